@@ -1,0 +1,173 @@
+//! Opens the database over a disk, or over a sheet laid on one, and says what is wrong with it.
+
+use super::disk::{Medium, Overlay, Shared, Watch, Watched};
+use super::fault::{Broke, Stop, guarded};
+use super::schema::{self, FORMAT};
+use crate::StoreError;
+use redb::{Builder, Database, StorageBackend};
+use std::io;
+use std::sync::Arc;
+
+/// How the database is opened.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opening {
+    pub(super) cache_bytes: usize,
+    pub(super) verify: bool,
+    pub(super) sync: bool,
+}
+
+/// An open database, and the disk it lies on.
+pub(super) struct Opened {
+    // Before the disk, so that it is closed first.
+    pub(super) database: Database,
+    pub(super) disk: Arc<Watched>,
+}
+
+/// Why a database did not open.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) error: StoreError,
+    /// Whether a sync failed on the way, after which nothing on the disk can be trusted.
+    pub(super) sync_failed: bool,
+}
+
+impl Opening {
+    /// Opens the database on a medium.
+    pub(super) fn open(self, medium: &dyn Medium) -> Result<Opened, Refusal> {
+        self.over(medium, Ok)
+    }
+
+    /// Opens the database in the state of its last whole commit without writing to the medium.
+    pub(super) fn open_overlaid(self, medium: &dyn Medium) -> Result<Opened, Refusal> {
+        self.over(medium, |disk| Ok(Arc::new(Overlay::over(disk)?)))
+    }
+
+    /// Makes an empty database on an empty medium.
+    pub(super) fn create(self, medium: &dyn Medium) -> Result<(), StoreError> {
+        let place = medium.place();
+        let disk = self.watched(medium.open().map_err(|e| opening(place, e))?);
+        let refused = |stop| explain(stop, "creating", place, &disk.watch);
+        guarded(|| {
+            let database = self.builder().create_with_backend(Shared(disk.clone()))?;
+            schema::write(&database)?;
+            database.close()?;
+            Ok(())
+        })
+        .map_err(refused)?;
+        disk.sync_now()
+            .map_err(|e| StoreError::io("syncing", place, e))
+    }
+
+    fn over(
+        self,
+        medium: &dyn Medium,
+        lay: impl FnOnce(Arc<dyn StorageBackend>) -> io::Result<Arc<dyn StorageBackend>>,
+    ) -> Result<Opened, Refusal> {
+        let place = medium.place();
+        let unharmed = |error| Refusal {
+            error,
+            sync_failed: false,
+        };
+        let below = medium
+            .open()
+            .and_then(lay)
+            .map_err(|e| unharmed(opening(place, e)))?;
+        if below.len().map_err(|e| unharmed(opening(place, e)))? == 0 {
+            return Err(unharmed(StoreError::Damaged {
+                place: place.to_owned(),
+                why: "it is empty".to_owned(),
+            }));
+        }
+        let disk = self.watched(below);
+        let database = guarded(|| {
+            let database = self.builder().create_with_backend(Shared(disk.clone()))?;
+            let damaged = |why: &str| StoreError::Damaged {
+                place: place.to_owned(),
+                why: why.to_owned(),
+            };
+            match schema::format(&database)? {
+                Some(FORMAT) => Ok(database),
+                Some(found) if found > FORMAT => Err(StoreError::NewerFormat {
+                    place: place.to_owned(),
+                    found,
+                    known: FORMAT,
+                }
+                .into()),
+                Some(_) => Err(damaged("its format is one that never was").into()),
+                None => Err(damaged("it says nowhere that it is an object store").into()),
+            }
+        })
+        .map_err(|stop| Refusal {
+            error: explain(stop, "opening", place, &disk.watch),
+            sync_failed: disk.watch.sync_failed(),
+        })?;
+        Ok(Opened { database, disk })
+    }
+
+    fn builder(self) -> Builder {
+        let mut builder = Builder::new();
+        builder
+            .set_cache_size(self.cache_bytes)
+            .set_check_integrity_on_open(self.verify);
+        builder
+    }
+
+    fn watched(self, disk: Arc<dyn StorageBackend>) -> Arc<Watched> {
+        Arc::new(Watched {
+            disk,
+            watch: Arc::new(Watch::default()),
+            sync: self.sync,
+        })
+    }
+}
+
+fn opening(place: &str, error: io::Error) -> StoreError {
+    StoreError::io("opening", place, error)
+}
+
+/// What to tell the caller of what went wrong below.
+pub(super) fn explain(stop: Stop, doing: &'static str, place: &str, watch: &Watch) -> StoreError {
+    let broke = match stop {
+        Stop::Said(said) => return said,
+        Stop::Broke(broke) => broke,
+    };
+    let place = place.to_owned();
+    let damaged = |why: String| StoreError::Damaged {
+        place: place.clone(),
+        why,
+    };
+    match broke {
+        Broke::Panicked(words) => damaged(format!("the engine gave up on it ({words})")),
+        Broke::Engine(error) => match *error {
+            redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => {
+                StoreError::Locked { place }
+            }
+            redb::Error::Io(error) if is_damage(&error) => damaged(error.to_string()),
+            redb::Error::Io(error) => StoreError::io(doing, place, error),
+            redb::Error::Corrupted(why) => damaged(why),
+            redb::Error::UpgradeRequired(version) => damaged(format!(
+                "it has version {version} of the engine's format, which was never written here"
+            )),
+            other => match watch.first_error() {
+                Some(source) => StoreError::Io {
+                    doing,
+                    place,
+                    source,
+                },
+                None => StoreError::NotAvailable {
+                    why: format!(
+                        "{doing} {place} failed ({other}); check the disk, then try again"
+                    ),
+                },
+            },
+        },
+    }
+}
+
+/// A short or malformed file is damage; everything else that a disk says may pass.
+fn is_damage(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    )
+}

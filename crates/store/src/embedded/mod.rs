@@ -1,0 +1,388 @@
+//! The store in a file: an acknowledged write survives the process, and the power.
+//!
+//! One thread writes; what waits together is committed together. Reads are snapshots of the last
+//! commit, done on the caller's own thread, and wait for no commit.
+
+mod access;
+mod database;
+mod disk;
+mod fault;
+mod file;
+mod record;
+mod rows;
+mod schema;
+mod tables;
+mod writer;
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod power_loss;
+#[cfg(test)]
+mod simulated;
+
+use crate::partition::Partitions;
+use crate::{
+    Clock, Limits, NewObject, Object, ObjectStore, PartitionSettings, Pending, Put, StoreError,
+    SystemClock, When,
+};
+use access::Access;
+use database::Opening;
+use fault::Stop;
+use rows::Place;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use writer::Queue;
+
+/// Objects removed in one transaction of a sweep, so that other writes come in between.
+const SWEEP_SLICE: usize = 256;
+
+/// Keeps objects in a file, `objects.redb`, in a data directory.
+///
+/// Dropping it carries out what waits, and closes the file.
+pub struct EmbeddedStore {
+    // Before the lock: the writer is joined and the database closed while the directory is ours.
+    queue: Queue,
+    inner: Arc<Inner>,
+    _lock: Option<file::DirectoryLock>,
+}
+
+struct Inner {
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+    partitions: Partitions,
+    access: Arc<Access>,
+}
+
+/// How an [`EmbeddedStore`] is opened.
+#[derive(Clone)]
+pub struct EmbeddedOptions {
+    /// How large things may be.
+    pub limits: Limits,
+    /// What a write survives once it is acknowledged. Default: [`Durability::Immediate`].
+    pub durability: Durability,
+    /// What to do with a damaged file. Default: [`OnDamage::SetAside`].
+    pub on_damage: OnDamage,
+    /// Check every page of the file when it is opened. Default: yes. Without it a file that was
+    /// closed properly is trusted, and a flipped bit is found when it is read, or never.
+    /// It reads the whole file.
+    pub verify: bool,
+    /// Memory for pages of the file, in bytes. Default 64 MiB.
+    pub cache_bytes: usize,
+    /// How long writes are refused after a fault before they are tried again. Default 1 s.
+    /// Each trial may recover the whole file.
+    pub retry_after: Duration,
+    /// What tells the time. Default: [`SystemClock`].
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for EmbeddedOptions {
+    fn default() -> Self {
+        EmbeddedOptions {
+            limits: Limits::default(),
+            durability: Durability::Immediate,
+            on_damage: OnDamage::SetAside,
+            verify: true,
+            cache_bytes: 64 << 20,
+            retry_after: Duration::from_secs(1),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// What an acknowledged write survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// The end of the process, however abrupt, and the loss of power: each commit is synced.
+    #[default]
+    Immediate,
+    /// The end of the process, however abrupt. A loss of power may take the last seconds, or
+    /// damage the file: only [`flush`](ObjectStore::flush) and closing sync it.
+    Process,
+}
+
+/// What to do with a file that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDamage {
+    /// Rename it, so that it can be looked at, and start with an empty one.
+    #[default]
+    SetAside,
+    /// Leave it, and refuse to open ([`StoreError::Damaged`]).
+    Refuse,
+}
+
+/// What was found when a store was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// There was no file; an empty one was made.
+    Fresh,
+    /// There was a file, and what was acknowledged is in it.
+    Existing,
+    /// There was a file that could not be read. It was renamed, and an empty one made.
+    SetAside {
+        /// Where it is now.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl EmbeddedStore {
+    /// Opens the store in a directory, which is made if it is not there.
+    ///
+    /// After a crash the file is recovered to its last whole commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] if another store has it open, [`StoreError::NewerFormat`] if a newer
+    /// version wrote it, [`StoreError::Damaged`] if it is and that is to be refused,
+    /// [`StoreError::Io`] if the directory or the file cannot be used.
+    pub fn open(
+        directory: &Path,
+        options: EmbeddedOptions,
+    ) -> Result<(EmbeddedStore, Opened), StoreError> {
+        let opening = options.opening();
+        let now = options.clock.now();
+        let (file, lock, database, opened) =
+            file::open(directory, opening, options.on_damage, now)?;
+        let access = Access::new(Box::new(file), opening, database);
+        let store = EmbeddedStore::start(access, options, Some(lock))?;
+        Ok((store, opened))
+    }
+
+    fn start(
+        access: Access,
+        options: EmbeddedOptions,
+        lock: Option<file::DirectoryLock>,
+    ) -> Result<EmbeddedStore, StoreError> {
+        let access = Arc::new(access);
+        let queue = Queue::start(
+            access.clone(),
+            options.clock.clone(),
+            &options.limits,
+            options.retry_after,
+        )?;
+        let inner = Arc::new(Inner {
+            limits: options.limits,
+            clock: options.clock,
+            partitions: Partitions::default(),
+            access,
+        });
+        Ok(EmbeddedStore {
+            queue,
+            inner,
+            _lock: lock,
+        })
+    }
+
+    /// Lays down a partition's settings, for as long as this store is open. The same settings
+    /// again change nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidPartition`], [`StoreError::InvalidSettings`] or
+    /// [`StoreError::TtlTooLong`] if they cannot be.
+    pub fn configure(
+        &self,
+        partition: &str,
+        settings: PartitionSettings,
+    ) -> Result<(), StoreError> {
+        let Inner {
+            limits,
+            clock,
+            partitions,
+            ..
+        } = &*self.inner;
+        partitions.configure(limits, partition, settings, clock.now())
+    }
+
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&redb::ReadTransaction) -> Result<T, Stop>,
+    ) -> Result<T, StoreError> {
+        let (answer, broke) = self.inner.access.read(work);
+        if broke {
+            // Wakes the writer, which mends. If its queue is full it is awake anyway.
+            let _ = self.queue.submit(0, |_| Ok(()));
+        }
+        answer
+    }
+
+    /// One slice of a sweep: how many it removed.
+    async fn sweep_slice(&self, budget: usize) -> Result<u64, StoreError> {
+        let inner = self.inner.clone();
+        let work = move |tables: &mut tables::Tables<'_>| {
+            let now = inner.clock.now();
+            let mut removed = 0;
+            for name in tables.partitions()? {
+                let left = budget - removed;
+                tables.draw_in(
+                    inner.place_at(&name, now),
+                    now.after(inner.limits.ttl_max),
+                    left,
+                )?;
+                removed += tables.reclaim(inner.place_at(&name, now), left)?;
+            }
+            let mut done = Vec::new();
+            for (name, max_entries) in inner.partitions.due_evictions(now) {
+                let left = budget - removed;
+                let (evicted, finished) =
+                    tables.evict(inner.place_at(&name, now), max_entries, left)?;
+                removed += evicted;
+                if finished {
+                    done.push(name);
+                }
+            }
+            Ok((removed as u64, done, now))
+        };
+        let (removed, done, now) = self.queue.write(0, work).await?;
+        // Only now: a commit that failed evicted nothing.
+        for name in done {
+            self.inner.partitions.evicted(&name, now);
+        }
+        Ok(removed)
+    }
+}
+
+impl EmbeddedOptions {
+    fn opening(&self) -> Opening {
+        Opening {
+            cache_bytes: self.cache_bytes,
+            verify: self.verify,
+            sync: self.durability == Durability::Immediate,
+        }
+    }
+}
+
+impl Inner {
+    fn place<'a>(&self, partition: &'a str) -> Place<'a> {
+        self.place_at(partition, self.clock.now())
+    }
+
+    fn place_at<'a>(&self, partition: &'a str, now: crate::WallTime) -> Place<'a> {
+        Place {
+            partition,
+            rules: self.partitions.rules(partition),
+            now,
+        }
+    }
+}
+
+impl ObjectStore for EmbeddedStore {
+    fn get<'a>(&'a self, partition: &'a str, key: &'a str) -> Pending<'a, Option<Object>> {
+        Box::pin(async move {
+            self.inner.limits.check_place(partition, key)?;
+            let place = self.inner.place(partition);
+            self.read(|snapshot| rows::get(snapshot, place, key))
+        })
+    }
+
+    fn put<'a>(
+        &'a self,
+        partition: &'a str,
+        key: &'a str,
+        object: NewObject,
+        when: When,
+    ) -> Pending<'a, Put> {
+        Box::pin(async move {
+            self.inner.limits.check_place(partition, key)?;
+            self.inner.limits.check_object(&object)?;
+            let bytes = object.value.len();
+            let (inner, partition, key) = self.inner.owned(partition, key);
+            let work = move |tables: &mut tables::Tables<'_>| {
+                tables.put(inner.place(&partition), &key, &object, when)
+            };
+            self.queue.write(bytes, work).await
+        })
+    }
+
+    fn increment<'a>(
+        &'a self,
+        partition: &'a str,
+        key: &'a str,
+        by: i64,
+        ttl: Option<Duration>,
+    ) -> Pending<'a, i64> {
+        Box::pin(async move {
+            self.inner.limits.check_place(partition, key)?;
+            self.inner.limits.check_ttl(ttl)?;
+            let (inner, partition, key) = self.inner.owned(partition, key);
+            let work = move |tables: &mut tables::Tables<'_>| {
+                tables.increment(inner.place(&partition), &key, by, ttl)
+            };
+            self.queue.write(0, work).await
+        })
+    }
+
+    fn remove<'a>(
+        &'a self,
+        partition: &'a str,
+        key: &'a str,
+        when: When,
+    ) -> Pending<'a, Option<Object>> {
+        Box::pin(async move {
+            self.inner.limits.check_place(partition, key)?;
+            let (inner, partition, key) = self.inner.owned(partition, key);
+            let work = move |tables: &mut tables::Tables<'_>| {
+                tables.remove(inner.place(&partition), &key, when)
+            };
+            self.queue.write(0, work).await
+        })
+    }
+
+    fn keys<'a>(
+        &'a self,
+        partition: &'a str,
+        prefix: &'a str,
+        limit: usize,
+    ) -> Pending<'a, Vec<String>> {
+        Box::pin(async move {
+            self.inner.limits.check_partition(partition)?;
+            let place = self.inner.place(partition);
+            self.read(|snapshot| rows::keys(snapshot, place, prefix, limit))
+        })
+    }
+
+    fn clear<'a>(&'a self, partition: &'a str) -> Pending<'a, u64> {
+        Box::pin(async move {
+            self.inner.limits.check_partition(partition)?;
+            let (inner, partition, _) = self.inner.owned(partition, "");
+            let work = move |tables: &mut tables::Tables<'_>| tables.clear(inner.place(&partition));
+            self.queue.write(0, work).await
+        })
+    }
+
+    fn sweep<'a>(&'a self, budget: usize) -> Pending<'a, u64> {
+        Box::pin(async move {
+            let mut removed = 0;
+            loop {
+                let slice = (budget - removed).min(SWEEP_SLICE);
+                let took = self.sweep_slice(slice).await? as usize;
+                removed += took;
+                if took < slice || removed == budget {
+                    return Ok(removed as u64);
+                }
+            }
+        })
+    }
+
+    fn flush<'a>(&'a self) -> Pending<'a, ()> {
+        Box::pin(self.queue.write(0, |tables| {
+            tables.want_sync();
+            Ok(())
+        }))
+    }
+}
+
+impl Inner {
+    fn owned(self: &Arc<Self>, partition: &str, key: &str) -> (Arc<Self>, String, String) {
+        (self.clone(), partition.to_owned(), key.to_owned())
+    }
+}
+
+impl std::fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmbeddedStore")
+            .field("place", &self.inner.access.place())
+            .finish_non_exhaustive()
+    }
+}

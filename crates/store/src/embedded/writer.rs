@@ -1,0 +1,343 @@
+//! The one thread that writes: takes what waits, commits it together, answers each.
+
+use super::access::{Access, Condition};
+use super::fault::Stop;
+use super::tables::Tables;
+use crate::clock::Stopwatch;
+use crate::{Clock, Limits, StoreError, WallTime};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// A batch ends at this many writes…
+const BATCH_MAX: usize = 100;
+/// …or when applying them took this long, whichever is first. It never waits for more to come:
+/// while one batch is on its way to the disk, the next gathers by itself.
+const BATCH_TIME_MAX: Duration = Duration::from_millis(5);
+
+/// A write that waits for its commit.
+trait Job: Send {
+    /// How many bytes it holds.
+    fn bytes(&self) -> usize;
+    /// Does the work inside the batch's transaction.
+    fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), Stop>;
+    /// Answers the caller, once the transaction is durable or lost.
+    fn settle(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct Write<F, T> {
+    bytes: usize,
+    work: Option<F>,
+    answer: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<F, T> Job for Write<F, T>
+where
+    F: FnOnce(&mut Tables<'_>) -> Result<T, Stop> + Send,
+    T: Send,
+{
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), Stop> {
+        let Some(work) = self.work.take() else {
+            return Ok(());
+        };
+        self.answer = Some(match work(tables) {
+            Ok(answer) => Ok(answer),
+            Err(Stop::Said(said)) => Err(said),
+            Err(broke) => return Err(broke),
+        });
+        Ok(())
+    }
+
+    fn settle(self: Box<Self>, committed: Result<(), StoreError>) {
+        let answer = match committed {
+            Ok(()) => self.answer.unwrap_or_else(|| Err(stopped())),
+            Err(error) => Err(error),
+        };
+        // A caller that no longer waits needs no answer.
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// The way to the writer, and the thread.
+pub(super) struct Queue {
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    waiting: Arc<Waiting>,
+    thread: Option<JoinHandle<()>>,
+    writes_max: usize,
+    bytes_max: usize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    writes: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Queue {
+    /// Starts the writer.
+    pub(super) fn start(
+        access: Arc<Access>,
+        clock: Arc<dyn Clock>,
+        limits: &Limits,
+        retry_after: Duration,
+    ) -> Result<Self, StoreError> {
+        let (jobs, receiver) = mpsc::channel();
+        let waiting = Arc::new(Waiting::default());
+        let writer = Writer {
+            access,
+            clock,
+            retry_after,
+            jobs: receiver,
+            waiting: waiting.clone(),
+            rest: None,
+        };
+        let thread = std::thread::Builder::new()
+            .name("fusebox-store".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|e| StoreError::io("starting the writer of", "the object store", e))?;
+        Ok(Queue {
+            jobs: Some(jobs),
+            waiting,
+            thread: Some(thread),
+            writes_max: limits.waiting_writes_max,
+            bytes_max: limits.waiting_bytes_max,
+        })
+    }
+
+    /// Has some work done in the next batch, and waits until it is durable.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce(&mut Tables<'_>) -> Result<T, Stop> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let answer = self.submit(bytes, work)?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// The same, without waiting.
+    pub(super) fn submit<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce(&mut Tables<'_>) -> Result<T, Stop> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
+        let Waiting {
+            writes,
+            bytes: held,
+        } = &*self.waiting;
+        let (before, held_before) = (
+            writes.fetch_add(1, Ordering::SeqCst),
+            held.fetch_add(bytes, Ordering::SeqCst),
+        );
+        let (reply, answer) = oneshot::channel();
+        let crowded = before >= self.writes_max
+            || (held_before > 0 && held_before.saturating_add(bytes) > self.bytes_max);
+        let refusal = if crowded {
+            StoreError::Busy {
+                writes: before,
+                bytes: held_before,
+            }
+        } else {
+            let job = Box::new(Write {
+                bytes,
+                work: Some(work),
+                answer: None,
+                reply,
+            });
+            match self.jobs.as_ref().map(|jobs| jobs.send(job)) {
+                Some(Ok(())) => return Ok(answer),
+                _ => stopped(),
+            }
+        };
+        writes.fetch_sub(1, Ordering::SeqCst);
+        held.fetch_sub(bytes, Ordering::SeqCst);
+        Err(refusal)
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // The writer ends when the queue is closed and empty.
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // It catches what panics in a batch; if it panicked elsewhere there is none to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::NotAvailable {
+        why: "its writer has stopped; start the process again".to_owned(),
+    }
+}
+
+struct Writer {
+    access: Arc<Access>,
+    clock: Arc<dyn Clock>,
+    retry_after: Duration,
+    jobs: mpsc::Receiver<Box<dyn Job>>,
+    waiting: Arc<Waiting>,
+    rest: Option<Rest>,
+}
+
+/// A pause after a fault, so that a sick disk is not asked for a recovery by every write.
+struct Rest {
+    since: WallTime,
+    fault: StoreError,
+}
+
+impl Writer {
+    fn run(mut self) {
+        while let Ok(first) = self.jobs.recv() {
+            self.took(&*first);
+            let mut batch = vec![first];
+            let committed = self.ready().and_then(|()| {
+                let committed = self.commit(&mut batch);
+                match &committed {
+                    Ok(()) => self.rest = None,
+                    Err(fault) => self.mend(fault),
+                }
+                committed
+            });
+            for job in batch {
+                job.settle(committed.clone());
+            }
+        }
+    }
+
+    fn took(&self, job: &dyn Job) {
+        self.waiting.writes.fetch_sub(1, Ordering::SeqCst);
+        self.waiting.bytes.fetch_sub(job.bytes(), Ordering::SeqCst);
+    }
+
+    /// Commits the batch, and what joins it while it is put together.
+    fn commit(&self, batch: &mut Vec<Box<dyn Job>>) -> Result<(), StoreError> {
+        let stopwatch = Stopwatch::start();
+        self.access.write(|database, disk| {
+            let transaction = database.begin_write()?;
+            let mut tables = Tables::open(&transaction)?;
+            let mut next = 0;
+            while let Some(job) = batch.get_mut(next) {
+                job.apply(&mut tables)?;
+                next += 1;
+                if next < BATCH_MAX
+                    && stopwatch.elapsed() < BATCH_TIME_MAX
+                    && let Ok(job) = self.jobs.try_recv()
+                {
+                    self.took(&*job);
+                    batch.push(job);
+                }
+            }
+            let wants_sync = tables.wants_sync();
+            if tables.finish()? {
+                transaction.commit()?;
+            } else {
+                transaction.abort()?;
+            }
+            if wants_sync && !disk.sync {
+                disk.sync_now().map_err(redb::StorageError::Io)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether a batch may be tried now.
+    fn ready(&mut self) -> Result<(), StoreError> {
+        let condition = self.access.condition();
+        if let Condition::Lost(error) = condition {
+            return Err(error);
+        }
+        let now = self.clock.now();
+        if let Some(Rest { since, fault }) = &self.rest {
+            // By distance, so that a jump of the clock in either direction ends the rest early
+            // and never prolongs it.
+            if u128::from(now.0.abs_diff(since.0)) < self.retry_after.as_millis() {
+                return Err(StoreError::NotAvailable {
+                    why: format!("it rests for {:?} after a fault: {fault}", self.retry_after),
+                });
+            }
+        }
+        if let Condition::Ill = condition {
+            let fault = match self.rest.take() {
+                Some(rest) => rest.fault,
+                None => StoreError::NotAvailable {
+                    why: "a read failed; check the disk".to_owned(),
+                },
+            };
+            self.mend(&fault);
+            if let Condition::Ill = self.access.condition() {
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+
+    fn mend(&mut self, fault: &StoreError) {
+        self.access.mend(fault);
+        self.rest = Some(Rest {
+            since: self.clock.now(),
+            fault: fault.clone(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::simulated::{Change, Disk, open, together, wait};
+    use crate::{EmbeddedOptions, Limits, ObjectStore, StoreError};
+    use std::sync::mpsc;
+
+    #[test]
+    fn writes_that_wait_together_are_committed_together() {
+        let options = EmbeddedOptions::default();
+        let disk = Disk::formatted(&options);
+        let store = open(&disk, &options).unwrap();
+        let syncs = || {
+            let log = disk.log();
+            let syncs = log.iter().filter(|change| matches!(change, Change::Sync));
+            syncs.count()
+        };
+        let (release, held) = mpsc::channel::<()>();
+        let holding = store.queue.submit(0, move |_| {
+            let _ = held.recv();
+            Ok(())
+        });
+        let before = syncs();
+        let keys: Vec<String> = (0..250).map(|n| n.to_string()).collect();
+        let mut writes: Vec<_> = keys
+            .iter()
+            .map(|key| store.increment("p", key, 1, None))
+            .collect();
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        for write in &mut writes {
+            assert!(write.as_mut().poll(&mut context).is_pending());
+        }
+        drop(release);
+        wait(holding.unwrap()).unwrap().unwrap();
+        assert!(wait(together(writes)).iter().all(Result::is_ok));
+        let spent = syncs() - before;
+        assert!(spent <= 125, "{spent} syncs for 250 writes");
+    }
+
+    #[test]
+    fn a_queue_that_is_full_says_so_at_once() {
+        let options = EmbeddedOptions {
+            limits: Limits {
+                waiting_writes_max: 0,
+                ..Limits::default()
+            },
+            ..EmbeddedOptions::default()
+        };
+        let store = open(&Disk::formatted(&options), &options).unwrap();
+        let answer = wait(store.increment("p", "n", 1, None));
+        assert!(matches!(answer, Err(StoreError::Busy { .. })), "{answer:?}");
+        assert!(wait(store.get("p", "n")).unwrap().is_none());
+    }
+}

@@ -1,0 +1,190 @@
+//! A store that fails, delays, lies and tears by plan, to test whoever uses a store.
+
+use crate::{NewObject, Object, ObjectStore, Pending, Put, StoreError, When};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// What is done to one operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It goes through unharmed.
+    None,
+    /// It fails and changes nothing.
+    Fail,
+    /// It is carried out, and reported as failed: the answer was lost.
+    LoseAnswer,
+    /// It is reported as done, and a write is not carried out; a read finds nothing. A store that
+    /// does this is broken; its user must still not crash, hang or leak.
+    Lie,
+    /// It waits until [`HostileStore::release`], then goes through.
+    Hang,
+    /// A put stores the first half of its value, and is reported as failed. Any other operation
+    /// fails.
+    Tear,
+}
+
+/// A wrapper round a store that harms the operations on it by plan.
+///
+/// Each operation takes the next fault of the plan, and the standing fault when the plan is used
+/// up. Without either it is as good as the store inside.
+#[derive(Debug)]
+pub struct HostileStore<S> {
+    inner: S,
+    plan: Mutex<Plan>,
+    released: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Plan {
+    next: VecDeque<Fault>,
+    standing: Fault,
+    calls: u64,
+}
+
+impl<S: ObjectStore> HostileStore<S> {
+    /// Wraps a store, with no harm planned yet.
+    pub fn new(inner: S) -> Self {
+        HostileStore {
+            inner,
+            plan: Mutex::new(Plan {
+                next: VecDeque::new(),
+                standing: Fault::None,
+                calls: 0,
+            }),
+            released: watch::Sender::new(0),
+        }
+    }
+
+    /// Plans the faults of the next operations, after those planned before.
+    pub fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.lock().next.extend(faults);
+    }
+
+    /// Sets the fault of every operation beyond the plan.
+    pub fn stand(&self, fault: Fault) {
+        self.lock().standing = fault;
+    }
+
+    /// Lets go on all that hang now. What comes later hangs anew if it is planned to.
+    pub fn release(&self) {
+        self.released.send_modify(|turn| *turn += 1);
+    }
+
+    /// How many operations were asked for.
+    pub fn calls(&self) -> u64 {
+        self.lock().calls
+    }
+
+    /// The store inside, to look at it unharmed.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> Fault {
+        let mut plan = self.lock();
+        plan.calls += 1;
+        plan.next.pop_front().unwrap_or(plan.standing)
+    }
+
+    /// Applies the next fault to an operation whose false answer would be `lie`.
+    async fn harm<T>(&self, operation: Pending<'_, T>, lie: T) -> Result<T, StoreError> {
+        self.apply(self.next(), operation, lie).await
+    }
+
+    async fn apply<T>(
+        &self,
+        fault: Fault,
+        operation: Pending<'_, T>,
+        lie: T,
+    ) -> Result<T, StoreError> {
+        match fault {
+            Fault::None => operation.await,
+            Fault::Fail | Fault::Tear => Err(failed()),
+            Fault::LoseAnswer => operation.await.and_then(|_| Err(failed())),
+            Fault::Lie => Ok(lie),
+            Fault::Hang => {
+                let mut released = self.released.subscribe();
+                // The sender lives in self, so this ends with a release and with nothing else.
+                let _ = released.changed().await;
+                operation.await
+            }
+        }
+    }
+}
+
+fn failed() -> StoreError {
+    StoreError::NotAvailable {
+        why: "the hostile store was told to fail; plan fewer faults".to_owned(),
+    }
+}
+
+impl<S: ObjectStore> ObjectStore for HostileStore<S> {
+    fn get<'a>(&'a self, partition: &'a str, key: &'a str) -> Pending<'a, Option<Object>> {
+        Box::pin(self.harm(self.inner.get(partition, key), None))
+    }
+
+    fn put<'a>(
+        &'a self,
+        partition: &'a str,
+        key: &'a str,
+        mut object: NewObject,
+        when: When,
+    ) -> Pending<'a, Put> {
+        Box::pin(async move {
+            let mut fault = self.next();
+            if fault == Fault::Tear {
+                object.value.truncate(object.value.len() / 2);
+                fault = Fault::LoseAnswer;
+            }
+            let operation = self.inner.put(partition, key, object, when);
+            let lie = Put::Stored { version: u64::MAX };
+            self.apply(fault, operation, lie).await
+        })
+    }
+
+    fn increment<'a>(
+        &'a self,
+        partition: &'a str,
+        key: &'a str,
+        by: i64,
+        ttl: Option<Duration>,
+    ) -> Pending<'a, i64> {
+        Box::pin(self.harm(self.inner.increment(partition, key, by, ttl), by))
+    }
+
+    fn remove<'a>(
+        &'a self,
+        partition: &'a str,
+        key: &'a str,
+        when: When,
+    ) -> Pending<'a, Option<Object>> {
+        Box::pin(self.harm(self.inner.remove(partition, key, when), None))
+    }
+
+    fn keys<'a>(
+        &'a self,
+        partition: &'a str,
+        prefix: &'a str,
+        limit: usize,
+    ) -> Pending<'a, Vec<String>> {
+        Box::pin(self.harm(self.inner.keys(partition, prefix, limit), Vec::new()))
+    }
+
+    fn clear<'a>(&'a self, partition: &'a str) -> Pending<'a, u64> {
+        Box::pin(self.harm(self.inner.clear(partition), 0))
+    }
+
+    fn sweep<'a>(&'a self, budget: usize) -> Pending<'a, u64> {
+        Box::pin(self.harm(self.inner.sweep(budget), 0))
+    }
+
+    fn flush<'a>(&'a self) -> Pending<'a, ()> {
+        Box::pin(self.harm(self.inner.flush(), ()))
+    }
+}

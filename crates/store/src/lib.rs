@@ -1,0 +1,59 @@
+//! Keeps objects under keys, with a version and a time to live.
+//!
+//! An [`ObjectStore`] holds [`Object`]s in named partitions. Every write gives the object a new
+//! version, higher than any version the store has given before; an object may have a time to live.
+//! Two stores are here: [`MemoryStore`], which forgets when it is dropped and is the reference for
+//! what the operations mean, and [`EmbeddedStore`], which keeps a file in a data directory and
+//! acknowledges a write only when it is durable.
+//!
+//! ```
+//! use fusebox_store::{MemoryStore, Limits, NewObject, ObjectStore, Put, SystemClock, When};
+//! use std::{sync::Arc, time::Duration};
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+//! # runtime.block_on(async {
+//! let store = MemoryStore::new(Limits::default(), Arc::new(SystemClock));
+//!
+//! let answer = NewObject::text("42").living(Duration::from_secs(60));
+//! let put = store.put("answers", "life", answer, When::Absent).await?;
+//! assert!(matches!(put, Put::Stored { .. }));
+//!
+//! let again = store.put("answers", "life", NewObject::text("41"), When::Absent).await?;
+//! assert!(matches!(again, Put::Refused { current: Some(_) }));
+//!
+//! let object = store.get("answers", "life").await?.expect("it was just stored");
+//! assert_eq!(object.value, "42");
+//! # Ok::<(), fusebox_store::StoreError>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The crate assumes no async runtime and knows nothing of breakers or HTTP. Time comes from the
+//! [`Clock`] that a store is given.
+
+mod clock;
+mod embedded;
+mod error;
+#[cfg(feature = "hostile")]
+mod hostile;
+mod limits;
+mod memory;
+mod object;
+mod partition;
+mod store;
+
+pub use clock::{Clock, ManualClock, SystemClock, WallTime};
+pub use embedded::{Durability, EmbeddedOptions, EmbeddedStore, OnDamage, Opened};
+pub use error::StoreError;
+#[cfg(feature = "hostile")]
+pub use hostile::{Fault, HostileStore};
+pub use limits::Limits;
+pub use memory::MemoryStore;
+pub use object::{NewObject, Object, Put, When};
+pub use partition::{Expiry, PartitionSettings};
+pub use store::{ObjectStore, Pending};
+
+// Compiles the examples of the manual's page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/store.md")]
+struct Manual;

@@ -1,0 +1,93 @@
+//! How large things may be, and the one door at which that is checked.
+
+use crate::{NewObject, StoreError};
+use std::time::Duration;
+
+/// What a store accepts. The defaults are those of Anypoint Object Store v2 where it names one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Characters in a key. Default 256. A key has at least one that is not white space.
+    pub key_chars_max: usize,
+    /// Characters in a partition's name. Default 256.
+    pub partition_chars_max: usize,
+    /// Bytes in a value. Default 10 MiB.
+    pub value_bytes_max: usize,
+    /// Bytes in a media type. Default 256, at most 65,535.
+    pub media_type_bytes_max: usize,
+    /// The longest time to live. Default 30 days. An object without one is not limited by this.
+    pub ttl_max: Duration,
+    /// Writes that may wait for the disk. Default 10,000; the next is refused
+    /// ([`StoreError::Busy`]). A memory store has no such queue.
+    pub waiting_writes_max: usize,
+    /// Bytes of values that may wait for the disk. Default 64 MiB; a single write is let in
+    /// whatever its size. A memory store has no such queue.
+    pub waiting_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            key_chars_max: 256,
+            partition_chars_max: 256,
+            value_bytes_max: 10 << 20,
+            media_type_bytes_max: 256,
+            ttl_max: Duration::from_secs(30 * 24 * 3600),
+            waiting_writes_max: 10_000,
+            waiting_bytes_max: 64 << 20,
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) fn check_partition(&self, partition: &str) -> Result<(), StoreError> {
+        match fault(partition, self.partition_chars_max) {
+            None => Ok(()),
+            Some(why) => Err(StoreError::InvalidPartition { why }),
+        }
+    }
+
+    pub(crate) fn check_place(&self, partition: &str, key: &str) -> Result<(), StoreError> {
+        self.check_partition(partition)?;
+        match fault(key, self.key_chars_max) {
+            None => Ok(()),
+            Some(why) => Err(StoreError::InvalidKey { why }),
+        }
+    }
+
+    pub(crate) fn check_object(&self, object: &NewObject) -> Result<(), StoreError> {
+        let media_type_bytes_max = self.media_type_bytes_max.min(usize::from(u16::MAX));
+        check_size("value", self.value_bytes_max, object.value.len())?;
+        check_size("media type", media_type_bytes_max, object.media_type.len())?;
+        self.check_ttl(object.ttl)
+    }
+
+    pub(crate) fn check_ttl(&self, ttl: Option<Duration>) -> Result<(), StoreError> {
+        match ttl {
+            Some(asked) if asked > self.ttl_max => Err(StoreError::TtlTooLong {
+                limit: self.ttl_max,
+                asked,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check_size(what: &'static str, limit: usize, size: usize) -> Result<(), StoreError> {
+    if size > limit {
+        return Err(StoreError::TooLarge { what, limit, size });
+    }
+    Ok(())
+}
+
+fn fault(name: &str, chars_max: usize) -> Option<String> {
+    if name.trim().is_empty() {
+        return Some("it is blank".to_owned());
+    }
+    // A character has at least one byte, so most names need no counting.
+    if name.len() <= chars_max {
+        return None;
+    }
+    let chars = name.chars().count();
+    (chars > chars_max)
+        .then(|| format!("it has {chars} characters, and {chars_max} are the most allowed"))
+}

@@ -1,0 +1,365 @@
+//! The store in memory: forgets when it is dropped, and says what the operations mean.
+
+use crate::object::{TEXT, added};
+use crate::partition::{Partitions, Rules};
+use crate::{
+    Clock, Limits, NewObject, Object, ObjectStore, PartitionSettings, Pending, Put, StoreError,
+    WallTime, When,
+};
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Keeps objects in memory. The reference: what it does is what every store does.
+pub struct MemoryStore {
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+    partitions: Partitions,
+    // A std lock: each operation holds it for a few look-ups and waits for nothing meanwhile.
+    shelves: Mutex<Shelves>,
+}
+
+#[derive(Default)]
+struct Shelves {
+    last_version: u64,
+    by_partition: BTreeMap<String, Shelf>,
+}
+
+#[derive(Default)]
+struct Shelf {
+    objects: BTreeMap<String, Object>,
+    ends: BTreeSet<(WallTime, String)>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new(limits: Limits, clock: Arc<dyn Clock>) -> Self {
+        MemoryStore {
+            limits,
+            clock,
+            partitions: Partitions::default(),
+            shelves: Mutex::default(),
+        }
+    }
+
+    /// Lays down a partition's settings. The same settings again change nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidPartition`], [`StoreError::InvalidSettings`] or
+    /// [`StoreError::TtlTooLong`] if they cannot be.
+    pub fn configure(
+        &self,
+        partition: &str,
+        settings: PartitionSettings,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.partitions
+            .configure(&self.limits, partition, settings, now)
+    }
+
+    fn shelves(&self) -> MutexGuard<'_, Shelves> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs an operation on one partition's shelf.
+    fn on<T>(&self, partition: &str, operation: impl FnOnce(&mut Desk<'_>) -> T) -> T {
+        let now = self.clock.now();
+        let rules = self.partitions.rules(partition);
+        let mut shelves = self.shelves();
+        let Shelves {
+            last_version,
+            by_partition,
+        } = &mut *shelves;
+        let shelf = by_partition.entry(partition.to_owned()).or_default();
+        let answer = operation(&mut Desk {
+            partition,
+            rules,
+            now,
+            last_version,
+            shelf,
+        });
+        if shelf.objects.is_empty() {
+            by_partition.remove(partition);
+        }
+        answer
+    }
+
+    fn sweep_now(&self, budget: usize) -> u64 {
+        let now = self.clock.now();
+        let names: Vec<String> = self.shelves().by_partition.keys().cloned().collect();
+        let mut removed = 0;
+        for name in names {
+            let left = budget - removed;
+            removed += self.on(&name, |desk| {
+                desk.draw_in(now.after(self.limits.ttl_max), left);
+                desk.reclaim(left)
+            });
+        }
+        for (name, max_entries) in self.partitions.due_evictions(now) {
+            let left = budget - removed;
+            let (evicted, done) = self.on(&name, |desk| desk.evict(max_entries, left));
+            removed += evicted;
+            if done {
+                self.partitions.evicted(&name, now);
+            }
+        }
+        removed as u64
+    }
+}
+
+/// One partition's shelf, with all an operation on it needs.
+struct Desk<'a> {
+    partition: &'a str,
+    rules: Rules,
+    now: WallTime,
+    last_version: &'a mut u64,
+    shelf: &'a mut Shelf,
+}
+
+impl Desk<'_> {
+    fn live(&self, object: &Object) -> bool {
+        object
+            .expires_at
+            .is_none_or(|end| end > self.rules.cutoff(self.now))
+    }
+
+    fn get(&self, key: &str) -> Option<&Object> {
+        self.shelf
+            .objects
+            .get(key)
+            .filter(|object| self.live(object))
+    }
+
+    fn put(&mut self, key: &str, object: NewObject, when: When) -> Result<Put, StoreError> {
+        let current = self.get(key).map(|object| object.version);
+        if !when.allows(current) {
+            return Ok(Put::Refused { current });
+        }
+        let expires_at = self.rules.expires_at(self.now, object.ttl);
+        let version = self.store(key, object.value, object.media_type, expires_at)?;
+        Ok(Put::Stored { version })
+    }
+
+    fn increment(&mut self, key: &str, by: i64, ttl: Option<Duration>) -> Result<i64, StoreError> {
+        let current = self.get(key);
+        let sum = added(
+            self.partition,
+            key,
+            current.map(|object| object.value.as_ref()),
+            by,
+        )?;
+        let fresh = self.rules.expires_at(self.now, ttl);
+        let (media_type, expires_at) = match current {
+            Some(object) => (
+                object.media_type.clone(),
+                if ttl.is_some() {
+                    fresh
+                } else {
+                    object.expires_at
+                },
+            ),
+            None => (TEXT.to_owned(), fresh),
+        };
+        self.store(key, sum.to_string().into(), media_type, expires_at)?;
+        Ok(sum)
+    }
+
+    fn store(
+        &mut self,
+        key: &str,
+        value: Bytes,
+        media_type: String,
+        expires_at: Option<WallTime>,
+    ) -> Result<u64, StoreError> {
+        if !self.shelf.objects.contains_key(key) {
+            self.make_room()?;
+        }
+        *self.last_version += 1;
+        let version = *self.last_version;
+        self.take(key);
+        if let Some(end) = expires_at {
+            self.shelf.ends.insert((end, key.to_owned()));
+        }
+        let object = Object {
+            value,
+            media_type,
+            version,
+            expires_at,
+        };
+        self.shelf.objects.insert(key.to_owned(), object);
+        Ok(version)
+    }
+
+    fn make_room(&mut self) -> Result<(), StoreError> {
+        let Some(max_entries) = self.rules.refuses_above() else {
+            return Ok(());
+        };
+        while self.shelf.objects.len() as u64 >= max_entries {
+            if self.reclaim(1) == 0 {
+                return Err(StoreError::Full {
+                    partition: self.partition.to_owned(),
+                    max_entries,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, key: &str) -> Option<Object> {
+        let object = self.shelf.objects.remove(key)?;
+        if let Some(end) = object.expires_at {
+            self.shelf.ends.remove(&(end, key.to_owned()));
+        }
+        Some(object)
+    }
+
+    fn reclaim(&mut self, budget: usize) -> usize {
+        let cutoff = self.rules.cutoff(self.now);
+        let due: Vec<String> = self
+            .shelf
+            .ends
+            .iter()
+            .take_while(|(end, _)| *end <= cutoff)
+            .take(budget)
+            .map(|(_, key)| key.clone())
+            .collect();
+        due.iter().filter(|key| self.take(key).is_some()).count()
+    }
+
+    /// Evicts what was written longest ago; also says whether nothing is left to evict.
+    fn evict(&mut self, max_entries: u64, budget: usize) -> (usize, bool) {
+        let excess = (self.shelf.objects.len() as u64).saturating_sub(max_entries);
+        let mut by_age: Vec<(u64, String)> = self
+            .shelf
+            .objects
+            .iter()
+            .map(|(key, object)| (object.version, key.clone()))
+            .collect();
+        by_age.sort_unstable();
+        by_age.truncate(budget.min(usize::try_from(excess).unwrap_or(usize::MAX)));
+        for (_, key) in &by_age {
+            self.take(key);
+        }
+        (by_age.len(), by_age.len() as u64 == excess)
+    }
+
+    fn draw_in(&mut self, latest: WallTime, budget: usize) {
+        let late: Vec<(WallTime, String)> = self
+            .shelf
+            .ends
+            .iter()
+            .rev()
+            .take_while(|(end, _)| *end > latest)
+            .take(budget)
+            .cloned()
+            .collect();
+        for (end, key) in late {
+            if let Some(object) = self.shelf.objects.get_mut(&key) {
+                object.expires_at = Some(latest);
+                self.shelf.ends.insert((latest, key.clone()));
+            }
+            self.shelf.ends.remove(&(end, key));
+        }
+    }
+}
+
+impl ObjectStore for MemoryStore {
+    fn get<'a>(&'a self, partition: &'a str, key: &'a str) -> Pending<'a, Option<Object>> {
+        Box::pin(async move {
+            self.limits.check_place(partition, key)?;
+            Ok(self.on(partition, |desk| desk.get(key).cloned()))
+        })
+    }
+
+    fn put<'a>(
+        &'a self,
+        partition: &'a str,
+        key: &'a str,
+        object: NewObject,
+        when: When,
+    ) -> Pending<'a, Put> {
+        Box::pin(async move {
+            self.limits.check_place(partition, key)?;
+            self.limits.check_object(&object)?;
+            self.on(partition, |desk| desk.put(key, object, when))
+        })
+    }
+
+    fn increment<'a>(
+        &'a self,
+        partition: &'a str,
+        key: &'a str,
+        by: i64,
+        ttl: Option<Duration>,
+    ) -> Pending<'a, i64> {
+        Box::pin(async move {
+            self.limits.check_place(partition, key)?;
+            self.limits.check_ttl(ttl)?;
+            self.on(partition, |desk| desk.increment(key, by, ttl))
+        })
+    }
+
+    fn remove<'a>(
+        &'a self,
+        partition: &'a str,
+        key: &'a str,
+        when: When,
+    ) -> Pending<'a, Option<Object>> {
+        Box::pin(async move {
+            self.limits.check_place(partition, key)?;
+            Ok(self.on(partition, |desk| {
+                let version = desk.get(key)?.version;
+                when.allows(Some(version)).then(|| desk.take(key)).flatten()
+            }))
+        })
+    }
+
+    fn keys<'a>(
+        &'a self,
+        partition: &'a str,
+        prefix: &'a str,
+        limit: usize,
+    ) -> Pending<'a, Vec<String>> {
+        Box::pin(async move {
+            self.limits.check_partition(partition)?;
+            Ok(self.on(partition, |desk| {
+                let from = (Bound::Included(prefix), Bound::Unbounded);
+                desk.shelf
+                    .objects
+                    .range::<str, _>(from)
+                    .take_while(|(key, _)| key.starts_with(prefix))
+                    .filter(|(_, object)| desk.live(object))
+                    .map(|(key, _)| key.clone())
+                    .take(limit)
+                    .collect()
+            }))
+        })
+    }
+
+    fn clear<'a>(&'a self, partition: &'a str) -> Pending<'a, u64> {
+        Box::pin(async move {
+            self.limits.check_partition(partition)?;
+            Ok(self.on(partition, |desk| {
+                let live = desk.shelf.objects.values().filter(|o| desk.live(o)).count();
+                *desk.shelf = Shelf::default();
+                live as u64
+            }))
+        })
+    }
+
+    fn sweep<'a>(&'a self, budget: usize) -> Pending<'a, u64> {
+        Box::pin(async move { Ok(self.sweep_now(budget)) })
+    }
+
+    fn flush<'a>(&'a self) -> Pending<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl std::fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,30 @@
+//! One suite of behaviours, for every store.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod expiry;
+mod operations;
+
+/// Makes a test of each behaviour named, over the store that `$make` makes.
+macro_rules! behaviours {
+    ($($behaviour:ident),+ $(,)?) => {
+        behaviours!(@over memory, $($behaviour),+);
+        behaviours!(@over embedded, $($behaviour),+);
+        behaviours!(@over hostile, $($behaviour),+);
+    };
+    (@over $make:ident, $($behaviour:ident),+) => {
+        mod $make {
+            $(
+                #[test]
+                fn $behaviour() {
+                    super::$behaviour(&crate::common::$make);
+                }
+            )+
+        }
+    };
+}
+pub(crate) use behaviours;
+
+/// Makes a fresh store.
+pub(crate) type Make<'a> = &'a dyn Fn(fusebox_store::Limits) -> common::Bed;

@@ -1,0 +1,167 @@
+//! Kills a process that writes, again and again, and looks for what it had acknowledged.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may panic, and print what it counted"
+)]
+
+mod common;
+
+use common::wait;
+use fusebox_store::{
+    Durability, EmbeddedOptions, EmbeddedStore, NewObject, ObjectStore, Opened, When,
+};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const CHILD: &str = "FUSEBOX_STORE_KILL_CHILD";
+const UNSYNCED: &str = "FUSEBOX_STORE_KILL_UNSYNCED";
+const KEYS: u64 = 50;
+
+/// The child: counts up from where it finds the store, a key at a time, and says each number when
+/// it is acknowledged. It is this same test binary, told by the environment.
+#[test]
+fn child_that_writes_until_it_is_killed() {
+    let Some(directory) = std::env::var_os(CHILD) else {
+        return;
+    };
+    let store = open(Path::new(&directory));
+    let mut said = std::io::stdout();
+    for number in last(&store) + 1.. {
+        wait(write(&store, number));
+        writeln!(said, "acknowledged {number}").unwrap();
+        said.flush().unwrap();
+    }
+}
+
+async fn write(store: &EmbeddedStore, number: u64) {
+    // Mostly small; some span several chunks, so that a kill falls into a long commit too.
+    let size = if number.is_multiple_of(7) {
+        150_000
+    } else {
+        300
+    };
+    let mut value = number.to_string().into_bytes();
+    value.resize(size, b' ');
+    let key = format!("k{}", number % KEYS);
+    let object = NewObject::new(value, "text/plain");
+    store.put("p", &key, object, When::Always).await.unwrap();
+    store.increment("p", "sum", 1, None).await.unwrap();
+}
+
+fn open(directory: &Path) -> EmbeddedStore {
+    let mut options = EmbeddedOptions::default();
+    if std::env::var_os(UNSYNCED).is_some() {
+        options.durability = Durability::Process;
+    }
+    let (store, opened) = EmbeddedStore::open(directory, options).unwrap();
+    assert!(
+        matches!(opened, Opened::Fresh | Opened::Existing),
+        "{opened:?}"
+    );
+    store
+}
+
+/// The number under each key, checking that every value is whole.
+fn numbers(store: &EmbeddedStore) -> Vec<u64> {
+    let keys = wait(store.keys("p", "k", usize::MAX)).unwrap();
+    let number = |key: &String| {
+        let object = wait(store.get("p", key)).unwrap().unwrap();
+        let text = std::str::from_utf8(&object.value).unwrap().trim_end();
+        let number = text.parse::<u64>().unwrap();
+        let size = if number.is_multiple_of(7) {
+            150_000
+        } else {
+            300
+        };
+        assert_eq!(object.value.len(), size);
+        assert_eq!(*key, format!("k{}", number % KEYS));
+        number
+    };
+    keys.iter().map(number).collect()
+}
+
+fn last(store: &EmbeddedStore) -> u64 {
+    numbers(store).into_iter().max().unwrap_or(0)
+}
+
+/// Starts the child, kills it after some acknowledgements, and answers the last one it gave.
+fn run_and_kill(directory: &Path, after: u64, durability: Durability) -> u64 {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    if durability == Durability::Process {
+        command.env(UNSYNCED, "1");
+    }
+    let mut child = command
+        .args([
+            "--exact",
+            "child_that_writes_until_it_is_killed",
+            "--nocapture",
+        ])
+        .env(CHILD, directory)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (mut heard, mut count) = (0, 0);
+    if after == 0 {
+        child.kill().unwrap();
+    }
+    for line in lines.map_while(Result::ok) {
+        let Some(number) = line.split("acknowledged ").nth(1) else {
+            continue;
+        };
+        // The kill may cut the last line short; it says a smaller number then, which is safe.
+        heard = heard.max(number.parse().unwrap_or(0));
+        count += 1;
+        if count == after {
+            child.kill().unwrap();
+        }
+    }
+    child.wait().unwrap();
+    heard
+}
+
+#[test]
+fn a_killed_process_loses_nothing_that_was_acknowledged() {
+    kill_again_and_again(if proving() { 1_000 } else { 30 }, Durability::Immediate);
+}
+
+#[test]
+fn a_killed_process_loses_nothing_without_syncs_either() {
+    kill_again_and_again(if proving() { 200 } else { 10 }, Durability::Process);
+}
+
+fn proving() -> bool {
+    std::env::var_os("FUSEBOX_PROVE").is_some()
+}
+
+fn kill_again_and_again(kills: u64, durability: Durability) {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut acknowledged, mut writes) = (0, 0);
+    for kill in 0..kills {
+        // 0 kills it while it starts or recovers.
+        let heard = run_and_kill(directory.path(), (kill * 7) % 23, durability);
+        writes += heard.saturating_sub(acknowledged);
+        acknowledged = acknowledged.max(heard);
+        let store = open(directory.path());
+        let found = last(&store);
+        assert!(
+            found >= acknowledged && found <= acknowledged + 1,
+            "kill {kill}: {acknowledged} was acknowledged, {found} was found"
+        );
+        let all = numbers(&store);
+        let first = found.saturating_sub(KEYS - 1).max(1);
+        assert_eq!(all.len() as u64, found.min(KEYS));
+        assert!(all.iter().all(|number| (first..=found).contains(number)));
+        // The sum follows its put, so it may lack the last one of each life, and no other.
+        let sum = wait(store.increment("p", "sum", 0, None)).unwrap() as u64;
+        assert!(
+            sum <= found && sum + kill + 1 >= found,
+            "sum {sum} of {found}"
+        );
+        acknowledged = found;
+    }
+    println!("{durability:?}: {kills} kills, {writes} numbers acknowledged before them, 0 lost");
+}
