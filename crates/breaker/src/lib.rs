@@ -1,0 +1,70 @@
+//! Decides whether a call may pass.
+//!
+//! It makes no calls, reads no clock and starts no thread: the caller says when it is, asks for a permit, makes the
+//! call and records how it ended. What exactly happens then is told in `docs/machine.md`, how to use it in
+//! `docs/breaker.md`.
+//!
+//! ```
+//! use fusebox_breaker::{Breaker, Outcome, Settings, Timestamp};
+//!
+//! let breaker = Breaker::new("orders", Settings::default())?;
+//! match breaker.admit(Timestamp::ZERO) {
+//!     Ok(permit) => {
+//!         // the call, then
+//!         permit.record(Outcome::Success, Timestamp::from_millis(12));
+//!     }
+//!     Err(rejection) => println!("{rejection}; come back at {:?}", rejection.retry_at),
+//! }
+//! # Ok::<(), Vec<fusebox_breaker::SettingsError>>(())
+//! ```
+//!
+//! # Contents
+//! - words: [`Outcome`], [`Phase`], [`Rejection`], [`Hold`], [`Transition`], [`Reason`], [`Timestamp`], [`Ratio`]
+//! - what a breaker is told: [`Settings`], [`Rule`], [`Cooldown`], [`HalfOpen`], [`Mode`]
+//! - the machine, pure and unshared: [`Machine`]
+//! - the breaker, shared between threads: [`Breaker`], [`Permit`], [`Listener`]
+//! - many breakers by key: [`Registry`]
+//! - what a breaker shows of itself: [`Snapshot`], [`Saved`]
+
+mod outcome;
+mod ratio;
+mod time;
+mod transition;
+
+mod cooldown;
+mod rule;
+mod settings;
+mod window;
+
+mod machine;
+
+mod breaker;
+mod permit;
+mod registry;
+mod word;
+
+mod snapshot;
+
+pub use breaker::{Breaker, Builder, Listener};
+pub use machine::{
+    Admission, Checked, Grant, Machine, Reconfigured, Settled, SettledAs, WindowFate,
+};
+pub use outcome::{Hold, HoldKind, Outcome, Phase, RejectReason, Rejection};
+pub use permit::{OwnedPermit, Permit};
+pub use ratio::Ratio;
+pub use registry::{DEFAULT_MAX_KEYS, OVERFLOW_KEY, Registry, RegistryBuilder};
+pub use rule::RuleKind;
+pub use settings::{
+    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, MAX_CALLS, MAX_FAILURES, Mode,
+    OnProbeTimeout, Over, Probes, Rule, Settings, SettingsError, WindowKind,
+};
+pub use snapshot::{
+    ProbeStatus, RECENT, RuleStatus, Saved, SavedHold, SavedState, Snapshot, Totals,
+};
+pub use time::Timestamp;
+pub use transition::{Reason, Transition, Transitions};
+
+/// Runs the examples of the library's page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/breaker.md")]
+struct LibraryPage;

@@ -1,0 +1,251 @@
+//! The pure machine: states and events as tabled in `docs/machine.md`, with time and chance given from outside.
+//!
+//! It holds no lock, reads no clock and calls nobody. [`Breaker`](crate::Breaker) shares one between threads; whatever
+//! form a shared breaker takes, this one stays its reference.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::outcome::{Hold, HoldKind, Outcome, Phase};
+use crate::settings::{Mode, Settings, SettingsError};
+use crate::snapshot::Totals;
+use crate::time::Timestamp;
+use crate::transition::{Reason, Transition, Transitions};
+use crate::window::Window;
+
+mod grant;
+mod probing;
+mod reload;
+mod steps;
+mod view;
+
+pub(crate) use grant::GrantKind;
+pub use grant::{Admission, Checked, Grant, Settled, SettledAs};
+use probing::Probing;
+pub use reload::{Reconfigured, WindowFate};
+
+/// The highest generation that a restore takes over. Counting never gets there; a damaged record may claim more.
+const MAX_RESTORED_GENERATION: u64 = 1 << 55;
+
+/// How far a restored generation is moved ahead: the record may lag behind the process that wrote it, and no generation
+/// that this process gave out after it may come again.
+const RESTORE_MARGIN: u64 = 1_000;
+
+/// A breaker without sharing: every event is a method that takes the time and tells what happened.
+///
+/// `now` may lag between callers; the machine clamps it to the latest it has seen.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    settings: Arc<Settings>,
+    state: State,
+    hold: Option<Hold>,
+    generation: u64,
+    attempts: u32,
+    /// When `state` began.
+    since: Timestamp,
+    /// The latest time seen.
+    latest: Timestamp,
+    /// One for each rule, in the order of the settings.
+    windows: Vec<Window>,
+    totals: Totals,
+    recent: VecDeque<Transition>,
+    random: fastrand::Rng,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Closed,
+    Open { until: Timestamp },
+    HalfOpen(Probing),
+}
+
+impl State {
+    fn phase(&self) -> Phase {
+        match self {
+            State::Closed => Phase::Closed,
+            State::Open { .. } => Phase::Open,
+            State::HalfOpen(_) => Phase::HalfOpen,
+        }
+    }
+}
+
+impl Machine {
+    /// A closed machine at the start of time, drawing its jitter from `seed`.
+    ///
+    /// # Errors
+    /// All faults of the settings, see [`Settings::validate`].
+    pub fn new(settings: impl Into<Arc<Settings>>, seed: u64) -> Result<Self, Vec<SettingsError>> {
+        let settings = settings.into();
+        settings.validate()?;
+        Ok(Machine {
+            state: State::Closed,
+            hold: None,
+            generation: 0,
+            attempts: 0,
+            since: Timestamp::ZERO,
+            latest: Timestamp::ZERO,
+            windows: windows_of(&settings),
+            totals: Totals::default(),
+            recent: VecDeque::new(),
+            random: fastrand::Rng::with_seed(seed),
+            settings,
+        })
+    }
+
+    /// Asks whether a call may pass.
+    pub fn admit(&mut self, now: Timestamp) -> Admission {
+        let mut transitions = Transitions::default();
+        let now = self.catch_up(now, &mut transitions);
+        if self.settings.mode == Mode::Disabled {
+            return self.granted(GrantKind::Untracked, transitions);
+        }
+        self.move_with_time(now, &mut transitions);
+        let decision = self.decide(now).map(|()| self.grant_kind(now));
+        match decision {
+            Ok(kind) => self.granted(kind, transitions),
+            Err(rejection) if self.settings.mode == Mode::Monitor => {
+                self.granted(GrantKind::Shadow(rejection), transitions)
+            }
+            Err(rejection) => Admission {
+                result: Err(rejection),
+                transitions,
+            },
+        }
+    }
+
+    /// Asks whether a call would pass, and keeps nothing: no place is taken and no permit given.
+    /// As with [`Machine::admit`], a cooldown that has ended is noticed.
+    pub fn check(&mut self, now: Timestamp) -> Checked {
+        let mut transitions = Transitions::default();
+        let now = self.catch_up(now, &mut transitions);
+        let result = if self.settings.mode == Mode::Disabled {
+            Ok(())
+        } else {
+            self.move_with_time(now, &mut transitions);
+            match self.settings.mode {
+                Mode::Enforce => self.decide(now),
+                Mode::Monitor | Mode::Disabled => Ok(()),
+            }
+        };
+        Checked {
+            result,
+            transitions,
+        }
+    }
+
+    /// Takes the outcome of a granted call.
+    pub fn record(&mut self, grant: Grant, outcome: Outcome, now: Timestamp) -> Settled {
+        let mut transitions = Transitions::default();
+        let now = self.catch_up(now, &mut transitions);
+        let counted = self.record_granted(grant, outcome, now, &mut transitions);
+        self.settled(counted, transitions)
+    }
+
+    /// Takes back a grant whose call ended without a word: ignored, its place freed.
+    pub fn drop_grant(&mut self, grant: Grant) -> Settled {
+        self.record(grant, Outcome::Ignored, self.latest)
+    }
+
+    /// Moves the deadline of a probe's place later; never earlier, and not once it has passed.
+    ///
+    /// For callers that learn only during a call how long it may take, as when part of it waits for somebody other
+    /// than the one who is probed.
+    pub fn extend(&mut self, grant: &mut Grant, deadline: Timestamp) {
+        if grant.generation == self.generation
+            && let GrantKind::Probe(slot) = &mut grant.kind
+            && let State::HalfOpen(probing) = &mut self.state
+            && slot.deadline > self.latest
+        {
+            *slot = probing.extend(*slot, deadline);
+        }
+    }
+
+    /// Takes an outcome from a caller without a permit.
+    ///
+    /// It counts in the state in which it arrives; while open it is too late. After the cooldown it counts as a probe's.
+    pub fn report(&mut self, outcome: Outcome, now: Timestamp) -> Settled {
+        let mut transitions = Transitions::default();
+        let now = self.catch_up(now, &mut transitions);
+        let counted = if self.settings.mode == Mode::Disabled {
+            SettledAs::Untracked
+        } else if self.hold.is_some() {
+            outcome.into()
+        } else {
+            self.move_with_time(now, &mut transitions);
+            match self.state {
+                State::Open { .. } => SettledAs::Late,
+                State::Closed => {
+                    self.book(outcome, now, &mut transitions);
+                    outcome.into()
+                }
+                State::HalfOpen(_) => {
+                    self.answer(outcome, now, &mut transitions);
+                    outcome.into()
+                }
+            }
+        };
+        self.settled(counted, transitions)
+    }
+
+    /// Holds the breaker open or closed; the state is frozen beneath until the hold ends. Replaces an earlier hold.
+    pub fn hold(&mut self, hold: Hold, now: Timestamp) -> Transitions {
+        let mut transitions = Transitions::default();
+        let now = self.catch_up(now, &mut transitions);
+        if self.hold.is_none() && transitions.is_empty() {
+            self.half_open_when_due(now, &mut transitions);
+        }
+        let (by, reason) = (hold.by.clone(), hold.reason.clone());
+        let (reason, retry_at) = match hold.kind {
+            HoldKind::Open => (Reason::HeldOpen { by, reason }, hold.until),
+            HoldKind::Closed => (Reason::HeldClosed { by, reason }, None),
+        };
+        self.hold = Some(hold);
+        let phase = self.state.phase();
+        self.announce(phase, reason, retry_at, now, &mut transitions);
+        transitions
+    }
+
+    /// Ends the operator's hold: a breaker held open goes on half-open, one held closed goes on closed with empty windows.
+    /// Without a hold nothing happens.
+    pub fn release(&mut self, now: Timestamp) -> Transitions {
+        let mut transitions = Transitions::default();
+        let now = self.catch_up(now, &mut transitions);
+        if let Some(hold) = self.hold.take() {
+            let reason = Reason::Released {
+                by: hold.by.clone(),
+            };
+            self.unfreeze(hold.kind, reason, now, &mut transitions);
+        }
+        transitions
+    }
+
+    /// Begins anew: closed, windows empty, attempts 0, no hold.
+    pub fn reset(&mut self, now: Timestamp) -> Transitions {
+        let mut transitions = Transitions::default();
+        self.latest = self.latest.max(now);
+        self.hold = None;
+        self.clear_windows();
+        self.close(Reason::Reset, self.latest, &mut transitions);
+        transitions
+    }
+
+    /// Carries out what time alone has decided: an ended hold, an ended cooldown, a probe's missed deadline.
+    ///
+    /// Every event does so for itself; this is for a caller that wants to hear of it when no call comes.
+    pub fn tick(&mut self, now: Timestamp) -> Transitions {
+        let mut transitions = Transitions::default();
+        let now = self.catch_up(now, &mut transitions);
+        if self.settings.mode != Mode::Disabled {
+            self.move_with_time(now, &mut transitions);
+        }
+        transitions
+    }
+}
+
+fn windows_of(settings: &Settings) -> Vec<Window> {
+    settings
+        .trip
+        .iter()
+        .map(|rule| Window::of(rule, settings.window))
+        .collect()
+}

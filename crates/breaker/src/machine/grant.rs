@@ -1,0 +1,138 @@
+//! What the machine gives for a call that may pass, and what it says when the call has ended.
+
+use crate::outcome::{Outcome, Rejection};
+use crate::time::Timestamp;
+use crate::transition::Transitions;
+
+/// The answer to [`Machine::admit`](super::Machine::admit).
+#[derive(Debug)]
+pub struct Admission {
+    /// Leave to call, or the refusal.
+    pub result: Result<Grant, Rejection>,
+    /// What happened on the way.
+    pub transitions: Transitions,
+}
+
+/// The answer to [`Machine::check`](super::Machine::check).
+#[derive(Debug)]
+pub struct Checked {
+    /// Whether a call would pass.
+    pub result: Result<(), Rejection>,
+    /// What happened on the way.
+    pub transitions: Transitions,
+}
+
+/// Leave for one call: what a permit holds. It cannot be copied, so an outcome cannot be told twice.
+#[derive(Debug)]
+#[must_use = "a grant that is neither recorded nor dropped through the machine keeps a probe's place until its deadline"]
+pub struct Grant {
+    pub(crate) generation: u64,
+    pub(crate) kind: GrantKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GrantKind {
+    /// Granted while closed.
+    Call,
+    /// Granted while half-open.
+    Probe(Slot),
+    /// Granted because an operator holds the breaker closed.
+    Held,
+    /// Granted by a monitor that would have refused.
+    Shadow(Rejection),
+    /// Granted by a disabled breaker.
+    Untracked,
+}
+
+/// A probe's place: no two probes of one half-open period have the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slot {
+    pub deadline: Timestamp,
+    pub number: u64,
+}
+
+impl Grant {
+    /// The generation in which the outcome counts.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether the call is a probe, whose outcome decides whether the breaker closes.
+    pub fn is_probe(&self) -> bool {
+        matches!(self.kind, GrantKind::Probe(_))
+    }
+
+    /// When the probe's place is given to another; none for calls that are no probes.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        match self.kind {
+            GrantKind::Probe(slot) => Some(slot.deadline),
+            GrantKind::Call | GrantKind::Held | GrantKind::Shadow(_) | GrantKind::Untracked => None,
+        }
+    }
+
+    /// The refusal that a monitor did not carry out.
+    pub fn would_reject(&self) -> Option<&Rejection> {
+        match &self.kind {
+            GrantKind::Shadow(rejection) => Some(rejection),
+            GrantKind::Call | GrantKind::Probe(_) | GrantKind::Held | GrantKind::Untracked => None,
+        }
+    }
+}
+
+/// What became of an outcome.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settled {
+    /// As what it was counted.
+    pub counted: SettledAs,
+    /// What it brought about.
+    pub transitions: Transitions,
+}
+
+impl Settled {
+    /// A success that brought nothing about.
+    #[inline]
+    pub(crate) fn success() -> Self {
+        Settled {
+            counted: SettledAs::Success,
+            transitions: Transitions::default(),
+        }
+    }
+}
+
+/// As what an outcome was counted: each outcome as exactly one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SettledAs {
+    /// A success in time.
+    Success,
+    /// A failure in time.
+    Failure,
+    /// Says nothing.
+    Ignored,
+    /// Came too late to count.
+    Late,
+    /// Not counted at all: the breaker is disabled.
+    Untracked,
+}
+
+impl SettledAs {
+    /// `success`, `failure`, `ignored`, `late` or `untracked`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            SettledAs::Success => "success",
+            SettledAs::Failure => "failure",
+            SettledAs::Ignored => "ignored",
+            SettledAs::Late => "late",
+            SettledAs::Untracked => "untracked",
+        }
+    }
+}
+
+impl From<Outcome> for SettledAs {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Success => SettledAs::Success,
+            Outcome::Failure => SettledAs::Failure,
+            Outcome::Ignored => SettledAs::Ignored,
+        }
+    }
+}

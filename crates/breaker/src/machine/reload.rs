@@ -1,0 +1,121 @@
+//! New settings for a running machine: what fits is kept, what does not is cleared, and both are said.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Machine, windows_of};
+use crate::rule::RuleKind;
+use crate::settings::{Rule, Settings, SettingsError};
+use crate::time::Timestamp;
+use crate::transition::{Reason, Transitions};
+use crate::window::Window;
+
+/// What a change of settings kept and what it cleared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reconfigured {
+    /// Whether state, generation and attempts were kept. They are when old and new rules have a kind in common.
+    /// A hold is kept in any case.
+    pub state_kept: bool,
+    /// What became of the window of each new rule, in the order of the settings.
+    pub windows: Vec<(RuleKind, WindowFate)>,
+    /// What happened on the way.
+    pub transitions: Transitions,
+}
+
+/// What became of a rule's window, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WindowFate {
+    /// Carried over from the old settings.
+    Carried,
+    /// Begun anew: the old rule of this kind had a window of another shape.
+    Cleared,
+    /// Begun anew: there was no rule of this kind.
+    New,
+}
+
+impl fmt::Display for Reconfigured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.state_kept {
+            return f.write_str(
+                "began anew, closed with empty windows: the new settings have no rule in common with the old ones",
+            );
+        }
+        f.write_str("state, generation and attempts kept")?;
+        for (rule, fate) in &self.windows {
+            write!(f, "; {rule}: ")?;
+            f.write_str(match fate {
+                WindowFate::Carried => "window carried over",
+                WindowFate::Cleared => "window cleared, its shape changed",
+                WindowFate::New => "a new rule with an empty window",
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Machine {
+    /// Takes new settings. What the windows already hold is judged with the next outcome, not at once.
+    ///
+    /// # Errors
+    /// All faults of the new settings; the old ones then stay in force.
+    pub fn reconfigure(
+        &mut self,
+        settings: impl Into<Arc<Settings>>,
+        now: Timestamp,
+    ) -> Result<Reconfigured, Vec<SettingsError>> {
+        let settings = settings.into();
+        settings.validate()?;
+        let mut transitions = Transitions::default();
+        let now = self.catch_up(now, &mut transitions);
+        let same_family = settings.trip.iter().any(|rule| self.has(rule.kind()));
+        let mut windows = windows_of(&settings);
+        let fates = if same_family {
+            self.carry_into(&settings, &mut windows)
+        } else {
+            settings
+                .trip
+                .iter()
+                .map(|rule| (rule.kind(), WindowFate::New))
+                .collect()
+        };
+        self.windows = windows;
+        self.settings = settings;
+        if !same_family {
+            self.close(Reason::Reconfigured, now, &mut transitions);
+        }
+        Ok(Reconfigured {
+            state_kept: same_family,
+            windows: fates,
+            transitions,
+        })
+    }
+
+    fn has(&self, kind: RuleKind) -> bool {
+        self.settings.trip.iter().any(|rule| rule.kind() == kind)
+    }
+
+    /// Fills each new window from the old ones of its kind that fit. Windows of one shape have seen the same calls, so
+    /// two new ones may well be filled from the same old one.
+    fn carry_into(
+        &self,
+        settings: &Settings,
+        windows: &mut [Window],
+    ) -> Vec<(RuleKind, WindowFate)> {
+        settings
+            .trip
+            .iter()
+            .map(Rule::kind)
+            .zip(windows)
+            .map(|(kind, window)| {
+                let of_kind = self.settings.trip.iter().zip(&self.windows);
+                let fates = of_kind
+                    .filter(|(rule, _)| rule.kind() == kind)
+                    .map(|(_, old)| match window.carry(old) {
+                        true => WindowFate::Carried,
+                        false => WindowFate::Cleared,
+                    });
+                (kind, fates.min().unwrap_or(WindowFate::New))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,142 @@
+//! The words between a breaker and its callers: how a call ended, what state is reported, why a call was refused.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::time::Timestamp;
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The other side did its work.
+    Success,
+    /// The other side failed.
+    Failure,
+    /// Says nothing about the other side: the caller gave up, or the fault was the caller's own.
+    Ignored,
+}
+
+impl Outcome {
+    /// `success`, `failure` or `ignored`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Success => "success",
+            Outcome::Failure => "failure",
+            Outcome::Ignored => "ignored",
+        }
+    }
+}
+
+/// The reported state. Holds and modes are told beside it and never change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Calls pass.
+    Closed,
+    /// Calls are refused until the cooldown ends.
+    Open,
+    /// The cooldown is over; probes find out whether to close.
+    HalfOpen,
+}
+
+impl Phase {
+    /// `closed`, `open` or `half_open`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Phase::Closed => "closed",
+            Phase::Open => "open",
+            Phase::HalfOpen => "half_open",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A refusal: why, and when it is worth asking again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Why the call was refused.
+    pub reason: RejectReason,
+    /// The state in which it was refused.
+    pub phase: Phase,
+    /// The earliest time at which a call may pass, where that is known. A hold without end has none.
+    pub retry_at: Option<Timestamp>,
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.reason {
+            RejectReason::BreakerOpen => "the breaker is open and its cooldown has not ended",
+            RejectReason::BreakerProbing => {
+                "the breaker is half-open and all its probes are in flight"
+            }
+            RejectReason::HeldOpen => "the breaker is held open by an operator",
+        })
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+/// Why a call was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RejectReason {
+    /// The cooldown has not ended.
+    BreakerOpen,
+    /// As many probes as allowed are in flight.
+    BreakerProbing,
+    /// An operator holds the breaker open.
+    HeldOpen,
+}
+
+impl RejectReason {
+    /// The stable token for headers, logs and metrics: `breaker_open`, `breaker_probing` or `held_open`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            RejectReason::BreakerOpen => "breaker_open",
+            RejectReason::BreakerProbing => "breaker_probing",
+            RejectReason::HeldOpen => "held_open",
+        }
+    }
+}
+
+impl fmt::Display for RejectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An operator's word: the breaker is held open or closed whatever its rules say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Which way it is held.
+    pub kind: HoldKind,
+    /// When the hold ends by itself, as if released then; without it only a release or a reset ends it.
+    pub until: Option<Timestamp>,
+    /// Why, in the operator's words.
+    pub reason: Arc<str>,
+    /// Who.
+    pub by: Arc<str>,
+}
+
+/// Which way a breaker is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HoldKind {
+    /// Every call is refused.
+    Open,
+    /// Every call passes.
+    Closed,
+}
+
+impl HoldKind {
+    /// `open` or `closed`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            HoldKind::Open => "open",
+            HoldKind::Closed => "closed",
+        }
+    }
+}

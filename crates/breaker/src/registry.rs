@@ -1,0 +1,273 @@
+//! Many breakers of one family, one for each key.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::breaker::{Breaker, Listener};
+use crate::machine::Reconfigured;
+use crate::settings::{Settings, SettingsError};
+use crate::time::Timestamp;
+
+/// The key of the breaker that new keys share when there are too many.
+pub const OVERFLOW_KEY: &str = "*";
+
+/// How many keys a registry holds unless told otherwise.
+pub const DEFAULT_MAX_KEYS: usize = 10_000;
+
+/// How many keys are looked at to make room for a new one, so that a flood of new keys costs each of them little.
+const LOOKED_AT: usize = 64;
+
+/// The breakers of one family, made when their key is first asked for.
+///
+/// A breaker is named `family/key`. At most `max_keys` exist: to make room for a new key, one that is idle (closed, not
+/// held, nothing in its windows, not in anyone's hands, and not asked for since it was last looked at) gives way. An
+/// open, half-open or held one never does. Where no room is found among 64 keys, the new key shares the breaker
+/// `family/*`, and has its own as soon as there is room. There is no timer and no task.
+///
+/// Finding a breaker that exists takes no lock.
+///
+/// ```
+/// use fusebox_breaker::{Registry, Settings, Timestamp};
+///
+/// let registry = Registry::builder("orders", Settings::default()).max_keys(100).build()?;
+/// let breaker = registry.get_or_create("tenant-7", Timestamp::ZERO);
+/// assert_eq!(&**breaker.name(), "orders/tenant-7");
+/// # Ok::<(), Vec<fusebox_breaker::SettingsError>>(())
+/// ```
+pub struct Registry {
+    family: Arc<str>,
+    max_keys: usize,
+    listener: Option<Arc<dyn Listener>>,
+    entries: papaya::HashMap<Arc<str>, Entry>,
+    overflow: OnceLock<Breaker>,
+    /// Taken to make a breaker, never to find one, and never while a listener runs.
+    making: Mutex<Making>,
+}
+
+struct Entry {
+    breaker: Breaker,
+    /// Found since it was last looked at. Written only when it was not set, so that finding seldom writes.
+    asked_for: AtomicBool,
+}
+
+struct Making {
+    settings: Arc<Settings>,
+    seeds: fastrand::Rng,
+    /// All keys, in the order in which they are looked at to make room.
+    keys: Vec<Arc<str>>,
+    next: usize,
+}
+
+/// Makes a [`Registry`].
+pub struct RegistryBuilder {
+    family: Arc<str>,
+    settings: Arc<Settings>,
+    max_keys: usize,
+    seed: Option<u64>,
+    listener: Option<Arc<dyn Listener>>,
+}
+
+impl RegistryBuilder {
+    /// The most keys with a breaker of their own. Default [`DEFAULT_MAX_KEYS`]; with 0 all keys share one.
+    pub fn max_keys(mut self, max_keys: usize) -> Self {
+        self.max_keys = max_keys;
+        self
+    }
+
+    /// The seed of all jitter, for runs that must repeat. Default: from the operating system.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Who hears of the transitions of all breakers. Default: nobody.
+    pub fn listener(mut self, listener: Arc<dyn Listener>) -> Self {
+        self.listener = Some(listener);
+        self
+    }
+
+    /// The registry, without a breaker yet.
+    ///
+    /// # Errors
+    /// All faults of the settings, see [`Settings::validate`].
+    pub fn build(self) -> Result<Registry, Vec<SettingsError>> {
+        self.settings.validate()?;
+        let seed = self
+            .seed
+            .unwrap_or_else(|| RandomState::new().hash_one(&self.family));
+        Ok(Registry {
+            family: self.family,
+            max_keys: self.max_keys,
+            listener: self.listener,
+            entries: papaya::HashMap::new(),
+            overflow: OnceLock::new(),
+            making: Mutex::new(Making {
+                settings: self.settings,
+                seeds: fastrand::Rng::with_seed(seed),
+                keys: Vec::new(),
+                next: 0,
+            }),
+        })
+    }
+}
+
+impl Registry {
+    /// A registry with the default number of keys.
+    ///
+    /// # Errors
+    /// All faults of the settings, see [`Settings::validate`].
+    pub fn new(
+        family: impl Into<Arc<str>>,
+        settings: impl Into<Arc<Settings>>,
+    ) -> Result<Self, Vec<SettingsError>> {
+        Registry::builder(family, settings).build()
+    }
+
+    /// A registry to be given a number of keys, a seed or a listener.
+    pub fn builder(
+        family: impl Into<Arc<str>>,
+        settings: impl Into<Arc<Settings>>,
+    ) -> RegistryBuilder {
+        RegistryBuilder {
+            family: family.into(),
+            settings: settings.into(),
+            max_keys: DEFAULT_MAX_KEYS,
+            seed: None,
+            listener: None,
+        }
+    }
+
+    /// The family's name, the first part of its breakers' names.
+    pub fn family(&self) -> &Arc<str> {
+        &self.family
+    }
+
+    /// The breaker of a key, made when there is none yet; the shared one when there is no room.
+    /// The key [`OVERFLOW_KEY`] is the shared one itself.
+    pub fn get_or_create(&self, key: &str, now: Timestamp) -> Breaker {
+        self.get(key).unwrap_or_else(|| self.create(key, now))
+    }
+
+    /// The breaker of a key, where it exists.
+    pub fn get(&self, key: &str) -> Option<Breaker> {
+        if key == OVERFLOW_KEY {
+            return self.overflow.get().cloned();
+        }
+        let entries = self.entries.pin();
+        let entry = entries.get(key)?;
+        if !entry.asked_for.load(Ordering::Relaxed) {
+            entry.asked_for.store(true, Ordering::Relaxed);
+        }
+        Some(entry.breaker.clone())
+    }
+
+    /// The number of keys with a breaker of their own.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no key has a breaker of its own.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// All breakers, the shared one last, in no other order.
+    pub fn breakers(&self) -> Vec<Breaker> {
+        let entries = self.entries.pin();
+        let own = entries.values().map(|entry| entry.breaker.clone());
+        own.chain(self.overflow.get().cloned()).collect()
+    }
+
+    /// Gives new settings to all breakers, now and to come, and says for each what was kept.
+    ///
+    /// # Errors
+    /// All faults of the new settings; the old ones then stay in force.
+    pub fn reconfigure(
+        &self,
+        settings: impl Into<Arc<Settings>>,
+        now: Timestamp,
+    ) -> Result<Vec<(Breaker, Reconfigured)>, Vec<SettingsError>> {
+        let settings = settings.into();
+        settings.validate()?;
+        self.making().settings = settings.clone();
+        self.breakers()
+            .into_iter()
+            .map(|breaker| {
+                let reconfigured = breaker.reconfigure(settings.clone(), now)?;
+                Ok((breaker, reconfigured))
+            })
+            .collect()
+    }
+
+    #[cold]
+    fn create(&self, key: &str, now: Timestamp) -> Breaker {
+        let mut making = self.making();
+        if let Some(breaker) = self.get(key) {
+            return breaker;
+        }
+        let full = making.keys.len() >= self.max_keys;
+        if key == OVERFLOW_KEY || (full && !self.make_room(&mut making, now)) {
+            return self
+                .overflow
+                .get_or_init(|| self.make(OVERFLOW_KEY, &mut making))
+                .clone();
+        }
+        let key: Arc<str> = key.into();
+        let breaker = self.make(&key, &mut making);
+        making.keys.push(key.clone());
+        let entry = Entry {
+            breaker: breaker.clone(),
+            // A flood of keys that are asked for only once makes room for itself.
+            asked_for: AtomicBool::new(false),
+        };
+        self.entries.pin().insert(key, entry);
+        breaker
+    }
+
+    fn make(&self, key: &str, making: &mut Making) -> Breaker {
+        let name = format!("{}/{key}", self.family);
+        let mut builder =
+            Breaker::builder(name, making.settings.clone()).seed(making.seeds.u64(..));
+        if let Some(listener) = &self.listener {
+            builder = builder.listener(listener.clone());
+        }
+        builder
+            .build()
+            .expect("the settings were validated when the registry took them")
+    }
+
+    /// Lets one idle breaker go, and says whether there was one.
+    fn make_room(&self, making: &mut Making, now: Timestamp) -> bool {
+        let entries = self.entries.pin();
+        // Every key may be passed twice: the first look takes the mark of having been asked for.
+        for _ in 0..LOOKED_AT.min(2 * making.keys.len()) {
+            let at = making.next % making.keys.len();
+            let idle = entries.get(&making.keys[at]).is_none_or(|entry| {
+                !entry.asked_for.swap(false, Ordering::Relaxed)
+                    && entry.breaker.is_unshared()
+                    && entry.breaker.is_idle(now)
+            });
+            if idle {
+                let key = making.keys.swap_remove(at);
+                entries.remove(&key);
+                return true;
+            }
+            making.next = at + 1;
+        }
+        false
+    }
+
+    fn making(&self) -> MutexGuard<'_, Making> {
+        self.making.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry")
+            .field("family", &self.family)
+            .field("keys", &self.len())
+            .finish_non_exhaustive()
+    }
+}

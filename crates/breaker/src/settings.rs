@@ -1,0 +1,329 @@
+//! What a breaker is told to do: when to trip, how long to stay open, how to come back.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::ratio::Ratio;
+
+mod check;
+
+pub use check::{MAX_CALLS, MAX_FAILURES};
+
+/// All settings of a breaker. Their meaning and defaults are tabled in `docs/machine.md`.
+///
+/// ```
+/// use fusebox_breaker::{Cooldown, Rule, Settings};
+/// use std::time::Duration;
+///
+/// let settings = Settings {
+///     trip: vec![Rule::ConsecutiveFailures { threshold: 3, within: None }],
+///     cooldown: Cooldown::fixed(Duration::from_secs(60)),
+///     ..Settings::default()
+/// };
+/// assert!(settings.validate().is_ok());
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The rules, any of which trips the breaker; the first one met, in this order, is named as the reason.
+    /// Default: five consecutive failures.
+    pub trip: Vec<Rule>,
+    /// Which outcomes cause the rules to be judged. Default: every outcome.
+    pub judge_on: JudgeOn,
+    /// How a rate is compared with its limit. Default: at least.
+    pub compare: Compare,
+    /// Whether windows slide or start anew. Default: sliding.
+    pub window: WindowKind,
+    /// What happens to windows and counts across an open period. Default: cleared.
+    pub history: History,
+    /// How long the breaker stays open. Default: 30 s, exact.
+    pub cooldown: Cooldown,
+    /// How the breaker finds out that the other side is well again. Default: one probe, whose success closes.
+    pub half_open: HalfOpen,
+    /// Whether decisions are carried out. Default: enforced.
+    pub mode: Mode,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            trip: vec![Rule::ConsecutiveFailures {
+                threshold: 5,
+                within: None,
+            }],
+            judge_on: JudgeOn::default(),
+            compare: Compare::default(),
+            window: WindowKind::default(),
+            history: History::default(),
+            cooldown: Cooldown::default(),
+            half_open: HalfOpen::default(),
+            mode: Mode::default(),
+        }
+    }
+}
+
+/// A condition that trips the breaker.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// So many failures in a row, with no success between them.
+    ConsecutiveFailures {
+        /// The number of failures at which the breaker trips, 1 or more.
+        threshold: u32,
+        /// When given, all of them must have happened within this time: the first less than `within` before the last.
+        /// Measured on the failures' own times, so `threshold` is then at most [`MAX_FAILURES`].
+        within: Option<Duration>,
+    },
+    /// So many failures, whatever succeeds between them.
+    Failures {
+        /// The number of failures at which the breaker trips, 1 or more; at most [`MAX_FAILURES`] over a time.
+        threshold: u32,
+        /// The time or the number of last calls looked at.
+        over: Over,
+        /// Wait until the window holds all its calls. Only with [`Over::Calls`].
+        full: bool,
+    },
+    /// The share of failures among the calls looked at.
+    FailureRate {
+        /// The share at which the breaker trips, compared as [`Settings::compare`] says.
+        rate: Ratio,
+        /// The time or the number of last calls looked at.
+        over: Over,
+        /// Fewer calls than this in the window decide nothing. The configuration's default is 20, or `n` over `n` calls.
+        min_calls: u32,
+    },
+}
+
+/// How far back a rule looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// This long. A call exactly this old no longer counts.
+    Time(Duration),
+    /// So many last calls, 1 to [`MAX_CALLS`].
+    Calls(u32),
+}
+
+impl fmt::Display for Over {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Over::Time(time) => write!(f, "within {time:?}"),
+            Over::Calls(calls) => write!(f, "in the last {calls} calls"),
+        }
+    }
+}
+
+/// Which outcomes cause the rules to be judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JudgeOn {
+    /// Successes and failures: a success that brings a window to its minimum of calls may trip.
+    #[default]
+    EveryOutcome,
+    /// Failures only.
+    Failures,
+}
+
+/// How a rate is compared with its limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compare {
+    /// `>=`: the limit itself is enough.
+    #[default]
+    AtLeast,
+    /// `>`: the limit itself is not enough.
+    Above,
+}
+
+/// How windows let go of the past.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WindowKind {
+    /// Old calls leave one by one as new ones come or time passes.
+    #[default]
+    Sliding,
+    /// The window is filled once, then cleared as a whole. A timed one begins with the first call that it sees.
+    Tumbling,
+}
+
+/// What happens to windows and counts across an open period.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum History {
+    /// The breaker closes with empty windows.
+    #[default]
+    Clear,
+    /// Windows live on, with the answers of the probes in them; the success that closes ends a row of failures.
+    Keep,
+}
+
+/// How long the breaker stays open: `base * factor^(attempts - 1)`, at most `max`, then lengthened by the jitter.
+///
+/// `attempts` is the number of trips since the breaker was last closed. Jitter only lengthens: the cooldown is drawn
+/// uniformly from `c` to `c * (1 + jitter)` at the trip, so the reported time of return is true from the start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cooldown {
+    /// The first cooldown, above zero. Default 30 s.
+    pub base: Duration,
+    /// The growth from one trip to the next, 1 or more. Default 1; 2 for [`Cooldown::exponential`].
+    pub factor: f64,
+    /// The longest cooldown before jitter, `base` or more. Default `base`; `10 * base` for [`Cooldown::exponential`].
+    pub max: Duration,
+    /// The largest share by which a cooldown is lengthened, 0 to 1. Default 0; 0.2 for [`Cooldown::exponential`].
+    pub jitter: f64,
+}
+
+impl Cooldown {
+    /// The same cooldown every time, exact.
+    pub const fn fixed(base: Duration) -> Self {
+        Cooldown {
+            base,
+            factor: 1.0,
+            max: base,
+            jitter: 0.0,
+        }
+    }
+
+    /// A cooldown that doubles from trip to trip up to ten times `base`, with a jitter of 20 %.
+    pub const fn exponential(base: Duration) -> Self {
+        Cooldown {
+            base,
+            factor: 2.0,
+            max: base.saturating_mul(10),
+            jitter: 0.2,
+        }
+    }
+}
+
+impl Default for Cooldown {
+    fn default() -> Self {
+        Cooldown::fixed(Duration::from_secs(30))
+    }
+}
+
+/// How the breaker probes after its cooldown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HalfOpen {
+    /// How many probes may be in flight at once. Default 1.
+    pub probes: Probes,
+    /// What the answers of the probes must be for the breaker to close. Default: one success.
+    pub close: CloseRule,
+    /// How long a probe may take before its place is given to another, above zero. Default 60 s.
+    pub probe_timeout: Duration,
+    /// What a probe that took longer means. Default: its place is given to another and it counts neither way.
+    pub on_probe_timeout: OnProbeTimeout,
+}
+
+impl Default for HalfOpen {
+    fn default() -> Self {
+        HalfOpen {
+            probes: Probes::default(),
+            close: CloseRule::default(),
+            probe_timeout: Duration::from_secs(60),
+            on_probe_timeout: OnProbeTimeout::default(),
+        }
+    }
+}
+
+/// How many probes may be in flight at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probes {
+    /// At most this many; a settled probe frees its place.
+    Limited(NonZeroU32),
+    /// Every call passes until one of them decides.
+    Unlimited,
+}
+
+impl Default for Probes {
+    fn default() -> Self {
+        Probes::Limited(NonZeroU32::MIN)
+    }
+}
+
+/// When the answers of the probes close the breaker.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum CloseRule {
+    /// So many successes close, one failure reopens.
+    Successes(u32),
+    /// Decided when `over` probes have answered: reopens when the share of failures meets `rate`, else closes.
+    FailureRate {
+        /// The share of failures that reopens, compared as [`Settings::compare`] says.
+        rate: Ratio,
+        /// The number of answers that decide, 1 or more.
+        over: u32,
+    },
+}
+
+impl Default for CloseRule {
+    fn default() -> Self {
+        CloseRule::Successes(1)
+    }
+}
+
+/// What a probe that missed its deadline means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnProbeTimeout {
+    /// Another probe takes its place; it counts neither way.
+    #[default]
+    Replace,
+    /// It reopens the breaker.
+    Fail,
+}
+
+/// Whether decisions are carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Decisions are carried out.
+    #[default]
+    Enforce,
+    /// Everything is decided and nothing refused, held or not: a permit says that it would have been refused.
+    Monitor,
+    /// Everything passes and nothing is recorded.
+    Disabled,
+}
+
+impl Mode {
+    /// `enforce`, `monitor` or `disabled`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Mode::Enforce => "enforce",
+            Mode::Monitor => "monitor",
+            Mode::Disabled => "disabled",
+        }
+    }
+}
+
+/// A setting that cannot work: which one, what is wrong with it, and how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsError {
+    setting: &'static str,
+    what: String,
+    mend: &'static str,
+}
+
+impl SettingsError {
+    pub(crate) fn new(setting: &'static str, what: String, mend: &'static str) -> Self {
+        SettingsError {
+            setting,
+            what,
+            mend,
+        }
+    }
+
+    /// The setting's path, such as `trip.failure_rate` or `cooldown.jitter`.
+    pub fn setting(&self) -> &'static str {
+        self.setting
+    }
+
+    /// What is wrong with it.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// How to mend it.
+    pub fn mend(&self) -> &'static str {
+        self.mend
+    }
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.setting, self.what, self.mend)
+    }
+}
+
+impl std::error::Error for SettingsError {}

@@ -1,0 +1,330 @@
+//! Refuses settings that cannot work or could never trip, all faults at once.
+
+use std::time::Duration;
+
+use super::{CloseRule, Compare, Cooldown, HalfOpen, Over, Rule, Settings, SettingsError as Error};
+use crate::ratio::Ratio;
+
+/// The most calls a window of last calls may hold: it keeps one bit for each, 128 KiB at this size.
+pub const MAX_CALLS: u32 = 1 << 20;
+
+/// The most failures a rule may count within a time: it keeps the time of each, 80 kB at this size.
+pub const MAX_FAILURES: u32 = 10_000;
+
+impl Settings {
+    /// Checks that every setting can work, and that every rule can trip.
+    ///
+    /// # Errors
+    /// All faults found, each naming its setting and the mend.
+    pub fn validate(&self) -> Result<(), Vec<Error>> {
+        let mut errors = Vec::new();
+        if self.trip.is_empty() {
+            errors.push(Error::new(
+                "trip",
+                "there is no rule, so the breaker could never trip".into(),
+                "give at least one, such as consecutive_failures: 5",
+            ));
+        }
+        for rule in &self.trip {
+            check_rule(rule, self.compare, &mut errors);
+        }
+        check_cooldown(&self.cooldown, &mut errors);
+        check_half_open(&self.half_open, self.compare, &mut errors);
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(errors)
+        }
+    }
+}
+
+fn check_rule(rule: &Rule, compare: Compare, errors: &mut Vec<Error>) {
+    let setting = rule.kind().setting();
+    match *rule {
+        Rule::ConsecutiveFailures { threshold, within } => {
+            check_threshold(setting, threshold, errors);
+            if let Some(within) = within {
+                check_time("trip.within", within, errors);
+                check_kept_failures(setting, threshold, errors);
+            }
+        }
+        Rule::Failures {
+            threshold,
+            over,
+            full,
+        } => {
+            check_threshold(setting, threshold, errors);
+            check_over(over, errors);
+            match over {
+                Over::Time(_) => {
+                    check_kept_failures(setting, threshold, errors);
+                    if full {
+                        errors.push(Error::new(
+                            "trip.full",
+                            "a window of time is never full".into(),
+                            "remove it, or look over a number of calls",
+                        ));
+                    }
+                }
+                Over::Calls(calls) if threshold > calls => errors.push(Error::new(
+                    setting,
+                    format!("{threshold} failures can never be among the last {calls} calls"),
+                    "lower the number of failures or raise the number of calls",
+                )),
+                Over::Calls(_) => {}
+            }
+        }
+        Rule::FailureRate {
+            rate,
+            over,
+            min_calls,
+        } => {
+            check_over(over, errors);
+            if let Over::Calls(calls) = over
+                && min_calls > calls
+            {
+                errors.push(Error::new(
+                    "trip.min_calls",
+                    format!("{min_calls} calls can never be among the last {calls}"),
+                    "lower it, or raise the number of calls",
+                ));
+            }
+            if rate == Ratio::ONE && compare == Compare::Above {
+                errors.push(Error::new(
+                    setting,
+                    "no rate is above 100 %, so the rule could never trip".into(),
+                    "lower the rate, or compare with >=",
+                ));
+            }
+        }
+    }
+}
+
+fn check_threshold(setting: &'static str, threshold: u32, errors: &mut Vec<Error>) {
+    if threshold == 0 {
+        errors.push(Error::new(
+            setting,
+            "a threshold of 0 failures would be met before any call".into(),
+            "give 1 or more",
+        ));
+    }
+}
+
+fn check_kept_failures(setting: &'static str, threshold: u32, errors: &mut Vec<Error>) {
+    if threshold > MAX_FAILURES {
+        errors.push(Error::new(
+            setting,
+            format!("{threshold} failures within a time are more than the {MAX_FAILURES} whose times are kept"),
+            "lower it, or use failure_rate",
+        ));
+    }
+}
+
+fn check_over(over: Over, errors: &mut Vec<Error>) {
+    match over {
+        Over::Time(time) => check_time("trip.over", time, errors),
+        Over::Calls(calls) => {
+            if calls == 0 || calls > MAX_CALLS {
+                errors.push(Error::new(
+                    "trip.over",
+                    format!("a window of {calls} calls is not possible"),
+                    "give 1 to 1,048,576 calls, or a time",
+                ));
+            }
+        }
+    }
+}
+
+fn check_time(setting: &'static str, time: Duration, errors: &mut Vec<Error>) {
+    if time.is_zero() {
+        errors.push(Error::new(
+            setting,
+            "a window of no time holds no call, so the rule could never trip".into(),
+            "give a time above zero",
+        ));
+    }
+}
+
+fn check_cooldown(cooldown: &Cooldown, errors: &mut Vec<Error>) {
+    if cooldown.base.is_zero() {
+        errors.push(Error::new(
+            "cooldown.base",
+            "a breaker that is open for no time rejects nothing".into(),
+            "give a time above zero",
+        ));
+    }
+    if !cooldown.factor.is_finite() || cooldown.factor < 1.0 {
+        errors.push(Error::new(
+            "cooldown.factor",
+            format!("{} would shrink the cooldown", cooldown.factor),
+            "give 1 or more",
+        ));
+    }
+    if cooldown.max < cooldown.base {
+        errors.push(Error::new(
+            "cooldown.max",
+            format!("{:?} is below the base {:?}", cooldown.max, cooldown.base),
+            "raise it to the base or above",
+        ));
+    }
+    if !(0.0..=1.0).contains(&cooldown.jitter) {
+        errors.push(Error::new(
+            "cooldown.jitter",
+            format!("{} is not a share of the cooldown", cooldown.jitter),
+            "give 0 to 1 (0.2 is 20 %)",
+        ));
+    }
+}
+
+fn check_half_open(half_open: &HalfOpen, compare: Compare, errors: &mut Vec<Error>) {
+    match half_open.close {
+        CloseRule::Successes(0) => errors.push(Error::new(
+            "half_open.successes",
+            "0 successes would close without a probe".into(),
+            "give 1 or more",
+        )),
+        CloseRule::FailureRate { over: 0, .. } => errors.push(Error::new(
+            "half_open.over",
+            "0 answers decide nothing".into(),
+            "give 1 or more calls",
+        )),
+        CloseRule::FailureRate { rate, .. } if rate == Ratio::ONE && compare == Compare::Above => {
+            errors.push(Error::new(
+                "half_open.failure_rate",
+                "no rate is above 100 %, so failing probes could never reopen".into(),
+                "lower the rate, or compare with >=",
+            ));
+        }
+        CloseRule::Successes(_) | CloseRule::FailureRate { .. } => {}
+    }
+    if half_open.probe_timeout.is_zero() {
+        errors.push(Error::new(
+            "half_open.probe_timeout",
+            "a probe with no time can never answer, so the breaker could never close".into(),
+            "give a time above zero",
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The settings named by the errors of the defaults with one change.
+    fn faults(change: impl FnOnce(&mut Settings)) -> Vec<&'static str> {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        match settings.validate() {
+            Ok(()) => Vec::new(),
+            Err(errors) => errors.iter().map(Error::setting).collect(),
+        }
+    }
+
+    fn rule(rule: Rule) -> Vec<&'static str> {
+        faults(|settings| settings.trip = vec![rule])
+    }
+
+    #[test]
+    fn the_defaults_are_sound() {
+        assert!(faults(|_| {}).is_empty());
+    }
+
+    #[test]
+    fn rules_that_could_never_trip_are_refused() {
+        let second = Duration::from_secs(1);
+        assert_eq!(faults(|s| s.trip.clear()), ["trip"]);
+        assert_eq!(
+            rule(Rule::ConsecutiveFailures {
+                threshold: 0,
+                within: Some(Duration::ZERO)
+            }),
+            ["trip.consecutive_failures", "trip.within"]
+        );
+        assert_eq!(
+            rule(Rule::Failures {
+                threshold: 6,
+                over: Over::Calls(5),
+                full: false
+            }),
+            ["trip.failures"]
+        );
+        assert_eq!(
+            rule(Rule::Failures {
+                threshold: MAX_FAILURES + 1,
+                over: Over::Time(second),
+                full: true
+            }),
+            ["trip.failures", "trip.full"]
+        );
+        assert_eq!(
+            rule(Rule::FailureRate {
+                rate: Ratio::percent(50),
+                over: Over::Calls(10),
+                min_calls: 11
+            }),
+            ["trip.min_calls"]
+        );
+        for calls in [0, MAX_CALLS + 1] {
+            assert_eq!(
+                rule(Rule::FailureRate {
+                    rate: Ratio::percent(50),
+                    over: Over::Calls(calls),
+                    min_calls: 0
+                }),
+                ["trip.over"]
+            );
+        }
+        assert_eq!(
+            faults(|s| {
+                s.compare = Compare::Above;
+                s.trip = vec![Rule::FailureRate {
+                    rate: Ratio::ONE,
+                    over: Over::Time(second),
+                    min_calls: 1,
+                }];
+            }),
+            ["trip.failure_rate"]
+        );
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once_and_each_says_how_to_mend_it() {
+        let settings = Settings {
+            cooldown: Cooldown {
+                base: Duration::ZERO,
+                factor: f64::NAN,
+                max: Duration::ZERO,
+                jitter: 1.5,
+            },
+            half_open: HalfOpen {
+                close: CloseRule::Successes(0),
+                probe_timeout: Duration::ZERO,
+                ..HalfOpen::default()
+            },
+            ..Settings::default()
+        };
+        let errors = settings.validate().unwrap_err();
+        assert_eq!(errors.len(), 5);
+        assert!(errors.iter().all(|error| !error.mend().is_empty()));
+        assert_eq!(
+            errors[2].to_string(),
+            "cooldown.jitter: 1.5 is not a share of the cooldown; give 0 to 1 (0.2 is 20 %)"
+        );
+    }
+
+    #[test]
+    fn a_half_open_period_that_could_not_decide_is_refused() {
+        let close = |rate, over| CloseRule::FailureRate { rate, over };
+        assert_eq!(
+            faults(|s| s.half_open.close = close(Ratio::ONE, 0)),
+            ["half_open.over"]
+        );
+        assert_eq!(
+            faults(|s| {
+                s.compare = Compare::Above;
+                s.half_open.close = close(Ratio::ONE, 4);
+            }),
+            ["half_open.failure_rate"]
+        );
+    }
+}

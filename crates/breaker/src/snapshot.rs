@@ -1,0 +1,136 @@
+//! What a breaker shows of itself: its state in full, and the part of it that outlives a process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::outcome::{Hold, HoldKind, Phase};
+use crate::rule::RuleKind;
+use crate::settings::{Mode, Over};
+use crate::time::Timestamp;
+use crate::transition::{Reason, Transition};
+
+/// A breaker at one moment. Reading it changes nothing: what time alone has decided since the last call is shown, and
+/// carried out by the next call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// The state; half-open once the cooldown is over.
+    pub phase: Phase,
+    /// Whether decisions are carried out.
+    pub mode: Mode,
+    /// The operator's hold, while it lasts.
+    pub hold: Option<Hold>,
+    /// Grows by one with every transition, hold, release and reset.
+    pub generation: u64,
+    /// Trips since the breaker was last closed.
+    pub attempts: u32,
+    /// When the state began.
+    pub since: Timestamp,
+    /// The earliest time at which a call may pass, when none does now and the time is known.
+    pub retry_at: Option<Timestamp>,
+    /// Why the last transition happened; none before the first.
+    pub reason: Option<Reason>,
+    /// Outcomes since the breaker was made.
+    pub totals: Totals,
+    /// What each rule sees, in the order of the settings.
+    pub rules: Vec<RuleStatus>,
+    /// The probes, while half-open.
+    pub probes: Option<ProbeStatus>,
+    /// The last transitions, oldest first, at most [`RECENT`].
+    pub recent: Vec<Transition>,
+}
+
+/// How many transitions a breaker remembers.
+pub const RECENT: usize = 16;
+
+/// Outcomes since a breaker was made: each outcome is counted in exactly one of these.
+///
+/// A shared [`Breaker`](crate::Breaker) writes nothing for a success that changes nothing, so there `successes` lacks
+/// those. Who wants every success counts what [`Permit::settle`](crate::Permit::settle) returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Successes that were in time.
+    pub successes: u64,
+    /// Failures that were in time.
+    pub failures: u64,
+    /// Outcomes that say nothing, dropped permits among them.
+    pub ignored: u64,
+    /// Outcomes that came too late to count: of an earlier generation, of a probe that had missed its deadline, or
+    /// reported without a permit while open.
+    pub late: u64,
+}
+
+/// What a rule sees.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleStatus {
+    /// Which rule.
+    pub rule: RuleKind,
+    /// Its name, such as `failure_rate`.
+    pub name: &'static str,
+    /// What it sees: a number of failures, or a share from 0 to 1.
+    pub observed: f64,
+    /// Its limit, in the same unit.
+    pub threshold: f64,
+    /// Calls in its window; where it looks at failures alone, the failures.
+    pub calls: u64,
+    /// Failures in its window.
+    pub failures: u64,
+    /// The fewest calls on which it decides; 0 where it has no such limit.
+    pub min_calls: u32,
+    /// How far back it looks; none for failures in a row without a time.
+    pub over: Option<Over>,
+}
+
+/// The probes of a half-open period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbeStatus {
+    /// Probes that have not answered yet.
+    pub in_flight: u32,
+    /// How many may be in flight at once; none without a limit.
+    pub limit: Option<u32>,
+    /// Successes that close, or answers that decide where a rate decides.
+    pub needed: u32,
+    /// Successes so far.
+    pub successes: u32,
+    /// Failures so far.
+    pub failures: u32,
+}
+
+/// What outlives a process, as plain data: times are relative, the caller turns them into wall time and bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// The state.
+    pub state: SavedState,
+    /// The generation.
+    pub generation: u64,
+    /// Trips since the breaker was last closed.
+    pub attempts: u32,
+    /// The operator's hold.
+    pub hold: Option<SavedHold>,
+}
+
+/// The state of a [`Saved`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SavedState {
+    /// Calls passed.
+    Closed,
+    /// Calls were refused for this much longer.
+    Open {
+        /// The rest of the cooldown.
+        remaining: Duration,
+    },
+    /// Probes were being sent. Restored as open with nothing remaining, so the next call probes.
+    HalfOpen,
+}
+
+/// The hold of a [`Saved`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedHold {
+    /// Which way the breaker was held.
+    pub kind: HoldKind,
+    /// How much longer; none for a hold without end.
+    pub remaining: Option<Duration>,
+    /// Why.
+    pub reason: Arc<str>,
+    /// Who.
+    pub by: Arc<str>,
+}

@@ -1,0 +1,76 @@
+//! Time as a number that the caller supplies; this crate never reads a clock.
+
+use std::ops::Add;
+use std::time::Duration;
+
+/// A point in time: nanoseconds since an origin that the caller chose, on a clock that never runs backwards.
+///
+/// All timestamps given to one breaker must share one origin. The range is about 584 years; arithmetic stops at its end
+/// and never wraps.
+///
+/// ```
+/// use fusebox_breaker::Timestamp;
+/// use std::time::Duration;
+///
+/// let start = Timestamp::from_millis(1_500);
+/// let later = start + Duration::from_secs(2);
+/// assert_eq!(later.saturating_since(start), Duration::from_secs(2));
+/// assert_eq!(start.saturating_since(later), Duration::ZERO);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The origin itself.
+    pub const ZERO: Timestamp = Timestamp(0);
+    /// The end of time: a moment that never comes.
+    pub const MAX: Timestamp = Timestamp(u64::MAX);
+
+    /// The point `nanos` nanoseconds after the origin.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Timestamp(nanos)
+    }
+
+    /// The point `millis` milliseconds after the origin.
+    pub const fn from_millis(millis: u64) -> Self {
+        Timestamp(millis.saturating_mul(1_000_000))
+    }
+
+    /// Nanoseconds since the origin.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// How long after `earlier` this is; zero when it is not after it.
+    pub const fn saturating_since(self, earlier: Timestamp) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Timestamp;
+
+    fn add(self, duration: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_add(nanos(duration)))
+    }
+}
+
+/// A duration in whole nanoseconds, at most what a timestamp can hold.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_stops_at_the_ends_of_time() {
+        assert_eq!(Timestamp::from_millis(u64::MAX), Timestamp::MAX);
+        assert_eq!(Timestamp::from_nanos(5) + Duration::MAX, Timestamp::MAX);
+        assert_eq!(
+            Timestamp::ZERO.saturating_since(Timestamp::MAX),
+            Duration::ZERO
+        );
+    }
+}

@@ -1,0 +1,263 @@
+//! What happened to a breaker, and why: every change of state, hold or generation, in words and numbers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::outcome::Phase;
+use crate::ratio::rounded;
+use crate::rule::RuleKind;
+use crate::settings::Over;
+use crate::time::Timestamp;
+
+/// One change of a breaker. A hold, a release, a reset and a restore are told too, even where the state stays the same.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transition {
+    /// The state before.
+    pub from: Phase,
+    /// The state after.
+    pub to: Phase,
+    /// Why.
+    pub reason: Reason,
+    /// When, in the breaker's own time.
+    pub at: Timestamp,
+    /// The generation that began with this change.
+    pub generation: u64,
+    /// Trips since the breaker was last closed, this one included.
+    pub attempts: u32,
+    /// The earliest time at which calls may pass again, where this change stopped them.
+    pub retry_at: Option<Timestamp>,
+}
+
+impl fmt::Display for Transition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.from == self.to {
+            write!(f, "{}: {}", self.to, self.reason)
+        } else {
+            write!(f, "{} -> {}: {}", self.from, self.to, self.reason)
+        }
+    }
+}
+
+/// Why a breaker changed.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// A rule was met: the breaker tripped.
+    Rule {
+        /// The rule.
+        rule: RuleKind,
+        /// What was seen: a number of failures, or a share from 0 to 1.
+        observed: f64,
+        /// The rule's limit, in the same unit.
+        threshold: f64,
+        /// The calls in the rule's window; for rules that look at failures alone, the failures.
+        calls: u64,
+        /// How far back the rule looks, where it does not look back to the last success.
+        over: Option<Over>,
+    },
+    /// Probes failed: the breaker reopened.
+    ProbeFailed {
+        /// Failed probes of this half-open period.
+        failures: u32,
+        /// All answered probes of this half-open period.
+        answers: u32,
+    },
+    /// A probe missed its deadline: the breaker reopened.
+    ProbeTimeout,
+    /// Probes answered well: the breaker closed.
+    ProbesSucceeded {
+        /// Successful probes of this half-open period.
+        successes: u32,
+        /// All answered probes of this half-open period.
+        answers: u32,
+    },
+    /// The cooldown ended: the breaker probes.
+    CooldownEnded,
+    /// An operator holds the breaker open.
+    HeldOpen {
+        /// Who.
+        by: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// An operator holds the breaker closed.
+    HeldClosed {
+        /// Who.
+        by: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
+    },
+    /// An operator released the hold.
+    Released {
+        /// Who had placed the hold.
+        by: Arc<str>,
+    },
+    /// The hold came to its own end.
+    HoldEnded {
+        /// Who had placed the hold.
+        by: Arc<str>,
+    },
+    /// An operator reset the breaker.
+    Reset,
+    /// The breaker took up the state that an earlier process had left.
+    Restored,
+    /// New settings have no rule in common with the old ones, so the breaker began anew.
+    Reconfigured,
+}
+
+impl Reason {
+    /// A short stable name for metrics and logs: the rule's name, or `probe_failed`, `probe_timeout`, `probe_ok`,
+    /// `cooldown_ended`, `held_open`, `held_closed`, `released`, `hold_ended`, `reset`, `restored`, `reconfigured`.
+    pub const fn token(&self) -> &'static str {
+        match self {
+            Reason::Rule { rule, .. } => rule.as_str(),
+            Reason::ProbeFailed { .. } => "probe_failed",
+            Reason::ProbeTimeout => "probe_timeout",
+            Reason::ProbesSucceeded { .. } => "probe_ok",
+            Reason::CooldownEnded => "cooldown_ended",
+            Reason::HeldOpen { .. } => "held_open",
+            Reason::HeldClosed { .. } => "held_closed",
+            Reason::Released { .. } => "released",
+            Reason::HoldEnded { .. } => "hold_ended",
+            Reason::Reset => "reset",
+            Reason::Restored => "restored",
+            Reason::Reconfigured => "reconfigured",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Rule {
+                rule: RuleKind::FailureRate,
+                observed,
+                threshold,
+                calls,
+                ..
+            } => write!(
+                f,
+                "{}% of {calls} calls failed, the limit is {}%",
+                rounded(observed * 100.0),
+                rounded(threshold * 100.0)
+            ),
+            Reason::Rule {
+                rule,
+                observed,
+                threshold,
+                over,
+                ..
+            } => {
+                let noun = match (rule, *observed == 1.0) {
+                    (RuleKind::ConsecutiveFailures, false) => "consecutive failures",
+                    (RuleKind::ConsecutiveFailures, true) => "consecutive failure",
+                    (_, false) => "failures",
+                    (_, true) => "failure",
+                };
+                write!(f, "{observed} {noun}")?;
+                if let Some(over) = over {
+                    write!(f, " {over}")?;
+                }
+                write!(f, ", the limit is {threshold}")
+            }
+            Reason::ProbeFailed { failures, answers } => {
+                write!(f, "{failures} of {answers} answered probes failed")
+            }
+            Reason::ProbeTimeout => f.write_str("a probe missed its deadline"),
+            Reason::ProbesSucceeded { successes, answers } => {
+                write!(f, "{successes} of {answers} answered probes succeeded")
+            }
+            Reason::CooldownEnded => f.write_str("the cooldown ended"),
+            Reason::HeldOpen { by, reason } => write!(f, "held open by {by}: {reason}"),
+            Reason::HeldClosed { by, reason } => write!(f, "held closed by {by}: {reason}"),
+            Reason::Released { by } => write!(f, "the hold placed by {by} was released"),
+            Reason::HoldEnded { by } => write!(f, "the hold placed by {by} came to its end"),
+            Reason::Reset => f.write_str("reset by an operator"),
+            Reason::Restored => f.write_str("restored from before a restart"),
+            Reason::Reconfigured => {
+                f.write_str("the new settings have no rule in common with the old ones")
+            }
+        }
+    }
+}
+
+/// The transitions of one event, in order: none, one or two.
+///
+/// Two come about when time alone owed one and the event itself made another, as when a report arrives after the
+/// cooldown: the breaker half-opens, then closes or opens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Transitions {
+    first: Option<Transition>,
+    second: Option<Transition>,
+}
+
+impl Transitions {
+    /// In the order in which they happened.
+    pub fn iter(&self) -> impl Iterator<Item = &Transition> {
+        self.first.iter().chain(&self.second)
+    }
+
+    /// Whether nothing happened.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// The last one.
+    pub fn last(&self) -> Option<&Transition> {
+        self.second.as_ref().or(self.first.as_ref())
+    }
+
+    /// The last one, by value.
+    pub fn into_last(self) -> Option<Transition> {
+        self.second.or(self.first)
+    }
+
+    pub(crate) fn push(&mut self, transition: Transition) {
+        if self.first.is_none() {
+            self.first = Some(transition);
+        } else {
+            debug_assert!(
+                self.second.is_none(),
+                "one event makes at most two transitions"
+            );
+            self.second = Some(transition);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn rule(rule: RuleKind, observed: f64, threshold: f64, over: Option<Over>) -> Reason {
+        Reason::Rule {
+            rule,
+            observed,
+            threshold,
+            calls: 20,
+            over,
+        }
+    }
+
+    #[test]
+    fn a_reason_reads_as_a_sentence() {
+        let minute = Some(Over::Time(Duration::from_secs(60)));
+        assert_eq!(
+            rule(RuleKind::ConsecutiveFailures, 5.0, 5.0, None).to_string(),
+            "5 consecutive failures, the limit is 5"
+        );
+        assert_eq!(
+            rule(RuleKind::Failures, 20.0, 20.0, minute).to_string(),
+            "20 failures within 60s, the limit is 20"
+        );
+        assert_eq!(
+            rule(RuleKind::Failures, 1.0, 1.0, Some(Over::Calls(10))).to_string(),
+            "1 failure in the last 10 calls, the limit is 1"
+        );
+        assert_eq!(
+            rule(RuleKind::FailureRate, 0.6, 0.5, minute).to_string(),
+            "60% of 20 calls failed, the limit is 50%"
+        );
+    }
+}

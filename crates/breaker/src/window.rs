@@ -1,0 +1,195 @@
+//! Windows: what a rule remembers of the calls, and how it forgets.
+//!
+//! Each takes one outcome in constant time and tells its tally in constant time (in `log k` where the times of `k`
+//! failures are kept), whatever its length. Memory is taken at the first outcome that must be remembered and never
+//! grows after it. Time is an argument and never goes back; the machine sees to that.
+
+use std::time::Duration;
+
+use crate::settings::{Over, Rule, WindowKind};
+use crate::time::Timestamp;
+
+mod buckets;
+mod calls;
+mod times;
+mod tumbling;
+
+#[cfg(test)]
+mod laws;
+
+use buckets::Buckets;
+use calls::Calls;
+use times::Times;
+use tumbling::{TumblingCalls, TumblingTime};
+
+/// What a window holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Calls; in windows that see failures alone, the failures.
+    pub calls: u64,
+    /// Failures among them.
+    pub failures: u64,
+}
+
+/// The window of one rule.
+#[derive(Clone, Debug)]
+pub(crate) enum Window {
+    /// Failures since the last success.
+    Row { failures: u64 },
+    /// The times of the last failures.
+    Times { times: Times, sees: Sees },
+    /// The last n calls.
+    Calls(Calls),
+    /// The calls of a time.
+    Time(Buckets),
+    /// Up to n calls, then anew.
+    TumblingCalls(TumblingCalls),
+    /// The calls of a time that began with the first of them, then anew.
+    TumblingTime { time: TumblingTime, sees: Sees },
+}
+
+/// What a window of time looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sees {
+    /// Every call.
+    Calls,
+    /// Failures.
+    Failures,
+    /// Failures in a row: a success empties the window.
+    Row,
+}
+
+impl Window {
+    /// The empty window that a rule needs.
+    pub fn of(rule: &Rule, kind: WindowKind) -> Self {
+        let (over, sees, keep) = match *rule {
+            Rule::ConsecutiveFailures { within: None, .. } => return Window::Row { failures: 0 },
+            Rule::ConsecutiveFailures {
+                threshold,
+                within: Some(within),
+            } => (Over::Time(within), Sees::Row, threshold),
+            Rule::Failures {
+                threshold, over, ..
+            } => (over, Sees::Failures, threshold),
+            Rule::FailureRate { over, .. } => (over, Sees::Calls, 0),
+        };
+        match (over, kind, sees) {
+            (Over::Calls(calls), WindowKind::Sliding, _) => Window::Calls(Calls::new(calls)),
+            (Over::Calls(calls), WindowKind::Tumbling, _) => {
+                Window::TumblingCalls(TumblingCalls::new(calls))
+            }
+            (Over::Time(span), WindowKind::Sliding, Sees::Calls) => {
+                Window::Time(Buckets::new(span))
+            }
+            (Over::Time(span), WindowKind::Sliding, Sees::Failures | Sees::Row) => Window::Times {
+                times: Times::new(keep, span),
+                sees,
+            },
+            (Over::Time(span), WindowKind::Tumbling, _) => Window::TumblingTime {
+                time: TumblingTime::new(span),
+                sees,
+            },
+        }
+    }
+
+    /// Takes one outcome.
+    pub fn record(&mut self, failed: bool, now: Timestamp) {
+        match self {
+            Window::Row { failures } => *failures = if failed { *failures + 1 } else { 0 },
+            Window::Times { times, .. } if failed => times.record(now),
+            Window::Calls(calls) => calls.record(failed),
+            Window::Time(buckets) => buckets.record(failed, now),
+            Window::TumblingCalls(calls) => calls.record(failed),
+            Window::TumblingTime { time, sees } if failed || *sees == Sees::Calls => {
+                time.record(failed, now);
+            }
+            Window::Times { sees, .. } | Window::TumblingTime { sees, .. } => {
+                if *sees == Sees::Row {
+                    self.clear();
+                }
+            }
+        }
+    }
+
+    /// What is in the window at `now`.
+    pub fn tally(&self, now: Timestamp) -> Tally {
+        match self {
+            Window::Row { failures } => Tally {
+                calls: *failures,
+                failures: *failures,
+            },
+            Window::Times { times, .. } => times.tally(now),
+            Window::Calls(calls) => calls.tally(),
+            Window::Time(buckets) => buckets.tally(now),
+            Window::TumblingCalls(calls) => calls.tally(),
+            Window::TumblingTime { time, .. } => time.tally(now),
+        }
+    }
+
+    /// Forgets everything and gives its memory back.
+    pub fn clear(&mut self) {
+        match self {
+            Window::Row { failures } => *failures = 0,
+            Window::Times { times, .. } => times.clear(),
+            Window::Calls(calls) => calls.clear(),
+            Window::Time(buckets) => buckets.clear(),
+            Window::TumblingCalls(calls) => calls.clear(),
+            Window::TumblingTime { time, .. } => time.clear(),
+        }
+    }
+
+    /// Whether a success would leave this window as it is.
+    pub fn success_changes_nothing(&self) -> bool {
+        match self {
+            Window::Row { failures } => *failures == 0,
+            Window::Times { times, sees } => *sees == Sees::Failures || times.is_blank(),
+            Window::TumblingTime { time, sees } => match sees {
+                Sees::Calls => false,
+                Sees::Failures => true,
+                Sees::Row => time.is_blank(),
+            },
+            Window::Calls(_) | Window::Time(_) | Window::TumblingCalls(_) => false,
+        }
+    }
+
+    /// Takes over what another window of the same rule kind has seen where their shapes fit, and says whether they did.
+    pub fn carry(&mut self, old: &Window) -> bool {
+        match (self, old) {
+            (Window::Row { failures }, Window::Row { failures: old }) => *failures = *old,
+            (
+                Window::Times { times, sees },
+                Window::Times {
+                    times: old,
+                    sees: saw,
+                },
+            ) if sees == saw => {
+                times.carry(old);
+            }
+            (Window::Calls(calls), Window::Calls(old)) if calls.size() == old.size() => {
+                *calls = old.clone();
+            }
+            (Window::Time(buckets), Window::Time(old)) if buckets.span() == old.span() => {
+                *buckets = old.clone();
+            }
+            (Window::TumblingCalls(calls), Window::TumblingCalls(old))
+                if calls.size() == old.size() =>
+            {
+                *calls = old.clone();
+            }
+            (
+                Window::TumblingTime { time, sees },
+                Window::TumblingTime {
+                    time: old,
+                    sees: saw,
+                },
+            ) if sees == saw && time.span() == old.span() => *time = old.clone(),
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// A span in nanoseconds, at least one.
+fn span_nanos(span: Duration) -> u64 {
+    crate::time::nanos(span).max(1)
+}

@@ -1,0 +1,88 @@
+//! The one word that tells most callers all they need: the state in short and its generation, packed to be read at once.
+
+use crate::outcome::Phase;
+
+/// What a caller may do without asking the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// Calls pass. `quiet`: a success of this generation changes nothing.
+    Closed { quiet: bool },
+    /// Calls are refused until the time beside the word.
+    Open,
+    /// Calls are refused until the time beside the word, by an operator.
+    HeldOpen(Phase),
+    /// Calls pass until the time beside the word, by an operator.
+    HeldClosed,
+    /// Calls pass, nothing counts.
+    Disabled,
+    /// Only the machine knows.
+    Ask,
+}
+
+/// A [`Signal`] in the low byte, the generation above it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Word(pub u64);
+
+impl Word {
+    /// Generations stay below 2^56: a restore takes over at most 2^55, and nothing counts through the rest.
+    #[inline]
+    pub fn new(signal: Signal, generation: u64) -> Self {
+        let code = match signal {
+            Signal::Ask => 0,
+            Signal::Closed { quiet: false } => 1,
+            Signal::Closed { quiet: true } => 2,
+            Signal::Open => 3,
+            Signal::HeldOpen(Phase::Closed) => 4,
+            Signal::HeldOpen(Phase::Open) => 5,
+            Signal::HeldOpen(Phase::HalfOpen) => 6,
+            Signal::HeldClosed => 7,
+            Signal::Disabled => 8,
+        };
+        Word(generation << 8 | code)
+    }
+
+    #[inline]
+    pub fn signal(self) -> Signal {
+        match self.0 & 0xff {
+            1 => Signal::Closed { quiet: false },
+            2 => Signal::Closed { quiet: true },
+            3 => Signal::Open,
+            4 => Signal::HeldOpen(Phase::Closed),
+            5 => Signal::HeldOpen(Phase::Open),
+            6 => Signal::HeldOpen(Phase::HalfOpen),
+            7 => Signal::HeldClosed,
+            8 => Signal::Disabled,
+            _ => Signal::Ask,
+        }
+    }
+
+    #[inline]
+    pub fn generation(self) -> u64 {
+        self.0 >> 8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_gives_back_what_it_was_made_of() {
+        let phases = [Phase::Closed, Phase::Open, Phase::HalfOpen];
+        let signals = [
+            Signal::Ask,
+            Signal::Closed { quiet: false },
+            Signal::Closed { quiet: true },
+            Signal::Open,
+            Signal::HeldClosed,
+            Signal::Disabled,
+        ];
+        let held = phases.map(Signal::HeldOpen);
+        for signal in signals.into_iter().chain(held) {
+            for generation in [0, 1, 1 << 55, (1 << 56) - 1] {
+                let word = Word::new(signal, generation);
+                assert_eq!((word.signal(), word.generation()), (signal, generation));
+            }
+        }
+    }
+}

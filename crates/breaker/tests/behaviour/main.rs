@@ -1,0 +1,25 @@
+//! The behaviours of a breaker, one test each: the event table of `docs/machine.md`, then laws, threads and hostility.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails its test by panicking"
+)]
+
+mod kit;
+
+mod closed;
+mod half_open;
+mod holds;
+mod modes;
+mod open;
+mod reload;
+mod reports;
+mod restart;
+mod rules;
+
+mod adversary;
+mod listener;
+mod ops;
+mod registry;
+mod same_as_machine;
+mod threads;

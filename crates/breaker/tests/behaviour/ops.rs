@@ -1,0 +1,173 @@
+//! Random events and settings for the laws.
+
+use std::time::Duration;
+
+use fusebox_breaker::{
+    CloseRule, Compare, Cooldown, HalfOpen, History, Hold, HoldKind, JudgeOn, Mode, OnProbeTimeout,
+    Outcome, Over, Probes, Ratio, Rule, Settings, Timestamp, WindowKind,
+};
+use proptest::prelude::*;
+
+use crate::kit::{limited, ms};
+
+/// One thing that can happen to a breaker. `which` picks one of the permits in hand.
+#[derive(Clone, Debug)]
+pub enum Op {
+    Wait(Duration),
+    Admit,
+    Record { which: usize, outcome: Outcome },
+    Drop { which: usize },
+    Forget { which: usize },
+    Check,
+    Report(Outcome),
+    Hold(HoldKind, Option<Duration>),
+    Release,
+    Reset,
+    Tick,
+    Reconfigure(Box<Settings>),
+    Restart,
+}
+
+pub fn ops(length: usize) -> impl Strategy<Value = Vec<Op>> {
+    let which = 0..64usize;
+    let wait = prop_oneof![
+        8 => 0..300u64,
+        4 => 300..2_500u64,
+        1 => 0..100_000_000u64,
+    ];
+    let op = prop_oneof![
+        30 => Just(Op::Admit),
+        30 => (which.clone(), outcome()).prop_map(|(which, outcome)| Op::Record { which, outcome }),
+        20 => wait.prop_map(|millis| Op::Wait(ms(millis))),
+        3 => which.clone().prop_map(|which| Op::Drop { which }),
+        2 => which.prop_map(|which| Op::Forget { which }),
+        3 => Just(Op::Check),
+        6 => outcome().prop_map(Op::Report),
+        1 => hold(),
+        1 => Just(Op::Release),
+        1 => Just(Op::Reset),
+        1 => Just(Op::Tick),
+        1 => settings().prop_map(|settings| Op::Reconfigure(Box::new(settings))),
+        1 => Just(Op::Restart),
+    ];
+    prop::collection::vec(op, 1..length)
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        3 => Just(Outcome::Success),
+        5 => Just(Outcome::Failure),
+        1 => Just(Outcome::Ignored),
+    ]
+}
+
+fn hold() -> impl Strategy<Value = Op> {
+    let kind = prop_oneof![Just(HoldKind::Open), Just(HoldKind::Closed)];
+    let length = prop::option::of((0..3_000u64).prop_map(ms));
+    (kind, length).prop_map(|(kind, length)| Op::Hold(kind, length))
+}
+
+pub fn held(kind: HoldKind, length: Option<Duration>, now: Timestamp) -> Hold {
+    Hold {
+        kind,
+        until: length.map(|length| now + length),
+        reason: "a drill".into(),
+        by: "bea".into(),
+    }
+}
+
+fn over() -> impl Strategy<Value = Over> {
+    prop_oneof![
+        (1..3_000u64).prop_map(|millis| Over::Time(ms(millis))),
+        (3..20u32).prop_map(Over::Calls),
+    ]
+}
+
+fn rule() -> impl Strategy<Value = Rule> {
+    let row = (1..6u32, prop::option::of((1..2_000u64).prop_map(ms)));
+    let failures = (1..=3u32, over(), any::<bool>());
+    let rate = (1..=99u8, over(), 0..=3u32);
+    prop_oneof![
+        row.prop_map(|(threshold, within)| Rule::ConsecutiveFailures { threshold, within }),
+        failures.prop_map(|(threshold, over, full)| Rule::Failures {
+            threshold,
+            over,
+            full: full && matches!(over, Over::Calls(_)),
+        }),
+        rate.prop_map(|(percent, over, min_calls)| Rule::FailureRate {
+            rate: Ratio::percent(percent),
+            over,
+            min_calls,
+        }),
+    ]
+}
+
+fn half_open() -> impl Strategy<Value = HalfOpen> {
+    let probes = prop_oneof![
+        6 => (1..5u32).prop_map(limited),
+        1 => Just(Probes::Unlimited),
+    ];
+    let close = prop_oneof![
+        (1..4u32).prop_map(CloseRule::Successes),
+        (1..=99u8, 1..5u32).prop_map(|(percent, over)| CloseRule::FailureRate {
+            rate: Ratio::percent(percent),
+            over
+        }),
+    ];
+    let on_timeout = prop_oneof![Just(OnProbeTimeout::Replace), Just(OnProbeTimeout::Fail)];
+    (probes, close, 1..2_000u64, on_timeout).prop_map(|(probes, close, millis, on_timeout)| {
+        HalfOpen {
+            probes,
+            close,
+            probe_timeout: ms(millis),
+            on_probe_timeout: on_timeout,
+        }
+    })
+}
+
+fn cooldown() -> impl Strategy<Value = Cooldown> {
+    (1..2_000u64, 1.0..3.0f64, 0.0..=1.0f64, any::<bool>()).prop_map(
+        |(base, factor, jitter, fixed)| {
+            let base = ms(base);
+            if fixed {
+                Cooldown::fixed(base)
+            } else {
+                Cooldown {
+                    factor,
+                    jitter,
+                    ..Cooldown::exponential(base)
+                }
+            }
+        },
+    )
+}
+
+pub fn settings() -> impl Strategy<Value = Settings> {
+    let choices = (
+        prop_oneof![Just(JudgeOn::EveryOutcome), Just(JudgeOn::Failures)],
+        prop_oneof![Just(Compare::AtLeast), Just(Compare::Above)],
+        prop_oneof![Just(WindowKind::Sliding), Just(WindowKind::Tumbling)],
+        prop_oneof![Just(History::Clear), Just(History::Keep)],
+        prop_oneof![
+            6 => Just(Mode::Enforce),
+            1 => Just(Mode::Monitor),
+            1 => Just(Mode::Disabled),
+        ],
+    );
+    let rules = prop::collection::vec(rule(), 1..3);
+    (rules, choices, cooldown(), half_open()).prop_map(|(trip, choices, cooldown, half_open)| {
+        let (judge_on, compare, window, history, mode) = choices;
+        let settings = Settings {
+            trip,
+            judge_on,
+            compare,
+            window,
+            history,
+            cooldown,
+            half_open,
+            mode,
+        };
+        assert_eq!(settings.validate(), Ok(()));
+        settings
+    })
+}

@@ -1,0 +1,168 @@
+//! Many breakers by key: bounded, and never at the cost of one that matters.
+
+use std::sync::Arc;
+use std::thread;
+
+use fusebox_breaker::{HoldKind, OVERFLOW_KEY, Over, Phase, Registry, Rule};
+
+use crate::kit::*;
+
+fn registry(max_keys: usize) -> Registry {
+    Registry::builder("orders", in_a_row(1))
+        .max_keys(max_keys)
+        .build()
+        .unwrap()
+}
+
+fn name_of(registry: &Registry, key: &str) -> String {
+    registry.get_or_create(key, at(0)).name().to_string()
+}
+
+#[test]
+fn a_key_has_one_breaker_named_after_family_and_key() {
+    let registry = registry(10);
+    assert!(registry.get("a").is_none());
+    let breaker = registry.get_or_create("a", at(0));
+    assert_eq!(&**breaker.name(), "orders/a");
+    fail(&breaker, 0);
+    assert_eq!(phase(&registry.get("a").unwrap(), 0), Phase::Open);
+    assert_eq!(phase(&registry.get_or_create("b", at(0)), 0), Phase::Closed);
+    assert_eq!(registry.len(), 2);
+}
+
+#[test]
+fn past_the_limit_an_idle_key_gives_way() {
+    let registry = registry(2);
+    name_of(&registry, "a");
+    name_of(&registry, "b");
+    assert_eq!(name_of(&registry, "c"), "orders/c");
+    assert_eq!(registry.len(), 2);
+}
+
+#[test]
+fn open_half_open_held_and_counting_keys_never_give_way() {
+    let registry = Registry::builder("orders", in_a_row(2))
+        .max_keys(4)
+        .build()
+        .unwrap();
+    let of = |key| registry.get_or_create(key, at(0));
+    (0..2).for_each(|_| drop(fail(&of("open"), 0)));
+    (0..2).for_each(|_| drop(fail(&of("half_open"), 0)));
+    drop(of("half_open").admit(at(1_000)));
+    of("held").hold(hold(HoldKind::Closed, None), at(0));
+    fail(&of("counting"), 0);
+    for index in 0..1_000 {
+        let key = format!("new-{index}");
+        let breaker = registry.get_or_create(&key, at(100));
+        assert_eq!(&**breaker.name(), "orders/*");
+    }
+    for key in ["open", "half_open", "held", "counting"] {
+        assert!(registry.get(key).is_some(), "{key}");
+    }
+    let names = registry.breakers().len();
+    assert_eq!(names, 5, "four keys and the shared one");
+}
+
+#[test]
+fn a_key_in_hand_or_asked_for_lately_outlives_an_idle_one() {
+    let registry = registry(3);
+    let in_hand = registry.get_or_create("in_hand", at(0));
+    name_of(&registry, "idle");
+    name_of(&registry, "busy");
+    name_of(&registry, "x");
+    assert_eq!(registry.len(), 3);
+    assert!(registry.get("in_hand").is_some());
+    drop(in_hand);
+}
+
+#[test]
+fn a_key_that_is_asked_for_again_and_again_outlives_a_flood_of_new_ones() {
+    let registry = registry(3);
+    for index in 0..1_000 {
+        assert_eq!(name_of(&registry, "busy"), "orders/busy");
+        let first = Arc::as_ptr(registry.get("busy").unwrap().name());
+        let key = format!("new-{index}");
+        assert_eq!(name_of(&registry, &key), format!("orders/{key}"));
+        let after = registry.get("busy").expect("was not let go");
+        assert_eq!(Arc::as_ptr(after.name()), first);
+    }
+}
+
+#[test]
+fn a_window_that_has_emptied_with_time_makes_its_key_idle() {
+    let settings = by_rule(Rule::Failures {
+        threshold: 5,
+        over: Over::Time(ms(1_000)),
+        full: false,
+    });
+    let builder = Registry::builder("orders", settings).max_keys(1);
+    let registry = builder.build().unwrap();
+    fail(&registry.get_or_create("a", at(0)), 0);
+    assert_eq!(&**registry.get_or_create("b", at(999)).name(), "orders/*");
+    assert_eq!(&**registry.get_or_create("b", at(1_000)).name(), "orders/b");
+}
+
+#[test]
+fn without_keys_all_share_one() {
+    let registry = registry(0);
+    assert_eq!(name_of(&registry, "a"), "orders/*");
+    assert_eq!(name_of(&registry, OVERFLOW_KEY), "orders/*");
+    assert!(registry.is_empty());
+}
+
+#[test]
+fn new_settings_reach_every_breaker_and_those_to_come() {
+    let registry = registry(10);
+    fail(&registry.get_or_create("a", at(0)), 0);
+    let told = registry.reconfigure(in_a_row(2), at(1)).unwrap();
+    assert!(told.iter().all(|(_, told)| told.state_kept));
+    assert_eq!(phase(&registry.get("a").unwrap(), 1), Phase::Open);
+    let later = registry.get_or_create("b", at(1));
+    assert_eq!(fail(&later, 1), None);
+    assert!(registry.reconfigure(in_a_row(0), at(2)).is_err());
+}
+
+#[test]
+fn the_listener_of_a_registry_may_ask_it_for_new_keys() {
+    struct Greedy(std::sync::OnceLock<Arc<Registry>>);
+    impl fusebox_breaker::Listener for Greedy {
+        fn transition(
+            &self,
+            breaker: &fusebox_breaker::Breaker,
+            transition: &fusebox_breaker::Transition,
+        ) {
+            let key = format!("beside-{}", transition.generation);
+            let registry = self.0.get().unwrap();
+            assert!(!Arc::ptr_eq(
+                breaker.name(),
+                registry.get_or_create(&key, transition.at).name()
+            ));
+        }
+    }
+    let greedy = Arc::new(Greedy(Default::default()));
+    let builder = Registry::builder("orders", in_a_row(1)).listener(greedy.clone());
+    let registry = Arc::new(builder.build().unwrap());
+    assert!(greedy.0.set(registry.clone()).is_ok());
+    let breaker = registry.get_or_create("a", at(0));
+    fail(&breaker, 0);
+    assert_eq!(breaker.listener_faults(), 0);
+    assert!(registry.get("beside-1").is_some());
+}
+
+#[test]
+fn threads_that_ask_for_one_key_get_one_breaker() {
+    let registry = registry(100);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for index in 0..1_000 {
+                    let key = (index % 50).to_string();
+                    let breaker = registry.get_or_create(&key, at(0));
+                    let again = registry.get(&key).unwrap();
+                    assert!(Arc::ptr_eq(breaker.name(), again.name()));
+                }
+            });
+        }
+    });
+    assert_eq!(registry.len(), 50);
+}

@@ -1,0 +1,118 @@
+//! The shared breaker does what the pure machine does, event by event, over random timelines.
+
+use fusebox_breaker::{Breaker, Grant, Machine, OwnedPermit, Settings, Timestamp, Totals};
+use proptest::prelude::*;
+
+use crate::ops::{Op, held, ops, settings};
+
+struct Pair {
+    breaker: Breaker,
+    machine: Machine,
+    now: Timestamp,
+    in_hand: Vec<(OwnedPermit, Grant)>,
+}
+
+impl Pair {
+    fn new(settings: Settings) -> Self {
+        let builder = Breaker::builder("pair", settings.clone()).seed(11);
+        Pair {
+            breaker: builder.build().unwrap(),
+            machine: Machine::new(settings, 11).unwrap(),
+            now: Timestamp::ZERO,
+            in_hand: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, which: usize) -> Option<(OwnedPermit, Grant)> {
+        let count = self.in_hand.len();
+        (count > 0).then(|| self.in_hand.swap_remove(which % count))
+    }
+
+    fn play(&mut self, op: Op) -> Result<(), TestCaseError> {
+        let now = self.now;
+        let (breaker, machine) = (&self.breaker, &mut self.machine);
+        match op {
+            Op::Wait(time) => self.now = now + time,
+            Op::Admit => match (breaker.admit_owned(now), machine.admit(now).result) {
+                (Ok(permit), Ok(grant)) => {
+                    prop_assert_eq!(permit.generation(), grant.generation());
+                    prop_assert_eq!(permit.deadline(), grant.deadline());
+                    prop_assert_eq!(permit.is_probe(), grant.is_probe());
+                    prop_assert_eq!(permit.would_reject(), grant.would_reject());
+                    self.in_hand.push((permit, grant));
+                }
+                (shared, pure) => prop_assert_eq!(shared.err(), pure.err()),
+            },
+            Op::Record { which, outcome } => {
+                if let Some((permit, grant)) = self.take(which) {
+                    let pure = self.machine.record(grant, outcome, now);
+                    prop_assert_eq!(permit.settle(outcome, now), pure);
+                }
+            }
+            Op::Drop { which } => {
+                if let Some((permit, grant)) = self.take(which) {
+                    drop(permit);
+                    self.machine.drop_grant(grant);
+                }
+            }
+            Op::Forget { which } => {
+                if let Some((permit, _)) = self.take(which) {
+                    std::mem::forget(permit);
+                }
+            }
+            Op::Check => prop_assert_eq!(breaker.check(now), machine.check(now).result),
+            Op::Report(outcome) => {
+                let pure = machine.report(outcome, now);
+                prop_assert_eq!(breaker.report_settled(outcome, now), pure);
+            }
+            Op::Hold(kind, length) => {
+                let hold = held(kind, length, now);
+                let shared = breaker.hold(hold.clone(), now);
+                prop_assert_eq!(Some(shared), machine.hold(hold, now).into_last());
+            }
+            Op::Release => {
+                prop_assert_eq!(breaker.release(now), machine.release(now).into_last());
+            }
+            Op::Reset => {
+                let shared = breaker.reset(now);
+                prop_assert_eq!(Some(shared), machine.reset(now).into_last());
+            }
+            Op::Tick => prop_assert_eq!(breaker.tick(now), machine.tick(now).into_last()),
+            Op::Reconfigure(settings) => {
+                let shared = breaker.reconfigure(*settings.clone(), now);
+                prop_assert_eq!(shared, machine.reconfigure(*settings, now));
+            }
+            Op::Restart => {
+                let saved = breaker.saved(now);
+                prop_assert_eq!(&saved, &machine.saved(now));
+                let shared = breaker.restore(&saved, now);
+                prop_assert_eq!(Some(shared), machine.restore(&saved, now).into_last());
+            }
+        }
+        Ok(())
+    }
+
+    /// Equal but for the successes that the shared form does not write down.
+    fn look(&self) -> Result<(), TestCaseError> {
+        let mut shared = self.breaker.snapshot(self.now);
+        let pure = self.machine.snapshot(self.now);
+        prop_assert!(shared.totals.successes <= pure.totals.successes);
+        shared.totals = Totals {
+            successes: pure.totals.successes,
+            ..shared.totals
+        };
+        prop_assert_eq!(shared, pure);
+        Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_shared_breaker_does_what_the_pure_machine_does(settings in settings(), ops in ops(200)) {
+        let mut pair = Pair::new(settings);
+        for op in ops {
+            pair.play(op)?;
+            pair.look()?;
+        }
+    }
+}
