@@ -1,0 +1,207 @@
+//! What is wrong with a file: where, what, and how to mend it.
+
+use std::fmt;
+
+/// One thing that is wrong, or doubtful, in a configuration file.
+///
+/// Its `Display` is one line: `FILE:LINE:COL: error: what; mend`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// The name of the source, as the caller gave it.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column in characters, from 1.
+    pub col: u32,
+    /// Whether a plan can still be made.
+    pub severity: Severity,
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub mend: String,
+}
+
+/// How much a diagnostic weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// There is no plan.
+    Error,
+    /// There is a plan, and it may not be what its author meant.
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        })
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Diagnostic {
+            file,
+            line,
+            col,
+            severity,
+            what,
+            mend,
+        } = self;
+        write!(f, "{file}:{line}:{col}: {severity}: {what}; {mend}")
+    }
+}
+
+/// A place in one of the sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(crate) struct Place {
+    /// Which source, by its order.
+    pub file: usize,
+    /// From 1.
+    pub line: u32,
+    /// In characters, from 1.
+    pub col: u32,
+}
+
+/// A value and where it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct At<T> {
+    pub value: T,
+    pub at: Place,
+}
+
+impl<T> At<T> {
+    pub fn new(value: T, at: Place) -> At<T> {
+        At { value, at }
+    }
+
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> At<U> {
+        At {
+            value: f(self.value),
+            at: self.at,
+        }
+    }
+}
+
+/// Collects diagnostics while a plan is read and checked, so that one fault hides no other.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    list: Vec<(Place, Severity, String, String)>,
+}
+
+impl Notes {
+    pub fn error(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
+        self.list
+            .push((at, Severity::Error, what.into(), mend.into()));
+    }
+
+    pub fn warn(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
+        self.list
+            .push((at, Severity::Warning, what.into(), mend.into()));
+    }
+
+    pub fn errors(&self) -> usize {
+        self.list
+            .iter()
+            .filter(|(_, severity, ..)| *severity == Severity::Error)
+            .count()
+    }
+
+    /// All of them, by position.
+    pub fn finish(mut self, names: &[&str]) -> Vec<Diagnostic> {
+        self.list.sort_by_key(|(at, severity, ..)| (*at, *severity));
+        self.list
+            .into_iter()
+            .map(|(at, severity, what, mend)| Diagnostic {
+                file: names.get(at.file).copied().unwrap_or_default().to_owned(),
+                line: at.line,
+                col: at.col,
+                severity,
+                what,
+                mend,
+            })
+            .collect()
+    }
+}
+
+/// A text for a message: in quotes, on one line, cut where it is long.
+pub(crate) fn quote(text: &str) -> String {
+    const CHARS_MAX: usize = 60;
+    let mut shown: String = text
+        .chars()
+        .take(CHARS_MAX)
+        .flat_map(char::escape_debug)
+        .collect();
+    if text.chars().nth(CHARS_MAX).is_some() {
+        shown.push('…');
+    }
+    format!("`{}`", shown.replace("\\\"", "\"").replace("\\'", "'"))
+}
+
+/// The candidate that `word` was probably meant to be.
+pub(crate) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    const CHARS_MAX: usize = 64;
+    let length = word.chars().count();
+    if length == 0 || length > CHARS_MAX {
+        return None;
+    }
+    let lower = word.to_lowercase();
+    candidates
+        .into_iter()
+        .filter(|candidate| candidate.len() <= CHARS_MAX)
+        .filter_map(|candidate| {
+            let other = candidate.to_lowercase();
+            let edits = strsim::damerau_levenshtein(&lower, &other);
+            let contained = length >= 4 && (other.contains(&lower) || lower.contains(&other));
+            let near = edits <= 1 + length.max(other.chars().count()) / 5;
+            (near || contained).then_some((edits, candidate))
+        })
+        .min_by_key(|(edits, _)| *edits)
+        .map(|(_, candidate)| candidate)
+}
+
+/// "did you mean" where there is a near candidate, the list of all where there is none.
+pub(crate) fn suggest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str> + Clone,
+) -> String {
+    if let Some(near) = nearest(word, candidates.clone()) {
+        return format!("did you mean {}?", quote(near));
+    }
+    const SHOWN_MAX: usize = 20;
+    let all: Vec<&str> = candidates.into_iter().take(SHOWN_MAX + 1).collect();
+    match all.len() {
+        0 => "remove it".to_owned(),
+        n if n > SHOWN_MAX => format!("known are {}, …", all[..SHOWN_MAX].join(", ")),
+        _ => format!("known are {}", all.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_text_stays_on_one_line_and_is_cut() {
+        assert_eq!(quote("a\nb\u{1b}[0m"), "`a\\nb\\u{1b}[0m`");
+        assert_eq!(quote(&"x".repeat(100)).chars().count(), 63);
+    }
+
+    #[test]
+    fn a_near_word_is_suggested_and_a_far_one_is_not() {
+        assert_eq!(
+            nearest("cooldwon", ["cooldown", "compare"]),
+            Some("cooldown")
+        );
+        assert_eq!(
+            nearest("consecutive", ["consecutive_failures", "failures"]),
+            Some("consecutive_failures")
+        );
+        assert_eq!(nearest("zebra", ["cooldown", "compare"]), None);
+        assert_eq!(nearest(&"x".repeat(1_000_000), ["x"]), None);
+    }
+}

@@ -1,0 +1,253 @@
+//! The values that expressions work on, with CEL's equality and order.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A value. Cloning one copies no text, list or map.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    Null,
+    Bool(bool),
+    Int(i64),
+    UInt(u64),
+    Double(f64),
+    Text(Arc<str>),
+    Bytes(Arc<[u8]>),
+    List(Arc<Vec<Value>>),
+    Map(Arc<Map>),
+    /// A duration, in nanoseconds.
+    Span(i64),
+    Type(Kind),
+}
+
+pub(crate) type Map = BTreeMap<MapKey, Value>;
+
+/// A map's key. An unsigned number that a signed one can hold is that signed number: CEL finds
+/// `{1: x}` by `1u` too.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum MapKey {
+    Bool(bool),
+    Int(i64),
+    UInt(u64),
+    Text(Arc<str>),
+}
+
+/// The type of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Null,
+    Bool,
+    Int,
+    UInt,
+    Double,
+    Text,
+    Bytes,
+    List,
+    Map,
+    Span,
+    Type,
+}
+
+impl Kind {
+    const ALL: [Kind; 11] = [
+        Kind::Null,
+        Kind::Bool,
+        Kind::Int,
+        Kind::UInt,
+        Kind::Double,
+        Kind::Text,
+        Kind::Bytes,
+        Kind::List,
+        Kind::Map,
+        Kind::Span,
+        Kind::Type,
+    ];
+
+    /// CEL's name of the type.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Null => "null_type",
+            Kind::Bool => "bool",
+            Kind::Int => "int",
+            Kind::UInt => "uint",
+            Kind::Double => "double",
+            Kind::Text => "string",
+            Kind::Bytes => "bytes",
+            Kind::List => "list",
+            Kind::Map => "map",
+            Kind::Span => "duration",
+            Kind::Type => "type",
+        }
+    }
+
+    /// CEL's name with its article, for messages.
+    pub fn article(self) -> &'static str {
+        match self {
+            Kind::Null => "null",
+            Kind::Bool => "a bool",
+            Kind::Int => "an int",
+            Kind::UInt => "a uint",
+            Kind::Double => "a double",
+            Kind::Text => "a string",
+            Kind::Bytes => "bytes",
+            Kind::List => "a list",
+            Kind::Map => "a map",
+            Kind::Span => "a duration",
+            Kind::Type => "a type",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    pub fn is_number(self) -> bool {
+        matches!(self, Kind::Int | Kind::UInt | Kind::Double)
+    }
+}
+
+impl Value {
+    pub fn text(text: &str) -> Value {
+        Value::Text(text.into())
+    }
+
+    pub fn kind(&self) -> Kind {
+        match self {
+            Value::Null => Kind::Null,
+            Value::Bool(_) => Kind::Bool,
+            Value::Int(_) => Kind::Int,
+            Value::UInt(_) => Kind::UInt,
+            Value::Double(_) => Kind::Double,
+            Value::Text(_) => Kind::Text,
+            Value::Bytes(_) => Kind::Bytes,
+            Value::List(_) => Kind::List,
+            Value::Map(_) => Kind::Map,
+            Value::Span(_) => Kind::Span,
+            Value::Type(_) => Kind::Type,
+        }
+    }
+
+    /// As a map's key; only booleans, whole numbers and texts can be one.
+    pub fn key(&self) -> Option<MapKey> {
+        match self {
+            Value::Bool(b) => Some(MapKey::Bool(*b)),
+            Value::Int(i) => Some(MapKey::Int(*i)),
+            Value::UInt(u) => Some(i64::try_from(*u).map_or(MapKey::UInt(*u), MapKey::Int)),
+            Value::Double(d) if d.fract() == 0.0 && d.abs() < 9.0e15 => {
+                Some(MapKey::Int(*d as i64))
+            }
+            Value::Text(text) => Some(MapKey::Text(Arc::clone(text))),
+            _ => None,
+        }
+    }
+
+    /// CEL's `==`: numbers by value whatever their type, other types never equal one another.
+    /// Each comparison of two parts is paid for with `pay`.
+    pub fn equals<E>(
+        &self,
+        other: &Value,
+        pay: &mut impl FnMut(usize) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        Ok(match (self, other) {
+            (Value::Null, Value::Null) => true,
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Text(a), Value::Text(b)) => {
+                pay(a.len().min(b.len()) / 1024)?;
+                a == b
+            }
+            (Value::Bytes(a), Value::Bytes(b)) => {
+                pay(a.len().min(b.len()) / 1024)?;
+                a == b
+            }
+            (Value::Span(a), Value::Span(b)) => a == b,
+            (Value::Type(a), Value::Type(b)) => a == b,
+            (Value::List(a), Value::List(b)) => {
+                if a.len() != b.len() {
+                    return Ok(false);
+                }
+                for (a, b) in a.iter().zip(b.iter()) {
+                    pay(1)?;
+                    if !a.equals(b, pay)? {
+                        return Ok(false);
+                    }
+                }
+                true
+            }
+            (Value::Map(a), Value::Map(b)) => {
+                if a.len() != b.len() {
+                    return Ok(false);
+                }
+                for (key, a) in a.iter() {
+                    pay(1)?;
+                    match b.get(key) {
+                        Some(b) if a.equals(b, pay)? => {}
+                        _ => return Ok(false),
+                    }
+                }
+                true
+            }
+            _ => self.number_order(other) == Some(Ordering::Equal),
+        })
+    }
+
+    /// CEL's order; `None` where the two have none.
+    pub fn order(&self, other: &Value) -> Option<Ordering> {
+        match (self, other) {
+            (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
+            (Value::Text(a), Value::Text(b)) => Some(a.cmp(b)),
+            (Value::Bytes(a), Value::Bytes(b)) => Some(a.cmp(b)),
+            (Value::Span(a), Value::Span(b)) => Some(a.cmp(b)),
+            _ => self.number_order(other),
+        }
+    }
+
+    fn number_order(&self, other: &Value) -> Option<Ordering> {
+        match (self, other) {
+            (Value::Double(a), Value::Double(b)) => a.partial_cmp(b),
+            (Value::Double(a), b) => Some(whole_order(b.whole()?, *a)?.reverse()),
+            (a, Value::Double(b)) => whole_order(a.whole()?, *b),
+            (a, b) => Some(a.whole()?.cmp(&b.whole()?)),
+        }
+    }
+
+    fn whole(&self) -> Option<i128> {
+        match self {
+            Value::Int(i) => Some(i128::from(*i)),
+            Value::UInt(u) => Some(i128::from(*u)),
+            _ => None,
+        }
+    }
+}
+
+/// A whole number against a floating one, without losing digits of the first.
+fn whole_order(whole: i128, double: f64) -> Option<Ordering> {
+    if double.is_nan() {
+        return None;
+    }
+    // Beyond 2^65 every double is further out than any 64-bit number.
+    if double.abs() > 3.7e19 {
+        return Some(if double > 0.0 {
+            Ordering::Less
+        } else {
+            Ordering::Greater
+        });
+    }
+    let floor = double.floor();
+    Some(whole.cmp(&(floor as i128)).then(if double > floor {
+        Ordering::Less
+    } else {
+        Ordering::Equal
+    }))
+}
+
+impl MapKey {
+    pub fn value(&self) -> Value {
+        match self {
+            MapKey::Bool(b) => Value::Bool(*b),
+            MapKey::Int(i) => Value::Int(*i),
+            MapKey::UInt(u) => Value::UInt(*u),
+            MapKey::Text(text) => Value::Text(Arc::clone(text)),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Which calls failed: the default rule, or an expression of the file's own.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::expression::{EvalError, Expression, Fault, Kind, MapKey, Scope, Value};
+
+/// What is known of a call when it is judged.
+#[derive(Debug, Clone)]
+pub struct Call<'a> {
+    /// The response's status; 0: there was none.
+    pub status: u16,
+    /// The response's fields; `None`: there was no response.
+    pub headers: Option<&'a HeaderMap>,
+    /// From the request fully sent to the response's head.
+    pub duration: Duration,
+    /// What went wrong on the way, if anything did.
+    pub error: Option<CallError>,
+    /// The body's beginning, where `failure_body` asks for it.
+    pub body: Option<&'a [u8]>,
+}
+
+/// What can go wrong between the gateway and an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CallError {
+    /// No connection could be made.
+    Connect,
+    /// The TLS handshake failed.
+    Tls,
+    /// No answer within the time.
+    Timeout,
+    /// The connection was cut before the response's head.
+    Reset,
+    /// The connection was cut, or went silent, within the response's body.
+    Truncated,
+    /// What came was not HTTP.
+    Protocol,
+}
+
+impl CallError {
+    /// The word that expressions, logs and metrics use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CallError::Connect => "connect",
+            CallError::Tls => "tls",
+            CallError::Timeout => "timeout",
+            CallError::Reset => "reset",
+            CallError::Truncated => "truncated",
+            CallError::Protocol => "protocol",
+        }
+    }
+}
+
+/// Which calls failed (`failure:`).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Failure {
+    /// A status of 500 or above, or any error.
+    Default,
+    /// What an expression says. If it fails for a call, the default decides that call.
+    Expression(Expression),
+}
+
+/// What was found of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether the call counts as a failure.
+    pub failed: bool,
+    /// Why the expression had nothing to say, so that the default decided.
+    pub error: Option<EvalError>,
+}
+
+/// The default as an expression.
+const DEFAULT: &str = "status >= 500 || error != \"\"";
+
+/// The variables of a failure expression.
+const VARIABLES: [(&str, Option<Kind>); 8] = [
+    ("status", Some(Kind::Int)),
+    ("headers", Some(Kind::Map)),
+    ("duration", Some(Kind::Span)),
+    ("error", Some(Kind::Text)),
+    ("connect_error", Some(Kind::Bool)),
+    ("timeout", Some(Kind::Bool)),
+    ("truncated", Some(Kind::Bool)),
+    ("body", Some(Kind::Text)),
+];
+
+impl Failure {
+    /// Reads an expression; the default's own text gives the default.
+    pub(crate) fn read(text: &str) -> Result<Failure, Vec<Fault>> {
+        if text.trim() == DEFAULT {
+            return Ok(Failure::Default);
+        }
+        let expression = Expression::compile(text, &VARIABLES)?;
+        match expression.kind() {
+            Some(kind) if kind != Kind::Bool => Err(vec![Fault::new(
+                0,
+                format!("it gives {}, not true or false", kind.article()),
+                "compare it with something, as in `status >= 500`",
+            )]),
+            _ => Ok(Failure::Expression(expression)),
+        }
+    }
+
+    /// The text that a file would have.
+    pub fn source(&self) -> &str {
+        match self {
+            Failure::Default => DEFAULT,
+            Failure::Expression(expression) => expression.source(),
+        }
+    }
+
+    /// Whether the call failed. Runs once per call, makes only the values that the expression
+    /// looks at, and ends within a bounded number of steps.
+    pub fn judge(&self, call: &Call<'_>) -> Verdict {
+        let by_default = call.status >= 500 || call.error.is_some();
+        let Failure::Expression(expression) = self else {
+            return Verdict {
+                failed: by_default,
+                error: None,
+            };
+        };
+        let scope = CallScope {
+            call,
+            headers: OnceCell::new(),
+            body: OnceCell::new(),
+        };
+        match expression.eval(&scope) {
+            Ok(Value::Bool(failed)) => Verdict {
+                failed,
+                error: None,
+            },
+            Ok(value) => {
+                let what = format!(
+                    "the failure expression gave {}, not true or false",
+                    value.kind().article()
+                );
+                Verdict {
+                    failed: by_default,
+                    error: Some(EvalError {
+                        what,
+                        character: None,
+                    }),
+                }
+            }
+            Err(error) => Verdict {
+                failed: by_default,
+                error: Some(error),
+            },
+        }
+    }
+}
+
+/// A call as an expression sees it.
+struct CallScope<'a> {
+    call: &'a Call<'a>,
+    headers: OnceCell<Value>,
+    body: OnceCell<Value>,
+}
+
+impl Scope for CallScope<'_> {
+    fn variable(&self, name: &str) -> Option<Value> {
+        let call = self.call;
+        let error = |which| Value::Bool(call.error == Some(which));
+        Some(match name {
+            "status" => Value::Int(i64::from(call.status)),
+            "headers" => self.headers.get_or_init(|| headers(call.headers)).clone(),
+            "duration" => Value::Span(i64::try_from(call.duration.as_nanos()).unwrap_or(i64::MAX)),
+            "error" => Value::text(call.error.map_or("", CallError::as_str)),
+            "connect_error" => error(CallError::Connect),
+            "timeout" => error(CallError::Timeout),
+            "truncated" => error(CallError::Truncated),
+            "body" => self
+                .body
+                .get_or_init(|| {
+                    Value::text(&String::from_utf8_lossy(call.body.unwrap_or_default()))
+                })
+                .clone(),
+            _ => return None,
+        })
+    }
+
+    fn member(&self, variable: &str, key: &str) -> Option<Option<Value>> {
+        if variable != "headers" {
+            return None;
+        }
+        // Names in expressions are lower-case; `HeaderName` would accept others.
+        let name = (!key.bytes().any(|b| b.is_ascii_uppercase()))
+            .then(|| HeaderName::from_bytes(key.as_bytes()).ok());
+        Some(name.flatten().and_then(|name| {
+            let mut values = self.call.headers?.get_all(name).iter().peekable();
+            values.peek()?;
+            Some(Value::text(&joined(values)))
+        }))
+    }
+}
+
+/// All fields by name; those that appear several times are joined (RFC 9110, section 5.3).
+fn headers(fields: Option<&HeaderMap>) -> Value {
+    let mut map = BTreeMap::new();
+    for name in fields.into_iter().flat_map(HeaderMap::keys) {
+        let values = fields.into_iter().flat_map(|fields| fields.get_all(name));
+        map.insert(
+            MapKey::Text(name.as_str().into()),
+            Value::text(&joined(values)),
+        );
+    }
+    Value::Map(Arc::new(map))
+}
+
+fn joined<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> String {
+    let mut joined = String::new();
+    for (index, value) in values.enumerate() {
+        if index > 0 {
+            joined.push_str(", ");
+        }
+        joined.push_str(&String::from_utf8_lossy(value.as_bytes()));
+    }
+    joined
+}

@@ -1,0 +1,460 @@
+//! Reads values as their keys ask for them, and says what was expected where they are not.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use fusebox_breaker::{Over, Ratio};
+
+use crate::diagnostic::{At, Notes, Place, nearest, quote, suggest};
+use crate::keys::{Key, Shape, Table};
+use crate::tree::{Entry, Kind, Node, Scalar, Style};
+use crate::words;
+
+/// The keys of one map, read by name and by the shape that their table gives them.
+pub(crate) struct Fields<'n> {
+    table: &'static Table,
+    pub at: Place,
+    entries: &'n [Entry],
+}
+
+impl<'n> Fields<'n> {
+    /// Opens a map; reports what its table does not know, and what is not supported yet.
+    pub fn open(node: &'n Node, table: &'static Table, notes: &mut Notes) -> Option<Fields<'n>> {
+        let Kind::Map(entries) = &node.kind else {
+            let mut mend = format!("write a map with any of {}", names(table));
+            if matches!(&node.kind, Kind::Scalar(scalar) if scalar.is_null()) {
+                mend.push_str(", or `{}` for an empty one");
+            }
+            mismatch(node, "a map", mend, notes);
+            return None;
+        };
+        for entry in entries {
+            match table.key(&entry.key) {
+                None => unknown(entry, table, notes),
+                Some(Key {
+                    shape: Shape::Later(mend),
+                    ..
+                }) => {
+                    notes.error(
+                        entry.at,
+                        format!("{} is not supported yet", quote(&entry.key)),
+                        *mend,
+                    );
+                }
+                Some(_) => {}
+            }
+        }
+        for (name, example) in table.required {
+            if !entries.iter().any(|entry| entry.key == *name) {
+                notes.error(
+                    node.at,
+                    format!("{} needs the key `{name}`", noun(table)),
+                    format!("add `{name}: {example}`"),
+                );
+            }
+        }
+        Some(Fields {
+            table,
+            at: node.at,
+            entries,
+        })
+    }
+
+    /// The value of a key of this table, if the file has it.
+    pub fn get(&self, name: &'static str) -> Option<(&'static Key, &'n Node)> {
+        let key = self.table.key(name);
+        debug_assert!(
+            key.is_some(),
+            "the table `{}` has no key `{name}`",
+            self.table.name
+        );
+        let entry = self.entries.iter().find(|entry| entry.key == name)?;
+        Some((key?, &entry.value))
+    }
+
+    pub fn place(&self, name: &str) -> Option<Place> {
+        self.entries
+            .iter()
+            .find(|entry| entry.key == name)
+            .map(|entry| entry.at)
+    }
+
+    /// Where each key of this table stands that the file has.
+    pub fn places(&self) -> Vec<(&'static str, Place)> {
+        let place = |key: &'static Key| Some((key.name, self.place(key.name)?));
+        self.table.supported().filter_map(place).collect()
+    }
+
+    pub fn section(&self, name: &'static str, notes: &mut Notes) -> Option<Fields<'n>> {
+        let (key, node) = self.get(name)?;
+        match key.shape {
+            Shape::Table(table) => Fields::open(node, table, notes),
+            _ => None,
+        }
+    }
+
+    pub fn scalar(&self, name: &'static str, notes: &mut Notes) -> Option<At<&'n Scalar>> {
+        let (_, node) = self.get(name)?;
+        scalar(node, name, "a text", notes).map(|scalar| At::new(scalar, node.at))
+    }
+
+    pub fn text(&self, name: &'static str, notes: &mut Notes) -> Option<At<String>> {
+        Some(self.scalar(name, notes)?.map(|scalar| scalar.text.clone()))
+    }
+
+    pub fn duration(&self, name: &'static str, notes: &mut Notes) -> Option<At<Duration>> {
+        self.parsed(name, "a duration such as `5s`", words::duration, notes)
+    }
+
+    pub fn size(&self, name: &'static str, notes: &mut Notes) -> Option<At<u64>> {
+        self.parsed(name, "a size such as `64KiB`", words::size, notes)
+    }
+
+    pub fn rate(&self, name: &'static str, notes: &mut Notes) -> Option<At<u64>> {
+        self.parsed(name, "a rate such as `1KiB/s`", words::rate, notes)
+    }
+
+    pub fn ratio(&self, name: &'static str, notes: &mut Notes) -> Option<At<Ratio>> {
+        self.parsed(name, "a ratio such as `50%`", words::ratio, notes)
+    }
+
+    pub fn share(&self, name: &'static str, notes: &mut Notes) -> Option<At<f64>> {
+        self.parsed(name, "a ratio such as `20%`", words::share, notes)
+    }
+
+    pub fn over(&self, name: &'static str, notes: &mut Notes) -> Option<At<Over>> {
+        self.parsed(
+            name,
+            "a window such as `10s` or `100 calls`",
+            words::over,
+            notes,
+        )
+    }
+
+    pub fn address(&self, name: &'static str, notes: &mut Notes) -> Option<At<SocketAddr>> {
+        let (_, node) = self.get(name)?;
+        address(node, name, notes)
+    }
+
+    /// A whole number in the range that the table gives.
+    pub fn whole(&self, name: &'static str, notes: &mut Notes) -> Option<At<u64>> {
+        let (key, node) = self.get(name)?;
+        match key.shape {
+            Shape::Whole { min, max } => whole(node, name, min, max, None, notes),
+            Shape::Either([Shape::Whole { min, max }, Shape::Word([word])]) => {
+                whole(node, name, *min, *max, Some(word), notes)
+            }
+            _ => None,
+        }
+    }
+
+    /// A whole number of calls, probes or failures.
+    pub fn count(&self, name: &'static str, notes: &mut Notes) -> Option<At<u32>> {
+        // The tables bound these numbers by u32::MAX.
+        Some(
+            self.whole(name, notes)?
+                .map(|number| u32::try_from(number).unwrap_or(u32::MAX)),
+        )
+    }
+
+    pub fn real(&self, name: &'static str, notes: &mut Notes) -> Option<At<f64>> {
+        let (key, _) = self.get(name)?;
+        let Shape::Real { min, max } = key.shape else {
+            return None;
+        };
+        let expected = format!("a number from {min} to {max}");
+        self.parsed(
+            name,
+            &expected,
+            |text| match text.trim().parse::<f64>() {
+                Ok(number) if (min..=max).contains(&number) => Ok(number),
+                _ => Err(expected.clone()),
+            },
+            notes,
+        )
+    }
+
+    pub fn flag(&self, name: &'static str, notes: &mut Notes) -> Option<At<bool>> {
+        let expected = "`true` or `false`";
+        self.parsed(
+            name,
+            expected,
+            |text| match text {
+                "true" => Ok(true),
+                "false" => Ok(false),
+                _ => Err(expected.to_owned()),
+            },
+            notes,
+        )
+    }
+
+    /// One of the words that the table gives, as its index.
+    pub fn word(&self, name: &'static str, notes: &mut Notes) -> Option<At<usize>> {
+        let (key, node) = self.get(name)?;
+        let Shape::Word(choices) = key.shape else {
+            return None;
+        };
+        let list = alternatives(choices);
+        let scalar = scalar(node, name, &list, notes)?;
+        match choices.iter().position(|word| *word == scalar.text) {
+            Some(index) => Some(At::new(index, node.at)),
+            None => {
+                let mend = match nearest(&scalar.text, choices.iter().copied()) {
+                    Some(near) => format!("did you mean {}?", quote(near)),
+                    None => format!("write {list}"),
+                };
+                wrong(node.at, name, &list, &scalar.shown(), mend, notes);
+                None
+            }
+        }
+    }
+
+    fn parsed<T>(
+        &self,
+        name: &'static str,
+        shape: &str,
+        parse: impl FnOnce(&str) -> Result<T, words::Expected>,
+        notes: &mut Notes,
+    ) -> Option<At<T>> {
+        let (_, node) = self.get(name)?;
+        let scalar = scalar(node, name, shape, notes)?;
+        match parse(&scalar.text) {
+            Ok(value) => Some(At::new(value, node.at)),
+            Err(expected) => {
+                let (expected, mend) = mend_of(&expected);
+                let mend = hidden(scalar).unwrap_or(mend);
+                wrong(node.at, name, expected, &scalar.shown(), mend, notes);
+                None
+            }
+        }
+    }
+}
+
+/// The items of a list.
+pub(crate) fn items<'n>(node: &'n Node, name: &str, notes: &mut Notes) -> Option<&'n [Node]> {
+    match &node.kind {
+        Kind::List(items) => Some(items),
+        _ => {
+            mismatch(
+                node,
+                "a list",
+                format!("write `{name}: […]`, or one `- …` a line"),
+                notes,
+            );
+            None
+        }
+    }
+}
+
+/// The text of a scalar that is there and is not broken; else what is wrong has been said.
+pub(crate) fn scalar<'n>(
+    node: &'n Node,
+    name: &str,
+    expected: &str,
+    notes: &mut Notes,
+) -> Option<&'n Scalar> {
+    match &node.kind {
+        Kind::Scalar(scalar) if scalar.broken => None,
+        Kind::Scalar(scalar) if !scalar.is_null() => Some(scalar),
+        _ => {
+            let (expected, mend) = mend_of(expected);
+            wrong(
+                node.at,
+                name,
+                expected,
+                &node.describe(),
+                format!("{mend}, or remove the key"),
+                notes,
+            );
+            None
+        }
+    }
+}
+
+/// A whole number within bounds, inclusive; `word` is what may also stand there, for the message.
+fn whole(
+    node: &Node,
+    name: &str,
+    min: u64,
+    max: u64,
+    word: Option<&str>,
+    notes: &mut Notes,
+) -> Option<At<u64>> {
+    let mut expected = match (min, max) {
+        (min, max) if min == max => format!("`{min}`"),
+        (1, max) if max == u64::from(u32::MAX) => "a whole number of at least 1".to_owned(),
+        _ => format!("a whole number from {min} to {max}"),
+    };
+    if let Some(word) = word {
+        expected.push_str(&format!(" or `{word}`"));
+    }
+    let scalar = scalar(node, name, &expected, notes)?;
+    let number = scalar
+        .text
+        .trim()
+        .parse::<u64>()
+        .ok()
+        .filter(|number| (min..=max).contains(number));
+    let quoted = scalar.style != Style::Plain && scalar.written.is_none();
+    match number {
+        Some(number) if !quoted => Some(At::new(number, node.at)),
+        Some(number) => {
+            let found = format!("the text {}", scalar.shown());
+            wrong(
+                node.at,
+                name,
+                &expected,
+                &found,
+                format!("remove the quotes: write {number}"),
+                notes,
+            );
+            None
+        }
+        None => {
+            wrong(
+                node.at,
+                name,
+                &expected,
+                &scalar.shown(),
+                format!("write {expected}"),
+                notes,
+            );
+            None
+        }
+    }
+}
+
+/// An address with its port.
+pub(crate) fn address(node: &Node, name: &str, notes: &mut Notes) -> Option<At<SocketAddr>> {
+    let expected = "an address with its port, such as `127.0.0.1:8080`";
+    let scalar = scalar(node, name, expected, notes)?;
+    let text = scalar.text.trim();
+    if let Ok(address) = text.parse() {
+        return Some(At::new(address, node.at));
+    }
+    let port = |text: &str| text.parse::<u16>().ok();
+    let mend = match text.rsplit_once(':') {
+        None if port(text).is_some() => {
+            format!(
+                "write `127.0.0.1:{text}` for this machine alone, `0.0.0.0:{text}` for everyone"
+            )
+        }
+        None if text.parse::<std::net::IpAddr>().is_ok() => format!("add a port: `{text}:8080`"),
+        Some(("" | "*", number)) if port(number).is_some() => format!("write `0.0.0.0:{number}`"),
+        Some(("localhost", number)) if port(number).is_some() => {
+            format!("write `127.0.0.1:{number}`")
+        }
+        _ => "write one such as `127.0.0.1:8080`; an IPv6 address is in brackets, as `[::1]:8080`"
+            .to_owned(),
+    };
+    let mend = hidden(scalar).unwrap_or(mend);
+    wrong(
+        node.at,
+        name,
+        "an address with its port",
+        &scalar.shown(),
+        mend,
+        notes,
+    );
+    None
+}
+
+/// The mend where a variable or a file gave the value: a hint made from the value would show it.
+fn hidden(scalar: &Scalar) -> Option<String> {
+    scalar.written.as_ref().map(|_| CORRECT_FILLING.to_owned())
+}
+
+const CORRECT_FILLING: &str = "correct what the variable or the file holds";
+
+/// Reports what is wrong with a scalar's content, without a word of it where a variable or a file
+/// gave it.
+pub(crate) fn refuse(at: Place, scalar: &Scalar, what: String, mend: String, notes: &mut Notes) {
+    match &scalar.written {
+        Some(_) => notes.error(
+            at,
+            format!(
+                "{} is filled in with what does not fit here",
+                scalar.shown()
+            ),
+            CORRECT_FILLING,
+        ),
+        None => notes.error(at, what, mend),
+    }
+}
+
+/// `a`, `b` or `c`.
+fn alternatives(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+/// What was expected, and the mend: an example or a hint, where the expectation holds one.
+fn mend_of(expected: &str) -> (&str, String) {
+    if let Some((expected, hint)) = expected.split_once(": write ") {
+        return (expected, format!("write {hint}"));
+    }
+    match expected.split_once(" such as ") {
+        Some((expected, example)) => (
+            expected.trim_end_matches(','),
+            format!("write one such as {example}"),
+        ),
+        None => (expected, format!("write {expected}")),
+    }
+}
+
+fn unknown(entry: &Entry, table: &'static Table, notes: &mut Notes) {
+    let known = table.supported().map(|key| key.name);
+    notes.error(
+        entry.at,
+        format!("{} is not a key of {}", quote(&entry.key), noun(table)),
+        suggest(&entry.key, known),
+    );
+}
+
+fn noun(table: &Table) -> String {
+    match table.name {
+        "file" => "the configuration".to_owned(),
+        "upstream" | "endpoint" => format!("an {}", table.name),
+        "listener" | "route" | "breaker" => format!("a {}", table.name),
+        name => format!("`{name}`"),
+    }
+}
+
+fn names(table: &'static Table) -> String {
+    table
+        .supported()
+        .map(|key| key.name)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn mismatch(node: &Node, expected: &str, mend: String, notes: &mut Notes) {
+    if matches!(&node.kind, Kind::Scalar(scalar) if scalar.broken) {
+        return;
+    }
+    notes.error(
+        node.at,
+        format!("expected {expected}, found {}", node.describe()),
+        mend,
+    );
+}
+
+/// Reports a value that is not what its key asks for.
+pub(crate) fn wrong(
+    at: Place,
+    name: &str,
+    expected: &str,
+    found: &str,
+    mend: String,
+    notes: &mut Notes,
+) {
+    notes.error(
+        at,
+        format!("`{name}` must be {expected}, found {found}"),
+        mend,
+    );
+}

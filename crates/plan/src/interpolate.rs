@@ -1,0 +1,170 @@
+//! Puts variables and files into scalars: `${VAR}`, `${VAR:-default}`, `${file:PATH}`.
+//!
+//! It happens after parsing, inside one scalar at a time, so whatever a variable holds stays a text
+//! and never becomes a key, a list or a second value. `$${` stands for `${` itself.
+
+use std::io;
+
+use crate::diagnostic::{Notes, Place, quote};
+use crate::tree::{Kind, Node, Scalar, place_within};
+
+/// What a configuration may ask of the machine it is read on.
+///
+/// The caller decides what the environment is and where relative paths begin; this crate itself
+/// reads neither.
+pub trait Loader {
+    /// The variable's value; `None` where it is not set.
+    fn env(&self, name: &str) -> Option<String>;
+
+    /// The text of the file at `path`.
+    ///
+    /// # Errors
+    /// Whatever kept the file from being read.
+    fn file(&self, path: &str) -> io::Result<String>;
+}
+
+/// The longest text that a scalar may become.
+const BYTES_MAX: usize = 1 << 20;
+/// All that variables and files may bring into one source.
+const BYTES_TOTAL_MAX: usize = 16 << 20;
+
+/// Replaces every `${…}` in the tree; what cannot be replaced is reported and marked.
+pub(crate) fn fill(node: &mut Node, lines: &[&str], loader: &dyn Loader, notes: &mut Notes) {
+    let mut left = BYTES_TOTAL_MAX;
+    fill_within(node, lines, loader, notes, &mut left);
+}
+
+fn fill_within(
+    node: &mut Node,
+    lines: &[&str],
+    loader: &dyn Loader,
+    notes: &mut Notes,
+    left: &mut usize,
+) {
+    match &mut node.kind {
+        Kind::Scalar(scalar) if scalar.text.contains("${") => {
+            let written = std::mem::take(&mut scalar.text);
+            let filled = fill_text(&written, loader, left);
+            scalar.written = Some(written);
+            match filled {
+                Ok(text) => scalar.text = text,
+                Err(faults) => {
+                    report(faults, node.at, scalar, lines, notes);
+                    scalar.broken = true;
+                }
+            }
+        }
+        Kind::Scalar(_) => {}
+        Kind::List(items) => {
+            items
+                .iter_mut()
+                .for_each(|item| fill_within(item, lines, loader, notes, left));
+        }
+        Kind::Map(entries) => entries
+            .iter_mut()
+            .for_each(|entry| fill_within(&mut entry.value, lines, loader, notes, left)),
+    }
+}
+
+/// A `${…}` that cannot be replaced: its byte offset, what is wrong, how to mend it.
+struct Fault(usize, String, String);
+
+fn report(faults: Vec<Fault>, at: Place, scalar: &Scalar, lines: &[&str], notes: &mut Notes) {
+    let text = scalar.written.as_deref().unwrap_or_default();
+    for Fault(bytes, what, mend) in faults {
+        let offset = text[..bytes].chars().count();
+        notes.error(place_within(lines, at, scalar, offset), what, mend);
+    }
+}
+
+fn fill_text(text: &str, loader: &dyn Loader, left: &mut usize) -> Result<String, Vec<Fault>> {
+    let mut out = String::with_capacity(text.len());
+    let mut faults = Vec::new();
+    let mut from = 0;
+    while let Some(found) = text[from..].find("${") {
+        let start = from + found;
+        if text[..start].ends_with('$') && found > 0 {
+            out.push_str(&text[from..start - 1]);
+            out.push_str("${");
+            from = start + 2;
+            continue;
+        }
+        out.push_str(&text[from..start]);
+        let Some(length) = text[start..].find('}') else {
+            faults.push(Fault(
+                start,
+                "`${` has no closing `}`".to_owned(),
+                "close it, as in `${NAME}`, or write `$${` for the two characters themselves"
+                    .to_owned(),
+            ));
+            return Err(faults);
+        };
+        match replacement(&text[start + 2..start + length], loader) {
+            Ok(value) if value.len() > *left || out.len() + value.len() > BYTES_MAX => {
+                faults.push(Fault(
+                    start,
+                    "this brings in more text than a configuration may hold (1 MiB a value)"
+                        .to_owned(),
+                    "keep large content out of the configuration".to_owned(),
+                ));
+                return Err(faults);
+            }
+            Ok(value) => {
+                *left -= value.len();
+                out.push_str(&value);
+            }
+            Err((what, mend)) => faults.push(Fault(start, what, mend)),
+        }
+        from = start + length + 1;
+    }
+    out.push_str(&text[from..]);
+    if faults.is_empty() {
+        Ok(out)
+    } else {
+        Err(faults)
+    }
+}
+
+/// What stands for the inside of one `${…}`.
+fn replacement(inside: &str, loader: &dyn Loader) -> Result<String, (String, String)> {
+    if let Some(path) = inside.strip_prefix("file:") {
+        return match loader.file(path) {
+            Ok(mut text) => {
+                while text.ends_with(['\n', '\r']) {
+                    text.pop();
+                }
+                Ok(text)
+            }
+            Err(error) => Err((
+                format!(
+                    "the file {} cannot be read: {}",
+                    quote(path),
+                    quote(&error.to_string()).trim_matches('`')
+                ),
+                "check the path and that this process may read it".to_owned(),
+            )),
+        };
+    }
+    let (name, default) = match inside.split_once(":-") {
+        Some((name, default)) => (name, Some(default)),
+        None => (inside, None),
+    };
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if !starts_well || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Err((
+            format!("{} is not a variable's name", quote(name)),
+            "write `${NAME}`, `${NAME:-default}` or `${file:PATH}`, or `$${` for the two characters themselves"
+                .to_owned(),
+        ));
+    }
+    match (loader.env(name), default) {
+        // As in a shell, `:-` also stands in for a variable that is set and empty.
+        (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
+        (Some(value), _) => Ok(value),
+        (None, Some(default)) => Ok(default.to_owned()),
+        (None, None) => Err((
+            format!("the variable {} is not set", quote(name)),
+            format!("set it, or give it a default: `${{{name}:-default}}`"),
+        )),
+    }
+}

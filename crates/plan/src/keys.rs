@@ -1,0 +1,334 @@
+//! The one table of keys of the native form.
+//!
+//! The reader refuses what is not here, suggests from here, and asserts that it asks for nothing
+//! else; the published schema is made from here. So the three cannot drift apart.
+
+/// A map with known keys.
+pub(crate) struct Table {
+    /// What it is called in messages and in the schema's `$defs`.
+    pub name: &'static str,
+    pub about: &'static str,
+    /// The keys that a map must have, with an example of each.
+    pub required: &'static [(&'static str, &'static str)],
+    pub keys: &'static [Key],
+}
+
+/// One key of a table.
+pub(crate) struct Key {
+    pub name: &'static str,
+    pub shape: Shape,
+    pub about: &'static str,
+    /// As it would be written; empty where there is none, or where words say it better.
+    pub default: &'static str,
+}
+
+/// What a value looks like.
+pub(crate) enum Shape {
+    Text,
+    Flag,
+    Duration,
+    Size,
+    Rate,
+    Share,
+    Over,
+    Calls,
+    Whole {
+        min: u64,
+        max: u64,
+    },
+    Real {
+        min: f64,
+        max: f64,
+    },
+    Word(&'static [&'static str]),
+    Table(&'static Table),
+    /// A map from names of the file's own choosing.
+    Named(&'static Table),
+    /// A map from texts to texts.
+    Texts,
+    List(&'static Shape),
+    /// One of several, told apart by their form.
+    Either(&'static [Shape]),
+    /// Any value.
+    Json,
+    /// Known, and not supported yet: what to do instead.
+    Later(&'static str),
+}
+
+impl Table {
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// The keys that work today.
+    pub fn supported(&self) -> impl Iterator<Item = &'static Key> + Clone + use<> {
+        self.keys
+            .iter()
+            .filter(|key| !matches!(key.shape, Shape::Later(_)))
+    }
+}
+
+const fn key(name: &'static str, shape: Shape, default: &'static str, about: &'static str) -> Key {
+    Key {
+        name,
+        shape,
+        about,
+        default,
+    }
+}
+
+const fn later(name: &'static str, mend: &'static str) -> Key {
+    Key {
+        name,
+        shape: Shape::Later(mend),
+        about: "",
+        default: "",
+    }
+}
+
+use Shape::{
+    Calls, Duration, Either, Flag, Json, List, Named, Over, Rate, Real, Share, Size, Text, Texts,
+    Whole, Word,
+};
+
+const POSITIVE: Shape = Whole {
+    min: 1,
+    max: u32::MAX as u64,
+};
+
+pub(crate) static FILE: Table = Table {
+    name: "file",
+    about: "A Fusebox configuration in its native form.",
+    required: &[],
+    keys: &[
+        key("version", Whole { min: 1, max: 1 }, "1", "The version of this form."),
+        key("listen", Either(&[Text, List(&Text)]), "", "Where clients connect, in short: an address with a port, or a list of them."),
+        key("listeners", List(&Shape::Table(&LISTENER)), "", "Where clients connect, in full."),
+        key("admin", Shape::Table(&ADMIN), "", "The admin API's own address."),
+        key("store", Shape::Table(&STORE), "", "Where state is kept."),
+        key("limits", Shape::Table(&LIMITS), "", "Bounds on what one client or upstream may cost."),
+        key("upstreams", Named(&UPSTREAM), "", "The services behind the gateway, by name."),
+        key("routes", List(&Shape::Table(&ROUTE)), "", "What is done with the requests of each path."),
+        later("fleet", "remove the key; each process decides alone for now"),
+        later("on_transition", "remove the key; follow transitions in the log or the metrics for now"),
+    ],
+};
+
+pub(crate) static LISTENER: Table = Table {
+    name: "listener",
+    about: "An address on which clients connect.",
+    required: &[("addr", "127.0.0.1:8080")],
+    keys: &[
+        key("name", Text, "", "Unique among the listeners; routes name it. By default `default`, then `default-2` and so on."),
+        key("addr", Text, "", "Where it listens: `ADDRESS:PORT`; port 0 lets the system choose."),
+        key("trusted_proxies", List(&Text), "", "Networks whose `Forwarded` and `X-Forwarded-*` fields are believed; none by default."),
+        key("paths", Shape::Table(&PATHS), "", "What is done with doubtful paths."),
+        later("tls", "remove the key, and end TLS in front of the gateway for now"),
+    ],
+};
+
+pub(crate) static PATHS: Table = Table {
+    name: "paths",
+    about: "What is done with doubtful paths.",
+    required: &[],
+    keys: &[
+        key("encoded_slash", Word(&["refuse", "allow"]), "refuse", "A path with `%2F`: refused with 400, or passed on."),
+        key("double_slash", Word(&["refuse", "allow"]), "refuse", "A path with `//`: refused with 400, or passed on."),
+    ],
+};
+
+pub(crate) static ADMIN: Table = Table {
+    name: "admin",
+    about: "The admin API's own address.",
+    required: &[],
+    keys: &[
+        key("addr", Text, "127.0.0.1:9900", "Where it listens: `ADDRESS:PORT`."),
+        key("token", Text, "", "The bearer token that it asks for; required away from loopback."),
+    ],
+};
+
+pub(crate) static STORE: Table = Table {
+    name: "store",
+    about: "Where state is kept.",
+    required: &[],
+    keys: &[
+        key("kind", Word(&["memory", "embedded"]), "embedded", "In the process, or in a directory of this machine."),
+        key("path", Text, "./fusebox-data", "The directory of an embedded store."),
+        later("url", "remove the key, and use `kind: memory` or `kind: embedded` for now"),
+        later("prefix", "remove the key, and use `kind: memory` or `kind: embedded` for now"),
+        later("timeout", "remove the key, and use `kind: memory` or `kind: embedded` for now"),
+    ],
+};
+
+pub(crate) static LIMITS: Table = Table {
+    name: "limits",
+    about: "Bounds on what one client or upstream may cost.",
+    required: &[],
+    keys: &[
+        key("connections", Whole { min: 1, max: 10_000_000, }, "10000", "Open client connections per listener; over it a client gets 503."),
+        key("head", Size, "64KiB", "Bytes of a request or response head, at most 16 MiB; over it 431 (a client) or 502 (an upstream)."),
+        key("fields", Whole { min: 1, max: 10_000, }, "100", "Header fields in a head; over it 431 or 502."),
+        key("first_byte", Duration, "10s", "From the connection to its first byte."),
+        key("head_timeout", Duration, "10s", "From a request's first byte to the end of its head; over it 408."),
+        key("keep_alive", Duration, "75s", "How long an idle client connection is kept."),
+        key("body_rate", Rate, "1KiB/s", "The slowest a client may send a body, measured after the first 10 s; slower is 408."),
+        key("request_body", Size, "", "The largest request body; over it 413. No bound by default."),
+        key("upgrade_idle", Duration, "10m", "How long an upgraded connection may be silent both ways."),
+        key("drain", Duration, "30s", "How long requests in flight may take to finish at the end."),
+    ],
+};
+
+pub(crate) static UPSTREAM: Table = Table {
+    name: "upstream",
+    about: "A service behind the gateway, with the breaker before it.",
+    required: &[],
+    keys: &[
+        key("url", Text, "", "Where it is: `http://HOST:PORT/BASE` or `https://…`."),
+        key("endpoints", List(&Shape::Table(&ENDPOINT)), "", "Where it is, in full; one endpoint for now."),
+        key("timeout", Shape::Table(&TIMEOUT), "", "How long a call may take."),
+        key("pool", Shape::Table(&POOL), "", "The idle connections that are kept."),
+        key("breaker", Shape::Table(&BREAKER), "", "The breaker; `{}` is one with all defaults. Without the key there is none."),
+        later("balance", "remove the key; there is one endpoint for now"),
+        later("health", "remove the key; the breaker's probes find out whether the upstream is back"),
+        later("resolve", "remove the key; names are looked up at each connection"),
+        later("bulkhead", "remove the key, and bound concurrency in the upstream for now"),
+        later("retry", "remove the key, and let clients retry for now"),
+        later("fallback", "remove the key; a refused call is answered 503 with `Retry-After`"),
+    ],
+};
+
+pub(crate) static ENDPOINT: Table = Table {
+    name: "endpoint",
+    about: "One address of an upstream.",
+    required: &[("url", "http://127.0.0.1:8081")],
+    keys: &[
+        key("url", Text, "", "Where it is: `http://HOST:PORT/BASE` or `https://…`."),
+        later("weight", "remove the key; there is one endpoint for now"),
+    ],
+};
+
+pub(crate) static TIMEOUT: Table = Table {
+    name: "timeout",
+    about: "How long a call may take.",
+    required: &[],
+    keys: &[
+        key("connect", Duration, "5s", "To connect, TLS included."),
+        key("request", Duration, "30s", "From the later of \"request fully sent\" and \"last wait for the client\" to the response's head."),
+        key("idle", Duration, "60s", "The longest gap in the upstream's body."),
+    ],
+};
+
+pub(crate) static POOL: Table = Table {
+    name: "pool",
+    about: "The idle connections that are kept.",
+    required: &[],
+    keys: &[
+        key("idle", Whole { min: 0, max: 100_000, }, "64", "Idle connections kept per worker thread; 0 keeps none."),
+        key("idle_timeout", Duration, "30s", "How long an idle connection is kept; choose less than the upstream's own."),
+    ],
+};
+
+pub(crate) static BREAKER: Table = Table {
+    name: "breaker",
+    about: "The breaker before an upstream.",
+    required: &[],
+    keys: &[
+        key("key", Text, "{upstream}", "Which calls share a breaker: any of {upstream} {endpoint} {route} {method} {header.NAME} {path.NAME}."),
+        key("max_keys", Whole { min: 1, max: 10_000_000, }, "10000", "How many keys at most have a breaker of their own; the rest share one."),
+        key("mode", Word(&["enforce", "monitor", "disabled"]), "enforce", "`monitor` decides everything and refuses nothing; `disabled` admits and records nothing."),
+        key("trip", Either(&[Shape::Table(&TRIP), List(&Shape::Table(&TRIP))]), "", "When it opens: a map of rules, or a list of such maps; any rule that is met trips. By default five consecutive failures."),
+        key("judge_on", Word(&["outcomes", "failures"]), "outcomes", "Whether rate rules are judged at every outcome or at failures only."),
+        key("compare", Word(&[">=", ">"]), ">=", "A rate against its limit."),
+        key("window", Word(&["sliding", "tumbling"]), "sliding", "`tumbling` clears a window each time its length has passed."),
+        key("history", Word(&["clear", "keep"]), "clear", "Whether windows and counts survive an open period."),
+        key("failure", Text, "", "Which calls failed: a CEL expression. By default `status >= 500 || error != \"\"`."),
+        key("failure_body", Size, "", "How much of the response's body the failure expression sees, at most 1 MiB; none by default."),
+        key("settle", Duration, "5s", "A good body that has flowed this long is a success."),
+        key("cooldown", Either(&[Duration, Shape::Table(&COOLDOWN)]), "30s", "How long it stays open: exactly this, or a map that grows with the attempts."),
+        key("half_open", Shape::Table(&HALF_OPEN), "", "How it finds out whether the upstream is back."),
+        // `share: none` is what happens today; the other words belong to the fleet.
+        key("share", Word(&["none"]), "none", "Whether the processes of a fleet decide together."),
+        key("retry_after", Word(&["ignore"]), "ignore", "What an upstream's `Retry-After` does."),
+        later("ramp", "remove the key; after a close all calls pass at once for now"),
+        later("adaptive", "remove the key, and use `trip` for now"),
+        later("on_panic", "remove the key; it has no meaning for HTTP calls yet"),
+    ],
+};
+
+pub(crate) static TRIP: Table = Table {
+    name: "trip",
+    about: "Rules, any of which trips.",
+    required: &[],
+    keys: &[
+        key("consecutive_failures", POSITIVE, "", "This many failures in a row, all within `within` where that is given."),
+        key("failures", POSITIVE, "", "This many failures within `within`, or among the last calls of `over: n calls`."),
+        key("failure_rate", Share, "", "This share of failures over `over`, once there are `min_calls`."),
+        key("within", Duration, "", "The time in which the failures of every count rule of this map must fall."),
+        key("over", Over, "10s", "The window of every rate rule of this map: a time, or `n calls`."),
+        key("min_calls", POSITIVE, "", "How many calls a rate rule needs before it is judged: by default 20, or n for `over: n calls`."),
+        key("full", Flag, "false", "`failures` over `n calls` waits until there have been n."),
+        later("slow_rate", "remove the key; a slow call fails only past `timeout.request` for now"),
+        later("slower_than", "remove the key; a slow call fails only past `timeout.request` for now"),
+        later("stalled", "remove the key, and choose a shorter `timeout.request` for now"),
+        later("longer_than", "remove the key, and choose a shorter `timeout.request` for now"),
+        later("adaptive", "remove the key, and use `failure_rate` for now"),
+    ],
+};
+
+pub(crate) static COOLDOWN: Table = Table {
+    name: "cooldown",
+    about: "A cooldown that grows with the attempts.",
+    required: &[],
+    keys: &[
+        key("base", Duration, "30s", "The first cooldown."),
+        key("factor", Real { min: 1.0, max: 100.0, }, "2", "What each further trip multiplies it by."),
+        key("max", Duration, "", "The longest, jitter aside; by default ten times `base`."),
+        key("jitter", Share, "20%", "Lengthens each cooldown by a random share of up to this."),
+    ],
+};
+
+pub(crate) static HALF_OPEN: Table = Table {
+    name: "half_open",
+    about: "How a breaker finds out whether its upstream is back.",
+    required: &[],
+    keys: &[
+        key("probes", Either(&[POSITIVE, Word(&["unlimited"])]), "1", "Probes in flight at once; a settled one frees its slot."),
+        key("successes", POSITIVE, "1", "So many successes close it; one failure reopens."),
+        key("failure_rate", Share, "", "Instead of `successes`: decided by the share of failures, once `over` calls have answered."),
+        key("over", Calls, "", "How many answers `failure_rate` waits for: `n calls`."),
+        key("probe_timeout", Duration, "", "How long a probe may take; by default, and at most, `timeout.request`."),
+        key("on_probe_timeout", Word(&["replace", "fail"]), "fail", "Past it the slot is freed; `fail` also reopens."),
+        later("probe", "remove the key; calls of clients are the probes for now"),
+    ],
+};
+
+pub(crate) static ROUTE: Table = Table {
+    name: "route",
+    about: "What is done with the requests of one path.",
+    required: &[("path", "/orders")],
+    keys: &[
+        key("name", Text, "", "Unique among the routes; the path by default."),
+        key("path", Text, "", "Literal segments, `{name}` for one segment, `{*name}` at the end for the rest. The most specific path wins."),
+        key("methods", List(&Text), "", "The methods it takes; all but CONNECT and TRACE by default."),
+        key("listeners", List(&Text), "", "The listeners it is served on; all by default."),
+        key("upstream", Text, "", "The upstream that answers."),
+        key("respond", Shape::Table(&RESPOND), "", "A fixed answer instead of an upstream."),
+        key("rewrite", Text, "", "The path that the upstream sees, made of text and of the route's `{name}`; the request's own by default."),
+        later("max_concurrency", "remove the key, and bound concurrency in the upstream for now"),
+        later("fallback", "remove the key; a refused call is answered 503 with `Retry-After`"),
+        later("retry", "remove the key, and let clients retry for now"),
+    ],
+};
+
+pub(crate) static RESPOND: Table = Table {
+    name: "respond",
+    about: "A fixed answer.",
+    required: &[],
+    keys: &[
+        key("status", Whole { min: 200, max: 599 }, "200", "The answer's status."),
+        key("headers", Texts, "", "Fields of the answer."),
+        key("text", Text, "", "The body, as `text/plain; charset=utf-8`."),
+        key("json", Json, "", "The body, as `application/json`."),
+        key("body", Text, "", "The body; name its `content-type` in `headers`."),
+    ],
+};

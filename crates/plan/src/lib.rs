@@ -1,0 +1,42 @@
+//! Turns configuration files into one checked [`Plan`], or into all their [`Diagnostic`]s at once.
+//!
+//! In reading order: [`read`] takes the [`Source`]s and a [`Loader`]; each text becomes a small tree
+//! that knows its lines; `${…}` is filled in; the native form's reader turns trees into a draft, part
+//! by part, and `check` compares the parts and makes the plan.
+//!
+//! - `tree`, `interpolate`: the text, its lines, its variables
+//! - `keys`, `fields`, `words`, `path`, `url`: what a key may hold, in one table, and how it is read
+//! - `native`: draft and check
+//! - [`plan`]: the result; [`failure`] and `expression`: which calls failed
+//! - [`schema()`], [`Plan::to_json`]: the form, and a plan, for others to read
+//!
+//! This crate reads no file, no environment and no clock: what it needs of them comes through the
+//! [`Loader`].
+
+mod diagnostic;
+mod expression;
+mod fields;
+mod interpolate;
+// One key a line, so that the table reads as a table.
+#[rustfmt::skip]
+mod keys;
+mod native;
+mod path;
+mod read;
+mod schema;
+mod show;
+mod tree;
+mod url;
+mod words;
+
+pub mod failure;
+pub mod plan;
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use expression::{EvalError, Expression, eval_native};
+pub use failure::{Call, CallError, Failure, Verdict};
+pub use interpolate::Loader;
+pub use plan::Plan;
+pub use read::{Reading, Source, read};
+pub use schema::schema;
+pub use words::read_duration;

@@ -1,0 +1,21 @@
+//! The native form: tree → draft (as written) → check → plan.
+
+mod draft;
+mod listeners;
+mod upstreams;
+
+mod breaker;
+mod cooldown;
+mod half_open;
+mod names;
+mod trip;
+
+mod respond;
+mod routes;
+
+mod check;
+mod wiring;
+
+pub(crate) use check::check;
+pub(crate) use draft::Draft;
+pub(crate) use names::show_key;

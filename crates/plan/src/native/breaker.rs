@@ -1,0 +1,319 @@
+//! The `breaker:` section: as written, then checked and made into settings.
+
+use std::time::Duration;
+
+use fusebox_breaker::{
+    Compare, Cooldown, HalfOpen, History, JudgeOn, Mode, Rule, Settings, SettingsError, WindowKind,
+};
+
+use super::cooldown::{DraftCooldown, read_cooldown};
+use super::draft::Reader;
+use super::half_open::{self, DraftHalfOpen, read_half_open};
+use super::names;
+use super::trip::{DraftTrip, read_trips};
+use crate::diagnostic::{At, Notes, Place};
+use crate::expression::Expression;
+use crate::failure::Failure;
+use crate::fields::{self, Fields};
+use crate::keys;
+use crate::plan::{Breaker, Key, KeyPart};
+use crate::tree::{Kind, Node, place_within};
+
+/// The most of a body that a failure expression may see.
+const FAILURE_BODY_MAX: u64 = 1 << 20;
+/// `max_keys` where the file names none.
+const KEYS_MAX: usize = 10_000;
+/// `settle` where the file names none.
+const SETTLE: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(crate) struct DraftBreaker {
+    at: Place,
+    key: Option<At<Key>>,
+    /// The file has a key, whether or not it could be read.
+    keyed: bool,
+    keys_max: Option<At<u64>>,
+    mode: Mode,
+    trip: Option<Vec<DraftTrip>>,
+    judge_on: JudgeOn,
+    compare: Compare,
+    window: WindowKind,
+    history: History,
+    failure: Option<At<Failure>>,
+    failure_body: Option<At<u64>>,
+    settle: Option<At<Duration>>,
+    cooldown: Option<DraftCooldown>,
+    half_open: Option<DraftHalfOpen>,
+}
+
+impl DraftBreaker {
+    pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<DraftBreaker> {
+        let breaker = Fields::open(node, &keys::BREAKER, reader.notes)?;
+        let word = |key, notes: &mut Notes| breaker.word(key, notes).map_or(0, |word| word.value);
+        refuse_words(
+            &breaker,
+            "share",
+            "none",
+            "remove the key; each process decides alone for now",
+            reader.notes,
+        );
+        refuse_words(
+            &breaker,
+            "retry_after",
+            "ignore",
+            "remove the key; the cooldown is the breaker's own for now",
+            reader.notes,
+        );
+        let key = breaker.scalar("key", reader.notes).and_then(|scalar| {
+            match names::read_key(&scalar.value.text) {
+                Ok(key) => Some(At::new(key, scalar.at)),
+                Err((what, mend)) => {
+                    fields::refuse(scalar.at, scalar.value, what, mend, reader.notes);
+                    None
+                }
+            }
+        });
+        Some(DraftBreaker {
+            at: breaker.at,
+            key,
+            keyed: breaker.place("key").is_some(),
+            keys_max: breaker.whole("max_keys", reader.notes),
+            mode: [Mode::Enforce, Mode::Monitor, Mode::Disabled][word("mode", reader.notes)],
+            trip: read_trips(&breaker, reader.notes),
+            judge_on: [JudgeOn::EveryOutcome, JudgeOn::Failures][word("judge_on", reader.notes)],
+            compare: [Compare::AtLeast, Compare::Above][word("compare", reader.notes)],
+            window: [WindowKind::Sliding, WindowKind::Tumbling][word("window", reader.notes)],
+            history: [History::Clear, History::Keep][word("history", reader.notes)],
+            failure: read_failure(&breaker, reader),
+            failure_body: breaker.size("failure_body", reader.notes),
+            settle: breaker.duration("settle", reader.notes),
+            cooldown: read_cooldown(&breaker, reader.notes),
+            half_open: read_half_open(&breaker, reader.notes),
+        })
+    }
+
+    /// The key, where the file has one.
+    pub fn key(&self) -> Option<&At<Key>> {
+        self.key.as_ref()
+    }
+
+    /// Compares the parts with one another. `request` is the upstream's `timeout.request`.
+    pub fn check(&self, request: Duration, notes: &mut Notes) -> Breaker {
+        let mut settings = Settings {
+            trip: self.rules(notes),
+            judge_on: self.judge_on,
+            compare: self.compare,
+            window: self.window,
+            history: self.history,
+            cooldown: self
+                .cooldown
+                .as_ref()
+                .map_or_else(Cooldown::default, |cooldown| cooldown.check(notes)),
+            half_open: HalfOpen::default(),
+            mode: self.mode,
+        };
+        settings.half_open = half_open::check(self.half_open.as_ref(), request, notes);
+        let before = notes.errors();
+        self.check_settings(&settings, notes);
+        if before == notes.errors() {
+            self.check_sense(notes);
+        }
+        self.check_body(notes);
+        self.check_keys(notes);
+        Breaker {
+            settings,
+            key: self
+                .key
+                .clone()
+                .map_or_else(|| Key(vec![KeyPart::Upstream]), |key| key.value),
+            keys_max: self.keys_max.as_ref().map_or(KEYS_MAX, |keys| {
+                usize::try_from(keys.value).unwrap_or(usize::MAX)
+            }),
+            failure: self
+                .failure
+                .clone()
+                .map_or(Failure::Default, |failure| failure.value),
+            failure_body_max: self.failure_body.as_ref().map(|size| {
+                usize::try_from(size.value.min(FAILURE_BODY_MAX)).unwrap_or(usize::MAX)
+            }),
+            settle: self.settle.as_ref().map_or(SETTLE, |settle| settle.value),
+        }
+    }
+
+    fn rules(&self, notes: &mut Notes) -> Vec<Rule> {
+        match &self.trip {
+            None => Settings::default().trip,
+            Some(trips) => trips.iter().flat_map(|trip| trip.rules(notes)).collect(),
+        }
+    }
+
+    /// Asks the breaker itself whether it can work, and puts its answers where they belong.
+    fn check_settings(&self, settings: &Settings, notes: &mut Notes) {
+        // Rule by rule, so that each answer finds the map that its rule came from.
+        let alone = |rules: Vec<Rule>| Settings {
+            trip: rules,
+            compare: self.compare,
+            ..Settings::default()
+        };
+        for trip in self.trip.iter().flatten() {
+            let rules = trip.rules(&mut Notes::default());
+            if rules.is_empty() {
+                continue;
+            }
+            for fault in alone(rules).validate().err().unwrap_or_default() {
+                let key = fault.setting().strip_prefix("trip.").unwrap_or_default();
+                refuse_setting(trip.place(key), &fault, notes);
+            }
+        }
+        let rest = Settings {
+            trip: Settings::default().trip,
+            ..settings.clone()
+        };
+        for fault in rest.validate().err().unwrap_or_default() {
+            let at = match fault.setting().split_once('.') {
+                Some(("cooldown", key)) => {
+                    self.cooldown.as_ref().map(|cooldown| cooldown.place(key))
+                }
+                Some(("half_open", key)) => self
+                    .half_open
+                    .as_ref()
+                    .map(|half_open| half_open.place(key)),
+                _ => None,
+            };
+            refuse_setting(at.unwrap_or(self.at), &fault, notes);
+        }
+    }
+
+    /// What can work and is hardly meant.
+    fn check_sense(&self, notes: &mut Notes) {
+        for trip in self.trip.iter().flatten() {
+            if trip.failure_rate.is_some()
+                && let Some(At { value: 1, at }) = trip.min_calls
+            {
+                notes.warn(
+                    at,
+                    "with `min_calls: 1` a single failed call is a failure rate of 100%",
+                    "give the number of calls on which a rate means something, such as 20",
+                );
+            }
+        }
+    }
+
+    fn check_body(&self, notes: &mut Notes) {
+        let uses_body = match self.failure.as_ref().map(|failure| &failure.value) {
+            Some(Failure::Expression(expression)) => expression.uses("body"),
+            _ => false,
+        };
+        match (&self.failure, &self.failure_body) {
+            (Some(failure), None) if uses_body => notes.error(
+                failure.at,
+                "the failure expression looks into `body`, and no body is kept for it",
+                "add `failure_body: 64KiB` beside it",
+            ),
+            (_, Some(size)) if size.value > FAILURE_BODY_MAX => {
+                notes.error(
+                    size.at,
+                    "`failure_body` is above 1MiB",
+                    "write `64KiB`, or at most `1MiB`",
+                );
+            }
+            (_, Some(size)) if !uses_body => notes.warn(
+                size.at,
+                "`failure_body` is given, and no failure expression looks into `body`",
+                "remove it, or use `body` in `failure`",
+            ),
+            _ => {}
+        }
+    }
+
+    fn check_keys(&self, notes: &mut Notes) {
+        let chosen = self
+            .key
+            .as_ref()
+            .filter(|key| key.value.chosen_by_clients());
+        let shared = match &self.key {
+            Some(key) => key.value.is_upstream(),
+            None => !self.keyed,
+        };
+        match (chosen, &self.keys_max) {
+            (Some(key), None) => notes.warn(
+                key.at,
+                "clients choose this key, and nothing bounds how many breakers they make but the default of 10,000",
+                "add `max_keys: 10000`, or the number of keys that you expect",
+            ),
+            (None, Some(keys_max)) if shared => notes.warn(
+                keys_max.at,
+                "`max_keys` has no effect: all calls of the upstream share one breaker",
+                "remove it, or give a `key`",
+            ),
+            _ => {}
+        }
+    }
+}
+
+fn refuse_setting(at: Place, fault: &SettingsError, notes: &mut Notes) {
+    notes.error(at, fault.what(), fault.mend());
+}
+
+/// Says of a word that has a meaning elsewhere that it is not supported yet.
+fn refuse_words(
+    breaker: &Fields<'_>,
+    key: &'static str,
+    only: &str,
+    mend: &str,
+    notes: &mut Notes,
+) {
+    let Some((_, node)) = breaker.get(key) else {
+        return;
+    };
+    match &node.kind {
+        Kind::Scalar(scalar) if scalar.broken || scalar.text == only => {}
+        _ => notes.error(
+            node.at,
+            format!("`{key}` other than `{only}` is not supported yet"),
+            mend,
+        ),
+    }
+}
+
+fn read_failure(breaker: &Fields<'_>, reader: &mut Reader<'_>) -> Option<At<Failure>> {
+    let (_, node) = breaker.get("failure")?;
+    let expected = "an expression such as `status >= 500`";
+    let scalar = fields::scalar(node, "failure", expected, reader.notes)?;
+    match Failure::read(&scalar.text) {
+        Ok(failure) => {
+            if let Failure::Expression(expression) = &failure {
+                warn_of_constants(expression, node.at, reader.notes);
+            }
+            Some(At::new(failure, node.at))
+        }
+        Err(faults) => {
+            for fault in faults {
+                let place = match fault.at {
+                    Some(offset) if scalar.written.is_none() => {
+                        place_within(reader.lines, node.at, scalar, offset)
+                    }
+                    _ => node.at,
+                };
+                let what = format!("in the failure expression: {}", fault.what);
+                fields::refuse(place, scalar, what, fault.mend, reader.notes);
+            }
+            None
+        }
+    }
+}
+
+fn warn_of_constants(expression: &Expression, at: Place, notes: &mut Notes) {
+    if let Some(always) = expression.constant() {
+        let every = if always {
+            "every call is"
+        } else {
+            "no call is ever"
+        };
+        notes.warn(
+            at,
+            format!("with this failure expression {every} a failure"),
+            "look at `status` or `error`",
+        );
+    }
+}

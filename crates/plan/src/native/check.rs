@@ -1,0 +1,262 @@
+//! Compares the parts of a draft with one another, and makes the plan.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::draft::{Draft, DraftListener, DraftUpstream};
+use super::wiring;
+use crate::diagnostic::{At, Notes, Place, quote};
+use crate::failure::Failure;
+use crate::plan::{Admin, Breaker, Key, KeyPart, Listener, Plan, Store, Timeout, Upstream};
+
+/// The admin API's address where the file has the section and no address.
+const ADMIN_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
+/// The directory of an embedded store where the file names none.
+const STORE_PATH: &str = "./fusebox-data";
+
+/// The plan that the draft describes; only meant if `notes` then has no error.
+pub(crate) fn check(draft: Draft, start: Place, notes: &mut Notes) -> Plan {
+    let listeners = listeners(&draft, start, notes);
+    let admin = admin(&draft, notes);
+    clashes(&listeners, admin.as_ref(), notes);
+    let upstreams: Vec<Arc<Upstream>> = draft
+        .upstreams
+        .iter()
+        .filter_map(|upstream| check_upstream(upstream, notes))
+        .map(Arc::new)
+        .collect();
+    let routes = wiring::routes(&draft, &upstreams, &listeners, start, notes);
+    wiring::usage(&draft, notes);
+    Plan {
+        listeners: listeners
+            .into_iter()
+            .map(|listener| Arc::new(listener.value))
+            .collect(),
+        admin: admin.map(|admin| admin.value),
+        store: store(&draft, notes),
+        limits: draft.limits.map(|limits| limits.value).unwrap_or_default(),
+        upstreams,
+        routes,
+    }
+}
+
+fn listeners(draft: &Draft, start: Place, notes: &mut Notes) -> Vec<At<Listener>> {
+    if let (Some(listen), Some(_)) = (&draft.listen, &draft.listeners) {
+        notes.error(
+            listen.at,
+            "both `listen` and `listeners` are given",
+            "keep one of them",
+        );
+    }
+    let mut listeners: Vec<At<Listener>> = Vec::new();
+    for address in draft.listen.iter().flat_map(|listen| &listen.value) {
+        let listener = Listener {
+            name: default_name(&listeners),
+            addr: address.value,
+            trusted_proxies: Vec::new(),
+            encoded_slash_allowed: false,
+            double_slash_allowed: false,
+        };
+        listeners.push(At::new(listener, address.at));
+    }
+    let mut drafted = 0;
+    for listener in draft
+        .listeners
+        .iter()
+        .flat_map(|listeners| &listeners.value)
+    {
+        drafted += 1;
+        listeners.extend(check_listener(listener, &listeners, notes));
+    }
+    let said = draft
+        .listen
+        .as_ref()
+        .map(|listen| (listen.at, listen.value.is_empty()));
+    let said = said.or(draft
+        .listeners
+        .as_ref()
+        .map(|listeners| (listeners.at, drafted == 0)));
+    // A listener that could not be read has been reported already.
+    if listeners.is_empty() && said.is_none_or(|(_, empty)| empty) && notes.errors() == 0 {
+        let at = said.map_or(start, |(at, _)| at);
+        notes.error(
+            at,
+            "there is no listener, so no client can connect",
+            "add `listen: 127.0.0.1:8080`",
+        );
+    }
+    listeners
+}
+
+fn default_name(listeners: &[At<Listener>]) -> Arc<str> {
+    match listeners.len() {
+        0 => "default".into(),
+        n => format!("default-{}", n + 1).into(),
+    }
+}
+
+fn check_listener(
+    draft: &DraftListener,
+    others: &[At<Listener>],
+    notes: &mut Notes,
+) -> Option<At<Listener>> {
+    let name = match &draft.name {
+        Some(name) => name.value.text.as_str().into(),
+        None => default_name(others),
+    };
+    if others.iter().any(|other| other.value.name == name) {
+        notes.error(
+            draft.name.as_ref().map_or(draft.at, |name| name.at),
+            format!(
+                "two listeners have the name {}",
+                draft
+                    .name
+                    .as_ref()
+                    .map_or(quote(&name), |name| name.value.shown.clone())
+            ),
+            "give each a name of its own",
+        );
+    }
+    let addr = draft.addr.as_ref()?;
+    let listener = Listener {
+        name,
+        addr: addr.value,
+        trusted_proxies: draft.trusted_proxies.clone(),
+        encoded_slash_allowed: draft.encoded_slash_allowed,
+        double_slash_allowed: draft.double_slash_allowed,
+    };
+    Some(At::new(listener, addr.at))
+}
+
+fn admin(draft: &Draft, notes: &mut Notes) -> Option<At<Admin>> {
+    let admin = draft.admin.as_ref()?;
+    let (addr, at) = admin
+        .addr
+        .as_ref()
+        .map_or((ADMIN_ADDR, admin.at), |addr| (addr.value, addr.at));
+    let token = admin.token.as_ref().map(|token| token.value.clone());
+    if !addr.ip().to_canonical().is_loopback() && token.is_none() {
+        notes.error(
+            at,
+            format!("the admin API would listen on {addr}, away from loopback, without a token"),
+            "add `token: \"${file:/run/secrets/admin}\"`, or listen on 127.0.0.1",
+        );
+    }
+    Some(At::new(Admin { addr, token }, at))
+}
+
+fn store(draft: &Draft, notes: &mut Notes) -> Option<Store> {
+    let store = draft.store.as_ref()?;
+    if !store.in_memory {
+        let path = store
+            .path
+            .as_ref()
+            .map_or(STORE_PATH, |path| path.value.as_str());
+        if path.is_empty() {
+            notes.error(
+                store.at,
+                "the store's path is empty",
+                "name a directory, such as `./fusebox-data`",
+            );
+        }
+        return Some(Store::Embedded { path: path.into() });
+    }
+    if let Some(path) = &store.path {
+        notes.error(
+            path.at,
+            "a store in memory has no path",
+            "remove it, or use `kind: embedded`",
+        );
+    }
+    Some(Store::Memory)
+}
+
+/// Two sockets on one port, as far as that can be told without opening them.
+fn clashes(listeners: &[At<Listener>], admin: Option<&At<Admin>>, notes: &mut Notes) {
+    let mut taken: Vec<(SocketAddr, String)> = Vec::new();
+    let sockets = listeners
+        .iter()
+        .map(|listener| {
+            (
+                listener.value.addr,
+                listener.at,
+                format!("the listener {}", quote(&listener.value.name)),
+            )
+        })
+        .chain(admin.map(|admin| (admin.value.addr, admin.at, "the admin API".to_owned())));
+    for (addr, at, owner) in sockets {
+        if let Some((_, other)) = taken.iter().find(|(other, _)| overlap(*other, addr)) {
+            notes.error(
+                at,
+                format!("{owner} listens on {addr}, and so does {other}"),
+                "give one of the two another port",
+            );
+        }
+        taken.push((addr, owner));
+    }
+}
+
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let (x, y) = (a.ip().to_canonical(), b.ip().to_canonical());
+    // `[::]` takes IPv4 connections too on most systems; `0.0.0.0` takes IPv4 alone.
+    let covers = |x: IpAddr, y: IpAddr| x.is_unspecified() && (x.is_ipv6() || y.is_ipv4());
+    a.port() != 0 && a.port() == b.port() && (x == y || covers(x, y) || covers(y, x))
+}
+
+fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> {
+    let defaults = Timeout::default();
+    let timeout = Timeout {
+        connect: draft
+            .connect
+            .as_ref()
+            .map_or(defaults.connect, |time| time.value),
+        request: draft
+            .request
+            .as_ref()
+            .map_or(defaults.request, |time| time.value),
+        idle: draft.idle.as_ref().map_or(defaults.idle, |time| time.value),
+    };
+    let breaker = match &draft.breaker {
+        Some(Some(breaker)) => breaker.check(timeout.request, notes),
+        Some(None) => no_breaker(timeout.request),
+        None => {
+            notes.warn(
+                draft.name.at,
+                format!("the upstream {} has no breaker: its failures will not be contained", quote(&draft.name.value)),
+                "add `breaker: {}` for one with all defaults, or `breaker: { mode: disabled }` if that is meant",
+            );
+            no_breaker(timeout.request)
+        }
+    };
+    Some(Upstream {
+        name: draft.name.value.as_str().into(),
+        endpoint: draft.endpoint.clone()?,
+        timeout,
+        pool_idle_max: draft
+            .pool_idle
+            .as_ref()
+            .map_or(64, |idle| usize::try_from(idle.value).unwrap_or(usize::MAX)),
+        pool_idle_timeout: draft
+            .pool_idle_timeout
+            .as_ref()
+            .map_or(std::time::Duration::from_secs(30), |timeout| timeout.value),
+        breaker,
+    })
+}
+
+fn no_breaker(request: std::time::Duration) -> Breaker {
+    let mut settings = fusebox_breaker::Settings {
+        mode: fusebox_breaker::Mode::Disabled,
+        ..fusebox_breaker::Settings::default()
+    };
+    settings.half_open.probe_timeout = request;
+    settings.half_open.on_probe_timeout = fusebox_breaker::OnProbeTimeout::Fail;
+    Breaker {
+        settings,
+        key: Key(vec![KeyPart::Upstream]),
+        keys_max: 10_000,
+        failure: Failure::Default,
+        failure_body_max: None,
+        settle: std::time::Duration::from_secs(5),
+    }
+}

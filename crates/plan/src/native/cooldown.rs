@@ -1,0 +1,89 @@
+//! Reads `cooldown:`: one duration, or a map that grows.
+
+use std::time::Duration;
+
+use fusebox_breaker::Cooldown;
+
+use crate::diagnostic::{At, Notes, Place};
+use crate::fields::Fields;
+use crate::keys;
+use crate::tree::Kind;
+
+#[derive(Debug)]
+pub(super) struct DraftCooldown {
+    at: Place,
+    grows: bool,
+    base: Option<At<Duration>>,
+    factor: Option<At<f64>>,
+    max: Option<At<Duration>>,
+    jitter: Option<At<f64>>,
+}
+
+pub(super) fn read_cooldown(breaker: &Fields<'_>, notes: &mut Notes) -> Option<DraftCooldown> {
+    let (_, node) = breaker.get("cooldown")?;
+    if !matches!(node.kind, Kind::Map(_)) {
+        let base = breaker.duration("cooldown", notes)?;
+        return Some(DraftCooldown {
+            at: node.at,
+            grows: false,
+            base: Some(base),
+            factor: None,
+            max: None,
+            jitter: None,
+        });
+    }
+    let cooldown = Fields::open(node, &keys::COOLDOWN, notes)?;
+    Some(DraftCooldown {
+        at: node.at,
+        grows: true,
+        base: cooldown.duration("base", notes),
+        factor: cooldown.real("factor", notes),
+        max: cooldown.duration("max", notes),
+        jitter: cooldown.share("jitter", notes),
+    })
+}
+
+impl DraftCooldown {
+    pub(super) fn place(&self, key: &str) -> Place {
+        let at = match key {
+            "base" => self.base.as_ref().map(|base| base.at),
+            "factor" => self.factor.as_ref().map(|factor| factor.at),
+            "max" => self.max.as_ref().map(|max| max.at),
+            "jitter" => self.jitter.as_ref().map(|jitter| jitter.at),
+            _ => None,
+        };
+        at.unwrap_or(self.at)
+    }
+
+    pub(super) fn check(&self, notes: &mut Notes) -> Cooldown {
+        let base = self
+            .base
+            .as_ref()
+            .map_or(Cooldown::default().base, |base| base.value);
+        if !self.grows {
+            return Cooldown::fixed(base);
+        }
+        let defaults = Cooldown::exponential(base);
+        if let (Some(At { value: factor, at }), Some(_)) = (&self.factor, &self.max)
+            && *factor == 1.0
+        {
+            notes.warn(
+                *at,
+                "with `factor: 1` the cooldown never grows towards `max`",
+                "raise the factor, or remove `max`",
+            );
+        }
+        Cooldown {
+            base,
+            factor: self
+                .factor
+                .as_ref()
+                .map_or(defaults.factor, |factor| factor.value),
+            max: self.max.as_ref().map_or(defaults.max, |max| max.value),
+            jitter: self
+                .jitter
+                .as_ref()
+                .map_or(defaults.jitter, |jitter| jitter.value),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What the files say, each part with its place, before any part is compared with another.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use ipnet::IpNet;
+
+use super::breaker::DraftBreaker;
+use crate::diagnostic::{At, Notes, Place};
+use crate::fields::Fields;
+use crate::keys;
+use crate::path::Template;
+use crate::plan::{Endpoint, Limits, Rewrite, Secret};
+use crate::tree::{Node, Scalar};
+
+/// All that the files say, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    pub listen: Option<At<Vec<At<SocketAddr>>>>,
+    pub listeners: Option<At<Vec<DraftListener>>>,
+    pub admin: Option<DraftAdmin>,
+    pub store: Option<DraftStore>,
+    pub limits: Option<At<Limits>>,
+    pub upstreams: Vec<DraftUpstream>,
+    pub routes: Vec<DraftRoute>,
+}
+
+#[derive(Debug)]
+pub(crate) struct DraftListener {
+    pub at: Place,
+    pub name: Option<At<Name>>,
+    pub addr: Option<At<SocketAddr>>,
+    pub trusted_proxies: Vec<IpNet>,
+    pub encoded_slash_allowed: bool,
+    pub double_slash_allowed: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct DraftAdmin {
+    pub at: Place,
+    pub addr: Option<At<SocketAddr>>,
+    pub token: Option<At<Secret>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct DraftStore {
+    pub at: Place,
+    pub in_memory: bool,
+    pub path: Option<At<String>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct DraftUpstream {
+    pub name: At<String>,
+    pub endpoint: Option<Endpoint>,
+    pub connect: Option<At<Duration>>,
+    pub request: Option<At<Duration>>,
+    pub idle: Option<At<Duration>>,
+    pub pool_idle: Option<At<u64>>,
+    pub pool_idle_timeout: Option<At<Duration>>,
+    /// `Some(None)`: the key is there, and what it holds could not be read.
+    pub breaker: Option<Option<DraftBreaker>>,
+}
+
+impl DraftUpstream {
+    /// One of which nothing but the name could be read.
+    pub fn unread(name: At<String>) -> DraftUpstream {
+        DraftUpstream {
+            name,
+            endpoint: None,
+            connect: None,
+            request: None,
+            idle: None,
+            pool_idle: None,
+            pool_idle_timeout: None,
+            breaker: Some(None),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct DraftRoute {
+    pub at: Place,
+    /// It has a key that could not be read, so what it lacks may not be lacking.
+    pub doubtful: bool,
+    pub name: Option<At<Name>>,
+    pub path: Option<At<DraftPath>>,
+    pub methods: Option<Vec<Method>>,
+    pub listeners: Option<Vec<At<Name>>>,
+    pub upstream: Option<At<Name>>,
+    pub respond: Option<At<Option<DraftRespond>>>,
+    pub rewrite: Option<At<DraftRewrite>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct DraftRespond {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// A name in the file, and what a message may show of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Name {
+    pub text: String,
+    pub shown: String,
+}
+
+impl Name {
+    pub fn of(scalar: &Scalar) -> Name {
+        Name {
+            text: scalar.text.clone(),
+            shown: scalar.shown(),
+        }
+    }
+}
+
+/// A route's path.
+#[derive(Debug)]
+pub(crate) struct DraftPath {
+    pub text: String,
+    pub shown: String,
+    pub template: Template,
+}
+
+/// A rewrite, and where in the file each of its parts stands.
+#[derive(Debug)]
+pub(crate) struct DraftRewrite {
+    pub rewrite: Rewrite,
+    pub places: Vec<Place>,
+}
+
+/// What reading a source needs beside its tree.
+pub(crate) struct Reader<'a> {
+    pub lines: &'a [&'a str],
+    pub notes: &'a mut Notes,
+}
+
+impl Draft {
+    /// Adds what one source says.
+    pub fn add(&mut self, root: &Node, lines: &[&str], notes: &mut Notes) {
+        let mut reader = Reader { lines, notes };
+        let Some(file) = Fields::open(root, &keys::FILE, reader.notes) else {
+            return;
+        };
+        file.whole("version", reader.notes);
+        let listen = reader.listen(&file);
+        once(&mut self.listen, listen, &file, "listen", reader.notes);
+        let listeners = reader.listeners(&file);
+        once(
+            &mut self.listeners,
+            listeners,
+            &file,
+            "listeners",
+            reader.notes,
+        );
+        let admin = reader.admin(&file);
+        once(&mut self.admin, admin, &file, "admin", reader.notes);
+        let store = reader.store(&file);
+        once(&mut self.store, store, &file, "store", reader.notes);
+        let limits = reader.limits(&file);
+        once(&mut self.limits, limits, &file, "limits", reader.notes);
+        reader.upstreams(&file, &mut self.upstreams);
+        reader.routes(&file, &mut self.routes);
+    }
+}
+
+/// Takes what a key says, unless an earlier file has said it.
+fn once<T>(
+    slot: &mut Option<T>,
+    value: Option<T>,
+    file: &Fields<'_>,
+    key: &str,
+    notes: &mut Notes,
+) {
+    let (Some(value), Some(at)) = (value, file.place(key)) else {
+        return;
+    };
+    if slot.is_some() {
+        notes.error(
+            at,
+            format!("`{key}` is already given in another file"),
+            "keep it in one of the files",
+        );
+        return;
+    }
+    *slot = Some(value);
+}
+
+impl Reader<'_> {
+    pub(super) fn name(&mut self, fields: &Fields<'_>, key: &'static str) -> Option<At<Name>> {
+        let name = fields.scalar(key, self.notes)?.map(Name::of);
+        super::names::check_name(&name.value.text, &name.value.shown, name.at, self.notes);
+        Some(name)
+    }
+}

@@ -1,0 +1,166 @@
+//! Reads `half_open:`: how a breaker finds out whether its upstream is back.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use fusebox_breaker::{CloseRule, HalfOpen, OnProbeTimeout, Over, Probes, Ratio};
+
+use crate::diagnostic::{At, Notes, Place};
+use crate::fields::Fields;
+use crate::tree::Kind;
+use crate::words::show_duration;
+
+#[derive(Debug)]
+pub(super) struct DraftHalfOpen {
+    at: Place,
+    probes: Option<At<Probes>>,
+    successes: Option<At<u32>>,
+    failure_rate: Option<At<Ratio>>,
+    over: Option<At<Over>>,
+    probe_timeout: Option<At<Duration>>,
+    on_probe_timeout: Option<At<usize>>,
+    places: Vec<(&'static str, Place)>,
+}
+
+pub(super) fn read_half_open(breaker: &Fields<'_>, notes: &mut Notes) -> Option<DraftHalfOpen> {
+    let half_open = breaker.section("half_open", notes)?;
+    let unlimited = half_open
+        .get("probes")
+        .and_then(|(_, node)| match &node.kind {
+            Kind::Scalar(scalar) if scalar.text == "unlimited" => Some(node.at),
+            _ => None,
+        });
+    let probes = match unlimited {
+        Some(at) => Some(At::new(Probes::Unlimited, at)),
+        None => half_open.count("probes", notes).map(|probes| {
+            probes.map(|probes| Probes::Limited(NonZeroU32::new(probes).unwrap_or(NonZeroU32::MIN)))
+        }),
+    };
+    Some(DraftHalfOpen {
+        at: half_open.at,
+        probes,
+        successes: half_open.count("successes", notes),
+        failure_rate: half_open.ratio("failure_rate", notes),
+        over: half_open.over("over", notes),
+        probe_timeout: half_open.duration("probe_timeout", notes),
+        on_probe_timeout: half_open.word("on_probe_timeout", notes),
+        places: half_open.places(),
+    })
+}
+
+impl DraftHalfOpen {
+    pub(super) fn place(&self, key: &str) -> Place {
+        let exact = self.places.iter().find(|(name, _)| *name == key);
+        exact.map_or(self.at, |(_, at)| *at)
+    }
+
+    fn given(&self, key: &str) -> bool {
+        self.places.iter().any(|(name, _)| *name == key)
+    }
+
+    fn close(&self, notes: &mut Notes) -> Option<CloseRule> {
+        if let (Some(successes), true) = (&self.successes, self.given("failure_rate")) {
+            notes.error(
+                successes.at,
+                "both `successes` and `failure_rate` say when to close",
+                "keep one of them",
+            );
+            return None;
+        }
+        match (&self.failure_rate, &self.over) {
+            (
+                Some(rate),
+                Some(At {
+                    value: Over::Calls(over),
+                    ..
+                }),
+            ) => Some(CloseRule::FailureRate {
+                rate: rate.value,
+                over: *over,
+            }),
+            (Some(_), Some(over)) => {
+                notes.error(
+                    over.at,
+                    "probes are counted, so `over` must be a number of calls",
+                    "write `over: 10 calls`",
+                );
+                None
+            }
+            (Some(rate), None) if !self.given("over") => {
+                notes.error(
+                    rate.at,
+                    "`failure_rate` does not say how many answers decide",
+                    "add `over: 10 calls`",
+                );
+                None
+            }
+            (None, Some(over)) if !self.given("failure_rate") => {
+                notes.error(
+                    over.at,
+                    "`over` belongs to `failure_rate`, and there is none",
+                    "add `failure_rate: 50%`, or use `successes`",
+                );
+                None
+            }
+            _ => self
+                .successes
+                .as_ref()
+                .map(|successes| CloseRule::Successes(successes.value)),
+        }
+    }
+}
+
+/// Half-open as the gateway has it; `request` is the upstream's `timeout.request`, past which no call goes on.
+pub(super) fn check(
+    draft: Option<&DraftHalfOpen>,
+    request: Duration,
+    notes: &mut Notes,
+) -> HalfOpen {
+    let defaults = HalfOpen {
+        probe_timeout: request,
+        on_probe_timeout: OnProbeTimeout::Fail,
+        ..HalfOpen::default()
+    };
+    let Some(draft) = draft else {
+        return defaults;
+    };
+    if let Some(timeout) = &draft.probe_timeout
+        && timeout.value > request
+    {
+        notes.error(
+            timeout.at,
+            format!(
+                "`probe_timeout` is {}, and the call ends after `timeout.request`, {}",
+                show_duration(timeout.value),
+                show_duration(request),
+            ),
+            "lower it, or raise `timeout.request`",
+        );
+    }
+    if let Some(At {
+        value: Probes::Unlimited,
+        at,
+    }) = draft.probes
+    {
+        notes.warn(
+            at,
+            "with unlimited probes every waiting call reaches the upstream the moment the cooldown ends",
+            "give a number, such as `probes: 3`",
+        );
+    }
+    HalfOpen {
+        probes: draft
+            .probes
+            .as_ref()
+            .map_or(defaults.probes, |probes| probes.value),
+        close: draft.close(notes).unwrap_or(defaults.close),
+        probe_timeout: draft
+            .probe_timeout
+            .as_ref()
+            .map_or(request, |timeout| timeout.value),
+        on_probe_timeout: match draft.on_probe_timeout {
+            Some(At { value: 0, .. }) => OnProbeTimeout::Replace,
+            _ => OnProbeTimeout::Fail,
+        },
+    }
+}

@@ -1,0 +1,171 @@
+//! Reads `routes:`.
+
+use http::Method;
+
+use super::draft::{DraftPath, DraftRewrite, DraftRoute, Name, Reader};
+use crate::diagnostic::{At, Place, quote};
+use crate::fields::{self, Fields};
+use crate::keys;
+use crate::path::{self, PathFault, Template};
+use crate::tree::{Scalar, place_within};
+
+impl Reader<'_> {
+    pub(super) fn routes(&mut self, file: &Fields<'_>, routes: &mut Vec<DraftRoute>) {
+        let Some((_, node)) = file.get("routes") else {
+            return;
+        };
+        for item in fields::items(node, "routes", self.notes).unwrap_or_default() {
+            let errors = self.notes.errors();
+            if let Some(route) = Fields::open(item, &keys::ROUTE, self.notes) {
+                let doubtful = self.notes.errors() > errors;
+                routes.push(DraftRoute {
+                    doubtful,
+                    ..self.route(&route)
+                });
+            }
+        }
+    }
+
+    fn route(&mut self, route: &Fields<'_>) -> DraftRoute {
+        let path = self.parsed_path(route, "path", Template::read);
+        let rewrite = self.parsed_path(route, "rewrite", path::read_rewrite);
+        let rewrite = rewrite.map(|(scalar, rewrite)| {
+            rewrite.map(|(rewrite, offsets)| DraftRewrite {
+                places: offsets
+                    .iter()
+                    .map(|offset| self.within(route, "rewrite", scalar, *offset))
+                    .collect(),
+                rewrite,
+            })
+        });
+        DraftRoute {
+            at: route.at,
+            doubtful: false,
+            name: self.name(route, "name"),
+            path: path.map(|(scalar, path)| {
+                path.map(|template| DraftPath {
+                    text: scalar.text.clone(),
+                    shown: scalar.shown(),
+                    template,
+                })
+            }),
+            methods: self.methods(route),
+            listeners: self.names(route, "listeners"),
+            upstream: route
+                .scalar("upstream", self.notes)
+                .map(|scalar| scalar.map(Name::of)),
+            respond: route
+                .get("respond")
+                .map(|(_, node)| At::new(self.respond(node), node.at)),
+            rewrite,
+        }
+    }
+
+    fn parsed_path<'n, T>(
+        &mut self,
+        route: &Fields<'n>,
+        key: &'static str,
+        read: impl FnOnce(&str) -> Result<T, PathFault>,
+    ) -> Option<(&'n Scalar, At<T>)> {
+        let scalar = route.scalar(key, self.notes)?;
+        match read(&scalar.value.text) {
+            Ok(value) => Some((scalar.value, At::new(value, scalar.at))),
+            Err(PathFault { offset, what, mend }) => {
+                let at = self.within(route, key, scalar.value, offset);
+                fields::refuse(at, scalar.value, what, mend, self.notes);
+                None
+            }
+        }
+    }
+
+    fn within(
+        &self,
+        fields: &Fields<'_>,
+        key: &'static str,
+        scalar: &Scalar,
+        offset: usize,
+    ) -> Place {
+        let at = fields.get(key).map_or(fields.at, |(_, node)| node.at);
+        // After interpolation an offset no longer says where in the file it is.
+        if scalar.written.is_some() {
+            at
+        } else {
+            place_within(self.lines, at, scalar, offset)
+        }
+    }
+
+    fn methods(&mut self, route: &Fields<'_>) -> Option<Vec<Method>> {
+        let (_, node) = route.get("methods")?;
+        let items = fields::items(node, "methods", self.notes)?;
+        if items.is_empty() {
+            self.notes.error(
+                node.at,
+                "a route with no methods takes no request",
+                "name the methods, as in `[GET, POST]`, or remove the key to take all",
+            );
+        }
+        let mut methods = Vec::new();
+        for item in items {
+            let Some(scalar) =
+                fields::scalar(item, "methods", "a method such as `GET`", self.notes)
+            else {
+                continue;
+            };
+            let upper = scalar.text.to_ascii_uppercase();
+            if matches!(upper.as_str(), "CONNECT" | "TRACE") {
+                self.notes.error(
+                    item.at,
+                    format!("the method {} is never passed on", scalar.shown()),
+                    "remove it",
+                );
+                continue;
+            }
+            match Method::from_bytes(scalar.text.as_bytes()) {
+                Ok(method) if methods.contains(&method) => {
+                    let what = format!("the method {} is listed twice", scalar.shown());
+                    self.notes.error(item.at, what, "remove one of them");
+                }
+                Ok(_) if upper != scalar.text => {
+                    let what = format!(
+                        "the method {} is not in capitals, and methods are compared letter by letter",
+                        scalar.shown()
+                    );
+                    fields::refuse(
+                        item.at,
+                        scalar,
+                        what,
+                        format!("write {}", quote(&upper)),
+                        self.notes,
+                    );
+                }
+                Ok(method) => methods.push(method),
+                Err(_) => self.notes.error(
+                    item.at,
+                    format!("{} is not a method", scalar.shown()),
+                    "write one such as `GET` or `POST`",
+                ),
+            }
+        }
+        Some(methods)
+    }
+
+    fn names(&mut self, fields: &Fields<'_>, key: &'static str) -> Option<Vec<At<Name>>> {
+        let (_, node) = fields.get(key)?;
+        let items = fields::items(node, key, self.notes)?;
+        if items.is_empty() {
+            self.notes.error(
+                node.at,
+                format!("`{key}` is empty"),
+                "name at least one, or remove the key to mean all",
+            );
+        }
+        let texts = items
+            .iter()
+            .filter_map(|item| {
+                let scalar = fields::scalar(item, key, "a name", self.notes)?;
+                Some(At::new(Name::of(scalar), item.at))
+            })
+            .collect();
+        Some(texts)
+    }
+}

@@ -1,0 +1,259 @@
+//! Compares routes with what they name: upstreams, listeners, parameters, one another.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::draft::{Draft, DraftPath, DraftRoute, Name};
+use crate::diagnostic::{At, Notes, Place, quote, suggest};
+use crate::plan::{Forward, KeyPart, Listener, Respond, RewritePart, Route, Step, Upstream};
+
+pub(super) fn routes(
+    draft: &Draft,
+    upstreams: &[Arc<Upstream>],
+    listeners: &[At<Listener>],
+    start: Place,
+    notes: &mut Notes,
+) -> Vec<Arc<Route>> {
+    if draft.routes.is_empty() && notes.errors() == 0 {
+        notes.error(
+            start,
+            "there is no route, so every request is answered 404",
+            "add `routes: [{ path: \"/{*rest}\", upstream: orders }]`",
+        );
+    }
+    let mut names: HashMap<String, Place> = HashMap::new();
+    let mut shapes: HashMap<String, (String, Place)> = HashMap::new();
+    let mut routes = Vec::new();
+    for route in &draft.routes {
+        if let Some(path) = &route.path {
+            let DraftPath {
+                shown, template, ..
+            } = &path.value;
+            if let Some((other, place)) = shapes.insert(template.shape(), (shown.clone(), path.at))
+            {
+                notes.error(
+                    path.at,
+                    format!(
+                        "the path {shown} matches what {other} in line {} matches",
+                        place.line
+                    ),
+                    "make one route of the two, or change one of the paths",
+                );
+                continue;
+            }
+        }
+        let by_path = |path: &At<DraftPath>| {
+            At::new(
+                Name {
+                    text: path.value.text.clone(),
+                    shown: path.value.shown.clone(),
+                },
+                path.at,
+            )
+        };
+        let name = route
+            .name
+            .clone()
+            .or_else(|| route.path.as_ref().map(by_path));
+        if let Some(name) = &name
+            && let Some(place) = names.insert(name.value.text.clone(), name.at)
+        {
+            notes.error(
+                name.at,
+                format!(
+                    "the route in line {} also has the name {}",
+                    place.line, name.value.shown
+                ),
+                "give each a name of its own",
+            );
+        }
+        check_listeners(route, listeners, notes);
+        let step = step(route, draft, upstreams, notes);
+        if let (Some(name), Some(path), Some(step)) = (name, &route.path, step) {
+            routes.push(Arc::new(Route {
+                name: name.value.text.into(),
+                path: path.value.text.clone(),
+                methods: route.methods.clone(),
+                listeners: route.listeners.as_ref().map(|names| {
+                    names
+                        .iter()
+                        .map(|name| name.value.text.as_str().into())
+                        .collect()
+                }),
+                steps: vec![step],
+            }));
+        }
+    }
+    routes
+}
+
+fn check_listeners(route: &DraftRoute, listeners: &[At<Listener>], notes: &mut Notes) {
+    for name in route.listeners.iter().flatten() {
+        if !listeners
+            .iter()
+            .any(|listener| *listener.value.name == *name.value.text)
+        {
+            notes.error(
+                name.at,
+                format!("there is no listener {}", name.value.shown),
+                suggest(
+                    &name.value.text,
+                    listeners.iter().map(|listener| &*listener.value.name),
+                ),
+            );
+        }
+    }
+}
+
+fn step(
+    route: &DraftRoute,
+    draft: &Draft,
+    upstreams: &[Arc<Upstream>],
+    notes: &mut Notes,
+) -> Option<Step> {
+    match (&route.upstream, &route.respond) {
+        (Some(_), Some(respond)) => {
+            notes.error(
+                respond.at,
+                "a route has both `upstream` and `respond`",
+                "keep one of them",
+            );
+            None
+        }
+        (None, None) if route.doubtful => None,
+        (None, None) => {
+            notes.error(
+                route.at,
+                "a route does nothing",
+                "add `upstream: NAME` or `respond: { status: 200 }`",
+            );
+            None
+        }
+        (None, Some(respond)) => {
+            if let Some(rewrite) = &route.rewrite {
+                notes.error(
+                    rewrite.at,
+                    "`rewrite` belongs to `upstream`, and this route answers itself",
+                    "remove it",
+                );
+            }
+            let respond = respond.value.as_ref()?;
+            Some(Step::Respond(Respond {
+                status: respond.status,
+                headers: respond.headers.clone(),
+                body: respond.body.clone(),
+            }))
+        }
+        (Some(upstream), None) => {
+            check_rewrite(route, notes);
+            let known = draft
+                .upstreams
+                .iter()
+                .any(|other| other.name.value == upstream.value.text);
+            if !known {
+                notes.error(
+                    upstream.at,
+                    format!("there is no upstream {}", upstream.value.shown),
+                    suggest(
+                        &upstream.value.text,
+                        draft
+                            .upstreams
+                            .iter()
+                            .map(|other| other.name.value.as_str()),
+                    ),
+                );
+            }
+            let upstream = upstreams
+                .iter()
+                .find(|other| *other.name == *upstream.value.text)?;
+            Some(Step::Forward(Forward {
+                upstream: Arc::clone(upstream),
+                rewrite: route
+                    .rewrite
+                    .as_ref()
+                    .map(|rewrite| rewrite.value.rewrite.clone()),
+            }))
+        }
+    }
+}
+
+fn check_rewrite(route: &DraftRoute, notes: &mut Notes) {
+    let (Some(rewrite), Some(path)) = (&route.rewrite, &route.path) else {
+        return;
+    };
+    let template = &path.value.template;
+    for (part, place) in rewrite.value.rewrite.0.iter().zip(&rewrite.value.places) {
+        if let RewritePart::Param(name) = part
+            && !template.params().any(|param| param == name)
+        {
+            let mend = match template.params().next() {
+                None => "add it to the path, or remove it here".to_owned(),
+                Some(_) => suggest(name, template.params()),
+            };
+            notes.error(
+                *place,
+                format!(
+                    "the path {} has no parameter {}",
+                    path.value.shown,
+                    quote(name)
+                ),
+                mend,
+            );
+        }
+    }
+}
+
+/// Upstreams that nothing reaches, and keys that some route cannot fill.
+pub(super) fn usage(draft: &Draft, notes: &mut Notes) {
+    for upstream in &draft.upstreams {
+        let name = &upstream.name;
+        let routes: Vec<&DraftRoute> = draft
+            .routes
+            .iter()
+            .filter(|route| {
+                route
+                    .upstream
+                    .as_ref()
+                    .is_some_and(|upstream| upstream.value.text == name.value)
+            })
+            .collect();
+        if routes.is_empty() {
+            notes.warn(
+                name.at,
+                format!("no route leads to the upstream {}", quote(&name.value)),
+                "add a route, or remove the upstream",
+            );
+        }
+        let Some(key) = upstream
+            .breaker
+            .as_ref()
+            .and_then(|breaker| breaker.as_ref()?.key())
+        else {
+            continue;
+        };
+        let wanted: Vec<&str> = key
+            .value
+            .0
+            .iter()
+            .filter_map(|part| match part {
+                KeyPart::Path(name) => Some(name.as_str()),
+                _ => None,
+            })
+            .collect();
+        for path in routes.iter().filter_map(|route| route.path.as_ref()) {
+            let DraftPath {
+                shown, template, ..
+            } = &path.value;
+            for name in wanted
+                .iter()
+                .filter(|name| !template.params().any(|param| param == **name))
+            {
+                notes.warn(
+                    key.at,
+                    format!("the path {shown} in line {} has no parameter {}, so its calls share the key `-`", path.at.line, quote(name)),
+                    "name the parameter in the path, or take it out of the key",
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Paths: the template that a route matches, and the text that a rewrite makes.
+//!
+//! A template is `/` and segments between slashes: literal text, `{name}` for one whole segment,
+//! or `{*name}` at the end for everything that is left.
+
+use crate::diagnostic::quote;
+use crate::plan::{Rewrite, RewritePart};
+
+/// What is wrong with a path: the character it stands at, what, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PathFault {
+    pub offset: usize,
+    pub what: String,
+    pub mend: String,
+}
+
+fn fault(offset: usize, what: impl Into<String>, mend: impl Into<String>) -> PathFault {
+    PathFault {
+        offset,
+        what: what.into(),
+        mend: mend.into(),
+    }
+}
+
+/// A route's path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Template {
+    segments: Vec<Segment>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Segment {
+    Literal(String),
+    Param(String),
+    Rest(String),
+}
+
+impl Template {
+    /// Reads a template, or says what is wrong with it.
+    pub fn read(text: &str) -> Result<Template, PathFault> {
+        if !text.starts_with('/') {
+            return Err(fault(
+                0,
+                "a path must start with `/`",
+                format!("write {}", quote(&format!("/{text}"))),
+            ));
+        }
+        let mut segments = Vec::new();
+        let mut offset = 1;
+        let parts: Vec<&str> = text[1..].split('/').collect();
+        for (index, part) in parts.iter().enumerate() {
+            let last = index + 1 == parts.len();
+            segments.push(segment(part, offset, last)?);
+            offset += part.chars().count() + 1;
+        }
+        let template = Template { segments };
+        let names: Vec<&str> = template.params().collect();
+        for (index, name) in names.iter().enumerate() {
+            if names[..index].contains(name) {
+                return Err(fault(
+                    0,
+                    format!("the parameter {} appears twice", quote(name)),
+                    "give each parameter a name of its own",
+                ));
+            }
+        }
+        Ok(template)
+    }
+
+    /// The names of its parameters, in order.
+    pub fn params(&self) -> impl Iterator<Item = &str> + Clone {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Literal(_) => None,
+            Segment::Param(name) | Segment::Rest(name) => Some(name.as_str()),
+        })
+    }
+
+    /// The template without its parameters' names: two routes of one shape match the same paths.
+    pub fn shape(&self) -> String {
+        self.segments
+            .iter()
+            .fold(String::new(), |shape, segment| match segment {
+                Segment::Literal(text) => shape + "/" + text,
+                Segment::Param(_) => shape + "/{}",
+                Segment::Rest(_) => shape + "/{*}",
+            })
+    }
+}
+
+fn segment(part: &str, offset: usize, last: bool) -> Result<Segment, PathFault> {
+    if let Some(inside) = part
+        .strip_prefix('{')
+        .and_then(|part| part.strip_suffix('}'))
+    {
+        let (rest, name) = match inside.strip_prefix('*') {
+            Some(name) => (true, name),
+            None => (false, inside),
+        };
+        if !is_name(name) {
+            return Err(fault(
+                offset,
+                format!("{} is not a parameter", quote(part)),
+                "name it with letters, digits and `_`, as in `{id}` or `{*rest}`",
+            ));
+        }
+        return match (rest, last) {
+            (true, false) => Err(fault(
+                offset,
+                format!("{} must be the last segment", quote(part)),
+                format!(
+                    "end the path with it, or use {} for one segment",
+                    quote(&format!("{{{name}}}"))
+                ),
+            )),
+            (true, true) => Ok(Segment::Rest(name.to_owned())),
+            (false, _) => Ok(Segment::Param(name.to_owned())),
+        };
+    }
+    if let Some(brace) = part.find(['{', '}']) {
+        let at = offset + part[..brace].chars().count();
+        return Err(fault(
+            at,
+            "a parameter must be a whole segment between slashes",
+            "write it alone, as in `/orders/{id}`",
+        ));
+    }
+    if part.is_empty() && !last {
+        return Err(fault(
+            offset,
+            "the path has an empty segment (`//`)",
+            "remove one of the slashes",
+        ));
+    }
+    check_literal(part, offset)?;
+    Ok(Segment::Literal(part.to_owned()))
+}
+
+/// Checks that a text may stand in a path as it is (RFC 3986, `pchar` and `/`).
+pub(crate) fn check_literal(text: &str, offset: usize) -> Result<(), PathFault> {
+    let mut chars = text.chars().enumerate();
+    while let Some((index, c)) = chars.next() {
+        let at = offset + index;
+        match c {
+            '?' => {
+                return Err(fault(
+                    at,
+                    "a path ends before `?`",
+                    "remove the query; it is passed on as the client sent it",
+                ));
+            }
+            '#' => return Err(fault(at, "a path has no fragment (`#`)", "remove it")),
+            '%' => {
+                let two = chars.next().zip(chars.next());
+                if !two
+                    .is_some_and(|((_, a), (_, b))| a.is_ascii_hexdigit() && b.is_ascii_hexdigit())
+                {
+                    return Err(fault(
+                        at,
+                        "`%` is not followed by two hexadecimal digits",
+                        "write `%25` for a percent sign",
+                    ));
+                }
+            }
+            '/' => {}
+            c if c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@".contains(c) => {}
+            c => {
+                let encoded: String = c
+                    .to_string()
+                    .bytes()
+                    .map(|byte| format!("%{byte:02X}"))
+                    .collect();
+                return Err(fault(
+                    at,
+                    format!("{} may not stand in a path", quote(&c.to_string())),
+                    format!("write `{encoded}`"),
+                ));
+            }
+        }
+    }
+    // Dots that a client may also write as `%2e`.
+    let plain = text.to_ascii_lowercase().replace("%2e", ".");
+    if plain
+        .split('/')
+        .any(|segment| matches!(segment, "." | ".."))
+    {
+        return Err(fault(
+            offset,
+            "`.` and `..` may not be segments of a path",
+            "write the path that is meant",
+        ));
+    }
+    Ok(())
+}
+
+fn is_name(name: &str) -> bool {
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    starts_well && name.len() <= 64 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Reads a rewrite: a path in which `{name}` stands for a parameter of the route.
+pub(crate) fn read_rewrite(text: &str) -> Result<(Rewrite, Vec<usize>), PathFault> {
+    if !text.starts_with('/') {
+        return Err(fault(
+            0,
+            "a rewritten path must start with `/`",
+            format!("write {}", quote(&format!("/{text}"))),
+        ));
+    }
+    let mut parts = Vec::new();
+    let mut places = Vec::new();
+    let mut offset = 0;
+    let mut rest = text;
+    // What a parameter brings is not known here; `x` stands for it where dots are looked for.
+    let mut outline = String::new();
+    while let Some(open) = rest.find(['{', '}']) {
+        let (literal, braced) = rest.split_at(open);
+        check_chars(literal, offset)?;
+        let at = offset + literal.chars().count();
+        let name = braced
+            .strip_prefix('{')
+            .and_then(|braced| braced.split_once('}'));
+        let name = name
+            .map(|(name, _)| name.strip_prefix('*').unwrap_or(name))
+            .filter(|name| is_name(name));
+        let (Some(name), Some(close)) = (name, braced.find('}')) else {
+            return Err(fault(
+                at,
+                "a brace is not part of a parameter",
+                "write `{name}`, or `%7B` and `%7D` for the braces themselves",
+            ));
+        };
+        if !literal.is_empty() {
+            parts.push(RewritePart::Literal(literal.to_owned()));
+            places.push(offset);
+        }
+        parts.push(RewritePart::Param(name.to_owned()));
+        places.push(at);
+        outline.push_str(literal);
+        outline.push('x');
+        offset = at + braced[..=close].chars().count();
+        rest = &braced[close + 1..];
+    }
+    check_chars(rest, offset)?;
+    outline.push_str(rest);
+    check_literal(&outline, 0)?;
+    if !rest.is_empty() {
+        parts.push(RewritePart::Literal(rest.to_owned()));
+        places.push(offset);
+    }
+    Ok((Rewrite(parts), places))
+}
+
+/// The characters alone: dots are looked for in the whole path.
+fn check_chars(text: &str, offset: usize) -> Result<(), PathFault> {
+    check_literal(&text.replace('.', "x"), offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_of_one_shape_match_the_same_paths() {
+        let shape = |text| Template::read(text).map(|template| template.shape());
+        assert_eq!(shape("/a/{x}"), shape("/a/{y}"));
+        assert_ne!(shape("/a/{x}"), shape("/a/{*x}"));
+        assert_ne!(shape("/a"), shape("/a/"));
+        assert_eq!(shape("/").as_deref(), Ok("/"));
+    }
+
+    #[test]
+    fn a_path_that_no_request_can_have_is_refused_where_it_goes_wrong() {
+        for (text, offset) in [
+            ("orders", 0),
+            ("/{*rest}/x", 1),
+            ("/a/{id", 3),
+            ("/a/id}", 5),
+            ("/a/x{id}", 4),
+            ("/a/{}", 3),
+            ("/a/{1d}", 3),
+            ("/a//b", 3),
+            ("/a?b", 2),
+            ("/a#b", 2),
+            ("/a/../b", 3),
+            ("/a/%2e%2E/b", 3),
+            ("/a/%2", 3),
+            ("/a/%zz", 3),
+            ("/a b", 2),
+            ("/ü", 1),
+            ("/{a}/{a}", 0),
+        ] {
+            let found = Template::read(text).map_err(|fault| fault.offset);
+            assert_eq!(found, Err(offset), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rewrite_keeps_text_and_parameters_apart() {
+        let (rewrite, places) = read_rewrite("/v1/{id}.json/{*rest}").unwrap();
+        assert_eq!(
+            rewrite,
+            Rewrite(vec![
+                RewritePart::Literal("/v1/".to_owned()),
+                RewritePart::Param("id".to_owned()),
+                RewritePart::Literal(".json/".to_owned()),
+                RewritePart::Param("rest".to_owned()),
+            ])
+        );
+        assert_eq!(places, [0, 4, 8, 14]);
+        for bad in [
+            "x",
+            "/{",
+            "/}",
+            "/{}",
+            "/a/../b",
+            "/a?x={id}",
+            "/{a b}",
+            "/%",
+        ] {
+            assert!(read_rewrite(bad).is_err(), "{bad}");
+        }
+        assert!(read_rewrite("/a/{x}..").is_ok());
+    }
+}

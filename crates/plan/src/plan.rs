@@ -1,0 +1,304 @@
+//! The plan: a configuration after checking, with every name resolved and every limit known.
+//!
+//! Nothing here can be wrong any more: a [`Plan`] exists only if `check` found no error, so the
+//! gateway that carries requests along it checks nothing again.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fusebox_breaker::Settings;
+use http::{HeaderMap, Method, StatusCode};
+use ipnet::IpNet;
+
+use crate::failure::Failure;
+
+/// Everything that a gateway does, read from one or more configuration files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Where clients connect; never empty.
+    pub listeners: Vec<Arc<Listener>>,
+    /// The admin API's own address, as the file says it; `None` where the file is silent.
+    pub admin: Option<Admin>,
+    /// Where state is kept, as the file says it; `None` where the file is silent.
+    pub store: Option<Store>,
+    /// Bounds on what a client or an upstream may cost.
+    pub limits: Limits,
+    /// The services behind the gateway, by the order of the file; names are unique.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// The routes, by the order of the file; no two have the same path.
+    pub routes: Vec<Arc<Route>>,
+}
+
+/// An address on which clients connect.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listener {
+    /// Unique among the listeners; `default` for the short form `listen:`.
+    pub name: Arc<str>,
+    /// Where it listens; port 0 lets the system choose.
+    pub addr: SocketAddr,
+    /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed; none by default.
+    pub trusted_proxies: Vec<IpNet>,
+    /// `paths.encoded_slash`: pass a path with `%2F` on; refused (400) by default.
+    pub encoded_slash_allowed: bool,
+    /// `paths.double_slash`: pass a path with `//` on; refused (400) by default.
+    pub double_slash_allowed: bool,
+}
+
+/// The admin API's address.
+#[derive(Clone, PartialEq)]
+pub struct Admin {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// The bearer token it asks for; required by `check` away from loopback.
+    pub token: Option<Secret>,
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin")
+            .field("addr", &self.addr)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A text that no log, error or dump may show: it has no `Display`, and its `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret text.
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    /// The text itself, for the one comparison that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Where objects and breaker records are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Store {
+    /// In the process; gone with it.
+    Memory,
+    /// In a directory of this machine.
+    Embedded {
+        /// The data directory.
+        path: PathBuf,
+    },
+}
+
+/// Bounds, each with a default, on what one client or upstream may cost (`limits:`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// `connections`: open client connections per listener; over it a client gets 503. Default 10,000.
+    pub connections_max: usize,
+    /// `head`: bytes of a request or response head; over it 431 (a client) or 502 (an upstream). Default 64 KiB.
+    pub head_bytes_max: usize,
+    /// `fields`: header fields in a head; over it 431 or 502. Default 100.
+    pub head_fields_max: usize,
+    /// `first_byte`: from the connection to its first byte. Default 10 s.
+    pub first_byte_timeout: Duration,
+    /// `head_timeout`: from a request's first byte to the end of its head; over it 408. Default 10 s.
+    pub head_timeout: Duration,
+    /// `keep_alive`: how long an idle client connection is kept. Default 75 s.
+    pub keep_alive_timeout: Duration,
+    /// `body_rate`: the slowest a client may send a body, in bytes per second, measured after the
+    /// first 10 s; slower is 408. Default 1 KiB/s.
+    pub body_rate_min: u64,
+    /// `request_body`: the largest request body; over it 413. Default: none.
+    pub request_body_max: Option<u64>,
+    /// `upgrade_idle`: how long an upgraded connection may be silent both ways. Default 10 min.
+    pub upgrade_idle_timeout: Duration,
+    /// `drain`: how long requests in flight may take to finish at the end. Default 30 s.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections_max: 10_000,
+            head_bytes_max: 64 * 1024,
+            head_fields_max: 100,
+            first_byte_timeout: Duration::from_secs(10),
+            head_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(75),
+            body_rate_min: 1024,
+            request_body_max: None,
+            upgrade_idle_timeout: Duration::from_secs(600),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A service behind the gateway, with the breaker before it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upstream {
+    /// Unique among the upstreams; the breaker's name rests on it.
+    pub name: Arc<str>,
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// How long a call may take.
+    pub timeout: Timeout,
+    /// `pool.idle`: idle connections kept per worker thread. Default 64.
+    pub pool_idle_max: usize,
+    /// `pool.idle_timeout`: how long an idle connection is kept; below the upstream's own. Default 30 s.
+    pub pool_idle_timeout: Duration,
+    /// The breaker; without a `breaker:` key its mode is `disabled`.
+    pub breaker: Breaker,
+}
+
+/// One address of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Whether the connection is TLS (`https`).
+    pub tls: bool,
+    /// A host name or an IP literal, without brackets.
+    pub host: String,
+    /// 1..=65535; 80 or 443 where the URL names none.
+    pub port: u16,
+    /// What the `Host` field says: the host, with the port where it is not the scheme's own.
+    pub authority: String,
+    /// The URL's path without a trailing slash; prepended to every request's path. May be empty.
+    pub base_path: String,
+}
+
+/// How long a call may take (`timeout:`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeout {
+    /// To connect, TLS included. Default 5 s.
+    pub connect: Duration,
+    /// From the later of "request fully sent" and "last wait for the client" to the response's head. Default 30 s.
+    pub request: Duration,
+    /// The longest gap in the upstream's body. Default 60 s.
+    pub idle: Duration,
+}
+
+impl Default for Timeout {
+    fn default() -> Timeout {
+        Timeout {
+            connect: Duration::from_secs(5),
+            request: Duration::from_secs(30),
+            idle: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What the breaker before an upstream does (`breaker:`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Breaker {
+    /// The machine's settings.
+    pub settings: Settings,
+    /// Which calls share a breaker (`key:`); one for the upstream by default.
+    pub key: Key,
+    /// `max_keys`: how many keys at most have a breaker of their own. Default 10,000.
+    pub keys_max: usize,
+    /// Which calls failed (`failure:`).
+    pub failure: Failure,
+    /// `failure_body`: how many bytes of the body the failure expression sees; `None`: it sees none.
+    pub failure_body_max: Option<usize>,
+    /// `settle`: a good body that has flowed this long is a success. Default 5 s.
+    pub settle: Duration,
+}
+
+/// A breaker's key: its parts are rendered per request and joined by `,`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key(pub Vec<KeyPart>);
+
+impl Key {
+    /// Whether every call of the upstream shares one breaker.
+    pub fn is_upstream(&self) -> bool {
+        self.0 == [KeyPart::Upstream]
+    }
+
+    /// Whether a client can choose the key, so that `max_keys` matters.
+    pub fn chosen_by_clients(&self) -> bool {
+        self.0
+            .iter()
+            .any(|part| matches!(part, KeyPart::Header(_) | KeyPart::Path(_)))
+    }
+}
+
+/// One part of a breaker's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPart {
+    /// `{upstream}`: the upstream's name.
+    Upstream,
+    /// `{endpoint}`: the endpoint's authority.
+    Endpoint,
+    /// `{route}`: the route's name.
+    Route,
+    /// `{method}`: the request's method.
+    Method,
+    /// `{header.NAME}`: a request field's value; `-` where it is missing.
+    Header(http::HeaderName),
+    /// `{path.NAME}`: a path parameter's value; `-` where it is missing.
+    Path(String),
+}
+
+/// What is done with the requests of one path.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// Unique among the routes; its path where the file gives no name.
+    pub name: Arc<str>,
+    /// A path template: literal segments, `{name}` for one segment, `{*name}` for the rest.
+    pub path: String,
+    /// The methods it takes; `None`: all but CONNECT and TRACE.
+    pub methods: Option<Vec<Method>>,
+    /// The listeners it is served on; `None`: all.
+    pub listeners: Option<Vec<Arc<str>>>,
+    /// What is done, in order. The last step answers.
+    pub steps: Vec<Step>,
+}
+
+/// One thing that a route does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Answers with what the file says.
+    Respond(Respond),
+    /// Passes the request to an upstream, past its breaker.
+    Forward(Forward),
+}
+
+/// A fixed answer (`respond:`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Respond {
+    /// 200..=599. Default 200.
+    pub status: StatusCode,
+    /// The fields of the answer, `Content-Type` among them.
+    pub headers: HeaderMap,
+    /// The body; empty by default.
+    pub body: Bytes,
+}
+
+/// A call to an upstream, streamed through.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forward {
+    /// Which upstream.
+    pub upstream: Arc<Upstream>,
+    /// The path that the upstream sees; `None`: the request's own.
+    pub rewrite: Option<Rewrite>,
+}
+
+/// A path made of literals and of the route's path parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewrite(pub Vec<RewritePart>);
+
+/// One part of a rewritten path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RewritePart {
+    /// Text as it stands.
+    Literal(String),
+    /// A path parameter, as the client wrote it (percent-encoding kept).
+    Param(String),
+}

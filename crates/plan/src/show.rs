@@ -1,0 +1,260 @@
+//! The plan as the native form, with all defaults written out and no secret.
+
+use fusebox_breaker::{
+    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, OnProbeTimeout, Over, Probes, Ratio,
+    Rule, WindowKind,
+};
+use serde_json::{Map, Value, json};
+
+use crate::native::show_key;
+use crate::plan::{
+    Admin, Breaker, Forward, Limits, Listener, Plan, Respond, Rewrite, RewritePart, Route, Step,
+    Store, Upstream,
+};
+use crate::words::{show_duration, show_over, show_rate, show_share, show_size};
+
+impl Plan {
+    /// The effective plan in the native form: every default written out, durations and sizes in
+    /// their notation, secrets as `***`. Read again, it gives the same plan, secrets aside.
+    pub fn to_json(&self) -> Value {
+        let mut plan = json!({
+            "version": 1,
+            "listeners": self.listeners.iter().map(|listener| show_listener(listener)).collect::<Vec<_>>(),
+            "limits": show_limits(&self.limits),
+            "upstreams": self
+                .upstreams
+                .iter()
+                .map(|upstream| (upstream.name.to_string(), show_upstream(upstream)))
+                .collect::<Map<_, _>>(),
+            "routes": self.routes.iter().map(|route| show_route(route)).collect::<Vec<_>>(),
+        });
+        if let Some(admin) = &self.admin {
+            plan["admin"] = show_admin(admin);
+        }
+        if let Some(store) = &self.store {
+            plan["store"] = match store {
+                Store::Memory => json!({ "kind": "memory" }),
+                Store::Embedded { path } => {
+                    json!({ "kind": "embedded", "path": path.to_string_lossy() })
+                }
+            };
+        }
+        plan
+    }
+}
+
+fn show_listener(listener: &Listener) -> Value {
+    let word = |allowed| if allowed { "allow" } else { "refuse" };
+    json!({
+        "name": &*listener.name,
+        "addr": listener.addr.to_string(),
+        "trusted_proxies": listener.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "paths": {
+            "encoded_slash": word(listener.encoded_slash_allowed),
+            "double_slash": word(listener.double_slash_allowed),
+        },
+    })
+}
+
+fn show_admin(admin: &Admin) -> Value {
+    let mut shown = json!({ "addr": admin.addr.to_string() });
+    if admin.token.is_some() {
+        shown["token"] = json!("***");
+    }
+    shown
+}
+
+fn show_limits(limits: &Limits) -> Value {
+    let mut shown = json!({
+        "connections": limits.connections_max,
+        "head": show_size(limits.head_bytes_max as u64),
+        "fields": limits.head_fields_max,
+        "first_byte": show_duration(limits.first_byte_timeout),
+        "head_timeout": show_duration(limits.head_timeout),
+        "keep_alive": show_duration(limits.keep_alive_timeout),
+        "body_rate": show_rate(limits.body_rate_min),
+        "upgrade_idle": show_duration(limits.upgrade_idle_timeout),
+        "drain": show_duration(limits.drain_timeout),
+    });
+    if let Some(bytes) = limits.request_body_max {
+        shown["request_body"] = json!(show_size(bytes));
+    }
+    shown
+}
+
+fn show_upstream(upstream: &Upstream) -> Value {
+    json!({
+        "url": upstream.endpoint.url(),
+        "timeout": {
+            "connect": show_duration(upstream.timeout.connect),
+            "request": show_duration(upstream.timeout.request),
+            "idle": show_duration(upstream.timeout.idle),
+        },
+        "pool": {
+            "idle": upstream.pool_idle_max,
+            "idle_timeout": show_duration(upstream.pool_idle_timeout),
+        },
+        "breaker": show_breaker(&upstream.breaker),
+    })
+}
+
+fn show_breaker(breaker: &Breaker) -> Value {
+    let settings = &breaker.settings;
+    let mut shown = json!({
+        "key": show_key(&breaker.key),
+        "mode": settings.mode.as_str(),
+        "trip": settings.trip.iter().map(show_rule).collect::<Vec<_>>(),
+        "judge_on": match settings.judge_on {
+            JudgeOn::EveryOutcome => "outcomes",
+            JudgeOn::Failures => "failures",
+        },
+        "compare": match settings.compare {
+            Compare::AtLeast => ">=",
+            Compare::Above => ">",
+        },
+        "window": match settings.window {
+            WindowKind::Sliding => "sliding",
+            WindowKind::Tumbling => "tumbling",
+        },
+        "history": match settings.history {
+            History::Clear => "clear",
+            History::Keep => "keep",
+        },
+        "failure": breaker.failure.source(),
+        "settle": show_duration(breaker.settle),
+        "cooldown": show_cooldown(&settings.cooldown),
+        "half_open": show_half_open(&settings.half_open),
+    });
+    // With one key there is nothing to bound, and `check` would say so.
+    if !breaker.key.is_upstream() {
+        shown["max_keys"] = json!(breaker.keys_max);
+    }
+    if let Some(bytes) = breaker.failure_body_max {
+        shown["failure_body"] = json!(show_size(bytes as u64));
+    }
+    shown
+}
+
+fn show_rule(rule: &Rule) -> Value {
+    match *rule {
+        Rule::ConsecutiveFailures {
+            threshold,
+            within: None,
+        } => json!({ "consecutive_failures": threshold }),
+        Rule::ConsecutiveFailures {
+            threshold,
+            within: Some(within),
+        } => {
+            json!({ "consecutive_failures": threshold, "within": show_duration(within) })
+        }
+        Rule::Failures {
+            threshold,
+            over: Over::Time(within),
+            ..
+        } => {
+            json!({ "failures": threshold, "within": show_duration(within) })
+        }
+        Rule::Failures {
+            threshold,
+            over,
+            full,
+        } => {
+            json!({ "failures": threshold, "over": show_over(over), "full": full })
+        }
+        Rule::FailureRate {
+            rate,
+            over,
+            min_calls,
+        } => {
+            json!({ "failure_rate": show_ratio(rate), "over": show_over(over), "min_calls": min_calls })
+        }
+    }
+}
+
+fn show_ratio(ratio: Ratio) -> String {
+    show_share(ratio.as_f64())
+}
+
+fn show_cooldown(cooldown: &Cooldown) -> Value {
+    if *cooldown == Cooldown::fixed(cooldown.base) {
+        return json!(show_duration(cooldown.base));
+    }
+    json!({
+        "base": show_duration(cooldown.base),
+        "factor": cooldown.factor,
+        "max": show_duration(cooldown.max),
+        "jitter": show_share(cooldown.jitter),
+    })
+}
+
+fn show_half_open(half_open: &HalfOpen) -> Value {
+    let mut shown = json!({
+        "probes": match half_open.probes {
+            Probes::Limited(probes) => json!(probes),
+            Probes::Unlimited => json!("unlimited"),
+        },
+        "probe_timeout": show_duration(half_open.probe_timeout),
+        "on_probe_timeout": match half_open.on_probe_timeout {
+            OnProbeTimeout::Replace => "replace",
+            OnProbeTimeout::Fail => "fail",
+        },
+    });
+    match half_open.close {
+        CloseRule::Successes(successes) => shown["successes"] = json!(successes),
+        CloseRule::FailureRate { rate, over } => {
+            shown["failure_rate"] = json!(show_ratio(rate));
+            shown["over"] = json!(show_over(Over::Calls(over)));
+        }
+    }
+    shown
+}
+
+fn show_route(route: &Route) -> Value {
+    let mut shown = json!({ "name": &*route.name, "path": route.path });
+    if let Some(methods) = &route.methods {
+        shown["methods"] = methods
+            .iter()
+            .map(|method| json!(method.as_str()))
+            .collect();
+    }
+    if let Some(listeners) = &route.listeners {
+        shown["listeners"] = listeners.iter().map(|name| json!(&**name)).collect();
+    }
+    for step in &route.steps {
+        match step {
+            Step::Respond(respond) => shown["respond"] = show_respond(respond),
+            Step::Forward(Forward { upstream, rewrite }) => {
+                shown["upstream"] = json!(&*upstream.name);
+                if let Some(rewrite) = rewrite {
+                    shown["rewrite"] = json!(show_rewrite(rewrite));
+                }
+            }
+        }
+    }
+    shown
+}
+
+fn show_rewrite(Rewrite(parts): &Rewrite) -> String {
+    parts.iter().fold(String::new(), |text, part| match part {
+        RewritePart::Literal(literal) => text + literal,
+        RewritePart::Param(name) => text + "{" + name + "}",
+    })
+}
+
+fn show_respond(respond: &Respond) -> Value {
+    let headers: Map<String, Value> = respond
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            (
+                name.to_string(),
+                json!(String::from_utf8_lossy(value.as_bytes())),
+            )
+        })
+        .collect();
+    let mut shown = json!({ "status": respond.status.as_u16(), "headers": headers });
+    if !respond.body.is_empty() {
+        shown["body"] = json!(String::from_utf8_lossy(&respond.body).replace("${", "$${"));
+    }
+    shown
+}

@@ -1,0 +1,454 @@
+//! A YAML or JSON text as a small tree that knows where each of its parts was written.
+//!
+//! Only what a configuration needs is read: one document of maps, lists and scalars. Anchors,
+//! aliases, tags and merge keys are refused, so a small file cannot unfold into a large one, and a
+//! scalar is a text until the key that holds it says what it should be.
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
+
+use crate::diagnostic::{Notes, Place, quote};
+
+/// Bytes in one source.
+pub(crate) const BYTES_MAX: usize = 1 << 20;
+/// Nodes in one source.
+const NODES_MAX: usize = 250_000;
+/// Lists and maps inside one another.
+const DEPTH_MAX: usize = 64;
+
+const ALIASES: &str = "aliases (`*name`) are not supported";
+const WRITE_OUT: &str =
+    "write the value out where it is used; a text that begins with `*` wants quotes";
+
+/// A part of the text.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Node {
+    pub at: Place,
+    pub kind: Kind,
+}
+
+/// What a part of the text is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Kind {
+    Scalar(Scalar),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+/// A key and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entry {
+    pub key: String,
+    pub at: Place,
+    pub value: Node,
+}
+
+/// A text in the file, and how it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Scalar {
+    pub text: String,
+    pub style: Style,
+    /// The text before interpolation, where that changed it: what a message may show.
+    pub written: Option<String>,
+    /// Interpolation failed, and has been reported; nothing more is to be said about it.
+    pub broken: bool,
+}
+
+/// How a scalar was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    Plain,
+    SingleQuoted,
+    DoubleQuoted,
+    Literal,
+    Folded,
+}
+
+impl Scalar {
+    /// The text for a message: never the content of a variable or a file.
+    pub fn shown(&self) -> String {
+        quote(self.written.as_deref().unwrap_or(&self.text))
+    }
+
+    /// Whether it stands for "nothing" (`key:` alone, `~`, `null`).
+    pub fn is_null(&self) -> bool {
+        self.style == Style::Plain
+            && self.written.is_none()
+            && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+    }
+}
+
+impl Node {
+    /// What it is, for "found …".
+    pub fn describe(&self) -> String {
+        match &self.kind {
+            Kind::Scalar(scalar) if scalar.is_null() => "nothing".to_owned(),
+            Kind::Scalar(scalar) => scalar.shown(),
+            Kind::List(_) => "a list".to_owned(),
+            Kind::Map(_) => "a map".to_owned(),
+        }
+    }
+
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        match &self.kind {
+            Kind::Map(entries) => entries.iter().find(|entry| entry.key == key),
+            _ => None,
+        }
+    }
+}
+
+/// Reads one document. `None` if there is none to speak of; the reason is then in `notes`.
+pub(crate) fn parse(text: &str, file: usize, notes: &mut Notes) -> Option<Node> {
+    let mut builder = Builder {
+        file,
+        nodes: 0,
+        stack: Vec::new(),
+        root: None,
+    };
+    let mut parser = Parser::new(StrInput::new(text));
+    let mut documents = 0;
+    loop {
+        let (event, span) = match parser.next_event() {
+            None | Some(Ok((Event::StreamEnd, _))) => break,
+            Some(Ok(event)) => event,
+            Some(Err(error)) => {
+                let mark = error.marker();
+                let at = place(file, mark.line(), mark.col());
+                if error.info().contains("unknown anchor") {
+                    notes.error(at, ALIASES, WRITE_OUT);
+                } else {
+                    notes.error(
+                        at,
+                        format!("this is not valid YAML: {}", error.info()),
+                        "check indentation, quotes and brackets on this line and the one before it",
+                    );
+                }
+                return None;
+            }
+        };
+        let at = place(file, span.start.line(), span.start.col());
+        if let Event::DocumentStart(_) = event {
+            documents += 1;
+            if documents > 1 {
+                notes.error(
+                    at,
+                    "a second document begins here",
+                    "keep one document a file: remove `---` and what follows, or give it a file of its own",
+                );
+                return None;
+            }
+            continue;
+        }
+        if let Err((at, what, mend)) = builder.take(event, at, span) {
+            notes.error(at, what, mend);
+            return None;
+        }
+    }
+    if builder.root.is_none() {
+        notes.error(
+            Place {
+                file,
+                line: 1,
+                col: 1,
+            },
+            "the file is empty",
+            "begin with `listen: 127.0.0.1:8080`, then `upstreams:` and `routes:`",
+        );
+    }
+    let mut root = builder.root?;
+    refuse_duplicates(&mut root, notes);
+    Some(root)
+}
+
+fn place(file: usize, line: usize, col: usize) -> Place {
+    let clamp = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Place {
+        file,
+        line: clamp(line.max(1)),
+        col: clamp(col + 1),
+    }
+}
+
+/// Why reading stopped: where, what, and how to mend it.
+type Refusal = (Place, String, &'static str);
+
+struct Builder {
+    file: usize,
+    nodes: usize,
+    stack: Vec<Open>,
+    root: Option<Node>,
+}
+
+/// A list or map whose end has not come yet.
+enum Open {
+    List {
+        at: Place,
+        items: Vec<Node>,
+    },
+    Map {
+        at: Place,
+        entries: Vec<Entry>,
+        key: Option<(String, Place)>,
+    },
+}
+
+impl Builder {
+    fn take(&mut self, event: Event<'_>, at: Place, span: Span) -> Result<(), Refusal> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                refuse_extras(anchor, tag.is_some(), at)?;
+                self.scalar(text.into_owned(), style, at, span)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                refuse_extras(anchor, tag.is_some(), at)?;
+                self.open(
+                    at,
+                    Open::List {
+                        at,
+                        items: Vec::new(),
+                    },
+                )
+            }
+            Event::MappingStart(anchor, tag) => {
+                refuse_extras(anchor, tag.is_some(), at)?;
+                self.open(
+                    at,
+                    Open::Map {
+                        at,
+                        entries: Vec::new(),
+                        key: None,
+                    },
+                )
+            }
+            Event::SequenceEnd | Event::MappingEnd => match self.stack.pop() {
+                Some(Open::List { at, items }) => self.add(Node {
+                    at,
+                    kind: Kind::List(items),
+                }),
+                Some(Open::Map { at, entries, .. }) => self.add(Node {
+                    at,
+                    kind: Kind::Map(entries),
+                }),
+                None => Ok(()),
+            },
+            Event::Alias(_) => Err((at, ALIASES.to_owned(), WRITE_OUT)),
+            _ => Ok(()),
+        }
+    }
+
+    fn scalar(
+        &mut self,
+        text: String,
+        style: ScalarStyle,
+        at: Place,
+        _span: Span,
+    ) -> Result<(), Refusal> {
+        self.count(at)?;
+        if let Some(Open::Map {
+            key: key @ None, ..
+        }) = self.stack.last_mut()
+        {
+            *key = Some((text, at));
+            return Ok(());
+        }
+        let style = match style {
+            ScalarStyle::Plain => Style::Plain,
+            ScalarStyle::SingleQuoted => Style::SingleQuoted,
+            ScalarStyle::DoubleQuoted => Style::DoubleQuoted,
+            ScalarStyle::Literal => Style::Literal,
+            ScalarStyle::Folded => Style::Folded,
+        };
+        let scalar = Scalar {
+            text,
+            style,
+            written: None,
+            broken: false,
+        };
+        self.add(Node {
+            at,
+            kind: Kind::Scalar(scalar),
+        })
+    }
+
+    fn open(&mut self, at: Place, open: Open) -> Result<(), Refusal> {
+        self.count(at)?;
+        if self.stack.len() >= DEPTH_MAX {
+            let what = format!("lists and maps are nested more than {DEPTH_MAX} deep");
+            return Err((at, what, "flatten it"));
+        }
+        if let Some(Open::Map { key: None, .. }) = self.stack.last() {
+            return Err((
+                at,
+                "a list or map cannot be a key".to_owned(),
+                "use a plain word as the key",
+            ));
+        }
+        self.stack.push(open);
+        Ok(())
+    }
+
+    fn add(&mut self, node: Node) -> Result<(), Refusal> {
+        match self.stack.last_mut() {
+            None => self.root = Some(node),
+            Some(Open::List { items, .. }) => items.push(node),
+            Some(Open::Map { entries, key, .. }) => {
+                let (key, at) = key.take().unwrap_or((String::new(), node.at));
+                entries.push(Entry {
+                    key,
+                    at,
+                    value: node,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, at: Place) -> Result<(), Refusal> {
+        self.nodes += 1;
+        if self.nodes > NODES_MAX {
+            let what = format!("the file has more than {NODES_MAX} keys and values");
+            return Err((
+                Place {
+                    file: self.file,
+                    ..at
+                },
+                what,
+                "split it into several files",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn refuse_extras(anchor: usize, tagged: bool, at: Place) -> Result<(), Refusal> {
+    if anchor != 0 {
+        return Err((
+            at,
+            "anchors (`&name`) are not supported".to_owned(),
+            "remove the anchor and write the value out where it is used",
+        ));
+    }
+    if tagged {
+        return Err((
+            at,
+            "tags (`!name`) are not supported".to_owned(),
+            "remove the tag; the key decides what its value means",
+        ));
+    }
+    Ok(())
+}
+
+/// Reports keys that a map has twice, and keeps the first of each.
+fn refuse_duplicates(node: &mut Node, notes: &mut Notes) {
+    match &mut node.kind {
+        Kind::Scalar(_) => {}
+        Kind::List(items) => items
+            .iter_mut()
+            .for_each(|item| refuse_duplicates(item, notes)),
+        Kind::Map(entries) => {
+            let mut seen = std::collections::HashMap::new();
+            entries.retain(|entry| match seen.get(&entry.key) {
+                Some(line) => {
+                    notes.error(
+                        entry.at,
+                        format!(
+                            "the key {} is already given in line {line}",
+                            quote(&entry.key)
+                        ),
+                        "remove one of the two",
+                    );
+                    false
+                }
+                None => {
+                    seen.insert(entry.key.clone(), entry.at.line);
+                    true
+                }
+            });
+            entries
+                .iter_mut()
+                .for_each(|entry| refuse_duplicates(&mut entry.value, notes));
+        }
+    }
+}
+
+/// Where the character at `offset` of a scalar's text stands in the file; the scalar's own place
+/// where that cannot be told (folded over lines, or interpolated before it).
+pub(crate) fn place_within(lines: &[&str], at: Place, scalar: &Scalar, offset: usize) -> Place {
+    let text = scalar.written.as_deref().unwrap_or(&scalar.text);
+    let line = |number: u32| {
+        lines
+            .get(number as usize - 1)
+            .map(|line| line.trim_end_matches('\r'))
+    };
+    let written = line(at.line).map(|line| line.chars().skip(at.col as usize - 1));
+    let shift = |columns: usize| Place {
+        col: at.col + columns as u32,
+        ..at
+    };
+    match (scalar.style, written) {
+        (_, None) => at,
+        (Style::Plain, Some(written)) => {
+            let same = written
+                .zip(text.chars())
+                .take_while(|(a, b)| a == b)
+                .count();
+            if same >= offset { shift(offset) } else { at }
+        }
+        (Style::SingleQuoted, Some(written)) => {
+            let mut written = written.skip(1).peekable();
+            let mut columns = 1;
+            for _ in 0..offset {
+                let Some(c) = written.next() else { return at };
+                columns += 1;
+                if c == '\'' && written.next_if_eq(&'\'').is_some() {
+                    columns += 1;
+                }
+            }
+            shift(columns)
+        }
+        (Style::DoubleQuoted, Some(written)) => {
+            let mut written = written.skip(1);
+            let mut columns = 1;
+            for _ in 0..offset {
+                let Some(c) = written.next() else { return at };
+                columns += 1;
+                if c == '\\' {
+                    let digits = match written.next() {
+                        None => return at,
+                        Some('x') => 2,
+                        Some('u') => 4,
+                        Some('U') => 8,
+                        Some(_) => 0,
+                    };
+                    columns += 1 + digits;
+                    for _ in 0..digits {
+                        written.next();
+                    }
+                }
+            }
+            shift(columns)
+        }
+        (Style::Literal, _) => {
+            let before: String = text.chars().take(offset).collect();
+            let row = before.matches('\n').count();
+            let col = before.chars().rev().take_while(|c| *c != '\n').count();
+            let header = (at.line..at.line + 2)
+                .find(|number| line(*number).is_some_and(|line| line.contains('|')));
+            let number = header.unwrap_or(at.line) + 1 + row as u32;
+            let (Some(content), Some(raw)) = (text.lines().nth(row), line(number)) else {
+                return at;
+            };
+            match raw.find(content) {
+                Some(bytes) => {
+                    let indent = raw[..bytes].chars().count();
+                    Place {
+                        line: number,
+                        col: (indent + col + 1) as u32,
+                        ..at
+                    }
+                }
+                None => at,
+            }
+        }
+        (Style::Folded, _) => at,
+    }
+}

@@ -1,0 +1,202 @@
+//! The address of an upstream: `http://HOST:PORT/BASE`, and nothing that a base address cannot mean.
+
+use crate::diagnostic::quote;
+use crate::path::check_literal;
+use crate::plan::Endpoint;
+
+/// Reads an upstream's URL (RFC 3986), or says what is wrong and how to mend it.
+pub(crate) fn read(text: &str) -> Result<Endpoint, (String, String)> {
+    let example = "write it as `http://127.0.0.1:8081` or `https://orders.example/base`";
+    let err = |what: &str, mend: &str| Err((what.to_owned(), mend.to_owned()));
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return err("the URL has no scheme", example);
+    };
+    let tls = match scheme.to_ascii_lowercase().as_str() {
+        "http" => false,
+        "https" => true,
+        _ => {
+            return err(
+                &format!("the scheme {} is not supported", quote(scheme)),
+                "use `http` or `https`",
+            );
+        }
+    };
+    if rest.contains('#') {
+        return err("the URL has a fragment", "remove `#` and what follows it");
+    }
+    if rest.contains('?') {
+        return err(
+            "the URL has a query",
+            "remove `?` and what follows it; a request's own query is passed on",
+        );
+    }
+    let (authority, path) = match rest.find('/') {
+        Some(slash) => rest.split_at(slash),
+        None => (rest, ""),
+    };
+    if authority.contains('@') {
+        return err(
+            "the URL has a user or password",
+            "remove everything up to `@`; credentials in a URL end up in logs",
+        );
+    }
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(inside) => {
+            let Some((host, after)) = inside.split_once(']') else {
+                return err(
+                    "the bracket of the IPv6 address is not closed",
+                    "write it as `http://[::1]:8081`",
+                );
+            };
+            if host.parse::<std::net::Ipv6Addr>().is_err() {
+                return err(
+                    "what stands in brackets is not an IPv6 address",
+                    "write it as `http://[::1]:8081`",
+                );
+            }
+            match after.strip_prefix(':') {
+                Some(port) => (host, Some(port)),
+                None if after.is_empty() => (host, None),
+                None => {
+                    return err(
+                        "after the IPv6 address only a port may follow",
+                        "write it as `http://[::1]:8081`",
+                    );
+                }
+            }
+        }
+        None => match authority.split_once(':') {
+            Some((_, port)) if port.contains(':') => {
+                return err(
+                    "an IPv6 address must be in brackets",
+                    "write it as `http://[::1]:8081`",
+                );
+            }
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    if host.is_empty() {
+        return err("the URL has no host", example);
+    }
+    let is_v6 = authority.starts_with('[');
+    if !is_v6 && !is_host(host) {
+        return err(
+            &format!("{} is not a host's name or address", quote(host)),
+            "use letters, digits, `-`, `_` and dots; write other letters in their `xn--` form",
+        );
+    }
+    let own = if tls { 443 } else { 80 };
+    let port = match port.map(str::parse::<u16>) {
+        None => own,
+        Some(Ok(port)) if port > 0 => port,
+        Some(_) => return err("the port is not a number from 1 to 65535", example),
+    };
+    let base_path = path.trim_end_matches('/');
+    if let Err(fault) = check_literal(base_path, 0) {
+        return Err((format!("in the URL's path: {}", fault.what), fault.mend));
+    }
+    if base_path.contains("//") {
+        return err(
+            "the URL's path has an empty segment (`//`)",
+            "remove one of the slashes",
+        );
+    }
+    let host = host.to_ascii_lowercase();
+    let shown = if is_v6 {
+        format!("[{host}]")
+    } else {
+        host.clone()
+    };
+    let authority = if port == own {
+        shown
+    } else {
+        format!("{shown}:{port}")
+    };
+    Ok(Endpoint {
+        tls,
+        host,
+        port,
+        authority,
+        base_path: base_path.to_owned(),
+    })
+}
+
+/// An IPv4 address, or labels of at most 63 characters, 253 in all (RFC 1123; `_` as in service names).
+fn is_host(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let numeric = name
+        .split('.')
+        .all(|label| label.bytes().all(|b| b.is_ascii_digit()));
+    if numeric {
+        return name.parse::<std::net::Ipv4Addr>().is_ok();
+    }
+    name.len() <= 253 && name.split('.').all(label)
+}
+
+impl Endpoint {
+    /// The URL that it was read from, in its shortest form.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.authority, self.base_path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_gives_host_port_authority_and_base() {
+        let endpoint = read("https://Orders.Example:8443/api/v1/").unwrap();
+        assert_eq!(endpoint.host, "orders.example");
+        assert_eq!((endpoint.tls, endpoint.port), (true, 8443));
+        assert_eq!(endpoint.authority, "orders.example:8443");
+        assert_eq!(endpoint.base_path, "/api/v1");
+        assert_eq!(endpoint.url(), "https://orders.example:8443/api/v1");
+        let endpoint = read("http://[::1]:80").unwrap();
+        assert_eq!(
+            (endpoint.host.as_str(), endpoint.authority.as_str()),
+            ("::1", "[::1]")
+        );
+    }
+
+    #[test]
+    fn a_url_that_is_no_base_address_is_refused() {
+        for bad in [
+            "127.0.0.1:8081",
+            "ftp://a",
+            "http://",
+            "http:///x",
+            "http://a:0",
+            "http://a:65536",
+            "http://a:",
+            "http://user:pw@a",
+            "http://a/?x",
+            "http://a/#x",
+            "http://::1:80",
+            "http://[::1",
+            "http://[x]",
+            "http://[::1]x",
+            "http://a b",
+            "http://-a",
+            "http://a/../b",
+            "http://a/%zz",
+            "http://1.2.3",
+            "http://a..b",
+            "http://a//b",
+            "http://ü",
+            "http://256.1.1.1",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,757 @@
+//! What is said of parts that do not fit together.
+
+mod support;
+
+use support::check;
+
+#[test]
+fn a_file_without_listener_or_route_does_nothing() {
+    check(
+        r#"upstreams: { orders: { url: http://a, breaker: {} } }
+routes: [{ path: /, upstream: orders }]
+"#,
+        r#"1:1: error: there is no listener, so no client can connect; add `listen: 127.0.0.1:8080`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+"#,
+        r#"1:1: error: there is no route, so every request is answered 404; add `routes: [{ path: "/{*rest}", upstream: orders }]`"#,
+    );
+    check(
+        r#"listen: []
+routes: [{ path: /, respond: {} }]
+"#,
+        r#"1:9: error: there is no listener, so no client can connect; add `listen: 127.0.0.1:8080`"#,
+    );
+    check(
+        r#"listeners: []
+routes: [{ path: /, respond: {} }]
+"#,
+        r#"1:12: error: there is no listener, so no client can connect; add `listen: 127.0.0.1:8080`"#,
+    );
+}
+
+#[test]
+fn names_are_unique() {
+    check(
+        r#"listeners: [{ name: a, addr: "127.0.0.1:1" }, { name: a, addr: "127.0.0.1:2" }]
+routes: [{ name: x, path: /a, respond: {} }, { name: x, path: /b, respond: {} }]
+"#,
+        r#"1:55: error: two listeners have the name `a`; give each a name of its own
+2:54: error: the route in line 2 also has the name `x`; give each a name of its own"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+listeners: [{ addr: "127.0.0.1:1" }]
+routes: [{ path: /, respond: {} }]
+"#,
+        r#"1:9: error: both `listen` and `listeners` are given; keep one of them"#,
+    );
+}
+
+#[test]
+fn a_route_to_an_unknown_upstream_gets_a_suggestion() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
+routes:
+  - { path: /a, upstream: order }
+  - { path: /b, upstream: orders, listeners: [defualt] }
+"#,
+        r#"4:27: error: there is no upstream `order`; did you mean `orders`?
+5:47: error: there is no listener `defualt`; did you mean `default`?"#,
+    );
+}
+
+#[test]
+fn an_upstream_nobody_routes_to_is_a_warning() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
+routes:
+  - { path: /a, respond: {} }
+"#,
+        r#"2:14: warning: no route leads to the upstream `orders`; add a route, or remove the upstream"#,
+    );
+}
+
+#[test]
+fn two_routes_of_one_shape_clash() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
+routes:
+  - { path: "/a/{x}", upstream: orders }
+  - { path: "/a/{y}", upstream: orders }
+  - { path: "/a/{*z}", upstream: orders }
+"#,
+        r#"5:13: error: the path `/a/{y}` matches what `/a/{x}` in line 4 matches; make one route of the two, or change one of the paths"#,
+    );
+}
+
+#[test]
+fn a_route_does_one_thing() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
+routes:
+  - { path: /a, upstream: orders, respond: {} }
+  - { path: /b }
+  - { path: /c, respond: {}, rewrite: /d }
+"#,
+        r#"4:44: error: a route has both `upstream` and `respond`; keep one of them
+5:5: error: a route does nothing; add `upstream: NAME` or `respond: { status: 200 }`
+6:39: error: `rewrite` belongs to `upstream`, and this route answers itself; remove it"#,
+    );
+}
+
+#[test]
+fn a_rewrite_uses_only_parameters_of_its_path() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
+routes:
+  - { path: "/a/{id}", upstream: orders, rewrite: "/b/{ids}/{id}" }
+  - { path: /c, upstream: orders, rewrite: "/{id}" }
+  - { path: "/d/{*rest}", upstream: orders, rewrite: "/{rest}" }
+"#,
+        r#"4:55: error: the path `/a/{id}` has no parameter `ids`; did you mean `id`?
+5:46: error: the path `/c` has no parameter `id`; add it to the path, or remove it here"#,
+    );
+}
+
+#[test]
+fn a_key_by_path_wants_the_parameter_in_every_route() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://a
+    breaker: { key: '{path.tenant}', max_keys: 100 }
+routes:
+  - { path: '/{tenant}/orders', upstream: orders }
+  - { path: /orders, upstream: orders }
+"#,
+        r#"5:21: warning: the path `/orders` in line 8 has no parameter `tenant`, so its calls share the key `-`; name the parameter in the path, or take it out of the key"#,
+    );
+}
+
+#[test]
+fn a_key_that_clients_choose_wants_a_bound() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { key: "{header.x-tenant}" }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:21: warning: clients choose this key, and nothing bounds how many breakers they make but the default of 10,000; add `max_keys: 10000`, or the number of keys that you expect"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { key: "{route}" }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        "",
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { max_keys: 10 }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:26: warning: `max_keys` has no effect: all calls of the upstream share one breaker; remove it, or give a `key`"#,
+    );
+}
+
+#[test]
+fn a_trip_map_says_what_its_windows_belong_to() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { trip: { failures: 20 } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:34: error: `failures` has no window; add `within: 60s` or `over: 100 calls`, or use `consecutive_failures`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { trip: { failures: 20, over: 10s } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:44: error: `over` gives `failures` no window: over a time it belongs to rate rules; write `within: 10s`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { trip: { failures: 20, over: 100 calls, within: 5s } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:44: error: `failures` has two windows, `within` and `over`; keep one of them, or give each rule a map of its own"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { trip: { within: 5s } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:22: error: this map has no rule, so it can never trip; add `consecutive_failures: 5`, `failures: 20` or `failure_rate: 50%`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { trip: { failure_rate: 50%, within: 5s } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:51: error: `within` belongs to `failures` and `consecutive_failures`, and there is neither; write `over: 5s`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { trip: { consecutive_failures: 5, over: 10s, min_calls: 5, full: true } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:55: error: `over` belongs to `failure_rate` and `failures`, and none of them uses it; write `within: 10s`
+5:71: error: `min_calls` belongs to `failure_rate`, and there is none; remove it
+5:80: error: `full` belongs to `failures` over a number of calls, and there is none; remove it"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { trip: [] }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:22: error: there is no rule, so the breaker can never trip; add `- consecutive_failures: 5`, or remove the key"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { trip: {} }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:22: error: this map has no rule, so it can never trip; add `consecutive_failures: 5`, `failures: 20` or `failure_rate: 50%`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { trip: { failure_rate: 50%, over: 100 } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:49: error: `over` must be a window with its unit, found `100`; write `100s` or `100 calls`"#,
+    );
+}
+
+#[test]
+fn a_rule_that_can_never_trip_is_an_error() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { trip: { failure_rate: 50%, over: 10 calls, min_calls: 11 } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:59: error: 11 calls can never be among the last 10; lower it, or raise the number of calls"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { trip: { failures: 11, over: 10 calls } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:24: error: 11 failures can never be among the last 10 calls; lower the number of failures or raise the number of calls"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { compare: ">", trip: [{ consecutive_failures: 5 }, { failure_rate: 100% }] }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:68: error: no rate is above 100 %, so the rule could never trip; lower the rate, or compare with >="#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { trip: { failures: 20000, within: 10s, full: true } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:24: error: 20000 failures within a time are more than the 10000 whose times are kept; lower it, or use failure_rate
+5:54: error: a window of time is never full; remove it, or look over a number of calls"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { trip: { failure_rate: 50%, min_calls: 1 } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:54: warning: with `min_calls: 1` a single failed call is a failure rate of 100%; give the number of calls on which a rate means something, such as 20"#,
+    );
+}
+
+#[test]
+fn a_cooldown_grows_from_its_base_to_its_max() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { cooldown: { base: 10s, max: 5s } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:44: error: 5s is below the base 10s; raise it to the base or above"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { cooldown: { factor: 0.5 } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:36: error: `factor` must be a number from 1 to 100, found `0.5`; write a number from 1 to 100"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { cooldown: { base: 0s } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:34: error: `base` must be a duration above zero, found `0s`; write one such as `250ms` or `5s`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { cooldown: { factor: 1, max: 60s } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:36: warning: with `factor: 1` the cooldown never grows towards `max`; raise the factor, or remove `max`"#,
+    );
+}
+
+#[test]
+fn probes_fit_into_the_call_and_can_decide() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders: { url: http://a, timeout: { request: 2s }, breaker: { half_open: { probe_timeout: 3s } } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"3:93: error: `probe_timeout` is 3s, and the call ends after `timeout.request`, 2s; lower it, or raise `timeout.request`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { half_open: { probes: unlimited } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:37: warning: with unlimited probes every waiting call reaches the upstream the moment the cooldown ends; give a number, such as `probes: 3`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { half_open: { failure_rate: 50% } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:43: error: `failure_rate` does not say how many answers decide; add `over: 10 calls`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { half_open: { failure_rate: 50%, over: 0 calls } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:54: error: `over` must be a window of 1 to 1000000 calls, found `0 calls`; write a window of 1 to 1000000 calls"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { half_open: { failure_rate: 50%, over: 10s } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:54: error: probes are counted, so `over` must be a number of calls; write `over: 10 calls`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { half_open: { over: 10 calls } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:35: error: `over` belongs to `failure_rate`, and there is none; add `failure_rate: 50%`, or use `successes`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { half_open: { successes: 2, failure_rate: 50%, over: 4 calls } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:40: error: both `successes` and `failure_rate` say when to close; keep one of them"#,
+    );
+}
+
+#[test]
+fn a_failure_expression_is_compiled_at_load() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { failure: 'status >= ' }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:35: error: in the failure expression: mismatched input '<EOF>'; correct the expression; it is CEL, such as `status >= 500`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { failure: 'statsu >= 500' }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:26: error: in the failure expression: there is no variable `statsu`; did you mean `status`?"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { failure: 'status' }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:26: error: in the failure expression: it gives an int, not true or false; compare it with something, as in `status >= 500`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { failure: '"yes"' }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:26: error: in the failure expression: it gives a string, not true or false; compare it with something, as in `status >= 500`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { failure: 'true' }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:25: warning: with this failure expression every call is a failure; look at `status` or `error`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { failure: 'status == "500"' }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:36: error: in the failure expression: an int is compared with a string; remove the quotes, or convert one side, as in `int(…)` or `string(…)`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { failure: 'duration > 2' }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:37: error: in the failure expression: a duration is compared with an int; write the time as `duration("2s")`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { failure: 'headers["x"].mathces("y")' }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:46: error: in the failure expression: there is no function `mathces`; did you mean `matches`?"#,
+    );
+}
+
+#[test]
+fn the_place_of_a_fault_in_an_expression_is_the_files_own() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://a
+    breaker:
+      failure: |
+        status >= 500 ||
+          errr != ""
+routes: [{ path: /, upstream: orders }]
+"#,
+        r#"7:9: error: in the failure expression: there is no variable `errr`; did you mean `error`?"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { failure: "error != \"\" || statsu == 1" }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:43: error: in the failure expression: there is no variable `statsu`; did you mean `status`?"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { failure: 'error != ''x'' || statsu == 1' }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:44: error: in the failure expression: there is no variable `statsu`; did you mean `status`?"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://a
+    breaker:
+      failure: status >= 500 || errr
+routes: [{ path: /, upstream: orders }]
+"#,
+        r#"6:33: error: in the failure expression: there is no variable `errr`; did you mean `error`?"#,
+    );
+}
+
+#[test]
+fn an_expression_over_the_body_wants_failure_body() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { failure: 'body.contains("error")' }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:25: error: the failure expression looks into `body`, and no body is kept for it; add `failure_body: 64KiB` beside it"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { failure_body: 64KiB }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:30: warning: `failure_body` is given, and no failure expression looks into `body`; remove it, or use `body` in `failure`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { failure: 'body == ""', failure_body: 2MiB }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:53: error: `failure_body` is above 1MiB; write `64KiB`, or at most `1MiB`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { failure: 'body == ""', failure_body: 64KiB }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        "",
+    );
+}
+
+#[test]
+fn two_sockets_on_one_port_clash() {
+    check(
+        r#"listen: [127.0.0.1:8080, 0.0.0.0:8080]
+routes: [{ path: /, respond: {} }]
+"#,
+        r#"1:26: error: the listener `default-2` listens on 0.0.0.0:8080, and so does the listener `default`; give one of the two another port"#,
+    );
+    check(
+        r#"listen: "[::]:9900"
+admin: { addr: 127.0.0.1:9900 }
+routes: [{ path: /, respond: {} }]
+"#,
+        r#"2:16: error: the admin API listens on 127.0.0.1:9900, and so does the listener `default`; give one of the two another port"#,
+    );
+    check(
+        r#"listen: [127.0.0.1:0, 127.0.0.1:0, 127.0.0.1:80, 127.0.0.2:80]
+routes: [{ path: /, respond: {} }]
+"#,
+        "",
+    );
+}
+
+#[test]
+fn admin_away_from_loopback_wants_a_token() {
+    check(
+        r#"listen: 127.0.0.1:8080
+admin: { addr: 0.0.0.0:9900 }
+upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"2:16: error: the admin API would listen on 0.0.0.0:9900, away from loopback, without a token; add `token: "${file:/run/secrets/admin}"`, or listen on 127.0.0.1"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+admin: { addr: 0.0.0.0:9900, token: "" }
+upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"2:37: error: the admin token is empty or holds what a bearer token cannot; use visible ASCII characters, such as the output of `openssl rand -hex 32`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+admin: { addr: 0.0.0.0:9900, token: a b }
+upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"2:37: error: the admin token is empty or holds what a bearer token cannot; use visible ASCII characters, such as the output of `openssl rand -hex 32`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+admin: { addr: "[::1]:9900" }
+upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        "",
+    );
+}
+
+#[test]
+fn an_upstream_without_a_breaker_is_a_warning() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders: { url: http://a }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"3:3: warning: the upstream `orders` has no breaker: its failures will not be contained; add `breaker: {}` for one with all defaults, or `breaker: { mode: disabled }` if that is meant"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders: { url: http://a, breaker: { mode: disabled } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        "",
+    );
+}
+
+#[test]
+fn an_upstream_has_one_address() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders: { breaker: {} }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"3:3: error: the upstream `orders` has no address; add `url: http://127.0.0.1:8081`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders: { url: http://a, endpoints: [{ url: http://b }], breaker: {} }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"3:39: error: both `url` and `endpoints` are given; keep one of them"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders: { endpoints: [], breaker: {} }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"3:24: error: there is no endpoint; add `- url: http://127.0.0.1:8081`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders: { endpoints: [{ url: http://b }], breaker: {} }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        "",
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders: { endpoints: [{}], breaker: {} }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"3:25: error: an endpoint needs the key `url`; add `url: http://127.0.0.1:8081`"#,
+    );
+}
+
+#[test]
+fn a_store_in_memory_has_no_path() {
+    check(
+        r#"listen: 127.0.0.1:8080
+store: { kind: memory, path: x }
+upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"2:30: error: a store in memory has no path; remove it, or use `kind: embedded`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+store: {}
+upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        "",
+    );
+}

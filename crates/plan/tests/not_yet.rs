@@ -1,0 +1,107 @@
+//! Keys that have a meaning and no effect yet are refused, never ignored.
+
+mod support;
+
+use support::check;
+
+#[test]
+fn keys_of_the_file() {
+    check(
+        r#"listen: 127.0.0.1:8080
+fleet: { node: a }
+on_transition: { webhook: x }
+routes: [{ path: /, respond: {} }]
+"#,
+        r#"2:1: error: `fleet` is not supported yet; remove the key; each process decides alone for now
+3:1: error: `on_transition` is not supported yet; remove the key; follow transitions in the log or the metrics for now"#,
+    );
+}
+
+#[test]
+fn keys_of_a_listener_and_the_store() {
+    check(
+        r#"listeners: [{ addr: "127.0.0.1:1", tls: { cert: a } }]
+store: { kind: valkey, url: x }
+routes: [{ path: /, respond: {} }]
+"#,
+        r#"1:36: error: `tls` is not supported yet; remove the key, and end TLS in front of the gateway for now
+2:16: error: the store `valkey` is not supported yet; use `kind: memory` or `kind: embedded` for now"#,
+    );
+}
+
+#[test]
+fn keys_of_an_upstream() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders: { endpoints: [{ url: http://a, weight: 2 }, { url: http://b }], balance: x, health: x, resolve: x, bulkhead: x, retry: x, fallback: x, breaker: {} }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"3:42: error: `weight` is not supported yet; remove the key; there is one endpoint for now
+3:55: error: several endpoints are not supported yet; keep one endpoint, or name a load balancer's address
+3:75: error: `balance` is not supported yet; remove the key; there is one endpoint for now
+3:87: error: `health` is not supported yet; remove the key; the breaker's probes find out whether the upstream is back
+3:98: error: `resolve` is not supported yet; remove the key; names are looked up at each connection
+3:110: error: `bulkhead` is not supported yet; remove the key, and bound concurrency in the upstream for now
+3:123: error: `retry` is not supported yet; remove the key, and let clients retry for now
+3:133: error: `fallback` is not supported yet; remove the key; a refused call is answered 503 with `Retry-After`"#,
+    );
+}
+
+#[test]
+fn keys_of_a_breaker() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { ramp: x, adaptive: x, on_panic: x, share: verdict, retry_after: honour, half_open: { probe: health }, trip: { slow_rate: 80%, slower_than: 2s, stalled: 20, longer_than: 5s, adaptive: {} } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:16: error: `ramp` is not supported yet; remove the key; after a close all calls pass at once for now
+5:25: error: `adaptive` is not supported yet; remove the key, and use `trip` for now
+5:38: error: `on_panic` is not supported yet; remove the key; it has no meaning for HTTP calls yet
+5:58: error: `share` other than `none` is not supported yet; remove the key; each process decides alone for now
+5:80: error: `retry_after` other than `ignore` is not supported yet; remove the key; the cooldown is the breaker's own for now
+5:101: error: `probe` is not supported yet; remove the key; calls of clients are the probes for now
+5:126: error: `slow_rate` is not supported yet; remove the key; a slow call fails only past `timeout.request` for now
+5:142: error: `slower_than` is not supported yet; remove the key; a slow call fails only past `timeout.request` for now
+5:159: error: `stalled` is not supported yet; remove the key, and choose a shorter `timeout.request` for now
+5:172: error: `longer_than` is not supported yet; remove the key, and choose a shorter `timeout.request` for now
+5:189: error: `adaptive` is not supported yet; remove the key, and use `failure_rate` for now"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { share: { quorum: 2 } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"5:23: error: `share` other than `none` is not supported yet; remove the key; each process decides alone for now"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { share: none, retry_after: ignore }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        "",
+    );
+}
+
+#[test]
+fn keys_of_a_route() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
+routes:
+  - { path: /a, upstream: orders, max_concurrency: 100, fallback: x, retry: x }
+"#,
+        r#"4:35: error: `max_concurrency` is not supported yet; remove the key, and bound concurrency in the upstream for now
+4:57: error: `fallback` is not supported yet; remove the key; a refused call is answered 503 with `Retry-After`
+4:70: error: `retry` is not supported yet; remove the key, and let clients retry for now"#,
+    );
+}
