@@ -1,0 +1,205 @@
+//! Answers of our own: refusals, faults, fixed responses. Each says why, and when to come back (I12).
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use fusebox_breaker::{Rejection, Timestamp};
+use fusebox_plan::CallError;
+use fusebox_plan::plan::Respond;
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+
+use crate::body::Body;
+use crate::request_body::ClientFault;
+
+/// Says why a request was refused, for programs.
+pub const FUSEBOX_REASON: HeaderName = HeaderName::from_static("fusebox-reason");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
+fn json(status: StatusCode, body: &serde_json::Value) -> Response<Body> {
+    let mut response = Response::new(Body::fixed(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+fn closing(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(CONNECTION, CLOSE);
+    response
+}
+
+/// A request that is not taken; the connection is closed, for what follows on it is not trusted.
+pub fn refused(status: StatusCode, why: &str) -> Response<Body> {
+    closing(json(status, &serde_json::json!({ "error": why })))
+}
+
+/// No route has the path.
+pub fn no_route() -> Response<Body> {
+    json(
+        StatusCode::NOT_FOUND,
+        &serde_json::json!({ "error": "no route has this path" }),
+    )
+}
+
+/// The route has the path but not the method; `allow` lists those that it has.
+pub fn wrong_method(allow: &HeaderValue) -> Response<Body> {
+    let body = serde_json::json!({ "error": "this path does not take this method" });
+    let mut response = json(StatusCode::METHOD_NOT_ALLOWED, &body);
+    response.headers_mut().insert(ALLOW, allow.clone());
+    response
+}
+
+/// `OPTIONS *`: the gateway answers for itself.
+pub fn options() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+/// The answer that a route's `respond` gives.
+pub fn fixed(respond: &Respond) -> Response<Body> {
+    let mut response = Response::new(Body::fixed(respond.body.clone()));
+    *response.status_mut() = respond.status;
+    response.headers_mut().clone_from(&respond.headers);
+    response
+}
+
+/// The breaker lets no call through: 503, with the reason and the real time of the next try.
+///
+/// `fallback_seconds` is said where the breaker itself does not know when it will open up, as for
+/// a hold without an end.
+pub fn breaker_refused(
+    breaker: &str,
+    rejection: &Rejection,
+    now: Timestamp,
+    fallback_seconds: u64,
+) -> Response<Body> {
+    let seconds = match rejection.retry_at {
+        Some(at) => at.saturating_since(now).as_millis().div_ceil(1000).max(1),
+        None => u128::from(fallback_seconds.max(1)),
+    };
+    let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+    let reason = rejection.reason.as_str();
+    let phase = rejection.phase.as_str();
+    let body = serde_json::json!({
+        "error": format!("breaker \"{breaker}\" refused the call: {reason}"),
+        "breaker": breaker,
+        "retry_after": seconds,
+    });
+    let mut response = json(StatusCode::SERVICE_UNAVAILABLE, &body);
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    headers.insert(FUSEBOX_REASON, reason_value(reason, breaker, phase));
+    response
+}
+
+/// `breaker_open; breaker="orders"; state=open`, the name as a quoted string (RFC 9110, section
+/// 5.6.4) with everything outside visible ASCII percent-encoded.
+fn reason_value(reason: &str, breaker: &str, phase: &str) -> HeaderValue {
+    let mut text = String::with_capacity(64);
+    write!(text, "{reason}; breaker=\"").expect("a String takes any text");
+    for byte in breaker.bytes() {
+        match byte {
+            b'"' | b'\\' => {
+                text.push('\\');
+                text.push(byte as char);
+            }
+            0x20..=0x7e => text.push(byte as char),
+            _ => write!(text, "%{byte:02X}").expect("a String takes any text"),
+        }
+    }
+    write!(text, "\"; state={phase}").expect("a String takes any text");
+    HeaderValue::from_str(&text).expect("only visible ASCII was written")
+}
+
+/// The upstream failed: 502, or 504 where it took too long.
+pub fn upstream_failed(upstream: &str, error: CallError) -> Response<Body> {
+    let (status, what) = match error {
+        CallError::Connect => (StatusCode::BAD_GATEWAY, "could not be reached"),
+        CallError::Tls => (
+            StatusCode::BAD_GATEWAY,
+            "could not be trusted: the TLS handshake failed",
+        ),
+        CallError::Timeout => (StatusCode::GATEWAY_TIMEOUT, "did not answer in time"),
+        CallError::Reset | CallError::Truncated => {
+            (StatusCode::BAD_GATEWAY, "closed the connection")
+        }
+        CallError::Protocol => (StatusCode::BAD_GATEWAY, "did not answer in HTTP/1.1"),
+    };
+    let body = serde_json::json!({
+        "error": format!("upstream \"{upstream}\" {what}"),
+        "upstream": upstream,
+        "reason": error.as_str(),
+    });
+    json(status, &body)
+}
+
+/// The client's body was at fault; the upstream's breaker never hears of it.
+pub fn client_failed(fault: ClientFault) -> Response<Body> {
+    let (status, why) = match fault {
+        ClientFault::Malformed => (
+            StatusCode::BAD_REQUEST,
+            "the request's body is not what its head says",
+        ),
+        ClientFault::TooSlow => (
+            StatusCode::REQUEST_TIMEOUT,
+            "the request's body came too slowly",
+        ),
+        ClientFault::TooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the request's body is too large",
+        ),
+    };
+    refused(status, why)
+}
+
+/// A fault of our own; what exactly is in the log.
+pub fn our_fault() -> Response<Body> {
+    let body = serde_json::json!({ "error": "the gateway failed to carry the request" });
+    json(StatusCode::INTERNAL_SERVER_ERROR, &body)
+}
+
+/// What a client gets that connects when `limits.connections` are open: written as it stands,
+/// since no request is read.
+pub fn too_many_connections() -> Bytes {
+    Bytes::from_static(
+        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nFusebox-Reason: connections_full\r\n\
+          Content-Type: application/json\r\nContent-Length: 50\r\nConnection: close\r\n\r\n\
+          {\"error\":\"too many connections\",\"retry_after\":1}\r\n",
+    )
+}
+
+/// What a client gets whose request's head does not come in time.
+pub fn head_timeout() -> Bytes {
+    Bytes::from_static(
+        b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_breakers_name_cannot_break_out_of_the_reason() {
+        let value = reason_value("breaker_open", "a\"; x=\\é\n", "open");
+        assert_eq!(
+            value,
+            "breaker_open; breaker=\"a\\\"; x=\\\\%C3%A9%0A\"; state=open"
+        );
+    }
+
+    #[test]
+    fn raw_answers_say_their_own_length() {
+        for raw in [too_many_connections(), head_timeout()] {
+            let text = std::str::from_utf8(&raw).unwrap();
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            assert!(
+                head.contains(&format!("Content-Length: {}\r\n", body.len())),
+                "{text}"
+            );
+        }
+    }
+}

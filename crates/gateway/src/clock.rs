@@ -1,0 +1,83 @@
+//! The gateway's clock: a coarse tick for decisions, exact time where something is measured.
+//!
+//! Reading the system's monotonic clock costs more than deciding whether a call may pass. So one
+//! thread copies it once a millisecond into one word, and a request reads that word. The tick may
+//! lag behind the clock but never runs ahead of it: a cooldown that ends by exact time is compared
+//! with a tick that is at most late, so no call passes early.
+
+#![allow(clippy::disallowed_methods)] // The one file of this crate that may read the system's clocks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use fusebox_breaker::Timestamp;
+
+/// How often the tick advances.
+const TICK: Duration = Duration::from_millis(1);
+
+/// A monotonic clock whose origin is the moment it was started.
+#[derive(Debug)]
+pub struct Clock {
+    origin: Instant,
+    tick: AtomicU64,
+}
+
+impl Clock {
+    /// Starts the clock and the thread that advances its tick; the thread ends with the clock.
+    ///
+    /// # Errors
+    /// If the system refuses another thread.
+    pub fn start() -> std::io::Result<Arc<Clock>> {
+        let clock = Arc::new(Clock {
+            origin: Instant::now(),
+            tick: AtomicU64::new(0),
+        });
+        let weak = Arc::downgrade(&clock);
+        std::thread::Builder::new()
+            .name("fusebox-tick".into())
+            .spawn(move || advance(&weak))?;
+        Ok(clock)
+    }
+
+    /// The time to the millisecond, at most a tick or two late: one load.
+    pub fn tick(&self) -> Timestamp {
+        Timestamp::from_millis(self.tick.load(Ordering::Relaxed))
+    }
+
+    /// The time to the nanosecond.
+    pub fn exact(&self) -> Timestamp {
+        let nanos = self.origin.elapsed().as_nanos();
+        Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// Milliseconds since the Unix epoch, for people and for what outlives the process.
+    pub fn wall_millis(&self) -> u64 {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The wall time at which the monotonic clock shows `at`, in milliseconds since the Unix epoch.
+    pub fn wall_millis_at(&self, at: Timestamp) -> u64 {
+        let (now, wall) = (self.exact().as_nanos() / 1_000_000, self.wall_millis());
+        let at = at.as_nanos() / 1_000_000;
+        if at >= now {
+            wall.saturating_add(at - now)
+        } else {
+            wall.saturating_sub(now - at)
+        }
+    }
+}
+
+fn advance(clock: &Weak<Clock>) {
+    while let Some(clock) = clock.upgrade() {
+        let millis = clock.origin.elapsed().as_millis();
+        clock
+            .tick
+            .store(u64::try_from(millis).unwrap_or(u64::MAX), Ordering::Relaxed);
+        drop(clock);
+        std::thread::sleep(TICK);
+    }
+}

@@ -1,0 +1,231 @@
+//! The life of a request: guards, route, steps, answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fusebox_breaker::Timestamp;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use crate::answer;
+use crate::body::Body;
+use crate::call::Desk;
+use crate::connection::Client;
+use crate::fields;
+use crate::forward;
+use crate::guard;
+use crate::live::{Live, LiveRoute, LiveStep};
+
+/// One request on its way, with what every step may need.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The client's connection.
+    pub client: Arc<Client>,
+    /// The clock and the worker.
+    pub desk: Desk,
+    /// The plan as it was when the request came; a reload does not change it under the request.
+    pub live: Arc<Live>,
+    /// The route that takes the request.
+    pub route: Arc<LiveRoute>,
+    /// The route's path parameters, as the client wrote them.
+    pub params: Vec<(String, String)>,
+    /// The request's id, carried or made.
+    pub id: HeaderValue,
+}
+
+/// Counts a request when it is done with, however it ends.
+#[derive(Debug)]
+pub struct Finish {
+    client: Arc<Client>,
+    desk: Desk,
+    started: Timestamp,
+    method: Method,
+    route: Option<Arc<LiveRoute>>,
+    status: StatusCode,
+}
+
+impl Finish {
+    fn begin(client: &Arc<Client>, desk: &Desk, method: Method) -> Finish {
+        client.worker.meter().requests.add();
+        client.phase.busy();
+        let started = desk.clock.exact();
+        let (client, desk) = (client.clone(), desk.clone());
+        // A client that leaves before there is an answer is counted under 499, as nginx does.
+        let status = StatusCode::from_u16(499).expect("499 is within 100..=999");
+        Finish {
+            client,
+            desk,
+            started,
+            method,
+            route: None,
+            status,
+        }
+    }
+
+    /// The answer's status is known.
+    pub fn answered(&mut self, status: StatusCode) {
+        self.status = status;
+    }
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        let now = self.desk.clock.exact();
+        self.client.phase.idle(now);
+        self.client.worker.meter().requests_ended.add();
+        if let Some(route) = &self.route {
+            let duration = now.saturating_since(self.started);
+            route
+                .meter
+                .of(self.desk.worker)
+                .observe(&self.method, self.status, duration);
+        }
+    }
+}
+
+/// Serves one request of a client's connection.
+pub async fn serve(client: Arc<Client>, request: Request<Incoming>) -> Response<Body> {
+    let desk = client.worker.desk();
+    let finish = Finish::begin(&client, &desk, request.method().clone());
+    let id =
+        fields::request_id(request.headers()).unwrap_or_else(|| client.worker.ids.request_id());
+    let mut response = take(client, desk, request, id.clone(), finish).await;
+    response.headers_mut().insert(fields::X_REQUEST_ID, id);
+    response
+}
+
+async fn take(
+    client: Arc<Client>,
+    desk: Desk,
+    request: Request<Incoming>,
+    id: HeaderValue,
+    mut finish: Finish,
+) -> Response<Body> {
+    let live = client.worker.shared.live.load_full();
+    let Some(listener) = live.listener(&client.listener) else {
+        // The listener is being taken away by a reload; its last connections are told to go.
+        return done(
+            finish,
+            answer::refused(StatusCode::SERVICE_UNAVAILABLE, "this listener is closing"),
+        );
+    };
+    if let Err(refused) = guard::inspect(&request, listener.rules) {
+        client.worker.meter().requests_refused.add();
+        return done(finish, answer::refused(refused.status, refused.why));
+    }
+    if request.uri().path() == "*" {
+        return done(finish, answer::options());
+    }
+    let path = request.uri().clone();
+    let Some(found) = listener.router.find(path.path()) else {
+        client.worker.meter().requests_unrouted.add();
+        return done(finish, answer::no_route());
+    };
+    let route = live.routes[*found.value].clone();
+    if let Some(methods) = &route.plan.methods
+        && !methods.contains(request.method())
+    {
+        client.worker.meter().requests_unrouted.add();
+        return done(finish, answer::wrong_method(&route.allow));
+    }
+    finish.route = Some(route.clone());
+    let params = found
+        .params
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let exchange = Exchange {
+        client,
+        desk,
+        live: live.clone(),
+        route,
+        params,
+        id,
+    };
+    run(exchange, request, finish).await
+}
+
+/// The route's steps in order; the first that answers ends them.
+async fn run(exchange: Exchange, request: Request<Incoming>, finish: Finish) -> Response<Body> {
+    let route = exchange.route.clone();
+    match route.steps.first() {
+        Some(LiveStep::Respond(respond)) => done(finish, answer::fixed(respond)),
+        Some(LiveStep::Forward(step)) => forward::forward(exchange, step, request, finish).await,
+        None => done(finish, answer::our_fault()),
+    }
+}
+
+/// An answer that is complete as it stands.
+pub fn done(mut finish: Finish, response: Response<Body>) -> Response<Body> {
+    finish.answered(response.status());
+    response
+}
+
+/// Makes ids: unique within the process, and not guessable from one another's digits.
+#[derive(Debug)]
+pub struct Ids {
+    state: AtomicU64,
+    process: u64,
+}
+
+impl Ids {
+    /// A source of ids; different seeds give different ids.
+    pub fn new(seed: u64) -> Ids {
+        Ids {
+            state: AtomicU64::new(seed),
+            process: mix(seed ^ 0x9e37_79b9_7f4a_7c15),
+        }
+    }
+
+    /// SplitMix64 (Steele, Lea, Flood, 2014): one add and a few multiplications, no lock.
+    fn next(&self) -> u64 {
+        mix(self
+            .state
+            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed))
+    }
+
+    fn request_id(&self) -> HeaderValue {
+        let mut text = [0; 32];
+        hex(self.process, &mut text[..16]);
+        hex(self.next(), &mut text[16..]);
+        HeaderValue::from_bytes(&text).expect("hex digits are a field value")
+    }
+
+    /// A new `traceparent` (W3C Trace Context), not sampled, since we record no span for it.
+    pub fn traceparent(&self) -> HeaderValue {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        hex(self.process | 1, &mut text[3..19]);
+        hex(self.next(), &mut text[19..35]);
+        hex(self.next() | 1, &mut text[36..52]);
+        HeaderValue::from_bytes(&text).expect("hex digits and dashes are a field value")
+    }
+}
+
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+fn hex(number: u64, text: &mut [u8]) {
+    for (at, digit) in text.iter_mut().rev().enumerate() {
+        let nibble = (number >> (4 * at)) & 0xf;
+        *digit = b"0123456789abcdef"[nibble as usize];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_differ_and_traceparents_are_ones() {
+        let ids = Ids::new(7);
+        let (first, second) = (ids.request_id(), ids.request_id());
+        assert_ne!(first, second);
+        assert_eq!(first.len(), 32);
+        let mut headers = http::HeaderMap::new();
+        headers.insert(fields::TRACEPARENT, ids.traceparent());
+        assert!(fields::has_traceparent(&headers));
+    }
+}

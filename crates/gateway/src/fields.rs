@@ -1,0 +1,334 @@
+//! Header fields on their way through: what is taken off, what is put on, and by whose word.
+//!
+//! Fields that speak of one connection end with it (RFC 9110, section 7.6.1). Fields that say who
+//! the client is are written by us, from what we see; what the client says of itself is believed
+//! only from a peer that the listener names in `trusted_proxies`.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+};
+use http::{HeaderMap, HeaderValue};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+/// Carries a request's id to the upstream and back to the client.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// W3C Trace Context.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Fields of one connection that `Connection` need not name.
+const HOP_BY_HOP: [HeaderName; 7] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    PROXY_AUTHENTICATE,
+    HTTP2_SETTINGS,
+];
+
+/// Fields that `Connection` may name but not take off: the request would mean something else.
+const NEVER_NOMINATED: [&str; 5] = [
+    "host",
+    "content-length",
+    "authorization",
+    "cookie",
+    "set-cookie",
+];
+
+/// Whether a list field names `word`, without regard to case.
+pub fn lists(headers: &HeaderMap, field: &HeaderName, word: &str) -> bool {
+    headers.get_all(field).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|item| item.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+    })
+}
+
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let nominated: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+            .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+            .filter(|name| !NEVER_NOMINATED.contains(&name.as_str()))
+            .collect();
+        for name in nominated {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Takes off a request what must not go on to an upstream.
+pub fn strip_request(headers: &mut HeaderMap) {
+    let trailers_welcome = lists(headers, &TE, "trailers");
+    strip_hop_by_hop(headers);
+    headers.remove(PROXY_AUTHORIZATION);
+    headers.remove(TE);
+    if trailers_welcome {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    let ours: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_ours(name.as_str()))
+        .cloned()
+        .collect();
+    for name in ours {
+        headers.remove(name);
+    }
+}
+
+/// Names that a client has no business to send: those with `_`, which some programs read as `-`,
+/// and those that a gateway uses to speak to what is behind it.
+fn is_ours(name: &str) -> bool {
+    name.contains('_')
+        || name.starts_with("fusebox-")
+        || name.starts_with("x-fusebox-")
+        || name.starts_with("x-breaker-")
+        || name.starts_with("x-gateway-")
+}
+
+/// Takes off a response what must not go on to a client, and adds our `Via`.
+pub fn strip_response(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+    append_via(headers);
+}
+
+/// Takes off a trailer section the fields that would change what the message means (RFC 9110, section 6.5.1).
+pub fn strip_trailers(trailers: &mut HeaderMap) {
+    for name in [
+        TRANSFER_ENCODING,
+        CONTENT_LENGTH,
+        HOST,
+        TRAILER,
+        TE,
+        CONNECTION,
+        http::header::AUTHORIZATION,
+    ] {
+        trailers.remove(name);
+    }
+    let ours: Vec<HeaderName> = trailers
+        .keys()
+        .filter(|name| is_ours(name.as_str()))
+        .cloned()
+        .collect();
+    for name in ours {
+        trailers.remove(name);
+    }
+}
+
+fn append_via(headers: &mut HeaderMap) {
+    headers.append(VIA, HeaderValue::from_static("1.1 fusebox"));
+}
+
+/// What we know of a client's connection.
+#[derive(Debug, Clone)]
+pub struct Origin<'a> {
+    /// The peer's address.
+    pub peer: IpAddr,
+    /// The same as text, made once per connection.
+    pub peer_text: &'a HeaderValue,
+    /// Whether the listener trusts the peer to speak of others.
+    pub trusted: bool,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+}
+
+/// Says who the client is, in `Forwarded` (RFC 7239) and the `X-Forwarded-*` that most programs read.
+pub fn set_forwarded(headers: &mut HeaderMap, origin: &Origin<'_>, host: Option<&HeaderValue>) {
+    let mut element = String::with_capacity(64);
+    match origin.peer {
+        IpAddr::V4(peer) => write!(element, "for={peer}"),
+        IpAddr::V6(peer) => write!(element, "for=\"[{peer}]\""),
+    }
+    .and_then(|()| write!(element, ";proto={}", origin.scheme))
+    .expect("a String takes any text");
+    if let Some(host) = host.and_then(|host| host.to_str().ok()) {
+        write!(element, ";host=\"{host}\"").expect("a String takes any text");
+    }
+    if origin.trusted {
+        let chain = joined(headers, &FORWARDED, element.as_bytes());
+        headers.insert(FORWARDED, chain);
+        let chain = joined(headers, &X_FORWARDED_FOR, origin.peer_text.as_bytes());
+        headers.insert(X_FORWARDED_FOR, chain);
+        headers
+            .entry(X_FORWARDED_PROTO)
+            .or_insert_with(|| HeaderValue::from_static(origin.scheme));
+        if let Some(host) = host {
+            headers
+                .entry(X_FORWARDED_HOST)
+                .or_insert_with(|| host.clone());
+        }
+    } else {
+        headers.remove(X_REAL_IP);
+        headers.remove(X_FORWARDED_PORT);
+        headers.insert(FORWARDED, value(element.as_bytes()));
+        headers.insert(X_FORWARDED_FOR, origin.peer_text.clone());
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme));
+        match host {
+            Some(host) => headers.insert(X_FORWARDED_HOST, host.clone()),
+            None => headers.remove(X_FORWARDED_HOST),
+        };
+    }
+    append_via(headers);
+}
+
+/// A list field's lines and one more item, as one line.
+fn joined(headers: &HeaderMap, field: &HeaderName, item: &[u8]) -> HeaderValue {
+    let mut line = Vec::new();
+    for value in headers.get_all(field) {
+        line.extend_from_slice(value.as_bytes());
+        line.extend_from_slice(b", ");
+    }
+    line.extend_from_slice(item);
+    value(&line)
+}
+
+fn value(bytes: &[u8]) -> HeaderValue {
+    HeaderValue::from_bytes(bytes).expect("made of field values and of our own ASCII")
+}
+
+/// A client's request id if it is one that we would pass on: 1 to 128 visible ASCII characters.
+pub fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let id = headers.get(X_REQUEST_ID)?;
+    let fits =
+        (1..=128).contains(&id.len()) && id.as_bytes().iter().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| id.clone())
+}
+
+/// Whether a request brings a `traceparent` that is one (W3C Trace Context, section 3.2).
+pub fn has_traceparent(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return false;
+    };
+    let bytes = value.as_bytes();
+    let hex = |range: std::ops::Range<usize>| {
+        bytes.get(range).is_some_and(|part| {
+            part.iter()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b))
+        })
+    };
+    let nonzero = |range: std::ops::Range<usize>| {
+        bytes
+            .get(range)
+            .is_some_and(|part| part.iter().any(|b| *b != b'0'))
+    };
+    bytes.len() >= 55
+        && hex(0..2)
+        && &bytes[0..2] != b"ff"
+        && (bytes.len() == 55 || (&bytes[0..2] != b"00" && bytes[55] == b'-'))
+        && [2, 35, 52].iter().all(|at| bytes[*at] == b'-')
+        && hex(3..35)
+        && nonzero(3..35)
+        && hex(36..52)
+        && nonzero(36..52)
+        && hex(53..55)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        map
+    }
+
+    #[test]
+    fn fields_of_the_connection_and_those_it_names_are_taken_off() {
+        let mut map = headers(&[
+            ("connection", "close, X-Private, Authorization"),
+            ("keep-alive", "timeout=5"),
+            ("x-private", "1"),
+            ("authorization", "Bearer t"),
+            ("proxy-authorization", "Basic eA=="),
+            ("te", "gzip"),
+            ("upgrade", "h2c"),
+            ("x_y", "1"),
+            ("x-breaker-state", "closed"),
+            ("accept", "*/*"),
+        ]);
+        strip_request(&mut map);
+        let mut left: Vec<_> = map.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["accept", "authorization"]);
+    }
+
+    #[test]
+    fn a_client_is_not_believed_about_itself() {
+        let mut map = headers(&[
+            ("x-forwarded-for", "6.6.6.6"),
+            ("forwarded", "for=6.6.6.6"),
+            ("x-real-ip", "6.6.6.6"),
+            ("x-forwarded-host", "evil"),
+        ]);
+        let text = HeaderValue::from_static("10.0.0.9");
+        let origin = Origin {
+            peer: "10.0.0.9".parse().unwrap(),
+            peer_text: &text,
+            trusted: false,
+            scheme: "http",
+        };
+        set_forwarded(&mut map, &origin, Some(&HeaderValue::from_static("a:8080")));
+        assert_eq!(map["x-forwarded-for"], "10.0.0.9");
+        assert_eq!(map["forwarded"], "for=10.0.0.9;proto=http;host=\"a:8080\"");
+        assert_eq!(map["x-forwarded-host"], "a:8080");
+        assert!(!map.contains_key("x-real-ip"));
+        assert_eq!(map["via"], "1.1 fusebox");
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_and_added_to() {
+        let mut map = headers(&[
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-proto", "https"),
+        ]);
+        let text = HeaderValue::from_static("10.0.0.9");
+        let origin = Origin {
+            peer: "10.0.0.9".parse().unwrap(),
+            peer_text: &text,
+            trusted: true,
+            scheme: "http",
+        };
+        set_forwarded(&mut map, &origin, None);
+        assert_eq!(map["x-forwarded-for"], "6.6.6.6, 10.0.0.9");
+        assert_eq!(map["x-forwarded-proto"], "https");
+    }
+
+    #[test]
+    fn a_traceparent_is_kept_only_if_it_is_one() {
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert!(has_traceparent(&headers(&[("traceparent", good)])));
+        for bad in [
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
+            "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "nonsense",
+        ] {
+            assert!(!has_traceparent(&headers(&[("traceparent", bad)])), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! Carries a request past a breaker to an upstream, and the answer back.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusebox_breaker::Timestamp;
+use fusebox_plan::CallError;
+use fusebox_plan::plan::RewritePart;
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, UPGRADE};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use crate::answer;
+use crate::body::Body;
+use crate::breakers::KeyFacts;
+use crate::call::{Call, Holder};
+use crate::exchange::{Exchange, Finish, done};
+use crate::fields::{self, Origin};
+use crate::guard;
+use crate::live::{LiveForward, LiveUpstream};
+use crate::outgoing::Outgoing;
+use crate::pool::{Connection, Pool};
+use crate::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
+use crate::response_body::ResponseBody;
+use crate::tunnel;
+
+/// The machine's own deadline of a probe lies this much behind ours: it is the net, not the judge.
+const PROBE_GRACE: Duration = Duration::from_millis(250);
+
+/// What became of a request that was sent, or could not be.
+enum Failed {
+    /// The upstream's fault.
+    Upstream(CallError),
+    /// The client's fault.
+    Client(ClientFault),
+}
+
+/// Passes a request to the step's upstream if its breaker lets it.
+pub async fn forward(
+    exchange: Exchange,
+    step: &LiveForward,
+    mut request: Request<Incoming>,
+    mut finish: Finish,
+) -> Response<Body> {
+    let upstream = &step.upstream;
+    let guarded = upstream.guards.select(&KeyFacts {
+        route: &exchange.route.plan.name,
+        method: request.method(),
+        headers: request.headers(),
+        params: &exchange.params,
+    });
+    let desk = &exchange.desk;
+    let permit = match guarded.breaker.admit_owned(desk.clock.tick()) {
+        Ok(permit) => permit,
+        Err(rejection) => {
+            guarded.meter(desk).rejected(rejection.phase).add();
+            tracing::debug!(
+                breaker = %guarded.breaker.name(),
+                reason = rejection.reason.as_str(),
+                "call refused"
+            );
+            let seconds = guarded.fallback_seconds();
+            let name = guarded.breaker.name();
+            return done(
+                finish,
+                answer::breaker_refused(name, &rejection, desk.clock.tick(), seconds),
+            );
+        }
+    };
+    if permit.would_reject().is_some() {
+        guarded.meter(desk).would_reject.add();
+    }
+    let mut call = Call::new(permit, guarded, upstream.clone(), desk.clone());
+
+    let upgrade = guard::upgrade_asked(&request).then(|| hyper::upgrade::on(&mut request));
+    let protocol = upgrade
+        .is_some()
+        .then(|| request.headers().get(UPGRADE).cloned())
+        .flatten();
+    let (parts, body) = request.into_parts();
+    let (parts, has_length) = match outgoing_head(&exchange, step, parts, protocol) {
+        Some(head) => head,
+        None => return done(finish, answer::our_fault()),
+    };
+    let (body, intake) = outgoing_body(&exchange, body);
+    let sending = Sending {
+        upstream,
+        call: &mut call,
+        intake: intake.as_deref(),
+        exchange: &exchange,
+    };
+    let sent = sending.send(parts, body, has_length).await;
+    let (response, connection) = match sent {
+        Ok(sent) => sent,
+        Err(Failed::Client(fault)) => return done(finish, answer::client_failed(fault)),
+        Err(Failed::Upstream(error)) => {
+            call.end(Some(error));
+            return done(finish, answer::upstream_failed(&upstream.plan.name, error));
+        }
+    };
+    finish.answered(response.status());
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return switch(exchange, response, call, upgrade, finish);
+    }
+    let (mut parts, body) = response.into_parts();
+    fields::strip_response(&mut parts.headers);
+    parts.version = Version::HTTP_11;
+    let idle = upstream.plan.timeout.idle;
+    let body = ResponseBody::new(
+        body,
+        Holder::new(call),
+        connection,
+        exchange.desk.clock.clone(),
+        idle,
+        finish,
+    );
+    Response::from_parts(parts, Body::Streamed(Box::new(body)))
+}
+
+/// The head that the upstream sees, and whether the client said the body's length.
+fn outgoing_head(
+    exchange: &Exchange,
+    step: &LiveForward,
+    mut parts: Parts,
+    protocol: Option<HeaderValue>,
+) -> Option<(Parts, bool)> {
+    parts.uri = target(exchange, step, &parts.uri)?;
+    parts.version = Version::HTTP_11;
+    let host = parts.headers.get(HOST).cloned();
+    let has_length = parts.headers.contains_key(CONTENT_LENGTH);
+    let headers = &mut parts.headers;
+    fields::strip_request(headers);
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(EXPECT);
+    let client = &exchange.client;
+    let origin = Origin {
+        peer: client.peer.ip(),
+        peer_text: &client.peer_text,
+        trusted: exchange
+            .live
+            .listener(&client.listener)
+            .is_some_and(|listener| listener.trusts(client.peer.ip())),
+        scheme: "http",
+    };
+    fields::set_forwarded(headers, &origin, host.as_ref());
+    headers.insert(HOST, step.upstream.host.clone());
+    headers.insert(fields::X_REQUEST_ID, exchange.id.clone());
+    if !fields::has_traceparent(headers) {
+        headers.insert(fields::TRACEPARENT, client.worker.ids.traceparent());
+    }
+    if let Some(protocol) = protocol {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol);
+    }
+    Some((parts, has_length))
+}
+
+/// The path that the upstream sees: its base path, then the rewritten path or the client's own.
+fn target(exchange: &Exchange, step: &LiveForward, uri: &Uri) -> Option<Uri> {
+    let base = &step.upstream.plan.endpoint.base_path;
+    if base.is_empty() && step.rewrite.is_none() {
+        let path = uri
+            .path_and_query()
+            .cloned()
+            .unwrap_or_else(|| PathAndQuery::from_static("/"));
+        return Some(Uri::from(path));
+    }
+    let mut text = String::with_capacity(base.len() + uri.path().len() + 16);
+    text.push_str(base);
+    match &step.rewrite {
+        None => text.push_str(uri.path()),
+        Some(rewrite) => {
+            for part in &rewrite.0 {
+                match part {
+                    RewritePart::Literal(literal) => text.push_str(literal),
+                    RewritePart::Param(name) => text.push_str(param(&exchange.params, name)),
+                }
+            }
+        }
+    }
+    if let Some(query) = uri.query() {
+        text.push('?');
+        text.push_str(query);
+    }
+    PathAndQuery::try_from(text).ok().map(Uri::from)
+}
+
+/// A path parameter; an empty rest has none and is the empty text.
+fn param<'a>(params: &'a [(String, String)], name: &str) -> &'a str {
+    params
+        .iter()
+        .find(|(key, _)| key == name)
+        .map_or("", |(_, value)| value)
+}
+
+fn outgoing_body(exchange: &Exchange, body: Incoming) -> (Outgoing, Option<Arc<Intake>>) {
+    if body.is_end_stream() {
+        return (Outgoing::Empty, None);
+    }
+    let limits = &exchange.live.plan.limits;
+    let limits = IntakeLimits {
+        rate_min: limits.body_rate_min,
+        size_max: limits.request_body_max,
+    };
+    let (body, intake) = RequestBody::new(body, exchange.desk.clock.clone(), limits);
+    (Outgoing::Client(body), Some(intake))
+}
+
+/// A request about to be sent.
+struct Sending<'a> {
+    upstream: &'a Arc<LiveUpstream>,
+    call: &'a mut Call,
+    intake: Option<&'a Intake>,
+    exchange: &'a Exchange,
+}
+
+impl Sending<'_> {
+    /// Sends the request, on an idle connection if there is one. An idle connection that the
+    /// upstream had closed already says nothing about the upstream: the request goes out once more
+    /// on a new one, if none of it was sent or if sending it twice does no harm (RFC 9110, 9.2.2).
+    async fn send(
+        mut self,
+        mut parts: Parts,
+        body: Outgoing,
+        has_length: bool,
+    ) -> Result<(Response<Incoming>, Connection), Failed> {
+        let empty = matches!(body, Outgoing::Empty);
+        if empty && has_length {
+            parts
+                .headers
+                .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        let pool = self.upstream.pool(self.exchange.desk.worker);
+        let mut request = Request::from_parts(parts, body);
+        if let Some(mut connection) = pool.reuse(self.exchange.desk.clock.tick()) {
+            let again = (empty && is_idempotent(request.method())).then(|| head_of(&request));
+            match self.attempt(&mut connection, request).await {
+                Ok(response) => return Ok((response, connection)),
+                Err(Attempt::NotSent(unsent)) => request = *unsent,
+                Err(Attempt::Cut) if again.is_some() => {
+                    request = again.expect("just seen");
+                }
+                Err(Attempt::Cut) => return Err(Failed::Upstream(CallError::Reset)),
+                Err(Attempt::Failed(failed)) => return Err(failed),
+            }
+        }
+        let mut connection = self.connect(pool).await.map_err(Failed::Upstream)?;
+        match self.attempt(&mut connection, request).await {
+            Ok(response) => Ok((response, connection)),
+            Err(Attempt::Failed(failed)) => Err(failed),
+            Err(Attempt::NotSent(_) | Attempt::Cut) => Err(Failed::Upstream(CallError::Reset)),
+        }
+    }
+
+    /// A new connection. A probe's time covers connecting too: no probe outlives its place (I2).
+    async fn connect(&mut self, pool: &Arc<Pool>) -> Result<Connection, CallError> {
+        if !self.call.is_probe() {
+            return pool.connect().await;
+        }
+        let timeout = self.call.timeout();
+        let now = self.exchange.desk.clock.exact();
+        self.call.extend(now, timeout + PROBE_GRACE);
+        let limit = tokio::time::timeout(timeout, pool.connect());
+        limit.await.unwrap_or(Err(CallError::Connect))
+    }
+
+    /// One try on one connection, within the call's time.
+    async fn attempt(
+        &mut self,
+        connection: &mut Connection,
+        request: Request<Outgoing>,
+    ) -> Result<Response<Incoming>, Attempt> {
+        let clock = &self.exchange.desk.clock;
+        let asked = request.headers().contains_key(UPGRADE);
+        let mut timeout = self.call.timeout();
+        let sent_at = clock.exact();
+        self.call.extend(sent_at, timeout + PROBE_GRACE);
+        let mut response = pin!(connection.sender.try_send_request(request));
+        let mut alarm = pin!(tokio::time::sleep(timeout));
+        let result = loop {
+            tokio::select! {
+                biased;
+                result = &mut response => break result,
+                () = &mut alarm => {}
+            }
+            let now = clock.exact();
+            match self.upstream_has_it_since(sent_at) {
+                None => {
+                    self.call.give_up_probe();
+                    timeout = self.call.timeout();
+                    alarm.set(tokio::time::sleep(timeout));
+                }
+                Some(base) if now < base + timeout => {
+                    self.call.extend(base, timeout + PROBE_GRACE);
+                    alarm.set(tokio::time::sleep((base + timeout).saturating_since(now)));
+                }
+                Some(_) => return Err(Attempt::Failed(Failed::Upstream(CallError::Timeout))),
+            }
+        };
+        match result {
+            Ok(response) if !guard::response_is_sound(&response) => {
+                Err(Attempt::Failed(Failed::Upstream(CallError::Protocol)))
+            }
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS && !asked => {
+                Err(Attempt::Failed(Failed::Upstream(CallError::Protocol)))
+            }
+            Ok(response) => {
+                let base = self.upstream_has_it_since(sent_at).unwrap_or(sent_at);
+                let duration = clock.exact().saturating_since(base);
+                self.call
+                    .answered(response.status(), response.headers(), duration);
+                self.upstream
+                    .observe(self.exchange.desk.worker, response.status(), duration);
+                Ok(response)
+            }
+            Err(mut failure) => {
+                if let Some(fault) = self.intake.and_then(Intake::fault) {
+                    return Err(Attempt::Failed(Failed::Client(fault)));
+                }
+                if let Some(unsent) = failure.take_message() {
+                    return Err(Attempt::NotSent(Box::new(unsent)));
+                }
+                Err(judge(failure.error()))
+            }
+        }
+    }
+
+    /// Since when the upstream has had everything that it waits for; `None`: the client keeps it waiting.
+    fn upstream_has_it_since(&self, sent_at: Timestamp) -> Option<Timestamp> {
+        match self.intake {
+            None => Some(sent_at),
+            Some(intake) => intake.handed_over().map(|at| at.max(sent_at)),
+        }
+    }
+}
+
+/// Why one try on one connection gave no response.
+enum Attempt {
+    /// Nothing of the request was written.
+    NotSent(Box<Request<Outgoing>>),
+    /// The connection ended before any of the response came.
+    Cut,
+    /// It failed for good.
+    Failed(Failed),
+}
+
+fn judge(error: &hyper::Error) -> Attempt {
+    if error.is_parse() {
+        Attempt::Failed(Failed::Upstream(CallError::Protocol))
+    } else {
+        Attempt::Cut
+    }
+}
+
+fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
+    )
+}
+
+/// The same request once more, for one without a body.
+fn head_of(request: &Request<Outgoing>) -> Request<Outgoing> {
+    let mut again = Request::new(Outgoing::Empty);
+    *again.method_mut() = request.method().clone();
+    *again.uri_mut() = request.uri().clone();
+    again.headers_mut().clone_from(request.headers());
+    again
+}
+
+/// The upstream switches protocols: that is its success; from here on bytes are passed both ways.
+fn switch(
+    exchange: Exchange,
+    mut response: Response<Incoming>,
+    call: Call,
+    client: Option<OnUpgrade>,
+    finish: Finish,
+) -> Response<Body> {
+    let upstream = hyper::upgrade::on(&mut response);
+    let protocol = response.headers().get(UPGRADE).cloned();
+    call.end(None);
+    drop(finish);
+    let Some(client) = client else {
+        return answer::our_fault();
+    };
+    let (mut parts, _) = response.into_parts();
+    fields::strip_response(&mut parts.headers);
+    parts
+        .headers
+        .insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    if let Some(protocol) = protocol {
+        parts.headers.insert(UPGRADE, protocol);
+    }
+    let idle = exchange.live.plan.limits.upgrade_idle_timeout;
+    tunnel::open(&exchange.client.worker, client, upstream, idle);
+    Response::from_parts(parts, Body::empty())
+}

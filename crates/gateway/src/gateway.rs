@@ -1,0 +1,402 @@
+//! A running gateway: started from a plan, reloaded with another, drained at the end.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use fusebox_plan::plan::{Listener, Plan};
+use fusebox_store::{ObjectStore, StoreError};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::announcer::Announcer;
+use crate::clock::Clock;
+use crate::listen;
+use crate::live::Foundry;
+use crate::meter::PerWorker;
+use crate::records;
+use crate::shared::{Seats, Shared};
+use crate::worker::{self, Command};
+
+/// How often expired objects are swept from the store, and how many at once.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+const SWEEP_BUDGET: usize = 1_000;
+
+/// How long the store may take to make its last writes durable.
+const FLUSH_MAX: Duration = Duration::from_secs(5);
+
+/// How long a drain waits beyond its limit for workers to say that they are done.
+const DRAIN_MARGIN: Duration = Duration::from_secs(1);
+
+/// Why a gateway could not start or take a new plan.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// A listener's address cannot be had.
+    #[error("listener \"{name}\" cannot listen on {addr}: {error}{mend}")]
+    Listen {
+        /// The listener.
+        name: Arc<str>,
+        /// Its address.
+        addr: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+        /// What to do about it.
+        mend: &'static str,
+    },
+    /// The plan asks for what cannot be had.
+    #[error("{0}")]
+    Plan(String),
+    /// The store cannot be read, so the breakers' state is not known.
+    #[error("the breakers' state cannot be read: {0}")]
+    Store(#[from] StoreError),
+    /// The system refused a thread or a runtime.
+    #[error("no worker can be started: {0}")]
+    System(#[from] io::Error),
+    /// The gateway is draining and takes no new plan.
+    #[error("the gateway is draining")]
+    Draining,
+}
+
+/// How a gateway is run, beyond what its plan says.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Worker threads; the number of cores by default.
+    pub workers: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// What a new plan changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reloaded {
+    /// What could not be kept, in sentences; empty where nothing was lost.
+    pub lost: Vec<String>,
+}
+
+/// A running gateway. Its handles are clones; the last one to go does not stop it: [`Gateway::drain`] does.
+#[derive(Debug, Clone)]
+pub struct Gateway(pub(crate) Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub shared: Arc<Shared>,
+    pub announcer: Arc<Announcer>,
+    pub store: StoreHandle,
+    foundry: Foundry,
+    workers: usize,
+    commands: Vec<mpsc::UnboundedSender<Command>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Where each listener really listens; taken by one reload at a time.
+    bound: Mutex<HashMap<Arc<str>, Bound>>,
+    tasks: Mutex<Vec<tokio::task::AbortHandle>>,
+    pub draining: AtomicBool,
+    pub reloads: AtomicU64,
+    pub reload_failures: AtomicU64,
+    pub last_reload: AtomicU64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Bound {
+    /// As the plan says it; its port may be 0.
+    asked: SocketAddr,
+    addr: SocketAddr,
+}
+
+/// The store, which has no `Debug` of its own.
+#[derive(Clone)]
+pub(crate) struct StoreHandle(pub Arc<dyn ObjectStore>);
+
+impl std::fmt::Debug for StoreHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+impl Gateway {
+    /// Starts a gateway: breakers take up the state that the store has of them, then the listeners
+    /// open. Must be called within a runtime, which then runs the gateway's tasks beside the data path.
+    ///
+    /// # Errors
+    /// What could not be had; nothing is left running then.
+    pub async fn start(
+        plan: Plan,
+        store: Arc<dyn ObjectStore>,
+        options: Options,
+    ) -> Result<Gateway, GatewayError> {
+        let workers = options.workers.max(1);
+        let clock = Clock::start()?;
+        let announcer = Arc::new(Announcer::default());
+        let foundry = Foundry::new(workers, clock.clone(), announcer.clone());
+        let (live, _) = foundry.cast(plan, None).map_err(GatewayError::Plan)?;
+        let restored = records::restore(&live, &store, &clock).await?;
+        if restored > 0 {
+            tracing::info!(restored, "breakers took up the state that they had before");
+        }
+        let listeners = live.plan.listeners.clone();
+        let bound = bind_all(&listeners, workers)?;
+        let shared = Arc::new(Shared {
+            clock: clock.clone(),
+            live: ArcSwap::from_pointee(live),
+            meters: PerWorker::new(workers),
+            seats: Seats::default(),
+        });
+        let mut commands = Vec::new();
+        let mut threads = Vec::new();
+        for index in 0..workers {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            threads.push(worker::start(index, shared.clone(), receiver)?);
+            commands.push(sender);
+        }
+        let inner = Inner {
+            shared,
+            announcer,
+            store: StoreHandle(store),
+            foundry,
+            workers,
+            commands,
+            threads: Mutex::new(threads),
+            bound: Mutex::default(),
+            tasks: Mutex::default(),
+            draining: AtomicBool::new(false),
+            reloads: AtomicU64::new(0),
+            reload_failures: AtomicU64::new(0),
+            last_reload: AtomicU64::new(clock.wall_millis()),
+        };
+        let gateway = Gateway(Arc::new(inner));
+        gateway.0.open(bound);
+        gateway.0.begin_tasks();
+        gateway.0.mark_all();
+        Ok(gateway)
+    }
+
+    /// Runs another plan from now on. Requests in flight go on under the old one; breakers,
+    /// connections and listeners that still fit are kept (I10).
+    ///
+    /// # Errors
+    /// What could not be had; the old plan goes on then, unchanged.
+    pub fn reload(&self, plan: Plan) -> Result<Reloaded, GatewayError> {
+        let result = self.0.reload(plan);
+        match &result {
+            Ok(_) => {
+                self.0.reloads.fetch_add(1, Ordering::Relaxed);
+                self.0
+                    .last_reload
+                    .store(self.0.shared.clock.wall_millis(), Ordering::Relaxed);
+            }
+            Err(_) => self.reload_failed(),
+        }
+        result
+    }
+
+    /// Counts a reload that failed before there was a plan to run.
+    pub fn reload_failed(&self) {
+        self.0.reload_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Where clients can connect, by listener.
+    pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        let bound = self.0.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = bound
+            .iter()
+            .map(|(name, bound)| (name.clone(), bound.addr))
+            .collect();
+        all.sort();
+        all
+    }
+
+    /// Stops taking connections, lets what is in flight finish within the plan's `limits.drain`,
+    /// writes the breakers' state down and ends. Returns how many connections had to be cut.
+    pub async fn drain(&self) -> usize {
+        let inner = &self.0;
+        inner.draining.store(true, Ordering::Release);
+        let limit = inner.shared.live.load().plan.limits.drain_timeout;
+        let mut cut = 0;
+        let mut waiting = Vec::new();
+        for commands in &inner.commands {
+            let (done, drained) = oneshot::channel();
+            if commands.send(Command::Drain(limit, done)).is_ok() {
+                waiting.push(drained);
+            }
+        }
+        for drained in waiting {
+            if let Ok(Ok(drained)) = tokio::time::timeout(limit + DRAIN_MARGIN, drained).await {
+                cut += drained.cut;
+            }
+        }
+        for thread in
+            std::mem::take(&mut *inner.threads.lock().unwrap_or_else(PoisonError::into_inner))
+        {
+            // A worker that has said that it is done ends now; one that has not is left to the process's end.
+            if thread.is_finished() {
+                thread.join().ok();
+            }
+        }
+        for task in inner
+            .tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+        {
+            task.abort();
+        }
+        let changed = &inner.announcer.changed;
+        if let Err(error) = records::write_all(changed, &inner.store.0, &inner.shared.clock).await {
+            tracing::error!(%error, "the breakers' last state could not be written down");
+        }
+        match tokio::time::timeout(FLUSH_MAX, inner.store.0.flush()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the store could not be flushed"),
+            Err(_) => tracing::error!("the store took too long to be flushed"),
+        }
+        cut
+    }
+}
+
+impl Inner {
+    fn reload(&self, plan: Plan) -> Result<Reloaded, GatewayError> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(GatewayError::Draining);
+        }
+        let new = self.missing(&plan.listeners);
+        let sockets = bind_all(&new, self.workers)?;
+        let kept: HashSet<Arc<str>> = plan
+            .listeners
+            .iter()
+            .map(|listener| listener.name.clone())
+            .collect();
+        let previous = self.shared.live.load_full();
+        let (live, lost) = self
+            .foundry
+            .cast(plan, Some(&previous))
+            .map_err(GatewayError::Plan)?;
+        // The plan first, so that a new listener's first request finds its routes.
+        self.shared.live.store(Arc::new(live));
+        let gone: Vec<Arc<str>> = {
+            let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+            let replaced: HashSet<_> = new.iter().map(|listener| listener.name.clone()).collect();
+            bound
+                .keys()
+                .filter(|name| !kept.contains(*name) || replaced.contains(*name))
+                .cloned()
+                .collect()
+        };
+        for name in gone {
+            self.tell(|| Command::Close(name.clone()));
+            self.bound
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&name);
+        }
+        self.open(sockets);
+        self.mark_all();
+        Ok(Reloaded { lost })
+    }
+
+    /// The listeners of a plan that are not open yet, or not on that address.
+    fn missing(&self, listeners: &[Arc<Listener>]) -> Vec<Arc<Listener>> {
+        let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = |listener: &Listener| {
+            bound
+                .get(&listener.name)
+                .is_some_and(|have| have.asked == listener.addr)
+        };
+        listeners
+            .iter()
+            .filter(|listener| !open(listener))
+            .cloned()
+            .collect()
+    }
+
+    fn open(&self, bound: Vec<(Arc<Listener>, SocketAddr, Vec<TcpListener>)>) {
+        for (listener, addr, sockets) in bound {
+            for (commands, socket) in self.commands.iter().zip(sockets) {
+                // A worker is gone only when the gateway drains, which then takes no connection.
+                commands
+                    .send(Command::Listen(listener.name.clone(), socket))
+                    .ok();
+            }
+            let entry = Bound {
+                asked: listener.addr,
+                addr,
+            };
+            self.bound
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(listener.name.clone(), entry);
+        }
+    }
+
+    fn tell(&self, command: impl Fn() -> Command) {
+        for commands in &self.commands {
+            commands.send(command()).ok();
+        }
+    }
+
+    /// Has every breaker written down that has no key, so that its generation never falls back.
+    fn mark_all(&self) {
+        for upstream in &self.shared.live.load().upstreams {
+            if upstream.plan.breaker.key.is_upstream() {
+                for guarded in upstream.guards.all() {
+                    self.announcer.changed.mark(&guarded.breaker);
+                }
+            }
+        }
+    }
+
+    fn begin_tasks(self: &Arc<Inner>) {
+        let keeper = tokio::spawn(records::keep(
+            self.announcer.changed.clone(),
+            self.store.0.clone(),
+            self.shared.clock.clone(),
+        ));
+        let store = self.store.0.clone();
+        let sweeper = tokio::spawn(async move {
+            let mut interval = tokio::time::interval(SWEEP_EVERY);
+            loop {
+                interval.tick().await;
+                if let Err(error) = store.sweep(SWEEP_BUDGET).await {
+                    tracing::warn!(%error, "expired objects could not be swept");
+                }
+            }
+        });
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.extend([keeper.abort_handle(), sweeper.abort_handle()]);
+    }
+}
+
+type Sockets = Vec<(Arc<Listener>, SocketAddr, Vec<TcpListener>)>;
+
+fn bind_all(listeners: &[Arc<Listener>], workers: usize) -> Result<Sockets, GatewayError> {
+    let bind = |listener: &Arc<Listener>| {
+        let (addr, sockets) = listen::bind(listener.addr, workers).map_err(|error| {
+            let mend = match error.kind() {
+                io::ErrorKind::AddrInUse => {
+                    "; another program has it: stop that one or choose another port"
+                }
+                io::ErrorKind::PermissionDenied => {
+                    "; ports below 1024 need a privilege: choose a higher one"
+                }
+                io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
+                _ => "",
+            };
+            GatewayError::Listen {
+                name: listener.name.clone(),
+                addr: listener.addr,
+                error,
+                mend,
+            }
+        })?;
+        Ok((listener.clone(), addr, sockets))
+    };
+    listeners.iter().map(bind).collect()
+}

@@ -1,0 +1,46 @@
+//! Carries requests along a plan to upstreams, past a breaker each.
+//!
+//! The life of a request: a `worker` accepts its connection, `connection` serves it, `guard`
+//! refuses what is ambiguous, `router` finds its route, `exchange` runs the route's steps,
+//! `forward` asks the breaker and calls the upstream, `call` judges how that went,
+//! `response_body` passes the answer on.
+//!
+//! [`Gateway`] is all that stands outside: it is started from a plan and a store, reloaded with
+//! another plan, looked at, and drained. It knows no file formats and no admin API.
+
+mod gateway;
+mod live;
+mod shared;
+mod worker;
+
+mod connection;
+mod exchange;
+mod forward;
+mod guard;
+mod router;
+
+mod answer;
+mod body;
+mod call;
+mod fields;
+mod outgoing;
+mod request_body;
+mod response_body;
+mod tunnel;
+
+mod breakers;
+mod connect;
+mod listen;
+mod pool;
+
+mod announcer;
+mod clock;
+mod meter;
+mod metrics;
+mod records;
+mod status;
+
+pub use clock::Clock;
+pub use gateway::{Gateway, GatewayError, Options, Reloaded};
+pub use metrics::Exposition;
+pub use status::{Action, BreakerStatus, Calls, Part};

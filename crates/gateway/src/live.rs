@@ -1,0 +1,352 @@
+//! A plan as it runs: with its routers built, its breakers made or kept, its connections pooled.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use fusebox_breaker::Listener as BreakerListener;
+use fusebox_plan::plan::{Listener, Plan, Respond, Rewrite, Route, Step, Upstream};
+use http::{HeaderValue, Method, StatusCode};
+use tokio_rustls::rustls::ClientConfig;
+
+use crate::breakers::Guards;
+use crate::clock::Clock;
+use crate::connect::{Connector, system_roots};
+use crate::guard::PathRules;
+use crate::meter::{PerWorker, RequestMeter};
+use crate::pool::Pool;
+use crate::router::Router;
+
+/// A plan as it runs.
+#[derive(Debug)]
+pub struct Live {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// Its routes, in the plan's order.
+    pub routes: Vec<Arc<LiveRoute>>,
+    /// Its upstreams, in the plan's order.
+    pub upstreams: Vec<Arc<LiveUpstream>>,
+    listeners: HashMap<Arc<str>, LiveListener>,
+}
+
+/// A listener, with the routes that it serves.
+#[derive(Debug)]
+pub struct LiveListener {
+    /// The routes by path; the value is the route's place in [`Live::routes`].
+    pub router: Router,
+    /// What it lets pass in a path.
+    pub rules: PathRules,
+    plan: Arc<Listener>,
+}
+
+/// A route, with its upstreams found.
+#[derive(Debug)]
+pub struct LiveRoute {
+    /// The plan's route.
+    pub plan: Arc<Route>,
+    /// What is done, in order.
+    pub steps: Vec<LiveStep>,
+    /// What a 405 says in `Allow`.
+    pub allow: HeaderValue,
+    /// What each worker counts of it; kept over reloads by the route's name.
+    pub meter: Arc<PerWorker<RequestMeter>>,
+}
+
+/// One thing that a route does.
+#[derive(Debug)]
+pub enum LiveStep {
+    /// Answers with what the file says.
+    Respond(Respond),
+    /// Passes the request to an upstream, past its breaker.
+    Forward(LiveForward),
+}
+
+/// A call to an upstream.
+#[derive(Debug)]
+pub struct LiveForward {
+    /// Which one.
+    pub upstream: Arc<LiveUpstream>,
+    /// The path that it sees; `None`: the request's own.
+    pub rewrite: Option<Rewrite>,
+}
+
+/// An upstream, with its breakers and connections.
+#[derive(Debug)]
+pub struct LiveUpstream {
+    /// The plan's upstream.
+    pub plan: Arc<Upstream>,
+    /// Its breakers; kept over reloads while they fit.
+    pub guards: Arc<Guards>,
+    /// What `Host` says to it.
+    pub host: HeaderValue,
+    pools: Arc<[Arc<Pool>]>,
+    meter: Arc<PerWorker<RequestMeter>>,
+}
+
+impl LiveUpstream {
+    /// A worker's connections to it.
+    pub fn pool(&self, worker: usize) -> &Arc<Pool> {
+        &self.pools[worker % self.pools.len()]
+    }
+
+    /// The idle connections of all workers.
+    pub fn idle_connections(&self) -> usize {
+        self.pools.iter().map(|pool| pool.idle_count()).sum()
+    }
+
+    /// Counts a response of the upstream, and how long it took.
+    pub fn observe(&self, worker: usize, status: StatusCode, duration: Duration) {
+        // What the upstream was asked is counted with the route; a label less here is a series less.
+        self.meter
+            .of(worker)
+            .observe(&Method::GET, status, duration);
+    }
+
+    /// What each worker counts of it.
+    pub fn meter(&self) -> &PerWorker<RequestMeter> {
+        &self.meter
+    }
+}
+
+impl LiveListener {
+    /// Whether a peer may speak of others in `X-Forwarded-*`.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.plan
+            .trusted_proxies
+            .iter()
+            .any(|net| net.contains(&peer))
+    }
+}
+
+impl Live {
+    /// The listener of a name.
+    pub fn listener(&self, name: &str) -> Option<&LiveListener> {
+        self.listeners.get(name)
+    }
+}
+
+/// What is needed to make a plan live, and what outlives one plan.
+#[derive(Debug)]
+pub struct Foundry {
+    workers: usize,
+    clock: Arc<Clock>,
+    announcer: Announcer,
+    roots: OnceLock<Arc<ClientConfig>>,
+    meters: Mutex<HashMap<(Kind, Arc<str>), RequestMeters>>,
+}
+
+type RequestMeters = Arc<PerWorker<RequestMeter>>;
+
+/// Who hears of the breakers' transitions.
+#[derive(Clone)]
+struct Announcer(Arc<dyn BreakerListener>);
+
+impl std::fmt::Debug for Announcer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Announcer")
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Route,
+    Upstream,
+}
+
+impl Foundry {
+    /// A foundry for `workers` workers; `listener` hears of every transition.
+    pub fn new(workers: usize, clock: Arc<Clock>, listener: Arc<dyn BreakerListener>) -> Foundry {
+        Foundry {
+            workers,
+            clock,
+            announcer: Announcer(listener),
+            roots: OnceLock::new(),
+            meters: Mutex::default(),
+        }
+    }
+
+    /// Makes a plan live. What of the previous one still fits goes on: breakers with their state,
+    /// connections, counters. Says in sentences what could not be kept.
+    ///
+    /// # Errors
+    /// What the plan asks for that cannot be had; nothing has changed then.
+    pub fn cast(&self, plan: Plan, previous: Option<&Live>) -> Result<(Live, Vec<String>), String> {
+        let plan = Arc::new(plan);
+        let mut listeners = HashMap::new();
+        for listener in &plan.listeners {
+            let router = Router::new(served(&plan, listener).collect::<Vec<_>>().into_iter())?;
+            let rules = PathRules {
+                encoded_slash_allowed: listener.encoded_slash_allowed,
+                double_slash_allowed: listener.double_slash_allowed,
+            };
+            listeners.insert(
+                listener.name.clone(),
+                LiveListener {
+                    router,
+                    rules,
+                    plan: listener.clone(),
+                },
+            );
+        }
+        let mut pools = Vec::new();
+        for upstream in &plan.upstreams {
+            pools.push(self.pools(&plan, upstream, previous)?);
+        }
+        // From here on nothing fails, so that breakers are changed only by a plan that runs.
+        let mut lost = Vec::new();
+        let upstreams: Vec<_> = plan
+            .upstreams
+            .iter()
+            .zip(pools)
+            .map(|(upstream, pools)| Arc::new(self.upstream(upstream, pools, previous, &mut lost)))
+            .collect();
+        let routes = plan
+            .routes
+            .iter()
+            .map(|route| Arc::new(self.route(route, &upstreams)))
+            .collect();
+        Ok((
+            Live {
+                plan,
+                routes,
+                upstreams,
+                listeners,
+            },
+            lost,
+        ))
+    }
+
+    fn pools(
+        &self,
+        plan: &Plan,
+        upstream: &Arc<Upstream>,
+        previous: Option<&Live>,
+    ) -> Result<Arc<[Arc<Pool>]>, String> {
+        if let Some(previous) = previous
+            && let Some(old) = find(previous, &upstream.name)
+            && old.plan.endpoint == upstream.endpoint
+            && old.plan.timeout.connect == upstream.timeout.connect
+            && old.plan.pool_idle_max == upstream.pool_idle_max
+            && old.plan.pool_idle_timeout == upstream.pool_idle_timeout
+            && previous.plan.limits == plan.limits
+        {
+            return Ok(old.pools.clone());
+        }
+        let roots = || self.roots.get_or_init(system_roots).clone();
+        let connector = Connector::new(
+            &upstream.endpoint,
+            upstream.timeout.connect,
+            &plan.limits,
+            roots,
+        )
+        .map_err(|error| format!("upstream `{}`: {error}", upstream.name))?;
+        let pool = || {
+            Pool::new(
+                connector.clone(),
+                upstream.pool_idle_max,
+                upstream.pool_idle_timeout,
+            )
+        };
+        Ok((0..self.workers.max(1)).map(|_| pool()).collect())
+    }
+
+    fn upstream(
+        &self,
+        plan: &Arc<Upstream>,
+        pools: Arc<[Arc<Pool>]>,
+        previous: Option<&Live>,
+        lost: &mut Vec<String>,
+    ) -> LiveUpstream {
+        let old = previous.and_then(|live| find(live, &plan.name));
+        let guards = match old {
+            Some(old) if old.guards.fit(plan) => {
+                if old.plan.breaker.settings != plan.breaker.settings {
+                    lost.extend(
+                        old.guards
+                            .reconfigure(&plan.breaker.settings, self.clock.exact()),
+                    );
+                }
+                old.guards.clone()
+            }
+            _ => {
+                if old.is_some() {
+                    lost.push(format!(
+                        "breakers of {}: their key changed, so they begin anew",
+                        plan.name
+                    ));
+                }
+                Arc::new(Guards::new(
+                    plan,
+                    self.workers,
+                    &self.clock,
+                    self.announcer.0.clone(),
+                ))
+            }
+        };
+        let host = HeaderValue::from_str(&plan.endpoint.authority);
+        LiveUpstream {
+            plan: plan.clone(),
+            guards,
+            host: host.expect("a checked authority is a field value"),
+            pools,
+            meter: self.meter(Kind::Upstream, &plan.name),
+        }
+    }
+
+    fn route(&self, plan: &Arc<Route>, upstreams: &[Arc<LiveUpstream>]) -> LiveRoute {
+        let steps = plan.steps.iter().map(|step| match step {
+            Step::Respond(respond) => LiveStep::Respond(respond.clone()),
+            Step::Forward(forward) => {
+                let upstream = upstreams
+                    .iter()
+                    .find(|live| live.plan.name == forward.upstream.name);
+                let upstream = upstream
+                    .expect("a checked route names an upstream of its plan")
+                    .clone();
+                LiveStep::Forward(LiveForward {
+                    upstream,
+                    rewrite: forward.rewrite.clone(),
+                })
+            }
+        });
+        let methods = plan.methods.as_deref().unwrap_or_default();
+        let allow = methods
+            .iter()
+            .map(Method::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
+        LiveRoute {
+            plan: plan.clone(),
+            steps: steps.collect(),
+            allow: HeaderValue::from_str(&allow).expect("methods are field values"),
+            meter: self.meter(Kind::Route, &plan.name),
+        }
+    }
+
+    fn meter(&self, kind: Kind, name: &Arc<str>) -> RequestMeters {
+        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        let meter = meters.entry((kind, name.clone()));
+        meter
+            .or_insert_with(|| Arc::new(PerWorker::new(self.workers)))
+            .clone()
+    }
+}
+
+/// The paths that a listener serves, with their route's place in the plan.
+fn served<'a>(plan: &'a Plan, listener: &'a Listener) -> impl Iterator<Item = (&'a str, usize)> {
+    plan.routes.iter().enumerate().filter_map(|(at, route)| {
+        let here = route
+            .listeners
+            .as_ref()
+            .is_none_or(|names| names.contains(&listener.name));
+        here.then_some((route.path.as_str(), at))
+    })
+}
+
+fn find<'a>(live: &'a Live, name: &str) -> Option<&'a Arc<LiveUpstream>> {
+    live.upstreams
+        .iter()
+        .find(|upstream| &*upstream.plan.name == name)
+}

@@ -1,0 +1,353 @@
+//! Breaker records: what of a breaker outlives the process, and the task that writes it down.
+//!
+//! A transition marks its breaker as changed and returns; a task beside the data path writes the
+//! record of every changed breaker at once, and again until the store has taken it. So a request
+//! never waits for the store, and a breaker that changes faster than the store writes is written
+//! as it is then (docs/machine.md, "Over a restart").
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fusebox_breaker::{Breaker, HoldKind, Saved, SavedHold, SavedState, Timestamp};
+use fusebox_store::{NewObject, ObjectStore, StoreError, When};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::live::Live;
+
+/// The store's partition that holds them.
+pub const PARTITION: &str = "breakers";
+
+/// A record that nobody renews for so long belongs to a breaker that is no more.
+const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How long a write may take before it counts as failed.
+const WRITE_MAX: Duration = Duration::from_secs(5);
+
+/// How long a failed write waits for the next try.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// How many records are read at the start; more breakers than that begin closed.
+const READ_MAX: usize = 1_000_000;
+
+/// A breaker as it is written down. Times are wall times, in milliseconds since the Unix epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The form of this record.
+    v: u8,
+    state: State,
+    /// When an open breaker's cooldown ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<u64>,
+    generation: u64,
+    attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold: Option<HoldRecord>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Closed,
+    Open,
+    HalfOpen,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct HoldRecord {
+    open: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<u64>,
+    reason: String,
+    by: String,
+}
+
+impl Record {
+    /// What is written down at the wall time `wall`.
+    pub fn of(saved: &Saved, wall: u64) -> Record {
+        let at = |remaining: Duration| wall.saturating_add(millis(remaining));
+        let (state, until) = match saved.state {
+            SavedState::Closed => (State::Closed, None),
+            SavedState::Open { remaining } => (State::Open, Some(at(remaining))),
+            SavedState::HalfOpen => (State::HalfOpen, None),
+        };
+        let hold = saved.hold.as_ref().map(|hold| HoldRecord {
+            open: hold.kind == HoldKind::Open,
+            until: hold.remaining.map(at),
+            reason: hold.reason.to_string(),
+            by: hold.by.to_string(),
+        });
+        Record {
+            v: 1,
+            state,
+            until,
+            generation: saved.generation,
+            attempts: saved.attempts,
+            hold,
+        }
+    }
+
+    /// What a breaker takes up again at the wall time `wall`. A time that has passed leaves nothing
+    /// remaining; a clock that was set back cannot lengthen a cooldown, for the breaker bounds it.
+    pub fn saved(&self, wall: u64) -> Saved {
+        let remaining = |until: u64| Duration::from_millis(until.saturating_sub(wall));
+        Saved {
+            state: match self.state {
+                State::Closed => SavedState::Closed,
+                State::Open => SavedState::Open {
+                    remaining: remaining(self.until.unwrap_or(wall)),
+                },
+                State::HalfOpen => SavedState::HalfOpen,
+            },
+            generation: self.generation,
+            attempts: self.attempts,
+            hold: self.hold.as_ref().map(|hold| SavedHold {
+                kind: if hold.open {
+                    HoldKind::Open
+                } else {
+                    HoldKind::Closed
+                },
+                remaining: hold.until.map(remaining),
+                reason: hold.reason.as_str().into(),
+                by: hold.by.as_str().into(),
+            }),
+        }
+    }
+
+    fn to_object(&self) -> NewObject {
+        let value = serde_json::to_vec(self).expect("a record is plain data");
+        NewObject {
+            value: Bytes::from(value),
+            media_type: "application/json".into(),
+            ttl: Some(KEPT_FOR),
+        }
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Record, String> {
+        let record: Record = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if record.v == 1 {
+            Ok(record)
+        } else {
+            Err(format!("its form {} is newer than this program", record.v))
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The breakers that must be written, each with the number of its last mark.
+#[derive(Debug, Default)]
+struct Marks {
+    breakers: HashMap<Arc<str>, (Breaker, u64)>,
+    count: u64,
+}
+
+/// The breakers whose record is not what the store has.
+#[derive(Debug, Default)]
+pub struct Changed {
+    marks: Mutex<Marks>,
+    /// The generation that the store has of each breaker.
+    persisted: Mutex<HashMap<Arc<str>, u64>>,
+    wake: Notify,
+    written: AtomicU64,
+    errors: AtomicU64,
+}
+
+impl Changed {
+    /// Notes that a breaker has changed; the last word on it is what will be written.
+    pub fn mark(&self, breaker: &Breaker) {
+        let mut marks = self.marks();
+        marks.count += 1;
+        let mark = (breaker.clone(), marks.count);
+        marks.breakers.insert(breaker.name().clone(), mark);
+        drop(marks);
+        self.wake.notify_one();
+    }
+
+    /// Whether the store has a breaker's present generation.
+    pub fn is_persisted(&self, name: &str, generation: u64) -> bool {
+        let persisted = self
+            .persisted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        persisted.get(name).is_some_and(|have| *have >= generation)
+    }
+
+    /// Records written so far, and writes that failed.
+    pub fn counts(&self) -> (u64, u64) {
+        (
+            self.written.load(Ordering::Relaxed),
+            self.errors.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Whether everything is written down.
+    pub fn is_clean(&self) -> bool {
+        self.marks().breakers.is_empty()
+    }
+
+    /// Notes that the store has a generation, unless the breaker was marked again meanwhile.
+    fn settle(&self, breaker: &Breaker, mark: u64, generation: u64) {
+        self.written.fetch_add(1, Ordering::Relaxed);
+        let mut persisted = self
+            .persisted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        persisted.insert(breaker.name().clone(), generation);
+        let mut marks = self.marks();
+        if marks
+            .breakers
+            .get(breaker.name())
+            .is_some_and(|(_, last)| *last == mark)
+        {
+            marks.breakers.remove(breaker.name());
+        }
+    }
+
+    fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes changed breakers down for as long as the gateway lives.
+pub async fn keep(changed: Arc<Changed>, store: Arc<dyn ObjectStore>, clock: Arc<Clock>) {
+    loop {
+        changed.wake.notified().await;
+        while let Err(error) = write_all(&changed, &store, &clock).await {
+            tracing::warn!(%error, "breaker records are not persisted yet; trying again");
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+}
+
+/// Writes down every breaker that is marked; those that the store refuses stay marked.
+///
+/// # Errors
+/// The last refusal.
+pub async fn write_all(
+    changed: &Changed,
+    store: &Arc<dyn ObjectStore>,
+    clock: &Clock,
+) -> Result<(), StoreError> {
+    let batch: Vec<_> = changed.marks().breakers.values().cloned().collect();
+    let writes = batch.iter().map(|(breaker, _)| async {
+        let saved = breaker.saved(clock.exact());
+        let object = Record::of(&saved, clock.wall_millis()).to_object();
+        let put = store.put(PARTITION, breaker.name(), object, When::Always);
+        let result = match tokio::time::timeout(WRITE_MAX, put).await {
+            Ok(result) => result,
+            Err(_) => Err(StoreError::NotAvailable {
+                why: format!("a write took longer than {WRITE_MAX:?}; look at the disk"),
+            }),
+        };
+        (result, saved.generation)
+    });
+    // All at once, so that the store can commit them together.
+    let results = futures_util::future::join_all(writes).await;
+    let mut refused = None;
+    for ((breaker, mark), (result, generation)) in batch.iter().zip(results) {
+        match result {
+            Ok(_) => changed.settle(breaker, *mark, generation),
+            Err(error) => {
+                changed.errors.fetch_add(1, Ordering::Relaxed);
+                refused = Some(error);
+            }
+        }
+    }
+    refused.map_or(Ok(()), Err)
+}
+
+/// Gives every breaker of a plan the state that an earlier process left in the store. A record
+/// that cannot be read is named in the log and leaves its breaker closed.
+///
+/// # Errors
+/// If the store cannot be read.
+pub async fn restore(
+    live: &Live,
+    store: &Arc<dyn ObjectStore>,
+    clock: &Clock,
+) -> Result<usize, StoreError> {
+    let mut restored = 0;
+    for upstream in &live.upstreams {
+        let names = store.keys(PARTITION, &upstream.plan.name, READ_MAX).await?;
+        for name in names {
+            let now = clock.exact();
+            let Some(breaker) = upstream.guards.recall(&name, now) else {
+                continue;
+            };
+            let Some(object) = store.get(PARTITION, &name).await? else {
+                continue;
+            };
+            match Record::from_bytes(&object.value) {
+                Ok(record) => {
+                    take_up(&breaker, &record, now, clock.wall_millis());
+                    restored += 1;
+                }
+                Err(error) => {
+                    tracing::error!(breaker = %name, %error, "a breaker's record cannot be read; it begins closed")
+                }
+            }
+        }
+    }
+    Ok(restored)
+}
+
+fn take_up(breaker: &Breaker, record: &Record, now: Timestamp, wall: u64) {
+    breaker.restore(&record.saved(wall), now);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(remaining: u64) -> Saved {
+        Saved {
+            state: SavedState::Open {
+                remaining: Duration::from_millis(remaining),
+            },
+            generation: 7,
+            attempts: 2,
+            hold: Some(SavedHold {
+                kind: HoldKind::Open,
+                remaining: None,
+                reason: "moving house".into(),
+                by: "ann".into(),
+            }),
+        }
+    }
+
+    #[test]
+    fn a_record_survives_its_bytes_and_the_time_in_between() {
+        let record = Record::of(&open(30_000), 1_000_000);
+        let read = Record::from_bytes(&record.to_object().value).unwrap();
+        assert_eq!(read, record);
+        assert_eq!(read.saved(1_010_000), open(20_000));
+    }
+
+    #[test]
+    fn a_cooldown_that_ended_meanwhile_has_nothing_left() {
+        let record = Record::of(&open(30_000), 1_000_000);
+        assert_eq!(record.saved(9_000_000), open(0));
+    }
+
+    #[test]
+    fn the_first_form_of_a_record_is_read_for_ever() {
+        let bytes = br#"{"v":1,"state":"open","until":1030000,"generation":7,"attempts":2,"hold":{"open":true,"reason":"moving house","by":"ann"}}"#;
+        assert_eq!(
+            Record::from_bytes(bytes).unwrap().saved(1_000_000),
+            open(30_000)
+        );
+    }
+
+    #[test]
+    fn a_newer_form_is_refused_not_guessed_at() {
+        let bytes = br#"{"v":2,"state":"closed","generation":7,"attempts":0}"#;
+        assert!(Record::from_bytes(bytes).unwrap_err().contains("newer"));
+    }
+}

@@ -1,0 +1,224 @@
+//! A client's body on its way up: who is waiting for whom, and whose fault it is when it breaks.
+//!
+//! Two things must never be mixed up: an upstream that is slow and a client that is slow to send,
+//! and an upstream that broke the connection and a client that sent nonsense. hyper reports both
+//! kinds through the same future, so this body marks what the client did in an [`Intake`] that the
+//! call looks at before it judges anybody.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fusebox_breaker::Timestamp;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use crate::body::BodyError;
+use crate::clock::Clock;
+
+/// How long a body may be slower than the least rate before it counts.
+const RATE_GRACE: Duration = Duration::from_secs(10);
+
+/// What a client did wrong with its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientFault {
+    /// Its framing was wrong, or the connection ended within it: 400.
+    Malformed,
+    /// It came more slowly than `limits.body_rate`: 408.
+    TooSlow,
+    /// It was larger than `limits.request_body`: 413.
+    TooLarge,
+}
+
+/// What is known of a request body while it is on its way; shared by the body and the call.
+#[derive(Debug)]
+pub struct Intake {
+    /// Nanoseconds of the last progress; the top bit says that we wait for the client now.
+    progress: AtomicU64,
+    fault: AtomicU8,
+}
+
+const WAITING: u64 = 1 << 63;
+
+impl Intake {
+    fn new(now: Timestamp) -> Arc<Intake> {
+        Arc::new(Intake {
+            progress: AtomicU64::new(now.as_nanos()),
+            fault: AtomicU8::new(0),
+        })
+    }
+
+    /// Since when the upstream has had all that the client sent; `None` while we wait for the client.
+    pub fn handed_over(&self) -> Option<Timestamp> {
+        let word = self.progress.load(Ordering::Acquire);
+        (word & WAITING == 0).then(|| Timestamp::from_nanos(word))
+    }
+
+    /// What the client did wrong, if it did.
+    pub fn fault(&self) -> Option<ClientFault> {
+        match self.fault.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some(ClientFault::Malformed),
+            2 => Some(ClientFault::TooSlow),
+            _ => Some(ClientFault::TooLarge),
+        }
+    }
+
+    fn blame(&self, fault: ClientFault) {
+        let code = match fault {
+            ClientFault::Malformed => 1,
+            ClientFault::TooSlow => 2,
+            ClientFault::TooLarge => 3,
+        };
+        self.fault.store(code, Ordering::Release);
+    }
+
+    fn wait_for_client(&self, now: Timestamp) {
+        self.progress
+            .store(now.as_nanos() | WAITING, Ordering::Release);
+    }
+
+    fn hand_over(&self, now: Timestamp) {
+        self.progress.store(now.as_nanos(), Ordering::Release);
+    }
+}
+
+/// Bounds on a request body.
+#[derive(Debug, Clone, Copy)]
+pub struct IntakeLimits {
+    /// Bytes per second.
+    pub rate_min: u64,
+    /// Bytes.
+    pub size_max: Option<u64>,
+}
+
+/// A client's body, passed on to an upstream.
+#[derive(Debug)]
+pub struct RequestBody {
+    inner: Incoming,
+    intake: Arc<Intake>,
+    clock: Arc<Clock>,
+    limits: IntakeLimits,
+    received: u64,
+    /// How long we have waited for the client in all, and since when we do now.
+    waited: Duration,
+    waiting_since: Option<Timestamp>,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl RequestBody {
+    /// Wraps a client's body; the intake is the call's view of it.
+    pub fn new(
+        inner: Incoming,
+        clock: Arc<Clock>,
+        limits: IntakeLimits,
+    ) -> (RequestBody, Arc<Intake>) {
+        let intake = Intake::new(clock.tick());
+        let body = RequestBody {
+            inner,
+            intake: intake.clone(),
+            clock,
+            limits,
+            received: 0,
+            waited: Duration::ZERO,
+            waiting_since: None,
+            alarm: None,
+        };
+        (body, intake)
+    }
+
+    fn fail(&self, fault: ClientFault) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.intake.blame(fault);
+        Poll::Ready(Some(Err(BodyError::Client)))
+    }
+
+    /// How much longer the client may keep us waiting, by the least rate.
+    fn patience(&self) -> Duration {
+        let earned =
+            Duration::from_secs_f64(self.received as f64 / self.limits.rate_min.max(1) as f64);
+        (RATE_GRACE + earned).saturating_sub(self.waited)
+    }
+
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.waiting_since.is_none() {
+            let now = self.clock.exact();
+            self.waiting_since = Some(now);
+            self.intake.wait_for_client(now);
+            if self.limits.rate_min > 0 {
+                self.alarm = Some(Box::pin(tokio::time::sleep(self.patience())));
+            }
+        }
+        let late = self
+            .alarm
+            .as_mut()
+            .is_some_and(|alarm| alarm.as_mut().poll(cx).is_ready());
+        if late {
+            self.fail(ClientFault::TooSlow)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn end_wait(&mut self) {
+        let now = match self.waiting_since.take() {
+            Some(since) => {
+                let now = self.clock.exact();
+                self.waited += now.saturating_since(since);
+                now
+            }
+            None => self.clock.tick(),
+        };
+        self.alarm = None;
+        self.intake.hand_over(now);
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let frame = match Pin::new(&mut this.inner).poll_frame(cx) {
+            Poll::Pending => return this.wait(cx),
+            Poll::Ready(frame) => frame,
+        };
+        this.end_wait();
+        match frame {
+            None => Poll::Ready(None),
+            Some(Err(_)) => this.fail(ClientFault::Malformed),
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    this.received = this.received.saturating_add(data.len() as u64);
+                }
+                if this.limits.size_max.is_some_and(|max| this.received > max) {
+                    return this.fail(ClientFault::TooLarge);
+                }
+                let frame = match frame.into_trailers() {
+                    Ok(mut trailers) => {
+                        crate::fields::strip_trailers(&mut trailers);
+                        Frame::trailers(trailers)
+                    }
+                    Err(frame) => frame,
+                };
+                Poll::Ready(Some(Ok(frame)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

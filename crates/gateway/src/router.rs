@@ -1,0 +1,97 @@
+//! Which route a path belongs to: the most specific one, by matchit's tree.
+
+use matchit::{Match, Router as Tree};
+
+/// The routes of one listener, by path.
+#[derive(Debug, Clone)]
+pub struct Router {
+    tree: Tree<usize>,
+}
+
+impl Router {
+    /// A router over path templates, each with the number that a match returns.
+    ///
+    /// # Errors
+    /// Which template clashes with another; the plan's check finds most of them before.
+    pub fn new<'a>(
+        paths: impl Iterator<Item = (&'a str, usize)> + Clone,
+    ) -> Result<Router, String> {
+        let mut tree = Tree::new();
+        for (path, route) in paths.clone() {
+            tree.insert(path, route)
+                .map_err(|error| format!("route `{path}`: {error}"))?;
+        }
+        for (path, route) in paths {
+            if let Some(at) = path.rfind("{*") {
+                // `/a/{*rest}` also takes `/a/`, with an empty rest; an error says that the file
+                // has a route of its own for it, which then is the more specific one.
+                tree.insert(&path[..at], route).ok();
+            }
+        }
+        Ok(Router { tree })
+    }
+
+    /// The route of a path and the path's parameters, as the client wrote them.
+    pub fn find<'p>(&self, path: &'p str) -> Option<Match<'_, 'p, &usize>> {
+        self.tree.at(path).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routes(paths: &[&'static str]) -> Router {
+        Router::new(
+            paths
+                .iter()
+                .copied()
+                .zip(0..)
+                .collect::<Vec<_>>()
+                .into_iter(),
+        )
+        .unwrap()
+    }
+
+    fn found(router: &Router, path: &str) -> Option<usize> {
+        router.find(path).map(|found| *found.value)
+    }
+
+    #[test]
+    fn the_most_specific_route_wins_whatever_the_order() {
+        let router = routes(&["/{*rest}", "/orders/{id}", "/orders/new"]);
+        assert_eq!(found(&router, "/orders/new"), Some(2));
+        assert_eq!(found(&router, "/orders/7"), Some(1));
+        assert_eq!(found(&router, "/orders/7/lines"), Some(0));
+        assert_eq!(found(&router, "/"), Some(0));
+    }
+
+    #[test]
+    fn an_empty_rest_belongs_to_the_nearest_wildcard() {
+        let router = routes(&["/{*rest}", "/a/{*rest}", "/b/{*rest}", "/b/"]);
+        assert_eq!(found(&router, "/a/"), Some(1));
+        assert_eq!(found(&router, "/a"), Some(0));
+        assert_eq!(found(&router, "/b/"), Some(3));
+    }
+
+    #[test]
+    fn a_path_without_a_wildcard_is_exact() {
+        let router = routes(&["/api/orders"]);
+        assert_eq!(found(&router, "/api/orders"), Some(0));
+        assert_eq!(found(&router, "/api/orders/"), None);
+        assert_eq!(found(&router, "/api"), None);
+    }
+
+    #[test]
+    fn parameters_are_what_the_client_wrote() {
+        let router = routes(&["/o/{id}/{*rest}"]);
+        let found = router.find("/o/a%20b/c/d").unwrap();
+        assert_eq!(found.params.get("id"), Some("a%20b"));
+        assert_eq!(found.params.get("rest"), Some("c/d"));
+        assert!(
+            router
+                .find("/o/x/")
+                .is_none_or(|found| found.params.get("rest").is_none())
+        );
+    }
+}

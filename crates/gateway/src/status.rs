@@ -1,0 +1,231 @@
+//! What a running gateway shows of itself, and what an operator can do to its breakers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use fusebox_breaker::{Hold, HoldKind, Settings, Snapshot, Timestamp};
+use fusebox_plan::Plan;
+
+use crate::breakers::Guarded;
+use crate::clock::Clock;
+use crate::gateway::Gateway;
+use crate::meter::BreakerMeter;
+
+/// A breaker as it stands now.
+#[derive(Debug, Clone)]
+pub struct BreakerStatus {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The upstream that it is before.
+    pub upstream: Arc<str>,
+    /// The machine's own account.
+    pub snapshot: Snapshot,
+    /// Its settings.
+    pub settings: Arc<Settings>,
+    /// Whether the store has this state.
+    pub persisted: bool,
+    /// What it has counted.
+    pub calls: Calls,
+    /// The moment of this account, on the clock that the snapshot's times are on.
+    pub now: Timestamp,
+}
+
+/// What a breaker has counted since the program started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// Calls that ended well.
+    pub success: u64,
+    /// Calls that failed.
+    pub failure: u64,
+    /// Calls that say nothing of the upstream.
+    pub ignored: u64,
+    /// Calls refused.
+    pub rejected: u64,
+    /// Calls that monitor mode let pass.
+    pub would_reject: u64,
+}
+
+/// What an operator does to a breaker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Holds it open or closed, for a time or until it is released.
+    Hold {
+        /// Which way.
+        kind: HoldKind,
+        /// How long; `None`: without end.
+        duration: Option<Duration>,
+        /// Why.
+        reason: String,
+        /// Who.
+        by: String,
+    },
+    /// Ends a hold.
+    Release,
+    /// Begins anew: closed, nothing counted, no hold.
+    Reset,
+}
+
+/// Whether a part of the gateway works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Which part.
+    pub name: &'static str,
+    /// Whether it works.
+    pub ready: bool,
+    /// What there is to say of it.
+    pub detail: String,
+}
+
+impl Gateway {
+    /// The clock that all times are on.
+    pub fn clock(&self) -> &Arc<Clock> {
+        &self.0.shared.clock
+    }
+
+    /// The plan as it runs.
+    pub fn plan(&self) -> Arc<Plan> {
+        self.0.shared.live.load().plan.clone()
+    }
+
+    /// Whether the gateway has begun to stop.
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
+    }
+
+    /// The parts of the gateway, each with its state. It is ready when all of them are.
+    pub fn parts(&self) -> Vec<Part> {
+        let draining = self.is_draining();
+        let listening = self.addresses();
+        let texts: Vec<_> = listening
+            .iter()
+            .map(|(name, addr)| format!("{name} on {addr}"))
+            .collect();
+        let changed = &self.0.announcer.changed;
+        let (written, errors) = changed.counts();
+        let reloads = self.0.reloads.load(Ordering::Relaxed);
+        let failures = self.0.reload_failures.load(Ordering::Relaxed);
+        vec![
+            Part {
+                name: "listeners",
+                ready: !draining && !listening.is_empty(),
+                detail: if draining {
+                    "draining".into()
+                } else {
+                    texts.join(", ")
+                },
+            },
+            // A store that is away fails no request (I8), so it does not make the gateway unready.
+            Part {
+                name: "store",
+                ready: true,
+                detail: format!(
+                    "{written} breaker records written, {errors} writes failed, {}",
+                    if changed.is_clean() {
+                        "nothing waits"
+                    } else {
+                        "some wait"
+                    }
+                ),
+            },
+            Part {
+                name: "plan",
+                ready: true,
+                detail: format!("{reloads} reloads, {failures} refused"),
+            },
+        ]
+    }
+
+    /// Every breaker that exists now, by name.
+    pub fn breakers(&self) -> Vec<BreakerStatus> {
+        let live = self.0.shared.live.load();
+        let mut all: Vec<_> = live
+            .upstreams
+            .iter()
+            .flat_map(|upstream| {
+                let name = upstream.plan.name.clone();
+                upstream
+                    .guards
+                    .all()
+                    .into_iter()
+                    .map(move |guarded| (name.clone(), guarded))
+            })
+            .map(|(upstream, guarded)| self.status(upstream, &guarded))
+            .collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// The breaker of a name.
+    pub fn breaker(&self, name: &str) -> Option<BreakerStatus> {
+        let (upstream, guarded) = self.find(name)?;
+        Some(self.status(upstream, &guarded))
+    }
+
+    /// Does something to a breaker and says how it stands then; `None`: there is no such breaker.
+    pub fn act(&self, name: &str, action: Action) -> Option<BreakerStatus> {
+        let (upstream, guarded) = self.find(name)?;
+        let now = self.clock().exact();
+        let breaker = &guarded.breaker;
+        match action {
+            Action::Hold {
+                kind,
+                duration,
+                reason,
+                by,
+            } => {
+                let until = duration.map(|duration| now + duration);
+                breaker.hold(
+                    Hold {
+                        kind,
+                        until,
+                        reason: reason.into(),
+                        by: by.into(),
+                    },
+                    now,
+                );
+            }
+            Action::Release => {
+                breaker.release(now);
+            }
+            Action::Reset => {
+                breaker.reset(now);
+            }
+        }
+        Some(self.status(upstream, &guarded))
+    }
+
+    fn find(&self, name: &str) -> Option<(Arc<str>, Guarded)> {
+        let live = self.0.shared.live.load();
+        live.upstreams
+            .iter()
+            .find_map(|upstream| Some((upstream.plan.name.clone(), upstream.guards.find(name)?)))
+    }
+
+    fn status(&self, upstream: Arc<str>, guarded: &Guarded) -> BreakerStatus {
+        // The time that requests are decided by: what is shown as half-open lets the next one in.
+        let now = self.clock().tick();
+        let snapshot = guarded.breaker.snapshot(now);
+        let name = guarded.breaker.name().clone();
+        let sum = |value: fn(&BreakerMeter) -> u64| guarded.meters.sum(value);
+        BreakerStatus {
+            persisted: self
+                .0
+                .announcer
+                .changed
+                .is_persisted(&name, snapshot.generation),
+            settings: guarded.breaker.settings(),
+            calls: Calls {
+                success: sum(|meter| meter.success.get()),
+                failure: sum(|meter| meter.failure.get()),
+                ignored: sum(|meter| meter.ignored.get()),
+                rejected: sum(BreakerMeter::rejected_total),
+                would_reject: sum(|meter| meter.would_reject.get()),
+            },
+            name,
+            upstream,
+            snapshot,
+            now,
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! One worker thread: its own runtime, its own sockets, its own connections to upstreams.
+//!
+//! Workers share the plan, the breakers and a few counters; a request never leaves the worker that
+//! accepted it.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::TcpListener as StdListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::answer;
+use crate::call::Desk;
+use crate::connection;
+use crate::exchange::Ids;
+use crate::meter::WorkerMeter;
+use crate::shared::Shared;
+
+/// How long accepting pauses when the process has no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often idle connections to upstreams are looked through.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// What the gateway tells a worker.
+#[derive(Debug)]
+pub enum Command {
+    /// Accept on a socket, as the listener of this name.
+    Listen(Arc<str>, StdListener),
+    /// Stop accepting as the listener of this name; its connections go on.
+    Close(Arc<str>),
+    /// Stop accepting, let what is in flight finish within the time, then say so and end.
+    Drain(Duration, oneshot::Sender<Drained>),
+}
+
+/// How a worker's drain ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that were cut because they did not finish in time.
+    pub cut: usize,
+}
+
+/// What belongs to one worker.
+#[derive(Debug)]
+pub struct Worker {
+    /// Counted from 0.
+    pub index: usize,
+    /// What all workers share.
+    pub shared: Arc<Shared>,
+    /// Makes request ids.
+    pub ids: Ids,
+    /// Woken once, when the worker drains.
+    pub drain: Notify,
+    draining: AtomicBool,
+    /// Connections and tunnels that are open.
+    open: AtomicUsize,
+    left: Notify,
+}
+
+/// Keeps a worker from ending; dropped when a connection or tunnel is done.
+#[derive(Debug)]
+pub struct Stay(Arc<Worker>);
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        if self.0.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.left.notify_waiters();
+        }
+    }
+}
+
+impl Worker {
+    /// What this worker counts.
+    pub fn meter(&self) -> &WorkerMeter {
+        self.shared.meters.of(self.index)
+    }
+
+    /// The clock, and which worker this is.
+    pub fn desk(&self) -> Desk {
+        Desk {
+            clock: self.shared.clock.clone(),
+            worker: self.index,
+        }
+    }
+
+    /// Whether it takes no more connections.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Notes something that must finish before the worker may end.
+    pub fn stay(self: &Arc<Worker>) -> Stay {
+        self.open.fetch_add(1, Ordering::AcqRel);
+        Stay(self.clone())
+    }
+
+    async fn wait_until_empty(&self, limit: Duration) -> Drained {
+        let empty = async {
+            loop {
+                let left = self.left.notified();
+                if self.open.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+                left.await;
+            }
+        };
+        match tokio::time::timeout(limit, empty).await {
+            Ok(()) => Drained { cut: 0 },
+            Err(_) => Drained {
+                cut: self.open.load(Ordering::Acquire),
+            },
+        }
+    }
+}
+
+/// Starts a worker's thread; it ends when it has drained.
+///
+/// # Errors
+/// If the system refuses a thread or a runtime.
+pub fn start(
+    index: usize,
+    shared: Arc<Shared>,
+    commands: mpsc::UnboundedReceiver<Command>,
+) -> io::Result<std::thread::JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let seed = fastrand::u64(..);
+    let worker = Arc::new(Worker {
+        index,
+        shared,
+        ids: Ids::new(seed),
+        drain: Notify::new(),
+        draining: AtomicBool::new(false),
+        open: AtomicUsize::new(0),
+        left: Notify::new(),
+    });
+    std::thread::Builder::new()
+        .name(format!("fusebox-{index}"))
+        .spawn(move || {
+            runtime.block_on(obey(worker, commands));
+            // What is still running is cut; its time was over.
+            runtime.shutdown_background();
+        })
+}
+
+async fn obey(worker: Arc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
+    let mut listening: HashMap<Arc<str>, Listening> = HashMap::new();
+    let mut sweep = tokio::time::interval(SWEEP);
+    loop {
+        let command = tokio::select! {
+            command = commands.recv() => command,
+            _ = sweep.tick() => {
+                worker.shared.sweep_pools(worker.index);
+                continue;
+            }
+        };
+        match command {
+            Some(Command::Listen(name, socket)) => {
+                match Listening::begin(&worker, name.clone(), socket) {
+                    Ok(begun) => {
+                        listening.insert(name, begun);
+                    }
+                    Err(error) => {
+                        tracing::error!(listener = %name, %error, "a socket could not be used")
+                    }
+                }
+            }
+            Some(Command::Close(name)) => {
+                if let Some(listening) = listening.remove(&name) {
+                    listening.end().await;
+                }
+            }
+            Some(Command::Drain(limit, done)) => {
+                for (_, listening) in listening.drain() {
+                    listening.end().await;
+                }
+                worker.draining.store(true, Ordering::Release);
+                worker.drain.notify_waiters();
+                let drained = worker.wait_until_empty(limit).await;
+                // The gateway may have stopped waiting; the worker ends all the same.
+                done.send(drained).ok();
+                return;
+            }
+            None => return,
+        }
+    }
+}
+
+/// A socket that is being accepted from.
+struct Listening {
+    stop: oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Listening {
+    fn begin(worker: &Arc<Worker>, name: Arc<str>, socket: StdListener) -> io::Result<Listening> {
+        let socket = TcpListener::from_std(socket)?;
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(accept(worker.clone(), name, socket, stopped));
+        Ok(Listening { stop, task })
+    }
+
+    /// Stops accepting once the connections that the kernel has queued are taken over.
+    async fn end(self) {
+        self.stop.send(()).ok();
+        self.task.await.ok();
+    }
+}
+
+async fn accept(
+    worker: Arc<Worker>,
+    name: Arc<str>,
+    socket: TcpListener,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = socket.accept() => accepted,
+            _ = &mut stopped => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => take(&worker, &name, stream, peer),
+            Err(error) => pause(&error).await,
+        }
+    }
+    // Connections that the kernel accepted for us are not dropped with the socket.
+    while let Some(Ok((stream, peer))) = socket.accept().now_or_never() {
+        take(&worker, &name, stream, peer);
+    }
+}
+
+/// A connection that died in the queue is nothing; a lack of descriptors passes only with time.
+async fn pause(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    if !matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    ) {
+        tracing::warn!(%error, "no connection could be accepted");
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+fn take(worker: &Arc<Worker>, name: &Arc<str>, stream: TcpStream, peer: std::net::SocketAddr) {
+    let stay = worker.stay();
+    let limit = worker.shared.live.load().plan.limits.connections_max;
+    let Some(seat) = worker.shared.seats.take(name, limit) else {
+        worker.meter().connections_refused.add();
+        tokio::spawn(async move {
+            turn_away(stream).await;
+            drop(stay);
+        });
+        return;
+    };
+    worker.meter().connections.add();
+    let (worker, name) = (worker.clone(), name.clone());
+    tokio::spawn(async move {
+        connection::serve(worker.clone(), name, stream, peer).await;
+        worker.meter().connections_ended.add();
+        drop((seat, stay));
+    });
+}
+
+async fn turn_away(mut stream: TcpStream) {
+    use tokio::io::AsyncWriteExt as _;
+    if stream
+        .write_all(&answer::too_many_connections())
+        .await
+        .is_ok()
+    {
+        connection::linger(stream).await;
+    }
+}
