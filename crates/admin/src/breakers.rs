@@ -1,0 +1,212 @@
+//! The breakers: seen all together, seen one by one, and held, released or reset by an operator.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::response::Json;
+use fusebox_breaker::HoldKind;
+use fusebox_gateway::{Action, Gateway};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::problem::Problem;
+use crate::view;
+
+/// How many breakers a list shows unless it is asked for more.
+const LIMIT: usize = 1_000;
+/// The largest body of a command.
+const BODY_MAX: usize = 16 * 1024;
+/// The longest reason and name of an operator, in characters.
+const TEXT_MAX: usize = 256;
+/// The longest hold.
+const HOLD_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Which breakers to list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    prefix: Option<String>,
+    state: Option<String>,
+    limit: Option<usize>,
+}
+
+/// `GET /api/v1/breakers`.
+pub async fn list(
+    State(gateway): State<Gateway>,
+    filter: Result<Query<Filter>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Query(filter) = filter.map_err(|error| Problem::bad_request(error.body_text()))?;
+    if let Some(state) = &filter.state
+        && !["closed", "open", "half_open"].contains(&state.as_str())
+    {
+        return Err(Problem::bad_request(format!(
+            "`{state}` is no state; ask for closed, open or half_open"
+        )));
+    }
+    let wanted: Vec<_> = gateway
+        .breakers()
+        .into_iter()
+        .filter(|breaker| {
+            filter
+                .prefix
+                .as_deref()
+                .is_none_or(|prefix| breaker.name.starts_with(prefix))
+        })
+        .filter(|breaker| {
+            filter
+                .state
+                .as_deref()
+                .is_none_or(|state| breaker.snapshot.phase.as_str() == state)
+        })
+        .collect();
+    let shown: Vec<_> = wanted
+        .iter()
+        .take(filter.limit.unwrap_or(LIMIT))
+        .map(|breaker| view::breaker(breaker, gateway.clock()))
+        .collect();
+    Ok(Json(json!({ "total": wanted.len(), "breakers": shown })))
+}
+
+/// `GET /api/v1/breakers/{name}`.
+pub async fn show(
+    State(gateway): State<Gateway>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Path(name) = name.map_err(unreadable)?;
+    let breaker = gateway
+        .breaker(&name)
+        .ok_or_else(|| unknown(&gateway, &name))?;
+    Ok(Json(view::breaker(&breaker, gateway.clock())))
+}
+
+/// What an operator says with a command.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    /// How long a hold lasts: `10m`.
+    #[serde(rename = "for")]
+    duration: Option<String>,
+    /// Why.
+    reason: Option<String>,
+    /// Who; `admin` where nobody says.
+    by: Option<String>,
+    /// `node`, this gateway; `fleet` comes with fleets.
+    scope: Option<String>,
+}
+
+/// `POST /api/v1/breakers/{name}/{open|close|reset|release}`.
+pub async fn act(
+    State(gateway): State<Gateway>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    let Path((name, action)) = path.map_err(unreadable)?;
+    let order = read(&headers, body).await?;
+    match order.scope.as_deref() {
+        None | Some("node") => {}
+        Some("fleet") => {
+            return Err(Problem::not_supported_yet(
+                "this gateway belongs to no fleet; leave `scope` out",
+            ));
+        }
+        Some(other) => {
+            return Err(Problem::bad_request(format!(
+                "`{other}` is no scope; say node"
+            )));
+        }
+    }
+    let reason = text(order.reason, "reason")?.unwrap_or_else(|| "no reason given".into());
+    let by = text(order.by, "by")?.unwrap_or_else(|| "admin".into());
+    let duration = order.duration.as_deref().map(duration).transpose()?;
+    let hold = |kind| Action::Hold {
+        kind,
+        duration,
+        reason: reason.clone(),
+        by: by.clone(),
+    };
+    let command = action;
+    let (action, takes_duration) = match command.as_str() {
+        "open" => (hold(HoldKind::Open), true),
+        "close" => (hold(HoldKind::Closed), true),
+        "reset" => (Action::Reset, false),
+        "release" => (Action::Release, false),
+        other => {
+            return Err(Problem::not_found(format!(
+                "`{other}` is no command; say open, close, reset or release"
+            )));
+        }
+    };
+    if duration.is_some() && !takes_duration {
+        return Err(Problem::bad_request(
+            "`for` goes with open and close, which hold",
+        ));
+    }
+    let breaker = gateway
+        .act(&name, action)
+        .ok_or_else(|| unknown(&gateway, &name))?;
+    tracing::info!(breaker = %name, %command, %by, %reason, "an operator's command");
+    Ok(Json(view::breaker(&breaker, gateway.clock())))
+}
+
+async fn read(headers: &HeaderMap, body: Body) -> Result<Order, Problem> {
+    let bytes = axum::body::to_bytes(body, BODY_MAX)
+        .await
+        .map_err(|_| Problem::too_large(format!("a command has at most {BODY_MAX} bytes")))?;
+    if bytes.is_empty() {
+        return Ok(Order::default());
+    }
+    let json = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let json = json
+        .and_then(|value| value.split(';').next())
+        .map(str::trim);
+    if !json.is_some_and(|value| value.eq_ignore_ascii_case("application/json")) {
+        return Err(Problem::not_json());
+    }
+    serde_json::from_slice(&bytes).map_err(|error| Problem::bad_request(error.to_string()))
+}
+
+fn text(text: Option<String>, what: &str) -> Result<Option<String>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    if text.chars().count() > TEXT_MAX || text.chars().any(char::is_control) {
+        return Err(Problem::bad_request(format!(
+            "`{what}` has at most {TEXT_MAX} characters and no control characters"
+        )));
+    }
+    Ok(Some(text))
+}
+
+fn duration(text: &str) -> Result<Duration, Problem> {
+    match fusebox_plan::read_duration(text) {
+        Some(duration) if !duration.is_zero() && duration <= HOLD_MAX => Ok(duration),
+        _ => Err(Problem::bad_request(format!(
+            "`for` is a duration such as 90s, 10m or 2h, not `{text}`"
+        ))),
+    }
+}
+
+fn unreadable(error: PathRejection) -> Problem {
+    Problem::bad_request(format!(
+        "a breaker's name is percent-encoded UTF-8: {}",
+        error.body_text()
+    ))
+}
+
+fn unknown(gateway: &Gateway, name: &str) -> Problem {
+    let names: Vec<_> = gateway
+        .breakers()
+        .into_iter()
+        .map(|breaker| breaker.name)
+        .take(10)
+        .collect();
+    Problem::not_found(format!(
+        "there is no breaker `{name}`; there are: {}",
+        names.join(", ")
+    ))
+}

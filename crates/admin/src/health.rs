@@ -1,0 +1,53 @@
+//! Whether the gateway lives and is ready, and what it has counted.
+
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use fusebox_gateway::{Exposition, Gateway};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
+
+use crate::problem::Problem;
+
+/// `GET /healthz`: whoever answers, lives.
+pub async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: 200 while requests are taken, 503 while the gateway drains.
+pub async fn ready(State(gateway): State<Gateway>, RawQuery(query): RawQuery) -> Response {
+    let parts = gateway.parts();
+    let ready = parts.iter().all(|part| part.ready);
+    let verbose = query.is_some_and(|query| query.split('&').any(|key| key.starts_with("verbose")));
+    let mut text = String::new();
+    if verbose {
+        for part in &parts {
+            let mark = if part.ready { "ok" } else { "not ready" };
+            text.push_str(&format!("{}: {mark}: {}\n", part.name, part.detail));
+        }
+    }
+    text.push_str(if ready { "ready\n" } else { "not ready\n" });
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, text).into_response()
+}
+
+/// `GET /metrics`.
+pub async fn metrics(State(gateway): State<Gateway>, headers: HeaderMap) -> Response {
+    let open = headers.get_all(ACCEPT).iter().any(|accept| {
+        accept
+            .to_str()
+            .is_ok_and(|accept| accept.contains("application/openmetrics-text"))
+    });
+    let form = if open {
+        Exposition::OpenMetrics
+    } else {
+        Exposition::Prometheus
+    };
+    match gateway.metrics(form) {
+        Ok(text) => ([(CONTENT_TYPE, form.media_type())], text).into_response(),
+        Err(_) => Problem::internal("the metrics could not be written").into_response(),
+    }
+}

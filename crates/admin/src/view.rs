@@ -1,0 +1,89 @@
+//! How a breaker is shown as JSON: the same words as in the configuration, metrics and library.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use fusebox_breaker::{HoldKind, Timestamp, Transition};
+use fusebox_gateway::{BreakerStatus, Clock};
+use serde_json::{Value, json};
+
+/// A breaker in full.
+pub fn breaker(status: &BreakerStatus, clock: &Clock) -> Value {
+    let snapshot = &status.snapshot;
+    let hold = snapshot.hold.as_ref().map(|hold| {
+        json!({
+            "kind": match hold.kind { HoldKind::Open => "open", HoldKind::Closed => "closed" },
+            "until": hold.until.map(|at| time(at, clock)),
+            "reason": &*hold.reason,
+            "by": &*hold.by,
+        })
+    });
+    let rules: Vec<_> = snapshot
+        .rules
+        .iter()
+        .map(|rule| {
+            json!({
+                "rule": rule.rule.as_str(),
+                "observed": rule.observed,
+                "threshold": rule.threshold,
+                "calls": rule.calls,
+                "min_calls": rule.min_calls,
+            })
+        })
+        .collect();
+    let probes = snapshot.probes.as_ref().map(|probes| {
+        json!({
+            "in_flight": probes.in_flight,
+            "limit": probes.limit,
+            "successes": probes.successes,
+            "failures": probes.failures,
+        })
+    });
+    let retry_after = snapshot
+        .retry_at
+        .map(|at| at.saturating_since(status.now).as_millis().div_ceil(1000));
+    json!({
+        "name": &*status.name,
+        "upstream": &*status.upstream,
+        "state": snapshot.phase.as_str(),
+        "mode": snapshot.mode.as_str(),
+        "hold": hold,
+        "generation": snapshot.generation,
+        "attempts": snapshot.attempts,
+        "since": time(snapshot.since, clock),
+        "reason": snapshot.reason.as_ref().map(ToString::to_string),
+        "reason_token": snapshot.reason.as_ref().map(|reason| reason.token()),
+        "retry_at": snapshot.retry_at.map(|at| time(at, clock)),
+        "retry_after": retry_after,
+        "persisted": status.persisted,
+        "counts": {
+            "success": status.calls.success,
+            "failure": status.calls.failure,
+            "ignored": status.calls.ignored,
+            "late": snapshot.totals.late,
+            "rejected": status.calls.rejected,
+            "would_reject": status.calls.would_reject,
+        },
+        "rules": rules,
+        "probes": probes,
+        "recent": snapshot.recent.iter().map(|one| transition(one, clock)).collect::<Vec<_>>(),
+    })
+}
+
+fn transition(transition: &Transition, clock: &Clock) -> Value {
+    json!({
+        "at": time(transition.at, clock),
+        "from": transition.from.as_str(),
+        "to": transition.to.as_str(),
+        "generation": transition.generation,
+        "attempts": transition.attempts,
+        "reason": transition.reason.to_string(),
+        "reason_token": transition.reason.token(),
+        "retry_at": transition.retry_at.map(|at| time(at, clock)),
+    })
+}
+
+/// A moment as RFC 3339 in UTC, to the millisecond.
+fn time(at: Timestamp, clock: &Clock) -> String {
+    let wall = UNIX_EPOCH + Duration::from_millis(clock.wall_millis_at(at));
+    humantime::format_rfc3339_millis(wall).to_string()
+}

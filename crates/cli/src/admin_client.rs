@@ -1,0 +1,151 @@
+//! Calls the admin API of a running gateway.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow, bail};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST};
+use http::{Method, Request, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use crate::args::AdminArgs;
+
+/// The largest answer that is read.
+const ANSWER_MAX: usize = 64 << 20;
+
+/// The admin API of one gateway.
+#[derive(Debug)]
+pub struct AdminClient {
+    authority: String,
+    token: Option<String>,
+}
+
+impl AdminClient {
+    /// A client for the gateway that the options name.
+    ///
+    /// # Errors
+    /// If the address is none, or the token's file cannot be read.
+    pub fn new(args: &AdminArgs) -> anyhow::Result<AdminClient> {
+        let text = if args.admin.contains("://") {
+            args.admin.clone()
+        } else {
+            format!("http://{}", args.admin)
+        };
+        let uri: Uri = text
+            .parse()
+            .with_context(|| format!("--admin {text} is not a URL"))?;
+        let authority = uri
+            .authority()
+            .ok_or_else(|| anyhow!("--admin {text} names no host"))?;
+        if uri.scheme_str() != Some("http") {
+            bail!("--admin takes an http:// URL such as http://127.0.0.1:9900");
+        }
+        let token = args.token_file.as_deref().map(read_token).transpose()?;
+        Ok(AdminClient {
+            authority: authority.to_string(),
+            token,
+        })
+    }
+
+    /// Asks for something.
+    ///
+    /// # Errors
+    /// If the gateway cannot be reached or says that something is wrong.
+    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// Has something done.
+    ///
+    /// # Errors
+    /// If the gateway cannot be reached or says that something is wrong.
+    pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let host = if self.authority.contains(':') {
+            self.authority.clone()
+        } else {
+            format!("{}:80", self.authority)
+        };
+        let stream = TcpStream::connect(&host).await.with_context(|| {
+            format!(
+                "no gateway answers at {}; is it running, with its admin API on?",
+                self.authority
+            )
+        })?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, &self.authority)
+            .header(CONNECTION, "close");
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let bytes = match body {
+            Some(body) => {
+                request = request.header(CONTENT_TYPE, "application/json");
+                Bytes::from(body.to_string())
+            }
+            None => Bytes::new(),
+        };
+        let response = sender.send_request(request.body(Full::new(bytes))?).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_MAX)
+            .collect()
+            .await;
+        let body = body
+            .map_err(|error| anyhow!("the gateway's answer broke off: {error}"))?
+            .to_bytes();
+        let answer: Value = serde_json::from_slice(&body)
+            .with_context(|| format!("{} did not answer in JSON ({status})", self.authority))?;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        match answer["detail"].as_str() {
+            Some(detail) => bail!("{status}: {detail}"),
+            None => bail!("{status}"),
+        }
+    }
+}
+
+fn read_token(path: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the token in {}", path.display()))?;
+    Ok(text.trim().to_owned())
+}
+
+/// A name as one segment of a path.
+pub fn encode(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(byte as char);
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stays_one_segment() {
+        assert_eq!(encode("orders/a b,é"), "orders%2Fa%20b%2C%C3%A9");
+    }
+}

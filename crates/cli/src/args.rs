@@ -1,0 +1,291 @@
+//! The command line, as written: every option is also a variable `FUSEBOX_…`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// A gateway whose breakers count failures, trip, refuse fast, probe and recover.
+#[derive(Debug, Parser)]
+#[command(name = "fusebox", version, about, arg_required_else_help = true)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What the program does.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run the gateway from configuration files
+    Run(RunArgs),
+    /// Read and check configuration files as `run` does, and print all diagnostics
+    Check(CheckArgs),
+    /// Evaluate one expression and print its value as JSON
+    Eval(EvalArgs),
+    /// Show and steer the breakers of a running gateway
+    Breakers(BreakersArgs),
+    /// Watch a breaker at work: a gateway, a flaky service and some traffic in one process
+    Demo(DemoArgs),
+    /// Print the JSON Schema of the native configuration
+    Schema,
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the version
+    Version,
+    /// Print the native form of a Flogo or Mule file (not supported yet)
+    #[command(hide = true)]
+    Convert {
+        /// Ignored
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// Run breaker scenarios or a trace on virtual time (not supported yet)
+    #[command(hide = true)]
+    Simulate {
+        /// Ignored
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// The dashboard in a terminal (not supported yet)
+    #[command(hide = true)]
+    Top,
+    /// Print the OpenAPI description of the admin API (not supported yet)
+    #[command(hide = true)]
+    Openapi,
+}
+
+/// Options of `run`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RunArgs {
+    /// Configuration files
+    #[arg(
+        required = true,
+        value_name = "FILE",
+        env = "FUSEBOX_FILES",
+        value_delimiter = ':'
+    )]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+    /// Where the embedded store keeps its data
+    #[arg(long, value_name = "DIR", env = "FUSEBOX_DATA")]
+    pub data: Option<PathBuf>,
+    /// Where state is kept: memory:, embedded:PATH
+    #[arg(long, value_name = "URL", env = "FUSEBOX_STORE")]
+    pub store: Option<String>,
+    /// Where the admin API listens, or `off` [default: 127.0.0.1:9900, or what the file says]
+    #[arg(long, value_name = "ADDR|off", env = "FUSEBOX_ADMIN")]
+    pub admin: Option<AdminAddr>,
+    /// How the log is written [default: pretty on a terminal, else json]
+    #[arg(long, env = "FUSEBOX_LOG")]
+    pub log: Option<LogForm>,
+    /// Worker threads [default: one for each core]
+    #[arg(long, value_name = "N", env = "FUSEBOX_WORKERS")]
+    pub workers: Option<std::num::NonZeroUsize>,
+}
+
+/// Options of everything that reads configuration files.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ReadingArgs {
+    /// Set a property: `${KEY}` in a file is VALUE; may be repeated [env: FUSEBOX_SET=KEY=VALUE,…]
+    // The variable is read with the files: clap would split what is written here at commas, too.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub properties: Vec<Property>,
+    /// Give a Mule `config-ref` its address (Mule files are not supported yet)
+    #[arg(
+        long,
+        value_name = "NAME=URL",
+        env = "FUSEBOX_BIND",
+        value_delimiter = ','
+    )]
+    pub bind: Vec<Property>,
+    /// How strictly Mule files are read (Mule files are not supported yet)
+    #[arg(long, env = "FUSEBOX_COMPAT", hide = true)]
+    pub compat: Option<String>,
+}
+
+/// Options of `check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// Configuration files
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+}
+
+/// Options of `eval`.
+#[derive(Debug, clap::Args)]
+pub struct EvalArgs {
+    /// Whose expressions
+    #[arg(long, default_value = "native")]
+    pub dialect: Dialect,
+    /// A JSON file whose members are the variables; `-` is standard input
+    #[arg(long, value_name = "SCOPE.json")]
+    pub scope: Option<PathBuf>,
+    /// The expression
+    #[arg(value_name = "EXPR", allow_hyphen_values = true)]
+    pub expression: String,
+}
+
+/// Whose expressions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Dialect {
+    /// CEL
+    Native,
+    /// Flogo's mappings (not supported yet)
+    Flogo,
+    /// DataWeave (not supported yet)
+    Mule,
+}
+
+/// Options of `breakers`.
+#[derive(Debug, clap::Args)]
+pub struct BreakersArgs {
+    /// What to do; `ls` by default
+    #[command(subcommand)]
+    pub action: Option<BreakersAction>,
+    #[command(flatten)]
+    pub to: AdminArgs,
+}
+
+/// What to do with breakers.
+#[derive(Debug, Subcommand)]
+pub enum BreakersAction {
+    /// List all breakers
+    Ls,
+    /// Show one breaker in full
+    Show(NameArgs),
+    /// Hold a breaker open: it refuses every call until it is released or `--for` is over
+    Open(OrderArgs),
+    /// Hold a breaker closed: it lets every call pass until it is released or `--for` is over
+    Close(OrderArgs),
+    /// Begin anew: closed, nothing counted, no hold
+    Reset(OrderArgs),
+    /// End a hold
+    Release(OrderArgs),
+}
+
+/// Which breaker.
+#[derive(Debug, clap::Args)]
+pub struct NameArgs {
+    /// The breaker's name
+    pub name: String,
+}
+
+/// A command to a breaker.
+#[derive(Debug, clap::Args)]
+pub struct OrderArgs {
+    /// The breaker's name
+    pub name: String,
+    /// How long a hold lasts, such as 10m [default: until it is released]
+    #[arg(long = "for", value_name = "DURATION")]
+    pub duration: Option<String>,
+    /// Why; everybody who looks at the breaker sees it
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Steer the breaker of the whole fleet (not supported yet)
+    #[arg(long, hide = true)]
+    pub fleet: bool,
+}
+
+/// Which gateway.
+#[derive(Debug, clap::Args)]
+pub struct AdminArgs {
+    /// Print the API's JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The gateway's admin address
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "FUSEBOX_ADMIN_URL",
+        default_value = "http://127.0.0.1:9900"
+    )]
+    pub admin: String,
+    /// A file that holds the admin token
+    #[arg(long, global = true, value_name = "FILE", env = "FUSEBOX_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// Options of `demo`.
+#[derive(Debug, clap::Args)]
+pub struct DemoArgs {
+    /// End when everything has been seen: exit 0 only if it was
+    #[arg(long)]
+    pub once: bool,
+    /// Where the admin API listens
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9900")]
+    pub admin: SocketAddr,
+}
+
+/// Where the admin API listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminAddr {
+    /// Nowhere.
+    Off,
+    /// On an address.
+    At(SocketAddr),
+}
+
+impl FromStr for AdminAddr {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<AdminAddr, String> {
+        if text == "off" {
+            return Ok(AdminAddr::Off);
+        }
+        text.parse()
+            .map(AdminAddr::At)
+            .map_err(|_| "write an address such as 127.0.0.1:9900, or off".into())
+    }
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogForm {
+    /// One JSON object a line
+    Json,
+    /// For people
+    Pretty,
+}
+
+/// A name and a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Property {
+    /// What stands before the first `=`.
+    pub name: String,
+    /// What stands behind it.
+    pub value: String,
+}
+
+impl FromStr for Property {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Property, String> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok(Property {
+                name: name.into(),
+                value: value.into(),
+            }),
+            _ => Err("write it as NAME=VALUE".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+}

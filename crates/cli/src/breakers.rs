@@ -1,0 +1,174 @@
+//! `fusebox breakers`: shows and steers the breakers of a running gateway.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use serde_json::{Value, json};
+
+use crate::admin_client::{AdminClient, encode};
+use crate::args::{BreakersAction, BreakersArgs, OrderArgs};
+
+/// Does what is asked.
+///
+/// # Errors
+/// If the gateway cannot be reached, or refuses.
+pub async fn breakers(args: BreakersArgs) -> anyhow::Result<ExitCode> {
+    let client = AdminClient::new(&args.to)?;
+    let (answer, whole) = match args.action.unwrap_or(BreakersAction::Ls) {
+        BreakersAction::Ls => {
+            let answer = client.get("/api/v1/breakers").await?;
+            let text = if args.to.json {
+                format!("{answer:#}\n")
+            } else {
+                list(&answer)
+            };
+            return crate::print(&text);
+        }
+        BreakersAction::Show(name) => (client.get(&path(&name.name)).await?, true),
+        BreakersAction::Open(order) => (send(&client, &order, "open").await?, false),
+        BreakersAction::Close(order) => (send(&client, &order, "close").await?, false),
+        BreakersAction::Reset(order) => (send(&client, &order, "reset").await?, false),
+        BreakersAction::Release(order) => (send(&client, &order, "release").await?, false),
+    };
+    let text = match (args.to.json, whole) {
+        (true, _) => format!("{answer:#}\n"),
+        (false, true) => show(&answer),
+        (false, false) => line(&answer),
+    };
+    crate::print(&text)
+}
+
+fn path(name: &str) -> String {
+    format!("/api/v1/breakers/{}", encode(name))
+}
+
+async fn send(client: &AdminClient, order: &OrderArgs, action: &str) -> anyhow::Result<Value> {
+    if order.fleet {
+        bail!("--fleet: fleets are not supported yet; leave it out to steer this gateway");
+    }
+    let mut body = json!({ "by": operator() });
+    if let Some(duration) = &order.duration {
+        body["for"] = json!(duration);
+    }
+    if let Some(reason) = &order.reason {
+        body["reason"] = json!(reason);
+    }
+    client
+        .post(&format!("{}/{action}", path(&order.name)), &body)
+        .await
+}
+
+/// Who is at the keyboard, as far as the environment tells.
+fn operator() -> String {
+    std::env::var("USER")
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "operator".into())
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("-")
+}
+
+fn list(answer: &Value) -> String {
+    let breakers = answer["breakers"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    if breakers.is_empty() {
+        return "no breakers\n".into();
+    }
+    let width = breakers
+        .iter()
+        .map(|breaker| text(&breaker["name"]).len())
+        .max()
+        .unwrap_or(0)
+        .max(4);
+    let mut out = format!(
+        "{:<width$}  {:<9}  {:<8}  {:>10}  REASON\n",
+        "NAME", "STATE", "MODE", "RETRY IN"
+    );
+    for breaker in breakers {
+        let state = match breaker["hold"]["kind"].as_str() {
+            Some(kind) => format!("held {kind}"),
+            None => text(&breaker["state"]).to_owned(),
+        };
+        let retry = breaker["retry_after"]
+            .as_u64()
+            .map_or_else(|| "-".into(), |seconds| format!("{seconds}s"));
+        let (name, mode, reason) = (
+            text(&breaker["name"]),
+            text(&breaker["mode"]),
+            text(&breaker["reason"]),
+        );
+        out.push_str(&format!(
+            "{name:<width$}  {state:<9}  {mode:<8}  {retry:>10}  {reason}\n"
+        ));
+    }
+    out
+}
+
+fn line(breaker: &Value) -> String {
+    let hold = match breaker["hold"]["kind"].as_str() {
+        Some(kind) => {
+            let until = breaker["hold"]["until"].as_str();
+            format!(
+                ", held {kind} {}",
+                until.map_or_else(
+                    || "until it is released".into(),
+                    |until| format!("until {until}")
+                )
+            )
+        }
+        None => String::new(),
+    };
+    format!(
+        "{} is {}{hold} (generation {})\n",
+        text(&breaker["name"]),
+        text(&breaker["state"]),
+        breaker["generation"]
+    )
+}
+
+fn show(breaker: &Value) -> String {
+    let mut out = line(breaker);
+    let mut row = |name: &str, value: String| {
+        writeln!(out, "  {name:<12} {value}").expect("a String takes any text");
+    };
+    row("upstream", text(&breaker["upstream"]).into());
+    row("mode", text(&breaker["mode"]).into());
+    row("since", text(&breaker["since"]).into());
+    row("reason", text(&breaker["reason"]).into());
+    row("retry at", text(&breaker["retry_at"]).into());
+    row("attempts", breaker["attempts"].to_string());
+    row("persisted", breaker["persisted"].to_string());
+    for (name, count) in breaker["counts"].as_object().into_iter().flatten() {
+        row(name, count.to_string());
+    }
+    for rule in breaker["rules"].as_array().into_iter().flatten() {
+        row(
+            "rule",
+            format!(
+                "{}: {} of {} ({} calls)",
+                text(&rule["rule"]),
+                rule["observed"],
+                rule["threshold"],
+                rule["calls"]
+            ),
+        );
+    }
+    for one in breaker["recent"].as_array().into_iter().flatten() {
+        row(
+            "transition",
+            format!(
+                "{}  {} -> {}  {}",
+                text(&one["at"]),
+                text(&one["from"]),
+                text(&one["to"]),
+                text(&one["reason"])
+            ),
+        );
+    }
+    out
+}

@@ -1,0 +1,36 @@
+//! `fusebox check`: all diagnostics of configuration files at once.
+
+use std::process::ExitCode;
+
+use crate::args::CheckArgs;
+use crate::files::read_files;
+
+/// Prints all diagnostics; fails if one is an error.
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let reading = read_files(&args.files, &args.reading)?;
+    let mut text = String::new();
+    for diagnostic in &reading.diagnostics {
+        text.push_str(&format!("{diagnostic}\n"));
+    }
+    match &reading.plan {
+        Some(plan) => {
+            let count = |number: usize, noun: &str| {
+                format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+            };
+            text.push_str(&format!(
+                "ok: {}, {}, {}\n",
+                count(plan.listeners.len(), "listener"),
+                count(plan.routes.len(), "route"),
+                count(plan.upstreams.len(), "upstream"),
+            ));
+            crate::print(&text)
+        }
+        None => {
+            crate::print(&text)?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}

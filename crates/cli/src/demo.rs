@@ -1,0 +1,205 @@
+//! `fusebox demo`: a breaker at work, in one process and plain lines.
+//!
+//! A gateway with an embedded store, a flaky order service behind it and steady traffic before it.
+//! The service breaks and mends on a schedule; everything else is the real thing: real sockets,
+//! the real breaker, the real admin API.
+
+mod service;
+mod traffic;
+mod view;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use fusebox_gateway::{Gateway, Options};
+use fusebox_plan::{Loader, Source, read};
+use fusebox_store::{EmbeddedOptions, EmbeddedStore};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::args::DemoArgs;
+use crate::demo::service::Service;
+use crate::demo::view::{Seen, View};
+
+/// How long one round may take before `--once` gives up on it.
+const ROUND_MAX: Duration = Duration::from_secs(35);
+/// How long the service is well at the start of a round, and how long it is down.
+const WELL: Duration = Duration::from_secs(4);
+const DOWN: Duration = Duration::from_secs(9);
+/// How long a round goes on after everything has been seen, so that the recovery shows.
+const AFTER: Duration = Duration::from_secs(3);
+
+/// Runs the demo.
+///
+/// # Errors
+/// If the gateway cannot start.
+pub async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
+    let service = Service::start()
+        .await
+        .context("the demo's order service cannot start")?;
+    let data = DataDir::new()?;
+    let (store, _) = EmbeddedStore::open(&data.0, EmbeddedOptions::default())?;
+    let text = configuration(service.addr);
+    let gateway = start(&text, store).await?;
+    let (_, addr) = gateway
+        .addresses()
+        .into_iter()
+        .next()
+        .context("the demo's gateway listens")?;
+    let admin = serve_admin(&gateway, args.admin).await?;
+    view::introduce(&text, addr, admin);
+
+    let (results, mut seen_by_clients) = mpsc::channel(1024);
+    let traffic = traffic::begin(addr, results);
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut view = View::new(gateway.clone());
+    let rounds = async {
+        loop {
+            let seen = round(&service, &mut view, &mut seen_by_clients).await;
+            if args.once {
+                return seen;
+            }
+        }
+    };
+    let ended = tokio::select! {
+        seen = rounds => Some(seen),
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+    };
+    traffic.abort();
+    gateway.drain().await;
+    match ended {
+        None => Ok(ExitCode::SUCCESS),
+        Some(seen) => Ok(view::conclude(&seen)),
+    }
+}
+
+/// One round: the service is well, breaks, mends; ends when the breaker has recovered.
+async fn round(
+    service: &Service,
+    view: &mut View,
+    results: &mut mpsc::Receiver<traffic::Call>,
+) -> Seen {
+    let began = Instant::now();
+    view.begin_round();
+    service.mend();
+    let mut until = began + WELL;
+    let mut stage = 0;
+    loop {
+        match timeout_at(until, results.recv()).await {
+            Ok(Some(call)) => view.call(&call),
+            Ok(None) => return view.seen().clone(),
+            Err(_) => {
+                stage += 1;
+                match stage {
+                    1 => {
+                        service.break_down();
+                        view.say("the order service breaks: it answers 500");
+                        until = Instant::now() + DOWN;
+                    }
+                    2 => {
+                        service.mend();
+                        view.say("the order service is well again");
+                        until = began + ROUND_MAX;
+                    }
+                    _ => return view.seen().clone(),
+                }
+            }
+        }
+        if stage == 2 && view.seen().is_complete() {
+            until = until.min(Instant::now() + AFTER);
+        }
+    }
+}
+
+/// The demo's configuration: the shortest useful file, with a cooldown short enough to watch.
+fn configuration(service: SocketAddr) -> String {
+    format!(
+        "listen: 127.0.0.1:0\n\
+         upstreams:\n\
+         \x20 orders:\n\
+         \x20   url: http://{service}\n\
+         \x20   breaker: {{ trip: {{ consecutive_failures: 5 }}, cooldown: {{ base: 2s, factor: 2, max: 8s, jitter: 10% }} }}\n\
+         routes:\n\
+         \x20 - path: /api/orders\n\
+         \x20   upstream: orders\n"
+    )
+}
+
+struct Nothing;
+
+impl Loader for Nothing {
+    fn env(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn file(&self, _: &str) -> std::io::Result<String> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+}
+
+async fn start(text: &str, store: EmbeddedStore) -> anyhow::Result<Gateway> {
+    let reading = read(
+        &[Source {
+            name: "demo.yaml",
+            text: text.as_bytes(),
+        }],
+        &Nothing,
+    );
+    let Some(plan) = reading.plan else {
+        bail!(
+            "the demo's configuration is refused: {:?}",
+            reading.diagnostics
+        );
+    };
+    Ok(Gateway::start(plan, Arc::new(store), Options { workers: 1 }).await?)
+}
+
+/// Serves the admin API on the asked address, or on a free one where that is taken.
+async fn serve_admin(gateway: &Gateway, asked: SocketAddr) -> anyhow::Result<SocketAddr> {
+    let socket = match TcpListener::bind(asked).await {
+        Ok(socket) => socket,
+        Err(_) => TcpListener::bind("127.0.0.1:0")
+            .await
+            .context("the demo's admin API cannot listen")?,
+    };
+    let addr = socket.local_addr()?;
+    // It ends with the process.
+    tokio::spawn(fusebox_admin::serve(
+        gateway.clone(),
+        None,
+        socket,
+        std::future::pending(),
+    ));
+    Ok(addr)
+}
+
+/// A directory for the demo's store, removed at the end.
+struct DataDir(std::path::PathBuf);
+
+impl DataDir {
+    fn new() -> anyhow::Result<DataDir> {
+        let path = std::env::temp_dir().join(format!("fusebox-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&path)
+            .with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(DataDir(path))
+    }
+}
+
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        // What cannot be removed is left to the system's own cleaning of its temporary directory.
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// Waits a moment of real time.
+async fn pause(duration: Duration) {
+    sleep(duration).await;
+}

@@ -1,0 +1,267 @@
+//! The demo in a terminal: one plain line for what changes, one for a run of calls alike.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use fusebox_breaker::{Phase, Transition};
+use fusebox_gateway::Gateway;
+use http::StatusCode;
+
+use crate::demo::traffic::Call;
+
+/// A line says what happened to at most so many calls.
+const RUN_MAX: u32 = 10;
+
+/// The breaker that is watched.
+const BREAKER: &str = "orders";
+
+/// Tells what is about to be seen.
+pub fn introduce(configuration: &str, gateway: SocketAddr, admin: SocketAddr) {
+    out("Fusebox demo: a gateway, its breaker, and an order service that breaks and mends.\n");
+    for line in configuration.lines() {
+        out(&format!("    {line}"));
+    }
+    out("");
+    out(&format!("gateway    http://{gateway}/api/orders"));
+    out(&format!("admin API  http://{admin}/api/v1/breakers"));
+    out(&format!(
+        "look in    fusebox breakers show {BREAKER} --admin http://{admin}\n"
+    ));
+}
+
+/// What must be seen for the demo to have shown its point.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// The breaker tripped at its limit.
+    pub trip: bool,
+    /// Calls refused, and the slowest of them.
+    pub refused: u32,
+    /// What refused calls took, all together.
+    pub refused_time: Duration,
+    /// Calls that reached the service, and what they took.
+    pub served: u32,
+    /// What those calls took, all together.
+    pub served_time: Duration,
+    /// A probe was let through.
+    pub probe: bool,
+    /// The breaker closed again and a call succeeded after that.
+    pub recovery: bool,
+}
+
+impl Seen {
+    /// Whether trip, fast refusal, probe and recovery were all seen.
+    pub fn is_complete(&self) -> bool {
+        self.trip && self.refused_fast() && self.probe && self.recovery
+    }
+
+    fn refused_fast(&self) -> bool {
+        self.refused > 0
+            && self.served > 0
+            && mean(self.refused_time, self.refused) < mean(self.served_time, self.served)
+    }
+}
+
+/// Ends the demo with what was seen.
+pub fn conclude(seen: &Seen) -> ExitCode {
+    let mark = |yes: bool| if yes { "seen" } else { "NOT SEEN" };
+    out("");
+    out(&format!("trip           {}", mark(seen.trip)));
+    out(&format!(
+        "fast refusal   {}: {} calls refused in {} each, a real call takes {}",
+        mark(seen.refused_fast()),
+        seen.refused,
+        millis(mean(seen.refused_time, seen.refused)),
+        millis(mean(seen.served_time, seen.served)),
+    ));
+    out(&format!("probe          {}", mark(seen.probe)));
+    out(&format!("recovery       {}", mark(seen.recovery)));
+    if seen.is_complete() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// The running account.
+pub struct View {
+    gateway: Gateway,
+    began: Instant,
+    seen: Seen,
+    /// The newest transition that has been shown.
+    generation: u64,
+    run: Option<Run>,
+}
+
+/// Calls alike, one after the other.
+struct Run {
+    status: StatusCode,
+    why: String,
+    count: u32,
+    took: VecDeque<Duration>,
+}
+
+impl View {
+    /// An account of a gateway's breaker.
+    pub fn new(gateway: Gateway) -> View {
+        let generation = gateway
+            .breaker(BREAKER)
+            .map_or(0, |status| status.snapshot.generation);
+        View {
+            gateway,
+            began: Instant::now(),
+            seen: Seen::default(),
+            generation,
+            run: None,
+        }
+    }
+
+    /// A new round: everything is to be seen again.
+    pub fn begin_round(&mut self) {
+        self.seen = Seen::default();
+        self.say("breaker orders is closed: calls pass");
+    }
+
+    /// What has been seen in this round.
+    pub fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    /// Writes a line of its own.
+    pub fn say(&mut self, what: &str) {
+        self.end_run();
+        out(&format!(
+            "{:6.1}s  ** {what}",
+            self.began.elapsed().as_secs_f64()
+        ));
+    }
+
+    /// A call has ended.
+    pub fn call(&mut self, call: &Call) {
+        let refused = call.reason.is_some();
+        if refused {
+            self.seen.refused += 1;
+            self.seen.refused_time += call.took;
+        } else {
+            self.seen.served += 1;
+            self.seen.served_time += call.took;
+        }
+        // A probe is let through before its call, a trip or a recovery comes of one.
+        let (before, after): (Vec<_>, Vec<_>) = self
+            .new_transitions()
+            .into_iter()
+            .partition(|transition| transition.to == Phase::HalfOpen);
+        before
+            .iter()
+            .for_each(|transition| self.transition(transition));
+        self.add(call);
+        after
+            .iter()
+            .for_each(|transition| self.transition(transition));
+        if call.status.is_success() && self.seen.probe && self.phase() == Some(Phase::Closed) {
+            self.seen.recovery = true;
+        }
+    }
+
+    /// Adds a call to the run of those alike.
+    fn add(&mut self, call: &Call) {
+        let token = call
+            .reason
+            .as_deref()
+            .and_then(|reason| reason.split(';').next());
+        let why = match (token, &call.retry_after) {
+            (Some(token), Some(seconds)) => format!("refused: {token}, come back in {seconds}s"),
+            _ => "from the service".to_owned(),
+        };
+        if !self
+            .run
+            .as_ref()
+            .is_some_and(|run| run.status == call.status && run.why == why && run.count < RUN_MAX)
+        {
+            self.end_run();
+            self.run = Some(Run {
+                status: call.status,
+                why,
+                count: 0,
+                took: VecDeque::new(),
+            });
+        }
+        if let Some(run) = &mut self.run {
+            run.count += 1;
+            run.took.push_back(call.took);
+        }
+    }
+
+    fn phase(&self) -> Option<Phase> {
+        self.gateway
+            .breaker(BREAKER)
+            .map(|status| status.snapshot.phase)
+    }
+
+    /// The transitions since the last look.
+    fn new_transitions(&mut self) -> Vec<Transition> {
+        let Some(status) = self.gateway.breaker(BREAKER) else {
+            return Vec::new();
+        };
+        let shown = self.generation;
+        self.generation = self.generation.max(status.snapshot.generation);
+        status
+            .snapshot
+            .recent
+            .into_iter()
+            .filter(|transition| transition.generation > shown)
+            .collect()
+    }
+
+    fn transition(&mut self, transition: &Transition) {
+        let reason = &transition.reason;
+        match (transition.from, transition.to) {
+            (Phase::Closed, Phase::Open) => {
+                self.seen.trip = true;
+                self.say(&format!("TRIP: breaker orders is open: {reason}"));
+            }
+            (Phase::HalfOpen, Phase::Open) => {
+                self.say(&format!("breaker orders is open again: {reason}"))
+            }
+            (_, Phase::HalfOpen) => {
+                self.seen.probe = true;
+                self.say(&format!(
+                    "PROBE: breaker orders is half-open: {reason}, one call may try"
+                ));
+            }
+            (_, Phase::Closed) => {
+                self.say(&format!("RECOVERY: breaker orders is closed: {reason}"))
+            }
+            (_, Phase::Open) => self.say(&format!("breaker orders is open: {reason}")),
+        }
+    }
+
+    fn end_run(&mut self) {
+        let Some(run) = self.run.take() else { return };
+        let total: Duration = run.took.iter().sum();
+        let mean = millis(mean(total, run.count));
+        let each = if run.count == 1 { "" } else { " each" };
+        out(&format!(
+            "{:6.1}s     {:>2} x {}  {mean}{each}  {}",
+            self.began.elapsed().as_secs_f64(),
+            run.count,
+            run.status.as_u16(),
+            run.why
+        ));
+    }
+}
+
+fn mean(total: Duration, count: u32) -> Duration {
+    total.checked_div(count).unwrap_or_default()
+}
+
+fn millis(duration: Duration) -> String {
+    format!("{:.2} ms", duration.as_secs_f64() * 1000.0)
+}
+
+/// A line to standard output. A reader that has gone away does not stop the demo.
+fn out(line: &str) {
+    use std::io::Write as _;
+    writeln!(std::io::stdout(), "{line}").ok();
+}

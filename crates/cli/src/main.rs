@@ -1,0 +1,80 @@
+//! The program `fusebox`: reads arguments and files, wires the crates together, runs.
+//!
+//! Exit codes: 0 ended well, 1 could not run, 2 wrong usage.
+
+mod admin_client;
+mod args;
+mod breakers;
+mod check;
+mod demo;
+mod descriptors;
+mod eval;
+mod files;
+mod log;
+mod run;
+mod state;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::args::{Args, Verb};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match perform(args) {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("fusebox: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(args: Args) -> anyhow::Result<ExitCode> {
+    match args.verb {
+        Verb::Run(args) => control(run::run(args)),
+        Verb::Check(args) => check::check(&args),
+        Verb::Eval(args) => eval::eval(&args),
+        Verb::Breakers(args) => control(breakers::breakers(args)),
+        Verb::Demo(args) => control(demo::demo(args)),
+        Verb::Schema => print(&format!("{:#}\n", fusebox_plan::schema())),
+        Verb::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "fusebox", &mut text);
+            print(&String::from_utf8(text).context("completions are text")?)
+        }
+        Verb::Version => print(&format!("fusebox {}\n", env!("CARGO_PKG_VERSION"))),
+        Verb::Convert { .. } => not_yet("convert"),
+        Verb::Simulate { .. } => not_yet("simulate"),
+        Verb::Top => not_yet("top"),
+        Verb::Openapi => not_yet("openapi"),
+    }
+}
+
+/// Runs a future on the control thread; the data path has threads of its own.
+fn control(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(work)
+}
+
+fn not_yet(verb: &str) -> anyhow::Result<ExitCode> {
+    bail!("`{verb}` is not supported yet; `fusebox --help` lists what is");
+}
+
+/// Prints to standard output; a reader that has had enough is no failure.
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    use std::io::Write as _;
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}

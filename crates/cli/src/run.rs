@@ -1,0 +1,180 @@
+//! `fusebox run`: the gateway, its store and its admin API, until a signal ends it.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use fusebox_gateway::{Gateway, Options};
+use fusebox_plan::plan::{Plan, Secret};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::args::{AdminAddr, RunArgs};
+use crate::files::read_files;
+use crate::{descriptors, log, state};
+
+/// Where the admin API listens, unless somebody says otherwise.
+const ADMIN: &str = "127.0.0.1:9900";
+
+/// Runs the gateway.
+///
+/// # Errors
+/// If it cannot start.
+pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    log::start(args.log);
+    // Before anything that can be seen from outside: whoever sees the gateway listen may signal it.
+    let signals = Signals::listen()?;
+    let Some(plan) = load(&args)? else {
+        return Ok(ExitCode::FAILURE);
+    };
+    // A connection to a client and one to an upstream for each that is allowed.
+    let listeners = plan.listeners.len() as u64;
+    descriptors::raise(listeners * 2 * plan.limits.connections_max as u64);
+    let wanted = state::wanted(&args, plan.store.as_ref())?;
+    let admin = admin_of(&args, &plan)?;
+    // Both sockets before any state is touched: a second start of the same gateway fails harmlessly.
+    let admin_socket = match &admin {
+        Some(admin) => Some(TcpListener::bind(admin.addr).await.with_context(|| {
+            format!(
+                "the admin API cannot listen on {}; choose another with --admin, or off",
+                admin.addr
+            )
+        })?),
+        None => None,
+    };
+    let store = state::open(&wanted)?;
+    let mut options = Options::default();
+    if let Some(workers) = args.workers {
+        options.workers = workers.get();
+    }
+    let gateway = Gateway::start(plan, store, options).await?;
+    for (name, addr) in gateway.addresses() {
+        tracing::info!(listener = %name, %addr, "listening");
+    }
+    let (stop_admin, admin_stopped) = oneshot::channel::<()>();
+    let serving = admin.zip(admin_socket).map(|(admin, socket)| {
+        if let Ok(addr) = socket.local_addr() {
+            tracing::info!(%addr, "admin API");
+        }
+        let stopped = async {
+            admin_stopped.await.ok();
+        };
+        tokio::spawn(fusebox_admin::serve(
+            gateway.clone(),
+            admin.token,
+            socket,
+            stopped,
+        ))
+    });
+    signals.obey(&gateway, &args).await;
+    drop(stop_admin);
+    if let Some(serving) = serving {
+        // A client that keeps a connection to the admin API open does not keep the process alive.
+        serving.abort();
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the plan; diagnostics go to standard error.
+fn load(args: &RunArgs) -> anyhow::Result<Option<Plan>> {
+    let reading = read_files(&args.files, &args.reading)?;
+    for diagnostic in &reading.diagnostics {
+        eprintln!("{diagnostic}");
+    }
+    Ok(reading.plan)
+}
+
+struct AdminWanted {
+    addr: SocketAddr,
+    token: Option<Secret>,
+}
+
+fn admin_of(args: &RunArgs, plan: &Plan) -> anyhow::Result<Option<AdminWanted>> {
+    let token = plan.admin.as_ref().and_then(|admin| admin.token.clone());
+    let addr = match (args.admin, &plan.admin) {
+        (Some(AdminAddr::Off), _) => return Ok(None),
+        (Some(AdminAddr::At(addr)), _) => addr,
+        (None, Some(admin)) => admin.addr,
+        (None, None) => ADMIN.parse().context("the default admin address")?,
+    };
+    if token.is_none() && !addr.ip().is_loopback() {
+        bail!(
+            "the admin API away from loopback ({addr}) wants a token: set admin.token in the configuration"
+        );
+    }
+    Ok(Some(AdminWanted { addr, token }))
+}
+
+/// What the system tells the process.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Signals> {
+        Ok(Signals {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Reloads until it is time to end, then drains.
+    async fn obey(mut self, gateway: &Gateway, args: &RunArgs) {
+        loop {
+            tokio::select! {
+                _ = self.hangup.recv() => reload(gateway, args),
+                _ = self.terminate.recv() => break,
+                _ = self.interrupt.recv() => break,
+            }
+        }
+        tracing::info!("draining; a second signal ends at once");
+        tokio::select! {
+            cut = gateway.drain() => tracing::info!(cut, "drained"),
+            _ = self.terminate.recv() => tracing::warn!("ended before the drain was over"),
+            _ = self.interrupt.recv() => tracing::warn!("ended before the drain was over"),
+        }
+    }
+}
+
+/// Takes the files as they are now; whatever is wrong with them, the old plan goes on.
+fn reload(gateway: &Gateway, args: &RunArgs) {
+    let plan = match read_files(&args.files, &args.reading) {
+        Ok(reading) => {
+            for diagnostic in &reading.diagnostics {
+                tracing::warn!("{diagnostic}");
+            }
+            reading.plan
+        }
+        Err(error) => {
+            tracing::error!("{error:#}");
+            None
+        }
+    };
+    let Some(plan) = plan else {
+        gateway.reload_failed();
+        tracing::error!("reload refused; the old plan goes on");
+        return;
+    };
+    let old = gateway.plan();
+    for (what, changed) in [
+        ("store", old.store != plan.store),
+        ("admin", old.admin != plan.admin),
+    ] {
+        if changed {
+            tracing::warn!("`{what}` has changed; that takes effect at the next start");
+        }
+    }
+    match gateway.reload(plan) {
+        Ok(reloaded) => {
+            for lost in &reloaded.lost {
+                tracing::warn!("{lost}");
+            }
+            tracing::info!("reloaded");
+        }
+        Err(error) => tracing::error!(%error, "reload refused; the old plan goes on"),
+    }
+}

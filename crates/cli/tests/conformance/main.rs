@@ -1,0 +1,91 @@
+//! Runs the conformance cases through the real code: `cargo test -p fusebox-cli --test conformance`.
+//!
+//! The cases are the project's `conformance/`; with `FUSEBOX_CONFORMANCE=DIR` the files of the same
+//! names in DIR, those that are there. Arguments name files to run; without any, all are.
+
+mod http;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Every file of cases, and what runs it; `None` where nothing does yet.
+const FILES: [(&str, Option<Runner>); 8] = [
+    ("breaker.json", None),
+    ("flogo_expr.json", None),
+    ("flogo_breaker.json", None),
+    ("flogo_gateway.json", None),
+    ("mule_expr.json", None),
+    ("mule_store.json", None),
+    ("mule_flow.json", None),
+    ("http.json", Some(http::run)),
+];
+
+/// Runs the cases of a file; an error is why they could not be run.
+type Runner = fn(&Path) -> Result<Report, String>;
+
+/// How the cases of a file went.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// How many went as expected.
+    pub passed: usize,
+    /// What did not: a case's id, and what came instead.
+    pub failed: Vec<(String, String)>,
+    /// What is to be said besides.
+    pub notes: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance");
+    let dir = std::env::var_os("FUSEBOX_CONFORMANCE").map_or(ours, PathBuf::from);
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
+    let mut present = 0;
+    let mut good = true;
+    for (name, runner) in FILES {
+        let file = dir.join(name);
+        if !file.is_file() || !(wanted.is_empty() || wanted.iter().any(|want| want == name)) {
+            continue;
+        }
+        present += 1;
+        let Some(runner) = runner else {
+            println!("{name}: not supported yet");
+            continue;
+        };
+        match runner(&file) {
+            Ok(report) => good &= show(name, &report),
+            Err(error) => {
+                println!("{name}: could not be run: {error}");
+                good = false;
+            }
+        }
+    }
+    if present == 0 {
+        println!("no conformance cases in {}", dir.display());
+        good = false;
+    }
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Prints a report; whether all went well.
+fn show(name: &str, report: &Report) -> bool {
+    for note in &report.notes {
+        println!("{name}: {note}");
+    }
+    for (id, what) in &report.failed {
+        println!("{name}: {id}: {what}");
+    }
+    println!(
+        "{name}: {} passed, {} failed",
+        report.passed,
+        report.failed.len()
+    );
+    report.failed.is_empty()
+}

@@ -1,0 +1,457 @@
+//! A half-open breaker lets its probes through and nobody else, and no probe can wedge it.
+
+mod support;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+use support::{Call, Client, Dial, Ending, Gate, Gateway, Setup, Upstream, eventually, until};
+
+/// What the upstream does with a call, chosen by a dial.
+const FAIL: u64 = 0;
+const ANSWER: u64 = 1;
+const OTHER: u64 = 2;
+
+/// An upstream that fails, answers, or does something else.
+fn upstream(mode: &Dial, other: impl Fn(&mut Call) + Send + Sync + 'static) -> Upstream {
+    let mode = mode.clone();
+    Upstream::start(move |call| match mode.get() {
+        FAIL => call.respond(500, "failed"),
+        ANSWER => call.respond(200, "answered"),
+        _ => other(call),
+    })
+}
+
+fn file(upstream: &Upstream, half_open: &str, timeout: &str) -> String {
+    let breaker = format!(
+        "{{ trip: {{ consecutive_failures: 1 }}, cooldown: 300ms, half_open: {half_open} }}\n    timeout: {timeout}"
+    );
+    support::orders(upstream, &breaker)
+}
+
+/// A gateway whose breaker was tripped and whose cooldown is over.
+fn half_open(upstream: &Upstream, mode: &Dial, yaml: String) -> Gateway {
+    let gateway = Gateway::run(yaml);
+    mode.set(FAIL);
+    assert_eq!(gateway.get("/a").status, 500);
+    eventually("the cooldown ends", || {
+        gateway.state("orders") == "half_open"
+    });
+    assert_eq!(upstream.calls(), 1);
+    gateway
+}
+
+#[test]
+fn two_hundred_clients_at_the_cooldowns_end_are_one_probe() {
+    crowd(1);
+}
+
+#[test]
+fn two_hundred_clients_at_the_cooldowns_end_are_three_probes() {
+    crowd(3);
+}
+
+/// 200 clients ask again and again from before the cooldown's end until the probes are let go.
+fn crowd(probes: usize) {
+    let (mode, gate) = (Dial::at(OTHER), Gate::default());
+    let probing = AtomicUsize::new(0);
+    let most = Arc::new(AtomicUsize::new(0));
+    let upstream = {
+        let (gate, most) = (gate.clone(), most.clone());
+        upstream(&mode, move |call| {
+            let now = probing.fetch_add(1, Ordering::SeqCst) + 1;
+            most.fetch_max(now, Ordering::SeqCst);
+            gate.pass();
+            probing.fetch_sub(1, Ordering::SeqCst);
+            call.respond(200, "answered");
+        })
+    };
+    let half = format!("{{ probes: {probes}, successes: {probes}, probe_timeout: 20s }}");
+    let gateway = Gateway::run(file(&upstream, &half, "{ request: 30s }"));
+    mode.set(FAIL);
+    assert_eq!(gateway.get("/a").status, 500);
+    mode.set(OTHER);
+    let addr = gateway.addr();
+    let start = Arc::new(Barrier::new(200));
+    let clients: Vec<_> = (0..200)
+        .map(|_| {
+            let (start, gate) = (start.clone(), gate.clone());
+            std::thread::spawn(move || {
+                let mut client = Client::to(addr);
+                start.wait();
+                // Once the probes wait at the gate nobody else is let through, so every other
+                // client goes on until it has been told so at least ten times.
+                let (mut passed, mut refused, mut told) = (0, 0, 0);
+                while passed == 0 && told < 10 {
+                    let response = client.get("/a");
+                    match response.status {
+                        200 => passed += 1,
+                        status => {
+                            assert_eq!(status, 503);
+                            refused += 1;
+                            let reason = response.fields.get("fusebox-reason").unwrap();
+                            if gate.waiting() == probes {
+                                assert!(reason.starts_with("breaker_probing;"), "{reason}");
+                                assert!(reason.ends_with("state=half_open"), "{reason}");
+                                told += 1;
+                            }
+                        }
+                    }
+                }
+                (passed, refused)
+            })
+        })
+        .collect();
+    eventually("the probes are at the upstream", || {
+        gate.waiting() == probes
+    });
+    eventually("all others are done", || {
+        clients.iter().filter(|client| client.is_finished()).count() == 200 - probes
+    });
+    assert_eq!(gateway.state("orders"), "half_open");
+    assert_eq!(gateway.breaker("orders")["probes"]["in_flight"], probes);
+    gate.open();
+    let ends: Vec<(usize, usize)> = clients.into_iter().map(|c| c.join().unwrap()).collect();
+    let passed: usize = ends.iter().map(|end| end.0).sum();
+    assert_eq!(passed, probes);
+    assert_eq!(most.load(Ordering::SeqCst), probes);
+    assert_eq!(upstream.calls(), 1 + probes);
+    assert_eq!(gateway.state("orders"), "closed");
+    let refused: usize = ends.iter().map(|end| end.1).sum();
+    assert_eq!(gateway.count("orders", "rejected"), refused as u64);
+}
+
+#[test]
+fn a_settled_probe_frees_its_slot_for_the_next() {
+    let mode = Dial::at(FAIL);
+    let upstream = upstream(&mode, |_| {});
+    let yaml = file(&upstream, "{ probes: 1, successes: 3 }", "{ request: 10s }");
+    let gateway = half_open(&upstream, &mode, yaml);
+    mode.set(ANSWER);
+    for success in 1..=3 {
+        assert_eq!(
+            gateway.state("orders"),
+            "half_open",
+            "before success {success}"
+        );
+        assert_eq!(gateway.get("/a").status, 200);
+    }
+    assert_eq!(gateway.state("orders"), "closed");
+}
+
+#[test]
+fn a_hung_probe_reopens_at_its_deadline_and_is_aborted() {
+    let (mode, (ending, ended)) = (Dial::at(FAIL), std::sync::mpsc::channel());
+    let upstream = upstream(&mode, move |call| {
+        ending.send(call.hang()).ok();
+    });
+    let yaml = file(&upstream, "{ probe_timeout: 700ms }", "{ request: 25s }");
+    let gateway = half_open(&upstream, &mode, yaml);
+    mode.set(OTHER);
+    let start = Instant::now();
+    let response = gateway.get("/a");
+    let took = start.elapsed();
+    assert_eq!(response.status, 504);
+    assert_eq!(response.json()["reason"], "timeout");
+    assert!(took >= Duration::from_millis(700), "aborted after {took:?}");
+    assert!(took < Duration::from_secs(20), "aborted after {took:?}");
+    assert!(matches!(
+        ended.recv().unwrap(),
+        Some(Ending::Closed | Ending::Reset)
+    ));
+    let breaker = gateway.breaker("orders");
+    assert_eq!(breaker["attempts"], 2, "{breaker}");
+    assert_eq!(gateway.count("orders", "failure"), 2);
+    mode.set(ANSWER);
+    eventually("it recovers", || gateway.get("/a").status == 200);
+}
+
+#[test]
+fn a_probe_that_cannot_connect_in_its_time_reopens_too() {
+    // A listener whose queue is full lets nobody in: connecting takes for ever.
+    let full = Backlogged::new();
+    let breaker = "{ trip: { consecutive_failures: 1 }, cooldown: 300ms, half_open: { probe_timeout: 600ms } }\n    timeout: { connect: 4s, request: 25s }";
+    let gateway = Gateway::run(support::orders_at(&full.url(), breaker));
+    assert_eq!(
+        gateway.get("/a").status,
+        502,
+        "no connection within its timeout"
+    );
+    eventually("the cooldown ends", || {
+        gateway.state("orders") == "half_open"
+    });
+    let start = Instant::now();
+    let response = gateway.get("/a");
+    let took = start.elapsed();
+    assert!(
+        took >= Duration::from_millis(600) && took < Duration::from_millis(3_500),
+        "{took:?}"
+    );
+    assert_eq!(response.status, 502, "{}", response.text());
+    assert_eq!(response.json()["reason"], "connect");
+    let breaker = gateway.breaker("orders");
+    assert_eq!(breaker["attempts"], 2);
+    assert_eq!(breaker["reason_token"], "probe_failed", "its own end, not the net's");
+    assert_eq!(gateway.count("orders", "failure"), 2);
+}
+
+#[test]
+fn a_probe_whose_client_hung_up_neither_closes_nor_reopens() {
+    let mode = Dial::at(FAIL);
+    let upstream = upstream(&mode, |call| {
+        call.hang();
+    });
+    let yaml = file(&upstream, "{ probe_timeout: 20s }", "{ request: 25s }");
+    let gateway = half_open(&upstream, &mode, yaml);
+    mode.set(OTHER);
+    for round in 1..=3 {
+        let mut client = gateway.client();
+        client.send("GET /a HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
+        eventually("the probe is at the upstream", || {
+            upstream.calls() == 1 + round
+        });
+        assert_eq!(gateway.get("/a").status, 503, "its slot is taken");
+        drop(client);
+        eventually("its slot is free", || {
+            gateway.breaker("orders")["probes"]["in_flight"] == 0
+        });
+        assert_eq!(gateway.state("orders"), "half_open");
+    }
+    assert_eq!(gateway.outcomes("orders"), (0, 1, 3));
+    mode.set(ANSWER);
+    assert_eq!(gateway.get("/a").status, 200);
+    assert_eq!(gateway.state("orders"), "closed");
+}
+
+#[test]
+fn a_probe_whose_client_hung_up_within_the_answer_neither_closes_nor_reopens() {
+    let (mode, gate) = (Dial::at(FAIL), Gate::default());
+    let upstream = {
+        let gate = gate.clone();
+        upstream(&mode, move |call| {
+            call.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+            gate.pass();
+            call.close();
+        })
+    };
+    let yaml = file(&upstream, "{ probe_timeout: 20s }", "{ request: 25s }");
+    let gateway = half_open(&upstream, &mode, yaml);
+    mode.set(OTHER);
+    let mut client = gateway.client();
+    client.send("GET /a HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
+    assert_eq!(client.head().status, 200);
+    assert_eq!(
+        gateway.state("orders"),
+        "half_open",
+        "half a body proves nothing"
+    );
+    drop(client);
+    eventually("its slot is free", || {
+        gateway.breaker("orders")["probes"]["in_flight"] == 0
+    });
+    gate.open();
+    assert_eq!(gateway.outcomes("orders"), (0, 1, 1));
+    mode.set(ANSWER);
+    assert_eq!(gateway.get("/a").status, 200);
+    assert_eq!(gateway.state("orders"), "closed");
+}
+
+#[test]
+fn a_probe_with_a_slow_client_neither_wedges_nor_reopens() {
+    let mode = Dial::at(FAIL);
+    let upstream = upstream(&mode, |_| {});
+    let yaml = file(&upstream, "{ probe_timeout: 500ms }", "{ request: 20s }");
+    let gateway = half_open(&upstream, &mode, yaml);
+    mode.set(ANSWER);
+    let mut slow = gateway.client();
+    slow.send("POST /slow HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 6\r\n\r\nab");
+    eventually("the probe is at the upstream", || upstream.calls() == 2);
+    assert_eq!(gateway.get("/a").status, 503, "its slot is taken");
+    // The client keeps the upstream waiting for longer than a probe may take.
+    eventually("the slot is given up", || {
+        gateway.breaker("orders")["probes"]["in_flight"] == 0
+    });
+    assert_eq!(gateway.state("orders"), "half_open");
+    assert_eq!(gateway.outcomes("orders"), (0, 1, 1));
+    assert_eq!(gateway.get("/a").status, 200, "somebody else is the probe");
+    assert_eq!(gateway.state("orders"), "closed");
+    slow.send("cdef");
+    assert_eq!(
+        slow.response().status,
+        200,
+        "the slow request goes on all the same"
+    );
+    assert_eq!(gateway.state("orders"), "closed");
+    assert_eq!(gateway.outcomes("orders"), (1, 1, 1));
+}
+
+#[test]
+fn a_slow_client_that_is_a_probe_no_more_has_the_time_of_a_call() {
+    let (mode, gate) = (Dial::at(FAIL), Gate::default());
+    let upstream = {
+        let gate = gate.clone();
+        upstream(&mode, move |call| {
+            call.body();
+            gate.pass();
+            call.respond(200, "late");
+        })
+    };
+    let yaml = file(&upstream, "{ probe_timeout: 400ms }", "{ request: 25s }");
+    let gateway = half_open(&upstream, &mode, yaml);
+    mode.set(OTHER);
+    let mut slow = gateway.client();
+    slow.send("POST /slow HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 4\r\n\r\nab");
+    eventually("the slot is given up", || {
+        gateway.count("orders", "ignored") == 1
+    });
+    slow.send("cd");
+    eventually("the upstream has it all", || gate.waiting() == 1);
+    // The upstream now takes three times as long as a probe might.
+    std::thread::sleep(Duration::from_millis(1_200));
+    gate.open();
+    assert_eq!(slow.response().text(), "late");
+}
+
+#[test]
+fn a_trickling_client_does_not_make_its_probe_slow() {
+    let mode = Dial::at(FAIL);
+    let upstream = upstream(&mode, |_| {});
+    let yaml = file(&upstream, "{ probe_timeout: 500ms }", "{ request: 20s }");
+    let gateway = half_open(&upstream, &mode, yaml);
+    mode.set(ANSWER);
+    let mut client = gateway.client();
+    client.send("POST /slow HTTP/1.1\r\nHost: gateway.test\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for _ in 0..15 {
+        client.send("1\r\nx\r\n");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    client.send("0\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+    assert_eq!(
+        gateway.breaker("orders")["attempts"].as_u64().unwrap_or(9) / 2,
+        0
+    );
+    assert_eq!(
+        gateway.count("orders", "failure"),
+        1,
+        "the one that tripped it"
+    );
+    until("it closes", || {
+        gateway.get("/a");
+        (gateway.state("orders") == "closed").then_some(())
+    });
+}
+
+#[test]
+fn a_probe_with_an_endless_answer_is_judged_by_its_first_seconds() {
+    let (mode, gate) = (Dial::at(FAIL), Gate::default());
+    let upstream = {
+        let gate = gate.clone();
+        upstream(&mode, move |call| {
+            call.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+            gate.pass();
+            call.close();
+        })
+    };
+    let breaker = "{ trip: { consecutive_failures: 1 }, cooldown: 300ms, settle: 600ms }";
+    let gateway = half_open(&upstream, &mode, support::orders(&upstream, breaker));
+    mode.set(OTHER);
+    let mut client = gateway.client();
+    client.send("GET /a HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
+    assert_eq!(client.head().status, 200);
+    // Nobody reads and nothing more is sent: still it is judged.
+    eventually("it is judged good", || gateway.state("orders") == "closed");
+    assert_eq!(gateway.outcomes("orders"), (1, 1, 0));
+    gate.open();
+    let (_, _) = client.ended();
+    assert_eq!(
+        gateway.state("orders"),
+        "closed",
+        "a cut after that counts no more"
+    );
+    assert_eq!(gateway.outcomes("orders"), (1, 1, 0));
+    let cuts = gateway.admin_get("/metrics").text();
+    assert!(
+        cuts.lines()
+            .any(|line| line.contains("late") && line.ends_with(" 1")),
+        "{cuts}"
+    );
+}
+
+#[test]
+fn probes_are_judged_by_rate_where_the_file_says_so() {
+    let mode = Dial::at(FAIL);
+    let upstream = upstream(&mode, |_| {});
+    let half = "{ probes: 1, failure_rate: 50%, over: 4 calls }";
+    let yaml = file(&upstream, half, "{ request: 10s }");
+    let gateway = half_open(&upstream, &mode, yaml);
+    let statuses = |modes: [u64; 4]| {
+        modes.map(|next| {
+            mode.set(next);
+            gateway.get("/a").status
+        })
+    };
+    assert_eq!(statuses([FAIL, ANSWER, ANSWER, FAIL]), [500, 200, 200, 500]);
+    assert_eq!(
+        gateway.breaker("orders")["attempts"],
+        2,
+        "half of them failed"
+    );
+    eventually("the cooldown ends", || {
+        gateway.state("orders") == "half_open"
+    });
+    assert_eq!(
+        statuses([FAIL, ANSWER, ANSWER, ANSWER]),
+        [500, 200, 200, 200]
+    );
+    assert_eq!(
+        gateway.state("orders"),
+        "closed",
+        "a quarter of them failed"
+    );
+}
+
+#[test]
+fn one_worker_probes_as_many_do() {
+    let mode = Dial::at(FAIL);
+    let upstream = upstream(&mode, |_| {});
+    let yaml = file(&upstream, "{ probes: 2, successes: 2 }", "{ request: 10s }");
+    let gateway = Setup::new(yaml).workers(1).start();
+    assert_eq!(gateway.get("/a").status, 500);
+    mode.set(ANSWER);
+    eventually("it recovers", || gateway.get("/a").status == 200);
+    assert_eq!(gateway.get("/a").status, 200);
+    assert_eq!(gateway.state("orders"), "closed");
+}
+
+/// A listener whose queue of connections is full and never emptied.
+struct Backlogged {
+    listener: socket2::Socket,
+    _queued: Vec<std::net::TcpStream>,
+}
+
+impl Backlogged {
+    fn new() -> Backlogged {
+        use socket2::{Domain, Socket, Type};
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+        listener.bind(&any.into()).unwrap();
+        listener.listen(0).unwrap();
+        let addr = listener.local_addr().unwrap().as_socket().unwrap();
+        let wait = Duration::from_millis(300);
+        let mut queued = Vec::new();
+        while let Ok(stream) = std::net::TcpStream::connect_timeout(&addr, wait) {
+            queued.push(stream);
+        }
+        Backlogged {
+            listener,
+            _queued: queued,
+        }
+    }
+
+    fn url(&self) -> String {
+        let addr = self.listener.local_addr().unwrap().as_socket().unwrap();
+        format!("http://{addr}")
+    }
+}
