@@ -68,3 +68,8 @@ pub use transition::{Reason, Transition, Transitions};
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/breaker.md")]
 struct LibraryPage;
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,0 +1,33 @@
+# The project's commands. `make` lists them.
+
+.DEFAULT_GOAL := help
+.PHONY: help build test conformance prove bench-proxy fmt lint doc
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+build: ## build the program
+	cargo build --release --locked
+
+test: ## install what the tests need, then run formatting, lints, all tests, doc tests, conformance
+	@scripts/test
+
+conformance: ## run the conformance cases (FUSEBOX_CONFORMANCE=DIR: those in DIR)
+	@cargo test --quiet --locked -p fusebox-cli --test conformance
+
+prove: ## run the long forms of the tests: all crash points, a thousand kills, gigabytes
+	FUSEBOX_PROVE=1 cargo test --workspace --locked --release
+
+bench-proxy: ## measure the proxy beside nginx (needs nginx and wrk)
+	@scripts/bench-proxy
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: ## lint as `make test` does
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+
+doc: ## write the API documentation to target/doc
+	cargo doc --workspace --no-deps --locked
