@@ -121,13 +121,13 @@ async fn take(
         client.worker.meter().requests_unrouted.add();
         return done(finish, answer::no_route());
     };
-    let route = live.routes[*found.value].clone();
-    if let Some(methods) = &route.plan.methods
-        && !methods.contains(request.method())
-    {
+    let takes = |route: &&usize| live.routes[**route].takes(request.method());
+    let Some(route) = found.value.iter().find(takes) else {
         client.worker.meter().requests_unrouted.add();
-        return done(finish, answer::wrong_method(&route.allow));
-    }
+        let allow = live.allow(found.value);
+        return done(finish, answer::wrong_method(&allow));
+    };
+    let route = live.routes[*route].clone();
     finish.route = Some(route.clone());
     let params = found
         .params

@@ -33,7 +33,7 @@ pub struct Live {
 /// A listener, with the routes that it serves.
 #[derive(Debug)]
 pub struct LiveListener {
-    /// The routes by path; the value is the route's place in [`Live::routes`].
+    /// The routes by path; the values are places in [`Live::routes`].
     pub router: Router,
     /// What it lets pass in a path.
     pub rules: PathRules,
@@ -47,8 +47,6 @@ pub struct LiveRoute {
     pub plan: Arc<Route>,
     /// What is done, in order.
     pub steps: Vec<LiveStep>,
-    /// What a 405 says in `Allow`.
-    pub allow: HeaderValue,
     /// What each worker counts of it; kept over reloads by the route's name.
     pub meter: Arc<PerWorker<RequestMeter>>,
 }
@@ -120,7 +118,24 @@ impl LiveListener {
     }
 }
 
+impl LiveRoute {
+    /// Whether it takes requests of a method.
+    pub fn takes(&self, method: &Method) -> bool {
+        let methods = self.plan.methods.as_ref();
+        methods.is_none_or(|methods| methods.contains(method))
+    }
+}
+
 impl Live {
+    /// The methods that the routes of one path take, as a 405 says them in `Allow`.
+    pub fn allow(&self, routes: &[usize]) -> HeaderValue {
+        let methods = routes
+            .iter()
+            .flat_map(|route| self.routes[*route].plan.methods.iter().flatten());
+        let methods: Vec<_> = methods.map(Method::as_str).collect();
+        HeaderValue::from_str(&methods.join(", ")).expect("methods are field values")
+    }
+
     /// The listener of a name.
     pub fn listener(&self, name: &str) -> Option<&LiveListener> {
         self.listeners.get(name)
@@ -176,7 +191,7 @@ impl Foundry {
         let plan = Arc::new(plan);
         let mut listeners = HashMap::new();
         for listener in &plan.listeners {
-            let router = Router::new(served(&plan, listener).collect::<Vec<_>>().into_iter())?;
+            let router = Router::new(served(&plan, listener))?;
             let rules = PathRules {
                 encoded_slash_allowed: listener.encoded_slash_allowed,
                 double_slash_allowed: listener.double_slash_allowed,
@@ -311,16 +326,9 @@ impl Foundry {
                 })
             }
         });
-        let methods = plan.methods.as_deref().unwrap_or_default();
-        let allow = methods
-            .iter()
-            .map(Method::as_str)
-            .collect::<Vec<_>>()
-            .join(", ");
         LiveRoute {
             plan: plan.clone(),
             steps: steps.collect(),
-            allow: HeaderValue::from_str(&allow).expect("methods are field values"),
             meter: self.meter(Kind::Route, &plan.name),
         }
     }

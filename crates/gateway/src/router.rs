@@ -2,10 +2,10 @@
 
 use matchit::{Match, Router as Tree};
 
-/// The routes of one listener, by path.
+/// The routes of one listener, by path. Routes of one path differ in their methods.
 #[derive(Debug, Clone)]
 pub struct Router {
-    tree: Tree<usize>,
+    tree: Tree<Vec<usize>>,
 }
 
 impl Router {
@@ -13,26 +13,31 @@ impl Router {
     ///
     /// # Errors
     /// Which template clashes with another; the plan's check finds most of them before.
-    pub fn new<'a>(
-        paths: impl Iterator<Item = (&'a str, usize)> + Clone,
-    ) -> Result<Router, String> {
+    pub fn new<'a>(paths: impl Iterator<Item = (&'a str, usize)>) -> Result<Router, String> {
+        let mut by_path: Vec<(&str, Vec<usize>)> = Vec::new();
+        for (path, route) in paths {
+            match by_path.iter_mut().find(|(known, _)| *known == path) {
+                Some((_, routes)) => routes.push(route),
+                None => by_path.push((path, vec![route])),
+            }
+        }
         let mut tree = Tree::new();
-        for (path, route) in paths.clone() {
-            tree.insert(path, route)
+        for (path, routes) in &by_path {
+            tree.insert(*path, routes.clone())
                 .map_err(|error| format!("route `{path}`: {error}"))?;
         }
-        for (path, route) in paths {
+        for (path, routes) in by_path {
             if let Some(at) = path.rfind("{*") {
                 // `/a/{*rest}` also takes `/a/`, with an empty rest; an error says that the file
                 // has a route of its own for it, which then is the more specific one.
-                tree.insert(&path[..at], route).ok();
+                tree.insert(&path[..at], routes).ok();
             }
         }
         Ok(Router { tree })
     }
 
-    /// The route of a path and the path's parameters, as the client wrote them.
-    pub fn find<'p>(&self, path: &'p str) -> Option<Match<'_, 'p, &usize>> {
+    /// The routes of a path and the path's parameters, as the client wrote them.
+    pub fn find<'p>(&self, path: &'p str) -> Option<Match<'_, 'p, &Vec<usize>>> {
         self.tree.at(path).ok()
     }
 }
@@ -54,7 +59,7 @@ mod tests {
     }
 
     fn found(router: &Router, path: &str) -> Option<usize> {
-        router.find(path).map(|found| *found.value)
+        router.find(path).map(|found| found.value[0])
     }
 
     #[test]
@@ -72,6 +77,12 @@ mod tests {
         assert_eq!(found(&router, "/a/"), Some(1));
         assert_eq!(found(&router, "/a"), Some(0));
         assert_eq!(found(&router, "/b/"), Some(3));
+    }
+
+    #[test]
+    fn routes_of_one_path_are_found_together() {
+        let router = routes(&["/a/{x}", "/b", "/a/{x}"]);
+        assert_eq!(router.find("/a/1").unwrap().value, &[0, 2]);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fusebox_breaker::Phase;
 use fusebox_gateway::{Gateway, Options};
@@ -15,6 +15,7 @@ use fusebox_plan::{Loader, Source, read};
 use fusebox_store::{Fault, HostileStore, Limits, MemoryStore, ObjectStore, SystemClock};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 type Hostile = HostileStore<MemoryStore>;
 

@@ -14,6 +14,7 @@ mod respond;
 mod routes;
 
 mod check;
+mod sharing;
 mod wiring;
 
 pub(crate) use check::check;

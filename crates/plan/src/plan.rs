@@ -28,7 +28,8 @@ pub struct Plan {
     pub limits: Limits,
     /// The services behind the gateway, by the order of the file; names are unique.
     pub upstreams: Vec<Arc<Upstream>>,
-    /// The routes, by the order of the file; no two have the same path.
+    /// The routes, by the order of the file; routes of one path differ in their
+    /// methods or listeners.
     pub routes: Vec<Arc<Route>>,
 }
 

@@ -85,7 +85,26 @@ routes:
   - { path: "/a/{y}", upstream: orders }
   - { path: "/a/{*z}", upstream: orders }
 "#,
-        r#"5:13: error: the path `/a/{y}` matches what `/a/{x}` in line 4 matches; make one route of the two, or change one of the paths"#,
+        r#"5:13: error: the path `/a/{y}` matches what `/a/{x}` in line 4 matches; make one route of the two, give each its own `methods`, or change one of the paths"#,
+    );
+}
+
+#[test]
+fn routes_share_a_path_while_no_request_belongs_to_two_of_them() {
+    check(
+        r#"listeners: [{ name: in, addr: 127.0.0.1:8080 }, { name: out, addr: 127.0.0.1:8081 }]
+routes:
+  - { path: "/a/{x}", methods: [GET], respond: {} }
+  - { path: "/a/{x}", methods: [POST, PUT], respond: {} }
+  - { path: "/a/{x}", methods: [PUT, DELETE], respond: {} }
+  - { path: "/a/{y}", methods: [PATCH], respond: {} }
+  - { name: b-in, path: /b, listeners: [in], respond: {} }
+  - { name: b-out, path: /b, listeners: [out], respond: {} }
+  - { name: b-all, path: /b, respond: {} }
+"#,
+        r#"5:13: error: the path `/a/{x}` matches what `/a/{x}` in line 4 matches; make one route of the two, give each its own `methods`, or change one of the paths
+6:13: error: the path `/a/{y}` names its parameters otherwise than `/a/{x}` in line 3; use the same names in both
+9:26: error: the path `/b` matches what `/b` in line 7 matches; make one route of the two, give each its own `methods`, or change one of the paths"#,
     );
 }
 

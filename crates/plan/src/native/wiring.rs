@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::draft::{Draft, DraftPath, DraftRoute, Name};
+use super::sharing::{Sharing, default_name};
 use crate::diagnostic::{At, Notes, Place, quote, suggest};
 use crate::plan::{Forward, KeyPart, Listener, Respond, RewritePart, Route, Step, Upstream};
 
@@ -22,31 +23,25 @@ pub(super) fn routes(
         );
     }
     let mut names: HashMap<String, Place> = HashMap::new();
-    let mut shapes: HashMap<String, (String, Place)> = HashMap::new();
+    let mut sharing = Sharing::default();
     let mut routes = Vec::new();
     for route in &draft.routes {
-        if let Some(path) = &route.path {
-            let DraftPath {
-                shown, template, ..
-            } = &path.value;
-            if let Some((other, place)) = shapes.insert(template.shape(), (shown.clone(), path.at))
-            {
-                notes.error(
-                    path.at,
-                    format!(
-                        "the path {shown} matches what {other} in line {} matches",
-                        place.line
-                    ),
-                    "make one route of the two, or change one of the paths",
-                );
-                continue;
-            }
+        if let Some(path) = &route.path
+            && !sharing.admits(route, path, notes)
+        {
+            continue;
         }
         let by_path = |path: &At<DraftPath>| {
+            let has_path = |other: &&DraftRoute| {
+                let other = other.path.as_ref();
+                other.is_some_and(|other| other.value.text == path.value.text)
+            };
+            let shared = draft.routes.iter().filter(has_path).count() > 1;
+            let name = |path: &str| default_name(path, route.methods.as_deref(), shared);
             At::new(
                 Name {
-                    text: path.value.text.clone(),
-                    shown: path.value.shown.clone(),
+                    text: name(&path.value.text),
+                    shown: name(&path.value.shown),
                 },
                 path.at,
             )
