@@ -16,11 +16,11 @@
 mod breakers;
 mod door;
 mod health;
+mod listen;
 mod problem;
 mod view;
 
 use std::io;
-use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::State;
@@ -41,12 +41,9 @@ pub async fn serve(
     gateway: Gateway,
     token: Option<Secret>,
     socket: TcpListener,
-    stopped: impl Future<Output = ()> + Send + 'static,
+    stopped: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let app = router(gateway, token).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(socket, app)
-        .with_graceful_shutdown(stopped)
-        .await
+    listen::serve(router(gateway, token), socket, stopped).await
 }
 
 /// The whole API, behind its door.

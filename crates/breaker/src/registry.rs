@@ -1,7 +1,7 @@
 //! Many breakers of one family, one for each key.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::breaker::{Breaker, Listener};
@@ -37,7 +37,7 @@ const LOOKED_AT: usize = 64;
 /// ```
 pub struct Registry {
     family: Arc<str>,
-    max_keys: usize,
+    max_keys: AtomicUsize,
     listener: Option<Arc<dyn Listener>>,
     entries: papaya::HashMap<Arc<str>, Entry>,
     overflow: OnceLock<Breaker>,
@@ -98,7 +98,7 @@ impl RegistryBuilder {
             .unwrap_or_else(|| RandomState::new().hash_one(&self.family));
         Ok(Registry {
             family: self.family,
-            max_keys: self.max_keys,
+            max_keys: AtomicUsize::new(self.max_keys),
             listener: self.listener,
             entries: papaya::HashMap::new(),
             overflow: OnceLock::new(),
@@ -162,6 +162,17 @@ impl Registry {
         Some(entry.breaker.clone())
     }
 
+    /// Whether a key has a breaker of its own; unlike [`Registry::get`], asking does not keep it from giving way.
+    pub fn contains(&self, key: &str) -> bool {
+        self.entries.pin().contains_key(key)
+    }
+
+    /// Changes the most keys with a breaker of their own. Those beyond a lower number stay until they are idle and a
+    /// new key asks for room.
+    pub fn resize(&self, max_keys: usize) {
+        self.max_keys.store(max_keys, Ordering::Relaxed);
+    }
+
     /// The number of keys with a breaker of their own.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -206,7 +217,7 @@ impl Registry {
         if let Some(breaker) = self.get(key) {
             return breaker;
         }
-        let full = making.keys.len() >= self.max_keys;
+        let full = making.keys.len() >= self.max_keys.load(Ordering::Relaxed);
         if key == OVERFLOW_KEY || (full && !self.make_room(&mut making, now)) {
             return self
                 .overflow

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST};
-use http::{Method, Request, Uri};
+use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -114,6 +114,14 @@ impl AdminClient {
         if status.is_success() {
             return Ok(answer);
         }
+        if status == StatusCode::UNAUTHORIZED {
+            match self.token {
+                None => bail!(
+                    "the gateway wants its admin token: name the file that holds it with --token-file"
+                ),
+                Some(_) => bail!("the gateway's admin token is not the one in the --token-file"),
+            }
+        }
         match answer["detail"].as_str() {
             Some(detail) => bail!("{status}: {detail}"),
             None => bail!("{status}"),
@@ -124,7 +132,15 @@ impl AdminClient {
 fn read_token(path: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the token in {}", path.display()))?;
-    Ok(text.trim().to_owned())
+    let token = text.trim();
+    // It becomes a field's value, and an error of that would not say where it came from.
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        bail!(
+            "{} holds no token: one word of printable ASCII is expected",
+            path.display()
+        );
+    }
+    Ok(token.to_owned())
 }
 
 /// A name as one segment of a path.

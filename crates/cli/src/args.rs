@@ -77,7 +77,7 @@ pub struct RunArgs {
     pub data: Option<PathBuf>,
     /// Where state is kept: memory:, embedded:PATH
     #[arg(long, value_name = "URL", env = "FUSEBOX_STORE")]
-    pub store: Option<String>,
+    pub store: Option<StoreUrl>,
     /// Where the admin API listens, or `off` [default: 127.0.0.1:9900, or what the file says]
     #[arg(long, value_name = "ADDR|off", env = "FUSEBOX_ADMIN")]
     pub admin: Option<AdminAddr>,
@@ -244,6 +244,32 @@ impl FromStr for AdminAddr {
         text.parse()
             .map(AdminAddr::At)
             .map_err(|_| "write an address such as 127.0.0.1:9900, or off".into())
+    }
+}
+
+/// Where state is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// `memory:`
+    Memory,
+    /// `embedded:PATH`; without a path, where `--data` says.
+    Embedded(Option<PathBuf>),
+    /// `redis://…` or `rediss://…`; not supported yet. It may hold a password, so it is not kept.
+    Valkey,
+}
+
+impl FromStr for StoreUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<StoreUrl, String> {
+        match text.split_once(':') {
+            Some(("memory", "")) => Ok(StoreUrl::Memory),
+            Some(("embedded", path)) => {
+                Ok(StoreUrl::Embedded((!path.is_empty()).then(|| path.into())))
+            }
+            Some(("redis" | "rediss", _)) => Ok(StoreUrl::Valkey),
+            _ => Err("write memory: or embedded:PATH".into()),
+        }
     }
 }
 

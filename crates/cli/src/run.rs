@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use fusebox_gateway::{Gateway, Options};
+use fusebox_plan::Severity;
 use fusebox_plan::plan::{Plan, Secret};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -145,7 +146,10 @@ fn reload(gateway: &Gateway, args: &RunArgs) {
     let plan = match read_files(&args.files, &args.reading) {
         Ok(reading) => {
             for diagnostic in &reading.diagnostics {
-                tracing::warn!("{diagnostic}");
+                match diagnostic.severity {
+                    Severity::Error => tracing::error!("{diagnostic}"),
+                    Severity::Warning => tracing::warn!("{diagnostic}"),
+                }
             }
             reading.plan
         }

@@ -1,6 +1,5 @@
 //! Where state is kept: which store the options and the file ask for, opened.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -9,7 +8,7 @@ use fusebox_store::{
     EmbeddedOptions, EmbeddedStore, Limits, MemoryStore, ObjectStore, Opened, SystemClock,
 };
 
-use crate::args::RunArgs;
+use crate::args::{RunArgs, StoreUrl};
 
 /// Where the embedded store is, unless somebody says otherwise.
 const DATA: &str = "./fusebox-data";
@@ -17,39 +16,24 @@ const DATA: &str = "./fusebox-data";
 /// The store that is asked for: by `--store`, else `--data`, else the file, else the default.
 ///
 /// # Errors
-/// If `--store` is no store that is supported.
+/// If `--store` names one that is not supported yet.
 pub fn wanted(args: &RunArgs, file: Option<&Store>) -> anyhow::Result<Store> {
     let data = || args.data.clone();
-    match args.store.as_deref() {
-        Some("memory:") => Ok(Store::Memory),
-        Some(url) => {
-            if let Some(path) = url.strip_prefix("embedded:") {
-                let path = if path.is_empty() {
-                    data().unwrap_or(DATA.into())
-                } else {
-                    PathBuf::from(path)
-                };
-                Ok(Store::Embedded { path })
-            } else if url.starts_with("redis://") || url.starts_with("rediss://") {
-                bail!(
-                    "--store {}: Valkey and Redis are not supported yet; use embedded:PATH",
-                    scheme(url)
-                )
-            } else {
-                bail!("--store takes memory: or embedded:PATH")
-            }
+    match &args.store {
+        Some(StoreUrl::Memory) => Ok(Store::Memory),
+        Some(StoreUrl::Embedded(path)) => {
+            let path = path.clone().or_else(data).unwrap_or(DATA.into());
+            Ok(Store::Embedded { path })
+        }
+        Some(StoreUrl::Valkey) => {
+            bail!("--store: Valkey and Redis are not supported yet; use embedded:PATH")
         }
         None => match (data(), file) {
-            (Some(path), None | Some(Store::Embedded { .. })) => Ok(Store::Embedded { path }),
-            (_, Some(store)) => Ok(store.clone()),
+            (Some(path), _) => Ok(Store::Embedded { path }),
+            (None, Some(store)) => Ok(store.clone()),
             (None, None) => Ok(Store::Embedded { path: DATA.into() }),
         },
     }
-}
-
-/// A URL without what may be secret in it.
-fn scheme(url: &str) -> &str {
-    url.split_once("://").map_or(url, |(scheme, _)| scheme)
 }
 
 /// Opens a store; a damaged file is set aside and said.

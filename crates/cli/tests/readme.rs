@@ -1,5 +1,10 @@
 //! The README's five minutes of use: every command is run, every shown output is compared.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails its test by panicking"
+)]
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 

@@ -72,7 +72,10 @@ impl Listener for Announcer {
         let (from, to) = (transition.from.as_str(), transition.to.as_str());
         let token = transition.reason.token();
         let reason = &transition.reason;
-        if transition.to == Phase::Open {
+        if transition.from == transition.to {
+            // A hold or a reset: the state beneath stays what it was.
+            tracing::info!(breaker = %name, from, to, token, generation, "breaker {name}: {reason}");
+        } else if transition.to == Phase::Open {
             tracing::warn!(breaker = %name, from, to, token, generation, "breaker {name} is open: {reason}");
         } else {
             let to_words = to.replace('_', "-");

@@ -155,6 +155,19 @@ pub fn client_failed(fault: ClientFault) -> Response<Body> {
     refused(status, why)
 }
 
+/// There is nothing left to reach an upstream with: our own want, which passes.
+pub fn exhausted() -> Response<Body> {
+    let body = serde_json::json!({
+        "error": "the gateway has no connection to spare",
+        "retry_after": 1,
+    });
+    let mut response = json(StatusCode::SERVICE_UNAVAILABLE, &body);
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    headers.insert(FUSEBOX_REASON, HeaderValue::from_static("connections_full"));
+    response
+}
+
 /// A fault of our own; what exactly is in the log.
 pub fn our_fault() -> Response<Body> {
     let body = serde_json::json!({ "error": "the gateway failed to carry the request" });

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use fusebox_breaker::{Breaker, Listener, Registry, Settings, Timestamp, WindowFate};
-use fusebox_plan::plan::{Key, KeyPart, Upstream};
+use fusebox_breaker::{Breaker, Listener, OVERFLOW_KEY, Registry, Timestamp, WindowFate};
+use fusebox_plan::plan::{self, Key, KeyPart, Upstream};
 use http::{HeaderMap, Method};
 
 use crate::call::Desk;
@@ -64,7 +64,6 @@ pub struct Keyed {
     upstream: Arc<str>,
     endpoint: String,
     key: Key,
-    keys_max: usize,
     registry: Registry,
     meters: papaya::HashMap<Arc<str>, Arc<PerWorker<BreakerMeter>>>,
     workers: usize,
@@ -100,7 +99,6 @@ impl Guards {
             upstream: upstream.name.clone(),
             endpoint: upstream.endpoint.authority.clone(),
             key: plan.key.clone(),
-            keys_max: plan.keys_max,
             registry,
             meters: papaya::HashMap::new(),
             workers,
@@ -114,15 +112,20 @@ impl Guards {
         match self {
             Guards::One(_) => plan.key.is_upstream(),
             Guards::Keyed(keyed) => {
+                let by_endpoint = plan.key.0.contains(&KeyPart::Endpoint);
                 keyed.key == plan.key
-                    && keyed.keys_max == plan.keys_max
-                    && keyed.endpoint == upstream.endpoint.authority
+                    && (!by_endpoint || keyed.endpoint == upstream.endpoint.authority)
             }
         }
     }
 
-    /// Gives all breakers new settings and says, in a sentence each, what that cleared.
-    pub fn reconfigure(&self, settings: &Settings, now: Timestamp) -> Vec<String> {
+    /// Gives all breakers what another plan says of them, and says, in a sentence each, what that
+    /// cleared.
+    pub fn reconfigure(&self, plan: &plan::Breaker, now: Timestamp) -> Vec<String> {
+        if let Guards::Keyed(keyed) = self {
+            keyed.registry.resize(plan.keys_max);
+        }
+        let settings = &plan.settings;
         let checked = "a plan's settings have been checked";
         let done = match self {
             Guards::One(guarded) => {
@@ -190,7 +193,11 @@ impl Guards {
             Guards::One(guarded) => {
                 (&**guarded.breaker.name() == name).then(|| guarded.breaker.clone())
             }
-            Guards::Keyed(keyed) => Some(keyed.registry.get_or_create(keyed.key_in(name)?, now)),
+            Guards::Keyed(keyed) => {
+                let breaker = keyed.registry.get_or_create(keyed.key_in(name)?, now);
+                // Where there is no room, a key's own past is not laid on those that share.
+                (&**breaker.name() == name).then_some(breaker)
+            }
         }
     }
 }
@@ -217,7 +224,7 @@ impl Keyed {
         if meters.len() > 2 * self.registry.len() + 64 {
             meters.retain(|name, _| {
                 self.key_in(name)
-                    .is_some_and(|key| self.registry.get(key).is_some())
+                    .is_some_and(|key| key == OVERFLOW_KEY || self.registry.contains(key))
             });
         }
         let made = meters.get_or_insert_with(breaker.name().clone(), || {
@@ -229,7 +236,8 @@ impl Keyed {
         }
     }
 
-    /// The key's parts joined by `,`; a missing one is `-`; too long a key is its SHA-256.
+    /// The key's parts joined by `,`; a missing one is `-`. Too long a key, or one that names the
+    /// breaker that surplus keys share, is its SHA-256.
     fn render(&self, facts: &KeyFacts<'_>) -> String {
         let mut key = String::with_capacity(32);
         for (at, part) in self.key.0.iter().enumerate() {
@@ -253,7 +261,7 @@ impl Keyed {
                 }
             }
         }
-        if key.len() <= KEY_BYTES_MAX {
+        if key.len() <= KEY_BYTES_MAX && key != OVERFLOW_KEY {
             return key;
         }
         let mut hashed = String::with_capacity(64);

@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fusebox_breaker::{Outcome, OwnedPermit, Timestamp};
+use fusebox_breaker::{OnProbeTimeout, Outcome, OwnedPermit, Timestamp};
 use fusebox_plan::{Call as Facts, CallError, Failure};
 use http::{HeaderMap, StatusCode};
 
@@ -33,6 +33,19 @@ pub struct Call {
     desk: Desk,
     head: Option<Head>,
     body: Vec<u8>,
+    flow: Flow,
+    recorded: bool,
+}
+
+/// What is known of how the response's body comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    /// Nobody has asked for it yet.
+    Unknown,
+    /// It was asked for, and nothing has come.
+    Silent,
+    /// Some of it has come.
+    Flowing,
 }
 
 #[derive(Debug)]
@@ -58,6 +71,8 @@ impl Call {
             desk,
             head: None,
             body: Vec::new(),
+            flow: Flow::Unknown,
+            recorded: false,
         }
     }
 
@@ -83,15 +98,6 @@ impl Call {
         }
     }
 
-    /// Gives a probe's slot up: its client is too slow for the probe to say anything in time. The
-    /// request goes on, but is no longer a judgement on the upstream.
-    pub fn give_up_probe(&mut self) {
-        if self.is_probe() {
-            self.permit = None;
-            self.guarded.meter(&self.desk).ignored.add();
-        }
-    }
-
     /// The response's head has come, `duration` after the request was sent.
     pub fn answered(&mut self, status: StatusCode, headers: &HeaderMap, duration: Duration) {
         let at = self.desk.clock.tick();
@@ -107,45 +113,70 @@ impl Call {
         self.extend(at, settle + Duration::from_secs(1));
     }
 
-    /// Keeps the beginning of the body for the failure expression, where it asks for one.
-    pub fn see(&mut self, data: &[u8]) {
+    /// A frame of the body has come. The first one at or after `settle` judges the call: a body
+    /// that has flowed so long is as good, or as bad, as its head.
+    pub fn see(&mut self, data: &[u8], now: Timestamp) {
+        self.flow = Flow::Flowing;
         if let Some(max) = self.upstream.plan.breaker.failure_body_max {
             let room = max.saturating_sub(self.body.len());
             self.body.extend_from_slice(&data[..data.len().min(room)]);
         }
+        if self.settles_at().is_some_and(|at| now >= at) {
+            self.settle();
+        }
     }
 
-    /// When a body that is good until then makes the call a success.
-    pub fn settles_at(&self) -> Option<Timestamp> {
+    /// The body has nothing to give just now: the upstream keeps us waiting. Says for how long it
+    /// may: a probe that has seen none of the body must be judged by `settle`.
+    pub fn wait(&mut self) -> Duration {
+        if self.flow == Flow::Unknown {
+            self.flow = Flow::Silent;
+        }
+        let idle = self.upstream.plan.timeout.idle;
+        if self.is_probe() && self.flow == Flow::Silent {
+            idle.min(self.upstream.plan.breaker.settle)
+        } else {
+            idle
+        }
+    }
+
+    fn settles_at(&self) -> Option<Timestamp> {
         let head = self.head.as_ref()?;
         Some(head.at + self.upstream.plan.breaker.settle)
     }
 
-    /// Judges the call if its body has been good for `settle`; says whether it is judged.
-    pub fn settle(&mut self, now: Timestamp) -> bool {
-        if self.permit.is_some()
-            && self.settles_at().is_some_and(|at| now >= at)
-            && !self.judge(None)
-        {
-            self.record(Outcome::Success);
+    fn settle(&mut self) {
+        if self.permit.is_some() {
+            let failed = self.judge(None);
+            self.record(if failed {
+                Outcome::Failure
+            } else {
+                Outcome::Success
+            });
         }
-        self.permit.is_none()
     }
 
     /// The call has ended: judges it, unless it is judged already.
     pub fn end(mut self, error: Option<CallError>) {
-        if self.settle(self.desk.clock.tick()) {
+        if self.recorded {
             if error.is_some() {
                 self.guarded.meter(&self.desk).late_truncations.add();
             }
             return;
         }
-        let outcome = if self.judge(error) {
+        // A probe that got no answer in time says nothing where the settings say so; what is
+        // dropped is ignored.
+        let half_open = &self.upstream.plan.breaker.settings.half_open;
+        let replaced = half_open.on_probe_timeout == OnProbeTimeout::Replace;
+        if error == Some(CallError::Timeout) && replaced && self.is_probe() {
+            return;
+        }
+        let failed = self.judge(error);
+        self.record(if failed {
             Outcome::Failure
         } else {
             Outcome::Success
-        };
-        self.record(outcome);
+        });
     }
 
     fn judge(&self, error: Option<CallError>) -> bool {
@@ -174,27 +205,32 @@ impl Call {
         let Some(permit) = self.permit.take() else {
             return;
         };
-        let meter = self.guarded.meter(&self.desk);
+        self.recorded = true;
         // A trip needs exact time, since its cooldown begins there; a success is content with the tick.
         let now = match outcome {
-            Outcome::Failure => {
-                meter.failure.add();
-                self.desk.clock.exact()
-            }
-            _ => {
-                meter.success.add();
-                self.desk.clock.tick()
-            }
+            Outcome::Failure => self.desk.clock.exact(),
+            Outcome::Success | Outcome::Ignored => self.desk.clock.tick(),
         };
-        permit.record(outcome, now);
+        let counted = permit.settle(outcome, now).counted;
+        self.guarded.meter(&self.desk).count(counted);
     }
 }
 
 impl Drop for Call {
+    /// Whoever lets go of a call has learnt nothing of the upstream, unless it had answered with a
+    /// failure and then kept its client waiting beyond `settle`.
     fn drop(&mut self) {
-        if self.permit.is_some() && !self.settle(self.desk.clock.tick()) {
-            self.guarded.meter(&self.desk).ignored.add();
+        if self.permit.is_none() {
+            return;
         }
+        let now = self.desk.clock.tick();
+        let overdue = self.settles_at().is_some_and(|at| now >= at);
+        let failed = overdue && self.judge(None);
+        self.record(if failed {
+            Outcome::Failure
+        } else {
+            Outcome::Ignored
+        });
     }
 }
 
@@ -229,7 +265,11 @@ impl Holder {
             if let Some(shared) = weak.upgrade()
                 && let Some(call) = &mut *shared.lock().unwrap_or_else(PoisonError::into_inner)
             {
-                call.settle(at);
+                // A client that does not read keeps the upstream's bytes back; an upstream that has
+                // sent none is left to the body's own alarm.
+                if call.flow != Flow::Silent {
+                    call.settle();
+                }
             }
         });
         Holder::Shared(shared)

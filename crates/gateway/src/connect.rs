@@ -18,10 +18,41 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use crate::connection::BUFFER;
 use crate::outgoing::Outgoing;
 
 /// What requests are sent through; one request at a time.
 pub type Sender = http1::SendRequest<Outgoing>;
+
+/// Why there is no connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unconnected {
+    /// The upstream's fault, and which.
+    Upstream(CallError),
+    /// Ours: no descriptor, port or memory is left. That says nothing of the upstream.
+    Exhausted,
+}
+
+impl From<CallError> for Unconnected {
+    fn from(error: CallError) -> Unconnected {
+        Unconnected::Upstream(error)
+    }
+}
+
+/// Whether a system call failed for want of something of our own.
+fn is_exhaustion(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let ours = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
+        Errno::NOMEM,
+        Errno::ADDRNOTAVAIL,
+    ];
+    error
+        .raw_os_error()
+        .is_some_and(|code| ours.iter().any(|errno| errno.raw_os_error() == code))
+}
 
 /// How an upstream is reached: its address, and TLS with the name its certificate must bear.
 #[derive(Clone)]
@@ -76,15 +107,18 @@ impl Connector {
     ///
     /// # Errors
     /// Which part failed; running out of time is a failure to connect.
-    pub async fn connect(&self) -> Result<Sender, CallError> {
+    pub async fn connect(&self) -> Result<Sender, Unconnected> {
         match tokio::time::timeout(self.timeout, self.open()).await {
             Ok(result) => result,
-            Err(_) => Err(CallError::Connect),
+            Err(_) => Err(CallError::Connect.into()),
         }
     }
 
-    async fn open(&self) -> Result<Sender, CallError> {
-        let tcp = self.tcp().await.map_err(|_| CallError::Connect)?;
+    async fn open(&self) -> Result<Sender, Unconnected> {
+        let tcp = self
+            .tcp()
+            .await
+            .map_err(|error| self.failed(&error, CallError::Connect))?;
         tcp.set_nodelay(true).map_err(|_| CallError::Connect)?;
         let stream = match &self.tls {
             None => Stream::Plain(tcp),
@@ -92,19 +126,30 @@ impl Connector {
                 let tls = connector
                     .connect(name.clone(), tcp)
                     .await
-                    .map_err(|_| CallError::Tls)?;
+                    .map_err(|error| self.failed(&error, CallError::Tls))?;
                 Stream::Tls(Box::new(tls))
             }
         };
         let (sender, connection) = http1::Builder::new()
             .max_header_size(self.head_bytes_max)
             .max_headers(self.head_fields_max)
+            .max_buf_size(self.head_bytes_max.max(BUFFER))
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|_| CallError::Connect)?;
         // Ends with the last use of `sender`, or when the upstream closes; the call sees the error.
         tokio::spawn(async move { connection.with_upgrades().await.ok() });
         Ok(sender)
+    }
+
+    /// The client hears which part failed; why exactly is for the log alone.
+    fn failed(&self, error: &io::Error, part: CallError) -> Unconnected {
+        if is_exhaustion(error) {
+            tracing::warn!(%error, "no connection to an upstream can be opened; raise the limit on open files");
+            return Unconnected::Exhausted;
+        }
+        tracing::debug!(upstream = %self.endpoint.authority, %error, "{} failed", part.as_str());
+        part.into()
     }
 
     /// Tries every address that the name stands for, in the resolver's order. Names are looked up

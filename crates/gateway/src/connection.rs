@@ -11,13 +11,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 use fusebox_plan::plan::Limits;
-use http::HeaderValue;
+use http::header::CONNECTION;
+use http::{HeaderValue, StatusCode};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -27,31 +28,53 @@ use tokio::net::TcpStream;
 use crate::answer;
 use crate::clock::Clock;
 use crate::exchange;
-use crate::worker::Worker;
+use crate::listen::Place;
+use crate::shared::Seat;
+use crate::worker::{Closing, Worker};
 
 /// How long and how much of an unwanted body is read after the last answer, so that the client
 /// gets to read that answer instead of a reset (RFC 9112, section 9.6).
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1 << 20;
 
-/// A client's connection, as its requests see it.
+/// How much of a body is in memory, at most, on each side of the gateway for each request.
+pub const BUFFER: usize = 128 * 1024;
+
+/// How long a new connection may still send its first byte after its listener has closed.
+const LAST_CALL: Duration = Duration::from_millis(500);
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
+/// A client's connection, as its requests see it; a tunnel holds it until it ends.
 #[derive(Debug)]
 pub struct Client {
     /// The worker that serves it.
     pub worker: Arc<Worker>,
-    /// The listener that it came through.
-    pub listener: Arc<str>,
+    /// The place of the listener that it came through.
+    pub listener: Place,
     /// Who it is.
     pub peer: SocketAddr,
     /// The peer's IP address as text.
     pub peer_text: HeaderValue,
     /// What the connection waits for.
     pub phase: Arc<Phase>,
+    /// Its place among those that the listener may have.
+    _seat: Seat,
 }
 
-/// What a connection waits for, and since when: one word, written by its own task.
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.worker.meter().connections_ended.add();
+    }
+}
+
+/// What a connection waits for, and since when: one word, written by its own worker.
 #[derive(Debug)]
-pub struct Phase(AtomicU64);
+pub struct Phase {
+    word: AtomicU64,
+    /// What keeps it busy: the request, and its body, which may flow on after the answer.
+    users: AtomicU32,
+}
 
 const KIND_BITS: u32 = 2;
 const FRESH: u64 = 0;
@@ -61,32 +84,50 @@ const BUSY: u64 = 3;
 
 impl Phase {
     fn new(now: Timestamp) -> Phase {
-        Phase(AtomicU64::new(word(FRESH, now)))
+        Phase {
+            word: AtomicU64::new(word(FRESH, now)),
+            users: AtomicU32::new(0),
+        }
     }
 
-    /// A request is being served: the connection has no time limit of its own.
+    /// A request or its body is being served: the connection has no time limit of its own until
+    /// everybody who said so has called [`Phase::idle`].
     pub fn busy(&self) {
-        self.0.store(BUSY, Ordering::Relaxed);
+        self.users.fetch_add(1, Ordering::Relaxed);
+        self.word.store(BUSY, Ordering::Relaxed);
     }
 
-    /// The request has been served.
+    /// The request or its body has been served.
     pub fn idle(&self, now: Timestamp) {
-        self.0.store(word(IDLE, now), Ordering::Relaxed);
+        if self.users.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.word.store(word(IDLE, now), Ordering::Relaxed);
+        }
+    }
+
+    /// Nothing has come yet.
+    fn is_fresh(&self) -> bool {
+        self.kind() == FRESH
+    }
+
+    /// No request is begun.
+    fn is_waiting(&self) -> bool {
+        matches!(self.kind(), FRESH | IDLE)
+    }
+
+    fn kind(&self) -> u64 {
+        self.word.load(Ordering::Relaxed) % (1 << KIND_BITS)
     }
 
     /// Bytes came; where none were expected a head begins.
     fn bytes(&self, now: Timestamp) {
-        if matches!(
-            self.0.load(Ordering::Relaxed) % (1 << KIND_BITS),
-            FRESH | IDLE
-        ) {
-            self.0.store(word(HEAD, now), Ordering::Relaxed);
+        if self.is_waiting() {
+            self.word.store(word(HEAD, now), Ordering::Relaxed);
         }
     }
 
     /// When the connection has waited too long, and whether the client deserves to hear why.
     fn deadline(&self, limits: &Limits) -> Option<(Timestamp, bool)> {
-        let word = self.0.load(Ordering::Relaxed);
+        let word = self.word.load(Ordering::Relaxed);
         let since = Timestamp::from_millis(word >> KIND_BITS);
         match word % (1 << KIND_BITS) {
             FRESH => Some((since + limits.first_byte_timeout, false)),
@@ -179,15 +220,21 @@ impl AsyncWrite for Socket {
 enum End {
     /// hyper is done with it, or has passed it on to a tunnel.
     Served,
+    /// It was closed while it waited for a request, of which there is nothing to be read yet.
+    Waiting,
     /// It waited too long; `true`: for the rest of a head.
     TimedOut(bool),
 }
 
 /// Serves a client until it leaves, errs, idles too long or the worker drains.
-pub async fn serve(worker: Arc<Worker>, listener: Arc<str>, stream: TcpStream, peer: SocketAddr) {
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
+pub async fn serve(
+    worker: Arc<Worker>,
+    listener: Place,
+    stream: TcpStream,
+    peer: SocketAddr,
+    seat: Seat,
+    closing: Arc<Closing>,
+) {
     let clock = worker.shared.clock.clone();
     let phase = Arc::new(Phase::new(clock.tick()));
     let stalled = Arc::new(AtomicU64::new(0));
@@ -200,20 +247,34 @@ pub async fn serve(worker: Arc<Worker>, listener: Arc<str>, stream: TcpStream, p
         peer,
         peer_text,
         phase: phase.clone(),
+        _seat: seat,
     });
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
     let socket = Socket {
         stream,
         phase: phase.clone(),
         clock: clock.clone(),
         stalled: stalled.clone(),
     };
+    let last = closing.clone();
     let service = service_fn(move |request| {
         let answer = exchange::serve(client.clone(), request);
-        async move { Ok::<_, Infallible>(answer.await) }
+        let last = last.clone();
+        async move {
+            let mut response = answer.await;
+            // A client that is told so sends no further request into a connection that ends.
+            if last.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                response.headers_mut().insert(CONNECTION, CLOSE);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut connection = http1::Builder::new()
         .max_header_size(limits.head_bytes_max)
         .max_headers(limits.head_fields_max)
+        .max_buf_size(limits.head_bytes_max.max(BUFFER))
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
@@ -224,7 +285,7 @@ pub async fn serve(worker: Arc<Worker>, listener: Arc<str>, stream: TcpStream, p
             phase: &phase,
             stalled: &stalled,
         };
-        watch.drive(&worker, &mut connection).await
+        watch.drive(&closing, &mut connection).await
     };
     // An upgraded connection has no parts left: the tunnel has its socket.
     let Some(parts) = connection.into_parts() else {
@@ -236,7 +297,7 @@ pub async fn serve(worker: Arc<Worker>, listener: Arc<str>, stream: TcpStream, p
             stream.write_all(&answer::head_timeout()).await.ok();
             linger(stream).await;
         }
-        End::TimedOut(false) => {}
+        End::TimedOut(false) | End::Waiting => {}
         End::Served => linger(stream).await,
     }
 }
@@ -271,7 +332,7 @@ struct Watch<'a> {
 impl Watch<'_> {
     async fn drive<S>(
         &self,
-        worker: &Worker,
+        closing: &Closing,
         connection: &mut http1::UpgradeableConnection<TokioIo<Socket>, S>,
     ) -> End
     where
@@ -279,23 +340,38 @@ impl Watch<'_> {
         S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
         S::Future: Send + 'static,
     {
-        let mut drain = pin!(worker.drain.notified());
-        // Registered before the flag is read: a drain that begins in between is not missed.
-        drain.as_mut().enable();
-        let mut draining = false;
+        let mut notified = pin!(closing.notified());
+        // Registered before the flag is read: a word that comes in between is not missed.
+        notified.as_mut().enable();
+        let mut last_call = None;
+        let mut told = false;
+        let mut end = End::Served;
         let mut alarm = pin!(tokio::time::sleep(self.first_wait()));
         let mut armed = self.clock.tick() + self.first_wait();
         std::future::poll_fn(|cx| {
-            if !draining && (worker.is_draining() || drain.as_mut().poll(cx).is_ready()) {
-                draining = true;
+            if last_call.is_none() && (closing.has_begun() || notified.as_mut().poll(cx).is_ready())
+            {
+                last_call = Some(self.clock.tick() + LAST_CALL);
+            }
+            // hyper would close a connection on which nothing has come yet; but whoever has just
+            // connected may have sent a request that is still on its way through this machine.
+            if last_call.is_some() && !told && !self.phase.is_fresh() {
+                told = true;
+                if self.phase.is_waiting() {
+                    end = End::Waiting;
+                }
                 Pin::new(&mut *connection).graceful_shutdown();
             }
             // What went wrong on a client's connection is the client's to know.
             if Pin::new(&mut *connection).poll(cx).is_ready() {
-                return Poll::Ready(End::Served);
+                return Poll::Ready(std::mem::replace(&mut end, End::Served));
+            }
+            if told && !self.phase.is_waiting() {
+                // A request came all the same, and is answered.
+                end = End::Served;
             }
             loop {
-                let Some((deadline, explain)) = self.deadline() else {
+                let Some((deadline, explain)) = self.deadline(last_call) else {
                     return Poll::Pending;
                 };
                 let now = self.clock.tick();
@@ -322,8 +398,12 @@ impl Watch<'_> {
         self.limits.first_byte_timeout
     }
 
-    /// The nearest end of the connection's patience.
-    fn deadline(&self) -> Option<(Timestamp, bool)> {
+    /// The nearest end of the connection's patience; `last_call` is when a connection on which
+    /// nothing has come yet is given up, where the listener closes.
+    fn deadline(&self, last_call: Option<Timestamp>) -> Option<(Timestamp, bool)> {
+        if let (true, Some(at)) = (self.phase.is_fresh(), last_call) {
+            return Some((at, false));
+        }
         let stalled = match self.stalled.load(Ordering::Relaxed) {
             0 => None,
             since => Some((

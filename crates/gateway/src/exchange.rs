@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
+use http::header::{CONNECTION, EXPECT};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use crate::answer;
@@ -15,6 +19,11 @@ use crate::fields;
 use crate::forward;
 use crate::guard;
 use crate::live::{Live, LiveRoute, LiveStep};
+
+/// How much of a body that nobody wants is read, and for how long, before an answer that goes out
+/// without it.
+const DRAIN_BYTES: usize = 64 * 1024;
+const DRAIN_WAIT: Duration = Duration::from_millis(20);
 
 /// One request on its way, with what every step may need.
 #[derive(Debug)]
@@ -101,9 +110,9 @@ async fn take(
     id: HeaderValue,
     mut finish: Finish,
 ) -> Response<Body> {
-    let live = client.worker.shared.live.load_full();
+    let live = client.worker.shared.plan_for(&client.listener);
     let Some(listener) = live.listener(&client.listener) else {
-        // The listener is being taken away by a reload; its last connections are told to go.
+        // The listener is gone for a while; its last connections have been told to go.
         return done(
             finish,
             answer::refused(StatusCode::SERVICE_UNAVAILABLE, "this listener is closing"),
@@ -114,18 +123,18 @@ async fn take(
         return done(finish, answer::refused(refused.status, refused.why));
     }
     if request.uri().path() == "*" {
-        return done(finish, answer::options());
+        return unread(finish, answer::options(), request).await;
     }
     let path = request.uri().clone();
     let Some(found) = listener.router.find(path.path()) else {
         client.worker.meter().requests_unrouted.add();
-        return done(finish, answer::no_route());
+        return unread(finish, answer::no_route(), request).await;
     };
     let takes = |route: &&usize| live.routes[**route].takes(request.method());
     let Some(route) = found.value.iter().find(takes) else {
         client.worker.meter().requests_unrouted.add();
         let allow = live.allow(found.value);
-        return done(finish, answer::wrong_method(&allow));
+        return unread(finish, answer::wrong_method(&allow), request).await;
     };
     let route = live.routes[*route].clone();
     finish.route = Some(route.clone());
@@ -149,10 +158,46 @@ async fn take(
 async fn run(exchange: Exchange, request: Request<Incoming>, finish: Finish) -> Response<Body> {
     let route = exchange.route.clone();
     match route.steps.first() {
-        Some(LiveStep::Respond(respond)) => done(finish, answer::fixed(respond)),
+        Some(LiveStep::Respond(respond)) => unread(finish, answer::fixed(respond), request).await,
         Some(LiveStep::Forward(step)) => forward::forward(exchange, step, request, finish).await,
         None => done(finish, answer::our_fault()),
     }
+}
+
+/// An answer to a request whose body nobody has read. What of it is already there is read, so that
+/// the connection can go on; else the client is told that it ends here (RFC 9112, section 9.6).
+pub async fn unread(
+    finish: Finish,
+    mut response: Response<Body>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    // Reading would ask a client for the body that it offers.
+    let offered = request.headers().contains_key(EXPECT);
+    let mut body = request.into_body();
+    if !body.is_end_stream() && (offered || !is_drained(&mut body).await) {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    done(finish, response)
+}
+
+/// Reads a body to its end if that is near.
+async fn is_drained(body: &mut Incoming) -> bool {
+    let drain = async {
+        let mut left = DRAIN_BYTES;
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return false };
+            let size = frame.data_ref().map_or(0, |data| data.len());
+            let Some(rest) = left.checked_sub(size) else {
+                return false;
+            };
+            left = rest;
+        }
+        true
+    };
+    tokio::time::timeout(DRAIN_WAIT, drain)
+        .await
+        .unwrap_or(false)
 }
 
 /// An answer that is complete as it stands.

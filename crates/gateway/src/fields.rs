@@ -19,12 +19,13 @@ const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// Carries a request's id to the upstream and back to the client.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// W3C Trace Context.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// What vendors add to a trace.
+pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Fields of one connection that `Connection` need not name.
 const HOP_BY_HOP: [HeaderName; 7] = [
@@ -44,6 +45,15 @@ const NEVER_NOMINATED: [&str; 5] = [
     "authorization",
     "cookie",
     "set-cookie",
+];
+
+/// Fields that say who somebody is, which belong in a head or nowhere.
+const NEVER_TRAILING: [&str; 5] = [
+    "cookie",
+    "forwarded",
+    "set-cookie",
+    "x-real-ip",
+    "x-request-id",
 ];
 
 /// Whether a list field names `word`, without regard to case.
@@ -83,14 +93,7 @@ pub fn strip_request(headers: &mut HeaderMap) {
     if trailers_welcome {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    let ours: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_ours(name.as_str()))
-        .cloned()
-        .collect();
-    for name in ours {
-        headers.remove(name);
-    }
+    remove_where(headers, is_ours);
 }
 
 /// Names that a client has no business to send: those with `_`, which some programs read as `-`,
@@ -122,13 +125,19 @@ pub fn strip_trailers(trailers: &mut HeaderMap) {
     ] {
         trailers.remove(name);
     }
-    let ours: Vec<HeaderName> = trailers
+    remove_where(trailers, |name| {
+        is_ours(name) || name.starts_with("x-forwarded-") || NEVER_TRAILING.contains(&name)
+    });
+}
+
+fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    let names: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| is_ours(name.as_str()))
+        .filter(|name| unwanted(name.as_str()))
         .cloned()
         .collect();
-    for name in ours {
-        trailers.remove(name);
+    for name in names {
+        headers.remove(name);
     }
 }
 
@@ -176,14 +185,13 @@ pub fn set_forwarded(headers: &mut HeaderMap, origin: &Origin<'_>, host: Option<
         }
     } else {
         headers.remove(X_REAL_IP);
-        headers.remove(X_FORWARDED_PORT);
+        remove_where(headers, |name| name.starts_with("x-forwarded-"));
         headers.insert(FORWARDED, value(element.as_bytes()));
         headers.insert(X_FORWARDED_FOR, origin.peer_text.clone());
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme));
-        match host {
-            Some(host) => headers.insert(X_FORWARDED_HOST, host.clone()),
-            None => headers.remove(X_FORWARDED_HOST),
-        };
+        if let Some(host) = host {
+            headers.insert(X_FORWARDED_HOST, host.clone());
+        }
     }
     append_via(headers);
 }
@@ -283,6 +291,7 @@ mod tests {
             ("forwarded", "for=6.6.6.6"),
             ("x-real-ip", "6.6.6.6"),
             ("x-forwarded-host", "evil"),
+            ("x-forwarded-prefix", "/evil"),
         ]);
         let text = HeaderValue::from_static("10.0.0.9");
         let origin = Origin {
@@ -295,7 +304,7 @@ mod tests {
         assert_eq!(map["x-forwarded-for"], "10.0.0.9");
         assert_eq!(map["forwarded"], "for=10.0.0.9;proto=http;host=\"a:8080\"");
         assert_eq!(map["x-forwarded-host"], "a:8080");
-        assert!(!map.contains_key("x-real-ip"));
+        assert!(!map.contains_key("x-real-ip") && !map.contains_key("x-forwarded-prefix"));
         assert_eq!(map["via"], "1.1 fusebox");
     }
 

@@ -4,10 +4,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox_breaker::Timestamp;
+use fusebox_breaker::{OwnedPermit, Rejection, Timestamp};
 use fusebox_plan::CallError;
 use fusebox_plan::plan::RewritePart;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
@@ -17,9 +17,11 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::answer;
 use crate::body::Body;
-use crate::breakers::KeyFacts;
+use crate::breakers::{Guarded, KeyFacts};
 use crate::call::{Call, Holder};
-use crate::exchange::{Exchange, Finish, done};
+use crate::clock::Clock;
+use crate::connect::Unconnected;
+use crate::exchange::{Exchange, Finish, done, unread};
 use crate::fields::{self, Origin};
 use crate::guard;
 use crate::live::{LiveForward, LiveUpstream};
@@ -32,12 +34,26 @@ use crate::tunnel;
 /// The machine's own deadline of a probe lies this much behind ours: it is the net, not the judge.
 const PROBE_GRACE: Duration = Duration::from_millis(250);
 
+/// How much longer than its upstream a probe's client may keep it waiting in all.
+const PROBE_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What became of a request that was sent, or could not be.
 enum Failed {
     /// The upstream's fault.
     Upstream(CallError),
     /// The client's fault.
     Client(ClientFault),
+    /// Ours: there was nothing left to connect with.
+    Ours,
+}
+
+impl From<Unconnected> for Failed {
+    fn from(unconnected: Unconnected) -> Failed {
+        match unconnected {
+            Unconnected::Upstream(error) => Failed::Upstream(error),
+            Unconnected::Exhausted => Failed::Ours,
+        }
+    }
 }
 
 /// Passes a request to the step's upstream if its breaker lets it.
@@ -47,6 +63,11 @@ pub async fn forward(
     mut request: Request<Incoming>,
     mut finish: Finish,
 ) -> Response<Body> {
+    // What is too large by its own account is refused before a breaker is asked or a byte read.
+    let size_max = exchange.live.plan.limits.request_body_max;
+    if size_max.is_some_and(|max| request.body().size_hint().lower() > max) {
+        return done(finish, answer::client_failed(ClientFault::TooLarge));
+    }
     let upstream = &step.upstream;
     let guarded = upstream.guards.select(&KeyFacts {
         route: &exchange.route.plan.name,
@@ -55,7 +76,7 @@ pub async fn forward(
         params: &exchange.params,
     });
     let desk = &exchange.desk;
-    let permit = match guarded.breaker.admit_owned(desk.clock.tick()) {
+    let permit = match admit(&guarded, &desk.clock) {
         Ok(permit) => permit,
         Err(rejection) => {
             guarded.meter(desk).rejected(rejection.phase).add();
@@ -66,10 +87,9 @@ pub async fn forward(
             );
             let seconds = guarded.fallback_seconds();
             let name = guarded.breaker.name();
-            return done(
-                finish,
-                answer::breaker_refused(name, &rejection, desk.clock.tick(), seconds),
-            );
+            let now = desk.clock.exact();
+            let refusal = answer::breaker_refused(name, &rejection, now, seconds);
+            return unread(finish, refusal, request).await;
         }
     };
     if permit.would_reject().is_some() {
@@ -98,6 +118,7 @@ pub async fn forward(
     let (response, connection) = match sent {
         Ok(sent) => sent,
         Err(Failed::Client(fault)) => return done(finish, answer::client_failed(fault)),
+        Err(Failed::Ours) => return done(finish, answer::exhausted()),
         Err(Failed::Upstream(error)) => {
             call.end(Some(error));
             return done(finish, answer::upstream_failed(&upstream.plan.name, error));
@@ -110,16 +131,28 @@ pub async fn forward(
     let (mut parts, body) = response.into_parts();
     fields::strip_response(&mut parts.headers);
     parts.version = Version::HTTP_11;
-    let idle = upstream.plan.timeout.idle;
     let body = ResponseBody::new(
         body,
         Holder::new(call),
         connection,
+        intake,
         exchange.desk.clock.clone(),
-        idle,
         finish,
     );
     Response::from_parts(parts, Body::Streamed(Box::new(body)))
+}
+
+/// Asks the breaker by the tick, which costs nothing. The tick lags a little, so a refusal whose
+/// time is over is asked for again by the clock: who comes back when it was told to is let in.
+fn admit(guarded: &Guarded, clock: &Clock) -> Result<OwnedPermit, Rejection> {
+    let breaker = &guarded.breaker;
+    breaker.admit_owned(clock.tick()).or_else(|rejection| {
+        let now = clock.exact();
+        match rejection.retry_at {
+            Some(at) if at <= now => breaker.admit_owned(now),
+            _ => Err(rejection),
+        }
+    })
 }
 
 /// The head that the upstream sees, and whether the client said the body's length.
@@ -139,7 +172,7 @@ fn outgoing_head(
     headers.remove(EXPECT);
     let client = &exchange.client;
     let origin = Origin {
-        peer: client.peer.ip(),
+        peer: client.peer.ip().to_canonical(),
         peer_text: &client.peer_text,
         trusted: exchange
             .live
@@ -152,6 +185,8 @@ fn outgoing_head(
     headers.insert(fields::X_REQUEST_ID, exchange.id.clone());
     if !fields::has_traceparent(headers) {
         headers.insert(fields::TRACEPARENT, client.worker.ids.traceparent());
+        // It speaks of the trace that was not one (W3C Trace Context, section 3.3).
+        headers.remove(fields::TRACESTATE);
     }
     if let Some(protocol) = protocol {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -207,7 +242,8 @@ fn outgoing_body(exchange: &Exchange, body: Incoming) -> (Outgoing, Option<Arc<I
         rate_min: limits.body_rate_min,
         size_max: limits.request_body_max,
     };
-    let (body, intake) = RequestBody::new(body, exchange.desk.clock.clone(), limits);
+    let phase = exchange.client.phase.clone();
+    let (body, intake) = RequestBody::new(body, phase, exchange.desk.clock.clone(), limits);
     (Outgoing::Client(body), Some(intake))
 }
 
@@ -234,6 +270,11 @@ impl Sending<'_> {
             parts
                 .headers
                 .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        } else if body.size_hint().exact().is_none() {
+            // Said outright, since hyper takes a GET for one without a body.
+            parts
+                .headers
+                .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         let pool = self.upstream.pool(self.exchange.desk.worker);
         let mut request = Request::from_parts(parts, body);
@@ -249,7 +290,7 @@ impl Sending<'_> {
                 Err(Attempt::Failed(failed)) => return Err(failed),
             }
         }
-        let mut connection = self.connect(pool).await.map_err(Failed::Upstream)?;
+        let mut connection = self.connect(pool).await?;
         match self.attempt(&mut connection, request).await {
             Ok(response) => Ok((response, connection)),
             Err(Attempt::Failed(failed)) => Err(failed),
@@ -258,15 +299,18 @@ impl Sending<'_> {
     }
 
     /// A new connection. A probe's time covers connecting too: no probe outlives its place (I2).
-    async fn connect(&mut self, pool: &Arc<Pool>) -> Result<Connection, CallError> {
+    async fn connect(&mut self, pool: &Arc<Pool>) -> Result<Connection, Failed> {
         if !self.call.is_probe() {
-            return pool.connect().await;
+            return pool.connect().await.map_err(Failed::from);
         }
         let timeout = self.call.timeout();
         let now = self.exchange.desk.clock.exact();
         self.call.extend(now, timeout + PROBE_GRACE);
         let limit = tokio::time::timeout(timeout, pool.connect());
-        limit.await.unwrap_or(Err(CallError::Connect))
+        match limit.await {
+            Ok(connected) => connected.map_err(Failed::from),
+            Err(_) => Err(Failed::Upstream(CallError::Connect)),
+        }
     }
 
     /// One try on one connection, within the call's time.
@@ -276,8 +320,8 @@ impl Sending<'_> {
         request: Request<Outgoing>,
     ) -> Result<Response<Incoming>, Attempt> {
         let clock = &self.exchange.desk.clock;
-        let asked = request.headers().contains_key(UPGRADE);
-        let mut timeout = self.call.timeout();
+        let asked = request.headers().get(UPGRADE).cloned();
+        let timeout = self.call.timeout();
         let sent_at = clock.exact();
         self.call.extend(sent_at, timeout + PROBE_GRACE);
         let mut response = pin!(connection.sender.try_send_request(request));
@@ -290,9 +334,13 @@ impl Sending<'_> {
             }
             let now = clock.exact();
             match self.upstream_has_it_since(sent_at) {
+                // A probe keeps its place while its client sends, for no more calls than places may
+                // be in flight (I2); but a client must not keep a breaker from closing for ever.
+                _ if self.call.is_probe() && self.client_took(now) > timeout + PROBE_PATIENCE => {
+                    return Err(Attempt::Failed(Failed::Client(ClientFault::TooSlow)));
+                }
                 None => {
-                    self.call.give_up_probe();
-                    timeout = self.call.timeout();
+                    self.call.extend(now, timeout + PROBE_GRACE);
                     alarm.set(tokio::time::sleep(timeout));
                 }
                 Some(base) if now < base + timeout => {
@@ -306,12 +354,14 @@ impl Sending<'_> {
             Ok(response) if !guard::response_is_sound(&response) => {
                 Err(Attempt::Failed(Failed::Upstream(CallError::Protocol)))
             }
-            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS && !asked => {
+            Ok(response) if !guard::switches_as_asked(&response, asked.as_ref()) => {
                 Err(Attempt::Failed(Failed::Upstream(CallError::Protocol)))
             }
             Ok(response) => {
-                let base = self.upstream_has_it_since(sent_at).unwrap_or(sent_at);
-                let duration = clock.exact().saturating_since(base);
+                let now = clock.exact();
+                // An answer that comes while the client is still sending took no time at all.
+                let base = self.upstream_has_it_since(sent_at).unwrap_or(now);
+                let duration = now.saturating_since(base);
                 self.call
                     .answered(response.status(), response.headers(), duration);
                 self.upstream
@@ -328,6 +378,12 @@ impl Sending<'_> {
                 Err(judge(failure.error()))
             }
         }
+    }
+
+    /// How long we have waited for the client in all.
+    fn client_took(&self, now: Timestamp) -> Duration {
+        self.intake
+            .map_or(Duration::ZERO, |intake| intake.waited(now))
     }
 
     /// Since when the upstream has had everything that it waits for; `None`: the client keeps it waiting.
@@ -397,6 +453,6 @@ fn switch(
         parts.headers.insert(UPGRADE, protocol);
     }
     let idle = exchange.live.plan.limits.upgrade_idle_timeout;
-    tunnel::open(&exchange.client.worker, client, upstream, idle);
+    tunnel::open(exchange.client.clone(), client, upstream, idle);
     Response::from_parts(parts, Body::empty())
 }

@@ -1,25 +1,23 @@
 //! A running gateway: started from a plan, reloaded with another, drained at the end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use fusebox_plan::plan::{Listener, Plan};
 use fusebox_store::{ObjectStore, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::announcer::Announcer;
 use crate::clock::Clock;
-use crate::listen;
-use crate::live::Foundry;
-use crate::meter::PerWorker;
-use crate::records;
-use crate::shared::{Seats, Shared};
+use crate::listen::{self, Place};
+use crate::live::{Foundry, Live};
+use crate::records::{self, RENEWED_EVERY};
+use crate::shared::Shared;
 use crate::worker::{self, Command};
 
 /// How often expired objects are swept from the store, and how many at once.
@@ -97,18 +95,18 @@ pub(crate) struct Inner {
     commands: Vec<mpsc::UnboundedSender<Command>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Where each listener really listens; taken by one reload at a time.
-    bound: Mutex<HashMap<Arc<str>, Bound>>,
+    bound: Mutex<HashMap<Place, Bound>>,
     tasks: Mutex<Vec<tokio::task::AbortHandle>>,
     pub draining: AtomicBool,
+    reloading: Mutex<()>,
     pub reloads: AtomicU64,
     pub reload_failures: AtomicU64,
     pub last_reload: AtomicU64,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Bound {
-    /// As the plan says it; its port may be 0.
-    asked: SocketAddr,
+    name: Arc<str>,
     addr: SocketAddr,
 }
 
@@ -143,13 +141,8 @@ impl Gateway {
             tracing::info!(restored, "breakers took up the state that they had before");
         }
         let listeners = live.plan.listeners.clone();
-        let bound = bind_all(&listeners, workers)?;
-        let shared = Arc::new(Shared {
-            clock: clock.clone(),
-            live: ArcSwap::from_pointee(live),
-            meters: PerWorker::new(workers),
-            seats: Seats::default(),
-        });
+        let bound = bind_all(&listeners, workers, &[])?;
+        let shared = Arc::new(Shared::new(live, clock.clone(), workers));
         let mut commands = Vec::new();
         let mut threads = Vec::new();
         for index in 0..workers {
@@ -168,6 +161,7 @@ impl Gateway {
             bound: Mutex::default(),
             tasks: Mutex::default(),
             draining: AtomicBool::new(false),
+            reloading: Mutex::default(),
             reloads: AtomicU64::new(0),
             reload_failures: AtomicU64::new(0),
             last_reload: AtomicU64::new(clock.wall_millis()),
@@ -205,10 +199,10 @@ impl Gateway {
 
     /// Where clients can connect, by listener.
     pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
-        let bound = self.0.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        let bound = self.0.bound();
         let mut all: Vec<_> = bound
-            .iter()
-            .map(|(name, bound)| (name.clone(), bound.addr))
+            .values()
+            .map(|bound| (bound.name.clone(), bound.addr))
             .collect();
         all.sort();
         all
@@ -264,15 +258,19 @@ impl Gateway {
 
 impl Inner {
     fn reload(&self, plan: Plan) -> Result<Reloaded, GatewayError> {
+        let _one_at_a_time = self
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if self.draining.load(Ordering::Acquire) {
             return Err(GatewayError::Draining);
         }
-        let new = self.missing(&plan.listeners);
-        let sockets = bind_all(&new, self.workers)?;
-        let kept: HashSet<Arc<str>> = plan
+        let (new, ours) = self.missing(&plan.listeners);
+        let sockets = bind_all(&new, self.workers, &ours)?;
+        let kept: HashMap<Place, Arc<str>> = plan
             .listeners
             .iter()
-            .map(|listener| listener.name.clone())
+            .map(|listener| (Place::of(listener), listener.name.clone()))
             .collect();
         let previous = self.shared.live.load_full();
         let (live, lost) = self
@@ -280,59 +278,51 @@ impl Inner {
             .cast(plan, Some(&previous))
             .map_err(GatewayError::Plan)?;
         // The plan first, so that a new listener's first request finds its routes.
-        self.shared.live.store(Arc::new(live));
-        let gone: Vec<Arc<str>> = {
-            let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
-            let replaced: HashSet<_> = new.iter().map(|listener| listener.name.clone()).collect();
-            bound
-                .keys()
-                .filter(|name| !kept.contains(*name) || replaced.contains(*name))
-                .cloned()
-                .collect()
-        };
-        for name in gone {
-            self.tell(|| Command::Close(name.clone()));
-            self.bound
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&name);
+        self.shared.replace(live);
+        let mut gone = Vec::new();
+        self.bound().retain(|place, bound| match kept.get(place) {
+            Some(name) => {
+                bound.name = name.clone();
+                true
+            }
+            None => {
+                gone.push(place.clone());
+                false
+            }
+        });
+        for place in gone {
+            self.tell(|| Command::Close(place.clone()));
         }
         self.open(sockets);
+        self.forget(&previous);
         self.mark_all();
         Ok(Reloaded { lost })
     }
 
-    /// The listeners of a plan that are not open yet, or not on that address.
-    fn missing(&self, listeners: &[Arc<Listener>]) -> Vec<Arc<Listener>> {
-        let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = |listener: &Listener| {
-            bound
-                .get(&listener.name)
-                .is_some_and(|have| have.asked == listener.addr)
-        };
-        listeners
-            .iter()
-            .filter(|listener| !open(listener))
-            .cloned()
-            .collect()
+    fn bound(&self) -> MutexGuard<'_, HashMap<Place, Bound>> {
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self, bound: Vec<(Arc<Listener>, SocketAddr, Vec<TcpListener>)>) {
-        for (listener, addr, sockets) in bound {
+    /// The listeners of a plan that are not open yet, and the addresses of all that are.
+    fn missing(&self, listeners: &[Arc<Listener>]) -> (Vec<Arc<Listener>>, Vec<SocketAddr>) {
+        let bound = self.bound();
+        let missing = listeners
+            .iter()
+            .filter(|listener| !bound.contains_key(&Place::of(listener)))
+            .cloned()
+            .collect();
+        (missing, bound.values().map(|bound| bound.addr).collect())
+    }
+
+    fn open(&self, sockets: Sockets) {
+        for (listener, addr, sockets) in sockets {
+            let place = Place::of(&listener);
             for (commands, socket) in self.commands.iter().zip(sockets) {
                 // A worker is gone only when the gateway drains, which then takes no connection.
-                commands
-                    .send(Command::Listen(listener.name.clone(), socket))
-                    .ok();
+                commands.send(Command::Listen(place.clone(), socket)).ok();
             }
-            let entry = Bound {
-                asked: listener.addr,
-                addr,
-            };
-            self.bound
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(listener.name.clone(), entry);
+            let name = listener.name.clone();
+            self.bound().insert(place, Bound { name, addr });
         }
     }
 
@@ -353,6 +343,23 @@ impl Inner {
         }
     }
 
+    /// Has the records of a plan's breakers removed that the present plan has no more.
+    fn forget(&self, previous: &Live) {
+        let live = self.shared.live.load();
+        for old in &previous.upstreams {
+            if live
+                .upstreams
+                .iter()
+                .any(|new| Arc::ptr_eq(&new.guards, &old.guards))
+            {
+                continue;
+            }
+            for guarded in old.guards.all() {
+                self.announcer.changed.forget(guarded.breaker.name());
+            }
+        }
+    }
+
     fn begin_tasks(self: &Arc<Inner>) {
         let keeper = tokio::spawn(records::keep(
             self.announcer.changed.clone(),
@@ -369,16 +376,38 @@ impl Inner {
                 }
             }
         });
+        // The tasks end with the gateway; this one must not keep it alive.
+        let weak = Arc::downgrade(self);
+        let renewer = tokio::spawn(async move {
+            let mut interval = tokio::time::interval(RENEWED_EVERY);
+            loop {
+                interval.tick().await;
+                let Some(inner) = weak.upgrade() else { return };
+                for upstream in &inner.shared.live.load().upstreams {
+                    for guarded in upstream.guards.all() {
+                        inner.announcer.changed.renew(&guarded.breaker);
+                    }
+                }
+            }
+        });
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.extend([keeper.abort_handle(), sweeper.abort_handle()]);
+        tasks.extend([
+            keeper.abort_handle(),
+            sweeper.abort_handle(),
+            renewer.abort_handle(),
+        ]);
     }
 }
 
 type Sockets = Vec<(Arc<Listener>, SocketAddr, Vec<TcpListener>)>;
 
-fn bind_all(listeners: &[Arc<Listener>], workers: usize) -> Result<Sockets, GatewayError> {
+fn bind_all(
+    listeners: &[Arc<Listener>],
+    workers: usize,
+    ours: &[SocketAddr],
+) -> Result<Sockets, GatewayError> {
     let bind = |listener: &Arc<Listener>| {
-        let (addr, sockets) = listen::bind(listener.addr, workers).map_err(|error| {
+        let (addr, sockets) = listen::bind(listener.addr, workers, ours).map_err(|error| {
             let mend = match error.kind() {
                 io::ErrorKind::AddrInUse => {
                     "; another program has it: stop that one or choose another port"

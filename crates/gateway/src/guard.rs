@@ -6,7 +6,7 @@
 //! start of a request. Sources: RFC 9110 and 9112, and the public record of request smuggling.
 
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
 /// Why a request was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -284,6 +284,18 @@ pub fn upgrade_asked<B>(request: &Request<B>) -> bool {
                     .any(|window| window == b"h2c")
                 && !protocol.contains(&b',')
         }
+        _ => false,
+    }
+}
+
+/// Whether a response, if it switches protocols, switches to the one that was asked for (RFC 9110, section 7.8).
+pub fn switches_as_asked<B>(response: &http::Response<B>, asked: Option<&HeaderValue>) -> bool {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return true;
+    }
+    let mut protocols = response.headers().get_all(UPGRADE).iter();
+    match (asked, protocols.next(), protocols.next()) {
+        (Some(asked), Some(got), None) => got.as_bytes().eq_ignore_ascii_case(asked.as_bytes()),
         _ => false,
     }
 }

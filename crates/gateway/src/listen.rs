@@ -3,21 +3,49 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
+use fusebox_plan::plan::Listener;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// How many connections may wait to be accepted.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: u16 = 4096;
 
-/// Binds `count` sockets to one address; port 0 becomes the same free port for all.
+/// Which sockets a listener has. They stay its own while its address does, whatever its name; only
+/// a port that the system chose belongs to the name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Place {
+    addr: SocketAddr,
+    name: Option<Arc<str>>,
+}
+
+impl Place {
+    /// The place of a plan's listener.
+    pub fn of(listener: &Listener) -> Place {
+        Place {
+            addr: listener.addr,
+            name: (listener.addr.port() == 0).then(|| listener.name.clone()),
+        }
+    }
+}
+
+/// Binds `count` sockets to one address; port 0 becomes the same free port for all. `ours` are the
+/// addresses that this process listens on already: one may share its port with a new one until it
+/// is closed, as when `127.0.0.1:8080` becomes `0.0.0.0:8080`.
 ///
 /// # Errors
 /// If another process has the address, or the system refuses it.
-pub fn bind(addr: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+pub fn bind(
+    addr: SocketAddr,
+    count: usize,
+    ours: &[SocketAddr],
+) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
     // Shared sockets would quietly join those of another process; an exclusive one finds it out.
-    let exclusive = open(addr, false)?;
-    let bound = exclusive.local_addr()?;
-    drop(exclusive);
+    let bound = if ours.iter().any(|ours| ours.port() == addr.port()) {
+        addr
+    } else {
+        open(addr, false)?.local_addr()?
+    };
     let listeners = (0..count.max(1))
         .map(|_| open(bound, true))
         .collect::<io::Result<Vec<_>>>()?;
@@ -32,7 +60,7 @@ fn open(addr: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     }
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(i32::from(BACKLOG))?;
     Ok(socket.into())
 }
 
@@ -42,8 +70,20 @@ mod tests {
 
     #[test]
     fn an_address_that_another_has_is_refused() {
-        let (addr, first) = bind("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let (addr, first) = bind("127.0.0.1:0".parse().unwrap(), 2, &[]).unwrap();
         assert_eq!(first.len(), 2);
-        assert_eq!(bind(addr, 2).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(
+            bind(addr, 2, &[]).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
+    }
+
+    #[test]
+    fn a_wider_address_can_take_over_from_one_of_ours() {
+        let (narrow, first) = bind("127.0.0.1:0".parse().unwrap(), 2, &[]).unwrap();
+        let wide = SocketAddr::new("0.0.0.0".parse().unwrap(), narrow.port());
+        let (addr, second) = bind(wide, 2, &[narrow]).unwrap();
+        assert_eq!((addr, second.len()), (wide, 2));
+        drop(first);
     }
 }

@@ -14,6 +14,7 @@ use crate::breakers::Guards;
 use crate::clock::Clock;
 use crate::connect::{Connector, system_roots};
 use crate::guard::PathRules;
+use crate::listen::Place;
 use crate::meter::{PerWorker, RequestMeter};
 use crate::pool::Pool;
 use crate::router::Router;
@@ -27,7 +28,7 @@ pub struct Live {
     pub routes: Vec<Arc<LiveRoute>>,
     /// Its upstreams, in the plan's order.
     pub upstreams: Vec<Arc<LiveUpstream>>,
-    listeners: HashMap<Arc<str>, LiveListener>,
+    listeners: HashMap<Place, LiveListener>,
 }
 
 /// A listener, with the routes that it serves.
@@ -136,9 +137,9 @@ impl Live {
         HeaderValue::from_str(&methods.join(", ")).expect("methods are field values")
     }
 
-    /// The listener of a name.
-    pub fn listener(&self, name: &str) -> Option<&LiveListener> {
-        self.listeners.get(name)
+    /// The listener that has a place.
+    pub fn listener(&self, place: &Place) -> Option<&LiveListener> {
+        self.listeners.get(place)
     }
 }
 
@@ -197,7 +198,7 @@ impl Foundry {
                 double_slash_allowed: listener.double_slash_allowed,
             };
             listeners.insert(
-                listener.name.clone(),
+                Place::of(listener),
                 LiveListener {
                     router,
                     rules,
@@ -217,6 +218,14 @@ impl Foundry {
             .zip(pools)
             .map(|(upstream, pools)| Arc::new(self.upstream(upstream, pools, previous, &mut lost)))
             .collect();
+        for old in previous.iter().flat_map(|live| &live.upstreams) {
+            let name = &old.plan.name;
+            if !plan.upstreams.iter().any(|upstream| upstream.name == *name) {
+                lost.push(format!(
+                    "breakers of {name}: the upstream is gone, and their state with it"
+                ));
+            }
+        }
         let routes = plan
             .routes
             .iter()
@@ -277,11 +286,9 @@ impl Foundry {
         let old = previous.and_then(|live| find(live, &plan.name));
         let guards = match old {
             Some(old) if old.guards.fit(plan) => {
-                if old.plan.breaker.settings != plan.breaker.settings {
-                    lost.extend(
-                        old.guards
-                            .reconfigure(&plan.breaker.settings, self.clock.exact()),
-                    );
+                let (was, is) = (&old.plan.breaker, &plan.breaker);
+                if was.settings != is.settings || was.keys_max != is.keys_max {
+                    lost.extend(old.guards.reconfigure(is, self.clock.exact()));
                 }
                 old.guards.clone()
             }

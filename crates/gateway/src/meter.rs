@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
-use fusebox_breaker::Phase;
+use fusebox_breaker::{Phase, SettledAs};
 use http::{Method, StatusCode};
 
 /// A number that only grows.
@@ -78,6 +78,17 @@ pub struct BreakerMeter {
 }
 
 impl BreakerMeter {
+    /// Counts a call as what the breaker counted it. Late ones the breaker counts itself, and a
+    /// disabled one counts none.
+    pub fn count(&self, counted: SettledAs) {
+        match counted {
+            SettledAs::Success => self.success.add(),
+            SettledAs::Failure => self.failure.add(),
+            SettledAs::Ignored => self.ignored.add(),
+            SettledAs::Late | SettledAs::Untracked => {}
+        }
+    }
+
     /// Calls refused in any phase.
     pub fn rejected_total(&self) -> u64 {
         self.rejected.iter().map(Counter::get).sum()

@@ -119,7 +119,7 @@ struct Shown {
 impl Scrape {
     fn shown(&self) -> BTreeMap<String, Shown> {
         let live = self.0.0.shared.live.load();
-        let now = self.0.clock().tick();
+        let now = self.0.clock().exact();
         let mut all: BTreeMap<String, Shown> = BTreeMap::new();
         for upstream in &live.upstreams {
             for (at, guarded) in upstream.guards.all().iter().enumerate() {

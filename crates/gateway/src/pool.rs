@@ -10,7 +10,7 @@ use std::time::Duration;
 use fusebox_breaker::Timestamp;
 use fusebox_plan::CallError;
 
-use crate::connect::{Connector, Sender};
+use crate::connect::{Connector, Sender, Unconnected};
 
 /// Idle connections to one upstream.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Pool {
     ///
     /// # Errors
     /// Which part of connecting failed.
-    pub async fn connect(self: &Arc<Pool>) -> Result<Connection, CallError> {
+    pub async fn connect(self: &Arc<Pool>) -> Result<Connection, Unconnected> {
         let mut sender = self.connector.connect().await?;
         sender.ready().await.map_err(|_| CallError::Connect)?;
         Ok(Connection {
@@ -80,12 +80,10 @@ impl Pool {
         })
     }
 
-    /// How many connections wait for a request.
+    /// How many connections wait for a request; one that the upstream has closed does not.
     pub fn idle_count(&self) -> usize {
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.iter().filter(|idle| !idle.sender.is_closed()).count()
     }
 
     /// Closes the connections that have been idle too long or were closed by the upstream.

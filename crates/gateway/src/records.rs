@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_breaker::{Breaker, HoldKind, Saved, SavedHold, SavedState, Timestamp};
-use fusebox_store::{NewObject, ObjectStore, StoreError, When};
+use fusebox_breaker::{Breaker, HoldKind, Saved, SavedHold, SavedState};
+use fusebox_store::{NewObject, ObjectStore, Pending, StoreError, When};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -22,8 +22,15 @@ use crate::live::Live;
 /// The store's partition that holds them.
 pub const PARTITION: &str = "breakers";
 
-/// A record that nobody renews for so long belongs to a breaker that is no more.
+/// A record that nobody renews for so long belongs to a breaker that is no more; see [`RENEWED_EVERY`].
 const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How often the records of all breakers are written anew, so that those of living ones last.
+pub const RENEWED_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// How many breakers' generations are remembered as written. Past it they are forgotten, and a
+/// breaker counts as not persisted until it is written again.
+const REMEMBERED_MAX: usize = 100_000;
 
 /// How long a write may take before it counts as failed.
 const WRITE_MAX: Duration = Duration::from_secs(5);
@@ -146,6 +153,8 @@ fn millis(duration: Duration) -> u64 {
 struct Marks {
     breakers: HashMap<Arc<str>, (Breaker, u64)>,
     count: u64,
+    /// Breakers that are no more, whose records go with them.
+    gone: Vec<Arc<str>>,
 }
 
 /// The breakers whose record is not what the store has.
@@ -170,13 +179,35 @@ impl Changed {
         self.wake.notify_one();
     }
 
+    /// Has a breaker written anew if the store has a record of it, so that the record lasts.
+    pub fn renew(&self, breaker: &Breaker) {
+        let persisted = self
+            .persisted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = persisted.contains_key(breaker.name());
+        drop(persisted);
+        if known {
+            self.mark(breaker);
+        }
+    }
+
+    /// Notes that a breaker is no more.
+    pub fn forget(&self, name: &Arc<str>) {
+        let mut marks = self.marks();
+        marks.breakers.remove(name);
+        marks.gone.push(name.clone());
+        drop(marks);
+        self.wake.notify_one();
+    }
+
     /// Whether the store has a breaker's present generation.
     pub fn is_persisted(&self, name: &str, generation: u64) -> bool {
         let persisted = self
             .persisted
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        persisted.get(name).is_some_and(|have| *have >= generation)
+        persisted.get(name).is_some_and(|have| *have == generation)
     }
 
     /// Records written so far, and writes that failed.
@@ -199,6 +230,9 @@ impl Changed {
             .persisted
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        if persisted.len() >= REMEMBERED_MAX {
+            persisted.clear();
+        }
         persisted.insert(breaker.name().clone(), generation);
         let mut marks = self.marks();
         if marks
@@ -235,17 +269,18 @@ pub async fn write_all(
     store: &Arc<dyn ObjectStore>,
     clock: &Clock,
 ) -> Result<(), StoreError> {
+    let gone = std::mem::take(&mut changed.marks().gone);
+    for name in gone {
+        if let Err(error) = within(store.remove(PARTITION, &name, When::Always)).await {
+            changed.marks().gone.push(name);
+            return Err(error);
+        }
+    }
     let batch: Vec<_> = changed.marks().breakers.values().cloned().collect();
     let writes = batch.iter().map(|(breaker, _)| async {
         let saved = breaker.saved(clock.exact());
         let object = Record::of(&saved, clock.wall_millis()).to_object();
-        let put = store.put(PARTITION, breaker.name(), object, When::Always);
-        let result = match tokio::time::timeout(WRITE_MAX, put).await {
-            Ok(result) => result,
-            Err(_) => Err(StoreError::NotAvailable {
-                why: format!("a write took longer than {WRITE_MAX:?}; look at the disk"),
-            }),
-        };
+        let result = within(store.put(PARTITION, breaker.name(), object, When::Always)).await;
         (result, saved.generation)
     });
     // All at once, so that the store can commit them together.
@@ -261,6 +296,16 @@ pub async fn write_all(
         }
     }
     refused.map_or(Ok(()), Err)
+}
+
+/// Bounds how long the store may take.
+async fn within<T>(operation: Pending<'_, T>) -> Result<T, StoreError> {
+    match tokio::time::timeout(WRITE_MAX, operation).await {
+        Ok(result) => result,
+        Err(_) => Err(StoreError::NotAvailable {
+            why: format!("a write took longer than {WRITE_MAX:?}; look at the disk"),
+        }),
+    }
 }
 
 /// Gives every breaker of a plan the state that an earlier process left in the store. A record
@@ -286,7 +331,7 @@ pub async fn restore(
             };
             match Record::from_bytes(&object.value) {
                 Ok(record) => {
-                    take_up(&breaker, &record, now, clock.wall_millis());
+                    breaker.restore(&record.saved(clock.wall_millis()), now);
                     restored += 1;
                 }
                 Err(error) => {
@@ -296,10 +341,6 @@ pub async fn restore(
         }
     }
     Ok(restored)
-}
-
-fn take_up(breaker: &Breaker, record: &Record, now: Timestamp, wall: u64) {
-    breaker.restore(&record.saved(wall), now);
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use tokio::time::Sleep;
 
 use crate::body::BodyError;
 use crate::clock::Clock;
+use crate::connection::Phase;
 
 /// How long a body may be slower than the least rate before it counts.
 const RATE_GRACE: Duration = Duration::from_secs(10);
@@ -40,6 +41,8 @@ pub enum ClientFault {
 pub struct Intake {
     /// Nanoseconds of the last progress; the top bit says that we wait for the client now.
     progress: AtomicU64,
+    /// Nanoseconds that we have waited for the client, the present wait not included.
+    waited: AtomicU64,
     fault: AtomicU8,
 }
 
@@ -49,6 +52,7 @@ impl Intake {
     fn new(now: Timestamp) -> Arc<Intake> {
         Arc::new(Intake {
             progress: AtomicU64::new(now.as_nanos()),
+            waited: AtomicU64::new(0),
             fault: AtomicU8::new(0),
         })
     }
@@ -57,6 +61,16 @@ impl Intake {
     pub fn handed_over(&self) -> Option<Timestamp> {
         let word = self.progress.load(Ordering::Acquire);
         (word & WAITING == 0).then(|| Timestamp::from_nanos(word))
+    }
+
+    /// How long we have waited for the client in all.
+    pub fn waited(&self, now: Timestamp) -> Duration {
+        let waited = Duration::from_nanos(self.waited.load(Ordering::Acquire));
+        let word = self.progress.load(Ordering::Acquire);
+        if word & WAITING == 0 {
+            return waited;
+        }
+        waited + now.saturating_since(Timestamp::from_nanos(word & !WAITING))
     }
 
     /// What the client did wrong, if it did.
@@ -101,6 +115,8 @@ pub struct IntakeLimits {
 #[derive(Debug)]
 pub struct RequestBody {
     inner: Incoming,
+    /// Kept busy until the body is done with.
+    phase: Arc<Phase>,
     intake: Arc<Intake>,
     clock: Arc<Clock>,
     limits: IntakeLimits,
@@ -115,12 +131,15 @@ impl RequestBody {
     /// Wraps a client's body; the intake is the call's view of it.
     pub fn new(
         inner: Incoming,
+        phase: Arc<Phase>,
         clock: Arc<Clock>,
         limits: IntakeLimits,
     ) -> (RequestBody, Arc<Intake>) {
         let intake = Intake::new(clock.tick());
+        phase.busy();
         let body = RequestBody {
             inner,
+            phase,
             intake: intake.clone(),
             clock,
             limits,
@@ -169,12 +188,20 @@ impl RequestBody {
             Some(since) => {
                 let now = self.clock.exact();
                 self.waited += now.saturating_since(since);
+                let nanos = u64::try_from(self.waited.as_nanos()).unwrap_or(u64::MAX);
+                self.intake.waited.store(nanos, Ordering::Release);
                 now
             }
             None => self.clock.tick(),
         };
         self.alarm = None;
         self.intake.hand_over(now);
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.phase.idle(self.clock.tick());
     }
 }
 

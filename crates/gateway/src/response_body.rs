@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use fusebox_breaker::Timestamp;
 use fusebox_plan::CallError;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -20,6 +21,7 @@ use crate::call::Holder;
 use crate::clock::Clock;
 use crate::exchange::Finish;
 use crate::pool::Connection;
+use crate::request_body::Intake;
 
 /// An upstream's body, passed on to a client.
 #[derive(Debug)]
@@ -27,11 +29,21 @@ pub struct ResponseBody {
     inner: Incoming,
     call: Option<Holder>,
     connection: Option<Connection>,
+    /// What is known of the request's body, which may still be on its way up.
+    intake: Option<Arc<Intake>>,
     clock: Arc<Clock>,
-    idle_timeout: Duration,
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Option<Alarm>,
     /// Counts the request when the body is done with, however it ends.
     _finish: Finish,
+}
+
+/// Rings when the upstream may have been silent for too long.
+#[derive(Debug)]
+struct Alarm {
+    since: Timestamp,
+    timeout: Duration,
+    is_probe: bool,
+    sleep: Pin<Box<Sleep>>,
 }
 
 impl ResponseBody {
@@ -40,16 +52,16 @@ impl ResponseBody {
         inner: Incoming,
         call: Holder,
         connection: Connection,
+        intake: Option<Arc<Intake>>,
         clock: Arc<Clock>,
-        idle_timeout: Duration,
         finish: Finish,
     ) -> ResponseBody {
         let mut body = ResponseBody {
             inner,
             call: Some(call),
             connection: Some(connection),
+            intake,
             clock,
-            idle_timeout,
             alarm: None,
             _finish: finish,
         };
@@ -71,15 +83,65 @@ impl ResponseBody {
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let timeout = self.idle_timeout;
-        let alarm = self
-            .alarm
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
-        if alarm.as_mut().poll(cx).is_pending() {
-            return Poll::Pending;
+        let alarm = match &mut self.alarm {
+            Some(alarm) => alarm,
+            None => {
+                let call = self.call.as_mut();
+                let waits = call.and_then(|call| call.with(|call| (call.wait(), call.is_probe())));
+                // A call that has ended waits for nothing any more.
+                let (timeout, is_probe) = waits.unwrap_or((Duration::MAX, false));
+                self.alarm.insert(Alarm {
+                    since: self.clock.exact(),
+                    timeout,
+                    is_probe,
+                    sleep: Box::pin(tokio::time::sleep(timeout)),
+                })
+            }
+        };
+        let (timeout, is_probe) = (alarm.timeout, alarm.is_probe);
+        while alarm.sleep.as_mut().poll(cx).is_ready() {
+            let now = self.clock.exact();
+            // An upstream that waits for the rest of an upload is not the one that is silent. But a
+            // probe waits for its client no longer than for its upstream.
+            let intake = self.intake.as_deref();
+            let since = match intake.map(Intake::handed_over) {
+                None => alarm.since,
+                Some(Some(at)) => at.max(alarm.since),
+                Some(None) if is_probe => return Poll::Ready(Some(Err(self.let_go()))),
+                Some(None) => now,
+            };
+            if now >= since + timeout {
+                self.end(Some(CallError::Timeout));
+                return Poll::Ready(Some(Err(BodyError::Idle)));
+            }
+            let rest = (since + timeout).saturating_since(now);
+            alarm.sleep = Box::pin(tokio::time::sleep(rest));
         }
-        self.end(Some(CallError::Timeout));
-        Poll::Ready(Some(Err(BodyError::Idle)))
+        Poll::Pending
+    }
+
+    /// Gives the call up unjudged, and the connection with it: it was the client's fault.
+    fn let_go(&mut self) -> BodyError {
+        self.call = None;
+        self.connection = None;
+        BodyError::Client
+    }
+
+    /// The body broke. If the client broke its own upload, that took the connection down.
+    fn broken(&mut self, error: &hyper::Error) -> BodyError {
+        if self
+            .intake
+            .as_ref()
+            .is_some_and(|intake| intake.fault().is_some())
+        {
+            return self.let_go();
+        }
+        self.end(Some(if error.is_parse() {
+            CallError::Protocol
+        } else {
+            CallError::Truncated
+        }));
+        BodyError::Upstream
     }
 }
 
@@ -102,24 +164,11 @@ impl http_body::Body for ResponseBody {
                 this.end(None);
                 Poll::Ready(None)
             }
-            Some(Err(error)) => {
-                let error = if error.is_parse() {
-                    CallError::Protocol
-                } else {
-                    CallError::Truncated
-                };
-                this.end(Some(error));
-                Poll::Ready(Some(Err(BodyError::Upstream)))
-            }
+            Some(Err(error)) => Poll::Ready(Some(Err(this.broken(&error)))),
             Some(Ok(frame)) => {
                 let now = this.clock.tick();
-                if let Some(call) = &mut this.call {
-                    call.with(|call| {
-                        if let Some(data) = frame.data_ref() {
-                            call.see(data);
-                        }
-                        call.settle(now);
-                    });
+                if let (Some(call), Some(data)) = (&mut this.call, frame.data_ref()) {
+                    call.with(|call| call.see(data, now));
                 }
                 // Judged before the client has the last byte: its next request must meet the
                 // breaker that this one left behind.

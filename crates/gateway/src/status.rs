@@ -203,8 +203,7 @@ impl Gateway {
     }
 
     fn status(&self, upstream: Arc<str>, guarded: &Guarded) -> BreakerStatus {
-        // The time that requests are decided by: what is shown as half-open lets the next one in.
-        let now = self.clock().tick();
+        let now = self.clock().exact();
         let snapshot = guarded.breaker.snapshot(now);
         let name = guarded.breaker.name().clone();
         let sum = |value: fn(&BreakerMeter) -> u64| guarded.meters.sum(value);

@@ -11,16 +11,17 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::worker::Worker;
+use crate::connection::Client;
 
-/// Joins two connections once both have switched, in a task of the worker's own.
-pub fn open(worker: &Arc<Worker>, client: OnUpgrade, upstream: OnUpgrade, idle: Duration) {
-    let stay = worker.stay();
+/// Joins two connections once both have switched, in a task of the worker's own. The client's
+/// connection counts as open until the tunnel ends.
+pub fn open(guest: Arc<Client>, client: OnUpgrade, upstream: OnUpgrade, idle: Duration) {
+    let stay = guest.worker.stay();
     tokio::spawn(async move {
         if let Ok((client, upstream)) = tokio::try_join!(client, upstream) {
             join(client, upstream, idle).await;
         }
-        drop(stay);
+        drop((guest, stay));
     });
 }
 

@@ -5,12 +5,11 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::TcpListener as StdListener;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -18,6 +17,7 @@ use crate::answer;
 use crate::call::Desk;
 use crate::connection;
 use crate::exchange::Ids;
+use crate::listen::{BACKLOG, Place};
 use crate::meter::WorkerMeter;
 use crate::shared::Shared;
 
@@ -30,10 +30,10 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// What the gateway tells a worker.
 #[derive(Debug)]
 pub enum Command {
-    /// Accept on a socket, as the listener of this name.
-    Listen(Arc<str>, StdListener),
-    /// Stop accepting as the listener of this name; its connections go on.
-    Close(Arc<str>),
+    /// Accept on a socket, as the listener that has this place.
+    Listen(Place, StdListener),
+    /// Stop accepting there, and let its connections finish what is in flight.
+    Close(Place),
     /// Stop accepting, let what is in flight finish within the time, then say so and end.
     Drain(Duration, oneshot::Sender<Drained>),
 }
@@ -54,9 +54,6 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     /// Makes request ids.
     pub ids: Ids,
-    /// Woken once, when the worker drains.
-    pub drain: Notify,
-    draining: AtomicBool,
     /// Connections and tunnels that are open.
     open: AtomicUsize,
     left: Notify,
@@ -86,11 +83,6 @@ impl Worker {
             clock: self.shared.clock.clone(),
             worker: self.index,
         }
-    }
-
-    /// Whether it takes no more connections.
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
     }
 
     /// Notes something that must finish before the worker may end.
@@ -135,8 +127,6 @@ pub fn start(
         index,
         shared,
         ids: Ids::new(seed),
-        drain: Notify::new(),
-        draining: AtomicBool::new(false),
         open: AtomicUsize::new(0),
         left: Notify::new(),
     });
@@ -150,29 +140,29 @@ pub fn start(
 }
 
 async fn obey(worker: Arc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
-    let mut listening: HashMap<Arc<str>, Listening> = HashMap::new();
+    let mut listening: HashMap<Place, Listening> = HashMap::new();
     let mut sweep = tokio::time::interval(SWEEP);
     loop {
         let command = tokio::select! {
             command = commands.recv() => command,
             _ = sweep.tick() => {
-                worker.shared.sweep_pools(worker.index);
+                worker.shared.sweep(worker.index);
                 continue;
             }
         };
         match command {
-            Some(Command::Listen(name, socket)) => {
-                match Listening::begin(&worker, name.clone(), socket) {
+            Some(Command::Listen(place, socket)) => {
+                match Listening::begin(&worker, place.clone(), socket) {
                     Ok(begun) => {
-                        listening.insert(name, begun);
+                        listening.insert(place, begun);
                     }
                     Err(error) => {
-                        tracing::error!(listener = %name, %error, "a socket could not be used")
+                        tracing::error!(?place, %error, "a socket could not be used")
                     }
                 }
             }
-            Some(Command::Close(name)) => {
-                if let Some(listening) = listening.remove(&name) {
+            Some(Command::Close(place)) => {
+                if let Some(listening) = listening.remove(&place) {
                     listening.end().await;
                 }
             }
@@ -180,8 +170,6 @@ async fn obey(worker: Arc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
                 for (_, listening) in listening.drain() {
                     listening.end().await;
                 }
-                worker.draining.store(true, Ordering::Release);
-                worker.drain.notify_waiters();
                 let drained = worker.wait_until_empty(limit).await;
                 // The gateway may have stopped waiting; the worker ends all the same.
                 done.send(drained).ok();
@@ -196,43 +184,122 @@ async fn obey(worker: Arc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
 struct Listening {
     stop: oneshot::Sender<()>,
     task: tokio::task::JoinHandle<()>,
+    closing: Arc<Closing>,
 }
 
 impl Listening {
-    fn begin(worker: &Arc<Worker>, name: Arc<str>, socket: StdListener) -> io::Result<Listening> {
+    fn begin(worker: &Arc<Worker>, place: Place, socket: StdListener) -> io::Result<Listening> {
+        let entrance = Entrance {
+            worker: worker.clone(),
+            place,
+            closing: Arc::default(),
+        };
+        let closing = entrance.closing.clone();
         let socket = TcpListener::from_std(socket)?;
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(accept(worker.clone(), name, socket, stopped));
-        Ok(Listening { stop, task })
+        let task = tokio::spawn(entrance.accept(socket, stopped));
+        Ok(Listening {
+            stop,
+            task,
+            closing,
+        })
     }
 
-    /// Stops accepting once the connections that the kernel has queued are taken over.
+    /// Stops accepting once the connections that the kernel has queued are taken over, then tells
+    /// all of the listener's connections to finish.
     async fn end(self) {
         self.stop.send(()).ok();
         self.task.await.ok();
+        self.closing.begin();
     }
 }
 
-async fn accept(
+/// Tells the connections of a listener that they are to finish what is in flight, and end.
+#[derive(Debug, Default)]
+pub struct Closing {
+    begun: AtomicBool,
+    wake: Notify,
+}
+
+impl Closing {
+    fn begin(&self) {
+        self.begun.store(true, Ordering::Release);
+        self.wake.notify_waiters();
+    }
+
+    /// Whether the time has come.
+    pub fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
+    }
+
+    /// Wakes when it comes; who asks [`Closing::has_begun`] after enabling this misses nothing.
+    pub fn notified(&self) -> tokio::sync::futures::Notified<'_> {
+        self.wake.notified()
+    }
+}
+
+/// Where a worker's connections of one listener come in.
+struct Entrance {
     worker: Arc<Worker>,
-    name: Arc<str>,
-    socket: TcpListener,
-    mut stopped: oneshot::Receiver<()>,
-) {
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            accepted = socket.accept() => accepted,
-            _ = &mut stopped => break,
+    place: Place,
+    closing: Arc<Closing>,
+}
+
+impl Entrance {
+    async fn accept(self, socket: TcpListener, mut stopped: oneshot::Receiver<()>) {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = &mut stopped => break,
+                accepted = socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.take(stream, peer),
+                Err(error) => pause(&error).await,
+            }
+        }
+        self.take_queued(socket);
+    }
+
+    /// Connections that the kernel accepted for us are not dropped with the socket. The kernel is
+    /// asked itself, for the runtime may not have heard of them yet.
+    fn take_queued(&self, socket: TcpListener) {
+        let Ok(socket) = socket.into_std() else {
+            return;
         };
-        match accepted {
-            Ok((stream, peer)) => take(&worker, &name, stream, peer),
-            Err(error) => pause(&error).await,
+        for _ in 0..BACKLOG {
+            match socket.accept() {
+                Ok((stream, peer)) => {
+                    let stream = stream.set_nonblocking(true).map(|()| stream);
+                    if let Ok(stream) = stream.and_then(TcpStream::from_std) {
+                        self.take(stream, peer);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // One that died in the queue.
+                Err(_) => {}
+            }
         }
     }
-    // Connections that the kernel accepted for us are not dropped with the socket.
-    while let Some(Ok((stream, peer))) = socket.accept().now_or_never() {
-        take(&worker, &name, stream, peer);
+
+    fn take(&self, stream: TcpStream, peer: SocketAddr) {
+        let worker = self.worker.clone();
+        let stay = worker.stay();
+        let limit = worker.shared.live.load().plan.limits.connections_max;
+        let Some(seat) = worker.shared.seats.take(&self.place, limit) else {
+            worker.meter().connections_refused.add();
+            tokio::spawn(async move {
+                turn_away(stream).await;
+                drop(stay);
+            });
+            return;
+        };
+        worker.meter().connections.add();
+        let (place, closing) = (self.place.clone(), self.closing.clone());
+        tokio::spawn(async move {
+            connection::serve(worker, place, stream, peer, seat, closing).await;
+            drop(stay);
+        });
     }
 }
 
@@ -246,26 +313,6 @@ async fn pause(error: &io::Error) {
         tracing::warn!(%error, "no connection could be accepted");
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }
-}
-
-fn take(worker: &Arc<Worker>, name: &Arc<str>, stream: TcpStream, peer: std::net::SocketAddr) {
-    let stay = worker.stay();
-    let limit = worker.shared.live.load().plan.limits.connections_max;
-    let Some(seat) = worker.shared.seats.take(name, limit) else {
-        worker.meter().connections_refused.add();
-        tokio::spawn(async move {
-            turn_away(stream).await;
-            drop(stay);
-        });
-        return;
-    };
-    worker.meter().connections.add();
-    let (worker, name) = (worker.clone(), name.clone());
-    tokio::spawn(async move {
-        connection::serve(worker.clone(), name, stream, peer).await;
-        worker.meter().connections_ended.add();
-        drop((seat, stay));
-    });
 }
 
 async fn turn_away(mut stream: TcpStream) {

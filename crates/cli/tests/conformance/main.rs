@@ -2,6 +2,7 @@
 //!
 //! The cases are the project's `conformance/`; with `FUSEBOX_CONFORMANCE=DIR` the files of the same
 //! names in DIR, those that are there. Arguments name files to run; without any, all are.
+#![allow(clippy::print_stdout, reason = "what it prints is its report")]
 
 mod http;
 #[path = "../support/mod.rs"]

@@ -18,6 +18,8 @@ pub struct Setup {
     yaml: String,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    /// Without the options that keep a test to itself.
+    bare: bool,
 }
 
 impl Setup {
@@ -27,7 +29,15 @@ impl Setup {
             yaml: yaml.into(),
             args: Vec::new(),
             env: Vec::new(),
+            bare: false,
         }
+    }
+
+    /// With no options but those that the test gives: the admin API and the data are then where
+    /// the file, the environment or the defaults say.
+    pub fn bare(mut self) -> Setup {
+        self.bare = true;
+        self
     }
 
     /// With one more argument.
@@ -106,7 +116,11 @@ impl Gateway {
 
     #[track_caller]
     fn await_start(&self) {
-        self.log_line(|line| line["message"] == "admin API");
+        // The last line of a start.
+        let off = |text: &String| text == "off";
+        let admin_off = self.setup.args.iter().any(off);
+        let last = if admin_off { "listening" } else { "admin API" };
+        self.log_line(|line| line["message"] == last);
     }
 
     /// Where the first listener listens.
@@ -394,10 +408,14 @@ fn launch(setup: &Setup, dir: &Path, config: &Path) -> Running {
     }
     command
         .env_remove("RUST_LOG")
-        .arg("run")
-        .arg(config)
-        .args(["--admin", "127.0.0.1:0", "--log", "json", "--data"])
-        .arg(dir.join("data"))
+        .current_dir(dir)
+        .args(["run", "--log", "json"])
+        .arg(config);
+    if !setup.bare {
+        command.args(["--admin", "127.0.0.1:0", "--data"]);
+        command.arg(dir.join("data"));
+    }
+    command
         .args(&setup.args)
         .envs(setup.env.iter().cloned())
         .stdin(Stdio::null())

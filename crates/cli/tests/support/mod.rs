@@ -4,12 +4,16 @@
 //! No test sleeps to let something happen; it waits for the event itself, within [`PATIENCE`].
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
+mod exposition;
 mod gateway;
+mod program;
 mod upstream;
 mod waiting;
 mod wire;
 
+pub use exposition::Exposition;
 pub use gateway::{Gateway, Setup};
+pub use program::{Finished, Program};
 pub use upstream::{Call, Refusing, Seen, Upstream};
 pub use waiting::{Dial, Gate, PATIENCE, eventually, until};
 pub use wire::{Client, Ending, Fields, Response, Wire};

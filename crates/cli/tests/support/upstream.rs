@@ -1,6 +1,7 @@
 //! A service behind the gateway that does what a test tells it to: any bytes, at any time, and
 //! no more. It counts what reaches it.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -41,7 +42,8 @@ struct State {
     in_flight: AtomicUsize,
     in_flight_most: AtomicUsize,
     seen: Mutex<Vec<Seen>>,
-    sockets: Mutex<Vec<TcpStream>>,
+    /// The open connections by number, to be cut.
+    sockets: Mutex<HashMap<usize, TcpStream>>,
 }
 
 impl Upstream {
@@ -148,7 +150,7 @@ impl Upstream {
 
     /// Closes every connection that is open, idle or not, and goes on listening.
     pub fn cut_connections(&self) {
-        for socket in lock(&self.state.sockets).drain(..) {
+        for (_, socket) in lock(&self.state.sockets).drain() {
             socket.shutdown(Shutdown::Both).ok();
         }
     }
@@ -188,12 +190,13 @@ fn accept(listener: &TcpListener, state: &Arc<State>) {
         let number = state.connections.fetch_add(1, Ordering::SeqCst);
         state.open.fetch_add(1, Ordering::SeqCst);
         if let Ok(handle) = socket.try_clone() {
-            lock(&state.sockets).push(handle);
+            lock(&state.sockets).insert(number, handle);
         }
         let state = state.clone();
         std::thread::spawn(move || {
             // A connection that breaks is what many tests are about.
             serve(&state, socket, number).ok();
+            lock(&state.sockets).remove(&number);
             state.open.fetch_sub(1, Ordering::SeqCst);
         });
     }
@@ -228,6 +231,7 @@ fn serve(state: &Arc<State>, socket: TcpStream, connection: usize) -> io::Result
             seen,
             wire: Some(wire),
             body_read: false,
+            state: state.clone(),
         };
         (state.script)(&mut call);
         state.in_flight.fetch_sub(1, Ordering::SeqCst);
@@ -247,12 +251,18 @@ pub struct Call {
     /// `None`: the script has ended the connection.
     wire: Option<Wire>,
     body_read: bool,
+    state: Arc<State>,
 }
 
 impl Call {
     /// Reads the request's body; empty where it breaks off.
     pub fn body(&mut self) -> Vec<u8> {
         self.body_and_trailers().0
+    }
+
+    /// Reads the request's body as text.
+    pub fn text(&mut self) -> String {
+        String::from_utf8_lossy(&self.body()).into_owned()
     }
 
     /// Reads the request's body and its trailers.
@@ -320,6 +330,8 @@ impl Call {
     /// Resets the connection.
     pub fn reset(&mut self) {
         if let Some(wire) = self.wire.take() {
+            // A second handle to the socket would keep it open.
+            lock(&self.state.sockets).remove(&self.seen.connection);
             wire.reset();
         }
     }
