@@ -24,10 +24,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::machine::{Grant, GrantKind, Machine, Reconfigured, Settled};
+use crate::call::Call;
+use crate::chance::Chance;
+use crate::machine::{Explanation, ForcedTrip, Grant, GrantKind, Machine, Reconfigured, Settled};
 use crate::outcome::{Hold, HoldKind, Outcome, Phase, RejectReason, Rejection};
 use crate::permit::{OwnedPermit, Permit};
-use crate::settings::{Mode, Settings, SettingsError};
+use crate::settings::{Mode, Settings, SettingsError, Watches};
 use crate::snapshot::{Saved, Snapshot};
 use crate::time::Timestamp;
 use crate::transition::{Transition, Transitions};
@@ -83,6 +85,7 @@ pub struct Builder {
     name: Arc<str>,
     settings: Arc<Settings>,
     seed: Option<u64>,
+    chance: Option<Arc<dyn Chance>>,
     listener: Option<Arc<dyn Listener>>,
 }
 
@@ -90,6 +93,12 @@ impl Builder {
     /// The seed of the jitter, for runs that must repeat. Default: from the operating system.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
+        self
+    }
+
+    /// Another source of random numbers than the seeded one. Default: none.
+    pub fn chance(mut self, chance: Arc<dyn Chance>) -> Self {
+        self.chance = Some(chance);
         self
     }
 
@@ -107,7 +116,10 @@ impl Builder {
         let seed = self
             .seed
             .unwrap_or_else(|| RandomState::new().hash_one(&self.name));
-        let machine = Machine::new(self.settings, seed)?;
+        let mut machine = Machine::new(self.settings, seed)?;
+        if let Some(chance) = self.chance {
+            machine.draw_from(chance);
+        }
         let breaker = Breaker(Arc::new(Shared {
             word: AtomicU64::new(Word::new(Signal::Ask, 0).0),
             until: AtomicU64::new(Timestamp::MAX.as_nanos()),
@@ -137,6 +149,7 @@ impl Breaker {
             name: name.into(),
             settings: settings.into(),
             seed: None,
+            chance: None,
             listener: None,
         }
     }
@@ -181,16 +194,19 @@ impl Breaker {
 
     /// Takes an outcome from a caller without a permit, and returns the last transition that this brought about.
     /// While open it changes nothing; after the cooldown it counts as a probe's answer.
-    pub fn report(&self, outcome: Outcome, now: Timestamp) -> Option<Transition> {
-        self.report_settled(outcome, now).transitions.into_last()
+    pub fn report(&self, call: impl Into<Call>, now: Timestamp) -> Option<Transition> {
+        self.report_settled(call, now).transitions.into_last()
     }
 
     /// As [`Breaker::report`], returning also as what the outcome was counted.
-    pub fn report_settled(&self, outcome: Outcome, now: Timestamp) -> Settled {
-        if outcome == Outcome::Success && self.word().signal() == (Signal::Closed { quiet: true }) {
+    pub fn report_settled(&self, call: impl Into<Call>, now: Timestamp) -> Settled {
+        let call = call.into();
+        if call.outcome == Outcome::Success
+            && self.word().signal() == (Signal::Closed { quiet: true })
+        {
             return Settled::success();
         }
-        let settled = self.with_machine(|machine| machine.report(outcome, now));
+        let settled = self.with_machine(|machine| machine.report(call, now));
         self.announce(&settled.transitions);
         settled
     }
@@ -213,6 +229,17 @@ impl Breaker {
             .expect("a reset is always a transition")
     }
 
+    /// Trips the breaker as a rule would: it opens for a cooldown and comes back by itself.
+    /// While it is open already, or held, nothing happens.
+    pub fn trip(&self, trip: ForcedTrip, now: Timestamp) -> Option<Transition> {
+        self.change(|machine| machine.trip(trip, now))
+    }
+
+    /// Begins the ramp of the settings anew, see [`Machine::begin_ramp`].
+    pub fn begin_ramp(&self, now: Timestamp) {
+        self.with_machine(|machine| machine.begin_ramp(now));
+    }
+
     /// Carries out what time alone has decided, for a caller that wants the listener to hear of it when no call comes.
     pub fn tick(&self, now: Timestamp) -> Option<Transition> {
         self.change(|machine| machine.tick(now))
@@ -230,6 +257,23 @@ impl Breaker {
         let reconfigured = self.with_machine(|machine| machine.reconfigure(settings, now))?;
         self.announce(&reconfigured.transitions);
         Ok(reconfigured)
+    }
+
+    /// What [`Breaker::reconfigure`] would do, without doing it.
+    ///
+    /// # Errors
+    /// All faults of the new settings.
+    pub fn would_reconfigure(
+        &self,
+        settings: impl Into<Arc<Settings>>,
+        now: Timestamp,
+    ) -> Result<Reconfigured, Vec<SettingsError>> {
+        self.machine().would_reconfigure(settings, now)
+    }
+
+    /// Why open, why still closed, when next: for a person, or as data. Nothing is changed by looking.
+    pub fn explain(&self, now: Timestamp) -> Explanation {
+        self.machine().explain(now)
     }
 
     /// Everything at `now`. Nothing is changed by looking.
@@ -299,6 +343,7 @@ impl Breaker {
         };
         match word.signal() {
             Signal::Closed { .. } => grant(GrantKind::Call),
+            Signal::Timed => grant(GrantKind::Timed(now)),
             Signal::Disabled => grant(GrantKind::Untracked),
             Signal::HeldClosed => until().and_then(|_| grant(GrantKind::Held)),
             Signal::Open => until().map(|until| {
@@ -327,8 +372,8 @@ impl Breaker {
     }
 
     #[inline(never)]
-    pub(crate) fn settle(&self, grant: Grant, outcome: Outcome, now: Timestamp) -> Settled {
-        let settled = self.with_machine(|machine| machine.record(grant, outcome, now));
+    pub(crate) fn settle(&self, grant: Grant, call: Call, now: Timestamp) -> Settled {
+        let settled = self.with_machine(|machine| machine.record(grant, call, now));
         self.announce(&settled.transitions);
         settled
     }
@@ -337,9 +382,19 @@ impl Breaker {
         self.with_machine(|machine| machine.extend(grant, deadline));
     }
 
+    pub(crate) fn answered(&self, grant: &Grant) {
+        self.with_machine(|machine| machine.answered(grant));
+    }
+
     #[inline(never)]
     pub(crate) fn drop_grant(&self, grant: Grant) {
-        let settled = self.with_machine(|machine| machine.drop_grant(grant));
+        let settled = self.with_machine(|machine| {
+            if std::thread::panicking() {
+                machine.panicked(grant, Timestamp::ZERO)
+            } else {
+                machine.drop_grant(grant)
+            }
+        });
         self.announce(&settled.transitions);
     }
 
@@ -430,7 +485,12 @@ fn signal_of(machine: &Machine) -> (Signal, Option<Timestamp>) {
         }
         (Mode::Enforce | Mode::Monitor, None, Phase::Closed) => {
             let quiet = machine.success_changes_nothing();
-            (Signal::Closed { quiet }, None)
+            let signal = match machine.settings().watches() {
+                _ if !machine.admits_by_state() => Signal::Ask,
+                Watches::Durations => Signal::Timed,
+                Watches::Outcomes | Watches::Flights => Signal::Closed { quiet },
+            };
+            (signal, None)
         }
         (Mode::Enforce, None, Phase::Open) => (Signal::Open, machine.open_until()),
         (Mode::Enforce | Mode::Monitor, None, Phase::Open | Phase::HalfOpen) => (Signal::Ask, None),

@@ -19,19 +19,22 @@
 //! ```
 //!
 //! # Contents
-//! - words: [`Outcome`], [`Phase`], [`Rejection`], [`Hold`], [`Transition`], [`Reason`], [`Timestamp`], [`Ratio`]
-//! - what a breaker is told: [`Settings`], [`Rule`], [`Cooldown`], [`HalfOpen`], [`Mode`]
+//! - words: [`Outcome`], [`Call`], [`Phase`], [`Rejection`], [`Hold`], [`Transition`], [`Reason`], [`Timestamp`], [`Ratio`]
+//! - what a breaker is told: [`Settings`], [`Rule`], [`Cooldown`], [`HalfOpen`], [`Ramp`], [`Mode`]
 //! - the machine, pure and unshared: [`Machine`]
 //! - the breaker, shared between threads: [`Breaker`], [`Permit`], [`Listener`]
 //! - many breakers by key: [`Registry`]
-//! - what a breaker shows of itself: [`Snapshot`], [`Saved`]
+//! - what a breaker shows of itself: [`Snapshot`], [`Explanation`], [`Saved`]
 
+mod call;
+mod chance;
 mod outcome;
 mod ratio;
 mod time;
 mod transition;
 
 mod cooldown;
+mod ramp;
 mod rule;
 mod settings;
 mod window;
@@ -43,23 +46,30 @@ mod permit;
 mod registry;
 mod word;
 
+mod recorder;
 mod snapshot;
 
 pub use breaker::{Breaker, Builder, Listener};
+pub use call::Call;
+pub use chance::Chance;
 pub use machine::{
-    Admission, Checked, Grant, Machine, Reconfigured, Settled, SettledAs, WindowFate,
+    Admission, Checked, Explanation, ForcedTrip, Gap, Grant, Machine, Next, Reconfigured, RuleGap,
+    Settled, SettledAs, WindowFate,
 };
 pub use outcome::{Hold, HoldKind, Outcome, Phase, RejectReason, Rejection};
 pub use permit::{OwnedPermit, Permit};
+pub use ramp::Ramp;
 pub use ratio::Ratio;
+pub use recorder::{Flown, RECENT_OUTCOMES};
 pub use registry::{DEFAULT_MAX_KEYS, OVERFLOW_KEY, Registry, RegistryBuilder};
 pub use rule::RuleKind;
 pub use settings::{
-    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, MAX_CALLS, MAX_FAILURES, Mode,
-    OnProbeTimeout, Over, Probes, Rule, Settings, SettingsError, WindowKind,
+    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, MAX_CALLS, MAX_FAILURES, MAX_MEMORY,
+    Mode, OnPanic, OnProbeTimeout, Over, Probes, RetryAfter, Rule, Settings, SettingsError,
+    WindowKind,
 };
 pub use snapshot::{
-    ProbeStatus, RECENT, RuleStatus, Saved, SavedHold, SavedState, Snapshot, Totals,
+    ProbeStatus, RECENT, RampStatus, RuleStatus, Saved, SavedHold, SavedState, Snapshot, Totals,
 };
 pub use time::Timestamp;
 pub use transition::{Reason, Transition, Transitions};

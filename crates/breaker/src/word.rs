@@ -7,6 +7,8 @@ use crate::outcome::Phase;
 pub(crate) enum Signal {
     /// Calls pass. `quiet`: a success of this generation changes nothing.
     Closed { quiet: bool },
+    /// Calls pass, and each is told when it began.
+    Timed,
     /// Calls are refused until the time beside the word.
     Open,
     /// Calls are refused until the time beside the word, by an operator.
@@ -37,6 +39,7 @@ impl Word {
             Signal::HeldOpen(Phase::HalfOpen) => 6,
             Signal::HeldClosed => 7,
             Signal::Disabled => 8,
+            Signal::Timed => 9,
         };
         Word(generation << 8 | code)
     }
@@ -52,6 +55,7 @@ impl Word {
             6 => Signal::HeldOpen(Phase::HalfOpen),
             7 => Signal::HeldClosed,
             8 => Signal::Disabled,
+            9 => Signal::Timed,
             _ => Signal::Ask,
         }
     }
@@ -76,6 +80,7 @@ mod tests {
             Signal::Open,
             Signal::HeldClosed,
             Signal::Disabled,
+            Signal::Timed,
         ];
         let held = phases.map(Signal::HeldOpen);
         for signal in signals.into_iter().chain(held) {

@@ -57,10 +57,20 @@ impl Adversary {
                     }
                 }
             }
-            Op::Record { which, outcome } => {
+            Op::Answered { which } => {
+                if let Some(grant) = self.take(which) {
+                    self.machine.answered(&grant);
+                    self.in_hand.push(grant);
+                }
+            }
+            Op::Trip(trip) => {
+                let transitions = self.machine.trip(trip, now);
+                self.went_through(&transitions)?;
+            }
+            Op::Record { which, call } => {
                 if let Some(grant) = self.take(which) {
                     let (deadline, generation) = (grant.deadline(), grant.generation());
-                    let settled = self.machine.record(grant, outcome, now);
+                    let settled = self.machine.record(grant, call, now);
                     self.settled(settled.counted, deadline);
                     if generation != before.generation && settled.counted == SettledAs::Late {
                         prop_assert!(settled.transitions.iter().all(by_time_alone));
@@ -81,8 +91,8 @@ impl Adversary {
                 let checked = self.machine.check(now);
                 self.went_through(&checked.transitions)?;
             }
-            Op::Report(outcome) => {
-                let settled = self.machine.report(outcome, now);
+            Op::Report(call) => {
+                let settled = self.machine.report(call, now);
                 self.settled(settled.counted, None);
                 self.went_through(&settled.transitions)?;
             }
@@ -156,9 +166,10 @@ impl Adversary {
             let (from, to) = (transition.from, transition.to);
             let token = transition.reason.token();
             let allowed = match token {
-                "consecutive_failures" | "failures" | "failure_rate" => {
+                "consecutive_failures" | "failures" | "failure_rate" | "slow_rate" | "stalled" => {
                     (from, to) == (Phase::Closed, Phase::Open)
                 }
+                "retry_after" | "forced" => from != Phase::Open && to == Phase::Open,
                 "probe_failed" | "probe_timeout" => (from, to) == (Phase::HalfOpen, Phase::Open),
                 "probe_ok" => (from, to) == (Phase::HalfOpen, Phase::Closed),
                 "cooldown_ended" => (from, to) == (Phase::Open, Phase::HalfOpen),

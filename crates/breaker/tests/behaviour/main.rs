@@ -7,15 +7,22 @@
 
 mod kit;
 
+mod adaptive;
 mod closed;
+mod explained;
+mod forced;
 mod half_open;
 mod holds;
 mod modes;
 mod open;
+mod ramp;
 mod reload;
 mod reports;
 mod restart;
+mod retry_after;
 mod rules;
+mod slow;
+mod stalled;
 
 mod adversary;
 mod listener;
