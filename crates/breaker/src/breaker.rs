@@ -382,6 +382,12 @@ impl Breaker {
         self.with_machine(|machine| machine.extend(grant, deadline));
     }
 
+    pub(crate) fn panicked(&self, grant: Grant, now: Timestamp) -> Settled {
+        let settled = self.with_machine(|machine| machine.panicked(grant, now));
+        self.announce(&settled.transitions);
+        settled
+    }
+
     pub(crate) fn answered(&self, grant: &Grant) {
         self.with_machine(|machine| machine.answered(grant));
     }

@@ -1,7 +1,7 @@
 //! Decides whether a call may pass.
 //!
-//! It makes no calls, reads no clock and starts no thread: the caller says when it is, asks for a permit, makes the
-//! call and records how it ended. What exactly happens then is told in `docs/machine.md`, how to use it in
+//! It starts no thread, and reads no clock: the caller says when it is, asks for a permit, makes the call and records
+//! how it ended. Or it hands the call to a [`Guard`], which does all that with a clock of its own. What exactly happens then is told in `docs/machine.md`, how to use it in
 //! `docs/breaker.md`.
 //!
 //! ```
@@ -23,6 +23,7 @@
 //! - what a breaker is told: [`Settings`], [`Rule`], [`Cooldown`], [`HalfOpen`], [`Ramp`], [`Mode`]
 //! - the machine, pure and unshared: [`Machine`]
 //! - the breaker, shared between threads: [`Breaker`], [`Permit`], [`Listener`]
+//! - a call in one line: [`Guard`], with a [`Clock`] and a [`Classify`]; as a `tower` layer behind the feature `tower`
 //! - many breakers by key: [`Registry`]
 //! - what a breaker shows of itself: [`Snapshot`], [`Explanation`], [`Saved`]
 
@@ -46,12 +47,23 @@ mod permit;
 mod registry;
 mod word;
 
+mod classify;
+mod clock;
+mod guard;
+#[cfg(feature = "tower")]
+mod layer;
+
 mod recorder;
 mod snapshot;
 
 pub use breaker::{Breaker, Builder, Listener};
 pub use call::Call;
 pub use chance::Chance;
+pub use classify::{Classify, ErrorsFail};
+pub use clock::{Clock, MonotonicClock};
+pub use guard::{CallError, Guard};
+#[cfg(feature = "tower")]
+pub use layer::{BreakerFuture, BreakerLayer, BreakerService};
 pub use machine::{
     Admission, Checked, Explanation, ForcedTrip, Gap, Grant, Machine, Next, Reconfigured, RuleGap,
     Settled, SettledAs, WindowFate,

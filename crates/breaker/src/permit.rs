@@ -81,6 +81,12 @@ macro_rules! permit_methods {
                     .expect("only settling, which consumes the permit, takes its grant")
             }
 
+            /// Tells that the call panicked: a failure or nothing, as [`OnPanic`](crate::OnPanic) says.
+            pub fn panicked(mut self, now: Timestamp) -> Option<Transition> {
+                let grant = self.take_grant();
+                self.breaker.panicked(grant, now).transitions.into_last()
+            }
+
             /// The breaker that gave this permit.
             pub fn breaker(&self) -> &Breaker {
                 &self.breaker

@@ -360,7 +360,8 @@ pub enum RetryAfter {
     Trip,
 }
 
-/// What a call that panicked means: a permit that is dropped while its thread panics.
+/// What a call that panicked means: a permit that is dropped while its thread panics, or a panic in
+/// [`Guard::call`](crate::Guard::call).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnPanic {
     /// The call failed.

@@ -30,3 +30,7 @@ mod ops;
 mod registry;
 mod same_as_machine;
 mod threads;
+mod ways_in;
+
+#[cfg(feature = "tower")]
+mod layer;
