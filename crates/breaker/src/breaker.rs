@@ -1,39 +1,24 @@
-//! The breaker shared between threads: one word for the many, one lock for the few.
+//! The breaker shared between threads: a name, a listener, and the core that decides.
 //!
-//! Almost every call of a healthy system asks a closed breaker and then succeeds; almost every call of a sick one asks
-//! an open breaker. Both are answered from one atomic word, which packs the state with its generation, and the time
-//! beside it: admitting is one load, refusing is three loads and a comparison, and a success that changes nothing is one
-//! load. None of them writes, so they do not slow each other down.
-//!
-//! Everything else takes a mutex around the pure [`Machine`] for as long as one event takes, some tens of nanoseconds,
-//! and publishes the new word before it lets go. That makes the shared breaker exact by construction: the machine's own
-//! code decides, in some order that agrees with real time, and nothing else does. Windows are therefore behind the lock
-//! too. They can be made lock-free behind this same interface, and then be tested against the machine.
-//!
-//! Why the short cuts are exact: a word is published inside the lock, so it was the machine's state at the moment it was
-//! read, and the caller's answer is the one that the machine would have given at that moment. The time beside the word
-//! belongs to it only if the word is the same before and after reading the time: between two different times the word is
-//! always made different, generations never come again, and in one generation there is at most one such time.
-//!
-//! A `std` mutex is enough, as it is never held across a call, a wait or a listener. A panic inside it would be a fault
-//! of this crate; the machine is then used as it stands rather than made unusable for all.
+//! Transitions are announced after the decision, when the core's lock is free again.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::call::Call;
 use crate::chance::Chance;
 use crate::machine::{Explanation, ForcedTrip, Grant, GrantKind, Machine, Reconfigured, Settled};
-use crate::outcome::{Hold, HoldKind, Outcome, Phase, RejectReason, Rejection};
+use crate::outcome::{Hold, Rejection};
 use crate::permit::{OwnedPermit, Permit};
-use crate::settings::{Mode, Settings, SettingsError, Watches};
+use crate::settings::{Settings, SettingsError};
+use crate::shared::Core;
 use crate::snapshot::{Saved, Snapshot};
 use crate::time::Timestamp;
 use crate::transition::{Transition, Transitions};
-use crate::word::{Signal, Word};
+use crate::word::Signal;
 
 /// Hears of every transition of a breaker.
 ///
@@ -67,13 +52,10 @@ const ANNOUNCEMENTS: u32 = 64;
 /// assert_eq!(rejection.retry_at, Some(Timestamp::from_millis(30_000)));
 /// ```
 #[derive(Clone)]
-pub struct Breaker(Arc<Shared>);
+pub struct Breaker(Arc<Inner>);
 
-struct Shared {
-    word: AtomicU64,
-    /// The time that goes with the word: the end of the cooldown or of the hold; the end of time for a hold without one.
-    until: AtomicU64,
-    machine: Mutex<Machine>,
+struct Inner {
+    core: Core,
     name: Arc<str>,
     listener: Option<Arc<dyn Listener>>,
     announcing: AtomicU32,
@@ -120,17 +102,13 @@ impl Builder {
         if let Some(chance) = self.chance {
             machine.draw_from(chance);
         }
-        let breaker = Breaker(Arc::new(Shared {
-            word: AtomicU64::new(Word::new(Signal::Ask, 0).0),
-            until: AtomicU64::new(Timestamp::MAX.as_nanos()),
-            machine: Mutex::new(machine),
+        Ok(Breaker(Arc::new(Inner {
+            core: Core::new(machine),
             name: self.name,
             listener: self.listener,
             announcing: AtomicU32::new(0),
             listener_faults: AtomicU64::new(0),
-        }));
-        breaker.publish(&breaker.machine());
-        Ok(breaker)
+        })))
     }
 }
 
@@ -184,7 +162,7 @@ impl Breaker {
     /// # Errors
     /// The refusal, with its reason and the time to return.
     pub fn check(&self, now: Timestamp) -> Result<(), Rejection> {
-        if let Some(answer) = self.answer_from_word(now) {
+        if let Some(answer) = self.0.core.answer(now) {
             return answer.map(|_| ());
         }
         let checked = self.with_machine(|machine| machine.check(now));
@@ -201,10 +179,13 @@ impl Breaker {
     /// As [`Breaker::report`], returning also as what the outcome was counted.
     pub fn report_settled(&self, call: impl Into<Call>, now: Timestamp) -> Settled {
         let call = call.into();
-        if call.outcome == Outcome::Success
-            && self.word().signal() == (Signal::Closed { quiet: true })
-        {
-            return Settled::success();
+        let word = self.0.core.word();
+        let grant = Grant {
+            generation: word.generation(),
+            kind: GrantKind::Call,
+        };
+        if word.signal() == Signal::Closed && self.takes(&grant, &call, now) {
+            return Settled::of(call.outcome);
         }
         let settled = self.with_machine(|machine| machine.report(call, now));
         self.announce(&settled.transitions);
@@ -268,27 +249,27 @@ impl Breaker {
         settings: impl Into<Arc<Settings>>,
         now: Timestamp,
     ) -> Result<Reconfigured, Vec<SettingsError>> {
-        self.machine().would_reconfigure(settings, now)
+        self.with_machine(|machine| machine.would_reconfigure(settings, now))
     }
 
     /// Why open, why still closed, when next: for a person, or as data. Nothing is changed by looking.
     pub fn explain(&self, now: Timestamp) -> Explanation {
-        self.machine().explain(now)
+        self.with_machine(|machine| machine.explain(now))
     }
 
     /// Everything at `now`. Nothing is changed by looking.
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
-        self.machine().snapshot(now)
+        self.with_machine(|machine| machine.snapshot(now))
     }
 
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
-        self.machine().settings().clone()
+        self.with_machine(|machine| machine.settings().clone())
     }
 
     /// What is to outlive the process.
     pub fn saved(&self, now: Timestamp) -> Saved {
-        self.machine().saved(now)
+        self.with_machine(|machine| machine.saved(now))
     }
 
     /// Takes up what an earlier process left, see [`Machine::restore`].
@@ -299,7 +280,7 @@ impl Breaker {
 
     /// Whether nothing would be lost with this breaker: closed, no hold, nothing in its windows.
     pub fn is_idle(&self, now: Timestamp) -> bool {
-        self.machine().is_idle(now)
+        self.with_machine(|machine| machine.is_idle(now))
     }
 
     /// Whether nobody but its registry has it in hand.
@@ -314,7 +295,7 @@ impl Breaker {
 
     #[inline]
     fn admit_grant(&self, now: Timestamp) -> Result<Grant, Rejection> {
-        match self.answer_from_word(now) {
+        match self.0.core.answer(now) {
             Some(answer) => answer,
             None => self.admit_by_machine(now),
         }
@@ -327,48 +308,10 @@ impl Breaker {
         admission.result
     }
 
-    /// The machine's answer as far as the word alone tells it.
+    /// Takes an outcome that decides nothing, and says whether it could.
     #[inline]
-    fn answer_from_word(&self, now: Timestamp) -> Option<Result<Grant, Rejection>> {
-        let word = self.word();
-        let grant = |kind| {
-            Some(Ok(Grant {
-                generation: word.generation(),
-                kind,
-            }))
-        };
-        let until = || {
-            let until = Timestamp::from_nanos(self.0.until.load(Ordering::Acquire));
-            (self.word() == word && now < until).then_some(until)
-        };
-        match word.signal() {
-            Signal::Closed { .. } => grant(GrantKind::Call),
-            Signal::Timed => grant(GrantKind::Timed(now)),
-            Signal::Disabled => grant(GrantKind::Untracked),
-            Signal::HeldClosed => until().and_then(|_| grant(GrantKind::Held)),
-            Signal::Open => until().map(|until| {
-                Err(Rejection {
-                    reason: RejectReason::BreakerOpen,
-                    phase: Phase::Open,
-                    retry_at: Some(until),
-                })
-            }),
-            Signal::HeldOpen(phase) => until().map(|until| {
-                Err(Rejection {
-                    reason: RejectReason::HeldOpen,
-                    phase,
-                    retry_at: (until != Timestamp::MAX).then_some(until),
-                })
-            }),
-            Signal::Ask => None,
-        }
-    }
-
-    /// Whether an outcome is a success that changes nothing, told by the word alone.
-    #[inline]
-    pub(crate) fn takes_quietly(&self, grant: &Grant, outcome: Outcome) -> bool {
-        let quiet = Word::new(Signal::Closed { quiet: true }, grant.generation);
-        outcome == Outcome::Success && grant.kind == GrantKind::Call && self.word() == quiet
+    pub(crate) fn takes(&self, grant: &Grant, call: &Call, now: Timestamp) -> bool {
+        self.0.core.takes(grant, call, now)
     }
 
     #[inline(never)]
@@ -404,48 +347,14 @@ impl Breaker {
         self.announce(&settled.transitions);
     }
 
-    #[inline]
-    fn word(&self) -> Word {
-        Word(self.0.word.load(Ordering::Acquire))
-    }
-
-    fn machine(&self) -> MutexGuard<'_, Machine> {
-        self.0
-            .machine
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// One event, and the word that tells of it, before anyone else can have another.
     fn with_machine<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R {
-        let mut machine = self.machine();
-        let result = event(&mut machine);
-        self.publish(&machine);
-        result
+        self.0.core.with(event)
     }
 
     fn change(&self, event: impl FnOnce(&mut Machine) -> Transitions) -> Option<Transition> {
         let transitions = self.with_machine(event);
         self.announce(&transitions);
         transitions.into_last()
-    }
-
-    /// Publishes what callers may know without the lock, which must be held. Writes only what changed.
-    fn publish(&self, machine: &Machine) {
-        let (signal, until) = signal_of(machine);
-        let word = Word::new(signal, machine.generation());
-        let shared = &*self.0;
-        if let Some(until) = until.map(Timestamp::as_nanos)
-            && shared.until.load(Ordering::Relaxed) != until
-        {
-            // A reader takes the time for the word's only if the word did not change meanwhile; so it must change.
-            let asks = Word::new(Signal::Ask, machine.generation());
-            shared.word.store(asks.0, Ordering::Release);
-            shared.until.store(until, Ordering::Release);
-        }
-        if self.word() != word {
-            shared.word.store(word.0, Ordering::Release);
-        }
     }
 
     fn announce(&self, transitions: &Transitions) {
@@ -468,37 +377,8 @@ impl fmt::Debug for Breaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Breaker")
             .field("name", &self.0.name)
-            .field("word", &self.word().signal())
-            .field("generation", &self.word().generation())
+            .field("word", &self.0.core.word().signal())
+            .field("generation", &self.0.core.word().generation())
             .finish_non_exhaustive()
-    }
-}
-
-/// What callers may know of a machine without asking it, and the time that goes with it where one does.
-/// That time is the same throughout a generation; words without one leave the last one standing.
-fn signal_of(machine: &Machine) -> (Signal, Option<Timestamp>) {
-    let phase = machine.frozen_phase();
-    let mode = machine.settings().mode;
-    match (mode, machine.placed_hold(), phase) {
-        (Mode::Disabled, None, _) => (Signal::Disabled, None),
-        (Mode::Monitor | Mode::Disabled, Some(_), _) => (Signal::Ask, None),
-        (Mode::Enforce, Some(hold), _) => {
-            let signal = match hold.kind {
-                HoldKind::Open => Signal::HeldOpen(phase),
-                HoldKind::Closed => Signal::HeldClosed,
-            };
-            (signal, Some(hold.until.unwrap_or(Timestamp::MAX)))
-        }
-        (Mode::Enforce | Mode::Monitor, None, Phase::Closed) => {
-            let quiet = machine.success_changes_nothing();
-            let signal = match machine.settings().watches() {
-                _ if !machine.admits_by_state() => Signal::Ask,
-                Watches::Durations => Signal::Timed,
-                Watches::Outcomes | Watches::Flights => Signal::Closed { quiet },
-            };
-            (signal, None)
-        }
-        (Mode::Enforce, None, Phase::Open) => (Signal::Open, machine.open_until()),
-        (Mode::Enforce | Mode::Monitor, None, Phase::Open | Phase::HalfOpen) => (Signal::Ask, None),
     }
 }

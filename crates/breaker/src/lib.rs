@@ -43,8 +43,10 @@ mod window;
 mod machine;
 
 mod breaker;
+mod log;
 mod permit;
 mod registry;
+mod shared;
 mod word;
 
 mod classify;

@@ -22,6 +22,7 @@ mod explain;
 mod grant;
 mod probing;
 mod reload;
+mod slack;
 mod steps;
 mod view;
 

@@ -55,7 +55,7 @@ macro_rules! permit_methods {
             #[inline]
             pub fn record(mut self, call: impl Into<Call>, now: Timestamp) -> Option<Transition> {
                 let (grant, call) = (self.take_grant(), call.into());
-                if self.breaker.takes_quietly(&grant, call.outcome) {
+                if self.breaker.takes(&grant, &call, now) {
                     return None;
                 }
                 self.breaker
@@ -68,8 +68,8 @@ macro_rules! permit_methods {
             #[inline]
             pub fn settle(mut self, call: impl Into<Call>, now: Timestamp) -> Settled {
                 let (grant, call) = (self.take_grant(), call.into());
-                if self.breaker.takes_quietly(&grant, call.outcome) {
-                    return Settled::success();
+                if self.breaker.takes(&grant, &call, now) {
+                    return Settled::of(call.outcome);
                 }
                 self.breaker.settle(grant, call, now)
             }

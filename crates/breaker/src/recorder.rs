@@ -19,7 +19,7 @@ pub struct Flown {
     pub generation: u64,
     /// As what it was counted.
     pub counted: SettledAs,
-    /// How long the call took, where that is known.
+    /// How long the call took, where that is known. Outcomes that decided nothing and were booked later are without it.
     pub duration: Option<Duration>,
 }
 

@@ -201,6 +201,24 @@ impl Window {
         }
     }
 
+    /// Whether a failure may be booked later than it came, and until when nothing is forgotten. Times that are kept one
+    /// by one cannot wait; nor can the first outcome of a window whose time begins with it.
+    pub fn waits(&self, now: Timestamp) -> (bool, Timestamp) {
+        match self {
+            Window::Row { .. } | Window::Calls(_) | Window::TumblingCalls(_) => {
+                (true, Timestamp::MAX)
+            }
+            Window::Time(buckets) => (true, buckets.edge(now)),
+            Window::TumblingTime { time, sees } => match sees {
+                Sees::Calls => (true, time.edge(now)),
+                Sees::Failures | Sees::Row => (false, Timestamp::MAX),
+            },
+            Window::Times { .. } | Window::Flights(_) | Window::Memory(_) => {
+                (false, Timestamp::MAX)
+            }
+        }
+    }
+
     /// Forgets everything and gives its memory back.
     pub fn clear(&mut self) {
         match self {

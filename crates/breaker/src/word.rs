@@ -5,8 +5,8 @@ use crate::outcome::Phase;
 /// What a caller may do without asking the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// Calls pass. `quiet`: a success of this generation changes nothing.
-    Closed { quiet: bool },
+    /// Calls pass.
+    Closed,
     /// Calls pass, and each is told when it began.
     Timed,
     /// Calls are refused until the time beside the word.
@@ -31,15 +31,14 @@ impl Word {
     pub fn new(signal: Signal, generation: u64) -> Self {
         let code = match signal {
             Signal::Ask => 0,
-            Signal::Closed { quiet: false } => 1,
-            Signal::Closed { quiet: true } => 2,
+            Signal::Closed => 1,
+            Signal::Timed => 2,
             Signal::Open => 3,
             Signal::HeldOpen(Phase::Closed) => 4,
             Signal::HeldOpen(Phase::Open) => 5,
             Signal::HeldOpen(Phase::HalfOpen) => 6,
             Signal::HeldClosed => 7,
             Signal::Disabled => 8,
-            Signal::Timed => 9,
         };
         Word(generation << 8 | code)
     }
@@ -47,15 +46,14 @@ impl Word {
     #[inline]
     pub fn signal(self) -> Signal {
         match self.0 & 0xff {
-            1 => Signal::Closed { quiet: false },
-            2 => Signal::Closed { quiet: true },
+            1 => Signal::Closed,
+            2 => Signal::Timed,
             3 => Signal::Open,
             4 => Signal::HeldOpen(Phase::Closed),
             5 => Signal::HeldOpen(Phase::Open),
             6 => Signal::HeldOpen(Phase::HalfOpen),
             7 => Signal::HeldClosed,
             8 => Signal::Disabled,
-            9 => Signal::Timed,
             _ => Signal::Ask,
         }
     }
@@ -75,8 +73,7 @@ mod tests {
         let phases = [Phase::Closed, Phase::Open, Phase::HalfOpen];
         let signals = [
             Signal::Ask,
-            Signal::Closed { quiet: false },
-            Signal::Closed { quiet: true },
+            Signal::Closed,
             Signal::Open,
             Signal::HeldClosed,
             Signal::Disabled,

@@ -120,11 +120,11 @@ pub struct Settled {
 }
 
 impl Settled {
-    /// A success that brought nothing about.
+    /// An outcome in time that brought nothing about.
     #[inline]
-    pub(crate) fn success() -> Self {
+    pub(crate) fn of(outcome: Outcome) -> Self {
         Settled {
-            counted: SettledAs::Success,
+            counted: outcome.into(),
             transitions: Transitions::default(),
         }
     }
