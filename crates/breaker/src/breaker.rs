@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::call::Call;
 use crate::chance::Chance;
-use crate::machine::{Explanation, ForcedTrip, Grant, GrantKind, Machine, Reconfigured, Settled};
+use crate::machine::{Explanation, ForcedTrip, Grant, Machine, Reconfigured, Settled};
 use crate::outcome::{Hold, Rejection};
 use crate::permit::{OwnedPermit, Permit};
 use crate::settings::{Settings, SettingsError};
@@ -18,7 +18,6 @@ use crate::shared::Core;
 use crate::snapshot::{Saved, Snapshot};
 use crate::time::Timestamp;
 use crate::transition::{Transition, Transitions};
-use crate::word::Signal;
 
 /// Hears of every transition of a breaker.
 ///
@@ -143,6 +142,10 @@ impl Breaker {
     /// The refusal, with its reason and the time to return.
     #[inline]
     pub fn admit(&self, now: Timestamp) -> Result<Permit<'_>, Rejection> {
+        // Before anything else and in registers alone: what is true of almost every call.
+        if let Some(generation) = self.0.core.closed() {
+            return Ok(Permit::new(self, Grant::closed(generation)));
+        }
         self.admit_grant(now).map(|grant| Permit::new(self, grant))
     }
 
@@ -152,6 +155,9 @@ impl Breaker {
     /// The refusal, with its reason and the time to return.
     #[inline]
     pub fn admit_owned(&self, now: Timestamp) -> Result<OwnedPermit, Rejection> {
+        if let Some(generation) = self.0.core.closed() {
+            return Ok(OwnedPermit::new(self.clone(), Grant::closed(generation)));
+        }
         self.admit_grant(now)
             .map(|grant| OwnedPermit::new(self.clone(), grant))
     }
@@ -179,12 +185,9 @@ impl Breaker {
     /// As [`Breaker::report`], returning also as what the outcome was counted.
     pub fn report_settled(&self, call: impl Into<Call>, now: Timestamp) -> Settled {
         let call = call.into();
-        let word = self.0.core.word();
-        let grant = Grant {
-            generation: word.generation(),
-            kind: GrantKind::Call,
-        };
-        if word.signal() == Signal::Closed && self.takes(&grant, &call, now) {
+        if let Some(generation) = self.0.core.closed()
+            && self.takes(&Grant::closed(generation), &call, now)
+        {
             return Settled::of(call.outcome);
         }
         let settled = self.with_machine(|machine| machine.report(call, now));

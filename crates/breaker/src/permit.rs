@@ -54,10 +54,11 @@ macro_rules! permit_methods {
             /// Tells how the call ended, and returns the last transition that this brought about.
             #[inline]
             pub fn record(mut self, call: impl Into<Call>, now: Timestamp) -> Option<Transition> {
-                let (grant, call) = (self.take_grant(), call.into());
-                if self.breaker.takes(&grant, &call, now) {
+                let call = call.into();
+                if self.takes(&call, now) {
                     return None;
                 }
+                let grant = self.take_grant();
                 self.breaker
                     .settle(grant, call, now)
                     .transitions
@@ -67,11 +68,23 @@ macro_rules! permit_methods {
             /// Tells how the call ended, and returns as what it was counted and all that this brought about.
             #[inline]
             pub fn settle(mut self, call: impl Into<Call>, now: Timestamp) -> Settled {
-                let (grant, call) = (self.take_grant(), call.into());
-                if self.breaker.takes(&grant, &call, now) {
+                let call = call.into();
+                if self.takes(&call, now) {
                     return Settled::of(call.outcome);
                 }
+                let grant = self.take_grant();
                 self.breaker.settle(grant, call, now)
+            }
+
+            /// Looks at the grant where it lies: moving it costs more than deciding.
+            #[inline]
+            fn takes(&mut self, call: &Call, now: Timestamp) -> bool {
+                let takes = |grant| self.breaker.takes(grant, call, now);
+                let taken = self.grant.as_ref().is_some_and(takes);
+                if taken {
+                    self.grant = None;
+                }
+                taken
             }
 
             #[inline]

@@ -135,6 +135,13 @@ impl<M: Memory> Core<M> {
         Word(self.word.load())
     }
 
+    /// The generation, where the word says that calls pass and that nothing more is to be known of them.
+    #[inline]
+    pub fn closed(&self) -> Option<u64> {
+        let word = self.word();
+        word.is_closed().then(|| word.generation())
+    }
+
     /// One event, and what others may know of it, before anyone else can have another.
     pub fn with<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R {
         self.machine.with(|machine| {
@@ -186,7 +193,7 @@ impl<M: Memory> Core<M> {
     /// Takes an outcome that decides nothing, and says whether it could.
     #[inline]
     pub fn takes(&self, grant: &Grant, call: &Call, now: Timestamp) -> bool {
-        if grant.kind != GrantKind::Call || call.retry_after.is_some() {
+        if !matches!(grant.kind, GrantKind::Call) || call.retry_after.is_some() {
             return false;
         }
         match call.outcome {

@@ -58,6 +58,12 @@ impl Word {
         }
     }
 
+    /// Whether the signal is [`Signal::Closed`]; quicker than taking it apart.
+    #[inline]
+    pub fn is_closed(self) -> bool {
+        self.0 & 0xff == 1
+    }
+
     #[inline]
     pub fn generation(self) -> u64 {
         self.0 >> 8
@@ -84,6 +90,7 @@ mod tests {
             for generation in [0, 1, 1 << 55, (1 << 56) - 1] {
                 let word = Word::new(signal, generation);
                 assert_eq!((word.signal(), word.generation()), (signal, generation));
+                assert_eq!(word.is_closed(), signal == Signal::Closed);
             }
         }
     }
