@@ -1,14 +1,14 @@
 //! Whatever callers, operators and time do, the invariants hold and the breaker can always come back.
 
 use fusebox_breaker::{
-    Grant, Machine, Mode, Outcome, Phase, Probes, RejectReason, Settings, SettledAs, Timestamp,
-    Transitions,
+    Grant, HoldKind, Machine, Mode, Outcome, Phase, Probes, RejectReason, Settings, SettledAs,
+    Timestamp, Transitions,
 };
 use proptest::prelude::*;
 
 use crate::ops::{Op, held, ops, settings};
 
-struct Adversary {
+pub struct Adversary {
     machine: Machine,
     now: Timestamp,
     in_hand: Vec<Grant>,
@@ -19,7 +19,7 @@ struct Adversary {
 }
 
 impl Adversary {
-    fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings) -> Self {
         Adversary {
             machine: Machine::new(settings, 3).unwrap(),
             now: Timestamp::ZERO,
@@ -30,7 +30,7 @@ impl Adversary {
         }
     }
 
-    fn play(&mut self, op: Op) -> Result<(), TestCaseError> {
+    pub fn play(&mut self, op: Op) -> Result<(), TestCaseError> {
         let now = self.now;
         let before = self.machine.snapshot(now);
         match op {
@@ -45,6 +45,8 @@ impl Adversary {
                             !enforced || before.phase != Phase::Open,
                             "passed before the cooldown's end"
                         );
+                        let held_open = before.hold.is_some_and(|hold| hold.kind == HoldKind::Open);
+                        prop_assert!(!held_open || before.mode != Mode::Enforce, "passed a hold");
                         self.probe_sent(&grant)?;
                         self.in_hand.push(grant);
                     }
@@ -186,7 +188,7 @@ impl Adversary {
     }
 
     /// The upstream is well again and the operator lets go: how many probes does it take to close?
-    fn comes_back(&mut self) -> Result<(), TestCaseError> {
+    pub fn comes_back(&mut self) -> Result<(), TestCaseError> {
         let settings = Settings {
             mode: Mode::Enforce,
             ..(**self.machine.settings()).clone()
