@@ -1,37 +1,23 @@
-//! The breaker shared between threads: one word for the many, one lock for the few.
+//! The breaker shared between threads: a name, a listener, and the core that decides.
 //!
-//! Almost every call of a healthy system asks a closed breaker and then succeeds; almost every call of a sick one asks
-//! an open breaker. Both are answered from one atomic word, which packs the state with its generation, and the time
-//! beside it: admitting is one load, refusing is three loads and a comparison, and a success that changes nothing is one
-//! load. None of them writes, so they do not slow each other down.
-//!
-//! Everything else takes a mutex around the pure [`Machine`] for as long as one event takes, some tens of nanoseconds,
-//! and publishes the new word before it lets go. That makes the shared breaker exact by construction: the machine's own
-//! code decides, in some order that agrees with real time, and nothing else does. Windows are therefore behind the lock
-//! too. They can be made lock-free behind this same interface, and then be tested against the machine.
-//!
-//! Why the short cuts are exact: a word is published inside the lock, so it was the machine's state at the moment it was
-//! read, and the caller's answer is the one that the machine would have given at that moment. The time beside the word
-//! belongs to it only if the word is the same before and after reading the time: between two different times the word is
-//! always made different, generations never come again, and in one generation there is at most one such time.
-//!
-//! A `std` mutex is enough, as it is never held across a call, a wait or a listener. A panic inside it would be a fault
-//! of this crate; the machine is then used as it stands rather than made unusable for all.
+//! Transitions are announced after the decision, when the core's lock is free again.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::machine::{Grant, GrantKind, Machine, Reconfigured, Settled};
-use crate::outcome::{Hold, HoldKind, Outcome, Phase, RejectReason, Rejection};
+use crate::call::Call;
+use crate::chance::Chance;
+use crate::machine::{Explanation, ForcedTrip, Grant, Machine, Reconfigured, Settled};
+use crate::outcome::{Hold, Rejection};
 use crate::permit::{OwnedPermit, Permit};
-use crate::settings::{Mode, Settings, SettingsError};
+use crate::settings::{Settings, SettingsError};
+use crate::shared::Core;
 use crate::snapshot::{Saved, Snapshot};
 use crate::time::Timestamp;
 use crate::transition::{Transition, Transitions};
-use crate::word::{Signal, Word};
 
 /// Hears of every transition of a breaker.
 ///
@@ -65,13 +51,10 @@ const ANNOUNCEMENTS: u32 = 64;
 /// assert_eq!(rejection.retry_at, Some(Timestamp::from_millis(30_000)));
 /// ```
 #[derive(Clone)]
-pub struct Breaker(Arc<Shared>);
+pub struct Breaker(Arc<Inner>);
 
-struct Shared {
-    word: AtomicU64,
-    /// The time that goes with the word: the end of the cooldown or of the hold; the end of time for a hold without one.
-    until: AtomicU64,
-    machine: Mutex<Machine>,
+struct Inner {
+    core: Core,
     name: Arc<str>,
     listener: Option<Arc<dyn Listener>>,
     announcing: AtomicU32,
@@ -83,6 +66,7 @@ pub struct Builder {
     name: Arc<str>,
     settings: Arc<Settings>,
     seed: Option<u64>,
+    chance: Option<Arc<dyn Chance>>,
     listener: Option<Arc<dyn Listener>>,
 }
 
@@ -90,6 +74,12 @@ impl Builder {
     /// The seed of the jitter, for runs that must repeat. Default: from the operating system.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
+        self
+    }
+
+    /// Another source of random numbers than the seeded one. Default: none.
+    pub fn chance(mut self, chance: Arc<dyn Chance>) -> Self {
+        self.chance = Some(chance);
         self
     }
 
@@ -107,18 +97,17 @@ impl Builder {
         let seed = self
             .seed
             .unwrap_or_else(|| RandomState::new().hash_one(&self.name));
-        let machine = Machine::new(self.settings, seed)?;
-        let breaker = Breaker(Arc::new(Shared {
-            word: AtomicU64::new(Word::new(Signal::Ask, 0).0),
-            until: AtomicU64::new(Timestamp::MAX.as_nanos()),
-            machine: Mutex::new(machine),
+        let mut machine = Machine::new(self.settings, seed)?;
+        if let Some(chance) = self.chance {
+            machine.draw_from(chance);
+        }
+        Ok(Breaker(Arc::new(Inner {
+            core: Core::new(machine),
             name: self.name,
             listener: self.listener,
             announcing: AtomicU32::new(0),
             listener_faults: AtomicU64::new(0),
-        }));
-        breaker.publish(&breaker.machine());
-        Ok(breaker)
+        })))
     }
 }
 
@@ -137,6 +126,7 @@ impl Breaker {
             name: name.into(),
             settings: settings.into(),
             seed: None,
+            chance: None,
             listener: None,
         }
     }
@@ -152,6 +142,10 @@ impl Breaker {
     /// The refusal, with its reason and the time to return.
     #[inline]
     pub fn admit(&self, now: Timestamp) -> Result<Permit<'_>, Rejection> {
+        // Before anything else and in registers alone: what is true of almost every call.
+        if let Some(generation) = self.0.core.closed() {
+            return Ok(Permit::new(self, Grant::closed(generation)));
+        }
         self.admit_grant(now).map(|grant| Permit::new(self, grant))
     }
 
@@ -161,6 +155,9 @@ impl Breaker {
     /// The refusal, with its reason and the time to return.
     #[inline]
     pub fn admit_owned(&self, now: Timestamp) -> Result<OwnedPermit, Rejection> {
+        if let Some(generation) = self.0.core.closed() {
+            return Ok(OwnedPermit::new(self.clone(), Grant::closed(generation)));
+        }
         self.admit_grant(now)
             .map(|grant| OwnedPermit::new(self.clone(), grant))
     }
@@ -171,7 +168,7 @@ impl Breaker {
     /// # Errors
     /// The refusal, with its reason and the time to return.
     pub fn check(&self, now: Timestamp) -> Result<(), Rejection> {
-        if let Some(answer) = self.answer_from_word(now) {
+        if let Some(answer) = self.0.core.answer(now) {
             return answer.map(|_| ());
         }
         let checked = self.with_machine(|machine| machine.check(now));
@@ -181,16 +178,19 @@ impl Breaker {
 
     /// Takes an outcome from a caller without a permit, and returns the last transition that this brought about.
     /// While open it changes nothing; after the cooldown it counts as a probe's answer.
-    pub fn report(&self, outcome: Outcome, now: Timestamp) -> Option<Transition> {
-        self.report_settled(outcome, now).transitions.into_last()
+    pub fn report(&self, call: impl Into<Call>, now: Timestamp) -> Option<Transition> {
+        self.report_settled(call, now).transitions.into_last()
     }
 
     /// As [`Breaker::report`], returning also as what the outcome was counted.
-    pub fn report_settled(&self, outcome: Outcome, now: Timestamp) -> Settled {
-        if outcome == Outcome::Success && self.word().signal() == (Signal::Closed { quiet: true }) {
-            return Settled::success();
+    pub fn report_settled(&self, call: impl Into<Call>, now: Timestamp) -> Settled {
+        let call = call.into();
+        if let Some(generation) = self.0.core.closed()
+            && self.takes(&Grant::closed(generation), &call, now)
+        {
+            return Settled::of(call.outcome);
         }
-        let settled = self.with_machine(|machine| machine.report(outcome, now));
+        let settled = self.with_machine(|machine| machine.report(call, now));
         self.announce(&settled.transitions);
         settled
     }
@@ -213,6 +213,17 @@ impl Breaker {
             .expect("a reset is always a transition")
     }
 
+    /// Trips the breaker as a rule would: it opens for a cooldown and comes back by itself.
+    /// While it is open already, or held, nothing happens.
+    pub fn trip(&self, trip: ForcedTrip, now: Timestamp) -> Option<Transition> {
+        self.change(|machine| machine.trip(trip, now))
+    }
+
+    /// Begins the ramp of the settings anew, see [`Machine::begin_ramp`].
+    pub fn begin_ramp(&self, now: Timestamp) {
+        self.with_machine(|machine| machine.begin_ramp(now));
+    }
+
     /// Carries out what time alone has decided, for a caller that wants the listener to hear of it when no call comes.
     pub fn tick(&self, now: Timestamp) -> Option<Transition> {
         self.change(|machine| machine.tick(now))
@@ -232,19 +243,36 @@ impl Breaker {
         Ok(reconfigured)
     }
 
+    /// What [`Breaker::reconfigure`] would do, without doing it.
+    ///
+    /// # Errors
+    /// All faults of the new settings.
+    pub fn would_reconfigure(
+        &self,
+        settings: impl Into<Arc<Settings>>,
+        now: Timestamp,
+    ) -> Result<Reconfigured, Vec<SettingsError>> {
+        self.with_machine(|machine| machine.would_reconfigure(settings, now))
+    }
+
+    /// Why open, why still closed, when next: for a person, or as data. Nothing is changed by looking.
+    pub fn explain(&self, now: Timestamp) -> Explanation {
+        self.with_machine(|machine| machine.explain(now))
+    }
+
     /// Everything at `now`. Nothing is changed by looking.
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
-        self.machine().snapshot(now)
+        self.with_machine(|machine| machine.snapshot(now))
     }
 
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
-        self.machine().settings().clone()
+        self.with_machine(|machine| machine.settings().clone())
     }
 
     /// What is to outlive the process.
     pub fn saved(&self, now: Timestamp) -> Saved {
-        self.machine().saved(now)
+        self.with_machine(|machine| machine.saved(now))
     }
 
     /// Takes up what an earlier process left, see [`Machine::restore`].
@@ -255,7 +283,7 @@ impl Breaker {
 
     /// Whether nothing would be lost with this breaker: closed, no hold, nothing in its windows.
     pub fn is_idle(&self, now: Timestamp) -> bool {
-        self.machine().is_idle(now)
+        self.with_machine(|machine| machine.is_idle(now))
     }
 
     /// Whether nobody but its registry has it in hand.
@@ -270,7 +298,7 @@ impl Breaker {
 
     #[inline]
     fn admit_grant(&self, now: Timestamp) -> Result<Grant, Rejection> {
-        match self.answer_from_word(now) {
+        match self.0.core.answer(now) {
             Some(answer) => answer,
             None => self.admit_by_machine(now),
         }
@@ -283,52 +311,15 @@ impl Breaker {
         admission.result
     }
 
-    /// The machine's answer as far as the word alone tells it.
+    /// Takes an outcome that decides nothing, and says whether it could.
     #[inline]
-    fn answer_from_word(&self, now: Timestamp) -> Option<Result<Grant, Rejection>> {
-        let word = self.word();
-        let grant = |kind| {
-            Some(Ok(Grant {
-                generation: word.generation(),
-                kind,
-            }))
-        };
-        let until = || {
-            let until = Timestamp::from_nanos(self.0.until.load(Ordering::Acquire));
-            (self.word() == word && now < until).then_some(until)
-        };
-        match word.signal() {
-            Signal::Closed { .. } => grant(GrantKind::Call),
-            Signal::Disabled => grant(GrantKind::Untracked),
-            Signal::HeldClosed => until().and_then(|_| grant(GrantKind::Held)),
-            Signal::Open => until().map(|until| {
-                Err(Rejection {
-                    reason: RejectReason::BreakerOpen,
-                    phase: Phase::Open,
-                    retry_at: Some(until),
-                })
-            }),
-            Signal::HeldOpen(phase) => until().map(|until| {
-                Err(Rejection {
-                    reason: RejectReason::HeldOpen,
-                    phase,
-                    retry_at: (until != Timestamp::MAX).then_some(until),
-                })
-            }),
-            Signal::Ask => None,
-        }
-    }
-
-    /// Whether an outcome is a success that changes nothing, told by the word alone.
-    #[inline]
-    pub(crate) fn takes_quietly(&self, grant: &Grant, outcome: Outcome) -> bool {
-        let quiet = Word::new(Signal::Closed { quiet: true }, grant.generation);
-        outcome == Outcome::Success && grant.kind == GrantKind::Call && self.word() == quiet
+    pub(crate) fn takes(&self, grant: &Grant, call: &Call, now: Timestamp) -> bool {
+        self.0.core.takes(grant, call, now)
     }
 
     #[inline(never)]
-    pub(crate) fn settle(&self, grant: Grant, outcome: Outcome, now: Timestamp) -> Settled {
-        let settled = self.with_machine(|machine| machine.record(grant, outcome, now));
+    pub(crate) fn settle(&self, grant: Grant, call: Call, now: Timestamp) -> Settled {
+        let settled = self.with_machine(|machine| machine.record(grant, call, now));
         self.announce(&settled.transitions);
         settled
     }
@@ -337,54 +328,36 @@ impl Breaker {
         self.with_machine(|machine| machine.extend(grant, deadline));
     }
 
+    pub(crate) fn panicked(&self, grant: Grant, now: Timestamp) -> Settled {
+        let settled = self.with_machine(|machine| machine.panicked(grant, now));
+        self.announce(&settled.transitions);
+        settled
+    }
+
+    pub(crate) fn answered(&self, grant: &Grant) {
+        self.with_machine(|machine| machine.answered(grant));
+    }
+
     #[inline(never)]
     pub(crate) fn drop_grant(&self, grant: Grant) {
-        let settled = self.with_machine(|machine| machine.drop_grant(grant));
+        let settled = self.with_machine(|machine| {
+            if std::thread::panicking() {
+                machine.panicked(grant, Timestamp::ZERO)
+            } else {
+                machine.drop_grant(grant)
+            }
+        });
         self.announce(&settled.transitions);
     }
 
-    #[inline]
-    fn word(&self) -> Word {
-        Word(self.0.word.load(Ordering::Acquire))
-    }
-
-    fn machine(&self) -> MutexGuard<'_, Machine> {
-        self.0
-            .machine
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// One event, and the word that tells of it, before anyone else can have another.
     fn with_machine<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R {
-        let mut machine = self.machine();
-        let result = event(&mut machine);
-        self.publish(&machine);
-        result
+        self.0.core.with(event)
     }
 
     fn change(&self, event: impl FnOnce(&mut Machine) -> Transitions) -> Option<Transition> {
         let transitions = self.with_machine(event);
         self.announce(&transitions);
         transitions.into_last()
-    }
-
-    /// Publishes what callers may know without the lock, which must be held. Writes only what changed.
-    fn publish(&self, machine: &Machine) {
-        let (signal, until) = signal_of(machine);
-        let word = Word::new(signal, machine.generation());
-        let shared = &*self.0;
-        if let Some(until) = until.map(Timestamp::as_nanos)
-            && shared.until.load(Ordering::Relaxed) != until
-        {
-            // A reader takes the time for the word's only if the word did not change meanwhile; so it must change.
-            let asks = Word::new(Signal::Ask, machine.generation());
-            shared.word.store(asks.0, Ordering::Release);
-            shared.until.store(until, Ordering::Release);
-        }
-        if self.word() != word {
-            shared.word.store(word.0, Ordering::Release);
-        }
     }
 
     fn announce(&self, transitions: &Transitions) {
@@ -407,32 +380,8 @@ impl fmt::Debug for Breaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Breaker")
             .field("name", &self.0.name)
-            .field("word", &self.word().signal())
-            .field("generation", &self.word().generation())
+            .field("word", &self.0.core.word().signal())
+            .field("generation", &self.0.core.word().generation())
             .finish_non_exhaustive()
-    }
-}
-
-/// What callers may know of a machine without asking it, and the time that goes with it where one does.
-/// That time is the same throughout a generation; words without one leave the last one standing.
-fn signal_of(machine: &Machine) -> (Signal, Option<Timestamp>) {
-    let phase = machine.frozen_phase();
-    let mode = machine.settings().mode;
-    match (mode, machine.placed_hold(), phase) {
-        (Mode::Disabled, None, _) => (Signal::Disabled, None),
-        (Mode::Monitor | Mode::Disabled, Some(_), _) => (Signal::Ask, None),
-        (Mode::Enforce, Some(hold), _) => {
-            let signal = match hold.kind {
-                HoldKind::Open => Signal::HeldOpen(phase),
-                HoldKind::Closed => Signal::HeldClosed,
-            };
-            (signal, Some(hold.until.unwrap_or(Timestamp::MAX)))
-        }
-        (Mode::Enforce | Mode::Monitor, None, Phase::Closed) => {
-            let quiet = machine.success_changes_nothing();
-            (Signal::Closed { quiet }, None)
-        }
-        (Mode::Enforce, None, Phase::Open) => (Signal::Open, machine.open_until()),
-        (Mode::Enforce | Mode::Monitor, None, Phase::Open | Phase::HalfOpen) => (Signal::Ask, None),
     }
 }

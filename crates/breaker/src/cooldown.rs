@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::chance::Source;
 use crate::settings::Cooldown;
 use crate::time::nanos;
 
@@ -28,10 +29,20 @@ impl Cooldown {
     }
 
     /// The cooldown of the given trip with its jitter.
-    pub(crate) fn draw(&self, attempts: u32, random: &mut fastrand::Rng) -> Duration {
-        let cooldown = self.of_attempt(attempts);
+    ///
+    /// `asked` is the other side's own word, which then takes the place of the formula.
+    pub(crate) fn draw(
+        &self,
+        attempts: u32,
+        asked: Option<Duration>,
+        random: &mut Source,
+    ) -> Duration {
+        let cooldown = match asked {
+            Some(asked) => asked.min(self.max),
+            None => self.of_attempt(attempts),
+        };
         if self.jitter > 0.0 {
-            self.lengthened(cooldown, random.f64())
+            self.lengthened(cooldown, random.draw())
         } else {
             cooldown
         }
@@ -50,12 +61,16 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn seeded(seed: u64) -> Source {
+        Source::Seeded(fastrand::Rng::with_seed(seed))
+    }
+
     #[test]
     fn a_fixed_cooldown_is_exact_at_every_attempt() {
         let cooldown = Cooldown::fixed(Duration::from_nanos(30_000_000_007));
-        let mut random = fastrand::Rng::with_seed(1);
+        let mut random = seeded(1);
         for attempts in [0, 1, 2, 1_000, u32::MAX] {
-            assert_eq!(cooldown.draw(attempts, &mut random), cooldown.base);
+            assert_eq!(cooldown.draw(attempts, None, &mut random), cooldown.base);
         }
     }
 
@@ -96,7 +111,7 @@ mod tests {
         ) {
             let cooldown = Cooldown { jitter, ..Cooldown::exponential(Duration::from_nanos(base)) };
             let plain = cooldown.of_attempt(attempts);
-            let drawn = cooldown.draw(attempts, &mut fastrand::Rng::with_seed(seed));
+            let drawn = cooldown.draw(attempts, None, &mut seeded(seed));
             prop_assert!(drawn >= plain);
             prop_assert!(drawn.as_secs_f64() <= plain.as_secs_f64() * (1.0 + jitter) + 1e-9);
             prop_assert!(drawn <= cooldown.longest());

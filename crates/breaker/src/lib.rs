@@ -1,7 +1,7 @@
 //! Decides whether a call may pass.
 //!
-//! It makes no calls, reads no clock and starts no thread: the caller says when it is, asks for a permit, makes the
-//! call and records how it ended. What exactly happens then is told in `docs/machine.md`, how to use it in
+//! It starts no thread, and reads no clock: the caller says when it is, asks for a permit, makes the call and records
+//! how it ended. Or it hands the call to a [`Guard`], which does all that with a clock of its own. What exactly happens then is told in `docs/machine.md`, how to use it in
 //! `docs/breaker.md`.
 //!
 //! ```
@@ -19,19 +19,23 @@
 //! ```
 //!
 //! # Contents
-//! - words: [`Outcome`], [`Phase`], [`Rejection`], [`Hold`], [`Transition`], [`Reason`], [`Timestamp`], [`Ratio`]
-//! - what a breaker is told: [`Settings`], [`Rule`], [`Cooldown`], [`HalfOpen`], [`Mode`]
+//! - words: [`Outcome`], [`Call`], [`Phase`], [`Rejection`], [`Hold`], [`Transition`], [`Reason`], [`Timestamp`], [`Ratio`]
+//! - what a breaker is told: [`Settings`], [`Rule`], [`Cooldown`], [`HalfOpen`], [`Ramp`], [`Mode`]
 //! - the machine, pure and unshared: [`Machine`]
 //! - the breaker, shared between threads: [`Breaker`], [`Permit`], [`Listener`]
+//! - a call in one line: [`Guard`], with a [`Clock`] and a [`Classify`]; as a `tower` layer behind the feature `tower`
 //! - many breakers by key: [`Registry`]
-//! - what a breaker shows of itself: [`Snapshot`], [`Saved`]
+//! - what a breaker shows of itself: [`Snapshot`], [`Explanation`], [`Saved`]
 
+mod call;
+mod chance;
 mod outcome;
 mod ratio;
 mod time;
 mod transition;
 
 mod cooldown;
+mod ramp;
 mod rule;
 mod settings;
 mod window;
@@ -39,27 +43,47 @@ mod window;
 mod machine;
 
 mod breaker;
+mod log;
 mod permit;
 mod registry;
+mod shared;
 mod word;
 
+mod classify;
+mod clock;
+mod guard;
+#[cfg(feature = "tower")]
+mod layer;
+
+mod recorder;
 mod snapshot;
 
 pub use breaker::{Breaker, Builder, Listener};
+pub use call::Call;
+pub use chance::Chance;
+pub use classify::{Classify, ErrorsFail};
+pub use clock::{Clock, MonotonicClock};
+pub use guard::{CallError, Guard};
+#[cfg(feature = "tower")]
+pub use layer::{BreakerFuture, BreakerLayer, BreakerService};
 pub use machine::{
-    Admission, Checked, Grant, Machine, Reconfigured, Settled, SettledAs, WindowFate,
+    Admission, Checked, Explanation, ForcedTrip, Gap, Grant, Machine, Next, Reconfigured, RuleGap,
+    Settled, SettledAs, WindowFate,
 };
 pub use outcome::{Hold, HoldKind, Outcome, Phase, RejectReason, Rejection};
 pub use permit::{OwnedPermit, Permit};
+pub use ramp::Ramp;
 pub use ratio::Ratio;
+pub use recorder::{Flown, RECENT_OUTCOMES};
 pub use registry::{DEFAULT_MAX_KEYS, OVERFLOW_KEY, Registry, RegistryBuilder};
 pub use rule::RuleKind;
 pub use settings::{
-    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, MAX_CALLS, MAX_FAILURES, Mode,
-    OnProbeTimeout, Over, Probes, Rule, Settings, SettingsError, WindowKind,
+    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, MAX_CALLS, MAX_FAILURES, MAX_MEMORY,
+    Mode, OnPanic, OnProbeTimeout, Over, Probes, RetryAfter, Rule, Settings, SettingsError,
+    WindowKind,
 };
 pub use snapshot::{
-    ProbeStatus, RECENT, RuleStatus, Saved, SavedHold, SavedState, Snapshot, Totals,
+    ProbeStatus, RECENT, RampStatus, RuleStatus, Saved, SavedHold, SavedState, Snapshot, Totals,
 };
 pub use time::Timestamp;
 pub use transition::{Reason, Transition, Transitions};

@@ -5,20 +5,28 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::call::Call;
+use crate::chance::{Chance, Source};
 use crate::outcome::{Hold, HoldKind, Outcome, Phase};
-use crate::settings::{Mode, Settings, SettingsError};
+use crate::ramp::Ramping;
+use crate::recorder::Recorder;
+use crate::settings::{Mode, OnPanic, Settings, SettingsError};
 use crate::snapshot::Totals;
 use crate::time::Timestamp;
 use crate::transition::{Reason, Transition, Transitions};
 use crate::window::Window;
 
+mod explain;
 mod grant;
 mod probing;
 mod reload;
+mod slack;
 mod steps;
 mod view;
 
+pub use explain::{Explanation, Gap, Next, RuleGap};
 pub(crate) use grant::GrantKind;
 pub use grant::{Admission, Checked, Grant, Settled, SettledAs};
 use probing::Probing;
@@ -30,6 +38,18 @@ const MAX_RESTORED_GENERATION: u64 = 1 << 55;
 /// How far a restored generation is moved ahead: the record may lag behind the process that wrote it, and no generation
 /// that this process gave out after it may come again.
 const RESTORE_MARGIN: u64 = 1_000;
+
+/// A trip that no rule brought about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForcedTrip {
+    /// Who: an operator, or the breaker elsewhere whose verdict this is.
+    pub by: Arc<str>,
+    /// Why.
+    pub reason: Arc<str>,
+    /// How long to stay open; without it, as long as after a trip by a rule. Taken as it is,
+    /// without cap or jitter.
+    pub cooldown: Option<Duration>,
+}
 
 /// A breaker without sharing: every event is a method that takes the time and tells what happened.
 ///
@@ -49,12 +69,15 @@ pub struct Machine {
     windows: Vec<Window>,
     totals: Totals,
     recent: VecDeque<Transition>,
-    random: fastrand::Rng,
+    outcomes: Recorder,
+    /// How many calls were ever counted as in flight: the number of the last.
+    flown: u64,
+    random: Source,
 }
 
 #[derive(Clone, Debug)]
 enum State {
-    Closed,
+    Closed { ramp: Option<Ramping> },
     Open { until: Timestamp },
     HalfOpen(Probing),
 }
@@ -62,7 +85,7 @@ enum State {
 impl State {
     fn phase(&self) -> Phase {
         match self {
-            State::Closed => Phase::Closed,
+            State::Closed { .. } => Phase::Closed,
             State::Open { .. } => Phase::Open,
             State::HalfOpen(_) => Phase::HalfOpen,
         }
@@ -78,7 +101,7 @@ impl Machine {
         let settings = settings.into();
         settings.validate()?;
         Ok(Machine {
-            state: State::Closed,
+            state: State::Closed { ramp: None },
             hold: None,
             generation: 0,
             attempts: 0,
@@ -87,9 +110,16 @@ impl Machine {
             windows: windows_of(&settings),
             totals: Totals::default(),
             recent: VecDeque::new(),
-            random: fastrand::Rng::with_seed(seed),
+            outcomes: Recorder::default(),
+            flown: 0,
+            random: Source::Seeded(fastrand::Rng::with_seed(seed)),
             settings,
         })
+    }
+
+    /// Draws from another source than the seeded one from now on.
+    pub fn draw_from(&mut self, chance: Arc<dyn Chance>) {
+        self.random = Source::Given(chance);
     }
 
     /// Asks whether a call may pass.
@@ -114,7 +144,7 @@ impl Machine {
     }
 
     /// Asks whether a call would pass, and keeps nothing: no place is taken and no permit given.
-    /// As with [`Machine::admit`], a cooldown that has ended is noticed.
+    /// As with [`Machine::admit`], a cooldown that has ended is noticed, and a refusal by an adaptive rule is remembered.
     pub fn check(&mut self, now: Timestamp) -> Checked {
         let mut transitions = Transitions::default();
         let now = self.catch_up(now, &mut transitions);
@@ -134,16 +164,42 @@ impl Machine {
     }
 
     /// Takes the outcome of a granted call.
-    pub fn record(&mut self, grant: Grant, outcome: Outcome, now: Timestamp) -> Settled {
+    pub fn record(&mut self, grant: Grant, call: impl Into<Call>, now: Timestamp) -> Settled {
+        let mut call = call.into();
         let mut transitions = Transitions::default();
         let now = self.catch_up(now, &mut transitions);
-        let counted = self.record_granted(grant, outcome, now, &mut transitions);
-        self.settled(counted, transitions)
+        call.duration = call.duration.or_else(|| grant.lasted(now));
+        let generation = grant.generation;
+        let counted = self.record_granted(grant, &call, now, &mut transitions);
+        self.settled(counted, generation, &call, transitions)
     }
 
     /// Takes back a grant whose call ended without a word: ignored, its place freed.
     pub fn drop_grant(&mut self, grant: Grant) -> Settled {
         self.record(grant, Outcome::Ignored, self.latest)
+    }
+
+    /// Takes back a grant whose call panicked: a failure or nothing, as [`Settings::on_panic`] says.
+    pub fn panicked(&mut self, grant: Grant, now: Timestamp) -> Settled {
+        let outcome = match self.settings.on_panic {
+            OnPanic::Failure => Outcome::Failure,
+            OnPanic::Ignored => Outcome::Ignored,
+        };
+        self.record(grant, outcome, now)
+    }
+
+    /// The other side has begun to answer: the call is not in flight any more for [`Rule::Stalled`]. Its outcome is
+    /// still to be recorded.
+    ///
+    /// [`Rule::Stalled`]: crate::Rule::Stalled
+    pub fn answered(&mut self, grant: &Grant) {
+        if grant.generation == self.generation
+            && let GrantKind::Flight(flight) = grant.kind
+        {
+            self.windows
+                .iter_mut()
+                .for_each(|window| window.land(flight));
+        }
     }
 
     /// Moves the deadline of a probe's place later; never earlier, and not once it has passed.
@@ -163,7 +219,9 @@ impl Machine {
     /// Takes an outcome from a caller without a permit.
     ///
     /// It counts in the state in which it arrives; while open it is too late. After the cooldown it counts as a probe's.
-    pub fn report(&mut self, outcome: Outcome, now: Timestamp) -> Settled {
+    pub fn report(&mut self, call: impl Into<Call>, now: Timestamp) -> Settled {
+        let call = call.into();
+        let outcome = call.outcome;
         let mut transitions = Transitions::default();
         let now = self.catch_up(now, &mut transitions);
         let counted = if self.settings.mode == Mode::Disabled {
@@ -174,17 +232,17 @@ impl Machine {
             self.move_with_time(now, &mut transitions);
             match self.state {
                 State::Open { .. } => SettledAs::Late,
-                State::Closed => {
-                    self.book(outcome, now, &mut transitions);
+                State::Closed { .. } => {
+                    self.book(&call, now, &mut transitions);
                     outcome.into()
                 }
                 State::HalfOpen(_) => {
-                    self.answer(outcome, now, &mut transitions);
+                    self.answer(&call, now, &mut transitions);
                     outcome.into()
                 }
             }
         };
-        self.settled(counted, transitions)
+        self.settled(counted, self.generation, &call, transitions)
     }
 
     /// Holds the breaker open or closed; the state is frozen beneath until the hold ends. Replaces an earlier hold.
@@ -219,13 +277,45 @@ impl Machine {
         transitions
     }
 
+    /// Trips the breaker as a rule would: it opens for a cooldown and comes back by itself.
+    ///
+    /// While it is open already, or held, nothing happens.
+    pub fn trip(&mut self, trip: ForcedTrip, now: Timestamp) -> Transitions {
+        let mut transitions = Transitions::default();
+        let now = self.catch_up(now, &mut transitions);
+        self.half_open_when_due(now, &mut transitions);
+        if self.hold.is_none() && !matches!(self.state, State::Open { .. }) {
+            let ForcedTrip {
+                by,
+                reason,
+                cooldown,
+            } = trip;
+            let reason = Reason::Forced { by, reason };
+            self.open_for(reason, cooldown, now, &mut transitions);
+        }
+        transitions
+    }
+
+    /// Begins the ramp of the settings anew, where the machine is closed and has one: for a caller that restores a
+    /// machine that was in its ramp.
+    pub fn begin_ramp(&mut self, now: Timestamp) {
+        self.latest = self.latest.max(now);
+        let begun = self
+            .settings
+            .ramp
+            .map(|ramp| Ramping::begin(ramp, self.latest));
+        if let State::Closed { ramp } = &mut self.state {
+            *ramp = begun;
+        }
+    }
+
     /// Begins anew: closed, windows empty, attempts 0, no hold.
     pub fn reset(&mut self, now: Timestamp) -> Transitions {
         let mut transitions = Transitions::default();
         self.latest = self.latest.max(now);
         self.hold = None;
         self.clear_windows();
-        self.close(Reason::Reset, self.latest, &mut transitions);
+        self.close(Reason::Reset, None, self.latest, &mut transitions);
         transitions
     }
 

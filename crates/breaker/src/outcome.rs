@@ -73,6 +73,12 @@ impl fmt::Display for Rejection {
             RejectReason::BreakerProbing => {
                 "the breaker is half-open and all its probes are in flight"
             }
+            RejectReason::BreakerRamp => {
+                "the breaker has closed lately and lets only a share of the calls pass"
+            }
+            RejectReason::BreakerAdaptive => {
+                "so many of the last calls failed that only a share of the calls passes"
+            }
             RejectReason::HeldOpen => "the breaker is held open by an operator",
         })
     }
@@ -88,16 +94,23 @@ pub enum RejectReason {
     BreakerOpen,
     /// As many probes as allowed are in flight.
     BreakerProbing,
+    /// The breaker closed lately, and its ramp lets only a share of the calls pass.
+    BreakerRamp,
+    /// An adaptive rule lets only a share of the calls pass.
+    BreakerAdaptive,
     /// An operator holds the breaker open.
     HeldOpen,
 }
 
 impl RejectReason {
-    /// The stable token for headers, logs and metrics: `breaker_open`, `breaker_probing` or `held_open`.
+    /// The stable token for headers, logs and metrics: `breaker_open`, `breaker_probing`, `breaker_ramp`,
+    /// `breaker_adaptive` or `held_open`.
     pub const fn as_str(self) -> &'static str {
         match self {
             RejectReason::BreakerOpen => "breaker_open",
             RejectReason::BreakerProbing => "breaker_probing",
+            RejectReason::BreakerRamp => "breaker_ramp",
+            RejectReason::BreakerAdaptive => "breaker_adaptive",
             RejectReason::HeldOpen => "held_open",
         }
     }

@@ -1,16 +1,18 @@
 //! Leave for one call: it carries the generation that gave it, and gives its place back when dropped.
 
 use crate::breaker::Breaker;
+use crate::call::Call;
 use crate::machine::{Grant, Settled};
-use crate::outcome::{Outcome, Rejection};
+use crate::outcome::Rejection;
 use crate::time::Timestamp;
 use crate::transition::Transition;
 
 /// Leave for one call, borrowed from its breaker.
 ///
-/// Record the outcome when the call has ended. A permit that is dropped counts as [`Outcome::Ignored`] and frees its
-/// place, so a call that is cancelled or panics cannot leave the breaker stuck. One that is never dropped loses its
-/// place at its deadline.
+/// Record the outcome when the call has ended. A permit that is dropped counts as
+/// [`Outcome::Ignored`](crate::Outcome::Ignored) and frees its place, so a call that is cancelled cannot leave the
+/// breaker stuck. One that is dropped while its thread panics counts as [`OnPanic`](crate::OnPanic) says. One that is
+/// never dropped loses its place at its deadline.
 #[must_use = "a permit that is dropped at once counts as an ignored call"]
 #[derive(Debug)]
 pub struct Permit<'a> {
@@ -51,25 +53,38 @@ macro_rules! permit_methods {
         impl $permit {
             /// Tells how the call ended, and returns the last transition that this brought about.
             #[inline]
-            pub fn record(mut self, outcome: Outcome, now: Timestamp) -> Option<Transition> {
-                let grant = self.take_grant();
-                if self.breaker.takes_quietly(&grant, outcome) {
+            pub fn record(mut self, call: impl Into<Call>, now: Timestamp) -> Option<Transition> {
+                let call = call.into();
+                if self.takes(&call, now) {
                     return None;
                 }
+                let grant = self.take_grant();
                 self.breaker
-                    .settle(grant, outcome, now)
+                    .settle(grant, call, now)
                     .transitions
                     .into_last()
             }
 
             /// Tells how the call ended, and returns as what it was counted and all that this brought about.
             #[inline]
-            pub fn settle(mut self, outcome: Outcome, now: Timestamp) -> Settled {
-                let grant = self.take_grant();
-                if self.breaker.takes_quietly(&grant, outcome) {
-                    return Settled::success();
+            pub fn settle(mut self, call: impl Into<Call>, now: Timestamp) -> Settled {
+                let call = call.into();
+                if self.takes(&call, now) {
+                    return Settled::of(call.outcome);
                 }
-                self.breaker.settle(grant, outcome, now)
+                let grant = self.take_grant();
+                self.breaker.settle(grant, call, now)
+            }
+
+            /// Looks at the grant where it lies: moving it costs more than deciding.
+            #[inline]
+            fn takes(&mut self, call: &Call, now: Timestamp) -> bool {
+                let takes = |grant| self.breaker.takes(grant, call, now);
+                let taken = self.grant.as_ref().is_some_and(takes);
+                if taken {
+                    self.grant = None;
+                }
+                taken
             }
 
             #[inline]
@@ -77,6 +92,12 @@ macro_rules! permit_methods {
                 self.grant
                     .take()
                     .expect("only settling, which consumes the permit, takes its grant")
+            }
+
+            /// Tells that the call panicked: a failure or nothing, as [`OnPanic`](crate::OnPanic) says.
+            pub fn panicked(mut self, now: Timestamp) -> Option<Transition> {
+                let grant = self.take_grant();
+                self.breaker.panicked(grant, now).transitions.into_last()
             }
 
             /// The breaker that gave this permit.
@@ -106,6 +127,16 @@ macro_rules! permit_methods {
                     && grant.is_probe()
                 {
                     self.breaker.extend(grant, deadline);
+                }
+            }
+
+            /// The other side has begun to answer: the call is not in flight any more for
+            /// [`Rule::Stalled`](crate::Rule::Stalled). Its outcome is still to be recorded.
+            pub fn answered(&self) {
+                if let Some(grant) = &self.grant
+                    && grant.is_flight()
+                {
+                    self.breaker.answered(grant);
                 }
             }
 

@@ -80,6 +80,13 @@ impl Ratio {
         f64::from(self.numerator) / f64::from(self.denominator)
     }
 
+    /// The smallest part of `whole` that meets this limit or more.
+    pub(crate) fn least(self, whole: u64) -> u64 {
+        let limit = u128::from(whole) * u128::from(self.numerator);
+        let least = limit.div_ceil(u128::from(self.denominator));
+        u64::try_from(least).unwrap_or(u64::MAX)
+    }
+
     /// Whether `part` of `whole` meets this limit. Nothing of nothing meets no limit.
     pub fn is_met(self, part: u64, whole: u64, compare: Compare) -> bool {
         let part = u128::from(part) * u128::from(self.denominator);

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::call::Call;
+use crate::outcome::Outcome;
 use crate::settings::{Compare, Over, Rule};
 use crate::transition::Reason;
 use crate::window::Tally;
@@ -16,15 +18,24 @@ pub enum RuleKind {
     Failures,
     /// [`Rule::FailureRate`].
     FailureRate,
+    /// [`Rule::SlowRate`].
+    SlowRate,
+    /// [`Rule::Stalled`].
+    Stalled,
+    /// [`Rule::Adaptive`].
+    Adaptive,
 }
 
 impl RuleKind {
-    /// `consecutive_failures`, `failures` or `failure_rate`.
+    /// `consecutive_failures`, `failures`, `failure_rate`, `slow_rate`, `stalled` or `adaptive`.
     pub const fn as_str(self) -> &'static str {
         match self {
             RuleKind::ConsecutiveFailures => "consecutive_failures",
             RuleKind::Failures => "failures",
             RuleKind::FailureRate => "failure_rate",
+            RuleKind::SlowRate => "slow_rate",
+            RuleKind::Stalled => "stalled",
+            RuleKind::Adaptive => "adaptive",
         }
     }
 
@@ -34,6 +45,9 @@ impl RuleKind {
             RuleKind::ConsecutiveFailures => "trip.consecutive_failures",
             RuleKind::Failures => "trip.failures",
             RuleKind::FailureRate => "trip.failure_rate",
+            RuleKind::SlowRate => "trip.slow_rate",
+            RuleKind::Stalled => "trip.stalled",
+            RuleKind::Adaptive => "trip.adaptive",
         }
     }
 }
@@ -51,24 +65,32 @@ impl Rule {
             Rule::ConsecutiveFailures { .. } => RuleKind::ConsecutiveFailures,
             Rule::Failures { .. } => RuleKind::Failures,
             Rule::FailureRate { .. } => RuleKind::FailureRate,
+            Rule::SlowRate { .. } => RuleKind::SlowRate,
+            Rule::Stalled { .. } => RuleKind::Stalled,
+            Rule::Adaptive { .. } => RuleKind::Adaptive,
         }
     }
 
-    /// How far back the rule looks; none for failures in a row without a time.
+    /// How far back the rule looks; none for failures in a row without a time, and for rules without a window.
     pub fn over(&self) -> Option<Over> {
         match *self {
             Rule::ConsecutiveFailures { within, .. } => within.map(Over::Time),
-            Rule::Failures { over, .. } | Rule::FailureRate { over, .. } => Some(over),
+            Rule::Failures { over, .. }
+            | Rule::FailureRate { over, .. }
+            | Rule::SlowRate { over, .. } => Some(over),
+            Rule::Stalled { .. } | Rule::Adaptive { .. } => None,
         }
     }
 
-    /// The rule's limit: a number of failures, or a share from 0 to 1.
+    /// The rule's limit: a number of failures or calls, or a share from 0 to 1; 1 for an adaptive rule.
     pub fn threshold(&self) -> f64 {
         match *self {
             Rule::ConsecutiveFailures { threshold, .. } | Rule::Failures { threshold, .. } => {
                 f64::from(threshold)
             }
-            Rule::FailureRate { rate, .. } => rate.as_f64(),
+            Rule::FailureRate { rate, .. } | Rule::SlowRate { rate, .. } => rate.as_f64(),
+            Rule::Stalled { calls, .. } => f64::from(calls),
+            Rule::Adaptive { .. } => 1.0,
         }
     }
 
@@ -80,8 +102,26 @@ impl Rule {
                 full: true,
                 ..
             } => calls,
-            Rule::FailureRate { min_calls, .. } => min_calls,
-            Rule::Failures { .. } | Rule::ConsecutiveFailures { .. } => 0,
+            Rule::FailureRate { min_calls, .. } | Rule::SlowRate { min_calls, .. } => min_calls,
+            Rule::Failures { .. }
+            | Rule::ConsecutiveFailures { .. }
+            | Rule::Stalled { .. }
+            | Rule::Adaptive { .. } => 0,
+        }
+    }
+
+    /// What the rule looks for in a call, and whether it is there; none where the rule does not look at the call.
+    pub(crate) fn hit(&self, call: &Call, slow: Compare) -> Option<bool> {
+        match *self {
+            Rule::Stalled { .. } => None,
+            Rule::SlowRate { slower_than, .. } => call.duration.map(|duration| match slow {
+                Compare::AtLeast => duration >= slower_than,
+                Compare::Above => duration > slower_than,
+            }),
+            Rule::ConsecutiveFailures { .. }
+            | Rule::Failures { .. }
+            | Rule::FailureRate { .. }
+            | Rule::Adaptive { .. } => Some(call.outcome == Outcome::Failure),
         }
     }
 
@@ -89,18 +129,24 @@ impl Rule {
     /// A kept history may hold enough failures already; a success must not trip on those.
     pub(crate) fn met_by_success(&self) -> bool {
         match self {
-            Rule::ConsecutiveFailures { .. } => false,
+            Rule::ConsecutiveFailures { .. } | Rule::Stalled { .. } | Rule::Adaptive { .. } => {
+                false
+            }
             Rule::Failures { full, .. } => *full,
-            Rule::FailureRate { .. } => true,
+            Rule::FailureRate { .. } | Rule::SlowRate { .. } => true,
         }
     }
 
     /// What the rule sees in a window, in the unit of its threshold.
     pub(crate) fn observed(&self, tally: Tally) -> f64 {
         match self {
-            Rule::ConsecutiveFailures { .. } | Rule::Failures { .. } => tally.failures as f64,
-            Rule::FailureRate { .. } if tally.calls == 0 => 0.0,
-            Rule::FailureRate { .. } => tally.failures as f64 / tally.calls as f64,
+            Rule::ConsecutiveFailures { .. } | Rule::Failures { .. } | Rule::Stalled { .. } => {
+                tally.failures as f64
+            }
+            _ if tally.calls == 0 => 0.0,
+            Rule::FailureRate { .. } | Rule::SlowRate { .. } | Rule::Adaptive { .. } => {
+                tally.failures as f64 / tally.calls as f64
+            }
         }
     }
 
@@ -111,7 +157,12 @@ impl Rule {
                 Rule::ConsecutiveFailures { threshold, .. } | Rule::Failures { threshold, .. } => {
                     tally.failures >= u64::from(threshold)
                 }
-                Rule::FailureRate { rate, .. } => rate.is_met(tally.failures, tally.calls, compare),
+                Rule::FailureRate { rate, .. } | Rule::SlowRate { rate, .. } => {
+                    rate.is_met(tally.failures, tally.calls, compare)
+                }
+                Rule::Stalled { calls, .. } => tally.failures >= u64::from(calls),
+                // It refuses by chance and never trips.
+                Rule::Adaptive { .. } => false,
             };
         met.then(|| Reason::Rule {
             rule: self.kind(),

@@ -4,11 +4,12 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::ramp::Ramp;
 use crate::ratio::Ratio;
 
 mod check;
 
-pub use check::{MAX_CALLS, MAX_FAILURES};
+pub use check::{MAX_CALLS, MAX_FAILURES, MAX_MEMORY};
 
 /// All settings of a breaker. Their meaning and defaults are tabled in `docs/machine.md`.
 ///
@@ -32,14 +33,22 @@ pub struct Settings {
     pub judge_on: JudgeOn,
     /// How a rate is compared with its limit. Default: at least.
     pub compare: Compare,
+    /// How a call's duration is compared with `slower_than`. Default: above.
+    pub slow_compare: Compare,
     /// Whether windows slide or start anew. Default: sliding.
     pub window: WindowKind,
     /// What happens to windows and counts across an open period. Default: cleared.
     pub history: History,
     /// How long the breaker stays open. Default: 30 s, exact.
     pub cooldown: Cooldown,
+    /// What the other side's own word about when to return means. Default: nothing.
+    pub retry_after: RetryAfter,
     /// How the breaker finds out that the other side is well again. Default: one probe, whose success closes.
     pub half_open: HalfOpen,
+    /// How calls come back after a close: all at once without a ramp. Default: none.
+    pub ramp: Option<Ramp>,
+    /// What a call that panicked means. Default: a failure.
+    pub on_panic: OnPanic,
     /// Whether decisions are carried out. Default: enforced.
     pub mode: Mode,
 }
@@ -53,12 +62,48 @@ impl Default for Settings {
             }],
             judge_on: JudgeOn::default(),
             compare: Compare::default(),
+            slow_compare: Compare::Above,
             window: WindowKind::default(),
             history: History::default(),
             cooldown: Cooldown::default(),
+            retry_after: RetryAfter::default(),
             half_open: HalfOpen::default(),
+            ramp: None,
+            on_panic: OnPanic::default(),
             mode: Mode::default(),
         }
+    }
+}
+
+/// What must be known of a call beside its outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Watches {
+    /// Nothing.
+    Outcomes,
+    /// When it began.
+    Durations,
+    /// That it is in flight.
+    Flights,
+}
+
+impl Settings {
+    pub(crate) fn has_adaptive(&self) -> bool {
+        self.trip
+            .iter()
+            .any(|rule| matches!(rule, Rule::Adaptive { .. }))
+    }
+
+    /// What the rules must know of each call.
+    pub(crate) fn watches(&self) -> Watches {
+        let each = self.trip.iter().map(|rule| match rule {
+            Rule::Stalled { .. } => Watches::Flights,
+            Rule::SlowRate { .. } => Watches::Durations,
+            Rule::ConsecutiveFailures { .. }
+            | Rule::Failures { .. }
+            | Rule::FailureRate { .. }
+            | Rule::Adaptive { .. } => Watches::Outcomes,
+        });
+        each.max().unwrap_or(Watches::Outcomes)
     }
 }
 
@@ -90,6 +135,40 @@ pub enum Rule {
         over: Over,
         /// Fewer calls than this in the window decide nothing. The configuration's default is 20, or `n` over `n` calls.
         min_calls: u32,
+    },
+    /// The share of slow calls among the calls looked at, whether they succeeded or failed.
+    ///
+    /// A call's duration is the one given with its [`Call`](crate::Call), else the time from its permit to its end.
+    /// Calls of unknown duration, reported without either, are not looked at.
+    SlowRate {
+        /// The share at which the breaker trips, compared as [`Settings::compare`] says.
+        rate: Ratio,
+        /// The duration that is slow, above zero, compared as [`Settings::slow_compare`] says.
+        slower_than: Duration,
+        /// The time or the number of last calls looked at.
+        over: Over,
+        /// Fewer calls than this in the window decide nothing.
+        min_calls: u32,
+    },
+    /// So many calls in flight for too long: an upstream that hangs gives no outcome that another rule could see.
+    ///
+    /// Judged when a call asks to pass and at a [`tick`](crate::Breaker::tick). A call is in flight until its permit
+    /// is settled, dropped, or told that the [answer has begun](crate::Permit::answered).
+    Stalled {
+        /// The number of stalled calls at which the breaker trips, 1 or more.
+        calls: u32,
+        /// A call in flight longer than this is stalled. Above zero.
+        longer_than: Duration,
+    },
+    /// No trip and no cooldown: while closed, calls are refused with a probability that follows the last outcomes.
+    ///
+    /// With each outcome weighing +1 (success), -1 (failure) or 0 (refused by this rule), and less the older it is
+    /// (`a = e^(-age / age of the oldest)`), `s = sum(weight * a) / sum(a)` and the probability is
+    /// `1 / (1 + e^(8 s))`, in whole thousandths: 0 after successes alone, 0.999 after failures alone. This is the
+    /// adaptive mode (d) of Project Flogo's circuit breaker activity.
+    Adaptive {
+        /// How many last outcomes are weighed, 1 to [`MAX_MEMORY`]. Each admission weighs all of them.
+        memory: u32,
     },
 }
 
@@ -206,6 +285,8 @@ pub struct HalfOpen {
     pub probe_timeout: Duration,
     /// What a probe that took longer means. Default: its place is given to another and it counts neither way.
     pub on_probe_timeout: OnProbeTimeout,
+    /// So many failed probes of one half-open period reopen, 1 or more; only with [`CloseRule::Successes`]. Default 1.
+    pub failures: u32,
 }
 
 impl Default for HalfOpen {
@@ -215,6 +296,7 @@ impl Default for HalfOpen {
             close: CloseRule::default(),
             probe_timeout: Duration::from_secs(60),
             on_probe_timeout: OnProbeTimeout::default(),
+            failures: 1,
         }
     }
 }
@@ -237,7 +319,7 @@ impl Default for Probes {
 /// When the answers of the probes close the breaker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum CloseRule {
-    /// So many successes close, one failure reopens.
+    /// So many successes close, [`HalfOpen::failures`] failures reopen.
     Successes(u32),
     /// Decided when `over` probes have answered: reopens when the share of failures meets `rate`, else closes.
     FailureRate {
@@ -262,6 +344,31 @@ pub enum OnProbeTimeout {
     Replace,
     /// It reopens the breaker.
     Fail,
+}
+
+/// What the other side's own word about when to return means (`Retry-After`, RFC 9110 section 10.2.3).
+///
+/// The caller reads it, makes it a duration and gives it with the [`Call`](crate::Call). A word of zero says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// Nothing.
+    #[default]
+    Ignore,
+    /// The word of the outcome that trips is the cooldown, at most [`Cooldown::max`], then lengthened by the jitter.
+    Honour,
+    /// As `Honour`, and one outcome with such a word trips by itself; an ignored outcome does not.
+    Trip,
+}
+
+/// What a call that panicked means: a permit that is dropped while its thread panics, or a panic in
+/// [`Guard::call`](crate::Guard::call).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnPanic {
+    /// The call failed.
+    #[default]
+    Failure,
+    /// It says nothing about the other side.
+    Ignored,
 }
 
 /// Whether decisions are carried out.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::outcome::{Hold, HoldKind, Phase};
+use crate::recorder::Flown;
 use crate::rule::RuleKind;
 use crate::settings::{Mode, Over};
 use crate::time::Timestamp;
@@ -37,6 +38,23 @@ pub struct Snapshot {
     pub probes: Option<ProbeStatus>,
     /// The last transitions, oldest first, at most [`RECENT`].
     pub recent: Vec<Transition>,
+    /// The moment of all this.
+    pub at: Timestamp,
+    /// The ramp after a close, until all calls pass.
+    pub ramp: Option<RampStatus>,
+    /// The probability with which a call passes now, from 0 to 1: less than 1 in a ramp and by an adaptive rule.
+    pub admit_probability: f64,
+    /// The last outcomes, oldest first, at most [`RECENT_OUTCOMES`](crate::RECENT_OUTCOMES).
+    pub outcomes: Vec<Flown>,
+}
+
+/// A ramp under way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RampStatus {
+    /// The share of calls that passes, from 0 to 1.
+    pub share: f64,
+    /// When all calls pass again, if nothing fails until then.
+    pub ends: Timestamp,
 }
 
 /// How many transitions a breaker remembers.
@@ -66,13 +84,14 @@ pub struct RuleStatus {
     pub rule: RuleKind,
     /// Its name, such as `failure_rate`.
     pub name: &'static str,
-    /// What it sees: a number of failures, or a share from 0 to 1.
+    /// What it sees: a number of failures or calls, or a share from 0 to 1. For an adaptive rule, the probability with
+    /// which it refuses.
     pub observed: f64,
     /// Its limit, in the same unit.
     pub threshold: f64,
-    /// Calls in its window; where it looks at failures alone, the failures.
+    /// Calls in its window; where it looks at failures alone, the failures; for stalled calls, all in flight.
     pub calls: u64,
-    /// Failures in its window.
+    /// What it looks for in its window: failures, slow calls or stalled calls.
     pub failures: u64,
     /// The fewest calls on which it decides; 0 where it has no such limit.
     pub min_calls: u32,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::outcome::Phase;
 use crate::ratio::rounded;
@@ -64,6 +65,18 @@ pub enum Reason {
     },
     /// A probe missed its deadline: the breaker reopened.
     ProbeTimeout,
+    /// The other side said when to return, and by the settings that alone trips.
+    RetryAfter {
+        /// After how long it asked to be called again.
+        after: Duration,
+    },
+    /// An operator, or another breaker's verdict, tripped it.
+    Forced {
+        /// Who.
+        by: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
+    },
     /// Probes answered well: the breaker closed.
     ProbesSucceeded {
         /// Successful probes of this half-open period.
@@ -107,12 +120,14 @@ pub enum Reason {
 
 impl Reason {
     /// A short stable name for metrics and logs: the rule's name, or `probe_failed`, `probe_timeout`, `probe_ok`,
-    /// `cooldown_ended`, `held_open`, `held_closed`, `released`, `hold_ended`, `reset`, `restored`, `reconfigured`.
+    /// `retry_after`, `forced`, `cooldown_ended`, `held_open`, `held_closed`, `released`, `hold_ended`, `reset`, `restored`, `reconfigured`.
     pub const fn token(&self) -> &'static str {
         match self {
             Reason::Rule { rule, .. } => rule.as_str(),
             Reason::ProbeFailed { .. } => "probe_failed",
             Reason::ProbeTimeout => "probe_timeout",
+            Reason::RetryAfter { .. } => "retry_after",
+            Reason::Forced { .. } => "forced",
             Reason::ProbesSucceeded { .. } => "probe_ok",
             Reason::CooldownEnded => "cooldown_ended",
             Reason::HeldOpen { .. } => "held_open",
@@ -142,6 +157,28 @@ impl fmt::Display for Reason {
                 rounded(threshold * 100.0)
             ),
             Reason::Rule {
+                rule: RuleKind::SlowRate,
+                observed,
+                threshold,
+                calls,
+                ..
+            } => write!(
+                f,
+                "{}% of {calls} calls were slow, the limit is {}%",
+                rounded(observed * 100.0),
+                rounded(threshold * 100.0)
+            ),
+            Reason::Rule {
+                rule: RuleKind::Stalled,
+                observed,
+                threshold,
+                calls,
+                ..
+            } => write!(
+                f,
+                "{observed} of {calls} calls in flight have stalled, the limit is {threshold}"
+            ),
+            Reason::Rule {
                 rule,
                 observed,
                 threshold,
@@ -164,6 +201,10 @@ impl fmt::Display for Reason {
                 write!(f, "{failures} of {answers} answered probes failed")
             }
             Reason::ProbeTimeout => f.write_str("a probe missed its deadline"),
+            Reason::RetryAfter { after } => {
+                write!(f, "the other side asked to be called again after {after:?}")
+            }
+            Reason::Forced { by, reason } => write!(f, "tripped by {by}: {reason}"),
             Reason::ProbesSucceeded { successes, answers } => {
                 write!(f, "{successes} of {answers} answered probes succeeded")
             }
@@ -228,7 +269,6 @@ impl Transitions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn rule(rule: RuleKind, observed: f64, threshold: f64, over: Option<Over>) -> Reason {
         Reason::Rule {

@@ -11,6 +11,8 @@ use crate::time::Timestamp;
 
 mod buckets;
 mod calls;
+mod flights;
+mod memory;
 mod times;
 mod tumbling;
 
@@ -19,6 +21,9 @@ mod laws;
 
 use buckets::Buckets;
 use calls::Calls;
+pub(crate) use flights::Flight;
+use flights::Flights;
+use memory::{Memory, Weight};
 use times::Times;
 use tumbling::{TumblingCalls, TumblingTime};
 
@@ -46,6 +51,10 @@ pub(crate) enum Window {
     TumblingCalls(TumblingCalls),
     /// The calls of a time that began with the first of them, then anew.
     TumblingTime { time: TumblingTime, sees: Sees },
+    /// The calls in flight.
+    Flights(Flights),
+    /// The last outcomes, weighed by age.
+    Memory(Memory),
 }
 
 /// What a window of time looks at.
@@ -71,7 +80,11 @@ impl Window {
             Rule::Failures {
                 threshold, over, ..
             } => (over, Sees::Failures, threshold),
-            Rule::FailureRate { over, .. } => (over, Sees::Calls, 0),
+            Rule::FailureRate { over, .. } | Rule::SlowRate { over, .. } => (over, Sees::Calls, 0),
+            Rule::Stalled { longer_than, .. } => {
+                return Window::Flights(Flights::new(longer_than));
+            }
+            Rule::Adaptive { memory } => return Window::Memory(Memory::new(memory)),
         };
         match (over, kind, sees) {
             (Over::Calls(calls), WindowKind::Sliding, _) => Window::Calls(Calls::new(calls)),
@@ -92,9 +105,18 @@ impl Window {
         }
     }
 
-    /// Takes one outcome.
+    /// Takes one outcome: whether it is what the rule looks for, for most rules a failure.
     pub fn record(&mut self, failed: bool, now: Timestamp) {
         match self {
+            Window::Flights(_) => {}
+            Window::Memory(memory) => {
+                let weight = if failed {
+                    Weight::Failure
+                } else {
+                    Weight::Success
+                };
+                memory.record(weight, now);
+            }
             Window::Row { failures } => *failures = if failed { *failures + 1 } else { 0 },
             Window::Times { times, .. } if failed => times.record(now),
             Window::Calls(calls) => calls.record(failed),
@@ -123,6 +145,77 @@ impl Window {
             Window::Time(buckets) => buckets.tally(now),
             Window::TumblingCalls(calls) => calls.tally(),
             Window::TumblingTime { time, .. } => time.tally(now),
+            Window::Flights(flights) => flights.tally(now),
+            Window::Memory(memory) => memory.tally(),
+        }
+    }
+
+    /// Whether an empty window would decide the same.
+    pub fn is_blank(&self, now: Timestamp) -> bool {
+        match self {
+            Window::Memory(memory) => memory.is_blank(),
+            _ => self.tally(now).calls == 0,
+        }
+    }
+
+    /// A call has begun.
+    pub fn take_off(&mut self, flight: Flight) {
+        if let Window::Flights(flights) = self {
+            flights.take_off(flight);
+        }
+    }
+
+    /// A call is in flight no more.
+    pub fn land(&mut self, flight: Flight) {
+        if let Window::Flights(flights) = self {
+            flights.land(flight);
+        }
+    }
+
+    /// Finds the calls in flight that have stalled.
+    pub fn age(&mut self, now: Timestamp) {
+        if let Window::Flights(flights) = self {
+            flights.age(now);
+        }
+    }
+
+    /// A new generation has begun: outcomes of the calls in flight will not count, so they are not waited for.
+    pub fn begin_generation(&mut self) {
+        if let Window::Flights(flights) = self {
+            flights.clear();
+        }
+    }
+
+    /// A call was refused by chance, so its outcome is unknown.
+    pub fn refuse(&mut self, now: Timestamp) {
+        if let Window::Memory(memory) = self {
+            memory.record(Weight::Unknown, now);
+        }
+    }
+
+    /// The probability with which this window's rule refuses a call.
+    pub fn refuses_with(&self, now: Timestamp) -> Option<f64> {
+        match self {
+            Window::Memory(memory) => Some(memory.probability(now)),
+            _ => None,
+        }
+    }
+
+    /// Whether a failure may be booked later than it came, and until when nothing is forgotten. Times that are kept one
+    /// by one cannot wait; nor can the first outcome of a window whose time begins with it.
+    pub fn waits(&self, now: Timestamp) -> (bool, Timestamp) {
+        match self {
+            Window::Row { .. } | Window::Calls(_) | Window::TumblingCalls(_) => {
+                (true, Timestamp::MAX)
+            }
+            Window::Time(buckets) => (true, buckets.edge(now)),
+            Window::TumblingTime { time, sees } => match sees {
+                Sees::Calls => (true, time.edge(now)),
+                Sees::Failures | Sees::Row => (false, Timestamp::MAX),
+            },
+            Window::Times { .. } | Window::Flights(_) | Window::Memory(_) => {
+                (false, Timestamp::MAX)
+            }
         }
     }
 
@@ -135,6 +228,8 @@ impl Window {
             Window::Time(buckets) => buckets.clear(),
             Window::TumblingCalls(calls) => calls.clear(),
             Window::TumblingTime { time, .. } => time.clear(),
+            Window::Flights(flights) => flights.clear(),
+            Window::Memory(memory) => memory.clear(),
         }
     }
 
@@ -142,13 +237,16 @@ impl Window {
     pub fn success_changes_nothing(&self) -> bool {
         match self {
             Window::Row { failures } => *failures == 0,
+            Window::Flights(_) => true,
             Window::Times { times, sees } => *sees == Sees::Failures || times.is_blank(),
             Window::TumblingTime { time, sees } => match sees {
                 Sees::Calls => false,
                 Sees::Failures => true,
                 Sees::Row => time.is_blank(),
             },
-            Window::Calls(_) | Window::Time(_) | Window::TumblingCalls(_) => false,
+            Window::Calls(_) | Window::Time(_) | Window::TumblingCalls(_) | Window::Memory(_) => {
+                false
+            }
         }
     }
 
@@ -183,6 +281,10 @@ impl Window {
                     sees: saw,
                 },
             ) if sees == saw && time.span() == old.span() => *time = old.clone(),
+            (Window::Flights(flights), Window::Flights(old)) => flights.carry(old),
+            (Window::Memory(memory), Window::Memory(old)) if memory.size() == old.size() => {
+                *memory = old.clone();
+            }
             _ => return false,
         }
         true

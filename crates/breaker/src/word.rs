@@ -5,8 +5,10 @@ use crate::outcome::Phase;
 /// What a caller may do without asking the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// Calls pass. `quiet`: a success of this generation changes nothing.
-    Closed { quiet: bool },
+    /// Calls pass.
+    Closed,
+    /// Calls pass, and each is told when it began.
+    Timed,
     /// Calls are refused until the time beside the word.
     Open,
     /// Calls are refused until the time beside the word, by an operator.
@@ -29,8 +31,8 @@ impl Word {
     pub fn new(signal: Signal, generation: u64) -> Self {
         let code = match signal {
             Signal::Ask => 0,
-            Signal::Closed { quiet: false } => 1,
-            Signal::Closed { quiet: true } => 2,
+            Signal::Closed => 1,
+            Signal::Timed => 2,
             Signal::Open => 3,
             Signal::HeldOpen(Phase::Closed) => 4,
             Signal::HeldOpen(Phase::Open) => 5,
@@ -44,8 +46,8 @@ impl Word {
     #[inline]
     pub fn signal(self) -> Signal {
         match self.0 & 0xff {
-            1 => Signal::Closed { quiet: false },
-            2 => Signal::Closed { quiet: true },
+            1 => Signal::Closed,
+            2 => Signal::Timed,
             3 => Signal::Open,
             4 => Signal::HeldOpen(Phase::Closed),
             5 => Signal::HeldOpen(Phase::Open),
@@ -54,6 +56,12 @@ impl Word {
             8 => Signal::Disabled,
             _ => Signal::Ask,
         }
+    }
+
+    /// Whether the signal is [`Signal::Closed`]; quicker than taking it apart.
+    #[inline]
+    pub fn is_closed(self) -> bool {
+        self.0 & 0xff == 1
     }
 
     #[inline]
@@ -71,17 +79,18 @@ mod tests {
         let phases = [Phase::Closed, Phase::Open, Phase::HalfOpen];
         let signals = [
             Signal::Ask,
-            Signal::Closed { quiet: false },
-            Signal::Closed { quiet: true },
+            Signal::Closed,
             Signal::Open,
             Signal::HeldClosed,
             Signal::Disabled,
+            Signal::Timed,
         ];
         let held = phases.map(Signal::HeldOpen);
         for signal in signals.into_iter().chain(held) {
             for generation in [0, 1, 1 << 55, (1 << 56) - 1] {
                 let word = Word::new(signal, generation);
                 assert_eq!((word.signal(), word.generation()), (signal, generation));
+                assert_eq!(word.is_closed(), signal == Signal::Closed);
             }
         }
     }

@@ -1,8 +1,11 @@
 //! What the machine gives for a call that may pass, and what it says when the call has ended.
 
+use std::time::Duration;
+
 use crate::outcome::{Outcome, Rejection};
 use crate::time::Timestamp;
 use crate::transition::Transitions;
+use crate::window::Flight;
 
 /// The answer to [`Machine::admit`](super::Machine::admit).
 #[derive(Debug)]
@@ -34,6 +37,10 @@ pub struct Grant {
 pub(crate) enum GrantKind {
     /// Granted while closed.
     Call,
+    /// Granted while closed, with the time: a rule judges durations.
+    Timed(Timestamp),
+    /// Granted while closed, and counted as in flight.
+    Flight(Flight),
     /// Granted while half-open.
     Probe(Slot),
     /// Granted because an operator holds the breaker closed.
@@ -52,6 +59,15 @@ pub(crate) struct Slot {
 }
 
 impl Grant {
+    /// Leave given while closed, where nothing more must be known of a call than its outcome.
+    #[inline]
+    pub(crate) fn closed(generation: u64) -> Self {
+        Grant {
+            generation,
+            kind: GrantKind::Call,
+        }
+    }
+
     /// The generation in which the outcome counts.
     pub fn generation(&self) -> u64 {
         self.generation
@@ -66,15 +82,39 @@ impl Grant {
     pub fn deadline(&self) -> Option<Timestamp> {
         match self.kind {
             GrantKind::Probe(slot) => Some(slot.deadline),
-            GrantKind::Call | GrantKind::Held | GrantKind::Shadow(_) | GrantKind::Untracked => None,
+            GrantKind::Call
+            | GrantKind::Timed(_)
+            | GrantKind::Flight(_)
+            | GrantKind::Held
+            | GrantKind::Shadow(_)
+            | GrantKind::Untracked => None,
         }
+    }
+
+    pub(crate) fn is_flight(&self) -> bool {
+        matches!(self.kind, GrantKind::Flight(_))
+    }
+
+    /// How long the call has lasted, where the grant knows when it began.
+    pub(crate) fn lasted(&self, now: Timestamp) -> Option<Duration> {
+        let start = match self.kind {
+            GrantKind::Timed(start) => start,
+            GrantKind::Flight(flight) => flight.start,
+            _ => return None,
+        };
+        Some(now.saturating_since(start))
     }
 
     /// The refusal that a monitor did not carry out.
     pub fn would_reject(&self) -> Option<&Rejection> {
         match &self.kind {
             GrantKind::Shadow(rejection) => Some(rejection),
-            GrantKind::Call | GrantKind::Probe(_) | GrantKind::Held | GrantKind::Untracked => None,
+            GrantKind::Call
+            | GrantKind::Timed(_)
+            | GrantKind::Flight(_)
+            | GrantKind::Probe(_)
+            | GrantKind::Held
+            | GrantKind::Untracked => None,
         }
     }
 }
@@ -89,11 +129,11 @@ pub struct Settled {
 }
 
 impl Settled {
-    /// A success that brought nothing about.
+    /// An outcome in time that brought nothing about.
     #[inline]
-    pub(crate) fn success() -> Self {
+    pub(crate) fn of(outcome: Outcome) -> Self {
         Settled {
-            counted: SettledAs::Success,
+            counted: outcome.into(),
             transitions: Transitions::default(),
         }
     }

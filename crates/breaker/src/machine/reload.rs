@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Machine, windows_of};
+use super::{Machine, State, windows_of};
 use crate::rule::RuleKind;
 use crate::settings::{Rule, Settings, SettingsError};
 use crate::time::Timestamp;
@@ -80,14 +80,35 @@ impl Machine {
         };
         self.windows = windows;
         self.settings = settings;
+        self.fit_ramp(now);
         if !same_family {
-            self.close(Reason::Reconfigured, now, &mut transitions);
+            self.close(Reason::Reconfigured, None, now, &mut transitions);
         }
         Ok(Reconfigured {
             state_kept: same_family,
             windows: fates,
             transitions,
         })
+    }
+
+    /// What [`Machine::reconfigure`] would do, without doing it.
+    ///
+    /// # Errors
+    /// All faults of the new settings.
+    pub fn would_reconfigure(
+        &self,
+        settings: impl Into<Arc<Settings>>,
+        now: Timestamp,
+    ) -> Result<Reconfigured, Vec<SettingsError>> {
+        self.clone().reconfigure(settings, now)
+    }
+
+    /// A ramp that the settings have no more ends; one whose numbers changed goes on with the new ones from its share.
+    fn fit_ramp(&mut self, now: Timestamp) {
+        let settings = self.settings.ramp;
+        if let State::Closed { ramp } = &mut self.state {
+            *ramp = ramp.zip(settings).map(|(ramp, new)| ramp.refit(new, now));
+        }
     }
 
     fn has(&self, kind: RuleKind) -> bool {

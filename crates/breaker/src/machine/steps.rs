@@ -1,14 +1,24 @@
 //! The steps that events are made of: what time brings about, what a call may do, what an outcome decides, and the
 //! three ways into another state.
 
+use std::time::Duration;
+
 use super::grant::{Admission, Grant, GrantKind, Settled, SettledAs};
 use super::{Machine, Probing, State};
+use crate::call::Call;
 use crate::outcome::{Hold, HoldKind, Outcome, Phase, RejectReason, Rejection};
-use crate::settings::{CloseRule, History, JudgeOn, Mode, OnProbeTimeout, Probes};
+use crate::ramp::Ramping;
+use crate::recorder::Flown;
+use crate::settings::{
+    CloseRule, History, JudgeOn, Mode, OnProbeTimeout, Probes, RetryAfter, Rule, Watches,
+};
 use crate::snapshot::RECENT;
 use crate::time::Timestamp;
 use crate::transition::{Reason, Transition, Transitions};
-use crate::window::Window;
+use crate::window::{Flight, Window};
+
+/// When a call that chance refused is told to come back.
+const CHANCE_RETRY: Duration = Duration::from_secs(1);
 
 impl Machine {
     /// The time to go by, and an ended hold taken away: both come before any other part of an event.
@@ -29,6 +39,34 @@ impl Machine {
         if self.hold.is_none() {
             self.half_open_when_due(now, transitions);
             self.reclaim(now, transitions);
+            self.judge_flights(now, transitions);
+            self.end_ramp(now);
+        }
+    }
+
+    /// Trips when enough of the calls in flight have stalled.
+    fn judge_flights(&mut self, now: Timestamp, transitions: &mut Transitions) {
+        if !matches!(self.state, State::Closed { .. }) {
+            return;
+        }
+        let compare = self.settings.compare;
+        let rules = self.settings.trip.iter().zip(&mut self.windows);
+        let met = rules
+            .filter(|(rule, _)| matches!(rule, Rule::Stalled { .. }))
+            .find_map(|(rule, window)| {
+                window.age(now);
+                rule.judge(window.tally(now), compare)
+            });
+        if let Some(reason) = met {
+            self.open(reason, None, now, transitions);
+        }
+    }
+
+    fn end_ramp(&mut self, now: Timestamp) {
+        if let State::Closed { ramp } = &mut self.state
+            && ramp.is_some_and(|ramp| ramp.share(now) >= 1.0)
+        {
+            *ramp = None;
         }
     }
 
@@ -46,16 +84,17 @@ impl Machine {
             && probing.reclaim(now)
             && self.settings.half_open.on_probe_timeout == OnProbeTimeout::Fail
         {
-            self.trip(Reason::ProbeTimeout, now, transitions);
+            self.open(Reason::ProbeTimeout, None, now, transitions);
         }
     }
 
-    /// Whether a call may pass in the state as it is.
-    pub(super) fn decide(&self, now: Timestamp) -> Result<(), Rejection> {
+    /// Whether a call may pass in the state as it is, chance included.
+    pub(super) fn decide(&mut self, now: Timestamp) -> Result<(), Rejection> {
+        let phase = self.state.phase();
         let reject = |reason, retry_at| {
             Err(Rejection {
                 reason,
-                phase: self.state.phase(),
+                phase,
                 retry_at,
             })
         };
@@ -64,7 +103,10 @@ impl Machine {
                 HoldKind::Open => reject(RejectReason::HeldOpen, hold.until),
                 HoldKind::Closed => Ok(()),
             },
-            (None, State::Closed) => Ok(()),
+            (None, State::Closed { .. }) => match self.refused_by_chance(now) {
+                Some(reason) => reject(reason, Some(now + CHANCE_RETRY)),
+                None => Ok(()),
+            },
             (None, State::Open { until }) => {
                 debug_assert!(now < *until, "a cooldown that has ended is noticed before");
                 reject(RejectReason::BreakerOpen, Some(*until))
@@ -78,6 +120,26 @@ impl Machine {
         }
     }
 
+    /// Lets a ramp and the adaptive rules draw; a refusal of the latter is remembered.
+    fn refused_by_chance(&mut self, now: Timestamp) -> Option<RejectReason> {
+        if let State::Closed { ramp: Some(ramp) } = &self.state {
+            let share = ramp.share(now);
+            if share < 1.0 && self.random.draw() >= share {
+                return Some(RejectReason::BreakerRamp);
+            }
+        }
+        for window in &mut self.windows {
+            if let Some(probability) = window.refuses_with(now)
+                && probability > 0.0
+                && self.random.draw() < probability
+            {
+                window.refuse(now);
+                return Some(RejectReason::BreakerAdaptive);
+            }
+        }
+        None
+    }
+
     /// What a call that may pass is granted.
     pub(super) fn grant_kind(&mut self, now: Timestamp) -> GrantKind {
         if self.hold.is_some() {
@@ -87,7 +149,25 @@ impl Machine {
             State::HalfOpen(probing) => {
                 GrantKind::Probe(probing.take(now + self.settings.half_open.probe_timeout))
             }
-            State::Closed | State::Open { .. } => GrantKind::Call,
+            State::Closed { .. } | State::Open { .. } => self.closed_grant_kind(now),
+        }
+    }
+
+    fn closed_grant_kind(&mut self, now: Timestamp) -> GrantKind {
+        match self.settings.watches() {
+            Watches::Outcomes => GrantKind::Call,
+            Watches::Durations => GrantKind::Timed(now),
+            Watches::Flights => {
+                self.flown += 1;
+                let flight = Flight {
+                    start: now,
+                    number: self.flown,
+                };
+                self.windows
+                    .iter_mut()
+                    .for_each(|window| window.take_off(flight));
+                GrantKind::Flight(flight)
+            }
         }
     }
 
@@ -104,22 +184,31 @@ impl Machine {
     pub(super) fn record_granted(
         &mut self,
         grant: Grant,
-        outcome: Outcome,
+        call: &Call,
         now: Timestamp,
         transitions: &mut Transitions,
     ) -> SettledAs {
         let current = grant.generation == self.generation;
+        self.answered(&grant);
         match grant.kind {
             GrantKind::Untracked => return SettledAs::Untracked,
             _ if self.settings.mode == Mode::Disabled => return SettledAs::Untracked,
             // Its call would have been refused, so it belongs to no generation and tells metrics only.
             GrantKind::Shadow(_) => {}
             // A straggler from before the last transition must not decide anything after it.
-            GrantKind::Call | GrantKind::Held | GrantKind::Probe(_) if !current => {
+            GrantKind::Call
+            | GrantKind::Timed(_)
+            | GrantKind::Flight(_)
+            | GrantKind::Held
+            | GrantKind::Probe(_)
+                if !current =>
+            {
                 return SettledAs::Late;
             }
             GrantKind::Held => {}
-            GrantKind::Call => self.book(outcome, now, transitions),
+            GrantKind::Call | GrantKind::Timed(_) | GrantKind::Flight(_) => {
+                self.book(call, now, transitions);
+            }
             GrantKind::Probe(slot) => {
                 self.reclaim(now, transitions);
                 let State::HalfOpen(probing) = &mut self.state else {
@@ -128,19 +217,33 @@ impl Machine {
                 if !probing.free(slot) {
                     return SettledAs::Late;
                 }
-                self.answer(outcome, now, transitions);
+                self.answer(call, now, transitions);
             }
         }
-        outcome.into()
+        call.outcome.into()
     }
 
-    pub(super) fn settled(&mut self, counted: SettledAs, transitions: Transitions) -> Settled {
+    pub(super) fn settled(
+        &mut self,
+        counted: SettledAs,
+        generation: u64,
+        call: &Call,
+        transitions: Transitions,
+    ) -> Settled {
         match counted {
             SettledAs::Success => self.totals.successes += 1,
             SettledAs::Failure => self.totals.failures += 1,
             SettledAs::Ignored => self.totals.ignored += 1,
             SettledAs::Late => self.totals.late += 1,
             SettledAs::Untracked => {}
+        }
+        if counted != SettledAs::Untracked {
+            self.outcomes.write(Flown {
+                at: self.latest,
+                generation,
+                counted,
+                duration: call.duration,
+            });
         }
         Settled {
             counted,
@@ -149,44 +252,50 @@ impl Machine {
     }
 
     /// Books an outcome in the closed state and judges it.
-    pub(super) fn book(&mut self, outcome: Outcome, now: Timestamp, transitions: &mut Transitions) {
-        let failed = match outcome {
-            Outcome::Success => false,
-            Outcome::Failure => true,
-            Outcome::Ignored => return,
-        };
-        self.fill_windows(failed, now);
-        if failed || self.settings.judge_on == JudgeOn::EveryOutcome {
-            let met = self
-                .settings
-                .trip
-                .iter()
-                .zip(&self.windows)
-                .filter(|(rule, _)| failed || rule.met_by_success())
-                .find_map(|(rule, window)| rule.judge(window.tally(now), self.settings.compare));
-            if let Some(reason) = met {
-                self.trip(reason, now, transitions);
+    pub(super) fn book(&mut self, call: &Call, now: Timestamp, transitions: &mut Transitions) {
+        if call.outcome == Outcome::Ignored {
+            return;
+        }
+        self.fill_windows(call, now);
+        let judges_all = self.settings.judge_on == JudgeOn::EveryOutcome;
+        let slow = self.settings.slow_compare;
+        let rules = self.settings.trip.iter().zip(&self.windows);
+        let met = rules
+            .filter(|(rule, _)| {
+                let hit = rule.hit(call, slow);
+                hit.is_some_and(|hit| hit || (judges_all && rule.met_by_success()))
+            })
+            .find_map(|(rule, window)| rule.judge(window.tally(now), self.settings.compare));
+        if let Some(reason) = met.or_else(|| self.asked_to_return(call)) {
+            self.open(reason, call.retry_after, now, transitions);
+        } else if call.outcome == Outcome::Failure
+            && let State::Closed { ramp: Some(ramp) } = &mut self.state
+        {
+            ramp.step_back(now);
+        }
+    }
+
+    /// The reason to trip that lies in the other side's word about when to return, where the settings see one there.
+    fn asked_to_return(&self, call: &Call) -> Option<Reason> {
+        let after = call.retry_after.filter(|after| !after.is_zero())?;
+        (self.settings.retry_after == RetryAfter::Trip).then_some(Reason::RetryAfter { after })
+    }
+
+    pub(super) fn fill_windows(&mut self, call: &Call, now: Timestamp) {
+        let slow = self.settings.slow_compare;
+        for (rule, window) in self.settings.trip.iter().zip(&mut self.windows) {
+            if let Some(hit) = rule.hit(call, slow) {
+                window.record(hit, now);
             }
         }
     }
 
-    pub(super) fn fill_windows(&mut self, failed: bool, now: Timestamp) {
-        for window in &mut self.windows {
-            window.record(failed, now);
-        }
-    }
-
     /// Takes a probe's answer in the half-open state and decides where it can.
-    pub(super) fn answer(
-        &mut self,
-        outcome: Outcome,
-        now: Timestamp,
-        transitions: &mut Transitions,
-    ) {
+    pub(super) fn answer(&mut self, call: &Call, now: Timestamp, transitions: &mut Transitions) {
         let State::HalfOpen(probing) = &mut self.state else {
             return;
         };
-        let failed = match outcome {
+        let failed = match call.outcome {
             Outcome::Success => false,
             Outcome::Failure => true,
             Outcome::Ignored => return,
@@ -195,9 +304,15 @@ impl Machine {
         let (successes, failures) = (probing.successes(), probing.failures());
         let answers = successes.saturating_add(failures);
         // Also where the history is to be cleared at the close: the setting may change before that.
-        self.fill_windows(failed, now);
+        self.fill_windows(call, now);
+        if let Some(reason) = self.asked_to_return(call) {
+            self.open(reason, call.retry_after, now, transitions);
+            return;
+        }
         let reopens = match self.settings.half_open.close {
-            CloseRule::Successes(_) if failed => Some(true),
+            CloseRule::Successes(_) if failed => {
+                (failures >= self.settings.half_open.failures).then_some(true)
+            }
             CloseRule::Successes(needed) => (successes >= needed).then_some(false),
             CloseRule::FailureRate { rate, over } => (answers >= over)
                 .then(|| rate.is_met(failures.into(), answers.into(), self.settings.compare)),
@@ -205,14 +320,16 @@ impl Machine {
         match reopens {
             Some(true) => {
                 let reason = Reason::ProbeFailed { failures, answers };
-                self.trip(reason, now, transitions);
+                self.open(reason, call.retry_after, now, transitions);
             }
             Some(false) => {
                 let reason = Reason::ProbesSucceeded { successes, answers };
                 if self.settings.history == History::Clear {
                     self.clear_windows();
                 }
-                self.close(reason, now, transitions);
+                let ramp = self.settings.ramp;
+                let ramp = ramp.map(|ramp| Ramping::begin(ramp, now));
+                self.close(reason, ramp, now, transitions);
             }
             None => {}
         }
@@ -230,14 +347,40 @@ impl Machine {
             HoldKind::Open => self.half_open(reason, now, transitions),
             HoldKind::Closed => {
                 self.clear_windows();
-                self.close(reason, now, transitions);
+                self.close(reason, None, now, transitions);
             }
         }
     }
 
-    pub(super) fn trip(&mut self, reason: Reason, now: Timestamp, transitions: &mut Transitions) {
+    /// Trips. `asked` is the other side's own word about when to return.
+    pub(super) fn open(
+        &mut self,
+        reason: Reason,
+        asked: Option<Duration>,
+        now: Timestamp,
+        transitions: &mut Transitions,
+    ) {
+        let attempts = self.attempts.saturating_add(1);
+        let heeded = self.settings.retry_after != RetryAfter::Ignore;
+        let asked = asked.filter(|asked| heeded && !asked.is_zero());
+        let cooldown = &self.settings.cooldown;
+        let drawn = cooldown.draw(attempts, asked, &mut self.random);
+        self.open_for(reason, Some(drawn), now, transitions);
+    }
+
+    /// Trips for exactly so long, or for as long as after a trip by a rule.
+    pub(super) fn open_for(
+        &mut self,
+        reason: Reason,
+        cooldown: Option<Duration>,
+        now: Timestamp,
+        transitions: &mut Transitions,
+    ) {
+        let Some(cooldown) = cooldown else {
+            return self.open(reason, None, now, transitions);
+        };
         self.attempts = self.attempts.saturating_add(1);
-        let until = now + self.settings.cooldown.draw(self.attempts, &mut self.random);
+        let until = now + cooldown;
         self.enter(State::Open { until }, reason, Some(until), now, transitions);
     }
 
@@ -251,9 +394,15 @@ impl Machine {
         self.enter(state, reason, None, now, transitions);
     }
 
-    pub(super) fn close(&mut self, reason: Reason, now: Timestamp, transitions: &mut Transitions) {
+    pub(super) fn close(
+        &mut self,
+        reason: Reason,
+        ramp: Option<Ramping>,
+        now: Timestamp,
+        transitions: &mut Transitions,
+    ) {
         self.attempts = 0;
-        self.enter(State::Closed, reason, None, now, transitions);
+        self.enter(State::Closed { ramp }, reason, None, now, transitions);
     }
 
     pub(super) fn enter(
@@ -280,6 +429,7 @@ impl Machine {
         transitions: &mut Transitions,
     ) {
         self.generation += 1;
+        self.windows.iter_mut().for_each(Window::begin_generation);
         let transition = Transition {
             from,
             to: self.state.phase(),

@@ -2,8 +2,10 @@
 
 use super::{MAX_RESTORED_GENERATION, Machine, RESTORE_MARGIN, State};
 use crate::outcome::{Hold, HoldKind, Phase};
-use crate::settings::{CloseRule, Mode, Probes, Settings};
-use crate::snapshot::{ProbeStatus, RuleStatus, Saved, SavedHold, SavedState, Snapshot, Totals};
+use crate::settings::{CloseRule, Mode, Probes, RetryAfter, Settings, Watches};
+use crate::snapshot::{
+    ProbeStatus, RampStatus, RuleStatus, Saved, SavedHold, SavedState, Snapshot, Totals,
+};
 use crate::time::Timestamp;
 use crate::transition::{Reason, Transitions};
 use std::sync::Arc;
@@ -59,7 +61,9 @@ impl Machine {
                 RuleStatus {
                     rule: rule.kind(),
                     name: rule.kind().as_str(),
-                    observed: rule.observed(tally),
+                    observed: window
+                        .refuses_with(now)
+                        .unwrap_or_else(|| rule.observed(tally)),
                     threshold: rule.threshold(),
                     calls: tally.calls,
                     failures: tally.failures,
@@ -81,6 +85,10 @@ impl Machine {
             rules,
             probes: (view.phase == Phase::HalfOpen).then(|| self.probe_status(now)),
             recent: self.recent.iter().cloned().collect(),
+            at: now,
+            ramp: self.ramp_status(now),
+            admit_probability: self.admit_probability(now),
+            outcomes: self.outcomes.read(),
         }
     }
 
@@ -118,7 +126,7 @@ impl Machine {
         self.latest = self.latest.max(now);
         let now = self.latest;
         let (state, retry_at) = match saved.state {
-            SavedState::Closed => (State::Closed, None),
+            SavedState::Closed => (State::Closed { ramp: None }, None),
             SavedState::Open { remaining } => {
                 let until = now + remaining.min(self.settings.cooldown.longest());
                 (State::Open { until }, Some(until))
@@ -145,16 +153,14 @@ impl Machine {
     pub fn is_idle(&self, now: Timestamp) -> bool {
         let now = now.max(self.latest);
         self.hold.is_none()
-            && matches!(self.state, State::Closed)
-            && self
-                .windows
-                .iter()
-                .all(|window| window.tally(now).calls == 0)
+            && matches!(self.state, State::Closed { ramp: None })
+            && self.windows.iter().all(|window| window.is_blank(now))
     }
 
     /// Whether a success recorded now by a call granted in this generation would leave everything as it is.
     pub(crate) fn success_changes_nothing(&self) -> bool {
-        matches!(self.state, State::Closed)
+        matches!(self.state, State::Closed { .. })
+            && self.settings.retry_after != RetryAfter::Trip
             && self.hold.is_none()
             && self.settings.mode != Mode::Disabled
             && self
@@ -163,11 +169,18 @@ impl Machine {
                 .all(|window| window.success_changes_nothing())
     }
 
+    /// Whether admission while closed is a matter of the state alone: no chance, and nobody watched in flight.
+    pub(crate) fn admits_by_state(&self) -> bool {
+        matches!(self.state, State::Closed { ramp: None })
+            && self.settings.watches() != Watches::Flights
+            && !self.settings.has_adaptive()
+    }
+
     /// When the machine's cooldown ends, while it is open.
     pub(crate) fn open_until(&self) -> Option<Timestamp> {
         match self.state {
             State::Open { until } => Some(until),
-            State::Closed | State::HalfOpen(_) => None,
+            State::Closed { .. } | State::HalfOpen(_) => None,
         }
     }
 
@@ -179,6 +192,41 @@ impl Machine {
     /// The state as the last event left it.
     pub(crate) fn frozen_phase(&self) -> Phase {
         self.state.phase()
+    }
+
+    fn ramp_status(&self, now: Timestamp) -> Option<RampStatus> {
+        match self.state {
+            State::Closed { ramp: Some(ramp) } if self.view(now).phase == Phase::Closed => {
+                let (share, ends) = (ramp.share(now), ramp.ends());
+                (share < 1.0).then_some(RampStatus { share, ends })
+            }
+            _ => None,
+        }
+    }
+
+    /// The probability with which a call passes, as far as state, hold, ramp and adaptive rules say.
+    fn admit_probability(&self, now: Timestamp) -> f64 {
+        if self.settings.mode != Mode::Enforce {
+            return 1.0;
+        }
+        if let Some(hold) = self.held(now) {
+            return match hold.kind {
+                HoldKind::Open => 0.0,
+                HoldKind::Closed => 1.0,
+            };
+        }
+        let view = self.view(now);
+        match view.phase {
+            Phase::Open => 0.0,
+            Phase::HalfOpen if self.retry_at(now).is_some() => 0.0,
+            Phase::HalfOpen => 1.0,
+            Phase::Closed => {
+                let share = self.ramp_status(now).map_or(1.0, |ramp| ramp.share);
+                let rules = self.windows.iter().filter(|_| !view.windows_empty);
+                let passes = rules.filter_map(|window| window.refuses_with(now));
+                share * passes.map(|refused| 1.0 - refused).product::<f64>()
+            }
+        }
     }
 
     fn retry_at(&self, now: Timestamp) -> Option<Timestamp> {
@@ -208,7 +256,7 @@ impl Machine {
                 probing.successes(),
                 probing.failures(),
             ),
-            State::HalfOpen(_) | State::Open { .. } | State::Closed => (0, 0, 0),
+            State::HalfOpen(_) | State::Open { .. } | State::Closed { .. } => (0, 0, 0),
         };
         ProbeStatus {
             in_flight,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{CloseRule, Compare, Cooldown, HalfOpen, Over, Rule, Settings, SettingsError as Error};
+use crate::ramp::Ramp;
 use crate::ratio::Ratio;
 
 /// The most calls a window of last calls may hold: it keeps one bit for each, 128 KiB at this size.
@@ -10,6 +11,9 @@ pub const MAX_CALLS: u32 = 1 << 20;
 
 /// The most failures a rule may count within a time: it keeps the time of each, 80 kB at this size.
 pub const MAX_FAILURES: u32 = 10_000;
+
+/// The most outcomes an adaptive rule may weigh: each admission weighs all of them.
+pub const MAX_MEMORY: u32 = 1_000;
 
 impl Settings {
     /// Checks that every setting can work, and that every rule can trip.
@@ -30,6 +34,9 @@ impl Settings {
         }
         check_cooldown(&self.cooldown, &mut errors);
         check_half_open(&self.half_open, self.compare, &mut errors);
+        if let Some(ramp) = &self.ramp {
+            check_ramp(ramp, &mut errors);
+        }
         if errors.is_empty() {
             Ok(())
         } else {
@@ -74,11 +81,39 @@ fn check_rule(rule: &Rule, compare: Compare, errors: &mut Vec<Error>) {
                 Over::Calls(_) => {}
             }
         }
-        Rule::FailureRate {
+        Rule::Stalled { calls, longer_than } => {
+            check_threshold(setting, calls, errors);
+            check_time("trip.longer_than", longer_than, errors);
+        }
+        Rule::Adaptive { memory } => {
+            if memory == 0 || memory > MAX_MEMORY {
+                errors.push(Error::new(
+                    "trip.adaptive.memory",
+                    format!("a memory of {memory} outcomes is not possible"),
+                    "give 1 to 1,000",
+                ));
+            }
+        }
+        Rule::SlowRate {
+            rate,
+            over,
+            min_calls,
+            ..
+        }
+        | Rule::FailureRate {
             rate,
             over,
             min_calls,
         } => {
+            if let Rule::SlowRate { slower_than, .. } = *rule
+                && slower_than.is_zero()
+            {
+                errors.push(Error::new(
+                    "trip.slower_than",
+                    "every call is slower than no time".into(),
+                    "give a time above zero",
+                ));
+            }
             check_over(over, errors);
             if let Over::Calls(calls) = over
                 && min_calls > calls
@@ -176,6 +211,23 @@ fn check_cooldown(cooldown: &Cooldown, errors: &mut Vec<Error>) {
     }
 }
 
+fn check_ramp(ramp: &Ramp, errors: &mut Vec<Error>) {
+    if ramp.over.is_zero() {
+        errors.push(Error::new(
+            "ramp.over",
+            "a ramp over no time lets every call pass at once".into(),
+            "give a time above zero, or remove the ramp",
+        ));
+    }
+    if ramp.from == Ratio::ONE {
+        errors.push(Error::new(
+            "ramp.from",
+            "a ramp from 100 % lets every call pass at once".into(),
+            "lower it, or remove the ramp",
+        ));
+    }
+}
+
 fn check_half_open(half_open: &HalfOpen, compare: Compare, errors: &mut Vec<Error>) {
     match half_open.close {
         CloseRule::Successes(0) => errors.push(Error::new(
@@ -195,6 +247,19 @@ fn check_half_open(half_open: &HalfOpen, compare: Compare, errors: &mut Vec<Erro
                 "lower the rate, or compare with >=",
             ));
         }
+        CloseRule::Successes(_) | CloseRule::FailureRate { .. } => {}
+    }
+    match half_open.close {
+        _ if half_open.failures == 0 => errors.push(Error::new(
+            "half_open.failures",
+            "0 failures would reopen without a probe".into(),
+            "give 1 or more",
+        )),
+        CloseRule::FailureRate { .. } if half_open.failures > 1 => errors.push(Error::new(
+            "half_open.failures",
+            "the failure rate decides, so a number of failures would never count".into(),
+            "remove one of the two",
+        )),
         CloseRule::Successes(_) | CloseRule::FailureRate { .. } => {}
     }
     if half_open.probe_timeout.is_zero() {

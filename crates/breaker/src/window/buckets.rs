@@ -79,6 +79,16 @@ impl Buckets {
         tally
     }
 
+    /// When the bucket of `now` ends and the oldest leaves; now, where the window is empty and its next call begins it.
+    pub fn edge(&self, now: Timestamp) -> Timestamp {
+        if self.tally(now).calls == 0 {
+            return now;
+        }
+        let width = self.span.div_ceil(BUCKETS);
+        let ended = (self.number(now) + 1).saturating_mul(width);
+        Timestamp::from_nanos(self.origin.saturating_add(ended))
+    }
+
     pub fn clear(&mut self) {
         self.ring = Box::default();
         (self.calls, self.failures) = (0, 0);

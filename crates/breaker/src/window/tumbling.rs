@@ -79,6 +79,14 @@ impl TumblingTime {
         }
     }
 
+    /// When the span of `now` ends; now, where the window is empty and its next call begins one.
+    pub fn edge(&self, now: Timestamp) -> Timestamp {
+        if self.tally(now).calls == 0 {
+            return now;
+        }
+        Timestamp::from_nanos(self.began.as_nanos().saturating_add(self.span))
+    }
+
     pub fn is_blank(&self) -> bool {
         self.tally.calls == 0
     }

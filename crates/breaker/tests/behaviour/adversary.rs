@@ -1,14 +1,14 @@
 //! Whatever callers, operators and time do, the invariants hold and the breaker can always come back.
 
 use fusebox_breaker::{
-    Grant, Machine, Mode, Outcome, Phase, Probes, RejectReason, Settings, SettledAs, Timestamp,
-    Transitions,
+    Grant, HoldKind, Machine, Mode, Outcome, Phase, Probes, RejectReason, Settings, SettledAs,
+    Timestamp, Transitions,
 };
 use proptest::prelude::*;
 
 use crate::ops::{Op, held, ops, settings};
 
-struct Adversary {
+pub struct Adversary {
     machine: Machine,
     now: Timestamp,
     in_hand: Vec<Grant>,
@@ -19,7 +19,7 @@ struct Adversary {
 }
 
 impl Adversary {
-    fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings) -> Self {
         Adversary {
             machine: Machine::new(settings, 3).unwrap(),
             now: Timestamp::ZERO,
@@ -30,7 +30,7 @@ impl Adversary {
         }
     }
 
-    fn play(&mut self, op: Op) -> Result<(), TestCaseError> {
+    pub fn play(&mut self, op: Op) -> Result<(), TestCaseError> {
         let now = self.now;
         let before = self.machine.snapshot(now);
         match op {
@@ -45,6 +45,8 @@ impl Adversary {
                             !enforced || before.phase != Phase::Open,
                             "passed before the cooldown's end"
                         );
+                        let held_open = before.hold.is_some_and(|hold| hold.kind == HoldKind::Open);
+                        prop_assert!(!held_open || before.mode != Mode::Enforce, "passed a hold");
                         self.probe_sent(&grant)?;
                         self.in_hand.push(grant);
                     }
@@ -57,10 +59,20 @@ impl Adversary {
                     }
                 }
             }
-            Op::Record { which, outcome } => {
+            Op::Answered { which } => {
+                if let Some(grant) = self.take(which) {
+                    self.machine.answered(&grant);
+                    self.in_hand.push(grant);
+                }
+            }
+            Op::Trip(trip) => {
+                let transitions = self.machine.trip(trip, now);
+                self.went_through(&transitions)?;
+            }
+            Op::Record { which, call } => {
                 if let Some(grant) = self.take(which) {
                     let (deadline, generation) = (grant.deadline(), grant.generation());
-                    let settled = self.machine.record(grant, outcome, now);
+                    let settled = self.machine.record(grant, call, now);
                     self.settled(settled.counted, deadline);
                     if generation != before.generation && settled.counted == SettledAs::Late {
                         prop_assert!(settled.transitions.iter().all(by_time_alone));
@@ -81,8 +93,8 @@ impl Adversary {
                 let checked = self.machine.check(now);
                 self.went_through(&checked.transitions)?;
             }
-            Op::Report(outcome) => {
-                let settled = self.machine.report(outcome, now);
+            Op::Report(call) => {
+                let settled = self.machine.report(call, now);
                 self.settled(settled.counted, None);
                 self.went_through(&settled.transitions)?;
             }
@@ -156,9 +168,10 @@ impl Adversary {
             let (from, to) = (transition.from, transition.to);
             let token = transition.reason.token();
             let allowed = match token {
-                "consecutive_failures" | "failures" | "failure_rate" => {
+                "consecutive_failures" | "failures" | "failure_rate" | "slow_rate" | "stalled" => {
                     (from, to) == (Phase::Closed, Phase::Open)
                 }
+                "retry_after" | "forced" => from != Phase::Open && to == Phase::Open,
                 "probe_failed" | "probe_timeout" => (from, to) == (Phase::HalfOpen, Phase::Open),
                 "probe_ok" => (from, to) == (Phase::HalfOpen, Phase::Closed),
                 "cooldown_ended" => (from, to) == (Phase::Open, Phase::HalfOpen),
@@ -175,7 +188,7 @@ impl Adversary {
     }
 
     /// The upstream is well again and the operator lets go: how many probes does it take to close?
-    fn comes_back(&mut self) -> Result<(), TestCaseError> {
+    pub fn comes_back(&mut self) -> Result<(), TestCaseError> {
         let settings = Settings {
             mode: Mode::Enforce,
             ..(**self.machine.settings()).clone()

@@ -131,9 +131,10 @@ fn checking_a_closed_breaker_keeps_nothing() {
 }
 
 #[test]
-fn time_that_steps_back_between_threads_is_taken_for_the_latest_seen() {
+fn time_that_steps_back_between_threads_is_taken_for_the_latest_asked_at() {
     let breaker = breaker(in_a_row(2));
     fail(&breaker, 5_000);
+    breaker.tick(at(5_000));
     let trip = fail(&breaker, 4_000).unwrap();
     assert_eq!(trip.at, at(5_000));
     assert_eq!(trip.retry_at, Some(at(6_000)));

@@ -1,7 +1,8 @@
 //! Half-open: probes decide.
 
 use fusebox_breaker::{
-    CloseRule, Compare, OnProbeTimeout, Outcome, Phase, Probes, Ratio, RejectReason, SettledAs,
+    Breaker, CloseRule, Compare, OnPanic, OnProbeTimeout, Outcome, Phase, Probes, Ratio,
+    RejectReason, SettledAs,
 };
 
 use crate::kit::*;
@@ -86,15 +87,45 @@ fn a_probe_whose_client_hung_up_neither_closes_nor_trips() {
     assert!(admit(&breaker, 1_001).is_probe(), "its place is free");
 }
 
-#[test]
-fn a_probe_that_panics_gives_its_place_back() {
-    let breaker = tripped(in_a_row(1), 0);
+/// A probe at a second past the trip whose thread panics with the permit in hand.
+fn panicked_probe(on_panic: OnPanic) -> Breaker {
+    let mut settings = in_a_row(1);
+    settings.on_panic = on_panic;
+    let breaker = tripped(settings, 0);
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let _probe = breaker.admit(at(1_000)).unwrap();
         panic!("the call went wrong");
     }));
     assert!(caught.is_err());
+    breaker
+}
+
+#[test]
+fn a_probe_that_panics_reopens() {
+    let breaker = panicked_probe(OnPanic::Failure);
+    assert_eq!(refused(&breaker, 1_000).retry_at, Some(at(2_000)));
+    assert!(admit(&breaker, 2_000).is_probe());
+}
+
+#[test]
+fn a_probe_that_panics_only_gives_its_place_back_where_panics_are_ignored() {
+    let breaker = panicked_probe(OnPanic::Ignored);
     assert!(admit(&breaker, 1_000).is_probe());
+}
+
+#[test]
+fn three_failed_probes_reopen_or_one_success_closes() {
+    let mut settings = probing(3, 1);
+    settings.half_open.failures = 3;
+    let breaker = tripped(settings, 0);
+    assert_eq!(fail(&breaker, 1_000), None);
+    assert_eq!(fail(&breaker, 1_001), None);
+    assert_eq!(succeed(&breaker, 1_002).unwrap().to, Phase::Closed);
+    fail(&breaker, 1_003).expect("trips");
+    assert_eq!(fail(&breaker, 2_003), None);
+    assert_eq!(fail(&breaker, 2_003), None);
+    let reopened = fail(&breaker, 2_003).expect("the third reopens");
+    assert_eq!(changes(&reopened).2, "probe_failed");
 }
 
 #[test]

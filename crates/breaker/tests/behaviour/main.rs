@@ -7,19 +7,31 @@
 
 mod kit;
 
+mod adaptive;
 mod closed;
+mod explained;
+mod forced;
 mod half_open;
 mod holds;
 mod modes;
 mod open;
+mod ramp;
 mod reload;
 mod reports;
 mod restart;
+mod retry_after;
 mod rules;
+mod slow;
+mod stalled;
 
 mod adversary;
+mod exhaustive;
 mod listener;
 mod ops;
 mod registry;
 mod same_as_machine;
 mod threads;
+mod ways_in;
+
+#[cfg(feature = "tower")]
+mod layer;

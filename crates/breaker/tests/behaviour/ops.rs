@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use fusebox_breaker::{
-    CloseRule, Compare, Cooldown, HalfOpen, History, Hold, HoldKind, JudgeOn, Mode, OnProbeTimeout,
-    Outcome, Over, Probes, Ratio, Rule, Settings, Timestamp, WindowKind,
+    Call, CloseRule, Compare, Cooldown, ForcedTrip, HalfOpen, History, Hold, HoldKind, JudgeOn,
+    Mode, OnPanic, OnProbeTimeout, Outcome, Over, Probes, Ramp, Ratio, RetryAfter, Rule, Settings,
+    Timestamp, WindowKind,
 };
 use proptest::prelude::*;
 
@@ -15,11 +16,13 @@ use crate::kit::{limited, ms};
 pub enum Op {
     Wait(Duration),
     Admit,
-    Record { which: usize, outcome: Outcome },
+    Record { which: usize, call: Call },
+    Answered { which: usize },
     Drop { which: usize },
     Forget { which: usize },
     Check,
-    Report(Outcome),
+    Report(Call),
+    Trip(ForcedTrip),
     Hold(HoldKind, Option<Duration>),
     Release,
     Reset,
@@ -37,12 +40,18 @@ pub fn ops(length: usize) -> impl Strategy<Value = Vec<Op>> {
     ];
     let op = prop_oneof![
         30 => Just(Op::Admit),
-        30 => (which.clone(), outcome()).prop_map(|(which, outcome)| Op::Record { which, outcome }),
+        30 => (which.clone(), call()).prop_map(|(which, call)| Op::Record { which, call }),
+        3 => which.clone().prop_map(|which| Op::Answered { which }),
         20 => wait.prop_map(|millis| Op::Wait(ms(millis))),
         3 => which.clone().prop_map(|which| Op::Drop { which }),
         2 => which.prop_map(|which| Op::Forget { which }),
         3 => Just(Op::Check),
-        6 => outcome().prop_map(Op::Report),
+        6 => call().prop_map(Op::Report),
+        1 => prop::option::of((0..3_000u64).prop_map(ms)).prop_map(|cooldown| Op::Trip(ForcedTrip {
+            by: "bea".into(),
+            reason: "a drill".into(),
+            cooldown,
+        })),
         1 => hold(),
         1 => Just(Op::Release),
         1 => Just(Op::Reset),
@@ -51,6 +60,16 @@ pub fn ops(length: usize) -> impl Strategy<Value = Vec<Op>> {
         1 => Just(Op::Restart),
     ];
     prop::collection::vec(op, 1..length)
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let duration = prop::option::of((0..400u64).prop_map(ms));
+    let retry_after = prop::option::weighted(0.05, (0..4_000u64).prop_map(ms));
+    (outcome(), duration, retry_after).prop_map(|(outcome, duration, retry_after)| Call {
+        outcome,
+        duration,
+        retry_after,
+    })
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
@@ -87,6 +106,8 @@ fn rule() -> impl Strategy<Value = Rule> {
     let row = (1..6u32, prop::option::of((1..2_000u64).prop_map(ms)));
     let failures = (1..=3u32, over(), any::<bool>());
     let rate = (1..=99u8, over(), 0..=3u32);
+    let slow = (1..=99u8, 1..400u64, over(), 0..=3u32);
+    let stalled = (1..5u32, 1..2_000u64);
     prop_oneof![
         row.prop_map(|(threshold, within)| Rule::ConsecutiveFailures { threshold, within }),
         failures.prop_map(|(threshold, over, full)| Rule::Failures {
@@ -99,6 +120,17 @@ fn rule() -> impl Strategy<Value = Rule> {
             over,
             min_calls,
         }),
+        slow.prop_map(|(percent, millis, over, min_calls)| Rule::SlowRate {
+            rate: Ratio::percent(percent),
+            slower_than: ms(millis),
+            over,
+            min_calls,
+        }),
+        stalled.prop_map(|(calls, millis)| Rule::Stalled {
+            calls,
+            longer_than: ms(millis),
+        }),
+        (1..8u32).prop_map(|memory| Rule::Adaptive { memory }),
     ]
 }
 
@@ -115,8 +147,11 @@ fn half_open() -> impl Strategy<Value = HalfOpen> {
         }),
     ];
     let on_timeout = prop_oneof![Just(OnProbeTimeout::Replace), Just(OnProbeTimeout::Fail)];
-    (probes, close, 1..2_000u64, on_timeout).prop_map(|(probes, close, millis, on_timeout)| {
+    let choices = (probes, close, 1..2_000u64, on_timeout, 1..3u32);
+    choices.prop_map(|(probes, close, millis, on_timeout, failures)| {
+        let counts = matches!(close, CloseRule::Successes(_));
         HalfOpen {
+            failures: if counts { failures } else { 1 },
             probes,
             close,
             probe_timeout: ms(millis),
@@ -154,8 +189,20 @@ pub fn settings() -> impl Strategy<Value = Settings> {
             1 => Just(Mode::Disabled),
         ],
     );
-    let rules = prop::collection::vec(rule(), 1..3);
-    (rules, choices, cooldown(), half_open()).prop_map(|(trip, choices, cooldown, half_open)| {
+    let more = (
+        prop_oneof![Just(Compare::AtLeast), Just(Compare::Above)],
+        prop_oneof![
+            4 => Just(RetryAfter::Ignore),
+            1 => Just(RetryAfter::Honour),
+            1 => Just(RetryAfter::Trip),
+        ],
+        prop::option::weighted(0.3, (1..4_000u64, 1..=99u8)),
+        prop_oneof![Just(OnPanic::Failure), Just(OnPanic::Ignored)],
+    );
+    let rules = prop::collection::vec(rule(), 1..4);
+    let parts = (rules, choices, cooldown(), half_open(), more);
+    parts.prop_map(|(trip, choices, cooldown, half_open, more)| {
+        let (slow_compare, retry_after, ramp, on_panic) = more;
         let (judge_on, compare, window, history, mode) = choices;
         let settings = Settings {
             trip,
@@ -166,6 +213,13 @@ pub fn settings() -> impl Strategy<Value = Settings> {
             cooldown,
             half_open,
             mode,
+            slow_compare,
+            retry_after,
+            ramp: ramp.map(|(millis, percent)| Ramp {
+                over: ms(millis),
+                from: Ratio::percent(percent),
+            }),
+            on_panic,
         };
         assert_eq!(settings.validate(), Ok(()));
         settings

@@ -43,10 +43,21 @@ impl Pair {
                 }
                 (shared, pure) => prop_assert_eq!(shared.err(), pure.err()),
             },
-            Op::Record { which, outcome } => {
+            Op::Answered { which } => {
                 if let Some((permit, grant)) = self.take(which) {
-                    let pure = self.machine.record(grant, outcome, now);
-                    prop_assert_eq!(permit.settle(outcome, now), pure);
+                    permit.answered();
+                    self.machine.answered(&grant);
+                    self.in_hand.push((permit, grant));
+                }
+            }
+            Op::Trip(trip) => {
+                let shared = breaker.trip(trip.clone(), now);
+                prop_assert_eq!(shared, machine.trip(trip, now).into_last());
+            }
+            Op::Record { which, call } => {
+                if let Some((permit, grant)) = self.take(which) {
+                    let pure = self.machine.record(grant, call, now);
+                    prop_assert_eq!(permit.settle(call, now), pure);
                 }
             }
             Op::Drop { which } => {
@@ -61,9 +72,9 @@ impl Pair {
                 }
             }
             Op::Check => prop_assert_eq!(breaker.check(now), machine.check(now).result),
-            Op::Report(outcome) => {
-                let pure = machine.report(outcome, now);
-                prop_assert_eq!(breaker.report_settled(outcome, now), pure);
+            Op::Report(call) => {
+                let pure = machine.report(call, now);
+                prop_assert_eq!(breaker.report_settled(call, now), pure);
             }
             Op::Hold(kind, length) => {
                 let hold = held(kind, length, now);
@@ -79,7 +90,9 @@ impl Pair {
             }
             Op::Tick => prop_assert_eq!(breaker.tick(now), machine.tick(now).into_last()),
             Op::Reconfigure(settings) => {
+                let foretold = breaker.would_reconfigure(*settings.clone(), now);
                 let shared = breaker.reconfigure(*settings.clone(), now);
+                prop_assert_eq!(&shared, &foretold);
                 prop_assert_eq!(shared, machine.reconfigure(*settings, now));
             }
             Op::Restart => {
@@ -101,7 +114,12 @@ impl Pair {
             successes: pure.totals.successes,
             ..shared.totals
         };
+        shared.outcomes.clone_from(&pure.outcomes);
         prop_assert_eq!(shared, pure);
+        prop_assert_eq!(
+            self.breaker.explain(self.now).to_string(),
+            self.machine.explain(self.now).to_string()
+        );
         Ok(())
     }
 }

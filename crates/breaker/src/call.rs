@@ -1,0 +1,62 @@
+//! A call that has ended: its outcome, and what else it told.
+
+use std::time::Duration;
+
+use crate::outcome::Outcome;
+
+/// How a call ended, with its duration and the other side's word about when to return, where they are known.
+///
+/// Wherever a `Call` is asked for, an [`Outcome`] alone will do.
+///
+/// ```
+/// use fusebox_breaker::{Breaker, Call, Outcome, Settings, Timestamp};
+/// use std::time::Duration;
+///
+/// let breaker = Breaker::new("orders", Settings::default())?;
+/// let permit = breaker.admit(Timestamp::ZERO).expect("closed");
+/// let call = Call::from(Outcome::Failure)
+///     .lasting(Duration::from_millis(80))
+///     .retry_after(Duration::from_secs(5));
+/// permit.record(call, Timestamp::from_millis(80));
+/// # Ok::<(), Vec<fusebox_breaker::SettingsError>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took. Without it, the time from the permit to the record, where a rule needs one.
+    pub duration: Option<Duration>,
+    /// After how long the other side asked to be called again.
+    pub retry_after: Option<Duration>,
+}
+
+impl Call {
+    /// The same call, having taken so long.
+    #[must_use]
+    pub const fn lasting(self, duration: Duration) -> Self {
+        Call {
+            duration: Some(duration),
+            ..self
+        }
+    }
+
+    /// The same call, with the other side's word that it be called again after so long.
+    #[must_use]
+    pub const fn retry_after(self, after: Duration) -> Self {
+        Call {
+            retry_after: Some(after),
+            ..self
+        }
+    }
+}
+
+impl From<Outcome> for Call {
+    #[inline]
+    fn from(outcome: Outcome) -> Self {
+        Call {
+            outcome,
+            duration: None,
+            retry_after: None,
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What the result of a call says about the other side.
+
+use crate::call::Call;
+use crate::outcome::Outcome;
+
+/// Turns a call's result into its outcome.
+///
+/// Every function from `&Result<T, E>` to an [`Outcome`] or a [`Call`] is one; [`ErrorsFail`] is the default.
+pub trait Classify<T, E> {
+    /// The outcome, with what else the result tells: a duration that differs from the time that the call took, or the
+    /// other side's word about when to return.
+    fn classify(&self, result: &Result<T, E>) -> Call;
+}
+
+/// Every error is a failure, everything else a success.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ErrorsFail;
+
+impl<T, E> Classify<T, E> for ErrorsFail {
+    fn classify(&self, result: &Result<T, E>) -> Call {
+        match result {
+            Ok(_) => Outcome::Success.into(),
+            Err(_) => Outcome::Failure.into(),
+        }
+    }
+}
+
+impl<T, E, F, C> Classify<T, E> for F
+where
+    F: Fn(&Result<T, E>) -> C,
+    C: Into<Call>,
+{
+    fn classify(&self, result: &Result<T, E>) -> Call {
+        self(result).into()
+    }
+}

@@ -1,0 +1,154 @@
+//! The breaker as a `tower` layer.
+//!
+//! Tower asks a service whether it is ready before it gives the request. A breaker that passed the question on would
+//! poll a service that it may have to refuse, and would keep a probe's place for a request that may never come. So this
+//! service is always ready; it asks the breaker when the request is there, and only then polls the service inside.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::classify::{Classify, ErrorsFail};
+use crate::clock::{Clock, MonotonicClock};
+use crate::guard::{CallError, Guard, Guarded};
+use crate::outcome::Rejection;
+
+/// Guards a service by a breaker.
+///
+/// ```
+/// use fusebox_breaker::{Breaker, BreakerLayer, Guard, Settings};
+/// use tower_layer::Layer;
+/// # struct Client;
+///
+/// let guard = Guard::new(Breaker::new("orders", Settings::default())?);
+/// let service = BreakerLayer::new(guard).layer(Client);
+/// # Ok::<(), Vec<fusebox_breaker::SettingsError>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct BreakerLayer<K = ErrorsFail, C = MonotonicClock> {
+    guard: Guard<K, C>,
+}
+
+impl<K, C> BreakerLayer<K, C> {
+    /// A layer of that guard; all services made by it share its breaker.
+    pub fn new(guard: Guard<K, C>) -> Self {
+        BreakerLayer { guard }
+    }
+}
+
+impl<S, K: Clone, C: Clone> Layer<S> for BreakerLayer<K, C> {
+    type Service = BreakerService<S, K, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        BreakerService {
+            inner,
+            guard: self.guard.clone(),
+        }
+    }
+}
+
+/// A service behind a breaker. The service inside is polled only for calls that the breaker lets pass.
+#[derive(Clone, Debug)]
+pub struct BreakerService<S, K = ErrorsFail, C = MonotonicClock> {
+    inner: S,
+    guard: Guard<K, C>,
+}
+
+impl<S, K, C, R> Service<R> for BreakerService<S, K, C>
+where
+    S: Service<R> + Clone,
+    K: Classify<S::Response, S::Error> + Clone,
+    C: Clock + Clone,
+{
+    type Response = S::Response;
+    type Error = CallError<S::Error>;
+    type Future = BreakerFuture<S, R, K, C>;
+
+    /// Always ready, see the module's text.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let (state, guarded) = match self.guard.begin_owned() {
+            Ok(guarded) => {
+                let inner = self.inner.clone();
+                let request = Some(request);
+                (State::Waiting { inner, request }, Some(guarded))
+            }
+            Err(rejection) => (State::Refused { rejection }, None),
+        };
+        BreakerFuture { state, guarded }
+    }
+}
+
+pin_project! {
+    /// The answer of a [`BreakerService`]. Dropped before its end, the call is ignored.
+    pub struct BreakerFuture<S, R, K, C>
+    where
+        S: Service<R>,
+        C: Clock,
+    {
+        #[pin]
+        state: State<S, R, S::Future>,
+        guarded: Option<Guarded<K, C>>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, R, F> {
+        Refused { rejection: Rejection },
+        Waiting { inner: S, request: Option<R> },
+        Calling { #[pin] future: F },
+    }
+}
+
+impl<S, R, K, C> Future for BreakerFuture<S, R, K, C>
+where
+    S: Service<R>,
+    K: Classify<S::Response, S::Error>,
+    C: Clock,
+{
+    type Output = Result<S::Response, CallError<S::Error>>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        // In this frame while it polls, so that a panic finds it here; whoever catches that may keep the future.
+        let guarded = this.guarded.take();
+        let result = loop {
+            match this.state.as_mut().project() {
+                StateProjection::Refused { rejection } => {
+                    return Poll::Ready(Err(CallError::Rejected(*rejection)));
+                }
+                StateProjection::Waiting { inner, request } => match inner.poll_ready(context) {
+                    Poll::Pending => {
+                        *this.guarded = guarded;
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Err(error)) => break Err(error),
+                    Poll::Ready(Ok(())) => {
+                        let request = request.take().expect("it waits once, and then calls");
+                        let future = inner.call(request);
+                        this.state.set(State::Calling { future });
+                    }
+                },
+                StateProjection::Calling { future } => match future.poll(context) {
+                    Poll::Pending => {
+                        *this.guarded = guarded;
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(result) => break result,
+                },
+            }
+        };
+        if let Some(guarded) = guarded {
+            guarded.end(|classifier, result| classifier.classify(result), &result);
+        }
+        Poll::Ready(result.map_err(CallError::Failed))
+    }
+}

@@ -1,0 +1,232 @@
+//! Why the machine is as it is, what stands between it and a change, and when the next one comes.
+
+use std::fmt;
+
+use super::{Machine, State};
+use crate::outcome::{Hold, HoldKind, Phase};
+use crate::rule::RuleKind;
+use crate::settings::{Mode, Rule};
+use crate::snapshot::{ProbeStatus, RampStatus};
+use crate::time::Timestamp;
+use crate::transition::Transition;
+
+/// A breaker's account of itself: why open, why still closed, when next. Its `Display` is the same in sentences.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The moment of all this.
+    pub at: Timestamp,
+    /// The state.
+    pub phase: Phase,
+    /// When the state began.
+    pub since: Timestamp,
+    /// Whether decisions are carried out.
+    pub mode: Mode,
+    /// The operator's hold, while it lasts.
+    pub hold: Option<Hold>,
+    /// The last change and why it came about; none before the first.
+    pub because: Option<Transition>,
+    /// How far each rule is from tripping, in the order of the settings.
+    pub rules: Vec<RuleGap>,
+    /// The probes, while half-open.
+    pub probes: Option<ProbeStatus>,
+    /// The ramp after a close, until all calls pass.
+    pub ramp: Option<RampStatus>,
+    /// What will happen next.
+    pub next: Next,
+}
+
+/// How far a rule is from tripping.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RuleGap {
+    /// Which rule.
+    pub rule: RuleKind,
+    /// What it sees.
+    pub observed: f64,
+    /// Its limit, in the same unit.
+    pub threshold: f64,
+    /// Calls in its window.
+    pub calls: u64,
+    /// Why it has not tripped.
+    pub gap: Gap,
+}
+
+/// Why a rule has not tripped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Gap {
+    /// What it sees is below its limit.
+    BelowLimit,
+    /// Too few calls to decide on: so many are missing.
+    TooFewCalls {
+        /// The missing calls.
+        missing: u64,
+    },
+    /// Its limit is reached, and will be judged with the next failure, or when the next call asks to pass.
+    AwaitsJudging,
+    /// It refuses by chance and never trips.
+    NeverTrips,
+    /// It is judged only while the breaker is closed.
+    NotJudged,
+}
+
+/// What will happen next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Next {
+    /// Nothing before a rule is met.
+    RuleMet,
+    /// The cooldown ends and the next call is a probe.
+    CooldownEnds(Timestamp),
+    /// The hold ends by itself.
+    HoldEnds(Timestamp),
+    /// An operator must release the hold.
+    Release,
+    /// The next call is a probe.
+    Probe,
+    /// All places are taken; the first is free again by this time at the latest.
+    ProbeEnds(Timestamp),
+    /// All calls pass again, if nothing fails until then.
+    RampEnds(Timestamp),
+}
+
+impl Machine {
+    /// Why the machine is as it is at `now`, and what comes next. Nothing is changed by looking.
+    pub fn explain(&self, now: Timestamp) -> Explanation {
+        let snapshot = self.snapshot(now);
+        let closed = snapshot.phase == Phase::Closed && snapshot.hold.is_none();
+        let rules = self.settings.trip.iter().zip(&snapshot.rules);
+        let rules = rules
+            .map(|(rule, status)| RuleGap {
+                rule: status.rule,
+                observed: status.observed,
+                threshold: status.threshold,
+                calls: status.calls,
+                gap: match rule {
+                    Rule::Adaptive { .. } => Gap::NeverTrips,
+                    _ if !closed => Gap::NotJudged,
+                    _ if status.calls < u64::from(status.min_calls) => Gap::TooFewCalls {
+                        missing: u64::from(status.min_calls) - status.calls,
+                    },
+                    _ if status.observed < status.threshold => Gap::BelowLimit,
+                    _ => Gap::AwaitsJudging,
+                },
+            })
+            .collect();
+        let next = match (&snapshot.hold, snapshot.phase) {
+            (Some(Hold { until, .. }), _) => until.map_or(Next::Release, Next::HoldEnds),
+            (None, Phase::Closed) => match snapshot.ramp {
+                Some(ramp) => Next::RampEnds(ramp.ends),
+                None => Next::RuleMet,
+            },
+            (None, Phase::Open) => match self.state {
+                State::Open { until } => Next::CooldownEnds(until),
+                State::Closed { .. } | State::HalfOpen(_) => Next::Probe,
+            },
+            (None, Phase::HalfOpen) => snapshot.retry_at.map_or(Next::Probe, Next::ProbeEnds),
+        };
+        Explanation {
+            at: snapshot.at,
+            phase: snapshot.phase,
+            since: snapshot.since,
+            mode: snapshot.mode,
+            hold: snapshot.hold,
+            because: snapshot.recent.last().cloned(),
+            rules,
+            probes: snapshot.probes,
+            ramp: snapshot.ramp,
+            next,
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ago = self.at.saturating_since(self.since);
+        write!(f, "{} for {ago:?}", self.phase)?;
+        if self.mode != Mode::Enforce {
+            write!(f, ", mode {}", self.mode.as_str())?;
+        }
+        if let Some(because) = &self.because {
+            write!(f, "; last change: {because}")?;
+        }
+        if let Some(hold) = &self.hold {
+            let kind = match hold.kind {
+                HoldKind::Open => "open, every call is refused",
+                HoldKind::Closed => "closed, every call passes",
+            };
+            write!(f, "; held {kind}, by {}: {}", hold.by, hold.reason)?;
+        }
+        if self.phase == Phase::Closed && self.hold.is_none() {
+            for rule in &self.rules {
+                write!(f, "; {rule}")?;
+            }
+        }
+        if let Some(probes) = &self.probes {
+            let ProbeStatus {
+                in_flight,
+                successes,
+                failures,
+                needed,
+                ..
+            } = probes;
+            write!(
+                f,
+                "; {in_flight} probes in flight, {successes} succeeded and {failures} failed, {needed} decide"
+            )?;
+        }
+        if let Some(ramp) = &self.ramp {
+            write!(
+                f,
+                "; in its ramp, {:.1}% of the calls pass",
+                ramp.share * 100.0
+            )?;
+        }
+        let in_time = |at: Timestamp| at.saturating_since(self.at);
+        match self.next {
+            Next::RuleMet => f.write_str("; stays so until a rule is met"),
+            Next::CooldownEnds(at) => write!(f, "; the cooldown ends in {:?}", in_time(at)),
+            Next::HoldEnds(at) => write!(f, "; the hold ends in {:?}", in_time(at)),
+            Next::Release => f.write_str("; stays so until an operator releases it"),
+            Next::Probe => f.write_str("; the next call is a probe"),
+            Next::ProbeEnds(at) => {
+                write!(
+                    f,
+                    "; another probe may go in {:?} at the latest",
+                    in_time(at)
+                )
+            }
+            Next::RampEnds(at) => write!(f, "; all calls pass in {:?}", in_time(at)),
+        }
+    }
+}
+
+impl fmt::Display for RuleGap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RuleGap {
+            rule,
+            observed,
+            threshold,
+            calls,
+            ..
+        } = self;
+        match self.gap {
+            Gap::NeverTrips => write!(f, "{rule} refuses {:.1}% of the calls", observed * 100.0),
+            Gap::TooFewCalls { missing } => {
+                write!(
+                    f,
+                    "{rule} has seen {calls} calls and waits for {missing} more"
+                )
+            }
+            Gap::BelowLimit | Gap::AwaitsJudging | Gap::NotJudged => {
+                let rounded = |number: f64| (number * 1e4).round() / 1e4;
+                write!(
+                    f,
+                    "{rule} at {} of {}",
+                    rounded(*observed),
+                    rounded(*threshold)
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The share of slow calls, whether they succeeded or failed.
+
+use fusebox_breaker::{
+    Call, Compare, JudgeOn, Outcome, Over, Ratio, Reason, Rule, RuleKind, Settings,
+};
+
+use crate::kit::{at, breaker, by_rule, ms};
+
+fn half_slower_than_100ms() -> Settings {
+    by_rule(Rule::SlowRate {
+        rate: Ratio::percent(50),
+        slower_than: ms(100),
+        over: Over::Calls(4),
+        min_calls: 4,
+    })
+}
+
+/// Ends calls of those durations at once; the index of the one that trips.
+fn tripping_call(settings: Settings, durations: &[u64]) -> Option<usize> {
+    let breaker = breaker(settings);
+    durations.iter().position(|millis| {
+        let permit = breaker.admit(at(0)).unwrap();
+        let call = Call::from(Outcome::Success).lasting(ms(*millis));
+        permit.record(call, at(0)).is_some()
+    })
+}
+
+#[test]
+fn slow_successes_trip_and_the_reason_tells_their_share() {
+    let breaker = breaker(half_slower_than_100ms());
+    for millis in [101, 1, 1] {
+        let call = Call::from(Outcome::Success).lasting(ms(millis));
+        assert_eq!(breaker.admit(at(0)).unwrap().record(call, at(0)), None);
+    }
+    let call = Call::from(Outcome::Failure).lasting(ms(500));
+    let trip = breaker.admit(at(0)).unwrap().record(call, at(0)).unwrap();
+    let Reason::Rule {
+        rule,
+        observed,
+        threshold,
+        calls,
+        ..
+    } = trip.reason
+    else {
+        panic!("a rule trips: {trip}");
+    };
+    assert_eq!(
+        (rule, observed, threshold, calls),
+        (RuleKind::SlowRate, 0.5, 0.5, 4)
+    );
+    assert_eq!(
+        trip.reason.to_string(),
+        "50% of 4 calls were slow, the limit is 50%"
+    );
+}
+
+#[test]
+fn a_call_of_exactly_the_limit_is_slow_only_where_the_setting_says_so() {
+    let durations = [100, 100, 100, 100];
+    assert_eq!(tripping_call(half_slower_than_100ms(), &durations), None);
+    let at_least = Settings {
+        slow_compare: Compare::AtLeast,
+        ..half_slower_than_100ms()
+    };
+    assert_eq!(tripping_call(at_least, &durations), Some(3));
+}
+
+#[test]
+fn a_fast_call_that_fills_the_window_trips_only_where_every_outcome_is_judged() {
+    let durations = [200, 200, 200, 1, 200];
+    assert_eq!(tripping_call(half_slower_than_100ms(), &durations), Some(3));
+    let on_failures = Settings {
+        judge_on: JudgeOn::Failures,
+        ..half_slower_than_100ms()
+    };
+    assert_eq!(
+        tripping_call(on_failures, &durations),
+        Some(4),
+        "a slow call is judged"
+    );
+}
+
+#[test]
+fn a_duration_that_is_not_given_is_the_time_since_the_permit() {
+    let breaker = breaker(half_slower_than_100ms());
+    let permits: Vec<_> = (0..4).map(|_| breaker.admit(at(0)).unwrap()).collect();
+    let changes = permits
+        .into_iter()
+        .map(|permit| permit.record(Outcome::Success, at(101)));
+    assert_eq!(changes.filter(Option::is_some).count(), 1);
+}
+
+#[test]
+fn reports_of_unknown_duration_are_not_looked_at() {
+    let breaker = breaker(half_slower_than_100ms());
+    for _ in 0..10 {
+        breaker.report(Outcome::Success, at(0));
+    }
+    assert_eq!(breaker.snapshot(at(0)).rules[0].calls, 0);
+}
+
+#[test]
+fn slow_calls_within_a_time_are_forgotten_with_it() {
+    let mut settings = half_slower_than_100ms();
+    settings.trip = vec![Rule::SlowRate {
+        rate: Ratio::percent(50),
+        slower_than: ms(100),
+        over: Over::Time(ms(1_000)),
+        min_calls: 2,
+    }];
+    let breaker = breaker(settings);
+    let slow = Call::from(Outcome::Success).lasting(ms(150));
+    assert_eq!(breaker.admit(at(0)).unwrap().record(slow, at(0)), None);
+    assert_eq!(
+        breaker.admit(at(1_000)).unwrap().record(slow, at(1_000)),
+        None
+    );
+    assert!(
+        breaker
+            .admit(at(1_001))
+            .unwrap()
+            .record(slow, at(1_001))
+            .is_some()
+    );
+}
