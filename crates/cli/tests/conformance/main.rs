@@ -3,6 +3,7 @@
 //! The cases are the project's `conformance/`; with `FUSEBOX_CONFORMANCE=DIR` the files of the same
 //! names in DIR, those that are there. Arguments name files to run; without any, all are.
 
+mod breaker;
 mod http;
 #[path = "../support/mod.rs"]
 mod support;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 
 /// Every file of cases, and what runs it; `None` where nothing does yet.
 const FILES: [(&str, Option<Runner>); 8] = [
-    ("breaker.json", None),
+    ("breaker.json", Some(breaker::run)),
     ("flogo_expr.json", None),
     ("flogo_breaker.json", None),
     ("flogo_gateway.json", None),
