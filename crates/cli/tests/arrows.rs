@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Our crates, and those of ours that each may use, in tests too. ARCHITECTURE.md draws it.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("fusebox-breaker", &[]),
     ("fusebox-store", &[]),
     ("fusebox-plan", &["fusebox-breaker"]),
@@ -32,6 +32,7 @@ const MAY_USE: [(&str, &[&str]); 7] = [
             "fusebox-store",
         ],
     ),
+    ("fusebox-bench-breaker", &["fusebox-breaker"]),
 ];
 
 /// Runtimes, sockets, files and what brings them along: nothing for a crate that takes time and
