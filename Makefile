@@ -1,7 +1,7 @@
 # The project's commands. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build test conformance prove bench-proxy fmt lint doc
+.PHONY: help build test conformance prove bench-breaker bench-proxy fmt lint doc
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -17,6 +17,9 @@ conformance: ## run the conformance cases (FUSEBOX_CONFORMANCE=DIR: those in DIR
 
 prove: ## run the long forms of the tests: all crash points, a thousand kills, gigabytes
 	FUSEBOX_PROVE=1 cargo test --workspace --locked --release
+
+bench-breaker: ## measure the breaker beside other crates (counts instructions where valgrind is)
+	@scripts/bench-breaker --keep
 
 bench-proxy: ## measure the proxy beside nginx (needs nginx and wrk)
 	@scripts/bench-proxy

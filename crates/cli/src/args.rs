@@ -28,6 +28,8 @@ pub enum Verb {
     Breakers(BreakersArgs),
     /// Watch a breaker at work: a gateway, a flaky service and some traffic in one process
     Demo(DemoArgs),
+    /// Run breaker scenarios on virtual time
+    Simulate(SimulateArgs),
     /// Print the JSON Schema of the native configuration
     Schema,
     /// Print completions for a shell
@@ -40,13 +42,6 @@ pub enum Verb {
     /// Print the native form of a Flogo or Mule file (not supported yet)
     #[command(hide = true)]
     Convert {
-        /// Ignored
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<String>,
-    },
-    /// Run breaker scenarios or a trace on virtual time (not supported yet)
-    #[command(hide = true)]
-    Simulate {
         /// Ignored
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
@@ -223,6 +218,27 @@ pub struct DemoArgs {
     /// Where the admin API listens
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9900")]
     pub admin: SocketAddr,
+}
+
+/// Options of `simulate`.
+#[derive(Debug, clap::Args)]
+pub struct SimulateArgs {
+    /// A configuration for `--trace` (not supported yet)
+    #[arg(value_name = "CONFIG", hide = true)]
+    pub config: Vec<PathBuf>,
+    /// A JSON file of scenarios, in the form of conformance/breaker.json; `-` is standard input
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present_any = ["config", "trace"]
+    )]
+    pub scenarios: Option<PathBuf>,
+    /// Run this scenario only
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
+    /// A trace or an access log to replay (not supported yet)
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub trace: Option<PathBuf>,
 }
 
 /// Where the admin API listens.

@@ -12,6 +12,7 @@ mod eval;
 mod files;
 mod log;
 mod run;
+mod simulate;
 mod state;
 
 use std::process::ExitCode;
@@ -40,6 +41,7 @@ fn perform(args: Args) -> anyhow::Result<ExitCode> {
         Verb::Eval(args) => eval::eval(&args),
         Verb::Breakers(args) => control(breakers::breakers(args)),
         Verb::Demo(args) => control(demo::demo(args)),
+        Verb::Simulate(args) => simulate::simulate(&args),
         Verb::Schema => print(&format!("{:#}\n", fusebox_plan::schema())),
         Verb::Completions { shell } => {
             let mut text = Vec::new();
@@ -48,7 +50,6 @@ fn perform(args: Args) -> anyhow::Result<ExitCode> {
         }
         Verb::Version => print(&format!("fusebox {}\n", env!("CARGO_PKG_VERSION"))),
         Verb::Convert { .. } => not_yet("convert"),
-        Verb::Simulate { .. } => not_yet("simulate"),
         Verb::Top => not_yet("top"),
         Verb::Openapi => not_yet("openapi"),
     }

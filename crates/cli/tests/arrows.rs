@@ -9,10 +9,11 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Our crates, and those of ours that each may use, in tests too. ARCHITECTURE.md draws it.
-const MAY_USE: [(&str, &[&str]); 6] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("fusebox-breaker", &[]),
     ("fusebox-store", &[]),
     ("fusebox-plan", &["fusebox-breaker"]),
+    ("fusebox-sim", &["fusebox-breaker"]),
     (
         "fusebox-gateway",
         &["fusebox-plan", "fusebox-breaker", "fusebox-store"],
@@ -28,9 +29,11 @@ const MAY_USE: [(&str, &[&str]); 6] = [
             "fusebox-gateway",
             "fusebox-plan",
             "fusebox-breaker",
+            "fusebox-sim",
             "fusebox-store",
         ],
     ),
+    ("fusebox-bench-breaker", &["fusebox-breaker"]),
 ];
 
 /// Runtimes, sockets, files and what brings them along: nothing for a crate that takes time and
@@ -87,9 +90,9 @@ fn our_crates_use_one_another_only_along_the_arrows() {
 }
 
 #[test]
-fn breaker_and_plan_bring_no_runtime_and_no_io_along() {
+fn breaker_plan_and_sim_bring_no_runtime_and_no_io_along() {
     let house = House::ask();
-    for name in ["fusebox-breaker", "fusebox-plan"] {
+    for name in ["fusebox-breaker", "fusebox-plan", "fusebox-sim"] {
         let reached = house.reached(name);
         assert!(reached.contains(name), "{name} was looked at");
         let wrong: Vec<_> = RUNTIME_AND_IO

@@ -4,6 +4,7 @@
 //! names in DIR, those that are there. Arguments name files to run; without any, all are.
 #![allow(clippy::print_stdout, reason = "what it prints is its report")]
 
+mod breaker;
 mod http;
 #[path = "../support/mod.rs"]
 mod support;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 
 /// Every file of cases, and what runs it; `None` where nothing does yet.
 const FILES: [(&str, Option<Runner>); 8] = [
-    ("breaker.json", None),
+    ("breaker.json", Some(breaker::run)),
     ("flogo_expr.json", None),
     ("flogo_breaker.json", None),
     ("flogo_gateway.json", None),

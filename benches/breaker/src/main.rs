@@ -1,0 +1,206 @@
+//! `list`: the cases. `count CASE N`: N operations of one, for a counter of instructions. `time`: all of them, timed in
+//! turns, as a table; with `--allocations FILE` and `--instructions FILE` of lines `CASE<tab>NUMBER`, with those columns.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use fusebox_bench_breaker::{Case, Operation, ROUND, Rule, Run, Tick, cases};
+
+/// How long a block of operations is to take: long beside reading the clock, short beside being interrupted.
+const BLOCK: Duration = Duration::from_micros(50);
+
+/// How often each case has its turn, and how long that lasts.
+const TURNS: u32 = 7;
+const TURN: Duration = Duration::from_millis(40);
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["list"] => list(),
+        ["count", case, times] => count(case, times),
+        ["time", files @ ..] => time(files),
+        _ => Err(
+            "usage: list | count CASE N | time [--allocations FILE] [--instructions FILE]".into(),
+        ),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Done = Result<(), Box<dyn std::error::Error>>;
+
+fn list() -> Done {
+    let mut out = std::io::stdout();
+    for case in cases(&Tick::new()) {
+        writeln!(out, "{}", case.id)?;
+    }
+    Ok(())
+}
+
+fn count(wanted: &str, times: &str) -> Done {
+    let times: u64 = times.parse()?;
+    let cases = cases(&Tick::new());
+    let case = cases.iter().find(|case| case.id.to_string() == wanted);
+    let run = (case.ok_or("there is no such case; `list` tells them")?.make)();
+    // What happens once, for the first calls, happens in every count.
+    run(10 * ROUND);
+    run(times / ROUND * ROUND);
+    Ok(())
+}
+
+fn time(files: &[&str]) -> Done {
+    let mut columns: Vec<(&str, HashMap<String, String>)> = Vec::new();
+    for pair in files.chunks(2) {
+        match pair {
+            ["--allocations", file] => columns.push(("allocations", numbers(file)?)),
+            ["--instructions", file] => columns.push(("instructions", numbers(file)?)),
+            _ => return Err(format!("what is {pair:?}?").into()),
+        }
+    }
+    let tick = Tick::new();
+    tick.run();
+    let cases = cases(&tick);
+    let cores = std::thread::available_parallelism()?.get();
+    let threads: Vec<usize> = [1, 2, 4]
+        .into_iter()
+        .filter(|many| *many <= cores.max(2))
+        .collect();
+    let times: Vec<Vec<f64>> = threads.iter().map(|many| in_turns(&cases, *many)).collect();
+
+    let mut out = std::io::stdout();
+    let floor = floor(&tick);
+    writeln!(
+        out,
+        "Floor, ns: one relaxed load {:.1}, `Instant::now` {:.1}.\n",
+        floor.0, floor.1
+    )?;
+    for operation in Operation::ALL {
+        write!(out, "| {} | who |", operation.as_str())?;
+        for many in &threads {
+            write!(
+                out,
+                " ns, {many} thread{} |",
+                if *many == 1 { "" } else { "s" }
+            )?;
+        }
+        for (name, _) in &columns {
+            write!(out, " {name} |")?;
+        }
+        writeln!(
+            out,
+            "\n|---|---|{}",
+            "--:|".repeat(threads.len() + columns.len())
+        )?;
+        for rule in Rule::ALL {
+            for (number, case) in cases.iter().enumerate() {
+                if case.id.rule != rule || case.id.operation != operation {
+                    continue;
+                }
+                write!(out, "| {} | {} |", rule.as_str(), case.id.who)?;
+                for times in &times {
+                    write!(out, " {:.1} |", times[number])?;
+                }
+                for (_, numbers) in &columns {
+                    let number = numbers.get(&case.id.to_string());
+                    write!(out, " {} |", number.map_or("–", String::as_str))?;
+                }
+                writeln!(out)?;
+            }
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn numbers(file: &str) -> Result<HashMap<String, String>, Box<dyn std::error::Error>> {
+    let text = std::fs::read_to_string(file)?;
+    let lines = text.lines().filter_map(|line| line.split_once('\t'));
+    Ok(lines
+        .map(|(case, number)| (case.to_owned(), number.to_owned()))
+        .collect())
+}
+
+/// The median nanoseconds of an operation for each case, all cases having their turns one after the other again and
+/// again, so that a disturbance of the machine hits them alike.
+fn in_turns(cases: &[Case], threads: usize) -> Vec<f64> {
+    let runs: Vec<Run> = cases.iter().map(|case| (case.make)()).collect();
+    let mut blocks = vec![Vec::new(); cases.len()];
+    for _ in 0..TURNS {
+        for (run, blocks) in runs.iter().zip(&mut blocks) {
+            blocks.extend(turn(run, threads));
+        }
+    }
+    blocks.into_iter().map(median).collect()
+}
+
+/// Nanoseconds per operation of many blocks, with all threads at the same breaker.
+fn turn(run: &Run, threads: usize) -> Vec<f64> {
+    let times = operations_in(run, BLOCK);
+    let start = Barrier::new(threads);
+    let timed = || {
+        start.wait();
+        let end = Instant::now() + TURN;
+        let mut blocks = Vec::new();
+        while Instant::now() < end {
+            let begin = Instant::now();
+            run(times);
+            blocks.push(begin.elapsed().as_nanos() as f64 / times as f64);
+        }
+        blocks
+    };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(timed)).collect();
+        let mut blocks = timed();
+        for other in others {
+            blocks.extend(
+                other
+                    .join()
+                    .expect("every thread is answered as it must be"),
+            );
+        }
+        blocks
+    })
+}
+
+/// How many operations take about so long.
+fn operations_in(run: &Run, time: Duration) -> u64 {
+    let mut times = ROUND;
+    loop {
+        let begin = Instant::now();
+        run(times);
+        if begin.elapsed() >= time || times >= 1_000_000 {
+            return times;
+        }
+        times *= 2;
+    }
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// What a load and a look at the clock cost here, in nanoseconds.
+fn floor(tick: &Tick) -> (f64, f64) {
+    let tick = tick.clone();
+    let load: Run = Box::new(move |times| {
+        for _ in 0..times {
+            std::hint::black_box(tick.read());
+        }
+    });
+    let clock: Run = Box::new(|times| {
+        for _ in 0..times {
+            std::hint::black_box(Instant::now());
+        }
+    });
+    (median(turn(&load, 1)), median(turn(&clock, 1)))
+}

@@ -1,0 +1,85 @@
+//! `fusebox simulate`: breaker scenarios on virtual time.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use fusebox_sim::{Case, Suite, Verdict};
+
+use crate::args::SimulateArgs;
+
+/// Prints a line for each scenario and one that counts them; fails if a scenario does.
+///
+/// # Errors
+/// If there are no scenarios to read, or none of the wanted name.
+pub fn simulate(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
+    let path = match (&args.scenarios, args.config.is_empty(), &args.trace) {
+        (Some(path), true, None) => path,
+        _ => bail!(
+            "`simulate CONFIG --trace` is not supported yet; `fusebox simulate --scenarios FILE` is"
+        ),
+    };
+    let suite = Suite::read(&read(path)?).with_context(|| path.display().to_string())?;
+    let wanted = |case: &&Case| args.id.as_ref().is_none_or(|id| id == case.id());
+    let cases: Vec<&Case> = suite.cases().iter().filter(wanted).collect();
+    if let (Some(id), true) = (&args.id, cases.is_empty()) {
+        let ids: Vec<_> = suite.cases().iter().map(Case::id).collect();
+        bail!(
+            "{} has no scenario {id}; it has {}",
+            path.display(),
+            ids.join(", ")
+        );
+    }
+    let (text, failed) = run(&cases);
+    crate::print(&text)?;
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The report, and how many failed.
+fn run(cases: &[&Case]) -> (String, usize) {
+    let (mut text, mut passed, mut failed) = (String::new(), 0, 0);
+    let mut skipped = Vec::new();
+    for case in cases {
+        let (id, kind, title) = (case.id(), case.kind().as_str(), case.title());
+        match case.run() {
+            Verdict::Passed => {
+                passed += 1;
+                text.push_str(&format!("ok   {id} {kind}: {title}\n"));
+            }
+            Verdict::Failed(why) => {
+                failed += 1;
+                text.push_str(&format!("FAIL {id} {kind}: {title}: {why}\n"));
+            }
+            Verdict::NotRun => {
+                skipped.push(id);
+                text.push_str(&format!("-    {id} {kind}: {title}\n"));
+            }
+        }
+    }
+    if !skipped.is_empty() {
+        text.push_str(&format!(
+            "not run, as they show what a breaker must not do: {}\n",
+            skipped.join(", ")
+        ));
+    }
+    text.push_str(&format!("{passed} passed, {failed} failed\n"));
+    (text, failed)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let mut text = String::new();
+    if path == Path::new("-") {
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("cannot read the scenarios from standard input")?;
+    } else {
+        text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+    }
+    Ok(text)
+}

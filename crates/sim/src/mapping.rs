@@ -1,0 +1,348 @@
+//! The neutral configuration of a scenario, in our settings.
+//!
+//! Two words have no setting of their own. *Strictly after* the cooldown is the cooldown and a nanosecond: times are
+//! whole nanoseconds, so no other moment tells the two apart. *For ever* is a hundred years.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use fusebox_breaker::{
+    CloseRule, Compare, Cooldown, HalfOpen, JudgeOn, OnProbeTimeout, Over, Probes, Ratio,
+    RetryAfter, Rule, Settings, WindowKind,
+};
+
+use crate::scenario::{
+    self, AdmitWhenElapsed, CooldownKind, Decide, EvaluateOn, Ignored, Policy, Scenario, StateName,
+    Step,
+};
+
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// The calls that the observing rule looks back on where the rule itself has no window.
+const OBSERVED_CALLS: u32 = 1 << 16;
+
+/// What a scenario's configuration comes to.
+#[derive(Debug)]
+pub struct Mapped {
+    pub settings: Settings,
+    pub ignored: Ignored,
+    /// The rule whose window tells of all calls, where one does.
+    pub calls_seen_by: Option<usize>,
+    /// The fewest calls of which a rate is told.
+    pub min_calls: u32,
+    /// The rule that looks for slow calls.
+    pub slow_seen_by: Option<usize>,
+    /// What is added to a cooldown that must be over, not only ended.
+    pub past_the_cooldown: Duration,
+}
+
+/// Maps a scenario's configuration.
+pub fn map(scenario: &Scenario) -> Result<Mapped, String> {
+    let config = &scenario.config;
+    let trip = &config.trip;
+    let mut rules = Vec::new();
+    // A breaker for slow calls alone has no failure rate.
+    if config.slow.is_none() || trip.failure_rate.is_some() || !is_rate(trip.policy) {
+        rules.push(rule(trip)?);
+    }
+    let mut slow_seen_by = None;
+    if let Some(slow) = &config.slow {
+        slow_seen_by = Some(rules.len());
+        rules.push(slow_rule(slow, trip)?);
+    }
+    let mut calls_seen_by = (counts_calls(trip.policy) && slow_seen_by != Some(0)).then_some(0);
+    if calls_seen_by.is_none() && asks_for_calls(&scenario.steps) {
+        calls_seen_by = Some(rules.len());
+        rules.push(observing(trip)?);
+    }
+    Ok(Mapped {
+        settings: Settings {
+            trip: rules,
+            judge_on: match trip.evaluate_on {
+                EvaluateOn::EveryOutcome => JudgeOn::EveryOutcome,
+                EvaluateOn::Failure => JudgeOn::Failures,
+            },
+            compare: compare(trip.compare),
+            slow_compare: config
+                .slow
+                .as_ref()
+                .map_or(Compare::Above, |slow| compare(slow.compare)),
+            retry_after: if config.cooldown.from_result.0 {
+                RetryAfter::Trip
+            } else {
+                RetryAfter::Ignore
+            },
+            window: match trip.policy {
+                Policy::TumblingWindowRate | Policy::TumblingWindowConsecutive => {
+                    WindowKind::Tumbling
+                }
+                Policy::Consecutive
+                | Policy::CountWindowRate
+                | Policy::CountWindowCount
+                | Policy::TimeWindowRate
+                | Policy::TimeWindowCount => WindowKind::Sliding,
+            },
+            cooldown: cooldown(&config.cooldown)?,
+            half_open: half_open(&config.half_open, trip)?,
+            ..Settings::default()
+        },
+        ignored: config.ignored,
+        calls_seen_by,
+        min_calls: trip.min_calls.unwrap_or(0),
+        slow_seen_by,
+        past_the_cooldown: past_the_cooldown(&config.cooldown),
+    })
+}
+
+/// Why a scenario cannot be run although it is well formed.
+fn cannot(what: &str) -> String {
+    format!("the breaker cannot {what}")
+}
+
+fn needs<T>(value: Option<T>, path: &str) -> Result<T, String> {
+    value.ok_or_else(|| format!("config.{path} is missing"))
+}
+
+fn ratio(share: f64, path: &str) -> Result<Ratio, String> {
+    Ratio::new(share).map_err(|error| format!("config.{path}: {error}"))
+}
+
+fn compare(compare: scenario::Compare) -> Compare {
+    match compare {
+        scenario::Compare::AtLeast => Compare::AtLeast,
+        scenario::Compare::Above => Compare::Above,
+    }
+}
+
+fn rule(trip: &scenario::Trip) -> Result<Rule, String> {
+    let threshold = || needs(trip.threshold, "trip.threshold");
+    let failures = || needs(trip.failures, "trip.failures");
+    Ok(match trip.policy {
+        Policy::Consecutive => Rule::ConsecutiveFailures {
+            threshold: threshold()?,
+            within: None,
+        },
+        Policy::TumblingWindowConsecutive => Rule::ConsecutiveFailures {
+            threshold: threshold()?,
+            within: Some(window_time(trip)?),
+        },
+        Policy::CountWindowCount => Rule::Failures {
+            threshold: failures()?,
+            over: window_calls(trip)?,
+            full: false,
+        },
+        Policy::TimeWindowCount => Rule::Failures {
+            threshold: failures()?,
+            over: Over::Time(window_time(trip)?),
+            full: false,
+        },
+        Policy::CountWindowRate | Policy::TimeWindowRate | Policy::TumblingWindowRate => {
+            let (over, min_calls) = rate_window(trip)?;
+            Rule::FailureRate {
+                rate: ratio(
+                    needs(trip.failure_rate, "trip.failure_rate")?,
+                    "trip.failure_rate",
+                )?,
+                over,
+                min_calls,
+            }
+        }
+    })
+}
+
+/// The rule for slow calls, over the window of the failures.
+fn slow_rule(slow: &scenario::Slow, trip: &scenario::Trip) -> Result<Rule, String> {
+    if trip.compare == scenario::Compare::Above {
+        return Err(cannot(
+            "compare the rate of slow calls with >= and that of failures with >",
+        ));
+    }
+    if trip.policy == Policy::Consecutive {
+        return Err(
+            "config.slow: failures in a row have no window to look for slow calls in".into(),
+        );
+    }
+    let (over, min_calls) = rate_window(trip)?;
+    Ok(Rule::SlowRate {
+        rate: ratio(slow.rate, "slow.rate")?,
+        slower_than: Duration::from_millis(slow.duration_ms),
+        over,
+        min_calls,
+    })
+}
+
+fn is_rate(policy: Policy) -> bool {
+    match policy {
+        Policy::CountWindowRate | Policy::TimeWindowRate | Policy::TumblingWindowRate => true,
+        Policy::Consecutive
+        | Policy::CountWindowCount
+        | Policy::TimeWindowCount
+        | Policy::TumblingWindowConsecutive => false,
+    }
+}
+
+/// How far back a rate looks, and the fewest calls it decides on: a window of calls never holds more than it is long.
+fn rate_window(trip: &scenario::Trip) -> Result<(Over, u32), String> {
+    Ok(match trip.policy {
+        Policy::CountWindowRate | Policy::CountWindowCount => {
+            let calls = needs(trip.window_calls, "trip.window_calls")?;
+            (
+                Over::Calls(calls),
+                trip.min_calls.unwrap_or(calls).min(calls),
+            )
+        }
+        Policy::Consecutive => (Over::Calls(OBSERVED_CALLS), OBSERVED_CALLS),
+        Policy::TimeWindowRate
+        | Policy::TimeWindowCount
+        | Policy::TumblingWindowRate
+        | Policy::TumblingWindowConsecutive => {
+            (Over::Time(window_time(trip)?), trip.min_calls.unwrap_or(0))
+        }
+    })
+}
+
+fn window_time(trip: &scenario::Trip) -> Result<Duration, String> {
+    needs(trip.window_ms, "trip.window_ms").map(Duration::from_millis)
+}
+
+fn window_calls(trip: &scenario::Trip) -> Result<Over, String> {
+    needs(trip.window_calls, "trip.window_calls").map(Over::Calls)
+}
+
+/// Whether the rule's own window holds every call, so that it tells how many there were.
+fn counts_calls(policy: Policy) -> bool {
+    match policy {
+        Policy::CountWindowRate
+        | Policy::CountWindowCount
+        | Policy::TimeWindowRate
+        | Policy::TumblingWindowRate => true,
+        Policy::Consecutive | Policy::TimeWindowCount | Policy::TumblingWindowConsecutive => false,
+    }
+}
+
+fn asks_for_calls(steps: &[Step]) -> bool {
+    steps.iter().any(|step| match step {
+        Step::Check(check) => check.asks_for_calls(),
+        Step::Repeat { steps, .. } => asks_for_calls(steps),
+        Step::Advance { .. }
+        | Step::WallClockStep { .. }
+        | Step::Acquire { .. }
+        | Step::Complete { .. }
+        | Step::Call { .. }
+        | Step::Force { .. } => false,
+    })
+}
+
+/// A rule that sees all calls and never has enough of them to trip.
+fn observing(trip: &scenario::Trip) -> Result<Rule, String> {
+    let (over, _) = rate_window(trip)?;
+    Ok(Rule::FailureRate {
+        rate: Ratio::ONE,
+        over,
+        min_calls: match over {
+            Over::Calls(calls) => calls,
+            Over::Time(_) => u32::MAX,
+        },
+    })
+}
+
+fn cooldown(config: &scenario::Cooldown) -> Result<Cooldown, String> {
+    let (base, factor, max) = match config.kind {
+        CooldownKind::Fixed => (needs(config.ms, "cooldown.ms")?, 1.0, config.max_ms),
+        CooldownKind::Exponential => (
+            needs(config.initial_ms, "cooldown.initial_ms")?,
+            needs(config.multiplier, "cooldown.multiplier")?,
+            config.max_ms,
+        ),
+    };
+    let more = past_the_cooldown(config);
+    Ok(Cooldown {
+        base: Duration::from_millis(base) + more,
+        factor,
+        max: max.map_or(FOR_EVER, Duration::from_millis) + more,
+        jitter: 0.0,
+    })
+}
+
+/// How long after the end of a cooldown the first probe passes.
+fn past_the_cooldown(config: &scenario::Cooldown) -> Duration {
+    match config.admit_when_elapsed {
+        AdmitWhenElapsed::After => Duration::from_nanos(1),
+        AdmitWhenElapsed::At | AdmitWhenElapsed::Timer => Duration::ZERO,
+    }
+}
+
+fn half_open(config: &scenario::HalfOpen, trip: &scenario::Trip) -> Result<HalfOpen, String> {
+    let waits = config.max_wait_ms.filter(|ms| *ms > 0);
+    let on_probe_timeout = match (waits, config.after_max_wait) {
+        (None, _) => OnProbeTimeout::Replace,
+        (Some(_), Some(StateName::Open) | None) => OnProbeTimeout::Fail,
+        (Some(_), Some(state)) => {
+            return Err(cannot(&format!(
+                "go to {} when probes have not answered in time",
+                state.as_str()
+            )));
+        }
+    };
+    Ok(HalfOpen {
+        probes: match config.max_calls {
+            None => Probes::Unlimited,
+            Some(calls) => Probes::Limited(
+                NonZeroU32::new(calls)
+                    .ok_or("config.half_open.max_calls: 0 probes could never close the breaker")?,
+            ),
+        },
+        close: close(config, trip)?,
+        failures: failures(config)?,
+        probe_timeout: waits.map_or(FOR_EVER, Duration::from_millis),
+        on_probe_timeout,
+    })
+}
+
+fn close(config: &scenario::HalfOpen, trip: &scenario::Trip) -> Result<CloseRule, String> {
+    Ok(match config.decide {
+        Decide::FirstProbe | Decide::FirstResult => CloseRule::Successes(1),
+        Decide::ConsecutiveSuccesses if config.open_on_first_failure == Some(false) => {
+            return Err(cannot(
+                "stay half-open after a failed probe and begin to count successes anew",
+            ));
+        }
+        Decide::ConsecutiveSuccesses => {
+            CloseRule::Successes(needs(config.close_after, "half_open.close_after")?)
+        }
+        Decide::RateOverProbes => CloseRule::FailureRate {
+            rate: ratio(
+                needs(trip.failure_rate, "trip.failure_rate")?,
+                "trip.failure_rate",
+            )?,
+            over: needs(
+                config.decide_after.or(config.max_calls),
+                "half_open.decide_after",
+            )?,
+        },
+        Decide::SuccessRatio => {
+            CloseRule::Successes(needs(config.successes, "half_open.successes")?)
+        }
+        Decide::FailureCount => CloseRule::Successes(needs(
+            config.close_after_successes,
+            "half_open.close_after_successes",
+        )?),
+    })
+}
+
+/// How many failed probes reopen: for a ratio of successes, so many that too few can succeed.
+fn failures(config: &scenario::HalfOpen) -> Result<u32, String> {
+    Ok(match config.decide {
+        Decide::SuccessRatio => {
+            let successes = needs(config.successes, "half_open.successes")?;
+            let of = needs(config.of, "half_open.of")?;
+            let spare = of.checked_sub(successes);
+            spare.ok_or("config.half_open: more successes are needed than there are probes")? + 1
+        }
+        Decide::FailureCount => needs(config.open_after, "half_open.open_after")?,
+        Decide::RateOverProbes
+        | Decide::ConsecutiveSuccesses
+        | Decide::FirstProbe
+        | Decide::FirstResult => 1,
+    })
+}

@@ -1,0 +1,510 @@
+//! The timeline: every step is carried out at its virtual time, and what is expected after it is looked at.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use fusebox_breaker::{
+    Call, HoldKind, Mode, Outcome, Phase, Rejection, Snapshot, Timestamp, Transition,
+};
+
+use crate::mapping::Mapped;
+use crate::scenario::{Check, Ending, Expect, Ignored, Scenario, StateName, Step};
+use crate::subject::{Subject, forced, held_open};
+
+/// What was seen, step by step.
+pub type Trace = Vec<Entry>;
+
+/// What was seen after a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub step: String,
+    pub seen: Seen,
+}
+
+/// All of a breaker that both of its forms must agree on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    answer: Option<Result<(), Rejection>>,
+    phase: Phase,
+    mode: Mode,
+    hold: Option<HoldKind>,
+    generation: u64,
+    attempts: u32,
+    retry_at: Option<Timestamp>,
+    /// Calls and failures in the window of each rule.
+    rules: Vec<(u64, u64)>,
+    /// Probes in flight, successes and failures.
+    probes: Option<(u32, u32, u32)>,
+    /// Failures, ignored and late outcomes. The shared breaker does not write down a success that changes nothing.
+    totals: (u64, u64, u64),
+    /// Since the step before.
+    transitions: Vec<Transition>,
+}
+
+/// Runs a scenario against a fresh breaker at time zero.
+pub fn replay<S: Subject>(
+    scenario: &Scenario,
+    mapped: &Mapped,
+    subject: S,
+) -> Result<Trace, String> {
+    let mut replay = Replay {
+        mapped,
+        subject,
+        now: Timestamp::ZERO,
+        permits: HashMap::new(),
+        settled: HashSet::new(),
+        lost: Vec::new(),
+        told: 0,
+        trace: Vec::new(),
+    };
+    replay.steps(&scenario.steps, "")?;
+    Ok(replay.trace)
+}
+
+struct Replay<'a, S: Subject> {
+    mapped: &'a Mapped,
+    subject: S,
+    now: Timestamp,
+    permits: HashMap<&'a str, S::Permit>,
+    settled: HashSet<&'a str>,
+    /// Permits that nobody can name any more. They are kept, for dropping them would give them back.
+    lost: Vec<S::Permit>,
+    /// How many transitions the trace tells of.
+    told: usize,
+    trace: Trace,
+}
+
+impl<'a, S: Subject> Replay<'a, S> {
+    fn steps(&mut self, steps: &'a [Step], within: &str) -> Result<(), String> {
+        for (number, step) in (1..).zip(steps) {
+            let place = format!("{within}{number}");
+            self.step(step, &place)
+                .and_then(|()| self.expect_state(step.state()))
+                .map_err(|what| match what.strip_prefix(INNER) {
+                    Some(_) => what,
+                    None => format!("{INNER}{place}: {what}"),
+                })?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: &'a Step, place: &str) -> Result<(), String> {
+        let answer = match step {
+            Step::Advance { ms, .. } => {
+                self.now = self.now + Duration::from_millis(*ms);
+                self.subject.tick(self.now);
+                None
+            }
+            Step::WallClockStep { .. } => None,
+            Step::Acquire {
+                id,
+                expect,
+                retry_after_ms,
+                ..
+            } => {
+                let permit = self.subject.admit(self.now);
+                self.answered(&permit, *expect, *retry_after_ms)?;
+                Some(permit.map(|permit| {
+                    self.settled.remove(id.as_str());
+                    self.lost.extend(self.permits.insert(id, permit));
+                }))
+            }
+            Step::Complete {
+                id,
+                outcome,
+                duration_ms,
+                ..
+            } => {
+                match self.permits.remove(id.as_str()) {
+                    Some(permit) => self.end(permit, *outcome, *duration_ms),
+                    // A permit is used up by its outcome, so a second one cannot be told.
+                    None if self.settled.contains(id.as_str()) => {}
+                    None => return Err(format!("there is no permit `{id}` to complete")),
+                }
+                self.settled.insert(id);
+                None
+            }
+            Step::Call {
+                outcome,
+                duration_ms,
+                expect,
+                times,
+                retry_after_ms,
+                ..
+            } => {
+                for time in 1..*times {
+                    let answer = self.call(*outcome, *duration_ms, *expect, *retry_after_ms);
+                    let answer =
+                        answer.map_err(|what| format!("call {time} of {times}: {what}"))?;
+                    self.note(&format!("{place} call {time}"), Some(answer));
+                }
+                if *times == 0 {
+                    None
+                } else {
+                    Some(self.call(*outcome, *duration_ms, *expect, *retry_after_ms)?)
+                }
+            }
+            Step::Force { to, .. } => {
+                self.force(*to);
+                None
+            }
+            Step::Repeat { times, steps, .. } => {
+                for round in 1..=*times {
+                    self.steps(steps, &format!("{place} round {round}, "))?;
+                }
+                None
+            }
+            Step::Check(check) => {
+                self.check(check)?;
+                None
+            }
+        };
+        self.note(place, answer);
+        Ok(())
+    }
+
+    fn call(
+        &mut self,
+        ending: Ending,
+        duration_ms: Option<u64>,
+        expect: Option<Expect>,
+        retry_after_ms: Option<u64>,
+    ) -> Result<Result<(), Rejection>, String> {
+        let permit = self.subject.admit(self.now);
+        self.answered(&permit, expect, retry_after_ms)?;
+        match permit {
+            Ok(permit) => {
+                self.end(permit, ending, duration_ms);
+                Ok(Ok(()))
+            }
+            Err(rejection) => Ok(Err(rejection)),
+        }
+    }
+
+    fn end(&mut self, permit: S::Permit, ending: Ending, duration_ms: Option<u64>) {
+        let call = match (ending, self.mapped.ignored) {
+            (Ending::Success, _) | (Ending::Ignored, Ignored::CountsAsSuccess) => {
+                Call::from(Outcome::Success)
+            }
+            (Ending::Failure, _) => Call::from(Outcome::Failure),
+            (Ending::RetryAfter(after), _) => {
+                Call::from(Outcome::Failure).retry_after(after + self.mapped.past_the_cooldown)
+            }
+            (Ending::Ignored, Ignored::NeutralReleasePermit) => Call::from(Outcome::Ignored),
+            (Ending::Cancelled, _) => return self.subject.give_back(permit),
+            (Ending::None, _) => return self.lost.push(permit),
+        };
+        let call = match duration_ms {
+            Some(ms) => call.lasting(Duration::from_millis(ms)),
+            None => call,
+        };
+        self.subject.record(permit, call, self.now);
+    }
+
+    /// Compares the answer to a call with the expected one.
+    fn answered(
+        &self,
+        permit: &Result<S::Permit, Rejection>,
+        expect: Option<Expect>,
+        retry_after_ms: Option<u64>,
+    ) -> Result<(), String> {
+        match (expect, permit) {
+            (Some(Expect::Permit), Err(rejection)) => {
+                return Err(format!("expected a permit, but {rejection}"));
+            }
+            (Some(Expect::Reject), Ok(_)) => {
+                return Err("expected a refusal, but the call may pass".into());
+            }
+            (None, _) | (Some(Expect::Permit), Ok(_)) | (Some(Expect::Reject), Err(_)) => {}
+        }
+        let Some(expected) = retry_after_ms else {
+            return Ok(());
+        };
+        let told = permit
+            .as_ref()
+            .err()
+            .and_then(|rejection| rejection.retry_at)
+            .map(|at| at.saturating_since(self.now).as_millis());
+        equal("retry_after_ms", told, Some(u128::from(expected)))
+    }
+
+    /// Brings about a state by hand. A state of the form that is a hold or a mode of ours begins from a reset, since in
+    /// the libraries it is a state with counts of its own.
+    fn force(&mut self, to: StateName) {
+        let now = self.now;
+        let mode = match to {
+            StateName::Disabled => Mode::Disabled,
+            StateName::MetricsOnly => Mode::Monitor,
+            StateName::Closed
+            | StateName::Open
+            | StateName::HalfOpen
+            | StateName::ForcedOpen
+            | StateName::Isolated => Mode::Enforce,
+        };
+        if self.subject.snapshot(now).mode != mode {
+            self.subject.set_mode(mode, now);
+        }
+        match to {
+            StateName::Closed | StateName::Disabled | StateName::MetricsOnly => {
+                self.subject.reset(now)
+            }
+            StateName::ForcedOpen | StateName::Isolated => self.subject.hold(held_open(), now),
+            StateName::HalfOpen => {
+                // What was held open goes on half-open.
+                self.subject.hold(held_open(), now);
+                self.subject.release(now);
+            }
+            StateName::Open => {
+                self.subject.release(now);
+                self.subject.trip(forced(), now);
+            }
+        }
+    }
+
+    fn check(&self, check: &Check) -> Result<(), String> {
+        let snapshot = self.subject.snapshot(self.now);
+        let counted = Counted::of(&snapshot, self.mapped);
+        let calls = || counted.ok_or_else(|| "no rule of this scenario sees all calls".to_owned());
+        if let Some(expected) = check.buffered {
+            equal("buffered", calls()?.calls, expected)?;
+        }
+        if let Some(most) = check.buffered_max {
+            let calls = calls()?.calls;
+            if calls > most {
+                return Err(format!(
+                    "expected buffered to be at most {most}, it is {calls}"
+                ));
+            }
+        }
+        if let Some(expected) = check.requests {
+            equal("requests", calls()?.calls, expected)?;
+        }
+        if let Some(expected) = check.failures {
+            equal("failures", calls()?.failures, expected)?;
+        }
+        if let Some(expected) = check.failure_rate {
+            near("failure_rate", calls()?.rate(), expected)?;
+        }
+        if let Some(expected) = check.slow_rate {
+            let slow = self
+                .mapped
+                .slow_seen_by
+                .and_then(|rule| Counted::in_window(&snapshot, rule, self.mapped));
+            let slow = slow.ok_or("no rule of this scenario looks for slow calls")?;
+            near("slow_rate", slow.rate(), expected)?;
+        }
+        if let Some(expected) = &check.generator_attempts {
+            equal("generator_attempts", &self.attempts_at_trips(), expected)?;
+        }
+        Ok(())
+    }
+
+    /// The number of trips since the last close that each trip found before it.
+    fn attempts_at_trips(&self) -> Vec<u32> {
+        let trips = self.subject.transitions().into_iter();
+        trips
+            .filter(|transition| transition.from != Phase::Open && transition.to == Phase::Open)
+            .map(|trip| trip.attempts.saturating_sub(1))
+            .collect()
+    }
+
+    fn expect_state(&self, expected: Option<StateName>) -> Result<(), String> {
+        let Some(expected) = expected else {
+            return Ok(());
+        };
+        let snapshot = self.subject.snapshot(self.now);
+        let held_open = snapshot
+            .hold
+            .as_ref()
+            .is_some_and(|hold| hold.kind == HoldKind::Open);
+        let state = match (snapshot.mode, held_open, snapshot.phase) {
+            (Mode::Disabled, _, _) => StateName::Disabled,
+            (Mode::Monitor, _, _) => StateName::MetricsOnly,
+            (Mode::Enforce, true, _) if expected == StateName::Isolated => StateName::Isolated,
+            (Mode::Enforce, true, _) => StateName::ForcedOpen,
+            (Mode::Enforce, false, Phase::Closed) => StateName::Closed,
+            (Mode::Enforce, false, Phase::Open) => StateName::Open,
+            (Mode::Enforce, false, Phase::HalfOpen) => StateName::HalfOpen,
+        };
+        if state == expected {
+            return Ok(());
+        }
+        let why = snapshot.reason.map_or_else(
+            || "nothing has happened yet".to_owned(),
+            |reason| format!("the last thing that happened: {reason}"),
+        );
+        Err(format!(
+            "expected the state {}, it is {} ({why})",
+            expected.as_str(),
+            state.as_str()
+        ))
+    }
+
+    fn note(&mut self, place: &str, answer: Option<Result<(), Rejection>>) {
+        let snapshot = self.subject.snapshot(self.now);
+        let transitions = self.subject.transitions().split_off(self.told);
+        self.told += transitions.len();
+        self.trace.push(Entry {
+            step: place.to_owned(),
+            seen: Seen {
+                answer,
+                phase: snapshot.phase,
+                mode: snapshot.mode,
+                hold: snapshot.hold.map(|hold| hold.kind),
+                generation: snapshot.generation,
+                attempts: snapshot.attempts,
+                retry_at: snapshot.retry_at,
+                rules: snapshot
+                    .rules
+                    .iter()
+                    .map(|rule| (rule.calls, rule.failures))
+                    .collect(),
+                probes: snapshot
+                    .probes
+                    .map(|probes| (probes.in_flight, probes.successes, probes.failures)),
+                totals: (
+                    snapshot.totals.failures,
+                    snapshot.totals.ignored,
+                    snapshot.totals.late,
+                ),
+                transitions,
+            },
+        });
+    }
+}
+
+/// What a complaint that names its step begins with.
+const INNER: &str = "step ";
+
+/// Calls, and those among them that are looked for.
+#[derive(Clone, Copy)]
+struct Counted {
+    calls: u64,
+    failures: u64,
+    min_calls: u64,
+}
+
+impl Counted {
+    /// While half-open the answers of the probes are what is looked at, else the window.
+    fn of(snapshot: &Snapshot, mapped: &Mapped) -> Option<Counted> {
+        if let Some(probes) = snapshot.probes {
+            return Some(Counted {
+                calls: (probes.successes + probes.failures).into(),
+                failures: probes.failures.into(),
+                min_calls: probes.needed.into(),
+            });
+        }
+        Counted::in_window(snapshot, mapped.calls_seen_by?, mapped)
+    }
+
+    fn in_window(snapshot: &Snapshot, rule: usize, mapped: &Mapped) -> Option<Counted> {
+        let rule = snapshot.rules.get(rule)?;
+        Some(Counted {
+            calls: rule.calls,
+            failures: rule.failures,
+            min_calls: mapped.min_calls.into(),
+        })
+    }
+
+    /// Below zero, as the form has it, while there are too few calls to decide on.
+    fn rate(self) -> f64 {
+        if self.calls == 0 || self.calls < self.min_calls {
+            -1.0
+        } else {
+            self.failures as f64 / self.calls as f64
+        }
+    }
+}
+
+fn equal<T: PartialEq + std::fmt::Debug>(what: &str, seen: T, expected: T) -> Result<(), String> {
+    if seen == expected {
+        Ok(())
+    } else {
+        Err(format!(
+            "expected {what} to be {expected:?}, it is {seen:?}"
+        ))
+    }
+}
+
+fn near(what: &str, seen: f64, expected: f64) -> Result<(), String> {
+    if (seen - expected).abs() < 1e-9 {
+        Ok(())
+    } else {
+        Err(format!("expected {what} to be {expected}, it is {seen}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mapping::map;
+    use crate::subject::Pure;
+    use fusebox_breaker::{ForcedTrip, Grant, Hold};
+    use serde::Deserialize as _;
+    use serde_json::json;
+
+    /// A breaker that loses every outcome, forgets what is forced and stops its clock.
+    struct Deaf(Pure);
+
+    impl Subject for Deaf {
+        type Permit = Grant;
+
+        fn admit(&mut self, _: Timestamp) -> Result<Grant, Rejection> {
+            self.0.admit(Timestamp::ZERO)
+        }
+        fn record(&mut self, _: Grant, _: Call, _: Timestamp) {}
+        fn give_back(&mut self, _: Grant) {}
+        fn hold(&mut self, _: Hold, _: Timestamp) {}
+        fn release(&mut self, _: Timestamp) {}
+        fn trip(&mut self, _: ForcedTrip, _: Timestamp) {}
+        fn reset(&mut self, _: Timestamp) {}
+        fn tick(&mut self, _: Timestamp) {}
+        fn set_mode(&mut self, _: Mode, _: Timestamp) {}
+        fn snapshot(&self, _: Timestamp) -> Snapshot {
+            self.0.snapshot(Timestamp::ZERO)
+        }
+        fn transitions(&self) -> Vec<Transition> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn a_breaker_that_does_nothing_fails_at_the_first_step_that_shows_it() {
+        let steps = [
+            (
+                json!({ "op": "call", "outcome": "failure", "state": "open" }),
+                "open",
+            ),
+            (
+                json!({ "op": "force", "to": "isolated", "state": "isolated" }),
+                "isolated",
+            ),
+            (
+                json!({ "op": "force", "to": "disabled", "state": "disabled" }),
+                "disabled",
+            ),
+            (
+                json!({ "op": "check", "generator_attempts": [0] }),
+                "generator_attempts",
+            ),
+        ];
+        for (step, told) in steps {
+            let scenario = Scenario::deserialize(json!({
+                "config": {
+                    "trip": { "policy": "consecutive", "threshold": 1 },
+                    "cooldown": { "kind": "fixed", "ms": 1 },
+                    "half_open": { "max_calls": 1, "decide": "first_probe" },
+                },
+                "steps": [{ "op": "advance", "ms": 1, "state": "closed" }, step],
+            }))
+            .expect("a scenario");
+            let mapped = map(&scenario).expect("it can be run");
+            let deaf = Deaf(Pure::new(mapped.settings.clone()).expect("sound settings"));
+            let failed = replay(&scenario, &mapped, deaf).expect_err("nothing happens");
+            assert!(
+                failed.starts_with("step 2: ") && failed.contains(told),
+                "{failed}"
+            );
+        }
+    }
+}

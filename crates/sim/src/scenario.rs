@@ -1,0 +1,389 @@
+//! The form of a scenario, word by word; what is not in it is refused, so that nothing is passed over in silence.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+/// What is expected of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Holds as it is written.
+    Conformance,
+    /// Libraries disagree: holds with the setting that the case's configuration asks for.
+    Divergence,
+    /// Shows what a library does wrong, so it is not run.
+    Defect,
+}
+
+impl Kind {
+    /// `conformance`, `divergence` or `defect`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Conformance => "conformance",
+            Kind::Divergence => "divergence",
+            Kind::Defect => "defect",
+        }
+    }
+}
+
+/// What of a case is run.
+#[derive(Debug, Deserialize)]
+pub struct Scenario {
+    pub config: Config,
+    pub steps: Vec<Step>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub trip: Trip,
+    pub slow: Option<Slow>,
+    pub cooldown: Cooldown,
+    pub half_open: HalfOpen,
+    #[serde(default)]
+    pub ignored: Ignored,
+    /// Outcomes of an older generation are always discarded, whatever a library did.
+    #[serde(rename = "late_results")]
+    _late_results: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trip {
+    pub policy: Policy,
+    pub threshold: Option<u32>,
+    pub failures: Option<u32>,
+    pub window_calls: Option<u32>,
+    pub window_ms: Option<u64>,
+    pub min_calls: Option<u32>,
+    pub failure_rate: Option<f64>,
+    #[serde(default)]
+    pub compare: Compare,
+    #[serde(default)]
+    pub evaluate_on: EvaluateOn,
+    /// How finely a library cut its window; ours is cut at least as finely.
+    #[serde(rename = "buckets")]
+    _buckets: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    Consecutive,
+    CountWindowRate,
+    CountWindowCount,
+    TimeWindowRate,
+    TimeWindowCount,
+    TumblingWindowRate,
+    TumblingWindowConsecutive,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Compare {
+    #[default]
+    #[serde(rename = ">=")]
+    AtLeast,
+    #[serde(rename = ">")]
+    Above,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvaluateOn {
+    #[default]
+    EveryOutcome,
+    Failure,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slow {
+    pub duration_ms: u64,
+    #[serde(default = "above")]
+    pub compare: Compare,
+    pub rate: f64,
+}
+
+fn above() -> Compare {
+    Compare::Above
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cooldown {
+    pub kind: CooldownKind,
+    pub ms: Option<u64>,
+    pub initial_ms: Option<u64>,
+    pub multiplier: Option<f64>,
+    pub max_ms: Option<u64>,
+    /// Only at a close, as ours does; another word is refused.
+    #[serde(default, rename = "resets_on")]
+    _resets_on: ResetsOn,
+    #[serde(default)]
+    pub admit_when_elapsed: AdmitWhenElapsed,
+    /// Whether a result may carry its own open duration: present in any form, it may.
+    #[serde(default)]
+    pub from_result: FromResult,
+}
+
+/// Written as anything but `false` and `null`, it is on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "serde_json::Value")]
+pub struct FromResult(pub bool);
+
+impl From<serde_json::Value> for FromResult {
+    fn from(value: serde_json::Value) -> Self {
+        FromResult(!matches!(
+            value,
+            serde_json::Value::Null | serde_json::Value::Bool(false)
+        ))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CooldownKind {
+    Fixed,
+    Exponential,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResetsOn {
+    #[default]
+    Close,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum AdmitWhenElapsed {
+    #[default]
+    #[serde(rename = ">=")]
+    At,
+    #[serde(rename = ">")]
+    After,
+    #[serde(rename = "timer")]
+    Timer,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HalfOpen {
+    /// None is unlimited.
+    pub max_calls: Option<u32>,
+    pub decide: Decide,
+    pub decide_after: Option<u32>,
+    pub close_after: Option<u32>,
+    pub open_on_first_failure: Option<bool>,
+    pub successes: Option<u32>,
+    pub of: Option<u32>,
+    pub open_after: Option<u32>,
+    pub close_after_successes: Option<u32>,
+    /// None and 0 are for ever.
+    pub max_wait_ms: Option<u64>,
+    pub after_max_wait: Option<StateName>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decide {
+    RateOverProbes,
+    ConsecutiveSuccesses,
+    SuccessRatio,
+    FailureCount,
+    FirstProbe,
+    FirstResult,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ignored {
+    #[default]
+    NeutralReleasePermit,
+    CountsAsSuccess,
+}
+
+/// A state as the form names it; the last four are a hold or a mode beside ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StateName {
+    Closed,
+    Open,
+    HalfOpen,
+    ForcedOpen,
+    Isolated,
+    Disabled,
+    MetricsOnly,
+}
+
+impl StateName {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            StateName::Closed => "closed",
+            StateName::Open => "open",
+            StateName::HalfOpen => "half_open",
+            StateName::ForcedOpen => "forced_open",
+            StateName::Isolated => "isolated",
+            StateName::Disabled => "disabled",
+            StateName::MetricsOnly => "metrics_only",
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+#[allow(clippy::enum_variant_names)] // The names are the words of the form.
+pub enum Step {
+    Advance {
+        ms: u64,
+        /// A library had to be waited for; virtual time need not.
+        #[serde(default, rename = "real_time")]
+        _real_time: bool,
+        state: Option<StateName>,
+        #[serde(rename = "note")]
+        _note: Option<String>,
+    },
+    /// Wall clocks play no part, so this moves nothing.
+    WallClockStep {
+        #[serde(rename = "ms")]
+        _ms: i64,
+        state: Option<StateName>,
+        #[serde(rename = "note")]
+        _note: Option<String>,
+    },
+    Acquire {
+        id: String,
+        expect: Option<Expect>,
+        retry_after_ms: Option<u64>,
+        state: Option<StateName>,
+        #[serde(rename = "note")]
+        _note: Option<String>,
+    },
+    Complete {
+        id: String,
+        outcome: Ending,
+        /// Without it, the virtual time between permit and outcome.
+        duration_ms: Option<u64>,
+        state: Option<StateName>,
+        #[serde(rename = "note")]
+        _note: Option<String>,
+    },
+    Call {
+        outcome: Ending,
+        /// Without it, the virtual time between permit and outcome.
+        duration_ms: Option<u64>,
+        expect: Option<Expect>,
+        #[serde(default = "once")]
+        times: u32,
+        retry_after_ms: Option<u64>,
+        state: Option<StateName>,
+        #[serde(rename = "note")]
+        _note: Option<String>,
+    },
+    Force {
+        to: StateName,
+        state: Option<StateName>,
+        #[serde(rename = "note")]
+        _note: Option<String>,
+    },
+    Repeat {
+        times: u32,
+        steps: Vec<Step>,
+        state: Option<StateName>,
+        #[serde(rename = "note")]
+        _note: Option<String>,
+    },
+    Check(Check),
+}
+
+fn once() -> u32 {
+    1
+}
+
+/// Values to be read and compared.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    pub buffered: Option<u64>,
+    pub buffered_max: Option<u64>,
+    pub failure_rate: Option<f64>,
+    pub slow_rate: Option<f64>,
+    pub requests: Option<u64>,
+    pub failures: Option<u64>,
+    pub generator_attempts: Option<Vec<u32>>,
+    pub state: Option<StateName>,
+    #[serde(rename = "note")]
+    _note: Option<String>,
+}
+
+impl Check {
+    /// Whether a value is asked for that only a window of all calls tells.
+    pub fn asks_for_calls(&self) -> bool {
+        self.buffered.is_some()
+            || self.buffered_max.is_some()
+            || self.failure_rate.is_some()
+            || self.requests.is_some()
+            || self.failures.is_some()
+    }
+}
+
+impl Step {
+    /// The state expected after the step.
+    pub fn state(&self) -> Option<StateName> {
+        match self {
+            Step::Advance { state, .. }
+            | Step::WallClockStep { state, .. }
+            | Step::Acquire { state, .. }
+            | Step::Complete { state, .. }
+            | Step::Call { state, .. }
+            | Step::Force { state, .. }
+            | Step::Repeat { state, .. }
+            | Step::Check(Check { state, .. }) => *state,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expect {
+    Permit,
+    Reject,
+}
+
+/// How a call ended, or that it did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Ending {
+    None,
+    Success,
+    Failure,
+    Ignored,
+    Cancelled,
+    /// A failure that says how long to stay away.
+    RetryAfter(Duration),
+}
+
+impl TryFrom<String> for Ending {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        Ok(match word.as_str() {
+            "none" => Ending::None,
+            "success" => Ending::Success,
+            "failure" => Ending::Failure,
+            "ignored" => Ending::Ignored,
+            "cancelled" => Ending::Cancelled,
+            _ => word
+                .strip_prefix("retry_after_")
+                .and_then(|rest| rest.strip_suffix('s'))
+                .and_then(|seconds| seconds.parse().ok())
+                .map(|seconds| Ending::RetryAfter(Duration::from_secs(seconds)))
+                .ok_or_else(|| {
+                    format!(
+                        "the outcome `{word}` is none of success, failure, ignored, cancelled, none, retry_after_30s"
+                    )
+                })?,
+        })
+    }
+}
