@@ -16,7 +16,7 @@ conformance: ## run the conformance cases (FUSEBOX_CONFORMANCE=DIR: those in DIR
 	@cargo test --quiet --locked -p fusebox-cli --test conformance
 
 prove: ## run the long forms of the tests: all crash points, a thousand kills, gigabytes
-	FUSEBOX_PROVE=1 cargo test --workspace --locked --release
+	FUSEBOX_PROVE=1 PROPTEST_CASES=20000 LOOM_MAX_PREEMPTIONS=3 cargo test --workspace --all-features --locked --release
 
 bench-breaker: ## measure the breaker beside other crates (counts instructions where valgrind is)
 	@scripts/bench-breaker --keep

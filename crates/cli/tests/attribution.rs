@@ -255,31 +255,26 @@ fn a_slow_upload_is_not_a_slow_upstream() {
 
 #[test]
 fn an_upstream_that_takes_a_large_upload_slowly_is_not_late() {
-    const LENGTH: usize = 48 << 20;
+    const BLOCK: usize = 1 << 20;
     let upstream = Upstream::start(|call| {
         if call.seen.target == "/up" {
+            call.wire().keep_little();
             for _ in 0..24 {
-                call.wire().read_exactly(LENGTH / 24).unwrap();
-                std::thread::sleep(Duration::from_millis(50));
+                call.wire().read_exactly(BLOCK).unwrap();
+                std::thread::sleep(Duration::from_millis(60));
             }
         }
         fine(call);
     });
     let yaml = orders(&upstream, TOUCHY);
-    let gateway = Gateway::run(yaml.replace(
-        "    breaker:",
-        "    timeout: { request: 500ms }\n    breaker:",
-    ));
+    let timeout = "    timeout: { request: 700ms }\n    breaker:";
+    let gateway = Gateway::run(yaml.replace("    breaker:", timeout));
     let mut client = gateway.client();
-    client.send(format!(
-        "POST /up HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: {LENGTH}\r\n\r\n"
-    ));
-    client.send(vec![b'x'; LENGTH]);
-    assert_eq!(
-        client.response().status,
-        200,
-        "it went on taking bytes all the time"
-    );
+    let head = "POST /up HTTP/1.1\r\nHost: gateway.test\r\nContent-Length:";
+    client.send(format!("{head} {}\r\n\r\n", 24 * BLOCK));
+    client.send(vec![b'x'; 24 * BLOCK]);
+    let status = client.response().status;
+    assert_eq!(status, 200, "it went on taking bytes all the time");
     assert_eq!(gateway.outcomes("orders"), (1, 0, 0));
 }
 
@@ -325,6 +320,7 @@ fn a_slow_reader_is_not_a_slow_upstream() {
         )
     };
     let mut client = gateway.client();
+    client.wire.keep_little();
     client.send("GET /long HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
     assert_eq!(client.head().status, 200);
     // For three times what the upstream may pause the client reads nothing.

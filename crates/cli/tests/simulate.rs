@@ -1,6 +1,11 @@
 //! `fusebox simulate --scenarios`: a line a scenario, the count at the end, and an exit code that says whether all went
 //! well.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails its test by panicking"
+)]
+
 use std::process::{Command, Output};
 
 const SCENARIOS: &str = concat!(

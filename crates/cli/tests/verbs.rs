@@ -333,7 +333,7 @@ fn completions_are_written_for_every_common_shell() {
 fn verbs_that_are_still_to_come_say_so() {
     for args in [
         &["convert", "order.flogo.json"][..],
-        &["simulate", "--scenarios", "breaker.json"],
+        &["simulate", "orders.yaml", "--trace", "access.log"],
         &["top"],
         &["openapi"],
         &["eval", "--dialect", "flogo", "1"],

@@ -168,6 +168,18 @@ fn show_rule(rule: &Rule) -> Value {
         } => {
             json!({ "failure_rate": show_ratio(rate), "over": show_over(over), "min_calls": min_calls })
         }
+        Rule::SlowRate {
+            rate,
+            slower_than,
+            over,
+            min_calls,
+        } => {
+            json!({ "slow_rate": show_ratio(rate), "slower_than": show_duration(slower_than), "over": show_over(over), "min_calls": min_calls })
+        }
+        Rule::Stalled { calls, longer_than } => {
+            json!({ "stalled": calls, "longer_than": show_duration(longer_than) })
+        }
+        Rule::Adaptive { memory } => json!({ "adaptive": { "memory": memory } }),
     }
 }
 

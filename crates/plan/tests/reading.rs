@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    CloseRule, Compare, Cooldown, History, JudgeOn, Mode, OnProbeTimeout, Over, Probes, Ratio,
-    Rule, Settings, WindowKind,
+    CloseRule, Compare, Cooldown, History, JudgeOn, Mode, OnPanic, OnProbeTimeout, Over, Probes,
+    Ratio, Rule, Settings, WindowKind,
 };
 use fusebox_plan::plan::{KeyPart, Limits, RewritePart, Step, Store};
 use fusebox_plan::{Failure, Loader, Source, read};
@@ -73,6 +73,7 @@ fn an_empty_breaker_is_one_with_all_defaults() {
     let mut defaults = Settings::default();
     defaults.half_open.probe_timeout = Duration::from_secs(30);
     defaults.half_open.on_probe_timeout = OnProbeTimeout::Fail;
+    defaults.on_panic = OnPanic::Ignored;
     assert_eq!(plan.upstreams[0].breaker.settings, defaults);
 }
 

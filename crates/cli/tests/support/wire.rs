@@ -121,6 +121,12 @@ impl Wire {
         &self.socket
     }
 
+    /// Has the system keep little of what has come and is not read yet: it may keep 32 MiB else.
+    pub fn keep_little(&self) {
+        let socket = socket2::SockRef::from(&self.socket);
+        socket.set_recv_buffer_size(128 * 1024).ok();
+    }
+
     /// Sends bytes.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Compare, Cooldown, HalfOpen, History, JudgeOn, Mode, Rule, Settings, SettingsError, WindowKind,
+    Compare, Cooldown, HalfOpen, History, JudgeOn, Mode, OnPanic, Rule, Settings, SettingsError,
+    WindowKind,
 };
 
 use super::cooldown::{DraftCooldown, read_cooldown};
@@ -111,6 +112,9 @@ impl DraftBreaker {
                 .map_or_else(Cooldown::default, |cooldown| cooldown.check(notes)),
             half_open: HalfOpen::default(),
             mode: self.mode,
+            // A panic in the gateway is the gateway's own fault, never the upstream's.
+            on_panic: OnPanic::Ignored,
+            ..Settings::default()
         };
         settings.half_open = half_open::check(self.half_open.as_ref(), request, notes);
         let before = notes.errors();

@@ -162,5 +162,6 @@ pub(super) fn check(
             Some(At { value: 0, .. }) => OnProbeTimeout::Replace,
             _ => OnProbeTimeout::Fail,
         },
+        ..defaults
     }
 }
