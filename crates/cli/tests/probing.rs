@@ -340,19 +340,12 @@ fn a_trickling_client_does_not_make_its_probe_a_failure() {
     let mut client = gateway.client();
     client.send("POST /slow HTTP/1.1\r\nHost: gateway.test\r\nTransfer-Encoding: chunked\r\n\r\n");
     for _ in 0..15 {
-        // It may be told in between that it is too slow.
-        client.wire.send("1\r\nx\r\n").ok();
+        client.send("1\r\nx\r\n");
         std::thread::sleep(Duration::from_millis(100));
     }
-    client.wire.send("0\r\n\r\n").ok();
-    assert!(matches!(client.response().status, 200 | 408));
-    assert_eq!(
-        gateway.count("orders", "failure"),
-        1,
-        "the one that tripped it"
-    );
-    assert_ne!(gateway.state("orders"), "open");
-    assert_eq!(gateway.get("/a").status, 200);
+    client.send("0\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+    assert_eq!(gateway.outcomes("orders"), (1, 1, 0));
     assert_eq!(gateway.state("orders"), "closed");
 }
 
