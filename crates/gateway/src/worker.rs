@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::answer;
 use crate::call::Desk;
@@ -23,6 +23,9 @@ use crate::shared::Shared;
 
 /// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How many connections over the limit a worker tells so at once.
+const TURNED_AWAY_MAX: usize = 64;
 
 /// How often idle connections to upstreams are looked through.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -57,6 +60,7 @@ pub struct Worker {
     /// Connections and tunnels that are open.
     open: AtomicUsize,
     left: Notify,
+    turning_away: Arc<Semaphore>,
 }
 
 /// Keeps a worker from ending; dropped when a connection or tunnel is done.
@@ -129,6 +133,7 @@ pub fn start(
         ids: Ids::new(seed),
         open: AtomicUsize::new(0),
         left: Notify::new(),
+        turning_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
     });
     std::thread::Builder::new()
         .name(format!("fusebox-{index}"))
@@ -288,10 +293,14 @@ impl Entrance {
         let limit = worker.shared.live.load().plan.limits.connections_max;
         let Some(seat) = worker.shared.seats.take(&self.place, limit) else {
             worker.meter().connections_refused.add();
-            tokio::spawn(async move {
-                turn_away(stream).await;
-                drop(stay);
-            });
+            // Beyond those that are being told why, a connection is closed without a word, so that
+            // a flood over the limit does not use up descriptors after all.
+            if let Ok(place) = worker.turning_away.clone().try_acquire_owned() {
+                tokio::spawn(async move {
+                    turn_away(stream).await;
+                    drop((place, stay));
+                });
+            }
             return;
         };
         worker.meter().connections.add();
