@@ -294,8 +294,14 @@ pub async fn serve(
     let mut stream = parts.io.into_inner().stream;
     match end {
         End::TimedOut(true) => {
-            stream.write_all(&answer::head_timeout()).await.ok();
-            linger(stream).await;
+            // A client that has not read its last answer gets no other one behind what is left of
+            // it; and whether it reads this one, we do not wait long for.
+            let answer = answer::head_timeout();
+            let told = stream.write_all(&answer);
+            let reads = stalled.load(Ordering::Relaxed) == 0;
+            if reads && matches!(tokio::time::timeout(LINGER, told).await, Ok(Ok(()))) {
+                linger(stream).await;
+            }
         }
         End::TimedOut(false) | End::Waiting => {}
         End::Served => linger(stream).await,

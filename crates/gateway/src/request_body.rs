@@ -229,14 +229,7 @@ impl http_body::Body for RequestBody {
                 if this.limits.size_max.is_some_and(|max| this.received > max) {
                     return this.fail(ClientFault::TooLarge);
                 }
-                let frame = match frame.into_trailers() {
-                    Ok(mut trailers) => {
-                        crate::fields::strip_trailers(&mut trailers);
-                        Frame::trailers(trailers)
-                    }
-                    Err(frame) => frame,
-                };
-                Poll::Ready(Some(Ok(frame)))
+                Poll::Ready(Some(Ok(crate::fields::strip_frame(frame))))
             }
         }
     }

@@ -175,14 +175,7 @@ impl http_body::Body for ResponseBody {
                 if this.inner.is_end_stream() {
                     this.end(None);
                 }
-                let frame = match frame.into_trailers() {
-                    Ok(mut trailers) => {
-                        crate::fields::strip_trailers(&mut trailers);
-                        Frame::trailers(trailers)
-                    }
-                    Err(frame) => frame,
-                };
-                Poll::Ready(Some(Ok(frame)))
+                Poll::Ready(Some(Ok(crate::fields::strip_frame(frame))))
             }
         }
     }
