@@ -190,6 +190,14 @@ impl Foundry {
     /// What the plan asks for that cannot be had; nothing has changed then.
     pub fn cast(&self, plan: Plan, previous: Option<&Live>) -> Result<(Live, Vec<String>), String> {
         let plan = Arc::new(plan);
+        let handler = |step: &Step| matches!(step, Step::Run(_));
+        if plan
+            .routes
+            .iter()
+            .any(|route| route.steps.iter().any(handler))
+        {
+            return Err("Flogo handlers cannot be run yet; `check` and `convert` read them".into());
+        }
         let mut listeners = HashMap::new();
         for listener in &plan.listeners {
             let router = Router::new(served(&plan, listener))?;
@@ -318,8 +326,10 @@ impl Foundry {
     }
 
     fn route(&self, plan: &Arc<Route>, upstreams: &[Arc<LiveUpstream>]) -> LiveRoute {
-        let steps = plan.steps.iter().map(|step| match step {
-            Step::Respond(respond) => LiveStep::Respond(respond.clone()),
+        let steps = plan.steps.iter().filter_map(|step| match step {
+            // `cast` has refused the plan.
+            Step::Run(_) => None,
+            Step::Respond(respond) => Some(LiveStep::Respond(respond.clone())),
             Step::Forward(forward) => {
                 let upstream = upstreams
                     .iter()
@@ -327,10 +337,10 @@ impl Foundry {
                 let upstream = upstream
                     .expect("a checked route names an upstream of its plan")
                     .clone();
-                LiveStep::Forward(LiveForward {
+                Some(LiveStep::Forward(LiveForward {
                     upstream,
                     rewrite: forward.rewrite.clone(),
-                })
+                }))
             }
         });
         LiveRoute {

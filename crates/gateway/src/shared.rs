@@ -124,6 +124,8 @@ mod tests {
             trusted_proxies: Vec::new(),
             encoded_slash_allowed: false,
             double_slash_allowed: false,
+            manner: fusebox_plan::plan::Manner::Native,
+            tls: None,
         };
         let place = Place::of(&plan);
         let first = seats.take(&place, 1);

@@ -4,6 +4,8 @@
 //!   another, and text
 //! - [`Names`]: what a text may name; [`Expression`]: from text to value; `functions`, by package
 //! - [`Scope`]: what an expression sees; `path`: how it goes on from there
+//! - [`Handler`], [`Action`] and what they hold: an application as it is run; `mapping`: how its inputs
+//!   and data become values
 //!
 //! The semantics are those of Flogo's core 1.6 and of its contributions of 2025, read from their
 //! sources, [core](https://github.com/project-flogo/core) and
@@ -12,17 +14,28 @@
 mod coerce;
 mod expression;
 mod fault;
+mod flow;
 mod functions;
 mod json;
+mod mapping;
 mod names;
 mod number;
 mod path;
 mod scope;
+mod show;
 mod value;
 
 pub use expression::{CompileError, EvalError, Expression};
 pub use fault::{Fault, FaultKind};
+pub use flow::{
+    Action, Activity, Assignment, Base, BreakerActivity, Choice, CounterActivity, CounterOperation,
+    Data, FlowResponse, FlowStep, ForEach, Given, Halt, Handler, Identity, MapNode, Mapping,
+    RateLimiterActivity, RestActivity, RestTls, Service, TargetPart,
+};
 pub use json::{JsonFault, JsonFaultKind, Numbers};
+pub use mapping::{assign, assign_all};
 pub use names::{Functions, Names, Random};
 pub use scope::{Scope, eval_flogo, read_scope};
 pub use value::{Map, Params, Value};
+
+pub(crate) use show::show_handler;
