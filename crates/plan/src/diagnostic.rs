@@ -101,6 +101,11 @@ impl Notes {
             .push((at, Severity::Warning, what.into(), mend.into()));
     }
 
+    /// Takes what other notes say, too.
+    pub fn append(&mut self, other: Notes) {
+        self.list.extend(other.list);
+    }
+
     pub fn errors(&self) -> usize {
         self.list
             .iter()
@@ -108,9 +113,10 @@ impl Notes {
             .count()
     }
 
-    /// All of them, by position.
+    /// All of them, by position; what is said twice of one place is told once.
     pub fn finish(mut self, names: &[&str]) -> Vec<Diagnostic> {
-        self.list.sort_by_key(|(at, severity, ..)| (*at, *severity));
+        self.list.sort();
+        self.list.dedup();
         self.list
             .into_iter()
             .map(|(at, severity, what, mend)| Diagnostic {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::expression::LOOP_ITEM;
 use super::flow::{Assignment, Base, Data, ForEach, Given, MapNode, Mapping};
 use super::{EvalError, Map, Scope, Value};
 
@@ -86,7 +87,7 @@ pub fn assign(object: &mut Map, path: &[Arc<str>], value: Value) -> Result<(), E
         }
         other => Err(EvalError {
             message: format!(
-                "'{}' cannot be set: '{first}' is {} and no object",
+                "'{}' cannot be set: '{first}' is of the kind {}, and no object",
                 path.join("."),
                 other.kind()
             ),
@@ -183,9 +184,6 @@ impl ForEach {
     }
 }
 
-/// The name under which a loop's own item is found: `$loop` is short for it.
-const ITEM: &str = "_loop";
-
 /// The scope within a loop.
 struct LoopScope<'a> {
     outer: &'a dyn Scope,
@@ -195,7 +193,7 @@ struct LoopScope<'a> {
 
 impl Scope for LoopScope<'_> {
     fn get(&self, name: &str) -> Option<Value> {
-        if name == ITEM || Some(name) == self.name {
+        if name == LOOP_ITEM || Some(name) == self.name {
             return Some(self.item.clone());
         }
         self.outer.get(name)

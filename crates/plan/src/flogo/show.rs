@@ -135,6 +135,7 @@ fn show_given(given: &Given) -> Json {
         Given::Literal(Value::Null) => Json::Null,
         Given::Literal(Value::Bool(flag)) => json!(flag),
         Given::Literal(Value::Int(number)) => json!(number),
+        Given::Literal(Value::Float(number)) if number.fract() == 0.0 => json!(*number as i64),
         Given::Literal(Value::Float(number)) => json!(number),
         Given::Literal(Value::Str(text)) if matches!(&**text, "counter" | "reset" | "") => {
             json!(&**text)

@@ -8,6 +8,9 @@ use crate::flogo::names::Names;
 use crate::flogo::path;
 use crate::flogo::value::{Map, Params, Value};
 
+/// The name under which the innermost loop's scope holds its item.
+pub(crate) const LOOP_ITEM: &str = "_loop";
+
 /// A reference whose text is known.
 pub(super) enum Reference {
     /// It needs no scope.
@@ -21,6 +24,8 @@ pub(super) enum Resolver {
     Scope,
     Env(Params),
     Property(Map),
+    /// The items of loops, which their scopes hold.
+    Loop,
     /// None of that name, which only an evaluation finds where an index is computed.
     Unknown(String),
 }
@@ -78,6 +83,7 @@ impl Resolver {
         let resolver = match (name, &names.properties) {
             ("env", _) => Resolver::Env(names.env.clone()),
             ("property", Some(properties)) => Resolver::Property(properties.clone()),
+            ("loop", _) if names.loops => Resolver::Loop,
             _ => Resolver::Unknown(name.to_owned()),
         };
         (resolver, rest)
@@ -91,6 +97,16 @@ impl Resolver {
                 return Ok(Reference::Scope {
                     name: rest[..end].into(),
                     path: rest[end..].into(),
+                });
+            }
+            Resolver::Loop => {
+                let (name, path) = match rest.starts_with('[') {
+                    true => item("loop", rest)?,
+                    false => (LOOP_ITEM, rest),
+                };
+                return Ok(Reference::Scope {
+                    name: name.into(),
+                    path: path.into(),
                 });
             }
             Resolver::Env(env) => {

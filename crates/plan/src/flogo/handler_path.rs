@@ -1,0 +1,235 @@
+//! Paths of REST handlers: `/pets/:petId`, `/files/*rest`, in the plan's own notation.
+//!
+//! The rules are those of the router that Flogo's REST trigger uses (julienschmidt/httprouter):
+//! within one method nothing may stand beside a parameter, and nothing but a literal that is left
+//! before it beside a rest.
+
+use std::fmt::Write as _;
+
+/// A handler's path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HandlerPath {
+    segments: Vec<Segment>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Segment {
+    Literal(String),
+    Param(String),
+    Rest(String),
+}
+
+/// What is wrong with a path: at which character, what, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PathFault {
+    pub offset: usize,
+    pub what: String,
+    pub mend: &'static str,
+}
+
+impl HandlerPath {
+    pub fn read(text: &str) -> Result<HandlerPath, PathFault> {
+        let fault = |offset: usize, what: &str, mend: &'static str| {
+            Err(PathFault {
+                offset,
+                what: what.to_owned(),
+                mend,
+            })
+        };
+        let Some(rest) = text.strip_prefix('/') else {
+            return fault(
+                0,
+                "path must begin with '/'",
+                "write it as in `/pets/:petId`",
+            );
+        };
+        let mut segments: Vec<Segment> = Vec::new();
+        let mut offset = 1;
+        let parts: Vec<&str> = rest.split('/').collect();
+        for (index, part) in parts.iter().enumerate() {
+            let last = index + 1 == parts.len();
+            let named = part.strip_prefix([':', '*']);
+            let name = named.unwrap_or("");
+            if let Some(inner) = part
+                .char_indices()
+                .skip(1)
+                .find(|(_, c)| matches!(c, ':' | '*'))
+            {
+                let before = part[..inner.0].chars().count();
+                let what = if named.is_some() {
+                    "only one wildcard per path segment is allowed"
+                } else {
+                    "a wildcard within a segment is not supported"
+                };
+                return fault(
+                    offset + before,
+                    what,
+                    "let a parameter be a whole segment between slashes",
+                );
+            }
+            if let Some(at) = part.find(['{', '}', '?', '#']) {
+                return fault(
+                    offset + part[..at].chars().count(),
+                    "a path has no braces, `?` or `#`",
+                    "remove them; parameters are written `:name`",
+                );
+            }
+            if named.is_some() && name.is_empty() {
+                return fault(
+                    offset,
+                    "wildcards must be named with a non-empty name",
+                    "name it, as in `:id` or `*rest`",
+                );
+            }
+            if part.is_empty() && !last {
+                return fault(
+                    offset,
+                    "the path has an empty segment",
+                    "remove one of the slashes",
+                );
+            }
+            if named.is_some() && names(&segments).any(|other| other == name) {
+                return fault(
+                    offset,
+                    "two parameters of the path have the same name",
+                    "give each a name of its own",
+                );
+            }
+            segments.push(match part.chars().next() {
+                Some(':') => Segment::Param(name.to_owned()),
+                Some('*') if last => Segment::Rest(name.to_owned()),
+                Some('*') => {
+                    return fault(
+                        offset,
+                        "catch-all routes are only allowed at the end of the path",
+                        "end the path with it, or use `:name` for one segment",
+                    );
+                }
+                _ => Segment::Literal((*part).to_owned()),
+            });
+            offset += part.chars().count() + 1;
+        }
+        Ok(HandlerPath { segments })
+    }
+
+    /// In the plan's notation: `/pets/{petId}`, `/files/{*rest}`; literals as a client sends them.
+    pub fn template(&self) -> String {
+        let mut out = String::new();
+        for segment in &self.segments {
+            out.push('/');
+            match segment {
+                Segment::Literal(text) => out.push_str(&encode(text)),
+                Segment::Param(name) => {
+                    let _ = write!(out, "{{{name}}}");
+                }
+                Segment::Rest(name) => {
+                    let _ = write!(out, "{{*{name}}}");
+                }
+            }
+        }
+        out
+    }
+
+    /// Whether the router refuses the two paths in one method's tree.
+    pub fn clashes(&self, other: &HandlerPath) -> bool {
+        let mut pairs = self.segments.iter().zip(&other.segments);
+        let first_different = pairs.find(|(one, two)| one != two);
+        match first_different {
+            None => self.segments.len() == other.segments.len(),
+            Some((Segment::Rest(_), _) | (_, Segment::Rest(_))) => true,
+            Some(
+                (Segment::Literal(text), Segment::Param(_))
+                | (Segment::Param(_), Segment::Literal(text)),
+            ) => !text.is_empty(),
+            Some((Segment::Param(_), Segment::Param(_))) => true,
+            Some((Segment::Literal(_), Segment::Literal(_))) => false,
+        }
+    }
+}
+
+fn names(segments: &[Segment]) -> impl Iterator<Item = &str> {
+    segments.iter().filter_map(|segment| match segment {
+        Segment::Literal(_) => None,
+        Segment::Param(name) | Segment::Rest(name) => Some(name.as_str()),
+    })
+}
+
+/// Escapes what may not stand in a URL's path (RFC 3986, `pchar`). The router compares decoded paths,
+/// so a percent sign of the file is one.
+fn encode(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        let plain = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
+        if plain {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+
+    fn path(text: &str) -> HandlerPath {
+        HandlerPath::read(text).unwrap()
+    }
+
+    #[test]
+    fn a_path_is_written_in_the_plans_notation() {
+        for (text, template) in [
+            ("/", "/"),
+            ("/pets/:petId", "/pets/{petId}"),
+            ("/t/*rest", "/t/{*rest}"),
+            ("/a/:x-y/b/", "/a/{x-y}/b/"),
+            ("/a b/é%", "/a%20b/%C3%A9%25"),
+        ] {
+            assert_eq!(path(text).template(), template);
+        }
+    }
+
+    #[test]
+    fn what_the_router_would_refuse_is_refused_where_it_stands() {
+        for (text, offset) in [
+            ("pets", 0),
+            ("/a/:", 3),
+            ("/a/v:id", 4),
+            ("/a/:id:x", 6),
+            ("/a/*rest/b", 3),
+            ("/a/:id/:id", 7),
+            ("/a//b", 3),
+            ("/a/{id}", 3),
+        ] {
+            assert_eq!(
+                HandlerPath::read(text).unwrap_err().offset,
+                offset,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn paths_clash_as_they_do_in_one_tree() {
+        for (one, two, clash) in [
+            ("/pets/:id", "/pets/:id", true),
+            ("/pets/:id", "/pets/new", true),
+            ("/pets/:id", "/pets/:name", true),
+            ("/pets/:id", "/pets/", false),
+            ("/pets/:id", "/pets", false),
+            ("/pets/:id", "/pets/:id/toys", false),
+            ("/pets/:id", "/petshop", false),
+            ("/t/*rest", "/t/", true),
+            ("/t/*rest", "/t/a", true),
+            ("/t/*rest", "/t", false),
+            ("/a", "/b", false),
+            ("/a", "/a/", false),
+        ] {
+            assert_eq!(path(one).clashes(&path(two)), clash, "{one} {two}");
+            assert_eq!(path(two).clashes(&path(one)), clash, "{two} {one}");
+        }
+    }
+}
