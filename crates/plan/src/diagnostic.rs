@@ -85,7 +85,7 @@ impl<T> At<T> {
 }
 
 /// Collects diagnostics while a plan is read and checked, so that one fault hides no other.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Notes {
     list: Vec<(Place, Severity, String, String)>,
 }

@@ -6,6 +6,7 @@
 //! - [`Scope`]: what an expression sees; `path`: how it goes on from there
 //! - `located`, `object`, `schema`: an application's text, and what its parts may be; `app`, `triggers`,
 //!   `actions`, `library`, `activities`: what they mean
+//! - `convert`: an application in the native form
 //! - [`Handler`], [`Action`] and what they hold: an application as it is run; `mapping`: how its inputs
 //!   and data become values
 //!
@@ -18,6 +19,7 @@ mod activities;
 mod app;
 mod breaker;
 mod coerce;
+mod convert;
 mod cors;
 mod expression;
 mod fault;
@@ -60,5 +62,6 @@ pub use scope::{Scope, eval_flogo, read_scope};
 pub use value::{Map, Params, Value};
 
 pub(crate) use app::{Application, is_application, read};
+pub(crate) use convert::convert;
 pub(crate) use located::{NotJson, parse};
 pub(crate) use show::show_handler;

@@ -67,17 +67,78 @@ pub fn read(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
     }
 }
 
+/// What came of converting.
+#[derive(Debug)]
+pub struct Conversion {
+    /// Native YAML; `None` where nothing could be said in it, or a diagnostic is an error.
+    pub yaml: Option<String>,
+    /// What was found in the sources, and everything that the YAML does not carry.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Writes an application of another dialect in the native form.
+///
+/// The YAML does what the application does as far as the native form can say it; whatever it cannot is
+/// named at its top, and in the diagnostics with its place.
+pub fn convert(sources: &[Source<'_>], loader: &dyn Loader) -> Conversion {
+    let mut notes = Notes::default();
+    let names: Vec<&str> = sources.iter().map(|source| source.name).collect();
+    let refuse = |notes: Notes| Conversion {
+        yaml: None,
+        diagnostics: notes.finish(&names),
+    };
+    let documents: Vec<Document<'_>> = sources
+        .iter()
+        .enumerate()
+        .filter_map(|(file, source)| document(file, source, &mut notes))
+        .collect();
+    let [document] = &documents[..] else {
+        if notes.errors() == 0 {
+            let at = documents.get(1).map_or(START, |document| document.root.at);
+            notes.error(at, "one application is converted at a time", "name one file");
+        }
+        return refuse(notes);
+    };
+    if document.form == Form::Native {
+        notes.error(
+            document.root.at,
+            "this is the native form already",
+            "name a Flogo application",
+        );
+    }
+    if notes.errors() > 0 {
+        return refuse(notes);
+    }
+    let app = read_flogo(document, sources, loader, &mut notes);
+    if notes.errors() > 0 {
+        let names: Vec<&str> = app.files.iter().map(String::as_str).collect();
+        return Conversion {
+            yaml: None,
+            diagnostics: notes.finish(&names),
+        };
+    }
+    let (yaml, diagnostics) = flogo::convert(&app, notes);
+    Conversion { yaml, diagnostics }
+}
+
+/// Where the first source begins.
+const START: Place = Place {
+    file: 0,
+    line: 1,
+    col: 1,
+};
+
 /// A source, parsed.
-pub(crate) struct Document<'a> {
+struct Document<'a> {
     file: usize,
     text: &'a str,
     root: Node,
-    pub form: Form,
+    form: Form,
 }
 
 /// Whose form a document has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+enum Form {
     Native,
     Flogo,
 }
@@ -94,18 +155,13 @@ fn read_native(
         interpolate::fill(&mut document.root, &lines, loader, notes);
         draft.add(&document.root, &lines, notes);
     }
-    let start = Place {
-        file: 0,
-        line: 1,
-        col: 1,
-    };
     if nothing {
-        notes.error(start, "there is no configuration", "name a file");
+        notes.error(START, "there is no configuration", "name a file");
     }
-    native::check(draft, start, notes)
+    native::check(draft, START, notes)
 }
 
-pub(crate) fn read_flogo(
+fn read_flogo(
     document: &Document<'_>,
     sources: &[Source<'_>],
     loader: &dyn Loader,
@@ -130,7 +186,7 @@ fn refuse_company(documents: &[Document<'_>], notes: &mut Notes) {
 }
 
 /// Parses a source; `None` if it cannot be, which is then in the notes.
-pub(crate) fn document<'a>(
+fn document<'a>(
     file: usize,
     source: &Source<'a>,
     notes: &mut Notes,

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "what it prints is its report")]
 
 mod breaker;
+mod flogo_breaker;
 mod http;
 #[path = "../support/mod.rs"]
 mod support;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 const FILES: [(&str, Option<Runner>); 8] = [
     ("breaker.json", Some(breaker::run)),
     ("flogo_expr.json", None),
-    ("flogo_breaker.json", None),
+    ("flogo_breaker.json", Some(flogo_breaker::run)),
     ("flogo_gateway.json", None),
     ("mule_expr.json", None),
     ("mule_store.json", None),

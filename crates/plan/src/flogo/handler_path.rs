@@ -114,20 +114,26 @@ impl HandlerPath {
 
     /// In the plan's notation: `/pets/{petId}`, `/files/{*rest}`; literals as a client sends them.
     pub fn template(&self) -> String {
+        self.renamed(str::to_owned)
+    }
+
+    /// As [`template`](HandlerPath::template), with other names for the parameters.
+    pub fn renamed(&self, mut name_of: impl FnMut(&str) -> String) -> String {
         let mut out = String::new();
         for segment in &self.segments {
-            out.push('/');
-            match segment {
-                Segment::Literal(text) => out.push_str(&encode(text)),
-                Segment::Param(name) => {
-                    let _ = write!(out, "{{{name}}}");
-                }
-                Segment::Rest(name) => {
-                    let _ = write!(out, "{{*{name}}}");
-                }
-            }
+            let _ = match segment {
+                Segment::Literal(text) => write!(out, "/{}", encode(text)),
+                Segment::Param(name) => write!(out, "/{{{}}}", name_of(name)),
+                Segment::Rest(name) => write!(out, "/{{*{}}}", name_of(name)),
+            };
         }
         out
+    }
+
+    /// Whether a parameter takes all that is left of a path, its first slash included.
+    pub fn is_rest(&self, name: &str) -> bool {
+        let last = self.segments.last();
+        matches!(last, Some(Segment::Rest(rest)) if rest == name)
     }
 
     /// Whether the router refuses the two paths in one method's tree.

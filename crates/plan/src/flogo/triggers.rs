@@ -49,6 +49,8 @@ pub(super) struct Triggers {
     pub listeners: Vec<Arc<Listener>>,
     pub routes: Vec<Routed>,
     pub subscriptions: Vec<Subscription>,
+    /// Where each subscription stands.
+    subscribed: Vec<Place>,
     ids: Vec<(String, Place)>,
     ports: Vec<(u16, String)>,
 }
@@ -268,6 +270,7 @@ impl Triggers {
             return;
         };
         let Some(choices) = choices else { return };
+        self.subscribed.push(handler.at);
         self.subscriptions.push(Subscription {
             channel: channel.name.clone(),
             handler: Arc::new(Handler {
@@ -297,6 +300,11 @@ impl Triggers {
                 );
             }
         }
+    }
+
+    /// The subscriptions, and where they stand.
+    pub fn subscriptions_by_place(&self) -> impl Iterator<Item = (Place, &Subscription)> {
+        self.subscribed.iter().copied().zip(&self.subscriptions)
     }
 
     /// The plan's routes. Their names tell the trigger where two share method and path.
