@@ -14,6 +14,7 @@ mod expression;
 mod fault;
 mod functions;
 mod json;
+mod json_path;
 mod names;
 mod number;
 mod path;

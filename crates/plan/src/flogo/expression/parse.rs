@@ -10,7 +10,7 @@ use super::node::{Node, Operator, Segment, Sign};
 use super::reference::{Reference, Resolver};
 use super::token::{Token, tokens};
 use super::{CompileError, DEPTH_MAX};
-use crate::flogo::functions::{self, Function};
+use crate::flogo::functions::{self, Function, Package};
 use crate::flogo::names::Names;
 use crate::flogo::number;
 use crate::flogo::value::Value;
@@ -252,7 +252,7 @@ impl<'a> Parser<'a> {
         let mut args = Vec::new();
         if !self.next_if(Token::Close) {
             loop {
-                args.push(self.plain(|this| this.inner(|this| this.binary(0)))?);
+                args.push(self.plain(|this| this.inner(Self::choice))?);
                 if !self.next_if(Token::Comma) {
                     break;
                 }
@@ -274,9 +274,14 @@ impl<'a> Parser<'a> {
             };
             return Ok(Node::GetValue(Box::new((of, otherwise))));
         }
-        let function = self.function(name).ok_or_else(|| Fault {
-            at: start,
-            what: format!("unable to parse expression, function [{name}] is not installed"),
+        let function = self.function(name).ok_or_else(|| {
+            let why = self.missing(name);
+            Fault {
+                at: start,
+                what: format!(
+                    "unable to parse expression, function [{name}] is not installed{why}"
+                ),
+            }
         })?;
         let args = args.collect();
         Ok(Node::Call { function, args })
@@ -288,6 +293,19 @@ impl<'a> Parser<'a> {
             .functions
             .under(package)
             .find_map(|package| functions::find(package, name))
+    }
+
+    /// Why there is no such function, where it helps.
+    fn missing(&self, name: &str) -> &'static str {
+        let mut packages = match name.rsplit_once('.') {
+            Some((package, _)) => self.names.functions.under(package),
+            None => return ": functions have a package, as in string.len(…)",
+        };
+        if packages.any(Package::is_partial) {
+            ": Flogo may have it, but it is not supported here"
+        } else {
+            ""
+        }
     }
 
     /// What follows `$` or `$resolver`.
