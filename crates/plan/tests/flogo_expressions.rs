@@ -206,13 +206,13 @@ fn arithmetic_follows_the_left_kind() {
     gives("1 / 0.0", f64::INFINITY);
     gives("1 + 'a'", "1a");
     gives("true + 'a'", "truea");
-    gives("'a' + nil", "a");
     gives("'a' + $.payload.content.o", r#"a{"it's":6,"k.d":5}"#);
     gives("'a' + 1e21", "a1000000000000000000000");
     fails("1 / 0", "divide by zero");
     fails("1 % 0.5", "divide by zero");
     fails("nil + 1", "cannot add <nil> to 1");
-    fails("nil + 'a'", "cannot add");
+    fails("nil + 'a'", "cannot add <nil> to a");
+    fails("'a' + nil", "cannot add a to <nil>");
     fails("true + true", "cannot add bool to bool");
     fails("1 - 'a'", "cannot subtract string from int");
     fails("'a' * 2", "cannot multiply string with int");
@@ -407,6 +407,34 @@ fn the_environment_is_known_when_compiled_and_other_resolvers_are_not() {
     };
     let expression = Expression::compile("$property['a.b']", &names).unwrap();
     assert_eq!(expression.constant(), Some(&Value::Float(5.0)));
+}
+
+#[test]
+fn a_loop_sees_its_element_and_those_of_outer_loops() {
+    let names = Names {
+        loops: true,
+        ..Names::default()
+    };
+    let scope = read_scope(&json!({ "_loop": { "id": 1, "tags": ["a"] }, "outer": { "id": 2 } }));
+    let ask = |text: &str| {
+        let expression = Expression::compile(text, &names).map_err(|error| error.message)?;
+        expression
+            .eval(scope.as_ref().unwrap())
+            .map_err(|error| error.message)
+    };
+    assert_eq!(ask("$loop.id"), Ok(Value::Float(1.0)));
+    assert_eq!(ask("$loop.tags[0] + '!'"), Ok(Value::from("a!")));
+    assert_eq!(ask("$loop[outer].id"), Ok(Value::Float(2.0)));
+    assert_eq!(ask("isdefined($loop[other].id)"), Ok(Value::Bool(false)));
+    is_refused("$loop.id", "unable to find a 'loop' resolver");
+}
+
+#[test]
+fn threads_may_share_an_expression() {
+    fn shared<T: Clone + Send + Sync>() {}
+    shared::<Expression>();
+    shared::<Names>();
+    shared::<Value>();
 }
 
 #[test]

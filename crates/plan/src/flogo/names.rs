@@ -14,6 +14,9 @@ pub struct Names {
     /// The application's properties, behind `$property[NAME]`; None where there are none to name, as
     /// within a microgateway's resource.
     pub properties: Option<Map>,
+    /// Whether `$loop` may be named, as within the mapping of a list: `$loop.key` is of the scope's
+    /// `_loop`, `$loop[name].key` of its `name`. Default: false.
+    pub loops: bool,
     /// The functions.
     pub functions: Functions,
     /// Whether a path that leads nowhere is null instead of an error. Default: false. Flogo reads it

@@ -19,6 +19,7 @@ pub(super) enum Reference {
 /// Who gives the value that a reference begins with: what stands between its `$` and its path.
 pub(super) enum Resolver {
     Scope,
+    Loop,
     Env(Params),
     Property(Map),
     /// None of that name, which only an evaluation finds where an index is computed.
@@ -78,6 +79,7 @@ impl Resolver {
         let resolver = match (name, &names.properties) {
             ("env", _) => Resolver::Env(names.env.clone()),
             ("property", Some(properties)) => Resolver::Property(properties.clone()),
+            ("loop", _) if names.loops => Resolver::Loop,
             _ => Resolver::Unknown(name.to_owned()),
         };
         (resolver, rest)
@@ -91,6 +93,17 @@ impl Resolver {
                 return Ok(Reference::Scope {
                     name: rest[..end].into(),
                     path: rest[end..].into(),
+                });
+            }
+            Resolver::Loop => {
+                let (name, path) = if rest.starts_with('[') {
+                    item("loop", rest)?
+                } else {
+                    ("_loop", rest)
+                };
+                return Ok(Reference::Scope {
+                    name: name.into(),
+                    path: path.into(),
                 });
             }
             Resolver::Env(env) => {
