@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::node::{Node, Operator, Segment, Sign};
 use super::reference::{Reference, Resolver};
 use super::token::{Token, tokens};
-use super::{CompileError, DEPTH_MAX};
+use super::{CompileError, DEPTH_MAX, is_blank};
 use crate::flogo::functions::{self, Function, Package};
 use crate::flogo::names::Names;
 use crate::flogo::number;
@@ -35,7 +35,7 @@ pub(super) fn script(text: &str, names: &Names) -> Result<Node, CompileError> {
     let mut parser = Parser {
         tokens: &tokens,
         at: 0,
-        end: text.len(),
+        text,
         depth: 0,
         names,
     };
@@ -73,8 +73,7 @@ enum Shape {
 struct Parser<'a> {
     tokens: &'a [(Token<'a>, usize)],
     at: usize,
-    /// The text's length.
-    end: usize,
+    text: &'a str,
     depth: usize,
     names: &'a Names,
 }
@@ -86,7 +85,9 @@ impl<'a> Parser<'a> {
 
     /// Where the token at hand begins.
     fn place(&self) -> usize {
-        self.tokens.get(self.at).map_or(self.end, |(_, at)| *at)
+        self.tokens
+            .get(self.at)
+            .map_or(self.text.len(), |(_, at)| *at)
     }
 
     fn next_if(&mut self, wanted: Token<'_>) -> bool {
@@ -96,9 +97,11 @@ impl<'a> Parser<'a> {
     }
 
     fn unexpected(&self, wanted: &str) -> Fault {
-        let found = match self.peek() {
+        const SHOWN: usize = 20;
+        let rest = &self.text[self.place()..];
+        let found = match rest.split(is_blank).next().filter(|word| !word.is_empty()) {
             None => "the text ends".to_owned(),
-            Some(_) => "there is something else".to_owned(),
+            Some(word) => format!("here is `{}`", word.chars().take(SHOWN).collect::<String>()),
         };
         Fault::syntax(self.place(), &format!("{wanted} is wanted, and {found}"))
     }
