@@ -314,7 +314,7 @@ impl Machine {
         let mut transitions = Transitions::default();
         self.latest = self.latest.max(now);
         self.hold = None;
-        self.clear_windows();
+        self.begin_windows(self.latest);
         self.close(Reason::Reset, None, self.latest, &mut transitions);
         transitions
     }

@@ -325,7 +325,7 @@ impl Machine {
             Some(false) => {
                 let reason = Reason::ProbesSucceeded { successes, answers };
                 if self.settings.history == History::Clear {
-                    self.clear_windows();
+                    self.begin_windows(now);
                 }
                 let ramp = self.settings.ramp;
                 let ramp = ramp.map(|ramp| Ramping::begin(ramp, now));
@@ -346,7 +346,7 @@ impl Machine {
         match kind {
             HoldKind::Open => self.half_open(reason, now, transitions),
             HoldKind::Closed => {
-                self.clear_windows();
+                self.begin_windows(now);
                 self.close(reason, None, now, transitions);
             }
         }
@@ -446,7 +446,7 @@ impl Machine {
         transitions.push(transition);
     }
 
-    pub(super) fn clear_windows(&mut self) {
-        self.windows.iter_mut().for_each(Window::clear);
+    pub(super) fn begin_windows(&mut self, now: Timestamp) {
+        self.windows.iter_mut().for_each(|window| window.begin(now));
     }
 }

@@ -133,7 +133,7 @@ impl Machine {
             }
             SavedState::HalfOpen => (State::Open { until: now }, Some(now)),
         };
-        self.clear_windows();
+        self.begin_windows(now);
         self.attempts = saved.attempts;
         self.generation = self
             .generation
