@@ -172,7 +172,10 @@ impl Adversary {
                     (from, to) == (Phase::Closed, Phase::Open)
                 }
                 "retry_after" | "forced" => from != Phase::Open && to == Phase::Open,
-                "probe_failed" | "probe_timeout" => (from, to) == (Phase::HalfOpen, Phase::Open),
+                "probe_failed" | "probe_timeout" | "probe_slow" => {
+                    (from, to) == (Phase::HalfOpen, Phase::Open)
+                }
+                "period_timeout" => from == Phase::HalfOpen && to != Phase::HalfOpen,
                 "probe_ok" => (from, to) == (Phase::HalfOpen, Phase::Closed),
                 "cooldown_ended" => (from, to) == (Phase::Open, Phase::HalfOpen),
                 "held_open" | "held_closed" => from == to,
@@ -206,9 +209,11 @@ impl Adversary {
             // An open period begun under older settings keeps its own end.
             let retry_at = self.machine.snapshot(self.now).retry_at;
             self.now = (self.now + step).max(retry_at.unwrap_or(self.now));
-            let admission = self.machine.admit(self.now);
-            if let Ok(grant) = admission.result {
-                self.machine.record(grant, Outcome::Success, self.now);
+            // So many that any rule over the probes decides, all at once: a period may be short.
+            for _ in 0..8 {
+                if let Ok(grant) = self.machine.admit(self.now).result {
+                    self.machine.record(grant, Outcome::Success, self.now);
+                }
             }
         }
         Err(TestCaseError::fail(format!(
@@ -220,7 +225,10 @@ impl Adversary {
 
 /// Whether a transition is due to the clock and not to the event that found it.
 fn by_time_alone(transition: &fusebox_breaker::Transition) -> bool {
-    matches!(transition.reason.token(), "hold_ended" | "probe_timeout")
+    matches!(
+        transition.reason.token(),
+        "hold_ended" | "probe_timeout" | "period_timeout"
+    )
 }
 
 proptest! {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use fusebox_breaker::{
     Call, CloseRule, Compare, Cooldown, ForcedTrip, HalfOpen, History, Hold, HoldKind, JudgeOn,
-    Mode, OnPanic, OnProbeTimeout, Outcome, Over, Probes, Ramp, Ratio, RetryAfter, Rule, Settings,
-    Timestamp, WindowKind,
+    Mode, OnPanic, OnPeriodTimeout, OnProbeTimeout, Outcome, Over, Places, Probes, Ramp, Ratio,
+    RetryAfter, Rule, Settings, SlowProbes, Timestamp, WindowKind,
 };
 use proptest::prelude::*;
 
@@ -147,15 +147,43 @@ fn half_open() -> impl Strategy<Value = HalfOpen> {
         }),
     ];
     let on_timeout = prop_oneof![Just(OnProbeTimeout::Replace), Just(OnProbeTimeout::Fail)];
+    let slow = prop::option::weighted(0.3, (1..=99u8, 1..400u64));
+    let period = prop::option::weighted(0.2, 1..3_000u64);
+    let on_period = prop_oneof![Just(OnPeriodTimeout::Open), Just(OnPeriodTimeout::Close)];
     let choices = (probes, close, 1..2_000u64, on_timeout, 1..3u32);
-    choices.prop_map(|(probes, close, millis, on_timeout, failures)| {
+    let more = (slow, period, on_period, any::<bool>(), any::<bool>());
+    (choices, more).prop_map(|(choices, more)| {
+        let (probes, close, millis, on_timeout, failures) = choices;
+        let (slow, period, on_period_timeout, in_a_row, spent) = more;
         let counts = matches!(close, CloseRule::Successes(_));
-        HalfOpen {
+        let half_open = HalfOpen {
             failures: if counts { failures } else { 1 },
             probes,
             close,
             probe_timeout: ms(millis),
             on_probe_timeout: on_timeout,
+            in_a_row: counts && in_a_row,
+            places: if spent { Places::Spent } else { Places::Freed },
+            slow: slow
+                .filter(|_| !counts)
+                .map(|(percent, millis)| SlowProbes {
+                    rate: Ratio::percent(percent),
+                    slower_than: ms(millis),
+                }),
+            period_timeout: period.map(ms),
+            on_period_timeout,
+        };
+        let settings = Settings {
+            half_open,
+            ..Settings::default()
+        };
+        // Used-up places must be enough for a decision; those that are not are freed instead.
+        match settings.validate() {
+            Ok(()) => half_open,
+            Err(_) => HalfOpen {
+                places: Places::Freed,
+                ..half_open
+            },
         }
     })
 }
