@@ -91,6 +91,21 @@ fn the_projects_scenarios_come_out_as_expected() {
     }
 }
 
+/// What well-known breakers do, each with the settings that make ours do the same.
+#[test]
+fn other_breakers_behaviours_come_out_with_their_settings() {
+    let suite = Suite::read(include_str!("cases/libraries.json")).unwrap();
+    for case in suite.cases() {
+        assert_eq!(
+            case.run(),
+            Verdict::Passed,
+            "{} {}",
+            case.id(),
+            case.title()
+        );
+    }
+}
+
 #[test]
 fn every_policy_trips_at_its_threshold() {
     passes(
