@@ -25,6 +25,7 @@ mod slow;
 mod stalled;
 
 mod adversary;
+mod defects;
 mod exhaustive;
 mod listener;
 mod ops;
