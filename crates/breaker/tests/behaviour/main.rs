@@ -25,9 +25,11 @@ mod slow;
 mod stalled;
 
 mod adversary;
+mod crowd;
 mod defects;
-mod exhaustive;
+mod forms;
 mod listener;
+mod marathon;
 mod ops;
 mod registry;
 mod same_as_machine;

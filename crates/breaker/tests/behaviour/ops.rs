@@ -15,11 +15,32 @@ use crate::kit::{limited, ms};
 #[derive(Clone, Debug)]
 pub enum Op {
     Wait(Duration),
+    /// The clock steps back: callers need not agree on the time.
+    Back(Duration),
     Admit,
-    Record { which: usize, call: Call },
-    Answered { which: usize },
-    Drop { which: usize },
-    Forget { which: usize },
+    /// A call through a [`Guard`](fusebox_breaker::Guard), begun and ended at once.
+    Guarded {
+        asynchronous: bool,
+        end: End,
+    },
+    /// Moves the deadline of a probe.
+    Extend {
+        which: usize,
+        by: Duration,
+    },
+    Record {
+        which: usize,
+        call: Call,
+    },
+    Answered {
+        which: usize,
+    },
+    Drop {
+        which: usize,
+    },
+    Forget {
+        which: usize,
+    },
     Check,
     Report(Call),
     Trip(ForcedTrip),
@@ -31,18 +52,35 @@ pub enum Op {
     Restart,
 }
 
+/// How a guarded call ends.
+#[derive(Clone, Copy, Debug)]
+pub enum End {
+    Well,
+    Badly,
+    Panic,
+    /// Its future is dropped before its end; a closure has no such end and ends well.
+    Dropped,
+}
+
 pub fn ops(length: usize) -> impl Strategy<Value = Vec<Op>> {
+    prop::collection::vec(op(), 1..length)
+}
+
+pub fn op() -> impl Strategy<Value = Op> {
     let which = 0..64usize;
     let wait = prop_oneof![
         8 => 0..300u64,
         4 => 300..2_500u64,
         1 => 0..100_000_000u64,
     ];
-    let op = prop_oneof![
+    prop_oneof![
         30 => Just(Op::Admit),
         30 => (which.clone(), call()).prop_map(|(which, call)| Op::Record { which, call }),
         3 => which.clone().prop_map(|which| Op::Answered { which }),
         20 => wait.prop_map(|millis| Op::Wait(ms(millis))),
+        1 => (0..3_000u64).prop_map(|millis| Op::Back(ms(millis))),
+        4 => (any::<bool>(), end()).prop_map(|(asynchronous, end)| Op::Guarded { asynchronous, end }),
+        1 => (which.clone(), 0..3_000u64).prop_map(|(which, by)| Op::Extend { which, by: ms(by) }),
         3 => which.clone().prop_map(|which| Op::Drop { which }),
         2 => which.prop_map(|which| Op::Forget { which }),
         3 => Just(Op::Check),
@@ -58,8 +96,16 @@ pub fn ops(length: usize) -> impl Strategy<Value = Vec<Op>> {
         1 => Just(Op::Tick),
         1 => settings().prop_map(|settings| Op::Reconfigure(Box::new(settings))),
         1 => Just(Op::Restart),
-    ];
-    prop::collection::vec(op, 1..length)
+    ]
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![
+        Just(End::Well),
+        Just(End::Badly),
+        Just(End::Panic),
+        Just(End::Dropped)
+    ]
 }
 
 fn call() -> impl Strategy<Value = Call> {
