@@ -30,6 +30,7 @@ mod defects;
 mod forms;
 mod listener;
 mod marathon;
+mod model;
 mod ops;
 mod registry;
 mod same_as_machine;
