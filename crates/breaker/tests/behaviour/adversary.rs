@@ -2,18 +2,19 @@
 //!
 //! How soon it comes back is bounded: once no operator holds it and the other side is well, a breaker closes within two
 //! waits (for a cooldown, or for a probe or a half-open period that is lost) and eight successes more than its settings
-//! ask for, and then lets calls pass after a ramp's time and as many successes as an adaptive rule remembers.
+//! ask for, and then lets calls pass after a ramp's time and as many successes as an adaptive rule remembers. Where history
+//! is kept, what is kept may trip it again, until it has left the windows: with time, or with one success in each wait.
 
 use std::collections::BTreeMap;
 
 use fusebox_breaker::{
-    Call, HoldKind, Mode, Outcome, Phase, Places, Probes, Reason, RejectReason, Rule, Settings,
-    SettledAs, Timestamp, Totals, Transition,
+    Call, History, HoldKind, Mode, Outcome, Over, Phase, Places, Probes, Reason, RejectReason,
+    Rule, Settings, SettledAs, Timestamp, Totals, Transition,
 };
 use proptest::prelude::*;
 
 use crate::forms::{Form, Pure, Shared};
-use crate::ops::{End, Op, held, ops, settings};
+use crate::ops::{End, LONGEST_WINDOW, Op, held, ops, settings};
 
 pub struct Adversary<F: Form> {
     form: F,
@@ -281,7 +282,7 @@ impl<F: Form> Adversary<F> {
         self.form.reconfigure(settings.clone(), self.now);
         self.form.release(self.now);
         // Calls that hang for ever may trip a rule for stalled calls once more, and probes that do hold the places.
-        for _ in 0..4 {
+        for _ in 0..4 + kept_calls(&settings) {
             self.probes_succeed(&settings);
             if self.form.snapshot(self.now).phase == Phase::Closed {
                 self.now = settings.ramp.map_or(self.now, |ramp| self.now + ramp.over);
@@ -322,6 +323,21 @@ impl<F: Form> Adversary<F> {
         let (cooldown, half_open) = (settings.cooldown.longest(), settings.half_open);
         let retry_at = self.form.snapshot(self.now).retry_at;
         self.now = retry_at.unwrap_or_else(|| self.now + cooldown.max(half_open.probe_timeout));
+        if settings.history == History::Keep {
+            self.now = self.now + LONGEST_WINDOW;
+        }
+    }
+}
+
+/// The calls that a window may keep over an open period.
+fn kept_calls(settings: &Settings) -> u32 {
+    let calls = settings.trip.iter().map(|rule| match rule.over() {
+        Some(Over::Calls(calls)) => calls,
+        Some(Over::Time(_)) | None => 0,
+    });
+    match settings.history {
+        History::Keep => calls.max().unwrap_or(0),
+        History::Clear => 0,
     }
 }
 

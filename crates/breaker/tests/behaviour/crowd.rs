@@ -279,15 +279,17 @@ impl Crowd {
         let mut now = self.now();
         self.breaker.release(now);
         for _ in 0..4 {
+            // More than any settings here ask for. Once closed, kept failures may trip it with the next success.
             for _ in 0..16 {
-                if let Ok(probe) = self.breaker.admit(now) {
+                let passed = self.breaker.admit(now);
+                if self.breaker.snapshot(now).phase == Phase::Closed {
+                    return;
+                }
+                if let Ok(probe) = passed {
                     probe.record(Call::from(Outcome::Success).lasting(ms(0)), now);
                 }
             }
             let snapshot = self.breaker.snapshot(now);
-            if snapshot.phase == Phase::Closed {
-                return;
-            }
             let longest = self.breaker.settings().cooldown.longest();
             let probe = self.breaker.settings().half_open.probe_timeout;
             now = snapshot.retry_at.unwrap_or(now + longest.max(probe));

@@ -141,6 +141,9 @@ pub fn held(kind: HoldKind, length: Option<Duration>, now: Timestamp) -> Hold {
     }
 }
 
+/// No window of time in these settings is longer.
+pub const LONGEST_WINDOW: Duration = ms(3_000);
+
 fn over() -> impl Strategy<Value = Over> {
     prop_oneof![
         (1..3_000u64).prop_map(|millis| Over::Time(ms(millis))),
