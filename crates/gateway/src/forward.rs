@@ -79,7 +79,7 @@ pub async fn forward(
     let permit = match admit(&guarded, &desk.clock) {
         Ok(permit) => permit,
         Err(rejection) => {
-            guarded.meter(desk).rejected(rejection.phase).add();
+            guarded.meter(desk).refuse(&rejection);
             tracing::debug!(
                 breaker = %guarded.breaker.name(),
                 reason = rejection.reason.as_str(),

@@ -35,6 +35,7 @@ mod pool;
 
 mod announcer;
 mod clock;
+mod measures;
 mod meter;
 mod metrics;
 mod records;
