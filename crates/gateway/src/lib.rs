@@ -26,6 +26,8 @@ mod fields;
 mod outgoing;
 mod request_body;
 mod response_body;
+mod retry_after;
+mod stall;
 mod tunnel;
 
 mod breakers;
