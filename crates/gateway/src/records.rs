@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_breaker::{Breaker, HoldKind, Saved, SavedHold, SavedState};
+use fusebox_breaker::{Breaker, HoldKind, Saved, SavedHold, SavedState, Timestamp};
 use fusebox_store::{NewObject, ObjectStore, Pending, StoreError, When};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -54,6 +54,14 @@ pub struct Record {
     attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     hold: Option<HoldRecord>,
+    /// Whether only a share of the calls passed, after a close.
+    #[serde(default, skip_serializing_if = "is_false")]
+    ramp: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,8 +82,8 @@ struct HoldRecord {
 }
 
 impl Record {
-    /// What is written down at the wall time `wall`.
-    pub fn of(saved: &Saved, wall: u64) -> Record {
+    /// What is written down at the wall time `wall`; `ramp`: whether the breaker was in its ramp.
+    pub fn of(saved: &Saved, ramp: bool, wall: u64) -> Record {
         let at = |remaining: Duration| wall.saturating_add(millis(remaining));
         let (state, until) = match saved.state {
             SavedState::Closed => (State::Closed, None),
@@ -95,6 +103,7 @@ impl Record {
             generation: saved.generation,
             attempts: saved.attempts,
             hold,
+            ramp,
         }
     }
 
@@ -163,6 +172,8 @@ pub struct Changed {
     marks: Mutex<Marks>,
     /// The generation that the store has of each breaker.
     persisted: Mutex<HashMap<Arc<str>, u64>>,
+    /// Breakers whose record says that they are in their ramp, and when that ends if nothing fails.
+    ramps: Mutex<HashMap<Arc<str>, (Breaker, Timestamp)>>,
     wake: Notify,
     written: AtomicU64,
     errors: AtomicU64,
@@ -198,6 +209,7 @@ impl Changed {
         marks.breakers.remove(name);
         marks.gone.push(name.clone());
         drop(marks);
+        self.ramps().remove(name);
         self.wake.notify_one();
     }
 
@@ -223,9 +235,40 @@ impl Changed {
         self.marks().breakers.is_empty()
     }
 
+    /// When the next ramp ends of which the store has a record.
+    fn next_ramp_end(&self) -> Option<Timestamp> {
+        self.ramps().values().map(|(_, ends)| *ends).min()
+    }
+
+    /// Has the breakers written anew whose ramp has ended: that is no transition, so nobody else says it.
+    fn mark_ended_ramps(&self, now: Timestamp) {
+        let ended: Vec<_> = self
+            .ramps()
+            .values()
+            .filter(|(_, ends)| *ends <= now)
+            .map(|(breaker, _)| breaker.clone())
+            .collect();
+        for breaker in ended {
+            self.mark(&breaker);
+        }
+    }
+
+    fn ramps(&self) -> MutexGuard<'_, HashMap<Arc<str>, (Breaker, Timestamp)>> {
+        self.ramps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes that the store has a generation, unless the breaker was marked again meanwhile.
-    fn settle(&self, breaker: &Breaker, mark: u64, generation: u64) {
+    fn settle(&self, breaker: &Breaker, mark: u64, written: &Written) {
         self.written.fetch_add(1, Ordering::Relaxed);
+        match written.ramp_ends {
+            Some(ends) => {
+                let ramp = (breaker.clone(), ends);
+                self.ramps().insert(breaker.name().clone(), ramp);
+            }
+            None => {
+                self.ramps().remove(breaker.name());
+            }
+        }
         let mut persisted = self
             .persisted
             .lock()
@@ -233,7 +276,7 @@ impl Changed {
         if persisted.len() >= REMEMBERED_MAX {
             persisted.clear();
         }
-        persisted.insert(breaker.name().clone(), generation);
+        persisted.insert(breaker.name().clone(), written.generation);
         let mut marks = self.marks();
         if marks
             .breakers
@@ -249,10 +292,28 @@ impl Changed {
     }
 }
 
+/// What was written of a breaker.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    generation: u64,
+    /// When its ramp ends, if it was in one and nothing fails.
+    ramp_ends: Option<Timestamp>,
+}
+
 /// Writes changed breakers down for as long as the gateway lives.
 pub async fn keep(changed: Arc<Changed>, store: Arc<dyn ObjectStore>, clock: Arc<Clock>) {
     loop {
-        changed.wake.notified().await;
+        let ramp = async {
+            match changed.next_ramp_end() {
+                Some(ends) => tokio::time::sleep(ends.saturating_since(clock.exact())).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = changed.wake.notified() => {}
+            // Writing begins with the ramps that have ended.
+            () = ramp => {}
+        }
         while let Err(error) = write_all(&changed, &store, &clock).await {
             tracing::warn!(%error, "breaker records are not persisted yet; trying again");
             tokio::time::sleep(RETRY).await;
@@ -269,6 +330,7 @@ pub async fn write_all(
     store: &Arc<dyn ObjectStore>,
     clock: &Clock,
 ) -> Result<(), StoreError> {
+    changed.mark_ended_ramps(clock.exact());
     let gone = std::mem::take(&mut changed.marks().gone);
     for name in gone {
         if let Err(error) = within(store.remove(PARTITION, &name, When::Always)).await {
@@ -278,17 +340,22 @@ pub async fn write_all(
     }
     let batch: Vec<_> = changed.marks().breakers.values().cloned().collect();
     let writes = batch.iter().map(|(breaker, _)| async {
-        let saved = breaker.saved(clock.exact());
-        let object = Record::of(&saved, clock.wall_millis()).to_object();
+        let now = clock.exact();
+        let (saved, ramp) = (breaker.saved(now), breaker.snapshot(now).ramp);
+        let object = Record::of(&saved, ramp.is_some(), clock.wall_millis()).to_object();
         let result = within(store.put(PARTITION, breaker.name(), object, When::Always)).await;
-        (result, saved.generation)
+        let written = Written {
+            generation: saved.generation,
+            ramp_ends: ramp.map(|ramp| ramp.ends),
+        };
+        (result, written)
     });
     // All at once, so that the store can commit them together.
     let results = futures_util::future::join_all(writes).await;
     let mut refused = None;
-    for ((breaker, mark), (result, generation)) in batch.iter().zip(results) {
+    for ((breaker, mark), (result, written)) in batch.iter().zip(results) {
         match result {
-            Ok(_) => changed.settle(breaker, *mark, generation),
+            Ok(_) => changed.settle(breaker, *mark, &written),
             Err(error) => {
                 changed.errors.fetch_add(1, Ordering::Relaxed);
                 refused = Some(error);
@@ -332,6 +399,9 @@ pub async fn restore(
             match Record::from_bytes(&object.value) {
                 Ok(record) => {
                     breaker.restore(&record.saved(clock.wall_millis()), now);
+                    if record.ramp {
+                        breaker.begin_ramp(now);
+                    }
                     restored += 1;
                 }
                 Err(error) => {
@@ -346,6 +416,8 @@ pub async fn restore(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fusebox_breaker::{Ramp, Settings};
+    use fusebox_store::{Limits, MemoryStore, SystemClock};
 
     fn open(remaining: u64) -> Saved {
         Saved {
@@ -365,7 +437,7 @@ mod tests {
 
     #[test]
     fn a_record_survives_its_bytes_and_the_time_in_between() {
-        let record = Record::of(&open(30_000), 1_000_000);
+        let record = Record::of(&open(30_000), false, 1_000_000);
         let read = Record::from_bytes(&record.to_object().value).unwrap();
         assert_eq!(read, record);
         assert_eq!(read.saved(1_010_000), open(20_000));
@@ -373,7 +445,7 @@ mod tests {
 
     #[test]
     fn a_cooldown_that_ended_meanwhile_has_nothing_left() {
-        let record = Record::of(&open(30_000), 1_000_000);
+        let record = Record::of(&open(30_000), false, 1_000_000);
         assert_eq!(record.saved(9_000_000), open(0));
     }
 
@@ -387,8 +459,48 @@ mod tests {
     }
 
     #[test]
+    fn a_record_says_whether_there_was_a_ramp() {
+        let saved = Saved {
+            state: SavedState::Closed,
+            hold: None,
+            ..open(0)
+        };
+        for ramp in [true, false] {
+            let bytes = Record::of(&saved, ramp, 1_000_000).to_object().value;
+            assert_eq!(Record::from_bytes(&bytes).unwrap().ramp, ramp);
+        }
+    }
+
+    #[test]
     fn a_newer_form_is_refused_not_guessed_at() {
         let bytes = br#"{"v":2,"state":"closed","generation":7,"attempts":0}"#;
         assert!(Record::from_bytes(bytes).unwrap_err().contains("newer"));
+    }
+
+    async fn read(store: &Arc<dyn ObjectStore>) -> Record {
+        let object = store.get(PARTITION, "orders").await.unwrap().unwrap();
+        Record::from_bytes(&object.value).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_ramp_is_written_down_though_nothing_else_happens() {
+        let settings = Settings {
+            ramp: Some(Ramp::linear(Duration::from_millis(500))),
+            ..Settings::default()
+        };
+        let breaker = Breaker::new("orders", settings).unwrap();
+        let clock = Clock::start().unwrap();
+        let store: Arc<dyn ObjectStore> =
+            Arc::new(MemoryStore::new(Limits::default(), Arc::new(SystemClock)));
+        let changed = Arc::new(Changed::default());
+        breaker.begin_ramp(clock.exact());
+        changed.mark(&breaker);
+        write_all(&changed, &store, &clock).await.unwrap();
+        assert!(read(&store).await.ramp);
+        let keeper = tokio::spawn(keep(changed, store.clone(), clock));
+        while read(&store).await.ramp {
+            tokio::task::yield_now().await;
+        }
+        keeper.abort();
     }
 }
