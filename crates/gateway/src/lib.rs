@@ -40,6 +40,7 @@ mod clock;
 mod measures;
 mod meter;
 mod metrics;
+mod record;
 mod records;
 mod status;
 
