@@ -181,5 +181,6 @@ pub(super) fn check(
             Some(At { value, .. }) if !draft.given("failure_rate") => value,
             _ => defaults.failures,
         },
+        ..defaults
     }
 }
