@@ -49,7 +49,7 @@ pub(crate) enum Window {
     Time(Buckets),
     /// Up to n calls, then anew.
     TumblingCalls(TumblingCalls),
-    /// The calls of a time that began with the first of them, then anew.
+    /// The calls of a time, then anew.
     TumblingTime { time: TumblingTime, sees: Sees },
     /// The calls in flight.
     Flights(Flights),
@@ -202,7 +202,7 @@ impl Window {
     }
 
     /// Whether a failure may be booked later than it came, and until when nothing is forgotten. Times that are kept one
-    /// by one cannot wait; nor can the first outcome of a window whose time begins with it.
+    /// by one cannot wait; nor can an outcome that may begin the time of a window that looks at failures alone.
     pub fn waits(&self, now: Timestamp) -> (bool, Timestamp) {
         match self {
             Window::Row { .. } | Window::Calls(_) | Window::TumblingCalls(_) => {
@@ -216,6 +216,20 @@ impl Window {
             Window::Times { .. } | Window::Flights(_) | Window::Memory(_) => {
                 (false, Timestamp::MAX)
             }
+        }
+    }
+
+    /// Begins with a closed period: forgets everything, and what has a time of its own begins it now.
+    pub fn begin(&mut self, now: Timestamp) {
+        match self {
+            Window::TumblingTime { time, .. } => time.begin(now),
+            Window::Row { .. }
+            | Window::Times { .. }
+            | Window::Calls(_)
+            | Window::Time(_)
+            | Window::TumblingCalls(_)
+            | Window::Flights(_)
+            | Window::Memory(_) => self.clear(),
         }
     }
 

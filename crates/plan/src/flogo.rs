@@ -27,6 +27,7 @@ mod flow;
 mod functions;
 mod handler_path;
 mod json;
+mod json_path;
 mod library;
 mod located;
 mod lowering;

@@ -95,7 +95,11 @@ pub fn convert(sources: &[Source<'_>], loader: &dyn Loader) -> Conversion {
     let [document] = &documents[..] else {
         if notes.errors() == 0 {
             let at = documents.get(1).map_or(START, |document| document.root.at);
-            notes.error(at, "one application is converted at a time", "name one file");
+            notes.error(
+                at,
+                "one application is converted at a time",
+                "name one file",
+            );
         }
         return refuse(notes);
     };
@@ -186,11 +190,7 @@ fn refuse_company(documents: &[Document<'_>], notes: &mut Notes) {
 }
 
 /// Parses a source; `None` if it cannot be, which is then in the notes.
-fn document<'a>(
-    file: usize,
-    source: &Source<'a>,
-    notes: &mut Notes,
-) -> Option<Document<'a>> {
+fn document<'a>(file: usize, source: &Source<'a>, notes: &mut Notes) -> Option<Document<'a>> {
     let start = Place {
         file,
         line: 1,

@@ -1,8 +1,8 @@
 //! The plan as the native form, with all defaults written out and no secret.
 
 use fusebox_breaker::{
-    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, OnProbeTimeout, Over, Probes, Ratio,
-    Rule, Settings, WindowKind,
+    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, OnProbeTimeout, Over, Probes, Ramp,
+    Ratio, RetryAfter, Rule, Settings, WindowKind,
 };
 use serde_json::{Map, Value, json};
 
@@ -116,17 +116,15 @@ fn show_breaker(breaker: &Breaker) -> Value {
 
 /// The machine's settings, as a `breaker:` section says them.
 pub(crate) fn show_settings(settings: &Settings) -> Value {
-    json!({
+    let mut shown = json!({
         "mode": settings.mode.as_str(),
         "trip": settings.trip.iter().map(show_rule).collect::<Vec<_>>(),
         "judge_on": match settings.judge_on {
             JudgeOn::EveryOutcome => "outcomes",
             JudgeOn::Failures => "failures",
         },
-        "compare": match settings.compare {
-            Compare::AtLeast => ">=",
-            Compare::Above => ">",
-        },
+        "compare": show_compare(settings.compare),
+        "slow_compare": show_compare(settings.slow_compare),
         "window": match settings.window {
             WindowKind::Sliding => "sliding",
             WindowKind::Tumbling => "tumbling",
@@ -136,7 +134,31 @@ pub(crate) fn show_settings(settings: &Settings) -> Value {
             History::Keep => "keep",
         },
         "cooldown": show_cooldown(&settings.cooldown),
+        "retry_after": match settings.retry_after {
+            RetryAfter::Ignore => "ignore",
+            RetryAfter::Honour => "honour",
+            RetryAfter::Trip => "trip",
+        },
         "half_open": show_half_open(&settings.half_open),
+    });
+    if let Some(ramp) = &settings.ramp {
+        shown["ramp"] = show_ramp(ramp);
+    }
+    shown
+}
+
+fn show_compare(compare: Compare) -> &'static str {
+    match compare {
+        Compare::AtLeast => ">=",
+        Compare::Above => ">",
+    }
+}
+
+fn show_ramp(ramp: &Ramp) -> Value {
+    json!({
+        "over": show_duration(ramp.over),
+        "from": show_ratio(ramp.from),
+        "curve": "linear",
     })
 }
 
@@ -217,7 +239,10 @@ fn show_half_open(half_open: &HalfOpen) -> Value {
         },
     });
     match half_open.close {
-        CloseRule::Successes(successes) => shown["successes"] = json!(successes),
+        CloseRule::Successes(successes) => {
+            shown["successes"] = json!(successes);
+            shown["failures"] = json!(half_open.failures);
+        }
         CloseRule::FailureRate { rate, over } => {
             shown["failure_rate"] = json!(show_ratio(rate));
             shown["over"] = json!(show_over(Over::Calls(over)));

@@ -30,7 +30,10 @@ fn told(conversion: &Conversion) -> String {
 /// The plan of the native form, which is read without an error.
 #[track_caller]
 fn native(conversion: &Conversion) -> Plan {
-    let yaml = conversion.yaml.as_deref().unwrap_or_else(|| panic!("{}", told(conversion)));
+    let yaml = conversion
+        .yaml
+        .as_deref()
+        .unwrap_or_else(|| panic!("{}", told(conversion)));
     let reading = read_text(yaml);
     let errors = reading
         .diagnostics
@@ -79,9 +82,15 @@ fn what_is_not_carried_is_named_with_its_line() {
     let service = line("\"name\": \"OrderService\"") - 1;
     let told = told(&conversion);
     for expected in [
-        format!("app.json:{response}:11: warning: not carried: the answer of an open breaker (code 403); "),
-        format!("app.json:{failed}:11: warning: not carried: the answer to a call that failed (code 502); "),
-        format!("app.json:{service}:11: warning: not carried: `OrderService` waits for its answer as long as it takes; here 30 s; "),
+        format!(
+            "app.json:{response}:11: warning: not carried: the answer of an open breaker (code 403); "
+        ),
+        format!(
+            "app.json:{failed}:11: warning: not carried: the answer to a call that failed (code 502); "
+        ),
+        format!(
+            "app.json:{service}:11: warning: not carried: `OrderService` waits for its answer as long as it takes; here 30 s; "
+        ),
     ] {
         assert!(told.contains(&expected), "{expected}\n{told}");
     }
@@ -105,9 +114,12 @@ fn with(old: &str, new: &str) -> String {
 #[test]
 fn a_recipe_is_known_by_what_it_does() {
     // Other names, other words for the same conditions.
-    let text = with("$.OrderService.error != nil\",", "!($.OrderService.error == nil)\",")
-        .replace("CircuitBreaker", "Fuse")
-        .replace("OrderService", "Backend");
+    let text = with(
+        "$.OrderService.error != nil\",",
+        "!($.OrderService.error == nil)\",",
+    )
+    .replace("CircuitBreaker", "Fuse")
+    .replace("OrderService", "Backend");
     let plan = native(&converted(&text));
     assert_eq!(&*plan.upstreams[0].name, "Orders/Fuse");
     assert_eq!(plan.upstreams[0].breaker.settings.mode, Mode::Enforce);
@@ -122,7 +134,9 @@ fn a_breaker_that_is_not_told_of_failures_is_not_carried() {
     assert_eq!(plan.upstreams[0].breaker.settings.mode, Mode::Disabled);
     let told = told(&conversion);
     assert!(
-        told.contains("the step of `CircuitBreaker`: the breaker is not asked before the call and told"),
+        told.contains(
+            "the step of `CircuitBreaker`: the breaker is not asked before the call and told"
+        ),
         "{told}"
     );
 }
@@ -139,11 +153,14 @@ fn a_breaker_that_counts_successes_as_failures_is_not_carried() {
 
 #[test]
 fn path_parameters_are_rewritten() {
-    let text = with("/orders/:orderId\", \"method\"", "/v2/o/:id/x?key=1\", \"method\"")
-        .replace(
-            "\"pathParams\": \"=$.payload.pathParams\"",
-            "\"pathParams.id\": \"=$.payload.pathParams.orderId\"",
-        );
+    let text = with(
+        "/orders/:orderId\", \"method\"",
+        "/v2/o/:id/x?key=1\", \"method\"",
+    )
+    .replace(
+        "\"pathParams\": \"=$.payload.pathParams\"",
+        "\"pathParams.id\": \"=$.payload.pathParams.orderId\"",
+    );
     let conversion = converted(&text);
     let plan = native(&conversion);
     let Step::Forward(forward) = &plan.routes[0].steps[0] else {
@@ -184,7 +201,10 @@ fn a_route_whose_call_the_native_form_cannot_make_is_left_out() {
         assert!(conversion.yaml.is_none());
         let told = told(&conversion);
         assert!(told.contains(why), "{told}");
-        assert!(told.contains("error: nothing of this application can be said"), "{told}");
+        assert!(
+            told.contains("error: nothing of this application can be said"),
+            "{told}"
+        );
     }
 }
 
@@ -201,8 +221,14 @@ fn steps_without_a_native_form_are_named() {
     let conversion = converted(&text);
     native(&conversion);
     let told = told(&conversion);
-    assert!(told.contains("the step of `Limit`: the rate limiter"), "{told}");
-    assert!(told.contains("the step of `Jwt`: the check of the token"), "{told}");
+    assert!(
+        told.contains("the step of `Limit`: the rate limiter"),
+        "{told}"
+    );
+    assert!(
+        told.contains("the step of `Jwt`: the check of the token"),
+        "{told}"
+    );
     // A step that is never taken is no loss.
     assert!(!told.contains("`Log`"), "{told}");
 }
@@ -213,7 +239,10 @@ fn the_pattern_is_a_recipe_like_others() {
 { "settings": { "method": "GET", "path": "/t" }, "action": { "ref": "x/microgateway", "settings": { "uri": "pattern://DefaultHttpPattern", "useRateLimiter": false, "useJWT": false, "useCircuitBreaker": true, "mode": "b", "threshold": 3, "period": 20, "timeout": 30, "method": "GET", "backendUrl": "http://h:81/b", "rateLimit": "1-S" } } } ] } ] }"#;
     let conversion = converted(text);
     let plan = native(&conversion);
-    assert_eq!(&*plan.upstreams[0].name, "DefaultHttpPattern/CircuitBreaker");
+    assert_eq!(
+        &*plan.upstreams[0].name,
+        "DefaultHttpPattern/CircuitBreaker"
+    );
     assert!(matches!(
         plan.upstreams[0].breaker.settings.trip[0],
         Rule::Failures { threshold: 3, .. }
@@ -230,7 +259,7 @@ fn each_mode_is_carried() {
     for mode in ["a", "b", "c", "d"] {
         let text = with("\"mode\": \"a\"", &format!("\"mode\": \"{mode}\""));
         let plan = native(&converted(&text));
-        let wanted = support_settings(&text);
+        let wanted = own_settings(&text);
         let found = &plan.upstreams[0].breaker.settings;
         assert_eq!(found.trip, wanted.trip, "{mode}");
         if mode != "d" {
@@ -241,7 +270,7 @@ fn each_mode_is_carried() {
 }
 
 /// The settings that the application's own breaker has.
-fn support_settings(text: &str) -> fusebox_breaker::Settings {
+fn own_settings(text: &str) -> fusebox_breaker::Settings {
     use fusebox_plan::flogo::Activity;
     let plan = read_text(text).plan.expect("the application is read");
     let Step::Run(handler) = &plan.routes[0].steps[0] else {
@@ -258,7 +287,10 @@ fn names_that_yaml_or_variables_would_take_amiss_come_through() {
     let text = EXAMPLE
         .replace("\"microgateway:Orders\"", "\"microgateway:a: ${X} #\\\"b\"")
         .replace("/orders/:orderId\" },", "/yes/:order-id\" },")
-        .replace("/orders/:orderId\", \"method\"", "/yes/:order-id\", \"method\"");
+        .replace(
+            "/orders/:orderId\", \"method\"",
+            "/yes/:order-id\", \"method\"",
+        );
     let plan = native(&converted(&text));
     assert_eq!(&*plan.upstreams[0].name, "a: ${X} #\"b/CircuitBreaker");
     assert_eq!(plan.routes[0].path, "/yes/{order_id}");

@@ -4,9 +4,7 @@ mod support;
 
 use std::sync::Arc;
 
-use fusebox_plan::flogo::{
-    Choice, EvalError, Handler, Map, Value, assign, assign_all, read_scope,
-};
+use fusebox_plan::flogo::{Choice, EvalError, Handler, Map, Value, assign, assign_all, read_scope};
 use fusebox_plan::plan::Step;
 use proptest::prelude::*;
 use serde_json::json;
@@ -132,7 +130,10 @@ fn branches_take_the_first_that_holds() {
     };
     gives(&branches("$.id == '7'"), r#"{"o":{"a":"7"}}"#);
     gives(&branches("$.id == '8'"), r#"{"o":{"b":1}}"#);
-    gives(&branches("$.id == '8'").replace("$.yes", "!$.yes"), r#"{"o":{"c":1}}"#);
+    gives(
+        &branches("$.id == '8'").replace("$.yes", "!$.yes"),
+        r#"{"o":{"c":1}}"#,
+    );
     gives(
         r#"{ "o": { "mapping": { "p": { "@if($.no)": { "a": 1 } } } } }"#,
         r#"{"o":{"p":null}}"#,
@@ -143,19 +144,19 @@ fn branches_take_the_first_that_holds() {
 fn what_a_mapping_would_lose_is_refused() {
     refuses(
         r#"{ "o": { "mapping": { "@foreach($.items)": { "a": 1 }, "b": 2 } } }"#,
-        "3:60: error: `b` stands beside a loop and would be lost; move it into the loop, or beside the object that holds it",
+        "3:65: error: `b` stands beside a loop and would be lost; move it into the loop, or beside the object that holds it",
     );
     refuses(
         r#"{ "o": { "@if($.yes)": { "a": 1 }, "b": 2 } }"#,
-        "3:46: error: `b` stands beside branches and would be lost; move it into the branches",
+        "3:45: error: `b` stands beside branches and would be lost; move it into the branches",
     );
     refuses(
         r#"{ "o": { "@else": { "a": 1 } } }"#,
-        "3:18: error: there is no `@if` before these branches; add `@if(…)`",
+        "3:17: error: there is no `@if` before these branches; add `@if(…)`",
     );
     refuses(
         r#"{ "o": { "mapping": { "@foreach()": { "a": 1 } } } }"#,
-        "3:33: error: a loop names no list; write it as `@foreach($.payload.items, item)`",
+        "3:32: error: a loop names no list; write it as `@foreach($.payload.items, item)`",
     );
 }
 
@@ -168,7 +169,10 @@ fn an_expression_in_a_key_is_told_where_it_stands() {
     )
     .expect_err("it is refused");
     assert!(told.starts_with("3:"), "{told}");
-    assert!(told.contains("unable to compile expression '$.x =='"), "{told}");
+    assert!(
+        told.contains("unable to compile expression '$.x =='"),
+        "{told}"
+    );
 }
 
 fn step(input: &str, into: serde_json::Value) -> Result<String, String> {
@@ -183,11 +187,17 @@ fn step(input: &str, into: serde_json::Value) -> Result<String, String> {
 fn inputs_go_where_their_names_say() {
     let settings = json!({ "headers": { "A": "1" }, "key": "k" });
     assert_eq!(
-        step(r#"{ "headers.B": "=$.id", "a.b.c": 1, "key": "n" }"#, settings),
+        step(
+            r#"{ "headers.B": "=$.id", "a.b.c": 1, "key": "n" }"#,
+            settings
+        ),
         Ok(r#"{"a":{"b":{"c":1}},"headers":{"A":"1","B":"7"},"key":"n"}"#.into())
     );
     assert_eq!(
-        step(r#"{ "h.B": "x" }"#, json!({ "h": { "$params": { "A": "1" } } })),
+        step(
+            r#"{ "h.B": "x" }"#,
+            json!({ "h": { "$params": { "A": "1" } } })
+        ),
         Ok(r#"{"h":{"A":"1","B":"x"}}"#.into())
     );
     assert_eq!(
@@ -207,7 +217,11 @@ fn what_others_hold_of_an_object_stays_as_it_was() {
     let mut mine = shared.clone();
     let path = ["headers".into(), "B".into()];
     assign(&mut mine, &path, Value::from("2")).expect("headers is an object");
-    let text = |map: &Map| Value::from(map.clone()).to_json_text().expect("plain values");
+    let text = |map: &Map| {
+        Value::from(map.clone())
+            .to_json_text()
+            .expect("plain values")
+    };
     assert_eq!(text(&shared), r#"{"headers":{"A":"1"}}"#);
     assert_eq!(text(&mine), r#"{"headers":{"A":"1","B":"2"}}"#);
 }
@@ -223,7 +237,10 @@ fn data(data: &str) -> Result<String, String> {
 #[test]
 fn data_is_evaluated_at_its_top_alone() {
     for (given, expected) in [
-        (r#"{ "a": "=$.id", "b.c": "=1 + 1", "d": { "e": "=$.id" } }"#, r#"{"a":"7","b":{"c":2},"d":{"e":"=$.id"}}"#),
+        (
+            r#"{ "a": "=$.id", "b.c": "=1 + 1", "d": { "e": "=$.id" } }"#,
+            r#"{"a":"7","b":{"c":2},"d":{"e":"=$.id"}}"#,
+        ),
         (r#""=$.words""#, r#"["x","y"]"#),
         (r#"[ "=$.id" ]"#, r#"["=$.id"]"#),
         (r#""plain""#, r#""plain""#),

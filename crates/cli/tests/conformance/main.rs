@@ -6,6 +6,7 @@
 
 mod breaker;
 mod flogo_breaker;
+mod flogo_expr;
 mod http;
 #[path = "../support/mod.rs"]
 mod support;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 /// Every file of cases, and what runs it; `None` where nothing does yet.
 const FILES: [(&str, Option<Runner>); 8] = [
     ("breaker.json", Some(breaker::run)),
-    ("flogo_expr.json", None),
+    ("flogo_expr.json", Some(flogo_expr::run)),
     ("flogo_breaker.json", Some(flogo_breaker::run)),
     ("flogo_gateway.json", None),
     ("mule_expr.json", None),

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use serde_json::{Map as JsonMap, Value as Json, json};
 
+use super::Value;
 use super::actions::{ActionPlaces, Built};
 use super::app::Application;
 use super::flow::{Action, Data, FlowResponse, Given, TargetPart};
 use super::triggers::Routed;
-use super::Value;
 use crate::diagnostic::{Diagnostic, Notes, Place, quote};
 use crate::keys;
 use crate::path::Template;
@@ -47,11 +47,22 @@ pub(crate) fn convert(app: &Application, mut notes: Notes) -> (Option<String>, V
     }
     for (place, subscription) in app.triggers.subscriptions_by_place() {
         let channel = quote(&subscription.channel);
-        draft.lose(place, format!("what is done with the messages of channel {channel}"));
+        draft.lose(
+            place,
+            format!("what is done with the messages of channel {channel}"),
+        );
     }
-    for listener in app.plan.listeners.iter().filter(|listener| listener.tls.is_some()) {
+    for listener in app
+        .plan
+        .listeners
+        .iter()
+        .filter(|listener| listener.tls.is_some())
+    {
         let name = quote(&listener.name);
-        draft.lose(START, format!("the TLS of the trigger {name}: end it in front of the gateway"));
+        draft.lose(
+            START,
+            format!("the TLS of the trigger {name}: end it in front of the gateway"),
+        );
     }
     let text = if draft.routes.is_empty() {
         notes.error(
@@ -157,7 +168,10 @@ impl Draft {
         };
         let upstream = self.upstream(action, &recipe, at);
         let mut entries = JsonMap::new();
-        entries.insert("name".into(), json!(format!("{} {}", route.method, route.written)));
+        entries.insert(
+            "name".into(),
+            json!(format!("{} {}", route.method, route.written)),
+        );
         entries.insert("path".into(), json!(path));
         entries.insert("methods".into(), json!([route.method.as_str()]));
         entries.insert("listeners".into(), json!([&*route.trigger]));
@@ -178,7 +192,13 @@ impl Draft {
         let template = route.path.renamed(|name| {
             let mut plain: String = name
                 .chars()
-                .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' })
+                .map(|c| {
+                    if c.is_ascii_alphanumeric() || c == '_' {
+                        c
+                    } else {
+                        '_'
+                    }
+                })
                 .collect();
             if plain.starts_with(|c: char| c.is_ascii_digit()) {
                 plain.insert(0, '_');
@@ -242,7 +262,10 @@ impl Draft {
             }
             None => self.lose(
                 at,
-                format!("{} waits for its answer as long as it takes; here 30 s", quote(&service.name)),
+                format!(
+                    "{} waits for its answer as long as it takes; here 30 s",
+                    quote(&service.name)
+                ),
             ),
         }
         if rest.proxy.is_some() {
@@ -279,14 +302,20 @@ impl Draft {
         };
         let settings = show_settings(&breaker.settings);
         if settings["mode"] == "disabled" {
-            self.lose(at, format!("the breaker {} never rejects", quote(&breaker.name)));
+            self.lose(
+                at,
+                format!("the breaker {} never rejects", quote(&breaker.name)),
+            );
             return disabled;
         }
         let adaptive = settings["trip"][0].get("adaptive").is_some();
         if adaptive && !keys::TRIP.supported().any(|key| key.name == "adaptive") {
             self.lose(
                 at,
-                format!("the breaker {}: mode d has no native form yet", quote(&breaker.name)),
+                format!(
+                    "the breaker {}: mode d has no native form yet",
+                    quote(&breaker.name)
+                ),
             );
             return disabled;
         }
@@ -297,14 +326,20 @@ impl Draft {
         if !adaptive {
             shown.insert("history".into(), settings["history"].clone());
             shown.insert("cooldown".into(), settings["cooldown"].clone());
-            shown.insert("half_open".into(), json!({ "probes": "unlimited", "successes": 1 }));
+            shown.insert(
+                "half_open".into(),
+                json!({ "probes": "unlimited", "successes": 1 }),
+            );
         }
         Json::Object(shown)
     }
 
     fn responses(&mut self, action: &Action, places: &ActionPlaces, recipe: &Recipe<'_>) {
         if action.asynchronous {
-            let what = format!("{} is asynchronous: its answer does not wait", quote(&action.name));
+            let what = format!(
+                "{} is asynchronous: its answer does not wait",
+                quote(&action.name)
+            );
             let at = places.steps.first().copied().unwrap_or_default();
             self.lose(at, what);
         }
@@ -351,7 +386,7 @@ impl Draft {
         }
         out.push_str("upstreams:\n");
         for (name, entries) in &self.upstreams {
-            let _ = writeln!(out, "  {}:", yaml::quoted(name));
+            let _ = writeln!(out, "  {}:", yaml::key(name));
             yaml::entries(&mut out, 4, entries);
         }
         out.push_str("routes:\n");

@@ -21,7 +21,6 @@ mod template;
 mod token;
 
 pub(crate) use eval::Context;
-pub(crate) use reference::LOOP_ITEM;
 
 use super::names::Names;
 use super::scope::Scope;

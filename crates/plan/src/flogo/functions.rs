@@ -3,31 +3,101 @@
 use super::expression::{Context, EvalError};
 use super::value::Value;
 
+mod array;
+mod builtin;
+mod coerce;
 mod error;
+mod http;
+mod json;
+mod math;
+mod number;
+pub(super) mod pattern;
+mod string;
+mod url;
+mod utils;
 
 /// A package of functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Package {
+    Array,
+    Builtin,
+    Coerce,
+    /// Known by name alone: none of its functions is supported.
+    DateTime,
     Error,
+    Http,
+    Json,
+    Math,
+    Number,
+    String,
+    Url,
+    Utils,
 }
 
 impl Package {
     /// All packages.
-    pub const ALL: [Package; 1] = [Package::Error];
+    pub const ALL: [Package; 12] = [
+        Package::Array,
+        Package::Builtin,
+        Package::Coerce,
+        Package::DateTime,
+        Package::Error,
+        Package::Http,
+        Package::Json,
+        Package::Math,
+        Package::Number,
+        Package::String,
+        Package::Url,
+        Package::Utils,
+    ];
 
     /// The packages that every microgateway has.
-    pub const BUILT_IN: [Package; 1] = [Package::Error];
+    pub const BUILT_IN: [Package; 6] = [
+        Package::Builtin,
+        Package::Coerce,
+        Package::Error,
+        Package::Json,
+        Package::Number,
+        Package::String,
+    ];
 
     /// Its name where no import gives another.
     pub fn name(self) -> &'static str {
         match self {
+            Package::Array => "array",
+            Package::Builtin => "builtin",
+            Package::Coerce => "coerce",
+            Package::DateTime => "datetime",
             Package::Error => "error",
+            Package::Http => "http",
+            Package::Json => "json",
+            Package::Math => "math",
+            Package::Number => "number",
+            Package::String => "string",
+            Package::Url => "url",
+            Package::Utils => "utils",
         }
+    }
+
+    /// Whether Flogo has functions in it that are not supported.
+    pub fn is_partial(self) -> bool {
+        matches!(self, Package::DateTime | Package::Http)
     }
 
     fn functions(self) -> &'static [Function] {
         match self {
+            Package::Array => array::FUNCTIONS,
+            Package::Builtin => builtin::FUNCTIONS,
+            Package::Coerce => coerce::FUNCTIONS,
+            Package::DateTime => &[],
             Package::Error => error::FUNCTIONS,
+            Package::Http => http::FUNCTIONS,
+            Package::Json => json::FUNCTIONS,
+            Package::Math => math::FUNCTIONS,
+            Package::Number => number::FUNCTIONS,
+            Package::String => string::FUNCTIONS,
+            Package::Url => url::FUNCTIONS,
+            Package::Utils => utils::FUNCTIONS,
         }
     }
 }
@@ -44,8 +114,11 @@ pub(crate) struct Function {
     /// Without its package.
     pub name: &'static str,
     pub takes: Takes,
-    pub run: fn(&[Value], &mut Context<'_>) -> Result<Value, EvalError>,
+    pub run: Run,
 }
+
+/// What a function does with its arguments.
+pub(crate) type Run = fn(&[Value], &mut Context<'_>) -> Result<Value, EvalError>;
 
 /// Which arguments a function takes.
 #[derive(Clone, Copy)]
@@ -128,4 +201,17 @@ impl Type {
             (Type::Array, _) => return Err(value.cannot_be("[]interface {}")),
         })
     }
+}
+
+/// An argument of type [`Type::Text`].
+fn text(arg: &Value) -> &str {
+    match arg {
+        Value::Str(text) => text,
+        _ => "",
+    }
+}
+
+/// A count as a value.
+fn count(count: usize) -> Value {
+    Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::expression::LOOP_ITEM;
 use super::flow::{Assignment, Base, Data, ForEach, Given, MapNode, Mapping};
 use super::{EvalError, Map, Scope, Value};
 
@@ -183,6 +182,9 @@ impl ForEach {
         Ok(Value::from(object))
     }
 }
+
+/// The name under which a loop's item is found: `$loop` is short for it.
+const LOOP_ITEM: &str = "_loop";
 
 /// The scope within a loop.
 struct LoopScope<'a> {

@@ -14,8 +14,8 @@ pub struct Names {
     /// The application's properties, behind `$property[NAME]`; None where there are none to name, as
     /// within a microgateway's resource.
     pub properties: Option<Map>,
-    /// Whether `$loop` and `$loop[NAME]` name the items of loops, as within a handler's mappings.
-    /// Default: false.
+    /// Whether `$loop` may be named, as within the mapping of a list: `$loop.key` is of the scope's
+    /// `_loop`, `$loop[name].key` of its `name`. Default: false.
     pub loops: bool,
     /// The functions.
     pub functions: Functions,

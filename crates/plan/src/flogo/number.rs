@@ -68,10 +68,9 @@ pub(crate) fn read_float(text: &str) -> Result<f64, NumberFault<f64>> {
     if text.eq_ignore_ascii_case("nan") {
         return Ok(f64::NAN);
     }
-    let magnitude = if unsigned.len() > 1 && unsigned[..2].eq_ignore_ascii_case("0x") {
-        hexadecimal(&unsigned[2..])
-    } else {
-        decimal(unsigned)
+    let magnitude = match unsigned.as_bytes() {
+        [b'0', b'x' | b'X', ..] => hexadecimal(&unsigned[2..]),
+        _ => decimal(unsigned),
     };
     match magnitude {
         None => Err(fault(0.0, "invalid syntax")),

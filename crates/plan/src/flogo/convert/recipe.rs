@@ -51,10 +51,12 @@ impl<'a> Recipe<'a> {
         };
         let calls: Vec<_> = live
             .iter()
-            .filter_map(|(index, step)| match &action.services[step.service].activity {
-                Activity::Rest(rest) => Some((*index, *step, &**rest)),
-                _ => None,
-            })
+            .filter_map(
+                |(index, step)| match &action.services[step.service].activity {
+                    Activity::Rest(rest) => Some((*index, *step, &**rest)),
+                    _ => None,
+                },
+            )
             .collect();
         match calls[..] {
             [(index, step, rest)] => {
@@ -83,7 +85,9 @@ impl<'a> Recipe<'a> {
             let what = match &service.activity {
                 Activity::Rest(_) => continue,
                 Activity::Breaker(breaker)
-                    if recipe.breaker.is_some_and(|found| found.name == breaker.name) =>
+                    if recipe
+                        .breaker
+                        .is_some_and(|found| found.name == breaker.name) =>
                 {
                     continue;
                 }
@@ -91,13 +95,18 @@ impl<'a> Recipe<'a> {
                     "the breaker is not asked before the call and told of its failures and successes after it"
                 }
                 Activity::RateLimiter(_) => "the rate limiter has no native form yet",
-                Activity::Jwt => "the check of the token has no native form yet: check it before the gateway",
+                Activity::Jwt => {
+                    "the check of the token has no native form yet: check it before the gateway"
+                }
                 Activity::Log => "the log line: the gateway logs and counts by itself",
                 Activity::Counter(_) => "the counter: the gateway's metrics count by themselves",
                 Activity::Channel => "the message to the channel has no native form",
                 Activity::Return(_) | Activity::Reply(_) => "the results have no native form",
             };
-            let what = format!("the step of {}: {what}", crate::diagnostic::quote(&service.name));
+            let what = format!(
+                "the step of {}: {what}",
+                crate::diagnostic::quote(&service.name)
+            );
             recipe.left.push((index, what));
         }
         recipe.left.sort();
@@ -117,7 +126,8 @@ impl<'a> Recipe<'a> {
             let Activity::Breaker(breaker) = &world.action.services[step.service].activity else {
                 return None;
             };
-            let asks = world.operation(step) == Some("") && world.settled(step.when.as_ref()) == Some(true);
+            let asks = world.operation(step) == Some("")
+                && world.settled(step.when.as_ref()) == Some(true);
             asks.then_some((step.service, breaker))
         });
         let found: Vec<_> = breakers.collect();
@@ -157,12 +167,15 @@ impl<'a> Recipe<'a> {
 pub(super) fn answer(action: &Action, recipe: &Recipe<'_>, outcome: Outcome) -> Option<usize> {
     let world = World { action };
     let call = recipe.call.as_ref()?;
-    let breaker = action.services.iter().position(|service| match &service.activity {
-        Activity::Breaker(breaker) => {
-            recipe.breaker.is_some_and(|found| found.name == breaker.name)
-        }
-        _ => false,
-    });
+    let breaker = action
+        .services
+        .iter()
+        .position(|service| match &service.activity {
+            Activity::Breaker(breaker) => recipe
+                .breaker
+                .is_some_and(|found| found.name == breaker.name),
+            _ => false,
+        });
     let scope = world.after(call.service, breaker.unwrap_or(usize::MAX), outcome);
     let matches = |response: &FlowResponse| match &response.when {
         None => true,
@@ -189,10 +202,7 @@ impl World<'_> {
     /// The scope without a request and without services.
     fn still(&self) -> Map {
         [
-            (
-                Arc::from("async"),
-                Value::Bool(self.action.asynchronous),
-            ),
+            (Arc::from("async"), Value::Bool(self.action.asynchronous)),
             ("env".into(), self.action.env.clone()),
             ("conf".into(), self.action.conf.clone()),
         ]
@@ -210,9 +220,10 @@ impl World<'_> {
                 ),
                 // The steps end where the breaker refuses, before the call.
                 Outcome::Refused if index == call => continue,
-                Outcome::Failed if index == call => {
-                    (Map::new(), Value::from(Fault::network("Get", "http://upstream/", "EOF")))
-                }
+                Outcome::Failed if index == call => (
+                    Map::new(),
+                    Value::from(Fault::network("Get", "http://upstream/", "EOF")),
+                ),
                 Outcome::Succeeded if index == call => (
                     Map::from([
                         (Arc::from("status"), Value::Int(200)),

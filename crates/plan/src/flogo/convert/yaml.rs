@@ -5,8 +5,13 @@ use std::fmt::Write as _;
 use serde_json::Value as Json;
 
 /// A text in quotes that the native reader takes as it is.
-pub(super) fn quoted(text: &str) -> String {
-    Json::from(text).to_string().replace("${", "$${")
+fn quoted(text: &str) -> String {
+    key(text).replace("${", "$${")
+}
+
+/// A key in quotes: variables are filled into values alone.
+pub(super) fn key(text: &str) -> String {
+    Json::from(text).to_string()
 }
 
 /// A value on one line.
@@ -37,8 +42,12 @@ pub(super) fn entries(out: &mut String, indent: usize, entries: &serde_json::Map
     }
 }
 
-fn key_of(key: &str) -> String {
-    if is_word(key) { key.to_owned() } else { quoted(key) }
+fn key_of(text: &str) -> String {
+    if is_word(text) {
+        text.to_owned()
+    } else {
+        key(text)
+    }
 }
 
 /// A text that needs no quotes: a word, a duration, an address without a scheme.

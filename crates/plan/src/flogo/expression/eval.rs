@@ -167,7 +167,7 @@ fn apply(
         return Ok((holds == decided).into());
     }
     let right = right.eval(context)?;
-    if let (Operator::Add, Value::Str(left)) = (operator, left) {
+    if let (Operator::Add, Value::Str(left), false) = (operator, left, right.is_null()) {
         let right = right.to_text();
         context.make_text(left.len() + right.len())?;
         return Ok(format!("{left}{right}").into());

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::node::{Node, Operator, Segment, Sign};
 use super::reference::{Reference, Resolver};
 use super::token::{Token, tokens};
-use super::{CompileError, DEPTH_MAX};
-use crate::flogo::functions::{self, Function};
+use super::{CompileError, DEPTH_MAX, is_blank};
+use crate::flogo::functions::{self, Function, Package};
 use crate::flogo::names::Names;
 use crate::flogo::number;
 use crate::flogo::value::Value;
@@ -35,7 +35,7 @@ pub(super) fn script(text: &str, names: &Names) -> Result<Node, CompileError> {
     let mut parser = Parser {
         tokens: &tokens,
         at: 0,
-        end: text.len(),
+        text,
         depth: 0,
         names,
     };
@@ -73,8 +73,7 @@ enum Shape {
 struct Parser<'a> {
     tokens: &'a [(Token<'a>, usize)],
     at: usize,
-    /// The text's length.
-    end: usize,
+    text: &'a str,
     depth: usize,
     names: &'a Names,
 }
@@ -86,7 +85,9 @@ impl<'a> Parser<'a> {
 
     /// Where the token at hand begins.
     fn place(&self) -> usize {
-        self.tokens.get(self.at).map_or(self.end, |(_, at)| *at)
+        self.tokens
+            .get(self.at)
+            .map_or(self.text.len(), |(_, at)| *at)
     }
 
     fn next_if(&mut self, wanted: Token<'_>) -> bool {
@@ -96,9 +97,11 @@ impl<'a> Parser<'a> {
     }
 
     fn unexpected(&self, wanted: &str) -> Fault {
-        let found = match self.peek() {
+        const SHOWN: usize = 20;
+        let rest = &self.text[self.place()..];
+        let found = match rest.split(is_blank).next().filter(|word| !word.is_empty()) {
             None => "the text ends".to_owned(),
-            Some(_) => "there is something else".to_owned(),
+            Some(word) => format!("here is `{}`", word.chars().take(SHOWN).collect::<String>()),
         };
         Fault::syntax(self.place(), &format!("{wanted} is wanted, and {found}"))
     }
@@ -252,7 +255,7 @@ impl<'a> Parser<'a> {
         let mut args = Vec::new();
         if !self.next_if(Token::Close) {
             loop {
-                args.push(self.plain(|this| this.inner(|this| this.binary(0)))?);
+                args.push(self.plain(|this| this.inner(Self::choice))?);
                 if !self.next_if(Token::Comma) {
                     break;
                 }
@@ -274,9 +277,14 @@ impl<'a> Parser<'a> {
             };
             return Ok(Node::GetValue(Box::new((of, otherwise))));
         }
-        let function = self.function(name).ok_or_else(|| Fault {
-            at: start,
-            what: format!("unable to parse expression, function [{name}] is not installed"),
+        let function = self.function(name).ok_or_else(|| {
+            let why = self.missing(name);
+            Fault {
+                at: start,
+                what: format!(
+                    "unable to parse expression, function [{name}] is not installed{why}"
+                ),
+            }
         })?;
         let args = args.collect();
         Ok(Node::Call { function, args })
@@ -288,6 +296,19 @@ impl<'a> Parser<'a> {
             .functions
             .under(package)
             .find_map(|package| functions::find(package, name))
+    }
+
+    /// Why there is no such function, where it helps.
+    fn missing(&self, name: &str) -> &'static str {
+        let mut packages = match name.rsplit_once('.') {
+            Some((package, _)) => self.names.functions.under(package),
+            None => return ": functions have a package, as in string.len(…)",
+        };
+        if packages.any(Package::is_partial) {
+            ": Flogo may have it, but it is not supported here"
+        } else {
+            ""
+        }
     }
 
     /// What follows `$` or `$resolver`.

@@ -8,9 +8,6 @@ use crate::flogo::names::Names;
 use crate::flogo::path;
 use crate::flogo::value::{Map, Params, Value};
 
-/// The name under which the innermost loop's scope holds its item.
-pub(crate) const LOOP_ITEM: &str = "_loop";
-
 /// A reference whose text is known.
 pub(super) enum Reference {
     /// It needs no scope.
@@ -22,10 +19,9 @@ pub(super) enum Reference {
 /// Who gives the value that a reference begins with: what stands between its `$` and its path.
 pub(super) enum Resolver {
     Scope,
+    Loop,
     Env(Params),
     Property(Map),
-    /// The items of loops, which their scopes hold.
-    Loop,
     /// None of that name, which only an evaluation finds where an index is computed.
     Unknown(String),
 }
@@ -100,9 +96,10 @@ impl Resolver {
                 });
             }
             Resolver::Loop => {
-                let (name, path) = match rest.starts_with('[') {
-                    true => item("loop", rest)?,
-                    false => (LOOP_ITEM, rest),
+                let (name, path) = if rest.starts_with('[') {
+                    item("loop", rest)?
+                } else {
+                    ("_loop", rest)
                 };
                 return Ok(Reference::Scope {
                     name: name.into(),
