@@ -34,6 +34,7 @@ mod breakers;
 mod connect;
 mod listen;
 mod pool;
+mod tls;
 
 mod announcer;
 mod clock;

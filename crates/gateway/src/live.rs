@@ -8,6 +8,7 @@ use std::time::Duration;
 use fusebox_breaker::Listener as BreakerListener;
 use fusebox_plan::plan::{Listener, Plan, Respond, Rewrite, Route, Step, Upstream};
 use http::{HeaderValue, Method, StatusCode};
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::breakers::Guards;
@@ -19,6 +20,7 @@ use crate::meter::{PerWorker, RequestMeter};
 use crate::pool::Pool;
 use crate::router::Router;
 use crate::stall;
+use crate::tls;
 
 /// A plan as it runs.
 #[derive(Debug)]
@@ -33,13 +35,22 @@ pub struct Live {
 }
 
 /// A listener, with the routes that it serves.
-#[derive(Debug)]
 pub struct LiveListener {
     /// The routes by path; the values are places in [`Live::routes`].
     pub router: Router,
     /// What it lets pass in a path.
     pub rules: PathRules,
+    /// What it shows of itself over TLS; `None`: its connections are plain.
+    pub tls: Option<TlsAcceptor>,
     plan: Arc<Listener>,
+}
+
+impl std::fmt::Debug for LiveListener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LiveListener")
+            .field("router", &self.router)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A route, with its upstreams found.
@@ -204,6 +215,13 @@ impl Foundry {
         let mut listeners = HashMap::new();
         for listener in &plan.listeners {
             let router = Router::new(served(&plan, listener))?;
+            let tls = match &listener.tls {
+                None => None,
+                Some(tls) => Some(
+                    tls::acceptor(tls)
+                        .map_err(|error| format!("listener `{}`: {error}", listener.name))?,
+                ),
+            };
             let rules = PathRules {
                 encoded_slash_allowed: listener.encoded_slash_allowed,
                 double_slash_allowed: listener.double_slash_allowed,
@@ -213,6 +231,7 @@ impl Foundry {
                 LiveListener {
                     router,
                     rules,
+                    tls,
                     plan: listener.clone(),
                 },
             );
