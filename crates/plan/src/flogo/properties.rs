@@ -26,39 +26,40 @@ pub(super) fn properties(items: &[Node], loader: &dyn Loader, notes: &mut Notes)
             .map_or(Value::Null, |entry| located::value(&entry.value));
         let set = loader.property(name.get());
         let from = if set.is_some() { "--set" } else { "the file" };
-        let value = set.map_or(written, Value::from);
+        let given = set.map_or_else(|| written.clone(), Value::from);
         let kind_name = kind.map_or("any", |kind| kind.get());
         let place = property
             .get("value")
             .map_or(item.at, |entry| entry.value.at);
-        match typed(&value, kind_name) {
-            None => notes.error(
-                kind.map_or(item.at, |kind| kind.at),
-                format!(
-                    "property {}: unsupported type {}",
-                    quote(name.get()),
-                    quote(kind_name)
-                ),
-                "use string, int, float64, bool, object, array, params or any",
-            ),
-            Some(Err(error)) => notes.error(
-                place,
-                format!(
+        // A property that is wrong keeps the file's value, so that what names it is not wrong too.
+        let value = match typed(&given, kind_name) {
+            Some(Ok(value)) => value,
+            Some(Err(error)) => {
+                let what = format!(
                     "property {}: its value from {from} is no {kind_name}: {}",
                     quote(name.get()),
                     error.message
-                ),
-                "correct the value, or the type",
-            ),
-            Some(Ok(value)) => {
-                if properties.insert(name.get().into(), value).is_some() {
-                    notes.error(
-                        name.at,
-                        format!("the property {} is given twice", quote(name.get())),
-                        "keep one of the two",
-                    );
-                }
+                );
+                notes.error(place, what, "correct the value, or the type");
+                written
             }
+            None => {
+                let what = format!(
+                    "property {}: unsupported type {}",
+                    quote(name.get()),
+                    quote(kind_name)
+                );
+                let mend = "use string, int, float64, bool, object, array, params or any";
+                notes.error(kind.map_or(item.at, |kind| kind.at), what, mend);
+                written
+            }
+        };
+        if properties.insert(name.get().into(), value).is_some() {
+            notes.error(
+                name.at,
+                format!("the property {} is given twice", quote(name.get())),
+                "keep one of the two",
+            );
         }
     }
     properties
