@@ -442,6 +442,22 @@ fn the_breaker_opens_after_failures_and_closes_again_when_the_service_is_back() 
 }
 
 #[test]
+fn the_references_of_the_originals_fork_mean_the_same() {
+    let status = Dial::at(0);
+    let upstream = pets(&status);
+    let app = single(guarded(json!({ "threshold": 1 }), &upstream.url())).to_string();
+    let fork = app
+        .replace(
+            "project-flogo/microgateway",
+            "r2d2-ai/aiflow/action/microgateway",
+        )
+        .replace("project-flogo/contrib", "r2d2-ai/contrib");
+    let gateway = Gateway::run(fork);
+    assert_eq!(gateway.get("/t").json()["error"], "connection failure");
+    assert_eq!(gateway.get("/t").json()["error"], "circuit breaker tripped");
+}
+
+#[test]
 fn in_mode_b_successes_in_between_do_not_count() {
     let status = Dial::at(0);
     let upstream = pets(&status);
@@ -570,6 +586,28 @@ fn a_client_that_leaves_does_not_keep_its_call_from_the_breaker() {
     eventually("the breaker has heard of it", || {
         gateway.state(&name) == "open"
     });
+}
+
+#[test]
+fn a_service_that_does_not_answer_in_time_is_a_failure_of_the_network() {
+    let gate = support::Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::start(move |call| {
+        held.pass();
+        call.close();
+    });
+    let mut definition = pass_through(&format!("{}/slow", upstream.url()));
+    definition["services"][0]["settings"]["timeout"] = 1.into();
+    definition.as_object_mut().unwrap().remove("responses");
+    let gateway = run(&single(definition));
+    let response = gateway.get("/t");
+    assert_eq!(response.status, 400);
+    let cause = "net/http: timeout awaiting response headers";
+    assert_eq!(
+        response.text(),
+        format!("Get \"{}/slow\": {cause}\n", upstream.url())
+    );
+    gate.open();
 }
 
 #[test]

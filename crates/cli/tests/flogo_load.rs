@@ -166,6 +166,8 @@ fn an_operator_holds_releases_and_resets_it() {
     assert_eq!(gateway.state(NAME), "closed");
     order("close");
     assert_eq!(gateway.breaker(NAME)["hold"]["kind"], "closed");
+    let series = "http_client_request_duration_seconds_count{upstream=\"G/PetStorePets\",http_response_status_code=\"200\"}";
+    assert_eq!(gateway.metric(series), Some(2.0));
     order("reset");
     assert_eq!(gateway.breaker(NAME)["hold"], Value::Null);
 }

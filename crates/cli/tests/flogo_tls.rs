@@ -99,6 +99,62 @@ fn a_service_is_verified_unless_the_file_says_otherwise_in_so_many_words() {
     });
 }
 
+/// A proxy that passes tunnels on, and answers everything else with what it was asked for.
+fn proxy() -> Upstream {
+    Upstream::start(|call| {
+        let target = call.seen.target.clone();
+        if call.seen.method != "CONNECT" {
+            call.respond(200, &target);
+            return;
+        }
+        let mut far = TcpStream::connect(&target).unwrap();
+        call.send("HTTP/1.1 200 Connection established\r\n\r\n");
+        let mut near = call.wire().socket().try_clone().unwrap();
+        let (mut from, mut to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+        let up = std::thread::spawn(move || {
+            std::io::copy(&mut from, &mut to).ok();
+            to.shutdown(std::net::Shutdown::Both).ok();
+        });
+        std::io::copy(&mut far, &mut near).ok();
+        call.close();
+        up.join().unwrap();
+    })
+}
+
+#[test]
+fn a_service_is_called_through_its_proxy() {
+    let own = certificate();
+    let upstream = upstream(&own);
+    let proxy = proxy();
+    let uri = format!("https://localhost:{}/x", upstream.addr().port());
+    let through = json!({ "proxy": proxy.url(), "skipSSLVerify": true });
+    let plain = json!({ "proxy": proxy.url() });
+    let definitions = [
+        ("tunnel", calling(&uri, &through)),
+        ("plain", calling("http://service.test/y?z=1", &plain)),
+    ];
+    let handlers: Vec<Value> = definitions
+        .iter()
+        .map(|(name, _)| {
+            let settings = json!({ "uri": format!("microgateway:{name}") });
+            handler("GET", &format!("/{name}"), settings)
+        })
+        .collect();
+    let gateway = Gateway::run(app(handlers.into(), &definitions).to_string());
+    for _ in 0..2 {
+        assert_eq!(gateway.get("/tunnel").text(), "safe");
+    }
+    let tunnel = &proxy.seen()[0];
+    let port = upstream.addr().port();
+    assert_eq!(
+        (&*tunnel.method, &*tunnel.target),
+        ("CONNECT", &*format!("localhost:{port}"))
+    );
+    assert_eq!(gateway.get("/plain").text(), "http://service.test/y?z=1");
+    assert_eq!(proxy.last().fields.get("host"), Some("service.test"));
+    drop(gateway);
+}
+
 #[test]
 fn a_trigger_speaks_tls_with_its_own_certificate() {
     let own = certificate();
