@@ -7,11 +7,13 @@ use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::call::Call;
 use crate::chance::Chance;
+use crate::leave::{Leave, Plain};
 use crate::machine::{Explanation, ForcedTrip, Grant, Machine, Reconfigured, Settled};
-use crate::outcome::{Hold, Rejection};
+use crate::outcome::{Hold, Outcome, Phase, RejectReason, Rejection};
 use crate::permit::{OwnedPermit, Permit};
 use crate::settings::{Settings, SettingsError};
 use crate::shared::Core;
@@ -59,6 +61,13 @@ struct Inner {
     listener: Option<Arc<dyn Listener>>,
     announcing: AtomicU32,
     listener_faults: AtomicU64,
+}
+
+/// The answer of who had to look closer. Not a `Result`, which the compiler would build where the quick answer's is,
+/// hence in memory.
+struct Asked {
+    leave: Leave,
+    refused: Option<Rejection>,
 }
 
 /// Makes a [`Breaker`] with more than a name and settings.
@@ -142,11 +151,7 @@ impl Breaker {
     /// The refusal, with its reason and the time to return.
     #[inline]
     pub fn admit(&self, now: Timestamp) -> Result<Permit<'_>, Rejection> {
-        // Before anything else and in registers alone: what is true of almost every call.
-        if let Some(generation) = self.0.core.closed() {
-            return Ok(Permit::new(self, Grant::closed(generation)));
-        }
-        self.admit_grant(now).map(|grant| Permit::new(self, grant))
+        self.leave(now).map(|leave| Permit::new(self, leave))
     }
 
     /// Asks whether a call may pass, for a permit that is moved elsewhere.
@@ -155,11 +160,8 @@ impl Breaker {
     /// The refusal, with its reason and the time to return.
     #[inline]
     pub fn admit_owned(&self, now: Timestamp) -> Result<OwnedPermit, Rejection> {
-        if let Some(generation) = self.0.core.closed() {
-            return Ok(OwnedPermit::new(self.clone(), Grant::closed(generation)));
-        }
-        self.admit_grant(now)
-            .map(|grant| OwnedPermit::new(self.clone(), grant))
+        self.leave(now)
+            .map(|leave| OwnedPermit::new(self.clone(), leave))
     }
 
     /// Asks whether a call would pass, for callers that keep no permit and [`report`](Breaker::report) the outcome.
@@ -185,8 +187,9 @@ impl Breaker {
     /// As [`Breaker::report`], returning also as what the outcome was counted.
     pub fn report_settled(&self, call: impl Into<Call>, now: Timestamp) -> Settled {
         let call = call.into();
-        if let Some(generation) = self.0.core.closed()
-            && self.takes(&Grant::closed(generation), &call, now)
+        if call.retry_after.is_none()
+            && let Some(plain) = self.0.core.untimed()
+            && self.0.core.takes(plain, call.outcome, call.duration, now)
         {
             return Settled::of(call.outcome);
         }
@@ -296,29 +299,129 @@ impl Breaker {
         self.0.listener_faults.load(Ordering::Relaxed)
     }
 
+    /// First and in registers alone what is true of almost every call, of a healthy system and of a sick one.
     #[inline]
-    fn admit_grant(&self, now: Timestamp) -> Result<Grant, Rejection> {
-        match self.0.core.answer(now) {
-            Some(answer) => answer,
-            None => self.admit_by_machine(now),
+    fn leave(&self, now: Timestamp) -> Result<Leave, Rejection> {
+        if let Some(leave) = self.0.core.leave(now) {
+            return Ok(leave);
+        }
+        if let Some(until) = self.0.core.open_until(now) {
+            return Err(Rejection {
+                reason: RejectReason::BreakerOpen,
+                phase: Phase::Open,
+                retry_at: Some(until),
+            });
+        }
+        let asked = self.ask(now);
+        match asked.refused {
+            Some(rejection) => Err(rejection),
+            None => Ok(asked.leave),
         }
     }
 
-    #[cold]
-    fn admit_by_machine(&self, now: Timestamp) -> Result<Grant, Rejection> {
-        let admission = self.with_machine(|machine| machine.admit(now));
-        self.announce(&admission.transitions);
-        admission.result
+    #[inline(never)]
+    fn ask(&self, now: Timestamp) -> Asked {
+        let answer = self.0.core.answer(now).unwrap_or_else(|| {
+            let admission = self.with_machine(|machine| machine.admit(now));
+            self.announce(&admission.transitions);
+            admission.result.map(Leave::of)
+        });
+        match answer {
+            Ok(leave) => Asked {
+                leave,
+                refused: None,
+            },
+            Err(rejection) => Asked {
+                leave: Leave::default(),
+                refused: Some(rejection),
+            },
+        }
     }
 
-    /// Takes an outcome that decides nothing, and says whether it could.
-    #[inline]
-    pub(crate) fn takes(&self, grant: &Grant, call: &Call, now: Timestamp) -> bool {
-        self.0.core.takes(grant, call, now)
+    #[inline(always)]
+    pub(crate) fn record(
+        &self,
+        mut leave: Leave,
+        call: Call,
+        now: Timestamp,
+    ) -> Option<Transition> {
+        match leave.plain() {
+            Some(plain) if call.retry_after.is_none() => {
+                if self.0.core.ignores(plain.word, call.outcome) {
+                    return None;
+                }
+                self.record_plain(plain, call.outcome, call.duration, now)
+            }
+            _ => self.record_any(leave.take(), call.again(), now),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn settle(&self, mut leave: Leave, call: Call, now: Timestamp) -> Settled {
+        match leave.plain() {
+            Some(plain) if call.retry_after.is_none() => {
+                if self.0.core.ignores(plain.word, call.outcome) {
+                    return Settled::of(call.outcome);
+                }
+                self.settle_plain(plain, call.outcome, call.duration, now)
+            }
+            _ => self.settle_any(leave.take(), call.again(), now),
+        }
+    }
+
+    /// The outcome of a call of which only the commonest is to be known: all of it passed in registers.
+    #[inline(never)]
+    fn record_plain(
+        &self,
+        plain: Plain,
+        outcome: Outcome,
+        duration: Option<Duration>,
+        now: Timestamp,
+    ) -> Option<Transition> {
+        if self.0.core.takes(plain, outcome, duration, now) {
+            return None;
+        }
+        self.record_deciding(plain, outcome, duration, now)
+    }
+
+    /// With the same arguments in the same registers, so that who calls it needs no room of its own.
+    #[inline(never)]
+    fn record_deciding(
+        &self,
+        plain: Plain,
+        outcome: Outcome,
+        duration: Option<Duration>,
+        now: Timestamp,
+    ) -> Option<Transition> {
+        self.record_any(plain.into(), Call::of(outcome, duration), now)
     }
 
     #[inline(never)]
-    pub(crate) fn settle(&self, grant: Grant, call: Call, now: Timestamp) -> Settled {
+    fn settle_plain(
+        &self,
+        plain: Plain,
+        outcome: Outcome,
+        duration: Option<Duration>,
+        now: Timestamp,
+    ) -> Settled {
+        if self.0.core.takes(plain, outcome, duration, now) {
+            return Settled::of(outcome);
+        }
+        let call = Call::of(outcome, duration);
+        self.settle_any(plain.into(), call, now)
+    }
+
+    #[inline(never)]
+    fn record_any(&self, leave: Leave, call: Call, now: Timestamp) -> Option<Transition> {
+        self.settle_any(leave, call, now).transitions.into_last()
+    }
+
+    /// The outcome of a call whose leave is not spent.
+    #[inline(never)]
+    fn settle_any(&self, leave: Leave, call: Call, now: Timestamp) -> Settled {
+        let Some(grant) = leave.into_grant() else {
+            return Settled::of(Outcome::Ignored);
+        };
         let settled = self.with_machine(|machine| machine.record(grant, call, now));
         self.announce(&settled.transitions);
         settled
@@ -339,7 +442,10 @@ impl Breaker {
     }
 
     #[inline(never)]
-    pub(crate) fn drop_grant(&self, grant: Grant) {
+    pub(crate) fn drop_leave(&self, leave: Leave) {
+        let Some(grant) = leave.into_grant() else {
+            return;
+        };
         let settled = self.with_machine(|machine| {
             if std::thread::panicking() {
                 machine.panicked(grant, Timestamp::ZERO)

@@ -28,6 +28,8 @@ mod view;
 
 pub use explain::{Explanation, Gap, Next, RuleGap};
 pub(crate) use grant::GrantKind;
+#[cfg(test)]
+pub(crate) use grant::Slot;
 pub use grant::{Admission, Checked, Grant, Settled, SettledAs};
 use probing::Probing;
 pub use reload::{Reconfigured, WindowFate};
@@ -124,13 +126,14 @@ impl Machine {
 
     /// Asks whether a call may pass.
     pub fn admit(&mut self, now: Timestamp) -> Admission {
+        let told = now;
         let mut transitions = Transitions::default();
         let now = self.catch_up(now, &mut transitions);
         if self.settings.mode == Mode::Disabled {
             return self.granted(GrantKind::Untracked, transitions);
         }
         self.move_with_time(now, &mut transitions);
-        let decision = self.decide(now).map(|()| self.grant_kind(now));
+        let decision = self.decide(now).map(|()| self.grant_kind(now, told));
         match decision {
             Ok(kind) => self.granted(kind, transitions),
             Err(rejection) if self.settings.mode == Mode::Monitor => {
@@ -166,9 +169,10 @@ impl Machine {
     /// Takes the outcome of a granted call.
     pub fn record(&mut self, grant: Grant, call: impl Into<Call>, now: Timestamp) -> Settled {
         let mut call = call.into();
+        // By the caller's own clock: others may have told of a later time meanwhile.
+        call.duration = call.duration.or_else(|| grant.lasted(now));
         let mut transitions = Transitions::default();
         let now = self.catch_up(now, &mut transitions);
-        call.duration = call.duration.or_else(|| grant.lasted(now));
         let generation = grant.generation;
         let counted = self.record_granted(grant, &call, now, &mut transitions);
         self.settled(counted, generation, &call, transitions)

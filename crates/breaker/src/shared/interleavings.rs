@@ -13,8 +13,8 @@ use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
 
 use super::{Cell, Core, Lock, Memory};
-use crate::call::Call;
-use crate::machine::{Machine, SettledAs};
+use crate::leave::Leave;
+use crate::machine::{Grant, Machine, Settled, SettledAs};
 use crate::outcome::{Hold, HoldKind, Outcome, Phase};
 use crate::ratio::Ratio;
 use crate::settings::{Over, Rule, Settings};
@@ -100,30 +100,26 @@ fn hold() -> Hold {
     }
 }
 
-fn told_of(grant: &crate::machine::Grant) -> Told {
-    Told::Admitted {
-        generation: grant.generation,
-        probe: grant.is_probe(),
-    }
-}
-
-fn counted(settled: crate::machine::Settled) -> Told {
+fn counted(settled: Settled) -> Told {
     let phase = settled.transitions.last().map(|last| last.to);
     Told::Counted(settled.counted, phase)
 }
 
 impl Stage for Machine {
-    type Grant = crate::machine::Grant;
+    type Grant = Grant;
 
-    fn admit(&mut self, now: Timestamp) -> Option<Self::Grant> {
+    fn admit(&mut self, now: Timestamp) -> Option<Grant> {
         Machine::admit(self, now).result.ok()
     }
 
-    fn told(grant: &Self::Grant) -> Told {
-        told_of(grant)
+    fn told(grant: &Grant) -> Told {
+        Told::Admitted {
+            generation: grant.generation,
+            probe: grant.is_probe(),
+        }
     }
 
-    fn record(&mut self, grant: Self::Grant, outcome: Outcome, now: Timestamp) -> Told {
+    fn record(&mut self, grant: Grant, outcome: Outcome, now: Timestamp) -> Told {
         counted(Machine::record(self, grant, outcome, now))
     }
 
@@ -139,25 +135,29 @@ impl Stage for Machine {
 }
 
 impl Stage for Arc<Core<Model>> {
-    type Grant = crate::machine::Grant;
+    type Grant = Leave;
 
-    fn admit(&mut self, now: Timestamp) -> Option<Self::Grant> {
+    fn admit(&mut self, now: Timestamp) -> Option<Leave> {
         let answer = self.answer(now);
-        answer
-            .unwrap_or_else(|| self.with(|machine| machine.admit(now).result))
-            .ok()
+        let asked = || self.with(|machine| machine.admit(now).result.map(Leave::of));
+        answer.unwrap_or_else(asked).ok()
     }
 
-    fn told(grant: &Self::Grant) -> Told {
-        told_of(grant)
+    fn told(leave: &Leave) -> Told {
+        Told::Admitted {
+            generation: leave.generation(),
+            probe: leave.boxed().is_some_and(Grant::is_probe),
+        }
     }
 
-    fn record(&mut self, grant: Self::Grant, outcome: Outcome, now: Timestamp) -> Told {
-        let call = Call::from(outcome);
-        if self.takes(&grant, &call, now) {
+    fn record(&mut self, leave: Leave, outcome: Outcome, now: Timestamp) -> Told {
+        if let Some(plain) = leave.plain()
+            && (self.ignores(plain.word, outcome) || self.takes(plain, outcome, None, now))
+        {
             return Told::Counted(outcome.into(), None);
         }
-        counted(self.with(|machine| machine.record(grant, call, now)))
+        let grant = leave.into_grant().unwrap();
+        counted(self.with(|machine| machine.record(grant, outcome, now)))
     }
 
     fn hold(&mut self) -> Told {
