@@ -6,7 +6,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::call::Call;
@@ -58,10 +58,13 @@ pub struct Breaker(Arc<Inner>);
 struct Inner {
     core: Core,
     name: Arc<str>,
-    listener: Option<Arc<dyn Listener>>,
+    listener: Option<SharedListener>,
     announcing: AtomicU32,
-    listener_faults: AtomicU64,
+    listener_faults: AtomicU32,
 }
+
+/// Shared by all breakers of a registry, so that each holds but a thin pointer.
+pub(crate) type SharedListener = Arc<Arc<dyn Listener>>;
 
 /// The answer of who had to look closer. Not a `Result`, which the compiler would build where the quick answer's is,
 /// hence in memory.
@@ -76,7 +79,7 @@ pub struct Builder {
     settings: Arc<Settings>,
     seed: Option<u64>,
     chance: Option<Arc<dyn Chance>>,
-    listener: Option<Arc<dyn Listener>>,
+    listener: Option<SharedListener>,
 }
 
 impl Builder {
@@ -93,7 +96,11 @@ impl Builder {
     }
 
     /// Who hears of the transitions. Default: nobody.
-    pub fn listener(mut self, listener: Arc<dyn Listener>) -> Self {
+    pub fn listener(self, listener: Arc<dyn Listener>) -> Self {
+        self.shared_listener(Arc::new(listener))
+    }
+
+    pub(crate) fn shared_listener(mut self, listener: SharedListener) -> Self {
         self.listener = Some(listener);
         self
     }
@@ -115,7 +122,7 @@ impl Builder {
             name: self.name,
             listener: self.listener,
             announcing: AtomicU32::new(0),
-            listener_faults: AtomicU64::new(0),
+            listener_faults: AtomicU32::new(0),
         })))
     }
 }
@@ -255,27 +262,29 @@ impl Breaker {
         settings: impl Into<Arc<Settings>>,
         now: Timestamp,
     ) -> Result<Reconfigured, Vec<SettingsError>> {
-        self.with_machine(|machine| machine.would_reconfigure(settings, now))
+        self.0
+            .core
+            .look(|machine| machine.would_reconfigure(settings, now))
     }
 
     /// Why open, why still closed, when next: for a person, or as data. Nothing is changed by looking.
     pub fn explain(&self, now: Timestamp) -> Explanation {
-        self.with_machine(|machine| machine.explain(now))
+        self.0.core.look(|machine| machine.explain(now))
     }
 
     /// Everything at `now`. Nothing is changed by looking.
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
-        self.with_machine(|machine| machine.snapshot(now))
+        self.0.core.look(|machine| machine.snapshot(now))
     }
 
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
-        self.with_machine(|machine| machine.settings().clone())
+        self.0.core.settings()
     }
 
     /// What is to outlive the process.
     pub fn saved(&self, now: Timestamp) -> Saved {
-        self.with_machine(|machine| machine.saved(now))
+        self.0.core.look(|machine| machine.saved(now))
     }
 
     /// Takes up what an earlier process left, see [`Machine::restore`].
@@ -286,17 +295,25 @@ impl Breaker {
 
     /// Whether nothing would be lost with this breaker: closed, no hold, nothing in its windows.
     pub fn is_idle(&self, now: Timestamp) -> bool {
-        self.with_machine(|machine| machine.is_idle(now))
+        self.0.core.look(|machine| machine.is_idle(now))
     }
 
-    /// Whether nobody but its registry has it in hand.
-    pub(crate) fn is_unshared(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
+    /// Gives back the memory of a breaker in which there is nothing: no transition since it was made, windows empty, no
+    /// call watched in flight, no chance of its own. Only the [last outcomes](crate::Snapshot::outcomes) are forgotten.
+    /// With any other, nothing changes; one that has tripped keeps the account of it. A [`Registry`](crate::Registry)
+    /// does so by itself when it grows.
+    pub fn rest(&self, now: Timestamp) {
+        self.0.core.rest(now);
     }
 
-    /// How often the listener panicked or could not be called.
+    /// How many have it in hand.
+    pub(crate) fn hands(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
+    /// How often the listener panicked or could not be called; counted up to 2^32 - 1.
     pub fn listener_faults(&self) -> u64 {
-        self.0.listener_faults.load(Ordering::Relaxed)
+        self.0.listener_faults.load(Ordering::Relaxed).into()
     }
 
     /// First and in registers alone what is true of almost every call, of a healthy system and of a sick one.
@@ -476,7 +493,10 @@ impl Breaker {
                 && catch_unwind(AssertUnwindSafe(|| listener.transition(self, transition))).is_ok();
             self.0.announcing.fetch_sub(1, Ordering::Relaxed);
             if !heard {
-                self.0.listener_faults.fetch_add(1, Ordering::Relaxed);
+                let faults = &self.0.listener_faults;
+                let _ = faults.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |faults| {
+                    faults.checked_add(1)
+                });
             }
         }
     }

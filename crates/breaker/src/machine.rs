@@ -19,6 +19,7 @@ use crate::transition::{Reason, Transition, Transitions};
 use crate::window::Window;
 
 mod explain;
+mod fold;
 mod grant;
 mod probing;
 mod reload;
@@ -27,6 +28,7 @@ mod steps;
 mod view;
 
 pub use explain::{Explanation, Gap, Next, RuleGap};
+pub(crate) use fold::Folded;
 pub(crate) use grant::GrantKind;
 #[cfg(test)]
 pub(crate) use grant::Slot;
@@ -102,21 +104,7 @@ impl Machine {
     pub fn new(settings: impl Into<Arc<Settings>>, seed: u64) -> Result<Self, Vec<SettingsError>> {
         let settings = settings.into();
         settings.validate()?;
-        Ok(Machine {
-            state: State::Closed { ramp: None },
-            hold: None,
-            generation: 0,
-            attempts: 0,
-            since: Timestamp::ZERO,
-            latest: Timestamp::ZERO,
-            windows: windows_of(&settings),
-            totals: Totals::default(),
-            recent: VecDeque::new(),
-            outcomes: Recorder::default(),
-            flown: 0,
-            random: Source::Seeded(fastrand::Rng::with_seed(seed)),
-            settings,
-        })
+        Ok(Machine::blank(settings, seed))
     }
 
     /// Draws from another source than the seeded one from now on.

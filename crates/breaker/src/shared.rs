@@ -42,12 +42,15 @@ use crate::leave::{Leave, Plain};
 use crate::log::{Log, Noted};
 use crate::machine::{Grant, GrantKind, Machine};
 use crate::outcome::{HoldKind, Outcome, Phase, RejectReason, Rejection};
-use crate::settings::{Mode, Watches};
+use crate::settings::{Mode, Settings, Watches};
 use crate::time::{Timestamp, nanos};
 use crate::word::{Signal, Word};
 
 #[cfg(test)]
 mod interleavings;
+mod kept;
+
+pub(crate) use kept::Kept;
 
 /// What the core is made of: the processor's own, or a model of it in which every interleaving can be tried.
 pub(crate) trait Memory {
@@ -66,8 +69,8 @@ pub(crate) trait Cell {
 
 /// A lock around the machine.
 pub(crate) trait Lock {
-    fn new(machine: Machine) -> Self;
-    fn with<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R;
+    fn new(kept: Kept) -> Self;
+    fn with<R>(&self, event: impl FnOnce(&mut Kept) -> R) -> R;
 }
 
 /// The processor's own.
@@ -75,7 +78,7 @@ pub(crate) struct Real;
 
 impl Memory for Real {
     type Cell = AtomicU64;
-    type Lock = Mutex<Machine>;
+    type Lock = Mutex<Kept>;
 }
 
 impl Cell for AtomicU64 {
@@ -106,12 +109,12 @@ impl Cell for AtomicU64 {
 }
 
 /// A `std` mutex is enough, as it is never held across a call, a wait or a listener.
-impl Lock for Mutex<Machine> {
-    fn new(machine: Machine) -> Self {
-        Mutex::new(machine)
+impl Lock for Mutex<Kept> {
+    fn new(kept: Kept) -> Self {
+        Mutex::new(kept)
     }
 
-    fn with<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R {
+    fn with<R>(&self, event: impl FnOnce(&mut Kept) -> R) -> R {
         event(&mut self.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -136,9 +139,9 @@ impl<M: Memory> Core<M> {
             beside: M::Cell::new(0),
             log: M::Cell::new(Log::SHUT.0),
             edge: M::Cell::new(0),
-            machine: M::Lock::new(machine),
+            machine: M::Lock::new(Kept::new(machine)),
         };
-        core.with(|_| ());
+        M::Lock::with(&core.machine, |kept| core.publish_kept(kept, 0));
         core
     }
 
@@ -179,16 +182,56 @@ impl<M: Memory> Core<M> {
 
     /// One event, and what others may know of it, before anyone else can have another.
     pub fn with<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R {
-        self.machine.with(|machine| {
-            let log = Log(self.log.swap(Log::SHUT.0));
-            machine.catch_up_with(log);
-            let turn = |machine: &Machine| (machine.generation(), Arc::as_ptr(machine.settings()));
-            let before = turn(machine);
-            let result = event(machine);
-            let goes_on = before == turn(machine);
-            self.publish(machine, log.turn() + u64::from(!goes_on));
-            result
+        self.machine
+            .with(|kept| self.with_machine(kept.unfold(), event))
+    }
+
+    fn with_machine<R>(&self, machine: &mut Machine, event: impl FnOnce(&mut Machine) -> R) -> R {
+        let log = Log(self.log.swap(Log::SHUT.0));
+        machine.catch_up_with(log);
+        let turn = |machine: &Machine| (machine.generation(), Arc::as_ptr(machine.settings()));
+        let before = turn(machine);
+        let result = event(machine);
+        let goes_on = before == turn(machine);
+        self.publish(machine, log.turn() + u64::from(!goes_on));
+        result
+    }
+
+    /// One look at the machine. A folded one stays so: it is unfolded elsewhere, with what is noted by now.
+    pub fn look<R>(&self, event: impl FnOnce(&Machine) -> R) -> R {
+        self.machine.with(|kept| match kept {
+            Kept::Whole(machine) => self.with_machine(machine, |machine| event(machine)),
+            Kept::Folded(folded) => {
+                let mut machine = folded.unfold();
+                machine.catch_up_with(Log(self.log.load()));
+                event(&machine)
+            }
         })
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.machine.with(|kept| kept.settings().clone())
+    }
+
+    /// Folds the machine away, where at `now` there is nothing in it.
+    pub fn rest(&self, now: Timestamp) {
+        self.machine.with(|kept| {
+            if let Kept::Whole(machine) = kept {
+                let log = Log(self.log.swap(Log::SHUT.0));
+                machine.catch_up_with(log);
+                kept.fold(now);
+                self.publish_kept(kept, log.turn());
+            }
+        });
+    }
+
+    /// Of a folded machine, what the unfolded one allows: what is noted by then is booked in the time at which that begins.
+    fn publish_kept(&self, kept: &Kept, turn: u64) {
+        match kept {
+            Kept::Whole(machine) => self.publish(machine, turn),
+            Kept::Folded(folded) => self.publish(&folded.unfold(), turn),
+        }
     }
 
     /// The machine's answer to a call as far as the word alone tells it.

@@ -12,7 +12,7 @@ use loom::sync::Mutex;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
 
-use super::{Cell, Core, Lock, Memory};
+use super::{Cell, Core, Kept, Lock, Memory};
 use crate::leave::Leave;
 use crate::machine::{Grant, Machine, Settled, SettledAs};
 use crate::outcome::{Hold, HoldKind, Outcome, Phase};
@@ -25,7 +25,7 @@ struct Model;
 
 impl Memory for Model {
     type Cell = AtomicU64;
-    type Lock = Mutex<Machine>;
+    type Lock = Mutex<Kept>;
 }
 
 impl Cell for AtomicU64 {
@@ -51,12 +51,12 @@ impl Cell for AtomicU64 {
     }
 }
 
-impl Lock for Mutex<Machine> {
-    fn new(machine: Machine) -> Self {
-        Mutex::new(machine)
+impl Lock for Mutex<Kept> {
+    fn new(kept: Kept) -> Self {
+        Mutex::new(kept)
     }
 
-    fn with<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R {
+    fn with<R>(&self, event: impl FnOnce(&mut Kept) -> R) -> R {
         event(&mut self.lock().unwrap())
     }
 }

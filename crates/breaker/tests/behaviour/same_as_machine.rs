@@ -135,6 +135,8 @@ proptest! {
             // To look is to book what was noted; seldom, so that much can wait.
             if number % pause == 0 {
                 pair.look()?;
+                pair.breaker.rest(pair.now);
+                pair.look()?;
             }
         }
         pair.look()?;
