@@ -28,6 +28,9 @@
 //!   window forgets by time, until when (`edge`), which is before it forgets anything. An outcome that finds the log shut
 //!   waits for the lock.
 //!
+//! Calls answered from the word teach the machine no time, so a caller whose clock lags far behind another's is judged by
+//! its own time, where the machine alone would have taken the latest it was told.
+//!
 //! A log carries 21 bits of its turn. A thread that stopped between load and swap for exactly a multiple of two million
 //! turns, to find the very same log, would be noted in the wrong one.
 //!
