@@ -75,6 +75,8 @@ enum Deed {
     },
     /// An operator's word and its end.
     HoldOpen,
+    /// To begin anew, twice.
+    Reset,
     /// Other settings, and the old ones again.
     Reconfigure(Box<[Settings; 2]>),
 }
@@ -100,6 +102,7 @@ trait Stage {
     fn record(&mut self, grant: Self::Grant, outcome: Outcome, now: Timestamp) -> Told;
     fn hold(&mut self) -> Told;
     fn release(&mut self) -> Told;
+    fn reset(&mut self) -> Told;
     fn reconfigure(&mut self, settings: &Settings) -> Told;
 }
 
@@ -145,6 +148,11 @@ impl Stage for Machine {
         Told::Changed(self.generation())
     }
 
+    fn reset(&mut self) -> Told {
+        Machine::reset(self, Timestamp::ZERO);
+        Told::Changed(self.generation())
+    }
+
     fn reconfigure(&mut self, settings: &Settings) -> Told {
         Machine::reconfigure(self, settings.clone(), Timestamp::ZERO).unwrap();
         Told::Changed(self.generation())
@@ -185,6 +193,10 @@ impl Stage for Arc<Core<Model>> {
         self.with(Stage::release)
     }
 
+    fn reset(&mut self) -> Told {
+        self.with(Stage::reset)
+    }
+
     fn reconfigure(&mut self, settings: &Settings) -> Told {
         self.with(|machine| Stage::reconfigure(machine, settings))
     }
@@ -199,6 +211,7 @@ enum Progress<G> {
 fn first<S: Stage>(stage: &mut S, deed: &Deed) -> (Told, Progress<Option<S::Grant>>) {
     match deed {
         Deed::HoldOpen => (stage.hold(), Progress::Begun(None)),
+        Deed::Reset => (stage.reset(), Progress::Begun(None)),
         Deed::Reconfigure(settings) => (stage.reconfigure(&settings[0]), Progress::Begun(None)),
         Deed::Call { asks, .. } => match stage.admit(*asks) {
             Some(grant) => (S::told(&grant), Progress::Begun(Some(grant))),
@@ -210,6 +223,7 @@ fn first<S: Stage>(stage: &mut S, deed: &Deed) -> (Told, Progress<Option<S::Gran
 fn second<S: Stage>(stage: &mut S, deed: &Deed, progress: Progress<Option<S::Grant>>) -> Told {
     match (deed, progress) {
         (Deed::HoldOpen, _) => stage.release(),
+        (Deed::Reset, _) => stage.reset(),
         (Deed::Reconfigure(settings), _) => stage.reconfigure(&settings[1]),
         (Deed::Call { outcome, tells, .. }, Progress::Begun(Some(grant))) => {
             stage.record(grant, *outcome, *tells)
@@ -498,6 +512,11 @@ fn a_trip_wins_against_every_call_that_asks_after_it() {
 #[test]
 fn an_operators_hold_wins_against_every_racing_outcome() {
     explore(row(2), &[F], [call(F), Deed::HoldOpen, call(S)]);
+}
+
+#[test]
+fn an_outcome_counts_in_no_generation_but_its_own() {
+    explore(row(4), &[], [call(F), Deed::Reset, call(F)]);
 }
 
 #[test]
