@@ -367,7 +367,10 @@ impl Breaker {
                 if self.0.core.ignores(plain.word, call.outcome) {
                     return None;
                 }
-                self.record_plain(plain, call.outcome, call.duration, now)
+                match call.duration {
+                    None => self.record_brief(plain, call.outcome, now),
+                    duration => self.record_plain(plain, call.outcome, duration, now),
+                }
             }
             _ => self.record_any(leave.take(), call.again(), now),
         }
@@ -386,7 +389,15 @@ impl Breaker {
         }
     }
 
-    /// The outcome of a call of which only the commonest is to be known: all of it passed in registers.
+    /// The commonest outcome that is to be remembered: all of it passed in registers.
+    #[inline(never)]
+    fn record_brief(&self, plain: Plain, outcome: Outcome, now: Timestamp) -> Option<Transition> {
+        if self.0.core.takes(plain, outcome, None, now) {
+            return None;
+        }
+        self.record_deciding(plain, outcome, None, now)
+    }
+
     #[inline(never)]
     fn record_plain(
         &self,
@@ -401,7 +412,7 @@ impl Breaker {
         self.record_deciding(plain, outcome, duration, now)
     }
 
-    /// With the same arguments in the same registers, so that who calls it needs no room of its own.
+    /// Out of the way, so that who calls it needs little room of its own.
     #[inline(never)]
     fn record_deciding(
         &self,

@@ -308,12 +308,19 @@ impl<M: Memory> Core<M> {
         })
     }
 
+    /// Books what is noted, so that there is room again.
+    #[inline(never)]
+    fn book(&self, now: Timestamp) {
+        self.with(|machine| machine.see(now));
+    }
+
     #[inline(always)]
     fn notes(&self, plain: Plain, now: Timestamp, note: impl Fn(Log) -> Noted) -> bool {
         loop {
             let log = Log(self.log.load());
             match note(log) {
                 Noted::Ask => return false,
+                Noted::Full => self.book(now),
                 _ if self.word().generation() != plain.word.generation() => return false,
                 Noted::Nothing => return true,
                 Noted::As(_) if now.as_nanos() >= self.edge.load() => return false,

@@ -58,6 +58,11 @@ impl Machine {
         }
     }
 
+    /// Is told the time by somebody to whom nothing has happened.
+    pub(crate) fn see(&mut self, now: Timestamp) {
+        self.latest = self.latest.max(now);
+    }
+
     /// Books outcomes that had to wait within the slack, in their order. What was noted is all that is known of them.
     pub(crate) fn catch_up_with(&mut self, log: Log) {
         if log.is_empty() {
