@@ -144,8 +144,7 @@ fn run_here(operation: Operation, times: u64, ask_and_tell: impl Fn(bool) -> boo
             assert_eq!(passed, times, "no rule is met");
         }
         Operation::RefusedOpen | Operation::RefusedHalfOpen => {
-            let passed = (0..times).filter(|_| ask_and_tell(true)).count();
-            assert_eq!(passed, 0, "every call is refused");
+            refusals(times, || ask_and_tell(true))
         }
     }
 }
@@ -157,6 +156,12 @@ fn successes(times: u64, ask_and_tell: impl Fn() -> bool) {
         passed as u64, times,
         "a closed breaker lets every call pass"
     );
+}
+
+#[inline(always)]
+fn refusals(times: u64, ask_and_tell: impl Fn() -> bool) {
+    let passed = (0..times).filter(|_| ask_and_tell()).count();
+    assert_eq!(passed, 0, "every call is refused");
 }
 
 /// Fails calls until one is refused.

@@ -7,7 +7,7 @@ use fusebox_breaker::{
 };
 
 use crate::clock::{Clock, System, Tick};
-use crate::{Case, Id, Operation, Rule, Run, run, successes, trip};
+use crate::{Case, Id, Operation, Rule, Run, refusals, run, successes, trip};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -50,7 +50,7 @@ fn make(rule: Rule, operation: Operation, clock: impl Clock) -> Run {
         Operation::Failure => run(operation, op),
         Operation::RefusedOpen => {
             trip(&op);
-            run(operation, op)
+            Box::new(move |times| refusals(times, || ask_and_tell(&breaker, &clock, true)))
         }
         Operation::RefusedHalfOpen => {
             trip(&op);
