@@ -80,7 +80,11 @@ pub async fn show(
     let breaker = gateway
         .breaker(&name)
         .ok_or_else(|| unknown(&gateway, &name))?;
-    Ok(Json(view::breaker(&breaker, gateway.clock())))
+    let mut shown = view::breaker(&breaker, gateway.clock());
+    if let Some(explanation) = gateway.explain(&name) {
+        shown["explanation"] = view::explanation(&explanation, gateway.clock());
+    }
+    Ok(Json(shown))
 }
 
 /// What an operator says with a command.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use fusebox_breaker::{HoldKind, Timestamp, Transition};
+use fusebox_breaker::{Explanation, Gap, HoldKind, Next, Over, RuleGap, Timestamp, Transition};
 use fusebox_gateway::{BreakerStatus, Clock};
 use serde_json::{Value, json};
 
@@ -27,6 +27,7 @@ pub fn breaker(status: &BreakerStatus, clock: &Clock) -> Value {
                 "threshold": rule.threshold,
                 "calls": rule.calls,
                 "min_calls": rule.min_calls,
+                "over": rule.over.map(over),
             })
         })
         .collect();
@@ -38,6 +39,13 @@ pub fn breaker(status: &BreakerStatus, clock: &Clock) -> Value {
             "failures": probes.failures,
         })
     });
+    let ramp = snapshot
+        .ramp
+        .map(|ramp| json!({ "share": ramp.share, "ends": time(ramp.ends, clock) }));
+    let rejected_for = status.calls.rejected_for.iter();
+    let rejected_for: serde_json::Map<_, _> = rejected_for
+        .map(|(reason, count)| (reason.as_str().to_owned(), json!(count)))
+        .collect();
     let retry_after = snapshot
         .retry_at
         .map(|at| at.saturating_since(status.now).as_millis().div_ceil(1000));
@@ -54,6 +62,8 @@ pub fn breaker(status: &BreakerStatus, clock: &Clock) -> Value {
         "reason_token": snapshot.reason.as_ref().map(|reason| reason.token()),
         "retry_at": snapshot.retry_at.map(|at| time(at, clock)),
         "retry_after": retry_after,
+        "admit_probability": snapshot.admit_probability,
+        "ramp": ramp,
         "persisted": status.persisted,
         "counts": {
             "success": status.calls.success,
@@ -61,12 +71,52 @@ pub fn breaker(status: &BreakerStatus, clock: &Clock) -> Value {
             "ignored": status.calls.ignored,
             "late": snapshot.totals.late,
             "rejected": status.calls.rejected,
+            "rejected_for": rejected_for,
             "would_reject": status.calls.would_reject,
         },
         "rules": rules,
         "probes": probes,
         "recent": snapshot.recent.iter().map(|one| transition(one, clock)).collect::<Vec<_>>(),
     })
+}
+
+/// Why a breaker is as it is, and what comes next: in a sentence, and piece by piece.
+pub fn explanation(explanation: &Explanation, clock: &Clock) -> Value {
+    let (event, at) = match explanation.next {
+        Next::RuleMet => ("rule_met", None),
+        Next::CooldownEnds(at) => ("cooldown_ends", Some(at)),
+        Next::HoldEnds(at) => ("hold_ends", Some(at)),
+        Next::Release => ("release", None),
+        Next::Probe => ("probe", None),
+        Next::ProbeEnds(at) => ("probe_ends", Some(at)),
+        Next::RampEnds(at) => ("ramp_ends", Some(at)),
+        _ => ("unknown", None),
+    };
+    json!({
+        "text": explanation.to_string(),
+        "next": { "event": event, "at": at.map(|at| time(at, clock)) },
+        "rules": explanation.rules.iter().map(gap).collect::<Vec<_>>(),
+    })
+}
+
+fn gap(rule: &RuleGap) -> Value {
+    let (why, missing) = match rule.gap {
+        Gap::BelowLimit => ("below_limit", None),
+        Gap::TooFewCalls { missing } => ("too_few_calls", Some(missing)),
+        Gap::AwaitsJudging => ("awaits_judging", None),
+        Gap::NeverTrips => ("never_trips", None),
+        Gap::NotJudged => ("not_judged", None),
+        _ => ("unknown", None),
+    };
+    json!({ "rule": rule.rule.as_str(), "gap": why, "missing_calls": missing })
+}
+
+/// How far back a rule looks, as the configuration says it.
+fn over(over: Over) -> String {
+    match over {
+        Over::Time(time) => humantime::format_duration(time).to_string(),
+        Over::Calls(calls) => format!("{calls} calls"),
+    }
 }
 
 fn transition(transition: &Transition, clock: &Clock) -> Value {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::outcome::Outcome;
+use crate::settings::Compare;
 
 /// How a call ended, with its duration and the other side's word about when to return, where they are known.
 ///
@@ -66,6 +67,14 @@ impl Call {
             retry_after: Some(after),
             ..self
         }
+    }
+
+    /// Whether the call was slow; none where nobody knows how long it took.
+    pub(crate) fn is_slow(&self, slower_than: Duration, compare: Compare) -> Option<bool> {
+        self.duration.map(|duration| match compare {
+            Compare::AtLeast => duration >= slower_than,
+            Compare::Above => duration > slower_than,
+        })
     }
 }
 

@@ -162,6 +162,7 @@ mod tests {
             GrantKind::Probe(Slot {
                 deadline: time,
                 number: 8,
+                start: Timestamp::from_nanos(9),
             }),
             GrantKind::Held,
             GrantKind::Shadow(rejection),

@@ -275,8 +275,11 @@ impl Machine {
     pub fn trip(&mut self, trip: ForcedTrip, now: Timestamp) -> Transitions {
         let mut transitions = Transitions::default();
         let now = self.catch_up(now, &mut transitions);
+        if self.hold.is_some() {
+            return transitions;
+        }
         self.half_open_when_due(now, &mut transitions);
-        if self.hold.is_none() && !matches!(self.state, State::Open { .. }) {
+        if !matches!(self.state, State::Open { .. }) {
             let ForcedTrip {
                 by,
                 reason,
@@ -306,7 +309,7 @@ impl Machine {
         let mut transitions = Transitions::default();
         self.latest = self.latest.max(now);
         self.hold = None;
-        self.clear_windows();
+        self.begin_windows(self.latest);
         self.close(Reason::Reset, None, self.latest, &mut transitions);
         transitions
     }

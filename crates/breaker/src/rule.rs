@@ -114,10 +114,7 @@ impl Rule {
     pub(crate) fn hit(&self, call: &Call, slow: Compare) -> Option<bool> {
         match *self {
             Rule::Stalled { .. } => None,
-            Rule::SlowRate { slower_than, .. } => call.duration.map(|duration| match slow {
-                Compare::AtLeast => duration >= slower_than,
-                Compare::Above => duration > slower_than,
-            }),
+            Rule::SlowRate { slower_than, .. } => call.is_slow(slower_than, slow),
             Rule::ConsecutiveFailures { .. }
             | Rule::Failures { .. }
             | Rule::FailureRate { .. }

@@ -303,6 +303,17 @@ pub struct HalfOpen {
     pub on_probe_timeout: OnProbeTimeout,
     /// So many failed probes of one half-open period reopen, 1 or more; only with [`CloseRule::Successes`]. Default 1.
     pub failures: u32,
+    /// Whether the successes of [`CloseRule::Successes`] must come in a row: a failure that does not reopen then begins
+    /// their count anew. Default: they need not.
+    pub in_a_row: bool,
+    /// Whether a settled probe frees its place for another. Default: it does.
+    pub places: Places,
+    /// Whether slow probes reopen, as failed ones do; only with [`CloseRule::FailureRate`]. Default: none does.
+    pub slow: Option<SlowProbes>,
+    /// How long a half-open period may last in which nothing is decided, above zero. Default: as long as it takes.
+    pub period_timeout: Option<Duration>,
+    /// What comes after a half-open period that lasted too long. Default: the breaker opens.
+    pub on_period_timeout: OnPeriodTimeout,
 }
 
 impl Default for HalfOpen {
@@ -313,6 +324,11 @@ impl Default for HalfOpen {
             probe_timeout: Duration::from_secs(60),
             on_probe_timeout: OnProbeTimeout::default(),
             failures: 1,
+            in_a_row: false,
+            places: Places::default(),
+            slow: None,
+            period_timeout: None,
+            on_period_timeout: OnPeriodTimeout::default(),
         }
     }
 }
@@ -320,7 +336,7 @@ impl Default for HalfOpen {
 /// How many probes may be in flight at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probes {
-    /// At most this many; a settled probe frees its place.
+    /// At most this many; what a settled probe does with its place is said by [`HalfOpen::places`].
     Limited(NonZeroU32),
     /// Every call passes until one of them decides.
     Unlimited,
@@ -330,6 +346,36 @@ impl Default for Probes {
     fn default() -> Self {
         Probes::Limited(NonZeroU32::MIN)
     }
+}
+
+/// What a probe that has answered does with its place. One that was ignored, dropped or lost frees it in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Places {
+    /// It frees it: [`HalfOpen::probes`] limits the probes in flight.
+    #[default]
+    Freed,
+    /// It has used it up: [`HalfOpen::probes`] limits the probes of a half-open period. While none is in flight another
+    /// may go all the same, so that settings that change on the way leave nobody waiting.
+    Spent,
+}
+
+/// From which share of slow probes on the breaker opens again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SlowProbes {
+    /// The share of slow answers that reopens, compared as [`Settings::compare`] says.
+    pub rate: Ratio,
+    /// The duration that is slow, above zero, compared as [`Settings::slow_compare`] says.
+    pub slower_than: Duration,
+}
+
+/// What comes after a half-open period that lasted longer than [`HalfOpen::period_timeout`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnPeriodTimeout {
+    /// Another cooldown, as after a failed probe.
+    #[default]
+    Open,
+    /// The closed state, as after enough successes.
+    Close,
 }
 
 /// When the answers of the probes close the breaker.

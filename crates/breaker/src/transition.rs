@@ -63,8 +63,17 @@ pub enum Reason {
         /// All answered probes of this half-open period.
         answers: u32,
     },
+    /// Probes were slow: the breaker reopened.
+    ProbesSlow {
+        /// Slow probes of this half-open period.
+        slow: u32,
+        /// All answered probes of this half-open period.
+        answers: u32,
+    },
     /// A probe missed its deadline: the breaker reopened.
     ProbeTimeout,
+    /// The half-open period lasted too long without a decision: the breaker opened or closed, as its settings say.
+    PeriodTimeout,
     /// The other side said when to return, and by the settings that alone trips.
     RetryAfter {
         /// After how long it asked to be called again.
@@ -119,13 +128,15 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// A short stable name for metrics and logs: the rule's name, or `probe_failed`, `probe_timeout`, `probe_ok`,
-    /// `retry_after`, `forced`, `cooldown_ended`, `held_open`, `held_closed`, `released`, `hold_ended`, `reset`, `restored`, `reconfigured`.
+    /// A short stable name for metrics and logs: the rule's name, or `probe_failed`, `probe_slow`, `probe_timeout`,
+    /// `period_timeout`, `probe_ok`, `retry_after`, `forced`, `cooldown_ended`, `held_open`, `held_closed`, `released`, `hold_ended`, `reset`, `restored`, `reconfigured`.
     pub const fn token(&self) -> &'static str {
         match self {
             Reason::Rule { rule, .. } => rule.as_str(),
             Reason::ProbeFailed { .. } => "probe_failed",
+            Reason::ProbesSlow { .. } => "probe_slow",
             Reason::ProbeTimeout => "probe_timeout",
+            Reason::PeriodTimeout => "period_timeout",
             Reason::RetryAfter { .. } => "retry_after",
             Reason::Forced { .. } => "forced",
             Reason::ProbesSucceeded { .. } => "probe_ok",
@@ -200,7 +211,11 @@ impl fmt::Display for Reason {
             Reason::ProbeFailed { failures, answers } => {
                 write!(f, "{failures} of {answers} answered probes failed")
             }
+            Reason::ProbesSlow { slow, answers } => {
+                write!(f, "{slow} of {answers} answered probes were slow")
+            }
             Reason::ProbeTimeout => f.write_str("a probe missed its deadline"),
+            Reason::PeriodTimeout => f.write_str("the half-open period lasted too long"),
             Reason::RetryAfter { after } => {
                 write!(f, "the other side asked to be called again after {after:?}")
             }

@@ -57,7 +57,7 @@ pub(crate) enum Window {
     Time(Buckets),
     /// Up to n calls, then anew.
     TumblingCalls(TumblingCalls),
-    /// The calls of a time that began with the first of them, then anew.
+    /// The calls of a time, then anew.
     TumblingTime { time: TumblingTime, sees: Sees },
     /// The calls in flight.
     Flights(Flights),
@@ -189,6 +189,15 @@ impl Window {
         }
     }
 
+    /// Whether the window, from `now` on, is no other than one that was just made at the start of time.
+    pub fn is_as_new(&self, now: Timestamp) -> bool {
+        let empty = self.tally(now).calls == 0;
+        match self {
+            Window::TumblingTime { time, .. } => empty && time.is_as_new(now),
+            _ => empty,
+        }
+    }
+
     /// A call has begun.
     pub fn take_off(&mut self, flight: Flight) {
         if let Window::Flights(flights) = self {
@@ -233,7 +242,7 @@ impl Window {
     }
 
     /// Whether a failure may be booked later than it came, and until when nothing is forgotten. Times that are kept one
-    /// by one cannot wait; nor can the first outcome of a window whose time begins with it.
+    /// by one cannot wait; nor can an outcome that may begin the time of a window that looks at failures alone.
     pub fn waits(&self, now: Timestamp) -> (bool, Timestamp) {
         match self {
             Window::Row { .. } | Window::Calls(_) | Window::TumblingCalls(_) => {
@@ -256,6 +265,20 @@ impl Window {
         match self {
             Window::Calls(calls) => calls.room(missing),
             _ => missing,
+        }
+    }
+
+    /// Begins with a closed period: forgets everything, and what has a time of its own begins it now.
+    pub fn begin(&mut self, now: Timestamp) {
+        match self {
+            Window::TumblingTime { time, .. } => time.begin(now),
+            Window::Row { .. }
+            | Window::Times { .. }
+            | Window::Calls(_)
+            | Window::Time(_)
+            | Window::TumblingCalls(_)
+            | Window::Flights(_)
+            | Window::Memory(_) => self.clear(),
         }
     }
 

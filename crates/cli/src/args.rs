@@ -133,7 +133,8 @@ pub struct EvalArgs {
 pub enum Dialect {
     /// CEL
     Native,
-    /// Flogo's mappings (not supported yet)
+    /// Flogo's mappings; in the scope, {"$params": {…}}, {"$int": 1}, {"$number": "1"}, {"$error": "…"}
+    /// and {"$neterror": "URL"} stand for what JSON cannot say
     Flogo,
     /// DataWeave (not supported yet)
     Mule,

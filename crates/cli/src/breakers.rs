@@ -142,9 +142,20 @@ fn show(breaker: &Value) -> String {
     row("reason", text(&breaker["reason"]).into());
     row("retry at", text(&breaker["retry_at"]).into());
     row("attempts", breaker["attempts"].to_string());
+    if let Some(share) = breaker["admit_probability"].as_f64() {
+        row("passes", format!("{:.1}% of the calls", share * 100.0));
+    }
     row("persisted", breaker["persisted"].to_string());
     for (name, count) in breaker["counts"].as_object().into_iter().flatten() {
-        row(name, count.to_string());
+        match count.as_object() {
+            None => row(name, count.to_string()),
+            Some(parts) => {
+                let any = |(_, count): &(&String, &Value)| count.as_u64() != Some(0);
+                for (part, count) in parts.iter().filter(any) {
+                    row("", format!("{count} {part}"));
+                }
+            }
+        }
     }
     for rule in breaker["rules"].as_array().into_iter().flatten() {
         row(
@@ -157,6 +168,9 @@ fn show(breaker: &Value) -> String {
                 rule["calls"]
             ),
         );
+    }
+    if let Some(why) = breaker["explanation"]["text"].as_str() {
+        row("explained", why.into());
     }
     for one in breaker["recent"].as_array().into_iter().flatten() {
         row(

@@ -4,7 +4,8 @@ use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
+use fusebox_plan::flogo::{Expression, Names, read_scope as read_flogo_scope};
 use serde_json::Value;
 
 use crate::args::{Dialect, EvalArgs};
@@ -14,15 +15,39 @@ use crate::args::{Dialect, EvalArgs};
 /// # Errors
 /// If the scope cannot be read or the expression cannot be evaluated.
 pub fn eval(args: &EvalArgs) -> anyhow::Result<ExitCode> {
-    if args.dialect != Dialect::Native {
-        bail!("of the dialects only `native` is supported yet");
-    }
     let scope = match &args.scope {
         Some(path) => read_scope(path)?,
         None => Value::Object(serde_json::Map::new()),
     };
-    let value = fusebox_plan::eval_native(&args.expression, &scope)?;
+    let value = match args.dialect {
+        Dialect::Native => fusebox_plan::eval_native(&args.expression, &scope)?.to_string(),
+        Dialect::Flogo => eval_flogo(&args.expression, &scope)?,
+        Dialect::Mule => bail!("the dialect `mule` is not supported yet"),
+    };
     crate::print(&format!("{value}\n"))
+}
+
+/// The value as Flogo would write it into an answer.
+fn eval_flogo(text: &str, scope: &Value) -> anyhow::Result<String> {
+    let names = Names {
+        env: std::env::vars()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
+        ..Names::default()
+    };
+    let expression = Expression::compile(text, &names).map_err(|error| {
+        // The caret stands under the character, if what is before it is on one line.
+        let before = text.get(..error.at).filter(|before| !before.contains('\n'));
+        match before {
+            Some(before) if !text.contains('\n') => {
+                let indent = " ".repeat(before.chars().count());
+                anyhow!("{error}\n  {text}\n  {indent}^")
+            }
+            _ => anyhow!("{error} (at byte {})", error.at),
+        }
+    })?;
+    let scope = read_flogo_scope(scope)?;
+    Ok(expression.eval(&scope)?.to_json_text()?)
 }
 
 fn read_scope(path: &Path) -> anyhow::Result<Value> {

@@ -288,6 +288,24 @@ fn one_breaker_is_shown_with_its_reason_rules_and_history() {
     assert_eq!(rules.len(), 2);
     assert_eq!(rules[0]["threshold"], 2.0);
     assert_eq!(rules[1]["threshold"], 10.0);
+    let explanation = &open["explanation"];
+    assert_eq!(explanation["next"]["event"], "cooldown_ends");
+    assert_eq!(explanation["next"]["at"], open["retry_at"]);
+    assert_eq!(explanation["rules"][1]["gap"], "not_judged");
+    let text = explanation["text"].as_str().unwrap();
+    assert!(
+        text.starts_with("open for ") && text.contains("the cooldown ends in"),
+        "{text}"
+    );
+    let explanation = &closed["explanation"];
+    assert_eq!(explanation["next"]["event"], "rule_met");
+    assert_eq!(explanation["rules"][0]["gap"], "below_limit");
+    assert_eq!(
+        (&closed["admit_probability"], &open["admit_probability"]),
+        (&json!(1.0), &json!(0.0))
+    );
+    assert_eq!(closed["ramp"], Value::Null);
+    assert_eq!(open["counts"]["rejected_for"]["breaker_open"], 1);
     let trip = &open["recent"][0];
     assert_eq!(
         (&trip["from"], &trip["to"]),

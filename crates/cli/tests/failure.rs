@@ -161,3 +161,17 @@ fn a_failure_by_expression_trips_the_breaker_as_any_other() {
     assert_eq!(gateway.client().post("/404", "").status, 404);
     assert_eq!(gateway.client().post("/404", "").status, 503);
 }
+
+#[test]
+fn an_expression_sees_how_long_a_call_without_an_answer_took() {
+    let upstream = Upstream::start(|call| {
+        call.hang();
+    });
+    let expression = "error == \"timeout\" && duration >= duration(\"400ms\")";
+    let yaml = orders(
+        &upstream,
+        &format!("{{ failure: '{expression}' }}\n    timeout: {{ request: 400ms }}"),
+    );
+    let gateway = Gateway::run(yaml);
+    assert!(fails(&gateway, "/a", "", ""));
+}

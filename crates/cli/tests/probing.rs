@@ -457,6 +457,31 @@ fn probes_are_judged_by_rate_where_the_file_says_so() {
 }
 
 #[test]
+fn as_many_failed_probes_as_the_file_says_reopen() {
+    let mode = Dial::at(FAIL);
+    let upstream = upstream(&mode, |_| {});
+    let half = "{ probes: 1, successes: 2, failures: 2 }";
+    let gateway = half_open(&upstream, &mode, file(&upstream, half, "{ request: 10s }"));
+    let mut client = gateway.client();
+    for (answer, status, state) in [
+        (ANSWER, 200, "half_open"),
+        (FAIL, 500, "half_open"),
+        (FAIL, 500, "open"),
+    ] {
+        mode.set(answer);
+        assert_eq!(client.get("/a").status, status);
+        assert_eq!(
+            gateway.breaker("orders")["recent"]
+                .as_array()
+                .unwrap()
+                .last()
+                .unwrap()["to"],
+            state
+        );
+    }
+}
+
+#[test]
 fn one_worker_probes_as_many_do() {
     let mode = Dial::at(FAIL);
     let upstream = upstream(&mode, |_| {});

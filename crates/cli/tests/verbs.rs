@@ -376,7 +376,7 @@ upstreams:
     bulkhead: { concurrent: 256 }
     retry: { attempts: 3 }
     health: { path: /healthz }
-    breaker: { ramp: { over: 10s } }
+    breaker: { share: verdict }
     fallback: [{ last_good: 1h }]
 routes: [{ path: /, upstream: orders }]
 ";

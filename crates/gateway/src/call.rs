@@ -7,13 +7,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fusebox_breaker::{OnProbeTimeout, Outcome, OwnedPermit, Timestamp};
+use fusebox_breaker::{Call as Ended, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter, Timestamp};
 use fusebox_plan::{Call as Facts, CallError, Failure};
 use http::{HeaderMap, StatusCode};
 
 use crate::breakers::Guarded;
 use crate::clock::Clock;
 use crate::live::LiveUpstream;
+use crate::retry_after;
+use crate::stall::{Look, StallWatch};
 
 /// What a worker needs to carry a call.
 #[derive(Debug, Clone)]
@@ -31,7 +33,13 @@ pub struct Call {
     guarded: Guarded,
     upstream: Arc<LiveUpstream>,
     desk: Desk,
+    /// How long the upstream took to its response's head, or to where it failed without one.
+    duration: Duration,
     head: Option<Head>,
+    /// When the upstream wants to be called again.
+    back_at: Option<Timestamp>,
+    /// Until the head comes.
+    stall: Option<StallWatch>,
     body: Vec<u8>,
     flow: Flow,
     recorded: bool,
@@ -52,7 +60,6 @@ enum Flow {
 struct Head {
     status: StatusCode,
     headers: Option<HeaderMap>,
-    duration: Duration,
     at: Timestamp,
 }
 
@@ -64,12 +71,16 @@ impl Call {
         upstream: Arc<LiveUpstream>,
         desk: Desk,
     ) -> Call {
+        let stall = StallWatch::new(&upstream.stall_limits, || desk.clock.exact());
         Call {
             permit: Some(permit),
             guarded,
             upstream,
             desk,
+            duration: Duration::ZERO,
             head: None,
+            back_at: None,
+            stall,
             body: Vec::new(),
             flow: Flow::Unknown,
             recorded: false,
@@ -98,14 +109,50 @@ impl Call {
         }
     }
 
-    /// The response's head has come, `duration` after the request was sent.
-    pub fn answered(&mut self, status: StatusCode, headers: &HeaderMap, duration: Duration) {
+    /// How long to wait before [`Call::look`]; none where there is nothing to see.
+    pub fn next_look(&self, now: Timestamp, has_body: bool) -> Option<Duration> {
+        self.stall.as_ref()?.next(now, has_body)
+    }
+
+    /// Looks whether the call has stalled, and has the breaker judge it if so. `waited`: for how long its client has
+    /// kept it waiting in all.
+    pub fn look(&mut self, now: Timestamp, waited: Duration) {
+        match self.stall.as_ref().map(|watch| watch.look(now, waited)) {
+            Some(Look::Stalled) => {
+                self.guarded.breaker.tick(now);
+            }
+            Some(Look::Excused) => self.land(),
+            Some(Look::Early) | None => {}
+        }
+    }
+
+    /// From here on the call does not count as one that waits for its head.
+    fn land(&mut self) {
+        self.stall = None;
+        if let Some(permit) = &self.permit {
+            permit.answered();
+        }
+    }
+
+    /// The upstream took so long to its head, or to where it failed without one.
+    pub fn lasted(&mut self, duration: Duration) {
+        self.duration = duration;
+    }
+
+    /// The response's head has come.
+    pub fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
+        self.land();
         let at = self.desk.clock.tick();
-        let wanted = matches!(self.upstream.plan.breaker.failure, Failure::Expression(_));
+        let breaker = &self.upstream.plan.breaker;
+        if breaker.settings.retry_after != RetryAfter::Ignore {
+            let clock = &self.desk.clock;
+            let asked = retry_after::read(headers, clock.wall_millis());
+            self.back_at = asked.map(|after| clock.exact() + after);
+        }
+        let wanted = matches!(breaker.failure, Failure::Expression(_));
         self.head = Some(Head {
             status,
             headers: wanted.then(|| headers.clone()),
-            duration,
             at,
         });
         // From here on only the body can be slow, and a good one is judged at `settle`.
@@ -184,7 +231,7 @@ impl Call {
         let facts = Facts {
             status: head.map_or(0, |head| head.status.as_u16()),
             headers: head.and_then(|head| head.headers.as_ref()),
-            duration: head.map_or(Duration::ZERO, |head| head.duration),
+            duration: self.duration,
             error,
             body: self
                 .upstream
@@ -206,13 +253,27 @@ impl Call {
             return;
         };
         self.recorded = true;
-        // A trip needs exact time, since its cooldown begins there; a success is content with the tick.
-        let now = match outcome {
-            Outcome::Failure => self.desk.clock.exact(),
-            Outcome::Success | Outcome::Ignored => self.desk.clock.tick(),
+        // A trip needs exact time, since its cooldown begins there; and a slow success trips as a failure does.
+        let now = self.desk.clock.exact();
+        let ended = Ended {
+            outcome,
+            duration: Some(self.duration),
+            retry_after: self.asked_to_return(outcome, now),
         };
-        let counted = permit.settle(outcome, now).counted;
+        let counted = permit.settle(ended, now).counted;
         self.guarded.meter(&self.desk).count(counted);
+    }
+
+    /// After how long the upstream wants to be called again, if its word counts: it failed, or said that it has too
+    /// much to do (429, RFC 6585 section 4; 503, RFC 9110 section 15.6.4).
+    fn asked_to_return(&self, outcome: Outcome, now: Timestamp) -> Option<Duration> {
+        let at = self.back_at?;
+        let status = self.head.as_ref()?.status;
+        let busy = matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        );
+        (busy || outcome == Outcome::Failure).then(|| at.saturating_since(now))
     }
 }
 

@@ -79,7 +79,7 @@ pub async fn forward(
     let permit = match admit(&guarded, &desk.clock) {
         Ok(permit) => permit,
         Err(rejection) => {
-            guarded.meter(desk).rejected(rejection.phase).add();
+            guarded.meter(desk).refuse(&rejection);
             tracing::debug!(
                 breaker = %guarded.breaker.name(),
                 reason = rejection.reason.as_str(),
@@ -326,13 +326,22 @@ impl Sending<'_> {
         self.call.extend(sent_at, timeout + PROBE_GRACE);
         let mut response = pin!(connection.sender.try_send_request(request));
         let mut alarm = pin!(tokio::time::sleep(timeout));
+        let has_body = self.intake.is_some();
+        let mut look = pin!(after(self.call.next_look(sent_at, has_body)));
         let result = loop {
-            tokio::select! {
+            let is_look = tokio::select! {
                 biased;
                 result = &mut response => break result,
-                () = &mut alarm => {}
-            }
+                () = &mut alarm => false,
+                () = &mut look => true,
+            };
             let now = clock.exact();
+            if is_look {
+                let waited = self.client_took(now);
+                self.call.look(now, waited);
+                look.set(after(self.call.next_look(now, has_body)));
+                continue;
+            }
             match self.upstream_has_it_since(sent_at) {
                 // A probe keeps its place while its client sends, for no more calls than places may
                 // be in flight (I2); but a client must not keep a breaker from closing for ever.
@@ -347,9 +356,17 @@ impl Sending<'_> {
                     self.call.extend(base, timeout + PROBE_GRACE);
                     alarm.set(tokio::time::sleep((base + timeout).saturating_since(now)));
                 }
-                Some(_) => return Err(Attempt::Failed(Failed::Upstream(CallError::Timeout))),
+                Some(base) => {
+                    self.call.lasted(now.saturating_since(base));
+                    return Err(Attempt::Failed(Failed::Upstream(CallError::Timeout)));
+                }
             }
         };
+        let now = clock.exact();
+        // An answer that comes while the client is still sending took no time at all.
+        let base = self.upstream_has_it_since(sent_at).unwrap_or(now);
+        let duration = now.saturating_since(base);
+        self.call.lasted(duration);
         match result {
             Ok(response) if !guard::response_is_sound(&response) => {
                 Err(Attempt::Failed(Failed::Upstream(CallError::Protocol)))
@@ -358,12 +375,7 @@ impl Sending<'_> {
                 Err(Attempt::Failed(Failed::Upstream(CallError::Protocol)))
             }
             Ok(response) => {
-                let now = clock.exact();
-                // An answer that comes while the client is still sending took no time at all.
-                let base = self.upstream_has_it_since(sent_at).unwrap_or(now);
-                let duration = now.saturating_since(base);
-                self.call
-                    .answered(response.status(), response.headers(), duration);
+                self.call.answered(response.status(), response.headers());
                 self.upstream
                     .observe(self.exchange.desk.worker, response.status(), duration);
                 Ok(response)
@@ -392,6 +404,14 @@ impl Sending<'_> {
             None => Some(sent_at),
             Some(intake) => intake.handed_over().map(|at| at.max(sent_at)),
         }
+    }
+}
+
+/// Waits that long; for ever, where there is nothing to wait for.
+async fn after(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
     }
 }
 

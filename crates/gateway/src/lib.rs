@@ -26,6 +26,8 @@ mod fields;
 mod outgoing;
 mod request_body;
 mod response_body;
+mod retry_after;
+mod stall;
 mod tunnel;
 
 mod breakers;
@@ -35,8 +37,10 @@ mod pool;
 
 mod announcer;
 mod clock;
+mod measures;
 mod meter;
 mod metrics;
+mod record;
 mod records;
 mod status;
 

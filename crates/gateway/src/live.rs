@@ -18,6 +18,7 @@ use crate::listen::Place;
 use crate::meter::{PerWorker, RequestMeter};
 use crate::pool::Pool;
 use crate::router::Router;
+use crate::stall;
 
 /// A plan as it runs.
 #[derive(Debug)]
@@ -77,6 +78,8 @@ pub struct LiveUpstream {
     pub plan: Arc<Upstream>,
     /// Its breakers; kept over reloads while they fit.
     pub guards: Arc<Guards>,
+    /// Beyond which times a call to it has stalled, shortest first.
+    pub stall_limits: Arc<[Duration]>,
     /// What `Host` says to it.
     pub host: HeaderValue,
     pools: Arc<[Arc<Pool>]>,
@@ -311,6 +314,7 @@ impl Foundry {
         LiveUpstream {
             plan: plan.clone(),
             guards,
+            stall_limits: stall::limits(&plan.breaker.settings),
             host: host.expect("a checked authority is a field value"),
             pools,
             meter: self.meter(Kind::Upstream, &plan.name),

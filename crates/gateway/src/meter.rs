@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
-use fusebox_breaker::{Phase, SettledAs};
+use fusebox_breaker::{Phase, RejectReason, Rejection, SettledAs};
 use http::{Method, StatusCode};
 
 /// A number that only grows.
@@ -59,6 +59,15 @@ impl<T> PerWorker<T> {
     }
 }
 
+/// The reasons for which calls are refused.
+pub const REASONS: [RejectReason; 5] = [
+    RejectReason::BreakerOpen,
+    RejectReason::BreakerProbing,
+    RejectReason::BreakerRamp,
+    RejectReason::BreakerAdaptive,
+    RejectReason::HeldOpen,
+];
+
 /// What one worker saw of one breaker.
 #[derive(Debug, Default)]
 pub struct BreakerMeter {
@@ -69,6 +78,7 @@ pub struct BreakerMeter {
     /// Calls that say nothing of the upstream: the client left, or sent nonsense.
     pub ignored: Counter,
     rejected: [Counter; 3],
+    rejected_for: [Counter; REASONS.len()],
     /// Calls that monitor mode let pass though the breaker would have refused them.
     pub would_reject: Counter,
     /// Failure expressions that could not be evaluated; the default rule decided.
@@ -87,6 +97,22 @@ impl BreakerMeter {
             SettledAs::Ignored => self.ignored.add(),
             SettledAs::Late | SettledAs::Untracked => {}
         }
+    }
+
+    /// Counts a refusal, by the breaker's phase and by the reason.
+    pub fn refuse(&self, rejection: &Rejection) {
+        self.rejected(rejection.phase).add();
+        if let Some(at) = REASONS
+            .iter()
+            .position(|reason| *reason == rejection.reason)
+        {
+            self.rejected_for[at].add();
+        }
+    }
+
+    /// Calls refused for a reason, by its place in [`REASONS`].
+    pub fn rejected_for(&self, at: usize) -> u64 {
+        self.rejected_for[at].get()
     }
 
     /// Calls refused in any phase.

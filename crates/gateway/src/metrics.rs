@@ -17,7 +17,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::gateway::Gateway;
-use crate::meter::{BOUNDS, BreakerMeter, HistogramSum, PerWorker, RequestMeter};
+use crate::measures::MEASURES;
+use crate::meter::{BOUNDS, BreakerMeter, HistogramSum, PerWorker, REASONS, RequestMeter};
 
 /// How many breakers of one upstream have labels of their own.
 pub const KEYS_LABELLED_MAX: usize = 1_000;
@@ -109,6 +110,8 @@ struct Shown {
     phases: [u64; 3],
     outcomes: [u64; 4],
     rejected: [u64; 3],
+    rejected_for: [u64; REASONS.len()],
+    measures: [Option<f64>; MEASURES.len()],
     would_reject: u64,
     expression_errors: u64,
     late_truncations: u64,
@@ -134,6 +137,14 @@ impl Scrape {
                 for (at, phase) in PHASES.iter().enumerate() {
                     shown.phases[at] += u64::from(snapshot.phase == *phase);
                     shown.rejected[at] += guarded.meters.sum(|meter| meter.rejected(*phase).get());
+                }
+                for (at, count) in shown.rejected_for.iter_mut().enumerate() {
+                    *count += guarded.meters.sum(|meter| meter.rejected_for(at));
+                }
+                for (shown, measure) in shown.measures.iter_mut().zip(&MEASURES) {
+                    if let Some(value) = (measure.of)(&snapshot) {
+                        *shown = Some(shown.map_or(value, |shown| (measure.both)(shown, value)));
+                    }
                 }
                 shown.outcomes[0] += sum(|meter| meter.success.get());
                 shown.outcomes[1] += sum(|meter| meter.failure.get());
@@ -214,6 +225,26 @@ impl Scrape {
                     vec![("breaker", name), ("state", phase.as_str())],
                     shown.rejected[at],
                 )?;
+            }
+        }
+        let mut metric = counter(
+            encoder,
+            "fusebox_breaker_rejected_reason",
+            "Calls refused, by the reason",
+        )?;
+        for (name, shown) in &all {
+            for (reason, count) in REASONS.iter().zip(shown.rejected_for) {
+                let labels = vec![("breaker", &**name), ("reason", reason.as_str())];
+                add(&mut metric, labels, count)?;
+            }
+        }
+        for (at, measure) in MEASURES.iter().enumerate() {
+            let mut metric = gauge(encoder, measure.name, measure.help)?;
+            for (name, shown) in &all {
+                if let Some(value) = shown.measures[at] {
+                    let labels: Labels<'_> = vec![("breaker", name)];
+                    ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
+                }
             }
         }
         for (metric, help, value) in [

@@ -1,4 +1,4 @@
-//! Breaker records: what of a breaker outlives the process, and the task that writes it down.
+//! Breaker records: who writes them down, and who reads them at the start.
 //!
 //! A transition marks its breaker as changed and returns; a task beside the data path writes the
 //! record of every changed breaker at once, and again until the store has taken it. So a request
@@ -10,20 +10,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use fusebox_breaker::{Breaker, HoldKind, Saved, SavedHold, SavedState};
-use fusebox_store::{NewObject, ObjectStore, Pending, StoreError, When};
-use serde::{Deserialize, Serialize};
+use fusebox_breaker::{Breaker, Timestamp};
+use fusebox_store::{ObjectStore, Pending, StoreError, When};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::live::Live;
+use crate::record::Record;
 
 /// The store's partition that holds them.
 pub const PARTITION: &str = "breakers";
-
-/// A record that nobody renews for so long belongs to a breaker that is no more; see [`RENEWED_EVERY`].
-const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How often the records of all breakers are written anew, so that those of living ones last.
 pub const RENEWED_EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -41,113 +37,6 @@ const RETRY: Duration = Duration::from_millis(250);
 /// How many records are read at the start; more breakers than that begin closed.
 const READ_MAX: usize = 1_000_000;
 
-/// A breaker as it is written down. Times are wall times, in milliseconds since the Unix epoch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// The form of this record.
-    v: u8,
-    state: State,
-    /// When an open breaker's cooldown ends.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<u64>,
-    generation: u64,
-    attempts: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hold: Option<HoldRecord>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum State {
-    Closed,
-    Open,
-    HalfOpen,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct HoldRecord {
-    open: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<u64>,
-    reason: String,
-    by: String,
-}
-
-impl Record {
-    /// What is written down at the wall time `wall`.
-    pub fn of(saved: &Saved, wall: u64) -> Record {
-        let at = |remaining: Duration| wall.saturating_add(millis(remaining));
-        let (state, until) = match saved.state {
-            SavedState::Closed => (State::Closed, None),
-            SavedState::Open { remaining } => (State::Open, Some(at(remaining))),
-            SavedState::HalfOpen => (State::HalfOpen, None),
-        };
-        let hold = saved.hold.as_ref().map(|hold| HoldRecord {
-            open: hold.kind == HoldKind::Open,
-            until: hold.remaining.map(at),
-            reason: hold.reason.to_string(),
-            by: hold.by.to_string(),
-        });
-        Record {
-            v: 1,
-            state,
-            until,
-            generation: saved.generation,
-            attempts: saved.attempts,
-            hold,
-        }
-    }
-
-    /// What a breaker takes up again at the wall time `wall`. A time that has passed leaves nothing
-    /// remaining; a clock that was set back cannot lengthen a cooldown, for the breaker bounds it.
-    pub fn saved(&self, wall: u64) -> Saved {
-        let remaining = |until: u64| Duration::from_millis(until.saturating_sub(wall));
-        Saved {
-            state: match self.state {
-                State::Closed => SavedState::Closed,
-                State::Open => SavedState::Open {
-                    remaining: remaining(self.until.unwrap_or(wall)),
-                },
-                State::HalfOpen => SavedState::HalfOpen,
-            },
-            generation: self.generation,
-            attempts: self.attempts,
-            hold: self.hold.as_ref().map(|hold| SavedHold {
-                kind: if hold.open {
-                    HoldKind::Open
-                } else {
-                    HoldKind::Closed
-                },
-                remaining: hold.until.map(remaining),
-                reason: hold.reason.as_str().into(),
-                by: hold.by.as_str().into(),
-            }),
-        }
-    }
-
-    fn to_object(&self) -> NewObject {
-        let value = serde_json::to_vec(self).expect("a record is plain data");
-        NewObject {
-            value: Bytes::from(value),
-            media_type: "application/json".into(),
-            ttl: Some(KEPT_FOR),
-        }
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Result<Record, String> {
-        let record: Record = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        if record.v == 1 {
-            Ok(record)
-        } else {
-            Err(format!("its form {} is newer than this program", record.v))
-        }
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// The breakers that must be written, each with the number of its last mark.
 #[derive(Debug, Default)]
 struct Marks {
@@ -163,6 +52,8 @@ pub struct Changed {
     marks: Mutex<Marks>,
     /// The generation that the store has of each breaker.
     persisted: Mutex<HashMap<Arc<str>, u64>>,
+    /// Breakers whose record says that they are in their ramp, and when that ends if nothing fails.
+    ramps: Mutex<HashMap<Arc<str>, (Breaker, Timestamp)>>,
     wake: Notify,
     written: AtomicU64,
     errors: AtomicU64,
@@ -198,6 +89,7 @@ impl Changed {
         marks.breakers.remove(name);
         marks.gone.push(name.clone());
         drop(marks);
+        self.ramps().remove(name);
         self.wake.notify_one();
     }
 
@@ -223,9 +115,40 @@ impl Changed {
         self.marks().breakers.is_empty()
     }
 
+    /// When the next ramp ends of which the store has a record.
+    fn next_ramp_end(&self) -> Option<Timestamp> {
+        self.ramps().values().map(|(_, ends)| *ends).min()
+    }
+
+    /// Has the breakers written anew whose ramp has ended: that is no transition, so nobody else says it.
+    fn mark_ended_ramps(&self, now: Timestamp) {
+        let ended: Vec<_> = self
+            .ramps()
+            .values()
+            .filter(|(_, ends)| *ends <= now)
+            .map(|(breaker, _)| breaker.clone())
+            .collect();
+        for breaker in ended {
+            self.mark(&breaker);
+        }
+    }
+
+    fn ramps(&self) -> MutexGuard<'_, HashMap<Arc<str>, (Breaker, Timestamp)>> {
+        self.ramps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes that the store has a generation, unless the breaker was marked again meanwhile.
-    fn settle(&self, breaker: &Breaker, mark: u64, generation: u64) {
+    fn settle(&self, breaker: &Breaker, mark: u64, written: &Written) {
         self.written.fetch_add(1, Ordering::Relaxed);
+        match written.ramp_ends {
+            Some(ends) => {
+                let ramp = (breaker.clone(), ends);
+                self.ramps().insert(breaker.name().clone(), ramp);
+            }
+            None => {
+                self.ramps().remove(breaker.name());
+            }
+        }
         let mut persisted = self
             .persisted
             .lock()
@@ -233,7 +156,7 @@ impl Changed {
         if persisted.len() >= REMEMBERED_MAX {
             persisted.clear();
         }
-        persisted.insert(breaker.name().clone(), generation);
+        persisted.insert(breaker.name().clone(), written.generation);
         let mut marks = self.marks();
         if marks
             .breakers
@@ -249,10 +172,28 @@ impl Changed {
     }
 }
 
+/// What was written of a breaker.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    generation: u64,
+    /// When its ramp ends, if it was in one and nothing fails.
+    ramp_ends: Option<Timestamp>,
+}
+
 /// Writes changed breakers down for as long as the gateway lives.
 pub async fn keep(changed: Arc<Changed>, store: Arc<dyn ObjectStore>, clock: Arc<Clock>) {
     loop {
-        changed.wake.notified().await;
+        let ramp = async {
+            match changed.next_ramp_end() {
+                Some(ends) => tokio::time::sleep(ends.saturating_since(clock.exact())).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = changed.wake.notified() => {}
+            // Writing begins with the ramps that have ended.
+            () = ramp => {}
+        }
         while let Err(error) = write_all(&changed, &store, &clock).await {
             tracing::warn!(%error, "breaker records are not persisted yet; trying again");
             tokio::time::sleep(RETRY).await;
@@ -269,6 +210,7 @@ pub async fn write_all(
     store: &Arc<dyn ObjectStore>,
     clock: &Clock,
 ) -> Result<(), StoreError> {
+    changed.mark_ended_ramps(clock.exact());
     let gone = std::mem::take(&mut changed.marks().gone);
     for name in gone {
         if let Err(error) = within(store.remove(PARTITION, &name, When::Always)).await {
@@ -278,17 +220,22 @@ pub async fn write_all(
     }
     let batch: Vec<_> = changed.marks().breakers.values().cloned().collect();
     let writes = batch.iter().map(|(breaker, _)| async {
-        let saved = breaker.saved(clock.exact());
-        let object = Record::of(&saved, clock.wall_millis()).to_object();
+        let now = clock.exact();
+        let (saved, ramp) = (breaker.saved(now), breaker.snapshot(now).ramp);
+        let object = Record::of(&saved, ramp.is_some(), clock.wall_millis()).to_object();
         let result = within(store.put(PARTITION, breaker.name(), object, When::Always)).await;
-        (result, saved.generation)
+        let written = Written {
+            generation: saved.generation,
+            ramp_ends: ramp.map(|ramp| ramp.ends),
+        };
+        (result, written)
     });
     // All at once, so that the store can commit them together.
     let results = futures_util::future::join_all(writes).await;
     let mut refused = None;
-    for ((breaker, mark), (result, generation)) in batch.iter().zip(results) {
+    for ((breaker, mark), (result, written)) in batch.iter().zip(results) {
         match result {
-            Ok(_) => changed.settle(breaker, *mark, generation),
+            Ok(_) => changed.settle(breaker, *mark, &written),
             Err(error) => {
                 changed.errors.fetch_add(1, Ordering::Relaxed);
                 refused = Some(error);
@@ -332,6 +279,9 @@ pub async fn restore(
             match Record::from_bytes(&object.value) {
                 Ok(record) => {
                     breaker.restore(&record.saved(clock.wall_millis()), now);
+                    if record.ramp {
+                        breaker.begin_ramp(now);
+                    }
                     restored += 1;
                 }
                 Err(error) => {
@@ -346,49 +296,33 @@ pub async fn restore(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fusebox_breaker::{Ramp, Settings};
+    use fusebox_store::{Limits, MemoryStore, SystemClock};
 
-    fn open(remaining: u64) -> Saved {
-        Saved {
-            state: SavedState::Open {
-                remaining: Duration::from_millis(remaining),
-            },
-            generation: 7,
-            attempts: 2,
-            hold: Some(SavedHold {
-                kind: HoldKind::Open,
-                remaining: None,
-                reason: "moving house".into(),
-                by: "ann".into(),
-            }),
+    async fn read(store: &Arc<dyn ObjectStore>) -> Record {
+        let object = store.get(PARTITION, "orders").await.unwrap().unwrap();
+        Record::from_bytes(&object.value).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_ramp_is_written_down_though_nothing_else_happens() {
+        let settings = Settings {
+            ramp: Some(Ramp::linear(Duration::from_millis(500))),
+            ..Settings::default()
+        };
+        let breaker = Breaker::new("orders", settings).unwrap();
+        let clock = Clock::start().unwrap();
+        let store: Arc<dyn ObjectStore> =
+            Arc::new(MemoryStore::new(Limits::default(), Arc::new(SystemClock)));
+        let changed = Arc::new(Changed::default());
+        breaker.begin_ramp(clock.exact());
+        changed.mark(&breaker);
+        write_all(&changed, &store, &clock).await.unwrap();
+        assert!(read(&store).await.ramp);
+        let keeper = tokio::spawn(keep(changed, store.clone(), clock));
+        while read(&store).await.ramp {
+            tokio::task::yield_now().await;
         }
-    }
-
-    #[test]
-    fn a_record_survives_its_bytes_and_the_time_in_between() {
-        let record = Record::of(&open(30_000), 1_000_000);
-        let read = Record::from_bytes(&record.to_object().value).unwrap();
-        assert_eq!(read, record);
-        assert_eq!(read.saved(1_010_000), open(20_000));
-    }
-
-    #[test]
-    fn a_cooldown_that_ended_meanwhile_has_nothing_left() {
-        let record = Record::of(&open(30_000), 1_000_000);
-        assert_eq!(record.saved(9_000_000), open(0));
-    }
-
-    #[test]
-    fn the_first_form_of_a_record_is_read_for_ever() {
-        let bytes = br#"{"v":1,"state":"open","until":1030000,"generation":7,"attempts":2,"hold":{"open":true,"reason":"moving house","by":"ann"}}"#;
-        assert_eq!(
-            Record::from_bytes(bytes).unwrap().saved(1_000_000),
-            open(30_000)
-        );
-    }
-
-    #[test]
-    fn a_newer_form_is_refused_not_guessed_at() {
-        let bytes = br#"{"v":2,"state":"closed","generation":7,"attempts":0}"#;
-        assert!(Record::from_bytes(bytes).unwrap_err().contains("newer"));
+        keeper.abort();
     }
 }

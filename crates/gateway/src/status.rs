@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use fusebox_breaker::{Hold, HoldKind, Settings, Snapshot, Timestamp};
+use fusebox_breaker::{Explanation, Hold, HoldKind, RejectReason, Settings, Snapshot, Timestamp};
 use fusebox_plan::Plan;
 
 use crate::breakers::Guarded;
 use crate::clock::Clock;
 use crate::gateway::Gateway;
-use crate::meter::BreakerMeter;
+use crate::meter::{BreakerMeter, REASONS};
 
 /// A breaker as it stands now.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub struct BreakerStatus {
 }
 
 /// What a breaker has counted since the program started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Calls {
     /// Calls that ended well.
     pub success: u64,
@@ -42,6 +42,8 @@ pub struct Calls {
     pub ignored: u64,
     /// Calls refused.
     pub rejected: u64,
+    /// Those calls by the reason.
+    pub rejected_for: [(RejectReason, u64); REASONS.len()],
     /// Calls that monitor mode let pass.
     pub would_reject: u64,
 }
@@ -162,6 +164,12 @@ impl Gateway {
         Some(self.status(upstream, &guarded))
     }
 
+    /// Why the breaker of a name is as it is, and what comes next.
+    pub fn explain(&self, name: &str) -> Option<Explanation> {
+        let (_, guarded) = self.find(name)?;
+        Some(guarded.breaker.explain(self.clock().exact()))
+    }
+
     /// Does something to a breaker and says how it stands then; `None`: there is no such breaker.
     pub fn act(&self, name: &str, action: Action) -> Option<BreakerStatus> {
         let (upstream, guarded) = self.find(name)?;
@@ -219,6 +227,10 @@ impl Gateway {
                 failure: sum(|meter| meter.failure.get()),
                 ignored: sum(|meter| meter.ignored.get()),
                 rejected: sum(BreakerMeter::rejected_total),
+                rejected_for: std::array::from_fn(|at| {
+                    let sum = guarded.meters.sum(|meter| meter.rejected_for(at));
+                    (REASONS[at], sum)
+                }),
                 would_reject: sum(|meter| meter.would_reject.get()),
             },
             name,

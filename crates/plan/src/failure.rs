@@ -16,7 +16,7 @@ pub struct Call<'a> {
     pub status: u16,
     /// The response's fields; `None`: there was no response.
     pub headers: Option<&'a HeaderMap>,
-    /// From the request fully sent to the response's head.
+    /// From the request fully sent to the response's head, or to where it failed without one.
     pub duration: Duration,
     /// What went wrong on the way, if anything did.
     pub error: Option<CallError>,

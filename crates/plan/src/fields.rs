@@ -41,6 +41,10 @@ impl<'n> Fields<'n> {
                         *mend,
                     );
                 }
+                Some(Key {
+                    shape: Shape::Foreign { why, mend },
+                    ..
+                }) => notes.error(entry.at, *why, *mend),
                 Some(_) => {}
             }
         }

@@ -53,6 +53,11 @@ pub(crate) enum Shape {
     Json,
     /// Known, and not supported yet: what to do instead.
     Later(&'static str),
+    /// Known elsewhere, and without a meaning here: why, and what to do instead.
+    Foreign {
+        why: &'static str,
+        mend: &'static str,
+    },
 }
 
 impl Table {
@@ -64,7 +69,7 @@ impl Table {
     pub fn supported(&self) -> impl Iterator<Item = &'static Key> + Clone + use<> {
         self.keys
             .iter()
-            .filter(|key| !matches!(key.shape, Shape::Later(_)))
+            .filter(|key| !matches!(key.shape, Shape::Later(_) | Shape::Foreign { .. }))
     }
 }
 
@@ -81,6 +86,15 @@ const fn later(name: &'static str, mend: &'static str) -> Key {
     Key {
         name,
         shape: Shape::Later(mend),
+        about: "",
+        default: "",
+    }
+}
+
+const fn foreign(name: &'static str, why: &'static str, mend: &'static str) -> Key {
+    Key {
+        name,
+        shape: Shape::Foreign { why, mend },
         about: "",
         default: "",
     }
@@ -239,6 +253,7 @@ pub(crate) static BREAKER: Table = Table {
         key("trip", Either(&[Shape::Table(&TRIP), List(&Shape::Table(&TRIP))]), "", "When it opens: a map of rules, or a list of such maps; any rule that is met trips. By default five consecutive failures."),
         key("judge_on", Word(&["outcomes", "failures"]), "outcomes", "Whether rate rules are judged at every outcome or at failures only."),
         key("compare", Word(&[">=", ">"]), ">=", "A rate against its limit."),
+        key("slow_compare", Word(&[">=", ">"]), ">", "A call's duration against `slower_than`."),
         key("window", Word(&["sliding", "tumbling"]), "sliding", "`tumbling` clears a window each time its length has passed."),
         key("history", Word(&["clear", "keep"]), "clear", "Whether windows and counts survive an open period."),
         key("failure", Text, "", "Which calls failed: a CEL expression. By default `status >= 500 || error != \"\"`."),
@@ -248,10 +263,10 @@ pub(crate) static BREAKER: Table = Table {
         key("half_open", Shape::Table(&HALF_OPEN), "", "How it finds out whether the upstream is back."),
         // `share: none` is what happens today; the other words belong to the fleet.
         key("share", Word(&["none"]), "none", "Whether the processes of a fleet decide together."),
-        key("retry_after", Word(&["ignore"]), "ignore", "What an upstream's `Retry-After` does."),
-        later("ramp", "remove the key; after a close all calls pass at once for now"),
-        later("adaptive", "remove the key, and use `trip` for now"),
-        later("on_panic", "remove the key; it has no meaning for HTTP calls yet"),
+        key("retry_after", Word(&["ignore", "honour", "trip"]), "ignore", "What an upstream's `Retry-After` does: `honour` makes it the cooldown of the trip that it comes with, `trip` also trips by it alone."),
+        key("ramp", Shape::Table(&RAMP), "", "How calls come back after a close; without the key all at once."),
+        foreign("adaptive", "`adaptive` is a rule, and rules are in `trip`", "write `trip: { adaptive: { memory: 5 } }`"),
+        foreign("on_panic", "`on_panic` has no meaning here: a call of the gateway does not panic, and the gateway's own faults never count", "remove the key"),
     ],
 };
 
@@ -267,11 +282,37 @@ pub(crate) static TRIP: Table = Table {
         key("over", Over, "10s", "The window of every rate rule of this map: a time, or `n calls`."),
         key("min_calls", POSITIVE, "", "How many calls a rate rule needs before it is judged: by default 20, or n for `over: n calls`."),
         key("full", Flag, "false", "`failures` over `n calls` waits until there have been n."),
-        later("slow_rate", "remove the key; a slow call fails only past `timeout.request` for now"),
-        later("slower_than", "remove the key; a slow call fails only past `timeout.request` for now"),
-        later("stalled", "remove the key, and choose a shorter `timeout.request` for now"),
-        later("longer_than", "remove the key, and choose a shorter `timeout.request` for now"),
-        later("adaptive", "remove the key, and use `failure_rate` for now"),
+        key("slow_rate", Share, "", "This share of slow calls over `over`, once there are `min_calls`."),
+        key("slower_than", Duration, "", "Which calls are slow for `slow_rate`: those that take longer to the response's head."),
+        key("stalled", POSITIVE, "", "This many calls in flight, without a response's head, for longer than `longer_than`."),
+        key("longer_than", Duration, "", "How long a call in flight may take before `stalled` counts it."),
+        key("adaptive", Shape::Table(&ADAPTIVE), "", "Refuses a share of the calls that follows the last outcomes; never trips."),
+    ],
+};
+
+pub(crate) static ADAPTIVE: Table = Table {
+    name: "adaptive",
+    about: "Refuses a share of the calls that follows the last outcomes.",
+    required: &[],
+    keys: &[key(
+        "memory",
+        Whole {
+            min: 1,
+            max: fusebox_breaker::MAX_MEMORY as u64,
+        },
+        "5",
+        "How many last outcomes are weighed, the younger the more.",
+    )],
+};
+
+pub(crate) static RAMP: Table = Table {
+    name: "ramp",
+    about: "How calls come back after a close.",
+    required: &[("over", "10s")],
+    keys: &[
+        key("over", Duration, "", "How long it takes until all calls pass again."),
+        key("from", Share, "5%", "The share of calls that passes at once."),
+        key("curve", Word(&["linear"]), "linear", "How the share grows."),
     ],
 };
 
@@ -293,7 +334,8 @@ pub(crate) static HALF_OPEN: Table = Table {
     required: &[],
     keys: &[
         key("probes", Either(&[POSITIVE, Word(&["unlimited"])]), "1", "Probes in flight at once; a settled one frees its slot."),
-        key("successes", POSITIVE, "1", "So many successes close it; one failure reopens."),
+        key("successes", POSITIVE, "1", "So many successes close it."),
+        key("failures", POSITIVE, "1", "So many failures reopen it."),
         key("failure_rate", Share, "", "Instead of `successes`: decided by the share of failures, once `over` calls have answered."),
         key("over", Calls, "", "How many answers `failure_rate` waits for: `n calls`."),
         key("probe_timeout", Duration, "", "How long a probe may take; by default, and at most, `timeout.request`."),

@@ -7,6 +7,7 @@
 //! - `tree`, `interpolate`: the text, its lines, its variables
 //! - `keys`, `fields`, `words`, `path`, `url`: what a key may hold, in one table, and how it is read
 //! - `native`: draft and check
+//! - [`flogo`]: values and expressions of Project Flogo's applications
 //! - [`plan`]: the result; [`failure`] and `expression`: which calls failed
 //! - [`schema()`], [`Plan::to_json`]: the form, and a plan, for others to read
 //!
@@ -30,6 +31,7 @@ mod url;
 mod words;
 
 pub mod failure;
+pub mod flogo;
 pub mod plan;
 
 pub use diagnostic::{Diagnostic, Severity};

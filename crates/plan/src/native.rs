@@ -8,6 +8,7 @@ mod breaker;
 mod cooldown;
 mod half_open;
 mod names;
+mod ramp;
 mod trip;
 
 mod respond;

@@ -79,7 +79,7 @@ fn shape(shape_of: &'static Shape, definitions: &mut Map<String, Value>) -> Valu
         }
         Shape::Table(of) => reference(of, definitions),
         // Never asked for: `Table::supported` leaves these keys out.
-        Shape::Later(_) => json!(false),
+        Shape::Later(_) | Shape::Foreign { .. } => json!(false),
     }
 }
 

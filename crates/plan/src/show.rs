@@ -1,8 +1,8 @@
 //! The plan as the native form, with all defaults written out and no secret.
 
 use fusebox_breaker::{
-    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, OnProbeTimeout, Over, Probes, Ratio,
-    Rule, WindowKind,
+    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, OnProbeTimeout, Over, Probes, Ramp,
+    Ratio, RetryAfter, Rule, WindowKind,
 };
 use serde_json::{Map, Value, json};
 
@@ -108,10 +108,8 @@ fn show_breaker(breaker: &Breaker) -> Value {
             JudgeOn::EveryOutcome => "outcomes",
             JudgeOn::Failures => "failures",
         },
-        "compare": match settings.compare {
-            Compare::AtLeast => ">=",
-            Compare::Above => ">",
-        },
+        "compare": show_compare(settings.compare),
+        "slow_compare": show_compare(settings.slow_compare),
         "window": match settings.window {
             WindowKind::Sliding => "sliding",
             WindowKind::Tumbling => "tumbling",
@@ -123,8 +121,16 @@ fn show_breaker(breaker: &Breaker) -> Value {
         "failure": breaker.failure.source(),
         "settle": show_duration(breaker.settle),
         "cooldown": show_cooldown(&settings.cooldown),
+        "retry_after": match settings.retry_after {
+            RetryAfter::Ignore => "ignore",
+            RetryAfter::Honour => "honour",
+            RetryAfter::Trip => "trip",
+        },
         "half_open": show_half_open(&settings.half_open),
     });
+    if let Some(ramp) = &settings.ramp {
+        shown["ramp"] = show_ramp(ramp);
+    }
     // With one key there is nothing to bound, and `check` would say so.
     if !breaker.key.is_upstream() {
         shown["max_keys"] = json!(breaker.keys_max);
@@ -133,6 +139,21 @@ fn show_breaker(breaker: &Breaker) -> Value {
         shown["failure_body"] = json!(show_size(bytes as u64));
     }
     shown
+}
+
+fn show_compare(compare: Compare) -> &'static str {
+    match compare {
+        Compare::AtLeast => ">=",
+        Compare::Above => ">",
+    }
+}
+
+fn show_ramp(ramp: &Ramp) -> Value {
+    json!({
+        "over": show_duration(ramp.over),
+        "from": show_ratio(ramp.from),
+        "curve": "linear",
+    })
 }
 
 fn show_rule(rule: &Rule) -> Value {
@@ -212,7 +233,10 @@ fn show_half_open(half_open: &HalfOpen) -> Value {
         },
     });
     match half_open.close {
-        CloseRule::Successes(successes) => shown["successes"] = json!(successes),
+        CloseRule::Successes(successes) => {
+            shown["successes"] = json!(successes);
+            shown["failures"] = json!(half_open.failures);
+        }
         CloseRule::FailureRate { rate, over } => {
             shown["failure_rate"] = json!(show_ratio(rate));
             shown["over"] = json!(show_over(Over::Calls(over)));

@@ -249,8 +249,8 @@ upstreams:
     breaker: { trip: { consecutive_failures: 5, over: 10s, min_calls: 5, full: true } }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:55: error: `over` belongs to `failure_rate` and `failures`, and none of them uses it; write `within: 10s`
-5:71: error: `min_calls` belongs to `failure_rate`, and there is none; remove it
+        r#"5:55: error: `over` belongs to `failure_rate`, `slow_rate` and `failures`, and none of them uses it; write `within: 10s`
+5:71: error: `min_calls` belongs to `failure_rate` and `slow_rate`, and there is neither; remove it
 5:80: error: `full` belongs to `failures` over a number of calls, and there is none; remove it"#,
     );
     check(
@@ -341,6 +341,243 @@ routes: [{ path: /orders, upstream: orders }]
 }
 
 #[test]
+fn a_rule_about_time_names_its_limit_and_a_limit_its_rule() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { trip: [{ slow_rate: 80% }, { stalled: 20 }] }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"6:36: error: `slow_rate` does not say how long is too long; add `slower_than: 2s`
+6:54: error: `stalled` does not say how long is too long; add `longer_than: 5s`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { trip: [{ slower_than: 2s }, { longer_than: 2s, consecutive_failures: 5 }] }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"6:38: error: `slower_than` belongs to `slow_rate`, and there is none; add `slow_rate: 80%`, or remove it
+6:59: error: `longer_than` belongs to `stalled`, and there is none; add `stalled: 20`, or remove it"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { trip: { slow_rate: 80%, slower_than: 2s, within: 5s, full: true } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"6:65: error: `within` belongs to `failures` and `consecutive_failures`, and there is neither; write `over: 5s`
+6:75: error: `full` belongs to `failures` over a number of calls, and there is none; remove it"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { trip: { stalled: 20, longer_than: 2s, over: 10s, min_calls: 5 } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"6:60: error: `over` belongs to `failure_rate`, `slow_rate` and `failures`, and none of them uses it; remove it
+6:76: error: `min_calls` belongs to `failure_rate` and `slow_rate`, and there is neither; remove it"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { trip: { failures: 20, within: 60s, slow_rate: 80%, slower_than: 2s, over: 10s } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#""#,
+    );
+}
+
+#[test]
+fn a_call_that_ends_before_it_is_slow_enough_can_never_trip() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { trip: { slow_rate: 80%, slower_than: 6s } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"6:53: error: `slower_than` is 6s, and every call ends after `timeout.request`, 5s, so the rule could never trip; lower it, or raise `timeout.request`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { trip: { stalled: 20, longer_than: 5s } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"6:50: error: `longer_than` is 5s, and every call ends after `timeout.request`, 5s, so the rule could never trip; lower it, or raise `timeout.request`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { trip: [{ slow_rate: 80%, slower_than: 5s }, { stalled: 20, longer_than: 4.9s }] }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#""#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { compare: ">", trip: { slow_rate: 100%, slower_than: 2s } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"6:38: error: no rate is above 100 %, so the rule could never trip; lower the rate, or compare with >="#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { trip: { slow_rate: 80%, slower_than: 2s, min_calls: 1 } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"6:68: warning: with `min_calls: 1` a single slow call is a slow rate of 100%; give the number of calls on which a rate means something, such as 20"#,
+    );
+}
+
+#[test]
+fn an_adaptive_rule_remembers_something() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { trip: [{ adaptive: {} }, { adaptive: { memory: 1000 }, consecutive_failures: 5 }] }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#""#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { trip: [{ adaptive: { memory: 0 } }, { adaptive: { memory: 1001 } }, { adaptive: 5 }, { adaptive: { size: 5 } }] }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"6:45: error: `memory` must be a whole number from 1 to 1000, found `0`; write a whole number from 1 to 1000
+6:74: error: `memory` must be a whole number from 1 to 1000, found `1001`; write a whole number from 1 to 1000
+6:96: error: expected a map, found `5`; write a map with any of memory
+6:115: error: `size` is not a key of `adaptive`; known are memory"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { adaptive: { memory: 5 } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"6:16: error: `adaptive` is a rule, and rules are in `trip`; write `trip: { adaptive: { memory: 5 } }`"#,
+    );
+}
+
+#[test]
+fn a_ramp_begins_below_all_calls_and_takes_its_time() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { ramp: { from: 5% } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"6:22: error: `ramp` needs the key `over`; add `over: 10s`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { ramp: { over: 10s, from: 100% } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"6:41: error: a ramp from 100 % lets every call pass at once; lower it, or remove the ramp"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { ramp: { over: 10s, from: 0%, curve: steep } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"6:41: error: `from` must be a ratio above 0%, found `0%`; write one such as `50%`
+6:52: error: `curve` must be `linear`, found `steep`; write `linear`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { ramp: 10s }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"6:22: error: expected a map, found `10s`; write a map with any of over, from, curve"#,
+    );
+}
+
+#[test]
+fn words_of_retry_after_and_panics_are_checked() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { retry_after: honor }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"6:29: error: `retry_after` must be `ignore`, `honour` or `trip`, found `honor`; did you mean `honour`?"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { on_panic: failure }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"6:16: error: `on_panic` has no meaning here: a call of the gateway does not panic, and the gateway's own faults never count; remove the key"#,
+    );
+}
+
+#[test]
 fn a_cooldown_grows_from_its_base_to_its_max() {
     check(
         r#"listen: 127.0.0.1:8080
@@ -386,6 +623,28 @@ routes: [{ path: /orders, upstream: orders }]
 
 #[test]
 fn probes_fit_into_the_call_and_can_decide() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { half_open: { failures: 2, failure_rate: 50%, over: 4 calls } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#"6:39: error: both `failures` and `failure_rate` say when to reopen; keep one of them"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    timeout: { request: 5s }
+    breaker: { half_open: { probes: 3, successes: 3, failures: 2 } }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        r#""#,
+    );
     check(
         r#"listen: 127.0.0.1:8080
 upstreams:

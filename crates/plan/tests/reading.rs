@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fusebox_breaker::{
     CloseRule, Compare, Cooldown, History, JudgeOn, Mode, OnPanic, OnProbeTimeout, Over, Probes,
-    Ratio, Rule, Settings, WindowKind,
+    Ramp, Ratio, RetryAfter, Rule, Settings, WindowKind,
 };
 use fusebox_plan::plan::{KeyPart, Limits, RewritePart, Step, Store};
 use fusebox_plan::{Failure, Loader, Source, read};
@@ -154,10 +154,24 @@ fn the_full_example_says_every_supported_key_and_each_arrives() {
                 over: Over::Time(seconds(10)),
                 min_calls: 20
             },
+            Rule::SlowRate {
+                rate: Ratio::percent(80),
+                slower_than: seconds(2),
+                over: Over::Time(seconds(10)),
+                min_calls: 20
+            },
+            Rule::Stalled {
+                calls: 20,
+                longer_than: seconds(4)
+            },
         ]
     );
     assert_eq!(settings.judge_on, JudgeOn::Failures);
     assert_eq!(settings.compare, Compare::Above);
+    assert_eq!(settings.slow_compare, Compare::AtLeast);
+    assert_eq!(settings.retry_after, RetryAfter::Honour);
+    assert_eq!(settings.half_open.failures, 2);
+    assert_eq!(settings.ramp, Some(Ramp::linear(seconds(10))));
     assert_eq!(settings.window, WindowKind::Tumbling);
     assert_eq!(settings.history, History::Keep);
     assert_eq!(
@@ -190,6 +204,25 @@ fn the_full_example_says_every_supported_key_and_each_arrives() {
         panic!("it responds")
     };
     assert_eq!(respond.headers["cache-control"], "no-store");
+}
+
+/// The small files for one idea each.
+#[test]
+fn every_example_is_read_without_a_word() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+    let mut read = 0;
+    for file in std::fs::read_dir(root).unwrap() {
+        let path = file.unwrap().path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+            && !path.ends_with("full.yaml")
+        {
+            plan_of(&std::fs::read_to_string(&path).unwrap());
+            read += 1;
+        }
+    }
+    assert!(read >= 4, "{read} examples");
 }
 
 /// Every key of the schema is somewhere in the full example, so that reader, table and example agree.

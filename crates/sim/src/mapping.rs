@@ -1,20 +1,28 @@
 //! The neutral configuration of a scenario, in our settings.
 //!
-//! Two words have no setting of their own. *Strictly after* the cooldown is the cooldown and a nanosecond: times are
-//! whole nanoseconds, so no other moment tells the two apart. *For ever* is a hundred years.
+//! Some words have no setting of their own. *Strictly after* a time is that time and a nanosecond: times are whole
+//! nanoseconds, so no other moment tells the two apart. *For ever* is a hundred years. A rate of slow calls is compared
+//! with `>=` whatever the rate of failures is compared with: where that is `>`, the limit is a millionth lower, which no
+//! window of fewer than a thousand calls can tell from it.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    CloseRule, Compare, Cooldown, HalfOpen, JudgeOn, OnProbeTimeout, Over, Probes, Ratio,
-    RetryAfter, Rule, Settings, WindowKind,
+    CloseRule, Compare, Cooldown, HalfOpen, JudgeOn, Mode, OnPeriodTimeout, OnProbeTimeout, Over,
+    Places, Probes, Ratio, RetryAfter, Rule, Settings, SlowProbes, WindowKind,
 };
 
 use crate::scenario::{
-    self, AdmitWhenElapsed, CooldownKind, Decide, EvaluateOn, Ignored, Policy, Scenario, StateName,
-    Step,
+    self, AdmitWhenElapsed, CooldownKind, Decide, EvaluateOn, Ignored, LateResults, Policy,
+    Scenario, StateName, Step,
 };
+
+/// The least that is added to a time to mean *strictly after* it.
+const MOMENT: Duration = Duration::from_nanos(1);
+
+/// The least that is taken from a rate to mean *at least* it where *above* is asked.
+const SLIVER: f64 = 1e-6;
 
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
@@ -34,6 +42,27 @@ pub struct Mapped {
     pub slow_seen_by: Option<usize>,
     /// What is added to a cooldown that must be over, not only ended.
     pub past_the_cooldown: Duration,
+    /// Whether counts are those of a generation, so that an open period has none.
+    pub by_generation: bool,
+}
+
+impl Mapped {
+    /// The settings under which every call passes, all are counted, and nothing is ever decided: a monitor, for whom
+    /// time stands still in a half-open period that no answer can end.
+    pub fn metrics_only(&self) -> Settings {
+        Settings {
+            mode: Mode::Monitor,
+            retry_after: RetryAfter::Ignore,
+            half_open: HalfOpen {
+                probes: Probes::Unlimited,
+                close: CloseRule::Successes(u32::MAX),
+                failures: u32::MAX,
+                probe_timeout: FOR_EVER,
+                ..HalfOpen::default()
+            },
+            ..self.settings.clone()
+        }
+    }
 }
 
 /// Maps a scenario's configuration.
@@ -83,7 +112,7 @@ pub fn map(scenario: &Scenario) -> Result<Mapped, String> {
                 | Policy::TimeWindowCount => WindowKind::Sliding,
             },
             cooldown: cooldown(&config.cooldown)?,
-            half_open: half_open(&config.half_open, trip)?,
+            half_open: half_open(config)?,
             ..Settings::default()
         },
         ignored: config.ignored,
@@ -91,6 +120,7 @@ pub fn map(scenario: &Scenario) -> Result<Mapped, String> {
         min_calls: trip.min_calls.unwrap_or(0),
         slow_seen_by,
         past_the_cooldown: past_the_cooldown(&config.cooldown),
+        by_generation: config.late_results == LateResults::DiscardByGeneration,
     })
 }
 
@@ -124,7 +154,7 @@ fn rule(trip: &scenario::Trip) -> Result<Rule, String> {
         },
         Policy::TumblingWindowConsecutive => Rule::ConsecutiveFailures {
             threshold: threshold()?,
-            within: Some(window_time(trip)?),
+            within: Some(window_time(trip)? + MOMENT),
         },
         Policy::CountWindowCount => Rule::Failures {
             threshold: failures()?,
@@ -152,11 +182,6 @@ fn rule(trip: &scenario::Trip) -> Result<Rule, String> {
 
 /// The rule for slow calls, over the window of the failures.
 fn slow_rule(slow: &scenario::Slow, trip: &scenario::Trip) -> Result<Rule, String> {
-    if trip.compare == scenario::Compare::Above {
-        return Err(cannot(
-            "compare the rate of slow calls with >= and that of failures with >",
-        ));
-    }
     if trip.policy == Policy::Consecutive {
         return Err(
             "config.slow: failures in a row have no window to look for slow calls in".into(),
@@ -164,11 +189,19 @@ fn slow_rule(slow: &scenario::Slow, trip: &scenario::Trip) -> Result<Rule, Strin
     }
     let (over, min_calls) = rate_window(trip)?;
     Ok(Rule::SlowRate {
-        rate: ratio(slow.rate, "slow.rate")?,
+        rate: slow_limit(slow, trip)?,
         slower_than: Duration::from_millis(slow.duration_ms),
         over,
         min_calls,
     })
+}
+
+fn slow_limit(slow: &scenario::Slow, trip: &scenario::Trip) -> Result<Ratio, String> {
+    let sliver = match trip.compare {
+        scenario::Compare::AtLeast => 0.0,
+        scenario::Compare::Above => SLIVER,
+    };
+    ratio(slow.rate - sliver, "slow.rate")
 }
 
 fn is_rate(policy: Policy) -> bool {
@@ -192,12 +225,14 @@ fn rate_window(trip: &scenario::Trip) -> Result<(Over, u32), String> {
             )
         }
         Policy::Consecutive => (Over::Calls(OBSERVED_CALLS), OBSERVED_CALLS),
-        Policy::TimeWindowRate
-        | Policy::TimeWindowCount
-        | Policy::TumblingWindowRate
-        | Policy::TumblingWindowConsecutive => {
+        Policy::TimeWindowRate | Policy::TimeWindowCount => {
             (Over::Time(window_time(trip)?), trip.min_calls.unwrap_or(0))
         }
+        // A window that tumbles is cleared when its time is over, not at its end.
+        Policy::TumblingWindowRate | Policy::TumblingWindowConsecutive => (
+            Over::Time(window_time(trip)? + MOMENT),
+            trip.min_calls.unwrap_or(0),
+        ),
     })
 }
 
@@ -267,59 +302,97 @@ fn cooldown(config: &scenario::Cooldown) -> Result<Cooldown, String> {
 /// How long after the end of a cooldown the first probe passes.
 fn past_the_cooldown(config: &scenario::Cooldown) -> Duration {
     match config.admit_when_elapsed {
-        AdmitWhenElapsed::After => Duration::from_nanos(1),
+        AdmitWhenElapsed::After => MOMENT,
         AdmitWhenElapsed::At | AdmitWhenElapsed::Timer => Duration::ZERO,
     }
 }
 
-fn half_open(config: &scenario::HalfOpen, trip: &scenario::Trip) -> Result<HalfOpen, String> {
-    let waits = config.max_wait_ms.filter(|ms| *ms > 0);
-    let on_probe_timeout = match (waits, config.after_max_wait) {
-        (None, _) => OnProbeTimeout::Replace,
-        (Some(_), Some(StateName::Open) | None) => OnProbeTimeout::Fail,
-        (Some(_), Some(state)) => {
+fn half_open(config: &scenario::Config) -> Result<HalfOpen, String> {
+    let half_open = &config.half_open;
+    let close = close(half_open, &config.trip)?;
+    let on_period_timeout = match half_open.after_max_wait {
+        Some(StateName::Open) | None => OnPeriodTimeout::Open,
+        Some(StateName::Closed) => OnPeriodTimeout::Close,
+        Some(state) => {
             return Err(cannot(&format!(
-                "go to {} when probes have not answered in time",
+                "go to {} when a half-open period has lasted too long",
                 state.as_str()
             )));
         }
     };
+    let probes = match half_open.max_calls {
+        None => Probes::Unlimited,
+        Some(calls) => Probes::Limited(
+            NonZeroU32::new(calls)
+                .ok_or("config.half_open.max_calls: 0 probes could never close the breaker")?,
+        ),
+    };
+    let slow = match (&config.slow, half_open.decide) {
+        (Some(slow), Decide::RateOverProbes) => Some(SlowProbes {
+            rate: slow_limit(slow, &config.trip)?,
+            slower_than: Duration::from_millis(slow.duration_ms),
+        }),
+        _ => None,
+    };
+    let never_reopens = never_reopens(half_open);
     Ok(HalfOpen {
-        probes: match config.max_calls {
-            None => Probes::Unlimited,
-            Some(calls) => Probes::Limited(
-                NonZeroU32::new(calls)
-                    .ok_or("config.half_open.max_calls: 0 probes could never close the breaker")?,
-            ),
-        },
-        close: close(config, trip)?,
-        failures: failures(config)?,
-        probe_timeout: waits.map_or(FOR_EVER, Duration::from_millis),
-        on_probe_timeout,
+        probes,
+        close,
+        failures: failures(half_open)?,
+        probe_timeout: FOR_EVER,
+        on_probe_timeout: OnProbeTimeout::Replace,
+        in_a_row: never_reopens,
+        places: places(half_open, close),
+        slow,
+        period_timeout: half_open
+            .max_wait_ms
+            .filter(|ms| *ms > 0)
+            .map(Duration::from_millis),
+        on_period_timeout,
     })
+}
+
+/// Whether a failed probe only begins the count of successes anew.
+fn never_reopens(config: &scenario::HalfOpen) -> bool {
+    config.decide == Decide::ConsecutiveSuccesses && config.open_on_first_failure == Some(false)
+}
+
+/// Permits are for a half-open period, where so many are enough for a decision. The libraries that count successes of a
+/// number of calls, or failures, take a permit back with each result.
+fn places(config: &scenario::HalfOpen, close: CloseRule) -> Places {
+    let needed = match (config.decide, close) {
+        (Decide::RateOverProbes, CloseRule::FailureRate { over, .. }) => over,
+        (Decide::ConsecutiveSuccesses, CloseRule::Successes(successes)) => successes,
+        _ => return Places::Freed,
+    };
+    let enough = config.max_calls.is_some_and(|calls| calls >= needed);
+    if enough && !never_reopens(config) {
+        Places::Spent
+    } else {
+        Places::Freed
+    }
 }
 
 fn close(config: &scenario::HalfOpen, trip: &scenario::Trip) -> Result<CloseRule, String> {
     Ok(match config.decide {
         Decide::FirstProbe | Decide::FirstResult => CloseRule::Successes(1),
-        Decide::ConsecutiveSuccesses if config.open_on_first_failure == Some(false) => {
-            return Err(cannot(
-                "stay half-open after a failed probe and begin to count successes anew",
-            ));
-        }
         Decide::ConsecutiveSuccesses => {
             CloseRule::Successes(needs(config.close_after, "half_open.close_after")?)
         }
-        Decide::RateOverProbes => CloseRule::FailureRate {
-            rate: ratio(
-                needs(trip.failure_rate, "trip.failure_rate")?,
-                "trip.failure_rate",
-            )?,
-            over: needs(
+        Decide::RateOverProbes => {
+            let after = needs(
                 config.decide_after.or(config.max_calls),
                 "half_open.decide_after",
-            )?,
-        },
+            )?;
+            CloseRule::FailureRate {
+                rate: ratio(
+                    needs(trip.failure_rate, "trip.failure_rate")?,
+                    "trip.failure_rate",
+                )?,
+                // A period never has more answers than permits.
+                over: config.max_calls.map_or(after, |calls| after.min(calls)),
+            }
+        }
         Decide::SuccessRatio => {
             CloseRule::Successes(needs(config.successes, "half_open.successes")?)
         }
@@ -340,6 +413,7 @@ fn failures(config: &scenario::HalfOpen) -> Result<u32, String> {
             spare.ok_or("config.half_open: more successes are needed than there are probes")? + 1
         }
         Decide::FailureCount => needs(config.open_after, "half_open.open_after")?,
+        Decide::ConsecutiveSuccesses if never_reopens(config) => u32::MAX,
         Decide::RateOverProbes
         | Decide::ConsecutiveSuccesses
         | Decide::FirstProbe

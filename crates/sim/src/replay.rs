@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Call, HoldKind, Mode, Outcome, Phase, Rejection, Snapshot, Timestamp, Transition,
+    Call, HoldKind, Mode, Outcome, Phase, Rejection, Settings, Snapshot, Timestamp, Transition,
 };
 
 use crate::mapping::Mapped;
@@ -232,33 +232,40 @@ impl<'a, S: Subject> Replay<'a, S> {
     /// the libraries it is a state with counts of its own.
     fn force(&mut self, to: StateName) {
         let now = self.now;
-        let mode = match to {
-            StateName::Disabled => Mode::Disabled,
-            StateName::MetricsOnly => Mode::Monitor,
+        let settings = match to {
+            StateName::Disabled => Settings {
+                mode: Mode::Disabled,
+                ..self.mapped.settings.clone()
+            },
+            StateName::MetricsOnly => self.mapped.metrics_only(),
             StateName::Closed
             | StateName::Open
             | StateName::HalfOpen
             | StateName::ForcedOpen
-            | StateName::Isolated => Mode::Enforce,
+            | StateName::Isolated => self.mapped.settings.clone(),
         };
-        if self.subject.snapshot(now).mode != mode {
-            self.subject.set_mode(mode, now);
+        if self.subject.snapshot(now).mode != settings.mode {
+            self.subject.reconfigure(settings, now);
         }
         match to {
-            StateName::Closed | StateName::Disabled | StateName::MetricsOnly => {
-                self.subject.reset(now)
-            }
+            StateName::Closed | StateName::Disabled => self.subject.reset(now),
             StateName::ForcedOpen | StateName::Isolated => self.subject.hold(held_open(), now),
-            StateName::HalfOpen => {
-                // What was held open goes on half-open.
-                self.subject.hold(held_open(), now);
-                self.subject.release(now);
+            StateName::HalfOpen => self.half_open(),
+            StateName::MetricsOnly => {
+                self.subject.reset(now);
+                self.half_open();
             }
             StateName::Open => {
                 self.subject.release(now);
                 self.subject.trip(forced(), now);
             }
         }
+    }
+
+    /// What was held open goes on half-open.
+    fn half_open(&mut self) {
+        self.subject.hold(held_open(), self.now);
+        self.subject.release(self.now);
     }
 
     fn check(&self, check: &Check) -> Result<(), String> {
@@ -277,7 +284,8 @@ impl<'a, S: Subject> Replay<'a, S> {
             }
         }
         if let Some(expected) = check.requests {
-            equal("requests", calls()?.calls, expected)?;
+            let out = self.not_settled(snapshot.generation);
+            equal("requests", calls()?.calls + out, expected)?;
         }
         if let Some(expected) = check.failures {
             equal("failures", calls()?.failures, expected)?;
@@ -297,6 +305,14 @@ impl<'a, S: Subject> Replay<'a, S> {
             equal("generator_attempts", &self.attempts_at_trips(), expected)?;
         }
         Ok(())
+    }
+
+    /// Permits of a generation that wait for their outcome.
+    fn not_settled(&self, generation: u64) -> u64 {
+        let permits = self.permits.values().chain(&self.lost);
+        permits
+            .map(|permit| u64::from(S::generation(permit) == generation))
+            .sum()
     }
 
     /// The number of trips since the last close that each trip found before it.
@@ -385,13 +401,24 @@ struct Counted {
 }
 
 impl Counted {
-    /// While half-open the answers of the probes are what is looked at, else the window.
+    /// While half-open the answers of the probes are what is looked at, else the window, which lasts while open unless
+    /// counts are those of a generation.
     fn of(snapshot: &Snapshot, mapped: &Mapped) -> Option<Counted> {
+        if snapshot.mode == Mode::Monitor {
+            return Counted::in_window(snapshot, mapped.calls_seen_by?, mapped);
+        }
         if let Some(probes) = snapshot.probes {
             return Some(Counted {
                 calls: (probes.successes + probes.failures).into(),
                 failures: probes.failures.into(),
                 min_calls: probes.needed.into(),
+            });
+        }
+        if mapped.by_generation && snapshot.phase == Phase::Open {
+            return Some(Counted {
+                calls: 0,
+                failures: 0,
+                min_calls: mapped.min_calls.into(),
             });
         }
         Counted::in_window(snapshot, mapped.calls_seen_by?, mapped)
@@ -459,7 +486,10 @@ mod tests {
         fn trip(&mut self, _: ForcedTrip, _: Timestamp) {}
         fn reset(&mut self, _: Timestamp) {}
         fn tick(&mut self, _: Timestamp) {}
-        fn set_mode(&mut self, _: Mode, _: Timestamp) {}
+        fn reconfigure(&mut self, _: Settings, _: Timestamp) {}
+        fn generation(permit: &Grant) -> u64 {
+            permit.generation()
+        }
         fn snapshot(&self, _: Timestamp) -> Snapshot {
             self.0.snapshot(Timestamp::ZERO)
         }

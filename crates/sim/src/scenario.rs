@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 /// What is expected of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -44,9 +43,28 @@ pub struct Config {
     pub half_open: HalfOpen,
     #[serde(default)]
     pub ignored: Ignored,
-    /// Outcomes of an older generation are always discarded, whatever a library did.
-    #[serde(rename = "late_results")]
-    _late_results: Option<IgnoredAny>,
+    #[serde(default)]
+    pub late_results: LateResults,
+}
+
+/// What a library did with the outcomes of an older generation. Ours always discards them; the word tells besides that
+/// counts are those of a generation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "serde_json::Value")]
+pub enum LateResults {
+    #[default]
+    Counted,
+    DiscardByGeneration,
+}
+
+impl From<serde_json::Value> for LateResults {
+    fn from(value: serde_json::Value) -> Self {
+        if value == "discard_by_generation" {
+            LateResults::DiscardByGeneration
+        } else {
+            LateResults::Counted
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -309,6 +327,7 @@ pub struct Check {
     pub buffered_max: Option<u64>,
     pub failure_rate: Option<f64>,
     pub slow_rate: Option<f64>,
+    /// Calls in the window, and permits of this period that have not been settled.
     pub requests: Option<u64>,
     pub failures: Option<u64>,
     pub generator_attempts: Option<Vec<u32>>,

@@ -3,14 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fusebox_breaker::{
-    Breaker, Call, ForcedTrip, Grant, Hold, HoldKind, Listener, Machine, Mode, OwnedPermit,
-    Rejection, Settings, SettingsError, Snapshot, Timestamp, Transition, Transitions,
+    Breaker, Call, ForcedTrip, Grant, Hold, HoldKind, Listener, Machine, OwnedPermit, Rejection,
+    Settings, SettingsError, Snapshot, Timestamp, Transition, Transitions,
 };
 
 /// The seed of both forms. No scenario's cooldown has jitter, so nothing is drawn from it.
 const SEED: u64 = 1;
 
-const TAKEN_BEFORE: &str = "settings that were taken once are taken with another mode";
+const SOUND: &str = "a scenario's settings were taken once, and another mode makes them no worse";
 
 /// One form of a breaker.
 pub trait Subject {
@@ -25,7 +25,8 @@ pub trait Subject {
     fn trip(&mut self, trip: ForcedTrip, now: Timestamp);
     fn reset(&mut self, now: Timestamp);
     fn tick(&mut self, now: Timestamp);
-    fn set_mode(&mut self, mode: Mode, now: Timestamp);
+    fn reconfigure(&mut self, settings: Settings, now: Timestamp);
+    fn generation(permit: &Self::Permit) -> u64;
     fn snapshot(&self, now: Timestamp) -> Snapshot;
     /// Everything that happened, in order.
     fn transitions(&self) -> Vec<Transition>;
@@ -113,10 +114,13 @@ impl Subject for Pure {
         self.note(&transitions);
     }
 
-    fn set_mode(&mut self, mode: Mode, now: Timestamp) {
-        let settings = with_mode(self.machine.settings(), mode);
-        let reconfigured = self.machine.reconfigure(settings, now).expect(TAKEN_BEFORE);
+    fn reconfigure(&mut self, settings: Settings, now: Timestamp) {
+        let reconfigured = self.machine.reconfigure(settings, now).expect(SOUND);
         self.note(&reconfigured.transitions);
+    }
+
+    fn generation(permit: &Grant) -> u64 {
+        permit.generation()
     }
 
     fn snapshot(&self, now: Timestamp) -> Snapshot {
@@ -190,9 +194,12 @@ impl Subject for Shared {
         self.breaker.tick(now);
     }
 
-    fn set_mode(&mut self, mode: Mode, now: Timestamp) {
-        let settings = with_mode(&self.breaker.settings(), mode);
-        self.breaker.reconfigure(settings, now).expect(TAKEN_BEFORE);
+    fn reconfigure(&mut self, settings: Settings, now: Timestamp) {
+        self.breaker.reconfigure(settings, now).expect(SOUND);
+    }
+
+    fn generation(permit: &OwnedPermit) -> u64 {
+        permit.generation()
     }
 
     fn snapshot(&self, now: Timestamp) -> Snapshot {
@@ -202,12 +209,5 @@ impl Subject for Shared {
     fn transitions(&self) -> Vec<Transition> {
         let notes = self.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
         notes.clone()
-    }
-}
-
-fn with_mode(settings: &Settings, mode: Mode) -> Settings {
-    Settings {
-        mode,
-        ..settings.clone()
     }
 }

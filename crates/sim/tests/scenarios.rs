@@ -91,6 +91,21 @@ fn the_projects_scenarios_come_out_as_expected() {
     }
 }
 
+/// What well-known breakers do, each with the settings that make ours do the same.
+#[test]
+fn other_breakers_behaviours_come_out_with_their_settings() {
+    let suite = Suite::read(include_str!("cases/libraries.json")).unwrap();
+    for case in suite.cases() {
+        assert_eq!(
+            case.run(),
+            Verdict::Passed,
+            "{} {}",
+            case.id(),
+            case.title()
+        );
+    }
+}
+
 #[test]
 fn every_policy_trips_at_its_threshold() {
     passes(
@@ -300,6 +315,73 @@ fn probes_decide_as_the_configuration_says() {
 }
 
 #[test]
+fn a_settled_probe_frees_its_place_or_uses_it_up() {
+    let then = |decide: Value, last: Value| {
+        passes(
+            config_with(rate(), "half_open", decide),
+            json!([
+                force("half_open"),
+                call("success", "half_open"),
+                call("ignored", "half_open"),
+                acquire("a"),
+                acquire("b"),
+                last
+            ]),
+        );
+    };
+    let rate = json!({ "max_calls": 3, "decide": "rate_over_probes", "decide_after": 3 });
+    then(rate, refused("half_open"));
+    let row = json!({ "max_calls": 3, "decide": "consecutive_successes", "close_after": 3, "open_on_first_failure": true });
+    then(row, refused("half_open"));
+    let ratio = json!({ "max_calls": 3, "decide": "success_ratio", "successes": 2, "of": 3 });
+    then(ratio, acquire("c"));
+}
+
+#[test]
+fn a_failed_probe_may_only_begin_the_count_of_successes_anew() {
+    let row = json!({ "max_calls": 1, "decide": "consecutive_successes", "close_after": 2, "open_on_first_failure": false });
+    passes(
+        config_with(rate(), "half_open", row),
+        json!([
+            force("half_open"),
+            call("success", "half_open"),
+            failures(5, "half_open"),
+            call("success", "half_open"),
+            call("success", "closed")
+        ]),
+    );
+}
+
+#[test]
+fn a_rate_of_slow_calls_is_at_least_its_limit_whatever_failures_are_compared_with() {
+    let mut trip = rate();
+    trip["compare"] = json!(">");
+    let slow = json!({ "duration_ms": 100, "compare": ">", "rate": 0.5 });
+    let calls = |ms: u64, state: &str| json!({ "op": "call", "outcome": "success", "duration_ms": ms, "times": 2, "state": state });
+    passes(
+        config_with(trip.clone(), "slow", slow.clone()),
+        json!([calls(101, "closed"), calls(1, "open")]),
+    );
+    let failing = json!([failures(2, "closed"), { "op": "call", "outcome": "success", "times": 2, "state": "closed" }]);
+    passes(config_with(trip, "slow", slow), failing);
+}
+
+#[test]
+fn a_period_without_a_probe_ends_after_the_longest_wait_too() {
+    let waits = |then: &str| json!({ "max_calls": 1, "decide": "first_probe", "max_wait_ms": 500, "after_max_wait": then });
+    for then in ["open", "closed"] {
+        passes(
+            config_with(rate(), "half_open", waits(then)),
+            json!([
+                force("half_open"),
+                advance(499, "half_open"),
+                advance(1, then)
+            ]),
+        );
+    }
+}
+
+#[test]
 fn probes_that_never_answer_reopen_after_the_longest_wait_or_keep_it_half_open_for_ever() {
     let waits = |ms: u64| json!({ "max_calls": 1, "decide": "first_probe", "max_wait_ms": ms, "after_max_wait": "open" });
     passes(
@@ -387,6 +469,10 @@ fn what_is_forced_lasts_or_ends_by_itself() {
     passes(config(rate()), monitor);
     passes(
         config(rate()),
+        json!([force("metrics_only"), failures(9, "metrics_only"), call("success", "metrics_only"), { "op": "check", "buffered": 4, "failure_rate": 0.75 }, force("closed"), { "op": "check", "buffered": 0 }, failures(3, "closed"), failures(1, "open")]),
+    );
+    passes(
+        config(rate()),
         json!([failures(3, "closed"), force("disabled"), failures(9, "disabled"), { "op": "check", "buffered": 0 }]),
     );
 }
@@ -409,6 +495,48 @@ fn counters_are_told_for_policies_without_a_window_of_calls_too() {
         config(rate()),
         json!([{ "op": "check", "slow_rate": 0.0 }]),
         "no rule",
+    );
+}
+
+#[test]
+fn requests_are_the_calls_begun_in_a_period_and_an_open_one_has_none() {
+    let mut config = config_with(in_a_row(3), "late_results", json!("discard_by_generation"));
+    config["half_open"] =
+        json!({ "max_calls": 2, "decide": "consecutive_successes", "close_after": 2 });
+    let check = |requests: u64, failures: u64| json!({ "op": "check", "requests": requests, "failures": failures });
+    passes(
+        config,
+        json!([
+            acquire("a"),
+            failures(2, "closed"),
+            check(3, 2),
+            failures(1, "open"),
+            check(0, 0),
+            advance(1000, "half_open"),
+            check(0, 0),
+            acquire("b"),
+            check(1, 0),
+            call("success", "half_open"),
+            check(2, 0),
+            complete("b", "success", "closed"),
+            check(0, 0),
+        ]),
+    );
+}
+
+#[test]
+fn a_tumbling_window_begins_with_the_closed_period_and_is_cleared_when_it_is_over() {
+    let tumbling = json!({ "policy": "tumbling_window_rate", "window_ms": 1000, "min_calls": 2, "failure_rate": 1.0 });
+    passes(
+        config(tumbling),
+        json!([
+            advance(900, "closed"),
+            failures(1, "closed"),
+            advance(101, "closed"),
+            failures(1, "closed"),
+            advance(1000, "closed"),
+            failures(1, "open"),
+        ]),
     );
 }
 
@@ -508,21 +636,11 @@ fn what_is_not_in_the_form_is_refused() {
 
 #[test]
 fn what_the_breaker_cannot_do_is_said() {
-    let half_open = |value: Value| config_with(rate(), "half_open", value);
-    let closed = || json!([call("success", "closed")]);
+    let waits = json!({ "max_calls": 1, "decide": "first_probe", "max_wait_ms": 5, "after_max_wait": "disabled" });
     fails(
-        half_open(
-            json!({ "max_calls": 1, "decide": "first_probe", "max_wait_ms": 5, "after_max_wait": "closed" }),
-        ),
-        closed(),
-        "the breaker cannot go to closed",
-    );
-    fails(
-        half_open(
-            json!({ "max_calls": 2, "decide": "consecutive_successes", "close_after": 2, "open_on_first_failure": false }),
-        ),
-        closed(),
-        "the breaker cannot stay half-open",
+        config_with(rate(), "half_open", waits),
+        json!([call("success", "closed")]),
+        "the breaker cannot go to disabled",
     );
 }
 

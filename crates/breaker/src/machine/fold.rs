@@ -73,7 +73,7 @@ impl Machine {
         let Source::Seeded(random) = &self.random else {
             return None;
         };
-        let empty = windows.all(|window| window.tally(now).calls == 0);
+        let empty = windows.all(|window| window.is_as_new(now));
         let countable = self.totals.late == 0 && self.flown <= settled(self.totals);
         (unchanged && empty && countable).then_some(())?;
         Some(Folded {

@@ -56,6 +56,7 @@ pub(crate) enum GrantKind {
 pub(crate) struct Slot {
     pub deadline: Timestamp,
     pub number: u64,
+    pub start: Timestamp,
 }
 
 impl Grant {
@@ -91,7 +92,10 @@ impl Grant {
         let start = match self.kind {
             GrantKind::Timed(start) => start,
             GrantKind::Flight(flight) => flight.start,
-            _ => return None,
+            GrantKind::Probe(slot) => slot.start,
+            GrantKind::Call | GrantKind::Held | GrantKind::Shadow(_) | GrantKind::Untracked => {
+                return None;
+            }
         };
         Some(now.saturating_since(start))
     }

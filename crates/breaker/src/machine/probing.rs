@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::grant::Slot;
+use crate::settings::{HalfOpen, Places, Probes};
 use crate::time::Timestamp;
 
 /// Places are ordered by deadline, so the earliest is found and reclaimed at once, whatever their number and even when
@@ -13,14 +14,19 @@ pub(super) struct Probing {
     given: u64,
     successes: u32,
     failures: u32,
+    /// Successes since the last failure.
+    row: u32,
+    /// Slow ones among the answers.
+    slow: u32,
 }
 
 impl Probing {
-    pub fn take(&mut self, deadline: Timestamp) -> Slot {
+    pub fn take(&mut self, start: Timestamp, deadline: Timestamp) -> Slot {
         self.given += 1;
         let slot = Slot {
             deadline,
             number: self.given,
+            start,
         };
         self.slots.insert(slot);
         slot
@@ -53,13 +59,28 @@ impl Probing {
         self.slots.len() < before
     }
 
-    pub fn answer(&mut self, failed: bool) {
-        let count = if failed {
-            &mut self.failures
+    pub fn answer(&mut self, failed: bool, slow: bool) {
+        if failed {
+            self.failures = self.failures.saturating_add(1);
+            self.row = 0;
         } else {
-            &mut self.successes
+            self.successes = self.successes.saturating_add(1);
+            self.row = self.row.saturating_add(1);
+        }
+        self.slow = self.slow.saturating_add(u32::from(slow));
+    }
+
+    /// Whether every place is taken, with so many probes in flight.
+    pub fn is_full(&self, in_flight: u32, half_open: &HalfOpen) -> bool {
+        let Probes::Limited(limit) = half_open.probes else {
+            return false;
         };
-        *count = count.saturating_add(1);
+        let taken = match half_open.places {
+            Places::Freed => in_flight,
+            Places::Spent if in_flight == 0 => 0,
+            Places::Spent => in_flight.saturating_add(self.answers()),
+        };
+        taken >= limit.get()
     }
 
     pub fn in_flight(&self) -> u32 {
@@ -84,5 +105,17 @@ impl Probing {
 
     pub fn failures(&self) -> u32 {
         self.failures
+    }
+
+    pub fn answers(&self) -> u32 {
+        self.successes.saturating_add(self.failures)
+    }
+
+    pub fn row(&self) -> u32 {
+        self.row
+    }
+
+    pub fn slow(&self) -> u32 {
+        self.slow
     }
 }

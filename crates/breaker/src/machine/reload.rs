@@ -69,6 +69,7 @@ impl Machine {
         let now = self.catch_up(now, &mut transitions);
         let same_family = settings.trip.iter().any(|rule| self.has(rule.kind()));
         let mut windows = windows_of(&settings);
+        windows.iter_mut().for_each(|window| window.begin(now));
         let fates = if same_family {
             self.carry_into(&settings, &mut windows)
         } else {

@@ -8,9 +8,11 @@ use super::{Machine, Probing, State};
 use crate::call::Call;
 use crate::outcome::{Hold, HoldKind, Outcome, Phase, RejectReason, Rejection};
 use crate::ramp::Ramping;
+use crate::ratio::Ratio;
 use crate::recorder::Flown;
 use crate::settings::{
-    CloseRule, History, JudgeOn, Mode, OnProbeTimeout, Probes, RetryAfter, Rule, Watches,
+    CloseRule, History, JudgeOn, Mode, OnPeriodTimeout, OnProbeTimeout, RetryAfter, Rule, Settings,
+    Watches,
 };
 use crate::snapshot::RECENT;
 use crate::time::Timestamp;
@@ -38,7 +40,7 @@ impl Machine {
     pub(super) fn move_with_time(&mut self, now: Timestamp, transitions: &mut Transitions) {
         if self.hold.is_none() {
             self.half_open_when_due(now, transitions);
-            self.reclaim(now, transitions);
+            self.end_probing(now, transitions);
             self.judge_flights(now, transitions);
             self.end_ramp(now);
         }
@@ -78,8 +80,27 @@ impl Machine {
         }
     }
 
+    /// What time alone does to a half-open breaker: missed deadlines, and the end of the period.
+    pub(super) fn end_probing(&mut self, now: Timestamp, transitions: &mut Transitions) {
+        self.reclaim(now, transitions);
+        if matches!(self.state, State::HalfOpen(_))
+            && self.period_ends().is_some_and(|end| now >= end)
+        {
+            match self.settings.half_open.on_period_timeout {
+                OnPeriodTimeout::Open => self.open(Reason::PeriodTimeout, None, now, transitions),
+                OnPeriodTimeout::Close => self.close_well(Reason::PeriodTimeout, now, transitions),
+            }
+        }
+    }
+
+    /// When a half-open period that began with the present state has lasted too long.
+    pub(super) fn period_ends(&self) -> Option<Timestamp> {
+        let longest = self.settings.half_open.period_timeout?;
+        Some(self.since + longest)
+    }
+
     /// Frees the places of probes that missed their deadline; reopens where that counts as a failure.
-    pub(super) fn reclaim(&mut self, now: Timestamp, transitions: &mut Transitions) {
+    fn reclaim(&mut self, now: Timestamp, transitions: &mut Transitions) {
         if let State::HalfOpen(probing) = &mut self.state
             && probing.reclaim(now)
             && self.settings.half_open.on_probe_timeout == OnProbeTimeout::Fail
@@ -111,13 +132,20 @@ impl Machine {
                 debug_assert!(now < *until, "a cooldown that has ended is noticed before");
                 reject(RejectReason::BreakerOpen, Some(*until))
             }
-            (None, State::HalfOpen(probing)) => match self.settings.half_open.probes {
-                Probes::Limited(limit) if probing.in_flight() >= limit.get() => {
-                    reject(RejectReason::BreakerProbing, probing.earliest_deadline(now))
+            (None, State::HalfOpen(probing)) => {
+                if probing.is_full(probing.in_flight(), &self.settings.half_open) {
+                    reject(RejectReason::BreakerProbing, self.next_place(probing, now))
+                } else {
+                    Ok(())
                 }
-                Probes::Limited(_) | Probes::Unlimited => Ok(()),
-            },
+            }
         }
+    }
+
+    /// When the next place is free by itself, or the period is over.
+    pub(super) fn next_place(&self, probing: &Probing, now: Timestamp) -> Option<Timestamp> {
+        let deadline = probing.earliest_deadline(now);
+        deadline.into_iter().chain(self.period_ends()).min()
     }
 
     /// Lets a ramp and the adaptive rules draw; a refusal of the latter is remembered.
@@ -147,7 +175,7 @@ impl Machine {
         }
         match &mut self.state {
             State::HalfOpen(probing) => {
-                GrantKind::Probe(probing.take(now + self.settings.half_open.probe_timeout))
+                GrantKind::Probe(probing.take(told, now + self.settings.half_open.probe_timeout))
             }
             State::Closed { .. } | State::Open { .. } => self.closed_grant_kind(now, told),
         }
@@ -210,7 +238,7 @@ impl Machine {
                 self.book(call, now, transitions);
             }
             GrantKind::Probe(slot) => {
-                self.reclaim(now, transitions);
+                self.end_probing(now, transitions);
                 let State::HalfOpen(probing) = &mut self.state else {
                     return SettledAs::Late;
                 };
@@ -300,39 +328,36 @@ impl Machine {
             Outcome::Failure => true,
             Outcome::Ignored => return,
         };
-        probing.answer(failed);
-        let (successes, failures) = (probing.successes(), probing.failures());
-        let answers = successes.saturating_add(failures);
+        let slower_than = self.settings.half_open.slow.map(|slow| slow.slower_than);
+        let slow = self.settings.slow_compare;
+        probing.answer(
+            failed,
+            slower_than.is_some_and(|than| call.is_slow(than, slow) == Some(true)),
+        );
+        let verdict = verdict(probing, failed, &self.settings);
         // Also where the history is to be cleared at the close: the setting may change before that.
         self.fill_windows(call, now);
         if let Some(reason) = self.asked_to_return(call) {
             self.open(reason, call.retry_after, now, transitions);
             return;
         }
-        let reopens = match self.settings.half_open.close {
-            CloseRule::Successes(_) if failed => {
-                (failures >= self.settings.half_open.failures).then_some(true)
+        match verdict {
+            Some(reason @ Reason::ProbesSucceeded { .. }) => {
+                self.close_well(reason, now, transitions);
             }
-            CloseRule::Successes(needed) => (successes >= needed).then_some(false),
-            CloseRule::FailureRate { rate, over } => (answers >= over)
-                .then(|| rate.is_met(failures.into(), answers.into(), self.settings.compare)),
-        };
-        match reopens {
-            Some(true) => {
-                let reason = Reason::ProbeFailed { failures, answers };
-                self.open(reason, call.retry_after, now, transitions);
-            }
-            Some(false) => {
-                let reason = Reason::ProbesSucceeded { successes, answers };
-                if self.settings.history == History::Clear {
-                    self.clear_windows();
-                }
-                let ramp = self.settings.ramp;
-                let ramp = ramp.map(|ramp| Ramping::begin(ramp, now));
-                self.close(reason, ramp, now, transitions);
-            }
+            Some(reason) => self.open(reason, call.retry_after, now, transitions),
             None => {}
         }
+    }
+
+    /// Closes because the other side is taken to be well again.
+    fn close_well(&mut self, reason: Reason, now: Timestamp, transitions: &mut Transitions) {
+        if self.settings.history == History::Clear {
+            self.begin_windows(now);
+        }
+        let ramp = self.settings.ramp;
+        let ramp = ramp.map(|ramp| Ramping::begin(ramp, now));
+        self.close(reason, ramp, now, transitions);
     }
 
     /// Goes on after a hold.
@@ -346,7 +371,7 @@ impl Machine {
         match kind {
             HoldKind::Open => self.half_open(reason, now, transitions),
             HoldKind::Closed => {
-                self.clear_windows();
+                self.begin_windows(now);
                 self.close(reason, None, now, transitions);
             }
         }
@@ -446,7 +471,35 @@ impl Machine {
         transitions.push(transition);
     }
 
-    pub(super) fn clear_windows(&mut self) {
-        self.windows.iter_mut().for_each(Window::clear);
+    pub(super) fn begin_windows(&mut self, now: Timestamp) {
+        self.windows.iter_mut().for_each(|window| window.begin(now));
+    }
+}
+
+/// What the answers of the probes decide, the last of them a failure or not: the reason to close or to open, or nothing
+/// yet.
+fn verdict(probing: &Probing, failed: bool, settings: &Settings) -> Option<Reason> {
+    let half_open = &settings.half_open;
+    let (successes, failures) = (probing.successes(), probing.failures());
+    let (answers, slow) = (probing.answers(), probing.slow());
+    let well = Reason::ProbesSucceeded { successes, answers };
+    let ill = Reason::ProbeFailed { failures, answers };
+    let meets = |rate: Ratio, part: u32| rate.is_met(part.into(), answers.into(), settings.compare);
+    match half_open.close {
+        CloseRule::Successes(_) if failed => (failures >= half_open.failures).then_some(ill),
+        CloseRule::Successes(needed) => {
+            let counted = if half_open.in_a_row {
+                probing.row()
+            } else {
+                successes
+            };
+            (counted >= needed).then_some(well)
+        }
+        CloseRule::FailureRate { over, .. } if answers < over => None,
+        CloseRule::FailureRate { rate, .. } if meets(rate, failures) => Some(ill),
+        CloseRule::FailureRate { .. } => match half_open.slow {
+            Some(limit) if meets(limit.rate, slow) => Some(Reason::ProbesSlow { slow, answers }),
+            _ => Some(well),
+        },
     }
 }

@@ -133,7 +133,7 @@ impl Machine {
             }
             SavedState::HalfOpen => (State::Open { until: now }, Some(now)),
         };
-        self.clear_windows();
+        self.begin_windows(now);
         self.attempts = saved.attempts;
         self.generation = self
             .generation
@@ -238,12 +238,10 @@ impl Machine {
         }
         match (self.view(now).phase, &self.state) {
             (Phase::Open, State::Open { until }) => Some(*until),
-            (Phase::HalfOpen, State::HalfOpen(probing)) => match self.settings.half_open.probes {
-                Probes::Limited(limit) if probing.in_flight_at(now) >= limit.get() => {
-                    probing.earliest_deadline(now)
-                }
-                Probes::Limited(_) | Probes::Unlimited => None,
-            },
+            (Phase::HalfOpen, State::HalfOpen(probing)) => {
+                let full = probing.is_full(probing.in_flight_at(now), &self.settings.half_open);
+                full.then(|| self.next_place(probing, now))?
+            }
             _ => None,
         }
     }

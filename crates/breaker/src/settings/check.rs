@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{CloseRule, Compare, Cooldown, HalfOpen, Over, Rule, Settings, SettingsError as Error};
+use super::{
+    CloseRule, Compare, Cooldown, HalfOpen, Over, Places, Probes, Rule, Settings,
+    SettingsError as Error, SlowProbes,
+};
 use crate::ramp::Ramp;
 use crate::ratio::Ratio;
 
@@ -267,6 +270,89 @@ fn check_half_open(half_open: &HalfOpen, compare: Compare, errors: &mut Vec<Erro
             "half_open.probe_timeout",
             "a probe with no time can never answer, so the breaker could never close".into(),
             "give a time above zero",
+        ));
+    }
+    check_period(half_open, errors);
+    check_places(half_open, errors);
+    if let Some(slow) = &half_open.slow {
+        check_slow_probes(half_open, slow, compare, errors);
+    }
+}
+
+fn check_period(half_open: &HalfOpen, errors: &mut Vec<Error>) {
+    if half_open.period_timeout.is_some_and(|time| time.is_zero()) {
+        errors.push(Error::new(
+            "half_open.period_timeout",
+            "a half-open period of no time lets no probe answer".into(),
+            "give a time above zero, or remove it",
+        ));
+    }
+}
+
+/// Places that are used up must be enough for a decision.
+fn check_places(half_open: &HalfOpen, errors: &mut Vec<Error>) {
+    let in_a_row = half_open.in_a_row;
+    if in_a_row && matches!(half_open.close, CloseRule::FailureRate { .. }) {
+        errors.push(Error::new(
+            "half_open.in_a_row",
+            "the failure rate decides, so a row of successes would never count".into(),
+            "remove one of the two",
+        ));
+    }
+    if half_open.places == Places::Freed {
+        return;
+    }
+    let decides = match half_open.close {
+        CloseRule::FailureRate { over, .. } => over,
+        CloseRule::Successes(successes) => successes
+            .saturating_add(half_open.failures)
+            .saturating_sub(1),
+    };
+    match half_open.probes {
+        Probes::Unlimited => errors.push(Error::new(
+            "half_open.places",
+            "without a limit of probes no place is ever used up".into(),
+            "give a number of probes, or remove it",
+        )),
+        Probes::Limited(_) if in_a_row && half_open.failures > 1 => errors.push(Error::new(
+            "half_open.places",
+            "a row of successes may begin anew after the places are used up".into(),
+            "remove one of places and in_a_row",
+        )),
+        Probes::Limited(limit) if limit.get() < decides => errors.push(Error::new(
+            "half_open.places",
+            format!("{limit} answers may be too few for a decision, which needs up to {decides}"),
+            "raise the number of probes to that",
+        )),
+        Probes::Limited(_) => {}
+    }
+}
+
+fn check_slow_probes(
+    half_open: &HalfOpen,
+    slow: &SlowProbes,
+    compare: Compare,
+    errors: &mut Vec<Error>,
+) {
+    if matches!(half_open.close, CloseRule::Successes(_)) {
+        errors.push(Error::new(
+            "half_open.slow_rate",
+            "a share of slow probes is judged when a number of probes has answered".into(),
+            "add failure_rate and over, which say how many",
+        ));
+    }
+    if slow.slower_than.is_zero() {
+        errors.push(Error::new(
+            "half_open.slower_than",
+            "every call is slower than no time".into(),
+            "give a time above zero",
+        ));
+    }
+    if slow.rate == Ratio::ONE && compare == Compare::Above {
+        errors.push(Error::new(
+            "half_open.slow_rate",
+            "no rate is above 100 %, so slow probes could never reopen".into(),
+            "lower the rate, or compare with >=",
         ));
     }
 }

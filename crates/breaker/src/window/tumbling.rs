@@ -53,7 +53,8 @@ impl TumblingCalls {
     }
 }
 
-/// The calls of a span that began with the first of them. The first call at or after its end begins a new span.
+/// The calls of a span. The first span begins with the closed period; the first call at or after the end of one begins the
+/// next.
 #[derive(Clone, Debug)]
 pub(crate) struct TumblingTime {
     span: u64,
@@ -74,6 +75,12 @@ impl TumblingTime {
         self.span
     }
 
+    /// Begins a span, whatever was in the one before.
+    pub fn begin(&mut self, now: Timestamp) {
+        self.clear();
+        self.began = now;
+    }
+
     pub fn record(&mut self, failed: bool, now: Timestamp) {
         let run = Run {
             hits: failed.into(),
@@ -83,24 +90,23 @@ impl TumblingTime {
     }
 
     pub fn record_run(&mut self, run: Run, now: Timestamp) {
-        if self.tally(now).calls == 0 {
-            self.clear();
-            self.began = now;
+        if self.is_over(now) {
+            self.begin(now);
         }
         self.tally.take(run);
     }
 
     pub fn tally(&self, now: Timestamp) -> Tally {
-        if now.as_nanos().saturating_sub(self.began.as_nanos()) < self.span {
-            self.tally
-        } else {
+        if self.is_over(now) {
             Tally::default()
+        } else {
+            self.tally
         }
     }
 
-    /// When the span of `now` ends; now, where the window is empty and its next call begins one.
+    /// When the span of `now` ends; now, where it is over and the next call begins another.
     pub fn edge(&self, now: Timestamp) -> Timestamp {
-        if self.tally(now).calls == 0 {
+        if self.is_over(now) {
             return now;
         }
         Timestamp::from_nanos(self.began.as_nanos().saturating_add(self.span))
@@ -110,7 +116,17 @@ impl TumblingTime {
         self.tally.calls == 0
     }
 
+    /// Whether no span is under way but the first.
+    pub fn is_as_new(&self, now: Timestamp) -> bool {
+        self.began == Timestamp::ZERO || self.is_over(now)
+    }
+
+    /// Forgets the calls; the span goes on.
     pub fn clear(&mut self) {
         self.tally = Tally::default();
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        now.as_nanos().saturating_sub(self.began.as_nanos()) >= self.span
     }
 }

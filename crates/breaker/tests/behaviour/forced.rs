@@ -47,3 +47,13 @@ fn a_forced_trip_reopens_a_half_open_breaker_and_leaves_an_open_or_held_one_alon
     breaker.release(at(1_004));
     assert!(fail(&breaker, 1_005).is_some());
 }
+
+#[test]
+fn a_forced_trip_of_a_held_breaker_moves_nothing_even_when_its_cooldown_has_ended() {
+    let breaker = tripped(in_a_row(1), 0);
+    breaker.hold(hold(HoldKind::Closed, None), at(500));
+    let before = breaker.snapshot(at(2_000));
+    assert_eq!(breaker.trip(verdict(None), at(2_000)), None);
+    assert_eq!(breaker.snapshot(at(2_000)), before);
+    assert_eq!(before.phase, Phase::Open);
+}

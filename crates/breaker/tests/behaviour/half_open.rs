@@ -1,8 +1,8 @@
 //! Half-open: probes decide.
 
 use fusebox_breaker::{
-    Breaker, CloseRule, Compare, OnPanic, OnProbeTimeout, Outcome, Phase, Probes, Ratio,
-    RejectReason, SettledAs,
+    Breaker, Call, CloseRule, Compare, OnPanic, OnPeriodTimeout, OnProbeTimeout, Outcome, Phase,
+    Places, Probes, Ratio, RejectReason, Settings, SettledAs, SlowProbes,
 };
 
 use crate::kit::*;
@@ -255,4 +255,209 @@ fn a_rate_over_the_probes_decides_when_all_have_answered() {
     assert_eq!(play(&settings, "FFF"), None);
     settings.compare = Compare::Above;
     assert_eq!(play(&settings, "FFSS"), Some(Phase::Closed));
+}
+
+/// Four probes of a period decide by their rate of failures.
+fn four_of_a_period() -> Settings {
+    let mut settings = probing(4, 1);
+    settings.half_open.places = Places::Spent;
+    settings.half_open.close = CloseRule::FailureRate {
+        rate: Ratio::percent(50),
+        over: 4,
+    };
+    settings
+}
+
+#[test]
+fn a_settled_probe_uses_its_place_up_where_places_are_for_the_period() {
+    let breaker = tripped(four_of_a_period(), 0);
+    succeed(&breaker, 1_000);
+    call(&breaker, Outcome::Ignored, 1_000);
+    drop(admit(&breaker, 1_000));
+    let probes: Vec<_> = (0..3).map(|_| admit(&breaker, 1_000)).collect();
+    let rejection = refused(&breaker, 1_000);
+    assert_eq!(rejection.reason, RejectReason::BreakerProbing);
+    assert_eq!(rejection.retry_at, Some(at(1_500)));
+    assert_eq!(breaker.snapshot(at(1_000)).retry_at, Some(at(1_500)));
+    std::mem::forget(probes);
+    assert!(
+        admit(&breaker, 1_500).is_probe(),
+        "a lost probe frees its place"
+    );
+}
+
+#[test]
+fn places_are_counted_anew_in_the_next_period() {
+    let breaker = tripped(four_of_a_period(), 0);
+    for outcome in "FFSS".chars() {
+        match outcome {
+            'F' => fail(&breaker, 1_000),
+            _ => succeed(&breaker, 1_000),
+        };
+    }
+    assert_eq!(phase(&breaker, 1_000), Phase::Open);
+    let _probes: Vec<_> = (0..4).map(|_| admit(&breaker, 2_000)).collect();
+    refused(&breaker, 2_000);
+}
+
+#[test]
+fn settings_that_change_when_the_places_are_used_up_leave_nobody_waiting() {
+    let breaker = tripped(four_of_a_period(), 0);
+    succeed(&breaker, 1_000);
+    succeed(&breaker, 1_000);
+    let mut settings = four_of_a_period();
+    settings.half_open.probes = limited(1);
+    settings.half_open.close = CloseRule::Successes(1);
+    breaker.reconfigure(settings, at(1_000)).unwrap();
+    assert_eq!(succeed(&breaker, 1_000).unwrap().to, Phase::Closed);
+}
+
+#[test]
+fn slow_probes_reopen_where_their_rate_is_judged() {
+    let mut settings = four_of_a_period();
+    settings.half_open.slow = Some(SlowProbes {
+        rate: Ratio::percent(50),
+        slower_than: ms(100),
+    });
+    let play = |slow: &[bool]| {
+        let breaker = tripped(settings.clone(), 0);
+        let settle = |slow: &bool| {
+            let lasting = ms(if *slow { 101 } else { 100 });
+            let permit = admit(&breaker, 1_000);
+            permit.record(Call::from(Outcome::Success).lasting(lasting), at(1_000))
+        };
+        slow.iter().map(settle).fold(None, Option::or).unwrap()
+    };
+    assert_eq!(play(&[true, false, false, false]).to, Phase::Closed);
+    let reopened = play(&[true, false, true, false]);
+    assert_eq!(
+        changes(&reopened),
+        (Phase::HalfOpen, Phase::Open, "probe_slow")
+    );
+    assert_eq!(
+        reopened.reason.to_string(),
+        "2 of 4 answered probes were slow"
+    );
+}
+
+#[test]
+fn a_probes_duration_that_is_not_given_is_the_time_since_its_permit() {
+    let mut settings = four_of_a_period();
+    settings.half_open.slow = Some(SlowProbes {
+        rate: Ratio::percent(100),
+        slower_than: ms(100),
+    });
+    for (took, then) in [(100, Phase::Closed), (101, Phase::Open)] {
+        let breaker = tripped(settings.clone(), 0);
+        let probes: Vec<_> = (0..4).map(|_| admit(&breaker, 1_000)).collect();
+        let answer =
+            |probe: fusebox_breaker::OwnedPermit| probe.record(Outcome::Success, at(1_000 + took));
+        let decided = probes.into_iter().map(answer).fold(None, Option::or);
+        assert_eq!(decided.unwrap().to, then);
+    }
+}
+
+#[test]
+fn a_row_of_successes_begins_anew_with_a_failure_that_does_not_reopen() {
+    let mut settings = probing(1, 2);
+    settings.half_open.failures = 3;
+    settings.half_open.in_a_row = true;
+    let breaker = tripped(settings, 0);
+    let period = |answers: &str, millis| {
+        let mut last = None;
+        for answer in answers.chars() {
+            assert_eq!(last, None, "{answers}");
+            last = match answer {
+                'F' => fail(&breaker, millis),
+                _ => succeed(&breaker, millis),
+            };
+        }
+        last.unwrap().to
+    };
+    assert_eq!(period("SFSFF", 1_000), Phase::Open);
+    assert_eq!(period("SFSS", 2_000), Phase::Closed);
+}
+
+#[test]
+fn a_half_open_period_that_decides_nothing_ends_with_its_time() {
+    for (end, then) in [
+        (OnPeriodTimeout::Open, Phase::Open),
+        (OnPeriodTimeout::Close, Phase::Closed),
+    ] {
+        let mut settings = probing(1, 2);
+        settings.half_open.period_timeout = Some(ms(700));
+        settings.half_open.on_period_timeout = end;
+        let (breaker, recorder) = recorded(settings);
+        fail(&breaker, 0);
+        succeed(&breaker, 1_000);
+        let probe = admit(&breaker, 1_300);
+        assert_eq!(refused(&breaker, 1_300).retry_at, Some(at(1_700)));
+        assert_eq!(phase(&breaker, 1_699), Phase::HalfOpen);
+        let late = probe.settle(Outcome::Success, at(1_700));
+        assert_eq!(late.counted, SettledAs::Late);
+        let ended = recorder.heard().pop().unwrap();
+        assert_eq!(changes(&ended), (Phase::HalfOpen, then, "period_timeout"));
+        assert_eq!(phase(&breaker, 1_700), then);
+        assert_eq!(
+            ended.attempts,
+            if then == Phase::Open { 2 } else { 0 },
+            "it counts as a trip, or as a close"
+        );
+    }
+}
+
+#[test]
+fn a_half_open_period_ends_without_a_call_at_a_tick() {
+    let mut settings = in_a_row(1);
+    settings.half_open.period_timeout = Some(ms(700));
+    let breaker = tripped(settings, 0);
+    breaker.tick(at(1_000));
+    assert_eq!(breaker.tick(at(1_699)), None);
+    let opened = breaker.tick(at(1_700)).unwrap();
+    assert_eq!(opened.retry_at, Some(at(2_700)));
+}
+
+#[test]
+fn half_open_settings_that_could_not_decide_are_refused() {
+    let faults = |change: &dyn Fn(&mut Settings)| {
+        let mut settings = four_of_a_period();
+        change(&mut settings);
+        match settings.validate() {
+            Ok(()) => Vec::new(),
+            Err(errors) => errors.iter().map(|error| error.setting()).collect(),
+        }
+    };
+    assert!(faults(&|_| {}).is_empty());
+    let slow = |rate, slower_than| Some(SlowProbes { rate, slower_than });
+    let few = &|settings: &mut Settings| settings.half_open.probes = limited(3);
+    assert_eq!(faults(few), ["half_open.places"]);
+    let unlimited = &|settings: &mut Settings| settings.half_open.probes = Probes::Unlimited;
+    assert_eq!(faults(unlimited), ["half_open.places"]);
+    let counted = &|settings: &mut Settings| {
+        settings.half_open.close = CloseRule::Successes(3);
+        settings.half_open.failures = 3;
+        settings.half_open.slow = slow(Ratio::percent(50), ms(1));
+    };
+    assert_eq!(faults(counted), ["half_open.places", "half_open.slow_rate"]);
+    let in_a_row = &|settings: &mut Settings| {
+        settings.half_open.in_a_row = true;
+        settings.half_open.close = CloseRule::Successes(1);
+        settings.half_open.failures = 2;
+    };
+    assert_eq!(faults(in_a_row), ["half_open.places"]);
+    let rate_in_a_row = &|settings: &mut Settings| settings.half_open.in_a_row = true;
+    assert_eq!(faults(rate_in_a_row), ["half_open.in_a_row"]);
+    let never = &|settings: &mut Settings| {
+        settings.compare = Compare::Above;
+        settings.half_open.slow = slow(Ratio::ONE, ms(0));
+        settings.half_open.period_timeout = Some(ms(0));
+    };
+    assert_eq!(
+        faults(never),
+        [
+            "half_open.period_timeout",
+            "half_open.slower_than",
+            "half_open.slow_rate"
+        ]
+    );
 }

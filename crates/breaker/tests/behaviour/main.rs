@@ -25,8 +25,12 @@ mod slow;
 mod stalled;
 
 mod adversary;
-mod exhaustive;
+mod crowd;
+mod defects;
+mod forms;
 mod listener;
+mod marathon;
+mod model;
 mod ops;
 mod registry;
 mod same_as_machine;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use fusebox_breaker::{
     Call, CloseRule, Compare, Cooldown, ForcedTrip, HalfOpen, History, Hold, HoldKind, JudgeOn,
-    Mode, OnPanic, OnProbeTimeout, Outcome, Over, Probes, Ramp, Ratio, RetryAfter, Rule, Settings,
-    Timestamp, WindowKind,
+    Mode, OnPanic, OnPeriodTimeout, OnProbeTimeout, Outcome, Over, Places, Probes, Ramp, Ratio,
+    RetryAfter, Rule, Settings, SlowProbes, Timestamp, WindowKind,
 };
 use proptest::prelude::*;
 
@@ -15,11 +15,32 @@ use crate::kit::{limited, ms};
 #[derive(Clone, Debug)]
 pub enum Op {
     Wait(Duration),
+    /// The clock steps back: callers need not agree on the time.
+    Back(Duration),
     Admit,
-    Record { which: usize, call: Call },
-    Answered { which: usize },
-    Drop { which: usize },
-    Forget { which: usize },
+    /// A call through a [`Guard`](fusebox_breaker::Guard), begun and ended at once.
+    Guarded {
+        asynchronous: bool,
+        end: End,
+    },
+    /// Moves the deadline of a probe.
+    Extend {
+        which: usize,
+        by: Duration,
+    },
+    Record {
+        which: usize,
+        call: Call,
+    },
+    Answered {
+        which: usize,
+    },
+    Drop {
+        which: usize,
+    },
+    Forget {
+        which: usize,
+    },
     Check,
     Report(Call),
     Trip(ForcedTrip),
@@ -31,18 +52,35 @@ pub enum Op {
     Restart,
 }
 
+/// How a guarded call ends.
+#[derive(Clone, Copy, Debug)]
+pub enum End {
+    Well,
+    Badly,
+    Panic,
+    /// Its future is dropped before its end; a closure has no such end and ends well.
+    Dropped,
+}
+
 pub fn ops(length: usize) -> impl Strategy<Value = Vec<Op>> {
+    prop::collection::vec(op(), 1..length)
+}
+
+pub fn op() -> impl Strategy<Value = Op> {
     let which = 0..64usize;
     let wait = prop_oneof![
         8 => 0..300u64,
         4 => 300..2_500u64,
         1 => 0..100_000_000u64,
     ];
-    let op = prop_oneof![
+    prop_oneof![
         30 => Just(Op::Admit),
         30 => (which.clone(), call()).prop_map(|(which, call)| Op::Record { which, call }),
         3 => which.clone().prop_map(|which| Op::Answered { which }),
         20 => wait.prop_map(|millis| Op::Wait(ms(millis))),
+        1 => (0..3_000u64).prop_map(|millis| Op::Back(ms(millis))),
+        4 => (any::<bool>(), end()).prop_map(|(asynchronous, end)| Op::Guarded { asynchronous, end }),
+        1 => (which.clone(), 0..3_000u64).prop_map(|(which, by)| Op::Extend { which, by: ms(by) }),
         3 => which.clone().prop_map(|which| Op::Drop { which }),
         2 => which.prop_map(|which| Op::Forget { which }),
         3 => Just(Op::Check),
@@ -58,8 +96,16 @@ pub fn ops(length: usize) -> impl Strategy<Value = Vec<Op>> {
         1 => Just(Op::Tick),
         1 => settings().prop_map(|settings| Op::Reconfigure(Box::new(settings))),
         1 => Just(Op::Restart),
-    ];
-    prop::collection::vec(op, 1..length)
+    ]
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![
+        Just(End::Well),
+        Just(End::Badly),
+        Just(End::Panic),
+        Just(End::Dropped)
+    ]
 }
 
 fn call() -> impl Strategy<Value = Call> {
@@ -94,6 +140,9 @@ pub fn held(kind: HoldKind, length: Option<Duration>, now: Timestamp) -> Hold {
         by: "bea".into(),
     }
 }
+
+/// No window of time in these settings is longer.
+pub const LONGEST_WINDOW: Duration = ms(3_000);
 
 fn over() -> impl Strategy<Value = Over> {
     prop_oneof![
@@ -147,15 +196,43 @@ fn half_open() -> impl Strategy<Value = HalfOpen> {
         }),
     ];
     let on_timeout = prop_oneof![Just(OnProbeTimeout::Replace), Just(OnProbeTimeout::Fail)];
+    let slow = prop::option::weighted(0.3, (1..=99u8, 1..400u64));
+    let period = prop::option::weighted(0.2, 1..3_000u64);
+    let on_period = prop_oneof![Just(OnPeriodTimeout::Open), Just(OnPeriodTimeout::Close)];
     let choices = (probes, close, 1..2_000u64, on_timeout, 1..3u32);
-    choices.prop_map(|(probes, close, millis, on_timeout, failures)| {
+    let more = (slow, period, on_period, any::<bool>(), any::<bool>());
+    (choices, more).prop_map(|(choices, more)| {
+        let (probes, close, millis, on_timeout, failures) = choices;
+        let (slow, period, on_period_timeout, in_a_row, spent) = more;
         let counts = matches!(close, CloseRule::Successes(_));
-        HalfOpen {
+        let half_open = HalfOpen {
             failures: if counts { failures } else { 1 },
             probes,
             close,
             probe_timeout: ms(millis),
             on_probe_timeout: on_timeout,
+            in_a_row: counts && in_a_row,
+            places: if spent { Places::Spent } else { Places::Freed },
+            slow: slow
+                .filter(|_| !counts)
+                .map(|(percent, millis)| SlowProbes {
+                    rate: Ratio::percent(percent),
+                    slower_than: ms(millis),
+                }),
+            period_timeout: period.map(ms),
+            on_period_timeout,
+        };
+        let settings = Settings {
+            half_open,
+            ..Settings::default()
+        };
+        // Used-up places must be enough for a decision; those that are not are freed instead.
+        match settings.validate() {
+            Ok(()) => half_open,
+            Err(_) => HalfOpen {
+                places: Places::Freed,
+                ..half_open
+            },
         }
     })
 }

@@ -169,6 +169,24 @@ fn a_tumbling_time_is_cleared_as_a_whole() {
 }
 
 #[test]
+fn a_tumbling_time_begins_with_the_closed_period_and_then_with_the_first_call_after_its_end() {
+    let mut settings = rate(100, Over::Time(ms(100)), 2);
+    settings.window = WindowKind::Tumbling;
+    let breaker = breaker(settings);
+    let close_at = |millis| {
+        breaker.reset(at(millis));
+        assert_eq!(fail(&breaker, millis + 99), None);
+    };
+    close_at(0);
+    assert_eq!(fail(&breaker, 100), None, "the time began with the period");
+    close_at(1_000);
+    assert!(fail(&breaker, 1_099).is_some(), "one short of its end");
+    close_at(2_000);
+    assert_eq!(fail(&breaker, 2_150), None);
+    assert!(fail(&breaker, 2_249).is_some(), "the time began at 2,150");
+}
+
+#[test]
 fn a_tumbling_number_of_calls_is_cleared_as_a_whole() {
     let mut settings = failures(3, Over::Calls(4), false);
     settings.window = WindowKind::Tumbling;

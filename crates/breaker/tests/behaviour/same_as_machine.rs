@@ -1,11 +1,16 @@
 //! The shared breaker does what the pure machine does, event by event, over random timelines.
 
-use fusebox_breaker::{Breaker, Grant, Machine, OwnedPermit, Settings, Timestamp, Totals};
+use std::time::Duration;
+
+use fusebox_breaker::{
+    Breaker, Call, Grant, Machine, Outcome, OwnedPermit, Rejection, Settings, Timestamp, Totals,
+};
 use proptest::prelude::*;
 
-use crate::ops::{Op, held, ops, settings};
+use crate::forms::guarded;
+use crate::ops::{End, Op, held, ops, settings};
 
-struct Pair {
+pub struct Pair {
     breaker: Breaker,
     machine: Machine,
     now: Timestamp,
@@ -13,7 +18,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings) -> Self {
         let builder = Breaker::builder("pair", settings.clone()).seed(11);
         Pair {
             breaker: builder.build().unwrap(),
@@ -28,11 +33,25 @@ impl Pair {
         (count > 0).then(|| self.in_hand.swap_remove(which % count))
     }
 
-    fn play(&mut self, op: Op) -> Result<(), TestCaseError> {
+    pub fn play(&mut self, op: Op) -> Result<(), TestCaseError> {
         let now = self.now;
         let (breaker, machine) = (&self.breaker, &mut self.machine);
         match op {
             Op::Wait(time) => self.now = now + time,
+            // Which time is the latest is known to the two at different moments; see `adversary` for what holds then.
+            Op::Back(_) => {}
+            Op::Guarded { asynchronous, end } => {
+                let shared = guarded(breaker, asynchronous, end, now);
+                prop_assert_eq!(shared.err(), self.guarded(asynchronous, end).err());
+            }
+            Op::Extend { which, by } => {
+                if let Some((mut permit, mut grant)) = self.take(which) {
+                    permit.extend(now + by);
+                    self.machine.extend(&mut grant, now + by);
+                    prop_assert_eq!(permit.deadline(), grant.deadline());
+                    self.in_hand.push((permit, grant));
+                }
+            }
             Op::Admit => match (breaker.admit_owned(now), machine.admit(now).result) {
                 (Ok(permit), Ok(grant)) => {
                     prop_assert_eq!(permit.generation(), grant.generation());
@@ -105,8 +124,22 @@ impl Pair {
         Ok(())
     }
 
+    /// What a guard does, on the machine.
+    fn guarded(&mut self, asynchronous: bool, end: End) -> Result<(), Rejection> {
+        let (machine, now) = (&mut self.machine, self.now);
+        let grant = machine.admit(now).result?;
+        let ended = |outcome| Call::from(outcome).lasting(Duration::ZERO);
+        match end {
+            End::Dropped if asynchronous => machine.drop_grant(grant),
+            End::Well | End::Dropped => machine.record(grant, ended(Outcome::Success), now),
+            End::Badly => machine.record(grant, ended(Outcome::Failure), now),
+            End::Panic => machine.panicked(grant, now),
+        };
+        Ok(())
+    }
+
     /// Equal but for the successes that the shared form does not write down.
-    fn look(&self) -> Result<(), TestCaseError> {
+    pub fn look(&self) -> Result<(), TestCaseError> {
         let mut shared = self.breaker.snapshot(self.now);
         let pure = self.machine.snapshot(self.now);
         prop_assert!(shared.totals.successes <= pure.totals.successes);

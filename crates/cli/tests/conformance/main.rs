@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "what it prints is its report")]
 
 mod breaker;
+mod flogo_expr;
 mod http;
 #[path = "../support/mod.rs"]
 mod support;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 /// Every file of cases, and what runs it; `None` where nothing does yet.
 const FILES: [(&str, Option<Runner>); 8] = [
     ("breaker.json", Some(breaker::run)),
-    ("flogo_expr.json", None),
+    ("flogo_expr.json", Some(flogo_expr::run)),
     ("flogo_breaker.json", None),
     ("flogo_gateway.json", None),
     ("mule_expr.json", None),

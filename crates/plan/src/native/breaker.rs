@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Compare, Cooldown, HalfOpen, History, JudgeOn, Mode, OnPanic, Rule, Settings, SettingsError,
-    WindowKind,
+    Compare, Cooldown, HalfOpen, History, JudgeOn, Mode, OnPanic, RetryAfter, Rule, Settings,
+    SettingsError, WindowKind,
 };
 
 use super::cooldown::{DraftCooldown, read_cooldown};
 use super::draft::Reader;
 use super::half_open::{self, DraftHalfOpen, read_half_open};
 use super::names;
+use super::ramp::{DraftRamp, read_ramp};
 use super::trip::{DraftTrip, read_trips};
 use crate::diagnostic::{At, Notes, Place};
 use crate::expression::Expression;
@@ -38,6 +39,7 @@ pub(crate) struct DraftBreaker {
     trip: Option<Vec<DraftTrip>>,
     judge_on: JudgeOn,
     compare: Compare,
+    slow_compare: Compare,
     window: WindowKind,
     history: History,
     failure: Option<At<Failure>>,
@@ -45,6 +47,8 @@ pub(crate) struct DraftBreaker {
     settle: Option<At<Duration>>,
     cooldown: Option<DraftCooldown>,
     half_open: Option<DraftHalfOpen>,
+    retry_after: RetryAfter,
+    ramp: Option<DraftRamp>,
 }
 
 impl DraftBreaker {
@@ -56,13 +60,6 @@ impl DraftBreaker {
             "share",
             "none",
             "remove the key; each process decides alone for now",
-            reader.notes,
-        );
-        refuse_words(
-            &breaker,
-            "retry_after",
-            "ignore",
-            "remove the key; the cooldown is the breaker's own for now",
             reader.notes,
         );
         let key = breaker.scalar("key", reader.notes).and_then(|scalar| {
@@ -83,6 +80,11 @@ impl DraftBreaker {
             trip: read_trips(&breaker, reader.notes),
             judge_on: [JudgeOn::EveryOutcome, JudgeOn::Failures][word("judge_on", reader.notes)],
             compare: [Compare::AtLeast, Compare::Above][word("compare", reader.notes)],
+            slow_compare: breaker
+                .word("slow_compare", reader.notes)
+                .map_or(Compare::Above, |word| {
+                    [Compare::AtLeast, Compare::Above][word.value]
+                }),
             window: [WindowKind::Sliding, WindowKind::Tumbling][word("window", reader.notes)],
             history: [History::Clear, History::Keep][word("history", reader.notes)],
             failure: read_failure(&breaker, reader),
@@ -90,6 +92,9 @@ impl DraftBreaker {
             settle: breaker.duration("settle", reader.notes),
             cooldown: read_cooldown(&breaker, reader.notes),
             half_open: read_half_open(&breaker, reader.notes),
+            retry_after: [RetryAfter::Ignore, RetryAfter::Honour, RetryAfter::Trip]
+                [word("retry_after", reader.notes)],
+            ramp: read_ramp(&breaker, reader.notes),
         })
     }
 
@@ -104,23 +109,30 @@ impl DraftBreaker {
             trip: self.rules(notes),
             judge_on: self.judge_on,
             compare: self.compare,
+            slow_compare: self.slow_compare,
             window: self.window,
             history: self.history,
             cooldown: self
                 .cooldown
                 .as_ref()
                 .map_or_else(Cooldown::default, |cooldown| cooldown.check(notes)),
+            retry_after: self.retry_after,
             half_open: HalfOpen::default(),
-            mode: self.mode,
+            ramp: self.ramp.as_ref().and_then(DraftRamp::check),
             // A panic in the gateway is the gateway's own fault, never the upstream's.
             on_panic: OnPanic::Ignored,
-            ..Settings::default()
+            mode: self.mode,
         };
         settings.half_open = half_open::check(self.half_open.as_ref(), request, notes);
         let before = notes.errors();
         self.check_settings(&settings, notes);
+        for trip in self.trip.iter().flatten() {
+            trip.check_reach(request, notes);
+        }
         if before == notes.errors() {
-            self.check_sense(notes);
+            for trip in self.trip.iter().flatten() {
+                trip.check_sense(notes);
+            }
         }
         self.check_body(notes);
         self.check_keys(notes);
@@ -182,24 +194,10 @@ impl DraftBreaker {
                     .half_open
                     .as_ref()
                     .map(|half_open| half_open.place(key)),
+                Some(("ramp", key)) => self.ramp.as_ref().map(|ramp| ramp.place(key)),
                 _ => None,
             };
             refuse_setting(at.unwrap_or(self.at), &fault, notes);
-        }
-    }
-
-    /// What can work and is hardly meant.
-    fn check_sense(&self, notes: &mut Notes) {
-        for trip in self.trip.iter().flatten() {
-            if trip.failure_rate.is_some()
-                && let Some(At { value: 1, at }) = trip.min_calls
-            {
-                notes.warn(
-                    at,
-                    "with `min_calls: 1` a single failed call is a failure rate of 100%",
-                    "give the number of calls on which a rate means something, such as 20",
-                );
-            }
         }
     }
 

@@ -15,6 +15,7 @@ pub(super) struct DraftHalfOpen {
     at: Place,
     probes: Option<At<Probes>>,
     successes: Option<At<u32>>,
+    failures: Option<At<u32>>,
     failure_rate: Option<At<Ratio>>,
     over: Option<At<Over>>,
     probe_timeout: Option<At<Duration>>,
@@ -40,6 +41,7 @@ pub(super) fn read_half_open(breaker: &Fields<'_>, notes: &mut Notes) -> Option<
         at: half_open.at,
         probes,
         successes: half_open.count("successes", notes),
+        failures: half_open.count("failures", notes),
         failure_rate: half_open.ratio("failure_rate", notes),
         over: half_open.over("over", notes),
         probe_timeout: half_open.duration("probe_timeout", notes),
@@ -59,13 +61,25 @@ impl DraftHalfOpen {
     }
 
     fn close(&self, notes: &mut Notes) -> Option<CloseRule> {
-        if let (Some(successes), true) = (&self.successes, self.given("failure_rate")) {
-            notes.error(
-                successes.at,
-                "both `successes` and `failure_rate` say when to close",
-                "keep one of them",
-            );
-            return None;
+        if self.given("failure_rate") {
+            let numbers = [
+                (
+                    &self.successes,
+                    "both `successes` and `failure_rate` say when to close",
+                ),
+                (
+                    &self.failures,
+                    "both `failures` and `failure_rate` say when to reopen",
+                ),
+            ];
+            for (number, what) in numbers {
+                if let Some(number) = number {
+                    notes.error(number.at, what, "keep one of them");
+                }
+            }
+            if self.successes.is_some() || self.failures.is_some() {
+                return None;
+            }
         }
         match (&self.failure_rate, &self.over) {
             (
@@ -161,6 +175,11 @@ pub(super) fn check(
         on_probe_timeout: match draft.on_probe_timeout {
             Some(At { value: 0, .. }) => OnProbeTimeout::Replace,
             _ => OnProbeTimeout::Fail,
+        },
+        failures: match draft.failures {
+            // With a rate it has been told that both cannot be.
+            Some(At { value, .. }) if !draft.given("failure_rate") => value,
+            _ => defaults.failures,
         },
         ..defaults
     }

@@ -14,19 +14,31 @@ use crate::words::{show_duration, show_over};
 const MIN_CALLS: u32 = 20;
 /// `over` where a rate rule names none (docs/machine.md).
 const OVER: Over = Over::Time(Duration::from_secs(10));
+/// `memory` where an adaptive rule names none (docs/configuration.md).
+const MEMORY: u32 = 5;
 
 #[derive(Debug)]
 pub(super) struct DraftTrip {
     at: Place,
     consecutive_failures: Option<At<u32>>,
     failures: Option<At<u32>>,
-    pub(super) failure_rate: Option<At<Ratio>>,
+    failure_rate: Option<At<Ratio>>,
+    slow_rate: Option<At<Ratio>>,
+    slower_than: Option<At<Duration>>,
+    stalled: Option<At<u32>>,
+    longer_than: Option<At<Duration>>,
+    adaptive: Option<DraftAdaptive>,
     within: Option<At<Duration>>,
     over: Option<At<Over>>,
-    pub(super) min_calls: Option<At<u32>>,
+    min_calls: Option<At<u32>>,
     full: Option<At<bool>>,
     /// Where each key stands, whether or not its value could be read.
     places: Vec<(&'static str, Place)>,
+}
+
+#[derive(Debug)]
+struct DraftAdaptive {
+    memory: Option<At<u32>>,
 }
 
 pub(super) fn read_trips(breaker: &Fields<'_>, notes: &mut Notes) -> Option<Vec<DraftTrip>> {
@@ -59,6 +71,15 @@ fn read_trip(node: &Node, notes: &mut Notes) -> Option<DraftTrip> {
         consecutive_failures: trip.count("consecutive_failures", notes),
         failures: trip.count("failures", notes),
         failure_rate: trip.ratio("failure_rate", notes),
+        slow_rate: trip.ratio("slow_rate", notes),
+        slower_than: trip.duration("slower_than", notes),
+        stalled: trip.count("stalled", notes),
+        longer_than: trip.duration("longer_than", notes),
+        adaptive: trip
+            .section("adaptive", notes)
+            .map(|adaptive| DraftAdaptive {
+                memory: adaptive.count("memory", notes),
+            }),
         within: trip.duration("within", notes),
         over: trip.over("over", notes),
         min_calls: trip.count("min_calls", notes),
@@ -85,7 +106,7 @@ impl DraftTrip {
                 within: self.within.as_ref().map(|within| within.value),
             });
         }
-        let mut over_used = self.failure_rate.is_some();
+        let mut over_used = self.has_rate();
         if let Some(threshold) = &self.failures {
             let (over, used) = self.window_of_failures(threshold, notes);
             over_used |= used;
@@ -98,27 +119,113 @@ impl DraftTrip {
                 });
             }
         }
+        let (over, min_calls) = self.window_of_rates();
         if let Some(rate) = &self.failure_rate {
-            let over = self.over.as_ref().map_or(OVER, |over| over.value);
-            let min_calls = match (&self.min_calls, over) {
-                (Some(calls), _) => calls.value,
-                (None, Over::Calls(calls)) => calls,
-                (None, Over::Time(_)) => MIN_CALLS,
-            };
             rules.push(Rule::FailureRate {
                 rate: rate.value,
                 over,
                 min_calls,
             });
         }
+        let slow = pair(
+            &self.slow_rate,
+            &self.slower_than,
+            ("slow_rate", "80%"),
+            ("slower_than", "2s"),
+            notes,
+        );
+        if let Some((rate, slower_than)) = slow {
+            rules.push(Rule::SlowRate {
+                rate,
+                slower_than,
+                over,
+                min_calls,
+            });
+        }
+        let stalled = pair(
+            &self.stalled,
+            &self.longer_than,
+            ("stalled", "20"),
+            ("longer_than", "5s"),
+            notes,
+        );
+        if let Some((calls, longer_than)) = stalled {
+            rules.push(Rule::Stalled { calls, longer_than });
+        }
+        if let Some(adaptive) = &self.adaptive {
+            let memory = adaptive.memory.as_ref();
+            rules.push(Rule::Adaptive {
+                memory: memory.map_or(MEMORY, |memory| memory.value),
+            });
+        }
         self.refuse_idle(over_used, notes);
         rules
+    }
+
+    /// Says which rules no call can ever meet; `request` is the upstream's `timeout.request`.
+    pub(super) fn check_reach(&self, request: Duration, notes: &mut Notes) {
+        let limits = [
+            // A call that ends at its timeout has taken as long as that.
+            (&self.slower_than, "slower_than", request),
+            (
+                &self.longer_than,
+                "longer_than",
+                request - Duration::from_nanos(1),
+            ),
+        ];
+        for (limit, key, most) in limits {
+            if let Some(limit) = limit
+                && limit.value > most
+            {
+                notes.error(
+                    limit.at,
+                    format!(
+                        "`{key}` is {}, and every call ends after `timeout.request`, {}, so the rule could never trip",
+                        show_duration(limit.value),
+                        show_duration(request),
+                    ),
+                    "lower it, or raise `timeout.request`",
+                );
+            }
+        }
+    }
+
+    /// Says what can work and is hardly meant.
+    pub(super) fn check_sense(&self, notes: &mut Notes) {
+        let Some(At { value: 1, at }) = self.min_calls else {
+            return;
+        };
+        for (rate, call) in [(&self.failure_rate, "failed"), (&self.slow_rate, "slow")] {
+            if rate.is_some() {
+                let kind = if call == "slow" { "slow" } else { "failure" };
+                notes.warn(
+                    at,
+                    format!("with `min_calls: 1` a single {call} call is a {kind} rate of 100%"),
+                    "give the number of calls on which a rate means something, such as 20",
+                );
+            }
+        }
+    }
+
+    fn has_rate(&self) -> bool {
+        self.failure_rate.is_some() || self.slow_rate.is_some()
+    }
+
+    /// The window of every rate rule, and how many calls one needs.
+    fn window_of_rates(&self) -> (Over, u32) {
+        let over = self.over.as_ref().map_or(OVER, |over| over.value);
+        let min_calls = match (&self.min_calls, over) {
+            (Some(calls), _) => calls.value,
+            (None, Over::Calls(calls)) => calls,
+            (None, Over::Time(_)) => MIN_CALLS,
+        };
+        (over, min_calls)
     }
 
     /// The window of `failures`, and whether `over` speaks of it.
     fn window_of_failures(&self, threshold: &At<u32>, notes: &mut Notes) -> (Option<Over>, bool) {
         match (&self.within, &self.over) {
-            (Some(_), Some(over)) if self.failure_rate.is_none() => {
+            (Some(_), Some(over)) if !self.has_rate() => {
                 notes.error(
                     over.at,
                     "`failures` has two windows, `within` and `over`",
@@ -162,12 +269,17 @@ impl DraftTrip {
     /// Keys that no rule of this map uses would silently do nothing.
     fn refuse_idle(&self, over_used: bool, notes: &mut Notes) {
         let counts = self.consecutive_failures.is_some() || self.failures.is_some();
-        if !counts && self.failure_rate.is_none() {
-            notes.error(
-                self.at,
-                "this map has no rule, so it can never trip",
-                "add `consecutive_failures: 5`, `failures: 20` or `failure_rate: 50%`",
-            );
+        let others = self.stalled.is_some() || self.adaptive.is_some();
+        // A limit without its rule has been told.
+        let lone = self.slower_than.is_some() || self.longer_than.is_some();
+        if !counts && !self.has_rate() && !others {
+            if !lone {
+                notes.error(
+                    self.at,
+                    "this map has no rule, so it can never trip",
+                    "add `consecutive_failures: 5`, `failures: 20` or `failure_rate: 50%`",
+                );
+            }
             return;
         }
         if let Some(within) = &self.within
@@ -184,6 +296,7 @@ impl DraftTrip {
             && !over_used
         {
             let mend = match over.value {
+                _ if !counts => "remove it".to_owned(),
                 Over::Time(time) => format!("write `within: {}`", show_duration(time)),
                 Over::Calls(_) => format!(
                     "use `failures` with `over: {}`, or remove it",
@@ -192,16 +305,16 @@ impl DraftTrip {
             };
             notes.error(
                 over.at,
-                "`over` belongs to `failure_rate` and `failures`, and none of them uses it",
+                "`over` belongs to `failure_rate`, `slow_rate` and `failures`, and none of them uses it",
                 mend,
             );
         }
         if let Some(calls) = &self.min_calls
-            && self.failure_rate.is_none()
+            && !self.has_rate()
         {
             notes.error(
                 calls.at,
-                "`min_calls` belongs to `failure_rate`, and there is none",
+                "`min_calls` belongs to `failure_rate` and `slow_rate`, and there is neither",
                 "remove it",
             );
         }
@@ -215,4 +328,29 @@ impl DraftTrip {
             );
         }
     }
+}
+
+/// A rule and its limit, where both are there; each with its name and an example.
+fn pair<R: Copy>(
+    rule: &Option<At<R>>,
+    limit: &Option<At<Duration>>,
+    (rule_name, rule_example): (&str, &str),
+    (limit_name, limit_example): (&str, &str),
+    notes: &mut Notes,
+) -> Option<(R, Duration)> {
+    match (rule, limit) {
+        (Some(rule), Some(limit)) => return Some((rule.value, limit.value)),
+        (Some(rule), None) => notes.error(
+            rule.at,
+            format!("`{rule_name}` does not say how long is too long"),
+            format!("add `{limit_name}: {limit_example}`"),
+        ),
+        (None, Some(limit)) => notes.error(
+            limit.at,
+            format!("`{limit_name}` belongs to `{rule_name}`, and there is none"),
+            format!("add `{rule_name}: {rule_example}`, or remove it"),
+        ),
+        (None, None) => {}
+    }
+    None
 }

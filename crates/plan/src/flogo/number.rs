@@ -1,0 +1,202 @@
+//! Numbers and their texts, by the rules of Go's `strconv`.
+
+use std::sync::Arc;
+
+/// Why a text is no number.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NumberFault<T> {
+    /// What Go goes on with where the caller ignores the fault: the nearest number for a text out of
+    /// range, else 0.
+    pub nearest: T,
+    /// Go's function, the text, and what is wrong with it.
+    pub message: String,
+}
+
+/// A decimal integer with an optional sign, as `strconv.Atoi` reads it.
+pub(crate) fn read_int(text: &str) -> Result<i64, NumberFault<i64>> {
+    int("Atoi", text)
+}
+
+/// The same as `strconv.ParseInt` reads it: only the message differs.
+pub(crate) fn read_long(text: &str) -> Result<i64, NumberFault<i64>> {
+    int("ParseInt", text)
+}
+
+fn int(function: &str, text: &str) -> Result<i64, NumberFault<i64>> {
+    let fault = |nearest, what| NumberFault {
+        nearest,
+        message: format!("strconv.{function}: parsing {text:?}: {what}"),
+    };
+    let (negative, digits) = match text.as_bytes() {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(fault(0, "invalid syntax"));
+    }
+    let nearest = if negative { i64::MIN } else { i64::MAX };
+    digits
+        .iter()
+        .try_fold(0_i64, |number, digit| {
+            let digit = i64::from(digit - b'0');
+            let number = number.checked_mul(10)?;
+            if negative {
+                number.checked_sub(digit)
+            } else {
+                number.checked_add(digit)
+            }
+        })
+        .ok_or_else(|| fault(nearest, "value out of range"))
+}
+
+/// A number as `strconv.ParseFloat` reads it: decimal or hexadecimal, `_` between digits, infinities
+/// and `NaN` in any case.
+pub(crate) fn read_float(text: &str) -> Result<f64, NumberFault<f64>> {
+    let fault = |nearest, what| NumberFault {
+        nearest,
+        message: format!("strconv.ParseFloat: parsing {text:?}: {what}"),
+    };
+    let (sign, unsigned) = match text.as_bytes().first() {
+        Some(b'-') => (-1.0, &text[1..]),
+        Some(b'+') => (1.0, &text[1..]),
+        _ => (1.0, text),
+    };
+    if unsigned.eq_ignore_ascii_case("inf") || unsigned.eq_ignore_ascii_case("infinity") {
+        return Ok(sign * f64::INFINITY);
+    }
+    if text.eq_ignore_ascii_case("nan") {
+        return Ok(f64::NAN);
+    }
+    let magnitude = match unsigned.as_bytes() {
+        [b'0', b'x' | b'X', ..] => hexadecimal(&unsigned[2..]),
+        _ => decimal(unsigned),
+    };
+    match magnitude {
+        None => Err(fault(0.0, "invalid syntax")),
+        Some(infinite) if infinite.is_infinite() => {
+            Err(fault(sign * infinite, "value out of range"))
+        }
+        Some(magnitude) => Ok(sign * magnitude),
+    }
+}
+
+fn decimal(text: &str) -> Option<f64> {
+    let plain = without_underscores(text, false)?;
+    let digits_first = plain.starts_with(|first: char| first.is_ascii_digit() || first == '.');
+    if !digits_first {
+        return None;
+    }
+    plain.parse().ok()
+}
+
+/// `text` without its underscores, each of which must stand between digits.
+fn without_underscores(text: &str, after_prefix: bool) -> Option<String> {
+    if !text.contains('_') {
+        return Some(text.to_owned());
+    }
+    let mut before = if after_prefix { b'0' } else { b'!' };
+    let bytes = text.as_bytes();
+    for (at, &byte) in bytes.iter().enumerate() {
+        let digit = |byte: u8| {
+            if after_prefix {
+                byte.is_ascii_hexdigit()
+            } else {
+                byte.is_ascii_digit()
+            }
+        };
+        if byte == b'_' && !(digit(before) && bytes.get(at + 1).is_some_and(|&next| digit(next))) {
+            return None;
+        }
+        before = byte;
+    }
+    Some(text.replace('_', ""))
+}
+
+/// The part after `0x` of a hexadecimal number, whose exponent is a power of two and required.
+fn hexadecimal(text: &str) -> Option<f64> {
+    let plain = without_underscores(text, true)?;
+    let at = plain.find(['p', 'P'])?;
+    let (digits, exponent) = (&plain[..at], &plain[at + 1..]);
+    let exponent = read_int(exponent)
+        .map_or_else(|fault| (fault.nearest != 0).then_some(fault.nearest), Some)?;
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let mut mantissa = 0_u64;
+    let mut sticky = false;
+    let mut scale = 0_i64;
+    for (at, digit) in whole.chars().chain(fraction.chars()).enumerate() {
+        let digit = u64::from(digit.to_digit(16)?);
+        let fractional = at >= whole.len();
+        if mantissa >> 58 == 0 {
+            mantissa = mantissa * 16 + digit;
+            scale -= if fractional { 4 } else { 0 };
+        } else {
+            sticky |= digit != 0;
+            scale += if fractional { 0 } else { 4 };
+        }
+    }
+    if mantissa == 0 {
+        return Some(0.0);
+    }
+    // A bit below the last one decides a tie, as the dropped digits would.
+    let exact = (mantissa | u64::from(sticky)) as f64;
+    let power = exponent.saturating_add(scale).clamp(-2000, 2000) as i32;
+    // In two halves, as the power alone may be beyond a float's range.
+    let half = power / 2;
+    Some(exact * 2_f64.powi(half) * 2_f64.powi(power - half))
+}
+
+/// A float in plain decimals, never with an exponent: `strconv.FormatFloat(…, 'f', -1, 64)`.
+pub(crate) fn plain(float: f64) -> String {
+    if float.is_nan() {
+        "NaN".to_owned()
+    } else if float.is_infinite() {
+        if float > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
+    } else {
+        // Rust's shortest form has no exponent either.
+        format!("{float}")
+    }
+}
+
+/// A float as Go's `encoding/json` writes it: the shortest text, with an exponent only below 1e-6 and
+/// from 1e21 on. None for what JSON cannot hold.
+pub(crate) fn for_json(float: f64) -> Option<String> {
+    if !float.is_finite() {
+        return None;
+    }
+    let size = float.abs();
+    if size != 0.0 && !(1e-6..1e21).contains(&size) {
+        let text = format!("{float:e}");
+        // Go writes a sign, and two digits for a large exponent.
+        return Some(match text.split_once('e') {
+            Some((digits, exponent)) if !exponent.starts_with('-') => {
+                format!("{digits}e+{exponent:0>2}")
+            }
+            _ => text,
+        });
+    }
+    Some(plain(float))
+}
+
+/// A float as a whole number: towards zero. Out of range it is the smallest, as on Go's amd64.
+pub(crate) fn truncate(float: f64) -> i64 {
+    const BOUND: f64 = 9_223_372_036_854_775_808.0;
+    if (-BOUND..BOUND).contains(&float) {
+        float as i64
+    } else {
+        i64::MIN
+    }
+}
+
+/// The whole number of a number text, as `json.Number.Int64` gives it.
+pub(crate) fn num_int(text: &Arc<str>) -> i64 {
+    read_long(text).unwrap_or_else(|fault| fault.nearest)
+}
+
+/// The float of a number text, as `json.Number.Float64` gives it.
+pub(crate) fn num_float(text: &Arc<str>) -> f64 {
+    read_float(text).unwrap_or_else(|fault| fault.nearest)
+}

@@ -1,0 +1,46 @@
+//! Reads `ramp:`: how calls come back after a close.
+
+use std::time::Duration;
+
+use fusebox_breaker::{Ramp, Ratio};
+
+use crate::diagnostic::{At, Notes, Place};
+use crate::fields::Fields;
+
+#[derive(Debug)]
+pub(super) struct DraftRamp {
+    at: Place,
+    over: Option<At<Duration>>,
+    from: Option<At<Ratio>>,
+}
+
+pub(super) fn read_ramp(breaker: &Fields<'_>, notes: &mut Notes) -> Option<DraftRamp> {
+    let ramp = breaker.section("ramp", notes)?;
+    // There is one curve, and the word is checked all the same.
+    ramp.word("curve", notes);
+    Some(DraftRamp {
+        at: ramp.at,
+        over: ramp.duration("over", notes),
+        from: ramp.ratio("from", notes),
+    })
+}
+
+impl DraftRamp {
+    pub(super) fn place(&self, key: &str) -> Place {
+        let at = match key {
+            "over" => self.over.as_ref().map(|over| over.at),
+            "from" => self.from.as_ref().map(|from| from.at),
+            _ => None,
+        };
+        at.unwrap_or(self.at)
+    }
+
+    /// The ramp; none where it does not say how long it takes, which has been told.
+    pub(super) fn check(&self) -> Option<Ramp> {
+        let ramp = Ramp::linear(self.over.as_ref()?.value);
+        Some(Ramp {
+            from: self.from.as_ref().map_or(ramp.from, |from| from.value),
+            ..ramp
+        })
+    }
+}
