@@ -43,6 +43,7 @@ mod window;
 mod machine;
 
 mod breaker;
+mod leave;
 mod log;
 mod permit;
 mod registry;

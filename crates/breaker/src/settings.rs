@@ -93,6 +93,22 @@ impl Settings {
             .any(|rule| matches!(rule, Rule::Adaptive { .. }))
     }
 
+    /// The nanoseconds from which a call is slow, where all rules that judge durations agree on it.
+    pub(crate) fn slow_from(&self) -> Option<u64> {
+        let mut limits = self.trip.iter().filter_map(|rule| match rule {
+            Rule::SlowRate { slower_than, .. } => Some(*slower_than),
+            _ => None,
+        });
+        let limit = limits.next()?;
+        let from = match self.slow_compare {
+            Compare::AtLeast => limit,
+            Compare::Above => limit.checked_add(Duration::from_nanos(1))?,
+        };
+        let from = u64::try_from(from.as_nanos()).ok()?;
+        // A duration beyond all that a number of nanoseconds can say is told as the highest.
+        (from < u64::MAX && limits.all(|other| other == limit)).then_some(from)
+    }
+
     /// What the rules must know of each call.
     pub(crate) fn watches(&self) -> Watches {
         let each = self.trip.iter().map(|rule| match rule {

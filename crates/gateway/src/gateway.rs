@@ -341,6 +341,9 @@ impl Inner {
                 }
             }
         }
+        for (_, guarded) in self.shared.live.load().flogo.breakers() {
+            self.announcer.changed.mark(&guarded.breaker);
+        }
     }
 
     /// Has the records of a plan's breakers removed that the present plan has no more.
@@ -356,6 +359,12 @@ impl Inner {
             }
             for guarded in old.guards.all() {
                 self.announcer.changed.forget(guarded.breaker.name());
+            }
+        }
+        for (_, guarded) in previous.flogo.breakers() {
+            let name = guarded.breaker.name();
+            if live.breaker(name).is_none() {
+                self.announcer.changed.forget(name);
             }
         }
     }
@@ -383,10 +392,8 @@ impl Inner {
             loop {
                 interval.tick().await;
                 let Some(inner) = weak.upgrade() else { return };
-                for upstream in &inner.shared.live.load().upstreams {
-                    for guarded in upstream.guards.all() {
-                        inner.announcer.changed.renew(&guarded.breaker);
-                    }
+                for (_, guarded) in inner.shared.live.load().breakers() {
+                    inner.announcer.changed.renew(&guarded.breaker);
                 }
             }
         });

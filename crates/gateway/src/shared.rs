@@ -78,6 +78,9 @@ impl Shared {
         for upstream in &self.live.load().upstreams {
             upstream.pool(worker).sweep(now);
         }
+        for client in &self.live.load().flogo.clients {
+            client.pool(worker).sweep(now);
+        }
     }
 }
 

@@ -66,6 +66,19 @@ fn a_call_of_exactly_the_limit_is_slow_only_where_the_setting_says_so() {
 }
 
 #[test]
+fn so_it_is_where_it_decides_nothing_yet() {
+    for (slow_compare, slow) in [(Compare::Above, 0), (Compare::AtLeast, 1)] {
+        let breaker = breaker(Settings {
+            slow_compare,
+            ..half_slower_than_100ms()
+        });
+        let permit = breaker.admit(at(0)).unwrap();
+        permit.record(Outcome::Success, at(100));
+        assert_eq!(breaker.snapshot(at(100)).rules[0].failures, slow);
+    }
+}
+
+#[test]
 fn a_fast_call_that_fills_the_window_trips_only_where_every_outcome_is_judged() {
     let durations = [200, 200, 200, 1, 200];
     assert_eq!(tripping_call(half_slower_than_100ms(), &durations), Some(3));

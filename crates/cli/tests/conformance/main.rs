@@ -7,6 +7,7 @@
 mod breaker;
 mod flogo_breaker;
 mod flogo_expr;
+mod flogo_gateway;
 mod http;
 #[path = "../support/mod.rs"]
 mod support;
@@ -19,7 +20,7 @@ const FILES: [(&str, Option<Runner>); 8] = [
     ("breaker.json", Some(breaker::run)),
     ("flogo_expr.json", Some(flogo_expr::run)),
     ("flogo_breaker.json", Some(flogo_breaker::run)),
-    ("flogo_gateway.json", None),
+    ("flogo_gateway.json", Some(flogo_gateway::run)),
     ("mule_expr.json", None),
     ("mule_store.json", None),
     ("mule_flow.json", None),
