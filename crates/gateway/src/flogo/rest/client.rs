@@ -25,7 +25,7 @@ use crate::pool::{Connection, Pool};
 const CONNECT_MAX: Duration = Duration::from_secs(30);
 
 /// Idle connections kept per worker, and for how long.
-const IDLE_MAX: usize = 64;
+const IDLE_MAX: usize = 512;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Sends requests to one endpoint, for all services that reach it in the same way.
