@@ -88,10 +88,12 @@ impl<T> At<T> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Notes {
     list: Vec<(Place, Severity, String, String)>,
+    errors: usize,
 }
 
 impl Notes {
     pub fn error(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
+        self.errors += 1;
         self.list
             .push((at, Severity::Error, what.into(), mend.into()));
     }
@@ -103,14 +105,12 @@ impl Notes {
 
     /// Takes what other notes say, too.
     pub fn append(&mut self, other: Notes) {
+        self.errors += other.errors;
         self.list.extend(other.list);
     }
 
     pub fn errors(&self) -> usize {
-        self.list
-            .iter()
-            .filter(|(_, severity, ..)| *severity == Severity::Error)
-            .count()
+        self.errors
     }
 
     /// All of them, by position; what is said twice of one place is told once.
@@ -151,6 +151,8 @@ pub(crate) fn nearest<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     const CHARS_MAX: usize = 64;
+    // A file with thousands of names and mistakes is still read in time.
+    const CANDIDATES_MAX: usize = 256;
     let length = word.chars().count();
     if length == 0 || length > CHARS_MAX {
         return None;
@@ -158,6 +160,7 @@ pub(crate) fn nearest<'a>(
     let lower = word.to_lowercase();
     candidates
         .into_iter()
+        .take(CANDIDATES_MAX)
         .filter(|candidate| candidate.len() <= CHARS_MAX)
         .filter_map(|candidate| {
             let other = candidate.to_lowercase();

@@ -520,8 +520,15 @@ fn the_patterns_are_there_and_want_their_settings() {
         );
     }
     assert_eq!(told.lines().count(), 4, "{told}");
-    let reading = with(r#""uri": "pattern://DefaultChannelPattern", "useJWT": false"#);
-    assert!(reading.plan.is_some());
+    for named in [
+        r#""uri": "pattern://DefaultChannelPattern""#,
+        r#""pattern": "DefaultChannelPattern""#,
+    ] {
+        let reading = with(&format!(r#"{named}, "useJWT": false"#));
+        let plan = reading.plan.expect("it is read");
+        let action = &handler(&plan, 0).choices[0].action;
+        assert_eq!(&*action.name, "DefaultChannelPattern");
+    }
 }
 
 #[test]
@@ -868,4 +875,41 @@ fn a_plan_shows_handlers_and_no_secrets() {
     assert_eq!(action["services"]["R"]["uri"], "http://h/p");
     assert_eq!(action["responses"][0]["code"], 401);
     assert!(!shown.to_string().contains("s3cret"), "{shown:#}");
+}
+
+#[test]
+fn two_triggers_with_one_path_have_routes_of_different_names() {
+    let text = with_services(&service("log", "{}")).replace(
+        "\"triggers\": [",
+        r#""triggers": [ { "id": "other", "ref": "x/trigger/rest", "settings": { "port": 9097 }, "handlers": [ { "settings": { "method": "GET", "path": "/pets/:petId" }, "action": { "ref": "x/microgateway", "settings": { "uri": "microgateway:Pets" } } } ] },"#,
+    );
+    let plan = plan_of(&text);
+    let names: Vec<&str> = plan.routes.iter().map(|route| &*route.name).collect();
+    assert_eq!(names, ["other GET /pets/:petId", "rest GET /pets/:petId"]);
+    refused(
+        &text.replace("9097", "9096"),
+        "2:95: error: the trigger `other` listens on port 9096, too; give each REST trigger a port of its own",
+    );
+    refused(
+        &text.replace("\"other\"", "\"rest\""),
+        "2:9: error: a trigger with id 'rest' already exists (line 1); give each trigger an id of its own",
+    );
+}
+
+#[test]
+fn a_small_file_does_not_become_a_large_plan() {
+    let steps = vec![r#"{ "service": "S" }"#; 2_000].join(",");
+    let inline = r#"{ "ref": "x/microgateway", "settings": { "uri": "microgateway:Pets" } }"#;
+    let handlers: Vec<String> = (0..1_000)
+        .map(|number| {
+            format!(r#"{{ "settings": {{ "method": "GET", "path": "/{number}" }}, "action": {inline} }}"#)
+        })
+        .collect();
+    let text = app(&format!(
+        r#"{{ "name": "P", "steps": [ {steps} ], "services": [ {{ "name": "S", "ref": "x/activity/log" }} ] }}"#
+    ))
+    .replace("\"handlers\": [", &format!("\"handlers\": [ {},", handlers.join(",")));
+    let reading = read_on(&text, &Host::default());
+    assert!(reading.plan.is_none());
+    assert!(lines(&reading).contains("the application's actions come to more than 1000000 parts"));
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::flow::{Action, Service};
 use super::library::{Library, Loaded, is_microgateway};
+use super::lowering::IndexMap;
 use super::object::{Object, Text};
 use super::reader::{Reader, Whose};
 use super::refs::{Imports, Sort, import_mend};
@@ -34,7 +35,15 @@ pub(super) struct Actions<'i> {
     pub library: Library,
     instances: HashMap<String, u32>,
     shared: Vec<Shared>,
+    /// Where each shared action is among them, by its id.
+    by_id: HashMap<String, usize>,
+    /// What all instances so far are made of, in keys and values of their definitions.
+    parts: usize,
 }
+
+/// Keys and values of all definitions, each as often as it is instantiated: so that a small file that
+/// names one long definition a thousand times does not become a large plan.
+const PARTS_MAX: usize = 1_000_000;
 
 struct Shared {
     id: String,
@@ -51,7 +60,15 @@ impl<'i> Actions<'i> {
             library,
             instances: HashMap::new(),
             shared: Vec::new(),
+            by_id: HashMap::new(),
+            parts: 0,
         }
+    }
+
+    /// Counts one more instance of a definition; false past the bound.
+    fn affords(&mut self, loaded: &Loaded) -> bool {
+        self.parts = self.parts.saturating_add(loaded.parts);
+        self.parts <= PARTS_MAX
     }
 
     /// Reads the application's `actions`, which handlers share by their ids.
@@ -68,7 +85,7 @@ impl<'i> Actions<'i> {
                 );
                 continue;
             };
-            if self.shared.iter().any(|other| other.id == id.get()) {
+            if self.by_id.contains_key(id.get()) {
                 reader.notes.error(
                     id.at,
                     format!("two actions have the id {}", id.shown()),
@@ -77,6 +94,7 @@ impl<'i> Actions<'i> {
                 continue;
             }
             let built = self.build(object, id.get(), reader);
+            self.by_id.insert(id.get().to_owned(), self.shared.len());
             self.shared.push(Shared {
                 id: id.get().to_owned(),
                 at: id.at,
@@ -91,8 +109,9 @@ impl<'i> Actions<'i> {
         let Some(id) = entry.word("id", reader.notes) else {
             return self.build(entry, "", reader);
         };
-        match self.shared.iter_mut().find(|shared| shared.id == id.get()) {
-            Some(shared) => {
+        match self.by_id.get(id.get()) {
+            Some(index) => {
+                let shared = &mut self.shared[*index];
                 shared.used = true;
                 shared.built.clone()
             }
@@ -130,7 +149,18 @@ impl<'i> Actions<'i> {
             .collect();
         let settings = ActionSettings::read(&entries, object.at, reader)?;
         let label = if id.is_empty() { reference } else { id };
-        let loaded = self.library.get(settings.uri, label, reader)?;
+        let loaded = match settings.source {
+            Named::Uri(uri) => self.library.get(uri, label, reader)?,
+            Named::Pattern(name) => self.library.pattern(name, reader)?,
+        };
+        if !self.affords(&loaded) {
+            reader.notes.error(
+                object.at,
+                format!("the application's actions come to more than {PARTS_MAX} parts in all"),
+                "let handlers share actions by their ids, or split the application",
+            );
+            return None;
+        }
         let name = self.name(&loaded.name);
         self.lower(&name, &settings, &loaded, reader)
     }
@@ -209,7 +239,11 @@ impl<'i> Actions<'i> {
             places.push(draft.at);
         }
         // Also the names of services that are wrong: a step that uses one is right.
-        let names: Vec<Arc<str>> = drafts.iter().map(|draft| draft.name.get().into()).collect();
+        let names: IndexMap<'_> = drafts
+            .iter()
+            .enumerate()
+            .map(|(index, draft)| (draft.name.get(), index))
+            .collect();
         let items = definition.list("steps", reader.notes);
         let (steps, step_places) = lowering::steps(items, &names, reader).into_iter().unzip();
         let items = definition.list("responses", reader.notes);
@@ -233,9 +267,16 @@ impl<'i> Actions<'i> {
     }
 }
 
+/// How an action names its definition.
+enum Named<'n> {
+    Uri(Text<'n>),
+    /// An older spelling of `pattern://NAME`: a setting `pattern`.
+    Pattern(Text<'n>),
+}
+
 /// An action's own settings; all of them are `$.conf`.
 struct ActionSettings<'n> {
-    uri: Text<'n>,
+    source: Named<'n>,
     asynchronous: bool,
     conf: Value,
 }
@@ -248,27 +289,26 @@ impl<'n> ActionSettings<'n> {
     ) -> Option<ActionSettings<'n>> {
         let value = |key: &str| entries.iter().find(|entry| entry.key == key);
         let mend = "name the definition: `\"uri\": \"microgateway:NAME\"`";
-        let uri = match value("uri") {
-            None => {
-                let mend = match value("pattern") {
-                    Some(_) => "write the pattern as `\"uri\": \"pattern://NAME\"`",
-                    None => mend,
-                };
+        let text = |key: &str| {
+            let text = value(key).and_then(|entry| super::object::text(&entry.value));
+            text.filter(|text| !text.get().is_empty())
+        };
+        let source = match (value("uri"), text("uri"), text("pattern")) {
+            (_, Some(uri), _) => Named::Uri(uri),
+            (None, None, Some(pattern)) => Named::Pattern(pattern),
+            (None, None, None) => {
                 reader.notes.error(at, "field 'uri' is required", mend);
                 return None;
             }
-            Some(entry) => match super::object::text(&entry.value) {
-                Some(text) if !text.get().is_empty() => text,
-                _ => {
-                    let shown = match located::value(&entry.value) {
-                        Value::Null => "<nil>".to_owned(),
-                        value => value.to_text(),
-                    };
-                    let what = format!("value '{shown}' is not valid for 'uri'");
-                    reader.notes.error(entry.value.at, what, mend);
-                    return None;
-                }
-            },
+            (Some(entry), None, _) => {
+                let shown = match located::value(&entry.value) {
+                    Value::Null => "<nil>".to_owned(),
+                    value => value.to_text(),
+                };
+                let what = format!("value '{shown}' is not valid for 'uri'");
+                reader.notes.error(entry.value.at, what, mend);
+                return None;
+            }
         };
         let asynchronous = match value("async").map(|entry| &entry.value) {
             None => false,
@@ -286,7 +326,7 @@ impl<'n> ActionSettings<'n> {
             .map(|entry| (entry.key.as_str().into(), located::value(&entry.value)))
             .collect();
         Some(ActionSettings {
-            uri,
+            source,
             asynchronous,
             conf: Value::from(conf),
         })
@@ -303,6 +343,7 @@ struct ServiceDraft<'n> {
 
 fn services<'n>(definition: Object<'n>, reader: &mut Reader<'_>) -> Vec<ServiceDraft<'n>> {
     let mut drafts: Vec<ServiceDraft<'n>> = Vec::new();
+    let mut lines: HashMap<&str, u32> = HashMap::new();
     for item in definition.list("services", reader.notes) {
         let Some(object) = Object::open(item, "a service", reader.notes) else {
             continue;
@@ -312,14 +353,11 @@ fn services<'n>(definition: Object<'n>, reader: &mut Reader<'_>) -> Vec<ServiceD
         let (Some(name), Some(reference)) = (name, reference) else {
             continue;
         };
-        if let Some(other) = drafts.iter().find(|other| other.name.get() == name.get()) {
+        if let Some(line) = lines.insert(name.get(), name.at.line) {
             reader.notes.error(
                 name.at,
                 format!("duplicate service name: {}", name.get()),
-                format!(
-                    "give each service a name of its own; line {} has it too",
-                    other.name.at.line
-                ),
+                format!("give each service a name of its own; line {line} has it too"),
             );
             continue;
         }

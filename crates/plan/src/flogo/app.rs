@@ -72,10 +72,7 @@ pub(crate) fn read(
     let mut reader = Reader {
         notes,
         loader,
-        texts: vec![SourceText {
-            name: name.to_owned(),
-            text: text.into(),
-        }],
+        texts: vec![SourceText::new(name, text)],
         around: Names::default(),
         inside: Names::default(),
         env: Value::Params(Arc::new(env.clone())),
@@ -161,7 +158,7 @@ fn names(texts: Vec<SourceText>) -> Vec<String> {
 
 fn functions(imports: &Imports) -> Functions {
     let mut functions = Functions::default();
-    for import in &imports.0 {
+    for import in &imports.list {
         let is_function =
             tail(&import.path).0 == Sort::Function || import.path.ends_with("/function");
         if is_function {

@@ -4,6 +4,7 @@
 //! within one method nothing may stand beside a parameter, and nothing but a literal that is left
 //! before it beside a rest.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 /// A handler's path.
@@ -135,21 +136,77 @@ impl HandlerPath {
         let last = self.segments.last();
         matches!(last, Some(Segment::Rest(rest)) if rest == name)
     }
+}
 
-    /// Whether the router refuses the two paths in one method's tree.
-    pub fn clashes(&self, other: &HandlerPath) -> bool {
-        let mut pairs = self.segments.iter().zip(&other.segments);
-        let first_different = pairs.find(|(one, two)| one != two);
-        match first_different {
-            None => self.segments.len() == other.segments.len(),
-            Some((Segment::Rest(_), _) | (_, Segment::Rest(_))) => true,
-            Some(
-                (Segment::Literal(text), Segment::Param(_))
-                | (Segment::Param(_), Segment::Literal(text)),
-            ) => !text.is_empty(),
-            Some((Segment::Param(_), Segment::Param(_))) => true,
-            Some((Segment::Literal(_), Segment::Literal(_))) => false,
+/// The paths of one method, as the router keeps them.
+#[derive(Debug, Default)]
+pub(super) struct PathTree {
+    /// The first path that came by.
+    first: usize,
+    /// The path that ends here.
+    end: Option<usize>,
+    literals: HashMap<String, PathTree>,
+    param: Option<(String, Box<PathTree>)>,
+    rest: Option<usize>,
+}
+
+impl PathTree {
+    /// Adds a path under a number.
+    ///
+    /// # Errors
+    /// The number of a path that the router would refuse it beside; then it is not added.
+    pub fn add(&mut self, path: &HandlerPath, number: usize) -> Result<(), usize> {
+        self.add_from(&path.segments, number)
+    }
+
+    fn add_from(&mut self, segments: &[Segment], number: usize) -> Result<(), usize> {
+        let Some((segment, rest)) = segments.split_first() else {
+            return match self.end {
+                Some(other) => Err(other),
+                None => {
+                    self.end = Some(number);
+                    Ok(())
+                }
+            };
+        };
+        if let Some(other) = self.refuses(segment) {
+            return Err(other);
         }
+        let new = || PathTree {
+            first: number,
+            ..PathTree::default()
+        };
+        let next = match segment {
+            Segment::Literal(text) => self.literals.entry(text.clone()).or_insert_with(new),
+            Segment::Param(name) => {
+                let make = || (name.clone(), Box::new(new()));
+                &mut self.param.get_or_insert_with(make).1
+            }
+            Segment::Rest(_) => {
+                self.rest = Some(number);
+                return Ok(());
+            }
+        };
+        next.add_from(rest, number)
+    }
+
+    /// A path beside which a segment may not stand.
+    fn refuses(&self, segment: &Segment) -> Option<usize> {
+        let literal = |empty: bool| {
+            let other = |text: &&String| empty || !text.is_empty();
+            let text = self.literals.keys().filter(other).min()?;
+            Some(self.literals[text].first)
+        };
+        let param = self.param.as_ref();
+        self.rest.or_else(|| match segment {
+            Segment::Literal(text) if text.is_empty() => None,
+            Segment::Literal(_) => param.map(|(_, tree)| tree.first),
+            Segment::Param(name) => param
+                .filter(|(other, _)| other != name)
+                .map(|(_, tree)| tree.first)
+                .or_else(|| literal(false)),
+            Segment::Rest(_) => param.map(|(_, tree)| tree.first).or_else(|| literal(true)),
+        })
     }
 }
 
@@ -218,9 +275,17 @@ mod tests {
         }
     }
 
+    fn clash(paths: &[&str]) -> Option<(usize, usize)> {
+        let mut tree = PathTree::default();
+        paths.iter().enumerate().find_map(|(number, text)| {
+            let other = tree.add(&path(text), number).err()?;
+            Some((other, number))
+        })
+    }
+
     #[test]
     fn paths_clash_as_they_do_in_one_tree() {
-        for (one, two, clash) in [
+        for (one, two, clashes) in [
             ("/pets/:id", "/pets/:id", true),
             ("/pets/:id", "/pets/new", true),
             ("/pets/:id", "/pets/:name", true),
@@ -230,12 +295,20 @@ mod tests {
             ("/pets/:id", "/petshop", false),
             ("/t/*rest", "/t/", true),
             ("/t/*rest", "/t/a", true),
+            ("/t/*rest", "/t/:a/b", true),
+            ("/t/*rest", "/t/*rest", true),
             ("/t/*rest", "/t", false),
             ("/a", "/b", false),
             ("/a", "/a/", false),
         ] {
-            assert_eq!(path(one).clashes(&path(two)), clash, "{one} {two}");
-            assert_eq!(path(two).clashes(&path(one)), clash, "{two} {one}");
+            assert_eq!(clash(&[one, two]), clashes.then_some((0, 1)), "{one} {two}");
+            assert_eq!(clash(&[two, one]), clashes.then_some((0, 1)), "{two} {one}");
         }
+    }
+
+    #[test]
+    fn a_clash_names_the_first_path_of_its_kind() {
+        let paths = ["/a", "/pets/:id/toys", "/pets/:id", "/pets/new/x"];
+        assert_eq!(clash(&paths), Some((1, 3)));
     }
 }

@@ -18,12 +18,31 @@ pub(super) struct Loaded {
     pub name: String,
     /// Its tree.
     pub root: Node,
+    /// The keys and values in it.
+    pub parts: usize,
+}
+
+impl Loaded {
+    fn new(name: String, root: Node) -> Rc<Loaded> {
+        let parts = parts(&root);
+        Rc::new(Loaded { name, root, parts })
+    }
+}
+
+fn parts(node: &Node) -> usize {
+    1 + match &node.kind {
+        Kind::Scalar(_) => 0,
+        Kind::List(items) => items.iter().map(parts).sum(),
+        Kind::Map(entries) => entries.iter().map(|entry| parts(&entry.value)).sum(),
+    }
 }
 
 /// Every definition that the application has or has asked for.
 #[derive(Default)]
 pub(super) struct Library {
     embedded: Vec<Embedded>,
+    /// Where each resource is among them, by its id.
+    by_id: HashMap<String, usize>,
     /// By their URI; `None`: it could not be had, which has been said.
     fetched: HashMap<String, Option<Rc<Loaded>>>,
 }
@@ -76,7 +95,7 @@ impl Library {
             );
             return;
         }
-        if self.embedded.iter().any(|other| other.id == id.get()) {
+        if self.by_id.contains_key(id.get()) {
             reader.notes.error(
                 id.at,
                 format!("two resources have the id {}", id.shown()),
@@ -93,13 +112,10 @@ impl Library {
                 );
                 None
             }
-            Some(data) => schema::check(&data.value, Rigour::Full, reader.notes).then(|| {
-                Rc::new(Loaded {
-                    name: name.to_owned(),
-                    root: data.value.clone(),
-                })
-            }),
+            Some(data) => schema::check(&data.value, Rigour::Full, reader.notes)
+                .then(|| Loaded::new(name.to_owned(), data.value.clone())),
         };
+        self.by_id.insert(id.get().to_owned(), self.embedded.len());
         self.embedded.push(Embedded {
             id: id.get().to_owned(),
             at: id.at,
@@ -124,14 +140,18 @@ impl Library {
                 let loaded = match scheme {
                     Some("http") => over_http(uri, reader),
                     Some("file") => from_file(uri, reader),
-                    _ => pattern(uri, reader),
+                    _ => pattern(uri, &uri.get()["pattern://".len()..], reader),
                 };
-                let loaded = loaded.map(Rc::new);
                 self.fetched.insert(uri.get().to_owned(), loaded.clone());
                 loaded
             }
             _ => self.embedded(uri, label, reader),
         }
+    }
+
+    /// The pattern of that name.
+    pub fn pattern(&mut self, name: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Loaded>> {
+        pattern(name, name.get(), reader)
     }
 
     fn embedded(
@@ -140,8 +160,7 @@ impl Library {
         label: &str,
         reader: &mut Reader<'_>,
     ) -> Option<Rc<Loaded>> {
-        let found = self.embedded.iter_mut().find(|known| known.id == uri.get());
-        let Some(found) = found else {
+        let Some(index) = self.by_id.get(uri.get()) else {
             let mend = match uri.get().split_once("://") {
                 Some(("https", _)) => {
                     "fetch the definition into a file and name that: `file:///PATH`".to_owned()
@@ -165,6 +184,7 @@ impl Library {
             );
             return None;
         };
+        let found = &mut self.embedded[*index];
         found.used = true;
         found.loaded.clone()
     }
@@ -181,7 +201,7 @@ impl Library {
     }
 }
 
-fn over_http(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Loaded> {
+fn over_http(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Loaded>> {
     match reader.loader.fetch(uri.get()) {
         Ok(text) => parse(uri, text, Rigour::Kinds, reader),
         Err(error) => {
@@ -198,7 +218,7 @@ fn over_http(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Loaded> {
     }
 }
 
-fn from_file(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Loaded> {
+fn from_file(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Loaded>> {
     let path = &uri.get()["file://".len()..];
     match reader.loader.local(path) {
         Ok(text) => parse(uri, text, Rigour::Full, reader),
@@ -213,7 +233,12 @@ fn from_file(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Loaded> {
     }
 }
 
-fn parse(uri: Text<'_>, text: String, rigour: Rigour, reader: &mut Reader<'_>) -> Option<Loaded> {
+fn parse(
+    uri: Text<'_>,
+    text: String,
+    rigour: Rigour,
+    reader: &mut Reader<'_>,
+) -> Option<Rc<Loaded>> {
     if text.len() > BYTES_MAX {
         let what = format!(
             "{} has {} bytes, and may have {BYTES_MAX}",
@@ -225,11 +250,7 @@ fn parse(uri: Text<'_>, text: String, rigour: Rigour, reader: &mut Reader<'_>) -
     }
     let file = reader.texts.len();
     let named = uri.get().strip_prefix("file://").unwrap_or(uri.get());
-    reader.texts.push(SourceText {
-        name: named.to_owned(),
-        text: text.into(),
-    });
-    let text = reader.texts[file].text.clone();
+    reader.texts.push(SourceText::new(named, &text));
     let mut root = match located::parse(text.strip_prefix('\u{feff}').unwrap_or(&text), file) {
         Ok(root) => root,
         Err(fault) => {
@@ -260,7 +281,7 @@ fn parse(uri: Text<'_>, text: String, rigour: Rigour, reader: &mut Reader<'_>) -
     let name = Object::open(&root, "a definition", reader.notes)
         .and_then(|root| root.word("name", reader.notes))
         .map_or_else(|| stem(named), |name| name.get().to_owned());
-    Some(Loaded { name, root })
+    Some(Loaded::new(name, root))
 }
 
 /// The last segment of a path or URL, without its extension.
@@ -273,11 +294,10 @@ fn stem(path: &str) -> String {
     last.split('.').next().unwrap_or(last).to_owned()
 }
 
-fn pattern(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Loaded> {
-    let name = &uri.get()["pattern://".len()..];
-    let Some(text) = patterns::find(name) else {
+fn pattern(text: Text<'_>, name: &str, reader: &mut Reader<'_>) -> Option<Rc<Loaded>> {
+    let Some(definition) = patterns::find(name) else {
         reader.notes.error(
-            uri.at,
+            text.at,
             format!(
                 "unexpected end of JSON input: there is no pattern {}",
                 quote(name)
@@ -286,13 +306,10 @@ fn pattern(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Loaded> {
         );
         return None;
     };
-    let mut root = located::parse(text, 0).expect("the built-in patterns are JSON");
+    let mut root = located::parse(definition, 0).expect("the built-in patterns are JSON");
     // What is wrong with a pattern's values is wrong with the action that uses it.
-    place_all(&mut root, uri.at);
-    Some(Loaded {
-        name: name.to_owned(),
-        root,
-    })
+    place_all(&mut root, text.at);
+    Some(Loaded::new(name.to_owned(), root))
 }
 
 fn place_all(node: &mut Node, at: Place) {

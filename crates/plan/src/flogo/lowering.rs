@@ -1,5 +1,6 @@
 //! From the parts of a definition as written to what is run: steps, responses, mappings.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::flow::{
@@ -11,10 +12,13 @@ use super::reader::{NESTED, Reader, Whose, dotted};
 use crate::diagnostic::{Place, quote, suggest};
 use crate::tree::{Entry, Kind, Node};
 
+/// The places of services among an action's services, by name.
+pub(super) type IndexMap<'n> = BTreeMap<&'n str, usize>;
+
 /// The steps of a definition; `names` are those of its services. A step that is wrong is left out.
 pub(super) fn steps(
     items: &[Node],
-    names: &[Arc<str>],
+    names: &IndexMap<'_>,
     reader: &mut Reader<'_>,
 ) -> Vec<(FlowStep, Place)> {
     let objects = items
@@ -27,7 +31,7 @@ pub(super) fn steps(
         .collect()
 }
 
-fn step(object: Object<'_>, names: &[Arc<str>], reader: &mut Reader<'_>) -> Option<FlowStep> {
+fn step(object: Object<'_>, names: &IndexMap<'_>, reader: &mut Reader<'_>) -> Option<FlowStep> {
     let before = reader.notes.errors();
     let when = condition(object, "if", reader);
     let service = service(object, names, reader);
@@ -48,7 +52,7 @@ fn step(object: Object<'_>, names: &[Arc<str>], reader: &mut Reader<'_>) -> Opti
     })
 }
 
-fn service(object: Object<'_>, names: &[Arc<str>], reader: &mut Reader<'_>) -> Option<usize> {
+fn service(object: Object<'_>, names: &IndexMap<'_>, reader: &mut Reader<'_>) -> Option<usize> {
     let Some(name) = object.text("service", reader.notes) else {
         reader.notes.error(
             object.at,
@@ -57,12 +61,12 @@ fn service(object: Object<'_>, names: &[Arc<str>], reader: &mut Reader<'_>) -> O
         );
         return None;
     };
-    let found = names.iter().position(|known| **known == *name.get());
+    let found = names.get(name.get()).copied();
     if found.is_none() {
         reader.notes.error(
             name.at,
             format!("service not found: {}", name.get()),
-            suggest(name.get(), names.iter().map(|known| &**known)),
+            suggest(name.get(), names.keys().copied()),
         );
     }
     found

@@ -1,5 +1,6 @@
 //! The application's properties and channels.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::object::{Object, is_null, text};
@@ -86,6 +87,7 @@ fn typed(value: &Value, kind: &str) -> Option<Result<Value, EvalError>> {
 /// Reads `channels`: `NAME`, or `NAME:CAPACITY`.
 pub(super) fn channels(items: &[Node], notes: &mut Notes) -> Vec<Channel> {
     let mut channels: Vec<Channel> = Vec::new();
+    let mut names: HashSet<Arc<str>> = HashSet::new();
     for item in items.iter().filter(|item| !is_null(item)) {
         let Some(text) = text(item).filter(|text| !text.get().is_empty()) else {
             let what = format!("a channel is not a text: found {}", item.describe());
@@ -118,7 +120,7 @@ pub(super) fn channels(items: &[Node], notes: &mut Notes) -> Vec<Channel> {
             continue;
         }
         let name: Arc<str> = name.into();
-        if channels.iter().any(|channel| channel.name == name) {
+        if !names.insert(name.clone()) {
             notes.error(
                 item.at,
                 format!("channel '{name}' already exists"),

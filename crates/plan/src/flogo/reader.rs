@@ -13,6 +13,9 @@ use crate::tree::{Entry, Node, place_within};
 /// The mark of an expression at the start of a text.
 const MARK: char = '=';
 
+/// Bytes in a line within which a character is looked for: a line is read anew for each fault in it.
+const LINE_MAX: usize = 64 * 1024;
+
 /// What the reader carries along.
 pub(super) struct Reader<'a> {
     pub notes: &'a mut Notes,
@@ -31,6 +34,27 @@ pub(super) struct Reader<'a> {
 pub(super) struct SourceText {
     pub name: String,
     pub text: Arc<str>,
+    /// The byte at which each line begins.
+    lines: Vec<usize>,
+}
+
+impl SourceText {
+    pub fn new(name: &str, text: &str) -> SourceText {
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        SourceText {
+            name: name.to_owned(),
+            text: text.into(),
+            lines: std::iter::once(0).chain(ends).collect(),
+        }
+    }
+
+    /// A line by its number, from 1.
+    fn line(&self, number: u32) -> &str {
+        let index = number.saturating_sub(1) as usize;
+        let start = self.lines.get(index).copied().unwrap_or(self.text.len());
+        let end = self.lines.get(index + 1).copied();
+        self.text[start..end.unwrap_or(self.text.len())].trim_end_matches('\n')
+    }
 }
 
 /// Whose names an expression may use.
@@ -87,13 +111,22 @@ impl Reader<'_> {
         let (None, Some(source)) = (&scalar.written, self.texts.get(at.file)) else {
             return at;
         };
-        let lines: Vec<&str> = source.text.split('\n').collect();
+        let line = source.line(at.line);
+        if line.len() > LINE_MAX {
+            return at;
+        }
         let chars = scalar
             .text
             .char_indices()
             .take_while(|(byte, _)| *byte < offset)
             .count();
-        place_within(&lines, at, scalar, chars)
+        // A text of JSON stands on one line.
+        let alone = Place { line: 1, ..at };
+        let found = place_within(&[line], alone, scalar, chars);
+        Place {
+            line: at.line,
+            ..found
+        }
     }
 
     /// Evaluates settings once, in a scope that stands still.

@@ -3,12 +3,14 @@
 //! The same activity lives under several paths (the original's, its forks', older ones), so a path is
 //! known by its tail: its last segment, and a segment before it that says what kind of thing it is.
 
+use std::collections::HashMap;
+
 use super::object::text;
 use crate::diagnostic::{Notes, Place, quote};
 use crate::tree::Node;
 
 /// What a path contributes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Sort {
     Trigger,
     Activity,
@@ -55,49 +57,54 @@ pub(super) struct Import {
 
 /// All imports of an application.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Imports(pub Vec<Import>);
+pub(super) struct Imports {
+    pub list: Vec<Import>,
+    /// Which import, and the line that it stands in.
+    by_alias: HashMap<(String, Sort), (usize, u32)>,
+}
 
 impl Imports {
     /// Reads a list of `path`, `alias path`, each with an optional `@version` and `:subpath`.
     pub fn read(items: &[Node], notes: &mut Notes) -> Imports {
-        let mut imports: Vec<(Import, Place)> = Vec::new();
+        let mut imports = Imports::default();
         for item in items {
             let Some(text) = text(item) else {
                 let what = format!("an import is not a text: found {}", item.describe());
                 notes.error(item.at, what, "write the path of a package in quotes");
                 continue;
             };
-            let Some(import) = parse(text.get()) else {
-                notes.error(
+            match parse(text.get()) {
+                Some(import) => imports.add(import, item.at, notes),
+                None => notes.error(
                     item.at,
                     format!("invalid import {}", text.shown()),
                     "write `PATH`, `ALIAS PATH` or `ALIAS PATH@VERSION:SUBPATH`",
-                );
-                continue;
-            };
-            let sort = tail(&import.path).0;
-            let clash = imports
-                .iter()
-                .find(|(other, _)| other.alias == import.alias && tail(&other.path).0 == sort);
-            if let Some((other, place)) = clash {
-                // The same import again changes nothing.
-                if other.path != import.path {
-                    notes.error(
-                        item.at,
-                        format!(
-                            "alias '{}' for {} already registered (line {})",
-                            import.alias,
-                            sort.word(),
-                            place.line
-                        ),
-                        "give one of the two an alias of its own: `ALIAS PATH`",
-                    );
-                }
-                continue;
+                ),
             }
-            imports.push((import, item.at));
         }
-        Imports(imports.into_iter().map(|(import, _)| import).collect())
+        imports
+    }
+
+    fn add(&mut self, import: Import, at: Place, notes: &mut Notes) {
+        let sort = tail(&import.path).0;
+        let key = (import.alias.clone(), sort);
+        match self.by_alias.get(&key) {
+            None => {
+                self.by_alias.insert(key, (self.list.len(), at.line));
+                self.list.push(import);
+            }
+            // The same import again changes nothing.
+            Some((other, _)) if self.list[*other].path == import.path => {}
+            Some((_, line)) => notes.error(
+                at,
+                format!(
+                    "alias '{}' for {} already registered (line {line})",
+                    import.alias,
+                    sort.word()
+                ),
+                "give one of the two an alias of its own: `ALIAS PATH`",
+            ),
+        }
     }
 
     /// The path that a reference stands for: itself, or what its `#alias` was imported as.
@@ -108,10 +115,9 @@ impl Imports {
         let Some(alias) = reference.strip_prefix('#') else {
             return Ok(reference);
         };
-        self.0
-            .iter()
-            .find(|import| import.alias == alias && tail(&import.path).0 == sort)
-            .map(|import| import.path.as_str())
+        self.by_alias
+            .get(&(alias.to_owned(), sort))
+            .map(|(import, _)| self.list[*import].path.as_str())
             .ok_or_else(|| format!("{} '{reference}' not imported", sort.word()))
     }
 }

@@ -1,5 +1,7 @@
 //! What a microgateway definition may look like: the JSON Schema of the original, and its messages.
 
+use std::collections::HashMap;
+
 use super::object::{is_null, text};
 use crate::diagnostic::{Notes, Place};
 use crate::tree::{Kind, Node};
@@ -194,9 +196,14 @@ impl Check<'_> {
     }
 
     fn unique(&mut self, items: &[Node], path: &str) {
+        let mut seen = HashMap::new();
         for (later, item) in items.iter().enumerate() {
-            let same = |other: &Node| super::located::value(other) == super::located::value(item);
-            if let Some(earlier) = items[..later].iter().position(same) {
+            // Its keys sorted, a value has one text.
+            let Ok(text) = super::located::value(item).to_json_text() else {
+                continue;
+            };
+            let earlier = *seen.entry(text).or_insert(later);
+            if earlier != later {
                 let what = format!("array items[{earlier},{later}] must be unique");
                 self.say(item.at, path, &what, "remove one of the two");
             }

@@ -1,5 +1,6 @@
 //! Triggers and their handlers: listeners, routes and subscriptions.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use http::Method;
 use super::actions::{Actions, Built};
 use super::cors::cors;
 use super::flow::{Choice, Handler};
-use super::handler_path::HandlerPath;
+use super::handler_path::{HandlerPath, PathTree};
 use super::object::{Object, Text};
 use super::reader::{Reader, Whose};
 use super::refs::{Sort, import_mend, tail};
@@ -51,8 +52,10 @@ pub(super) struct Triggers {
     pub subscriptions: Vec<Subscription>,
     /// Where each subscription stands.
     subscribed: Vec<Place>,
-    ids: Vec<(String, Place)>,
-    ports: Vec<(u16, String)>,
+    /// Where each trigger's id stands.
+    ids: HashMap<String, Place>,
+    /// Who listens on each port.
+    ports: HashMap<u16, String>,
 }
 
 /// A route, and where it comes from.
@@ -131,7 +134,7 @@ impl Triggers {
                 .error(trigger.at, "a trigger has no id", "add `\"id\"`");
             return None;
         };
-        if let Some((_, other)) = self.ids.iter().find(|(other, _)| other == id.get()) {
+        if let Some(other) = self.ids.get(id.get()) {
             let what = format!(
                 "a trigger with id '{}' already exists (line {})",
                 id.get(),
@@ -142,7 +145,7 @@ impl Triggers {
                 .error(id.at, what, "give each trigger an id of its own");
             return None;
         }
-        self.ids.push((id.get().to_owned(), id.at));
+        self.ids.insert(id.get().to_owned(), id.at);
         Some(id.get().into())
     }
 
@@ -164,10 +167,8 @@ impl Triggers {
             return;
         }
         let Some(port) = port else { return };
-        if let Some((_, other)) = self
-            .ports
-            .iter()
-            .find(|(taken, _)| *taken == port && port != 0)
+        if port != 0
+            && let Some(other) = self.ports.get(&port)
         {
             let what = format!("the trigger {} listens on port {port}, too", quote(other));
             reader.notes.error(
@@ -177,7 +178,7 @@ impl Triggers {
             );
             return;
         }
-        self.ports.push((port, id.to_string()));
+        self.ports.insert(port, id.to_string());
         self.listeners.push(Arc::new(Listener {
             name: id.clone(),
             addr: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port),
@@ -281,13 +282,11 @@ impl Triggers {
     }
 
     fn refuse_clashes(&self, reader: &mut Reader<'_>) {
+        let mut trees: HashMap<(&str, &Method), PathTree> = HashMap::new();
         for (index, route) in self.routes.iter().enumerate() {
-            let clash = self.routes[..index].iter().find(|other| {
-                other.trigger == route.trigger
-                    && other.method == route.method
-                    && other.path.clashes(&route.path)
-            });
-            if let Some(other) = clash {
+            let tree = trees.entry((&*route.trigger, &route.method)).or_default();
+            if let Err(other) = tree.add(&route.path, index) {
+                let other = &self.routes[other];
                 reader.notes.error(
                     route.at,
                     format!(
@@ -309,17 +308,18 @@ impl Triggers {
 
     /// The plan's routes. Their names tell the trigger where two share method and path.
     pub fn plan_routes(&self) -> Vec<Arc<Route>> {
+        let short = |route: &Routed| format!("{} {}", route.method, route.written);
+        let mut twins: HashMap<String, usize> = HashMap::new();
+        for route in &self.routes {
+            *twins.entry(short(route)).or_default() += 1;
+        }
         self.routes
             .iter()
             .map(|route| {
-                let twins = self.routes.iter().filter(|other| {
-                    (&other.method, &other.written) == (&route.method, &route.written)
-                });
-                let short = format!("{} {}", route.method, route.written);
-                let name = if twins.count() > 1 {
-                    format!("{} {short}", route.trigger)
-                } else {
-                    short
+                let short = short(route);
+                let name = match twins[&short] {
+                    1 => short,
+                    _ => format!("{} {short}", route.trigger),
                 };
                 Arc::new(Route {
                     name: name.into(),
