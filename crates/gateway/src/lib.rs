@@ -47,7 +47,7 @@ mod record;
 mod records;
 mod status;
 
-pub use clock::Clock;
+pub use clock::{Clock, Wall};
 pub use gateway::{Gateway, GatewayError, Options, Reloaded};
 pub use metrics::Exposition;
 pub use status::{Action, BreakerStatus, Calls, Part};
