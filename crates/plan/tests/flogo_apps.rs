@@ -191,7 +191,7 @@ fn all_start_up_errors_are_told_at_once_and_where() {
 { "name": "U", "ref": "github.com/project-flogo/microgateway/activity/circuitbreaker", "settings": { "mode": "x", "threshold": 0, "timeout": -1 } } ] }"##,
         ),
         "7:25: error: service not found: Nope; known are S, T, U
-7:46: error: unable to compile expression '$.x ==': error parsing expression: a value is wanted, and the text ends; correct the expression
+7:46: error: condition parsing error: $.x ==: unable to compile expression '$.x ==': error parsing expression: a value is wanted, and the text ends; correct the expression
 8:37: error: can't find activity github.com/x/y; supported are activity/… of: circuitbreaker, rest, ratelimiter, jwt, log, counter, channel, actreturn, actreply
 9:11: error: duplicate service name: S; give each service a name of its own; line 8 has it too
 10:23: error: can't find activity github.com/project-flogo/microgateway/activity/sqld; the `sqld` activity is not supported: put a web application firewall before the gateway

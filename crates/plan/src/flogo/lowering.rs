@@ -79,7 +79,11 @@ fn condition<'n>(
     reader: &mut Reader<'_>,
 ) -> Option<(Text<'n>, super::Expression)> {
     let text = object.word(key, reader.notes)?;
-    Some((text, reader.condition(text, Whose::Definitions)?))
+    let what = match key {
+        "halt" => "halt condition parsing error",
+        _ => "condition parsing error",
+    };
+    Some((text, reader.condition(text, what, Whose::Definitions)?))
 }
 
 /// Values and the places that take them, sorted by name.

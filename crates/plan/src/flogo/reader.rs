@@ -65,9 +65,11 @@ pub(super) enum Whose {
 }
 
 impl Reader<'_> {
-    /// Compiles a whole text: a condition.
-    pub fn condition(&mut self, text: Text<'_>, whose: Whose) -> Option<Expression> {
-        self.compile(text, 0, text.get(), whose)
+    /// Compiles a whole text: a condition. Of one that is wrong Flogo tells first that it is one, which
+    /// is `what`, with its text.
+    pub fn condition(&mut self, text: Text<'_>, what: &str, whose: Whose) -> Option<Expression> {
+        let what = format!("{what}: {}: ", text.shown().trim_matches('`'));
+        self.compile_as(text, 0, text.get(), &what, whose)
     }
 
     /// A value as the file gives it: an expression if it is a text that begins with `=`, else literal.
@@ -89,6 +91,17 @@ impl Reader<'_> {
         source: &str,
         whose: Whose,
     ) -> Option<Expression> {
+        self.compile_as(text, skip, source, "", whose)
+    }
+
+    fn compile_as(
+        &mut self,
+        text: Text<'_>,
+        skip: usize,
+        source: &str,
+        what: &str,
+        whose: Whose,
+    ) -> Option<Expression> {
         let names = match whose {
             Whose::Handlers => &self.around,
             Whose::Definitions => &self.inside,
@@ -97,8 +110,11 @@ impl Reader<'_> {
             Ok(expression) => Some(expression),
             Err(error) => {
                 let at = self.place_in(text, skip + error.at);
-                self.notes
-                    .error(at, error.message, "correct the expression");
+                self.notes.error(
+                    at,
+                    format!("{what}{}", error.message),
+                    "correct the expression",
+                );
                 None
             }
         }

@@ -452,7 +452,7 @@ fn choices(
         let built = actions.of_handler(entry, reader);
         let when = entry
             .word("if", reader.notes)
-            .and_then(|text| reader.condition(text, Whose::Handlers));
+            .and_then(|text| reader.condition(text, "condition parsing error", Whose::Handlers));
         let mut mapping = |key: &str| {
             let mapped = entry.object(key, reader.notes)?;
             lowering::mapping(mapped.entries(), Whose::Handlers, reader)
