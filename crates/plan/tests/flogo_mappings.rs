@@ -84,6 +84,47 @@ fn a_mapping_of_nulls_alone_is_none() {
 }
 
 #[test]
+fn loops_within_loops_cost_no_more_than_one_expression_may() {
+    let mapping = choice(
+        r#"{ "o": { "mapping": { "@foreach($.items)": { "y": { "@foreach($.items)": { "z": { "@foreach($.items)": { "=": "$loop" } } } } } } } }"#,
+    );
+    let mapping = mapping.input.expect("a mapping");
+    let list = |length: usize| read_scope(&json!({ "items": vec![0; length] })).expect("a scope");
+    assert!(mapping.eval(&list(10)).is_ok());
+    let told = mapping.eval(&list(200)).expect_err("it is refused").message;
+    assert!(told.contains("more than 1048576 steps"), "{told}");
+}
+
+#[test]
+fn the_texts_that_a_loop_makes_are_counted_together() {
+    let mapping = choice(
+        r#"{ "o": { "mapping": { "@foreach($.items)": { "y": "=string.repeat($.big, 1)" } } } }"#,
+    );
+    let mapping = mapping.input.expect("a mapping");
+    let scope = |length: usize| {
+        let big = "x".repeat(1 << 20);
+        read_scope(&json!({ "items": vec![0; length], "big": big })).expect("a scope")
+    };
+    assert!(mapping.eval(&scope(2)).is_ok());
+    let told = mapping
+        .eval(&scope(100))
+        .expect_err("it is refused")
+        .message;
+    assert!(told.contains("67108864 bytes in all"), "{told}");
+}
+
+#[test]
+fn a_value_that_holds_one_part_many_times_is_not_written_without_end() {
+    let big = Value::from("x".repeat(1 << 20));
+    let fits = Value::from(vec![big.clone(); 32]);
+    assert!(fits.to_json_text().is_ok());
+    let fault = Value::from(vec![big; 100])
+        .to_json_text()
+        .expect_err("it is too long");
+    assert!(fault.message.contains("longer than"), "{fault}");
+}
+
+#[test]
 fn a_loop_makes_a_list_of_another() {
     gives(
         r#"{ "o": { "mapping": { "@foreach($.items)": { "n": "=$loop.n", "id": "=$.id" } } } }"#,

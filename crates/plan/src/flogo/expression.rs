@@ -20,7 +20,7 @@ mod reference;
 mod template;
 mod token;
 
-pub(crate) use eval::Context;
+pub(crate) use eval::{Context, Cost};
 
 use super::names::Names;
 use super::scope::Scope;
@@ -36,6 +36,8 @@ pub(crate) const DEPTH_MAX: usize = 64;
 pub(crate) const STEPS_MAX: u32 = 1 << 20;
 /// Bytes in a text that a function makes.
 pub(crate) const TEXT_MAX: usize = 16 << 20;
+/// Bytes in all texts that one evaluation makes.
+pub(crate) const TEXTS_MAX: usize = 64 << 20;
 
 /// Why a text is no expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -123,7 +125,12 @@ impl Expression {
     /// Where a name is not in the scope, a path leads nowhere, an operator or function does not fit its
     /// operands, or it costs too much.
     pub fn eval(&self, scope: &dyn Scope) -> Result<Value, EvalError> {
-        let mut context = Context::new(scope, self.skip_missing, &self.random);
+        self.eval_within(scope, &Cost::default())
+    }
+
+    /// Evaluates it as a part of something that may cost no more in all.
+    pub(crate) fn eval_within(&self, scope: &dyn Scope, cost: &Cost) -> Result<Value, EvalError> {
+        let mut context = Context::new(scope, self.skip_missing, &self.random, cost);
         self.form.eval(&mut context)
     }
 

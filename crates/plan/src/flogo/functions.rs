@@ -169,8 +169,16 @@ impl Function {
                 Takes::Many(of) => of,
             };
             *arg = of.coerce(arg)?;
+            // Whatever it does, it reads its texts.
+            if let (Type::Text, Value::Str(text)) = (of, &*arg) {
+                context.read_text(text.len())?;
+            }
         }
-        (self.run)(&args, context)
+        let result = (self.run)(&args, context)?;
+        if let Value::Str(text) = &result {
+            context.made(text)?;
+        }
+        Ok(result)
     }
 }
 

@@ -39,6 +39,8 @@ pub enum JsonFaultKind {
     Syntax,
     /// A number that no float holds.
     Range,
+    /// It would be longer than any text may be.
+    TooLong,
 }
 
 impl From<JsonFault> for Fault {

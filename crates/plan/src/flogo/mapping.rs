@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::expression::Cost;
 use super::flow::{Assignment, Base, Data, ForEach, Given, MapNode, Mapping};
 use super::{EvalError, Map, Scope, Value};
 
@@ -98,39 +99,49 @@ impl Mapping {
     /// The object that the mapping makes.
     ///
     /// # Errors
-    /// What the first expression that fails says, or what a loop finds instead of a list.
+    /// What the first expression that fails says, what a loop finds instead of a list, or that it all
+    /// costs more than one expression may: loops within loops are as long as clients make them.
     pub fn eval(&self, scope: &dyn Scope) -> Result<Map, EvalError> {
-        eval_entries(&self.0, scope)
+        eval_entries(&self.0, scope, &Cost::default())
     }
 }
 
-fn eval_entries(entries: &[(Arc<str>, MapNode)], scope: &dyn Scope) -> Result<Map, EvalError> {
+fn eval_entries(
+    entries: &[(Arc<str>, MapNode)],
+    scope: &dyn Scope,
+    cost: &Cost,
+) -> Result<Map, EvalError> {
     entries
         .iter()
-        .map(|(name, node)| Ok((name.clone(), node.eval(scope)?)))
+        .map(|(name, node)| Ok((name.clone(), node.eval(scope, cost)?)))
         .collect()
 }
 
 impl MapNode {
-    fn eval(&self, scope: &dyn Scope) -> Result<Value, EvalError> {
+    fn eval(&self, scope: &dyn Scope, cost: &Cost) -> Result<Value, EvalError> {
+        cost.step(1)?;
         match self {
-            MapNode::Given(given) => given.eval(scope),
-            MapNode::Object(entries) => eval_entries(entries, scope).map(Value::from),
+            MapNode::Given(Given::Literal(value)) => Ok(value.clone()),
+            MapNode::Given(Given::Expression(expression)) => expression.eval_within(scope, cost),
+            MapNode::Object(entries) => eval_entries(entries, scope, cost).map(Value::from),
             MapNode::Array(items) => items
                 .iter()
-                .map(|item| item.eval(scope))
+                .map(|item| item.eval(scope, cost))
                 .collect::<Result<Vec<_>, _>>()
                 .map(Value::from),
-            MapNode::ForEach(each) => each.eval(scope),
+            MapNode::ForEach(each) => each.eval(scope, cost),
             MapNode::Branches(branches) => {
                 for (condition, node) in branches {
                     let holds = match condition {
                         None => true,
                         // What is no truth value does not hold.
-                        Some(condition) => condition.eval(scope)?.to_bool().unwrap_or(false),
+                        Some(condition) => {
+                            let value = condition.eval_within(scope, cost)?;
+                            value.to_bool().unwrap_or(false)
+                        }
                     };
                     if holds {
-                        return node.eval(scope);
+                        return node.eval(scope, cost);
                     }
                 }
                 Ok(Value::Null)
@@ -140,37 +151,44 @@ impl MapNode {
 }
 
 impl ForEach {
-    fn eval(&self, scope: &dyn Scope) -> Result<Value, EvalError> {
-        let source = self.source.eval(scope).map_err(|error| EvalError {
-            message: format!("foreach eval source array error, {}", error.message),
-        })?;
+    fn eval(&self, scope: &dyn Scope, cost: &Cost) -> Result<Value, EvalError> {
+        let source = self
+            .source
+            .eval_within(scope, cost)
+            .map_err(|error| EvalError {
+                message: format!("foreach eval source array error, {}", error.message),
+            })?;
         let items = source.to_array().map_err(|_| EvalError {
             message: format!("foreach source [{}] not an array", source.to_text()),
         })?;
         let mut made = Vec::new();
         for item in items.iter() {
+            cost.step(1)?;
             let inner = LoopScope {
                 outer: scope,
                 item,
                 name: self.name.as_deref(),
             };
             if let Some(filter) = &self.filter
-                && !filter.eval(&inner)?.to_bool()?
+                && !filter.eval_within(&inner, cost)?.to_bool()?
             {
                 continue;
             }
-            made.push(self.item(item, &inner)?);
+            made.push(self.item(item, &inner, cost)?);
         }
         Ok(Value::from(made))
     }
 
-    fn item(&self, item: &Value, scope: &dyn Scope) -> Result<Value, EvalError> {
+    fn item(&self, item: &Value, scope: &dyn Scope, cost: &Cost) -> Result<Value, EvalError> {
         let base = match &self.base {
             None => None,
             Some(Base::Item) => Some(item.clone()),
-            Some(Base::Given(given)) => Some(given.eval(scope)?),
+            Some(Base::Given(Given::Literal(value))) => Some(value.clone()),
+            Some(Base::Given(Given::Expression(expression))) => {
+                Some(expression.eval_within(scope, cost)?)
+            }
         };
-        let fields = eval_entries(&self.fields, scope)?;
+        let fields = eval_entries(&self.fields, scope, cost)?;
         let Some(base) = base else {
             return Ok(Value::from(fields));
         };
@@ -178,6 +196,7 @@ impl ForEach {
             return Ok(base);
         }
         let mut object = Map::clone(&*base.to_object()?);
+        cost.step(u32::try_from(object.len()).unwrap_or(u32::MAX))?;
         object.extend(fields);
         Ok(Value::from(object))
     }

@@ -1,7 +1,9 @@
 //! How a script runs, and what it may cost.
 
+use std::cell::Cell;
+
 use super::node::{Node, Operator, Segment, Sign};
-use super::{EvalError, STEPS_MAX, TEXT_MAX, operators};
+use super::{EvalError, STEPS_MAX, TEXT_MAX, TEXTS_MAX, operators};
 use crate::flogo::names::Random;
 use crate::flogo::path;
 use crate::flogo::scope::Scope;
@@ -12,16 +14,60 @@ pub(crate) struct Context<'a> {
     scope: &'a dyn Scope,
     skip_missing: bool,
     random: &'a Random,
-    steps_left: u32,
+    cost: &'a Cost,
+}
+
+/// What may still be spent: by one expression, or by all of a mapping.
+pub(crate) struct Cost {
+    steps_left: Cell<u32>,
+    bytes_left: Cell<usize>,
+}
+
+impl Default for Cost {
+    fn default() -> Cost {
+        Cost {
+            steps_left: Cell::new(STEPS_MAX),
+            bytes_left: Cell::new(TEXTS_MAX),
+        }
+    }
+}
+
+impl Cost {
+    /// Counts steps.
+    pub fn step(&self, steps: u32) -> Result<(), EvalError> {
+        let left = self.steps_left.get().checked_sub(steps).ok_or_else(|| {
+            EvalError::new(format!(
+                "the expression costs more than {STEPS_MAX} steps: simplify it, or bound its texts"
+            ))
+        })?;
+        self.steps_left.set(left);
+        Ok(())
+    }
+
+    /// Counts a text that has been made.
+    fn made(&self, bytes: usize) -> Result<(), EvalError> {
+        let left = self.bytes_left.get().checked_sub(bytes).ok_or_else(|| {
+            EvalError::new(format!(
+                "the expression makes texts of more than {TEXTS_MAX} bytes in all"
+            ))
+        })?;
+        self.bytes_left.set(left);
+        Ok(())
+    }
 }
 
 impl<'a> Context<'a> {
-    pub fn new(scope: &'a dyn Scope, skip_missing: bool, random: &'a Random) -> Context<'a> {
+    pub fn new(
+        scope: &'a dyn Scope,
+        skip_missing: bool,
+        random: &'a Random,
+        cost: &'a Cost,
+    ) -> Context<'a> {
         Context {
             scope,
             skip_missing,
             random,
-            steps_left: STEPS_MAX,
+            cost,
         }
     }
 
@@ -56,6 +102,11 @@ impl<'a> Context<'a> {
         self.read_text(bytes)
     }
 
+    /// Counts a text that has been made.
+    pub fn made(&self, text: &str) -> Result<(), EvalError> {
+        self.cost.made(text.len())
+    }
+
     /// Whether a text of that many bytes may be.
     pub fn check_text(&self, bytes: usize) -> Result<(), EvalError> {
         if bytes > TEXT_MAX {
@@ -68,12 +119,7 @@ impl<'a> Context<'a> {
 
     /// Counts steps.
     pub fn step(&mut self, steps: u32) -> Result<(), EvalError> {
-        self.steps_left = self.steps_left.checked_sub(steps).ok_or_else(|| {
-            EvalError::new(format!(
-                "the expression costs more than {STEPS_MAX} steps: simplify it, or bound its texts"
-            ))
-        })?;
-        Ok(())
+        self.cost.step(steps)
     }
 }
 
@@ -170,7 +216,9 @@ fn apply(
     if let (Operator::Add, Value::Str(left), false) = (operator, left, right.is_null()) {
         let right = right.to_text();
         context.make_text(left.len() + right.len())?;
-        return Ok(format!("{left}{right}").into());
+        let both = format!("{left}{right}");
+        context.made(&both)?;
+        return Ok(both.into());
     }
     operators::apply(operator, left, &right)
 }

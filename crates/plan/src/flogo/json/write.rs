@@ -11,12 +11,17 @@ use crate::flogo::fault::FaultKind;
 use crate::flogo::number;
 use crate::flogo::value::Value;
 
+/// Bytes of a text that a value may come to, about: twice the largest body that is taken in, since a
+/// value can hold one part many times.
+const BYTES_MAX: usize = 64 << 20;
+
 impl Value {
     /// The value as JSON text: names sorted, `<`, `>` and `&` escaped, floats in their shortest form,
     /// number texts as they are, bytes in base64, errors as the Go struct they stand for.
     ///
     /// # Errors
-    /// Where a float is not a number or infinite, which JSON cannot say.
+    /// Where a float is not a number or infinite, which JSON cannot say, or the text would be longer
+    /// than 64 MiB.
     pub fn to_json_text(&self) -> Result<String, JsonFault> {
         let mut text = String::new();
         write_value(self, &mut text)?;
@@ -25,6 +30,13 @@ impl Value {
 }
 
 fn write_value(value: &Value, text: &mut String) -> Result<(), JsonFault> {
+    if text.len() > BYTES_MAX {
+        return Err(JsonFault {
+            message: format!("the value's JSON is longer than {BYTES_MAX} bytes"),
+            offset: text.len() as u64,
+            kind: JsonFaultKind::TooLong,
+        });
+    }
     match value {
         Value::Null => text.push_str("null"),
         Value::Bool(bool) => text.push_str(if *bool { "true" } else { "false" }),
