@@ -40,10 +40,11 @@ fn of_members(members: &Map) -> Result<String, String> {
     };
     let flag = |name: &str| member(name).map_or(Ok(false), Value::to_bool);
     let name = text("name")?;
-    if name.is_empty() {
+    if name.is_empty() || !name.bytes().all(is_token) {
         return Ok(String::new());
     }
     let value = member("value").map(Value::to_text).unwrap_or_default();
+    let value: String = value.chars().filter(|char| in_value(*char)).collect();
     let mut cookie = if value.contains([' ', ',']) {
         format!("{name}=\"{value}\"")
     } else {
@@ -55,6 +56,7 @@ fn of_members(members: &Map) -> Result<String, String> {
         ("expires", "Expires"),
     ] {
         let value = text(name)?;
+        let value: String = value.chars().filter(|char| in_attribute(*char)).collect();
         if !value.is_empty() {
             cookie.push_str(&format!("; {shown}={value}"));
         }
@@ -81,6 +83,22 @@ fn of_members(members: &Map) -> Result<String, String> {
     Ok(cookie)
 }
 
+/// Whether a name may have a byte (RFC 9110, section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Whether an attribute may have a character: what would end it is left out, as the original does, so
+/// that no value becomes an attribute of its own.
+fn in_attribute(char: char) -> bool {
+    matches!(char, ' '..='~') && char != ';'
+}
+
+/// Whether a value may have a character; blanks and commas put it in quotes.
+fn in_value(char: char) -> bool {
+    in_attribute(char) && !matches!(char, '"' | '\\')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +119,17 @@ mod tests {
             "a=1; Path=/; Max-Age=60; HttpOnly; Secure; SameSite=Strict"
         );
         assert_eq!(of(&"a=b".into()).unwrap().unwrap(), "a=b");
+        let hostile = serde_json::json!({
+            "name": "a", "value": "x; Domain=y\r\n\"é", "path": "/; HttpOnly", "domain": "b\n; Secure",
+        });
+        assert_eq!(
+            of(&hostile).unwrap().unwrap(),
+            "a=\"x Domain=y\"; Path=/ HttpOnly; Domain=b Secure"
+        );
+        assert_eq!(
+            of(&serde_json::json!({"name": "a=b;c", "value": "x"})),
+            Ok(None)
+        );
         assert_eq!(of(&serde_json::json!({"value": "x"})), Ok(None));
         assert!(of(&5.into()).is_err());
         assert!(of(&"a\nb".into()).is_err());

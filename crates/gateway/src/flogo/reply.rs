@@ -1,7 +1,7 @@
 //! What a REST trigger answers: a handler's results as a response, and the answers that need none.
 
 use bytes::Bytes;
-use fusebox_plan::flogo::{Map, Value};
+use fusebox_plan::flogo::{JsonFaultKind, Map, Value};
 use fusebox_plan::plan::Cors;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -143,6 +143,7 @@ pub fn of_results(results: &Map) -> Response<Body> {
         }
         data => match data.to_json_text() {
             Ok(text) => (Some(JSON), format!("{text}\n").into()),
+            Err(fault) if fault.kind == JsonFaultKind::TooLong => return bad(&fault.message),
             // What JSON cannot say leaves the body empty, as in the original.
             Err(_) => (Some(JSON), Bytes::new()),
         },
@@ -240,6 +241,14 @@ mod tests {
         assert_eq!(of(200, Value::Float(f64::NAN)), owned(200, json, ""));
         assert_eq!(of(204, "x".into()), owned(204, text, ""));
         assert_eq!(shown(&[]), owned(200, "", ""));
+    }
+
+    #[test]
+    fn data_that_would_be_too_long_is_refused() {
+        let part = Value::from("x".repeat(1 << 20));
+        let (status, _, told) = of(200, vec![part; 100].into());
+        assert_eq!(status, 400);
+        assert!(told.contains("is longer than"), "{told}");
     }
 
     #[test]

@@ -152,13 +152,13 @@ impl Rest {
         headers.insert(USER_AGENT, AGENT);
         let takes_body = matches!(self.plan.method, Method::POST | Method::PUT | Method::PATCH);
         let content = inputs.get("content").filter(|_| takes_body);
-        let body = content.and_then(body_of);
+        let body = content.map_or(Ok(None), body_of)?;
         if let Some((_, media_type)) = &body {
             headers.insert(CONTENT_TYPE, media_type.clone());
         }
         let given = params("headers")?;
         for (name, value) in self.headers.iter().chain(given.iter()) {
-            self.set(&mut headers, name, value)?;
+            set(&mut headers, name, value)?;
         }
         Ok(Question {
             method: self.plan.method.clone(),
@@ -167,22 +167,6 @@ impl Rest {
             headers,
             body: body.map(|(bytes, _)| bytes),
         })
-    }
-
-    fn set(&self, headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Fault> {
-        let bad = |what: &str, shown: &str| {
-            let op = title(&self.plan.method);
-            let cause = format!("net/http: invalid header field {what} {shown:?}");
-            Fault::network(&op, &self.plan.uri, &cause)
-        };
-        let field = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("name", name))?;
-        if NOT_FOR_CALLERS.contains(&field) {
-            return Ok(());
-        }
-        let value =
-            HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_| bad("value for", name))?;
-        headers.insert(field, value);
-        Ok(())
     }
 
     /// The URI's path and query with its parameters filled in.
@@ -219,6 +203,22 @@ impl Rest {
     }
 }
 
+/// Adds a field of a caller's. One that HTTP does not have is no fault of the network, as it is in the
+/// original: a client that can set a value must not be able to trip the service's breaker.
+fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Fault> {
+    let bad = |what: &str, shown: &str| {
+        activity(&format!("net/http: invalid header field {what} {shown:?}"))
+    };
+    let field = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("name", name))?;
+    if NOT_FOR_CALLERS.contains(&field) {
+        return Ok(());
+    }
+    let value =
+        HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_| bad("value for", name))?;
+    headers.insert(field, value);
+    Ok(())
+}
+
 fn activity(message: &str) -> Fault {
     Fault {
         kind: FaultKind::Activity,
@@ -237,10 +237,13 @@ fn title(method: &Method) -> String {
 }
 
 /// What is sent as a body, and what it is called; null is none.
-fn body_of(content: &Value) -> Option<(Bytes, HeaderValue)> {
-    let json = || content.to_json_text().unwrap_or_default();
-    Some(match content {
-        Value::Null => return None,
+///
+/// # Errors
+/// If JSON cannot say it.
+fn body_of(content: &Value) -> Result<Option<(Bytes, HeaderValue)>, Fault> {
+    let json = || content.to_json_text();
+    Ok(Some(match content {
+        Value::Null => return Ok(None),
         Value::Str(text) => {
             let media_type = if text.starts_with(['{', '[']) {
                 JSON
@@ -250,10 +253,10 @@ fn body_of(content: &Value) -> Option<(Bytes, HeaderValue)> {
             (Bytes::copy_from_slice(text.as_bytes()), media_type)
         }
         Value::Bool(_) | Value::Int(_) | Value::Long(_) | Value::Float(_) | Value::Num(_) => {
-            (json().into(), TEXT)
+            (json()?.into(), TEXT)
         }
-        _ => (json().into(), JSON),
-    })
+        _ => (json()?.into(), JSON),
+    }))
 }
 
 /// Where an answer leads, if it leads anywhere.
@@ -339,4 +342,25 @@ async fn outputs(answer: Answer, desk: &Desk) -> Result<Map, Fault> {
     };
     outputs.insert("cookies".into(), cookies);
     Ok(outputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_that_json_cannot_say_is_an_error_and_not_an_empty_body() {
+        assert!(body_of(&Value::Float(f64::NAN)).is_err());
+        assert_eq!(body_of(&Value::Null), Ok(None));
+        let (body, media_type) = body_of(&Value::Float(1.5)).unwrap().unwrap();
+        assert_eq!((&body[..], media_type), (&b"1.5"[..], TEXT));
+    }
+
+    #[test]
+    fn a_field_that_http_does_not_have_is_no_fault_of_the_network() {
+        for (name, value) in [("X-A", "a\r\nX-B: 1"), ("X-A", "a\0"), ("X A", "a")] {
+            let fault = set(&mut HeaderMap::new(), name, value).unwrap_err();
+            assert!(!fault.is_network(), "{fault}");
+        }
+    }
 }
