@@ -36,8 +36,25 @@ fn text_of(value: &Value) -> &str {
 /// Where the original is plainly wrong, a case says in `corrected` what is right instead: that the
 /// settings are refused, or that they mean others, whose timeline then is the same.
 fn run_case(case: &Value) -> Result<(), String> {
+    let keys = [
+        "id",
+        "title",
+        "note",
+        "mode",
+        "settings",
+        "timeline",
+        "corrected",
+        "expect_original_panics",
+    ];
+    known(case, &keys)?;
     let settings = settings(&case["settings"]);
+    if case["expect_original_panics"] == true && settings.is_err() {
+        return Ok(());
+    }
     let Some(corrected) = case["corrected"].as_str() else {
+        if !case["corrected"].is_null() {
+            return Err("what is corrected is no text".into());
+        }
         return play(&settings?, &case["timeline"], true).map(|_| ());
     };
     if corrected.starts_with("start-up error") {
@@ -53,6 +70,15 @@ fn run_case(case: &Value) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!("answers {found:?}, not {wanted:?}; {corrected}"))
+    }
+}
+
+/// Whether an object says nothing but what is known here.
+fn known(value: &Value, keys: &[&str]) -> Result<(), String> {
+    let object = value.as_object().ok_or("it is no object")?;
+    match object.keys().find(|key| !keys.contains(&key.as_str())) {
+        None => Ok(()),
+        Some(key) => Err(format!("nobody here reads `{key}`")),
     }
 }
 
@@ -139,6 +165,15 @@ fn play(settings: &Settings, timeline: &Value, compare: bool) -> Result<Vec<bool
         .iter()
         .enumerate()
     {
+        let keys = [
+            "advance_ms",
+            "op",
+            "draw",
+            "expect_tripped",
+            "expect_p1000",
+            "expect_original_panics",
+        ];
+        known(step, &keys)?;
         now = now + Duration::from_millis(step["advance_ms"].as_u64().unwrap_or(0));
         if let Some(draw) = step["draw"].as_f64() {
             drawn.set(draw);
@@ -164,6 +199,9 @@ fn play(settings: &Settings, timeline: &Value, compare: bool) -> Result<Vec<bool
             }
             _ => breaker.check(now).is_err(),
         };
+        if compare && step["expect_original_panics"] == true {
+            return Err(format!("step {index}: the settings should be refused"));
+        }
         let expected = step["expect_tripped"].as_bool().unwrap_or(false);
         if compare && tripped != expected {
             return Err(format!("step {index}: tripped is {tripped}"));

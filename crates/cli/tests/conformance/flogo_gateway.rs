@@ -36,8 +36,12 @@ pub fn run(file: &Path) -> Result<Report, String> {
                     let mut report = lock(&report);
                     let id = text_of(case, "id").to_owned();
                     match ended {
-                        Ok(true) => report.passed += 1,
-                        Ok(false) => report
+                        Ok(Ran::AsWritten) => report.passed += 1,
+                        Ok(Ran::Corrected(how)) => {
+                            report.passed += 1;
+                            report.notes.push(format!("{id}: {how}"));
+                        }
+                        Ok(Ran::Other) => report
                             .notes
                             .push(format!("{id}: another version's behaviour")),
                         Err(why) => report.failed.push((id, why)),
@@ -64,34 +68,128 @@ fn text_of<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
-/// Runs a case; `false`: it tells of a version that this one does not follow.
-fn run_case(case: &Value, at: usize) -> Result<bool, String> {
-    let startup = &case["expect_startup_error_contains"];
-    if let Some(wanted) = startup.as_str() {
+/// What a case may say.
+const CASE: [&str; 13] = [
+    "id",
+    "title",
+    "note",
+    "profiles",
+    "definition",
+    "action_settings",
+    "handler",
+    "handler_action",
+    "app",
+    "requests",
+    "corrected",
+    "expect_startup_error_contains",
+    "expect_original_panics",
+];
+/// What a request of a case may say.
+const REQUEST: [&str; 9] = [
+    "method",
+    "path",
+    "headers",
+    "body",
+    "upstream",
+    "sleep_ms",
+    "expect",
+    "corrected",
+    "expect_original_panics",
+];
+/// What its upstream may be told.
+const UPSTREAM: [&str; 7] = [
+    "status",
+    "content_type",
+    "body",
+    "headers",
+    "down",
+    "drop",
+    "delay_ms",
+];
+/// What may be expected of a request.
+const EXPECT: [&str; 10] = [
+    "code",
+    "body_json",
+    "body_text",
+    "body_contains",
+    "headers",
+    "upstream_calls",
+    "upstream_request",
+    "no_response",
+    "original_panics",
+    "corrected",
+];
+/// What may be expected of a request to the upstream.
+const REACHED: [&str; 4] = ["method", "path", "body", "headers"];
+
+/// How a case went that has not failed.
+enum Ran {
+    AsWritten,
+    /// Not as the original does it, of which the case says in words what is right: both, for whoever
+    /// reads the report.
+    Corrected(String),
+    /// It tells of a version that this one does not follow.
+    Other,
+}
+
+fn run_case(case: &Value, at: usize) -> Result<Ran, String> {
+    known(case, &CASE, "the case")?;
+    let corrected = &case["corrected"];
+    let startup = case["expect_startup_error_contains"].as_str();
+    let words = corrected.as_str();
+    let refused = words.is_some_and(|words| words.starts_with("start-up error"));
+    if startup.is_some() || refused {
         // Where the newer original hides the cause of a failed start, we tell it as the older did.
         let told_by_both = profiles(case).is_none_or(|them| them.contains(&"pinned"));
         return if told_by_both {
-            refuses(case, wanted).map(|()| true)
+            refuses(case, startup.unwrap_or_default()).map(|()| Ran::AsWritten)
         } else {
-            Ok(false)
+            Ok(Ran::Other)
         };
     }
     if profiles(case).is_some_and(|them| !them.contains(&"current")) {
-        return Ok(false);
+        return Ok(Ran::Other);
     }
-    let corrected = &case["corrected"];
+    if !corrected.is_null() && words.is_none() {
+        known(corrected, &["requests"], "what is corrected of the case")?;
+    }
     let requests = corrected["requests"]
         .as_array()
-        .or(case["requests"].as_array())
-        .ok_or("it has no requests")?;
+        .or(case["requests"].as_array());
+    let Some(requests) = requests else {
+        return if case["expect_original_panics"] == true {
+            refuses(case, "").map(|()| Ran::AsWritten)
+        } else {
+            Err("it has no requests".into())
+        };
+    };
     let service = Service::start(at);
     let app = application(case, &service.url(), "0");
     let gateway = Setup::new(app).start();
+    let mut ran = Ran::AsWritten;
     for (number, request) in requests.iter().enumerate() {
-        check(request, &gateway, &service)
-            .map_err(|why| format!("request {}: {why}", number + 1))?;
+        known(request, &REQUEST, "the request")?;
+        let of_expected = request["expect"]["corrected"].as_str();
+        let words = request["corrected"].as_str().or(of_expected).or(words);
+        let came = check(request, &gateway, &service)
+            .map_err(|why| format!("request {}: {why}", number + 1));
+        match (came, words) {
+            (Err(why), Some(words)) => ran = Ran::Corrected(format!("{why}; {words}")),
+            (came, _) => came?,
+        }
     }
-    Ok(true)
+    Ok(ran)
+}
+
+/// Whether an object says nothing but what is known here: a wish that nobody reads is not fulfilled.
+fn known(value: &Value, keys: &[&str], what: &str) -> Result<(), String> {
+    let object = value
+        .as_object()
+        .ok_or_else(|| format!("{what} is no object, but {value}"))?;
+    match object.keys().find(|key| !keys.contains(&key.as_str())) {
+        None => Ok(()),
+        Some(key) => Err(format!("{what} says `{key}`, which nobody here reads")),
+    }
 }
 
 fn profiles(case: &Value) -> Option<Vec<&str>> {
@@ -239,7 +337,9 @@ fn as_text(value: &Value) -> String {
 
 /// Makes a request of a case and compares what comes of it.
 fn check(request: &Value, gateway: &Gateway, service: &Service) -> Result<(), String> {
-    if request["upstream"].is_object() {
+    let expect = expectation(request)?;
+    if !request["upstream"].is_null() {
+        known(&request["upstream"], &UPSTREAM, "the upstream")?;
         service.behave(&request["upstream"]);
     }
     if let Some(millis) = request["sleep_ms"].as_u64() {
@@ -255,11 +355,6 @@ fn check(request: &Value, gateway: &Gateway, service: &Service) -> Result<(), St
     let path = request["path"].as_str().unwrap_or("/t");
     let body = as_text(&request["body"]);
     let response = Client::to(gateway.addr()).request(method, path, &lines, &body);
-    let mut expect = request["expect"].clone();
-    extend(&mut expect, &request["expect"]["corrected"]);
-    if request["corrected"].is_object() {
-        expect = request["corrected"].clone();
-    }
     compare(&expect, &response, &service.url())?;
     let seen = lock(&service.seen);
     if let Some(calls) = expect["upstream_calls"].as_u64() {
@@ -275,10 +370,33 @@ fn check(request: &Value, gateway: &Gateway, service: &Service) -> Result<(), St
     }
 }
 
+/// What is expected of a request, with what is corrected of it.
+fn expectation(request: &Value) -> Result<Value, String> {
+    let corrected = &request["corrected"];
+    let mut expect = if corrected.is_object() {
+        corrected.clone()
+    } else {
+        request["expect"].clone()
+    };
+    known(&expect, &EXPECT, "what is expected")?;
+    if let Some(inner) = expect.get("corrected").filter(|it| it.is_object()).cloned() {
+        known(&inner, &EXPECT, "what is corrected")?;
+        extend(&mut expect, &inner);
+    }
+    if request["expect_original_panics"] == true && !corrected.is_object() {
+        expect["original_panics"] = true.into();
+    }
+    if let Some(reached) = expect.get("upstream_request") {
+        known(reached, &REACHED, "what the upstream gets")?;
+    }
+    Ok(expect)
+}
+
 fn compare(expect: &Value, response: &Response, upstream: &str) -> Result<(), String> {
     let text = response.text();
     let shown = || format!("{} {text:?}", response.status);
-    if expect["no_response"] == true || expect["original_panics"].is_string() {
+    let panics = &expect["original_panics"];
+    if expect["no_response"] == true || panics.is_string() || *panics == true {
         // Where the original says nothing, we say that it is our fault or the request's.
         return if matches!(response.status, 400 | 500) {
             Ok(())
@@ -307,7 +425,9 @@ fn compare(expect: &Value, response: &Response, upstream: &str) -> Result<(), St
     if let Some(wanted) = expect.get("body_json") {
         let came: Value =
             serde_json::from_str(&text).map_err(|_| format!("no JSON: {}", shown()))?;
-        if !same(wanted, &came) {
+        let wanted = wanted.to_string().replace("@UPSTREAM@", upstream);
+        let wanted: Value = serde_json::from_str(&wanted).map_err(|error| error.to_string())?;
+        if !same(&wanted, &came) {
             return Err(format!("{wanted} was expected, and came {}", shown()));
         }
     }

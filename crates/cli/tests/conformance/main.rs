@@ -1,7 +1,8 @@
 //! Runs the conformance cases through the real code: `cargo test -p fusebox-cli --test conformance`.
 //!
-//! The cases are the project's `conformance/`; with `FUSEBOX_CONFORMANCE=DIR` the files of the same
-//! names in DIR, those that are there. Arguments name files to run; without any, all are.
+//! The cases are the project's `conformance/`, and those in `cases/`, which the originals have not been
+//! asked about; with `FUSEBOX_CONFORMANCE=DIR` the files of the same names in DIR, those that are
+//! there. Arguments name files to run; without any, all are.
 #![allow(clippy::print_stdout, reason = "what it prints is its report")]
 
 mod breaker;
@@ -42,15 +43,20 @@ pub struct Report {
 }
 
 fn main() -> ExitCode {
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance");
-    let dir = std::env::var_os("FUSEBOX_CONFORMANCE").map_or(ours, PathBuf::from);
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let ours = ["../../conformance", "tests/conformance/cases"].map(|dir| here.join(dir));
+    let dirs = std::env::var_os("FUSEBOX_CONFORMANCE")
+        .map_or(ours.to_vec(), |dir| vec![PathBuf::from(dir)]);
     let wanted: Vec<String> = std::env::args()
         .skip(1)
         .filter(|arg| !arg.starts_with('-'))
         .collect();
     let mut present = 0;
     let mut good = true;
-    for (name, runner) in FILES {
+    let all = dirs
+        .iter()
+        .flat_map(|dir| FILES.map(|(name, runner)| (dir, name, runner)));
+    for (dir, name, runner) in all {
         let file = dir.join(name);
         if !file.is_file() || !(wanted.is_empty() || wanted.iter().any(|want| want == name)) {
             continue;
@@ -69,7 +75,7 @@ fn main() -> ExitCode {
         }
     }
     if present == 0 {
-        println!("no conformance cases in {}", dir.display());
+        println!("no conformance cases in {dirs:?}");
         good = false;
     }
     if good {
