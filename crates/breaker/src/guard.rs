@@ -24,7 +24,7 @@ use crate::time::Timestamp;
 /// let guard = Guard::new(Breaker::new("orders", Settings::default())?);
 /// let answer = guard.call(|| "42".parse::<u32>());
 /// assert_eq!(answer, Ok(42));
-/// # Ok::<(), Vec<fusebox_breaker::SettingsError>>(())
+/// # Ok::<(), fusebox_breaker::SettingsErrors>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Guard<K = ErrorsFail, C = MonotonicClock> {

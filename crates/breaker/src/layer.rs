@@ -26,7 +26,7 @@ use crate::outcome::Rejection;
 ///
 /// let guard = Guard::new(Breaker::new("orders", Settings::default())?);
 /// let service = BreakerLayer::new(guard).layer(Client);
-/// # Ok::<(), Vec<fusebox_breaker::SettingsError>>(())
+/// # Ok::<(), fusebox_breaker::SettingsErrors>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct BreakerLayer<K = ErrorsFail, C = MonotonicClock> {

@@ -15,7 +15,7 @@
 //!     }
 //!     Err(rejection) => println!("{rejection}; come back at {:?}", rejection.retry_at),
 //! }
-//! # Ok::<(), Vec<fusebox_breaker::SettingsError>>(())
+//! # Ok::<(), fusebox_breaker::SettingsErrors>(())
 //! ```
 //!
 //! # Contents
@@ -81,7 +81,7 @@ pub use rule::RuleKind;
 pub use settings::{
     CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, MAX_CALLS, MAX_FAILURES, MAX_MEMORY,
     Mode, OnPanic, OnPeriodTimeout, OnProbeTimeout, Over, Places, Probes, RetryAfter, Rule,
-    Settings, SettingsError, SlowProbes, WindowKind,
+    Settings, SettingsError, SettingsErrors, SlowProbes, WindowKind,
 };
 pub use snapshot::{
     ProbeStatus, RECENT, RampStatus, RuleStatus, Saved, SavedHold, SavedState, Snapshot, Totals,

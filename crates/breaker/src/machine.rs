@@ -12,7 +12,7 @@ use crate::chance::{Chance, Source};
 use crate::outcome::{Hold, HoldKind, Outcome, Phase};
 use crate::ramp::Ramping;
 use crate::recorder::Recorder;
-use crate::settings::{Mode, OnPanic, Settings, SettingsError};
+use crate::settings::{Mode, OnPanic, Settings, SettingsErrors};
 use crate::snapshot::Totals;
 use crate::time::Timestamp;
 use crate::transition::{Reason, Transition, Transitions};
@@ -101,7 +101,7 @@ impl Machine {
     ///
     /// # Errors
     /// All faults of the settings, see [`Settings::validate`].
-    pub fn new(settings: impl Into<Arc<Settings>>, seed: u64) -> Result<Self, Vec<SettingsError>> {
+    pub fn new(settings: impl Into<Arc<Settings>>, seed: u64) -> Result<Self, SettingsErrors> {
         let settings = settings.into();
         settings.validate()?;
         Ok(Machine::blank(settings, seed))

@@ -8,8 +8,10 @@ use crate::ramp::Ramp;
 use crate::ratio::Ratio;
 
 mod check;
+mod error;
 
 pub use check::{MAX_CALLS, MAX_FAILURES, MAX_MEMORY};
+pub use error::{SettingsError, SettingsErrors};
 
 /// All settings of a breaker. Their meaning and defaults are tabled in `docs/machine.md`.
 ///
@@ -455,44 +457,3 @@ impl Mode {
         }
     }
 }
-
-/// A setting that cannot work: which one, what is wrong with it, and how to mend it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettingsError {
-    setting: &'static str,
-    what: String,
-    mend: &'static str,
-}
-
-impl SettingsError {
-    pub(crate) fn new(setting: &'static str, what: String, mend: &'static str) -> Self {
-        SettingsError {
-            setting,
-            what,
-            mend,
-        }
-    }
-
-    /// The setting's path, such as `trip.failure_rate` or `cooldown.jitter`.
-    pub fn setting(&self) -> &'static str {
-        self.setting
-    }
-
-    /// What is wrong with it.
-    pub fn what(&self) -> &str {
-        &self.what
-    }
-
-    /// How to mend it.
-    pub fn mend(&self) -> &'static str {
-        self.mend
-    }
-}
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.setting, self.what, self.mend)
-    }
-}
-
-impl std::error::Error for SettingsError {}

@@ -176,7 +176,7 @@ impl DraftBreaker {
             if rules.is_empty() {
                 continue;
             }
-            for fault in alone(rules).validate().err().unwrap_or_default() {
+            for fault in alone(rules).validate().err().into_iter().flatten() {
                 let key = fault.setting().strip_prefix("trip.").unwrap_or_default();
                 refuse_setting(trip.place(key), &fault, notes);
             }
@@ -185,7 +185,7 @@ impl DraftBreaker {
             trip: Settings::default().trip,
             ..settings.clone()
         };
-        for fault in rest.validate().err().unwrap_or_default() {
+        for fault in rest.validate().err().into_iter().flatten() {
             let at = match fault.setting().split_once('.') {
                 Some(("cooldown", key)) => {
                     self.cooldown.as_ref().map(|cooldown| cooldown.place(key))
