@@ -78,6 +78,14 @@ impl Guard {
 }
 
 impl<K, C> Guard<K, C> {
+    pub(crate) fn of(breaker: Breaker, classifier: K, clock: C) -> Self {
+        Guard {
+            breaker,
+            classifier,
+            clock,
+        }
+    }
+
     /// The same guard with another classifier.
     pub fn classifier<N>(self, classifier: N) -> Guard<N, C> {
         Guard {
