@@ -465,6 +465,10 @@ impl Breaker {
         settled
     }
 
+    pub(crate) fn waits_since(&self, grant: &mut Grant, start: Timestamp) {
+        self.with_machine(|machine| machine.waits_since(grant, start));
+    }
+
     pub(crate) fn answered(&self, grant: &Grant) {
         self.with_machine(|machine| machine.answered(grant));
     }

@@ -194,6 +194,35 @@ impl Machine {
         }
     }
 
+    /// The other side has had all that it needs to answer since `start`, and only since then: from there on the call is
+    /// in flight for [`Rule::Stalled`], and lasts, where nobody says how long it took. [`Timestamp::MAX`]: it has not yet.
+    ///
+    /// For callers that connect first, or whose request comes piece by piece from somebody else: the time before was not
+    /// the other side's. A call that has been [answered](Machine::answered) stays so.
+    ///
+    /// [`Rule::Stalled`]: crate::Rule::Stalled
+    pub fn waits_since(&mut self, grant: &mut Grant, start: Timestamp) {
+        let current = grant.generation == self.generation;
+        match (&mut grant.kind, &mut self.state) {
+            (GrantKind::Timed(began), _) => *began = start,
+            (GrantKind::Flight(flight), _) => {
+                if current {
+                    let windows = self.windows.iter_mut();
+                    windows.for_each(|window| window.restart(*flight, start));
+                }
+                flight.start = start;
+            }
+            (GrantKind::Probe(slot), State::HalfOpen(probing)) if current => {
+                *slot = probing.restart(*slot, start);
+            }
+            (GrantKind::Probe(slot), _) => slot.start = start,
+            (
+                GrantKind::Call | GrantKind::Held | GrantKind::Shadow(_) | GrantKind::Untracked,
+                _,
+            ) => {}
+        }
+    }
+
     /// Moves the deadline of a probe's place later; never earlier, and not once it has passed.
     ///
     /// For callers that learn only during a call how long it may take, as when part of it waits for somebody other

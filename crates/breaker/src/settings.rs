@@ -156,7 +156,8 @@ pub enum Rule {
     },
     /// The share of slow calls among the calls looked at, whether they succeeded or failed.
     ///
-    /// A call's duration is the one given with its [`Call`](crate::Call), else the time from its permit to its end.
+    /// A call's duration is the one given with its [`Call`](crate::Call), else the time from its permit, or from
+    /// [`waits_since`](crate::Permit::waits_since), to its end.
     /// Calls of unknown duration, reported without either, are not looked at.
     SlowRate {
         /// The share at which the breaker trips, compared as [`Settings::compare`] says.
@@ -170,8 +171,9 @@ pub enum Rule {
     },
     /// So many calls in flight for too long: an upstream that hangs gives no outcome that another rule could see.
     ///
-    /// Judged when a call asks to pass and at a [`tick`](crate::Breaker::tick). A call is in flight until its permit
-    /// is settled, dropped, or told that the [answer has begun](crate::Permit::answered).
+    /// Judged when a call asks to pass and at a [`tick`](crate::Breaker::tick). A call is in flight from its
+    /// permit on, or from the time at which [the other side has all that it needs](crate::Permit::waits_since), until its
+    /// permit is settled, dropped, or told that the [answer has begun](crate::Permit::answered).
     Stalled {
         /// The number of stalled calls at which the breaker trips, 1 or more.
         calls: u32,
