@@ -267,7 +267,8 @@ pub struct Cooldown {
 }
 
 impl Cooldown {
-    /// The same cooldown every time, exact.
+    /// The same cooldown every time, exact. The other side's own word ([`RetryAfter`]) can only shorten it, as its `max` is
+    /// its `base`; to give the word room, set `max` too.
     pub const fn fixed(base: Duration) -> Self {
         Cooldown {
             base,

@@ -578,6 +578,34 @@ routes: [{ path: /orders, upstream: orders }]
 }
 
 #[test]
+fn a_word_that_can_only_shorten_the_cooldown_is_told() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { cooldown: 30s, retry_after: honour }
+  others:
+    url: http://127.0.0.1:8082
+    breaker: { retry_after: trip }
+routes: [{ path: /orders, upstream: orders }, { path: /others, upstream: others }]
+"#,
+        r#"5:44: warning: an upstream's `Retry-After` counts up to the cooldown's `max`, here 30s, so it can only shorten the cooldown; give it room: `cooldown: { base: 30s, max: 5m, factor: 1, jitter: 0% }`
+8:29: warning: an upstream's `Retry-After` counts up to the cooldown's `max`, here 30s, so it can only shorten the cooldown; give it room: `cooldown: { base: 30s, max: 5m, factor: 1, jitter: 0% }`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { cooldown: { base: 30s, max: 5m, factor: 1, jitter: 0% }, retry_after: honour }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        "",
+    );
+}
+
+#[test]
 fn a_cooldown_grows_from_its_base_to_its_max() {
     check(
         r#"listen: 127.0.0.1:8080
