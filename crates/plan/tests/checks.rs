@@ -743,6 +743,82 @@ routes: [{ path: /orders, upstream: orders }]
     );
 }
 
+/// Compares what is said of a `half_open`, which stands in the fifth line from column 27 on.
+#[track_caller]
+fn check_half_open(half_open: &str, expected: &str) {
+    let text = format!(
+        "listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: {{ half_open: {half_open} }}
+routes: [{{ path: /orders, upstream: orders }}]
+"
+    );
+    check(&text, expected);
+}
+
+#[test]
+fn a_row_of_successes_and_used_up_places_leave_room_for_a_decision() {
+    check_half_open(
+        "{ probes: 3, successes: 2, failures: 2, places: spent }",
+        "",
+    );
+    check_half_open(
+        "{ probes: 2, successes: 2, failures: 2, in_a_row: true }",
+        "",
+    );
+    check_half_open(
+        "{ probes: 2, successes: 2, failures: 2, places: spent }",
+        "5:67: error: 2 answers may be too few for a decision, which needs up to 3; raise the number of probes to that",
+    );
+    check_half_open(
+        "{ probes: 9, successes: 2, failures: 2, places: spent, in_a_row: true }",
+        "5:67: error: a row of successes may begin anew after the places are used up; remove one of places and in_a_row",
+    );
+    check_half_open(
+        "{ failure_rate: 50%, over: 4 calls, in_a_row: true }",
+        "5:63: error: the failure rate decides, so a row of successes would never count; remove one of the two",
+    );
+    check_half_open(
+        "{ successes: 3, in_a_row: true }",
+        "5:53: warning: `in_a_row` has no effect: one answer decides before there could be a row; give more than one of `successes` and `failures` each, or remove it",
+    );
+}
+
+#[test]
+fn slow_probes_are_a_share_of_those_that_answer() {
+    check_half_open(
+        "{ failure_rate: 50%, slow_rate: 80%, slower_than: 2s, over: 4 calls }",
+        "",
+    );
+    check_half_open(
+        "{ slow_rate: 80%, slower_than: 2s }",
+        "5:29: error: a share of slow probes is judged when a number of probes has answered; add failure_rate and over, which say how many",
+    );
+    check_half_open(
+        "{ failure_rate: 50%, over: 4 calls, slow_rate: 80% }",
+        "5:74: error: `slow_rate` does not say how long is too long; add `slower_than: 2s`",
+    );
+    check_half_open(
+        "{ failure_rate: 50%, over: 4 calls, slower_than: 2s }",
+        "5:76: error: `slower_than` belongs to `slow_rate`, and there is none; add `slow_rate: 80%`, or remove it",
+    );
+    check_half_open(
+        "{ failure_rate: 50%, over: 4 calls, slow_rate: 80%, slower_than: 2s, probe_timeout: 2s }",
+        "5:92: error: `slower_than` is 2s, and every probe ends after 2s, so none could be slow; lower it, or raise `probe_timeout`",
+    );
+}
+
+#[test]
+fn what_ends_a_half_open_period_says_when() {
+    check_half_open("{ period_timeout: 60s, on_period_timeout: close }", "");
+    check_half_open(
+        "{ on_period_timeout: close }",
+        "5:48: error: `on_period_timeout` belongs to `period_timeout`, and there is none; add `period_timeout: 60s`, or remove it",
+    );
+}
+
 #[test]
 fn a_failure_expression_is_compiled_at_load() {
     check(

@@ -331,7 +331,7 @@ impl DraftTrip {
 }
 
 /// A rule and its limit, where both are there; each with its name and an example.
-fn pair<R: Copy>(
+pub(super) fn pair<R: Copy>(
     rule: &Option<At<R>>,
     limit: &Option<At<Duration>>,
     (rule_name, rule_example): (&str, &str),
