@@ -743,19 +743,109 @@ routes: [{ path: /orders, upstream: orders }]
     );
 }
 
-/// Compares what is said of a `half_open`, which stands in the fifth line from column 27 on.
+/// Compares what is said of a breaker, which stands in the fifth line from column 14 on.
 #[track_caller]
-fn check_half_open(half_open: &str, expected: &str) {
+fn check_breaker(breaker: &str, expected: &str) {
     let text = format!(
         "listen: 127.0.0.1:8080
 upstreams:
   orders:
     url: http://127.0.0.1:8081
-    breaker: {{ half_open: {half_open} }}
+    breaker: {breaker}
 routes: [{{ path: /orders, upstream: orders }}]
 "
     );
     check(&text, expected);
+}
+
+#[test]
+fn a_kept_history_is_judged_at_failures() {
+    check_breaker(
+        "{ history: keep, trip: [{ failure_rate: 50% }, { slow_rate: 50%, slower_than: 1s }, { failures: 3, over: 9 calls, full: true }] }",
+        "5:40: warning: with `history: keep` the first success after a close can trip `failure_rate` again, on the failures that were kept; add `judge_on: failures` beside `history`, or remove `history: keep`
+5:63: warning: with `history: keep` the first success after a close can trip `slow_rate` again, on the slow calls that were kept; add `judge_on: failures` beside `history`, or remove `history: keep`
+5:100: warning: with `history: keep` the first success after a close can trip `failures` again, on the failures that were kept; add `judge_on: failures` beside `history`, or remove `history: keep`",
+    );
+    check_breaker(
+        "{ history: keep, judge_on: failures, trip: { failure_rate: 50% } }",
+        "",
+    );
+    check_breaker(
+        "{ history: keep, trip: { consecutive_failures: 5, failures: 20, within: 60s } }",
+        "",
+    );
+    check_breaker("{ trip: { failure_rate: 50% } }", "");
+}
+
+/// What the notation does not rule out, the breaker itself does; each with the place that its setting has in the file.
+#[test]
+fn all_that_the_breaker_refuses_is_told_where_it_stands() {
+    let faults = [
+        (
+            "trip: { consecutive_failures: 10001, within: 1m }",
+            "trip.consecutive_failures",
+        ),
+        ("trip: { failures: 10001, within: 1m }", "trip.failures"),
+        ("trip: { failures: 6, over: 5 calls }", "trip.failures"),
+        ("trip: { failures: 5, within: 1m, full: true }", "trip.full"),
+        (
+            "trip: { failure_rate: 50%, over: 10 calls, min_calls: 11 }",
+            "trip.min_calls",
+        ),
+        (
+            "compare: '>', trip: { failure_rate: 100% }",
+            "trip.failure_rate",
+        ),
+        (
+            "compare: '>', trip: { slow_rate: 100%, slower_than: 1s }",
+            "trip.slow_rate",
+        ),
+        ("cooldown: { base: 2s, max: 1s }", "cooldown.max"),
+        ("ramp: { over: 1s, from: 100% }", "ramp.from"),
+        (
+            "compare: '>', half_open: { failure_rate: 100%, over: 2 calls }",
+            "half_open.failure_rate",
+        ),
+        (
+            "half_open: { in_a_row: true, failure_rate: 50%, over: 2 calls }",
+            "half_open.in_a_row",
+        ),
+        (
+            "half_open: { probes: 1, successes: 2, places: spent }",
+            "half_open.places",
+        ),
+        (
+            "half_open: { slow_rate: 50%, slower_than: 1s }",
+            "half_open.slow_rate",
+        ),
+        (
+            "compare: '>', half_open: { slow_rate: 100%, slower_than: 1s, failure_rate: 50%, over: 2 calls }",
+            "half_open.slow_rate",
+        ),
+    ];
+    for (breaker, setting) in faults {
+        let text = format!(
+            "listen: 127.0.0.1:8080\nupstreams: {{ orders: {{ url: http://a, breaker:\n  {{ {breaker} }} }} }}\nroutes: [{{ path: /orders, upstream: orders }}]\n"
+        );
+        let reading = support::read_text(&text);
+        let [told] = &reading.diagnostics[..] else {
+            panic!("one fault of {breaker}: {}", support::lines(&reading));
+        };
+        let line = text.lines().nth(told.line as usize - 1).unwrap();
+        let (section, key) = setting.split_once('.').unwrap();
+        let section_at = line.find(&format!("{section}: ")).unwrap();
+        let at = section_at + line[section_at..].find(&format!("{key}: ")).unwrap();
+        // At the key, or at its value.
+        let places = [at + 1, at + key.len() + 3];
+        assert!(places.contains(&(told.col as usize)), "{told}");
+        assert_eq!(told.line, 3, "{told}");
+    }
+}
+
+/// Compares what is said of a `half_open`, which stands in the fifth line from column 27 on.
+#[track_caller]
+fn check_half_open(half_open: &str, expected: &str) {
+    check_breaker(&format!("{{ half_open: {half_open} }}"), expected);
 }
 
 #[test]

@@ -138,8 +138,12 @@ impl DraftBreaker {
             trip.check_reach(request, notes);
         }
         if before == notes.errors() {
+            let kept = self.history == History::Keep && self.judge_on == JudgeOn::EveryOutcome;
             for trip in self.trip.iter().flatten() {
                 trip.check_sense(notes);
+                if kept {
+                    trip.check_kept(notes);
+                }
             }
             self.check_retry_after(&settings.cooldown, notes);
         }
