@@ -39,7 +39,18 @@ impl Plan {
                 }
             };
         }
+        keep_as_text(&mut plan);
         plan
+    }
+}
+
+/// Marks every `${` as no variable: what stands in a plan has been filled in already.
+fn keep_as_text(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains("${") => *text = text.replace("${", "$${"),
+        Value::Array(items) => items.iter_mut().for_each(keep_as_text),
+        Value::Object(entries) => entries.values_mut().for_each(keep_as_text),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -306,7 +317,7 @@ fn show_respond(respond: &Respond) -> Value {
         .collect();
     let mut shown = json!({ "status": respond.status.as_u16(), "headers": headers });
     if !respond.body.is_empty() {
-        shown["body"] = json!(String::from_utf8_lossy(&respond.body).replace("${", "$${"));
+        shown["body"] = json!(String::from_utf8_lossy(&respond.body));
     }
     shown
 }
