@@ -21,9 +21,10 @@ mod path;
 mod scope;
 mod value;
 
+pub use crate::random::Random;
 pub use expression::{CompileError, EvalError, Expression};
 pub use fault::{Fault, FaultKind};
 pub use json::{JsonFault, JsonFaultKind, Numbers};
-pub use names::{Functions, Names, Random};
+pub use names::{Functions, Names};
 pub use scope::{Scope, eval_flogo, read_scope};
 pub use value::{Map, Params, Value};

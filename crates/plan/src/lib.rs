@@ -23,6 +23,7 @@ mod interpolate;
 mod keys;
 mod native;
 mod path;
+mod random;
 mod read;
 mod schema;
 mod show;
