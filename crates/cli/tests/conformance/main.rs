@@ -7,6 +7,7 @@
 mod breaker;
 mod flogo_expr;
 mod http;
+mod mule_expr;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -19,7 +20,7 @@ const FILES: [(&str, Option<Runner>); 8] = [
     ("flogo_expr.json", Some(flogo_expr::run)),
     ("flogo_breaker.json", None),
     ("flogo_gateway.json", None),
-    ("mule_expr.json", None),
+    ("mule_expr.json", Some(mule_expr::run)),
     ("mule_store.json", None),
     ("mule_flow.json", None),
     ("http.json", Some(http::run)),
