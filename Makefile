@@ -1,7 +1,7 @@
 # The project's commands. `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build test conformance prove bench-breaker bench-proxy fmt lint doc
+.PHONY: help build test conformance prove bench-breaker bench-proxy bench-flogo fmt lint doc
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -23,6 +23,9 @@ bench-breaker: ## measure the breaker beside other crates (counts instructions w
 
 bench-proxy: ## measure the proxy beside nginx (needs nginx and wrk)
 	@scripts/bench-proxy
+
+bench-flogo: ## measure a Flogo application: its service healthy, down, flapping (needs nginx and wrk)
+	@scripts/bench-flogo
 
 fmt: ## format the code
 	cargo fmt --all

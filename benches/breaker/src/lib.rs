@@ -45,6 +45,8 @@ pub enum Rule {
     Calls,
     /// A rate over the last 10 s.
     Time,
+    /// What only we have: one row for each.
+    Own,
 }
 
 /// What is done.
@@ -62,7 +64,7 @@ pub enum Operation {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Rule; 3] = [Rule::Contiguous, Rule::Calls, Rule::Time];
+    pub const ALL: [Rule; 4] = [Rule::Contiguous, Rule::Calls, Rule::Time, Rule::Own];
 
     /// A short name.
     pub const fn as_str(self) -> &'static str {
@@ -70,6 +72,7 @@ impl Rule {
             Rule::Contiguous => "contiguous",
             Rule::Calls => "100 calls",
             Rule::Time => "10 s",
+            Rule::Own => "other",
         }
     }
 }
@@ -129,13 +132,7 @@ fn run(operation: Operation, ask_and_tell: impl Fn(bool) -> bool + Send + Sync +
 #[inline(always)]
 fn run_here(operation: Operation, times: u64, ask_and_tell: impl Fn(bool) -> bool) {
     match operation {
-        Operation::Success => {
-            let passed = (0..times).filter(|_| ask_and_tell(true)).count();
-            assert_eq!(
-                passed as u64, times,
-                "a closed breaker lets every call pass"
-            );
-        }
+        Operation::Success => successes(times, || ask_and_tell(true)),
         Operation::Failure => {
             let mut passed = 0;
             for _ in 0..times / ROUND {
@@ -147,10 +144,24 @@ fn run_here(operation: Operation, times: u64, ask_and_tell: impl Fn(bool) -> boo
             assert_eq!(passed, times, "no rule is met");
         }
         Operation::RefusedOpen | Operation::RefusedHalfOpen => {
-            let passed = (0..times).filter(|_| ask_and_tell(true)).count();
-            assert_eq!(passed, 0, "every call is refused");
+            refusals(times, || ask_and_tell(true))
         }
     }
+}
+
+#[inline(always)]
+fn successes(times: u64, ask_and_tell: impl Fn() -> bool) {
+    let passed = (0..times).filter(|_| ask_and_tell()).count();
+    assert_eq!(
+        passed as u64, times,
+        "a closed breaker lets every call pass"
+    );
+}
+
+#[inline(always)]
+fn refusals(times: u64, ask_and_tell: impl Fn() -> bool) {
+    let passed = (0..times).filter(|_| ask_and_tell()).count();
+    assert_eq!(passed, 0, "every call is refused");
 }
 
 /// Fails calls until one is refused.

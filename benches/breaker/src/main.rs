@@ -1,10 +1,12 @@
 //! `list`: the cases. `count CASE N`: N operations of one, for a counter of instructions. `time`: all of them, timed in
-//! turns, as a table; with `--allocations FILE` and `--instructions FILE` of lines `CASE<tab>NUMBER`, with those columns.
+//! turns, as a table; with `--allocations FILE` and `--instructions FILE` of lines `CASE<tab>NUMBER`, with those columns;
+//! with `--only TEXT`, the cases whose name has that text.
 
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use fusebox_bench_breaker::{Case, Operation, ROUND, Rule, Run, Tick, cases};
@@ -24,7 +26,8 @@ fn main() -> ExitCode {
         ["count", case, times] => count(case, times),
         ["time", files @ ..] => time(files),
         _ => Err(
-            "usage: list | count CASE N | time [--allocations FILE] [--instructions FILE]".into(),
+            "usage: list | count CASE N | time [--only TEXT] [--allocations FILE] [--instructions FILE]"
+                .into(),
         ),
     };
     match done {
@@ -59,8 +62,10 @@ fn count(wanted: &str, times: &str) -> Done {
 
 fn time(files: &[&str]) -> Done {
     let mut columns: Vec<(&str, HashMap<String, String>)> = Vec::new();
+    let mut only = "";
     for pair in files.chunks(2) {
         match pair {
+            ["--only", text] => only = text,
             ["--allocations", file] => columns.push(("allocations", numbers(file)?)),
             ["--instructions", file] => columns.push(("instructions", numbers(file)?)),
             _ => return Err(format!("what is {pair:?}?").into()),
@@ -68,7 +73,8 @@ fn time(files: &[&str]) -> Done {
     }
     let tick = Tick::new();
     tick.run();
-    let cases = cases(&tick);
+    let mut cases = cases(&tick);
+    cases.retain(|case| case.id.to_string().contains(only));
     let cores = std::thread::available_parallelism()?.get();
     let threads: Vec<usize> = [1, 2, 4]
         .into_iter()
@@ -80,8 +86,8 @@ fn time(files: &[&str]) -> Done {
     let floor = floor(&tick);
     writeln!(
         out,
-        "Floor, ns: one relaxed load {:.1}, `Instant::now` {:.1}.\n",
-        floor.0, floor.1
+        "Floor, ns: one relaxed load {:.1}, a load and a compare-and-swap {:.1}, `Instant::now` {:.1}.\n",
+        floor.load, floor.swap, floor.clock
     )?;
     for operation in Operation::ALL {
         write!(out, "| {} | who |", operation.as_str())?;
@@ -189,12 +195,32 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// What a load and a look at the clock cost here, in nanoseconds.
-fn floor(tick: &Tick) -> (f64, f64) {
+/// What cannot be had for less here, in nanoseconds.
+struct Floor {
+    load: f64,
+    swap: f64,
+    clock: f64,
+}
+
+/// `swap` is what it costs to remember anything at all: a word that nobody else wants, read and changed as one.
+fn floor(tick: &Tick) -> Floor {
     let tick = tick.clone();
     let load: Run = Box::new(move |times| {
         for _ in 0..times {
             std::hint::black_box(tick.read());
+        }
+    });
+    let word = AtomicU64::new(0);
+    let swap: Run = Box::new(move |times| {
+        for _ in 0..times {
+            let old = word.load(Ordering::Acquire);
+            let swapped = word.compare_exchange(
+                std::hint::black_box(old),
+                old.wrapping_add(1),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+            assert!(swapped.is_ok(), "nobody else is there");
         }
     });
     let clock: Run = Box::new(|times| {
@@ -202,5 +228,6 @@ fn floor(tick: &Tick) -> (f64, f64) {
             std::hint::black_box(Instant::now());
         }
     });
-    (median(turn(&load, 1)), median(turn(&clock, 1)))
+    let [load, swap, clock] = [load, swap, clock].map(|run| median(turn(&run, 1)));
+    Floor { load, swap, clock }
 }

@@ -3,15 +3,21 @@
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Breaker, Compare, Cooldown, HalfOpen, Outcome, Over, Ratio, Rule as TripRule, Settings,
+    Breaker, Compare, Cooldown, HalfOpen, Outcome, Over, Ramp, Ratio, Rule as TripRule, Settings,
 };
 
 use crate::clock::{Clock, System, Tick};
-use crate::{Case, Id, Operation, Rule, Run, run, trip};
+use crate::{Case, Id, Operation, Rule, Run, refusals, run, successes, trip};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 pub fn cases(rule: Rule, operation: Operation, tick: &Tick) -> Vec<Case> {
+    if rule == Rule::Own {
+        return match operation {
+            Operation::Success => own(tick),
+            _ => Vec::new(),
+        };
+    }
     let id = |who| Id {
         rule,
         operation,
@@ -31,16 +37,20 @@ pub fn cases(rule: Rule, operation: Operation, tick: &Tick) -> Vec<Case> {
 }
 
 fn make(rule: Rule, operation: Operation, clock: impl Clock) -> Run {
-    let breaker = Breaker::new("bench", settings(rule, operation)).expect("the settings are sound");
+    let breaker = breaker(rule, operation);
     let op = {
         let (breaker, clock) = (breaker.clone(), clock.clone());
         move |succeeds| ask_and_tell(&breaker, &clock, succeeds)
     };
     match operation {
-        Operation::Success | Operation::Failure => run(operation, op),
+        // As a program would: where the outcome is told, it is known.
+        Operation::Success => Box::new(move |times| {
+            successes(times, || ask_and_tell(&breaker, &clock, true));
+        }),
+        Operation::Failure => run(operation, op),
         Operation::RefusedOpen => {
             trip(&op);
-            run(operation, op)
+            Box::new(move |times| refusals(times, || ask_and_tell(&breaker, &clock, true)))
         }
         Operation::RefusedHalfOpen => {
             trip(&op);
@@ -73,10 +83,89 @@ fn ask_and_tell(breaker: &Breaker, clock: &impl Clock, succeeds: bool) -> bool {
     }
 }
 
+/// A ramp so long that all shares but the first are far away.
+const RAMP: Ramp = Ramp {
+    over: Duration::from_secs(1_000_000_000),
+    from: Ratio::percent(99),
+};
+
+/// Successes by the rules and ways that no peer has.
+fn own(tick: &Tick) -> Vec<Case> {
+    let case = |who, make: fn(Tick) -> Run| {
+        let tick = tick.clone();
+        Case {
+            id: Id {
+                rule: Rule::Own,
+                operation: Operation::Success,
+                who,
+            },
+            make: Box::new(move || make(tick.clone())),
+        }
+    };
+    vec![
+        case("a permit that owns its breaker", |tick| {
+            let breaker = breaker(Rule::Contiguous, Operation::Success);
+            run(Operation::Success, move |_| {
+                let permit = breaker.admit_owned(tick.now()).expect("it is closed");
+                permit.record(Outcome::Success, tick.now());
+                true
+            })
+        }),
+        case("slow calls of 100", |tick| {
+            by(tick, slow(Over::Calls(100)), None)
+        }),
+        case("slow calls in 10 s", |tick| {
+            by(tick, slow(Over::Time(Duration::from_secs(10))), None)
+        }),
+        case("stalled calls", |tick| {
+            let rule = TripRule::Stalled {
+                calls: 1_000,
+                longer_than: Duration::from_secs(5),
+            };
+            by(tick, rule, None)
+        }),
+        case("adaptive, of 5", |tick| {
+            by(tick, TripRule::Adaptive { memory: 5 }, None)
+        }),
+        case("in a ramp, failures in a row", |tick| {
+            let rule = settings(Rule::Contiguous, Operation::Success).trip[0];
+            by(tick, rule, Some(RAMP))
+        }),
+    ]
+}
+
+fn slow(over: Over) -> TripRule {
+    TripRule::SlowRate {
+        rate: Ratio::ONE,
+        slower_than: Duration::from_secs(2),
+        over,
+        min_calls: 100,
+    }
+}
+
+/// Asks and tells by that rule; what a ramp refuses is told nothing.
+fn by(tick: Tick, rule: TripRule, ramp: Option<Ramp>) -> Run {
+    let settings = Settings {
+        trip: vec![rule],
+        ramp,
+        ..Settings::default()
+    };
+    let breaker = Breaker::new("bench", settings).expect("the settings are sound");
+    breaker.begin_ramp(tick.now());
+    run(Operation::Success, move |succeeds| {
+        ask_and_tell(&breaker, &tick, succeeds);
+        true
+    })
+}
+
+fn breaker(rule: Rule, operation: Operation) -> Breaker {
+    Breaker::new("bench", settings(rule, operation)).expect("the settings are sound")
+}
+
 fn settings(rule: Rule, operation: Operation) -> Settings {
     Settings {
         trip: vec![match rule {
-            Rule::Contiguous => TripRule::ConsecutiveFailures {
+            Rule::Contiguous | Rule::Own => TripRule::ConsecutiveFailures {
                 threshold: 1_000,
                 within: None,
             },

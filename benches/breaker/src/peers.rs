@@ -32,7 +32,7 @@ const PEERS: [Peer; 4] = [
         who: "failsafe",
         can: |rule, operation| match rule {
             Rule::Contiguous => operation != Operation::RefusedHalfOpen,
-            Rule::Calls => false,
+            Rule::Calls | Rule::Own => false,
             // It cannot trip before its first window has passed.
             Rule::Time => matches!(operation, Operation::Success | Operation::Failure),
         },
@@ -50,7 +50,7 @@ const PEERS: [Peer; 4] = [
     },
     Peer {
         who: "tower-resilience",
-        can: |_, _| true,
+        can: |rule, _| rule != Rule::Own,
         make: of_tower_resilience,
     },
 ];
@@ -204,7 +204,7 @@ fn of_tower_resilience(rule: Rule, operation: Operation) -> Run {
             HOUR
         });
     let layer = match rule {
-        Rule::Contiguous => builder.consecutive_failures(1_000),
+        Rule::Contiguous | Rule::Own => builder.consecutive_failures(1_000),
         Rule::Calls => builder
             .failure_rate_threshold(1.0)
             .sliding_window_size(100)

@@ -6,14 +6,16 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use crate::call::Call;
 use crate::chance::Chance;
+use crate::leave::{Leave, Plain};
 use crate::machine::{Explanation, ForcedTrip, Grant, Machine, Reconfigured, Settled};
-use crate::outcome::{Hold, Rejection};
+use crate::outcome::{Hold, Outcome, Phase, RejectReason, Rejection};
 use crate::permit::{OwnedPermit, Permit};
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{Settings, SettingsErrors};
 use crate::shared::Core;
 use crate::snapshot::{Saved, Snapshot};
 use crate::time::Timestamp;
@@ -56,9 +58,19 @@ pub struct Breaker(Arc<Inner>);
 struct Inner {
     core: Core,
     name: Arc<str>,
-    listener: Option<Arc<dyn Listener>>,
+    listener: Option<SharedListener>,
     announcing: AtomicU32,
-    listener_faults: AtomicU64,
+    listener_faults: AtomicU32,
+}
+
+/// Shared by all breakers of a registry, so that each holds but a thin pointer.
+pub(crate) type SharedListener = Arc<Arc<dyn Listener>>;
+
+/// The answer of who had to look closer. Not a `Result`, which the compiler would build where the quick answer's is,
+/// hence in memory.
+struct Asked {
+    leave: Leave,
+    refused: Option<Rejection>,
 }
 
 /// Makes a [`Breaker`] with more than a name and settings.
@@ -67,7 +79,7 @@ pub struct Builder {
     settings: Arc<Settings>,
     seed: Option<u64>,
     chance: Option<Arc<dyn Chance>>,
-    listener: Option<Arc<dyn Listener>>,
+    listener: Option<SharedListener>,
 }
 
 impl Builder {
@@ -84,7 +96,11 @@ impl Builder {
     }
 
     /// Who hears of the transitions. Default: nobody.
-    pub fn listener(mut self, listener: Arc<dyn Listener>) -> Self {
+    pub fn listener(self, listener: Arc<dyn Listener>) -> Self {
+        self.shared_listener(Arc::new(listener))
+    }
+
+    pub(crate) fn shared_listener(mut self, listener: SharedListener) -> Self {
         self.listener = Some(listener);
         self
     }
@@ -93,7 +109,7 @@ impl Builder {
     ///
     /// # Errors
     /// All faults of the settings, see [`Settings::validate`].
-    pub fn build(self) -> Result<Breaker, Vec<SettingsError>> {
+    pub fn build(self) -> Result<Breaker, SettingsErrors> {
         let seed = self
             .seed
             .unwrap_or_else(|| RandomState::new().hash_one(&self.name));
@@ -106,7 +122,7 @@ impl Builder {
             name: self.name,
             listener: self.listener,
             announcing: AtomicU32::new(0),
-            listener_faults: AtomicU64::new(0),
+            listener_faults: AtomicU32::new(0),
         })))
     }
 }
@@ -116,7 +132,7 @@ impl Breaker {
     ///
     /// # Errors
     /// All faults of the settings, see [`Settings::validate`].
-    pub fn new(name: impl Into<Arc<str>>, settings: Settings) -> Result<Self, Vec<SettingsError>> {
+    pub fn new(name: impl Into<Arc<str>>, settings: Settings) -> Result<Self, SettingsErrors> {
         Breaker::builder(name, settings).build()
     }
 
@@ -142,11 +158,7 @@ impl Breaker {
     /// The refusal, with its reason and the time to return.
     #[inline]
     pub fn admit(&self, now: Timestamp) -> Result<Permit<'_>, Rejection> {
-        // Before anything else and in registers alone: what is true of almost every call.
-        if let Some(generation) = self.0.core.closed() {
-            return Ok(Permit::new(self, Grant::closed(generation)));
-        }
-        self.admit_grant(now).map(|grant| Permit::new(self, grant))
+        self.leave(now).map(|leave| Permit::new(self, leave))
     }
 
     /// Asks whether a call may pass, for a permit that is moved elsewhere.
@@ -155,11 +167,8 @@ impl Breaker {
     /// The refusal, with its reason and the time to return.
     #[inline]
     pub fn admit_owned(&self, now: Timestamp) -> Result<OwnedPermit, Rejection> {
-        if let Some(generation) = self.0.core.closed() {
-            return Ok(OwnedPermit::new(self.clone(), Grant::closed(generation)));
-        }
-        self.admit_grant(now)
-            .map(|grant| OwnedPermit::new(self.clone(), grant))
+        self.leave(now)
+            .map(|leave| OwnedPermit::new(self.clone(), leave))
     }
 
     /// Asks whether a call would pass, for callers that keep no permit and [`report`](Breaker::report) the outcome.
@@ -185,8 +194,9 @@ impl Breaker {
     /// As [`Breaker::report`], returning also as what the outcome was counted.
     pub fn report_settled(&self, call: impl Into<Call>, now: Timestamp) -> Settled {
         let call = call.into();
-        if let Some(generation) = self.0.core.closed()
-            && self.takes(&Grant::closed(generation), &call, now)
+        if call.retry_after.is_none()
+            && let Some(plain) = self.0.core.untimed()
+            && self.0.core.takes(plain, call.outcome, call.duration, now)
         {
             return Settled::of(call.outcome);
         }
@@ -237,7 +247,7 @@ impl Breaker {
         &self,
         settings: impl Into<Arc<Settings>>,
         now: Timestamp,
-    ) -> Result<Reconfigured, Vec<SettingsError>> {
+    ) -> Result<Reconfigured, SettingsErrors> {
         let reconfigured = self.with_machine(|machine| machine.reconfigure(settings, now))?;
         self.announce(&reconfigured.transitions);
         Ok(reconfigured)
@@ -251,28 +261,30 @@ impl Breaker {
         &self,
         settings: impl Into<Arc<Settings>>,
         now: Timestamp,
-    ) -> Result<Reconfigured, Vec<SettingsError>> {
-        self.with_machine(|machine| machine.would_reconfigure(settings, now))
+    ) -> Result<Reconfigured, SettingsErrors> {
+        self.0
+            .core
+            .look(|machine| machine.would_reconfigure(settings, now))
     }
 
     /// Why open, why still closed, when next: for a person, or as data. Nothing is changed by looking.
     pub fn explain(&self, now: Timestamp) -> Explanation {
-        self.with_machine(|machine| machine.explain(now))
+        self.0.core.look(|machine| machine.explain(now))
     }
 
     /// Everything at `now`. Nothing is changed by looking.
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
-        self.with_machine(|machine| machine.snapshot(now))
+        self.0.core.look(|machine| machine.snapshot(now))
     }
 
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
-        self.with_machine(|machine| machine.settings().clone())
+        self.0.core.settings()
     }
 
     /// What is to outlive the process.
     pub fn saved(&self, now: Timestamp) -> Saved {
-        self.with_machine(|machine| machine.saved(now))
+        self.0.core.look(|machine| machine.saved(now))
     }
 
     /// Takes up what an earlier process left, see [`Machine::restore`].
@@ -283,42 +295,161 @@ impl Breaker {
 
     /// Whether nothing would be lost with this breaker: closed, no hold, nothing in its windows.
     pub fn is_idle(&self, now: Timestamp) -> bool {
-        self.with_machine(|machine| machine.is_idle(now))
+        self.0.core.look(|machine| machine.is_idle(now))
     }
 
-    /// Whether nobody but its registry has it in hand.
-    pub(crate) fn is_unshared(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
+    /// Gives back the memory of a breaker in which there is nothing: no transition since it was made, windows empty, no
+    /// call watched in flight, no chance of its own. Only the [last outcomes](crate::Snapshot::outcomes) are forgotten.
+    /// With any other, nothing changes; one that has tripped keeps the account of it. A [`Registry`](crate::Registry)
+    /// does so by itself when it grows.
+    pub fn rest(&self, now: Timestamp) {
+        self.0.core.rest(now);
     }
 
-    /// How often the listener panicked or could not be called.
+    /// How many have it in hand.
+    pub(crate) fn hands(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
+    /// How often the listener panicked or could not be called; counted up to 2^32 - 1.
     pub fn listener_faults(&self) -> u64 {
-        self.0.listener_faults.load(Ordering::Relaxed)
+        self.0.listener_faults.load(Ordering::Relaxed).into()
     }
 
+    /// First and in registers alone what is true of almost every call, of a healthy system and of a sick one.
     #[inline]
-    fn admit_grant(&self, now: Timestamp) -> Result<Grant, Rejection> {
-        match self.0.core.answer(now) {
-            Some(answer) => answer,
-            None => self.admit_by_machine(now),
+    fn leave(&self, now: Timestamp) -> Result<Leave, Rejection> {
+        if let Some(leave) = self.0.core.leave(now) {
+            return Ok(leave);
+        }
+        if let Some(until) = self.0.core.open_until(now) {
+            return Err(Rejection {
+                reason: RejectReason::BreakerOpen,
+                phase: Phase::Open,
+                retry_at: Some(until),
+            });
+        }
+        let asked = self.ask(now);
+        match asked.refused {
+            Some(rejection) => Err(rejection),
+            None => Ok(asked.leave),
         }
     }
 
-    #[cold]
-    fn admit_by_machine(&self, now: Timestamp) -> Result<Grant, Rejection> {
-        let admission = self.with_machine(|machine| machine.admit(now));
-        self.announce(&admission.transitions);
-        admission.result
+    #[inline(never)]
+    fn ask(&self, now: Timestamp) -> Asked {
+        let answer = self.0.core.answer(now).unwrap_or_else(|| {
+            let admission = self.with_machine(|machine| machine.admit(now));
+            self.announce(&admission.transitions);
+            admission.result.map(Leave::of)
+        });
+        match answer {
+            Ok(leave) => Asked {
+                leave,
+                refused: None,
+            },
+            Err(rejection) => Asked {
+                leave: Leave::default(),
+                refused: Some(rejection),
+            },
+        }
     }
 
-    /// Takes an outcome that decides nothing, and says whether it could.
-    #[inline]
-    pub(crate) fn takes(&self, grant: &Grant, call: &Call, now: Timestamp) -> bool {
-        self.0.core.takes(grant, call, now)
+    #[inline(always)]
+    pub(crate) fn record(
+        &self,
+        mut leave: Leave,
+        call: Call,
+        now: Timestamp,
+    ) -> Option<Transition> {
+        match leave.plain() {
+            Some(plain) if call.retry_after.is_none() => {
+                if self.0.core.ignores(plain.word, call.outcome) {
+                    return None;
+                }
+                match call.duration {
+                    None => self.record_brief(plain, call.outcome, now),
+                    duration => self.record_plain(plain, call.outcome, duration, now),
+                }
+            }
+            _ => self.record_any(leave.take(), call.again(), now),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn settle(&self, mut leave: Leave, call: Call, now: Timestamp) -> Settled {
+        match leave.plain() {
+            Some(plain) if call.retry_after.is_none() => {
+                if self.0.core.ignores(plain.word, call.outcome) {
+                    return Settled::of(call.outcome);
+                }
+                self.settle_plain(plain, call.outcome, call.duration, now)
+            }
+            _ => self.settle_any(leave.take(), call.again(), now),
+        }
+    }
+
+    /// The commonest outcome that is to be remembered: all of it passed in registers.
+    #[inline(never)]
+    fn record_brief(&self, plain: Plain, outcome: Outcome, now: Timestamp) -> Option<Transition> {
+        if self.0.core.takes(plain, outcome, None, now) {
+            return None;
+        }
+        self.record_deciding(plain, outcome, None, now)
     }
 
     #[inline(never)]
-    pub(crate) fn settle(&self, grant: Grant, call: Call, now: Timestamp) -> Settled {
+    fn record_plain(
+        &self,
+        plain: Plain,
+        outcome: Outcome,
+        duration: Option<Duration>,
+        now: Timestamp,
+    ) -> Option<Transition> {
+        if self.0.core.takes(plain, outcome, duration, now) {
+            return None;
+        }
+        self.record_deciding(plain, outcome, duration, now)
+    }
+
+    /// Out of the way, so that who calls it needs little room of its own.
+    #[inline(never)]
+    fn record_deciding(
+        &self,
+        plain: Plain,
+        outcome: Outcome,
+        duration: Option<Duration>,
+        now: Timestamp,
+    ) -> Option<Transition> {
+        self.record_any(plain.into(), Call::of(outcome, duration), now)
+    }
+
+    #[inline(never)]
+    fn settle_plain(
+        &self,
+        plain: Plain,
+        outcome: Outcome,
+        duration: Option<Duration>,
+        now: Timestamp,
+    ) -> Settled {
+        if self.0.core.takes(plain, outcome, duration, now) {
+            return Settled::of(outcome);
+        }
+        let call = Call::of(outcome, duration);
+        self.settle_any(plain.into(), call, now)
+    }
+
+    #[inline(never)]
+    fn record_any(&self, leave: Leave, call: Call, now: Timestamp) -> Option<Transition> {
+        self.settle_any(leave, call, now).transitions.into_last()
+    }
+
+    /// The outcome of a call whose leave is not spent.
+    #[inline(never)]
+    fn settle_any(&self, leave: Leave, call: Call, now: Timestamp) -> Settled {
+        let Some(grant) = leave.into_grant() else {
+            return Settled::of(Outcome::Ignored);
+        };
         let settled = self.with_machine(|machine| machine.record(grant, call, now));
         self.announce(&settled.transitions);
         settled
@@ -334,12 +465,19 @@ impl Breaker {
         settled
     }
 
+    pub(crate) fn waits_since(&self, grant: &mut Grant, start: Timestamp) {
+        self.with_machine(|machine| machine.waits_since(grant, start));
+    }
+
     pub(crate) fn answered(&self, grant: &Grant) {
         self.with_machine(|machine| machine.answered(grant));
     }
 
     #[inline(never)]
-    pub(crate) fn drop_grant(&self, grant: Grant) {
+    pub(crate) fn drop_leave(&self, leave: Leave) {
+        let Some(grant) = leave.into_grant() else {
+            return;
+        };
         let settled = self.with_machine(|machine| {
             if std::thread::panicking() {
                 machine.panicked(grant, Timestamp::ZERO)
@@ -370,7 +508,10 @@ impl Breaker {
                 && catch_unwind(AssertUnwindSafe(|| listener.transition(self, transition))).is_ok();
             self.0.announcing.fetch_sub(1, Ordering::Relaxed);
             if !heard {
-                self.0.listener_faults.fetch_add(1, Ordering::Relaxed);
+                let faults = &self.0.listener_faults;
+                let _ = faults.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |faults| {
+                    faults.checked_add(1)
+                });
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::settings::Compare;
 ///     .lasting(Duration::from_millis(80))
 ///     .retry_after(Duration::from_secs(5));
 /// permit.record(call, Timestamp::from_millis(80));
-/// # Ok::<(), Vec<fusebox_breaker::SettingsError>>(())
+/// # Ok::<(), fusebox_breaker::SettingsErrors>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -32,6 +32,25 @@ pub struct Call {
 }
 
 impl Call {
+    #[inline]
+    pub(crate) const fn of(outcome: Outcome, duration: Option<Duration>) -> Self {
+        Call {
+            outcome,
+            duration,
+            retry_after: None,
+        }
+    }
+
+    /// The same call in another place, so that this one may stay in registers where the other one cannot.
+    #[inline]
+    pub(crate) fn again(&self) -> Self {
+        Call {
+            outcome: self.outcome,
+            duration: self.duration,
+            retry_after: self.retry_after,
+        }
+    }
+
     /// The same call, having taken so long.
     #[must_use]
     pub const fn lasting(self, duration: Duration) -> Self {
@@ -62,10 +81,6 @@ impl Call {
 impl From<Outcome> for Call {
     #[inline]
     fn from(outcome: Outcome) -> Self {
-        Call {
-            outcome,
-            duration: None,
-            retry_after: None,
-        }
+        Call::of(outcome, None)
     }
 }

@@ -1,10 +1,11 @@
 //! The outcomes that decide nothing yet, noted in one word instead of being booked one by one.
 //!
-//! A machine that has just been asked knows how many failures it still takes, at the least, before any rule can be met,
-//! whatever succeeds between them. So many outcomes may wait: here, in their order, one bit each, added by one
-//! compare-and-swap. Whoever needs the machine next books them first, so nobody ever sees a machine without them.
+//! A machine that has just been asked knows how many failures (and slow calls) it still takes, at the least, before any
+//! rule can be met, whatever succeeds between them. So many outcomes may wait: here, in their order, added by one
+//! compare-and-swap. Whoever needs the machine next books them first, all at once, so nobody ever sees a machine
+//! without them.
 
-/// How many outcomes a log holds.
+/// How many bits of outcomes a log holds: as many outcomes, or half as many where each is noted with its slowness.
 const CAPACITY: u32 = 30;
 
 /// The highest allowance that is told; a higher one is told as this.
@@ -12,15 +13,30 @@ const ALLOWANCE_MAX: u32 = 31;
 
 const OPEN: u64 = 1;
 const QUIET: u64 = 1 << 1;
-const ALLOWANCE: u32 = 2;
-const LENGTH: u32 = 7;
-const OUTCOMES: u32 = 12;
-const TAG: u32 = 42;
+const WIDE: u64 = 1 << 2;
+const ALLOWANCE: u32 = 3;
+const LENGTH: u32 = 8;
+const OUTCOMES: u32 = 13;
+const TURN: u32 = 43;
 
-/// From the lowest bit: open (1), quiet (1), allowance (5), length (5), outcomes (30, a failure is a set bit), and the low
-/// bits of the generation (22).
+/// From the lowest bit: open (1), quiet (1), wide (1), allowance (5), length (5), outcomes (30, from the first), and the
+/// low bits of the turn (21). A turn lasts as long as generation and settings do, so that no log of one can be taken for
+/// a log of another.
+///
+/// An outcome is one bit, set for a failure; in a wide log two, the higher one set for a slow call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Log(pub u64);
+
+/// What a log is to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Allowed {
+    /// So many outcomes that failed or were slow.
+    pub misses: u64,
+    /// Until one of them is noted, a success changes nothing.
+    pub quiet: bool,
+    /// Each outcome is noted with its slowness.
+    pub wide: bool,
+}
 
 /// What to do with an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,50 +45,109 @@ pub(crate) enum Noted {
     Nothing,
     /// Put this log in place of the old one, if that is still there.
     As(Log),
+    /// The log is full: what is in it must be booked first.
+    Full,
     /// The machine must be asked.
     Ask,
+}
+
+/// A run of outcomes in their order: a bit each, the lowest is the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub hits: u64,
+    pub length: u32,
 }
 
 impl Log {
     /// A log that takes nothing.
     pub const SHUT: Log = Log(0);
 
-    /// An empty log. `allowance`: so many failures may be noted. `quiet`: until then, a success changes nothing.
-    pub fn empty(generation: u64, allowance: u64, quiet: bool) -> Self {
-        let allowance = allowance.min(u64::from(ALLOWANCE_MAX));
-        let quiet = if quiet { QUIET } else { 0 };
-        Log(generation << TAG | allowance << ALLOWANCE | quiet | OPEN)
+    /// An empty log, or a shut one where nothing is allowed.
+    pub fn empty(turn: u64, allowed: Option<Allowed>) -> Self {
+        let Some(allowed) = allowed else {
+            return Log(turn << TURN);
+        };
+        let flag = |set, bit| if set { bit } else { 0 };
+        let misses = allowed.misses.min(u64::from(ALLOWANCE_MAX)) << ALLOWANCE;
+        Log(turn << TURN | misses | flag(allowed.wide, WIDE) | flag(allowed.quiet, QUIET) | OPEN)
     }
 
-    /// Whether a success of that generation changes nothing.
-    #[inline]
-    pub fn is_quiet(self, generation: u64) -> bool {
-        let mask = u64::MAX << TAG | QUIET | OPEN;
-        self.0 & mask == (generation << TAG | QUIET | OPEN)
+    /// The low bits of its turn.
+    pub fn turn(self) -> u64 {
+        self.0 >> TURN
     }
 
+    /// Whether a success changes nothing.
     #[inline]
-    pub fn note(self, generation: u64, failed: bool) -> Noted {
-        if self.0 & OPEN == 0 || self.0 >> TAG != generation << TAG >> TAG {
+    pub fn is_quiet(self) -> bool {
+        self.0 & (OPEN | QUIET) == OPEN | QUIET
+    }
+
+    /// Whether the slowness of each call is noted.
+    #[inline]
+    pub fn is_wide(self) -> bool {
+        self.0 & WIDE != 0
+    }
+
+    /// Notes an outcome whose slowness does not matter.
+    #[inline(always)]
+    pub fn note(self, failed: bool) -> Noted {
+        if self.is_wide() {
             return Noted::Ask;
         }
-        if !failed && self.0 & QUIET != 0 {
-            return Noted::Nothing;
+        self.add(failed.into(), 1)
+    }
+
+    /// Notes an outcome and whether the call was slow, which is passed over where it does not matter.
+    #[inline(always)]
+    pub fn note_timed(self, failed: bool, slow: bool) -> Noted {
+        if !self.is_wide() {
+            return self.note(failed);
         }
+        self.add(u64::from(failed) | u64::from(slow) << 1, 2)
+    }
+
+    #[inline(always)]
+    fn add(self, bits: u64, width: u32) -> Noted {
         let length = self.length();
-        if length == CAPACITY || (failed && self.allowance() == 0) {
+        if self.0 & OPEN == 0 {
             return Noted::Ask;
         }
-        let mut noted = self.0 + (1 << LENGTH);
-        if failed {
-            noted = ((noted - (1 << ALLOWANCE)) | (1 << (OUTCOMES + length))) & !QUIET;
+        if length + width > CAPACITY {
+            return Noted::Full;
         }
-        Noted::As(Log(noted))
+        // None of these sums overflows its field: the length was looked at, and so is the allowance.
+        let noted = self.0.wrapping_add(u64::from(width) << LENGTH);
+        if bits == 0 {
+            return match self.is_quiet() {
+                true => Noted::Nothing,
+                false => Noted::As(Log(noted)),
+            };
+        }
+        if self.allowance() == 0 {
+            return Noted::Ask;
+        }
+        let noted = noted.wrapping_sub(1 << ALLOWANCE) | bits << (OUTCOMES + length);
+        Noted::As(Log(noted & !QUIET))
     }
 
-    /// Whether each noted outcome is a failure, in their order.
-    pub fn outcomes(self) -> impl Iterator<Item = bool> {
-        (0..self.length()).map(move |number| self.0 >> (OUTCOMES + number) & 1 == 1)
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self.length() == 0
+    }
+
+    /// The noted outcomes: which of them failed, and which were slow. The latter is empty where nobody noted that.
+    pub fn runs(self) -> (Run, Run) {
+        let length = self.length();
+        let bits = self.0 >> OUTCOMES & ((1 << length) - 1);
+        if !self.is_wide() {
+            return (Run { hits: bits, length }, Run::default());
+        }
+        let every_second = |bits| Run {
+            hits: every_second(bits),
+            length: length / 2,
+        };
+        (every_second(bits), every_second(bits >> 1))
     }
 
     #[inline]
@@ -86,42 +161,124 @@ impl Log {
     }
 }
 
+/// The bits number 0, 2, 4 and so on of the lower half, moved together.
+fn every_second(bits: u64) -> u64 {
+    let mut bits = bits & 0x5555_5555;
+    for (by, mask) in [
+        (1, 0x3333_3333),
+        (2, 0x0f0f_0f0f),
+        (4, 0x00ff_00ff),
+        (8, 0x0000_ffff),
+    ] {
+        bits = (bits | bits >> by) & mask;
+    }
+    bits
+}
+
+impl Run {
+    /// How many hits there are.
+    pub fn count(self) -> u32 {
+        self.hits.count_ones()
+    }
+
+    /// How many hits there are after the last miss; all, where there is none.
+    pub fn row(self) -> u32 {
+        (self.hits << (u64::BITS - self.length).min(63)).leading_ones()
+    }
+
+    /// Whether each is a hit, in their order.
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = bool> + ExactSizeIterator {
+        (0..self.length).map(move |number| self.hits >> number & 1 == 1)
+    }
+
+    /// The first ones, at most so many, and the rest.
+    pub fn split(self, at: u32) -> (Run, Run) {
+        let at = at.min(self.length);
+        let first = Run {
+            hits: self.hits & ((1 << at) - 1),
+            length: at,
+        };
+        let rest = Run {
+            hits: self.hits >> at,
+            length: self.length - at,
+        };
+        (first, rest)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn allowed(misses: u64, quiet: bool, wide: bool) -> Option<Allowed> {
+        Some(Allowed {
+            misses,
+            quiet,
+            wide,
+        })
+    }
+
     #[test]
-    fn a_shut_log_or_one_of_another_generation_takes_nothing() {
-        assert_eq!(Log::SHUT.note(0, false), Noted::Ask);
-        assert_eq!(Log::empty(7, 3, true).note(8, false), Noted::Ask);
-        assert_eq!(Log::empty(7, 3, true).note(7, false), Noted::Nothing);
+    fn a_shut_log_takes_nothing() {
+        for log in [Log::SHUT, Log::empty(7, None)] {
+            assert_eq!(log.note(true), Noted::Ask);
+            assert!(!log.is_quiet() && log.is_empty());
+        }
+        assert_eq!(Log::empty(7, None).turn(), 7);
+    }
+
+    #[test]
+    fn a_wide_log_takes_no_outcome_of_unknown_slowness() {
+        let log = Log::empty(7, allowed(3, false, true));
+        assert_eq!(log.note(true), Noted::Ask);
+    }
+
+    #[test]
+    fn a_row_of_hits_ends_at_the_last_miss() {
+        let run = |hits, length| Run { hits, length }.row();
+        assert_eq!([run(0, 0), run(0b1, 1), run(0b0, 1)], [0, 1, 0]);
+        assert_eq!([run(0b1101, 4), run(0b0111, 4), run(0b1111, 4)], [2, 0, 4]);
     }
 
     proptest! {
         #[test]
-        fn a_log_gives_back_what_was_noted_and_never_more_failures_than_allowed(
-            generation in 0u64..1 << 56, allowance in 0u64..100, quiet: bool, outcomes in prop::collection::vec(any::<bool>(), 0..64),
+        fn a_log_gives_back_what_was_noted_and_never_more_misses_than_allowed(
+            turn in 0u64..1 << 21, misses in 0u64..100, quiet: bool, wide: bool,
+            outcomes in prop::collection::vec(any::<(bool, bool)>(), 0..64),
         ) {
-            let mut log = Log::empty(generation, allowance, quiet);
+            let mut log = Log::empty(turn, allowed(misses, quiet, wide));
             let mut noted = Vec::new();
-            for failed in outcomes {
-                match log.note(generation, failed) {
+            for (failed, slow) in outcomes {
+                let missed = failed || (wide && slow);
+                let missed_before = noted.iter().filter(|(failed, slow)| *failed || (wide && *slow));
+                let missed_before = missed_before.count() as u64;
+                match log.note_timed(failed, slow) {
                     Noted::As(next) => {
-                        noted.push(failed);
+                        noted.push((failed, slow));
                         log = next;
                     }
                     Noted::Nothing => {
-                        prop_assert!(quiet && !noted.contains(&true) && !failed);
-                        prop_assert!(log.is_quiet(generation));
+                        prop_assert!(quiet && missed_before == 0 && !missed && log.is_quiet());
                     }
-                    Noted::Ask => {
-                        let failures = noted.iter().filter(|failed| **failed).count() as u64;
-                        prop_assert!(noted.len() == 30 || (failed && failures == allowance.min(31)));
-                    }
+                    Noted::Full => prop_assert_eq!(noted.len(), if wide { 15 } else { 30 }),
+                    Noted::Ask => prop_assert!(missed && missed_before == misses.min(31)),
                 }
-                prop_assert_eq!(log.outcomes().collect::<Vec<_>>(), noted.clone());
+                let (failures, slows) = log.runs();
+                prop_assert!(failures.iter().eq(noted.iter().map(|(failed, _)| *failed)));
+                if wide {
+                    prop_assert!(slows.iter().eq(noted.iter().map(|(_, slow)| *slow)));
+                }
+                prop_assert_eq!(log.turn(), turn);
             }
+        }
+
+        #[test]
+        fn a_run_in_two_parts_is_the_same_run(hits: u64, length in 0u32..=30, at in 0u32..40) {
+            let run = Run { hits: hits & ((1 << length) - 1), length };
+            let (first, rest) = run.split(at);
+            prop_assert!(run.iter().eq(first.iter().chain(rest.iter())));
+            prop_assert_eq!(run.count(), first.count() + rest.count());
         }
     }
 }

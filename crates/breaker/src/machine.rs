@@ -12,13 +12,14 @@ use crate::chance::{Chance, Source};
 use crate::outcome::{Hold, HoldKind, Outcome, Phase};
 use crate::ramp::Ramping;
 use crate::recorder::Recorder;
-use crate::settings::{Mode, OnPanic, Settings, SettingsError};
+use crate::settings::{Mode, OnPanic, Settings, SettingsErrors};
 use crate::snapshot::Totals;
 use crate::time::Timestamp;
 use crate::transition::{Reason, Transition, Transitions};
 use crate::window::Window;
 
 mod explain;
+mod fold;
 mod grant;
 mod probing;
 mod reload;
@@ -27,7 +28,10 @@ mod steps;
 mod view;
 
 pub use explain::{Explanation, Gap, Next, RuleGap};
+pub(crate) use fold::Folded;
 pub(crate) use grant::GrantKind;
+#[cfg(test)]
+pub(crate) use grant::Slot;
 pub use grant::{Admission, Checked, Grant, Settled, SettledAs};
 use probing::Probing;
 pub use reload::{Reconfigured, WindowFate};
@@ -97,24 +101,10 @@ impl Machine {
     ///
     /// # Errors
     /// All faults of the settings, see [`Settings::validate`].
-    pub fn new(settings: impl Into<Arc<Settings>>, seed: u64) -> Result<Self, Vec<SettingsError>> {
+    pub fn new(settings: impl Into<Arc<Settings>>, seed: u64) -> Result<Self, SettingsErrors> {
         let settings = settings.into();
         settings.validate()?;
-        Ok(Machine {
-            state: State::Closed { ramp: None },
-            hold: None,
-            generation: 0,
-            attempts: 0,
-            since: Timestamp::ZERO,
-            latest: Timestamp::ZERO,
-            windows: windows_of(&settings),
-            totals: Totals::default(),
-            recent: VecDeque::new(),
-            outcomes: Recorder::default(),
-            flown: 0,
-            random: Source::Seeded(fastrand::Rng::with_seed(seed)),
-            settings,
-        })
+        Ok(Machine::blank(settings, seed))
     }
 
     /// Draws from another source than the seeded one from now on.
@@ -124,13 +114,14 @@ impl Machine {
 
     /// Asks whether a call may pass.
     pub fn admit(&mut self, now: Timestamp) -> Admission {
+        let told = now;
         let mut transitions = Transitions::default();
         let now = self.catch_up(now, &mut transitions);
         if self.settings.mode == Mode::Disabled {
             return self.granted(GrantKind::Untracked, transitions);
         }
         self.move_with_time(now, &mut transitions);
-        let decision = self.decide(now).map(|()| self.grant_kind(now));
+        let decision = self.decide(now).map(|()| self.grant_kind(now, told));
         match decision {
             Ok(kind) => self.granted(kind, transitions),
             Err(rejection) if self.settings.mode == Mode::Monitor => {
@@ -166,9 +157,10 @@ impl Machine {
     /// Takes the outcome of a granted call.
     pub fn record(&mut self, grant: Grant, call: impl Into<Call>, now: Timestamp) -> Settled {
         let mut call = call.into();
+        // By the caller's own clock: others may have told of a later time meanwhile.
+        call.duration = call.duration.or_else(|| grant.lasted(now));
         let mut transitions = Transitions::default();
         let now = self.catch_up(now, &mut transitions);
-        call.duration = call.duration.or_else(|| grant.lasted(now));
         let generation = grant.generation;
         let counted = self.record_granted(grant, &call, now, &mut transitions);
         self.settled(counted, generation, &call, transitions)
@@ -199,6 +191,35 @@ impl Machine {
             self.windows
                 .iter_mut()
                 .for_each(|window| window.land(flight));
+        }
+    }
+
+    /// The other side has had all that it needs to answer since `start`, and only since then: from there on the call is
+    /// in flight for [`Rule::Stalled`], and lasts, where nobody says how long it took. [`Timestamp::MAX`]: it has not yet.
+    ///
+    /// For callers that connect first, or whose request comes piece by piece from somebody else: the time before was not
+    /// the other side's. A call that has been [answered](Machine::answered) stays so.
+    ///
+    /// [`Rule::Stalled`]: crate::Rule::Stalled
+    pub fn waits_since(&mut self, grant: &mut Grant, start: Timestamp) {
+        let current = grant.generation == self.generation;
+        match (&mut grant.kind, &mut self.state) {
+            (GrantKind::Timed(began), _) => *began = start,
+            (GrantKind::Flight(flight), _) => {
+                if current {
+                    let windows = self.windows.iter_mut();
+                    windows.for_each(|window| window.restart(*flight, start));
+                }
+                flight.start = start;
+            }
+            (GrantKind::Probe(slot), State::HalfOpen(probing)) if current => {
+                *slot = probing.restart(*slot, start);
+            }
+            (GrantKind::Probe(slot), _) => slot.start = start,
+            (
+                GrantKind::Call | GrantKind::Held | GrantKind::Shadow(_) | GrantKind::Untracked,
+                _,
+            ) => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::breaker::Breaker;
 use crate::call::Call;
+use crate::leave::Leave;
 use crate::machine::{Grant, Settled};
 use crate::outcome::Rejection;
 use crate::time::Timestamp;
@@ -17,140 +18,152 @@ use crate::transition::Transition;
 #[derive(Debug)]
 pub struct Permit<'a> {
     breaker: &'a Breaker,
-    grant: Option<Grant>,
+    leave: Leave,
 }
 
 /// Leave for one call, like [`Permit`], holding its breaker itself, so it can be moved to another task.
 #[must_use = "a permit that is dropped at once counts as an ignored call"]
 #[derive(Debug)]
 pub struct OwnedPermit {
-    breaker: Breaker,
-    grant: Option<Grant>,
+    /// There until the permit is settled.
+    breaker: Option<Breaker>,
+    leave: Leave,
 }
 
 impl<'a> Permit<'a> {
     #[inline]
-    pub(crate) fn new(breaker: &'a Breaker, grant: Grant) -> Self {
-        Permit {
-            breaker,
-            grant: Some(grant),
-        }
+    pub(crate) fn new(breaker: &'a Breaker, leave: Leave) -> Self {
+        Permit { breaker, leave }
+    }
+
+    /// The breaker that gave this permit.
+    pub fn breaker(&self) -> &Breaker {
+        self.breaker
+    }
+
+    /// What it is made of. Nothing is left of the permit that could be dropped: the mere chance of that, should
+    /// something unwind, would make the compiler keep it in memory.
+    #[inline(always)]
+    fn into_parts(mut self) -> (&'a Breaker, Leave) {
+        let parts = (self.breaker, self.leave.take());
+        std::mem::forget(self);
+        parts
     }
 }
 
 impl OwnedPermit {
     #[inline]
-    pub(crate) fn new(breaker: Breaker, grant: Grant) -> Self {
+    pub(crate) fn new(breaker: Breaker, leave: Leave) -> Self {
         OwnedPermit {
-            breaker,
-            grant: Some(grant),
+            breaker: Some(breaker),
+            leave,
         }
     }
+
+    /// The breaker that gave this permit.
+    pub fn breaker(&self) -> &Breaker {
+        self.breaker.as_ref().expect(SETTLED)
+    }
+
+    /// As for a [`Permit`]; what is left of this one is empty.
+    #[inline(always)]
+    fn into_parts(mut self) -> (Breaker, Leave) {
+        let parts = (self.breaker.take().expect(SETTLED), self.leave.take());
+        std::mem::forget(self);
+        parts
+    }
 }
+
+/// Why a permit has its breaker.
+const SETTLED: &str = "only settling takes the breaker, and consumes the permit";
 
 macro_rules! permit_methods {
     ($permit:ty) => {
         impl $permit {
             /// Tells how the call ended, and returns the last transition that this brought about.
-            #[inline]
-            pub fn record(mut self, call: impl Into<Call>, now: Timestamp) -> Option<Transition> {
-                let call = call.into();
-                if self.takes(&call, now) {
-                    return None;
-                }
-                let grant = self.take_grant();
-                self.breaker
-                    .settle(grant, call, now)
-                    .transitions
-                    .into_last()
+            #[inline(always)]
+            pub fn record(self, call: impl Into<Call>, now: Timestamp) -> Option<Transition> {
+                let (call, (breaker, leave)) = (call.into(), self.into_parts());
+                breaker.record(leave, call, now)
             }
 
             /// Tells how the call ended, and returns as what it was counted and all that this brought about.
-            #[inline]
-            pub fn settle(mut self, call: impl Into<Call>, now: Timestamp) -> Settled {
-                let call = call.into();
-                if self.takes(&call, now) {
-                    return Settled::of(call.outcome);
-                }
-                let grant = self.take_grant();
-                self.breaker.settle(grant, call, now)
-            }
-
-            /// Looks at the grant where it lies: moving it costs more than deciding.
-            #[inline]
-            fn takes(&mut self, call: &Call, now: Timestamp) -> bool {
-                let takes = |grant| self.breaker.takes(grant, call, now);
-                let taken = self.grant.as_ref().is_some_and(takes);
-                if taken {
-                    self.grant = None;
-                }
-                taken
-            }
-
-            #[inline]
-            fn take_grant(&mut self) -> Grant {
-                self.grant
-                    .take()
-                    .expect("only settling, which consumes the permit, takes its grant")
+            #[inline(always)]
+            pub fn settle(self, call: impl Into<Call>, now: Timestamp) -> Settled {
+                let (call, (breaker, leave)) = (call.into(), self.into_parts());
+                breaker.settle(leave, call, now)
             }
 
             /// Tells that the call panicked: a failure or nothing, as [`OnPanic`](crate::OnPanic) says.
-            pub fn panicked(mut self, now: Timestamp) -> Option<Transition> {
-                let grant = self.take_grant();
-                self.breaker.panicked(grant, now).transitions.into_last()
-            }
-
-            /// The breaker that gave this permit.
-            pub fn breaker(&self) -> &Breaker {
-                &self.breaker
+            pub fn panicked(self, now: Timestamp) -> Option<Transition> {
+                let (breaker, leave) = self.into_parts();
+                let settled = breaker.panicked(leave.into_grant()?, now);
+                settled.transitions.into_last()
             }
 
             /// The generation in which the outcome counts; in any later one it is late.
             pub fn generation(&self) -> u64 {
-                self.grant.as_ref().map_or(0, Grant::generation)
+                self.leave.generation()
             }
 
             /// Whether the call is a probe, whose outcome decides whether the breaker closes.
             pub fn is_probe(&self) -> bool {
-                self.grant.as_ref().is_some_and(Grant::is_probe)
+                self.leave.boxed().is_some_and(Grant::is_probe)
             }
 
             /// When the probe's place is given to another; none for calls that are no probes.
             pub fn deadline(&self) -> Option<Timestamp> {
-                self.grant.as_ref().and_then(Grant::deadline)
+                self.leave.boxed().and_then(Grant::deadline)
             }
 
             /// Moves a probe's deadline later; never earlier, and not once it has passed.
             /// Does nothing for calls that are no probes.
             pub fn extend(&mut self, deadline: Timestamp) {
-                if let Some(grant) = &mut self.grant
+                let breaker = self.breaker().clone();
+                if let Some(grant) = self.leave.boxed_mut()
                     && grant.is_probe()
                 {
-                    self.breaker.extend(grant, deadline);
+                    breaker.extend(grant, deadline);
+                }
+            }
+
+            /// The other side has had all that it needs to answer since `start`, and only since then: from there on the
+            /// call is in flight for [`Rule::Stalled`](crate::Rule::Stalled), and lasts, where nobody says how long it
+            /// took. [`Timestamp::MAX`]: it has not yet. Without a word that is since the permit was given.
+            ///
+            /// For callers that connect first, or whose request comes piece by piece from somebody else: the time before
+            /// was not the other side's. It may be said again and again. A call that has been
+            /// [answered](Self::answered) stays so.
+            pub fn waits_since(&mut self, start: Timestamp) {
+                let breaker = self.breaker().clone();
+                match self.leave.boxed_mut() {
+                    Some(grant) => breaker.waits_since(grant, start),
+                    None => self.leave.restart(start),
                 }
             }
 
             /// The other side has begun to answer: the call is not in flight any more for
             /// [`Rule::Stalled`](crate::Rule::Stalled). Its outcome is still to be recorded.
             pub fn answered(&self) {
-                if let Some(grant) = &self.grant
+                if let Some(grant) = self.leave.boxed()
                     && grant.is_flight()
                 {
-                    self.breaker.answered(grant);
+                    self.breaker().answered(grant);
                 }
             }
 
             /// The refusal that a monitor did not carry out.
             pub fn would_reject(&self) -> Option<&Rejection> {
-                self.grant.as_ref().and_then(Grant::would_reject)
+                self.leave.boxed().and_then(Grant::would_reject)
             }
         }
 
         impl Drop for $permit {
-            #[inline]
+            #[inline(always)]
             fn drop(&mut self) {
-                if let Some(grant) = self.grant.take() {
-                    self.breaker.drop_grant(grant);
+                if !self.leave.is_spent() {
+                    let leave = self.leave.take();
+                    self.breaker().drop_leave(leave);
                 }
             }
         }

@@ -82,6 +82,10 @@ impl Ratio {
 
     /// The smallest part of `whole` that meets this limit or more.
     pub(crate) fn least(self, whole: u64) -> u64 {
+        // A division of 128 bits costs many times one of 64, and is hardly ever needed.
+        if let Some(limit) = whole.checked_mul(self.numerator.into()) {
+            return limit.div_ceil(self.denominator.into());
+        }
         let limit = u128::from(whole) * u128::from(self.numerator);
         let least = limit.div_ceil(u128::from(self.denominator));
         u64::try_from(least).unwrap_or(u64::MAX)

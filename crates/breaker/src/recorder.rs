@@ -1,7 +1,9 @@
 //! The flight recorder: the last outcomes, bounded.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::log::Run;
 use crate::machine::SettledAs;
 use crate::time::Timestamp;
 
@@ -23,52 +25,116 @@ pub struct Flown {
     pub duration: Option<Duration>,
 }
 
-/// A ring that takes its memory with the first outcome.
+/// The last outcomes. It takes its memory with the first of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Recorder {
-    /// The oldest, once the ring is full.
-    next: u8,
-    ring: Vec<Flown>,
+    written: VecDeque<Written>,
+    /// How many outcomes are written.
+    length: usize,
+}
+
+/// What was written at once.
+#[derive(Clone, Copy, Debug)]
+enum Written {
+    One(Flown),
+    /// Outcomes that were noted first, see [`Log`](crate::log::Log).
+    Run {
+        at: Timestamp,
+        generation: u64,
+        failures: Run,
+    },
+}
+
+impl Written {
+    fn length(&self) -> usize {
+        match self {
+            Written::One(_) => 1,
+            Written::Run { failures, .. } => failures.length as usize,
+        }
+    }
 }
 
 impl Recorder {
     pub fn write(&mut self, flown: Flown) {
-        if self.ring.len() < RECENT_OUTCOMES {
-            self.ring.push(flown);
-        } else {
-            self.ring[usize::from(self.next)] = flown;
-            self.next = (self.next + 1) % RECENT_OUTCOMES as u8;
+        self.push(Written::One(flown));
+    }
+
+    pub fn write_run(&mut self, at: Timestamp, generation: u64, failures: Run) {
+        self.push(Written::Run {
+            at,
+            generation,
+            failures,
+        });
+    }
+
+    fn push(&mut self, written: Written) {
+        self.length += written.length();
+        while let Some(first) = self.written.front().map(Written::length)
+            && self.length - first >= RECENT_OUTCOMES
+        {
+            self.written.pop_front();
+            self.length -= first;
         }
+        self.written.push_back(written);
     }
 
     /// Oldest first.
     pub fn read(&self) -> Vec<Flown> {
-        let (newer, older) = self.ring.split_at(usize::from(self.next));
-        [older, newer].concat()
+        let mut read = Vec::with_capacity(self.length);
+        for written in &self.written {
+            match *written {
+                Written::One(flown) => read.push(flown),
+                Written::Run {
+                    at,
+                    generation,
+                    failures,
+                } => read.extend(failures.iter().map(|failed| Flown {
+                    at,
+                    generation,
+                    counted: if failed {
+                        SettledAs::Failure
+                    } else {
+                        SettledAs::Success
+                    },
+                    duration: None,
+                })),
+            }
+        }
+        read.drain(..read.len().saturating_sub(RECENT_OUTCOMES));
+        read
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
-    #[test]
-    fn the_last_outcomes_are_kept_in_their_order() {
-        let mut recorder = Recorder::default();
-        for number in 0..100u64 {
-            recorder.write(Flown {
-                at: Timestamp::from_nanos(number),
-                generation: 0,
-                counted: SettledAs::Success,
-                duration: None,
-            });
-            let kept: Vec<u64> = recorder
-                .read()
-                .iter()
-                .map(|flown| flown.at.as_nanos())
-                .collect();
-            let oldest = (number + 1).saturating_sub(RECENT_OUTCOMES as u64);
-            assert_eq!(kept, (oldest..=number).collect::<Vec<_>>());
+    proptest! {
+        #[test]
+        fn the_last_outcomes_are_kept_in_their_order_written_one_by_one_or_at_once(
+            lengths in prop::collection::vec(0u32..=30, 1..40), hits: u64,
+        ) {
+            let mut recorder = Recorder::default();
+            let mut all = Vec::new();
+            for (number, length) in lengths.into_iter().enumerate() {
+                let at = Timestamp::from_nanos(number as u64);
+                if length == 0 {
+                    let counted = SettledAs::Ignored;
+                    recorder.write(Flown { at, generation: 0, counted, duration: None });
+                    all.push((at, counted));
+                } else {
+                    let run = Run { hits: hits & ((1 << length) - 1), length };
+                    recorder.write_run(at, 0, run);
+                    all.extend(run.iter().map(|failed| {
+                        (at, if failed { SettledAs::Failure } else { SettledAs::Success })
+                    }));
+                }
+                let kept = recorder.read().into_iter().map(|flown| (flown.at, flown.counted));
+                let last = all.len().saturating_sub(RECENT_OUTCOMES);
+                prop_assert!(kept.eq(all[last..].iter().copied()));
+                prop_assert!(recorder.written.len() <= RECENT_OUTCOMES);
+            }
         }
     }
 }

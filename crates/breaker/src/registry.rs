@@ -1,12 +1,14 @@
 //! Many breakers of one family, one for each key.
 
-use std::hash::{BuildHasher, RandomState};
+use std::borrow::Borrow;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::breaker::{Breaker, Listener};
+use crate::breaker::{Breaker, Listener, SharedListener};
+use crate::chance::Chance;
 use crate::machine::Reconfigured;
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{Settings, SettingsErrors};
 use crate::time::Timestamp;
 
 /// The key of the breaker that new keys share when there are too many.
@@ -25,6 +27,9 @@ const LOOKED_AT: usize = 64;
 /// open, half-open or held one never does. Where no room is found among 64 keys, the new key shares the breaker
 /// `family/*`, and has its own as soon as there is room. There is no timer and no task.
 ///
+/// A breaker in which there is nothing takes at most 200 bytes beside the text of its key, once it is
+/// [laid to rest](Registry::rest).
+///
 /// Finding a breaker that exists takes no lock.
 ///
 /// ```
@@ -33,31 +38,68 @@ const LOOKED_AT: usize = 64;
 /// let registry = Registry::builder("orders", Settings::default()).max_keys(100).build()?;
 /// let breaker = registry.get_or_create("tenant-7", Timestamp::ZERO);
 /// assert_eq!(&**breaker.name(), "orders/tenant-7");
-/// # Ok::<(), Vec<fusebox_breaker::SettingsError>>(())
+/// # Ok::<(), fusebox_breaker::SettingsErrors>(())
 /// ```
 pub struct Registry {
     family: Arc<str>,
     max_keys: AtomicUsize,
-    listener: Option<Arc<dyn Listener>>,
-    entries: papaya::HashMap<Arc<str>, Entry>,
+    listener: Option<SharedListener>,
+    chance: Option<Arc<dyn Chance>>,
+    entries: papaya::HashSet<Entry>,
     overflow: OnceLock<Breaker>,
     /// Taken to make a breaker, never to find one, and never while a listener runs.
     making: Mutex<Making>,
 }
 
+/// A breaker under its key, which is the rest of its name from `key_at` on: no text is held twice.
 struct Entry {
     breaker: Breaker,
+    key_at: u32,
     /// Found since it was last looked at. Written only when it was not set, so that finding seldom writes.
     asked_for: AtomicBool,
 }
 
+impl Entry {
+    fn key(&self) -> &str {
+        &self.breaker.name()[self.key_at as usize..]
+    }
+}
+
+impl Borrow<str> for Entry {
+    fn borrow(&self) -> &str {
+        self.key()
+    }
+}
+
+impl Hash for Entry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Entry {}
+
 struct Making {
     settings: Arc<Settings>,
     seeds: fastrand::Rng,
-    /// All keys, in the order in which they are looked at to make room.
-    keys: Vec<Arc<str>>,
+    /// All breakers with a key of their own, in the order in which they are looked at.
+    breakers: Vec<Breaker>,
     next: usize,
+    /// The next to be laid to rest.
+    resting: usize,
 }
+
+/// How many hands a breaker is in when nobody has asked for it: those of the registry's set and list.
+const OWN_HANDS: usize = 2;
+
+/// How many breakers are looked at, and laid to rest where they can be, when another one is made.
+const LAID_TO_REST: usize = 2;
 
 /// Makes a [`Registry`].
 pub struct RegistryBuilder {
@@ -66,6 +108,7 @@ pub struct RegistryBuilder {
     max_keys: usize,
     seed: Option<u64>,
     listener: Option<Arc<dyn Listener>>,
+    chance: Option<Arc<dyn Chance>>,
 }
 
 impl RegistryBuilder {
@@ -81,6 +124,12 @@ impl RegistryBuilder {
         self
     }
 
+    /// Another source of random numbers for all breakers than seeds of their own. Default: none.
+    pub fn chance(mut self, chance: Arc<dyn Chance>) -> Self {
+        self.chance = Some(chance);
+        self
+    }
+
     /// Who hears of the transitions of all breakers. Default: nobody.
     pub fn listener(mut self, listener: Arc<dyn Listener>) -> Self {
         self.listener = Some(listener);
@@ -91,7 +140,7 @@ impl RegistryBuilder {
     ///
     /// # Errors
     /// All faults of the settings, see [`Settings::validate`].
-    pub fn build(self) -> Result<Registry, Vec<SettingsError>> {
+    pub fn build(self) -> Result<Registry, SettingsErrors> {
         self.settings.validate()?;
         let seed = self
             .seed
@@ -99,14 +148,16 @@ impl RegistryBuilder {
         Ok(Registry {
             family: self.family,
             max_keys: AtomicUsize::new(self.max_keys),
-            listener: self.listener,
-            entries: papaya::HashMap::new(),
+            listener: self.listener.map(Arc::new),
+            chance: self.chance,
+            entries: papaya::HashSet::new(),
             overflow: OnceLock::new(),
             making: Mutex::new(Making {
                 settings: self.settings,
                 seeds: fastrand::Rng::with_seed(seed),
-                keys: Vec::new(),
+                breakers: Vec::new(),
                 next: 0,
+                resting: 0,
             }),
         })
     }
@@ -120,7 +171,7 @@ impl Registry {
     pub fn new(
         family: impl Into<Arc<str>>,
         settings: impl Into<Arc<Settings>>,
-    ) -> Result<Self, Vec<SettingsError>> {
+    ) -> Result<Self, SettingsErrors> {
         Registry::builder(family, settings).build()
     }
 
@@ -135,6 +186,7 @@ impl Registry {
             max_keys: DEFAULT_MAX_KEYS,
             seed: None,
             listener: None,
+            chance: None,
         }
     }
 
@@ -164,7 +216,7 @@ impl Registry {
 
     /// Whether a key has a breaker of its own; unlike [`Registry::get`], asking does not keep it from giving way.
     pub fn contains(&self, key: &str) -> bool {
-        self.entries.pin().contains_key(key)
+        self.entries.pin().contains(key)
     }
 
     /// Changes the most keys with a breaker of their own. Those beyond a lower number stay until they are idle and a
@@ -186,7 +238,7 @@ impl Registry {
     /// All breakers, the shared one last, in no other order.
     pub fn breakers(&self) -> Vec<Breaker> {
         let entries = self.entries.pin();
-        let own = entries.values().map(|entry| entry.breaker.clone());
+        let own = entries.iter().map(|entry| entry.breaker.clone());
         own.chain(self.overflow.get().cloned()).collect()
     }
 
@@ -198,7 +250,7 @@ impl Registry {
         &self,
         settings: impl Into<Arc<Settings>>,
         now: Timestamp,
-    ) -> Result<Vec<(Breaker, Reconfigured)>, Vec<SettingsError>> {
+    ) -> Result<Vec<(Breaker, Reconfigured)>, SettingsErrors> {
         let settings = settings.into();
         settings.validate()?;
         self.making().settings = settings.clone();
@@ -206,6 +258,7 @@ impl Registry {
             .into_iter()
             .map(|breaker| {
                 let reconfigured = breaker.reconfigure(settings.clone(), now)?;
+                breaker.rest(now);
                 Ok((breaker, reconfigured))
             })
             .collect()
@@ -217,23 +270,42 @@ impl Registry {
         if let Some(breaker) = self.get(key) {
             return breaker;
         }
-        let full = making.keys.len() >= self.max_keys.load(Ordering::Relaxed);
+        let full = making.breakers.len() >= self.max_keys.load(Ordering::Relaxed);
         if key == OVERFLOW_KEY || (full && !self.make_room(&mut making, now)) {
             return self
                 .overflow
                 .get_or_init(|| self.make(OVERFLOW_KEY, &mut making))
                 .clone();
         }
-        let key: Arc<str> = key.into();
-        let breaker = self.make(&key, &mut making);
-        making.keys.push(key.clone());
-        let entry = Entry {
+        self.lay_to_rest(&mut making, now);
+        let breaker = self.make(key, &mut making);
+        // It grows by an eighth: one that doubles would waste more than half of what a breaker takes here.
+        if making.breakers.len() == making.breakers.capacity() {
+            let more = making.breakers.len() / 8 + 8;
+            making.breakers.reserve_exact(more);
+        }
+        making.breakers.push(breaker.clone());
+        self.entries.pin().insert(Entry {
             breaker: breaker.clone(),
+            key_at: self.key_at(),
             // A flood of keys that are asked for only once makes room for itself.
             asked_for: AtomicBool::new(false),
-        };
-        self.entries.pin().insert(key, entry);
+        });
         breaker
+    }
+
+    /// Where the key begins in a breaker's name.
+    fn key_at(&self) -> u32 {
+        u32::try_from(self.family.len() + 1).expect("a family's name is far shorter")
+    }
+
+    /// Lays the next few breakers to rest, so that all are looked at again and again while the registry grows.
+    fn lay_to_rest(&self, making: &mut Making, now: Timestamp) {
+        let count = making.breakers.len();
+        for _ in 0..LAID_TO_REST.min(count) {
+            making.breakers[making.resting % count].rest(now);
+            making.resting = (making.resting + 1) % count;
+        }
     }
 
     fn make(&self, key: &str, making: &mut Making) -> Breaker {
@@ -241,7 +313,10 @@ impl Registry {
         let mut builder =
             Breaker::builder(name, making.settings.clone()).seed(making.seeds.u64(..));
         if let Some(listener) = &self.listener {
-            builder = builder.listener(listener.clone());
+            builder = builder.shared_listener(listener.clone());
+        }
+        if let Some(chance) = &self.chance {
+            builder = builder.chance(chance.clone());
         }
         builder
             .build()
@@ -252,21 +327,31 @@ impl Registry {
     fn make_room(&self, making: &mut Making, now: Timestamp) -> bool {
         let entries = self.entries.pin();
         // Every key may be passed twice: the first look takes the mark of having been asked for.
-        for _ in 0..LOOKED_AT.min(2 * making.keys.len()) {
-            let at = making.next % making.keys.len();
-            let idle = entries.get(&making.keys[at]).is_none_or(|entry| {
+        for _ in 0..LOOKED_AT.min(2 * making.breakers.len()) {
+            let at = making.next % making.breakers.len();
+            let breaker = &making.breakers[at];
+            let key = &breaker.name()[self.key_at() as usize..];
+            let idle = entries.get(key).is_none_or(|entry| {
                 !entry.asked_for.swap(false, Ordering::Relaxed)
-                    && entry.breaker.is_unshared()
-                    && entry.breaker.is_idle(now)
+                    && breaker.hands() == OWN_HANDS
+                    && breaker.is_idle(now)
             });
             if idle {
-                let key = making.keys.swap_remove(at);
-                entries.remove(&key);
+                entries.remove(key);
+                making.breakers.swap_remove(at);
                 return true;
             }
             making.next = at + 1;
         }
         false
+    }
+
+    /// Lays all breakers to rest in which there is nothing, see [`Breaker::rest`]. It takes each one's lock for a moment.
+    ///
+    /// Without it, two of them are looked at whenever a new one is made: enough where keys come and go. A program whose
+    /// keys stay may call this now and then.
+    pub fn rest(&self, now: Timestamp) {
+        self.breakers().iter().for_each(|breaker| breaker.rest(now));
     }
 
     fn making(&self) -> MutexGuard<'_, Making> {

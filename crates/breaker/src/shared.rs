@@ -4,40 +4,56 @@
 //! Almost every call of a healthy system asks a closed breaker and then succeeds; almost every call of a sick one asks
 //! an open breaker. Both are answered from one atomic word, which packs the state with its generation, and the time
 //! beside it: admitting is one load, refusing is three loads and a comparison. None of them writes, so they do not slow
-//! each other down. An outcome that changes nothing is two loads; one that can decide nothing yet is noted in the
-//! [`Log`] by one compare-and-swap.
+//! each other down. A success that changes nothing is two loads; an outcome that can decide nothing yet is noted in the
+//! [`Log`] by one compare-and-swap, and booked with some thirty others at once.
 //!
 //! Everything else takes the lock around the pure [`Machine`] for as long as one event takes. It shuts the log and books
 //! what was noted there before it does anything, and publishes the new word and an empty log before it lets go.
 //!
-//! Why that is exact: the machine's own code decides, and nothing else does. A word is published inside the lock, so it
-//! was the machine's state at the moment it was read. The time beside the word belongs to it only if the word is the
-//! same before and after reading the time: between two different times the word is always made different, generations
-//! never come again, and in one generation there is at most one such time. The outcomes of a log are in the order of
-//! their swaps, and none of them could meet a rule, so booking them later, in that order, is what booking them at once
-//! would have been: a log tells how many failures it may take, and where a window forgets by time, until when
-//! (`edge`), which is before it forgets anything. An outcome that finds the log shut waits for the lock.
+//! Why that is exact: the machine's own code decides, and nothing else does. Under the lock an event shuts the log,
+//! books it, happens, and publishes: the word and what goes beside it first, the log last.
 //!
-//! A log carries 22 bits of its generation, and the word is asked for all of them after the log was read. A thread that
-//! stopped between there and its swap for exactly a multiple of four million generations, to find the very same log,
-//! would be noted in the wrong one.
+//! - A word was the machine's state at the moment it was read. What is read beside it belongs to it only if the word is
+//!   the same before and after: between two different times the word is always made different, generations never come
+//!   again, and in one generation there is at most one such time.
+//! - Who finds the log open and *then* the word in the generation of its own permit has found a log of that generation:
+//!   not a later one, since a word is published before its log; not an earlier one, since the log was shut before the
+//!   permit's word was published. So a success that finds the log quiet is over at the moment of that first load.
+//! - A noted outcome is in the log at its swap, which fails unless the log is the one that was read. A log that came
+//!   back meanwhile with the same content is as good where generation and settings are the same: what it allows was told
+//!   anew by the machine. Where they are not, it is of another turn and so a different number. The edge and the limit of
+//!   slowness were read between load and swap, hence in the same turn.
+//! - The outcomes of a log are in the order of their swaps, and none of them could meet a rule, so booking them later, in
+//!   that order, is what booking them at once would have been: a log tells how many misses it may take, and where a
+//!   window forgets by time, until when (`edge`), which is before it forgets anything. An outcome that finds the log shut
+//!   waits for the lock.
+//!
+//! Calls answered from the word teach the machine no time, so a caller whose clock lags far behind another's is judged by
+//! its own time, where the machine alone would have taken the latest it was told.
+//!
+//! A log carries 21 bits of its turn. A thread that stopped between load and swap for exactly a multiple of two million
+//! turns, to find the very same log, would be noted in the wrong one.
 //!
 //! A panic inside the lock would be a fault of this crate; the machine is then used as it stands rather than made
 //! unusable for all.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::call::Call;
+use crate::leave::{Leave, Plain};
 use crate::log::{Log, Noted};
 use crate::machine::{Grant, GrantKind, Machine};
 use crate::outcome::{HoldKind, Outcome, Phase, RejectReason, Rejection};
-use crate::settings::{Mode, Watches};
-use crate::time::Timestamp;
+use crate::settings::{Mode, Settings, Watches};
+use crate::time::{Timestamp, nanos};
 use crate::word::{Signal, Word};
 
 #[cfg(test)]
 mod interleavings;
+mod kept;
+
+pub(crate) use kept::Kept;
 
 /// What the core is made of: the processor's own, or a model of it in which every interleaving can be tried.
 pub(crate) trait Memory {
@@ -56,8 +72,8 @@ pub(crate) trait Cell {
 
 /// A lock around the machine.
 pub(crate) trait Lock {
-    fn new(machine: Machine) -> Self;
-    fn with<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R;
+    fn new(kept: Kept) -> Self;
+    fn with<R>(&self, event: impl FnOnce(&mut Kept) -> R) -> R;
 }
 
 /// The processor's own.
@@ -65,7 +81,7 @@ pub(crate) struct Real;
 
 impl Memory for Real {
     type Cell = AtomicU64;
-    type Lock = Mutex<Machine>;
+    type Lock = Mutex<Kept>;
 }
 
 impl Cell for AtomicU64 {
@@ -96,23 +112,25 @@ impl Cell for AtomicU64 {
 }
 
 /// A `std` mutex is enough, as it is never held across a call, a wait or a listener.
-impl Lock for Mutex<Machine> {
-    fn new(machine: Machine) -> Self {
-        Mutex::new(machine)
+impl Lock for Mutex<Kept> {
+    fn new(kept: Kept) -> Self {
+        Mutex::new(kept)
     }
 
-    fn with<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R {
+    fn with<R>(&self, event: impl FnOnce(&mut Kept) -> R) -> R {
         event(&mut self.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 pub(crate) struct Core<M: Memory = Real> {
     word: M::Cell,
-    /// The time that goes with the word: the end of the cooldown or of the hold; the end of time for a hold without one.
-    until: M::Cell,
+    /// What goes with the word. With one that refuses, or that holds the breaker closed, a time: the end of the cooldown
+    /// or of the hold, the end of time for a hold without one. With one that times its calls, the nanoseconds from which
+    /// a call is slow.
+    beside: M::Cell,
     log: M::Cell,
-    /// Until when the log takes outcomes. Within a generation it only moves on, and one that is read too early or too
-    /// late is no harm: the machine takes a time that lags for the latest it has seen.
+    /// Until when the log takes outcomes. Within a turn it only moves on, and one that is read too early or too late is
+    /// no harm: the machine takes a time that lags for the latest it has seen.
     edge: M::Cell,
     machine: M::Lock,
 }
@@ -121,12 +139,12 @@ impl<M: Memory> Core<M> {
     pub fn new(machine: Machine) -> Self {
         let core = Core {
             word: M::Cell::new(Word::new(Signal::Ask, 0).0),
-            until: M::Cell::new(Timestamp::MAX.as_nanos()),
+            beside: M::Cell::new(0),
             log: M::Cell::new(Log::SHUT.0),
             edge: M::Cell::new(0),
-            machine: M::Lock::new(machine),
+            machine: M::Lock::new(Kept::new(machine)),
         };
-        core.with(|_| ());
+        M::Lock::with(&core.machine, |kept| core.publish_kept(kept, 0));
         core
     }
 
@@ -135,121 +153,213 @@ impl<M: Memory> Core<M> {
         Word(self.word.load())
     }
 
-    /// The generation, where the word says that calls pass and that nothing more is to be known of them.
+    /// Leave for a call, where the word says that calls pass and that nothing more is to be known of them.
     #[inline]
-    pub fn closed(&self) -> Option<u64> {
+    pub fn leave(&self, now: Timestamp) -> Option<Leave> {
         let word = self.word();
-        word.is_closed().then(|| word.generation())
+        word.is_closed().then(|| Leave::by(word, now))
+    }
+
+    /// Where calls pass likewise, one of which nobody knows when it began.
+    pub fn untimed(&self) -> Option<Plain> {
+        let word = self.word();
+        word.is_closed().then(|| Plain {
+            word: Word::new(Signal::Closed, word.generation()),
+            time: Timestamp::ZERO,
+        })
+    }
+
+    /// The end of the cooldown, where it is still ahead.
+    #[inline]
+    pub fn open_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let word = self.word();
+        word.is_open().then(|| self.until(word, now)).flatten()
+    }
+
+    /// The time that goes with that word, where it is still ahead.
+    #[inline]
+    fn until(&self, word: Word, now: Timestamp) -> Option<Timestamp> {
+        let until = Timestamp::from_nanos(self.beside.load());
+        (self.word() == word && now < until).then_some(until)
     }
 
     /// One event, and what others may know of it, before anyone else can have another.
     pub fn with<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R {
-        self.machine.with(|machine| {
-            let log = Log(self.log.swap(Log::SHUT.0));
-            machine.catch_up_with(log.outcomes());
-            let result = event(machine);
-            self.publish(machine);
-            result
+        self.machine
+            .with(|kept| self.with_machine(kept.unfold(), event))
+    }
+
+    fn with_machine<R>(&self, machine: &mut Machine, event: impl FnOnce(&mut Machine) -> R) -> R {
+        let log = Log(self.log.swap(Log::SHUT.0));
+        machine.catch_up_with(log);
+        let turn = |machine: &Machine| (machine.generation(), Arc::as_ptr(machine.settings()));
+        let before = turn(machine);
+        let result = event(machine);
+        let goes_on = before == turn(machine);
+        self.publish(machine, log.turn() + u64::from(!goes_on));
+        result
+    }
+
+    /// One look at the machine. A folded one stays so: it is unfolded elsewhere, with what is noted by now.
+    pub fn look<R>(&self, event: impl FnOnce(&Machine) -> R) -> R {
+        self.machine.with(|kept| match kept {
+            Kept::Whole(machine) => self.with_machine(machine, |machine| event(machine)),
+            Kept::Folded(folded) => {
+                let mut machine = folded.unfold();
+                machine.catch_up_with(Log(self.log.load()));
+                event(&machine)
+            }
         })
     }
 
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.machine.with(|kept| kept.settings().clone())
+    }
+
+    /// Folds the machine away, where at `now` there is nothing in it.
+    pub fn rest(&self, now: Timestamp) {
+        self.machine.with(|kept| {
+            if let Kept::Whole(machine) = kept {
+                let log = Log(self.log.swap(Log::SHUT.0));
+                machine.catch_up_with(log);
+                kept.fold(now);
+                self.publish_kept(kept, log.turn());
+            }
+        });
+    }
+
+    /// Of a folded machine, what the unfolded one allows: what is noted by then is booked in the time at which that begins.
+    fn publish_kept(&self, kept: &Kept, turn: u64) {
+        match kept {
+            Kept::Whole(machine) => self.publish(machine, turn),
+            Kept::Folded(folded) => self.publish(&folded.unfold(), turn),
+        }
+    }
+
     /// The machine's answer to a call as far as the word alone tells it.
-    #[inline]
-    pub fn answer(&self, now: Timestamp) -> Option<Result<Grant, Rejection>> {
+    pub fn answer(&self, now: Timestamp) -> Option<Result<Leave, Rejection>> {
         let word = self.word();
         let grant = |kind| {
-            Some(Ok(Grant {
-                generation: word.generation(),
-                kind,
+            let generation = word.generation();
+            Some(Ok(Leave::of(Grant { generation, kind })))
+        };
+        let refused = |reason, phase, retry_at| {
+            Some(Err(Rejection {
+                reason,
+                phase,
+                retry_at,
             }))
         };
-        let until = || {
-            let until = Timestamp::from_nanos(self.until.load());
-            (self.word() == word && now < until).then_some(until)
-        };
         match word.signal() {
-            Signal::Closed => grant(GrantKind::Call),
-            Signal::Timed => grant(GrantKind::Timed(now)),
+            Signal::Closed | Signal::Timed => Some(Ok(Leave::by(word, now))),
             Signal::Disabled => grant(GrantKind::Untracked),
-            Signal::HeldClosed => until().and_then(|_| grant(GrantKind::Held)),
-            Signal::Open => until().map(|until| {
-                Err(Rejection {
-                    reason: RejectReason::BreakerOpen,
-                    phase: Phase::Open,
-                    retry_at: Some(until),
-                })
-            }),
-            Signal::HeldOpen(phase) => until().map(|until| {
-                Err(Rejection {
-                    reason: RejectReason::HeldOpen,
-                    phase,
-                    retry_at: (until != Timestamp::MAX).then_some(until),
-                })
+            Signal::HeldClosed => self.until(word, now).and_then(|_| grant(GrantKind::Held)),
+            Signal::Open => self
+                .until(word, now)
+                .and_then(|until| refused(RejectReason::BreakerOpen, Phase::Open, Some(until))),
+            Signal::HeldOpen(phase) => self.until(word, now).and_then(|until| {
+                let ends = (until != Timestamp::MAX).then_some(until);
+                refused(RejectReason::HeldOpen, phase, ends)
             }),
             Signal::Ask => None,
         }
     }
 
-    /// Takes an outcome that decides nothing, and says whether it could.
+    /// Whether an outcome of a call admitted by that word leaves everything as it is.
     #[inline]
-    pub fn takes(&self, grant: &Grant, call: &Call, now: Timestamp) -> bool {
-        if !matches!(grant.kind, GrantKind::Call) || call.retry_after.is_some() {
-            return false;
-        }
-        match call.outcome {
-            Outcome::Success if Log(self.log.load()).is_quiet(grant.generation) => {
-                self.word().generation() == grant.generation
-            }
-            Outcome::Success => self.notes(grant.generation, false, now),
-            Outcome::Failure => self.notes(grant.generation, true, now),
-            Outcome::Ignored => false,
-        }
+    pub fn ignores(&self, admitted: Word, outcome: Outcome) -> bool {
+        outcome == Outcome::Success && Log(self.log.load()).is_quiet() && self.word() == admitted
     }
 
-    fn notes(&self, generation: u64, failed: bool, now: Timestamp) -> bool {
+    /// Takes an outcome that decides nothing yet, and says whether it could.
+    #[inline]
+    pub fn takes(
+        &self,
+        plain: Plain,
+        outcome: Outcome,
+        duration: Option<Duration>,
+        now: Timestamp,
+    ) -> bool {
+        let failed = match outcome {
+            Outcome::Success => false,
+            Outcome::Failure => true,
+            Outcome::Ignored => return false,
+        };
+        if Log(self.log.load()).is_wide() {
+            return self.takes_timed(plain, failed, duration, now);
+        }
+        self.notes(plain, now, |log| log.note(failed))
+    }
+
+    #[inline(never)]
+    fn takes_timed(
+        &self,
+        plain: Plain,
+        failed: bool,
+        duration: Option<Duration>,
+        now: Timestamp,
+    ) -> bool {
+        let Some(took) = duration.map(nanos).or_else(|| plain.lasted(now)) else {
+            return false;
+        };
+        self.notes(plain, now, |log| {
+            log.note_timed(failed, took >= self.beside.load())
+        })
+    }
+
+    /// Books what is noted, so that there is room again.
+    #[inline(never)]
+    fn book(&self, now: Timestamp) {
+        self.with(|machine| machine.see(now));
+    }
+
+    #[inline(always)]
+    fn notes(&self, plain: Plain, now: Timestamp, note: impl Fn(Log) -> Noted) -> bool {
         loop {
-            let log = self.log.load();
-            match Log(log).note(generation, failed) {
+            let log = Log(self.log.load());
+            match note(log) {
                 Noted::Ask => return false,
-                _ if self.word().generation() != generation => return false,
+                Noted::Full => self.book(now),
+                _ if self.word().generation() != plain.word.generation() => return false,
                 Noted::Nothing => return true,
                 Noted::As(_) if now.as_nanos() >= self.edge.load() => return false,
-                Noted::As(noted) if self.log.replace(log, noted.0) => return true,
+                Noted::As(noted) if self.log.replace(log.0, noted.0) => return true,
                 Noted::As(_) => {}
             }
         }
     }
 
-    /// Publishes what callers may know without the lock, which must be held. Writes only what changed.
-    fn publish(&self, machine: &Machine) {
-        let (signal, until) = signal_of(machine);
+    /// Publishes what callers may know without the lock, which must be held. The log comes last: who finds it open finds
+    /// all else as it belongs to it, or newer.
+    fn publish(&self, machine: &Machine, turn: u64) {
+        let (signal, beside) = signal_of(machine);
         let word = Word::new(signal, machine.generation());
-        if let Some(until) = until.map(Timestamp::as_nanos)
-            && self.until.load() != until
+        if let Some(beside) = beside
+            && self.beside.load() != beside
         {
             // A reader takes the time for the word's only if the word did not change meanwhile; so it must change.
             let asks = Word::new(Signal::Ask, machine.generation());
             self.word.store(asks.0);
-            self.until.store(until);
+            self.beside.store(beside);
         }
         if self.word() != word {
             self.word.store(word.0);
         }
-        if let Some(slack) = machine.slack() {
+        let allowed = machine.slack().map(|slack| {
             let edge = slack.edge.as_nanos();
             if self.edge.load() != edge {
                 self.edge.store(edge);
             }
-            let quiet = machine.success_changes_nothing();
-            let log = Log::empty(machine.generation(), slack.failures, quiet);
-            self.log.store(log.0);
-        }
+            machine.allows(slack)
+        });
+        self.log.store(Log::empty(turn, allowed).0);
     }
 }
 
-/// What callers may know of a machine without asking it, and the time that goes with it where one does.
-/// That time is the same throughout a generation; words without one leave the last one standing.
-fn signal_of(machine: &Machine) -> (Signal, Option<Timestamp>) {
+/// What callers may know of a machine without asking it, and what goes beside it. A time is the same throughout a
+/// generation; words with nothing beside them leave the last standing.
+fn signal_of(machine: &Machine) -> (Signal, Option<u64>) {
     let phase = machine.frozen_phase();
     let settings = machine.settings();
     match (settings.mode, machine.placed_hold(), phase) {
@@ -260,17 +370,19 @@ fn signal_of(machine: &Machine) -> (Signal, Option<Timestamp>) {
                 HoldKind::Open => Signal::HeldOpen(phase),
                 HoldKind::Closed => Signal::HeldClosed,
             };
-            (signal, Some(hold.until.unwrap_or(Timestamp::MAX)))
+            (
+                signal,
+                Some(hold.until.unwrap_or(Timestamp::MAX).as_nanos()),
+            )
         }
-        (Mode::Enforce | Mode::Monitor, None, Phase::Closed) => {
-            let signal = match settings.watches() {
-                _ if !machine.admits_by_state() => Signal::Ask,
-                Watches::Durations => Signal::Timed,
-                Watches::Outcomes | Watches::Flights => Signal::Closed,
-            };
-            (signal, None)
+        (Mode::Enforce | Mode::Monitor, None, Phase::Closed) => match settings.watches() {
+            _ if !machine.admits_by_state() => (Signal::Ask, None),
+            Watches::Durations => (Signal::Timed, settings.slow_from()),
+            Watches::Outcomes | Watches::Flights => (Signal::Closed, None),
+        },
+        (Mode::Enforce, None, Phase::Open) => {
+            (Signal::Open, machine.open_until().map(Timestamp::as_nanos))
         }
-        (Mode::Enforce, None, Phase::Open) => (Signal::Open, machine.open_until()),
         (Mode::Enforce | Mode::Monitor, None, Phase::Open | Phase::HalfOpen) => (Signal::Ask, None),
     }
 }

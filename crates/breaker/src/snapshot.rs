@@ -62,8 +62,9 @@ pub const RECENT: usize = 16;
 
 /// Outcomes since a breaker was made: each outcome is counted in exactly one of these.
 ///
-/// A shared [`Breaker`](crate::Breaker) writes nothing for a success that changes nothing, so there `successes` lacks
-/// those. Who wants every success counts what [`Permit::settle`](crate::Permit::settle) returns.
+/// **Not every success is counted.** A shared [`Breaker`](crate::Breaker) writes nothing for a success that changes
+/// nothing, so where no rule looks at successes, `successes` lacks all but a few. The other three are complete. Who wants
+/// every success counts what [`Permit::settle`](crate::Permit::settle) returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Successes that were in time.

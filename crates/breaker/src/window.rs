@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::log::Run;
 use crate::settings::{Over, Rule, WindowKind};
 use crate::time::Timestamp;
 
@@ -34,6 +35,13 @@ pub(crate) struct Tally {
     pub calls: u64,
     /// Failures among them.
     pub failures: u64,
+}
+
+impl Tally {
+    fn take(&mut self, run: Run) {
+        self.calls += u64::from(run.length);
+        self.failures += u64::from(run.count());
+    }
 }
 
 /// The window of one rule.
@@ -133,6 +141,29 @@ impl Window {
         }
     }
 
+    /// Takes a run of outcomes as if one by one, all at `now`.
+    pub fn record_run(&mut self, run: Run, now: Timestamp) {
+        if run.length == 0 {
+            return;
+        }
+        match self {
+            Window::Row { failures } if run.row() == run.length => {
+                *failures += u64::from(run.length);
+            }
+            Window::Row { failures } => *failures = u64::from(run.row()),
+            Window::Calls(calls) => calls.record_run(run),
+            Window::Time(buckets) => buckets.record_run(run, now),
+            Window::TumblingCalls(calls) => calls.record_run(run),
+            Window::TumblingTime { time, sees } if *sees == Sees::Calls => {
+                time.record_run(run, now);
+            }
+            Window::Times { .. }
+            | Window::TumblingTime { .. }
+            | Window::Flights(_)
+            | Window::Memory(_) => run.iter().for_each(|failed| self.record(failed, now)),
+        }
+    }
+
     /// What is in the window at `now`.
     pub fn tally(&self, now: Timestamp) -> Tally {
         match self {
@@ -158,6 +189,15 @@ impl Window {
         }
     }
 
+    /// Whether the window, from `now` on, is no other than one that was just made at the start of time.
+    pub fn is_as_new(&self, now: Timestamp) -> bool {
+        let empty = self.tally(now).calls == 0;
+        match self {
+            Window::TumblingTime { time, .. } => empty && time.is_as_new(now),
+            _ => empty,
+        }
+    }
+
     /// A call has begun.
     pub fn take_off(&mut self, flight: Flight) {
         if let Window::Flights(flights) = self {
@@ -169,6 +209,13 @@ impl Window {
     pub fn land(&mut self, flight: Flight) {
         if let Window::Flights(flights) = self {
             flights.land(flight);
+        }
+    }
+
+    /// A call in flight is counted from another time on.
+    pub fn restart(&mut self, flight: Flight, start: Timestamp) {
+        if let Window::Flights(flights) = self {
+            flights.restart(flight, start);
         }
     }
 
@@ -216,6 +263,15 @@ impl Window {
             Window::Times { .. } | Window::Flights(_) | Window::Memory(_) => {
                 (false, Timestamp::MAX)
             }
+        }
+    }
+
+    /// How many hits in a row, at the least, leave at most `missing` more hits in the window than there are now; and so
+    /// do as many with misses between them.
+    pub fn room(&self, missing: u64) -> u64 {
+        match self {
+            Window::Calls(calls) => calls.room(missing),
+            _ => missing,
         }
     }
 

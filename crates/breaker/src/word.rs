@@ -21,6 +21,23 @@ pub(crate) enum Signal {
     Ask,
 }
 
+impl Signal {
+    /// Never 0, except of [`Signal::Ask`]. The two that let calls pass differ in the lowest bit alone.
+    pub const fn code(self) -> u64 {
+        match self {
+            Signal::Ask => 0,
+            Signal::Closed => 2,
+            Signal::Timed => 3,
+            Signal::Open => 4,
+            Signal::HeldOpen(Phase::Closed) => 5,
+            Signal::HeldOpen(Phase::Open) => 6,
+            Signal::HeldOpen(Phase::HalfOpen) => 7,
+            Signal::HeldClosed => 8,
+            Signal::Disabled => 9,
+        }
+    }
+}
+
 /// A [`Signal`] in the low byte, the generation above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word(pub u64);
@@ -29,39 +46,39 @@ impl Word {
     /// Generations stay below 2^56: a restore takes over at most 2^55, and nothing counts through the rest.
     #[inline]
     pub fn new(signal: Signal, generation: u64) -> Self {
-        let code = match signal {
-            Signal::Ask => 0,
-            Signal::Closed => 1,
-            Signal::Timed => 2,
-            Signal::Open => 3,
-            Signal::HeldOpen(Phase::Closed) => 4,
-            Signal::HeldOpen(Phase::Open) => 5,
-            Signal::HeldOpen(Phase::HalfOpen) => 6,
-            Signal::HeldClosed => 7,
-            Signal::Disabled => 8,
-        };
-        Word(generation << 8 | code)
+        Word(generation << 8 | signal.code())
     }
 
-    #[inline]
     pub fn signal(self) -> Signal {
         match self.0 & 0xff {
-            1 => Signal::Closed,
-            2 => Signal::Timed,
-            3 => Signal::Open,
-            4 => Signal::HeldOpen(Phase::Closed),
-            5 => Signal::HeldOpen(Phase::Open),
-            6 => Signal::HeldOpen(Phase::HalfOpen),
-            7 => Signal::HeldClosed,
-            8 => Signal::Disabled,
+            2 => Signal::Closed,
+            3 => Signal::Timed,
+            4 => Signal::Open,
+            5 => Signal::HeldOpen(Phase::Closed),
+            6 => Signal::HeldOpen(Phase::Open),
+            7 => Signal::HeldOpen(Phase::HalfOpen),
+            8 => Signal::HeldClosed,
+            9 => Signal::Disabled,
             _ => Signal::Ask,
         }
     }
 
-    /// Whether the signal is [`Signal::Closed`]; quicker than taking it apart.
+    /// Whether calls pass and nothing more is to be known of them than, at most, when they began.
     #[inline]
     pub fn is_closed(self) -> bool {
-        self.0 & 0xff == 1
+        self.0 & 0xfe == Signal::Closed.code()
+    }
+
+    /// Whether the signal is [`Signal::Timed`].
+    #[inline]
+    pub fn is_timed(self) -> bool {
+        self.0 & 0xff == Signal::Timed.code()
+    }
+
+    /// Whether the signal is [`Signal::Open`]; quicker than taking it apart.
+    #[inline]
+    pub fn is_open(self) -> bool {
+        self.0 & 0xff == Signal::Open.code()
     }
 
     #[inline]
@@ -90,7 +107,9 @@ mod tests {
             for generation in [0, 1, 1 << 55, (1 << 56) - 1] {
                 let word = Word::new(signal, generation);
                 assert_eq!((word.signal(), word.generation()), (signal, generation));
-                assert_eq!(word.is_closed(), signal == Signal::Closed);
+                let closed = matches!(signal, Signal::Closed | Signal::Timed);
+                assert_eq!(word.is_closed(), closed);
+                assert_eq!(word.is_open(), signal == Signal::Open);
             }
         }
     }

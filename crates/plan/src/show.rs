@@ -1,11 +1,12 @@
 //! The plan as the native form, with all defaults written out and no secret.
 
 use fusebox_breaker::{
-    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, OnProbeTimeout, Over, Probes, Ramp,
-    Ratio, RetryAfter, Rule, WindowKind,
+    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, OnPeriodTimeout, OnProbeTimeout,
+    Over, Places, Probes, Ramp, Ratio, RetryAfter, Rule, Settings, SlowProbes, WindowKind,
 };
 use serde_json::{Map, Value, json};
 
+use crate::flogo::show_handler;
 use crate::native::show_key;
 use crate::plan::{
     Admin, Breaker, Forward, Limits, Listener, Plan, Respond, Rewrite, RewritePart, Route, Step,
@@ -39,7 +40,18 @@ impl Plan {
                 }
             };
         }
+        keep_as_text(&mut plan);
         plan
+    }
+}
+
+/// Marks every `${` as no variable: what stands in a plan has been filled in already.
+fn keep_as_text(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains("${") => *text = text.replace("${", "$${"),
+        Value::Array(items) => items.iter_mut().for_each(keep_as_text),
+        Value::Object(entries) => entries.values_mut().for_each(keep_as_text),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -99,9 +111,23 @@ fn show_upstream(upstream: &Upstream) -> Value {
 }
 
 fn show_breaker(breaker: &Breaker) -> Value {
-    let settings = &breaker.settings;
+    let mut shown = show_settings(&breaker.settings);
+    shown["key"] = json!(show_key(&breaker.key));
+    shown["failure"] = json!(breaker.failure.source());
+    shown["settle"] = json!(show_duration(breaker.settle));
+    // With one key there is nothing to bound, and `check` would say so.
+    if !breaker.key.is_upstream() {
+        shown["max_keys"] = json!(breaker.keys_max);
+    }
+    if let Some(bytes) = breaker.failure_body_max {
+        shown["failure_body"] = json!(show_size(bytes as u64));
+    }
+    shown
+}
+
+/// The machine's settings, as a `breaker:` section says them.
+pub(crate) fn show_settings(settings: &Settings) -> Value {
     let mut shown = json!({
-        "key": show_key(&breaker.key),
         "mode": settings.mode.as_str(),
         "trip": settings.trip.iter().map(show_rule).collect::<Vec<_>>(),
         "judge_on": match settings.judge_on {
@@ -118,8 +144,6 @@ fn show_breaker(breaker: &Breaker) -> Value {
             History::Clear => "clear",
             History::Keep => "keep",
         },
-        "failure": breaker.failure.source(),
-        "settle": show_duration(breaker.settle),
         "cooldown": show_cooldown(&settings.cooldown),
         "retry_after": match settings.retry_after {
             RetryAfter::Ignore => "ignore",
@@ -130,13 +154,6 @@ fn show_breaker(breaker: &Breaker) -> Value {
     });
     if let Some(ramp) = &settings.ramp {
         shown["ramp"] = show_ramp(ramp);
-    }
-    // With one key there is nothing to bound, and `check` would say so.
-    if !breaker.key.is_upstream() {
-        shown["max_keys"] = json!(breaker.keys_max);
-    }
-    if let Some(bytes) = breaker.failure_body_max {
-        shown["failure_body"] = json!(show_size(bytes as u64));
     }
     shown
 }
@@ -231,11 +248,27 @@ fn show_half_open(half_open: &HalfOpen) -> Value {
             OnProbeTimeout::Replace => "replace",
             OnProbeTimeout::Fail => "fail",
         },
+        "places": match half_open.places {
+            Places::Freed => "freed",
+            Places::Spent => "spent",
+        },
     });
+    if let Some(timeout) = half_open.period_timeout {
+        shown["period_timeout"] = json!(show_duration(timeout));
+        shown["on_period_timeout"] = json!(match half_open.on_period_timeout {
+            OnPeriodTimeout::Open => "open",
+            OnPeriodTimeout::Close => "close",
+        });
+    }
+    if let Some(SlowProbes { rate, slower_than }) = half_open.slow {
+        shown["slow_rate"] = json!(show_ratio(rate));
+        shown["slower_than"] = json!(show_duration(slower_than));
+    }
     match half_open.close {
         CloseRule::Successes(successes) => {
             shown["successes"] = json!(successes);
             shown["failures"] = json!(half_open.failures);
+            shown["in_a_row"] = json!(half_open.in_a_row);
         }
         CloseRule::FailureRate { rate, over } => {
             shown["failure_rate"] = json!(show_ratio(rate));
@@ -259,6 +292,7 @@ fn show_route(route: &Route) -> Value {
     for step in &route.steps {
         match step {
             Step::Respond(respond) => shown["respond"] = show_respond(respond),
+            Step::Run(handler) => shown["run"] = show_handler(handler),
             Step::Forward(Forward { upstream, rewrite }) => {
                 shown["upstream"] = json!(&*upstream.name);
                 if let Some(rewrite) = rewrite {
@@ -290,7 +324,7 @@ fn show_respond(respond: &Respond) -> Value {
         .collect();
     let mut shown = json!({ "status": respond.status.as_u16(), "headers": headers });
     if !respond.body.is_empty() {
-        shown["body"] = json!(String::from_utf8_lossy(&respond.body).replace("${", "$${"));
+        shown["body"] = json!(String::from_utf8_lossy(&respond.body));
     }
     shown
 }

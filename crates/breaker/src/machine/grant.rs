@@ -60,15 +60,6 @@ pub(crate) struct Slot {
 }
 
 impl Grant {
-    /// Leave given while closed, where nothing more must be known of a call than its outcome.
-    #[inline]
-    pub(crate) fn closed(generation: u64) -> Self {
-        Grant {
-            generation,
-            kind: GrantKind::Call,
-        }
-    }
-
     /// The generation in which the outcome counts.
     pub fn generation(&self) -> u64 {
         self.generation

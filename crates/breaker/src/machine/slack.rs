@@ -1,7 +1,7 @@
 //! How much a closed machine can still take before anything can be decided.
 
-use super::{Machine, SettledAs, State};
-use crate::recorder::Flown;
+use super::{Machine, State};
+use crate::log::{Allowed, Log};
 use crate::settings::{Mode, Over, Rule, Settings, Watches, WindowKind};
 use crate::time::Timestamp;
 use crate::window::Tally;
@@ -9,19 +9,23 @@ use crate::window::Tally;
 /// What may be booked later than it came, in its order, with no difference to anyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slack {
-    /// So many failures, and any number of successes between them, meet no rule.
-    pub failures: u64,
+    /// So many outcomes that failed or were slow, and any number of others between them, meet no rule.
+    misses: u64,
     /// Before this time, no window forgets anything, and outcomes of any time may be booked as of the machine's latest.
     pub edge: Timestamp,
 }
 
 impl Machine {
-    /// The slack, where there is some: closed and neither held nor disabled, and no rule looks at more than outcomes.
+    /// The slack, where there is some: closed and neither held nor disabled, and all that the rules look at can be noted.
     pub(crate) fn slack(&self) -> Option<Slack> {
         let bare = matches!(self.state, State::Closed { ramp: None })
             && self.hold.is_none()
             && self.settings.mode != Mode::Disabled
-            && self.settings.watches() == Watches::Outcomes;
+            && match self.settings.watches() {
+                Watches::Outcomes => true,
+                Watches::Durations => self.settings.slow_from().is_some(),
+                Watches::Flights => false,
+            };
         if !bare {
             return None;
         }
@@ -29,47 +33,62 @@ impl Machine {
         let mut slacks = rules.map(|(rule, window)| {
             let (may_wait, edge) = window.waits(self.latest);
             let missing = missing(rule, &self.settings, window.tally(self.latest))?;
-            let failures = if may_wait { missing } else { 0 };
-            Some(Slack { failures, edge })
+            let misses = if may_wait { window.room(missing) } else { 0 };
+            Some(Slack { misses, edge })
         });
         let none = Slack {
-            failures: u64::MAX,
+            misses: u64::MAX,
             edge: Timestamp::MAX,
         };
         slacks.try_fold(none, |least, slack| {
             let slack = slack?;
             Some(Slack {
-                failures: least.failures.min(slack.failures),
+                misses: least.misses.min(slack.misses),
                 edge: least.edge.min(slack.edge),
             })
         })
     }
 
-    /// Books outcomes that had to wait within the slack, in their order. Whether each is a failure is all that is known.
-    pub(crate) fn catch_up_with(&mut self, outcomes: impl Iterator<Item = bool>) {
-        for failed in outcomes {
-            // Every rule looks at outcomes alone, else there is no slack.
-            for window in &mut self.windows {
-                window.record(failed, self.latest);
-            }
-            let counted = if failed {
-                self.totals.failures += 1;
-                SettledAs::Failure
-            } else {
-                self.totals.successes += 1;
-                SettledAs::Success
-            };
-            self.outcomes.write(Flown {
-                at: self.latest,
-                generation: self.generation,
-                counted,
-                duration: None,
-            });
+    /// What a log may take within the slack.
+    pub(crate) fn allows(&self, slack: Slack) -> Allowed {
+        Allowed {
+            misses: slack.misses,
+            quiet: self.success_changes_nothing(),
+            wide: self.settings.watches() == Watches::Durations,
         }
+    }
+
+    /// Is told the time by somebody to whom nothing has happened.
+    pub(crate) fn see(&mut self, now: Timestamp) {
+        self.latest = self.latest.max(now);
+    }
+
+    /// Books outcomes that had to wait within the slack, in their order. What was noted is all that is known of them.
+    pub(crate) fn catch_up_with(&mut self, log: Log) {
+        if log.is_empty() {
+            return;
+        }
+        let (failures, slows) = log.runs();
+        for (rule, window) in self.settings.trip.iter().zip(&mut self.windows) {
+            let run = match rule {
+                Rule::SlowRate { .. } => slows,
+                Rule::ConsecutiveFailures { .. }
+                | Rule::Failures { .. }
+                | Rule::FailureRate { .. }
+                | Rule::Stalled { .. }
+                | Rule::Adaptive { .. } => failures,
+            };
+            window.record_run(run, self.latest);
+        }
+        let failed = u64::from(failures.count());
+        self.totals.failures += failed;
+        self.totals.successes += u64::from(failures.length) - failed;
+        self.outcomes
+            .write_run(self.latest, self.generation, failures);
     }
 }
 
-/// How many further failures, at the most, certainly do not meet the rule; none where a success may meet it already.
+/// How many further hits, at the most, certainly do not meet the rule; none where a miss may meet it already.
 fn missing(rule: &Rule, settings: &Settings, tally: Tally) -> Option<u64> {
     let limit = match *rule {
         Rule::ConsecutiveFailures { threshold, .. } | Rule::Failures { threshold, .. } => {
@@ -79,6 +98,12 @@ fn missing(rule: &Rule, settings: &Settings, tally: Tally) -> Option<u64> {
             rate,
             over,
             min_calls,
+        }
+        | Rule::SlowRate {
+            rate,
+            over,
+            min_calls,
+            ..
         } => {
             // A window that slides, or one of a time before it forgets, does not have fewer calls than now. One that
             // fills and is then cleared may.
@@ -88,7 +113,7 @@ fn missing(rule: &Rule, settings: &Settings, tally: Tally) -> Option<u64> {
             };
             rate.least(kept.max(u64::from(min_calls)).max(1))
         }
-        Rule::SlowRate { .. } | Rule::Stalled { .. } | Rule::Adaptive { .. } => return None,
+        Rule::Stalled { .. } | Rule::Adaptive { .. } => return None,
     };
     limit.checked_sub(tally.failures + 1)
 }

@@ -168,23 +168,23 @@ impl Machine {
         None
     }
 
-    /// What a call that may pass is granted.
-    pub(super) fn grant_kind(&mut self, now: Timestamp) -> GrantKind {
+    /// What a call that may pass is granted. A call is timed by its own clock, which `now` may be ahead of.
+    pub(super) fn grant_kind(&mut self, now: Timestamp, told: Timestamp) -> GrantKind {
         if self.hold.is_some() {
             return GrantKind::Held;
         }
         match &mut self.state {
             State::HalfOpen(probing) => {
-                GrantKind::Probe(probing.take(now, now + self.settings.half_open.probe_timeout))
+                GrantKind::Probe(probing.take(told, now + self.settings.half_open.probe_timeout))
             }
-            State::Closed { .. } | State::Open { .. } => self.closed_grant_kind(now),
+            State::Closed { .. } | State::Open { .. } => self.closed_grant_kind(now, told),
         }
     }
 
-    fn closed_grant_kind(&mut self, now: Timestamp) -> GrantKind {
+    fn closed_grant_kind(&mut self, now: Timestamp, told: Timestamp) -> GrantKind {
         match self.settings.watches() {
             Watches::Outcomes => GrantKind::Call,
-            Watches::Durations => GrantKind::Timed(now),
+            Watches::Durations => GrantKind::Timed(told),
             Watches::Flights => {
                 self.flown += 1;
                 let flight = Flight {

@@ -6,18 +6,21 @@
 //!
 //! `LOOM_MAX_PREEMPTIONS` widens the search; 2 unless it is set.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use loom::sync::Mutex;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
 
-use super::{Cell, Core, Lock, Memory};
-use crate::call::Call;
-use crate::machine::{Machine, SettledAs};
+use super::{Cell, Core, Kept, Lock, Memory};
+use crate::leave::Leave;
+use crate::machine::{Grant, Machine, Settled, SettledAs};
 use crate::outcome::{Hold, HoldKind, Outcome, Phase};
+use crate::ramp::Ramp;
 use crate::ratio::Ratio;
-use crate::settings::{Over, Rule, Settings};
+use crate::settings::{CloseRule, OnProbeTimeout, Over, Probes, Rule, Settings, WindowKind};
 use crate::snapshot::Totals;
 use crate::time::Timestamp;
 
@@ -25,7 +28,7 @@ struct Model;
 
 impl Memory for Model {
     type Cell = AtomicU64;
-    type Lock = Mutex<Machine>;
+    type Lock = Mutex<Kept>;
 }
 
 impl Cell for AtomicU64 {
@@ -51,21 +54,31 @@ impl Cell for AtomicU64 {
     }
 }
 
-impl Lock for Mutex<Machine> {
-    fn new(machine: Machine) -> Self {
-        Mutex::new(machine)
+impl Lock for Mutex<Kept> {
+    fn new(kept: Kept) -> Self {
+        Mutex::new(kept)
     }
 
-    fn with<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R {
+    fn with<R>(&self, event: impl FnOnce(&mut Kept) -> R) -> R {
         event(&mut self.lock().unwrap())
     }
 }
 
-/// What a thread does: one call with its outcome, or an operator's word and its end.
-#[derive(Clone, Copy)]
+/// What a thread does in two steps.
+#[derive(Clone)]
 enum Deed {
-    Call(Outcome, Timestamp),
+    /// To ask, and to tell the outcome.
+    Call {
+        outcome: Outcome,
+        asks: Timestamp,
+        tells: Timestamp,
+    },
+    /// An operator's word and its end.
     HoldOpen,
+    /// To begin anew, twice.
+    Reset,
+    /// Other settings, and the old ones again.
+    Reconfigure(Box<[Settings; 2]>),
 }
 
 /// What a thread was told by one event.
@@ -78,8 +91,8 @@ enum Told {
     Nothing,
 }
 
-/// How the machine stands at the end.
-type End = (Phase, u64, u32, Totals);
+/// How the machine stands at the end: phase, generation, attempts, totals, and what each rule sees.
+type End = (Phase, u64, u32, Totals, Vec<(u64, u64)>);
 
 /// Something that events can happen to: the core, or the pure machine.
 trait Stage {
@@ -89,6 +102,8 @@ trait Stage {
     fn record(&mut self, grant: Self::Grant, outcome: Outcome, now: Timestamp) -> Told;
     fn hold(&mut self) -> Told;
     fn release(&mut self) -> Told;
+    fn reset(&mut self) -> Told;
+    fn reconfigure(&mut self, settings: &Settings) -> Told;
 }
 
 fn hold() -> Hold {
@@ -100,30 +115,26 @@ fn hold() -> Hold {
     }
 }
 
-fn told_of(grant: &crate::machine::Grant) -> Told {
-    Told::Admitted {
-        generation: grant.generation,
-        probe: grant.is_probe(),
-    }
-}
-
-fn counted(settled: crate::machine::Settled) -> Told {
+fn counted(settled: Settled) -> Told {
     let phase = settled.transitions.last().map(|last| last.to);
     Told::Counted(settled.counted, phase)
 }
 
 impl Stage for Machine {
-    type Grant = crate::machine::Grant;
+    type Grant = Grant;
 
-    fn admit(&mut self, now: Timestamp) -> Option<Self::Grant> {
+    fn admit(&mut self, now: Timestamp) -> Option<Grant> {
         Machine::admit(self, now).result.ok()
     }
 
-    fn told(grant: &Self::Grant) -> Told {
-        told_of(grant)
+    fn told(grant: &Grant) -> Told {
+        Told::Admitted {
+            generation: grant.generation,
+            probe: grant.is_probe(),
+        }
     }
 
-    fn record(&mut self, grant: Self::Grant, outcome: Outcome, now: Timestamp) -> Told {
+    fn record(&mut self, grant: Grant, outcome: Outcome, now: Timestamp) -> Told {
         counted(Machine::record(self, grant, outcome, now))
     }
 
@@ -136,28 +147,42 @@ impl Stage for Machine {
         Machine::release(self, Timestamp::ZERO);
         Told::Changed(self.generation())
     }
+
+    fn reset(&mut self) -> Told {
+        Machine::reset(self, Timestamp::ZERO);
+        Told::Changed(self.generation())
+    }
+
+    fn reconfigure(&mut self, settings: &Settings) -> Told {
+        Machine::reconfigure(self, settings.clone(), Timestamp::ZERO).unwrap();
+        Told::Changed(self.generation())
+    }
 }
 
 impl Stage for Arc<Core<Model>> {
-    type Grant = crate::machine::Grant;
+    type Grant = Leave;
 
-    fn admit(&mut self, now: Timestamp) -> Option<Self::Grant> {
+    fn admit(&mut self, now: Timestamp) -> Option<Leave> {
         let answer = self.answer(now);
-        answer
-            .unwrap_or_else(|| self.with(|machine| machine.admit(now).result))
-            .ok()
+        let asked = || self.with(|machine| machine.admit(now).result.map(Leave::of));
+        answer.unwrap_or_else(asked).ok()
     }
 
-    fn told(grant: &Self::Grant) -> Told {
-        told_of(grant)
+    fn told(leave: &Leave) -> Told {
+        Told::Admitted {
+            generation: leave.generation(),
+            probe: leave.boxed().is_some_and(Grant::is_probe),
+        }
     }
 
-    fn record(&mut self, grant: Self::Grant, outcome: Outcome, now: Timestamp) -> Told {
-        let call = Call::from(outcome);
-        if self.takes(&grant, &call, now) {
+    fn record(&mut self, leave: Leave, outcome: Outcome, now: Timestamp) -> Told {
+        if let Some(plain) = leave.plain()
+            && (self.ignores(plain.word, outcome) || self.takes(plain, outcome, None, now))
+        {
             return Told::Counted(outcome.into(), None);
         }
-        counted(self.with(|machine| machine.record(grant, call, now)))
+        let grant = leave.into_grant().unwrap();
+        counted(self.with(|machine| machine.record(grant, outcome, now)))
     }
 
     fn hold(&mut self) -> Told {
@@ -167,6 +192,14 @@ impl Stage for Arc<Core<Model>> {
     fn release(&mut self) -> Told {
         self.with(Stage::release)
     }
+
+    fn reset(&mut self) -> Told {
+        self.with(Stage::reset)
+    }
+
+    fn reconfigure(&mut self, settings: &Settings) -> Told {
+        self.with(|machine| Stage::reconfigure(machine, settings))
+    }
 }
 
 /// One thread's deed in its two steps.
@@ -175,37 +208,49 @@ enum Progress<G> {
     Refused,
 }
 
-fn first<S: Stage>(stage: &mut S, deed: Deed) -> (Told, Progress<Option<S::Grant>>) {
+fn first<S: Stage>(stage: &mut S, deed: &Deed) -> (Told, Progress<Option<S::Grant>>) {
     match deed {
         Deed::HoldOpen => (stage.hold(), Progress::Begun(None)),
-        Deed::Call(_, now) => match stage.admit(now) {
+        Deed::Reset => (stage.reset(), Progress::Begun(None)),
+        Deed::Reconfigure(settings) => (stage.reconfigure(&settings[0]), Progress::Begun(None)),
+        Deed::Call { asks, .. } => match stage.admit(*asks) {
             Some(grant) => (S::told(&grant), Progress::Begun(Some(grant))),
             None => (Told::Refused, Progress::Refused),
         },
     }
 }
 
-fn second<S: Stage>(stage: &mut S, deed: Deed, progress: Progress<Option<S::Grant>>) -> Told {
+fn second<S: Stage>(stage: &mut S, deed: &Deed, progress: Progress<Option<S::Grant>>) -> Told {
     match (deed, progress) {
         (Deed::HoldOpen, _) => stage.release(),
-        (Deed::Call(outcome, now), Progress::Begun(Some(grant))) => {
-            stage.record(grant, outcome, now)
+        (Deed::Reset, _) => stage.reset(),
+        (Deed::Reconfigure(settings), _) => stage.reconfigure(&settings[1]),
+        (Deed::Call { outcome, tells, .. }, Progress::Begun(Some(grant))) => {
+            stage.record(grant, *outcome, *tells)
         }
-        (Deed::Call(..), _) => Told::Nothing,
+        (Deed::Call { .. }, _) => Told::Nothing,
     }
 }
 
-fn end_of(machine: &Machine, now: Timestamp) -> End {
+/// Later than all that happens.
+const END: Timestamp = Timestamp::from_millis(95_000);
+
+fn end_of(machine: &Machine) -> End {
     // A success that changes nothing leaves no trace in the shared form.
     let totals = Totals {
         successes: 0,
         ..machine.totals()
     };
+    let rules = machine.snapshot(END).rules;
     (
-        machine.phase(now),
+        machine.phase(END),
         machine.generation(),
         machine.attempts(),
         totals,
+        rules
+            .iter()
+            .map(|rule| (rule.calls, rule.failures))
+            .collect(),
     )
 }
 
@@ -231,11 +276,11 @@ fn orders() -> Vec<Vec<usize>> {
 }
 
 /// What the pure machine tells in that order.
-fn in_order(mut machine: Machine, deeds: [Deed; 3], order: &[usize]) -> ([[Told; 2]; 3], End) {
+fn in_order(mut machine: Machine, deeds: &[Deed; 3], order: &[usize]) -> ([[Told; 2]; 3], End) {
     let mut told = [const { [Told::Nothing, Told::Nothing] }; 3];
     let mut progress = [const { None }; 3];
     for &thread in order {
-        let deed = deeds[thread];
+        let deed = &deeds[thread];
         match progress[thread].take() {
             None => {
                 let (first, begun) = first(&mut machine, deed);
@@ -245,39 +290,46 @@ fn in_order(mut machine: Machine, deeds: [Deed; 3], order: &[usize]) -> ([[Told;
             Some(begun) => told[thread][1] = second(&mut machine, deed, begun),
         }
     }
-    let end = end_of(&machine, Timestamp::from_nanos(100));
-    (told, end)
+    (told, end_of(&machine))
 }
 
+/// Tries all orders of three deeds on a machine of that rule, to which calls of these outcomes have happened.
 fn explore(rule: Rule, before: &[Outcome], deeds: [Deed; 3]) {
-    let settings = Settings {
+    explore_all(by(rule), before, deeds);
+}
+
+fn by(rule: Rule) -> Settings {
+    Settings {
         trip: vec![rule],
         ..Settings::default()
-    };
+    }
+}
+
+fn explore_all(settings: Settings, before: &[Outcome], deeds: [Deed; 3]) {
     let mut start = Machine::new(settings, 1).unwrap();
     for outcome in before {
         start.report(*outcome, Timestamp::ZERO);
     }
     let allowed: Vec<_> = orders()
         .iter()
-        .map(|order| in_order(start.clone(), deeds, order))
+        .map(|order| in_order(start.clone(), &deeds, order))
         .collect();
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(model.preemption_bound.unwrap_or(2));
     model.check(move || {
         let core = Arc::new(Core::<Model>::new(start.clone()));
-        let run = |mut stage: Arc<Core<Model>>, deed| {
+        let run = |mut stage: Arc<Core<Model>>, deed: &Deed| {
             let (told, progress) = first(&mut stage, deed);
             [told, second(&mut stage, deed, progress)]
         };
-        let [one, two, three] = deeds;
+        let [one, two, three] = deeds.clone();
         let others = [two, three].map(|deed| {
             let core = core.clone();
-            thread::spawn(move || run(core, deed))
+            thread::spawn(move || run(core, &deed))
         });
-        let mine = run(core.clone(), one);
+        let mine = run(core.clone(), &one);
         let [two, three] = others.map(|other| other.join().unwrap());
-        let end = core.with(|machine| end_of(machine, Timestamp::from_nanos(100)));
+        let end = core.with(|machine| end_of(machine));
         let seen = ([mine, two, three], end);
         assert!(allowed.contains(&seen), "in no order: {seen:?}");
     });
@@ -287,7 +339,16 @@ const S: Outcome = Outcome::Success;
 const F: Outcome = Outcome::Failure;
 
 fn call(outcome: Outcome) -> Deed {
-    Deed::Call(outcome, Timestamp::ZERO)
+    lasting(outcome, 0, 0)
+}
+
+/// A call that asks and tells at these times, in nanoseconds.
+fn lasting(outcome: Outcome, asks: u64, tells: u64) -> Deed {
+    Deed::Call {
+        outcome,
+        asks: Timestamp::from_nanos(asks),
+        tells: Timestamp::from_nanos(tells),
+    }
 }
 
 fn row(threshold: u32) -> Rule {
@@ -305,6 +366,20 @@ fn rate(over: Over) -> Rule {
     }
 }
 
+fn two_of(over: Over) -> Rule {
+    Rule::Failures {
+        threshold: 2,
+        over,
+        full: false,
+    }
+}
+
+/// 64 buckets of one nanosecond each.
+const SHORT: Duration = Duration::from_nanos(64);
+
+/// The end of the cooldown of a breaker that tripped at the start.
+const COOLED: u64 = 30_000_000_000;
+
 #[test]
 fn failures_in_a_row_trip_at_exactly_the_threshold() {
     explore(row(2), &[], [call(F), call(F), call(F)]);
@@ -318,27 +393,141 @@ fn a_success_among_failures_in_a_row_is_where_it_was() {
 }
 
 #[test]
+fn failures_in_a_row_within_a_time_trip_at_exactly_the_threshold() {
+    let rule = Rule::ConsecutiveFailures {
+        threshold: 2,
+        within: Some(SHORT),
+    };
+    explore(rule, &[], [call(F), call(S), call(F)]);
+    explore(rule, &[F], [call(S), lasting(F, 0, 64), lasting(F, 64, 65)]);
+}
+
+#[test]
+fn failures_within_a_time_trip_at_exactly_the_threshold() {
+    let rule = two_of(Over::Time(SHORT));
+    explore(rule, &[], [call(F), call(S), call(F)]);
+    explore(rule, &[F], [call(S), lasting(F, 0, 64), lasting(F, 64, 65)]);
+}
+
+#[test]
 fn a_window_of_calls_is_judged_in_the_order_of_the_calls() {
     explore(rate(Over::Calls(3)), &[S], [call(F), call(F), call(S)]);
     explore(rate(Over::Calls(3)), &[F, S], [call(F), call(S), call(F)]);
-    let two_of_three = Rule::Failures {
-        threshold: 2,
-        over: Over::Calls(3),
-        full: false,
-    };
-    explore(two_of_three, &[S], [call(F), call(S), call(F)]);
+    explore(two_of(Over::Calls(3)), &[S], [call(F), call(S), call(F)]);
+}
+
+#[test]
+fn a_window_that_tumbles_is_judged_in_the_order_of_the_calls() {
+    for rule in [two_of(Over::Calls(2)), two_of(Over::Time(SHORT))] {
+        let settings = Settings {
+            window: WindowKind::Tumbling,
+            ..by(rule)
+        };
+        explore_all(settings, &[F], [call(S), call(F), call(F)]);
+    }
 }
 
 #[test]
 fn a_window_of_time_is_judged_at_its_buckets_edge() {
-    // 64 buckets of one nanosecond each: the later calls lie past the edge.
-    let window = rate(Over::Time(std::time::Duration::from_nanos(64)));
+    let window = rate(Over::Time(SHORT));
     explore(window, &[F, S], [call(F), call(F), call(S)]);
-    let late = |outcome| Deed::Call(outcome, Timestamp::from_nanos(3));
+    let late = |outcome| lasting(outcome, 3, 3);
     explore(window, &[F, S], [call(F), late(F), late(S)]);
+}
+
+#[test]
+fn slow_calls_trip_at_exactly_their_share() {
+    let slow = |over| Rule::SlowRate {
+        rate: Ratio::percent(60),
+        slower_than: Duration::from_nanos(5),
+        over,
+        min_calls: 2,
+    };
+    let calls = [lasting(S, 0, 6), lasting(F, 0, 5), lasting(S, 0, 7)];
+    explore(slow(Over::Calls(3)), &[], calls.clone());
+    explore(slow(Over::Time(SHORT)), &[], calls);
+}
+
+#[test]
+fn whoever_finds_enough_stalled_calls_trips() {
+    let rule = Rule::Stalled {
+        calls: 1,
+        longer_than: Duration::from_nanos(5),
+    };
+    explore(rule, &[], [lasting(S, 0, 9), lasting(S, 6, 7), call(F)]);
+}
+
+#[test]
+fn chance_is_drawn_in_the_order_of_the_calls() {
+    let adaptive = Rule::Adaptive { memory: 2 };
+    let deeds = [lasting(F, 1, 2), lasting(S, 2, 3), lasting(F, 3, 4)];
+    explore(adaptive, &[F, F], deeds);
+}
+
+#[test]
+fn a_ramp_lets_pass_and_steps_back_in_the_order_of_the_calls() {
+    let settings = Settings {
+        ramp: Some(Ramp::linear(Duration::from_secs(40))),
+        ..by(row(1))
+    };
+    let after = COOLED + 30_000_000_000;
+    let deeds = [
+        lasting(S, COOLED, COOLED),
+        lasting(S, after, after),
+        lasting(F, after, after),
+    ];
+    explore_all(settings, &[F], deeds);
+}
+
+#[test]
+fn a_probes_place_is_given_once() {
+    let probe = |outcome| lasting(outcome, COOLED, COOLED);
+    explore(row(1), &[F], [probe(S), probe(S), probe(F)]);
+    let mut settings = by(row(1));
+    settings.half_open.probes = Probes::Limited(NonZeroU32::new(2).unwrap());
+    settings.half_open.close = CloseRule::Successes(2);
+    explore_all(settings, &[F], [probe(S), probe(S), probe(F)]);
+}
+
+#[test]
+fn a_probe_that_misses_its_deadline_decides_nothing_after_it() {
+    let deadline = COOLED + 60_000_000_000;
+    for on_probe_timeout in [OnProbeTimeout::Replace, OnProbeTimeout::Fail] {
+        let mut settings = by(row(1));
+        settings.half_open.on_probe_timeout = on_probe_timeout;
+        let deeds = [
+            lasting(S, COOLED, deadline),
+            lasting(F, deadline, deadline),
+            lasting(S, COOLED, COOLED),
+        ];
+        explore_all(settings, &[F], deeds);
+    }
+}
+
+#[test]
+fn a_trip_wins_against_every_call_that_asks_after_it() {
+    explore(row(1), &[], [call(F), call(S), lasting(S, 1, 1)]);
 }
 
 #[test]
 fn an_operators_hold_wins_against_every_racing_outcome() {
     explore(row(2), &[F], [call(F), Deed::HoldOpen, call(S)]);
+}
+
+#[test]
+fn an_outcome_counts_in_no_generation_but_its_own() {
+    explore(row(4), &[], [call(F), Deed::Reset, call(F)]);
+}
+
+#[test]
+fn an_outcome_is_judged_by_the_settings_of_its_moment() {
+    let stricter = Deed::Reconfigure(Box::new([by(row(2)), by(row(3))]));
+    explore(row(3), &[F], [call(F), stricter, call(F)]);
+}
+
+#[test]
+fn an_outcome_counts_in_the_window_of_its_moment() {
+    let window = |calls| by(two_of(Over::Calls(calls)));
+    let resized = Deed::Reconfigure(Box::new([window(2), window(3)]));
+    explore_all(window(3), &[S], [call(F), resized, call(F)]);
 }

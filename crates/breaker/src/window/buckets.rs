@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::{Tally, span_nanos};
+use crate::log::Run;
 use crate::time::Timestamp;
 
 /// Buckets of a window.
@@ -48,6 +49,14 @@ impl Buckets {
     }
 
     pub fn record(&mut self, failed: bool, now: Timestamp) {
+        let run = Run {
+            hits: failed.into(),
+            length: 1,
+        };
+        self.record_run(run, now);
+    }
+
+    pub fn record_run(&mut self, run: Run, now: Timestamp) {
         if self.ring.is_empty() {
             self.ring = vec![Bucket::default(); BUCKETS as usize].into_boxed_slice();
         }
@@ -58,12 +67,11 @@ impl Buckets {
         }
         let bucket = &mut self.ring[(self.newest % BUCKETS) as usize];
         // A full counter stays as it is, so that what leaves with the bucket is what had entered.
-        if bucket.calls < u32::MAX {
-            bucket.calls += 1;
-            bucket.failures += u32::from(failed);
-            self.calls += 1;
-            self.failures += u64::from(failed);
-        }
+        let (run, _) = run.split(u32::MAX - bucket.calls);
+        bucket.calls += run.length;
+        bucket.failures += run.count();
+        self.calls += u64::from(run.length);
+        self.failures += u64::from(run.count());
     }
 
     pub fn tally(&self, now: Timestamp) -> Tally {

@@ -1,6 +1,10 @@
 //! The last n calls, one bit each.
 
 use super::Tally;
+use crate::log::Run;
+
+/// How many of the next calls are looked at to see what will leave the window: no more can be noted at once.
+const AHEAD: u32 = 32;
 
 /// A ring of the last `size` outcomes; a set bit is a failure.
 #[derive(Clone, Debug)]
@@ -28,23 +32,30 @@ impl Calls {
     }
 
     pub fn record(&mut self, failed: bool) {
+        self.record_run(Run {
+            hits: failed.into(),
+            length: 1,
+        });
+    }
+
+    /// As many at a time as fit before the end of a word or of the ring.
+    pub fn record_run(&mut self, run: Run) {
         if self.bits.is_empty() {
             self.bits = vec![0; self.size.div_ceil(64) as usize].into_boxed_slice();
         }
-        let word = &mut self.bits[(self.next / 64) as usize];
-        let bit = 1u64 << (self.next % 64);
-        if self.calls == self.size {
-            self.failures -= u32::from(*word & bit != 0);
-        } else {
-            self.calls += 1;
+        let mut rest = run;
+        while rest.length > 0 {
+            let (at, shift) = ((self.next / 64) as usize, self.next % 64);
+            let run;
+            (run, rest) = rest.split((64 - shift).min(self.size - self.next));
+            let mask = (u64::MAX >> (64 - run.length)) << shift;
+            // Places that were never taken are zero.
+            let left = (self.bits[at] & mask).count_ones();
+            self.bits[at] = self.bits[at] & !mask | run.hits << shift;
+            self.failures = self.failures - left + run.count();
+            self.calls = (self.calls + run.length).min(self.size);
+            self.next = (self.next + run.length) % self.size;
         }
-        if failed {
-            *word |= bit;
-            self.failures += 1;
-        } else {
-            *word &= !bit;
-        }
-        self.next = (self.next + 1) % self.size;
     }
 
     pub fn tally(&self) -> Tally {
@@ -52,6 +63,24 @@ impl Calls {
             calls: self.calls.into(),
             failures: self.failures.into(),
         }
+    }
+
+    /// A hit that takes the place of a hit changes nothing, so it is misses that must leave. More of them leave when
+    /// others come in between.
+    pub fn room(&self, missing: u64) -> u64 {
+        if missing >= AHEAD.into() || self.bits.is_empty() {
+            return missing;
+        }
+        let mut leaving = 0;
+        for ahead in 0..self.size.min(AHEAD) {
+            let place = (self.next + ahead) % self.size;
+            let is_miss = self.bits[(place / 64) as usize] >> (place % 64) & 1 == 0;
+            if is_miss && leaving == missing {
+                return ahead.into();
+            }
+            leaving += u64::from(is_miss);
+        }
+        self.size.min(AHEAD).into()
     }
 
     pub fn clear(&mut self) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{Tally, Window};
+use crate::log::Run;
 use crate::ratio::Ratio;
 use crate::settings::{Over, Rule, WindowKind};
 use crate::time::Timestamp;
@@ -163,6 +164,56 @@ proptest! {
             prop_assert_eq!(window.tally(at(now)).failures, young.min(limit.into()));
             Ok(())
         })?;
+    }
+
+    #[test]
+    fn a_run_booked_at_once_is_the_same_as_booked_one_by_one(
+        runs in prop::collection::vec((0..SPAN / 2, any::<u64>(), 0..=30u32), 1..40),
+        which in 0usize..6, limit in 1u32..80, kind in prop_oneof![
+            Just(WindowKind::Sliding), Just(WindowKind::Tumbling)
+        ],
+    ) {
+        let within = Some(Duration::from_nanos(SPAN));
+        let rule = [
+            Rule::ConsecutiveFailures { threshold: limit, within: None },
+            Rule::ConsecutiveFailures { threshold: limit, within },
+            Rule::Failures { threshold: limit, over: span(), full: false },
+            over(span()),
+            over(Over::Calls(limit)),
+            Rule::Adaptive { memory: limit },
+        ][which];
+        let mut at_once = Window::of(&rule, kind);
+        let mut one_by_one = at_once.clone();
+        let mut now = 0;
+        for (step, hits, length) in runs {
+            now += step;
+            let run = Run { hits: hits & ((1 << length) - 1), length };
+            at_once.record_run(run, at(now));
+            run.iter().for_each(|failed| one_by_one.record(failed, at(now)));
+            for later in [0, SPAN / 64, SPAN / 2, SPAN - 1, SPAN] {
+                prop_assert_eq!(at_once.tally(at(now + later)), one_by_one.tally(at(now + later)));
+            }
+        }
+    }
+
+    #[test]
+    fn within_its_room_a_window_of_calls_gets_no_more_hits_than_may_be_missing(
+        size in 1u32..100, before in prop::collection::vec(any::<bool>(), 0..200),
+        missing in 0u64..40, after in prop::collection::vec(prop::bool::weighted(0.9), 0..200),
+    ) {
+        let mut window = Window::of(&over(Over::Calls(size)), WindowKind::Sliding);
+        before.into_iter().for_each(|failed| window.record(failed, at(0)));
+        let (room, most) = (window.room(missing), window.tally(at(0)).failures + missing);
+        prop_assert!(room >= missing.min(size.into()));
+        let mut hits = 0;
+        for failed in after {
+            hits += u64::from(failed);
+            if hits > room {
+                break;
+            }
+            window.record(failed, at(0));
+            prop_assert!(window.tally(at(0)).failures <= most);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Tally, span_nanos};
+use crate::log::Run;
 use crate::time::Timestamp;
 
 /// Up to `size` calls. The one after them begins a new window.
@@ -25,11 +26,22 @@ impl TumblingCalls {
     }
 
     pub fn record(&mut self, failed: bool) {
-        if self.tally.calls >= u64::from(self.size) {
-            self.clear();
+        self.record_run(Run {
+            hits: failed.into(),
+            length: 1,
+        });
+    }
+
+    pub fn record_run(&mut self, run: Run) {
+        let mut rest = run;
+        while rest.length > 0 {
+            if self.tally.calls >= u64::from(self.size) {
+                self.clear();
+            }
+            let run;
+            (run, rest) = rest.split(self.size - self.tally.calls as u32);
+            self.tally.take(run);
         }
-        self.tally.calls += 1;
-        self.tally.failures += u64::from(failed);
     }
 
     pub fn tally(&self) -> Tally {
@@ -70,11 +82,18 @@ impl TumblingTime {
     }
 
     pub fn record(&mut self, failed: bool, now: Timestamp) {
+        let run = Run {
+            hits: failed.into(),
+            length: 1,
+        };
+        self.record_run(run, now);
+    }
+
+    pub fn record_run(&mut self, run: Run, now: Timestamp) {
         if self.is_over(now) {
             self.begin(now);
         }
-        self.tally.calls += 1;
-        self.tally.failures += u64::from(failed);
+        self.tally.take(run);
     }
 
     pub fn tally(&self, now: Timestamp) -> Tally {
@@ -95,6 +114,11 @@ impl TumblingTime {
 
     pub fn is_blank(&self) -> bool {
         self.tally.calls == 0
+    }
+
+    /// Whether no span is under way but the first.
+    pub fn is_as_new(&self, now: Timestamp) -> bool {
+        self.began == Timestamp::ZERO || self.is_over(now)
     }
 
     /// Forgets the calls; the span goes on.

@@ -14,7 +14,7 @@ use fusebox_breaker::{
 use proptest::prelude::*;
 
 use crate::forms::{Form, Pure, Shared};
-use crate::ops::{End, LONGEST_WINDOW, Op, held, ops, settings};
+use crate::ops::{End, LONGEST_WINDOW, Op, held, ops, settings, since};
 
 pub struct Adversary<F: Form> {
     form: F,
@@ -90,6 +90,12 @@ impl<F: Form> Adversary<F> {
             Op::Answered { which } => {
                 if let Some((number, permit)) = self.take(which) {
                     self.form.answered(&permit);
+                    self.in_hand.push((number, permit));
+                }
+            }
+            Op::Waits { which, ago } => {
+                if let Some((number, mut permit)) = self.take(which) {
+                    self.form.waits_since(&mut permit, since(ago, now));
                     self.in_hand.push((number, permit));
                 }
             }

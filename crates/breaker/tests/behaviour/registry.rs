@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::thread;
 
-use fusebox_breaker::{HoldKind, OVERFLOW_KEY, Over, Phase, Registry, Rule};
+use fusebox_breaker::{
+    Chance, Cooldown, HoldKind, OVERFLOW_KEY, Outcome, Over, Phase, Registry, Rule, Settings,
+};
 
 use crate::kit::*;
 
@@ -165,4 +167,42 @@ fn threads_that_ask_for_one_key_get_one_breaker() {
         }
     });
     assert_eq!(registry.len(), 50);
+}
+
+#[test]
+fn all_its_breakers_draw_from_the_chance_that_it_was_given() {
+    struct Half;
+
+    impl Chance for Half {
+        fn draw(&self) -> f64 {
+            0.5
+        }
+    }
+
+    let settings = Settings {
+        cooldown: Cooldown::exponential(ms(1_000)),
+        ..in_a_row(1)
+    };
+    let registry = Registry::builder("orders", settings).chance(Arc::new(Half));
+    let registry = registry.build().unwrap();
+    for key in ["a", "b"] {
+        let transition = fail(&registry.get_or_create(key, at(0)), 0).unwrap();
+        assert_eq!(transition.retry_at, Some(at(1_100)), "half of 20 % longer");
+    }
+}
+
+#[test]
+fn a_breaker_that_was_laid_to_rest_goes_on_as_if_it_had_not_been() {
+    let registry = Registry::new("orders", in_a_row(2)).unwrap();
+    let breaker = registry.get_or_create("a", at(0));
+    let permit = breaker.admit(at(0)).unwrap();
+    fail(&breaker, 1);
+    call(&breaker, Outcome::Success, 2);
+    registry.rest(at(3));
+    assert_eq!(breaker.snapshot(at(3)).totals.failures, 1);
+    fail(&breaker, 4);
+    registry.rest(at(5));
+    assert!(permit.record(Outcome::Failure, at(6)).is_some(), "trips");
+    registry.rest(at(7));
+    assert_eq!(breaker.snapshot(at(7)).recent.len(), 1);
 }

@@ -8,7 +8,7 @@ use fusebox_breaker::{
 use proptest::prelude::*;
 
 use crate::forms::guarded;
-use crate::ops::{End, Op, held, ops, settings};
+use crate::ops::{End, Op, held, ops, settings, since};
 
 pub struct Pair {
     breaker: Breaker,
@@ -66,6 +66,13 @@ impl Pair {
                 if let Some((permit, grant)) = self.take(which) {
                     permit.answered();
                     self.machine.answered(&grant);
+                    self.in_hand.push((permit, grant));
+                }
+            }
+            Op::Waits { which, ago } => {
+                if let Some((mut permit, mut grant)) = self.take(which) {
+                    permit.waits_since(since(ago, now));
+                    self.machine.waits_since(&mut grant, since(ago, now));
                     self.in_hand.push((permit, grant));
                 }
             }
@@ -159,11 +166,19 @@ impl Pair {
 
 proptest! {
     #[test]
-    fn the_shared_breaker_does_what_the_pure_machine_does(settings in settings(), ops in ops(200)) {
+    fn the_shared_breaker_does_what_the_pure_machine_does(
+        settings in settings(), ops in ops(200), pause in 1..60usize,
+    ) {
         let mut pair = Pair::new(settings);
-        for op in ops {
+        for (number, op) in ops.into_iter().enumerate() {
             pair.play(op)?;
-            pair.look()?;
+            // To look is to book what was noted; seldom, so that much can wait.
+            if number % pause == 0 {
+                pair.look()?;
+                pair.breaker.rest(pair.now);
+                pair.look()?;
+            }
         }
+        pair.look()?;
     }
 }

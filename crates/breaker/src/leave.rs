@@ -1,0 +1,200 @@
+//! A grant as a permit holds it: two plain numbers for almost every call, so that a permit travels in registers.
+//!
+//! Almost every permit says no more than "granted while closed, in this generation, at this time". As an enum whose
+//! largest variant is three times that, it would be written to memory and read back for every call. So the grants that
+//! say more lie in a box: those of probes, of calls that are watched in flight, and a monitor's.
+
+use crate::machine::{Grant, GrantKind};
+use crate::time::Timestamp;
+use crate::word::{Signal, Word};
+
+/// The code of a leave whose grant lies in the box.
+const BOXED: u64 = 16;
+
+/// What a permit holds until it is settled.
+#[derive(Debug, Default)]
+pub(crate) struct Leave {
+    /// What the call may, in the low byte; its generation above. For the most part the [`Word`] that admitted it; 0 for
+    /// a leave that is spent.
+    ticket: u64,
+    /// When the call was admitted, or [began to wait](Leave::restart), where it is [`Plain`].
+    time: Timestamp,
+    grant: Option<Box<Grant>>,
+}
+
+/// A leave that is no more than two numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plain {
+    /// The word that admitted the call.
+    pub word: Word,
+    /// When it did, or from when on the call is counted.
+    pub time: Timestamp,
+}
+
+impl Plain {
+    /// How many nanoseconds the call has lasted, where the breaker wanted to know when it began.
+    pub fn lasted(self, now: Timestamp) -> Option<u64> {
+        let lasted = now.as_nanos().saturating_sub(self.time.as_nanos());
+        self.word.is_timed().then_some(lasted)
+    }
+}
+
+impl From<Plain> for Leave {
+    fn from(plain: Plain) -> Self {
+        Leave::by(plain.word, plain.time)
+    }
+}
+
+impl Leave {
+    /// Leave given by a word that [lets calls pass](Word::is_closed).
+    #[inline]
+    pub fn by(word: Word, now: Timestamp) -> Self {
+        Leave {
+            ticket: word.0,
+            time: now,
+            grant: None,
+        }
+    }
+
+    pub fn of(grant: Grant) -> Self {
+        let (signal, time) = match grant.kind {
+            GrantKind::Call => (Signal::Closed, Timestamp::ZERO),
+            GrantKind::Timed(start) => (Signal::Timed, start),
+            GrantKind::Held => (Signal::HeldClosed, Timestamp::ZERO),
+            GrantKind::Untracked => (Signal::Disabled, Timestamp::ZERO),
+            GrantKind::Flight(_) | GrantKind::Probe(_) | GrantKind::Shadow(_) => {
+                return Leave {
+                    ticket: grant.generation << 8 | BOXED,
+                    time: Timestamp::ZERO,
+                    grant: Some(Box::new(grant)),
+                };
+            }
+        };
+        Leave::by(Word::new(signal, grant.generation), time)
+    }
+
+    /// The grant; none of a leave that is spent.
+    pub fn into_grant(self) -> Option<Grant> {
+        if let Some(grant) = self.grant {
+            return Some(*grant);
+        }
+        let word = Word(self.ticket);
+        let kind = match word.signal() {
+            Signal::Closed => GrantKind::Call,
+            Signal::Timed => GrantKind::Timed(self.time),
+            Signal::HeldClosed => GrantKind::Held,
+            Signal::Disabled => GrantKind::Untracked,
+            Signal::Open | Signal::HeldOpen(_) | Signal::Ask => return None,
+        };
+        Some(Grant {
+            generation: word.generation(),
+            kind,
+        })
+    }
+
+    /// The same leave in another place, and this one spent. Piece by piece, so that the pieces may stay in registers.
+    #[inline]
+    pub fn take(&mut self) -> Leave {
+        Leave {
+            ticket: std::mem::take(&mut self.ticket),
+            time: self.time,
+            grant: self.grant.take(),
+        }
+    }
+
+    /// Counts the call from another time on, where its grant does not lie in the box.
+    pub fn restart(&mut self, start: Timestamp) {
+        self.time = start;
+    }
+
+    #[inline]
+    pub fn is_spent(&self) -> bool {
+        self.ticket == 0
+    }
+
+    #[inline]
+    pub fn generation(&self) -> u64 {
+        self.word().generation()
+    }
+
+    /// What there is to know of a call that was granted while closed, and for which nobody waits.
+    #[inline]
+    pub fn plain(&self) -> Option<Plain> {
+        let plain = self.grant.is_none() && self.word().is_closed();
+        plain.then(|| Plain {
+            word: self.word(),
+            time: self.time,
+        })
+    }
+
+    #[inline]
+    fn word(&self) -> Word {
+        Word(self.ticket)
+    }
+
+    /// The grant of a call of which more is to be known than that it was granted.
+    pub fn boxed(&self) -> Option<&Grant> {
+        self.grant.as_deref()
+    }
+
+    pub fn boxed_mut(&mut self) -> Option<&mut Grant> {
+        self.grant.as_deref_mut()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Slot;
+    use crate::outcome::{Phase, RejectReason, Rejection};
+    use crate::window::Flight;
+
+    #[test]
+    fn a_leave_gives_back_the_grant_that_it_was_made_of() {
+        let time = Timestamp::from_nanos(u64::MAX - 1);
+        let rejection = Rejection {
+            reason: RejectReason::HeldOpen,
+            phase: Phase::HalfOpen,
+            retry_at: Some(time),
+        };
+        let kinds = [
+            GrantKind::Call,
+            GrantKind::Timed(time),
+            GrantKind::Flight(Flight {
+                start: time,
+                number: 7,
+            }),
+            GrantKind::Probe(Slot {
+                deadline: time,
+                number: 8,
+                start: Timestamp::from_nanos(9),
+            }),
+            GrantKind::Held,
+            GrantKind::Shadow(rejection),
+            GrantKind::Untracked,
+        ];
+        for (kind, generation) in kinds
+            .into_iter()
+            .zip((0..7).map(|by| ((1 << 56) - 1) >> by))
+        {
+            let mut leave = Leave::of(Grant { generation, kind });
+            assert_eq!(leave.generation(), generation);
+            let back = leave.take().into_grant().unwrap();
+            assert_eq!((back.generation, back.kind), (generation, kind));
+            assert!(leave.is_spent() && leave.into_grant().is_none());
+        }
+    }
+
+    #[test]
+    fn a_word_that_lets_calls_pass_is_a_leave_as_it_stands() {
+        let now = Timestamp::from_nanos(3);
+        let leave = |signal| {
+            Leave::by(Word::new(signal, 5), now)
+                .into_grant()
+                .unwrap()
+                .kind
+        };
+        assert_eq!(leave(Signal::Closed), GrantKind::Call);
+        assert_eq!(leave(Signal::Timed), GrantKind::Timed(now));
+    }
+}

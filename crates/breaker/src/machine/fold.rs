@@ -1,0 +1,87 @@
+//! What is left of a machine in which there is nothing.
+
+use std::sync::Arc;
+
+use super::{Machine, State, windows_of};
+use crate::chance::Source;
+use crate::settings::Settings;
+use crate::snapshot::Totals;
+use crate::time::Timestamp;
+
+/// A closed machine that never changed, with empty windows and nothing in flight. Counts as high as this hardly ever
+/// stand beside all that; a machine with higher ones is not folded.
+#[derive(Clone, Debug)]
+pub(crate) struct Folded {
+    settings: Arc<Settings>,
+    seed: u64,
+    successes: u32,
+    failures: u16,
+    ignored: u16,
+}
+
+impl Folded {
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    pub fn unfold(&self) -> Machine {
+        let mut machine = Machine::blank(self.settings.clone(), self.seed);
+        let totals = Totals {
+            successes: self.successes.into(),
+            failures: self.failures.into(),
+            ignored: self.ignored.into(),
+            late: 0,
+        };
+        machine.totals = totals;
+        // At least as many as there were: each ended as one of these.
+        machine.flown = settled(totals);
+        machine
+    }
+}
+
+fn settled(totals: Totals) -> u64 {
+    totals.successes + totals.failures + totals.ignored
+}
+
+impl Machine {
+    pub(super) fn blank(settings: Arc<Settings>, seed: u64) -> Self {
+        Machine {
+            state: State::Closed { ramp: None },
+            hold: None,
+            generation: 0,
+            attempts: 0,
+            since: Timestamp::ZERO,
+            latest: Timestamp::ZERO,
+            windows: windows_of(&settings),
+            totals: Totals::default(),
+            recent: Default::default(),
+            outcomes: Default::default(),
+            flown: 0,
+            random: Source::Seeded(fastrand::Rng::with_seed(seed)),
+            settings,
+        }
+    }
+
+    /// What is left of the machine, where no event at `now` or later could tell the difference; all but the last
+    /// outcomes, and the latest time seen, on which nothing depends any more.
+    pub(crate) fn fold(&self, now: Timestamp) -> Option<Folded> {
+        let now = now.max(self.latest);
+        // No transition, so no hold, no attempts, and nobody has a permit of another generation.
+        let unchanged =
+            self.recent.is_empty() && matches!(self.state, State::Closed { ramp: None });
+        let mut windows = self.windows.iter();
+        let Source::Seeded(random) = &self.random else {
+            return None;
+        };
+        let empty = windows.all(|window| window.is_as_new(now));
+        let countable = self.totals.late == 0 && self.flown <= settled(self.totals);
+        (unchanged && empty && countable).then_some(())?;
+        Some(Folded {
+            settings: self.settings.clone(),
+            seed: random.get_seed(),
+            successes: self.totals.successes.try_into().ok()?,
+            failures: self.totals.failures.try_into().ok()?,
+            ignored: self.totals.ignored.try_into().ok()?,
+        })
+    }
+}
