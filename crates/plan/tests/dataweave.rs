@@ -538,6 +538,10 @@ fn dates_move_by_periods_and_between_zones() {
 #[test]
 fn objects_and_arrays_are_made_of_conditions_and_computed_keys() {
     give(&[
+        ("name: payload.a + 1", "{\"name\":2}"),
+        ("output application/java --- 'n': 1", "{\"n\":1}"),
+        ("[1, 2] map n: $", "[{\"n\":1},{\"n\":2}]"),
+        ("{a: 1} mapObject ((v, k) -> (upper(k)): v)", "{\"A\":1}"),
         ("{(payload.s): 1}", "{\"text\":1}"),
         ("{\"k-$(1 + 1)\": 1}", "{\"k-2\":1}"),
         (

@@ -176,6 +176,28 @@ fn item(cursor: &mut Cursor<'_>) -> Parsed<Item> {
     Ok(Item { what, when })
 }
 
+/// An object of one pair, which needs no braces: `name: value`, `(key): value`.
+pub(super) fn or_pair(
+    cursor: &mut Cursor<'_>,
+    parse: fn(&mut Cursor<'_>) -> Parsed<Node>,
+) -> Parsed<Node> {
+    cursor.blank()?;
+    if let Some(key) = plain_key(cursor)? {
+        return Ok(Node::Object(vec![pair(cursor, key, None)?]));
+    }
+    let value = parse(cursor)?;
+    cursor.blank()?;
+    if !cursor.starts(":") || cursor.starts("::") {
+        return Ok(value);
+    }
+    let key = match value {
+        Node::Literal(Value::String(_)) | Node::Text(_) => value,
+        Node::Group(key) => *key,
+        _ => return Err(cursor.unexpected("an operator or the end")),
+    };
+    Ok(Node::Object(vec![pair(cursor, key, None)?]))
+}
+
 /// `(a)`, or the parameters of a function and its body.
 pub(super) fn enclosed(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     if begins_function(cursor) {
@@ -230,7 +252,7 @@ pub(super) fn function(cursor: &mut Cursor<'_>, arrow: &str) -> Parsed<Lambda> {
     cursor.blank()?;
     let returns = typed(cursor)?;
     cursor.expect(arrow)?;
-    let body = cursor.inner(expression)?;
+    let body = cursor.inner(|cursor| or_pair(cursor, expression))?;
     Ok(Lambda {
         params,
         returns,

@@ -48,7 +48,7 @@ pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, P
             "write one, such as null",
         ));
     }
-    let body = expression(cursor)?;
+    let body = body::or_pair(cursor, expression)?;
     cursor.blank()?;
     if cursor.peek().is_some() {
         return Err(cursor.unexpected("an operator or the end"));
@@ -130,7 +130,10 @@ pub(super) fn expression(cursor: &mut Cursor<'_>) -> Parsed<Node> {
                 Some(builtin) => builtin.takes_function,
                 None => cursor.binders == 0,
             };
-            let argument = bound(cursor, takes_function, operand)?;
+            let argument = bound(cursor, takes_function, |cursor| match takes_function {
+                true => cursor.inner(|cursor| body::or_pair(cursor, operand)),
+                false => operand(cursor),
+            })?;
             if &*name.text == "with" {
                 let replaced = replaced(&mut first, &mut rest).ok_or_else(|| {
                     cursor.fault(
