@@ -2,10 +2,10 @@
 
 use super::node::{Node, Operator, Segment, Sign};
 use super::{EvalError, STEPS_MAX, TEXT_MAX, operators};
-use crate::flogo::names::Random;
 use crate::flogo::path;
 use crate::flogo::scope::Scope;
 use crate::flogo::value::Value;
+use crate::random::Random;
 
 /// What a running expression sees, and what it may still cost.
 pub(crate) struct Context<'a> {
