@@ -63,10 +63,11 @@ pub async fn list(
                 .is_none_or(|state| breaker.snapshot.phase.as_str() == state)
         })
         .collect();
+    let wall = gateway.clock().wall();
     let shown: Vec<_> = wanted
         .iter()
         .take(filter.limit.unwrap_or(LIMIT))
-        .map(|breaker| view::breaker(breaker, gateway.clock()))
+        .map(|breaker| view::breaker(breaker, wall))
         .collect();
     Ok(Json(json!({ "total": wanted.len(), "breakers": shown })))
 }
@@ -80,9 +81,10 @@ pub async fn show(
     let breaker = gateway
         .breaker(&name)
         .ok_or_else(|| unknown(&gateway, &name))?;
-    let mut shown = view::breaker(&breaker, gateway.clock());
+    let wall = gateway.clock().wall();
+    let mut shown = view::breaker(&breaker, wall);
     if let Some(explanation) = gateway.explain(&name) {
-        shown["explanation"] = view::explanation(&explanation, gateway.clock());
+        shown["explanation"] = view::explanation(&explanation, wall);
     }
     Ok(Json(shown))
 }
@@ -154,7 +156,7 @@ pub async fn act(
         .act(&name, action)
         .ok_or_else(|| unknown(&gateway, &name))?;
     tracing::info!(breaker = %name, %command, %by, %reason, "an operator's command");
-    Ok(Json(view::breaker(&breaker, gateway.clock())))
+    Ok(Json(view::breaker(&breaker, gateway.clock().wall())))
 }
 
 async fn read(headers: &HeaderMap, body: Body) -> Result<Order, Problem> {

@@ -3,16 +3,16 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use fusebox_breaker::{Explanation, Gap, HoldKind, Next, Over, RuleGap, Timestamp, Transition};
-use fusebox_gateway::{BreakerStatus, Clock};
+use fusebox_gateway::{BreakerStatus, Wall};
 use serde_json::{Value, json};
 
 /// A breaker in full.
-pub fn breaker(status: &BreakerStatus, clock: &Clock) -> Value {
+pub fn breaker(status: &BreakerStatus, wall: Wall) -> Value {
     let snapshot = &status.snapshot;
     let hold = snapshot.hold.as_ref().map(|hold| {
         json!({
             "kind": match hold.kind { HoldKind::Open => "open", HoldKind::Closed => "closed" },
-            "until": hold.until.map(|at| time(at, clock)),
+            "until": hold.until.map(|at| time(at, wall)),
             "reason": &*hold.reason,
             "by": &*hold.by,
         })
@@ -41,7 +41,7 @@ pub fn breaker(status: &BreakerStatus, clock: &Clock) -> Value {
     });
     let ramp = snapshot
         .ramp
-        .map(|ramp| json!({ "share": ramp.share, "ends": time(ramp.ends, clock) }));
+        .map(|ramp| json!({ "share": ramp.share, "ends": time(ramp.ends, wall) }));
     let rejected_for = status.calls.rejected_for.iter();
     let rejected_for: serde_json::Map<_, _> = rejected_for
         .map(|(reason, count)| (reason.as_str().to_owned(), json!(count)))
@@ -57,10 +57,10 @@ pub fn breaker(status: &BreakerStatus, clock: &Clock) -> Value {
         "hold": hold,
         "generation": snapshot.generation,
         "attempts": snapshot.attempts,
-        "since": time(snapshot.since, clock),
+        "since": time(snapshot.since, wall),
         "reason": snapshot.reason.as_ref().map(ToString::to_string),
         "reason_token": snapshot.reason.as_ref().map(|reason| reason.token()),
-        "retry_at": snapshot.retry_at.map(|at| time(at, clock)),
+        "retry_at": snapshot.retry_at.map(|at| time(at, wall)),
         "retry_after": retry_after,
         "admit_probability": snapshot.admit_probability,
         "ramp": ramp,
@@ -76,12 +76,12 @@ pub fn breaker(status: &BreakerStatus, clock: &Clock) -> Value {
         },
         "rules": rules,
         "probes": probes,
-        "recent": snapshot.recent.iter().map(|one| transition(one, clock)).collect::<Vec<_>>(),
+        "recent": snapshot.recent.iter().map(|one| transition(one, wall)).collect::<Vec<_>>(),
     })
 }
 
 /// Why a breaker is as it is, and what comes next: in a sentence, and piece by piece.
-pub fn explanation(explanation: &Explanation, clock: &Clock) -> Value {
+pub fn explanation(explanation: &Explanation, wall: Wall) -> Value {
     let (event, at) = match explanation.next {
         Next::RuleMet => ("rule_met", None),
         Next::CooldownEnds(at) => ("cooldown_ends", Some(at)),
@@ -94,7 +94,7 @@ pub fn explanation(explanation: &Explanation, clock: &Clock) -> Value {
     };
     json!({
         "text": explanation.to_string(),
-        "next": { "event": event, "at": at.map(|at| time(at, clock)) },
+        "next": { "event": event, "at": at.map(|at| time(at, wall)) },
         "rules": explanation.rules.iter().map(gap).collect::<Vec<_>>(),
     })
 }
@@ -119,21 +119,21 @@ fn over(over: Over) -> String {
     }
 }
 
-fn transition(transition: &Transition, clock: &Clock) -> Value {
+fn transition(transition: &Transition, wall: Wall) -> Value {
     json!({
-        "at": time(transition.at, clock),
+        "at": time(transition.at, wall),
         "from": transition.from.as_str(),
         "to": transition.to.as_str(),
         "generation": transition.generation,
         "attempts": transition.attempts,
         "reason": transition.reason.to_string(),
         "reason_token": transition.reason.token(),
-        "retry_at": transition.retry_at.map(|at| time(at, clock)),
+        "retry_at": transition.retry_at.map(|at| time(at, wall)),
     })
 }
 
 /// A moment as RFC 3339 in UTC, to the millisecond.
-fn time(at: Timestamp, clock: &Clock) -> String {
-    let wall = UNIX_EPOCH + Duration::from_millis(clock.wall_millis_at(at));
-    humantime::format_rfc3339_millis(wall).to_string()
+fn time(at: Timestamp, wall: Wall) -> String {
+    let at = UNIX_EPOCH + Duration::from_millis(wall.millis_at(at));
+    humantime::format_rfc3339_millis(at).to_string()
 }

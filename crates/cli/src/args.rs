@@ -22,6 +22,8 @@ pub enum Verb {
     Run(RunArgs),
     /// Read and check configuration files as `run` does, and print all diagnostics
     Check(CheckArgs),
+    /// Print the native form of a Flogo application, and name what it does not carry
+    Convert(CheckArgs),
     /// Evaluate one expression and print its value as JSON
     Eval(EvalArgs),
     /// Show and steer the breakers of a running gateway
@@ -39,13 +41,6 @@ pub enum Verb {
     },
     /// Print the version
     Version,
-    /// Print the native form of a Flogo or Mule file (not supported yet)
-    #[command(hide = true)]
-    Convert {
-        /// Ignored
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<String>,
-    },
     /// The dashboard in a terminal (not supported yet)
     #[command(hide = true)]
     Top,
@@ -87,7 +82,7 @@ pub struct RunArgs {
 /// Options of everything that reads configuration files.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ReadingArgs {
-    /// Set a property: `${KEY}` in a file is VALUE; may be repeated [env: FUSEBOX_SET=KEY=VALUE,…]
+    /// Set a property: `${KEY}` in a file, or a Flogo application's property KEY, is VALUE; may be repeated [env: FUSEBOX_SET=KEY=VALUE,…]
     // The variable is read with the files: clap would split what is written here at commas, too.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub properties: Vec<Property>,
@@ -104,7 +99,7 @@ pub struct ReadingArgs {
     pub compat: Option<String>,
 }
 
-/// Options of `check`.
+/// Options of `check` and `convert`.
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
     /// Configuration files

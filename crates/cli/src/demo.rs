@@ -52,7 +52,7 @@ pub async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
         .next()
         .context("the demo's gateway listens")?;
     let admin = serve_admin(&gateway, args.admin).await?;
-    view::introduce(&text, addr, admin);
+    view::introduce(&text, service.addr, addr, admin);
 
     let (results, mut seen_by_clients) = mpsc::channel(1024);
     let traffic = traffic::begin(addr, results);
@@ -100,7 +100,7 @@ async fn round(
                 match stage {
                     1 => {
                         service.break_down();
-                        view.say("the order service breaks: it answers 500");
+                        view.say("the order service breaks: it hangs up without an answer");
                         until = Instant::now() + DOWN;
                     }
                     2 => {

@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
-use fusebox_plan::{Loader, Reading, Source, read};
+use fusebox_plan::{Conversion, Loader, Reading, Source, convert, read};
 
 use crate::args::{Property, ReadingArgs};
+use crate::fetch::fetch;
 
 /// The largest configuration file that is read.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -18,6 +19,22 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// If a file cannot be read, or an option asks for what is not supported yet. What is wrong within
 /// the files is in the reading's diagnostics.
 pub fn read_files(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<Reading> {
+    with_sources(files, args, read)
+}
+
+/// Reads a file of another dialect and writes it in the native form.
+///
+/// # Errors
+/// As [`read_files`].
+pub fn convert_files(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<Conversion> {
+    with_sources(files, args, convert)
+}
+
+fn with_sources<T>(
+    files: &[PathBuf],
+    args: &ReadingArgs,
+    work: impl FnOnce(&[Source<'_>], &dyn Loader) -> T,
+) -> anyhow::Result<T> {
     if !args.bind.is_empty() {
         bail!(
             "--bind gives Mule files their addresses, and Mule files are not supported yet; leave it out"
@@ -53,11 +70,12 @@ pub fn read_files(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<Readi
         base: base.to_owned(),
         properties: properties(args)?,
     };
-    Ok(read(&sources, &disk))
+    Ok(work(&sources, &disk))
 }
 
-/// Gives a configuration its `${VAR}`, from `--set` and the environment, and its `${file:PATH}`,
-/// relative to the first configuration file.
+/// Gives a configuration what it asks of the machine: `${VAR}`, from `--set` and the environment,
+/// `${file:PATH}`, relative to the first configuration file, and for a Flogo application the files,
+/// addresses and variables that it names.
 struct Disk {
     base: PathBuf,
     properties: HashMap<String, String>,
@@ -88,5 +106,26 @@ impl Loader for Disk {
 
     fn file(&self, path: &str) -> io::Result<String> {
         std::fs::read_to_string(self.base.join(path))
+    }
+
+    fn local(&self, path: &str) -> io::Result<String> {
+        std::fs::read_to_string(path)
+    }
+
+    fn fetch(&self, url: &str) -> io::Result<String> {
+        fetch(url)
+    }
+
+    fn property(&self, name: &str) -> Option<String> {
+        self.properties.get(name).cloned()
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        let text = |text: std::ffi::OsString| text.into_string().ok();
+        let mut all: HashMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((text(name)?, text(value)?)))
+            .collect();
+        all.extend(self.properties.clone());
+        all.into_iter().collect()
     }
 }

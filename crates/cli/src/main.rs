@@ -6,9 +6,11 @@ mod admin_client;
 mod args;
 mod breakers;
 mod check;
+mod convert;
 mod demo;
 mod descriptors;
 mod eval;
+mod fetch;
 mod files;
 mod log;
 mod run;
@@ -38,6 +40,7 @@ fn perform(args: Args) -> anyhow::Result<ExitCode> {
     match args.verb {
         Verb::Run(args) => control(run::run(args)),
         Verb::Check(args) => check::check(&args),
+        Verb::Convert(args) => convert::convert(&args),
         Verb::Eval(args) => eval::eval(&args),
         Verb::Breakers(args) => control(breakers::breakers(args)),
         Verb::Demo(args) => control(demo::demo(args)),
@@ -49,7 +52,6 @@ fn perform(args: Args) -> anyhow::Result<ExitCode> {
             print(&String::from_utf8(text).context("completions are text")?)
         }
         Verb::Version => print(&format!("fusebox {}\n", env!("CARGO_PKG_VERSION"))),
-        Verb::Convert { .. } => not_yet("convert"),
         Verb::Top => not_yet("top"),
         Verb::Openapi => not_yet("openapi"),
     }

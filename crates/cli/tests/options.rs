@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use serde_json::json;
-use support::{Gateway, Program, Setup};
+use support::{Gateway, Program, Setup, eventually};
 
 /// A file that needs no upstream; `more` are further keys.
 fn file(more: &str) -> String {
@@ -233,16 +233,21 @@ fn the_log_is_json_or_for_people() {
 fn workers_can_be_counted() {
     let gateway = Setup::new(file("")).workers(3).start();
     assert_eq!(gateway.get("/ping").status, 200);
-    let threads = std::fs::read_dir(format!("/proc/{}/task", gateway.pid())).unwrap();
-    let workers = threads
-        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok())
-        .filter(|name| {
-            name.trim()
-                .strip_prefix("fusebox-")
-                .is_some_and(|number| number.parse::<u32>().is_ok())
-        })
-        .count();
-    assert_eq!(workers, 3);
+    let workers = || {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", gateway.pid())).unwrap();
+        threads
+            .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok())
+            .filter(|name| {
+                name.trim()
+                    .strip_prefix("fusebox-")
+                    .is_some_and(|number| number.parse::<u32>().is_ok())
+            })
+            .count()
+    };
+    // A thread takes its name a moment after it has begun.
+    eventually("three workers", || workers() == 3);
+    assert_eq!(gateway.get("/ping").status, 200);
+    assert_eq!(workers(), 3);
 }
 
 #[test]

@@ -59,14 +59,31 @@ impl Clock {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// What the wall clock shows beside this one now. Times that are shown together are told by one
+    /// of these: two readings may be a millisecond apart.
+    pub fn wall(&self) -> Wall {
+        Wall {
+            now: self.exact(),
+            millis: self.wall_millis(),
+        }
+    }
+}
+
+/// The wall clock beside the monotonic one, at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Wall {
+    now: Timestamp,
+    millis: u64,
+}
+
+impl Wall {
     /// The wall time at which the monotonic clock shows `at`, in milliseconds since the Unix epoch.
-    pub fn wall_millis_at(&self, at: Timestamp) -> u64 {
-        let (now, wall) = (self.exact().as_nanos() / 1_000_000, self.wall_millis());
-        let at = at.as_nanos() / 1_000_000;
+    pub fn millis_at(&self, at: Timestamp) -> u64 {
+        let (now, at) = (self.now.as_nanos() / 1_000_000, at.as_nanos() / 1_000_000);
         if at >= now {
-            wall.saturating_add(at - now)
+            self.millis.saturating_add(at - now)
         } else {
-            wall.saturating_sub(now - at)
+            self.millis.saturating_sub(now - at)
         }
     }
 }

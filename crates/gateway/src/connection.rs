@@ -24,6 +24,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use crate::answer;
 use crate::clock::Clock;
@@ -58,6 +59,8 @@ pub struct Client {
     pub peer_text: HeaderValue,
     /// What the connection waits for.
     pub phase: Arc<Phase>,
+    /// `http`, or `https` where it came over TLS.
+    pub scheme: &'static str,
     /// Its place among those that the listener may have.
     _seat: Seat,
 }
@@ -142,10 +145,83 @@ fn word(kind: u64, since: Timestamp) -> u64 {
     ((since.as_nanos() / 1_000_000) << KIND_BITS) | kind
 }
 
+/// A client's socket, plain or within TLS.
+#[derive(Debug)]
+pub enum Transport {
+    /// As it was accepted.
+    Plain(TcpStream),
+    /// After the handshake.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Transport {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Transport::Plain(stream) => stream,
+            Transport::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
 /// A socket that notes what is waited for.
 #[derive(Debug)]
 struct Socket {
-    stream: TcpStream,
+    stream: Transport,
     phase: Arc<Phase>,
     clock: Arc<Clock>,
     /// Since when the client has not read what we write; 0: it does.
@@ -230,7 +306,7 @@ enum End {
 pub async fn serve(
     worker: Arc<Worker>,
     listener: Place,
-    stream: TcpStream,
+    stream: Transport,
     peer: SocketAddr,
     seat: Seat,
     closing: Arc<Closing>,
@@ -247,9 +323,13 @@ pub async fn serve(
         peer,
         peer_text,
         phase: phase.clone(),
+        scheme: match &stream {
+            Transport::Plain(_) => "http",
+            Transport::Tls(_) => "https",
+        },
         _seat: seat,
     });
-    if stream.set_nodelay(true).is_err() {
+    if stream.tcp().set_nodelay(true).is_err() {
         return;
     }
     let socket = Socket {
@@ -309,7 +389,7 @@ pub async fn serve(
 }
 
 /// Closes our side and reads on for a moment, so that the last answer is not lost to a reset.
-pub async fn linger(mut stream: TcpStream) {
+pub async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     if stream.shutdown().await.is_err() {
         return;
     }

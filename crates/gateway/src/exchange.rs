@@ -16,9 +16,10 @@ use crate::body::Body;
 use crate::call::Desk;
 use crate::connection::Client;
 use crate::fields;
+use crate::flogo::{self, Found};
 use crate::forward;
 use crate::guard;
-use crate::live::{Live, LiveRoute, LiveStep};
+use crate::live::{Finds, Live, LiveListener, LiveRoute, LiveStep};
 
 /// How much of a body that nobody wants is read, and for how long, before an answer that goes out
 /// without it.
@@ -36,7 +37,7 @@ pub struct Exchange {
     pub live: Arc<Live>,
     /// The route that takes the request.
     pub route: Arc<LiveRoute>,
-    /// The route's path parameters, as the client wrote them.
+    /// The route's path parameters, as the client wrote them; those of a Flogo handler decoded.
     pub params: Vec<(String, String)>,
     /// The request's id, carried or made.
     pub id: HeaderValue,
@@ -125,24 +126,15 @@ async fn take(
     if request.uri().path() == "*" {
         return unread(finish, answer::options(), request).await;
     }
-    let path = request.uri().clone();
-    let Some(found) = listener.router.find(path.path()) else {
-        client.worker.meter().requests_unrouted.add();
-        return unread(finish, answer::no_route(), request).await;
+    let (route, params) = match find(&live, listener, &request) {
+        Ok(found) => found,
+        Err(answer) => {
+            client.worker.meter().requests_unrouted.add();
+            return unread(finish, *answer, request).await;
+        }
     };
-    let takes = |route: &&usize| live.routes[**route].takes(request.method());
-    let Some(route) = found.value.iter().find(takes) else {
-        client.worker.meter().requests_unrouted.add();
-        let allow = live.allow(found.value);
-        return unread(finish, answer::wrong_method(&allow), request).await;
-    };
-    let route = live.routes[*route].clone();
+    let route = live.routes[route].clone();
     finish.route = Some(route.clone());
-    let params = found
-        .params
-        .iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
     let exchange = Exchange {
         client,
         desk,
@@ -154,12 +146,53 @@ async fn take(
     run(exchange, request, finish).await
 }
 
+type Params = Vec<(String, String)>;
+
+/// The route that takes a request, by its place in the plan, and the path's parameters; or the
+/// answer where none does.
+fn find(
+    live: &Live,
+    listener: &LiveListener,
+    request: &Request<Incoming>,
+) -> Result<(usize, Params), Box<Response<Body>>> {
+    let (method, path) = (request.method(), request.uri().path());
+    let router = match &listener.finds {
+        Finds::Native(router) => router,
+        Finds::Rest(router) => {
+            return Err(Box::new(match router.find(method, path) {
+                Found::Route { route, params } => return Ok((route, params)),
+                Found::Moved(path) => flogo::moved(method, &path, request.uri().query()),
+                Found::Preflight => match listener.cors() {
+                    Some(cors) => flogo::preflight(request.headers(), cors),
+                    None => answer::options(),
+                },
+                Found::WrongMethod(allow) => flogo::wrong_method(&allow),
+                Found::Nothing => flogo::no_handler(),
+            }));
+        }
+    };
+    let found = router
+        .find(path)
+        .ok_or_else(|| Box::new(answer::no_route()))?;
+    let takes = |route: &&usize| live.routes[**route].takes(method);
+    let Some(route) = found.value.iter().find(takes) else {
+        let allow = live.allow(found.value);
+        return Err(Box::new(answer::wrong_method(&allow)));
+    };
+    let params = found.params.iter();
+    let params = params.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Ok((*route, params.collect()))
+}
+
 /// The route's steps in order; the first that answers ends them.
 async fn run(exchange: Exchange, request: Request<Incoming>, finish: Finish) -> Response<Body> {
     let route = exchange.route.clone();
     match route.steps.first() {
         Some(LiveStep::Respond(respond)) => unread(finish, answer::fixed(respond), request).await,
         Some(LiveStep::Forward(step)) => forward::forward(exchange, step, request, finish).await,
+        Some(LiveStep::Run(handler)) => {
+            flogo::serve(exchange, handler.clone(), request, finish).await
+        }
         None => done(finish, answer::our_fault()),
     }
 }

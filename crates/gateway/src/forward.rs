@@ -178,7 +178,7 @@ fn outgoing_head(
             .live
             .listener(&client.listener)
             .is_some_and(|listener| listener.trusts(client.peer.ip())),
-        scheme: "http",
+        scheme: client.scheme,
     };
     fields::set_forwarded(headers, &origin, host.as_ref());
     headers.insert(HOST, step.upstream.host.clone());

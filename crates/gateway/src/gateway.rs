@@ -24,6 +24,9 @@ use crate::worker::{self, Command};
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_BUDGET: usize = 1_000;
 
+/// How often idle breakers give their memory back.
+const RESTED_EVERY: Duration = Duration::from_secs(60);
+
 /// How long the store may take to make its last writes durable.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
@@ -341,6 +344,9 @@ impl Inner {
                 }
             }
         }
+        for (_, guarded) in self.shared.live.load().flogo.breakers() {
+            self.announcer.changed.mark(&guarded.breaker);
+        }
     }
 
     /// Has the records of a plan's breakers removed that the present plan has no more.
@@ -356,6 +362,12 @@ impl Inner {
             }
             for guarded in old.guards.all() {
                 self.announcer.changed.forget(guarded.breaker.name());
+            }
+        }
+        for (_, guarded) in previous.flogo.breakers() {
+            let name = guarded.breaker.name();
+            if live.breaker(name).is_none() {
+                self.announcer.changed.forget(name);
             }
         }
     }
@@ -383,10 +395,19 @@ impl Inner {
             loop {
                 interval.tick().await;
                 let Some(inner) = weak.upgrade() else { return };
-                for upstream in &inner.shared.live.load().upstreams {
-                    for guarded in upstream.guards.all() {
-                        inner.announcer.changed.renew(&guarded.breaker);
-                    }
+                for (_, guarded) in inner.shared.live.load().breakers() {
+                    inner.announcer.changed.renew(&guarded.breaker);
+                }
+            }
+        });
+        let shared = self.shared.clone();
+        let rester = tokio::spawn(async move {
+            let mut interval = tokio::time::interval(RESTED_EVERY);
+            loop {
+                interval.tick().await;
+                let now = shared.clock.tick();
+                for upstream in &shared.live.load().upstreams {
+                    upstream.guards.rest(now);
                 }
             }
         });
@@ -395,6 +416,7 @@ impl Inner {
             keeper.abort_handle(),
             sweeper.abort_handle(),
             renewer.abort_handle(),
+            rester.abort_handle(),
         ]);
     }
 }

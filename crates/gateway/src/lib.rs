@@ -3,7 +3,7 @@
 //! The life of a request: a `worker` accepts its connection, `connection` serves it, `guard`
 //! refuses what is ambiguous, `router` finds its route, `exchange` runs the route's steps,
 //! `forward` asks the breaker and calls the upstream, `call` judges how that went,
-//! `response_body` passes the answer on.
+//! `response_body` passes the answer on. The handlers of a Flogo application are run by `flogo`.
 //!
 //! [`Gateway`] is all that stands outside: it is started from a plan and a store, reloaded with
 //! another plan, looked at, and drained. It knows no file formats and no admin API.
@@ -18,6 +18,8 @@ mod exchange;
 mod forward;
 mod guard;
 mod router;
+
+mod flogo;
 
 mod answer;
 mod body;
@@ -34,6 +36,7 @@ mod breakers;
 mod connect;
 mod listen;
 mod pool;
+mod tls;
 
 mod announcer;
 mod clock;
@@ -44,7 +47,7 @@ mod record;
 mod records;
 mod status;
 
-pub use clock::Clock;
+pub use clock::{Clock, Wall};
 pub use gateway::{Gateway, GatewayError, Options, Reloaded};
 pub use metrics::Exposition;
 pub use status::{Action, BreakerStatus, Calls, Part};

@@ -6,19 +6,22 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use fusebox_breaker::Listener as BreakerListener;
-use fusebox_plan::plan::{Listener, Plan, Respond, Rewrite, Route, Step, Upstream};
+use fusebox_plan::plan::{Cors, Listener, Manner, Plan, Respond, Rewrite, Route, Step, Upstream};
 use http::{HeaderValue, Method, StatusCode};
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ClientConfig;
 
-use crate::breakers::Guards;
+use crate::breakers::{Guarded, Guards};
 use crate::clock::Clock;
-use crate::connect::{Connector, system_roots};
+use crate::connect::{Connector, trusting_the_system};
+use crate::flogo::{self, Caster, Counters, Flogo, LiveHandler, RestRouter};
 use crate::guard::PathRules;
 use crate::listen::Place;
-use crate::meter::{PerWorker, RequestMeter};
+use crate::meter::{PerWorker, RequestMeter, RequestMeters};
 use crate::pool::Pool;
 use crate::router::Router;
 use crate::stall;
+use crate::tls;
 
 /// A plan as it runs.
 #[derive(Debug)]
@@ -29,17 +32,60 @@ pub struct Live {
     pub routes: Vec<Arc<LiveRoute>>,
     /// Its upstreams, in the plan's order.
     pub upstreams: Vec<Arc<LiveUpstream>>,
+    /// The actions of its Flogo handlers.
+    pub flogo: Flogo,
     listeners: HashMap<Place, LiveListener>,
 }
 
 /// A listener, with the routes that it serves.
-#[derive(Debug)]
 pub struct LiveListener {
-    /// The routes by path; the values are places in [`Live::routes`].
-    pub router: Router,
+    /// How it finds a request's route; the values are places in [`Live::routes`].
+    pub finds: Finds,
+    /// What it shows of itself over TLS; `None`: its connections are plain.
+    pub tls: Option<TlsAcceptor>,
     /// What it lets pass in a path.
     pub rules: PathRules,
     plan: Arc<Listener>,
+}
+
+impl std::fmt::Debug for LiveListener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LiveListener")
+            .field("finds", &self.finds)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a listener finds the route of a request.
+#[derive(Debug)]
+pub enum Finds {
+    /// By the path, then by the method.
+    Native(Router),
+    /// As Flogo's REST trigger does.
+    Rest(RestRouter),
+}
+
+impl Finds {
+    fn new(plan: &Plan, listener: &Listener) -> Result<Finds, String> {
+        let served = plan
+            .routes
+            .iter()
+            .enumerate()
+            .filter(|(_, route)| serves(listener, route));
+        Ok(match listener.manner {
+            Manner::Native => {
+                let paths = served.map(|(at, route)| (route.path.as_str(), at));
+                Finds::Native(Router::new(paths)?)
+            }
+            Manner::Rest(_) => {
+                let handlers = served.map(|(at, route)| {
+                    let methods = route.methods.as_deref().unwrap_or_default();
+                    (route.path.as_str(), methods, at)
+                });
+                Finds::Rest(RestRouter::new(handlers)?)
+            }
+        })
+    }
 }
 
 /// A route, with its upstreams found.
@@ -60,6 +106,8 @@ pub enum LiveStep {
     Respond(Respond),
     /// Passes the request to an upstream, past its breaker.
     Forward(LiveForward),
+    /// Has a Flogo handler answer.
+    Run(Arc<LiveHandler>),
 }
 
 /// A call to an upstream.
@@ -112,6 +160,14 @@ impl LiveUpstream {
 }
 
 impl LiveListener {
+    /// What is said of other origins, where the listener is a REST trigger's.
+    pub fn cors(&self) -> Option<&Cors> {
+        match &self.plan.manner {
+            Manner::Rest(manner) => Some(&manner.cors),
+            Manner::Native => None,
+        }
+    }
+
     /// Whether a peer may speak of others in `X-Forwarded-*`.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
@@ -140,6 +196,30 @@ impl Live {
         HeaderValue::from_str(&methods.join(", ")).expect("methods are field values")
     }
 
+    /// Every breaker that exists now, with the upstream or the action that it belongs to.
+    pub fn breakers(&self) -> impl Iterator<Item = (Arc<str>, Guarded)> {
+        let upstreams = self.upstreams.iter().flat_map(|upstream| {
+            let name = &upstream.plan.name;
+            let all = upstream.guards.all().into_iter();
+            all.map(|guarded| (name.clone(), guarded))
+        });
+        let services = self.flogo.breakers();
+        upstreams.chain(services.map(|(action, guarded)| (action.clone(), guarded.clone())))
+    }
+
+    /// The breaker of a name, with the upstream or the action that it belongs to.
+    pub fn breaker(&self, name: &str) -> Option<(Arc<str>, Guarded)> {
+        let before = self
+            .upstreams
+            .iter()
+            .find_map(|upstream| Some((upstream.plan.name.clone(), upstream.guards.find(name)?)));
+        before.or_else(|| {
+            let mut services = self.flogo.breakers();
+            let found = services.find(|(_, guarded)| &**guarded.breaker.name() == name);
+            found.map(|(action, guarded)| (action.clone(), guarded.clone()))
+        })
+    }
+
     /// The listener that has a place.
     pub fn listener(&self, place: &Place) -> Option<&LiveListener> {
         self.listeners.get(place)
@@ -152,11 +232,10 @@ pub struct Foundry {
     workers: usize,
     clock: Arc<Clock>,
     announcer: Announcer,
-    roots: OnceLock<Arc<ClientConfig>>,
+    roots: Arc<OnceLock<Arc<ClientConfig>>>,
+    counters: Counters,
     meters: Mutex<HashMap<(Kind, Arc<str>), RequestMeters>>,
 }
-
-type RequestMeters = Arc<PerWorker<RequestMeter>>;
 
 /// Who hears of the breakers' transitions.
 #[derive(Clone)]
@@ -172,6 +251,7 @@ impl std::fmt::Debug for Announcer {
 enum Kind {
     Route,
     Upstream,
+    Service,
 }
 
 impl Foundry {
@@ -181,7 +261,8 @@ impl Foundry {
             workers,
             clock,
             announcer: Announcer(listener),
-            roots: OnceLock::new(),
+            roots: Arc::default(),
+            counters: Counters::default(),
             meters: Mutex::default(),
         }
     }
@@ -195,7 +276,14 @@ impl Foundry {
         let plan = Arc::new(plan);
         let mut listeners = HashMap::new();
         for listener in &plan.listeners {
-            let router = Router::new(served(&plan, listener))?;
+            let finds = Finds::new(&plan, listener)?;
+            let tls = match &listener.tls {
+                None => None,
+                Some(tls) => Some(
+                    tls::acceptor(tls)
+                        .map_err(|error| format!("listener `{}`: {error}", listener.name))?,
+                ),
+            };
             let rules = PathRules {
                 encoded_slash_allowed: listener.encoded_slash_allowed,
                 double_slash_allowed: listener.double_slash_allowed,
@@ -203,8 +291,9 @@ impl Foundry {
             listeners.insert(
                 Place::of(listener),
                 LiveListener {
-                    router,
+                    finds,
                     rules,
+                    tls,
                     plan: listener.clone(),
                 },
             );
@@ -213,6 +302,10 @@ impl Foundry {
         for upstream in &plan.upstreams {
             pools.push(self.pools(&plan, upstream, previous)?);
         }
+        let flogo = previous.map(|live| &live.flogo);
+        let roots = self.roots.clone();
+        let system = move || roots.get_or_init(trusting_the_system).clone();
+        let clients = flogo::clients(&plan, self.workers, flogo, system)?;
         // From here on nothing fails, so that breakers are changed only by a plan that runs.
         let mut lost = Vec::new();
         let upstreams: Vec<_> = plan
@@ -229,16 +322,26 @@ impl Foundry {
                 ));
             }
         }
+        let caster = Caster {
+            workers: self.workers,
+            clock: &self.clock,
+            listener: &self.announcer.0,
+            counters: &self.counters,
+            meter: &|name| self.meter(Kind::Service, name),
+            previous: flogo,
+        };
+        let flogo = caster.cast(&plan, clients, &mut lost);
         let routes = plan
             .routes
             .iter()
-            .map(|route| Arc::new(self.route(route, &upstreams)))
+            .map(|route| Arc::new(self.route(route, &upstreams, &flogo)))
             .collect();
         Ok((
             Live {
                 plan,
                 routes,
                 upstreams,
+                flogo,
                 listeners,
             },
             lost,
@@ -261,7 +364,7 @@ impl Foundry {
         {
             return Ok(old.pools.clone());
         }
-        let roots = || self.roots.get_or_init(system_roots).clone();
+        let roots = || self.roots.get_or_init(trusting_the_system).clone();
         let connector = Connector::new(
             &upstream.endpoint,
             upstream.timeout.connect,
@@ -321,8 +424,14 @@ impl Foundry {
         }
     }
 
-    fn route(&self, plan: &Arc<Route>, upstreams: &[Arc<LiveUpstream>]) -> LiveRoute {
+    fn route(
+        &self,
+        plan: &Arc<Route>,
+        upstreams: &[Arc<LiveUpstream>],
+        flogo: &Flogo,
+    ) -> LiveRoute {
         let steps = plan.steps.iter().map(|step| match step {
+            Step::Run(handler) => LiveStep::Run(Arc::new(flogo.handler(handler))),
             Step::Respond(respond) => LiveStep::Respond(respond.clone()),
             Step::Forward(forward) => {
                 let upstream = upstreams
@@ -353,15 +462,9 @@ impl Foundry {
     }
 }
 
-/// The paths that a listener serves, with their route's place in the plan.
-fn served<'a>(plan: &'a Plan, listener: &'a Listener) -> impl Iterator<Item = (&'a str, usize)> {
-    plan.routes.iter().enumerate().filter_map(|(at, route)| {
-        let here = route
-            .listeners
-            .as_ref()
-            .is_none_or(|names| names.contains(&listener.name));
-        here.then_some((route.path.as_str(), at))
-    })
+fn serves(listener: &Listener, route: &Route) -> bool {
+    let listeners = route.listeners.as_ref();
+    listeners.is_none_or(|names| names.contains(&listener.name))
 }
 
 fn find<'a>(live: &'a Live, name: &str) -> Option<&'a Arc<LiveUpstream>> {

@@ -173,6 +173,9 @@ pub struct HistogramSum {
     pub seconds: f64,
 }
 
+/// What each worker saw of one route or upstream, shared by all who count it.
+pub type RequestMeters = std::sync::Arc<PerWorker<RequestMeter>>;
+
 /// The methods that have a label of their own; the rest is `_OTHER`, since clients choose them.
 const METHODS: [&str; 8] = [
     "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "_OTHER",

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use fusebox_breaker::Phase;
@@ -124,39 +125,40 @@ impl Scrape {
         let live = self.0.0.shared.live.load();
         let now = self.0.clock().exact();
         let mut all: BTreeMap<String, Shown> = BTreeMap::new();
-        for upstream in &live.upstreams {
-            for (at, guarded) in upstream.guards.all().iter().enumerate() {
-                let snapshot = guarded.breaker.snapshot(now);
-                let name = if at < KEYS_LABELLED_MAX {
-                    guarded.breaker.name().to_string()
-                } else {
-                    format!("{}/other", upstream.plan.name)
-                };
-                let shown = all.entry(name).or_default();
-                let sum = |value: fn(&BreakerMeter) -> u64| guarded.meters.sum(value);
-                for (at, phase) in PHASES.iter().enumerate() {
-                    shown.phases[at] += u64::from(snapshot.phase == *phase);
-                    shown.rejected[at] += guarded.meters.sum(|meter| meter.rejected(*phase).get());
+        let mut labelled: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+        for (upstream, guarded) in live.breakers() {
+            let snapshot = guarded.breaker.snapshot(now);
+            let of_its_own = labelled.entry(upstream.clone()).or_default();
+            *of_its_own += 1;
+            let name = if *of_its_own <= KEYS_LABELLED_MAX {
+                guarded.breaker.name().to_string()
+            } else {
+                format!("{upstream}/other")
+            };
+            let shown = all.entry(name).or_default();
+            let sum = |value: fn(&BreakerMeter) -> u64| guarded.meters.sum(value);
+            for (at, phase) in PHASES.iter().enumerate() {
+                shown.phases[at] += u64::from(snapshot.phase == *phase);
+                shown.rejected[at] += guarded.meters.sum(|meter| meter.rejected(*phase).get());
+            }
+            for (at, count) in shown.rejected_for.iter_mut().enumerate() {
+                *count += guarded.meters.sum(|meter| meter.rejected_for(at));
+            }
+            for (shown, measure) in shown.measures.iter_mut().zip(&MEASURES) {
+                if let Some(value) = (measure.of)(&snapshot) {
+                    *shown = Some(shown.map_or(value, |shown| (measure.both)(shown, value)));
                 }
-                for (at, count) in shown.rejected_for.iter_mut().enumerate() {
-                    *count += guarded.meters.sum(|meter| meter.rejected_for(at));
-                }
-                for (shown, measure) in shown.measures.iter_mut().zip(&MEASURES) {
-                    if let Some(value) = (measure.of)(&snapshot) {
-                        *shown = Some(shown.map_or(value, |shown| (measure.both)(shown, value)));
-                    }
-                }
-                shown.outcomes[0] += sum(|meter| meter.success.get());
-                shown.outcomes[1] += sum(|meter| meter.failure.get());
-                shown.outcomes[2] += sum(|meter| meter.ignored.get());
-                shown.outcomes[3] += snapshot.totals.late;
-                shown.would_reject += sum(|meter| meter.would_reject.get());
-                shown.expression_errors += sum(|meter| meter.expression_errors.get());
-                shown.late_truncations += sum(|meter| meter.late_truncations.get());
-                shown.held += u64::from(snapshot.hold.is_some());
-                if let Some(at) = snapshot.retry_at {
-                    shown.retry_at = Some(self.0.clock().wall_millis_at(at) / 1000);
-                }
+            }
+            shown.outcomes[0] += sum(|meter| meter.success.get());
+            shown.outcomes[1] += sum(|meter| meter.failure.get());
+            shown.outcomes[2] += sum(|meter| meter.ignored.get());
+            shown.outcomes[3] += snapshot.totals.late;
+            shown.would_reject += sum(|meter| meter.would_reject.get());
+            shown.expression_errors += sum(|meter| meter.expression_errors.get());
+            shown.late_truncations += sum(|meter| meter.late_truncations.get());
+            shown.held += u64::from(snapshot.hold.is_some());
+            if let Some(at) = snapshot.retry_at {
+                shown.retry_at = Some(self.0.clock().wall().millis_at(at) / 1000);
             }
         }
         all
@@ -321,6 +323,15 @@ impl Scrape {
                 observe(&mut metric, labels, &sum)?;
             }
         }
+        for (service, meter) in live.flogo.callers() {
+            for ((_, status), sum) in summed(meter) {
+                let labels = vec![
+                    ("upstream", &*service),
+                    ("http_response_status_code", &*status),
+                ];
+                observe(&mut metric, labels, &sum)?;
+            }
+        }
         let mut metric = gauge(
             encoder,
             "fusebox_upstream_idle_connections",
@@ -332,6 +343,13 @@ impl Scrape {
                 vec![("upstream", &*upstream.plan.name)],
                 upstream.idle_connections() as u64,
             )?;
+        }
+        let mut idle: BTreeMap<String, u64> = BTreeMap::new();
+        for client in &live.flogo.clients {
+            *idle.entry(client.url()).or_default() += client.idle_connections() as u64;
+        }
+        for (url, count) in idle {
+            set(&mut metric, vec![("upstream", &*url)], count)?;
         }
         Ok(())
     }

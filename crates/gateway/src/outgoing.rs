@@ -1,4 +1,4 @@
-//! The body of a request to an upstream: none, or the client's.
+//! The body of a request to an upstream: none, bytes of our own, or the client's.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,6 +14,8 @@ use crate::request_body::RequestBody;
 pub enum Outgoing {
     /// Nothing.
     Empty,
+    /// Bytes that we have; taken when they are sent.
+    Fixed(Option<Bytes>),
     /// What the client sends, as it comes.
     Client(RequestBody),
 }
@@ -28,6 +30,7 @@ impl http_body::Body for Outgoing {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Outgoing::Empty => Poll::Ready(None),
+            Outgoing::Fixed(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Outgoing::Client(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -35,6 +38,7 @@ impl http_body::Body for Outgoing {
     fn is_end_stream(&self) -> bool {
         match self {
             Outgoing::Empty => true,
+            Outgoing::Fixed(bytes) => bytes.is_none(),
             Outgoing::Client(body) => body.is_end_stream(),
         }
     }
@@ -42,6 +46,9 @@ impl http_body::Body for Outgoing {
     fn size_hint(&self) -> SizeHint {
         match self {
             Outgoing::Empty => SizeHint::with_exact(0),
+            Outgoing::Fixed(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
             Outgoing::Client(body) => body.size_hint(),
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use fusebox_breaker::Timestamp;
 use fusebox_plan::CallError;
 
-use crate::connect::{Connector, Sender, Unconnected};
+use crate::connect::{Connector, NoConnection, Sender, Unconnected};
 
 /// Idle connections to one upstream.
 #[derive(Debug)]
@@ -72,8 +72,20 @@ impl Pool {
     /// # Errors
     /// Which part of connecting failed.
     pub async fn connect(self: &Arc<Pool>) -> Result<Connection, Unconnected> {
+        self.open().await.map_err(|failed| failed.why)
+    }
+
+    /// A new connection, for callers that tell why there is none.
+    ///
+    /// # Errors
+    /// Which part of connecting failed, and why.
+    pub async fn open(self: &Arc<Pool>) -> Result<Connection, NoConnection> {
         let mut sender = self.connector.connect().await?;
-        sender.ready().await.map_err(|_| CallError::Connect)?;
+        sender.ready().await.map_err(|error| NoConnection {
+            why: Unconnected::Upstream(CallError::Connect),
+            address: None,
+            error: std::io::Error::other(error),
+        })?;
         Ok(Connection {
             sender,
             pool: self.clone(),

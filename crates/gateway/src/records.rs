@@ -269,28 +269,40 @@ pub async fn restore(
     for upstream in &live.upstreams {
         let names = store.keys(PARTITION, &upstream.plan.name, READ_MAX).await?;
         for name in names {
-            let now = clock.exact();
-            let Some(breaker) = upstream.guards.recall(&name, now) else {
-                continue;
-            };
-            let Some(object) = store.get(PARTITION, &name).await? else {
-                continue;
-            };
-            match Record::from_bytes(&object.value) {
-                Ok(record) => {
-                    breaker.restore(&record.saved(clock.wall_millis()), now);
-                    if record.ramp {
-                        breaker.begin_ramp(now);
-                    }
-                    restored += 1;
-                }
-                Err(error) => {
-                    tracing::error!(breaker = %name, %error, "a breaker's record cannot be read; it begins closed")
-                }
+            if let Some(breaker) = upstream.guards.recall(&name, clock.exact()) {
+                restored += usize::from(restore_one(&breaker, store, clock).await?);
             }
         }
     }
+    for (_, guarded) in live.flogo.breakers() {
+        restored += usize::from(restore_one(&guarded.breaker, store, clock).await?);
+    }
     Ok(restored)
+}
+
+async fn restore_one(
+    breaker: &Breaker,
+    store: &Arc<dyn ObjectStore>,
+    clock: &Clock,
+) -> Result<bool, StoreError> {
+    let name = breaker.name();
+    let Some(object) = store.get(PARTITION, name).await? else {
+        return Ok(false);
+    };
+    match Record::from_bytes(&object.value) {
+        Ok(record) => {
+            let now = clock.exact();
+            breaker.restore(&record.saved(clock.wall_millis()), now);
+            if record.ramp {
+                breaker.begin_ramp(now);
+            }
+            Ok(true)
+        }
+        Err(error) => {
+            tracing::error!(breaker = %name, %error, "a breaker's record cannot be read; it begins closed");
+            Ok(false)
+        }
+    }
 }
 
 #[cfg(test)]

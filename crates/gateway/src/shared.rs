@@ -78,6 +78,9 @@ impl Shared {
         for upstream in &self.live.load().upstreams {
             upstream.pool(worker).sweep(now);
         }
+        for client in &self.live.load().flogo.clients {
+            client.pool(worker).sweep(now);
+        }
     }
 }
 
@@ -124,6 +127,8 @@ mod tests {
             trusted_proxies: Vec::new(),
             encoded_slash_allowed: false,
             double_slash_allowed: false,
+            manner: fusebox_plan::plan::Manner::Native,
+            tls: None,
         };
         let place = Place::of(&plan);
         let first = seats.take(&place, 1);

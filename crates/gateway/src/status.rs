@@ -17,7 +17,7 @@ use crate::meter::{BreakerMeter, REASONS};
 pub struct BreakerStatus {
     /// Its name.
     pub name: Arc<str>,
-    /// The upstream that it is before.
+    /// The upstream that it is before; of a Flogo service, its action.
     pub upstream: Arc<str>,
     /// The machine's own account.
     pub snapshot: Snapshot,
@@ -142,16 +142,7 @@ impl Gateway {
     pub fn breakers(&self) -> Vec<BreakerStatus> {
         let live = self.0.shared.live.load();
         let mut all: Vec<_> = live
-            .upstreams
-            .iter()
-            .flat_map(|upstream| {
-                let name = upstream.plan.name.clone();
-                upstream
-                    .guards
-                    .all()
-                    .into_iter()
-                    .map(move |guarded| (name.clone(), guarded))
-            })
+            .breakers()
             .map(|(upstream, guarded)| self.status(upstream, &guarded))
             .collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -204,10 +195,7 @@ impl Gateway {
     }
 
     fn find(&self, name: &str) -> Option<(Arc<str>, Guarded)> {
-        let live = self.0.shared.live.load();
-        live.upstreams
-            .iter()
-            .find_map(|upstream| Some((upstream.plan.name.clone(), upstream.guards.find(name)?)))
+        self.0.shared.live.load().breaker(name)
     }
 
     fn status(&self, upstream: Arc<str>, guarded: &Guarded) -> BreakerStatus {

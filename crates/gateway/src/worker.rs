@@ -15,7 +15,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::answer;
 use crate::call::Desk;
-use crate::connection;
+use crate::connection::{self, Transport};
 use crate::exchange::Ids;
 use crate::listen::{BACKLOG, Place};
 use crate::meter::WorkerMeter;
@@ -306,9 +306,31 @@ impl Entrance {
         worker.meter().connections.add();
         let (place, closing) = (self.place.clone(), self.closing.clone());
         tokio::spawn(async move {
-            connection::serve(worker, place, stream, peer, seat, closing).await;
+            if let Some(stream) = secured(&worker, &place, stream).await {
+                connection::serve(worker, place, stream, peer, seat, closing).await;
+            }
             drop(stay);
         });
+    }
+}
+
+/// Takes a connection over into TLS where its listener has it; `None`: the client does not speak it,
+/// or takes longer than for a first byte.
+async fn secured(worker: &Worker, place: &Place, stream: TcpStream) -> Option<Transport> {
+    let live = worker.shared.plan_for(place);
+    let tls = live.listener(place).and_then(|it| it.tls.clone());
+    let Some(acceptor) = tls else {
+        return Some(Transport::Plain(stream));
+    };
+    let limit = live.plan.limits.first_byte_timeout;
+    drop(live);
+    match tokio::time::timeout(limit, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => Some(Transport::Tls(Box::new(stream))),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a client's TLS handshake failed");
+            None
+        }
+        Err(_) => None,
     }
 }
 

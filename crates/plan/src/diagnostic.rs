@@ -85,13 +85,15 @@ impl<T> At<T> {
 }
 
 /// Collects diagnostics while a plan is read and checked, so that one fault hides no other.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Notes {
     list: Vec<(Place, Severity, String, String)>,
+    errors: usize,
 }
 
 impl Notes {
     pub fn error(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
+        self.errors += 1;
         self.list
             .push((at, Severity::Error, what.into(), mend.into()));
     }
@@ -101,16 +103,20 @@ impl Notes {
             .push((at, Severity::Warning, what.into(), mend.into()));
     }
 
-    pub fn errors(&self) -> usize {
-        self.list
-            .iter()
-            .filter(|(_, severity, ..)| *severity == Severity::Error)
-            .count()
+    /// Takes what other notes say, too.
+    pub fn append(&mut self, other: Notes) {
+        self.errors += other.errors;
+        self.list.extend(other.list);
     }
 
-    /// All of them, by position.
+    pub fn errors(&self) -> usize {
+        self.errors
+    }
+
+    /// All of them, by position; what is said twice of one place is told once.
     pub fn finish(mut self, names: &[&str]) -> Vec<Diagnostic> {
-        self.list.sort_by_key(|(at, severity, ..)| (*at, *severity));
+        self.list.sort();
+        self.list.dedup();
         self.list
             .into_iter()
             .map(|(at, severity, what, mend)| Diagnostic {
@@ -145,6 +151,8 @@ pub(crate) fn nearest<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     const CHARS_MAX: usize = 64;
+    // A file with thousands of names and mistakes is still read in time.
+    const CANDIDATES_MAX: usize = 256;
     let length = word.chars().count();
     if length == 0 || length > CHARS_MAX {
         return None;
@@ -152,6 +160,7 @@ pub(crate) fn nearest<'a>(
     let lower = word.to_lowercase();
     candidates
         .into_iter()
+        .take(CANDIDATES_MAX)
         .filter(|candidate| candidate.len() <= CHARS_MAX)
         .filter_map(|candidate| {
             let other = candidate.to_lowercase();

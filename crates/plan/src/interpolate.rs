@@ -16,11 +16,42 @@ pub trait Loader {
     /// The variable's value; `None` where it is not set.
     fn env(&self, name: &str) -> Option<String>;
 
-    /// The text of the file at `path`.
+    /// The text of the file at `path`, relative to the first configuration file.
     ///
     /// # Errors
     /// Whatever kept the file from being read.
     fn file(&self, path: &str) -> io::Result<String>;
+
+    /// The text of the file at `path`, relative to the directory that the program was started in: so
+    /// Flogo's `file://` addresses are meant. By default as [`file`](Loader::file).
+    ///
+    /// # Errors
+    /// Whatever kept the file from being read.
+    fn local(&self, path: &str) -> io::Result<String> {
+        self.file(path)
+    }
+
+    /// The text at an `http://` address, which a Flogo application may be made of. By default there is
+    /// no network.
+    ///
+    /// # Errors
+    /// Whatever kept it from being fetched, a status other than 200 among it.
+    fn fetch(&self, url: &str) -> io::Result<String> {
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("nothing is fetched here, and so not {url}"),
+        ))
+    }
+
+    /// What the command line sets the property `name` to. By default nothing.
+    fn property(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    /// The whole environment. By default it is empty.
+    fn environment(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
 }
 
 /// The longest text that a scalar may become.

@@ -39,6 +39,6 @@ pub use expression::{EvalError, Expression, eval_native};
 pub use failure::{Call, CallError, Failure, Verdict};
 pub use interpolate::Loader;
 pub use plan::Plan;
-pub use read::{Reading, Source, read};
+pub use read::{Conversion, Reading, Source, convert, read};
 pub use schema::schema;
 pub use words::read_duration;

@@ -14,6 +14,7 @@ use http::{HeaderMap, Method, StatusCode};
 use ipnet::IpNet;
 
 use crate::failure::Failure;
+use crate::flogo::Handler;
 
 /// Everything that a gateway does, read from one or more configuration files.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,29 @@ pub struct Plan {
     /// The routes, by the order of the file; routes of one path differ in their
     /// methods or listeners.
     pub routes: Vec<Arc<Route>>,
+    /// The channels on which handlers leave messages for others; names are unique. Empty in the
+    /// native form.
+    pub channels: Vec<Channel>,
+    /// What is done with the messages of channels, by the order of the file.
+    pub subscriptions: Vec<Subscription>,
+}
+
+/// A queue of messages between handlers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Channel {
+    /// Unique among the channels.
+    pub name: Arc<str>,
+    /// How many messages wait in it before whoever publishes has to wait; 0: each message is handed over.
+    pub capacity: usize,
+}
+
+/// What is done with each message of a channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subscription {
+    /// One of the plan's channels.
+    pub channel: Arc<str>,
+    /// Takes `{"data": MESSAGE}` as the trigger's output; its results go nowhere.
+    pub handler: Arc<Handler>,
 }
 
 /// An address on which clients connect.
@@ -46,6 +70,63 @@ pub struct Listener {
     pub encoded_slash_allowed: bool,
     /// `paths.double_slash`: pass a path with `//` on; refused (400) by default.
     pub double_slash_allowed: bool,
+    /// In whose manner requests are routed and answered where no route's own step does it.
+    pub manner: Manner,
+    /// What it shows of itself over TLS; `None`: connections are plain.
+    pub tls: Option<ListenerTls>,
+}
+
+/// How a listener finds routes, and what it answers by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Manner {
+    /// Fusebox's own: the most specific path wins, whatever the method.
+    Native,
+    /// That of Flogo's REST trigger.
+    Rest(Box<RestManner>),
+}
+
+/// The manner of Flogo's REST trigger.
+///
+/// Each method has a tree of paths of its own, so routes of different methods may name the
+/// parameters of one path differently. Methods are compared letter by letter, paths after decoding;
+/// a rest parameter holds its leading slash. A path that differs only in its last slash or in case
+/// is redirected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestManner {
+    /// What a preflight request is answered with.
+    pub cors: Cors,
+}
+
+/// The answer to a preflight request (`OPTIONS`), field by field, as the environment gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cors {
+    /// `REST_TRIGGERCORS_ALLOW_ORIGIN`. Default `*`.
+    pub allow_origin: String,
+    /// `REST_TRIGGERCORS_ALLOW_METHODS`. Default: all that a handler may have, and OPTIONS.
+    pub allow_methods: String,
+    /// `REST_TRIGGERCORS_ALLOW_HEADERS`.
+    pub allow_headers: String,
+    /// `REST_TRIGGERCORS_EXPOSE_HEADERS`. Default empty.
+    pub expose_headers: String,
+    /// `REST_TRIGGERCORS_ALLOW_CREDENTIALS`. Default false.
+    pub allow_credentials: bool,
+    /// `REST_TRIGGERCORS_MAX_AGE`; empty, the default: the field is left out.
+    pub max_age: String,
+}
+
+/// What a listener shows of itself over TLS.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// The certificate chain in PEM, the own certificate first.
+    pub certificates: String,
+    /// The private key in PEM.
+    pub key: Secret,
+}
+
+impl std::fmt::Debug for ListenerTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ListenerTls(…)")
+    }
 }
 
 /// The admin API's address.
@@ -269,6 +350,8 @@ pub enum Step {
     Respond(Respond),
     /// Passes the request to an upstream, past its breaker.
     Forward(Forward),
+    /// Runs a Flogo handler: its steps call what they call, its responses answer.
+    Run(Arc<Handler>),
 }
 
 /// A fixed answer (`respond:`).

@@ -1,6 +1,7 @@
 //! The way in: sources to a plan, or to diagnostics.
 
 use crate::diagnostic::{Diagnostic, Notes, Place};
+use crate::flogo::{self, Application};
 use crate::interpolate::{self, Loader};
 use crate::native::{self, Draft};
 use crate::plan::Plan;
@@ -26,38 +27,170 @@ pub struct Reading {
 
 /// Reads sources that together form one configuration. The form of each is told by its content.
 ///
-/// Several sources are one configuration in parts: upstreams and routes add up, and each of the
-/// other keys may be in one of them.
+/// Several native sources are one configuration in parts: upstreams and routes add up, and each of
+/// the other keys may be in one of them. A Flogo application stands alone.
 pub fn read(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
     let mut notes = Notes::default();
-    let mut draft = Draft::default();
-    for (file, source) in sources.iter().enumerate() {
-        read_one(file, source, loader, &mut draft, &mut notes);
-    }
-    let start = Place {
-        file: 0,
-        line: 1,
-        col: 1,
+    let documents: Vec<Document<'_>> = sources
+        .iter()
+        .enumerate()
+        .filter_map(|(file, source)| document(file, source, &mut notes))
+        .collect();
+    let mut names: Vec<String> = sources
+        .iter()
+        .map(|source| source.name.to_owned())
+        .collect();
+    let flogo = documents
+        .iter()
+        .find(|document| document.form == Form::Flogo);
+    let plan = match flogo {
+        Some(_) if sources.len() > 1 => {
+            refuse_company(&documents, &mut notes);
+            None
+        }
+        Some(document) => {
+            let Application { plan, files, .. } = read_flogo(document, sources, loader, &mut notes);
+            names = files;
+            Some(plan)
+        }
+        None => Some(read_native(
+            documents,
+            sources.is_empty(),
+            loader,
+            &mut notes,
+        )),
     };
-    if sources.is_empty() {
-        notes.error(start, "there is no configuration", "name a file");
-    }
-    let plan = native::check(draft, start, &mut notes);
-    let plan = (notes.errors() == 0).then_some(plan);
-    let names: Vec<&str> = sources.iter().map(|source| source.name).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     Reading {
-        plan,
+        plan: plan.filter(|_| notes.errors() == 0),
         diagnostics: notes.finish(&names),
     }
 }
 
-fn read_one(
+/// What came of converting.
+#[derive(Debug)]
+pub struct Conversion {
+    /// Native YAML; `None` where nothing could be said in it, or a diagnostic is an error.
+    pub yaml: Option<String>,
+    /// What was found in the sources, and everything that the YAML does not carry.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Writes an application of another dialect in the native form.
+///
+/// The YAML does what the application does as far as the native form can say it; whatever it cannot is
+/// named at its top, and in the diagnostics with its place.
+pub fn convert(sources: &[Source<'_>], loader: &dyn Loader) -> Conversion {
+    let mut notes = Notes::default();
+    let names: Vec<&str> = sources.iter().map(|source| source.name).collect();
+    let refuse = |notes: Notes| Conversion {
+        yaml: None,
+        diagnostics: notes.finish(&names),
+    };
+    let documents: Vec<Document<'_>> = sources
+        .iter()
+        .enumerate()
+        .filter_map(|(file, source)| document(file, source, &mut notes))
+        .collect();
+    let [document] = &documents[..] else {
+        if notes.errors() == 0 {
+            let at = documents.get(1).map_or(START, |document| document.root.at);
+            notes.error(
+                at,
+                "one application is converted at a time",
+                "name one file",
+            );
+        }
+        return refuse(notes);
+    };
+    if document.form == Form::Native {
+        notes.error(
+            document.root.at,
+            "this is the native form already",
+            "name a Flogo application",
+        );
+    }
+    if notes.errors() > 0 {
+        return refuse(notes);
+    }
+    let app = read_flogo(document, sources, loader, &mut notes);
+    if notes.errors() > 0 {
+        let names: Vec<&str> = app.files.iter().map(String::as_str).collect();
+        return Conversion {
+            yaml: None,
+            diagnostics: notes.finish(&names),
+        };
+    }
+    let (yaml, diagnostics) = flogo::convert(&app, notes);
+    Conversion { yaml, diagnostics }
+}
+
+/// Where the first source begins.
+const START: Place = Place {
+    file: 0,
+    line: 1,
+    col: 1,
+};
+
+/// A source, parsed.
+struct Document<'a> {
     file: usize,
-    source: &Source<'_>,
+    text: &'a str,
+    root: Node,
+    form: Form,
+}
+
+/// Whose form a document has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Native,
+    Flogo,
+}
+
+fn read_native(
+    documents: Vec<Document<'_>>,
+    nothing: bool,
     loader: &dyn Loader,
-    draft: &mut Draft,
     notes: &mut Notes,
-) {
+) -> Plan {
+    let mut draft = Draft::default();
+    for mut document in documents {
+        let lines: Vec<&str> = document.text.split('\n').collect();
+        interpolate::fill(&mut document.root, &lines, loader, notes);
+        draft.add(&document.root, &lines, notes);
+    }
+    if nothing {
+        notes.error(START, "there is no configuration", "name a file");
+    }
+    native::check(draft, START, notes)
+}
+
+fn read_flogo(
+    document: &Document<'_>,
+    sources: &[Source<'_>],
+    loader: &dyn Loader,
+    notes: &mut Notes,
+) -> Application {
+    let name = sources[document.file].name;
+    flogo::read(document.root.clone(), name, document.text, loader, notes)
+}
+
+/// A Flogo application is a whole; what stands beside it would change what its names mean.
+fn refuse_company(documents: &[Document<'_>], notes: &mut Notes) {
+    for document in documents
+        .iter()
+        .filter(|document| document.form == Form::Flogo)
+    {
+        notes.error(
+            document.root.at,
+            "this is a Flogo application, and it stands alone: there are other files beside it",
+            "run each application by itself, or `fusebox convert` it and keep native files together",
+        );
+    }
+}
+
+/// Parses a source; `None` if it cannot be, which is then in the notes.
+fn document<'a>(file: usize, source: &Source<'a>, notes: &mut Notes) -> Option<Document<'a>> {
     let start = Place {
         file,
         line: 1,
@@ -70,7 +203,7 @@ fn read_one(
             tree::BYTES_MAX
         );
         notes.error(start, what, "split it into several files");
-        return;
+        return None;
     }
     let text = match std::str::from_utf8(source.text) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
@@ -88,7 +221,7 @@ fn read_one(
                 "the file is not valid UTF-8 here",
                 "save it as UTF-8",
             );
-            return;
+            return None;
         }
     };
     // `<` alone may also begin a (refused) merge key.
@@ -100,30 +233,64 @@ fn read_one(
             "this is XML, as a Mule application is, and Mule applications are not supported yet",
             "write the configuration in the native form",
         );
-        return;
+        return None;
     }
-    let Some(mut root) = tree::parse(text, file, notes) else {
-        return;
+    let root = if text.trim_start().starts_with('{') {
+        match flogo::parse(text, file) {
+            Ok(root) if flogo::is_application(&root) => {
+                return Some(Document {
+                    file,
+                    text,
+                    root,
+                    form: Form::Flogo,
+                });
+            }
+            Ok(_) => tree::parse(text, file, notes)?,
+            // It may be YAML in braces, which is a native form.
+            Err(fault) => braces(text, file, fault, notes)?,
+        }
+    } else {
+        tree::parse(text, file, notes)?
     };
-    if is_flogo(&root) {
+    if flogo::is_application(&root) {
         notes.error(
             root.at,
-            "this is a Flogo application, and Flogo applications are not supported yet",
-            "write the configuration in the native form",
+            "this is a Flogo application in YAML, and those are written in JSON",
+            "convert the file to JSON",
         );
-        return;
+        return None;
     }
-    let lines: Vec<&str> = text.split('\n').collect();
-    interpolate::fill(&mut root, &lines, loader, notes);
-    draft.add(&root, &lines, notes);
+    Some(Document {
+        file,
+        text,
+        root,
+        form: Form::Native,
+    })
 }
 
-/// A Flogo application says so by its type, or by its triggers and resources.
-fn is_flogo(root: &Node) -> bool {
-    let typed = root
-        .entry("type")
-        .is_some_and(|entry| entry.value.describe().starts_with("`flogo:"));
-    typed
-        || (root.entry("triggers").is_some() && root.entry("upstreams").is_none())
-        || (root.entry("resources").is_some() && root.entry("upstreams").is_none())
+/// A text in braces that is not JSON: native YAML, unless it is an application with a fault.
+fn braces(text: &str, file: usize, fault: flogo::NotJson, notes: &mut Notes) -> Option<Node> {
+    let mut said = Notes::default();
+    let root = tree::parse(text, file, &mut said);
+    let looks_so = ["\"flogo:", "\"triggers\"", "\"resources\""]
+        .iter()
+        .any(|mark| text.contains(mark));
+    match root {
+        Some(root) if !flogo::is_application(&root) => {
+            notes.append(said);
+            Some(root)
+        }
+        None if !looks_so => {
+            notes.append(said);
+            None
+        }
+        _ => {
+            notes.error(
+                fault.at,
+                format!("the application is not JSON: {}", fault.what),
+                "correct it here or just before",
+            );
+            None
+        }
+    }
 }

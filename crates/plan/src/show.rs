@@ -2,10 +2,11 @@
 
 use fusebox_breaker::{
     CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, OnPeriodTimeout, OnProbeTimeout,
-    Over, Places, Probes, Ramp, Ratio, RetryAfter, Rule, SlowProbes, WindowKind,
+    Over, Places, Probes, Ramp, Ratio, RetryAfter, Rule, Settings, SlowProbes, WindowKind,
 };
 use serde_json::{Map, Value, json};
 
+use crate::flogo::show_handler;
 use crate::native::show_key;
 use crate::plan::{
     Admin, Breaker, Forward, Limits, Listener, Plan, Respond, Rewrite, RewritePart, Route, Step,
@@ -110,9 +111,23 @@ fn show_upstream(upstream: &Upstream) -> Value {
 }
 
 fn show_breaker(breaker: &Breaker) -> Value {
-    let settings = &breaker.settings;
+    let mut shown = show_settings(&breaker.settings);
+    shown["key"] = json!(show_key(&breaker.key));
+    shown["failure"] = json!(breaker.failure.source());
+    shown["settle"] = json!(show_duration(breaker.settle));
+    // With one key there is nothing to bound, and `check` would say so.
+    if !breaker.key.is_upstream() {
+        shown["max_keys"] = json!(breaker.keys_max);
+    }
+    if let Some(bytes) = breaker.failure_body_max {
+        shown["failure_body"] = json!(show_size(bytes as u64));
+    }
+    shown
+}
+
+/// The machine's settings, as a `breaker:` section says them.
+pub(crate) fn show_settings(settings: &Settings) -> Value {
     let mut shown = json!({
-        "key": show_key(&breaker.key),
         "mode": settings.mode.as_str(),
         "trip": settings.trip.iter().map(show_rule).collect::<Vec<_>>(),
         "judge_on": match settings.judge_on {
@@ -129,8 +144,6 @@ fn show_breaker(breaker: &Breaker) -> Value {
             History::Clear => "clear",
             History::Keep => "keep",
         },
-        "failure": breaker.failure.source(),
-        "settle": show_duration(breaker.settle),
         "cooldown": show_cooldown(&settings.cooldown),
         "retry_after": match settings.retry_after {
             RetryAfter::Ignore => "ignore",
@@ -141,13 +154,6 @@ fn show_breaker(breaker: &Breaker) -> Value {
     });
     if let Some(ramp) = &settings.ramp {
         shown["ramp"] = show_ramp(ramp);
-    }
-    // With one key there is nothing to bound, and `check` would say so.
-    if !breaker.key.is_upstream() {
-        shown["max_keys"] = json!(breaker.keys_max);
-    }
-    if let Some(bytes) = breaker.failure_body_max {
-        shown["failure_body"] = json!(show_size(bytes as u64));
     }
     shown
 }
@@ -286,6 +292,7 @@ fn show_route(route: &Route) -> Value {
     for step in &route.steps {
         match step {
             Step::Respond(respond) => shown["respond"] = show_respond(respond),
+            Step::Run(handler) => shown["run"] = show_handler(handler),
             Step::Forward(Forward { upstream, rewrite }) => {
                 shown["upstream"] = json!(&*upstream.name);
                 if let Some(rewrite) = rewrite {

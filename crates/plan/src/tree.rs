@@ -11,7 +11,7 @@ use crate::diagnostic::{Notes, Place, quote};
 /// Bytes in one source.
 pub(crate) const BYTES_MAX: usize = 1 << 20;
 /// Nodes in one source.
-const NODES_MAX: usize = 250_000;
+pub(crate) const NODES_MAX: usize = 250_000;
 /// Lists and maps inside one another.
 const DEPTH_MAX: usize = 64;
 
@@ -419,9 +419,12 @@ pub(crate) fn place_within(lines: &[&str], at: Place, scalar: &Scalar, offset: u
                         Some('U') => 8,
                         Some(_) => 0,
                     };
+                    let number: String = written.by_ref().take(digits).collect();
                     columns += 1 + digits;
-                    for _ in 0..digits {
-                        written.next();
+                    // JSON writes what is beyond 16 bits in two halves: `\ud83d\ude00`.
+                    let code = u32::from_str_radix(&number, 16).unwrap_or_default();
+                    if (0xd800..0xdc00).contains(&code) {
+                        columns += written.by_ref().take(6).count();
                     }
                 }
             }

@@ -135,7 +135,7 @@ fn other_forms_are_told_by_their_content() {
     );
     check(
         r#"{"name": "app", "type": "flogo:app", "triggers": [], "resources": []}"#,
-        r#"1:1: error: this is a Flogo application, and Flogo applications are not supported yet; write the configuration in the native form"#,
+        r#"1:1: error: no App version provided; add `"version"` to the application"#,
     );
 }
 

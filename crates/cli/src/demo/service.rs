@@ -1,6 +1,5 @@
-//! The demo's order service: well, it takes its time and answers; broken, it answers 500.
+//! The demo's order service: well, it takes its time and answers; broken, it takes its time and hangs up.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::Response;
 use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,6 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// What a call costs, so that a refusal's saving shows.
 const WORK: Duration = Duration::from_millis(40);
+
+/// Where the examples look for a service.
+const USUAL: &str = "127.0.0.1:8081";
 
 /// A service that breaks and mends when it is told to.
 #[derive(Debug)]
@@ -27,12 +29,15 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts it, well, on a free port.
+    /// Starts it, well: where the examples look for a service, or on a free port where that one is taken.
     ///
     /// # Errors
     /// If there is no port to be had.
     pub async fn start() -> io::Result<Service> {
-        let socket = TcpListener::bind("127.0.0.1:0").await?;
+        let socket = match TcpListener::bind(USUAL).await {
+            Ok(socket) => socket,
+            Err(_) => TcpListener::bind("127.0.0.1:0").await?,
+        };
         let service = Service {
             addr: socket.local_addr()?,
             broken: Arc::default(),
@@ -62,7 +67,13 @@ async fn serve(stream: TcpStream, broken: Arc<AtomicBool>) {
         let broken = broken.load(Ordering::Relaxed);
         async move {
             super::pause(WORK).await;
-            Ok::<_, Infallible>(answer(broken))
+            if broken {
+                // An error closes the connection without an answer.
+                return Err(io::Error::from(io::ErrorKind::ConnectionAborted));
+            }
+            Ok(Response::new(Full::new(Bytes::from_static(
+                b"{\"orders\":[]}\n",
+            ))))
         }
     });
     // A connection that the gateway drops is no news.
@@ -70,18 +81,4 @@ async fn serve(stream: TcpStream, broken: Arc<AtomicBool>) {
         .serve_connection(TokioIo::new(stream), answer)
         .await
         .ok();
-}
-
-fn answer(broken: bool) -> Response<Full<Bytes>> {
-    let (status, body) = if broken {
-        (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            &b"{\"error\":\"database is down\"}\n"[..],
-        )
-    } else {
-        (StatusCode::OK, &b"{\"orders\":[]}\n"[..])
-    };
-    let mut response = Response::new(Full::new(Bytes::from_static(body)));
-    *response.status_mut() = status;
-    response
 }

@@ -18,12 +18,13 @@ const RUN_MAX: u32 = 10;
 const BREAKER: &str = "orders";
 
 /// Tells what is about to be seen.
-pub fn introduce(configuration: &str, gateway: SocketAddr, admin: SocketAddr) {
+pub fn introduce(configuration: &str, service: SocketAddr, gateway: SocketAddr, admin: SocketAddr) {
     out("Fusebox demo: a gateway, its breaker, and an order service that breaks and mends.\n");
     for line in configuration.lines() {
         out(&format!("    {line}"));
     }
     out("");
+    out(&format!("service    http://{service}/api/orders"));
     out(&format!("gateway    http://{gateway}/api/orders"));
     out(&format!("admin API  http://{admin}/api/v1/breakers"));
     out(&format!(
@@ -172,6 +173,7 @@ impl View {
             .and_then(|reason| reason.split(';').next());
         let why = match (token, &call.retry_after) {
             (Some(token), Some(seconds)) => format!("refused: {token}, come back in {seconds}s"),
+            _ if call.status == StatusCode::BAD_GATEWAY => "the service hung up".to_owned(),
             _ => "from the service".to_owned(),
         };
         if !self

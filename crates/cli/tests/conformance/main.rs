@@ -5,7 +5,9 @@
 #![allow(clippy::print_stdout, reason = "what it prints is its report")]
 
 mod breaker;
+mod flogo_breaker;
 mod flogo_expr;
+mod flogo_gateway;
 mod http;
 #[path = "../support/mod.rs"]
 mod support;
@@ -17,8 +19,8 @@ use std::process::ExitCode;
 const FILES: [(&str, Option<Runner>); 8] = [
     ("breaker.json", Some(breaker::run)),
     ("flogo_expr.json", Some(flogo_expr::run)),
-    ("flogo_breaker.json", None),
-    ("flogo_gateway.json", None),
+    ("flogo_breaker.json", Some(flogo_breaker::run)),
+    ("flogo_gateway.json", Some(flogo_gateway::run)),
     ("mule_expr.json", None),
     ("mule_store.json", None),
     ("mule_flow.json", None),

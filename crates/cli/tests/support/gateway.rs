@@ -198,6 +198,15 @@ impl Gateway {
         response.json()
     }
 
+    /// The names of all breakers.
+    #[track_caller]
+    pub fn breakers(&self) -> Vec<String> {
+        let all = self.admin_get("/api/v1/breakers").json();
+        let all = all["breakers"].as_array().expect("a list of breakers");
+        let names = all.iter().map(|it| it["name"].as_str());
+        names.map(|name| name.expect("a name").to_owned()).collect()
+    }
+
     /// `closed`, `open` or `half_open`.
     #[track_caller]
     pub fn state(&self, breaker: &str) -> String {

@@ -7,7 +7,7 @@ use super::draft::{Draft, DraftListener, DraftUpstream};
 use super::wiring;
 use crate::diagnostic::{At, Notes, Place, quote};
 use crate::failure::Failure;
-use crate::plan::{Admin, Breaker, Key, KeyPart, Listener, Plan, Store, Timeout, Upstream};
+use crate::plan::{Admin, Breaker, Key, KeyPart, Listener, Manner, Plan, Store, Timeout, Upstream};
 
 /// The admin API's address where the file has the section and no address.
 const ADMIN_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
@@ -37,6 +37,8 @@ pub(crate) fn check(draft: Draft, start: Place, notes: &mut Notes) -> Plan {
         limits: draft.limits.map(|limits| limits.value).unwrap_or_default(),
         upstreams,
         routes,
+        channels: Vec::new(),
+        subscriptions: Vec::new(),
     }
 }
 
@@ -56,6 +58,8 @@ fn listeners(draft: &Draft, start: Place, notes: &mut Notes) -> Vec<At<Listener>
             trusted_proxies: Vec::new(),
             encoded_slash_allowed: false,
             double_slash_allowed: false,
+            manner: Manner::Native,
+            tls: None,
         };
         listeners.push(At::new(listener, address.at));
     }
@@ -124,6 +128,8 @@ fn check_listener(
         trusted_proxies: draft.trusted_proxies.clone(),
         encoded_slash_allowed: draft.encoded_slash_allowed,
         double_slash_allowed: draft.double_slash_allowed,
+        manner: Manner::Native,
+        tls: None,
     };
     Some(At::new(listener, addr.at))
 }

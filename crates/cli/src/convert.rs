@@ -1,0 +1,21 @@
+//! `fusebox convert`: an application of another dialect in the native form.
+
+use std::process::ExitCode;
+
+use crate::args::CheckArgs;
+use crate::files::convert_files;
+
+/// Prints the native form; what it does not carry goes to standard error.
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn convert(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let conversion = convert_files(&args.files, &args.reading)?;
+    for diagnostic in &conversion.diagnostics {
+        eprintln!("{diagnostic}");
+    }
+    match &conversion.yaml {
+        Some(yaml) => crate::print(yaml),
+        None => Ok(ExitCode::FAILURE),
+    }
+}

@@ -1,0 +1,74 @@
+//! Fetches what a configuration is made of from an `http://` address, while everything waits.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONNECTION, HOST, LOCATION};
+use http::{Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// How long it may take, from the name's look-up to the last byte.
+const TIME_MAX: Duration = Duration::from_secs(10);
+/// The longest text that is taken.
+const BYTES_MAX: usize = 1 << 20;
+
+/// The text at an address.
+///
+/// # Errors
+/// Why there is none: no connection, a status other than 200, too long, too slow, no text.
+pub fn fetch(url: &str) -> io::Result<String> {
+    let uri: Uri = url.parse().map_err(io::Error::other)?;
+    // The caller may be within a runtime already, and a runtime cannot wait within another.
+    std::thread::scope(|scope| {
+        let fetching = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            runtime.block_on(async {
+                tokio::time::timeout(TIME_MAX, get(&uri))
+                    .await
+                    .unwrap_or_else(|_| Err(io::Error::other("it does not answer within 10 s")))
+            })
+        });
+        fetching
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("fetching it panicked")))
+    })
+}
+
+async fn get(uri: &Uri) -> io::Result<String> {
+    let host = uri
+        .host()
+        .ok_or_else(|| io::Error::other("the address names no host"))?;
+    let authority = uri.authority().map_or(host, |authority| authority.as_str());
+    let port = uri.port_u16().unwrap_or(80);
+    let socket = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
+        .await
+        .map_err(io::Error::other)?;
+    let request = Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
+        .header(HOST, authority)
+        .header(ACCEPT, "application/json, */*")
+        .header(CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(io::Error::other)?;
+    tokio::spawn(connection);
+    let answer = sender
+        .send_request(request)
+        .await
+        .map_err(io::Error::other)?;
+    let status = answer.status();
+    if status != StatusCode::OK {
+        let to = answer.headers().get(LOCATION);
+        let to = to.and_then(|to| to.to_str().ok());
+        let to = to.map_or_else(String::new, |to| format!(" and points to {to}"));
+        return Err(io::Error::other(format!("it answers {status}{to}")));
+    }
+    let body = Limited::new(answer.into_body(), BYTES_MAX).collect().await;
+    let body = body.map_err(|error| io::Error::other(error.to_string()))?;
+    String::from_utf8(body.to_bytes().into())
+        .map_err(|_| io::Error::other("its answer is no text in UTF-8"))
+}

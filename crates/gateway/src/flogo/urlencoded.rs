@@ -1,0 +1,177 @@
+//! Texts in URLs: queries and forms in both directions, and path parameters on their way up.
+//!
+//! Pairs are read and written as Go's `net/url` does, which differs from the form of browsers in
+//! small ways: `;` separates nothing, `~` stays as it is, an escape that is none is an error.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// All but what RFC 3986, section 2.3, calls unreserved.
+const IN_A_QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+/// All that is no `pchar` of RFC 3986, section 3.3: what would end a segment, or begin an escape.
+const IN_A_SEGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'/')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// A pair of a query or form that cannot be read, in Go's words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadPair {
+    /// A `%` without two hex digits behind it.
+    #[error("invalid URL escape {0:?}")]
+    Escape(String),
+    /// A `;`, which some programs take for a separator and others for text.
+    #[error("invalid semicolon separator in query")]
+    Semicolon,
+}
+
+/// The pairs of a query or form, in order, each read or not.
+pub fn pairs(text: &str) -> impl Iterator<Item = Result<(String, String), BadPair>> {
+    let written = text.split('&').filter(|pair| !pair.is_empty());
+    written.map(|pair| {
+        if pair.contains(';') {
+            return Err(BadPair::Semicolon);
+        }
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Ok((unescape(name, true)?, unescape(value, true)?))
+    })
+}
+
+/// Text with its escapes resolved; bytes that are no UTF-8 become U+FFFD.
+///
+/// # Errors
+/// The first escape that is none.
+pub fn unescape(text: &str, plus_is_blank: bool) -> Result<String, BadPair> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
+        match byte {
+            b'%' => {
+                let digit = |at: usize| tail.get(at).and_then(|byte| (*byte as char).to_digit(16));
+                let (Some(high), Some(low)) = (digit(0), digit(1)) else {
+                    let shown = &tail[..tail.len().min(2)];
+                    let shown = format!("%{}", String::from_utf8_lossy(shown));
+                    return Err(BadPair::Escape(shown));
+                };
+                bytes.push((high * 16 + low) as u8);
+                rest = &tail[2..];
+            }
+            b'+' if plus_is_blank => bytes.push(b' '),
+            byte => bytes.push(*byte),
+        }
+    }
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    })
+}
+
+/// Pairs as a query: `a=1&b=two+words`.
+pub fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut text = String::new();
+    for (name, value) in pairs {
+        if !text.is_empty() {
+            text.push('&');
+        }
+        for (part, end) in [(name, "="), (value, "")] {
+            let mut words = part.split(' ');
+            if let Some(first) = words.next() {
+                write!(text, "{}", utf8_percent_encode(first, IN_A_QUERY))
+                    .expect("a String takes any text");
+            }
+            for word in words {
+                write!(text, "+{}", utf8_percent_encode(word, IN_A_QUERY))
+                    .expect("a String takes any text");
+            }
+            text.push_str(end);
+        }
+    }
+    text
+}
+
+/// A value as one segment of a path, or part of one: nothing in it can change the rest of the URL.
+pub fn segment(value: &str) -> Cow<'_, str> {
+    utf8_percent_encode(value, IN_A_SEGMENT).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(text: &str) -> Vec<Result<(String, String), BadPair>> {
+        pairs(text).collect()
+    }
+
+    #[test]
+    fn pairs_are_read_as_go_reads_them() {
+        let ok = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
+        assert_eq!(
+            read("a=1&a=2&b&&c=x=y&d=%20+"),
+            [
+                ok("a", "1"),
+                ok("a", "2"),
+                ok("b", ""),
+                ok("c", "x=y"),
+                ok("d", "  ")
+            ]
+        );
+        assert_eq!(read("a=%zz"), [Err(BadPair::Escape("%zz".into()))]);
+        assert_eq!(
+            read("a=%4").pop().unwrap().unwrap_err().to_string(),
+            "invalid URL escape \"%4\""
+        );
+        assert_eq!(read("a=1;b=2"), [Err(BadPair::Semicolon)]);
+    }
+
+    #[test]
+    fn a_query_is_written_as_go_writes_it() {
+        assert_eq!(
+            query([("a b", "c d"), ("x", "~*&=é")]),
+            "a+b=c+d&x=~%2A%26%3D%C3%A9"
+        );
+    }
+
+    #[test]
+    fn a_segment_cannot_leave_its_place() {
+        assert_eq!(segment("a b/c?d#e%f:g@h"), "a%20b%2Fc%3Fd%23e%25f:g@h");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(written in prop::collection::vec((any::<String>(), any::<String>()), 0..5)) {
+            let text = query(written.iter().map(|(name, value)| (&**name, &**value)));
+            let read: Vec<_> = pairs(&text).map(Result::unwrap).collect();
+            // A pair of two empty texts is `=`, which is read as one.
+            prop_assert_eq!(read, written);
+        }
+
+        #[test]
+        fn a_segment_is_read_again_and_has_no_separator(value in any::<String>()) {
+            let written = segment(&value).into_owned();
+            prop_assert!(!written.contains(['/', '?', '#']));
+            prop_assert_eq!(unescape(&written, false).unwrap(), value);
+        }
+    }
+}
