@@ -290,8 +290,10 @@ impl<F: Form> Adversary<F> {
         // Calls that hang for ever may trip a rule for stalled calls once more, and probes that do hold the places.
         for _ in 0..4 + kept_calls(&settings) {
             self.probes_succeed(&settings);
-            if self.form.snapshot(self.now).phase == Phase::Closed {
-                self.now = settings.ramp.map_or(self.now, |ramp| self.now + ramp.over);
+            let seen = self.form.snapshot(self.now);
+            if seen.phase == Phase::Closed {
+                // Later than `over`, where a failure has made the share step back.
+                self.now = seen.ramp.map_or(self.now, |ramp| ramp.ends);
                 for _ in 0..settings.trip.iter().map(memory).max().unwrap_or(0) {
                     self.form.report(Outcome::Success.into(), self.now);
                 }
