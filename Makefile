@@ -1,6 +1,10 @@
 # The project's commands. `make` lists them.
 
 .DEFAULT_GOAL := help
+# What makes tests long, and how they are run then: optimised, and all of them even if one fails.
+LONG := FUSEBOX_PROVE=1 PROPTEST_CASES=20000
+PROVE := cargo test --release --locked --no-fail-fast
+
 .PHONY: help build test conformance prove bench-breaker bench-proxy bench-flogo fmt lint doc
 
 help: ## list the commands
@@ -15,8 +19,11 @@ test: ## install what the tests need, then run formatting, lints, all tests, doc
 conformance: ## run the conformance cases (FUSEBOX_CONFORMANCE=DIR: those in DIR)
 	@cargo test --quiet --locked -p fusebox-cli --test conformance
 
-prove: ## run the long forms of the tests: all crash points, a thousand kills, gigabytes
-	FUSEBOX_PROVE=1 PROPTEST_CASES=20000 LOOM_MAX_PREEMPTIONS=3 cargo test --workspace --all-features --locked --release
+prove: ## run the long forms of the tests: orders of threads, ten million events, a thousand kills, gigabytes
+	$(LONG) LOOM_MAX_PREEMPTIONS=3 $(PROVE) -p fusebox-breaker --all-features
+	$(LONG) $(PROVE) -p fusebox-store
+	$(LONG) $(PROVE) -p fusebox-plan -p fusebox-gateway
+	$(LONG) $(PROVE) -p fusebox-cli --test streaming
 
 bench-breaker: ## measure the breaker beside other crates (counts instructions where valgrind is)
 	@scripts/bench-breaker --keep

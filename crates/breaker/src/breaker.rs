@@ -15,7 +15,7 @@ use crate::leave::{Leave, Plain};
 use crate::machine::{Explanation, ForcedTrip, Grant, Machine, Reconfigured, Settled};
 use crate::outcome::{Hold, Outcome, Phase, RejectReason, Rejection};
 use crate::permit::{OwnedPermit, Permit};
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{Settings, SettingsErrors};
 use crate::shared::Core;
 use crate::snapshot::{Saved, Snapshot};
 use crate::time::Timestamp;
@@ -109,7 +109,7 @@ impl Builder {
     ///
     /// # Errors
     /// All faults of the settings, see [`Settings::validate`].
-    pub fn build(self) -> Result<Breaker, Vec<SettingsError>> {
+    pub fn build(self) -> Result<Breaker, SettingsErrors> {
         let seed = self
             .seed
             .unwrap_or_else(|| RandomState::new().hash_one(&self.name));
@@ -132,7 +132,7 @@ impl Breaker {
     ///
     /// # Errors
     /// All faults of the settings, see [`Settings::validate`].
-    pub fn new(name: impl Into<Arc<str>>, settings: Settings) -> Result<Self, Vec<SettingsError>> {
+    pub fn new(name: impl Into<Arc<str>>, settings: Settings) -> Result<Self, SettingsErrors> {
         Breaker::builder(name, settings).build()
     }
 
@@ -247,7 +247,7 @@ impl Breaker {
         &self,
         settings: impl Into<Arc<Settings>>,
         now: Timestamp,
-    ) -> Result<Reconfigured, Vec<SettingsError>> {
+    ) -> Result<Reconfigured, SettingsErrors> {
         let reconfigured = self.with_machine(|machine| machine.reconfigure(settings, now))?;
         self.announce(&reconfigured.transitions);
         Ok(reconfigured)
@@ -261,7 +261,7 @@ impl Breaker {
         &self,
         settings: impl Into<Arc<Settings>>,
         now: Timestamp,
-    ) -> Result<Reconfigured, Vec<SettingsError>> {
+    ) -> Result<Reconfigured, SettingsErrors> {
         self.0
             .core
             .look(|machine| machine.would_reconfigure(settings, now))
@@ -463,6 +463,10 @@ impl Breaker {
         let settled = self.with_machine(|machine| machine.panicked(grant, now));
         self.announce(&settled.transitions);
         settled
+    }
+
+    pub(crate) fn waits_since(&self, grant: &mut Grant, start: Timestamp) {
+        self.with_machine(|machine| machine.waits_since(grant, start));
     }
 
     pub(crate) fn answered(&self, grant: &Grant) {

@@ -19,7 +19,7 @@ use crate::settings::Compare;
 ///     .lasting(Duration::from_millis(80))
 ///     .retry_after(Duration::from_secs(5));
 /// permit.record(call, Timestamp::from_millis(80));
-/// # Ok::<(), Vec<fusebox_breaker::SettingsError>>(())
+/// # Ok::<(), fusebox_breaker::SettingsErrors>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {

@@ -24,7 +24,7 @@ use crate::time::Timestamp;
 /// let guard = Guard::new(Breaker::new("orders", Settings::default())?);
 /// let answer = guard.call(|| "42".parse::<u32>());
 /// assert_eq!(answer, Ok(42));
-/// # Ok::<(), Vec<fusebox_breaker::SettingsError>>(())
+/// # Ok::<(), fusebox_breaker::SettingsErrors>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Guard<K = ErrorsFail, C = MonotonicClock> {
@@ -78,6 +78,14 @@ impl Guard {
 }
 
 impl<K, C> Guard<K, C> {
+    pub(crate) fn of(breaker: Breaker, classifier: K, clock: C) -> Self {
+        Guard {
+            breaker,
+            classifier,
+            clock,
+        }
+    }
+
     /// The same guard with another classifier.
     pub fn classifier<N>(self, classifier: N) -> Guard<N, C> {
         Guard {
@@ -103,6 +111,12 @@ impl<K, C> Guard<K, C> {
 }
 
 impl<K, C: Clock> Guard<K, C> {
+    /// The time by the guard's clock: what a [`Rejection`] is asked with for how long to wait, and what the breaker's own
+    /// methods take.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Makes a call if the breaker lets it pass.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ use crate::outcome::Rejection;
 ///
 /// let guard = Guard::new(Breaker::new("orders", Settings::default())?);
 /// let service = BreakerLayer::new(guard).layer(Client);
-/// # Ok::<(), Vec<fusebox_breaker::SettingsError>>(())
+/// # Ok::<(), fusebox_breaker::SettingsErrors>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct BreakerLayer<K = ErrorsFail, C = MonotonicClock> {
@@ -74,20 +74,12 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let (state, guarded) = match self.guard.begin_owned() {
-            Ok(guarded) => {
-                let inner = self.inner.clone();
-                let request = Some(request);
-                (State::Waiting { inner, request }, Some(guarded))
-            }
-            Err(rejection) => (State::Refused { rejection }, None),
-        };
-        BreakerFuture { state, guarded }
+        BreakerFuture::begin(&self.guard, &self.inner, request)
     }
 }
 
 pin_project! {
-    /// The answer of a [`BreakerService`]. Dropped before its end, the call is ignored.
+    /// The answer of a [`BreakerService`] or a [`KeyedBreakerService`](crate::KeyedBreakerService). Dropped before its end, the call is ignored.
     pub struct BreakerFuture<S, R, K, C>
     where
         S: Service<R>,
@@ -96,6 +88,26 @@ pin_project! {
         #[pin]
         state: State<S, R, S::Future>,
         guarded: Option<Guarded<K, C>>,
+    }
+}
+
+impl<S, R, K, C> BreakerFuture<S, R, K, C>
+where
+    S: Service<R> + Clone,
+    K: Clone,
+    C: Clock + Clone,
+{
+    /// Asks the breaker, and holds the request until the service inside is ready.
+    pub(crate) fn begin(guard: &Guard<K, C>, inner: &S, request: R) -> Self {
+        let (state, guarded) = match guard.begin_owned() {
+            Ok(guarded) => {
+                let inner = inner.clone();
+                let request = Some(request);
+                (State::Waiting { inner, request }, Some(guarded))
+            }
+            Err(rejection) => (State::Refused { rejection }, None),
+        };
+        BreakerFuture { state, guarded }
     }
 }
 

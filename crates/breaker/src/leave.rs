@@ -17,7 +17,7 @@ pub(crate) struct Leave {
     /// What the call may, in the low byte; its generation above. For the most part the [`Word`] that admitted it; 0 for
     /// a leave that is spent.
     ticket: u64,
-    /// When the call was admitted, where it is [`Plain`].
+    /// When the call was admitted, or [began to wait](Leave::restart), where it is [`Plain`].
     time: Timestamp,
     grant: Option<Box<Grant>>,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Leave {
 pub(crate) struct Plain {
     /// The word that admitted the call.
     pub word: Word,
-    /// When it did.
+    /// When it did, or from when on the call is counted.
     pub time: Timestamp,
 }
 
@@ -100,6 +100,11 @@ impl Leave {
             time: self.time,
             grant: self.grant.take(),
         }
+    }
+
+    /// Counts the call from another time on, where its grant does not lie in the box.
+    pub fn restart(&mut self, start: Timestamp) {
+        self.time = start;
     }
 
     #[inline]

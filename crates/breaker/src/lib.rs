@@ -1,8 +1,8 @@
 //! Decides whether a call may pass.
 //!
 //! It starts no thread, and reads no clock: the caller says when it is, asks for a permit, makes the call and records
-//! how it ended. Or it hands the call to a [`Guard`], which does all that with a clock of its own. What exactly happens then is told in `docs/machine.md`, how to use it in
-//! `docs/breaker.md`.
+//! how it ended. Or it hands the call to a [`Guard`], which does all that with a clock of its own. What exactly happens
+//! then is told in `docs/machine.md`, how to use it in `docs/breaker.md`.
 //!
 //! ```
 //! use fusebox_breaker::{Breaker, Outcome, Settings, Timestamp};
@@ -15,7 +15,7 @@
 //!     }
 //!     Err(rejection) => println!("{rejection}; come back at {:?}", rejection.retry_at),
 //! }
-//! # Ok::<(), Vec<fusebox_breaker::SettingsError>>(())
+//! # Ok::<(), fusebox_breaker::SettingsErrors>(())
 //! ```
 //!
 //! # Contents
@@ -23,8 +23,9 @@
 //! - what a breaker is told: [`Settings`], [`Rule`], [`Cooldown`], [`HalfOpen`], [`Ramp`], [`Mode`]
 //! - the machine, pure and unshared: [`Machine`]
 //! - the breaker, shared between threads: [`Breaker`], [`Permit`], [`Listener`]
-//! - a call in one line: [`Guard`], with a [`Clock`] and a [`Classify`]; as a `tower` layer behind the feature `tower`
 //! - many breakers by key: [`Registry`]
+//! - a call in one line: [`Guard`], by key [`Guards`], with a [`Clock`] and a [`Classify`]; as `tower` layers behind the
+//!   feature `tower`
 //! - what a breaker shows of itself: [`Snapshot`], [`Explanation`], [`Saved`]
 
 mod call;
@@ -53,6 +54,9 @@ mod word;
 mod classify;
 mod clock;
 mod guard;
+mod guards;
+#[cfg(feature = "tower")]
+mod keyed_layer;
 #[cfg(feature = "tower")]
 mod layer;
 
@@ -65,6 +69,9 @@ pub use chance::Chance;
 pub use classify::{Classify, ErrorsFail};
 pub use clock::{Clock, MonotonicClock};
 pub use guard::{CallError, Guard};
+pub use guards::Guards;
+#[cfg(feature = "tower")]
+pub use keyed_layer::{KeyedBreakerLayer, KeyedBreakerService};
 #[cfg(feature = "tower")]
 pub use layer::{BreakerFuture, BreakerLayer, BreakerService};
 pub use machine::{
@@ -81,7 +88,7 @@ pub use rule::RuleKind;
 pub use settings::{
     CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, MAX_CALLS, MAX_FAILURES, MAX_MEMORY,
     Mode, OnPanic, OnPeriodTimeout, OnProbeTimeout, Over, Places, Probes, RetryAfter, Rule,
-    Settings, SettingsError, SlowProbes, WindowKind,
+    Settings, SettingsError, SettingsErrors, SlowProbes, WindowKind,
 };
 pub use snapshot::{
     ProbeStatus, RECENT, RampStatus, RuleStatus, Saved, SavedHold, SavedState, Snapshot, Totals,

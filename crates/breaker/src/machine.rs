@@ -12,7 +12,7 @@ use crate::chance::{Chance, Source};
 use crate::outcome::{Hold, HoldKind, Outcome, Phase};
 use crate::ramp::Ramping;
 use crate::recorder::Recorder;
-use crate::settings::{Mode, OnPanic, Settings, SettingsError};
+use crate::settings::{Mode, OnPanic, Settings, SettingsErrors};
 use crate::snapshot::Totals;
 use crate::time::Timestamp;
 use crate::transition::{Reason, Transition, Transitions};
@@ -101,7 +101,7 @@ impl Machine {
     ///
     /// # Errors
     /// All faults of the settings, see [`Settings::validate`].
-    pub fn new(settings: impl Into<Arc<Settings>>, seed: u64) -> Result<Self, Vec<SettingsError>> {
+    pub fn new(settings: impl Into<Arc<Settings>>, seed: u64) -> Result<Self, SettingsErrors> {
         let settings = settings.into();
         settings.validate()?;
         Ok(Machine::blank(settings, seed))
@@ -191,6 +191,35 @@ impl Machine {
             self.windows
                 .iter_mut()
                 .for_each(|window| window.land(flight));
+        }
+    }
+
+    /// The other side has had all that it needs to answer since `start`, and only since then: from there on the call is
+    /// in flight for [`Rule::Stalled`], and lasts, where nobody says how long it took. [`Timestamp::MAX`]: it has not yet.
+    ///
+    /// For callers that connect first, or whose request comes piece by piece from somebody else: the time before was not
+    /// the other side's. A call that has been [answered](Machine::answered) stays so.
+    ///
+    /// [`Rule::Stalled`]: crate::Rule::Stalled
+    pub fn waits_since(&mut self, grant: &mut Grant, start: Timestamp) {
+        let current = grant.generation == self.generation;
+        match (&mut grant.kind, &mut self.state) {
+            (GrantKind::Timed(began), _) => *began = start,
+            (GrantKind::Flight(flight), _) => {
+                if current {
+                    let windows = self.windows.iter_mut();
+                    windows.for_each(|window| window.restart(*flight, start));
+                }
+                flight.start = start;
+            }
+            (GrantKind::Probe(slot), State::HalfOpen(probing)) if current => {
+                *slot = probing.restart(*slot, start);
+            }
+            (GrantKind::Probe(slot), _) => slot.start = start,
+            (
+                GrantKind::Call | GrantKind::Held | GrantKind::Shadow(_) | GrantKind::Untracked,
+                _,
+            ) => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::time::Timestamp;
 
@@ -64,6 +65,32 @@ pub struct Rejection {
     pub phase: Phase,
     /// The earliest time at which a call may pass, where that is known. A hold without end has none.
     pub retry_at: Option<Timestamp>,
+}
+
+impl Rejection {
+    /// How long it is from `now` until a call may pass; zero where that time has come. None where only a person can tell,
+    /// as under a hold without end: the caller then waits as long as it thinks fit.
+    pub fn wait(&self, now: Timestamp) -> Option<Duration> {
+        self.retry_at.map(|at| at.saturating_since(now))
+    }
+
+    /// The same in whole seconds, rounded up and at least 1, as `Retry-After` says it (RFC 9110 section 10.2.3): who waits
+    /// so long does not come too early.
+    ///
+    /// ```
+    /// use fusebox_breaker::{Phase, RejectReason, Rejection, Timestamp};
+    ///
+    /// let rejection = Rejection {
+    ///     reason: RejectReason::BreakerOpen,
+    ///     phase: Phase::Open,
+    ///     retry_at: Some(Timestamp::from_millis(30_000)),
+    /// };
+    /// assert_eq!(rejection.retry_after(Timestamp::from_millis(1_900)), Some(29));
+    /// ```
+    pub fn retry_after(&self, now: Timestamp) -> Option<u64> {
+        let nanos = self.wait(now)?.as_nanos();
+        Some(u64::try_from(nanos.div_ceil(1_000_000_000).max(1)).unwrap_or(u64::MAX))
+    }
 }
 
 impl fmt::Display for Rejection {
@@ -151,5 +178,47 @@ impl HoldKind {
             HoldKind::Open => "open",
             HoldKind::Closed => "closed",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejection(retry_at: Option<Timestamp>) -> Rejection {
+        Rejection {
+            reason: RejectReason::BreakerOpen,
+            phase: Phase::Open,
+            retry_at,
+        }
+    }
+
+    #[test]
+    fn who_waits_as_long_as_it_was_told_does_not_come_too_early() {
+        let at = Timestamp::from_nanos(5_000_000_001);
+        let told = |now| {
+            let now = Timestamp::from_nanos(now);
+            (
+                rejection(Some(at)).wait(now),
+                rejection(Some(at)).retry_after(now),
+            )
+        };
+        assert_eq!(told(1), (Some(Duration::from_secs(5)), Some(5)));
+        assert_eq!(
+            told(0),
+            (Some(Duration::from_nanos(5_000_000_001)), Some(6))
+        );
+        assert_eq!(
+            told(5_000_000_000),
+            (Some(Duration::from_nanos(1)), Some(1))
+        );
+        assert_eq!(told(9_000_000_000), (Some(Duration::ZERO), Some(1)));
+    }
+
+    #[test]
+    fn a_hold_without_end_tells_no_time() {
+        let endless = rejection(None);
+        assert_eq!(endless.wait(Timestamp::ZERO), None);
+        assert_eq!(endless.retry_after(Timestamp::ZERO), None);
     }
 }

@@ -127,6 +127,21 @@ macro_rules! permit_methods {
                 }
             }
 
+            /// The other side has had all that it needs to answer since `start`, and only since then: from there on the
+            /// call is in flight for [`Rule::Stalled`](crate::Rule::Stalled), and lasts, where nobody says how long it
+            /// took. [`Timestamp::MAX`]: it has not yet. Without a word that is since the permit was given.
+            ///
+            /// For callers that connect first, or whose request comes piece by piece from somebody else: the time before
+            /// was not the other side's. It may be said again and again. A call that has been
+            /// [answered](Self::answered) stays so.
+            pub fn waits_since(&mut self, start: Timestamp) {
+                let breaker = self.breaker().clone();
+                match self.leave.boxed_mut() {
+                    Some(grant) => breaker.waits_since(grant, start),
+                    None => self.leave.restart(start),
+                }
+            }
+
             /// The other side has begun to answer: the call is not in flight any more for
             /// [`Rule::Stalled`](crate::Rule::Stalled). Its outcome is still to be recorded.
             pub fn answered(&self) {

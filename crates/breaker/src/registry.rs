@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::breaker::{Breaker, Listener, SharedListener};
 use crate::chance::Chance;
 use crate::machine::Reconfigured;
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{Settings, SettingsErrors};
 use crate::time::Timestamp;
 
 /// The key of the breaker that new keys share when there are too many.
@@ -38,7 +38,7 @@ const LOOKED_AT: usize = 64;
 /// let registry = Registry::builder("orders", Settings::default()).max_keys(100).build()?;
 /// let breaker = registry.get_or_create("tenant-7", Timestamp::ZERO);
 /// assert_eq!(&**breaker.name(), "orders/tenant-7");
-/// # Ok::<(), Vec<fusebox_breaker::SettingsError>>(())
+/// # Ok::<(), fusebox_breaker::SettingsErrors>(())
 /// ```
 pub struct Registry {
     family: Arc<str>,
@@ -140,7 +140,7 @@ impl RegistryBuilder {
     ///
     /// # Errors
     /// All faults of the settings, see [`Settings::validate`].
-    pub fn build(self) -> Result<Registry, Vec<SettingsError>> {
+    pub fn build(self) -> Result<Registry, SettingsErrors> {
         self.settings.validate()?;
         let seed = self
             .seed
@@ -171,7 +171,7 @@ impl Registry {
     pub fn new(
         family: impl Into<Arc<str>>,
         settings: impl Into<Arc<Settings>>,
-    ) -> Result<Self, Vec<SettingsError>> {
+    ) -> Result<Self, SettingsErrors> {
         Registry::builder(family, settings).build()
     }
 
@@ -250,7 +250,7 @@ impl Registry {
         &self,
         settings: impl Into<Arc<Settings>>,
         now: Timestamp,
-    ) -> Result<Vec<(Breaker, Reconfigured)>, Vec<SettingsError>> {
+    ) -> Result<Vec<(Breaker, Reconfigured)>, SettingsErrors> {
         let settings = settings.into();
         settings.validate()?;
         self.making().settings = settings.clone();

@@ -8,8 +8,10 @@ use crate::ramp::Ramp;
 use crate::ratio::Ratio;
 
 mod check;
+mod error;
 
 pub use check::{MAX_CALLS, MAX_FAILURES, MAX_MEMORY};
+pub use error::{SettingsError, SettingsErrors};
 
 /// All settings of a breaker. Their meaning and defaults are tabled in `docs/machine.md`.
 ///
@@ -154,7 +156,8 @@ pub enum Rule {
     },
     /// The share of slow calls among the calls looked at, whether they succeeded or failed.
     ///
-    /// A call's duration is the one given with its [`Call`](crate::Call), else the time from its permit to its end.
+    /// A call's duration is the one given with its [`Call`](crate::Call), else the time from its permit, or from
+    /// [`waits_since`](crate::Permit::waits_since), to its end.
     /// Calls of unknown duration, reported without either, are not looked at.
     SlowRate {
         /// The share at which the breaker trips, compared as [`Settings::compare`] says.
@@ -168,8 +171,9 @@ pub enum Rule {
     },
     /// So many calls in flight for too long: an upstream that hangs gives no outcome that another rule could see.
     ///
-    /// Judged when a call asks to pass and at a [`tick`](crate::Breaker::tick). A call is in flight until its permit
-    /// is settled, dropped, or told that the [answer has begun](crate::Permit::answered).
+    /// Judged when a call asks to pass and at a [`tick`](crate::Breaker::tick). A call is in flight from its
+    /// permit on, or from the time at which [the other side has all that it needs](crate::Permit::waits_since), until its
+    /// permit is settled, dropped, or told that the [answer has begun](crate::Permit::answered).
     Stalled {
         /// The number of stalled calls at which the breaker trips, 1 or more.
         calls: u32,
@@ -263,7 +267,8 @@ pub struct Cooldown {
 }
 
 impl Cooldown {
-    /// The same cooldown every time, exact.
+    /// The same cooldown every time, exact. The other side's own word ([`RetryAfter`]) can only shorten it, as its `max` is
+    /// its `base`; to give the word room, set `max` too.
     pub const fn fixed(base: Duration) -> Self {
         Cooldown {
             base,
@@ -455,44 +460,3 @@ impl Mode {
         }
     }
 }
-
-/// A setting that cannot work: which one, what is wrong with it, and how to mend it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettingsError {
-    setting: &'static str,
-    what: String,
-    mend: &'static str,
-}
-
-impl SettingsError {
-    pub(crate) fn new(setting: &'static str, what: String, mend: &'static str) -> Self {
-        SettingsError {
-            setting,
-            what,
-            mend,
-        }
-    }
-
-    /// The setting's path, such as `trip.failure_rate` or `cooldown.jitter`.
-    pub fn setting(&self) -> &'static str {
-        self.setting
-    }
-
-    /// What is wrong with it.
-    pub fn what(&self) -> &str {
-        &self.what
-    }
-
-    /// How to mend it.
-    pub fn mend(&self) -> &'static str {
-        self.mend
-    }
-}
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.setting, self.what, self.mend)
-    }
-}
-
-impl std::error::Error for SettingsError {}

@@ -212,6 +212,13 @@ impl Window {
         }
     }
 
+    /// A call in flight is counted from another time on.
+    pub fn restart(&mut self, flight: Flight, start: Timestamp) {
+        if let Window::Flights(flights) = self {
+            flights.restart(flight, start);
+        }
+    }
+
     /// Finds the calls in flight that have stalled.
     pub fn age(&mut self, now: Timestamp) {
         if let Window::Flights(flights) = self {

@@ -131,7 +131,9 @@ pub enum Dialect {
     /// Flogo's mappings; in the scope, {"$params": {…}}, {"$int": 1}, {"$number": "1"}, {"$error": "…"}
     /// and {"$neterror": "URL"} stand for what JSON cannot say
     Flogo,
-    /// DataWeave (not supported yet)
+    /// DataWeave over an event, with `#[ ]` or without; the scope has payload, attributes, vars, error,
+    /// properties and now, and {"$headers": {…}}, {"$number": "1.50"} and
+    /// {"$typed": {"value": "…", "mediaType": "…"}} stand for what JSON cannot say
     Mule,
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use fusebox_plan::flogo::{Expression, Names, read_scope as read_flogo_scope};
+use fusebox_plan::mule::{self, Random, ScopeFault, jiff};
 use serde_json::Value;
 
 use crate::args::{Dialect, EvalArgs};
@@ -22,7 +23,7 @@ pub fn eval(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     let value = match args.dialect {
         Dialect::Native => fusebox_plan::eval_native(&args.expression, &scope)?.to_string(),
         Dialect::Flogo => eval_flogo(&args.expression, &scope)?,
-        Dialect::Mule => bail!("the dialect `mule` is not supported yet"),
+        Dialect::Mule => eval_mule(&args.expression, &scope)?,
     };
     crate::print(&format!("{value}\n"))
 }
@@ -48,6 +49,23 @@ fn eval_flogo(text: &str, scope: &Value) -> anyhow::Result<String> {
     })?;
     let scope = read_flogo_scope(scope)?;
     Ok(expression.eval(&scope)?.to_json_text()?)
+}
+
+/// The value in JSON, by the clock and in the time zone of this machine unless the scope says another.
+fn eval_mule(text: &str, scope: &Value) -> anyhow::Result<String> {
+    let now = jiff::Timestamp::now();
+    let zone = jiff::tz::TimeZone::system();
+    mule::eval_mule(text, scope, now, zone, &Random::default()).map_err(|fault| match fault {
+        // The caret stands under the character, if the text is one line.
+        ScopeFault::Parse(fault) if !text.contains('\n') => {
+            let indent = " ".repeat(fault.col - 1);
+            anyhow!("{fault}\n  {text}\n  {indent}^")
+        }
+        ScopeFault::Parse(fault) => {
+            anyhow!("line {}, column {}: {fault}", fault.line, fault.col)
+        }
+        fault => anyhow!("{fault}"),
+    })
 }
 
 fn read_scope(path: &Path) -> anyhow::Result<Value> {

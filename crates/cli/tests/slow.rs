@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use support::{Client, Dial, Gate, Gateway, Upstream, eventually, orders};
@@ -178,6 +179,63 @@ fn calls_whose_client_keeps_them_waiting_have_not_stalled() {
     }
     gate.open();
     drop(hanging);
+}
+
+#[test]
+fn an_upstream_that_hangs_after_a_slow_upload_trips_all_the_same() {
+    let gate = Gate::default();
+    let upstream = hanging(&gate);
+    let breaker = "{ trip: { stalled: 3, longer_than: 500ms }, cooldown: 60s }";
+    let gateway = Gateway::run(orders(&upstream, breaker));
+    let mut uploads: Vec<_> = (0..2)
+        .map(|_| {
+            let mut client = gateway.client();
+            client.send("POST /hang HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx");
+            client
+        })
+        .collect();
+    eventually("the upstream has their heads", || upstream.in_flight() == 2);
+    let hanging = waiting(&gateway);
+    one_has_stalled(&gateway);
+    for client in &mut uploads {
+        client.send("y");
+    }
+    eventually("it trips", || gateway.state("orders") == "open");
+    let reason = "3 of 3 calls in flight have stalled, the limit is 3";
+    assert_eq!(gateway.breaker("orders")["reason"], reason);
+    gate.open();
+    drop((uploads, hanging));
+}
+
+#[test]
+fn calls_that_still_connect_have_not_stalled() {
+    let gate = Gate::default();
+    let upstream = hanging(&gate);
+    // It takes the connection and never answers the handshake.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let connects = format!(
+        "  connects:
+    url: https://{}
+    breaker: {{ trip: {{ stalled: 1, longer_than: 300ms }}, cooldown: 60s }}
+routes:
+  - {{ path: /connects, upstream: connects }}
+",
+        silent.local_addr().unwrap()
+    );
+    let breaker = "{ trip: { stalled: 2, longer_than: 300ms }, cooldown: 60s }";
+    let gateway = Gateway::run(orders(&upstream, breaker).replace("routes:\n", &connects));
+    let mut connecting = gateway.client();
+    connecting.send("GET /connects HTTP/1.1\r\nHost: a\r\n\r\n");
+    let held = silent.accept().unwrap();
+    let hanging = waiting(&gateway);
+    one_has_stalled(&gateway);
+    let rule = gateway.breaker("connects")["rules"][0].clone();
+    assert_eq!(
+        (&rule["calls"], &rule["observed"]),
+        (&1.into(), &0.0.into())
+    );
+    gate.open();
+    drop((held, connecting, hanging));
 }
 
 /// Waits until the one call that hangs has stalled; whatever else was there has had longer.

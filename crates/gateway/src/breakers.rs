@@ -152,6 +152,13 @@ impl Guards {
             .collect()
     }
 
+    /// Gives back the memory of keyed breakers in which there is nothing.
+    pub fn rest(&self, now: Timestamp) {
+        if let Guards::Keyed(keyed) = self {
+            keyed.registry.rest(now);
+        }
+    }
+
     /// The breaker of a request.
     pub fn select(&self, facts: &KeyFacts<'_>) -> Guarded {
         match self {

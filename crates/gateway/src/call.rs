@@ -15,7 +15,7 @@ use crate::breakers::Guarded;
 use crate::clock::Clock;
 use crate::live::LiveUpstream;
 use crate::retry_after;
-use crate::stall::{Look, StallWatch};
+use crate::stall::StallWatch;
 
 /// What a worker needs to carry a call.
 #[derive(Debug, Clone)]
@@ -114,15 +114,23 @@ impl Call {
         self.stall.as_ref()?.next(now, has_body)
     }
 
-    /// Looks whether the call has stalled, and has the breaker judge it if so. `waited`: for how long its client has
-    /// kept it waiting in all.
-    pub fn look(&mut self, now: Timestamp, waited: Duration) {
-        match self.stall.as_ref().map(|watch| watch.look(now, waited)) {
-            Some(Look::Stalled) => {
-                self.guarded.breaker.tick(now);
-            }
-            Some(Look::Excused) => self.land(),
-            Some(Look::Early) | None => {}
+    /// The upstream has had all that it waits for since then; [`Timestamp::MAX`]: it has not yet.
+    pub fn waits_since(&mut self, start: Timestamp) {
+        if let (Some(watch), Some(permit)) = (&mut self.stall, &mut self.permit)
+            && watch.waits_since(start)
+        {
+            permit.waits_since(start);
+        }
+    }
+
+    /// Has the breaker judge the call, if it has stalled.
+    pub fn look(&self, now: Timestamp) {
+        if self
+            .stall
+            .as_ref()
+            .is_some_and(|watch| watch.has_stalled(now))
+        {
+            self.guarded.breaker.tick(now);
         }
     }
 

@@ -298,8 +298,10 @@ impl Sending<'_> {
         }
     }
 
-    /// A new connection. A probe's time covers connecting too: no probe outlives its place (I2).
+    /// A new connection. A probe's time covers connecting too: no probe outlives its place (I2). But no call stalls
+    /// while it connects: that has a timeout of its own, and ends in an outcome.
     async fn connect(&mut self, pool: &Arc<Pool>) -> Result<Connection, Failed> {
+        self.call.waits_since(Timestamp::MAX);
         if !self.call.is_probe() {
             return pool.connect().await.map_err(Failed::from);
         }
@@ -324,6 +326,7 @@ impl Sending<'_> {
         let timeout = self.call.timeout();
         let sent_at = clock.exact();
         self.call.extend(sent_at, timeout + PROBE_GRACE);
+        self.call.waits_since(sent_at);
         let mut response = pin!(connection.sender.try_send_request(request));
         let mut alarm = pin!(tokio::time::sleep(timeout));
         let has_body = self.intake.is_some();
@@ -337,8 +340,9 @@ impl Sending<'_> {
             };
             let now = clock.exact();
             if is_look {
-                let waited = self.client_took(now);
-                self.call.look(now, waited);
+                let since = self.upstream_has_it_since(sent_at);
+                self.call.waits_since(since.unwrap_or(Timestamp::MAX));
+                self.call.look(now);
                 look.set(after(self.call.next_look(now, has_body)));
                 continue;
             }

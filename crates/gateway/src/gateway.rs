@@ -24,6 +24,9 @@ use crate::worker::{self, Command};
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_BUDGET: usize = 1_000;
 
+/// How often idle breakers give their memory back.
+const RESTED_EVERY: Duration = Duration::from_secs(60);
+
 /// How long the store may take to make its last writes durable.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
@@ -397,11 +400,23 @@ impl Inner {
                 }
             }
         });
+        let shared = self.shared.clone();
+        let rester = tokio::spawn(async move {
+            let mut interval = tokio::time::interval(RESTED_EVERY);
+            loop {
+                interval.tick().await;
+                let now = shared.clock.tick();
+                for upstream in &shared.live.load().upstreams {
+                    upstream.guards.rest(now);
+                }
+            }
+        });
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.extend([
             keeper.abort_handle(),
             sweeper.abort_handle(),
             renewer.abort_handle(),
+            rester.abort_handle(),
         ]);
     }
 }

@@ -2,19 +2,19 @@
 //!
 //! A breaker counts a call as in flight from its permit on, and judges when another call asks to pass. Two things are left
 //! to the call itself. Where no other call comes, it has the breaker judge at the moment at which it has stalled; so no
-//! task has to look at all breakers. And where its client keeps the upstream waiting, the call is excused: from then on
-//! it is not counted, for nobody but the client could say how long it takes (docs/gateway.md, "Calls that hang").
+//! task has to look at all breakers. And it tells since when the upstream has had all that it waits for: nothing of the time
+//! before, in which we connect or wait for the client, is the upstream's (docs/gateway.md, "Calls that hang").
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::{Rule, Settings, Timestamp};
 
-/// A call is excused when its client has kept it waiting for more than this part of the shortest limit.
-const PATIENCE: u32 = 10;
-
 /// How often within the shortest limit a call with a body is looked at, for what its client does.
 const LOOKS: u32 = 20;
+
+/// No call is looked at more often, however short the limit.
+const LOOK_MIN: Duration = Duration::from_millis(1);
 
 /// The limits beyond which a call has stalled, shortest first: one for each rule that counts such calls.
 pub fn limits(settings: &Settings) -> Arc<[Duration]> {
@@ -32,18 +32,8 @@ pub fn limits(settings: &Settings) -> Arc<[Duration]> {
 #[derive(Debug)]
 pub struct StallWatch {
     limits: Arc<[Duration]>,
+    /// Since when the upstream has had all that it waits for; the end of time while it has not.
     since: Timestamp,
-}
-
-/// What a look at a call says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
-    /// Nothing yet.
-    Early,
-    /// It has stalled by one of the limits, so the breaker has something to judge.
-    Stalled,
-    /// Its client keeps it waiting.
-    Excused,
 }
 
 impl StallWatch {
@@ -55,29 +45,27 @@ impl StallWatch {
         })
     }
 
-    /// How long to wait before the next look; none where there is nothing more to see. A client that sends a body may
-    /// begin to keep the call waiting at any time.
-    pub fn next(&self, now: Timestamp, has_body: bool) -> Option<Duration> {
-        let elapsed = now.saturating_since(self.since);
-        let limit = self.limits.iter().find(|limit| **limit >= elapsed)?;
-        // Stalled is what takes longer than the limit, if only by a nanosecond.
-        let rest = *limit - elapsed + Duration::from_nanos(1);
-        Some(if has_body {
-            rest.min(self.limits[0] / LOOKS)
-        } else {
-            rest
-        })
+    /// The upstream has had all that it waits for since then; says whether that is news.
+    pub fn waits_since(&mut self, start: Timestamp) -> bool {
+        let is_news = self.since != start;
+        self.since = start;
+        is_news
     }
 
-    /// Looks at the call, whose client has kept it waiting for `waited` in all.
-    pub fn look(&self, now: Timestamp, waited: Duration) -> Look {
-        if waited > self.limits[0] / PATIENCE {
-            Look::Excused
-        } else if now.saturating_since(self.since) > self.limits[0] {
-            Look::Stalled
-        } else {
-            Look::Early
-        }
+    /// How long to wait before the next look; none where there is nothing more to see. A client that sends a body may
+    /// begin to keep the call waiting at any time, and end it.
+    pub fn next(&self, now: Timestamp, has_body: bool) -> Option<Duration> {
+        let elapsed = now.saturating_since(self.since);
+        let limit = self.limits.iter().find(|limit| **limit >= elapsed);
+        // Stalled is what takes longer than the limit, if only by a nanosecond.
+        let rest = limit.map(|limit| *limit - elapsed + Duration::from_nanos(1));
+        let close = has_body.then(|| (self.limits[0] / LOOKS).max(LOOK_MIN));
+        rest.into_iter().chain(close).min()
+    }
+
+    /// Whether the call has stalled by one of the limits, so that the breaker has something to judge.
+    pub fn has_stalled(&self, now: Timestamp) -> bool {
+        now.saturating_since(self.since) > self.limits[0]
     }
 }
 
@@ -118,8 +106,8 @@ mod tests {
         let watch = watch(&[2_000, 500, 2_000]);
         let nano = Duration::from_nanos(1);
         assert_eq!(watch.next(at(1_000), false), Some(ms(500) + nano));
-        assert_eq!(watch.look(at(1_500), Duration::ZERO), Look::Early);
-        assert_eq!(watch.look(at(1_501), Duration::ZERO), Look::Stalled);
+        assert!(!watch.has_stalled(at(1_500)));
+        assert!(watch.has_stalled(at(1_501)));
         assert_eq!(watch.next(at(1_501), false), Some(ms(1_499) + nano));
         assert_eq!(watch.next(at(3_001), false), None);
     }
@@ -128,8 +116,23 @@ mod tests {
     fn a_client_that_may_keep_it_waiting_is_watched_closely() {
         let watch = watch(&[1_000]);
         assert_eq!(watch.next(at(1_000), true), Some(ms(50)));
-        assert_eq!(watch.look(at(1_200), ms(100)), Look::Early);
-        assert_eq!(watch.look(at(1_200), ms(101)), Look::Excused);
-        assert_eq!(watch.look(at(9_000), ms(101)), Look::Excused);
+        assert_eq!(
+            watch.next(at(1_990), true),
+            Some(ms(10) + Duration::from_nanos(1))
+        );
+        assert_eq!(watch.next(at(9_000), true), Some(ms(50)));
+    }
+
+    #[test]
+    fn a_call_stalls_anew_from_when_the_upstream_has_all_that_it_waits_for() {
+        let mut watch = watch(&[1_000]);
+        assert!(watch.has_stalled(at(2_001)));
+        assert!(watch.waits_since(Timestamp::MAX));
+        assert!(!watch.has_stalled(at(9_000)));
+        assert_eq!(watch.next(at(9_000), true), Some(ms(50)));
+        assert!(watch.waits_since(at(8_990)));
+        assert!(!watch.waits_since(at(8_990)));
+        assert!(!watch.has_stalled(at(9_990)));
+        assert!(watch.has_stalled(at(9_991)));
     }
 }

@@ -49,6 +49,7 @@ mod show;
 mod triggers;
 mod value;
 
+pub use crate::random::Random;
 pub use expression::{CompileError, EvalError, Expression};
 pub use fault::{Fault, FaultKind};
 pub use flow::{
@@ -58,7 +59,7 @@ pub use flow::{
 };
 pub use json::{JsonFault, JsonFaultKind, Numbers};
 pub use mapping::{assign, assign_all};
-pub use names::{Functions, Names, Random};
+pub use names::{Functions, Names};
 pub use scope::{Scope, eval_flogo, read_scope};
 pub use value::{Map, Params, Value};
 

@@ -8,6 +8,7 @@
 //! - `keys`, `fields`, `words`, `path`, `url`: what a key may hold, in one table, and how it is read
 //! - `native`: draft and check
 //! - [`flogo`]: values and expressions of Project Flogo's applications
+//! - [`mule`]: values and expressions of Mule's applications
 //! - [`plan`]: the result; [`failure`] and `expression`: which calls failed
 //! - [`schema()`], [`Plan::to_json`]: the form, and a plan, for others to read
 //!
@@ -23,6 +24,7 @@ mod interpolate;
 mod keys;
 mod native;
 mod path;
+mod random;
 mod read;
 mod schema;
 mod show;
@@ -32,6 +34,7 @@ mod words;
 
 pub mod failure;
 pub mod flogo;
+pub mod mule;
 pub mod plan;
 
 pub use diagnostic::{Diagnostic, Severity};

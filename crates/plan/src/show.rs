@@ -1,8 +1,8 @@
 //! The plan as the native form, with all defaults written out and no secret.
 
 use fusebox_breaker::{
-    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, OnProbeTimeout, Over, Probes, Ramp,
-    Ratio, RetryAfter, Rule, Settings, WindowKind,
+    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, OnPeriodTimeout, OnProbeTimeout,
+    Over, Places, Probes, Ramp, Ratio, RetryAfter, Rule, Settings, SlowProbes, WindowKind,
 };
 use serde_json::{Map, Value, json};
 
@@ -40,7 +40,18 @@ impl Plan {
                 }
             };
         }
+        keep_as_text(&mut plan);
         plan
+    }
+}
+
+/// Marks every `${` as no variable: what stands in a plan has been filled in already.
+fn keep_as_text(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains("${") => *text = text.replace("${", "$${"),
+        Value::Array(items) => items.iter_mut().for_each(keep_as_text),
+        Value::Object(entries) => entries.values_mut().for_each(keep_as_text),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -237,11 +248,27 @@ fn show_half_open(half_open: &HalfOpen) -> Value {
             OnProbeTimeout::Replace => "replace",
             OnProbeTimeout::Fail => "fail",
         },
+        "places": match half_open.places {
+            Places::Freed => "freed",
+            Places::Spent => "spent",
+        },
     });
+    if let Some(timeout) = half_open.period_timeout {
+        shown["period_timeout"] = json!(show_duration(timeout));
+        shown["on_period_timeout"] = json!(match half_open.on_period_timeout {
+            OnPeriodTimeout::Open => "open",
+            OnPeriodTimeout::Close => "close",
+        });
+    }
+    if let Some(SlowProbes { rate, slower_than }) = half_open.slow {
+        shown["slow_rate"] = json!(show_ratio(rate));
+        shown["slower_than"] = json!(show_duration(slower_than));
+    }
     match half_open.close {
         CloseRule::Successes(successes) => {
             shown["successes"] = json!(successes);
             shown["failures"] = json!(half_open.failures);
+            shown["in_a_row"] = json!(half_open.in_a_row);
         }
         CloseRule::FailureRate { rate, over } => {
             shown["failure_rate"] = json!(show_ratio(rate));
@@ -297,7 +324,7 @@ fn show_respond(respond: &Respond) -> Value {
         .collect();
     let mut shown = json!({ "status": respond.status.as_u16(), "headers": headers });
     if !respond.body.is_empty() {
-        shown["body"] = json!(String::from_utf8_lossy(&respond.body).replace("${", "$${"));
+        shown["body"] = json!(String::from_utf8_lossy(&respond.body));
     }
     shown
 }

@@ -578,6 +578,34 @@ routes: [{ path: /orders, upstream: orders }]
 }
 
 #[test]
+fn a_word_that_can_only_shorten_the_cooldown_is_told() {
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { cooldown: 30s, retry_after: honour }
+  others:
+    url: http://127.0.0.1:8082
+    breaker: { retry_after: trip }
+routes: [{ path: /orders, upstream: orders }, { path: /others, upstream: others }]
+"#,
+        r#"5:44: warning: an upstream's `Retry-After` counts up to the cooldown's `max`, here 30s, so it can only shorten the cooldown; give it room: `cooldown: { base: 30s, max: 5m, factor: 1, jitter: 0% }`
+8:29: warning: an upstream's `Retry-After` counts up to the cooldown's `max`, here 30s, so it can only shorten the cooldown; give it room: `cooldown: { base: 30s, max: 5m, factor: 1, jitter: 0% }`"#,
+    );
+    check(
+        r#"listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: { cooldown: { base: 30s, max: 5m, factor: 1, jitter: 0% }, retry_after: honour }
+routes: [{ path: /orders, upstream: orders }]
+"#,
+        "",
+    );
+}
+
+#[test]
 fn a_cooldown_grows_from_its_base_to_its_max() {
     check(
         r#"listen: 127.0.0.1:8080
@@ -712,6 +740,172 @@ upstreams:
 routes: [{ path: /orders, upstream: orders }]
 "#,
         r#"5:40: error: both `successes` and `failure_rate` say when to close; keep one of them"#,
+    );
+}
+
+/// Compares what is said of a breaker, which stands in the fifth line from column 14 on.
+#[track_caller]
+fn check_breaker(breaker: &str, expected: &str) {
+    let text = format!(
+        "listen: 127.0.0.1:8080
+upstreams:
+  orders:
+    url: http://127.0.0.1:8081
+    breaker: {breaker}
+routes: [{{ path: /orders, upstream: orders }}]
+"
+    );
+    check(&text, expected);
+}
+
+#[test]
+fn a_kept_history_is_judged_at_failures() {
+    check_breaker(
+        "{ history: keep, trip: [{ failure_rate: 50% }, { slow_rate: 50%, slower_than: 1s }, { failures: 3, over: 9 calls, full: true }] }",
+        "5:40: warning: with `history: keep` the first success after a close can trip `failure_rate` again, on the failures that were kept; add `judge_on: failures` beside `history`, or remove `history: keep`
+5:63: warning: with `history: keep` the first success after a close can trip `slow_rate` again, on the slow calls that were kept; add `judge_on: failures` beside `history`, or remove `history: keep`
+5:100: warning: with `history: keep` the first success after a close can trip `failures` again, on the failures that were kept; add `judge_on: failures` beside `history`, or remove `history: keep`",
+    );
+    check_breaker(
+        "{ history: keep, judge_on: failures, trip: { failure_rate: 50% } }",
+        "",
+    );
+    check_breaker(
+        "{ history: keep, trip: { consecutive_failures: 5, failures: 20, within: 60s } }",
+        "",
+    );
+    check_breaker("{ trip: { failure_rate: 50% } }", "");
+}
+
+/// What the notation does not rule out, the breaker itself does; each with the place that its setting has in the file.
+#[test]
+fn all_that_the_breaker_refuses_is_told_where_it_stands() {
+    let faults = [
+        (
+            "trip: { consecutive_failures: 10001, within: 1m }",
+            "trip.consecutive_failures",
+        ),
+        ("trip: { failures: 10001, within: 1m }", "trip.failures"),
+        ("trip: { failures: 6, over: 5 calls }", "trip.failures"),
+        ("trip: { failures: 5, within: 1m, full: true }", "trip.full"),
+        (
+            "trip: { failure_rate: 50%, over: 10 calls, min_calls: 11 }",
+            "trip.min_calls",
+        ),
+        (
+            "compare: '>', trip: { failure_rate: 100% }",
+            "trip.failure_rate",
+        ),
+        (
+            "compare: '>', trip: { slow_rate: 100%, slower_than: 1s }",
+            "trip.slow_rate",
+        ),
+        ("cooldown: { base: 2s, max: 1s }", "cooldown.max"),
+        ("ramp: { over: 1s, from: 100% }", "ramp.from"),
+        (
+            "compare: '>', half_open: { failure_rate: 100%, over: 2 calls }",
+            "half_open.failure_rate",
+        ),
+        (
+            "half_open: { in_a_row: true, failure_rate: 50%, over: 2 calls }",
+            "half_open.in_a_row",
+        ),
+        (
+            "half_open: { probes: 1, successes: 2, places: spent }",
+            "half_open.places",
+        ),
+        (
+            "half_open: { slow_rate: 50%, slower_than: 1s }",
+            "half_open.slow_rate",
+        ),
+        (
+            "compare: '>', half_open: { slow_rate: 100%, slower_than: 1s, failure_rate: 50%, over: 2 calls }",
+            "half_open.slow_rate",
+        ),
+    ];
+    for (breaker, setting) in faults {
+        let text = format!(
+            "listen: 127.0.0.1:8080\nupstreams: {{ orders: {{ url: http://a, breaker:\n  {{ {breaker} }} }} }}\nroutes: [{{ path: /orders, upstream: orders }}]\n"
+        );
+        let reading = support::read_text(&text);
+        let [told] = &reading.diagnostics[..] else {
+            panic!("one fault of {breaker}: {}", support::lines(&reading));
+        };
+        let line = text.lines().nth(told.line as usize - 1).unwrap();
+        let (section, key) = setting.split_once('.').unwrap();
+        let section_at = line.find(&format!("{section}: ")).unwrap();
+        let at = section_at + line[section_at..].find(&format!("{key}: ")).unwrap();
+        // At the key, or at its value.
+        let places = [at + 1, at + key.len() + 3];
+        assert!(places.contains(&(told.col as usize)), "{told}");
+        assert_eq!(told.line, 3, "{told}");
+    }
+}
+
+/// Compares what is said of a `half_open`, which stands in the fifth line from column 27 on.
+#[track_caller]
+fn check_half_open(half_open: &str, expected: &str) {
+    check_breaker(&format!("{{ half_open: {half_open} }}"), expected);
+}
+
+#[test]
+fn a_row_of_successes_and_used_up_places_leave_room_for_a_decision() {
+    check_half_open(
+        "{ probes: 3, successes: 2, failures: 2, places: spent }",
+        "",
+    );
+    check_half_open(
+        "{ probes: 2, successes: 2, failures: 2, in_a_row: true }",
+        "",
+    );
+    check_half_open(
+        "{ probes: 2, successes: 2, failures: 2, places: spent }",
+        "5:67: error: 2 answers may be too few for a decision, which needs up to 3; raise the number of probes to that",
+    );
+    check_half_open(
+        "{ probes: 9, successes: 2, failures: 2, places: spent, in_a_row: true }",
+        "5:67: error: a row of successes may begin anew after the places are used up; remove one of places and in_a_row",
+    );
+    check_half_open(
+        "{ failure_rate: 50%, over: 4 calls, in_a_row: true }",
+        "5:63: error: the failure rate decides, so a row of successes would never count; remove one of the two",
+    );
+    check_half_open(
+        "{ successes: 3, in_a_row: true }",
+        "5:53: warning: `in_a_row` has no effect: one answer decides before there could be a row; give more than one of `successes` and `failures` each, or remove it",
+    );
+}
+
+#[test]
+fn slow_probes_are_a_share_of_those_that_answer() {
+    check_half_open(
+        "{ failure_rate: 50%, slow_rate: 80%, slower_than: 2s, over: 4 calls }",
+        "",
+    );
+    check_half_open(
+        "{ slow_rate: 80%, slower_than: 2s }",
+        "5:29: error: a share of slow probes is judged when a number of probes has answered; add failure_rate and over, which say how many",
+    );
+    check_half_open(
+        "{ failure_rate: 50%, over: 4 calls, slow_rate: 80% }",
+        "5:74: error: `slow_rate` does not say how long is too long; add `slower_than: 2s`",
+    );
+    check_half_open(
+        "{ failure_rate: 50%, over: 4 calls, slower_than: 2s }",
+        "5:76: error: `slower_than` belongs to `slow_rate`, and there is none; add `slow_rate: 80%`, or remove it",
+    );
+    check_half_open(
+        "{ failure_rate: 50%, over: 4 calls, slow_rate: 80%, slower_than: 2s, probe_timeout: 2s }",
+        "5:92: error: `slower_than` is 2s, and every probe ends after 2s, so none could be slow; lower it, or raise `probe_timeout`",
+    );
+}
+
+#[test]
+fn what_ends_a_half_open_period_says_when() {
+    check_half_open("{ period_timeout: 60s, on_period_timeout: close }", "");
+    check_half_open(
+        "{ on_period_timeout: close }",
+        "5:48: error: `on_period_timeout` belongs to `period_timeout`, and there is none; add `period_timeout: 60s`, or remove it",
     );
 }
 

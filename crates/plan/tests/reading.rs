@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fusebox_breaker::{
     CloseRule, Compare, Cooldown, History, JudgeOn, Mode, OnPanic, OnProbeTimeout, Over, Probes,
-    Ramp, Ratio, RetryAfter, Rule, Settings, WindowKind,
+    Ramp, Ratio, RetryAfter, Rule, Settings, SlowProbes, WindowKind,
 };
 use fusebox_plan::plan::{KeyPart, Limits, RewritePart, Step, Store};
 use fusebox_plan::{Failure, Loader, Source, read};
@@ -189,6 +189,17 @@ fn the_full_example_says_every_supported_key_and_each_arrives() {
     );
     assert_eq!(settings.half_open.close, CloseRule::Successes(3));
     assert_eq!(settings.half_open.on_probe_timeout, OnProbeTimeout::Replace);
+    assert!(settings.half_open.in_a_row);
+    assert_eq!(settings.half_open.failures, 2);
+    assert_eq!(settings.half_open.period_timeout, Some(seconds(60)));
+    let catalogue = &plan.upstreams[1].breaker.settings.half_open;
+    assert_eq!(
+        catalogue.slow,
+        Some(SlowProbes {
+            rate: Ratio::percent(80),
+            slower_than: seconds(2)
+        })
+    );
     assert_eq!(breaker.failure_body_max, Some(64 * 1024));
     let Step::Forward(forward) = &plan.routes[0].steps[0] else {
         panic!("it forwards")

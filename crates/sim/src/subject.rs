@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fusebox_breaker::{
     Breaker, Call, ForcedTrip, Grant, Hold, HoldKind, Listener, Machine, OwnedPermit, Rejection,
-    Settings, SettingsError, Snapshot, Timestamp, Transition, Transitions,
+    Settings, SettingsErrors, Snapshot, Timestamp, Transition, Transitions,
 };
 
 /// The seed of both forms. No scenario's cooldown has jitter, so nothing is drawn from it.
@@ -58,7 +58,7 @@ pub struct Pure {
 }
 
 impl Pure {
-    pub fn new(settings: Settings) -> Result<Self, Vec<SettingsError>> {
+    pub fn new(settings: Settings) -> Result<Self, SettingsErrors> {
         Ok(Pure {
             machine: Machine::new(settings, SEED)?,
             seen: Vec::new(),
@@ -149,7 +149,7 @@ impl Listener for Notes {
 }
 
 impl Shared {
-    pub fn new(settings: Settings) -> Result<Self, Vec<SettingsError>> {
+    pub fn new(settings: Settings) -> Result<Self, SettingsErrors> {
         let seen = Arc::new(Notes::default());
         let breaker = Breaker::builder("scenario", settings)
             .seed(SEED)

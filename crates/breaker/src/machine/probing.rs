@@ -50,6 +50,15 @@ impl Probing {
         slot
     }
 
+    /// Times a probe from another time on, and says what its place is then.
+    pub fn restart(&mut self, slot: Slot, start: Timestamp) -> Slot {
+        let restarted = Slot { start, ..slot };
+        if self.slots.remove(&slot) {
+            self.slots.insert(restarted);
+        }
+        restarted
+    }
+
     /// Frees all places whose deadline has come, and says whether there were any.
     pub fn reclaim(&mut self, now: Timestamp) -> bool {
         let before = self.slots.len();

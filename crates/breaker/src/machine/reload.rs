@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Machine, State, windows_of};
 use crate::rule::RuleKind;
-use crate::settings::{Rule, Settings, SettingsError};
+use crate::settings::{Rule, Settings, SettingsErrors};
 use crate::time::Timestamp;
 use crate::transition::{Reason, Transitions};
 use crate::window::Window;
@@ -62,7 +62,7 @@ impl Machine {
         &mut self,
         settings: impl Into<Arc<Settings>>,
         now: Timestamp,
-    ) -> Result<Reconfigured, Vec<SettingsError>> {
+    ) -> Result<Reconfigured, SettingsErrors> {
         let settings = settings.into();
         settings.validate()?;
         let mut transitions = Transitions::default();
@@ -100,7 +100,7 @@ impl Machine {
         &self,
         settings: impl Into<Arc<Settings>>,
         now: Timestamp,
-    ) -> Result<Reconfigured, Vec<SettingsError>> {
+    ) -> Result<Reconfigured, SettingsErrors> {
         self.clone().reconfigure(settings, now)
     }
 

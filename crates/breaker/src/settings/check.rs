@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     CloseRule, Compare, Cooldown, HalfOpen, Over, Places, Probes, Rule, Settings,
-    SettingsError as Error, SlowProbes,
+    SettingsError as Error, SettingsErrors, SlowProbes,
 };
 use crate::ramp::Ramp;
 use crate::ratio::Ratio;
@@ -23,7 +23,7 @@ impl Settings {
     ///
     /// # Errors
     /// All faults found, each naming its setting and the mend.
-    pub fn validate(&self) -> Result<(), Vec<Error>> {
+    pub fn validate(&self) -> Result<(), SettingsErrors> {
         let mut errors = Vec::new();
         if self.trip.is_empty() {
             errors.push(Error::new(
@@ -40,11 +40,7 @@ impl Settings {
         if let Some(ramp) = &self.ramp {
             check_ramp(ramp, &mut errors);
         }
-        if errors.is_empty() {
-            Ok(())
-        } else {
-            Err(errors)
-        }
+        SettingsErrors::of(errors)
     }
 }
 
@@ -456,6 +452,8 @@ mod tests {
         };
         let errors = settings.validate().unwrap_err();
         assert_eq!(errors.len(), 5);
+        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(errors.to_string(), lines.join("\n"), "a fault a line");
         assert!(errors.iter().all(|error| !error.mend().is_empty()));
         assert_eq!(
             errors[2].to_string(),

@@ -13,8 +13,8 @@ pub(crate) struct Flight {
     pub number: u64,
 }
 
-/// Calls in flight in the order in which they began. Each is moved once, from the young to the stalled, so judging costs
-/// the same however many there are.
+/// Calls in flight in the order in which they began. Each is moved once from the young to the stalled, unless it is begun
+/// anew, so judging costs the same however many there are.
 #[derive(Clone, Debug)]
 pub(crate) struct Flights {
     longer_than: u64,
@@ -37,6 +37,13 @@ impl Flights {
 
     pub fn land(&mut self, flight: Flight) {
         let _ = self.young.remove(&flight) || self.stalled.remove(&flight);
+    }
+
+    /// Counts a call from another time on, unless it has landed.
+    pub fn restart(&mut self, flight: Flight, start: Timestamp) {
+        if self.young.remove(&flight) || self.stalled.remove(&flight) {
+            self.take_off(Flight { start, ..flight });
+        }
     }
 
     /// Moves those that have stalled by now.

@@ -14,7 +14,7 @@ use fusebox_breaker::{
 use proptest::prelude::*;
 
 use crate::forms::{Form, Pure, Shared};
-use crate::ops::{End, LONGEST_WINDOW, Op, held, ops, settings};
+use crate::ops::{End, LONGEST_WINDOW, Op, held, ops, settings, since};
 
 pub struct Adversary<F: Form> {
     form: F,
@@ -90,6 +90,12 @@ impl<F: Form> Adversary<F> {
             Op::Answered { which } => {
                 if let Some((number, permit)) = self.take(which) {
                     self.form.answered(&permit);
+                    self.in_hand.push((number, permit));
+                }
+            }
+            Op::Waits { which, ago } => {
+                if let Some((number, mut permit)) = self.take(which) {
+                    self.form.waits_since(&mut permit, since(ago, now));
                     self.in_hand.push((number, permit));
                 }
             }
@@ -284,8 +290,10 @@ impl<F: Form> Adversary<F> {
         // Calls that hang for ever may trip a rule for stalled calls once more, and probes that do hold the places.
         for _ in 0..4 + kept_calls(&settings) {
             self.probes_succeed(&settings);
-            if self.form.snapshot(self.now).phase == Phase::Closed {
-                self.now = settings.ramp.map_or(self.now, |ramp| self.now + ramp.over);
+            let seen = self.form.snapshot(self.now);
+            if seen.phase == Phase::Closed {
+                // Later than `over`, where a failure has made the share step back.
+                self.now = seen.ramp.map_or(self.now, |ramp| ramp.ends);
                 for _ in 0..settings.trip.iter().map(memory).max().unwrap_or(0) {
                     self.form.report(Outcome::Success.into(), self.now);
                 }

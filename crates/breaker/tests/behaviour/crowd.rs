@@ -17,7 +17,7 @@ use crate::adversary::{holds, is_allowed, is_an_operators};
 use crate::forms::{guarded, throw};
 use crate::kit::{limited, ms};
 use crate::marathon::{Deck, events, seeds};
-use crate::ops::{Op, held, op, settings};
+use crate::ops::{Op, held, op, settings, since};
 
 const THREADS: u64 = 4;
 
@@ -137,6 +137,12 @@ impl Crowd {
             Op::Answered { which } => {
                 if let Some(permit) = take(in_hand, which) {
                     permit.answered();
+                    in_hand.push(permit);
+                }
+            }
+            Op::Waits { which, ago } => {
+                if let Some(mut permit) = take(in_hand, which) {
+                    permit.waits_since(since(ago, now));
                     in_hand.push(permit);
                 }
             }

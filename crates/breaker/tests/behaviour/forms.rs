@@ -19,6 +19,7 @@ pub trait Form: Sized {
     fn settle(&mut self, permit: Self::Permit, call: Call, now: Timestamp) -> SettledAs;
     fn give_back(&mut self, permit: Self::Permit);
     fn answered(&mut self, permit: &Self::Permit);
+    fn waits_since(&mut self, permit: &mut Self::Permit, start: Timestamp);
     fn extend(&mut self, permit: &mut Self::Permit, deadline: Timestamp);
     fn guarded(&mut self, asynchronous: bool, end: End, now: Timestamp) -> Result<(), Rejection>;
     fn check(&mut self, now: Timestamp) -> Result<(), Rejection>;
@@ -80,6 +81,10 @@ impl Form for Pure {
 
     fn answered(&mut self, permit: &Grant) {
         self.machine.answered(permit);
+    }
+
+    fn waits_since(&mut self, permit: &mut Grant, start: Timestamp) {
+        self.machine.waits_since(permit, start);
     }
 
     fn extend(&mut self, permit: &mut Grant, deadline: Timestamp) {
@@ -274,6 +279,10 @@ impl Form for Shared {
 
     fn answered(&mut self, permit: &OwnedPermit) {
         permit.answered();
+    }
+
+    fn waits_since(&mut self, permit: &mut OwnedPermit, start: Timestamp) {
+        permit.waits_since(start);
     }
 
     fn extend(&mut self, permit: &mut OwnedPermit, deadline: Timestamp) {

@@ -1,4 +1,4 @@
-//! The tower layer: the service inside hears nothing of a call that the breaker refuses.
+//! The tower layers: the service inside hears nothing of a call that the breaker refuses.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use fusebox_breaker::{
-    BreakerLayer, BreakerService, CallError, ErrorsFail, Guard, Phase, SettledAs,
+    BreakerLayer, BreakerService, CallError, ErrorsFail, Guard, Guards, KeyedBreakerLayer, Phase,
+    Registry, SettledAs,
 };
 use tower_layer::Layer;
 use tower_service::Service;
@@ -14,7 +15,10 @@ use tower_service::Service;
 use crate::kit::{at, breaker, in_a_row, tripped};
 use crate::ways_in::{Hand, now_or_never};
 
-/// Counts how often it is asked; answers `Err` to `false`, and is never ready where it hangs.
+/// Whose the request is, and whether it goes well.
+type Request = (&'static str, bool);
+
+/// Counts how often it is asked; is never ready where it hangs.
 #[derive(Clone, Default)]
 struct Inner {
     polled: Arc<AtomicU32>,
@@ -22,7 +26,7 @@ struct Inner {
     hangs: bool,
 }
 
-impl Service<bool> for Inner {
+impl Service<Request> for Inner {
     type Response = ();
     type Error = &'static str;
     type Future = Ready<Result<(), &'static str>>;
@@ -36,9 +40,9 @@ impl Service<bool> for Inner {
         }
     }
 
-    fn call(&mut self, request: bool) -> Self::Future {
+    fn call(&mut self, (_, goes_well): Request) -> Self::Future {
         self.called.fetch_add(1, Ordering::Relaxed);
-        ready(if request { Ok(()) } else { Err("down") })
+        ready(if goes_well { Ok(()) } else { Err("down") })
     }
 }
 
@@ -53,15 +57,15 @@ fn a_refused_call_never_polls_the_service_inside() {
     let guard = Guard::new(breaker(in_a_row(1))).clock(Arc::new(Hand::default()));
     let inner = Inner::default();
     let mut service = service(&guard, &inner);
-    assert_eq!(now_or_never(service.call(true)), Some(Ok(())));
+    assert_eq!(now_or_never(service.call(("acme", true))), Some(Ok(())));
     assert_eq!(
-        now_or_never(service.call(false)),
+        now_or_never(service.call(("acme", false))),
         Some(Err(CallError::Failed("down")))
     );
     assert_eq!(inner.polled.load(Ordering::Relaxed), 2);
     let mut context = Context::from_waker(Waker::noop());
     assert!(service.poll_ready(&mut context).is_ready());
-    let refused = now_or_never(service.call(true));
+    let refused = now_or_never(service.call(("acme", true)));
     assert!(matches!(refused, Some(Err(CallError::Rejected(_)))));
     assert_eq!(inner.polled.load(Ordering::Relaxed), 2);
     assert_eq!(inner.called.load(Ordering::Relaxed), 2);
@@ -76,12 +80,91 @@ fn a_probe_dropped_while_the_service_inside_is_not_ready_gives_its_place_back() 
         hangs: true,
         ..Inner::default()
     };
-    assert_eq!(now_or_never(service(&guard, &hangs).call(true)), None);
+    assert_eq!(
+        now_or_never(service(&guard, &hangs).call(("acme", true))),
+        None
+    );
     let last = *guard.breaker().snapshot(at(1_000)).outcomes.last().unwrap();
     assert_eq!(last.counted, SettledAs::Ignored);
     assert_eq!(
-        now_or_never(service(&guard, &Inner::default()).call(true)),
+        now_or_never(service(&guard, &Inner::default()).call(("acme", true))),
         Some(Ok(()))
     );
     assert_eq!(guard.breaker().snapshot(at(1_000)).phase, Phase::Closed);
+}
+
+/// Guards whose breakers trip at the first failure, and their clock.
+fn guards(max_keys: usize) -> (Guards<ErrorsFail, Arc<Hand>>, Arc<Hand>) {
+    let registry = Registry::builder("tenants", in_a_row(1)).max_keys(max_keys);
+    let clock = Arc::new(Hand::default());
+    let guards = Guards::new(registry.build().unwrap()).clock(clock.clone());
+    (guards, clock)
+}
+
+fn tenant(request: &Request) -> &'static str {
+    request.0
+}
+
+#[test]
+fn each_request_is_guarded_by_the_breaker_of_its_own_key() {
+    let (guards, _) = guards(10);
+    let inner = Inner::default();
+    let mut service = KeyedBreakerLayer::new(guards.clone(), tenant).layer(inner.clone());
+    assert_eq!(
+        now_or_never(service.call(("acme", false))),
+        Some(Err(CallError::Failed("down")))
+    );
+    assert_eq!(now_or_never(service.call(("other", true))), Some(Ok(())));
+    assert_eq!(inner.polled.load(Ordering::Relaxed), 2);
+    let mut context = Context::from_waker(Waker::noop());
+    let ready = service.poll_ready(&mut context);
+    assert!(ready.is_ready());
+    let refused = now_or_never(service.call(("acme", true)));
+    let Some(Err(CallError::Rejected(rejection))) = refused else {
+        panic!("refused: {refused:?}");
+    };
+    assert_eq!(rejection.retry_after(guards.now()), Some(1));
+    assert_eq!(inner.polled.load(Ordering::Relaxed), 2);
+    assert_eq!(inner.called.load(Ordering::Relaxed), 2);
+    assert_eq!(guards.registry().len(), 2);
+}
+
+#[test]
+fn a_keyed_probe_dropped_while_the_service_inside_is_not_ready_gives_its_place_back() {
+    let (guards, clock) = guards(10);
+    let _ = guards.of("acme").call(|| Err::<(), _>("down"));
+    clock.set(1_000);
+    let layer = KeyedBreakerLayer::new(guards.clone(), tenant);
+    let hangs = Inner {
+        hangs: true,
+        ..Inner::default()
+    };
+    assert_eq!(now_or_never(layer.layer(hangs).call(("acme", true))), None);
+    let breaker = guards.registry().get("acme").unwrap();
+    let last = *breaker.snapshot(at(1_000)).outcomes.last().unwrap();
+    assert_eq!(last.counted, SettledAs::Ignored);
+    let mut service = layer.layer(Inner::default());
+    assert_eq!(now_or_never(service.call(("acme", true))), Some(Ok(())));
+    assert_eq!(breaker.snapshot(at(1_000)).phase, Phase::Closed);
+}
+
+#[test]
+fn a_key_is_not_forgotten_while_its_call_is_under_way() {
+    let (guards, _) = guards(1);
+    let layer = KeyedBreakerLayer::new(guards.clone(), tenant);
+    let hangs = Inner {
+        hangs: true,
+        ..Inner::default()
+    };
+    let under_way = layer.layer(hangs).call(("acme", true));
+    let mut service = layer.layer(Inner::default());
+    for _ in 0..3 {
+        assert_eq!(now_or_never(service.call(("other", true))), Some(Ok(())));
+    }
+    assert!(guards.registry().contains("acme"));
+    drop(under_way);
+    for _ in 0..3 {
+        assert_eq!(now_or_never(service.call(("other", true))), Some(Ok(())));
+    }
+    assert!(guards.registry().contains("other"));
 }

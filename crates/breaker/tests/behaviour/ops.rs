@@ -35,6 +35,11 @@ pub enum Op {
     Answered {
         which: usize,
     },
+    /// A call is counted from another time on: so long ago, or not yet.
+    Waits {
+        which: usize,
+        ago: Option<Duration>,
+    },
     Drop {
         which: usize,
     },
@@ -77,6 +82,8 @@ pub fn op() -> impl Strategy<Value = Op> {
         30 => Just(Op::Admit),
         30 => (which.clone(), call()).prop_map(|(which, call)| Op::Record { which, call }),
         3 => which.clone().prop_map(|which| Op::Answered { which }),
+        3 => (which.clone(), prop::option::of((0..3_000u64).prop_map(ms)))
+            .prop_map(|(which, ago)| Op::Waits { which, ago }),
         20 => wait.prop_map(|millis| Op::Wait(ms(millis))),
         1 => (0..3_000u64).prop_map(|millis| Op::Back(ms(millis))),
         4 => (any::<bool>(), end()).prop_map(|(asynchronous, end)| Op::Guarded { asynchronous, end }),
@@ -130,6 +137,14 @@ fn hold() -> impl Strategy<Value = Op> {
     let kind = prop_oneof![Just(HoldKind::Open), Just(HoldKind::Closed)];
     let length = prop::option::of((0..3_000u64).prop_map(ms));
     (kind, length).prop_map(|(kind, length)| Op::Hold(kind, length))
+}
+
+/// When that was; for what has not been yet, the end of time.
+pub fn since(ago: Option<Duration>, now: Timestamp) -> Timestamp {
+    ago.map_or(Timestamp::MAX, |ago| {
+        let ago = u64::try_from(ago.as_nanos()).unwrap();
+        Timestamp::from_nanos(now.as_nanos().saturating_sub(ago))
+    })
 }
 
 pub fn held(kind: HoldKind, length: Option<Duration>, now: Timestamp) -> Hold {

@@ -8,7 +8,7 @@ use fusebox_breaker::{
 use proptest::prelude::*;
 
 use crate::forms::guarded;
-use crate::ops::{End, Op, held, ops, settings};
+use crate::ops::{End, Op, held, ops, settings, since};
 
 pub struct Pair {
     breaker: Breaker,
@@ -66,6 +66,13 @@ impl Pair {
                 if let Some((permit, grant)) = self.take(which) {
                     permit.answered();
                     self.machine.answered(&grant);
+                    self.in_hand.push((permit, grant));
+                }
+            }
+            Op::Waits { which, ago } => {
+                if let Some((mut permit, mut grant)) = self.take(which) {
+                    permit.waits_since(since(ago, now));
+                    self.machine.waits_since(&mut grant, since(ago, now));
                     self.in_hand.push((permit, grant));
                 }
             }

@@ -1,10 +1,10 @@
 //! The share of slow calls, whether they succeeded or failed.
 
 use fusebox_breaker::{
-    Call, Compare, JudgeOn, Outcome, Over, Ratio, Reason, Rule, RuleKind, Settings,
+    Call, Compare, JudgeOn, Outcome, Over, Ratio, Reason, Rule, RuleKind, Settings, Timestamp,
 };
 
-use crate::kit::{at, breaker, by_rule, ms};
+use crate::kit::{admit, at, breaker, by_rule, in_a_row, ms, tripped};
 
 fn half_slower_than_100ms() -> Settings {
     by_rule(Rule::SlowRate {
@@ -63,6 +63,24 @@ fn a_call_of_exactly_the_limit_is_slow_only_where_the_setting_says_so() {
         ..half_slower_than_100ms()
     };
     assert_eq!(tripping_call(at_least, &durations), Some(3));
+}
+
+#[test]
+fn a_call_lasts_from_when_the_other_side_has_all_that_it_needs() {
+    let breaker = breaker(half_slower_than_100ms());
+    for (start, slow) in [(at(400), 0), (at(399), 1), (Timestamp::MAX, 1)] {
+        let mut permit = admit(&breaker, 0);
+        permit.waits_since(at(1));
+        permit.waits_since(start);
+        permit.record(Outcome::Success, at(500));
+        assert_eq!(breaker.snapshot(at(500)).rules[0].failures, slow);
+    }
+    let breaker = tripped(in_a_row(1), 0);
+    let mut probe = admit(&breaker, 1_000);
+    probe.waits_since(at(1_300));
+    probe.record(Outcome::Success, at(1_400)).expect("closes");
+    let outcomes = breaker.snapshot(at(1_400)).outcomes;
+    assert_eq!(outcomes.last().unwrap().duration, Some(ms(100)));
 }
 
 #[test]

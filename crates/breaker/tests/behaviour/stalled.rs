@@ -1,6 +1,6 @@
 //! Calls in flight for too long: an upstream that hangs must trip without a single outcome.
 
-use fusebox_breaker::{Outcome, Phase, RejectReason, Rule, Settings};
+use fusebox_breaker::{Outcome, Phase, RejectReason, Rule, Settings, Timestamp};
 
 use crate::kit::{admit, at, breaker, by_rule, changes, hold, ms, refused, succeed};
 use fusebox_breaker::HoldKind;
@@ -48,13 +48,42 @@ fn calls_that_ended_or_were_dropped_or_began_to_be_answered_have_not_stalled() {
 }
 
 #[test]
+fn a_call_is_in_flight_from_when_the_other_side_has_all_that_it_needs() {
+    let breaker = breaker(three_longer_than_a_second());
+    let mut permits: Vec<_> = (0..3).map(|_| admit(&breaker, 0)).collect();
+    permits[0].waits_since(Timestamp::MAX);
+    assert_eq!(breaker.tick(at(5_000)), None, "one is not sent yet");
+    permits[0].waits_since(at(5_000));
+    permits[1].waits_since(at(5_500));
+    assert_eq!(breaker.tick(at(6_500)), None);
+    assert_eq!(breaker.snapshot(at(6_500)).rules[0].failures, 2);
+    let trip = breaker.tick(at(6_501)).expect("trips");
+    assert_eq!(changes(&trip), (Phase::Closed, Phase::Open, "stalled"));
+}
+
+#[test]
+fn a_stalled_call_that_waits_for_its_client_again_has_not_stalled() {
+    let breaker = breaker(three_longer_than_a_second());
+    let mut permits: Vec<_> = (0..3).map(|_| admit(&breaker, 0)).collect();
+    permits[2].answered();
+    assert_eq!(breaker.tick(at(2_000)), None);
+    assert_eq!(breaker.snapshot(at(2_000)).rules[0].failures, 2);
+    permits[0].waits_since(at(2_000));
+    permits[2].waits_since(at(0));
+    let seen = breaker.snapshot(at(2_001)).rules[0].clone();
+    assert_eq!((seen.failures, seen.calls), (1, 2), "answered is answered");
+}
+
+#[test]
 fn stalled_calls_of_an_earlier_generation_are_not_waited_for() {
     let breaker = breaker(three_longer_than_a_second());
     let hanging: Vec<_> = (0..3).map(|_| admit(&breaker, 0)).collect();
     breaker.tick(at(1_001)).expect("trips");
     assert_eq!(succeed(&breaker, 2_001).unwrap().to, Phase::Closed);
     assert_eq!(breaker.tick(at(9_000)), None);
-    for late in hanging {
+    for mut late in hanging {
+        late.waits_since(at(2_500));
+        assert_eq!(breaker.tick(at(9_000)), None);
         assert_eq!(
             late.settle(Outcome::Failure, at(9_000)).counted.as_str(),
             "late"

@@ -50,6 +50,7 @@ fn a_closure_is_called_only_when_the_breaker_lets_it_pass() {
         panic!("refused: {refused:?}");
     };
     assert_eq!(rejection.retry_at, Some(at(1_000)));
+    assert_eq!(rejection.wait(guard.now()), Some(ms(1_000)));
     assert_eq!(
         refused.unwrap_err().to_string(),
         "the call was refused: the breaker is open and its cooldown has not ended"

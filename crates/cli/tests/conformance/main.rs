@@ -10,6 +10,7 @@ mod flogo_breaker;
 mod flogo_expr;
 mod flogo_gateway;
 mod http;
+mod mule_expr;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -22,7 +23,7 @@ const FILES: [(&str, Option<Runner>); 8] = [
     ("flogo_expr.json", Some(flogo_expr::run)),
     ("flogo_breaker.json", Some(flogo_breaker::run)),
     ("flogo_gateway.json", Some(flogo_gateway::run)),
-    ("mule_expr.json", None),
+    ("mule_expr.json", Some(mule_expr::run)),
     ("mule_store.json", None),
     ("mule_flow.json", None),
     ("http.json", Some(http::run)),

@@ -71,7 +71,7 @@ pub struct Expression {
     form: Arc<Form>,
     source: Arc<str>,
     skip_missing: bool,
-    random: super::names::Random,
+    random: crate::random::Random,
 }
 
 /// What a text turned out to be.

@@ -20,6 +20,7 @@ use crate::fields::{self, Fields};
 use crate::keys;
 use crate::plan::{Breaker, Key, KeyPart};
 use crate::tree::{Kind, Node, place_within};
+use crate::words::show_duration;
 
 /// The most of a body that a failure expression may see.
 const FAILURE_BODY_MAX: u64 = 1 << 20;
@@ -47,7 +48,7 @@ pub(crate) struct DraftBreaker {
     settle: Option<At<Duration>>,
     cooldown: Option<DraftCooldown>,
     half_open: Option<DraftHalfOpen>,
-    retry_after: RetryAfter,
+    retry_after: Option<At<RetryAfter>>,
     ramp: Option<DraftRamp>,
 }
 
@@ -92,8 +93,9 @@ impl DraftBreaker {
             settle: breaker.duration("settle", reader.notes),
             cooldown: read_cooldown(&breaker, reader.notes),
             half_open: read_half_open(&breaker, reader.notes),
-            retry_after: [RetryAfter::Ignore, RetryAfter::Honour, RetryAfter::Trip]
-                [word("retry_after", reader.notes)],
+            retry_after: breaker.word("retry_after", reader.notes).map(|word| {
+                word.map(|word| [RetryAfter::Ignore, RetryAfter::Honour, RetryAfter::Trip][word])
+            }),
             ramp: read_ramp(&breaker, reader.notes),
         })
     }
@@ -105,6 +107,10 @@ impl DraftBreaker {
 
     /// Compares the parts with one another. `request` is the upstream's `timeout.request`.
     pub fn check(&self, request: Duration, notes: &mut Notes) -> Breaker {
+        let retry_after = self
+            .retry_after
+            .as_ref()
+            .map_or(RetryAfter::Ignore, |word| word.value);
         let mut settings = Settings {
             trip: self.rules(notes),
             judge_on: self.judge_on,
@@ -115,8 +121,10 @@ impl DraftBreaker {
             cooldown: self
                 .cooldown
                 .as_ref()
-                .map_or_else(Cooldown::default, |cooldown| cooldown.check(notes)),
-            retry_after: self.retry_after,
+                .map_or_else(Cooldown::default, |cooldown| {
+                    cooldown.check(retry_after, notes)
+                }),
+            retry_after,
             half_open: HalfOpen::default(),
             ramp: self.ramp.as_ref().and_then(DraftRamp::check),
             // A panic in the gateway is the gateway's own fault, never the upstream's.
@@ -130,9 +138,14 @@ impl DraftBreaker {
             trip.check_reach(request, notes);
         }
         if before == notes.errors() {
+            let kept = self.history == History::Keep && self.judge_on == JudgeOn::EveryOutcome;
             for trip in self.trip.iter().flatten() {
                 trip.check_sense(notes);
+                if kept {
+                    trip.check_kept(notes);
+                }
             }
+            self.check_retry_after(&settings.cooldown, notes);
         }
         self.check_body(notes);
         self.check_keys(notes);
@@ -176,7 +189,7 @@ impl DraftBreaker {
             if rules.is_empty() {
                 continue;
             }
-            for fault in alone(rules).validate().err().unwrap_or_default() {
+            for fault in alone(rules).validate().err().into_iter().flatten() {
                 let key = fault.setting().strip_prefix("trip.").unwrap_or_default();
                 refuse_setting(trip.place(key), &fault, notes);
             }
@@ -185,7 +198,7 @@ impl DraftBreaker {
             trip: Settings::default().trip,
             ..settings.clone()
         };
-        for fault in rest.validate().err().unwrap_or_default() {
+        for fault in rest.validate().err().into_iter().flatten() {
             let at = match fault.setting().split_once('.') {
                 Some(("cooldown", key)) => {
                     self.cooldown.as_ref().map(|cooldown| cooldown.place(key))
@@ -198,6 +211,22 @@ impl DraftBreaker {
                 _ => None,
             };
             refuse_setting(at.unwrap_or(self.at), &fault, notes);
+        }
+    }
+
+    /// Says where an upstream's own word cannot do what is expected of it. A plain cooldown is exact, its own `max`.
+    fn check_retry_after(&self, cooldown: &Cooldown, notes: &mut Notes) {
+        if let Some(At { value, at }) = &self.retry_after
+            && *value != RetryAfter::Ignore
+            && cooldown.max <= cooldown.base
+        {
+            let base = show_duration(cooldown.base);
+            let max = show_duration(Cooldown::exponential(cooldown.base).max);
+            notes.warn(
+                *at,
+                format!("an upstream's `Retry-After` counts up to the cooldown's `max`, here {base}, so it can only shorten the cooldown"),
+                format!("give it room: `cooldown: {{ base: {base}, max: {max}, factor: 1, jitter: 0% }}`"),
+            );
         }
     }
 

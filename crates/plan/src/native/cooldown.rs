@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fusebox_breaker::Cooldown;
+use fusebox_breaker::{Cooldown, RetryAfter};
 
 use crate::diagnostic::{At, Notes, Place};
 use crate::fields::Fields;
@@ -55,7 +55,8 @@ impl DraftCooldown {
         at.unwrap_or(self.at)
     }
 
-    pub(super) fn check(&self, notes: &mut Notes) -> Cooldown {
+    /// `retry_after` says whether an upstream's own word counts, which `max` bounds too.
+    pub(super) fn check(&self, retry_after: RetryAfter, notes: &mut Notes) -> Cooldown {
         let base = self
             .base
             .as_ref()
@@ -66,6 +67,7 @@ impl DraftCooldown {
         let defaults = Cooldown::exponential(base);
         if let (Some(At { value: factor, at }), Some(_)) = (&self.factor, &self.max)
             && *factor == 1.0
+            && retry_after == RetryAfter::Ignore
         {
             notes.warn(
                 *at,

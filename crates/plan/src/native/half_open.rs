@@ -3,8 +3,11 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use fusebox_breaker::{CloseRule, HalfOpen, OnProbeTimeout, Over, Probes, Ratio};
+use fusebox_breaker::{
+    CloseRule, HalfOpen, OnPeriodTimeout, OnProbeTimeout, Over, Places, Probes, Ratio, SlowProbes,
+};
 
+use super::trip::pair;
 use crate::diagnostic::{At, Notes, Place};
 use crate::fields::Fields;
 use crate::tree::Kind;
@@ -16,11 +19,18 @@ pub(super) struct DraftHalfOpen {
     probes: Option<At<Probes>>,
     successes: Option<At<u32>>,
     failures: Option<At<u32>>,
+    in_a_row: Option<At<bool>>,
     failure_rate: Option<At<Ratio>>,
     over: Option<At<Over>>,
+    slow_rate: Option<At<Ratio>>,
+    slower_than: Option<At<Duration>>,
     probe_timeout: Option<At<Duration>>,
-    on_probe_timeout: Option<At<usize>>,
-    places: Vec<(&'static str, Place)>,
+    on_probe_timeout: OnProbeTimeout,
+    places: Places,
+    period_timeout: Option<At<Duration>>,
+    on_period_timeout: Option<At<OnPeriodTimeout>>,
+    /// Where each key stands, whether or not its value could be read.
+    keys: Vec<(&'static str, Place)>,
 }
 
 pub(super) fn read_half_open(breaker: &Fields<'_>, notes: &mut Notes) -> Option<DraftHalfOpen> {
@@ -42,22 +52,36 @@ pub(super) fn read_half_open(breaker: &Fields<'_>, notes: &mut Notes) -> Option<
         probes,
         successes: half_open.count("successes", notes),
         failures: half_open.count("failures", notes),
+        in_a_row: half_open.flag("in_a_row", notes),
         failure_rate: half_open.ratio("failure_rate", notes),
         over: half_open.over("over", notes),
+        slow_rate: half_open.ratio("slow_rate", notes),
+        slower_than: half_open.duration("slower_than", notes),
         probe_timeout: half_open.duration("probe_timeout", notes),
-        on_probe_timeout: half_open.word("on_probe_timeout", notes),
-        places: half_open.places(),
+        on_probe_timeout: match half_open.word("on_probe_timeout", notes) {
+            Some(At { value: 0, .. }) => OnProbeTimeout::Replace,
+            _ => OnProbeTimeout::Fail,
+        },
+        places: match half_open.word("places", notes) {
+            Some(At { value: 1, .. }) => Places::Spent,
+            _ => Places::Freed,
+        },
+        period_timeout: half_open.duration("period_timeout", notes),
+        on_period_timeout: half_open
+            .word("on_period_timeout", notes)
+            .map(|word| word.map(|word| [OnPeriodTimeout::Open, OnPeriodTimeout::Close][word])),
+        keys: half_open.places(),
     })
 }
 
 impl DraftHalfOpen {
     pub(super) fn place(&self, key: &str) -> Place {
-        let exact = self.places.iter().find(|(name, _)| *name == key);
+        let exact = self.keys.iter().find(|(name, _)| *name == key);
         exact.map_or(self.at, |(_, at)| *at)
     }
 
     fn given(&self, key: &str) -> bool {
-        self.places.iter().any(|(name, _)| *name == key)
+        self.keys.iter().any(|(name, _)| *name == key)
     }
 
     fn close(&self, notes: &mut Notes) -> Option<CloseRule> {
@@ -124,6 +148,60 @@ impl DraftHalfOpen {
     }
 }
 
+impl DraftHalfOpen {
+    fn slow(&self, notes: &mut Notes) -> Option<SlowProbes> {
+        let slow = pair(
+            &self.slow_rate,
+            &self.slower_than,
+            ("slow_rate", "80%"),
+            ("slower_than", "2s"),
+            notes,
+        );
+        slow.map(|(rate, slower_than)| SlowProbes { rate, slower_than })
+    }
+
+    fn on_period_timeout(&self, notes: &mut Notes) -> OnPeriodTimeout {
+        let Some(word) = &self.on_period_timeout else {
+            return OnPeriodTimeout::default();
+        };
+        if !self.given("period_timeout") {
+            notes.error(
+                word.at,
+                "`on_period_timeout` belongs to `period_timeout`, and there is none",
+                "add `period_timeout: 60s`, or remove it",
+            );
+        }
+        word.value
+    }
+
+    /// Says what could never happen.
+    fn check_sense(&self, half_open: &HalfOpen, notes: &mut Notes) {
+        if let (Some(slow), Some(At { at, .. })) = (&half_open.slow, &self.slower_than)
+            && slow.slower_than >= half_open.probe_timeout
+        {
+            notes.error(
+                *at,
+                format!(
+                    "`slower_than` is {}, and every probe ends after {}, so none could be slow",
+                    show_duration(slow.slower_than),
+                    show_duration(half_open.probe_timeout),
+                ),
+                "lower it, or raise `probe_timeout`",
+            );
+        }
+        if let (Some(At { value: true, at }), CloseRule::Successes(successes)) =
+            (&self.in_a_row, half_open.close)
+            && (successes == 1 || half_open.failures == 1)
+        {
+            notes.warn(
+                *at,
+                "`in_a_row` has no effect: one answer decides before there could be a row",
+                "give more than one of `successes` and `failures` each, or remove it",
+            );
+        }
+    }
+}
+
 /// Half-open as the gateway has it; `request` is the upstream's `timeout.request`, past which no call goes on.
 pub(super) fn check(
     draft: Option<&DraftHalfOpen>,
@@ -162,25 +240,32 @@ pub(super) fn check(
             "give a number, such as `probes: 3`",
         );
     }
-    HalfOpen {
+    let close = draft.close(notes).unwrap_or(defaults.close);
+    let half_open = HalfOpen {
         probes: draft
             .probes
             .as_ref()
             .map_or(defaults.probes, |probes| probes.value),
-        close: draft.close(notes).unwrap_or(defaults.close),
+        close,
         probe_timeout: draft
             .probe_timeout
             .as_ref()
             .map_or(request, |timeout| timeout.value),
-        on_probe_timeout: match draft.on_probe_timeout {
-            Some(At { value: 0, .. }) => OnProbeTimeout::Replace,
-            _ => OnProbeTimeout::Fail,
-        },
+        on_probe_timeout: draft.on_probe_timeout,
         failures: match draft.failures {
             // With a rate it has been told that both cannot be.
             Some(At { value, .. }) if !draft.given("failure_rate") => value,
             _ => defaults.failures,
         },
-        ..defaults
-    }
+        in_a_row: draft.in_a_row.as_ref().is_some_and(|row| row.value),
+        places: draft.places,
+        slow: draft.slow(notes).filter(|_| {
+            // A rate that could not be read has been told, and is not missing.
+            matches!(close, CloseRule::FailureRate { .. }) || !draft.given("failure_rate")
+        }),
+        period_timeout: draft.period_timeout.as_ref().map(|timeout| timeout.value),
+        on_period_timeout: draft.on_period_timeout(notes),
+    };
+    draft.check_sense(&half_open, notes);
+    half_open
 }

@@ -190,6 +190,26 @@ impl DraftTrip {
         }
     }
 
+    /// Says which rules the first success after a close can meet: those that a full or large enough window is judged by
+    /// at any outcome, where windows are kept across an open period.
+    pub(super) fn check_kept(&self, notes: &mut Notes) {
+        let full = self.full.as_ref().is_some_and(|full| full.value);
+        let rules = [
+            ("failure_rate", "failures", self.failure_rate.is_some()),
+            ("slow_rate", "slow calls", self.slow_rate.is_some()),
+            ("failures", "failures", self.failures.is_some() && full),
+        ];
+        for (key, kept, met_by_success) in rules {
+            if met_by_success {
+                notes.warn(
+                    self.place(key),
+                    format!("with `history: keep` the first success after a close can trip `{key}` again, on the {kept} that were kept"),
+                    "add `judge_on: failures` beside `history`, or remove `history: keep`",
+                );
+            }
+        }
+    }
+
     /// Says what can work and is hardly meant.
     pub(super) fn check_sense(&self, notes: &mut Notes) {
         let Some(At { value: 1, at }) = self.min_calls else {
@@ -331,7 +351,7 @@ impl DraftTrip {
 }
 
 /// A rule and its limit, where both are there; each with its name and an example.
-fn pair<R: Copy>(
+pub(super) fn pair<R: Copy>(
     rule: &Option<At<R>>,
     limit: &Option<At<Duration>>,
     (rule_name, rule_example): (&str, &str),

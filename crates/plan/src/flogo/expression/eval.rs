@@ -4,10 +4,10 @@ use std::cell::Cell;
 
 use super::node::{Node, Operator, Segment, Sign};
 use super::{EvalError, STEPS_MAX, TEXT_MAX, TEXTS_MAX, operators};
-use crate::flogo::names::Random;
 use crate::flogo::path;
 use crate::flogo::scope::Scope;
 use crate::flogo::value::Value;
+use crate::random::Random;
 
 /// What a running expression sees, and what it may still cost.
 pub(crate) struct Context<'a> {

@@ -1,0 +1,82 @@
+//! A registry with all that calls need: a clock and a classifier, so that one line guards a call by the breaker of its key.
+
+use std::sync::Arc;
+
+use crate::classify::ErrorsFail;
+use crate::clock::{Clock, MonotonicClock};
+use crate::guard::Guard;
+use crate::registry::Registry;
+use crate::time::Timestamp;
+
+/// Guards calls by the breakers of a [`Registry`], one for each key: tenants, hosts, endpoints.
+///
+/// All of them share the classifier and the clock. Clones share the registry too.
+///
+/// ```
+/// use fusebox_breaker::{Guards, Registry, Settings};
+///
+/// let guards = Guards::new(Registry::new("orders", Settings::default())?);
+/// let answer = guards.of("tenant-7").call(|| "42".parse::<u32>());
+/// assert_eq!(answer, Ok(42));
+/// # Ok::<(), fusebox_breaker::SettingsErrors>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Guards<K = ErrorsFail, C = MonotonicClock> {
+    registry: Arc<Registry>,
+    classifier: K,
+    clock: C,
+}
+
+impl Guards {
+    /// Guards whose clock begins now and that take every error for a failure.
+    pub fn new(registry: impl Into<Arc<Registry>>) -> Self {
+        Guards {
+            registry: registry.into(),
+            classifier: ErrorsFail,
+            clock: MonotonicClock::start(),
+        }
+    }
+}
+
+impl<K, C> Guards<K, C> {
+    /// The same guards with another classifier.
+    pub fn classifier<N>(self, classifier: N) -> Guards<N, C> {
+        Guards {
+            registry: self.registry,
+            classifier,
+            clock: self.clock,
+        }
+    }
+
+    /// The same guards with another clock.
+    pub fn clock<N: Clock>(self, clock: N) -> Guards<K, N> {
+        Guards {
+            registry: self.registry,
+            classifier: self.classifier,
+            clock,
+        }
+    }
+
+    /// The registry.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+}
+
+impl<K, C: Clock> Guards<K, C> {
+    /// The time by the guards' clock, see [`Guard::now`].
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The guard of a key. Ask for it at each call and do not keep it: a breaker in somebody's hands cannot make room for
+    /// another key, see [`Registry`].
+    pub fn of(&self, key: &str) -> Guard<K, C>
+    where
+        K: Clone,
+        C: Clone,
+    {
+        let breaker = self.registry.get_or_create(key, self.clock.now());
+        Guard::of(breaker, self.classifier.clone(), self.clock.clone())
+    }
+}

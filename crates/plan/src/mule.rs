@@ -1,0 +1,32 @@
+//! Applications of [Mule 4](https://docs.mulesoft.com/mule-runtime/latest/).
+//!
+//! - [`Value`], [`Number`], [`Period`]: what expressions work on; [`Typed`]: a value with its media type
+//! - [`Script`]: DataWeave, from text to value; [`Context`]: what it sees
+//! - [`Detected`]: what the text of an attribute is
+//! - `json`, `form`: the formats that are read and written
+//! - [`eval_mule`]: an expression over a scope in JSON
+//!
+//! The semantics are those of [DataWeave 2](https://docs.mulesoft.com/dataweave/latest/) and of the
+//! expressions of Mule 4.4.
+
+mod dataweave;
+mod detect;
+mod event;
+mod form;
+mod json;
+mod media;
+mod number;
+mod period;
+mod scope;
+mod value;
+
+pub use crate::random::Random;
+pub use dataweave::{EvalFault, ParseFault, Script};
+pub use detect::{Detected, Template};
+pub use event::{Context, Event, Properties, Vars};
+pub use jiff;
+pub use media::{MediaType, Typed};
+pub use number::Number;
+pub use period::Period;
+pub use scope::{Scope, ScopeFault, eval_mule, read_scope};
+pub use value::{Array, Form, Function, Kind, Object, Value};

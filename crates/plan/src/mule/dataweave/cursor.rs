@@ -1,0 +1,192 @@
+//! A place in a script's text, and what stands there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::types::Target;
+use super::{DEPTH_MAX, ParseFault};
+
+pub(super) type Parsed<T> = Result<T, ParseFault>;
+
+/// Reads a script's text from left to right, without going back further than a word.
+pub(super) struct Cursor<'a> {
+    text: &'a str,
+    pub at: usize,
+    end: usize,
+    depth: usize,
+    /// `$`s read so far that nothing around them has given a meaning to yet.
+    pub dollars: usize,
+    /// Parts around that give `$` a meaning.
+    pub binders: usize,
+    /// Every name that the script declares anywhere.
+    pub declared: BTreeSet<Arc<str>>,
+    /// Names that are called, and where.
+    pub called: Vec<(Arc<str>, usize)>,
+    /// Names that are read.
+    pub names: BTreeSet<Arc<str>>,
+    /// Variables that are read by name, `vars.x`.
+    pub vars: BTreeSet<Arc<str>>,
+    /// Whether `vars` is read otherwise.
+    pub all_vars: bool,
+    /// The header's `type`s.
+    pub types: BTreeMap<Arc<str>, Target>,
+    /// Other names of functions, given by imports.
+    pub renamed: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+impl<'a> Cursor<'a> {
+    pub fn new(text: &'a str, start: usize, end: usize) -> Cursor<'a> {
+        Cursor {
+            text,
+            at: start,
+            end,
+            depth: 0,
+            dollars: 0,
+            binders: 0,
+            declared: BTreeSet::new(),
+            called: Vec::new(),
+            names: BTreeSet::new(),
+            vars: BTreeSet::new(),
+            all_vars: false,
+            types: BTreeMap::new(),
+            renamed: BTreeMap::new(),
+        }
+    }
+
+    /// What is still to be read.
+    pub fn rest(&self) -> &'a str {
+        &self.text[self.at..self.end]
+    }
+
+    pub fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    pub fn starts(&self, with: &str) -> bool {
+        self.rest().starts_with(with)
+    }
+
+    /// Reads that text if it stands here.
+    pub fn eat(&mut self, text: &str) -> bool {
+        let there = self.starts(text);
+        self.at += if there { text.len() } else { 0 };
+        there
+    }
+
+    /// Reads blanks and comments.
+    pub fn blank(&mut self) -> Parsed<()> {
+        loop {
+            let rest = self.rest();
+            let trimmed = rest.trim_start_matches(|char: char| {
+                char.is_whitespace() || matches!(char, '\u{feff}' | '\u{200b}')
+            });
+            self.at += rest.len() - trimmed.len();
+            if trimmed.starts_with("//") {
+                self.at += trimmed.find('\n').unwrap_or(trimmed.len());
+            } else if trimmed.starts_with("/*") {
+                let Some(end) = trimmed.find("*/") else {
+                    return Err(self.fault(
+                        self.at,
+                        "the comment has no end",
+                        "close it with `*/`",
+                    ));
+                };
+                self.at += end + 2;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The word that stands here, if one does.
+    pub fn word(&self) -> Option<&'a str> {
+        let rest = self.rest();
+        if !rest.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_') {
+            return None;
+        }
+        let end = rest
+            .find(|char: char| !(char.is_ascii_alphanumeric() || char == '_'))
+            .unwrap_or(rest.len());
+        Some(&rest[..end])
+    }
+
+    /// Reads that word if it stands here as a whole.
+    pub fn eat_word(&mut self, word: &str) -> bool {
+        let there = self.word() == Some(word);
+        self.at += if there { word.len() } else { 0 };
+        there
+    }
+
+    /// Reads a word of any kind.
+    pub fn take_word(&mut self, wanted: &str) -> Parsed<&'a str> {
+        let word = self.word().ok_or_else(|| self.unexpected(wanted))?;
+        self.at += word.len();
+        Ok(word)
+    }
+
+    /// Reads that text, after blanks, or complains that it is missing.
+    pub fn expect(&mut self, text: &str) -> Parsed<()> {
+        self.blank()?;
+        if self.eat(text) {
+            return Ok(());
+        }
+        Err(self.unexpected(&format!("`{text}`")))
+    }
+
+    /// Parses what is within something else.
+    pub fn inner<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        if self.depth == DEPTH_MAX {
+            return Err(self.fault(
+                self.at,
+                &format!("more than {DEPTH_MAX} parts are inside one another"),
+                "name the inner ones with `var` or `fun` in a header",
+            ));
+        }
+        self.depth += 1;
+        let parsed = parse(self);
+        self.depth -= 1;
+        parsed
+    }
+
+    /// A fault at a place of the text, in bytes.
+    pub fn fault(&self, at: usize, message: &str, mend: &str) -> ParseFault {
+        let before = &self.text[..at];
+        ParseFault {
+            message: message.to_owned(),
+            line: before.matches('\n').count() + 1,
+            col: before
+                .chars()
+                .rev()
+                .take_while(|&char| char != '\n')
+                .count()
+                + 1,
+            mend: mend.to_owned(),
+        }
+    }
+
+    /// The fault that something else stands here than what is wanted.
+    pub fn unexpected(&self, wanted: &str) -> ParseFault {
+        const SHOWN: usize = 20;
+        let rest = self.rest();
+        let shown: String = match self.word() {
+            Some(word) => word.chars().take(SHOWN).collect(),
+            None => {
+                let symbols = rest.chars().take_while(|char| !char.is_whitespace());
+                symbols
+                    .take_while(|char| !char.is_alphanumeric())
+                    .take(3)
+                    .collect()
+            }
+        };
+        let found = match (rest.chars().next(), shown.as_str()) {
+            (None, _) => "the text ends".to_owned(),
+            (Some(first), "") => format!("here is `{first}`"),
+            _ => format!("here is `{shown}`"),
+        };
+        self.fault(
+            self.at,
+            &format!("{wanted} is wanted, and {found}"),
+            "complete the expression, or remove what does not belong to it",
+        )
+    }
+}
