@@ -23,7 +23,7 @@
 //! - what a breaker is told: [`Settings`], [`Rule`], [`Cooldown`], [`HalfOpen`], [`Ramp`], [`Mode`]
 //! - the machine, pure and unshared: [`Machine`]
 //! - the breaker, shared between threads: [`Breaker`], [`Permit`], [`Listener`]
-//! - many breakers by key: [`Registry`]
+//! - many breakers by key: [`Registry`], [`KeyTemplate`]
 //! - a call in one line: [`Guard`], by key [`Guards`], with a [`Clock`] and a [`Classify`]; as `tower` layers behind the
 //!   feature `tower`
 //! - what a breaker shows of itself: [`Snapshot`], [`Explanation`], [`Saved`]
@@ -44,6 +44,8 @@ mod window;
 mod machine;
 
 mod breaker;
+mod inherited;
+mod key_template;
 mod leave;
 mod log;
 mod permit;
@@ -70,6 +72,7 @@ pub use classify::{Classify, ErrorsFail};
 pub use clock::{Clock, MonotonicClock};
 pub use guard::{CallError, Guard};
 pub use guards::Guards;
+pub use key_template::{KeyTemplate, KeyTemplateError};
 #[cfg(feature = "tower")]
 pub use keyed_layer::{KeyedBreakerLayer, KeyedBreakerService};
 #[cfg(feature = "tower")]

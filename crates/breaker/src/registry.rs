@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::breaker::{Breaker, Listener, SharedListener};
 use crate::chance::Chance;
+use crate::inherited::{Change, Inherited};
 use crate::machine::Reconfigured;
 use crate::settings::{Settings, SettingsErrors};
 use crate::time::Timestamp;
@@ -86,7 +87,7 @@ impl PartialEq for Entry {
 impl Eq for Entry {}
 
 struct Making {
-    settings: Arc<Settings>,
+    settings: Inherited,
     seeds: fastrand::Rng,
     /// All breakers with a key of their own, in the order in which they are looked at.
     breakers: Vec<Breaker>,
@@ -105,6 +106,7 @@ const LAID_TO_REST: usize = 2;
 pub struct RegistryBuilder {
     family: Arc<str>,
     settings: Arc<Settings>,
+    changes: Vec<(Arc<str>, Change)>,
     max_keys: usize,
     seed: Option<u64>,
     listener: Option<Arc<dyn Listener>>,
@@ -115,6 +117,29 @@ impl RegistryBuilder {
     /// The most keys with a breaker of their own. Default [`DEFAULT_MAX_KEYS`]; with 0 all keys share one.
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;
+        self
+    }
+
+    /// Lets a key differ: its settings are the family's, changed. They follow the family's when those are changed.
+    ///
+    /// ```
+    /// use fusebox_breaker::{Cooldown, Registry, Settings, Timestamp};
+    /// use std::time::Duration;
+    ///
+    /// let registry = Registry::builder("tenants", Settings::default())
+    ///     .except("acme", |settings| settings.cooldown = Cooldown::fixed(Duration::from_secs(5)))
+    ///     .build()?;
+    /// let cooldown = |key| registry.get_or_create(key, Timestamp::ZERO).settings().cooldown.base;
+    /// assert_eq!(cooldown("acme"), Duration::from_secs(5));
+    /// assert_eq!(cooldown("other"), Duration::from_secs(30));
+    /// # Ok::<(), fusebox_breaker::SettingsErrors>(())
+    /// ```
+    pub fn except(
+        mut self,
+        key: impl Into<Arc<str>>,
+        change: impl Fn(&mut Settings) + Send + Sync + 'static,
+    ) -> Self {
+        self.changes.push((key.into(), Arc::new(change)));
         self
     }
 
@@ -139,9 +164,9 @@ impl RegistryBuilder {
     /// The registry, without a breaker yet.
     ///
     /// # Errors
-    /// All faults of the settings, see [`Settings::validate`].
+    /// All faults of the settings, see [`Settings::validate`]; with sound ones, those of the first key found that differs.
     pub fn build(self) -> Result<Registry, SettingsErrors> {
-        self.settings.validate()?;
+        let settings = Inherited::new(self.settings, self.changes)?;
         let seed = self
             .seed
             .unwrap_or_else(|| RandomState::new().hash_one(&self.family));
@@ -153,7 +178,7 @@ impl RegistryBuilder {
             entries: papaya::HashSet::new(),
             overflow: OnceLock::new(),
             making: Mutex::new(Making {
-                settings: self.settings,
+                settings,
                 seeds: fastrand::Rng::with_seed(seed),
                 breakers: Vec::new(),
                 next: 0,
@@ -183,6 +208,7 @@ impl Registry {
         RegistryBuilder {
             family: family.into(),
             settings: settings.into(),
+            changes: Vec::new(),
             max_keys: DEFAULT_MAX_KEYS,
             seed: None,
             listener: None,
@@ -242,26 +268,35 @@ impl Registry {
         own.chain(self.overflow.get().cloned()).collect()
     }
 
-    /// Gives new settings to all breakers, now and to come, and says for each what was kept.
+    /// Gives new settings to all breakers, now and to come, and says for each what was kept. Keys that differ go on to
+    /// differ, from the new settings.
     ///
     /// # Errors
-    /// All faults of the new settings; the old ones then stay in force.
+    /// All faults of the new settings, as of [`RegistryBuilder::build`]; the old ones then stay in force.
     pub fn reconfigure(
         &self,
         settings: impl Into<Arc<Settings>>,
         now: Timestamp,
     ) -> Result<Vec<(Breaker, Reconfigured)>, SettingsErrors> {
-        let settings = settings.into();
-        settings.validate()?;
-        self.making().settings = settings.clone();
-        self.breakers()
-            .into_iter()
-            .map(|breaker| {
-                let reconfigured = breaker.reconfigure(settings.clone(), now)?;
-                breaker.rest(now);
-                Ok((breaker, reconfigured))
-            })
-            .collect()
+        let wanted: Vec<_> = {
+            let mut making = self.making();
+            making.settings = making.settings.under(settings.into())?;
+            let of = |breaker: &Breaker| {
+                making
+                    .settings
+                    .of(&breaker.name()[self.key_at() as usize..])
+                    .clone()
+            };
+            let breakers = self.breakers().into_iter();
+            breakers.map(|breaker| (of(&breaker), breaker)).collect()
+        };
+        // Listeners hear of it without the lock.
+        let settle = |(settings, breaker): (Arc<Settings>, Breaker)| {
+            let reconfigured = breaker.reconfigure(settings, now)?;
+            breaker.rest(now);
+            Ok((breaker, reconfigured))
+        };
+        wanted.into_iter().map(settle).collect()
     }
 
     #[cold]
@@ -311,7 +346,7 @@ impl Registry {
     fn make(&self, key: &str, making: &mut Making) -> Breaker {
         let name = format!("{}/{key}", self.family);
         let mut builder =
-            Breaker::builder(name, making.settings.clone()).seed(making.seeds.u64(..));
+            Breaker::builder(name, making.settings.of(key).clone()).seed(making.seeds.u64(..));
         if let Some(listener) = &self.listener {
             builder = builder.shared_listener(listener.clone());
         }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use fusebox_breaker::{
-    Chance, Cooldown, HoldKind, OVERFLOW_KEY, Outcome, Over, Phase, Registry, Rule, Settings,
+    Chance, Cooldown, HoldKind, KeyTemplate, OVERFLOW_KEY, Outcome, Over, Phase, Registry, Rule,
+    Settings,
 };
 
 use crate::kit::*;
@@ -205,4 +207,80 @@ fn a_breaker_that_was_laid_to_rest_goes_on_as_if_it_had_not_been() {
     assert!(permit.record(Outcome::Failure, at(6)).is_some(), "trips");
     registry.rest(at(7));
     assert_eq!(breaker.snapshot(at(7)).recent.len(), 1);
+}
+
+#[test]
+fn a_key_that_differs_follows_its_family_in_everything_else() {
+    let registry = Registry::builder("orders", in_a_row(3))
+        .except("acme", |settings| {
+            settings.cooldown = Cooldown::fixed(Duration::from_secs(5))
+        })
+        .build()
+        .unwrap();
+    let of = |key| registry.get_or_create(key, at(0)).settings();
+    assert_eq!(of("acme").cooldown, Cooldown::fixed(Duration::from_secs(5)));
+    assert_eq!(of("acme").trip, in_a_row(3).trip);
+    assert_eq!(*of("other"), in_a_row(3));
+    registry.reconfigure(in_a_row(7), at(0)).unwrap();
+    assert_eq!(of("acme").cooldown, Cooldown::fixed(Duration::from_secs(5)));
+    assert_eq!(of("acme").trip, in_a_row(7).trip);
+    assert_eq!(*of("new"), in_a_row(7));
+}
+
+#[test]
+fn a_key_whose_settings_would_be_unsound_is_refused_at_the_start_and_at_a_change() {
+    let unsound = |settings: &mut Settings| settings.trip.truncate(1);
+    let empty = Settings {
+        trip: Vec::new(),
+        ..in_a_row(1)
+    };
+    assert!(
+        Registry::builder("orders", empty.clone())
+            .except("acme", unsound)
+            .build()
+            .is_err()
+    );
+    let clears = |settings: &mut Settings| settings.trip.clear();
+    assert!(
+        Registry::builder("orders", in_a_row(1))
+            .except("acme", clears)
+            .build()
+            .is_err()
+    );
+    let registry = Registry::builder("orders", in_a_row(1))
+        .except("acme", unsound)
+        .build()
+        .unwrap();
+    assert!(registry.reconfigure(empty, at(0)).is_err());
+    assert_eq!(
+        *registry.get_or_create("acme", at(0)).settings(),
+        in_a_row(1)
+    );
+}
+
+#[test]
+fn a_key_template_says_what_is_wrong_with_it() {
+    for (text, what) in [
+        ("a{b", "the `{` at byte 1 is never closed; add a `}`"),
+        ("{a{b}}", "the `{` at byte 0 is never closed; add a `}`"),
+        ("a}b", "the `}` at byte 1 closes nothing; remove it"),
+        ("{ }", "the braces at byte 0 hold no name; write `{name}`"),
+    ] {
+        let error = text.parse::<KeyTemplate>().unwrap_err();
+        assert_eq!(error.to_string(), what, "{text}");
+    }
+}
+
+#[test]
+fn a_rendered_key_is_never_the_one_that_surplus_keys_share() {
+    let template: KeyTemplate = "{tenant}".parse().unwrap();
+    assert_eq!(template.names().collect::<Vec<_>>(), ["tenant"]);
+    assert_eq!(template.render(|_| Some(OVERFLOW_KEY)), "-");
+    assert_eq!(template.render(|_| Some("")), "-");
+    assert_eq!(template.render(|_| Some("acme")), "acme");
+    let template: KeyTemplate = "v1/{ a }/{b}".parse().unwrap();
+    assert_eq!(
+        template.render(|name| (name == "a").then_some("x")),
+        "v1/x/-"
+    );
 }
