@@ -17,7 +17,7 @@ test: ## install what the tests need, then run formatting, lints, all tests, doc
 	@scripts/test
 
 conformance: ## run the conformance cases (FUSEBOX_CONFORMANCE=DIR: those in DIR)
-	@cargo test --quiet --locked -p fusebox-cli --test conformance
+	@cargo test --quiet --locked --workspace --all-features --test conformance
 
 prove: ## run the long forms of the tests: orders of threads, ten million events, a thousand kills, gigabytes
 	$(LONG) LOOM_MAX_PREEMPTIONS=3 $(PROVE) -p fusebox-breaker --all-features
