@@ -4,6 +4,7 @@
 //! - [`Script`]: DataWeave, from text to value; [`Context`]: what it sees
 //! - [`Detected`]: what the text of an attribute is
 //! - `json`, `form`: the formats that are read and written
+//! - `xml`, `lower`: from text to elements, from elements to an application
 //! - [`app`]: an application as it runs; [`Circuit`]: a breaker that its flows build by hand
 //! - [`eval_mule`]: an expression over a scope in JSON
 //!
@@ -17,6 +18,7 @@ mod detect;
 mod event;
 mod form;
 mod json;
+mod lower;
 mod media;
 mod number;
 mod period;
