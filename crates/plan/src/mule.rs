@@ -4,6 +4,7 @@
 //! - [`Script`]: DataWeave, from text to value; [`Context`]: what it sees
 //! - [`Detected`]: what the text of an attribute is
 //! - `json`, `form`: the formats that are read and written
+//! - `xml`, `properties`, `written`: an application's files, as written
 //! - [`app`]: an application as it runs; [`Circuit`]: a breaker that its flows build by hand
 //! - [`eval_mule`]: an expression over a scope in JSON
 //!
@@ -20,8 +21,10 @@ mod json;
 mod media;
 mod number;
 mod period;
+mod properties;
 mod scope;
 mod value;
+mod written;
 mod xml;
 
 pub use crate::random::Random;
@@ -35,3 +38,4 @@ pub use number::Number;
 pub use period::Period;
 pub use scope::{Scope, ScopeFault, eval_mule, read_scope};
 pub use value::{Array, Form, Function, Kind, Object, Value};
+pub(crate) use written::read;
