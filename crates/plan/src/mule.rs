@@ -4,7 +4,7 @@
 //! - [`Script`]: DataWeave, from text to value; [`Context`]: what it sees
 //! - [`Detected`]: what the text of an attribute is
 //! - `json`, `form`: the formats that are read and written
-//! - `xml`, `lower`: from text to elements, from elements to an application
+//! - `xml`, `properties`, `written`: an application's files, as written; `lower`: what is made of them
 //! - [`app`]: an application as it runs; [`Circuit`]: a breaker that its flows build by hand
 //! - [`eval_mule`]: an expression over a scope in JSON
 //!
@@ -22,8 +22,11 @@ mod lower;
 mod media;
 mod number;
 mod period;
+mod properties;
 mod scope;
+mod show;
 mod value;
+mod written;
 mod xml;
 
 pub use crate::random::Random;
@@ -32,8 +35,11 @@ pub use dataweave::{EvalFault, ParseFault, Script};
 pub use detect::{Detected, Template};
 pub use event::{Context, Event, Properties, Vars};
 pub use jiff;
+pub(crate) use lower::{Setting, lower};
 pub use media::{MediaType, Typed};
 pub use number::Number;
 pub use period::Period;
 pub use scope::{Scope, ScopeFault, eval_mule, read_scope};
+pub(crate) use show::show_flows;
 pub use value::{Array, Form, Function, Kind, Object, Value};
+pub(crate) use written::read;

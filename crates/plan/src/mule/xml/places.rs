@@ -74,18 +74,30 @@ impl Places {
         self.of(value, before + within)
     }
 
-    /// The places of a part of a value, which begins `cut` bytes behind the value's beginning.
-    pub fn behind(self, cut: usize, value: &At<String>) -> Places {
-        let start = self.of(value, cut);
-        let first = self.0.iter().rev().find(|mark| mark.offset <= cut);
-        let spelled = first.is_none_or(|mark| mark.spelled);
-        let mut places = Places::default();
-        places.mark(0, start, spelled);
-        let later = self.0.iter().filter(|mark| mark.offset > cut);
-        places.0.extend(later.map(|mark| Mark {
-            offset: mark.offset - cut,
-            ..*mark
+    /// The places of a part of a value, counted from its beginning.
+    pub fn part(&self, value: &At<String>, start: usize, end: usize) -> Places {
+        let before = self.0.partition_point(|mark| mark.offset <= start);
+        let spelled = before
+            .checked_sub(1)
+            .is_none_or(|last| self.0[last].spelled);
+        let mut part = Places::default();
+        part.mark(0, self.of(value, start), spelled);
+        let within = self.0[before..]
+            .iter()
+            .take_while(|mark| mark.offset < end)
+            .map(|mark| Mark {
+                offset: mark.offset - start,
+                ..*mark
+            });
+        part.0.extend(within);
+        part
+    }
+
+    /// What follows from this byte on has these places.
+    pub fn extend(&mut self, offset: usize, part: Places) {
+        self.0.extend(part.0.into_iter().map(|mark| Mark {
+            offset: mark.offset + offset,
+            ..mark
         }));
-        places
     }
 }
