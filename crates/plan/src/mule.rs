@@ -6,6 +6,7 @@
 //! - `json`, `form`: the formats that are read and written
 //! - `xml`, `properties`, `written`: an application's files, as written; `lower`: what is made of them
 //! - [`app`]: an application as it runs; [`Circuit`]: a breaker that its flows build by hand
+//! - `symbol`: values of which only some is known
 //! - [`eval_mule`]: an expression over a scope in JSON
 //!
 //! The semantics are those of [DataWeave 2](https://docs.mulesoft.com/dataweave/latest/) and of the
@@ -25,12 +26,13 @@ mod period;
 mod properties;
 mod scope;
 mod show;
+mod symbol;
 mod value;
 mod written;
 mod xml;
 
 pub use crate::random::Random;
-pub use circuit::Circuit;
+pub use circuit::{Circuit, Cooldown, Count, Entry, Failure, Flaw, FlawKind, Opens, Refusal, Said};
 pub use dataweave::{EvalFault, ParseFault, Script};
 pub use detect::{Detected, Template};
 pub use event::{Context, Event, Properties, Vars};
