@@ -7,6 +7,7 @@
 //! - `xml`, `properties`, `written`: an application's files, as written; `lower`: what is made of them
 //! - [`app`]: an application as it runs; [`Circuit`]: a breaker that its flows build by hand
 //! - `symbol`: values of which only some is known
+//! - `convert`: an application in the native form
 //! - [`eval_mule`]: an expression over a scope in JSON
 //!
 //! The semantics are those of [DataWeave 2](https://docs.mulesoft.com/dataweave/latest/) and of the
@@ -14,6 +15,7 @@
 
 pub mod app;
 mod circuit;
+mod convert;
 mod dataweave;
 mod detect;
 mod event;
@@ -33,6 +35,7 @@ mod xml;
 
 pub use crate::random::Random;
 pub use circuit::{Circuit, Cooldown, Count, Entry, Failure, Flaw, FlawKind, Opens, Refusal, Said};
+pub(crate) use convert::convert;
 pub use dataweave::{EvalFault, ParseFault, Script};
 pub use detect::{Detected, Template};
 pub use event::{Context, Event, Properties, Vars};
