@@ -5,8 +5,13 @@ use std::sync::Arc;
 use fusebox_plan::mule::app::{ErrorMatch, ErrorType, Site};
 use fusebox_plan::mule::{EvalFault, Event, Form, Object, Typed, Value};
 
+use super::engine::At;
+
 /// How a run ended: with the event that came out, or with an error.
 pub type Ended = Result<Event, Box<Failure>>;
+
+/// An error on its way; most ways have none.
+pub(super) type Fault = Box<MuleError>;
 
 /// An error that no handler continued after.
 #[derive(Debug, Clone)]
@@ -35,6 +40,18 @@ pub struct MuleError {
     pub wrapped: Option<Arc<MuleError>>,
     /// The processor that failed, once it is known.
     pub site: Option<Site>,
+}
+
+impl Failure {
+    /// An error that comes up somewhere.
+    pub(super) fn at(at: At<'_>, mut error: Fault, event: Event) -> Box<Failure> {
+        error.site.get_or_insert_with(|| at.site.clone());
+        Box::new(Failure {
+            error: Arc::from(error),
+            event,
+            logged: false,
+        })
+    }
 }
 
 /// A payload with its attributes.
@@ -145,8 +162,8 @@ fn type_value(kind: &ErrorType) -> Value {
 }
 
 /// A failed evaluation is an error of the type that it says.
-impl From<EvalFault> for MuleError {
-    fn from(fault: EvalFault) -> MuleError {
-        MuleError::new(fault.kind, fault.description)
+impl From<EvalFault> for Box<MuleError> {
+    fn from(fault: EvalFault) -> Box<MuleError> {
+        MuleError::new(fault.kind, fault.description).into()
     }
 }
