@@ -3,7 +3,7 @@
 //! - [`Value`], [`Number`], [`Period`]: what expressions work on; [`Typed`]: a value with its media type
 //! - [`Script`]: DataWeave, from text to value; [`Context`]: what it sees
 //! - [`Detected`]: what the text of an attribute is
-//! - `json`, `form`: the formats that are read and written
+//! - `json`, `form`: the formats that are read and written; `wire`: bodies of messages
 //! - [`app`]: an application as it runs; [`Circuit`]: a breaker that its flows build by hand
 //! - [`eval_mule`]: an expression over a scope in JSON
 //!
@@ -22,6 +22,7 @@ mod number;
 mod period;
 mod scope;
 mod value;
+mod wire;
 mod xml;
 
 pub use crate::random::Random;
@@ -35,3 +36,4 @@ pub use number::Number;
 pub use period::Period;
 pub use scope::{Scope, ScopeFault, eval_mule, read_scope};
 pub use value::{Array, Form, Function, Kind, Object, Value};
+pub use wire::Sent;
