@@ -3,7 +3,8 @@
 //! - [`Value`], [`Number`], [`Period`]: what expressions work on; [`Typed`]: a value with its media type
 //! - [`Script`]: DataWeave, from text to value; [`Context`]: what it sees
 //! - [`Detected`]: what the text of an attribute is
-//! - `json`, `form`: the formats that are read and written; `wire`: bodies of messages
+//! - `json`, `form`: the formats that are read and written; `body`: as the bytes of a message;
+//!   `stored`: as an object store keeps them; `wanted`: as an attribute wants them
 //! - [`app`]: an application as it runs; [`Circuit`]: a breaker that its flows build by hand
 //! - [`eval_mule`]: an expression over a scope in JSON
 //!
@@ -11,6 +12,7 @@
 //! expressions of Mule 4.4.
 
 pub mod app;
+mod body;
 mod circuit;
 mod dataweave;
 mod detect;
@@ -21,11 +23,13 @@ mod media;
 mod number;
 mod period;
 mod scope;
+mod stored;
 mod value;
-mod wire;
+mod wanted;
 mod xml;
 
 pub use crate::random::Random;
+pub use body::Body;
 pub use circuit::Circuit;
 pub use dataweave::{EvalFault, ParseFault, Script};
 pub use detect::{Detected, Template};
@@ -35,5 +39,5 @@ pub use media::{MediaType, Typed};
 pub use number::Number;
 pub use period::Period;
 pub use scope::{Scope, ScopeFault, eval_mule, read_scope};
+pub use stored::STORED;
 pub use value::{Array, Form, Function, Kind, Object, Value};
-pub use wire::Sent;
