@@ -28,12 +28,15 @@ mod answer;
 mod body;
 mod call;
 mod fields;
+mod location;
 mod outgoing;
+mod outlive;
 mod request_body;
 mod response_body;
 mod retry_after;
 mod stall;
 mod tunnel;
+mod whole_body;
 
 mod breakers;
 mod connect;

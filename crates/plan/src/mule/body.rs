@@ -1,4 +1,4 @@
-//! A value as the bytes of an HTTP message.
+//! A value as the bytes of an HTTP message, and the bytes of one as a value.
 
 use std::sync::Arc;
 
@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use super::app::Compat;
 use super::dataweave::{EvalFault, coerce};
+use super::form;
 use super::json::{self, Layout};
-use super::media::{Format, Typed};
-use super::value::Value;
+use super::media::{Format, MediaType, Typed};
+use super::value::{Object, Value};
 
 /// The bytes of an HTTP message, and what they are called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct Body {
 impl Typed {
     /// The value as the body of a request or response.
     ///
-    /// Arrays and objects that have no text are written in JSON. Mule would serialise them as Java
+    /// An object that is called a form is written as one; other arrays and objects are written in JSON. Mule would serialise them as Java
     /// does and call all that `application/java`; [`Compat::Intent`] calls it `application/json`, and
     /// texts without a media type of their own `text/plain`.
     ///
@@ -33,6 +34,9 @@ impl Typed {
         let (bytes, plain) = match &self.value {
             Value::Null => (Bytes::new(), None),
             Value::Binary(bytes) => (bytes.clone(), Some("application/octet-stream")),
+            Value::Object(object) if self.media_type.format() == Format::Form => {
+                (pairs(object)?.into(), Some(""))
+            }
             Value::Array(_) | Value::Object(_) => (
                 json::write(&self.value, Layout::default())?.into(),
                 Some("application/json"),
@@ -52,6 +56,36 @@ impl Typed {
             content_type,
         })
     }
+
+    /// A body that came, under the `Content-Type` that it came with; without one nothing is known of
+    /// it (`*/*`). A body that is UTF-8 is a text, and any other stays bytes.
+    pub fn received(body: Bytes, media_type: Option<&str>) -> Typed {
+        let media_type = media_type.map_or_else(MediaType::any, MediaType::new);
+        let value = match std::str::from_utf8(&body) {
+            Ok(text) if is_utf8(&media_type) => Value::text(text),
+            _ => Value::Binary(body),
+        };
+        Typed { value, media_type }
+    }
+}
+
+fn pairs(object: &Object) -> Result<String, EvalFault> {
+    let mut pairs: Vec<(Arc<str>, Arc<str>)> = Vec::new();
+    for (key, value) in object.entries() {
+        pairs.push((key.clone(), coerce::text(value)?));
+    }
+    Ok(form::write(&pairs))
+}
+
+/// Whether a media type's texts are UTF-8: one that names another charset goes on as it came.
+fn is_utf8(media_type: &MediaType) -> bool {
+    let mut parameters = media_type.as_str().split(';').skip(1);
+    let charset = parameters.find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let value = value.trim().trim_matches('"').to_ascii_lowercase();
+        name.trim().eq_ignore_ascii_case("charset").then_some(value)
+    });
+    charset.is_none_or(|charset| matches!(charset.as_str(), "utf-8" | "utf8" | "us-ascii"))
 }
 
 #[cfg(test)]
@@ -88,5 +122,31 @@ mod tests {
             body(&Typed::java(Value::Null), Compat::Intent),
             (String::new(), None)
         );
+    }
+
+    #[test]
+    fn an_object_that_is_called_a_form_is_one() {
+        let form = "application/x-www-form-urlencoded";
+        let pair = ("a".into(), "b c".into());
+        let typed = Typed {
+            value: Value::object(vec![pair]),
+            media_type: MediaType::new(form),
+        };
+        let sent = ("a=b+c".to_owned(), Some(form.to_owned()));
+        assert_eq!(body(&typed, Compat::Intent), sent);
+    }
+
+    #[test]
+    fn a_body_is_a_text_where_it_is_one() {
+        let value = |bytes: &'static [u8], media_type| {
+            Typed::received(Bytes::from_static(bytes), media_type).value
+        };
+        assert_eq!(value(b"x", None), "x".into());
+        assert_eq!(value(b"", Some("application/json")), "".into());
+        let latin = Some("text/plain; charset=ISO-8859-1");
+        assert_eq!(value(b"x", latin).kind(), super::super::Kind::Binary);
+        assert_eq!(value(b"\xff", None).kind(), super::super::Kind::Binary);
+        let utf8 = Some("text/plain; Charset=\"UTF-8\"");
+        assert_eq!(value("é".as_bytes(), utf8), "é".into());
     }
 }
