@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use fusebox_plan::mule::{Form, MediaType, Object, Typed, Value};
+use fusebox_plan::mule::{Form, Object, Typed, Value};
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
@@ -34,16 +34,10 @@ pub fn headers_value(headers: &HeaderMap) -> Value {
 
 /// The message that an answer is.
 pub(super) fn message(answer: &Answer) -> Message {
-    let media_type = match answer.headers.get(CONTENT_TYPE) {
-        Some(value) => MediaType::new(field_text(value)),
-        None if answer.body.is_empty() => MediaType::any(),
-        None => MediaType::new("application/octet-stream"),
-    };
+    let media_type = answer.headers.get(CONTENT_TYPE).map(field_text);
+    let unknown = (!answer.body.is_empty()).then_some("application/octet-stream");
     Message {
-        payload: Typed {
-            value: Value::Binary(answer.body.clone()),
-            media_type,
-        },
+        payload: Typed::received(answer.body.clone(), media_type.as_deref().or(unknown)),
         attributes: record([
             ("statusCode", Value::from(i64::from(answer.status))),
             ("reasonPhrase", answer.reason.as_str().into()),

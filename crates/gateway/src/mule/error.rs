@@ -75,13 +75,12 @@ impl Message {
     /// As an expression sees it within a value. A payload that cannot be read stays its text.
     pub fn value(&self) -> Value {
         let payload = self.payload.read();
-        record([
-            (
-                "payload",
-                payload.unwrap_or_else(|_| self.payload.value.clone()),
-            ),
-            ("attributes", self.attributes.clone()),
-        ])
+        let payload = payload.unwrap_or_else(|_| self.payload.value.clone());
+        let entries = vec![
+            ("payload".into(), payload),
+            ("attributes".into(), self.attributes.clone()),
+        ];
+        Value::Object(Arc::new(Object::new(entries, Form::Message)))
     }
 }
 

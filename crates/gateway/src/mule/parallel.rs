@@ -21,7 +21,7 @@ type Route<'a> = (&'a Chain, Event);
 
 impl Run {
     /// Runs its chain on every item, from the same event. The payload becomes the list of the
-    /// resulting payloads, in the order of the items.
+    /// resulting messages, in the order of the items.
     pub async fn parallel_foreach<'a>(
         &'a self,
         at: At<'a>,

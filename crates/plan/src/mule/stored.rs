@@ -96,6 +96,7 @@ fn tagged(value: &Value) -> Value {
             match object.form() {
                 Form::Headers => tag("Headers", entries),
                 Form::ErrorType => tag("ErrorType", entries),
+                Form::Message => tag("Message", entries),
                 Form::Plain if first.is_some_and(|(key, _)| key.starts_with('$')) => {
                     tag("Object", entries)
                 }
@@ -129,6 +130,7 @@ fn untagged(value: &Value) -> Option<Value> {
             let form = match name {
                 "Headers" => Form::Headers,
                 "ErrorType" => Form::ErrorType,
+                "Message" => Form::Message,
                 "Object" => Form::Plain,
                 _ => return None,
             };
@@ -228,6 +230,17 @@ mod tests {
             panic!("no object came back");
         };
         assert_eq!(back.get("Content-Type"), Some(&"a".into()));
+    }
+
+    #[test]
+    fn a_message_is_written_as_its_payload_and_comes_back_whole() {
+        let entries = vec![
+            ("payload".into(), 1.into()),
+            ("attributes".into(), Value::Null),
+        ];
+        let message = Value::Object(Arc::new(Object::new(entries, Form::Message)));
+        assert_eq!(message.shown().as_deref(), Ok("1"));
+        assert_eq!(again(message.clone()), message);
     }
 
     #[test]

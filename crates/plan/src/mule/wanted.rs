@@ -71,9 +71,11 @@ impl Value {
         match self {
             Value::Null => Ok("null".to_owned()),
             Value::Array(_) => json::write(self, Layout::default()),
-            Value::Object(object) if object.error_type().is_none() => {
-                json::write(self, Layout::default())
-            }
+            Value::Object(object) => match (object.message_payload(), object.error_type()) {
+                (Some(payload), _) => payload.shown(),
+                (None, Some(name)) => Ok(name),
+                (None, None) => json::write(self, Layout::default()),
+            },
             _ => coerce::text(self).map(|text| text.to_string()),
         }
     }

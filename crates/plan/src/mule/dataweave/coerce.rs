@@ -27,9 +27,10 @@ pub(crate) fn text(value: &Value) -> Coerced<Arc<str>> {
         Value::Binary(bytes) => media::utf8(bytes)?,
         Value::Regex(pattern) => pattern.source().into(),
         Value::Type(kind) => kind.name().into(),
-        Value::Object(object) => match object.error_type() {
-            Some(text) => text.into(),
-            None => return Err(cannot(value, Kind::String)),
+        Value::Object(object) => match (object.error_type(), object.message_payload()) {
+            (Some(name), _) => name.into(),
+            (None, Some(payload)) => text(payload)?,
+            (None, None) => return Err(cannot(value, Kind::String)),
         },
         _ => match iso::show(value) {
             Some(text) => text.into(),
