@@ -5,6 +5,7 @@
 //! - [`Detected`]: what the text of an attribute is
 //! - `json`, `form`: the formats that are read and written; `body`: as the bytes of a message;
 //!   `stored`: as an object store keeps them; `wanted`: as an attribute wants them
+//! - `xml`, `properties`, `written`: an application's files, as written
 //! - [`app`]: an application as it runs; [`Circuit`]: a breaker that its flows build by hand
 //! - [`eval_mule`]: an expression over a scope in JSON
 //!
@@ -22,10 +23,12 @@ mod json;
 mod media;
 mod number;
 mod period;
+mod properties;
 mod scope;
 mod stored;
 mod value;
 mod wanted;
+mod written;
 mod xml;
 
 pub use crate::random::Random;
@@ -41,3 +44,4 @@ pub use period::Period;
 pub use scope::{Scope, ScopeFault, eval_mule, read_scope};
 pub use stored::STORED;
 pub use value::{Array, Form, Function, Kind, Object, Value};
+pub(crate) use written::read;
