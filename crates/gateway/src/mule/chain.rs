@@ -38,26 +38,38 @@ impl Run {
         })
     }
 
-    async fn step(&self, at: At<'_>, processor: &Processor, event: Event) -> Ended {
+    /// What a processor does. Each kind is a future of its own on the heap: what is polled through many
+    /// levels of chains must not add up the sizes of all kinds on the stack.
+    fn step<'a>(
+        &'a self,
+        at: At<'a>,
+        processor: &'a Processor,
+        event: Event,
+    ) -> Pending<'a, Ended> {
         let at = At {
             site: &processor.site,
             ..at
         };
         match &processor.does {
-            Does::FlowRef { flow, target } => self.flow_ref(at, flow, target.as_ref(), event).await,
-            Does::Choice(choice) => self.choice(at, choice, event).await,
+            Does::FlowRef { flow, target } => {
+                Box::pin(self.flow_ref(at, flow, target.as_ref(), event))
+            }
+            Does::Choice(choice) => Box::pin(self.choice(at, choice, event)),
             Does::Try(scope) => {
                 let handlers = scope.handlers.as_deref();
-                self.guarded(at, &scope.chain, handlers, event).await
+                Box::pin(self.guarded(at, &scope.chain, handlers, event))
             }
-            Does::UntilSuccessful(scope) => self.until_successful(at, scope, event).await,
-            Does::Foreach(scope) => self.foreach(at, scope, event).await,
-            Does::ParallelForeach(scope) => self.parallel_foreach(at, scope, event).await,
-            Does::ScatterGather(scope) => self.scatter_gather(at, scope, event).await,
-            Does::Async(scope) => Ok(self.beside(at, scope, event)),
-            Does::FirstSuccessful(scope) => self.first_successful(at, scope, event).await,
-            Does::RoundRobin(scope) => self.round_robin(at, scope, event).await,
-            Does::Cache(scope) => self.cache(at, scope, event).await,
+            Does::UntilSuccessful(scope) => Box::pin(self.until_successful(at, scope, event)),
+            Does::Foreach(scope) => Box::pin(self.foreach(at, scope, event)),
+            Does::ParallelForeach(scope) => Box::pin(self.parallel_foreach(at, scope, event)),
+            Does::ScatterGather(scope) => Box::pin(self.scatter_gather(at, scope, event)),
+            Does::Async(scope) => {
+                let event = self.beside(at, scope, event);
+                Box::pin(async { Ok(event) })
+            }
+            Does::FirstSuccessful(scope) => Box::pin(self.first_successful(at, scope, event)),
+            Does::RoundRobin(scope) => Box::pin(self.round_robin(at, scope, event)),
+            Does::Cache(scope) => Box::pin(self.cache(at, scope, event)),
             Does::SetVariable(_)
             | Does::RemoveVariable(_)
             | Does::SetPayload { .. }
@@ -68,13 +80,13 @@ impl Run {
             | Does::Object(_)
             | Does::Publish(_)
             | Does::Validation(_)
-            | Does::Sleep(_) => {
+            | Does::Sleep(_) => Box::pin(async move {
                 let mut event = event;
                 match self.operation(at, &processor.does, &mut event).await {
                     Ok(()) => Ok(event),
                     Err(error) => Err(Failure::at(at, renamed(error, &processor.mappings), event)),
                 }
-            }
+            }),
         }
     }
 

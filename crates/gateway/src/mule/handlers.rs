@@ -24,7 +24,7 @@ impl Run {
         event: Event,
     ) -> Ended {
         match (self.chain(at, chain, event).await, handlers) {
-            (Err(failure), Some(handlers)) => self.handle(at, handlers, failure).await,
+            (Err(failure), Some(handlers)) => Box::pin(self.handle(at, handlers, failure)).await,
             (ended, _) => ended,
         }
     }

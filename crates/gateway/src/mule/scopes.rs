@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_plan::mule::app::{
-    Cache, Choice, FirstSuccessful, FlowName, Foreach, LogLevel, Target, UntilSuccessful,
+    Cache, Choice, FirstSuccessful, FlowName, Foreach, LogLevel, Site, Target, UntilSuccessful,
 };
 use fusebox_plan::mule::{Event, Typed, Value};
 
@@ -195,19 +195,27 @@ impl Run {
     /// that fails is as good as an empty one.
     pub async fn cache<'a>(&'a self, at: At<'a>, it: &'a Cache, event: Event) -> Ended {
         let key = match &it.key {
-            Some(given) => self.text(at, given, &event).map(Option::unwrap_or_default),
-            None => digest(&event.payload),
+            Some(given) => self.text(at, given, &event),
+            None => event
+                .payload
+                .to_stored()
+                .map(|bytes| Some(digest(&bytes)))
+                .map_err(Fault::from),
         };
-        let key = attempt!(at, event, key);
-        let stores = &self.engine.stores;
-        let shelf = match &it.store {
-            Some(declaration) => stores.shelf(Some(declaration)),
-            None => stores.cache(at.site),
-        };
-        let key: Arc<str> = key.trim().into();
-        if key.is_empty() {
+        let Some(key) = attempt!(at, event, key).filter(|key| !key.trim().is_empty()) else {
             return self.chain(at, &it.chain, event).await;
-        }
+        };
+        let stores = &self.engine.stores;
+        let (shelf, key) = match &it.store {
+            Some(declaration) => (stores.shelf(Some(declaration)), key),
+            None => {
+                let Site { file, line, col } = at.site;
+                (
+                    stores.cache(),
+                    digest(format!("{file}:{line}:{col}/{key}").as_bytes()),
+                )
+            }
+        };
         let now = self.outside.now();
         match shelf.get(&key, now).await {
             Ok(Some(payload)) => return Ok(Event { payload, ..event }),
@@ -250,10 +258,9 @@ pub(super) fn items(collection: &Typed) -> Result<Vec<Value>, Fault> {
     }
 }
 
-/// What tells payloads apart.
-fn digest(payload: &Typed) -> Result<Arc<str>, Fault> {
-    let bytes = payload.to_stored()?;
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes);
+/// What tells bytes apart, and is short.
+fn digest(bytes: &[u8]) -> Arc<str> {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
-    Ok(hex.collect::<String>().into())
+    hex.collect::<String>().into()
 }

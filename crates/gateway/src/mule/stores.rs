@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox_plan::mule::app::{App, Site, StoreDeclaration};
+use fusebox_plan::mule::app::{App, StoreDeclaration};
 use fusebox_plan::mule::jiff::Timestamp;
 use fusebox_plan::mule::{EvalFault, MediaType, STORED, Typed, Value};
 use fusebox_store::{
@@ -25,6 +25,13 @@ const SWEEP_BUDGET: usize = 1024;
 
 /// The partition of the application's default store; those of others have its name before theirs.
 const PARTITION: &str = "os";
+
+/// The partition of caches that name no store.
+const CACHE: &str = "cache";
+
+/// How many entries they have together, and how long each lives, so that they do not fill the memory.
+const CACHE_ENTRIES_MAX: u64 = 4096;
+const CACHE_TTL: Duration = Duration::from_secs(600);
 
 /// The object stores of an application.
 pub struct Stores {
@@ -96,6 +103,14 @@ impl Stores {
             volatile,
             sweeps: HashMap::new(),
         };
+        let cache = PartitionSettings {
+            expiry: Expiry::AtSweep {
+                every: Duration::from_secs(1),
+            },
+            ttl: Some(CACHE_TTL),
+            max_entries: Some(CACHE_ENTRIES_MAX),
+        };
+        stores.volatile.configure(CACHE, cache)?;
         for declaration in &app.stores {
             let mut settings = settings(declaration);
             let partition = partition(Some(declaration));
@@ -144,11 +159,11 @@ impl Stores {
         }
     }
 
-    /// The entries of an `ee:cache` that names no store.
-    pub fn cache(&self, site: &Site) -> Shelf<'_> {
+    /// The entries of those `ee:cache`s that name no store.
+    pub fn cache(&self) -> Shelf<'_> {
         Shelf {
             store: &self.volatile,
-            partition: format!("cache/{}:{}:{}", site.file, site.line, site.col),
+            partition: CACHE.to_owned(),
             sweeps: None,
         }
     }
