@@ -5,6 +5,7 @@
 //! - [`Detected`]: what the text of an attribute is
 //! - `json`, `form`: the formats that are read and written; `body`: as the bytes of a message;
 //!   `stored`: as an object store keeps them; `wanted`: as an attribute wants them
+//! - `xml`, `lower`: from text to elements, from elements to an application
 //! - [`app`]: an application as it runs; [`Circuit`]: a breaker that its flows build by hand
 //! - [`eval_mule`]: an expression over a scope in JSON
 //!
@@ -19,6 +20,7 @@ mod detect;
 mod event;
 mod form;
 mod json;
+mod lower;
 mod media;
 mod number;
 mod period;
