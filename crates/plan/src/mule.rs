@@ -5,7 +5,8 @@
 //! - [`Detected`]: what the text of an attribute is
 //! - `json`, `form`: the formats that are read and written; `body`: as the bytes of a message;
 //!   `stored`: as an object store keeps them; `wanted`: as an attribute wants them
-//! - `xml`, `lower`: from text to elements, from elements to an application
+//! - `xml`, `properties`, `written`: an application's files, as written; `lower`: from elements to an
+//!   application
 //! - [`app`]: an application as it runs; [`Circuit`]: a breaker that its flows build by hand
 //! - [`eval_mule`]: an expression over a scope in JSON
 //!
@@ -24,10 +25,12 @@ mod lower;
 mod media;
 mod number;
 mod period;
+mod properties;
 mod scope;
 mod stored;
 mod value;
 mod wanted;
+mod written;
 mod xml;
 
 pub use crate::random::Random;
@@ -43,3 +46,4 @@ pub use period::Period;
 pub use scope::{Scope, ScopeFault, eval_mule, read_scope};
 pub use stored::STORED;
 pub use value::{Array, Form, Function, Kind, Object, Value};
+pub(crate) use written::read;

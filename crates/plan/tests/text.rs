@@ -129,9 +129,9 @@ fn a_root_that_is_no_map_is_refused() {
 fn other_forms_are_told_by_their_content() {
     check(
         r#"<?xml version="1.0"?>
-<mule/>
+<mule><flow name="f"/></mule>
 "#,
-        r#"1:1: error: this is XML, as a Mule application is, and Mule applications are not supported yet; write the configuration in the native form"#,
+        r#"1:1: error: this is a Mule application, and those are not supported yet; write the configuration in the native form"#,
     );
     check(
         r#"{"name": "app", "type": "flogo:app", "triggers": [], "resources": []}"#,

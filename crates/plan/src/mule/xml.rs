@@ -9,7 +9,10 @@
 //! elements side by side where XML has one. Published flows are not always XML:
 //! [`Compat::Intent`](super::app::Compat::Intent) reads some of what they write, each time with a warning.
 
-#![allow(dead_code, reason = "the application's reader, which comes next, is what calls this")]
+#![allow(
+    dead_code,
+    reason = "the application's reader, which comes next, is what calls this"
+)]
 
 mod cursor;
 mod document;
@@ -67,6 +70,19 @@ impl Element {
     /// Its name as it is conventionally written: `http:listener`, `flow`.
     pub fn title(&self) -> String {
         modules::title(&self.module, &self.name)
+    }
+
+    /// The attribute of a name, with its prefix if it has one.
+    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.attributes
+            .iter()
+            .find(|attribute| &*attribute.name == name)
+    }
+
+    /// The value of the attribute of a name.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.attribute(name)
+            .map(|attribute| attribute.value.value.as_str())
     }
 
     /// Where the character of its text stands that is in this line and column of it, both from 1.

@@ -107,7 +107,8 @@ impl Value {
         let trimmed = trimmed.to_owned();
         let whole = At::new(self.text, self.start?);
         let at = self.places.of(&whole, cut);
-        Some((At::new(trimmed, at), self.places.behind(cut, &whole)))
+        let places = self.places.part(at, cut, cut + trimmed.len());
+        Some((At::new(trimmed, at), places))
     }
 }
 
