@@ -5,7 +5,8 @@
 //! - [`Detected`]: what the text of an attribute is
 //! - `json`, `form`: the formats that are read and written; `body`: as the bytes of a message;
 //!   `stored`: as an object store keeps them; `wanted`: as an attribute wants them
-//! - `xml`, `properties`, `written`: an application's files, as written; `lower`: as an application
+//! - `xml`, `properties`, `written`: an application's files, as written; `lower`: from elements to an
+//!   application
 //! - [`app`]: an application as it runs; [`Circuit`]: a breaker that its flows build by hand
 //! - [`eval_mule`]: an expression over a scope in JSON
 //!

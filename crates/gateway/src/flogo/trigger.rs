@@ -1,6 +1,7 @@
 //! The REST trigger: a request becomes a handler's input, its results become the response.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use fusebox_plan::flogo::{Map, Params};
@@ -18,6 +19,9 @@ use crate::body::Body;
 use crate::exchange::{Exchange, Finish, done};
 use crate::outlive::{Outliving, Surroundings};
 use crate::whole_body;
+
+/// How long a run goes on whose client has left.
+const WITHOUT_CLIENT: Duration = Duration::from_secs(300);
 
 /// Has a handler answer a request. The run goes on to its end also when the client leaves.
 pub async fn serve(
@@ -39,7 +43,7 @@ pub async fn serve(
                 live: exchange.live.clone(),
             };
             let run = handler::run(handler, output, around);
-            match Outliving::new(&exchange.client.worker, run).await {
+            match Outliving::new(&exchange.client.worker, run, WITHOUT_CLIENT).await {
                 Ok(results) => reply::of_results(&results),
                 Err(message) => reply::error(StatusCode::BAD_REQUEST, &message),
             }
