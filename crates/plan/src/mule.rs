@@ -4,7 +4,8 @@
 //! - [`Script`]: DataWeave, from text to value; [`Context`]: what it sees
 //! - [`Detected`]: what the text of an attribute is
 //! - `json`, `form`: the formats that are read and written
-//! - `xml`, `properties`, `written`: an application's files, as written
+//! - `xml`, `properties`, `written`: an application's files, as written; `lower`: from elements to an
+//!   application
 //! - [`app`]: an application as it runs; [`Circuit`]: a breaker that its flows build by hand
 //! - [`eval_mule`]: an expression over a scope in JSON
 //!
@@ -18,6 +19,7 @@ mod detect;
 mod event;
 mod form;
 mod json;
+mod lower;
 mod media;
 mod number;
 mod period;
@@ -33,6 +35,7 @@ pub use dataweave::{EvalFault, ParseFault, Script};
 pub use detect::{Detected, Template};
 pub use event::{Context, Event, Properties, Vars};
 pub use jiff;
+pub(crate) use lower::{Setting, lower};
 pub use media::{MediaType, Typed};
 pub use number::Number;
 pub use period::Period;

@@ -101,6 +101,14 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 impl Template {
+    /// The expressions in it, in order.
+    pub fn scripts(&self) -> impl Iterator<Item = &Script> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Value(script) => Some(script),
+            Piece::Plain(_) => None,
+        })
+    }
+
     /// The template of a text, in which `\#` is a `#`.
     ///
     /// # Errors
