@@ -40,6 +40,7 @@ pub use dataweave::{EvalFault, ParseFault, Script};
 pub use detect::{Detected, Template};
 pub use event::{Context, Event, Properties, Vars};
 pub use jiff;
+pub(crate) use lower::{Setting, lower};
 pub use media::{MediaType, Typed};
 pub use number::Number;
 pub use period::Period;

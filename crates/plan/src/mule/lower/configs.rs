@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Lowering;
 use super::bind::{self, Fault};
 use super::open::Open;
-use super::Lowering;
 use crate::diagnostic::{Place, quote};
 use crate::mule::app::{Handlers, ListenerConfig, Requester, SendBody, StatusRange, Validator};
 use crate::mule::xml::Element;
@@ -70,7 +70,10 @@ impl<'a> Lowering<'a> {
         let last = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
         let known = self.names.iter().any(|name| last(name) == last(file.text));
         if !known {
-            let what = format!("{} is imported, and is not among the files", quote(file.text));
+            let what = format!(
+                "{} is imported, and is not among the files",
+                quote(file.text)
+            );
             self.wrong(file, what, "name it on the command line too");
         }
     }
@@ -84,7 +87,8 @@ impl<'a> Lowering<'a> {
         }
         for element in self.globals.all(&[REQUESTER]) {
             if let Some(config) = self.requester(element) {
-                self.requesters.insert(config.name.clone(), Arc::new(config));
+                self.requesters
+                    .insert(config.name.clone(), Arc::new(config));
             }
         }
     }
@@ -103,7 +107,11 @@ impl<'a> Lowering<'a> {
         Some(ListenerConfig {
             name: name.text.into(),
             addr,
-            base_path: rooted(if bound_base.is_empty() { base } else { &bound_base }),
+            base_path: rooted(if bound_base.is_empty() {
+                base
+            } else {
+                &bound_base
+            }),
             idle_timeout: idle.unwrap_or(LISTENER_IDLE),
         })
     }
@@ -231,7 +239,8 @@ impl<'a> Lowering<'a> {
         let bind = format!("`--bind {name}=http://127.0.0.1:8082`");
         let Some(open) = connection else {
             let what = "the request's configuration has no `http:request-connection`";
-            self.notes.error(config.at(), what, format!("add one, or {bind}"));
+            self.notes
+                .error(config.at(), what, format!("add one, or {bind}"));
             return None;
         };
         let tls = self.word(&open, "protocol") == Some("HTTPS");
@@ -239,7 +248,8 @@ impl<'a> Lowering<'a> {
         let port = self.whole(&open, "port");
         if !open.has("host") {
             let what = "`http:request-connection` has no `host`";
-            self.notes.error(open.at(), what, format!("add `host=\"…\"`, or {bind}"));
+            self.notes
+                .error(open.at(), what, format!("add `host=\"…\"`, or {bind}"));
             return None;
         }
         let host = self.text(&open, "host")?;
@@ -251,7 +261,10 @@ impl<'a> Lowering<'a> {
         let port = port.unwrap_or(if tls { 443 } else { 80 });
         // A slash would make the rest of a host's name a path.
         let read = match shown.contains('/') {
-            true => Err((format!("{} is no host", quote(&shown)), "write its name alone".to_owned())),
+            true => Err((
+                format!("{} is no host", quote(&shown)),
+                "write its name alone".to_owned(),
+            )),
             false => url::read(&format!("{scheme}://{shown}:{port}")),
         };
         match read {
@@ -281,7 +294,11 @@ impl<'a> Lowering<'a> {
                     "{} is not read: certificates are checked by the system's roots, and none is shown",
                     quote(&child.title())
                 );
-                self.notes.error(child.at, what, format!("remove it, or go round it by {bind}"));
+                self.notes.error(
+                    child.at,
+                    what,
+                    format!("remove it, or go round it by {bind}"),
+                );
             }
         }
     }
@@ -301,7 +318,10 @@ impl<'a> Lowering<'a> {
                 requester_of(name.text, &endpoint)
             }
             None => {
-                let what = format!("nothing defines the requests' configuration {}", quote(name.text));
+                let what = format!(
+                    "nothing defines the requests' configuration {}",
+                    quote(name.text)
+                );
                 let otherwise = format!("give it by `--bind {}=http://127.0.0.1:8082`", name.text);
                 let mend = self.globals.mend(name.text, &[REQUESTER], &otherwise);
                 self.wrong(name, what, mend);
@@ -310,7 +330,8 @@ impl<'a> Lowering<'a> {
             }
         };
         let requester = Arc::new(requester);
-        self.requesters.insert(requester.name.clone(), requester.clone());
+        self.requesters
+            .insert(requester.name.clone(), requester.clone());
         Some(requester)
     }
 
@@ -332,7 +353,8 @@ impl<'a> Lowering<'a> {
             (Some(success), None) => self.statuses(&success).map(Validator::Success),
             (None, Some(failure)) => self.statuses(&failure).map(Validator::Failure),
             _ => {
-                let what = "`http:response-validator` has one validator: what succeeds, or what fails";
+                let what =
+                    "`http:response-validator` has one validator: what succeeds, or what fails";
                 let mend = "write `<http:success-status-code-validator values=\"200..299\"/>`";
                 self.notes.error(validator.at(), what, mend);
                 None
@@ -371,7 +393,8 @@ impl<'a> Lowering<'a> {
         match read {
             Ok(bound) => Some(bound),
             Err((what, mend)) => {
-                self.notes.error(at, format!("`--bind {name}=…`: {what}"), mend);
+                self.notes
+                    .error(at, format!("`--bind {name}=…`: {what}"), mend);
                 None
             }
         }

@@ -8,10 +8,8 @@ use crate::mule::app::Compat;
 use crate::mule::xml;
 use crate::plan::Plan;
 
-pub(super) const BINDINGS: &[(&str, &str)] = &[
-    ("L", "http://127.0.0.1:0"),
-    ("S", "http://127.0.0.1:9901"),
-];
+pub(super) const BINDINGS: &[(&str, &str)] =
+    &[("L", "http://127.0.0.1:0"), ("S", "http://127.0.0.1:9901")];
 
 /// Reads files, with what is bound.
 pub(super) fn read_files(
@@ -36,18 +34,27 @@ pub(super) fn read_files(
         compat,
     };
     let plan = lower(elements, setting, &mut notes);
-    let said = notes.finish(&names).iter().map(ToString::to_string).collect();
+    let said = notes
+        .finish(&names)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     (plan, said)
 }
 
-const SEED: &str = include_str!("../../../../../conformance/recipes/error-handling/retry/circuit-breaker-object-store.xml");
+const SEED: &str = include_str!(
+    "../../../../../conformance/recipes/error-handling/retry/circuit-breaker-object-store.xml"
+);
 
 #[test]
 fn try_it() {
     for compat in [Compat::Intent, Compat::Strict] {
         let (plan, said) = read_files(
             &[("orders.xml", SEED)],
-            &[("HTTP_Listener", "http://127.0.0.1:0"), ("Order_Service", "http://127.0.0.1:8082")],
+            &[
+                ("HTTP_Listener", "http://127.0.0.1:0"),
+                ("Order_Service", "http://127.0.0.1:8082"),
+            ],
             compat,
         );
         println!("{said:#?}\n{plan:#?}");
