@@ -50,7 +50,6 @@ impl<'a> Globals<'a> {
             "global-property",
             "configuration",
             "configuration-properties",
-            "import",
         ];
         let Some(name) = name_of(element) else {
             return;
