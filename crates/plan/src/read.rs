@@ -339,7 +339,7 @@ fn document<'a>(file: usize, source: &Source<'a>, notes: &mut Notes) -> Option<D
     };
     // `<` alone may also begin a (refused) merge key.
     let markup =
-        |text: &str| text.starts_with(|c: char| c.is_alphabetic() || matches!(c, '?' | '!'));
+        |text: &str| text.starts_with(|c: char| c.is_alphabetic() || matches!(c, '?' | '!' | '/'));
     if text.trim_start().strip_prefix('<').is_some_and(markup) {
         return Some(Document {
             file,

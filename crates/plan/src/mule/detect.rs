@@ -2,9 +2,7 @@
 
 use super::dataweave::{EvalFault, ParseFault, Script, View, coerce};
 use super::event::Context;
-use super::json::{self, Layout};
 use super::symbol::Symbol;
-use super::value::Value;
 
 /// What a text turned out to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -160,7 +158,7 @@ impl Template {
         for piece in &self.pieces {
             match piece {
                 Piece::Plain(plain) => text.push_str(plain),
-                Piece::Value(script) => text.push_str(&shown(&script.value(context)?)?),
+                Piece::Value(script) => text.push_str(&script.value(context)?.shown()?),
             }
             coerce::check_text(text.len())?;
         }
@@ -174,17 +172,5 @@ impl Template {
             Piece::Value(script) => script.symbol(view),
         });
         Symbol::joined(pieces.collect())
-    }
-}
-
-/// A value as a template shows it.
-fn shown(value: &Value) -> Result<String, EvalFault> {
-    match value {
-        Value::Null => Ok("null".to_owned()),
-        Value::Array(_) => json::write(value, Layout::default()),
-        Value::Object(object) if object.error_type().is_none() => {
-            json::write(value, Layout::default())
-        }
-        _ => coerce::text(value).map(|text| text.to_string()),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use super::app::Compat;
 use super::event::Properties;
 use super::properties::{self, Found, Table};
 use super::xml::{self, Element};
@@ -43,7 +42,7 @@ pub(crate) fn read(
     if notes.errors() > errors {
         return None;
     }
-    import(&mut elements, compat, names, loader, notes);
+    let mut elements = import(elements, names, loader, notes);
     let mut table = Table::new(loader);
     table.add_globals(&elements, notes);
     properties::add_files(&mut table, &elements, names, loader, notes);
@@ -59,31 +58,36 @@ pub(crate) fn read(
     })
 }
 
-/// Puts the elements of imported files where the imports stand; a file is read once.
+/// The elements with those of imported files where the imports stand; a file is read once.
+///
+/// What the path of an import is made of comes from outside, or from the files that were named.
 fn import(
-    elements: &mut Vec<Element>,
-    compat: Compat,
+    elements: Vec<Element>,
     names: &mut Vec<String>,
     loader: &dyn Loader,
     notes: &mut Notes,
-) {
+) -> Vec<Element> {
     let base = names.first().map_or("", |name| directory(name)).to_owned();
     let mut seen: HashSet<String> = names
         .iter()
         .map(|name| plain(name.strip_prefix(base.as_str()).unwrap_or(name)))
         .collect();
+    let mut table = Table::new(loader);
+    // What is wrong with them is told when all of them are known.
+    table.add_globals(&elements, &mut Notes::default());
+    let mut all = Vec::with_capacity(elements.len());
     let mut imports = 0;
-    let mut next = 0;
-    while next < elements.len() {
-        if !(elements[next].module.is_empty() && &*elements[next].name == "import") {
-            next += 1;
+    let mut left = vec![elements.into_iter()];
+    while let Some(next) = left.last_mut() {
+        let Some(element) = next.next() else {
+            left.pop();
+            continue;
+        };
+        if !(element.module.is_empty() && &*element.name == "import") {
+            all.push(element);
             continue;
         }
-        let import = elements.remove(next);
-        let mut table = Table::new(loader);
-        // What is wrong with them is told when all of them are known.
-        table.add_globals(elements, &mut Notes::default());
-        let Some(path) = properties::file_of(&import, &mut table, notes) else {
+        let Some(path) = properties::file_of(&element, &mut table, notes) else {
             continue;
         };
         let path = path.map(|path| plain(&path));
@@ -93,6 +97,12 @@ fn import(
         {
             continue;
         }
+        imports += 1;
+        if imports > IMPORTS_MAX {
+            let what = format!("more than {IMPORTS_MAX} files are imported");
+            notes.error(path.at, what, "put the application into fewer files");
+            return all;
+        }
         let found = match properties::find(&path, &PLACES, loader) {
             Ok(found) => found,
             Err((what, mend)) => {
@@ -101,20 +111,15 @@ fn import(
             }
         };
         seen.insert(found.path.clone());
-        imports += 1;
-        if imports > IMPORTS_MAX {
-            let what = format!("more than {IMPORTS_MAX} files are imported");
-            notes.error(path.at, what, "put the application into fewer files");
-            return;
-        }
         let file = names.len();
         names.push(format!("{base}{}", found.path));
         if let Some(text) = bounded(found, path.at, notes)
-            && let Some(imported) = xml::parse(&text, file, compat, notes)
+            && let Some(imported) = xml::parse(&text, file, loader.compat(), notes)
         {
-            elements.splice(next..next, imported);
+            left.push(imported.into_iter());
         }
     }
+    all
 }
 
 /// The text of a file, if it is not too long.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::diagnostic::{At, Notes, nearest, quote};
+use crate::diagnostic::{At, Notes, Place, nearest, quote};
 use crate::interpolate::Loader;
 use crate::mule::event::Properties;
 use crate::mule::xml::{Element, Places};
@@ -12,6 +12,8 @@ use crate::mule::xml::{Element, Places};
 const BYTES_MAX: usize = 1 << 20;
 /// All that placeholders may bring into an application.
 const BYTES_TOTAL_MAX: usize = 16 << 20;
+/// How many faults of one value are told.
+const FAULTS_MAX: usize = 20;
 /// Placeholders inside one another, and properties that are made of others.
 const DEPTH_MAX: usize = 32;
 
@@ -129,7 +131,9 @@ impl<'l> Table<'l> {
             places: Places::default(),
             whole: value,
             from: places,
+            reached: (0, value.at),
         };
+        let mut faults = 0;
         let mut at = 0;
         while let Some(found) = text[at..].find("${") {
             let start = at + found;
@@ -151,7 +155,7 @@ impl<'l> Table<'l> {
                     (Err(Some((what, mend.to_owned()))), text.len())
                 }
             };
-            let place = places.of(value, start);
+            let place = filled.go_to(start);
             match what {
                 Ok(found)
                     if found.len() > self.left || filled.text.len() + found.len() > BYTES_MAX =>
@@ -171,6 +175,10 @@ impl<'l> Table<'l> {
                 Err(fault) => {
                     if let Some((what, mend)) = fault {
                         notes.error(place, what, mend);
+                    }
+                    faults += 1;
+                    if faults == FAULTS_MAX {
+                        return None;
                     }
                     filled.copy(start, end);
                 }
@@ -198,7 +206,7 @@ impl<'l> Table<'l> {
         // `${${env}.host}`: the key itself is made of another property.
         let mut key = inside.to_owned();
         if key.contains("${") {
-            let written = At::new(key.clone(), crate::diagnostic::Place::default());
+            let written = At::new(key.clone(), Place::default());
             let mut inner = Notes::default();
             if let Some((filled, _)) = self.fill(&written, &Places::default(), &mut inner) {
                 key = filled.value;
@@ -342,14 +350,24 @@ struct Filled<'a> {
     places: Places,
     whole: &'a At<String>,
     from: &'a Places,
+    /// How far the written value has been gone through, and the place there.
+    reached: (usize, Place),
 }
 
 impl Filled<'_> {
+    /// The place of a byte of the written value, which is not before those asked for so far.
+    fn go_to(&mut self, offset: usize) -> Place {
+        let place = self.from.after(self.reached, self.whole, offset);
+        self.reached = (offset, place);
+        place
+    }
+
     /// Takes a part of the written value as it stands.
     fn copy(&mut self, start: usize, end: usize) {
         if start < end {
+            let at = self.go_to(start);
             self.places
-                .extend(self.text.len(), self.from.part(self.whole, start, end));
+                .extend(self.text.len(), self.from.part(at, start, end));
             self.text.push_str(&self.whole.value[start..end]);
         }
     }

@@ -40,21 +40,22 @@ impl Places {
 
     /// Where a byte of the value was written.
     pub fn of(&self, value: &At<String>, offset: usize) -> Place {
-        let behind = self.0.partition_point(|mark| mark.offset <= offset);
-        let mark = match behind.checked_sub(1) {
-            Some(last) => self.0[last],
-            None => Mark {
-                offset: 0,
-                place: value.at,
-                spelled: true,
-            },
+        self.after((0, value.at), value, offset)
+    }
+
+    /// The same, where it is known where a byte before it was written: so one that goes through a value
+    /// counts each character once.
+    pub fn after(&self, known: (usize, Place), value: &At<String>, offset: usize) -> Place {
+        let before = self.0.partition_point(|mark| mark.offset <= offset);
+        let last = before.checked_sub(1).map(|last| self.0[last]);
+        let (from, mut place) = match last {
+            Some(mark) if !mark.spelled => return mark.place,
+            Some(mark) if mark.offset >= known.0 => (mark.offset, mark.place),
+            _ => known,
         };
-        let mut place = mark.place;
-        if mark.spelled {
-            let before = value.value.get(mark.offset..offset).unwrap_or_default();
-            let chars = u32::try_from(before.chars().count()).unwrap_or(u32::MAX);
-            place.col = place.col.saturating_add(chars);
-        }
+        let between = value.value.get(from..offset).unwrap_or_default();
+        let chars = u32::try_from(between.chars().count()).unwrap_or(u32::MAX);
+        place.col = place.col.saturating_add(chars);
         place
     }
 
@@ -74,14 +75,14 @@ impl Places {
         self.of(value, before + within)
     }
 
-    /// The places of a part of a value, counted from its beginning.
-    pub fn part(&self, value: &At<String>, start: usize, end: usize) -> Places {
+    /// The places of a part of a value, counted from its beginning, which is at a place.
+    pub fn part(&self, at: Place, start: usize, end: usize) -> Places {
         let before = self.0.partition_point(|mark| mark.offset <= start);
         let spelled = before
             .checked_sub(1)
             .is_none_or(|last| self.0[last].spelled);
         let mut part = Places::default();
-        part.mark(0, self.of(value, start), spelled);
+        part.mark(0, at, spelled);
         let within = self.0[before..]
             .iter()
             .take_while(|mark| mark.offset < end)

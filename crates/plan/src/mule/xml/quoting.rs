@@ -61,12 +61,18 @@ pub(super) fn bare_length(text: &str, lookahead: &mut usize) -> usize {
             None => *lookahead -= bound.min(*lookahead),
         }
     }
+    let mut after_space = false;
     for (offset, char) in text[from..].char_indices() {
         let at = from + offset;
         let rest = &text[at..];
-        if char == '>' || rest.starts_with("/>") || (is_space(char) && begins_attribute(rest)) {
+        // A run of spaces is looked behind once, however long it is.
+        let ends = char == '>'
+            || rest.starts_with("/>")
+            || (is_space(char) && !after_space && begins_attribute(rest));
+        if ends {
             return text[..at].trim_end_matches(is_space).len();
         }
+        after_space = is_space(char);
     }
     text.trim_end_matches(is_space).len()
 }

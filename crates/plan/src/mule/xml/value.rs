@@ -107,7 +107,7 @@ impl Value {
         let trimmed = trimmed.to_owned();
         let whole = At::new(self.text, self.start?);
         let at = self.places.of(&whole, cut);
-        let places = self.places.part(&whole, cut, cut + trimmed.len());
+        let places = self.places.part(at, cut, cut + trimmed.len());
         Some((At::new(trimmed, at), places))
     }
 }
