@@ -3,7 +3,8 @@
 //! - [`Circuit`], [`Entry`], [`Opens`], [`Count`], [`Cooldown`]: what it is
 //! - [`Flaw`], [`FlawKind`]: what is wrong with it
 //! - `ways`: what a flow does on all its ways; `failures`: how its calls end
-//! - `find`: the circuits in what flows do; `trace`: pieces of a way; `flaws`: what is told of them
+//! - `find`: the circuits in what flows do; `sighting`, `trip`, `time`: one call's; `trace`: pieces of a way
+//! - `flaws`: what is told of them
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +13,10 @@ use std::time::Duration;
 mod failures;
 mod find;
 mod flaws;
+mod sighting;
+mod time;
 mod trace;
+mod trip;
 mod ways;
 
 pub use failures::Failure;
@@ -150,6 +154,17 @@ pub enum Said {
     Open,
     /// Calls are made to find out.
     HalfOpen,
+}
+
+impl Said {
+    /// The word for it: as for breakers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Said::Closed => "closed",
+            Said::Open => "open",
+            Said::HalfOpen => "half_open",
+        }
+    }
 }
 
 impl Circuit {

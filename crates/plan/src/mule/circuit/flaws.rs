@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failures::{Outcome, all};
-use super::find::{Sighting, unit};
+use super::sighting::Sighting;
+use super::time::unit;
 use super::trace::{self, Held};
 use super::ways::Act;
 use super::{Circuit, Cooldown};
