@@ -5,8 +5,7 @@
 //! - [`Detected`]: what the text of an attribute is
 //! - `json`, `form`: the formats that are read and written; `body`: as the bytes of a message;
 //!   `stored`: as an object store keeps them; `wanted`: as an attribute wants them
-//! - `xml`, `properties`, `written`: an application's files, as written; `lower`: from elements to an
-//!   application
+//! - `xml`, `properties`, `written`: an application's files, as written; `lower`: what is made of them
 //! - [`app`]: an application as it runs; [`Circuit`]: a breaker that its flows build by hand
 //! - [`eval_mule`]: an expression over a scope in JSON
 //!
@@ -27,6 +26,7 @@ mod number;
 mod period;
 mod properties;
 mod scope;
+mod show;
 mod stored;
 mod value;
 mod wanted;
@@ -40,10 +40,12 @@ pub use dataweave::{EvalFault, ParseFault, Script};
 pub use detect::{Detected, Template};
 pub use event::{Context, Event, Properties, Vars};
 pub use jiff;
+pub(crate) use lower::{Setting, lower};
 pub use media::{MediaType, Typed};
 pub use number::Number;
 pub use period::Period;
 pub use scope::{Scope, ScopeFault, eval_mule, read_scope};
+pub(crate) use show::show_flows;
 pub use stored::STORED;
 pub use value::{Array, Form, Function, Kind, Object, Value};
 pub(crate) use written::read;

@@ -236,13 +236,15 @@ fn read_mule(
         .iter()
         .map(|document| (document.file, document.text))
         .collect();
-    let _written = mule::read(&texts, names, loader, notes)?;
-    notes.error(
-        START,
-        "this is a Mule application, and those are not supported yet",
-        "write the configuration in the native form",
-    );
-    None
+    let written = mule::read(&texts, names, loader, notes)?;
+    let files: Vec<&str> = names.iter().map(String::as_str).collect();
+    let setting = mule::Setting {
+        files: &files,
+        properties: written.properties,
+        bindings: &loader.bindings(),
+        compat: loader.compat(),
+    };
+    Some(mule::lower(written.elements, setting, notes))
 }
 
 /// Only a Mule application leaves addresses open.

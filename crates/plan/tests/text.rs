@@ -131,7 +131,7 @@ fn other_forms_are_told_by_their_content() {
         r#"<?xml version="1.0"?>
 <mule><flow name="f"/></mule>
 "#,
-        r#"1:1: error: this is a Mule application, and those are not supported yet; write the configuration in the native form"#,
+        r#"1:1: error: nothing starts: no flow has a source; add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or name the file that has one"#,
     );
     check(
         r#"{"name": "app", "type": "flogo:app", "triggers": [], "resources": []}"#,

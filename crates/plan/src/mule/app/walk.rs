@@ -161,7 +161,11 @@ impl Does {
                 let variables = transform.variables.iter();
                 variables.filter_map(|(name, _)| name.literal()).collect()
             }
-            _ => self.target().map(|target| &target.variable).into_iter().collect(),
+            _ => self
+                .target()
+                .map(|target| &target.variable)
+                .into_iter()
+                .collect(),
         }
     }
 
@@ -193,6 +197,10 @@ impl Respond {
     /// The expressions in it.
     pub fn scripts(&self) -> Vec<&Script> {
         let given = [&self.status, &self.reason, &self.body, &self.headers];
-        given.into_iter().flatten().flat_map(Given::scripts).collect()
+        given
+            .into_iter()
+            .flatten()
+            .flat_map(Given::scripts)
+            .collect()
     }
 }

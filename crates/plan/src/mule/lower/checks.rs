@@ -12,7 +12,9 @@ impl<'a> Lowering<'a> {
             "validation:is-null" => ValidationRule::Null(self.given(open, "value")?),
             "validation:is-true" => ValidationRule::True(self.given(open, "expression")?),
             "validation:is-false" => ValidationRule::False(self.given(open, "expression")?),
-            "validation:is-not-blank-string" => ValidationRule::NotBlank(self.given(open, "value")?),
+            "validation:is-not-blank-string" => {
+                ValidationRule::NotBlank(self.given(open, "value")?)
+            }
             "validation:matches-regex" => ValidationRule::Matches {
                 value: self.given(open, "value")?,
                 regex: self.given(open, "regex")?,

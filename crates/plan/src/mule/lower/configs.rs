@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Lowering;
 use super::bind::{self, Fault};
 use super::open::Open;
-use super::Lowering;
 use crate::diagnostic::{Place, quote};
-use crate::mule::app::{Handlers, ListenerConfig, Requester, SendBody, StatusRange, Validator};
+use crate::mule::app::{Handlers, ListenerConfig, Requester, SendBody};
 use crate::mule::xml::Element;
 use crate::url;
 
@@ -53,26 +53,7 @@ impl<'a> Lowering<'a> {
         ]) {
             self.open(element);
         }
-        for element in self.globals.all(&["import"]) {
-            self.import(element);
-        }
         found
-    }
-
-    /// The file that is imported has to be among those that are read.
-    fn import(&mut self, element: &'a Element) {
-        let Some(open) = self.open(element) else {
-            return;
-        };
-        let Some(file) = self.text(&open, "file") else {
-            return;
-        };
-        let last = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
-        let known = self.names.iter().any(|name| last(name) == last(file.text));
-        if !known {
-            let what = format!("{} is imported, and is not among the files", quote(file.text));
-            self.wrong(file, what, "name it on the command line too");
-        }
     }
 
     /// Reads the configurations that the files have.
@@ -84,7 +65,8 @@ impl<'a> Lowering<'a> {
         }
         for element in self.globals.all(&[REQUESTER]) {
             if let Some(config) = self.requester(element) {
-                self.requesters.insert(config.name.clone(), Arc::new(config));
+                self.requesters
+                    .insert(config.name.clone(), Arc::new(config));
             }
         }
     }
@@ -103,7 +85,11 @@ impl<'a> Lowering<'a> {
         Some(ListenerConfig {
             name: name.text.into(),
             addr,
-            base_path: rooted(if bound_base.is_empty() { base } else { &bound_base }),
+            base_path: rooted(if bound_base.is_empty() {
+                base
+            } else {
+                &bound_base
+            }),
             idle_timeout: idle.unwrap_or(LISTENER_IDLE),
         })
     }
@@ -231,7 +217,8 @@ impl<'a> Lowering<'a> {
         let bind = format!("`--bind {name}=http://127.0.0.1:8082`");
         let Some(open) = connection else {
             let what = "the request's configuration has no `http:request-connection`";
-            self.notes.error(config.at(), what, format!("add one, or {bind}"));
+            self.notes
+                .error(config.at(), what, format!("add one, or {bind}"));
             return None;
         };
         let tls = self.word(&open, "protocol") == Some("HTTPS");
@@ -239,7 +226,8 @@ impl<'a> Lowering<'a> {
         let port = self.whole(&open, "port");
         if !open.has("host") {
             let what = "`http:request-connection` has no `host`";
-            self.notes.error(open.at(), what, format!("add `host=\"…\"`, or {bind}"));
+            self.notes
+                .error(open.at(), what, format!("add `host=\"…\"`, or {bind}"));
             return None;
         }
         let host = self.text(&open, "host")?;
@@ -251,7 +239,10 @@ impl<'a> Lowering<'a> {
         let port = port.unwrap_or(if tls { 443 } else { 80 });
         // A slash would make the rest of a host's name a path.
         let read = match shown.contains('/') {
-            true => Err((format!("{} is no host", quote(&shown)), "write its name alone".to_owned())),
+            true => Err((
+                format!("{} is no host", quote(&shown)),
+                "write its name alone".to_owned(),
+            )),
             false => url::read(&format!("{scheme}://{shown}:{port}")),
         };
         match read {
@@ -281,7 +272,11 @@ impl<'a> Lowering<'a> {
                     "{} is not read: certificates are checked by the system's roots, and none is shown",
                     quote(&child.title())
                 );
-                self.notes.error(child.at, what, format!("remove it, or go round it by {bind}"));
+                self.notes.error(
+                    child.at,
+                    what,
+                    format!("remove it, or go round it by {bind}"),
+                );
             }
         }
     }
@@ -301,7 +296,10 @@ impl<'a> Lowering<'a> {
                 requester_of(name.text, &endpoint)
             }
             None => {
-                let what = format!("nothing defines the requests' configuration {}", quote(name.text));
+                let what = format!(
+                    "nothing defines the requests' configuration {}",
+                    quote(name.text)
+                );
                 let otherwise = format!("give it by `--bind {}=http://127.0.0.1:8082`", name.text);
                 let mend = self.globals.mend(name.text, &[REQUESTER], &otherwise);
                 self.wrong(name, what, mend);
@@ -310,68 +308,17 @@ impl<'a> Lowering<'a> {
             }
         };
         let requester = Arc::new(requester);
-        self.requesters.insert(requester.name.clone(), requester.clone());
+        self.requesters
+            .insert(requester.name.clone(), requester.clone());
         Some(requester)
-    }
-
-    /// What `sendBodyMode` says.
-    pub fn send_body(&mut self, open: &Open<'a>) -> Option<SendBody> {
-        self.word(open, "sendBodyMode").map(|word| match word {
-            "ALWAYS" => SendBody::Always,
-            "NEVER" => SendBody::Never,
-            _ => SendBody::Auto,
-        })
-    }
-
-    /// Which answers are errors.
-    pub fn validator(&mut self, open: &Open<'a>) -> Option<Validator> {
-        let validator = self.open_part(open, "http:response-validator")?;
-        let success = self.open_part(&validator, "http:success-status-code-validator");
-        let failure = self.open_part(&validator, "http:failure-status-code-validator");
-        match (success, failure) {
-            (Some(success), None) => self.statuses(&success).map(Validator::Success),
-            (None, Some(failure)) => self.statuses(&failure).map(Validator::Failure),
-            _ => {
-                let what = "`http:response-validator` has one validator: what succeeds, or what fails";
-                let mend = "write `<http:success-status-code-validator values=\"200..299\"/>`";
-                self.notes.error(validator.at(), what, mend);
-                None
-            }
-        }
-    }
-
-    fn statuses(&mut self, open: &Open<'a>) -> Option<Vec<StatusRange>> {
-        let values = self.text(open, "values")?;
-        let status = |text: &str| {
-            let status: u16 = text.trim().parse().ok()?;
-            (status <= 999).then_some(status)
-        };
-        let range = |part: &str| match part.split_once("..") {
-            Some((from, to)) => {
-                let (from, to) = (status(from)?, status(to)?);
-                (from <= to).then_some(from..=to)
-            }
-            None => status(part).map(|status| status..=status),
-        };
-        let mut ranges = Vec::new();
-        for part in values.text.split(',') {
-            match range(part) {
-                Some(range) => ranges.push(range),
-                None => {
-                    let what = format!("{} is no status and no range of them", quote(part.trim()));
-                    self.wrong(values, what, "write them as `200..299, 304`");
-                    return None;
-                }
-            }
-        }
-        Some(ranges)
     }
 
     fn bound<T>(&mut self, at: Place, name: &str, read: Result<T, Fault>) -> Option<T> {
         match read {
             Ok(bound) => Some(bound),
             Err((what, mend)) => {
-                self.notes.error(at, format!("`--bind {name}=…`: {what}"), mend);
+                self.notes
+                    .error(at, format!("`--bind {name}=…`: {what}"), mend);
                 None
             }
         }

@@ -52,7 +52,8 @@ impl<'a> Lowering<'a> {
             flow.max_concurrency = self.count(&open, "maxConcurrency");
             if self.word(&open, "initialState") == Some("stopped") {
                 let what = "`initialState=\"stopped\"` changes nothing: every flow is started";
-                self.notes.warn(open.at(), what, "remove the flow, or leave it running");
+                self.notes
+                    .warn(open.at(), what, "remove the flow, or leave it running");
             }
             flow.source = self.source(&open, taken);
         }
@@ -81,7 +82,8 @@ impl<'a> Lowering<'a> {
             }
             if index > 0 {
                 let what = format!("{} stands behind other elements of the flow", quote(&title));
-                self.notes.error(child.at, what, "make it the flow's first element");
+                self.notes
+                    .error(child.at, what, "make it the flow's first element");
             }
             let Some(source) = self.open(child) else {
                 continue;
@@ -158,8 +160,12 @@ impl<'a> Lowering<'a> {
         }
         match self.bindings.get(name) {
             Some("none") => {
-                let what = format!("there is no flow {}, and what refers to it does nothing", quote(name));
-                self.notes.warn(written.at(), what, "add the file that has it");
+                let what = format!(
+                    "there is no flow {}, and what refers to it does nothing",
+                    quote(name)
+                );
+                self.notes
+                    .warn(written.at(), what, "add the file that has it");
             }
             Some(_) => self.wrong(
                 written,
@@ -168,8 +174,9 @@ impl<'a> Lowering<'a> {
             ),
             None => {
                 let what = format!("there is no flow {}", quote(name));
-                let otherwise =
-                    format!("name the file that has it, or let it do nothing by `--bind {name}=none`");
+                let otherwise = format!(
+                    "name the file that has it, or let it do nothing by `--bind {name}=none`"
+                );
                 let mend = self.globals.mend(name, FLOWS, &otherwise);
                 self.wrong(written, what, mend);
             }
@@ -182,7 +189,8 @@ impl<'a> Lowering<'a> {
         if !open.has("target") {
             if let Some(value) = open.attribute("targetValue") {
                 let what = "`targetValue` says what a variable takes, and `target` names none";
-                self.notes.error(value.at, what, "add `target=\"…\"`, or remove it");
+                self.notes
+                    .error(value.at, what, "add `target=\"…\"`, or remove it");
             }
             return None;
         }

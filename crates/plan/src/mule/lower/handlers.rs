@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::Lowering;
-use super::open::Open;
 use super::names::name_of;
+use super::open::Open;
 use super::values::Written;
 use crate::diagnostic::{nearest, quote};
 use crate::mule::app::{Compat, ErrorMapping, ErrorMatch, ErrorType, Handler, Handlers};
@@ -51,7 +51,10 @@ impl<'a> Lowering<'a> {
     fn refuse_nameless(&mut self, element: &'a Element) {
         self.beyond(
             element.at,
-            format!("{} stands outside flows without a name, so it never runs", quote(&element.title())),
+            format!(
+                "{} stands outside flows without a name, so it never runs",
+                quote(&element.title())
+            ),
             "move it into the `error-handler` of a flow, or name it and refer to it",
         );
     }
@@ -67,7 +70,11 @@ impl<'a> Lowering<'a> {
         let open = self.open(element)?;
         if open.has("name") {
             let what = "an `error-handler` in a flow has no name: nothing else can refer to it";
-            self.notes.warn(open.at(), what, "remove it, or move the handler out of the flow");
+            self.notes.warn(
+                open.at(),
+                what,
+                "remove it, or move the handler out of the flow",
+            );
         }
         self.handlers(&open)
     }
@@ -83,7 +90,11 @@ impl<'a> Lowering<'a> {
         }
         if open.element.children.is_empty() {
             let what = "this `error-handler` handles nothing";
-            self.notes.error(open.at(), what, "add an `on-error-continue` or `on-error-propagate`");
+            self.notes.error(
+                open.at(),
+                what,
+                "add an `on-error-continue` or `on-error-propagate`",
+            );
         }
         let mut handlers: Vec<Handler> = Vec::new();
         for element in &open.element.children {
@@ -112,7 +123,9 @@ impl<'a> Lowering<'a> {
     pub fn named_handlers(&mut self, name: Written<'a>) -> Option<Arc<Handlers>> {
         let Some(element) = self.globals.find(name.text, &[HANDLERS]) else {
             let what = format!("there is no `error-handler` {}", quote(name.text));
-            let mend = self.globals.mend(name.text, &[HANDLERS], "name the file that has it");
+            let mend = self
+                .globals
+                .mend(name.text, &[HANDLERS], "name the file that has it");
             self.wrong(name, what, mend);
             return None;
         };
@@ -153,7 +166,9 @@ impl<'a> Lowering<'a> {
         let name = self.text(&open, "ref")?;
         let Some(found) = self.globals.find(name.text, ON_ERROR) else {
             let what = format!("there is no handler {}", quote(name.text));
-            let mend = self.globals.mend(name.text, ON_ERROR, "name the file that has it");
+            let mend = self
+                .globals
+                .mend(name.text, ON_ERROR, "name the file that has it");
             self.wrong(name, what, mend);
             return None;
         };
@@ -195,7 +210,8 @@ impl<'a> Lowering<'a> {
             let what = format!(
                 "handlers refer to one another so often that there are more than {PROCESSORS_MAX} processors"
             );
-            self.notes.error(element.at, what, "let fewer handlers refer to it");
+            self.notes
+                .error(element.at, what, "let fewer handlers refer to it");
             return None;
         }
         Some(())
@@ -225,7 +241,11 @@ impl<'a> Lowering<'a> {
         for part in written.text.split(',').map(str::trim) {
             if part.is_empty() || part.split(':').count() > 2 {
                 let what = format!("{} is no error type", quote(part));
-                self.wrong(written, what, "write types with commas between them, `HTTP:TIMEOUT, HTTP:CONNECTIVITY`");
+                self.wrong(
+                    written,
+                    what,
+                    "write types with commas between them, `HTTP:TIMEOUT, HTTP:CONNECTIVITY`",
+                );
                 continue;
             }
             let wanted = ErrorMatch::parse(part);
@@ -243,7 +263,12 @@ impl<'a> Lowering<'a> {
             return;
         }
         let name = kind.to_string();
-        let own: Vec<String> = self.globals.raised.iter().map(ToString::to_string).collect();
+        let own: Vec<String> = self
+            .globals
+            .raised
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         let known: Vec<String> = ErrorType::known().map(ToString::to_string).collect();
         let same = |other: &&String| other.rsplit(':').next() == Some(&*kind.identifier);
         let near = known.iter().find(same).map(String::as_str);

@@ -44,11 +44,19 @@ fn refuse_circles(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>)
                 continue;
             };
             if let Some(from) = way.iter().position(|(at, _)| *at == next) {
-                let names = way[from..].iter().map(|(at, _)| quote(&app.flows[*at].name));
+                let names = way[from..]
+                    .iter()
+                    .map(|(at, _)| quote(&app.flows[*at].name));
                 let circle = names.collect::<Vec<_>>().join(", ");
-                let at = elements.get(next).map_or(Place::default(), |element| element.at);
+                let at = elements
+                    .get(next)
+                    .map_or(Place::default(), |element| element.at);
                 let what = format!("sub-flows refer to one another in a circle: {circle}");
-                lowering.notes.error(at, what, "make one of them a `flow`, or repeat with `foreach`");
+                lowering.notes.error(
+                    at,
+                    what,
+                    "make one of them a `flow`, or repeat with `foreach`",
+                );
             } else if !done[next] {
                 way.push((next, subs_of(app, next)));
             }
@@ -101,7 +109,9 @@ fn warn_of_status(app: &App, flow: &Flow, lowering: &mut Lowering<'_>) {
             "`vars.{variable}` becomes the {becomes} of the response, which Mule does only where the listener of {} says so",
             quote(&flow.name)
         );
-        lowering.notes.warn(at, what, format!("add {missing} to its `http:listener`"));
+        lowering
+            .notes
+            .warn(at, what, format!("add {missing} to its `http:listener`"));
     }
 }
 
@@ -146,7 +156,11 @@ fn warn_of_restoring(app: &App, scope: &UntilSuccessful, lowering: &mut Lowering
         let what = format!(
             "`vars.{variable}` is read and then set in an `until-successful`, whose every attempt starts with the variables as they were before it"
         );
-        lowering.notes.warn(at, what, "keep in an object store what shall outlast an attempt");
+        lowering.notes.warn(
+            at,
+            what,
+            "keep in an object store what shall outlast an attempt",
+        );
     }
 }
 

@@ -14,7 +14,10 @@ use crate::path::check_literal;
 
 /// The paths that are taken, by configuration and shape: their methods, and where.
 #[derive(Default)]
-pub(super) struct Taken(BTreeMap<(String, String), Vec<(Option<Vec<Method>>, Place)>>);
+pub(super) struct Taken(BTreeMap<(String, String), Vec<Listening>>);
+
+/// The methods of a listener, and where it stands.
+type Listening = (Option<Vec<Method>>, Place);
 
 impl<'a> Lowering<'a> {
     /// A flow's listener.
@@ -116,16 +119,16 @@ fn path_of(base: &str, path: &str) -> Result<String, (String, String)> {
     Ok(whole.to_owned())
 }
 
-fn check_segment<'p>(
-    segment: &'p str,
-    names: &mut Vec<&'p str>,
-) -> Result<(), (String, String)> {
+fn check_segment<'p>(segment: &'p str, names: &mut Vec<&'p str>) -> Result<(), (String, String)> {
     let fault = |what: String, mend: &str| Err((what, mend.to_owned()));
     if segment == "*" {
         return Ok(());
     }
     if segment.is_empty() {
-        return fault("the path has an empty segment (`//`)".to_owned(), "remove one of the slashes");
+        return fault(
+            "the path has an empty segment (`//`)".to_owned(),
+            "remove one of the slashes",
+        );
     }
     if segment.contains('*') {
         return fault(
@@ -160,10 +163,12 @@ fn check_segment<'p>(
 
 /// A path without its parameters' names: two of one shape take the same requests.
 fn shape(path: &str) -> String {
-    let segments = path.split('/').map(|segment| match segment.starts_with('{') {
-        true => "{}",
-        false => segment,
-    });
+    let segments = path
+        .split('/')
+        .map(|segment| match segment.starts_with('{') {
+            true => "{}",
+            false => segment,
+        });
     segments.collect::<Vec<_>>().join("/")
 }
 
@@ -188,7 +193,17 @@ mod tests {
 
     #[test]
     fn a_path_that_mule_refuses_is_refused() {
-        for path in ["/a*", "/a/b*/c", "/{a}/{a}", "/{a}.json", "/{}", "/a//b", "/a?b", "/a b", "/../b"] {
+        for path in [
+            "/a*",
+            "/a/b*/c",
+            "/{a}/{a}",
+            "/{a}.json",
+            "/{}",
+            "/a//b",
+            "/a?b",
+            "/a b",
+            "/../b",
+        ] {
             assert!(path_of("", path).is_err(), "{path}");
         }
     }

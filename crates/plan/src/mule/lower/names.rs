@@ -46,7 +46,11 @@ impl<'a> Globals<'a> {
     }
 
     fn add(&mut self, element: &'a Element, files: &[&str], notes: &mut Notes) {
-        let unnamed = ["global-property", "configuration", "configuration-properties", "import"];
+        let unnamed = [
+            "global-property",
+            "configuration",
+            "configuration-properties",
+        ];
         let Some(name) = name_of(element) else {
             return;
         };
@@ -67,7 +71,10 @@ impl<'a> Globals<'a> {
     }
 
     /// All that are of one of these kinds, in order.
-    pub fn all(&self, titles: &'static [&'static str]) -> impl Iterator<Item = &'a Element> + use<'a> {
+    pub fn all(
+        &self,
+        titles: &'static [&'static str],
+    ) -> impl Iterator<Item = &'a Element> + use<'a> {
         let elements = self.elements.iter();
         elements.filter(|element| titles.contains(&element.title().as_str()))
     }
@@ -161,7 +168,10 @@ fn rename_within(elements: &mut [Element], say: &mut impl FnMut(Place, &str, &st
             element.name = right.rsplit(':').next().unwrap_or(right).into();
         }
         for (_, wrong, right) in ATTRIBUTE_ALIASES.iter().filter(|(of, ..)| *of == title) {
-            let both = element.attributes.iter().any(|attribute| &*attribute.name == *right);
+            let both = element
+                .attributes
+                .iter()
+                .any(|attribute| &*attribute.name == *right);
             let mut attributes = element.attributes.iter_mut();
             if let Some(attribute) = attributes.find(|attribute| &*attribute.name == *wrong)
                 && !both

@@ -51,7 +51,11 @@ impl<'a> Lowering<'a> {
         let entries_max = self.whole(open, "maxEntries");
         if entries_max.is_some_and(|max| max < 0) {
             let what = "`maxEntries` is below 0, and so no bound";
-            self.notes.warn(open.at(), what, "remove it, or write how many entries may stay");
+            self.notes.warn(
+                open.at(),
+                what,
+                "remove it, or write how many entries may stay",
+            );
         }
         let interval = self.whole(open, "expirationInterval");
         let sweep_every = match interval {
@@ -76,7 +80,11 @@ impl<'a> Lowering<'a> {
     }
 
     /// The store that an attribute names; one that nothing declares is supplied.
-    pub fn store_named(&mut self, open: &Open<'a>, attribute: &str) -> Option<Arc<StoreDeclaration>> {
+    pub fn store_named(
+        &mut self,
+        open: &Open<'a>,
+        attribute: &str,
+    ) -> Option<Arc<StoreDeclaration>> {
         let name = self.text(open, attribute)?;
         if let Some(store) = self.stores.by_name.get(name.text) {
             return Some(store.clone());
@@ -88,7 +96,9 @@ impl<'a> Lowering<'a> {
         let mend = self.globals.mend(name.text, &[STORE], &declare);
         let what = format!("nothing declares the object store {}", quote(name.text));
         let what = match self.compat {
-            Compat::Intent => format!("{what}, so one is supplied: persistent, and nothing in it goes"),
+            Compat::Intent => {
+                format!("{what}, so one is supplied: persistent, and nothing in it goes")
+            }
             Compat::Strict => what,
         };
         self.beyond(name.at(), what, mend);
@@ -100,7 +110,9 @@ impl<'a> Lowering<'a> {
             entries_max: None,
             sweep_every: Some(Duration::from_secs(60)),
         });
-        self.stores.by_name.insert(store.name.clone(), store.clone());
+        self.stores
+            .by_name
+            .insert(store.name.clone(), store.clone());
         Some(store)
     }
 
@@ -136,7 +148,9 @@ impl<'a> Lowering<'a> {
             })
             .find(|name| !taken(name))?;
         let store = Arc::new(self.declaration(&open, name.into()));
-        self.stores.by_name.insert(store.name.clone(), store.clone());
+        self.stores
+            .by_name
+            .insert(store.name.clone(), store.clone());
         self.stores.private.insert(element.at, store.clone());
         Some(store)
     }

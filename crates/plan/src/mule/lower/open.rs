@@ -44,7 +44,11 @@ impl<'a> Open<'a> {
 
     /// Its parts of a name.
     pub fn parts(&self, name: &'static str) -> impl Iterator<Item = &'a Element> + use<'a> {
-        debug_assert!(self.shape.takes(name), "{} takes no {name}", self.shape.name);
+        debug_assert!(
+            self.shape.takes(name),
+            "{} takes no {name}",
+            self.shape.name
+        );
         let children = self.element.children.iter();
         children.filter(move |child| child.title() == name)
     }
@@ -104,7 +108,10 @@ impl<'a> Lowering<'a> {
             }
         }
         for attr in shape.attributes {
-            let missing = !element.attributes.iter().any(|attribute| &*attribute.name == attr.name);
+            let missing = !element
+                .attributes
+                .iter()
+                .any(|attribute| &*attribute.name == attr.name);
             if attr.absent == Absent::Wrong && missing {
                 self.notes.error(
                     element.at,
@@ -132,9 +139,7 @@ impl<'a> Lowering<'a> {
                 continue;
             }
             let (what, mend) = match other {
-                Some(other)
-                    if shape.body == Body::Processors && other.role == Role::Processor =>
-                {
+                Some(other) if shape.body == Body::Processors && other.role == Role::Processor => {
                     continue;
                 }
                 Some(other) => misplaced(other, Some(shape)),
@@ -145,7 +150,11 @@ impl<'a> Lowering<'a> {
         if let Some(text) = &element.text
             && shape.body != Body::Text
         {
-            let what = format!("{} has no text, and here is {}", quote(shape.name), quote(&text.value));
+            let what = format!(
+                "{} has no text, and here is {}",
+                quote(shape.name),
+                quote(&text.value)
+            );
             self.notes.error(text.at, what, "remove it");
         }
     }

@@ -5,11 +5,17 @@ use crate::diagnostic::{nearest, quote, suggest};
 
 /// Elements by their names, `*` for all others of a module; the first that fits holds.
 const NEAREST: &[(&str, &str)] = &[
-    ("db:*", "`http:request` to a service that owns the database, or `os:store` and `os:retrieve` for small state"),
+    (
+        "db:*",
+        "`http:request` to a service that owns the database, or `os:store` and `os:retrieve` for small state",
+    ),
     ("anypoint-mq:publish", "`vm:publish`"),
     ("anypoint-mq:subscriber", "`vm:listener`"),
     ("anypoint-mq:consume", "`vm:listener`"),
-    ("anypoint-mq:ack", "the end of a flow that a `vm:listener` starts, which has nothing to acknowledge"),
+    (
+        "anypoint-mq:ack",
+        "the end of a flow that a `vm:listener` starts, which has nothing to acknowledge",
+    ),
     ("anypoint-mq:nack", "`vm:publish` back into the queue"),
     ("anypoint-mq:*", "`vm:config`"),
     ("jms:publish", "`vm:publish`"),
@@ -19,7 +25,10 @@ const NEAREST: &[(&str, &str)] = &[
     ("jms:*", "`vm:config`"),
     ("kafka:publish", "`vm:publish`"),
     ("kafka:message-listener", "`vm:listener`"),
-    ("kafka:batch-message-listener", "`vm:listener`, which takes one message at a time"),
+    (
+        "kafka:batch-message-listener",
+        "`vm:listener`, which takes one message at a time",
+    ),
     ("kafka:*", "`vm:config`"),
     ("amqp:publish", "`vm:publish`"),
     ("amqp:listener", "`vm:listener`"),
@@ -31,36 +40,69 @@ const NEAREST: &[(&str, &str)] = &[
     ("pubsub:*", "`vm:publish` and `vm:listener`"),
     ("vm:publish-consume", "`flow-ref`, whose result comes back"),
     ("vm:consume", "`vm:listener`"),
-    ("apikit:*", "a `flow` for each path, with its own `http:listener`"),
-    ("batch:*", "`foreach` or `parallel-foreach` over the records"),
+    (
+        "apikit:*",
+        "a `flow` for each path, with its own `http:listener`",
+    ),
+    (
+        "batch:*",
+        "`foreach` or `parallel-foreach` over the records",
+    ),
     ("salesforce:*", "`http:request` to Salesforce's REST API"),
     ("slack:*", "`http:request` to a webhook of Slack"),
-    ("file:listener", "`scheduler` with an `http:request` to a service that has the files"),
+    (
+        "file:listener",
+        "`scheduler` with an `http:request` to a service that has the files",
+    ),
     ("file:*", "`http:request` to a service that has the files"),
     ("ftp:*", "`http:request` to a service that has the files"),
     ("sftp:*", "`http:request` to a service that has the files"),
     ("s3:*", "`http:request` to a service that has the files"),
     ("email:*", "`http:request` to a service that sends mail"),
-    ("redis:*", "`os:store` and `os:retrieve`; `--store redis://…` keeps objects there"),
-    ("mongo:*", "`http:request` to a service that owns the database"),
+    (
+        "redis:*",
+        "`os:store` and `os:retrieve`; `--store redis://…` keeps objects there",
+    ),
+    (
+        "mongo:*",
+        "`http:request` to a service that owns the database",
+    ),
     ("wsc:*", "`http:request` with the envelope as its body"),
-    ("munit:*", "no element: tests stay in files of their own, which are not run here"),
-    ("munit-tools:*", "no element: tests stay in files of their own, which are not run here"),
-    ("secure-properties:*", "`configuration-properties`, with secrets from the environment"),
+    (
+        "munit:*",
+        "no element: tests stay in files of their own, which are not run here",
+    ),
+    (
+        "munit-tools:*",
+        "no element: tests stay in files of their own, which are not run here",
+    ),
+    (
+        "secure-properties:*",
+        "`configuration-properties`, with secrets from the environment",
+    ),
     ("spring:*", "`ee:transform`"),
     ("java:*", "`ee:transform`"),
     ("json:validate-schema", "`validation:is-true`"),
     ("xml-module:*", "`ee:transform`"),
-    ("aggregators:*", "`scatter-gather`, or `os:store` until all parts are there"),
+    (
+        "aggregators:*",
+        "`scatter-gather`, or `os:store` until all parts are there",
+    ),
     ("crypto:*", "`http:request` to a service that signs"),
     ("jwt:*", "`http:request` to a service that checks tokens"),
-    ("oauth2-provider:*", "`http:request` to a service that checks tokens"),
+    (
+        "oauth2-provider:*",
+        "`http:request` to a service that checks tokens",
+    ),
     ("validation:all", "one validation after the other"),
     ("validation:is-number", "`validation:matches-regex`"),
     ("validation:is-email", "`validation:matches-regex`"),
     ("validation:is-url", "`validation:matches-regex`"),
     ("validation:is-ip", "`validation:matches-regex`"),
-    ("validation:is-blank-string", "`validation:is-true` with `isBlank(…)`"),
+    (
+        "validation:is-blank-string",
+        "`validation:is-true` with `isBlank(…)`",
+    ),
     ("validation:*", "`validation:is-true`"),
     ("scripting:parameters", "`ee:transform`"),
     ("scripting:*", "`ee:transform`"),
@@ -68,24 +110,48 @@ const NEAREST: &[(&str, &str)] = &[
     ("ee:invalidate-cache", "`os:clear`"),
     ("ee:dynamic-evaluate", "`ee:transform`"),
     ("http:load-static-resource", "`set-payload`"),
-    ("http:basic-security-filter", "`choice` over `attributes.headers.authorization`"),
-    ("http:authentication", "`http:default-headers` with an `Authorization` of its own"),
-    ("http:proxy-config", "no element: requests go straight to their host"),
-    ("http:proxy", "no element: requests go straight to their host"),
+    (
+        "http:basic-security-filter",
+        "`choice` over `attributes.headers.authorization`",
+    ),
+    (
+        "http:authentication",
+        "`http:default-headers` with an `Authorization` of its own",
+    ),
+    (
+        "http:proxy-config",
+        "no element: requests go straight to their host",
+    ),
+    (
+        "http:proxy",
+        "no element: requests go straight to their host",
+    ),
     ("cron", "`fixed-frequency`"),
     ("redelivery-policy", "`until-successful` around what fails"),
-    ("idempotent-message-validator", "`os:contains` and `os:store` with the message's id as the key"),
+    (
+        "idempotent-message-validator",
+        "`os:contains` and `os:store` with the message's id as the key",
+    ),
     ("parse-template", "`set-payload`"),
     ("collection-splitter", "`foreach`"),
     ("collection-aggregator", "`foreach` into a variable"),
     ("message-filter", "`choice`"),
     ("poll", "`scheduler`"),
-    ("catch-exception-strategy", "`on-error-continue` in an `error-handler`"),
-    ("rollback-exception-strategy", "`on-error-propagate` in an `error-handler`"),
+    (
+        "catch-exception-strategy",
+        "`on-error-continue` in an `error-handler`",
+    ),
+    (
+        "rollback-exception-strategy",
+        "`on-error-propagate` in an `error-handler`",
+    ),
     ("choice-exception-strategy", "`error-handler`"),
     ("set-property", "`http:headers` of an `http:response`"),
     ("expression-filter", "`choice`"),
-    ("object-to-string-transformer", "`set-payload` with `output application/json`"),
+    (
+        "object-to-string-transformer",
+        "`set-payload` with `output application/json`",
+    ),
     ("byte-array-to-string-transformer", "`set-payload`"),
     ("dw:transform-message", "`ee:transform`"),
     ("tracking:*", "`logger`"),
@@ -120,11 +186,18 @@ pub(super) fn refusal(title: &str) -> (String, String) {
     }
     if ours.is_empty() {
         return (
-            format!("{} is not supported: nothing of the module {} is", quote(title), quote(module)),
+            format!(
+                "{} is not supported: nothing of the module {} is",
+                quote(title),
+                quote(module)
+            ),
             "call a service that does it by `http:request`".to_owned(),
         );
     }
-    let short: Vec<&str> = ours.iter().map(|title| title.rsplit(':').next().unwrap_or(title)).collect();
+    let short: Vec<&str> = ours
+        .iter()
+        .map(|title| title.rsplit(':').next().unwrap_or(title))
+        .collect();
     let what = match module {
         "" => format!("{} is not supported", quote(name)),
         _ => format!("{} is not supported", quote(title)),

@@ -28,7 +28,10 @@ pub(super) fn of(app: App, elements: &[Element], notes: &mut Notes) -> Plan {
     }
     refuse_shared_addresses(&listeners, elements, notes);
     Plan {
-        listeners: listeners.values().map(|config| Arc::new(listener(config))).collect(),
+        listeners: listeners
+            .values()
+            .map(|config| Arc::new(listener(config)))
+            .collect(),
         admin: None,
         store: None,
         limits: Limits::default(),
@@ -71,13 +74,20 @@ fn refuse_shared_addresses(
             line: 1,
             col: 1,
         };
-        let at = elements.iter().find(of_config).map_or(start, |element| element.at);
+        let at = elements
+            .iter()
+            .find(of_config)
+            .map_or(start, |element| element.at);
         let what = format!(
             "{} listens on {}, and so does {}",
             quote(&config.name),
             config.addr,
             quote(first)
         );
-        notes.error(at, what, "give each an address of its own, or let flows share one of both");
+        notes.error(
+            at,
+            what,
+            "give each an address of its own, or let flows share one of both",
+        );
     }
 }

@@ -117,7 +117,10 @@ impl<'a> Lowering<'a> {
         let critical = kind.is_a(&ErrorType::new("MULE", "CRITICAL"));
         let mule = &*kind.namespace == "MULE";
         if MODULES.contains(&&*kind.namespace) || critical {
-            let what = format!("{} may not be raised: only its module does that", quote(&kind.to_string()));
+            let what = format!(
+                "{} may not be raised: only its module does that",
+                quote(&kind.to_string())
+            );
             let mend = format!("write one of your own, such as `APP:{}`", kind.identifier);
             self.wrong(written, what, mend);
         } else if mule && !kind.is_known() {

@@ -58,7 +58,9 @@ impl<'a> Lowering<'a> {
 
     fn declare_queue(&mut self, config: &str, open: &Open<'a>) {
         let persistent = self.word(open, "queueType") == Some("PERSISTENT");
-        let max = self.count(open, "maxOutstandingMessages").filter(|max| *max > 0);
+        let max = self
+            .count(open, "maxOutstandingMessages")
+            .filter(|max| *max > 0);
         let Some(name) = self.text(open, "queueName") else {
             return;
         };
@@ -83,12 +85,19 @@ impl<'a> Lowering<'a> {
         let (at, what, known) = match self.globals.find(config.text, &[CONFIG]) {
             Some(_) => (
                 name,
-                format!("{} declares no queue {}", quote(config.text), quote(name.text)),
+                format!(
+                    "{} declares no queue {}",
+                    quote(config.text),
+                    quote(name.text)
+                ),
                 true,
             ),
             None => (
                 config,
-                format!("nothing defines the queues' configuration {}", quote(config.text)),
+                format!(
+                    "nothing defines the queues' configuration {}",
+                    quote(config.text)
+                ),
                 false,
             ),
         };
@@ -110,7 +119,9 @@ impl<'a> Lowering<'a> {
 
     fn nearest_queue(&self, config: &str, name: &str, declare: String) -> String {
         let queues = self.queues.0.keys();
-        let same = queues.filter(|(of, _)| of == config).map(|(_, name)| name.as_str());
+        let same = queues
+            .filter(|(of, _)| of == config)
+            .map(|(_, name)| name.as_str());
         match crate::diagnostic::nearest(name, same) {
             Some(near) => format!("did you mean {}? Or {declare}", quote(near)),
             None => declare,

@@ -19,7 +19,8 @@ impl<'a> Lowering<'a> {
         }
         if open.parts("when").next().is_none() {
             let what = "this `choice` has nothing to choose by";
-            self.notes.error(open.at(), what, "add `<when expression=\"#[…]\">…</when>`");
+            self.notes
+                .error(open.at(), what, "add `<when expression=\"#[…]\">…</when>`");
         }
         let otherwise = self.open_part(open, "otherwise");
         let otherwise = otherwise.map(|otherwise| self.chain(&otherwise));
@@ -31,7 +32,11 @@ impl<'a> Lowering<'a> {
         self.word(open, "transactionType");
         if action.is_some_and(|action| action != "INDIFFERENT") {
             let what = "`transactionalAction` changes nothing: there are no transactions here";
-            self.notes.warn(open.at(), what, "undo in an error handler what has to be undone");
+            self.notes.warn(
+                open.at(),
+                what,
+                "undo in an error handler what has to be undone",
+            );
         }
         Some(Does::Try(Try {
             chain: self.chain(open),
@@ -77,7 +82,9 @@ impl<'a> Lowering<'a> {
             collection,
             chain: self.chain(open),
             max_concurrency: self.count(open, "maxConcurrency"),
-            timeout: self.millis(open, "timeout").filter(|timeout| !timeout.is_zero()),
+            timeout: self
+                .millis(open, "timeout")
+                .filter(|timeout| !timeout.is_zero()),
             target: self.target(open),
         }))
     }
@@ -87,7 +94,9 @@ impl<'a> Lowering<'a> {
         Some(Does::ScatterGather(ScatterGather {
             routes,
             max_concurrency: self.count(open, "maxConcurrency"),
-            timeout: self.millis(open, "timeout").filter(|timeout| !timeout.is_zero()),
+            timeout: self
+                .millis(open, "timeout")
+                .filter(|timeout| !timeout.is_zero()),
             target: self.target(open),
         }))
     }

@@ -23,7 +23,8 @@ impl<'a> Lowering<'a> {
             return None;
         }
         let Some(code) = self.part(open, "scripting:code") else {
-            self.notes.error(open.at(), "there is no script", "add `<scripting:code>`");
+            self.notes
+                .error(open.at(), "there is no script", "add `<scripting:code>`");
             return None;
         };
         self.open(code)?;
@@ -103,10 +104,22 @@ mod tests {
             Some(Sleep::Variable { name, times })
         };
         for (code, sleep) in [
-            ("Thread.sleep(250)", Some(Sleep::Fixed(Duration::from_millis(250)))),
-            ("\n  Thread.sleep( 250 );\n", Some(Sleep::Fixed(Duration::from_millis(250)))),
-            ("Thread.sleep(vars.backoffMs.toLong())", variable("backoffMs", 1)),
-            ("Thread.sleep((vars.wait as Long) * 1000)", variable("wait", 1000)),
+            (
+                "Thread.sleep(250)",
+                Some(Sleep::Fixed(Duration::from_millis(250))),
+            ),
+            (
+                "\n  Thread.sleep( 250 );\n",
+                Some(Sleep::Fixed(Duration::from_millis(250))),
+            ),
+            (
+                "Thread.sleep(vars.backoffMs.toLong())",
+                variable("backoffMs", 1),
+            ),
+            (
+                "Thread.sleep((vars.wait as Long) * 1000)",
+                variable("wait", 1000),
+            ),
         ] {
             assert_eq!(sleep_of(code), sleep, "{code}");
         }

@@ -39,7 +39,8 @@ impl<'a> Lowering<'a> {
         }
         if open.element.children.is_empty() {
             let what = "this `ee:transform` changes nothing";
-            let mend = "write `<ee:message><ee:set-payload>…</ee:set-payload></ee:message>` into it";
+            let mend =
+                "write `<ee:message><ee:set-payload>…</ee:set-payload></ee:message>` into it";
             self.notes.error(open.at(), what, mend);
         }
         Some(Does::Transform(transform))
@@ -95,8 +96,14 @@ impl<'a> Lowering<'a> {
         if self.globals.find(name.text, &[STORE]).is_some() {
             self.beyond(
                 name.at(),
-                format!("{} is an object store, and in Mule a caching strategy is asked for", quote(name.text)),
-                format!("write `<{STRATEGY} name=\"…\" objectStore=\"{}\"/>` and refer to it", name.text),
+                format!(
+                    "{} is an object store, and in Mule a caching strategy is asked for",
+                    quote(name.text)
+                ),
+                format!(
+                    "write `<{STRATEGY} name=\"…\" objectStore=\"{}\"/>` and refer to it",
+                    name.text
+                ),
             );
             return (None, self.store_named(cache, "cachingStrategy-ref"));
         }

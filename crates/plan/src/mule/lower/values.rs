@@ -77,7 +77,11 @@ impl<'a> Lowering<'a> {
     pub fn text(&mut self, open: &Open<'a>, name: &str) -> Option<Written<'a>> {
         let written = self.written(open, name)?;
         if written.text.trim().is_empty() {
-            self.wrong(written, format!("{} is empty", quote(name)), "write a text, or remove it");
+            self.wrong(
+                written,
+                format!("{} is empty", quote(name)),
+                "write a text, or remove it",
+            );
             return None;
         }
         if written.text.contains("#[") {
@@ -121,7 +125,11 @@ impl<'a> Lowering<'a> {
         if let Some(text) = given.literal()
             && truth_of(text).is_none()
         {
-            self.wrong(written, not_a_truth(name, text), "write `true`, `false` or an expression");
+            self.wrong(
+                written,
+                not_a_truth(name, text),
+                "write `true`, `false` or an expression",
+            );
         }
         given
     }
@@ -177,7 +185,11 @@ impl<'a> Lowering<'a> {
         let written = self.written(open, name)?;
         let truth = truth_of(written.text);
         if truth.is_none() {
-            self.wrong(written, not_a_truth(name, written.text), "write `true` or `false`");
+            self.wrong(
+                written,
+                not_a_truth(name, written.text),
+                "write `true` or `false`",
+            );
         }
         truth
     }
@@ -250,8 +262,9 @@ impl<'a> Lowering<'a> {
                 let mend = "write one expression: `#[\"…\" ++ …]`";
                 match self.compat {
                     Compat::Intent => {
-                        let what =
-                            format!("{what} is taken as it is meant; Mule reads it as one expression, and fails");
+                        let what = format!(
+                            "{what} is taken as it is meant; Mule reads it as one expression, and fails"
+                        );
                         self.notes.warn(written.at(), what, mend);
                         Given::Template(template)
                     }
@@ -307,7 +320,12 @@ impl<'a> Lowering<'a> {
     }
 
     /// Notes that a value is wrong.
-    pub fn wrong(&mut self, written: Written<'a>, what: impl Into<String>, mend: impl Into<String>) {
+    pub fn wrong(
+        &mut self,
+        written: Written<'a>,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) {
         self.notes.error(written.at(), what, mend);
     }
 
