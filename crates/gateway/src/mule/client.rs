@@ -25,9 +25,8 @@ use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use tokio::sync::Semaphore;
 use tokio_rustls::rustls::ClientConfig;
-use url::Url;
 
-use self::jar::Jar;
+use self::jar::{Asked, Jar};
 use super::outside::{Answer, Call, SendFault};
 use crate::call::Desk;
 use crate::connect::{Connector, NoConnection, Unconnected};
@@ -205,9 +204,9 @@ impl Clients {
             // A connection of its own, which nobody else will want.
             _ => self.elsewhere(client, &question.endpoint)?,
         };
-        let url = question.url();
-        let jar = client.and_then(|client| client.jar.as_ref()).zip(url);
-        let cookies = jar.as_ref().and_then(|(jar, url)| jar.cookies(url));
+        let jar = client.and_then(|client| client.jar.as_ref());
+        let asked = question.asked(desk);
+        let cookies = jar.and_then(|jar| jar.cookies(asked));
         let lasting = client.is_none_or(|client| client.plan.persistent);
         let began = desk.clock.exact();
         let (response, connection) =
@@ -220,8 +219,8 @@ impl Clients {
         if !guard::response_is_sound(&response) {
             return Err(SendFault::Parsing("the answer is no HTTP response".into()));
         }
-        if let Some((jar, url)) = &jar {
-            jar.keep(url, response.headers());
+        if let Some(jar) = jar {
+            jar.keep(asked, response.headers());
         }
         answer(response, connection, desk).await
     }
@@ -308,11 +307,14 @@ fn endpoint(tls: bool, host: &str, port: u16) -> Endpoint {
 }
 
 impl Question {
-    /// The URL that is asked for; `None` where it is none, and then nobody has cookies for it.
-    fn url(&self) -> Option<Url> {
-        let scheme = if self.endpoint.tls { "https" } else { "http" };
-        let (authority, target) = (&self.endpoint.authority, &self.target);
-        Url::parse(&format!("{scheme}://{authority}{target}")).ok()
+    /// What of it cookies are chosen by.
+    fn asked(&self, desk: &Desk) -> Asked<'_> {
+        Asked {
+            tls: self.endpoint.tls,
+            host: &self.endpoint.host,
+            target: &self.target,
+            now: desk.clock.wall_millis(),
+        }
     }
 
     fn request(
