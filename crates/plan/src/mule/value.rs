@@ -9,6 +9,7 @@ use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, Zoned};
 
 use super::dataweave::{Closure, Pattern};
+use super::media::Typed;
 use super::number::Number;
 use super::period::Period;
 
@@ -186,6 +187,8 @@ pub struct Object {
     entries: Vec<(Arc<str>, Value)>,
     form: Form,
     shape: Shape,
+    /// A message's payload as it came, with its media type.
+    unread: Option<Box<Typed>>,
 }
 
 /// What an object stands for.
@@ -210,7 +213,24 @@ impl Object {
             entries,
             form,
             shape,
+            unread: None,
         }
+    }
+
+    /// A message. An expression looks into its payload, and takes it unread where it is all that is
+    /// asked for; one that cannot be read stays its text.
+    pub fn message(payload: Typed, attributes: Value) -> Object {
+        let read = payload.read().unwrap_or_else(|_| payload.value.clone());
+        let entries = vec![("payload".into(), read), ("attributes".into(), attributes)];
+        Object {
+            unread: Some(Box::new(payload)),
+            ..Object::new(entries, Form::Message)
+        }
+    }
+
+    /// A message's payload as it came.
+    pub(crate) fn unread(&self) -> Option<&Typed> {
+        self.unread.as_deref()
     }
 
     /// Its keys and values.
