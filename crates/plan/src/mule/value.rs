@@ -196,8 +196,10 @@ pub struct Object {
 pub enum Form {
     /// Itself.
     Plain,
-    /// The headers of a message, whose names match in any case.
+    /// The headers of a message, whose names match in any case, and may occur more than once.
     Headers,
+    /// The parameters of a query, whose names may occur more than once.
+    Parameters,
     /// The type of an error, whose text is `NAMESPACE:IDENTIFIER`.
     ErrorType,
     /// A message, `payload` and `attributes`: what a route has come to. Where it is written, that is
@@ -253,7 +255,7 @@ impl Object {
     fn matches(&self, name: &str, key: &str) -> bool {
         match self.form {
             Form::Headers => name.eq_ignore_ascii_case(key),
-            Form::Plain | Form::ErrorType | Form::Message => name == key,
+            Form::Plain | Form::Parameters | Form::ErrorType | Form::Message => name == key,
         }
     }
 
@@ -364,8 +366,8 @@ impl Value {
             Value::Array(array) => {
                 Value::array(array.items().iter().map(Value::collapsed).collect())
             }
-            // Headers have more than one value of a name.
-            Value::Object(object) if object.form() != Form::Headers => {
+            // Headers and parameters have more than one value of a name; a message has two keys.
+            Value::Object(object) if matches!(object.form, Form::Plain | Form::ErrorType) => {
                 let mut places = std::collections::HashMap::new();
                 let mut entries: Vec<(Arc<str>, Value)> = Vec::with_capacity(object.entries.len());
                 for (key, value) in &object.entries {
