@@ -10,6 +10,9 @@ use crate::mule::app::{
 };
 use crate::mule::xml::Element;
 
+/// How many flows are followed from one, so that many that refer to many are looked at in time.
+const FLOWS_MAX: usize = 64;
+
 /// Looks at an application whose flows stand in `elements`, in the same order.
 pub(super) fn check(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>) {
     refuse_circles(app, elements, lowering);
@@ -128,6 +131,7 @@ fn first_set(app: &App, flow: &Flow, variable: &str) -> Option<Site> {
             }
             if let Some(id) = referred(processor)
                 && processor.does.target().is_none()
+                && seen.len() < FLOWS_MAX
                 && seen.insert(id)
             {
                 inner.push(&**app.flow(id));
@@ -188,6 +192,7 @@ impl Attempt<'_> {
         self.read.extend(early);
         if let Some(id) = referred(processor)
             && processor.does.target().is_none()
+            && self.seen.len() < FLOWS_MAX
             && self.seen.insert(id)
         {
             let flow = self.app.flow(id).clone();

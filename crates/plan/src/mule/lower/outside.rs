@@ -159,8 +159,12 @@ const NEAREST: &[(&str, &str)] = &[
     ("sockets:*", "`http:request`"),
 ];
 
-/// What a message says of an element that is not read: what, and what to do about it.
-pub(super) fn refusal(title: &str) -> (String, String) {
+/// After so many faults what was meant is not guessed any more: guessing takes time.
+pub(super) const GUESSES_MAX: usize = 200;
+
+/// What a message says of an element that is not read: what, and what to do about it. `errors` is how
+/// many faults were found so far: where there are many, nobody wants a slip guessed for each.
+pub(super) fn refusal(title: &str, errors: usize) -> (String, String) {
     let (module, name) = title.split_once(':').unwrap_or(("", title));
     let fits = |pattern: &str| {
         pattern == title || (!module.is_empty() && pattern == format!("{module}:*"))
@@ -173,6 +177,7 @@ pub(super) fn refusal(title: &str) -> (String, String) {
     let ours: Vec<&str> = SHAPES.iter().map(|shape| shape.name).filter(same).collect();
     let exact = NEAREST.iter().find(|(pattern, _)| *pattern == title);
     if exact.is_none()
+        && errors < GUESSES_MAX
         && let Some(near) = nearest(title, ours.iter().copied())
     {
         let what = format!("there is no element {}", quote(title));
@@ -227,7 +232,7 @@ mod tests {
             ("cron", "fixed-frequency"),
             ("zuora:query", "http:request"),
         ] {
-            let (what, mend) = refusal(title);
+            let (what, mend) = refusal(title, 0);
             assert!(what.contains(title), "{what}");
             assert!(mend.contains(instead), "{title}: {mend}");
         }
@@ -241,7 +246,7 @@ mod tests {
             ("on-error-contine", "`on-error-continue`"),
             ("set-payloads", "`set-payload`"),
         ] {
-            assert_eq!(refusal(title).1, format!("did you mean {meant}?"));
+            assert_eq!(refusal(title, 0).1, format!("did you mean {meant}?"));
         }
     }
 
