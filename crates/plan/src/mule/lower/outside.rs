@@ -1,7 +1,7 @@
 //! What Mule has and this program has not: which of its own elements comes nearest.
 
 use super::shapes::SHAPES;
-use crate::diagnostic::{nearest, quote, suggest};
+use crate::diagnostic::{quote, suggest};
 
 /// Elements by their names, `*` for all others of a module; the first that fits holds.
 const NEAREST: &[(&str, &str)] = &[
@@ -115,6 +115,10 @@ const NEAREST: &[(&str, &str)] = &[
         "`choice` over `attributes.headers.authorization`",
     ),
     (
+        "http:listener-interceptors",
+        "`http:headers` of an `http:response`",
+    ),
+    (
         "http:authentication",
         "`http:default-headers` with an `Authorization` of its own",
     ),
@@ -162,6 +166,17 @@ const NEAREST: &[(&str, &str)] = &[
 /// After so many faults what was meant is not guessed any more: guessing takes time.
 pub(super) const GUESSES_MAX: usize = 200;
 
+/// The element that was meant where a letter or two are wrong.
+fn slip_of(title: &str, known: &[&'static str]) -> Option<&'static str> {
+    const EDITS_MAX: usize = 2;
+    let edits = known
+        .iter()
+        .filter(|other| other.len().abs_diff(title.len()) <= EDITS_MAX)
+        .map(|other| (strsim::osa_distance(title, other), *other));
+    let nearest = edits.min_by_key(|(edits, _)| *edits)?;
+    (nearest.0 <= EDITS_MAX).then_some(nearest.1)
+}
+
 /// What a message says of an element that is not read: what, and what to do about it. `errors` is how
 /// many faults were found so far: where there are many, nobody wants a slip guessed for each.
 pub(super) fn refusal(title: &str, errors: usize) -> (String, String) {
@@ -170,15 +185,15 @@ pub(super) fn refusal(title: &str, errors: usize) -> (String, String) {
         pattern == title || (!module.is_empty() && pattern == format!("{module}:*"))
     };
     // A slip of the pen is likelier than a part of a module that is known.
-    let same = |shape: &&str| {
+    let same = |shape: &&'static str| {
         let (other, _) = shape.split_once(':').unwrap_or(("", shape));
         other == module
     };
-    let ours: Vec<&str> = SHAPES.iter().map(|shape| shape.name).filter(same).collect();
+    let ours: Vec<&'static str> = SHAPES.iter().map(|shape| shape.name).filter(same).collect();
     let exact = NEAREST.iter().find(|(pattern, _)| *pattern == title);
     if exact.is_none()
         && errors < GUESSES_MAX
-        && let Some(near) = nearest(title, ours.iter().copied())
+        && let Some(near) = slip_of(title, &ours)
     {
         let what = format!("there is no element {}", quote(title));
         return (what, format!("did you mean {}?", quote(near)));
@@ -231,6 +246,8 @@ mod tests {
             ("vm:consume", "`vm:listener`"),
             ("cron", "fixed-frequency"),
             ("zuora:query", "http:request"),
+            ("http:listener-interceptors", "http:headers"),
+            ("http:request-builder", "known are"),
         ] {
             let (what, mend) = refusal(title, 0);
             assert!(what.contains(title), "{what}");
