@@ -4,8 +4,7 @@
 //! - [`Script`]: DataWeave, from text to value; [`Context`]: what it sees
 //! - [`Detected`]: what the text of an attribute is
 //! - `json`, `form`: the formats that are read and written
-//! - `xml`, `properties`, `written`: an application's files, as written; `lower`: from elements to an
-//!   application
+//! - `xml`, `properties`, `written`: an application's files, as written; `lower`: what is made of them
 //! - [`app`]: an application as it runs; [`Circuit`]: a breaker that its flows build by hand
 //! - [`eval_mule`]: an expression over a scope in JSON
 //!
@@ -25,6 +24,7 @@ mod number;
 mod period;
 mod properties;
 mod scope;
+mod show;
 mod value;
 mod written;
 mod xml;
@@ -40,5 +40,6 @@ pub use media::{MediaType, Typed};
 pub use number::Number;
 pub use period::Period;
 pub use scope::{Scope, ScopeFault, eval_mule, read_scope};
+pub(crate) use show::show_flows;
 pub use value::{Array, Form, Function, Kind, Object, Value};
 pub(crate) use written::read;

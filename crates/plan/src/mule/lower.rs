@@ -143,6 +143,3 @@ fn app_name(files: &[&str]) -> Arc<str> {
     let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
     name.strip_suffix(".xml").unwrap_or(name).into()
 }
-
-#[cfg(test)]
-mod tests;

@@ -16,10 +16,6 @@ const IMPORTS_MAX: usize = 64;
 const PLACES: [&str; 2] = ["", "src/main/mule/"];
 
 /// An application as written.
-#[allow(
-    dead_code,
-    reason = "what makes an application of the elements comes next"
-)]
 pub(crate) struct Written {
     /// What stands in its files, one after the other; imported elements stand where their import did.
     pub elements: Vec<Element>,

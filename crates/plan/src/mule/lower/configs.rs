@@ -7,7 +7,7 @@ use super::Lowering;
 use super::bind::{self, Fault};
 use super::open::Open;
 use crate::diagnostic::{Place, quote};
-use crate::mule::app::{Handlers, ListenerConfig, Requester, SendBody, StatusRange, Validator};
+use crate::mule::app::{Handlers, ListenerConfig, Requester, SendBody};
 use crate::mule::xml::Element;
 use crate::url;
 
@@ -53,29 +53,7 @@ impl<'a> Lowering<'a> {
         ]) {
             self.open(element);
         }
-        for element in self.globals.all(&["import"]) {
-            self.import(element);
-        }
         found
-    }
-
-    /// The file that is imported has to be among those that are read.
-    fn import(&mut self, element: &'a Element) {
-        let Some(open) = self.open(element) else {
-            return;
-        };
-        let Some(file) = self.text(&open, "file") else {
-            return;
-        };
-        let last = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
-        let known = self.names.iter().any(|name| last(name) == last(file.text));
-        if !known {
-            let what = format!(
-                "{} is imported, and is not among the files",
-                quote(file.text)
-            );
-            self.wrong(file, what, "name it on the command line too");
-        }
     }
 
     /// Reads the configurations that the files have.
@@ -333,60 +311,6 @@ impl<'a> Lowering<'a> {
         self.requesters
             .insert(requester.name.clone(), requester.clone());
         Some(requester)
-    }
-
-    /// What `sendBodyMode` says.
-    pub fn send_body(&mut self, open: &Open<'a>) -> Option<SendBody> {
-        self.word(open, "sendBodyMode").map(|word| match word {
-            "ALWAYS" => SendBody::Always,
-            "NEVER" => SendBody::Never,
-            _ => SendBody::Auto,
-        })
-    }
-
-    /// Which answers are errors.
-    pub fn validator(&mut self, open: &Open<'a>) -> Option<Validator> {
-        let validator = self.open_part(open, "http:response-validator")?;
-        let success = self.open_part(&validator, "http:success-status-code-validator");
-        let failure = self.open_part(&validator, "http:failure-status-code-validator");
-        match (success, failure) {
-            (Some(success), None) => self.statuses(&success).map(Validator::Success),
-            (None, Some(failure)) => self.statuses(&failure).map(Validator::Failure),
-            _ => {
-                let what =
-                    "`http:response-validator` has one validator: what succeeds, or what fails";
-                let mend = "write `<http:success-status-code-validator values=\"200..299\"/>`";
-                self.notes.error(validator.at(), what, mend);
-                None
-            }
-        }
-    }
-
-    fn statuses(&mut self, open: &Open<'a>) -> Option<Vec<StatusRange>> {
-        let values = self.text(open, "values")?;
-        let status = |text: &str| {
-            let status: u16 = text.trim().parse().ok()?;
-            (status <= 999).then_some(status)
-        };
-        let range = |part: &str| match part.split_once("..") {
-            Some((from, to)) => {
-                let (from, to) = (status(from)?, status(to)?);
-                (from <= to).then_some(from..=to)
-            }
-            None => status(part).map(|status| status..=status),
-        };
-        let mut ranges = Vec::new();
-        for part in values.text.split(',') {
-            match range(part) {
-                Some(range) => ranges.push(range),
-                None => {
-                    let what = format!("{} is no status and no range of them", quote(part.trim()));
-                    self.wrong(values, what, "write them as `200..299, 304`");
-                    return None;
-                }
-            }
-        }
-        Some(ranges)
     }
 
     fn bound<T>(&mut self, at: Place, name: &str, read: Result<T, Fault>) -> Option<T> {

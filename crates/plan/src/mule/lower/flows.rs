@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use super::Lowering;
 use super::listen::Taken;
-use super::names::name_of;
 use super::open::Open;
 use super::shapes::{self, Role};
 use super::values::Written;
 use crate::diagnostic::quote;
-use crate::mule::app::{Does, Flow, FlowId, FlowName, Source, Target};
+use crate::mule::app::{Does, Flow, FlowName, Source, Target};
 use crate::mule::xml::Element;
 
 /// The elements that are flows.
@@ -24,12 +23,6 @@ impl<'a> Lowering<'a> {
             .all(FLOWS)
             .map(|element| Arc::new(self.flow(element, &mut taken)))
             .collect()
-    }
-
-    /// The flow of a name.
-    fn flow_id(&self, name: &str) -> Option<FlowId> {
-        let named = |element: &Element| name_of(element).is_some_and(|own| own.value == name);
-        self.globals.all(FLOWS).position(named).map(FlowId)
     }
 
     fn flow(&mut self, element: &'a Element, taken: &mut Taken) -> Flow {
@@ -155,7 +148,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn flow_named(&mut self, written: Written<'a>, name: &str) -> FlowName {
-        if let Some(id) = self.flow_id(name) {
+        if let Some(id) = self.globals.flow(name) {
             return FlowName::Known(id);
         }
         match self.bindings.get(name) {

@@ -14,7 +14,10 @@ use crate::path::check_literal;
 
 /// The paths that are taken, by configuration and shape: their methods, and where.
 #[derive(Default)]
-pub(super) struct Taken(BTreeMap<(String, String), Vec<(Option<Vec<Method>>, Place)>>);
+pub(super) struct Taken(BTreeMap<(String, String), Vec<Listening>>);
+
+/// The methods of a listener, and where it stands.
+type Listening = (Option<Vec<Method>>, Place);
 
 impl<'a> Lowering<'a> {
     /// A flow's listener.

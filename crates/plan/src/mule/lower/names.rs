@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::flows::FLOWS;
 use super::open::misplaced;
 use super::outside;
 use super::shapes::{self, ATTRIBUTE_ALIASES, ELEMENT_ALIASES, Role};
 use crate::diagnostic::{Notes, Place, quote, suggest};
-use crate::mule::app::{Compat, ErrorType};
+use crate::mule::app::{Compat, ErrorType, FlowId};
 use crate::mule::xml::Element;
 
 /// What stands outside flows.
 pub(super) struct Globals<'a> {
     elements: &'a [Element],
     named: BTreeMap<&'a str, &'a Element>,
+    /// The flows and sub-flows that have a name, with their places among all of them.
+    flows: BTreeMap<&'a str, FlowId>,
     /// The types that the application's own elements raise.
     pub raised: BTreeSet<ErrorType>,
 }
@@ -23,6 +26,7 @@ impl<'a> Globals<'a> {
         let mut globals = Globals {
             elements,
             named: BTreeMap::new(),
+            flows: BTreeMap::new(),
             raised: BTreeSet::new(),
         };
         for element in elements {
@@ -42,7 +46,17 @@ impl<'a> Globals<'a> {
             }
             raised(element, &mut globals.raised);
         }
+        for (at, element) in globals.all(FLOWS).enumerate() {
+            if let Some(name) = name_of(element) {
+                globals.flows.entry(name.value).or_insert(FlowId(at));
+            }
+        }
         globals
+    }
+
+    /// The flow or sub-flow of a name.
+    pub fn flow(&self, name: &str) -> Option<FlowId> {
+        self.flows.get(name).copied()
     }
 
     fn add(&mut self, element: &'a Element, files: &[&str], notes: &mut Notes) {
@@ -50,7 +64,6 @@ impl<'a> Globals<'a> {
             "global-property",
             "configuration",
             "configuration-properties",
-            "import",
         ];
         let Some(name) = name_of(element) else {
             return;

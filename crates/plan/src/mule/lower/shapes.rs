@@ -183,7 +183,6 @@ pub(super) const SHAPES: &[Shape] = &[
     ], &[], Nothing),
     shape("global-property", Global, &[must("name", Text), must("value", Idle)], &[], Nothing),
     shape("configuration-properties", Global, &[must("file", Idle), may("name", Idle), may("encoding", Idle)], &[], Nothing),
-    shape("import", Global, &[must("file", Text), may("name", Idle)], &[], Nothing),
     // What becomes of errors.
     shape("error-handler", Handler, &[may("name", Text), may("ref", Text)], &["on-error-continue", "on-error-propagate", "on-error"], Nothing),
     shape("on-error-continue", Handler, HANDLER, &[], Processors),
