@@ -159,7 +159,7 @@ fn first_set(app: &App, flow: &Flow, variable: &str, looks: &mut Looks) -> Optio
     let mut next = vec![flow];
     while let Some(flow) = next.pop() {
         let mut inner = Vec::new();
-        flow.walk(&mut |processor| {
+        let mut look = |processor: &Processor| {
             if found.is_none() && processor.does.sets().iter().any(|set| &***set == variable) {
                 found = Some(processor.site.clone());
             }
@@ -170,7 +170,14 @@ fn first_set(app: &App, flow: &Flow, variable: &str, looks: &mut Looks) -> Optio
             {
                 inner.push(&**app.flow(id));
             }
-        });
+        };
+        flow.walk(&mut look);
+        if let (None, false, Some(handlers)) = (&flow.handlers, flow.is_sub, &app.default_handlers)
+        {
+            for handler in &handlers.0 {
+                handler.chain.walk(&mut look);
+            }
+        }
         if found.is_some() {
             return found;
         }

@@ -1,7 +1,7 @@
 //! What Mule has and this program has not: which of its own elements comes nearest.
 
-use super::shapes::SHAPES;
-use crate::diagnostic::{quote, suggest};
+use super::shapes::{Role, SHAPES};
+use crate::diagnostic::quote;
 
 /// Elements by their names, `*` for all others of a module; the first that fits holds.
 const NEAREST: &[(&str, &str)] = &[
@@ -180,7 +180,7 @@ fn slip_of(title: &str, known: &[&'static str]) -> Option<&'static str> {
 /// What a message says of an element that is not read: what, and what to do about it. `errors` is how
 /// many faults were found so far: where there are many, nobody wants a slip guessed for each.
 pub(super) fn refusal(title: &str, errors: usize) -> (String, String) {
-    let (module, name) = title.split_once(':').unwrap_or(("", title));
+    let module = title.split_once(':').map_or("", |(module, _)| module);
     let fits = |pattern: &str| {
         pattern == title || (!module.is_empty() && pattern == format!("{module}:*"))
     };
@@ -214,15 +214,16 @@ pub(super) fn refusal(title: &str, errors: usize) -> (String, String) {
             "call a service that does it by `http:request`".to_owned(),
         );
     }
-    let short: Vec<&str> = ours
-        .iter()
-        .map(|title| title.rsplit(':').next().unwrap_or(title))
-        .collect();
-    let what = match module {
-        "" => format!("{} is not supported", quote(name)),
-        _ => format!("{} is not supported", quote(title)),
-    };
-    (what, suggest(name, short))
+    let stands = SHAPES.iter().filter(|shape| same(&shape.name));
+    let stands = stands.filter(|shape| matches!(shape.role, Role::Processor | Role::Source));
+    let names: Vec<&str> = stands.map(|shape| shape.name).collect();
+    (
+        format!("{} is not supported", quote(title)),
+        match &names[..] {
+            [] => "remove it".to_owned(),
+            names => format!("what stands in flows is {}", names.join(", ")),
+        },
+    )
 }
 
 #[cfg(test)]
@@ -247,7 +248,10 @@ mod tests {
             ("cron", "fixed-frequency"),
             ("zuora:query", "http:request"),
             ("http:listener-interceptors", "http:headers"),
-            ("http:request-builder", "known are"),
+            (
+                "http:request-builder",
+                "what stands in flows is http:listener, http:request",
+            ),
         ] {
             let (what, mend) = refusal(title, 0);
             assert!(what.contains(title), "{what}");
