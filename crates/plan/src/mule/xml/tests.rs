@@ -309,7 +309,7 @@ fn written(element: &Element, out: &mut String) {
         };
         out.push_str(&text);
     }
-    write!(out, "</{}>\n", element.title()).unwrap();
+    writeln!(out, "</{}>", element.title()).unwrap();
 }
 
 /// The element without places.
