@@ -41,6 +41,8 @@ mod memory;
 mod object;
 mod partition;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use clock::{Clock, ManualClock, SystemClock, WallTime};
 pub use embedded::{Durability, EmbeddedOptions, EmbeddedStore, OnDamage, Opened};
