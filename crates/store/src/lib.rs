@@ -2,9 +2,10 @@
 //!
 //! An [`ObjectStore`] holds [`Object`]s in named partitions. Every write gives the object a new
 //! version, higher than any version the store has given before; an object may have a time to live.
-//! Two stores are here: [`MemoryStore`], which forgets when it is dropped and is the reference for
-//! what the operations mean, and [`EmbeddedStore`], which keeps a file in a data directory and
-//! acknowledges a write only when it is durable.
+//! Three stores are here: [`MemoryStore`], which forgets when it is dropped and is the reference for
+//! what the operations mean; [`EmbeddedStore`], which keeps a file in a data directory and
+//! acknowledges a write only when it is durable; and [`ValkeyStore`], which keeps them on a server
+//! that many gateways share.
 //!
 //! ```
 //! use fusebox_store::{MemoryStore, Limits, NewObject, ObjectStore, Put, SystemClock, When};
@@ -43,6 +44,7 @@ mod partition;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod valkey;
 
 pub use clock::{Clock, ManualClock, SystemClock, WallTime};
 pub use embedded::{Durability, EmbeddedOptions, EmbeddedStore, OnDamage, Opened};
@@ -54,6 +56,7 @@ pub use memory::MemoryStore;
 pub use object::{NewObject, Object, Put, When};
 pub use partition::{Expiry, PartitionSettings};
 pub use store::{ObjectStore, Pending};
+pub use valkey::{ValkeyOptions, ValkeyStore};
 
 // Compiles the examples of the manual's page.
 #[cfg(doctest)]
