@@ -28,6 +28,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! What several processes agree on is in [`SharedRecords`]: small records that are changed where they
+//! live. [`MemoryRecords`] is their form for one process and for tests.
+//!
 //! The crate assumes no async runtime and knows nothing of breakers or HTTP. Time comes from the
 //! [`Clock`] that a store is given.
 
@@ -40,6 +43,7 @@ mod limits;
 mod memory;
 mod object;
 mod partition;
+mod shared;
 mod store;
 
 pub use clock::{Clock, ManualClock, SystemClock, WallTime};
@@ -51,6 +55,12 @@ pub use limits::Limits;
 pub use memory::MemoryStore;
 pub use object::{NewObject, Object, Put, When};
 pub use partition::{Expiry, PartitionSettings};
+#[cfg(feature = "hostile")]
+pub use shared::HostileRecords;
+pub use shared::{
+    Applied, Change, ChangeFn, Changed, MemoryRecords, NextPush, Push, Pushes, RECORD_KEY_MAX,
+    ReadOut, SharedRecords,
+};
 pub use store::{ObjectStore, Pending};
 
 // Compiles the examples of the manual's page.
