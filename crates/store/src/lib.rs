@@ -29,6 +29,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! What several processes agree on is in [`SharedRecords`]: small records that are changed where they
+//! live. [`MemoryRecords`] is their form for one process and for tests.
+//!
 //! The crate assumes no async runtime and knows nothing of breakers or HTTP. Time comes from the
 //! [`Clock`] that a store is given.
 
@@ -41,6 +44,7 @@ mod limits;
 mod memory;
 mod object;
 mod partition;
+mod shared;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -55,6 +59,12 @@ pub use limits::Limits;
 pub use memory::MemoryStore;
 pub use object::{NewObject, Object, Put, When};
 pub use partition::{Expiry, PartitionSettings};
+#[cfg(feature = "hostile")]
+pub use shared::HostileRecords;
+pub use shared::{
+    Applied, Change, ChangeFn, Changed, MemoryRecords, NextPush, Push, Pushes, RECORD_KEY_MAX,
+    ReadOut, SharedRecords,
+};
 pub use store::{ObjectStore, Pending};
 pub use valkey::{ValkeyOptions, ValkeyStore};
 
