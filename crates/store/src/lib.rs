@@ -30,7 +30,7 @@
 //! ```
 //!
 //! What several processes agree on is in [`SharedRecords`]: small records that are changed where they
-//! live. [`MemoryRecords`] is their form for one process and for tests.
+//! live. [`MemoryRecords`] is their form for one process and for tests, [`ValkeyRecords`] the one for a fleet.
 //!
 //! The crate assumes no async runtime and knows nothing of breakers or HTTP. Time comes from the
 //! [`Clock`] that a store is given.
@@ -66,7 +66,7 @@ pub use shared::{
     ReadOut, SharedRecords,
 };
 pub use store::{ObjectStore, Pending};
-pub use valkey::{ValkeyOptions, ValkeyStore};
+pub use valkey::{ValkeyOptions, ValkeyRecords, ValkeyStore};
 
 // Compiles the examples of the manual's page.
 #[cfg(doctest)]

@@ -15,6 +15,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const LOOKS_MAX: u32 = 4_000;
 /// Ports that may turn out to be taken by the time the server asks for them.
 const PORTS_MAX: usize = 10;
+/// The slots of a cluster.
+const SLOTS: u16 = 16_384;
 
 /// A Valkey or Redis server on a port of its own on this machine, with nothing in it. It writes
 /// nothing to disk, and ends with its owner.
@@ -22,6 +24,7 @@ const PORTS_MAX: usize = 10;
 pub struct Server {
     directory: TempDir,
     port: u16,
+    second_port: u16,
     settings: Vec<String>,
     child: Option<Child>,
 }
@@ -36,6 +39,7 @@ impl Server {
     }
 
     /// Starts a server with settings as on its command line: `&["--requirepass", "secret"]`.
+    /// A setting `%port%` stands for its [`second_port`](Server::second_port).
     ///
     /// # Panics
     /// As [`start`](Server::start).
@@ -43,16 +47,72 @@ impl Server {
         let mut server = Server {
             directory: tempfile::tempdir().expect("a directory for a server's files"),
             port: 0,
+            second_port: 0,
             settings: settings.iter().map(|text| (*text).to_owned()).collect(),
             child: None,
         };
         for _ in 0..PORTS_MAX {
             server.port = free_port();
+            server.second_port = free_port();
             if server.try_up() {
                 return server;
             }
         }
         panic!("no server came up; {}", server.log());
+    }
+
+    /// Starts a cluster of so many servers, which share the slots evenly.
+    ///
+    /// # Panics
+    /// As [`start`](Server::start), and if they do not find together.
+    pub fn cluster(count: u16) -> Vec<Server> {
+        let settings = ["--cluster-enabled", "yes"];
+        let servers: Vec<_> = (0..count).map(|_| Server::with(&settings)).collect();
+        let slots_each = SLOTS.div_ceil(count);
+        for (server, nth) in servers.iter().zip(0..) {
+            for other in &servers {
+                server.ask(&format!("CLUSTER MEET 127.0.0.1 {}", other.port));
+            }
+            let first = nth * slots_each;
+            let end = SLOTS.min(first + slots_each);
+            let slots: Vec<_> = (first..end).map(|slot| slot.to_string()).collect();
+            server.ask(&format!("CLUSTER ADDSLOTS {}", slots.join(" ")));
+        }
+        for server in &servers {
+            let known = format!("cluster_known_nodes:{count}");
+            server.wait_until("CLUSTER INFO", &["cluster_state:ok", &known]);
+        }
+        servers
+    }
+
+    /// Starts a Sentinel that watches a primary under a name, alone, and replaces it soon after it
+    /// went silent.
+    ///
+    /// # Panics
+    /// As [`start`](Server::start).
+    pub fn sentinel(primary: &Server, name: &str) -> Server {
+        let sentinel = Server::with(&["--sentinel"]);
+        sentinel.ask(&format!(
+            "SENTINEL MONITOR {name} 127.0.0.1 {} 1",
+            primary.port
+        ));
+        sentinel.ask(&format!("SENTINEL SET {name} down-after-milliseconds 200"));
+        sentinel
+    }
+
+    /// Asks until the reply has all these parts.
+    ///
+    /// # Panics
+    /// If it never has.
+    pub fn wait_until(&self, command: &str, parts: &[&str]) {
+        for _ in 0..LOOKS_MAX {
+            let reply = self.ask(command);
+            if parts.iter().all(|part| reply.contains(part)) {
+                return;
+            }
+            sleep(LOOK_EVERY);
+        }
+        panic!("{command} never answered {parts:?}; {}", self.log());
     }
 
     /// The server's URL.
@@ -63,6 +123,11 @@ impl Server {
     /// The port that it listens on, also while it is down.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// A second port that is its own, if a setting names it: `&["--tls-port", "%port%"]`.
+    pub fn second_port(&self) -> u16 {
+        self.second_port
     }
 
     /// Kills it with what it holds, at once, unless it is down.
@@ -136,12 +201,26 @@ impl Server {
 
     /// Starts the process and waits until it answers; answers false if it ends instead.
     fn try_up(&mut self) -> bool {
+        // A file, because a Sentinel writes down what it learns.
+        let file = self.directory.path().join("server.conf");
+        if !file.exists() {
+            std::fs::write(&file, "").expect("a server's own file");
+        }
         let mut command = Command::new(program());
         command
+            .arg(file)
             .current_dir(self.directory.path())
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
-            .args(["--save", "", "--appendonly", "no", "--logfile", "log"])
-            .args(&self.settings)
+            .args(["--logfile", "log"])
+            .args(if self.settings.iter().any(|text| text == "--sentinel") {
+                &[][..]
+            } else {
+                &["--save", "", "--appendonly", "no"]
+            })
+            .args(self.settings.iter().map(|text| match text.as_str() {
+                "%port%" => self.second_port.to_string(),
+                text => text.to_owned(),
+            }))
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         let mut child = command.spawn().expect("a server that was just found");

@@ -1,6 +1,7 @@
 //! Makes one connection to whatever the options name.
 
 use super::address::Endpoint;
+use super::link::Channel;
 use super::options::{Servers, ValkeyOptions};
 use crate::StoreError;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -40,6 +41,27 @@ impl Connection {
             Connection::Cluster(connection) => connection.req_packed_command(command).await,
         };
         answer.and_then(Value::extract_error)
+    }
+}
+
+impl Connection {
+    pub(super) async fn listen(&mut self, channel: &Channel) -> Result<(), RedisError> {
+        match (self, channel) {
+            (Connection::Single(connection), Channel::Hear(name)) => {
+                connection.subscribe(name).await
+            }
+            // One server has no slots: there, everything is published for all.
+            (Connection::Single(_), Channel::HearInSlot(_) | Channel::LeaveSlot(_)) => Ok(()),
+            (Connection::Cluster(connection), Channel::Hear(name)) => {
+                connection.subscribe(name).await
+            }
+            (Connection::Cluster(connection), Channel::HearInSlot(name)) => {
+                connection.ssubscribe(name).await
+            }
+            (Connection::Cluster(connection), Channel::LeaveSlot(name)) => {
+                connection.sunsubscribe(name).await
+            }
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! All calls share the connection. A call that meets no connection fails at once, except while the
 //! first attempt after a start or after a loss is under way, for which it waits within its time. A
-//! call that has no answer in time ends the connection for those that come after it, since what
-//! comes late might else be taken for another's answer, and since a server that stands still
-//! closes nothing.
+//! call that has no answer in time ends the connection to a server for those that come after it,
+//! since what comes late might else be taken for another's answer, and since a server that stands
+//! still closes nothing. A cluster's connection does that for each of its nodes.
 
 use super::connect::{Connection, Connector, Ear};
 use super::options::{Servers, ValkeyOptions};
@@ -12,8 +12,8 @@ use super::trouble::{Reaction, Trouble, judge, unreachable};
 use crate::StoreError;
 use crate::clock::Stopwatch;
 use redis::{Cmd, PushInfo, PushKind, RedisError, Value};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
@@ -29,6 +29,9 @@ const STEADY: Duration = Duration::from_secs(1);
 const PING_EVERY: Duration = Duration::from_secs(1);
 /// A slot that moves is tried again after this long.
 const AGAIN_AFTER: Duration = Duration::from_millis(10);
+/// A cluster's connection is made anew when none of its nodes answered for this long: with one node
+/// silent, the others go on.
+const CLUSTER_SILENT: Duration = Duration::from_secs(2);
 /// Doubts beyond these say nothing that the first do not.
 const DOUBTS_MAX: usize = 16;
 
@@ -56,6 +59,19 @@ pub(crate) enum Call {
         keys: Vec<Vec<u8>>,
         args: Vec<Vec<u8>>,
     },
+    /// Begins or ends to listen to a channel.
+    Listen(Channel),
+}
+
+/// A channel, and what is wanted of it.
+#[derive(Clone)]
+pub(crate) enum Channel {
+    /// To hear what is published on it anywhere.
+    Hear(Vec<u8>),
+    /// To hear what is published on it in its slot's node of a cluster.
+    HearInSlot(Vec<u8>),
+    /// To hear that no longer.
+    LeaveSlot(Vec<u8>),
 }
 
 /// Keeps the connection. Dropping it closes the connection and ends the thread.
@@ -74,9 +90,13 @@ struct Shared {
     state: watch::Sender<State>,
     doubts: mpsc::Sender<Doubt>,
     waiting: AtomicUsize,
-    /// Whether the connection leads to one server. A cluster's looks after its nodes by itself,
-    /// and is not lost with one of them.
+    /// Since when calls have no answer, if the last had none.
+    // A std lock: held to look and to set, never across a wait.
+    silent: Mutex<Option<Stopwatch>>,
+    /// Whether the connection leads to one server. A cluster's looks after its nodes by itself.
     single: bool,
+    /// Whether the connection counts as lost when it lost one of its servers.
+    brittle: bool,
 }
 
 #[derive(Clone)]
@@ -117,19 +137,21 @@ pub(crate) trait Listener: Send + Sync + 'static {
     fn heard(&self, info: PushInfo);
 }
 
-/// A listener to nothing.
-pub(crate) struct Deaf;
+/// Asks the server from within the link's own thread. It does not keep the link open.
+#[derive(Clone)]
+pub(crate) struct Asker(Arc<Shared>);
 
-impl Listener for Deaf {
-    fn connected(&self) {}
-    fn heard(&self, _: PushInfo) {}
+impl Asker {
+    pub(crate) async fn ask(&self, call: Call) -> Result<Value, Trouble> {
+        self.0.ask(call).await
+    }
 }
 
 impl Link {
     /// Starts the thread, which begins to connect.
     pub(crate) fn open(
         options: &ValkeyOptions,
-        listener: Arc<dyn Listener>,
+        listener: Option<Arc<dyn Listener>>,
     ) -> Result<Link, StoreError> {
         let connector = Connector::new(options.clone())?;
         let servers = match &options.servers {
@@ -138,6 +160,7 @@ impl Link {
             Servers::Sentinel { sentinels, .. } => sentinels.len() + 1,
             Servers::Cluster(nodes) => nodes.len(),
         };
+        let single = !matches!(options.servers, Servers::Cluster(_));
         let (doubts, told) = mpsc::channel(DOUBTS_MAX);
         let shared = Arc::new(Shared {
             timeout: options.timeout,
@@ -147,7 +170,10 @@ impl Link {
             state: watch::Sender::new(State::Opening),
             doubts,
             waiting: AtomicUsize::new(0),
-            single: !matches!(options.servers, Servers::Cluster(_)),
+            silent: Mutex::default(),
+            single,
+            // A listener must know when it may have missed what one node of a cluster said.
+            brittle: single || listener.is_some(),
         });
         let failed = |error| StoreError::io("starting the thread of", options.place(), error);
         let runtime = Builder::new_current_thread()
@@ -203,6 +229,19 @@ impl Link {
         })
     }
 
+    /// Runs a task in the link's thread until the link is closed.
+    pub(crate) fn tend<F>(&self, task: impl FnOnce(Asker) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.handle.spawn(task(Asker(self.shared.clone())));
+    }
+
+    /// Whether it leads to one server, and not to a cluster.
+    pub(crate) fn is_single(&self) -> bool {
+        self.shared.single
+    }
+
     /// Why there is no connection, if there is none.
     pub(crate) fn trouble(&self) -> Option<String> {
         match &*self.shared.state.borrow() {
@@ -239,14 +278,20 @@ impl Shared {
             };
             let answer = time::timeout_at(end, exchange(&mut ready.connection, &call)).await;
             let error = match answer {
-                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Ok(answer)) => {
+                    self.answered();
+                    return Ok(answer);
+                }
                 Ok(Err(error)) => error,
                 Err(_) => {
-                    self.doubt(ready.serial, Unfit::Lost);
+                    self.unanswered(ready.serial);
                     return Err(again.unwrap_or_else(|| self.silent()));
                 }
             };
             let (reaction, trouble) = judge(&error, &self.place);
+            if reaction != Reaction::Drop {
+                self.answered();
+            }
             match reaction {
                 Reaction::Keep | Reaction::SendText => return Err(trouble),
                 // One server has no other node that could answer the next time.
@@ -256,7 +301,7 @@ impl Shared {
                     return Err(trouble);
                 }
                 Reaction::Drop => {
-                    self.doubt(ready.serial, Unfit::Lost);
+                    self.unanswered(ready.serial);
                     return Err(trouble);
                 }
                 Reaction::Again => {
@@ -293,6 +338,20 @@ impl Shared {
         ))
     }
 
+    fn answered(&self) {
+        *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn unanswered(&self, serial: u64) {
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = silent.get_or_insert_with(Stopwatch::start);
+        if self.single || since.elapsed() >= CLUSTER_SILENT {
+            *silent = None;
+            drop(silent);
+            self.doubt(serial, Unfit::Lost);
+        }
+    }
+
     fn doubt(&self, serial: u64, kind: Unfit) {
         // If it is full, the keeper has enough to wake it.
         let _ = self.doubts.try_send(Doubt { serial, kind });
@@ -302,6 +361,7 @@ impl Shared {
 async fn exchange(connection: &mut Connection, call: &Call) -> Result<Value, RedisError> {
     match call {
         Call::Command(command) => connection.ask(command).await,
+        Call::Listen(channel) => connection.listen(channel).await.map(|()| Value::Okay),
         Call::Script { script, keys, args } => {
             let command = |name: &str, body: &str| {
                 let mut command = redis::cmd(name);
@@ -324,7 +384,7 @@ async fn exchange(connection: &mut Connection, call: &Call) -> Result<Value, Red
 async fn keep(
     shared: Arc<Shared>,
     connector: Connector,
-    listener: Arc<dyn Listener>,
+    listener: Option<Arc<dyn Listener>>,
     mut doubts: mpsc::Receiver<Doubt>,
 ) {
     let mut failures = 0;
@@ -335,7 +395,9 @@ async fn keep(
                 let lasted = Stopwatch::start();
                 let ready = Ready { connection, serial };
                 shared.state.send_replace(State::Ready(ready.clone()));
-                listener.connected();
+                if let Some(listener) = &listener {
+                    listener.connected();
+                }
                 let unfit = watch_over(&shared, ready, &mut doubts).await;
                 if lasted.elapsed() >= STEADY {
                     failures = 0;
@@ -361,16 +423,18 @@ async fn keep(
 async fn connect(
     shared: &Arc<Shared>,
     connector: &Connector,
-    listener: &Arc<dyn Listener>,
+    listener: &Option<Arc<dyn Listener>>,
     serial: u64,
 ) -> Result<Connection, String> {
-    let (doubts, listener, single) = (shared.doubts.clone(), listener.clone(), shared.single);
+    let (doubts, listener, brittle) = (shared.doubts.clone(), listener.clone(), shared.brittle);
     let ear: Ear = Arc::new(move |info: PushInfo| {
-        if single && info.kind == PushKind::Disconnection {
+        if brittle && info.kind == PushKind::Disconnection {
             let kind = Unfit::Lost;
             let _ = doubts.try_send(Doubt { serial, kind });
         }
-        listener.heard(info);
+        if let Some(listener) = &listener {
+            listener.heard(info);
+        }
     });
     match time::timeout(shared.connect_timeout, connector.connect(ear)).await {
         Ok(connected) => connected.map_err(|error| unreachable(&error, &shared.place)),

@@ -9,10 +9,13 @@ mod connect;
 mod link;
 mod options;
 mod partition;
+mod pushes;
+mod records;
 mod reply;
 mod trouble;
 
 pub use options::ValkeyOptions;
+pub use records::ValkeyRecords;
 
 use crate::clock::Stopwatch;
 use crate::partition::Partitions;
@@ -20,7 +23,7 @@ use crate::{
     Clock, Limits, NewObject, Object, ObjectStore, PartitionSettings, Pending, Put, StoreError,
     WallTime, When,
 };
-use link::{Call, Deaf, Link};
+use link::{Call, Link};
 use partition::{Keys, Scripts};
 use reply::Reply;
 use std::collections::{BTreeSet, HashSet};
@@ -75,7 +78,7 @@ impl ValkeyStore {
     /// [`StoreError::Io`] if a TLS file cannot be read or no thread can be started.
     pub fn open(options: ValkeyOptions) -> Result<ValkeyStore, StoreError> {
         Ok(ValkeyStore {
-            link: Link::open(&options, Arc::new(Deaf))?,
+            link: Link::open(&options, None)?,
             scripts: Scripts::new(),
             keys: Keys::new(&options.prefix),
             limits: options.limits,

@@ -5,11 +5,11 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use std::sync::Arc;
 
 /// The version of the keys' meaning. Another meaning gets another version, and so other keys.
-const SCHEMA: &str = "v1:";
+pub(super) const SCHEMA: &str = "v1:";
 /// The parts of a partition, in the order in which the scripts take them.
 const PARTS: [&str; 6] = ["values", "types", "written", "ends", "names", "state"];
 /// What may not stand in a hash tag as it is.
-const IN_TAG: &AsciiSet = &CONTROLS.add(b'%').add(b'{').add(b'}');
+pub(super) const IN_TAG: &AsciiSet = &CONTROLS.add(b'%').add(b'{').add(b'}');
 
 /// Names keys under a prefix.
 pub(super) struct Keys {

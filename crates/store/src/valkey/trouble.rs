@@ -106,7 +106,7 @@ pub(super) fn judge(error: &RedisError, place: &str) -> (Reaction, Trouble) {
         Some(_) => (Reaction::Keep, "look at its log"),
         None => match error.kind() {
             ErrorKind::ClusterConnectionNotFound => (
-                Reaction::Again,
+                Reaction::Drop,
                 "no node of its cluster that serves this slot can be reached; look at CLUSTER NODES",
             ),
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => (
