@@ -20,7 +20,8 @@ const ADD: Change = Change {
     name: "add",
     lua: "local by = tonumber(args[1])
           if by == 0 then return end
-          return string.format('%d', (tonumber(record) or 0) + by), 2000, by > 0",
+          local number = string.match(record or '', '^-?%d+$') or 0
+          return string.format('%d', number + by), 2000, by > 0",
     rust: |record, args, _now| {
         let number = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.parse::<i64>().ok();
         let by = number(&args[0]).unwrap();
@@ -271,7 +272,10 @@ fn news_cut_off_without_a_word_are_told_as_a_gap() {
     let way = Proxy::to(server.port());
     on(async {
         let near = open(&server);
-        let far = ValkeyRecords::open(patient(&way.url())).unwrap();
+        let mut options = patient(&way.url());
+        // An attempt that is swallowed, too, must not be waited for long.
+        options.connect_timeout = Duration::from_millis(500);
+        let far = ValkeyRecords::open(options).unwrap();
         let mut pushes = far.subscribe().await.unwrap();
         pushes.follow("a");
         assert_eq!(pushes.next().await, Push::Gap);

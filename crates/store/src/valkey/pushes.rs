@@ -87,13 +87,12 @@ impl Hub {
     /// listeners to read.
     fn listens(&self, serial: u64) {
         let mut state = self.lock();
-        if state.serial != serial {
-            return;
-        }
-        state.listening = true;
-        drop(state);
-        for inbox in self.inboxes() {
-            inbox.gap();
+        if state.serial == serial {
+            state.listening = true;
+            // Under the lock, so that who comes now is told once.
+            for inbox in state.inboxes.iter().filter_map(Weak::upgrade) {
+                inbox.gap();
+            }
         }
     }
 
