@@ -14,9 +14,14 @@ use redis::{
     IntoConnectionInfo, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError,
     TlsCertificates, TlsMode, Value,
 };
+use socket2::TcpKeepalive;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
+
+/// How often the kernel looks whether the other side is still there, on an idle connection.
+const KEEPALIVE: Duration = Duration::from_secs(1);
 
 /// A connection on which many calls are under way at once. All its clones are one.
 #[derive(Clone)]
@@ -138,7 +143,7 @@ impl Connector {
             .connection_timeout(self.options.connect_timeout)
             .response_timeout(self.options.timeout)
             .use_protocol(ProtocolVersion::RESP3)
-            .tcp_settings(TcpSettings::default().set_nodelay(true))
+            .tcp_settings(tcp_settings())
             // A write whose answer was lost must not be done twice; the link asks again where it
             // knows that nothing was done.
             .retries(0))
@@ -151,7 +156,7 @@ impl Connector {
     ) -> Result<SentinelClientBuilder, RedisError> {
         let options = &self.options;
         let addresses = sentinels.iter().map(|(host, port)| self.tcp(host, *port));
-        let tcp = TcpSettings::default().set_nodelay(true);
+        let tcp = tcp_settings();
         let mut builder =
             SentinelClientBuilder::new(addresses, master, SentinelServerType::Master)?
                 .set_client_to_redis_db(i64::from(options.database))
@@ -194,7 +199,7 @@ impl Connector {
         }
         Ok(address
             .into_connection_info()?
-            .set_tcp_settings(TcpSettings::default().set_nodelay(true))
+            .set_tcp_settings(tcp_settings())
             .set_redis_settings(redis))
     }
 
@@ -216,6 +221,18 @@ impl Connector {
             },
         }
     }
+}
+
+/// No waiting for more to send; and the kernel looks after an idle connection, so that the end of
+/// one on which we only listen is heard.
+fn tcp_settings() -> TcpSettings {
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE)
+        .with_retries(2);
+    TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(keepalive)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
