@@ -8,7 +8,8 @@ mod steps;
 
 use common::START;
 use fusebox_store::{
-    Clock, EmbeddedOptions, EmbeddedStore, ManualClock, MemoryStore, PartitionSettings, WallTime,
+    Clock, EmbeddedOptions, EmbeddedStore, ManualClock, MemoryStore, ObjectStore,
+    PartitionSettings, WallTime,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
