@@ -8,6 +8,8 @@
 //! - the truth and how it changes: [`Record`], [`Version`], [`Command`], [`change`], [`LUA`]
 //! - one process of the fleet, pure: [`Node`], told by [`Input`], answering with [`Output`]
 //! - what a breaker shares: [`Share`], [`Sharing`]
+//! - what stands between a node and its breakers: [`SharedBreakers`]
+//! - a node at work, with the feature `driver`: [`fleet()`], [`Fleet`], [`Driver`]
 //! - what a node shows of itself: [`Health`], [`Counters`], [`News`]
 
 mod change;
@@ -16,13 +18,19 @@ mod record;
 
 mod share;
 
+mod breakers;
 mod counters;
+#[cfg(feature = "driver")]
+mod driver;
 mod node;
 mod server_time;
 
+pub use breakers::SharedBreakers;
 pub use change::{LUA, NODES_MAX, Rewritten, change};
 pub use command::{Act, Command, CountRule, SPAN_MAX, WHY_MAX};
 pub use counters::Counters;
+#[cfg(feature = "driver")]
+pub use driver::{Driver, Fleet, FleetOptions, FleetStatus, OnNews, fleet};
 pub use node::{
     AWAY_AFTER, BATCH_EVERY, Batch, Event, Health, Input, Key, LEASE_MARGIN, Local, MemberView,
     News, Node, NodeOptions, Order, Output, PROBE_MARGIN, QUEUED_MAX, READ_KEYS, ROUND, TRY_AGAIN,

@@ -134,7 +134,14 @@ impl Node {
     /// It serves at once; what the fleet says of it is read next.
     pub fn join(&mut self, key: Key, sharing: Sharing, local: Local, now: Timestamp) {
         match self.members.get_mut(&key) {
-            Some(member) => member.sharing = sharing,
+            Some(member) => {
+                // It may be another breaker of that name: what the fleet says is to be told to it anew.
+                member.sharing = sharing;
+                member.applied = None;
+                member.alone = false;
+                member.local = local;
+                member.tally = member::Tally::default();
+            }
             None => {
                 self.members
                     .insert(key.clone(), Member::new(sharing, local));
@@ -237,9 +244,9 @@ impl Node {
         self.health.health()
     }
 
-    /// How long ago the store last answered.
-    pub fn staleness(&self, now: Timestamp) -> Duration {
-        now.saturating_since(self.health.answered_at())
+    /// When the store last answered.
+    pub fn answered_at(&self) -> Timestamp {
+        self.health.answered_at()
     }
 
     /// What it has done.

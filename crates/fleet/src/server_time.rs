@@ -36,6 +36,13 @@ impl ServerTime {
         }
     }
 
+    /// Takes what says only that the server's clock had reached that time: it may have been under way for long.
+    pub fn learn_at_least(&mut self, server: u64, now: Timestamp) {
+        if self.at(now).is_none_or(|known| known < server) {
+            self.learn(server, now);
+        }
+    }
+
     /// The server's time at `now`, at the least, in its milliseconds.
     pub fn at(&self, now: Timestamp) -> Option<u64> {
         let Bound { at, server } = self.bound?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 
-use super::member::{InFlight, Member};
+use super::member::{InFlight, Leading, Member};
 use super::words::{Batch, Key, Local, Order, Output, Word};
 use super::{BATCH_EVERY, LEASE_MARGIN, Node, QUEUED_MAX};
 use crate::command::{Act, Command, SPAN_MAX, WHY_MAX};
@@ -186,7 +186,8 @@ impl Node {
         if member.alone || member.local == Local::Closed || member.result.is_some() {
             return None;
         }
-        if let Some(lease) = member.lease.filter(|lease| lease.version == record.version) {
+        let renewable = |lease: &Leading| lease.version == record.version && !lease.last;
+        if let Some(lease) = member.lease.filter(renewable) {
             let late = lease
                 .start_by
                 .saturating_since(Timestamp::ZERO + RENEW_BEFORE);

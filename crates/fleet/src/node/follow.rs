@@ -1,13 +1,15 @@
 //! Bringing the breaker here to what the record says.
 
+use std::time::Duration;
+
 use fusebox_breaker::Timestamp;
 
-use super::member::Leading;
+use super::member::{Leading, Member};
 use super::reading::Source;
 use super::words::{Key, Local, Order};
-use super::{BATCH_EVERY, LEASE_MARGIN, Node, PROBE_MARGIN};
+use super::{BATCH_EVERY, LEASE_MARGIN, Node, PROBE_MARGIN, TRY_AGAIN};
 use crate::command::Act;
-use crate::record::{Record, State};
+use crate::record::{Record, State, Version};
 
 impl Node {
     /// Takes the answer to the command under way.
@@ -19,6 +21,7 @@ impl Node {
         server: u64,
         now: Timestamp,
     ) {
+        let before = self.members.get(key).and_then(Member::seen_as);
         self.see(key, record.as_deref(), Source::Read, now);
         let (name, incarnation) = (&self.options.name, &self.options.incarnation);
         let Some(member) = self.members.get_mut(key) else {
@@ -27,6 +30,10 @@ impl Node {
         let Some(flight) = member.in_flight.take_if(|flight| flight.id == id) else {
             return;
         };
+        if member.seen_as() == before {
+            // It changed nothing, and told nothing new: to repeat it at once would not end.
+            member.send_at = now + TRY_AGAIN;
+        }
         let seen = member.seen.clone().unwrap_or_else(Record::fresh);
         match flight.act {
             Act::Lease { span, .. } => {
@@ -38,6 +45,13 @@ impl Node {
                 if !granted {
                     if let (State::HalfOpen, Some(lease)) = (seen.state, &seen.lease) {
                         member.ask_at = self.server_time.when(lease.ends);
+                        if mine.is_some() {
+                            // Somebody else has wanted it for long enough, and is to come first.
+                            member.ask_at = member.ask_at + PROBE_MARGIN;
+                        }
+                    }
+                    if let Some(leading) = &mut member.lease {
+                        leading.last = true;
                     }
                     self.counters.outrun += 1;
                     return;
@@ -51,6 +65,7 @@ impl Node {
                     start_by: flight.sent + (LEASE_MARGIN - PROBE_MARGIN),
                     ends,
                     used: false,
+                    last: false,
                 };
                 let goes_on = member.lease.filter(|old| old.version == seen.version);
                 member.lease = Some(Leading {
@@ -175,7 +190,7 @@ impl Node {
                 // Outvoted so far: it is open for itself, and probes for itself.
                 member.alone = true;
                 member.applied = Some(record.version);
-                let extra = std::time::Duration::ZERO;
+                let extra = Duration::ZERO;
                 self.order(key, Order::Alone { extra });
             }
             return;
@@ -183,6 +198,15 @@ impl Node {
         let Some(member) = self.members.get_mut(key) else {
             return;
         };
+        if record.version == Version::default() {
+            // A record that was never written says nothing: the breaker here finds out by itself.
+            member.applied = Some(record.version);
+            if !std::mem::replace(&mut member.alone, true) {
+                let extra = Duration::ZERO;
+                self.order(key, Order::Alone { extra });
+            }
+            return;
+        }
         if now < member.floor && !record.by_operator {
             return;
         }
@@ -299,6 +323,9 @@ impl Node {
         if closed && counting && !member.tally.watched {
             self.watch(key, true, now);
         } else if member.tally.watched && (!closed || (!counting && idle)) {
+            if closed && member.sharing.counts_rows() {
+                self.order(key, Order::EndRow);
+            }
             self.watch(key, false, now);
         }
     }

@@ -77,6 +77,8 @@ pub(super) struct Leading {
     pub ends: Timestamp,
     /// A probe has begun.
     pub used: bool,
+    /// It is not renewed any more.
+    pub last: bool,
 }
 
 /// What is counted together, on its way.
@@ -104,6 +106,17 @@ pub(super) struct InFlight {
 
 impl Member {
     pub fn new(sharing: Sharing, local: Local) -> Self {
+        // What a breaker was restored to counts for a fleet that has never heard of it, and for no other.
+        let evidence = match local {
+            Local::Open { until } => Some(Evidence {
+                until,
+                attempts: 1,
+                why: "open since before it joined".to_owned(),
+                at: Some(0),
+                about: None,
+            }),
+            Local::Closed | Local::Probing => None,
+        };
         Member {
             sharing,
             local,
@@ -114,7 +127,7 @@ impl Member {
             applied: None,
             fleet_hold: None,
             lost: None,
-            evidence: None,
+            evidence,
             result: None,
             lease: None,
             demand: None,
@@ -134,6 +147,11 @@ impl Member {
         self.seen
             .as_ref()
             .map_or(Version::default(), |seen| seen.version)
+    }
+
+    /// The newest write of the record that was seen.
+    pub fn seen_as(&self) -> Option<(Version, u64)> {
+        self.seen.as_ref().map(|seen| (seen.version, seen.revision))
     }
 
     /// The failures in a row that the fleet counts at the server's time.

@@ -133,7 +133,7 @@ impl Node {
         if let Some(record) = &read
             && source == Source::Push
         {
-            self.server_time.learn(record.at, now);
+            self.server_time.learn_at_least(record.at, now);
         }
         let within = ASSERT_WITHIN.mul_f64(self.random.f64());
         let Some(member) = self.members.get_mut(key) else {

@@ -275,6 +275,8 @@ pub enum Order {
     /// Note every outcome from now on, also successes that change nothing here, or do so no longer. Answer with what was
     /// counted until now, as [`Event::Counted`].
     Watch(bool),
+    /// A call succeeded somewhere: rows of failures that were counted here end.
+    EndRow,
     /// Answer with what was counted since the last time, as [`Event::Counted`].
     Collect,
 }
@@ -298,6 +300,13 @@ pub enum News {
     RecordUnreadable {
         /// Which.
         key: Key,
+    },
+    /// A breaker is not shared, and so on its own.
+    NotShared {
+        /// Which.
+        key: Key,
+        /// Why.
+        why: String,
     },
     /// An operator's word was not carried out: the store did not take it in time.
     WordDropped {
