@@ -199,16 +199,22 @@ impl Running {
                         }
                     })
                 }
-                Some(Source::Queue { queue, .. }) => {
+                Some(Source::Queue { queue, consumers }) => {
                     let (taker, mut messages) = tokio::sync::mpsc::unbounded_channel();
                     world.take(queue, taker);
+                    let consumers = Arc::new(Semaphore::new(*consumers));
                     running.background(move |run| async move {
+                        let run = Arc::new(run);
                         while let Some(payload) = messages.recv().await {
-                            let event = Event {
-                                payload,
-                                ..Event::default()
-                            };
-                            run.flow(FlowId(at), event).await;
+                            let (run, consumers) = (run.clone(), consumers.clone());
+                            tokio::spawn(async move {
+                                let _turn = consumers.acquire().await;
+                                let event = Event {
+                                    payload,
+                                    ..Event::default()
+                                };
+                                run.flow(FlowId(at), event).await;
+                            });
                         }
                     })
                 }
