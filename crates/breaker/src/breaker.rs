@@ -32,6 +32,22 @@ use crate::transition::{Transition, Transitions};
 pub trait Listener: Send + Sync {
     /// `breaker` has just gone through `transition`.
     fn transition(&self, breaker: &Breaker, transition: &Transition);
+
+    /// A call was refused only because the fleet that the breaker [follows](Breaker::follow_fleet) has not let it probe.
+    /// Told at most ten times a second.
+    fn demanded(&self, breaker: &Breaker) {
+        let _ = breaker;
+    }
+
+    /// A failure was counted for the fleet, the first since it was last [told](Breaker::take_fleet_tally).
+    fn stirred(&self, breaker: &Breaker) {
+        let _ = breaker;
+    }
+
+    /// A registry has just made `breaker`, which nobody has asked anything yet.
+    fn made(&self, breaker: &Breaker) {
+        let _ = breaker;
+    }
 }
 
 /// How many announcements of one breaker may run at once, those nested in a listener included.
@@ -53,9 +69,9 @@ const ANNOUNCEMENTS: u32 = 64;
 /// assert_eq!(rejection.retry_at, Some(Timestamp::from_millis(30_000)));
 /// ```
 #[derive(Clone)]
-pub struct Breaker(Arc<Inner>);
+pub struct Breaker(pub(crate) Arc<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     core: Core,
     name: Arc<str>,
     listener: Option<SharedListener>,
@@ -488,31 +504,48 @@ impl Breaker {
         self.announce(&settled.transitions);
     }
 
-    fn with_machine<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R {
-        self.0.core.with(event)
+    pub(crate) fn with_machine<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R {
+        let (result, calls) = self
+            .0
+            .core
+            .with(|machine| (event(machine), machine.take_calls()));
+        if calls.demanded {
+            self.tell(|listener| listener.demanded(self));
+        }
+        if calls.stirred {
+            self.tell(|listener| listener.stirred(self));
+        }
+        result
     }
 
-    fn change(&self, event: impl FnOnce(&mut Machine) -> Transitions) -> Option<Transition> {
+    pub(crate) fn change(
+        &self,
+        event: impl FnOnce(&mut Machine) -> Transitions,
+    ) -> Option<Transition> {
         let transitions = self.with_machine(event);
         self.announce(&transitions);
         transitions.into_last()
     }
 
     fn announce(&self, transitions: &Transitions) {
+        for transition in transitions.iter() {
+            self.tell(|listener| listener.transition(self, transition));
+        }
+    }
+
+    pub(crate) fn tell(&self, word: impl FnOnce(&dyn Listener)) {
         let Some(listener) = &self.0.listener else {
             return;
         };
-        for transition in transitions.iter() {
-            let others = self.0.announcing.fetch_add(1, Ordering::Relaxed);
-            let heard = others < ANNOUNCEMENTS
-                && catch_unwind(AssertUnwindSafe(|| listener.transition(self, transition))).is_ok();
-            self.0.announcing.fetch_sub(1, Ordering::Relaxed);
-            if !heard {
-                let faults = &self.0.listener_faults;
-                let _ = faults.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |faults| {
-                    faults.checked_add(1)
-                });
-            }
+        let others = self.0.announcing.fetch_add(1, Ordering::Relaxed);
+        let heard =
+            others < ANNOUNCEMENTS && catch_unwind(AssertUnwindSafe(|| word(&***listener))).is_ok();
+        self.0.announcing.fetch_sub(1, Ordering::Relaxed);
+        if !heard {
+            let faults = &self.0.listener_faults;
+            let _ = faults.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |faults| {
+                faults.checked_add(1)
+            });
         }
     }
 }

@@ -24,6 +24,7 @@
 //! - the machine, pure and unshared: [`Machine`]
 //! - the breaker, shared between threads: [`Breaker`], [`Permit`], [`Listener`]
 //! - many breakers by key: [`Registry`], [`KeyTemplate`]
+//! - a breaker that many processes share: [`ProbeLease`], [`FleetOpening`], [`FleetTally`]
 //! - a call in one line: [`Guard`], by key [`Guards`], with a [`Clock`] and a [`Classify`]; as `tower` layers behind the
 //!   feature `tower`
 //! - what a breaker shows of itself: [`Snapshot`], [`Explanation`], [`Saved`]
@@ -47,6 +48,7 @@ mod breaker;
 mod inherited;
 mod key_template;
 mod leave;
+mod led;
 mod log;
 mod permit;
 mod registry;
@@ -77,9 +79,10 @@ pub use key_template::{KeyTemplate, KeyTemplateError};
 pub use keyed_layer::{KeyedBreakerLayer, KeyedBreakerService};
 #[cfg(feature = "tower")]
 pub use layer::{BreakerFuture, BreakerLayer, BreakerService};
+pub use led::WeakBreaker;
 pub use machine::{
-    Admission, Checked, Explanation, ForcedTrip, Gap, Grant, Machine, Next, Reconfigured, RuleGap,
-    Settled, SettledAs, WindowFate,
+    Admission, Checked, Explanation, FleetOpening, FleetTally, ForcedTrip, Gap, Grant, Machine,
+    Next, ProbeLease, Reconfigured, RuleGap, Settled, SettledAs, WindowFate,
 };
 pub use outcome::{Hold, HoldKind, Outcome, Phase, RejectReason, Rejection};
 pub use permit::{OwnedPermit, Permit};

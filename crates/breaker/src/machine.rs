@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::call::Call;
 use crate::chance::{Chance, Source};
+use crate::led::Calls;
 use crate::outcome::{Hold, HoldKind, Outcome, Phase};
 use crate::ramp::Ramping;
 use crate::recorder::Recorder;
@@ -21,10 +22,12 @@ use crate::window::Window;
 mod explain;
 mod fold;
 mod grant;
+mod lead;
 mod probing;
 mod reload;
 mod slack;
 mod steps;
+mod tally;
 mod view;
 
 pub use explain::{Explanation, Gap, Next, RuleGap};
@@ -33,8 +36,12 @@ pub(crate) use grant::GrantKind;
 #[cfg(test)]
 pub(crate) use grant::Slot;
 pub use grant::{Admission, Checked, Grant, Settled, SettledAs};
+use lead::Lead;
+pub use lead::{FleetOpening, ProbeLease};
 use probing::Probing;
 pub use reload::{Reconfigured, WindowFate};
+use tally::Counting;
+pub use tally::FleetTally;
 
 /// The highest generation that a restore takes over. Counting never gets there; a damaged record may claim more.
 const MAX_RESTORED_GENERATION: u64 = 1 << 55;
@@ -77,6 +84,8 @@ pub struct Machine {
     /// How many calls were ever counted as in flight: the number of the last.
     flown: u64,
     random: Source,
+    lead: Lead,
+    counting: Counting,
 }
 
 #[derive(Clone, Debug)]
@@ -233,6 +242,7 @@ impl Machine {
             && let State::HalfOpen(probing) = &mut self.state
             && slot.deadline > self.latest
         {
+            let deadline = deadline.min(self.lead.latest_deadline());
             *slot = probing.extend(*slot, deadline);
         }
     }
@@ -353,6 +363,16 @@ impl Machine {
             self.move_with_time(now, &mut transitions);
         }
         transitions
+    }
+}
+
+impl Machine {
+    /// What a listener is to hear beside transitions, told once.
+    pub(crate) fn take_calls(&mut self) -> Calls {
+        Calls {
+            demanded: self.lead.take_demand(),
+            stirred: self.counting.take_stirred(),
+        }
     }
 }
 

@@ -224,7 +224,13 @@ impl Registry {
     /// The breaker of a key, made when there is none yet; the shared one when there is no room.
     /// The key [`OVERFLOW_KEY`] is the shared one itself.
     pub fn get_or_create(&self, key: &str, now: Timestamp) -> Breaker {
-        self.get(key).unwrap_or_else(|| self.create(key, now))
+        self.get(key).unwrap_or_else(|| {
+            let (breaker, made) = self.create(key, now);
+            if made {
+                breaker.tell(|listener| listener.made(&breaker));
+            }
+            breaker
+        })
     }
 
     /// The breaker of a key, where it exists.
@@ -300,17 +306,17 @@ impl Registry {
     }
 
     #[cold]
-    fn create(&self, key: &str, now: Timestamp) -> Breaker {
+    /// The breaker, and whether it was made by this.
+    fn create(&self, key: &str, now: Timestamp) -> (Breaker, bool) {
         let mut making = self.making();
         if let Some(breaker) = self.get(key) {
-            return breaker;
+            return (breaker, false);
         }
         let full = making.breakers.len() >= self.max_keys.load(Ordering::Relaxed);
         if key == OVERFLOW_KEY || (full && !self.make_room(&mut making, now)) {
-            return self
-                .overflow
-                .get_or_init(|| self.make(OVERFLOW_KEY, &mut making))
-                .clone();
+            let made = self.overflow.get().is_none();
+            let make = || self.make(OVERFLOW_KEY, &mut making);
+            return (self.overflow.get_or_init(make).clone(), made);
         }
         self.lay_to_rest(&mut making, now);
         let breaker = self.make(key, &mut making);
@@ -326,7 +332,7 @@ impl Registry {
             // A flood of keys that are asked for only once makes room for itself.
             asked_for: AtomicBool::new(false),
         });
-        breaker
+        (breaker, true)
     }
 
     /// Where the key begins in a breaker's name.

@@ -86,6 +86,13 @@ pub enum Reason {
         /// Why.
         reason: Arc<str>,
     },
+    /// The breaker follows a fleet, and this is what the fleet found out, or how it goes on with it.
+    Fleet {
+        /// Who brought it about: another process, or an operator.
+        by: Arc<str>,
+        /// Why, in words.
+        reason: Arc<str>,
+    },
     /// Probes answered well: the breaker closed.
     ProbesSucceeded {
         /// Successful probes of this half-open period.
@@ -129,7 +136,7 @@ pub enum Reason {
 
 impl Reason {
     /// A short stable name for metrics and logs: the rule's name, or `probe_failed`, `probe_slow`, `probe_timeout`,
-    /// `period_timeout`, `probe_ok`, `retry_after`, `forced`, `cooldown_ended`, `held_open`, `held_closed`, `released`, `hold_ended`, `reset`, `restored`, `reconfigured`.
+    /// `period_timeout`, `probe_ok`, `retry_after`, `forced`, `fleet`, `cooldown_ended`, `held_open`, `held_closed`, `released`, `hold_ended`, `reset`, `restored`, `reconfigured`.
     pub const fn token(&self) -> &'static str {
         match self {
             Reason::Rule { rule, .. } => rule.as_str(),
@@ -139,6 +146,7 @@ impl Reason {
             Reason::PeriodTimeout => "period_timeout",
             Reason::RetryAfter { .. } => "retry_after",
             Reason::Forced { .. } => "forced",
+            Reason::Fleet { .. } => "fleet",
             Reason::ProbesSucceeded { .. } => "probe_ok",
             Reason::CooldownEnded => "cooldown_ended",
             Reason::HeldOpen { .. } => "held_open",
@@ -220,6 +228,7 @@ impl fmt::Display for Reason {
                 write!(f, "the other side asked to be called again after {after:?}")
             }
             Reason::Forced { by, reason } => write!(f, "tripped by {by}: {reason}"),
+            Reason::Fleet { by, reason } => write!(f, "told by {by}: {reason}"),
             Reason::ProbesSucceeded { successes, answers } => {
                 write!(f, "{successes} of {answers} answered probes succeeded")
             }

@@ -107,13 +107,15 @@ fn timeouts_count_and_statuses_do_not() {
     let status = Dial::at(500);
     let shared = status.clone();
     let upstream = Upstream::start(move |call| match shared.get() {
-        0 => drop(call.hang()),
+        0 => {
+            call.hang();
+        }
         status => call.respond(u16::try_from(status).expect("a status"), "no"),
     });
     let url = upstream.url();
     let hasty = DOCUMENT.replace(
         r##"path="/orders" method="GET""##,
-        r##"path="/orders" method="GET" responseTimeout="100""##,
+        r##"path="/orders" method="GET" responseTimeout="600""##,
     );
     assert_ne!(hasty, DOCUMENT);
     let gateway = setup(hasty, &[("Order_Service", &url)]).start();
@@ -164,4 +166,26 @@ fn many_failures_at_once_lose_counts_but_no_answer() {
         }
     });
     eventually("the circuit opens", || orders(&gateway) == json(503, OPEN));
+}
+
+#[test]
+fn calls_whose_clients_hang_up_count_all_the_same() {
+    let upstream = Upstream::start(|call| {
+        call.hang();
+    });
+    let hasty = DOCUMENT.replace(
+        r##"path="/orders" method="GET""##,
+        r##"path="/orders" method="GET" responseTimeout="300""##,
+    );
+    let gateway = setup(hasty, &[("Order_Service", &upstream.url())]).start();
+    for _ in 0..5 {
+        let mut client = gateway.client();
+        client.send("GET /api/orders HTTP/1.1\r\nHost: h\r\n\r\n");
+        eventually("the call is under way", || upstream.in_flight() == 1);
+        drop(client);
+        eventually("the gateway gives it up", || upstream.in_flight() == 0);
+    }
+    gateway.log_line(|line| line["message"] == "Circuit OPEN after 5 failures");
+    assert_eq!(orders(&gateway), json(503, OPEN));
+    assert_eq!(upstream.calls(), 5);
 }

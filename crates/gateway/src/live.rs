@@ -330,9 +330,9 @@ impl Foundry {
         let roots = self.roots.clone();
         let system = move || roots.get_or_init(trusting_the_system).clone();
         let clients = flogo::clients(&plan, self.workers, flogo, system.clone())?;
-        let app = self.app(&plan, previous, TlsSource::new(system))?;
-        // From here on nothing fails, so that breakers are changed only by a plan that runs.
         let mut lost = Vec::new();
+        let app = self.app(&plan, previous, TlsSource::new(system), &mut lost)?;
+        // From here on nothing fails, so that breakers are changed only by a plan that runs.
         let upstreams: Vec<_> = plan
             .upstreams
             .iter()
@@ -379,8 +379,11 @@ impl Foundry {
         plan: &Plan,
         previous: Option<&Live>,
         tls: TlsSource,
+        lost: &mut Vec<String>,
     ) -> Result<Option<Arc<LiveApp>>, String> {
+        let previous = previous.and_then(|live| live.app.as_deref());
         let Some(app) = &plan.app else {
+            lost.extend(previous.iter().flat_map(|app| app.queues.lost()));
             return Ok(None);
         };
         let caster = AppCaster {
@@ -390,9 +393,9 @@ impl Foundry {
             tls,
             shelves: &self.shelves,
             meter: &|name| self.meter(Kind::Requester, name),
-            previous: previous.and_then(|live| live.app.as_deref()),
+            previous,
         };
-        Ok(Some(Arc::new(caster.cast(app)?)))
+        Ok(Some(Arc::new(caster.cast(app, lost)?)))
     }
 
     fn pools(

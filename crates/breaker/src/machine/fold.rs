@@ -16,8 +16,15 @@ pub(crate) struct Folded {
     seed: u64,
     successes: u32,
     failures: u16,
+    /// Those that were ignored, with [`LED`] and [`COUNTS`]: every byte here is one of each idle breaker.
     ignored: u16,
 }
+
+/// Set where the machine follows a fleet.
+const LED: u16 = 1 << 15;
+
+/// Set where it counts for one.
+const COUNTS: u16 = 1 << 14;
 
 impl Folded {
     pub fn settings(&self) -> &Arc<Settings> {
@@ -29,12 +36,16 @@ impl Folded {
         let totals = Totals {
             successes: self.successes.into(),
             failures: self.failures.into(),
-            ignored: self.ignored.into(),
+            ignored: (self.ignored & !(LED | COUNTS)).into(),
             late: 0,
         };
         machine.totals = totals;
         // At least as many as there were: each ended as one of these.
         machine.flown = settled(totals);
+        if self.ignored & LED != 0 {
+            machine.follow_fleet();
+        }
+        machine.count_for_fleet(self.ignored & COUNTS != 0);
         machine
     }
 }
@@ -58,6 +69,8 @@ impl Machine {
             outcomes: Default::default(),
             flown: 0,
             random: Source::Seeded(fastrand::Rng::with_seed(seed)),
+            lead: Default::default(),
+            counting: Default::default(),
             settings,
         }
     }
@@ -75,13 +88,18 @@ impl Machine {
         };
         let empty = windows.all(|window| window.is_as_new(now));
         let countable = self.totals.late == 0 && self.flown <= settled(self.totals);
-        (unchanged && empty && countable).then_some(())?;
+        (unchanged && empty && countable && self.counting.is_blank()).then_some(())?;
+        let ignored = u16::try_from(self.totals.ignored).ok();
+        let ignored = ignored.filter(|ignored| *ignored < COUNTS)?;
+        let flag = |set, bit| if set { bit } else { 0 };
         Some(Folded {
             settings: self.settings.clone(),
             seed: random.get_seed(),
             successes: self.totals.successes.try_into().ok()?,
             failures: self.totals.failures.try_into().ok()?,
-            ignored: self.totals.ignored.try_into().ok()?,
+            ignored: ignored
+                | flag(self.lead.is_fleet(), LED)
+                | flag(self.counting.is_on(), COUNTS),
         })
     }
 }

@@ -33,6 +33,8 @@ impl Machine {
         let mut slacks = rules.map(|(rule, window)| {
             let (may_wait, edge) = window.waits(self.latest);
             let missing = missing(rule, &self.settings, window.tally(self.latest))?;
+            // Who counts for a fleet wants to hear of the first failure.
+            let may_wait = may_wait && !self.counting.is_asleep();
             let misses = if may_wait { window.room(missing) } else { 0 };
             Some(Slack { misses, edge })
         });
@@ -80,6 +82,7 @@ impl Machine {
             };
             window.record_run(run, self.latest);
         }
+        self.counting.run(failures);
         let failed = u64::from(failures.count());
         self.totals.failures += failed;
         self.totals.successes += u64::from(failures.length) - failed;

@@ -19,8 +19,8 @@ use crate::time::Timestamp;
 use crate::transition::{Reason, Transition, Transitions};
 use crate::window::{Flight, Window};
 
-/// When a call that chance refused is told to come back.
-const CHANCE_RETRY: Duration = Duration::from_secs(1);
+/// When a call is told to come back that chance refused, or that waits for a fleet's leave to probe.
+pub(super) const CHANCE_RETRY: Duration = Duration::from_secs(1);
 
 impl Machine {
     /// The time to go by, and an ended hold taken away: both come before any other part of an event.
@@ -75,6 +75,7 @@ impl Machine {
     pub(super) fn half_open_when_due(&mut self, now: Timestamp, transitions: &mut Transitions) {
         if let State::Open { until } = self.state
             && now >= until
+            && self.lead.lets_probe(now)
         {
             self.half_open(Reason::CooldownEnded, now, transitions);
         }
@@ -128,8 +129,19 @@ impl Machine {
                 Some(reason) => reject(reason, Some(now + CHANCE_RETRY)),
                 None => Ok(()),
             },
+            (None, State::Open { until }) if now < *until => {
+                reject(RejectReason::BreakerOpen, Some(*until))
+            }
+            (None, State::Open { .. } | State::HalfOpen(_)) if !self.lead.lets_probe(now) => {
+                self.lead.demand(now);
+                Err(Rejection {
+                    reason: RejectReason::BreakerProbing,
+                    phase: Phase::HalfOpen,
+                    retry_at: Some(now + CHANCE_RETRY),
+                })
+            }
             (None, State::Open { until }) => {
-                debug_assert!(now < *until, "a cooldown that has ended is noticed before");
+                debug_assert!(false, "a cooldown that has ended is noticed before");
                 reject(RejectReason::BreakerOpen, Some(*until))
             }
             (None, State::HalfOpen(probing)) => {
@@ -175,7 +187,8 @@ impl Machine {
         }
         match &mut self.state {
             State::HalfOpen(probing) => {
-                GrantKind::Probe(probing.take(told, now + self.settings.half_open.probe_timeout))
+                let deadline = now + self.settings.half_open.probe_timeout;
+                GrantKind::Probe(probing.take(told, deadline.min(self.lead.latest_deadline())))
             }
             State::Closed { .. } | State::Open { .. } => self.closed_grant_kind(now, told),
         }
@@ -284,6 +297,7 @@ impl Machine {
         if call.outcome == Outcome::Ignored {
             return;
         }
+        self.counting.outcome(call.outcome == Outcome::Failure);
         self.fill_windows(call, now);
         let judges_all = self.settings.judge_on == JudgeOn::EveryOutcome;
         let slow = self.settings.slow_compare;
@@ -351,7 +365,12 @@ impl Machine {
     }
 
     /// Closes because the other side is taken to be well again.
-    fn close_well(&mut self, reason: Reason, now: Timestamp, transitions: &mut Transitions) {
+    pub(super) fn close_well(
+        &mut self,
+        reason: Reason,
+        now: Timestamp,
+        transitions: &mut Transitions,
+    ) {
         if self.settings.history == History::Clear {
             self.begin_windows(now);
         }
@@ -439,6 +458,10 @@ impl Machine {
         transitions: &mut Transitions,
     ) {
         let from = self.state.phase();
+        if !matches!(state, State::HalfOpen(_)) {
+            self.lead.end_lease();
+        }
+        self.counting.clear();
         self.state = state;
         self.since = now;
         self.announce(from, reason, retry_at, now, transitions);

@@ -1,5 +1,6 @@
 //! Looking at a machine without moving it, and carrying it over a restart.
 
+use super::steps::CHANCE_RETRY;
 use super::{MAX_RESTORED_GENERATION, Machine, RESTORE_MARGIN, State};
 use crate::outcome::{Hold, HoldKind, Phase};
 use crate::settings::{CloseRule, Mode, Probes, RetryAfter, Settings, Watches};
@@ -160,6 +161,7 @@ impl Machine {
     /// Whether a success recorded now by a call granted in this generation would leave everything as it is.
     pub(crate) fn success_changes_nothing(&self) -> bool {
         matches!(self.state, State::Closed { .. })
+            && !self.counting.is_awake()
             && self.settings.retry_after != RetryAfter::Trip
             && self.hold.is_none()
             && self.settings.mode != Mode::Disabled
@@ -235,6 +237,9 @@ impl Machine {
         }
         if let Some(hold) = self.held(now) {
             return hold.until.filter(|_| hold.kind == HoldKind::Open);
+        }
+        if self.waits_for_lease(now) {
+            return Some(now + CHANCE_RETRY);
         }
         match (self.view(now).phase, &self.state) {
             (Phase::Open, State::Open { until }) => Some(*until),

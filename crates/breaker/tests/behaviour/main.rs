@@ -13,6 +13,7 @@ mod explained;
 mod forced;
 mod half_open;
 mod holds;
+mod led;
 mod modes;
 mod open;
 mod ramp;

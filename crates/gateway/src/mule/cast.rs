@@ -88,11 +88,12 @@ pub struct AppCaster<'a> {
 }
 
 impl AppCaster<'_> {
-    /// Makes an application live. Its stores' sweeps are counted from now, or go on as they were.
+    /// Makes an application live. Its stores' sweeps are counted from now, or go on as they were. Says
+    /// in sentences what could not be kept.
     ///
     /// # Errors
     /// What it asks for that cannot be had.
-    pub fn cast(self, app: &Arc<App>) -> Result<LiveApp, String> {
+    pub fn cast(self, app: &Arc<App>, lost: &mut Vec<String>) -> Result<LiveApp, String> {
         let previous = self.previous;
         let clients = Clients::new(
             app,
@@ -116,7 +117,7 @@ impl AppCaster<'_> {
         });
         Ok(LiveApp {
             gates: gates.collect(),
-            queues: Queues::new(app, durable, queues),
+            queues: Queues::new(app, durable, queues, lost),
             engine: Engine::new(app.clone(), stores),
             clients,
             zone: TimeZone::system(),

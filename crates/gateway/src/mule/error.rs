@@ -72,15 +72,10 @@ impl Message {
         }
     }
 
-    /// As an expression sees it within a value. A payload that cannot be read stays its text.
+    /// As an expression sees it within a value.
     pub fn value(&self) -> Value {
-        let payload = self.payload.read();
-        let payload = payload.unwrap_or_else(|_| self.payload.value.clone());
-        let entries = vec![
-            ("payload".into(), payload),
-            ("attributes".into(), self.attributes.clone()),
-        ];
-        Value::Object(Arc::new(Object::new(entries, Form::Message)))
+        let message = Object::message(self.payload.clone(), self.attributes.clone());
+        Value::Object(Arc::new(message))
     }
 }
 

@@ -9,7 +9,7 @@ use fusebox_plan::mule::{Event, Typed, Value, Vars};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::engine::{At, Run};
-use super::error::{Ended, Failure, Message, MuleError, record};
+use super::error::{Ended, Failure, Fault, Message, MuleError, record};
 use super::outside::Pending;
 use super::scopes::{attempt, items};
 
@@ -170,7 +170,7 @@ impl Run {
 }
 
 /// The events of routes, or the one error that stands for those that failed.
-fn together(ended: Vec<Ended>) -> Result<Vec<Event>, MuleError> {
+fn together(ended: Vec<Ended>) -> Result<Vec<Event>, Fault> {
     let mut done = Vec::with_capacity(ended.len());
     let mut results: Vec<(Arc<str>, Value)> = Vec::new();
     let mut failures: Vec<(Arc<str>, Value)> = Vec::new();
@@ -204,7 +204,7 @@ fn together(ended: Vec<Ended>) -> Result<Vec<Event>, MuleError> {
         ])),
         attributes: Value::Null,
     });
-    Err(error)
+    Err(error.into())
 }
 
 /// The variables that routes have changed.

@@ -7,7 +7,7 @@
 //! Source: [the VM connector](https://docs.mulesoft.com/vm-connector/latest/vm-reference).
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,11 +35,13 @@ pub struct Queues(Vec<Arc<LiveQueue>>);
 /// A queue as it runs.
 #[derive(Debug)]
 pub struct LiveQueue {
-    plan: Queue,
+    name: Arc<str>,
     // A std lock: held to put one message in or take one out.
     waiting: Mutex<VecDeque<Waiting>>,
     arrived: Notify,
     room: Arc<Semaphore>,
+    /// How many messages it has room for in all; a reload may change it.
+    room_max: AtomicUsize,
     kept: Option<Shelf>,
 }
 
@@ -67,38 +69,82 @@ enum Where {
 }
 
 impl Queues {
-    /// An application's queues; those of an earlier one that are the same go on with what is in them.
-    pub fn new(app: &App, store: &StoreHandle, previous: Option<&Queues>) -> Queues {
+    /// An application's queues; those of an earlier one go on with what is in them. Says in sentences
+    /// what is lost.
+    pub fn new(
+        app: &App,
+        store: &StoreHandle,
+        previous: Option<&Queues>,
+        lost: &mut Vec<String>,
+    ) -> Queues {
         let queues = app.queues.iter().map(|queue| {
             let kept = previous.and_then(|previous| previous.find(&queue.name));
-            match kept.filter(|kept| kept.plan == *queue) {
-                Some(kept) => kept.clone(),
+            match kept.filter(|kept| kept.kept.is_some() == queue.persistent) {
+                Some(kept) => {
+                    kept.widen(room(queue));
+                    kept.clone()
+                }
                 None => Arc::new(LiveQueue::new(queue, store)),
             }
         });
-        Queues(queues.collect())
+        let queues = Queues(queues.collect());
+        for old in previous.iter().flat_map(|previous| &previous.0) {
+            if !queues.0.iter().any(|queue| Arc::ptr_eq(queue, old)) {
+                lost.extend(old.lost());
+            }
+        }
+        queues
+    }
+
+    /// What is lost with all of them, in sentences.
+    pub fn lost(&self) -> impl Iterator<Item = String> {
+        self.0.iter().filter_map(|queue| queue.lost())
     }
 
     /// The queue of a name.
     pub fn find(&self, name: &str) -> Option<&Arc<LiveQueue>> {
-        self.0.iter().find(|queue| &*queue.plan.name == name)
+        self.0.iter().find(|queue| &*queue.name == name)
     }
+}
+
+/// How many messages a queue has room for.
+fn room(plan: &Queue) -> usize {
+    plan.max.unwrap_or(MESSAGES_MAX).min(Semaphore::MAX_PERMITS)
 }
 
 impl LiveQueue {
     fn new(plan: &Queue, store: &StoreHandle) -> LiveQueue {
-        let room = plan.max.unwrap_or(MESSAGES_MAX);
         LiveQueue {
+            name: plan.name.clone(),
             waiting: Mutex::default(),
             arrived: Notify::new(),
-            room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))),
+            room: Arc::new(Semaphore::new(room(plan))),
+            room_max: AtomicUsize::new(room(plan)),
             kept: plan.persistent.then(|| Shelf {
                 store: store.clone(),
                 partition: format!("vm/{}", plan.name),
                 next: OnceCell::new(),
             }),
-            plan: plan.clone(),
         }
+    }
+
+    /// Has room for so many messages from now on; those above that stay all the same.
+    fn widen(&self, room: usize) {
+        let before = self.room_max.swap(room, Ordering::AcqRel);
+        if room > before {
+            self.room.add_permits(room - before);
+        } else {
+            self.room.forget_permits(before - room);
+        }
+    }
+
+    /// What is lost with it. Messages of a persistent queue stay in the store, until it is there again.
+    fn lost(&self) -> Option<String> {
+        let left = self.waiting().len();
+        (self.kept.is_none() && left > 0).then(|| {
+            let name = &self.name;
+            format!("queue {name}: it is gone, and messages with it: {left}")
+        })
     }
 
     /// Leaves a message, once there is room for it.
@@ -108,7 +154,7 @@ impl LiveQueue {
     pub async fn publish(&self, message: Typed) -> Result<(), PublishFault> {
         let room = tokio::time::timeout(ROOM_WAIT, self.room.clone().acquire_owned()).await;
         let Ok(Ok(room)) = room else {
-            return Err(PublishFault::Full(self.plan.name.clone()));
+            return Err(PublishFault::Full(self.name.clone()));
         };
         let message = match &self.kept {
             None => Where::Here(message),
@@ -141,7 +187,7 @@ impl LiveQueue {
     pub async fn next(&self) -> Waiting {
         if let Some(shelf) = &self.kept {
             while let Err(error) = self.found(shelf).await {
-                tracing::error!(queue = %self.plan.name, %error, "the queue's messages cannot be read yet");
+                tracing::error!(queue = %self.name, %error, "the queue's messages cannot be read yet");
                 tokio::time::sleep(STORE_WAIT).await;
             }
         }
@@ -177,7 +223,7 @@ impl LiveQueue {
             Ok(Some(object)) => match Typed::from_stored(&object.value) {
                 Ok(message) => Ok(Some(message)),
                 Err(fault) => {
-                    tracing::error!(queue = %self.plan.name, key, fault = %fault.description, "a message cannot be read, and is dropped");
+                    tracing::error!(queue = %self.name, key, fault = %fault.description, "a message cannot be read, and is dropped");
                     Ok(None)
                 }
             },
@@ -282,6 +328,49 @@ mod tests {
         }
         // What another process has taken is not delivered twice.
         assert_eq!(taken(&before).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_queue_goes_on_over_a_reload_and_says_what_is_lost_with_it() {
+        let app = |queues: &[(&str, Option<usize>)]| {
+            let queues = queues.iter().map(|(name, max)| Queue {
+                name: (*name).into(),
+                persistent: false,
+                max: *max,
+            });
+            App {
+                name: "a".into(),
+                compat: Default::default(),
+                properties: Default::default(),
+                stores: Vec::new(),
+                listeners: Vec::new(),
+                requesters: Vec::new(),
+                queues: queues.collect(),
+                flows: Vec::new(),
+                default_handlers: None,
+                response_timeout: Duration::from_secs(10),
+                circuits: Vec::new(),
+            }
+        };
+        let (store, mut lost) = (store(), Vec::new());
+        let first = Queues::new(
+            &app(&[("q", Some(1)), ("r", None)]),
+            &store,
+            None,
+            &mut lost,
+        );
+        for name in ["q", "r"] {
+            let queue = first.find(name).unwrap();
+            queue.publish(Typed::java(1)).await.unwrap();
+        }
+        let app = app(&[("q", Some(2))]);
+        let second = Queues::new(&app, &store, Some(&first), &mut lost);
+        assert_eq!(lost, ["queue r: it is gone, and messages with it: 1"]);
+        let queue = second.find("q").unwrap();
+        queue.publish(Typed::java(2)).await.unwrap();
+        assert!(queue.publish(Typed::java(3)).now_or_never().is_none());
+        assert_eq!(taken(queue).await, Some(1.into()));
+        assert_eq!(taken(queue).await, Some(2.into()));
     }
 
     #[tokio::test]

@@ -107,10 +107,11 @@ impl Run {
             }
             retried += 1;
             let message = format!(
-                "retry {retried} of {retries} in {} ms after {}: {}",
-                between.as_millis(),
+                "attempt {retried} of {} failed with {}: {}; the next is in {} ms",
+                retries.saturating_add(1),
                 error.kind,
-                error.description
+                error.description,
+                between.as_millis(),
             );
             self.log(at, LogLevel::Error, &failure.event, &message);
             drop(failure);

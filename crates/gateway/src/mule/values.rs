@@ -10,7 +10,7 @@ use fusebox_plan::mule::app::{
 use fusebox_plan::mule::{Event, MediaType, Typed, Value};
 
 use super::engine::{At, Run};
-use super::error::{Fault, Message, MuleError, record};
+use super::error::{Fault, Message, MuleError};
 use super::outside::{Line, PublishFault};
 
 impl Run {
@@ -130,11 +130,7 @@ impl Run {
     pub fn logger(&self, at: At<'_>, it: &Logger, event: &Event) -> Result<(), Fault> {
         let message = match &it.message {
             Some(given) => self.given(at, given, event)?.shown()?,
-            None => record([
-                ("payload", event.payload.read()?),
-                ("attributes", event.attributes.clone()),
-            ])
-            .shown()?,
+            None => whole(event),
         };
         self.outside.log(&Line {
             level: it.level,
@@ -263,6 +259,19 @@ impl Run {
     pub fn warn(&self, at: At<'_>, event: &Event, message: &str) {
         self.log(at, LogLevel::Warn, event, message);
     }
+}
+
+/// A message as a log shows it, bytes that are no text by their number.
+fn whole(event: &Event) -> String {
+    let payload = event
+        .payload
+        .shown()
+        .unwrap_or_else(|_| match &event.payload.value {
+            Value::Binary(bytes) => format!("{} bytes", bytes.len()),
+            other => format!("a {}", other.kind()),
+        });
+    let attributes = event.attributes.shown().unwrap_or_default();
+    format!("payload: {payload}, attributes: {attributes}")
 }
 
 /// A value under the name that it is to have.

@@ -76,11 +76,13 @@ pub(crate) fn lower(mut elements: Vec<Element>, setting: Setting<'_>, notes: &mu
         queues: Queues::default(),
         handlers: BTreeMap::new(),
         on_errors: BTreeMap::new(),
+        guesses: 0,
+        depth: 0,
         weight: 0,
         notes,
     };
     let mut app = lowering.app(setting.properties);
-    let flows: Vec<&Element> = lowering.globals.all(flows::FLOWS).collect();
+    let flows = lowering.globals.each(names::FLOWS);
     lints::check(&app, &flows, &mut lowering);
     lowering.refuse_idle_bindings();
     if notes.errors() == 0 {
@@ -104,6 +106,10 @@ struct Lowering<'a> {
     handlers: BTreeMap<Arc<str>, Option<Weighed<Arc<Handlers>>>>,
     /// The same of single handlers outside flows, by where they stand.
     on_errors: BTreeMap<Place, Option<Weighed<Option<Handler>>>>,
+    /// How often a name was guessed.
+    guesses: usize,
+    /// How many chains are around, those that refer to handlers among them.
+    depth: usize,
     /// How many processors were read, those of named handlers as often as they are referred to.
     weight: usize,
     notes: &'a mut Notes,

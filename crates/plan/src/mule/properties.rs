@@ -13,6 +13,7 @@ mod table;
 mod yaml;
 
 use std::io;
+use std::sync::Arc;
 
 pub(super) use table::{Entry, Table};
 
@@ -51,42 +52,49 @@ pub(super) fn add_files(
             notes.error(element.at, what, "put the properties into fewer files");
             return;
         }
-        let Some(path) = file_of(element, table, notes) else {
-            continue;
-        };
-        let is_yaml = path.value.ends_with(".yaml") || path.value.ends_with(".yml");
-        if !is_yaml && !path.value.ends_with(".properties") {
-            let what = format!("{} is no property file", quote(&path.value));
-            notes.error(
-                path.at,
-                what,
-                "name a file that ends with `.yaml` or `.properties`",
-            );
-            continue;
+        match file(element, table, names, &base, loader, notes) {
+            Some(entries) => entries
+                .into_iter()
+                .for_each(|(key, entry)| table.add_of_file(key, entry)),
+            None => table.incomplete = true,
         }
-        // Beside the file, as when it is run alone; and where a Mule project keeps its resources.
-        let places = ["", "../resources/", "src/main/resources/"];
-        let found = match find(&path, &places, loader) {
-            Ok(found) => found,
-            Err((what, mend)) => {
-                notes.error(path.at, what, mend);
-                continue;
-            }
-        };
-        let file = names.len();
-        names.push(format!("{base}{}", found.path));
-        let Some(text) = bounded(found, path.at, notes) else {
-            continue;
-        };
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let entries = if is_yaml {
-            yaml::read(text, file, notes)
-        } else {
-            java::read(text, file, notes)
-        };
-        for (key, entry) in entries {
-            table.add_of_file(key, entry);
+    }
+}
+
+/// What the property file of a `configuration-properties` says; `None` if it cannot be read, which is
+/// then in the notes.
+fn file(
+    element: &Element,
+    table: &mut Table<'_>,
+    names: &mut Vec<String>,
+    base: &str,
+    loader: &dyn Loader,
+    notes: &mut Notes,
+) -> Option<Vec<(Arc<str>, Entry)>> {
+    let path = file_of(element, table, notes)?;
+    let is_yaml = path.value.ends_with(".yaml") || path.value.ends_with(".yml");
+    if !is_yaml && !path.value.ends_with(".properties") {
+        let what = format!("{} is no property file", quote(&path.value));
+        let mend = "name a file that ends with `.yaml` or `.properties`";
+        notes.error(path.at, what, mend);
+        return None;
+    }
+    // Beside the file, as when it is run alone; and where a Mule project keeps its resources.
+    let places = ["", "../resources/", "src/main/resources/"];
+    let found = match find(&path, &places, loader) {
+        Ok(found) => found,
+        Err((what, mend)) => {
+            notes.error(path.at, what, mend);
+            return None;
         }
+    };
+    let file = names.len();
+    names.push(format!("{base}{}", found.path));
+    let text = bounded(found, path.at, notes)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    match is_yaml {
+        true => yaml::read(text, file, notes),
+        false => Some(java::read(text, file, notes)),
     }
 }
 
@@ -108,14 +116,14 @@ pub(super) fn file_of(
     }
     // That there has to be one is said where all elements are compared with what they may have.
     let file = element.attribute("file")?;
+    let errors = notes.errors();
     let filled = table.fill(&file.value, &file.places, notes);
     let path = filled.map_or_else(|| file.value.clone(), |(value, _)| value);
     let path = path.map(|path| match path.strip_prefix("classpath:") {
         Some(path) => path.trim_start_matches('/').to_owned(),
         None => path,
     });
-    // What is wrong with a placeholder has been told.
-    (!path.value.contains("${")).then_some(path)
+    (notes.errors() == errors).then_some(path)
 }
 
 /// A file that was found.

@@ -95,6 +95,7 @@ fn tagged(value: &Value) -> Value {
             let first = object.entries().first();
             match object.form() {
                 Form::Headers => tag("Headers", entries),
+                Form::Parameters => tag("Parameters", entries),
                 Form::ErrorType => tag("ErrorType", entries),
                 Form::Message => tag("Message", entries),
                 Form::Plain if first.is_some_and(|(key, _)| key.starts_with('$')) => {
@@ -129,6 +130,7 @@ fn untagged(value: &Value) -> Option<Value> {
         Value::Object(object) => {
             let form = match name {
                 "Headers" => Form::Headers,
+                "Parameters" => Form::Parameters,
                 "ErrorType" => Form::ErrorType,
                 "Message" => Form::Message,
                 "Object" => Form::Plain,

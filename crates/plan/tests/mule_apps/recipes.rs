@@ -7,9 +7,12 @@ use fusebox_plan::mule::app::Compat;
 
 use super::{Read, read_all};
 
+/// Its file, the names to bind, and a part of each warning with how often it comes.
+type Recipe = (&'static str, &'static str, &'static [(&'static str, usize)]);
+
 /// What each recipe is bound to, and how often each rule of `intent` is used in it.
 #[rustfmt::skip]
-const RECIPES: &[(&str, &str, &[(&str, usize)])] = &[
+const RECIPES: &[Recipe] = &[
     ("backoff-with-jitter", "HTTP_Listener Inventory", &[("no `method`", 1), ("taken for a sleep", 1), ("vars.httpStatus", 1), ("vars.attempt", 1)]),
     ("bulkhead", "HTTP_Listener Payments Reports Notices", &[("no `method`", 2)]),
     ("cache-aside", "HTTP_Listener Reference", &[("no `method`", 2), ("vars.httpStatus", 1)]),

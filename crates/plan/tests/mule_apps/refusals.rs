@@ -290,3 +290,44 @@ fn two_listeners_cannot_share_an_address() {
         ]
     );
 }
+
+#[test]
+fn handlers_that_nest_without_end_are_refused() {
+    let mut text = String::new();
+    for index in 0..2_000 {
+        let next = index + 1;
+        text.push_str(&format!(
+            r#"<error-handler name="h{index}"><on-error-continue><try><error-handler ref="h{next}"/></try></on-error-continue></error-handler>"#
+        ));
+    }
+    text.push_str(r#"<error-handler name="h2000"><on-error-continue><logger/></on-error-continue></error-handler>"#);
+    text.push_str(&flow(""));
+    let Read { plan, said } = snippet(&text, Compat::Intent);
+    assert!(plan.is_none());
+    assert!(
+        said.iter()
+            .any(|line| line.contains("scopes are within one another")),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn a_large_application_is_read_in_time() {
+    let mut text = String::from(
+        r#"<flow name="f"><http:listener config-ref="L" path="/x"/><flow-ref name="f0"/></flow>"#,
+    );
+    for index in 0..2_000 {
+        let next = (index + 1) % 2_000;
+        text.push_str(&format!(
+            r#"<flow name="f{index}"><until-successful><flow-ref name="f{next}"/></until-successful><os:clear objectStore="s{index}"/><vm:publish config-ref="V" queueName="q{index}"/></flow>"#
+        ));
+    }
+    let Read { plan, said } = snippet(&text, Compat::Intent);
+    assert_eq!(said.len(), 4_000);
+    assert_eq!(plan.unwrap().app.unwrap().flows.len(), 2_001);
+    // The same with nothing that is found: each is told, and what may be meant with it.
+    let wrong = text.replace("flow-ref name=\"f", "flow-ref name=\"g");
+    let Read { plan, said } = snippet(&wrong, Compat::Strict);
+    assert!(plan.is_none());
+    assert_eq!(said.len(), 6_001);
+}

@@ -38,6 +38,20 @@ fn a_status_set_in_a_sub_flow_or_a_transform_is_found_too() {
 }
 
 #[test]
+fn a_status_set_by_the_default_handlers_is_found_too() {
+    let text = format!(
+        r#"<configuration defaultErrorHandler-ref="h"/><error-handler name="h"><on-error-propagate><set-variable variableName="httpStatus" value="503"/></on-error-propagate></error-handler>{}"#,
+        flow("<logger/>")
+    );
+    let Read { said, .. } = snippet(&text, Compat::Intent);
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(
+        said[0].starts_with("a.xml:1:89: warning: `vars.httpStatus`"),
+        "{said:#?}"
+    );
+}
+
+#[test]
 fn a_status_that_the_listener_reads_needs_no_warning() {
     check(
         r##"<flow name="f"><http:listener config-ref="L" path="/x"><http:response statusCode="#[vars.httpStatus default 200]"/><http:error-response statusCode="500"/></http:listener><set-variable variableName="httpStatus" value="202"/></flow>"##,

@@ -3,9 +3,10 @@
 //! Source: [HttpRequestAttributes](https://docs.mulesoft.com/http-connector/latest/http-documentation#HttpRequestAttributes).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use fusebox_plan::mule::app::HttpSource;
-use fusebox_plan::mule::{MediaType, Typed, Value};
+use fusebox_plan::mule::{Form, MediaType, Object, Typed, Value};
 use http::Version;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
@@ -80,7 +81,11 @@ fn pairs(query: &str) -> Value {
         value: query.into(),
         media_type: MediaType::new("application/x-www-form-urlencoded"),
     };
-    query.read().unwrap_or_else(|_| Value::object(Vec::new()))
+    let pairs = match query.read() {
+        Ok(Value::Object(pairs)) => pairs.entries().to_vec(),
+        _ => Vec::new(),
+    };
+    Value::Object(Arc::new(Object::new(pairs, Form::Parameters)))
 }
 
 /// What a `*` at the end of a listener's path stands for; null where there is none.

@@ -28,7 +28,7 @@ impl<'a> Lowering<'a> {
             response_timeout: Duration::from_secs(10),
         };
         let mut first = true;
-        for element in self.globals.all(&["configuration"]) {
+        for element in self.globals.each(&["configuration"]) {
             let Some(open) = self.open(element) else {
                 continue;
             };
@@ -44,7 +44,7 @@ impl<'a> Lowering<'a> {
                 found.handlers = self.named_handlers(name);
             }
         }
-        for element in self.globals.all(&[
+        for element in self.globals.each(&[
             "global-property",
             "configuration-properties",
             "os:config",
@@ -58,12 +58,12 @@ impl<'a> Lowering<'a> {
 
     /// Reads the configurations that the files have.
     pub fn declare_configs(&mut self) {
-        for element in self.globals.all(&[LISTENER]) {
+        for element in self.globals.each(&[LISTENER]) {
             if let Some(config) = self.listener_config(element) {
                 self.listeners.insert(config.name.clone(), Arc::new(config));
             }
         }
-        for element in self.globals.all(&[REQUESTER]) {
+        for element in self.globals.each(&[REQUESTER]) {
             if let Some(config) = self.requester(element) {
                 self.requesters
                     .insert(config.name.clone(), Arc::new(config));
@@ -139,7 +139,7 @@ impl<'a> Lowering<'a> {
             None => {
                 let what = format!("nothing defines the listener {}", quote(name.text));
                 let otherwise = format!("give it by `--bind {}=http://127.0.0.1:8081`", name.text);
-                let mend = self.globals.mend(name.text, &[LISTENER], &otherwise);
+                let mend = self.mend(name.text, &[LISTENER], &otherwise);
                 self.wrong(name, what, mend);
                 (([127, 0, 0, 1], 0).into(), String::new())
             }
@@ -261,7 +261,7 @@ impl<'a> Lowering<'a> {
             let found = self.globals.find(name.text, &["tls:context"]);
             if found.is_none() {
                 let what = format!("there is no TLS context {}", quote(name.text));
-                let mend = self.globals.mend(name.text, &["tls:context"], "remove it");
+                let mend = self.mend(name.text, &["tls:context"], "remove it");
                 self.wrong(name, what, mend);
             }
             found
@@ -301,7 +301,7 @@ impl<'a> Lowering<'a> {
                     quote(name.text)
                 );
                 let otherwise = format!("give it by `--bind {}=http://127.0.0.1:8082`", name.text);
-                let mend = self.globals.mend(name.text, &[REQUESTER], &otherwise);
+                let mend = self.mend(name.text, &[REQUESTER], &otherwise);
                 self.wrong(name, what, mend);
                 let nowhere = url::read("http://127.0.0.1:1").expect("this is an address");
                 requester_of(name.text, &nowhere)

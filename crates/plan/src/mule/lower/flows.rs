@@ -5,31 +5,23 @@ use std::time::Duration;
 
 use super::Lowering;
 use super::listen::Taken;
-use super::names::name_of;
+use super::names::FLOWS;
 use super::open::Open;
 use super::shapes::{self, Role};
 use super::values::Written;
 use crate::diagnostic::quote;
-use crate::mule::app::{Does, Flow, FlowId, FlowName, Source, Target};
+use crate::mule::app::{Does, Flow, FlowName, Source, Target};
 use crate::mule::xml::Element;
-
-/// The elements that are flows.
-pub(super) const FLOWS: &[&str] = &["flow", "sub-flow"];
 
 impl<'a> Lowering<'a> {
     /// All flows, by the order of the files.
     pub fn flows(&mut self) -> Vec<Arc<Flow>> {
         let mut taken = Taken::default();
         self.globals
-            .all(FLOWS)
+            .each(FLOWS)
+            .into_iter()
             .map(|element| Arc::new(self.flow(element, &mut taken)))
             .collect()
-    }
-
-    /// The flow of a name.
-    fn flow_id(&self, name: &str) -> Option<FlowId> {
-        let named = |element: &Element| name_of(element).is_some_and(|own| own.value == name);
-        self.globals.all(FLOWS).position(named).map(FlowId)
     }
 
     fn flow(&mut self, element: &'a Element, taken: &mut Taken) -> Flow {
@@ -155,7 +147,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn flow_named(&mut self, written: Written<'a>, name: &str) -> FlowName {
-        if let Some(id) = self.flow_id(name) {
+        if let Some(id) = self.globals.flow(name) {
             return FlowName::Known(id);
         }
         match self.bindings.get(name) {
@@ -177,7 +169,7 @@ impl<'a> Lowering<'a> {
                 let otherwise = format!(
                     "name the file that has it, or let it do nothing by `--bind {name}=none`"
                 );
-                let mend = self.globals.mend(name, FLOWS, &otherwise);
+                let mend = self.mend(name, FLOWS, &otherwise);
                 self.wrong(written, what, mend);
             }
         }

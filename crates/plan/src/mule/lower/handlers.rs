@@ -27,7 +27,7 @@ const PROCESSORS_MAX: usize = 1_000_000;
 impl<'a> Lowering<'a> {
     /// Reads the handlers that stand outside flows.
     pub fn declare_handlers(&mut self) {
-        for element in self.globals.all(&[HANDLERS]) {
+        for element in self.globals.each(&[HANDLERS]) {
             match name_of(element) {
                 Some(name) => {
                     self.handlers_of(name.value, element);
@@ -40,7 +40,7 @@ impl<'a> Lowering<'a> {
                 }
             }
         }
-        for element in self.globals.all(ON_ERROR) {
+        for element in self.globals.each(ON_ERROR) {
             if name_of(element).is_none() {
                 self.refuse_nameless(element);
             }
@@ -123,9 +123,7 @@ impl<'a> Lowering<'a> {
     pub fn named_handlers(&mut self, name: Written<'a>) -> Option<Arc<Handlers>> {
         let Some(element) = self.globals.find(name.text, &[HANDLERS]) else {
             let what = format!("there is no `error-handler` {}", quote(name.text));
-            let mend = self
-                .globals
-                .mend(name.text, &[HANDLERS], "name the file that has it");
+            let mend = self.mend(name.text, &[HANDLERS], "name the file that has it");
             self.wrong(name, what, mend);
             return None;
         };
@@ -166,9 +164,7 @@ impl<'a> Lowering<'a> {
         let name = self.text(&open, "ref")?;
         let Some(found) = self.globals.find(name.text, ON_ERROR) else {
             let what = format!("there is no handler {}", quote(name.text));
-            let mend = self
-                .globals
-                .mend(name.text, ON_ERROR, "name the file that has it");
+            let mend = self.mend(name.text, ON_ERROR, "name the file that has it");
             self.wrong(name, what, mend);
             return None;
         };
@@ -263,18 +259,12 @@ impl<'a> Lowering<'a> {
             return;
         }
         let name = kind.to_string();
-        let own: Vec<String> = self
-            .globals
-            .raised
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        let known: Vec<String> = ErrorType::known().map(ToString::to_string).collect();
-        let same = |other: &&String| other.rsplit(':').next() == Some(&*kind.identifier);
-        let near = known.iter().find(same).map(String::as_str);
-        let near = near.or_else(|| nearest(&name, own.iter().chain(&known).map(String::as_str)));
+        let near = match self.may_guess() {
+            true => self.near_type(kind),
+            false => None,
+        };
         let mend = match near {
-            Some(near) => format!("did you mean {}?", quote(near)),
+            Some(near) => format!("did you mean {}?", quote(&near)),
             None => "write the type of an error that something raises".to_owned(),
         };
         let what = format!("nothing raises {}", quote(&name));
@@ -285,6 +275,17 @@ impl<'a> Lowering<'a> {
                 self.notes.warn(written.at(), what, mend);
             }
         }
+    }
+
+    /// The type that was probably meant: one of the same identifier, or of a name that is near.
+    fn near_type(&self, kind: &ErrorType) -> Option<String> {
+        let own = self.globals.raised.iter().map(ToString::to_string);
+        let known = ErrorType::known().map(ToString::to_string);
+        let types: Vec<String> = known.chain(own).take(256).collect();
+        let same = |other: &&String| other.rsplit(':').next() == Some(&*kind.identifier);
+        let near =
+            || nearest(&kind.to_string(), types.iter().map(String::as_str)).map(str::to_owned);
+        types.iter().find(same).cloned().or_else(near)
     }
 
     /// What an operation's errors are called instead.

@@ -13,19 +13,56 @@ use crate::mule::xml::Element;
 /// Looks at an application whose flows stand in `elements`, in the same order.
 pub(super) fn check(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>) {
     refuse_circles(app, elements, lowering);
+    let mut looks = Looks::new(app);
     if app.compat == Compat::Intent {
         for flow in &app.flows {
-            warn_of_status(app, flow, lowering);
+            warn_of_status(app, flow, &mut looks, lowering);
         }
     }
     for flow in &app.flows {
         flow.walk(&mut |processor| {
             if let Does::UntilSuccessful(scope) = &processor.does {
-                warn_of_restoring(app, scope, lowering);
+                warn_of_restoring(app, scope, &mut looks, lowering);
             }
         });
     }
     refuse_what_never_starts(app, lowering);
+}
+
+/// How often one yet looks through flows that another refers to.
+///
+/// Thousands of flows may refer to thousands of others, and what comes of looking is but a warning: an
+/// application that large has no more of them.
+struct Looks {
+    /// How many processors each flow has.
+    sizes: Vec<usize>,
+    left: usize,
+}
+
+/// Processors that are looked through.
+const LOOKS_MAX: usize = 1 << 20;
+/// Flows that refer to one another, one behind the other, which are looked through.
+const WAY_MAX: usize = 64;
+
+impl Looks {
+    fn new(app: &App) -> Looks {
+        let size = |flow: &Arc<Flow>| {
+            let mut count = 1;
+            flow.walk(&mut |_| count += 1);
+            count
+        };
+        Looks {
+            sizes: app.flows.iter().map(size).collect(),
+            left: LOOKS_MAX,
+        }
+    }
+
+    /// Whether one may look through a flow.
+    fn take(&mut self, id: FlowId) -> bool {
+        let rest = self.left.checked_sub(self.sizes[id.0]);
+        self.left = rest.unwrap_or(self.left);
+        rest.is_some()
+    }
 }
 
 /// A sub-flow stands for what is in it, so it cannot be in itself.
@@ -88,7 +125,7 @@ fn referred(processor: &Processor) -> Option<FlowId> {
 }
 
 /// Variables that become status and headers where the listener does not say how it responds.
-fn warn_of_status(app: &App, flow: &Flow, lowering: &mut Lowering<'_>) {
+fn warn_of_status(app: &App, flow: &Flow, looks: &mut Looks, lowering: &mut Lowering<'_>) {
     let Some(Source::Http(source)) = &flow.source else {
         return;
     };
@@ -101,7 +138,7 @@ fn warn_of_status(app: &App, flow: &Flow, lowering: &mut Lowering<'_>) {
         _ => "`http:error-response`",
     };
     for (variable, becomes) in [("httpStatus", "status"), ("outboundHeaders", "headers")] {
-        let Some(site) = first_set(app, flow, variable) else {
+        let Some(site) = first_set(app, flow, variable, looks) else {
             continue;
         };
         let at = lowering.place(&site);
@@ -116,23 +153,31 @@ fn warn_of_status(app: &App, flow: &Flow, lowering: &mut Lowering<'_>) {
 }
 
 /// Where a flow, or one it goes through, first sets a variable.
-fn first_set(app: &App, flow: &Flow, variable: &str) -> Option<Site> {
+fn first_set(app: &App, flow: &Flow, variable: &str, looks: &mut Looks) -> Option<Site> {
     let mut found = None;
     let mut seen = BTreeSet::new();
     let mut next = vec![flow];
     while let Some(flow) = next.pop() {
         let mut inner = Vec::new();
-        flow.walk(&mut |processor| {
+        let mut look = |processor: &Processor| {
             if found.is_none() && processor.does.sets().iter().any(|set| &***set == variable) {
                 found = Some(processor.site.clone());
             }
             if let Some(id) = referred(processor)
                 && processor.does.target().is_none()
                 && seen.insert(id)
+                && looks.take(id)
             {
                 inner.push(&**app.flow(id));
             }
-        });
+        };
+        flow.walk(&mut look);
+        if let (None, false, Some(handlers)) = (&flow.handlers, flow.is_sub, &app.default_handlers)
+        {
+            for handler in &handlers.0 {
+                handler.chain.walk(&mut look);
+            }
+        }
         if found.is_some() {
             return found;
         }
@@ -142,13 +187,20 @@ fn first_set(app: &App, flow: &Flow, variable: &str) -> Option<Site> {
 }
 
 /// Each attempt starts with the variables as they were, so what one attempt counts the next forgets.
-fn warn_of_restoring(app: &App, scope: &UntilSuccessful, lowering: &mut Lowering<'_>) {
+fn warn_of_restoring(
+    app: &App,
+    scope: &UntilSuccessful,
+    looks: &mut Looks,
+    lowering: &mut Lowering<'_>,
+) {
     let mut attempt = Attempt {
         app,
         read: BTreeSet::new(),
         set: BTreeSet::new(),
         lost: Vec::new(),
         seen: BTreeSet::new(),
+        way: 0,
+        looks,
     };
     attempt.chain(&scope.chain);
     for (variable, site) in attempt.lost {
@@ -171,6 +223,9 @@ struct Attempt<'a> {
     set: BTreeSet<Arc<str>>,
     lost: Vec<(Arc<str>, Site)>,
     seen: BTreeSet<FlowId>,
+    /// Flows that one is within.
+    way: usize,
+    looks: &'a mut Looks,
 }
 
 impl Attempt<'_> {
@@ -188,13 +243,17 @@ impl Attempt<'_> {
         self.read.extend(early);
         if let Some(id) = referred(processor)
             && processor.does.target().is_none()
+            && self.way < WAY_MAX
             && self.seen.insert(id)
+            && self.looks.take(id)
         {
+            self.way += 1;
             let flow = self.app.flow(id).clone();
             self.chain(&flow.chain);
             for handler in flow.handlers.iter().flat_map(|handlers| &handlers.0) {
                 self.chain(&handler.chain);
             }
+            self.way -= 1;
         }
         for chain in processor.does.chains() {
             self.chain(chain);

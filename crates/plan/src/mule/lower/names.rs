@@ -2,41 +2,61 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Lowering;
 use super::open::misplaced;
 use super::outside;
 use super::shapes::{self, ATTRIBUTE_ALIASES, ELEMENT_ALIASES, Role};
-use crate::diagnostic::{Notes, Place, quote, suggest};
-use crate::mule::app::{Compat, ErrorType};
+use crate::diagnostic::{Notes, Place, nearest, quote};
+use crate::mule::app::{Compat, ErrorType, FlowId};
 use crate::mule::xml::Element;
 
 /// What stands outside flows.
 pub(super) struct Globals<'a> {
-    elements: &'a [Element],
-    named: BTreeMap<&'a str, &'a Element>,
+    /// Each with its name of the table.
+    elements: Vec<(&'static str, &'a Element)>,
+    named: BTreeMap<&'a str, (&'static str, &'a Element)>,
+    flows: BTreeMap<&'a str, FlowId>,
+    /// Flows without a name of their own among them.
+    flow_count: usize,
     /// The types that the application's own elements raise.
     pub raised: BTreeSet<ErrorType>,
 }
+
+/// The elements that are flows.
+pub(super) const FLOWS: &[&str] = &["flow", "sub-flow"];
+
+/// Elements whose `name`, if they have one, is nobody else's.
+const UNNAMED: &[&str] = &[
+    "global-property",
+    "configuration",
+    "configuration-properties",
+];
+
+/// How many names are looked through for one that was meant.
+const NAMES_MAX: usize = 2_000;
 
 impl<'a> Globals<'a> {
     /// Finds all that may stand there; the rest, and a name that is given twice, is noted.
     pub fn collect(elements: &'a [Element], files: &[&str], notes: &mut Notes) -> Globals<'a> {
         let mut globals = Globals {
-            elements,
+            elements: Vec::new(),
             named: BTreeMap::new(),
+            flows: BTreeMap::new(),
+            flow_count: 0,
             raised: BTreeSet::new(),
         };
         for element in elements {
             let title = element.title();
             match shapes::find(&title) {
                 Some(shape) if matches!(shape.role, Role::Global | Role::Handler) => {
-                    globals.add(element, files, notes);
+                    globals.add(shape.name, element, files, notes);
                 }
                 Some(shape) => {
                     let (what, mend) = misplaced(shape, None);
                     notes.error(element.at, what, mend);
                 }
                 None => {
-                    let (what, mend) = outside::refusal(&title);
+                    let (what, mend) = outside::refusal(&title, notes.errors());
                     notes.error(element.at, what, mend);
                 }
             }
@@ -45,64 +65,81 @@ impl<'a> Globals<'a> {
         globals
     }
 
-    fn add(&mut self, element: &'a Element, files: &[&str], notes: &mut Notes) {
-        let unnamed = [
-            "global-property",
-            "configuration",
-            "configuration-properties",
-        ];
-        let Some(name) = name_of(element) else {
+    fn add(&mut self, kind: &'static str, element: &'a Element, files: &[&str], notes: &mut Notes) {
+        let index = self.flow_count;
+        self.flow_count += usize::from(FLOWS.contains(&kind));
+        self.elements.push((kind, element));
+        let Some(name) = name_of(element).filter(|_| !UNNAMED.contains(&kind)) else {
             return;
         };
-        if unnamed.contains(&element.title().as_str()) {
-            return;
-        }
-        if let Some(first) = self.named.get(name.value) {
+        if let Some((other, first)) = self.named.get(name.value) {
             let what = format!(
                 "the name {} is taken: a {} has it at {}",
                 quote(name.value),
-                quote(&first.title()),
+                quote(other),
                 shown(first.at, files)
             );
             notes.error(name.at, what, "give each its own name");
             return;
         }
-        self.named.insert(name.value, element);
+        self.named.insert(name.value, (kind, element));
+        if FLOWS.contains(&kind) {
+            self.flows.insert(name.value, FlowId(index));
+        }
     }
 
     /// All that are of one of these kinds, in order.
-    pub fn all(
-        &self,
-        titles: &'static [&'static str],
-    ) -> impl Iterator<Item = &'a Element> + use<'a> {
+    pub fn each(&self, kinds: &[&str]) -> Vec<&'a Element> {
         let elements = self.elements.iter();
-        elements.filter(|element| titles.contains(&element.title().as_str()))
+        elements
+            .filter(|(kind, _)| kinds.contains(kind))
+            .map(|(_, element)| *element)
+            .collect()
     }
 
     /// That of a name, if it is of one of these kinds.
-    pub fn find(&self, name: &str, titles: &[&str]) -> Option<&'a Element> {
-        let element = *self.named.get(name)?;
-        titles
-            .contains(&element.title().as_str())
-            .then_some(element)
+    pub fn find(&self, name: &str, kinds: &[&str]) -> Option<&'a Element> {
+        let (kind, element) = *self.named.get(name)?;
+        kinds.contains(&kind).then_some(element)
+    }
+
+    /// The flow of a name.
+    pub fn flow(&self, name: &str) -> Option<FlowId> {
+        self.flows.get(name).copied()
     }
 
     /// What to do about a name that nothing of these kinds has, `otherwise` where none is near.
-    pub fn mend(&self, name: &str, titles: &[&str], otherwise: &str) -> String {
-        if let Some(other) = self.named.get(name) {
-            return format!("{} is a {}", quote(name), quote(&other.title()));
+    fn mend(&self, name: &str, kinds: &[&str], otherwise: &str) -> String {
+        if let Some((other, _)) = self.named.get(name) {
+            return format!("{} is a {}", quote(name), quote(other));
         }
         let known: Vec<&str> = self
             .named
             .iter()
-            .filter(|(_, element)| titles.contains(&element.title().as_str()))
+            .take(NAMES_MAX)
+            .filter(|(_, (kind, _))| kinds.contains(kind))
             .map(|(name, _)| *name)
             .collect();
-        let near = suggest(name, known);
-        match near.starts_with("did you mean") {
-            true => format!("{near} Or {otherwise}"),
+        match nearest(name, known) {
+            Some(near) => format!("did you mean {}? Or {otherwise}", quote(near)),
+            None => otherwise.to_owned(),
+        }
+    }
+}
+
+impl Lowering<'_> {
+    /// What to do about a name that nothing of these kinds has, `otherwise` where none is near.
+    pub fn mend(&mut self, name: &str, kinds: &[&str], otherwise: &str) -> String {
+        match self.may_guess() {
+            true => self.globals.mend(name, kinds, otherwise),
             false => otherwise.to_owned(),
         }
+    }
+
+    /// Whether what was meant is guessed once more.
+    pub fn may_guess(&mut self) -> bool {
+        self.guesses += 1;
+        self.guesses <= outside::GUESSES_MAX
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Stores {
     by_name: BTreeMap<Arc<str>, Arc<StoreDeclaration>>,
     /// The private ones, by where they stand.
     private: BTreeMap<Place, Arc<StoreDeclaration>>,
+    /// How many private ones have an alias.
+    again: BTreeMap<String, u32>,
 }
 
 impl Stores {
@@ -29,7 +31,7 @@ impl Stores {
 impl<'a> Lowering<'a> {
     /// Reads the stores that the files declare.
     pub fn declare_stores(&mut self) {
-        for element in self.globals.all(&[STORE]) {
+        for element in self.globals.each(&[STORE]) {
             let Some(open) = self.open(element) else {
                 continue;
             };
@@ -93,7 +95,7 @@ impl<'a> Lowering<'a> {
             return None;
         }
         let declare = format!("declare it: `<os:object-store name=\"{}\"/>`", name.text);
-        let mend = self.globals.mend(name.text, &[STORE], &declare);
+        let mend = self.mend(name.text, &[STORE], &declare);
         let what = format!("nothing declares the object store {}", quote(name.text));
         let what = match self.compat {
             Compat::Intent => {
@@ -138,15 +140,14 @@ impl<'a> Lowering<'a> {
         let open = self.open(element)?;
         let alias = self.text(&open, "alias")?;
         // It is its user's alone: where the name is taken, it gets another.
-        let taken = |name: &str| {
-            self.stores.by_name.contains_key(name) || self.globals.find(name, &[STORE]).is_some()
-        };
-        let name = (1_u32..)
-            .map(|number| match number {
-                1 => alias.text.to_owned(),
-                _ => format!("{}#{number}", alias.text),
-            })
-            .find(|name| !taken(name))?;
+        let mut name = alias.text.to_owned();
+        while self.stores.by_name.contains_key(&*name)
+            || self.globals.find(&name, &[STORE]).is_some()
+        {
+            let number = self.stores.again.entry(alias.text.to_owned()).or_insert(1);
+            *number += 1;
+            name = format!("{}#{number}", alias.text);
+        }
         let store = Arc::new(self.declaration(&open, name.into()));
         self.stores
             .by_name

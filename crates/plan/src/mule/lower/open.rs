@@ -70,7 +70,7 @@ impl<'a> Lowering<'a> {
     pub fn open(&mut self, element: &'a Element) -> Option<Open<'a>> {
         let title = element.title();
         let Some(shape) = shapes::find(&title) else {
-            let (what, mend) = outside::refusal(&title);
+            let (what, mend) = outside::refusal(&title, self.notes.errors());
             self.notes.error(element.at, what, mend);
             return None;
         };
@@ -88,11 +88,12 @@ impl<'a> Lowering<'a> {
                 None => {
                     let known = shape.attributes.iter();
                     let known = known.filter(|attr| !matches!(attr.kind, Kind::Refused(..)));
-                    self.notes.error(
-                        attribute.at,
-                        format!("{} has no attribute {}", quote(shape.name), quote(name)),
-                        suggest(name, known.map(|attr| attr.name)),
-                    );
+                    let mend = match self.may_guess() {
+                        true => suggest(name, known.map(|attr| attr.name)),
+                        false => "remove it".to_owned(),
+                    };
+                    let what = format!("{} has no attribute {}", quote(shape.name), quote(name));
+                    self.notes.error(attribute.at, what, mend);
                 }
                 Some(Kind::Refused(why, mend)) => self.notes.error(
                     attribute.at,
@@ -143,7 +144,7 @@ impl<'a> Lowering<'a> {
                     continue;
                 }
                 Some(other) => misplaced(other, Some(shape)),
-                None => outside::refusal(&title),
+                None => outside::refusal(&title, self.notes.errors()),
             };
             self.notes.error(child.at, what, mend);
         }

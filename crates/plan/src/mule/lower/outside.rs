@@ -1,7 +1,7 @@
 //! What Mule has and this program has not: which of its own elements comes nearest.
 
-use super::shapes::SHAPES;
-use crate::diagnostic::{nearest, quote, suggest};
+use super::shapes::{Role, SHAPES};
+use crate::diagnostic::quote;
 
 /// Elements by their names, `*` for all others of a module; the first that fits holds.
 const NEAREST: &[(&str, &str)] = &[
@@ -115,6 +115,10 @@ const NEAREST: &[(&str, &str)] = &[
         "`choice` over `attributes.headers.authorization`",
     ),
     (
+        "http:listener-interceptors",
+        "`http:headers` of an `http:response`",
+    ),
+    (
         "http:authentication",
         "`http:default-headers` with an `Authorization` of its own",
     ),
@@ -159,21 +163,37 @@ const NEAREST: &[(&str, &str)] = &[
     ("sockets:*", "`http:request`"),
 ];
 
-/// What a message says of an element that is not read: what, and what to do about it.
-pub(super) fn refusal(title: &str) -> (String, String) {
-    let (module, name) = title.split_once(':').unwrap_or(("", title));
+/// After so many faults what was meant is not guessed any more: guessing takes time.
+pub(super) const GUESSES_MAX: usize = 200;
+
+/// The element that was meant where a letter or two are wrong.
+fn slip_of(title: &str, known: &[&'static str]) -> Option<&'static str> {
+    const EDITS_MAX: usize = 2;
+    let edits = known
+        .iter()
+        .filter(|other| other.len().abs_diff(title.len()) <= EDITS_MAX)
+        .map(|other| (strsim::osa_distance(title, other), *other));
+    let nearest = edits.min_by_key(|(edits, _)| *edits)?;
+    (nearest.0 <= EDITS_MAX).then_some(nearest.1)
+}
+
+/// What a message says of an element that is not read: what, and what to do about it. `errors` is how
+/// many faults were found so far: where there are many, nobody wants a slip guessed for each.
+pub(super) fn refusal(title: &str, errors: usize) -> (String, String) {
+    let module = title.split_once(':').map_or("", |(module, _)| module);
     let fits = |pattern: &str| {
         pattern == title || (!module.is_empty() && pattern == format!("{module}:*"))
     };
     // A slip of the pen is likelier than a part of a module that is known.
-    let same = |shape: &&str| {
+    let same = |shape: &&'static str| {
         let (other, _) = shape.split_once(':').unwrap_or(("", shape));
         other == module
     };
-    let ours: Vec<&str> = SHAPES.iter().map(|shape| shape.name).filter(same).collect();
+    let ours: Vec<&'static str> = SHAPES.iter().map(|shape| shape.name).filter(same).collect();
     let exact = NEAREST.iter().find(|(pattern, _)| *pattern == title);
     if exact.is_none()
-        && let Some(near) = nearest(title, ours.iter().copied())
+        && errors < GUESSES_MAX
+        && let Some(near) = slip_of(title, &ours)
     {
         let what = format!("there is no element {}", quote(title));
         return (what, format!("did you mean {}?", quote(near)));
@@ -194,15 +214,16 @@ pub(super) fn refusal(title: &str) -> (String, String) {
             "call a service that does it by `http:request`".to_owned(),
         );
     }
-    let short: Vec<&str> = ours
-        .iter()
-        .map(|title| title.rsplit(':').next().unwrap_or(title))
-        .collect();
-    let what = match module {
-        "" => format!("{} is not supported", quote(name)),
-        _ => format!("{} is not supported", quote(title)),
-    };
-    (what, suggest(name, short))
+    let stands = SHAPES.iter().filter(|shape| same(&shape.name));
+    let stands = stands.filter(|shape| matches!(shape.role, Role::Processor | Role::Source));
+    let names: Vec<&str> = stands.map(|shape| shape.name).collect();
+    (
+        format!("{} is not supported", quote(title)),
+        match &names[..] {
+            [] => "remove it".to_owned(),
+            names => format!("what stands in flows is {}", names.join(", ")),
+        },
+    )
 }
 
 #[cfg(test)]
@@ -226,8 +247,13 @@ mod tests {
             ("vm:consume", "`vm:listener`"),
             ("cron", "fixed-frequency"),
             ("zuora:query", "http:request"),
+            ("http:listener-interceptors", "http:headers"),
+            (
+                "http:request-builder",
+                "what stands in flows is http:listener, http:request",
+            ),
         ] {
-            let (what, mend) = refusal(title);
+            let (what, mend) = refusal(title, 0);
             assert!(what.contains(title), "{what}");
             assert!(mend.contains(instead), "{title}: {mend}");
         }
@@ -241,7 +267,7 @@ mod tests {
             ("on-error-contine", "`on-error-continue`"),
             ("set-payloads", "`set-payload`"),
         ] {
-            assert_eq!(refusal(title).1, format!("did you mean {meant}?"));
+            assert_eq!(refusal(title, 0).1, format!("did you mean {meant}?"));
         }
     }
 

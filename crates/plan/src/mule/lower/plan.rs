@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::names::name_of;
 use crate::diagnostic::{Notes, Place, quote};
 use crate::mule::app::{App, FlowId, ListenerConfig, Source};
 use crate::mule::xml::Element;
@@ -61,23 +62,21 @@ fn refuse_shared_addresses(
     elements: &[Element],
     notes: &mut Notes,
 ) {
+    let named = elements
+        .iter()
+        .filter_map(|element| Some((name_of(element)?.value, element.at)));
+    let places: BTreeMap<&str, Place> = named.collect();
     let mut taken: BTreeMap<std::net::SocketAddr, &str> = BTreeMap::new();
     for config in listeners.values().filter(|config| config.addr.port() != 0) {
         let Some(first) = taken.insert(config.addr, &config.name) else {
             continue;
-        };
-        let of_config = |element: &&Element| {
-            super::names::name_of(element).is_some_and(|name| name.value == &*config.name)
         };
         let start = Place {
             file: 0,
             line: 1,
             col: 1,
         };
-        let at = elements
-            .iter()
-            .find(of_config)
-            .map_or(start, |element| element.at);
+        let at = places.get(&*config.name).copied().unwrap_or(start);
         let what = format!(
             "{} listens on {}, and so does {}",
             quote(&config.name),

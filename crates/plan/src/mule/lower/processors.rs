@@ -11,15 +11,26 @@ use crate::mule::xml::Element;
 /// Namespaces of errors that only their modules raise.
 const MODULES: [&str; 6] = ["HTTP", "OS", "VM", "VALIDATION", "SCRIPTING", "EE"];
 
+/// Chains within one another; a file alone has fewer.
+const DEPTH_MAX: usize = 80;
+
 impl<'a> Lowering<'a> {
     /// The processors that stand in an element.
     pub fn chain(&mut self, open: &Open<'a>) -> Chain {
+        if self.depth == DEPTH_MAX {
+            let what = format!(
+                "more than {DEPTH_MAX} scopes are within one another here, through the handlers that are referred to"
+            );
+            self.notes
+                .error(open.at(), what, "let handlers refer to fewer others");
+            return Chain::default();
+        }
+        self.depth += 1;
         let processors = open.processors();
-        Chain(
-            processors
-                .filter_map(|element| self.processor(element))
-                .collect(),
-        )
+        let chain = processors.filter_map(|element| self.processor(element));
+        let chain = Chain(chain.collect());
+        self.depth -= 1;
+        chain
     }
 
     fn processor(&mut self, element: &'a Element) -> Option<Processor> {

@@ -1,6 +1,6 @@
 //! Queues between flows: the VM connector.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Lowering;
@@ -12,26 +12,29 @@ const CONFIG: &str = "vm:config";
 
 /// The queues that there are, by configuration and name.
 #[derive(Default)]
-pub(super) struct Queues(BTreeMap<(String, String), Queue>);
+pub(super) struct Queues {
+    declared: BTreeMap<(String, String), Queue>,
+    names: BTreeSet<Arc<str>>,
+}
 
 impl Queues {
     pub fn all(&self) -> Vec<Queue> {
-        self.0.values().cloned().collect()
+        self.declared.values().cloned().collect()
     }
 
     /// Adds a queue. Two of one name, of two configurations, are two queues.
     fn add(&mut self, config: &str, name: &str, persistent: bool, max: Option<usize>) -> Arc<str> {
-        let taken = self.0.values().any(|queue| &*queue.name == name);
-        let unique: Arc<str> = match taken {
-            true => format!("{config}/{name}").into(),
-            false => name.into(),
-        };
+        let mut unique: Arc<str> = name.into();
+        while !self.names.insert(unique.clone()) {
+            unique = format!("{config}/{unique}").into();
+        }
         let queue = Queue {
             name: unique.clone(),
             persistent,
             max,
         };
-        self.0.insert((config.to_owned(), name.to_owned()), queue);
+        self.declared
+            .insert((config.to_owned(), name.to_owned()), queue);
         unique
     }
 }
@@ -39,7 +42,7 @@ impl Queues {
 impl<'a> Lowering<'a> {
     /// Reads the queues that the files declare.
     pub fn declare_queues(&mut self) {
-        for element in self.globals.all(&[CONFIG]) {
+        for element in self.globals.each(&[CONFIG]) {
             let Some(open) = self.open(element) else {
                 continue;
             };
@@ -65,7 +68,7 @@ impl<'a> Lowering<'a> {
             return;
         };
         let key = (config.to_owned(), name.text.to_owned());
-        if self.queues.0.contains_key(&key) {
+        if self.queues.declared.contains_key(&key) {
             let what = format!("there are two queues {}", quote(name.text));
             self.wrong(name, what, "keep one");
             return;
@@ -79,7 +82,7 @@ impl<'a> Lowering<'a> {
         let name = self.text(open, "queueName");
         let (config, name) = (config?, name?);
         let key = (config.text.to_owned(), name.text.to_owned());
-        if let Some(queue) = self.queues.0.get(&key) {
+        if let Some(queue) = self.queues.declared.get(&key) {
             return Some(queue.name.clone());
         }
         let (at, what, known) = match self.globals.find(config.text, &[CONFIG]) {
@@ -107,7 +110,7 @@ impl<'a> Lowering<'a> {
         );
         let mend = match known {
             true => self.nearest_queue(config.text, name.text, declare),
-            false => self.globals.mend(config.text, &[CONFIG], &declare),
+            false => self.mend(config.text, &[CONFIG], &declare),
         };
         let what = match self.compat {
             Compat::Intent => format!("{what}, so {} is supplied, in memory", quote(name.text)),
@@ -117,8 +120,11 @@ impl<'a> Lowering<'a> {
         Some(self.queues.add(config.text, name.text, false, None))
     }
 
-    fn nearest_queue(&self, config: &str, name: &str, declare: String) -> String {
-        let queues = self.queues.0.keys();
+    fn nearest_queue(&mut self, config: &str, name: &str, declare: String) -> String {
+        if !self.may_guess() {
+            return declare;
+        }
+        let queues = self.queues.declared.keys();
         let same = queues
             .filter(|(of, _)| of == config)
             .map(|(_, name)| name.as_str());

@@ -109,7 +109,7 @@ impl<'a> Lowering<'a> {
         }
         let what = format!("nothing defines the caching strategy {}", quote(name.text));
         let otherwise = format!("write `<{STRATEGY} name=\"{}\"/>`", name.text);
-        let mend = self.globals.mend(name.text, &[STRATEGY, STORE], &otherwise);
+        let mend = self.mend(name.text, &[STRATEGY, STORE], &otherwise);
         self.beyond(name.at(), what, mend);
         (None, None)
     }

@@ -29,6 +29,8 @@ pub(in crate::mule) struct Table<'l> {
     loader: &'l dyn Loader,
     files: HashMap<Arc<str>, Property>,
     globals: HashMap<Arc<str>, Property>,
+    /// Whether a file of properties could not be read.
+    pub incomplete: bool,
     left: usize,
     depth: usize,
 }
@@ -54,6 +56,7 @@ impl<'l> Table<'l> {
             loader,
             files: HashMap::new(),
             globals: HashMap::new(),
+            incomplete: false,
             left: BYTES_TOTAL_MAX,
             depth: 0,
         }
@@ -236,7 +239,8 @@ impl<'l> Table<'l> {
         }
         match self.written(&key, notes) {
             Ok(Some(value)) => Ok(value),
-            Ok(None) => Err(Some(self.missing(&key))),
+            // It may be in the file that could not be read, which has been told.
+            Ok(None) => Err((!self.incomplete).then(|| self.missing(&key))),
             Err(fault) => Err(fault),
         }
     }

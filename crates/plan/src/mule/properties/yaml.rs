@@ -7,25 +7,21 @@ use crate::diagnostic::{At, Notes, quote};
 use crate::mule::xml::Places;
 use crate::tree::{self, Kind, Node};
 
-/// Reads a file.
-pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Vec<(Arc<str>, Entry)> {
+/// Reads a file; `None` if it is no YAML, which is then in the notes.
+pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Option<Vec<(Arc<str>, Entry)>> {
     let says_nothing = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
-    if text.lines().all(says_nothing) {
-        return Vec::new();
-    }
     let mut entries = Vec::new();
-    let Some(root) = tree::parse(text, file, notes) else {
-        return entries;
-    };
-    match &root.kind {
-        Kind::Map(_) => flatten(&root, "", &mut entries, notes),
-        _ => notes.error(
-            root.at,
-            format!("a property file is a map: found {}", root.describe()),
-            "write `key: value`",
-        ),
+    if text.lines().all(says_nothing) {
+        return Some(entries);
     }
-    entries
+    let root = tree::parse(text, file, notes)?;
+    if !matches!(root.kind, Kind::Map(_)) {
+        let what = format!("a property file is a map: found {}", root.describe());
+        notes.error(root.at, what, "write `key: value`");
+        return None;
+    }
+    flatten(&root, "", &mut entries, notes);
+    Some(entries)
 }
 
 fn flatten(node: &Node, key: &str, entries: &mut Vec<(Arc<str>, Entry)>, notes: &mut Notes) {

@@ -169,7 +169,7 @@ fn a_property_file_is_looked_for_where_mule_keeps_it() {
     );
     check(
         &machine,
-        "<configuration-properties file='b.yaml'/><configuration-properties file='c.json'/>",
+        "<configuration-properties file='b.yaml'/><configuration-properties file='c.json'/><logger message='${b}'/>",
         "
 app/orders.xml:1:33: error: there is no file `b.yaml`; put it beside the application's first file; looked for was `b.yaml`, `../resources/b.yaml`, `src/main/resources/b.yaml`
 app/orders.xml:1:74: error: `c.json` is no property file; name a file that ends with `.yaml` or `.properties`",

@@ -1,0 +1,221 @@
+//! A machine that many processes share: who decides when it probes, and how it takes over what the others found out.
+//!
+//! Led by a fleet, an open machine whose cooldown has ended goes on to refuse, until it is told that it may probe, from
+//! when until when. Everything else it does as any other.
+
+use std::time::Duration;
+
+use super::{Machine, State};
+use crate::outcome::Phase;
+use crate::time::Timestamp;
+use crate::transition::{Reason, Transitions};
+
+/// How often, at the most, one machine tells that a call would probe if only it might.
+const DEMAND_EVERY: Duration = Duration::from_millis(100);
+
+/// Leave to probe, from the fleet that leads a breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbeLease {
+    /// No probe begins at this time or later.
+    pub start_by: Timestamp,
+    /// No probe has a deadline later than this.
+    pub ends: Timestamp,
+    /// Whether it goes on from one that was given before. A new one begins a half-open period of its own.
+    pub renewed: bool,
+}
+
+/// What many processes have found out about a breaker that they share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FleetOpening {
+    /// The end of the cooldown. It may have passed: then somebody probes, or may do so.
+    pub until: Timestamp,
+    /// Trips since the breaker was last closed.
+    pub attempts: u32,
+    /// Who brought it about.
+    pub by: std::sync::Arc<str>,
+    /// Why.
+    pub reason: std::sync::Arc<str>,
+}
+
+/// Who decides when a machine probes.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Lead {
+    /// It does.
+    #[default]
+    Own,
+    /// The fleet does.
+    Fleet(Led),
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Led {
+    lease: Option<ProbeLease>,
+    /// A call was refused for want of a lease, and nobody has been told.
+    demanded: bool,
+    /// Until then nobody is told again.
+    quiet_until: Timestamp,
+}
+
+impl Lead {
+    pub fn is_fleet(&self) -> bool {
+        matches!(self, Lead::Fleet(_))
+    }
+
+    /// Whether a probe may begin.
+    pub fn lets_probe(&self, now: Timestamp) -> bool {
+        match self {
+            Lead::Own => true,
+            Lead::Fleet(led) => led.lease.is_some_and(|lease| now < lease.start_by),
+        }
+    }
+
+    /// The latest deadline that a probe may have.
+    pub fn latest_deadline(&self) -> Timestamp {
+        match self {
+            Lead::Own => Timestamp::MAX,
+            Lead::Fleet(led) => led.lease.map_or(Timestamp::MAX, |lease| lease.ends),
+        }
+    }
+
+    /// A call was refused because none may probe.
+    pub fn demand(&mut self, now: Timestamp) {
+        if let Lead::Fleet(led) = self
+            && now >= led.quiet_until
+        {
+            led.demanded = true;
+            led.quiet_until = now + DEMAND_EVERY;
+        }
+    }
+
+    /// Whether a call was refused so, which is told once.
+    pub fn take_demand(&mut self) -> bool {
+        match self {
+            Lead::Own => false,
+            Lead::Fleet(led) => std::mem::take(&mut led.demanded),
+        }
+    }
+
+    pub fn end_lease(&mut self) {
+        if let Lead::Fleet(led) = self {
+            led.lease = None;
+        }
+    }
+}
+
+impl Machine {
+    /// Lets a fleet decide from now on when to probe. An open machine stays so; a half-open one waits for a
+    /// [lease](Machine::probe_by_lease).
+    pub fn follow_fleet(&mut self) {
+        if !self.lead.is_fleet() {
+            self.lead = Lead::Fleet(Led::default());
+        }
+    }
+
+    /// Decides alone from now on when to probe, as it did before it followed a fleet. An open machine stays open for so
+    /// much longer.
+    pub fn go_alone(&mut self, extra: Duration, now: Timestamp) -> Transitions {
+        let mut transitions = Transitions::default();
+        let now = self.catch_up(now, &mut transitions);
+        self.lead = Lead::Own;
+        if let State::Open { until } = self.state
+            && self.hold.is_none()
+            && !extra.is_zero()
+        {
+            let until = until + extra;
+            let reason = Reason::Fleet {
+                by: "the fleet".into(),
+                reason: "its store does not answer, so this breaker goes on alone".into(),
+            };
+            self.enter(
+                State::Open { until },
+                reason,
+                Some(until),
+                now,
+                &mut transitions,
+            );
+        }
+        transitions
+    }
+
+    /// Takes over that the fleet is open, and follows it. Under an operator's hold nothing happens.
+    pub fn open_by_fleet(&mut self, opening: FleetOpening, now: Timestamp) -> Transitions {
+        let mut transitions = Transitions::default();
+        let now = self.catch_up(now, &mut transitions);
+        if self.hold.is_some() {
+            return transitions;
+        }
+        self.lead = Lead::Fleet(Led::default());
+        let FleetOpening {
+            until,
+            attempts,
+            by,
+            reason,
+        } = opening;
+        let same = matches!(self.state, State::Open { until: mine } if mine == until);
+        if !same || self.attempts != attempts {
+            self.attempts = attempts;
+            let reason = Reason::Fleet { by, reason };
+            let retry_at = Some(until);
+            self.enter(
+                State::Open { until },
+                reason,
+                retry_at,
+                now,
+                &mut transitions,
+            );
+        }
+        transitions
+    }
+
+    /// Takes over that the fleet is closed, and follows it: as after good probes of its own. Under an operator's hold, or
+    /// while closed, nothing happens.
+    pub fn close_by_fleet(
+        &mut self,
+        by: std::sync::Arc<str>,
+        reason: std::sync::Arc<str>,
+        now: Timestamp,
+    ) -> Transitions {
+        let mut transitions = Transitions::default();
+        let now = self.catch_up(now, &mut transitions);
+        if self.hold.is_some() {
+            return transitions;
+        }
+        self.follow_fleet();
+        if !matches!(self.state, State::Closed { .. }) {
+            self.close_well(Reason::Fleet { by, reason }, now, &mut transitions);
+        }
+        transitions
+    }
+
+    /// Lets calls probe while the lease lasts. A closed machine needs none.
+    pub fn probe_by_lease(&mut self, lease: ProbeLease, now: Timestamp) -> Transitions {
+        let mut transitions = Transitions::default();
+        let now = self.catch_up(now, &mut transitions);
+        if !lease.renewed && self.hold.is_none() && matches!(self.state, State::HalfOpen(_)) {
+            // Whoever still probes by an older lease does not count any more.
+            let reason = Reason::Fleet {
+                by: "the fleet".into(),
+                reason: "another lease to probe begins".into(),
+            };
+            self.enter(
+                State::Open { until: now },
+                reason,
+                Some(now),
+                now,
+                &mut transitions,
+            );
+        }
+        self.follow_fleet();
+        if let Lead::Fleet(led) = &mut self.lead
+            && !matches!(self.state, State::Closed { .. })
+        {
+            led.lease = Some(lease);
+        }
+        transitions
+    }
+
+    /// Whether the cooldown is over, and nobody here may probe.
+    pub(super) fn waits_for_lease(&self, now: Timestamp) -> bool {
+        self.phase(now) == Phase::HalfOpen && !self.lead.lets_probe(now)
+    }
+}

@@ -1,0 +1,239 @@
+local NODES_MAX, LAST_BATCH_LIVES, LIVES, PARTS = 256, 60000, 604800000, 32
+
+local function read(text)
+  local ok, value = pcall(cjson.decode, text)
+  if ok and type(value) == 'table' then return value end
+end
+
+local function given(value)
+  if value ~= cjson.null then return value end
+end
+
+local function sound(r)
+  for _, name in ipairs({'e', 't', 'since', 'r', 'at', 'u', 'a'}) do
+    if type(r[name]) ~= 'number' then return false end
+  end
+  return r.s == 'closed' or r.s == 'open' or r.s == 'half_open'
+end
+
+local c = read(args[1])
+if not c or type(c.op) ~= 'string' then return end
+
+local r = record and read(record)
+if r and type(r.v) == 'number' and r.v ~= 1 then return end
+if not r or r.v ~= 1 or not sound(r) then
+  r = {v = 1, e = 0, t = 0, since = 0, r = 0, at = 0, s = 'closed', u = 0, a = 0, why = '', by = ''}
+end
+r.votes, r.last, r.counts = given(r.votes) or {}, given(r.last) or {}, given(r.counts) or {}
+r.lease, r.want, r.hold, r.word = given(r.lease), given(r.want), given(r.hold), given(r.word)
+r.why, r.by = r.why or '', r.by or ''
+if r.hold then r.hold.u = given(r.hold.u) end
+
+local function size(nodes)
+  local n = 0
+  for _ in pairs(nodes) do n = n + 1 end
+  return n
+end
+
+local function begin()
+  r.t, r.since, r.ops = r.t + 1, now, nil
+  r.votes, r.last, r.counts, r.lease, r.want = {}, {}, {}, nil, nil
+end
+
+local function open(till, attempts, why, by)
+  begin()
+  r.s, r.u, r.a, r.why, r.by = 'open', till, attempts, why, by
+end
+
+local function close(why, by)
+  begin()
+  r.s, r.a, r.why, r.by = 'closed', 0, why, by
+end
+
+local function unhold(at)
+  if r.hold.open then r.s, r.u = 'open', at else r.s, r.a = 'closed', 0 end
+  r.hold = nil
+end
+
+-- Makes room for one more node.
+local function bound(nodes, node, age)
+  while not nodes[node] and size(nodes) >= NODES_MAX do
+    local oldest
+    for name, entry in pairs(nodes) do
+      local older = oldest == nil or age(entry) < age(nodes[oldest])
+      if older or (age(entry) == age(nodes[oldest]) and name < oldest) then oldest = name end
+    end
+    nodes[oldest] = nil
+  end
+end
+
+-- What time alone has decided.
+if r.hold and r.hold.u and now >= r.hold.u then unhold(r.hold.u) end
+for name, ends in pairs(r.votes) do if now >= ends then r.votes[name] = nil end end
+for name, last in pairs(r.last) do if now >= last.at + LAST_BATCH_LIVES then r.last[name] = nil end end
+
+-- Whether the command is about the state that the record is in.
+local older = c.e < r.e or (c.e == r.e and c.t < r.t)
+local newer = c.e > r.e or (c.e == r.e and c.t > r.t)
+local same = not older and not newer and c.since == r.since
+if c.op == 'hold' or c.op == 'release' or c.op == 'reset' then
+  if r.word and r.word.n == c.n and r.word.i == c.i and r.word.q == c.q then return end
+  if newer then r.e, r.t = c.e + 1, c.t end
+elseif c.op == 'assert' then
+  if older or same then return end
+elseif not same or r.hold then
+  return
+end
+
+local function sum(pairs_of)
+  local total = 0
+  for at = 2, #pairs_of, 2 do total = total + pairs_of[at] end
+  return total
+end
+
+-- Adds failures to a rule's count; what it was before, and is now.
+local function count(number, rule)
+  local key, kept = tostring(number - 1), {}
+  local old = r.counts[key] or {}
+  for at = 1, #old - 1, 2 do
+    if rule.within == 0 or now < old[at] + rule.within then
+      kept[#kept + 1], kept[#kept + 2] = old[at], old[at + 1]
+    end
+  end
+  local before = sum(kept)
+  if rule.row and c.had_success then kept = {} end
+  local added = rule.row and c.row or c.failures
+  if added > 0 then
+    local part = math.max(math.floor(rule.within / PARTS), 1)
+    local newest = #kept - 1
+    if newest > 0 and (rule.within == 0 or now < kept[newest] + part) then
+      kept[newest + 1] = kept[newest + 1] + added
+    else
+      kept[#kept + 1], kept[#kept + 2] = now, added
+    end
+  end
+  r.counts[key] = #kept > 0 and kept or nil
+  return before, sum(kept)
+end
+
+local acts = {}
+
+function acts.trip()
+  if r.s ~= 'closed' then return end
+  bound(r.votes, c.n, function(ends) return ends end)
+  r.votes[c.n] = now + c.cooldown
+  if size(r.votes) < c.quorum then return false end
+  open(now + c.cooldown, c.attempts, c.why, c.n)
+  return true
+end
+
+function acts.batch()
+  if r.s ~= 'closed' then return end
+  local last = r.last[c.n]
+  if last and last.i == c.i and c.q <= last.q then return end
+  bound(r.last, c.n, function(entry) return entry.at end)
+  r.last[c.n] = {i = c.i, q = c.q, at = now}
+  local before, after, met, counted = 0, 0, nil, 0
+  for number, rule in ipairs(c.rules) do
+    local old, new = count(number, rule)
+    if rule.row then before, after = before + old, after + new end
+    if new >= rule.threshold and not met then met, counted = rule, new end
+  end
+  if not met then return (before > 0) ~= (after > 0) end
+  local what = met.row and 'consecutive failures' or 'failures'
+  local why = string.format('%d %s over the fleet, the limit is %d', counted, what, met.threshold)
+  open(now + c.cooldown, r.a + 1, why, c.n)
+  return true
+end
+
+function acts.lease()
+  if r.s == 'closed' or (r.s == 'open' and now < r.u) then return end
+  local held = r.s == 'half_open' and r.lease and now < r.lease.ends
+  if held and r.lease.n == c.n and r.lease.i == c.i then
+    local wanted = r.want and r.want.n ~= c.n and now < r.want.at + c.span
+    if wanted and not c.used and now >= r.lease.since + c.span then return end
+    r.lease.ends = now + c.span
+    return false
+  elseif held then
+    r.want = {n = c.n, at = now}
+    return false
+  end
+  begin()
+  r.s, r.lease = 'half_open', {n = c.n, i = c.i, ends = now + c.span, since = now}
+  return true
+end
+
+local function led()
+  return r.s == 'half_open' and r.lease and r.lease.n == c.n and r.lease.i == c.i and now <= r.lease.ends
+end
+
+function acts.close()
+  if not led() then return end
+  close(c.why, c.n)
+  return true
+end
+
+function acts.reopen()
+  if not led() then return end
+  open(now + c.cooldown, c.attempts, c.why, c.n)
+  return true
+end
+
+acts['assert'] = function()
+  local mine = given(c.open_for) and now + c.open_for
+  local theirs
+  if r.s ~= 'closed' then
+    theirs = math.max(r.u, now)
+    if r.s == 'half_open' and r.lease then theirs = math.max(theirs, r.lease.ends) end
+  end
+  if mine or not theirs then r.why, r.by = c.why, c.by end
+  r.a = math.max(r.a, c.attempts)
+  local votes = r.votes
+  r.e, r.t = c.e, math.max(r.t, c.t)
+  begin()
+  r.e = r.e + 1
+  if mine or theirs then
+    r.s, r.u = 'open', math.max(mine or 0, theirs or 0)
+  else
+    r.s, r.votes = 'closed', votes
+  end
+  r.hold = r.hold or given(c.hold)
+  return true
+end
+
+function acts.hold()
+  if r.s == 'half_open' then r.s, r.u = 'open', now end
+  begin()
+  local span = given(c.span)
+  r.hold = {open = c.open, u = span and now + span, why = c.why, by = c.by}
+  r.word = {n = c.n, i = c.i, q = c.q}
+  return true
+end
+
+function acts.release()
+  if not r.hold then return end
+  begin()
+  unhold(now)
+  r.word = {n = c.n, i = c.i, q = c.q}
+  return true
+end
+
+function acts.reset()
+  r.hold = nil
+  close('reset by an operator', c.by)
+  r.ops, r.word = true, {n = c.n, i = c.i, q = c.q}
+  return true
+end
+
+local act = acts[c.op]
+if not act then return end
+local push = act()
+if push == nil then return end
+
+r.r, r.at = r.r + 1, now
+local last = math.max(r.u, r.hold and r.hold.u or 0) - now
+-- An empty table could be a list or an object; so there is none.
+for _, name in ipairs({'votes', 'last', 'counts'}) do
+  if next(r[name]) == nil then r[name] = nil end
+end
+return cjson.encode(r), LIVES + math.max(last, 0), push

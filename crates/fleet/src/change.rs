@@ -1,0 +1,392 @@
+//! What a command does to a record: the whole protocol as seen by the store.
+//!
+//! The store carries out [`LUA`]; [`change`] does the same here, as its reference, and for stores in memory. All times
+//! are the server's.
+
+use crate::command::{Act, Command, CountRule};
+use crate::record::{FleetHold, LastBatch, Lease, Record, SCHEMA, State, Want};
+
+/// The same as [`change`], as the body of a Lua function of `record`, `args` and `now`.
+pub const LUA: &str = include_str!("change.lua");
+
+/// How many nodes' votes, and how many nodes' last batches, a record holds. Beyond that the oldest give way.
+pub const NODES_MAX: usize = 256;
+
+/// How long a node's last batch is remembered, in milliseconds. A command is never under way for that long.
+const LAST_BATCH_LIVES: u64 = 60_000;
+
+/// How long a record lives after its last write and its last deadline, in milliseconds: a week.
+const LIVES: u64 = 7 * 24 * 3_600_000;
+
+/// Into how many parts the time that a rule looks back is cut, so that a record stays small.
+const PARTS: u64 = 32;
+
+/// A record that is to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewritten {
+    /// Its bytes.
+    pub record: Vec<u8>,
+    /// How long it lives, in milliseconds.
+    pub live_for: u64,
+    /// Whether all nodes are to hear of it.
+    pub push: bool,
+}
+
+/// Carries out a command at the time `now`; none where it changes nothing.
+///
+/// A record that is damaged is as good as none. One of another schema is left alone, and so is any by a command that
+/// cannot be read.
+pub fn change(record: Option<&[u8]>, command: &[u8], now: u64) -> Option<Rewritten> {
+    let command = Command::read(command)?;
+    let mut record = match record.map(|bytes| (bytes, Record::read(bytes))) {
+        None => Record::fresh(),
+        Some((_, Some(record))) => record,
+        Some((bytes, None)) if is_of_another_schema(bytes) => return None,
+        Some((_, None)) => Record::fresh(),
+    };
+    record.settle(now);
+    let push = record.obey(&command, now)?;
+    record.revision += 1;
+    record.at = now;
+    let hold = record.hold.as_ref().and_then(|hold| hold.until);
+    let last = record.until.max(hold.unwrap_or(0)).saturating_sub(now);
+    Some(Rewritten {
+        record: record.write(),
+        live_for: LIVES + last,
+        push,
+    })
+}
+
+/// Whether this is a record, but not one for this version of the program.
+pub(crate) fn is_of_another_schema(bytes: &[u8]) -> bool {
+    let value: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
+    let schema = value.as_ref().and_then(|value| value.get("v")?.as_f64());
+    schema.is_some_and(|schema| schema != f64::from(SCHEMA))
+}
+
+impl Record {
+    /// What time alone has decided: ended holds, votes and memories of batches.
+    pub(crate) fn settle(&mut self, now: u64) {
+        if let Some(until) = self.hold.as_ref().and_then(|hold| hold.until)
+            && now >= until
+        {
+            self.unhold(until);
+        }
+        self.votes.retain(|_, ends| now < *ends);
+        self.last.retain(|_, last| now < last.at + LAST_BATCH_LIVES);
+    }
+
+    /// Carries out a command, and says whether all are to hear of it; none where nothing changed.
+    fn obey(&mut self, command: &Command, now: u64) -> Option<bool> {
+        let from = &command.from;
+        let (about, number) = (command.about, self.version.number());
+        if command.act.is_word() {
+            if self.word.as_ref() == Some(from) {
+                return None;
+            }
+            if about.number() > number {
+                self.version.epoch = about.epoch + 1;
+                self.version.term = about.term;
+            }
+        } else if matches!(command.act, Act::Assert { .. }) {
+            if about.number() < number || about == self.version {
+                return None;
+            }
+        } else if about != self.version || self.hold.is_some() {
+            return None;
+        }
+        match &command.act {
+            Act::Trip {
+                cooldown,
+                attempts,
+                why,
+                quorum,
+            } => {
+                if self.state != State::Closed {
+                    return None;
+                }
+                bound(&mut self.votes, &from.node, |ends| *ends);
+                self.votes.insert(from.node.clone(), now + cooldown);
+                if (self.votes.len() as u64) < u64::from(*quorum) {
+                    return Some(false);
+                }
+                self.open(now + cooldown, *attempts, why, &from.node, now);
+                Some(true)
+            }
+            Act::Batch {
+                had_success,
+                row,
+                failures,
+                rules,
+                cooldown,
+            } => {
+                if self.state != State::Closed {
+                    return None;
+                }
+                let repeated = self.last.get(&from.node).is_some_and(|last| {
+                    last.incarnation == from.incarnation && from.sequence <= last.sequence
+                });
+                if repeated {
+                    return None;
+                }
+                bound(&mut self.last, &from.node, |last| last.at);
+                let last = LastBatch {
+                    incarnation: from.incarnation.clone(),
+                    sequence: from.sequence,
+                    at: now,
+                };
+                self.last.insert(from.node.clone(), last);
+                let (mut before, mut after, mut met) = (0, 0, None);
+                for (number, rule) in rules.iter().enumerate() {
+                    let added = if rule.row { *row } else { *failures };
+                    let (old, new) = self.count(number, rule, *had_success, added, now);
+                    if rule.row {
+                        (before, after) = (before + old, after + new);
+                    }
+                    if new >= rule.threshold && met.is_none() {
+                        met = Some((new, rule));
+                    }
+                }
+                let Some((counted, rule)) = met else {
+                    return Some((before > 0) != (after > 0));
+                };
+                let what = if rule.row {
+                    "consecutive failures"
+                } else {
+                    "failures"
+                };
+                let why = format!(
+                    "{counted} {what} over the fleet, the limit is {}",
+                    rule.threshold
+                );
+                let attempts = self.attempts + 1;
+                self.open(now + cooldown, attempts, &why, &from.node, now);
+                Some(true)
+            }
+            Act::Lease { span, used } => {
+                let mine = self.lease.as_ref().is_some_and(|lease| {
+                    lease.node == from.node && lease.incarnation == from.incarnation
+                });
+                match (self.state, &mut self.lease) {
+                    (State::Closed, _) => None,
+                    (State::Open, _) if now < self.until => None,
+                    (State::HalfOpen, Some(lease)) if now < lease.ends && mine => {
+                        let wanted = self
+                            .want
+                            .as_ref()
+                            .is_some_and(|want| want.node != from.node && now < want.at + span);
+                        if wanted && !used && now >= lease.since + span {
+                            return None;
+                        }
+                        lease.ends = now + span;
+                        Some(false)
+                    }
+                    (State::HalfOpen, Some(lease)) if now < lease.ends => {
+                        self.want = Some(Want {
+                            node: from.node.clone(),
+                            at: now,
+                        });
+                        Some(false)
+                    }
+                    (State::Open | State::HalfOpen, _) => {
+                        self.begin(now);
+                        self.state = State::HalfOpen;
+                        self.lease = Some(Lease {
+                            node: from.node.clone(),
+                            incarnation: from.incarnation.clone(),
+                            ends: now + span,
+                            since: now,
+                        });
+                        Some(true)
+                    }
+                }
+            }
+            Act::Close { .. } | Act::Reopen { .. } if !self.is_led_by(command, now) => None,
+            Act::Close { why } => {
+                self.close(why, &from.node, now);
+                Some(true)
+            }
+            Act::Reopen {
+                cooldown,
+                attempts,
+                why,
+            } => {
+                self.open(now + cooldown, *attempts, why, &from.node, now);
+                Some(true)
+            }
+            Act::Assert {
+                open_for,
+                attempts,
+                why,
+                by,
+                hold,
+            } => {
+                let left = |until: u64| until.max(now);
+                let mine = open_for.map(|span| now + span);
+                let theirs = match (self.state, &self.lease) {
+                    (State::Closed, _) => None,
+                    (State::HalfOpen, Some(lease)) => Some(left(self.until.max(lease.ends))),
+                    (State::Open | State::HalfOpen, _) => Some(left(self.until)),
+                };
+                let until = mine.max(theirs);
+                if mine.is_some() || theirs.is_none() {
+                    (self.why, self.by) = (why.clone(), by.clone());
+                }
+                self.attempts = self.attempts.max(*attempts);
+                let votes = std::mem::take(&mut self.votes);
+                self.version.epoch = about.epoch;
+                self.version.term = self.version.term.max(about.term);
+                self.begin(now);
+                self.version.epoch += 1;
+                self.state = match until {
+                    Some(until) => {
+                        self.until = until;
+                        State::Open
+                    }
+                    None => {
+                        self.votes = votes;
+                        State::Closed
+                    }
+                };
+                if self.hold.is_none() {
+                    self.hold = hold.clone();
+                }
+                Some(true)
+            }
+            Act::Hold {
+                open,
+                span,
+                why,
+                by,
+            } => {
+                if self.state == State::HalfOpen {
+                    (self.state, self.until) = (State::Open, now);
+                }
+                self.begin(now);
+                self.hold = Some(FleetHold {
+                    open: *open,
+                    until: span.map(|span| now + span),
+                    why: why.clone(),
+                    by: by.clone(),
+                });
+                self.word = Some(from.clone());
+                Some(true)
+            }
+            Act::Release { .. } => {
+                self.hold.as_ref()?;
+                self.begin(now);
+                self.unhold(now);
+                self.word = Some(from.clone());
+                Some(true)
+            }
+            Act::Reset { by } => {
+                self.hold = None;
+                self.close("reset by an operator", by, now);
+                self.by_operator = true;
+                self.word = Some(from.clone());
+                Some(true)
+            }
+        }
+    }
+
+    fn is_led_by(&self, command: &Command, now: u64) -> bool {
+        self.state == State::HalfOpen
+            && self.lease.as_ref().is_some_and(|lease| {
+                lease.node == command.from.node
+                    && lease.incarnation == command.from.incarnation
+                    && now <= lease.ends
+            })
+    }
+
+    /// Adds failures to a rule's count, and says what it was before and is now.
+    fn count(
+        &mut self,
+        number: usize,
+        rule: &CountRule,
+        had_success: bool,
+        added: u64,
+        now: u64,
+    ) -> (u64, u64) {
+        let key = number.to_string();
+        let mut pairs = self.counts.remove(&key).unwrap_or_default();
+        let counts = |at: u64| rule.within == 0 || now < at + rule.within;
+        let kept = pairs.chunks_exact(2).filter(|pair| counts(pair[0]));
+        pairs = kept.flatten().copied().collect();
+        let sum = |pairs: &[u64]| pairs.iter().skip(1).step_by(2).sum::<u64>();
+        let before = sum(&pairs);
+        if rule.row && had_success {
+            pairs.clear();
+        }
+        if added > 0 {
+            let part = (rule.within / PARTS).max(1);
+            let newest = pairs.len().checked_sub(2);
+            match newest {
+                Some(newest) if rule.within == 0 || now < pairs[newest] + part => {
+                    pairs[newest + 1] += added;
+                }
+                _ => pairs.extend([now, added]),
+            }
+        }
+        let after = sum(&pairs);
+        if !pairs.is_empty() {
+            self.counts.insert(key, pairs);
+        }
+        (before, after)
+    }
+
+    fn open(&mut self, until: u64, attempts: u32, why: &str, by: &str, now: u64) {
+        self.begin(now);
+        self.state = State::Open;
+        self.until = until;
+        self.attempts = attempts;
+        self.why = why.to_owned();
+        self.by = by.to_owned();
+    }
+
+    fn close(&mut self, why: &str, by: &str, now: u64) {
+        self.begin(now);
+        self.state = State::Closed;
+        self.attempts = 0;
+        self.why = why.to_owned();
+        self.by = by.to_owned();
+    }
+
+    /// Begins a term: what belonged to the one before is over.
+    fn begin(&mut self, now: u64) {
+        self.version.term += 1;
+        self.version.since = now;
+        self.by_operator = false;
+        self.votes.clear();
+        self.last.clear();
+        self.counts.clear();
+        self.lease = None;
+        self.want = None;
+    }
+
+    fn unhold(&mut self, at: u64) {
+        let Some(hold) = self.hold.take() else {
+            return;
+        };
+        if hold.open {
+            (self.state, self.until) = (State::Open, at);
+        } else {
+            self.state = State::Closed;
+            self.attempts = 0;
+        }
+    }
+}
+
+/// Makes room for one more node.
+fn bound<T>(
+    nodes: &mut std::collections::BTreeMap<String, T>,
+    node: &str,
+    age: impl Fn(&T) -> u64,
+) {
+    while nodes.len() >= NODES_MAX && !nodes.contains_key(node) {
+        let oldest = nodes.iter().min_by_key(|(name, entry)| (age(entry), *name));
+        let Some(oldest) = oldest.map(|(name, _)| name.clone()) else {
+            return;
+        };
+        nodes.remove(&oldest);
+    }
+}

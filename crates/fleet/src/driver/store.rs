@@ -1,0 +1,175 @@
+//! The store as the task uses it: commands under way at once, each with an end, and a subscription that is kept up.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fusebox_store::{Change, Changed, Push, Pushes, SharedRecords, StoreError};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::change::{LUA, change};
+use crate::command::Command;
+use crate::node::{Input, Key, TRY_AGAIN};
+
+/// The one change of a breaker's record.
+const CHANGE: Change = Change {
+    name: "breaker",
+    lua: LUA,
+    rust: |record, args, now| match args
+        .first()
+        .and_then(|command| change(record, command, now.0))
+    {
+        None => Changed::Kept,
+        Some(rewritten) => Changed::Written {
+            record: rewritten.record.into(),
+            live_for: Duration::from_millis(rewritten.live_for),
+            push: rewritten.push,
+        },
+    },
+};
+
+type Answer = Pin<Box<dyn Future<Output = Input> + Send>>;
+type Subscribing = Pin<Box<dyn Future<Output = Result<Box<dyn Pushes>, StoreError>> + Send>>;
+
+pub(super) struct Store {
+    records: Arc<dyn SharedRecords>,
+    prefix: String,
+    timeout: Duration,
+    under_way: FuturesUnordered<Answer>,
+    listening: Listening,
+}
+
+enum Listening {
+    Not { until: Instant },
+    Begins(Subscribing),
+    Yes(Box<dyn Pushes>),
+}
+
+impl Store {
+    pub fn new(records: Arc<dyn SharedRecords>, prefix: String, timeout: Duration) -> Self {
+        let listening = Listening::Begins(subscribing(records.clone()));
+        Store {
+            records,
+            prefix,
+            timeout,
+            under_way: FuturesUnordered::new(),
+            listening,
+        }
+    }
+
+    pub fn apply(&mut self, id: u64, key: &Key, command: &Command) {
+        let records = self.records.clone();
+        let (key, args) = (self.key(key), [Bytes::from(command.write())]);
+        let within = self.timeout;
+        self.under_way.push(Box::pin(async move {
+            match timeout(within, records.apply(&key, &CHANGE, &args)).await {
+                Ok(Ok(applied)) => Input::Applied {
+                    id,
+                    record: applied.record.map(|record| record.to_vec()),
+                    now: applied.now.0,
+                },
+                Ok(Err(_)) | Err(_) => Input::Failed { id },
+            }
+        }));
+    }
+
+    pub fn read(&mut self, id: u64, keys: &[Key]) {
+        let records = self.records.clone();
+        let keys: Vec<String> = keys.iter().map(|key| self.key(key)).collect();
+        let within = self.timeout;
+        self.under_way.push(Box::pin(async move {
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            match timeout(within, records.read(&keys)).await {
+                Ok(Ok(read)) => Input::ReadOut {
+                    id,
+                    records: read
+                        .records
+                        .into_iter()
+                        .map(|r| r.map(|r| r.to_vec()))
+                        .collect(),
+                    now: read.now.0,
+                },
+                Ok(Err(_)) | Err(_) => Input::Failed { id },
+            }
+        }));
+    }
+
+    pub fn follow(&mut self, key: &Key) {
+        let key = self.key(key);
+        if let Listening::Yes(pushes) = &mut self.listening {
+            pushes.follow(&key);
+        }
+    }
+
+    pub fn unfollow(&mut self, key: &Key) {
+        let key = self.key(key);
+        if let Listening::Yes(pushes) = &mut self.listening {
+            pushes.unfollow(&key);
+        }
+    }
+
+    /// The next answer or push. Dropping the future loses nothing.
+    pub async fn next(&mut self, keys: impl Fn() -> Vec<Key>) -> Input {
+        let Store {
+            records,
+            prefix,
+            under_way,
+            listening,
+            ..
+        } = self;
+        loop {
+            // The answers first: a push may be what an answer has told already.
+            tokio::select! {
+                biased;
+                Some(answer) = under_way.next(), if !under_way.is_empty() => return answer,
+                push = listen(listening, records, || keys().iter().map(|key| format!("{prefix}{key}")).collect()) => match push {
+                    Push::Gap => return Input::Gap,
+                    Push::Record { key, record } => {
+                        if let Some(key) = key.strip_prefix(prefix.as_str()) {
+                            return Input::Pushed { key: key.into(), record: record.to_vec() };
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    fn key(&self, key: &Key) -> String {
+        format!("{}{key}", self.prefix)
+    }
+}
+
+fn subscribing(records: Arc<dyn SharedRecords>) -> Subscribing {
+    Box::pin(async move { records.subscribe().await })
+}
+
+/// The next push, of these keys from the beginning.
+async fn listen(
+    listening: &mut Listening,
+    records: &Arc<dyn SharedRecords>,
+    keys: impl Fn() -> Vec<String>,
+) -> Push {
+    loop {
+        match listening {
+            Listening::Not { until } => {
+                sleep_until(*until).await;
+                *listening = Listening::Begins(subscribing(records.clone()));
+            }
+            Listening::Begins(subscribing) => {
+                *listening = match subscribing.await {
+                    Ok(mut pushes) => {
+                        keys().iter().for_each(|key| pushes.follow(key));
+                        Listening::Yes(pushes)
+                    }
+                    Err(_) => Listening::Not {
+                        until: Instant::now() + TRY_AGAIN,
+                    },
+                };
+            }
+            Listening::Yes(pushes) => return pushes.next().await,
+        }
+    }
+}

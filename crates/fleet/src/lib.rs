@@ -1,0 +1,45 @@
+//! Makes the circuit breakers of many processes agree through a store, off the request path.
+//!
+//! Every process is a [`Node`]: it decides at once from what it knows, and tells the others beside that. The fleet's
+//! truth of a breaker is one [`Record`], changed by [`Command`]s that are carried out where the record lives, on that
+//! place's clock. What is promised, and what is not, is told in `docs/fleet.md`.
+//!
+//! # Contents
+//! - the truth and how it changes: [`Record`], [`Version`], [`Command`], [`change`], [`LUA`]
+//! - one process of the fleet, pure: [`Node`], told by [`Input`], answering with [`Output`]
+//! - what a breaker shares: [`Share`], [`Sharing`]
+//! - what stands between a node and its breakers: [`SharedBreakers`]
+//! - a node at work, with the feature `driver`: [`fleet()`], [`Fleet`], [`Driver`]
+//! - what a node shows of itself: [`Health`], [`Counters`], [`News`]
+
+mod change;
+mod command;
+mod record;
+
+mod share;
+
+mod breakers;
+mod counters;
+#[cfg(feature = "driver")]
+mod driver;
+mod node;
+mod server_time;
+
+pub use breakers::SharedBreakers;
+pub use change::{LUA, NODES_MAX, Rewritten, change};
+pub use command::{Act, Command, CountRule, SPAN_MAX, WHY_MAX};
+pub use counters::Counters;
+#[cfg(feature = "driver")]
+pub use driver::{Driver, Fleet, FleetOptions, FleetStatus, OnNews, fleet};
+pub use node::{
+    AWAY_AFTER, BATCH_EVERY, Batch, Event, Health, Input, Key, LEASE_MARGIN, Local, MemberView,
+    News, Node, NodeOptions, Order, Output, PROBE_MARGIN, QUEUED_MAX, READ_KEYS, ROUND, TRY_AGAIN,
+    Word,
+};
+pub use record::{FleetHold, LastBatch, Lease, Record, SCHEMA, Stamp, State, Version, Want};
+pub use share::{Share, ShareError, Sharing};
+
+/// Runs the example of the manual's page.
+#[cfg(all(doctest, feature = "driver"))]
+#[doc = include_str!("../../../docs/fleet.md")]
+struct Manual;

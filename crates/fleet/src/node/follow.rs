@@ -1,0 +1,348 @@
+//! Bringing the breaker here to what the record says.
+
+use std::time::Duration;
+
+use fusebox_breaker::Timestamp;
+
+use super::member::{Leading, Member};
+use super::reading::Source;
+use super::words::{Key, Local, Order};
+use super::{BATCH_EVERY, LEASE_MARGIN, Node, PROBE_MARGIN, TRY_AGAIN};
+use crate::command::Act;
+use crate::record::{Record, State, Version};
+
+impl Node {
+    /// Takes the answer to the command under way.
+    pub(super) fn applied(
+        &mut self,
+        key: &Key,
+        id: u64,
+        record: Option<Vec<u8>>,
+        server: u64,
+        now: Timestamp,
+    ) {
+        let before = self.members.get(key).and_then(Member::seen_as);
+        self.see(key, record.as_deref(), Source::Read, now);
+        let (name, incarnation) = (&self.options.name, &self.options.incarnation);
+        let Some(member) = self.members.get_mut(key) else {
+            return;
+        };
+        let Some(flight) = member.in_flight.take_if(|flight| flight.id == id) else {
+            return;
+        };
+        if member.seen_as() == before {
+            // It changed nothing, and told nothing new: to repeat it at once would not end.
+            member.send_at = now + TRY_AGAIN;
+        }
+        let seen = member.seen.clone().unwrap_or_else(Record::fresh);
+        match flight.act {
+            Act::Lease { span, .. } => {
+                let mine = seen
+                    .lease
+                    .as_ref()
+                    .filter(|lease| lease.node == *name && lease.incarnation == *incarnation);
+                let granted = mine.is_some_and(|lease| lease.ends == server + span);
+                if !granted {
+                    if let (State::HalfOpen, Some(lease)) = (seen.state, &seen.lease) {
+                        member.ask_at = self.server_time.when(lease.ends);
+                        if mine.is_some() {
+                            // Somebody else has wanted it for long enough, and is to come first.
+                            member.ask_at = member.ask_at + PROBE_MARGIN;
+                        }
+                    }
+                    if let Some(leading) = &mut member.lease {
+                        leading.last = true;
+                    }
+                    self.counters.outrun += 1;
+                    return;
+                }
+                // From before it was asked for, so that it ends here before it ends there.
+                let length = member.sharing.probe_timeout + LEASE_MARGIN;
+                let ends = flight.sent + length;
+                let probes_end = flight.sent + (length - PROBE_MARGIN);
+                let leading = Leading {
+                    version: seen.version,
+                    start_by: flight.sent + (LEASE_MARGIN - PROBE_MARGIN),
+                    ends,
+                    used: false,
+                    last: false,
+                };
+                let goes_on = member.lease.filter(|old| old.version == seen.version);
+                member.lease = Some(Leading {
+                    used: goes_on.is_some_and(|old| old.used),
+                    ..leading
+                });
+                member.demand = None;
+                member.alone = false;
+                member.applied = Some(seen.version);
+                if goes_on.is_none() {
+                    member.local = Local::Open { until: now };
+                }
+                let order = Order::Lease {
+                    start_by: leading.start_by,
+                    ends: probes_end,
+                    renewed: goes_on.is_some(),
+                };
+                self.order(key, order);
+            }
+            Act::Batch { .. } => {
+                member.tally.sent = None;
+            }
+            Act::Close { .. } | Act::Reopen { .. } => {
+                if seen.version == flight.about {
+                    // The lease had ended: the fleet decides without these probes.
+                    member.applied = None;
+                    self.counters.outrun += 1;
+                }
+                member.result = None;
+            }
+            Act::Trip { .. } => {
+                if seen.state == State::Closed && !seen.votes.contains_key(name) {
+                    self.counters.outrun += 1;
+                }
+            }
+            Act::Hold { .. } | Act::Release { .. } | Act::Reset { .. } => {
+                member.words.pop_front();
+            }
+            Act::Assert { .. } => {}
+        }
+    }
+
+    /// Brings the breaker here to what the record says, where that is something new.
+    pub(super) fn follow(&mut self, key: &Key, now: Timestamp) {
+        if self.health.is_away() {
+            return;
+        }
+        let Some(member) = self.members.get(key) else {
+            return;
+        };
+        if !member.known || member.held || member.lost.is_some() {
+            return;
+        }
+        let server = self.server_now(member.seen.as_ref(), now);
+        let mut record = member.seen.clone().unwrap_or_else(Record::fresh);
+        record.settle(server);
+        if record.hold != member.fleet_hold {
+            self.follow_hold(key, &record);
+        }
+        if record.hold.is_some() {
+            return;
+        }
+        self.watch_rows(key, server, now);
+        let Some(member) = self.members.get(key) else {
+            return;
+        };
+        if member.applied == Some(record.version) {
+            return;
+        }
+        match record.state {
+            State::Closed => self.follow_closed(key, &record, now),
+            State::Open => self.follow_open(key, &record, now),
+            State::HalfOpen => self.follow_half_open(key, &record, now),
+        }
+    }
+
+    fn follow_hold(&mut self, key: &Key, record: &Record) {
+        let until = |until: Option<u64>| until.map(|until| self.server_time.when(until));
+        let order = match &record.hold {
+            Some(hold) => Order::Hold {
+                open: hold.open,
+                until: until(hold.until),
+                by: hold.by.clone(),
+                why: hold.why.clone(),
+            },
+            None => Order::Release,
+        };
+        let Some(member) = self.members.get_mut(key) else {
+            return;
+        };
+        let was_open = member.fleet_hold.take().map(|hold| hold.open);
+        member.fleet_hold = record.hold.clone();
+        member.lease = None;
+        member.applied = None;
+        if record.hold.is_none() {
+            // As a breaker goes on after a hold.
+            member.local = match was_open {
+                Some(true) => Local::Probing,
+                _ => Local::Closed,
+            };
+        }
+        self.order(key, order);
+    }
+
+    fn follow_closed(&mut self, key: &Key, record: &Record, now: Timestamp) {
+        let Some(member) = self.members.get_mut(key) else {
+            return;
+        };
+        member.lease = None;
+        if member.local == Local::Closed {
+            member.applied = Some(record.version);
+            if std::mem::take(&mut member.alone) {
+                self.order(key, Order::Follow);
+            }
+            return;
+        }
+        if self.has_fresh_evidence(key, record, now) {
+            let Some(member) = self.members.get_mut(key) else {
+                return;
+            };
+            if member.sharing.quorum > 1 && !member.alone {
+                // Outvoted so far: it is open for itself, and probes for itself.
+                member.alone = true;
+                member.applied = Some(record.version);
+                let extra = Duration::ZERO;
+                self.order(key, Order::Alone { extra });
+            }
+            return;
+        }
+        let Some(member) = self.members.get_mut(key) else {
+            return;
+        };
+        if record.version == Version::default() {
+            // A record that was never written says nothing: the breaker here finds out by itself.
+            member.applied = Some(record.version);
+            if !std::mem::replace(&mut member.alone, true) {
+                let extra = Duration::ZERO;
+                self.order(key, Order::Alone { extra });
+            }
+            return;
+        }
+        if now < member.floor && !record.by_operator {
+            return;
+        }
+        member.evidence = None;
+        member.local = Local::Closed;
+        member.applied = Some(record.version);
+        member.alone = false;
+        member.demand = None;
+        self.counters.adopted += 1;
+        let (by, why) = (record.by.clone(), record.why.clone());
+        self.order(key, Order::Close { by, why });
+    }
+
+    /// Whether it is open here for a reason that the record, as it is, does not know of.
+    ///
+    /// A trip counts in the state of the record in which it happened. In a later one it counts only if it happened
+    /// after that began: a node that slept, or was cut off, must not overrule what the fleet has found out since.
+    fn has_fresh_evidence(&mut self, key: &Key, record: &Record, now: Timestamp) -> bool {
+        let Some(member) = self.members.get_mut(key) else {
+            return false;
+        };
+        let fresh = member.evidence.as_ref().is_some_and(|evidence| {
+            let same = evidence.about == Some(record.version);
+            let later = evidence.at.is_none_or(|at| at >= record.version.since);
+            now < evidence.until && (same || later)
+        });
+        if !fresh {
+            member.evidence = None;
+        }
+        fresh
+    }
+
+    fn follow_open(&mut self, key: &Key, record: &Record, now: Timestamp) {
+        let until = self.server_time.when(record.until);
+        let Some(member) = self.members.get_mut(key) else {
+            return;
+        };
+        member.floor = until;
+        self.open_by_fleet(key, record, until, now);
+    }
+
+    fn follow_half_open(&mut self, key: &Key, record: &Record, now: Timestamp) {
+        let until = self.server_time.when(record.until);
+        let Some(member) = self.members.get_mut(key) else {
+            return;
+        };
+        if member
+            .lease
+            .is_some_and(|lease| lease.version == record.version)
+        {
+            member.applied = Some(record.version);
+            return;
+        }
+        if let Some(result) = &member.result
+            && result.about == record.version
+        {
+            // The probes have decided, and the fleet is about to hear of it.
+            return;
+        }
+        if let Some(lease) = &record.lease {
+            let (name, incarnation) = (&self.options.name, &self.options.incarnation);
+            let mine = lease.node == *name && lease.incarnation == *incarnation;
+            member.ask_at = if mine {
+                now
+            } else {
+                self.server_time.when(lease.ends)
+            };
+        }
+        self.open_by_fleet(key, record, until, now);
+    }
+
+    fn open_by_fleet(&mut self, key: &Key, record: &Record, until: Timestamp, now: Timestamp) {
+        let Some(member) = self.members.get_mut(key) else {
+            return;
+        };
+        // One's own trip, as the fleet tells it: nothing changes but who decides about the end.
+        let own = record.state == State::Open
+            && record.by == self.options.name
+            && matches!(member.local, Local::Open { until: mine } if mine <= until && now < mine);
+        member.lease = None;
+        member.evidence = None;
+        member.result = None;
+        member.applied = Some(record.version);
+        if own {
+            if std::mem::take(&mut member.alone) {
+                self.order(key, Order::Follow);
+            }
+            return;
+        }
+        member.alone = false;
+        member.local = Local::Open { until };
+        self.counters.adopted += 1;
+        let order = Order::Open {
+            until,
+            attempts: record.attempts,
+            by: record.by.clone(),
+            why: record.why.clone(),
+        };
+        self.order(key, order);
+    }
+
+    /// While the fleet counts failures in a row, every success matters.
+    fn watch_rows(&mut self, key: &Key, server: u64, now: Timestamp) {
+        let Some(member) = self.members.get(key) else {
+            return;
+        };
+        if !member.sharing.counts() {
+            return;
+        }
+        let counting = member.sharing.counts_rows() && member.row(server) > 0;
+        let closed = member.local == Local::Closed;
+        let tally = &member.tally;
+        let idle = tally.waiting.is_none() && tally.sent.is_none() && !tally.awaited;
+        if closed && counting && !member.tally.watched {
+            self.watch(key, true, now);
+        } else if member.tally.watched && (!closed || (!counting && idle)) {
+            if closed && member.sharing.counts_rows() {
+                self.order(key, Order::EndRow);
+            }
+            self.watch(key, false, now);
+        }
+    }
+
+    pub(super) fn watch(&mut self, key: &Key, watched: bool, now: Timestamp) {
+        let Some(member) = self.members.get_mut(key) else {
+            return;
+        };
+        if !member.sharing.counts() {
+            return;
+        }
+        member.tally.watched = watched;
+        member.tally.awaited = true;
+        member.tally.collect_at = watched.then(|| now + BATCH_EVERY);
+        if member.local != Local::Closed {
+            member.tally.waiting = None;
+        }
+        self.order(key, Order::Watch(watched));
+    }
+}

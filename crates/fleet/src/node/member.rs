@@ -1,0 +1,168 @@
+//! What a node knows of one shared breaker.
+
+use std::collections::VecDeque;
+
+use fusebox_breaker::Timestamp;
+
+use super::words::{Batch, Local, Word};
+use crate::command::Act;
+use crate::record::{FleetHold, Record, Version};
+use crate::share::Sharing;
+
+/// One breaker of this node, and what is known of its record.
+#[derive(Debug, Clone)]
+pub(super) struct Member {
+    pub sharing: Sharing,
+    pub local: Local,
+    /// An operator of this node holds it: the fleet's word waits.
+    pub held: bool,
+    /// It decides alone when to probe.
+    pub alone: bool,
+    /// The newest record seen; it stays when the store loses it.
+    pub seen: Option<Record>,
+    /// Whether the record was read since the store was last away.
+    pub known: bool,
+    /// The state of the record that the breaker here was brought to.
+    pub applied: Option<Version>,
+    /// The hold over the fleet that was placed here.
+    pub fleet_hold: Option<FleetHold>,
+    /// The record is lost, and to be made anew then.
+    pub lost: Option<Timestamp>,
+    /// A trip of its own that the fleet does not know of.
+    pub evidence: Option<Evidence>,
+    /// What the probes under a lease of this node decided.
+    pub result: Option<ProbeResult>,
+    /// The lease of this node.
+    pub lease: Option<Leading>,
+    /// When a call was last refused for want of a lease.
+    pub demand: Option<Timestamp>,
+    /// In this state of the record, the fleet knows that this node wants the lease that another has.
+    pub wanted: Option<Version>,
+    /// No lease is to be had before.
+    pub ask_at: Timestamp,
+    /// The fleet does not close before, but by an operator.
+    pub floor: Timestamp,
+    pub tally: Tally,
+    pub words: VecDeque<(u64, Word, Timestamp)>,
+    pub in_flight: Option<InFlight>,
+    /// After a failure: nothing is sent before.
+    pub send_at: Timestamp,
+    /// When the node last put it on its agenda.
+    pub wake: Option<Timestamp>,
+}
+
+/// A trip by its own evidence.
+#[derive(Debug, Clone)]
+pub(super) struct Evidence {
+    pub until: Timestamp,
+    pub attempts: u32,
+    pub why: String,
+    /// The server's time then, at the least; none where it was unknown.
+    pub at: Option<u64>,
+    /// The state of the record that was known then.
+    pub about: Option<Version>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct ProbeResult {
+    pub about: Version,
+    pub act: Act,
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leading {
+    pub version: Version,
+    pub start_by: Timestamp,
+    pub ends: Timestamp,
+    /// A probe has begun.
+    pub used: bool,
+    /// It is not renewed any more.
+    pub last: bool,
+}
+
+/// What is counted together, on its way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
+    /// Whether the breaker notes every outcome.
+    pub watched: bool,
+    /// The breaker was asked, and has not answered yet.
+    pub awaited: bool,
+    /// When to collect next.
+    pub collect_at: Option<Timestamp>,
+    /// Collected, not sent, with the time of the first of it.
+    pub waiting: Option<(Batch, Timestamp)>,
+    /// Sent, not answered, with its sequence.
+    pub sent: Option<(u64, Batch, Timestamp)>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct InFlight {
+    pub id: u64,
+    pub act: Act,
+    pub about: Version,
+    pub sent: Timestamp,
+}
+
+impl Member {
+    pub fn new(sharing: Sharing, local: Local) -> Self {
+        // What a breaker was restored to counts for a fleet that has never heard of it, and for no other.
+        let evidence = match local {
+            Local::Open { until } => Some(Evidence {
+                until,
+                attempts: 1,
+                why: "open since before it joined".to_owned(),
+                at: Some(0),
+                about: None,
+            }),
+            Local::Closed | Local::Probing => None,
+        };
+        Member {
+            sharing,
+            local,
+            held: false,
+            alone: false,
+            seen: None,
+            known: false,
+            applied: None,
+            fleet_hold: None,
+            lost: None,
+            evidence,
+            result: None,
+            lease: None,
+            demand: None,
+            wanted: None,
+            ask_at: Timestamp::ZERO,
+            floor: Timestamp::ZERO,
+            tally: Tally::default(),
+            words: VecDeque::new(),
+            in_flight: None,
+            send_at: Timestamp::ZERO,
+            wake: None,
+        }
+    }
+
+    /// The state of the record as far as known.
+    pub fn version(&self) -> Version {
+        self.seen
+            .as_ref()
+            .map_or(Version::default(), |seen| seen.version)
+    }
+
+    /// The newest write of the record that was seen.
+    pub fn seen_as(&self) -> Option<(Version, u64)> {
+        self.seen.as_ref().map(|seen| (seen.version, seen.revision))
+    }
+
+    /// The failures in a row that the fleet counts at the server's time.
+    pub fn row(&self, server: u64) -> u64 {
+        let Some(seen) = &self.seen else {
+            return 0;
+        };
+        let rules = self.sharing.rules.iter().enumerate();
+        rules
+            .filter(|(_, rule)| rule.row)
+            .map(|(number, rule)| seen.counted(number, rule.within, server))
+            .sum()
+    }
+}

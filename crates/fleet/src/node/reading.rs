@@ -1,0 +1,189 @@
+//! Reading records: all of them once in a round, as the net under the pushes; and taking in what was read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use fusebox_breaker::Timestamp;
+
+use super::words::{Key, Local, News, Output};
+use super::{Node, READ_KEYS, ROUND, TRY_AGAIN, is_closed, version_of};
+use crate::change::is_of_another_schema;
+use crate::record::Record;
+
+/// A lost record that told of nothing is made anew within this time, by whoever comes first.
+const ASSERT_WITHIN: Duration = Duration::from_millis(500);
+
+/// Where a record was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Asked for: the record is so, or was when it was asked for.
+    Read,
+    /// Pushed, who knows when.
+    Push,
+}
+
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// When all are read next.
+    round_at: Timestamp,
+    /// What is to be read before that.
+    wanted: BTreeSet<Key>,
+    /// When that is.
+    wanted_at: Timestamp,
+    under_way: BTreeMap<u64, Vec<Key>>,
+}
+
+impl Reading {
+    pub fn new(first: Timestamp) -> Self {
+        Reading {
+            round_at: first,
+            wanted: BTreeSet::new(),
+            wanted_at: Timestamp::ZERO,
+            under_way: BTreeMap::new(),
+        }
+    }
+
+    pub fn want(&mut self, key: Key, now: Timestamp) {
+        self.wanted.insert(key);
+        self.wanted_at = now;
+    }
+
+    pub fn want_all<'a>(&mut self, keys: impl Iterator<Item = &'a Key>, now: Timestamp) {
+        self.wanted.extend(keys.cloned());
+        self.wanted_at = now;
+    }
+
+    pub fn answered(&mut self, id: u64) -> Vec<Key> {
+        self.under_way.remove(&id).unwrap_or_default()
+    }
+
+    pub fn failed(&mut self, id: u64, now: Timestamp) {
+        if let Some(keys) = self.under_way.remove(&id) {
+            self.wanted.extend(keys);
+        }
+        self.wanted_at = now + TRY_AGAIN;
+        self.round_at = self.round_at.max(self.wanted_at);
+    }
+
+    pub fn next_at(&self, fails: bool) -> Timestamp {
+        if fails && !self.under_way.is_empty() {
+            // Its answer, or its failure, comes first.
+            return Timestamp::MAX;
+        }
+        match self.wanted.is_empty() {
+            true => self.round_at,
+            false => self.round_at.min(self.wanted_at),
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn read_what_is_due(&mut self, now: Timestamp) {
+        let fails = self.health.fails();
+        if now < self.reading.next_at(fails) {
+            return;
+        }
+        if fails {
+            // One short read, or a command that changes nothing, finds out whether the store is back; who reads all may keep it from coming back.
+            self.reading.round_at = now + TRY_AGAIN;
+            self.reading.wanted_at = now + TRY_AGAIN;
+            let known = self.members.iter().find(|(_, member)| member.known);
+            match known.map(|(key, _)| key.clone()) {
+                Some(key) if self.health.fails_at_commands() => self.try_command(&key, now),
+                _ => {
+                    let first = self.members.keys().next().cloned();
+                    first.into_iter().for_each(|key| self.read(vec![key]));
+                }
+            }
+            return;
+        }
+        if now >= self.reading.round_at {
+            let jitter = ROUND.mul_f64(0.1 * self.random.f64());
+            self.reading.round_at = now + (ROUND - jitter);
+            // A read that has not come back is not asked for twice.
+            if self.reading.under_way.is_empty() {
+                self.reading.want_all(self.members.keys(), now);
+            }
+        }
+        let mut wanted = std::mem::take(&mut self.reading.wanted).into_iter();
+        loop {
+            let keys = wanted.by_ref().filter(|key| self.members.contains_key(key));
+            let keys: Vec<Key> = keys.take(READ_KEYS).collect();
+            if keys.is_empty() {
+                return;
+            }
+            self.read(keys);
+        }
+    }
+
+    fn read(&mut self, keys: Vec<Key>) {
+        let id = self.id();
+        self.counters.reads += 1;
+        self.reading.under_way.insert(id, keys.clone());
+        self.outputs.push_back(Output::Read { id, keys });
+    }
+
+    /// Tries a command: the assertion of what the record is, which changes it only if the store has lost it.
+    fn try_command(&mut self, key: &Key, now: Timestamp) {
+        let id = self.send_assertion(key, now);
+        self.reading.under_way.insert(id, Vec::new());
+    }
+
+    /// Takes in a record, or that there is none.
+    pub(super) fn see(&mut self, key: &Key, bytes: Option<&[u8]>, source: Source, now: Timestamp) {
+        let read = bytes.and_then(Record::read);
+        if read.is_none() && bytes.is_some() {
+            self.counters.unreadable += 1;
+            if bytes.is_some_and(is_of_another_schema) {
+                return self.give_up_on(key);
+            }
+        }
+        if source == Source::Push && read.is_none() {
+            return;
+        }
+        if let Some(record) = &read
+            && source == Source::Push
+        {
+            self.server_time.learn_at_least(record.at, now);
+        }
+        let within = ASSERT_WITHIN.mul_f64(self.random.f64());
+        let Some(member) = self.members.get_mut(key) else {
+            return;
+        };
+        let (old, new) = (version_of(member.seen.as_ref()), version_of(read.as_ref()));
+        let newer = new.number() > old.number();
+        let same = new == old;
+        if newer || same {
+            let revision = |record: Option<&Record>| record.map_or(0, |record| record.revision);
+            if newer || revision(read.as_ref()) >= revision(member.seen.as_ref()) {
+                member.seen = read;
+            }
+            member.lost = None;
+            member.known = true;
+        } else if source == Source::Read {
+            // Less than has been seen, or something else under the same number: what the store says is not adopted.
+            if member.lost.is_none() {
+                let harmless = is_closed(member.seen.as_ref()) && member.local == Local::Closed;
+                member.lost = Some(if harmless { now + within } else { now });
+                let key = key.clone();
+                self.tell(News::RecordLost { key });
+            }
+            if let Some(member) = self.members.get_mut(key) {
+                member.known = true;
+            }
+        }
+    }
+
+    /// A record that is not for us: the breaker is on its own.
+    fn give_up_on(&mut self, key: &Key) {
+        let Some(member) = self.members.get_mut(key) else {
+            return;
+        };
+        member.known = false;
+        if member.local != Local::Closed && !member.alone {
+            self.go_alone(key);
+            let key = key.clone();
+            self.tell(News::RecordUnreadable { key });
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! A store that forgets.
+
+use fusebox_breaker::{Outcome, Phase};
+use fusebox_fleet::{Health, News, Share, State};
+
+use crate::world::World;
+
+#[test]
+fn an_open_record_that_is_lost_is_made_anew_and_nobody_closes() {
+    let mut world = World::new(3, Share::Verdict);
+    world.trip(0);
+    world.run(2_000);
+    let before = world.record();
+    world.put_back(None);
+    world.run(1_100);
+    let after = world.record();
+    assert!(after.version.number() > before.version.number());
+    assert_eq!((after.state, after.version.epoch), (State::Open, 1));
+    assert!(after.until >= before.until && after.until <= before.until + 10);
+    assert!(world.all(Phase::Open));
+    let lost = |peer: &crate::world::Peer| {
+        peer.news
+            .iter()
+            .any(|n| matches!(n, News::RecordLost { .. }))
+    };
+    assert!(world.peers.iter().any(lost));
+}
+
+#[test]
+fn an_older_record_that_comes_back_is_not_adopted() {
+    let mut world = World::new(3, Share::Verdict);
+    world.run(10);
+    let closed = world.record();
+    world.trip(0);
+    world.run(1_000);
+    world.put_back(Some(&closed));
+    world.run(1_100);
+    assert_eq!(world.record().state, State::Open);
+    assert!(world.all(Phase::Open));
+}
+
+#[test]
+fn a_closed_record_that_is_lost_is_made_anew_once() {
+    let mut world = World::new(20, Share::Verdict);
+    world.trip(0);
+    world.run(10);
+    world.say(1, fusebox_fleet::Word::Reset { by: "ann".into() });
+    world.run(2_000);
+    assert!(world.all(Phase::Closed));
+    world.put_back(None);
+    world.run(2_000);
+    assert_eq!(world.record().version.epoch, 1);
+    let asserts: u64 = world
+        .peers
+        .iter()
+        .map(|peer| peer.node.counters().asserts)
+        .sum();
+    assert!(
+        (1..=4).contains(&asserts),
+        "not everybody at once: {asserts}"
+    );
+}
+
+#[test]
+fn a_lease_that_is_lost_lets_nobody_else_probe_before_it_would_have_ended() {
+    let mut world = World::new(3, Share::Verdict);
+    world.trip(0);
+    world.run(10_010);
+    assert!(world.admit(0).is_err());
+    world.run(5);
+    let probe = world.admit(0).unwrap();
+    world.put_back(None);
+    for _ in 0..1_000 {
+        world.run(1);
+        for peer in 1..3 {
+            assert!(world.admit(peer).is_err());
+        }
+    }
+    drop(probe);
+    let begin = world.now;
+    world.until(6_000, |world| {
+        (0..3).any(|peer| world.call(peer, Outcome::Success).is_ok())
+    });
+    assert!(world.now - begin > 500);
+    world.run(1_100);
+    assert!(world.all(Phase::Closed));
+}
+
+#[test]
+fn what_another_version_wrote_leaves_the_breaker_on_its_own() {
+    let mut world = World::new(2, Share::Verdict);
+    world.trip(0);
+    world.run(10);
+    let mut record = world.record();
+    record.schema = 2;
+    record.version.term += 1;
+    world.put_back(Some(&record));
+    world.run(1_100);
+    assert!(
+        world.peers[0]
+            .news
+            .iter()
+            .any(|n| matches!(n, News::RecordUnreadable { .. }))
+    );
+    assert_eq!(world.peers[0].node.health(), Health::Reachable);
+    world.run(12_100);
+    assert!(world.call(0, Outcome::Success).is_ok());
+    assert_eq!(world.record().version.term, 0, "it was not touched");
+}

@@ -1,0 +1,12 @@
+//! What a fleet does, on virtual time: nodes, real breakers, and a store that can be away, slow, deaf or forgetful.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod world;
+
+mod alone;
+mod counts;
+mod leading;
+mod losses;
+mod nemesis;
+mod operators;
+mod sharing;

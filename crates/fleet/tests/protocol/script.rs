@@ -1,0 +1,149 @@
+//! The server's script and the Rust form, side by side on a real server.
+//!
+//! Needs `redis-server` or `valkey-server`; without one it says so and proves nothing.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command as Process, Stdio};
+
+use crate::commands::{Server, sent};
+use fusebox_fleet::{LUA, change};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use serde_json::Value;
+
+/// A server on a free port, ended with this value.
+struct Running(Child, BufReader<TcpStream>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    fn start() -> Option<Running> {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let start = |program| {
+            let options = [
+                "--port",
+                &port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+            ];
+            let mut process = Process::new(program);
+            process
+                .args(options)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .ok()
+        };
+        let mut child = start("valkey-server").or_else(|| start("redis-server"))?;
+        loop {
+            if let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
+                stream.set_nodelay(true).unwrap();
+                return Some(Running(child, BufReader::new(stream)));
+            }
+            if child.try_wait().unwrap().is_some() {
+                return None;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// The script's answer: the new record, its life and whether it is pushed.
+    fn eval(
+        &mut self,
+        record: Option<&[u8]>,
+        command: &[u8],
+        now: u64,
+    ) -> Option<(Value, u64, bool)> {
+        let script = format!(
+            "local f = function(record, args, now) {LUA}\nend
+             local record, live, push = f(ARGV[2] == '1' and ARGV[3] or nil, {{ARGV[1]}}, tonumber(ARGV[4]))
+             if not record then return {{}} end
+             return {{record, string.format('%d', live), tostring(push)}}"
+        );
+        let has = if record.is_some() { "1" } else { "0" };
+        let now = now.to_string();
+        let parts: [&[u8]; 7] = [
+            b"EVAL",
+            script.as_bytes(),
+            b"0",
+            command,
+            has.as_bytes(),
+            record.unwrap_or(b""),
+            now.as_bytes(),
+        ];
+        let mut bytes = format!("*{}\r\n", parts.len()).into_bytes();
+        for part in parts {
+            bytes.extend(format!("${}\r\n", part.len()).bytes());
+            bytes.extend(part);
+            bytes.extend(b"\r\n");
+        }
+        self.1.get_mut().write_all(&bytes).unwrap();
+        let count = self.line();
+        assert!(
+            count.starts_with('*'),
+            "{count}\nto {}",
+            String::from_utf8_lossy(command)
+        );
+        if count == "*0" {
+            return None;
+        }
+        let record = serde_json::from_str(&self.bulk()).unwrap();
+        let (live, push) = (self.bulk(), self.bulk());
+        Some((record, live.parse().unwrap(), push.parse().unwrap()))
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.1.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    fn bulk(&mut self) -> String {
+        let length: usize = self.line()[1..].parse().unwrap();
+        let mut bytes = vec![0; length + 2];
+        self.1.read_exact(&mut bytes).unwrap();
+        bytes.truncate(length);
+        String::from_utf8(bytes).unwrap()
+    }
+}
+
+#[test]
+fn the_script_does_what_the_rust_form_does() {
+    let Some(mut running) = Running::start() else {
+        eprintln!("skipped: install valkey-server or redis-server to run this test");
+        return;
+    };
+    let mut runner = TestRunner::default();
+    let runs = prop::collection::vec(sent(), 1..60);
+    for _ in 0..200 {
+        let mut server = Server::new();
+        for sent in runs.new_tree(&mut runner).unwrap().current() {
+            let command = server.command(&sent);
+            let (bytes, now) = (command.write(), server.now);
+            let here = change(server.record.as_deref(), &bytes, now);
+            let here = here.map(|here| (here.record, here.live_for, here.push));
+            let there = running.eval(server.record.as_deref(), &bytes, now);
+            let read = here.as_ref().map(|(record, live, push)| {
+                (serde_json::from_slice(record).unwrap(), *live, *push)
+            });
+            assert_eq!(read, there, "{command:?}\non {:?}", server.read());
+            // The next command meets what the script wrote, as it is.
+            if let Some((record, ..)) = there {
+                server.record = Some(record.to_string().into_bytes());
+            }
+        }
+    }
+}
