@@ -225,13 +225,26 @@ impl Node {
     /// A trip counts in the state of the record in which it happened. In a later one it counts only if it happened
     /// after that began: a node that slept, or was cut off, must not overrule what the fleet has found out since.
     fn has_fresh_evidence(&mut self, key: &Key, record: &Record, now: Timestamp) -> bool {
+        let server = self.server_time.at(now);
         let Some(member) = self.members.get_mut(key) else {
             return false;
         };
+        let (by_us, number) = (record.by == self.options.name, record.version.number());
         let fresh = member.evidence.as_ref().is_some_and(|evidence| {
             let same = evidence.about == Some(record.version);
-            let later = evidence.at.is_none_or(|at| at >= record.version.since);
-            now < evidence.until && (same || later)
+            // By the clock of the server that is there now, also where it was unknown then.
+            let age = evidence.at.map(|at| now.saturating_since(at).as_millis());
+            let later = match (age, server) {
+                (None, _) => record.version.since == 0,
+                (Some(_), None) => true,
+                (Some(age), Some(server)) => {
+                    u128::from(server) >= u128::from(record.version.since) + age
+                }
+            };
+            // Our own probes closed it: it tripped here after that, however late the word of it came to the store.
+            let next = |about: Version| number == (about.epoch, about.term + 1);
+            let after = by_us && evidence.about.is_some_and(next);
+            now < evidence.until && (same || later || after)
         });
         if !fresh {
             member.evidence = None;
