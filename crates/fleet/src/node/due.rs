@@ -264,7 +264,8 @@ impl Node {
                 times.push(hold.map(|until| self.server_time.when(until)));
             }
         }
-        times.into_iter().flatten().min()
+        // What was due has been tried; more comes of it only when the node is told something.
+        times.into_iter().flatten().filter(|at| *at > now).min()
     }
 }
 
