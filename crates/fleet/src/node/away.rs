@@ -127,7 +127,13 @@ impl Node {
     }
 
     pub(super) fn answered(&mut self, now: Timestamp) {
-        let Some(after) = self.health.answer(now) else {
+        let failed = self.health.fails();
+        let back = self.health.answer(now);
+        if failed {
+            // What changed meanwhile is known at once, not after another round.
+            self.reading.want_all(self.members.keys(), now);
+        }
+        let Some(after) = back else {
             return;
         };
         self.tell(News::StoreBack { after });
@@ -135,7 +141,6 @@ impl Node {
             member.known = false;
             member.applied = None;
         }
-        self.reading.want_all(self.members.keys(), now);
     }
 
     pub(super) fn failed(&mut self, id: u64, now: Timestamp) {

@@ -266,6 +266,8 @@ impl Node {
         let Some(member) = self.members.get_mut(key) else {
             return;
         };
+        // The cooldown that counts is the one that this record tells of, by the clock that its server has now.
+        member.floor = until;
         if member
             .lease
             .is_some_and(|lease| lease.version == record.version)
