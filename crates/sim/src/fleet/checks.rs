@@ -44,6 +44,8 @@ pub(super) struct View {
     tripped: Option<(u64, u64)>,
     /// When it last tripped so, also if that does not count any more.
     last_trip: Option<u64>,
+    /// When its own probes last closed it.
+    recovered: Option<u64>,
     /// The end of the last cooldown that the fleet told of, and the latest since it was last closed: they differ where
     /// the store's clock was set.
     floor: u64,
@@ -119,6 +121,7 @@ impl Checks {
             until: Timestamp::ZERO,
             tripped: None,
             last_trip: None,
+            recovered: None,
             floor: 0,
             latest_floor: 0,
             alone: false,
@@ -185,6 +188,7 @@ impl Checks {
             until,
             tripped: None,
             last_trip: None,
+            recovered: None,
             floor: 0,
             latest_floor: 0,
             alone: false,
@@ -376,6 +380,9 @@ impl Checks {
             view.tripped = Some((now, until));
             view.last_trip = Some(now);
         }
+        if by_itself && to == Phase::Closed {
+            view.recovered = Some(now);
+        }
         if by_itself && view.disagrees_since.is_some() {
             view.disagrees_since = Some(now);
         }
@@ -477,7 +484,7 @@ impl Checks {
             return self.violated(Invariant::NotBeforeTheCooldownEnds, now, what);
         }
         match command.act {
-            Act::Trip { .. } => self.trip_applied(node, key, &done.before, now),
+            Act::Trip { .. } => self.trip_applied(node, key, &command.from.node, &done.before, now),
             Act::Lease { .. } => {
                 let record = after.record.as_ref();
                 let name = &command.from;
@@ -520,10 +527,23 @@ impl Checks {
         }
     }
 
-    fn trip_applied(&mut self, node: usize, key: usize, before: &Kept, now: u64) {
-        let Some(tripped) = self.views[node][key].last_trip else {
+    fn trip_applied(&mut self, node: usize, key: usize, name: &str, before: &Kept, now: u64) {
+        let View {
+            last_trip: Some(tripped),
+            recovered,
+            ..
+        } = self.views[node][key]
+        else {
             return;
         };
+        // What closed it was the node's own word, which came late: the node tripped after it.
+        let by_itself = before
+            .record
+            .as_ref()
+            .is_some_and(|record| record.by == name);
+        if by_itself && recovered.is_some_and(|at| at <= tripped) {
+            return;
+        }
         let version = before.record.as_ref().map(|record| record.version);
         let decided = version.is_some_and(|version| version != Version::default());
         if decided && tripped + self.blur < before.began {
