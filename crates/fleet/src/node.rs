@@ -183,7 +183,8 @@ impl Node {
                 now: server,
             } => {
                 self.server_time.learn(server, now);
-                self.answered(now);
+                self.answered(away::Work::Command, now);
+                self.reading.answered(id);
                 if let Some(key) = self.asked.remove(&id) {
                     self.applied(&key, id, record, server, now);
                     self.touch(&key, now);
@@ -195,7 +196,7 @@ impl Node {
                 now: server,
             } => {
                 self.server_time.learn(server, now);
-                self.answered(now);
+                self.answered(away::Work::Read, now);
                 for (key, record) in self.reading.answered(id).into_iter().zip(records) {
                     self.see(&key, record.as_deref(), Source::Read, now);
                     self.touch(&key, now);

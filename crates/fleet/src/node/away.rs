@@ -44,10 +44,19 @@ enum Answering {
     /// It has failed since then, not for long enough to be taken for away.
     Fails {
         since: Timestamp,
+        at: Work,
     },
     Away {
         since: Timestamp,
+        at: Work,
     },
+}
+
+/// What the store is asked for. One that is read from may still take no command: full, or a copy, or without the right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Work {
+    Read,
+    Command,
 }
 
 impl Store {
@@ -61,7 +70,7 @@ impl Store {
     pub fn health(&self) -> Health {
         match self.state {
             Answering::Yes | Answering::Fails { .. } => Health::Reachable,
-            Answering::Away { since } => Health::Away { since },
+            Answering::Away { since, .. } => Health::Away { since },
         }
     }
 
@@ -80,39 +89,58 @@ impl Store {
     /// When it is to be taken for away, unless it answers.
     pub fn away_at(&self) -> Option<Timestamp> {
         match self.state {
-            Answering::Fails { since } => Some(since + AWAY_AFTER),
+            Answering::Fails { since, .. } => Some(since + AWAY_AFTER),
             Answering::Yes | Answering::Away { .. } => None,
         }
     }
 
+    /// Whether it is commands that it does not take.
+    pub fn fails_at_commands(&self) -> bool {
+        match self.state {
+            Answering::Yes => false,
+            Answering::Fails { at, .. } | Answering::Away { at, .. } => at == Work::Command,
+        }
+    }
+
     /// Takes an answer, and says how long the store had been away, where it had.
-    fn answer(&mut self, now: Timestamp) -> Option<Duration> {
+    fn answer(&mut self, work: Work, now: Timestamp) -> Option<Duration> {
         self.answered_at = now;
+        if self.fails_at_commands() && work == Work::Read {
+            return None;
+        }
         let before = std::mem::replace(&mut self.state, Answering::Yes);
         match before {
-            Answering::Away { since } => Some(now.saturating_since(since)),
+            Answering::Away { since, .. } => Some(now.saturating_since(since)),
             Answering::Yes | Answering::Fails { .. } => None,
         }
     }
 
-    fn fail(&mut self, now: Timestamp) {
-        if matches!(self.state, Answering::Yes) {
-            self.state = Answering::Fails { since: now };
+    fn fail(&mut self, work: Work, now: Timestamp) {
+        match &mut self.state {
+            Answering::Yes => {
+                self.state = Answering::Fails {
+                    since: now,
+                    at: work,
+                }
+            }
+            Answering::Fails { at, .. } | Answering::Away { at, .. } => *at = work.max(*at),
         }
     }
 
     /// Whether it is to be taken for away from now on.
     fn give_up(&mut self, now: Timestamp) -> bool {
-        let late = self.away_at().is_some_and(|at| now >= at);
-        if late {
-            self.state = Answering::Away { since: now };
+        match self.state {
+            Answering::Fails { since, at } if now >= since + AWAY_AFTER => {
+                self.state = Answering::Away { since: now, at };
+                true
+            }
+            Answering::Yes | Answering::Fails { .. } | Answering::Away { .. } => false,
         }
-        late
     }
 
     /// It was this process that slept: what failed meanwhile says nothing of the store.
     fn forgive(&mut self, now: Timestamp) {
-        if let Answering::Fails { since } = &mut self.state {
+        if let Answering::Fails { since, .. } = &mut self.state {
             *since = now;
         }
     }
@@ -126,10 +154,10 @@ impl Node {
         }
     }
 
-    pub(super) fn answered(&mut self, now: Timestamp) {
+    pub(super) fn answered(&mut self, work: Work, now: Timestamp) {
         let failed = self.health.fails();
-        let back = self.health.answer(now);
-        if failed {
+        let back = self.health.answer(work, now);
+        if failed && !self.health.fails() {
             // What changed meanwhile is known at once, not after another round.
             self.reading.want_all(self.members.keys(), now);
         }
@@ -145,9 +173,14 @@ impl Node {
 
     pub(super) fn failed(&mut self, id: u64, now: Timestamp) {
         self.counters.failures += 1;
-        self.health.fail(now);
         self.reading.failed(id, now);
-        if let Some(key) = self.asked.remove(&id) {
+        let asked = self.asked.remove(&id);
+        let work = match asked {
+            Some(_) => Work::Command,
+            None => Work::Read,
+        };
+        self.health.fail(work, now);
+        if let Some(key) = asked {
             if let Some(member) = self.members.get_mut(&key) {
                 member.in_flight.take_if(|flight| flight.id == id);
                 member.send_at = now + TRY_AGAIN;

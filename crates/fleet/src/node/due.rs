@@ -244,6 +244,26 @@ impl Node {
         self.outputs.push_back(Output::Apply { id, key, command });
     }
 
+    /// Sends what is known of a record, beside whatever else is under way, and returns its number.
+    pub(super) fn send_assertion(&mut self, key: &Key, now: Timestamp) -> u64 {
+        let (id, sequence) = (self.id(), self.sequence());
+        if let Some(member) = self.members.get(key) {
+            let record = member.seen.clone().unwrap_or_else(Record::fresh);
+            let from = Stamp {
+                node: self.options.name.clone(),
+                incarnation: self.options.incarnation.clone(),
+                sequence,
+            };
+            let (about, act) = (record.version, assertion(member, &record, now));
+            let (key, command) = (key.clone(), Command { about, from, act });
+            self.counters.commands += 1;
+            self.counters.asserts += 1;
+            self.asked.insert(id, key.clone());
+            self.outputs.push_back(Output::Apply { id, key, command });
+        }
+        id
+    }
+
     /// When something of a breaker will be due, if nothing happens before.
     fn due_at(&self, key: &Key, now: Timestamp) -> Option<Timestamp> {
         let member = self.members.get(key)?;

@@ -84,11 +84,16 @@ impl Node {
             return;
         }
         if fails {
-            // One short read finds out whether the store is back; who reads all may keep it from coming back.
+            // One short read, or a command that changes nothing, finds out whether the store is back; who reads all may keep it from coming back.
             self.reading.round_at = now + TRY_AGAIN;
             self.reading.wanted_at = now + TRY_AGAIN;
-            if let Some(key) = self.members.keys().next().cloned() {
-                self.read(vec![key]);
+            let known = self.members.iter().find(|(_, member)| member.known);
+            match known.map(|(key, _)| key.clone()) {
+                Some(key) if self.health.fails_at_commands() => self.try_command(&key, now),
+                _ => {
+                    let first = self.members.keys().next().cloned();
+                    first.into_iter().for_each(|key| self.read(vec![key]));
+                }
             }
             return;
         }
@@ -116,6 +121,12 @@ impl Node {
         self.counters.reads += 1;
         self.reading.under_way.insert(id, keys.clone());
         self.outputs.push_back(Output::Read { id, keys });
+    }
+
+    /// Tries a command: the assertion of what the record is, which changes it only if the store has lost it.
+    fn try_command(&mut self, key: &Key, now: Timestamp) {
+        let id = self.send_assertion(key, now);
+        self.reading.under_way.insert(id, Vec::new());
     }
 
     /// Takes in a record, or that there is none.

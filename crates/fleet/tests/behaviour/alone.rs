@@ -198,3 +198,45 @@ fn a_restored_breaker_tells_a_fleet_that_has_never_heard_of_it_and_no_other() {
         assert_eq!(world.record().state == State::Open, fresh);
     }
 }
+
+#[test]
+fn a_store_that_can_be_read_and_takes_no_command_is_as_good_as_away() {
+    let mut world = World::new(3, Share::Verdict);
+    world.trip(0);
+    world.run(2_000);
+    world.store_full = true;
+    world.run(8_100);
+    // Nobody is given a lease, so after a while each one probes for itself, and is not opened again.
+    for peer in 0..3 {
+        world.until(6_000, |world| world.call(peer, Outcome::Success).is_ok());
+    }
+    for _ in 0..50 {
+        world.run(100);
+        assert!(world.all(Phase::Closed), "{:?}", world.phases());
+    }
+    assert!(
+        world
+            .peers
+            .iter()
+            .all(|peer| peer.news == [News::StoreAway])
+    );
+    world.store_full = false;
+    world.until(7_000, |world| {
+        for peer in 0..3 {
+            let _ = world.call(peer, Outcome::Success);
+        }
+        world.all(Phase::Closed) && world.record().state == State::Closed
+    });
+}
+
+#[test]
+fn one_command_that_failed_is_no_outage() {
+    let mut world = World::new(2, Share::Verdict);
+    world.store_full = true;
+    world.trip(0);
+    world.run(100);
+    world.store_full = false;
+    world.until(1_000, |world| world.all(Phase::Open));
+    world.run(3_000);
+    assert!(world.peers.iter().all(|peer| peer.news.is_empty()));
+}

@@ -101,6 +101,8 @@ pub struct World {
     sent: u64,
     pub store_away: bool,
     pub pushes_lost: bool,
+    /// The store answers reads and takes no command.
+    pub store_full: bool,
     /// By how much the server's clock is off.
     pub server_off: i64,
     /// Commands that reached the server.
@@ -123,6 +125,7 @@ impl World {
             sent: 0,
             store_away: false,
             pushes_lost: false,
+            store_full: false,
             server_off: 0,
             commands: 0,
         };
@@ -381,6 +384,10 @@ impl World {
         let (Output::Apply { id, .. } | Output::Read { id, .. }) = output else {
             unreachable!("nothing else is sent");
         };
+        let refused = self.store_full && matches!(output, Output::Apply { .. });
+        if refused {
+            return self.post(peer, HOP, Input::Failed { id });
+        }
         if self.store_away || self.peers[peer].cut {
             return self.post(peer, TIMEOUT, Input::Failed { id });
         }
