@@ -30,6 +30,8 @@ pub(super) struct Checks {
     bound: u64,
     /// By node: since when and how often it was woken for nothing.
     idle: Vec<(u64, u32)>,
+    /// Whether the stores' clocks differ by more than messages travel.
+    clocks_differ: bool,
     /// How far the nodes' notion of the server's time may be behind.
     blur: u64,
 }
@@ -148,6 +150,7 @@ impl Checks {
             convergence: 0,
             // A read that is lost is noticed and asked for again; then its answer, and what it leads to, travel.
             bound: nanos(ROUND) + 4 * plot.network.longest + 10 * MS,
+            clocks_differ: plot.largest_skew() > plot.network.longest,
             blur: plot.network.timeout + plot.largest_skew(),
         }
     }
@@ -367,6 +370,7 @@ impl Checks {
         now: u64,
     ) {
         let (from, to) = (transition.from, transition.to);
+        let travels = self.late_by();
         let view = &mut self.views[node][key];
         view.phase = to;
         if to == Phase::Open {
@@ -376,7 +380,14 @@ impl Checks {
             view.tripped = None;
             view.latest_floor = 0;
         }
-        if let Some(until) = own {
+        // A probe that fails by lease is the leader's result, which a lease that has gone takes with it.
+        let led = from == Phase::HalfOpen && !view.alone;
+        if let Some(until) = own.filter(|_| self.clocks_differ) {
+            // Only where a store's clock was set can a record close before a node takes its cooldown to be over. The
+            // record's begins as much later as the word of the trip travels.
+            view.latest_floor = view.latest_floor.max(until + travels);
+        }
+        if let Some(until) = own.filter(|_| !led) {
             view.tripped = Some((now, until));
             view.last_trip = Some(now);
         }

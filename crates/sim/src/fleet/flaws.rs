@@ -97,7 +97,7 @@ fn a_batch_that_counts_each_time_it_arrives_is_found_out() {
             },
         ))
     };
-    assert!(shows(0, &[Invariant::CountedExactly], broken));
+    assert!(shows(236, &[Invariant::CountedExactly], broken));
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_trip_that_the_store_drops_is_found_out() {
             },
         ))
     };
-    assert!(shows(0, &[Invariant::AgreedWithinARound], broken));
+    assert!(shows(113, &[Invariant::AgreedWithinARound], broken));
 }
 
 /// Changes what breakers are told.
