@@ -21,6 +21,11 @@ fn the_documents_flow_is_read_as_it_stands() {
     for compat in [Compat::Intent, Compat::Strict] {
         let Read { plan, said } = read_all(&[("orders.xml", SEED)], bindings, compat);
         let plan = plan.unwrap();
+        // What is told of the circuit has tests of its own, in `mule/circuit`.
+        let (of_circuit, said): (Vec<String>, Vec<String>) = said
+            .into_iter()
+            .partition(|line| line.contains("the circuit circuit-breaker-store/circuit-state "));
+        assert_eq!(of_circuit.len(), 6, "{of_circuit:#?}");
         let warnings: &[&str] = match compat {
             Compat::Intent => &[
                 "orders.xml:21:13: warning: `vars.httpStatus` becomes the status of the response, which Mule does only where the listener of `circuit-breaker-flow` says so; add `http:response` and `http:error-response` to its `http:listener`",

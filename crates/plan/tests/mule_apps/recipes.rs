@@ -24,7 +24,7 @@ const RECIPES: &[Recipe] = &[
     ("retry-a-post", "HTTP_Listener Billing", &[("no `method`", 1), ("vars.httpStatus", 1)]),
     ("saga", "HTTP_Listener Stock Payments Shipping", &[("no `method`", 1), ("vars.httpStatus", 1)]),
     ("second-service", "HTTP_Listener Primary Secondary", &[("no `method`", 1), ("vars.httpStatus", 1), ("a text with `#[…]`", 2)]),
-    ("state-in-json", "HTTP_Listener Backend", &[("a quote within", 9)]),
+    ("state-in-json", "HTTP_Listener Backend", &[("a quote within", 9), ("the circuit breakers/breaker-backend.state ", 6)]),
     ("statuses", "HTTP_Listener Backend", &[("vars.httpStatus", 1)]),
     ("timeout-fallback", "HTTP_Listener Rates", &[("nothing declares the object store", 1)]),
     ("too-many-requests", "HTTP_Listener Partner", &[("taken for a sleep", 1), ("vars.attempt", 1)]),
