@@ -19,11 +19,12 @@ test: ## install what the tests need, then run formatting, lints, all tests, doc
 conformance: ## run the conformance cases (FUSEBOX_CONFORMANCE=DIR: those in DIR)
 	@cargo test --quiet --locked --workspace --all-features --test conformance
 
-prove: ## run the long forms of the tests: orders of threads, ten million events, a thousand kills, gigabytes
+prove: ## run the long forms of the tests: orders of threads, ten million events, a thousand kills, gigabytes, ten thousand fleets
 	$(LONG) LOOM_MAX_PREEMPTIONS=3 $(PROVE) -p fusebox-breaker --all-features
 	$(LONG) $(PROVE) -p fusebox-store
 	$(LONG) $(PROVE) -p fusebox-plan -p fusebox-gateway
 	$(LONG) $(PROVE) -p fusebox-cli --test streaming
+	$(LONG) $(PROVE) -p fusebox-sim --features fleet --test fleet -- --nocapture --test-threads 1
 
 bench-breaker: ## measure the breaker beside other crates (counts instructions where valgrind is)
 	@scripts/bench-breaker --keep

@@ -7,6 +7,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::Json;
 use fusebox_breaker::HoldKind;
+use fusebox_gateway::mule::{CircuitFault, Steer};
 use fusebox_gateway::{Action, Gateway};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
@@ -63,13 +64,32 @@ pub async fn list(
                 .is_none_or(|state| breaker.snapshot.phase.as_str() == state)
         })
         .collect();
-    let wall = gateway.clock().wall();
-    let shown: Vec<_> = wanted
+    let circuits = gateway.circuits().await.map_err(fault)?;
+    let circuits: Vec<_> = circuits
         .iter()
-        .take(filter.limit.unwrap_or(LIMIT))
-        .map(|breaker| view::breaker(breaker, wall))
+        .filter(|circuit| {
+            filter
+                .prefix
+                .as_deref()
+                .is_none_or(|prefix| circuit.name.starts_with(prefix))
+        })
+        .filter(|circuit| {
+            filter
+                .state
+                .as_deref()
+                .is_none_or(|state| circuit.said.as_str() == state)
+        })
         .collect();
-    Ok(Json(json!({ "total": wanted.len(), "breakers": shown })))
+    let wall = gateway.clock().wall();
+    let now = gateway.clock().wall_millis();
+    let breakers = wanted.iter().map(|breaker| view::breaker(breaker, wall));
+    let flows = circuits.iter().map(|circuit| view::circuit(circuit, now));
+    let shown: Vec<_> = breakers
+        .chain(flows)
+        .take(filter.limit.unwrap_or(LIMIT))
+        .collect();
+    let total = wanted.len() + circuits.len();
+    Ok(Json(json!({ "total": total, "breakers": shown })))
 }
 
 /// `GET /api/v1/breakers/{name}`.
@@ -78,9 +98,11 @@ pub async fn show(
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Path(name) = name.map_err(unreadable)?;
-    let breaker = gateway
-        .breaker(&name)
-        .ok_or_else(|| unknown(&gateway, &name))?;
+    let Some(breaker) = gateway.breaker(&name) else {
+        let circuit = gateway.circuit(&name).await.map_err(fault)?;
+        let circuit = circuit.ok_or_else(|| unknown(&gateway, &name))?;
+        return Ok(Json(view::circuit(&circuit, gateway.clock().wall_millis())));
+    };
     let wall = gateway.clock().wall();
     let mut shown = view::breaker(&breaker, wall);
     if let Some(explanation) = gateway.explain(&name) {
@@ -152,9 +174,30 @@ pub async fn act(
             "`for` goes with open and close, which hold",
         ));
     }
-    let breaker = gateway
-        .act(&name, action)
-        .ok_or_else(|| unknown(&gateway, &name))?;
+    let Some(breaker) = gateway.act(&name, action) else {
+        let steer = match command.as_str() {
+            _ if duration.is_some() => {
+                return Err(Problem::conflict(format!(
+                    "`{name}` is built by a flow, whose entry lives as long as its store says; leave `for` out"
+                )));
+            }
+            "open" => Steer::Open,
+            "close" => Steer::Close,
+            "reset" => Steer::Reset,
+            _ if gateway.circuit(&name).await.map_err(fault)?.is_none() => {
+                return Err(unknown(&gateway, &name));
+            }
+            _ => {
+                return Err(Problem::conflict(format!(
+                    "`{name}` is built by a flow, and nothing holds it; close or reset it"
+                )));
+            }
+        };
+        let circuit = gateway.steer(&name, steer).await.map_err(fault)?;
+        let circuit = circuit.ok_or_else(|| unknown(&gateway, &name))?;
+        tracing::info!(breaker = %name, %command, %by, %reason, "an operator's command");
+        return Ok(Json(view::circuit(&circuit, gateway.clock().wall_millis())));
+    };
     tracing::info!(breaker = %name, %command, %by, %reason, "an operator's command");
     Ok(Json(view::breaker(&breaker, gateway.clock().wall())))
 }
@@ -202,6 +245,14 @@ fn unreadable(error: PathRejection) -> Problem {
         "a breaker's name is percent-encoded UTF-8: {}",
         error.body_text()
     ))
+}
+
+/// Why a flow's circuit was not read or steered.
+fn fault(fault: CircuitFault) -> Problem {
+    match fault {
+        CircuitFault::Conflict(why) => Problem::conflict(why),
+        CircuitFault::Store(_) => Problem::unavailable(fault.to_string()),
+    }
 }
 
 fn unknown(gateway: &Gateway, name: &str) -> Problem {

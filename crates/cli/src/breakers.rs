@@ -110,6 +110,10 @@ fn list(answer: &Value) -> String {
 }
 
 fn line(breaker: &Value) -> String {
+    if breaker["kind"] == "flow" {
+        let (name, state) = (text(&breaker["name"]), text(&breaker["state"]));
+        return format!("{name} is {state} (a flow's own)\n");
+    }
     let hold = match breaker["hold"]["kind"].as_str() {
         Some(kind) => {
             let until = breaker["hold"]["until"].as_str();
@@ -137,6 +141,25 @@ fn show(breaker: &Value) -> String {
         writeln!(out, "  {name:<12} {value}").expect("a String takes any text");
     };
     row("upstream", text(&breaker["upstream"]).into());
+    if breaker["kind"] == "flow" {
+        let flow = &breaker["flow"];
+        row("built at", text(&flow["at"]).into());
+        row("store", text(&flow["store"]).into());
+        row("key", text(&flow["key"]).into());
+        row(
+            "failures",
+            format!("{} of {}", flow["count"], flow["threshold"]),
+        );
+        row("due at", text(&flow["due_at"]).into());
+        row("gone by", text(&flow["gone_by"]).into());
+        for flaw in flow["flaws"].as_array().into_iter().flatten() {
+            row(
+                "flaw",
+                format!("{} {}", text(&flaw["at"]), text(&flaw["what"])),
+            );
+        }
+        return out;
+    }
     row("mode", text(&breaker["mode"]).into());
     row("since", text(&breaker["since"]).into());
     row("reason", text(&breaker["reason"]).into());

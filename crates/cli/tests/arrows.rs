@@ -14,7 +14,7 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("fusebox-store", &[]),
     ("fusebox-fleet", &["fusebox-breaker", "fusebox-store"]),
     ("fusebox-plan", &["fusebox-breaker"]),
-    ("fusebox-sim", &["fusebox-breaker"]),
+    ("fusebox-sim", &["fusebox-breaker", "fusebox-fleet"]),
     (
         "fusebox-gateway",
         &["fusebox-plan", "fusebox-breaker", "fusebox-store"],

@@ -302,7 +302,7 @@ impl Node {
                         until,
                         attempts,
                         why: due::clipped(&why),
-                        at: server,
+                        at: Some(now),
                         about: member.seen.as_ref().map(|seen| seen.version),
                     });
                 }

@@ -20,9 +20,13 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::gateway::Gateway;
 use crate::measures::MEASURES;
 use crate::meter::{BOUNDS, BreakerMeter, HistogramSum, PerWorker, REASONS, RequestMeter};
+use crate::mule::CircuitStatus;
 
 /// How many breakers of one upstream have labels of their own.
 pub const KEYS_LABELLED_MAX: usize = 1_000;
+
+/// How many circuits of flows have labels of their own.
+const CIRCUITS_MAX: usize = 1_000;
 
 const PHASES: [Phase; 3] = [Phase::Closed, Phase::Open, Phase::HalfOpen];
 
@@ -46,13 +50,17 @@ impl Exposition {
 }
 
 impl Gateway {
-    /// Everything that is counted, as text.
+    /// Everything that is counted, as text, with the states of the circuits that flows build.
     ///
     /// # Errors
     /// Only if text cannot be written, which does not happen to a `String`.
-    pub fn metrics(&self, form: Exposition) -> Result<String, fmt::Error> {
+    pub fn metrics(
+        &self,
+        form: Exposition,
+        circuits: &[CircuitStatus],
+    ) -> Result<String, fmt::Error> {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Scrape(self.clone())));
+        registry.register_collector(Box::new(Scrape(self.clone(), circuits.to_vec())));
         let mut text = String::with_capacity(16 * 1024);
         prometheus_client::encoding::text::encode(&mut text, &registry)?;
         Ok(match form {
@@ -92,7 +100,7 @@ fn to_prometheus(text: &str) -> String {
 }
 
 #[derive(Debug)]
-struct Scrape(Gateway);
+struct Scrape(Gateway, Vec<CircuitStatus>);
 
 type Labels<'a> = Vec<(&'static str, &'a str)>;
 
@@ -177,6 +185,16 @@ impl Scrape {
                     &mut metric,
                     vec![("breaker", name), ("state", phase.as_str())],
                     shown.phases[at],
+                )?;
+            }
+        }
+        for circuit in self.1.iter().take(CIRCUITS_MAX) {
+            for phase in PHASES {
+                let is = phase.as_str() == circuit.said.as_str();
+                set(
+                    &mut metric,
+                    vec![("breaker", &circuit.name), ("state", phase.as_str())],
+                    u64::from(is),
                 )?;
             }
         }

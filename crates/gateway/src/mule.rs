@@ -11,6 +11,7 @@
 //! In a gateway a request finds its flow in `router`, `listener` makes an event of it and `respond` the
 //! answer; `scheduler` starts the other flows. What is outside is `world` then: `client` sends requests,
 //! `queues` carries messages. `cast` makes an application live.
+//! `circuits` reads and steers the breakers that flows build by hand.
 
 mod engine;
 mod error;
@@ -32,6 +33,7 @@ mod respond;
 mod router;
 
 mod cast;
+mod circuits;
 mod client;
 mod queues;
 mod scheduler;
@@ -39,6 +41,7 @@ mod world;
 
 pub use answer::headers_value;
 pub(crate) use cast::{AppCaster, LiveApp, Shelves};
+pub use circuits::{CircuitFault, CircuitStatus, Steer};
 pub(crate) use client::TlsSource;
 pub use engine::Engine;
 pub use error::{Ended, Failure, Message, MuleError};

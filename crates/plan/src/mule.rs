@@ -7,6 +7,8 @@
 //!   `stored`: as an object store keeps them; `wanted`: as an attribute wants them
 //! - `xml`, `properties`, `written`: an application's files, as written; `lower`: what is made of them
 //! - [`app`]: an application as it runs; [`Circuit`]: a breaker that its flows build by hand
+//! - `symbol`: values of which only some is known
+//! - `convert`: an application in the native form
 //! - [`eval_mule`]: an expression over a scope in JSON
 //!
 //! The semantics are those of [DataWeave 2](https://docs.mulesoft.com/dataweave/latest/) and of the
@@ -15,6 +17,7 @@
 pub mod app;
 mod body;
 mod circuit;
+mod convert;
 mod dataweave;
 mod detect;
 mod event;
@@ -28,6 +31,7 @@ mod properties;
 mod scope;
 mod show;
 mod stored;
+mod symbol;
 mod value;
 mod wanted;
 mod written;
@@ -35,7 +39,8 @@ mod xml;
 
 pub use crate::random::Random;
 pub use body::Body;
-pub use circuit::Circuit;
+pub use circuit::{Circuit, Cooldown, Count, Entry, Failure, Flaw, FlawKind, Opens, Refusal, Said};
+pub(crate) use convert::convert;
 pub use dataweave::{EvalFault, ParseFault, Script};
 pub use detect::{Detected, Template};
 pub use event::{Context, Event, Properties, Vars};

@@ -95,31 +95,31 @@ pub fn convert(sources: &[Source<'_>], loader: &dyn Loader) -> Conversion {
         .enumerate()
         .filter_map(|(file, source)| document(file, source, &mut notes))
         .collect();
-    let [document] = &documents[..] else {
-        if notes.errors() == 0 {
+    if notes.errors() > 0 {
+        return refuse(notes);
+    }
+    let (document, root) = match company(&documents) {
+        Company::Flogo(document, root) => (document, root),
+        Company::Mule => return convert_mule(&documents, loader, notes, &names),
+        Company::Native => {
+            let at = documents.first().map_or(START, Document::at);
+            notes.error(
+                at,
+                "this is the native form already",
+                "name a Flogo or a Mule application",
+            );
+            return refuse(notes);
+        }
+        Company::Mixed => {
             let at = documents.get(1).map_or(START, Document::at);
             notes.error(
                 at,
                 "one application is converted at a time",
-                "name one file",
+                "name its files alone",
             );
+            return refuse(notes);
         }
-        return refuse(notes);
     };
-    let Form::Flogo(root) = &document.form else {
-        let (what, mend) = match document.form {
-            Form::Mule => ("Mule applications are not converted yet", "run it as it is"),
-            _ => (
-                "this is the native form already",
-                "name a Flogo application",
-            ),
-        };
-        notes.error(document.at(), what, mend);
-        return refuse(notes);
-    };
-    if notes.errors() > 0 {
-        return refuse(notes);
-    }
     let app = read_flogo(document, root, sources, loader, &mut notes);
     if notes.errors() > 0 {
         let names: Vec<&str> = app.files.iter().map(String::as_str).collect();
@@ -129,6 +129,25 @@ pub fn convert(sources: &[Source<'_>], loader: &dyn Loader) -> Conversion {
         };
     }
     let (yaml, diagnostics) = flogo::convert(&app, notes);
+    Conversion { yaml, diagnostics }
+}
+
+fn convert_mule(
+    documents: &[Document<'_>],
+    loader: &dyn Loader,
+    mut notes: Notes,
+    names: &[&str],
+) -> Conversion {
+    let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let plan = read_mule(documents, &mut names, loader, &mut notes);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let app = plan
+        .and_then(|plan| plan.app)
+        .filter(|_| notes.errors() == 0);
+    let (yaml, diagnostics) = match app {
+        Some(app) => mule::convert(&app, &names, notes),
+        None => (None, notes.finish(&names)),
+    };
     Conversion { yaml, diagnostics }
 }
 

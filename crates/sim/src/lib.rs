@@ -32,6 +32,10 @@
 //! - `mapping`: the neutral configuration in our settings
 //! - `subject`: the two forms of a breaker that a scenario can be run against
 //! - `replay`: the timeline
+//! - [`Drill`]: a fleet of processes that share breakers, with the feature `fleet`; [`Run`]: how it went
+
+#[cfg(feature = "fleet")]
+mod fleet;
 
 mod mapping;
 mod replay;
@@ -39,5 +43,7 @@ mod scenario;
 mod subject;
 mod suite;
 
+#[cfg(feature = "fleet")]
+pub use fleet::{Drill, Invariant, Run, Violation};
 pub use scenario::Kind;
 pub use suite::{Case, ReadError, Suite, Verdict};

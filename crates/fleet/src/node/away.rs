@@ -155,7 +155,13 @@ impl Node {
     }
 
     pub(super) fn answered(&mut self, work: Work, now: Timestamp) {
-        let Some(after) = self.health.answer(work, now) else {
+        let failed = self.health.fails();
+        let back = self.health.answer(work, now);
+        if failed && !self.health.fails() {
+            // What changed meanwhile is known at once, not after another round.
+            self.reading.want_all(self.members.keys(), now);
+        }
+        let Some(after) = back else {
             return;
         };
         self.tell(News::StoreBack { after });
@@ -163,7 +169,6 @@ impl Node {
             member.known = false;
             member.applied = None;
         }
-        self.reading.want_all(self.members.keys(), now);
     }
 
     pub(super) fn failed(&mut self, id: u64, now: Timestamp) {

@@ -232,6 +232,7 @@ impl Node {
             act: act.clone(),
             about,
             sent: now,
+            seen: member.seen_as(),
         });
         self.asked.insert(id, key.clone());
         let from = Stamp {
@@ -284,7 +285,8 @@ impl Node {
                 times.push(hold.map(|until| self.server_time.when(until)));
             }
         }
-        times.into_iter().flatten().min()
+        // What was due has been tried; more comes of it only when the node is told something.
+        times.into_iter().flatten().filter(|at| *at > now).min()
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 
-use super::member::{Leading, Member};
+use super::member::Leading;
 use super::reading::Source;
 use super::words::{Key, Local, Order};
 use super::{BATCH_EVERY, LEASE_MARGIN, Node, PROBE_MARGIN, TRY_AGAIN};
@@ -21,7 +21,6 @@ impl Node {
         server: u64,
         now: Timestamp,
     ) {
-        let before = self.members.get(key).and_then(Member::seen_as);
         self.see(key, record.as_deref(), Source::Read, now);
         let (name, incarnation) = (&self.options.name, &self.options.incarnation);
         let Some(member) = self.members.get_mut(key) else {
@@ -30,8 +29,9 @@ impl Node {
         let Some(flight) = member.in_flight.take_if(|flight| flight.id == id) else {
             return;
         };
-        if member.seen_as() == before {
-            // It changed nothing, and told nothing new: to repeat it at once would not end.
+        if member.seen_as() == flight.seen {
+            // It changed nothing, and told nothing new: to repeat it at once would not end. (What it did change may
+            // have been pushed before this answer came.)
             member.send_at = now + TRY_AGAIN;
         }
         let seen = member.seen.clone().unwrap_or_else(Record::fresh);
@@ -225,13 +225,26 @@ impl Node {
     /// A trip counts in the state of the record in which it happened. In a later one it counts only if it happened
     /// after that began: a node that slept, or was cut off, must not overrule what the fleet has found out since.
     fn has_fresh_evidence(&mut self, key: &Key, record: &Record, now: Timestamp) -> bool {
+        let server = self.server_time.at(now);
         let Some(member) = self.members.get_mut(key) else {
             return false;
         };
+        let (by_us, number) = (record.by == self.options.name, record.version.number());
         let fresh = member.evidence.as_ref().is_some_and(|evidence| {
             let same = evidence.about == Some(record.version);
-            let later = evidence.at.is_none_or(|at| at >= record.version.since);
-            now < evidence.until && (same || later)
+            // By the clock of the server that is there now, also where it was unknown then.
+            let age = evidence.at.map(|at| now.saturating_since(at).as_millis());
+            let later = match (age, server) {
+                (None, _) => record.version.since == 0,
+                (Some(_), None) => true,
+                (Some(age), Some(server)) => {
+                    u128::from(server) >= u128::from(record.version.since) + age
+                }
+            };
+            // Our own probes closed it: it tripped here after that, however late the word of it came to the store.
+            let next = |about: Version| number == (about.epoch, about.term + 1);
+            let after = by_us && evidence.about.is_some_and(next);
+            now < evidence.until && (same || later || after)
         });
         if !fresh {
             member.evidence = None;
@@ -253,6 +266,8 @@ impl Node {
         let Some(member) = self.members.get_mut(key) else {
             return;
         };
+        // The cooldown that counts is the one that this record tells of, by the clock that its server has now.
+        member.floor = until;
         if member
             .lease
             .is_some_and(|lease| lease.version == record.version)

@@ -57,8 +57,8 @@ pub(super) struct Evidence {
     pub until: Timestamp,
     pub attempts: u32,
     pub why: String,
-    /// The server's time then, at the least; none where it was unknown.
-    pub at: Option<u64>,
+    /// When; none where it was before the breaker joined.
+    pub at: Option<Timestamp>,
     /// The state of the record that was known then.
     pub about: Option<Version>,
 }
@@ -102,6 +102,8 @@ pub(super) struct InFlight {
     pub act: Act,
     pub about: Version,
     pub sent: Timestamp,
+    /// The newest write of the record that was seen then.
+    pub seen: Option<(Version, u64)>,
 }
 
 impl Member {
@@ -112,7 +114,7 @@ impl Member {
                 until,
                 attempts: 1,
                 why: "open since before it joined".to_owned(),
-                at: Some(0),
+                at: None,
                 about: None,
             }),
             Local::Closed | Local::Probing => None,

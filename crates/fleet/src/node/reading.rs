@@ -155,7 +155,12 @@ impl Node {
         let same = new == old;
         if newer || same {
             let revision = |record: Option<&Record>| record.map_or(0, |record| record.revision);
-            if newer || revision(read.as_ref()) >= revision(member.seen.as_ref()) {
+            let at = |record: Option<&Record>| record.map_or(0, |record| record.at);
+            // What came late is both: of a lower revision and written earlier. A record that was lost before it ever told
+            // of anything begins again under the same number, with a lower revision but written later.
+            let late = revision(read.as_ref()) < revision(member.seen.as_ref())
+                && at(read.as_ref()) <= at(member.seen.as_ref());
+            if newer || !late {
                 member.seen = read;
             }
             member.lost = None;

@@ -219,23 +219,36 @@ impl Shelf<'_> {
     /// # Errors
     /// Where the store does not say.
     pub async fn get(&self, key: &str, now: Timestamp) -> Result<Option<Typed>, ShelfFault> {
+        Ok(self.look(key, now).await?.map(|(value, _)| value))
+    }
+
+    /// The value under a key, and when its entry is due to go: in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// Where the store does not say.
+    pub async fn look(
+        &self,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Option<(Typed, Option<u64>)>, ShelfFault> {
         self.sweep(now).await?;
-        match within(self.store.get(&self.partition, key)).await? {
-            None => Ok(None),
-            // What somebody else has put there.
-            Some(object) if object.media_type != STORED => Ok(Some(Typed {
+        let Some(object) = within(self.store.get(&self.partition, key)).await? else {
+            return Ok(None);
+        };
+        let due_at = object.expires_at.map(|at| at.0);
+        // What somebody else has put there.
+        if object.media_type != STORED {
+            let typed = Typed {
                 value: Value::Binary(object.value),
                 media_type: MediaType::new(object.media_type),
-            })),
-            Some(object) => {
-                let typed = Typed::from_stored(&object.value);
-                let damaged = |fault: EvalFault| {
-                    let what = format!("the entry '{key}' is damaged: {}", fault.description);
-                    ShelfFault::NotAvailable(what)
-                };
-                typed.map(Some).map_err(damaged)
-            }
+            };
+            return Ok(Some((typed, due_at)));
         }
+        let typed = Typed::from_stored(&object.value).map_err(|fault: EvalFault| {
+            let what = format!("the entry '{key}' is damaged: {}", fault.description);
+            ShelfFault::NotAvailable(what)
+        })?;
+        Ok(Some((typed, due_at)))
     }
 
     /// Stores a value, unless there is one and none may be; whether it did.

@@ -1,7 +1,8 @@
 //! What the text of an attribute or element is: an expression, a text with expressions, or a text.
 
-use super::dataweave::{EvalFault, ParseFault, Script, coerce};
+use super::dataweave::{EvalFault, ParseFault, Script, View, coerce};
 use super::event::Context;
+use super::symbol::Symbol;
 
 /// What a text turned out to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,5 +166,14 @@ impl Template {
             coerce::check_text(text.len())?;
         }
         Ok(text)
+    }
+
+    /// The text, as far as it is known.
+    pub(crate) fn symbol(&self, view: &View<'_>) -> Symbol {
+        let pieces = self.pieces.iter().map(|piece| match piece {
+            Piece::Plain(plain) => Symbol::text(plain.as_str()),
+            Piece::Value(script) => script.symbol(view),
+        });
+        Symbol::joined(pieces.collect())
     }
 }

@@ -42,6 +42,7 @@ use self::names::Globals;
 use self::objects::Stores;
 use self::queues::Queues;
 use super::app::{App, Compat, Handler, Handlers, ListenerConfig, Requester, Site};
+use super::circuit;
 use super::event::Properties;
 use super::xml::Element;
 use crate::diagnostic::{Notes, Place};
@@ -80,10 +81,13 @@ pub(crate) fn lower(mut elements: Vec<Element>, setting: Setting<'_>, notes: &mu
         weight: 0,
         notes,
     };
-    let app = lowering.app(setting.properties);
+    let mut app = lowering.app(setting.properties);
     let flows = lowering.globals.each(names::FLOWS);
     lints::check(&app, &flows, &mut lowering);
     lowering.refuse_idle_bindings();
+    if notes.errors() == 0 {
+        circuit::recognise(&mut app, setting.files, notes);
+    }
     plan::of(app, &elements, notes)
 }
 

@@ -1,0 +1,105 @@
+//! What a fleet ought to have counted: every batch that arrived once, kept apart from how the record counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fusebox_fleet::{Act, CountRule, Stamp};
+
+/// By how much of its span the record may err about what a rule looks back on: it counts in so many parts.
+const PARTS: u64 = 32;
+
+/// The batches that have arrived since a term began.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    seen: BTreeSet<(String, String, u64)>,
+    /// For each rule, by its number: times and failures.
+    counts: BTreeMap<usize, Vec<(u64, u64)>>,
+}
+
+/// Whether the fleet is to open now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ruling {
+    /// It must not.
+    TooFew,
+    /// It may or may not: the limit lies within one part of a rule's span.
+    Either,
+    /// It must.
+    Enough,
+}
+
+impl Tally {
+    /// Counts a batch; one that has arrived before decides nothing.
+    pub fn take(&mut self, from: &Stamp, act: &Act, time: u64) -> Option<Ruling> {
+        let Act::Batch {
+            had_success,
+            row,
+            failures,
+            rules,
+            ..
+        } = act
+        else {
+            return None;
+        };
+        let name = (from.node.clone(), from.incarnation.clone(), from.sequence);
+        if !self.seen.insert(name) {
+            return None;
+        }
+        let mut ruling = Ruling::TooFew;
+        for (number, rule) in rules.iter().enumerate() {
+            let counts = self.counts.entry(number).or_default();
+            if rule.row && *had_success {
+                counts.clear();
+            }
+            counts.push((time, if rule.row { *row } else { *failures }));
+            let part = rule.within.div_ceil(PARTS);
+            let surely = sum(counts, rule, time, rule.within.saturating_sub(part));
+            let perhaps = sum(counts, rule, time, rule.within + part);
+            if surely >= rule.threshold {
+                return Some(Ruling::Enough);
+            }
+            if perhaps >= rule.threshold {
+                ruling = Ruling::Either;
+            }
+        }
+        Some(ruling)
+    }
+}
+
+fn sum(counts: &[(u64, u64)], rule: &CountRule, time: u64, within: u64) -> u64 {
+    let inside = |at: u64| rule.within == 0 || time < at + within;
+    let counted = counts.iter().filter(|(at, _)| inside(*at));
+    counted.map(|(_, failures)| failures).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(tally: &mut Tally, sequence: u64, had_success: bool, row: u64) -> Option<Ruling> {
+        let from = Stamp {
+            node: "a".to_owned(),
+            incarnation: "1".to_owned(),
+            sequence,
+        };
+        let act = Act::Batch {
+            had_success,
+            row,
+            failures: row,
+            rules: vec![CountRule {
+                threshold: 3,
+                within: 0,
+                row: true,
+            }],
+            cooldown: 1_000,
+        };
+        tally.take(&from, &act, 5)
+    }
+
+    #[test]
+    fn a_row_is_counted_in_the_order_of_arrival_and_a_batch_once() {
+        let mut tally = Tally::default();
+        assert_eq!(take(&mut tally, 1, false, 2), Some(Ruling::TooFew));
+        assert_eq!(take(&mut tally, 1, false, 2), None);
+        assert_eq!(take(&mut tally, 2, true, 2), Some(Ruling::TooFew));
+        assert_eq!(take(&mut tally, 3, false, 1), Some(Ruling::Enough));
+    }
+}
