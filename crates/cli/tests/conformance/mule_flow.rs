@@ -65,22 +65,32 @@ fn check(case: &Json, profile: &str, recipes: &Path) -> Result<(), String> {
     runtime.block_on(play(case, profile, app))
 }
 
-/// The texts of a case's files.
+/// The texts of a case's files: its recipe, and what it writes out.
 fn files(case: &Json, recipes: &Path) -> Result<Vec<String>, String> {
-    if let Some(recipe) = case["recipe"].as_str() {
+    let mut files = Vec::new();
+    for recipe in texts(&case["recipe"])? {
         let file = recipes.join(format!("{recipe}.xml"));
         let text = std::fs::read_to_string(&file);
-        return Ok(vec![
-            text.map_err(|error| format!("{}: {error}", file.display()))?,
-        ]);
+        files.push(text.map_err(|error| format!("{}: {error}", file.display()))?);
     }
-    match &case["xml"] {
-        Json::String(text) => Ok(vec![text.clone()]),
-        Json::Array(texts) => Ok(texts
+    files.extend(texts(&case["xml"])?.into_iter().map(str::to_owned));
+    match files.is_empty() {
+        true => Err("it has neither a recipe nor xml".to_owned()),
+        false => Ok(files),
+    }
+}
+
+/// A text, a list of them, or none.
+fn texts(json: &Json) -> Result<Vec<&str>, String> {
+    match json {
+        Json::Null => Ok(Vec::new()),
+        Json::String(text) => Ok(vec![text]),
+        Json::Array(items) => Ok(items
             .iter()
-            .filter_map(|text| text.as_str().map(str::to_owned))
-            .collect()),
-        _ => Err("it has neither a recipe nor xml".to_owned()),
+            .map(texts)
+            .collect::<Result<Vec<_>, _>>()?
+            .concat()),
+        other => Err(format!("{other} is no text")),
     }
 }
 
@@ -118,6 +128,8 @@ async fn play(
                     requests.push((at_ms, wanted(&step["expect"], profile).clone(), task));
                 }
                 "store" => {
+                    // The request of the same step comes first.
+                    world.settle().await;
                     for (name, entries) in of.as_object().into_iter().flatten() {
                         let found = holds(&running, name, entries, &world).await;
                         found.map_err(|why| format!("at {at_ms} ms: {why}"))?;
@@ -187,6 +199,11 @@ fn answers(reply: &Reply, expected: &Json) -> Result<(), String> {
             ("status", Json::Number(status)) => {
                 if status.as_u64() != Some(reply.status.into()) {
                     return wrong("the status");
+                }
+            }
+            ("body", Json::Null) => {
+                if !reply.body.is_empty() {
+                    return wrong("the body");
                 }
             }
             ("body", Json::String(body)) => {

@@ -36,9 +36,12 @@ impl Detected {
     /// Where an expression of it is wrong, or has no end.
     pub fn of(text: &str) -> Result<Detected, ParseFault> {
         let trimmed = text.trim();
+        // Brackets that never close are a matter of quotes, perhaps of an apostrophe in a comment; the
+        // script tells better what is wrong, if anything is.
         if let Some(inner) = trimmed.strip_prefix("#[")
+            && inner.ends_with(']')
             && !inner.contains("#[")
-            && closing(inner) == Some(inner.len().saturating_sub(1))
+            && closing(inner).is_none_or(|end| end + 1 == inner.len())
         {
             return inside(text).map(Detected::Expression);
         }

@@ -239,6 +239,18 @@ fn a_type_that_nothing_raises_is_doubtful() {
 }
 
 #[test]
+fn a_handler_for_errors_without_a_type_takes_none() {
+    let expected = &[
+        "1:102: warning: `MULE:UNKNOWN` is what errors without a type are called, and takes none of them; write `ANY`, which takes them",
+    ];
+    both(
+        r#"<try><error-handler><on-error-continue type="UNKNOWN"/></error-handler></try>"#,
+        expected,
+        expected,
+    );
+}
+
+#[test]
 fn a_handler_outside_flows_without_a_name_never_runs() {
     let text = format!(
         r#"<on-error-propagate type="ANY"><logger/></on-error-propagate>{}"#,

@@ -40,6 +40,12 @@ impl Loader for Surroundings {
         })
     }
 
+    fn environment(&self) -> Vec<(String, String)> {
+        let all = self.properties.as_object().into_iter().flatten();
+        all.filter_map(|(name, _)| Some((name.clone(), self.property(name)?)))
+            .collect()
+    }
+
     fn bindings(&self) -> Vec<(String, String)> {
         self.bindings.clone()
     }
@@ -344,9 +350,13 @@ fn parts(request: &Json) -> Result<(http::request::Parts, String), String> {
     let method = request["method"].as_str().unwrap_or("GET");
     let method = Method::from_bytes(method.as_bytes()).map_err(|error| error.to_string())?;
     let mut target = request["path"].as_str().unwrap_or("/").to_owned();
-    if let Some(query) = request["query"].as_str() {
-        target.push('?');
-        target.push_str(query);
+    match &request["query"] {
+        Json::Null => {}
+        Json::String(query) => {
+            target.push('?');
+            target.push_str(query);
+        }
+        other => return Err(format!("a request's query is no text: {other}")),
     }
     let mut made = Request::builder().method(method).uri(target);
     for (name, value) in request["headers"].as_object().into_iter().flatten() {

@@ -40,7 +40,7 @@ pub fn is(value: &Value, expected: &Json) -> bool {
     }
 }
 
-/// Whether two bodies are the same text, or the same JSON.
+/// Whether two texts are the same, or the same JSON.
 pub fn same_text(got: &str, wanted: &str) -> bool {
     let json = |text: &str| serde_json::from_str::<Json>(text).ok();
     got == wanted || json(got).is_some_and(|got| Some(got) == json(wanted))

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fusebox_gateway::mule::{Answer, Call, Line, Outside, Pending, PublishFault, SendFault};
 use fusebox_plan::mule::app::LogLevel;
+use fusebox_plan::mule::jiff::fmt::temporal::DateTimeParser;
 use fusebox_plan::mule::jiff::{Timestamp, tz::TimeZone};
 use fusebox_plan::mule::{Random, Typed};
 use fusebox_store::{Clock, WallTime};
@@ -48,13 +49,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl World {
-    /// A world with upstreams as a case's `bindings` say, in its `zone`, else in UTC.
+    /// A world with upstreams as a case's `bindings` say, in its `zone`, a name or an offset, else in UTC.
     ///
     /// # Errors
     /// What of them is not known.
     pub fn new(case: &Json) -> Result<World, String> {
-        let zone = match case["zone"].as_str() {
-            Some(name) => TimeZone::get(name).map_err(|error| error.to_string())?,
+        let named = ["zone", "timezone", "timeZone", "tz"].map(|key| case[key].as_str());
+        let zone = match named.into_iter().flatten().next() {
+            Some(name) => {
+                (DateTimeParser::new().parse_time_zone(name)).map_err(|error| error.to_string())?
+            }
             None => TimeZone::UTC,
         };
         let mut upstreams = HashMap::new();

@@ -108,6 +108,11 @@ impl ErrorType {
         ErrorType::known().any(|known| known == name)
     }
 
+    /// Whether it is `MULE:UNKNOWN`, what errors without a type are called.
+    pub fn is_unknown(&self) -> bool {
+        &*self.namespace == "MULE" && &*self.identifier == "UNKNOWN"
+    }
+
     /// A type; letters become capitals.
     pub fn new(namespace: &str, identifier: &str) -> ErrorType {
         ErrorType {
@@ -180,10 +185,11 @@ impl ErrorMatch {
         }
     }
 
-    /// Whether an error of a type is meant.
+    /// Whether an error of a type is meant. `MULE:UNKNOWN` is nobody's by its name: it is what Mule
+    /// calls an error that has no type, and a handler for `ANY` takes it.
     pub fn takes(&self, error: &ErrorType) -> bool {
         match self {
-            ErrorMatch::Type(kind) => error.is_a(kind),
+            ErrorMatch::Type(kind) => !kind.is_unknown() && error.is_a(kind),
             ErrorMatch::Namespace(namespace) => error.namespace == *namespace,
             ErrorMatch::Identifier(identifier) => error.identifier == *identifier,
         }
@@ -207,6 +213,13 @@ mod tests {
         assert!(takes("SECURITY", "HTTP:UNAUTHORIZED"));
         assert!(takes("HTTP:*", "HTTP:TIMEOUT"));
         assert!(takes("*:TIMEOUT", "HTTP:TIMEOUT"));
+    }
+
+    #[test]
+    fn an_error_without_a_type_is_nobodys_by_its_name() {
+        assert!(takes("ANY", "MULE:UNKNOWN"));
+        assert!(!takes("UNKNOWN", "MULE:UNKNOWN"));
+        assert!(!takes("MULE:UNKNOWN", "MULE:UNKNOWN"));
     }
 
     #[test]

@@ -253,8 +253,15 @@ impl<'a> Lowering<'a> {
         matches
     }
 
-    /// Whether anything raises a type.
+    /// Whether anything raises a type, and by its name can be told apart.
     fn check_known(&mut self, written: Written<'a>, kind: &ErrorType) {
+        if kind.is_unknown() {
+            let what =
+                "`MULE:UNKNOWN` is what errors without a type are called, and takes none of them";
+            let mend = "write `ANY`, which takes them";
+            self.notes.warn(written.at(), what, mend);
+            return;
+        }
         if kind.is_known() || self.globals.raised.contains(kind) {
             return;
         }
