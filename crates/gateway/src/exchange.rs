@@ -193,7 +193,7 @@ async fn run(exchange: Exchange, request: Request<Incoming>, finish: Finish) -> 
         Some(LiveStep::Run(handler)) => {
             flogo::serve(exchange, handler.clone(), request, finish).await
         }
-        None => done(finish, answer::our_fault()),
+        Some(LiveStep::Flow(_)) | None => done(finish, answer::our_fault()),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use fusebox_breaker::Listener as BreakerListener;
+use fusebox_plan::mule::app::FlowId;
 use fusebox_plan::plan::{Cors, Listener, Manner, Plan, Respond, Rewrite, Route, Step, Upstream};
 use http::{HeaderValue, Method, StatusCode};
 use tokio_rustls::TlsAcceptor;
@@ -77,6 +78,7 @@ impl Finds {
                 let paths = served.map(|(at, route)| (route.path.as_str(), at));
                 Finds::Native(Router::new(paths)?)
             }
+            Manner::Mule => return Err("a Mule application cannot run here".to_owned()),
             Manner::Rest(_) => {
                 let handlers = served.map(|(at, route)| {
                     let methods = route.methods.as_deref().unwrap_or_default();
@@ -108,6 +110,8 @@ pub enum LiveStep {
     Forward(LiveForward),
     /// Has a Flogo handler answer.
     Run(Arc<LiveHandler>),
+    /// Has a Mule flow answer.
+    Flow(FlowId),
 }
 
 /// A call to an upstream.
@@ -164,7 +168,7 @@ impl LiveListener {
     pub fn cors(&self) -> Option<&Cors> {
         match &self.plan.manner {
             Manner::Rest(manner) => Some(&manner.cors),
-            Manner::Native => None,
+            Manner::Native | Manner::Mule => None,
         }
     }
 
@@ -431,6 +435,7 @@ impl Foundry {
         flogo: &Flogo,
     ) -> LiveRoute {
         let steps = plan.steps.iter().map(|step| match step {
+            Step::Flow(flow) => LiveStep::Flow(*flow),
             Step::Run(handler) => LiveStep::Run(Arc::new(flogo.handler(handler))),
             Step::Respond(respond) => LiveStep::Respond(respond.clone()),
             Step::Forward(forward) => {

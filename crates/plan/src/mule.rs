@@ -4,11 +4,14 @@
 //! - [`Script`]: DataWeave, from text to value; [`Context`]: what it sees
 //! - [`Detected`]: what the text of an attribute is
 //! - `json`, `form`: the formats that are read and written
+//! - [`app`]: an application as it runs; [`Circuit`]: a breaker that its flows build by hand
 //! - [`eval_mule`]: an expression over a scope in JSON
 //!
 //! The semantics are those of [DataWeave 2](https://docs.mulesoft.com/dataweave/latest/) and of the
 //! expressions of Mule 4.4.
 
+pub mod app;
+mod circuit;
 mod dataweave;
 mod detect;
 mod event;
@@ -19,8 +22,10 @@ mod number;
 mod period;
 mod scope;
 mod value;
+mod xml;
 
 pub use crate::random::Random;
+pub use circuit::Circuit;
 pub use dataweave::{EvalFault, ParseFault, Script};
 pub use detect::{Detected, Template};
 pub use event::{Context, Event, Properties, Vars};

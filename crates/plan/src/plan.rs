@@ -15,6 +15,7 @@ use ipnet::IpNet;
 
 use crate::failure::Failure;
 use crate::flogo::Handler;
+use crate::mule::app::{App, FlowId};
 
 /// Everything that a gateway does, read from one or more configuration files.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +38,8 @@ pub struct Plan {
     pub channels: Vec<Channel>,
     /// What is done with the messages of channels, by the order of the file.
     pub subscriptions: Vec<Subscription>,
+    /// The Mule application that the routes' flows are of; `None` in the other forms.
+    pub app: Option<Arc<App>>,
 }
 
 /// A queue of messages between handlers.
@@ -83,6 +86,9 @@ pub enum Manner {
     Native,
     /// That of Flogo's REST trigger.
     Rest(Box<RestManner>),
+    /// That of Mule's HTTP listener: a route's path has literal segments, `{name}` for one segment, and
+    /// `*` for one in the middle or for the rest at the end; the most literal one wins.
+    Mule,
 }
 
 /// The manner of Flogo's REST trigger.
@@ -352,6 +358,8 @@ pub enum Step {
     Forward(Forward),
     /// Runs a Flogo handler: its steps call what they call, its responses answer.
     Run(Arc<Handler>),
+    /// Runs a flow of the plan's Mule application, which answers as its HTTP listener says.
+    Flow(FlowId),
 }
 
 /// A fixed answer (`respond:`).

@@ -293,6 +293,7 @@ fn show_route(route: &Route) -> Value {
         match step {
             Step::Respond(respond) => shown["respond"] = show_respond(respond),
             Step::Run(handler) => shown["run"] = show_handler(handler),
+            Step::Flow(flow) => shown["flow"] = json!(flow.0),
             Step::Forward(Forward { upstream, rewrite }) => {
                 shown["upstream"] = json!(&*upstream.name);
                 if let Some(rewrite) = rewrite {

@@ -154,7 +154,7 @@ fn handlers(plan: &Plan) -> impl Iterator<Item = &Arc<Handler>> {
     let routes = plan.routes.iter().flat_map(|route| &route.steps);
     let steps = routes.filter_map(|step| match step {
         Step::Run(handler) => Some(handler),
-        Step::Respond(_) | Step::Forward(_) => None,
+        Step::Respond(_) | Step::Forward(_) | Step::Flow(_) => None,
     });
     steps.chain(plan.subscriptions.iter().map(|it| &it.handler))
 }

@@ -86,6 +86,7 @@ pub(crate) fn read(
         routes: Vec::new(),
         channels: Vec::new(),
         subscriptions: Vec::new(),
+        app: None,
     };
     let Some(app) = Object::open(&root, "an application", reader.notes) else {
         return Application {

@@ -39,6 +39,7 @@ pub(crate) fn check(draft: Draft, start: Place, notes: &mut Notes) -> Plan {
         routes,
         channels: Vec::new(),
         subscriptions: Vec::new(),
+        app: None,
     }
 }
 

@@ -1,0 +1,152 @@
+//! The types of errors, and which is a kind of which.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The type of an error, `NAMESPACE:IDENTIFIER`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ErrorType {
+    /// `MULE`, `HTTP`, `OS`, or an application's own; in capitals.
+    pub namespace: Arc<str>,
+    /// In capitals.
+    pub identifier: Arc<str>,
+}
+
+/// The types that have another parent than `MULE:ANY`, with that parent.
+///
+/// Source: [the error hierarchy](https://docs.mulesoft.com/mule-runtime/latest/mule-error-concept), and
+/// that of the [HTTP connector](https://docs.mulesoft.com/http-connector/latest/http-documentation).
+const PARENTS: &[(&str, &str)] = &[
+    ("MULE:DUPLICATE_MESSAGE", "MULE:VALIDATION"),
+    ("MULE:RETRY_EXHAUSTED", "MULE:CONNECTIVITY"),
+    ("MULE:COMPOSITE_ROUTING", "MULE:ROUTING"),
+    ("MULE:CLIENT_SECURITY", "MULE:SECURITY"),
+    ("MULE:SERVER_SECURITY", "MULE:SECURITY"),
+    ("MULE:NOT_PERMITTED", "MULE:SERVER_SECURITY"),
+    ("MULE:OVERLOAD", "MULE:CRITICAL"),
+    ("MULE:FLOW_BACK_PRESSURE", "MULE:OVERLOAD"),
+    ("MULE:FATAL_JVM_ERROR", "MULE:CRITICAL"),
+    ("HTTP:CONNECTIVITY", "MULE:CONNECTIVITY"),
+    ("HTTP:CLIENT_SECURITY", "MULE:CLIENT_SECURITY"),
+    ("HTTP:UNAUTHORIZED", "HTTP:CLIENT_SECURITY"),
+    ("HTTP:FORBIDDEN", "HTTP:CLIENT_SECURITY"),
+    ("HTTP:SECURITY", "MULE:SECURITY"),
+    ("HTTP:TRANSFORMATION", "MULE:TRANSFORMATION"),
+    ("HTTP:RETRY_EXHAUSTED", "MULE:RETRY_EXHAUSTED"),
+    ("VALIDATION:VALIDATION", "MULE:VALIDATION"),
+    ("VALIDATION:NULL", "VALIDATION:VALIDATION"),
+    ("VALIDATION:INVALID_SIZE", "VALIDATION:VALIDATION"),
+    ("VALIDATION:INVALID_BOOLEAN", "VALIDATION:VALIDATION"),
+    ("VALIDATION:MISMATCH", "VALIDATION:VALIDATION"),
+    ("VALIDATION:BLANK_STRING", "VALIDATION:VALIDATION"),
+];
+
+impl ErrorType {
+    /// A type; letters become capitals.
+    pub fn new(namespace: &str, identifier: &str) -> ErrorType {
+        ErrorType {
+            namespace: namespace.to_ascii_uppercase().into(),
+            identifier: identifier.to_ascii_uppercase().into(),
+        }
+    }
+
+    /// Reads `NAMESPACE:IDENTIFIER`, or `IDENTIFIER` of the namespace `MULE`.
+    pub fn parse(text: &str) -> ErrorType {
+        let text = text.trim();
+        match text.split_once(':') {
+            Some((namespace, identifier)) => ErrorType::new(namespace.trim(), identifier.trim()),
+            None => ErrorType::new("MULE", text),
+        }
+    }
+
+    /// Of what it is a kind. Only `MULE:ANY` and `MULE:CRITICAL` have no parent; a type that nobody
+    /// has heard of is a kind of `MULE:ANY`.
+    pub fn parent(&self) -> Option<ErrorType> {
+        let name = self.to_string();
+        if name == "MULE:ANY" || name == "MULE:CRITICAL" {
+            return None;
+        }
+        let parent = PARENTS.iter().find(|(child, _)| *child == name);
+        Some(ErrorType::parse(
+            parent.map_or("MULE:ANY", |(_, parent)| parent),
+        ))
+    }
+
+    /// Whether it is `other` or a kind of it.
+    pub fn is_a(&self, other: &ErrorType) -> bool {
+        let mut at = Some(self.clone());
+        while let Some(this) = at {
+            if this == *other {
+                return true;
+            }
+            at = this.parent();
+        }
+        false
+    }
+}
+
+impl fmt::Display for ErrorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.namespace, self.identifier)
+    }
+}
+
+/// Which errors a handler or a mapping is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ErrorMatch {
+    /// A type and its kinds.
+    Type(ErrorType),
+    /// `NS:*`: all of a namespace.
+    Namespace(Arc<str>),
+    /// `*:ID`: this identifier in any namespace.
+    Identifier(Arc<str>),
+}
+
+impl ErrorMatch {
+    /// Reads `NS:ID`, `ID`, `NS:*`, `*:ID`; letters become capitals.
+    pub fn parse(text: &str) -> ErrorMatch {
+        let kind = ErrorType::parse(text);
+        match (&*kind.namespace, &*kind.identifier) {
+            ("*", "*") => ErrorMatch::Type(ErrorType::new("MULE", "ANY")),
+            (_, "*") => ErrorMatch::Namespace(kind.namespace),
+            ("*", _) => ErrorMatch::Identifier(kind.identifier),
+            _ => ErrorMatch::Type(kind),
+        }
+    }
+
+    /// Whether an error of a type is meant.
+    pub fn takes(&self, error: &ErrorType) -> bool {
+        match self {
+            ErrorMatch::Type(kind) => error.is_a(kind),
+            ErrorMatch::Namespace(namespace) => error.namespace == *namespace,
+            ErrorMatch::Identifier(identifier) => error.identifier == *identifier,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn takes(matcher: &str, error: &str) -> bool {
+        ErrorMatch::parse(matcher).takes(&ErrorType::parse(error))
+    }
+
+    #[test]
+    fn a_handler_of_a_type_takes_its_kinds() {
+        assert!(takes("CONNECTIVITY", "HTTP:CONNECTIVITY"));
+        assert!(takes("MULE:CONNECTIVITY", "MULE:RETRY_EXHAUSTED"));
+        assert!(takes("http:bad_request", "HTTP:BAD_REQUEST"));
+        assert!(takes("ANY", "APP:WHATEVER"));
+        assert!(takes("SECURITY", "HTTP:UNAUTHORIZED"));
+        assert!(takes("HTTP:*", "HTTP:TIMEOUT"));
+        assert!(takes("*:TIMEOUT", "HTTP:TIMEOUT"));
+    }
+
+    #[test]
+    fn a_timeout_of_http_is_not_one_of_mule() {
+        assert!(!takes("TIMEOUT", "HTTP:TIMEOUT"));
+        assert!(!takes("CONNECTIVITY", "HTTP:TIMEOUT"));
+        assert!(!takes("ANY", "MULE:FLOW_BACK_PRESSURE"));
+    }
+}
