@@ -86,7 +86,8 @@ pub struct ReadingArgs {
     // The variable is read with the files: clap would split what is written here at commas, too.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub properties: Vec<Property>,
-    /// Give a Mule `config-ref` its address (Mule files are not supported yet)
+    /// Give a name that a Mule application leaves open, such as its `config-ref`, an address; may be
+    /// repeated
     #[arg(
         long,
         value_name = "NAME=URL",
@@ -94,9 +95,18 @@ pub struct ReadingArgs {
         value_delimiter = ','
     )]
     pub bind: Vec<Property>,
-    /// How strictly Mule files are read (Mule files are not supported yet)
-    #[arg(long, env = "FUSEBOX_COMPAT", hide = true)]
-    pub compat: Option<String>,
+    /// How a Mule application is understood
+    #[arg(long, env = "FUSEBOX_COMPAT", default_value = "intent")]
+    pub compat: CompatArg,
+}
+
+/// How a Mule application is understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompatArg {
+    /// As its author evidently meant it; a warning for each use that Mule would not run
+    Intent,
+    /// As Mule 4.4 runs it
+    Strict,
 }
 
 /// Options of `check` and `convert`.

@@ -392,18 +392,16 @@ fn verbs_that_are_still_to_come_say_so() {
 }
 
 #[test]
-fn options_that_are_still_to_come_say_so() {
+fn an_address_for_a_mule_application_is_refused_where_there_is_none() {
     let program = Program::new().file("orders.yaml", GOOD);
-    for option in [["--bind", "A=http://127.0.0.1:1"], ["--compat", "strict"]] {
-        for verb in ["check", "run"] {
-            let ended = program.run([verb, "orders.yaml", option[0], option[1]]);
-            assert_eq!(ended.code, Some(1));
-            assert!(
-                ended.stderr.contains("not supported yet"),
-                "{}",
-                ended.stderr
-            );
-        }
+    for verb in ["check", "run"] {
+        let ended = program.run([verb, "orders.yaml", "--bind", "A=http://127.0.0.1:1"]);
+        assert_eq!(ended.code, Some(1));
+        let told = ended.stdout + &ended.stderr;
+        assert!(
+            told.contains("`--bind A` gives an address to a Mule application, and this is none"),
+            "{told}"
+        );
     }
 }
 

@@ -16,9 +16,10 @@ use crate::announcer::Announcer;
 use crate::clock::Clock;
 use crate::listen::{self, Place};
 use crate::live::{Foundry, Live};
+use crate::mule::{Shelves, Tasks};
 use crate::records::{self, RENEWED_EVERY};
 use crate::shared::Shared;
-use crate::worker::{self, Command};
+use crate::worker::{self, Command, Worker};
 
 /// How often expired objects are swept from the store, and how many at once.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -93,6 +94,12 @@ pub(crate) struct Inner {
     pub shared: Arc<Shared>,
     pub announcer: Arc<Announcer>,
     pub store: StoreHandle,
+    /// What is kept in memory alone.
+    volatile: StoreHandle,
+    /// What runs beside the workers.
+    beside: Arc<Worker>,
+    /// What starts flows; that of the present plan.
+    started: Mutex<Option<Tasks>>,
     foundry: Foundry,
     workers: usize,
     commands: Vec<mpsc::UnboundedSender<Command>>,
@@ -137,7 +144,9 @@ impl Gateway {
         let workers = options.workers.max(1);
         let clock = Clock::start()?;
         let announcer = Arc::new(Announcer::default());
-        let foundry = Foundry::new(workers, clock.clone(), announcer.clone());
+        let shelves = Shelves::new(store.clone());
+        let volatile = shelves.volatile.clone();
+        let foundry = Foundry::new(workers, clock.clone(), announcer.clone(), shelves);
         let (live, _) = foundry.cast(plan, None).map_err(GatewayError::Plan)?;
         let restored = records::restore(&live, &store, &clock).await?;
         if restored > 0 {
@@ -154,9 +163,12 @@ impl Gateway {
             commands.push(sender);
         }
         let inner = Inner {
-            shared,
+            shared: shared.clone(),
             announcer,
             store: StoreHandle(store),
+            volatile,
+            beside: Worker::new(workers, shared.clone()),
+            started: Mutex::default(),
             foundry,
             workers,
             commands,
@@ -172,6 +184,7 @@ impl Gateway {
         let gateway = Gateway(Arc::new(inner));
         gateway.0.open(bound);
         gateway.0.begin_tasks();
+        gateway.0.start_flows();
         gateway.0.mark_all();
         Ok(gateway)
     }
@@ -217,7 +230,7 @@ impl Gateway {
         let inner = &self.0;
         inner.draining.store(true, Ordering::Release);
         let limit = inner.shared.live.load().plan.limits.drain_timeout;
-        let mut cut = 0;
+        inner.stop_flows();
         let mut waiting = Vec::new();
         for commands in &inner.commands {
             let (done, drained) = oneshot::channel();
@@ -225,11 +238,17 @@ impl Gateway {
                 waiting.push(drained);
             }
         }
-        for drained in waiting {
-            if let Ok(Ok(drained)) = tokio::time::timeout(limit + DRAIN_MARGIN, drained).await {
-                cut += drained.cut;
+        let workers = async {
+            let mut cut = 0;
+            for drained in waiting {
+                if let Ok(Ok(drained)) = tokio::time::timeout(limit + DRAIN_MARGIN, drained).await {
+                    cut += drained.cut;
+                }
             }
-        }
+            cut
+        };
+        let (cut, beside) = tokio::join!(workers, inner.beside.wait_until_empty(limit));
+        let cut = cut + beside.cut;
         for thread in
             std::mem::take(&mut *inner.threads.lock().unwrap_or_else(PoisonError::into_inner))
         {
@@ -282,6 +301,7 @@ impl Inner {
             .map_err(GatewayError::Plan)?;
         // The plan first, so that a new listener's first request finds its routes.
         self.shared.replace(live);
+        self.start_flows();
         let mut gone = Vec::new();
         self.bound().retain(|place, bound| match kept.get(place) {
             Some(name) => {
@@ -300,6 +320,17 @@ impl Inner {
         self.forget(&previous);
         self.mark_all();
         Ok(Reloaded { lost })
+    }
+
+    /// Starts what starts the flows of the present plan; those of the one before start no more.
+    fn start_flows(&self) {
+        let app = self.shared.live.load().app.clone();
+        let tasks = app.map(|app| Tasks::begin(&app, &self.beside));
+        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+    }
+
+    fn stop_flows(&self) {
+        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn bound(&self) -> MutexGuard<'_, HashMap<Place, Bound>> {
@@ -378,13 +409,15 @@ impl Inner {
             self.store.0.clone(),
             self.shared.clock.clone(),
         ));
-        let store = self.store.0.clone();
+        let stores = [self.store.0.clone(), self.volatile.0.clone()];
         let sweeper = tokio::spawn(async move {
             let mut interval = tokio::time::interval(SWEEP_EVERY);
             loop {
                 interval.tick().await;
-                if let Err(error) = store.sweep(SWEEP_BUDGET).await {
-                    tracing::warn!(%error, "expired objects could not be swept");
+                for store in &stores {
+                    if let Err(error) = store.sweep(SWEEP_BUDGET).await {
+                        tracing::warn!(%error, "expired objects could not be swept");
+                    }
                 }
             }
         });
@@ -401,10 +434,12 @@ impl Inner {
             }
         });
         let shared = self.shared.clone();
+        let beside = self.beside.index;
         let rester = tokio::spawn(async move {
             let mut interval = tokio::time::interval(RESTED_EVERY);
             loop {
                 interval.tick().await;
+                shared.sweep(beside);
                 let now = shared.clock.tick();
                 for upstream in &shared.live.load().upstreams {
                     upstream.guards.rest(now);

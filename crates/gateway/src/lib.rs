@@ -3,7 +3,8 @@
 //! The life of a request: a `worker` accepts its connection, `connection` serves it, `guard`
 //! refuses what is ambiguous, `router` finds its route, `exchange` runs the route's steps,
 //! `forward` asks the breaker and calls the upstream, `call` judges how that went,
-//! `response_body` passes the answer on. The handlers of a Flogo application are run by `flogo`.
+//! `response_body` passes the answer on. The handlers of a Flogo application are run by `flogo`, the
+//! flows of a Mule application by [`mule`].
 //!
 //! [`Gateway`] is all that stands outside: it is started from a plan and a store, reloaded with
 //! another plan, looked at, and drained. It knows no file formats and no admin API.
@@ -21,16 +22,21 @@ mod router;
 
 mod flogo;
 
+pub mod mule;
+
 mod answer;
 mod body;
 mod call;
 mod fields;
+mod location;
 mod outgoing;
+mod outlive;
 mod request_body;
 mod response_body;
 mod retry_after;
 mod stall;
 mod tunnel;
+mod whole_body;
 
 mod breakers;
 mod connect;

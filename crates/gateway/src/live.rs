@@ -19,6 +19,7 @@ use crate::flogo::{self, Caster, Counters, Flogo, LiveHandler, RestRouter};
 use crate::guard::PathRules;
 use crate::listen::Place;
 use crate::meter::{PerWorker, RequestMeter, RequestMeters};
+use crate::mule::{AppCaster, FlowRouter, LiveApp, Shelves, TlsSource, wall_time};
 use crate::pool::Pool;
 use crate::router::Router;
 use crate::stall;
@@ -35,6 +36,8 @@ pub struct Live {
     pub upstreams: Vec<Arc<LiveUpstream>>,
     /// The actions of its Flogo handlers.
     pub flogo: Flogo,
+    /// Its Mule application.
+    pub app: Option<Arc<LiveApp>>,
     listeners: HashMap<Place, LiveListener>,
 }
 
@@ -64,6 +67,8 @@ pub enum Finds {
     Native(Router),
     /// As Flogo's REST trigger does.
     Rest(RestRouter),
+    /// As Mule's HTTP listener does.
+    Flows(FlowRouter),
 }
 
 impl Finds {
@@ -78,7 +83,13 @@ impl Finds {
                 let paths = served.map(|(at, route)| (route.path.as_str(), at));
                 Finds::Native(Router::new(paths)?)
             }
-            Manner::Mule => return Err("a Mule application cannot run here".to_owned()),
+            Manner::Mule => {
+                let flows = served.map(|(at, route)| {
+                    let methods = route.methods.as_deref();
+                    (route.path.as_str(), methods, at)
+                });
+                Finds::Flows(FlowRouter::new(flows)?)
+            }
             Manner::Rest(_) => {
                 let handlers = served.map(|(at, route)| {
                     let methods = route.methods.as_deref().unwrap_or_default();
@@ -238,6 +249,7 @@ pub struct Foundry {
     announcer: Announcer,
     roots: Arc<OnceLock<Arc<ClientConfig>>>,
     counters: Counters,
+    shelves: Shelves,
     meters: Mutex<HashMap<(Kind, Arc<str>), RequestMeters>>,
 }
 
@@ -256,17 +268,25 @@ enum Kind {
     Route,
     Upstream,
     Service,
+    Requester,
 }
 
 impl Foundry {
-    /// A foundry for `workers` workers; `listener` hears of every transition.
-    pub fn new(workers: usize, clock: Arc<Clock>, listener: Arc<dyn BreakerListener>) -> Foundry {
+    /// A foundry for `workers` workers; `listener` hears of every transition, and what flows keep is
+    /// kept in `shelves`.
+    pub fn new(
+        workers: usize,
+        clock: Arc<Clock>,
+        listener: Arc<dyn BreakerListener>,
+        shelves: Shelves,
+    ) -> Foundry {
         Foundry {
             workers,
             clock,
             announcer: Announcer(listener),
             roots: Arc::default(),
             counters: Counters::default(),
+            shelves,
             meters: Mutex::default(),
         }
     }
@@ -309,7 +329,8 @@ impl Foundry {
         let flogo = previous.map(|live| &live.flogo);
         let roots = self.roots.clone();
         let system = move || roots.get_or_init(trusting_the_system).clone();
-        let clients = flogo::clients(&plan, self.workers, flogo, system)?;
+        let clients = flogo::clients(&plan, self.workers, flogo, system.clone())?;
+        let app = self.app(&plan, previous, TlsSource::new(system))?;
         // From here on nothing fails, so that breakers are changed only by a plan that runs.
         let mut lost = Vec::new();
         let upstreams: Vec<_> = plan
@@ -346,10 +367,32 @@ impl Foundry {
                 routes,
                 upstreams,
                 flogo,
+                app,
                 listeners,
             },
             lost,
         ))
+    }
+
+    fn app(
+        &self,
+        plan: &Plan,
+        previous: Option<&Live>,
+        tls: TlsSource,
+    ) -> Result<Option<Arc<LiveApp>>, String> {
+        let Some(app) = &plan.app else {
+            return Ok(None);
+        };
+        let caster = AppCaster {
+            workers: self.workers,
+            now: wall_time(&self.clock),
+            limits: &plan.limits,
+            tls,
+            shelves: &self.shelves,
+            meter: &|name| self.meter(Kind::Requester, name),
+            previous: previous.and_then(|live| live.app.as_deref()),
+        };
+        Ok(Some(Arc::new(caster.cast(app)?)))
     }
 
     fn pools(

@@ -332,6 +332,15 @@ impl Scrape {
                 observe(&mut metric, labels, &sum)?;
             }
         }
+        for client in live.app.iter().flat_map(|app| app.clients.all()) {
+            for ((_, status), sum) in summed(client.meter()) {
+                let labels = vec![
+                    ("upstream", &**client.name()),
+                    ("http_response_status_code", &*status),
+                ];
+                observe(&mut metric, labels, &sum)?;
+            }
+        }
         let mut metric = gauge(
             encoder,
             "fusebox_upstream_idle_connections",
@@ -346,6 +355,9 @@ impl Scrape {
         }
         let mut idle: BTreeMap<String, u64> = BTreeMap::new();
         for client in &live.flogo.clients {
+            *idle.entry(client.url()).or_default() += client.idle_connections() as u64;
+        }
+        for client in live.app.iter().flat_map(|app| app.clients.all()) {
             *idle.entry(client.url()).or_default() += client.idle_connections() as u64;
         }
         for (url, count) in idle {

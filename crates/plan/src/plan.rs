@@ -20,7 +20,7 @@ use crate::mule::app::{App, FlowId};
 /// Everything that a gateway does, read from one or more configuration files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Where clients connect; never empty.
+    /// Where clients connect; empty only where time or queues alone start a Mule application's flows.
     pub listeners: Vec<Arc<Listener>>,
     /// The admin API's own address, as the file says it; `None` where the file is silent.
     pub admin: Option<Admin>,
@@ -339,7 +339,8 @@ pub enum KeyPart {
 pub struct Route {
     /// Unique among the routes; its path where the file gives no name.
     pub name: Arc<str>,
-    /// A path template: literal segments, `{name}` for one segment, `{*name}` for the rest.
+    /// A path template: literal segments, `{name}` for one segment, `{*name}` for the rest. In
+    /// [`Manner::Mule`] `*` stands for the rest too.
     pub path: String,
     /// The methods it takes; `None`: all but CONNECT and TRACE.
     pub methods: Option<Vec<Method>>,

@@ -7,6 +7,7 @@ use fusebox_breaker::{
 use serde_json::{Map, Value, json};
 
 use crate::flogo::show_handler;
+use crate::mule::show_flows;
 use crate::native::show_key;
 use crate::plan::{
     Admin, Breaker, Forward, Limits, Listener, Plan, Respond, Rewrite, RewritePart, Route, Step,
@@ -16,7 +17,8 @@ use crate::words::{show_duration, show_over, show_rate, show_share, show_size};
 
 impl Plan {
     /// The effective plan in the native form: every default written out, durations and sizes in
-    /// their notation, secrets as `***`. Read again, it gives the same plan, secrets aside.
+    /// their notation, secrets as `***`. Read again, it gives the same plan, secrets aside. What other
+    /// forms have and the native one has not is shown in brief.
     pub fn to_json(&self) -> Value {
         let mut plan = json!({
             "version": 1,
@@ -39,6 +41,9 @@ impl Plan {
                     json!({ "kind": "embedded", "path": path.to_string_lossy() })
                 }
             };
+        }
+        if let Some(app) = &self.app {
+            plan["flows"] = show_flows(app);
         }
         keep_as_text(&mut plan);
         plan
@@ -293,7 +298,7 @@ fn show_route(route: &Route) -> Value {
         match step {
             Step::Respond(respond) => shown["respond"] = show_respond(respond),
             Step::Run(handler) => shown["run"] = show_handler(handler),
-            Step::Flow(flow) => shown["flow"] = json!(flow.0),
+            Step::Flow(_) => shown["flow"] = json!(&*route.name),
             Step::Forward(Forward { upstream, rewrite }) => {
                 shown["upstream"] = json!(&*upstream.name);
                 if let Some(rewrite) = rewrite {

@@ -129,9 +129,9 @@ fn a_root_that_is_no_map_is_refused() {
 fn other_forms_are_told_by_their_content() {
     check(
         r#"<?xml version="1.0"?>
-<mule/>
+<mule><flow name="f"/></mule>
 "#,
-        r#"1:1: error: this is XML, as a Mule application is, and Mule applications are not supported yet; write the configuration in the native form"#,
+        r#"1:1: error: nothing starts: no flow has a source; add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or name the file that has one"#,
     );
     check(
         r#"{"name": "app", "type": "flogo:app", "triggers": [], "resources": []}"#,

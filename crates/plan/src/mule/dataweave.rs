@@ -135,6 +135,11 @@ impl Script {
         output::value(&self.program, context)
     }
 
+    /// The variables that it reads by their names, as `vars.x`.
+    pub fn variables(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.program.reads.vars.iter()
+    }
+
     /// The text that it was parsed from.
     pub fn source(&self) -> &str {
         &self.source

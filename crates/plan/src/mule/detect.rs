@@ -2,8 +2,6 @@
 
 use super::dataweave::{EvalFault, ParseFault, Script, coerce};
 use super::event::Context;
-use super::json::{self, Layout};
-use super::value::Value;
 
 /// What a text turned out to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +99,14 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 impl Template {
+    /// The expressions in it, in order.
+    pub fn scripts(&self) -> impl Iterator<Item = &Script> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Value(script) => Some(script),
+            Piece::Plain(_) => None,
+        })
+    }
+
     /// The template of a text, in which `\#` is a `#`.
     ///
     /// # Errors
@@ -151,22 +157,10 @@ impl Template {
         for piece in &self.pieces {
             match piece {
                 Piece::Plain(plain) => text.push_str(plain),
-                Piece::Value(script) => text.push_str(&shown(&script.value(context)?)?),
+                Piece::Value(script) => text.push_str(&script.value(context)?.shown()?),
             }
             coerce::check_text(text.len())?;
         }
         Ok(text)
-    }
-}
-
-/// A value as a template shows it.
-fn shown(value: &Value) -> Result<String, EvalFault> {
-    match value {
-        Value::Null => Ok("null".to_owned()),
-        Value::Array(_) => json::write(value, Layout::default()),
-        Value::Object(object) if object.error_type().is_none() => {
-            json::write(value, Layout::default())
-        }
-        _ => coerce::text(value).map(|text| text.to_string()),
     }
 }

@@ -197,6 +197,9 @@ pub enum Form {
     Headers,
     /// The type of an error, whose text is `NAMESPACE:IDENTIFIER`.
     ErrorType,
+    /// A message, `payload` and `attributes`: what a route has come to. Where it is written, that is
+    /// its payload.
+    Message,
 }
 
 impl Object {
@@ -230,7 +233,7 @@ impl Object {
     fn matches(&self, name: &str, key: &str) -> bool {
         match self.form {
             Form::Headers => name.eq_ignore_ascii_case(key),
-            Form::Plain | Form::ErrorType => name == key,
+            Form::Plain | Form::ErrorType | Form::Message => name == key,
         }
     }
 
@@ -240,6 +243,14 @@ impl Object {
         entries
             .filter(move |(name, _)| self.matches(name, key))
             .map(|(_, value)| value)
+    }
+
+    /// What is written of it, if it is a message.
+    pub(crate) fn message_payload(&self) -> Option<&Value> {
+        match self.form {
+            Form::Message => self.get("payload"),
+            _ => None,
+        }
     }
 
     /// Its text, if it is an error's type.

@@ -91,22 +91,6 @@ impl ValkeyStore {
         })
     }
 
-    /// Lays down a partition's settings, for as long as this store is open. The same settings
-    /// again change nothing.
-    ///
-    /// # Errors
-    /// [`StoreError::InvalidPartition`], [`StoreError::InvalidSettings`] or
-    /// [`StoreError::TtlTooLong`] if they cannot be.
-    pub fn configure(
-        &self,
-        partition: &str,
-        settings: PartitionSettings,
-    ) -> Result<(), StoreError> {
-        let now = self.time.local();
-        self.partitions
-            .configure(&self.limits, partition, settings, now)
-    }
-
     /// Why the server cannot be asked now, if it cannot.
     pub fn trouble(&self) -> Option<String> {
         self.link.trouble()
@@ -267,6 +251,12 @@ fn condition(when: When) -> Vec<u8> {
 }
 
 impl ObjectStore for ValkeyStore {
+    fn configure(&self, partition: &str, settings: PartitionSettings) -> Result<(), StoreError> {
+        let now = self.time.local();
+        self.partitions
+            .configure(&self.limits, partition, settings, now)
+    }
+
     fn get<'a>(&'a self, partition: &'a str, key: &'a str) -> Pending<'a, Option<Object>> {
         Box::pin(async move {
             self.limits.check_place(partition, key)?;

@@ -4,7 +4,7 @@
 use fusebox_store::testing::Server;
 use fusebox_store::{
     EmbeddedOptions, EmbeddedStore, HostileStore, Limits, ManualClock, MemoryStore, ObjectStore,
-    PartitionSettings, StoreError, ValkeyOptions, ValkeyStore, WallTime,
+    ValkeyOptions, ValkeyStore, WallTime,
 };
 use std::pin::pin;
 use std::sync::Arc;
@@ -31,38 +31,9 @@ pub fn wait<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// A store whose partitions can be configured.
-pub trait Store: ObjectStore {
-    fn configure(&self, partition: &str, settings: PartitionSettings) -> Result<(), StoreError>;
-}
-
-impl Store for MemoryStore {
-    fn configure(&self, partition: &str, settings: PartitionSettings) -> Result<(), StoreError> {
-        MemoryStore::configure(self, partition, settings)
-    }
-}
-
-impl Store for EmbeddedStore {
-    fn configure(&self, partition: &str, settings: PartitionSettings) -> Result<(), StoreError> {
-        EmbeddedStore::configure(self, partition, settings)
-    }
-}
-
-impl Store for ValkeyStore {
-    fn configure(&self, partition: &str, settings: PartitionSettings) -> Result<(), StoreError> {
-        ValkeyStore::configure(self, partition, settings)
-    }
-}
-
-impl<S: Store> Store for HostileStore<S> {
-    fn configure(&self, partition: &str, settings: PartitionSettings) -> Result<(), StoreError> {
-        self.inner().configure(partition, settings)
-    }
-}
-
 /// A store, its clock, and what it lies on.
 pub struct Bed {
-    pub store: Box<dyn Store>,
+    pub store: Box<dyn ObjectStore>,
     pub clock: Arc<ManualClock>,
     _ground: Ground,
 }
