@@ -38,3 +38,8 @@ pub use node::{
 };
 pub use record::{FleetHold, LastBatch, Lease, Record, SCHEMA, Stamp, State, Version, Want};
 pub use share::{Share, ShareError, Sharing};
+
+/// Runs the example of the manual's page.
+#[cfg(all(doctest, feature = "driver"))]
+#[doc = include_str!("../../../docs/fleet.md")]
+struct Manual;
