@@ -90,6 +90,7 @@ fn set(name: &str, value: &str) -> Does {
 fn store(key: &str) -> Does {
     Does::Object(Box::new(ObjectCall {
         store: None,
+        fleet: None,
         operation: ObjectOperation::Store {
             key: Given::Literal(key.into()),
             value: Some(Given::Literal("v".into())),
