@@ -8,12 +8,13 @@ use axum::extract::{Path, Query, State};
 use axum::response::Json;
 use fusebox_breaker::HoldKind;
 use fusebox_gateway::mule::{CircuitFault, Steer};
-use fusebox_gateway::{Action, Gateway};
+use fusebox_gateway::{Action, BreakerStatus, FleetError, Gateway};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::fleet::Fleet;
 use crate::problem::Problem;
 use crate::view;
 
@@ -80,9 +81,12 @@ pub async fn list(
                 .is_none_or(|state| circuit.said.as_str() == state)
         })
         .collect();
+    let fleet = gateway.fleet(None).await.map(Fleet::of);
     let wall = gateway.clock().wall();
     let now = gateway.clock().wall_millis();
-    let breakers = wanted.iter().map(|breaker| view::breaker(breaker, wall));
+    let breakers = wanted
+        .iter()
+        .map(|breaker| view::breaker(breaker, fleet.as_ref(), wall));
     let flows = circuits.iter().map(|circuit| view::circuit(circuit, now));
     let shown: Vec<_> = breakers
         .chain(flows)
@@ -103,8 +107,8 @@ pub async fn show(
         let circuit = circuit.ok_or_else(|| unknown(&gateway, &name))?;
         return Ok(Json(view::circuit(&circuit, gateway.clock().wall_millis())));
     };
+    let mut shown = view_of(&gateway, &breaker).await;
     let wall = gateway.clock().wall();
-    let mut shown = view::breaker(&breaker, wall);
     if let Some(explanation) = gateway.explain(&name) {
         shown["explanation"] = view::explanation(&explanation, wall);
     }
@@ -122,7 +126,7 @@ struct Order {
     reason: Option<String>,
     /// Who; `admin` where nobody says.
     by: Option<String>,
-    /// `node`, this gateway; `fleet` comes with fleets.
+    /// `node`, this gateway, unless it says `fleet`.
     scope: Option<String>,
 }
 
@@ -135,19 +139,15 @@ pub async fn act(
 ) -> Result<Json<Value>, Problem> {
     let Path((name, action)) = path.map_err(unreadable)?;
     let order = read(&headers, body).await?;
-    match order.scope.as_deref() {
-        None | Some("node") => {}
-        Some("fleet") => {
-            return Err(Problem::not_supported_yet(
-                "this gateway belongs to no fleet; leave `scope` out",
-            ));
-        }
+    let fleet = match order.scope.as_deref() {
+        None | Some("node") => false,
+        Some("fleet") => true,
         Some(other) => {
             return Err(Problem::bad_request(format!(
-                "`{other}` is no scope; say node"
+                "`{other}` is no scope; say node or fleet"
             )));
         }
-    }
+    };
     let reason = text(order.reason, "reason")?.unwrap_or_else(|| "no reason given".into());
     let by = text(order.by, "by")?.unwrap_or_else(|| "admin".into());
     let duration = order.duration.as_deref().map(duration).transpose()?;
@@ -161,8 +161,8 @@ pub async fn act(
     let (action, takes_duration) = match command.as_str() {
         "open" => (hold(HoldKind::Open), true),
         "close" => (hold(HoldKind::Closed), true),
-        "reset" => (Action::Reset, false),
-        "release" => (Action::Release, false),
+        "reset" => (Action::Reset { by: by.clone() }, false),
+        "release" => (Action::Release { by: by.clone() }, false),
         other => {
             return Err(Problem::not_found(format!(
                 "`{other}` is no command; say open, close, reset or release"
@@ -174,7 +174,8 @@ pub async fn act(
             "`for` goes with open and close, which hold",
         ));
     }
-    let Some(breaker) = gateway.act(&name, action) else {
+    if gateway.breaker(&name).is_none() {
+        // A flow's entry is where all gateways of its store see it, whatever the scope.
         let steer = match command.as_str() {
             _ if duration.is_some() => {
                 return Err(Problem::conflict(format!(
@@ -197,9 +198,26 @@ pub async fn act(
         let circuit = circuit.ok_or_else(|| unknown(&gateway, &name))?;
         tracing::info!(breaker = %name, %command, %by, %reason, "an operator's command");
         return Ok(Json(view::circuit(&circuit, gateway.clock().wall_millis())));
+    }
+    let done = if fleet {
+        gateway.act_on_fleet(&name, action).await
+    } else {
+        gateway.act(&name, action).ok_or(FleetError::NoBreaker)
     };
-    tracing::info!(breaker = %name, %command, %by, %reason, "an operator's command");
-    Ok(Json(view::breaker(&breaker, gateway.clock().wall())))
+    let breaker = done.map_err(|error| match error {
+        FleetError::NoBreaker => unknown(&gateway, &name),
+        FleetError::NoFleet | FleetError::NotShared => Problem::conflict(error.to_string()),
+        FleetError::NotTaken => Problem::unavailable(error.to_string()),
+    })?;
+    let scope = if fleet { "fleet" } else { "node" };
+    tracing::info!(breaker = %name, %command, scope, %by, %reason, "an operator's command");
+    Ok(Json(view_of(&gateway, &breaker).await))
+}
+
+/// A breaker with what the fleet knows of it.
+async fn view_of(gateway: &Gateway, breaker: &BreakerStatus) -> Value {
+    let fleet = gateway.fleet(Some(&breaker.name)).await.map(Fleet::of);
+    view::breaker(breaker, fleet.as_ref(), gateway.clock().wall())
 }
 
 async fn read(headers: &HeaderMap, body: Body) -> Result<Order, Problem> {

@@ -42,19 +42,14 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, detail)
     }
 
-    /// 409: what it is does not allow it.
-    pub fn conflict(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::CONFLICT, detail)
-    }
-
-    /// 503: what is asked for this does not answer.
-    pub fn unavailable(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
-    }
-
     /// 405: not with this method.
     pub fn wrong_method(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+    }
+
+    /// 409: not in the state that things are in.
+    pub fn conflict(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::CONFLICT, detail)
     }
 
     /// 408: the request took too long to come.
@@ -86,9 +81,9 @@ impl Problem {
         )
     }
 
-    /// 501: a later version will.
-    pub fn not_supported_yet(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::NOT_IMPLEMENTED, detail)
+    /// 503: something that this rests on does not answer.
+    pub fn unavailable(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 
     /// 500: our own fault.

@@ -9,8 +9,10 @@ use fusebox_plan::mule::Said;
 use fusebox_plan::mule::app::Site;
 use serde_json::{Value, json};
 
-/// A breaker in full.
-pub fn breaker(status: &BreakerStatus, wall: Wall) -> Value {
+use crate::fleet::{self, Fleet};
+
+/// A breaker in full, with its place in a fleet.
+pub fn breaker(status: &BreakerStatus, fleet: Option<&Fleet>, wall: Wall) -> Value {
     let snapshot = &status.snapshot;
     let hold = snapshot.hold.as_ref().map(|hold| {
         json!({
@@ -68,6 +70,7 @@ pub fn breaker(status: &BreakerStatus, wall: Wall) -> Value {
         "admit_probability": snapshot.admit_probability,
         "ramp": ramp,
         "persisted": status.persisted,
+        "fleet": fleet::fleet(fleet, status, wall),
         "counts": {
             "success": status.calls.success,
             "failure": status.calls.failure,
@@ -189,7 +192,7 @@ fn transition(transition: &Transition, wall: Wall) -> Value {
 }
 
 /// A moment as RFC 3339 in UTC, to the millisecond.
-fn time(at: Timestamp, wall: Wall) -> String {
+pub fn time(at: Timestamp, wall: Wall) -> String {
     let at = UNIX_EPOCH + Duration::from_millis(wall.millis_at(at));
     humantime::format_rfc3339_millis(at).to_string()
 }

@@ -408,14 +408,14 @@ fn an_address_for_a_mule_application_is_refused_where_there_is_none() {
 #[test]
 fn keys_that_are_still_to_come_are_refused_with_their_line() {
     let file = "listen: 127.0.0.1:8080
-fleet: { node: a }
+on_transition: { webhook: x }
 upstreams:
   orders:
     url: http://127.0.0.1:8081
     bulkhead: { concurrent: 256 }
     retry: { attempts: 3 }
     health: { path: /healthz }
-    breaker: { share: verdict }
+    breaker: { half_open: { probe: health } }
     fallback: [{ last_good: 1h }]
 routes: [{ path: /, upstream: orders }]
 ";

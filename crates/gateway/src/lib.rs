@@ -6,7 +6,7 @@
 //! `response_body` passes the answer on. The handlers of a Flogo application are run by `flogo`, the
 //! flows of a Mule application by [`mule`].
 //!
-//! [`Gateway`] is all that stands outside: it is started from a plan and a store, reloaded with
+//! [`Gateway`] is all that stands outside: it is started from a plan and its stores, reloaded with
 //! another plan, looked at, and drained. It knows no file formats and no admin API.
 
 mod gateway;
@@ -39,6 +39,10 @@ mod tunnel;
 mod whole_body;
 
 mod breakers;
+mod ears;
+mod membership;
+mod stores;
+
 mod connect;
 mod listen;
 mod pool;
@@ -55,5 +59,12 @@ mod status;
 
 pub use clock::{Clock, Wall};
 pub use gateway::{Gateway, GatewayError, Options, Reloaded};
+pub use membership::{FleetError, FleetShown};
 pub use metrics::Exposition;
 pub use status::{Action, BreakerStatus, Calls, Part};
+pub use stores::{Shared, Stores};
+
+/// What a gateway shows of its fleet.
+pub mod fleet {
+    pub use fusebox_fleet::{FleetCount, FleetStatus, FleetView, Health, Record, State};
+}

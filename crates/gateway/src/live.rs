@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use fusebox_breaker::Listener as BreakerListener;
+use fusebox_fleet::Fleet;
 use fusebox_plan::mule::app::FlowId;
-use fusebox_plan::plan::{Cors, Listener, Manner, Plan, Respond, Rewrite, Route, Step, Upstream};
+use fusebox_plan::plan::{
+    Cors, Listener, Manner, Plan, Respond, Rewrite, Route, Share, Step, Upstream,
+};
 use http::{HeaderValue, Method, StatusCode};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ClientConfig;
@@ -15,7 +18,9 @@ use tokio_rustls::rustls::ClientConfig;
 use crate::breakers::{Guarded, Guards};
 use crate::clock::Clock;
 use crate::connect::{Connector, trusting_the_system};
+use crate::ears::Ears;
 use crate::flogo::{self, Caster, Counters, Flogo, LiveHandler, RestRouter};
+use crate::gateway::Reloaded;
 use crate::guard::PathRules;
 use crate::listen::Place;
 use crate::meter::{PerWorker, RequestMeter, RequestMeters};
@@ -141,6 +146,8 @@ pub struct LiveUpstream {
     pub plan: Arc<Upstream>,
     /// Its breakers; kept over reloads while they fit.
     pub guards: Arc<Guards>,
+    /// Who hears of them; kept with them.
+    ears: Arc<Ears>,
     /// Beyond which times a call to it has stalled, shortest first.
     pub stall_limits: Arc<[Duration]>,
     /// What `Host` says to it.
@@ -247,6 +254,7 @@ pub struct Foundry {
     workers: usize,
     clock: Arc<Clock>,
     announcer: Announcer,
+    fleet: Option<Fleet>,
     roots: Arc<OnceLock<Arc<ClientConfig>>>,
     counters: Counters,
     shelves: Shelves,
@@ -272,18 +280,20 @@ enum Kind {
 }
 
 impl Foundry {
-    /// A foundry for `workers` workers; `listener` hears of every transition, and what flows keep is
-    /// kept in `shelves`.
+    /// A foundry for `workers` workers; `listener` hears of every transition, breakers are shared
+    /// through `fleet`, and what flows keep is kept in `shelves`.
     pub fn new(
         workers: usize,
         clock: Arc<Clock>,
         listener: Arc<dyn BreakerListener>,
+        fleet: Option<Fleet>,
         shelves: Shelves,
     ) -> Foundry {
         Foundry {
             workers,
             clock,
             announcer: Announcer(listener),
+            fleet,
             roots: Arc::default(),
             counters: Counters::default(),
             shelves,
@@ -292,11 +302,11 @@ impl Foundry {
     }
 
     /// Makes a plan live. What of the previous one still fits goes on: breakers with their state,
-    /// connections, counters. Says in sentences what could not be kept.
+    /// connections, counters. Says what could not be kept, and what is shared otherwise than before.
     ///
     /// # Errors
     /// What the plan asks for that cannot be had; nothing has changed then.
-    pub fn cast(&self, plan: Plan, previous: Option<&Live>) -> Result<(Live, Vec<String>), String> {
+    pub fn cast(&self, plan: Plan, previous: Option<&Live>) -> Result<(Live, Reloaded), String> {
         let plan = Arc::new(plan);
         let mut listeners = HashMap::new();
         for listener in &plan.listeners {
@@ -330,19 +340,21 @@ impl Foundry {
         let roots = self.roots.clone();
         let system = move || roots.get_or_init(trusting_the_system).clone();
         let clients = flogo::clients(&plan, self.workers, flogo, system.clone())?;
-        let mut lost = Vec::new();
-        let app = self.app(&plan, previous, TlsSource::new(system), &mut lost)?;
+        let mut reloaded = Reloaded::default();
+        let app = self.app(&plan, previous, TlsSource::new(system), &mut reloaded.lost)?;
         // From here on nothing fails, so that breakers are changed only by a plan that runs.
         let upstreams: Vec<_> = plan
             .upstreams
             .iter()
             .zip(pools)
-            .map(|(upstream, pools)| Arc::new(self.upstream(upstream, pools, previous, &mut lost)))
+            .map(|(upstream, pools)| {
+                Arc::new(self.upstream(upstream, pools, previous, &mut reloaded))
+            })
             .collect();
         for old in previous.iter().flat_map(|live| &live.upstreams) {
             let name = &old.plan.name;
             if !plan.upstreams.iter().any(|upstream| upstream.name == *name) {
-                lost.push(format!(
+                reloaded.lost.push(format!(
                     "breakers of {name}: the upstream is gone, and their state with it"
                 ));
             }
@@ -355,7 +367,7 @@ impl Foundry {
             meter: &|name| self.meter(Kind::Service, name),
             previous: flogo,
         };
-        let flogo = caster.cast(&plan, clients, &mut lost);
+        let flogo = caster.cast(&plan, clients, &mut reloaded.lost);
         let routes = plan
             .routes
             .iter()
@@ -370,7 +382,7 @@ impl Foundry {
                 app,
                 listeners,
             },
-            lost,
+            reloaded,
         ))
     }
 
@@ -437,36 +449,55 @@ impl Foundry {
         plan: &Arc<Upstream>,
         pools: Arc<[Arc<Pool>]>,
         previous: Option<&Live>,
-        lost: &mut Vec<String>,
+        reloaded: &mut Reloaded,
     ) -> LiveUpstream {
         let old = previous.and_then(|live| find(live, &plan.name));
-        let guards = match old {
+        let mut settings_changed = false;
+        let (guards, ears) = match old {
             Some(old) if old.guards.fit(plan) => {
                 let (was, is) = (&old.plan.breaker, &plan.breaker);
                 if was.settings != is.settings || was.keys_max != is.keys_max {
-                    lost.extend(old.guards.reconfigure(is, self.clock.exact()));
+                    let lost = old.guards.reconfigure(is, self.clock.exact());
+                    reloaded.lost.extend(lost);
+                    settings_changed = true;
                 }
-                old.guards.clone()
+                (old.guards.clone(), old.ears.clone())
             }
             _ => {
                 if old.is_some() {
-                    lost.push(format!(
+                    reloaded.lost.push(format!(
                         "breakers of {}: their key changed, so they begin anew",
                         plan.name
                     ));
                 }
-                Arc::new(Guards::new(
-                    plan,
-                    self.workers,
-                    &self.clock,
-                    self.announcer.0.clone(),
-                ))
+                let ears = Ears::new(self.announcer.0.clone(), self.fleet.clone());
+                let guards = Guards::new(plan, self.workers, &self.clock, ears.clone());
+                (Arc::new(guards), ears)
             }
         };
+        let kept = old.filter(|old| Arc::ptr_eq(&old.ears, &ears));
+        let was = old.map_or(Share::None, |old| old.plan.breaker.share);
+        let is = plan.breaker.share;
+        // The fleet takes what it must know of the settings when a breaker joins.
+        if kept.is_none() || was != is || settings_changed {
+            ears.share(is, || guards.all());
+        }
+        if was != is && previous.is_some() {
+            let name = &plan.name;
+            let said = format!("breakers of {name}: shared as `{is}`, were `{was}`");
+            reloaded.shared.push(said);
+        }
+        if is != Share::None && self.fleet.is_none() {
+            tracing::warn!(
+                upstream = %plan.name,
+                "its breakers are to be shared, and the store is no Valkey server: each decides alone"
+            );
+        }
         let host = HeaderValue::from_str(&plan.endpoint.authority);
         LiveUpstream {
             plan: plan.clone(),
             guards,
+            ears,
             stall_limits: stall::limits(&plan.breaker.settings),
             host: host.expect("a checked authority is a field value"),
             pools,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use fusebox_breaker::Phase;
+use fusebox_fleet::Health;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
@@ -109,6 +110,7 @@ impl Collector for Scrape {
         self.breakers(&mut encoder)?;
         self.transitions(&mut encoder)?;
         self.requests(&mut encoder)?;
+        self.fleet(&mut encoder)?;
         self.process(&mut encoder)
     }
 }
@@ -380,6 +382,100 @@ impl Scrape {
         }
         for (url, count) in idle {
             set(&mut metric, vec![("upstream", &*url)], count)?;
+        }
+        Ok(())
+    }
+
+    fn fleet(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(membership) = &self.0.0.membership else {
+            return Ok(());
+        };
+        let status = membership.fleet.status();
+        let counters = status.counters;
+        for (name, help, value) in [
+            (
+                "fusebox_store_up",
+                "1 while the fleet's store answers",
+                u64::from(status.health == Health::Reachable),
+            ),
+            (
+                "fusebox_fleet_breakers",
+                "Breakers shared with the fleet",
+                status.breakers as u64,
+            ),
+        ] {
+            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
+                .encode(gauge(encoder, name, help)?)?;
+        }
+        let staleness = status.staleness(self.0.clock().exact()).as_secs_f64();
+        ConstGauge::new(staleness).encode(gauge(
+            encoder,
+            "fusebox_store_staleness_seconds",
+            "How long ago the fleet's store last answered",
+        )?)?;
+        let mut metric = counter(
+            encoder,
+            "fusebox_fleet_commands",
+            "Commands sent to the fleet's store, by kind; a trip is also a vote",
+        )?;
+        for (kind, count) in [
+            ("trip", counters.trips),
+            ("batch", counters.batches),
+            ("lease", counters.leases),
+            ("result", counters.results),
+            ("word", counters.words),
+            ("assert", counters.asserts),
+        ] {
+            add(&mut metric, vec![("kind", kind)], count)?;
+        }
+        for (name, help, value) in [
+            (
+                "fusebox_fleet_reads",
+                "Reads of the fleet's records",
+                counters.reads,
+            ),
+            (
+                "fusebox_fleet_pushes",
+                "Records pushed by the fleet's store",
+                counters.pushes,
+            ),
+            (
+                "fusebox_fleet_gaps",
+                "Times when pushes may have been missed",
+                counters.gaps,
+            ),
+            (
+                "fusebox_fleet_failures",
+                "Commands and reads that the fleet's store failed",
+                counters.failures,
+            ),
+            (
+                "fusebox_fleet_dropped",
+                "Commands that waited too long and were never sent",
+                counters.dropped,
+            ),
+            (
+                "fusebox_fleet_outrun",
+                "Commands that changed nothing, because the record had moved on",
+                counters.outrun,
+            ),
+            (
+                "fusebox_fleet_adopted",
+                "Openings and closings taken over from the fleet",
+                counters.adopted,
+            ),
+            (
+                "fusebox_fleet_unreadable",
+                "Records of the fleet that could not be read",
+                counters.unreadable,
+            ),
+            (
+                "fusebox_store_outages",
+                "Times when the fleet's store went away",
+                counters.outages,
+            ),
+        ] {
+            ConstCounter::new(value).encode(counter(encoder, name, help)?)?;
         }
         Ok(())
     }

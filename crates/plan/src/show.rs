@@ -10,8 +10,8 @@ use crate::flogo::show_handler;
 use crate::mule::show_flows;
 use crate::native::show_key;
 use crate::plan::{
-    Admin, Breaker, Forward, Limits, Listener, Plan, Respond, Rewrite, RewritePart, Route, Step,
-    Store, Upstream,
+    Admin, Breaker, Fleet, Forward, Limits, Listener, Plan, Respond, Rewrite, RewritePart, Route,
+    Share, Step, Store, Upstream, Valkey,
 };
 use crate::words::{show_duration, show_over, show_rate, show_share, show_size};
 
@@ -40,7 +40,13 @@ impl Plan {
                 Store::Embedded { path } => {
                     json!({ "kind": "embedded", "path": path.to_string_lossy() })
                 }
+                Store::Valkey(server) => show_server(server),
             };
+        }
+        if let Some(Fleet { node }) = &self.fleet {
+            plan["fleet"] = node
+                .as_ref()
+                .map_or_else(|| json!({}), |node| json!({ "node": node }));
         }
         if let Some(app) = &self.app {
             plan["flows"] = show_flows(app);
@@ -77,6 +83,21 @@ fn show_admin(admin: &Admin) -> Value {
     let mut shown = json!({ "addr": admin.addr.to_string() });
     if admin.token.is_some() {
         shown["token"] = json!("***");
+    }
+    shown
+}
+
+/// The URL may hold a password, wherever in it, so nothing of it is shown.
+fn show_server(server: &Valkey) -> Value {
+    let mut shown = json!({ "kind": "valkey", "url": "redis://***" });
+    if let Some(prefix) = &server.prefix {
+        shown["prefix"] = json!(prefix);
+    }
+    if let Some(timeout) = server.timeout {
+        shown["timeout"] = json!(show_duration(timeout));
+    }
+    if let Some(path) = &server.path {
+        shown["path"] = json!(path.to_string_lossy());
     }
     shown
 }
@@ -120,6 +141,12 @@ fn show_breaker(breaker: &Breaker) -> Value {
     shown["key"] = json!(show_key(&breaker.key));
     shown["failure"] = json!(breaker.failure.source());
     shown["settle"] = json!(show_duration(breaker.settle));
+    shown["share"] = match breaker.share {
+        Share::None => json!("none"),
+        Share::Verdict => json!("verdict"),
+        Share::Quorum(quorum) => json!({ "quorum": quorum }),
+        Share::Counts => json!("counts"),
+    };
     // With one key there is nothing to bound, and `check` would say so.
     if !breaker.key.is_upstream() {
         shown["max_keys"] = json!(breaker.keys_max);

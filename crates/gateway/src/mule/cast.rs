@@ -59,7 +59,7 @@ pub struct Shelves {
 }
 
 impl Shelves {
-    /// The gateway's own store, and one in memory beside it.
+    /// The gateway's store of objects, and one in memory beside it.
     pub fn new(durable: Arc<dyn ObjectStore>) -> Shelves {
         let volatile = MemoryStore::new(StoreLimits::default(), Arc::new(SystemClock));
         Shelves {

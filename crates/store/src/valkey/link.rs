@@ -20,9 +20,10 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time;
 
-/// The shortest and the longest rest between two attempts to connect.
+/// The shortest and the longest rest between two attempts to connect: so short that a fleet agrees again within a second
+/// of the server's return, however long that was away.
 const REST_MIN: Duration = Duration::from_millis(50);
-const REST_MAX: Duration = Duration::from_secs(5);
+const REST_MAX: Duration = Duration::from_millis(500);
 /// A connection that lasted this long is made anew without a rest when it is lost.
 const STEADY: Duration = Duration::from_secs(1);
 /// An idle connection is tried this often, so that a cut line is found before it is needed.

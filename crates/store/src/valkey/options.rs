@@ -18,7 +18,8 @@ pub struct ValkeyOptions {
     pub(super) sentinel_login: Login,
     pub(super) database: u32,
     pub(super) tls: Option<TlsFiles>,
-    pub(super) prefix: String,
+    /// What all keys begin with, without a brace. Default `fusebox:`; `prefix=` in the URL.
+    pub prefix: String,
     /// How long an operation may take. Default 250 ms; `timeout=` in the URL.
     pub timeout: Duration,
     /// How long making a connection may take. Default 2 s; `connect_timeout=` in the URL.
@@ -87,7 +88,7 @@ impl ValkeyOptions {
     }
 
     /// The address without user and password, for messages.
-    pub(super) fn place(&self) -> String {
+    pub fn place(&self) -> String {
         let list = |hosts: &[(String, u16)]| {
             let hosts: Vec<_> = hosts
                 .iter()

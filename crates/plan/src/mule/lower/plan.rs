@@ -35,6 +35,7 @@ pub(super) fn of(app: App, elements: &[Element], notes: &mut Notes) -> Plan {
             .collect(),
         admin: None,
         store: None,
+        fleet: None,
         limits: Limits::default(),
         upstreams: Vec::new(),
         routes,
