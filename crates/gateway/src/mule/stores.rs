@@ -76,6 +76,11 @@ impl From<StoreError> for ShelfFault {
     fn from(error: StoreError) -> ShelfFault {
         match error {
             StoreError::InvalidKey { .. } => ShelfFault::Key(error.to_string()),
+            // The description may reach a client, whom addresses and paths do not concern.
+            StoreError::NotAvailable { .. } | StoreError::Io { .. } => {
+                tracing::debug!(%error, "an object store's operation");
+                ShelfFault::NotAvailable("the object store is not available".to_owned())
+            }
             _ => ShelfFault::NotAvailable(error.to_string()),
         }
     }
