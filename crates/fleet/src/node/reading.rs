@@ -178,7 +178,10 @@ impl Node {
         } else {
             // Less than has been seen, or something else under the same number: what the store says is not adopted.
             if member.lost.is_none() {
-                let harmless = is_closed(member.seen.as_ref()) && member.local == Local::Closed;
+                // Nobody is opened or closed by it. What tells of an opening that is over does harm.
+                let harmless = is_closed(member.seen.as_ref())
+                    && is_closed(read.as_ref())
+                    && member.local == Local::Closed;
                 member.lost = Some(if harmless { now + within } else { now });
                 let key = key.clone();
                 self.tell(News::RecordLost { key });

@@ -152,3 +152,61 @@ fn what_was_found_out_after_a_record_was_made_anew_is_not_overruled_by_what_was_
     world.until(2_000, |world| world.all(Phase::Closed));
     assert_eq!(world.record().version, version);
 }
+
+#[test]
+fn a_record_that_began_anew_under_the_same_number_is_taken() {
+    let mut world = World::new(2, Share::Counts);
+    for _ in 0..2 {
+        world.fail(0);
+        world.run(1_100);
+    }
+    let before = world.record();
+    assert_eq!(before.counted(0, 0, 0), 2);
+    world.put_back(None);
+    world.fail(1);
+    world.run(1_100);
+    let after = world.record();
+    assert_eq!(after.version, before.version);
+    assert!(after.revision < before.revision);
+    for peer in &world.peers {
+        let view = peer.node.member("orders").unwrap();
+        assert_eq!(view.record, Some(&after));
+    }
+}
+
+#[test]
+fn failures_that_find_the_record_lost_are_counted_once_it_is_made_anew() {
+    let mut world = World::new(3, Share::Counts);
+    world.trip(0);
+    world.run(10);
+    world.say(0, fusebox_fleet::Word::Reset { by: "ann".into() });
+    world.run(1_100);
+    world.put_back(None);
+    let begin = world.now;
+    for peer in 0..3 {
+        world.fail(peer);
+        world.run(20);
+    }
+    assert!(world.all(Phase::Open), "{:#?}", world.record());
+    assert!(world.now - begin < 100);
+}
+
+#[test]
+fn an_older_record_that_tells_of_an_opening_is_mended_at_once() {
+    let mut world = World::new(3, Share::Verdict);
+    world.trip(0);
+    world.run(10);
+    let open = world.record();
+    world.say(0, fusebox_fleet::Word::Reset { by: "ann".into() });
+    world.run(1_100);
+    world.put_back(Some(&open));
+    let lost = |world: &World| {
+        let lost = |peer: &crate::world::Peer| {
+            let lost = |news: &News| matches!(news, News::RecordLost { .. });
+            peer.news.iter().any(lost)
+        };
+        world.peers.iter().any(lost)
+    };
+    world.until(1_100, lost);
+    world.until(5, |world| world.record().version.epoch == 1);
+}
