@@ -7,12 +7,14 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::Json;
 use fusebox_breaker::HoldKind;
-use fusebox_gateway::{Action, Gateway};
+use fusebox_gateway::mule::{CircuitFault, Steer};
+use fusebox_gateway::{Action, BreakerStatus, FleetError, Gateway};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::fleet::Fleet;
 use crate::problem::Problem;
 use crate::view;
 
@@ -63,13 +65,35 @@ pub async fn list(
                 .is_none_or(|state| breaker.snapshot.phase.as_str() == state)
         })
         .collect();
-    let wall = gateway.clock().wall();
-    let shown: Vec<_> = wanted
+    let circuits = gateway.circuits().await.map_err(fault)?;
+    let circuits: Vec<_> = circuits
         .iter()
-        .take(filter.limit.unwrap_or(LIMIT))
-        .map(|breaker| view::breaker(breaker, wall))
+        .filter(|circuit| {
+            filter
+                .prefix
+                .as_deref()
+                .is_none_or(|prefix| circuit.name.starts_with(prefix))
+        })
+        .filter(|circuit| {
+            filter
+                .state
+                .as_deref()
+                .is_none_or(|state| circuit.said.as_str() == state)
+        })
         .collect();
-    Ok(Json(json!({ "total": wanted.len(), "breakers": shown })))
+    let fleet = gateway.fleet(None).await.map(Fleet::of);
+    let wall = gateway.clock().wall();
+    let now = gateway.clock().wall_millis();
+    let breakers = wanted
+        .iter()
+        .map(|breaker| view::breaker(breaker, fleet.as_ref(), wall));
+    let flows = circuits.iter().map(|circuit| view::circuit(circuit, now));
+    let shown: Vec<_> = breakers
+        .chain(flows)
+        .take(filter.limit.unwrap_or(LIMIT))
+        .collect();
+    let total = wanted.len() + circuits.len();
+    Ok(Json(json!({ "total": total, "breakers": shown })))
 }
 
 /// `GET /api/v1/breakers/{name}`.
@@ -78,11 +102,13 @@ pub async fn show(
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Path(name) = name.map_err(unreadable)?;
-    let breaker = gateway
-        .breaker(&name)
-        .ok_or_else(|| unknown(&gateway, &name))?;
+    let Some(breaker) = gateway.breaker(&name) else {
+        let circuit = gateway.circuit(&name).await.map_err(fault)?;
+        let circuit = circuit.ok_or_else(|| unknown(&gateway, &name))?;
+        return Ok(Json(view::circuit(&circuit, gateway.clock().wall_millis())));
+    };
+    let mut shown = view_of(&gateway, &breaker).await;
     let wall = gateway.clock().wall();
-    let mut shown = view::breaker(&breaker, wall);
     if let Some(explanation) = gateway.explain(&name) {
         shown["explanation"] = view::explanation(&explanation, wall);
     }
@@ -100,7 +126,7 @@ struct Order {
     reason: Option<String>,
     /// Who; `admin` where nobody says.
     by: Option<String>,
-    /// `node`, this gateway; `fleet` comes with fleets.
+    /// `node`, this gateway, unless it says `fleet`.
     scope: Option<String>,
 }
 
@@ -113,19 +139,15 @@ pub async fn act(
 ) -> Result<Json<Value>, Problem> {
     let Path((name, action)) = path.map_err(unreadable)?;
     let order = read(&headers, body).await?;
-    match order.scope.as_deref() {
-        None | Some("node") => {}
-        Some("fleet") => {
-            return Err(Problem::not_supported_yet(
-                "this gateway belongs to no fleet; leave `scope` out",
-            ));
-        }
+    let fleet = match order.scope.as_deref() {
+        None | Some("node") => false,
+        Some("fleet") => true,
         Some(other) => {
             return Err(Problem::bad_request(format!(
-                "`{other}` is no scope; say node"
+                "`{other}` is no scope; say node or fleet"
             )));
         }
-    }
+    };
     let reason = text(order.reason, "reason")?.unwrap_or_else(|| "no reason given".into());
     let by = text(order.by, "by")?.unwrap_or_else(|| "admin".into());
     let duration = order.duration.as_deref().map(duration).transpose()?;
@@ -139,8 +161,8 @@ pub async fn act(
     let (action, takes_duration) = match command.as_str() {
         "open" => (hold(HoldKind::Open), true),
         "close" => (hold(HoldKind::Closed), true),
-        "reset" => (Action::Reset, false),
-        "release" => (Action::Release, false),
+        "reset" => (Action::Reset { by: by.clone() }, false),
+        "release" => (Action::Release { by: by.clone() }, false),
         other => {
             return Err(Problem::not_found(format!(
                 "`{other}` is no command; say open, close, reset or release"
@@ -152,11 +174,50 @@ pub async fn act(
             "`for` goes with open and close, which hold",
         ));
     }
-    let breaker = gateway
-        .act(&name, action)
-        .ok_or_else(|| unknown(&gateway, &name))?;
-    tracing::info!(breaker = %name, %command, %by, %reason, "an operator's command");
-    Ok(Json(view::breaker(&breaker, gateway.clock().wall())))
+    if gateway.breaker(&name).is_none() {
+        // A flow's entry is where all gateways of its store see it, whatever the scope.
+        let steer = match command.as_str() {
+            _ if duration.is_some() => {
+                return Err(Problem::conflict(format!(
+                    "`{name}` is built by a flow, whose entry lives as long as its store says; leave `for` out"
+                )));
+            }
+            "open" => Steer::Open,
+            "close" => Steer::Close,
+            "reset" => Steer::Reset,
+            _ if gateway.circuit(&name).await.map_err(fault)?.is_none() => {
+                return Err(unknown(&gateway, &name));
+            }
+            _ => {
+                return Err(Problem::conflict(format!(
+                    "`{name}` is built by a flow, and nothing holds it; close or reset it"
+                )));
+            }
+        };
+        let circuit = gateway.steer(&name, steer).await.map_err(fault)?;
+        let circuit = circuit.ok_or_else(|| unknown(&gateway, &name))?;
+        tracing::info!(breaker = %name, %command, %by, %reason, "an operator's command");
+        return Ok(Json(view::circuit(&circuit, gateway.clock().wall_millis())));
+    }
+    let done = if fleet {
+        gateway.act_on_fleet(&name, action).await
+    } else {
+        gateway.act(&name, action).ok_or(FleetError::NoBreaker)
+    };
+    let breaker = done.map_err(|error| match error {
+        FleetError::NoBreaker => unknown(&gateway, &name),
+        FleetError::NoFleet | FleetError::NotShared => Problem::conflict(error.to_string()),
+        FleetError::NotTaken => Problem::unavailable(error.to_string()),
+    })?;
+    let scope = if fleet { "fleet" } else { "node" };
+    tracing::info!(breaker = %name, %command, scope, %by, %reason, "an operator's command");
+    Ok(Json(view_of(&gateway, &breaker).await))
+}
+
+/// A breaker with what the fleet knows of it.
+async fn view_of(gateway: &Gateway, breaker: &BreakerStatus) -> Value {
+    let fleet = gateway.fleet(Some(&breaker.name)).await.map(Fleet::of);
+    view::breaker(breaker, fleet.as_ref(), gateway.clock().wall())
 }
 
 async fn read(headers: &HeaderMap, body: Body) -> Result<Order, Problem> {
@@ -202,6 +263,14 @@ fn unreadable(error: PathRejection) -> Problem {
         "a breaker's name is percent-encoded UTF-8: {}",
         error.body_text()
     ))
+}
+
+/// Why a flow's circuit was not read or steered.
+fn fault(fault: CircuitFault) -> Problem {
+    match fault {
+        CircuitFault::Conflict(why) => Problem::conflict(why),
+        CircuitFault::Store(_) => Problem::unavailable(fault.to_string()),
+    }
 }
 
 fn unknown(gateway: &Gateway, name: &str) -> Problem {

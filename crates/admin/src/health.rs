@@ -46,7 +46,12 @@ pub async fn metrics(State(gateway): State<Gateway>, headers: HeaderMap) -> Resp
     } else {
         Exposition::Prometheus
     };
-    match gateway.metrics(form) {
+    // A store that does not answer hides its circuits, and nothing else.
+    let circuits = gateway.circuits().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the circuits of flows are not in the metrics");
+        Vec::new()
+    });
+    match gateway.metrics(form, &circuits) {
         Ok(text) => ([(CONTENT_TYPE, form.media_type())], text).into_response(),
         Err(_) => Problem::internal("the metrics could not be written").into_response(),
     }

@@ -15,6 +15,7 @@
 
 mod breakers;
 mod door;
+mod fleet;
 mod health;
 mod listen;
 mod problem;

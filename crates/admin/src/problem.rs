@@ -47,6 +47,11 @@ impl Problem {
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
     }
 
+    /// 409: not in the state that things are in.
+    pub fn conflict(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::CONFLICT, detail)
+    }
+
     /// 408: the request took too long to come.
     pub fn too_slow() -> Problem {
         Problem::new(
@@ -76,9 +81,9 @@ impl Problem {
         )
     }
 
-    /// 501: a later version will.
-    pub fn not_supported_yet(detail: impl Into<String>) -> Problem {
-        Problem::new(StatusCode::NOT_IMPLEMENTED, detail)
+    /// 503: something that this rests on does not answer.
+    pub fn unavailable(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 
     /// 500: our own fault.

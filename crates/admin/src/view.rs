@@ -3,11 +3,16 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use fusebox_breaker::{Explanation, Gap, HoldKind, Next, Over, RuleGap, Timestamp, Transition};
+use fusebox_gateway::mule::CircuitStatus;
 use fusebox_gateway::{BreakerStatus, Wall};
+use fusebox_plan::mule::Said;
+use fusebox_plan::mule::app::Site;
 use serde_json::{Value, json};
 
-/// A breaker in full.
-pub fn breaker(status: &BreakerStatus, wall: Wall) -> Value {
+use crate::fleet::{self, Fleet};
+
+/// A breaker in full, with its place in a fleet.
+pub fn breaker(status: &BreakerStatus, fleet: Option<&Fleet>, wall: Wall) -> Value {
     let snapshot = &status.snapshot;
     let hold = snapshot.hold.as_ref().map(|hold| {
         json!({
@@ -65,6 +70,7 @@ pub fn breaker(status: &BreakerStatus, wall: Wall) -> Value {
         "admit_probability": snapshot.admit_probability,
         "ramp": ramp,
         "persisted": status.persisted,
+        "fleet": fleet::fleet(fleet, status, wall),
         "counts": {
             "success": status.calls.success,
             "failure": status.calls.failure,
@@ -78,6 +84,59 @@ pub fn breaker(status: &BreakerStatus, wall: Wall) -> Value {
         "probes": probes,
         "recent": snapshot.recent.iter().map(|one| transition(one, wall)).collect::<Vec<_>>(),
     })
+}
+
+/// A circuit that a flow builds by hand. What no flow knows of is null.
+pub fn circuit(status: &CircuitStatus, now: u64) -> Value {
+    let circuit = status.circuit();
+    let open = status.said == Said::Open;
+    // The flow's own timeout is in the flow; the entry's end is what is known.
+    let retry = status.gone_by().filter(|_| open);
+    let threshold = circuit.count.as_ref().and_then(|count| count.threshold);
+    let flaws: Vec<_> = circuit
+        .flaws
+        .iter()
+        .map(|flaw| json!({ "at": site(&flaw.site), "what": flaw.what, "mend": flaw.mend }))
+        .collect();
+    json!({
+        "name": status.name,
+        "kind": "flow",
+        "upstream": circuit.upstreams.first().map(|name| &**name),
+        "upstreams": circuit.upstreams.iter().map(|name| &**name).collect::<Vec<_>>(),
+        "state": status.said.as_str(),
+        "mode": "enforce",
+        "hold": null,
+        "reason": open.then(|| match threshold {
+            Some(threshold) => format!("the flow has written so, after {threshold} failures"),
+            None => "the flow has written so".to_owned(),
+        }),
+        "retry_at": retry.map(millis),
+        "retry_after": retry.map(|at| at.saturating_sub(now).div_ceil(1000)),
+        "persisted": circuit.state.store.as_ref().is_none_or(|store| store.persistent),
+        "flow": {
+            "at": site(&circuit.site),
+            "store": circuit.state.store_name(),
+            "key": status.key,
+            "field": circuit.state.field.as_deref(),
+            "due_at": status.due_at.map(millis),
+            "gone_by": status.gone_by().map(millis),
+            "count": status.count,
+            "count_key": circuit.count.as_ref().map(|count| count.entry.to_string()),
+            "threshold": threshold,
+            "half_open": circuit.half_open.is_some(),
+            "flaws": flaws,
+        },
+    })
+}
+
+fn site(site: &Site) -> String {
+    format!("{}:{}", site.file, site.line)
+}
+
+/// Milliseconds since the Unix epoch as RFC 3339 in UTC.
+fn millis(at: u64) -> String {
+    let at = UNIX_EPOCH + Duration::from_millis(at);
+    humantime::format_rfc3339_millis(at).to_string()
 }
 
 /// Why a breaker is as it is, and what comes next: in a sentence, and piece by piece.
@@ -133,7 +192,7 @@ fn transition(transition: &Transition, wall: Wall) -> Value {
 }
 
 /// A moment as RFC 3339 in UTC, to the millisecond.
-fn time(at: Timestamp, wall: Wall) -> String {
+pub fn time(at: Timestamp, wall: Wall) -> String {
     let at = UNIX_EPOCH + Duration::from_millis(wall.millis_at(at));
     humantime::format_rfc3339_millis(at).to_string()
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use fusebox_plan::plan::Secret;
 
 /// A gateway whose breakers count failures, trip, refuse fast, probe and recover.
 #[derive(Debug, Parser)]
@@ -65,8 +66,14 @@ pub struct RunArgs {
     /// Where the embedded store keeps its data
     #[arg(long, value_name = "DIR", env = "FUSEBOX_DATA")]
     pub data: Option<PathBuf>,
-    /// Where state is kept: memory:, embedded:PATH
-    #[arg(long, value_name = "URL", env = "FUSEBOX_STORE")]
+    /// Where state is kept: memory:, embedded:PATH, or on a Valkey or Redis server, redis://HOST:PORT
+    // It may hold a password, which the help would show.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "FUSEBOX_STORE",
+        hide_env_values = true
+    )]
     pub store: Option<StoreUrl>,
     /// Where the admin API listens, or `off` [default: 127.0.0.1:9900, or what the file says]
     #[arg(long, value_name = "ADDR|off", env = "FUSEBOX_ADMIN")]
@@ -86,7 +93,8 @@ pub struct ReadingArgs {
     // The variable is read with the files: clap would split what is written here at commas, too.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub properties: Vec<Property>,
-    /// Give a Mule `config-ref` its address (Mule files are not supported yet)
+    /// Give a name that a Mule application leaves open, such as its `config-ref`, an address; may be
+    /// repeated
     #[arg(
         long,
         value_name = "NAME=URL",
@@ -94,9 +102,18 @@ pub struct ReadingArgs {
         value_delimiter = ','
     )]
     pub bind: Vec<Property>,
-    /// How strictly Mule files are read (Mule files are not supported yet)
-    #[arg(long, env = "FUSEBOX_COMPAT", hide = true)]
-    pub compat: Option<String>,
+    /// How a Mule application is understood
+    #[arg(long, env = "FUSEBOX_COMPAT", default_value = "intent")]
+    pub compat: CompatArg,
+}
+
+/// How a Mule application is understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompatArg {
+    /// As its author evidently meant it; a warning for each use that Mule would not run
+    Intent,
+    /// As Mule 4.4 runs it
+    Strict,
 }
 
 /// Options of `check` and `convert`.
@@ -182,8 +199,8 @@ pub struct OrderArgs {
     /// Why; everybody who looks at the breaker sees it
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// Steer the breaker of the whole fleet (not supported yet)
-    #[arg(long, hide = true)]
+    /// Steer the breaker of the whole fleet, not of this gateway alone
+    #[arg(long)]
     pub fleet: bool,
 }
 
@@ -268,8 +285,8 @@ pub enum StoreUrl {
     Memory,
     /// `embedded:PATH`; without a path, where `--data` says.
     Embedded(Option<PathBuf>),
-    /// `redis://…` or `rediss://…`; not supported yet. It may hold a password, so it is not kept.
-    Valkey,
+    /// `redis://…`, `rediss://…` and the like.
+    Valkey(Secret),
 }
 
 impl FromStr for StoreUrl {
@@ -281,10 +298,19 @@ impl FromStr for StoreUrl {
             Some(("embedded", path)) => {
                 Ok(StoreUrl::Embedded((!path.is_empty()).then(|| path.into())))
             }
-            Some(("redis" | "rediss", _)) => Ok(StoreUrl::Valkey),
-            _ => Err("write memory: or embedded:PATH".into()),
+            Some((scheme, rest)) if rest.starts_with("//") && names_a_server(scheme) => {
+                // What is wrong with it is said when it is opened: here the whole text would be shown, password and all.
+                Ok(StoreUrl::Valkey(Secret::new(text)))
+            }
+            _ => Err("write memory:, embedded:PATH or redis://HOST:PORT".into()),
         }
     }
+}
+
+/// Whether a URL of this scheme may name a Valkey or Redis server.
+fn names_a_server(scheme: &str) -> bool {
+    let known = ["redis", "rediss", "valkey", "valkeys", "unix"];
+    known.contains(&scheme.split('+').next().unwrap_or_default())
 }
 
 /// How the log is written.

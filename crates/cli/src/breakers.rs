@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use serde_json::{Value, json};
 
 use crate::admin_client::{AdminClient, encode};
@@ -44,10 +43,10 @@ fn path(name: &str) -> String {
 }
 
 async fn send(client: &AdminClient, order: &OrderArgs, action: &str) -> anyhow::Result<Value> {
-    if order.fleet {
-        bail!("--fleet: fleets are not supported yet; leave it out to steer this gateway");
-    }
     let mut body = json!({ "by": operator() });
+    if order.fleet {
+        body["scope"] = json!("fleet");
+    }
     if let Some(duration) = &order.duration {
         body["for"] = json!(duration);
     }
@@ -65,6 +64,60 @@ fn operator() -> String {
         .ok()
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "operator".into())
+}
+
+/// What the fleet agrees on about a shared breaker.
+fn fleet(fleet: &Value, row: &mut impl FnMut(&str, String)) {
+    if fleet.is_null() {
+        return;
+    }
+    let alone = if fleet["alone"] == true {
+        ", decides alone"
+    } else {
+        ""
+    };
+    row(
+        "shared",
+        format!(
+            "{} as node {}, store {}{alone}",
+            text(&fleet["share"]),
+            text(&fleet["node"]),
+            text(&fleet["store"])
+        ),
+    );
+    let record = &fleet["record"];
+    if record.is_null() {
+        return;
+    }
+    row(
+        "fleet",
+        format!(
+            "{} (epoch {}, term {}) since {}",
+            text(&record["state"]),
+            record["epoch"],
+            record["term"],
+            text(&record["since"])
+        ),
+    );
+    row(
+        "",
+        format!("by {}: {}", text(&record["by"]), text(&record["why"])),
+    );
+    for vote in record["votes"].as_array().into_iter().flatten() {
+        let (node, until) = (text(&vote["node"]), text(&vote["until"]));
+        row("", format!("vote of {node} until {until}"));
+    }
+    if let Some(node) = record["lease"]["node"].as_str() {
+        let until = text(&record["lease"]["until"]);
+        row("", format!("{node} may probe until {until}"));
+    }
+    for count in record["counts"].as_array().into_iter().flatten() {
+        let (observed, threshold) = (&count["observed"], &count["threshold"]);
+        row(
+            "",
+            format!("{observed} of {threshold} failures over the fleet"),
+        );
+    }
 }
 
 fn text(value: &Value) -> &str {
@@ -110,6 +163,10 @@ fn list(answer: &Value) -> String {
 }
 
 fn line(breaker: &Value) -> String {
+    if breaker["kind"] == "flow" {
+        let (name, state) = (text(&breaker["name"]), text(&breaker["state"]));
+        return format!("{name} is {state} (a flow's own)\n");
+    }
     let hold = match breaker["hold"]["kind"].as_str() {
         Some(kind) => {
             let until = breaker["hold"]["until"].as_str();
@@ -137,6 +194,25 @@ fn show(breaker: &Value) -> String {
         writeln!(out, "  {name:<12} {value}").expect("a String takes any text");
     };
     row("upstream", text(&breaker["upstream"]).into());
+    if breaker["kind"] == "flow" {
+        let flow = &breaker["flow"];
+        row("built at", text(&flow["at"]).into());
+        row("store", text(&flow["store"]).into());
+        row("key", text(&flow["key"]).into());
+        row(
+            "failures",
+            format!("{} of {}", flow["count"], flow["threshold"]),
+        );
+        row("due at", text(&flow["due_at"]).into());
+        row("gone by", text(&flow["gone_by"]).into());
+        for flaw in flow["flaws"].as_array().into_iter().flatten() {
+            row(
+                "flaw",
+                format!("{} {}", text(&flaw["at"]), text(&flaw["what"])),
+            );
+        }
+        return out;
+    }
     row("mode", text(&breaker["mode"]).into());
     row("since", text(&breaker["since"]).into());
     row("reason", text(&breaker["reason"]).into());
@@ -146,6 +222,7 @@ fn show(breaker: &Value) -> String {
         row("passes", format!("{:.1}% of the calls", share * 100.0));
     }
     row("persisted", breaker["persisted"].to_string());
+    fleet(&breaker["fleet"], &mut row);
     for (name, count) in breaker["counts"].as_object().into_iter().flatten() {
         match count.as_object() {
             None => row(name, count.to_string()),

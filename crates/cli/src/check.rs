@@ -2,8 +2,11 @@
 
 use std::process::ExitCode;
 
+use fusebox_plan::plan::Store;
+
 use crate::args::CheckArgs;
 use crate::files::read_files;
+use crate::state;
 
 /// Prints all diagnostics; fails if one is an error.
 ///
@@ -17,6 +20,9 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     }
     match &reading.plan {
         Some(plan) => {
+            if let Some(Store::Valkey(server)) = &plan.store {
+                state::server(server)?;
+            }
             let count = |number: usize, noun: &str| {
                 format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
             };

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use fusebox_gateway::{Gateway, Options};
+use fusebox_gateway::{Gateway, Options, Stores};
 use fusebox_plan::{Loader, Source, read};
 use fusebox_store::{EmbeddedOptions, EmbeddedStore};
 use tokio::net::TcpListener;
@@ -158,7 +158,7 @@ async fn start(text: &str, store: EmbeddedStore) -> anyhow::Result<Gateway> {
             reading.diagnostics
         );
     };
-    Ok(Gateway::start(plan, Arc::new(store), Options { workers: 1 }).await?)
+    Ok(Gateway::start(plan, Stores::alone(Arc::new(store)), Options { workers: 1 }).await?)
 }
 
 /// Serves the admin API on the asked address, or on a free one where that is taken.

@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
+use fusebox_plan::mule::app::Compat;
 use fusebox_plan::{Conversion, Loader, Reading, Source, convert, read};
 
-use crate::args::{Property, ReadingArgs};
+use crate::args::{CompatArg, Property, ReadingArgs};
 use crate::fetch::fetch;
 
 /// The largest configuration file that is read.
@@ -16,8 +17,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Reads and checks files.
 ///
 /// # Errors
-/// If a file cannot be read, or an option asks for what is not supported yet. What is wrong within
-/// the files is in the reading's diagnostics.
+/// If a file cannot be read. What is wrong within the files is in the reading's diagnostics.
 pub fn read_files(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<Reading> {
     with_sources(files, args, read)
 }
@@ -35,14 +35,6 @@ fn with_sources<T>(
     args: &ReadingArgs,
     work: impl FnOnce(&[Source<'_>], &dyn Loader) -> T,
 ) -> anyhow::Result<T> {
-    if !args.bind.is_empty() {
-        bail!(
-            "--bind gives Mule files their addresses, and Mule files are not supported yet; leave it out"
-        );
-    }
-    if args.compat.is_some() {
-        bail!("--compat is for Mule files, and those are not supported yet; leave it out");
-    }
     let mut texts = Vec::new();
     for file in files {
         let size = std::fs::metadata(file)
@@ -69,16 +61,27 @@ fn with_sources<T>(
     let disk = Disk {
         base: base.to_owned(),
         properties: properties(args)?,
+        bindings: args
+            .bind
+            .iter()
+            .map(|bind| (bind.name.clone(), bind.value.clone()))
+            .collect(),
+        compat: match args.compat {
+            CompatArg::Intent => Compat::Intent,
+            CompatArg::Strict => Compat::Strict,
+        },
     };
     Ok(work(&sources, &disk))
 }
 
 /// Gives a configuration what it asks of the machine: `${VAR}`, from `--set` and the environment,
-/// `${file:PATH}`, relative to the first configuration file, and for a Flogo application the files,
-/// addresses and variables that it names.
+/// `${file:PATH}`, relative to the first configuration file, and for an application of another dialect
+/// the files, addresses and variables that it names.
 struct Disk {
     base: PathBuf,
     properties: HashMap<String, String>,
+    bindings: Vec<(String, String)>,
+    compat: Compat,
 }
 
 /// What `--set` says, and before it the variable `FUSEBOX_SET`, which parts its pairs by commas.
@@ -127,5 +130,13 @@ impl Loader for Disk {
             .collect();
         all.extend(self.properties.clone());
         all.into_iter().collect()
+    }
+
+    fn bindings(&self) -> Vec<(String, String)> {
+        self.bindings.clone()
+    }
+
+    fn compat(&self) -> Compat {
+        self.compat
     }
 }

@@ -32,7 +32,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     // A connection to a client and one to an upstream for each that is allowed.
     let listeners = plan.listeners.len() as u64;
     descriptors::raise(listeners * 2 * plan.limits.connections_max as u64);
-    let wanted = state::wanted(&args, plan.store.as_ref())?;
+    let wanted = state::wanted(&args, plan.store.as_ref());
     let admin = admin_of(&args, &plan)?;
     // Both sockets before any state is touched: a second start of the same gateway fails harmlessly.
     let admin_socket = match &admin {
@@ -44,12 +44,12 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         })?),
         None => None,
     };
-    let store = state::open(&wanted)?;
+    let stores = state::open(&wanted)?;
     let mut options = Options::default();
     if let Some(workers) = args.workers {
         options.workers = workers.get();
     }
-    let gateway = Gateway::start(plan, store, options).await?;
+    let gateway = Gateway::start(plan, stores, options).await?;
     for (name, addr) in gateway.addresses() {
         tracing::info!(listener = %name, %addr, "listening");
     }
@@ -166,6 +166,7 @@ fn reload(gateway: &Gateway, args: &RunArgs) {
     let old = gateway.plan();
     for (what, changed) in [
         ("store", old.store != plan.store),
+        ("fleet", old.fleet != plan.fleet),
         ("admin", old.admin != plan.admin),
     ] {
         if changed {
@@ -176,6 +177,9 @@ fn reload(gateway: &Gateway, args: &RunArgs) {
         Ok(reloaded) => {
             for lost in &reloaded.lost {
                 tracing::warn!("{lost}");
+            }
+            for shared in &reloaded.shared {
+                tracing::info!("{shared}");
             }
             tracing::info!("reloaded");
         }

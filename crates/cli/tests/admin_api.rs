@@ -469,7 +469,7 @@ fn a_command_that_cannot_be_read_changes_nothing_and_says_why() {
     );
     problem(&open(&json!({ "by": "a\nb" }).to_string()), 400, "control");
     problem(&open(r#"{"scope":"galaxy"}"#), 400, "galaxy");
-    problem(&open(r#"{"scope":"fleet"}"#), 501, "fleet");
+    problem(&open(r#"{"scope":"fleet"}"#), 409, "belongs to no fleet");
     problem(&open(&"[".repeat(10_000)), 400, "");
     problem(
         &open(&format!("{{\"reason\":{}", "[".repeat(10_000))),

@@ -17,7 +17,12 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("fusebox-sim", &["fusebox-breaker", "fusebox-fleet"]),
     (
         "fusebox-gateway",
-        &["fusebox-plan", "fusebox-breaker", "fusebox-store"],
+        &[
+            "fusebox-fleet",
+            "fusebox-plan",
+            "fusebox-breaker",
+            "fusebox-store",
+        ],
     ),
     (
         "fusebox-admin",

@@ -80,13 +80,20 @@ fn the_option_store_beats_them_all() {
 }
 
 #[test]
-fn a_store_that_is_not_supported_yet_is_refused_without_showing_its_password() {
+fn a_server_that_cannot_be_meant_is_refused_without_showing_its_password() {
     let program = Program::new().file("a.yaml", &file(""));
-    for url in ["redis://:s3cret@10.0.0.1", "rediss://u:s3cret@10.0.0.1/0"] {
+    for url in ["redis://:s3cret@10.0.0.1:port", "rediss://u:s3cret@h/zero"] {
         let ended = program.run(["run", "a.yaml", "--store", url, "--log", "json"]);
         assert_eq!(ended.code, Some(1));
-        assert!(ended.stderr.contains("not supported yet"), "{ended:?}");
+        assert!(ended.stderr.contains("store: url"), "{ended:?}");
         assert!(!ended.stderr.contains("s3cret"), "{ended:?}");
+        let file = file(&format!("store: {{ kind: valkey, url: '{url}' }}\n"));
+        let ended = Program::new()
+            .file("b.yaml", &file)
+            .run(["check", "b.yaml"]);
+        assert_eq!(ended.code, Some(1));
+        assert!(ended.stderr.contains("store: url"), "{ended:?}");
+        assert!(!format!("{ended:?}").contains("s3cret"), "{ended:?}");
     }
     let ended = program.run(["run", "a.yaml", "--store", "floppy:a"]);
     assert_eq!(ended.code, Some(2));

@@ -13,14 +13,20 @@ use std::time::Duration;
 
 use fusebox_breaker::{Breaker, Clock, Listener, MonotonicClock, Timestamp};
 use fusebox_store::SharedRecords;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
 
 use crate::counters::Counters;
-use crate::node::{Health, News, NodeOptions, Word};
+use crate::node::{BATCH_EVERY, FleetCount, Health, Key, News, NodeOptions, Word};
+use crate::record::Record;
 use crate::share::{Share, ShareError, Sharing};
 use ear::Ear;
-use inbox::{Inbox, Joining};
+use inbox::{Inbox, Joining, Look};
 
 pub use task::Driver;
+
+/// How long somebody waits to see what is known.
+const LOOK_MAX: Duration = Duration::from_secs(1);
 
 /// Who hears of [`News`].
 pub type OnNews = Arc<dyn Fn(&News) + Send + Sync>;
@@ -80,6 +86,23 @@ pub struct FleetStatus {
     pub counters: Counters,
     /// How many breakers are shared.
     pub breakers: usize,
+    /// How many commands are on their way to the store.
+    pub under_way: usize,
+}
+
+/// What this process knows of one shared breaker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FleetView {
+    /// Its name.
+    pub name: Key,
+    /// The fleet's truth, as this process last saw it; none where it has never been read.
+    pub record: Option<Record>,
+    /// Whether this process decides alone when to probe.
+    pub alone: bool,
+    /// Until when this process may begin probes.
+    pub may_probe_until: Option<Timestamp>,
+    /// What the fleet counts by each rule that it counts, in their order.
+    pub counted: Vec<FleetCount>,
 }
 
 impl FleetStatus {
@@ -100,6 +123,7 @@ pub fn fleet(options: FleetOptions, records: Arc<dyn SharedRecords>) -> (Fleet, 
             answered_at: now,
             counters: Counters::default(),
             breakers: 0,
+            under_way: 0,
         })),
         clock: options.clock.clone(),
     };
@@ -150,6 +174,31 @@ impl Fleet {
     /// second, [`News::WordDropped`] says so.
     pub fn say(&self, name: impl Into<Arc<str>>, word: Word) {
         self.inbox.say(name.into(), word);
+    }
+
+    /// What this process knows of the shared breaker of a name, or of all; nothing where the task does not run, or
+    /// does not answer within a second.
+    pub async fn look(&self, name: Option<&str>) -> Vec<FleetView> {
+        let (answer, seen) = oneshot::channel();
+        let name = name.map(Key::from);
+        self.inbox.look(Look { name, answer });
+        let seen = timeout(LOOK_MAX, seen).await;
+        seen.ok().and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// Waits until what has happened here by now has reached the store, at most so long. For the end of a process.
+    pub async fn settle(&self, within: Duration) {
+        let told = async {
+            // What is counted waits for its batch.
+            sleep(2 * BATCH_EVERY).await;
+            // The task has then read all that was written to it.
+            self.look(Some("")).await;
+            while self.status().under_way > 0 {
+                sleep(BATCH_EVERY).await;
+            }
+        };
+        // What could not be told is kept by the process's own store.
+        let _ = timeout(within, told).await;
     }
 
     /// How it is doing.

@@ -30,11 +30,11 @@ pub use change::{LUA, NODES_MAX, Rewritten, change};
 pub use command::{Act, Command, CountRule, SPAN_MAX, WHY_MAX};
 pub use counters::Counters;
 #[cfg(feature = "driver")]
-pub use driver::{Driver, Fleet, FleetOptions, FleetStatus, OnNews, fleet};
+pub use driver::{Driver, Fleet, FleetOptions, FleetStatus, FleetView, OnNews, fleet};
 pub use node::{
-    AWAY_AFTER, BATCH_EVERY, Batch, Event, Health, Input, Key, LEASE_MARGIN, Local, MemberView,
-    News, Node, NodeOptions, Order, Output, PROBE_MARGIN, QUEUED_MAX, READ_KEYS, ROUND, TRY_AGAIN,
-    Word,
+    AWAY_AFTER, BATCH_EVERY, Batch, Event, FleetCount, Health, Input, Key, LEASE_MARGIN, Local,
+    MemberView, News, Node, NodeOptions, Order, Output, PROBE_MARGIN, QUEUED_MAX, READ_KEYS, ROUND,
+    TRY_AGAIN, Word,
 };
 pub use record::{Anew, FleetHold, LastBatch, Lease, Record, SCHEMA, Stamp, State, Version, Want};
 pub use share::{Share, ShareError, Sharing};

@@ -103,6 +103,17 @@ pub struct MemberView<'a> {
     pub alone: bool,
     /// Until when this node may begin probes.
     pub may_probe_until: Option<Timestamp>,
+    /// What the fleet counts by each rule that it counts, in their order.
+    pub counted: Vec<FleetCount>,
+}
+
+/// What a fleet counts by one rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FleetCount {
+    /// The failures of all nodes, as far as they have told.
+    pub observed: u64,
+    /// At which number the fleet trips.
+    pub threshold: u64,
 }
 
 impl Node {
@@ -240,6 +251,11 @@ impl Node {
         .min()
     }
 
+    /// How many commands are on their way to the store.
+    pub fn under_way(&self) -> usize {
+        self.asked.len()
+    }
+
     /// How the store is.
     pub fn health(&self) -> Health {
         self.health.health()
@@ -258,8 +274,18 @@ impl Node {
     /// What it knows of a breaker.
     pub fn member(&self, key: &str) -> Option<MemberView<'_>> {
         let member = self.members.get(key)?;
+        let record = member.seen.as_ref();
+        let server = self.server_time.at(self.latest);
+        let server = server.or(record.map(|record| record.at)).unwrap_or(0);
+        let rules = member.sharing.rules.iter().enumerate();
         Some(MemberView {
-            record: member.seen.as_ref(),
+            record,
+            counted: rules
+                .map(|(number, rule)| FleetCount {
+                    observed: record.map_or(0, |it| it.counted(number, rule.within, server)),
+                    threshold: rule.threshold,
+                })
+                .collect(),
             local: member.local,
             alone: member.alone,
             may_probe_until: member.lease.map(|lease| lease.start_by),

@@ -9,7 +9,7 @@ use fusebox_breaker::{
     Breaker, Clock, Cooldown, Listener, Outcome, Phase, Registry, Rule, Settings, Timestamp,
     Transition,
 };
-use fusebox_fleet::{Fleet, FleetOptions, Health, News, Share, Word, fleet};
+use fusebox_fleet::{Fleet, FleetOptions, Health, News, Share, State, Word, fleet};
 use fusebox_store::{Fault, HostileRecords, MemoryRecords, SharedRecords, WallTime};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -354,4 +354,64 @@ async fn a_flood_of_transitions_loses_none_that_matters() {
     fleet[0].trip();
     pause(2).await;
     assert!(all(&fleet, Phase::Open));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_known_of_a_breaker_is_shown_after_all_that_happened_before() {
+    let (fleet, _) = begin(2, Share::Counts).await;
+    assert!(fleet[0].call(Outcome::Failure));
+    pause(50).await;
+    let seen = fleet[1].fleet.look(Some("orders")).await;
+    assert_eq!(seen.len(), 1);
+    let counted: Vec<_> = seen[0].counted.iter().collect();
+    assert_eq!((counted[0].observed, counted[0].threshold), (1, 3));
+    assert!(!seen[0].alone && seen[0].may_probe_until.is_none());
+    fleet[1].trip();
+    fleet[1].fleet.settle(Duration::from_secs(1)).await;
+    let seen = fleet[1].fleet.look(None).await;
+    let record = seen[0].record.clone().unwrap();
+    assert_eq!((record.state, &*record.by), (State::Open, "node-1"));
+    assert!(fleet[1].fleet.look(Some("others")).await.is_empty());
+    fleet[1].task.abort();
+    pause(1).await;
+    assert!(
+        fleet[1].fleet.look(None).await.is_empty(),
+        "nobody is there to answer"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_ends_waits_for_what_was_counted_and_not_for_a_store_that_is_away() {
+    let (fleet, store) = begin(2, Share::Counts).await;
+    assert!(fleet[0].call(Outcome::Failure));
+    let began = Instant::now();
+    fleet[0].fleet.settle(Duration::from_millis(500)).await;
+    assert!(began.elapsed() < Duration::from_millis(500));
+    fleet[0].task.abort();
+    pause(5).await;
+    let seen = fleet[1].fleet.look(Some("orders")).await;
+    assert_eq!(seen[0].counted[0].observed, 1);
+    store.stand(Fault::Hang);
+    assert!(fleet[1].call(Outcome::Failure));
+    let began = Instant::now();
+    fleet[1].fleet.settle(Duration::from_millis(300)).await;
+    assert!(began.elapsed() <= Duration::from_millis(301));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_that_leaves_and_joins_again_at_once_has_joined() {
+    let (fleet, _) = begin(2, Share::Verdict).await;
+    fleet[0].fleet.leave(&fleet[0].breaker);
+    fleet[0]
+        .fleet
+        .join(&fleet[0].breaker, Share::Verdict)
+        .unwrap();
+    pause(5).await;
+    assert_eq!(fleet[0].fleet.status().breakers, 1);
+    fleet[1].trip();
+    pause(5).await;
+    assert!(all(&fleet, Phase::Open));
+    fleet[0].fleet.leave(&fleet[0].breaker);
+    pause(5).await;
+    assert_eq!(fleet[0].fleet.status().breakers, 0);
 }

@@ -55,6 +55,8 @@ pub struct Client {
     pub listener: Place,
     /// Who it is.
     pub peer: SocketAddr,
+    /// The address that it came to.
+    pub local: SocketAddr,
     /// The peer's IP address as text.
     pub peer_text: HeaderValue,
     /// What the connection waits for.
@@ -317,10 +319,14 @@ pub async fn serve(
     let limits = worker.shared.live.load().plan.limits.clone();
     let peer_text = HeaderValue::try_from(peer.ip().to_canonical().to_string());
     let peer_text = peer_text.expect("an IP address is a field value");
+    let Ok(local) = stream.tcp().local_addr() else {
+        return;
+    };
     let client = Arc::new(Client {
         worker: worker.clone(),
         listener,
         peer,
+        local,
         peer_text,
         phase: phase.clone(),
         scheme: match &stream {

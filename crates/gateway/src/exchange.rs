@@ -20,6 +20,7 @@ use crate::flogo::{self, Found};
 use crate::forward;
 use crate::guard;
 use crate::live::{Finds, Live, LiveListener, LiveRoute, LiveStep};
+use crate::mule;
 
 /// How much of a body that nobody wants is read, and for how long, before an answer that goes out
 /// without it.
@@ -37,7 +38,7 @@ pub struct Exchange {
     pub live: Arc<Live>,
     /// The route that takes the request.
     pub route: Arc<LiveRoute>,
-    /// The route's path parameters, as the client wrote them; those of a Flogo handler decoded.
+    /// The route's path parameters, as the client wrote them; those of a Flogo handler or a Mule flow decoded.
     pub params: Vec<(String, String)>,
     /// The request's id, carried or made.
     pub id: HeaderValue,
@@ -158,6 +159,13 @@ fn find(
     let (method, path) = (request.method(), request.uri().path());
     let router = match &listener.finds {
         Finds::Native(router) => router,
+        Finds::Flows(router) => {
+            return Err(Box::new(match router.find(method, path) {
+                mule::Found::Flow { route, params } => return Ok((route, params)),
+                mule::Found::WrongMethod(takes) => mule::wrong_method(path, &takes),
+                mule::Found::Nothing => mule::no_listener(path),
+            }));
+        }
         Finds::Rest(router) => {
             return Err(Box::new(match router.find(method, path) {
                 Found::Route { route, params } => return Ok((route, params)),
@@ -193,7 +201,8 @@ async fn run(exchange: Exchange, request: Request<Incoming>, finish: Finish) -> 
         Some(LiveStep::Run(handler)) => {
             flogo::serve(exchange, handler.clone(), request, finish).await
         }
-        Some(LiveStep::Flow(_)) | None => done(finish, answer::our_fault()),
+        Some(LiveStep::Flow(flow)) => mule::serve(exchange, *flow, request, finish).await,
+        None => done(finish, answer::our_fault()),
     }
 }
 

@@ -15,7 +15,6 @@ mod cookie;
 mod handler;
 mod jwt;
 mod limiter;
-mod outlive;
 mod reply;
 mod rest;
 mod router;

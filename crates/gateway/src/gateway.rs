@@ -16,9 +16,12 @@ use crate::announcer::Announcer;
 use crate::clock::Clock;
 use crate::listen::{self, Place};
 use crate::live::{Foundry, Live};
+use crate::membership::Membership;
+use crate::mule::{Shelves, Tasks};
 use crate::records::{self, RENEWED_EVERY};
 use crate::shared::Shared;
-use crate::worker::{self, Command};
+use crate::stores::Stores;
+use crate::worker::{self, Command, Worker};
 
 /// How often expired objects are swept from the store, and how many at once.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -78,10 +81,12 @@ impl Default for Options {
 }
 
 /// What a new plan changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reloaded {
     /// What could not be kept, in sentences; empty where nothing was lost.
     pub lost: Vec<String>,
+    /// Whose breakers are shared otherwise than before, in sentences.
+    pub shared: Vec<String>,
 }
 
 /// A running gateway. Its handles are clones; the last one to go does not stop it: [`Gateway::drain`] does.
@@ -92,7 +97,15 @@ pub struct Gateway(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub shared: Arc<Shared>,
     pub announcer: Arc<Announcer>,
-    pub store: StoreHandle,
+    pub stores: Stores,
+    /// Its place in a fleet, if it has one.
+    pub membership: Option<Membership>,
+    /// What is kept in memory alone.
+    volatile: StoreHandle,
+    /// What runs beside the workers.
+    beside: Arc<Worker>,
+    /// What starts flows; that of the present plan.
+    started: Mutex<Option<Tasks>>,
     foundry: Foundry,
     workers: usize,
     commands: Vec<mpsc::UnboundedSender<Command>>,
@@ -124,22 +137,28 @@ impl std::fmt::Debug for StoreHandle {
 }
 
 impl Gateway {
-    /// Starts a gateway: breakers take up the state that the store has of them, then the listeners
-    /// open. Must be called within a runtime, which then runs the gateway's tasks beside the data path.
+    /// Starts a gateway: breakers take up the state that the store has of them, the fleet is entered,
+    /// then the listeners open. Whether the fleet's store answers makes no difference. Must be called within a runtime, which then runs the gateway's tasks beside the data path.
     ///
     /// # Errors
     /// What could not be had; nothing is left running then.
     pub async fn start(
         plan: Plan,
-        store: Arc<dyn ObjectStore>,
+        stores: Stores,
         options: Options,
     ) -> Result<Gateway, GatewayError> {
         let workers = options.workers.max(1);
         let clock = Clock::start()?;
         let announcer = Arc::new(Announcer::default());
-        let foundry = Foundry::new(workers, clock.clone(), announcer.clone());
+        let shelves = Shelves::new(stores.objects.clone());
+        let volatile = shelves.volatile.clone();
+        let (membership, driver) = Membership::begin(&stores, plan.fleet.as_ref(), &clock)
+            .await?
+            .unzip();
+        let fleet = membership.as_ref().map(|here| here.fleet.clone());
+        let foundry = Foundry::new(workers, clock.clone(), announcer.clone(), fleet, shelves);
         let (live, _) = foundry.cast(plan, None).map_err(GatewayError::Plan)?;
-        let restored = records::restore(&live, &store, &clock).await?;
+        let restored = records::restore(&live, &stores.records, &clock).await?;
         if restored > 0 {
             tracing::info!(restored, "breakers took up the state that they had before");
         }
@@ -154,9 +173,13 @@ impl Gateway {
             commands.push(sender);
         }
         let inner = Inner {
-            shared,
+            shared: shared.clone(),
             announcer,
-            store: StoreHandle(store),
+            stores,
+            membership,
+            volatile,
+            beside: Worker::new(workers, shared.clone()),
+            started: Mutex::default(),
             foundry,
             workers,
             commands,
@@ -172,6 +195,12 @@ impl Gateway {
         let gateway = Gateway(Arc::new(inner));
         gateway.0.open(bound);
         gateway.0.begin_tasks();
+        if let Some(driver) = driver {
+            gateway
+                .0
+                .keep_task(tokio::spawn(driver.run()).abort_handle());
+        }
+        gateway.0.start_flows();
         gateway.0.mark_all();
         Ok(gateway)
     }
@@ -217,7 +246,7 @@ impl Gateway {
         let inner = &self.0;
         inner.draining.store(true, Ordering::Release);
         let limit = inner.shared.live.load().plan.limits.drain_timeout;
-        let mut cut = 0;
+        inner.stop_flows();
         let mut waiting = Vec::new();
         for commands in &inner.commands {
             let (done, drained) = oneshot::channel();
@@ -225,10 +254,19 @@ impl Gateway {
                 waiting.push(drained);
             }
         }
-        for drained in waiting {
-            if let Ok(Ok(drained)) = tokio::time::timeout(limit + DRAIN_MARGIN, drained).await {
-                cut += drained.cut;
+        let workers = async {
+            let mut cut = 0;
+            for drained in waiting {
+                if let Ok(Ok(drained)) = tokio::time::timeout(limit + DRAIN_MARGIN, drained).await {
+                    cut += drained.cut;
+                }
             }
+            cut
+        };
+        let (cut, beside) = tokio::join!(workers, inner.beside.wait_until_empty(limit));
+        let cut = cut + beside.cut;
+        if let Some(membership) = &inner.membership {
+            membership.end().await;
         }
         for thread in
             std::mem::take(&mut *inner.threads.lock().unwrap_or_else(PoisonError::into_inner))
@@ -247,13 +285,17 @@ impl Gateway {
             task.abort();
         }
         let changed = &inner.announcer.changed;
-        if let Err(error) = records::write_all(changed, &inner.store.0, &inner.shared.clock).await {
+        if let Err(error) =
+            records::write_all(changed, &inner.stores.records, &inner.shared.clock).await
+        {
             tracing::error!(%error, "the breakers' last state could not be written down");
         }
-        match tokio::time::timeout(FLUSH_MAX, inner.store.0.flush()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the store could not be flushed"),
-            Err(_) => tracing::error!("the store took too long to be flushed"),
+        for store in inner.stores.each() {
+            match tokio::time::timeout(FLUSH_MAX, store.flush()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "a store could not be flushed"),
+                Err(_) => tracing::error!("a store took too long to be flushed"),
+            }
         }
         cut
     }
@@ -276,12 +318,13 @@ impl Inner {
             .map(|listener| (Place::of(listener), listener.name.clone()))
             .collect();
         let previous = self.shared.live.load_full();
-        let (live, lost) = self
+        let (live, reloaded) = self
             .foundry
             .cast(plan, Some(&previous))
             .map_err(GatewayError::Plan)?;
         // The plan first, so that a new listener's first request finds its routes.
         self.shared.replace(live);
+        self.start_flows();
         let mut gone = Vec::new();
         self.bound().retain(|place, bound| match kept.get(place) {
             Some(name) => {
@@ -299,7 +342,18 @@ impl Inner {
         self.open(sockets);
         self.forget(&previous);
         self.mark_all();
-        Ok(Reloaded { lost })
+        Ok(reloaded)
+    }
+
+    /// Starts what starts the flows of the present plan; those of the one before start no more.
+    fn start_flows(&self) {
+        let app = self.shared.live.load().app.clone();
+        let tasks = app.map(|app| Tasks::begin(&app, &self.beside));
+        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+    }
+
+    fn stop_flows(&self) {
+        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn bound(&self) -> MutexGuard<'_, HashMap<Place, Bound>> {
@@ -375,19 +429,12 @@ impl Inner {
     fn begin_tasks(self: &Arc<Inner>) {
         let keeper = tokio::spawn(records::keep(
             self.announcer.changed.clone(),
-            self.store.0.clone(),
+            self.stores.records.clone(),
             self.shared.clock.clone(),
         ));
-        let store = self.store.0.clone();
-        let sweeper = tokio::spawn(async move {
-            let mut interval = tokio::time::interval(SWEEP_EVERY);
-            loop {
-                interval.tick().await;
-                if let Err(error) = store.sweep(SWEEP_BUDGET).await {
-                    tracing::warn!(%error, "expired objects could not be swept");
-                }
-            }
-        });
+        let mut stores = self.stores.each();
+        stores.push(self.volatile.0.clone());
+        let sweeper = tokio::spawn(sweep(stores));
         // The tasks end with the gateway; this one must not keep it alive.
         let weak = Arc::downgrade(self);
         let renewer = tokio::spawn(async move {
@@ -401,23 +448,45 @@ impl Inner {
             }
         });
         let shared = self.shared.clone();
+        let beside = self.beside.index;
         let rester = tokio::spawn(async move {
             let mut interval = tokio::time::interval(RESTED_EVERY);
             loop {
                 interval.tick().await;
+                shared.sweep(beside);
                 let now = shared.clock.tick();
                 for upstream in &shared.live.load().upstreams {
                     upstream.guards.rest(now);
                 }
             }
         });
+        for task in [&keeper, &sweeper, &renewer, &rester] {
+            self.keep_task(task.abort_handle());
+        }
+    }
+
+    /// Has a task end with the gateway.
+    fn keep_task(&self, task: tokio::task::AbortHandle) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.extend([
-            keeper.abort_handle(),
-            sweeper.abort_handle(),
-            renewer.abort_handle(),
-            rester.abort_handle(),
-        ]);
+        tasks.push(task);
+    }
+}
+
+/// Sweeps expired objects from stores, and says so once when one cannot be swept.
+async fn sweep(stores: Vec<Arc<dyn ObjectStore>>) {
+    let mut failing = vec![false; stores.len()];
+    let mut interval = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        interval.tick().await;
+        for (store, failing) in stores.iter().zip(&mut failing) {
+            match store.sweep(SWEEP_BUDGET).await {
+                Ok(_) => *failing = false,
+                Err(error) if !std::mem::replace(failing, true) => {
+                    tracing::warn!(%error, "expired objects cannot be swept; trying again each second");
+                }
+                Err(_) => {}
+            }
+        }
     }
 }
 

@@ -3,9 +3,10 @@
 //! The life of a request: a `worker` accepts its connection, `connection` serves it, `guard`
 //! refuses what is ambiguous, `router` finds its route, `exchange` runs the route's steps,
 //! `forward` asks the breaker and calls the upstream, `call` judges how that went,
-//! `response_body` passes the answer on. The handlers of a Flogo application are run by `flogo`.
+//! `response_body` passes the answer on. The handlers of a Flogo application are run by `flogo`, the
+//! flows of a Mule application by [`mule`].
 //!
-//! [`Gateway`] is all that stands outside: it is started from a plan and a store, reloaded with
+//! [`Gateway`] is all that stands outside: it is started from a plan and its stores, reloaded with
 //! another plan, looked at, and drained. It knows no file formats and no admin API.
 
 mod gateway;
@@ -21,18 +22,27 @@ mod router;
 
 mod flogo;
 
+pub mod mule;
+
 mod answer;
 mod body;
 mod call;
 mod fields;
+mod location;
 mod outgoing;
+mod outlive;
 mod request_body;
 mod response_body;
 mod retry_after;
 mod stall;
 mod tunnel;
+mod whole_body;
 
 mod breakers;
+mod ears;
+mod membership;
+mod stores;
+
 mod connect;
 mod listen;
 mod pool;
@@ -49,5 +59,12 @@ mod status;
 
 pub use clock::{Clock, Wall};
 pub use gateway::{Gateway, GatewayError, Options, Reloaded};
+pub use membership::{FleetError, FleetShown};
 pub use metrics::Exposition;
 pub use status::{Action, BreakerStatus, Calls, Part};
+pub use stores::{Shared, Stores};
+
+/// What a gateway shows of its fleet.
+pub mod fleet {
+    pub use fusebox_fleet::{FleetCount, FleetStatus, FleetView, Health, Record, State};
+}

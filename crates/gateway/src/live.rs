@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use fusebox_breaker::Listener as BreakerListener;
+use fusebox_fleet::Fleet;
 use fusebox_plan::mule::app::FlowId;
-use fusebox_plan::plan::{Cors, Listener, Manner, Plan, Respond, Rewrite, Route, Step, Upstream};
+use fusebox_plan::plan::{
+    Cors, Listener, Manner, Plan, Respond, Rewrite, Route, Share, Step, Upstream,
+};
 use http::{HeaderValue, Method, StatusCode};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ClientConfig;
@@ -15,10 +18,13 @@ use tokio_rustls::rustls::ClientConfig;
 use crate::breakers::{Guarded, Guards};
 use crate::clock::Clock;
 use crate::connect::{Connector, trusting_the_system};
+use crate::ears::Ears;
 use crate::flogo::{self, Caster, Counters, Flogo, LiveHandler, RestRouter};
+use crate::gateway::Reloaded;
 use crate::guard::PathRules;
 use crate::listen::Place;
 use crate::meter::{PerWorker, RequestMeter, RequestMeters};
+use crate::mule::{AppCaster, FlowRouter, LiveApp, Shelves, TlsSource, wall_time};
 use crate::pool::Pool;
 use crate::router::Router;
 use crate::stall;
@@ -35,6 +41,8 @@ pub struct Live {
     pub upstreams: Vec<Arc<LiveUpstream>>,
     /// The actions of its Flogo handlers.
     pub flogo: Flogo,
+    /// Its Mule application.
+    pub app: Option<Arc<LiveApp>>,
     listeners: HashMap<Place, LiveListener>,
 }
 
@@ -64,6 +72,8 @@ pub enum Finds {
     Native(Router),
     /// As Flogo's REST trigger does.
     Rest(RestRouter),
+    /// As Mule's HTTP listener does.
+    Flows(FlowRouter),
 }
 
 impl Finds {
@@ -78,7 +88,13 @@ impl Finds {
                 let paths = served.map(|(at, route)| (route.path.as_str(), at));
                 Finds::Native(Router::new(paths)?)
             }
-            Manner::Mule => return Err("a Mule application cannot run here".to_owned()),
+            Manner::Mule => {
+                let flows = served.map(|(at, route)| {
+                    let methods = route.methods.as_deref();
+                    (route.path.as_str(), methods, at)
+                });
+                Finds::Flows(FlowRouter::new(flows)?)
+            }
             Manner::Rest(_) => {
                 let handlers = served.map(|(at, route)| {
                     let methods = route.methods.as_deref().unwrap_or_default();
@@ -130,6 +146,8 @@ pub struct LiveUpstream {
     pub plan: Arc<Upstream>,
     /// Its breakers; kept over reloads while they fit.
     pub guards: Arc<Guards>,
+    /// Who hears of them; kept with them.
+    ears: Arc<Ears>,
     /// Beyond which times a call to it has stalled, shortest first.
     pub stall_limits: Arc<[Duration]>,
     /// What `Host` says to it.
@@ -236,8 +254,10 @@ pub struct Foundry {
     workers: usize,
     clock: Arc<Clock>,
     announcer: Announcer,
+    fleet: Option<Fleet>,
     roots: Arc<OnceLock<Arc<ClientConfig>>>,
     counters: Counters,
+    shelves: Shelves,
     meters: Mutex<HashMap<(Kind, Arc<str>), RequestMeters>>,
 }
 
@@ -256,27 +276,37 @@ enum Kind {
     Route,
     Upstream,
     Service,
+    Requester,
 }
 
 impl Foundry {
-    /// A foundry for `workers` workers; `listener` hears of every transition.
-    pub fn new(workers: usize, clock: Arc<Clock>, listener: Arc<dyn BreakerListener>) -> Foundry {
+    /// A foundry for `workers` workers; `listener` hears of every transition, breakers are shared
+    /// through `fleet`, and what flows keep is kept in `shelves`.
+    pub fn new(
+        workers: usize,
+        clock: Arc<Clock>,
+        listener: Arc<dyn BreakerListener>,
+        fleet: Option<Fleet>,
+        shelves: Shelves,
+    ) -> Foundry {
         Foundry {
             workers,
             clock,
             announcer: Announcer(listener),
+            fleet,
             roots: Arc::default(),
             counters: Counters::default(),
+            shelves,
             meters: Mutex::default(),
         }
     }
 
     /// Makes a plan live. What of the previous one still fits goes on: breakers with their state,
-    /// connections, counters. Says in sentences what could not be kept.
+    /// connections, counters. Says what could not be kept, and what is shared otherwise than before.
     ///
     /// # Errors
     /// What the plan asks for that cannot be had; nothing has changed then.
-    pub fn cast(&self, plan: Plan, previous: Option<&Live>) -> Result<(Live, Vec<String>), String> {
+    pub fn cast(&self, plan: Plan, previous: Option<&Live>) -> Result<(Live, Reloaded), String> {
         let plan = Arc::new(plan);
         let mut listeners = HashMap::new();
         for listener in &plan.listeners {
@@ -309,19 +339,22 @@ impl Foundry {
         let flogo = previous.map(|live| &live.flogo);
         let roots = self.roots.clone();
         let system = move || roots.get_or_init(trusting_the_system).clone();
-        let clients = flogo::clients(&plan, self.workers, flogo, system)?;
+        let clients = flogo::clients(&plan, self.workers, flogo, system.clone())?;
+        let mut reloaded = Reloaded::default();
+        let app = self.app(&plan, previous, TlsSource::new(system), &mut reloaded.lost)?;
         // From here on nothing fails, so that breakers are changed only by a plan that runs.
-        let mut lost = Vec::new();
         let upstreams: Vec<_> = plan
             .upstreams
             .iter()
             .zip(pools)
-            .map(|(upstream, pools)| Arc::new(self.upstream(upstream, pools, previous, &mut lost)))
+            .map(|(upstream, pools)| {
+                Arc::new(self.upstream(upstream, pools, previous, &mut reloaded))
+            })
             .collect();
         for old in previous.iter().flat_map(|live| &live.upstreams) {
             let name = &old.plan.name;
             if !plan.upstreams.iter().any(|upstream| upstream.name == *name) {
-                lost.push(format!(
+                reloaded.lost.push(format!(
                     "breakers of {name}: the upstream is gone, and their state with it"
                 ));
             }
@@ -334,7 +367,7 @@ impl Foundry {
             meter: &|name| self.meter(Kind::Service, name),
             previous: flogo,
         };
-        let flogo = caster.cast(&plan, clients, &mut lost);
+        let flogo = caster.cast(&plan, clients, &mut reloaded.lost);
         let routes = plan
             .routes
             .iter()
@@ -346,10 +379,35 @@ impl Foundry {
                 routes,
                 upstreams,
                 flogo,
+                app,
                 listeners,
             },
-            lost,
+            reloaded,
         ))
+    }
+
+    fn app(
+        &self,
+        plan: &Plan,
+        previous: Option<&Live>,
+        tls: TlsSource,
+        lost: &mut Vec<String>,
+    ) -> Result<Option<Arc<LiveApp>>, String> {
+        let previous = previous.and_then(|live| live.app.as_deref());
+        let Some(app) = &plan.app else {
+            lost.extend(previous.iter().flat_map(|app| app.queues.lost()));
+            return Ok(None);
+        };
+        let caster = AppCaster {
+            workers: self.workers,
+            now: wall_time(&self.clock),
+            limits: &plan.limits,
+            tls,
+            shelves: &self.shelves,
+            meter: &|name| self.meter(Kind::Requester, name),
+            previous,
+        };
+        Ok(Some(Arc::new(caster.cast(app, lost)?)))
     }
 
     fn pools(
@@ -391,36 +449,55 @@ impl Foundry {
         plan: &Arc<Upstream>,
         pools: Arc<[Arc<Pool>]>,
         previous: Option<&Live>,
-        lost: &mut Vec<String>,
+        reloaded: &mut Reloaded,
     ) -> LiveUpstream {
         let old = previous.and_then(|live| find(live, &plan.name));
-        let guards = match old {
+        let mut settings_changed = false;
+        let (guards, ears) = match old {
             Some(old) if old.guards.fit(plan) => {
                 let (was, is) = (&old.plan.breaker, &plan.breaker);
                 if was.settings != is.settings || was.keys_max != is.keys_max {
-                    lost.extend(old.guards.reconfigure(is, self.clock.exact()));
+                    let lost = old.guards.reconfigure(is, self.clock.exact());
+                    reloaded.lost.extend(lost);
+                    settings_changed = true;
                 }
-                old.guards.clone()
+                (old.guards.clone(), old.ears.clone())
             }
             _ => {
                 if old.is_some() {
-                    lost.push(format!(
+                    reloaded.lost.push(format!(
                         "breakers of {}: their key changed, so they begin anew",
                         plan.name
                     ));
                 }
-                Arc::new(Guards::new(
-                    plan,
-                    self.workers,
-                    &self.clock,
-                    self.announcer.0.clone(),
-                ))
+                let ears = Ears::new(self.announcer.0.clone(), self.fleet.clone());
+                let guards = Guards::new(plan, self.workers, &self.clock, ears.clone());
+                (Arc::new(guards), ears)
             }
         };
+        let kept = old.filter(|old| Arc::ptr_eq(&old.ears, &ears));
+        let was = old.map_or(Share::None, |old| old.plan.breaker.share);
+        let is = plan.breaker.share;
+        // The fleet takes what it must know of the settings when a breaker joins.
+        if kept.is_none() || was != is || settings_changed {
+            ears.share(is, || guards.all());
+        }
+        if was != is && previous.is_some() {
+            let name = &plan.name;
+            let said = format!("breakers of {name}: shared as `{is}`, were `{was}`");
+            reloaded.shared.push(said);
+        }
+        if is != Share::None && self.fleet.is_none() {
+            tracing::warn!(
+                upstream = %plan.name,
+                "its breakers are to be shared, and the store is no Valkey server: each decides alone"
+            );
+        }
         let host = HeaderValue::from_str(&plan.endpoint.authority);
         LiveUpstream {
             plan: plan.clone(),
             guards,
+            ears,
             stall_limits: stall::limits(&plan.breaker.settings),
             host: host.expect("a checked authority is a field value"),
             pools,

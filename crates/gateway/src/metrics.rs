@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use fusebox_breaker::Phase;
+use fusebox_fleet::Health;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
@@ -20,9 +21,13 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::gateway::Gateway;
 use crate::measures::MEASURES;
 use crate::meter::{BOUNDS, BreakerMeter, HistogramSum, PerWorker, REASONS, RequestMeter};
+use crate::mule::CircuitStatus;
 
 /// How many breakers of one upstream have labels of their own.
 pub const KEYS_LABELLED_MAX: usize = 1_000;
+
+/// How many circuits of flows have labels of their own.
+const CIRCUITS_MAX: usize = 1_000;
 
 const PHASES: [Phase; 3] = [Phase::Closed, Phase::Open, Phase::HalfOpen];
 
@@ -46,13 +51,17 @@ impl Exposition {
 }
 
 impl Gateway {
-    /// Everything that is counted, as text.
+    /// Everything that is counted, as text, with the states of the circuits that flows build.
     ///
     /// # Errors
     /// Only if text cannot be written, which does not happen to a `String`.
-    pub fn metrics(&self, form: Exposition) -> Result<String, fmt::Error> {
+    pub fn metrics(
+        &self,
+        form: Exposition,
+        circuits: &[CircuitStatus],
+    ) -> Result<String, fmt::Error> {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Scrape(self.clone())));
+        registry.register_collector(Box::new(Scrape(self.clone(), circuits.to_vec())));
         let mut text = String::with_capacity(16 * 1024);
         prometheus_client::encoding::text::encode(&mut text, &registry)?;
         Ok(match form {
@@ -92,7 +101,7 @@ fn to_prometheus(text: &str) -> String {
 }
 
 #[derive(Debug)]
-struct Scrape(Gateway);
+struct Scrape(Gateway, Vec<CircuitStatus>);
 
 type Labels<'a> = Vec<(&'static str, &'a str)>;
 
@@ -101,6 +110,7 @@ impl Collector for Scrape {
         self.breakers(&mut encoder)?;
         self.transitions(&mut encoder)?;
         self.requests(&mut encoder)?;
+        self.fleet(&mut encoder)?;
         self.process(&mut encoder)
     }
 }
@@ -177,6 +187,16 @@ impl Scrape {
                     &mut metric,
                     vec![("breaker", name), ("state", phase.as_str())],
                     shown.phases[at],
+                )?;
+            }
+        }
+        for circuit in self.1.iter().take(CIRCUITS_MAX) {
+            for phase in PHASES {
+                let is = phase.as_str() == circuit.said.as_str();
+                set(
+                    &mut metric,
+                    vec![("breaker", &circuit.name), ("state", phase.as_str())],
+                    u64::from(is),
                 )?;
             }
         }
@@ -332,6 +352,15 @@ impl Scrape {
                 observe(&mut metric, labels, &sum)?;
             }
         }
+        for client in live.app.iter().flat_map(|app| app.clients.all()) {
+            for ((_, status), sum) in summed(client.meter()) {
+                let labels = vec![
+                    ("upstream", &**client.name()),
+                    ("http_response_status_code", &*status),
+                ];
+                observe(&mut metric, labels, &sum)?;
+            }
+        }
         let mut metric = gauge(
             encoder,
             "fusebox_upstream_idle_connections",
@@ -348,8 +377,105 @@ impl Scrape {
         for client in &live.flogo.clients {
             *idle.entry(client.url()).or_default() += client.idle_connections() as u64;
         }
+        for client in live.app.iter().flat_map(|app| app.clients.all()) {
+            *idle.entry(client.url()).or_default() += client.idle_connections() as u64;
+        }
         for (url, count) in idle {
             set(&mut metric, vec![("upstream", &*url)], count)?;
+        }
+        Ok(())
+    }
+
+    fn fleet(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(membership) = &self.0.0.membership else {
+            return Ok(());
+        };
+        let status = membership.fleet.status();
+        let counters = status.counters;
+        for (name, help, value) in [
+            (
+                "fusebox_store_up",
+                "1 while the fleet's store answers",
+                u64::from(status.health == Health::Reachable),
+            ),
+            (
+                "fusebox_fleet_breakers",
+                "Breakers shared with the fleet",
+                status.breakers as u64,
+            ),
+        ] {
+            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
+                .encode(gauge(encoder, name, help)?)?;
+        }
+        let staleness = status.staleness(self.0.clock().exact()).as_secs_f64();
+        ConstGauge::new(staleness).encode(gauge(
+            encoder,
+            "fusebox_store_staleness_seconds",
+            "How long ago the fleet's store last answered",
+        )?)?;
+        let mut metric = counter(
+            encoder,
+            "fusebox_fleet_commands",
+            "Commands sent to the fleet's store, by kind; a trip is also a vote",
+        )?;
+        for (kind, count) in [
+            ("trip", counters.trips),
+            ("batch", counters.batches),
+            ("lease", counters.leases),
+            ("result", counters.results),
+            ("word", counters.words),
+            ("assert", counters.asserts),
+        ] {
+            add(&mut metric, vec![("kind", kind)], count)?;
+        }
+        for (name, help, value) in [
+            (
+                "fusebox_fleet_reads",
+                "Reads of the fleet's records",
+                counters.reads,
+            ),
+            (
+                "fusebox_fleet_pushes",
+                "Records pushed by the fleet's store",
+                counters.pushes,
+            ),
+            (
+                "fusebox_fleet_gaps",
+                "Times when pushes may have been missed",
+                counters.gaps,
+            ),
+            (
+                "fusebox_fleet_failures",
+                "Commands and reads that the fleet's store failed",
+                counters.failures,
+            ),
+            (
+                "fusebox_fleet_dropped",
+                "Commands that waited too long and were never sent",
+                counters.dropped,
+            ),
+            (
+                "fusebox_fleet_outrun",
+                "Commands that changed nothing, because the record had moved on",
+                counters.outrun,
+            ),
+            (
+                "fusebox_fleet_adopted",
+                "Openings and closings taken over from the fleet",
+                counters.adopted,
+            ),
+            (
+                "fusebox_fleet_unreadable",
+                "Records of the fleet that could not be read",
+                counters.unreadable,
+            ),
+            (
+                "fusebox_store_outages",
+                "Times when the fleet's store went away",
+                counters.outages,
+            ),
+        ] {
+            ConstCounter::new(value).encode(counter(encoder, name, help)?)?;
         }
         Ok(())
     }

@@ -81,6 +81,15 @@ impl Shared {
         for client in &self.live.load().flogo.clients {
             client.pool(worker).sweep(now);
         }
+        for client in self
+            .live
+            .load()
+            .app
+            .iter()
+            .flat_map(|app| app.clients.all())
+        {
+            client.pool(worker).sweep(now);
+        }
     }
 }
 

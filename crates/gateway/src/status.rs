@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use fusebox_breaker::{Explanation, Hold, HoldKind, RejectReason, Settings, Snapshot, Timestamp};
 use fusebox_plan::Plan;
+use fusebox_plan::plan::Share;
 
 use crate::breakers::Guarded;
 use crate::clock::Clock;
 use crate::gateway::Gateway;
+use crate::membership::{FleetError, FleetShown};
 use crate::meter::{BreakerMeter, REASONS};
 
 /// A breaker as it stands now.
@@ -23,6 +25,8 @@ pub struct BreakerStatus {
     pub snapshot: Snapshot,
     /// Its settings.
     pub settings: Arc<Settings>,
+    /// What of it is shared with the fleet, as the plan says.
+    pub share: Share,
     /// Whether the store has this state.
     pub persisted: bool,
     /// What it has counted.
@@ -63,9 +67,15 @@ pub enum Action {
         by: String,
     },
     /// Ends a hold.
-    Release,
+    Release {
+        /// Who.
+        by: String,
+    },
     /// Begins anew: closed, nothing counted, no hold.
-    Reset,
+    Reset {
+        /// Who.
+        by: String,
+    },
 }
 
 /// Whether a part of the gateway works.
@@ -107,7 +117,13 @@ impl Gateway {
         let (written, errors) = changed.counts();
         let reloads = self.0.reloads.load(Ordering::Relaxed);
         let failures = self.0.reload_failures.load(Ordering::Relaxed);
-        vec![
+        let fleet = self.0.membership.as_ref().map(|membership| Part {
+            name: "fleet",
+            // A fleet's store that is away fails no request either.
+            ready: true,
+            detail: membership.describe(self.clock().exact()),
+        });
+        let mut parts = vec![
             Part {
                 name: "listeners",
                 ready: !draining && !listening.is_empty(),
@@ -135,7 +151,9 @@ impl Gateway {
                 ready: true,
                 detail: format!("{reloads} reloads, {failures} refused"),
             },
-        ]
+        ];
+        parts.extend(fleet);
+        parts
     }
 
     /// Every breaker that exists now, by name.
@@ -184,14 +202,53 @@ impl Gateway {
                     now,
                 );
             }
-            Action::Release => {
+            Action::Release { .. } => {
                 breaker.release(now);
             }
-            Action::Reset => {
+            Action::Reset { .. } => {
                 breaker.reset(now);
             }
         }
         Some(self.status(upstream, &guarded))
+    }
+
+    /// This gateway in its fleet, with what it knows of the shared breaker of a name, or of all; `None`: it belongs to
+    /// no fleet.
+    pub async fn fleet(&self, breaker: Option<&str>) -> Option<FleetShown> {
+        let membership = self.0.membership.as_ref()?;
+        Some(FleetShown {
+            node: membership.node.clone(),
+            status: membership.fleet.status(),
+            breakers: membership.fleet.look(breaker).await,
+        })
+    }
+
+    /// Does something to a breaker of the whole fleet, waits until the fleet's record says so, and says how the
+    /// breaker stands here then.
+    ///
+    /// # Errors
+    /// [`FleetError`]; nothing is done then.
+    pub async fn act_on_fleet(
+        &self,
+        name: &str,
+        action: Action,
+    ) -> Result<BreakerStatus, FleetError> {
+        let Some(membership) = &self.0.membership else {
+            return Err(FleetError::NoFleet);
+        };
+        let (upstream, guarded) = self.find(name).ok_or(FleetError::NoBreaker)?;
+        if self.share_of(&upstream) == Share::None {
+            return Err(FleetError::NotShared);
+        }
+        membership.say(name, action).await?;
+        Ok(self.status(upstream, &guarded))
+    }
+
+    fn share_of(&self, upstream: &str) -> Share {
+        let plan = self.plan();
+        let mut upstreams = plan.upstreams.iter();
+        let found = upstreams.find(|one| &*one.name == upstream);
+        found.map_or(Share::None, |upstream| upstream.breaker.share)
     }
 
     fn find(&self, name: &str) -> Option<(Arc<str>, Guarded)> {
@@ -210,6 +267,7 @@ impl Gateway {
                 .changed
                 .is_persisted(&name, snapshot.generation),
             settings: guarded.breaker.settings(),
+            share: self.share_of(&upstream),
             calls: Calls {
                 success: sum(|meter| meter.success.get()),
                 failure: sum(|meter| meter.failure.get()),

@@ -76,6 +76,19 @@ impl Drop for Stay {
 }
 
 impl Worker {
+    /// A worker without connections yet. What runs beside the workers has one of its own, of the index
+    /// after the last.
+    pub fn new(index: usize, shared: Arc<Shared>) -> Arc<Worker> {
+        Arc::new(Worker {
+            index,
+            shared,
+            ids: Ids::new(fastrand::u64(..)),
+            open: AtomicUsize::new(0),
+            left: Notify::new(),
+            turning_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+        })
+    }
+
     /// What this worker counts.
     pub fn meter(&self) -> &WorkerMeter {
         self.shared.meters.of(self.index)
@@ -95,7 +108,8 @@ impl Worker {
         Stay(self.clone())
     }
 
-    async fn wait_until_empty(&self, limit: Duration) -> Drained {
+    /// Waits until nothing is open any more, at most for `limit`.
+    pub async fn wait_until_empty(&self, limit: Duration) -> Drained {
         let empty = async {
             loop {
                 let left = self.left.notified();
@@ -126,15 +140,7 @@ pub fn start(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let seed = fastrand::u64(..);
-    let worker = Arc::new(Worker {
-        index,
-        shared,
-        ids: Ids::new(seed),
-        open: AtomicUsize::new(0),
-        left: Notify::new(),
-        turning_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
-    });
+    let worker = Worker::new(index, shared);
     std::thread::Builder::new()
         .name(format!("fusebox-{index}"))
         .spawn(move || {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::Phase;
-use fusebox_gateway::{Gateway, Options};
+use fusebox_gateway::{Gateway, Options, Stores};
 use fusebox_plan::{Loader, Source, read};
 use fusebox_store::{Fault, HostileStore, Limits, MemoryStore, ObjectStore, SystemClock};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -73,7 +73,7 @@ async fn gateway(upstream: SocketAddr, store: Arc<Hostile>) -> (Gateway, SocketA
     let plan = reading
         .plan
         .unwrap_or_else(|| panic!("{:?}", reading.diagnostics));
-    let gateway = Gateway::start(plan, store, Options { workers: 1 })
+    let gateway = Gateway::start(plan, Stores::alone(store), Options { workers: 1 })
         .await
         .unwrap();
     let addr = gateway.addresses()[0].1;

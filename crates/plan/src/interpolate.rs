@@ -6,6 +6,7 @@
 use std::io;
 
 use crate::diagnostic::{Notes, Place, quote};
+use crate::mule::app::Compat;
 use crate::tree::{Kind, Node, Scalar, place_within};
 
 /// What a configuration may ask of the machine it is read on.
@@ -48,9 +49,20 @@ pub trait Loader {
         None
     }
 
-    /// The whole environment. By default it is empty.
+    /// The whole environment, what the command line sets being part of it. By default it is empty.
     fn environment(&self) -> Vec<(String, String)> {
         Vec::new()
+    }
+
+    /// The addresses that the command line gives to names of a Mule application, by name (`--bind`). By
+    /// default none.
+    fn bindings(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    /// How a Mule application is understood (`--compat`). By default by what its author evidently meant.
+    fn compat(&self) -> Compat {
+        Compat::default()
     }
 }
 

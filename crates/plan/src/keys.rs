@@ -110,6 +110,9 @@ const POSITIVE: Shape = Whole {
     max: u32::MAX as u64,
 };
 
+/// A record keeps the votes of no more processes.
+const QUORUM_MAX: u64 = 256;
+
 pub(crate) static FILE: Table = Table {
     name: "file",
     about: "A Fusebox configuration in its native form.",
@@ -120,10 +123,10 @@ pub(crate) static FILE: Table = Table {
         key("listeners", List(&Shape::Table(&LISTENER)), "", "Where clients connect, in full."),
         key("admin", Shape::Table(&ADMIN), "", "The admin API's own address."),
         key("store", Shape::Table(&STORE), "", "Where state is kept."),
+        key("fleet", Shape::Table(&FLEET), "", "Who this process is among those that share breakers."),
         key("limits", Shape::Table(&LIMITS), "", "Bounds on what one client or upstream may cost."),
         key("upstreams", Named(&UPSTREAM), "", "The services behind the gateway, by name."),
         key("routes", List(&Shape::Table(&ROUTE)), "", "What is done with the requests of each path."),
-        later("fleet", "remove the key; each process decides alone for now"),
         later("on_transition", "remove the key; follow transitions in the log or the metrics for now"),
     ],
 };
@@ -166,12 +169,36 @@ pub(crate) static STORE: Table = Table {
     about: "Where state is kept.",
     required: &[],
     keys: &[
-        key("kind", Word(&["memory", "embedded"]), "embedded", "In the process, or in a directory of this machine."),
-        key("path", Text, "./fusebox-data", "The directory of an embedded store."),
-        later("url", "remove the key, and use `kind: memory` or `kind: embedded` for now"),
-        later("prefix", "remove the key, and use `kind: memory` or `kind: embedded` for now"),
-        later("timeout", "remove the key, and use `kind: memory` or `kind: embedded` for now"),
+        key("kind", Word(&["memory", "embedded", "valkey"]), "embedded", "In the process, in a directory of this machine, or on a Valkey or Redis server."),
+        key("path", Text, "./fusebox-data", "The directory of an embedded store; beside a Valkey server that of the breaker records, which stay on this machine."),
+        key("url", Text, "", "Where the Valkey server is: `redis://HOST:PORT`, `rediss://…` with TLS, `redis+sentinel://…`, `redis+cluster://…`."),
+        key("prefix", Text, "fusebox:", "What all keys on the Valkey server begin with; the processes of a fleet have the same."),
+        key("timeout", Duration, "250ms", "How long an operation of the Valkey server may take, at most a minute. No request waits for it but a flow's own."),
     ],
+};
+
+pub(crate) static FLEET: Table = Table {
+    name: "fleet",
+    about: "Who this process is among those that share breakers.",
+    required: &[],
+    keys: &[key(
+        "node",
+        Text,
+        "",
+        "Its name, which no other process of the fleet has; at most 128 bytes. By default the machine's name with a suffix that is drawn once and kept in the data directory.",
+    )],
+};
+
+pub(crate) static SHARE: Table = Table {
+    name: "share",
+    about: "How many processes must have tripped for all to open.",
+    required: &[("quorum", "2")],
+    keys: &[key(
+        "quorum",
+        Whole { min: 1, max: QUORUM_MAX },
+        "",
+        "All open when this many processes have tripped, each within its own cooldown; a process's own trip opens itself at once.",
+    )],
 };
 
 pub(crate) static LIMITS: Table = Table {
@@ -261,8 +288,7 @@ pub(crate) static BREAKER: Table = Table {
         key("settle", Duration, "5s", "A good body that has flowed this long is a success."),
         key("cooldown", Either(&[Duration, Shape::Table(&COOLDOWN)]), "30s", "How long it stays open: exactly this, or a map that grows with the attempts."),
         key("half_open", Shape::Table(&HALF_OPEN), "", "How it finds out whether the upstream is back."),
-        // `share: none` is what happens today; the other words belong to the fleet.
-        key("share", Word(&["none"]), "none", "Whether the processes of a fleet decide together."),
+        key("share", Either(&[Word(&["none", "verdict", "counts"]), Shape::Table(&SHARE)]), "none", "What the processes of a fleet decide together: the trip of one opens all (`verdict`), of several (`quorum: 2`, a map), or failures are counted over all (`counts`)."),
         key("retry_after", Word(&["ignore", "honour", "trip"]), "ignore", "What an upstream's `Retry-After` does: `honour` makes it the cooldown of the trip that it comes with, `trip` also trips by it alone."),
         key("ramp", Shape::Table(&RAMP), "", "How calls come back after a close; without the key all at once."),
         foreign("adaptive", "`adaptive` is a rule, and rules are in `trip`", "write `trip: { adaptive: { memory: 5 } }`"),

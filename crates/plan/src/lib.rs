@@ -9,6 +9,7 @@
 //! - `native`: draft and check
 //! - [`flogo`]: values and expressions of Project Flogo's applications
 //! - [`mule`]: values and expressions of Mule's applications
+//! - `yaml`: writes the native form, for applications that move to it
 //! - [`plan`]: the result; [`failure`] and `expression`: which calls failed
 //! - [`schema()`], [`Plan::to_json`]: the form, and a plan, for others to read
 //!
@@ -31,6 +32,7 @@ mod show;
 mod tree;
 mod url;
 mod words;
+mod yaml;
 
 pub mod failure;
 pub mod flogo;

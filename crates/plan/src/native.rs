@@ -2,6 +2,7 @@
 
 mod draft;
 mod listeners;
+mod store;
 mod upstreams;
 
 mod breaker;
@@ -9,6 +10,7 @@ mod cooldown;
 mod half_open;
 mod names;
 mod ramp;
+mod share;
 mod trip;
 
 mod respond;

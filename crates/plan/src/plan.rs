@@ -20,12 +20,14 @@ use crate::mule::app::{App, FlowId};
 /// Everything that a gateway does, read from one or more configuration files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Where clients connect; never empty.
+    /// Where clients connect; empty only where time or queues alone start a Mule application's flows.
     pub listeners: Vec<Arc<Listener>>,
     /// The admin API's own address, as the file says it; `None` where the file is silent.
     pub admin: Option<Admin>,
     /// Where state is kept, as the file says it; `None` where the file is silent.
     pub store: Option<Store>,
+    /// Who this process is in a fleet, as the file says it; `None` where the file is silent.
+    pub fleet: Option<Fleet>,
     /// Bounds on what a client or an upstream may cost.
     pub limits: Limits,
     /// The services behind the gateway, by the order of the file; names are unique.
@@ -184,6 +186,29 @@ pub enum Store {
         /// The data directory.
         path: PathBuf,
     },
+    /// On a Valkey or Redis server that the processes of a fleet share; breaker records stay on this machine.
+    Valkey(Valkey),
+}
+
+/// A store on a Valkey or Redis server (`kind: valkey`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Valkey {
+    /// Where the server is; it may hold a password.
+    pub url: Secret,
+    /// `prefix`: what all keys begin with; `None`: as the URL says, `fusebox:` where it says nothing.
+    pub prefix: Option<String>,
+    /// `timeout`: how long an operation may take; `None`: as the URL says, 250 ms where it says nothing.
+    pub timeout: Option<Duration>,
+    /// `path`: the data directory of the breaker records; `None`: the one that an embedded store would have.
+    pub path: Option<PathBuf>,
+}
+
+/// Who this process is among those that share breakers (`fleet:`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fleet {
+    /// `node`: its name, which no other process of the fleet has; `None`: the machine's name with a suffix that is
+    /// drawn once and kept in the data directory.
+    pub node: Option<String>,
 }
 
 /// Bounds, each with a default, on what one client or upstream may cost (`limits:`).
@@ -297,6 +322,23 @@ pub struct Breaker {
     pub failure_body_max: Option<usize>,
     /// `settle`: a good body that has flowed this long is a success. Default 5 s.
     pub settle: Duration,
+    /// `share`: what the processes of a fleet decide together. Default: nothing.
+    pub share: Share,
+}
+
+/// What the processes of a fleet decide together about the breakers of one name (`share:`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Share {
+    /// Each process decides alone.
+    #[default]
+    None,
+    /// The trip of one process opens all.
+    Verdict,
+    /// The trips of so many processes open all; each one's own trip opens itself.
+    Quorum(u32),
+    /// Failures are counted over all processes; the trip of one opens all. For rules over failures in a row and over
+    /// failures within a time alone.
+    Counts,
 }
 
 /// A breaker's key: its parts are rendered per request and joined by `,`.
@@ -334,12 +376,24 @@ pub enum KeyPart {
     Path(String),
 }
 
+impl std::fmt::Display for Share {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Share::None => f.write_str("none"),
+            Share::Verdict => f.write_str("verdict"),
+            Share::Quorum(quorum) => write!(f, "quorum: {quorum}"),
+            Share::Counts => f.write_str("counts"),
+        }
+    }
+}
+
 /// What is done with the requests of one path.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
     /// Unique among the routes; its path where the file gives no name.
     pub name: Arc<str>,
-    /// A path template: literal segments, `{name}` for one segment, `{*name}` for the rest.
+    /// A path template: literal segments, `{name}` for one segment, `{*name}` for the rest. In
+    /// [`Manner::Mule`] `*` stands for the rest too.
     pub path: String,
     /// The methods it takes; `None`: all but CONNECT and TRACE.
     pub methods: Option<Vec<Method>>,

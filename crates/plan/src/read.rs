@@ -1,8 +1,9 @@
 //! The way in: sources to a plan, or to diagnostics.
 
-use crate::diagnostic::{Diagnostic, Notes, Place};
+use crate::diagnostic::{Diagnostic, Notes, Place, quote};
 use crate::flogo::{self, Application};
 use crate::interpolate::{self, Loader};
+use crate::mule;
 use crate::native::{self, Draft};
 use crate::plan::Plan;
 use crate::tree::{self, Node};
@@ -28,7 +29,8 @@ pub struct Reading {
 /// Reads sources that together form one configuration. The form of each is told by its content.
 ///
 /// Several native sources are one configuration in parts: upstreams and routes add up, and each of
-/// the other keys may be in one of them. A Flogo application stands alone.
+/// the other keys may be in one of them. A Flogo application stands alone. Several Mule files are one
+/// application, beside which nothing else stands.
 pub fn read(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
     let mut notes = Notes::default();
     let documents: Vec<Document<'_>> = sources
@@ -40,25 +42,26 @@ pub fn read(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
         .iter()
         .map(|source| source.name.to_owned())
         .collect();
-    let flogo = documents
-        .iter()
-        .find(|document| document.form == Form::Flogo);
-    let plan = match flogo {
-        Some(_) if sources.len() > 1 => {
-            refuse_company(&documents, &mut notes);
-            None
+    let company = company(&documents);
+    if !matches!(company, Company::Mule) {
+        refuse_bindings(loader, &mut notes);
+    }
+    let plan = match company {
+        Company::Native => {
+            let nothing = sources.is_empty();
+            Some(read_native(documents, nothing, loader, &mut notes))
         }
-        Some(document) => {
-            let Application { plan, files, .. } = read_flogo(document, sources, loader, &mut notes);
+        Company::Flogo(document, root) if sources.len() == 1 => {
+            let Application { plan, files, .. } =
+                read_flogo(document, root, sources, loader, &mut notes);
             names = files;
             Some(plan)
         }
-        None => Some(read_native(
-            documents,
-            sources.is_empty(),
-            loader,
-            &mut notes,
-        )),
+        Company::Mule => read_mule(&documents, &mut names, loader, &mut notes),
+        Company::Flogo(..) | Company::Mixed => {
+            refuse_company(&documents, &mut notes);
+            None
+        }
     };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     Reading {
@@ -92,28 +95,32 @@ pub fn convert(sources: &[Source<'_>], loader: &dyn Loader) -> Conversion {
         .enumerate()
         .filter_map(|(file, source)| document(file, source, &mut notes))
         .collect();
-    let [document] = &documents[..] else {
-        if notes.errors() == 0 {
-            let at = documents.get(1).map_or(START, |document| document.root.at);
-            notes.error(
-                at,
-                "one application is converted at a time",
-                "name one file",
-            );
-        }
-        return refuse(notes);
-    };
-    if document.form == Form::Native {
-        notes.error(
-            document.root.at,
-            "this is the native form already",
-            "name a Flogo application",
-        );
-    }
     if notes.errors() > 0 {
         return refuse(notes);
     }
-    let app = read_flogo(document, sources, loader, &mut notes);
+    let (document, root) = match company(&documents) {
+        Company::Flogo(document, root) => (document, root),
+        Company::Mule => return convert_mule(&documents, loader, notes, &names),
+        Company::Native => {
+            let at = documents.first().map_or(START, Document::at);
+            notes.error(
+                at,
+                "this is the native form already",
+                "name a Flogo or a Mule application",
+            );
+            return refuse(notes);
+        }
+        Company::Mixed => {
+            let at = documents.get(1).map_or(START, Document::at);
+            notes.error(
+                at,
+                "one application is converted at a time",
+                "name its files alone",
+            );
+            return refuse(notes);
+        }
+    };
+    let app = read_flogo(document, root, sources, loader, &mut notes);
     if notes.errors() > 0 {
         let names: Vec<&str> = app.files.iter().map(String::as_str).collect();
         return Conversion {
@@ -125,6 +132,25 @@ pub fn convert(sources: &[Source<'_>], loader: &dyn Loader) -> Conversion {
     Conversion { yaml, diagnostics }
 }
 
+fn convert_mule(
+    documents: &[Document<'_>],
+    loader: &dyn Loader,
+    mut notes: Notes,
+    names: &[&str],
+) -> Conversion {
+    let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let plan = read_mule(documents, &mut names, loader, &mut notes);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let app = plan
+        .and_then(|plan| plan.app)
+        .filter(|_| notes.errors() == 0);
+    let (yaml, diagnostics) = match app {
+        Some(app) => mule::convert(&app, &names, notes),
+        None => (None, notes.finish(&names)),
+    };
+    Conversion { yaml, diagnostics }
+}
+
 /// Where the first source begins.
 const START: Place = Place {
     file: 0,
@@ -132,19 +158,59 @@ const START: Place = Place {
     col: 1,
 };
 
-/// A source, parsed.
+/// A source, parsed as far as its form asks for.
 struct Document<'a> {
     file: usize,
     text: &'a str,
-    root: Node,
     form: Form,
 }
 
 /// Whose form a document has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
+    Native(Node),
+    Flogo(Node),
+    /// Its files are parsed together.
+    Mule,
+}
+
+impl Document<'_> {
+    fn at(&self) -> Place {
+        match &self.form {
+            Form::Native(root) | Form::Flogo(root) => root.at,
+            Form::Mule => Place {
+                file: self.file,
+                ..START
+            },
+        }
+    }
+}
+
+/// Which forms stand beside one another.
+enum Company<'d, 'a> {
     Native,
-    Flogo,
+    Flogo(&'d Document<'a>, &'d Node),
+    Mule,
+    /// Several forms, or several Flogo applications.
+    Mixed,
+}
+
+fn company<'d, 'a>(documents: &'d [Document<'a>]) -> Company<'d, 'a> {
+    let are_all = |is: fn(&Form) -> bool| documents.iter().all(|document| is(&document.form));
+    if are_all(|form| matches!(form, Form::Native(_))) {
+        return Company::Native;
+    }
+    if are_all(|form| matches!(form, Form::Mule)) {
+        return Company::Mule;
+    }
+    match documents {
+        [
+            document @ Document {
+                form: Form::Flogo(root),
+                ..
+            },
+        ] => Company::Flogo(document, root),
+        _ => Company::Mixed,
+    }
 }
 
 fn read_native(
@@ -154,10 +220,13 @@ fn read_native(
     notes: &mut Notes,
 ) -> Plan {
     let mut draft = Draft::default();
-    for mut document in documents {
+    for document in documents {
+        let Form::Native(mut root) = document.form else {
+            continue;
+        };
         let lines: Vec<&str> = document.text.split('\n').collect();
-        interpolate::fill(&mut document.root, &lines, loader, notes);
-        draft.add(&document.root, &lines, notes);
+        interpolate::fill(&mut root, &lines, loader, notes);
+        draft.add(&root, &lines, notes);
     }
     if nothing {
         notes.error(START, "there is no configuration", "name a file");
@@ -167,25 +236,69 @@ fn read_native(
 
 fn read_flogo(
     document: &Document<'_>,
+    root: &Node,
     sources: &[Source<'_>],
     loader: &dyn Loader,
     notes: &mut Notes,
 ) -> Application {
     let name = sources[document.file].name;
-    flogo::read(document.root.clone(), name, document.text, loader, notes)
+    flogo::read(root.clone(), name, document.text, loader, notes)
 }
 
-/// A Flogo application is a whole; what stands beside it would change what its names mean.
-fn refuse_company(documents: &[Document<'_>], notes: &mut Notes) {
-    for document in documents
+fn read_mule(
+    documents: &[Document<'_>],
+    names: &mut Vec<String>,
+    loader: &dyn Loader,
+    notes: &mut Notes,
+) -> Option<Plan> {
+    let texts: Vec<(usize, &str)> = documents
         .iter()
-        .filter(|document| document.form == Form::Flogo)
-    {
+        .map(|document| (document.file, document.text))
+        .collect();
+    let written = mule::read(&texts, names, loader, notes)?;
+    let files: Vec<&str> = names.iter().map(String::as_str).collect();
+    let setting = mule::Setting {
+        files: &files,
+        properties: written.properties,
+        bindings: &loader.bindings(),
+        compat: loader.compat(),
+    };
+    Some(mule::lower(written.elements, setting, notes))
+}
+
+/// Only a Mule application leaves addresses open.
+fn refuse_bindings(loader: &dyn Loader, notes: &mut Notes) {
+    for (name, _) in loader.bindings() {
         notes.error(
-            document.root.at,
-            "this is a Flogo application, and it stands alone: there are other files beside it",
-            "run each application by itself, or `fusebox convert` it and keep native files together",
+            START,
+            format!(
+                "{} gives an address to a Mule application, and this is none",
+                quote(&format!("--bind {name}"))
+            ),
+            "leave it out",
         );
+    }
+}
+
+/// An application is a whole; what stands beside it would change what its names mean.
+fn refuse_company(documents: &[Document<'_>], notes: &mut Notes) {
+    let some_mule = documents
+        .iter()
+        .any(|document| matches!(document.form, Form::Mule));
+    for document in documents {
+        match document.form {
+            Form::Flogo(_) => notes.error(
+                document.at(),
+                "this is a Flogo application, and it stands alone: there are other files beside it",
+                "run each application by itself, or `fusebox convert` it and keep native files together",
+            ),
+            Form::Native(_) if some_mule => notes.error(
+                document.at(),
+                "this is no part of the Mule application that it stands beside",
+                "run each by itself, or `fusebox convert` the application and keep native files together",
+            ),
+            _ => {}
+        }
     }
 }
 
@@ -226,14 +339,13 @@ fn document<'a>(file: usize, source: &Source<'a>, notes: &mut Notes) -> Option<D
     };
     // `<` alone may also begin a (refused) merge key.
     let markup =
-        |text: &str| text.starts_with(|c: char| c.is_alphabetic() || matches!(c, '?' | '!'));
+        |text: &str| text.starts_with(|c: char| c.is_alphabetic() || matches!(c, '?' | '!' | '/'));
     if text.trim_start().strip_prefix('<').is_some_and(markup) {
-        notes.error(
-            start,
-            "this is XML, as a Mule application is, and Mule applications are not supported yet",
-            "write the configuration in the native form",
-        );
-        return None;
+        return Some(Document {
+            file,
+            text,
+            form: Form::Mule,
+        });
     }
     let root = if text.trim_start().starts_with('{') {
         match flogo::parse(text, file) {
@@ -241,8 +353,7 @@ fn document<'a>(file: usize, source: &Source<'a>, notes: &mut Notes) -> Option<D
                 return Some(Document {
                     file,
                     text,
-                    root,
-                    form: Form::Flogo,
+                    form: Form::Flogo(root),
                 });
             }
             Ok(_) => tree::parse(text, file, notes)?,
@@ -263,8 +374,7 @@ fn document<'a>(file: usize, source: &Source<'a>, notes: &mut Notes) -> Option<D
     Some(Document {
         file,
         text,
-        root,
-        form: Form::Native,
+        form: Form::Native(root),
     })
 }
 

@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn keys_that_are_not_supported_yet_are_not_in_the_schema() {
         let schema = schema();
-        assert!(schema["properties"]["fleet"].is_null());
+        assert!(schema["properties"]["on_transition"].is_null());
         assert!(schema["$defs"]["upstream"]["properties"]["retry"].is_null());
         assert!(schema["$defs"]["upstream"]["properties"]["breaker"].is_object());
     }

@@ -7,16 +7,18 @@ use fusebox_breaker::{
 use serde_json::{Map, Value, json};
 
 use crate::flogo::show_handler;
+use crate::mule::show_flows;
 use crate::native::show_key;
 use crate::plan::{
-    Admin, Breaker, Forward, Limits, Listener, Plan, Respond, Rewrite, RewritePart, Route, Step,
-    Store, Upstream,
+    Admin, Breaker, Fleet, Forward, Limits, Listener, Plan, Respond, Rewrite, RewritePart, Route,
+    Share, Step, Store, Upstream, Valkey,
 };
 use crate::words::{show_duration, show_over, show_rate, show_share, show_size};
 
 impl Plan {
     /// The effective plan in the native form: every default written out, durations and sizes in
-    /// their notation, secrets as `***`. Read again, it gives the same plan, secrets aside.
+    /// their notation, secrets as `***`. Read again, it gives the same plan, secrets aside. What other
+    /// forms have and the native one has not is shown in brief.
     pub fn to_json(&self) -> Value {
         let mut plan = json!({
             "version": 1,
@@ -38,7 +40,16 @@ impl Plan {
                 Store::Embedded { path } => {
                     json!({ "kind": "embedded", "path": path.to_string_lossy() })
                 }
+                Store::Valkey(server) => show_server(server),
             };
+        }
+        if let Some(Fleet { node }) = &self.fleet {
+            plan["fleet"] = node
+                .as_ref()
+                .map_or_else(|| json!({}), |node| json!({ "node": node }));
+        }
+        if let Some(app) = &self.app {
+            plan["flows"] = show_flows(app);
         }
         keep_as_text(&mut plan);
         plan
@@ -72,6 +83,21 @@ fn show_admin(admin: &Admin) -> Value {
     let mut shown = json!({ "addr": admin.addr.to_string() });
     if admin.token.is_some() {
         shown["token"] = json!("***");
+    }
+    shown
+}
+
+/// The URL may hold a password, wherever in it, so nothing of it is shown.
+fn show_server(server: &Valkey) -> Value {
+    let mut shown = json!({ "kind": "valkey", "url": "redis://***" });
+    if let Some(prefix) = &server.prefix {
+        shown["prefix"] = json!(prefix);
+    }
+    if let Some(timeout) = server.timeout {
+        shown["timeout"] = json!(show_duration(timeout));
+    }
+    if let Some(path) = &server.path {
+        shown["path"] = json!(path.to_string_lossy());
     }
     shown
 }
@@ -115,6 +141,12 @@ fn show_breaker(breaker: &Breaker) -> Value {
     shown["key"] = json!(show_key(&breaker.key));
     shown["failure"] = json!(breaker.failure.source());
     shown["settle"] = json!(show_duration(breaker.settle));
+    shown["share"] = match breaker.share {
+        Share::None => json!("none"),
+        Share::Verdict => json!("verdict"),
+        Share::Quorum(quorum) => json!({ "quorum": quorum }),
+        Share::Counts => json!("counts"),
+    };
     // With one key there is nothing to bound, and `check` would say so.
     if !breaker.key.is_upstream() {
         shown["max_keys"] = json!(breaker.keys_max);
@@ -293,7 +325,7 @@ fn show_route(route: &Route) -> Value {
         match step {
             Step::Respond(respond) => shown["respond"] = show_respond(respond),
             Step::Run(handler) => shown["run"] = show_handler(handler),
-            Step::Flow(flow) => shown["flow"] = json!(flow.0),
+            Step::Flow(_) => shown["flow"] = json!(&*route.name),
             Step::Forward(Forward { upstream, rewrite }) => {
                 shown["upstream"] = json!(&*upstream.name);
                 if let Some(rewrite) = rewrite {

@@ -1042,6 +1042,7 @@ fn texts_of_attributes_are_expressions_templates_or_literals() {
         "#['a]b']",
         "#[{a: [1, 2]}]",
         "#[\"it's\"]",
+        "#[1 /* it's */]",
     ] {
         assert!(is_expression(text), "{text}");
     }

@@ -8,24 +8,20 @@ use support::check;
 fn keys_of_the_file() {
     check(
         r#"listen: 127.0.0.1:8080
-fleet: { node: a }
 on_transition: { webhook: x }
 routes: [{ path: /, respond: {} }]
 "#,
-        r#"2:1: error: `fleet` is not supported yet; remove the key; each process decides alone for now
-3:1: error: `on_transition` is not supported yet; remove the key; follow transitions in the log or the metrics for now"#,
+        r#"2:1: error: `on_transition` is not supported yet; remove the key; follow transitions in the log or the metrics for now"#,
     );
 }
 
 #[test]
-fn keys_of_a_listener_and_the_store() {
+fn keys_of_a_listener() {
     check(
         r#"listeners: [{ addr: "127.0.0.1:1", tls: { cert: a } }]
-store: { kind: valkey, url: x }
 routes: [{ path: /, respond: {} }]
 "#,
-        r#"1:36: error: `tls` is not supported yet; remove the key, and end TLS in front of the gateway for now
-2:16: error: the store `valkey` is not supported yet; use `kind: memory` or `kind: embedded` for now"#,
+        r#"1:36: error: `tls` is not supported yet; remove the key, and end TLS in front of the gateway for now"#,
     );
 }
 
@@ -55,31 +51,10 @@ fn keys_of_a_breaker() {
 upstreams:
   orders:
     url: http://127.0.0.1:8081
-    breaker: { share: verdict, half_open: { probe: health } }
+    breaker: { half_open: { probe: health } }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:23: error: `share` other than `none` is not supported yet; remove the key; each process decides alone for now
-5:45: error: `probe` is not supported yet; remove the key; calls of clients are the probes for now"#,
-    );
-    check(
-        r#"listen: 127.0.0.1:8080
-upstreams:
-  orders:
-    url: http://127.0.0.1:8081
-    breaker: { share: { quorum: 2 } }
-routes: [{ path: /orders, upstream: orders }]
-"#,
-        r#"5:23: error: `share` other than `none` is not supported yet; remove the key; each process decides alone for now"#,
-    );
-    check(
-        r#"listen: 127.0.0.1:8080
-upstreams:
-  orders:
-    url: http://127.0.0.1:8081
-    breaker: { share: none }
-routes: [{ path: /orders, upstream: orders }]
-"#,
-        "",
+        r#"5:29: error: `probe` is not supported yet; remove the key; calls of clients are the probes for now"#,
     );
 }
 

@@ -78,7 +78,7 @@ fn anchors_aliases_tags_and_merges_are_refused() {
     check(
         r#"<<: {a: 1}
 "#,
-        r#"1:1: error: `<<` is not a key of the configuration; known are version, listen, listeners, admin, store, limits, upstreams, routes"#,
+        r#"1:1: error: `<<` is not a key of the configuration; known are version, listen, listeners, admin, store, fleet, limits, upstreams, routes"#,
     );
 }
 
@@ -116,12 +116,12 @@ fn a_root_that_is_no_map_is_refused() {
     check(
         r#"- a
 "#,
-        r#"1:1: error: expected a map, found a list; write a map with any of version, listen, listeners, admin, store, limits, upstreams, routes"#,
+        r#"1:1: error: expected a map, found a list; write a map with any of version, listen, listeners, admin, store, fleet, limits, upstreams, routes"#,
     );
     check(
         r#"hello
 "#,
-        r#"1:1: error: expected a map, found `hello`; write a map with any of version, listen, listeners, admin, store, limits, upstreams, routes"#,
+        r#"1:1: error: expected a map, found `hello`; write a map with any of version, listen, listeners, admin, store, fleet, limits, upstreams, routes"#,
     );
 }
 
@@ -129,9 +129,9 @@ fn a_root_that_is_no_map_is_refused() {
 fn other_forms_are_told_by_their_content() {
     check(
         r#"<?xml version="1.0"?>
-<mule/>
+<mule><flow name="f"/></mule>
 "#,
-        r#"1:1: error: this is XML, as a Mule application is, and Mule applications are not supported yet; write the configuration in the native form"#,
+        r#"1:1: error: nothing starts: no flow has a source; add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or name the file that has one"#,
     );
     check(
         r#"{"name": "app", "type": "flogo:app", "triggers": [], "resources": []}"#,
@@ -147,7 +147,7 @@ zzz: 1
 routes: [{ path: /a, respnd: { text: x } }]
 "#,
         r#"1:1: error: `lisen` is not a key of the configuration; did you mean `listen`?
-2:1: error: `zzz` is not a key of the configuration; known are version, listen, listeners, admin, store, limits, upstreams, routes
+2:1: error: `zzz` is not a key of the configuration; known are version, listen, listeners, admin, store, fleet, limits, upstreams, routes
 3:22: error: `respnd` is not a key of a route; did you mean `respond`?"#,
     );
     check(

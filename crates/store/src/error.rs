@@ -14,6 +14,12 @@ pub enum StoreError {
         /// What stands in the way, and what to do.
         why: String,
     },
+    /// The address of a server is not one.
+    #[error("the store's address is not valid: {why}")]
+    InvalidAddress {
+        /// What is wrong with it, and what to write instead.
+        why: String,
+    },
     /// Too many writes wait for the disk.
     #[error(
         "the object store is busy: {writes} writes of {bytes} bytes wait for the disk; \

@@ -1,6 +1,6 @@
 //! A store that fails, delays, lies and tears by plan, to test whoever uses a store.
 
-use crate::{NewObject, Object, ObjectStore, Pending, Put, StoreError, When};
+use crate::{NewObject, Object, ObjectStore, PartitionSettings, Pending, Put, StoreError, When};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -125,6 +125,10 @@ fn failed() -> StoreError {
 }
 
 impl<S: ObjectStore> ObjectStore for HostileStore<S> {
+    fn configure(&self, partition: &str, settings: PartitionSettings) -> Result<(), StoreError> {
+        self.inner.configure(partition, settings)
+    }
+
     fn get<'a>(&'a self, partition: &'a str, key: &'a str) -> Pending<'a, Option<Object>> {
         Box::pin(self.harm(self.inner.get(partition, key), None))
     }

@@ -2,9 +2,10 @@
 //!
 //! An [`ObjectStore`] holds [`Object`]s in named partitions. Every write gives the object a new
 //! version, higher than any version the store has given before; an object may have a time to live.
-//! Two stores are here: [`MemoryStore`], which forgets when it is dropped and is the reference for
-//! what the operations mean, and [`EmbeddedStore`], which keeps a file in a data directory and
-//! acknowledges a write only when it is durable.
+//! Three stores are here: [`MemoryStore`], which forgets when it is dropped and is the reference for
+//! what the operations mean; [`EmbeddedStore`], which keeps a file in a data directory and
+//! acknowledges a write only when it is durable; and [`ValkeyStore`], which keeps them on a server
+//! that many gateways share.
 //!
 //! ```
 //! use fusebox_store::{MemoryStore, Limits, NewObject, ObjectStore, Put, SystemClock, When};
@@ -29,7 +30,7 @@
 //! ```
 //!
 //! What several processes agree on is in [`SharedRecords`]: small records that are changed where they
-//! live. [`MemoryRecords`] is their form for one process and for tests.
+//! live. [`MemoryRecords`] is their form for one process and for tests, [`ValkeyRecords`] the one for a fleet.
 //!
 //! The crate assumes no async runtime and knows nothing of breakers or HTTP. Time comes from the
 //! [`Clock`] that a store is given.
@@ -45,6 +46,9 @@ mod object;
 mod partition;
 mod shared;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod valkey;
 
 pub use clock::{Clock, ManualClock, SystemClock, WallTime};
 pub use embedded::{Durability, EmbeddedOptions, EmbeddedStore, OnDamage, Opened};
@@ -62,6 +66,7 @@ pub use shared::{
     ReadOut, SharedRecords,
 };
 pub use store::{ObjectStore, Pending};
+pub use valkey::{ValkeyOptions, ValkeyRecords, ValkeyStore};
 
 // Compiles the examples of the manual's page.
 #[cfg(doctest)]

@@ -21,13 +21,13 @@ pub struct MemoryStore {
     shelves: Mutex<Shelves>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Shelves {
     last_version: u64,
     by_partition: BTreeMap<String, Shelf>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Shelf {
     objects: BTreeMap<String, Object>,
     ends: BTreeSet<(WallTime, String)>,
@@ -44,19 +44,17 @@ impl MemoryStore {
         }
     }
 
-    /// Lays down a partition's settings. The same settings again change nothing.
-    ///
-    /// # Errors
-    /// [`StoreError::InvalidPartition`], [`StoreError::InvalidSettings`] or
-    /// [`StoreError::TtlTooLong`] if they cannot be.
-    pub fn configure(
-        &self,
-        partition: &str,
-        settings: PartitionSettings,
-    ) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        self.partitions
-            .configure(&self.limits, partition, settings, now)
+    /// A store with the same limits, clock and objects, whose partitions have no settings: as a
+    /// store that keeps a file is found after a restart.
+    #[must_use]
+    pub fn reopened(&self) -> Self {
+        let shelves = self.shelves();
+        MemoryStore {
+            limits: self.limits.clone(),
+            clock: self.clock.clone(),
+            partitions: Partitions::default(),
+            shelves: Mutex::new(shelves.clone()),
+        }
     }
 
     fn shelves(&self) -> MutexGuard<'_, Shelves> {
@@ -266,6 +264,12 @@ impl Desk<'_> {
 }
 
 impl ObjectStore for MemoryStore {
+    fn configure(&self, partition: &str, settings: PartitionSettings) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.partitions
+            .configure(&self.limits, partition, settings, now)
+    }
+
     fn get<'a>(&'a self, partition: &'a str, key: &'a str) -> Pending<'a, Option<Object>> {
         Box::pin(async move {
             self.limits.check_place(partition, key)?;
@@ -361,5 +365,45 @@ impl ObjectStore for MemoryStore {
 impl std::fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Expiry, ManualClock};
+    use std::task::{Context, Poll, Waker};
+
+    /// A memory store is ready at the first poll.
+    fn now<T>(mut pending: Pending<'_, T>) -> T {
+        match pending
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Ready(answer) => answer.unwrap(),
+            Poll::Pending => panic!("a memory store waits for nothing"),
+        }
+    }
+
+    #[test]
+    fn a_reopened_store_keeps_objects_and_sweeps_from_when_it_is_configured() {
+        let clock = Arc::new(ManualClock::new(WallTime(0)));
+        let store = MemoryStore::new(Limits::default(), clock.clone());
+        let settings = PartitionSettings {
+            expiry: Expiry::AtSweep {
+                every: Duration::from_secs(10),
+            },
+            ttl: Some(Duration::from_secs(15)),
+            ..PartitionSettings::default()
+        };
+        store.configure("p", settings.clone()).unwrap();
+        now(store.put("p", "k", NewObject::text("v"), When::Always));
+        clock.set(WallTime(7_000));
+        let store = store.reopened();
+        store.configure("p", settings).unwrap();
+        clock.set(WallTime(16_999));
+        assert!(now(store.get("p", "k")).is_some());
+        clock.set(WallTime(17_000));
+        assert!(now(store.get("p", "k")).is_none());
     }
 }

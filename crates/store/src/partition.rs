@@ -166,6 +166,24 @@ impl Rules {
             .map(|ttl| now.after(ttl.max(Duration::from_millis(1))))
     }
 
+    /// The milliseconds between two sweeps, if it expires at sweeps.
+    pub(crate) fn sweeps_every(&self) -> Option<u128> {
+        match self.expiry {
+            Expiry::OnRead => None,
+            Expiry::AtSweep { every } => Some(every.as_millis().max(1)),
+        }
+    }
+
+    /// When the settings were laid down.
+    pub(crate) fn anchor(&self) -> WallTime {
+        self.anchor
+    }
+
+    /// The time to live of an object that is stored without one.
+    pub(crate) fn ttl(&self) -> Option<Duration> {
+        self.ttl
+    }
+
     /// The count at which a new key is refused.
     pub(crate) fn refuses_above(&self) -> Option<u64> {
         match self.expiry {

@@ -1,6 +1,6 @@
 //! The operations that every store offers.
 
-use crate::{NewObject, Object, Put, StoreError, When};
+use crate::{NewObject, Object, PartitionSettings, Put, StoreError, When};
 use std::{future::Future, pin::Pin, time::Duration};
 
 /// An answer that is on its way.
@@ -19,6 +19,14 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + S
 /// All operations refuse a malformed partition or key
 /// ([`StoreError::InvalidPartition`], [`StoreError::InvalidKey`]).
 pub trait ObjectStore: Send + Sync + 'static {
+    /// Lays down a partition's settings, for as long as this store is open. The same settings
+    /// again change nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidPartition`], [`StoreError::InvalidSettings`] or
+    /// [`StoreError::TtlTooLong`] if they cannot be.
+    fn configure(&self, partition: &str, settings: PartitionSettings) -> Result<(), StoreError>;
+
     /// The object under a key, unless it is absent or expired.
     ///
     /// # Errors

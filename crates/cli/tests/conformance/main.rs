@@ -10,7 +10,10 @@ mod flogo_breaker;
 mod flogo_expr;
 mod flogo_gateway;
 mod http;
+mod mule;
 mod mule_expr;
+mod mule_flow;
+mod mule_store;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -24,8 +27,8 @@ const FILES: [(&str, Option<Runner>); 8] = [
     ("flogo_breaker.json", Some(flogo_breaker::run)),
     ("flogo_gateway.json", Some(flogo_gateway::run)),
     ("mule_expr.json", Some(mule_expr::run)),
-    ("mule_store.json", None),
-    ("mule_flow.json", None),
+    ("mule_store.json", Some(mule_store::run)),
+    ("mule_flow.json", Some(mule_flow::run)),
     ("http.json", Some(http::run)),
 ];
 

@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
+use fusebox_plan::mule::app::Given;
 use fusebox_plan::mule::jiff::{Timestamp, tz::TimeZone};
 use fusebox_plan::mule::{
-    Context, Detected, EvalFault, Event, Random, ScopeFault, Script, Typed, eval_mule, read_scope,
+    Context, Detected, EvalFault, Event, Random, Scope, ScopeFault, Script, Typed, Value,
+    eval_mule, read_scope,
 };
 use serde_json::{Value as Json, json};
 
 use crate::Report;
+use crate::mule::value::same_text;
 
 pub fn run(file: &Path) -> Result<Report, String> {
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
@@ -33,7 +36,8 @@ fn check(case: &Json) -> Result<(), String> {
     };
     let result = match case["kind"].as_str() {
         Some("set_variable") => through_variable(expr, &context),
-        None | Some("log_template") => {
+        Some("log_template") => logged(expr, &context),
+        None => {
             let random = Random::seeded(1);
             eval_mule(expr, &context, START, TimeZone::UTC, &random)
         }
@@ -61,32 +65,42 @@ const START: Timestamp = Timestamp::constant(1_767_225_600, 0);
 /// The value that a later `vars.x` has.
 fn through_variable(expr: &str, context: &Json) -> Result<String, ScopeFault> {
     let scope = read_scope(context)?;
-    let zone = TimeZone::UTC;
-    let random = Random::seeded(1);
-    let eval = |script: &Script, event: &Event| {
-        script.eval(&Context {
-            event,
-            properties: &scope.properties,
-            flow: "",
-            app: "",
-            now: scope.now.as_ref().map_or(START, |now| now.timestamp()),
-            zone: &zone,
-            random: &random,
-        })
-    };
     let value = match Detected::of(expr)? {
-        Detected::Expression(script) => eval(&script, &scope.event)?,
-        _ => eval(&Script::parse(expr)?, &scope.event)?,
+        Detected::Expression(script) => Given::Expression(script),
+        _ => Given::Expression(Script::parse(expr)?),
     };
-    let mut event = Event::default();
-    event.vars.insert("x".into(), value);
-    let Typed { value, .. } = eval(
-        &Script::parse("write(vars.x, 'application/json', {indent: false})")?,
-        &event,
-    )?;
+    let mut later = scope.clone();
+    later.event = Event::default();
+    later.event.vars.insert("x".into(), given(&value, &scope)?);
+    let written = Script::parse("write(vars.x, 'application/json', {indent: false})")?;
+    let Typed { value, .. } = given(&Given::Expression(written), &later)?;
     Ok(match value {
-        fusebox_plan::mule::Value::String(text) => text.to_string(),
+        Value::String(text) => text.to_string(),
         other => format!("{other:?}"),
+    })
+}
+
+/// What a logger says whose message is `text`.
+fn logged(text: &str, context: &Json) -> Result<String, ScopeFault> {
+    let message = match Detected::of(text)? {
+        Detected::Expression(script) => Given::Expression(script),
+        Detected::Template(template) => Given::Template(template),
+        Detected::Literal(text) => Given::Literal(text.into()),
+    };
+    let shown = given(&message, &read_scope(context)?)?.shown()?;
+    Ok(Json::from(shown).to_string())
+}
+
+fn given(given: &Given, scope: &Scope) -> Result<Typed, EvalFault> {
+    let now = scope.now.as_ref();
+    given.eval(&Context {
+        event: &scope.event,
+        properties: &scope.properties,
+        flow: "",
+        app: "",
+        now: now.map_or(START, |now| now.timestamp()),
+        zone: now.map_or(&TimeZone::UTC, |now| now.time_zone()),
+        random: &Random::seeded(1),
     })
 }
 
@@ -116,9 +130,10 @@ fn same(value: &Json, case: &Json) -> Result<(), String> {
     }
 }
 
-/// Equality of JSON, where `5` is `5.0`.
+/// Equality of JSON, where `5` is `5.0`, and in texts of JSON white space does not count.
 fn alike(a: &Json, b: &Json) -> bool {
     match (a, b) {
+        (Json::String(a), Json::String(b)) => same_text(a, b),
         (Json::Number(a), Json::Number(b)) => a.as_f64() == b.as_f64(),
         (Json::Array(a), Json::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b))

@@ -145,7 +145,7 @@ impl Wire {
             return Ok(std::mem::take(&mut self.buffer));
         }
         let mut bytes = vec![0; 64 * 1024];
-        let read = self.stream.read(&mut bytes)?;
+        let read = uninterrupted(|| self.stream.read(&mut bytes))?;
         bytes.truncate(read);
         Ok(bytes)
     }
@@ -157,7 +157,7 @@ impl Wire {
 
     fn fill(&mut self) -> io::Result<()> {
         let mut bytes = [0; 16 * 1024];
-        let read = self.stream.read(&mut bytes)?;
+        let read = uninterrupted(|| self.stream.read(&mut bytes))?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -498,5 +498,15 @@ impl Client {
         self.wire
             .read_to_end()
             .expect("the peer ends the connection")
+    }
+}
+
+/// Reads again where a signal came in between, such as the one that lets a stopped process go on.
+fn uninterrupted(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
     }
 }

@@ -4,8 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fusebox_breaker::{Breaker, Transition};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
+use super::FleetView;
 use crate::node::{Key, Word};
 use crate::share::{ShareError, Sharing};
 
@@ -28,6 +29,12 @@ pub(super) struct Joining {
     pub sharing: Sharing,
 }
 
+/// Somebody who wants to see what is known of a breaker, or of all.
+pub(super) struct Look {
+    pub name: Option<Key>,
+    pub answer: oneshot::Sender<Vec<FleetView>>,
+}
+
 #[derive(Default)]
 pub(super) struct Letters {
     pub joining: Vec<Joining>,
@@ -40,16 +47,25 @@ pub(super) struct Letters {
     pub stirred: BTreeSet<Key>,
     pub words: VecDeque<(Key, Word)>,
     pub dropped_words: Vec<(Key, Word)>,
+    pub looks: Vec<Look>,
     pub stop: bool,
 }
 
 impl Inbox {
     pub fn join(&self, joining: Joining) {
-        self.write(|letters| letters.joining.push(joining));
+        self.write(|letters| {
+            // Of what was said about one breaker since the task last read, the last word counts.
+            letters.leaving.retain(|key| key != joining.breaker.name());
+            letters.joining.push(joining);
+        });
     }
 
     pub fn leave(&self, key: Key) {
         self.write(|letters| letters.leaving.push(key));
+    }
+
+    pub fn look(&self, look: Look) {
+        self.write(|letters| letters.looks.push(look));
     }
 
     pub fn refused(&self, key: Key, error: ShareError) {

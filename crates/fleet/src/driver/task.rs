@@ -6,8 +6,9 @@ use fusebox_breaker::Timestamp;
 use fusebox_store::SharedRecords;
 use tokio::time::sleep;
 
+use super::inbox::Look;
 use super::store::Store;
-use super::{Fleet, FleetOptions, FleetStatus, OnNews};
+use super::{Fleet, FleetOptions, FleetStatus, FleetView, OnNews};
 use crate::breakers::SharedBreakers;
 use crate::node::{Event, Input, Key, News, Node, NodeOptions, Output, ROUND};
 
@@ -22,6 +23,7 @@ pub struct Driver {
     joined: SharedBreakers,
     store: Store,
     on_news: Option<OnNews>,
+    looks: Vec<Look>,
     /// When to look for breakers that nobody keeps any more.
     prune_at: Timestamp,
 }
@@ -40,6 +42,7 @@ impl Driver {
             joined: SharedBreakers::default(),
             store: Store::new(records, options.prefix, options.timeout),
             on_news: options.on_news,
+            looks: Vec::new(),
             prune_at: now + ROUND,
         }
     }
@@ -53,6 +56,7 @@ impl Driver {
             }
             self.do_as_told();
             self.show();
+            self.answer();
             let now = self.fleet.now();
             let wake = self.node.wake_at().map(|at| at.saturating_since(now));
             let Driver { store, joined, .. } = &mut self;
@@ -119,11 +123,38 @@ impl Driver {
         for key in letters.leaving {
             self.let_go(&key);
         }
+        self.looks.extend(letters.looks);
         if now >= self.prune_at {
             self.prune_at = now + ROUND;
             self.joined.gone().iter().for_each(|key| self.let_go(key));
         }
         !letters.stop
+    }
+
+    /// Answers who wanted to see something, once all that was written before is done.
+    fn answer(&mut self) {
+        for look in std::mem::take(&mut self.looks) {
+            // Who asked may have gone.
+            let _ = look.answer.send(self.views(look.name));
+        }
+    }
+
+    fn views(&self, name: Option<Key>) -> Vec<FleetView> {
+        let names: Vec<Key> = match name {
+            Some(name) => vec![name],
+            None => self.node.keys().cloned().collect(),
+        };
+        let view = |name: Key| {
+            let member = self.node.member(&name)?;
+            Some(FleetView {
+                record: member.record.cloned(),
+                alone: member.alone,
+                may_probe_until: member.may_probe_until,
+                counted: member.counted,
+                name,
+            })
+        };
+        names.into_iter().filter_map(view).collect()
     }
 
     fn let_go(&mut self, key: &Key) {
@@ -160,6 +191,7 @@ impl Driver {
             answered_at: self.node.answered_at(),
             counters: self.node.counters(),
             breakers: self.joined.len(),
+            under_way: self.node.under_way(),
         });
     }
 }

@@ -2,7 +2,6 @@
 
 mod answer;
 mod client;
-mod location;
 mod tls;
 
 use std::sync::Arc;
@@ -22,6 +21,7 @@ use tokio_rustls::rustls::ClientConfig;
 use super::canonical::canonical;
 use super::urlencoded;
 use crate::call::Desk;
+use crate::location;
 use crate::meter::RequestMeters;
 
 use answer::Answer;

@@ -7,8 +7,8 @@ use fusebox_plan::flogo::{Expression, Fault, FlowStep, Map, Scope, Value, assign
 use super::action::{Does, LiveAction, LiveService};
 use super::channels;
 use super::jwt;
-use super::outlive::Surroundings;
 use super::scope::RunScope;
+use crate::outlive::Surroundings;
 
 /// What an action gives: `code` and `data`.
 #[derive(Debug, Clone, PartialEq)]

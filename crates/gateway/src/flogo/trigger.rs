@@ -1,28 +1,27 @@
 //! The REST trigger: a request becomes a handler's input, its results become the response.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use fusebox_plan::flogo::{Map, Params};
 use fusebox_plan::plan::Cors;
 use http::header::{CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body::Body as _;
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::canonical::canonical;
 use super::handler::{self, LiveHandler};
-use super::outlive::{Outliving, Surroundings};
 use super::{content, reply, urlencoded};
 use crate::answer;
 use crate::body::Body;
 use crate::exchange::{Exchange, Finish, done};
-use crate::request_body::{ClientFault, IntakeLimits, RequestBody};
+use crate::outlive::{Outliving, Surroundings};
+use crate::whole_body;
 
-/// The largest body that is taken where the plan says nothing of it.
-const BODY_MAX: u64 = 10 * 1024 * 1024;
+/// How long a run goes on whose client has left.
+const WITHOUT_CLIENT: Duration = Duration::from_secs(300);
 
 /// Has a handler answer a request. The run goes on to its end also when the client leaves.
 pub async fn serve(
@@ -32,7 +31,7 @@ pub async fn serve(
     finish: Finish,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let body = match buffered(&exchange, body).await {
+    let body = match whole_body::read(&exchange, body).await {
         Ok(body) => body,
         Err(fault) => return done(finish, answer::client_failed(fault)),
     };
@@ -44,7 +43,7 @@ pub async fn serve(
                 live: exchange.live.clone(),
             };
             let run = handler::run(handler, output, around);
-            match Outliving::new(&exchange.client.worker, run).await {
+            match Outliving::new(&exchange.client.worker, run, WITHOUT_CLIENT).await {
                 Ok(results) => reply::of_results(&results),
                 Err(message) => reply::error(StatusCode::BAD_REQUEST, &message),
             }
@@ -60,42 +59,6 @@ pub async fn serve(
 fn cors(exchange: &Exchange) -> Option<&Cors> {
     let listener = exchange.live.listener(&exchange.client.listener)?;
     listener.cors()
-}
-
-/// Reads a body to its end, at the client's pace but no slower than the limits have it.
-async fn buffered(exchange: &Exchange, body: Incoming) -> Result<Bytes, ClientFault> {
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
-    }
-    let limits = &exchange.live.plan.limits;
-    let size_max = limits.request_body_max.unwrap_or(BODY_MAX);
-    if body.size_hint().lower() > size_max {
-        return Err(ClientFault::TooLarge);
-    }
-    let limits = IntakeLimits {
-        rate_min: limits.body_rate_min,
-        size_max: Some(size_max),
-    };
-    let phase = exchange.client.phase.clone();
-    let (mut body, intake) = RequestBody::new(body, phase, exchange.desk.clock.clone(), limits);
-    let mut first: Option<Bytes> = None;
-    let mut more = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| intake.fault().unwrap_or(ClientFault::Malformed))?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        // Most bodies come in one piece, which is then the body without a copy.
-        if first.is_none() && more.is_empty() {
-            first = Some(data);
-            continue;
-        }
-        if let Some(first) = first.take() {
-            more.extend_from_slice(&first);
-        }
-        more.extend_from_slice(&data);
-    }
-    Ok(first.unwrap_or_else(|| more.freeze()))
 }
 
 /// What the handler gets of a request.

@@ -81,6 +81,7 @@ pub(crate) fn read(
         listeners: Vec::new(),
         admin: None,
         store: None,
+        fleet: None,
         limits: Limits::default(),
         upstreams: Vec::new(),
         routes: Vec::new(),

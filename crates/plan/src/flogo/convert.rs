@@ -18,9 +18,9 @@ use crate::diagnostic::{Diagnostic, Notes, Place, quote};
 use crate::keys;
 use crate::path::Template;
 use crate::show::show_settings;
+use crate::yaml;
 
 mod recipe;
-mod yaml;
 
 use recipe::{Outcome, Recipe, answer};
 

@@ -5,12 +5,14 @@
 //! - [`Handlers`], [`Handler`]: what becomes of errors; [`ErrorType`], [`ErrorMatch`]: their types
 //! - [`Given`]: what an attribute or an element's text gives
 //! - `http`, `objects`: the configurations and operations of the two connectors
+//! - `walk`: ways through all of it
 
 mod error_type;
 mod given;
 mod http;
 mod objects;
 mod scope;
+mod walk;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -256,7 +258,7 @@ pub struct Target {
 /// What becomes of errors: the first handler that accepts one runs, and at most one.
 ///
 /// Where none accepts, the error goes on to the next scope.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Handlers(pub Vec<Handler>);
 
 /// What is done with some errors.

@@ -5,6 +5,7 @@
 //! - `operators`, `compare`, `select`, `functions`: what they do; `coerce`: how one kind becomes another
 //! - `iso`, `date_format`, `number_format`, `regex`: the texts of dates, numbers and expressions
 //! - `output`: a value with its media type
+//! - `symbolic`: what a script gives when only some of what it sees is known
 //!
 //! The semantics are those of [DataWeave 2](https://docs.mulesoft.com/dataweave/latest/), as far as
 //! its documentation tells them.
@@ -32,11 +33,13 @@ mod parse;
 mod regex;
 mod run;
 mod select;
+mod symbolic;
 mod tree;
 mod types;
 
 pub(crate) use regex::Pattern;
 pub(crate) use run::Closure;
+pub(crate) use symbolic::View;
 
 use super::event::Context;
 use super::media::Typed;
@@ -133,6 +136,11 @@ impl Script {
     /// As [`eval`](Script::eval).
     pub(crate) fn value(&self, context: &Context<'_>) -> Result<super::value::Value, EvalFault> {
         output::value(&self.program, context)
+    }
+
+    /// The variables that it reads by their names, as `vars.x`.
+    pub fn variables(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.program.reads.vars.iter()
     }
 
     /// The text that it was parsed from.

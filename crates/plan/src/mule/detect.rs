@@ -1,9 +1,8 @@
 //! What the text of an attribute or element is: an expression, a text with expressions, or a text.
 
-use super::dataweave::{EvalFault, ParseFault, Script, coerce};
+use super::dataweave::{EvalFault, ParseFault, Script, View, coerce};
 use super::event::Context;
-use super::json::{self, Layout};
-use super::value::Value;
+use super::symbol::Symbol;
 
 /// What a text turned out to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,9 +36,12 @@ impl Detected {
     /// Where an expression of it is wrong, or has no end.
     pub fn of(text: &str) -> Result<Detected, ParseFault> {
         let trimmed = text.trim();
+        // Brackets that never close are a matter of quotes, perhaps of an apostrophe in a comment; the
+        // script tells better what is wrong, if anything is.
         if let Some(inner) = trimmed.strip_prefix("#[")
+            && inner.ends_with(']')
             && !inner.contains("#[")
-            && closing(inner) == Some(inner.len().saturating_sub(1))
+            && closing(inner).is_none_or(|end| end + 1 == inner.len())
         {
             return inside(text).map(Detected::Expression);
         }
@@ -101,6 +103,14 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 impl Template {
+    /// The expressions in it, in order.
+    pub fn scripts(&self) -> impl Iterator<Item = &Script> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Value(script) => Some(script),
+            Piece::Plain(_) => None,
+        })
+    }
+
     /// The template of a text, in which `\#` is a `#`.
     ///
     /// # Errors
@@ -151,22 +161,19 @@ impl Template {
         for piece in &self.pieces {
             match piece {
                 Piece::Plain(plain) => text.push_str(plain),
-                Piece::Value(script) => text.push_str(&shown(&script.value(context)?)?),
+                Piece::Value(script) => text.push_str(&script.value(context)?.shown()?),
             }
             coerce::check_text(text.len())?;
         }
         Ok(text)
     }
-}
 
-/// A value as a template shows it.
-fn shown(value: &Value) -> Result<String, EvalFault> {
-    match value {
-        Value::Null => Ok("null".to_owned()),
-        Value::Array(_) => json::write(value, Layout::default()),
-        Value::Object(object) if object.error_type().is_none() => {
-            json::write(value, Layout::default())
-        }
-        _ => coerce::text(value).map(|text| text.to_string()),
+    /// The text, as far as it is known.
+    pub(crate) fn symbol(&self, view: &View<'_>) -> Symbol {
+        let pieces = self.pieces.iter().map(|piece| match piece {
+            Piece::Plain(plain) => Symbol::text(plain.as_str()),
+            Piece::Value(script) => script.symbol(view),
+        });
+        Symbol::joined(pieces.collect())
     }
 }

@@ -9,6 +9,7 @@ use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, Zoned};
 
 use super::dataweave::{Closure, Pattern};
+use super::media::Typed;
 use super::number::Number;
 use super::period::Period;
 
@@ -186,6 +187,8 @@ pub struct Object {
     entries: Vec<(Arc<str>, Value)>,
     form: Form,
     shape: Shape,
+    /// A message's payload as it came, with its media type.
+    unread: Option<Box<Typed>>,
 }
 
 /// What an object stands for.
@@ -193,10 +196,15 @@ pub struct Object {
 pub enum Form {
     /// Itself.
     Plain,
-    /// The headers of a message, whose names match in any case.
+    /// The headers of a message, whose names match in any case, and may occur more than once.
     Headers,
+    /// The parameters of a query, whose names may occur more than once.
+    Parameters,
     /// The type of an error, whose text is `NAMESPACE:IDENTIFIER`.
     ErrorType,
+    /// A message, `payload` and `attributes`: what a route has come to. Where it is written, that is
+    /// its payload.
+    Message,
 }
 
 impl Object {
@@ -207,7 +215,24 @@ impl Object {
             entries,
             form,
             shape,
+            unread: None,
         }
+    }
+
+    /// A message. An expression looks into its payload, and takes it unread where it is all that is
+    /// asked for; one that cannot be read stays its text.
+    pub fn message(payload: Typed, attributes: Value) -> Object {
+        let read = payload.read().unwrap_or_else(|_| payload.value.clone());
+        let entries = vec![("payload".into(), read), ("attributes".into(), attributes)];
+        Object {
+            unread: Some(Box::new(payload)),
+            ..Object::new(entries, Form::Message)
+        }
+    }
+
+    /// A message's payload as it came.
+    pub(crate) fn unread(&self) -> Option<&Typed> {
+        self.unread.as_deref()
     }
 
     /// Its keys and values.
@@ -230,7 +255,7 @@ impl Object {
     fn matches(&self, name: &str, key: &str) -> bool {
         match self.form {
             Form::Headers => name.eq_ignore_ascii_case(key),
-            Form::Plain | Form::ErrorType => name == key,
+            Form::Plain | Form::Parameters | Form::ErrorType | Form::Message => name == key,
         }
     }
 
@@ -240,6 +265,14 @@ impl Object {
         entries
             .filter(move |(name, _)| self.matches(name, key))
             .map(|(_, value)| value)
+    }
+
+    /// What is written of it, if it is a message.
+    pub(crate) fn message_payload(&self) -> Option<&Value> {
+        match self.form {
+            Form::Message => self.get("payload"),
+            _ => None,
+        }
     }
 
     /// Its text, if it is an error's type.
@@ -333,8 +366,8 @@ impl Value {
             Value::Array(array) => {
                 Value::array(array.items().iter().map(Value::collapsed).collect())
             }
-            // Headers have more than one value of a name.
-            Value::Object(object) if object.form() != Form::Headers => {
+            // Headers and parameters have more than one value of a name; a message has two keys.
+            Value::Object(object) if matches!(object.form, Form::Plain | Form::ErrorType) => {
                 let mut places = std::collections::HashMap::new();
                 let mut entries: Vec<(Arc<str>, Value)> = Vec::with_capacity(object.entries.len());
                 for (key, value) in &object.entries {

@@ -1,8 +1,38 @@
 //! Elements, as they stand in an application's files.
+//!
+//! - [`parse`]: from a file's text to its elements; `document` nests them
+//! - `tag`: a start tag and its attributes; `value`: how a value is written; `quoting`: where it ends
+//! - `cursor`: a text and the place one is at; `places`: where each part of a value was written
+//! - `modules`: which module a prefix means
+//!
+//! The grammar is that of [XML 1.0](https://www.w3.org/TR/xml/) without document types, and with several
+//! elements side by side where XML has one. Published flows are not always XML:
+//! [`Compat::Intent`](super::app::Compat::Intent) reads some of what they write, each time with a warning.
+
+#![allow(
+    dead_code,
+    reason = "the application's reader, which comes next, is what calls this"
+)]
+
+mod cursor;
+mod document;
+mod modules;
+mod places;
+mod quoting;
+mod tag;
+mod value;
 
 use std::sync::Arc;
 
 use crate::diagnostic::{At, Place};
+
+pub(crate) use document::parse;
+pub(crate) use places::Places;
+
+/// Elements inside one another.
+pub(crate) const DEPTH_MAX: usize = 64;
+/// Attributes of one element.
+pub(crate) const ATTRIBUTES_MAX: usize = 128;
 
 /// An element.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +49,8 @@ pub(crate) struct Element {
     pub children: Vec<Element>,
     /// Its text and CDATA, joined and trimmed; `None` where there is nothing but white space.
     pub text: Option<At<String>>,
+    /// Where the parts of its text were written.
+    pub text_places: Places,
 }
 
 /// An attribute.
@@ -30,4 +62,44 @@ pub(crate) struct Attribute {
     pub at: Place,
     /// Its value, with entities decoded and placeholders replaced, and where it begins.
     pub value: At<String>,
+    /// Where the parts of its value were written.
+    pub places: Places,
 }
+
+impl Element {
+    /// Its name as it is conventionally written: `http:listener`, `flow`.
+    pub fn title(&self) -> String {
+        modules::title(&self.module, &self.name)
+    }
+
+    /// The attribute of a name, with its prefix if it has one.
+    pub fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.attributes
+            .iter()
+            .find(|attribute| &*attribute.name == name)
+    }
+
+    /// The value of the attribute of a name.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.attribute(name)
+            .map(|attribute| attribute.value.value.as_str())
+    }
+
+    /// Where the character of its text stands that is in this line and column of it, both from 1.
+    pub fn text_place(&self, line: usize, col: usize) -> Place {
+        match &self.text {
+            Some(text) => self.text_places.at(text, line, col),
+            None => self.at,
+        }
+    }
+}
+
+impl Attribute {
+    /// Where the character of its value stands that is in this line and column of it, both from 1.
+    pub fn place(&self, line: usize, col: usize) -> Place {
+        self.places.at(&self.value, line, col)
+    }
+}
+
+#[cfg(test)]
+mod tests;

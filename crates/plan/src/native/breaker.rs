@@ -12,14 +12,15 @@ use super::draft::Reader;
 use super::half_open::{self, DraftHalfOpen, read_half_open};
 use super::names;
 use super::ramp::{DraftRamp, read_ramp};
+use super::share::{DraftShare, read_share};
 use super::trip::{DraftTrip, read_trips};
 use crate::diagnostic::{At, Notes, Place};
 use crate::expression::Expression;
 use crate::failure::Failure;
 use crate::fields::{self, Fields};
 use crate::keys;
-use crate::plan::{Breaker, Key, KeyPart};
-use crate::tree::{Kind, Node, place_within};
+use crate::plan::{Breaker, Key, KeyPart, Share};
+use crate::tree::{Node, place_within};
 use crate::words::show_duration;
 
 /// The most of a body that a failure expression may see.
@@ -50,19 +51,13 @@ pub(crate) struct DraftBreaker {
     half_open: Option<DraftHalfOpen>,
     retry_after: Option<At<RetryAfter>>,
     ramp: Option<DraftRamp>,
+    share: Option<DraftShare>,
 }
 
 impl DraftBreaker {
     pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<DraftBreaker> {
         let breaker = Fields::open(node, &keys::BREAKER, reader.notes)?;
         let word = |key, notes: &mut Notes| breaker.word(key, notes).map_or(0, |word| word.value);
-        refuse_words(
-            &breaker,
-            "share",
-            "none",
-            "remove the key; each process decides alone for now",
-            reader.notes,
-        );
         let key = breaker.scalar("key", reader.notes).and_then(|scalar| {
             match names::read_key(&scalar.value.text) {
                 Ok(key) => Some(At::new(key, scalar.at)),
@@ -97,12 +92,18 @@ impl DraftBreaker {
                 word.map(|word| [RetryAfter::Ignore, RetryAfter::Honour, RetryAfter::Trip][word])
             }),
             ramp: read_ramp(&breaker, reader.notes),
+            share: read_share(&breaker, reader.notes),
         })
     }
 
     /// The key, where the file has one.
     pub fn key(&self) -> Option<&At<Key>> {
         self.key.as_ref()
+    }
+
+    /// What is shared of it, where the file says so.
+    pub fn share(&self) -> Option<&DraftShare> {
+        self.share.as_ref()
     }
 
     /// Compares the parts with one another. `request` is the upstream's `timeout.request`.
@@ -149,7 +150,9 @@ impl DraftBreaker {
         }
         self.check_body(notes);
         self.check_keys(notes);
+        let share = self.share.as_ref();
         Breaker {
+            share: share.map_or(Share::None, |share| share.check(&settings.trip, notes)),
             settings,
             key: self
                 .key
@@ -284,27 +287,6 @@ impl DraftBreaker {
 
 fn refuse_setting(at: Place, fault: &SettingsError, notes: &mut Notes) {
     notes.error(at, fault.what(), fault.mend());
-}
-
-/// Says of a word that has a meaning elsewhere that it is not supported yet.
-fn refuse_words(
-    breaker: &Fields<'_>,
-    key: &'static str,
-    only: &str,
-    mend: &str,
-    notes: &mut Notes,
-) {
-    let Some((_, node)) = breaker.get(key) else {
-        return;
-    };
-    match &node.kind {
-        Kind::Scalar(scalar) if scalar.broken || scalar.text == only => {}
-        _ => notes.error(
-            node.at,
-            format!("`{key}` other than `{only}` is not supported yet"),
-            mend,
-        ),
-    }
 }
 
 fn read_failure(breaker: &Fields<'_>, reader: &mut Reader<'_>) -> Option<At<Failure>> {

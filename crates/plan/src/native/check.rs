@@ -4,15 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::draft::{Draft, DraftListener, DraftUpstream};
+use super::store::{check_fleet, check_shares, check_store};
 use super::wiring;
 use crate::diagnostic::{At, Notes, Place, quote};
 use crate::failure::Failure;
-use crate::plan::{Admin, Breaker, Key, KeyPart, Listener, Manner, Plan, Store, Timeout, Upstream};
+use crate::plan::{Admin, Breaker, Key, KeyPart, Listener, Manner, Plan, Share, Timeout, Upstream};
 
 /// The admin API's address where the file has the section and no address.
 const ADMIN_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
-/// The directory of an embedded store where the file names none.
-const STORE_PATH: &str = "./fusebox-data";
 
 /// The plan that the draft describes; only meant if `notes` then has no error.
 pub(crate) fn check(draft: Draft, start: Place, notes: &mut Notes) -> Plan {
@@ -27,13 +26,15 @@ pub(crate) fn check(draft: Draft, start: Place, notes: &mut Notes) -> Plan {
         .collect();
     let routes = wiring::routes(&draft, &upstreams, &listeners, start, notes);
     wiring::usage(&draft, notes);
+    check_shares(&draft, notes);
     Plan {
         listeners: listeners
             .into_iter()
             .map(|listener| Arc::new(listener.value))
             .collect(),
         admin: admin.map(|admin| admin.value),
-        store: store(&draft, notes),
+        store: check_store(&draft, notes),
+        fleet: check_fleet(&draft, notes),
         limits: draft.limits.map(|limits| limits.value).unwrap_or_default(),
         upstreams,
         routes,
@@ -152,32 +153,6 @@ fn admin(draft: &Draft, notes: &mut Notes) -> Option<At<Admin>> {
     Some(At::new(Admin { addr, token }, at))
 }
 
-fn store(draft: &Draft, notes: &mut Notes) -> Option<Store> {
-    let store = draft.store.as_ref()?;
-    if !store.in_memory {
-        let path = store
-            .path
-            .as_ref()
-            .map_or(STORE_PATH, |path| path.value.as_str());
-        if path.is_empty() {
-            notes.error(
-                store.at,
-                "the store's path is empty",
-                "name a directory, such as `./fusebox-data`",
-            );
-        }
-        return Some(Store::Embedded { path: path.into() });
-    }
-    if let Some(path) = &store.path {
-        notes.error(
-            path.at,
-            "a store in memory has no path",
-            "remove it, or use `kind: embedded`",
-        );
-    }
-    Some(Store::Memory)
-}
-
 /// Two sockets on one port, as far as that can be told without opening them.
 fn clashes(listeners: &[At<Listener>], admin: Option<&At<Admin>>, notes: &mut Notes) {
     let mut taken: Vec<(SocketAddr, String)> = Vec::new();
@@ -265,5 +240,6 @@ fn no_breaker(request: std::time::Duration) -> Breaker {
         failure: Failure::Default,
         failure_body_max: None,
         settle: std::time::Duration::from_secs(5),
+        share: Share::None,
     }
 }

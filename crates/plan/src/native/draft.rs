@@ -22,6 +22,7 @@ pub(crate) struct Draft {
     pub listeners: Option<At<Vec<DraftListener>>>,
     pub admin: Option<DraftAdmin>,
     pub store: Option<DraftStore>,
+    pub fleet: Option<DraftFleet>,
     pub limits: Option<At<Limits>>,
     pub upstreams: Vec<DraftUpstream>,
     pub routes: Vec<DraftRoute>,
@@ -47,8 +48,26 @@ pub(crate) struct DraftAdmin {
 #[derive(Debug)]
 pub(crate) struct DraftStore {
     pub at: Place,
-    pub in_memory: bool,
+    /// `None`: it could not be read.
+    pub kind: Option<StoreKind>,
     pub path: Option<At<String>>,
+    pub url: Option<At<Secret>>,
+    /// The file has a URL, whether or not it could be read.
+    pub has_url: bool,
+    pub prefix: Option<At<String>>,
+    pub timeout: Option<At<Duration>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StoreKind {
+    Memory,
+    Embedded,
+    Valkey,
+}
+
+#[derive(Debug)]
+pub(crate) struct DraftFleet {
+    pub node: Option<At<String>>,
 }
 
 #[derive(Debug)]
@@ -160,6 +179,8 @@ impl Draft {
         once(&mut self.admin, admin, &file, "admin", reader.notes);
         let store = reader.store(&file);
         once(&mut self.store, store, &file, "store", reader.notes);
+        let fleet = reader.fleet(&file);
+        once(&mut self.fleet, fleet, &file, "fleet", reader.notes);
         let limits = reader.limits(&file);
         once(&mut self.limits, limits, &file, "limits", reader.notes);
         reader.upstreams(&file, &mut self.upstreams);

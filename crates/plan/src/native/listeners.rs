@@ -1,10 +1,10 @@
-//! Reads the gateway's own side: listeners, the admin API, the store, the limits.
+//! Reads the gateway's own side: listeners, the admin API, the limits.
 
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
-use super::draft::{DraftAdmin, DraftListener, DraftStore, Reader};
+use super::draft::{DraftAdmin, DraftListener, Reader};
 use crate::diagnostic::At;
 use crate::fields::{self, Fields};
 use crate::keys;
@@ -121,30 +121,6 @@ impl Reader<'_> {
             at: admin.at,
             addr,
             token: token.map(|token| token.map(Secret::new)),
-        })
-    }
-
-    pub(super) fn store(&mut self, file: &Fields<'_>) -> Option<DraftStore> {
-        let (_, node) = file.get("store")?;
-        if let Some(kind) = node.entry("kind")
-            && matches!(&kind.value.kind, Kind::Scalar(scalar) if scalar.text == "valkey" || scalar.text == "redis")
-        {
-            self.notes.error(
-                kind.value.at,
-                format!("the store {} is not supported yet", kind.value.describe()),
-                "use `kind: memory` or `kind: embedded` for now",
-            );
-            return None;
-        }
-        let store = Fields::open(node, &keys::STORE, self.notes)?;
-        let in_memory = store
-            .word("kind", self.notes)
-            .is_some_and(|kind| kind.value == 0);
-        let path = store.text("path", self.notes);
-        Some(DraftStore {
-            at: node.at,
-            in_memory,
-            path,
         })
     }
 

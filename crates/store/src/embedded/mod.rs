@@ -175,26 +175,6 @@ impl EmbeddedStore {
         })
     }
 
-    /// Lays down a partition's settings, for as long as this store is open. The same settings
-    /// again change nothing.
-    ///
-    /// # Errors
-    /// [`StoreError::InvalidPartition`], [`StoreError::InvalidSettings`] or
-    /// [`StoreError::TtlTooLong`] if they cannot be.
-    pub fn configure(
-        &self,
-        partition: &str,
-        settings: PartitionSettings,
-    ) -> Result<(), StoreError> {
-        let Inner {
-            limits,
-            clock,
-            partitions,
-            ..
-        } = &*self.inner;
-        partitions.configure(limits, partition, settings, clock.now())
-    }
-
     fn read<T>(
         &self,
         work: impl FnOnce(&redb::ReadTransaction) -> Result<T, Stop>,
@@ -268,6 +248,16 @@ impl Inner {
 }
 
 impl ObjectStore for EmbeddedStore {
+    fn configure(&self, partition: &str, settings: PartitionSettings) -> Result<(), StoreError> {
+        let Inner {
+            limits,
+            clock,
+            partitions,
+            ..
+        } = &*self.inner;
+        partitions.configure(limits, partition, settings, clock.now())
+    }
+
     fn get<'a>(&'a self, partition: &'a str, key: &'a str) -> Pending<'a, Option<Object>> {
         Box::pin(async move {
             self.inner.limits.check_place(partition, key)?;

@@ -140,7 +140,8 @@ fn living(records: &HashMap<String, Kept>, key: &str, now: WallTime) -> Option<B
     kept.map(|kept| kept.record.clone())
 }
 
-fn check(key: &str) -> Result<(), StoreError> {
+/// Refuses what is no key of a record.
+pub(crate) fn check(key: &str) -> Result<(), StoreError> {
     let why = if key.is_empty() {
         "it is empty".to_owned()
     } else if key.len() > RECORD_KEY_MAX {

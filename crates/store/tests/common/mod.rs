@@ -1,14 +1,16 @@
 //! What the tests share: waiting without a runtime, and a fresh store of each kind.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+use fusebox_store::testing::Server;
 use fusebox_store::{
     EmbeddedOptions, EmbeddedStore, HostileStore, Limits, ManualClock, MemoryStore, ObjectStore,
-    PartitionSettings, StoreError, WallTime,
+    ValkeyOptions, ValkeyStore, WallTime,
 };
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
+use std::time::Duration;
 
 /// Waits for a future on this thread. No runtime: the store must not need one.
 pub fn wait<T>(future: impl Future<Output = T>) -> T {
@@ -29,34 +31,19 @@ pub fn wait<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// A store whose partitions can be configured.
-pub trait Store: ObjectStore {
-    fn configure(&self, partition: &str, settings: PartitionSettings) -> Result<(), StoreError>;
-}
-
-impl Store for MemoryStore {
-    fn configure(&self, partition: &str, settings: PartitionSettings) -> Result<(), StoreError> {
-        MemoryStore::configure(self, partition, settings)
-    }
-}
-
-impl Store for EmbeddedStore {
-    fn configure(&self, partition: &str, settings: PartitionSettings) -> Result<(), StoreError> {
-        EmbeddedStore::configure(self, partition, settings)
-    }
-}
-
-impl<S: Store> Store for HostileStore<S> {
-    fn configure(&self, partition: &str, settings: PartitionSettings) -> Result<(), StoreError> {
-        self.inner().configure(partition, settings)
-    }
-}
-
-/// A store, its clock, and its directory if it has one.
+/// A store, its clock, and what it lies on.
 pub struct Bed {
-    pub store: Box<dyn Store>,
+    pub store: Box<dyn ObjectStore>,
     pub clock: Arc<ManualClock>,
-    _directory: Option<tempfile::TempDir>,
+    _ground: Ground,
+}
+
+/// What a store lies on, to be taken away after it.
+#[allow(dead_code, reason = "held for what its end does")]
+pub enum Ground {
+    None,
+    Directory(tempfile::TempDir),
+    Server(Server),
 }
 
 pub const START: WallTime = WallTime(1_700_000_000_000);
@@ -66,7 +53,7 @@ pub fn memory(limits: Limits) -> Bed {
     Bed {
         store: Box::new(MemoryStore::new(limits, clock.clone())),
         clock,
-        _directory: None,
+        _ground: Ground::None,
     }
 }
 
@@ -76,7 +63,7 @@ pub fn hostile(limits: Limits) -> Bed {
     Bed {
         store: Box::new(HostileStore::new(inner)),
         clock,
-        _directory: None,
+        _ground: Ground::None,
     }
 }
 
@@ -92,6 +79,27 @@ pub fn embedded(limits: Limits) -> Bed {
     Bed {
         store: Box::new(store),
         clock,
-        _directory: Some(directory),
+        _ground: Ground::Directory(directory),
     }
+}
+
+pub fn valkey(limits: Limits) -> Bed {
+    let clock = Arc::new(ManualClock::new(START));
+    let server = Server::start();
+    let mut options = patient(&server.url());
+    options.limits = limits;
+    options.clock = Some(clock.clone());
+    Bed {
+        store: Box::new(ValkeyStore::open(options).unwrap()),
+        clock,
+        _ground: Ground::Server(server),
+    }
+}
+
+/// Options for tests in which nothing is slow on purpose, on a machine that may be.
+pub fn patient(url: &str) -> ValkeyOptions {
+    let mut options = ValkeyOptions::parse(url).unwrap();
+    options.timeout = Duration::from_secs(30);
+    options.connect_timeout = Duration::from_secs(30);
+    options
 }

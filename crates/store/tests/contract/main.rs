@@ -12,6 +12,7 @@ macro_rules! behaviours {
         behaviours!(@over memory, $($behaviour),+);
         behaviours!(@over embedded, $($behaviour),+);
         behaviours!(@over hostile, $($behaviour),+);
+        behaviours!(@over valkey, $($behaviour),+);
     };
     (@over $make:ident, $($behaviour:ident),+) => {
         mod $make {

@@ -19,6 +19,7 @@ behaviours!(
     remove_if_version_spares_another_version,
     increment_counts_from_zero_and_keeps_decimal_text,
     increment_refuses_what_is_not_a_number_and_leaves_it,
+    increment_reads_every_form_of_a_decimal_number,
     increment_refuses_to_overflow_and_leaves_the_number,
     keys_are_sorted_filtered_and_limited,
     keys_of_one_partition_stop_where_the_next_begins,
@@ -202,6 +203,48 @@ fn increment_refuses_what_is_not_a_number_and_leaves_it(make: Make<'_>) {
             "{text}: {answer:?}"
         );
         assert_eq!(got(&bed, "p", "n").as_deref(), Some(text));
+    }
+}
+
+fn increment_reads_every_form_of_a_decimal_number(make: Make<'_>) {
+    let bed = make(Limits::default());
+    let long = format!("{}7", "0".repeat(40));
+    for text in [
+        "+5",
+        "-0",
+        "007",
+        "-009",
+        "000",
+        &long,
+        "9007199254740993",
+        "-9223372036854775808",
+        "+",
+        "-",
+        "--1",
+        "0x7",
+        "1e3",
+        "7 ",
+        "7\n",
+        "7\0",
+        "\u{663}",
+        "99999999999999999999",
+    ] {
+        put(&bed, "p", "n", text);
+        let answer = wait(bed.store.increment("p", "n", 1, None));
+        match text.parse::<i64>() {
+            Ok(number) => {
+                assert_eq!(answer.unwrap(), number + 1, "{text}");
+                let sum = (number + 1).to_string();
+                assert_eq!(got(&bed, "p", "n"), Some(sum), "{text}");
+            }
+            Err(_) => {
+                assert!(
+                    matches!(answer, Err(StoreError::NotANumber { .. })),
+                    "{text}"
+                );
+                assert_eq!(got(&bed, "p", "n").as_deref(), Some(text));
+            }
+        }
     }
 }
 

@@ -35,13 +35,84 @@ const PARENTS: &[(&str, &str)] = &[
     ("HTTP:RETRY_EXHAUSTED", "MULE:RETRY_EXHAUSTED"),
     ("VALIDATION:VALIDATION", "MULE:VALIDATION"),
     ("VALIDATION:NULL", "VALIDATION:VALIDATION"),
+    ("VALIDATION:NOT_NULL", "VALIDATION:VALIDATION"),
     ("VALIDATION:INVALID_SIZE", "VALIDATION:VALIDATION"),
     ("VALIDATION:INVALID_BOOLEAN", "VALIDATION:VALIDATION"),
     ("VALIDATION:MISMATCH", "VALIDATION:VALIDATION"),
     ("VALIDATION:BLANK_STRING", "VALIDATION:VALIDATION"),
 ];
 
+/// The types right below `MULE:ANY` that something raises.
+const ROOTS: &[&str] = &[
+    "MULE:ANY",
+    "MULE:CRITICAL",
+    "MULE:TRANSFORMATION",
+    "MULE:EXPRESSION",
+    "MULE:VALIDATION",
+    "MULE:REDELIVERY_EXHAUSTED",
+    "MULE:CONNECTIVITY",
+    "MULE:ROUTING",
+    "MULE:SECURITY",
+    "MULE:STREAM_MAXIMUM_SIZE_EXCEEDED",
+    "MULE:TIMEOUT",
+    "MULE:UNKNOWN",
+    "MULE:SOURCE",
+    "MULE:SOURCE_RESPONSE",
+    "MULE:SOURCE_RESPONSE_GENERATE",
+    "MULE:SOURCE_RESPONSE_SEND",
+    "MULE:SOURCE_ERROR_RESPONSE_GENERATE",
+    "MULE:SOURCE_ERROR_RESPONSE_SEND",
+    "HTTP:TIMEOUT",
+    "HTTP:PARSING",
+    "HTTP:BASIC_AUTHENTICATION",
+    "HTTP:BAD_REQUEST",
+    "HTTP:NOT_FOUND",
+    "HTTP:METHOD_NOT_ALLOWED",
+    "HTTP:NOT_ACCEPTABLE",
+    "HTTP:UNSUPPORTED_MEDIA_TYPE",
+    "HTTP:TOO_MANY_REQUESTS",
+    "HTTP:INTERNAL_SERVER_ERROR",
+    "HTTP:BAD_GATEWAY",
+    "HTTP:SERVICE_UNAVAILABLE",
+    "HTTP:GATEWAY_TIMEOUT",
+    "HTTP:MULTIPLE_CHOICES",
+    "HTTP:MOVED_PERMANENTLY",
+    "HTTP:MOVED_TEMPORARILY",
+    "HTTP:SEE_OTHER",
+    "HTTP:NOT_MODIFIED",
+    "OS:NULL_VALUE",
+    "OS:INVALID_KEY",
+    "OS:KEY_ALREADY_EXISTS",
+    "OS:KEY_NOT_FOUND",
+    "OS:STORE_NOT_AVAILABLE",
+    "VM:CONNECTIVITY",
+    "VM:RETRY_EXHAUSTED",
+    "VM:QUEUE_TIMEOUT",
+    "VM:EMPTY_QUEUE",
+    "VM:PUBLISH_CONSUMER_FLOW_ERROR",
+    "SCRIPTING:EXECUTION",
+    "SCRIPTING:COMPILATION",
+    "SCRIPTING:UNKNOWN_ENGINE",
+];
+
 impl ErrorType {
+    /// All types that Mule's core and the modules that are read may raise.
+    pub fn known() -> impl Iterator<Item = &'static str> {
+        let children = PARENTS.iter().map(|(child, _)| *child);
+        ROOTS.iter().copied().chain(children)
+    }
+
+    /// Whether it is one of [`known`](ErrorType::known).
+    pub fn is_known(&self) -> bool {
+        let name = self.to_string();
+        ErrorType::known().any(|known| known == name)
+    }
+
+    /// Whether it is `MULE:UNKNOWN`, what errors without a type are called.
+    pub fn is_unknown(&self) -> bool {
+        &*self.namespace == "MULE" && &*self.identifier == "UNKNOWN"
+    }
+
     /// A type; letters become capitals.
     pub fn new(namespace: &str, identifier: &str) -> ErrorType {
         ErrorType {
@@ -114,10 +185,11 @@ impl ErrorMatch {
         }
     }
 
-    /// Whether an error of a type is meant.
+    /// Whether an error of a type is meant. `MULE:UNKNOWN` is nobody's by its name: it is what Mule
+    /// calls an error that has no type, and a handler for `ANY` takes it.
     pub fn takes(&self, error: &ErrorType) -> bool {
         match self {
-            ErrorMatch::Type(kind) => error.is_a(kind),
+            ErrorMatch::Type(kind) => !kind.is_unknown() && error.is_a(kind),
             ErrorMatch::Namespace(namespace) => error.namespace == *namespace,
             ErrorMatch::Identifier(identifier) => error.identifier == *identifier,
         }
@@ -141,6 +213,13 @@ mod tests {
         assert!(takes("SECURITY", "HTTP:UNAUTHORIZED"));
         assert!(takes("HTTP:*", "HTTP:TIMEOUT"));
         assert!(takes("*:TIMEOUT", "HTTP:TIMEOUT"));
+    }
+
+    #[test]
+    fn an_error_without_a_type_is_nobodys_by_its_name() {
+        assert!(takes("ANY", "MULE:UNKNOWN"));
+        assert!(!takes("UNKNOWN", "MULE:UNKNOWN"));
+        assert!(!takes("MULE:UNKNOWN", "MULE:UNKNOWN"));
     }
 
     #[test]

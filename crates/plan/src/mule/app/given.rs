@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::mule::dataweave::{EvalFault, Script};
+use crate::mule::dataweave::{EvalFault, Script, View};
 use crate::mule::detect::Template;
 use crate::mule::event::Context;
 use crate::mule::media::Typed;
+use crate::mule::symbol::Symbol;
 
 /// What an attribute or an element's text gives.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,16 @@ impl Given {
             Given::Expression(script) => script.eval(context),
             Given::Template(template) => Ok(Typed::literal(template.eval(context)?)),
             Given::Broken(why) => Err(EvalFault::new(&**why)),
+        }
+    }
+
+    /// What it gives, as far as that is known.
+    pub(crate) fn symbol(&self, view: &View<'_>) -> Symbol {
+        match self {
+            Given::Literal(text) => Symbol::text(text.clone()),
+            Given::Expression(script) => script.symbol(view),
+            Given::Template(template) => template.symbol(view),
+            Given::Broken(_) => Symbol::Unknown,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::mule::value::{Kind, Value};
 /// Characters of a value that a complaint shows.
 const SHOWN_MAX: usize = 100;
 
-pub(super) type Coerced<T> = Result<T, EvalFault>;
+pub(crate) type Coerced<T> = Result<T, EvalFault>;
 
 /// The value as text: numbers without trailing zeros, dates by ISO 8601.
 pub(crate) fn text(value: &Value) -> Coerced<Arc<str>> {
@@ -27,9 +27,10 @@ pub(crate) fn text(value: &Value) -> Coerced<Arc<str>> {
         Value::Binary(bytes) => media::utf8(bytes)?,
         Value::Regex(pattern) => pattern.source().into(),
         Value::Type(kind) => kind.name().into(),
-        Value::Object(object) => match object.error_type() {
-            Some(text) => text.into(),
-            None => return Err(cannot(value, Kind::String)),
+        Value::Object(object) => match (object.error_type(), object.message_payload()) {
+            (Some(name), _) => name.into(),
+            (None, Some(payload)) => text(payload)?,
+            (None, None) => return Err(cannot(value, Kind::String)),
         },
         _ => match iso::show(value) {
             Some(text) => text.into(),
@@ -50,7 +51,7 @@ pub(super) fn number(value: &Value) -> Coerced<Number> {
 }
 
 /// The value as a whole number that counts something.
-pub(super) fn integer(value: &Value) -> Coerced<i64> {
+pub(crate) fn integer(value: &Value) -> Coerced<i64> {
     let number = number(value)?;
     number
         .to_i64()
@@ -58,7 +59,7 @@ pub(super) fn integer(value: &Value) -> Coerced<i64> {
 }
 
 /// The value as a truth value: `"true"` and `"false"` too.
-pub(super) fn boolean(value: &Value) -> Coerced<bool> {
+pub(crate) fn boolean(value: &Value) -> Coerced<bool> {
     match value {
         Value::Bool(bool) => Ok(*bool),
         Value::String(text) if text.trim().eq_ignore_ascii_case("true") => Ok(true),
@@ -68,7 +69,7 @@ pub(super) fn boolean(value: &Value) -> Coerced<bool> {
 }
 
 /// The value as a regular expression: a text too.
-pub(super) fn pattern(value: &Value) -> Coerced<Pattern> {
+pub(crate) fn pattern(value: &Value) -> Coerced<Pattern> {
     match value {
         Value::Regex(pattern) => Ok(pattern.clone()),
         Value::String(text) => Pattern::new(text).map_err(|what| {

@@ -269,7 +269,7 @@ impl Run<'_> {
         )))
     }
 
-    fn path(&mut self, base: &Node, steps: &[Step], env: &Env) -> Coerced<Value> {
+    pub(super) fn path(&mut self, base: &Node, steps: &[Step], env: &Env) -> Coerced<Value> {
         let (mut found, mut steps) = (None, steps);
         // A variable of the flow is read without reading all of them.
         if let (Node::Name(name), [Step::Key(Key::Fixed(key)), rest @ ..]) = (base, steps)

@@ -51,7 +51,7 @@ pub(super) fn local_date(text: &str) -> Option<Date> {
 }
 
 /// `10:00:00`, `10:00:00.5+01:00`
-pub(super) fn whole_time(text: &str) -> Option<Value> {
+pub(crate) fn whole_time(text: &str) -> Option<Value> {
     let (time, rest) = time(text)?;
     if rest.is_empty() {
         return Some(Value::LocalTime(time));
@@ -61,7 +61,7 @@ pub(super) fn whole_time(text: &str) -> Option<Value> {
 }
 
 /// A zone's name, or its offset: `Europe/Paris`, `UTC`, `+01:00`.
-pub(super) fn zone(name: &str) -> Option<TimeZone> {
+pub(crate) fn zone(name: &str) -> Option<TimeZone> {
     if let Some((offset, "")) = offset(name) {
         return Some(offset.to_time_zone());
     }

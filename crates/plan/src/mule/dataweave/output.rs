@@ -31,10 +31,13 @@ pub(super) fn eval(program: &Program, context: &Context<'_>) -> Coerced<Typed> {
         let value = value(program, context)?;
         return write(value, output.media_type.clone(), output.layout);
     }
-    if program.declarations.is_empty()
-        && let Some(part) = whole_part(&program.body, context.event)
-    {
-        return Ok(part);
+    if program.declarations.is_empty() {
+        if let Some(part) = whole_part(&program.body, context.event) {
+            return Ok(part);
+        }
+        if let Some(payload) = payload_of_message(&program.body, context)? {
+            return Ok(payload);
+        }
     }
     let value = value(program, context)?;
     let media_type = shared(program, context.event);
@@ -62,6 +65,26 @@ fn whole_part(body: &Node, event: &Event) -> Option<Typed> {
         },
         _ if is(body, "payload") => Some(event.payload.clone()),
         _ => None,
+    }
+}
+
+/// The payload of a message that is within a value, unread: `error.errorMessage.payload`, that of a
+/// route.
+fn payload_of_message(body: &Node, context: &Context<'_>) -> Coerced<Option<Typed>> {
+    let (base, steps) = match body {
+        Node::Group(inner) => return payload_of_message(inner, context),
+        Node::Path { base, steps } => (base, steps.as_slice()),
+        _ => return Ok(None),
+    };
+    let [within @ .., Step::Key(Key::Fixed(last))] = steps else {
+        return Ok(None);
+    };
+    if within.is_empty() || &**last != "payload" {
+        return Ok(None);
+    }
+    match Run::new(context).path(base, within, &None)? {
+        Value::Object(message) => Ok(message.unread().cloned()),
+        _ => Ok(None),
     }
 }
 

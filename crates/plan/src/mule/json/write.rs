@@ -60,7 +60,10 @@ impl Writer {
             Value::String(text) => self.string(text),
             Value::Binary(bytes) => self.string(&media::utf8(bytes)?),
             Value::Array(array) => self.array(array, depth)?,
-            Value::Object(object) => self.object(object, depth)?,
+            Value::Object(object) => match object.message_payload() {
+                Some(payload) => self.value(payload, depth)?,
+                None => self.object(object, depth)?,
+            },
             Value::Function(_) => {
                 return Err(EvalFault::new("a function cannot be written as JSON"));
             }

@@ -10,9 +10,6 @@ use crate::call::Desk;
 use crate::live::Live;
 use crate::worker::{Stay, Worker};
 
-/// How long a run goes on whose client has left.
-const WITHOUT_CLIENT: Duration = Duration::from_secs(300);
-
 /// What a run needs of its surroundings.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
@@ -28,14 +25,20 @@ pub struct Surroundings {
 /// how a call went also from those whose client has lost patience. The worker waits for it.
 pub struct Outliving<T: 'static> {
     run: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+    limit: Duration,
     stay: Option<Stay>,
 }
 
 impl<T: 'static> Outliving<T> {
-    /// A run on a worker.
-    pub fn new(worker: &Arc<Worker>, run: Pin<Box<dyn Future<Output = T> + Send>>) -> Self {
+    /// A run on a worker, which goes on for `limit` when its client has left.
+    pub fn new(
+        worker: &Arc<Worker>,
+        run: Pin<Box<dyn Future<Output = T> + Send>>,
+        limit: Duration,
+    ) -> Self {
         Outliving {
             run: Some(run),
+            limit,
             stay: Some(worker.stay()),
         }
     }
@@ -58,6 +61,7 @@ impl<T: 'static> Future for Outliving<T> {
 
 impl<T: 'static> Drop for Outliving<T> {
     fn drop(&mut self) {
+        let limit = self.limit;
         let (Some(run), Some(stay)) = (self.run.take(), self.stay.take()) else {
             return;
         };
@@ -65,7 +69,7 @@ impl<T: 'static> Drop for Outliving<T> {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 // Nobody is left to hear of the result, or that it took too long.
-                tokio::time::timeout(WITHOUT_CLIENT, run).await.ok();
+                tokio::time::timeout(limit, run).await.ok();
                 drop(stay);
             });
         }

@@ -1,0 +1,264 @@
+//! The cookies that upstreams set: kept, and sent again (RFC 6265, sections 5.3 and 5.4).
+//!
+//! There is no list of public suffixes here: a cookie for all of `.example` is refused as one of a
+//! single name, and one for all of `.co.example` goes to nobody but the servers that a flow calls.
+
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use cookie::Cookie;
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderValue};
+
+/// How many cookies are kept at most, and how long one may be: more than RFC 6265, section 6.1, asks
+/// of a client, and no more than a hostile upstream should be able to have kept.
+const COOKIES_MAX: usize = 200;
+const COOKIE_BYTES_MAX: usize = 4096;
+
+/// The cookies of one configuration, whatever the worker.
+#[derive(Debug, Default)]
+pub struct Jar(
+    // A std lock: held to look through what is kept, never across a wait.
+    Mutex<Vec<Kept>>,
+);
+
+/// A request that may carry cookies.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Whether it goes over TLS.
+    pub tls: bool,
+    /// The host that it goes to.
+    pub host: &'a str,
+    /// Path and query.
+    pub target: &'a str,
+    /// Milliseconds since the Unix epoch.
+    pub now: u64,
+}
+
+/// A cookie that is kept.
+#[derive(Debug)]
+struct Kept {
+    name: String,
+    value: String,
+    domain: String,
+    /// Whether it goes to the host that set it alone.
+    host_only: bool,
+    path: String,
+    secure: bool,
+    /// Milliseconds since the Unix epoch; `None`: as long as the gateway runs.
+    until: Option<u64>,
+}
+
+impl Jar {
+    /// What `Cookie` says in a request; `None`: nothing.
+    pub fn cookies(&self, asked: Asked<'_>) -> Option<HeaderValue> {
+        let kept = self.kept();
+        let mut found: Vec<&Kept> = kept.iter().filter(|it| it.belongs_to(asked)).collect();
+        // The longer paths first; the sort is stable, so the older of two is.
+        found.sort_by_key(|it| std::cmp::Reverse(it.path.len()));
+        let pairs: Vec<String> = found
+            .iter()
+            .map(|it| format!("{}={}", it.name, it.value))
+            .collect();
+        // What cannot be a field's value cannot have come in one.
+        let text = HeaderValue::from_str(&pairs.join("; "));
+        text.ok().filter(|text| !text.is_empty())
+    }
+
+    /// Keeps what the answer to a request sets; what no client would keep is left.
+    pub fn keep(&self, asked: Asked<'_>, fields: &HeaderMap) {
+        for line in fields.get_all(SET_COOKIE) {
+            let text = line.to_str().ok();
+            let text = text.filter(|text| text.len() <= COOKIE_BYTES_MAX);
+            let Some(new) = text.and_then(|text| Kept::read(text, asked)) else {
+                continue;
+            };
+            let mut kept = self.kept();
+            kept.retain(|old| old.lives(asked.now));
+            let known = kept.iter().position(|old| old.is_replaced_by(&new));
+            match (known, new.lives(asked.now)) {
+                (Some(at), true) => kept[at] = new,
+                (Some(at), false) => drop(kept.remove(at)),
+                (None, true) if kept.len() < COOKIES_MAX => kept.push(new),
+                (None, _) => {}
+            }
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// The cookie of a `Set-Cookie`; `None`: it is none, or not this server's to set.
+    fn read(text: &str, asked: Asked<'_>) -> Option<Kept> {
+        let cookie = Cookie::parse(text).ok()?;
+        let host = asked.host.to_ascii_lowercase();
+        let domain = cookie.domain().map(str::to_ascii_lowercase);
+        let domain = domain.filter(|domain| !domain.is_empty() && *domain != host);
+        let (domain, host_only) = match domain {
+            None => (host, cookie.domain().is_none_or(str::is_empty)),
+            Some(domain) if domain.contains('.') && is_within(&host, &domain) => (domain, false),
+            Some(_) => return None,
+        };
+        let until = match (cookie.max_age(), cookie.expires_datetime()) {
+            (Some(age), _) => {
+                let age = u64::try_from(age.whole_seconds()).unwrap_or(0);
+                Some(asked.now.saturating_add(age.saturating_mul(1000)))
+            }
+            (None, Some(at)) => {
+                let seconds = u64::try_from(at.unix_timestamp()).unwrap_or(0);
+                Some(seconds.saturating_mul(1000))
+            }
+            (None, None) => None,
+        };
+        if cookie.secure().unwrap_or(false) && !asked.tls {
+            return None;
+        }
+        let path = cookie.path().filter(|path| path.starts_with('/'));
+        Some(Kept {
+            name: cookie.name().to_owned(),
+            value: cookie.value().to_owned(),
+            domain,
+            host_only,
+            path: path.unwrap_or(folder(asked.target)).to_owned(),
+            secure: cookie.secure().unwrap_or(false),
+            until,
+        })
+    }
+
+    fn lives(&self, now: u64) -> bool {
+        self.until.is_none_or(|until| until > now)
+    }
+
+    fn is_replaced_by(&self, new: &Kept) -> bool {
+        self.name == new.name && self.domain == new.domain && self.path == new.path
+    }
+
+    fn belongs_to(&self, asked: Asked<'_>) -> bool {
+        let host = asked.host.to_ascii_lowercase();
+        let here = host == self.domain || (!self.host_only && is_within(&host, &self.domain));
+        here && self.lives(asked.now)
+            && (asked.tls || !self.secure)
+            && path_of(asked.target)
+                .strip_prefix(&*self.path)
+                .is_some_and(|rest| {
+                    rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/')
+                })
+    }
+}
+
+/// Whether a host is one of a domain's (RFC 6265, section 5.1.3).
+fn is_within(host: &str, domain: &str) -> bool {
+    let before = host.strip_suffix(domain);
+    before.is_some_and(|before| before.ends_with('.')) && host.parse::<IpAddr>().is_err()
+}
+
+fn path_of(target: &str) -> &str {
+    target.split('?').next().unwrap_or_default()
+}
+
+/// The path of a cookie that names none (RFC 6265, section 5.1.4).
+fn folder(target: &str) -> &str {
+    match path_of(target).rfind('/') {
+        None | Some(0) => "/",
+        Some(at) => &target[..at],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked<'a>(host: &'a str, target: &'a str) -> Asked<'a> {
+        Asked {
+            tls: false,
+            host,
+            target,
+            now: 1_000,
+        }
+    }
+
+    fn set(jar: &Jar, at: Asked<'_>, cookie: &str) {
+        let mut fields = HeaderMap::new();
+        fields.insert(SET_COOKIE, cookie.parse().unwrap());
+        jar.keep(at, &fields);
+    }
+
+    fn sent(jar: &Jar, at: Asked<'_>) -> String {
+        let cookies = jar.cookies(at);
+        cookies.map_or(String::new(), |it| it.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_cookie_comes_back_where_it_belongs() {
+        let jar = Jar::default();
+        let here = asked("a.test", "/x/y?z");
+        set(&jar, here, "s=1");
+        set(&jar, here, "t=2; Path=/; Domain=A.test");
+        assert_eq!(sent(&jar, asked("a.test", "/x/z")), "s=1; t=2");
+        assert_eq!(sent(&jar, asked("A.TEST", "/x")), "s=1; t=2");
+        assert_eq!(sent(&jar, asked("a.test", "/xy")), "t=2");
+        assert_eq!(sent(&jar, asked("b.a.test", "/x")), "t=2");
+        assert_eq!(sent(&jar, asked("ba.test", "/x")), "");
+        set(&jar, here, "s=3; Path=/x");
+        assert_eq!(sent(&jar, asked("a.test", "/x")), "s=3; t=2");
+    }
+
+    #[test]
+    fn what_is_not_a_servers_to_set_is_not_kept() {
+        let jar = Jar::default();
+        let here = asked("a.test", "/");
+        for cookie in [
+            "s=1; Domain=b.test",
+            "s=1; Domain=test",
+            "s=1; Secure",
+            "none",
+        ] {
+            set(&jar, here, cookie);
+        }
+        set(&jar, asked("127.0.0.1", "/"), "s=1; Domain=0.0.1");
+        assert_eq!(sent(&jar, here) + &sent(&jar, asked("127.0.0.1", "/")), "");
+        let secret = Asked { tls: true, ..here };
+        set(&jar, secret, "s=1; Secure");
+        assert_eq!(
+            (sent(&jar, here), sent(&jar, secret)),
+            (String::new(), "s=1".into())
+        );
+    }
+
+    #[test]
+    fn a_cookie_ends_at_its_time() {
+        let jar = Jar::default();
+        let here = asked("a.test", "/");
+        set(
+            &jar,
+            here,
+            "s=1; Max-Age=2; Expires=Thu, 01 Jan 2100 00:00:00 GMT",
+        );
+        set(&jar, here, "t=1; Expires=Thu, 01 Jan 1970 00:00:05 GMT");
+        let at = |now| sent(&jar, Asked { now, ..here });
+        assert_eq!([at(2_999), at(3_000), at(5_000)], ["s=1; t=1", "t=1", ""]);
+        set(&jar, here, "t=; Max-Age=0");
+        assert_eq!(at(1_000), "s=1");
+    }
+
+    #[test]
+    fn an_upstream_cannot_have_all_kept_that_it_sets() {
+        let jar = Jar::default();
+        let here = asked("a.test", "/");
+        for at in 0..=COOKIES_MAX {
+            set(&jar, here, &format!("c{at}=1"));
+        }
+        set(
+            &jar,
+            here,
+            &format!("long={}", "x".repeat(COOKIE_BYTES_MAX)),
+        );
+        set(&jar, here, "c0=2");
+        let cookies = sent(&jar, here);
+        assert_eq!(cookies.split("; ").count(), COOKIES_MAX);
+        assert!(cookies.contains("c0=2") && !cookies.contains("long"));
+    }
+}

@@ -1,0 +1,206 @@
+//! Ways through an application: what is within a processor, what it reads, what it writes.
+
+use std::sync::Arc;
+
+use super::{
+    Chain, Does, Flow, Given, Handler, Handlers, ObjectOperation, Processor, Respond, Target,
+    ValidationRule,
+};
+use crate::mule::dataweave::Script;
+
+impl Chain {
+    /// Visits its processors and all within them, by the order of the file.
+    pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Processor)) {
+        for processor in &self.0 {
+            visit(processor);
+            for chain in processor.does.chains() {
+                chain.walk(visit);
+            }
+        }
+    }
+}
+
+impl Flow {
+    /// Visits its processors, those of its handlers last, and all within them.
+    pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Processor)) {
+        self.chain.walk(visit);
+        for handler in self.handlers.iter().flat_map(|handlers| &handlers.0) {
+            handler.chain.walk(visit);
+        }
+    }
+}
+
+impl Does {
+    /// The chains within it, by the order of the file; those of its handlers last.
+    pub fn chains(&self) -> Vec<&Chain> {
+        match self {
+            Does::Choice(choice) => {
+                let whens = choice.whens.iter().map(|(_, chain)| chain);
+                whens.chain(&choice.otherwise).collect()
+            }
+            Does::Try(scope) => {
+                let handlers = self.handlers();
+                let handled = handlers.iter().map(|handler| &handler.chain);
+                std::iter::once(&scope.chain).chain(handled).collect()
+            }
+            Does::UntilSuccessful(scope) => vec![&scope.chain],
+            Does::Foreach(scope) => vec![&scope.chain],
+            Does::ParallelForeach(scope) => vec![&scope.chain],
+            Does::ScatterGather(scope) => scope.routes.iter().collect(),
+            Does::FirstSuccessful(scope) | Does::RoundRobin(scope) => scope.routes.iter().collect(),
+            Does::Async(scope) => vec![&scope.chain],
+            Does::Cache(scope) => vec![&scope.chain],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The handlers within it: those of a `try`.
+    pub fn handlers(&self) -> &[Handler] {
+        match self {
+            Does::Try(scope) => scope.handlers.as_deref().map_or(&[], |Handlers(all)| all),
+            _ => &[],
+        }
+    }
+
+    /// The expressions of its own, those within its chains left out.
+    pub fn scripts(&self) -> Vec<&Script> {
+        let mut given: Vec<&Given> = Vec::new();
+        let mut scripts: Vec<&Script> = Vec::new();
+        match self {
+            Does::FlowRef { flow, .. } => {
+                if let super::FlowName::Computed(name) = flow {
+                    given.push(name);
+                }
+            }
+            Does::SetVariable(set) => given.extend([&set.name, &set.value]),
+            Does::RemoveVariable(name) => given.push(name),
+            Does::SetPayload { value, .. } => given.push(value),
+            Does::Transform(transform) => {
+                scripts.extend(&transform.payload);
+                scripts.extend(&transform.attributes);
+                for (name, script) in &transform.variables {
+                    given.push(name);
+                    scripts.push(script);
+                }
+            }
+            Does::Logger(logger) => given.extend(&logger.message),
+            Does::Choice(choice) => scripts.extend(choice.whens.iter().map(|(script, _)| script)),
+            Does::Try(_) => {
+                scripts.extend(self.handlers().iter().flat_map(|handler| &handler.when));
+            }
+            Does::RaiseError(raise) => given.extend(&raise.description),
+            Does::UntilSuccessful(scope) => given.extend([&scope.retries, &scope.between]),
+            Does::Foreach(scope) => {
+                scripts.extend(&scope.collection);
+                given.push(&scope.batch);
+            }
+            Does::ParallelForeach(scope) => scripts.extend(&scope.collection),
+            Does::Request(request) => {
+                given.extend([&request.method, &request.path]);
+                given.extend(&request.url);
+                given.extend(&request.body);
+                given.extend(&request.headers);
+                given.extend(&request.uri_params);
+                given.extend(&request.query_params);
+                given.extend(&request.response_timeout);
+            }
+            Does::Object(call) => match &call.operation {
+                ObjectOperation::Store {
+                    key,
+                    value,
+                    fail_if_present,
+                    fail_on_null,
+                } => {
+                    given.extend([key, fail_if_present, fail_on_null]);
+                    given.extend(value);
+                }
+                ObjectOperation::Retrieve { key, default } => {
+                    given.push(key);
+                    given.extend(default);
+                }
+                ObjectOperation::Contains { key } | ObjectOperation::Remove { key } => {
+                    given.push(key);
+                }
+                ObjectOperation::Clear
+                | ObjectOperation::RetrieveAllKeys
+                | ObjectOperation::RetrieveAll => {}
+            },
+            Does::Cache(cache) => given.extend(&cache.key),
+            Does::Publish(publish) => given.extend(&publish.content),
+            Does::Validation(validation) => {
+                given.extend(&validation.message);
+                match &validation.rule {
+                    ValidationRule::NotNull(value)
+                    | ValidationRule::Null(value)
+                    | ValidationRule::True(value)
+                    | ValidationRule::False(value)
+                    | ValidationRule::NotBlank(value) => given.push(value),
+                    ValidationRule::Matches { value, regex, .. } => given.extend([value, regex]),
+                    ValidationRule::Size { value, min, max } => {
+                        given.extend([value, min]);
+                        given.extend(max);
+                    }
+                }
+            }
+            Does::ScatterGather(_)
+            | Does::Async(_)
+            | Does::FirstSuccessful(_)
+            | Does::RoundRobin(_)
+            | Does::Sleep(_) => {}
+        }
+        scripts.extend(given.into_iter().flat_map(Given::scripts));
+        scripts
+    }
+
+    /// The variables that it sets or removes by a name that is known, those within its chains left out.
+    pub fn sets(&self) -> Vec<&Arc<str>> {
+        match self {
+            Does::SetVariable(set) => set.name.literal().into_iter().collect(),
+            Does::RemoveVariable(name) => name.literal().into_iter().collect(),
+            Does::Transform(transform) => {
+                let variables = transform.variables.iter();
+                variables.filter_map(|(name, _)| name.literal()).collect()
+            }
+            _ => self
+                .target()
+                .map(|target| &target.variable)
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    /// The variable that takes its result.
+    pub fn target(&self) -> Option<&Target> {
+        match self {
+            Does::FlowRef { target, .. } => target.as_ref(),
+            Does::ParallelForeach(scope) => scope.target.as_ref(),
+            Does::ScatterGather(scope) => scope.target.as_ref(),
+            Does::Request(request) => request.target.as_ref(),
+            Does::Object(call) => call.target.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl Given {
+    /// The expressions in it.
+    pub fn scripts(&self) -> Vec<&Script> {
+        match self {
+            Given::Expression(script) => vec![script],
+            Given::Template(template) => template.scripts().collect(),
+            Given::Literal(_) | Given::Broken(_) => Vec::new(),
+        }
+    }
+}
+
+impl Respond {
+    /// The expressions in it.
+    pub fn scripts(&self) -> Vec<&Script> {
+        let given = [&self.status, &self.reason, &self.body, &self.headers];
+        given
+            .into_iter()
+            .flatten()
+            .flat_map(Given::scripts)
+            .collect()
+    }
+}

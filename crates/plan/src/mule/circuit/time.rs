@@ -1,0 +1,62 @@
+//! How much time must pass for a condition to hold.
+
+use std::time::Duration;
+
+use super::trace::Held;
+use crate::mule::symbol::{Form, Relation, Sign, Symbol, Unit, is_now};
+use crate::mule::value::Value;
+
+/// A condition on time with what is stored in place of what entries hold.
+pub(super) fn stored_times(condition: &Symbol, held: &Held) -> Symbol {
+    // Stored moments are told from now by standing for themselves.
+    condition.rewritten(&|part| match part {
+        Symbol::Entry(entry) => {
+            let value = held.get(entry)?.clone()?;
+            Some(value.rewritten(&|part| is_now(part).then(|| Symbol::input("then"))))
+        }
+        _ => None,
+    })
+}
+
+/// How much time must have passed for a condition to hold.
+pub(super) fn time(condition: &Symbol) -> Option<Duration> {
+    let Symbol::Compare(left, relation, right) = condition else {
+        return None;
+    };
+    let upward = matches!(relation, Relation::Greater | Relation::GreaterEqual);
+    // `now - then > limit`, `now > then + limit`
+    let (elapsed, limit) = match (&**left, &**right) {
+        (elapsed, Symbol::Known(limit)) if upward => (elapsed, limit.clone()),
+        (now, Symbol::Sum(_, Sign::Plus, limit)) if upward && now.has(&is_now) => {
+            (now, limit.known()?.clone())
+        }
+        (Symbol::Sum(_, Sign::Plus, limit), now) if !upward && now.has(&is_now) => {
+            (now, limit.known()?.clone())
+        }
+        _ => return None,
+    };
+    match limit {
+        Value::Period(period) if period.is_exact() => period.time.try_into().ok(),
+        Value::Number(number) => {
+            let number = u64::try_from(number.to_i64()?).ok()?;
+            Some(match unit(elapsed) {
+                Unit::Seconds => Duration::from_secs(number),
+                Unit::Milliseconds => Duration::from_millis(number),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// What one of a time is: that of the outermost form.
+pub(super) fn unit(symbol: &Symbol) -> Unit {
+    match symbol {
+        Symbol::As(_, Form::Number(unit)) => *unit,
+        Symbol::Sum(left, _, right) => match unit(left) {
+            Unit::Seconds => unit(right),
+            found => found,
+        },
+        Symbol::As(of, _) => unit(of),
+        _ => Unit::Seconds,
+    }
+}

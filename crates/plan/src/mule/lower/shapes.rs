@@ -1,0 +1,441 @@
+//! The one table of elements: what each may have, and where it may stand.
+//!
+//! The reader refuses what is not here, suggests from here, takes its defaults from here, and asserts
+//! that it asks for nothing else. Names and defaults are those of the
+//! [components](https://docs.mulesoft.com/mule-runtime/latest/about-components) and of the reference of
+//! the [HTTP](https://docs.mulesoft.com/http-connector/latest/http-documentation),
+//! [Object Store](https://docs.mulesoft.com/object-store-connector/latest/object-store-connector-reference)
+//! and [VM](https://docs.mulesoft.com/vm-connector/latest/vm-reference) connectors.
+
+use self::Body::{Free, Nothing, Processors, Text as Words};
+use self::Kind::{
+    Flag, FlagValue, Idle, Message, Refused, Script, Text, Unheeded, Value, Whole, WholeValue, Word,
+};
+use self::Role::{Accepted, Global, Handler, Part, Processor, Source};
+
+/// An element.
+pub(super) struct Shape {
+    /// With the conventional prefix of its module.
+    pub name: &'static str,
+    pub role: Role,
+    pub attributes: &'static [Attr],
+    /// The elements that may stand in it, besides the processors of its body.
+    pub parts: &'static [&'static str],
+    pub body: Body,
+}
+
+/// Where an element stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Outside flows.
+    Global,
+    /// At the beginning of a flow.
+    Source,
+    /// In a chain.
+    Processor,
+    /// In an `error-handler`, or outside flows for others to refer to.
+    Handler,
+    /// In the elements that name it among their parts.
+    Part,
+    /// The same; it changes nothing here, for this reason.
+    Accepted(&'static str),
+}
+
+/// What stands in an element besides its parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Body {
+    Nothing,
+    Processors,
+    Text,
+    /// Anything: nobody looks at it.
+    Free,
+}
+
+/// An attribute.
+pub(super) struct Attr {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub absent: Absent,
+}
+
+/// What an attribute is where it is not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absent {
+    Wrong,
+    Fine,
+    Is(&'static str),
+}
+
+/// What an attribute's text may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// As it stands, never empty.
+    Text,
+    /// As it stands, or what an expression gives.
+    Value,
+    /// The same, or a text with expressions in it.
+    Message,
+    /// Always an expression.
+    Script,
+    /// A whole number, from and to.
+    Whole(i64, i64),
+    /// The same, or an expression.
+    WholeValue(i64, i64),
+    /// `true` or `false`.
+    Flag,
+    /// The same, or an expression.
+    FlagValue,
+    /// One of these.
+    Word(&'static [&'static str]),
+    /// Anything: it changes nothing that could be seen here.
+    Idle,
+    /// Anything: it changes nothing here, for this reason, which is worth a warning.
+    Unheeded(&'static str),
+    /// Known to Mule and not to us: why, and what to do instead.
+    Refused(&'static str, &'static str),
+}
+
+const fn must(name: &'static str, kind: Kind) -> Attr {
+    Attr { name, kind, absent: Absent::Wrong }
+}
+
+const fn may(name: &'static str, kind: Kind) -> Attr {
+    Attr { name, kind, absent: Absent::Fine }
+}
+
+const fn or(name: &'static str, kind: Kind, default: &'static str) -> Attr {
+    Attr { name, kind, absent: Absent::Is(default) }
+}
+
+const fn shape(
+    name: &'static str,
+    role: Role,
+    attributes: &'static [Attr],
+    parts: &'static [&'static str],
+    body: Body,
+) -> Shape {
+    Shape { name, role, attributes, parts, body }
+}
+
+/// 366 days.
+const MILLIS: Kind = Whole(0, 31_622_400_000);
+const MILLIS_VALUE: Kind = WholeValue(0, 31_622_400_000);
+const COUNT: Kind = Whole(1, 1_000_000);
+pub(super) const TIME_UNITS: &[&str] =
+    &["NANOSECONDS", "MICROSECONDS", "MILLISECONDS", "SECONDS", "MINUTES", "HOURS", "DAYS"];
+const UTF8: Kind = Unheeded("texts are UTF-8 here");
+const NO_RETYPE: Kind = Refused(
+    "the media type of a body is the one that it comes with",
+    "name another one by `<set-payload value=\"#[payload]\" mimeType=\"…\"/>`",
+);
+const NO_TRANSACTION: Kind = Unheeded("there are no transactions here");
+const LOOK_AHEAD: &str = "bodies are kept in memory here";
+const STORE_ATTRIBUTES: &[Attr] = &[
+    must("name", Text),
+    or("persistent", Flag, "true"),
+    may("entryTtl", Whole(0, i64::MAX)),
+    or("entryTtlUnit", Word(TIME_UNITS), "SECONDS"),
+    may("maxEntries", Whole(i64::MIN, i64::MAX)),
+    or("expirationInterval", Whole(i64::MIN, i64::MAX), "1"),
+    or("expirationIntervalUnit", Word(TIME_UNITS), "MINUTES"),
+    may("config-ref", Idle),
+];
+const OF_KEY: &[Attr] = &[must("key", Value), may("objectStore", Text)];
+const OF_KEY_WITH_TARGET: &[Attr] = &[
+    must("key", Value),
+    may("objectStore", Text),
+    may("target", Text),
+    or("targetValue", Script, "#[payload]"),
+];
+const OF_STORE_WITH_TARGET: &[Attr] =
+    &[may("objectStore", Text), may("target", Text), or("targetValue", Script, "#[payload]")];
+const STORE_PARTS: &[&str] = &["os:private-object-store", "error-mapping"];
+const RESPONSE: &[Attr] =
+    &[may("statusCode", WholeValue(100, 599)), may("reasonPhrase", Value)];
+const RESPONSE_PARTS: &[&str] = &["http:body", "http:headers"];
+const HANDLER: &[Attr] = &[
+    may("name", Text),
+    may("type", Text),
+    may("when", Script),
+    or("logException", Flag, "true"),
+    may("enableNotifications", Idle),
+];
+const OF_VALUE: &[Attr] =
+    &[must("value", Value), may("message", Message), may("config-ref", Idle)];
+const OF_EXPRESSION: &[Attr] =
+    &[must("expression", Value), may("message", Message), may("config-ref", Idle)];
+const MAPPED: &[&str] = &["error-mapping"];
+
+/// All elements that are read, by module.
+pub(super) const SHAPES: &[Shape] = &[
+    // What stands outside flows.
+    shape("flow", Global, &[must("name", Text), may("maxConcurrency", COUNT), may("initialState", Word(&["started", "stopped"]))],
+        &["http:listener", "vm:listener", "scheduler", "error-handler"], Processors),
+    shape("sub-flow", Global, &[must("name", Text)], &[], Processors),
+    shape("configuration", Global, &[
+        may("name", Text),
+        may("defaultErrorHandler-ref", Text),
+        or("defaultResponseTimeout", MILLIS, "10000"),
+        may("shutdownTimeout", Unheeded("`limits: { drain: … }` is what says it here")),
+        may("correlationIdGeneratorExpression", Refused("ids of events are made by one rule here", "remove it; a client names an id in `X-Correlation-ID`")),
+        may("inheritIterableRepeatability", Idle),
+        may("maxQueueTransactionFilesSize", Idle),
+    ], &[], Nothing),
+    shape("global-property", Global, &[must("name", Text), must("value", Idle)], &[], Nothing),
+    shape("configuration-properties", Global, &[must("file", Idle), may("name", Idle), may("encoding", Idle)], &[], Nothing),
+    // What becomes of errors.
+    shape("error-handler", Handler, &[may("name", Text), may("ref", Text)], &["on-error-continue", "on-error-propagate", "on-error"], Nothing),
+    shape("on-error-continue", Handler, HANDLER, &[], Processors),
+    shape("on-error-propagate", Handler, HANDLER, &[], Processors),
+    shape("on-error", Part, &[must("ref", Text)], &[], Nothing),
+    shape("error-mapping", Part, &[or("sourceType", Text, "ANY"), must("targetType", Text)], &[], Nothing),
+    // The core's processors.
+    shape("flow-ref", Processor, &[must("name", Value), may("target", Text), or("targetValue", Script, "#[payload]")], &[], Nothing),
+    shape("set-variable", Processor, &[must("variableName", Value), must("value", Value), may("mimeType", Text), may("encoding", Text)], &[], Nothing),
+    shape("remove-variable", Processor, &[must("variableName", Value)], &[], Nothing),
+    shape("set-payload", Processor, &[must("value", Value), may("mimeType", Text), may("encoding", Text)], &[], Nothing),
+    shape("logger", Processor, &[may("message", Message), or("level", Word(&["TRACE", "DEBUG", "INFO", "WARN", "ERROR"]), "INFO"), may("category", Text)], &[], Nothing),
+    shape("raise-error", Processor, &[must("type", Text), may("description", Value)], &[], Nothing),
+    shape("choice", Processor, &[], &["when", "otherwise"], Nothing),
+    shape("when", Part, &[must("expression", Script)], &[], Processors),
+    shape("otherwise", Part, &[], &[], Processors),
+    shape("try", Processor, &[may("transactionalAction", Word(&["ALWAYS_BEGIN", "BEGIN_OR_JOIN", "INDIFFERENT"])), may("transactionType", Word(&["LOCAL", "XA"]))],
+        &["error-handler"], Processors),
+    shape("until-successful", Processor, &[or("maxRetries", WholeValue(0, 1_000_000), "5"), or("millisBetweenRetries", MILLIS_VALUE, "60000")], &[], Processors),
+    shape("foreach", Processor, &[
+        or("collection", Script, "#[payload]"),
+        or("counterVariableName", Text, "counter"),
+        or("rootMessageVariableName", Text, "rootMessage"),
+        or("batchSize", WholeValue(1, 1_000_000), "1"),
+    ], &[], Processors),
+    shape("parallel-foreach", Processor, &[
+        or("collection", Script, "#[payload]"),
+        may("maxConcurrency", COUNT),
+        may("timeout", MILLIS),
+        may("target", Text),
+        or("targetValue", Script, "#[payload]"),
+    ], &[], Processors),
+    shape("scatter-gather", Processor, &[may("maxConcurrency", COUNT), may("timeout", MILLIS), may("target", Text), or("targetValue", Script, "#[payload]")], &["route"], Nothing),
+    shape("first-successful", Processor, &[], &["route"], Nothing),
+    shape("round-robin", Processor, &[], &["route"], Nothing),
+    shape("route", Part, &[], &[], Processors),
+    shape("async", Processor, &[may("maxConcurrency", COUNT), may("name", Idle)], &[], Processors),
+    // Time.
+    shape("scheduler", Source, &[may("disallowConcurrentExecution", Idle)], &["scheduling-strategy"], Nothing),
+    shape("scheduling-strategy", Part, &[], &["fixed-frequency"], Nothing),
+    shape("fixed-frequency", Part, &[or("frequency", Whole(1, i64::MAX), "60000"), or("startDelay", Whole(0, i64::MAX), "0"), or("timeUnit", Word(TIME_UNITS), "MILLISECONDS")], &[], Nothing),
+    // Enterprise.
+    shape("ee:transform", Processor, &[], &["ee:message", "ee:variables", "ee:set-variable"], Nothing),
+    shape("ee:message", Part, &[], &["ee:set-payload", "ee:set-attributes"], Nothing),
+    shape("ee:variables", Part, &[], &["ee:set-variable"], Nothing),
+    shape("ee:set-payload", Part, &[may("resource", NO_RESOURCE)], &[], Words),
+    shape("ee:set-attributes", Part, &[may("resource", NO_RESOURCE)], &[], Words),
+    shape("ee:set-variable", Part, &[must("variableName", Value), may("resource", NO_RESOURCE)], &[], Words),
+    shape("ee:cache", Processor, &[
+        may("cachingStrategy-ref", Text),
+        may("keyExpression", Script),
+        may("filterExpression", Refused("every result is kept here", "put what need not be kept before or after the cache, in a `choice`")),
+    ], &[], Processors),
+    shape("ee:object-store-caching-strategy", Global, &[
+        must("name", Text),
+        may("objectStore", Text),
+        may("keyGenerationExpression", Script),
+        may("synchronized", Unheeded("two misses of one key at once both run")),
+    ], &["os:private-object-store"], Nothing),
+    // HTTP.
+    shape("http:listener-config", Global, &[must("name", Text), or("basePath", Text, "/"), may("listenerInterceptors", Idle), may("rejectInvalidTransferEncoding", Idle)],
+        &["http:listener-connection", "expiration-policy"], Nothing),
+    shape("http:listener-connection", Part, &[
+        or("host", Text, "0.0.0.0"),
+        must("port", Whole(0, 65_535)),
+        or("protocol", Word(&["HTTP", "HTTPS"]), "HTTP"),
+        or("connectionIdleTimeout", MILLIS, "40000"),
+        may("readTimeout", Unheeded("`limits: { head_timeout: … }` and `body_rate` are what says it here")),
+        may("usePersistentConnections", Unheeded("connections are kept as long as clients wish")),
+        may("tlsContext", Idle),
+    ], &["tls:context", "reconnection"], Nothing),
+    shape("http:listener", Source, &[
+        must("config-ref", Text),
+        must("path", Text),
+        may("allowedMethods", Text),
+        may("responseStreamingMode", Idle),
+        may("primaryNodeOnly", Idle),
+        may("outputMimeType", NO_RETYPE),
+        may("outputEncoding", UTF8),
+    ], &["http:response", "http:error-response", "repeatable-in-memory-stream", "repeatable-file-store-stream", "non-repeatable-stream", "reconnection"], Nothing),
+    shape("http:response", Part, RESPONSE, RESPONSE_PARTS, Nothing),
+    shape("http:error-response", Part, RESPONSE, RESPONSE_PARTS, Nothing),
+    shape("http:body", Part, &[], &[], Words),
+    shape("http:headers", Part, &[], &[], Words),
+    shape("http:uri-params", Part, &[], &[], Words),
+    shape("http:query-params", Part, &[], &[], Words),
+    shape("http:request-config", Global, &[
+        must("name", Text),
+        or("basePath", Text, "/"),
+        may("responseTimeout", MILLIS),
+        or("followRedirects", Flag, "true"),
+        or("sendBodyMode", Word(SEND_BODY), "AUTO"),
+        or("enableCookies", Flag, "true"),
+        may("requestStreamingMode", Idle),
+        may("preserveHeadersCase", Unheeded("names of headers are sent in lower case")),
+        may("sendCorrelationId", CORRELATION),
+    ], &["http:request-connection", "http:default-headers", "http:response-validator", "expiration-policy"], Nothing),
+    shape("http:request-connection", Part, &[
+        may("host", Text),
+        may("port", Whole(1, 65_535)),
+        or("protocol", Word(&["HTTP", "HTTPS"]), "HTTP"),
+        or("maxConnections", Whole(-1, 1_000_000), "-1"),
+        or("connectionIdleTimeout", MILLIS, "30000"),
+        or("usePersistentConnections", Flag, "true"),
+        may("streamResponse", Idle),
+        may("responseBufferSize", Idle),
+        may("tlsContext", Idle),
+    ], &["tls:context", "http:client-socket-properties", "reconnection"], Nothing),
+    shape("http:client-socket-properties", Part, &[], &["sockets:tcp-client-socket-properties"], Nothing),
+    shape("sockets:tcp-client-socket-properties", Part, &[
+        or("connectionTimeout", MILLIS, "30000"),
+        may("clientTimeout", Unheeded("`responseTimeout` is what says how long an exchange may take")),
+        may("keepAlive", Idle),
+        may("sendTcpNoDelay", Idle),
+        may("linger", Idle),
+        may("sendBufferSize", Idle),
+        may("receiveBufferSize", Idle),
+        may("failOnUnresolvedHost", Idle),
+        may("name", Idle),
+    ], &[], Nothing),
+    shape("http:default-headers", Part, &[], &["http:default-header"], Nothing),
+    shape("http:default-header", Part, &[must("key", Value), must("value", Value)], &[], Nothing),
+    shape("http:request", Processor, &[
+        may("config-ref", Text),
+        or("path", Value, "/"),
+        may("url", Value),
+        or("method", Value, "GET"),
+        may("responseTimeout", MILLIS_VALUE),
+        may("followRedirects", Flag),
+        may("sendBodyMode", Word(SEND_BODY)),
+        may("requestStreamingMode", Idle),
+        may("sendCorrelationId", CORRELATION),
+        may("correlationId", Refused("a request carries the id of its event", "set it in `http:headers`, as `'X-Correlation-ID'`")),
+        may("outputMimeType", NO_RETYPE),
+        may("outputEncoding", UTF8),
+        may("target", Text),
+        or("targetValue", Script, "#[payload]"),
+    ], &["http:body", "http:headers", "http:uri-params", "http:query-params", "http:response-validator", "error-mapping",
+        "repeatable-in-memory-stream", "repeatable-file-store-stream", "non-repeatable-stream", "reconnect", "reconnect-forever"], Nothing),
+    shape("http:response-validator", Part, &[], &["http:success-status-code-validator", "http:failure-status-code-validator"], Nothing),
+    shape("http:success-status-code-validator", Part, &[must("values", Text)], &[], Nothing),
+    shape("http:failure-status-code-validator", Part, &[must("values", Text)], &[], Nothing),
+    shape("tls:context", Global, &[may("name", Text), may("enabledProtocols", Idle), may("enabledCipherSuites", Idle)],
+        &["tls:trust-store", "tls:key-store"], Nothing),
+    shape("tls:trust-store", Accepted(""), &[], &[], Free),
+    shape("tls:key-store", Accepted(""), &[], &[], Free),
+    // Object stores.
+    shape("os:object-store", Global, STORE_ATTRIBUTES, &[], Nothing),
+    shape("os:private-object-store", Part, &[
+        or("alias", Text, "private"),
+        or("persistent", Flag, "true"),
+        may("entryTtl", Whole(0, i64::MAX)),
+        or("entryTtlUnit", Word(TIME_UNITS), "SECONDS"),
+        may("maxEntries", Whole(i64::MIN, i64::MAX)),
+        or("expirationInterval", Whole(i64::MIN, i64::MAX), "1"),
+        or("expirationIntervalUnit", Word(TIME_UNITS), "MINUTES"),
+        may("config-ref", Idle),
+    ], &[], Nothing),
+    shape("os:config", Global, &[must("name", Text)], &["reconnection", "os:connection"], Nothing),
+    shape("os:connection", Accepted("`--store` says where objects are kept"), &[], &[], Free),
+    shape("os:store", Processor, &[must("key", Value), may("objectStore", Text), or("failIfPresent", FlagValue, "false"), or("failOnNullValue", FlagValue, "true")],
+        &["os:value", "os:private-object-store", "error-mapping"], Nothing),
+    shape("os:retrieve", Processor, OF_KEY_WITH_TARGET, &["os:default-value", "os:private-object-store", "error-mapping"], Nothing),
+    shape("os:contains", Processor, OF_KEY_WITH_TARGET, STORE_PARTS, Nothing),
+    shape("os:remove", Processor, OF_KEY, STORE_PARTS, Nothing),
+    shape("os:clear", Processor, &[may("objectStore", Text)], STORE_PARTS, Nothing),
+    shape("os:retrieve-all-keys", Processor, OF_STORE_WITH_TARGET, STORE_PARTS, Nothing),
+    shape("os:retrieve-all", Processor, OF_STORE_WITH_TARGET, STORE_PARTS, Nothing),
+    shape("os:value", Part, &[], &[], Words),
+    shape("os:default-value", Part, &[], &[], Words),
+    // Queues.
+    shape("vm:config", Global, &[must("name", Text)], &["vm:queues", "vm:connection", "reconnection"], Nothing),
+    shape("vm:connection", Accepted("queues are kept by this program"), &[], &[], Free),
+    shape("vm:queues", Part, &[], &["vm:queue"], Nothing),
+    shape("vm:queue", Part, &[must("queueName", Text), or("queueType", Word(&["TRANSIENT", "PERSISTENT"]), "TRANSIENT"), or("maxOutstandingMessages", Whole(0, 1_000_000_000), "0")], &[], Nothing),
+    shape("vm:listener", Source, &[
+        must("config-ref", Text),
+        must("queueName", Text),
+        or("numberOfConsumers", Whole(1, 1_000), "4"),
+        may("transactionalAction", NO_TRANSACTION),
+        may("transactionType", NO_TRANSACTION),
+        may("timeout", Idle),
+        may("timeoutUnit", Idle),
+        may("primaryNodeOnly", Idle),
+        may("outputMimeType", NO_RETYPE),
+    ], &["vm:response", "reconnection"], Nothing),
+    shape("vm:response", Accepted("nobody waits for an answer to a message: `vm:publish-consume` is not there"), &[], &[], Free),
+    shape("vm:publish", Processor, &[
+        must("config-ref", Text),
+        must("queueName", Text),
+        may("timeout", Unheeded("a full queue refuses at once")),
+        may("timeoutUnit", Idle),
+        may("sendCorrelationId", Idle),
+        may("transactionalAction", NO_TRANSACTION),
+    ], &["vm:content", "vm:properties", "error-mapping"], Nothing),
+    shape("vm:content", Part, &[], &[], Words),
+    shape("vm:properties", Accepted("a queue carries payloads alone"), &[], &[], Free),
+    // Validations.
+    shape("validation:config", Global, &[may("name", Text)], &["validation:i18n"], Nothing),
+    shape("validation:i18n", Accepted("messages are as they are written"), &[], &[], Free),
+    shape("validation:is-not-null", Processor, OF_VALUE, MAPPED, Nothing),
+    shape("validation:is-null", Processor, OF_VALUE, MAPPED, Nothing),
+    shape("validation:is-true", Processor, OF_EXPRESSION, MAPPED, Nothing),
+    shape("validation:is-false", Processor, OF_EXPRESSION, MAPPED, Nothing),
+    shape("validation:is-not-blank-string", Processor, OF_VALUE, MAPPED, Nothing),
+    shape("validation:matches-regex", Processor, &[must("value", Value), must("regex", Value), or("caseSensitive", Flag, "true"), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    shape("validation:validate-size", Processor, &[must("value", Value), or("min", WholeValue(0, i64::MAX), "0"), may("max", WholeValue(0, i64::MAX)), may("message", Message), may("config-ref", Idle)], MAPPED, Nothing),
+    // Scripts.
+    shape("scripting:execute", Processor, &[
+        must("engine", Text),
+        may("target", Refused("a sleep gives nothing", "remove it")),
+        may("targetValue", Idle),
+    ], &["scripting:code", "error-mapping"], Nothing),
+    shape("scripting:code", Part, &[], &[], Words),
+    // What has no meaning here.
+    shape("reconnection", Accepted("connections are made again whenever they are needed"), &[], &[], Free),
+    shape("reconnect", Accepted("connections are made again whenever they are needed"), &[], &[], Free),
+    shape("reconnect-forever", Accepted("connections are made again whenever they are needed"), &[], &[], Free),
+    shape("expiration-policy", Accepted("configurations live as long as the application"), &[], &[], Free),
+    shape("repeatable-in-memory-stream", Accepted(LOOK_AHEAD), &[], &[], Free),
+    shape("repeatable-file-store-stream", Accepted(LOOK_AHEAD), &[], &[], Free),
+    shape("non-repeatable-stream", Accepted(LOOK_AHEAD), &[], &[], Free),
+];
+
+const SEND_BODY: &[&str] = &["AUTO", "ALWAYS", "NEVER"];
+const CORRELATION: Kind = Unheeded("`X-Correlation-ID` is always sent");
+const NO_RESOURCE: Kind =
+    Refused("scripts in files of their own are not read", "write the script into the element");
+
+/// Names that published flows use for others: of elements, in [`Compat::Intent`](super::Compat::Intent).
+pub(super) const ELEMENT_ALIASES: &[(&str, &str)] = &[
+    ("parallel-for-each", "parallel-foreach"),
+    ("validation:is-not-blank", "validation:is-not-blank-string"),
+];
+
+/// The same of attributes: the element, its attribute, what it is called in Mule.
+pub(super) const ATTRIBUTE_ALIASES: &[(&str, &str, &str)] = &[
+    ("http:listener", "method", "allowedMethods"),
+];
+
+/// The shape of an element, by its name with prefix.
+pub(super) fn find(name: &str) -> Option<&'static Shape> {
+    SHAPES.iter().find(|shape| shape.name == name)
+}
+
+impl Shape {
+    /// The attribute of a name.
+    pub fn attribute(&self, name: &str) -> Option<&'static Attr> {
+        self.attributes.iter().find(|attr| attr.name == name)
+    }
+
+    /// Whether an element of this name may be a part of it.
+    pub fn takes(&self, name: &str) -> bool {
+        self.parts.contains(&name)
+    }
+}

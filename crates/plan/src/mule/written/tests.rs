@@ -1,0 +1,254 @@
+//! Files in, filled elements and properties or diagnostics out.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use super::*;
+
+/// A machine that exists in the test alone.
+#[derive(Default)]
+struct Machine {
+    set: BTreeMap<&'static str, &'static str>,
+    env: BTreeMap<&'static str, &'static str>,
+    files: BTreeMap<&'static str, &'static str>,
+}
+
+impl Loader for Machine {
+    fn env(&self, name: &str) -> Option<String> {
+        self.env.get(name).map(ToString::to_string)
+    }
+
+    fn file(&self, path: &str) -> io::Result<String> {
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "no such file");
+        self.files
+            .get(path)
+            .map(ToString::to_string)
+            .ok_or_else(missing)
+    }
+
+    fn property(&self, name: &str) -> Option<String> {
+        self.set.get(name).map(ToString::to_string)
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        let all = self.env.iter().chain(&self.set);
+        all.map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect()
+    }
+}
+
+/// What loggers say, then the diagnostics.
+fn shown(machine: &Machine, text: &str) -> String {
+    let mut notes = Notes::default();
+    let mut names = vec!["app/orders.xml".to_owned()];
+    let written = read(&[(0, text)], &mut names, machine, &mut notes);
+    let mut out = String::new();
+    for element in written.iter().flat_map(|written| &written.elements) {
+        if &*element.name == "logger" {
+            let message = element.value("message");
+            let text = element.text.as_ref().map(|text| text.value.as_str());
+            out.push_str(message.or(text).unwrap_or("(nothing)"));
+            out.push('\n');
+        }
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for diagnostic in notes.finish(&names) {
+        out.push_str(&format!("{diagnostic}\n"));
+    }
+    out
+}
+
+#[track_caller]
+fn check(machine: &Machine, text: &str, expected: &str) {
+    let found = shown(machine, text);
+    assert_eq!(
+        found.trim(),
+        expected.trim(),
+        "\n--- the text:\n{text}\n--- was:\n{found}"
+    );
+}
+
+#[test]
+fn the_command_line_is_stronger_than_the_environment_than_files_than_global_properties() {
+    let machine = Machine {
+        set: [("a", "set")].into(),
+        env: [("a", "env"), ("b", "env")].into(),
+        files: [
+            ("1.properties", "a=1\nb=1\nc=1"),
+            ("2.yaml", "{a: 2, b: 2, c: 2, d: 2, e: {f: [x, y]}}"),
+        ]
+        .into(),
+    };
+    let text =
+        "<configuration-properties file='1.properties'/><configuration-properties file='2.yaml'/>
+        <global-property name='d' value='g'/><global-property name='g' value='g'/>
+        <logger message='${a} ${b} ${c} ${d} ${g} ${e.f}'/><logger>[${a}]</logger>";
+    check(&machine, text, "set env 1 2 g x,y\n[set]");
+    let mut names = vec!["orders.xml".to_owned()];
+    let written = read(&[(0, text)], &mut names, &machine, &mut Notes::default()).unwrap();
+    let properties: Vec<String> = written
+        .properties
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    assert_eq!(properties.join(" "), "a=set b=env c=1 d=2 e.f=x,y g=g");
+    assert_eq!(names, ["orders.xml", "1.properties", "2.yaml"]);
+}
+
+#[test]
+fn an_escaped_placeholder_stays_as_it_is_written() {
+    let machine = Machine {
+        set: [("a", "1")].into(),
+        ..Machine::default()
+    };
+    check(
+        &machine,
+        "<logger message='\\${a} ${a} $a {a} \\$ ${a}\\'/>",
+        "${a} 1 $a {a} \\$ 1\\",
+    );
+}
+
+#[test]
+fn properties_are_made_of_properties() {
+    let machine = Machine {
+        env: [("env", "dev")].into(),
+        files: [
+            ("dev.properties", "url=http://${dev.host}:${port}\nport=1"),
+            ("note.txt", "hi ${env}"),
+        ]
+        .into(),
+        ..Machine::default()
+    };
+    check(
+        &machine,
+        "<configuration-properties file='${env}.properties'/><global-property name='dev.host' value='h'/>
+         <logger message='${url} ${${env}.host} ${file::note.txt}'/>",
+        "http://h:1 h hi ${env}",
+    );
+    check(
+        &machine,
+        "<global-property name='a' value='${b}'/><global-property name='b' value='x${a}'/>\n<logger message='${a}'/>",
+        "app/orders.xml:1:75: error: the property `a` is made of itself; write one of the properties in the circle out",
+    );
+}
+
+#[test]
+fn a_placeholder_that_nothing_fills_names_what_mends_it() {
+    check(
+        &Machine::default(),
+        "<global-property name='http.port' value='1'/>\n<logger message='é &lt; ${http.prt}'/><logger message='
+   ${host:localhost} ${secure::pw} ${} ${open'/>",
+        "
+app/orders.xml:2:25: error: the property `http.prt` has no value; did you mean `http.port`? else set it: `--set http.prt=VALUE`
+app/orders.xml:3:4: error: the property `host:localhost` has no value; Mule knows no defaults in placeholders; write `${host}`, and beside it `<global-property name=\"host\" value=\"localhost\"/>`, which everything else overrides
+app/orders.xml:3:22: error: `secure::pw` is an encrypted property, and those are not read; write `${pw}`, and give its value with `--set pw=VALUE` or in the environment
+app/orders.xml:3:36: error: `${}` names no property; write `${key}`, or `\\${` for the two characters themselves
+app/orders.xml:3:40: error: `${` has no closing `}`; close it, as in `${key}`, or write `\\${` for the two characters themselves",
+    );
+}
+
+#[test]
+fn what_nobody_asks_for_may_be_wrong() {
+    check(
+        &Machine::default(),
+        "<global-property name='a' value='${b}'/><logger message='x'/>",
+        "x",
+    );
+}
+
+#[test]
+fn a_property_file_is_looked_for_where_mule_keeps_it() {
+    let machine = Machine {
+        files: [("../resources/a.yaml", "a: 1")].into(),
+        ..Machine::default()
+    };
+    check(
+        &machine,
+        "<configuration-properties file='classpath:a.yaml'/><logger message='${a}'/>",
+        "1",
+    );
+    check(
+        &machine,
+        "<configuration-properties file='b.yaml'/><configuration-properties file='c.json'/><logger message='${b}'/>",
+        "
+app/orders.xml:1:33: error: there is no file `b.yaml`; put it beside the application's first file; looked for was `b.yaml`, `../resources/b.yaml`, `src/main/resources/b.yaml`
+app/orders.xml:1:74: error: `c.json` is no property file; name a file that ends with `.yaml` or `.properties`",
+    );
+}
+
+#[test]
+fn what_is_wrong_in_a_property_file_is_told_there() {
+    let machine = Machine {
+        files: [("a.yaml", "a:\n  b:\nc: ${dear}")].into(),
+        ..Machine::default()
+    };
+    check(
+        &machine,
+        "<configuration-properties file='a.yaml'/><logger message='${c}'/>",
+        "
+app/a.yaml:2:4: error: the property `a.b` is no text: found nothing; write a text, `\"\"` for an empty one
+app/a.yaml:3:4: error: the property `dear` has no value; set it: `--set dear=VALUE`",
+    );
+}
+
+#[test]
+fn imported_files_stand_where_their_import_does_and_are_read_once() {
+    let machine = Machine {
+        files: [
+            (
+                "b.xml",
+                "<import file='orders.xml'/><import file='./c.xml'/><logger message='b'/>",
+            ),
+            (
+                "c.xml",
+                "<mule><import file='b.xml'/><logger message='c'/></mule>",
+            ),
+        ]
+        .into(),
+        ..Machine::default()
+    };
+    check(
+        &machine,
+        "<logger message='a'/><import file='b.xml'/><logger message='z'/>",
+        "a\nc\nb\nz",
+    );
+    check(
+        &machine,
+        "<import file='d.xml'/>",
+        "app/orders.xml:1:15: error: there is no file `d.xml`; put it beside the application's first file; looked for was `d.xml`, `src/main/mule/d.xml`",
+    );
+}
+
+#[test]
+fn properties_that_grow_are_bounded() {
+    let mut text = String::from("<global-property name='a0' value='0123456789'/>");
+    for n in 1..40 {
+        let before = format!("${{a{}}}", n - 1);
+        text.push_str(&format!(
+            "<global-property name='a{n}' value='{}'/>",
+            before.repeat(10)
+        ));
+    }
+    let found = shown(
+        &Machine::default(),
+        &format!("{text}<logger message='${{a39}}'/>"),
+    );
+    assert!(
+        found.contains("error: placeholders are more than 32 inside one another"),
+        "{found}"
+    );
+    let found = shown(
+        &Machine::default(),
+        &format!("{text}<logger message='${{a9}}'/>"),
+    );
+    assert!(
+        found.contains("error: this brings in more text than an application may hold"),
+        "{found}"
+    );
+    let empty = text.replace("0123456789", "");
+    check(
+        &Machine::default(),
+        &format!("{empty}<logger message='[${{a30}}]'/>"),
+        "[]",
+    );
+}

@@ -1,0 +1,255 @@
+//! Where an attribute's value ends, in XML and in what published flows write instead.
+//!
+//! A quoted value ends at its quote. Some flows write that quote within an expression,
+//! `"#[payload["id"]]"`: there a bracket is open yet. And some write no quotes at all.
+
+use super::cursor::{is_name, is_name_start, is_space};
+
+/// How far all attempts of one file may look ahead in vain, so that no file is read again and again.
+pub(super) const LOOKAHEAD_MAX: usize = 4 << 20;
+
+/// Where a value ends.
+#[derive(Debug, PartialEq)]
+pub(super) enum End {
+    /// At its quote, this many bytes on.
+    Quote(usize),
+    /// At its quote, this many bytes on; the first quote, at `first`, is within an expression.
+    Later { first: usize, end: usize },
+    /// Nowhere.
+    Open,
+}
+
+/// Where a value in quotes ends, by XML's rule alone.
+pub(super) fn plain_end(text: &str, quote: char) -> End {
+    text.find(quote).map_or(End::Open, End::Quote)
+}
+
+/// Where a value in quotes ends, if quotes may stand within expressions.
+///
+/// XML's rule comes first wherever it leaves a whole value and a whole tag: a regular expression may
+/// hold any brackets and quotes.
+pub(super) fn lenient_end(text: &str, quote: char, lookahead: &mut usize) -> End {
+    let Some(first) = text.find(quote) else {
+        return End::Open;
+    };
+    let inside = &text[..first];
+    let mut scan = Scan::default();
+    scan.read(inside, quote);
+    let whole = inside.trim_end().ends_with(']') && goes_on(&text[first + 1..]);
+    if scan.is_outside() || whole {
+        return End::Quote(first);
+    }
+    let bound = floor(text, first + *lookahead);
+    match scan.find_end(&text[..bound], first, quote) {
+        Some(end) if goes_on(&text[end + 1..]) => End::Later { first, end },
+        _ => {
+            *lookahead -= (bound - first).min(*lookahead);
+            End::Quote(first)
+        }
+    }
+}
+
+/// How long a value without quotes is: to the next ` name=`, to `>` or to `/>`, but no bracket of an
+/// expression is left open if it closes at all.
+pub(super) fn bare_length(text: &str, lookahead: &mut usize) -> usize {
+    let mut from = 0;
+    if text.starts_with("#[") {
+        let bound = floor(text, *lookahead);
+        let mut scan = Scan::default();
+        match scan.find_close(&text[..bound]) {
+            Some(end) => from = end,
+            None => *lookahead -= bound.min(*lookahead),
+        }
+    }
+    let mut after_space = false;
+    for (offset, char) in text[from..].char_indices() {
+        let at = from + offset;
+        let rest = &text[at..];
+        // A run of spaces is looked behind once, however long it is.
+        let ends = char == '>'
+            || rest.starts_with("/>")
+            || (is_space(char) && !after_space && begins_attribute(rest));
+        if ends {
+            return text[..at].trim_end_matches(is_space).len();
+        }
+        after_space = is_space(char);
+    }
+    text.trim_end_matches(is_space).len()
+}
+
+/// Whether what comes behind a value is the rest of a tag.
+fn goes_on(rest: &str) -> bool {
+    let next = rest.trim_start_matches(is_space);
+    if next.starts_with('>') || next.starts_with("/>") || next.starts_with("?>") {
+        return true;
+    }
+    begins_attribute(rest)
+}
+
+/// Whether white space and `name=` follow.
+fn begins_attribute(rest: &str) -> bool {
+    let next = rest.trim_start_matches(is_space);
+    if next.len() == rest.len() || !next.starts_with(is_name_start) {
+        return false;
+    }
+    let behind = next
+        .trim_start_matches(is_name)
+        .trim_start_matches(is_space);
+    behind.starts_with('=') && !behind.starts_with("==")
+}
+
+/// Whether `name=` follows.
+pub(super) fn is_attribute(rest: &str) -> bool {
+    let behind = rest.trim_start_matches(is_name);
+    behind.len() < rest.len() && behind.trim_start_matches(is_space).starts_with('=')
+}
+
+/// The last boundary between characters that is not behind `bytes`.
+fn floor(text: &str, bytes: usize) -> usize {
+    if bytes >= text.len() {
+        return text.len();
+    }
+    (0..=bytes)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
+}
+
+/// What is open in an expression: brackets, and the quotes of a text.
+#[derive(Default)]
+struct Scan {
+    depth: usize,
+    quote: Option<char>,
+    escaped: bool,
+    /// Bytes that belong to what was read before.
+    skip: usize,
+}
+
+impl Scan {
+    fn is_outside(&self) -> bool {
+        self.depth == 0
+    }
+
+    fn read(&mut self, text: &str, delimiter: char) {
+        for (at, _) in text.char_indices() {
+            self.step(&text[at..], delimiter);
+        }
+    }
+
+    /// The first delimiter from `from` on at which no expression is open. `self` has read what is before.
+    fn find_end(&mut self, text: &str, from: usize, delimiter: char) -> Option<usize> {
+        for (offset, char) in text[from..].char_indices() {
+            let at = from + offset;
+            if char == delimiter && self.is_outside() {
+                return Some(at);
+            }
+            self.step(&text[at..], delimiter);
+        }
+        None
+    }
+
+    /// Behind the bracket that closes the first expression.
+    fn find_close(&mut self, text: &str) -> Option<usize> {
+        for (at, char) in text.char_indices() {
+            self.step(&text[at..], '"');
+            if char == ']' && self.is_outside() {
+                return Some(at + 1);
+            }
+        }
+        None
+    }
+
+    /// Reads one character: the first of what is left.
+    fn step(&mut self, rest: &str, delimiter: char) {
+        if self.skip > 0 {
+            self.skip -= 1;
+            return;
+        }
+        let (char, length) = if rest.starts_with("&quot;") {
+            ('"', 6)
+        } else if rest.starts_with("&apos;") {
+            ('\'', 6)
+        } else {
+            (rest.chars().next().unwrap_or(delimiter), 1)
+        };
+        // The rest of an entity is ASCII, so its bytes are its characters.
+        self.skip = length - 1;
+        match self.quote {
+            Some(_) if self.escaped => self.escaped = false,
+            Some(_) if char == '\\' => self.escaped = true,
+            Some(open) if open == char => self.quote = None,
+            Some(_) => {}
+            None if self.depth == 0 => {
+                if rest.starts_with("#[") {
+                    self.depth = 1;
+                    self.skip = 1;
+                }
+            }
+            None => match char {
+                '\'' | '"' | '`' => self.quote = Some(char),
+                '[' => self.depth += 1,
+                ']' => self.depth -= 1,
+                _ => {}
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> &str {
+        match lenient_end(text, '"', &mut LOOKAHEAD_MAX.clone()) {
+            End::Quote(end) | End::Later { end, .. } => &text[..end],
+            End::Open => "(open)",
+        }
+    }
+
+    #[test]
+    fn a_quote_within_an_expression_does_not_end_the_value() {
+        assert_eq!(value(r#"#[payload["id"]]"/>"#), r#"#[payload["id"]]"#);
+        assert_eq!(
+            value(r#"#[a ++ " b=" ++ "]"]" c="1">"#),
+            r#"#[a ++ " b=" ++ "]"]"#
+        );
+        assert_eq!(
+            value(r#"x #[p["a"]] y #[q["b"]]">"#),
+            r#"x #[p["a"]] y #[q["b"]]"#
+        );
+    }
+
+    #[test]
+    fn a_value_that_is_xml_ends_as_xml_says() {
+        assert_eq!(value(r#"a]b["/>"]""#), "a]b[");
+        assert_eq!(
+            value(r#"#[payload matches /[a-z']+/]" b="'"/>"#),
+            "#[payload matches /[a-z']+/]"
+        );
+        assert_eq!(
+            value(r#"#[&quot;[&quot; ++ a]" b="]"/>"#),
+            "#[&quot;[&quot; ++ a]"
+        );
+    }
+
+    #[test]
+    fn an_expression_that_nothing_closes_ends_at_the_first_quote() {
+        assert_eq!(value(r#"#[vars.x"/><a b="c"/>"#), "#[vars.x");
+        let mut left = 3;
+        assert_eq!(
+            lenient_end(r#"#[p["é"]]"/>"#, '"', &mut left),
+            End::Quote(4)
+        );
+        assert_eq!(left, 0);
+    }
+
+    #[test]
+    fn a_value_without_quotes_runs_to_the_next_name_or_the_end_of_the_tag() {
+        let value = |text: &'static str| &text[..bare_length(text, &mut LOOKAHEAD_MAX.clone())];
+        assert_eq!(value("5 />"), "5");
+        assert_eq!(value("a b c d = 'x'>"), "a b c");
+        assert_eq!(value("#[a > 5] b=1>"), "#[a > 5]");
+        assert_eq!(value("#[a > 5 b=1>"), "#[a");
+        assert_eq!(value("a == b>"), "a == b");
+    }
+}

@@ -1,0 +1,27 @@
+
+end
+
+local new, life, push = change(record, args, now)
+local shown = string.format('%.0f', now)
+if not new then
+    return {'record', shown, record or false}
+end
+
+-- Beyond 2^53 Lua's numbers are not exact.
+local ends = math.min(now + life, 9007199254740991)
+if ends <= now then
+    redis.call('DEL', key)
+elseif given ~= '' then
+    redis.call('SET', key, string.format('%.0f:', ends) .. new)
+else
+    redis.call('SET', key, string.format('%.0f:', ends) .. new, 'PX', string.format('%.0f', ends - now))
+end
+if push then
+    local said = #key .. ':' .. key .. new
+    -- Servers before 7 cannot tell a slot alone, and tell all.
+    local told = in_slot and redis.pcall('SPUBLISH', key, said)
+    if type(told) ~= 'number' then
+        redis.call('PUBLISH', channel, said)
+    end
+end
+return {'record', shown, new}

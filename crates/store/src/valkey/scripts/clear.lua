@@ -1,0 +1,8 @@
+-- Clears what is torn, too: this is how a partition is mended.
+if torn then
+    redis.call('UNLINK', values, types, written, ends, names, state)
+    return {'cleared', 0}
+end
+local count = redis.call('ZCOUNT', ends, '(' .. exact(cutoff), '+inf')
+redis.call('UNLINK', values, types, written, ends, names)
+return {'cleared', count}
