@@ -26,6 +26,7 @@ if not r or r.v ~= 1 or not sound(r) then
 end
 r.votes, r.last, r.counts = given(r.votes) or {}, given(r.last) or {}, given(r.counts) or {}
 r.lease, r.want, r.hold, r.word = given(r.lease), given(r.want), given(r.hold), given(r.word)
+r.anew = given(r.anew)
 r.why, r.by = r.why or '', r.by or ''
 if r.hold then r.hold.u = given(r.hold.u) end
 
@@ -36,7 +37,7 @@ local function size(nodes)
 end
 
 local function begin()
-  r.t, r.since, r.ops = r.t + 1, now, nil
+  r.t, r.since, r.ops, r.anew = r.t + 1, now, nil, nil
   r.votes, r.last, r.counts, r.lease, r.want = {}, {}, {}, nil, nil
 end
 
@@ -80,7 +81,10 @@ if c.op == 'hold' or c.op == 'release' or c.op == 'reset' then
   if r.word and r.word.n == c.n and r.word.i == c.i and r.word.q == c.q then return end
   if newer then r.e, r.t = c.e + 1, c.t end
 elseif c.op == 'assert' then
-  if older or same then return end
+  -- To who knows more than those who made it anew, the record is lost still.
+  local of = r.anew and c.e < r.anew.f and r.anew
+  local unknown = of and (of.e < c.e or (of.e == c.e and of.t < c.t))
+  if (older and not unknown) or same then return end
 elseif not same or r.hold then
   return
 end
@@ -189,9 +193,11 @@ acts['assert'] = function()
   if mine or not theirs then r.why, r.by = c.why, c.by end
   r.a = math.max(r.a, c.attempts)
   local votes = r.votes
-  r.e, r.t = c.e, math.max(r.t, c.t)
+  local first = older and r.anew.f
+  r.e, r.t = math.max(r.e, c.e), math.max(r.t, c.t)
   begin()
   r.e = r.e + 1
+  r.anew = {e = c.e, t = c.t, f = first or r.e}
   if mine or theirs then
     r.s, r.u = 'open', math.max(mine or 0, theirs or 0)
   else

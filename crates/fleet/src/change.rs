@@ -4,7 +4,7 @@
 //! are the server's.
 
 use crate::command::{Act, Command, CountRule};
-use crate::record::{FleetHold, LastBatch, Lease, Record, SCHEMA, State, Want};
+use crate::record::{Anew, FleetHold, LastBatch, Lease, Record, SCHEMA, State, Want};
 
 /// The same as [`change`], as the body of a Lua function of `record`, `args` and `now`.
 pub const LUA: &str = include_str!("change.lua");
@@ -89,7 +89,8 @@ impl Record {
                 self.version.term = about.term;
             }
         } else if matches!(command.act, Act::Assert { .. }) {
-            if about.number() < number || about == self.version {
+            let older = about.number() < number && !self.is_made_without(about);
+            if older || about == self.version {
                 return None;
             }
         } else if about != self.version || self.hold.is_some() {
@@ -234,10 +235,16 @@ impl Record {
                 }
                 self.attempts = self.attempts.max(*attempts);
                 let votes = std::mem::take(&mut self.votes);
-                self.version.epoch = about.epoch;
+                let known = self.anew.filter(|_| about.number() < number);
+                self.version.epoch = self.version.epoch.max(about.epoch);
                 self.version.term = self.version.term.max(about.term);
                 self.begin(now);
                 self.version.epoch += 1;
+                self.anew = Some(Anew {
+                    epoch: about.epoch,
+                    term: about.term,
+                    first: known.map_or(self.version.epoch, |known| known.first),
+                });
                 self.state = match until {
                     Some(until) => {
                         self.until = until;
@@ -356,6 +363,7 @@ impl Record {
         self.version.term += 1;
         self.version.since = now;
         self.by_operator = false;
+        self.anew = None;
         self.votes.clear();
         self.last.clear();
         self.counts.clear();

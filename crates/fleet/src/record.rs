@@ -101,6 +101,9 @@ pub struct Record {
     /// The last word of an operator that was carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub word: Option<Stamp>,
+    /// Where the record was lost, and nothing has happened since it was made anew: what went into it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anew: Option<Anew>,
     /// What a newer version has written.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -131,6 +134,20 @@ pub struct LastBatch {
     pub sequence: u64,
     /// When it was counted.
     pub at: u64,
+}
+
+/// What went into a record that was made anew: the newest state from before the loss, and all since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anew {
+    /// The epoch of that state.
+    #[serde(rename = "e")]
+    pub epoch: u64,
+    /// Its term.
+    #[serde(rename = "t")]
+    pub term: u64,
+    /// The first epoch after the loss.
+    #[serde(rename = "f")]
+    pub first: u64,
 }
 
 /// Leave to probe.
@@ -194,6 +211,12 @@ impl Record {
     /// Writes it.
     pub fn write(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a record is numbers and text under names")
+    }
+
+    /// Whether it was lost, and made anew by somebody who did not know of this state. To who does, it is lost still.
+    pub fn is_made_without(&self, seen: Version) -> bool {
+        self.anew
+            .is_some_and(|anew| seen.epoch < anew.first && seen.number() > (anew.epoch, anew.term))
     }
 
     /// The failures that a rule counts at `now` over the fleet, the rule given by its number and how far it looks back

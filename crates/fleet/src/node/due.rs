@@ -97,7 +97,9 @@ impl Node {
         let mut record = member.seen.clone().unwrap_or_else(Record::fresh);
         record.settle(server);
         if let Some(at) = member.lost {
-            let pressing = member.evidence.is_some() || !member.words.is_empty();
+            let pressing = member.evidence.is_some()
+                || !member.words.is_empty()
+                || member.tally.has_failures();
             return (now >= at || pressing).then(|| (version, assertion(member, &record, now)));
         }
         if let Some((_, word, _)) = member.words.front() {

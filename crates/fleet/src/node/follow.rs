@@ -29,7 +29,8 @@ impl Node {
         let Some(flight) = member.in_flight.take_if(|flight| flight.id == id) else {
             return;
         };
-        if member.seen_as() == flight.seen {
+        let finds_it_lost = member.lost.is_some() && matches!(flight.act, Act::Batch { .. });
+        if member.seen_as() == flight.seen && !finds_it_lost {
             // It changed nothing, and told nothing new: to repeat it at once would not end. (What it did change may
             // have been pushed before this answer came.)
             member.send_at = now + TRY_AGAIN;
@@ -85,9 +86,9 @@ impl Node {
                 };
                 self.order(key, order);
             }
-            Act::Batch { .. } => {
-                member.tally.sent = None;
-            }
+            // It goes again to a record that was lost, once that is made anew.
+            Act::Batch { .. } if member.lost.is_some() => {}
+            Act::Batch { .. } => member.tally.sent = None,
             Act::Close { .. } | Act::Reopen { .. } => {
                 if seen.version == flight.about {
                     // The lease had ended: the fleet decides without these probes.

@@ -96,6 +96,15 @@ pub(super) struct Tally {
     pub sent: Option<(u64, Batch, Timestamp)>,
 }
 
+impl Tally {
+    /// Whether the fleet is to hear of failures.
+    pub fn has_failures(&self) -> bool {
+        let waiting = self.waiting.as_ref().map(|(batch, _)| batch.failures);
+        let sent = self.sent.as_ref().map(|(_, batch, _)| batch.failures);
+        waiting.max(sent).is_some_and(|failures| failures > 0)
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct InFlight {
     pub id: u64,

@@ -8,7 +8,7 @@ use fusebox_breaker::Timestamp;
 use super::words::{Key, Local, News, Output};
 use super::{Node, READ_KEYS, ROUND, TRY_AGAIN, is_closed, version_of};
 use crate::change::is_of_another_schema;
-use crate::record::Record;
+use crate::record::{Record, State};
 
 /// A lost record that told of nothing is made anew within this time, by whoever comes first.
 const ASSERT_WITHIN: Duration = Duration::from_millis(500);
@@ -151,7 +151,13 @@ impl Node {
             return;
         };
         let (old, new) = (version_of(member.seen.as_ref()), version_of(read.as_ref()));
-        let newer = new.number() > old.number();
+        // A fleet that was open or held is not closed by somebody who had not heard of it.
+        let told = member
+            .seen
+            .as_ref()
+            .is_some_and(|seen| seen.state != State::Closed || seen.hold.is_some());
+        let unaware = told && read.as_ref().is_some_and(|read| read.is_made_without(old));
+        let newer = new.number() > old.number() && !unaware;
         let same = new == old;
         if newer || same {
             let revision = |record: Option<&Record>| record.map_or(0, |record| record.revision);
@@ -165,10 +171,17 @@ impl Node {
             }
             member.lost = None;
             member.known = true;
-        } else if source == Source::Read {
+        } else if source == Source::Push {
+            if unaware {
+                self.reading.want(key.clone(), now);
+            }
+        } else {
             // Less than has been seen, or something else under the same number: what the store says is not adopted.
             if member.lost.is_none() {
-                let harmless = is_closed(member.seen.as_ref()) && member.local == Local::Closed;
+                // Nobody is opened or closed by it. What tells of an opening that is over does harm.
+                let harmless = is_closed(member.seen.as_ref())
+                    && is_closed(read.as_ref())
+                    && member.local == Local::Closed;
                 member.lost = Some(if harmless { now + within } else { now });
                 let key = key.clone();
                 self.tell(News::RecordLost { key });

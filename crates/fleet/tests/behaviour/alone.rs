@@ -240,3 +240,22 @@ fn one_command_that_failed_is_no_outage() {
     world.run(3_000);
     assert!(world.peers.iter().all(|peer| peer.news.is_empty()));
 }
+
+#[test]
+fn a_node_that_tripped_before_it_ever_reached_the_store_does_not_overrule_what_was_found_out_since()
+{
+    let mut world = World::new(2, Share::Verdict);
+    world.enter(2, Share::Verdict, &settings());
+    world.peers[2].cut = true;
+    world.trip(2);
+    world.run(100);
+    world.trip(0);
+    world.run(1_000);
+    world.say(0, fusebox_fleet::Word::Reset { by: "ann".into() });
+    world.run(100);
+    let version = world.record().version;
+    world.peers[2].cut = false;
+    world.until(2_000, |world| world.all(Phase::Closed));
+    world.run(1_000);
+    assert_eq!(world.record().version, version);
+}

@@ -149,3 +149,14 @@ fn counts_of_a_closed_period_do_not_reach_the_next() {
     assert_eq!(world.record().state, State::Closed);
     assert!(world.all(Phase::Closed));
 }
+
+#[test]
+fn a_batch_that_was_pushed_before_its_answer_came_does_not_delay_the_next_one() {
+    let mut world = World::new(2, Share::Counts);
+    world.answers_late = 20;
+    world.fail(0);
+    world.run(15);
+    assert_eq!(world.record().counted(0, 0, 0), 1);
+    world.fail(0);
+    world.until(60, |world| world.record().counted(0, 0, 0) == 2);
+}

@@ -195,3 +195,50 @@ fn a_probe_that_says_nothing_is_followed_by_another() {
     world.run(2);
     assert!(world.all(Phase::Closed));
 }
+
+#[test]
+fn a_trip_right_after_ones_own_probes_closed_counts_though_the_word_of_both_comes_later() {
+    let mut world = World::new(3, Share::Verdict);
+    world.trip(0);
+    world.run(10_010);
+    assert!(world.admit(0).is_err());
+    world.run(5);
+    world.call(0, Outcome::Success).unwrap();
+    assert_eq!(world.phase(0), Phase::Closed);
+    world.trip(0);
+    world.until(100, |world| world.all(Phase::Open));
+    assert_eq!(world.record().version.term, 4);
+}
+
+#[test]
+fn what_is_due_and_has_to_wait_wakes_nobody() {
+    let mut world = World::new(2, Share::Verdict);
+    world.trip(0);
+    world.run(10_010);
+    world.put_back(None);
+    // The lease is not to be had, for the record is lost; it is made anew a little later.
+    assert!(world.admit(1).is_err());
+    world.run(5);
+    let mut woken = 0;
+    for _ in 0..200 {
+        let soon = world.local(1) + ms(1);
+        let wakes = world.peers[1].node.wake_at().is_some_and(|at| at <= soon);
+        woken += u64::from(wakes);
+        world.run(1);
+    }
+    assert!(woken < 10, "woken {woken} times in 200 ms");
+}
+
+#[test]
+fn a_cooldown_by_the_clock_of_a_server_that_is_gone_keeps_nobody_open() {
+    let mut world = World::new(3, Share::Verdict);
+    world.trip(0);
+    world.run(1_000);
+    world.server_off = 5_000;
+    world.enter(2, Share::Verdict, &settings());
+    world.run(2_000);
+    // It knows of no other clock.
+    world.until(4_000, |world| world.call(2, Outcome::Success).is_ok());
+    world.until(100, |world| world.all(Phase::Closed));
+    assert!(world.now < 9_000);
+}

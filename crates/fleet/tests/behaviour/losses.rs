@@ -107,3 +107,106 @@ fn what_another_version_wrote_leaves_the_breaker_on_its_own() {
     assert!(world.call(0, Outcome::Success).is_ok());
     assert_eq!(world.record().version.term, 0, "it was not touched");
 }
+
+/// Node 2 hears nothing of the trip, and is the first to miss the record.
+fn lost_and_made_anew_by_one_who_had_not_heard() -> World {
+    let mut world = World::new(3, Share::Verdict);
+    world.trip(0);
+    world.run(10);
+    world.say(0, fusebox_fleet::Word::Reset { by: "ann".into() });
+    world.run(1_100);
+    world.pushes_lost = true;
+    world.peers[2].cut = true;
+    world.trip(0);
+    world.until(1_100, |world| world.phase(1) == Phase::Open);
+    (world.peers[0].cut, world.peers[1].cut) = (true, true);
+    world.put_back(None);
+    world.peers[2].cut = false;
+    world.until(1_800, |world| world.record().version.epoch == 1);
+    assert_eq!(world.record().state, State::Closed);
+    world.pushes_lost = false;
+    (world.peers[0].cut, world.peers[1].cut) = (false, false);
+    world
+}
+
+#[test]
+fn a_record_made_anew_by_one_who_had_not_heard_of_a_trip_is_opened_by_those_who_had() {
+    let mut world = lost_and_made_anew_by_one_who_had_not_heard();
+    world.until(1_300, |world| world.all(Phase::Open));
+    let record = world.record();
+    assert_eq!((record.state, record.version.epoch), (State::Open, 2));
+    assert_eq!(record.by, "node-0");
+}
+
+#[test]
+fn what_was_found_out_after_a_record_was_made_anew_is_not_overruled_by_what_was_known_before() {
+    let mut world = lost_and_made_anew_by_one_who_had_not_heard();
+    (world.peers[0].cut, world.peers[1].cut) = (true, true);
+    world.run(10);
+    world.trip(2);
+    world.run(10);
+    world.say(2, fusebox_fleet::Word::Reset { by: "ann".into() });
+    world.run(10);
+    let version = world.record().version;
+    (world.peers[0].cut, world.peers[1].cut) = (false, false);
+    world.until(2_000, |world| world.all(Phase::Closed));
+    assert_eq!(world.record().version, version);
+}
+
+#[test]
+fn a_record_that_began_anew_under_the_same_number_is_taken() {
+    let mut world = World::new(2, Share::Counts);
+    for _ in 0..2 {
+        world.fail(0);
+        world.run(1_100);
+    }
+    let before = world.record();
+    assert_eq!(before.counted(0, 0, 0), 2);
+    world.put_back(None);
+    world.fail(1);
+    world.run(1_100);
+    let after = world.record();
+    assert_eq!(after.version, before.version);
+    assert!(after.revision < before.revision);
+    for peer in &world.peers {
+        let view = peer.node.member("orders").unwrap();
+        assert_eq!(view.record, Some(&after));
+    }
+}
+
+#[test]
+fn failures_that_find_the_record_lost_are_counted_once_it_is_made_anew() {
+    let mut world = World::new(3, Share::Counts);
+    world.trip(0);
+    world.run(10);
+    world.say(0, fusebox_fleet::Word::Reset { by: "ann".into() });
+    world.run(1_100);
+    world.put_back(None);
+    let begin = world.now;
+    for peer in 0..3 {
+        world.fail(peer);
+        world.run(20);
+    }
+    assert!(world.all(Phase::Open), "{:#?}", world.record());
+    assert!(world.now - begin < 100);
+}
+
+#[test]
+fn an_older_record_that_tells_of_an_opening_is_mended_at_once() {
+    let mut world = World::new(3, Share::Verdict);
+    world.trip(0);
+    world.run(10);
+    let open = world.record();
+    world.say(0, fusebox_fleet::Word::Reset { by: "ann".into() });
+    world.run(1_100);
+    world.put_back(Some(&open));
+    let lost = |world: &World| {
+        let lost = |peer: &crate::world::Peer| {
+            let lost = |news: &News| matches!(news, News::RecordLost { .. });
+            peer.news.iter().any(lost)
+        };
+        world.peers.iter().any(lost)
+    };
+    world.until(1_100, lost);
+    world.until(5, |world| world.record().version.epoch == 1);
+}

@@ -9,4 +9,5 @@ mod leading;
 mod losses;
 mod nemesis;
 mod operators;
+mod reading;
 mod sharing;

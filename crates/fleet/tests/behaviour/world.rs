@@ -105,6 +105,8 @@ pub struct World {
     pub store_full: bool,
     /// By how much the server's clock is off.
     pub server_off: i64,
+    /// By how much the answers to commands come later than the pushes.
+    pub answers_late: u64,
     /// Commands that reached the server.
     pub commands: u64,
 }
@@ -127,6 +129,7 @@ impl World {
             pushes_lost: false,
             store_full: false,
             server_off: 0,
+            answers_late: 0,
             commands: 0,
         };
         for number in 0..nodes {
@@ -402,7 +405,7 @@ impl World {
                 let record = self.record.borrow().clone();
                 self.post(
                     peer,
-                    HOP,
+                    HOP + self.answers_late,
                     Input::Applied {
                         id,
                         record: record.clone(),

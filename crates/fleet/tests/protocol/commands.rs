@@ -16,6 +16,8 @@ pub enum About {
     Newer,
     /// Another one of the same number.
     Other,
+    /// One of the epoch before, which went further than the record tells.
+    Forgotten,
 }
 
 /// A command in the making, sent some milliseconds after the one before.
@@ -63,6 +65,7 @@ impl Server {
                 About::Older => version(epoch, term.saturating_sub(1), since),
                 About::Newer => version(epoch, term + 3, since + 7),
                 About::Other => version(epoch, term, since + 1),
+                About::Forgotten => version(epoch.saturating_sub(1), term + 3, since),
             },
             from: Stamp {
                 node: NODES[sent.node].to_owned(),
@@ -136,6 +139,7 @@ pub fn sent() -> impl Strategy<Value = Sent> {
         1 => Just(About::Older),
         1 => Just(About::Newer),
         1 => Just(About::Other),
+        1 => Just(About::Forgotten),
     ];
     let again = prop::bool::weighted(0.1);
     (0u64..700, 0..NODES.len(), 0u64..2, about, again, act()).prop_map(

@@ -96,6 +96,40 @@ proptest! {
         prop_assert_eq!(Record { revision: once.revision, ..twice }, once);
     }
 
+    /// What several nodes knew of a record that was lost goes into it, in whatever order they tell it; then it is theirs.
+    #[test]
+    fn a_lost_record_is_made_anew_of_all_that_anybody_knew(
+        terms in prop::collection::vec(0u64..9, 1..6),
+        opened in 0u64..9, again in 0usize..6,
+    ) {
+        let mut server = Server::new();
+        let told = |server: &mut Server, term: u64, node: usize| {
+            // Who has heard of the opening knows it as open, who has not as closed.
+            let act = Act::Assert {
+                open_for: (term >= opened).then_some(1_000),
+                attempts: 1,
+                why: String::new(),
+                by: String::new(),
+                hold: None,
+            };
+            let about = Version { epoch: 0, term, since: 1 + term };
+            let name = NODES[node % NODES.len()].to_owned();
+            let from = Stamp { node: name, incarnation: "0".to_owned(), sequence: 1 };
+            server.obey(&Command { about, from, act })
+        };
+        for (node, term) in terms.iter().enumerate() {
+            told(&mut server, *term, node);
+        }
+        let record = server.read();
+        let opened = terms.iter().any(|term| *term >= opened);
+        prop_assert_eq!(record.state, if opened { State::Open } else { State::Closed });
+        for term in &terms {
+            let knew = Version { epoch: 0, term: *term, since: 1 + term };
+            prop_assert!(!record.is_made_without(knew));
+        }
+        prop_assert!(!told(&mut server, terms[again % terms.len()], again), "it is lost no more");
+    }
+
     /// I1: whatever arrives in whatever order, the fleet closes before the end of a cooldown by an operator alone.
     #[test]
     fn nothing_but_an_operator_closes_before_the_cooldown_ends(

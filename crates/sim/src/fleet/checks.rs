@@ -5,16 +5,15 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use fusebox_breaker::{Phase, Timestamp, Transition};
-use fusebox_fleet::{Act, Command, CountRule, Order, ROUND, Record, Share, State, Version};
+use fusebox_fleet::{
+    Act, Command, CountRule, Order, ROUND, Record, Share, State, TRY_AGAIN, Version,
+};
 
 use super::MS;
 use super::plot::{Plot, nanos};
 use super::server::{Done, Kept};
 use super::tally::Ruling;
 use super::violation::{Invariant, Violation};
-
-/// A record that was lost while nothing was open is made anew so much later at the most, lest all nodes do so at once.
-const MADE_ANEW_WITHIN: u64 = 500 * MS;
 
 /// How often a node may be woken in a second and do nothing.
 const IDLE: u32 = 60;
@@ -28,10 +27,14 @@ pub(super) struct Checks {
     /// The longest that a node took to agree.
     pub convergence: u64,
     bound: u64,
+    /// How long a node may take to notice that the store is back: what it has asked must fail before it asks again.
+    notices: u64,
     /// By node: since when and how often it was woken for nothing.
     idle: Vec<(u64, u32)>,
-    /// Whether the stores' clocks differ by more than messages travel.
-    clocks_differ: bool,
+    /// Whether there are two stores, or the clocks of stores differ by more than messages travel. Only then can a record
+    /// be closed by what was found out while a node still keeps the cooldown that the fleet, or what was the fleet to it,
+    /// has told of; and a node that knows of a cooldown keeps it (I1), whatever the others have found out (I9).
+    diverges: bool,
     /// How far the nodes' notion of the server's time may be behind.
     blur: u64,
 }
@@ -142,15 +145,17 @@ impl Checks {
             truth: Truth::default(),
             lost_at: None,
         });
+        // A read that is lost is noticed and asked for again; then its answer, and what it leads to, travel.
+        let bound = nanos(ROUND) + 4 * plot.network.longest + 10 * MS;
         Checks {
             views: vec![vec![view; plot.breakers.len()]; plot.nodes],
             breakers: breakers.collect(),
             idle: vec![(0, 0); plot.nodes],
             violation: None,
             convergence: 0,
-            // A read that is lost is noticed and asked for again; then its answer, and what it leads to, travel.
-            bound: nanos(ROUND) + 4 * plot.network.longest + 10 * MS,
-            clocks_differ: plot.largest_skew() > plot.network.longest,
+            bound,
+            notices: bound + plot.network.timeout + nanos(TRY_AGAIN),
+            diverges: plot.splits() || plot.largest_skew() > plot.network.longest,
             blur: plot.network.timeout + plot.largest_skew(),
         }
     }
@@ -251,7 +256,7 @@ impl Checks {
         let led = lease.filter(|_| !view.alone).map(|lease| lease.history);
         let unwritten = standing.kept.record.is_none();
         let outvoted = matches!(breaker.share, Share::Quorum(_));
-        let known = |since: u64| now > since + nanos(ROUND) + MADE_ANEW_WITHIN;
+        let known = |since: u64| now > since + self.notices;
         if view.alone && !unwritten && !outvoted && standing.sound_since.is_some_and(known) {
             let what =
                 format!("node {node} probed alone with breaker {key} though the store answers");
@@ -335,9 +340,10 @@ impl Checks {
     pub fn expect_tripped(&mut self, key: usize, since: u64, standing: Standing<'_>, now: u64) {
         let Breaker { truth, lost_at, .. } = &self.breakers[key];
         let success = truth.last_success;
-        // What is counted while a lost record is not yet made anew is not counted by the fleet.
-        let anew = nanos(ROUND) + MADE_ANEW_WITHIN + self.late_by();
-        let lost = lost_at.is_some_and(|at| at + anew > since);
+        // What was counted before the store lost it is lost; and a node that has not heard yet that the record was made
+        // anew counts for the term before, in which nothing counts any more.
+        let began = standing.kept.began;
+        let lost = lost_at.is_some_and(|at| since < at.max(began) + self.late_by());
         let all_closed = self
             .views
             .iter()
@@ -382,9 +388,8 @@ impl Checks {
         }
         // A probe that fails by lease is the leader's result, which a lease that has gone takes with it.
         let led = from == Phase::HalfOpen && !view.alone;
-        if let Some(until) = own.filter(|_| self.clocks_differ) {
-            // Only where a store's clock was set can a record close before a node takes its cooldown to be over. The
-            // record's begins as much later as the word of the trip travels.
+        if let Some(until) = own.filter(|_| self.diverges) {
+            // The record's cooldown begins as much later as the word of the trip travels.
             view.latest_floor = view.latest_floor.max(until + travels);
         }
         if let Some(until) = own.filter(|_| !led) {
@@ -414,13 +419,15 @@ impl Checks {
         standing: Standing<'_>,
         now: u64,
     ) {
-        let blur = self.blur;
+        let (blur, diverges) = (self.blur, self.diverges);
         let view = &mut self.views[node][key];
         match order {
             Order::Open { .. } => {
                 view.alone = false;
                 view.floor = moment;
-                view.latest_floor = view.latest_floor.max(moment);
+                if diverges {
+                    view.latest_floor = view.latest_floor.max(moment);
+                }
                 view.tripped = None;
             }
             Order::Close { .. } => {
@@ -610,18 +617,13 @@ impl Checks {
     fn agreed(&mut self, node: usize, key: usize, since: u64, floor: u64, now: u64) {
         // What is known to be open stays so until its cooldown ends, whatever the store says.
         let since = since.max(floor.min(now));
-        let lost = self.breakers[key].lost_at;
-        let grace = match lost.is_some_and(|at| since <= at + self.bound) {
-            true => MADE_ANEW_WITHIN,
-            false => 0,
-        };
         let took = now.saturating_sub(since);
         self.convergence = self.convergence.max(took);
-        if took > self.bound + grace {
+        if took > self.bound {
             let what = format!(
                 "node {node} took {} ms to agree on breaker {key}, {} ms are allowed",
                 took / MS,
-                (self.bound + grace) / MS
+                self.bound / MS
             );
             self.violated(Invariant::AgreedWithinARound, now, what);
         }

@@ -145,6 +145,12 @@ impl Plot {
 }
 
 impl Plot {
+    /// Whether the store splits in two at some time.
+    pub fn splits(&self) -> bool {
+        let splits = |planned: &Planned| matches!(planned.fault, Fault::Split { .. });
+        self.faults.iter().any(splits)
+    }
+
     /// The most that the clock of one store differs from another's.
     pub fn largest_skew(&self) -> u64 {
         let skews = self.faults.iter().map(|planned| match planned.fault {
