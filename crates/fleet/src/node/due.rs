@@ -232,6 +232,7 @@ impl Node {
             act: act.clone(),
             about,
             sent: now,
+            seen: member.seen_as(),
         });
         self.asked.insert(id, key.clone());
         let from = Stamp {

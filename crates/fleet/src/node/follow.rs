@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 
-use super::member::{Leading, Member};
+use super::member::Leading;
 use super::reading::Source;
 use super::words::{Key, Local, Order};
 use super::{BATCH_EVERY, LEASE_MARGIN, Node, PROBE_MARGIN, TRY_AGAIN};
@@ -21,7 +21,6 @@ impl Node {
         server: u64,
         now: Timestamp,
     ) {
-        let before = self.members.get(key).and_then(Member::seen_as);
         self.see(key, record.as_deref(), Source::Read, now);
         let (name, incarnation) = (&self.options.name, &self.options.incarnation);
         let Some(member) = self.members.get_mut(key) else {
@@ -30,8 +29,9 @@ impl Node {
         let Some(flight) = member.in_flight.take_if(|flight| flight.id == id) else {
             return;
         };
-        if member.seen_as() == before {
-            // It changed nothing, and told nothing new: to repeat it at once would not end.
+        if member.seen_as() == flight.seen {
+            // Since it was sent nothing has changed or been told, by a push that came before the answer either: to repeat
+            // it at once would not end.
             member.send_at = now + TRY_AGAIN;
         }
         let seen = member.seen.clone().unwrap_or_else(Record::fresh);

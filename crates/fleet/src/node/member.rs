@@ -102,6 +102,8 @@ pub(super) struct InFlight {
     pub act: Act,
     pub about: Version,
     pub sent: Timestamp,
+    /// The newest write of the record that was seen then.
+    pub seen: Option<(Version, u64)>,
 }
 
 impl Member {
