@@ -5,7 +5,7 @@
 LONG := FUSEBOX_PROVE=1 PROPTEST_CASES=20000
 PROVE := cargo test --release --locked --no-fail-fast
 
-.PHONY: help build test conformance prove bench-breaker bench-proxy bench-flogo fmt lint doc
+.PHONY: help build test conformance prove bench-breaker bench-fleet bench-proxy bench-flogo fmt lint doc
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -31,6 +31,9 @@ bench-breaker: ## measure the breaker beside other crates (counts instructions w
 
 bench-proxy: ## measure the proxy beside nginx (needs nginx and wrk)
 	@scripts/bench-proxy
+
+bench-fleet: ## measure five gateways that share a breaker: a trip's way, commands, outages (needs wrk and a Valkey or Redis server)
+	@scripts/bench-fleet
 
 bench-flogo: ## measure a Flogo application: its service healthy, down, flapping (needs nginx and wrk)
 	@scripts/bench-flogo
