@@ -2,6 +2,7 @@
 
 mod support;
 
+use fusebox_store::testing::Server;
 use support::mule::{DOCUMENT, setup};
 use support::{Dial, Gateway, Refusing, Response, Upstream, eventually};
 
@@ -188,4 +189,33 @@ fn calls_whose_clients_hang_up_count_all_the_same() {
     gateway.log_line(|line| line["message"] == "Circuit OPEN after 5 failures");
     assert_eq!(orders(&gateway), json(503, OPEN));
     assert_eq!(upstream.calls(), 5);
+}
+
+#[test]
+fn gateways_on_one_server_share_the_circuit_and_say_when_it_is_away() {
+    let refusing = Refusing::new();
+    let mut server = Server::start();
+    let start = || {
+        setup(DOCUMENT, &[("Order_Service", &refusing.url())])
+            .arg("--store")
+            .arg(server.url())
+            .start()
+    };
+    let (one, other) = (start(), start());
+    for gateway in [&one, &one, &other, &other, &one] {
+        assert_eq!(orders(gateway), json(503, AWAY));
+    }
+    assert_eq!(orders(&one), json(503, OPEN));
+    assert_eq!(orders(&other), json(503, OPEN));
+
+    server.kill();
+    let away = "the object store is not available".to_owned();
+    let (status, media_type, said) = orders(&other);
+    // No handler of the flow takes it; and the client learns no address.
+    assert_eq!((status, &*media_type, said), (500, "text/plain", away));
+    server.restart();
+    // The server keeps nothing on a disk: the flow begins anew.
+    eventually("the store is there again", || {
+        orders(&other) == json(503, AWAY)
+    });
 }
