@@ -200,7 +200,10 @@ fn what_is_wrong_is_said_in_one_line() {
     wrong(&["open", "order"], "there is no breaker");
     wrong(&["open", "orders", "--for", "soon"], "`for` is a duration");
     wrong(&["release", "orders", "--for", "1m"], "open and close");
-    wrong(&["open", "orders", "--fleet"], "not supported yet");
+    wrong(
+        &["open", "orders", "--fleet"],
+        "this gateway belongs to no fleet",
+    );
     wrong(
         &["open", "orders", "--reason", &"x".repeat(300)],
         "at most 256",

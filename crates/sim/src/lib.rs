@@ -32,7 +32,7 @@
 //! - `mapping`: the neutral configuration in our settings
 //! - `subject`: the two forms of a breaker that a scenario can be run against
 //! - `replay`: the timeline
-//! - [`Drill`]: a fleet of processes that share breakers, with the feature `fleet`; [`Run`]: how it went
+//! - `Drill`: a fleet of processes that share breakers, with the feature `fleet`; `Run`: how it went
 
 #[cfg(feature = "fleet")]
 mod fleet;
