@@ -32,9 +32,15 @@ fn blocks(markdown: &str, heading: &str) -> Vec<Block> {
     blocks
 }
 
-fn free_port() -> u16 {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap().port()
+/// Three ports that nobody has. They lie below those that systems give to whoever asks for any, so that no connection
+/// takes one before the commands do.
+fn free_ports() -> [u16; 3] {
+    let from = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let mut free = (from..32_000).filter_map(|port| {
+        let socket = std::net::TcpListener::bind(("127.0.0.1", port)).ok()?;
+        Some(socket.local_addr().unwrap().port())
+    });
+    std::array::from_fn(|_| free.next().unwrap())
 }
 
 /// Whether a line is as expected; `…` stands for any text.
@@ -55,11 +61,8 @@ fn the_five_minutes_go_as_the_readme_says() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
     let blocks = blocks(&readme, "## Five minutes of use");
-    let ports = [
-        ("8080", free_port()),
-        ("8081", free_port()),
-        ("9900", free_port()),
-    ];
+    let [gateway, service, admin] = free_ports();
+    let ports = [("8080", gateway), ("8081", service), ("9900", admin)];
     let here = |text: &str| {
         ports.iter().fold(text.to_owned(), |text, (port, free)| {
             text.replace(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{free}"))
@@ -106,8 +109,9 @@ fn the_five_minutes_go_as_the_readme_says() {
         binary.parent().unwrap().display(),
         std::env::var("PATH").unwrap()
     );
-    let output = Command::new("bash")
-        .args(["-c", &script])
+    // A command that waits for what does not come must not hold everything up.
+    let output = Command::new("timeout")
+        .args(["120", "bash", "-c", &script])
         .current_dir(dir.path())
         .env("PATH", path)
         .env("FUSEBOX_ADMIN", format!("127.0.0.1:{}", ports[2].1))
