@@ -207,7 +207,8 @@ fn a_post_is_never_sent_twice() {
             .filter(|seen| seen.method == "POST")
             .count();
         assert_eq!(posts, 1, "{body:?}");
-        assert_eq!(gateway.outcomes("orders"), (1, 1, 0));
+        // The end of an idle connection is not the service's failure.
+        assert_eq!(gateway.outcomes("orders"), (1, 0, 1));
     }
 }
 

@@ -202,115 +202,131 @@ fn a_probe_that_cannot_connect_in_its_time_reopens_too() {
 }
 
 #[test]
-fn a_probe_whose_client_hung_up_neither_closes_nor_reopens() {
-    let mode = Dial::at(FAIL);
-    let upstream = upstream(&mode, |call| {
-        call.hang();
-    });
-    let yaml = file(&upstream, "{ probe_timeout: 20s }", "{ request: 25s }");
-    let gateway = half_open(&upstream, &mode, yaml);
-    mode.set(OTHER);
-    for round in 1..=3 {
+fn a_probe_whose_client_leaves_goes_on_and_is_judged() {
+    for (answer, state) in [(200, "closed"), (500, "half_open")] {
+        let (mode, gate) = (Dial::at(FAIL), Gate::default());
+        let upstream = {
+            let gate = gate.clone();
+            upstream(&mode, move |call| {
+                gate.pass();
+                call.respond(answer, "late");
+            })
+        };
+        let yaml = file(&upstream, "{ probe_timeout: 20s }", "{ request: 25s }");
+        let gateway = half_open(&upstream, &mode, yaml);
+        mode.set(OTHER);
         let mut client = gateway.client();
         client.send("GET /a HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
-        eventually("the probe is at the upstream", || {
-            upstream.calls() == 1 + round
-        });
-        assert_eq!(gateway.get("/a").status, 503, "its slot is taken");
-        drop(client);
-        eventually("its slot is free", || {
-            gateway.breaker("orders")["probes"]["in_flight"] == 0
-        });
-        assert_eq!(gateway.state("orders"), "half_open");
-    }
-    assert_eq!(gateway.outcomes("orders"), (0, 1, 3));
-    mode.set(ANSWER);
-    assert_eq!(gateway.get("/a").status, 200);
-    assert_eq!(gateway.state("orders"), "closed");
-}
-
-#[test]
-fn a_probe_whose_client_hung_up_within_the_answer_neither_closes_nor_reopens() {
-    let (mode, gate) = (Dial::at(FAIL), Gate::default());
-    let upstream = {
-        let gate = gate.clone();
-        upstream(&mode, move |call| {
-            call.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
-            gate.pass();
-            call.close();
-        })
-    };
-    let yaml = file(&upstream, "{ probe_timeout: 20s }", "{ request: 25s }");
-    let gateway = half_open(&upstream, &mode, yaml);
-    mode.set(OTHER);
-    let mut client = gateway.client();
-    client.send("GET /a HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
-    assert_eq!(client.head().status, 200);
-    assert_eq!(
-        gateway.state("orders"),
-        "half_open",
-        "half a body proves nothing"
-    );
-    drop(client);
-    eventually("its slot is free", || {
-        gateway.breaker("orders")["probes"]["in_flight"] == 0
-    });
-    gate.open();
-    assert_eq!(gateway.outcomes("orders"), (0, 1, 1));
-    mode.set(ANSWER);
-    assert_eq!(gateway.get("/a").status, 200);
-    assert_eq!(gateway.state("orders"), "closed");
-}
-
-#[test]
-fn a_probe_with_a_slow_client_keeps_its_place_and_is_judged_by_its_answer() {
-    let mode = Dial::at(FAIL);
-    let upstream = upstream(&mode, |_| {});
-    let yaml = file(&upstream, "{ probe_timeout: 500ms }", "{ request: 20s }");
-    let gateway = half_open(&upstream, &mode, yaml);
-    mode.set(ANSWER);
-    let mut slow = gateway.client();
-    slow.send("POST /slow HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 6\r\n\r\nab");
-    eventually("the probe is at the upstream", || upstream.calls() == 2);
-    // The client keeps the upstream waiting for three times as long as a probe may take.
-    for _ in 0..15 {
-        std::thread::sleep(Duration::from_millis(100));
+        eventually("the probe is at the upstream", || upstream.calls() == 2);
+        client.wire.reset();
         assert_eq!(gateway.get("/a").status, 503, "its place is taken");
-        assert_eq!(gateway.state("orders"), "half_open");
+        gate.open();
+        let good = u64::from(answer == 200);
+        eventually("it is judged", || {
+            gateway.outcomes("orders") == (good, 2 - good, 0)
+        });
+        eventually("it has decided", || gateway.state("orders") == state);
+        assert_eq!(gateway.breaker("orders")["attempts"], 2 * (1 - good));
     }
-    slow.send("cdef");
-    assert_eq!(slow.response().status, 200);
-    assert_eq!(gateway.outcomes("orders"), (1, 1, 0));
-    assert_eq!(gateway.state("orders"), "closed");
 }
 
 #[test]
-fn a_probe_with_a_client_that_stops_neither_wedges_nor_reopens() {
+fn a_probe_whose_client_leaves_within_the_answer_is_judged_by_the_rest() {
+    for whole in [true, false] {
+        let (mode, gate) = (Dial::at(FAIL), Gate::default());
+        let upstream = {
+            let gate = gate.clone();
+            upstream(&mode, move |call| {
+                call.send("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf");
+                gate.pass();
+                if whole {
+                    call.send("rest");
+                } else {
+                    call.close();
+                }
+            })
+        };
+        let yaml = file(&upstream, "{ probe_timeout: 20s }", "{ request: 25s }");
+        let gateway = half_open(&upstream, &mode, yaml);
+        mode.set(OTHER);
+        let mut client = gateway.client();
+        client.send("GET /a HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
+        assert_eq!(client.head().status, 200);
+        assert_eq!(
+            gateway.state("orders"),
+            "half_open",
+            "half a body proves nothing"
+        );
+        client.wire.reset();
+        gate.open();
+        let good = u64::from(whole);
+        eventually("it is judged", || {
+            gateway.outcomes("orders") == (good, 2 - good, 0)
+        });
+        assert_eq!(gateway.breaker("orders")["attempts"], 2 * (1 - good));
+    }
+}
+
+#[test]
+fn a_client_that_has_not_sent_all_takes_no_probes_place() {
     let mode = Dial::at(FAIL);
     let upstream = upstream(&mode, |_| {});
     let yaml = file(&upstream, "{ probe_timeout: 500ms }", "{ request: 20s }");
     let gateway = half_open(&upstream, &mode, yaml);
     mode.set(ANSWER);
-    let mut slow = gateway.client();
-    slow.send("POST /slow HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 6\r\n\r\nab");
-    eventually("the probe is at the upstream", || upstream.calls() == 2);
-    // The patience with a client that sends nothing is ten seconds.
-    assert_eq!(slow.response().status, 408);
-    eventually("its call is given up", || upstream.in_flight() == 0);
-    let breaker = gateway.breaker("orders");
-    assert_eq!(breaker["state"], "half_open");
-    assert_eq!(breaker["probes"]["in_flight"], 0);
-    assert_eq!(gateway.outcomes("orders"), (0, 1, 1));
-    assert_eq!(gateway.get("/a").status, 200, "somebody else is the probe");
+    let half_sent: Vec<_> = [
+        "Content-Length: 6\r\n\r\nab",
+        "Content-Length: 6\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n",
+        "Content-Length: 6\r\nExpect: 100-continue\r\n\r\n",
+    ]
+    .iter()
+    .map(|rest| {
+        let mut slow = gateway.client();
+        slow.send(format!(
+            "POST /slow HTTP/1.1\r\nHost: gateway.test\r\n{rest}"
+        ));
+        slow
+    })
+    .collect();
+    let mut slow = half_sent;
+    // The offered one is asked for, so all have been read by now.
+    assert_eq!(slow[3].head().status, 100);
+    assert_eq!(gateway.breaker("orders")["probes"]["in_flight"], 0);
+    assert_eq!(upstream.calls(), 1);
+    assert_eq!(gateway.get("/a").status, 200, "an honest client probes");
+    assert_eq!(gateway.state("orders"), "closed");
+    slow[0].send("cdef");
+    assert_eq!(slow[0].response().status, 200);
+    assert_eq!(gateway.outcomes("orders"), (2, 1, 0));
+}
+
+#[test]
+fn a_body_too_long_to_be_kept_probes_when_no_complete_request_wants_to() {
+    let mode = Dial::at(FAIL);
+    let upstream = upstream(&mode, |_| {});
+    let half = "{ probes: 1, successes: 2, probe_timeout: 5s }";
+    let gateway = half_open(&upstream, &mode, file(&upstream, half, "{ request: 20s }"));
+    mode.set(ANSWER);
+    let long = "x".repeat(200_000);
+    assert_eq!(gateway.get("/a").status, 200);
+    assert_eq!(gateway.state("orders"), "half_open", "one of two");
+    let refused = gateway.client().post("/long", &long);
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.fields.get("retry-after"), Some("1"));
+    let reason = refused.fields.get("fusebox-reason").unwrap();
+    assert!(reason.starts_with("breaker_probing"), "{reason}");
+    std::thread::sleep(Duration::from_millis(1_100));
+    assert_eq!(gateway.client().post("/long", &long).status, 200);
     assert_eq!(gateway.state("orders"), "closed");
 }
 
 #[test]
-fn a_probe_whose_client_is_slow_within_the_answer_neither_wedges_nor_reopens() {
+fn a_long_probe_whose_client_is_slow_within_the_answer_neither_wedges_nor_reopens() {
     let mode = Dial::at(FAIL);
     let upstream = upstream(&mode, |call| {
         call.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
-        if call.body() == b"body" {
+        if call.body().len() == 200_000 {
             call.send("done");
         }
     });
@@ -318,7 +334,8 @@ fn a_probe_whose_client_is_slow_within_the_answer_neither_wedges_nor_reopens() {
     let gateway = half_open(&upstream, &mode, support::orders(&upstream, breaker));
     mode.set(OTHER);
     let mut slow = gateway.client();
-    slow.send("POST /slow HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 4\r\n\r\nbo");
+    slow.send("POST /slow HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 200000\r\n\r\n");
+    slow.send("x".repeat(100_000));
     assert_eq!(slow.head().status, 200);
     slow.ended();
     eventually("its call is given up", || upstream.in_flight() == 0);
@@ -326,7 +343,8 @@ fn a_probe_whose_client_is_slow_within_the_answer_neither_wedges_nor_reopens() {
     let breaker = gateway.breaker("orders");
     assert_eq!(breaker["state"], "half_open");
     assert_eq!(breaker["probes"]["in_flight"], 0);
-    assert_eq!(gateway.client().post("/quick", "body").text(), "done");
+    let long = "x".repeat(200_000);
+    assert_eq!(gateway.client().post("/quick", &long).text(), "done");
     assert_eq!(gateway.state("orders"), "closed");
 }
 

@@ -11,6 +11,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::body::Body;
 use crate::request_body::ClientFault;
+use crate::sending::Failed;
 
 /// Says why a request was refused, for programs.
 pub const FUSEBOX_REASON: HeaderName = HeaderName::from_static("fusebox-reason");
@@ -115,25 +116,53 @@ fn reason_value(reason: &str, breaker: &str, phase: &str) -> HeaderValue {
 }
 
 /// The upstream failed: 502, or 504 where it took too long.
-pub fn upstream_failed(upstream: &str, error: CallError) -> Response<Body> {
-    let (status, what) = match error {
-        CallError::Connect => (StatusCode::BAD_GATEWAY, "could not be reached"),
-        CallError::Tls => (
-            StatusCode::BAD_GATEWAY,
-            "could not be trusted: the TLS handshake failed",
-        ),
-        CallError::Timeout => (StatusCode::GATEWAY_TIMEOUT, "did not answer in time"),
-        CallError::Reset | CallError::Truncated => {
-            (StatusCode::BAD_GATEWAY, "closed the connection")
-        }
-        CallError::Protocol => (StatusCode::BAD_GATEWAY, "did not answer in HTTP/1.1"),
+fn upstream_failed(upstream: &str, error: CallError) -> Response<Body> {
+    let what = match error {
+        CallError::Connect => "could not be reached",
+        CallError::Tls => "could not be trusted: the TLS handshake failed",
+        CallError::Timeout => "did not answer in time",
+        CallError::Reset | CallError::Truncated => "closed the connection",
+        CallError::Protocol => "did not answer in HTTP/1.1",
     };
+    let mut response = unanswered(upstream, what, error.as_str());
+    if error == CallError::Timeout {
+        *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+    }
+    response
+}
+
+/// The request got no answer from its upstream; whose fault that is decides what the client hears.
+pub fn not_sent(upstream: &str, failed: Failed) -> Response<Body> {
+    match failed {
+        Failed::Upstream(error) => upstream_failed(upstream, error),
+        Failed::Client(fault) => client_failed(fault),
+        Failed::Ours => exhausted(),
+        // The rest of the body is not taken.
+        Failed::Unfinished => closing(unanswered(
+            upstream,
+            "ended the connection before the request's body was complete",
+            "client",
+        )),
+        Failed::Stale => unanswered(
+            upstream,
+            "closed an idle connection as the request went out; it may have been executed",
+            "reset",
+        ),
+        Failed::Limit => unanswered(
+            upstream,
+            "sent an answer whose head is over this gateway's limits",
+            "limit",
+        ),
+    }
+}
+
+fn unanswered(upstream: &str, what: &str, reason: &str) -> Response<Body> {
     let body = serde_json::json!({
         "error": format!("upstream \"{upstream}\" {what}"),
         "upstream": upstream,
-        "reason": error.as_str(),
+        "reason": reason,
     });
-    json(status, &body)
+    json(StatusCode::BAD_GATEWAY, &body)
 }
 
 /// The client's body was at fault; the upstream's breaker never hears of it.

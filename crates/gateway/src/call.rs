@@ -92,6 +92,16 @@ impl Call {
         self.permit.as_ref().is_some_and(OwnedPermit::is_probe)
     }
 
+    /// The upstream that is called.
+    pub fn upstream(&self) -> &Arc<LiveUpstream> {
+        &self.upstream
+    }
+
+    /// Whether its outcome is told.
+    pub fn is_judged(&self) -> bool {
+        self.recorded
+    }
+
     /// How long the upstream may take to its head: the call's timeout, for a probe the probe's.
     pub fn timeout(&self) -> Duration {
         let request = self.upstream.plan.timeout.request;

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,9 +24,25 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::connection::BUFFER;
 use crate::outgoing::Outgoing;
+use crate::upstream_socket::{SocketNotes, UpstreamSocket};
 
 /// What requests are sent through; one request at a time.
 pub type Sender = http1::SendRequest<Outgoing>;
+
+/// A new connection.
+#[derive(Debug)]
+pub struct Opened {
+    /// Sends requests.
+    pub sender: Sender,
+    /// What its socket notes.
+    pub notes: Arc<SocketNotes>,
+}
+
+/// Whether a connection ended for bytes that came while no request was on its way. hyper has no
+/// question for this; a test of the gateway's holds its words.
+fn is_unasked(error: &hyper::Error) -> bool {
+    error.to_string() == "received unexpected message from connection"
+}
 
 /// Why there is no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +106,7 @@ pub struct Connector {
     timeout: Duration,
     head_bytes_max: usize,
     head_fields_max: usize,
+    unasked: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Connector {
@@ -118,7 +136,13 @@ impl Connector {
             timeout,
             head_bytes_max: limits.head_bytes_max,
             head_fields_max: limits.head_fields_max,
+            unasked: Arc::default(),
         })
+    }
+
+    /// Connections that ended for bytes that came while no request was on its way.
+    pub fn unasked(&self) -> u64 {
+        self.unasked.load(Ordering::Relaxed)
     }
 
     /// The same through a proxy: an `https` endpoint by a tunnel (RFC 9110, section 9.3.6), a plain
@@ -140,7 +164,7 @@ impl Connector {
     ///
     /// # Errors
     /// Which part failed, and why; running out of time is a failure to connect.
-    pub async fn connect(&self) -> Result<Sender, NoConnection> {
+    pub async fn connect(&self) -> Result<Opened, NoConnection> {
         let result = match tokio::time::timeout(self.timeout, self.open()).await {
             Ok(result) => result,
             Err(_) => Err(NoConnection::new(
@@ -155,7 +179,7 @@ impl Connector {
         result
     }
 
-    async fn open(&self) -> Result<Sender, NoConnection> {
+    async fn open(&self) -> Result<Opened, NoConnection> {
         let (next, next_tls) = match &self.proxy {
             Some((proxy, tls)) => (proxy, tls),
             None => (&self.endpoint, &self.tls),
@@ -163,7 +187,8 @@ impl Connector {
         let (tcp, address) = tcp(next).await?;
         let broken = |part| move |error| NoConnection::new(part, Some(address), error);
         tcp.set_nodelay(true).map_err(broken(CallError::Connect))?;
-        let mut stream = Stream::Plain(tcp);
+        let notes = Arc::new(SocketNotes::default());
+        let mut stream = Stream::Plain(UpstreamSocket::new(tcp, notes.clone()));
         if let Some(tls) = next_tls {
             stream = secured(stream, tls).await.map_err(broken(CallError::Tls))?;
         }
@@ -181,9 +206,17 @@ impl Connector {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| broken(CallError::Connect)(io::Error::other(error)))?;
-        // Ends with the last use of `sender`, or when the upstream closes; the call sees the error.
-        tokio::spawn(async move { connection.with_upgrades().await.ok() });
-        Ok(sender)
+        // Ends with the last use of `sender`, or when the upstream closes; the call sees its errors.
+        let (unasked, authority) = (self.unasked.clone(), self.endpoint.authority.clone());
+        tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await
+                && is_unasked(&error)
+            {
+                unasked.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(upstream = %authority, "a connection was closed for bytes that nobody had asked for");
+            }
+        });
+        Ok(Opened { sender, notes })
     }
 
     /// Asks a proxy for a tunnel to the endpoint.
@@ -300,7 +333,7 @@ pub fn system_roots() -> RootCertStore {
 
 /// A connection with or without TLS, straight or through a proxy's tunnel.
 enum Stream {
-    Plain(TcpStream),
+    Plain(UpstreamSocket),
     Tls(Box<TlsStream<Stream>>),
     Tunnel(Box<TokioIo<Upgraded>>),
 }

@@ -11,12 +11,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 use fusebox_plan::plan::Limits;
+use futures_util::task::AtomicWaker;
 use http::header::CONNECTION;
 use http::{HeaderValue, StatusCode};
 use hyper::server::conn::http1;
@@ -79,6 +80,10 @@ pub struct Phase {
     word: AtomicU64,
     /// What keeps it busy: the request, and its body, which may flow on after the answer.
     users: AtomicU32,
+    /// The client has closed its side while it was served: nothing more comes from it.
+    left: AtomicBool,
+    /// Whom that concerns: a body that waits for more.
+    body: AtomicWaker,
 }
 
 const KIND_BITS: u32 = 2;
@@ -92,7 +97,26 @@ impl Phase {
         Phase {
             word: AtomicU64::new(word(FRESH, now)),
             users: AtomicU32::new(0),
+            left: AtomicBool::new(false),
+            body: AtomicWaker::new(),
         }
+    }
+
+    /// Whether the client has closed its side while it was served; wakes `cx` when it does. What it
+    /// still owed will not come. Whether it still reads cannot be known: it gets its answer.
+    pub fn is_left(&self, cx: &Context<'_>) -> bool {
+        self.body.register(cx.waker());
+        self.has_left()
+    }
+
+    /// The same without waiting for it.
+    pub fn has_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
+    }
+
+    fn leave(&self) {
+        self.left.store(true, Ordering::Relaxed);
+        self.body.wake();
     }
 
     /// A request or its body is being served: the connection has no time limit of its own until
@@ -237,7 +261,21 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.phase.has_left() && this.phase.kind() == BUSY {
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
         let result = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if let Poll::Ready(Ok(())) = &result
+            && buf.filled().len() == before
+            && buf.remaining() > 0
+            && this.phase.kind() == BUSY
+        {
+            // A client that has closed its side may still read: hyper would take it for one that has
+            // gone, and drop its request.
+            this.phase.leave();
+            return Poll::Pending;
+        }
         if result.is_ready() {
             this.phase.bytes(this.clock.tick());
         }
@@ -347,11 +385,12 @@ pub async fn serve(
     let last = closing.clone();
     let service = service_fn(move |request| {
         let answer = exchange::serve(client.clone(), request);
-        let last = last.clone();
+        let (last, phase) = (last.clone(), client.phase.clone());
         async move {
             let mut response = answer.await;
             // A client that is told so sends no further request into a connection that ends.
-            if last.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let ends = last.has_begun() || phase.has_left();
+            if ends && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.headers_mut().insert(CONNECTION, CLOSE);
             }
             Ok::<_, Infallible>(response)
@@ -457,6 +496,14 @@ impl Watch<'_> {
             // What went wrong on a client's connection is the client's to know.
             if Pin::new(&mut *connection).poll(cx).is_ready() {
                 return Poll::Ready(std::mem::replace(&mut end, End::Served));
+            }
+            if !told && self.phase.has_left() && self.phase.is_waiting() {
+                // It has had its answer, and nothing more comes from it.
+                told = true;
+                Pin::new(&mut *connection).graceful_shutdown();
+                if Pin::new(&mut *connection).poll(cx).is_ready() {
+                    return Poll::Ready(End::Served);
+                }
             }
             if told && !self.phase.is_waiting() {
                 // A request came all the same, and is answered.

@@ -21,6 +21,7 @@ use crate::forward;
 use crate::guard;
 use crate::live::{Finds, Live, LiveListener, LiveRoute, LiveStep};
 use crate::mule;
+use crate::worker::Stay;
 
 /// How much of a body that nobody wants is read, and for how long, before an answer that goes out
 /// without it.
@@ -73,6 +74,11 @@ impl Finish {
         }
     }
 
+    /// Keeps the worker from ending while something of the request goes on without its client.
+    pub fn stay(&self) -> Stay {
+        self.client.worker.stay()
+    }
+
     /// The answer's status is known.
     pub fn answered(&mut self, status: StatusCode) {
         self.status = status;
@@ -94,15 +100,21 @@ impl Drop for Finish {
     }
 }
 
-/// Serves one request of a client's connection.
-pub async fn serve(client: Arc<Client>, request: Request<Incoming>) -> Response<Body> {
+/// Serves one request of a client's connection. The connection is busy from this call on, before the
+/// future is polled.
+pub fn serve(
+    client: Arc<Client>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Response<Body>> {
     let desk = client.worker.desk();
     let finish = Finish::begin(&client, &desk, request.method().clone());
     let id =
         fields::request_id(request.headers()).unwrap_or_else(|| client.worker.ids.request_id());
-    let mut response = take(client, desk, request, id.clone(), finish).await;
-    response.headers_mut().insert(fields::X_REQUEST_ID, id);
-    response
+    async move {
+        let mut response = take(client, desk, request, id.clone(), finish).await;
+        response.headers_mut().insert(fields::X_REQUEST_ID, id);
+        response
+    }
 }
 
 async fn take(

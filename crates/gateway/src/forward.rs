@@ -1,127 +1,170 @@
 //! Carries a request past a breaker to an upstream, and the answer back.
 
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use fusebox_breaker::{OwnedPermit, Rejection, Timestamp};
-use fusebox_plan::CallError;
+use fusebox_breaker::Rejection;
 use fusebox_plan::plan::RewritePart;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, UPGRADE};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
+use crate::admission::{self, Unadmitted};
 use crate::answer;
 use crate::body::Body;
 use crate::breakers::{Guarded, KeyFacts};
-use crate::call::{Call, Holder};
-use crate::clock::Clock;
-use crate::connect::Unconnected;
+use crate::call::{Call, Desk, Holder};
 use crate::exchange::{Exchange, Finish, done, unread};
 use crate::fields::{self, Origin};
 use crate::guard;
-use crate::live::{LiveForward, LiveUpstream};
+use crate::live::LiveForward;
 use crate::outgoing::Outgoing;
-use crate::pool::{Connection, Pool};
+use crate::outlive::Outliving;
 use crate::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
 use crate::response_body::ResponseBody;
+use crate::sending::{Failed, PROBE_PATIENCE, Sending, expects_no_body};
 use crate::tunnel;
-
-/// The machine's own deadline of a probe lies this much behind ours: it is the net, not the judge.
-const PROBE_GRACE: Duration = Duration::from_millis(250);
-
-/// How much longer than its upstream a probe's client may keep it waiting in all.
-const PROBE_PATIENCE: Duration = Duration::from_secs(10);
-
-/// What became of a request that was sent, or could not be.
-enum Failed {
-    /// The upstream's fault.
-    Upstream(CallError),
-    /// The client's fault.
-    Client(ClientFault),
-    /// Ours: there was nothing left to connect with.
-    Ours,
-}
-
-impl From<Unconnected> for Failed {
-    fn from(unconnected: Unconnected) -> Failed {
-        match unconnected {
-            Unconnected::Upstream(error) => Failed::Upstream(error),
-            Unconnected::Exhausted => Failed::Ours,
-        }
-    }
-}
 
 /// Passes a request to the step's upstream if its breaker lets it.
 pub async fn forward(
     exchange: Exchange,
     step: &LiveForward,
     mut request: Request<Incoming>,
-    mut finish: Finish,
+    finish: Finish,
 ) -> Response<Body> {
     // What is too large by its own account is refused before a breaker is asked or a byte read.
     let size_max = exchange.live.plan.limits.request_body_max;
     if size_max.is_some_and(|max| request.body().size_hint().lower() > max) {
         return done(finish, answer::client_failed(ClientFault::TooLarge));
     }
-    let upstream = &step.upstream;
-    let guarded = upstream.guards.select(&KeyFacts {
+    let guarded = step.upstream.guards.select(&KeyFacts {
         route: &exchange.route.plan.name,
         method: request.method(),
         headers: request.headers(),
         params: &exchange.params,
     });
     let desk = &exchange.desk;
-    let permit = match admit(&guarded, &desk.clock) {
+    let is_complete = request.body().is_end_stream();
+    let asked = admission::ask(&guarded, desk, is_complete);
+    let permit = match asked {
         Ok(permit) => permit,
         Err(rejection) => {
-            guarded.meter(desk).refuse(&rejection);
-            tracing::debug!(
-                breaker = %guarded.breaker.name(),
-                reason = rejection.reason.as_str(),
-                "call refused"
-            );
-            let seconds = guarded.fallback_seconds();
-            let name = guarded.breaker.name();
-            let now = desk.clock.exact();
-            let refusal = answer::breaker_refused(name, &rejection, now, seconds);
+            let refusal = refuse(&guarded, desk, &rejection);
             return unread(finish, refusal, request).await;
         }
     };
-    if permit.would_reject().is_some() {
-        guarded.meter(desk).would_reject.add();
-    }
-    let mut call = Call::new(permit, guarded, upstream.clone(), desk.clone());
-
-    let upgrade = guard::upgrade_asked(&request).then(|| hyper::upgrade::on(&mut request));
+    let is_offered = !is_complete
+        && request.version() == Version::HTTP_11
+        && request.headers().contains_key(EXPECT);
+    // A body that an upstream may overlook and a connection that it may switch do not go together.
+    let may_switch = is_complete || !expects_no_body(request.method());
+    let upgrade =
+        (may_switch && guard::upgrade_asked(&request)).then(|| hyper::upgrade::on(&mut request));
     let protocol = upgrade
         .is_some()
         .then(|| request.headers().get(UPGRADE).cloned())
         .flatten();
     let (parts, body) = request.into_parts();
-    let (parts, has_length) = match outgoing_head(&exchange, step, parts, protocol) {
-        Some(head) => head,
-        None => return done(finish, answer::our_fault()),
+    let Some((mut parts, has_length)) = outgoing_head(&exchange, step, parts, protocol) else {
+        return done(finish, answer::our_fault());
     };
-    let (body, intake) = outgoing_body(&exchange, body);
+    if !is_offered {
+        parts.headers.remove(EXPECT);
+    }
+    let (mut body, intake) = outgoing_body(&exchange, body, is_offered);
+    let permit = match (permit, &mut body) {
+        (Some(permit), _) => permit,
+        // Only a request with a body is not admitted at once.
+        (None, Outgoing::Client(body)) => match admission::ask_with(&guarded, desk, body).await {
+            Ok(permit) => permit,
+            Err(Unadmitted::Client(fault)) => {
+                return done(finish, answer::client_failed(fault));
+            }
+            Err(Unadmitted::Refused(rejection)) => {
+                let mut refusal = refuse(&guarded, desk, &rejection);
+                if !body.is_end_stream() {
+                    let close = HeaderValue::from_static("close");
+                    refusal.headers_mut().insert(CONNECTION, close);
+                }
+                return done(finish, refusal);
+            }
+        },
+        (None, _) => return done(finish, answer::our_fault()),
+    };
+    if permit.would_reject().is_some() {
+        guarded.meter(desk).would_reject.add();
+    }
+    let call = Call::new(permit, guarded, step.upstream.clone(), desk.clone());
+    let carried = Carried {
+        call,
+        parts,
+        has_length,
+        body,
+        intake,
+        upgrade,
+        exchange,
+        finish,
+    };
+    if !carried.call.is_probe() {
+        return carry(carried).await;
+    }
+    // A client that leaves does not take the probe with it: the call goes on, and is judged.
+    let worker = carried.exchange.client.worker.clone();
+    let limit = carried.call.timeout() + PROBE_PATIENCE;
+    Outliving::new(&worker, Box::pin(carry(carried)), limit).await
+}
+
+/// Counts a refusal, and says it to whoever reads the log and to the client.
+fn refuse(guarded: &Guarded, desk: &Desk, rejection: &Rejection) -> Response<Body> {
+    guarded.meter(desk).refuse(rejection);
+    let name = guarded.breaker.name();
+    tracing::debug!(breaker = %name, reason = rejection.reason.as_str(), "call refused");
+    let now = desk.clock.exact();
+    answer::breaker_refused(name, rejection, now, guarded.fallback_seconds())
+}
+
+/// A call that has been admitted, with all that carrying it needs.
+struct Carried {
+    call: Call,
+    parts: Parts,
+    has_length: bool,
+    body: Outgoing,
+    intake: Option<Arc<Intake>>,
+    upgrade: Option<OnUpgrade>,
+    exchange: Exchange,
+    finish: Finish,
+}
+
+/// Sends an admitted call's request, and passes the answer on or says why there is none.
+async fn carry(carried: Carried) -> Response<Body> {
+    let Carried {
+        mut call,
+        parts,
+        has_length,
+        body,
+        intake,
+        upgrade,
+        exchange,
+        mut finish,
+    } = carried;
+    let upstream = call.upstream().clone();
     let sending = Sending {
-        upstream,
+        upstream: &upstream,
         call: &mut call,
-        intake: intake.as_deref(),
-        exchange: &exchange,
+        intake: intake.as_ref(),
+        desk: &exchange.desk,
     };
-    let sent = sending.send(parts, body, has_length).await;
-    let (response, connection) = match sent {
+    let (response, connection) = match sending.send(parts, body, has_length).await {
         Ok(sent) => sent,
-        Err(Failed::Client(fault)) => return done(finish, answer::client_failed(fault)),
-        Err(Failed::Ours) => return done(finish, answer::exhausted()),
-        Err(Failed::Upstream(error)) => {
-            call.end(Some(error));
-            return done(finish, answer::upstream_failed(&upstream.plan.name, error));
+        Err(failed) => {
+            let answer = answer::not_sent(&upstream.plan.name, failed);
+            if let Failed::Upstream(error) = failed {
+                call.end(Some(error));
+            }
+            return done(finish, answer);
         }
     };
     finish.answered(response.status());
@@ -131,6 +174,11 @@ pub async fn forward(
     let (mut parts, body) = response.into_parts();
     fields::strip_response(&mut parts.headers);
     parts.version = Version::HTTP_11;
+    // The client has not been asked for its body, and never will be.
+    if intake.as_deref().is_some_and(Intake::is_held) {
+        let close = HeaderValue::from_static("close");
+        parts.headers.insert(CONNECTION, close);
+    }
     let body = ResponseBody::new(
         body,
         Holder::new(call),
@@ -140,19 +188,6 @@ pub async fn forward(
         finish,
     );
     Response::from_parts(parts, Body::Streamed(Box::new(body)))
-}
-
-/// Asks the breaker by the tick, which costs nothing. The tick lags a little, so a refusal whose
-/// time is over is asked for again by the clock: who comes back when it was told to is let in.
-fn admit(guarded: &Guarded, clock: &Clock) -> Result<OwnedPermit, Rejection> {
-    let breaker = &guarded.breaker;
-    breaker.admit_owned(clock.tick()).or_else(|rejection| {
-        let now = clock.exact();
-        match rejection.retry_at {
-            Some(at) if at <= now => breaker.admit_owned(now),
-            _ => Err(rejection),
-        }
-    })
 }
 
 /// The head that the upstream sees, and whether the client said the body's length.
@@ -169,7 +204,6 @@ fn outgoing_head(
     let headers = &mut parts.headers;
     fields::strip_request(headers);
     headers.remove(CONTENT_LENGTH);
-    headers.remove(EXPECT);
     let client = &exchange.client;
     let origin = Origin {
         peer: client.peer.ip().to_canonical(),
@@ -233,7 +267,11 @@ fn param<'a>(params: &'a [(String, String)], name: &str) -> &'a str {
         .map_or("", |(_, value)| value)
 }
 
-fn outgoing_body(exchange: &Exchange, body: Incoming) -> (Outgoing, Option<Arc<Intake>>) {
+fn outgoing_body(
+    exchange: &Exchange,
+    body: Incoming,
+    is_offered: bool,
+) -> (Outgoing, Option<Arc<Intake>>) {
     if body.is_end_stream() {
         return (Outgoing::Empty, None);
     }
@@ -243,214 +281,9 @@ fn outgoing_body(exchange: &Exchange, body: Incoming) -> (Outgoing, Option<Arc<I
         size_max: limits.request_body_max,
     };
     let phase = exchange.client.phase.clone();
-    let (body, intake) = RequestBody::new(body, phase, exchange.desk.clock.clone(), limits);
+    let clock = exchange.desk.clock.clone();
+    let (body, intake) = RequestBody::new(body, is_offered, phase, clock, limits);
     (Outgoing::Client(body), Some(intake))
-}
-
-/// A request about to be sent.
-struct Sending<'a> {
-    upstream: &'a Arc<LiveUpstream>,
-    call: &'a mut Call,
-    intake: Option<&'a Intake>,
-    exchange: &'a Exchange,
-}
-
-impl Sending<'_> {
-    /// Sends the request, on an idle connection if there is one. An idle connection that the
-    /// upstream had closed already says nothing about the upstream: the request goes out once more
-    /// on a new one, if none of it was sent or if sending it twice does no harm (RFC 9110, 9.2.2).
-    async fn send(
-        mut self,
-        mut parts: Parts,
-        body: Outgoing,
-        has_length: bool,
-    ) -> Result<(Response<Incoming>, Connection), Failed> {
-        let empty = matches!(body, Outgoing::Empty);
-        if empty && has_length {
-            parts
-                .headers
-                .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        } else if body.size_hint().exact().is_none() {
-            // Said outright, since hyper takes a GET for one without a body.
-            parts
-                .headers
-                .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-        let pool = self.upstream.pool(self.exchange.desk.worker);
-        let mut request = Request::from_parts(parts, body);
-        if let Some(mut connection) = pool.reuse(self.exchange.desk.clock.tick()) {
-            let again = (empty && is_idempotent(request.method())).then(|| head_of(&request));
-            match self.attempt(&mut connection, request).await {
-                Ok(response) => return Ok((response, connection)),
-                Err(Attempt::NotSent(unsent)) => request = *unsent,
-                Err(Attempt::Cut) if again.is_some() => {
-                    request = again.expect("just seen");
-                }
-                Err(Attempt::Cut) => return Err(Failed::Upstream(CallError::Reset)),
-                Err(Attempt::Failed(failed)) => return Err(failed),
-            }
-        }
-        let mut connection = self.connect(pool).await?;
-        match self.attempt(&mut connection, request).await {
-            Ok(response) => Ok((response, connection)),
-            Err(Attempt::Failed(failed)) => Err(failed),
-            Err(Attempt::NotSent(_) | Attempt::Cut) => Err(Failed::Upstream(CallError::Reset)),
-        }
-    }
-
-    /// A new connection. A probe's time covers connecting too: no probe outlives its place (I2). But no call stalls
-    /// while it connects: that has a timeout of its own, and ends in an outcome.
-    async fn connect(&mut self, pool: &Arc<Pool>) -> Result<Connection, Failed> {
-        self.call.waits_since(Timestamp::MAX);
-        if !self.call.is_probe() {
-            return pool.connect().await.map_err(Failed::from);
-        }
-        let timeout = self.call.timeout();
-        let now = self.exchange.desk.clock.exact();
-        self.call.extend(now, timeout + PROBE_GRACE);
-        let limit = tokio::time::timeout(timeout, pool.connect());
-        match limit.await {
-            Ok(connected) => connected.map_err(Failed::from),
-            Err(_) => Err(Failed::Upstream(CallError::Connect)),
-        }
-    }
-
-    /// One try on one connection, within the call's time.
-    async fn attempt(
-        &mut self,
-        connection: &mut Connection,
-        request: Request<Outgoing>,
-    ) -> Result<Response<Incoming>, Attempt> {
-        let clock = &self.exchange.desk.clock;
-        let asked = request.headers().get(UPGRADE).cloned();
-        let timeout = self.call.timeout();
-        let sent_at = clock.exact();
-        self.call.extend(sent_at, timeout + PROBE_GRACE);
-        self.call.waits_since(sent_at);
-        let mut response = pin!(connection.sender.try_send_request(request));
-        let mut alarm = pin!(tokio::time::sleep(timeout));
-        let has_body = self.intake.is_some();
-        let mut look = pin!(after(self.call.next_look(sent_at, has_body)));
-        let result = loop {
-            let is_look = tokio::select! {
-                biased;
-                result = &mut response => break result,
-                () = &mut alarm => false,
-                () = &mut look => true,
-            };
-            let now = clock.exact();
-            if is_look {
-                let since = self.upstream_has_it_since(sent_at);
-                self.call.waits_since(since.unwrap_or(Timestamp::MAX));
-                self.call.look(now);
-                look.set(after(self.call.next_look(now, has_body)));
-                continue;
-            }
-            match self.upstream_has_it_since(sent_at) {
-                // A probe keeps its place while its client sends, for no more calls than places may
-                // be in flight (I2); but a client must not keep a breaker from closing for ever.
-                _ if self.call.is_probe() && self.client_took(now) > timeout + PROBE_PATIENCE => {
-                    return Err(Attempt::Failed(Failed::Client(ClientFault::TooSlow)));
-                }
-                None => {
-                    self.call.extend(now, timeout + PROBE_GRACE);
-                    alarm.set(tokio::time::sleep(timeout));
-                }
-                Some(base) if now < base + timeout => {
-                    self.call.extend(base, timeout + PROBE_GRACE);
-                    alarm.set(tokio::time::sleep((base + timeout).saturating_since(now)));
-                }
-                Some(base) => {
-                    self.call.lasted(now.saturating_since(base));
-                    return Err(Attempt::Failed(Failed::Upstream(CallError::Timeout)));
-                }
-            }
-        };
-        let now = clock.exact();
-        // An answer that comes while the client is still sending took no time at all.
-        let base = self.upstream_has_it_since(sent_at).unwrap_or(now);
-        let duration = now.saturating_since(base);
-        self.call.lasted(duration);
-        match result {
-            Ok(response) if !guard::response_is_sound(&response) => {
-                Err(Attempt::Failed(Failed::Upstream(CallError::Protocol)))
-            }
-            Ok(response) if !guard::switches_as_asked(&response, asked.as_ref()) => {
-                Err(Attempt::Failed(Failed::Upstream(CallError::Protocol)))
-            }
-            Ok(response) => {
-                self.call.answered(response.status(), response.headers());
-                self.upstream
-                    .observe(self.exchange.desk.worker, response.status(), duration);
-                Ok(response)
-            }
-            Err(mut failure) => {
-                if let Some(fault) = self.intake.and_then(Intake::fault) {
-                    return Err(Attempt::Failed(Failed::Client(fault)));
-                }
-                if let Some(unsent) = failure.take_message() {
-                    return Err(Attempt::NotSent(Box::new(unsent)));
-                }
-                Err(judge(failure.error()))
-            }
-        }
-    }
-
-    /// How long we have waited for the client in all.
-    fn client_took(&self, now: Timestamp) -> Duration {
-        self.intake
-            .map_or(Duration::ZERO, |intake| intake.waited(now))
-    }
-
-    /// Since when the upstream has had everything that it waits for; `None`: the client keeps it waiting.
-    fn upstream_has_it_since(&self, sent_at: Timestamp) -> Option<Timestamp> {
-        match self.intake {
-            None => Some(sent_at),
-            Some(intake) => intake.handed_over().map(|at| at.max(sent_at)),
-        }
-    }
-}
-
-/// Waits that long; for ever, where there is nothing to wait for.
-async fn after(wait: Option<Duration>) {
-    match wait {
-        Some(wait) => tokio::time::sleep(wait).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Why one try on one connection gave no response.
-enum Attempt {
-    /// Nothing of the request was written.
-    NotSent(Box<Request<Outgoing>>),
-    /// The connection ended before any of the response came.
-    Cut,
-    /// It failed for good.
-    Failed(Failed),
-}
-
-fn judge(error: &hyper::Error) -> Attempt {
-    if error.is_parse() {
-        Attempt::Failed(Failed::Upstream(CallError::Protocol))
-    } else {
-        Attempt::Cut
-    }
-}
-
-fn is_idempotent(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
-    )
-}
-
-/// The same request once more, for one without a body.
-fn head_of(request: &Request<Outgoing>) -> Request<Outgoing> {
-    let mut again = Request::new(Outgoing::Empty);
-    *again.method_mut() = request.method().clone();
-    *again.uri_mut() = request.uri().clone();
-    again.headers_mut().clone_from(request.headers());
-    again
 }
 
 /// The upstream switches protocols: that is its success; from here on bytes are passed both ways.

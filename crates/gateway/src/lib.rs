@@ -24,16 +24,19 @@ mod flogo;
 
 pub mod mule;
 
+mod admission;
 mod answer;
 mod body;
 mod call;
 mod fields;
 mod location;
+mod offer;
 mod outgoing;
 mod outlive;
 mod request_body;
 mod response_body;
 mod retry_after;
+mod sending;
 mod stall;
 mod tunnel;
 mod whole_body;
@@ -47,6 +50,7 @@ mod connect;
 mod listen;
 mod pool;
 mod tls;
+mod upstream_socket;
 
 mod announcer;
 mod clock;

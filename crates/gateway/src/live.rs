@@ -25,7 +25,7 @@ use crate::guard::PathRules;
 use crate::listen::Place;
 use crate::meter::{PerWorker, RequestMeter, RequestMeters};
 use crate::mule::{AppCaster, FlowRouter, LiveApp, Shelves, TlsSource, wall_time};
-use crate::pool::Pool;
+use crate::pool::{Keeping, Pool};
 use crate::router::Router;
 use crate::stall;
 use crate::tls;
@@ -165,6 +165,11 @@ impl LiveUpstream {
     /// The idle connections of all workers.
     pub fn idle_connections(&self) -> usize {
         self.pools.iter().map(|pool| pool.idle_count()).sum()
+    }
+
+    /// Connections to it that ended for bytes that nobody had asked for.
+    pub fn unasked(&self) -> u64 {
+        self.pools.first().map_or(0, |pool| pool.unasked())
     }
 
     /// Counts a response of the upstream, and how long it took.
@@ -420,10 +425,11 @@ impl Foundry {
             && let Some(old) = find(previous, &upstream.name)
             && old.plan.endpoint == upstream.endpoint
             && old.plan.timeout.connect == upstream.timeout.connect
-            && old.plan.pool_idle_max == upstream.pool_idle_max
-            && old.plan.pool_idle_timeout == upstream.pool_idle_timeout
+            && keeping(&old.plan) == keeping(upstream)
             && previous.plan.limits == plan.limits
         {
+            // A reload is also how an operator says that the name points elsewhere now.
+            old.pools.iter().for_each(|pool| pool.clear());
             return Ok(old.pools.clone());
         }
         let roots = || self.roots.get_or_init(trusting_the_system).clone();
@@ -434,13 +440,7 @@ impl Foundry {
             roots,
         )
         .map_err(|error| format!("upstream `{}`: {error}", upstream.name))?;
-        let pool = || {
-            Pool::new(
-                connector.clone(),
-                upstream.pool_idle_max,
-                upstream.pool_idle_timeout,
-            )
-        };
+        let pool = || Pool::new(connector.clone(), keeping(upstream));
         Ok((0..self.workers.max(1)).map(|_| pool()).collect())
     }
 
@@ -541,6 +541,14 @@ impl Foundry {
         meter
             .or_insert_with(|| Arc::new(PerWorker::new(self.workers)))
             .clone()
+    }
+}
+
+fn keeping(upstream: &Upstream) -> Keeping {
+    Keeping {
+        idle_max: upstream.pool_idle_max,
+        idle_timeout: upstream.pool_idle_timeout,
+        max_age: upstream.pool_max_age,
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
-use fusebox_breaker::{Phase, RejectReason, Rejection, SettledAs};
+use fusebox_breaker::{Phase, RejectReason, Rejection, SettledAs, Timestamp};
 use http::{Method, StatusCode};
 
 /// A number that only grows.
@@ -24,6 +24,23 @@ impl Counter {
     /// The number so far.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// When something last happened, by the gateway's clock.
+#[derive(Debug, Default)]
+pub struct Moment(AtomicU64);
+
+impl Moment {
+    /// It has happened.
+    pub fn set(&self, at: Timestamp) {
+        self.0.store(at.as_nanos().max(1), Ordering::Relaxed);
+    }
+
+    /// When; none where it never did.
+    pub fn get(&self) -> Option<Timestamp> {
+        let nanos = self.0.load(Ordering::Relaxed);
+        (nanos > 0).then(|| Timestamp::from_nanos(nanos))
     }
 }
 
@@ -85,6 +102,8 @@ pub struct BreakerMeter {
     pub expression_errors: Counter,
     /// Bodies that broke after their call had been judged a success.
     pub late_truncations: Counter,
+    /// When a complete request last asked for a probe's place.
+    pub probe_wanted: Moment,
 }
 
 impl BreakerMeter {

@@ -383,6 +383,15 @@ impl Scrape {
         for (url, count) in idle {
             set(&mut metric, vec![("upstream", &*url)], count)?;
         }
+        let mut metric = counter(
+            encoder,
+            "fusebox_upstream_unasked",
+            "Connections closed for bytes that the upstream sent unasked",
+        )?;
+        for upstream in &live.upstreams {
+            let name = &*upstream.plan.name;
+            add(&mut metric, vec![("upstream", name)], upstream.unasked())?;
+        }
         Ok(())
     }
 

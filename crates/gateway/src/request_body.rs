@@ -5,22 +5,27 @@
 //! kinds through the same future, so this body marks what the client did in an [`Intake`] that the
 //! call looks at before it judges anybody.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use fusebox_breaker::Timestamp;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::body::BodyError;
 use crate::clock::Clock;
 use crate::connection::Phase;
+use crate::offer::Offer;
+
+/// How long an upstream may keep back whether it wants an offered body, before it gets it.
+const OFFER_WAIT: Duration = Duration::from_secs(1);
 
 /// How long a body may be slower than the least rate before it counts.
 const RATE_GRACE: Duration = Duration::from_secs(10);
@@ -44,17 +49,38 @@ pub struct Intake {
     /// Nanoseconds that we have waited for the client, the present wait not included.
     waited: AtomicU64,
     fault: AtomicU8,
+    /// All of the body has come.
+    complete: AtomicBool,
+    /// Whether the upstream wants the body, where its client waits to be asked for it.
+    offer: Option<Offer>,
 }
 
 const WAITING: u64 = 1 << 63;
 
 impl Intake {
-    fn new(now: Timestamp) -> Arc<Intake> {
+    fn new(now: Timestamp, is_offered: bool) -> Arc<Intake> {
         Arc::new(Intake {
             progress: AtomicU64::new(now.as_nanos()),
             waited: AtomicU64::new(0),
             fault: AtomicU8::new(0),
+            complete: AtomicBool::new(false),
+            offer: is_offered.then(Offer::default),
         })
+    }
+
+    /// The offer of the body, where its client waits to be asked for it.
+    pub fn offer(&self) -> Option<&Offer> {
+        self.offer.as_ref()
+    }
+
+    /// Whether the client owes bytes: its body has not all come, though it was asked for.
+    pub fn is_owed(&self) -> bool {
+        !self.complete.load(Ordering::Acquire) && !self.is_held()
+    }
+
+    /// Whether the body is held back, since the upstream has not said that it wants it.
+    pub fn is_held(&self) -> bool {
+        self.offer.as_ref().is_some_and(Offer::is_open)
     }
 
     /// Since when the upstream has had all that the client sent; `None` while we wait for the client.
@@ -111,10 +137,20 @@ pub struct IntakeLimits {
     pub size_max: Option<u64>,
 }
 
+/// What was read of a body before it was sent.
+#[derive(Debug, Default)]
+struct Ahead {
+    frames: VecDeque<Frame<Bytes>>,
+    bytes: u64,
+    /// There is nothing behind these frames.
+    is_all: bool,
+}
+
 /// A client's body, passed on to an upstream.
 #[derive(Debug)]
 pub struct RequestBody {
     inner: Incoming,
+    ahead: Option<Box<Ahead>>,
     /// Kept busy until the body is done with.
     phase: Arc<Phase>,
     intake: Arc<Intake>,
@@ -128,17 +164,20 @@ pub struct RequestBody {
 }
 
 impl RequestBody {
-    /// Wraps a client's body; the intake is the call's view of it.
+    /// Wraps a client's body; the intake is the call's view of it. An offered one is held back until
+    /// [`Intake::offer`] is taken, or for a moment.
     pub fn new(
         inner: Incoming,
+        is_offered: bool,
         phase: Arc<Phase>,
         clock: Arc<Clock>,
         limits: IntakeLimits,
     ) -> (RequestBody, Arc<Intake>) {
-        let intake = Intake::new(clock.tick());
+        let intake = Intake::new(clock.tick(), is_offered);
         phase.busy();
         let body = RequestBody {
             inner,
+            ahead: None,
             phase,
             intake: intake.clone(),
             clock,
@@ -149,6 +188,60 @@ impl RequestBody {
             alarm: None,
         };
         (body, intake)
+    }
+
+    /// Reads the body before it is sent, until its end or beyond `limit` bytes; says whether it has
+    /// ended. Asks the client for a body that it offers.
+    ///
+    /// # Errors
+    /// What the client did wrong.
+    pub async fn read_ahead(&mut self, limit: u64) -> Result<bool, ClientFault> {
+        if let Some(offer) = self.intake.offer() {
+            offer.take();
+        }
+        let mut ahead = self.ahead.take().unwrap_or_default();
+        while !ahead.is_all && ahead.bytes <= limit {
+            match std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await {
+                None => ahead.is_all = true,
+                Some(Err(_)) => {
+                    return Err(self.intake.fault().unwrap_or(ClientFault::Malformed));
+                }
+                Some(Ok(frame)) => {
+                    ahead.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                    ahead.is_all = frame.is_trailers() || self.inner.is_end_stream();
+                    ahead.frames.push_back(frame);
+                }
+            }
+        }
+        let is_all = ahead.is_all;
+        self.ahead = Some(ahead);
+        Ok(is_all)
+    }
+
+    /// Whether the body may be read from its client; pending while that is open.
+    fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let intake = self.intake.clone();
+        let Some(offer) = intake.offer() else {
+            return Poll::Ready(true);
+        };
+        let wanted = offer.poll(cx);
+        if wanted.is_ready() {
+            self.alarm = None;
+            return wanted;
+        }
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(OFFER_WAIT)));
+        if alarm.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.alarm = None;
+        offer.take();
+        Poll::Ready(true)
+    }
+
+    fn note_end(&self) {
+        self.intake.complete.store(true, Ordering::Release);
     }
 
     fn fail(&self, fault: ClientFault) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -171,6 +264,9 @@ impl RequestBody {
             if self.limits.rate_min > 0 {
                 self.alarm = Some(Box::pin(tokio::time::sleep(self.patience())));
             }
+        }
+        if self.phase.is_left(cx) {
+            return self.fail(ClientFault::Malformed);
         }
         let late = self
             .alarm
@@ -214,15 +310,34 @@ impl http_body::Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Some(ahead) = &mut this.ahead {
+            match ahead.frames.pop_front() {
+                Some(frame) => {
+                    ahead.bytes -= frame.data_ref().map_or(0, |data| data.len() as u64);
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                None if ahead.is_all => return Poll::Ready(None),
+                None => this.ahead = None,
+            }
+        }
+        if !std::task::ready!(this.poll_wanted(cx)) {
+            return Poll::Ready(Some(Err(BodyError::Client)));
+        }
         let frame = match Pin::new(&mut this.inner).poll_frame(cx) {
             Poll::Pending => return this.wait(cx),
             Poll::Ready(frame) => frame,
         };
         this.end_wait();
         match frame {
-            None => Poll::Ready(None),
+            None => {
+                this.note_end();
+                Poll::Ready(None)
+            }
             Some(Err(_)) => this.fail(ClientFault::Malformed),
             Some(Ok(frame)) => {
+                if frame.is_trailers() || this.inner.is_end_stream() {
+                    this.note_end();
+                }
                 if let Some(data) = frame.data_ref() {
                     this.received = this.received.saturating_add(data.len() as u64);
                 }
@@ -235,10 +350,18 @@ impl http_body::Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        match &self.ahead {
+            Some(ahead) if !ahead.frames.is_empty() => false,
+            Some(ahead) if ahead.is_all => true,
+            _ => self.inner.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let rest = self.inner.size_hint();
+        match (&self.ahead, rest.exact()) {
+            (Some(ahead), Some(exact)) => SizeHint::with_exact(exact + ahead.bytes),
+            _ => rest,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! An upstream's body on its way down: where its call is judged, and its connection given back.
 //!
 //! The body is passed on frame by frame; how fast, the client decides. Only the time in which we
-//! wait for the upstream counts as the upstream's.
+//! wait for the upstream counts as the upstream's, and only a cut that comes while we read.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,12 +20,29 @@ use crate::body::BodyError;
 use crate::call::Holder;
 use crate::clock::Clock;
 use crate::exchange::Finish;
+use crate::offer::Offer;
 use crate::pool::Connection;
 use crate::request_body::Intake;
+
+/// A client that takes the next frame so much later holds the body back.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+
+/// So much holding back, since we last had read all that was there, is a pause: what the upstream
+/// does meanwhile, it may do because of the client.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// An upstream's body, passed on to a client.
 #[derive(Debug)]
 pub struct ResponseBody {
+    /// None once a probe's body flows on without its client.
+    flow: Option<Flow>,
+    /// Counts the request when the body is done with, however it ends.
+    finish: Finish,
+}
+
+/// The body itself, which a probe may have to read on without its client.
+#[derive(Debug)]
+struct Flow {
     inner: Incoming,
     call: Option<Holder>,
     connection: Option<Connection>,
@@ -33,8 +50,10 @@ pub struct ResponseBody {
     intake: Option<Arc<Intake>>,
     clock: Arc<Clock>,
     alarm: Option<Alarm>,
-    /// Counts the request when the body is done with, however it ends.
-    _finish: Finish,
+    /// When the last frame was passed on, while nobody has asked for the next one.
+    passed_at: Option<Timestamp>,
+    /// How long the client has held the body back since we last had read all that was there.
+    held: Duration,
 }
 
 /// Rings when the upstream may have been silent for too long.
@@ -56,29 +75,91 @@ impl ResponseBody {
         clock: Arc<Clock>,
         finish: Finish,
     ) -> ResponseBody {
-        let mut body = ResponseBody {
+        let mut flow = Flow {
             inner,
             call: Some(call),
             connection: Some(connection),
             intake,
             clock,
             alarm: None,
-            _finish: finish,
+            passed_at: None,
+            held: Duration::ZERO,
         };
-        if body.inner.is_end_stream() {
-            body.end(None);
+        if flow.inner.is_end_stream() {
+            flow.end(None);
         }
-        body
+        ResponseBody {
+            flow: Some(flow),
+            finish,
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    /// The client has left, or has all. A probe's place is not the client's to give back: its body
+    /// is read on until the call is judged.
+    fn drop(&mut self) {
+        let is_open = self.flow.as_mut().is_some_and(Flow::is_unjudged_probe);
+        // Without a runtime the worker itself has ended, and nothing can go on.
+        if let (true, Ok(runtime)) = (is_open, tokio::runtime::Handle::try_current())
+            && let Some(mut flow) = self.flow.take()
+        {
+            let stay = self.finish.stay();
+            runtime.spawn(async move {
+                while flow.is_unjudged_probe()
+                    && let Some(Ok(_)) = std::future::poll_fn(|cx| flow.poll_frame(cx)).await
+                {
+                }
+                drop(stay);
+            });
+        }
+    }
+}
+
+impl Flow {
+    fn is_unjudged_probe(&mut self) -> bool {
+        let probes = self
+            .call
+            .as_mut()
+            .and_then(|call| call.with(|call| call.is_probe() && !call.is_judged()));
+        probes.unwrap_or(false)
     }
 
     fn end(&mut self, error: Option<CallError>) {
         if let Some(call) = self.call.take() {
             call.end(error);
         }
+        // An answer that came without the body that was offered: the request is never complete.
+        let offer = self.intake.as_deref().and_then(Intake::offer);
+        let was_held = offer.is_some_and(Offer::is_open);
+        if let Some(offer) = offer {
+            offer.decline();
+        }
         if let Some(connection) = self.connection.take()
             && error.is_none()
+            && !was_held
         {
             connection.give_back(self.clock.tick());
+        }
+    }
+
+    /// Somebody asks for the next frame: notes how long nobody has.
+    fn asked(&mut self) {
+        let Some(passed_at) = self.passed_at.take() else {
+            return;
+        };
+        let gap = self.clock.tick().saturating_since(passed_at);
+        if gap < PAUSE_MIN {
+            return;
+        }
+        if let Some(connection) = &self.connection {
+            if connection.notes.take_caught_up() {
+                self.held = Duration::ZERO;
+            }
+            self.held += gap;
+            if self.held >= PAUSE {
+                connection.notes.fall_behind();
+            }
         }
     }
 
@@ -127,13 +208,17 @@ impl ResponseBody {
         BodyError::Client
     }
 
-    /// The body broke. If the client broke its own upload, that took the connection down.
+    /// The body broke. That is the client's fault if it broke its own upload, or if we waited for it,
+    /// to send or to read.
     fn broken(&mut self, error: &hyper::Error) -> BodyError {
-        if self
-            .intake
+        let by_upload = self.intake.as_ref().is_some_and(|intake| {
+            intake.fault().is_some() || (intake.is_owed() && intake.handed_over().is_none())
+        });
+        let in_a_pause = self
+            .connection
             .as_ref()
-            .is_some_and(|intake| intake.fault().is_some())
-        {
+            .is_some_and(|connection| connection.notes.was_cut_behind());
+        if by_upload || (in_a_pause && !error.is_parse()) {
             return self.let_go();
         }
         self.end(Some(if error.is_parse() {
@@ -142,6 +227,38 @@ impl ResponseBody {
             CallError::Truncated
         }));
         BodyError::Upstream
+    }
+
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.asked();
+        let frame = match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Pending => return self.wait(cx),
+            Poll::Ready(frame) => frame,
+        };
+        self.alarm = None;
+        match frame {
+            None => {
+                self.end(None);
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(self.broken(&error)))),
+            Some(Ok(frame)) => {
+                let now = self.clock.tick();
+                self.passed_at = Some(now);
+                if let (Some(call), Some(data)) = (&mut self.call, frame.data_ref()) {
+                    call.with(|call| call.see(data, now));
+                }
+                // Judged before the client has the last byte: its next request must meet the
+                // breaker that this one left behind. Nobody asks for more after a trailer section.
+                if frame.is_trailers() || self.inner.is_end_stream() {
+                    self.end(None);
+                }
+                Poll::Ready(Some(Ok(crate::fields::strip_frame(frame))))
+            }
+        }
     }
 }
 
@@ -153,38 +270,22 @@ impl http_body::Body for ResponseBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        let frame = match Pin::new(&mut this.inner).poll_frame(cx) {
-            Poll::Pending => return this.wait(cx),
-            Poll::Ready(frame) => frame,
-        };
-        this.alarm = None;
-        match frame {
-            None => {
-                this.end(None);
-                Poll::Ready(None)
-            }
-            Some(Err(error)) => Poll::Ready(Some(Err(this.broken(&error)))),
-            Some(Ok(frame)) => {
-                let now = this.clock.tick();
-                if let (Some(call), Some(data)) = (&mut this.call, frame.data_ref()) {
-                    call.with(|call| call.see(data, now));
-                }
-                // Judged before the client has the last byte: its next request must meet the
-                // breaker that this one left behind.
-                if this.inner.is_end_stream() {
-                    this.end(None);
-                }
-                Poll::Ready(Some(Ok(crate::fields::strip_frame(frame))))
-            }
+        match &mut self.get_mut().flow {
+            Some(flow) => flow.poll_frame(cx),
+            None => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.flow
+            .as_ref()
+            .is_none_or(|flow| flow.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.flow {
+            Some(flow) => flow.inner.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
     }
 }

@@ -29,7 +29,8 @@ pub async fn read(exchange: &Exchange, body: Incoming) -> Result<Bytes, ClientFa
         size_max: Some(size_max),
     };
     let phase = exchange.client.phase.clone();
-    let (mut body, intake) = RequestBody::new(body, phase, exchange.desk.clock.clone(), limits);
+    let (mut body, intake) =
+        RequestBody::new(body, false, phase, exchange.desk.clock.clone(), limits);
     let mut first: Option<Bytes> = None;
     let mut more = BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -266,6 +266,7 @@ pub(crate) static POOL: Table = Table {
     keys: &[
         key("idle", Whole { min: 0, max: 100_000, }, "64", "Idle connections kept per worker thread; 0 keeps none."),
         key("idle_timeout", Duration, "30s", "How long an idle connection is kept; choose less than the upstream's own."),
+        key("max_age", Duration, "5m", "How old a connection may become before it is not used again."),
     ],
 };
 

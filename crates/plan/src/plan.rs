@@ -267,6 +267,8 @@ pub struct Upstream {
     pub pool_idle_max: usize,
     /// `pool.idle_timeout`: how long an idle connection is kept; below the upstream's own. Default 30 s.
     pub pool_idle_timeout: Duration,
+    /// `pool.max_age`: how old a connection may become before it is not used again. Default 5 min.
+    pub pool_max_age: Duration,
     /// The breaker; without a `breaker:` key its mode is `disabled`.
     pub breaker: Breaker,
 }

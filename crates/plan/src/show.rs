@@ -131,6 +131,7 @@ fn show_upstream(upstream: &Upstream) -> Value {
         "pool": {
             "idle": upstream.pool_idle_max,
             "idle_timeout": show_duration(upstream.pool_idle_timeout),
+            "max_age": show_duration(upstream.pool_max_age),
         },
         "breaker": show_breaker(&upstream.breaker),
     })

@@ -255,27 +255,43 @@ fn upstream() -> impl Strategy<Value = Upstream> {
         });
     let settled = timeout.prop_flat_map(|timeout| (settings(timeout.request), Just(timeout)));
     let numbers = (1..=10_000_000usize, 1..=1usize << 20, 0..=100_000usize);
-    (settled, failure, key(), numbers, any_time(), any_time()).prop_map(
-        |((settings, timeout), failure, key, numbers, settle, pool_idle_timeout)| {
-            let (keys_max, body_max, pool_idle_max) = numbers;
-            let plain = plan(failure).upstreams[0].as_ref().clone();
-            Upstream {
-                timeout,
-                pool_idle_max,
-                pool_idle_timeout,
-                breaker: Breaker {
-                    settings,
-                    // One breaker for all has no bound, and says so.
-                    keys_max: if key.is_upstream() { 10_000 } else { keys_max },
-                    key,
-                    failure_body_max: plain.breaker.failure_body_max.map(|_| body_max),
-                    settle,
-                    ..plain.breaker
-                },
-                ..plain
-            }
-        },
+    (
+        settled,
+        failure,
+        key(),
+        numbers,
+        any_time(),
+        (any_time(), any_time()),
     )
+        .prop_map(
+            |(
+                (settings, timeout),
+                failure,
+                key,
+                numbers,
+                settle,
+                (pool_idle_timeout, pool_max_age),
+            )| {
+                let (keys_max, body_max, pool_idle_max) = numbers;
+                let plain = plan(failure).upstreams[0].as_ref().clone();
+                Upstream {
+                    timeout,
+                    pool_idle_max,
+                    pool_idle_timeout,
+                    pool_max_age,
+                    breaker: Breaker {
+                        settings,
+                        // One breaker for all has no bound, and says so.
+                        keys_max: if key.is_upstream() { 10_000 } else { keys_max },
+                        key,
+                        failure_body_max: plain.breaker.failure_body_max.map(|_| body_max),
+                        settle,
+                        ..plain.breaker
+                    },
+                    ..plain
+                }
+            },
+        )
 }
 
 fn limits() -> impl Strategy<Value = Limits> {

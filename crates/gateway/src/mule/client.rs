@@ -34,13 +34,16 @@ use crate::guard;
 use crate::location;
 use crate::meter::RequestMeters;
 use crate::outgoing::Outgoing;
-use crate::pool::{Connection, Pool};
+use crate::pool::{Connection, Keeping, Pool};
 
 /// How long connecting may take where no configuration says it.
 const CONNECT_MAX: Duration = Duration::from_secs(30);
 
 /// Idle connections kept per worker.
 const IDLE_MAX: usize = 512;
+
+/// How old a connection may become.
+const MAX_AGE: Duration = Duration::from_secs(300);
 
 /// How many redirects are followed.
 const REDIRECTS_MAX: usize = 5;
@@ -233,7 +236,14 @@ impl Clients {
         let timeout = client.map_or(CONNECT_MAX, |client| client.plan.connect_timeout);
         let connector = Connector::new(endpoint, timeout, &self.limits, || (self.tls.0)());
         let connector = connector.map_err(SendFault::Connectivity)?;
-        Ok(Pool::new(connector, 0, Duration::ZERO))
+        Ok(Pool::new(
+            connector,
+            Keeping {
+                idle_max: 0,
+                idle_timeout: Duration::ZERO,
+                max_age: MAX_AGE,
+            },
+        ))
     }
 }
 
@@ -248,7 +258,12 @@ impl Client {
         let home = endpoint(plan.tls, &plan.host, plan.port);
         let connector = Connector::new(&home, plan.connect_timeout, limits, || (tls.0)())?;
         let idle_max = if plan.persistent { IDLE_MAX } else { 0 };
-        let pool = || Pool::new(connector.clone(), idle_max, plan.idle_timeout);
+        let keeping = Keeping {
+            idle_max,
+            idle_timeout: plan.idle_timeout,
+            max_age: MAX_AGE,
+        };
+        let pool = || Pool::new(connector.clone(), keeping);
         let seats = plan.connections_max;
         Ok(Client {
             plan: plan.clone(),
@@ -404,7 +419,8 @@ async fn exchange(
     desk: &Desk,
     request: impl Fn() -> Result<Request<Outgoing>, SendFault>,
 ) -> Result<(Response<Incoming>, Connection), SendFault> {
-    let mut idle = pool.reuse(desk.clock.tick());
+    // Mule's client repeats what was not sent, whatever the method, and uses any idle connection.
+    let mut idle = pool.reuse(desk.clock.tick(), true);
     let mut repeats = 0;
     loop {
         let reused = idle.is_some();

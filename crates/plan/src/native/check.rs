@@ -222,6 +222,10 @@ fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> 
             .pool_idle_timeout
             .as_ref()
             .map_or(std::time::Duration::from_secs(30), |timeout| timeout.value),
+        pool_max_age: draft
+            .pool_max_age
+            .as_ref()
+            .map_or(std::time::Duration::from_secs(300), |age| age.value),
         breaker,
     })
 }

@@ -79,6 +79,7 @@ pub(crate) struct DraftUpstream {
     pub idle: Option<At<Duration>>,
     pub pool_idle: Option<At<u64>>,
     pub pool_idle_timeout: Option<At<Duration>>,
+    pub pool_max_age: Option<At<Duration>>,
     /// `Some(None)`: the key is there, and what it holds could not be read.
     pub breaker: Option<Option<DraftBreaker>>,
 }
@@ -94,6 +95,7 @@ impl DraftUpstream {
             idle: None,
             pool_idle: None,
             pool_idle_timeout: None,
+            pool_max_age: None,
             breaker: Some(None),
         }
     }

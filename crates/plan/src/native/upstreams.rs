@@ -61,6 +61,9 @@ impl Reader<'_> {
                 pool_idle_timeout: pool
                     .as_ref()
                     .and_then(|pool| pool.duration("idle_timeout", self.notes)),
+                pool_max_age: pool
+                    .as_ref()
+                    .and_then(|pool| pool.duration("max_age", self.notes)),
                 breaker: upstream
                     .get("breaker")
                     .map(|(_, node)| DraftBreaker::read(node, self)),

@@ -19,14 +19,17 @@ use crate::call::Desk;
 use crate::connect::{Connector, NoConnection, Unconnected};
 use crate::guard;
 use crate::outgoing::Outgoing;
-use crate::pool::{Connection, Pool};
+use crate::pool::{Connection, Keeping, Pool, is_idempotent};
 
 /// How long connecting may take, TLS included.
 const CONNECT_MAX: Duration = Duration::from_secs(30);
 
 /// Idle connections kept per worker, and for how long.
-const IDLE_MAX: usize = 512;
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+const KEEPING: Keeping = Keeping {
+    idle_max: 512,
+    idle_timeout: Duration::from_secs(30),
+    max_age: Duration::from_secs(300),
+};
 
 /// Sends requests to one endpoint, for all services that reach it in the same way.
 #[derive(Debug)]
@@ -101,7 +104,7 @@ impl Client {
             pools: Arc::new([]),
         };
         let connector = client.connector(&client.home)?;
-        let pool = || Pool::new(connector.clone(), IDLE_MAX, IDLE_TIMEOUT);
+        let pool = || Pool::new(connector.clone(), KEEPING);
         client.pools = (0..workers.max(1)).map(|_| pool()).collect();
         Ok(client)
     }
@@ -157,7 +160,7 @@ impl Client {
             let connector = self
                 .connector(&question.endpoint)
                 .map_err(NoAnswer::Network)?;
-            Pool::new(connector, 0, IDLE_TIMEOUT)
+            Pool::new(connector, KEEPING.of_none())
         };
         let (response, connection) = self.send(&pool, request, timeout, desk).await?;
         if !guard::response_is_sound(&response) {
@@ -217,7 +220,8 @@ impl Client {
         timeout: Option<Duration>,
         desk: &Desk,
     ) -> Result<(Response<Incoming>, Connection), NoAnswer> {
-        if let Some(mut connection) = pool.reuse(desk.clock.tick()) {
+        if let Some(mut connection) = pool.reuse(desk.clock.tick(), is_idempotent(request.method()))
+        {
             let again = (*request.method() == Method::GET).then(|| {
                 let mut again = Request::new(Outgoing::Empty);
                 *again.uri_mut() = request.uri().clone();

@@ -1,0 +1,312 @@
+//! Sends a call's request, on an idle connection if there is one, and waits for the answer's head:
+//! how long that took, and whose fault it is when there is none.
+//!
+//! Whoever owed the next byte is at fault. While the client has not sent all of its body, the end of
+//! the connection says nothing of the upstream: it may have lost its patience with the client, as it
+//! should. The end of an idle connection as a request goes out says nothing either (docs/gateway.md,
+//! "Whose fault it is").
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusebox_breaker::Timestamp;
+use fusebox_plan::CallError;
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use crate::call::{Call, Desk};
+use crate::connect::Unconnected;
+use crate::guard;
+use crate::live::LiveUpstream;
+use crate::offer::Offer;
+use crate::outgoing::Outgoing;
+use crate::pool::{Connection, Pool, is_idempotent};
+use crate::request_body::{ClientFault, Intake};
+
+/// The machine's own deadline of a probe lies this much behind ours: it is the net, not the judge.
+const PROBE_GRACE: Duration = Duration::from_millis(250);
+
+/// How much longer than its upstream a probe's client may keep it waiting in all.
+pub const PROBE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failed {
+    /// The upstream's fault.
+    Upstream(CallError),
+    /// The client's fault.
+    Client(ClientFault),
+    /// The upstream ended the connection before the client had sent all of its body.
+    Unfinished,
+    /// The upstream had closed an idle connection as the request went out, and the request may have
+    /// been executed.
+    Stale,
+    /// The answer's head is over our own limits.
+    Limit,
+    /// Ours: there was nothing left to connect with.
+    Ours,
+}
+
+impl From<Unconnected> for Failed {
+    fn from(unconnected: Unconnected) -> Failed {
+        match unconnected {
+            Unconnected::Upstream(error) => Failed::Upstream(error),
+            Unconnected::Exhausted => Failed::Ours,
+        }
+    }
+}
+
+/// A request about to be sent.
+pub struct Sending<'a> {
+    /// Where to.
+    pub upstream: &'a Arc<LiveUpstream>,
+    /// The call that it is.
+    pub call: &'a mut Call,
+    /// What is known of its body on its way, where it has one.
+    pub intake: Option<&'a Arc<Intake>>,
+    /// The clock and the worker.
+    pub desk: &'a Desk,
+}
+
+impl Sending<'_> {
+    /// Sends the request. An idle connection that the upstream had closed already says nothing about
+    /// the upstream: the request goes out once more on a new one, if none of it was sent or if sending
+    /// it twice does no harm (RFC 9110, section 9.2.2).
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn send(
+        mut self,
+        mut parts: Parts,
+        body: Outgoing,
+        has_length: bool,
+    ) -> Result<(Response<Incoming>, Connection), Failed> {
+        let empty = matches!(body, Outgoing::Empty);
+        let is_careful = !empty && expects_no_body(&parts.method);
+        if empty && has_length {
+            parts
+                .headers
+                .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        } else if body.size_hint().exact().is_none() {
+            // Said outright, since hyper takes a GET for one without a body.
+            parts
+                .headers
+                .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        if is_careful {
+            // An upstream that overlooks such a body would read it as the next request (RFC 9110,
+            // section 9.3.1): there is none on this connection.
+            parts
+                .headers
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let repeatable = empty && is_idempotent(&parts.method);
+        let pool = self.upstream.pool(self.desk.worker);
+        let mut request = Request::from_parts(parts, body);
+        if let Some(intake) = self.intake {
+            take_when_asked(&mut request, intake);
+        }
+        if let Some(mut connection) = pool.reuse(self.desk.clock.tick(), repeatable) {
+            let again = repeatable.then(|| head_of(&request));
+            match self.attempt(&mut connection, request).await {
+                Ok(response) => return Ok(used(response, connection, is_careful)),
+                Err(Attempt::NotSent(unsent)) => request = *unsent,
+                Err(Attempt::Cut) => request = again.ok_or(Failed::Stale)?,
+                Err(Attempt::Failed(failed)) => return Err(failed),
+            }
+        }
+        let mut connection = self.connect(pool).await?;
+        match self.attempt(&mut connection, request).await {
+            Ok(response) => Ok(used(response, connection, is_careful)),
+            Err(Attempt::Failed(failed)) => Err(failed),
+            Err(Attempt::NotSent(_) | Attempt::Cut) => Err(Failed::Upstream(CallError::Reset)),
+        }
+    }
+
+    /// A new connection. A probe's time covers connecting too: no probe outlives its place (I2). But no call stalls
+    /// while it connects: that has a timeout of its own, and ends in an outcome.
+    async fn connect(&mut self, pool: &Arc<Pool>) -> Result<Connection, Failed> {
+        self.call.waits_since(Timestamp::MAX);
+        if !self.call.is_probe() {
+            return pool.connect().await.map_err(Failed::from);
+        }
+        let timeout = self.call.timeout();
+        let now = self.desk.clock.exact();
+        self.call.extend(now, timeout + PROBE_GRACE);
+        let limit = tokio::time::timeout(timeout, pool.connect());
+        match limit.await {
+            Ok(connected) => connected.map_err(Failed::from),
+            Err(_) => Err(Failed::Upstream(CallError::Connect)),
+        }
+    }
+
+    /// One try on one connection, within the call's time.
+    async fn attempt(
+        &mut self,
+        connection: &mut Connection,
+        request: Request<Outgoing>,
+    ) -> Result<Response<Incoming>, Attempt> {
+        let clock = &self.desk.clock;
+        let asked = request.headers().get(UPGRADE).cloned();
+        let timeout = self.call.timeout();
+        let sent_at = clock.exact();
+        self.call.extend(sent_at, timeout + PROBE_GRACE);
+        self.call.waits_since(sent_at);
+        let mut response = pin!(connection.sender.try_send_request(request));
+        let mut alarm = pin!(tokio::time::sleep(timeout));
+        let has_body = self.intake.is_some();
+        let mut look = pin!(after(self.call.next_look(sent_at, has_body)));
+        let result = loop {
+            let is_look = tokio::select! {
+                biased;
+                result = &mut response => break result,
+                () = &mut alarm => false,
+                () = &mut look => true,
+            };
+            let now = clock.exact();
+            if is_look {
+                let since = self.upstream_has_it_since(sent_at);
+                self.call.waits_since(since.unwrap_or(Timestamp::MAX));
+                self.call.look(now);
+                look.set(after(self.call.next_look(now, has_body)));
+                continue;
+            }
+            match self.upstream_has_it_since(sent_at) {
+                // A probe keeps its place while its client sends, for no more calls than places may
+                // be in flight (I2); but a client must not keep a breaker from closing for ever.
+                _ if self.call.is_probe() && self.client_took(now) > timeout + PROBE_PATIENCE => {
+                    return Err(Attempt::Failed(Failed::Client(ClientFault::TooSlow)));
+                }
+                None => {
+                    self.call.extend(now, timeout + PROBE_GRACE);
+                    alarm.set(tokio::time::sleep(timeout));
+                }
+                Some(base) if now < base + timeout => {
+                    self.call.extend(base, timeout + PROBE_GRACE);
+                    alarm.set(tokio::time::sleep((base + timeout).saturating_since(now)));
+                }
+                Some(base) => {
+                    self.call.lasted(now.saturating_since(base));
+                    return Err(Attempt::Failed(Failed::Upstream(CallError::Timeout)));
+                }
+            }
+        };
+        let now = clock.exact();
+        // An answer that comes while the client is still sending took no time at all.
+        let base = self.upstream_has_it_since(sent_at).unwrap_or(now);
+        let duration = now.saturating_since(base);
+        self.call.lasted(duration);
+        match result {
+            Ok(response) if !guard::response_is_sound(&response) => {
+                Err(Attempt::Failed(Failed::Upstream(CallError::Protocol)))
+            }
+            Ok(response) if !guard::switches_as_asked(&response, asked.as_ref()) => {
+                Err(Attempt::Failed(Failed::Upstream(CallError::Protocol)))
+            }
+            Ok(response) => {
+                self.call.answered(response.status(), response.headers());
+                self.upstream
+                    .observe(self.desk.worker, response.status(), duration);
+                Ok(response)
+            }
+            Err(mut failure) => {
+                if let Some(fault) = self.intake.and_then(|intake| intake.fault()) {
+                    return Err(Attempt::Failed(Failed::Client(fault)));
+                }
+                if let Some(unsent) = failure.take_message() {
+                    return Err(Attempt::NotSent(Box::new(unsent)));
+                }
+                Err(self.judge(failure.error()))
+            }
+        }
+    }
+
+    fn judge(&self, error: &hyper::Error) -> Attempt {
+        if error.is_parse_too_large() {
+            Attempt::Failed(Failed::Limit)
+        } else if error.is_parse() {
+            Attempt::Failed(Failed::Upstream(CallError::Protocol))
+        } else if self.intake.is_some_and(|intake| intake.is_owed()) {
+            Attempt::Failed(Failed::Unfinished)
+        } else {
+            Attempt::Cut
+        }
+    }
+
+    /// How long we have waited for the client in all.
+    fn client_took(&self, now: Timestamp) -> Duration {
+        self.intake
+            .map_or(Duration::ZERO, |intake| intake.waited(now))
+    }
+
+    /// Since when the upstream has had everything that it waits for; `None`: the client keeps it waiting.
+    fn upstream_has_it_since(&self, sent_at: Timestamp) -> Option<Timestamp> {
+        match self.intake {
+            None => Some(sent_at),
+            Some(intake) => intake.handed_over().map(|at| at.max(sent_at)),
+        }
+    }
+}
+
+/// Why one try on one connection gave no response.
+enum Attempt {
+    /// Nothing of the request was written.
+    NotSent(Box<Request<Outgoing>>),
+    /// The connection ended before any of the response came.
+    Cut,
+    /// It failed for good.
+    Failed(Failed),
+}
+
+/// Waits that long; for ever, where there is nothing to wait for.
+async fn after(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn used(
+    response: Response<Incoming>,
+    mut connection: Connection,
+    is_last: bool,
+) -> (Response<Incoming>, Connection) {
+    connection.hear(response.headers());
+    if is_last {
+        connection.make_last();
+    }
+    (response, connection)
+}
+
+/// Methods whose body has no meaning (RFC 9110, section 9.3), so that some upstreams overlook it.
+pub fn expects_no_body(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS
+    )
+}
+
+/// The same request once more, for one without a body.
+fn head_of(request: &Request<Outgoing>) -> Request<Outgoing> {
+    let mut again = Request::new(Outgoing::Empty);
+    *again.method_mut() = request.method().clone();
+    *again.uri_mut() = request.uri().clone();
+    again.headers_mut().clone_from(request.headers());
+    again
+}
+
+/// Has the body of an offer sent once the upstream asks for it with a 100.
+fn take_when_asked(request: &mut Request<Outgoing>, intake: &Arc<Intake>) {
+    if intake.offer().is_some() {
+        let intake = intake.clone();
+        hyper::ext::on_informational(request, move |response| {
+            if response.status() == http::StatusCode::CONTINUE {
+                intake.offer().map(Offer::take);
+            }
+        });
+    }
+}
