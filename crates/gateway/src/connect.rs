@@ -24,19 +24,10 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::connection::BUFFER;
 use crate::outgoing::Outgoing;
-use crate::upstream_socket::{SocketNotes, UpstreamSocket};
+use crate::upstream_socket::UpstreamSocket;
 
 /// What requests are sent through; one request at a time.
 pub type Sender = http1::SendRequest<Outgoing>;
-
-/// A new connection.
-#[derive(Debug)]
-pub struct Opened {
-    /// Sends requests.
-    pub sender: Sender,
-    /// What its socket notes.
-    pub notes: Arc<SocketNotes>,
-}
 
 /// Whether a connection ended for bytes that came while no request was on its way. hyper has no
 /// question for this; a test of the gateway's holds its words.
@@ -164,7 +155,7 @@ impl Connector {
     ///
     /// # Errors
     /// Which part failed, and why; running out of time is a failure to connect.
-    pub async fn connect(&self) -> Result<Opened, NoConnection> {
+    pub async fn connect(&self) -> Result<Sender, NoConnection> {
         let result = match tokio::time::timeout(self.timeout, self.open()).await {
             Ok(result) => result,
             Err(_) => Err(NoConnection::new(
@@ -179,7 +170,7 @@ impl Connector {
         result
     }
 
-    async fn open(&self) -> Result<Opened, NoConnection> {
+    async fn open(&self) -> Result<Sender, NoConnection> {
         let (next, next_tls) = match &self.proxy {
             Some((proxy, tls)) => (proxy, tls),
             None => (&self.endpoint, &self.tls),
@@ -187,8 +178,7 @@ impl Connector {
         let (tcp, address) = tcp(next).await?;
         let broken = |part| move |error| NoConnection::new(part, Some(address), error);
         tcp.set_nodelay(true).map_err(broken(CallError::Connect))?;
-        let notes = Arc::new(SocketNotes::default());
-        let mut stream = Stream::Plain(UpstreamSocket::new(tcp, notes.clone()));
+        let mut stream = Stream::Plain(UpstreamSocket::new(tcp));
         if let Some(tls) = next_tls {
             stream = secured(stream, tls).await.map_err(broken(CallError::Tls))?;
         }
@@ -216,7 +206,7 @@ impl Connector {
                 tracing::debug!(upstream = %authority, "a connection was closed for bytes that nobody had asked for");
             }
         });
-        Ok(Opened { sender, notes })
+        Ok(sender)
     }
 
     /// Asks a proxy for a tunnel to the endpoint.

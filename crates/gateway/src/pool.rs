@@ -16,8 +16,7 @@ use fusebox_breaker::Timestamp;
 use fusebox_plan::CallError;
 use http::{HeaderMap, HeaderName, Method};
 
-use crate::connect::{Connector, NoConnection, Opened, Sender, Unconnected};
-use crate::upstream_socket::SocketNotes;
+use crate::connect::{Connector, NoConnection, Sender, Unconnected};
 
 /// How long a connection may have been idle for a request that must not be repeated (calls.md, row 8a).
 const MOMENT: Duration = Duration::from_millis(100);
@@ -64,7 +63,6 @@ pub struct Pool {
 #[derive(Debug)]
 struct Idle {
     sender: Sender,
-    notes: Arc<SocketNotes>,
     since: Timestamp,
     until: Timestamp,
     /// When it is too old, whatever it does.
@@ -76,8 +74,6 @@ struct Idle {
 pub struct Connection {
     /// Sends one request.
     pub sender: Sender,
-    /// What its socket notes.
-    pub notes: Arc<SocketNotes>,
     pool: Arc<Pool>,
     /// Set when it was idle once; a new one's age is counted from there.
     old_at: Option<Timestamp>,
@@ -111,7 +107,6 @@ impl Pool {
                 let taken = idle.swap_remove(at);
                 return Some(Connection {
                     sender: taken.sender,
-                    notes: taken.notes,
                     pool: self.clone(),
                     old_at: taken.old_at,
                     kept_for: None,
@@ -135,7 +130,7 @@ impl Pool {
     /// # Errors
     /// Which part of connecting failed, and why.
     pub async fn open(self: &Arc<Pool>) -> Result<Connection, NoConnection> {
-        let Opened { mut sender, notes } = self.connector.connect().await?;
+        let mut sender = self.connector.connect().await?;
         sender.ready().await.map_err(|error| NoConnection {
             why: Unconnected::Upstream(CallError::Connect),
             address: None,
@@ -143,7 +138,6 @@ impl Pool {
         })?;
         Ok(Connection {
             sender,
-            notes,
             pool: self.clone(),
             old_at: None,
             kept_for: None,
@@ -219,7 +213,6 @@ impl Connection {
         if idle.len() < keeping.idle_max && !kept.is_zero() {
             idle.push(Idle {
                 sender: self.sender,
-                notes: self.notes,
                 since: now,
                 until: now + kept,
                 old_at: Some(old_at),

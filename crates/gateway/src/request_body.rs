@@ -73,9 +73,10 @@ impl Intake {
         self.offer.as_ref()
     }
 
-    /// Whether the client owes bytes: its body has not all come, though it was asked for.
+    /// Whether the client owes bytes: its body has not all come. An offered one is owed too: an
+    /// upstream that does not know the expectation waits for it.
     pub fn is_owed(&self) -> bool {
-        !self.complete.load(Ordering::Acquire) && !self.is_held()
+        !self.complete.load(Ordering::Acquire)
     }
 
     /// Whether the body is held back, since the upstream has not said that it wants it.

@@ -27,9 +27,13 @@ use crate::request_body::Intake;
 /// A client that takes the next frame so much later holds the body back.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 
-/// So much holding back, since we last had read all that was there, is a pause: what the upstream
-/// does meanwhile, it may do because of the client.
+/// So much holding back is a pause: what the upstream did meanwhile, it may have done because of the
+/// client.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// When the upstream has kept us waiting for so long, a pause before that is over: what it had sent into
+/// the pause, and its end if it ended there, have come by then.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// An upstream's body, passed on to a client.
 #[derive(Debug)]
@@ -52,7 +56,7 @@ struct Flow {
     alarm: Option<Alarm>,
     /// When the last frame was passed on, while nobody has asked for the next one.
     passed_at: Option<Timestamp>,
-    /// How long the client has held the body back since we last had read all that was there.
+    /// How long the client has held the body back since the upstream last kept us waiting.
     held: Duration,
 }
 
@@ -149,17 +153,17 @@ impl Flow {
             return;
         };
         let gap = self.clock.tick().saturating_since(passed_at);
-        if gap < PAUSE_MIN {
-            return;
-        }
-        if let Some(connection) = &self.connection {
-            if connection.notes.take_caught_up() {
-                self.held = Duration::ZERO;
-            }
+        if gap >= PAUSE_MIN {
             self.held += gap;
-            if self.held >= PAUSE {
-                connection.notes.fall_behind();
-            }
+        }
+    }
+
+    /// The wait for the upstream, if there was one, is over.
+    fn end_wait(&mut self) {
+        if let Some(alarm) = self.alarm.take()
+            && self.clock.tick().saturating_since(alarm.since) >= QUIET
+        {
+            self.held = Duration::ZERO;
         }
     }
 
@@ -214,11 +218,8 @@ impl Flow {
         let by_upload = self.intake.as_ref().is_some_and(|intake| {
             intake.fault().is_some() || (intake.is_owed() && intake.handed_over().is_none())
         });
-        let in_a_pause = self
-            .connection
-            .as_ref()
-            .is_some_and(|connection| connection.notes.was_cut_behind());
-        if by_upload || (in_a_pause && !error.is_parse()) {
+        let in_a_pause = self.held >= PAUSE && !error.is_parse();
+        if by_upload || in_a_pause {
             return self.let_go();
         }
         self.end(Some(if error.is_parse() {
@@ -238,7 +239,7 @@ impl Flow {
             Poll::Pending => return self.wait(cx),
             Poll::Ready(frame) => frame,
         };
-        self.alarm = None;
+        self.end_wait();
         match frame {
             None => {
                 self.end(None);
