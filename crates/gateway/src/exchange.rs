@@ -44,6 +44,14 @@ pub struct Exchange {
     pub id: HeaderValue,
 }
 
+impl Exchange {
+    /// Says at debug what became of the request and why, with its id and route.
+    pub fn debug(&self, what: &str, reason: &str) {
+        let request_id = self.id.to_str().unwrap_or_default();
+        tracing::debug!(request_id, route = %self.route.plan.name, reason, "{what}");
+    }
+}
+
 /// Counts a request when it is done with, however it ends.
 #[derive(Debug)]
 pub struct Finish {

@@ -20,7 +20,7 @@ use crate::body::Body;
 use crate::breakers::{Guarded, KeyFacts};
 use crate::call::{Call, Holder};
 use crate::clock::Clock;
-use crate::connect::Unconnected;
+use crate::connect::{NoConnection, Unconnected};
 use crate::exchange::{Exchange, Finish, done, unread};
 use crate::fields::{self, Origin};
 use crate::guard;
@@ -30,6 +30,7 @@ use crate::pool::{Connection, Pool};
 use crate::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
 use crate::response_body::ResponseBody;
 use crate::tunnel;
+use crate::upstream_errors::{ErrorKind, UpstreamError};
 
 /// The machine's own deadline of a probe lies this much behind ours: it is the net, not the judge.
 const PROBE_GRACE: Duration = Duration::from_millis(250);
@@ -117,9 +118,13 @@ pub async fn forward(
     let sent = sending.send(parts, body, has_length).await;
     let (response, connection) = match sent {
         Ok(sent) => sent,
-        Err(Failed::Client(fault)) => return done(finish, answer::client_failed(fault)),
+        Err(Failed::Client(fault)) => {
+            call.note(&UpstreamError::client(fault));
+            return done(finish, answer::client_failed(fault));
+        }
         Err(Failed::Ours) => return done(finish, answer::exhausted()),
         Err(Failed::Upstream(error)) => {
+            exchange.debug("upstream failed", error.as_str());
             call.end(Some(error));
             return done(finish, answer::upstream_failed(&upstream.plan.name, error));
         }
@@ -282,11 +287,11 @@ impl Sending<'_> {
             let again = (empty && is_idempotent(request.method())).then(|| head_of(&request));
             match self.attempt(&mut connection, request).await {
                 Ok(response) => return Ok((response, connection)),
-                Err(Attempt::NotSent(unsent)) => request = *unsent,
-                Err(Attempt::Cut) if again.is_some() => {
+                Err(Attempt::NotSent(unsent, _)) => request = *unsent,
+                Err(Attempt::Cut(_)) if again.is_some() => {
                     request = again.expect("just seen");
                 }
-                Err(Attempt::Cut) => return Err(Failed::Upstream(CallError::Reset)),
+                Err(Attempt::Cut(why)) => return Err(self.failed(&why)),
                 Err(Attempt::Failed(failed)) => return Err(failed),
             }
         }
@@ -294,8 +299,20 @@ impl Sending<'_> {
         match self.attempt(&mut connection, request).await {
             Ok(response) => Ok((response, connection)),
             Err(Attempt::Failed(failed)) => Err(failed),
-            Err(Attempt::NotSent(_) | Attempt::Cut) => Err(Failed::Upstream(CallError::Reset)),
+            Err(Attempt::NotSent(_, why) | Attempt::Cut(why)) => Err(self.failed(&why)),
         }
+    }
+
+    /// The upstream failed: that is counted and said.
+    fn failed(&mut self, why: &UpstreamError) -> Failed {
+        self.call.note(why);
+        Failed::Upstream(why.kind.as_call_error())
+    }
+
+    /// There is no connection, by the upstream's fault or for want of something of our own.
+    fn unconnected(&mut self, failed: &NoConnection) -> Failed {
+        self.call.note(&failed.cause);
+        Failed::from(failed.why)
     }
 
     /// A new connection. A probe's time covers connecting too: no probe outlives its place (I2). But no call stalls
@@ -303,15 +320,19 @@ impl Sending<'_> {
     async fn connect(&mut self, pool: &Arc<Pool>) -> Result<Connection, Failed> {
         self.call.waits_since(Timestamp::MAX);
         if !self.call.is_probe() {
-            return pool.connect().await.map_err(Failed::from);
+            let connected = pool.open().await;
+            return connected.map_err(|failed| self.unconnected(&failed));
         }
         let timeout = self.call.timeout();
         let now = self.exchange.desk.clock.exact();
         self.call.extend(now, timeout + PROBE_GRACE);
-        let limit = tokio::time::timeout(timeout, pool.connect());
+        let limit = tokio::time::timeout(timeout, pool.open());
         match limit.await {
-            Ok(connected) => connected.map_err(Failed::from),
-            Err(_) => Err(Failed::Upstream(CallError::Connect)),
+            Ok(connected) => connected.map_err(|failed| self.unconnected(&failed)),
+            Err(_) => {
+                let why = UpstreamError::new(ErrorKind::Connect, "connect timed out");
+                Err(self.failed(&why.with("within a probe's time")))
+            }
         }
     }
 
@@ -362,7 +383,7 @@ impl Sending<'_> {
                 }
                 Some(base) => {
                     self.call.lasted(now.saturating_since(base));
-                    return Err(Attempt::Failed(Failed::Upstream(CallError::Timeout)));
+                    return Err(Attempt::Failed(self.failed(&UpstreamError::no_head())));
                 }
             }
         };
@@ -372,13 +393,14 @@ impl Sending<'_> {
         let duration = now.saturating_since(base);
         self.call.lasted(duration);
         match result {
-            Ok(response) if !guard::response_is_sound(&response) => {
-                Err(Attempt::Failed(Failed::Upstream(CallError::Protocol)))
-            }
+            Ok(response) if !guard::response_is_sound(&response) => Err(Attempt::Failed(
+                self.failed(&UpstreamError::ambiguous_head()),
+            )),
             Ok(response) if !guard::switches_as_asked(&response, asked.as_ref()) => {
-                Err(Attempt::Failed(Failed::Upstream(CallError::Protocol)))
+                Err(Attempt::Failed(self.failed(&UpstreamError::wrong_switch())))
             }
             Ok(response) => {
+                connection.sender.answered();
                 self.call.answered(response.status(), response.headers());
                 self.upstream
                     .observe(self.exchange.desk.worker, response.status(), duration);
@@ -388,10 +410,15 @@ impl Sending<'_> {
                 if let Some(fault) = self.intake.and_then(Intake::fault) {
                     return Err(Attempt::Failed(Failed::Client(fault)));
                 }
+                let why = connection.sender.why(failure.error());
                 if let Some(unsent) = failure.take_message() {
-                    return Err(Attempt::NotSent(Box::new(unsent)));
+                    return Err(Attempt::NotSent(Box::new(unsent), why));
                 }
-                Err(judge(failure.error()))
+                Err(match why.kind {
+                    // An old connection's end says nothing, a new one's all that there is to say.
+                    ErrorKind::Reset | ErrorKind::Tls => Attempt::Cut(why),
+                    _ => Attempt::Failed(self.failed(&why)),
+                })
             }
         }
     }
@@ -421,20 +448,12 @@ async fn after(wait: Option<Duration>) {
 
 /// Why one try on one connection gave no response.
 enum Attempt {
-    /// Nothing of the request was written.
-    NotSent(Box<Request<Outgoing>>),
-    /// The connection ended before any of the response came.
-    Cut,
+    /// Nothing of the request was written, and why.
+    NotSent(Box<Request<Outgoing>>, UpstreamError),
+    /// The connection ended before any of the response came; how.
+    Cut(UpstreamError),
     /// It failed for good.
     Failed(Failed),
-}
-
-fn judge(error: &hyper::Error) -> Attempt {
-    if error.is_parse() {
-        Attempt::Failed(Failed::Upstream(CallError::Protocol))
-    } else {
-        Attempt::Cut
-    }
 }
 
 fn is_idempotent(method: &Method) -> bool {

@@ -47,6 +47,7 @@ mod connect;
 mod listen;
 mod pool;
 mod tls;
+mod upstream_errors;
 
 mod announcer;
 mod clock;

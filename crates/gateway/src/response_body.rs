@@ -21,7 +21,8 @@ use crate::call::Holder;
 use crate::clock::Clock;
 use crate::exchange::Finish;
 use crate::pool::Connection;
-use crate::request_body::Intake;
+use crate::request_body::{ClientFault, Intake};
+use crate::upstream_errors::UpstreamError;
 
 /// An upstream's body, passed on to a client.
 #[derive(Debug)]
@@ -111,6 +112,7 @@ impl ResponseBody {
                 Some(None) => now,
             };
             if now >= since + timeout {
+                self.note(&UpstreamError::silent_body());
                 self.end(Some(CallError::Timeout));
                 return Poll::Ready(Some(Err(BodyError::Idle)));
             }
@@ -122,6 +124,10 @@ impl ResponseBody {
 
     /// Gives the call up unjudged, and the connection with it: it was the client's fault.
     fn let_go(&mut self) -> BodyError {
+        let fault = self.intake.as_ref().and_then(|intake| intake.fault());
+        self.note(&UpstreamError::client(
+            fault.unwrap_or(ClientFault::TooSlow),
+        ));
         self.call = None;
         self.connection = None;
         BodyError::Client
@@ -136,12 +142,17 @@ impl ResponseBody {
         {
             return self.let_go();
         }
-        self.end(Some(if error.is_parse() {
-            CallError::Protocol
-        } else {
-            CallError::Truncated
-        }));
+        let why = UpstreamError::body(error);
+        self.note(&why);
+        self.end(Some(why.as_body_error()));
         BodyError::Upstream
+    }
+
+    /// Counts and says why the call failed, unless it has ended.
+    fn note(&mut self, why: &UpstreamError) {
+        if let Some(call) = &mut self.call {
+            call.with(|call| call.note(why));
+        }
     }
 }
 
