@@ -67,6 +67,10 @@ pub async fn forward(
     // What is too large by its own account is refused before a breaker is asked or a byte read.
     let size_max = exchange.live.plan.limits.request_body_max;
     if size_max.is_some_and(|max| request.body().size_hint().lower() > max) {
+        exchange.debug(
+            "request refused",
+            UpstreamError::client(ClientFault::TooLarge).word,
+        );
         return done(finish, answer::client_failed(ClientFault::TooLarge));
     }
     let upstream = &step.upstream;
@@ -82,6 +86,8 @@ pub async fn forward(
         Err(rejection) => {
             guarded.meter(desk).refuse(&rejection);
             tracing::debug!(
+                request_id = exchange.id.to_str().unwrap_or_default(),
+                route = %exchange.route.plan.name,
                 breaker = %guarded.breaker.name(),
                 reason = rejection.reason.as_str(),
                 "call refused"
@@ -119,10 +125,15 @@ pub async fn forward(
     let (response, connection) = match sent {
         Ok(sent) => sent,
         Err(Failed::Client(fault)) => {
-            call.note(&UpstreamError::client(fault));
+            let why = UpstreamError::client(fault);
+            exchange.debug("request refused", why.word);
+            call.note(&why);
             return done(finish, answer::client_failed(fault));
         }
-        Err(Failed::Ours) => return done(finish, answer::exhausted()),
+        Err(Failed::Ours) => {
+            exchange.debug("request refused", "connections_full");
+            return done(finish, answer::exhausted());
+        }
         Err(Failed::Upstream(error)) => {
             exchange.debug("upstream failed", error.as_str());
             call.end(Some(error));

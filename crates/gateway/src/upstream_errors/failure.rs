@@ -115,7 +115,13 @@ impl UpstreamError {
             None if error.kind() == io::ErrorKind::ConnectionReset => "reset within the handshake",
             None => "closed within the handshake",
         };
-        UpstreamError::new(ErrorKind::Tls, word).with(At(address, Some(error)))
+        match (tls_error(error), address) {
+            (Some(error), Some(address)) => {
+                let detail = tls::detail(error);
+                UpstreamError::new(ErrorKind::Tls, word).with(format_args!("{address}: {detail}"))
+            }
+            _ => UpstreamError::new(ErrorKind::Tls, word).with(At(address, Some(error))),
+        }
     }
 
     /// A step of connecting that took too long.

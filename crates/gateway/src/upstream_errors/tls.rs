@@ -24,6 +24,17 @@ pub fn name(error: &Error, wanted: bool) -> &'static str {
     }
 }
 
+/// What exactly happened, in a sentence.
+pub fn detail(error: &Error) -> String {
+    match error {
+        Error::InvalidCertificate(CertificateError::Other(error)) => error.0.to_string(),
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "none of the authorities that are trusted has signed it".into()
+        }
+        error => error.to_string(),
+    }
+}
+
 fn certificate(error: &CertificateError) -> &'static str {
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
