@@ -164,6 +164,7 @@ fn silent_addr(listener: &TcpListener) -> String {
 fn a_response_that_fails_is_told_by_its_cause() {
     let reset = Upstream::start(|call| call.reset());
     let closed = Upstream::start(|call| call.close());
+    let half = says("HTTP/1.1 200 OK\r\nContent-");
     let hung = Upstream::start(|call| {
         call.hang();
     });
@@ -181,6 +182,7 @@ fn a_response_that_fails_is_told_by_its_cause() {
     let upstreams = [
         ("reset", &reset),
         ("closed", &closed),
+        ("half", &half),
         ("hung", &hung),
         ("silent", &silent),
         ("cut", &cut),
@@ -194,7 +196,8 @@ fn a_response_that_fails_is_told_by_its_cause() {
     let urls = urls.each_ref().map(|(name, url)| (*name, url.as_str()));
     let gateway = Gateway::run(file(&urls, "{ request: 300ms, idle: 300ms }"));
     fails(&gateway, "reset", "reset", "reset");
-    fails(&gateway, "closed", "reset", "closed");
+    fails(&gateway, "closed", "reset", "cut before the head");
+    fails(&gateway, "half", "reset", "cut within the head");
     fails(&gateway, "hung", "timeout", "timeout");
     fails(&gateway, "silent", "timeout", "silent within the body");
     fails(&gateway, "cut", "truncated", "cut within the body");
@@ -212,12 +215,25 @@ fn what_our_limit_refuses_and_what_a_client_breaks_is_neither_protocol_nor_reset
         call.respond_with(200, &field, "");
     });
     let fine = Upstream::start(|call| call.respond(200, ""));
-    let (large_url, fine_url) = (large.url(), fine.url());
-    let upstreams = [("large", large_url.as_str()), ("fine", fine_url.as_str())];
+    let trailers = Upstream::start(|call| {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
+        call.send(format!("{head}x-large: {}\r\n\r\n", "x".repeat(64 * 1024)));
+        call.close();
+    });
+    let upstreams = [("large", &large), ("trailers", &trailers), ("fine", &fine)];
+    let urls = upstreams.map(|(name, upstream)| (name, upstream.url()));
+    let upstreams = urls.each_ref().map(|(name, url)| (*name, url.as_str()));
     let gateway = Gateway::run(file(&upstreams, "{ request: 5s }"));
     assert_eq!(gateway.get("/large").status, 502);
     assert_eq!(errors(&gateway, "large"), [("limit", 1)]);
     assert!(warnings(&gateway, "large")[0].contains("limit: head over our limit (see limits.head"));
+
+    let mut client = gateway.client();
+    client.send("GET /trailers HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
+    client.try_response_to("GET").ok();
+    eventually("it is counted", || {
+        errors(&gateway, "trailers") == [("limit", 1)]
+    });
 
     let mut client = gateway.client();
     client.send(
@@ -241,7 +257,7 @@ fn a_trip_tells_of_what_kinds_its_failures_were() {
     for path in ["/", "/cut", "/cut", "/", "/cut"] {
         gateway.get(path);
     }
-    let told = "5 consecutive failures: 3 × closed, 2 × 500 (the limit is 5)";
+    let told = "5 consecutive failures: 3 × cut before the head, 2 × 500 (the limit is 5)";
     let breaker = gateway.breaker("orders");
     assert_eq!(breaker["reason"], told);
     let explained = breaker["explanation"]["text"].as_str().unwrap();

@@ -60,11 +60,6 @@ impl UpstreamError {
         UpstreamError::new(ErrorKind::Protocol, "unasked 101")
     }
 
-    /// A connection that ended before it could take the request.
-    pub const fn closed() -> UpstreamError {
-        UpstreamError::new(ErrorKind::Reset, "closed")
-    }
-
     /// The fault of a client with its own request.
     pub const fn client(fault: ClientFault) -> UpstreamError {
         let word = match fault {
@@ -134,8 +129,8 @@ impl UpstreamError {
     }
 
     /// A response's head that did not come; `wanted`: a client certificate was asked for at the connection's start,
-    /// there was none, and no response has ever come since.
-    pub fn head(error: &hyper::Error, wanted: bool) -> UpstreamError {
+    /// there was none, and no response has ever come since; `begun`: something of the head had come.
+    pub fn head(error: &hyper::Error, wanted: bool, begun: bool) -> UpstreamError {
         if let Some(tls) = tls_error(error) {
             return UpstreamError::new(ErrorKind::Tls, tls::name(tls, wanted)).with(tls);
         }
@@ -146,14 +141,14 @@ impl UpstreamError {
         if error.is_parse() {
             return UpstreamError::new(ErrorKind::Protocol, malformed(error));
         }
-        if wanted {
+        if wanted && !begun {
             return UpstreamError::new(ErrorKind::Tls, tls::CLIENT_CERTIFICATE)
                 .with("it closed the connection without an answer");
         }
         match io_error(error) {
             Some(io) if is_reset(io) => UpstreamError::new(ErrorKind::Reset, "reset").with(io),
-            Some(io) => UpstreamError::closed().with(io),
-            None => UpstreamError::closed(),
+            _ if begun => UpstreamError::new(ErrorKind::Reset, "cut within the head"),
+            _ => UpstreamError::new(ErrorKind::Reset, "cut before the head"),
         }
     }
 
@@ -166,12 +161,10 @@ impl UpstreamError {
             Some(io) if is_reset(io) => {
                 UpstreamError::new(ErrorKind::Truncated, "reset within the body").with(io)
             }
-            Some(io) if is_malformed(io) && io.to_string().contains("over") => {
-                UpstreamError::new(ErrorKind::Limit, "trailers over our limit").with(io)
-            }
-            Some(io) if is_malformed(io) => {
-                UpstreamError::new(ErrorKind::Protocol, "malformed chunk").with(io)
-            }
+            Some(io) if is_malformed(io) => match over_limit(io) {
+                Some(word) => UpstreamError::new(ErrorKind::Limit, word).with(io),
+                None => UpstreamError::new(ErrorKind::Protocol, "malformed chunk").with(io),
+            },
             Some(io) => UpstreamError::new(ErrorKind::Truncated, "cut within the body").with(io),
             None if error.is_parse() => UpstreamError::new(ErrorKind::Protocol, malformed(error)),
             None => UpstreamError::new(ErrorKind::Truncated, "cut within the body"),
@@ -258,6 +251,17 @@ fn is_malformed(error: &io::Error) -> bool {
     )
 }
 
+/// Which of our limits a chunked body was over, if that is what hyper's decoder says.
+fn over_limit(error: &io::Error) -> Option<&'static str> {
+    match error.to_string().as_str() {
+        "chunk trailers bytes over limit" | "chunk trailers count overflow" => {
+            Some("trailers over our limit")
+        }
+        "chunk extensions over limit" => Some("chunk extensions over our limit"),
+        _ => None,
+    }
+}
+
 /// What is wrong with a head that hyper could not parse. Its text is all that tells it; a new text is just a head.
 fn malformed(error: &hyper::Error) -> &'static str {
     let text = error.to_string();
@@ -327,7 +331,9 @@ mod tests {
     #[test]
     fn a_detail_stands_in_brackets_and_no_word_twice() {
         assert_eq!(UpstreamError::no_head().to_string(), "timeout");
-        let error = UpstreamError::closed().with("x");
-        assert_eq!(error.to_string(), "reset: closed (x)");
+        let error = UpstreamError::new(ErrorKind::Reset, "reset").with("x");
+        assert_eq!(error.to_string(), "reset (x)");
+        let error = UpstreamError::new(ErrorKind::Connect, "refused");
+        assert_eq!(error.to_string(), "connect: refused");
     }
 }
