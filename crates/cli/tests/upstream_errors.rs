@@ -265,6 +265,26 @@ fn a_trip_tells_of_what_kinds_its_failures_were() {
     gateway.log_line(|line| line["message"] == format!("breaker orders is open: {told}"));
 }
 
+#[test]
+fn a_flogo_service_and_a_mule_requester_have_errors_of_their_own() {
+    use support::{flogo, mule};
+    let refusing = Refusing::new();
+    let breaker = serde_json::json!({ "mode": "a", "threshold": 5, "timeout": 60 });
+    let app = flogo::single(flogo::guarded(breaker, &refusing.url()));
+    let flogo = Gateway::run(app.to_string());
+    flogo.get("/t");
+    let request = "<http:request method=\"GET\" config-ref=\"Orders\" path=\"/x\"/>";
+    let flow = mule::flow("f", "/t", request);
+    let mule = mule::setup(flow, &[("Orders", &refusing.url())]).start();
+    mule.get("/t");
+    for (gateway, name) in [(flogo, "G/PetStorePets"), (mule, "Orders")] {
+        assert_eq!(errors(&gateway, name), [("connect", 1)]);
+        let warned = warnings(&gateway, name);
+        let begin = format!("upstream {name} failed: connect: refused (127.0.0.1:");
+        assert!(warned.len() == 1 && warned[0].starts_with(&begin), "{warned:?}");
+    }
+}
+
 mod tls {
     use std::sync::Arc;
 
