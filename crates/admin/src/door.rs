@@ -21,7 +21,7 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 
-use crate::problem::Problem;
+use crate::problem::{Detail, Problem};
 
 /// Wrong tokens that one address may send in a second.
 const WRONG_MAX: u32 = 10;
@@ -149,10 +149,15 @@ pub async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    let mut response = match door.check(peer.ip(), request.uri().path(), request.headers()) {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let mut response = match door.check(peer.ip(), uri.path(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
+    if let Some(Detail(reason)) = response.extensions().get() {
+        let (path, status) = (uri.path(), response.status().as_u16());
+        tracing::debug!(%peer, %method, path, status, %reason, "admin request refused");
+    }
     let headers = response.headers_mut();
     headers.insert(
         CONTENT_SECURITY_POLICY,

@@ -92,6 +92,10 @@ impl Problem {
     }
 }
 
+/// A problem's detail beside its response, for the log.
+#[derive(Debug, Clone)]
+pub struct Detail(pub String);
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::json!({
@@ -112,6 +116,7 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::TOO_MANY_REQUESTS {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
+        response.extensions_mut().insert(Detail(self.detail));
         response
     }
 }

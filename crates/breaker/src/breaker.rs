@@ -210,7 +210,7 @@ impl Breaker {
     /// As [`Breaker::report`], returning also as what the outcome was counted.
     pub fn report_settled(&self, call: impl Into<Call>, now: Timestamp) -> Settled {
         let call = call.into();
-        if call.retry_after.is_none()
+        if call.is_plain()
             && let Some(plain) = self.0.core.untimed()
             && self.0.core.takes(plain, call.outcome, call.duration, now)
         {
@@ -379,7 +379,7 @@ impl Breaker {
         now: Timestamp,
     ) -> Option<Transition> {
         match leave.plain() {
-            Some(plain) if call.retry_after.is_none() => {
+            Some(plain) if call.is_plain() => {
                 if self.0.core.ignores(plain.word, call.outcome) {
                     return None;
                 }
@@ -395,7 +395,7 @@ impl Breaker {
     #[inline(always)]
     pub(crate) fn settle(&self, mut leave: Leave, call: Call, now: Timestamp) -> Settled {
         match leave.plain() {
-            Some(plain) if call.retry_after.is_none() => {
+            Some(plain) if call.is_plain() => {
                 if self.0.core.ignores(plain.word, call.outcome) {
                     return Settled::of(call.outcome);
                 }

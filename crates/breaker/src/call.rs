@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use crate::cause::Cause;
 use crate::outcome::Outcome;
 use crate::settings::Compare;
 
-/// How a call ended, with its duration and the other side's word about when to return, where they are known.
+/// How a call ended, with its duration, the other side's word about when to return and the cause of a failure, where they
+/// are known.
 ///
 /// Wherever a `Call` is asked for, an [`Outcome`] alone will do.
 ///
@@ -29,6 +31,8 @@ pub struct Call {
     pub duration: Option<Duration>,
     /// After how long the other side asked to be called again.
     pub retry_after: Option<Duration>,
+    /// The cause of a failure, for the reason of a trip; of other outcomes it is passed over.
+    pub cause: Option<Cause>,
 }
 
 impl Call {
@@ -38,6 +42,7 @@ impl Call {
             outcome,
             duration,
             retry_after: None,
+            cause: None,
         }
     }
 
@@ -48,6 +53,7 @@ impl Call {
             outcome: self.outcome,
             duration: self.duration,
             retry_after: self.retry_after,
+            cause: self.cause,
         }
     }
 
@@ -67,6 +73,21 @@ impl Call {
             retry_after: Some(after),
             ..self
         }
+    }
+
+    /// The same call, failed for that cause.
+    #[must_use]
+    pub const fn because(self, cause: Cause) -> Self {
+        Call {
+            cause: Some(cause),
+            ..self
+        }
+    }
+
+    /// Whether outcome and duration are all that is known: what may be noted without the machine.
+    #[inline]
+    pub(crate) const fn is_plain(&self) -> bool {
+        self.retry_after.is_none() && self.cause.is_none()
     }
 
     /// Whether the call was slow; none where nobody knows how long it took.

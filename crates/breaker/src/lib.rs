@@ -30,6 +30,7 @@
 //! - what a breaker shows of itself: [`Snapshot`], [`Explanation`], [`Saved`]
 
 mod call;
+mod cause;
 mod chance;
 mod outcome;
 mod ratio;
@@ -69,6 +70,7 @@ mod snapshot;
 
 pub use breaker::{Breaker, Builder, Listener};
 pub use call::Call;
+pub use cause::{Cause, Causes};
 pub use chance::Chance;
 pub use classify::{Classify, ErrorsFail};
 pub use clock::{Clock, MonotonicClock};

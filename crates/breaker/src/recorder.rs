@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::cause::LastCauses;
 use crate::log::Run;
 use crate::machine::SettledAs;
 use crate::time::Timestamp;
@@ -31,6 +32,8 @@ pub(crate) struct Recorder {
     written: VecDeque<Written>,
     /// How many outcomes are written.
     length: usize,
+    /// Of the failures among them and some before, since the windows began.
+    pub causes: LastCauses,
 }
 
 /// What was written at once.

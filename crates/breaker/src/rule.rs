@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::call::Call;
+use crate::cause::Causes;
 use crate::outcome::Outcome;
 use crate::settings::{Compare, Over, Rule};
 use crate::transition::Reason;
@@ -167,6 +168,7 @@ impl Rule {
             threshold: self.threshold(),
             calls: tally.calls,
             over: self.over(),
+            causes: Causes::default(),
         })
     }
 }

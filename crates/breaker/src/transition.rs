@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cause::{Causes, TOLD};
 use crate::outcome::Phase;
 use crate::ratio::rounded;
+use crate::recorder::Recorder;
 use crate::rule::RuleKind;
 use crate::settings::Over;
 use crate::time::Timestamp;
@@ -55,6 +57,8 @@ pub enum Reason {
         calls: u64,
         /// How far back the rule looks, where it does not look back to the last success.
         over: Option<Over>,
+        /// The causes of the failures, where they are known: of a row all, at most 32; else of the last 10.
+        causes: Causes,
     },
     /// Probes failed: the breaker reopened.
     ProbeFailed {
@@ -62,6 +66,8 @@ pub enum Reason {
         failures: u32,
         /// All answered probes of this half-open period.
         answers: u32,
+        /// The causes of the failures, where they are known; at most 32.
+        causes: Causes,
     },
     /// Probes were slow: the breaker reopened.
     ProbesSlow {
@@ -158,6 +164,39 @@ impl Reason {
             Reason::Reconfigured => "reconfigured",
         }
     }
+
+    /// The same reason with the causes of its failures, as far as they are remembered.
+    pub(crate) fn with_causes(mut self, outcomes: &Recorder) -> Self {
+        match &mut self {
+            Reason::Rule {
+                rule: RuleKind::ConsecutiveFailures,
+                observed,
+                causes,
+                ..
+            } => *causes = outcomes.causes.last(*observed as usize),
+            Reason::Rule {
+                rule: RuleKind::Failures,
+                observed,
+                causes,
+                ..
+            } => *causes = outcomes.causes.last(TOLD.min(*observed as usize)),
+            Reason::Rule {
+                rule: RuleKind::FailureRate,
+                observed,
+                calls,
+                causes,
+                ..
+            } => {
+                let failures = (*observed * *calls as f64).round() as usize;
+                *causes = outcomes.causes.last(TOLD.min(failures));
+            }
+            Reason::ProbeFailed {
+                failures, causes, ..
+            } => *causes = outcomes.causes.last(*failures as usize),
+            _ => {}
+        }
+        self
+    }
 }
 
 impl fmt::Display for Reason {
@@ -168,13 +207,21 @@ impl fmt::Display for Reason {
                 observed,
                 threshold,
                 calls,
+                causes,
                 ..
-            } => write!(
-                f,
-                "{}% of {calls} calls failed, the limit is {}%",
-                rounded(observed * 100.0),
-                rounded(threshold * 100.0)
-            ),
+            } => {
+                write!(
+                    f,
+                    "{}% of {calls} calls failed, the limit is {}%",
+                    rounded(observed * 100.0),
+                    rounded(threshold * 100.0)
+                )?;
+                match causes.total() {
+                    0 => Ok(()),
+                    1 => write!(f, "; the last failure: {causes}"),
+                    told => write!(f, "; the last {told} failures: {causes}"),
+                }
+            }
             Reason::Rule {
                 rule: RuleKind::SlowRate,
                 observed,
@@ -202,6 +249,7 @@ impl fmt::Display for Reason {
                 observed,
                 threshold,
                 over,
+                causes,
                 ..
             } => {
                 let noun = match (rule, *observed == 1.0) {
@@ -214,10 +262,24 @@ impl fmt::Display for Reason {
                 if let Some(over) = over {
                     write!(f, " {over}")?;
                 }
-                write!(f, ", the limit is {threshold}")
+                match causes.total() {
+                    0 => write!(f, ", the limit is {threshold}"),
+                    told if told as f64 == *observed => {
+                        write!(f, ": {causes} (the limit is {threshold})")
+                    }
+                    told => write!(f, ", the last {told}: {causes} (the limit is {threshold})"),
+                }
             }
-            Reason::ProbeFailed { failures, answers } => {
-                write!(f, "{failures} of {answers} answered probes failed")
+            Reason::ProbeFailed {
+                failures,
+                answers,
+                causes,
+            } => {
+                write!(f, "{failures} of {answers} answered probes failed")?;
+                match causes.is_empty() {
+                    true => Ok(()),
+                    false => write!(f, ": {causes}"),
+                }
             }
             Reason::ProbesSlow { slow, answers } => {
                 write!(f, "{slow} of {answers} answered probes were slow")
@@ -301,6 +363,7 @@ mod tests {
             threshold,
             calls: 20,
             over,
+            causes: Causes::default(),
         }
     }
 

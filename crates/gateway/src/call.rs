@@ -7,7 +7,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fusebox_breaker::{Call as Ended, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter, Timestamp};
+use fusebox_breaker::{
+    Call as Ended, Cause, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter, Timestamp,
+};
 use fusebox_plan::{Call as Facts, CallError, Failure};
 use http::{HeaderMap, StatusCode};
 
@@ -16,6 +18,7 @@ use crate::clock::Clock;
 use crate::live::LiveUpstream;
 use crate::retry_after;
 use crate::stall::StallWatch;
+use crate::upstream_errors::UpstreamError;
 
 /// What a worker needs to carry a call.
 #[derive(Debug, Clone)]
@@ -43,6 +46,8 @@ pub struct Call {
     body: Vec<u8>,
     flow: Flow,
     recorded: bool,
+    /// Why it failed, for the breaker's reason; without it, its status tells.
+    cause: Option<Cause>,
 }
 
 /// What is known of how the response's body comes.
@@ -84,6 +89,7 @@ impl Call {
             body: Vec::new(),
             flow: Flow::Unknown,
             recorded: false,
+            cause: None,
         }
     }
 
@@ -142,6 +148,12 @@ impl Call {
         {
             self.guarded.breaker.tick(now);
         }
+    }
+
+    /// The upstream failed, or the client did: that is counted and said, and the breaker's reason will tell it.
+    pub fn note(&mut self, error: &UpstreamError) {
+        self.cause = Some(error.cause());
+        self.upstream.errors.note(error, self.desk.clock.exact());
     }
 
     /// From here on the call does not count as one that waits for its head.
@@ -277,9 +289,19 @@ impl Call {
             outcome,
             duration: Some(self.duration),
             retry_after: self.asked_to_return(outcome, now),
+            cause: self.cause_of(outcome),
         };
         let counted = permit.settle(ended, now).counted;
         self.guarded.meter(&self.desk).count(counted);
+    }
+
+    /// Why the call failed, if it did.
+    fn cause_of(&self, outcome: Outcome) -> Option<Cause> {
+        if outcome != Outcome::Failure {
+            return None;
+        }
+        let status = self.head.as_ref().map(|head| head.status.as_u16());
+        self.cause.or(status.map(Cause::Status))
     }
 
     /// After how long the upstream wants to be called again, if its word counts: it failed, or said that it has too

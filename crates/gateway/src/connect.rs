@@ -2,16 +2,19 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fusebox_plan::CallError;
 use fusebox_plan::plan::{Endpoint, Limits};
-use http::Request;
 use http::header::HOST;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -24,10 +27,80 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::connection::BUFFER;
 use crate::outgoing::Outgoing;
+use crate::upstream_errors::{
+    CertificateWish, ErrorKind, UpstreamError, naming_verifier, watching,
+};
 use crate::upstream_socket::UpstreamSocket;
 
-/// What requests are sent through; one request at a time.
-pub type Sender = http1::SendRequest<Outgoing>;
+/// A connection's upper end: sends one request at a time, and tells why that failed.
+#[derive(Debug)]
+pub struct Sender {
+    inner: http1::SendRequest<Outgoing>,
+    fate: Arc<Fate>,
+    /// What had been heard when the last request was sent.
+    heard_before: u64,
+}
+
+/// What is known of a connection beside what its requests are told.
+#[derive(Debug)]
+struct Fate {
+    /// How often bytes have come. Written by the connection's task alone.
+    heard: AtomicU64,
+    /// The error with which the connection ended while no request waited for it.
+    ended: OnceLock<UpstreamError>,
+    /// Over TLS, whether the upstream wants a certificate that we do not have.
+    wish: Option<Arc<CertificateWish>>,
+}
+
+impl Fate {
+    fn wanted(&self) -> bool {
+        self.wish.as_ref().is_some_and(|wish| wish.is_open())
+    }
+}
+
+impl Sender {
+    /// Why a request got no response's head. With TLS 1.3 an upstream's refusal of the handshake comes as such an error
+    /// (RFC 8446, section 4.4.2.4).
+    pub fn why(&self, error: &hyper::Error) -> UpstreamError {
+        let begun = self.fate.heard.load(Ordering::Relaxed) != self.heard_before;
+        let why = UpstreamError::head(error, self.fate.wanted(), begun);
+        match self.fate.ended.get() {
+            Some(ended) if why.kind == ErrorKind::Reset => ended.clone(),
+            _ => why,
+        }
+    }
+
+    /// Sends a request, as [`http1::SendRequest::try_send_request`] does.
+    pub fn try_send_request(
+        &mut self,
+        request: Request<Outgoing>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>> + use<>
+    {
+        self.heard_before = self.fate.heard.load(Ordering::Relaxed);
+        self.inner.try_send_request(request)
+    }
+
+    /// Takes note that the upstream has answered on the connection.
+    pub fn answered(&self) {
+        if let Some(wish) = &self.fate.wish {
+            wish.answered();
+        }
+    }
+}
+
+impl Deref for Sender {
+    type Target = http1::SendRequest<Outgoing>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.inner
+    }
+}
+
+impl DerefMut for Sender {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.inner
+    }
+}
 
 /// Whether a connection ended for bytes that came while no request was on its way. hyper has no
 /// question for this; a test of the gateway's holds its words.
@@ -53,40 +126,74 @@ pub struct NoConnection {
     pub address: Option<SocketAddr>,
     /// What the system said.
     pub error: io::Error,
+    /// The same by kind and name.
+    pub cause: UpstreamError,
 }
 
 impl NoConnection {
-    fn new(part: CallError, address: Option<SocketAddr>, error: io::Error) -> NoConnection {
-        let why = if is_exhaustion(&error) {
-            Unconnected::Exhausted
-        } else {
-            Unconnected::Upstream(part)
+    fn new(address: Option<SocketAddr>, error: io::Error, cause: UpstreamError) -> NoConnection {
+        let (why, cause) = match exhausted(&error) {
+            Some(cause) => (Unconnected::Exhausted, cause),
+            None => (Unconnected::Upstream(cause.kind.as_call_error()), cause),
         };
         NoConnection {
             why,
             address,
             error,
+            cause,
         }
+    }
+
+    /// A TCP connection that could not be made, or that could not be used.
+    fn dial(address: Option<SocketAddr>, error: io::Error) -> NoConnection {
+        let cause = UpstreamError::dial(&error, address);
+        NoConnection::new(address, error, cause)
+    }
+
+    /// A connection that ended before it could take a request.
+    pub fn closed(sender: &Sender, error: hyper::Error) -> NoConnection {
+        let cause = sender.why(&error);
+        NoConnection::new(None, io::Error::other(error), cause)
     }
 }
 
-/// Whether a system call failed for want of something of our own.
-fn is_exhaustion(error: &io::Error) -> bool {
+/// What of our own a system call failed for the want of.
+fn exhausted(error: &io::Error) -> Option<UpstreamError> {
     use rustix::io::Errno;
+    let code = error.raw_os_error()?;
     let ours = [
-        Errno::MFILE,
-        Errno::NFILE,
-        Errno::NOBUFS,
-        Errno::NOMEM,
-        Errno::ADDRNOTAVAIL,
+        (Errno::MFILE, "no descriptor left"),
+        (Errno::NFILE, "no descriptor left"),
+        (Errno::NOBUFS, "no memory left"),
+        (Errno::NOMEM, "no memory left"),
+        (Errno::ADDRNOTAVAIL, "no port left"),
     ];
-    error
-        .raw_os_error()
-        .is_some_and(|code| ours.iter().any(|errno| errno.raw_os_error() == code))
+    let found = ours.iter().find(|(errno, _)| errno.raw_os_error() == code);
+    found.map(|(errno, word)| {
+        let error = UpstreamError::new(ErrorKind::Limit, word);
+        match *errno {
+            Errno::MFILE => error.with("raise the limit on open files"),
+            _ => error,
+        }
+    })
 }
 
-/// TLS with the name that the other side's certificate must bear.
-type Tls = (TlsConnector, ServerName<'static>);
+/// TLS, with the name that the other side's certificate must bear.
+#[derive(Clone)]
+struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+    wish: Arc<CertificateWish>,
+}
+
+/// How far connecting has come; what it says if time runs out there.
+struct Step {
+    kind: ErrorKind,
+    word: &'static str,
+    address: Option<SocketAddr>,
+}
+
+const DIALLING: &str = "connect timed out";
 
 /// How an upstream is reached: its address, TLS, and the proxy on the way.
 #[derive(Clone)]
@@ -156,57 +263,80 @@ impl Connector {
     /// # Errors
     /// Which part failed, and why; running out of time is a failure to connect.
     pub async fn connect(&self) -> Result<Sender, NoConnection> {
-        let result = match tokio::time::timeout(self.timeout, self.open()).await {
-            Ok(result) => result,
-            Err(_) => Err(NoConnection::new(
-                CallError::Connect,
-                None,
-                io::ErrorKind::TimedOut.into(),
-            )),
+        let mut step = Step {
+            kind: ErrorKind::Dns,
+            word: "name lookup timed out",
+            address: None,
         };
-        if let Err(failed) = &result {
-            self.note(failed);
+        match tokio::time::timeout(self.timeout, self.open(&mut step)).await {
+            Ok(result) => result,
+            Err(_) => Err(NoConnection {
+                // Connecting is one thing to a failure expression, and has one timeout.
+                why: Unconnected::Upstream(CallError::Connect),
+                address: None,
+                error: io::ErrorKind::TimedOut.into(),
+                cause: UpstreamError::too_slow(step.kind, step.word, step.address),
+            }),
         }
-        result
     }
 
-    async fn open(&self) -> Result<Sender, NoConnection> {
+    async fn open(&self, step: &mut Step) -> Result<Sender, NoConnection> {
         let (next, next_tls) = match &self.proxy {
             Some((proxy, tls)) => (proxy, tls),
             None => (&self.endpoint, &self.tls),
         };
-        let (tcp, address) = tcp(next).await?;
-        let broken = |part| move |error| NoConnection::new(part, Some(address), error);
-        tcp.set_nodelay(true).map_err(broken(CallError::Connect))?;
+        let (tcp, address) = tcp(next, step).await?;
+        let broken = |error| NoConnection::dial(Some(address), error);
+        tcp.set_nodelay(true).map_err(broken)?;
         let mut stream = Stream::Plain(UpstreamSocket::new(tcp));
         if let Some(tls) = next_tls {
-            stream = secured(stream, tls).await.map_err(broken(CallError::Tls))?;
+            stream = secured(stream, tls, address, step).await?;
         }
         if let (Some(_), Some(tls)) = (&self.proxy, &self.tls) {
-            stream = self
-                .tunnel(stream)
-                .await
-                .map_err(broken(CallError::Connect))?;
-            stream = secured(stream, tls).await.map_err(broken(CallError::Tls))?;
+            (step.kind, step.word) = (ErrorKind::Connect, "the proxy timed out");
+            stream = self.tunnel(stream).await.map_err(|error| {
+                let cause = UpstreamError::new(ErrorKind::Connect, "no tunnel through the proxy");
+                let cause = cause.with(format_args!("{address}: {error}"));
+                NoConnection::new(Some(address), error, cause)
+            })?;
+            stream = secured(stream, tls, address, step).await?;
         }
+        let fate = Arc::new(Fate {
+            heard: AtomicU64::new(0),
+            ended: OnceLock::new(),
+            wish: self.tls.as_ref().map(|tls| tls.wish.clone()),
+        });
+        let stream = Heard {
+            stream,
+            fate: fate.clone(),
+        };
         let (sender, connection) = http1::Builder::new()
             .max_header_size(self.head_bytes_max)
             .max_headers(self.head_fields_max)
             .max_buf_size(self.head_bytes_max.max(BUFFER))
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| broken(CallError::Connect)(io::Error::other(error)))?;
-        // Ends with the last use of `sender`, or when the upstream closes; the call sees its errors.
-        let (unasked, authority) = (self.unasked.clone(), self.endpoint.authority.clone());
+            .map_err(|error| broken(io::Error::other(error)))?;
+        let (told, unasked) = (fate.clone(), self.unasked.clone());
+        let authority = self.endpoint.authority.clone();
+        // Ends with the last use of `sender`, or when the upstream closes. The call sees the error, or where there was
+        // none yet, the next one does.
         tokio::spawn(async move {
-            if let Err(error) = connection.with_upgrades().await
-                && is_unasked(&error)
-            {
+            let Err(error) = connection.with_upgrades().await else {
+                return;
+            };
+            if is_unasked(&error) {
                 unasked.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(upstream = %authority, "a connection was closed for bytes that nobody had asked for");
             }
+            let why = UpstreamError::head(&error, told.wanted(), false);
+            told.ended.get_or_init(|| why);
         });
-        Ok(sender)
+        Ok(Sender {
+            inner: sender,
+            fate,
+            heard_before: 0,
+        })
     }
 
     /// Asks a proxy for a tunnel to the endpoint.
@@ -241,19 +371,6 @@ impl Connector {
             .map_err(io::Error::other)?;
         Ok(Stream::Tunnel(Box::new(TokioIo::new(upgraded))))
     }
-
-    /// The client hears which part failed; why exactly is for the log alone.
-    fn note(&self, failed: &NoConnection) {
-        let error = &failed.error;
-        match failed.why {
-            Unconnected::Exhausted => {
-                tracing::warn!(%error, "no connection to an upstream can be opened; raise the limit on open files");
-            }
-            Unconnected::Upstream(part) => {
-                tracing::debug!(upstream = %self.endpoint.authority, %error, "{} failed", part.as_str());
-            }
-        }
-    }
 }
 
 fn tls_of(
@@ -266,43 +383,77 @@ fn tls_of(
     let host = &endpoint.host;
     let name = ServerName::try_from(host.clone())
         .map_err(|_| format!("`{host}` is not a name that a certificate can bear"))?;
-    Ok(Some((TlsConnector::from(roots()), name)))
+    let (config, wish) = watching(&roots());
+    Ok(Some(Tls {
+        connector: TlsConnector::from(config),
+        name,
+        wish,
+    }))
 }
 
-async fn secured(stream: Stream, (connector, name): &Tls) -> io::Result<Stream> {
-    let tls = connector.connect(name.clone(), stream).await?;
-    Ok(Stream::Tls(Box::new(tls)))
+async fn secured(
+    stream: Stream,
+    tls: &Tls,
+    address: SocketAddr,
+    step: &mut Step,
+) -> Result<Stream, NoConnection> {
+    (step.kind, step.word) = (ErrorKind::Tls, "handshake timed out");
+    let stream = tls.connector.connect(tls.name.clone(), stream).await;
+    let stream = stream.map_err(|error| {
+        let address = Some(address);
+        let cause = UpstreamError::handshake(&error, address, tls.wish.is_open());
+        NoConnection::new(address, error, cause)
+    })?;
+    Ok(Stream::Tls(Box::new(stream)))
 }
 
 /// Tries every address that the name stands for, in the resolver's order; of several failures the
 /// first is told. Names are looked up at every connection, so that a moved upstream is found again.
-async fn tcp(endpoint: &Endpoint) -> Result<(TcpStream, SocketAddr), NoConnection> {
+async fn tcp(
+    endpoint: &Endpoint,
+    step: &mut Step,
+) -> Result<(TcpStream, SocketAddr), NoConnection> {
     let (host, port) = (endpoint.host.as_str(), endpoint.port);
-    let failed = |address| move |error| NoConnection::new(CallError::Connect, address, error);
-    if let Ok(address) = host.parse::<IpAddr>() {
-        let address = SocketAddr::new(address, port);
+    let mut dial = async |address| {
+        *step = Step {
+            kind: ErrorKind::Connect,
+            word: DIALLING,
+            address: Some(address),
+        };
         let tcp = TcpStream::connect(address).await;
-        return Ok((tcp.map_err(failed(Some(address)))?, address));
+        tcp.map(|tcp| (tcp, address))
+            .map_err(|error| NoConnection::dial(Some(address), error))
+    };
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return dial(SocketAddr::new(address, port)).await;
     }
+    let unknown = |error| {
+        let cause = UpstreamError::lookup(host, &error);
+        NoConnection::new(None, error, cause)
+    };
     let addresses = tokio::net::lookup_host((host, port)).await;
     let mut first = None;
-    for address in addresses.map_err(failed(None))? {
-        match TcpStream::connect(address).await {
-            Ok(tcp) => return Ok((tcp, address)),
-            Err(error) => {
-                first.get_or_insert(NoConnection::new(CallError::Connect, Some(address), error));
+    for address in addresses.map_err(unknown)? {
+        match dial(address).await {
+            Ok(connected) => return Ok(connected),
+            Err(failed) => {
+                first.get_or_insert(failed);
             }
         }
     }
-    let nothing = || failed(None)(io::Error::other("the name stands for no address"));
-    Err(first.unwrap_or_else(nothing))
+    Err(first.unwrap_or_else(|| unknown(io::Error::other("the name stands for no address"))))
 }
 
 /// A TLS configuration that trusts the system's certificates.
 pub fn trusting_the_system() -> Arc<ClientConfig> {
-    let mut config = ClientConfig::builder()
-        .with_root_certificates(system_roots())
-        .with_no_client_auth();
+    let (roots, builder) = (system_roots(), ClientConfig::builder());
+    let mut config = match naming_verifier(roots) {
+        Some(verifier) => builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier),
+        None => builder.with_root_certificates(RootCertStore::empty()),
+    }
+    .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Arc::new(config)
 }
@@ -389,5 +540,59 @@ impl AsyncWrite for Stream {
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tunnel(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+/// A connection that counts how often bytes come, so that an end before a response's head differs from one within it.
+struct Heard {
+    stream: Stream,
+    fate: Arc<Fate>,
+}
+
+impl AsyncRead for Heard {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let result = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            // One task writes, so it need not be an addition, which would cost more.
+            let heard = this.fate.heard.load(Ordering::Relaxed);
+            this.fate.heard.store(heard + 1, Ordering::Relaxed);
+        }
+        result
+    }
+}
+
+impl AsyncWrite for Heard {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }

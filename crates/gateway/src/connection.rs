@@ -419,6 +419,7 @@ pub async fn serve(
     let mut stream = parts.io.into_inner().stream;
     match end {
         End::TimedOut(true) => {
+            tracing::debug!(%peer, reason = "its head took too long", "request refused");
             // A client that has not read its last answer gets no other one behind what is left of
             // it; and whether it reads this one, we do not wait long for.
             let answer = answer::head_timeout();

@@ -45,6 +45,14 @@ pub struct Exchange {
     pub id: HeaderValue,
 }
 
+impl Exchange {
+    /// Says at debug what became of the request and why, with its id and route.
+    pub fn debug(&self, what: &str, reason: &str) {
+        let request_id = self.id.to_str().unwrap_or_default();
+        tracing::debug!(request_id, route = %self.route.plan.name, reason, "{what}");
+    }
+}
+
 /// Counts a request when it is done with, however it ends.
 #[derive(Debug)]
 pub struct Finish {
@@ -127,13 +135,13 @@ async fn take(
     let live = client.worker.shared.plan_for(&client.listener);
     let Some(listener) = live.listener(&client.listener) else {
         // The listener is gone for a while; its last connections have been told to go.
-        return done(
-            finish,
-            answer::refused(StatusCode::SERVICE_UNAVAILABLE, "this listener is closing"),
-        );
+        let (status, why) = (StatusCode::SERVICE_UNAVAILABLE, "this listener is closing");
+        say_refused(&id, &request, status, why);
+        return done(finish, answer::refused(status, why));
     };
     if let Err(refused) = guard::inspect(&request, listener.rules) {
         client.worker.meter().requests_refused.add();
+        say_refused(&id, &request, refused.status, refused.why);
         return done(finish, answer::refused(refused.status, refused.why));
     }
     if request.uri().path() == "*" {
@@ -143,6 +151,7 @@ async fn take(
         Ok(found) => found,
         Err(answer) => {
             client.worker.meter().requests_unrouted.add();
+            say_unrouted(&id, &request, answer.status());
             return unread(finish, *answer, request).await;
         }
     };
@@ -157,6 +166,25 @@ async fn take(
         id,
     };
     run(exchange, request, finish).await
+}
+
+/// Says at debug why a request was refused before it had a route. Its query may hold secrets, so it is left out.
+fn say_refused(id: &HeaderValue, request: &Request<Incoming>, status: StatusCode, reason: &str) {
+    let request_id = id.to_str().unwrap_or_default();
+    let (method, path) = (request.method(), request.uri().path());
+    let status = status.as_u16();
+    tracing::debug!(request_id, %method, path, status, reason, "request refused");
+}
+
+/// The same for one that no route takes; preflights and redirections are no refusals.
+fn say_unrouted(id: &HeaderValue, request: &Request<Incoming>, status: StatusCode) {
+    let reason = match status {
+        StatusCode::NOT_FOUND => "no route has this path",
+        StatusCode::METHOD_NOT_ALLOWED => "this path does not take this method",
+        status if status.is_client_error() => "no route takes this request",
+        _ => return,
+    };
+    say_refused(id, request, status, reason);
 }
 
 type Params = Vec<(String, String)>;

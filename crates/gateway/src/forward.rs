@@ -16,7 +16,7 @@ use crate::admission::{self, Unadmitted};
 use crate::answer;
 use crate::body::Body;
 use crate::breakers::{Guarded, KeyFacts};
-use crate::call::{Call, Desk, Holder};
+use crate::call::{Call, Holder};
 use crate::exchange::{Exchange, Finish, done, unread};
 use crate::fields::{self, Origin};
 use crate::guard;
@@ -27,6 +27,7 @@ use crate::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
 use crate::response_body::ResponseBody;
 use crate::sending::{Failed, PROBE_PATIENCE, Sending, expects_no_body};
 use crate::tunnel;
+use crate::upstream_errors::UpstreamError;
 
 /// Passes a request to the step's upstream if its breaker lets it.
 pub async fn forward(
@@ -38,6 +39,10 @@ pub async fn forward(
     // What is too large by its own account is refused before a breaker is asked or a byte read.
     let size_max = exchange.live.plan.limits.request_body_max;
     if size_max.is_some_and(|max| request.body().size_hint().lower() > max) {
+        exchange.debug(
+            "request refused",
+            UpstreamError::client(ClientFault::TooLarge).word,
+        );
         return done(finish, answer::client_failed(ClientFault::TooLarge));
     }
     let guarded = step.upstream.guards.select(&KeyFacts {
@@ -52,7 +57,7 @@ pub async fn forward(
     let permit = match asked {
         Ok(permit) => permit,
         Err(rejection) => {
-            let refusal = refuse(&guarded, desk, &rejection);
+            let refusal = refuse(&exchange, &guarded, &rejection);
             return unread(finish, refusal, request).await;
         }
     };
@@ -81,10 +86,11 @@ pub async fn forward(
         (None, Outgoing::Client(body)) => match admission::ask_with(&guarded, desk, body).await {
             Ok(permit) => permit,
             Err(Unadmitted::Client(fault)) => {
+                exchange.debug("request refused", UpstreamError::client(fault).word);
                 return done(finish, answer::client_failed(fault));
             }
             Err(Unadmitted::Refused(rejection)) => {
-                let mut refusal = refuse(&guarded, desk, &rejection);
+                let mut refusal = refuse(&exchange, &guarded, &rejection);
                 if !body.is_end_stream() {
                     let close = HeaderValue::from_static("close");
                     refusal.headers_mut().insert(CONNECTION, close);
@@ -118,10 +124,17 @@ pub async fn forward(
 }
 
 /// Counts a refusal, and says it to whoever reads the log and to the client.
-fn refuse(guarded: &Guarded, desk: &Desk, rejection: &Rejection) -> Response<Body> {
+fn refuse(exchange: &Exchange, guarded: &Guarded, rejection: &Rejection) -> Response<Body> {
+    let desk = &exchange.desk;
     guarded.meter(desk).refuse(rejection);
     let name = guarded.breaker.name();
-    tracing::debug!(breaker = %name, reason = rejection.reason.as_str(), "call refused");
+    tracing::debug!(
+        request_id = exchange.id.to_str().unwrap_or_default(),
+        route = %exchange.route.plan.name,
+        breaker = %name,
+        reason = rejection.reason.as_str(),
+        "call refused"
+    );
     let now = desk.clock.exact();
     answer::breaker_refused(name, rejection, now, guarded.fallback_seconds())
 }
@@ -160,6 +173,7 @@ async fn carry(carried: Carried) -> Response<Body> {
     let (response, connection) = match sending.send(parts, body, has_length).await {
         Ok(sent) => sent,
         Err(failed) => {
+            exchange.debug("no answer", failed.word());
             let answer = answer::not_sent(&upstream.plan.name, failed);
             if let Failed::Upstream(error) = failed {
                 call.end(Some(error));

@@ -50,6 +50,7 @@ mod connect;
 mod listen;
 mod pool;
 mod tls;
+mod upstream_errors;
 mod upstream_socket;
 
 mod announcer;

@@ -29,6 +29,7 @@ use crate::pool::{Keeping, Pool};
 use crate::router::Router;
 use crate::stall;
 use crate::tls;
+use crate::upstream_errors::UpstreamErrors;
 
 /// A plan as it runs.
 #[derive(Debug)]
@@ -154,6 +155,8 @@ pub struct LiveUpstream {
     pub host: HeaderValue,
     pools: Arc<[Arc<Pool>]>,
     meter: Arc<PerWorker<RequestMeter>>,
+    /// Its errors by kind; kept over reloads by its name.
+    pub errors: Arc<UpstreamErrors>,
 }
 
 impl LiveUpstream {
@@ -264,6 +267,7 @@ pub struct Foundry {
     counters: Counters,
     shelves: Shelves,
     meters: Mutex<HashMap<(Kind, Arc<str>), RequestMeters>>,
+    errors: Mutex<HashMap<Arc<str>, Arc<UpstreamErrors>>>,
 }
 
 /// Who hears of the breakers' transitions.
@@ -303,6 +307,7 @@ impl Foundry {
             counters: Counters::default(),
             shelves,
             meters: Mutex::default(),
+            errors: Mutex::default(),
         }
     }
 
@@ -370,6 +375,7 @@ impl Foundry {
             listener: &self.announcer.0,
             counters: &self.counters,
             meter: &|name| self.meter(Kind::Service, name),
+            errors: &|name| self.errors(name),
             previous: flogo,
         };
         let flogo = caster.cast(&plan, clients, &mut reloaded.lost);
@@ -410,6 +416,7 @@ impl Foundry {
             tls,
             shelves: &self.shelves,
             meter: &|name| self.meter(Kind::Requester, name),
+            errors: &|name| self.errors(name),
             previous,
         };
         Ok(Some(Arc::new(caster.cast(app, lost)?)))
@@ -502,6 +509,7 @@ impl Foundry {
             host: host.expect("a checked authority is a field value"),
             pools,
             meter: self.meter(Kind::Upstream, &plan.name),
+            errors: self.errors(&plan.name),
         }
     }
 
@@ -540,6 +548,15 @@ impl Foundry {
         let meter = meters.entry((kind, name.clone()));
         meter
             .or_insert_with(|| Arc::new(PerWorker::new(self.workers)))
+            .clone()
+    }
+
+    /// The errors of an upstream, a service or a requester: one object for a name, so that no label comes twice.
+    fn errors(&self, name: &Arc<str>) -> Arc<UpstreamErrors> {
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        let errors = errors.entry(name.clone());
+        errors
+            .or_insert_with(|| UpstreamErrors::new(name.clone()))
             .clone()
     }
 }

@@ -22,6 +22,7 @@ use crate::gateway::Gateway;
 use crate::measures::MEASURES;
 use crate::meter::{BOUNDS, BreakerMeter, HistogramSum, PerWorker, REASONS, RequestMeter};
 use crate::mule::CircuitStatus;
+use crate::upstream_errors::ErrorKind;
 
 /// How many breakers of one upstream have labels of their own.
 pub const KEYS_LABELLED_MAX: usize = 1_000;
@@ -343,8 +344,8 @@ impl Scrape {
                 observe(&mut metric, labels, &sum)?;
             }
         }
-        for (service, meter) in live.flogo.callers() {
-            for ((_, status), sum) in summed(meter) {
+        for (service, caller) in live.flogo.callers() {
+            for ((_, status), sum) in summed(caller.meter()) {
                 let labels = vec![
                     ("upstream", &*service),
                     ("http_response_status_code", &*status),
@@ -359,6 +360,21 @@ impl Scrape {
                     ("http_response_status_code", &*status),
                 ];
                 observe(&mut metric, labels, &sum)?;
+            }
+        }
+        let mut metric = counter(
+            encoder,
+            "fusebox_upstream_errors",
+            "Errors between the gateway and an upstream, by kind",
+        )?;
+        let native = live.upstreams.iter().map(|upstream| &*upstream.errors);
+        let callers = live.flogo.callers().map(|(_, caller)| caller.errors());
+        let clients = live.app.iter().flat_map(|app| app.clients.all());
+        let clients = clients.map(|client| client.errors());
+        for errors in native.chain(callers).chain(clients) {
+            for kind in ErrorKind::ALL {
+                let labels = vec![("upstream", &**errors.upstream()), ("kind", kind.as_str())];
+                add(&mut metric, labels, errors.count(kind))?;
             }
         }
         let mut metric = gauge(

@@ -13,10 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
-use fusebox_plan::CallError;
 use http::{HeaderMap, HeaderName, Method};
 
-use crate::connect::{Connector, NoConnection, Sender, Unconnected};
+use crate::connect::{Connector, NoConnection, Sender};
 
 /// How long a connection may have been idle for a request that must not be repeated (calls.md, row 8a).
 const MOMENT: Duration = Duration::from_millis(100);
@@ -120,22 +119,12 @@ impl Pool {
     /// A new connection.
     ///
     /// # Errors
-    /// Which part of connecting failed.
-    pub async fn connect(self: &Arc<Pool>) -> Result<Connection, Unconnected> {
-        self.open().await.map_err(|failed| failed.why)
-    }
-
-    /// A new connection, for callers that tell why there is none.
-    ///
-    /// # Errors
     /// Which part of connecting failed, and why.
     pub async fn open(self: &Arc<Pool>) -> Result<Connection, NoConnection> {
         let mut sender = self.connector.connect().await?;
-        sender.ready().await.map_err(|error| NoConnection {
-            why: Unconnected::Upstream(CallError::Connect),
-            address: None,
-            error: std::io::Error::other(error),
-        })?;
+        if let Err(error) = sender.ready().await {
+            return Err(NoConnection::closed(&sender, error));
+        }
         Ok(Connection {
             sender,
             pool: self.clone(),

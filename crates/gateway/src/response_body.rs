@@ -22,7 +22,8 @@ use crate::clock::Clock;
 use crate::exchange::Finish;
 use crate::offer::Offer;
 use crate::pool::Connection;
-use crate::request_body::Intake;
+use crate::request_body::{ClientFault, Intake};
+use crate::upstream_errors::UpstreamError;
 
 /// A client that takes the next frame so much later holds the body back.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -192,10 +193,14 @@ impl Flow {
             let since = match intake.map(Intake::handed_over) {
                 None => alarm.since,
                 Some(Some(at)) => at.max(alarm.since),
-                Some(None) if is_probe => return Poll::Ready(Some(Err(self.let_go()))),
+                Some(None) if is_probe => {
+                    let why = UpstreamError::client(ClientFault::TooSlow);
+                    return Poll::Ready(Some(Err(self.let_go(&why))));
+                }
                 Some(None) => now,
             };
             if now >= since + timeout {
+                self.note(&UpstreamError::silent_body());
                 self.end(Some(CallError::Timeout));
                 return Poll::Ready(Some(Err(BodyError::Idle)));
             }
@@ -206,28 +211,42 @@ impl Flow {
     }
 
     /// Gives the call up unjudged, and the connection with it: it was the client's fault.
-    fn let_go(&mut self) -> BodyError {
+    fn let_go(&mut self, why: &UpstreamError) -> BodyError {
+        self.note(why);
         self.call = None;
         self.connection = None;
         BodyError::Client
     }
 
-    /// The body broke. That is the client's fault if it broke its own upload, or if we waited for it,
-    /// to send or to read.
-    fn broken(&mut self, error: &hyper::Error) -> BodyError {
-        let by_upload = self.intake.as_ref().is_some_and(|intake| {
-            intake.fault().is_some() || (intake.is_owed() && intake.handed_over().is_none())
-        });
-        let in_a_pause = self.held >= PAUSE && !error.is_parse();
-        if by_upload || in_a_pause {
-            return self.let_go();
+    /// The client's part in the body's breaking: it broke its own upload, or we waited for it, to send or
+    /// to read. `None`: it had none.
+    fn clients_part(&self, error: &hyper::Error) -> Option<UpstreamError> {
+        let intake = self.intake.as_deref();
+        if let Some(fault) = intake.and_then(Intake::fault) {
+            return Some(UpstreamError::client(fault));
         }
-        self.end(Some(if error.is_parse() {
-            CallError::Protocol
-        } else {
-            CallError::Truncated
-        }));
+        if intake.is_some_and(|intake| intake.is_owed() && intake.handed_over().is_none()) {
+            return Some(UpstreamError::unfinished());
+        }
+        (self.held >= PAUSE && !error.is_parse()).then(UpstreamError::unread)
+    }
+
+    /// The body broke.
+    fn broken(&mut self, error: &hyper::Error) -> BodyError {
+        if let Some(why) = self.clients_part(error) {
+            return self.let_go(&why);
+        }
+        let why = UpstreamError::body(error);
+        self.note(&why);
+        self.end(Some(why.as_body_error()));
         BodyError::Upstream
+    }
+
+    /// Counts and says why the call failed, unless it has ended.
+    fn note(&mut self, why: &UpstreamError) {
+        if let Some(call) = &mut self.call {
+            call.with(|call| call.note(why));
+        }
     }
 
     fn poll_frame(

@@ -19,13 +19,14 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::call::{Call, Desk};
-use crate::connect::Unconnected;
+use crate::connect::{NoConnection, Unconnected};
 use crate::guard;
 use crate::live::LiveUpstream;
 use crate::offer::Offer;
 use crate::outgoing::Outgoing;
 use crate::pool::{Connection, Pool, is_idempotent};
 use crate::request_body::{ClientFault, Intake};
+use crate::upstream_errors::{ErrorKind, UpstreamError};
 
 /// The machine's own deadline of a probe lies this much behind ours: it is the net, not the judge.
 const PROBE_GRACE: Duration = Duration::from_millis(250);
@@ -49,6 +50,19 @@ pub enum Failed {
     Limit,
     /// Ours: there was nothing left to connect with.
     Ours,
+}
+
+impl Failed {
+    /// The word for it in the log and in what the client gets.
+    pub fn word(self) -> &'static str {
+        match self {
+            Failed::Upstream(error) => error.as_str(),
+            Failed::Client(_) | Failed::Unfinished => ErrorKind::Client.as_str(),
+            Failed::Stale => ErrorKind::Reset.as_str(),
+            Failed::Limit => ErrorKind::Limit.as_str(),
+            Failed::Ours => "connections_full",
+        }
+    }
 }
 
 impl From<Unconnected> for Failed {
@@ -114,8 +128,13 @@ impl Sending<'_> {
             let again = repeatable.then(|| head_of(&request));
             match self.attempt(&mut connection, request).await {
                 Ok(response) => return Ok(used(response, connection, is_careful)),
-                Err(Attempt::NotSent(unsent)) => request = *unsent,
-                Err(Attempt::Cut) => request = again.ok_or(Failed::Stale)?,
+                Err(Attempt::NotSent(unsent, _)) => request = *unsent,
+                Err(Attempt::Cut(why)) => {
+                    request = again.ok_or_else(|| {
+                        self.call.note(&why);
+                        Failed::Stale
+                    })?;
+                }
                 Err(Attempt::Failed(failed)) => return Err(failed),
             }
         }
@@ -123,8 +142,26 @@ impl Sending<'_> {
         match self.attempt(&mut connection, request).await {
             Ok(response) => Ok(used(response, connection, is_careful)),
             Err(Attempt::Failed(failed)) => Err(failed),
-            Err(Attempt::NotSent(_) | Attempt::Cut) => Err(Failed::Upstream(CallError::Reset)),
+            Err(Attempt::NotSent(_, why) | Attempt::Cut(why)) => Err(self.failed(&why)),
         }
+    }
+
+    /// The upstream failed: that is counted and said.
+    fn failed(&mut self, why: &UpstreamError) -> Failed {
+        self.call.note(why);
+        Failed::Upstream(why.kind.as_call_error())
+    }
+
+    /// There is no connection, by the upstream's fault or for want of something of our own.
+    fn unconnected(&mut self, failed: &NoConnection) -> Failed {
+        self.call.note(&failed.cause);
+        Failed::from(failed.why)
+    }
+
+    /// The client is at fault: that is counted and said.
+    fn client_failed(&mut self, fault: ClientFault) -> Failed {
+        self.call.note(&UpstreamError::client(fault));
+        Failed::Client(fault)
     }
 
     /// A new connection. A probe's time covers connecting too: no probe outlives its place (I2). But no call stalls
@@ -132,15 +169,19 @@ impl Sending<'_> {
     async fn connect(&mut self, pool: &Arc<Pool>) -> Result<Connection, Failed> {
         self.call.waits_since(Timestamp::MAX);
         if !self.call.is_probe() {
-            return pool.connect().await.map_err(Failed::from);
+            let connected = pool.open().await;
+            return connected.map_err(|failed| self.unconnected(&failed));
         }
         let timeout = self.call.timeout();
         let now = self.desk.clock.exact();
         self.call.extend(now, timeout + PROBE_GRACE);
-        let limit = tokio::time::timeout(timeout, pool.connect());
+        let limit = tokio::time::timeout(timeout, pool.open());
         match limit.await {
-            Ok(connected) => connected.map_err(Failed::from),
-            Err(_) => Err(Failed::Upstream(CallError::Connect)),
+            Ok(connected) => connected.map_err(|failed| self.unconnected(&failed)),
+            Err(_) => {
+                let why = UpstreamError::new(ErrorKind::Connect, "connect timed out");
+                Err(self.failed(&why.with("within a probe's time")))
+            }
         }
     }
 
@@ -179,7 +220,8 @@ impl Sending<'_> {
                 // A probe keeps its place while its client sends, for no more calls than places may
                 // be in flight (I2); but a client must not keep a breaker from closing for ever.
                 _ if self.call.is_probe() && self.client_took(now) > timeout + PROBE_PATIENCE => {
-                    return Err(Attempt::Failed(Failed::Client(ClientFault::TooSlow)));
+                    let failed = self.client_failed(ClientFault::TooSlow);
+                    return Err(Attempt::Failed(failed));
                 }
                 None => {
                     self.call.extend(now, timeout + PROBE_GRACE);
@@ -191,7 +233,7 @@ impl Sending<'_> {
                 }
                 Some(base) => {
                     self.call.lasted(now.saturating_since(base));
-                    return Err(Attempt::Failed(Failed::Upstream(CallError::Timeout)));
+                    return Err(Attempt::Failed(self.failed(&UpstreamError::no_head())));
                 }
             }
         };
@@ -201,13 +243,14 @@ impl Sending<'_> {
         let duration = now.saturating_since(base);
         self.call.lasted(duration);
         match result {
-            Ok(response) if !guard::response_is_sound(&response) => {
-                Err(Attempt::Failed(Failed::Upstream(CallError::Protocol)))
-            }
+            Ok(response) if !guard::response_is_sound(&response) => Err(Attempt::Failed(
+                self.failed(&UpstreamError::ambiguous_head()),
+            )),
             Ok(response) if !guard::switches_as_asked(&response, asked.as_ref()) => {
-                Err(Attempt::Failed(Failed::Upstream(CallError::Protocol)))
+                Err(Attempt::Failed(self.failed(&UpstreamError::wrong_switch())))
             }
             Ok(response) => {
+                connection.sender.answered();
                 self.call.answered(response.status(), response.headers());
                 self.upstream
                     .observe(self.desk.worker, response.status(), duration);
@@ -215,25 +258,30 @@ impl Sending<'_> {
             }
             Err(mut failure) => {
                 if let Some(fault) = self.intake.and_then(|intake| intake.fault()) {
-                    return Err(Attempt::Failed(Failed::Client(fault)));
+                    return Err(Attempt::Failed(self.client_failed(fault)));
                 }
+                let why = connection.sender.why(failure.error());
                 if let Some(unsent) = failure.take_message() {
-                    return Err(Attempt::NotSent(Box::new(unsent)));
+                    return Err(Attempt::NotSent(Box::new(unsent), why));
                 }
-                Err(self.judge(failure.error()))
+                Err(self.judge(why))
             }
         }
     }
 
-    fn judge(&self, error: &hyper::Error) -> Attempt {
-        if error.is_parse_too_large() {
-            Attempt::Failed(Failed::Limit)
-        } else if error.is_parse() {
-            Attempt::Failed(Failed::Upstream(CallError::Protocol))
-        } else if self.intake.is_some_and(|intake| intake.is_owed()) {
-            Attempt::Failed(Failed::Unfinished)
-        } else {
-            Attempt::Cut
+    fn judge(&mut self, why: UpstreamError) -> Attempt {
+        match why.kind {
+            ErrorKind::Reset if self.intake.is_some_and(|intake| intake.is_owed()) => {
+                self.call.note(&UpstreamError::unfinished());
+                Attempt::Failed(Failed::Unfinished)
+            }
+            // An old connection's end says nothing, a new one's all that there is to say.
+            ErrorKind::Reset | ErrorKind::Tls => Attempt::Cut(why),
+            ErrorKind::Limit => {
+                self.call.note(&why);
+                Attempt::Failed(Failed::Limit)
+            }
+            _ => Attempt::Failed(self.failed(&why)),
         }
     }
 
@@ -254,10 +302,10 @@ impl Sending<'_> {
 
 /// Why one try on one connection gave no response.
 enum Attempt {
-    /// Nothing of the request was written.
-    NotSent(Box<Request<Outgoing>>),
-    /// The connection ended before any of the response came.
-    Cut,
+    /// Nothing of the request was written, and why.
+    NotSent(Box<Request<Outgoing>>, UpstreamError),
+    /// The connection ended before any of the response came; how.
+    Cut(UpstreamError),
     /// It failed for good.
     Failed(Failed),
 }

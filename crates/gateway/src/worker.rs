@@ -299,6 +299,7 @@ impl Entrance {
         let limit = worker.shared.live.load().plan.limits.connections_max;
         let Some(seat) = worker.shared.seats.take(&self.place, limit) else {
             worker.meter().connections_refused.add();
+            tracing::debug!(%peer, limit, reason = "connections_full", "connection refused");
             // Beyond those that are being told why, a connection is closed without a word, so that
             // a flood over the limit does not use up descriptors after all.
             if let Ok(place) = worker.turning_away.clone().try_acquire_owned() {
@@ -336,7 +337,10 @@ async fn secured(worker: &Worker, place: &Place, stream: TcpStream) -> Option<Tr
             tracing::debug!(%error, "a client's TLS handshake failed");
             None
         }
-        Err(_) => None,
+        Err(_) => {
+            tracing::debug!("a client's TLS handshake took too long");
+            None
+        }
     }
 }
 

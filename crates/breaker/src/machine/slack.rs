@@ -85,6 +85,7 @@ impl Machine {
         self.counting.run(failures);
         let failed = u64::from(failures.count());
         self.totals.failures += failed;
+        self.outcomes.causes.see_unknown(failures.count());
         self.totals.successes += u64::from(failures.length) - failed;
         self.outcomes
             .write_run(self.latest, self.generation, failures);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::grant::{Admission, Grant, GrantKind, Settled, SettledAs};
 use super::{Machine, Probing, State};
 use crate::call::Call;
+use crate::cause::Causes;
 use crate::outcome::{Hold, HoldKind, Outcome, Phase, RejectReason, Rejection};
 use crate::ramp::Ramping;
 use crate::ratio::Ratio;
@@ -298,6 +299,7 @@ impl Machine {
             return;
         }
         self.counting.outcome(call.outcome == Outcome::Failure);
+        self.outcomes.causes.see(call);
         self.fill_windows(call, now);
         let judges_all = self.settings.judge_on == JudgeOn::EveryOutcome;
         let slow = self.settings.slow_compare;
@@ -342,6 +344,7 @@ impl Machine {
             Outcome::Failure => true,
             Outcome::Ignored => return,
         };
+        self.outcomes.causes.see(call);
         let slower_than = self.settings.half_open.slow.map(|slow| slow.slower_than);
         let slow = self.settings.slow_compare;
         probing.answer(
@@ -425,6 +428,7 @@ impl Machine {
         };
         self.attempts = self.attempts.saturating_add(1);
         let until = now + cooldown;
+        let reason = reason.with_causes(&self.outcomes);
         self.enter(State::Open { until }, reason, Some(until), now, transitions);
     }
 
@@ -496,6 +500,7 @@ impl Machine {
 
     pub(super) fn begin_windows(&mut self, now: Timestamp) {
         self.windows.iter_mut().for_each(|window| window.begin(now));
+        self.outcomes.causes.clear();
     }
 }
 
@@ -506,7 +511,11 @@ fn verdict(probing: &Probing, failed: bool, settings: &Settings) -> Option<Reaso
     let (successes, failures) = (probing.successes(), probing.failures());
     let (answers, slow) = (probing.answers(), probing.slow());
     let well = Reason::ProbesSucceeded { successes, answers };
-    let ill = Reason::ProbeFailed { failures, answers };
+    let ill = Reason::ProbeFailed {
+        failures,
+        answers,
+        causes: Causes::default(),
+    };
     let meets = |rate: Ratio, part: u32| rate.is_met(part.into(), answers.into(), settings.compare);
     match half_open.close {
         CloseRule::Successes(_) if failed => (failures >= half_open.failures).then_some(ill),

@@ -8,6 +8,7 @@
 mod kit;
 
 mod adaptive;
+mod causes;
 mod closed;
 mod explained;
 mod forced;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Call, CloseRule, Compare, Cooldown, ForcedTrip, HalfOpen, History, Hold, HoldKind, JudgeOn,
-    Mode, OnPanic, OnPeriodTimeout, OnProbeTimeout, Outcome, Over, Places, Probes, Ramp, Ratio,
-    RetryAfter, Rule, Settings, SlowProbes, Timestamp, WindowKind,
+    Call, Cause, CloseRule, Compare, Cooldown, ForcedTrip, HalfOpen, History, Hold, HoldKind,
+    JudgeOn, Mode, OnPanic, OnPeriodTimeout, OnProbeTimeout, Outcome, Over, Places, Probes, Ramp,
+    Ratio, RetryAfter, Rule, Settings, SlowProbes, Timestamp, WindowKind,
 };
 use proptest::prelude::*;
 
@@ -118,10 +118,13 @@ fn end() -> impl Strategy<Value = End> {
 fn call() -> impl Strategy<Value = Call> {
     let duration = prop::option::of((0..400u64).prop_map(ms));
     let retry_after = prop::option::weighted(0.05, (0..4_000u64).prop_map(ms));
-    (outcome(), duration, retry_after).prop_map(|(outcome, duration, retry_after)| Call {
+    let cause = prop::option::weighted(0.3, (500..503u16).prop_map(Cause::Status));
+    let parts = (outcome(), duration, retry_after, cause);
+    parts.prop_map(|(outcome, duration, retry_after, cause)| Call {
         outcome,
         duration,
         retry_after,
+        cause,
     })
 }
 

@@ -33,6 +33,8 @@ impl BreakerService {
                 Ok(()) => false,
                 Err(rejection) => {
                     guarded.meter(desk).refuse(&rejection);
+                    let (breaker, reason) = (guarded.breaker.name(), rejection.reason.as_str());
+                    tracing::debug!(%breaker, reason, "call refused");
                     true
                 }
             },

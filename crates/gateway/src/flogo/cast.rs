@@ -19,6 +19,7 @@ use super::scope::Names;
 use crate::breakers::Guarded;
 use crate::clock::Clock;
 use crate::meter::{PerWorker, RequestMeters};
+use crate::upstream_errors::UpstreamErrors;
 
 /// What of a plan is Flogo's, as it runs.
 #[derive(Debug, Default)]
@@ -45,14 +46,14 @@ impl Flogo {
     }
 
     /// The services that call others, by their names.
-    pub fn callers(&self) -> impl Iterator<Item = (String, &RequestMeters)> {
+    pub fn callers(&self) -> impl Iterator<Item = (String, &Rest)> {
         self.actions.iter().flat_map(|action| {
             action.services.iter().filter_map(|service| {
                 let Does::Rest(rest) = &service.does else {
                     return None;
                 };
                 let name = format!("{}/{}", action.plan.name, service.name);
-                Some((name, rest.meter()))
+                Some((name, rest))
             })
         })
     }
@@ -81,6 +82,8 @@ pub struct Caster<'a> {
     pub counters: &'a Counters,
     /// What each worker counts of a caller.
     pub meter: &'a dyn Fn(&Arc<str>) -> RequestMeters,
+    /// The errors of a caller.
+    pub errors: &'a dyn Fn(&Arc<str>) -> Arc<UpstreamErrors>,
     /// What ran before.
     pub previous: Option<&'a Flogo>,
 }
@@ -267,8 +270,8 @@ impl Caster<'_> {
                     .expect("every caller of the plan has a client")
                     .clone();
                 let name: Arc<str> = format!("{}/{}", action.name, service.name).into();
-                let meter = (self.meter)(&name);
-                Does::Rest(Rest::new(wanted.clone(), settings, client, meter))
+                let (meter, errors) = ((self.meter)(&name), (self.errors)(&name));
+                Does::Rest(Rest::new(wanted.clone(), settings, client, meter, errors))
             }
             Activity::RateLimiter(wanted) => {
                 let limit = Limit {

@@ -23,6 +23,7 @@ use super::urlencoded;
 use crate::call::Desk;
 use crate::location;
 use crate::meter::RequestMeters;
+use crate::upstream_errors::UpstreamErrors;
 
 use answer::Answer;
 pub use client::Client;
@@ -57,6 +58,7 @@ pub struct Rest {
     /// The settings' own fields: what a step's are laid over.
     headers: Arc<Params>,
     meter: RequestMeters,
+    errors: Arc<UpstreamErrors>,
 }
 
 /// A client as a plan wants it; `system` gives the TLS configuration of all who want none of
@@ -86,6 +88,7 @@ impl Rest {
         settings: &Map,
         client: Arc<Client>,
         meter: RequestMeters,
+        errors: Arc<UpstreamErrors>,
     ) -> Rest {
         let headers = settings.get("headers").and_then(|it| it.to_params().ok());
         Rest {
@@ -93,12 +96,18 @@ impl Rest {
             client,
             headers: headers.unwrap_or_default(),
             meter,
+            errors,
         }
     }
 
     /// What each worker counts of its calls.
     pub fn meter(&self) -> &RequestMeters {
         &self.meter
+    }
+
+    /// The errors of its calls by kind.
+    pub fn errors(&self) -> &UpstreamErrors {
+        &self.errors
     }
 
     /// Calls the service and gives the activity's outputs.
@@ -111,7 +120,8 @@ impl Rest {
         let timeout = self.plan.timeout;
         for _ in 0..REQUESTS_MAX {
             let began = desk.clock.exact();
-            let asked = self.client.ask(&question, timeout, desk).await;
+            let asked = self.client.ask(&question, timeout, desk, &self.errors);
+            let asked = asked.await;
             if let Ok(answer) = &asked {
                 let took = desk.clock.exact().saturating_since(began);
                 let meter = self.meter.of(desk.worker);
@@ -122,7 +132,7 @@ impl Rest {
                 NoAnswer::Ours => Fault::plain("the gateway has no connection to spare"),
             })?;
             match redirected(&question, &answer) {
-                None => return outputs(answer, desk).await,
+                None => return outputs(answer, desk, &self.errors).await,
                 Some(Ok(next)) => {
                     answer.body.discard(desk);
                     question = next;
@@ -302,7 +312,7 @@ fn follow(question: &Question, location: &HeaderValue, keeps: bool) -> Result<Qu
     })
 }
 
-async fn outputs(answer: Answer, desk: &Desk) -> Result<Map, Fault> {
+async fn outputs(answer: Answer, desk: &Desk, errors: &UpstreamErrors) -> Result<Map, Fault> {
     let is_json = answer
         .headers
         .get(CONTENT_TYPE)
@@ -319,7 +329,7 @@ async fn outputs(answer: Answer, desk: &Desk) -> Result<Map, Fault> {
         .iter()
         .map(|cookie| Value::from(&*String::from_utf8_lossy(cookie.as_bytes())))
         .collect();
-    let body = answer.body.read(desk).await?;
+    let body = answer.body.read(desk, errors).await?;
     let text = match str::from_utf8(&body) {
         Ok(text) => text.into(),
         Err(_) => String::from_utf8_lossy(&body),

@@ -18,6 +18,7 @@ use crate::answer;
 use crate::body::Body;
 use crate::exchange::{Exchange, Finish, done};
 use crate::outlive::{Outliving, Surroundings};
+use crate::upstream_errors::UpstreamError;
 use crate::whole_body;
 
 /// How long a run goes on whose client has left.
@@ -33,7 +34,10 @@ pub async fn serve(
     let (parts, body) = request.into_parts();
     let body = match whole_body::read(&exchange, body).await {
         Ok(body) => body,
-        Err(fault) => return done(finish, answer::client_failed(fault)),
+        Err(fault) => {
+            exchange.debug("request refused", UpstreamError::client(fault).word);
+            return done(finish, answer::client_failed(fault));
+        }
     };
     let mut response = match payload(&exchange.params, &parts, body).await {
         Ok(output) => {

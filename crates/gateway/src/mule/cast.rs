@@ -16,6 +16,7 @@ use super::queues::Queues;
 use super::stores::Stores;
 use crate::gateway::StoreHandle;
 use crate::meter::RequestMeters;
+use crate::upstream_errors::UpstreamErrors;
 
 /// An application as it runs in a gateway.
 #[derive(Debug)]
@@ -83,6 +84,8 @@ pub struct AppCaster<'a> {
     pub shelves: &'a Shelves,
     /// What each worker counts of a configuration's requests.
     pub meter: &'a dyn Fn(&Arc<str>) -> RequestMeters,
+    /// The errors of a configuration's requests.
+    pub errors: &'a dyn Fn(&Arc<str>) -> Arc<UpstreamErrors>,
     /// What ran before.
     pub previous: Option<&'a LiveApp>,
 }
@@ -100,7 +103,7 @@ impl AppCaster<'_> {
             self.limits,
             self.workers,
             self.tls,
-            self.meter,
+            |name| ((self.meter)(name), (self.errors)(name)),
             previous.map(|previous| &previous.clients),
         )?;
         let (durable, volatile) = (&self.shelves.durable, &self.shelves.volatile);

@@ -35,6 +35,7 @@ use crate::location;
 use crate::meter::RequestMeters;
 use crate::outgoing::Outgoing;
 use crate::pool::{Connection, Keeping, Pool};
+use crate::upstream_errors::{ErrorKind, UpstreamError, UpstreamErrors};
 
 /// How long connecting may take where no configuration says it.
 const CONNECT_MAX: Duration = Duration::from_secs(30);
@@ -101,6 +102,7 @@ pub struct Client {
     seats: Option<Semaphore>,
     jar: Option<Jar>,
     meter: RequestMeters,
+    errors: Arc<UpstreamErrors>,
 }
 
 /// One request of an exchange, which redirects may make longer.
@@ -124,7 +126,7 @@ impl Clients {
         limits: &Limits,
         workers: usize,
         tls: TlsSource,
-        meter: impl Fn(&Arc<str>) -> RequestMeters,
+        count: impl Fn(&Arc<str>) -> (RequestMeters, Arc<UpstreamErrors>),
         previous: Option<&Clients>,
     ) -> Result<Clients, String> {
         let mut by_name = HashMap::new();
@@ -134,7 +136,7 @@ impl Clients {
             let client = match kept.filter(|client| client.plan == *requester) {
                 Some(kept) => kept.clone(),
                 None => {
-                    let client = Client::new(requester, limits, workers, &tls, &meter);
+                    let client = Client::new(requester, limits, workers, &tls, &count);
                     let client = client.map_err(|error| {
                         format!("http:request-config `{}`: {error}", requester.name)
                     })?;
@@ -161,11 +163,20 @@ impl Clients {
     /// Why there is none.
     pub async fn send(&self, call: Call, desk: &Desk) -> Result<Answer, SendFault> {
         let timeout = call.timeout;
-        let exchange = tokio::time::timeout(timeout, self.exchange(call, desk));
-        exchange.await.unwrap_or(Err(SendFault::Timeout))
+        let requester = call.requester.as_ref();
+        let client = requester.and_then(|requester| self.by_name.get(&requester.name));
+        let told = Told {
+            errors: client.map(|client| &*client.errors),
+            desk,
+        };
+        let exchange = tokio::time::timeout(timeout, self.exchange(call, desk, told));
+        exchange.await.unwrap_or_else(|_| {
+            told.note(&UpstreamError::no_head());
+            Err(SendFault::Timeout)
+        })
     }
 
-    async fn exchange(&self, call: Call, desk: &Desk) -> Result<Answer, SendFault> {
+    async fn exchange(&self, call: Call, desk: &Desk, told: Told<'_>) -> Result<Answer, SendFault> {
         let requester = call.requester.as_ref();
         let client = requester.and_then(|requester| self.by_name.get(&requester.name));
         let mut question = Question {
@@ -184,7 +195,7 @@ impl Clients {
             None => None,
         };
         for _ in 0..=REDIRECTS_MAX {
-            let answer = self.ask(client, &question, desk).await?;
+            let answer = self.ask(client, &question, desk, told).await?;
             let next = call.follow_redirects.then(|| question.redirected(&answer));
             match next.flatten() {
                 None => return Ok(answer),
@@ -201,6 +212,7 @@ impl Clients {
         client: Option<&Arc<Client>>,
         question: &Question,
         desk: &Desk,
+        told: Told<'_>,
     ) -> Result<Answer, SendFault> {
         let pool = match client {
             Some(client) if client.home == question.endpoint => client.pool(desk.worker).clone(),
@@ -213,19 +225,20 @@ impl Clients {
         let lasting = client.is_none_or(|client| client.plan.persistent);
         let began = desk.clock.exact();
         let (response, connection) =
-            exchange(&pool, desk, || question.request(cookies.as_ref(), lasting)).await?;
+            exchange(&pool, told, || question.request(cookies.as_ref(), lasting)).await?;
         if let Some(client) = client {
             let took = desk.clock.exact().saturating_since(began);
             let meter = client.meter.of(desk.worker);
             meter.observe(&question.method, response.status(), took);
         }
         if !guard::response_is_sound(&response) {
+            told.note(&UpstreamError::ambiguous_head());
             return Err(SendFault::Parsing("the answer is no HTTP response".into()));
         }
         if let Some(jar) = jar {
             jar.keep(asked, response.headers());
         }
-        answer(response, connection, desk).await
+        answer(response, connection, told).await
     }
 
     fn elsewhere(
@@ -253,7 +266,7 @@ impl Client {
         limits: &Limits,
         workers: usize,
         tls: &TlsSource,
-        meter: impl Fn(&Arc<str>) -> RequestMeters,
+        count: impl Fn(&Arc<str>) -> (RequestMeters, Arc<UpstreamErrors>),
     ) -> Result<Client, String> {
         let home = endpoint(plan.tls, &plan.host, plan.port);
         let connector = Connector::new(&home, plan.connect_timeout, limits, || (tls.0)())?;
@@ -265,13 +278,15 @@ impl Client {
         };
         let pool = || Pool::new(connector.clone(), keeping);
         let seats = plan.connections_max;
+        let (meter, errors) = count(&plan.name);
         Ok(Client {
             plan: plan.clone(),
             home,
             pools: (0..=workers.max(1)).map(|_| pool()).collect(),
             seats: seats.map(|max| Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS))),
             jar: plan.cookies.then(Jar::default),
-            meter: meter(&plan.name),
+            meter,
+            errors,
         })
     }
 
@@ -293,6 +308,11 @@ impl Client {
     /// The idle connections of all workers.
     pub fn idle_connections(&self) -> usize {
         self.pools.iter().map(|pool| pool.idle_count()).sum()
+    }
+
+    /// The errors of its calls by kind.
+    pub fn errors(&self) -> &UpstreamErrors {
+        &self.errors
     }
 
     /// What each worker counts of its calls.
@@ -413,36 +433,60 @@ impl Question {
     }
 }
 
+/// Where errors are told: those of a configuration have a name to be counted under.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    errors: Option<&'a UpstreamErrors>,
+    desk: &'a Desk,
+}
+
+impl Told<'_> {
+    fn note(self, error: &UpstreamError) {
+        if let Some(errors) = self.errors {
+            errors.note(error, self.desk.clock.exact());
+        }
+    }
+}
+
 /// Sends a request, on an idle connection if there is one, and waits for the head of its answer.
 async fn exchange(
     pool: &Arc<Pool>,
-    desk: &Desk,
+    told: Told<'_>,
     request: impl Fn() -> Result<Request<Outgoing>, SendFault>,
 ) -> Result<(Response<Incoming>, Connection), SendFault> {
     // Mule's client repeats what was not sent, whatever the method, and uses any idle connection.
-    let mut idle = pool.reuse(desk.clock.tick(), true);
+    let mut idle = pool.reuse(told.desk.clock.tick(), true);
     let mut repeats = 0;
     loop {
         let reused = idle.is_some();
         let mut connection = match idle.take() {
             Some(connection) => connection,
-            None => pool.open().await.map_err(|failed| unconnected(&failed))?,
+            None => pool.open().await.map_err(|failed| {
+                told.note(&failed.cause);
+                unconnected(&failed)
+            })?,
         };
         let request = request()?;
         let idempotent = Question::is_idempotent(request.method());
         let mut failure = match connection.sender.try_send_request(request).await {
-            Ok(response) => return Ok((response, connection)),
+            Ok(response) => {
+                connection.sender.answered();
+                return Ok((response, connection));
+            }
             Err(failure) => failure,
         };
+        let why = connection.sender.why(failure.error());
         let unsent = failure.take_message().is_some();
         let error = failure.into_error();
         if error.is_parse() {
+            told.note(&why);
             return Err(SendFault::Parsing("the answer is no HTTP response".into()));
         }
         if unsent && reused {
             continue;
         }
         if !idempotent || repeats == REPEATS_MAX {
+            told.note(&why);
             return Err(SendFault::Connectivity(closed(&error)));
         }
         repeats += 1;
@@ -452,7 +496,7 @@ async fn exchange(
 async fn answer(
     response: Response<Incoming>,
     connection: Connection,
-    desk: &Desk,
+    told: Told<'_>,
 ) -> Result<Answer, SendFault> {
     let (parts, mut body) = response.into_parts();
     let mut first: Option<Bytes> = None;
@@ -461,7 +505,10 @@ async fn answer(
         let Some(frame) = body.frame().await else {
             break;
         };
-        let frame = frame.map_err(|error| SendFault::Connectivity(closed(&error)))?;
+        let frame = frame.map_err(|error| {
+            told.note(&UpstreamError::body(&error));
+            SendFault::Connectivity(closed(&error))
+        })?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
@@ -475,12 +522,13 @@ async fn answer(
             }
         }
         if more.len() > ANSWER_MAX {
+            told.note(&UpstreamError::new(ErrorKind::Limit, "body over our limit"));
             return Err(SendFault::Connectivity(format!(
                 "the answer is larger than {ANSWER_MAX} bytes"
             )));
         }
     }
-    connection.give_back(desk.clock.tick());
+    connection.give_back(told.desk.clock.tick());
     let phrase = parts.extensions.get::<ReasonPhrase>();
     let reason = match phrase {
         Some(phrase) => String::from_utf8_lossy(phrase.as_bytes()).into_owned(),

@@ -24,6 +24,7 @@ use crate::answer;
 use crate::body::Body;
 use crate::exchange::{Exchange, Finish, done, unread};
 use crate::outlive::Outliving;
+use crate::upstream_errors::UpstreamError;
 use crate::whole_body;
 
 /// How long a run goes on whose client has left.
@@ -45,12 +46,16 @@ pub async fn serve(
         return unread(finish, answer::our_fault(), request).await;
     };
     let Some(place) = app.gate(flow).enter() else {
+        exchange.debug("request refused", "the flow's maxConcurrency is reached");
         return unread(finish, too_many(), request).await;
     };
     let (parts, body) = request.into_parts();
     let body = match whole_body::read(&exchange, body).await {
         Ok(body) => body,
-        Err(fault) => return done(finish, answer::client_failed(fault)),
+        Err(fault) => {
+            exchange.debug("request refused", UpstreamError::client(fault).word);
+            return done(finish, answer::client_failed(fault));
+        }
     };
     let plan = app.engine.app().flow(flow).clone();
     let Some(Source::Http(source)) = &plan.source else {

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 
 use crate::call::Desk;
 use crate::pool::Connection;
+use crate::upstream_errors::{ErrorKind, UpstreamError, UpstreamErrors};
 
 /// The longest gap in an answer's body.
 const GAP_MAX: Duration = Duration::from_secs(60);
@@ -54,7 +55,8 @@ impl Body {
     /// # Errors
     /// If it is cut, stops flowing, is too large or not what its coding says; no fault of the
     /// network in Flogo's eyes, since the answer had begun.
-    pub async fn read(mut self, desk: &Desk) -> Result<Bytes, Fault> {
+    pub async fn read(mut self, desk: &Desk, errors: &UpstreamErrors) -> Result<Bytes, Fault> {
+        let note = |error: &UpstreamError| errors.note(error, desk.clock.exact());
         // Most bodies are one frame, which is then the body without a copy.
         let mut first: Option<Bytes> = None;
         let mut more = BytesMut::new();
@@ -63,8 +65,12 @@ impl Body {
             let frame = match frame {
                 Ok(None) => break,
                 Ok(Some(Ok(frame))) => frame,
-                Ok(Some(Err(_))) => return Err(Fault::plain("unexpected EOF")),
+                Ok(Some(Err(error))) => {
+                    note(&UpstreamError::body(&error));
+                    return Err(Fault::plain("unexpected EOF"));
+                }
                 Err(_) => {
+                    note(&UpstreamError::silent_body());
                     let waited = GAP_MAX.as_secs();
                     let fault = format!("the answer's body has not gone on for {waited} s");
                     return Err(Fault::plain(fault));
@@ -82,6 +88,7 @@ impl Body {
                 }
             }
             if more.len() > ANSWER_MAX {
+                note(&UpstreamError::new(ErrorKind::Limit, "body over our limit"));
                 return Err(too_large());
             }
         }

@@ -20,6 +20,7 @@ use crate::connect::{Connector, NoConnection, Unconnected};
 use crate::guard;
 use crate::outgoing::Outgoing;
 use crate::pool::{Connection, Keeping, Pool, is_idempotent};
+use crate::upstream_errors::{ErrorKind, UpstreamError, UpstreamErrors};
 
 /// How long connecting may take, TLS included.
 const CONNECT_MAX: Duration = Duration::from_secs(30);
@@ -140,7 +141,7 @@ impl Client {
         &self.pools[worker % self.pools.len()]
     }
 
-    /// Sends a request and waits for the head of its answer, at most `timeout`.
+    /// Sends a request and waits for the head of its answer, at most `timeout`. Why there is none is told to `errors`.
     ///
     /// # Errors
     /// Why there is none.
@@ -149,6 +150,7 @@ impl Client {
         question: &Question,
         timeout: Option<Duration>,
         desk: &Desk,
+        errors: &UpstreamErrors,
     ) -> Result<Answer, NoAnswer> {
         let mut request = self.request(question)?;
         let compressed = wants_compression(&mut request);
@@ -162,8 +164,11 @@ impl Client {
                 .map_err(NoAnswer::Network)?;
             Pool::new(connector, KEEPING.of_none())
         };
-        let (response, connection) = self.send(&pool, request, timeout, desk).await?;
+        let sent = self.send(&pool, request, timeout, desk).await;
+        let sent = sent.map_err(|failed| failed.told(errors, desk));
+        let (response, connection) = sent?;
         if !guard::response_is_sound(&response) {
+            errors.note(&UpstreamError::ambiguous_head(), desk.clock.exact());
             return Err(malformed());
         }
         let (mut parts, inner) = response.into_parts();
@@ -219,7 +224,7 @@ impl Client {
         mut request: Request<Outgoing>,
         timeout: Option<Duration>,
         desk: &Desk,
-    ) -> Result<(Response<Incoming>, Connection), NoAnswer> {
+    ) -> Result<(Response<Incoming>, Connection), Unanswered> {
         if let Some(mut connection) = pool.reuse(desk.clock.tick(), is_idempotent(request.method()))
         {
             let again = (*request.method() == Method::GET).then(|| {
@@ -230,18 +235,23 @@ impl Client {
             });
             match attempt(&mut connection, request, timeout).await {
                 Ok(response) => return Ok((response, connection)),
-                Err(Attempt::NotSent(unsent)) => request = *unsent,
-                Err(Attempt::Cut(cause)) => request = again.ok_or(NoAnswer::Network(cause))?,
+                Err(Attempt::NotSent(unsent, _)) => request = *unsent,
+                Err(Attempt::Cut(cut)) => request = again.ok_or(cut)?,
                 Err(Attempt::Failed(failed)) => return Err(failed),
             }
         }
         let connected = pool.open().await;
-        let mut connection = connected.map_err(|failed| unconnected(&failed, &self.home))?;
+        let mut connection = connected.map_err(|failed| Unanswered {
+            answer: unconnected(&failed, &self.home),
+            why: failed.cause,
+        })?;
         match attempt(&mut connection, request, timeout).await {
             Ok(response) => Ok((response, connection)),
-            Err(Attempt::NotSent(_)) => Err(NoAnswer::Network("EOF".into())),
-            Err(Attempt::Cut(cause)) => Err(NoAnswer::Network(cause)),
-            Err(Attempt::Failed(failed)) => Err(failed),
+            Err(Attempt::NotSent(_, why)) => Err(Unanswered {
+                answer: NoAnswer::Network("EOF".into()),
+                why,
+            }),
+            Err(Attempt::Cut(failed) | Attempt::Failed(failed)) => Err(failed),
         }
     }
 }
@@ -258,30 +268,56 @@ async fn attempt(
             Ok(result) => result,
             Err(_) => {
                 let cause = "net/http: timeout awaiting response headers";
-                return Err(Attempt::Failed(NoAnswer::Network(cause.into())));
+                return Err(Attempt::Failed(Unanswered {
+                    answer: NoAnswer::Network(cause.into()),
+                    why: UpstreamError::no_head(),
+                }));
             }
         },
     };
+    let sender = &connection.sender;
+    if result.is_ok() {
+        sender.answered();
+    }
     result.map_err(|mut failure| {
+        let why = sender.why(failure.error());
         if let Some(unsent) = failure.take_message() {
-            return Attempt::NotSent(Box::new(unsent));
+            return Attempt::NotSent(Box::new(unsent), why);
         }
         let error = failure.error();
         if error.is_parse() {
-            return Attempt::Failed(malformed());
+            let answer = malformed();
+            return Attempt::Failed(Unanswered { answer, why });
         }
-        Attempt::Cut(cut(error))
+        let answer = NoAnswer::Network(match why.kind {
+            ErrorKind::Tls => format!("remote error: tls: {}", why.word),
+            _ => cut(error),
+        });
+        Attempt::Cut(Unanswered { answer, why })
     })
+}
+
+/// Why there is no answer, in Go's words and by kind.
+struct Unanswered {
+    answer: NoAnswer,
+    why: UpstreamError,
+}
+
+impl Unanswered {
+    fn told(self, errors: &UpstreamErrors, desk: &Desk) -> NoAnswer {
+        errors.note(&self.why, desk.clock.exact());
+        self.answer
+    }
 }
 
 /// Why one try on one connection gave no answer.
 enum Attempt {
-    /// Nothing of the request was written.
-    NotSent(Box<Request<Outgoing>>),
+    /// Nothing of the request was written, and why.
+    NotSent(Box<Request<Outgoing>>, UpstreamError),
     /// The connection ended before any of the answer came; how.
-    Cut(String),
+    Cut(Unanswered),
     /// It failed for good.
-    Failed(NoAnswer),
+    Failed(Unanswered),
 }
 
 /// Asks for compression where the caller leaves it to us, so that undoing it is ours too.
