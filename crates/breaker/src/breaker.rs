@@ -481,6 +481,12 @@ impl Breaker {
         settled
     }
 
+    pub(crate) fn abandoned(&self, grant: Grant, lasted: Duration, now: Timestamp) -> Settled {
+        let settled = self.with_machine(|machine| machine.abandoned(grant, lasted, now));
+        self.announce(&settled.transitions);
+        settled
+    }
+
     pub(crate) fn waits_since(&self, grant: &mut Grant, start: Timestamp) {
         self.with_machine(|machine| machine.waits_since(grant, start));
     }

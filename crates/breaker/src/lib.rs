@@ -93,8 +93,8 @@ pub use registry::{DEFAULT_MAX_KEYS, OVERFLOW_KEY, Registry, RegistryBuilder};
 pub use rule::RuleKind;
 pub use settings::{
     CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, MAX_CALLS, MAX_FAILURES, MAX_MEMORY,
-    Mode, OnPanic, OnPeriodTimeout, OnProbeTimeout, Over, Places, Probes, RetryAfter, Rule,
-    Settings, SettingsError, SettingsErrors, SlowProbes, WindowKind,
+    Mode, OnAbandoned, OnPanic, OnPeriodTimeout, OnProbeTimeout, Over, Places, Probes, RetryAfter,
+    Rule, Settings, SettingsError, SettingsErrors, SlowProbes, WindowKind,
 };
 pub use snapshot::{
     ProbeStatus, RECENT, RampStatus, RuleStatus, Saved, SavedHold, SavedState, Snapshot, Totals,

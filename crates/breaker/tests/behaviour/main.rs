@@ -7,6 +7,7 @@
 
 mod kit;
 
+mod abandoned;
 mod adaptive;
 mod closed;
 mod explained;
