@@ -29,6 +29,7 @@ mod slack;
 mod steps;
 mod tally;
 mod view;
+mod worth;
 
 pub use explain::{Explanation, Gap, Next, RuleGap};
 pub(crate) use fold::Folded;
@@ -42,6 +43,7 @@ use probing::Probing;
 pub use reload::{Reconfigured, WindowFate};
 use tally::Counting;
 pub use tally::FleetTally;
+pub(crate) use worth::Worth;
 
 /// The highest generation that a restore takes over. Counting never gets there; a damaged record may claim more.
 const MAX_RESTORED_GENERATION: u64 = 1 << 55;

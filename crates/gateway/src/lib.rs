@@ -44,6 +44,7 @@ mod membership;
 mod stores;
 
 mod connect;
+mod key_metrics;
 mod listen;
 mod pool;
 mod tls;

@@ -14,6 +14,7 @@ mod explained;
 mod forced;
 mod half_open;
 mod holds;
+mod keys;
 mod led;
 mod modes;
 mod open;
