@@ -6,15 +6,16 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::call::Call;
 use crate::chance::Chance;
 use crate::leave::{Leave, Plain};
-use crate::machine::{Explanation, ForcedTrip, Grant, Machine, Reconfigured, Settled};
+use crate::machine::{Explanation, ForcedTrip, Grant, Machine, Reconfigured, Settled, Worth};
 use crate::outcome::{Hold, Outcome, Phase, RejectReason, Rejection};
 use crate::permit::{OwnedPermit, Permit};
+use crate::registry::LastAsked;
 use crate::settings::{Settings, SettingsErrors};
 use crate::shared::Core;
 use crate::snapshot::{Saved, Snapshot};
@@ -51,7 +52,7 @@ pub trait Listener: Send + Sync {
 }
 
 /// How many announcements of one breaker may run at once, those nested in a listener included.
-const ANNOUNCEMENTS: u32 = 64;
+const ANNOUNCEMENTS: u16 = 64;
 
 /// A circuit breaker, shared by cloning.
 ///
@@ -75,7 +76,11 @@ pub(crate) struct Inner {
     core: Core,
     name: Arc<str>,
     listener: Option<SharedListener>,
-    announcing: AtomicU32,
+    /// When its key was last asked for, where it is one of a registry.
+    asked: LastAsked,
+    announcing: AtomicU16,
+    /// Where the key begins in its name, where it is one of a registry.
+    key_at: u16,
     listener_faults: AtomicU32,
 }
 
@@ -96,6 +101,7 @@ pub struct Builder {
     seed: Option<u64>,
     chance: Option<Arc<dyn Chance>>,
     listener: Option<SharedListener>,
+    key_at: u16,
 }
 
 impl Builder {
@@ -121,6 +127,12 @@ impl Builder {
         self
     }
 
+    /// The breaker is one of a registry, and its name from that byte on is its key.
+    pub(crate) fn keyed_from(mut self, key_at: u16) -> Self {
+        self.key_at = key_at;
+        self
+    }
+
     /// The breaker, closed.
     ///
     /// # Errors
@@ -137,7 +149,9 @@ impl Builder {
             core: Core::new(machine),
             name: self.name,
             listener: self.listener,
-            announcing: AtomicU32::new(0),
+            asked: LastAsked::default(),
+            announcing: AtomicU16::new(0),
+            key_at: self.key_at,
             listener_faults: AtomicU32::new(0),
         })))
     }
@@ -160,6 +174,7 @@ impl Breaker {
             seed: None,
             chance: None,
             listener: None,
+            key_at: 0,
         }
     }
 
@@ -322,6 +337,28 @@ impl Breaker {
         self.0.core.rest(now);
     }
 
+    /// What would be lost with it.
+    pub(crate) fn worth(&self, now: Timestamp) -> Worth {
+        self.0.core.worth(now)
+    }
+
+    /// When its key was last asked for.
+    #[inline]
+    pub(crate) fn asked(&self) -> &LastAsked {
+        &self.0.asked
+    }
+
+    /// Its key in a registry.
+    #[inline]
+    pub(crate) fn key(&self) -> &str {
+        &self.0.name[usize::from(self.0.key_at)..]
+    }
+
+    /// Whether both are the same breaker.
+    pub(crate) fn is(&self, other: &Breaker) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// How many have it in hand.
     pub(crate) fn hands(&self) -> usize {
         Arc::strong_count(&self.0)
@@ -477,6 +514,12 @@ impl Breaker {
 
     pub(crate) fn panicked(&self, grant: Grant, now: Timestamp) -> Settled {
         let settled = self.with_machine(|machine| machine.panicked(grant, now));
+        self.announce(&settled.transitions);
+        settled
+    }
+
+    pub(crate) fn abandoned(&self, grant: Grant, lasted: Duration, now: Timestamp) -> Settled {
+        let settled = self.with_machine(|machine| machine.abandoned(grant, lasted, now));
         self.announce(&settled.transitions);
         settled
     }

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 /// Guards calls by a breaker: asks it, makes the call if it may pass, and records how it ended.
 ///
 /// A call that panics counts as [`OnPanic`](crate::OnPanic) says, and the panic goes on. A future that is dropped before
-/// its end is ignored. Clones share the breaker and the clock.
+/// its end counts as [`OnAbandoned`](crate::OnAbandoned) says: it is ignored unless that is set. Clones share the breaker and the clock.
 ///
 /// All that speaks to one breaker must tell the time from one origin: make one guard and clone it, or bring the clock.
 ///
@@ -160,7 +160,8 @@ impl<K, C: Clock> Guard<K, C> {
     }
 }
 
-/// A call under way. Dropped, it is ignored; dropped by a panic, it counts as the settings say, at the time of the panic.
+/// A call under way. Dropped, it was abandoned; dropped by a panic, it panicked. Either counts as the settings say, at
+/// the time of the drop.
 pub(crate) struct Guarded<K, C: Clock> {
     permit: Option<OwnedPermit>,
     began: Timestamp,
@@ -198,10 +199,14 @@ impl<K, C: Clock> Guarded<K, C> {
 
 impl<K, C: Clock> Drop for Guarded<K, C> {
     fn drop(&mut self) {
-        if let Some(permit) = self.permit.take()
-            && std::thread::panicking()
-        {
-            permit.panicked(self.clock.now());
+        let Some(permit) = self.permit.take() else {
+            return;
+        };
+        let now = self.clock.now();
+        if std::thread::panicking() {
+            permit.panicked(now);
+        } else {
+            permit.abandoned(now.saturating_since(self.began), now);
         }
     }
 }

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::registry::OVERFLOW_KEY;
+use crate::key_text::write_part;
 
 /// A text with names in braces, which a call fills in: `{service},{tenant}`.
 ///
-/// A name that the call has no value for, or an empty one, is `-`. What clients write may be long and endless in
+/// A name that the call has no value for, or an empty one, is `-`. Values that differ give keys that differ, as those of
+/// [`KeyParts`](crate::KeyParts) do: what begins a text between two names is written as `%2C` in a value, and so on;
+/// only two names side by side, with no text between them, run into one another. What clients write may be long and endless in
 /// number: a [`Registry`](crate::Registry) bounds how many keys there are; bound their length where you look values up.
 ///
 /// ```
@@ -75,20 +77,21 @@ impl KeyTemplate {
 
     /// The key of a call; `value` tells what each name stands for.
     ///
-    /// It is never [`OVERFLOW_KEY`], the key that surplus keys share: a call that would give it is given `-`.
+    /// It never begins with a `*` from a value, as the keys of shared breakers do.
     pub fn render<'a>(&self, mut value: impl FnMut(&str) -> Option<&'a str>) -> String {
+        // A value without the first character of what stands between names cannot reach over it.
+        let inner = self.parts.len().saturating_sub(1);
+        let between = self.parts.get(1..inner).unwrap_or_default();
+        let separates = |character| {
+            let mut parts = between.iter();
+            parts.any(|part| matches!(part, Part::Text(text) if text.starts_with(character)))
+        };
         let mut key = String::new();
         for part in &self.parts {
             match part {
                 Part::Text(text) => key.push_str(text),
-                Part::Name(name) => {
-                    let value = value(name).filter(|value| !value.is_empty());
-                    key.push_str(value.unwrap_or("-"));
-                }
+                Part::Name(name) => write_part(&mut key, value(name).map(str::as_bytes), separates),
             }
-        }
-        if key == OVERFLOW_KEY {
-            key.replace_range(.., "-");
         }
         key
     }

@@ -79,7 +79,8 @@ where
 }
 
 pin_project! {
-    /// The answer of a [`BreakerService`] or a [`KeyedBreakerService`](crate::KeyedBreakerService). Dropped before its end, the call is ignored.
+    /// The answer of a [`BreakerService`] or a [`KeyedBreakerService`](crate::KeyedBreakerService). Dropped before its end, the call counts as
+    /// [`OnAbandoned`](crate::OnAbandoned) says.
     pub struct BreakerFuture<S, R, K, C>
     where
         S: Service<R>,

@@ -48,6 +48,7 @@ mod machine;
 mod breaker;
 mod inherited;
 mod key_template;
+mod key_text;
 mod leave;
 mod led;
 mod log;
@@ -77,6 +78,7 @@ pub use clock::{Clock, MonotonicClock};
 pub use guard::{CallError, Guard};
 pub use guards::Guards;
 pub use key_template::{KeyTemplate, KeyTemplateError};
+pub use key_text::KeyParts;
 #[cfg(feature = "tower")]
 pub use keyed_layer::{KeyedBreakerLayer, KeyedBreakerService};
 #[cfg(feature = "tower")]
@@ -91,12 +93,15 @@ pub use permit::{OwnedPermit, Permit};
 pub use ramp::Ramp;
 pub use ratio::Ratio;
 pub use recorder::{Flown, RECENT_OUTCOMES};
-pub use registry::{DEFAULT_MAX_KEYS, OVERFLOW_KEY, Registry, RegistryBuilder};
+pub use registry::{
+    DEFAULT_MAX_KEYS, IDLE_AFTER_MIN, KeyCounts, OVERFLOW_BREAKERS, OnOverflow, Registry,
+    RegistryBuilder,
+};
 pub use rule::RuleKind;
 pub use settings::{
     CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, MAX_CALLS, MAX_FAILURES, MAX_MEMORY,
-    Mode, OnPanic, OnPeriodTimeout, OnProbeTimeout, Over, Places, Probes, RetryAfter, Rule,
-    Settings, SettingsError, SettingsErrors, SlowProbes, WindowKind,
+    Mode, OnAbandoned, OnPanic, OnPeriodTimeout, OnProbeTimeout, Over, Places, Probes, RetryAfter,
+    Rule, Settings, SettingsError, SettingsErrors, SlowProbes, WindowKind,
 };
 pub use snapshot::{
     ProbeStatus, RECENT, RampStatus, RuleStatus, Saved, SavedHold, SavedState, Snapshot, Totals,

@@ -13,7 +13,7 @@ use crate::led::Calls;
 use crate::outcome::{Hold, HoldKind, Outcome, Phase};
 use crate::ramp::Ramping;
 use crate::recorder::Recorder;
-use crate::settings::{Mode, OnPanic, Settings, SettingsErrors};
+use crate::settings::{Mode, OnAbandoned, OnPanic, Settings, SettingsErrors};
 use crate::snapshot::Totals;
 use crate::time::Timestamp;
 use crate::transition::{Reason, Transition, Transitions};
@@ -29,6 +29,7 @@ mod slack;
 mod steps;
 mod tally;
 mod view;
+mod worth;
 
 pub use explain::{Explanation, Gap, Next, RuleGap};
 pub(crate) use fold::Folded;
@@ -42,6 +43,7 @@ use probing::Probing;
 pub use reload::{Reconfigured, WindowFate};
 use tally::Counting;
 pub use tally::FleetTally;
+pub(crate) use worth::Worth;
 
 /// The highest generation that a restore takes over. Counting never gets there; a damaged record may claim more.
 const MAX_RESTORED_GENERATION: u64 = 1 << 55;
@@ -187,6 +189,25 @@ impl Machine {
             OnPanic::Ignored => Outcome::Ignored,
         };
         self.record(grant, outcome, now)
+    }
+
+    /// Takes back a grant whose caller gave the call up after it had lasted so long: a failure or nothing, as
+    /// [`Settings::on_abandoned`] says. Calls in flight are judged first, this one among them, so that callers who come
+    /// one after the other and leave one after the other do not hide that the other side hangs.
+    pub fn abandoned(&mut self, grant: Grant, lasted: Duration, now: Timestamp) -> Settled {
+        let mut transitions = Transitions::default();
+        let now = self.catch_up(now, &mut transitions);
+        if self.settings.mode != Mode::Disabled {
+            self.move_with_time(now, &mut transitions);
+        }
+        let outcome = match self.settings.on_abandoned {
+            OnAbandoned::FailureAfter(after) if lasted >= after => Outcome::Failure,
+            OnAbandoned::FailureAfter(_) | OnAbandoned::Ignore => Outcome::Ignored,
+        };
+        let call = Call::of(outcome, Some(lasted));
+        let generation = grant.generation;
+        let counted = self.record_granted(grant, &call, now, &mut transitions);
+        self.settled(counted, generation, &call, transitions)
     }
 
     /// The other side has begun to answer: the call is not in flight any more for [`Rule::Stalled`]. Its outcome is

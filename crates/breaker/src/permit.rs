@@ -1,10 +1,12 @@
 //! Leave for one call: it carries the generation that gave it, and gives its place back when dropped.
 
+use std::time::Duration;
+
 use crate::breaker::Breaker;
 use crate::call::Call;
 use crate::leave::Leave;
 use crate::machine::{Grant, Settled};
-use crate::outcome::Rejection;
+use crate::outcome::{Outcome, Rejection};
 use crate::time::Timestamp;
 use crate::transition::Transition;
 
@@ -99,6 +101,17 @@ macro_rules! permit_methods {
                 let (breaker, leave) = self.into_parts();
                 let settled = breaker.panicked(leave.into_grant()?, now);
                 settled.transitions.into_last()
+            }
+
+            /// Tells that the caller gave the call up after it had lasted so long: a failure or nothing, as
+            /// [`OnAbandoned`](crate::OnAbandoned) says. Time in which the other side waited for the caller does not
+            /// belong to it.
+            pub fn abandoned(self, lasted: Duration, now: Timestamp) -> Settled {
+                let (breaker, leave) = self.into_parts();
+                match leave.into_grant() {
+                    Some(grant) => breaker.abandoned(grant, lasted, now),
+                    None => Settled::of(Outcome::Ignored),
+                }
             }
 
             /// The generation in which the outcome counts; in any later one it is late.

@@ -1,37 +1,55 @@
 //! Many breakers of one family, one for each key.
 
 use std::borrow::Borrow;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crate::breaker::{Breaker, Listener, SharedListener};
+use crate::breaker::{Breaker, SharedListener};
 use crate::chance::Chance;
-use crate::inherited::{Change, Inherited};
+use crate::inherited::Inherited;
 use crate::machine::Reconfigured;
-use crate::settings::{Settings, SettingsErrors};
+use crate::settings::{Mode, Settings, SettingsErrors};
 use crate::time::Timestamp;
 
-/// The key of the breaker that new keys share when there are too many.
-pub const OVERFLOW_KEY: &str = "*";
+mod asked;
+mod builder;
+mod counts;
+mod limits;
+mod order;
+mod overflow;
+mod room;
 
-/// How many keys a registry holds unless told otherwise.
-pub const DEFAULT_MAX_KEYS: usize = 10_000;
+pub(crate) use asked::LastAsked;
+pub use builder::RegistryBuilder;
+pub use counts::KeyCounts;
+pub use limits::{DEFAULT_MAX_KEYS, IDLE_AFTER_MIN};
+pub use overflow::{OVERFLOW_BREAKERS, OnOverflow};
 
-/// How many keys are looked at to make room for a new one, so that a flood of new keys costs each of them little.
-const LOOKED_AT: usize = 64;
+use asked::KeyClock;
+use counts::Counters;
+use limits::Limits;
+use overflow::{Overflow, is_reserved};
+use room::{Now, Room};
 
 /// The breakers of one family, made when their key is first asked for.
 ///
-/// A breaker is named `family/key`. At most `max_keys` exist: to make room for a new key, one that is idle (closed, not
-/// held, nothing in its windows, not in anyone's hands, and not asked for since it was last looked at) gives way. An
-/// open, half-open or held one never does. Where no room is found among 64 keys, the new key shares the breaker
-/// `family/*`, and has its own as soon as there is room. There is no timer and no task.
+/// A breaker is named `family/key`. At most `max_keys` exist; for a new key past that one gives way:
+///
+/// 1. the one not asked for the longest among those that are closed and hold no failure, at any age;
+/// 2. else the one not asked for the longest among those that were not asked for
+///    [`idle_after`](RegistryBuilder::idle_after) and are closed, whatever their windows hold, or past their cooldown.
+///
+/// An open or held one never does, nor one that somebody has in hand. Where none can, the new key shares one of
+/// [`OVERFLOW_BREAKERS`] breakers, `family/*0` to `family/*63`, with those of the same hash, and has its own as soon as
+/// there is room; or its calls pass unjudged, see [`OnOverflow`]. There is no timer and no task.
 ///
 /// A breaker in which there is nothing takes at most 200 bytes beside the text of its key, once it is
 /// [laid to rest](Registry::rest).
 ///
-/// Finding a breaker that exists takes no lock.
+/// Finding a breaker that exists takes no lock. What a new key costs does not depend on how many there are, taken over
+/// many of them.
 ///
 /// ```
 /// use fusebox_breaker::{Registry, Settings, Timestamp};
@@ -47,40 +65,31 @@ pub struct Registry {
     listener: Option<SharedListener>,
     chance: Option<Arc<dyn Chance>>,
     entries: papaya::HashSet<Entry>,
-    overflow: OnceLock<Breaker>,
+    clock: KeyClock,
+    overflow: Overflow,
+    counters: Counters,
     /// Taken to make a breaker, never to find one, and never while a listener runs.
     making: Mutex<Making>,
 }
 
-/// A breaker under its key, which is the rest of its name from `key_at` on: no text is held twice.
-struct Entry {
-    breaker: Breaker,
-    key_at: u32,
-    /// Found since it was last looked at. Written only when it was not set, so that finding seldom writes.
-    asked_for: AtomicBool,
-}
-
-impl Entry {
-    fn key(&self) -> &str {
-        &self.breaker.name()[self.key_at as usize..]
-    }
-}
+/// A breaker under its key, which is the rest of its name: no text is held twice.
+struct Entry(Breaker);
 
 impl Borrow<str> for Entry {
     fn borrow(&self) -> &str {
-        self.key()
+        self.0.key()
     }
 }
 
 impl Hash for Entry {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.key().hash(state);
+        self.0.key().hash(state);
     }
 }
 
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
+        self.0.key() == other.0.key()
     }
 }
 
@@ -88,104 +97,9 @@ impl Eq for Entry {}
 
 struct Making {
     settings: Inherited,
+    limits: Limits,
     seeds: fastrand::Rng,
-    /// All breakers with a key of their own, in the order in which they are looked at.
-    breakers: Vec<Breaker>,
-    next: usize,
-    /// The next to be laid to rest.
-    resting: usize,
-}
-
-/// How many hands a breaker is in when nobody has asked for it: those of the registry's set and list.
-const OWN_HANDS: usize = 2;
-
-/// How many breakers are looked at, and laid to rest where they can be, when another one is made.
-const LAID_TO_REST: usize = 2;
-
-/// Makes a [`Registry`].
-pub struct RegistryBuilder {
-    family: Arc<str>,
-    settings: Arc<Settings>,
-    changes: Vec<(Arc<str>, Change)>,
-    max_keys: usize,
-    seed: Option<u64>,
-    listener: Option<Arc<dyn Listener>>,
-    chance: Option<Arc<dyn Chance>>,
-}
-
-impl RegistryBuilder {
-    /// The most keys with a breaker of their own. Default [`DEFAULT_MAX_KEYS`]; with 0 all keys share one.
-    pub fn max_keys(mut self, max_keys: usize) -> Self {
-        self.max_keys = max_keys;
-        self
-    }
-
-    /// Lets a key differ: its settings are the family's, changed. They follow the family's when those are changed.
-    ///
-    /// ```
-    /// use fusebox_breaker::{Cooldown, Registry, Settings, Timestamp};
-    /// use std::time::Duration;
-    ///
-    /// let registry = Registry::builder("tenants", Settings::default())
-    ///     .except("acme", |settings| settings.cooldown = Cooldown::fixed(Duration::from_secs(5)))
-    ///     .build()?;
-    /// let cooldown = |key| registry.get_or_create(key, Timestamp::ZERO).settings().cooldown.base;
-    /// assert_eq!(cooldown("acme"), Duration::from_secs(5));
-    /// assert_eq!(cooldown("other"), Duration::from_secs(30));
-    /// # Ok::<(), fusebox_breaker::SettingsErrors>(())
-    /// ```
-    pub fn except(
-        mut self,
-        key: impl Into<Arc<str>>,
-        change: impl Fn(&mut Settings) + Send + Sync + 'static,
-    ) -> Self {
-        self.changes.push((key.into(), Arc::new(change)));
-        self
-    }
-
-    /// The seed of all jitter, for runs that must repeat. Default: from the operating system.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// Another source of random numbers for all breakers than seeds of their own. Default: none.
-    pub fn chance(mut self, chance: Arc<dyn Chance>) -> Self {
-        self.chance = Some(chance);
-        self
-    }
-
-    /// Who hears of the transitions of all breakers. Default: nobody.
-    pub fn listener(mut self, listener: Arc<dyn Listener>) -> Self {
-        self.listener = Some(listener);
-        self
-    }
-
-    /// The registry, without a breaker yet.
-    ///
-    /// # Errors
-    /// All faults of the settings, see [`Settings::validate`]; with sound ones, those of the first key found that differs.
-    pub fn build(self) -> Result<Registry, SettingsErrors> {
-        let settings = Inherited::new(self.settings, self.changes)?;
-        let seed = self
-            .seed
-            .unwrap_or_else(|| RandomState::new().hash_one(&self.family));
-        Ok(Registry {
-            family: self.family,
-            max_keys: AtomicUsize::new(self.max_keys),
-            listener: self.listener.map(Arc::new),
-            chance: self.chance,
-            entries: papaya::HashSet::new(),
-            overflow: OnceLock::new(),
-            making: Mutex::new(Making {
-                settings,
-                seeds: fastrand::Rng::with_seed(seed),
-                breakers: Vec::new(),
-                next: 0,
-                resting: 0,
-            }),
-        })
-    }
+    room: Room,
 }
 
 impl Registry {
@@ -205,15 +119,7 @@ impl Registry {
         family: impl Into<Arc<str>>,
         settings: impl Into<Arc<Settings>>,
     ) -> RegistryBuilder {
-        RegistryBuilder {
-            family: family.into(),
-            settings: settings.into(),
-            changes: Vec::new(),
-            max_keys: DEFAULT_MAX_KEYS,
-            seed: None,
-            listener: None,
-            chance: None,
-        }
+        RegistryBuilder::new(family.into(), settings.into())
     }
 
     /// The family's name, the first part of its breakers' names.
@@ -221,29 +127,40 @@ impl Registry {
         &self.family
     }
 
-    /// The breaker of a key, made when there is none yet; the shared one when there is no room.
-    /// The key [`OVERFLOW_KEY`] is the shared one itself.
+    /// The breaker of a key, made when there is none yet; a shared one when there is no room.
+    ///
+    /// A key that is `*`, or `*` and a number, has no breaker of its own, as shared ones are named so.
     pub fn get_or_create(&self, key: &str, now: Timestamp) -> Breaker {
-        self.get(key).unwrap_or_else(|| {
-            let (breaker, made) = self.create(key, now);
-            if made {
-                breaker.tell(|listener| listener.made(&breaker));
-            }
-            breaker
-        })
+        if let Some(breaker) = self.find(key)
+            && breaker.asked().note(now, &self.clock)
+        {
+            return breaker;
+        }
+        let (breaker, made) = self.create(key, now);
+        if made {
+            breaker.tell(|listener| listener.made(&breaker));
+        }
+        breaker
     }
 
-    /// The breaker of a key, where it exists.
+    /// The breaker of a key, where it exists. The keys `*0` to `*63` are those of the shared breakers.
     pub fn get(&self, key: &str) -> Option<Breaker> {
-        if key == OVERFLOW_KEY {
-            return self.overflow.get().cloned();
+        match is_reserved(key) {
+            true => self.overflow.get(key),
+            false => self.find(key).filter(|found| found.asked().note_untimed()),
         }
-        let entries = self.entries.pin();
-        let entry = entries.get(key)?;
-        if !entry.asked_for.load(Ordering::Relaxed) {
-            entry.asked_for.store(true, Ordering::Relaxed);
+    }
+
+    /// As [`Registry::get`], for a look from outside: the key does not count as asked for.
+    pub fn peek(&self, key: &str) -> Option<Breaker> {
+        match is_reserved(key) {
+            true => self.overflow.get(key),
+            false => self.find(key),
         }
-        Some(entry.breaker.clone())
+    }
+
+    fn find(&self, key: &str) -> Option<Breaker> {
+        self.entries.pin().get(key).map(|entry| entry.0.clone())
     }
 
     /// Whether a key has a breaker of its own; unlike [`Registry::get`], asking does not keep it from giving way.
@@ -251,10 +168,71 @@ impl Registry {
         self.entries.pin().contains(key)
     }
 
-    /// Changes the most keys with a breaker of their own. Those beyond a lower number stay until they are idle and a
-    /// new key asks for room.
+    /// The key of one of this registry's breakers: what its name says after the family's.
+    pub fn key_of<'a>(&self, breaker: &'a Breaker) -> &'a str {
+        breaker.key()
+    }
+
+    /// Forgets the breaker of a key, whatever is in it, and returns it. Calls that are under way are still recorded with
+    /// it, and nobody else sees that.
+    pub fn remove(&self, key: &str) -> Option<Breaker> {
+        let mut making = self.making();
+        let breaker = self.find(key)?;
+        self.forget(&breaker, &mut making);
+        Some(breaker)
+    }
+
+    /// Forgets the breakers of all keys for which `keep` is false, as [`Registry::remove`] does. `keep` is asked without
+    /// a lock, and of each key once.
+    pub fn retain(&self, mut keep: impl FnMut(&str, &Breaker) -> bool) {
+        for breaker in self.iter() {
+            if !keep(breaker.key(), &breaker) {
+                let mut making = self.making();
+                // Meanwhile its key may have another one.
+                if self
+                    .find(breaker.key())
+                    .is_some_and(|found| found.is(&breaker))
+                {
+                    self.forget(&breaker, &mut making);
+                }
+            }
+        }
+    }
+
+    /// The breakers of all keys that have their own, in no order. Those made or forgotten meanwhile may be among them
+    /// or not.
+    pub fn iter(&self) -> impl Iterator<Item = Breaker> {
+        let entries = self.entries.pin();
+        let own: Vec<_> = entries.iter().map(|entry| entry.0.clone()).collect();
+        own.into_iter()
+    }
+
+    fn forget(&self, breaker: &Breaker, making: &mut Making) {
+        breaker.asked().leave(|| true);
+        self.entries.pin().remove(breaker.key());
+        making.room.remove(breaker);
+    }
+
+    /// Changes the most keys with a breaker of their own. Those beyond a lower number stay until they can give way, two
+    /// with each new key.
     pub fn resize(&self, max_keys: usize) {
         self.max_keys.store(max_keys, Ordering::Relaxed);
+    }
+
+    /// Changes for how long a key must not have been asked for before it gives way with failures in its windows; `None`:
+    /// as [`RegistryBuilder::idle_after`] has it by default.
+    pub fn set_idle_after(&self, idle_after: Option<Duration>) {
+        self.making().limits.idle_after = idle_after;
+    }
+
+    /// Changes how keys fare for which there is no room.
+    pub fn set_on_overflow(&self, on_overflow: OnOverflow) {
+        self.making().limits.on_overflow = on_overflow;
+    }
+
+    /// How often keys gave way, and calls found no room for theirs.
+    pub fn counts(&self) -> KeyCounts {
+        self.counters.read()
     }
 
     /// The number of keys with a breaker of their own.
@@ -267,11 +245,9 @@ impl Registry {
         self.entries.is_empty()
     }
 
-    /// All breakers, the shared one last, in no other order.
+    /// All breakers, the shared ones last, in no other order. That of the keys that pass unjudged is none of them.
     pub fn breakers(&self) -> Vec<Breaker> {
-        let entries = self.entries.pin();
-        let own = entries.iter().map(|entry| entry.breaker.clone());
-        own.chain(self.overflow.get().cloned()).collect()
+        self.iter().chain(self.overflow.iter().cloned()).collect()
     }
 
     /// Gives new settings to all breakers, now and to come, and says for each what was kept. Keys that differ go on to
@@ -287,12 +263,7 @@ impl Registry {
         let wanted: Vec<_> = {
             let mut making = self.making();
             making.settings = making.settings.under(settings.into())?;
-            let of = |breaker: &Breaker| {
-                making
-                    .settings
-                    .of(&breaker.name()[self.key_at() as usize..])
-                    .clone()
-            };
+            let of = |breaker: &Breaker| making.settings.of(breaker.key()).clone();
             let breakers = self.breakers().into_iter();
             breakers.map(|breaker| (of(&breaker), breaker)).collect()
         };
@@ -305,54 +276,88 @@ impl Registry {
         wanted.into_iter().map(settle).collect()
     }
 
-    #[cold]
     /// The breaker, and whether it was made by this.
+    #[cold]
     fn create(&self, key: &str, now: Timestamp) -> (Breaker, bool) {
         let mut making = self.making();
-        if let Some(breaker) = self.get(key) {
+        if let Some(breaker) = self.find(key)
+            && breaker.asked().note(now, &self.clock)
+        {
             return (breaker, false);
         }
-        let full = making.breakers.len() >= self.max_keys.load(Ordering::Relaxed);
-        if key == OVERFLOW_KEY || (full && !self.make_room(&mut making, now)) {
-            let made = self.overflow.get().is_none();
-            let make = || self.make(OVERFLOW_KEY, &mut making);
-            return (self.overflow.get_or_init(make).clone(), made);
+        let moment = self.clock.step(now);
+        if is_reserved(key) || !self.has_room(&mut making, now, moment) {
+            return self.overflowed(key, &mut making);
         }
-        self.lay_to_rest(&mut making, now);
-        let breaker = self.make(key, &mut making);
-        // It grows by an eighth: one that doubles would waste more than half of what a breaker takes here.
-        if making.breakers.len() == making.breakers.capacity() {
-            let more = making.breakers.len() / 8 + 8;
-            making.breakers.reserve_exact(more);
-        }
-        making.breakers.push(breaker.clone());
-        self.entries.pin().insert(Entry {
-            breaker: breaker.clone(),
-            key_at: self.key_at(),
-            // A flood of keys that are asked for only once makes room for itself.
-            asked_for: AtomicBool::new(false),
-        });
+        making.room.lay_to_rest(now);
+        let breaker = self.make(key, &mut making, |settings| settings);
+        breaker.asked().touch(moment);
+        making.room.insert(breaker.clone(), moment);
+        self.entries.pin().insert(Entry(breaker.clone()));
         (breaker, true)
     }
 
-    /// Where the key begins in a breaker's name.
-    fn key_at(&self) -> u32 {
-        u32::try_from(self.family.len() + 1).expect("a family's name is far shorter")
+    /// Whether there is room for another key, if need be where one gives way.
+    fn has_room(&self, making: &mut Making, time: Timestamp, moment: asked::Moment) -> bool {
+        let max_keys = self.max_keys.load(Ordering::Relaxed);
+        let len = making.room.len();
+        if len < max_keys {
+            return true;
+        }
+        if max_keys == 0 {
+            return false;
+        }
+        let idle_after = making.limits.idle_after(making.settings.family());
+        let now = Now {
+            time,
+            moment,
+            idle_after,
+        };
+        // Two, where there are more than there may be, so that they become fewer.
+        let wanted = (len + 1 - max_keys).min(2);
+        let mut made = 0;
+        while made < wanted
+            && let Some(gone) = making.room.make(now)
+        {
+            let breaker = self.counters.gone(gone);
+            self.entries.pin().remove(breaker.key());
+            made += 1;
+        }
+        made > 0
     }
 
-    /// Lays the next few breakers to rest, so that all are looked at again and again while the registry grows.
-    fn lay_to_rest(&self, making: &mut Making, now: Timestamp) {
-        let count = making.breakers.len();
-        for _ in 0..LAID_TO_REST.min(count) {
-            making.breakers[making.resting % count].rest(now);
-            making.resting = (making.resting + 1) % count;
+    fn overflowed(&self, key: &str, making: &mut Making) -> (Breaker, bool) {
+        self.counters.overflowed(making.limits.on_overflow);
+        match making.limits.on_overflow {
+            OnOverflow::Share => self
+                .overflow
+                .shared(key, |shared| self.make(shared, making, |settings| settings)),
+            OnOverflow::Pass => {
+                let disabled = |settings: Arc<Settings>| {
+                    Arc::new(Settings {
+                        mode: Mode::Disabled,
+                        ..(*settings).clone()
+                    })
+                };
+                let unjudged = self
+                    .overflow
+                    .unjudged(|shared| self.make(shared, making, disabled));
+                (unjudged, false)
+            }
         }
     }
 
-    fn make(&self, key: &str, making: &mut Making) -> Breaker {
+    fn make(
+        &self,
+        key: &str,
+        making: &mut Making,
+        change: impl FnOnce(Arc<Settings>) -> Arc<Settings>,
+    ) -> Breaker {
         let name = format!("{}/{key}", self.family);
-        let mut builder =
-            Breaker::builder(name, making.settings.of(key).clone()).seed(making.seeds.u64(..));
+        let settings = change(making.settings.of(key).clone());
+        let mut builder = Breaker::builder(name, settings)
+            .seed(making.seeds.u64(..))
+            .keyed_from(limits::key_at(&self.family));
         if let Some(listener) = &self.listener {
             builder = builder.shared_listener(listener.clone());
         }
@@ -362,29 +367,6 @@ impl Registry {
         builder
             .build()
             .expect("the settings were validated when the registry took them")
-    }
-
-    /// Lets one idle breaker go, and says whether there was one.
-    fn make_room(&self, making: &mut Making, now: Timestamp) -> bool {
-        let entries = self.entries.pin();
-        // Every key may be passed twice: the first look takes the mark of having been asked for.
-        for _ in 0..LOOKED_AT.min(2 * making.breakers.len()) {
-            let at = making.next % making.breakers.len();
-            let breaker = &making.breakers[at];
-            let key = &breaker.name()[self.key_at() as usize..];
-            let idle = entries.get(key).is_none_or(|entry| {
-                !entry.asked_for.swap(false, Ordering::Relaxed)
-                    && breaker.hands() == OWN_HANDS
-                    && breaker.is_idle(now)
-            });
-            if idle {
-                entries.remove(key);
-                making.breakers.swap_remove(at);
-                return true;
-            }
-            making.next = at + 1;
-        }
-        false
     }
 
     /// Lays all breakers to rest in which there is nothing, see [`Breaker::rest`]. It takes each one's lock for a moment.

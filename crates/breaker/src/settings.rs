@@ -29,7 +29,7 @@ pub use error::{SettingsError, SettingsErrors};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The rules, any of which trips the breaker; the first one met, in this order, is named as the reason.
-    /// Default: five consecutive failures.
+    /// Default: those of [`Settings::standard`].
     pub trip: Vec<Rule>,
     /// Which outcomes cause the rules to be judged. Default: every outcome.
     pub judge_on: JudgeOn,
@@ -51,17 +51,44 @@ pub struct Settings {
     pub ramp: Option<Ramp>,
     /// What a call that panicked means. Default: a failure.
     pub on_panic: OnPanic,
+    /// What a call that its caller gave up means. Default: nothing.
+    pub on_abandoned: OnAbandoned,
     /// Whether decisions are carried out. Default: enforced.
     pub mode: Mode,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
+impl Settings {
+    /// Settings for an ordinary remote service, which are the default: trips at five failures in a row, or when half of
+    /// at least 20 calls in 10 s failed. The first rule sees an upstream that is gone; the second one that fails between
+    /// successes, which a row never counts.
+    ///
+    /// ```
+    /// use fusebox_breaker::{Over, Ratio, Rule, Settings};
+    /// use std::time::Duration;
+    ///
+    /// assert_eq!(Settings::standard(), Settings::default());
+    /// assert_eq!(Settings::standard().trip, [
+    ///     Rule::ConsecutiveFailures { threshold: 5, within: None },
+    ///     Rule::FailureRate {
+    ///         rate: Ratio::percent(50),
+    ///         over: Over::Time(Duration::from_secs(10)),
+    ///         min_calls: 20,
+    ///     },
+    /// ]);
+    /// ```
+    pub fn standard() -> Self {
         Settings {
-            trip: vec![Rule::ConsecutiveFailures {
-                threshold: 5,
-                within: None,
-            }],
+            trip: vec![
+                Rule::ConsecutiveFailures {
+                    threshold: 5,
+                    within: None,
+                },
+                Rule::FailureRate {
+                    rate: Ratio::percent(50),
+                    over: Over::Time(Duration::from_secs(10)),
+                    min_calls: 20,
+                },
+            ],
             judge_on: JudgeOn::default(),
             compare: Compare::default(),
             slow_compare: Compare::Above,
@@ -72,8 +99,15 @@ impl Default for Settings {
             half_open: HalfOpen::default(),
             ramp: None,
             on_panic: OnPanic::default(),
+            on_abandoned: OnAbandoned::default(),
             mode: Mode::default(),
         }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings::standard()
     }
 }
 
@@ -436,6 +470,20 @@ pub enum OnPanic {
     Failure,
     /// It says nothing about the other side.
     Ignored,
+}
+
+/// The meaning of a call that its caller gave up: a future of [`Guard::call_async`](crate::Guard::call_async) or of a
+/// layer that was dropped before its end, or a permit that was [given back as abandoned](crate::Permit::abandoned).
+///
+/// A permit that is simply dropped is ignored in any case, since nobody says for how long it was held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnAbandoned {
+    /// It says nothing about the other side: the caller may have left for reasons of its own.
+    #[default]
+    Ignore,
+    /// It is a failure if it had lasted at least this long, above zero. For callers whose patience is shorter than any
+    /// timeout of the call: an other side that hangs gives them no outcome that a rule could see.
+    FailureAfter(Duration),
 }
 
 /// Whether decisions are carried out.

@@ -43,7 +43,7 @@ use std::time::Duration;
 
 use crate::leave::{Leave, Plain};
 use crate::log::{Log, Noted};
-use crate::machine::{Grant, GrantKind, Machine};
+use crate::machine::{Grant, GrantKind, Machine, Worth};
 use crate::outcome::{HoldKind, Outcome, Phase, RejectReason, Rejection};
 use crate::settings::{Mode, Settings, Watches};
 use crate::time::{Timestamp, nanos};
@@ -208,6 +208,23 @@ impl<M: Memory> Core<M> {
                 let mut machine = folded.unfold();
                 machine.catch_up_with(Log(self.log.load()));
                 event(&machine)
+            }
+        })
+    }
+
+    /// What would be lost with the machine at `now`. Of a folded one that is what is noted, if it is anything.
+    pub fn worth(&self, now: Timestamp) -> Worth {
+        self.machine.with(|kept| match kept {
+            Kept::Whole(machine) => self.with_machine(machine, |machine| machine.worth(now)),
+            Kept::Folded(folded) => {
+                let log = Log(self.log.load());
+                let (failures, slows) = log.runs();
+                if failures.count() + slows.count() == 0 {
+                    return Worth::Nothing;
+                }
+                let mut machine = folded.unfold();
+                machine.catch_up_with(log);
+                machine.worth(now)
             }
         })
     }

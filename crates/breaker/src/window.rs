@@ -189,6 +189,14 @@ impl Window {
         }
     }
 
+    /// Whether there is anything in it for which its rule looks.
+    pub fn holds_failures(&self, now: Timestamp) -> bool {
+        match self {
+            Window::Memory(memory) => !memory.is_blank(),
+            _ => self.tally(now).failures > 0,
+        }
+    }
+
     /// Whether the window, from `now` on, is no other than one that was just made at the start of time.
     pub fn is_as_new(&self, now: Timestamp) -> bool {
         let empty = self.tally(now).calls == 0;

@@ -130,32 +130,75 @@ fn a_long_key_is_hashed_and_a_strange_one_cannot_break_the_reason() {
 }
 
 #[test]
-fn keys_past_their_limit_share_one_breaker() {
+fn keys_past_their_limit_share_some_dozens_of_breakers() {
     let (gateway, _upstream) = keyed("{header.x-tenant}", ", max_keys: 3", ANY);
     // Three tenants that are open are never forgotten for others.
     for tenant in ["a", "b", "c"] {
         let lines = format!("X-Tenant: {tenant}\r\nX-Bad: 1\r\n");
         assert_eq!(call(&gateway, "GET", "/x", &lines).status, 500);
     }
+    let tenant = |number: usize| format!("X-Tenant: new-{number}\r\n");
     for number in 0..50 {
-        let lines = format!("X-Tenant: new-{number}\r\n");
-        assert_eq!(call(&gateway, "GET", "/x", &lines).status, 200);
+        assert_eq!(call(&gateway, "GET", "/x", &tenant(number)).status, 200);
     }
     for tenant in ["a", "b", "c"] {
         assert_eq!(gateway.state(&format!("orders/{tenant}")), "open");
     }
-    assert_eq!(gateway.state("orders/*"), "closed");
-    assert_eq!(
-        call(&gateway, "GET", "/x", "X-Tenant: new-51\r\nX-Bad: 1\r\n").status,
-        500
-    );
-    assert_eq!(gateway.state("orders/*"), "open");
-    let refusal = call(&gateway, "GET", "/x", "X-Tenant: new-52\r\n");
-    assert_eq!(refusal.json()["breaker"], "orders/*");
-    let total = gateway.admin_get("/api/v1/breakers").json()["total"]
-        .as_u64()
-        .unwrap();
-    assert_eq!(total, 4);
+    let bad = format!("{}X-Bad: 1\r\n", tenant(50));
+    assert_eq!(call(&gateway, "GET", "/x", &bad).status, 500);
+    let refusal = call(&gateway, "GET", "/x", &tenant(50));
+    let name = refusal.json()["breaker"].as_str().unwrap().to_owned();
+    let number = name.strip_prefix("orders/*").expect("a shared one");
+    assert!(number.parse::<u8>().unwrap() < 64, "{name}");
+    assert_eq!(gateway.state(&name), "open");
+    // Of the other tenants only those that share it are refused.
+    let refused =
+        (51..151).filter(|number| call(&gateway, "GET", "/x", &tenant(*number)).status == 503);
+    assert!(refused.count() < 20);
+    for (series, value) in [
+        ("fusebox_breaker_keys{upstream=\"orders\"}", 3.0),
+        (
+            "fusebox_breaker_overflow_calls_total{upstream=\"orders\",action=\"shared\"}",
+            152.0,
+        ),
+        (
+            "fusebox_breaker_keys_evicted_total{upstream=\"orders\",reason=\"closed\"}",
+            0.0,
+        ),
+    ] {
+        assert_eq!(gateway.metric(series), Some(value), "{series}");
+    }
+}
+
+#[test]
+fn keys_that_differ_in_a_byte_are_different_keys() {
+    let (gateway, _upstream) = keyed("{header.x-tenant},{header.x-user}", ", max_keys: 100", ANY);
+    let ask = |lines: &[u8]| {
+        let mut client = gateway.client();
+        let head = [b"GET /a HTTP/1.1\r\nHost: a\r\n", lines, b"\r\n"].concat();
+        client.send(&head);
+        client.response().status
+    };
+    let trips: [(&[u8], &[u8], &str); 4] = [
+        (
+            b"X-Tenant: M\xfc\r\n",
+            b"X-Tenant: M\xf6\r\n",
+            "orders/M%FC,-",
+        ),
+        (b"X-Tenant: -\r\n", b"", "orders/%2D,-"),
+        (
+            b"X-Tenant: a\r\nX-User: b,c\r\n",
+            b"X-Tenant: a,b\r\nX-User: c\r\n",
+            "orders/a,b%2Cc",
+        ),
+        (b"X-Tenant: *7\r\n", b"X-Tenant: %2A7\r\n", "orders/%2A7,-"),
+    ];
+    for (tripped, other, name) in trips {
+        assert_eq!(ask(&[tripped, b"X-Bad: 1\r\n"].concat()), 500);
+        assert_eq!(ask(tripped), 503, "{name}");
+        assert_eq!(ask(other), 200, "{name}");
+        assert_eq!(gateway.state(name), "open");
+    }
 }
 
 #[test]

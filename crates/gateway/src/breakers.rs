@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use fusebox_breaker::{Breaker, Listener, OVERFLOW_KEY, Registry, Timestamp, WindowFate};
+use fusebox_breaker::{
+    Breaker, KeyCounts, KeyParts, Listener, OVERFLOW_BREAKERS, Registry, Timestamp, WindowFate,
+};
 use fusebox_plan::plan::{self, Key, KeyPart, Upstream};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 
 use crate::call::Desk;
 use crate::clock::Clock;
@@ -152,6 +154,14 @@ impl Guards {
             .collect()
     }
 
+    /// How many keys have a breaker of their own, and how often one gave way or found no room; `None`: there are no keys.
+    pub fn keys(&self) -> Option<(usize, KeyCounts)> {
+        match self {
+            Guards::One(_) => None,
+            Guards::Keyed(keyed) => Some((keyed.registry.len(), keyed.registry.counts())),
+        }
+    }
+
     /// Gives back the memory of keyed breakers in which there is nothing.
     pub fn rest(&self, now: Timestamp) {
         if let Guards::Keyed(keyed) = self {
@@ -188,7 +198,7 @@ impl Guards {
                 let key = keyed.key_in(name)?;
                 keyed
                     .registry
-                    .get(key)
+                    .peek(key)
                     .map(|breaker| keyed.guarded(breaker))
             }
         }
@@ -227,11 +237,11 @@ impl Keyed {
                 breaker,
             };
         }
-        // Keys come and go, and what was counted of one that is gone goes with it.
-        if meters.len() > 2 * self.registry.len() + 64 {
+        // Keys come and go, and what was counted of one that is gone goes with it. The shared breakers stay.
+        if meters.len() > 2 * (self.registry.len() + OVERFLOW_BREAKERS) {
             meters.retain(|name, _| {
-                self.key_in(name)
-                    .is_some_and(|key| key == OVERFLOW_KEY || self.registry.contains(key))
+                let key = self.key_in(name);
+                key.is_some_and(|key| key.starts_with('*') || self.registry.contains(key))
             });
         }
         let made = meters.get_or_insert_with(breaker.name().clone(), || {
@@ -243,38 +253,49 @@ impl Keyed {
         }
     }
 
-    /// The key's parts joined by `,`; a missing one is `-`. Too long a key, or one that names the
-    /// breaker that surplus keys share, is its SHA-256.
+    /// The key's parts as [`KeyParts`] joins them. Too long a key is its SHA-256; one that looks like that is written
+    /// differently, so that the two are never the same.
     fn render(&self, facts: &KeyFacts<'_>) -> String {
-        let mut key = String::with_capacity(32);
-        for (at, part) in self.key.0.iter().enumerate() {
-            if at > 0 {
-                key.push(',');
-            }
+        let mut key = KeyParts::default();
+        for part in &self.key.0 {
             match part {
-                KeyPart::Upstream => key.push_str(&self.upstream),
-                KeyPart::Endpoint => key.push_str(&self.endpoint),
-                KeyPart::Route => key.push_str(facts.route),
-                KeyPart::Method => key.push_str(facts.method.as_str()),
-                KeyPart::Header(name) => match facts.headers.get(name) {
-                    Some(value) if !value.is_empty() => {
-                        key.push_str(&String::from_utf8_lossy(value.as_bytes()))
-                    }
-                    _ => key.push('-'),
-                },
+                KeyPart::Upstream => key.push(Some(self.upstream.as_bytes())),
+                KeyPart::Endpoint => key.push(Some(self.endpoint.as_bytes())),
+                KeyPart::Route => key.push(Some(facts.route.as_bytes())),
+                KeyPart::Method => key.push(Some(facts.method.as_str().as_bytes())),
+                KeyPart::Header(name) => {
+                    key.push(facts.headers.get(name).map(HeaderValue::as_bytes))
+                }
                 KeyPart::Path(name) => {
                     let value = facts.params.iter().find(|(param, _)| param == name);
-                    key.push_str(value.map_or("-", |(_, value)| value));
+                    key.push(value.map(|(_, value)| value.as_bytes()));
                 }
             }
         }
-        if key.len() <= KEY_BYTES_MAX && key != OVERFLOW_KEY {
-            return key;
+        let mut key = key.into_key();
+        if key.len() > KEY_BYTES_MAX {
+            return hashed(&key);
         }
-        let mut hashed = String::with_capacity(64);
-        for byte in digest(&SHA256, key.as_bytes()).as_ref() {
-            write!(hashed, "{byte:02x}").expect("a String takes any text");
+        if is_hash(&key) {
+            let first = key.remove(0);
+            key.insert_str(0, &format!("%{:02X}", u32::from(first)));
         }
-        hashed
+        key
     }
+}
+
+/// The length of a digest in hexadecimal digits.
+const HASH_DIGITS: usize = 64;
+
+fn hashed(key: &str) -> String {
+    let mut hashed = String::with_capacity(HASH_DIGITS);
+    for byte in digest(&SHA256, key.as_bytes()).as_ref() {
+        write!(hashed, "{byte:02x}").expect("a String takes any text");
+    }
+    hashed
+}
+
+fn is_hash(key: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    key.len() == HASH_DIGITS && key.bytes().all(is_digit)
 }

@@ -47,6 +47,7 @@ mod membership;
 mod stores;
 
 mod connect;
+mod key_metrics;
 mod listen;
 mod pool;
 mod tls;

@@ -19,6 +19,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::gateway::Gateway;
+use crate::key_metrics;
 use crate::measures::MEASURES;
 use crate::meter::{BOUNDS, BreakerMeter, HistogramSum, PerWorker, REASONS, RequestMeter};
 use crate::mule::CircuitStatus;
@@ -109,6 +110,7 @@ type Labels<'a> = Vec<(&'static str, &'a str)>;
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.breakers(&mut encoder)?;
+        key_metrics::encode(&self.0.0.shared.live.load(), &mut encoder)?;
         self.transitions(&mut encoder)?;
         self.requests(&mut encoder)?;
         self.fleet(&mut encoder)?;
@@ -603,7 +605,7 @@ fn summed(meters: &PerWorker<RequestMeter>) -> BTreeMap<(&'static str, String), 
     sums
 }
 
-fn gauge<'a>(
+pub(crate) fn gauge<'a>(
     encoder: &'a mut DescriptorEncoder<'_>,
     name: &'a str,
     help: &'a str,
@@ -611,7 +613,7 @@ fn gauge<'a>(
     encoder.encode_descriptor(name, help, None, MetricType::Gauge)
 }
 
-fn counter<'a>(
+pub(crate) fn counter<'a>(
     encoder: &'a mut DescriptorEncoder<'_>,
     name: &'a str,
     help: &'a str,
@@ -627,12 +629,12 @@ fn histogram<'a>(
     encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)
 }
 
-fn set(metric: &mut MetricEncoder<'_>, labels: Labels<'_>, value: u64) -> fmt::Result {
+pub(crate) fn set(metric: &mut MetricEncoder<'_>, labels: Labels<'_>, value: u64) -> fmt::Result {
     let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
     gauge.encode(metric.encode_family(&labels)?)
 }
 
-fn add(metric: &mut MetricEncoder<'_>, labels: Labels<'_>, value: u64) -> fmt::Result {
+pub(crate) fn add(metric: &mut MetricEncoder<'_>, labels: Labels<'_>, value: u64) -> fmt::Result {
     let counter = ConstCounter::new(value);
     counter.encode(metric.encode_family(&labels)?)
 }

@@ -278,7 +278,7 @@ pub(crate) static BREAKER: Table = Table {
         key("key", Text, "{upstream}", "Which calls share a breaker: any of {upstream} {endpoint} {route} {method} {header.NAME} {path.NAME}."),
         key("max_keys", Whole { min: 1, max: 10_000_000, }, "10000", "How many keys at most have a breaker of their own; the rest share one."),
         key("mode", Word(&["enforce", "monitor", "disabled"]), "enforce", "`monitor` decides everything and refuses nothing; `disabled` admits and records nothing."),
-        key("trip", Either(&[Shape::Table(&TRIP), List(&Shape::Table(&TRIP))]), "", "When it opens: a map of rules, or a list of such maps; any rule that is met trips. By default five consecutive failures."),
+        key("trip", Either(&[Shape::Table(&TRIP), List(&Shape::Table(&TRIP))]), "", "When it opens: a map of rules, or a list of such maps; any rule that is met trips. By default five consecutive failures, or half of at least 20 calls in 10 s; beside `share: counts` the former alone."),
         key("judge_on", Word(&["outcomes", "failures"]), "outcomes", "Whether rate rules are judged at every outcome or at failures only."),
         key("compare", Word(&[">=", ">"]), ">=", "A rate against its limit."),
         key("slow_compare", Word(&[">=", ">"]), ">", "A call's duration against `slower_than`."),

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use fusebox_breaker::{
     CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, MAX_FAILURES, MAX_MEMORY, Mode,
-    OnPanic, OnPeriodTimeout, OnProbeTimeout, Over, Places, Probes, Ramp, Ratio, RetryAfter, Rule,
-    Settings, SlowProbes, WindowKind,
+    OnAbandoned, OnPanic, OnPeriodTimeout, OnProbeTimeout, Over, Places, Probes, Ramp, Ratio,
+    RetryAfter, Rule, Settings, SlowProbes, WindowKind,
 };
 use fusebox_plan::plan::{
     Breaker, Forward, Key, KeyPart, Limits, Plan, Route, Step, Timeout, Upstream,
@@ -209,6 +209,7 @@ fn settings(request: Duration) -> impl Strategy<Value = Settings> {
                 ramp: ramp.map(|(over, from)| Ramp { over, from }),
                 // It has no key: the gateway's own faults never count.
                 on_panic: OnPanic::Ignored,
+                on_abandoned: OnAbandoned::Ignore,
                 mode,
             }
         })

@@ -196,6 +196,11 @@ impl Machine {
         self.state.phase()
     }
 
+    /// Whether calls are coming back share by share.
+    pub(super) fn is_ramping(&self, now: Timestamp) -> bool {
+        self.ramp_status(now).is_some()
+    }
+
     fn ramp_status(&self, now: Timestamp) -> Option<RampStatus> {
         match self.state {
             State::Closed { ramp: Some(ramp) } if self.view(now).phase == Phase::Closed => {

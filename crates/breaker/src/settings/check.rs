@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    CloseRule, Compare, Cooldown, HalfOpen, Over, Places, Probes, Rule, Settings,
+    CloseRule, Compare, Cooldown, HalfOpen, OnAbandoned, Over, Places, Probes, Rule, Settings,
     SettingsError as Error, SettingsErrors, SlowProbes,
 };
 use crate::ramp::Ramp;
@@ -39,6 +39,9 @@ impl Settings {
         check_half_open(&self.half_open, self.compare, &mut errors);
         if let Some(ramp) = &self.ramp {
             check_ramp(ramp, &mut errors);
+        }
+        if let OnAbandoned::FailureAfter(after) = self.on_abandoned {
+            check_time("on_abandoned", after, &mut errors);
         }
         SettingsErrors::of(errors)
     }

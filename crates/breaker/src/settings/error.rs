@@ -64,7 +64,7 @@ pub struct SettingsErrors(Vec<SettingsError>);
 
 impl SettingsErrors {
     /// The faults that were found, where there are any.
-    pub(super) fn of(found: Vec<SettingsError>) -> Result<(), SettingsErrors> {
+    pub(crate) fn of(found: Vec<SettingsError>) -> Result<(), SettingsErrors> {
         if found.is_empty() {
             Ok(())
         } else {

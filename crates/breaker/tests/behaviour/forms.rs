@@ -95,7 +95,12 @@ impl Form for Pure {
         let permit = self.admit(now)?;
         let at_once = |outcome| Call::from(outcome).lasting(std::time::Duration::ZERO);
         match end {
-            End::Dropped if asynchronous => self.give_back(permit),
+            End::Dropped if asynchronous => {
+                let settled = self
+                    .machine
+                    .abandoned(permit, std::time::Duration::ZERO, now);
+                self.note(((), settled.transitions));
+            }
             End::Well | End::Dropped => {
                 self.settle(permit, at_once(Outcome::Success), now);
             }

@@ -7,6 +7,7 @@
 
 mod kit;
 
+mod abandoned;
 mod adaptive;
 mod causes;
 mod closed;
@@ -14,6 +15,7 @@ mod explained;
 mod forced;
 mod half_open;
 mod holds;
+mod keys;
 mod led;
 mod modes;
 mod open;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use fusebox_breaker::{
     Call, Cause, CloseRule, Compare, Cooldown, ForcedTrip, HalfOpen, History, Hold, HoldKind,
-    JudgeOn, Mode, OnPanic, OnPeriodTimeout, OnProbeTimeout, Outcome, Over, Places, Probes, Ramp,
-    Ratio, RetryAfter, Rule, Settings, SlowProbes, Timestamp, WindowKind,
+    JudgeOn, Mode, OnAbandoned, OnPanic, OnPeriodTimeout, OnProbeTimeout, Outcome, Over, Places,
+    Probes, Ramp, Ratio, RetryAfter, Rule, Settings, SlowProbes, Timestamp, WindowKind,
 };
 use proptest::prelude::*;
 
@@ -315,6 +315,7 @@ pub fn settings() -> impl Strategy<Value = Settings> {
                 from: Ratio::percent(percent),
             }),
             on_panic,
+            on_abandoned: OnAbandoned::Ignore,
         };
         assert_eq!(settings.validate(), Ok(()));
         settings

@@ -137,7 +137,7 @@ impl Pair {
         let grant = machine.admit(now).result?;
         let ended = |outcome| Call::from(outcome).lasting(Duration::ZERO);
         match end {
-            End::Dropped if asynchronous => machine.drop_grant(grant),
+            End::Dropped if asynchronous => machine.abandoned(grant, Duration::ZERO, now),
             End::Well | End::Dropped => machine.record(grant, ended(Outcome::Success), now),
             End::Badly => machine.record(grant, ended(Outcome::Failure), now),
             End::Panic => machine.panicked(grant, now),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Compare, Cooldown, HalfOpen, History, JudgeOn, Mode, OnPanic, RetryAfter, Rule, Settings,
-    SettingsError, WindowKind,
+    Compare, Cooldown, HalfOpen, History, JudgeOn, Mode, OnAbandoned, OnPanic, RetryAfter, Rule,
+    Settings, SettingsError, WindowKind,
 };
 
 use super::cooldown::{DraftCooldown, read_cooldown};
@@ -130,6 +130,7 @@ impl DraftBreaker {
             ramp: self.ramp.as_ref().and_then(DraftRamp::check),
             // A panic in the gateway is the gateway's own fault, never the upstream's.
             on_panic: OnPanic::Ignored,
+            on_abandoned: OnAbandoned::Ignore,
             mode: self.mode,
         };
         settings.half_open = half_open::check(self.half_open.as_ref(), request, notes);
@@ -173,8 +174,11 @@ impl DraftBreaker {
     }
 
     fn rules(&self, notes: &mut Notes) -> Vec<Rule> {
+        let counted = || self.share.as_ref().is_some_and(DraftShare::is_counted);
         match &self.trip {
-            None => Settings::default().trip,
+            // A rate cannot be counted over a fleet.
+            None if counted() => Settings::standard().trip.drain(..1).collect(),
+            None => Settings::standard().trip,
             Some(trips) => trips.iter().flat_map(|trip| trip.rules(notes)).collect(),
         }
     }

@@ -42,6 +42,11 @@ impl DraftShare {
         self.share != Share::None
     }
 
+    /// Whether failures are counted over the fleet.
+    pub fn is_counted(&self) -> bool {
+        self.share == Share::Counts
+    }
+
     /// Compares it with the breaker's rules.
     pub fn check(&self, rules: &[Rule], notes: &mut Notes) -> Share {
         if self.share == Share::Counts

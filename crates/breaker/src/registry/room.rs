@@ -1,0 +1,198 @@
+//! Which key gives way to a new one.
+//!
+//! First the one not asked for the longest among those in whose breaker there is nothing; then, of those not asked for
+//! long enough, the one not asked for the longest whose breaker is not open. One that is in somebody's hands counts as
+//! asked for just now.
+//!
+//! A breaker found with something in it is laid aside, so that a thousand of them do not stand before the one that can
+//! go. Those aside are looked at again in turn, as many as the budget allows: all of them where new keys come one by one,
+//! some dozens each where they come in a flood.
+
+use std::time::Duration;
+
+use super::asked::{FINE, Moment};
+use super::order::Order;
+use crate::breaker::Breaker;
+use crate::machine::Worth;
+use crate::time::{Timestamp, nanos};
+
+/// How many breakers a new key may have looked at, whatever came before.
+const LOOKS_EACH: usize = 32;
+
+/// Within so many nanoseconds one more breaker may be looked at: a fraction of what a look takes.
+const NANOS_PER_LOOK: u64 = 4_000;
+
+/// How many looks can be saved up.
+const LOOKS_MAX: usize = 16_384;
+
+/// How many hands a breaker is in when nobody has asked for it: those of the registry's set, and of its order.
+const OWN_HANDS: usize = 2;
+
+/// How many breakers are laid to rest where they can be, when another one is made.
+const LAID_TO_REST: usize = 2;
+
+/// A key that gave way.
+pub(super) enum Gone {
+    /// There was nothing in its breaker.
+    Spare(Breaker),
+    /// It was not asked for long enough.
+    Idle(Breaker),
+}
+
+/// The breakers with a key of their own, as those that may give way.
+pub(super) struct Room {
+    /// Those in which there was nothing when they were last looked at, as far as that was ever.
+    order: Order,
+    /// Those in which there was something.
+    aside: Vec<Breaker>,
+    /// The next of those aside to be looked at.
+    next: usize,
+    budget: usize,
+    /// The moment up to which the budget has grown.
+    grown: Moment,
+    /// The next chunk of the order to be laid to rest, and the place in it.
+    resting: (usize, usize),
+}
+
+/// The moment for which room is wanted.
+#[derive(Clone, Copy)]
+pub(super) struct Now {
+    pub time: Timestamp,
+    pub moment: Moment,
+    pub idle_after: Duration,
+}
+
+impl Now {
+    fn is_idle(self, last: Moment) -> bool {
+        // A key's time may be as much too late, where many came at one time, as it may be too early.
+        self.moment.saturating_sub(last) + FINE >= nanos(self.idle_after)
+    }
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Room {
+            order: Order::default(),
+            aside: Vec::new(),
+            next: 0,
+            budget: LOOKS_MAX,
+            grown: 0,
+            resting: (0, 0),
+        }
+    }
+}
+
+impl Room {
+    pub fn len(&self) -> usize {
+        self.order.len() + self.aside.len()
+    }
+
+    /// Takes in a breaker whose key is asked for now.
+    pub fn insert(&mut self, breaker: Breaker, now: Moment) {
+        self.order.insert(breaker, now, now);
+    }
+
+    /// Takes out a breaker, whatever is in it. Looks at all of them.
+    pub fn remove(&mut self, breaker: &Breaker) {
+        if !self.order.remove(breaker) {
+            self.aside.retain(|other| !other.is(breaker));
+        }
+    }
+
+    /// Lays the next few breakers to rest, so that all are looked at again and again while the registry grows.
+    pub fn lay_to_rest(&mut self, now: Timestamp) {
+        for _ in 0..LAID_TO_REST {
+            let (chunk, at) = self.resting;
+            match self.order.chunk(chunk).get(at) {
+                Some(breaker) => {
+                    breaker.rest(now);
+                    self.resting = (chunk, at + 1);
+                }
+                None if at == 0 => self.resting = (0, 0),
+                None => self.resting = (chunk + 1, 0),
+            }
+        }
+    }
+
+    /// Takes out the breaker that gives way to a new key, if one does.
+    pub fn make(&mut self, now: Now) -> Option<Gone> {
+        let grown = now.moment.saturating_sub(self.grown) / NANOS_PER_LOOK;
+        self.grown = now.moment;
+        let grown = usize::try_from(grown).unwrap_or(LOOKS_MAX);
+        self.budget = (self.budget + LOOKS_EACH)
+            .saturating_add(grown)
+            .min(LOOKS_MAX);
+        let mut idlest = self.look_aside(now);
+        while self.budget > 0
+            && let Some(breaker) = self.order.take_least(now.moment)
+        {
+            self.budget -= 1;
+            let last = breaker.asked().last(now.moment);
+            match worth(&breaker, now.time) {
+                Some(Worth::Nothing) if leave(&breaker) => return Some(Gone::Spare(breaker)),
+                Some(Worth::Nothing) | None => {
+                    breaker.asked().touch(now.moment);
+                    self.order.insert(breaker, now.moment, now.moment);
+                    // All others are in somebody's hands, too: they are put behind one after the other.
+                    if last >= now.moment {
+                        break;
+                    }
+                }
+                Some(Worth::Evidence) => {
+                    if now.is_idle(last) && idlest.is_none_or(|(least, _)| last < least) {
+                        idlest = Some((last, self.aside.len()));
+                    }
+                    self.aside.push(breaker);
+                }
+                Some(Worth::State) => self.aside.push(breaker),
+            }
+        }
+        let (_, at) = idlest?;
+        leave(&self.aside[at]).then(|| Gone::Idle(self.aside.swap_remove(at)))
+    }
+
+    /// Puts back those aside in which there is nothing any more, and finds the one among the idle ones that was not asked
+    /// for the longest: when, and its place.
+    fn look_aside(&mut self, now: Now) -> Option<(Moment, usize)> {
+        let mut idlest: Option<(Moment, usize)> = None;
+        for _ in 0..self.budget.min(self.aside.len()) {
+            self.budget -= 1;
+            if self.next >= self.aside.len() {
+                self.next = 0;
+            }
+            let at = self.next;
+            let breaker = &self.aside[at];
+            let last = breaker.asked().last(now.moment);
+            match worth(breaker, now.time) {
+                Some(Worth::Nothing) => {
+                    let spare = self.aside.swap_remove(at);
+                    // The last one has taken its place, and may have been looked at before.
+                    if let Some((_, idle)) = &mut idlest
+                        && *idle == self.aside.len()
+                    {
+                        *idle = at;
+                    }
+                    self.order.insert(spare, last, now.moment);
+                    continue;
+                }
+                Some(Worth::Evidence)
+                    if now.is_idle(last) && idlest.is_none_or(|(least, _)| last < least) =>
+                {
+                    idlest = Some((last, at));
+                }
+                Some(Worth::Evidence | Worth::State) | None => {}
+            }
+            self.next = at + 1;
+        }
+        idlest
+    }
+}
+
+/// What would be lost with a breaker; `None`: somebody has it in hand.
+fn worth(breaker: &Breaker, now: Timestamp) -> Option<Worth> {
+    (breaker.hands() <= OWN_HANDS).then(|| breaker.worth(now))
+}
+
+fn leave(breaker: &Breaker) -> bool {
+    breaker.asked().leave(|| breaker.hands() <= OWN_HANDS)
+}
