@@ -31,6 +31,7 @@ mod fields;
 mod location;
 mod outgoing;
 mod outlive;
+mod proxy_words;
 mod request_body;
 mod response_body;
 mod retry_after;
