@@ -14,11 +14,13 @@
 //! | `GET /api/v1/plan` | the plan as it runs, defaults filled in, secrets hidden |
 
 mod breakers;
+mod clock;
 mod door;
 mod fleet;
 mod health;
 mod listen;
 mod problem;
+mod token;
 mod view;
 
 use std::io;
