@@ -58,8 +58,10 @@ pub async fn metrics(State(gateway): State<Gateway>, headers: HeaderMap) -> Resp
         tracing::warn!(%error, "the circuits of flows are not in the metrics");
         Vec::new()
     });
-    match gateway.metrics(form, &circuits) {
-        Ok(text) => ([(CONTENT_TYPE, form.media_type())], text).into_response(),
-        Err(_) => Problem::internal("the metrics could not be written").into_response(),
+    // Many breakers take a while, in which others want to know whether the gateway lives.
+    let text = tokio::task::spawn_blocking(move || gateway.metrics(form, &circuits)).await;
+    match text {
+        Ok(Ok(text)) => ([(CONTENT_TYPE, form.media_type())], text).into_response(),
+        _ => Problem::internal("the metrics could not be written").into_response(),
     }
 }

@@ -8,7 +8,8 @@ use std::net::TcpStream;
 
 use serde_json::{Value, json};
 use support::{
-    Client, Dial, Ending, Exposition, Gateway, Response, Setup, Upstream, eventually, orders,
+    Client, Dial, Ending, Exposition, Gateway, Program, Response, Setup, Upstream, eventually,
+    orders,
 };
 
 const TOKEN: &str = "s3cret-admin-token";
@@ -249,6 +250,103 @@ fn breakers_can_be_listed_by_prefix_state_and_number() {
     problem(&list("?state=ajar"), 400, "half_open");
     problem(&list("?limit=many"), 400, "");
     problem(&list("?colour=red"), 400, "colour");
+}
+
+#[test]
+fn a_list_is_walked_a_page_at_a_time_whatever_changes_meanwhile() {
+    let (gateway, _upstream, _) = tenants();
+    let all: Vec<_> = (0..9).map(|n| format!("orders/t{n}")).collect();
+    for name in all.iter().rev() {
+        assert_eq!(
+            call_as(&gateway, name.strip_prefix("orders/").unwrap()),
+            200
+        );
+    }
+    let page = |query: &str| gateway.admin_get(&format!("/api/v1/breakers?{query}"));
+    let first = page("limit=4");
+    assert_eq!(names(&first), all[..4]);
+    assert_eq!(first.json()["next"], "orders/t3");
+    assert_eq!(first.json()["total"], 9);
+    // A breaker that comes before the cursor moves nothing behind it, and the cursor needs no breaker.
+    assert_eq!(call_as(&gateway, "a"), 200);
+    let second = page("limit=4&after=orders/t3");
+    assert_eq!(names(&second), all[4..8]);
+    assert_eq!(names(&page("limit=4&after=orders%2Ft30")), all[4..8]);
+    let last = page("limit=4&after=orders/t7");
+    assert_eq!(names(&last), all[8..]);
+    assert_eq!(
+        (&last.json()["next"], &last.json()["total"]),
+        (&Value::Null, &json!(10))
+    );
+    let exact = page("prefix=orders/t&limit=9");
+    assert_eq!((names(&exact), &exact.json()["next"]), (all, &Value::Null));
+    for (empty, total) in [("after=zzz", 10), ("limit=0", 10), ("prefix=none", 0)] {
+        let page = page(empty);
+        assert_eq!(
+            page.json(),
+            json!({ "total": total, "next": null, "breakers": [] })
+        );
+    }
+}
+
+#[test]
+fn a_list_and_the_metrics_cost_a_page_however_many_breakers_there_are() {
+    const KEYS: usize = 4_000;
+    let upstream = support::Refusing::new();
+    let gateway = Gateway::run(format!(
+        "listen: 127.0.0.1:0
+upstreams:
+  orders: {{ url: {}, breaker: {{ key: \"{{header.x-tenant}}\", max_keys: {KEYS}, trip: {{ consecutive_failures: 1 }} }} }}
+routes: [{{ path: /a, upstream: orders }}]
+",
+        upstream.url()
+    ));
+    let mut client = gateway.client();
+    for batch in 0..KEYS / 100 {
+        let request = |n| {
+            let tenant = batch * 100 + n;
+            format!("GET /a HTTP/1.1\r\nHost: gateway.test\r\nX-Tenant: {tenant:05}\r\n\r\n")
+        };
+        client.send((0..100).map(request).collect::<String>());
+        for _ in 0..100 {
+            assert_eq!(client.response().status, 502);
+        }
+    }
+    let before = gateway.rss_most();
+    let mut seen = 0;
+    let mut after = String::new();
+    loop {
+        let list = gateway.admin_get(&format!("/api/v1/breakers?limit=99999&after={after}"));
+        let page = names(&list);
+        assert!(page.len() <= 1_000 && page.is_sorted());
+        assert_eq!(list.json()["total"], KEYS);
+        seen += page.len();
+        match list.json()["next"].as_str() {
+            Some(next) => next.clone_into(&mut after),
+            None => break,
+        }
+    }
+    assert_eq!(seen, KEYS);
+    problem(
+        &gateway.admin_get("/api/v1/breakers/none"),
+        404,
+        "there are: orders/00000",
+    );
+    let admin = format!("http://{}", gateway.admin_addr());
+    let listed = Program::new().run(["breakers", "ls", "--admin", &admin]);
+    assert_eq!(listed.stdout.lines().count(), KEYS + 1, "{}", listed.stderr);
+    let metrics = Exposition::prometheus(&gateway.admin_get("/metrics").text()).unwrap();
+    let held = metrics.all("fusebox_breaker_held");
+    assert_eq!(held.len(), 1_001, "a thousand and the rest");
+    let failed = metrics.all("fusebox_breaker_calls_total");
+    let failed: f64 = failed.iter().map(|sample| sample.value).sum();
+    assert_eq!(failed, KEYS as f64, "no call is lost in the rest");
+    let tripped = metrics.all("fusebox_breaker_transitions_total");
+    assert!(tripped.len() <= 1_001, "{} series", tripped.len());
+    let tripped: f64 = tripped.iter().map(|sample| sample.value).sum();
+    assert_eq!(tripped, KEYS as f64, "no trip is lost in the rest");
+    let grown = gateway.rss_most() - before;
+    assert!(grown < 12 << 20, "{grown} bytes");
 }
 
 #[test]

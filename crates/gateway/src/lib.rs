@@ -54,6 +54,7 @@ mod clock;
 mod measures;
 mod meter;
 mod metrics;
+mod pages;
 mod record;
 mod records;
 mod status;
@@ -62,6 +63,7 @@ pub use clock::{Clock, Wall};
 pub use gateway::{Gateway, GatewayError, Options, Reloaded};
 pub use membership::{FleetError, FleetShown};
 pub use metrics::Exposition;
+pub use pages::{Listed, Page, PageQuery};
 pub use status::{Action, BreakerStatus, Calls, Part};
 pub use stores::{Shared, Stores};
 
