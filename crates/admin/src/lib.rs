@@ -21,6 +21,9 @@ mod health;
 mod list;
 mod listen;
 mod problem;
+mod reserve;
+mod seats;
+mod stream;
 mod token;
 mod view;
 

@@ -5,6 +5,7 @@ mod support;
 
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::{
@@ -828,14 +829,76 @@ fn the_admin_api_serves_nothing_of_the_data_port() {
     assert_eq!(upstream.calls(), 0);
 }
 
-#[test]
-fn a_silent_crowd_keeps_nobody_out_for_long() {
-    let (gateway, _upstream, _) = gateway("{}");
-    // More than may be there at once.
-    let mut silent: Vec<_> = (0..300).map(|_| Client::to(gateway.admin_addr())).collect();
+/// More clients than may be there at once, each of which has sent something.
+fn crowd(gateway: &Gateway, sends: &str) -> Vec<Client> {
+    let all = (0..300).map(|_| {
+        let mut client = Client::to(gateway.admin_addr());
+        // Those that came first may have been sent away by now.
+        client.wire.send(sends).ok();
+        client
+    });
+    all.collect()
+}
+
+/// How long a complete request waits for its answer.
+#[track_caller]
+fn waits(gateway: &Gateway) -> Duration {
+    let start = Instant::now();
     assert_eq!(gateway.admin_get("/healthz").status, 200);
+    start.elapsed()
+}
+
+/// Far more than a request takes on a loaded machine, and less than the shortest of our own timeouts.
+const MOMENT: Duration = Duration::from_secs(4);
+
+#[test]
+fn a_crowd_that_says_half_of_something_keeps_no_complete_request_waiting() {
+    let (gateway, _upstream, _) = gateway("{}");
+    let post = "POST /api/v1/breakers/orders/open HTTP/1.1\r\nHost: 127.0.0.1\r\n\
+                Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{";
+    let idle = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    for sends in ["", "GET /healthz HTTP/1.1\r\nHost: 127.0", post, idle] {
+        let mut crowd = crowd(&gateway, sends);
+        for _ in 0..3 {
+            let waited = waits(&gateway);
+            assert!(waited < MOMENT, "{waited:?} behind {sends:?}");
+        }
+        if sends.is_empty() {
+            assert_eq!(crowd[0].ended().1, Ending::Closed, "the first goes first");
+        }
+    }
     assert_eq!(gateway.get("/a").status, 200, "the data path does not mind");
-    assert_eq!(silent[0].ended().1, Ending::Closed);
+    assert_eq!(gateway.breaker("orders")["hold"], Value::Null);
+}
+
+#[test]
+fn a_flood_that_takes_every_descriptor_leaves_some_for_the_operator() {
+    let (gateway, _upstream, _) = gateway("{}");
+    let pid = i32::try_from(gateway.pid())
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    let limit = rustix::process::Rlimit {
+        current: Some(120),
+        maximum: Some(120),
+    };
+    rustix::process::prlimit(pid, rustix::process::Resource::Nofile, limit).unwrap();
+    let _flood: Vec<_> = (0..200).map(|_| gateway.client()).collect();
+    eventually("every descriptor is taken", || {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", gateway.pid())).unwrap();
+        open.count() >= 120
+    });
+    // More at once than there are in the reserve: who is idle gives way.
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        let waited = waits(&gateway);
+        assert!(waited < MOMENT, "{waited:?}");
+        let mut client = gateway.admin();
+        assert_eq!(client.get("/healthz").status, 200);
+        held.push(client);
+    }
+    let order = json!({ "reason": "flood" });
+    let opened = gateway.admin_post("/api/v1/breakers/orders/open", &order);
+    assert_eq!(opened.json()["hold"]["kind"], "open");
 }
 
 #[test]
