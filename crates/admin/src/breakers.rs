@@ -1,100 +1,29 @@
-//! The breakers: seen all together, seen one by one, and held, released or reset by an operator.
+//! The breakers one by one: seen, and held, released or reset by an operator.
 
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::response::Json;
 use fusebox_breaker::HoldKind;
 use fusebox_gateway::mule::{CircuitFault, Steer};
-use fusebox_gateway::{Action, BreakerStatus, FleetError, Gateway};
+use fusebox_gateway::{Action, BreakerStatus, FleetError, Gateway, PageQuery};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::fleet::Fleet;
 use crate::problem::Problem;
 use crate::view;
 
-/// How many breakers a list shows unless it is asked for more.
-const LIMIT: usize = 1_000;
 /// The largest body of a command.
 const BODY_MAX: usize = 16 * 1024;
 /// The longest reason and name of an operator, in characters.
 const TEXT_MAX: usize = 256;
 /// The longest hold.
 const HOLD_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
-
-/// Which breakers to list.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Filter {
-    prefix: Option<String>,
-    state: Option<String>,
-    limit: Option<usize>,
-}
-
-/// `GET /api/v1/breakers`.
-pub async fn list(
-    State(gateway): State<Gateway>,
-    filter: Result<Query<Filter>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
-    let Query(filter) = filter.map_err(|error| Problem::bad_request(error.body_text()))?;
-    if let Some(state) = &filter.state
-        && !["closed", "open", "half_open"].contains(&state.as_str())
-    {
-        return Err(Problem::bad_request(format!(
-            "`{state}` is no state; ask for closed, open or half_open"
-        )));
-    }
-    let wanted: Vec<_> = gateway
-        .breakers()
-        .into_iter()
-        .filter(|breaker| {
-            filter
-                .prefix
-                .as_deref()
-                .is_none_or(|prefix| breaker.name.starts_with(prefix))
-        })
-        .filter(|breaker| {
-            filter
-                .state
-                .as_deref()
-                .is_none_or(|state| breaker.snapshot.phase.as_str() == state)
-        })
-        .collect();
-    let circuits = gateway.circuits().await.map_err(fault)?;
-    let circuits: Vec<_> = circuits
-        .iter()
-        .filter(|circuit| {
-            filter
-                .prefix
-                .as_deref()
-                .is_none_or(|prefix| circuit.name.starts_with(prefix))
-        })
-        .filter(|circuit| {
-            filter
-                .state
-                .as_deref()
-                .is_none_or(|state| circuit.said.as_str() == state)
-        })
-        .collect();
-    let fleet = gateway.fleet(None).await.map(Fleet::of);
-    let wall = gateway.clock().wall();
-    let now = gateway.clock().wall_millis();
-    let breakers = wanted
-        .iter()
-        .map(|breaker| view::breaker(breaker, fleet.as_ref(), wall));
-    let flows = circuits.iter().map(|circuit| view::circuit(circuit, now));
-    let shown: Vec<_> = breakers
-        .chain(flows)
-        .take(filter.limit.unwrap_or(LIMIT))
-        .collect();
-    let total = wanted.len() + circuits.len();
-    Ok(Json(json!({ "total": total, "breakers": shown })))
-}
 
 /// `GET /api/v1/breakers/{name}`.
 pub async fn show(
@@ -104,7 +33,9 @@ pub async fn show(
     let Path(name) = name.map_err(unreadable)?;
     let Some(breaker) = gateway.breaker(&name) else {
         let circuit = gateway.circuit(&name).await.map_err(fault)?;
-        let circuit = circuit.ok_or_else(|| unknown(&gateway, &name))?;
+        let Some(circuit) = circuit else {
+            return Err(unknown(&gateway, &name).await);
+        };
         return Ok(Json(view::circuit(&circuit, gateway.clock().wall_millis())));
     };
     let mut shown = view_of(&gateway, &breaker).await;
@@ -186,7 +117,7 @@ pub async fn act(
             "close" => Steer::Close,
             "reset" => Steer::Reset,
             _ if gateway.circuit(&name).await.map_err(fault)?.is_none() => {
-                return Err(unknown(&gateway, &name));
+                return Err(unknown(&gateway, &name).await);
             }
             _ => {
                 return Err(Problem::conflict(format!(
@@ -195,7 +126,9 @@ pub async fn act(
             }
         };
         let circuit = gateway.steer(&name, steer).await.map_err(fault)?;
-        let circuit = circuit.ok_or_else(|| unknown(&gateway, &name))?;
+        let Some(circuit) = circuit else {
+            return Err(unknown(&gateway, &name).await);
+        };
         tracing::info!(breaker = %name, %command, %by, %reason, "an operator's command");
         return Ok(Json(view::circuit(&circuit, gateway.clock().wall_millis())));
     }
@@ -204,11 +137,14 @@ pub async fn act(
     } else {
         gateway.act(&name, action).ok_or(FleetError::NoBreaker)
     };
-    let breaker = done.map_err(|error| match error {
-        FleetError::NoBreaker => unknown(&gateway, &name),
-        FleetError::NoFleet | FleetError::NotShared => Problem::conflict(error.to_string()),
-        FleetError::NotTaken => Problem::unavailable(error.to_string()),
-    })?;
+    let breaker = match done {
+        Ok(breaker) => breaker,
+        Err(FleetError::NoBreaker) => return Err(unknown(&gateway, &name).await),
+        Err(error @ (FleetError::NoFleet | FleetError::NotShared)) => {
+            return Err(Problem::conflict(error.to_string()));
+        }
+        Err(error @ FleetError::NotTaken) => return Err(Problem::unavailable(error.to_string())),
+    };
     let scope = if fleet { "fleet" } else { "node" };
     tracing::info!(breaker = %name, %command, scope, %by, %reason, "an operator's command");
     Ok(Json(view_of(&gateway, &breaker).await))
@@ -266,22 +202,23 @@ fn unreadable(error: PathRejection) -> Problem {
 }
 
 /// Why a flow's circuit was not read or steered.
-fn fault(fault: CircuitFault) -> Problem {
+pub fn fault(fault: CircuitFault) -> Problem {
     match fault {
         CircuitFault::Conflict(why) => Problem::conflict(why),
         CircuitFault::Store(_) => Problem::unavailable(fault.to_string()),
     }
 }
 
-fn unknown(gateway: &Gateway, name: &str) -> Problem {
-    let names: Vec<_> = gateway
-        .breakers()
-        .into_iter()
-        .map(|breaker| breaker.name)
-        .take(10)
-        .collect();
+async fn unknown(gateway: &Gateway, name: &str) -> Problem {
+    let some = PageQuery {
+        limit: 10,
+        ..PageQuery::default()
+    };
+    let some = gateway.page(some).await;
+    let names: Vec<_> = some.breakers.iter().map(|it| &**it.name()).collect();
+    let more = if some.has_more { ", …" } else { "" };
     Problem::not_found(format!(
-        "there is no breaker `{name}`; there are: {}",
+        "there is no breaker `{name}`; there are: {}{more}",
         names.join(", ")
     ))
 }

@@ -5,89 +5,49 @@
 //! `Origin` must be this very host, whatever the method. A token, where there is one, is asked for
 //! before any of the body is read.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use fusebox_plan::plan::Secret;
-use http::HeaderMap;
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderValue, ORIGIN,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
+use http::{HeaderMap, Uri};
 
+use crate::health;
 use crate::problem::{Detail, Problem};
+use crate::token::Token;
 
-/// Wrong tokens that one address may send in a second.
-const WRONG_MAX: u32 = 10;
-const WRONG_WITHIN: Duration = Duration::from_secs(1);
-/// Addresses whose wrong tokens are remembered at once.
-const ADDRESSES_MAX: usize = 1_024;
-
-/// The checks and what they remember.
+/// The checks before every route.
 #[derive(Debug, Clone)]
-pub struct Door(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    token: Option<Secret>,
-    wrong: Mutex<HashMap<IpAddr, (Instant, u32)>>,
-}
+pub struct Door(Option<Arc<Token>>);
 
 impl Door {
     /// A door that asks for `token`, if there is one.
     pub fn new(token: Option<Secret>) -> Door {
-        Door(Arc::new(Inner {
-            token,
-            wrong: Mutex::default(),
-        }))
+        Door(token.map(|token| Arc::new(Token::new(&token))))
     }
 
-    fn check(&self, peer: IpAddr, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
+    fn check(&self, peer: IpAddr, target: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
         let host = host(headers)?;
         origin(headers, host)?;
-        if matches!(path, "/healthz" | "/readyz") {
-            return Ok(());
-        }
-        let Some(token) = &self.0.token else {
-            return Ok(());
-        };
-        self.not_too_many(peer)?;
-        let sent = headers
-            .get(AUTHORIZATION)
-            .map_or(&b""[..], HeaderValue::as_bytes);
-        let sent = sent.strip_prefix(b"Bearer ").unwrap_or_default();
-        verify_slices_are_equal(sent, token.reveal().as_bytes()).map_err(|_| {
-            self.note_wrong(peer);
-            Problem::unauthorized()
-        })
-    }
-
-    fn not_too_many(&self, peer: IpAddr) -> Result<(), Problem> {
-        let wrong = self.0.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        match wrong.get(&peer) {
-            Some((since, count)) if *count >= WRONG_MAX && since.elapsed() < WRONG_WITHIN => {
-                Err(Problem::too_many())
-            }
+        match &self.0 {
+            Some(token) if !is_open(target) => token.check(peer, headers),
             _ => Ok(()),
         }
     }
+}
 
-    fn note_wrong(&self, peer: IpAddr) {
-        let mut wrong = self.0.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        if wrong.len() >= ADDRESSES_MAX {
-            wrong.retain(|_, (since, _)| since.elapsed() < WRONG_WITHIN);
-        }
-        let entry = wrong.entry(peer).or_insert((Instant::now(), 0));
-        if entry.0.elapsed() >= WRONG_WITHIN {
-            *entry = (Instant::now(), 0);
-        }
-        entry.1 += 1;
+/// Whether a target needs no token: load balancers ask for it, and it tells nothing but yes or no.
+fn is_open(target: &Uri) -> bool {
+    match target.path() {
+        "/healthz" => true,
+        "/readyz" => !health::is_verbose(target.query()),
+        _ => false,
     }
 }
 
@@ -150,7 +110,7 @@ pub async fn guard(
     next: Next,
 ) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let mut response = match door.check(peer.ip(), uri.path(), request.headers()) {
+    let mut response = match door.check(peer.ip(), &uri, request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
@@ -174,6 +134,7 @@ mod tests {
     use super::*;
 
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const HOST_IS: (&str, &str) = ("host", "127.0.0.1:9900");
 
     fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
         fields
@@ -209,11 +170,8 @@ mod tests {
     fn foreign_and_null_origins_are_refused() {
         let door = Door::new(None);
         let check = |origin: &str| {
-            door.check(
-                PEER,
-                "/metrics",
-                &headers(&[("host", "127.0.0.1:9900"), ("origin", origin)]),
-            )
+            let headers = headers(&[HOST_IS, ("origin", origin)]);
+            door.check(PEER, &Uri::from_static("/metrics"), &headers)
         };
         assert!(check("http://127.0.0.1:9900").is_ok());
         assert!(check("http://evil.example").is_err());
@@ -222,24 +180,32 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_asked_for_and_guessing_is_slowed_down() {
+    fn a_token_is_asked_for_wherever_something_is_told() {
         let door = Door::new(Some(Secret::new("s3cret")));
-        let check = |token: &str| {
-            let token = format!("Bearer {token}");
-            door.check(
-                PEER,
-                "/metrics",
-                &headers(&[("host", "localhost"), ("authorization", &token)]),
-            )
+        let check = |target: &'static str, fields: &[(&'static str, &str)]| {
+            let target = Uri::from_static(target);
+            door.check(PEER, &target, &headers(&[&[HOST_IS], fields].concat()))
         };
-        assert!(check("s3cret").is_ok());
-        assert!(
-            door.check(PEER, "/healthz", &headers(&[("host", "localhost")]))
-                .is_ok()
-        );
-        for _ in 0..WRONG_MAX {
-            assert_eq!(check("guess"), Err(Problem::unauthorized()));
+        for open in [
+            "/healthz",
+            "/healthz?verbose",
+            "/readyz",
+            "/readyz?a=verbose",
+        ] {
+            assert_eq!(check(open, &[]), Ok(()), "{open}");
         }
-        assert_eq!(check("s3cret"), Err(Problem::too_many()));
+        for shut in [
+            "/readyz?verbose",
+            "/readyz?a&verbose=1",
+            "/readyz/",
+            "//healthz",
+            "/metrics",
+            "/api/v1/breakers",
+            "/",
+        ] {
+            assert_eq!(check(shut, &[]), Err(Problem::unauthorized()), "{shut}");
+            let token = ("authorization", "Bearer s3cret");
+            assert_eq!(check(shut, &[token]), Ok(()), "{shut}");
+        }
     }
 }

@@ -17,7 +17,7 @@ pub async fn live() -> &'static str {
 pub async fn ready(State(gateway): State<Gateway>, RawQuery(query): RawQuery) -> Response {
     let parts = gateway.parts();
     let ready = parts.iter().all(|part| part.ready);
-    let verbose = query.is_some_and(|query| query.split('&').any(|key| key.starts_with("verbose")));
+    let verbose = is_verbose(query.as_deref());
     let mut text = String::new();
     if verbose {
         for part in &parts {
@@ -32,6 +32,13 @@ pub async fn ready(State(gateway): State<Gateway>, RawQuery(query): RawQuery) ->
         StatusCode::SERVICE_UNAVAILABLE
     };
     (status, text).into_response()
+}
+
+/// Whether a query asks for each part's state. That names addresses and the fleet's server, so the door asks for a token
+/// first.
+pub fn is_verbose(query: Option<&str>) -> bool {
+    let mut parts = query.unwrap_or_default().split('&');
+    parts.any(|part| part.split('=').next() == Some("verbose"))
 }
 
 /// `GET /metrics`.
@@ -51,8 +58,10 @@ pub async fn metrics(State(gateway): State<Gateway>, headers: HeaderMap) -> Resp
         tracing::warn!(%error, "the circuits of flows are not in the metrics");
         Vec::new()
     });
-    match gateway.metrics(form, &circuits) {
-        Ok(text) => ([(CONTENT_TYPE, form.media_type())], text).into_response(),
-        Err(_) => Problem::internal("the metrics could not be written").into_response(),
+    // Many breakers take a while, in which others want to know whether the gateway lives.
+    let text = tokio::task::spawn_blocking(move || gateway.metrics(form, &circuits)).await;
+    match text {
+        Ok(Ok(text)) => ([(CONTENT_TYPE, form.media_type())], text).into_response(),
+        _ => Problem::internal("the metrics could not be written").into_response(),
     }
 }

@@ -8,17 +8,23 @@
 //! | `GET /healthz` | the process lives |
 //! | `GET /readyz[?verbose]` | it takes requests; 503 while it drains |
 //! | `GET /metrics` | Prometheus or OpenMetrics, by `Accept` |
-//! | `GET /api/v1/breakers[?prefix=&state=&limit=]` | the breakers |
+//! | `GET /api/v1/breakers[?prefix=&state=&limit=&after=]` | the breakers, a page at a time |
 //! | `GET /api/v1/breakers/{name}` | one breaker; a `/` in its name is `%2F` |
 //! | `POST /api/v1/breakers/{name}/{open\|close\|reset\|release}` | an operator's word |
 //! | `GET /api/v1/plan` | the plan as it runs, defaults filled in, secrets hidden |
 
 mod breakers;
+mod clock;
 mod door;
 mod fleet;
 mod health;
+mod list;
 mod listen;
 mod problem;
+mod reserve;
+mod seats;
+mod stream;
+mod token;
 mod view;
 
 use std::io;
@@ -53,7 +59,7 @@ fn router(gateway: Gateway, token: Option<Secret>) -> Router {
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
-        .route("/api/v1/breakers", get(breakers::list))
+        .route("/api/v1/breakers", get(list::list))
         .route("/api/v1/breakers/{name}", get(breakers::show))
         .route("/api/v1/breakers/{name}/{action}", post(breakers::act))
         .route("/api/v1/plan", get(plan))

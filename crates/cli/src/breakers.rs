@@ -1,5 +1,7 @@
 //! `fusebox breakers`: shows and steers the breakers of a running gateway.
 
+mod ls;
+
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -15,15 +17,7 @@ use crate::args::{BreakersAction, BreakersArgs, OrderArgs};
 pub async fn breakers(args: BreakersArgs) -> anyhow::Result<ExitCode> {
     let client = AdminClient::new(&args.to)?;
     let (answer, whole) = match args.action.unwrap_or(BreakersAction::Ls) {
-        BreakersAction::Ls => {
-            let answer = client.get("/api/v1/breakers").await?;
-            let text = if args.to.json {
-                format!("{answer:#}\n")
-            } else {
-                list(&answer)
-            };
-            return crate::print(&text);
-        }
+        BreakersAction::Ls => return ls::ls(&client, args.to.json).await,
         BreakersAction::Show(name) => (client.get(&path(&name.name)).await?, true),
         BreakersAction::Open(order) => (send(&client, &order, "open").await?, false),
         BreakersAction::Close(order) => (send(&client, &order, "close").await?, false),
@@ -122,44 +116,6 @@ fn fleet(fleet: &Value, row: &mut impl FnMut(&str, String)) {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or("-")
-}
-
-fn list(answer: &Value) -> String {
-    let breakers = answer["breakers"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    if breakers.is_empty() {
-        return "no breakers\n".into();
-    }
-    let width = breakers
-        .iter()
-        .map(|breaker| text(&breaker["name"]).len())
-        .max()
-        .unwrap_or(0)
-        .max(4);
-    let mut out = format!(
-        "{:<width$}  {:<9}  {:<8}  {:>10}  REASON\n",
-        "NAME", "STATE", "MODE", "RETRY IN"
-    );
-    for breaker in breakers {
-        let state = match breaker["hold"]["kind"].as_str() {
-            Some(kind) => format!("held {kind}"),
-            None => text(&breaker["state"]).to_owned(),
-        };
-        let retry = breaker["retry_after"]
-            .as_u64()
-            .map_or_else(|| "-".into(), |seconds| format!("{seconds}s"));
-        let (name, mode, reason) = (
-            text(&breaker["name"]),
-            text(&breaker["mode"]),
-            text(&breaker["reason"]),
-        );
-        out.push_str(&format!(
-            "{name:<width$}  {state:<9}  {mode:<8}  {retry:>10}  {reason}\n"
-        ));
-    }
-    out
 }
 
 fn line(breaker: &Value) -> String {

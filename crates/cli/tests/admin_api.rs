@@ -5,10 +5,12 @@ mod support;
 
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::{
-    Client, Dial, Ending, Exposition, Gateway, Response, Setup, Upstream, eventually, orders,
+    Client, Dial, Ending, Exposition, Gateway, Program, Response, Setup, Upstream, eventually,
+    orders,
 };
 
 const TOKEN: &str = "s3cret-admin-token";
@@ -249,6 +251,103 @@ fn breakers_can_be_listed_by_prefix_state_and_number() {
     problem(&list("?state=ajar"), 400, "half_open");
     problem(&list("?limit=many"), 400, "");
     problem(&list("?colour=red"), 400, "colour");
+}
+
+#[test]
+fn a_list_is_walked_a_page_at_a_time_whatever_changes_meanwhile() {
+    let (gateway, _upstream, _) = tenants();
+    let all: Vec<_> = (0..9).map(|n| format!("orders/t{n}")).collect();
+    for name in all.iter().rev() {
+        assert_eq!(
+            call_as(&gateway, name.strip_prefix("orders/").unwrap()),
+            200
+        );
+    }
+    let page = |query: &str| gateway.admin_get(&format!("/api/v1/breakers?{query}"));
+    let first = page("limit=4");
+    assert_eq!(names(&first), all[..4]);
+    assert_eq!(first.json()["next"], "orders/t3");
+    assert_eq!(first.json()["total"], 9);
+    // A breaker that comes before the cursor moves nothing behind it, and the cursor needs no breaker.
+    assert_eq!(call_as(&gateway, "a"), 200);
+    let second = page("limit=4&after=orders/t3");
+    assert_eq!(names(&second), all[4..8]);
+    assert_eq!(names(&page("limit=4&after=orders%2Ft30")), all[4..8]);
+    let last = page("limit=4&after=orders/t7");
+    assert_eq!(names(&last), all[8..]);
+    assert_eq!(
+        (&last.json()["next"], &last.json()["total"]),
+        (&Value::Null, &json!(10))
+    );
+    let exact = page("prefix=orders/t&limit=9");
+    assert_eq!((names(&exact), &exact.json()["next"]), (all, &Value::Null));
+    for (empty, total) in [("after=zzz", 10), ("limit=0", 10), ("prefix=none", 0)] {
+        let page = page(empty);
+        assert_eq!(
+            page.json(),
+            json!({ "total": total, "next": null, "breakers": [] })
+        );
+    }
+}
+
+#[test]
+fn a_list_and_the_metrics_cost_a_page_however_many_breakers_there_are() {
+    const KEYS: usize = 4_000;
+    let upstream = support::Refusing::new();
+    let gateway = Gateway::run(format!(
+        "listen: 127.0.0.1:0
+upstreams:
+  orders: {{ url: {}, breaker: {{ key: \"{{header.x-tenant}}\", max_keys: {KEYS}, trip: {{ consecutive_failures: 1 }} }} }}
+routes: [{{ path: /a, upstream: orders }}]
+",
+        upstream.url()
+    ));
+    let mut client = gateway.client();
+    for batch in 0..KEYS / 100 {
+        let request = |n| {
+            let tenant = batch * 100 + n;
+            format!("GET /a HTTP/1.1\r\nHost: gateway.test\r\nX-Tenant: {tenant:05}\r\n\r\n")
+        };
+        client.send((0..100).map(request).collect::<String>());
+        for _ in 0..100 {
+            assert_eq!(client.response().status, 502);
+        }
+    }
+    let before = gateway.rss_most();
+    let mut seen = 0;
+    let mut after = String::new();
+    loop {
+        let list = gateway.admin_get(&format!("/api/v1/breakers?limit=99999&after={after}"));
+        let page = names(&list);
+        assert!(page.len() <= 1_000 && page.is_sorted());
+        assert_eq!(list.json()["total"], KEYS);
+        seen += page.len();
+        match list.json()["next"].as_str() {
+            Some(next) => next.clone_into(&mut after),
+            None => break,
+        }
+    }
+    assert_eq!(seen, KEYS);
+    problem(
+        &gateway.admin_get("/api/v1/breakers/none"),
+        404,
+        "there are: orders/00000",
+    );
+    let admin = format!("http://{}", gateway.admin_addr());
+    let listed = Program::new().run(["breakers", "ls", "--admin", &admin]);
+    assert_eq!(listed.stdout.lines().count(), KEYS + 1, "{}", listed.stderr);
+    let metrics = Exposition::prometheus(&gateway.admin_get("/metrics").text()).unwrap();
+    let held = metrics.all("fusebox_breaker_held");
+    assert_eq!(held.len(), 1_001, "a thousand and the rest");
+    let failed = metrics.all("fusebox_breaker_calls_total");
+    let failed: f64 = failed.iter().map(|sample| sample.value).sum();
+    assert_eq!(failed, KEYS as f64, "no call is lost in the rest");
+    let tripped = metrics.all("fusebox_breaker_transitions_total");
+    assert!(tripped.len() <= 1_001, "{} series", tripped.len());
+    let tripped: f64 = tripped.iter().map(|sample| sample.value).sum();
+    assert_eq!(tripped, KEYS as f64, "no trip is lost in the rest");
+    let grown = gateway.rss_most() - before;
+    assert!(grown < 12 << 20, "{grown} bytes");
 }
 
 #[test]
@@ -589,10 +688,12 @@ routes: [{{ path: /orders, upstream: orders }}]
 #[test]
 fn a_token_is_wanted_for_everything_but_health() {
     let gateway = with_token();
-    for path in ["/healthz", "/readyz", "/readyz?verbose"] {
+    for path in ["/healthz", "/readyz"] {
         assert_eq!(gateway.admin_get(path).status, 200, "{path}");
     }
     for path in [
+        "/readyz?verbose",
+        "/readyz?a=b&verbose=1",
         "/metrics",
         "/api/v1/breakers",
         "/api/v1/breakers/orders",
@@ -613,6 +714,11 @@ fn a_token_is_wanted_for_everything_but_health() {
         .admin()
         .request("GET", "/api/v1/breakers/orders", &lines, "");
     assert_eq!(breaker.json()["hold"], Value::Null);
+    let verbose = gateway
+        .admin()
+        .request("GET", "/readyz?verbose", &lines, "")
+        .text();
+    assert!(verbose.contains("listeners: ok"), "{verbose}");
 }
 
 #[test]
@@ -631,24 +737,22 @@ fn a_wrong_token_is_refused_and_guessing_is_slowed_down() {
     ] {
         problem(&ask(&wrong), 401, "");
     }
-    assert_eq!(ask(&right).status, 200);
-    // Wrong ones are told so ten times a second at most; then even the right one waits.
-    let mut client = gateway.admin();
-    let slowed = (0..60).any(|_| {
-        client
-            .request("GET", "/metrics", "Authorization: Bearer guess\r\n", "")
-            .status
-            == 429
-    });
-    assert!(slowed);
-    let refused = ask("Bearer guess");
-    if refused.status == 429 {
-        assert_eq!(refused.fields.get("retry-after"), Some("1"));
+    for right in [
+        right.clone(),
+        format!("bearer {TOKEN}"),
+        format!("BEARER    {TOKEN}"),
+    ] {
+        assert_eq!(ask(&right).status, 200, "{right}");
     }
+    // Wrong ones are told so ten times a second at most. The right one never waits for that.
+    let mut guessing = gateway.admin();
+    let mut guess = || guessing.request("GET", "/metrics", "Authorization: Bearer guess\r\n", "");
+    let slowed = (0..60).map(|_| guess()).find(|guess| guess.status == 429);
+    let slowed = slowed.expect("a guess is slowed down");
+    problem(&slowed, 429, "wrong tokens");
+    assert_eq!(slowed.fields.get("retry-after"), Some("1"));
+    assert_eq!(ask(&right).status, 200);
     assert_eq!(gateway.admin_get("/healthz").status, 200);
-    eventually("the right token is taken again", || {
-        ask(&right).status == 200
-    });
 }
 
 #[test]
@@ -725,14 +829,76 @@ fn the_admin_api_serves_nothing_of_the_data_port() {
     assert_eq!(upstream.calls(), 0);
 }
 
-#[test]
-fn a_silent_crowd_keeps_nobody_out_for_long() {
-    let (gateway, _upstream, _) = gateway("{}");
-    // More than may be there at once.
-    let mut silent: Vec<_> = (0..300).map(|_| Client::to(gateway.admin_addr())).collect();
+/// More clients than may be there at once, each of which has sent something.
+fn crowd(gateway: &Gateway, sends: &str) -> Vec<Client> {
+    let all = (0..300).map(|_| {
+        let mut client = Client::to(gateway.admin_addr());
+        // Those that came first may have been sent away by now.
+        client.wire.send(sends).ok();
+        client
+    });
+    all.collect()
+}
+
+/// How long a complete request waits for its answer.
+#[track_caller]
+fn waits(gateway: &Gateway) -> Duration {
+    let start = Instant::now();
     assert_eq!(gateway.admin_get("/healthz").status, 200);
+    start.elapsed()
+}
+
+/// Far more than a request takes on a loaded machine, and less than the shortest of our own timeouts.
+const MOMENT: Duration = Duration::from_secs(4);
+
+#[test]
+fn a_crowd_that_says_half_of_something_keeps_no_complete_request_waiting() {
+    let (gateway, _upstream, _) = gateway("{}");
+    let post = "POST /api/v1/breakers/orders/open HTTP/1.1\r\nHost: 127.0.0.1\r\n\
+                Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{";
+    let idle = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    for sends in ["", "GET /healthz HTTP/1.1\r\nHost: 127.0", post, idle] {
+        let mut crowd = crowd(&gateway, sends);
+        for _ in 0..3 {
+            let waited = waits(&gateway);
+            assert!(waited < MOMENT, "{waited:?} behind {sends:?}");
+        }
+        if sends.is_empty() {
+            assert_eq!(crowd[0].ended().1, Ending::Closed, "the first goes first");
+        }
+    }
     assert_eq!(gateway.get("/a").status, 200, "the data path does not mind");
-    assert_eq!(silent[0].ended().1, Ending::Closed);
+    assert_eq!(gateway.breaker("orders")["hold"], Value::Null);
+}
+
+#[test]
+fn a_flood_that_takes_every_descriptor_leaves_some_for_the_operator() {
+    let (gateway, _upstream, _) = gateway("{}");
+    let pid = i32::try_from(gateway.pid())
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    let limit = rustix::process::Rlimit {
+        current: Some(120),
+        maximum: Some(120),
+    };
+    rustix::process::prlimit(pid, rustix::process::Resource::Nofile, limit).unwrap();
+    let _flood: Vec<_> = (0..200).map(|_| gateway.client()).collect();
+    eventually("every descriptor is taken", || {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", gateway.pid())).unwrap();
+        open.count() >= 120
+    });
+    // More at once than there are in the reserve: who is idle gives way.
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        let waited = waits(&gateway);
+        assert!(waited < MOMENT, "{waited:?}");
+        let mut client = gateway.admin();
+        assert_eq!(client.get("/healthz").status, 200);
+        held.push(client);
+    }
+    let order = json!({ "reason": "flood" });
+    let opened = gateway.admin_post("/api/v1/breakers/orders/open", &order);
+    assert_eq!(opened.json()["hold"]["kind"], "open");
 }
 
 #[test]

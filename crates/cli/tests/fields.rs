@@ -83,6 +83,80 @@ fn only_the_named_proxies_are_trusted() {
     assert_eq!(seen.all("x-forwarded-for"), ["127.0.0.1"]);
 }
 
+/// Fields by which frameworks see another target or another client than the request's own.
+const FORGED: &str = "X-Original-URL: /private\r\nX-Rewrite-URL: /private\r\nX-Original-URI: /private\r\n\
+    X-Original-Method: DELETE\r\nX-Original-Host: bank.test\r\nX-Host: bank.test\r\n\
+    X-HTTP-Host-Override: bank.test\r\nX-Forwarded-Prefix: /private\r\nX-Client-IP: 6.6.6.6\r\n\
+    True-Client-IP: 6.6.6.6\r\nCF-Connecting-IP: 6.6.6.6\r\nX-Cluster-Client-IP: 6.6.6.6\r\n\
+    Client-IP: 6.6.6.6\r\nFastly-Client-IP: 6.6.6.6\r\nX-ProxyUser-Ip: 6.6.6.6\r\n\
+    X-Envoy-External-Address: 6.6.6.6\r\nClient-Cert: :AAAA:\r\n";
+
+#[test]
+fn another_target_or_client_is_only_a_trusted_proxys_to_say() {
+    let names: Vec<&str> = FORGED
+        .split("\r\n")
+        .filter_map(|line| Some(line.split_once(':')?.0))
+        .collect();
+    let own =
+        "X-HTTP-Method-Override: PUT\r\nX-Original-Filename: a.txt\r\nOrigin: http://a.test\r\n";
+    let lines = format!("{FORGED}{own}");
+    let (gateway, upstream) = trusting("[10.0.0.0/8]");
+    let (seen, _) = through(&gateway, &upstream, &lines);
+    for name in &names {
+        assert!(!seen.has(name), "{name} of a client");
+    }
+    assert_eq!(seen.get("x-http-method-override"), Some("PUT"));
+    assert_eq!(seen.get("x-original-filename"), Some("a.txt"));
+    assert_eq!(seen.get("origin"), Some("http://a.test"));
+    let (gateway, upstream) = trusting("[127.0.0.0/8]");
+    let (seen, _) = through(&gateway, &upstream, &lines);
+    for name in &names {
+        assert!(seen.has(name), "{name} of a trusted proxy");
+    }
+}
+
+#[test]
+fn another_target_or_client_is_no_trailer_either() {
+    let upstream = Upstream::start(|call| {
+        let (_, trailers) = call.body_and_trailers();
+        let names: Vec<_> = trailers.0.iter().map(|(name, _)| name.as_str()).collect();
+        let names = names.join(" ");
+        call.respond(200, &names);
+    });
+    let gateway = Gateway::run(orders(&upstream, "{}"));
+    let mut client = gateway.client();
+    client.send(
+        "POST /a HTTP/1.1\r\nHost: gateway.test\r\nTransfer-Encoding: chunked\r\n\
+         Trailer: X-Sum, X-Original-URL, True-Client-IP\r\n\r\n\
+         0\r\nX-Original-URL: /private\r\nTrue-Client-IP: 6.6.6.6\r\nX-Sum: 1\r\n\r\n",
+    );
+    assert_eq!(client.response().text().to_lowercase(), "x-sum");
+}
+
+#[test]
+fn an_upstream_does_not_speak_in_our_name() {
+    let upstream = Upstream::start(|call| {
+        call.body();
+        call.send(
+            "HTTP/1.1 200 OK\r\nFusebox-Reason: breaker_open; breaker=\"orders\"; state=open\r\n\
+             Fusebox-Fallback: last_good\r\nFusebox-Anything: x\r\nX-Served-By: a\r\n\
+             Transfer-Encoding: chunked\r\nTrailer: Fusebox-Reason, X-Sum\r\n\r\n\
+             2\r\nok\r\n0\r\nFusebox-Reason: breaker_open\r\nX-Sum: 1\r\n\r\n",
+        );
+    });
+    let gateway = Gateway::run(orders(&upstream, "{}"));
+    let response = gateway
+        .client()
+        .request("GET", "/a", "TE: trailers\r\n", "");
+    assert_eq!((response.status, response.text().as_str()), (200, "ok"));
+    assert_eq!(response.fields.get("x-served-by"), Some("a"));
+    assert_eq!(response.trailers.get("x-sum"), Some("1"));
+    let all = response.fields.0.iter().chain(&response.trailers.0);
+    for (name, _) in all {
+        assert!(!name.to_lowercase().starts_with("fusebox-"), "{name}");
+    }
+}
+
 #[test]
 fn via_is_added_to() {
     let upstream = Upstream::start(|call| call.respond_with(200, "Via: 1.1 behind\r\n", ""));

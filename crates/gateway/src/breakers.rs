@@ -190,6 +190,22 @@ impl Guards {
         }
     }
 
+    /// All breakers that exist now, with nothing made for those that have not been asked for yet.
+    pub fn breakers(&self) -> Vec<Breaker> {
+        match self {
+            Guards::One(guarded) => vec![guarded.breaker.clone()],
+            Guards::Keyed(keyed) => keyed.registry.breakers(),
+        }
+    }
+
+    /// One of these breakers, with what is counted of it.
+    pub fn guarded(&self, breaker: Breaker) -> Guarded {
+        match self {
+            Guards::One(guarded) => guarded.clone(),
+            Guards::Keyed(keyed) => keyed.guarded(breaker),
+        }
+    }
+
     /// The breaker of a name, if it exists now.
     pub fn find(&self, name: &str) -> Option<Guarded> {
         match self {

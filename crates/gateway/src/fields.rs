@@ -15,13 +15,14 @@ use http::header::{
 use http::{HeaderMap, HeaderValue};
 use http_body::Frame;
 
+use crate::proxy_words::is_proxy_word;
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// Carries a request's id to the upstream and back to the client.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// W3C Trace Context.
@@ -50,13 +51,7 @@ const NEVER_NOMINATED: [&str; 5] = [
 ];
 
 /// Fields that say who somebody is, which belong in a head or nowhere.
-const NEVER_TRAILING: [&str; 5] = [
-    "cookie",
-    "forwarded",
-    "set-cookie",
-    "x-real-ip",
-    "x-request-id",
-];
+const NEVER_TRAILING: [&str; 4] = ["cookie", "forwarded", "set-cookie", "x-request-id"];
 
 /// Whether a list field names `word`, without regard to case.
 pub fn lists(headers: &HeaderMap, field: &HeaderName, word: &str) -> bool {
@@ -102,15 +97,23 @@ pub fn strip_request(headers: &mut HeaderMap) {
 /// and those that a gateway uses to speak to what is behind it.
 fn is_ours(name: &str) -> bool {
     name.contains('_')
-        || name.starts_with("fusebox-")
+        || is_fusebox_word(name)
         || name.starts_with("x-fusebox-")
         || name.starts_with("x-breaker-")
         || name.starts_with("x-gateway-")
 }
 
+/// Whether a field of this name, in lower case, says something of this gateway's own about an answer, as
+/// `Fusebox-Reason` does. In another's answer it would be taken for our word, so it goes no further; where that other is
+/// a Fusebox too, it spoke to us.
+pub fn is_fusebox_word(name: &str) -> bool {
+    name.starts_with("fusebox-")
+}
+
 /// Takes off a response what must not go on to a client, and adds our `Via`.
 pub fn strip_response(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
+    remove_where(headers, is_fusebox_word);
     append_via(headers);
 }
 
@@ -139,10 +142,11 @@ fn strip_trailers(trailers: &mut HeaderMap) {
         trailers.remove(name);
     }
     remove_where(trailers, |name| {
-        is_ours(name) || name.starts_with("x-forwarded-") || NEVER_TRAILING.contains(&name)
+        is_ours(name) || is_proxy_word(name) || NEVER_TRAILING.contains(&name)
     });
 }
 
+/// Takes off the fields with unwanted names; allocates only where there are any.
 fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
     let names: Vec<HeaderName> = headers
         .keys()
@@ -197,8 +201,7 @@ pub fn set_forwarded(headers: &mut HeaderMap, origin: &Origin<'_>, host: Option<
                 .or_insert_with(|| host.clone());
         }
     } else {
-        headers.remove(X_REAL_IP);
-        remove_where(headers, |name| name.starts_with("x-forwarded-"));
+        remove_where(headers, is_proxy_word);
         headers.insert(FORWARDED, value(element.as_bytes()));
         headers.insert(X_FORWARDED_FOR, origin.peer_text.clone());
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme));
@@ -305,6 +308,9 @@ mod tests {
             ("x-real-ip", "6.6.6.6"),
             ("x-forwarded-host", "evil"),
             ("x-forwarded-prefix", "/evil"),
+            ("x-original-url", "/evil"),
+            ("cf-connecting-ip", "6.6.6.6"),
+            ("x-http-method-override", "PUT"),
         ]);
         let text = HeaderValue::from_static("10.0.0.9");
         let origin = Origin {
@@ -317,7 +323,15 @@ mod tests {
         assert_eq!(map["x-forwarded-for"], "10.0.0.9");
         assert_eq!(map["forwarded"], "for=10.0.0.9;proto=http;host=\"a:8080\"");
         assert_eq!(map["x-forwarded-host"], "a:8080");
-        assert!(!map.contains_key("x-real-ip") && !map.contains_key("x-forwarded-prefix"));
+        for gone in [
+            "x-real-ip",
+            "x-forwarded-prefix",
+            "x-original-url",
+            "cf-connecting-ip",
+        ] {
+            assert!(!map.contains_key(gone), "{gone}");
+        }
+        assert_eq!(map["x-http-method-override"], "PUT");
         assert_eq!(map["via"], "1.1 fusebox");
     }
 
@@ -326,6 +340,7 @@ mod tests {
         let mut map = headers(&[
             ("x-forwarded-for", "6.6.6.6"),
             ("x-forwarded-proto", "https"),
+            ("x-original-url", "/before"),
         ]);
         let text = HeaderValue::from_static("10.0.0.9");
         let origin = Origin {
@@ -337,6 +352,23 @@ mod tests {
         set_forwarded(&mut map, &origin, None);
         assert_eq!(map["x-forwarded-for"], "6.6.6.6, 10.0.0.9");
         assert_eq!(map["x-forwarded-proto"], "https");
+        assert_eq!(map["x-original-url"], "/before");
+    }
+
+    #[test]
+    fn an_upstream_does_not_speak_in_our_name() {
+        let mut map = headers(&[
+            ("fusebox-reason", "breaker_open"),
+            ("fusebox-fallback", "last_good"),
+            ("x-served-by", "a"),
+        ]);
+        strip_response(&mut map);
+        let left: Vec<_> = map.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-served-by", "via"]);
+        let mut map = headers(&[("fusebox-reason", "breaker_open"), ("x-sum", "1")]);
+        strip_trailers(&mut map);
+        let left: Vec<_> = map.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-sum"]);
     }
 
     #[test]

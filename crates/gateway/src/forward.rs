@@ -173,7 +173,11 @@ async fn carry(carried: Carried) -> Response<Body> {
     let (response, connection) = match sending.send(parts, body, has_length).await {
         Ok(sent) => sent,
         Err(failed) => {
-            exchange.debug("no answer", failed.word());
+            let what = match failed {
+                Failed::Upstream(_) | Failed::Stale | Failed::Limit => "upstream failed",
+                Failed::Client(_) | Failed::Unfinished | Failed::Ours => "request refused",
+            };
+            exchange.debug(what, failed.word());
             let answer = answer::not_sent(&upstream.plan.name, failed);
             if let Failed::Upstream(error) = failed {
                 call.end(Some(error));

@@ -18,6 +18,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::announcer::Counted;
 use crate::gateway::Gateway;
 use crate::key_metrics;
 use crate::measures::MEASURES;
@@ -109,9 +110,10 @@ type Labels<'a> = Vec<(&'static str, &'a str)>;
 
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        self.breakers(&mut encoder)?;
+        let all = self.shown();
+        self.breakers(&all, &mut encoder)?;
         key_metrics::encode(&self.0.0.shared.live.load(), &mut encoder)?;
-        self.transitions(&mut encoder)?;
+        self.transitions(&all, &mut encoder)?;
         self.requests(&mut encoder)?;
         self.fleet(&mut encoder)?;
         self.process(&mut encoder)
@@ -177,14 +179,17 @@ impl Scrape {
         all
     }
 
-    fn breakers(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let all = self.shown();
+    fn breakers(
+        &self,
+        all: &BTreeMap<String, Shown>,
+        encoder: &mut DescriptorEncoder<'_>,
+    ) -> fmt::Result {
         let mut metric = gauge(
             encoder,
             "fusebox_breaker_state",
             "1 for the state the breaker is in, 0 for the others",
         )?;
-        for (name, shown) in &all {
+        for (name, shown) in all {
             for (at, phase) in PHASES.iter().enumerate() {
                 set(
                     &mut metric,
@@ -208,7 +213,7 @@ impl Scrape {
             "fusebox_breaker_held",
             "1 while an operator holds the breaker",
         )?;
-        for (name, shown) in &all {
+        for (name, shown) in all {
             set(&mut metric, vec![("breaker", name)], shown.held)?;
         }
         let mut metric = gauge(
@@ -216,7 +221,7 @@ impl Scrape {
             "fusebox_breaker_next_probe_timestamp_seconds",
             "When the breaker may next let a call through, where it refuses now",
         )?;
-        for (name, shown) in &all {
+        for (name, shown) in all {
             if let Some(at) = shown.retry_at {
                 set(&mut metric, vec![("breaker", name)], at)?;
             }
@@ -226,7 +231,7 @@ impl Scrape {
             "fusebox_breaker_calls",
             "Calls that ended, by outcome",
         )?;
-        for (name, shown) in &all {
+        for (name, shown) in all {
             for (outcome, count) in ["success", "failure", "ignored", "late"]
                 .iter()
                 .zip(shown.outcomes)
@@ -243,7 +248,7 @@ impl Scrape {
             "fusebox_breaker_rejected",
             "Calls refused, by the breaker's state",
         )?;
-        for (name, shown) in &all {
+        for (name, shown) in all {
             for (at, phase) in PHASES.iter().enumerate() {
                 add(
                     &mut metric,
@@ -257,7 +262,7 @@ impl Scrape {
             "fusebox_breaker_rejected_reason",
             "Calls refused, by the reason",
         )?;
-        for (name, shown) in &all {
+        for (name, shown) in all {
             for (reason, count) in REASONS.iter().zip(shown.rejected_for) {
                 let labels = vec![("breaker", &**name), ("reason", reason.as_str())];
                 add(&mut metric, labels, count)?;
@@ -265,7 +270,7 @@ impl Scrape {
         }
         for (at, measure) in MEASURES.iter().enumerate() {
             let mut metric = gauge(encoder, measure.name, measure.help)?;
-            for (name, shown) in &all {
+            for (name, shown) in all {
                 if let Some(value) = shown.measures[at] {
                     let labels: Labels<'_> = vec![("breaker", name)];
                     ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
@@ -290,20 +295,35 @@ impl Scrape {
             ),
         ] {
             let mut metric = counter(encoder, metric, help)?;
-            for (name, shown) in &all {
+            for (name, shown) in all {
                 add(&mut metric, vec![("breaker", name)], value(shown))?;
             }
         }
         Ok(())
     }
 
-    fn transitions(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    /// Transitions under the labels of their breakers; those of breakers without one, or that are gone, under the
+    /// label of their upstream's rest.
+    fn transitions(
+        &self,
+        all: &BTreeMap<String, Shown>,
+        encoder: &mut DescriptorEncoder<'_>,
+    ) -> fmt::Result {
+        let mut sums: BTreeMap<Counted, u64> = BTreeMap::new();
+        for (mut key, count) in self.0.0.announcer.counts() {
+            if !all.contains_key(&*key.breaker)
+                && let Some((upstream, _)) = key.breaker.split_once('/')
+            {
+                key.breaker = format!("{upstream}/other").into();
+            }
+            *sums.entry(key).or_default() += count;
+        }
         let mut metric = counter(
             encoder,
             "fusebox_breaker_transitions",
             "Transitions, holds and resets, by the states before and after and the reason",
         )?;
-        for (key, count) in self.0.0.announcer.counts() {
+        for (key, count) in sums {
             let labels = vec![
                 ("breaker", &*key.breaker),
                 ("from", key.from),

@@ -156,17 +156,6 @@ impl Gateway {
         parts
     }
 
-    /// Every breaker that exists now, by name.
-    pub fn breakers(&self) -> Vec<BreakerStatus> {
-        let live = self.0.shared.live.load();
-        let mut all: Vec<_> = live
-            .breakers()
-            .map(|(upstream, guarded)| self.status(upstream, &guarded))
-            .collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        all
-    }
-
     /// The breaker of a name.
     pub fn breaker(&self, name: &str) -> Option<BreakerStatus> {
         let (upstream, guarded) = self.find(name)?;
@@ -255,7 +244,7 @@ impl Gateway {
         self.0.shared.live.load().breaker(name)
     }
 
-    fn status(&self, upstream: Arc<str>, guarded: &Guarded) -> BreakerStatus {
+    pub(crate) fn status(&self, upstream: Arc<str>, guarded: &Guarded) -> BreakerStatus {
         let now = self.clock().exact();
         let snapshot = guarded.breaker.snapshot(now);
         let name = guarded.breaker.name().clone();

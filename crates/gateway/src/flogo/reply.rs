@@ -6,13 +6,15 @@ use fusebox_plan::plan::Cors;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONTENT_LENGTH,
-    CONTENT_TYPE, LOCATION, ORIGIN, SET_COOKIE, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONNECTION,
+    CONTENT_LENGTH, CONTENT_TYPE, LOCATION, ORIGIN, SET_COOKIE, TRANSFER_ENCODING,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use super::cookie;
 use crate::body::Body;
+use crate::fields::is_fusebox_word;
 
 const ERROR_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");
@@ -160,8 +162,10 @@ pub fn of_results(results: &Map) -> Response<Body> {
         let (Ok(name), Ok(value)) = (name, value) else {
             return bad("a field of the reply is none that HTTP has");
         };
-        // How the body is framed is not the handler's to say.
-        if name != CONTENT_LENGTH && name != TRANSFER_ENCODING && name != http::header::CONNECTION {
+        // Neither is how the body is framed the handler's to say, nor what is said in our name.
+        if ![CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(&name)
+            && !is_fusebox_word(name.as_str())
+        {
             response.headers_mut().insert(name, value);
         }
     }
@@ -264,6 +268,7 @@ mod tests {
         let headers: Map = [
             ("X-A", "1"),
             ("Content-Length", "7"),
+            ("Fusebox-Reason", "breaker_open"),
             ("Content-Type", "x/y"),
         ]
         .map(|(name, value)| (name.into(), value.into()))
@@ -280,7 +285,7 @@ mod tests {
         let headers = response.headers();
         assert_eq!(headers["x-a"], "1");
         assert_eq!(headers[CONTENT_TYPE], "text/plain; charset=UTF-8");
-        assert!(!headers.contains_key(CONTENT_LENGTH));
+        assert!(!headers.contains_key(CONTENT_LENGTH) && !headers.contains_key("fusebox-reason"));
         let cookies: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
         assert_eq!(cookies, ["a=1", "b=2"]);
         let bad = Map::from([("cookies".into(), vec![Value::from(true)].into())]);

@@ -19,6 +19,7 @@ use hyper::ext::ReasonPhrase;
 use super::error::{Ended, Failure, MuleError};
 use super::outside::Outside;
 use crate::body::Body;
+use crate::fields::is_fusebox_word;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 
@@ -236,7 +237,7 @@ fn add_fields(headers: &mut HeaderMap, fields: &Typed) -> Result<(), EvalFault> 
     for (name, value) in fields.entries() {
         let field = HeaderName::from_bytes(name.as_bytes());
         let field = field.map_err(|_| fault(format!("`{name}` is no name of a field")))?;
-        if OURS.contains(&field) {
+        if OURS.contains(&field) || is_fusebox_word(field.as_str()) {
             continue;
         }
         let values = match value {
@@ -477,6 +478,7 @@ mod tests {
             ("X-A".into(), 1.into()),
             ("X-B".into(), vec!["a".into(), "b".into()].into()),
             ("Content-Length".into(), 9.into()),
+            ("Fusebox-Reason".into(), "breaker_open".into()),
             ("content-type".into(), "x/y".into()),
             ("X-C".into(), Value::Null),
         ]);

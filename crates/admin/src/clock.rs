@@ -1,0 +1,8 @@
+//! The one place that reads the time, so that tests may set it.
+
+pub use tokio::time::Instant;
+
+/// The present moment of the monotonic clock.
+pub fn now() -> Instant {
+    Instant::now()
+}

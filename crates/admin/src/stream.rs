@@ -1,0 +1,204 @@
+//! A client's socket, and the bodies on it: they note on the client's seat for whom the connection waits.
+
+use std::io;
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::reserve::Reserve;
+use crate::seats::Seat;
+
+/// A client's socket. When it ends its descriptor goes to the reserve, if one is missing there.
+#[derive(Debug)]
+pub struct Stream {
+    /// `None`: only while it is dropped.
+    socket: Option<TcpStream>,
+    seat: Arc<Seat>,
+    reserve: Reserve,
+}
+
+impl Stream {
+    /// A socket whose waits are noted on a seat.
+    pub fn new(socket: TcpStream, seat: Arc<Seat>, reserve: Reserve) -> Stream {
+        Stream {
+            socket: Some(socket),
+            seat,
+            reserve,
+        }
+    }
+
+    fn socket(&mut self) -> Pin<&mut TcpStream> {
+        Pin::new(self.socket.as_mut().expect("it is there until the drop"))
+    }
+
+    fn note_written<T>(&self, written: Poll<T>) -> Poll<T> {
+        match written {
+            Poll::Ready(_) => self.seat.output_taken(),
+            Poll::Pending => self.seat.output_awaited(),
+        }
+        written
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let Some(socket) = self.socket.take() else {
+            return;
+        };
+        self.reserve.keep(|| {
+            let socket = socket.into_std().ok()?;
+            // The client sees the end; it need not know that the descriptor lives on.
+            socket.shutdown(Shutdown::Both).ok();
+            Some(socket.into())
+        });
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = self.socket().poll_read(context, buffer);
+        if read.is_pending() {
+            self.seat.input_awaited();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = self.socket().poll_write(context, bytes);
+        self.note_written(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = self.socket().poll_write_vectored(context, slices);
+        self.note_written(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket
+            .as_ref()
+            .is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket().poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket().poll_shutdown(context)
+    }
+}
+
+/// A request's body: while it does not come, its client is waited for.
+#[derive(Debug)]
+pub struct Incoming {
+    body: hyper::body::Incoming,
+    seat: Arc<Seat>,
+}
+
+impl Incoming {
+    /// A body whose waits are noted on a seat.
+    pub fn new(body: hyper::body::Incoming, seat: Arc<Seat>) -> Incoming {
+        Incoming { body, seat }
+    }
+}
+
+impl HttpBody for Incoming {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if frame.is_pending() {
+            self.seat.body_awaited();
+        } else {
+            self.seat.body_came();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A request that is being answered; dropped when the answer is made, or nobody waits for it.
+#[derive(Debug)]
+pub struct Answering(Arc<Seat>);
+
+impl Answering {
+    /// A request whose head has come.
+    pub fn begin(seat: &Arc<Seat>) -> Answering {
+        seat.begun();
+        Answering(seat.clone())
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.answered();
+    }
+}
+
+/// An answer's body, which is made when it is dropped.
+#[derive(Debug)]
+pub struct Outgoing {
+    body: axum::body::Body,
+    _answering: Answering,
+}
+
+impl Outgoing {
+    /// The body of the answer to a request.
+    pub fn new(body: axum::body::Body, answering: Answering) -> Outgoing {
+        Outgoing {
+            body,
+            _answering: answering,
+        }
+    }
+}
+
+impl HttpBody for Outgoing {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,125 @@
+//! `fusebox breakers ls`: all breakers, asked for a page at a time and printed as they come.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::text;
+use crate::admin_client::{AdminClient, encode};
+
+/// Prints all breakers, as a table or as one JSON document.
+///
+/// # Errors
+/// If the gateway cannot be reached, or refuses.
+pub async fn ls(client: &AdminClient, json: bool) -> anyhow::Result<ExitCode> {
+    let mut pages = Pages {
+        client,
+        next: Some("/api/v1/breakers".into()),
+    };
+    if json {
+        print_json(&mut pages).await
+    } else {
+        print_table(&mut pages).await
+    }
+}
+
+/// The pages of the list.
+struct Pages<'a> {
+    client: &'a AdminClient,
+    /// The target of the next page; `None`: there is none.
+    next: Option<String>,
+}
+
+impl Pages<'_> {
+    /// The next page.
+    async fn next(&mut self) -> anyhow::Result<Option<Value>> {
+        let Some(target) = self.next.take() else {
+            return Ok(None);
+        };
+        let page = self.client.get(&target).await?;
+        let next = page["next"].as_str();
+        self.next = next.map(|name| format!("/api/v1/breakers?after={}", encode(name)));
+        Ok(Some(page))
+    }
+}
+
+fn breakers(page: &Value) -> &[Value] {
+    page["breakers"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+}
+
+/// The same document as if all were one page, printed page by page.
+async fn print_json(pages: &mut Pages<'_>) -> anyhow::Result<ExitCode> {
+    let mut printed = 0_usize;
+    while let Some(page) = pages.next().await? {
+        let mut out = String::new();
+        if printed == 0 {
+            out = format!("{{\n  \"total\": {},\n  \"breakers\": [", page["total"]);
+        }
+        for breaker in breakers(&page) {
+            let separator = if printed == 0 { "" } else { "," };
+            let indented = format!("{breaker:#}").replace('\n', "\n    ");
+            out.push_str(&format!("{separator}\n    {indented}"));
+            printed += 1;
+        }
+        crate::print(&out)?;
+    }
+    crate::print(if printed == 0 { "]\n}\n" } else { "\n  ]\n}\n" })
+}
+
+/// What the table shows of a breaker.
+struct Row {
+    name: String,
+    state: String,
+    mode: String,
+    retry: String,
+    reason: String,
+}
+
+impl Row {
+    fn of(breaker: &Value) -> Row {
+        let retry = breaker["retry_after"].as_u64();
+        Row {
+            name: text(&breaker["name"]).to_owned(),
+            state: match breaker["hold"]["kind"].as_str() {
+                Some(kind) => format!("held {kind}"),
+                None => text(&breaker["state"]).to_owned(),
+            },
+            mode: text(&breaker["mode"]).to_owned(),
+            retry: retry.map_or_else(|| "-".into(), |seconds| format!("{seconds}s")),
+            reason: text(&breaker["reason"]).to_owned(),
+        }
+    }
+}
+
+/// A table as wide as its longest name, so all rows are known before the first is printed.
+async fn print_table(pages: &mut Pages<'_>) -> anyhow::Result<ExitCode> {
+    let mut rows = Vec::new();
+    while let Some(page) = pages.next().await? {
+        rows.extend(breakers(&page).iter().map(Row::of));
+    }
+    if rows.is_empty() {
+        return crate::print("no breakers\n");
+    }
+    let width = rows.iter().map(|row| row.name.len()).max();
+    let width = width.unwrap_or(0).max(4);
+    let mut out = format!(
+        "{:<width$}  {:<9}  {:<8}  {:>10}  REASON\n",
+        "NAME", "STATE", "MODE", "RETRY IN"
+    );
+    for Row {
+        name,
+        state,
+        mode,
+        retry,
+        reason,
+    } in &rows
+    {
+        out.push_str(&format!(
+            "{name:<width$}  {state:<9}  {mode:<8}  {retry:>10}  {reason}\n"
+        ));
+    }
+    crate::print(&out)
+}
