@@ -186,7 +186,11 @@ fn say(news: &News) {
         }
         News::RecordUnreadable { key } => tracing::error!(
             breaker = %key,
-            "the fleet's record of the breaker is damaged or of another version; the breaker decides alone"
+            "the fleet's record of the breaker was written by a later version of this program; the breaker decides alone"
+        ),
+        News::RecordUnsound { key, why } => tracing::warn!(
+            breaker = %key,
+            "the fleet's record of the breaker is not to be believed ({why}), and is made anew from what is known here; see who else writes to the store"
         ),
         News::NotShared { key, why } => {
             tracing::error!(breaker = %key, %why, "the breaker is not shared; it decides alone");

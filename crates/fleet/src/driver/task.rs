@@ -166,7 +166,12 @@ impl Driver {
     fn do_as_told(&mut self) {
         while let Some(output) = self.node.next_output() {
             match output {
-                Output::Apply { id, key, command } => self.store.apply(id, &key, &command),
+                Output::Apply {
+                    id,
+                    key,
+                    command,
+                    poison,
+                } => self.store.apply(id, &key, &command, poison),
                 Output::Read { id, keys } => self.store.read(id, &keys),
                 Output::Order { key, order } => {
                     let now = self.fleet.now();

@@ -21,7 +21,7 @@ impl Node {
         server: u64,
         now: Timestamp,
     ) {
-        self.see(key, record.as_deref(), Source::Read, now);
+        self.see(key, record.as_deref(), Source::Read { server }, now);
         let (name, incarnation) = (&self.options.name, &self.options.incarnation);
         let Some(member) = self.members.get_mut(key) else {
             return;
@@ -117,7 +117,7 @@ impl Node {
         let Some(member) = self.members.get(key) else {
             return;
         };
-        if !member.known || member.held || member.lost.is_some() {
+        if !member.known || member.held || member.lost.is_some() || member.is_poisoned(now) {
             return;
         }
         let server = self.server_now(member.seen.as_ref(), now);
@@ -232,7 +232,12 @@ impl Node {
         };
         let (by_us, number) = (record.by == self.options.name, record.version.number());
         let fresh = member.evidence.as_ref().is_some_and(|evidence| {
-            let same = evidence.about == Some(record.version);
+            // Nothing has happened in a record that was made anew since the state of which it was made.
+            let about = evidence.about.unwrap_or_default();
+            let anew = record
+                .anew
+                .is_some_and(|anew| (anew.epoch, anew.term) == about.number());
+            let same = evidence.about == Some(record.version) || anew;
             // By the clock of the server that is there now, also where it was unknown then.
             let age = evidence.at.map(|at| now.saturating_since(at).as_millis());
             let later = match (age, server) {

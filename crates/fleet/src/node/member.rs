@@ -28,6 +28,10 @@ pub(super) struct Member {
     pub fleet_hold: Option<FleetHold>,
     /// The record is lost, and to be made anew then.
     pub lost: Option<Timestamp>,
+    /// What lies in the record's place and cannot be believed.
+    pub poison: Option<Poison>,
+    /// When people were last told that a record is not to be used.
+    pub told_at: Option<Timestamp>,
     /// A trip of its own that the fleet does not know of.
     pub evidence: Option<Evidence>,
     /// What the probes under a lease of this node decided.
@@ -61,6 +65,16 @@ pub(super) struct Evidence {
     pub at: Option<Timestamp>,
     /// The state of the record that was known then.
     pub about: Option<Version>,
+}
+
+/// Bytes in a record's place that no fleet with these settings has written.
+#[derive(Debug, Clone)]
+pub(super) struct Poison {
+    /// What lies there now; none where that is a record again.
+    pub bytes: Option<Vec<u8>>,
+    /// When such was first found, and last, without a while of peace in between.
+    pub since: Timestamp,
+    pub last: Timestamp,
 }
 
 #[derive(Debug, Clone)]
@@ -138,6 +152,8 @@ impl Member {
             applied: None,
             fleet_hold: None,
             lost: None,
+            poison: None,
+            told_at: None,
             evidence,
             result: None,
             lease: None,

@@ -81,13 +81,14 @@ impl Server {
         &mut self,
         key: usize,
         command: &Command,
+        poison: Option<&[u8]>,
         now: u64,
         rules: &mut dyn Rules,
     ) -> Done {
         let time = self.time(now);
         let before = self.records[key].clone();
         let ruling = self.records[key].count(command, time);
-        let rewritten = rules.change(before.bytes.as_deref(), command, time);
+        let rewritten = rules.change(before.bytes.as_deref(), command, poison, time);
         let (changed, push) = match &rewritten {
             Some(rewritten) => (true, rewritten.push),
             None => (false, false),
