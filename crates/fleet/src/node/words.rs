@@ -312,6 +312,12 @@ pub enum News {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// Other processes go by this one's name: their votes and counts are taken for this one's, and give way to them.
+    /// Told once a minute.
+    NameTaken {
+        /// How many.
+        others: usize,
+    },
     /// A breaker is not shared, and so on its own.
     NotShared {
         /// Which.
