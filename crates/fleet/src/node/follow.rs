@@ -54,9 +54,14 @@ impl Node {
                     if let Some(leading) = &mut member.lease {
                         leading.last = true;
                     }
+                    let denied = member.is_denied(seen.state, flight.about, now);
                     self.counters.outrun += 1;
+                    if denied && !member.alone {
+                        self.go_alone(key);
+                    }
                     return;
                 }
+                member.denied = None;
                 // From before it was asked for, so that it ends here before it ends there.
                 let length = member.sharing.probe_timeout + LEASE_MARGIN;
                 let ends = flight.sent + length;
@@ -133,7 +138,7 @@ impl Node {
         let Some(member) = self.members.get(key) else {
             return;
         };
-        if member.applied == Some(record.version) {
+        if member.applied == Some(record.version) || member.follows_nobody(record.version, now) {
             return;
         }
         match record.state {
