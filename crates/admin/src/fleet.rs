@@ -14,6 +14,7 @@ use crate::view;
 pub struct Fleet {
     node: String,
     store: &'static str,
+    same_name: usize,
     breakers: HashMap<String, FleetView>,
 }
 
@@ -24,6 +25,7 @@ impl Fleet {
         Fleet {
             node: shown.node.to_string(),
             store: shown.status.health.as_str(),
+            same_name: shown.status.same_name,
             breakers: views.map(|view| (view.name.to_string(), view)).collect(),
         }
     }
@@ -40,6 +42,7 @@ pub fn fleet(fleet: Option<&Fleet>, breaker: &BreakerStatus, wall: Wall) -> Valu
         "share": breaker.share.to_string(),
         "node": fleet.node,
         "store": fleet.store,
+        "others_of_this_name": fleet.same_name,
         "alone": view.is_none_or(|view| view.alone),
         "may_probe_until": until.map(|at| view::time(at, wall)),
         "record": view.and_then(|view| Some(record(view.record.as_ref()?, &view.counted))),

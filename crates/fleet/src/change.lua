@@ -1,4 +1,7 @@
 local NODES_MAX, LAST_BATCH_LIVES, LIVES, PARTS = 256, 60000, 604800000, 32
+local RULES_MAX, COUNTS_MAX, BYTES_MAX, ATTEMPTS_MAX = 64, 128, 262144, 4294967295
+-- Larger numbers are written with less than all their digits.
+local NUMBER_END = 100000000000000
 
 local function read(text)
   local ok, value = pcall(cjson.decode, text)
@@ -9,25 +12,64 @@ local function given(value)
   if value ~= cjson.null then return value end
 end
 
-local function sound(r)
-  for _, name in ipairs({'e', 't', 'since', 'r', 'at', 'u', 'a'}) do
-    if type(r[name]) ~= 'number' then return false end
+local function whole(value)
+  return type(value) == 'number' and value >= 0 and value < NUMBER_END and value % 1 == 0
+end
+
+-- Whether a table, if there is one, has these texts and these numbers.
+local function has(value, texts, numbers)
+  if given(value) == nil then return true end
+  if type(value) ~= 'table' then return false end
+  for _, name in ipairs(texts) do if type(value[name]) ~= 'string' then return false end end
+  for _, name in ipairs(numbers) do if not whole(value[name]) then return false end end
+  return true
+end
+
+-- Whether each of at most so many entries under keys of that type is good.
+local function each(entries, key, most, good)
+  if entries == nil then return true end
+  if type(entries) ~= 'table' then return false end
+  local count = 0
+  for name, entry in pairs(entries) do
+    count = count + 1
+    if count > most or type(name) ~= key or not good(entry) then return false end
   end
-  return r.s == 'closed' or r.s == 'open' or r.s == 'half_open'
+  return true
+end
+
+local function sound(r)
+  if r.why == nil then r.why = '' end
+  if r.by == nil then r.by = '' end
+  local good = has(r, {'why', 'by'}, {'e', 't', 'since', 'r', 'at', 'u', 'a'}) and r.a <= ATTEMPTS_MAX
+  good = good and (r.s == 'closed' or r.s == 'open' or r.s == 'half_open')
+  good = good and (r.ops == nil or type(r.ops) == 'boolean')
+  good = good and each(r.votes, 'string', NODES_MAX, whole)
+  good = good and each(r.last, 'string', NODES_MAX, function(last)
+    return type(last) == 'table' and has(last, {'i'}, {'q', 'at'})
+  end)
+  good = good and each(r.counts, 'string', RULES_MAX, function(counts)
+    return each(counts, 'number', COUNTS_MAX, whole)
+  end)
+  good = good and has(r.lease, {'n', 'i'}, {'ends', 'since'}) and has(r.want, {'n'}, {'at'})
+  good = good and has(r.word, {'n', 'i'}, {'q'}) and has(r.anew, {}, {'e', 't', 'f'})
+  local hold = given(r.hold)
+  good = good and has(hold, {'why', 'by'}, {})
+  return good and (not hold or (type(hold.open) == 'boolean' and (given(hold.u) == nil or whole(hold.u))))
 end
 
 local c = read(args[1])
 if not c or type(c.op) ~= 'string' then return end
 
-local r = record and read(record)
-if r and type(r.v) == 'number' and r.v ~= 1 then return end
-if not r or r.v ~= 1 or not sound(r) then
+local function work(record)
+local r = record and record ~= args[2] and #record <= BYTES_MAX and read(record)
+if r and whole(r.v) and r.v > 1 then return end
+local torn = record and not (r and r.v == 1 and sound(r))
+if torn or not r then
   r = {v = 1, e = 0, t = 0, since = 0, r = 0, at = 0, s = 'closed', u = 0, a = 0, why = '', by = ''}
 end
-r.votes, r.last, r.counts = given(r.votes) or {}, given(r.last) or {}, given(r.counts) or {}
+r.votes, r.last, r.counts = r.votes or {}, r.last or {}, r.counts or {}
 r.lease, r.want, r.hold, r.word = given(r.lease), given(r.want), given(r.hold), given(r.word)
 r.anew = given(r.anew)
-r.why, r.by = r.why or '', r.by or ''
 if r.hold then r.hold.u = given(r.hold.u) end
 
 local function size(nodes)
@@ -36,8 +78,16 @@ local function size(nodes)
   return n
 end
 
+local function next_epoch()
+  r.e = r.e + 1 < NUMBER_END and r.e + 1 or 0
+end
+
 local function begin()
   r.t, r.since, r.ops, r.anew = r.t + 1, now, nil, nil
+  if r.t >= NUMBER_END then
+    r.t = 0
+    next_epoch()
+  end
   r.votes, r.last, r.counts, r.lease, r.want = {}, {}, {}, nil, nil
 end
 
@@ -79,12 +129,15 @@ local newer = c.e > r.e or (c.e == r.e and c.t > r.t)
 local same = not older and not newer and c.since == r.since
 if c.op == 'hold' or c.op == 'release' or c.op == 'reset' then
   if r.word and r.word.n == c.n and r.word.i == c.i and r.word.q == c.q then return end
-  if newer then r.e, r.t = c.e + 1, c.t end
+  if newer then
+    r.e, r.t, r.since = c.e, c.t, c.since
+    next_epoch()
+  end
 elseif c.op == 'assert' then
   -- To who knows more than those who made it anew, the record is lost still.
   local of = r.anew and c.e < r.anew.f and r.anew
   local unknown = of and (of.e < c.e or (of.e == c.e and of.t < c.t))
-  if (older and not unknown) or same then return end
+  if (older and not unknown) or (same and not torn) then return end
 elseif not same or r.hold then
   return
 end
@@ -146,7 +199,7 @@ function acts.batch()
   if not met then return (before > 0) ~= (after > 0) end
   local what = met.row and 'consecutive failures' or 'failures'
   local why = string.format('%d %s over the fleet, the limit is %d', counted, what, met.threshold)
-  open(now + c.cooldown, r.a + 1, why, c.n)
+  open(now + c.cooldown, math.min(r.a + 1, ATTEMPTS_MAX), why, c.n)
   return true
 end
 
@@ -196,7 +249,7 @@ acts['assert'] = function()
   local first = older and r.anew.f
   r.e, r.t = math.max(r.e, c.e), math.max(r.t, c.t)
   begin()
-  r.e = r.e + 1
+  next_epoch()
   r.anew = {e = c.e, t = c.t, f = first or r.e}
   if mine or theirs then
     r.s, r.u = 'open', math.max(mine or 0, theirs or 0)
@@ -236,10 +289,16 @@ if not act then return end
 local push = act()
 if push == nil then return end
 
-r.r, r.at = r.r + 1, now
+r.r, r.at = r.r + 1 < NUMBER_END and r.r + 1 or 1, now
 local last = math.max(r.u, r.hold and r.hold.u or 0) - now
 -- An empty table could be a list or an object; so there is none.
 for _, name in ipairs({'votes', 'last', 'counts'}) do
   if next(r[name]) == nil then r[name] = nil end
 end
 return cjson.encode(r), LIVES + math.max(last, 0), push
+end
+
+-- What nobody has thought of must not keep a record from ever changing: then it is as good as none.
+local ok, new, live, push = pcall(work, record)
+if not ok then new, live, push = work(nil) end
+return new, live, push

@@ -4,9 +4,11 @@
 //! are the server's.
 
 use crate::command::{Act, Command, CountRule};
-use crate::record::{Anew, FleetHold, LastBatch, Lease, Record, SCHEMA, State, Want};
+use crate::record::{
+    Anew, FleetHold, LastBatch, Lease, NUMBER_END, RECORD_BYTES_MAX, Record, SCHEMA, State, Want,
+};
 
-/// The same as [`change`], as the body of a Lua function of `record`, `args` and `now`.
+/// The same as [`change`], as the body of a Lua function of `record`, `args` and `now`; the second argument is the poison.
 pub const LUA: &str = include_str!("change.lua");
 
 /// How many nodes' votes, and how many nodes' last batches, a record holds. Beyond that the oldest give way.
@@ -34,19 +36,29 @@ pub struct Rewritten {
 
 /// Carries out a command at the time `now`; none where it changes nothing.
 ///
-/// A record that is damaged is as good as none. One of another schema is left alone, and so is any by a command that
-/// cannot be read.
-pub fn change(record: Option<&[u8]>, command: &[u8], now: u64) -> Option<Rewritten> {
+/// A record that is damaged is as good as none, and so is `poison`: the bytes that the sender has found there and cannot
+/// believe, if they are there still. A record of a later schema is left alone, and so is any by a command that cannot be
+/// read.
+pub fn change(
+    record: Option<&[u8]>,
+    command: &[u8],
+    poison: Option<&[u8]>,
+    now: u64,
+) -> Option<Rewritten> {
     let command = Command::read(command)?;
-    let mut record = match record.map(|bytes| (bytes, Record::read(bytes))) {
-        None => Record::fresh(),
-        Some((_, Some(record))) => record,
-        Some((bytes, None)) if is_of_another_schema(bytes) => return None,
-        Some((_, None)) => Record::fresh(),
+    let (mut record, torn) = match record.map(|bytes| (bytes, Record::read(bytes))) {
+        None => (Record::fresh(), false),
+        Some((bytes, _)) if poison == Some(bytes) => (Record::fresh(), true),
+        Some((_, Some(record))) => (record, false),
+        Some((bytes, None)) if is_of_later_schema(bytes) => return None,
+        Some((_, None)) => (Record::fresh(), true),
     };
     record.settle(now);
-    let push = record.obey(&command, now)?;
+    let push = record.obey(&command, torn, now)?;
     record.revision += 1;
+    if record.revision >= NUMBER_END {
+        record.revision = 1;
+    }
     record.at = now;
     let hold = record.hold.as_ref().and_then(|hold| hold.until);
     let last = record.until.max(hold.unwrap_or(0)).saturating_sub(now);
@@ -57,11 +69,16 @@ pub fn change(record: Option<&[u8]>, command: &[u8], now: u64) -> Option<Rewritt
     })
 }
 
-/// Whether this is a record, but not one for this version of the program.
-pub(crate) fn is_of_another_schema(bytes: &[u8]) -> bool {
+/// Whether this is a record of a later version of the program.
+pub(crate) fn is_of_later_schema(bytes: &[u8]) -> bool {
+    if bytes.len() > RECORD_BYTES_MAX {
+        return false;
+    }
     let value: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
     let schema = value.as_ref().and_then(|value| value.get("v")?.as_f64());
-    schema.is_some_and(|schema| schema != f64::from(SCHEMA))
+    schema.is_some_and(|schema| {
+        schema.fract() == 0.0 && schema > f64::from(SCHEMA) && schema < NUMBER_END as f64
+    })
 }
 
 impl Record {
@@ -77,7 +94,8 @@ impl Record {
     }
 
     /// Carries out a command, and says whether all are to hear of it; none where nothing changed.
-    fn obey(&mut self, command: &Command, now: u64) -> Option<bool> {
+    /// `torn`: something else lay in its place.
+    fn obey(&mut self, command: &Command, torn: bool, now: u64) -> Option<bool> {
         let from = &command.from;
         let (about, number) = (command.about, self.version.number());
         if command.act.is_word() {
@@ -85,12 +103,12 @@ impl Record {
                 return None;
             }
             if about.number() > number {
-                self.version.epoch = about.epoch + 1;
-                self.version.term = about.term;
+                self.version = about;
+                self.version.step_epoch();
             }
         } else if matches!(command.act, Act::Assert { .. }) {
             let older = about.number() < number && !self.is_made_without(about);
-            if older || about == self.version {
+            if older || (about == self.version && !torn) {
                 return None;
             }
         } else if about != self.version || self.hold.is_some() {
@@ -160,7 +178,7 @@ impl Record {
                     "{counted} {what} over the fleet, the limit is {}",
                     rule.threshold
                 );
-                let attempts = self.attempts + 1;
+                let attempts = self.attempts.saturating_add(1);
                 self.open(now + cooldown, attempts, &why, &from.node, now);
                 Some(true)
             }
@@ -239,7 +257,7 @@ impl Record {
                 self.version.epoch = self.version.epoch.max(about.epoch);
                 self.version.term = self.version.term.max(about.term);
                 self.begin(now);
-                self.version.epoch += 1;
+                self.version.step_epoch();
                 self.anew = Some(Anew {
                     epoch: about.epoch,
                     term: about.term,
@@ -360,7 +378,7 @@ impl Record {
 
     /// Begins a term: what belonged to the one before is over.
     fn begin(&mut self, now: u64) {
-        self.version.term += 1;
+        self.version.step();
         self.version.since = now;
         self.by_operator = false;
         self.anew = None;

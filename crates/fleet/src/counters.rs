@@ -31,7 +31,7 @@ pub struct Counters {
     pub gaps: u64,
     /// Openings and closings taken over from the fleet.
     pub adopted: u64,
-    /// Records that could not be read.
+    /// Records that could not be read or believed.
     pub unreadable: u64,
     /// How often the store went away.
     pub outages: u64,

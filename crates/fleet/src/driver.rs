@@ -2,6 +2,7 @@
 
 mod ear;
 mod inbox;
+mod presence;
 mod store;
 mod task;
 
@@ -88,6 +89,8 @@ pub struct FleetStatus {
     pub breakers: usize,
     /// How many commands are on their way to the store.
     pub under_way: usize,
+    /// How many other processes go by this one's name.
+    pub same_name: usize,
 }
 
 /// What this process knows of one shared breaker.
@@ -124,6 +127,7 @@ pub fn fleet(options: FleetOptions, records: Arc<dyn SharedRecords>) -> (Fleet, 
             counters: Counters::default(),
             breakers: 0,
             under_way: 0,
+            same_name: 0,
         })),
         clock: options.clock.clone(),
     };

@@ -36,7 +36,10 @@ pub use node::{
     MemberView, News, Node, NodeOptions, Order, Output, PROBE_MARGIN, QUEUED_MAX, READ_KEYS, ROUND,
     TRY_AGAIN, Word,
 };
-pub use record::{Anew, FleetHold, LastBatch, Lease, Record, SCHEMA, Stamp, State, Version, Want};
+pub use record::{
+    Anew, FleetHold, LastBatch, Lease, NUMBER_END, RECORD_BYTES_MAX, Record, SCHEMA, Stamp, State,
+    Version, Want,
+};
 pub use share::{Share, ShareError, Sharing};
 
 /// Runs the example of the manual's page.

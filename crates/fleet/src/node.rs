@@ -8,6 +8,7 @@ mod away;
 mod due;
 mod follow;
 mod member;
+mod poison;
 mod reading;
 mod words;
 
@@ -18,7 +19,7 @@ use std::time::Duration;
 use fusebox_breaker::Timestamp;
 
 use crate::counters::Counters;
-use crate::record::{Record, State, Version};
+use crate::record::{NUMBER_END, Record, State, Version};
 use crate::server_time::ServerTime;
 use crate::share::Sharing;
 use member::{Evidence, Member, ProbeResult};
@@ -180,6 +181,15 @@ impl Node {
         self.notice_sleep(now);
         self.latest = now;
         match input {
+            Input::Applied {
+                id, now: server, ..
+            }
+            | Input::ReadOut {
+                id, now: server, ..
+            } if server >= NUMBER_END => {
+                // No server has such a clock.
+                self.failed(id, now);
+            }
             Input::Local { key, event } => {
                 self.happened(&key, event, now);
                 self.touch(&key, now);
@@ -209,7 +219,7 @@ impl Node {
                 self.server_time.learn(server, now);
                 self.answered(away::Work::Read, now);
                 for (key, record) in self.reading.answered(id).into_iter().zip(records) {
-                    self.see(&key, record.as_deref(), Source::Read, now);
+                    self.see(&key, record.as_deref(), Source::Read { server }, now);
                     self.touch(&key, now);
                 }
             }
@@ -303,6 +313,7 @@ impl Node {
         let Some(member) = self.members.get_mut(key) else {
             return;
         };
+        let away = away || member.is_poisoned(now);
         match event {
             Event::Opened {
                 until,

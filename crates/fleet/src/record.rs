@@ -8,8 +8,20 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The schema of the records written here. A record of another schema is not touched.
+use crate::change::NODES_MAX;
+
+/// The schema of the records written here. A record of a later schema is not touched.
 pub const SCHEMA: u32 = 1;
+
+/// The end of a record's numbers: all are below it. The server's Lua writes larger ones with less than all their digits.
+pub const NUMBER_END: u64 = 100_000_000_000_000;
+
+/// The most bytes of a record. What is longer was not written by a fleet.
+pub const RECORD_BYTES_MAX: usize = 256 * 1024;
+
+/// How many rules a record counts by, and how many numbers it keeps for one of them.
+const RULES_MAX: usize = 64;
+const COUNTS_MAX: usize = 128;
 
 /// A state of a breaker that a whole fleet is in. Terms grow with every change of state, lease and hold; epochs when a
 /// record that was lost is made anew. `since` tells apart what two halves of a split store did under the same number.
@@ -32,6 +44,29 @@ impl Version {
     /// What only grows.
     pub fn number(self) -> (u64, u64) {
         (self.epoch, self.term)
+    }
+
+    /// Whether no epoch comes after this one. No fleet lives for so long: somebody else wrote it, and what is found
+    /// after it counts, although it is lower.
+    pub(crate) fn is_the_last(self) -> bool {
+        self.epoch + 1 >= NUMBER_END
+    }
+
+    /// Goes to the next term; past the last one to the next epoch.
+    pub(crate) fn step(&mut self) {
+        self.term += 1;
+        if self.term >= NUMBER_END {
+            self.term = 0;
+            self.step_epoch();
+        }
+    }
+
+    /// Goes to the next epoch; past the last one to the first.
+    pub(crate) fn step_epoch(&mut self) {
+        self.epoch += 1;
+        if self.epoch >= NUMBER_END {
+            self.epoch = 0;
+        }
     }
 }
 
@@ -202,10 +237,39 @@ impl Record {
         }
     }
 
-    /// Reads a record; none where it is damaged or of another schema.
+    /// Reads a record; none where it is damaged, of another schema, or no fleet can have written it.
     pub fn read(bytes: &[u8]) -> Option<Record> {
+        if bytes.len() > RECORD_BYTES_MAX {
+            return None;
+        }
         let record: Record = serde_json::from_slice(bytes).ok()?;
-        (record.schema == SCHEMA).then_some(record)
+        (record.schema == SCHEMA && record.is_sound()).then_some(record)
+    }
+
+    /// Whether all its numbers can be told exactly, and it holds no more than a fleet writes.
+    fn is_sound(&self) -> bool {
+        let Version { epoch, term, since } = self.version;
+        let mut numbers = vec![epoch, term, since, self.revision, self.at, self.until];
+        numbers.extend(self.votes.values());
+        numbers.extend(self.last.values().flat_map(|it| [it.sequence, it.at]));
+        numbers.extend(self.counts.values().flatten());
+        numbers.extend(self.lease.iter().flat_map(|it| [it.ends, it.since]));
+        numbers.extend(self.want.iter().map(|it| it.at));
+        numbers.extend(self.hold.iter().filter_map(|it| it.until));
+        numbers.extend(self.word.iter().map(|it| it.sequence));
+        numbers.extend(
+            self.anew
+                .iter()
+                .flat_map(|it| [it.epoch, it.term, it.first]),
+        );
+        self.votes.len() <= NODES_MAX
+            && self.last.len() <= NODES_MAX
+            && self.counts.len() <= RULES_MAX
+            && self
+                .counts
+                .values()
+                .all(|counts| counts.len() <= COUNTS_MAX)
+            && numbers.iter().all(|number| *number < NUMBER_END)
     }
 
     /// Writes it.

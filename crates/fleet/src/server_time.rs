@@ -7,6 +7,9 @@ use fusebox_breaker::Timestamp;
 /// After so long a bound is measured anew: by then two good clocks have drifted apart by less than 2 ms.
 const TRUSTED: Duration = Duration::from_secs(10);
 
+/// A push that is further ahead, in milliseconds, waits for an answer to say the same.
+const BELIEVED_AHEAD: u64 = 5_000;
+
 /// A bound on the server's time, from the last answers. An answer was made before it came, so that the server's clock
 /// had at least reached its time then.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,9 +39,12 @@ impl ServerTime {
         }
     }
 
-    /// Takes what says only that the server's clock had reached that time: it may have been under way for long.
+    /// Takes what says only that the server's clock had reached that time: it may have been under way for long. What is
+    /// far ahead of all that answers have told is not believed.
     pub fn learn_at_least(&mut self, server: u64, now: Timestamp) {
-        if self.at(now).is_none_or(|known| known < server) {
+        let known = self.at(now);
+        let near = |known: u64| known < server && server - known <= BELIEVED_AHEAD;
+        if known.is_some_and(near) {
             self.learn(server, now);
         }
     }

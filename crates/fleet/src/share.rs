@@ -63,6 +63,8 @@ pub struct Sharing {
     pub(crate) cooldown: Duration,
     /// How much longer it may be drawn, as a share of it.
     pub(crate) jitter: f64,
+    /// The longest cooldown of any trip.
+    pub(crate) longest: Duration,
 }
 
 impl Sharing {
@@ -90,6 +92,7 @@ impl Sharing {
             probe_timeout: settings.half_open.probe_timeout,
             cooldown: settings.cooldown.of_attempt(1),
             jitter: settings.cooldown.jitter,
+            longest: settings.cooldown.longest(),
         })
     }
 

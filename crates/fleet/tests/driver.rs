@@ -415,3 +415,35 @@ async fn a_breaker_that_leaves_and_joins_again_at_once_has_joined() {
     pause(5).await;
     assert_eq!(fleet[0].fleet.status().breakers, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_processes_of_one_name_are_told_of_each_other_and_a_restart_is_none() {
+    let clock = Virtual(Instant::now());
+    let store = store(clock);
+    let taken = |process: &Process| {
+        let taken = |news: &&News| matches!(news, News::NameTaken { .. });
+        process.news.lock().unwrap().iter().filter(taken).count()
+    };
+    let first = process(0, Share::Verdict, &store, clock);
+    pause(12_000).await;
+    first.fleet.stop();
+    first.task.await.unwrap();
+    // Another process of that name, right after the first and after one that was killed.
+    let second = process(0, Share::Verdict, &store, clock);
+    pause(30_000).await;
+    assert_eq!((taken(&second), second.fleet.status().same_name), (0, 0));
+    second.task.abort();
+    let third = process(0, Share::Verdict, &store, clock);
+    pause(60_000).await;
+    assert_eq!(taken(&third), 0);
+    let other = process(1, Share::Verdict, &store, clock);
+    let twin = process(0, Share::Verdict, &store, clock);
+    pause(11_000).await;
+    assert_eq!((taken(&third), taken(&twin), taken(&other)), (1, 1, 0));
+    assert_eq!(twin.fleet.status().same_name, 1);
+    pause(120_000).await;
+    assert_eq!((taken(&third), taken(&twin)), (3, 3), "once a minute");
+    twin.task.abort();
+    pause(30_000).await;
+    assert_eq!(third.fleet.status().same_name, 0);
+}

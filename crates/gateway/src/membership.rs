@@ -129,7 +129,13 @@ impl Membership {
             }
         };
         let (node, place, shared) = (&self.node, &self.place, status.breakers);
-        format!("node {node}, {shared} breakers shared; {place} {store}")
+        let name = match status.same_name {
+            0 => "",
+            _ => {
+                "; another gateway has the same name, so give each its own `fleet.node` and data directory"
+            }
+        };
+        format!("node {node}, {shared} breakers shared; {place} {store}{name}")
     }
 }
 
@@ -186,7 +192,15 @@ fn say(news: &News) {
         }
         News::RecordUnreadable { key } => tracing::error!(
             breaker = %key,
-            "the fleet's record of the breaker is damaged or of another version; the breaker decides alone"
+            "the fleet's record of the breaker was written by a later version of this program; the breaker decides alone"
+        ),
+        News::RecordUnsound { key, why } => tracing::warn!(
+            breaker = %key,
+            "the fleet's record of the breaker is not to be believed ({why}), and is made anew from what is known here; see who else writes to the store"
+        ),
+        News::NameTaken { others } => tracing::warn!(
+            others,
+            "another gateway of the fleet has this one's name, so the two count as one; give each a `fleet.node` or a data directory of its own"
         ),
         News::NotShared { key, why } => {
             tracing::error!(breaker = %key, %why, "the breaker is not shared; it decides alone");

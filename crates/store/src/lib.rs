@@ -62,8 +62,8 @@ pub use partition::{Expiry, PartitionSettings};
 #[cfg(feature = "hostile")]
 pub use shared::HostileRecords;
 pub use shared::{
-    Applied, Change, ChangeFn, Changed, MemoryRecords, NextPush, Push, Pushes, RECORD_KEY_MAX,
-    ReadOut, SharedRecords,
+    Applied, Change, ChangeFn, Changed, MemoryRecords, NextPush, Push, Pushes, RECORD_BYTES_MAX,
+    RECORD_KEY_MAX, ReadOut, SharedRecords,
 };
 pub use store::{ObjectStore, Pending};
 pub use valkey::{ValkeyOptions, ValkeyRecords, ValkeyStore};

@@ -324,29 +324,65 @@ fn a_frozen_server_fails_a_change_in_time() {
 }
 
 #[test]
-fn what_others_put_under_a_record_is_named_and_forgotten_scripts_are_sent_again() {
+fn what_others_put_under_a_record_is_an_empty_one_that_a_change_writes_over() {
     let server = Server::start();
     on(async {
         let records = open(&server);
         add(&records, "a", 1).await.unwrap();
         server.ask("SCRIPT FLUSH");
         assert_eq!(add(&records, "a", 1).await.unwrap().unwrap(), "2");
+        add(&records, "b", 7).await.unwrap();
         for foreign in [
             "SET fusebox:v1:records:{a} foreign",
+            "SET fusebox:v1:records:{a} 12",
             "LPUSH fusebox:v1:records:{a} x",
+            "HSET fusebox:v1:records:{a} x 1",
+            "XADD fusebox:v1:records:{a} * x 1",
+            "SETBIT fusebox:v1:records:{a} 100000000 1",
         ] {
             server.ask("DEL fusebox:v1:records:{a}");
             server.ask(foreign);
-            for error in [
-                add(&records, "a", 1).await.unwrap_err(),
-                records.read(&["a"]).await.unwrap_err(),
-            ] {
-                assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
-                assert!(error.to_string().contains("\"a\""), "{error}");
-            }
+            // One of them is no reason to know nothing of the others.
+            let read = records.read(&["a", "b", "c"]).await.unwrap();
+            let found = [Some(Bytes::new()), Some("7".into()), None];
+            assert_eq!(read.records, found, "{foreign}");
+            assert_eq!(add(&records, "a", 0).await.unwrap().unwrap(), "");
+            assert_eq!(add(&records, "a", 1).await.unwrap().unwrap(), "1");
+            assert_eq!(
+                records.read(&["a"]).await.unwrap().records[0].as_deref(),
+                Some(&b"1"[..])
+            );
         }
-        server.ask("DEL fusebox:v1:records:{a}");
-        assert_eq!(add(&records, "a", 1).await.unwrap().unwrap(), "1");
+    });
+}
+
+#[test]
+fn many_long_records_are_read_in_several_answers() {
+    let server = Server::start();
+    on(async {
+        let records = open(&server);
+        let keys: Vec<String> = (0..40).map(|number| format!("k{number}")).collect();
+        for (number, key) in keys.iter().enumerate() {
+            let text = Bytes::from("x".repeat(1_000 * (number % 20) * 10));
+            let args = [text, Bytes::from("60000")];
+            records.apply(key, &KEEP, &args).await.unwrap();
+        }
+        let asked: Vec<&str> = keys.iter().map(String::as_str).chain(["none"]).collect();
+        let read = records.read(&asked).await.unwrap();
+        assert_eq!(read.records.len(), 41);
+        for (number, record) in read.records.iter().take(40).enumerate() {
+            let length = record
+                .as_ref()
+                .unwrap()
+                .iter()
+                .filter(|byte| **byte == b'x')
+                .count();
+            assert_eq!(length, 10_000 * (number % 20));
+        }
+        assert_eq!(read.records[40], None);
+        let args = [Bytes::from("x".repeat(300_000)), Bytes::from("60000")];
+        let kept = records.apply("k0", &KEEP, &args).await.unwrap();
+        assert_eq!(kept.record, read.records[0], "too long to be written");
     });
 }
 

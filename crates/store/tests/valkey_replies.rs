@@ -226,6 +226,74 @@ fn a_script_that_the_server_does_not_know_is_sent_once() {
     assert_eq!(fake.scripts(), ["EVALSHA", "EVAL", "EVALSHA"]);
 }
 
+/// This process's memory in kilobytes, at its highest.
+fn memory_peak() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    number.unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_reply_without_measure_is_refused_at_its_head_and_the_next_is_taken() {
+    let endless = format!("*500000000\r\n{}", ":1\r\n".repeat(20_000));
+    let deep = "*1\r\n".repeat(100_000);
+    let line = "x".repeat(30 << 20);
+    let bulk = format!("$500000000\r\n{}", "x".repeat(30 << 20));
+    let parts = format!(
+        "*3\r\n{}",
+        format!("$9000000\r\n{}\r\n", "x".repeat(9_000_000)).repeat(3)
+    );
+    for said in [
+        bulk.as_str(),
+        "$9223372036854775807\r\nx",
+        &endless,
+        "%4611686018427387904\r\n",
+        "|1000000000\r\n",
+        "*1000000000\r\n*1000000000\r\n",
+        &deep,
+        &format!("+{line}"),
+        &format!("-{line}"),
+        &parts,
+        "=-1\r\n",
+    ] {
+        let fake = Fake::start();
+        let store = store(&fake);
+        let (before, connections) = (memory_peak(), fake.connections());
+        fake.answer(&[said]);
+        match get(&store) {
+            Err(StoreError::NotAvailable { why }) => assert!(!why.is_empty()),
+            other => panic!("{other:?}"),
+        }
+        fake.answer(&[NOTHING_THERE]);
+        until(|| get(&store).is_ok(), "answers again");
+        assert!(fake.connections() > connections);
+        let grown = memory_peak() - before;
+        assert!(
+            grown < 200 << 10,
+            "{grown} kB for {:?}",
+            &said[..said.len().min(30)]
+        );
+    }
+}
+
+#[test]
+fn a_reply_is_as_long_as_the_largest_object() {
+    let fake = Fake::start();
+    let store = store(&fake);
+    let object = |length: usize| {
+        let value = "v".repeat(length);
+        format!("*5\r\n$6\r\nobject\r\n${length}\r\n{value}\r\n$1\r\nt\r\n$1\r\n1\r\n$0\r\n\r\n")
+    };
+    fake.answer(&[&object(10 << 20)]);
+    assert!(get(&store).unwrap());
+    fake.answer(&[&object(13 << 20)]);
+    match get(&store) {
+        Err(StoreError::NotAvailable { why }) => assert!(why.contains("longer than"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn what_is_no_answer_is_an_error_and_the_next_answer_is_taken_rightly() {
     for said in [

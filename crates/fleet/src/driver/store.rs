@@ -20,7 +20,7 @@ const CHANGE: Change = Change {
     lua: LUA,
     rust: |record, args, now| match args
         .first()
-        .and_then(|command| change(record, command, now.0))
+        .and_then(|command| change(record, command, args.get(1).map(AsRef::as_ref), now.0))
     {
         None => Changed::Kept,
         Some(rewritten) => Changed::Written {
@@ -60,9 +60,14 @@ impl Store {
         }
     }
 
-    pub fn apply(&mut self, id: u64, key: &Key, command: &Command) {
+    pub fn apply(&mut self, id: u64, key: &Key, command: &Command, poison: Option<Vec<u8>>) {
         let records = self.records.clone();
-        let (key, args) = (self.key(key), [Bytes::from(command.write())]);
+        let command = Bytes::from(command.write());
+        let args: Vec<Bytes> = [Some(command), poison.map(Bytes::from)]
+            .into_iter()
+            .flatten()
+            .collect();
+        let key = self.key(key);
         let within = self.timeout;
         self.under_way.push(Box::pin(async move {
             match timeout(within, records.apply(&key, &CHANGE, &args)).await {

@@ -1,12 +1,14 @@
 //! The task: tells the node what happens, and does what the node says.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 use fusebox_store::SharedRecords;
 use tokio::time::sleep;
 
 use super::inbox::Look;
+use super::presence::Presence;
 use super::store::Store;
 use super::{Fleet, FleetOptions, FleetStatus, FleetView, OnNews};
 use crate::breakers::SharedBreakers;
@@ -15,6 +17,9 @@ use crate::node::{Event, Input, Key, News, Node, NodeOptions, Output, ROUND};
 /// The longest name of a breaker that is shared, in bytes: with the prefix it is the key of a record.
 const NAME_MAX: usize = 384;
 
+/// How often people are told that another process has this one's name.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// The work of a fleet in this process. It is to be [run](Driver::run) as a task of its own; dropped, before or then, it
 /// leaves all its breakers on their own.
 pub struct Driver {
@@ -22,6 +27,10 @@ pub struct Driver {
     node: Node,
     joined: SharedBreakers,
     store: Store,
+    presence: Presence,
+    /// How many other processes go by this one's name, and when people were last told.
+    same_name: usize,
+    told_at: Option<Timestamp>,
     on_news: Option<OnNews>,
     looks: Vec<Look>,
     /// When to look for breakers that nobody keeps any more.
@@ -36,8 +45,18 @@ impl Driver {
         records: Arc<dyn SharedRecords>,
         now: Timestamp,
     ) -> Self {
+        let presence = Presence::new(
+            records.clone(),
+            &options.prefix,
+            &node.name,
+            &node.incarnation,
+            options.timeout,
+        );
         Driver {
             fleet,
+            presence,
+            same_name: 0,
+            told_at: None,
             node: Node::new(node, now),
             joined: SharedBreakers::default(),
             store: Store::new(records, options.prefix, options.timeout),
@@ -59,10 +78,19 @@ impl Driver {
             self.answer();
             let now = self.fleet.now();
             let wake = self.node.wake_at().map(|at| at.saturating_since(now));
-            let Driver { store, joined, .. } = &mut self;
+            let Driver {
+                store,
+                joined,
+                presence,
+                ..
+            } = &mut self;
             let input = tokio::select! {
                 () = inbox.rings() => continue,
                 input = store.next(|| joined.keys().cloned().collect()) => input,
+                others = presence.others() => {
+                    self.see_others(others);
+                    continue;
+                }
                 () = sleep(wake.unwrap_or(ROUND)) => Input::Wake,
             };
             self.hear(input);
@@ -71,6 +99,17 @@ impl Driver {
 
     fn hear(&mut self, input: Input) {
         self.node.hear(input, self.fleet.now());
+    }
+
+    /// Tells of processes of this one's name, once a minute.
+    fn see_others(&mut self, others: usize) {
+        let now = self.fleet.now();
+        self.same_name = others;
+        let due = |at: Timestamp| now.saturating_since(at) >= TOLD_EVERY;
+        if others > 0 && self.told_at.is_none_or(due) {
+            self.told_at = Some(now);
+            self.tell(&News::NameTaken { others });
+        }
     }
 
     fn happened(&mut self, key: Key, event: Event) {
@@ -88,7 +127,7 @@ impl Driver {
         for joining in letters.joining {
             let key = joining.breaker.name().clone();
             if key.len() > NAME_MAX {
-                joining.breaker.go_alone(std::time::Duration::ZERO, now);
+                joining.breaker.go_alone(Duration::ZERO, now);
                 joining.breaker.count_for_fleet(false);
                 let why = format!("its name has {} bytes, more than {NAME_MAX}", key.len());
                 self.tell(&News::NotShared { key, why });
@@ -166,7 +205,12 @@ impl Driver {
     fn do_as_told(&mut self) {
         while let Some(output) = self.node.next_output() {
             match output {
-                Output::Apply { id, key, command } => self.store.apply(id, &key, &command),
+                Output::Apply {
+                    id,
+                    key,
+                    command,
+                    poison,
+                } => self.store.apply(id, &key, &command, poison),
                 Output::Read { id, keys } => self.store.read(id, &keys),
                 Output::Order { key, order } => {
                     let now = self.fleet.now();
@@ -192,6 +236,7 @@ impl Driver {
             counters: self.node.counters(),
             breakers: self.joined.len(),
             under_way: self.node.under_way(),
+            same_name: self.same_name,
         });
     }
 }

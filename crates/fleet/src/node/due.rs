@@ -242,8 +242,15 @@ impl Node {
             incarnation: self.options.incarnation.clone(),
             sequence,
         };
+        let poison = member.poison.as_ref();
+        let poison = poison.and_then(|poison| poison.bytes.clone());
         let (key, command) = (key.clone(), Command { about, from, act });
-        self.outputs.push_back(Output::Apply { id, key, command });
+        self.outputs.push_back(Output::Apply {
+            id,
+            key,
+            command,
+            poison,
+        });
     }
 
     /// Sends what is known of a record, beside whatever else is under way, and returns its number.
@@ -261,7 +268,13 @@ impl Node {
             self.counters.commands += 1;
             self.counters.asserts += 1;
             self.asked.insert(id, key.clone());
-            self.outputs.push_back(Output::Apply { id, key, command });
+            let poison = member.poison.as_ref();
+            self.outputs.push_back(Output::Apply {
+                id,
+                key,
+                command,
+                poison: poison.and_then(|poison| poison.bytes.clone()),
+            });
         }
         id
     }
@@ -320,10 +333,13 @@ fn assertion(member: &Member, record: &Record, now: Timestamp) -> Act {
             Some(member.floor.max(member.ask_at).max(mine))
         }
     };
+    // Not for longer than others believe: the settings may have changed meanwhile.
+    let lease = member.sharing.probe_timeout.saturating_add(LEASE_MARGIN);
+    let longest = member.sharing.longest.saturating_add(lease);
     Act::Assert {
         open_for: ends.map(|ends| match ends.saturating_since(now) {
             Duration::ZERO => 0,
-            left => span(left),
+            left => span(left.min(longest)),
         }),
         attempts: record.attempts,
         why: record.why.clone(),

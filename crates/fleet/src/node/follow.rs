@@ -21,7 +21,7 @@ impl Node {
         server: u64,
         now: Timestamp,
     ) {
-        self.see(key, record.as_deref(), Source::Read, now);
+        self.see(key, record.as_deref(), Source::Read { server }, now);
         let (name, incarnation) = (&self.options.name, &self.options.incarnation);
         let Some(member) = self.members.get_mut(key) else {
             return;
@@ -54,9 +54,14 @@ impl Node {
                     if let Some(leading) = &mut member.lease {
                         leading.last = true;
                     }
+                    let denied = member.is_denied(seen.state, flight.about, now);
                     self.counters.outrun += 1;
+                    if denied && !member.alone {
+                        self.go_alone(key);
+                    }
                     return;
                 }
+                member.denied = None;
                 // From before it was asked for, so that it ends here before it ends there.
                 let length = member.sharing.probe_timeout + LEASE_MARGIN;
                 let ends = flight.sent + length;
@@ -117,7 +122,7 @@ impl Node {
         let Some(member) = self.members.get(key) else {
             return;
         };
-        if !member.known || member.held || member.lost.is_some() {
+        if !member.known || member.held || member.lost.is_some() || member.is_poisoned(now) {
             return;
         }
         let server = self.server_now(member.seen.as_ref(), now);
@@ -133,7 +138,7 @@ impl Node {
         let Some(member) = self.members.get(key) else {
             return;
         };
-        if member.applied == Some(record.version) {
+        if member.applied == Some(record.version) || member.follows_nobody(record.version, now) {
             return;
         }
         match record.state {
@@ -232,7 +237,12 @@ impl Node {
         };
         let (by_us, number) = (record.by == self.options.name, record.version.number());
         let fresh = member.evidence.as_ref().is_some_and(|evidence| {
-            let same = evidence.about == Some(record.version);
+            // Nothing has happened in a record that was made anew since the state of which it was made.
+            let about = evidence.about.unwrap_or_default();
+            let anew = record
+                .anew
+                .is_some_and(|anew| (anew.epoch, anew.term) == about.number());
+            let same = evidence.about == Some(record.version) || anew;
             // By the clock of the server that is there now, also where it was unknown then.
             let age = evidence.at.map(|at| now.saturating_since(at).as_millis());
             let later = match (age, server) {

@@ -1,13 +1,20 @@
 //! What a node knows of one shared breaker.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 
 use super::words::{Batch, Local, Word};
 use crate::command::Act;
-use crate::record::{FleetHold, Record, Version};
+use crate::record::{FleetHold, Record, State, Version};
 use crate::share::Sharing;
+
+/// How long a store may give a lease to nobody whose cooldown is over.
+const DENIED_MAX: Duration = Duration::from_secs(3);
+
+/// After so long it is tried again.
+const DENIED_FOR: Duration = Duration::from_secs(30);
 
 /// One breaker of this node, and what is known of its record.
 #[derive(Debug, Clone)]
@@ -28,12 +35,18 @@ pub(super) struct Member {
     pub fleet_hold: Option<FleetHold>,
     /// The record is lost, and to be made anew then.
     pub lost: Option<Timestamp>,
+    /// What lies in the record's place and cannot be believed.
+    pub poison: Option<Poison>,
+    /// When people were last told that a record is not to be used.
+    pub told_at: Option<Timestamp>,
     /// A trip of its own that the fleet does not know of.
     pub evidence: Option<Evidence>,
     /// What the probes under a lease of this node decided.
     pub result: Option<ProbeResult>,
     /// The lease of this node.
     pub lease: Option<Leading>,
+    /// In this state of the record, which says that the cooldown is over, the store gives the lease to nobody; since when.
+    pub denied: Option<(Version, Timestamp)>,
     /// When a call was last refused for want of a lease.
     pub demand: Option<Timestamp>,
     /// In this state of the record, the fleet knows that this node wants the lease that another has.
@@ -61,6 +74,16 @@ pub(super) struct Evidence {
     pub at: Option<Timestamp>,
     /// The state of the record that was known then.
     pub about: Option<Version>,
+}
+
+/// Bytes in a record's place that no fleet with these settings has written.
+#[derive(Debug, Clone)]
+pub(super) struct Poison {
+    /// What lies there now; none where that is a record again.
+    pub bytes: Option<Vec<u8>>,
+    /// When such was first found, and last, without a while of peace in between.
+    pub since: Timestamp,
+    pub last: Timestamp,
 }
 
 #[derive(Debug, Clone)]
@@ -138,9 +161,12 @@ impl Member {
             applied: None,
             fleet_hold: None,
             lost: None,
+            poison: None,
+            told_at: None,
             evidence,
             result: None,
             lease: None,
+            denied: None,
             demand: None,
             wanted: None,
             ask_at: Timestamp::ZERO,
@@ -163,6 +189,29 @@ impl Member {
     /// The newest write of the record that was seen.
     pub fn seen_as(&self) -> Option<(Version, u64)> {
         self.seen.as_ref().map(|seen| (seen.version, seen.revision))
+    }
+
+    /// Whether the store has given the lease to nobody for long, although the cooldown is over: it lies, or its clock
+    /// stands still, and the breaker is not to wait for it. `about` is the state in which the lease was asked for.
+    pub fn is_denied(&mut self, state: State, about: Version, now: Timestamp) -> bool {
+        let new = |(version, since): &mut (Version, Timestamp)| {
+            *version != about || now.saturating_since(*since) >= DENIED_FOR
+        };
+        self.denied.take_if(new);
+        if state != State::Open || self.version() != about {
+            self.denied = None;
+            return false;
+        }
+        self.denied.get_or_insert((about, now));
+        self.follows_nobody(about, now)
+    }
+
+    /// Whether the store has denied the lease in this state for so long that the state is not to be followed, for a while.
+    pub fn follows_nobody(&self, version: Version, now: Timestamp) -> bool {
+        self.denied.is_some_and(|(denied, since)| {
+            let ago = now.saturating_since(since);
+            denied == version && (DENIED_MAX..DENIED_FOR).contains(&ago)
+        })
     }
 
     /// The failures in a row that the fleet counts at the server's time.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 
+use super::poison::Judged;
 use super::words::{Key, Local, News, Output};
 use super::{Node, READ_KEYS, ROUND, TRY_AGAIN, is_closed, version_of};
-use crate::change::is_of_another_schema;
 use crate::record::{Record, State};
 
 /// A lost record that told of nothing is made anew within this time, by whoever comes first.
@@ -16,8 +16,8 @@ const ASSERT_WITHIN: Duration = Duration::from_millis(500);
 /// Where a record was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
-    /// Asked for: the record is so, or was when it was asked for.
-    Read,
+    /// Asked for: the record is so, or was when it was asked for, at this time of the server.
+    Read { server: u64 },
     /// Pushed, who knows when.
     Push,
 }
@@ -46,6 +46,15 @@ impl Reading {
     pub fn want(&mut self, key: Key, now: Timestamp) {
         self.wanted.insert(key);
         self.wanted_at = now;
+    }
+
+    /// The same, but not before then.
+    pub fn want_by(&mut self, key: Key, at: Timestamp) {
+        self.wanted_at = match self.wanted.is_empty() {
+            true => at,
+            false => self.wanted_at.min(at),
+        };
+        self.wanted.insert(key);
     }
 
     pub fn want_all<'a>(&mut self, keys: impl Iterator<Item = &'a Key>, now: Timestamp) {
@@ -131,16 +140,28 @@ impl Node {
 
     /// Takes in a record, or that there is none.
     pub(super) fn see(&mut self, key: &Key, bytes: Option<&[u8]>, source: Source, now: Timestamp) {
-        let read = bytes.and_then(Record::read);
-        if read.is_none() && bytes.is_some() {
-            self.counters.unreadable += 1;
-            if bytes.is_some_and(is_of_another_schema) {
-                return self.give_up_on(key);
+        let server = match source {
+            Source::Read { server } => Some(server),
+            // Before the first answer nothing can be said of it.
+            Source::Push if self.server_time.at(now).is_none() => return,
+            Source::Push => self.server_time.at(now),
+        };
+        let read = match bytes.map(|bytes| self.judge(key, bytes, server)) {
+            None => None,
+            Some(Judged::Sound(record)) => Some(*record),
+            Some(Judged::Later) => {
+                self.counters.unreadable += 1;
+                return self.give_up_on(key, now);
             }
-        }
-        if source == Source::Push && read.is_none() {
-            return;
-        }
+            Some(Judged::Poison(why)) => {
+                self.counters.unreadable += 1;
+                if let (Source::Read { .. }, Some(bytes)) = (source, bytes) {
+                    self.find_poison(key, bytes, why, now);
+                }
+                // Who knows where a push comes from: what lies in the store is read within a round.
+                return;
+            }
+        };
         if let Some(record) = &read
             && source == Source::Push
         {
@@ -150,6 +171,12 @@ impl Node {
         let Some(member) = self.members.get_mut(key) else {
             return;
         };
+        if source != Source::Push {
+            let again = member.find_no_poison(now);
+            again
+                .into_iter()
+                .for_each(|at| self.reading.want_by(key.clone(), at));
+        }
         let (old, new) = (version_of(member.seen.as_ref()), version_of(read.as_ref()));
         // A fleet that was open or held is not closed by somebody who had not heard of it.
         let told = member
@@ -157,7 +184,8 @@ impl Node {
             .as_ref()
             .is_some_and(|seen| seen.state != State::Closed || seen.hold.is_some());
         let unaware = told && read.as_ref().is_some_and(|read| read.is_made_without(old));
-        let newer = new.number() > old.number() && !unaware;
+        let newer = (new.number() > old.number() && !unaware)
+            || (old.is_the_last() && new != old && source != Source::Push);
         let same = new == old;
         if newer || same {
             let revision = |record: Option<&Record>| record.map_or(0, |record| record.revision);
@@ -192,16 +220,13 @@ impl Node {
         }
     }
 
-    /// A record that is not for us: the breaker is on its own.
-    fn give_up_on(&mut self, key: &Key) {
-        let Some(member) = self.members.get_mut(key) else {
-            return;
-        };
-        member.known = false;
-        if member.local != Local::Closed && !member.alone {
-            self.go_alone(key);
-            let key = key.clone();
-            self.tell(News::RecordUnreadable { key });
-        }
+    /// When a record that is lost, or was never good, is made anew: at once where it says something else than is known
+    /// here, else by whoever comes first.
+    pub(super) fn draw_assertion(&mut self, key: &Key, now: Timestamp) -> Timestamp {
+        let within = ASSERT_WITHIN.mul_f64(self.random.f64());
+        let member = self.members.get(key);
+        let harmless = member
+            .is_some_and(|member| is_closed(member.seen.as_ref()) && member.local == Local::Closed);
+        if harmless { now + within } else { now }
     }
 }

@@ -203,6 +203,9 @@ pub enum Output {
         key: Key,
         /// The command.
         command: Command,
+        /// What the node has found in the record's place and does not believe: if it is there still, the command finds
+        /// no record.
+        poison: Option<Vec<u8>>,
     },
     /// Read records, and tell the answer as [`Input::ReadOut`] or [`Input::Failed`].
     Read {
@@ -296,10 +299,24 @@ pub enum News {
         /// Which.
         key: Key,
     },
-    /// A record cannot be read: it is damaged, or of another version of this program. The breaker is on its own.
+    /// A record is of a later version of this program, and left alone. The breaker is on its own.
     RecordUnreadable {
         /// Which.
         key: Key,
+    },
+    /// What lies in a record's place cannot be believed, and is made anew from what is known here. Told once a minute
+    /// of each breaker.
+    RecordUnsound {
+        /// Which.
+        key: Key,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Other processes go by this one's name: their votes and counts are taken for this one's, and give way to them.
+    /// Told once a minute.
+    NameTaken {
+        /// How many.
+        others: usize,
     },
     /// A breaker is not shared, and so on its own.
     NotShared {

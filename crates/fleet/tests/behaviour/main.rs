@@ -9,5 +9,6 @@ mod leading;
 mod losses;
 mod nemesis;
 mod operators;
+mod poison;
 mod reading;
 mod sharing;

@@ -210,6 +210,16 @@ impl World {
         *self.record.borrow_mut() = record.map(Record::write);
     }
 
+    /// Somebody else writes these bytes in the record's place.
+    pub fn write(&self, bytes: &[u8]) {
+        *self.record.borrow_mut() = Some(bytes.to_vec());
+    }
+
+    /// What lies in the record's place.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        self.record.borrow().clone()
+    }
+
     pub fn local(&self, peer: usize) -> Timestamp {
         Timestamp::from_millis(self.peers[peer].origin + self.now)
     }
@@ -396,9 +406,14 @@ impl World {
         }
         self.commands += 1;
         match output {
-            Output::Apply { command, key, .. } => {
+            Output::Apply {
+                command,
+                key,
+                poison,
+                ..
+            } => {
                 let before = self.record.borrow().clone();
-                let rewritten = change(before.as_deref(), &command.write(), now);
+                let rewritten = change(before.as_deref(), &command.write(), poison.as_deref(), now);
                 if let Some(rewritten) = &rewritten {
                     *self.record.borrow_mut() = Some(rewritten.record.clone());
                 }

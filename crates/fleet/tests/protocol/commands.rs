@@ -78,7 +78,7 @@ impl Server {
 
     /// Carries it out, and says whether anything changed.
     pub fn obey(&mut self, command: &Command) -> bool {
-        let rewritten = change(self.record.as_deref(), &command.write(), self.now);
+        let rewritten = change(self.record.as_deref(), &command.write(), None, self.now);
         let changed = rewritten.is_some();
         if let Some(rewritten) = rewritten {
             self.record = Some(rewritten.record);

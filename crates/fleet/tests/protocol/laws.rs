@@ -241,7 +241,7 @@ proptest! {
             server.record = Some(damaged);
             send(&mut server, sent.clone());
             let command = server.command(&sent);
-            change(server.record.as_deref(), b"{", server.now);
+            change(server.record.as_deref(), b"{", None, server.now);
             server.obey(&command);
         }
     }

@@ -244,7 +244,7 @@ impl Shelf<'_> {
         // What somebody else has put there.
         if object.media_type != STORED {
             let typed = Typed {
-                value: Value::Binary(object.value),
+                value: Value::bytes(object.value),
                 media_type: MediaType::new(object.media_type),
             };
             return Ok(Some((typed, due_at)));

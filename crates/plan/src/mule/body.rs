@@ -33,7 +33,7 @@ impl Typed {
         let java = self.media_type.format() == Format::Java;
         let (bytes, plain) = match &self.value {
             Value::Null => (Bytes::new(), None),
-            Value::Binary(bytes) => (bytes.clone(), Some("application/octet-stream")),
+            Value::Binary(bytes) => (Bytes::clone(bytes), Some("application/octet-stream")),
             Value::Object(object) if self.media_type.format() == Format::Form => {
                 (pairs(object)?.into(), Some(""))
             }
@@ -63,7 +63,7 @@ impl Typed {
         let media_type = media_type.map_or_else(MediaType::any, MediaType::new);
         let value = match std::str::from_utf8(&body) {
             Ok(text) if is_utf8(&media_type) => Value::text(text),
-            _ => Value::Binary(body),
+            _ => Value::bytes(body),
         };
         Typed { value, media_type }
     }

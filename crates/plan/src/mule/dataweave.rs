@@ -56,6 +56,8 @@ pub(crate) const NESTING_MAX: u16 = 400;
 pub(crate) const STEPS_MAX: u32 = 1 << 20;
 /// Bytes in a text that an expression makes.
 pub(crate) const TEXT_MAX: usize = 16 << 20;
+/// About how much memory the value of one JSON text takes, in bytes; most take 3 to 8 times their text.
+pub(crate) const VALUE_MEMORY_MAX: usize = 64 << 20;
 /// Arrays and objects inside one another in a value.
 pub(crate) const VALUE_DEPTH_MAX: u16 = 200;
 

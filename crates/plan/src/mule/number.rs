@@ -5,8 +5,11 @@
 //!
 //! [`MathContext.DECIMAL128`]: https://docs.oracle.com/en/java/javase/17/docs/api/java.base/java/math/MathContext.html
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use bigdecimal::num_bigint::{BigInt, Sign};
 use bigdecimal::{BigDecimal, RoundingMode, Signed as _, ToPrimitive as _, Zero as _};
@@ -18,8 +21,17 @@ pub(crate) const DIGITS_MAX: u64 = 1000;
 const QUOTIENT_DIGITS: NonZeroU64 = NonZeroU64::new(34).expect("34 is not zero");
 
 /// A number.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Number(BigDecimal);
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Number(Kept);
+
+/// How a number is kept: there is one way for each.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Kept {
+    /// Digits that end in no zero, and how many of them are behind the point: mostly all of it.
+    Short { digits: i64, scale: i32 },
+    /// Any other, without trailing zeros.
+    Long(Arc<BigDecimal>),
+}
 
 /// Why there is no such number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +54,46 @@ impl fmt::Display for NumberFault {
 type Made = Result<Number, NumberFault>;
 
 impl Number {
+    /// So many digits, of which so many are behind the point.
+    fn short(mut digits: i64, mut scale: i32) -> Number {
+        if digits == 0 {
+            scale = 0;
+        }
+        while digits != 0 && digits % 10 == 0 {
+            digits /= 10;
+            scale -= 1;
+        }
+        Number(Kept::Short { digits, scale })
+    }
+
+    /// A number that has no trailing zeros.
+    fn normal(number: BigDecimal) -> Number {
+        let (digits, scale) = number.as_bigint_and_exponent();
+        match (digits.to_i64(), i32::try_from(scale)) {
+            (Some(digits), Ok(scale)) => Number::short(digits, scale),
+            _ => Number(Kept::Long(Arc::new(number))),
+        }
+    }
+
+    fn big(&self) -> Cow<'_, BigDecimal> {
+        match &self.0 {
+            Kept::Short { digits, scale } => {
+                Cow::Owned(BigDecimal::new((*digits).into(), (*scale).into()))
+            }
+            Kept::Long(number) => Cow::Borrowed(number),
+        }
+    }
+
     /// The number of a decimal text: digits, a point among them or before or after them, a sign
     /// before, an exponent behind. None for any other text and for more than a thousand digits.
     pub fn parse(text: &str) -> Option<Number> {
+        // Most are short and whole.
+        if text.len() <= 18
+            && text.bytes().all(|byte| byte.is_ascii_digit())
+            && let Ok(digits) = text.parse()
+        {
+            return Some(Number::short(digits, 0));
+        }
         let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
         let (digits, exponent) = match unsigned.find(['e', 'E']) {
             Some(at) => (&unsigned[..at], &unsigned[at + 1..]),
@@ -76,7 +125,7 @@ impl Number {
     fn checked(number: BigDecimal) -> Made {
         // A scale alone can be far out, and normalising would write its zeros out.
         if number.is_zero() {
-            return Ok(Number(BigDecimal::zero()));
+            return Ok(Number::short(0, 0));
         }
         if number.fractional_digit_count().unsigned_abs() > 2 * DIGITS_MAX {
             return Err(NumberFault::Large);
@@ -88,7 +137,7 @@ impl Number {
         if before > max || i128::from(scale) > max {
             return Err(NumberFault::Large);
         }
-        Ok(Number(number))
+        Ok(Number::normal(number))
     }
 
     /// The nearest number of a float; None if it is not finite.
@@ -101,32 +150,35 @@ impl Number {
 
     /// The nearest float.
     pub(crate) fn to_f64(&self) -> f64 {
-        self.0.to_f64().unwrap_or(f64::NAN)
+        self.big().to_f64().unwrap_or(f64::NAN)
     }
 
     /// The whole number that it is; None if it has a fraction or is out of range.
     pub fn to_i64(&self) -> Option<i64> {
-        self.is_integer().then(|| self.0.to_i64())?
+        self.is_integer().then(|| self.big().to_i64())?
     }
 
     /// The whole number that it is without its fraction; None out of range.
     pub(crate) fn truncated(&self) -> Option<i128> {
-        self.0.to_i128()
+        self.big().to_i128()
     }
 
     /// Whether it has no fraction.
     pub(crate) fn is_integer(&self) -> bool {
-        self.0.fractional_digit_count() <= 0
+        match &self.0 {
+            Kept::Short { scale, .. } => *scale <= 0,
+            Kept::Long(number) => number.fractional_digit_count() <= 0,
+        }
     }
 
     /// Whether it is less than zero.
     pub(crate) fn is_negative(&self) -> bool {
-        self.0.is_negative()
+        self.big().is_negative()
     }
 
     /// Whether it is zero.
     pub(crate) fn is_zero(&self) -> bool {
-        self.0.is_zero()
+        matches!(self.0, Kept::Short { digits: 0, .. })
     }
 
     /// How many decimal digits it has, leading and trailing zeros aside, but those before the point.
@@ -136,23 +188,23 @@ impl Number {
     }
 
     pub(crate) fn add(&self, other: &Number) -> Made {
-        Number::checked(&self.0 + &other.0)
+        Number::checked(&*self.big() + &*other.big())
     }
 
     pub(crate) fn subtract(&self, other: &Number) -> Made {
-        Number::checked(&self.0 - &other.0)
+        Number::checked(&*self.big() - &*other.big())
     }
 
     pub(crate) fn multiply(&self, other: &Number) -> Made {
-        Number::checked(&self.0 * &other.0)
+        Number::checked(&*self.big() * &*other.big())
     }
 
     pub(crate) fn divide(&self, other: &Number) -> Made {
         if other.is_zero() {
             return Err(NumberFault::Zero);
         }
-        let quotient = &self.0 / &other.0;
-        if &quotient * &other.0 == self.0 {
+        let quotient = &*self.big() / &*other.big();
+        if &quotient * &*other.big() == *self.big() {
             return Number::checked(quotient);
         }
         Number::checked(quotient.with_precision_round(QUOTIENT_DIGITS, RoundingMode::HalfEven))
@@ -163,7 +215,7 @@ impl Number {
         if other.is_zero() {
             return Err(NumberFault::Zero);
         }
-        Number::checked(&self.0 % &other.0)
+        Number::checked(&*self.big() % &*other.big())
     }
 
     /// The number raised to a power: exact for whole ones, from floats for others.
@@ -172,14 +224,14 @@ impl Number {
             let float = self.to_f64().powf(power.to_f64());
             return Number::from_f64(float).ok_or(NumberFault::Large);
         };
-        let (digits, scale) = self.0.as_bigint_and_exponent();
+        let (digits, scale) = self.big().as_bigint_and_exponent();
         let size = whole.unsigned_abs();
         let one = digits.magnitude() == &1_u8.into() && scale == 0;
         // Powers of 0, 1 and -1 do not grow: only whether they are odd matters.
         let power = if self.is_zero() || one {
             if size == 0 { 0 } else { 2 - size % 2 }
         } else {
-            let long = self.0.digits().max(scale.unsigned_abs());
+            let long = self.big().digits().max(scale.unsigned_abs());
             if long.saturating_mul(size) > 2 * DIGITS_MAX {
                 return Err(NumberFault::Large);
             }
@@ -199,60 +251,78 @@ impl Number {
 
     /// The number rounded to so many digits after the point.
     pub(crate) fn rounded(&self, fraction: u16, mode: RoundingMode) -> Number {
-        Number(
-            self.0
-                .with_scale_round(i64::from(fraction), mode)
-                .normalized(),
-        )
+        let rounded = self.big().with_scale_round(i64::from(fraction), mode);
+        Number::normal(rounded.normalized())
     }
 
     /// The same number with the other sign.
     pub(crate) fn negated(&self) -> Number {
-        Number(-&self.0)
+        Number::normal(-self.big().into_owned())
     }
 
     /// The number without its sign.
     pub(crate) fn magnitude(&self) -> Number {
-        Number(self.0.abs())
+        Number::normal(self.big().abs())
     }
 
     /// The square root; None of a negative number.
     pub(crate) fn root(&self) -> Option<Number> {
-        (self.0.sign() != Sign::Minus).then(|| Number::from_f64(self.to_f64().sqrt()))?
+        (self.big().sign() != Sign::Minus).then(|| Number::from_f64(self.to_f64().sqrt()))?
     }
 
     /// Its digits with exactly so many after the point, without a sign: `12.50`.
     pub(crate) fn padded(&self, fraction: u16) -> String {
         let scaled = self
-            .0
+            .big()
             .abs()
             .with_scale_round(i64::from(fraction), RoundingMode::Down);
         scaled.to_plain_string()
     }
 }
 
+impl Ord for Number {
+    fn cmp(&self, other: &Number) -> Ordering {
+        match (&self.0, &other.0) {
+            (
+                Kept::Short { digits: a, scale },
+                Kept::Short {
+                    digits: b,
+                    scale: other,
+                },
+            ) if scale == other => a.cmp(b),
+            _ => self.big().cmp(&other.big()),
+        }
+    }
+}
+
+impl PartialOrd for Number {
+    fn partial_cmp(&self, other: &Number) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 /// The number in plain digits, without exponent and trailing zeros.
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.to_plain_string())
+        f.write_str(&self.big().to_plain_string())
     }
 }
 
 impl From<i64> for Number {
     fn from(number: i64) -> Number {
-        Number(BigDecimal::from(number).normalized())
+        Number::normal(BigDecimal::from(number).normalized())
     }
 }
 
 impl From<i128> for Number {
     fn from(number: i128) -> Number {
-        Number(BigDecimal::from(number).normalized())
+        Number::normal(BigDecimal::from(number).normalized())
     }
 }
 
 impl From<usize> for Number {
     fn from(number: usize) -> Number {
-        Number(BigDecimal::from(number as u64).normalized())
+        Number::normal(BigDecimal::from(number as u64).normalized())
     }
 }
 

@@ -77,7 +77,7 @@ fn tagged(value: &Value) -> Value {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
         Value::Binary(bytes) => match std::str::from_utf8(bytes) {
             Ok(utf8) => tag("Utf8", utf8.into()),
-            Err(_) => text(BASE64_STANDARD.encode(bytes)),
+            Err(_) => text(BASE64_STANDARD.encode(&**bytes)),
         },
         Value::DateTime(zoned) => text(zoned.to_string()),
         Value::LocalDateTime(at) => text(at.to_string()),
@@ -142,7 +142,7 @@ fn untagged(value: &Value) -> Option<Value> {
         _ => return None,
     };
     if name == "Utf8" {
-        return Some(Value::Binary(Bytes::copy_from_slice(inner.as_bytes())));
+        return Some(Value::bytes(Bytes::copy_from_slice(inner.as_bytes())));
     }
     let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name)?;
     of_text(kind, inner)
@@ -160,14 +160,14 @@ fn of_text(kind: Kind, text: &str) -> Option<Value> {
         text.parse().ok()
     }
     Some(match kind {
-        Kind::Binary => Value::Binary(BASE64_STANDARD.decode(text).ok()?.into()),
+        Kind::Binary => Value::bytes(BASE64_STANDARD.decode(text).ok()?),
         Kind::DateTime => Value::DateTime(Arc::new(parse(text)?)),
         Kind::LocalDateTime => Value::LocalDateTime(parse(text)?),
         Kind::Date => Value::Date(parse(text)?),
         Kind::LocalTime => Value::LocalTime(parse(text)?),
         Kind::Time => iso::whole_time(text).filter(|time| time.kind() == kind)?,
         Kind::TimeZone => Value::Zone(iso::zone(text)?),
-        Kind::Period => Value::Period(Period::parse(text)?),
+        Kind::Period => Value::period(Period::parse(text)?),
         Kind::Regex => Value::Regex(Pattern::new(text).ok()?),
         Kind::Type => Value::Type(Kind::ALL.into_iter().find(|kind| kind.name() == text)?),
         _ => return None,
@@ -208,15 +208,15 @@ mod tests {
             Value::Null,
             true.into(),
             Number::parse("12345678901234567890.125").unwrap().into(),
-            Value::Binary(Bytes::from_static(b"\xff\x00")),
-            Value::Binary(Bytes::from_static(b"{\"a\":1}")),
+            Value::bytes(Bytes::from_static(b"\xff\x00")),
+            Value::bytes(Bytes::from_static(b"{\"a\":1}")),
             Value::Zone(zoned.time_zone().clone()),
             Value::Date(zoned.date()),
             Value::LocalTime(zoned.time()),
             Value::Time(zoned.time(), zoned.offset()),
             Value::LocalDateTime(zoned.datetime()),
             Value::DateTime(zoned.into()),
-            Value::Period(Period::parse("P1Y2M3DT4H5M6.5S").unwrap()),
+            Value::period(Period::parse("P1Y2M3DT4H5M6.5S").unwrap()),
             Value::Regex(Pattern::new("a+").unwrap()),
             Value::Type(Kind::DateTime),
         ];
@@ -264,7 +264,7 @@ mod tests {
             any::<bool>().prop_map(Value::from),
             any::<i64>().prop_map(Value::from),
             ".{0,8}".prop_map(Value::from),
-            prop::collection::vec(any::<u8>(), 0..8).prop_map(|it| Value::Binary(it.into())),
+            prop::collection::vec(any::<u8>(), 0..8).prop_map(Value::bytes),
         ];
         leaf.prop_recursive(4, 32, 4, |inner| {
             let entries = prop::collection::vec(("[$a-c]{0,2}", inner.clone()), 0..4);

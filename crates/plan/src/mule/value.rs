@@ -26,7 +26,7 @@ pub enum Value {
     /// A text.
     String(Arc<str>),
     /// Bytes.
-    Binary(Bytes),
+    Binary(Box<Bytes>),
     /// A moment, and the time zone it is shown in.
     DateTime(Arc<Zoned>),
     /// A date and a time of no zone.
@@ -40,7 +40,7 @@ pub enum Value {
     /// A time zone.
     Zone(TimeZone),
     /// A period.
-    Period(Period),
+    Period(Box<Period>),
     /// A regular expression.
     Regex(Pattern),
     /// A list.
@@ -290,7 +290,20 @@ impl Object {
 #[derive(Debug, Clone)]
 pub struct Function(pub(crate) Closure);
 
+// A value of 10 MB of JSON is many of these.
+const _: () = assert!(size_of::<Value>() <= 24);
+
 impl Value {
+    /// Bytes.
+    pub fn bytes(bytes: impl Into<Bytes>) -> Value {
+        Value::Binary(Box::new(bytes.into()))
+    }
+
+    /// A period.
+    pub(crate) fn period(period: Period) -> Value {
+        Value::Period(Box::new(period))
+    }
+
     /// A text.
     pub fn text(text: impl Into<Arc<str>>) -> Value {
         Value::String(text.into())

@@ -49,6 +49,7 @@ pub(super) enum Message {
         id: u64,
         key: usize,
         command: Box<Command>,
+        poison: Option<Vec<u8>>,
     },
     Read {
         id: u64,

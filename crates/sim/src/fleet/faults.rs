@@ -36,6 +36,12 @@ impl World<'_> {
                 self.refresh_all();
             }
             Fault::Flush => self.flush(),
+            Fault::Poison { kind } => {
+                self.servers[self.main].poison(*kind, self.now);
+                self.new_history(self.main);
+                self.checks.lost(self.now);
+                self.refresh_all();
+            }
             Fault::Failover { .. } => {
                 self.servers[self.main].state = Serving::Refuses;
                 self.refresh_all();
@@ -84,7 +90,7 @@ impl World<'_> {
                 self.refresh_all();
             }
             Fault::Down { .. } => self.serve_again(),
-            Fault::Flush => {}
+            Fault::Flush | Fault::Poison { .. } => {}
             Fault::Failover { lag, skew } => {
                 let server = &mut self.servers[self.main];
                 let down = plot.faults[number].until - plot.faults[number].at;

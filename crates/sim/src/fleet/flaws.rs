@@ -19,7 +19,13 @@ fn shows(from: u64, invariants: &[Invariant], mut broken: impl FnMut() -> Box<dy
 struct Changed<F>(F);
 
 impl<F: FnMut(Option<Record>, Command, u64) -> Option<Rewritten>> Rules for Changed<F> {
-    fn change(&mut self, record: Option<&[u8]>, command: &Command, time: u64) -> Option<Rewritten> {
+    fn change(
+        &mut self,
+        record: Option<&[u8]>,
+        command: &Command,
+        _: Option<&[u8]>,
+        time: u64,
+    ) -> Option<Rewritten> {
         (self.0)(record.and_then(Record::read), command.clone(), time)
     }
 }
@@ -28,6 +34,7 @@ fn apply(record: &Option<Record>, command: &Command, time: u64) -> Option<Rewrit
     change(
         record.as_ref().map(Record::write).as_deref(),
         &command.write(),
+        None,
         time,
     )
 }

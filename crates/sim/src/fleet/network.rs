@@ -90,9 +90,14 @@ impl World<'_> {
             }
         }
         let answer = match message {
-            Message::Apply { id, key, command } => {
+            Message::Apply {
+                id,
+                key,
+                command,
+                poison,
+            } => {
                 let store = &mut self.servers[server];
-                let done = store.apply(key, &command, self.now, self.rules);
+                let done = store.apply(key, &command, poison.as_deref(), self.now, self.rules);
                 let (kept, history) = (store.kept(key).clone(), store.history);
                 let (time, push) = (done.time, done.push);
                 let record = kept.record.as_ref();

@@ -92,6 +92,8 @@ pub(super) enum Fault {
     Down { silent: bool },
     /// The store forgets everything.
     Flush,
+    /// Somebody else writes this in the place of all records.
+    Poison { kind: u8 },
     /// The store goes away, and comes back as its copy, which lags behind and has a clock of its own.
     Failover { lag: u64, skew: i64 },
     /// The store splits in two: these nodes stay with the half that will be lost.
@@ -332,7 +334,8 @@ fn planned(nodes: usize, calm_at: u64, rng: &mut Rng) -> Planned {
             extra: rng.u64(20 * MS..1_500 * MS),
         },
         7..9 => Fault::Down { silent: rng.bool() },
-        9..11 => Fault::Flush,
+        9 => Fault::Flush,
+        10 => Fault::Poison { kind: rng.u8(..) },
         11..13 => Fault::Failover {
             lag: rng.u64(0..800 * MS),
             skew: skew(rng),

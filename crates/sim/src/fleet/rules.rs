@@ -5,8 +5,14 @@ use fusebox_fleet::{Command, Order, Rewritten, change};
 /// How the protocol is carried out. As it stands, everything is done as the fleet's crate says.
 pub(super) trait Rules {
     /// What a command makes of a record.
-    fn change(&mut self, record: Option<&[u8]>, command: &Command, time: u64) -> Option<Rewritten> {
-        change(record, &command.write(), time)
+    fn change(
+        &mut self,
+        record: Option<&[u8]>,
+        command: &Command,
+        poison: Option<&[u8]>,
+        time: u64,
+    ) -> Option<Rewritten> {
+        change(record, &command.write(), poison, time)
     }
 
     /// What a breaker is told when its node says this; nothing where it is told nothing.

@@ -1,6 +1,6 @@
 //! The store: records, changed one command after the other on a clock of its own; with a copy that lags behind.
 
-use fusebox_fleet::{Command, Key, Record, State, Version};
+use fusebox_fleet::{Command, Key, Lease, Record, State, Version};
 
 use super::MS;
 use super::rules::Rules;
@@ -41,6 +41,8 @@ pub(super) struct Kept {
     pub bytes: Option<Vec<u8>>,
     pub record: Option<Record>,
     pub began: u64,
+    /// Whether what lies there was written by somebody else: it is no record.
+    pub poisoned: bool,
     /// What it ought to have counted since.
     pub tally: Tally,
 }
@@ -81,13 +83,14 @@ impl Server {
         &mut self,
         key: usize,
         command: &Command,
+        poison: Option<&[u8]>,
         now: u64,
         rules: &mut dyn Rules,
     ) -> Done {
         let time = self.time(now);
         let before = self.records[key].clone();
         let ruling = self.records[key].count(command, time);
-        let rewritten = rules.change(before.bytes.as_deref(), command, time);
+        let rewritten = rules.change(before.bytes.as_deref(), command, poison, time);
         let (changed, push) = match &rewritten {
             Some(rewritten) => (true, rewritten.push),
             None => (false, false),
@@ -114,6 +117,7 @@ impl Server {
                 bytes: Some(rewritten.record),
                 record,
                 began,
+                poisoned: false,
                 tally,
             };
         }
@@ -144,6 +148,19 @@ impl Server {
         self.records.fill(blank);
     }
 
+    /// Has all its records written over by somebody who is no fleet.
+    pub fn poison(&mut self, kind: u8, now: u64) {
+        self.history += 1;
+        self.past.clear();
+        let time = self.time(now);
+        self.records.fill(Kept {
+            bytes: Some(poison(kind, time)),
+            began: now,
+            poisoned: true,
+            ..Kept::default()
+        });
+    }
+
     /// Becomes what it was so long ago, as a copy that lags behind does when it takes over.
     pub fn fall_back(&mut self, lag: u64, now: u64) {
         self.history += 1;
@@ -158,9 +175,47 @@ impl Server {
     }
 }
 
+/// What somebody else writes at this time of the server: nothing that can be read, or a record that no breaker believes.
+fn poison(kind: u8, time: u64) -> Vec<u8> {
+    let far = time + 1_000_000_000;
+    let mut record = Record {
+        version: Version {
+            epoch: 3,
+            term: 1_000,
+            since: time,
+        },
+        state: State::Open,
+        until: far,
+        at: time,
+        revision: 1_000,
+        ..Record::fresh()
+    };
+    match kind % 6 {
+        0 => return b"poison".to_vec(),
+        1 => return Vec::new(),
+        2 => record.version.term = 1 << 53,
+        3 => record.version.epoch = u64::MAX,
+        4 => {
+            record.state = State::HalfOpen;
+            record.until = time;
+            record.lease = Some(Lease {
+                node: "somebody".to_owned(),
+                incarnation: "else".to_owned(),
+                ends: far,
+                since: time,
+            });
+        }
+        _ => {}
+    }
+    record.write()
+}
+
 impl Kept {
     /// Counts a batch that is about the record as it is.
     fn count(&mut self, command: &Command, time: u64) -> Option<Ruling> {
+        if self.poisoned {
+            return None;
+        }
         let record = self.record.as_ref();
         let version = record.map_or(Version::default(), |record| record.version);
         let closed = record.is_none_or(|record| record.state == State::Closed);

@@ -305,13 +305,24 @@ impl<'a> World<'a> {
     fn carry_out(&mut self, node: usize, output: Output) {
         self.done += 1;
         match output {
-            Output::Apply { id, key, command } => {
+            Output::Apply {
+                id,
+                key,
+                command,
+                poison,
+            } => {
                 self.commands += 1;
                 let key = self.key(&key);
                 let act = command.act.name();
                 self.trace.write(self.now, Note::Sent { node, key, act });
                 let command = Box::new(command);
-                self.send(node, Message::Apply { id, key, command });
+                let message = Message::Apply {
+                    id,
+                    key,
+                    command,
+                    poison,
+                };
+                self.send(node, message);
             }
             Output::Read { id, keys } => {
                 self.reads += 1;
@@ -442,6 +453,7 @@ fn news_name(news: &News) -> &'static str {
         News::StoreBack { .. } => "store back",
         News::RecordLost { .. } => "record lost",
         News::RecordUnreadable { .. } => "record unreadable",
+        News::RecordUnsound { .. } => "record unsound",
         _ => "other",
     }
 }

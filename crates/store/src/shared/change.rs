@@ -42,7 +42,7 @@ pub enum Changed {
     Kept,
     /// A new record.
     Written {
-        /// Its bytes.
+        /// Its bytes: some, and no more than [`RECORD_BYTES_MAX`](crate::RECORD_BYTES_MAX).
         record: Bytes,
         /// How long it lives from now on, unless it is written again, in whole milliseconds.
         live_for: Duration,
@@ -54,7 +54,7 @@ pub enum Changed {
 /// A record right after a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
-    /// The record, none where there is none.
+    /// The record, none where there is none; empty where something lies there that no change wrote.
     pub record: Option<Bytes>,
     /// The time that the change was told.
     pub now: WallTime,

@@ -10,7 +10,8 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{
-    Applied, Change, Changed, NextPush, Push, Pushes, RECORD_KEY_MAX, ReadOut, SharedRecords,
+    Applied, Change, Changed, NextPush, Push, Pushes, RECORD_BYTES_MAX, RECORD_KEY_MAX, ReadOut,
+    SharedRecords,
 };
 use crate::{Clock, Pending, StoreError, WallTime};
 
@@ -105,6 +106,12 @@ impl MemoryRecords {
                 now,
             });
         };
+        if record.len() > RECORD_BYTES_MAX {
+            return Ok(Applied {
+                record: before,
+                now,
+            });
+        }
         let kept = Kept {
             record: record.clone(),
             ends: now.after(live_for),
@@ -136,8 +143,10 @@ impl MemoryRecords {
 }
 
 fn living(records: &HashMap<String, Kept>, key: &str, now: WallTime) -> Option<Bytes> {
-    let kept = records.get(key).filter(|kept| now < kept.ends);
-    kept.map(|kept| kept.record.clone())
+    let kept = records.get(key).filter(|kept| now < kept.ends)?;
+    // As on a server, what is too long is nobody's record.
+    let record = (kept.record.len() <= RECORD_BYTES_MAX).then(|| kept.record.clone());
+    Some(record.unwrap_or_default())
 }
 
 /// Refuses what is no key of a record.

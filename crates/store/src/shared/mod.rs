@@ -25,6 +25,9 @@ pub use push::{NextPush, Push, Pushes};
 /// The most bytes of a record's key.
 pub const RECORD_KEY_MAX: usize = 512;
 
+/// The most bytes of a record. A change that would write more changes nothing.
+pub const RECORD_BYTES_MAX: usize = 256 * 1024;
+
 /// Records under keys, changed by functions that run where the records are.
 ///
 /// A store of them knows nothing of what the records mean. All that it promises is that the changes of one record
@@ -68,7 +71,8 @@ pub trait SharedRecords: Send + Sync + 'static {
 /// Several records at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadOut {
-    /// The records, in the order of the keys; none where there is none.
+    /// The records, in the order of the keys; none where there is none, and an empty one where something lies that no
+    /// change wrote. A change that comes there finds that empty one, and may write over it.
     pub records: Vec<Option<Bytes>>,
     /// When they were read, at the earliest, on the store's clock.
     pub now: WallTime,

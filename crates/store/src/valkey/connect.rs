@@ -1,33 +1,24 @@
 //! Makes one connection to whatever the options name.
 
 use super::address::Endpoint;
+use super::dial::{Dialer, Single};
 use super::link::Channel;
-use super::options::{Servers, ValkeyOptions};
+use super::options::{Login, Servers, ValkeyOptions};
 use crate::StoreError;
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::ConnectionLike;
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
-use redis::io::tcp::TcpSettings;
-use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo,
-    IntoConnectionInfo, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError,
-    TlsCertificates, TlsMode, Value,
+    AsyncConnectionConfig, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, ProtocolVersion,
+    PushInfo, RedisConnectionInfo, RedisError, Value,
 };
-use socket2::TcpKeepalive;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
-
-/// How often the kernel looks whether the other side is still there, on an idle connection.
-const KEEPALIVE: Duration = Duration::from_secs(1);
 
 /// A connection on which many calls are under way at once. All its clones are one.
 #[derive(Clone)]
 pub(super) enum Connection {
-    Single(MultiplexedConnection),
-    Cluster(ClusterConnection),
+    Single(Single),
+    Cluster(ClusterConnection<Single>),
 }
 
 /// Hears what a connection says unasked: messages, and that it ended.
@@ -36,7 +27,7 @@ pub(super) type Ear = Arc<dyn Fn(PushInfo) + Send + Sync>;
 /// Makes connections.
 pub(super) struct Connector {
     options: ValkeyOptions,
-    certificates: Option<TlsCertificates>,
+    dialer: Arc<Dialer>,
 }
 
 impl Connection {
@@ -71,27 +62,12 @@ impl Connection {
 }
 
 impl Connector {
-    /// Reads the TLS files that the options name.
-    pub(super) fn new(options: ValkeyOptions) -> Result<Connector, StoreError> {
-        let mut certificates = None;
-        if let Some(tls) = &options.tls {
-            // An error says that the process has chosen one already, which will do.
-            let _ = aws_lc_rs::default_provider().install_default();
-            let client_tls = match (&tls.cert, &tls.key) {
-                (Some(cert), Some(key)) => Some(ClientTlsConfig {
-                    client_cert: read(cert)?,
-                    client_key: read(key)?,
-                }),
-                _ => None,
-            };
-            certificates = Some(TlsCertificates {
-                client_tls,
-                root_cert: tls.ca.as_deref().map(read).transpose()?,
-            });
-        }
+    /// Reads the TLS files that the options name. No reply may have more bytes than that.
+    pub(super) fn new(options: ValkeyOptions, reply_max: usize) -> Result<Connector, StoreError> {
+        let dialer = Dialer::new(options.tls.as_ref(), options.connect_timeout, reply_max)?;
         Ok(Connector {
             options,
-            certificates,
+            dialer: Arc::new(dialer),
         })
     }
 
@@ -108,27 +84,18 @@ impl Connector {
             .set_push_sender(hear.clone());
         match &self.options.servers {
             Servers::Single(endpoint) => {
-                let info = self.info(self.endpoint(endpoint))?;
-                let client = match (&self.certificates, endpoint) {
-                    (Some(certificates), Endpoint::Tcp(..)) => {
-                        Client::build_with_tls(info, certificates.clone())?
-                    }
-                    _ => Client::open(info)?,
-                };
-                let connection = client.get_multiplexed_async_connection_with_config(&config);
+                let login = self.login();
+                let connection = self.dialer.open(endpoint, &login, config);
                 connection.await.map(Connection::Single)
             }
             Servers::Sentinel { sentinels, master } => {
-                let mut client = self.sentinels(sentinels, master)?.build()?;
-                let connection = client.get_async_connection_with_config(&config);
+                let connection = self.open_master(sentinels, master, &config);
                 connection.await.map(Connection::Single)
             }
             Servers::Cluster(nodes) => {
-                let mut builder = self.cluster(nodes)?.push_sender(hear);
-                if let Some(certificates) = &self.certificates {
-                    builder = builder.certs(certificates.clone());
-                }
-                let connection = builder.build()?.get_async_connection().await?;
+                self.dialer.serve_clusters();
+                let client = self.cluster(nodes)?.push_sender(hear).build()?;
+                let connection = client.get_async_generic_connection::<Single>().await?;
                 Ok(Connection::Cluster(connection))
             }
         }
@@ -137,104 +104,95 @@ impl Connector {
     fn cluster(&self, nodes: &[(String, u16)]) -> Result<ClusterClientBuilder, RedisError> {
         let infos = nodes
             .iter()
-            .map(|(host, port)| self.info(self.tcp(host, *port)))
-            .collect::<Result<Vec<_>, _>>()?;
+            .map(|(host, port)| {
+                // Without TLS to the client: the dialer speaks it.
+                let address = ConnectionAddr::Tcp(host.clone(), *port);
+                Ok(address
+                    .into_connection_info()?
+                    .set_redis_settings(self.login()))
+            })
+            .collect::<Result<Vec<_>, RedisError>>()?;
         Ok(ClusterClientBuilder::new(infos)
             .connection_timeout(self.options.connect_timeout)
             .response_timeout(self.options.timeout)
             .use_protocol(ProtocolVersion::RESP3)
-            .tcp_settings(tcp_settings())
             // A write whose answer was lost must not be done twice; the link asks again where it
             // knows that nothing was done.
             .retries(0))
     }
 
-    fn sentinels(
+    /// Opens a connection to the master that the first Sentinel names that knows it.
+    async fn open_master(
         &self,
         sentinels: &[(String, u16)],
         master: &str,
-    ) -> Result<SentinelClientBuilder, RedisError> {
-        let options = &self.options;
-        let addresses = sentinels.iter().map(|(host, port)| self.tcp(host, *port));
-        let tcp = tcp_settings();
-        let mut builder =
-            SentinelClientBuilder::new(addresses, master, SentinelServerType::Master)?
-                .set_client_to_redis_db(i64::from(options.database))
-                .set_client_to_redis_protocol(ProtocolVersion::RESP3)
-                .set_client_to_redis_tcp_settings(tcp.clone())
-                .set_client_to_sentinel_tcp_settings(tcp);
-        if let Some(certificates) = &self.certificates {
-            builder = builder
-                .set_client_to_redis_tls_mode(TlsMode::Secure)
-                .set_client_to_redis_certificates(certificates.clone())
-                .set_client_to_sentinel_tls_mode(TlsMode::Secure)
-                .set_client_to_sentinel_certificates(certificates.clone());
+        config: &AsyncConnectionConfig,
+    ) -> Result<Single, RedisError> {
+        let why = "no Sentinel could be asked";
+        let mut failed = RedisError::from((ErrorKind::MasterNameNotFoundBySentinel, why));
+        for (host, port) in sentinels {
+            let sentinel = Endpoint::Tcp(host.clone(), *port);
+            match self.try_sentinel(&sentinel, master, config).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => failed = error,
+            }
         }
-        if let Some(user) = &options.login.user {
-            builder = builder.set_client_to_redis_username(user);
-        }
-        if let Some(password) = &options.login.password {
-            builder = builder.set_client_to_redis_password(password);
-        }
-        if let Some(user) = &options.sentinel_login.user {
-            builder = builder.set_client_to_sentinel_username(user);
-        }
-        if let Some(password) = &options.sentinel_login.password {
-            builder = builder.set_client_to_sentinel_password(password);
-        }
-        Ok(builder)
+        Err(failed)
     }
 
-    fn info(&self, address: ConnectionAddr) -> Result<ConnectionInfo, RedisError> {
-        let options = &self.options;
-        let mut redis = RedisConnectionInfo::default()
+    async fn try_sentinel(
+        &self,
+        sentinel: &Endpoint,
+        master: &str,
+        config: &AsyncConnectionConfig,
+    ) -> Result<Single, RedisError> {
+        let login = login(&self.options.sentinel_login);
+        let opened = self
+            .dialer
+            .open(sentinel, &login, AsyncConnectionConfig::new());
+        let mut asked = opened.await?;
+        let mut command = redis::cmd("SENTINEL");
+        command.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
+        let answer = asked.req_packed_command(&command).await;
+        let address = answer.and_then(Value::extract_error)?;
+        let Some((host, port)) = redis::from_redis_value::<Option<(String, u16)>>(address)? else {
+            let why = "the Sentinel knows no master of that name";
+            return Err(RedisError::from((
+                ErrorKind::MasterNameNotFoundBySentinel,
+                why,
+            )));
+        };
+        let master = Endpoint::Tcp(host, port);
+        let login = self.login();
+        let opened = self.dialer.open(&master, &login, config.clone());
+        let mut connection = opened.await?;
+        // A Sentinel may not have heard of a failover yet. A user may have no right to ask.
+        let role = connection.req_packed_command(&redis::cmd("ROLE")).await;
+        if let Ok(Value::Array(role)) = role
+            && let Some(Value::BulkString(role)) = role.first()
+            && role != b"master"
+        {
+            let why = "the master that the Sentinel names is a replica";
+            return Err(RedisError::from((ErrorKind::Client, why)));
+        }
+        Ok(connection)
+    }
+
+    fn login(&self) -> RedisConnectionInfo {
+        login(&self.options.login)
             .set_protocol(ProtocolVersion::RESP3)
             .set_lib_name("fusebox", env!("CARGO_PKG_VERSION"))
-            .set_db(i64::from(options.database));
-        if let Some(user) = &options.login.user {
-            redis = redis.set_username(user);
-        }
-        if let Some(password) = &options.login.password {
-            redis = redis.set_password(password);
-        }
-        Ok(address
-            .into_connection_info()?
-            .set_tcp_settings(tcp_settings())
-            .set_redis_settings(redis))
-    }
-
-    fn endpoint(&self, endpoint: &Endpoint) -> ConnectionAddr {
-        match endpoint {
-            Endpoint::Tcp(host, port) => self.tcp(host, *port),
-            Endpoint::Unix(path) => ConnectionAddr::Unix(path.clone()),
-        }
-    }
-
-    fn tcp(&self, host: &str, port: u16) -> ConnectionAddr {
-        match self.certificates {
-            None => ConnectionAddr::Tcp(host.to_owned(), port),
-            Some(_) => ConnectionAddr::TcpTls {
-                host: host.to_owned(),
-                port,
-                insecure: false,
-                tls_params: None,
-            },
-        }
+            .set_db(i64::from(self.options.database))
     }
 }
 
-/// No waiting for more to send; and the kernel looks after an idle connection, so that the end of
-/// one on which we only listen is heard.
-fn tcp_settings() -> TcpSettings {
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE)
-        .with_interval(KEEPALIVE)
-        .with_retries(2);
-    TcpSettings::default()
-        .set_nodelay(true)
-        .set_keepalive(keepalive)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
-    std::fs::read(path).map_err(|error| StoreError::io("reading", path.display(), error))
+fn login(login: &Login) -> RedisConnectionInfo {
+    let mut redis = RedisConnectionInfo::default();
+    if let Some(user) = &login.user {
+        redis = redis.set_username(user);
+    }
+    if let Some(password) = &login.password {
+        redis = redis.set_password(password);
+    }
+    redis
 }

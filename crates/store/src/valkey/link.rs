@@ -149,12 +149,13 @@ impl Asker {
 }
 
 impl Link {
-    /// Starts the thread, which begins to connect.
+    /// Starts the thread, which begins to connect. A connection on which a reply has more bytes than that is lost.
     pub(crate) fn open(
         options: &ValkeyOptions,
         listener: Option<Arc<dyn Listener>>,
+        reply_max: usize,
     ) -> Result<Link, StoreError> {
-        let connector = Connector::new(options.clone())?;
+        let connector = Connector::new(options.clone(), reply_max)?;
         let servers = match &options.servers {
             Servers::Single(_) => 1,
             // Each Sentinel may have to be found silent before the next is asked.

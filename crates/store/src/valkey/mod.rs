@@ -5,7 +5,9 @@
 //! connection, so no caller's runtime is needed and none is held up.
 
 mod address;
+mod bounds;
 mod connect;
+mod dial;
 mod link;
 mod options;
 mod partition;
@@ -78,7 +80,7 @@ impl ValkeyStore {
     /// [`StoreError::Io`] if a TLS file cannot be read or no thread can be started.
     pub fn open(options: ValkeyOptions) -> Result<ValkeyStore, StoreError> {
         Ok(ValkeyStore {
-            link: Link::open(&options, None)?,
+            link: Link::open(&options, None, reply_max(&options.limits))?,
             scripts: Scripts::new(),
             keys: Keys::new(&options.prefix),
             limits: options.limits,
@@ -231,6 +233,12 @@ impl Time {
     }
 }
 
+/// The most bytes of a reply: an object, and some for what stands around it. Keys come in replies of a megabyte.
+fn reply_max(limits: &Limits) -> usize {
+    const AROUND: usize = 2 << 20;
+    limits.value_bytes_max.saturating_add(AROUND)
+}
+
 /// An argument of a script.
 fn text(value: impl ToString) -> Vec<u8> {
     value.to_string().into_bytes()
@@ -373,10 +381,24 @@ impl ObjectStore for ValkeyStore {
             self.limits.check_partition(partition)?;
             // No partition holds more, and Lua counts no further.
             let limit = limit.min(u32::MAX as usize);
-            let own = vec![prefix.into(), text(limit)];
-            match self.run(&self.scripts.keys, partition, own).await? {
-                Reply::Keys(keys) => Ok(keys),
-                other => Err(self.about(other.unexpected(), partition)),
+            let mut all = Vec::new();
+            loop {
+                let after = all.last().cloned().unwrap_or_default();
+                let own = vec![
+                    prefix.into(),
+                    text(limit - all.len()),
+                    String::into_bytes(after),
+                ];
+                match self.run(&self.scripts.keys, partition, own).await? {
+                    Reply::Keys { keys, more } => {
+                        let goes_on = more && !keys.is_empty();
+                        all.extend(keys);
+                        if !goes_on || all.len() >= limit {
+                            return Ok(all);
+                        }
+                    }
+                    other => return Err(self.about(other.unexpected(), partition)),
+                }
             }
         })
     }

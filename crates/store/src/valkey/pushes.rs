@@ -14,8 +14,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-/// How many pushes wait for a slow listener before it is told of a gap instead.
+/// How many pushes, and how many bytes, wait for a slow listener before it is told of a gap instead.
 const WAITING_PUSHES: usize = 1_024;
+const WAITING_BYTES: usize = 4 << 20;
 /// How long to rest after a subscription that was refused.
 const REST: Duration = Duration::from_secs(1);
 
@@ -50,6 +51,8 @@ struct Content {
     follows: HashSet<String>,
     gap: bool,
     waiting: VecDeque<Push>,
+    /// The bytes of the records that wait.
+    bytes: usize,
 }
 
 /// One subscription.
@@ -144,10 +147,12 @@ impl Inbox {
         if !content.follows.contains(key) {
             return;
         }
-        if content.waiting.len() >= WAITING_PUSHES {
+        if content.waiting.len() >= WAITING_PUSHES || content.bytes >= WAITING_BYTES {
             content.waiting.clear();
+            content.bytes = 0;
             content.gap = true;
         } else {
+            content.bytes += record.len();
             content.waiting.push_back(Push::Record {
                 key: key.to_owned(),
                 record: record.to_vec().into(),
@@ -263,6 +268,9 @@ impl Pushes for ValkeyPushes {
                         return Push::Gap;
                     }
                     if let Some(push) = content.waiting.pop_front() {
+                        if let Push::Record { record, .. } = &push {
+                            content.bytes -= record.len();
+                        }
                         return push;
                     }
                 }

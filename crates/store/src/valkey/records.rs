@@ -8,9 +8,12 @@ use super::link::{Call, Link, Script};
 use super::options::ValkeyOptions;
 use super::partition::{IN_TAG, SCHEMA};
 use super::pushes::{Hub, ValkeyPushes, tend};
-use super::trouble::{Trouble, foreign};
+use super::trouble::Trouble;
 use crate::shared::check;
-use crate::{Applied, Change, Pending, Pushes, ReadOut, SharedRecords, StoreError, WallTime};
+use crate::{
+    Applied, Change, Pending, Pushes, RECORD_BYTES_MAX, ReadOut, SharedRecords, StoreError,
+    WallTime,
+};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use percent_encoding::utf8_percent_encode;
@@ -20,6 +23,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Records read in one script, so that the server does other work in between.
 const READ_SLICE: usize = 500;
+/// The most bytes of a reply: one that reads records ends soon after an eighth of this.
+const REPLY_MAX: usize = 1 << 20;
 /// Reads on their way at once.
 const READS_AT_ONCE: usize = 1_000;
 
@@ -89,7 +94,7 @@ impl ValkeyRecords {
     /// [`StoreError::Io`] if a TLS file cannot be read or no thread can be started.
     pub fn open(options: ValkeyOptions) -> Result<ValkeyRecords, StoreError> {
         Ok(ValkeyRecords {
-            link: Link::open(&options, None)?,
+            link: Link::open(&options, None, REPLY_MAX)?,
             names: Names::new(&options.prefix),
             options,
             read: Arc::new(Script::new(include_str!("scripts/read.lua").to_owned())),
@@ -135,7 +140,7 @@ impl ValkeyRecords {
         let call = Call::Script {
             script: self.script(change),
             keys: vec![self.names.key(key)],
-            args: [self.time(), self.names.channel(), in_slot.to_vec()]
+            args: [self.time(), self.names.channel(), in_slot.to_vec(), most()]
                 .into_iter()
                 .chain(own)
                 .collect(),
@@ -154,7 +159,7 @@ impl ValkeyRecords {
         let call = Call::Script {
             script: self.read.clone(),
             keys: keys.iter().map(|key| self.names.key(key)).collect(),
-            args: vec![self.time()],
+            args: vec![self.time(), most()],
         };
         let answer = self.link.ask(call).await.and_then(read_out);
         answer.map_err(|trouble| {
@@ -165,13 +170,30 @@ impl ValkeyRecords {
         })
     }
 
+    /// Reads records of one place, in as many answers as it takes.
+    async fn read_slice(&self, keys: &[&str]) -> Result<ReadOut, StoreError> {
+        let mut whole = self.read_some(keys).await?;
+        loop {
+            let rest = keys.get(whole.records.len()..).unwrap_or_default();
+            if rest.is_empty() {
+                whole.records.truncate(keys.len());
+                return Ok(whole);
+            }
+            let more = self.read_some(rest).await?;
+            if more.records.is_empty() {
+                return Err(strange().about(|| self.link.place().to_owned()));
+            }
+            whole.records.extend(more.records);
+        }
+    }
+
     async fn read_all(&self, keys: &[&str]) -> Result<ReadOut, StoreError> {
         keys.iter().try_for_each(|key| check(key))?;
         // In a cluster each record lives in a slot of its own.
         let slice = if self.link.is_single() { READ_SLICE } else { 1 };
         let mut slices = Vec::new();
         for keys in keys.chunks(slice * READS_AT_ONCE) {
-            let under_way = keys.chunks(slice).map(|keys| self.read_some(keys));
+            let under_way = keys.chunks(slice).map(|keys| self.read_slice(keys));
             slices.extend(try_join_all(under_way).await?);
         }
         let Some(now) = slices.iter().map(|slice| slice.now).min() else {
@@ -190,7 +212,7 @@ impl ValkeyRecords {
         let call = Call::Script {
             script: self.read.clone(),
             keys: Vec::new(),
-            args: vec![self.time()],
+            args: vec![self.time(), most()],
         };
         let answer = self.link.ask(call).await.and_then(read_out);
         answer
@@ -203,7 +225,7 @@ impl ValkeyRecords {
             Some(news) => news.hub.clone(),
             None => {
                 let hub = Arc::new(Hub::new(self.names.clone()));
-                let link = Link::open(&self.options, Some(hub.clone()))?;
+                let link = Link::open(&self.options, Some(hub.clone()), REPLY_MAX)?;
                 let single = link.is_single();
                 link.tend(|asker| tend(hub.clone(), asker, single));
                 // Another may have been faster; then ours ends here.
@@ -215,14 +237,20 @@ impl ValkeyRecords {
     }
 }
 
+/// The most bytes of a record, as the scripts take it.
+fn most() -> Vec<u8> {
+    RECORD_BYTES_MAX.to_string().into_bytes()
+}
+
+fn strange() -> Trouble {
+    Trouble::Away(
+        "the server answered what no script of shared records answers; see what listens there"
+            .to_owned(),
+    )
+}
+
 /// What the scripts of records answer.
 fn read_out(value: Value) -> Result<ReadOut, Trouble> {
-    let strange = || {
-        Trouble::Away(
-            "the server answered what no script of shared records answers; see what listens there"
-                .to_owned(),
-        )
-    };
     let Value::Array(items) = value else {
         return Err(strange());
     };
@@ -233,7 +261,6 @@ fn read_out(value: Value) -> Result<ReadOut, Trouble> {
     };
     match text().as_deref() {
         Some("record" | "records") => (),
-        Some("torn") => return Err(foreign()),
         _ => return Err(strange()),
     }
     let now = text().and_then(|text| text.parse().ok());

@@ -9,13 +9,28 @@ use redis::Value;
 pub(super) enum Reply {
     None,
     Object(Object),
-    Stored { version: u64, first: bool },
-    Sum { sum: i64, version: u64, first: bool },
-    Refused { current: Option<u64> },
+    Stored {
+        version: u64,
+        first: bool,
+    },
+    Sum {
+        sum: i64,
+        version: u64,
+        first: bool,
+    },
+    Refused {
+        current: Option<u64>,
+    },
     Full,
     NotANumber,
-    Overflow { number: i64 },
-    Keys(Vec<String>),
+    Overflow {
+        number: i64,
+    },
+    /// Some keys, and whether more follow.
+    Keys {
+        keys: Vec<String>,
+        more: bool,
+    },
     Cleared(u64),
     Removed(u64),
 }
@@ -57,7 +72,10 @@ impl Reply {
             b"overflow" => Reply::Overflow {
                 number: fields.number()?,
             },
-            b"keys" => Reply::Keys(fields.texts()?),
+            b"keys" | b"more" => Reply::Keys {
+                keys: fields.texts()?,
+                more: word == b"more",
+            },
             b"cleared" => Reply::Cleared(fields.number()?),
             b"removed" => Reply::Removed(fields.number()?),
             b"torn" => return Err(foreign()),

@@ -98,7 +98,7 @@ pub(super) fn to_kind(value: &Value, kind: Kind, zone: &TimeZone) -> Coerced<Val
         (Kind::Boolean, _) => boolean(value)?.into(),
         (Kind::Regex, _) => Value::Regex(pattern(value)?),
         (Kind::Binary, Value::String(text)) => {
-            Value::Binary(bytes::Bytes::copy_from_slice(text.as_bytes()))
+            Value::bytes(bytes::Bytes::copy_from_slice(text.as_bytes()))
         }
         (Kind::DateTime, Value::Number(number)) => {
             moment(number, Unit::Seconds).ok_or_else(fail)?

@@ -10,7 +10,7 @@ use crate::mule::value::Value;
 /// Any of them.
 pub(super) fn any(text: &str) -> Option<Value> {
     if let Some(period) = Period::parse(text) {
-        return Some(Value::Period(period));
+        return Some(Value::period(period));
     }
     if text.starts_with(['+', '-', 'Z']) {
         let (offset, rest) = offset(text)?;

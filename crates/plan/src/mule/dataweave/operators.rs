@@ -78,7 +78,7 @@ fn add(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
     match (a, b) {
         (Value::Array(_), _) => append(run, a, b),
         (Value::Period(a), Value::Period(b)) => {
-            a.plus(b).map(Value::Period).ok_or_else(out_of_range)
+            a.plus(b).map(Value::period).ok_or_else(out_of_range)
         }
         (_, Value::Period(period)) => moved(a, period).unwrap_or_else(|| Err(misfit("+", a, b))),
         (Value::Period(period), _) => moved(b, period).unwrap_or_else(|| Err(misfit("+", a, b))),
@@ -101,14 +101,14 @@ fn subtract(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
         }
         (Value::Period(a), Value::Period(b)) => {
             let sum = b.negated().and_then(|b| a.plus(&b));
-            sum.map(Value::Period).ok_or_else(out_of_range)
+            sum.map(Value::period).ok_or_else(out_of_range)
         }
         (_, Value::Period(period)) => {
             let back = period.negated().ok_or_else(out_of_range)?;
             moved(a, &back).unwrap_or_else(|| Err(misfit("-", a, b)))
         }
         _ => match between(a, b) {
-            Some(time) => Ok(Value::Period(Period::of(time))),
+            Some(time) => Ok(Value::period(Period::of(time))),
             None => arithmetic(a, b, "-", Number::subtract),
         },
     }
@@ -284,7 +284,7 @@ pub(super) fn remove(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> 
 /// `-a`
 pub(super) fn negate(value: &Value) -> Coerced<Value> {
     match value {
-        Value::Period(period) => period.negated().map(Value::Period).ok_or_else(out_of_range),
+        Value::Period(period) => period.negated().map(Value::period).ok_or_else(out_of_range),
         _ => Ok(coerce::number(value)?.negated().into()),
     }
 }

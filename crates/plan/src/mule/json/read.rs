@@ -1,10 +1,12 @@
 //! From text to value.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::mule::dataweave::{EvalFault, VALUE_DEPTH_MAX};
+use crate::mule::dataweave::{EvalFault, VALUE_DEPTH_MAX, VALUE_MEMORY_MAX};
 use crate::mule::number::Number;
-use crate::mule::value::Value;
+use crate::mule::value::{Array, Object, Value};
 
 /// The value of a JSON text (RFC 8259), without a byte order mark.
 ///
@@ -14,6 +16,8 @@ pub(crate) fn read(text: &str) -> Result<Value, EvalFault> {
     let mut reader = Reader {
         text: text.strip_prefix('\u{feff}').unwrap_or(text),
         at: 0,
+        keys: HashSet::new(),
+        memory: 0,
     };
     let value = reader.value(0)?;
     reader.skip_space();
@@ -26,7 +30,14 @@ pub(crate) fn read(text: &str) -> Result<Value, EvalFault> {
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    /// The keys so far: most come again and again, and are kept once.
+    keys: HashSet<Arc<str>>,
+    /// About how much memory the value takes so far, in bytes.
+    memory: usize,
 }
+
+/// What a text, a list or an object takes besides its content: a count, a length, and what is lost to rounding.
+const AROUND: usize = 32;
 
 impl<'a> Reader<'a> {
     fn peek(&self) -> Option<u8> {
@@ -61,6 +72,19 @@ impl<'a> Reader<'a> {
         self.fault(self.at, &format!("{wanted} is wanted, and {found}"))
     }
 
+    /// Counts what the value takes.
+    fn take(&mut self, bytes: usize) -> Result<(), EvalFault> {
+        self.memory += bytes;
+        if self.memory <= VALUE_MEMORY_MAX {
+            return Ok(());
+        }
+        let most = VALUE_MEMORY_MAX >> 20;
+        let what = format!(
+            "as a value it takes more than {most} MiB, which is the most; send it in parts, or pass it on unread"
+        );
+        Err(self.fault(self.at, &what))
+    }
+
     fn eat(&mut self, byte: u8) -> bool {
         let there = self.peek() == Some(byte);
         self.at += usize::from(there);
@@ -77,7 +101,11 @@ impl<'a> Reader<'a> {
         match self.peek() {
             Some(b'{') => self.object(depth),
             Some(b'[') => self.array(depth),
-            Some(b'"') => Ok(Value::String(self.string()?)),
+            Some(b'"') => {
+                let text = self.string()?;
+                self.take(text.len() + AROUND)?;
+                Ok(Value::String(text.into()))
+            }
             Some(b'-' | b'0'..=b'9') => self.number(),
             _ => {
                 for (word, value) in [
@@ -100,12 +128,17 @@ impl<'a> Reader<'a> {
         let mut items = Vec::new();
         self.skip_space();
         if self.eat(b']') {
+            self.take(size_of::<Array>() + AROUND)?;
             return Ok(Value::array(items));
         }
         loop {
             items.push(self.value(depth + 1)?);
+            self.take(size_of::<Value>())?;
             self.skip_space();
             if self.eat(b']') {
+                // A list that has grown has room for as much again.
+                items.shrink_to_fit();
+                self.take(size_of::<Array>() + AROUND)?;
                 return Ok(Value::array(items));
             }
             if !self.eat(b',') {
@@ -119,6 +152,7 @@ impl<'a> Reader<'a> {
         let mut entries = Vec::new();
         self.skip_space();
         if self.eat(b'}') {
+            self.take(size_of::<Object>() + AROUND)?;
             return Ok(Value::object(entries));
         }
         loop {
@@ -126,14 +160,17 @@ impl<'a> Reader<'a> {
             if self.peek() != Some(b'"') {
                 return Err(self.unexpected("a key in quotes"));
             }
-            let key = self.string()?;
+            let key = self.key()?;
             self.skip_space();
             if !self.eat(b':') {
                 return Err(self.unexpected("`:`"));
             }
             entries.push((key, self.value(depth + 1)?));
+            self.take(size_of::<(Arc<str>, Value)>())?;
             self.skip_space();
             if self.eat(b'}') {
+                entries.shrink_to_fit();
+                self.take(size_of::<Object>() + AROUND)?;
                 return Ok(Value::object(entries));
             }
             if !self.eat(b',') {
@@ -171,24 +208,44 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn string(&mut self) -> Result<Arc<str>, EvalFault> {
+    fn key(&mut self) -> Result<Arc<str>, EvalFault> {
+        let key = self.string()?;
+        if let Some(key) = self.keys.get(&*key) {
+            return Ok(key.clone());
+        }
+        let key: Arc<str> = key.into();
+        // Beside the key its place in the set.
+        self.take(key.len() + 2 * AROUND)?;
+        self.keys.insert(key.clone());
+        Ok(key)
+    }
+
+    /// A text, borrowed where nothing in it is escaped.
+    fn string(&mut self) -> Result<Cow<'a, str>, EvalFault> {
         self.at += 1;
-        let mut string = String::new();
+        let text = self.text;
+        let mut string = Cow::Borrowed("");
         loop {
-            let rest = &self.text[self.at..];
+            let rest = &text[self.at..];
             let Some(end) = rest.find(|char: char| matches!(char, '"' | '\\' | '\0'..='\u{1f}'))
             else {
                 self.at = self.text.len();
                 return Err(self.unexpected("a closing quote"));
             };
-            string.push_str(&rest[..end]);
+            match string.is_empty() {
+                true => string = Cow::Borrowed(&rest[..end]),
+                false => string.to_mut().push_str(&rest[..end]),
+            }
             self.at += end;
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(string.into());
+                    return Ok(string);
                 }
-                Some(b'\\') => string.push(self.escape()?),
+                Some(b'\\') => {
+                    let char = self.escape()?;
+                    string.to_mut().push(char);
+                }
                 _ => return Err(self.unexpected("a character that is no control character")),
             }
         }

@@ -3,7 +3,7 @@ end
 
 local new, life, push = change(record, args, now)
 local shown = string.format('%.0f', now)
-if not new then
+if not new or #new > most then
     return {'record', shown, record or false}
 end
 

@@ -2,27 +2,32 @@
 --
 -- KEYS: 1 the record, kept as the time at which it ends, a colon, and its bytes. ARGV: 1 the time in
 -- milliseconds, or '' for the server's own; 2 the channel on which all hear of it; 3 '1' to tell
--- only those who listen in the record's slot; from 4 on the change's own.
+-- only those who listen in the record's slot; 4 the most bytes of a record; from 5 on the change's
+-- own. What no script of records wrote is an empty text to the change, which may write over it.
 local key, given, channel, in_slot = KEYS[1], ARGV[1], ARGV[2], ARGV[3] == '1'
 
 local time = redis.call('TIME')
 local now = tonumber(given) or time[1] * 1000 + math.floor(time[2] / 1000)
 
+local most = tonumber(ARGV[4])
 local record
-local kept = redis.call('GET', key)
-if kept then
-    local ends, bytes = string.match(kept, '^(%d+):(.*)$')
-    if not ends then
-        return {'torn'}
+-- A key of another type is an error, and a string may be of any length.
+local kept = redis.pcall('GETRANGE', key, 0, most + 32)
+if kept ~= '' then
+    local ends, bytes
+    if type(kept) == 'string' then
+        ends, bytes = string.match(kept, '^(%d+):(.*)$')
     end
-    if now < tonumber(ends) then
+    if not ends or #bytes > most then
+        record = ''
+    elseif now < tonumber(ends) then
         record = bytes
     end
 end
 
 local args = {}
-for at = 4, #ARGV do
-    args[at - 3] = ARGV[at]
+for at = 5, #ARGV do
+    args[at - 4] = ARGV[at]
 end
 
 local function change(record, args, now)

@@ -1,9 +1,13 @@
--- ARGV: 5 prefix, 6 limit.
+-- ARGV: 5 prefix, 6 limit, 7 the key after which to begin, or ''. The answer begins with 'more' where it was cut after a
+-- megabyte.
 if torn then
     return {'torn'}
 end
 local prefix, limit = ARGV[5], tonumber(ARGV[6])
-local found, from = {'keys'}, prefix == '' and '-' or '[' .. prefix
+local found, from, bytes = {'keys'}, prefix == '' and '-' or '[' .. prefix, 0
+if ARGV[7] ~= '' then
+    from = '(' .. ARGV[7]
+end
 -- Mostly nothing is expired, and then no key needs a look.
 local expired = redis.call('ZCOUNT', ends, '-inf', exact(cutoff)) > 0
 while #found <= limit do
@@ -14,6 +18,11 @@ while #found <= limit do
         end
         if not expired or live(key) then
             found[#found + 1] = key
+            bytes = bytes + #key
+            if bytes >= 1048576 then
+                found[1] = 'more'
+                return found
+            end
         end
     end
     if #some < 1000 then

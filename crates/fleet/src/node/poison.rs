@@ -1,0 +1,182 @@
+//! What a node does with bytes in a record's place that no fleet with its settings has written: it believes nothing of
+//! them, says so, and makes the record anew from what it knows.
+
+use std::time::Duration;
+
+use fusebox_breaker::Timestamp;
+
+use super::member::{Member, Poison};
+use super::words::{Key, Local, News};
+use super::{AWAY_AFTER, LEASE_MARGIN, Node};
+use crate::change::is_of_later_schema;
+use crate::record::{RECORD_BYTES_MAX, Record};
+
+/// By how much a cooldown may seem longer than it is, on top of all that lengthens it.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// How far a node whose settings are not (yet) the same may look ahead, and how far two servers' clocks may differ.
+const LENIENCE: Duration = Duration::from_secs(60);
+
+/// A record that was poisoned again and again counts when it was not for so long.
+const PEACE: Duration = Duration::from_millis(500);
+
+/// How often people are told of one breaker's record.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
+/// What bytes in a record's place are.
+pub(super) enum Judged {
+    /// A record.
+    Sound(Box<Record>),
+    /// The record of a later version of this program.
+    Later,
+    /// Neither, and why.
+    Poison(&'static str),
+}
+
+impl Node {
+    /// Judges what lies in a record's place at this time of the server, where that is known.
+    pub(super) fn judge(&self, key: &Key, bytes: &[u8], server: Option<u64>) -> Judged {
+        let Some(record) = Record::read(bytes) else {
+            return match bytes.len() {
+                0 => Judged::Poison("something else lies under its key"),
+                RECORD_BYTES_MAX.. => Judged::Poison("it is longer than any record"),
+                _ if is_of_later_schema(bytes) => Judged::Later,
+                _ => Judged::Poison("it is damaged"),
+            };
+        };
+        let member = self.members.get(key);
+        let wrong = member.zip(server);
+        match wrong.and_then(|(member, server)| member.disbelief(&record, server)) {
+            Some(why) => Judged::Poison(why),
+            None => Judged::Sound(Box::new(record)),
+        }
+    }
+
+    /// Found something in a record's place that is not to be believed.
+    pub(super) fn find_poison(
+        &mut self,
+        key: &Key,
+        bytes: &[u8],
+        why: &'static str,
+        now: Timestamp,
+    ) {
+        let at = self.draw_assertion(key, now);
+        let Some(member) = self.members.get_mut(key) else {
+            return;
+        };
+        let since = member.poison.as_ref().map_or(now, |poison| poison.since);
+        member.poison = Some(Poison {
+            bytes: Some(bytes.to_vec()),
+            since,
+            last: now,
+        });
+        member.known = true;
+        member.lost.get_or_insert(at);
+        let waits = member.local != Local::Closed && !member.alone;
+        let alone = member.is_poisoned(now) && waits;
+        let tell = member.is_to_be_told(now);
+        if alone {
+            self.go_alone(key);
+        }
+        if tell {
+            let key = key.clone();
+            self.tell(News::RecordUnsound { key, why });
+        }
+    }
+
+    /// A record that is not for us: the breaker is on its own.
+    pub(super) fn give_up_on(&mut self, key: &Key, now: Timestamp) {
+        let Some(member) = self.members.get_mut(key) else {
+            return;
+        };
+        member.known = false;
+        let tell = member.is_to_be_told(now);
+        if member.local != Local::Closed && !member.alone {
+            self.go_alone(key);
+        }
+        if tell {
+            let key = key.clone();
+            self.tell(News::RecordUnreadable { key });
+        }
+    }
+}
+
+impl Member {
+    /// Whether poison comes back as often as the record is made anew, or nothing is written: the breaker is on its own.
+    pub(super) fn is_poisoned(&self, now: Timestamp) -> bool {
+        let long = |poison: &Poison| {
+            let until = if poison.bytes.is_some() {
+                now
+            } else {
+                poison.last
+            };
+            until.saturating_since(poison.since) >= AWAY_AFTER
+        };
+        self.poison.as_ref().is_some_and(long)
+    }
+
+    /// Found a record, or nothing; says when to look again, if it may be poison then.
+    pub(super) fn find_no_poison(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let was = self.is_poisoned(now);
+        if let Some(poison) = &mut self.poison {
+            poison.bytes = None;
+        }
+        let peace = |poison: &mut Poison| now.saturating_since(poison.last) >= PEACE;
+        if self.poison.take_if(peace).is_some() && was {
+            // The fleet's word counts again.
+            self.applied = None;
+        }
+        self.poison.as_ref().map(|poison| poison.last + PEACE)
+    }
+
+    fn is_to_be_told(&mut self, now: Timestamp) -> bool {
+        let due = |at: Timestamp| now.saturating_since(at) >= TOLD_EVERY;
+        let due = self.told_at.is_none_or(due);
+        if due {
+            self.told_at = Some(now);
+        }
+        due
+    }
+
+    /// Why a record that can be read is not to be believed at this time of the server.
+    fn disbelief(&self, record: &Record, server: u64) -> Option<&'static str> {
+        let after = |time: Duration| {
+            let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            server.saturating_add(ms)
+        };
+        let lease = self.sharing.probe_timeout.saturating_add(LEASE_MARGIN);
+        // Alone, a node stays open for up to a fifth longer; made anew, a record stays open until a lost lease ends.
+        let cooldown = self
+            .sharing
+            .longest
+            .saturating_add(self.sharing.cooldown / 5);
+        let longest = cooldown.saturating_add(lease).saturating_add(SLACK);
+        if record.until > after(longest) {
+            return Some("it is open for longer than the longest cooldown");
+        }
+        let lenient = after(longest.saturating_mul(2).saturating_add(LENIENCE));
+        if record.votes.values().any(|ends| *ends > lenient) {
+            return Some("a node's vote in it lasts for longer than the longest cooldown");
+        }
+        if record
+            .lease
+            .as_ref()
+            .is_some_and(|lease| lease.ends > lenient)
+        {
+            return Some("the leave to probe in it lasts for longer than any probe");
+        }
+        let soon = after(LENIENCE);
+        let lease = record.lease.iter().map(|lease| lease.since);
+        let want = record.want.iter().map(|want| want.at);
+        let last = record.last.values().map(|last| last.at);
+        let counted = record
+            .counts
+            .values()
+            .flat_map(|counts| counts.iter().step_by(2));
+        let mut times = lease.chain(want).chain(last).chain(counted.copied());
+        if record.version.since > soon || times.any(|at| at > soon) {
+            return Some("it tells of a time that has not come");
+        }
+        None
+    }
+}

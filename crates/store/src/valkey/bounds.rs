@@ -1,0 +1,339 @@
+//! Bounds what a server may answer: a stream that fails as soon as a reply announces, or brings, more than is allowed.
+//!
+//! The client's parser keeps what has come of a reply until it is whole, whatever its length. So the bytes are looked at
+//! before it gets them: only the heads of the parts are read, as [RESP](https://valkey.io/topics/protocol/) has them.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How deep arrays, maps and sets may stand in each other. Scripts of ours answer a list, a cluster's slots go to 4.
+const DEPTH_MAX: usize = 16;
+/// The most bytes of a line: of an error, or of a number.
+const LINE_MAX: usize = 64 * 1024;
+/// The most bytes of a line that says how much follows.
+const HEAD_MAX: usize = 32;
+/// The fewest bytes of a value.
+const VALUE_MIN: usize = 3;
+
+/// A reply that is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Excess {
+    Bytes(usize),
+    Line,
+    Values(u64),
+    Depth,
+    Head,
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Excess::Bytes(most) => write!(f, "its reply is longer than the {most} bytes allowed"),
+            Excess::Line => write!(f, "its reply has a line of more than {LINE_MAX} bytes"),
+            Excess::Values(count) => write!(f, "its reply announces {count} values"),
+            Excess::Depth => write!(f, "its reply is nested more than {DEPTH_MAX} deep"),
+            Excess::Head => f.write_str("its reply has a part without a length"),
+        }
+    }
+}
+
+/// Follows replies byte by byte.
+#[derive(Debug)]
+struct Watcher {
+    /// The most bytes of one reply.
+    most: usize,
+    /// The bytes of the reply so far.
+    used: usize,
+    /// How many values are still to come, of each array that is open.
+    open: Vec<u64>,
+    within: Within,
+}
+
+#[derive(Debug)]
+enum Within {
+    /// A value begins.
+    Start,
+    /// A line that says how much follows, of this kind.
+    Head { kind: u8, line: Vec<u8> },
+    /// Any other line, of so many bytes up to now; the last may be its carriage return.
+    Line { length: usize, ending: bool },
+    /// So many bytes that mean nothing here.
+    Bulk { left: usize },
+}
+
+impl Watcher {
+    fn new(most: usize) -> Self {
+        Watcher {
+            most,
+            used: 0,
+            open: Vec::new(),
+            within: Within::Start,
+        }
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) -> Result<(), Excess> {
+        while let Some(&byte) = bytes.first() {
+            let mut taken = 1;
+            match &mut self.within {
+                Within::Start => {
+                    self.within = match byte {
+                        b'$' | b'!' | b'=' | b'*' | b'~' | b'>' | b'%' | b'|' => Within::Head {
+                            kind: byte,
+                            line: Vec::new(),
+                        },
+                        // What is no reply at all is for the parser to refuse.
+                        _ => Within::Line {
+                            length: 0,
+                            ending: false,
+                        },
+                    };
+                }
+                Within::Line { length, ending } => {
+                    let ends = *ending && byte == b'\n';
+                    *ending = byte == b'\r';
+                    *length += 1;
+                    if *length > LINE_MAX {
+                        return Err(Excess::Line);
+                    }
+                    if ends {
+                        self.end_value();
+                    }
+                }
+                Within::Head { kind, line } => {
+                    line.push(byte);
+                    if line.len() > HEAD_MAX {
+                        return Err(Excess::Head);
+                    }
+                    if let Some(number) = line.strip_suffix(b"\r\n") {
+                        let number = std::str::from_utf8(number).ok();
+                        let number = number.and_then(|text| text.trim().parse::<i64>().ok());
+                        let (kind, number) = (*kind, number.ok_or(Excess::Head)?);
+                        self.begin(kind, number)?;
+                    }
+                }
+                Within::Bulk { left } => {
+                    taken = bytes.len().min(*left);
+                    *left -= taken;
+                    if *left == 0 {
+                        self.within = Within::Start;
+                        self.used += taken;
+                        self.end_value();
+                        bytes = &bytes[taken..];
+                        continue;
+                    }
+                }
+            }
+            // A value that has ended the reply is counted no more.
+            if !matches!(self.within, Within::Start) || !self.open.is_empty() {
+                self.used += taken;
+            }
+            if self.used > self.most {
+                return Err(Excess::Bytes(self.most));
+            }
+            bytes = &bytes[taken..];
+        }
+        Ok(())
+    }
+
+    /// Takes the length of what follows.
+    fn begin(&mut self, kind: u8, number: i64) -> Result<(), Excess> {
+        let count = match (kind, u64::try_from(number)) {
+            (b'$' | b'*' | b'~', Err(_)) | (b'*' | b'~' | b'>', Ok(0)) => {
+                self.end_value();
+                return Ok(());
+            }
+            (_, Err(_)) => return Err(Excess::Head),
+            (b'%', Ok(0)) => {
+                self.end_value();
+                return Ok(());
+            }
+            (_, Ok(count)) => count,
+        };
+        let left = self.most.saturating_sub(self.used);
+        if matches!(kind, b'$' | b'!' | b'=') {
+            let length = usize::try_from(count).unwrap_or(usize::MAX);
+            if length > left {
+                return Err(Excess::Bytes(self.most));
+            }
+            self.within = Within::Bulk { left: length + 2 };
+            return Ok(());
+        }
+        let values = match kind {
+            b'%' => count.checked_mul(2),
+            b'|' => count
+                .checked_mul(2)
+                .and_then(|double| double.checked_add(1)),
+            _ => Some(count),
+        };
+        let values = values.ok_or(Excess::Values(count))?;
+        if values > (left / VALUE_MIN) as u64 {
+            return Err(Excess::Values(count));
+        }
+        if self.open.len() >= DEPTH_MAX {
+            return Err(Excess::Depth);
+        }
+        self.open.push(values);
+        self.within = Within::Start;
+        Ok(())
+    }
+
+    /// A value is whole, and with it perhaps the arrays that it stands in.
+    fn end_value(&mut self) {
+        self.within = Within::Start;
+        while let Some(left) = self.open.last_mut() {
+            *left -= 1;
+            if *left > 0 {
+                return;
+            }
+            self.open.pop();
+        }
+        self.used = 0;
+    }
+}
+
+/// A stream that lets no reply pass that is longer than it may be.
+#[derive(Debug)]
+pub(super) struct Bounded<S> {
+    stream: S,
+    watcher: Watcher,
+    failed: Option<Excess>,
+}
+
+impl<S> Bounded<S> {
+    /// The stream, with the most bytes of one reply.
+    pub(super) fn new(stream: S, most: usize) -> Self {
+        Bounded {
+            stream,
+            watcher: Watcher::new(most),
+            failed: None,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.failed.is_none() {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+            this.failed = this.watcher.take(&buffer.filled()[before..]).err();
+            if this.failed.is_some() {
+                buffer.set_filled(before);
+            }
+        }
+        // Nothing that comes after it could be told apart from it.
+        Poll::Ready(match this.failed {
+            None => Ok(()),
+            Some(excess) => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                excess.to_string(),
+            )),
+        })
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MOST: usize = 100;
+
+    fn take(bytes: &[u8], step: usize) -> Result<Watcher, Excess> {
+        let mut watcher = Watcher::new(MOST);
+        for some in bytes.chunks(step) {
+            watcher.take(some)?;
+        }
+        Ok(watcher)
+    }
+
+    #[test]
+    fn replies_of_every_kind_pass_one_after_the_other_without_end() {
+        let replies = "+OK\r\n-ERR no\r\n:7\r\n$-1\r\n$0\r\n\r\n$5\r\na\r\nbc\r\n*0\r\n*-1\r\n*2\r\n:1\r\n\
+                       *1\r\n$1\r\nx\r\n%1\r\n+a\r\n_\r\n~2\r\n#t\r\n,1.5\r\n>2\r\n+message\r\n(99\r\n\
+                       |1\r\n+ttl\r\n:3\r\n+value\r\n=7\r\ntxt:abc\r\n!5\r\nERR x\r\n%0\r\n";
+        let many = replies.repeat(20);
+        for step in [1, 2, 3, 7, 64, many.len()] {
+            let watcher = take(many.as_bytes(), step).unwrap();
+            assert_eq!((watcher.used, watcher.open.len()), (0, 0), "{step}");
+            assert!(matches!(watcher.within, Within::Start));
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused_at_its_head() {
+        let deep = "*1\r\n".repeat(DEPTH_MAX + 1);
+        for (reply, excess) in [
+            ("$500000000\r\n", Excess::Bytes(MOST)),
+            ("$98\r\n", Excess::Bytes(MOST)),
+            ("$9223372036854775807\r\n", Excess::Bytes(MOST)),
+            ("$99999999999999999999\r\n", Excess::Head),
+            ("$what\r\n", Excess::Head),
+            ("$?\r\n", Excess::Head),
+            ("=-1\r\n", Excess::Head),
+            ("%-1\r\n", Excess::Head),
+            ("$0000000000000000000000000000000001\r\n", Excess::Head),
+            ("*1000000000\r\n", Excess::Values(1_000_000_000)),
+            ("%50\r\n", Excess::Values(50)),
+            ("%9223372036854775807\r\n", Excess::Values(i64::MAX as u64)),
+            ("*2\r\n$60\r\n", Excess::Bytes(MOST)),
+            (&deep, Excess::Depth),
+        ] {
+            if reply == "*2\r\n$60\r\n" {
+                let whole = format!("*2\r\n$60\r\n{}\r\n$60\r\n", "x".repeat(60));
+                assert_eq!(take(whole.as_bytes(), 9).unwrap_err(), excess);
+                continue;
+            }
+            for step in [1, 100] {
+                assert_eq!(take(reply.as_bytes(), step).unwrap_err(), excess, "{reply}");
+            }
+        }
+        assert_eq!(take(&[b'+'; 200], 7).unwrap_err(), Excess::Bytes(MOST));
+        let mut watcher = Watcher::new(usize::MAX);
+        assert_eq!(watcher.take(&[b'-'; LINE_MAX + 2]), Err(Excess::Line));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_followed_without_a_panic(
+            bytes in prop::collection::vec(prop::sample::select(b"+-:$*%|~>=!(_#,?\r\n019 ax".to_vec()), 0..200),
+            step in 1usize..20,
+        ) {
+            let _ = take(&bytes, step);
+        }
+
+        #[test]
+        fn how_the_bytes_are_cut_makes_no_difference(
+            bytes in prop::collection::vec(prop::sample::select(b"+:$*>\r\n012".to_vec()), 0..80),
+            step in 1usize..20,
+        ) {
+            let (one, other) = (take(&bytes, step), take(&bytes, 1));
+            prop_assert_eq!(one.map(|it| it.used).map_err(|_| ()), other.map(|it| it.used).map_err(|_| ()));
+        }
+    }
+}
