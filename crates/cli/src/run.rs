@@ -13,27 +13,36 @@ use tokio::sync::oneshot;
 
 use crate::args::{AdminAddr, RunArgs};
 use crate::files::read_files;
-use crate::{descriptors, log, state};
+use crate::log::Log;
+use crate::{descriptors, state};
 
 /// Where the admin API listens, unless somebody says otherwise.
 const ADMIN: &str = "127.0.0.1:9900";
 
-/// Runs the gateway.
+/// Runs the gateway. What goes wrong once there is a log is said in it.
 ///
 /// # Errors
-/// If it cannot start.
-pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    log::start(args.log);
+/// If there can be no log.
+pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    let log = Log::start(args.log).context("the log cannot be written")?;
+    let code = crate::control(serve(args, &log)).unwrap_or_else(|error| {
+        log.fault(&format!("{error:#}"));
+        ExitCode::FAILURE
+    });
+    Ok(code)
+}
+
+async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
     // Before anything that can be seen from outside: whoever sees the gateway listen may signal it.
     let signals = Signals::listen()?;
-    let Some(plan) = load(&args)? else {
+    let Some(plan) = load(args, log)? else {
         return Ok(ExitCode::FAILURE);
     };
     // A connection to a client and one to an upstream for each that is allowed.
     let listeners = plan.listeners.len() as u64;
     descriptors::raise(listeners * 2 * plan.limits.connections_max as u64);
-    let wanted = state::wanted(&args, plan.store.as_ref());
-    let admin = admin_of(&args, &plan)?;
+    let wanted = state::wanted(args, plan.store.as_ref());
+    let admin = admin_of(args, &plan)?;
     // Both sockets before any state is touched: a second start of the same gateway fails harmlessly.
     let admin_socket = match &admin {
         Some(admin) => Some(TcpListener::bind(admin.addr).await.with_context(|| {
@@ -45,7 +54,10 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         None => None,
     };
     let stores = state::open(&wanted)?;
-    let mut options = Options::default();
+    let mut options = Options {
+        log_lines_dropped: log.lines_dropped(),
+        ..Options::default()
+    };
     if let Some(workers) = args.workers {
         options.workers = workers.get();
     }
@@ -68,7 +80,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             stopped,
         ))
     });
-    signals.obey(&gateway, &args).await;
+    signals.obey(&gateway, args).await;
     drop(stop_admin);
     if let Some(serving) = serving {
         // A client that keeps a connection to the admin API open does not keep the process alive.
@@ -78,10 +90,10 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Reads the plan; diagnostics go to standard error.
-fn load(args: &RunArgs) -> anyhow::Result<Option<Plan>> {
+fn load(args: &RunArgs, log: &Log) -> anyhow::Result<Option<Plan>> {
     let reading = read_files(&args.files, &args.reading)?;
     for diagnostic in &reading.diagnostics {
-        eprintln!("{diagnostic}");
+        log.diagnostic(diagnostic);
     }
     Ok(reading.plan)
 }

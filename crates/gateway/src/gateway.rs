@@ -70,12 +70,15 @@ pub enum GatewayError {
 pub struct Options {
     /// Worker threads; the number of cores by default.
     pub workers: usize,
+    /// Lines that the log of the process has lost, shown among the metrics.
+    pub log_lines_dropped: Arc<AtomicU64>,
 }
 
 impl Default for Options {
     fn default() -> Options {
         Options {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
+            log_lines_dropped: Arc::default(),
         }
     }
 }
@@ -118,6 +121,7 @@ pub(crate) struct Inner {
     pub reloads: AtomicU64,
     pub reload_failures: AtomicU64,
     pub last_reload: AtomicU64,
+    pub log_lines_dropped: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Clone)]
@@ -191,6 +195,7 @@ impl Gateway {
             reloads: AtomicU64::new(0),
             reload_failures: AtomicU64::new(0),
             last_reload: AtomicU64::new(clock.wall_millis()),
+            log_lines_dropped: options.log_lines_dropped,
         };
         let gateway = Gateway(Arc::new(inner));
         gateway.0.open(bound);
