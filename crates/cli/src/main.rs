@@ -4,6 +4,7 @@
 
 mod admin_client;
 mod args;
+mod bounded;
 mod breakers;
 mod check;
 mod convert;
