@@ -154,7 +154,10 @@ fn line(form: LogForm, severity: Severity, text: &str) -> Vec<u8> {
 fn panic_text(panic: &std::panic::PanicHookInfo<'_>) -> String {
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or("?");
-    let what = panic.payload_as_str().unwrap_or("no message");
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let what = text.unwrap_or("no message");
     let at = match panic.location() {
         Some(at) => format!(" at {at}"),
         None => String::new(),

@@ -54,6 +54,8 @@ pub struct Changed {
     persisted: Mutex<HashMap<Arc<str>, u64>>,
     /// Breakers whose record says that they are in their ramp, and when that ends if nothing fails.
     ramps: Mutex<HashMap<Arc<str>, (Breaker, Timestamp)>>,
+    /// Where each upstream is.
+    homes: Mutex<HashMap<Arc<str>, String>>,
     wake: Notify,
     written: AtomicU64,
     errors: AtomicU64,
@@ -91,6 +93,21 @@ impl Changed {
         drop(marks);
         self.ramps().remove(name);
         self.wake.notify_one();
+    }
+
+    /// Notes where a plan's upstreams are, which their breakers' records say from now on.
+    pub fn set_homes(&self, live: &Live) {
+        let upstreams = live.upstreams.iter().map(|upstream| &upstream.plan);
+        *self.homes.lock().unwrap_or_else(PoisonError::into_inner) = upstreams
+            .map(|upstream| (upstream.name.clone(), upstream.endpoint.url()))
+            .collect();
+    }
+
+    /// Where the upstream is of a breaker's name, which may have a key behind a slash.
+    fn home(&self, name: &str) -> Option<String> {
+        let homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+        let upstream = || name.split_once('/').map(|(upstream, _)| upstream);
+        homes.get(name).or_else(|| homes.get(upstream()?)).cloned()
     }
 
     /// Whether the store has a breaker's present generation.
@@ -222,7 +239,10 @@ pub async fn write_all(
     let writes = batch.iter().map(|(breaker, _)| async {
         let now = clock.exact();
         let (saved, ramp) = (breaker.saved(now), breaker.snapshot(now).ramp);
-        let object = Record::of(&saved, ramp.is_some(), clock.wall_millis()).to_object();
+        let record = Record::of(&saved, ramp.is_some(), clock.wall_millis());
+        let object = record
+            .at(changed.home(breaker.name()).as_deref())
+            .to_object();
         let result = within(store.put(PARTITION, breaker.name(), object, When::Always)).await;
         let written = Written {
             generation: saved.generation,
@@ -256,7 +276,7 @@ async fn within<T>(operation: Pending<'_, T>) -> Result<T, StoreError> {
 }
 
 /// Gives every breaker of a plan the state that an earlier process left in the store. A record
-/// that cannot be read is named in the log and leaves its breaker closed.
+/// that cannot be read is named in the log and leaves its breaker closed; so does one of another URL.
 ///
 /// # Errors
 /// If the store cannot be read.
@@ -269,19 +289,21 @@ pub async fn restore(
     for upstream in &live.upstreams {
         let names = store.keys(PARTITION, &upstream.plan.name, READ_MAX).await?;
         for name in names {
+            let url = upstream.plan.endpoint.url();
             if let Some(breaker) = upstream.guards.recall(&name, clock.exact()) {
-                restored += usize::from(restore_one(&breaker, store, clock).await?);
+                restored += usize::from(restore_one(&breaker, Some(&url), store, clock).await?);
             }
         }
     }
     for (_, guarded) in live.flogo.breakers() {
-        restored += usize::from(restore_one(&guarded.breaker, store, clock).await?);
+        restored += usize::from(restore_one(&guarded.breaker, None, store, clock).await?);
     }
     Ok(restored)
 }
 
 async fn restore_one(
     breaker: &Breaker,
+    url: Option<&str>,
     store: &Arc<dyn ObjectStore>,
     clock: &Clock,
 ) -> Result<bool, StoreError> {
@@ -290,6 +312,10 @@ async fn restore_one(
         return Ok(false);
     };
     match Record::from_bytes(&object.value) {
+        Ok(record) if record.url.is_some() && record.url.as_deref() != url => {
+            tracing::warn!(breaker = %name, "the upstream's url changed since the breaker's record was written; it begins anew");
+            Ok(false)
+        }
         Ok(record) => {
             let now = clock.exact();
             breaker.restore(&record.saved(clock.wall_millis()), now);
