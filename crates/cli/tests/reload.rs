@@ -363,21 +363,32 @@ fn a_new_url_begins_a_new_breaker() {
 }
 
 #[test]
-fn a_url_that_changed_between_two_starts_begins_a_new_breaker_too() {
+fn a_url_that_changed_between_two_starts_begins_new_breakers_too() {
     let old = Upstream::dialled(&Dial::at(500));
     let new = Upstream::dialled(&Dial::at(200));
-    let mut gateway = Gateway::run(orders(&old, ONE));
-    assert_eq!(gateway.get("/a").status, 500);
-    gateway.sigterm();
-    gateway.wait();
-    gateway.restart();
-    assert_eq!(gateway.state("orders"), "open", "the same url goes on");
-    gateway.sigterm();
-    gateway.wait();
-    gateway.rewrite(&orders(&new, ONE));
-    gateway.restart();
-    assert_eq!(gateway.state("orders"), "closed");
-    assert_eq!(gateway.get("/a").status, 200);
+    let keyed = ONE.replace("{ trip", "{ key: \"{method}\", trip");
+    for (breaker, name) in [(ONE, "orders"), (&keyed, "orders/GET")] {
+        let mut gateway = Gateway::run(orders(&old, breaker));
+        assert_eq!(gateway.get("/a").status, 500);
+        gateway.sigterm();
+        gateway.wait();
+        gateway.restart();
+        assert_eq!(gateway.state(name), "open", "the same url goes on");
+        gateway.sigterm();
+        gateway.wait();
+        for upstream in [&new, &old] {
+            gateway.rewrite(&orders(upstream, breaker));
+            gateway.restart();
+            assert!(
+                !gateway
+                    .breakers()
+                    .iter()
+                    .any(|it| it == name && gateway.state(it) != "closed")
+            );
+            gateway.sigterm();
+            gateway.wait();
+        }
+    }
 }
 
 #[test]

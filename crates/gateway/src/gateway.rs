@@ -282,8 +282,11 @@ impl Gateway {
         let workers = async {
             let mut cut = 0;
             for drained in waiting {
-                if let Ok(Ok(drained)) = tokio::time::timeout(limit + DRAIN_MARGIN, drained).await {
-                    cut += drained.cut;
+                match tokio::time::timeout(limit + DRAIN_MARGIN, drained).await {
+                    Ok(Ok(drained)) => cut += drained.cut,
+                    _ => tracing::warn!(
+                        "a worker did not drain: it does not run, its connections are cut"
+                    ),
                 }
             }
             cut

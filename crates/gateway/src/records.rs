@@ -276,7 +276,8 @@ async fn within<T>(operation: Pending<'_, T>) -> Result<T, StoreError> {
 }
 
 /// Gives every breaker of a plan the state that an earlier process left in the store. A record
-/// that cannot be read is named in the log and leaves its breaker closed; so does one of another URL.
+/// that cannot be read is named in the log and leaves its breaker closed. One that was written
+/// when the upstream was at another URL is removed.
 ///
 /// # Errors
 /// If the store cannot be read.
@@ -287,47 +288,62 @@ pub async fn restore(
 ) -> Result<usize, StoreError> {
     let mut restored = 0;
     for upstream in &live.upstreams {
-        let names = store.keys(PARTITION, &upstream.plan.name, READ_MAX).await?;
-        for name in names {
-            let url = upstream.plan.endpoint.url();
-            if let Some(breaker) = upstream.guards.recall(&name, clock.exact()) {
-                restored += usize::from(restore_one(&breaker, Some(&url), store, clock).await?);
+        let (name, url) = (&upstream.plan.name, upstream.plan.endpoint.url());
+        let mut moved = 0;
+        for key in store.keys(PARTITION, name, READ_MAX).await? {
+            // A key of another upstream, whose name only begins as this one's does.
+            if !upstream.guards.names(&key) {
+                continue;
             }
+            let Some(record) = read(&key, store).await? else {
+                continue;
+            };
+            if record.url.as_ref().is_some_and(|was| *was != url) {
+                moved += 1;
+                if let Err(error) = within(store.remove(PARTITION, &key, When::Always)).await {
+                    tracing::warn!(breaker = %key, %error, "an old record cannot be removed");
+                }
+            } else if let Some(breaker) = upstream.guards.recall(&key, clock.exact()) {
+                restored += 1;
+                take_up(&breaker, &record, clock);
+            }
+        }
+        if moved > 0 {
+            tracing::warn!(
+                upstream = %name,
+                records = moved,
+                "breakers of {name}: the upstream's url changed since the last run, so they begin anew"
+            );
         }
     }
     for (_, guarded) in live.flogo.breakers() {
-        restored += usize::from(restore_one(&guarded.breaker, None, store, clock).await?);
+        if let Some(record) = read(guarded.breaker.name(), store).await? {
+            restored += 1;
+            take_up(&guarded.breaker, &record, clock);
+        }
     }
     Ok(restored)
 }
 
-async fn restore_one(
-    breaker: &Breaker,
-    url: Option<&str>,
-    store: &Arc<dyn ObjectStore>,
-    clock: &Clock,
-) -> Result<bool, StoreError> {
-    let name = breaker.name();
+/// The record of a breaker; `None`: there is none that can be read.
+async fn read(name: &str, store: &Arc<dyn ObjectStore>) -> Result<Option<Record>, StoreError> {
     let Some(object) = store.get(PARTITION, name).await? else {
-        return Ok(false);
+        return Ok(None);
     };
     match Record::from_bytes(&object.value) {
-        Ok(record) if record.url.is_some() && record.url.as_deref() != url => {
-            tracing::warn!(breaker = %name, "the upstream's url changed since the breaker's record was written; it begins anew");
-            Ok(false)
-        }
-        Ok(record) => {
-            let now = clock.exact();
-            breaker.restore(&record.saved(clock.wall_millis()), now);
-            if record.ramp {
-                breaker.begin_ramp(now);
-            }
-            Ok(true)
-        }
+        Ok(record) => Ok(Some(record)),
         Err(error) => {
             tracing::error!(breaker = %name, %error, "a breaker's record cannot be read; it begins closed");
-            Ok(false)
+            Ok(None)
         }
+    }
+}
+
+fn take_up(breaker: &Breaker, record: &Record, clock: &Clock) {
+    let now = clock.exact();
+    breaker.restore(&record.saved(clock.wall_millis()), now);
+    if record.ramp {
+        breaker.begin_ramp(now);
     }
 }
 
