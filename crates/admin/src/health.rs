@@ -8,9 +8,17 @@ use http::{HeaderMap, StatusCode};
 
 use crate::problem::Problem;
 
-/// `GET /healthz`: whoever answers, lives.
-pub async fn live() -> &'static str {
-    "ok\n"
+/// `GET /healthz`: 200 while every worker runs, 503 where one does not answer.
+pub async fn live(State(gateway): State<Gateway>) -> Response {
+    let silent = gateway.silent_workers().await;
+    if silent.is_empty() {
+        return "ok\n".into_response();
+    }
+    let text: String = silent
+        .iter()
+        .map(|worker| format!("worker {worker} does not answer\n"))
+        .collect();
+    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
 /// `GET /readyz`: 200 while requests are taken, 503 while the gateway drains.

@@ -5,7 +5,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `GET /healthz` | the process lives |
+//! | `GET /healthz` | every worker runs; 503 where one does not |
 //! | `GET /readyz[?verbose]` | it takes requests; 503 while it drains |
 //! | `GET /metrics` | Prometheus or OpenMetrics, by `Accept` |
 //! | `GET /api/v1/breakers[?prefix=&state=&limit=&after=]` | the breakers, a page at a time |

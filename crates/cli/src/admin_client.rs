@@ -16,6 +16,9 @@ use crate::args::AdminArgs;
 /// The largest answer that is read.
 const ANSWER_MAX: usize = 64 << 20;
 
+/// The largest file of a token that is read.
+const TOKEN_BYTES_MAX: u64 = 64 << 10;
+
 /// The admin API of one gateway.
 #[derive(Debug)]
 pub struct AdminClient {
@@ -130,7 +133,7 @@ impl AdminClient {
 }
 
 fn read_token(path: &Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(path)
+    let text = crate::bounded::text(path, TOKEN_BYTES_MAX)
         .with_context(|| format!("cannot read the token in {}", path.display()))?;
     let token = text.trim();
     // It becomes a field's value, and an error of that would not say where it came from.

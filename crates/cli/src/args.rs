@@ -1,5 +1,6 @@
 //! The command line, as written: every option is also a variable `FUSEBOX_…`.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -78,7 +79,8 @@ pub struct RunArgs {
     /// Where the admin API listens, or `off` [default: 127.0.0.1:9900, or what the file says]
     #[arg(long, value_name = "ADDR|off", env = "FUSEBOX_ADMIN")]
     pub admin: Option<AdminAddr>,
-    /// How the log is written [default: pretty on a terminal, else json]
+    /// How the log is written; with json every line of standard error is JSON, from the first
+    /// [default: pretty on a terminal, else json once the gateway runs]
     #[arg(long, env = "FUSEBOX_LOG")]
     pub log: Option<LogForm>,
     /// Worker threads [default: one for each core]
@@ -313,6 +315,21 @@ fn names_a_server(scheme: &str) -> bool {
     known.contains(&scheme.split('+').next().unwrap_or_default())
 }
 
+/// Whether a command line that cannot be parsed runs the gateway and asks for a log in JSON: it is answered in JSON then.
+pub fn ask_for_json_log(args: impl Iterator<Item = OsString>) -> bool {
+    let args: Vec<_> = args.collect();
+    let runs = args.get(1).is_some_and(|verb| verb == "run");
+    let asked = args.iter().any(|arg| arg == "--log=json")
+        || args
+            .windows(2)
+            .any(|pair| pair[0] == "--log" && pair[1] == "json");
+    let named = args
+        .iter()
+        .any(|arg| arg.to_string_lossy().starts_with("--log"));
+    let variable = || std::env::var_os("FUSEBOX_LOG").is_some_and(|form| form == "json");
+    runs && (asked || !named && variable())
+}
+
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogForm {
@@ -353,5 +370,14 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_answered_in_json_where_it_asks_for_that() {
+        let asks = |line: &str| ask_for_json_log(line.split(' ').map(OsString::from));
+        assert!(asks("fusebox run --log json --bogus"));
+        assert!(asks("fusebox run --bogus --log=json"));
+        assert!(!asks("fusebox run --bogus --log pretty"));
+        assert!(!asks("fusebox check --log json"));
     }
 }

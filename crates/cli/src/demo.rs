@@ -158,7 +158,11 @@ async fn start(text: &str, store: EmbeddedStore) -> anyhow::Result<Gateway> {
             reading.diagnostics
         );
     };
-    Ok(Gateway::start(plan, Stores::alone(Arc::new(store)), Options { workers: 1 }).await?)
+    let options = Options {
+        workers: 1,
+        ..Options::default()
+    };
+    Ok(Gateway::start(plan, Stores::alone(Arc::new(store)), options).await?)
 }
 
 /// Serves the admin API on the asked address, or on a free one where that is taken.

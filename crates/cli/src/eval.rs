@@ -1,6 +1,5 @@
 //! `fusebox eval`: one expression over a scope.
 
-use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,6 +9,10 @@ use fusebox_plan::mule::{self, Random, ScopeFault, jiff};
 use serde_json::Value;
 
 use crate::args::{Dialect, EvalArgs};
+use crate::bounded;
+
+/// The largest file of variables that is read.
+const BYTES_MAX: u64 = 16 << 20;
 
 /// Prints the expression's value as JSON.
 ///
@@ -69,15 +72,8 @@ fn eval_mule(text: &str, scope: &Value) -> anyhow::Result<String> {
 }
 
 fn read_scope(path: &Path) -> anyhow::Result<Value> {
-    let mut text = String::new();
-    if path == Path::new("-") {
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .context("cannot read the scope from standard input")?;
-    } else {
-        text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-    }
+    let text = bounded::text_or_stdin(path, BYTES_MAX)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     let scope =
         serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))?;
     match scope {

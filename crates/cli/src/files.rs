@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use fusebox_plan::mule::app::Compat;
 use fusebox_plan::{Conversion, Loader, Reading, Source, convert, read};
 
 use crate::args::{CompatArg, Property, ReadingArgs};
+use crate::bounded;
 use crate::fetch::fetch;
 
-/// The largest configuration file that is read.
+/// The largest configuration file that is read, and the largest that one names.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Reads and checks files.
@@ -37,17 +38,8 @@ fn with_sources<T>(
 ) -> anyhow::Result<T> {
     let mut texts = Vec::new();
     for file in files {
-        let size = std::fs::metadata(file)
-            .with_context(|| format!("cannot read {}", file.display()))?
-            .len();
-        if size > FILE_BYTES_MAX {
-            bail!(
-                "{} has {size} bytes; a configuration file has at most {FILE_BYTES_MAX}",
-                file.display()
-            );
-        }
-        let text =
-            std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text = bounded::read(file, FILE_BYTES_MAX)
+            .with_context(|| format!("cannot read {}", file.display()))?;
         texts.push((file.display().to_string(), text));
     }
     let sources: Vec<_> = texts
@@ -108,11 +100,11 @@ impl Loader for Disk {
     }
 
     fn file(&self, path: &str) -> io::Result<String> {
-        std::fs::read_to_string(self.base.join(path))
+        bounded::text(&self.base.join(path), FILE_BYTES_MAX)
     }
 
     fn local(&self, path: &str) -> io::Result<String> {
-        std::fs::read_to_string(path)
+        bounded::text(Path::new(path), FILE_BYTES_MAX)
     }
 
     fn fetch(&self, url: &str) -> io::Result<String> {

@@ -1,27 +1,225 @@
-//! The log: to standard error, for people or for programs.
+//! The log: to standard error, for people or for programs, without ever holding up who writes it.
+//!
+//! Every line goes through one bounded [`queue`]; its thread alone touches standard error. A reader that stops reading
+//! costs lines, which are counted and said, never a worker.
 
-use std::io::IsTerminal as _;
+mod escape;
+mod queue;
 
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Write};
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use fusebox_plan::{Diagnostic, Severity};
+use serde_json::json;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
 use crate::args::LogForm;
+use crate::log::escape::{Escape, escaped};
+use crate::log::queue::Queue;
 
-/// Starts the log; `RUST_LOG` chooses what is in it, else everything from `info` on.
-pub fn start(form: Option<LogForm>) {
-    let terminal = std::io::stderr().is_terminal();
-    let form = form.unwrap_or(if terminal {
-        LogForm::Pretty
-    } else {
-        LogForm::Json
-    });
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false);
-    match form {
-        LogForm::Json => builder.json().flatten_event(true).init(),
-        LogForm::Pretty => builder.with_ansi(terminal).compact().init(),
+/// A running log. Dropped, it waits a bounded time for the lines that are still queued.
+#[derive(Debug)]
+pub struct Log {
+    queue: Arc<Queue>,
+    /// Whether somebody asked for JSON, so that what is said before the gateway runs is JSON too.
+    json_asked: bool,
+}
+
+impl Log {
+    /// Starts the log; `RUST_LOG` chooses what is in it, else everything from `info` on. Panics go into it from now on.
+    ///
+    /// # Errors
+    /// If the system refuses a thread.
+    pub fn start(wanted: Option<LogForm>) -> io::Result<Log> {
+        let terminal = io::stderr().is_terminal();
+        let form = wanted.unwrap_or(if terminal {
+            LogForm::Pretty
+        } else {
+            LogForm::Json
+        });
+        let lost = move |lost: u64| {
+            let text = format!("{lost} log lines were lost: nobody read them in time");
+            line(form, Severity::Warning, &text)
+        };
+        let queue = Arc::new(Queue::start(stderr(), lost)?);
+        let colours = terminal && form == LogForm::Pretty;
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+        let builder = fmt()
+            .with_env_filter(filter)
+            .with_writer(Lines {
+                queue: queue.clone(),
+                escape: match form {
+                    LogForm::Json => Escape::Json,
+                    LogForm::Pretty => Escape::Text { colours },
+                },
+            })
+            // They would be written to standard error itself.
+            .log_internal_errors(false)
+            .with_target(false);
+        match form {
+            LogForm::Json => builder.json().flatten_event(true).init(),
+            LogForm::Pretty => builder.with_ansi(colours).compact().init(),
+        }
+        let panics = queue.clone();
+        std::panic::set_hook(Box::new(move |panic| {
+            panics.push(line(form, Severity::Error, &panic_text(panic)));
+        }));
+        Ok(Log {
+            queue,
+            json_asked: wanted == Some(LogForm::Json),
+        })
+    }
+
+    /// Says what is wrong, or doubtful, in a configuration file before the gateway runs.
+    pub fn diagnostic(&self, diagnostic: &Diagnostic) {
+        self.before_run(diagnostic.severity, &diagnostic.to_string());
+    }
+
+    /// Says why the program ends without having done its work.
+    pub fn fault(&self, text: &str) {
+        if self.json_asked {
+            self.before_run(Severity::Error, text);
+        } else {
+            self.before_run(Severity::Error, &format!("fusebox: {text}"));
+        }
+    }
+
+    /// Counts the lines that were lost so far.
+    pub fn lines_dropped(&self) -> Arc<AtomicU64> {
+        self.queue.dropped()
+    }
+
+    /// JSON for whoever asked for JSON, else the bare text: it is for the person at the keyboard.
+    fn before_run(&self, severity: Severity, text: &str) {
+        self.queue.push(if self.json_asked {
+            line(LogForm::Json, severity, text)
+        } else {
+            let text = escaped(text, Escape::Text { colours: false });
+            format!("{text}\n").into_bytes()
+        });
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.queue.finish();
+    }
+}
+
+/// Says that the command line is wrong as one line of a JSON log.
+pub fn usage_as_json(text: &str) -> io::Result<()> {
+    let queue = Queue::start(stderr(), |_| Vec::new())?;
+    queue.push(line(LogForm::Json, Severity::Error, text.trim_end()));
+    queue.finish();
+    Ok(())
+}
+
+/// Standard error without the lock of [`io::Stderr`], which a blocked write would hold.
+fn stderr() -> Box<dyn Write + Send> {
+    match io::stderr().as_fd().try_clone_to_owned() {
+        Ok(fd) => Box::new(File::from(fd)),
+        Err(_) => Box::new(io::stderr()),
+    }
+}
+
+/// One line of the log that no filter keeps back.
+fn line(form: LogForm, severity: Severity, text: &str) -> Vec<u8> {
+    let mut at = String::new();
+    // Formatting into a `String` does not fail.
+    SystemTime.format_time(&mut Writer::new(&mut at)).ok();
+    let level = match severity {
+        Severity::Error => "ERROR",
+        Severity::Warning => "WARN",
+    };
+    let line = match form {
+        LogForm::Json => {
+            let line = json!({ "timestamp": at, "level": level, "message": text });
+            escaped(&line.to_string(), Escape::Json).into_owned()
+        }
+        LogForm::Pretty => {
+            let text = escaped(text, Escape::Text { colours: false });
+            format!("{at} {level:>5} {text}")
+        }
+    };
+    (line + "\n").into_bytes()
+}
+
+fn panic_text(panic: &std::panic::PanicHookInfo<'_>) -> String {
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("?");
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let what = text.unwrap_or("no message");
+    let at = match panic.location() {
+        Some(at) => format!(" at {at}"),
+        None => String::new(),
+    };
+    let trace = std::backtrace::Backtrace::capture();
+    let trace = match trace.status() {
+        std::backtrace::BacktraceStatus::Captured => format!("\n{trace}"),
+        _ => String::new(),
+    };
+    format!("thread {thread} panicked{at}: {what}{trace}")
+}
+
+/// Takes the lines of events, each in one write.
+struct Lines {
+    queue: Arc<Queue>,
+    escape: Escape,
+}
+
+/// One event's line.
+struct Line<'a>(&'a Lines);
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line(self)
+    }
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let line = escaped(text, self.0.escape).into_owned() + "\n";
+        self.0.queue.push(line.into_bytes());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_json_has_no_character_that_ends_a_line_elsewhere() {
+        let line = line(LogForm::Json, Severity::Error, "a\u{2028}b\u{1b}[31mc\nd");
+        let line = String::from_utf8(line).unwrap();
+        assert!(
+            line.contains(r#""message":"a\u2028b\u001b[31mc\nd""#),
+            "{line}"
+        );
+        assert_eq!(line.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn a_line_for_people_is_one_line() {
+        let line = line(LogForm::Pretty, Severity::Warning, "a\nb\u{1b}[31m");
+        let line = String::from_utf8(line).unwrap();
+        assert!(line.ends_with("  WARN a\\nb\\u{1b}[31m\n"), "{line}");
     }
 }

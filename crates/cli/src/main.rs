@@ -4,6 +4,7 @@
 
 mod admin_client;
 mod args;
+mod bounded;
 mod breakers;
 mod check;
 mod convert;
@@ -25,7 +26,14 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::args::{Args, Verb};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) if error.use_stderr() && args::ask_for_json_log(std::env::args_os()) => {
+            log::usage_as_json(&error.render().to_string()).ok();
+            return ExitCode::from(2);
+        }
+        Err(error) => error.exit(),
+    };
     match perform(args) {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -38,7 +46,7 @@ fn main() -> ExitCode {
 
 fn perform(args: Args) -> anyhow::Result<ExitCode> {
     match args.verb {
-        Verb::Run(args) => control(run::run(args)),
+        Verb::Run(args) => run::run(&args),
         Verb::Check(args) => check::check(&args),
         Verb::Convert(args) => convert::convert(&args),
         Verb::Eval(args) => eval::eval(&args),

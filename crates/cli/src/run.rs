@@ -1,6 +1,7 @@
 //! `fusebox run`: the gateway, its store and its admin API, until a signal ends it.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -12,28 +13,41 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::args::{AdminAddr, RunArgs};
+use crate::descriptors::{self, Need};
 use crate::files::read_files;
-use crate::{descriptors, log, state};
+use crate::log::Log;
+use crate::state;
 
 /// Where the admin API listens, unless somebody says otherwise.
 const ADMIN: &str = "127.0.0.1:9900";
 
-/// Runs the gateway.
+/// Runs the gateway. What goes wrong once there is a log is said in it.
 ///
 /// # Errors
-/// If it cannot start.
-pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    log::start(args.log);
+/// If there can be no log.
+pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    let log = Log::start(args.log).context("the log cannot be written")?;
+    let code = crate::control(serve(args, &log)).unwrap_or_else(|error| {
+        log.fault(&format!("{error:#}"));
+        ExitCode::FAILURE
+    });
+    Ok(code)
+}
+
+async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
     // Before anything that can be seen from outside: whoever sees the gateway listen may signal it.
     let signals = Signals::listen()?;
-    let Some(plan) = load(&args)? else {
+    let Some(plan) = load(args, log)? else {
         return Ok(ExitCode::FAILURE);
     };
-    // A connection to a client and one to an upstream for each that is allowed.
-    let listeners = plan.listeners.len() as u64;
-    descriptors::raise(listeners * 2 * plan.limits.connections_max as u64);
-    let wanted = state::wanted(&args, plan.store.as_ref());
-    let admin = admin_of(&args, &plan)?;
+    let workers = args
+        .workers
+        .map_or_else(|| Options::default().workers, NonZeroUsize::get);
+    let allowed = descriptors::raise();
+    let need = Need::of(&plan, workers);
+    need.compare(allowed);
+    let wanted = state::wanted(args, plan.store.as_ref());
+    let admin = admin_of(args, &plan)?;
     // Both sockets before any state is touched: a second start of the same gateway fails harmlessly.
     let admin_socket = match &admin {
         Some(admin) => Some(TcpListener::bind(admin.addr).await.with_context(|| {
@@ -45,10 +59,11 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         None => None,
     };
     let stores = state::open(&wanted)?;
-    let mut options = Options::default();
-    if let Some(workers) = args.workers {
-        options.workers = workers.get();
-    }
+    let options = Options {
+        workers,
+        connections_max: need.clients_max(allowed),
+        log_lines_dropped: log.lines_dropped(),
+    };
     let gateway = Gateway::start(plan, stores, options).await?;
     for (name, addr) in gateway.addresses() {
         tracing::info!(listener = %name, %addr, "listening");
@@ -68,7 +83,8 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             stopped,
         ))
     });
-    signals.obey(&gateway, &args).await;
+    let reload = || reload(&gateway, args, |plan| Need::of(plan, workers), allowed);
+    signals.obey(&gateway, reload).await;
     drop(stop_admin);
     if let Some(serving) = serving {
         // A client that keeps a connection to the admin API open does not keep the process alive.
@@ -78,10 +94,10 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Reads the plan; diagnostics go to standard error.
-fn load(args: &RunArgs) -> anyhow::Result<Option<Plan>> {
+fn load(args: &RunArgs, log: &Log) -> anyhow::Result<Option<Plan>> {
     let reading = read_files(&args.files, &args.reading)?;
     for diagnostic in &reading.diagnostics {
-        eprintln!("{diagnostic}");
+        log.diagnostic(diagnostic);
     }
     Ok(reading.plan)
 }
@@ -112,37 +128,73 @@ struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
+    quit: Signal,
+    reopen: Signal,
 }
 
 impl Signals {
     fn listen() -> anyhow::Result<Signals> {
+        // They would end the process, and they ask for nothing that there is: once heard, they do nothing.
+        for nothing in [SignalKind::user_defined2(), SignalKind::alarm()] {
+            drop(signal(nothing)?);
+        }
         Ok(Signals {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            reopen: signal(SignalKind::user_defined1())?,
         })
     }
 
-    /// Reloads until it is time to end, then drains.
-    async fn obey(mut self, gateway: &Gateway, args: &RunArgs) {
+    /// Reloads until it is time to end, then leaves and drains.
+    async fn obey(mut self, gateway: &Gateway, reload: impl Fn()) {
         loop {
             tokio::select! {
-                _ = self.hangup.recv() => reload(gateway, args),
-                _ = self.terminate.recv() => break,
-                _ = self.interrupt.recv() => break,
+                _ = self.hangup.recv() => reload(),
+                _ = self.reopen.recv() => {
+                    tracing::info!("no log file is open, so none is reopened: the log is on standard error");
+                }
+                () = end(&mut self.terminate, &mut self.interrupt, &mut self.quit) => break,
             }
         }
-        tracing::info!("draining; a second signal ends at once");
+        let delay = gateway.leave();
+        if !delay.is_zero() {
+            tracing::info!(
+                ?delay,
+                "leaving: not ready, requests are still taken; a second signal begins the drain"
+            );
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = end(&mut self.terminate, &mut self.interrupt, &mut self.quit) => {}
+            }
+        }
+        tracing::info!("draining; one more signal ends at once");
         tokio::select! {
             cut = gateway.drain() => tracing::info!(cut, "drained"),
-            _ = self.terminate.recv() => tracing::warn!("ended before the drain was over"),
-            _ = self.interrupt.recv() => tracing::warn!("ended before the drain was over"),
+            () = end(&mut self.terminate, &mut self.interrupt, &mut self.quit) => {
+                tracing::warn!("ended before the drain was over");
+            }
         }
     }
 }
 
+/// Waits for a signal that ends the process.
+async fn end(terminate: &mut Signal, interrupt: &mut Signal, quit: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        _ = quit.recv() => {}
+    }
+}
+
 /// Takes the files as they are now; whatever is wrong with them, the old plan goes on.
-fn reload(gateway: &Gateway, args: &RunArgs) {
+fn reload(
+    gateway: &Gateway,
+    args: &RunArgs,
+    need_of: impl Fn(&Plan) -> Need,
+    allowed: Option<u64>,
+) {
     let plan = match read_files(&args.files, &args.reading) {
         Ok(reading) => {
             for diagnostic in &reading.diagnostics {
@@ -173,15 +225,20 @@ fn reload(gateway: &Gateway, args: &RunArgs) {
             tracing::warn!("`{what}` has changed; that takes effect at the next start");
         }
     }
+    let need = need_of(&plan);
+    let need = (need != need_of(&old)).then_some(need);
     match gateway.reload(plan) {
         Ok(reloaded) => {
+            if let Some(need) = need {
+                need.compare(allowed);
+            }
             for lost in &reloaded.lost {
                 tracing::warn!("{lost}");
             }
             for shared in &reloaded.shared {
                 tracing::info!("{shared}");
             }
-            tracing::info!("reloaded");
+            tracing::info!(changed = %reloaded.changes, "reloaded");
         }
         Err(error) => tracing::error!(%error, "reload refused; the old plan goes on"),
     }

@@ -1,6 +1,5 @@
 //! `fusebox simulate`: breaker scenarios on virtual time.
 
-use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -8,6 +7,10 @@ use anyhow::{Context as _, bail};
 use fusebox_sim::{Case, Suite, Verdict};
 
 use crate::args::SimulateArgs;
+use crate::bounded;
+
+/// The largest file of scenarios that is read.
+const BYTES_MAX: u64 = 16 << 20;
 
 /// Prints a line for each scenario and one that counts them; fails if a scenario does.
 ///
@@ -72,14 +75,6 @@ fn run(cases: &[&Case]) -> (String, usize) {
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
-    let mut text = String::new();
-    if path == Path::new("-") {
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .context("cannot read the scenarios from standard input")?;
-    } else {
-        text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-    }
-    Ok(text)
+    bounded::text_or_stdin(path, BYTES_MAX)
+        .with_context(|| format!("cannot read {}", path.display()))
 }

@@ -179,13 +179,75 @@ fn a_second_signal_ends_it_at_once() {
 
 #[test]
 fn with_nothing_to_finish_it_ends_soon() {
-    for signal in ["TERM", "INT"] {
+    for signal in ["TERM", "INT", "QUIT"] {
         let (gateway, ..) = gateway("10m");
         let begun = Instant::now();
         gateway.signal(signal);
         assert_eq!(gateway.wait().code(), Some(0));
         assert!(begun.elapsed() < Duration::from_secs(15));
     }
+}
+
+#[test]
+fn signals_that_ask_for_nothing_end_nothing() {
+    let (gateway, _upstream, _) = gateway("60s");
+    for signal in ["USR1", "USR2", "ALRM"] {
+        gateway.signal(signal);
+        assert_eq!(gateway.get("/a").status, 200, "{signal}");
+    }
+    gateway.log_line(|line| {
+        let message = line["message"].as_str().unwrap_or_default();
+        message.starts_with("no log file is open")
+    });
+    assert!(gateway.is_running());
+}
+
+/// A gateway that still takes requests for so long after a signal.
+fn delayed(delay: &str) -> Gateway {
+    let yaml = "listen: 127.0.0.1:0\nroutes: [{ path: /a, respond: {} }]\n";
+    Gateway::run(format!("{yaml}limits: {{ drain_delay: {delay} }}\n"))
+}
+
+#[track_caller]
+fn await_leaving(gateway: &Gateway) {
+    gateway.log_line(|line| {
+        let message = line["message"].as_str().unwrap_or_default();
+        message.starts_with("leaving")
+    });
+}
+
+#[test]
+fn during_the_drain_delay_it_is_not_ready_and_still_serves() {
+    let gateway = delayed("10m");
+    let mut kept = gateway.client();
+    assert_eq!(kept.get("/a").status, 200);
+    gateway.sigterm();
+    await_leaving(&gateway);
+    assert_eq!(gateway.admin_get("/readyz").status, 503);
+    assert_eq!(gateway.admin_get("/healthz").status, 200);
+    assert_eq!(gateway.metric("fusebox_draining"), Some(1.0));
+    assert_eq!(gateway.get("/a").status, 200, "a new connection");
+    let answer = kept.get("/a");
+    assert_eq!(
+        (answer.status, answer.fields.get("connection")),
+        (200, None)
+    );
+    // A second signal is the end of the delay, not of the process.
+    gateway.sigterm();
+    await_draining(&gateway);
+    assert_eq!(kept.ended(), (Vec::new(), Ending::Closed));
+    assert_eq!(gateway.wait().code(), Some(0));
+    assert_eq!(cut(&gateway), 0);
+}
+
+#[test]
+fn the_drain_delay_ends_by_itself() {
+    let gateway = delayed("300ms");
+    let begun = Instant::now();
+    gateway.signal("QUIT");
+    assert_eq!(gateway.wait().code(), Some(0));
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    assert_eq!(cut(&gateway), 0);
 }
 
 #[test]

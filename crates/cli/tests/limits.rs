@@ -4,7 +4,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::{Client, Ending, Gate, Gateway, Upstream, eventually, orders};
+use support::{Client, Ending, Gate, Gateway, Setup, Upstream, eventually, orders};
 
 /// A gateway with limits before an upstream that answers well.
 fn limited(limits: &str) -> (Gateway, Upstream) {
@@ -63,6 +63,41 @@ fn connections_over_the_limit_are_turned_away_cleanly() {
     }
     drop(inside.pop());
     eventually("a seat is free", || gateway.get("/a").status == 200);
+}
+
+#[test]
+fn connections_beyond_what_open_files_carry_are_turned_away_and_it_is_said() {
+    let upstream = Upstream::start(|call| call.respond(200, "fine"));
+    let gateway = Setup::new(orders(&upstream, "{}"))
+        .workers(2)
+        .nofile(256)
+        .start();
+    let warning = gateway.log_line(|line| line["have"] == 256);
+    assert_eq!(warning["level"], "WARN");
+    assert!(warning["wanted"].as_u64() > Some(20_000), "{warning}");
+    let room = warning["clients"].as_u64().expect("a number");
+    assert!((32..128).contains(&room), "{warning}");
+    let mut inside: Vec<_> = (0..room).map(|_| gateway.client()).collect();
+    for client in &mut inside {
+        assert_eq!(client.get("/a").status, 200);
+    }
+    let _crowd: Vec<_> = (0..300).map(|_| gateway.client()).collect();
+    eventually("the crowd is seen", || {
+        let refused = gateway.metric("fusebox_connections_refused_total");
+        refused.is_some_and(|refused| refused >= 300.0)
+    });
+    for client in &mut inside {
+        assert_eq!(client.get("/a").status, 200);
+    }
+    let mut outside = gateway.client();
+    eventually("there is an answer for one more", || {
+        outside = gateway.client();
+        let answer = outside.try_response_to("GET");
+        matches!(answer, Ok(Some(answer)) if answer.status == 503)
+    });
+    assert_eq!(gateway.admin_get("/healthz").status, 200);
+    let failed = |line: &String| line.contains("no connection could be accepted");
+    assert!(!gateway.log().iter().any(failed));
 }
 
 #[test]

@@ -317,8 +317,105 @@ fn an_upstream_that_moved_is_called_at_its_new_address() {
     reload(&gateway, &orders(&new, FIVE));
     assert_eq!(client.get("/a").text(), "new");
     assert_eq!(old.calls(), 1);
-    // The breaker is the upstream's by name: it goes on counting.
-    assert_eq!(gateway.count("orders", "success"), 2);
+    assert_eq!(
+        gateway.count("orders", "success"),
+        1,
+        "what the new one did"
+    );
+}
+
+const ONE: &str = "{ trip: { consecutive_failures: 1 }, cooldown: 60s }";
+
+#[test]
+fn a_new_url_begins_a_new_breaker() {
+    let gate = Gate::default();
+    let door = gate.clone();
+    let old = Upstream::start(move |call| {
+        if call.seen.target == "/slow" {
+            door.pass();
+        }
+        call.respond(500, "old");
+    });
+    let new = Upstream::dialled(&Dial::at(200));
+    let mut gateway = Gateway::run(orders(&old, ONE));
+    let mut slow = gateway.client();
+    slow.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("the call waits at the old upstream", || gate.waiting() > 0);
+    assert_eq!(gateway.get("/a").status, 500);
+    assert_eq!(gateway.state("orders"), "open");
+    reload(&gateway, &orders(&new, ONE));
+    let lost = "breakers of orders: the upstream's url changed, so they begin anew";
+    assert_eq!(
+        gateway.log_line(|line| line["message"] == lost)["level"],
+        "WARN"
+    );
+    assert_eq!(gateway.state("orders"), "closed");
+    assert_eq!(gateway.get("/a").status, 200);
+    // What the old upstream does now is no news of the new one, neither now nor after a restart.
+    gate.open();
+    assert_eq!(slow.response().status, 500);
+    assert_eq!(gateway.state("orders"), "closed");
+    gateway.sigterm();
+    gateway.wait();
+    gateway.restart();
+    assert_eq!(gateway.state("orders"), "closed");
+    assert_eq!(gateway.get("/a").status, 200);
+}
+
+#[test]
+fn a_url_that_changed_between_two_starts_begins_new_breakers_too() {
+    let old = Upstream::dialled(&Dial::at(500));
+    let new = Upstream::dialled(&Dial::at(200));
+    let keyed = ONE.replace("{ trip", "{ key: \"{method}\", trip");
+    for (breaker, name) in [(ONE, "orders"), (&keyed, "orders/GET")] {
+        let mut gateway = Gateway::run(orders(&old, breaker));
+        assert_eq!(gateway.get("/a").status, 500);
+        gateway.sigterm();
+        gateway.wait();
+        gateway.restart();
+        assert_eq!(gateway.state(name), "open", "the same url goes on");
+        gateway.sigterm();
+        gateway.wait();
+        for upstream in [&new, &old] {
+            gateway.rewrite(&orders(upstream, breaker));
+            gateway.restart();
+            assert!(
+                !gateway
+                    .breakers()
+                    .iter()
+                    .any(|it| it == name && gateway.state(it) != "closed")
+            );
+            gateway.sigterm();
+            gateway.wait();
+        }
+    }
+}
+
+#[test]
+fn what_changed_is_said_by_name() {
+    let upstream = Upstream::dialled(&Dial::at(200));
+    let gateway = Gateway::run(two(&upstream, FIVE, ""));
+    let url = upstream.url();
+    let yaml = format!(
+        "listen: 127.0.0.1:0
+limits: {{ drain: 7s }}
+upstreams:
+  orders: {{ url: {url}, breaker: {ONE} }}
+  stock: {{ url: {url}, breaker: {FIVE} }}
+routes:
+  - {{ path: /orders, upstream: orders }}
+  - {{ path: /stock, upstream: stock }}
+"
+    );
+    reload(&gateway, &yaml);
+    let line = gateway.log_line(|line| line["message"] == "reloaded");
+    assert_eq!(
+        line["changed"],
+        "upstreams added (1): stock; upstreams changed (1): orders; upstreams removed (1): users; \
+         routes added (1): /stock; routes removed (1): /users; settings changed: limits"
+    );
+    reload(&gateway, &yaml);
+    gateway.log_line(|line| line["message"] == "reloaded" && line["changed"] == "nothing");
 }
 
 #[test]

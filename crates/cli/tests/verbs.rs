@@ -159,6 +159,33 @@ fn a_directory_or_too_large_a_file_is_no_configuration() {
 }
 
 #[test]
+fn a_file_without_an_end_is_no_configuration() {
+    let program = Program::new().file(
+        "orders.yaml",
+        "listen: 127.0.0.1:0\nroutes: [{ path: /, respond: { text: \"${file:/dev/zero}\" } }]\n",
+    );
+    let pipe = program.dir().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for (file, said) in [
+        ("/dev/zero", "cannot read /dev/zero: it is too large"),
+        (
+            "pipe",
+            "cannot read pipe: it is no ordinary file, and its end did not come",
+        ),
+    ] {
+        for verb in ["check", "run"] {
+            let ended = program.run([verb, file]);
+            assert_eq!(ended.code, Some(1));
+            assert!(ended.stderr.contains(said), "{ended:?}");
+        }
+    }
+    let ended = program.run(["check", "orders.yaml"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stdout.contains("it is too large"), "{ended:?}");
+}
+
+#[test]
 fn wrong_usage_exits_2_and_prints_to_standard_error() {
     for args in [
         &[][..],

@@ -220,6 +220,14 @@ impl Guards {
         }
     }
 
+    /// Whether a name is one that a breaker here could have.
+    pub fn names(&self, name: &str) -> bool {
+        match self {
+            Guards::One(guarded) => &**guarded.breaker.name() == name,
+            Guards::Keyed(keyed) => keyed.key_in(name).is_some(),
+        }
+    }
+
     /// The breaker of a name that was found in the store; made if a request could ask for it.
     pub fn recall(&self, name: &str, now: Timestamp) -> Option<Breaker> {
         match self {

@@ -40,6 +40,14 @@ impl Ears {
         })
     }
 
+    /// Passes nothing on any more.
+    pub fn silence(&self) {
+        self.hears.store(Arc::new(Hears {
+            share: None,
+            listener: Arc::new(Deaf),
+        }));
+    }
+
     /// Shares the breakers that there are, and those that come, as a plan says from now on.
     pub fn share(&self, wanted: plan::Share, breakers: impl FnOnce() -> Vec<Guarded>) {
         let Some(fleet) = &self.fleet else { return };
@@ -67,6 +75,13 @@ impl Ears {
             }
         }
     }
+}
+
+/// Hears nothing.
+struct Deaf;
+
+impl Listener for Deaf {
+    fn transition(&self, _: &Breaker, _: &Transition) {}
 }
 
 /// What a plan wants of a fleet, in the fleet's words.

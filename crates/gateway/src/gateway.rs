@@ -13,6 +13,7 @@ use fusebox_store::{ObjectStore, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::announcer::Announcer;
+use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::listen::{self, Place};
 use crate::live::{Foundry, Live};
@@ -70,12 +71,19 @@ pub enum GatewayError {
 pub struct Options {
     /// Worker threads; the number of cores by default.
     pub workers: usize,
+    /// Client connections of all listeners together, whatever the plan allows: so many as the process has descriptors
+    /// for. Over it a client gets 503. No bound by default.
+    pub connections_max: usize,
+    /// Lines that the log of the process has lost, shown among the metrics.
+    pub log_lines_dropped: Arc<AtomicU64>,
 }
 
 impl Default for Options {
     fn default() -> Options {
         Options {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
+            connections_max: usize::MAX,
+            log_lines_dropped: Arc::default(),
         }
     }
 }
@@ -83,6 +91,8 @@ impl Default for Options {
 /// What a new plan changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reloaded {
+    /// What differs between the plans, by name.
+    pub changes: Changes,
     /// What could not be kept, in sentences; empty where nothing was lost.
     pub lost: Vec<String>,
     /// Whose breakers are shared otherwise than before, in sentences.
@@ -118,6 +128,7 @@ pub(crate) struct Inner {
     pub reloads: AtomicU64,
     pub reload_failures: AtomicU64,
     pub last_reload: AtomicU64,
+    pub log_lines_dropped: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Clone)]
@@ -158,13 +169,19 @@ impl Gateway {
         let fleet = membership.as_ref().map(|here| here.fleet.clone());
         let foundry = Foundry::new(workers, clock.clone(), announcer.clone(), fleet, shelves);
         let (live, _) = foundry.cast(plan, None).map_err(GatewayError::Plan)?;
+        announcer.changed.set_homes(&live);
         let restored = records::restore(&live, &stores.records, &clock).await?;
         if restored > 0 {
             tracing::info!(restored, "breakers took up the state that they had before");
         }
         let listeners = live.plan.listeners.clone();
         let bound = bind_all(&listeners, workers, &[])?;
-        let shared = Arc::new(Shared::new(live, clock.clone(), workers));
+        let shared = Arc::new(Shared::new(
+            live,
+            clock.clone(),
+            workers,
+            options.connections_max,
+        ));
         let mut commands = Vec::new();
         let mut threads = Vec::new();
         for index in 0..workers {
@@ -191,6 +208,7 @@ impl Gateway {
             reloads: AtomicU64::new(0),
             reload_failures: AtomicU64::new(0),
             last_reload: AtomicU64::new(clock.wall_millis()),
+            log_lines_dropped: options.log_lines_dropped,
         };
         let gateway = Gateway(Arc::new(inner));
         gateway.0.open(bound);
@@ -240,6 +258,13 @@ impl Gateway {
         all
     }
 
+    /// Calls itself not ready from now on, so that others send no more, while it still takes what comes. Returns how
+    /// long the plan wants that to last before the drain (`limits.drain_delay`).
+    pub fn leave(&self) -> Duration {
+        self.0.draining.store(true, Ordering::Release);
+        self.plan().limits.drain_delay
+    }
+
     /// Stops taking connections, lets what is in flight finish within the plan's `limits.drain`,
     /// writes the breakers' state down and ends. Returns how many connections had to be cut.
     pub async fn drain(&self) -> usize {
@@ -257,8 +282,11 @@ impl Gateway {
         let workers = async {
             let mut cut = 0;
             for drained in waiting {
-                if let Ok(Ok(drained)) = tokio::time::timeout(limit + DRAIN_MARGIN, drained).await {
-                    cut += drained.cut;
+                match tokio::time::timeout(limit + DRAIN_MARGIN, drained).await {
+                    Ok(Ok(drained)) => cut += drained.cut,
+                    _ => tracing::warn!(
+                        "a worker did not drain: it does not run, its connections are cut"
+                    ),
                 }
             }
             cut
@@ -340,6 +368,7 @@ impl Inner {
             self.tell(|| Command::Close(place.clone()));
         }
         self.open(sockets);
+        self.announcer.changed.set_homes(&self.shared.live.load());
         self.forget(&previous);
         self.mark_all();
         Ok(reloaded)
@@ -414,6 +443,8 @@ impl Inner {
             {
                 continue;
             }
+            // Calls that are still on their way end under the old ones, and are no news of the new ones.
+            old.silence();
             for guarded in old.guards.all() {
                 self.announcer.changed.forget(guarded.breaker.name());
             }

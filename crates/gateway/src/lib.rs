@@ -9,6 +9,7 @@
 //! [`Gateway`] is all that stands outside: it is started from a plan and its stores, reloaded with
 //! another plan, looked at, and drained. It knows no file formats and no admin API.
 
+mod changes;
 mod gateway;
 mod live;
 mod shared;
@@ -61,10 +62,12 @@ mod measures;
 mod meter;
 mod metrics;
 mod pages;
+mod pulse;
 mod record;
 mod records;
 mod status;
 
+pub use changes::{Changes, Names};
 pub use clock::{Clock, Wall};
 pub use gateway::{Gateway, GatewayError, Options, Reloaded};
 pub use membership::{FleetError, FleetShown};

@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::breakers::{Guarded, Guards};
+use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::connect::{Connector, trusting_the_system};
 use crate::ears::Ears;
@@ -187,6 +188,11 @@ impl LiveUpstream {
     pub fn meter(&self) -> &PerWorker<RequestMeter> {
         &self.meter
     }
+
+    /// Has nobody hear of its breakers any more: others of the same names have taken their place.
+    pub fn silence(&self) {
+        self.ears.silence();
+    }
 }
 
 impl LiveListener {
@@ -350,7 +356,12 @@ impl Foundry {
         let roots = self.roots.clone();
         let system = move || roots.get_or_init(trusting_the_system).clone();
         let clients = flogo::clients(&plan, self.workers, flogo, system.clone())?;
-        let mut reloaded = Reloaded::default();
+        let mut reloaded = Reloaded {
+            changes: previous.map_or_else(Changes::default, |previous| {
+                Changes::between(&previous.plan, &plan)
+            }),
+            ..Reloaded::default()
+        };
         let app = self.app(&plan, previous, TlsSource::new(system), &mut reloaded.lost)?;
         // From here on nothing fails, so that breakers are changed only by a plan that runs.
         let upstreams: Vec<_> = plan
@@ -461,7 +472,8 @@ impl Foundry {
         let old = previous.and_then(|live| find(live, &plan.name));
         let mut settings_changed = false;
         let (guards, ears) = match old {
-            Some(old) if old.guards.fit(plan) => {
+            // What was learnt at one place says nothing of another.
+            Some(old) if old.plan.endpoint == plan.endpoint && old.guards.fit(plan) => {
                 let (was, is) = (&old.plan.breaker, &plan.breaker);
                 if was.settings != is.settings || was.keys_max != is.keys_max {
                     let lost = old.guards.reconfigure(is, self.clock.exact());
@@ -471,9 +483,14 @@ impl Foundry {
                 (old.guards.clone(), old.ears.clone())
             }
             _ => {
-                if old.is_some() {
+                if let Some(old) = old {
+                    let what = if old.plan.endpoint == plan.endpoint {
+                        "their key"
+                    } else {
+                        "the upstream's url"
+                    };
                     reloaded.lost.push(format!(
-                        "breakers of {}: their key changed, so they begin anew",
+                        "breakers of {}: {what} changed, so they begin anew",
                         plan.name
                     ));
                 }

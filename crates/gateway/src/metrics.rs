@@ -592,6 +592,11 @@ impl Scrape {
                 "Breaker records that the store refused; they are tried again",
                 errors,
             ),
+            (
+                "fusebox_log_lines_dropped",
+                "Log lines lost because nobody read them in time",
+                inner.log_lines_dropped.load(Ordering::Relaxed),
+            ),
         ] {
             ConstCounter::new(value).encode(counter(encoder, name, help)?)?;
         }

@@ -26,6 +26,10 @@ pub struct Record {
     /// Whether only a share of the calls passed, after a close.
     #[serde(default, skip_serializing_if = "is_false")]
     pub ramp: bool,
+    /// The URL of the upstream that it was before; `None` in records of versions that did not write it, and of
+    /// breakers before no upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -73,6 +77,15 @@ impl Record {
             attempts: saved.attempts,
             hold,
             ramp,
+            url: None,
+        }
+    }
+
+    /// The same of a breaker before an upstream at this URL.
+    pub fn at(self, url: Option<&str>) -> Record {
+        Record {
+            url: url.map(str::to_owned),
+            ..self
         }
     }
 

@@ -54,6 +54,8 @@ pub struct Changed {
     persisted: Mutex<HashMap<Arc<str>, u64>>,
     /// Breakers whose record says that they are in their ramp, and when that ends if nothing fails.
     ramps: Mutex<HashMap<Arc<str>, (Breaker, Timestamp)>>,
+    /// Where each upstream is.
+    homes: Mutex<HashMap<Arc<str>, String>>,
     wake: Notify,
     written: AtomicU64,
     errors: AtomicU64,
@@ -91,6 +93,21 @@ impl Changed {
         drop(marks);
         self.ramps().remove(name);
         self.wake.notify_one();
+    }
+
+    /// Notes where a plan's upstreams are, which their breakers' records say from now on.
+    pub fn set_homes(&self, live: &Live) {
+        let upstreams = live.upstreams.iter().map(|upstream| &upstream.plan);
+        *self.homes.lock().unwrap_or_else(PoisonError::into_inner) = upstreams
+            .map(|upstream| (upstream.name.clone(), upstream.endpoint.url()))
+            .collect();
+    }
+
+    /// Where the upstream is of a breaker's name, which may have a key behind a slash.
+    fn home(&self, name: &str) -> Option<String> {
+        let homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+        let upstream = || name.split_once('/').map(|(upstream, _)| upstream);
+        homes.get(name).or_else(|| homes.get(upstream()?)).cloned()
     }
 
     /// Whether the store has a breaker's present generation.
@@ -222,7 +239,10 @@ pub async fn write_all(
     let writes = batch.iter().map(|(breaker, _)| async {
         let now = clock.exact();
         let (saved, ramp) = (breaker.saved(now), breaker.snapshot(now).ramp);
-        let object = Record::of(&saved, ramp.is_some(), clock.wall_millis()).to_object();
+        let record = Record::of(&saved, ramp.is_some(), clock.wall_millis());
+        let object = record
+            .at(changed.home(breaker.name()).as_deref())
+            .to_object();
         let result = within(store.put(PARTITION, breaker.name(), object, When::Always)).await;
         let written = Written {
             generation: saved.generation,
@@ -256,7 +276,8 @@ async fn within<T>(operation: Pending<'_, T>) -> Result<T, StoreError> {
 }
 
 /// Gives every breaker of a plan the state that an earlier process left in the store. A record
-/// that cannot be read is named in the log and leaves its breaker closed.
+/// that cannot be read is named in the log and leaves its breaker closed. One that was written
+/// when the upstream was at another URL is removed.
 ///
 /// # Errors
 /// If the store cannot be read.
@@ -267,41 +288,62 @@ pub async fn restore(
 ) -> Result<usize, StoreError> {
     let mut restored = 0;
     for upstream in &live.upstreams {
-        let names = store.keys(PARTITION, &upstream.plan.name, READ_MAX).await?;
-        for name in names {
-            if let Some(breaker) = upstream.guards.recall(&name, clock.exact()) {
-                restored += usize::from(restore_one(&breaker, store, clock).await?);
+        let (name, url) = (&upstream.plan.name, upstream.plan.endpoint.url());
+        let mut moved = 0;
+        for key in store.keys(PARTITION, name, READ_MAX).await? {
+            // A key of another upstream, whose name only begins as this one's does.
+            if !upstream.guards.names(&key) {
+                continue;
             }
+            let Some(record) = read(&key, store).await? else {
+                continue;
+            };
+            if record.url.as_ref().is_some_and(|was| *was != url) {
+                moved += 1;
+                if let Err(error) = within(store.remove(PARTITION, &key, When::Always)).await {
+                    tracing::warn!(breaker = %key, %error, "an old record cannot be removed");
+                }
+            } else if let Some(breaker) = upstream.guards.recall(&key, clock.exact()) {
+                restored += 1;
+                take_up(&breaker, &record, clock);
+            }
+        }
+        if moved > 0 {
+            tracing::warn!(
+                upstream = %name,
+                records = moved,
+                "breakers of {name}: the upstream's url changed since the last run, so they begin anew"
+            );
         }
     }
     for (_, guarded) in live.flogo.breakers() {
-        restored += usize::from(restore_one(&guarded.breaker, store, clock).await?);
+        if let Some(record) = read(guarded.breaker.name(), store).await? {
+            restored += 1;
+            take_up(&guarded.breaker, &record, clock);
+        }
     }
     Ok(restored)
 }
 
-async fn restore_one(
-    breaker: &Breaker,
-    store: &Arc<dyn ObjectStore>,
-    clock: &Clock,
-) -> Result<bool, StoreError> {
-    let name = breaker.name();
+/// The record of a breaker; `None`: there is none that can be read.
+async fn read(name: &str, store: &Arc<dyn ObjectStore>) -> Result<Option<Record>, StoreError> {
     let Some(object) = store.get(PARTITION, name).await? else {
-        return Ok(false);
+        return Ok(None);
     };
     match Record::from_bytes(&object.value) {
-        Ok(record) => {
-            let now = clock.exact();
-            breaker.restore(&record.saved(clock.wall_millis()), now);
-            if record.ramp {
-                breaker.begin_ramp(now);
-            }
-            Ok(true)
-        }
+        Ok(record) => Ok(Some(record)),
         Err(error) => {
             tracing::error!(breaker = %name, %error, "a breaker's record cannot be read; it begins closed");
-            Ok(false)
+            Ok(None)
         }
+    }
+}
+
+fn take_up(breaker: &Breaker, record: &Record, clock: &Clock) {
+    let now = clock.exact();
+    breaker.restore(&record.saved(clock.wall_millis()), now);
+    if record.ramp {
+        breaker.begin_ramp(now);
     }
 }
 

@@ -105,6 +105,16 @@ impl Gateway {
         self.0.draining.load(Ordering::Acquire)
     }
 
+    /// The workers that do not run, counted from 0: each was asked and has not answered within 2 s.
+    pub async fn silent_workers(&self) -> Vec<usize> {
+        let shared = &self.0.shared;
+        let now = shared.clock.exact();
+        let asks = shared.pulses.iter().map(|pulse| pulse.ask(now));
+        let answers = futures_util::future::join_all(asks).await;
+        let silent = answers.into_iter().enumerate().filter(|(_, runs)| !runs);
+        silent.map(|(worker, _)| worker).collect()
+    }
+
     /// The parts of the gateway, each with its state. It is ready when all of them are.
     pub fn parts(&self) -> Vec<Part> {
         let draining = self.is_draining();

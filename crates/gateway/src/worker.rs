@@ -79,13 +79,16 @@ impl Worker {
     /// A worker without connections yet. What runs beside the workers has one of its own, of the index
     /// after the last.
     pub fn new(index: usize, shared: Arc<Shared>) -> Arc<Worker> {
+        // Where descriptors are few, few are spent on those that get no service.
+        let workers = shared.pulses.iter().count();
+        let turned_away = TURNED_AWAY_MAX.min(shared.seats.all_max() / 8 / workers + 1);
         Arc::new(Worker {
             index,
             shared,
             ids: Ids::new(fastrand::u64(..)),
             open: AtomicUsize::new(0),
             left: Notify::new(),
-            turning_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+            turning_away: Arc::new(Semaphore::new(turned_away)),
         })
     }
 
@@ -144,9 +147,13 @@ pub fn start(
     std::thread::Builder::new()
         .name(format!("fusebox-{index}"))
         .spawn(move || {
+            let shared = worker.shared.clone();
+            let pulse = shared.clone();
+            runtime.spawn(async move { pulse.pulses.of(index).beat().await });
             runtime.block_on(obey(worker, commands));
             // What is still running is cut; its time was over.
             runtime.shutdown_background();
+            shared.pulses.of(index).end();
         })
 }
 

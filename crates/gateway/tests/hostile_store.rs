@@ -73,7 +73,11 @@ async fn gateway(upstream: SocketAddr, store: Arc<Hostile>) -> (Gateway, SocketA
     let plan = reading
         .plan
         .unwrap_or_else(|| panic!("{:?}", reading.diagnostics));
-    let gateway = Gateway::start(plan, Stores::alone(store), Options { workers: 1 })
+    let options = Options {
+        workers: 1,
+        ..Options::default()
+    };
+    let gateway = Gateway::start(plan, Stores::alone(store), options)
         .await
         .unwrap();
     let addr = gateway.addresses()[0].1;

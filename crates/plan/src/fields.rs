@@ -110,6 +110,11 @@ impl<'n> Fields<'n> {
         self.parsed(name, "a duration such as `5s`", words::duration, notes)
     }
 
+    /// A duration that may be zero.
+    pub fn delay(&self, name: &'static str, notes: &mut Notes) -> Option<At<Duration>> {
+        self.parsed(name, "a duration such as `5s`", words::delay, notes)
+    }
+
     pub fn size(&self, name: &'static str, notes: &mut Notes) -> Option<At<u64>> {
         self.parsed(name, "a size such as `64KiB`", words::size, notes)
     }

@@ -216,6 +216,7 @@ pub(crate) static LIMITS: Table = Table {
         key("request_body", Size, "", "The largest request body; over it 413. No bound by default."),
         key("upgrade_idle", Duration, "10m", "How long an upgraded connection may be silent both ways."),
         key("drain", Duration, "30s", "How long requests in flight may take to finish at the end."),
+        key("drain_delay", Duration, "0s", "How long requests are still taken at the end, while /readyz says 503; then the drain begins."),
     ],
 };
 

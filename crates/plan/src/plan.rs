@@ -235,6 +235,8 @@ pub struct Limits {
     pub upgrade_idle_timeout: Duration,
     /// `drain`: how long requests in flight may take to finish at the end. Default 30 s.
     pub drain_timeout: Duration,
+    /// `drain_delay`: how long requests are still taken at the end, while `/readyz` says 503. Default 0.
+    pub drain_delay: Duration,
 }
 
 impl Default for Limits {
@@ -250,6 +252,7 @@ impl Default for Limits {
             request_body_max: None,
             upgrade_idle_timeout: Duration::from_secs(600),
             drain_timeout: Duration::from_secs(30),
+            drain_delay: Duration::ZERO,
         }
     }
 }

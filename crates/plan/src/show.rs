@@ -113,6 +113,7 @@ fn show_limits(limits: &Limits) -> Value {
         "body_rate": show_rate(limits.body_rate_min),
         "upgrade_idle": show_duration(limits.upgrade_idle_timeout),
         "drain": show_duration(limits.drain_timeout),
+        "drain_delay": show_duration(limits.drain_delay),
     });
     if let Some(bytes) = limits.request_body_max {
         shown["request_body"] = json!(show_size(bytes));

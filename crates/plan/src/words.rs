@@ -32,6 +32,14 @@ const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// A duration above zero: a number and one of `ns us ms s m h`.
 pub(crate) fn duration(text: &str) -> Result<Duration, Expected> {
+    match delay(text)? {
+        Duration::ZERO => Err("a duration above zero, such as `250ms` or `5s`".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// A duration that may be zero.
+pub(crate) fn delay(text: &str) -> Result<Duration, Expected> {
     let example = "a duration such as `250ms`, `5s` or `1m`";
     let (number, unit) = split(text).ok_or(example)?;
     if unit.is_empty() {
@@ -43,7 +51,6 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Expected> {
     let nanos = decimal(number, factor).ok_or(example)?;
     let nanos = u64::try_from(nanos).map_err(|_| "a duration of at most 366 days, such as `5s`")?;
     match Duration::from_nanos(nanos) {
-        Duration::ZERO => Err("a duration above zero, such as `250ms` or `5s`".to_owned()),
         duration if duration > DURATION_MAX => {
             Err("a duration of at most 366 days, such as `5s`".to_owned())
         }
@@ -65,6 +72,9 @@ pub fn read_duration(text: &str) -> Option<Duration> {
 
 /// Writes a duration in the largest unit that needs no fraction.
 pub(crate) fn show_duration(duration: Duration) -> String {
+    if duration.is_zero() {
+        return "0s".to_owned();
+    }
     show(duration.as_nanos(), &NANOS)
 }
 

@@ -298,7 +298,14 @@ fn upstream() -> impl Strategy<Value = Upstream> {
 fn limits() -> impl Strategy<Value = Limits> {
     let numbers = (1..=10_000_000usize, 256..=16usize << 20, 1..=10_000usize);
     let bytes = (1..=1u64 << 50, prop::option::of(1..=1u64 << 50));
-    let times = (any_time(), any_time(), any_time(), any_time(), any_time());
+    let times = (
+        any_time(),
+        any_time(),
+        any_time(),
+        any_time(),
+        any_time(),
+        prop_oneof![Just(Duration::ZERO), any_time()],
+    );
     (numbers, bytes, times).prop_map(|(numbers, bytes, times)| Limits {
         connections_max: numbers.0,
         head_bytes_max: numbers.1,
@@ -310,6 +317,7 @@ fn limits() -> impl Strategy<Value = Limits> {
         keep_alive_timeout: times.2,
         upgrade_idle_timeout: times.3,
         drain_timeout: times.4,
+        drain_delay: times.5,
     })
 }
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -20,6 +20,10 @@ pub struct Setup {
     env: Vec<(String, String)>,
     /// Without the options that keep a test to itself.
     bare: bool,
+    /// Whether nobody reads the log once it serves.
+    unread: bool,
+    /// How many files it may have open.
+    nofile: Option<u32>,
 }
 
 impl Setup {
@@ -30,7 +34,21 @@ impl Setup {
             args: Vec::new(),
             env: Vec::new(),
             bare: false,
+            unread: false,
+            nofile: None,
         }
+    }
+
+    /// With a log that nobody reads once the gateway serves, until [`Gateway::read_log`].
+    pub fn unread(mut self) -> Setup {
+        self.unread = true;
+        self
+    }
+
+    /// With a limit on open files that it cannot raise.
+    pub fn nofile(mut self, count: u32) -> Setup {
+        self.nofile = Some(count);
+        self
     }
 
     /// With no options but those that the test gives: the admin API and the data are then where
@@ -90,6 +108,8 @@ struct Running {
     child: Mutex<Child>,
     pid: u32,
     log: Arc<Log>,
+    /// Dropped, it has an unread log read on.
+    unread: Mutex<Option<mpsc::Sender<()>>>,
 }
 
 #[derive(Default)]
@@ -255,6 +275,12 @@ impl Gateway {
         }
     }
 
+    /// Has a log read on that was left unread.
+    pub fn read_log(&self) {
+        let unread = self.running.unread.lock();
+        drop(unread.unwrap_or_else(PoisonError::into_inner).take());
+    }
+
     /// Everything in the log so far.
     pub fn log(&self) -> Vec<String> {
         self.running.log.lock().all.clone()
@@ -411,7 +437,16 @@ impl Log {
 }
 
 fn launch(setup: &Setup, dir: &Path, config: &Path) -> Running {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fusebox"));
+    let program = env!("CARGO_BIN_EXE_fusebox");
+    let mut command = match setup.nofile {
+        None => Command::new(program),
+        Some(count) => {
+            let mut shell = Command::new("sh");
+            let limit = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
+            shell.args(["-c", &limit, program]);
+            shell
+        }
+    };
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FUSEBOX_")) {
         command.env_remove(name);
     }
@@ -435,10 +470,17 @@ fn launch(setup: &Setup, dir: &Path, config: &Path) -> Running {
     let stderr = child.stderr.take().expect("its log is piped");
     let log = Arc::new(Log::default());
     let shared = log.clone();
+    let (unread, read_on) = mpsc::channel::<()>();
+    let unread = Some(unread).filter(|_| setup.unread);
+    let mut waits = unread.is_some();
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let serves = line.contains("\"admin API\"");
             shared.lock().all.push(line);
             shared.more.notify_all();
+            if serves && std::mem::take(&mut waits) {
+                read_on.recv().ok();
+            }
         }
         shared.lock().ended = true;
         shared.more.notify_all();
@@ -447,6 +489,7 @@ fn launch(setup: &Setup, dir: &Path, config: &Path) -> Running {
         child: Mutex::new(child),
         pid,
         log,
+        unread: Mutex::new(unread),
     }
 }
 

@@ -160,6 +160,9 @@ impl Reader<'_> {
                 *slot = duration.value;
             }
         }
+        if let Some(delay) = limits.delay("drain_delay", notes) {
+            read.drain_delay = delay.value;
+        }
         if let Some(rate) = limits.rate("body_rate", notes) {
             read.body_rate_min = rate.value;
         }

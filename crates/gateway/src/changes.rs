@@ -1,0 +1,177 @@
+//! What differs between two plans, by name: what a reload says in the log.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use fusebox_plan::plan::{Plan, Route, Step};
+
+/// How many names of one kind are written out; of the rest there is the count.
+const NAMES_SHOWN: usize = 10;
+
+/// What differs between two plans.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Listeners.
+    pub listeners: Names,
+    /// Upstreams, with their breakers.
+    pub upstreams: Names,
+    /// Routes. One whose upstream changed, and nothing else, has not.
+    pub routes: Names,
+    /// The other keys of the file whose value changed, such as `limits`.
+    pub settings: Vec<&'static str>,
+}
+
+/// The names of one kind that came, changed or went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Only in the new plan.
+    pub added: Vec<Arc<str>>,
+    /// In both, and not the same.
+    pub changed: Vec<Arc<str>>,
+    /// Only in the old plan.
+    pub removed: Vec<Arc<str>>,
+}
+
+impl Changes {
+    /// What differs between an old plan and a new one.
+    pub fn between(old: &Plan, new: &Plan) -> Changes {
+        let settings = [
+            ("limits", old.limits != new.limits),
+            ("store", old.store != new.store),
+            ("fleet", old.fleet != new.fleet),
+            ("admin", old.admin != new.admin),
+            ("channels", old.channels != new.channels),
+            ("subscriptions", old.subscriptions != new.subscriptions),
+            ("application", old.app != new.app),
+        ];
+        let settings = settings.into_iter().filter(|(_, changed)| *changed);
+        Changes {
+            listeners: Names::between(&old.listeners, &new.listeners, |it| &it.name, PartialEq::eq),
+            upstreams: Names::between(&old.upstreams, &new.upstreams, |it| &it.name, PartialEq::eq),
+            routes: Names::between(&old.routes, &new.routes, |it| &it.name, same_route),
+            settings: settings.map(|(name, _)| name).collect(),
+        }
+    }
+
+    /// Whether nothing differs.
+    pub fn is_empty(&self) -> bool {
+        *self == Changes::default()
+    }
+}
+
+fn same_route(old: &Route, new: &Route) -> bool {
+    let same_step = |(old, new): (&Step, &Step)| match (old, new) {
+        (Step::Forward(old), Step::Forward(new)) => {
+            old.upstream.name == new.upstream.name && old.rewrite == new.rewrite
+        }
+        (old, new) => old == new,
+    };
+    old.path == new.path
+        && old.methods == new.methods
+        && old.listeners == new.listeners
+        && old.steps.len() == new.steps.len()
+        && old.steps.iter().zip(&new.steps).all(same_step)
+}
+
+impl Names {
+    fn between<T>(
+        old: &[Arc<T>],
+        new: &[Arc<T>],
+        name: impl Fn(&T) -> &Arc<str>,
+        same: impl Fn(&T, &T) -> bool,
+    ) -> Names {
+        let by_name = |all: &[Arc<T>]| -> HashMap<Arc<str>, Arc<T>> {
+            let named = all.iter().map(|one| (name(one).clone(), one.clone()));
+            named.collect()
+        };
+        let (was, is) = (by_name(old), by_name(new));
+        let mut names = Names::default();
+        for one in new {
+            match was.get(name(one)) {
+                None => names.added.push(name(one).clone()),
+                Some(before) if !same(before, one) => names.changed.push(name(one).clone()),
+                Some(_) => {}
+            }
+        }
+        let gone = old.iter().map(|one| name(one));
+        let gone = gone.filter(|name| !is.contains_key(*name));
+        names.removed = gone.cloned().collect();
+        names
+    }
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        for (kind, names) in [
+            ("listeners", &self.listeners),
+            ("upstreams", &self.upstreams),
+            ("routes", &self.routes),
+        ] {
+            let whats = [
+                ("added", &names.added),
+                ("changed", &names.changed),
+                ("removed", &names.removed),
+            ];
+            for (what, names) in whats.iter().filter(|(_, names)| !names.is_empty()) {
+                let count = names.len();
+                let shown: Vec<&str> = names.iter().take(NAMES_SHOWN).map(|it| &**it).collect();
+                let more = match count.checked_sub(NAMES_SHOWN) {
+                    None | Some(0) => String::new(),
+                    Some(more) => format!(" and {more} more"),
+                };
+                parts.push(format!(
+                    "{kind} {what} ({count}): {}{more}",
+                    shown.join(", ")
+                ));
+            }
+        }
+        if !self.settings.is_empty() {
+            parts.push(format!("settings changed: {}", self.settings.join(", ")));
+        }
+        if parts.is_empty() {
+            return f.write_str("nothing");
+        }
+        f.write_str(&parts.join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(count: usize) -> Vec<Arc<str>> {
+        (0..count).map(|at| format!("n{at}").into()).collect()
+    }
+
+    #[test]
+    fn names_are_said_by_what_happened_to_them_and_only_so_many() {
+        let changes = Changes {
+            upstreams: Names {
+                added: names(12),
+                changed: names(1),
+                removed: Vec::new(),
+            },
+            settings: vec!["limits", "store"],
+            ..Changes::default()
+        };
+        assert_eq!(
+            changes.to_string(),
+            "upstreams added (12): n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 2 more; \
+             upstreams changed (1): n0; settings changed: limits, store"
+        );
+        assert_eq!(Changes::default().to_string(), "nothing");
+    }
+
+    #[test]
+    fn what_came_changed_and_went_is_told_apart() {
+        let one = |name: &str, value: u8| Arc::new((Arc::<str>::from(name), value));
+        let old = [one("a", 1), one("b", 1), one("c", 1)];
+        let new = [one("b", 2), one("c", 1), one("d", 1)];
+        let names = Names::between(&old, &new, |one| &one.0, |a, b| a == b);
+        assert_eq!(names.added, [Arc::<str>::from("d")]);
+        assert_eq!(names.changed, [Arc::<str>::from("b")]);
+        assert_eq!(names.removed, [Arc::<str>::from("a")]);
+    }
+}
