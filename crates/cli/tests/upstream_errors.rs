@@ -86,9 +86,9 @@ fn fails(gateway: &Gateway, upstream: &str, kind: &'static str, word: &str) {
         warned.iter().partition(|line| line.contains(&breaker));
     assert_eq!((opened.len(), warned.len()), (0, 1), "{warned:?}");
     let begin = if kind == word {
-        format!("upstream {upstream} failed: {kind}")
+        format!("a call to upstream {upstream} failed: {kind}")
     } else {
-        format!("upstream {upstream} failed: {kind}: {word}")
+        format!("a call to upstream {upstream} failed: {kind}: {word}")
     };
     assert!(warned[0].starts_with(&begin), "{warned:?}");
     let reason = gateway.breaker(upstream)["reason"].clone();
@@ -226,7 +226,10 @@ fn what_our_limit_refuses_and_what_a_client_breaks_is_neither_protocol_nor_reset
     let gateway = Gateway::run(file(&upstreams, "{ request: 5s }"));
     assert_eq!(gateway.get("/large").status, 502);
     assert_eq!(errors(&gateway, "large"), [("limit", 1)]);
-    assert!(warnings(&gateway, "large")[0].contains("limit: head over our limit (see limits.head"));
+    assert!(
+        warnings(&gateway, "large")[0]
+            .contains("ended at a limit of ours: limit: head over our limit (see limits.head")
+    );
 
     let mut client = gateway.client();
     client.send("GET /trailers HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
@@ -263,6 +266,16 @@ fn a_trip_tells_of_what_kinds_its_failures_were() {
     let explained = breaker["explanation"]["text"].as_str().unwrap();
     assert!(explained.contains(told), "{explained}");
     gateway.log_line(|line| line["message"] == format!("breaker orders is open: {told}"));
+    gateway.sighup();
+    gateway.log_line(|line| {
+        let message = line["message"].as_str();
+        message.is_some_and(|message| message.starts_with("reloaded"))
+    });
+    assert_eq!(
+        errors(&gateway, "orders"),
+        [("reset", 3)],
+        "kept over a reload"
+    );
 }
 
 #[test]
@@ -280,8 +293,11 @@ fn a_flogo_service_and_a_mule_requester_have_errors_of_their_own() {
     for (gateway, name) in [(flogo, "G/PetStorePets"), (mule, "Orders")] {
         assert_eq!(errors(&gateway, name), [("connect", 1)]);
         let warned = warnings(&gateway, name);
-        let begin = format!("upstream {name} failed: connect: refused (127.0.0.1:");
-        assert!(warned.len() == 1 && warned[0].starts_with(&begin), "{warned:?}");
+        let begin = format!("a call to upstream {name} failed: connect: refused (127.0.0.1:");
+        assert!(
+            warned.len() == 1 && warned[0].starts_with(&begin),
+            "{warned:?}"
+        );
     }
 }
 
