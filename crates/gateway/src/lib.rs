@@ -46,6 +46,7 @@ mod stores;
 mod connect;
 mod listen;
 mod pool;
+mod sender;
 mod tls;
 mod upstream_errors;
 

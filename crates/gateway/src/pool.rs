@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 
-use crate::connect::{Connector, NoConnection, Sender};
+use crate::connect::{Connector, NoConnection};
+use crate::sender::Sender;
 
 /// Idle connections to one upstream.
 #[derive(Debug)]
