@@ -2,19 +2,16 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fusebox_plan::CallError;
 use fusebox_plan::plan::{Endpoint, Limits};
+use http::Request;
 use http::header::HOST;
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -27,80 +24,11 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::connection::BUFFER;
 use crate::outgoing::Outgoing;
+use crate::sender::{Fate, Heard, Sender};
 use crate::upstream_errors::{
     CertificateWish, ErrorKind, UpstreamError, naming_verifier, watching,
 };
 use crate::upstream_socket::UpstreamSocket;
-
-/// A connection's upper end: sends one request at a time, and tells why that failed.
-#[derive(Debug)]
-pub struct Sender {
-    inner: http1::SendRequest<Outgoing>,
-    fate: Arc<Fate>,
-    /// What had been heard when the last request was sent.
-    heard_before: u64,
-}
-
-/// What is known of a connection beside what its requests are told.
-#[derive(Debug)]
-struct Fate {
-    /// How often bytes have come. Written by the connection's task alone.
-    heard: AtomicU64,
-    /// The error with which the connection ended while no request waited for it.
-    ended: OnceLock<UpstreamError>,
-    /// Over TLS, whether the upstream wants a certificate that we do not have.
-    wish: Option<Arc<CertificateWish>>,
-}
-
-impl Fate {
-    fn wanted(&self) -> bool {
-        self.wish.as_ref().is_some_and(|wish| wish.is_open())
-    }
-}
-
-impl Sender {
-    /// Why a request got no response's head. With TLS 1.3 an upstream's refusal of the handshake comes as such an error
-    /// (RFC 8446, section 4.4.2.4).
-    pub fn why(&self, error: &hyper::Error) -> UpstreamError {
-        let begun = self.fate.heard.load(Ordering::Relaxed) != self.heard_before;
-        let why = UpstreamError::head(error, self.fate.wanted(), begun);
-        match self.fate.ended.get() {
-            Some(ended) if why.kind == ErrorKind::Reset => ended.clone(),
-            _ => why,
-        }
-    }
-
-    /// Sends a request, as [`http1::SendRequest::try_send_request`] does.
-    pub fn try_send_request(
-        &mut self,
-        request: Request<Outgoing>,
-    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>> + use<>
-    {
-        self.heard_before = self.fate.heard.load(Ordering::Relaxed);
-        self.inner.try_send_request(request)
-    }
-
-    /// Takes note that the upstream has answered on the connection.
-    pub fn answered(&self) {
-        if let Some(wish) = &self.fate.wish {
-            wish.answered();
-        }
-    }
-}
-
-impl Deref for Sender {
-    type Target = http1::SendRequest<Outgoing>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.inner
-    }
-}
-
-impl DerefMut for Sender {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.inner
-    }
-}
 
 /// Whether a connection ended for bytes that came while no request was on its way. hyper has no
 /// question for this; a test of the gateway's holds its words.
@@ -301,15 +229,8 @@ impl Connector {
             })?;
             stream = secured(stream, tls, address, step).await?;
         }
-        let fate = Arc::new(Fate {
-            heard: AtomicU64::new(0),
-            ended: OnceLock::new(),
-            wish: self.tls.as_ref().map(|tls| tls.wish.clone()),
-        });
-        let stream = Heard {
-            stream,
-            fate: fate.clone(),
-        };
+        let fate = Fate::new(self.tls.as_ref().map(|tls| tls.wish.clone()));
+        let stream = Heard::new(stream, fate.clone());
         let (sender, connection) = http1::Builder::new()
             .max_header_size(self.head_bytes_max)
             .max_headers(self.head_fields_max)
@@ -329,14 +250,9 @@ impl Connector {
                 unasked.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(upstream = %authority, "a connection was closed for bytes that nobody had asked for");
             }
-            let why = UpstreamError::head(&error, told.wanted(), false);
-            told.ended.get_or_init(|| why);
+            told.end(&error);
         });
-        Ok(Sender {
-            inner: sender,
-            fate,
-            heard_before: 0,
-        })
+        Ok(Sender::new(sender, fate))
     }
 
     /// Asks a proxy for a tunnel to the endpoint.
@@ -540,59 +456,5 @@ impl AsyncWrite for Stream {
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tunnel(stream) => Pin::new(stream).poll_shutdown(cx),
         }
-    }
-}
-
-/// A connection that counts how often bytes come, so that an end before a response's head differs from one within it.
-struct Heard {
-    stream: Stream,
-    fate: Arc<Fate>,
-}
-
-impl AsyncRead for Heard {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buf.filled().len();
-        let result = Pin::new(&mut this.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            // One task writes, so it need not be an addition, which would cost more.
-            let heard = this.fate.heard.load(Ordering::Relaxed);
-            this.fate.heard.store(heard + 1, Ordering::Relaxed);
-        }
-        result
-    }
-}
-
-impl AsyncWrite for Heard {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }

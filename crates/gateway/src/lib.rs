@@ -52,6 +52,7 @@ mod connect;
 mod key_metrics;
 mod listen;
 mod pool;
+mod sender;
 mod tls;
 mod upstream_errors;
 mod upstream_socket;

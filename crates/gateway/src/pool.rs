@@ -15,7 +15,8 @@ use std::time::Duration;
 use fusebox_breaker::Timestamp;
 use http::{HeaderMap, HeaderName, Method};
 
-use crate::connect::{Connector, NoConnection, Sender};
+use crate::connect::{Connector, NoConnection};
+use crate::sender::Sender;
 
 /// How long a connection may have been idle for a request that must not be repeated (calls.md, row 8a).
 const MOMENT: Duration = Duration::from_millis(100);

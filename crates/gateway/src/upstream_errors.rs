@@ -148,7 +148,16 @@ impl UpstreamErrors {
     /// in ten seconds, with the number of those between. A client's fault is no warning but information.
     pub fn note(&self, error: &UpstreamError, now: Timestamp) {
         let (upstream, kind) = (&*self.upstream, error.kind.as_str());
-        tracing::debug!(upstream, kind, "upstream {upstream} failed: {error}");
+        let what = match error.kind {
+            ErrorKind::Client => "ended by its client's fault",
+            ErrorKind::Limit => "ended at a limit of ours",
+            _ => "failed",
+        };
+        tracing::debug!(
+            upstream,
+            kind,
+            "a call to upstream {upstream} {what}: {error}"
+        );
         let Some(suppressed) = self.kinds[error.kind as usize].count(now) else {
             return;
         };
@@ -158,14 +167,14 @@ impl UpstreamErrors {
                 upstream,
                 kind,
                 suppressed,
-                "a call to upstream {upstream} ended by its client's fault: {error}{more}"
+                "a call to upstream {upstream} {what}: {error}{more}"
             );
         } else {
             tracing::warn!(
                 upstream,
                 kind,
                 suppressed,
-                "upstream {upstream} failed: {error}{more}"
+                "a call to upstream {upstream} {what}: {error}{more}"
             );
         }
     }

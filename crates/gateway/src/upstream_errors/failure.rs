@@ -12,6 +12,9 @@ use super::ErrorKind;
 use super::tls;
 use crate::request_body::ClientFault;
 
+/// The most bytes of a detail: an upstream chooses the names in its certificate.
+const DETAIL_MAX: usize = 400;
+
 /// An error between the gateway and an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamError {
@@ -33,10 +36,16 @@ impl UpstreamError {
         }
     }
 
-    /// The same error with a detail for the log.
+    /// The same error with a detail for the log; a long one is cut.
     #[must_use]
     pub fn with(self, detail: impl fmt::Display) -> UpstreamError {
-        let detail = Some(detail.to_string().into());
+        let mut text = detail.to_string();
+        if text.len() > DETAIL_MAX {
+            let end = (0..=DETAIL_MAX).rfind(|end| text.is_char_boundary(*end));
+            text.truncate(end.unwrap_or(0));
+            text.push('…');
+        }
+        let detail = Some(text.into());
         UpstreamError { detail, ..self }
     }
 
@@ -336,6 +345,13 @@ mod tests {
         let error = io::Error::new(io::ErrorKind::InvalidData, inner);
         let error = UpstreamError::handshake(&error, None, false);
         assert_eq!(error.word, tls::CLIENT_CERTIFICATE);
+    }
+
+    #[test]
+    fn a_long_detail_is_cut() {
+        let error = UpstreamError::no_head().with("é".repeat(10_000));
+        let text = error.to_string();
+        assert!(text.len() < 450 && text.ends_with("é…)"), "{text}");
     }
 
     #[test]
