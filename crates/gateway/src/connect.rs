@@ -22,6 +22,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::connection::BUFFER;
+use crate::marks::MarkWriter;
 use crate::outgoing::Outgoing;
 
 /// What requests are sent through; one request at a time.
@@ -178,7 +179,7 @@ impl Connector {
             .max_header_size(self.head_bytes_max)
             .max_headers(self.head_fields_max)
             .max_buf_size(self.head_bytes_max.max(BUFFER))
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(MarkWriter::new(stream)))
             .await
             .map_err(|error| broken(CallError::Connect)(io::Error::other(error)))?;
         // Ends with the last use of `sender`, or when the upstream closes; the call sees the error.

@@ -21,6 +21,7 @@ use crate::forward;
 use crate::guard;
 use crate::live::{Finds, Live, LiveListener, LiveRoute, LiveStep};
 use crate::mule;
+use crate::target;
 
 /// How much of a body that nobody wants is read, and for how long, before an answer that goes out
 /// without it.
@@ -108,7 +109,7 @@ pub async fn serve(client: Arc<Client>, request: Request<Incoming>) -> Response<
 async fn take(
     client: Arc<Client>,
     desk: Desk,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     id: HeaderValue,
     mut finish: Finish,
 ) -> Response<Body> {
@@ -120,8 +121,18 @@ async fn take(
             answer::refused(StatusCode::SERVICE_UNAVAILABLE, "this listener is closing"),
         );
     };
-    if let Err(refused) = guard::inspect(&request, listener.rules) {
+    // Flogo's router and Mule's read a path in their own ways.
+    let native = matches!(listener.finds, Finds::Native(_));
+    let read = target::normalise(&mut request, native)
+        .and_then(|()| guard::inspect(&request, listener.rules));
+    if let Err(refused) = read {
         client.worker.meter().requests_refused.add();
+        tracing::debug!(
+            peer = %client.peer,
+            status = refused.status.as_u16(),
+            why = refused.why,
+            "request refused"
+        );
         return done(finish, answer::refused(refused.status, refused.why));
     }
     if request.uri().path() == "*" {
@@ -182,8 +193,14 @@ fn find(
     let found = router
         .find(path)
         .ok_or_else(|| Box::new(answer::no_route()))?;
+    let names = |route: &&usize| live.routes[**route].names(method);
     let takes = |route: &&usize| live.routes[**route].takes(method);
-    let Some(route) = found.value.iter().find(takes) else {
+    let routes = found.value.iter();
+    let Some(route) = routes
+        .clone()
+        .find(names)
+        .or_else(|| routes.clone().find(takes))
+    else {
         let allow = live.allow(found.value);
         return Err(Box::new(answer::wrong_method(&allow)));
     };
@@ -271,7 +288,8 @@ impl Ids {
             .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed))
     }
 
-    fn request_id(&self) -> HeaderValue {
+    /// A new request id: 32 hex digits.
+    pub fn request_id(&self) -> HeaderValue {
         let mut text = [0; 32];
         hex(self.process, &mut text[..16]);
         hex(self.next(), &mut text[16..]);

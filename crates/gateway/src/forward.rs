@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use fusebox_breaker::{OwnedPermit, Rejection, Timestamp};
 use fusebox_plan::CallError;
-use fusebox_plan::plan::RewritePart;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -29,6 +27,7 @@ use crate::outgoing::Outgoing;
 use crate::pool::{Connection, Pool};
 use crate::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
 use crate::response_body::ResponseBody;
+use crate::target;
 use crate::tunnel;
 
 /// The machine's own deadline of a probe lies this much behind ours: it is the net, not the judge.
@@ -104,8 +103,8 @@ pub async fn forward(
         .flatten();
     let (parts, body) = request.into_parts();
     let (parts, has_length) = match outgoing_head(&exchange, step, parts, protocol) {
-        Some(head) => head,
-        None => return done(finish, answer::our_fault()),
+        Ok(head) => head,
+        Err(refused) => return done(finish, answer::refused(refused.status, refused.why)),
     };
     let (body, intake) = outgoing_body(&exchange, body);
     let sending = Sending {
@@ -161,8 +160,8 @@ fn outgoing_head(
     step: &LiveForward,
     mut parts: Parts,
     protocol: Option<HeaderValue>,
-) -> Option<(Parts, bool)> {
-    parts.uri = target(exchange, step, &parts.uri)?;
+) -> Result<(Parts, bool), guard::Refused> {
+    parts.uri = target::outgoing(exchange, step, &parts)?;
     parts.version = Version::HTTP_11;
     let host = parts.headers.get(HOST).cloned();
     let has_length = parts.headers.contains_key(CONTENT_LENGTH);
@@ -192,45 +191,7 @@ fn outgoing_head(
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol);
     }
-    Some((parts, has_length))
-}
-
-/// The path that the upstream sees: its base path, then the rewritten path or the client's own.
-fn target(exchange: &Exchange, step: &LiveForward, uri: &Uri) -> Option<Uri> {
-    let base = &step.upstream.plan.endpoint.base_path;
-    if base.is_empty() && step.rewrite.is_none() {
-        let path = uri
-            .path_and_query()
-            .cloned()
-            .unwrap_or_else(|| PathAndQuery::from_static("/"));
-        return Some(Uri::from(path));
-    }
-    let mut text = String::with_capacity(base.len() + uri.path().len() + 16);
-    text.push_str(base);
-    match &step.rewrite {
-        None => text.push_str(uri.path()),
-        Some(rewrite) => {
-            for part in &rewrite.0 {
-                match part {
-                    RewritePart::Literal(literal) => text.push_str(literal),
-                    RewritePart::Param(name) => text.push_str(param(&exchange.params, name)),
-                }
-            }
-        }
-    }
-    if let Some(query) = uri.query() {
-        text.push('?');
-        text.push_str(query);
-    }
-    PathAndQuery::try_from(text).ok().map(Uri::from)
-}
-
-/// A path parameter; an empty rest has none and is the empty text.
-fn param<'a>(params: &'a [(String, String)], name: &str) -> &'a str {
-    params
-        .iter()
-        .find(|(key, _)| key == name)
-        .map_or("", |(_, value)| value)
+    Ok((parts, has_length))
 }
 
 fn outgoing_body(exchange: &Exchange, body: Incoming) -> (Outgoing, Option<Arc<Intake>>) {
@@ -319,8 +280,10 @@ impl Sending<'_> {
     async fn attempt(
         &mut self,
         connection: &mut Connection,
-        request: Request<Outgoing>,
+        mut request: Request<Outgoing>,
     ) -> Result<Response<Incoming>, Attempt> {
+        let interim = &self.exchange.client.interim;
+        interim.watch(&mut request);
         let clock = &self.exchange.desk.clock;
         let asked = request.headers().get(UPGRADE).cloned();
         let timeout = self.call.timeout();
@@ -334,6 +297,9 @@ impl Sending<'_> {
         let result = loop {
             let is_look = tokio::select! {
                 biased;
+                () = interim.too_many() => {
+                    return Err(Attempt::Failed(Failed::Upstream(CallError::Protocol)));
+                }
                 result = &mut response => break result,
                 () = &mut alarm => false,
                 () = &mut look => true,

@@ -14,11 +14,18 @@ mod live;
 mod shared;
 mod worker;
 
+mod chunks;
 mod connection;
 mod exchange;
 mod forward;
 mod guard;
+mod heads;
+mod interim;
+mod linger;
+mod marks;
 mod router;
+mod socket;
+mod target;
 
 mod flogo;
 
