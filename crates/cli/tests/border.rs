@@ -125,8 +125,15 @@ fn what_cannot_be_read_is_refused_as_everything_else_is() {
     for (number, (head, status)) in heads.iter().enumerate() {
         let mut client = gateway.client();
         // A request before it is answered as ever.
-        assert_eq!(client.get("/first").text(), "GET /first ");
-        client.send(head);
+        let first = "GET /first HTTP/1.1\r\nHost: a\r\n\r\n";
+        if number % 2 == 0 {
+            client.send(format!("{first}{head}"));
+            assert_eq!(client.response().text(), "GET /first ");
+        } else {
+            client.send(first);
+            assert_eq!(client.response().text(), "GET /first ");
+            client.send(head);
+        }
         let response = client.response();
         let start = head.lines().next().unwrap_or_default();
         assert_eq!(response.status, *status, "{start}");
@@ -367,6 +374,40 @@ fn trailers_pass_that_no_head_announced() {
     let mut old = gateway.client();
     old.send("GET /a HTTP/1.0\r\n\r\n");
     assert_eq!(old.response().text(), "abc", "HTTP/1.0 has no trailers");
+}
+
+#[test]
+fn a_tunnel_carries_what_would_be_held_back_elsewhere() {
+    let upstream = Upstream::start(|call| {
+        if call.seen.fields.get("upgrade").is_none() || call.seen.target.starts_with("/no") {
+            let target = call.seen.target.clone();
+            return call.respond(200, &target);
+        }
+        call.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+        while let Ok(bytes) = call.wire().read_some()
+            && !bytes.is_empty()
+        {
+            call.send(bytes);
+        }
+    });
+    let gateway = Gateway::run(orders(&upstream, "{}"));
+    let mut client = gateway.client();
+    let ask = "Host: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+    client.send(format!("GET /no HTTP/1.1\r\n{ask}"));
+    assert_eq!(client.response().text(), "/no");
+    assert_eq!(client.get("/no?\"raw\"").text(), "/no?\"raw\"");
+    client.send(format!("GET /a HTTP/1.1\r\n{ask}"));
+    assert_eq!(client.head().status, 101);
+    for bytes in [
+        "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n",
+        "GET /?\"x\" HTTP/1.1\r\n\r\n",
+        "no line end",
+        "\r\n",
+    ] {
+        client.send(bytes);
+        let echoed = client.wire.read_exactly(bytes.len()).unwrap();
+        assert_eq!(String::from_utf8_lossy(&echoed), bytes);
+    }
 }
 
 #[test]

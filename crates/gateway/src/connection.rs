@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 use fusebox_plan::plan::Limits;
-use http::header::{CONNECTION, UPGRADE};
+use http::header::CONNECTION;
 use http::{HeaderValue, Request, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -31,6 +31,7 @@ use tokio_rustls::server::TlsStream;
 use crate::answer;
 use crate::clock::Clock;
 use crate::exchange;
+use crate::guard;
 use crate::heads::BodyNote;
 use crate::interim::Interim;
 use crate::listen::Place;
@@ -290,18 +291,26 @@ pub async fn serve(
     );
     let last = closing.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
-        if request.headers().contains_key(UPGRADE) {
+        let length = request.body().size_hint().exact();
+        let upgrade = guard::upgrade_asked(&request);
+        if upgrade {
             body_note.upgrade();
         } else {
-            body_note.body(request.body().size_hint().exact());
+            body_note.body(length);
         }
         target::restore_raw(&mut request);
         interim.begin(request.version() == Version::HTTP_11);
         let answer = exchange::serve(client.clone(), request);
         let (last, interim) = (last.clone(), interim.clone());
+        let upgrade = upgrade.then(|| body_note.clone());
         async move {
             let mut response = answer.await;
             interim.end().await;
+            match upgrade {
+                Some(note) if response.status() == StatusCode::SWITCHING_PROTOCOLS => note.tunnel(),
+                Some(note) => note.no_upgrade(length),
+                None => {}
+            }
             // A client that is told so sends no further request into a connection that ends.
             if last.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.headers_mut().insert(CONNECTION, CLOSE);

@@ -6,7 +6,7 @@
 //! line stands there: hyper is given one head at a time, is asked what body it found, and its end
 //! is counted. Where the count is lost, as in an upgrade, bytes pass as they are for good.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::chunks::Chunks;
 use crate::marks;
@@ -16,7 +16,11 @@ const LINE_MAX: usize = 80 * 1024;
 
 /// Body of the request that hyper read last, noted by the service for the socket.
 #[derive(Debug)]
-pub struct BodyNote(AtomicU64);
+pub struct BodyNote {
+    body: AtomicU64,
+    /// Set when the connection has become a tunnel.
+    tunnel: AtomicBool,
+}
 
 const CHUNKED: u64 = u64::MAX;
 const UPGRADE: u64 = u64::MAX - 1;
@@ -24,25 +28,46 @@ const NOTHING: u64 = u64::MAX - 2;
 
 impl Default for BodyNote {
     fn default() -> BodyNote {
-        BodyNote(AtomicU64::new(NOTHING))
+        BodyNote {
+            body: AtomicU64::new(NOTHING),
+            tunnel: AtomicBool::new(false),
+        }
     }
 }
 
 impl BodyNote {
     /// A body of `length` bytes, which may be 0; `None` means a chunked one.
     pub fn body(&self, length: Option<u64>) {
-        self.0.store(length.unwrap_or(CHUNKED), Ordering::Relaxed);
+        self.body
+            .store(length.unwrap_or(CHUNKED), Ordering::Relaxed);
     }
 
     /// An upgrade was asked for, so what follows may be something else than HTTP.
     pub fn upgrade(&self) {
-        self.0.store(UPGRADE, Ordering::Relaxed);
+        self.body.store(UPGRADE, Ordering::Relaxed);
+    }
+
+    /// The upgrade came to nothing: without bytes in between, the body is as it would have been.
+    pub fn no_upgrade(&self, length: Option<u64>) {
+        if self.body.load(Ordering::Relaxed) == UPGRADE {
+            self.body(length);
+        }
+    }
+
+    /// The upgrade was granted.
+    pub fn tunnel(&self) {
+        self.tunnel.store(true, Ordering::Relaxed);
+    }
+
+    /// Says whether the connection is a tunnel, whose bytes are nobody's but its ends'.
+    pub fn is_tunnel(&self) -> bool {
+        self.tunnel.load(Ordering::Relaxed)
     }
 
     fn take(&self) -> u64 {
         // Only the connection's own task touches it.
-        let noted = self.0.load(Ordering::Relaxed);
-        self.0.store(NOTHING, Ordering::Relaxed);
+        let noted = self.body.load(Ordering::Relaxed);
+        self.body.store(NOTHING, Ordering::Relaxed);
         noted
     }
 }
@@ -87,11 +112,16 @@ pub enum Seen {
 #[derive(Debug)]
 pub struct Heads {
     next: Next,
+    /// Number of bytes of a request line that have been searched for its end.
+    searched: usize,
 }
 
 impl Default for Heads {
     fn default() -> Heads {
-        Heads { next: Next::Head }
+        Heads {
+            next: Next::Head,
+            searched: 0,
+        }
     }
 }
 
@@ -143,14 +173,18 @@ impl Heads {
         let Some(begin) = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')) else {
             return Seen::Pass(bytes.len());
         };
-        let Some(length) = memchr::memchr(b'\n', &bytes[begin..]) else {
-            if bytes.len() <= LINE_MAX {
+        let from = std::mem::take(&mut self.searched).max(begin);
+        let Some(length) = memchr::memchr(b'\n', &bytes[from..]) else {
+            let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | 0x80.. | b'\r');
+            if bytes.len() <= LINE_MAX && bytes[from..].iter().all(is_text) {
+                self.searched = bytes.len();
                 return Seen::More;
             }
+            // No request line, such as a TLS handshake: hyper's to refuse.
             self.next = Next::Anything;
             return Seen::Pass(bytes.len());
         };
-        let end = begin + length + 1;
+        let end = from + length + 1;
         let (passed, next) = fields(&bytes[end..], LineEnd::Lf);
         self.next = next;
         match rewritten(&bytes[begin..end]) {
@@ -274,6 +308,27 @@ mod tests {
             assert_eq!(rewritten(line.as_bytes()), None, "{line}");
         }
         assert_eq!(rewritten(b"GET /?a=\"\xff\" HTTP/1.1\r\n"), None);
+    }
+
+    #[test]
+    fn what_is_no_text_does_not_wait_for_the_end_of_a_line() {
+        let hello = b"\x16\x03\x01\x02\x00\x01";
+        let note = BodyNote::default();
+        assert_eq!(Heads::default().see(b"GET /", &note), Seen::More);
+        assert_eq!(Heads::default().see(hello, &note), Seen::Pass(hello.len()));
+    }
+
+    #[test]
+    fn an_upgrade_that_comes_to_nothing_loses_nothing() {
+        let (mut heads, note) = (Heads::default(), BodyNote::default());
+        let head = b"GET / HTTP/1.1\r\nUpgrade: x\r\n\r\n";
+        heads.see(head, &note);
+        note.upgrade();
+        note.no_upgrade(Some(0));
+        assert!(matches!(
+            heads.see(RAW.as_bytes(), &note),
+            Seen::Instead(..)
+        ));
     }
 
     #[test]

@@ -169,7 +169,7 @@ impl Socket {
             // It was none after all.
             self.stream.write_first(&bytes);
         }
-        if self.phase.is_busy() {
+        if self.phase.is_busy() || self.body_note.is_tunnel() {
             return false;
         }
         let [head] = bufs else { return false };
