@@ -7,12 +7,11 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
@@ -24,20 +23,19 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+use tokio::io::AsyncWriteExt as _;
 
-use crate::answer;
 use crate::clock::Clock;
 use crate::exchange;
 use crate::guard;
 use crate::heads::BodyNote;
 use crate::interim::Interim;
 use crate::listen::Place;
+use crate::refusal;
 use crate::shared::Seat;
 use crate::socket::Socket;
 use crate::target;
+use crate::transport::Transport;
 use crate::worker::{Closing, Worker};
 
 /// Limit on the time to write an answer to a request that was not taken.
@@ -159,79 +157,6 @@ fn word(kind: u64, since: Timestamp) -> u64 {
     ((since.as_nanos() / 1_000_000) << KIND_BITS) | kind
 }
 
-/// A client's socket, plain or within TLS.
-#[derive(Debug)]
-pub enum Transport {
-    /// As it was accepted.
-    Plain(TcpStream),
-    /// After the handshake.
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Transport {
-    fn tcp(&self) -> &TcpStream {
-        match self {
-            Transport::Plain(stream) => stream,
-            Transport::Tls(stream) => stream.get_ref().0,
-        }
-    }
-}
-
-impl AsyncRead for Transport {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Transport {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-}
-
 /// How a connection's serving ended.
 enum End {
     /// hyper is done with it, or has passed it on to a tunnel.
@@ -338,7 +263,7 @@ pub async fn serve(
     let Some(parts) = connection.into_parts() else {
         return;
     };
-    let (mut stream, refusal) = parts.io.into_inner().into_parts();
+    let (mut stream, own) = parts.io.into_inner().into_parts();
     // The client keeps its seat while we read on.
     let _client = parts.service;
     let answer = match end {
@@ -351,9 +276,14 @@ pub async fn serve(
                 return;
             }
             let why = "the request's head did not come in time";
-            Some(refuse(&worker, StatusCode::REQUEST_TIMEOUT, why, peer))
+            Some(refusal::refuse(
+                &worker,
+                StatusCode::REQUEST_TIMEOUT,
+                why,
+                peer,
+            ))
         }
-        End::Unread(error) => unread(&worker, &error, refusal, peer),
+        End::Unread(error) => refusal::unread(&worker, &error, own, peer),
     };
     if let Some(answer) = answer {
         let told = stream.write_all(&answer);
@@ -362,40 +292,6 @@ pub async fn serve(
         }
     }
     worker.lingering.linger(stream, &closing).await;
-}
-
-/// Answer to a head that hyper could not read; `refusal` is the status of hyper's own, if it made one.
-fn unread(
-    worker: &Worker,
-    error: &hyper::Error,
-    refusal: Option<StatusCode>,
-    peer: SocketAddr,
-) -> Option<Vec<u8>> {
-    let (status, why) = match refusal {
-        Some(StatusCode::URI_TOO_LONG) => {
-            (StatusCode::URI_TOO_LONG, "the target is too long".to_owned())
-        }
-        Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => (
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "the request's head is larger than `limits.head`, or has more fields than `limits.fields`"
-                .to_owned(),
-        ),
-        Some(status) => (status, format!("the request's head cannot be read: {error}")),
-        // An answer is on its way already.
-        None => return None,
-    };
-    Some(refuse(worker, status, &why, peer))
-}
-
-/// Counts and logs a request whose head could not be read, and makes its answer.
-fn refuse(worker: &Worker, status: StatusCode, why: &str, peer: SocketAddr) -> Vec<u8> {
-    let meter = worker.meter();
-    meter.requests.add();
-    meter.requests_refused.add();
-    meter.requests_ended.add();
-    let id = worker.ids.request_id();
-    tracing::debug!(%peer, status = status.as_u16(), why, "request refused");
-    answer::unread(status, why, &id, worker.shared.clock.wall_millis())
 }
 
 /// What a connection is watched by.

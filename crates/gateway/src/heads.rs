@@ -238,6 +238,8 @@ fn rewritten(line: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// What hyper reads where a client sends `bytes`, so many at a time, with what hyper says of each head.
@@ -291,6 +293,72 @@ mod tests {
         for at_once in [1, 2, 3, 7, 50, 64, 200, 10_000] {
             let read = read(sent.as_bytes(), at_once, &bodies);
             assert_eq!(read.trim_start(), wanted.trim_start(), "{at_once} at once");
+        }
+    }
+
+    /// A request of a kind as a client sends it and as hyper reads it, and its body.
+    fn request(kind: u8) -> (String, String, Option<u64>) {
+        let line = "?q=\"x\" HTTP/1.1\r\n";
+        let marked = "?MARKq=\\22x\\22 HTTP/1.1\r\n";
+        let (method, rest, body) = match kind {
+            0 => (
+                "GET /",
+                "Host: a\r\nCookie: \"?<\"\r\n\r\n".to_owned(),
+                Some(0),
+            ),
+            1 => ("GET /", "A: b\n\n".to_owned(), Some(0)),
+            2 => {
+                let body = format!("GET /{line}\r\n\n");
+                let head = "Content-Length: x\r\n\r\n";
+                ("POST /", format!("{head}{body}"), Some(body.len() as u64))
+            }
+            3 => (
+                "PUT /",
+                "\r\n5;\"\r\nGET /\r\n2\r\n\r\n\r\n0\r\nA: ?\"\r\n\r\n".to_owned(),
+                None,
+            ),
+            _ => ("DELETE http://a/", "\r\n0\r\n\r\n".to_owned(), None),
+        };
+        (
+            format!("{method}{line}{rest}"),
+            format!("{method}{marked}{rest}"),
+            body,
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn requests_are_told_apart_in_any_order_and_any_pieces(
+            kinds in prop::collection::vec(0..5_u8, 1..8),
+            at_once in 1..400_usize,
+        ) {
+            let requests: Vec<_> = kinds.iter().map(|kind| request(*kind)).collect();
+            let sent: String = requests.iter().map(|request| request.0.as_str()).collect();
+            let wanted: String = requests.iter().map(|request| request.1.as_str()).collect();
+            let bodies: Vec<_> = requests.iter().map(|request| request.2).collect();
+            prop_assert_eq!(read(sent.as_bytes(), at_once, &bodies), wanted);
+        }
+
+        #[test]
+        fn no_bytes_are_lost_or_made_up(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            at_once in 1..50_usize,
+        ) {
+            let (mut heads, note) = (Heads::default(), BodyNote::default());
+            let mut kept = Vec::new();
+            let mut passed = Vec::new();
+            for read in bytes.chunks(at_once) {
+                kept.extend_from_slice(read);
+                while !kept.is_empty() {
+                    match heads.see(&kept, &note) {
+                        Seen::Pass(count) => passed.extend(kept.drain(..count)),
+                        Seen::Instead(..) => return Ok(()),
+                        Seen::More => break,
+                    }
+                }
+            }
+            passed.extend(kept);
+            prop_assert_eq!(passed, bytes);
         }
     }
 

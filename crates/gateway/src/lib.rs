@@ -23,9 +23,11 @@ mod heads;
 mod interim;
 mod linger;
 mod marks;
+mod refusal;
 mod router;
 mod socket;
 mod target;
+mod transport;
 
 mod flogo;
 

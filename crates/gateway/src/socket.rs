@@ -14,10 +14,11 @@ use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::clock::Clock;
-use crate::connection::{Phase, Transport};
+use crate::connection::Phase;
 use crate::heads::{BodyNote, Heads, Seen};
 use crate::interim::Interim;
 use crate::marks::MarkWriter;
+use crate::transport::Transport;
 
 /// A client's socket.
 #[derive(Debug)]

@@ -15,12 +15,13 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::answer;
 use crate::call::Desk;
-use crate::connection::{self, Transport};
+use crate::connection;
 use crate::exchange::Ids;
 use crate::linger::{self, LingerRoom};
 use crate::listen::{BACKLOG, Place};
 use crate::meter::WorkerMeter;
 use crate::shared::Shared;
+use crate::transport::Transport;
 
 /// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
