@@ -112,7 +112,7 @@ fn a_wrong_method_is_405_and_says_the_right_ones() {
     let mut client = bench.gateway.client();
     let response = client.request("DELETE", "/orders", "", "");
     assert_eq!(response.status, 405);
-    assert_eq!(response.fields.get("allow"), Some("GET, POST"));
+    assert_eq!(response.fields.get("allow"), Some("GET, HEAD, POST"));
     assert_eq!(
         client.get("/orders").status,
         200,
@@ -135,7 +135,7 @@ fn routes_of_one_path_share_it_by_method() {
     assert_eq!(response.status, 405);
     let mut allow: Vec<_> = response.fields.get("allow").unwrap().split(", ").collect();
     allow.sort_unstable();
-    assert_eq!(allow, ["GET", "POST", "PUT"]);
+    assert_eq!(allow, ["GET", "HEAD", "POST", "PUT"]);
 }
 
 #[test]

@@ -213,11 +213,24 @@ pub fn too_many_connections() -> Bytes {
     )
 }
 
-/// What a client gets whose request's head does not come in time.
-pub fn head_timeout() -> Bytes {
-    Bytes::from_static(
-        b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+/// The answer to a request that hyper could not read: written as it stands, with the id that the log
+/// has of it, at a time in milliseconds since the Unix epoch.
+pub fn unread(status: StatusCode, why: &str, id: &HeaderValue, millis: u64) -> Vec<u8> {
+    let body = serde_json::json!({ "error": why }).to_string();
+    let now = std::time::UNIX_EPOCH + std::time::Duration::from_millis(millis);
+    let mut answer = format!(
+        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\
+         date: {}\r\nx-request-id: ",
+        status.as_str(),
+        status.canonical_reason().unwrap_or("Refused"),
+        body.len(),
+        httpdate::fmt_http_date(now),
     )
+    .into_bytes();
+    answer.extend_from_slice(id.as_bytes());
+    answer.extend_from_slice(b"\r\n\r\n");
+    answer.extend_from_slice(body.as_bytes());
+    answer
 }
 
 #[cfg(test)]
@@ -235,11 +248,14 @@ mod tests {
 
     #[test]
     fn raw_answers_say_their_own_length() {
-        for raw in [too_many_connections(), head_timeout()] {
-            let text = std::str::from_utf8(&raw).unwrap();
+        let id = HeaderValue::from_static("7");
+        let unread = unread(StatusCode::BAD_REQUEST, "a \"quoted\" é", &id, 0);
+        for raw in [&too_many_connections()[..], &unread] {
+            let text = std::str::from_utf8(raw).unwrap();
             let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            let head = head.to_ascii_lowercase();
             assert!(
-                head.contains(&format!("Content-Length: {}\r\n", body.len())),
+                head.contains(&format!("content-length: {}\r\n", body.len())),
                 "{text}"
             );
         }

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use crate::marks;
 use crate::response_body::ResponseBody;
 
 /// Why a body ended before its end. The message never reaches a client: its connection is cut.
@@ -54,7 +55,9 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Body::Fixed(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Body::Streamed(body) => Pin::new(body.as_mut()).poll_frame(cx),
+            Body::Streamed(body) => Pin::new(body.as_mut())
+                .poll_frame(cx)
+                .map_ok(marks::carried),
         }
     }
 

@@ -23,6 +23,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::connection::BUFFER;
+use crate::marks::MarkWriter;
 use crate::outgoing::Outgoing;
 use crate::sender::{Fate, Heard, Sender};
 use crate::upstream_errors::{
@@ -235,7 +236,7 @@ impl Connector {
             .max_header_size(self.head_bytes_max)
             .max_headers(self.head_fields_max)
             .max_buf_size(self.head_bytes_max.max(BUFFER))
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(MarkWriter::new(stream)))
             .await
             .map_err(|error| broken(io::Error::other(error)))?;
         let (told, unasked) = (fate.clone(), self.unasked.clone());

@@ -6,8 +6,7 @@
 //! arms no timer.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::io;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -19,25 +18,29 @@ use fusebox_breaker::Timestamp;
 use fusebox_plan::plan::Limits;
 use futures_util::task::AtomicWaker;
 use http::header::CONNECTION;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Request, StatusCode, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+use tokio::io::AsyncWriteExt as _;
 
-use crate::answer;
 use crate::clock::Clock;
 use crate::exchange;
+use crate::guard;
+use crate::heads::BodyNote;
+use crate::interim::Interim;
 use crate::listen::Place;
+use crate::refusal;
 use crate::shared::Seat;
+use crate::socket::Socket;
+use crate::target;
+use crate::transport::Transport;
 use crate::worker::{Closing, Worker};
 
-/// How long and how much of an unwanted body is read after the last answer, so that the client
-/// gets to read that answer instead of a reset (RFC 9112, section 9.6).
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1 << 20;
+/// Limit on the time to write an answer to a request that was not taken.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How much of a body is in memory, at most, on each side of the gateway for each request.
 pub const BUFFER: usize = 128 * 1024;
@@ -64,6 +67,8 @@ pub struct Client {
     pub phase: Arc<Phase>,
     /// `http`, or `https` where it came over TLS.
     pub scheme: &'static str,
+    /// The interim answers to the request that is being served.
+    pub interim: Arc<Interim>,
     /// Its place among those that the listener may have.
     _seat: Seat,
 }
@@ -114,7 +119,7 @@ impl Phase {
         self.left.load(Ordering::Relaxed)
     }
 
-    fn leave(&self) {
+    pub fn leave(&self) {
         self.left.store(true, Ordering::Relaxed);
         self.body.wake();
     }
@@ -147,8 +152,13 @@ impl Phase {
         self.word.load(Ordering::Relaxed) % (1 << KIND_BITS)
     }
 
+    /// A request or its body is being served.
+    pub fn is_busy(&self) -> bool {
+        self.kind() == BUSY
+    }
+
     /// Bytes came; where none were expected a head begins.
-    fn bytes(&self, now: Timestamp) {
+    pub fn bytes(&self, now: Timestamp) {
         if self.is_waiting() {
             self.word.store(word(HEAD, now), Ordering::Relaxed);
         }
@@ -171,167 +181,6 @@ fn word(kind: u64, since: Timestamp) -> u64 {
     ((since.as_nanos() / 1_000_000) << KIND_BITS) | kind
 }
 
-/// A client's socket, plain or within TLS.
-#[derive(Debug)]
-pub enum Transport {
-    /// As it was accepted.
-    Plain(TcpStream),
-    /// After the handshake.
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Transport {
-    fn tcp(&self) -> &TcpStream {
-        match self {
-            Transport::Plain(stream) => stream,
-            Transport::Tls(stream) => stream.get_ref().0,
-        }
-    }
-}
-
-impl AsyncRead for Transport {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Transport {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-}
-
-/// A socket that notes what is waited for.
-#[derive(Debug)]
-struct Socket {
-    stream: Transport,
-    phase: Arc<Phase>,
-    clock: Arc<Clock>,
-    /// Since when the client has not read what we write; 0: it does.
-    stalled: Arc<AtomicU64>,
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.phase.has_left() && this.phase.kind() == BUSY {
-            return Poll::Pending;
-        }
-        let before = buf.filled().len();
-        let result = Pin::new(&mut this.stream).poll_read(cx, buf);
-        if let Poll::Ready(Ok(())) = &result
-            && buf.filled().len() == before
-            && buf.remaining() > 0
-            && this.phase.kind() == BUSY
-        {
-            // A client that has closed its side may still read: hyper would take it for one that has
-            // gone, and drop its request.
-            this.phase.leave();
-            return Poll::Pending;
-        }
-        if result.is_ready() {
-            this.phase.bytes(this.clock.tick());
-        }
-        result
-    }
-}
-
-impl Socket {
-    fn note<T>(&self, result: Poll<T>) -> Poll<T> {
-        let since = self.stalled.load(Ordering::Relaxed);
-        match (&result, since) {
-            (Poll::Pending, 0) => {
-                self.stalled
-                    .store(self.clock.tick().as_nanos().max(1), Ordering::Relaxed);
-            }
-            (Poll::Ready(_), 1..) => self.stalled.store(0, Ordering::Relaxed),
-            _ => {}
-        }
-        result
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_write(cx, buf);
-        this.note(result)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        this.note(result)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
-    }
-}
-
 /// How a connection's serving ended.
 enum End {
     /// hyper is done with it, or has passed it on to a tunnel.
@@ -340,6 +189,8 @@ enum End {
     Waiting,
     /// It waited too long; `true`: for the rest of a head.
     TimedOut(bool),
+    /// hyper could not read a request's head.
+    Unread(hyper::Error),
 }
 
 /// Serves a client until it leaves, errs, idles too long or the worker drains.
@@ -355,6 +206,8 @@ pub async fn serve(
     let phase = Arc::new(Phase::new(clock.tick()));
     let stalled = Arc::new(AtomicU64::new(0));
     let limits = worker.shared.live.load().plan.limits.clone();
+    let interim = Interim::new(poll_fn(|cx| Poll::Ready(cx.waker().clone())).await);
+    let body_note = Arc::new(BodyNote::default());
     let peer_text = HeaderValue::try_from(peer.ip().to_canonical().to_string());
     let peer_text = peer_text.expect("an IP address is a field value");
     let Ok(local) = stream.tcp().local_addr() else {
@@ -371,23 +224,42 @@ pub async fn serve(
             Transport::Plain(_) => "http",
             Transport::Tls(_) => "https",
         },
+        interim: interim.clone(),
         _seat: seat,
     });
     if stream.tcp().set_nodelay(true).is_err() {
         return;
     }
-    let socket = Socket {
+    let socket = Socket::new(
         stream,
-        phase: phase.clone(),
-        clock: clock.clone(),
-        stalled: stalled.clone(),
-    };
+        phase.clone(),
+        clock.clone(),
+        stalled.clone(),
+        interim.clone(),
+        body_note.clone(),
+    );
     let last = closing.clone();
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let length = request.body().size_hint().exact();
+        let upgrade = guard::upgrade_asked(&request);
+        if upgrade {
+            body_note.upgrade();
+        } else {
+            body_note.body(length);
+        }
+        target::restore_raw(&mut request);
+        interim.begin(request.version() == Version::HTTP_11);
         let answer = exchange::serve(client.clone(), request);
-        let (last, phase) = (last.clone(), client.phase.clone());
+        let (last, phase, interim) = (last.clone(), client.phase.clone(), interim.clone());
+        let upgrade = upgrade.then(|| body_note.clone());
         async move {
             let mut response = answer.await;
+            interim.end().await;
+            match upgrade {
+                Some(note) if response.status() == StatusCode::SWITCHING_PROTOCOLS => note.tunnel(),
+                Some(note) => note.no_upgrade(length),
+                None => {}
+            }
             // A client that is told so sends no further request into a connection that ends.
             let ends = last.has_begun() || phase.has_left();
             if ends && response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -416,41 +288,36 @@ pub async fn serve(
     let Some(parts) = connection.into_parts() else {
         return;
     };
-    let mut stream = parts.io.into_inner().stream;
-    match end {
+    let (mut stream, own) = parts.io.into_inner().into_parts();
+    // The client keeps its seat while we read on.
+    let _client = parts.service;
+    let answer = match end {
+        End::TimedOut(false) | End::Waiting => return,
+        End::Served => None,
         End::TimedOut(true) => {
             tracing::debug!(%peer, reason = "its head took too long", "request refused");
             // A client that has not read its last answer gets no other one behind what is left of
             // it; and whether it reads this one, we do not wait long for.
-            let answer = answer::head_timeout();
-            let told = stream.write_all(&answer);
-            let reads = stalled.load(Ordering::Relaxed) == 0;
-            if reads && matches!(tokio::time::timeout(LINGER, told).await, Ok(Ok(()))) {
-                linger(stream).await;
+            if stalled.load(Ordering::Relaxed) != 0 {
+                return;
             }
+            let why = "the request's head did not come in time";
+            Some(refusal::refuse(
+                &worker,
+                StatusCode::REQUEST_TIMEOUT,
+                why,
+                peer,
+            ))
         }
-        End::TimedOut(false) | End::Waiting => {}
-        End::Served => linger(stream).await,
-    }
-}
-
-/// Closes our side and reads on for a moment, so that the last answer is not lost to a reset.
-pub async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
-    if stream.shutdown().await.is_err() {
-        return;
-    }
-    let drain = async {
-        let mut scrap = vec![0; 16 * 1024];
-        let mut left = LINGER_BYTES;
-        while left > 0 {
-            match stream.read(&mut scrap).await {
-                Ok(0) | Err(_) => return,
-                Ok(read) => left = left.saturating_sub(read),
-            }
-        }
+        End::Unread(error) => refusal::unread(&worker, &error, own, peer),
     };
-    // Out of time or of bytes: the client has had its chance.
-    tokio::time::timeout(LINGER, drain).await.ok();
+    if let Some(answer) = answer {
+        let told = stream.write_all(&answer);
+        if !matches!(tokio::time::timeout(FAREWELL, told).await, Ok(Ok(()))) {
+            return;
+        }
+    }
+    worker.lingering.linger(stream, &closing).await;
 }
 
 /// What a connection is watched by.
@@ -480,7 +347,7 @@ impl Watch<'_> {
         let mut end = End::Served;
         let mut alarm = pin!(tokio::time::sleep(self.first_wait()));
         let mut armed = self.clock.tick() + self.first_wait();
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             if last_call.is_none() && (closing.has_begun() || notified.as_mut().poll(cx).is_ready())
             {
                 last_call = Some(self.clock.tick() + LAST_CALL);
@@ -494,9 +361,15 @@ impl Watch<'_> {
                 }
                 Pin::new(&mut *connection).graceful_shutdown();
             }
-            // What went wrong on a client's connection is the client's to know.
-            if Pin::new(&mut *connection).poll(cx).is_ready() {
-                return Poll::Ready(std::mem::replace(&mut end, End::Served));
+            match Pin::new(&mut *connection).poll(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Err(error)) if error.is_parse() => {
+                    return Poll::Ready(End::Unread(error));
+                }
+                // What else went wrong on a client's connection is the client's to know.
+                Poll::Ready(_) => {
+                    return Poll::Ready(std::mem::replace(&mut end, End::Served));
+                }
             }
             if !told && self.phase.has_left() && self.phase.is_waiting() {
                 // It has had its answer, and nothing more comes from it.

@@ -21,6 +21,7 @@ use crate::forward;
 use crate::guard;
 use crate::live::{Finds, Live, LiveListener, LiveRoute, LiveStep};
 use crate::mule;
+use crate::target;
 use crate::worker::Stay;
 
 /// How much of a body that nobody wants is read, and for how long, before an answer that goes out
@@ -128,7 +129,7 @@ pub fn serve(
 async fn take(
     client: Arc<Client>,
     desk: Desk,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     id: HeaderValue,
     mut finish: Finish,
 ) -> Response<Body> {
@@ -139,7 +140,11 @@ async fn take(
         say_refused(&id, &request, status, why);
         return done(finish, answer::refused(status, why));
     };
-    if let Err(refused) = guard::inspect(&request, listener.rules) {
+    // Flogo's router and Mule's read a path in their own ways.
+    let native = matches!(listener.finds, Finds::Native(_));
+    let read = target::normalise(&mut request, native)
+        .and_then(|()| guard::inspect(&request, listener.rules));
+    if let Err(refused) = read {
         client.worker.meter().requests_refused.add();
         say_refused(&id, &request, refused.status, refused.why);
         return done(finish, answer::refused(refused.status, refused.why));
@@ -222,8 +227,14 @@ fn find(
     let found = router
         .find(path)
         .ok_or_else(|| Box::new(answer::no_route()))?;
+    let names = |route: &&usize| live.routes[**route].names(method);
     let takes = |route: &&usize| live.routes[**route].takes(method);
-    let Some(route) = found.value.iter().find(takes) else {
+    let routes = found.value.iter();
+    let Some(route) = routes
+        .clone()
+        .find(names)
+        .or_else(|| routes.clone().find(takes))
+    else {
         let allow = live.allow(found.value);
         return Err(Box::new(answer::wrong_method(&allow)));
     };
@@ -311,7 +322,8 @@ impl Ids {
             .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed))
     }
 
-    fn request_id(&self) -> HeaderValue {
+    /// A new request id: 32 hex digits.
+    pub fn request_id(&self) -> HeaderValue {
         let mut text = [0; 32];
         hex(self.process, &mut text[..16]);
         hex(self.next(), &mut text[16..]);

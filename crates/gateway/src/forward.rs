@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use fusebox_breaker::Rejection;
-use fusebox_plan::plan::RewritePart;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, UPGRADE};
 use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -26,6 +24,7 @@ use crate::outlive::Outliving;
 use crate::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
 use crate::response_body::ResponseBody;
 use crate::sending::{Failed, PROBE_PATIENCE, Sending, expects_no_body};
+use crate::target;
 use crate::tunnel;
 use crate::upstream_errors::UpstreamError;
 
@@ -73,8 +72,9 @@ pub async fn forward(
         .then(|| request.headers().get(UPGRADE).cloned())
         .flatten();
     let (parts, body) = request.into_parts();
-    let Some((mut parts, has_length)) = outgoing_head(&exchange, step, parts, protocol) else {
-        return done(finish, answer::our_fault());
+    let (mut parts, has_length) = match outgoing_head(&exchange, step, parts, protocol) {
+        Ok(head) => head,
+        Err(refused) => return done(finish, answer::refused(refused.status, refused.why)),
     };
     if !is_offered {
         parts.headers.remove(EXPECT);
@@ -168,6 +168,7 @@ async fn carry(carried: Carried) -> Response<Body> {
         upstream: &upstream,
         call: &mut call,
         intake: intake.as_ref(),
+        interim: &exchange.client.interim,
         desk: &exchange.desk,
     };
     let (response, connection) = match sending.send(parts, body, has_length).await {
@@ -214,8 +215,8 @@ fn outgoing_head(
     step: &LiveForward,
     mut parts: Parts,
     protocol: Option<HeaderValue>,
-) -> Option<(Parts, bool)> {
-    parts.uri = target(exchange, step, &parts.uri)?;
+) -> Result<(Parts, bool), guard::Refused> {
+    parts.uri = target::outgoing(exchange, step, &parts)?;
     parts.version = Version::HTTP_11;
     let host = parts.headers.get(HOST).cloned();
     let has_length = parts.headers.contains_key(CONTENT_LENGTH);
@@ -244,45 +245,7 @@ fn outgoing_head(
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol);
     }
-    Some((parts, has_length))
-}
-
-/// The path that the upstream sees: its base path, then the rewritten path or the client's own.
-fn target(exchange: &Exchange, step: &LiveForward, uri: &Uri) -> Option<Uri> {
-    let base = &step.upstream.plan.endpoint.base_path;
-    if base.is_empty() && step.rewrite.is_none() {
-        let path = uri
-            .path_and_query()
-            .cloned()
-            .unwrap_or_else(|| PathAndQuery::from_static("/"));
-        return Some(Uri::from(path));
-    }
-    let mut text = String::with_capacity(base.len() + uri.path().len() + 16);
-    text.push_str(base);
-    match &step.rewrite {
-        None => text.push_str(uri.path()),
-        Some(rewrite) => {
-            for part in &rewrite.0 {
-                match part {
-                    RewritePart::Literal(literal) => text.push_str(literal),
-                    RewritePart::Param(name) => text.push_str(param(&exchange.params, name)),
-                }
-            }
-        }
-    }
-    if let Some(query) = uri.query() {
-        text.push('?');
-        text.push_str(query);
-    }
-    PathAndQuery::try_from(text).ok().map(Uri::from)
-}
-
-/// A path parameter; an empty rest has none and is the empty text.
-fn param<'a>(params: &'a [(String, String)], name: &str) -> &'a str {
-    params
-        .iter()
-        .find(|(key, _)| key == name)
-        .map_or("", |(_, value)| value)
+    Ok((parts, has_length))
 }
 
 fn outgoing_body(

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 /// Why a request was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {
-    /// 400, 405, 417 or 505.
+    /// 400, 405, 414, 417 or 505.
     pub status: StatusCode,
     /// What is wrong with it, for the client's eyes.
     pub why: &'static str,
@@ -192,7 +192,10 @@ fn target(method: &Method, uri: &Uri, rules: PathRules) -> Result<(), Refused> {
 
 /// A path that a router and an upstream cannot read differently: no encoded separators, no dot
 /// segments in any disguise, nothing encoded twice that would become one.
-fn path(path: &str, rules: PathRules) -> Result<(), Refused> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn path(path: &str, rules: PathRules) -> Result<(), Refused> {
     if path.bytes().any(|byte| byte == b'\\') {
         return Err(bad("a path has no backslash"));
     }

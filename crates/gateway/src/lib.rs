@@ -15,11 +15,20 @@ mod live;
 mod shared;
 mod worker;
 
+mod chunks;
 mod connection;
 mod exchange;
 mod forward;
 mod guard;
+mod heads;
+mod interim;
+mod linger;
+mod marks;
+mod refusal;
 mod router;
+mod socket;
+mod target;
+mod transport;
 
 mod flogo;
 

@@ -215,10 +215,19 @@ impl LiveListener {
 }
 
 impl LiveRoute {
-    /// Whether it takes requests of a method.
+    /// Whether it takes requests of a method: one that it names, or any where it names none. Whoever
+    /// takes `GET` takes `HEAD` (RFC 9110, section 9.3.2).
     pub fn takes(&self, method: &Method) -> bool {
         let methods = self.plan.methods.as_ref();
-        methods.is_none_or(|methods| methods.contains(method))
+        methods.is_none_or(|methods| {
+            methods.contains(method) || (*method == Method::HEAD && methods.contains(&Method::GET))
+        })
+    }
+
+    /// Whether it names a method among those that it takes.
+    pub fn names(&self, method: &Method) -> bool {
+        let methods = self.plan.methods.as_ref();
+        methods.is_some_and(|methods| methods.contains(method))
     }
 }
 
@@ -228,7 +237,12 @@ impl Live {
         let methods = routes
             .iter()
             .flat_map(|route| self.routes[*route].plan.methods.iter().flatten());
-        let methods: Vec<_> = methods.map(Method::as_str).collect();
+        let mut methods: Vec<_> = methods.map(Method::as_str).collect();
+        if let Some(get) = methods.iter().position(|method| *method == "GET")
+            && !methods.contains(&"HEAD")
+        {
+            methods.insert(get + 1, "HEAD");
+        }
         HeaderValue::from_str(&methods.join(", ")).expect("methods are field values")
     }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::body::BodyError;
+use crate::marks;
 use crate::request_body::RequestBody;
 
 /// What is sent behind a request's head.
@@ -31,7 +32,7 @@ impl http_body::Body for Outgoing {
         match self.get_mut() {
             Outgoing::Empty => Poll::Ready(None),
             Outgoing::Fixed(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Outgoing::Client(body) => Pin::new(body).poll_frame(cx),
+            Outgoing::Client(body) => Pin::new(body).poll_frame(cx).map_ok(marks::carried),
         }
     }
 

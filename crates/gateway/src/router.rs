@@ -28,9 +28,14 @@ impl Router {
         }
         for (path, routes) in by_path {
             if let Some(at) = path.rfind("{*") {
-                // `/a/{*rest}` also takes `/a/`, with an empty rest; an error says that the file
-                // has a route of its own for it, which then is the more specific one.
-                tree.insert(&path[..at], routes).ok();
+                // `/a/{*rest}` also takes `/a/` and `/a`, with an empty rest; an error says that the
+                // file has a route of its own for it, which then is the more specific one.
+                let under = &path[..at];
+                let itself = under.trim_end_matches('/');
+                if !itself.is_empty() {
+                    tree.insert(itself, routes.clone()).ok();
+                }
+                tree.insert(under, routes).ok();
             }
         }
         Ok(Router { tree })
@@ -73,10 +78,22 @@ mod tests {
 
     #[test]
     fn an_empty_rest_belongs_to_the_nearest_wildcard() {
-        let router = routes(&["/{*rest}", "/a/{*rest}", "/b/{*rest}", "/b/"]);
+        let router = routes(&[
+            "/{*rest}",
+            "/a/{*rest}",
+            "/b/{*rest}",
+            "/b/",
+            "/c/{x}/{*rest}",
+            "/c/{y}",
+        ]);
         assert_eq!(found(&router, "/a/"), Some(1));
-        assert_eq!(found(&router, "/a"), Some(0));
+        assert_eq!(found(&router, "/a"), Some(1));
+        assert_eq!(found(&router, "/ab"), Some(0));
         assert_eq!(found(&router, "/b/"), Some(3));
+        assert_eq!(found(&router, "/b"), Some(2));
+        assert_eq!(found(&router, "/c/1"), Some(5), "a route of its own");
+        assert_eq!(found(&router, "/c/1/"), Some(4));
+        assert_eq!(found(&router, "/"), Some(0));
     }
 
     #[test]

@@ -21,8 +21,8 @@ use hyper::body::Incoming;
 use crate::call::{Call, Desk};
 use crate::connect::{NoConnection, Unconnected};
 use crate::guard;
+use crate::interim::Interim;
 use crate::live::LiveUpstream;
-use crate::offer::Offer;
 use crate::outgoing::Outgoing;
 use crate::pool::{Connection, Pool, is_idempotent};
 use crate::request_body::{ClientFault, Intake};
@@ -82,6 +82,8 @@ pub struct Sending<'a> {
     pub call: &'a mut Call,
     /// What is known of its body on its way, where it has one.
     pub intake: Option<&'a Arc<Intake>>,
+    /// Where interim answers go.
+    pub interim: &'a Arc<Interim>,
     /// The clock and the worker.
     pub desk: &'a Desk,
 }
@@ -121,9 +123,6 @@ impl Sending<'_> {
         let repeatable = empty && is_idempotent(&parts.method);
         let pool = self.upstream.pool(self.desk.worker);
         let mut request = Request::from_parts(parts, body);
-        if let Some(intake) = self.intake {
-            take_when_asked(&mut request, intake);
-        }
         if let Some(mut connection) = pool.reuse(self.desk.clock.tick(), repeatable) {
             let again = repeatable.then(|| head_of(&request));
             match self.attempt(&mut connection, request).await {
@@ -189,8 +188,10 @@ impl Sending<'_> {
     async fn attempt(
         &mut self,
         connection: &mut Connection,
-        request: Request<Outgoing>,
+        mut request: Request<Outgoing>,
     ) -> Result<Response<Incoming>, Attempt> {
+        let interim = self.interim;
+        interim.watch(&mut request, self.intake);
         let clock = &self.desk.clock;
         let asked = request.headers().get(UPGRADE).cloned();
         let timeout = self.call.timeout();
@@ -204,6 +205,10 @@ impl Sending<'_> {
         let result = loop {
             let is_look = tokio::select! {
                 biased;
+                () = interim.too_many() => {
+                    let why = UpstreamError::too_many_interim();
+                    return Err(Attempt::Failed(self.failed(&why)));
+                }
                 result = &mut response => break result,
                 () = &mut alarm => false,
                 () = &mut look => true,
@@ -345,16 +350,4 @@ fn head_of(request: &Request<Outgoing>) -> Request<Outgoing> {
     *again.uri_mut() = request.uri().clone();
     again.headers_mut().clone_from(request.headers());
     again
-}
-
-/// Has the body of an offer sent once the upstream asks for it with a 100.
-fn take_when_asked(request: &mut Request<Outgoing>, intake: &Arc<Intake>) {
-    if intake.offer().is_some() {
-        let intake = intake.clone();
-        hyper::ext::on_informational(request, move |response| {
-            if response.status() == http::StatusCode::CONTINUE {
-                intake.offer().map(Offer::take);
-            }
-        });
-    }
 }

@@ -15,11 +15,13 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::answer;
 use crate::call::Desk;
-use crate::connection::{self, Transport};
+use crate::connection;
 use crate::exchange::Ids;
+use crate::linger::{self, LingerRoom};
 use crate::listen::{BACKLOG, Place};
 use crate::meter::WorkerMeter;
 use crate::shared::Shared;
+use crate::transport::Transport;
 
 /// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -57,6 +59,8 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     /// Makes request ids.
     pub ids: Ids,
+    /// Connections whose clients may still be sending behind their last answer.
+    pub lingering: LingerRoom,
     /// Connections and tunnels that are open.
     open: AtomicUsize,
     left: Notify,
@@ -86,6 +90,7 @@ impl Worker {
             index,
             shared,
             ids: Ids::new(fastrand::u64(..)),
+            lingering: LingerRoom::default(),
             open: AtomicUsize::new(0),
             left: Notify::new(),
             turning_away: Arc::new(Semaphore::new(turned_away)),
@@ -240,7 +245,8 @@ pub struct Closing {
 }
 
 impl Closing {
-    fn begin(&self) {
+    /// The time has come.
+    pub fn begin(&self) {
         self.begun.store(true, Ordering::Release);
         self.wake.notify_waiters();
     }
@@ -253,6 +259,15 @@ impl Closing {
     /// Wakes when it comes; who asks [`Closing::has_begun`] after enabling this misses nothing.
     pub fn notified(&self) -> tokio::sync::futures::Notified<'_> {
         self.wake.notified()
+    }
+
+    /// Waits until it comes.
+    pub async fn wait(&self) {
+        let mut notified = std::pin::pin!(self.notified());
+        notified.as_mut().enable();
+        if !self.has_begun() {
+            notified.await;
+        }
     }
 }
 
@@ -370,6 +385,6 @@ async fn turn_away(mut stream: TcpStream) {
         .await
         .is_ok()
     {
-        connection::linger(stream).await;
+        linger::drain(stream, linger::BRIEF).await;
     }
 }

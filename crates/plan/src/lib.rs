@@ -43,6 +43,7 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use expression::{EvalError, Expression, eval_native};
 pub use failure::{Call, CallError, Failure, Verdict};
 pub use interpolate::Loader;
+pub use path::normal as normal_path;
 pub use plan::Plan;
 pub use read::{Conversion, Reading, Source, convert, read};
 pub use schema::schema;

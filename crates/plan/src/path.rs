@@ -3,8 +3,39 @@
 //! A template is `/` and segments between slashes: literal text, `{name}` for one whole segment,
 //! or `{*name}` at the end for everything that is left.
 
+use std::borrow::Cow;
+
 use crate::diagnostic::quote;
 use crate::plan::{Rewrite, RewritePart};
+
+/// A path in its one form (RFC 3986, section 6.2.2): letters, digits, `-`, `.`, `_` and `~` stand for
+/// themselves, the hex digits of everything else that is percent-encoded are capitals. It is decoded
+/// once and no more: `%2561` stays what it is. A `%` without two hex digits stays as it stands.
+pub fn normal(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return Cow::Borrowed(path);
+    }
+    let bytes = path.as_bytes();
+    let digit = |at: usize| bytes.get(at).and_then(|byte| (*byte as char).to_digit(16));
+    let mut text = String::with_capacity(path.len());
+    let mut from = 0;
+    while let Some(at) = path[from..].find('%').map(|at| from + at) {
+        text.push_str(&path[from..at]);
+        from = at + 1;
+        match (digit(at + 1), digit(at + 2)) {
+            (Some(high), Some(low)) => {
+                from = at + 3;
+                match char::from_u32(high * 16 + low) {
+                    Some(c) if c.is_ascii_alphanumeric() || "-._~".contains(c) => text.push(c),
+                    _ => text.push_str(&path[at..from].to_ascii_uppercase()),
+                }
+            }
+            _ => text.push('%'),
+        }
+    }
+    text.push_str(&path[from..]);
+    Cow::Owned(text)
+}
 
 /// What is wrong with a path: the character it stands at, what, and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,7 +163,7 @@ fn segment(part: &str, offset: usize, last: bool) -> Result<Segment, PathFault> 
         ));
     }
     check_literal(part, offset)?;
-    Ok(Segment::Literal(part.to_owned()))
+    Ok(Segment::Literal(normal(part).into_owned()))
 }
 
 /// Checks that a text may stand in a path as it is (RFC 3986, `pchar` and `/`).
@@ -266,6 +297,26 @@ mod tests {
         assert_ne!(shape("/a/{x}"), shape("/a/{*x}"));
         assert_ne!(shape("/a"), shape("/a/"));
         assert_eq!(shape("/").as_deref(), Ok("/"));
+    }
+
+    #[test]
+    fn a_path_has_one_form() {
+        for (path, form) in [
+            ("/a/b", "/a/b"),
+            ("/%61dmin", "/admin"),
+            ("/%7eu%2Dv%5F%2e", "/~u-v_."),
+            ("/caf%c3%a9", "/caf%C3%A9"),
+            ("/a%2fb%3f%20", "/a%2Fb%3F%20"),
+            ("/%2561", "/%2561"),
+            ("/%25%36%31", "/%2561"),
+            ("/100%", "/100%"),
+            ("/%zz%6", "/%zz%6"),
+            ("/%%61", "/%a"),
+        ] {
+            assert_eq!(normal(path), form, "{path}");
+        }
+        let shape = |text| Template::read(text).map(|template| template.shape());
+        assert_eq!(shape("/%61/{x}"), shape("/a/{x}"));
     }
 
     #[test]

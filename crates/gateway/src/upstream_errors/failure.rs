@@ -69,6 +69,11 @@ impl UpstreamError {
         UpstreamError::new(ErrorKind::Protocol, "unasked 101")
     }
 
+    /// More interim answers than any request needs.
+    pub const fn too_many_interim() -> UpstreamError {
+        UpstreamError::new(ErrorKind::Protocol, "too many interim answers")
+    }
+
     /// The fault of a client with its own request.
     pub const fn client(fault: ClientFault) -> UpstreamError {
         let word = match fault {

@@ -44,7 +44,7 @@ impl Reader<'_> {
             name: self.name(route, "name"),
             path: path.map(|(scalar, path)| {
                 path.map(|template| DraftPath {
-                    text: scalar.text.clone(),
+                    text: path::normal(&scalar.text).into_owned(),
                     shown: scalar.shown(),
                     template,
                 })
