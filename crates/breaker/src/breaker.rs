@@ -202,6 +202,13 @@ impl Breaker {
             .map(|leave| OwnedPermit::new(self.clone(), leave))
     }
 
+    /// Whether the breaker is closed and nothing but its rules stands in a call's way: one load, and no more than a
+    /// glance, since it may change before the call asks. For callers that must do something before they may probe.
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        self.0.core.word().is_closed()
+    }
+
     /// Asks whether a call would pass, for callers that keep no permit and [`report`](Breaker::report) the outcome.
     /// No probe's place is taken, so every caller passes as long as one is free.
     ///

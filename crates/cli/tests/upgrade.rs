@@ -276,7 +276,7 @@ fn a_client_that_leaves_before_the_101_counts_as_nothing() {
     let mut client = gateway.client();
     client.send(ASK);
     eventually("it is at the upstream", || upstream.in_flight() == 1);
-    drop(client);
+    client.wire.reset();
     eventually("it is given up", || gateway.outcomes("orders") == (0, 0, 1));
     assert_eq!(gateway.state("orders"), "closed");
 }

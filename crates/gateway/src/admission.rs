@@ -45,6 +45,11 @@ pub fn ask(
     desk: &Desk,
     is_complete: bool,
 ) -> Result<Option<OwnedPermit>, Rejection> {
+    if !is_complete && !guarded.breaker.is_closed() {
+        // Not even for a moment does it take a place.
+        guarded.breaker.check(desk.clock.exact())?;
+        return Ok(None);
+    }
     let permit = admit(guarded, &desk.clock).inspect_err(|rejection| {
         if is_complete && rejection.reason == RejectReason::BreakerProbing {
             note(guarded, desk);
@@ -57,7 +62,7 @@ pub fn ask(
         note(guarded, desk);
         return Ok(Some(permit));
     }
-    // The place is free again at once.
+    // It has become a probe since; its place is free again at once.
     drop(permit);
     Ok(None)
 }
