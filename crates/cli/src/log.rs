@@ -222,4 +222,32 @@ mod tests {
         let line = String::from_utf8(line).unwrap();
         assert!(line.ends_with("  WARN a\\nb\\u{1b}[31m\n"), "{line}");
     }
+
+    #[test]
+    fn a_panic_is_a_line_of_the_log() {
+        // The hook is the process's own, so it is tried in another one: this test, run again.
+        const CHILD: &str = "FUSEBOX_TEST_PANICS";
+        if std::env::var_os(CHILD).is_some() {
+            let log = Log::start(Some(LogForm::Json)).unwrap();
+            let unlucky = || panic!("out of luck\u{2028}");
+            std::thread::spawn(unlucky).join().unwrap_err();
+            drop(log);
+            return;
+        }
+        let name = "log::tests::a_panic_is_a_line_of_the_log";
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8(child.stderr).unwrap();
+        let line: serde_json::Value = serde_json::from_str(said.trim()).unwrap();
+        assert_eq!(line["level"], "ERROR");
+        let message = line["message"].as_str().unwrap();
+        assert!(
+            message.contains("panicked at crates/cli/src/log.rs"),
+            "{message}"
+        );
+        assert!(message.contains("out of luck\u{2028}"), "{message}");
+    }
 }

@@ -167,18 +167,16 @@ fn a_file_without_an_end_is_no_configuration() {
     let pipe = program.dir().join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.unwrap().success());
-    for (file, said) in [
-        ("/dev/zero", "cannot read /dev/zero: it is too large"),
-        (
-            "pipe",
-            "cannot read pipe: it is no ordinary file, and its end did not come",
-        ),
+    let zero = "cannot read /dev/zero: it is too large";
+    let silent = "cannot read pipe: it is no ordinary file, and its end did not come";
+    for (verb, file, said) in [
+        ("check", "/dev/zero", zero),
+        ("run", "/dev/zero", zero),
+        ("check", "pipe", silent),
     ] {
-        for verb in ["check", "run"] {
-            let ended = program.run([verb, file]);
-            assert_eq!(ended.code, Some(1));
-            assert!(ended.stderr.contains(said), "{ended:?}");
-        }
+        let ended = program.run([verb, file]);
+        assert_eq!(ended.code, Some(1));
+        assert!(ended.stderr.contains(said), "{ended:?}");
     }
     let ended = program.run(["check", "orders.yaml"]);
     assert_eq!(ended.code, Some(1));

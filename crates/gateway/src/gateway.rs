@@ -16,7 +16,7 @@ use crate::announcer::Announcer;
 use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::listen::{self, Place};
-use crate::live::{Foundry, Live};
+use crate::live::{Foundry, Live, LiveUpstream};
 use crate::membership::Membership;
 use crate::mule::{Shelves, Tasks};
 use crate::records::{self, RENEWED_EVERY};
@@ -447,6 +447,13 @@ impl Inner {
             old.silence();
             for guarded in old.guards.all() {
                 self.announcer.changed.forget(guarded.breaker.name());
+            }
+            // Those that took their names may have changed already.
+            let same_name = |new: &&Arc<LiveUpstream>| new.plan.name == old.plan.name;
+            for new in live.upstreams.iter().filter(same_name) {
+                for guarded in new.guards.all() {
+                    self.announcer.changed.mark(&guarded.breaker);
+                }
             }
         }
         for (_, guarded) in previous.flogo.breakers() {

@@ -503,8 +503,15 @@ impl Foundry {
                     } else {
                         "the upstream's url"
                     };
+                    let now = self.clock.exact();
+                    let held = |guarded: &Guarded| guarded.breaker.snapshot(now).hold.is_some();
+                    let holds = old.guards.all().iter().filter(|it| held(it)).count();
+                    let holds = match holds {
+                        0 => String::new(),
+                        holds => format!("; {holds} held by an operator, no more"),
+                    };
                     reloaded.lost.push(format!(
-                        "breakers of {}: {what} changed, so they begin anew",
+                        "breakers of {}: {what} changed, so they begin anew{holds}",
                         plan.name
                     ));
                 }

@@ -26,8 +26,14 @@ use crate::transport::Transport;
 /// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How many such pauses in a row are said once: one line in 10 s.
+const ACCEPT_SAID_EVERY: u32 = 200;
+
 /// How many connections over the limit a worker tells so at once.
 const TURNED_AWAY_MAX: usize = 64;
+
+/// How much is read of what a client has sent that is turned away at once.
+const READ_AT_ONCE: u64 = 64 << 10;
 
 /// How often idle connections to upstreams are looked through.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -280,6 +286,7 @@ struct Entrance {
 
 impl Entrance {
     async fn accept(self, socket: TcpListener, mut stopped: oneshot::Receiver<()>) {
+        let mut failed = 0;
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -287,8 +294,19 @@ impl Entrance {
                 accepted = socket.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => self.take(stream, peer),
-                Err(error) => pause(&error).await,
+                Ok((stream, peer)) => {
+                    failed = 0;
+                    self.take(stream, peer);
+                }
+                Err(error) if died_in_the_queue(&error) => {}
+                // A lack of descriptors passes only with time.
+                Err(error) => {
+                    if failed % ACCEPT_SAID_EVERY == 0 {
+                        tracing::warn!(%error, "no connection could be accepted");
+                    }
+                    failed += 1;
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
         self.take_queued(socket);
@@ -322,13 +340,16 @@ impl Entrance {
         let Some(seat) = worker.shared.seats.take(&self.place, limit) else {
             worker.meter().connections_refused.add();
             tracing::debug!(%peer, limit, reason = "connections_full", "connection refused");
-            // Beyond those that are being told why, a connection is closed without a word, so that
-            // a flood over the limit does not use up descriptors after all.
-            if let Ok(place) = worker.turning_away.clone().try_acquire_owned() {
-                tokio::spawn(async move {
-                    turn_away(stream).await;
-                    drop((place, stay));
-                });
+            // Beyond those that are waited for until they have read why, a connection is answered and closed at once, so
+            // that a flood over the limit does not use up descriptors after all.
+            match worker.turning_away.clone().try_acquire_owned() {
+                Ok(place) => {
+                    tokio::spawn(async move {
+                        turn_away(stream).await;
+                        drop((place, stay));
+                    });
+                }
+                Err(_) => turn_away_at_once(stream),
             }
             return;
         };
@@ -366,16 +387,26 @@ async fn secured(worker: &Worker, place: &Place, stream: TcpStream) -> Option<Tr
     }
 }
 
-/// A connection that died in the queue is nothing; a lack of descriptors passes only with time.
-async fn pause(error: &io::Error) {
+/// Whether it is one connection's end, and no fault of the socket's.
+fn died_in_the_queue(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    if !matches!(
+    matches!(
         error.kind(),
         ConnectionAborted | ConnectionReset | Interrupted
-    ) {
-        tracing::warn!(%error, "no connection could be accepted");
-        tokio::time::sleep(ACCEPT_PAUSE).await;
-    }
+    )
+}
+
+/// Whether the answer arrives is the network's to say: a client that still sends may lose it to a reset.
+fn turn_away_at_once(stream: TcpStream) {
+    use std::io::{Read as _, Write as _};
+    let Ok(mut stream) = stream.into_std() else {
+        return;
+    };
+    // The socket does not block, and a new one has room for an answer.
+    stream.write_all(&answer::too_many_connections()).ok();
+    stream.shutdown(std::net::Shutdown::Write).ok();
+    // What has been sent and not read would turn the close into a reset.
+    io::copy(&mut stream.take(READ_AT_ONCE), &mut io::sink()).ok();
 }
 
 async fn turn_away(mut stream: TcpStream) {
