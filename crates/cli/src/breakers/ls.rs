@@ -82,14 +82,14 @@ impl Row {
     fn of(breaker: &Value) -> Row {
         let retry = breaker["retry_after"].as_u64();
         Row {
-            name: text(&breaker["name"]).to_owned(),
+            name: text(&breaker["name"]).into_owned(),
             state: match breaker["hold"]["kind"].as_str() {
                 Some(kind) => format!("held {kind}"),
-                None => text(&breaker["state"]).to_owned(),
+                None => text(&breaker["state"]).into_owned(),
             },
-            mode: text(&breaker["mode"]).to_owned(),
+            mode: text(&breaker["mode"]).into_owned(),
             retry: retry.map_or_else(|| "-".into(), |seconds| format!("{seconds}s")),
-            reason: text(&breaker["reason"]).to_owned(),
+            reason: text(&breaker["reason"]).into_owned(),
         }
     }
 }
