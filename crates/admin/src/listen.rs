@@ -55,15 +55,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// Serves `app` until `stopped` is done.
 ///
 /// # Errors
-/// If the process has no descriptor at the start, or the socket does not listen.
+/// If the socket does not listen.
 pub async fn serve(
     app: Router,
     socket: TcpListener,
     stopped: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let reserve = Reserve::new(&socket)?;
+    let socket = Arc::new(socket);
+    let reserve = Reserve::new(socket.clone());
     // A burst that finds no place in the queue waits for a second in the client's system.
-    SockRef::from(&socket).listen(BACKLOG)?;
+    SockRef::from(&*socket).listen(BACKLOG)?;
     let accepting = accept(app, socket, Seats::new(seats_max()), reserve);
     tokio::select! {
         () = accepting => {}
@@ -80,7 +81,7 @@ fn seats_max() -> usize {
     share.clamp(SEATS_MIN, SEATS_MAX)
 }
 
-async fn accept(app: Router, socket: TcpListener, seats: Seats, reserve: Reserve) {
+async fn accept(app: Router, socket: Arc<TcpListener>, seats: Seats, reserve: Reserve) {
     let app = TowerToHyperService::new(app);
     loop {
         match socket.accept().await {
