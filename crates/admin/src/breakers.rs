@@ -202,7 +202,7 @@ fn unreadable(error: PathRejection) -> Problem {
 }
 
 /// Why a flow's circuit was not read or steered.
-pub fn fault(fault: CircuitFault) -> Problem {
+fn fault(fault: CircuitFault) -> Problem {
     match fault {
         CircuitFault::Conflict(why) => Problem::conflict(why),
         CircuitFault::Store(_) => Problem::unavailable(fault.to_string()),

@@ -20,6 +20,7 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, getrlimit};
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
@@ -46,19 +47,24 @@ const UNREAD_LOOK: Duration = Duration::from_secs(5);
 const LAST_LOOK: Duration = Duration::from_millis(5);
 /// The largest head of a request.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Connections that the system may accept before we do.
+const BACKLOG: i32 = 4_096;
 /// How long accepting pauses when neither the process nor the reserve has a descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Serves `app` until `stopped` is done.
 ///
 /// # Errors
-/// If the process has no descriptor at the start.
+/// If the socket does not listen.
 pub async fn serve(
     app: Router,
     socket: TcpListener,
     stopped: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let reserve = Reserve::new(&socket)?;
+    let socket = Arc::new(socket);
+    let reserve = Reserve::new(socket.clone());
+    // A burst that finds no place in the queue waits for a second in the client's system.
+    SockRef::from(&*socket).listen(BACKLOG)?;
     let accepting = accept(app, socket, Seats::new(seats_max()), reserve);
     tokio::select! {
         () = accepting => {}
@@ -75,7 +81,7 @@ fn seats_max() -> usize {
     share.clamp(SEATS_MIN, SEATS_MAX)
 }
 
-async fn accept(app: Router, socket: TcpListener, seats: Seats, reserve: Reserve) {
+async fn accept(app: Router, socket: Arc<TcpListener>, seats: Seats, reserve: Reserve) {
     let app = TowerToHyperService::new(app);
     loop {
         match socket.accept().await {
@@ -119,9 +125,10 @@ async fn talk(app: TowerToHyperService<Router>, stream: Stream, peer: SocketAddr
             _ = &mut connection => return,
             () = seat.asked() => {
                 let ended = timeout(LAST_LOOK, &mut connection).await.is_ok();
-                if ended || seat.gives_way() {
+                if ended || place.leaves_at_once() {
                     return;
                 }
+                connection.as_mut().graceful_shutdown();
             }
             () = sleep(UNREAD_LOOK) => {
                 if seat.is_unread_for(UNREAD_MAX) {

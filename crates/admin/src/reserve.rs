@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
+use tokio::net::TcpListener;
 
 /// Descriptors held, and so the connections that can be open when the process has none left.
 const HELD: usize = 8;
@@ -19,23 +20,20 @@ pub struct Reserve(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// What is duplicated to have a descriptor.
-    source: OwnedFd,
+    /// The socket that is duplicated to have a descriptor.
+    socket: Arc<TcpListener>,
     held: Mutex<Vec<OwnedFd>>,
 }
 
 impl Reserve {
-    /// A full reserve of duplicates of `source`.
-    ///
-    /// # Errors
-    /// If there is no descriptor at all.
-    pub fn new(source: &impl AsFd) -> io::Result<Reserve> {
+    /// A reserve of duplicates of the listening socket, as full as can be.
+    pub fn new(socket: Arc<TcpListener>) -> Reserve {
         let reserve = Reserve(Arc::new(Inner {
-            source: source.as_fd().try_clone_to_owned()?,
+            socket,
             held: Mutex::default(),
         }));
         reserve.fill();
-        Ok(reserve)
+        reserve
     }
 
     /// Whether an error says that there is no descriptor left, or no memory for a connection.
@@ -48,7 +46,7 @@ impl Reserve {
     pub fn fill(&self) {
         let mut held = self.held();
         while held.len() < HELD {
-            match self.0.source.try_clone() {
+            match self.0.socket.as_fd().try_clone_to_owned() {
                 Ok(spare) => held.push(spare),
                 Err(_) => return,
             }
@@ -77,12 +75,11 @@ impl Reserve {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_given_up_is_taken_back_from_what_ends() {
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let reserve = Reserve::new(&socket).unwrap();
-        let never = || panic!("nothing is missing");
-        reserve.keep(never);
+    #[tokio::test]
+    async fn what_is_given_up_is_taken_back_from_what_ends() {
+        let socket = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let reserve = Reserve::new(socket.clone());
+        reserve.keep(|| panic!("nothing is missing"));
         for _ in 0..HELD {
             assert!(reserve.give_up());
         }

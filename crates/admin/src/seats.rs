@@ -2,12 +2,13 @@
 //!
 //! | a connection | its seat |
 //! |---|---|
-//! | whose request is complete | is its own until the answer is written |
 //! | that has sent no head, or part of one | goes first, the longest wait before the others |
 //! | that has sent part of a body | goes next |
-//! | that does not read its answer | goes last |
+//! | that does not read its answer | goes next |
+//! | whose request is complete | is its own until the answer is written; where all are so, the oldest goes then |
 //!
-//! So a crowd that says nothing, or half of something, only ever drives itself out.
+//! So a crowd that says nothing, or half of something, only ever drives itself out, and one that asks without end is
+//! answered once each.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,10 +33,29 @@ struct Inner {
     freed: Notify,
 }
 
+/// The seats that are taken, by number. Locked before a seat's own state.
 #[derive(Debug, Default)]
 struct Taken {
     next: u64,
-    seats: BTreeMap<u64, Arc<Seat>>,
+    seats: BTreeMap<u64, Entry>,
+    /// How many of them have been asked to leave.
+    asked: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    seat: Arc<Seat>,
+    asked: Asked,
+}
+
+/// Whether a connection has been asked to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    No,
+    /// It has a last look at its socket.
+    Leaving,
+    /// It leaves once its request is answered.
+    Finishing,
 }
 
 /// A seat that is taken; free again when this is dropped.
@@ -47,9 +67,30 @@ pub struct Place {
     pub seat: Arc<Seat>,
 }
 
+impl Place {
+    /// Whether a connection that was asked leaves at once; else once its request is answered, for that has come
+    /// meanwhile.
+    pub fn leaves_at_once(&self) -> bool {
+        let mut taken = self.seats.taken();
+        let waits = self.seat.state().rank().is_some();
+        if let Some(entry) = taken.seats.get_mut(&self.number)
+            && !waits
+        {
+            entry.asked = Asked::Finishing;
+        }
+        waits
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        self.seats.taken().seats.remove(&self.number);
+        let mut taken = self.seats.taken();
+        if let Some(entry) = taken.seats.remove(&self.number)
+            && entry.asked != Asked::No
+        {
+            taken.asked -= 1;
+        }
+        drop(taken);
         self.seats.0.freed.notify_one();
     }
 }
@@ -66,8 +107,6 @@ struct State {
     phase: Phase,
     /// Since when the client has taken nothing of what is written to it.
     unread_since: Option<Instant>,
-    /// Whether it has been asked to leave.
-    is_asked: bool,
 }
 
 /// Where a connection is between two requests.
@@ -115,6 +154,8 @@ enum Rank {
     Head(Instant),
     Body(Instant),
     Unread(Instant),
+    /// By the seat's number: by its age.
+    Served(u64),
 }
 
 impl State {
@@ -139,7 +180,7 @@ impl Seats {
         }))
     }
 
-    /// A seat; where all are taken, somebody is asked to leave. While everybody is being served it waits.
+    /// A seat; where all are taken, somebody is asked to leave.
     pub async fn enter(&self) -> Place {
         loop {
             if let Some(place) = self.try_enter() {
@@ -151,22 +192,24 @@ impl Seats {
     }
 
     fn try_enter(&self) -> Option<Place> {
+        let max = self.0.max;
         let mut taken = self.taken();
-        let staying = |taken: &Taken| {
-            let seats = taken.seats.values();
-            seats.filter(|seat| !seat.state().is_asked).count()
-        };
-        if staying(&taken) >= self.0.max {
-            ask(&taken);
+        let is_full = |taken: &Taken| taken.seats.len() - taken.asked >= max;
+        if is_full(&taken) || taken.seats.len() >= 2 * max {
+            taken.ask();
         }
-        // Who was asked has one more look at its socket, which takes a moment.
-        if staying(&taken) >= self.0.max || taken.seats.len() >= 2 * self.0.max {
+        // Who is asked goes on for a moment, beside those who stay.
+        if is_full(&taken) || taken.seats.len() >= 2 * max {
             return None;
         }
         let number = taken.next;
         taken.next += 1;
         let seat = Arc::new(Seat::new(clock::now()));
-        taken.seats.insert(number, seat.clone());
+        let entry = Entry {
+            seat: seat.clone(),
+            asked: Asked::No,
+        };
+        taken.seats.insert(number, entry);
         drop(taken);
         Some(Place {
             seats: self.clone(),
@@ -175,9 +218,9 @@ impl Seats {
         })
     }
 
-    /// Asks whoever gives way first to leave, where anybody does.
+    /// Asks whoever gives way first to leave.
     pub fn ask_one_to_leave(&self) {
-        ask(&self.taken());
+        self.taken().ask();
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -185,15 +228,25 @@ impl Seats {
     }
 }
 
-fn ask(taken: &Taken) {
-    let waiting = taken.seats.values().filter_map(|seat| {
-        let state = seat.state();
-        let rank = state.rank().filter(|_| !state.is_asked)?;
-        Some((rank, seat))
-    });
-    if let Some((_, seat)) = waiting.min_by_key(|(rank, _)| *rank) {
-        seat.state().is_asked = true;
-        seat.asked.notify_one();
+impl Taken {
+    fn ask(&mut self) {
+        let candidates = self.seats.iter_mut().filter_map(|(number, entry)| {
+            let waits = entry.seat.state().rank();
+            let rank = match (entry.asked, waits) {
+                (Asked::No, None) => Rank::Served(*number),
+                (Asked::No | Asked::Finishing, Some(rank)) => rank,
+                (Asked::Finishing, None) | (Asked::Leaving, _) => return None,
+            };
+            Some((rank, entry))
+        });
+        let Some((_, entry)) = candidates.min_by_key(|(rank, _)| *rank) else {
+            return;
+        };
+        if entry.asked == Asked::No {
+            self.asked += 1;
+        }
+        entry.asked = Asked::Leaving;
+        entry.seat.asked.notify_one();
     }
 }
 
@@ -203,7 +256,6 @@ impl Seat {
             state: Mutex::new(State {
                 phase: Phase::Fresh { since: now },
                 unread_since: None,
-                is_asked: false,
             }),
             asked: Notify::new(),
         }
@@ -254,13 +306,6 @@ impl Seat {
         self.asked.notified().await;
     }
 
-    /// Whether a connection that was asked leaves: not if its client has ended the wait meanwhile.
-    pub fn gives_way(&self) -> bool {
-        let mut state = self.state();
-        state.is_asked = state.rank().is_some();
-        state.is_asked
-    }
-
     /// Whether the client has taken nothing for so long.
     pub fn is_unread_for(&self, limit: Duration) -> bool {
         let since = self.state().unread_since;
@@ -277,8 +322,8 @@ mod tests {
     use super::*;
     use tokio::time::advance;
 
-    fn is_asked(place: &Place) -> bool {
-        place.seat.state().is_asked
+    fn asked(place: &Place) -> Asked {
+        place.seats.taken().seats[&place.number].asked
     }
 
     #[tokio::test(start_paused = true)]
@@ -298,34 +343,36 @@ mod tests {
         seat(3).input_awaited();
         seat(4).input_awaited();
         // Nobody has looked yet what the last one has sent.
-        for asked in [3, 4, 2, 1] {
+        let mut newcomers = Vec::new();
+        for (asks, at_once) in [(3, true), (4, true), (2, true), (1, true), (0, false)] {
             let newcomer = seats.enter().await;
             newcomer.seat.begun();
-            let all: Vec<_> = (0..6).filter(|at| is_asked(&places[*at])).collect();
-            assert!(all.contains(&asked), "{asked} in {all:?}");
-            assert!(seat(asked).gives_way());
-            std::mem::forget(newcomer);
+            newcomers.push(newcomer);
+            assert_eq!(asked(&places[asks]), Asked::Leaving, "{asks}");
+            assert_eq!(places[asks].leaves_at_once(), at_once, "{asks}");
         }
-        assert!(!is_asked(&places[0]) && !is_asked(&places[5]));
+        assert_eq!(asked(&places[0]), Asked::Finishing);
+        assert_eq!(asked(&places[5]), Asked::No);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_that_comes_at_the_last_moment_is_served() {
+    async fn a_request_that_comes_at_the_last_moment_is_answered() {
         let seats = Seats::new(1);
         let first = seats.enter().await;
         first.seat.input_awaited();
         let second = seats.enter().await;
         first.seat.asked().await;
         first.seat.begun();
-        assert!(!first.seat.gives_way() && !is_asked(&first));
-        // Both are served; a third waits for one of them.
+        assert!(!first.leaves_at_once());
         second.seat.begun();
-        assert!(seats.try_enter().is_none());
-        first.seat.answered();
-        first.seat.input_awaited();
         assert!(seats.try_enter().is_none(), "twice the seats at most");
+        // The first one does not read its answer, and is asked again.
+        first.seat.output_awaited();
+        assert!(seats.try_enter().is_none() && first.leaves_at_once());
+        drop(first);
+        assert!(seats.try_enter().is_some());
         drop(second);
-        assert!(seats.try_enter().is_some() && is_asked(&first));
+        assert_eq!(seats.taken().asked, 0);
     }
 
     #[tokio::test(start_paused = true)]

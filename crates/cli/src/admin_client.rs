@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::args::AdminArgs;
+use crate::printable::printable;
 
 /// The largest answer that is read.
 const ANSWER_MAX: usize = 64 << 20;
@@ -126,7 +127,7 @@ impl AdminClient {
             }
         }
         match answer["detail"].as_str() {
-            Some(detail) => bail!("{status}: {detail}"),
+            Some(detail) => bail!("{status}: {}", printable(detail)),
             None => bail!("{status}"),
         }
     }

@@ -2,6 +2,7 @@
 
 mod ls;
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::admin_client::{AdminClient, encode};
 use crate::args::{BreakersAction, BreakersArgs, OrderArgs};
+use crate::printable::printable;
 
 /// Does what is asked.
 ///
@@ -114,8 +116,8 @@ fn fleet(fleet: &Value, row: &mut impl FnMut(&str, String)) {
     }
 }
 
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or("-")
+fn text(value: &Value) -> Cow<'_, str> {
+    printable(value.as_str().unwrap_or("-"))
 }
 
 fn line(breaker: &Value) -> String {
@@ -203,7 +205,7 @@ fn show(breaker: &Value) -> String {
         );
     }
     if let Some(why) = breaker["explanation"]["text"].as_str() {
-        row("explained", why.into());
+        row("explained", printable(why).into());
     }
     for one in breaker["recent"].as_array().into_iter().flatten() {
         row(

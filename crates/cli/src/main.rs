@@ -14,6 +14,7 @@ mod eval;
 mod fetch;
 mod files;
 mod log;
+mod printable;
 mod run;
 mod simulate;
 mod state;

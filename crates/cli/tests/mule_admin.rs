@@ -69,6 +69,24 @@ fn an_operator_opens_and_closes_the_circuit_of_a_flow() {
 }
 
 #[test]
+fn a_store_that_is_away_hides_its_circuits_and_not_the_list() {
+    let (orders, store) = (Refusing::new(), Refusing::new());
+    let away = store.url().replace("http://", "redis://");
+    let gateway = setup(EXAMPLE, &[("Order_Service", &orders.url())])
+        .arg("--store")
+        .arg(away)
+        .start();
+    let list = gateway.admin_get("/api/v1/breakers");
+    assert_eq!(list.status, 200);
+    let why = list.json()["incomplete"].as_str().unwrap().to_owned();
+    assert!(why.starts_with("circuits of flows: "), "{why}");
+    let admin = format!("http://{}", gateway.admin_addr());
+    let ls = Program::new().run(["breakers", "--admin", &admin]);
+    assert_eq!((ls.code, ls.stdout.as_str()), (Some(0), "no breakers\n"));
+    assert!(ls.stderr.contains("the list lacks some"), "{}", ls.stderr);
+}
+
+#[test]
 fn breakers_shows_it_in_a_terminal() {
     let refusing = Refusing::new();
     let gateway = setup(EXAMPLE, &[("Order_Service", &refusing.url())]).start();

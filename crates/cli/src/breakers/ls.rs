@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::text;
 use crate::admin_client::{AdminClient, encode};
+use crate::printable::printable;
 
 /// Prints all breakers, as a table or as one JSON document.
 ///
@@ -15,6 +16,7 @@ pub async fn ls(client: &AdminClient, json: bool) -> anyhow::Result<ExitCode> {
     let mut pages = Pages {
         client,
         next: Some("/api/v1/breakers".into()),
+        is_incomplete: false,
     };
     if json {
         print_json(&mut pages).await
@@ -28,6 +30,8 @@ struct Pages<'a> {
     client: &'a AdminClient,
     /// The target of the next page; `None`: there is none.
     next: Option<String>,
+    /// Whether a page has said that some breakers are missing.
+    is_incomplete: bool,
 }
 
 impl Pages<'_> {
@@ -37,6 +41,10 @@ impl Pages<'_> {
             return Ok(None);
         };
         let page = self.client.get(&target).await?;
+        if let (Some(why), false) = (page["incomplete"].as_str(), self.is_incomplete) {
+            self.is_incomplete = true;
+            eprintln!("fusebox: the list lacks some: {}", printable(why));
+        }
         let next = page["next"].as_str();
         self.next = next.map(|name| format!("/api/v1/breakers?after={}", encode(name)));
         Ok(Some(page))
@@ -82,14 +90,14 @@ impl Row {
     fn of(breaker: &Value) -> Row {
         let retry = breaker["retry_after"].as_u64();
         Row {
-            name: text(&breaker["name"]).to_owned(),
+            name: text(&breaker["name"]).into_owned(),
             state: match breaker["hold"]["kind"].as_str() {
                 Some(kind) => format!("held {kind}"),
-                None => text(&breaker["state"]).to_owned(),
+                None => text(&breaker["state"]).into_owned(),
             },
-            mode: text(&breaker["mode"]).to_owned(),
+            mode: text(&breaker["mode"]).into_owned(),
             retry: retry.map_or_else(|| "-".into(), |seconds| format!("{seconds}s")),
-            reason: text(&breaker["reason"]).to_owned(),
+            reason: text(&breaker["reason"]).into_owned(),
         }
     }
 }
