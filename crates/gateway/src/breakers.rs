@@ -92,11 +92,14 @@ impl Guards {
                 meters: Arc::new(PerWorker::new(workers)),
             });
         }
-        let registry = Registry::builder(upstream.name.clone(), plan.settings.clone())
+        let mut registry = Registry::builder(upstream.name.clone(), plan.settings.clone())
             .max_keys(plan.keys_max)
-            .listener(listener)
-            .build()
-            .expect(checked);
+            .on_overflow(plan.on_overflow)
+            .listener(listener);
+        if let Some(idle_after) = plan.idle_after {
+            registry = registry.idle_after(idle_after);
+        }
+        let registry = registry.build().expect(checked);
         Guards::Keyed(Box::new(Keyed {
             upstream: upstream.name.clone(),
             endpoint: upstream.endpoint.authority.clone(),
@@ -126,6 +129,8 @@ impl Guards {
     pub fn reconfigure(&self, plan: &plan::Breaker, now: Timestamp) -> Vec<String> {
         if let Guards::Keyed(keyed) = self {
             keyed.registry.resize(plan.keys_max);
+            keyed.registry.set_idle_after(plan.idle_after);
+            keyed.registry.set_on_overflow(plan.on_overflow);
         }
         let settings = &plan.settings;
         let checked = "a plan's settings have been checked";
