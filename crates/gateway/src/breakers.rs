@@ -216,7 +216,9 @@ impl Guards {
                 (&**guarded.breaker.name() == name).then(|| guarded.breaker.clone())
             }
             Guards::Keyed(keyed) => {
-                let breaker = keyed.registry.get_or_create(keyed.key_in(name)?, now);
+                // Shared breakers belong to other keys in every process, so they begin anew.
+                let key = keyed.key_in(name).filter(|key| !key.starts_with('*'))?;
+                let breaker = keyed.registry.get_or_create(key, now);
                 // Where there is no room, a key's own past is not laid on those that share.
                 (&**breaker.name() == name).then_some(breaker)
             }
