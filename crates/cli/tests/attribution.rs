@@ -636,3 +636,56 @@ fn stragglers_of_an_earlier_generation_count_no_more() {
         assert_eq!(before[unchanged], after[unchanged], "{unchanged}");
     }
 }
+
+/// An upstream that never answers `/hang`, before which calls given up after 300 ms are failures.
+fn impatient(trip: &str) -> (Gateway, Upstream) {
+    let upstream = Upstream::start(|call| match call.seen.target.as_str() {
+        "/hang" => {
+            call.hang();
+        }
+        _ => fine(call),
+    });
+    let breaker = format!("{{ trip: {trip}, cooldown: 60s, abandoned: 300ms }}");
+    let gateway = Gateway::run(orders(&upstream, &breaker));
+    (gateway, upstream)
+}
+
+#[test]
+fn clients_that_give_up_on_an_upstream_that_hangs_open_its_breaker() {
+    let (gateway, upstream) = impatient("{ consecutive_failures: 3, failures: 3, within: 60s }");
+    for round in 0..3 {
+        let mut client = gateway.client();
+        client.send("GET /hang HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
+        eventually("the call is at the upstream", || upstream.in_flight() == 1);
+        let asked = std::time::Instant::now();
+        eventually("it has waited long enough", || {
+            asked.elapsed() > Duration::from_millis(400)
+        });
+        drop(client);
+        eventually("it is given up", || upstream.in_flight() == 0);
+        eventually("it failed", || {
+            gateway.outcomes("orders") == (0, round + 1, 0)
+        });
+    }
+    assert_eq!(gateway.state("orders"), "open");
+}
+
+#[test]
+fn clients_that_give_up_early_or_owe_their_body_count_as_nothing_all_the_same() {
+    let (gateway, upstream) = impatient("{ consecutive_failures: 1 }");
+    let mut hasty = gateway.client();
+    hasty.send("GET /hang HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
+    eventually("the call is at the upstream", || upstream.in_flight() == 1);
+    drop(hasty);
+    eventually("it is ignored", || gateway.outcomes("orders") == (0, 0, 1));
+    let mut owing = gateway.client();
+    owing.send("POST /hang HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 9\r\n\r\nhalf");
+    eventually("the call is at the upstream", || upstream.in_flight() == 1);
+    let asked = std::time::Instant::now();
+    eventually("it has waited long", || {
+        asked.elapsed() > Duration::from_millis(700)
+    });
+    drop(owing);
+    eventually("it is ignored", || gateway.outcomes("orders") == (0, 0, 2));
+    unharmed(&gateway);
+}

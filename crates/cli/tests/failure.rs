@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Gateway, Refusing, Upstream, orders, orders_at};
+use support::{Gateway, Refusing, Upstream, eventually, orders, orders_at};
 
 /// An upstream that answers with the status, fields and body that the request asks for.
 fn parrot() -> Upstream {
@@ -174,4 +174,36 @@ fn an_expression_sees_how_long_a_call_without_an_answer_took() {
     );
     let gateway = Gateway::run(yaml);
     assert!(fails(&gateway, "/a", "", ""));
+}
+
+#[test]
+fn what_ignore_matches_neither_counts_nor_breaks_a_row_nor_closes() {
+    let upstream = parrot();
+    let breaker = "{ trip: { consecutive_failures: 2 }, cooldown: 100ms, ignore: 'status == 404' }";
+    let gateway = Gateway::run(orders(&upstream, breaker));
+    let ask = |path: &str| gateway.client().request("POST", path, "", "").status;
+    // One client's 404s between the failures do not hide them.
+    for path in ["/500", "/404", "/404", "/500"] {
+        ask(path);
+    }
+    assert_eq!(gateway.outcomes("orders"), (0, 2, 2));
+    eventually("a probe may go", || ask("/404") == 404);
+    assert_eq!(gateway.state("orders"), "half_open", "it proved nothing");
+    assert_eq!(ask("/404"), 404, "its place is free again");
+    assert_eq!(ask("/200"), 200);
+    assert_eq!(gateway.state("orders"), "closed");
+}
+
+#[test]
+fn an_ignore_that_fails_ignores_nothing_and_is_counted() {
+    let upstream = parrot();
+    let breaker = "{ trip: { consecutive_failures: 9, failures: 9, within: 9s }, ignore: 'int(headers[\"x-n\"]) == 1' }";
+    let gateway = Gateway::run(orders(&upstream, breaker));
+    let ask = |path: &str, lines: &str| gateway.client().request("POST", path, lines, "");
+    ask("/500", "");
+    ask("/200", "");
+    ask("/500", "X-Want: X-N: 1\r\n");
+    assert_eq!(gateway.outcomes("orders"), (1, 1, 1));
+    let series = "fusebox_breaker_expression_errors_total{breaker=\"orders\"}";
+    assert_eq!(gateway.metric(series), Some(2.0));
 }

@@ -158,10 +158,11 @@ fn breakers_that_did_not_change_keep_everything() {
     assert_eq!(client.get("/orders").status, 503);
     assert_eq!(client.get("/more").status, 200);
     assert_eq!(said(&gateway, "reloaded"), 1);
+    // Beside what `check` says of the file.
     let lost = gateway
         .log()
-        .join("\n")
-        .matches("\"level\":\"WARN\"")
+        .iter()
+        .filter(|line| line.contains("\"level\":\"WARN\"") && !line.contains("any success ends"))
         .count();
     assert_eq!(lost, 1, "the trip alone: {:#?}", gateway.log());
 }

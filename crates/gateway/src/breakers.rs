@@ -92,11 +92,14 @@ impl Guards {
                 meters: Arc::new(PerWorker::new(workers)),
             });
         }
-        let registry = Registry::builder(upstream.name.clone(), plan.settings.clone())
+        let mut registry = Registry::builder(upstream.name.clone(), plan.settings.clone())
             .max_keys(plan.keys_max)
-            .listener(listener)
-            .build()
-            .expect(checked);
+            .on_overflow(plan.on_overflow)
+            .listener(listener);
+        if let Some(idle_after) = plan.idle_after {
+            registry = registry.idle_after(idle_after);
+        }
+        let registry = registry.build().expect(checked);
         Guards::Keyed(Box::new(Keyed {
             upstream: upstream.name.clone(),
             endpoint: upstream.endpoint.authority.clone(),
@@ -126,6 +129,8 @@ impl Guards {
     pub fn reconfigure(&self, plan: &plan::Breaker, now: Timestamp) -> Vec<String> {
         if let Guards::Keyed(keyed) = self {
             keyed.registry.resize(plan.keys_max);
+            keyed.registry.set_idle_after(plan.idle_after);
+            keyed.registry.set_on_overflow(plan.on_overflow);
         }
         let settings = &plan.settings;
         let checked = "a plan's settings have been checked";
@@ -235,7 +240,9 @@ impl Guards {
                 (&**guarded.breaker.name() == name).then(|| guarded.breaker.clone())
             }
             Guards::Keyed(keyed) => {
-                let breaker = keyed.registry.get_or_create(keyed.key_in(name)?, now);
+                // Shared breakers belong to other keys in every process, so they begin anew.
+                let key = keyed.key_in(name).filter(|key| !key.starts_with('*'))?;
+                let breaker = keyed.registry.get_or_create(key, now);
                 // Where there is no room, a key's own past is not laid on those that share.
                 (&**breaker.name() == name).then_some(breaker)
             }

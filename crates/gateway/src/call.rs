@@ -10,7 +10,7 @@ use std::time::Duration;
 use fusebox_breaker::{
     Call as Ended, Cause, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter, Timestamp,
 };
-use fusebox_plan::{Call as Facts, CallError, Failure};
+use fusebox_plan::{Call as Facts, CallError};
 use http::{HeaderMap, StatusCode};
 
 use crate::breakers::Guarded;
@@ -179,10 +179,9 @@ impl Call {
             let asked = retry_after::read(headers, clock.wall_millis());
             self.back_at = asked.map(|after| clock.exact() + after);
         }
-        let wanted = matches!(breaker.failure, Failure::Expression(_));
         self.head = Some(Head {
             status,
-            headers: wanted.then(|| headers.clone()),
+            headers: breaker.sees_headers().then(|| headers.clone()),
             at,
         });
         // From here on only the body can be slow, and a good one is judged at `settle`.
@@ -224,12 +223,8 @@ impl Call {
 
     fn settle(&mut self) {
         if self.permit.is_some() {
-            let failed = self.judge(None);
-            self.record(if failed {
-                Outcome::Failure
-            } else {
-                Outcome::Success
-            });
+            let outcome = self.judge(None);
+            self.record(outcome);
         }
     }
 
@@ -248,15 +243,11 @@ impl Call {
         if error == Some(CallError::Timeout) && replaced && self.is_probe() {
             return;
         }
-        let failed = self.judge(error);
-        self.record(if failed {
-            Outcome::Failure
-        } else {
-            Outcome::Success
-        });
+        let outcome = self.judge(error);
+        self.record(outcome);
     }
 
-    fn judge(&self, error: Option<CallError>) -> bool {
+    fn judge(&self, error: Option<CallError>) -> Outcome {
         let head = self.head.as_ref();
         let facts = Facts {
             status: head.map_or(0, |head| head.status.as_u16()),
@@ -270,12 +261,12 @@ impl Call {
                 .failure_body_max
                 .map(|_| self.body.as_slice()),
         };
-        let verdict = self.upstream.plan.breaker.failure.judge(&facts);
-        if let Some(error) = verdict.error {
+        let ruling = self.upstream.plan.breaker.judge(&facts);
+        for error in ruling.errors {
             self.guarded.meter(&self.desk).expression_errors.add();
-            tracing::debug!(breaker = %self.guarded.breaker.name(), %error, "failure expression failed");
+            tracing::debug!(breaker = %self.guarded.breaker.name(), %error, "expression about a call failed");
         }
-        verdict.failed
+        ruling.outcome
     }
 
     fn record(&mut self, outcome: Outcome) {
@@ -318,20 +309,23 @@ impl Call {
 }
 
 impl Drop for Call {
-    /// Whoever lets go of a call has learnt nothing of the upstream, unless it had answered with a
-    /// failure and then kept its client waiting beyond `settle`.
+    /// A call dropped before its end says nothing about the upstream, unless it had answered with a failure and then kept
+    /// its client waiting beyond `settle`; or kept it waiting for the head for so long that `abandoned` makes it one.
     fn drop(&mut self) {
         if self.permit.is_none() {
             return;
         }
         let now = self.desk.clock.tick();
         let overdue = self.settles_at().is_some_and(|at| now >= at);
-        let failed = overdue && self.judge(None);
-        self.record(if failed {
-            Outcome::Failure
-        } else {
-            Outcome::Ignored
-        });
+        if overdue && self.judge(None) == Outcome::Failure {
+            return self.record(Outcome::Failure);
+        }
+        let waited = self.stall.as_ref().map(|watch| watch.waited(now));
+        let now = self.desk.clock.exact();
+        if let Some(permit) = self.permit.take() {
+            let settled = permit.abandoned(waited.unwrap_or_default(), now);
+            self.guarded.meter(&self.desk).count(settled.counted);
+        }
     }
 }
 

@@ -489,7 +489,10 @@ impl Foundry {
             // What was learnt at one place says nothing of another.
             Some(old) if old.plan.endpoint == plan.endpoint && old.guards.fit(plan) => {
                 let (was, is) = (&old.plan.breaker, &plan.breaker);
-                if was.settings != is.settings || was.keys_max != is.keys_max {
+                let keys = |plan: &fusebox_plan::plan::Breaker| {
+                    (plan.keys_max, plan.idle_after, plan.on_overflow)
+                };
+                if was.settings != is.settings || keys(was) != keys(is) {
                     let lost = old.guards.reconfigure(is, self.clock.exact());
                     reloaded.lost.extend(lost);
                     settings_changed = true;

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox_breaker::{Rule, Settings, Timestamp};
+use fusebox_breaker::{OnAbandoned, Rule, Settings, Timestamp};
 
 /// How often within the shortest limit a call with a body is looked at, for what its client does.
 const LOOKS: u32 = 20;
@@ -16,13 +16,19 @@ const LOOKS: u32 = 20;
 /// No call is looked at more often, however short the limit.
 const LOOK_MIN: Duration = Duration::from_millis(1);
 
-/// The limits beyond which a call has stalled, shortest first: one for each rule that counts such calls.
+/// The limits beyond which a call has stalled, shortest first: one for each rule that counts such calls, and that from
+/// which on a call given up is a failure, as that too asks since when the upstream has had all that it waits for.
 pub fn limits(settings: &Settings) -> Arc<[Duration]> {
     let limit = |rule: &Rule| match rule {
         Rule::Stalled { longer_than, .. } => Some(*longer_than),
         _ => None,
     };
-    let mut limits: Vec<_> = settings.trip.iter().filter_map(limit).collect();
+    let abandoned = match settings.on_abandoned {
+        OnAbandoned::FailureAfter(after) => Some(after),
+        OnAbandoned::Ignore => None,
+    };
+    let stalled = settings.trip.iter().filter_map(limit);
+    let mut limits: Vec<_> = stalled.chain(abandoned).collect();
     limits.sort_unstable();
     limits.dedup();
     limits.into()
@@ -61,6 +67,11 @@ impl StallWatch {
         let rest = limit.map(|limit| *limit - elapsed + Duration::from_nanos(1));
         let close = has_body.then(|| (self.limits[0] / LOOKS).max(LOOK_MIN));
         rest.into_iter().chain(close).min()
+    }
+
+    /// For how long the upstream has kept the call waiting.
+    pub fn waited(&self, now: Timestamp) -> Duration {
+        now.saturating_since(self.since)
     }
 
     /// Whether the call has stalled by one of the limits, so that the breaker has something to judge.

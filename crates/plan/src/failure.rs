@@ -1,13 +1,15 @@
-//! Which calls failed: the default rule, or an expression of the file's own.
+//! How a call counts: which are ignored, and which of the others failed, by the default or by the file's own expressions.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox_breaker::Outcome;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::expression::{EvalError, Expression, Fault, Kind, MapKey, Scope, Value};
+use crate::plan::Breaker;
 
 /// What is known of a call when it is judged.
 #[derive(Debug, Clone)]
@@ -64,6 +66,20 @@ pub enum Failure {
     Expression(Expression),
 }
 
+/// Which calls count as nothing (`ignore:`): they neither fail, nor break a row of failures, nor close a half-open
+/// breaker. If the expression fails for a call, that call is not ignored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ignore(Expression);
+
+/// How a call counts, with what went wrong as that was found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ruling {
+    /// How it counts.
+    pub outcome: Outcome,
+    /// The expressions that had nothing to say of it.
+    pub errors: Vec<EvalError>,
+}
+
 /// What was found of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
@@ -76,7 +92,7 @@ pub struct Verdict {
 /// The default as an expression.
 const DEFAULT: &str = "status >= 500 || error != \"\"";
 
-/// The variables of a failure expression.
+/// The variables of an expression about a call.
 const VARIABLES: [(&str, Option<Kind>); 8] = [
     ("status", Some(Kind::Int)),
     ("headers", Some(Kind::Map)),
@@ -94,15 +110,7 @@ impl Failure {
         if text.trim() == DEFAULT {
             return Ok(Failure::Default);
         }
-        let expression = Expression::compile(text, &VARIABLES)?;
-        match expression.kind() {
-            Some(kind) if kind != Kind::Bool => Err(vec![Fault::new(
-                0,
-                format!("it gives {}, not true or false", kind.article()),
-                "compare it with something, as in `status >= 500`",
-            )]),
-            _ => Ok(Failure::Expression(expression)),
-        }
+        condition(text).map(Failure::Expression)
     }
 
     /// The text that a file would have.
@@ -116,41 +124,110 @@ impl Failure {
     /// Whether the call failed. Runs once per call, makes only the values that the expression
     /// looks at, and ends within a bounded number of steps.
     pub fn judge(&self, call: &Call<'_>) -> Verdict {
-        let by_default = call.status >= 500 || call.error.is_some();
-        let Failure::Expression(expression) = self else {
-            return Verdict {
-                failed: by_default,
-                error: None,
-            };
+        self.judge_in(&CallScope::of(call))
+    }
+
+    fn judge_in(&self, scope: &CallScope<'_>) -> Verdict {
+        let by_default = scope.call.status >= 500 || scope.call.error.is_some();
+        let asked = match self {
+            Failure::Default => Ok(by_default),
+            Failure::Expression(expression) => holds(expression, "failure", scope),
         };
-        let scope = CallScope {
-            call,
-            headers: OnceCell::new(),
-            body: OnceCell::new(),
-        };
-        match expression.eval(&scope) {
-            Ok(Value::Bool(failed)) => Verdict {
+        match asked {
+            Ok(failed) => Verdict {
                 failed,
                 error: None,
             },
-            Ok(value) => {
-                let what = format!(
-                    "the failure expression gave {}, not true or false",
-                    value.kind().article()
-                );
-                Verdict {
-                    failed: by_default,
-                    error: Some(EvalError {
-                        what,
-                        character: None,
-                    }),
-                }
-            }
             Err(error) => Verdict {
                 failed: by_default,
                 error: Some(error),
             },
         }
+    }
+
+    pub(crate) fn uses(&self, variable: &str) -> bool {
+        match self {
+            Failure::Default => false,
+            Failure::Expression(expression) => expression.uses(variable),
+        }
+    }
+}
+
+impl Ignore {
+    pub(crate) fn read(text: &str) -> Result<Ignore, Vec<Fault>> {
+        condition(text).map(Ignore)
+    }
+
+    /// The text that a file would have.
+    pub fn source(&self) -> &str {
+        self.0.source()
+    }
+
+    pub(crate) fn expression(&self) -> &Expression {
+        &self.0
+    }
+}
+
+impl Breaker {
+    /// How a call counts: ignored, where `ignore` matches it; else as `failure` says. Both run at most once, as
+    /// [`Failure::judge`] does.
+    pub fn judge(&self, call: &Call<'_>) -> Ruling {
+        judge(self.ignore.as_ref(), &self.failure, call)
+    }
+
+    /// Whether an expression looks at the response's fields.
+    pub fn sees_headers(&self) -> bool {
+        let ignore = self.ignore.as_ref();
+        self.failure.uses("headers") || ignore.is_some_and(|ignore| ignore.0.uses("headers"))
+    }
+}
+
+pub(crate) fn judge(ignore: Option<&Ignore>, failure: &Failure, call: &Call<'_>) -> Ruling {
+    let scope = CallScope::of(call);
+    let mut errors = Vec::new();
+    match ignore.map(|ignore| holds(&ignore.0, "ignore", &scope)) {
+        Some(Ok(true)) => {
+            return Ruling {
+                outcome: Outcome::Ignored,
+                errors,
+            };
+        }
+        Some(Err(error)) => errors.push(error),
+        Some(Ok(false)) | None => {}
+    }
+    let verdict = failure.judge_in(&scope);
+    errors.extend(verdict.error);
+    let outcome = match verdict.failed {
+        true => Outcome::Failure,
+        false => Outcome::Success,
+    };
+    Ruling { outcome, errors }
+}
+
+/// Reads an expression about a call that is true or false.
+fn condition(text: &str) -> Result<Expression, Vec<Fault>> {
+    let expression = Expression::compile(text, &VARIABLES)?;
+    match expression.kind() {
+        Some(kind) if kind != Kind::Bool => Err(vec![Fault::new(
+            0,
+            format!("it gives {}, not true or false", kind.article()),
+            "compare it with something, as in `status >= 500`",
+        )]),
+        _ => Ok(expression),
+    }
+}
+
+/// Whether an expression of that key holds for a call.
+fn holds(expression: &Expression, key: &str, scope: &CallScope<'_>) -> Result<bool, EvalError> {
+    match expression.eval(scope)? {
+        Value::Bool(holds) => Ok(holds),
+        value => Err(EvalError {
+            what: format!(
+                "the {key} expression gave {}, not true or false",
+                value.kind().article()
+            ),
+            character: None,
+        }),
     }
 }
 
@@ -159,6 +236,16 @@ struct CallScope<'a> {
     call: &'a Call<'a>,
     headers: OnceCell<Value>,
     body: OnceCell<Value>,
+}
+
+impl<'a> CallScope<'a> {
+    fn of(call: &'a Call<'a>) -> Self {
+        CallScope {
+            call,
+            headers: OnceCell::new(),
+            body: OnceCell::new(),
+        }
+    }
 }
 
 impl Scope for CallScope<'_> {

@@ -41,7 +41,7 @@ pub mod plan;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use expression::{EvalError, Expression, eval_native};
-pub use failure::{Call, CallError, Failure, Verdict};
+pub use failure::{Call, CallError, Failure, Ignore, Ruling, Verdict};
 pub use interpolate::Loader;
 pub use path::normal as normal_path;
 pub use plan::Plan;

@@ -11,6 +11,7 @@ mod half_open;
 mod names;
 mod ramp;
 mod share;
+mod sight;
 mod trip;
 
 mod respond;

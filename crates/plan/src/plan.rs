@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_breaker::Settings;
+use fusebox_breaker::{OnOverflow, Settings};
 use http::{HeaderMap, Method, StatusCode};
 use ipnet::IpNet;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Ignore};
 use crate::flogo::Handler;
 use crate::mule::app::{App, FlowId};
 
@@ -321,6 +321,13 @@ pub struct Breaker {
     pub key: Key,
     /// `max_keys`: how many keys at most have a breaker of their own. Default 10,000.
     pub keys_max: usize,
+    /// `idle_after`: a key not asked for so long gives way to a new one, though there are failures in its windows.
+    /// `None`: as the registry's default has it.
+    pub idle_after: Option<Duration>,
+    /// `on_overflow`: how the calls of a key fare for which there is no room. Default: it shares a breaker.
+    pub on_overflow: OnOverflow,
+    /// Which calls count as nothing (`ignore:`); none by default. Asked before `failure`.
+    pub ignore: Option<Ignore>,
     /// Which calls failed (`failure:`).
     pub failure: Failure,
     /// `failure_body`: how many bytes of the body the failure expression sees; `None`: it sees none.

@@ -1,8 +1,9 @@
 //! The plan as the native form, with all defaults written out and no secret.
 
 use fusebox_breaker::{
-    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, OnPeriodTimeout, OnProbeTimeout,
-    Over, Places, Probes, Ramp, Ratio, RetryAfter, Rule, Settings, SlowProbes, WindowKind,
+    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, OnAbandoned, OnOverflow,
+    OnPeriodTimeout, OnProbeTimeout, Over, Places, Probes, Ramp, Ratio, RetryAfter, Rule, Settings,
+    SlowProbes, WindowKind,
 };
 use serde_json::{Map, Value, json};
 
@@ -152,6 +153,16 @@ fn show_breaker(breaker: &Breaker) -> Value {
     // With one key there is nothing to bound, and `check` would say so.
     if !breaker.key.is_upstream() {
         shown["max_keys"] = json!(breaker.keys_max);
+        shown["on_overflow"] = match breaker.on_overflow {
+            OnOverflow::Share => json!("share"),
+            OnOverflow::Pass => json!("pass"),
+        };
+        if let Some(idle_after) = breaker.idle_after {
+            shown["idle_after"] = json!(show_duration(idle_after));
+        }
+    }
+    if let Some(ignore) = &breaker.ignore {
+        shown["ignore"] = json!(ignore.source());
     }
     if let Some(bytes) = breaker.failure_body_max {
         shown["failure_body"] = json!(show_size(bytes as u64));
@@ -186,6 +197,9 @@ pub(crate) fn show_settings(settings: &Settings) -> Value {
         },
         "half_open": show_half_open(&settings.half_open),
     });
+    if let OnAbandoned::FailureAfter(after) = settings.on_abandoned {
+        shown["abandoned"] = json!(show_duration(after));
+    }
     if let Some(ramp) = &settings.ramp {
         shown["ramp"] = show_ramp(ramp);
     }

@@ -33,13 +33,7 @@ fn the_shortest_useful_file_gives_one_of_everything() {
         (orders.endpoint.host.as_str(), orders.endpoint.port),
         ("127.0.0.1", 8081)
     );
-    assert_eq!(
-        orders.breaker.settings.trip,
-        [Rule::ConsecutiveFailures {
-            threshold: 5,
-            within: None
-        }]
-    );
+    assert_eq!(orders.breaker.settings.trip, Settings::standard().trip);
     assert_eq!(
         orders.breaker.settings.cooldown,
         Cooldown::fixed(Duration::from_secs(60))
@@ -68,8 +62,7 @@ fn the_shortest_useful_file_gives_one_of_everything() {
 
 #[test]
 fn an_empty_breaker_is_one_with_all_defaults() {
-    let plan =
-        plan_of(&SHORTEST.replace("{ trip: { consecutive_failures: 5 }, cooldown: 60s }", "{}"));
+    let plan = plan_of(&SHORTEST.replace("{ cooldown: 60s }", "{}"));
     let mut defaults = Settings::default();
     defaults.half_open.probe_timeout = Duration::from_secs(30);
     defaults.half_open.on_probe_timeout = OnProbeTimeout::Fail;
@@ -409,7 +402,7 @@ fn several_sources_are_one_configuration() {
 fn json_is_read_as_yaml_is() {
     let plan = plan_of(
         r#"{"listen": "127.0.0.1:8080", "upstreams": {"orders": {"url": "http://127.0.0.1:8081",
-        "breaker": {"trip": {"consecutive_failures": 5}, "cooldown": "60s"}}}, "routes": [{"path": "/api/orders", "upstream": "orders"}]}"#,
+        "breaker": {"cooldown": "60s"}}}, "routes": [{"path": "/api/orders", "upstream": "orders"}]}"#,
     );
     assert_eq!(plan, plan_of(SHORTEST));
 }

@@ -192,6 +192,6 @@ routes: [{ path: /orders, upstream: orders }]
         r#"3:18: error: `url` must be a URL, found a list; write one such as `http://127.0.0.1:8081`, or remove the key
 3:39: error: expected a map, found `5s`; write a map with any of connect, request, idle
 3:57: error: `idle` must be a whole number from 0 to 100000, found `many`; write a whole number from 0 to 100000
-3:72: error: expected a map, found nothing; write a map with any of key, max_keys, mode, trip, judge_on, compare, slow_compare, window, history, failure, failure_body, settle, cooldown, half_open, share, retry_after, ramp, or `{}` for an empty one"#,
+3:72: error: expected a map, found nothing; write a map with any of key, max_keys, idle_after, on_overflow, mode, trip, judge_on, compare, slow_compare, window, history, failure, ignore, abandoned, failure_body, settle, cooldown, half_open, share, retry_after, ramp, or `{}` for an empty one"#,
     );
 }

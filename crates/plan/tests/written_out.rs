@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use fusebox_breaker::{
     CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, MAX_FAILURES, MAX_MEMORY, Mode,
-    OnAbandoned, OnPanic, OnPeriodTimeout, OnProbeTimeout, Over, Places, Probes, Ramp, Ratio,
-    RetryAfter, Rule, Settings, SlowProbes, WindowKind,
+    OnAbandoned, OnOverflow, OnPanic, OnPeriodTimeout, OnProbeTimeout, Over, Places, Probes, Ramp,
+    Ratio, RetryAfter, Rule, Settings, SlowProbes, WindowKind,
 };
 use fusebox_plan::plan::{
     Breaker, Forward, Key, KeyPart, Limits, Plan, Route, Step, Timeout, Upstream,
@@ -192,9 +192,10 @@ fn settings(request: Duration) -> impl Strategy<Value = Settings> {
         cooldown(),
         half_open(request),
         prop::option::of((any_time(), ratio())),
+        prop::option::of(short_time()),
     );
     (words, parts)
-        .prop_map(|(words, (trip, cooldown, half_open, ramp))| {
+        .prop_map(|(words, (trip, cooldown, half_open, ramp, abandoned))| {
             let (judge_on, compare, slow_compare, window, history, retry_after, mode) = words;
             Settings {
                 trip,
@@ -209,13 +210,15 @@ fn settings(request: Duration) -> impl Strategy<Value = Settings> {
                 ramp: ramp.map(|(over, from)| Ramp { over, from }),
                 // It has no key: the gateway's own faults never count.
                 on_panic: OnPanic::Ignored,
-                on_abandoned: OnAbandoned::Ignore,
+                on_abandoned: abandoned.map_or(OnAbandoned::Ignore, OnAbandoned::FailureAfter),
                 mode,
             }
         })
         .prop_filter("settings that can work", |settings| {
             settings.validate().is_ok()
         })
+        // Unboxed, all of it lies on a test's stack at once.
+        .boxed()
 }
 
 fn key() -> impl Strategy<Value = Key> {
@@ -244,7 +247,8 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     let failure = one_of(&[
         "{}",
         r#"{ failure: 'status == 418 || error != ""' }"#,
-        r#"{ failure: 'body.contains("$${NAME}")', failure_body: 64KiB }"#,
+        r#"{ failure: 'error != "" || body.contains("$${NAME}")', failure_body: 64KiB }"#,
+        r#"{ ignore: 'status in [401, 404] || "x-test" in headers' }"#,
     ]);
     let timeout =
         (any_time(), time(SECOND..=LONGEST), any_time()).prop_map(|(connect, request, idle)| {
@@ -256,43 +260,42 @@ fn upstream() -> impl Strategy<Value = Upstream> {
         });
     let settled = timeout.prop_flat_map(|timeout| (settings(timeout.request), Just(timeout)));
     let numbers = (1..=10_000_000usize, 1..=1usize << 20, 0..=100_000usize);
-    (
-        settled,
-        failure,
-        key(),
-        numbers,
+    let times = (
         any_time(),
-        (any_time(), any_time()),
-    )
-        .prop_map(
-            |(
-                (settings, timeout),
-                failure,
-                key,
-                numbers,
-                settle,
-                (pool_idle_timeout, pool_max_age),
-            )| {
-                let (keys_max, body_max, pool_idle_max) = numbers;
-                let plain = plan(failure).upstreams[0].as_ref().clone();
-                Upstream {
-                    timeout,
-                    pool_idle_max,
-                    pool_idle_timeout,
-                    pool_max_age,
-                    breaker: Breaker {
-                        settings,
-                        // One breaker for all has no bound, and says so.
-                        keys_max: if key.is_upstream() { 10_000 } else { keys_max },
-                        key,
-                        failure_body_max: plain.breaker.failure_body_max.map(|_| body_max),
-                        settle,
-                        ..plain.breaker
+        any_time(),
+        any_time(),
+        prop::option::of(any_time()),
+    );
+    let overflows = one_of(&[OnOverflow::Share, OnOverflow::Pass]);
+    (settled, failure, key(), numbers, times, overflows).prop_map(
+        |((settings, timeout), failure, key, numbers, times, on_overflow)| {
+            let (settle, pool_idle_timeout, pool_max_age, idle_after) = times;
+            let (keys_max, body_max, pool_idle_max) = numbers;
+            let plain = plan(failure).upstreams[0].as_ref().clone();
+            Upstream {
+                timeout,
+                pool_idle_max,
+                pool_idle_timeout,
+                pool_max_age,
+                breaker: Breaker {
+                    settings,
+                    // One breaker for all has no bound, and says so.
+                    keys_max: if key.is_upstream() { 10_000 } else { keys_max },
+                    idle_after: idle_after.filter(|_| !key.is_upstream()),
+                    on_overflow: if key.is_upstream() {
+                        OnOverflow::Share
+                    } else {
+                        on_overflow
                     },
-                    ..plain
-                }
-            },
-        )
+                    key,
+                    failure_body_max: plain.breaker.failure_body_max.map(|_| body_max),
+                    settle,
+                    ..plain.breaker
+                },
+                ..plain
+            }
+        },
+    )
 }
 
 fn limits() -> impl Strategy<Value = Limits> {

@@ -49,15 +49,52 @@ fn moment(now: Timestamp) -> Moment {
     now.as_nanos().min(GONE / 2) & !UNTIMED
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct LastAsked(AtomicU64);
+/// The word, of the processor's own memory or of a model of it in which every interleaving can be tried.
+pub(crate) trait Word: Default {
+    fn load(&self) -> u64;
+    fn raise(&self, to: u64);
+    fn set(&self, bits: u64);
+    fn clear(&self, bits: u64);
+    /// All that was written before is seen by whoever comes to a fence later, as is what he wrote.
+    fn fence();
+}
 
-impl LastAsked {
+impl Word for AtomicU64 {
+    #[inline]
+    fn load(&self) -> u64 {
+        self.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn raise(&self, to: u64) {
+        self.fetch_max(to, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn set(&self, bits: u64) {
+        self.fetch_or(bits, Ordering::Relaxed);
+    }
+
+    fn clear(&self, bits: u64) {
+        self.fetch_and(!bits, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn fence() {
+        fence(Ordering::SeqCst);
+    }
+}
+
+/// When a key was last asked for, and whether its breaker has left.
+#[derive(Debug, Default)]
+pub(crate) struct LastAsked<W = AtomicU64>(W);
+
+impl<W: Word> LastAsked<W> {
     /// Notes that a caller, who has hold of the breaker, asked for its key. False: it has left the registry.
     #[inline]
     pub(super) fn note(&self, now: Timestamp, clock: &KeyClock) -> bool {
-        fence(Ordering::SeqCst);
-        let word = self.0.load(Ordering::Relaxed);
+        W::fence();
+        let word = self.0.load();
         if word & GONE != 0 {
             return false;
         }
@@ -66,7 +103,7 @@ impl LastAsked {
         let before = word & !UNTIMED;
         if before <= made || asked >= before + FINE {
             // The mark of one that has left is above all times, and stays.
-            self.0.fetch_max(asked, Ordering::Relaxed);
+            self.0.raise(asked);
         }
         true
     }
@@ -74,37 +111,122 @@ impl LastAsked {
     /// As [`LastAsked::note`], by somebody who tells no time.
     #[inline]
     pub(super) fn note_untimed(&self) -> bool {
-        fence(Ordering::SeqCst);
-        let word = self.0.load(Ordering::Relaxed);
+        W::fence();
+        let word = self.0.load();
         if word & (GONE | UNTIMED) == 0 {
-            self.0.fetch_or(UNTIMED, Ordering::Relaxed);
+            self.0.set(UNTIMED);
         }
         word & GONE == 0
     }
 
     /// When it was last asked for; at `now` at the latest.
     pub fn last(&self, now: Moment) -> Moment {
-        let word = self.0.load(Ordering::Relaxed);
+        let word = self.0.load();
         if word & UNTIMED != 0 {
             self.touch(now);
-            self.0.fetch_and(!UNTIMED, Ordering::Relaxed);
+            self.0.clear(UNTIMED);
         }
-        self.0.load(Ordering::Relaxed) & !(GONE | UNTIMED)
+        self.0.load() & !(GONE | UNTIMED)
     }
 
     /// Takes it for asked for at `now`.
     pub fn touch(&self, now: Moment) {
-        self.0.fetch_max(now, Ordering::Relaxed);
+        self.0.raise(now);
     }
 
     /// Marks the breaker as one that has left, where `in_no_hand` then finds that no caller has hold of it.
     pub fn leave(&self, in_no_hand: impl FnOnce() -> bool) -> bool {
-        self.0.fetch_or(GONE, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        self.0.set(GONE);
+        W::fence();
         let leaves = in_no_hand();
         if !leaves {
-            self.0.fetch_and(!GONE, Ordering::Relaxed);
+            self.0.clear(GONE);
         }
         leaves
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use loom::sync::Arc;
+    use loom::sync::atomic::{AtomicBool, AtomicU64 as Modelled, AtomicUsize};
+    use loom::thread;
+
+    use super::*;
+
+    impl Word for Modelled {
+        fn load(&self) -> u64 {
+            self.load(Ordering::Relaxed)
+        }
+
+        fn raise(&self, to: u64) {
+            self.fetch_max(to, Ordering::Relaxed);
+        }
+
+        fn set(&self, bits: u64) {
+            self.fetch_or(bits, Ordering::Relaxed);
+        }
+
+        fn clear(&self, bits: u64) {
+            self.fetch_and(!bits, Ordering::Relaxed);
+        }
+
+        fn fence() {
+            loom::sync::atomic::fence(Ordering::SeqCst);
+        }
+    }
+
+    /// A breaker as far as it matters: whether the registry's set has it, and who has hold of it.
+    #[derive(Default)]
+    struct Model {
+        asked: LastAsked<Modelled>,
+        is_gone: AtomicBool,
+        hands: AtomicUsize,
+    }
+
+    impl Model {
+        /// A caller asks for the key, and keeps the breaker if it was given one.
+        fn ask(&self, timed: bool) -> bool {
+            if self.is_gone.load(Ordering::Acquire) {
+                return false;
+            }
+            self.hands.fetch_add(1, Ordering::Relaxed);
+            let given = match timed {
+                true => self
+                    .asked
+                    .note(Timestamp::from_millis(1), &KeyClock::default()),
+                false => self.asked.note_untimed(),
+            };
+            if !given {
+                self.hands.fetch_sub(1, Ordering::Release);
+            }
+            given
+        }
+
+        /// The registry lets the breaker go if it can.
+        fn let_go(&self) -> bool {
+            let in_no_hand = || self.hands.load(Ordering::Relaxed) == 0;
+            let gone = self.asked.leave(in_no_hand);
+            if gone {
+                self.is_gone.store(true, Ordering::Release);
+            }
+            gone
+        }
+    }
+
+    #[test]
+    fn a_breaker_that_a_caller_was_given_has_not_left_in_any_interleaving() {
+        for timed in [true, false] {
+            loom::model(move || {
+                let model = Arc::new(Model::default());
+                let caller = {
+                    let model = model.clone();
+                    thread::spawn(move || model.ask(timed))
+                };
+                let gone = model.let_go();
+                let given = caller.join().unwrap();
+                assert!(!(gone && given));
+            });
+        }
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Compare, Cooldown, HalfOpen, History, JudgeOn, Mode, OnAbandoned, OnPanic, RetryAfter, Rule,
-    Settings, SettingsError, WindowKind,
+    Compare, Cooldown, HalfOpen, History, JudgeOn, Mode, OnAbandoned, OnOverflow, OnPanic,
+    RetryAfter, Rule, Settings, SettingsError, WindowKind,
 };
 
 use super::cooldown::{DraftCooldown, read_cooldown};
@@ -13,10 +13,11 @@ use super::half_open::{self, DraftHalfOpen, read_half_open};
 use super::names;
 use super::ramp::{DraftRamp, read_ramp};
 use super::share::{DraftShare, read_share};
+use super::sight::{self, Seen};
 use super::trip::{DraftTrip, read_trips};
 use crate::diagnostic::{At, Notes, Place};
-use crate::expression::Expression;
-use crate::failure::Failure;
+use crate::expression::Fault;
+use crate::failure::{Failure, Ignore};
 use crate::fields::{self, Fields};
 use crate::keys;
 use crate::plan::{Breaker, Key, KeyPart, Share};
@@ -44,7 +45,11 @@ pub(crate) struct DraftBreaker {
     slow_compare: Compare,
     window: WindowKind,
     history: History,
+    idle_after: Option<At<Duration>>,
+    on_overflow: Option<At<OnOverflow>>,
     failure: Option<At<Failure>>,
+    ignore: Option<At<Ignore>>,
+    abandoned: Option<At<Duration>>,
     failure_body: Option<At<u64>>,
     settle: Option<At<Duration>>,
     cooldown: Option<DraftCooldown>,
@@ -83,7 +88,13 @@ impl DraftBreaker {
                 }),
             window: [WindowKind::Sliding, WindowKind::Tumbling][word("window", reader.notes)],
             history: [History::Clear, History::Keep][word("history", reader.notes)],
-            failure: read_failure(&breaker, reader),
+            idle_after: breaker.duration("idle_after", reader.notes),
+            on_overflow: breaker
+                .word("on_overflow", reader.notes)
+                .map(|word| word.map(|word| [OnOverflow::Share, OnOverflow::Pass][word])),
+            failure: read_condition(&breaker, "failure", Failure::read, reader),
+            ignore: read_condition(&breaker, "ignore", Ignore::read, reader),
+            abandoned: breaker.duration("abandoned", reader.notes),
             failure_body: breaker.size("failure_body", reader.notes),
             settle: breaker.duration("settle", reader.notes),
             cooldown: read_cooldown(&breaker, reader.notes),
@@ -108,6 +119,7 @@ impl DraftBreaker {
 
     /// Compares the parts with one another. `request` is the upstream's `timeout.request`.
     pub fn check(&self, request: Duration, notes: &mut Notes) -> Breaker {
+        let faults = notes.errors();
         let retry_after = self
             .retry_after
             .as_ref()
@@ -130,7 +142,12 @@ impl DraftBreaker {
             ramp: self.ramp.as_ref().and_then(DraftRamp::check),
             // A panic in the gateway is the gateway's own fault, never the upstream's.
             on_panic: OnPanic::Ignored,
-            on_abandoned: OnAbandoned::Ignore,
+            on_abandoned: self
+                .abandoned
+                .as_ref()
+                .map_or(OnAbandoned::Ignore, |after| {
+                    OnAbandoned::FailureAfter(after.value)
+                }),
             mode: self.mode,
         };
         settings.half_open = half_open::check(self.half_open.as_ref(), request, notes);
@@ -151,6 +168,11 @@ impl DraftBreaker {
         }
         self.check_body(notes);
         self.check_keys(notes);
+        self.check_abandoned(request, notes);
+        if faults == notes.errors() {
+            let seen = sight::check(self.failure.as_ref(), self.ignore.as_ref(), request, notes);
+            self.check_rows(&settings, seen, notes);
+        }
         let share = self.share.as_ref();
         Breaker {
             share: share.map_or(Share::None, |share| share.check(&settings.trip, notes)),
@@ -162,6 +184,12 @@ impl DraftBreaker {
             keys_max: self.keys_max.as_ref().map_or(KEYS_MAX, |keys| {
                 usize::try_from(keys.value).unwrap_or(usize::MAX)
             }),
+            idle_after: self.idle_after.as_ref().map(|after| after.value),
+            on_overflow: self
+                .on_overflow
+                .as_ref()
+                .map_or_else(OnOverflow::default, |word| word.value),
+            ignore: self.ignore.clone().map(|ignore| ignore.value),
             failure: self
                 .failure
                 .clone()
@@ -237,15 +265,61 @@ impl DraftBreaker {
         }
     }
 
-    fn check_body(&self, notes: &mut Notes) {
-        let uses_body = match self.failure.as_ref().map(|failure| &failure.value) {
-            Some(Failure::Expression(expression)) => expression.uses("body"),
-            _ => false,
+    /// Says that no call can be given up so late.
+    fn check_abandoned(&self, request: Duration, notes: &mut Notes) {
+        if let Some(after) = &self.abandoned
+            && after.value >= request
+        {
+            notes.error(
+                after.at,
+                format!(
+                    "`abandoned` is {}, and every call ends after `timeout.request`, {}, so no call could be given up so late",
+                    show_duration(after.value),
+                    show_duration(request),
+                ),
+                "lower it, or raise `timeout.request`",
+            );
+        }
+    }
+
+    /// Says that a success ends every row of failures, where nothing but rows can trip.
+    fn check_rows(&self, settings: &Settings, seen: Seen, notes: &mut Notes) {
+        let is_row = |rule: &Rule| matches!(rule, Rule::ConsecutiveFailures { threshold, .. } if *threshold > 1);
+        let Some(trip) = self.trip.iter().flatten().next() else {
+            return;
         };
-        match (&self.failure, &self.failure_body) {
-            (Some(failure), None) if uses_body => notes.error(
-                failure.at,
-                "the failure expression looks into `body`, and no body is kept for it",
+        // Where failures are counted over a fleet, a row is what there is by default.
+        let counted = self.share.as_ref().is_some_and(DraftShare::is_counted);
+        if seen.missing_is_success
+            && settings.mode != Mode::Disabled
+            && !counted
+            && settings.trip.iter().all(is_row)
+        {
+            notes.warn(
+                trip.place("consecutive_failures"),
+                "any success ends a row of failures: the 404s of a single client can keep this breaker closed while all else fails",
+                "add a rate, as in `[{ consecutive_failures: 5 }, { failure_rate: 50%, over: 10s, min_calls: 20 }]`, or `ignore: 'status == 404'`",
+            );
+        }
+    }
+
+    fn check_body(&self, notes: &mut Notes) {
+        let failure = self
+            .failure
+            .as_ref()
+            .filter(|failure| failure.value.uses("body"));
+        let ignore = self
+            .ignore
+            .as_ref()
+            .filter(|ignore| ignore.value.expression().uses("body"));
+        let user = failure
+            .map(|failure| ("failure", failure.at))
+            .or_else(|| ignore.map(|ignore| ("ignore", ignore.at)));
+        let uses_body = user.is_some();
+        match (user, &self.failure_body) {
+            (Some((key, at)), None) => notes.error(
+                at,
+                format!("the {key} expression looks into `body`, and no body is kept for it"),
                 "add `failure_body: 64KiB` beside it",
             ),
             (_, Some(size)) if size.value > FAILURE_BODY_MAX => {
@@ -286,6 +360,21 @@ impl DraftBreaker {
             ),
             _ => {}
         }
+        let others = [
+            ("idle_after", self.idle_after.as_ref().map(|after| after.at)),
+            ("on_overflow", self.on_overflow.as_ref().map(|word| word.at)),
+        ];
+        for (key, at) in others {
+            if let Some(at) = at
+                && shared
+            {
+                notes.warn(
+                    at,
+                    format!("`{key}` has no effect: all calls of the upstream share one breaker"),
+                    "remove it, or give a `key`",
+                );
+            }
+        }
     }
 }
 
@@ -293,17 +382,18 @@ fn refuse_setting(at: Place, fault: &SettingsError, notes: &mut Notes) {
     notes.error(at, fault.what(), fault.mend());
 }
 
-fn read_failure(breaker: &Fields<'_>, reader: &mut Reader<'_>) -> Option<At<Failure>> {
-    let (_, node) = breaker.get("failure")?;
+/// Reads an expression about a call. What is wrong with it is told at its place in the expression.
+fn read_condition<T>(
+    breaker: &Fields<'_>,
+    key: &'static str,
+    read: impl Fn(&str) -> Result<T, Vec<Fault>>,
+    reader: &mut Reader<'_>,
+) -> Option<At<T>> {
+    let (_, node) = breaker.get(key)?;
     let expected = "an expression such as `status >= 500`";
-    let scalar = fields::scalar(node, "failure", expected, reader.notes)?;
-    match Failure::read(&scalar.text) {
-        Ok(failure) => {
-            if let Failure::Expression(expression) = &failure {
-                warn_of_constants(expression, node.at, reader.notes);
-            }
-            Some(At::new(failure, node.at))
-        }
+    let scalar = fields::scalar(node, key, expected, reader.notes)?;
+    match read(&scalar.text) {
+        Ok(condition) => Some(At::new(condition, node.at)),
         Err(faults) => {
             for fault in faults {
                 let place = match fault.at {
@@ -312,25 +402,10 @@ fn read_failure(breaker: &Fields<'_>, reader: &mut Reader<'_>) -> Option<At<Fail
                     }
                     _ => node.at,
                 };
-                let what = format!("in the failure expression: {}", fault.what);
+                let what = format!("in the {key} expression: {}", fault.what);
                 fields::refuse(place, scalar, what, fault.mend, reader.notes);
             }
             None
         }
-    }
-}
-
-fn warn_of_constants(expression: &Expression, at: Place, notes: &mut Notes) {
-    if let Some(always) = expression.constant() {
-        let every = if always {
-            "every call is"
-        } else {
-            "no call is ever"
-        };
-        notes.warn(
-            at,
-            format!("with this failure expression {every} a failure"),
-            "look at `status` or `error`",
-        );
     }
 }
