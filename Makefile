@@ -5,7 +5,7 @@
 LONG := FUSEBOX_PROVE=1 PROPTEST_CASES=20000
 PROVE := cargo test --release --locked --no-fail-fast
 
-.PHONY: help build test conformance prove bench-breaker bench-fleet bench-proxy bench-flogo fmt lint doc
+.PHONY: help build test conformance prove bench-breaker bench-fleet bench-proxy bench-flogo compare-border fmt lint doc
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ bench-fleet: ## measure five gateways that share a breaker: a trip's way, comman
 
 bench-flogo: ## measure a Flogo application: its service healthy, down, flapping (needs nginx and wrk)
 	@scripts/bench-flogo
+
+compare-border: ## show what passes nginx, HAProxy and Fusebox (needs nginx and haproxy)
+	@scripts/compare-border
 
 fmt: ## format the code
 	cargo fmt --all
