@@ -36,6 +36,18 @@ fn requests_share_a_connection_on_both_sides() {
 }
 
 #[test]
+fn a_pool_that_keeps_none_uses_a_connection_for_each_request() {
+    let upstream = echo();
+    let file = orders(&upstream, "{}\n    pool: { idle: 0 }");
+    let gateway = Setup::new(file).workers(1).start();
+    let mut client = gateway.client();
+    for number in 0..5 {
+        assert_eq!(client.get(&format!("/{number}")).status, 200);
+    }
+    assert_eq!((upstream.calls(), upstream.connections()), (5, 5));
+}
+
+#[test]
 fn requests_in_flight_have_a_connection_each() {
     let gate = Gate::default();
     let inner = gate.clone();

@@ -627,3 +627,81 @@ fn breaker_records_stay_in_the_data_directory_also_beside_a_server() {
     fleet.nodes[0].restart();
     assert_eq!(fleet.nodes[0].state("orders"), "open");
 }
+
+#[test]
+fn what_somebody_else_writes_in_a_records_place_is_said_and_shuts_nothing() {
+    let breaker = "{ trip: { consecutive_failures: 1 }, cooldown: 1s, share: verdict }";
+    let fleet = Fleet::start(2, breaker);
+    let key = "fusebox:v1:records:{breaker:1:orders}";
+    let open = |term: &str, until: &str| {
+        format!(
+            r#"{{"v":1,"e":0,"t":{term},"since":1,"r":9,"at":1,"s":"open","u":{until},"a":1,"why":"","by":"x"}}"#
+        )
+    };
+    let far = "9999999999999";
+    let written: Vec<String> = [
+        "poison".to_owned(),
+        open("9007199254740993", "1"),
+        open("-1", far),
+        open("1e400", far),
+        open("7", far),
+        r#"{"v":1,"t":7}"#.to_owned(),
+    ]
+    .iter()
+    .map(|text| format!("SET {key} {far}:{text}"))
+    .chain([
+        format!("SET {key} poison"),
+        format!("EVAL redis.call('DEL',KEYS[1])redis.call('LPUSH',KEYS[1],'x') 1 {key}"),
+        format!("EVAL redis.call('DEL',KEYS[1])redis.call('SETBIT',KEYS[1],80000000,1) 1 {key}"),
+    ])
+    .collect();
+    let mut epoch = Some(0);
+    for (number, poison) in written.iter().enumerate() {
+        fleet.server.ask(poison);
+        eventually(&format!("the record is made anew after {poison}"), || {
+            let record = record(&fleet.nodes[1]);
+            record["epoch"].as_u64() > epoch && record["state"] == "closed"
+        });
+        epoch = record(&fleet.nodes[1])["epoch"].as_u64();
+        assert!(
+            epoch < Some(50),
+            "{poison}: what is not believed is not counted"
+        );
+        assert_eq!((fleet.call(0), fleet.call(1)), (200, 200), "{poison}");
+        let up = fleet.nodes[0].metric("fusebox_store_up");
+        assert_eq!(up, Some(1.0), "{poison}");
+        // What one finds out, all know.
+        fleet.status.set(500);
+        assert_eq!(fleet.call(number % 2), 500, "{poison}");
+        fleet.all_are("open");
+        fleet.status.set(200);
+        eventually("a probe closes all", || {
+            fleet.call(0) == 200 && fleet.call(1) == 200
+        });
+        fleet.all_are("closed");
+    }
+    let said = |node: &Gateway| {
+        let log = node.log();
+        log.iter()
+            .filter(|line| line.contains("not to be believed"))
+            .count()
+    };
+    let said: usize = fleet.nodes.iter().map(said).sum();
+    assert!((1..=4).contains(&said), "once a minute each: {said}");
+}
+
+#[test]
+fn two_gateways_of_one_name_are_told_of_each_other() {
+    let server = Server::start();
+    let upstream = Upstream::dialled(&Dial::at(200));
+    let mut one = setup(&upstream, &server, VERDICT, 1).start();
+    one.restart();
+    let other = setup(&upstream, &server, VERDICT, 1).start();
+    for node in [&one, &other] {
+        node.log_line(|line| line.to_string().contains("has this one's name"));
+        let shared = &node.breaker("orders")["fleet"];
+        assert_eq!(shared["others_of_this_name"], 1, "{shared}");
+        let ready = node.admin_get("/readyz?verbose").text();
+        assert!(ready.contains("the same name"), "{ready}");
+    }
+}

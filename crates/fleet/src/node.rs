@@ -120,9 +120,7 @@ pub struct FleetCount {
 impl Node {
     /// A node without breakers, that takes the store to be there.
     pub fn new(mut options: NodeOptions, now: Timestamp) -> Self {
-        while options.name.len() > NAME_MAX {
-            options.name.pop();
-        }
+        clip_name(&mut options.name);
         let mut random = fastrand::Rng::with_seed(options.seed);
         let first = now + ROUND.mul_f64(random.f64());
         Node {
@@ -483,6 +481,13 @@ impl Node {
     fn server_now(&self, record: Option<&Record>, now: Timestamp) -> u64 {
         let known = self.server_time.at(now);
         known.unwrap_or_else(|| record.map_or(0, |record| record.at))
+    }
+}
+
+/// Cuts a node's name to what is used of it.
+pub(crate) fn clip_name(name: &mut String) {
+    while name.len() > NAME_MAX {
+        name.pop();
     }
 }
 

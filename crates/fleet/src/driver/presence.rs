@@ -12,6 +12,8 @@ use fusebox_store::{Applied, Change, Changed, Pending, SharedRecords, StoreError
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::node::clip_name;
+
 /// How often a process notes that it lives.
 const EVERY: Duration = Duration::from_secs(5);
 
@@ -86,6 +88,8 @@ impl Presence {
         process: &str,
         within: Duration,
     ) -> Self {
+        let mut node = node.to_owned();
+        clip_name(&mut node);
         Presence {
             records,
             // No breaker's record: those begin with the prefix.
