@@ -661,7 +661,12 @@ fn clients_that_give_up_on_an_upstream_that_hangs_open_its_breaker() {
         eventually("it has waited long enough", || {
             asked.elapsed() > Duration::from_millis(400)
         });
-        drop(client);
+        // Most clients with a time limit close their connection; some reset it.
+        if round == 0 {
+            client.wire.reset();
+        } else {
+            drop(client);
+        }
         eventually("it is given up", || upstream.in_flight() == 0);
         eventually("it failed", || {
             gateway.outcomes("orders") == (0, round + 1, 0)
@@ -676,7 +681,7 @@ fn clients_that_give_up_early_or_owe_their_body_count_as_nothing_all_the_same() 
     let mut hasty = gateway.client();
     hasty.send("GET /hang HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
     eventually("the call is at the upstream", || upstream.in_flight() == 1);
-    drop(hasty);
+    hasty.wire.reset();
     eventually("it is ignored", || gateway.outcomes("orders") == (0, 0, 1));
     let mut owing = gateway.client();
     owing.send("POST /hang HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 9\r\n\r\nhalf");

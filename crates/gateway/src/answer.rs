@@ -137,6 +137,11 @@ pub fn not_sent(upstream: &str, failed: Failed) -> Response<Body> {
         Failed::Upstream(error) => upstream_failed(upstream, error),
         Failed::Client(fault) => client_failed(fault),
         Failed::Ours => exhausted(),
+        Failed::GivenUp => closing(unanswered(
+            upstream,
+            "did not answer before its client closed the connection",
+            "client",
+        )),
         // The rest of the body is not taken.
         Failed::Unfinished => closing(unanswered(
             upstream,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Call as Ended, Cause, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter, Timestamp,
+    Call as Ended, Cause, OnAbandoned, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter, Timestamp,
 };
 use fusebox_plan::{Call as Facts, CallError};
 use http::{HeaderMap, StatusCode};
@@ -122,6 +122,14 @@ impl Call {
     pub fn extend(&mut self, base: Timestamp, timeout: Duration) {
         if let Some(permit) = &mut self.permit {
             permit.extend(base + timeout);
+        }
+    }
+
+    /// After how long a call that its client gave up is a failure; `None`: it is none.
+    pub fn abandoned_after(&self) -> Option<Duration> {
+        match self.upstream.plan.breaker.settings.on_abandoned {
+            OnAbandoned::FailureAfter(after) if !self.is_probe() => Some(after),
+            _ => None,
         }
     }
 

@@ -168,6 +168,7 @@ async fn carry(carried: Carried) -> Response<Body> {
         upstream: &upstream,
         call: &mut call,
         intake: intake.as_ref(),
+        phase: &exchange.client.phase,
         interim: &exchange.client.interim,
         desk: &exchange.desk,
     };
@@ -176,6 +177,7 @@ async fn carry(carried: Carried) -> Response<Body> {
         Err(failed) => {
             let what = match failed {
                 Failed::Upstream(_) | Failed::Stale | Failed::Limit => "upstream failed",
+                Failed::GivenUp => "request given up",
                 Failed::Client(_) | Failed::Unfinished | Failed::Ours => "request refused",
             };
             exchange.debug(what, failed.word());

@@ -8,6 +8,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
@@ -20,6 +21,7 @@ use hyper::body::Incoming;
 
 use crate::call::{Call, Desk};
 use crate::connect::{NoConnection, Unconnected};
+use crate::connection::Phase;
 use crate::guard;
 use crate::interim::Interim;
 use crate::live::LiveUpstream;
@@ -50,6 +52,8 @@ pub enum Failed {
     Limit,
     /// Ours: there was nothing left to connect with.
     Ours,
+    /// The client gave the call up after a time for which the upstream may be blamed.
+    GivenUp,
 }
 
 impl Failed {
@@ -57,7 +61,7 @@ impl Failed {
     pub fn word(self) -> &'static str {
         match self {
             Failed::Upstream(error) => error.as_str(),
-            Failed::Client(_) | Failed::Unfinished => ErrorKind::Client.as_str(),
+            Failed::Client(_) | Failed::Unfinished | Failed::GivenUp => ErrorKind::Client.as_str(),
             Failed::Stale => ErrorKind::Reset.as_str(),
             Failed::Limit => ErrorKind::Limit.as_str(),
             Failed::Ours => "connections_full",
@@ -82,6 +86,8 @@ pub struct Sending<'a> {
     pub call: &'a mut Call,
     /// What is known of its body on its way, where it has one.
     pub intake: Option<&'a Arc<Intake>>,
+    /// What the client's connection waits for.
+    pub phase: &'a Phase,
     /// Where interim answers go.
     pub interim: &'a Arc<Interim>,
     /// The clock and the worker.
@@ -202,6 +208,13 @@ impl Sending<'_> {
         let mut alarm = pin!(tokio::time::sleep(timeout));
         let has_body = self.intake.is_some();
         let mut look = pin!(after(self.call.next_look(sent_at, has_body)));
+        let intake = self.intake;
+        let mut given_up = pin!(given_up(
+            self.call.abandoned_after(),
+            self.phase,
+            self.desk,
+            || has_it_since(intake, sent_at),
+        ));
         let result = loop {
             let is_look = tokio::select! {
                 biased;
@@ -212,6 +225,7 @@ impl Sending<'_> {
                 result = &mut response => break result,
                 () = &mut alarm => false,
                 () = &mut look => true,
+                () = &mut given_up => return Err(Attempt::Failed(Failed::GivenUp)),
             };
             let now = clock.exact();
             if is_look {
@@ -298,10 +312,45 @@ impl Sending<'_> {
 
     /// Since when the upstream has had everything that it waits for; `None`: the client keeps it waiting.
     fn upstream_has_it_since(&self, sent_at: Timestamp) -> Option<Timestamp> {
-        match self.intake {
-            None => Some(sent_at),
-            Some(intake) => intake.handed_over().map(|at| at.max(sent_at)),
-        }
+        has_it_since(self.intake, sent_at)
+    }
+}
+
+fn has_it_since(intake: Option<&Arc<Intake>>, sent_at: Timestamp) -> Option<Timestamp> {
+    match intake {
+        None => Some(sent_at),
+        Some(intake) => intake.handed_over().map(|at| at.max(sent_at)),
+    }
+}
+
+/// Ends when the client closes its side after the upstream has kept the call waiting for `limit`, where
+/// such calls are failures. A client that does so may still read, but after so long it has most
+/// likely gone. One that closes earlier is served to the end.
+async fn given_up(
+    limit: Option<Duration>,
+    phase: &Phase,
+    desk: &Desk,
+    since: impl Fn() -> Option<Timestamp>,
+) {
+    let Some(limit) = limit else {
+        return std::future::pending().await;
+    };
+    std::future::poll_fn(|cx| match phase.is_left(cx) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
+    let now = desk.clock.exact();
+    if since().is_none_or(|since| now.saturating_since(since) < limit) {
+        std::future::pending().await
+    }
+}
+
+/// Waits that long; for ever, where there is nothing to wait for.
+async fn after(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -313,14 +362,6 @@ enum Attempt {
     Cut(UpstreamError),
     /// It failed for good.
     Failed(Failed),
-}
-
-/// Waits that long; for ever, where there is nothing to wait for.
-async fn after(wait: Option<Duration>) {
-    match wait {
-        Some(wait) => tokio::time::sleep(wait).await,
-        None => std::future::pending().await,
-    }
 }
 
 fn used(
