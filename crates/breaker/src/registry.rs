@@ -155,7 +155,7 @@ impl Registry {
     pub fn peek(&self, key: &str) -> Option<Breaker> {
         match is_reserved(key) {
             true => self.overflow.get(key),
-            false => self.find(key),
+            false => self.find(key).filter(|found| found.asked().is_here()),
         }
     }
 

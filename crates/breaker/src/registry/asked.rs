@@ -119,6 +119,12 @@ impl<W: Word> LastAsked<W> {
         word & GONE == 0
     }
 
+    /// Whether the breaker, of which the caller has hold, is in the registry.
+    pub(super) fn is_here(&self) -> bool {
+        W::fence();
+        self.0.load() & GONE == 0
+    }
+
     /// When it was last asked for; at `now` at the latest.
     pub fn last(&self, now: Moment) -> Moment {
         let word = self.0.load();

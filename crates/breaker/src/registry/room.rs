@@ -123,20 +123,20 @@ impl Room {
             .saturating_add(grown)
             .min(LOOKS_MAX);
         let mut idlest = self.look_aside(now);
+        // Each at most once: those in somebody's hands are put back behind the others.
+        let mut left = self.order.len();
         while self.budget > 0
+            && left > 0
             && let Some(breaker) = self.order.take_least(now.moment)
         {
             self.budget -= 1;
+            left -= 1;
             let last = breaker.asked().last(now.moment);
             match worth(&breaker, now.time) {
                 Some(Worth::Nothing) if leave(&breaker) => return Some(Gone::Spare(breaker)),
                 Some(Worth::Nothing) | None => {
                     breaker.asked().touch(now.moment);
                     self.order.insert(breaker, now.moment, now.moment);
-                    // All others are in somebody's hands, too: they are put behind one after the other.
-                    if last >= now.moment {
-                        break;
-                    }
                 }
                 Some(Worth::Evidence) => {
                     if now.is_idle(last) && idlest.is_none_or(|(least, _)| last < least) {
@@ -155,7 +155,8 @@ impl Room {
     /// for the longest: when, and its place.
     fn look_aside(&mut self, now: Now) -> Option<(Moment, usize)> {
         let mut idlest: Option<(Moment, usize)> = None;
-        for _ in 0..self.budget.min(self.aside.len()) {
+        // The other half is for the order, in which a key without anything would go first.
+        for _ in 0..(self.budget / 2).min(self.aside.len()) {
             self.budget -= 1;
             if self.next >= self.aside.len() {
                 self.next = 0;

@@ -108,6 +108,13 @@ impl<F: Form> Adversary<F> {
                     self.in_flight.remove(&number);
                 }
             }
+            Op::Abandon { which, lasted } => {
+                if let Some((number, permit)) = self.take(which) {
+                    let counted = self.form.abandon(permit, lasted, now);
+                    count(&mut self.counted, counted);
+                    self.in_flight.remove(&number);
+                }
+            }
             Op::Forget { which } => {
                 if let Some((_, permit)) = self.take(which) {
                     std::mem::forget(permit);

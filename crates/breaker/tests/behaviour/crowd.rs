@@ -167,7 +167,11 @@ impl Crowd {
             Op::Restart if wild => {
                 breaker.restore(&breaker.saved(now), now);
             }
-            Op::Guarded { .. } | Op::Drop { .. } | Op::Forget { .. } | Op::Restart => {}
+            Op::Guarded { .. }
+            | Op::Drop { .. }
+            | Op::Abandon { .. }
+            | Op::Forget { .. }
+            | Op::Restart => {}
             Op::Check => {
                 let _ = breaker.check(now);
             }

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use fusebox_breaker::{
     Breaker, Call, Clock, ForcedTrip, Grant, Guard, Hold, Listener, Machine, Outcome, OwnedPermit,
@@ -18,6 +19,7 @@ pub trait Form: Sized {
     fn admit(&mut self, now: Timestamp) -> Result<Self::Permit, Rejection>;
     fn settle(&mut self, permit: Self::Permit, call: Call, now: Timestamp) -> SettledAs;
     fn give_back(&mut self, permit: Self::Permit);
+    fn abandon(&mut self, permit: Self::Permit, lasted: Duration, now: Timestamp) -> SettledAs;
     fn answered(&mut self, permit: &Self::Permit);
     fn waits_since(&mut self, permit: &mut Self::Permit, start: Timestamp);
     fn extend(&mut self, permit: &mut Self::Permit, deadline: Timestamp);
@@ -79,6 +81,11 @@ impl Form for Pure {
         self.note(((), settled.transitions));
     }
 
+    fn abandon(&mut self, permit: Grant, lasted: Duration, now: Timestamp) -> SettledAs {
+        let settled = self.machine.abandoned(permit, lasted, now);
+        self.note((settled.counted, settled.transitions))
+    }
+
     fn answered(&mut self, permit: &Grant) {
         self.machine.answered(permit);
     }
@@ -96,9 +103,7 @@ impl Form for Pure {
         let at_once = |outcome| Call::from(outcome).lasting(std::time::Duration::ZERO);
         match end {
             End::Dropped if asynchronous => {
-                let settled = self
-                    .machine
-                    .abandoned(permit, std::time::Duration::ZERO, now);
+                let settled = self.machine.abandoned(permit, Duration::ZERO, now);
                 self.note(((), settled.transitions));
             }
             End::Well | End::Dropped => {
@@ -280,6 +285,10 @@ impl Form for Shared {
 
     fn give_back(&mut self, permit: OwnedPermit) {
         drop(permit);
+    }
+
+    fn abandon(&mut self, permit: OwnedPermit, lasted: Duration, now: Timestamp) -> SettledAs {
+        permit.abandoned(lasted, now).counted
     }
 
     fn answered(&mut self, permit: &OwnedPermit) {

@@ -225,6 +225,18 @@ fn a_registry_made_smaller_shrinks_as_new_keys_come() {
 }
 
 #[test]
+fn a_few_keys_of_room_serve_a_flood_of_new_ones_beside_thousands_that_are_open() {
+    let registry = registry(in_a_row(1), 3_000);
+    for number in 0..2_990 {
+        fail(&registry.get_or_create(&format!("open-{number}"), at(0)), 0);
+    }
+    for number in 0..20_000 {
+        assert!(own(&registry, &format!("new-{number}"), 1), "{number}");
+    }
+    assert_eq!(registry.counts().evicted_spare, 19_990);
+}
+
+#[test]
 fn what_a_new_key_costs_does_not_grow_with_their_number() {
     // Counted in time, and generously: with a scan of all keys at each, this would take minutes.
     let registry = registry(in_a_row(5), 50_000);

@@ -43,6 +43,11 @@ pub enum Op {
     Drop {
         which: usize,
     },
+    /// A caller gives its call up after it has lasted so long.
+    Abandon {
+        which: usize,
+        lasted: Duration,
+    },
     Forget {
         which: usize,
     },
@@ -89,6 +94,10 @@ pub fn op() -> impl Strategy<Value = Op> {
         4 => (any::<bool>(), end()).prop_map(|(asynchronous, end)| Op::Guarded { asynchronous, end }),
         1 => (which.clone(), 0..3_000u64).prop_map(|(which, by)| Op::Extend { which, by: ms(by) }),
         3 => which.clone().prop_map(|which| Op::Drop { which }),
+        3 => (which.clone(), 0..600u64).prop_map(|(which, millis)| Op::Abandon {
+            which,
+            lasted: ms(millis),
+        }),
         2 => which.prop_map(|which| Op::Forget { which }),
         3 => Just(Op::Check),
         6 => call().prop_map(Op::Report),
@@ -293,11 +302,12 @@ pub fn settings() -> impl Strategy<Value = Settings> {
         ],
         prop::option::weighted(0.3, (1..4_000u64, 1..=99u8)),
         prop_oneof![Just(OnPanic::Failure), Just(OnPanic::Ignored)],
+        prop::option::of((1..600u64).prop_map(ms)),
     );
     let rules = prop::collection::vec(rule(), 1..4);
     let parts = (rules, choices, cooldown(), half_open(), more);
     parts.prop_map(|(trip, choices, cooldown, half_open, more)| {
-        let (slow_compare, retry_after, ramp, on_panic) = more;
+        let (slow_compare, retry_after, ramp, on_panic, abandoned) = more;
         let (judge_on, compare, window, history, mode) = choices;
         let settings = Settings {
             trip,
@@ -315,7 +325,7 @@ pub fn settings() -> impl Strategy<Value = Settings> {
                 from: Ratio::percent(percent),
             }),
             on_panic,
-            on_abandoned: OnAbandoned::Ignore,
+            on_abandoned: abandoned.map_or(OnAbandoned::Ignore, OnAbandoned::FailureAfter),
         };
         assert_eq!(settings.validate(), Ok(()));
         settings

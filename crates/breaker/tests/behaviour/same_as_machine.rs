@@ -92,6 +92,12 @@ impl Pair {
                     self.machine.drop_grant(grant);
                 }
             }
+            Op::Abandon { which, lasted } => {
+                if let Some((permit, grant)) = self.take(which) {
+                    let pure = self.machine.abandoned(grant, lasted, now);
+                    prop_assert_eq!(permit.abandoned(lasted, now), pure);
+                }
+            }
             Op::Forget { which } => {
                 if let Some((permit, _)) = self.take(which) {
                     std::mem::forget(permit);
