@@ -353,3 +353,20 @@ fn dropping_a_store_ends_its_thread_while_its_server_is_frozen() {
     server.pause();
     drop(store);
 }
+
+#[test]
+fn more_keys_than_one_answer_holds_are_listed_all_the_same() {
+    let server = Server::start();
+    let store = ValkeyStore::open(patient(&server.url())).unwrap();
+    let name = |number: usize| format!("{number:04}{}", "\u{1d11e}".repeat(240));
+    for number in 0..1_200 {
+        put(&store, &name(number)).unwrap();
+    }
+    let all: Vec<String> = (0..1_200).map(name).collect();
+    assert_eq!(wait(store.keys("p", "", usize::MAX)).unwrap(), all);
+    assert_eq!(wait(store.keys("p", "", 1_150)).unwrap(), all[..1_150]);
+    assert_eq!(
+        wait(store.keys("p", "1", usize::MAX)).unwrap(),
+        all[1_000..]
+    );
+}

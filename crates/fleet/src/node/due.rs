@@ -108,7 +108,8 @@ impl Node {
         if let Some(result) = &member.result {
             return Some((result.about, result.act.clone()));
         }
-        if record.hold.is_some() || member.held {
+        // What is not followed is not told of trips either: they may be older than it.
+        if record.hold.is_some() || member.held || member.is_poisoned(now) {
             return None;
         }
         match record.state {

@@ -237,12 +237,7 @@ impl Node {
         };
         let (by_us, number) = (record.by == self.options.name, record.version.number());
         let fresh = member.evidence.as_ref().is_some_and(|evidence| {
-            // Nothing has happened in a record that was made anew since the state of which it was made.
-            let about = evidence.about.unwrap_or_default();
-            let anew = record
-                .anew
-                .is_some_and(|anew| (anew.epoch, anew.term) == about.number());
-            let same = evidence.about == Some(record.version) || anew;
+            let same = evidence.about == Some(record.version);
             // By the clock of the server that is there now, also where it was unknown then.
             let age = evidence.at.map(|at| now.saturating_since(at).as_millis());
             let later = match (age, server) {
