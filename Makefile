@@ -23,7 +23,7 @@ prove: ## run the long forms of the tests: orders of threads, ten million events
 	$(LONG) LOOM_MAX_PREEMPTIONS=3 $(PROVE) -p fusebox-breaker --all-features
 	$(LONG) $(PROVE) -p fusebox-store
 	$(LONG) $(PROVE) -p fusebox-plan -p fusebox-gateway
-	$(LONG) $(PROVE) -p fusebox-cli --test streaming
+	$(LONG) $(PROVE) -p fusebox-cli --test streaming --test innocent --test siege
 	$(LONG) $(PROVE) -p fusebox-sim --features fleet --test fleet -- --nocapture --test-threads 1
 
 bench-breaker: ## measure the breaker beside other crates (counts instructions where valgrind is)

@@ -113,6 +113,7 @@ async fn talk(app: TowerToHyperService<Router>, stream: Stream, peer: SocketAddr
     let seat = &place.seat;
     let service = service_fn(|request| answer(&app, request, peer, seat));
     let connection = http1::Builder::new()
+        .half_close(true)
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_header_size(HEAD_BYTES_MAX)

@@ -21,6 +21,7 @@ use crate::shared::Core;
 use crate::snapshot::{Saved, Snapshot};
 use crate::time::Timestamp;
 use crate::transition::{Transition, Transitions};
+use crate::word::Signal;
 
 /// Hears of every transition of a breaker.
 ///
@@ -202,11 +203,19 @@ impl Breaker {
             .map(|leave| OwnedPermit::new(self.clone(), leave))
     }
 
-    /// Whether the breaker is closed and nothing but its rules stands in a call's way: one load, and no more than a
-    /// glance, since it may change before the call asks. For callers that must do something before they may probe.
+    /// Whether a call that asked at `now` might become a probe. No more than a glance, since the state may change before
+    /// the call asks; a breaker that is closed and counts nothing but rows tells it by one load. For callers that must do
+    /// something before they may probe.
     #[inline]
-    pub fn is_closed(&self) -> bool {
-        self.0.core.word().is_closed()
+    pub fn may_probe(&self, now: Timestamp) -> bool {
+        match self.0.core.word().signal() {
+            Signal::Closed | Signal::Timed | Signal::HeldClosed | Signal::Disabled => false,
+            Signal::Open | Signal::HeldOpen(_) => true,
+            Signal::Ask => self
+                .0
+                .core
+                .look(|machine| machine.phase(now) != Phase::Closed),
+        }
     }
 
     /// Asks whether a call would pass, for callers that keep no permit and [`report`](Breaker::report) the outcome.

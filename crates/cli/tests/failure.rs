@@ -22,10 +22,11 @@ fn parrot() -> Upstream {
 }
 
 fn gateway(upstream: &Upstream, failure: &str, more: &str) -> Gateway {
-    Gateway::run(orders(
-        upstream,
-        &format!("{{ trip: {{ consecutive_failures: 100 }}, failure: '{failure}'{more} }}"),
-    ))
+    let breaker =
+        format!("{{ trip: {{ consecutive_failures: 100 }}, failure: '{failure}'{more} }}");
+    // The end of an idle connection is nobody's failure.
+    let fresh = "    pool: { idle: 0 }\n    breaker:";
+    Gateway::run(orders(upstream, &breaker).replace("    breaker:", fresh))
 }
 
 /// Whether a call counts as a failure under the gateway's expression.

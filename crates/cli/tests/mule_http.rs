@@ -87,7 +87,7 @@ fn a_flow_takes_so_many_requests_and_keeps_the_place_of_who_has_left() {
     eventually("the first is at work", || gate.waiting() == 1);
     let refused = gateway.get("/a");
     assert_eq!((refused.status, refused.text()), (503, String::new()));
-    drop(first);
+    first.wire.reset();
     let left = || gateway.metric("http_server_active_requests") == Some(0.0);
     eventually("the first has left", left);
     assert_eq!(gateway.get("/a").status, 503);

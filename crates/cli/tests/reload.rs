@@ -420,27 +420,6 @@ routes:
 }
 
 #[test]
-fn connections_to_an_upstream_that_did_not_change_are_kept() {
-    let upstream = Upstream::dialled(&Dial::at(200));
-    let gateway = support::Setup::new(two(&upstream, FIVE, ""))
-        .workers(1)
-        .start();
-    let mut client = gateway.client();
-    assert_eq!(client.get("/orders").status, 200);
-    assert_eq!(upstream.connections(), 1);
-    reload(
-        &gateway,
-        &two(
-            &upstream,
-            &FIVE.replace("60s", "30s"),
-            "  - { path: /more, respond: {} }\n",
-        ),
-    );
-    assert_eq!(client.get("/orders").status, 200);
-    assert_eq!(upstream.connections(), 1);
-}
-
-#[test]
 fn a_request_on_its_way_ends_under_the_plan_that_it_began_with() {
     let gate = Gate::default();
     let door = gate.clone();

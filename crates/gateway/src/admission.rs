@@ -45,7 +45,7 @@ pub fn ask(
     desk: &Desk,
     is_complete: bool,
 ) -> Result<Option<OwnedPermit>, Rejection> {
-    if !is_complete && !guarded.breaker.is_closed() {
+    if !is_complete && guarded.breaker.may_probe(desk.clock.tick()) {
         // Not even for a moment does it take a place.
         guarded.breaker.check(desk.clock.exact())?;
         return Ok(None);

@@ -186,11 +186,13 @@ async fn a_record_that_was_torn_leaves_its_breaker_closed() {
 #[tokio::test]
 async fn what_one_gateway_leaves_the_next_takes_up() {
     let store = hostile();
-    let (first, addr) = gateway(upstream("500 Down").await, store.clone()).await;
+    // The state is that of the upstream at its address.
+    let upstream = upstream("500 Down").await;
+    let (first, addr) = gateway(upstream, store.clone()).await;
     assert_eq!([call(addr).await, call(addr).await], [500, 500]);
     let generation = first.breaker("orders").unwrap().snapshot.generation;
     first.drain().await;
-    let (second, addr) = gateway(upstream("200 OK").await, store).await;
+    let (second, addr) = gateway(upstream, store).await;
     assert_eq!(call(addr).await, 503);
     assert!(second.breaker("orders").unwrap().snapshot.generation > generation);
     second.drain().await;

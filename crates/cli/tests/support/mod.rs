@@ -7,6 +7,7 @@
 mod exposition;
 pub mod flogo;
 mod gateway;
+pub mod hostile;
 pub mod mule;
 mod program;
 mod upstream;
