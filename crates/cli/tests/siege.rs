@@ -100,12 +100,13 @@ fn no_siege_opens_holds_or_blinds_a_breaker() {
     };
     let gateway = gateway(&upstream);
     let addr = gateway.addr();
-    let over = AtomicBool::new(false);
+    let flag = AtomicBool::new(false);
+    let over = &flag;
     std::thread::scope(|scope| {
-        let _over = Over(&over);
+        let _over = Over(over);
         for attack in ATTACKS {
             for _ in 0..2 {
-                scope.spawn(|| attack(addr, &over));
+                scope.spawn(move || attack(addr, over));
             }
         }
         // Warm, before anything is measured.
