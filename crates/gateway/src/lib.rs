@@ -2,7 +2,7 @@
 //!
 //! The life of a request: a `worker` accepts its connection, `connection` serves it, `guard`
 //! refuses what is ambiguous, `router` finds its route, `exchange` runs the route's steps,
-//! `forward` asks the breaker and calls the upstream, `call` judges how that went,
+//! `forward` asks the breaker, `sending` calls the upstream, `call` judges how that went,
 //! `response_body` passes the answer on. The handlers of a Flogo application are run by `flogo`, the
 //! flows of a Mule application by [`mule`].
 //!
