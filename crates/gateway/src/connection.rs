@@ -5,7 +5,6 @@
 //! and one timer per connection looks at that note only when it might matter: serving a request
 //! arms no timer.
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -17,9 +16,7 @@ use std::time::Duration;
 use fusebox_breaker::Timestamp;
 use fusebox_plan::plan::Limits;
 use futures_util::task::AtomicWaker;
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, StatusCode, Version};
-use http_body::Body as _;
+use http::{HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -27,15 +24,13 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::clock::Clock;
-use crate::exchange;
-use crate::guard;
 use crate::heads::BodyNote;
 use crate::interim::Interim;
 use crate::listen::Place;
 use crate::refusal;
+use crate::serving::Serving;
 use crate::shared::Seat;
 use crate::socket::Socket;
-use crate::target;
 use crate::transport::Transport;
 use crate::worker::{Closing, Worker};
 
@@ -47,8 +42,6 @@ pub const BUFFER: usize = 128 * 1024;
 
 /// How long a new connection may still send its first byte after its listener has closed.
 const LAST_CALL: Duration = Duration::from_millis(500);
-
-const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// A client's connection, as its requests see it; a tunnel holds it until it ends.
 #[derive(Debug)]
@@ -238,35 +231,14 @@ pub async fn serve(
         interim.clone(),
         body_note.clone(),
     );
-    let last = closing.clone();
+    let serving = Arc::new(Serving {
+        client,
+        closing: closing.clone(),
+        body_note,
+    });
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let length = request.body().size_hint().exact();
-        let upgrade = guard::upgrade_asked(&request);
-        if upgrade {
-            body_note.upgrade();
-        } else {
-            body_note.body(length);
-        }
-        target::restore_raw(&mut request);
-        interim.begin(request.version() == Version::HTTP_11);
-        let answer = exchange::serve(client.clone(), request);
-        let (last, phase, interim) = (last.clone(), client.phase.clone(), interim.clone());
-        let upgrade = upgrade.then(|| body_note.clone());
-        async move {
-            let mut response = answer.await;
-            interim.end().await;
-            match upgrade {
-                Some(note) if response.status() == StatusCode::SWITCHING_PROTOCOLS => note.tunnel(),
-                Some(note) => note.no_upgrade(length),
-                None => {}
-            }
-            // A client that is told so sends no further request into a connection that ends.
-            let ends = last.has_begun() || phase.has_left();
-            if ends && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                response.headers_mut().insert(CONNECTION, CLOSE);
-            }
-            Ok::<_, Infallible>(response)
-        }
+        let arrived = serving.arrive(&mut request);
+        serving.clone().answer(request, arrived)
     });
     let mut connection = http1::Builder::new()
         .max_header_size(limits.head_bytes_max)

@@ -66,18 +66,19 @@ pub struct Finish {
 }
 
 impl Finish {
-    fn begin(client: &Arc<Client>, desk: &Desk, method: Method) -> Finish {
+    /// Begins a request: the connection is busy until this is dropped.
+    pub fn begin(client: &Arc<Client>, method: &Method) -> Finish {
+        let desk = client.worker.desk();
         client.worker.meter().requests.add();
         client.phase.busy();
         let started = desk.clock.exact();
-        let (client, desk) = (client.clone(), desk.clone());
         // A client that leaves before there is an answer is counted under 499, as nginx does.
         let status = StatusCode::from_u16(499).expect("499 is within 100..=999");
         Finish {
-            client,
+            client: client.clone(),
             desk,
             started,
-            method,
+            method: method.clone(),
             route: None,
             status,
         }
@@ -109,21 +110,18 @@ impl Drop for Finish {
     }
 }
 
-/// Serves one request of a client's connection. The connection is busy from this call on, before the
-/// future is polled.
-pub fn serve(
+/// Serves one request of a client's connection.
+pub async fn serve(
     client: Arc<Client>,
     request: Request<Incoming>,
-) -> impl Future<Output = Response<Body>> {
-    let desk = client.worker.desk();
-    let finish = Finish::begin(&client, &desk, request.method().clone());
+    finish: Finish,
+) -> Response<Body> {
+    let desk = finish.desk.clone();
     let id =
         fields::request_id(request.headers()).unwrap_or_else(|| client.worker.ids.request_id());
-    async move {
-        let mut response = take(client, desk, request, id.clone(), finish).await;
-        response.headers_mut().insert(fields::X_REQUEST_ID, id);
-        response
-    }
+    let mut response = take(client, desk, request, id.clone(), finish).await;
+    response.headers_mut().insert(fields::X_REQUEST_ID, id);
+    response
 }
 
 async fn take(

@@ -4,7 +4,6 @@
 //! the client is are written by us, from what we see; what the client says of itself is believed
 //! only from a peer that the listener names in `trusted_proxies`.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -63,8 +62,35 @@ pub fn lists(headers: &HeaderMap, field: &HeaderName, word: &str) -> bool {
     })
 }
 
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
+/// The place of a field's name in [`HOP_BY_HOP`] as a bit, or one of those behind it that a request has.
+fn hop_bit(name: &HeaderName) -> u16 {
+    match name.as_str() {
+        "connection" => HAS_CONNECTION,
+        "keep-alive" => 1 << 1,
+        "proxy-connection" => 1 << 2,
+        "transfer-encoding" => 1 << 3,
+        "upgrade" => 1 << 4,
+        "proxy-authenticate" => 1 << 5,
+        "http2-settings" => 1 << 6,
+        "te" => HAS_TE,
+        "proxy-authorization" => HAS_PROXY_AUTHORIZATION,
+        _ => 0,
+    }
+}
+
+const HAS_CONNECTION: u16 = 1;
+const HAS_TE: u16 = 1 << 7;
+const HAS_PROXY_AUTHORIZATION: u16 = 1 << 8;
+
+/// Which fields of one connection a head has, as [`hop_bit`]s: most have none or one, and looking each name up
+/// costs more than looking all names through.
+fn hop_fields(headers: &HeaderMap) -> u16 {
+    headers.keys().fold(0, |found, name| found | hop_bit(name))
+}
+
+/// Takes off the fields of one connection, of which `found` says which there are.
+fn strip_hop_by_hop(headers: &mut HeaderMap, found: u16) {
+    if found & HAS_CONNECTION != 0 && !is_plain_connection(headers) {
         let nominated: Vec<HeaderName> = headers
             .get_all(CONNECTION)
             .iter()
@@ -76,17 +102,33 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
+    for (at, name) in HOP_BY_HOP.iter().enumerate() {
+        if found & (1 << at) != 0 {
+            headers.remove(name);
+        }
     }
+}
+
+/// Whether `Connection` names nothing that is taken off by being named.
+fn is_plain_connection(headers: &HeaderMap) -> bool {
+    headers.get_all(CONNECTION).iter().all(|value| {
+        value.as_bytes().eq_ignore_ascii_case(b"keep-alive")
+            || value.as_bytes().eq_ignore_ascii_case(b"close")
+    })
 }
 
 /// Takes off a request what must not go on to an upstream.
 pub fn strip_request(headers: &mut HeaderMap) {
-    let trailers_welcome = lists(headers, &TE, "trailers");
-    strip_hop_by_hop(headers);
-    headers.remove(PROXY_AUTHORIZATION);
-    headers.remove(TE);
+    let found = hop_fields(headers);
+    // Asked first, since `Connection` names `TE` as it should, and so takes it off.
+    let trailers_welcome = found & HAS_TE != 0 && lists(headers, &TE, "trailers");
+    strip_hop_by_hop(headers, found);
+    if found & HAS_PROXY_AUTHORIZATION != 0 {
+        headers.remove(PROXY_AUTHORIZATION);
+    }
+    if found & HAS_TE != 0 {
+        headers.remove(TE);
+    }
     if trailers_welcome {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -112,7 +154,8 @@ pub fn is_fusebox_word(name: &str) -> bool {
 
 /// Takes off a response what must not go on to a client, and adds our `Via`.
 pub fn strip_response(headers: &mut HeaderMap) {
-    strip_hop_by_hop(headers);
+    let found = hop_fields(headers);
+    strip_hop_by_hop(headers, found);
     remove_where(headers, is_fusebox_word);
     append_via(headers);
 }
@@ -177,18 +220,9 @@ pub struct Origin<'a> {
 
 /// Says who the client is, in `Forwarded` (RFC 7239) and the `X-Forwarded-*` that most programs read.
 pub fn set_forwarded(headers: &mut HeaderMap, origin: &Origin<'_>, host: Option<&HeaderValue>) {
-    let mut element = String::with_capacity(64);
-    match origin.peer {
-        IpAddr::V4(peer) => write!(element, "for={peer}"),
-        IpAddr::V6(peer) => write!(element, "for=\"[{peer}]\""),
-    }
-    .and_then(|()| write!(element, ";proto={}", origin.scheme))
-    .expect("a String takes any text");
-    if let Some(host) = host.and_then(|host| host.to_str().ok()) {
-        write!(element, ";host=\"{host}\"").expect("a String takes any text");
-    }
+    let element = forwarded(origin, host);
     if origin.trusted {
-        let chain = joined(headers, &FORWARDED, element.as_bytes());
+        let chain = joined(headers, &FORWARDED, &element);
         headers.insert(FORWARDED, chain);
         let chain = joined(headers, &X_FORWARDED_FOR, origin.peer_text.as_bytes());
         headers.insert(X_FORWARDED_FOR, chain);
@@ -202,7 +236,7 @@ pub fn set_forwarded(headers: &mut HeaderMap, origin: &Origin<'_>, host: Option<
         }
     } else {
         remove_where(headers, is_proxy_word);
-        headers.insert(FORWARDED, value(element.as_bytes()));
+        headers.insert(FORWARDED, value(&element));
         headers.insert(X_FORWARDED_FOR, origin.peer_text.clone());
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme));
         if let Some(host) = host {
@@ -210,6 +244,25 @@ pub fn set_forwarded(headers: &mut HeaderMap, origin: &Origin<'_>, host: Option<
         }
     }
     append_via(headers);
+}
+
+/// Our element of `Forwarded`: who the client is, how it came, and whom it asked for.
+fn forwarded(origin: &Origin<'_>, host: Option<&HeaderValue>) -> Vec<u8> {
+    let mut element = Vec::with_capacity(64);
+    let (begin, end): (&[u8], &[u8]) = match origin.peer {
+        IpAddr::V4(_) => (b"for=", b""),
+        IpAddr::V6(_) => (b"for=\"[", b"]\""),
+    };
+    for part in [begin, origin.peer_text.as_bytes(), end, b";proto="] {
+        element.extend_from_slice(part);
+    }
+    element.extend_from_slice(origin.scheme.as_bytes());
+    if let Some(host) = host.filter(|host| host.to_str().is_ok()) {
+        for part in [b";host=\"", host.as_bytes(), b"\""] {
+            element.extend_from_slice(part);
+        }
+    }
+    element
 }
 
 /// A list field's lines and one more item, as one line.

@@ -274,13 +274,13 @@ fn expectation(headers: &HeaderMap) -> Result<(), Refused> {
 /// The protocol that a request asks to switch to, if it may be passed on: never `h2c`, which would
 /// carry requests past these guards.
 pub fn upgrade_asked<B>(request: &Request<B>) -> bool {
-    let asks = request.version() == Version::HTTP_11
-        && crate::fields::lists(request.headers(), &http::header::CONNECTION, "upgrade");
     let mut protocols = request.headers().get_all(UPGRADE).iter();
     match (protocols.next(), protocols.next()) {
         (Some(protocol), None) => {
             let protocol = protocol.as_bytes();
-            asks && !protocol.is_empty()
+            request.version() == Version::HTTP_11
+                && crate::fields::lists(request.headers(), &http::header::CONNECTION, "upgrade")
+                && !protocol.is_empty()
                 && !protocol
                     .to_ascii_lowercase()
                     .windows(3)

@@ -26,6 +26,7 @@ mod linger;
 mod marks;
 mod refusal;
 mod router;
+mod serving;
 mod socket;
 mod target;
 mod transport;

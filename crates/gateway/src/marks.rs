@@ -35,7 +35,8 @@ static QUERY: LazyLock<Mark> = LazyLock::new(random);
 
 fn random() -> Mark {
     let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system gives random bytes");
+    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    assert_eq!(filled, Ok(bytes.len()), "the system gives random bytes");
     let mut mark = [0; 32];
     for (at, digit) in mark.iter_mut().enumerate() {
         let nibble = (bytes[at / 2] >> (4 * (at % 2))) & 0xf;
