@@ -694,3 +694,145 @@ fn clients_that_give_up_early_or_owe_their_body_count_as_nothing_all_the_same() 
     eventually("it is ignored", || gateway.outcomes("orders") == (0, 0, 2));
     unharmed(&gateway);
 }
+
+#[test]
+fn an_offered_body_is_the_clients_wait_whatever_clock_runs() {
+    // It knows no expectation, and reads the whole request first.
+    let upstream = Upstream::start(fine);
+    let breaker = "{ trip: [{ consecutive_failures: 1 }, { stalled: 1, longer_than: 300ms }], abandoned: 300ms, cooldown: 60s }\n    timeout: { request: 400ms }";
+    let gateway = Gateway::run(orders(&upstream, breaker));
+    let offer = "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
+    let mut leaves = gateway.client();
+    leaves.send(offer);
+    eventually("it is at the upstream", || upstream.calls() == 1);
+    std::thread::sleep(Duration::from_millis(600));
+    leaves.wire.reset();
+    eventually("it is ignored", || gateway.outcomes("orders") == (0, 0, 1));
+    let mut sends = gateway.client();
+    sends.send(offer);
+    assert_eq!(sends.head().status, 100);
+    std::thread::sleep(Duration::from_millis(600));
+    sends.send("body");
+    assert_eq!(sends.response().status, 200);
+    assert_eq!(gateway.outcomes("orders"), (1, 0, 1));
+    assert_eq!(gateway.state("orders"), "closed");
+}
+
+#[test]
+fn the_last_byte_of_a_slow_upload_does_not_race_the_upstreams_patience() {
+    let (gateway, upstream) = touchy(|call| {
+        if call.seen.target == "/slow" {
+            // Its patience ends as the last byte comes.
+            let _ = call.wire().read_exactly(5);
+            call.close();
+        } else {
+            fine(call);
+        }
+    });
+    let mut client = gateway.client();
+    client.send("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell");
+    eventually("it is at the upstream", || upstream.calls() == 1);
+    std::thread::sleep(Duration::from_millis(200));
+    client.send("o");
+    let response = client.response();
+    assert_eq!(response.status, 502);
+    assert_eq!(response.json()["reason"], "client");
+    assert_eq!(gateway.outcomes("orders"), (0, 0, 1));
+    unharmed(&gateway);
+}
+
+#[test]
+fn limits_of_ours_that_an_answers_body_meets_count_as_nothing() {
+    let trailers: String = (0..150).map(|at| format!("x-{at}: 1\r\n")).collect();
+    let extension = "e".repeat(20_000);
+    for rest in [
+        format!("2\r\nok\r\n0\r\n{trailers}\r\n"),
+        format!("2\r\nok\r\n2;{extension}\r\nok\r\n0\r\n\r\n"),
+    ] {
+        let (gateway, _upstream) = touchy(move |call| {
+            if call.seen.target == "/over" {
+                call.body();
+                call.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+                call.send(&rest);
+            } else {
+                fine(call);
+            }
+        });
+        let mut client = gateway.client();
+        client.send("GET /over HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.ended();
+        eventually("it is ignored", || gateway.outcomes("orders") == (0, 0, 1));
+        unharmed(&gateway);
+    }
+}
+
+#[test]
+fn a_method_that_a_server_does_not_know_and_a_body_that_it_overlooks_count_as_nothing() {
+    let (gateway, _upstream) = touchy(|call| match call.seen.method.as_str() {
+        "FOO" => call.respond(501, "no such method"),
+        "DELETE" => {
+            // Never reads the body, and ends the connection over it.
+            call.wire();
+            call.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart");
+            call.reset();
+        }
+        _ => fine(call),
+    });
+    assert_eq!(gateway.client().request("FOO", "/a", "", "").status, 501);
+    let mut client = gateway.client();
+    client.send("DELETE /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody");
+    client.ended();
+    eventually("both are ignored", || {
+        gateway.outcomes("orders") == (0, 0, 2)
+    });
+    unharmed(&gateway);
+    assert_eq!(gateway.client().post("/a", "x").status, 200);
+}
+
+#[test]
+fn a_client_that_leaves_within_its_body_is_noticed_at_once_where_giving_up_may_fail_too() {
+    let (gateway, upstream) = impatient("{ consecutive_failures: 1 }");
+    let mut client = gateway.client();
+    client.send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n");
+    client.send("x".repeat(100_000));
+    eventually("it is at the upstream", || upstream.calls() == 1);
+    client.wire.finish();
+    let asked = std::time::Instant::now();
+    assert_eq!(client.response().status, 400);
+    assert!(asked.elapsed() < Duration::from_secs(5));
+    unharmed(&gateway);
+}
+
+#[test]
+fn an_upstream_that_does_not_read_is_let_go_when_its_call_is_over() {
+    let upstream = Upstream::start(|call| {
+        call.wire();
+        if call.seen.target == "/early" {
+            call.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+        // It reads nothing, and waits for the end.
+        std::thread::sleep(Duration::from_secs(1));
+        call.hang();
+    });
+    let yaml = orders(
+        &upstream,
+        "{}\n    timeout: { request: 500ms }\n    pool: { idle: 0 }",
+    );
+    let gateway = Gateway::run(yaml);
+    let addr = gateway.addr();
+    for (path, status) in [("/late", 504), ("/early", 200)] {
+        let mut client = Client::to(addr);
+        client.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n"
+        ));
+        let socket = client.wire.socket().try_clone().unwrap();
+        std::thread::spawn(move || {
+            use std::io::Write as _;
+            // As much as the way takes.
+            (&socket).write_all(&vec![0; 50_000_000]).ok();
+        });
+        assert_eq!(client.head().status, status);
+        drop(client);
+        eventually("its connection is closed", || upstream.open() == 0);
+    }
+}

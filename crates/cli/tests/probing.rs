@@ -313,10 +313,10 @@ fn a_body_too_long_to_be_kept_probes_when_no_complete_request_wants_to() {
     assert_eq!(gateway.state("orders"), "half_open", "one of two");
     let refused = gateway.client().post("/long", &long);
     assert_eq!(refused.status, 503);
-    assert_eq!(refused.fields.get("retry-after"), Some("1"));
+    assert_eq!(refused.fields.get("retry-after"), Some("2"));
     let reason = refused.fields.get("fusebox-reason").unwrap();
     assert!(reason.starts_with("breaker_probing"), "{reason}");
-    std::thread::sleep(Duration::from_millis(1_100));
+    std::thread::sleep(Duration::from_millis(2_100));
     assert_eq!(gateway.client().post("/long", &long).status, 200);
     assert_eq!(gateway.state("orders"), "closed");
 }
@@ -541,4 +541,33 @@ impl Backlogged {
         let addr = self.listener.local_addr().unwrap().as_socket().unwrap();
         format!("http://{addr}")
     }
+}
+
+#[test]
+fn a_long_probe_that_stops_gives_its_place_to_a_complete_request() {
+    let mode = Dial::at(FAIL);
+    let upstream = upstream(&mode, |_| {});
+    let gateway = half_open(
+        &upstream,
+        &mode,
+        file(&upstream, "{ probe_timeout: 20s }", "{ request: 20s }"),
+    );
+    mode.set(ANSWER);
+    let mut long = gateway.client();
+    long.send("POST /long HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+    long.send("x".repeat(70_000));
+    eventually("it probes", || upstream.calls() == 2);
+    let refused = gateway.get("/a");
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.fields.get("retry-after"), Some("1"));
+    eventually("an honest client probes", || {
+        gateway.get("/a").status == 200
+    });
+    assert_eq!(gateway.state("orders"), "closed");
+    assert_eq!(long.response().status, 408);
+    assert_eq!(
+        gateway.count("orders", "failure"),
+        1,
+        "the one that tripped"
+    );
 }

@@ -18,7 +18,11 @@ use crate::request_body::{ClientFault, RequestBody};
 const READ_AHEAD: u64 = 64 * 1024;
 
 /// How long a complete request that wanted a probe's place keeps longer ones from it.
-const TURN: Duration = Duration::from_secs(1);
+const TURN: Duration = Duration::from_secs(2);
+
+/// After how long a request that finds a probe in flight should come again, at most: how long the probe takes
+/// is not known, but few take as long as they may.
+const COME_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why there is no permit.
 #[derive(Debug)]
@@ -47,8 +51,11 @@ pub fn ask(
 ) -> Result<Option<OwnedPermit>, Rejection> {
     if !is_complete && guarded.breaker.may_probe(desk.clock.tick()) {
         // Not even for a moment does it take a place.
-        guarded.breaker.check(desk.clock.exact())?;
-        return Ok(None);
+        let now = desk.clock.exact();
+        let passes = guarded.breaker.check(now);
+        return passes
+            .map(|()| None)
+            .map_err(|rejection| told_to_return(rejection, now));
     }
     let permit = admit(guarded, &desk.clock).inspect_err(|rejection| {
         if is_complete && rejection.reason == RejectReason::BreakerProbing {
@@ -106,7 +113,17 @@ fn admit(guarded: &Guarded, clock: &Clock) -> Result<OwnedPermit, Rejection> {
             Some(at) if at <= now => breaker.admit_owned(now),
             _ => Err(rejection),
         }
+        .map_err(|rejection| told_to_return(rejection, now))
     })
+}
+
+/// The refusal with a time to come again that is worth it (machine.md, section 3).
+fn told_to_return(mut rejection: Rejection, now: Timestamp) -> Rejection {
+    if rejection.reason == RejectReason::BreakerProbing {
+        let soon = now + COME_AGAIN;
+        rejection.retry_at = rejection.retry_at.map(|at| at.min(soon));
+    }
+    rejection
 }
 
 /// A complete request has asked for a probe's place.

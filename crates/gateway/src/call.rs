@@ -10,12 +10,15 @@ use std::time::Duration;
 use fusebox_breaker::{
     Call as Ended, Cause, OnAbandoned, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter, Timestamp,
 };
-use fusebox_plan::{Call as Facts, CallError};
-use http::{HeaderMap, StatusCode};
+use fusebox_plan::{Call as Facts, CallError, Failure};
+use http::{HeaderMap, Method, StatusCode};
 
 use crate::breakers::Guarded;
 use crate::clock::Clock;
+use crate::connection::Phase;
 use crate::live::LiveUpstream;
+use crate::meter::{BreakerMeter, PerWorker};
+use crate::pool::is_idempotent;
 use crate::retry_after;
 use crate::stall::StallWatch;
 use crate::upstream_errors::UpstreamError;
@@ -48,6 +51,10 @@ pub struct Call {
     recorded: bool,
     /// Why it failed, for the breaker's reason; without it, its status tells.
     cause: Option<Cause>,
+    /// The request's method is none that every server knows.
+    is_odd: bool,
+    /// Where it is seen whether the client has left, where that may be a failure.
+    phase: Option<Arc<Phase>>,
 }
 
 /// What is known of how the response's body comes.
@@ -90,7 +97,20 @@ impl Call {
             flow: Flow::Unknown,
             recorded: false,
             cause: None,
+            is_odd: false,
+            phase: None,
         }
+    }
+
+    /// The call is made for a request of that method, of a client on that connection.
+    pub fn made_for(&mut self, method: &Method, phase: &Arc<Phase>) {
+        self.is_odd = !is_idempotent(method) && !matches!(*method, Method::POST | Method::PATCH);
+        self.phase = self.abandoned_after().map(|_| phase.clone());
+    }
+
+    /// What is counted of the breaker, where the call is its probe.
+    pub fn probe_meters(&self) -> Option<Arc<PerWorker<BreakerMeter>>> {
+        self.is_probe().then(|| self.guarded.meters.clone())
     }
 
     /// Whether it is a probe of a half-open breaker.
@@ -274,6 +294,11 @@ impl Call {
             self.guarded.meter(&self.desk).expression_errors.add();
             tracing::debug!(breaker = %self.guarded.breaker.name(), %error, "expression about a call failed");
         }
+        let by_default = self.upstream.plan.breaker.failure == Failure::Default;
+        if self.is_odd && by_default && facts.status == 501 {
+            // The right answer to a method that a server does not know (RFC 9110, section 15.6.2).
+            return Outcome::Ignored;
+        }
         ruling.outcome
     }
 
@@ -328,7 +353,10 @@ impl Drop for Call {
         if overdue && self.judge(None) == Outcome::Failure {
             return self.record(Outcome::Failure);
         }
-        let waited = self.stall.as_ref().map(|watch| watch.waited(now));
+        // A call that we drop ourselves, as at a drain's end, was not given up by its client.
+        let left = self.phase.as_ref().is_some_and(|phase| phase.has_left());
+        let watch = self.stall.as_ref().filter(|_| left);
+        let waited = watch.map(|watch| watch.waited(now));
         let now = self.desk.clock.exact();
         if let Some(permit) = self.permit.take() {
             let settled = permit.abandoned(waited.unwrap_or_default(), now);

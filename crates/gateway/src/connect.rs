@@ -243,7 +243,7 @@ impl Connector {
         let authority = self.endpoint.authority.clone();
         // Ends with the last use of `sender`, or when the upstream closes. The call sees the error, or where there was
         // none yet, the next one does.
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let Err(error) = connection.with_upgrades().await else {
                 return;
             };
@@ -253,7 +253,7 @@ impl Connector {
             }
             told.end(&error);
         });
-        Ok(Sender::new(sender, fate))
+        Ok(Sender::new(sender, fate, task.abort_handle()))
     }
 
     /// Asks a proxy for a tunnel to the endpoint.

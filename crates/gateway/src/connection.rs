@@ -80,8 +80,9 @@ pub struct Phase {
     users: AtomicU32,
     /// The client has closed its side while it was served: nothing more comes from it.
     left: AtomicBool,
-    /// Whom that concerns: a body that waits for more.
+    /// Whom that concerns: a body that waits for more, and a call that may be given up.
     body: AtomicWaker,
+    caller: AtomicWaker,
 }
 
 const KIND_BITS: u32 = 2;
@@ -97,6 +98,7 @@ impl Phase {
             users: AtomicU32::new(0),
             left: AtomicBool::new(false),
             body: AtomicWaker::new(),
+            caller: AtomicWaker::new(),
         }
     }
 
@@ -107,14 +109,22 @@ impl Phase {
         self.has_left()
     }
 
+    /// The same for the call that is made for the client.
+    pub fn is_left_by_caller(&self, cx: &Context<'_>) -> bool {
+        self.caller.register(cx.waker());
+        self.has_left()
+    }
+
     /// The same without waiting for it.
     pub fn has_left(&self) -> bool {
         self.left.load(Ordering::Relaxed)
     }
 
+    /// The client has closed its side, or its connection has broken.
     pub fn leave(&self) {
         self.left.store(true, Ordering::Relaxed);
         self.body.wake();
+        self.caller.wake();
     }
 
     /// A request or its body is being served: the connection has no time limit of its own until

@@ -103,7 +103,8 @@ pub async fn forward(
     if permit.would_reject().is_some() {
         guarded.meter(desk).would_reject.add();
     }
-    let call = Call::new(permit, guarded, step.upstream.clone(), desk.clone());
+    let mut call = Call::new(permit, guarded, step.upstream.clone(), desk.clone());
+    call.made_for(&parts.method, &exchange.client.phase);
     let carried = Carried {
         call,
         parts,
@@ -190,6 +191,7 @@ async fn carry(carried: Carried) -> Response<Body> {
     };
     finish.answered(response.status());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        connection.become_tunnel();
         return switch(exchange, response, call, upgrade, finish);
     }
     let (mut parts, body) = response.into_parts();

@@ -15,8 +15,12 @@ use std::time::Duration;
 use fusebox_breaker::Timestamp;
 use http::{HeaderMap, HeaderName, Method};
 
+use crate::clock::Clock;
 use crate::connect::{Connector, NoConnection};
-use crate::sender::Sender;
+use crate::sender::{CutOnDrop, Sender};
+
+/// How long the rest of an upload may take whose answer has come and gone.
+const UPLOAD_REST: Duration = Duration::from_secs(5);
 
 /// How long a connection may have been idle for a request that must not be repeated (calls.md, row 8a).
 const MOMENT: Duration = Duration::from_millis(100);
@@ -80,6 +84,7 @@ pub struct Connection {
     /// How long the upstream says that it keeps the connection.
     kept_for: Option<Duration>,
     is_last: bool,
+    cut: CutOnDrop,
 }
 
 impl Pool {
@@ -106,6 +111,7 @@ impl Pool {
             {
                 let taken = idle.swap_remove(at);
                 return Some(Connection {
+                    cut: taken.sender.cut_on_drop(),
                     sender: taken.sender,
                     pool: self.clone(),
                     old_at: taken.old_at,
@@ -127,6 +133,7 @@ impl Pool {
             return Err(NoConnection::closed(&sender, error));
         }
         Ok(Connection {
+            cut: sender.cut_on_drop(),
             sender,
             pool: self.clone(),
             old_at: None,
@@ -184,8 +191,29 @@ impl Connection {
         self.is_last = true;
     }
 
+    /// Whether it carries no further request.
+    pub fn is_last(&self) -> bool {
+        self.is_last
+    }
+
+    /// The connection becomes a tunnel, and ends with it.
+    pub fn become_tunnel(mut self) {
+        self.cut.spare();
+    }
+
+    /// Gives the connection back once its request has been sent to its end, which the upstream has answered
+    /// already; a moment later it is cut.
+    pub fn give_back_when_sent(mut self, clock: Arc<Clock>) {
+        tokio::spawn(async move {
+            if let Ok(Ok(())) = tokio::time::timeout(UPLOAD_REST, self.sender.ready()).await {
+                self.give_back(clock.tick());
+            }
+        });
+    }
+
     /// Gives the connection back for the next request; it need not be ready yet.
-    pub fn give_back(self, now: Timestamp) {
+    pub fn give_back(mut self, now: Timestamp) {
+        self.cut.spare();
         let keeping = self.pool.keeping;
         // The age is counted from the first use on, which is when time is known here.
         let old_at = self.old_at.unwrap_or(now + keeping.max_age);

@@ -27,6 +27,12 @@ use crate::offer::Offer;
 /// How long an upstream may keep back whether it wants an offered body, before it gets it.
 const OFFER_WAIT: Duration = Duration::from_secs(1);
 
+/// So long a wait for a client may cost it an upstream's patience.
+const LONG_WAIT: Duration = Duration::from_millis(100);
+
+/// How long the end of a connection may take to reach us.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+
 /// How long a body may be slower than the least rate before it counts.
 const RATE_GRACE: Duration = Duration::from_secs(10);
 
@@ -48,6 +54,8 @@ pub struct Intake {
     progress: AtomicU64,
     /// Nanoseconds that we have waited for the client, the present wait not included.
     waited: AtomicU64,
+    /// Nanoseconds of the last wait that has ended.
+    last_wait: AtomicU64,
     fault: AtomicU8,
     /// All of the body has come.
     complete: AtomicBool,
@@ -62,6 +70,7 @@ impl Intake {
         Arc::new(Intake {
             progress: AtomicU64::new(now.as_nanos()),
             waited: AtomicU64::new(0),
+            last_wait: AtomicU64::new(0),
             fault: AtomicU8::new(0),
             complete: AtomicBool::new(false),
             offer: is_offered.then(Offer::default),
@@ -84,8 +93,20 @@ impl Intake {
         self.offer.as_ref().is_some_and(Offer::is_open)
     }
 
-    /// Since when the upstream has had all that the client sent; `None` while we wait for the client.
+    /// Whether what came last came after a long wait and a moment ago: an upstream that ends the connection now
+    /// may have lost its patience before it could know that.
+    pub fn was_late(&self, now: Timestamp) -> bool {
+        let last_wait = Duration::from_nanos(self.last_wait.load(Ordering::Acquire));
+        let handed_over = self.handed_over();
+        last_wait >= LONG_WAIT && handed_over.is_some_and(|at| now < at + ON_ITS_WAY)
+    }
+
+    /// Since when the upstream has had all that the client sent; `None` while we wait for the client, also
+    /// for one that waits to be asked for its body.
     pub fn handed_over(&self) -> Option<Timestamp> {
+        if self.is_held() {
+            return None;
+        }
         let word = self.progress.load(Ordering::Acquire);
         (word & WAITING == 0).then(|| Timestamp::from_nanos(word))
     }
@@ -162,6 +183,8 @@ pub struct RequestBody {
     waited: Duration,
     waiting_since: Option<Timestamp>,
     alarm: Option<Pin<Box<Sleep>>>,
+    /// Whether the body is wanted is known, and it is.
+    is_asked_for: bool,
 }
 
 impl RequestBody {
@@ -187,6 +210,7 @@ impl RequestBody {
             waited: Duration::ZERO,
             waiting_since: None,
             alarm: None,
+            is_asked_for: !is_offered,
         };
         (body, intake)
     }
@@ -221,14 +245,14 @@ impl RequestBody {
 
     /// Whether the body may be read from its client; pending while that is open.
     fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let intake = self.intake.clone();
-        let Some(offer) = intake.offer() else {
+        if self.is_asked_for {
             return Poll::Ready(true);
-        };
-        let wanted = offer.poll(cx);
-        if wanted.is_ready() {
-            self.alarm = None;
-            return wanted;
+        }
+        let intake = self.intake.clone();
+        let wanted = intake.offer().map_or(Poll::Ready(true), |it| it.poll(cx));
+        if let Poll::Ready(wanted) = wanted {
+            self.be_asked_for(wanted);
+            return Poll::Ready(wanted);
         }
         let alarm = self
             .alarm
@@ -236,9 +260,18 @@ impl RequestBody {
         if alarm.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
-        self.alarm = None;
-        offer.take();
+        if let Some(offer) = intake.offer() {
+            offer.take();
+        }
+        self.be_asked_for(true);
         Poll::Ready(true)
+    }
+
+    /// It is known whether the body is wanted; the wait for that is over.
+    fn be_asked_for(&mut self, wanted: bool) {
+        self.is_asked_for = wanted;
+        self.alarm = None;
+        self.intake.hand_over(self.clock.tick());
     }
 
     fn note_end(&self) {
@@ -284,7 +317,10 @@ impl RequestBody {
         let now = match self.waiting_since.take() {
             Some(since) => {
                 let now = self.clock.exact();
-                self.waited += now.saturating_since(since);
+                let wait = now.saturating_since(since);
+                self.waited += wait;
+                let wait = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+                self.intake.last_wait.store(wait, Ordering::Release);
                 let nanos = u64::try_from(self.waited.as_nanos()).unwrap_or(u64::MAX);
                 self.intake.waited.store(nanos, Ordering::Release);
                 now

@@ -23,7 +23,7 @@ use crate::exchange::Finish;
 use crate::offer::Offer;
 use crate::pool::Connection;
 use crate::request_body::{ClientFault, Intake};
-use crate::upstream_errors::UpstreamError;
+use crate::upstream_errors::{ErrorKind, UpstreamError};
 
 /// A client that takes the next frame so much later holds the body back.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -144,7 +144,11 @@ impl Flow {
             && error.is_none()
             && !was_held
         {
-            connection.give_back(self.clock.tick());
+            if self.intake.as_deref().is_some_and(Intake::is_owed) {
+                connection.give_back_when_sent(self.clock.clone());
+            } else {
+                connection.give_back(self.clock.tick());
+            }
         }
     }
 
@@ -225,8 +229,13 @@ impl Flow {
         if let Some(fault) = intake.and_then(Intake::fault) {
             return Some(UpstreamError::client(fault));
         }
-        if intake.is_some_and(|intake| intake.is_owed() && intake.handed_over().is_none()) {
+        let now = self.clock.tick();
+        if intake.is_some_and(|intake| intake.is_owed() || intake.was_late(now)) {
             return Some(UpstreamError::unfinished());
+        }
+        // An upstream that overlooks a body where none belongs ends the connection over it.
+        if self.connection.as_ref().is_some_and(Connection::is_last) {
+            return Some(UpstreamError::overlooked());
         }
         (self.held >= PAUSE && !error.is_parse()).then(UpstreamError::unread)
     }
@@ -237,6 +246,9 @@ impl Flow {
             return self.let_go(&why);
         }
         let why = UpstreamError::body(error);
+        if why.kind == ErrorKind::Limit {
+            return self.let_go(&why);
+        }
         self.note(&why);
         self.end(Some(why.as_body_error()));
         BodyError::Upstream

@@ -14,6 +14,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::AbortHandle;
 
 use crate::outgoing::Outgoing;
 use crate::upstream_errors::{CertificateWish, ErrorKind, UpstreamError};
@@ -25,6 +26,27 @@ pub struct Sender {
     fate: Arc<Fate>,
     /// What had been heard when the last request was sent.
     heard_before: u64,
+    task: AbortHandle,
+}
+
+/// Ends a connection that was not used to its end, whatever its task waits for: an upstream that does not read
+/// would hold it for as long as it likes.
+#[derive(Debug)]
+pub struct CutOnDrop(Option<AbortHandle>);
+
+impl CutOnDrop {
+    /// The connection ends as it should: by itself, or as a tunnel.
+    pub fn spare(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.abort();
+        }
+    }
 }
 
 /// What is known of a connection beside what its requests are told.
@@ -60,13 +82,19 @@ impl Fate {
 }
 
 impl Sender {
-    /// A sender over a connection with that fate.
-    pub fn new(inner: http1::SendRequest<Outgoing>, fate: Arc<Fate>) -> Sender {
+    /// A sender over a connection with that fate, which `task` drives.
+    pub fn new(inner: http1::SendRequest<Outgoing>, fate: Arc<Fate>, task: AbortHandle) -> Sender {
         Sender {
             inner,
             fate,
             heard_before: 0,
+            task,
         }
+    }
+
+    /// What ends the connection when it is dropped.
+    pub fn cut_on_drop(&self) -> CutOnDrop {
+        CutOnDrop(Some(self.task.clone()))
     }
 
     /// Why a request got no response's head. With TLS 1.3 an upstream's refusal of the handshake comes as such an error

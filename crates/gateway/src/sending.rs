@@ -25,6 +25,7 @@ use crate::connection::Phase;
 use crate::guard;
 use crate::interim::Interim;
 use crate::live::LiveUpstream;
+use crate::meter::{BreakerMeter, PerWorker};
 use crate::outgoing::Outgoing;
 use crate::pool::{Connection, Pool, is_idempotent};
 use crate::request_body::{ClientFault, Intake};
@@ -32,6 +33,9 @@ use crate::upstream_errors::{ErrorKind, UpstreamError};
 
 /// The machine's own deadline of a probe lies this much behind ours: it is the net, not the judge.
 const PROBE_GRACE: Duration = Duration::from_millis(250);
+
+/// How often a probe with a body looks whether its place is wanted.
+const PLACE_LOOK: Duration = Duration::from_millis(100);
 
 /// How much longer than its upstream a probe's client may keep it waiting in all.
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(10);
@@ -200,6 +204,7 @@ impl Sending<'_> {
         interim.watch(&mut request, self.intake);
         let clock = &self.desk.clock;
         let asked = request.headers().get(UPGRADE).cloned();
+        let is_careful = self.intake.is_some() && expects_no_body(request.method());
         let timeout = self.call.timeout();
         let sent_at = clock.exact();
         self.call.extend(sent_at, timeout + PROBE_GRACE);
@@ -215,6 +220,11 @@ impl Sending<'_> {
             self.desk,
             || has_it_since(intake, sent_at),
         ));
+        let mut place_wanted = pin!(place_wanted(
+            self.call.probe_meters().filter(|_| has_body),
+            intake,
+            sent_at
+        ));
         let result = loop {
             let is_look = tokio::select! {
                 biased;
@@ -225,6 +235,10 @@ impl Sending<'_> {
                 result = &mut response => break result,
                 () = &mut alarm => false,
                 () = &mut look => true,
+                () = &mut place_wanted => {
+                    let failed = self.client_failed(ClientFault::TooSlow);
+                    return Err(Attempt::Failed(failed));
+                }
                 () = &mut given_up => return Err(Attempt::Failed(Failed::GivenUp)),
             };
             let now = clock.exact();
@@ -283,14 +297,22 @@ impl Sending<'_> {
                 if let Some(unsent) = failure.take_message() {
                     return Err(Attempt::NotSent(Box::new(unsent), why));
                 }
-                Err(self.judge(why))
+                Err(self.judge(why, is_careful))
             }
         }
     }
 
-    fn judge(&mut self, why: UpstreamError) -> Attempt {
+    fn judge(&mut self, why: UpstreamError, is_careful: bool) -> Attempt {
+        let now = self.desk.clock.tick();
+        let owed = self
+            .intake
+            .is_some_and(|intake| intake.is_owed() || intake.was_late(now));
         match why.kind {
-            ErrorKind::Reset if self.intake.is_some_and(|intake| intake.is_owed()) => {
+            ErrorKind::Reset if is_careful => {
+                self.call.note(&UpstreamError::overlooked());
+                Attempt::Failed(Failed::Unfinished)
+            }
+            ErrorKind::Reset if owed => {
                 self.call.note(&UpstreamError::unfinished());
                 Attempt::Failed(Failed::Unfinished)
             }
@@ -323,6 +345,25 @@ fn has_it_since(intake: Option<&Arc<Intake>>, sent_at: Timestamp) -> Option<Time
     }
 }
 
+/// Ends when a probe waits for its client while a complete request wants its place: a long body may probe, but
+/// not keep others from it by stopping.
+async fn place_wanted(
+    meters: Option<Arc<PerWorker<BreakerMeter>>>,
+    intake: Option<&Arc<Intake>>,
+    since: Timestamp,
+) {
+    let (Some(meters), Some(intake)) = (meters, intake) else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(PLACE_LOOK).await;
+        let wanted = meters.iter().filter_map(|meter| meter.probe_wanted.get());
+        if intake.handed_over().is_none() && wanted.max().is_some_and(|at| at > since) {
+            return;
+        }
+    }
+}
+
 /// Ends when the client closes its side after the upstream has kept the call waiting for `limit`, where
 /// such calls are failures. A client that does so may still read, but after so long it has most
 /// likely gone. One that closes earlier is served to the end.
@@ -335,7 +376,7 @@ async fn given_up(
     let Some(limit) = limit else {
         return std::future::pending().await;
     };
-    std::future::poll_fn(|cx| match phase.is_left(cx) {
+    std::future::poll_fn(|cx| match phase.is_left_by_caller(cx) {
         true => Poll::Ready(()),
         false => Poll::Pending,
     })

@@ -170,6 +170,13 @@ impl Socket {
         result
     }
 
+    fn wrote<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if matches!(result, Poll::Ready(Err(_))) {
+            self.phase.leave();
+        }
+        self.note(result)
+    }
+
     /// Takes an answer of hyper's own out of what it writes.
     fn hold_back(&mut self, bufs: &[io::IoSlice<'_>]) -> bool {
         if let Some((_, bytes)) = self.refusal.take() {
@@ -206,8 +213,10 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let result = this.poll_read_more(cx, buf);
-        if result.is_ready() {
-            this.phase.bytes(this.clock.tick());
+        match &result {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => this.phase.bytes(this.clock.tick()),
+            Poll::Ready(Err(_)) => this.phase.leave(),
         }
         result
     }
@@ -232,7 +241,7 @@ impl AsyncWrite for Socket {
             return Poll::Ready(Ok(bufs[0].len()));
         }
         let result = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        this.note(result)
+        this.wrote(result)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -94,6 +94,11 @@ impl UpstreamError {
         UpstreamError::new(ErrorKind::Client, "the client did not read")
     }
 
+    /// A connection that the upstream ended over a body where none belongs.
+    pub const fn overlooked() -> UpstreamError {
+        UpstreamError::new(ErrorKind::Client, "a body where none belongs")
+    }
+
     /// A name that could not be looked up.
     pub fn lookup(host: &str, error: &io::Error) -> UpstreamError {
         let text = error.to_string();
