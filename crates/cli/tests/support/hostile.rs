@@ -15,6 +15,10 @@ use super::upstream::Call;
 pub fn well(call: &mut Call) {
     let path = call.seen.target.clone();
     let impatient = Duration::from_millis(150);
+    if call.seen.method == "HEAD" {
+        // Bytes behind such an answer would be its own fault.
+        return call.respond(200, "answered");
+    }
     match path.as_bytes().get(1) {
         Some(b'a') => call.respond(200, "answered"),
         Some(b'b') => {
