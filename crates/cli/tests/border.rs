@@ -160,6 +160,22 @@ fn what_cannot_be_read_is_refused_as_everything_else_is() {
 }
 
 #[test]
+fn a_target_is_too_long_by_itself_where_the_head_has_room_for_it() {
+    let upstream = echo();
+    for (head, length, status) in [
+        ("64KiB", 65_535, 431),
+        ("128KiB", 65_535, 414),
+        ("128KiB", 65_534, 200),
+    ] {
+        let limits = format!("limits: {{ head: {head} }}\n");
+        let gateway = Gateway::run(limits + &orders(&upstream, "{}"));
+        let target = format!("/{}", "a".repeat(length - 1));
+        let answer = gateway.get(&target);
+        assert_eq!(answer.status, status, "{length} in {head}");
+    }
+}
+
+#[test]
 fn a_target_goes_out_as_it_was_read() {
     let upstream = echo();
     let gateway = routed(
