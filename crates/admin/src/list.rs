@@ -54,6 +54,12 @@ impl Filter {
                 )));
             }
         };
+        // A page of none would have no name to go on from.
+        if self.limit == Some(0) {
+            return Err(Problem::bad_request(
+                "`limit` is 0; expected 1 to 1,000".to_owned(),
+            ));
+        }
         Ok(PageQuery {
             prefix: self.prefix.as_deref().unwrap_or_default(),
             state,

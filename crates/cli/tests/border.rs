@@ -143,15 +143,36 @@ fn what_cannot_be_read_is_refused_as_everything_else_is() {
         );
         assert_eq!(response.fields.get("connection"), Some("close"));
         assert!(response.json()["error"].is_string(), "{start}");
-        let id = response.fields.get("x-request-id").map(str::len);
-        assert_eq!(id, Some(32), "{start}");
+        let id = response.fields.get("x-request-id").unwrap();
+        assert_eq!(id.len(), 32, "{start}");
+        let line = gateway
+            .log_line(|line| line["message"] == "request refused" && line["request_id"] == id);
+        let said = (&line["level"], &line["status"], &line["reason"]);
+        let reason = response.json()["error"].clone();
+        assert_eq!(said, (&"DEBUG".into(), &(*status).into(), &reason));
+        assert!(line["peer"].is_string(), "{line}");
         client.ended();
         let refused = gateway.metric("fusebox_requests_refused_total");
         assert_eq!(refused, Some((number + 1) as f64), "{start}");
     }
-    gateway.log_line(|line| line["message"] == "request refused" && line["status"] == 431);
     assert_eq!(upstream.calls(), heads.len());
     assert_eq!(gateway.outcomes("orders"), (heads.len() as u64, 0, 0));
+}
+
+#[test]
+fn a_target_is_too_long_by_itself_where_the_head_has_room_for_it() {
+    let upstream = echo();
+    for (head, length, status) in [
+        ("64KiB", 65_535, 431),
+        ("128KiB", 65_535, 414),
+        ("128KiB", 65_534, 200),
+    ] {
+        let limits = format!("limits: {{ head: {head} }}\n");
+        let gateway = Gateway::run(limits + &orders(&upstream, "{}"));
+        let target = format!("/{}", "a".repeat(length - 1));
+        let answer = gateway.get(&target);
+        assert_eq!(answer.status, status, "{length} in {head}");
+    }
 }
 
 #[test]

@@ -89,7 +89,13 @@ const FORGED: &str = "X-Original-URL: /private\r\nX-Rewrite-URL: /private\r\nX-O
     X-HTTP-Host-Override: bank.test\r\nX-Forwarded-Prefix: /private\r\nX-Client-IP: 6.6.6.6\r\n\
     True-Client-IP: 6.6.6.6\r\nCF-Connecting-IP: 6.6.6.6\r\nX-Cluster-Client-IP: 6.6.6.6\r\n\
     Client-IP: 6.6.6.6\r\nFastly-Client-IP: 6.6.6.6\r\nX-ProxyUser-Ip: 6.6.6.6\r\n\
-    X-Envoy-External-Address: 6.6.6.6\r\nClient-Cert: :AAAA:\r\n";
+    X-Envoy-External-Address: 6.6.6.6\r\nClient-Cert: :AAAA:\r\n\
+    X-Original-Scheme: https\r\nX-Original-Proto: https\r\nX-Original-Port: 443\r\n\
+    X-Original-Remote-Addr: 6.6.6.6\r\nX-Original-Request-URI: /private\r\nX-MS-Original-URL: /private\r\n\
+    X-Request-URI: /private\r\nForwarded-For: 6.6.6.6\r\nX-Forward-For: 6.6.6.6\r\nX-Forwarded: for=6.6.6.6\r\n\
+    X-Remote-User: root\r\nRemote-User: root\r\nProxy: http://bank.test\r\nProxy-Host: bank.test\r\n\
+    Proxy-URL: http://bank.test\r\nX-SSL-Client-Verify: SUCCESS\r\nX-SSL-Client-S-DN: CN=root\r\n\
+    X-SSL-Client-DN: CN=root\r\nX-TLS-Client-Cert: AAAA\r\n";
 
 #[test]
 fn another_target_or_client_is_only_a_trusted_proxys_to_say() {

@@ -37,6 +37,8 @@ pub fn refuse(worker: &Worker, status: StatusCode, why: &str, peer: SocketAddr) 
     meter.requests_refused.add();
     meter.requests_ended.add();
     let id = worker.ids.request_id();
-    tracing::debug!(%peer, status = status.as_u16(), why, "request refused");
+    let request_id = id.to_str().unwrap_or_default();
+    let number = status.as_u16();
+    tracing::debug!(request_id, %peer, status = number, reason = why, "request refused");
     answer::unread(status, why, &id, worker.shared.clock.wall_millis())
 }

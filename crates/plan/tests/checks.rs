@@ -470,7 +470,7 @@ upstreams:
   orders:
     url: http://127.0.0.1:8081
     timeout: { request: 5s }
-    breaker: { trip: [{ adaptive: {} }, { adaptive: { memory: 1000 }, consecutive_failures: 5 }] }
+    breaker: { trip: [{ adaptive: {} }, { adaptive: { memory: 1000 }, failure_rate: 50% }] }
 routes: [{ path: /orders, upstream: orders }]
 "#,
         r#""#,

@@ -88,6 +88,50 @@ fn rows_alone_can_be_hidden_by_a_clients_404s() {
 }
 
 #[test]
+fn rules_that_count_no_failures_beside_a_row_do_not_mend_it() {
+    for others in [
+        "{ stalled: 5, longer_than: 2s }",
+        "{ slow_rate: 50%, slower_than: 2s }",
+        "{ adaptive: {} }",
+        "{ consecutive_failures: 9, within: 60s }",
+    ] {
+        for trip in [
+            format!("[{{ consecutive_failures: 5 }}, {others}]"),
+            format!("[{others}, {{ consecutive_failures: 5 }}]"),
+        ] {
+            let reading = read_text(&file(&format!("{{ trip: {trip} }}")));
+            let said = lines(&reading);
+            assert_eq!(said.lines().count(), 1, "{trip}: {said}");
+            assert!(
+                said.contains("warning: any success ends a row"),
+                "{trip}: {said}"
+            );
+        }
+    }
+    says_nothing(
+        "{ trip: [{ consecutive_failures: 5 }, { stalled: 5, longer_than: 2s }, { failure_rate: 50% }] }",
+    );
+    says_nothing("{ trip: { stalled: 5, longer_than: 2s } }");
+}
+
+#[test]
+fn an_ignore_that_takes_every_timeout_is_told_unless_a_rule_sees_calls_that_hang() {
+    const HANGS: &str = "6:24: warning: every timeout is ignored here, so an upstream that hangs is never seen; leave timeouts to `failure`, or add a rule such as `{ stalled: 20, longer_than: 2s }` to `trip`";
+    for ignore in [
+        "timeout",
+        "error == \"timeout\"",
+        "status == 404 || timeout",
+    ] {
+        says(&format!("{{ ignore: '{ignore}' }}"), HANGS);
+    }
+    says_nothing("{ ignore: 'timeout && duration < duration(\"1s\")' }");
+    says_nothing("{ ignore: 'connect_error' }");
+    says_nothing(
+        "{ ignore: 'timeout', trip: [{ failure_rate: 50% }, { stalled: 5, longer_than: 2s }] }",
+    );
+}
+
+#[test]
 fn a_fault_of_an_ignore_expression_is_told_at_its_place() {
     says(
         "{ ignore: 'status == 404 || statsu == 1' }",

@@ -146,6 +146,27 @@ fn a_flood_of_keys_that_fail_takes_at_most_a_part_of_the_newcomers_service() {
 }
 
 #[test]
+fn a_flood_that_trips_every_shared_breaker_keeps_newcomers_out_unless_they_pass() {
+    let registry = registry(in_a_row(1), 10);
+    for number in 0..2_000 {
+        let breaker = registry.get_or_create(&format!("evil-{number}"), at(0));
+        if phase(&breaker, 0) == Phase::Closed {
+            fail(&breaker, 0);
+        }
+    }
+    let refused = || {
+        let closed = |number| {
+            let newcomer = registry.get_or_create(&format!("honest-{number}"), at(1));
+            phase(&newcomer, 1) == Phase::Closed
+        };
+        (0..100).filter(|number| !closed(*number)).count()
+    };
+    assert_eq!(refused(), 100);
+    registry.set_on_overflow(OnOverflow::Pass);
+    assert_eq!(refused(), 0);
+}
+
+#[test]
 fn a_newcomer_meets_keys_that_failed_once_and_passes() {
     let registry = registry(Settings::standard(), 1_000);
     for number in 0..1_025 {

@@ -170,7 +170,17 @@ impl DraftBreaker {
         self.check_keys(notes);
         self.check_abandoned(request, notes);
         if faults == notes.errors() {
-            let seen = sight::check(self.failure.as_ref(), self.ignore.as_ref(), request, notes);
+            let sees_hangs = settings
+                .trip
+                .iter()
+                .any(|rule| matches!(rule, Rule::Stalled { .. }));
+            let seen = sight::check(
+                self.failure.as_ref(),
+                self.ignore.as_ref(),
+                request,
+                sees_hangs,
+                notes,
+            );
             self.check_rows(&settings, seen, notes);
         }
         let share = self.share.as_ref();
@@ -282,10 +292,16 @@ impl DraftBreaker {
         }
     }
 
-    /// Says that a success ends every row of failures, where nothing but rows can trip.
+    /// Says that a success ends every row of failures, where no other rule counts failures until it trips.
     fn check_rows(&self, settings: &Settings, seen: Seen, notes: &mut Notes) {
-        let is_row = |rule: &Rule| matches!(rule, Rule::ConsecutiveFailures { threshold, .. } if *threshold > 1);
-        let Some(trip) = self.trip.iter().flatten().next() else {
+        let counts_otherwise = |rule: &Rule| match rule {
+            // One failure is no row.
+            Rule::ConsecutiveFailures { threshold, .. } => *threshold <= 1,
+            Rule::Failures { .. } | Rule::FailureRate { .. } => true,
+            // These look at how long calls take; adaptive counts, and never trips.
+            _ => false,
+        };
+        let Some(trip) = self.trip.iter().flatten().find(|trip| trip.has_row()) else {
             return;
         };
         // Where failures are counted over a fleet, a row is what there is by default.
@@ -293,7 +309,7 @@ impl DraftBreaker {
         if seen.missing_is_success
             && settings.mode != Mode::Disabled
             && !counted
-            && settings.trip.iter().all(is_row)
+            && !settings.trip.iter().any(counts_otherwise)
         {
             notes.warn(
                 trip.place("consecutive_failures"),

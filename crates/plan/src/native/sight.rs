@@ -35,11 +35,13 @@ struct Sight<'a> {
     durations: [Duration; 4],
 }
 
-/// Says which calls can never count as they must for a breaker to work.
+/// Says which calls can never count as they must for a breaker to work. `sees_hangs`: a rule looks at calls while they
+/// hang, so that nothing needs to come of those.
 pub(super) fn check(
     failure: Option<&At<Failure>>,
     ignore: Option<&At<Ignore>>,
     request: Duration,
+    sees_hangs: bool,
     notes: &mut Notes,
 ) -> Seen {
     let sight = Sight {
@@ -101,6 +103,18 @@ pub(super) fn check(
             at,
             "a call that ends without an answer is no failure here, so an upstream that is gone is never seen",
             mend,
+        );
+        return seen;
+    }
+    let mut timeouts = sight.over_time(0, Some(CallError::Timeout));
+    if let Some(at) = ignore_at
+        && !sees_hangs
+        && timeouts.all(|outcome| outcome == Outcome::Ignored)
+    {
+        notes.warn(
+            at,
+            "every timeout is ignored here, so an upstream that hangs is never seen",
+            "leave timeouts to `failure`, or add a rule such as `{ stalled: 20, longer_than: 2s }` to `trip`",
         );
     }
     seen

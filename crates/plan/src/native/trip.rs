@@ -227,6 +227,11 @@ impl DraftTrip {
         }
     }
 
+    /// Whether one of its rules counts failures in a row.
+    pub(super) fn has_row(&self) -> bool {
+        self.consecutive_failures.is_some()
+    }
+
     fn has_rate(&self) -> bool {
         self.failure_rate.is_some() || self.slow_rate.is_some()
     }

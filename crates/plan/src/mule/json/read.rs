@@ -50,7 +50,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The text is no JSON.
     fn fault(&self, at: usize, what: &str) -> EvalFault {
+        self.at_place(at, &format!("the text is no JSON: {what}"))
+    }
+
+    fn at_place(&self, at: usize, what: &str) -> EvalFault {
         let before = &self.text[..at];
         let line = before.matches('\n').count() + 1;
         let col = before
@@ -59,9 +64,7 @@ impl<'a> Reader<'a> {
             .take_while(|&char| char != '\n')
             .count()
             + 1;
-        EvalFault::new(format!(
-            "the text is no JSON: {what}, at line {line}, column {col}"
-        ))
+        EvalFault::new(format!("{what}, at line {line}, column {col}"))
     }
 
     fn unexpected(&self, wanted: &str) -> EvalFault {
@@ -79,10 +82,9 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let most = VALUE_MEMORY_MAX >> 20;
-        let what = format!(
-            "as a value it takes more than {most} MiB, which is the most; send it in parts, or pass it on unread"
-        );
-        Err(self.fault(self.at, &what))
+        Err(EvalFault::new(format!(
+            "as a value the JSON takes more than {most} MiB, which is the most; send it in parts, or pass it on unread"
+        )))
     }
 
     fn eat(&mut self, byte: u8) -> bool {
@@ -95,7 +97,7 @@ impl<'a> Reader<'a> {
         if depth > VALUE_DEPTH_MAX {
             let what =
                 format!("more than {VALUE_DEPTH_MAX} arrays and objects are inside one another");
-            return Err(self.fault(self.at, &what));
+            return Err(self.at_place(self.at, &what));
         }
         self.skip_space();
         match self.peek() {
