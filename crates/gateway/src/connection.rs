@@ -277,7 +277,6 @@ pub async fn serve(
         End::TimedOut(false) | End::Waiting => return,
         End::Served => None,
         End::TimedOut(true) => {
-            tracing::debug!(%peer, reason = "its head took too long", "request refused");
             // A client that has not read its last answer gets no other one behind what is left of
             // it; and whether it reads this one, we do not wait long for.
             if stalled.load(Ordering::Relaxed) != 0 {
