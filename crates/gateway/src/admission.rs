@@ -3,7 +3,7 @@
 //! A half-open breaker has few places. A call that takes one and then waits for its client's body
 //! would keep everybody else out for as long as the client likes. So a probe's place goes to complete
 //! requests only: a body is read to its end first, up to [`READ_AHEAD`]. A longer one probes as it
-//! comes, but only while no complete request wants the place (calls.md, section 1).
+//! comes, but only while no complete request wants the place (docs/gateway.md, "Whose fault it is").
 
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ fn admit(guarded: &Guarded, clock: &Clock) -> Result<OwnedPermit, Rejection> {
     })
 }
 
-/// The refusal with a time to come again that is worth it (machine.md, section 3).
+/// The refusal with a time to come again that is worth it: a probe's deadline is when it ends at the latest.
 fn told_to_return(mut rejection: Rejection, now: Timestamp) -> Rejection {
     if rejection.reason == RejectReason::BreakerProbing {
         let soon = now + COME_AGAIN;

@@ -22,7 +22,7 @@ use crate::sender::{CutOnDrop, Sender};
 /// How long the rest of an upload may take whose answer has come and gone.
 const UPLOAD_REST: Duration = Duration::from_secs(5);
 
-/// How long a connection may have been idle for a request that must not be repeated (calls.md, row 8a).
+/// How long a connection may have been idle for a request that must not be repeated.
 const MOMENT: Duration = Duration::from_millis(100);
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
