@@ -118,7 +118,8 @@ impl Running {
         let mut bytes = vec![0; length + 2];
         self.1.read_exact(&mut bytes).unwrap();
         bytes.truncate(length);
-        String::from_utf8(bytes).unwrap()
+        // A mutilated record need not be UTF-8.
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 
