@@ -10,7 +10,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use crate::admission::{self, Unadmitted};
+use crate::admission::{self, Asked, Unadmitted};
 use crate::answer;
 use crate::body::Body;
 use crate::breakers::{Guarded, KeyFacts};
@@ -52,8 +52,16 @@ pub async fn forward(
     });
     let desk = &exchange.desk;
     let is_complete = request.body().is_end_stream();
-    let asked = admission::ask(&guarded, desk, is_complete);
-    let permit = match asked {
+    let permit = match admission::ask(&guarded, desk, is_complete) {
+        Ok(Some(Asked::Admitted(permit))) => Ok(Some(permit)),
+        Ok(None) => Ok(None),
+        Ok(Some(Asked::Waits(refused))) => {
+            let turn = Box::pin(admission::turn(&guarded, desk, refused));
+            turn.await.map(Some)
+        }
+        Err(rejection) => Err(rejection),
+    };
+    let permit = match permit {
         Ok(permit) => permit,
         Err(rejection) => {
             let refusal = refuse(&exchange, &guarded, &rejection);
