@@ -10,6 +10,7 @@ mod kit;
 mod abandoned;
 mod adaptive;
 mod causes;
+mod clocks;
 mod closed;
 mod explained;
 mod forced;
