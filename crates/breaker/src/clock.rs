@@ -1,7 +1,7 @@
 //! The one place of this crate where a clock is read, for the ways in that do not ask the caller for the time.
 
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::time::Timestamp;
 
@@ -69,6 +69,16 @@ impl Clock for MonotonicClock {
 )]
 fn origin() -> Instant {
     *ORIGIN.get_or_init(Instant::now)
+}
+
+/// Sets the origin, so that [`uptime`] counts from now at the latest.
+pub(crate) fn begin() {
+    origin();
+}
+
+/// How long the process has run, at the least: since the first breaker was made, or the clock was first read.
+pub(crate) fn uptime() -> Duration {
+    origin().elapsed()
 }
 
 impl<C: Clock + ?Sized> Clock for &C {

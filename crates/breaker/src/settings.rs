@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::outcome::Outcome;
 use crate::ramp::Ramp;
 use crate::ratio::Ratio;
 
@@ -417,6 +418,15 @@ pub enum OnPanic {
     Failure,
     /// It says nothing about the other side.
     Ignored,
+}
+
+impl OnPanic {
+    pub(crate) const fn outcome(self) -> Outcome {
+        match self {
+            OnPanic::Failure => Outcome::Failure,
+            OnPanic::Ignored => Outcome::Ignored,
+        }
+    }
 }
 
 /// The meaning of a call that its caller gave up: a future of [`Guard::call_async`](crate::Guard::call_async) or of a
