@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::call::Call;
 use crate::chance::Chance;
+use crate::clock;
 use crate::leave::{Leave, Plain};
 use crate::machine::{Explanation, ForcedTrip, Grant, Machine, Reconfigured, Settled, Worth};
 use crate::outcome::{Hold, Outcome, Phase, RejectReason, Rejection};
@@ -139,6 +140,7 @@ impl Builder {
     /// # Errors
     /// All faults of the settings, see [`Settings::validate`].
     pub fn build(self) -> Result<Breaker, SettingsErrors> {
+        clock::begin();
         let seed = self
             .seed
             .unwrap_or_else(|| RandomState::new().hash_one(&self.name));
@@ -264,7 +266,8 @@ impl Breaker {
         self.change(|machine| machine.release(now))
     }
 
-    /// Begins anew: closed, windows empty, no hold.
+    /// Begins anew: closed, windows empty, no hold, and the clock with it: the next stamp is the first one again, also where
+    /// it is earlier than all before.
     pub fn reset(&self, now: Timestamp) -> Transition {
         self.change(|machine| machine.reset(now))
             .expect("a reset is always a transition")
@@ -407,7 +410,7 @@ impl Breaker {
 
     #[inline(never)]
     fn ask(&self, now: Timestamp) -> Asked {
-        let answer = self.0.core.answer(now).unwrap_or_else(|| {
+        let answer = self.0.core.first_answer(now).unwrap_or_else(|| {
             let admission = self.with_machine(|machine| machine.admit(now));
             self.announce(&admission.transitions);
             admission.result.map(Leave::of)
@@ -555,7 +558,7 @@ impl Breaker {
         };
         let settled = self.with_machine(|machine| {
             if std::thread::panicking() {
-                machine.panicked(grant, Timestamp::ZERO)
+                machine.panicked_unseen(grant)
             } else {
                 machine.drop_grant(grant)
             }

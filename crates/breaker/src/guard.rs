@@ -16,7 +16,8 @@ use crate::time::Timestamp;
 /// A call that panics counts as [`OnPanic`](crate::OnPanic) says, and the panic goes on. A future that is dropped before
 /// its end counts as [`OnAbandoned`](crate::OnAbandoned) says: it is ignored unless that is set. Clones share the breaker and the clock.
 ///
-/// All that speaks to one breaker must tell the time from one origin: make one guard and clone it, or bring the clock.
+/// All guards tell the time from one origin, so one breaker may have many, made anywhere and at any time. Whoever gives one
+/// of them another [clock](Guard::clock) gives it to all that speak to its breaker.
 ///
 /// ```
 /// use fusebox_breaker::{Breaker, CallError, Guard, Settings};
@@ -67,12 +68,12 @@ impl<E: std::error::Error + 'static> std::error::Error for CallError<E> {
 }
 
 impl Guard {
-    /// A guard whose clock begins now and that takes every error for a failure.
+    /// A guard on the [clock of the process](MonotonicClock) that takes every error for a failure.
     pub fn new(breaker: Breaker) -> Self {
         Guard {
             breaker,
             classifier: ErrorsFail,
-            clock: MonotonicClock::start(),
+            clock: MonotonicClock,
         }
     }
 }

@@ -28,12 +28,12 @@ pub struct Guards<K = ErrorsFail, C = MonotonicClock> {
 }
 
 impl Guards {
-    /// Guards whose clock begins now and that take every error for a failure.
+    /// Guards on the [clock of the process](MonotonicClock) that take every error for a failure.
     pub fn new(registry: impl Into<Arc<Registry>>) -> Self {
         Guards {
             registry: registry.into(),
             classifier: ErrorsFail,
-            clock: MonotonicClock::start(),
+            clock: MonotonicClock,
         }
     }
 }

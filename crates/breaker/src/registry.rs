@@ -45,6 +45,8 @@ use room::{Now, Room};
 /// [`OVERFLOW_BREAKERS`] breakers, `family/*0` to `family/*63`, with those of the same hash, and has its own as soon as
 /// there is room; or its calls pass unjudged, see [`OnOverflow`]. There is no timer and no task.
 ///
+/// A time that is more than a year ahead of all that the registry was told is of another clock: no key looks older for it.
+///
 /// A breaker in which there is nothing takes at most 200 bytes beside the text of its key, once it is
 /// [laid to rest](Registry::rest).
 ///

@@ -4,11 +4,13 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::outcome::Outcome;
 use crate::ramp::Ramp;
 use crate::ratio::Ratio;
 
 mod check;
 mod error;
+mod presets;
 
 pub use check::{MAX_CALLS, MAX_FAILURES, MAX_MEMORY};
 pub use error::{SettingsError, SettingsErrors};
@@ -55,60 +57,6 @@ pub struct Settings {
     pub on_abandoned: OnAbandoned,
     /// Whether decisions are carried out. Default: enforced.
     pub mode: Mode,
-}
-
-impl Settings {
-    /// Settings for an ordinary remote service, which are the default: trips at five failures in a row, or when half of
-    /// at least 20 calls in 10 s failed. The first rule sees an upstream that is gone; the second one that fails between
-    /// successes, which a row never counts.
-    ///
-    /// ```
-    /// use fusebox_breaker::{Over, Ratio, Rule, Settings};
-    /// use std::time::Duration;
-    ///
-    /// assert_eq!(Settings::standard(), Settings::default());
-    /// assert_eq!(Settings::standard().trip, [
-    ///     Rule::ConsecutiveFailures { threshold: 5, within: None },
-    ///     Rule::FailureRate {
-    ///         rate: Ratio::percent(50),
-    ///         over: Over::Time(Duration::from_secs(10)),
-    ///         min_calls: 20,
-    ///     },
-    /// ]);
-    /// ```
-    pub fn standard() -> Self {
-        Settings {
-            trip: vec![
-                Rule::ConsecutiveFailures {
-                    threshold: 5,
-                    within: None,
-                },
-                Rule::FailureRate {
-                    rate: Ratio::percent(50),
-                    over: Over::Time(Duration::from_secs(10)),
-                    min_calls: 20,
-                },
-            ],
-            judge_on: JudgeOn::default(),
-            compare: Compare::default(),
-            slow_compare: Compare::Above,
-            window: WindowKind::default(),
-            history: History::default(),
-            cooldown: Cooldown::default(),
-            retry_after: RetryAfter::default(),
-            half_open: HalfOpen::default(),
-            ramp: None,
-            on_panic: OnPanic::default(),
-            on_abandoned: OnAbandoned::default(),
-            mode: Mode::default(),
-        }
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings::standard()
-    }
 }
 
 /// What must be known of a call beside its outcome.
@@ -470,6 +418,15 @@ pub enum OnPanic {
     Failure,
     /// It says nothing about the other side.
     Ignored,
+}
+
+impl OnPanic {
+    pub(crate) const fn outcome(self) -> Outcome {
+        match self {
+            OnPanic::Failure => Outcome::Failure,
+            OnPanic::Ignored => Outcome::Ignored,
+        }
+    }
 }
 
 /// The meaning of a call that its caller gave up: a future of [`Guard::call_async`](crate::Guard::call_async) or of a

@@ -29,7 +29,10 @@
 //!   waits for the lock.
 //!
 //! Calls answered from the word teach the machine no time, so a caller whose clock lags far behind another's is judged by
-//! its own time, where the machine alone would have taken the latest it was told.
+//! its own time, where the machine alone would have taken the latest it was told. But the first stamp of all, and the first
+//! after a reset, is always told to the machine: until then the word asks. From there on the machine knows which stamps are
+//! too far ahead. The words that let nobody by lead such a stamp to the machine, since for it their time has come; `edge` is
+//! at most the time from which on a stamp may be too far; and a call that a closed breaker lets pass changes nothing.
 //!
 //! A log carries 21 bits of its turn. A thread that stopped between load and swap for exactly a multiple of two million
 //! turns, to find the very same log, would be noted in the wrong one.
@@ -43,7 +46,7 @@ use std::time::Duration;
 
 use crate::leave::{Leave, Plain};
 use crate::log::{Log, Noted};
-use crate::machine::{Grant, GrantKind, Machine, Worth};
+use crate::machine::{Grant, GrantKind, Latest, Machine, Slack, Worth};
 use crate::outcome::{HoldKind, Outcome, Phase, RejectReason, Rejection};
 use crate::settings::{Mode, Settings, Watches};
 use crate::time::{Timestamp, nanos};
@@ -130,13 +133,15 @@ pub(crate) struct Core<M: Memory = Real> {
     beside: M::Cell,
     log: M::Cell,
     /// Until when the log takes outcomes. Within a turn it only moves on, and one that is read too early or too late is
-    /// no harm: the machine takes a time that lags for the latest it has seen.
+    /// no harm: the machine takes a time that lags for the latest it has seen. Beside a folded machine it is the
+    /// [horizon](Latest::horizon) of the latest time that the machine was told, which is kept nowhere else.
     edge: M::Cell,
     machine: M::Lock,
 }
 
 impl<M: Memory> Core<M> {
     pub fn new(machine: Machine) -> Self {
+        let latest = machine.latest();
         let core = Core {
             word: M::Cell::new(Word::new(Signal::Ask, 0).0),
             beside: M::Cell::new(0),
@@ -144,7 +149,7 @@ impl<M: Memory> Core<M> {
             edge: M::Cell::new(0),
             machine: M::Lock::new(Kept::new(machine)),
         };
-        M::Lock::with(&core.machine, |kept| core.publish_kept(kept, 0));
+        M::Lock::with(&core.machine, |kept| core.publish_kept(kept, latest, 0));
         core
     }
 
@@ -186,7 +191,25 @@ impl<M: Memory> Core<M> {
     /// One event, and what others may know of it, before anyone else can have another.
     pub fn with<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R {
         self.machine
-            .with(|kept| self.with_machine(kept.unfold(), event))
+            .with(|kept| self.with_machine(kept.unfold(self.folded_at()), event))
+    }
+
+    /// The latest time that a folded machine was told, for whoever holds the lock; to others no more than a hint.
+    fn folded_at(&self) -> Latest {
+        Latest::of_horizon(Timestamp::from_nanos(self.edge.load()))
+    }
+
+    /// Takes the first stamp, where that is all that a folded machine lacks to let calls pass: it stays folded then.
+    pub fn begin(&self, now: Timestamp) {
+        self.machine.with(|kept| {
+            if let Kept::Folded(folded) = &*kept
+                && !self.folded_at().has_begun()
+            {
+                let mut machine = folded.unfold(Latest::default());
+                machine.see(now);
+                self.publish_kept(kept, machine.latest(), Log(self.log.load()).turn());
+            }
+        });
     }
 
     fn with_machine<R>(&self, machine: &mut Machine, event: impl FnOnce(&mut Machine) -> R) -> R {
@@ -205,7 +228,7 @@ impl<M: Memory> Core<M> {
         self.machine.with(|kept| match kept {
             Kept::Whole(machine) => self.with_machine(machine, |machine| event(machine)),
             Kept::Folded(folded) => {
-                let mut machine = folded.unfold();
+                let mut machine = folded.unfold(self.folded_at());
                 machine.catch_up_with(Log(self.log.load()));
                 event(&machine)
             }
@@ -222,7 +245,7 @@ impl<M: Memory> Core<M> {
                 if failures.count() + slows.count() == 0 {
                     return Worth::Nothing;
                 }
-                let mut machine = folded.unfold();
+                let mut machine = folded.unfold(self.folded_at());
                 machine.catch_up_with(log);
                 machine.worth(now)
             }
@@ -240,17 +263,26 @@ impl<M: Memory> Core<M> {
             if let Kept::Whole(machine) = kept {
                 let log = Log(self.log.swap(Log::SHUT.0));
                 machine.catch_up_with(log);
+                let latest = machine.latest();
                 kept.fold(now);
-                self.publish_kept(kept, log.turn());
+                self.publish_kept(kept, latest, log.turn());
             }
         });
     }
 
-    /// Of a folded machine, what the unfolded one allows: what is noted by then is booked in the time at which that begins.
-    fn publish_kept(&self, kept: &Kept, turn: u64) {
+    /// Of a folded machine, what the unfolded one allows, if no window needs the edge for itself: what is noted by then is
+    /// booked in the time at which that begins.
+    fn publish_kept(&self, kept: &Kept, latest: Latest, turn: u64) {
         match kept {
             Kept::Whole(machine) => self.publish(machine, turn),
-            Kept::Folded(folded) => self.publish(&folded.unfold(), turn),
+            Kept::Folded(folded) => {
+                let machine = folded.unfold(latest);
+                let slack = machine.slack();
+                let horizon = latest.horizon();
+                self.publish_word(&machine);
+                self.edge.store(horizon.as_nanos());
+                self.publish_log(&machine, slack.filter(|slack| slack.edge == horizon), turn);
+            }
         }
     }
 
@@ -281,6 +313,14 @@ impl<M: Memory> Core<M> {
             }),
             Signal::Ask => None,
         }
+    }
+
+    /// The same, where nothing but the first stamp may be missing.
+    pub fn first_answer(&self, now: Timestamp) -> Option<Result<Leave, Rejection>> {
+        if self.word().signal() == Signal::Ask && !self.folded_at().has_begun() {
+            self.begin(now);
+        }
+        self.answer(now)
     }
 
     /// Whether an outcome of a call admitted by that word leaves everything as it is.
@@ -350,6 +390,21 @@ impl<M: Memory> Core<M> {
     /// Publishes what callers may know without the lock, which must be held. The log comes last: who finds it open finds
     /// all else as it belongs to it, or newer.
     fn publish(&self, machine: &Machine, turn: u64) {
+        self.publish_word(machine);
+        let slack = machine.slack();
+        let edge = slack.map_or(machine.latest().horizon(), |slack| slack.edge);
+        if self.edge.load() != edge.as_nanos() {
+            self.edge.store(edge.as_nanos());
+        }
+        self.publish_log(machine, slack, turn);
+    }
+
+    fn publish_log(&self, machine: &Machine, slack: Option<Slack>, turn: u64) {
+        let allowed = slack.map(|slack| machine.allows(slack));
+        self.log.store(Log::empty(turn, allowed).0);
+    }
+
+    fn publish_word(&self, machine: &Machine) {
         let (signal, beside) = signal_of(machine);
         let word = Word::new(signal, machine.generation());
         if let Some(beside) = beside
@@ -363,14 +418,6 @@ impl<M: Memory> Core<M> {
         if self.word() != word {
             self.word.store(word.0);
         }
-        let allowed = machine.slack().map(|slack| {
-            let edge = slack.edge.as_nanos();
-            if self.edge.load() != edge {
-                self.edge.store(edge);
-            }
-            machine.allows(slack)
-        });
-        self.log.store(Log::empty(turn, allowed).0);
     }
 }
 
@@ -379,6 +426,9 @@ impl<M: Memory> Core<M> {
 fn signal_of(machine: &Machine) -> (Signal, Option<u64>) {
     let phase = machine.frozen_phase();
     let settings = machine.settings();
+    if !machine.latest().has_begun() {
+        return (Signal::Ask, None);
+    }
     match (settings.mode, machine.placed_hold(), phase) {
         (Mode::Disabled, None, _) => (Signal::Disabled, None),
         (Mode::Monitor | Mode::Disabled, Some(_), _) => (Signal::Ask, None),

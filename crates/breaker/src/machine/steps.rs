@@ -24,17 +24,34 @@ use crate::window::{Flight, Window};
 pub(super) const CHANCE_RETRY: Duration = Duration::from_secs(1);
 
 impl Machine {
-    /// The time to go by, and an ended hold taken away: both come before any other part of an event.
-    pub(super) fn catch_up(&mut self, now: Timestamp, transitions: &mut Transitions) -> Timestamp {
-        self.latest = self.latest.max(now);
-        let ended = |hold: &Hold| hold.until.is_some_and(|until| self.latest >= until);
-        if let Some(hold) = self.hold.take_if(|hold| ended(hold)) {
-            let reason = Reason::HoldEnded {
-                by: hold.by.clone(),
-            };
-            self.unfreeze(hold.kind, reason, self.latest, transitions);
+    /// The time to go by, and an ended hold taken away: both come before any other part of an event. None: the stamp is
+    /// refused, and nothing is to happen.
+    pub(super) fn catch_up(
+        &mut self,
+        now: Timestamp,
+        transitions: &mut Transitions,
+    ) -> Option<Timestamp> {
+        let now = self.accept(now)?;
+        self.end_hold(now, transitions);
+        Some(now)
+    }
+
+    /// The same for a command, which is carried out whatever its stamp: where that is refused, at the latest time.
+    pub(super) fn catch_up_anyhow(
+        &mut self,
+        now: Timestamp,
+        transitions: &mut Transitions,
+    ) -> Timestamp {
+        let caught_up = self.catch_up(now, transitions);
+        caught_up.unwrap_or(self.time())
+    }
+
+    fn end_hold(&mut self, now: Timestamp, transitions: &mut Transitions) {
+        let ended = |hold: &mut Hold| hold.until.is_some_and(|until| now >= until);
+        if let Some(hold) = self.hold.take_if(ended) {
+            let reason = Reason::HoldEnded { by: hold.by };
+            self.unfreeze(hold.kind, reason, now, transitions);
         }
-        self.latest
     }
 
     /// The cooldown's end and the probes' deadlines. While held, time moves nothing.
@@ -281,7 +298,7 @@ impl Machine {
         }
         if counted != SettledAs::Untracked {
             self.outcomes.write(Flown {
-                at: self.latest,
+                at: self.time(),
                 generation,
                 counted,
                 duration: call.duration,

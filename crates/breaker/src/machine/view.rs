@@ -39,14 +39,14 @@ impl Machine {
 
     /// The hold at `now`.
     pub fn held(&self, now: Timestamp) -> Option<&Hold> {
-        let now = now.max(self.latest);
+        let now = self.moment(now);
         let lasts = |hold: &&Hold| hold.until.is_none_or(|until| now < until);
         self.hold.as_ref().filter(lasts)
     }
 
     /// Everything at `now`. Nothing is changed by looking.
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
-        let now = now.max(self.latest);
+        let now = self.moment(now);
         let view = self.view(now);
         let rules = self
             .settings
@@ -95,7 +95,7 @@ impl Machine {
 
     /// What is to outlive the process.
     pub fn saved(&self, now: Timestamp) -> Saved {
-        let now = now.max(self.latest);
+        let now = self.moment(now);
         let view = self.view(now);
         let state = match (view.phase, &self.state) {
             (Phase::Closed, _) => SavedState::Closed,
@@ -124,8 +124,7 @@ impl Machine {
     /// a saved one may be older than the last that was given out.
     pub fn restore(&mut self, saved: &Saved, now: Timestamp) -> Transitions {
         let mut transitions = Transitions::default();
-        self.latest = self.latest.max(now);
-        let now = self.latest;
+        let now = self.accept(now).unwrap_or(self.time());
         let (state, retry_at) = match saved.state {
             SavedState::Closed => (State::Closed { ramp: None }, None),
             SavedState::Open { remaining } => {
@@ -152,7 +151,7 @@ impl Machine {
 
     /// Whether nothing would be lost with this machine: closed, no hold, nothing in its windows.
     pub fn is_idle(&self, now: Timestamp) -> bool {
-        let now = now.max(self.latest);
+        let now = self.moment(now);
         self.hold.is_none()
             && matches!(self.state, State::Closed { ramp: None })
             && self.windows.iter().all(|window| window.is_blank(now))
@@ -283,7 +282,7 @@ impl Machine {
 
     /// The machine as the next event at `now` will find it.
     fn view(&self, now: Timestamp) -> View {
-        let now = now.max(self.latest);
+        let now = self.moment(now);
         let held = self.held(now).is_some();
         let ended = self.hold.as_ref().filter(|_| !held);
         let (phase, since) = match (ended, &self.state) {
