@@ -553,13 +553,7 @@ impl Breaker {
         let Some(grant) = leave.into_grant() else {
             return;
         };
-        let settled = self.with_machine(|machine| {
-            if std::thread::panicking() {
-                machine.panicked(grant, Timestamp::ZERO)
-            } else {
-                machine.drop_grant(grant)
-            }
-        });
+        let settled = self.with_machine(|machine| machine.drop_grant(grant));
         self.announce(&settled.transitions);
     }
 

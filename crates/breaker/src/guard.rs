@@ -1,7 +1,10 @@
 //! A breaker with all that a call needs: a clock and a classifier, so that one line guards a call.
 
+use std::borrow::Borrow;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::pin::pin;
 
 use crate::breaker::Breaker;
 use crate::call::Call;
@@ -14,7 +17,8 @@ use crate::time::Timestamp;
 /// Guards calls by a breaker: asks it, makes the call if it may pass, and records how it ended.
 ///
 /// A call that panics counts as [`OnPanic`](crate::OnPanic) says, and the panic goes on. A future that is dropped before
-/// its end counts as [`OnAbandoned`](crate::OnAbandoned) says: it is ignored unless that is set. Clones share the breaker and the clock.
+/// its end counts as [`OnAbandoned`](crate::OnAbandoned) says: it is ignored unless that is set. So is one that is dropped
+/// because its thread panics for a reason of its own. Clones share the breaker and the clock.
 ///
 /// All that speaks to one breaker must tell the time from one origin: make one guard and clone it, or bring the clock.
 ///
@@ -125,9 +129,9 @@ impl<K, C: Clock> Guard<K, C> {
     where
         K: Classify<T, E>,
     {
-        let guarded = self.begin()?;
-        let result = call();
-        guarded.end(|classifier, result| classifier.classify(result), &result);
+        let mut guarded = self.begin()?;
+        let result = guarded.within(call);
+        guarded.end(|classifier| classifier.classify(&result));
         result.map_err(CallError::Failed)
     }
 
@@ -140,70 +144,84 @@ impl<K, C: Clock> Guard<K, C> {
         F: Future<Output = Result<T, E>>,
         K: Classify<T, E>,
     {
-        let guarded = self.begin()?;
-        let result = call().await;
-        guarded.end(|classifier, result| classifier.classify(result), &result);
+        let mut guarded = self.begin()?;
+        let mut future = pin!(guarded.within(call));
+        let result = poll_fn(|context| guarded.within(|| future.as_mut().poll(context))).await;
+        guarded.end(|classifier| classifier.classify(&result));
         result.map_err(CallError::Failed)
     }
 
-    fn begin(&self) -> Result<Guarded<&K, &C>, Rejection> {
-        Guarded::begin(&self.breaker, &self.classifier, &self.clock)
-    }
-
-    #[cfg(feature = "tower")]
-    pub(crate) fn begin_owned(&self) -> Result<Guarded<K, C>, Rejection>
-    where
-        K: Clone,
-        C: Clone,
-    {
-        Guarded::begin(&self.breaker, self.classifier.clone(), self.clock.clone())
+    fn begin(&self) -> Result<Guarded<&Self, K, C>, Rejection> {
+        Guarded::begin(self)
     }
 }
 
-/// A call under way. Dropped, it was abandoned; dropped by a panic, it panicked. Either counts as the settings say, at
-/// the time of the drop.
-pub(crate) struct Guarded<K, C: Clock> {
+/// A call under way. Dropped, it was abandoned; dropped by a panic of the call itself, it panicked. Either counts as the
+/// settings say, at the time of the drop.
+pub(crate) struct Guarded<G, K, C>
+where
+    G: Borrow<Guard<K, C>>,
+    C: Clock,
+{
+    guard: G,
     permit: Option<OwnedPermit>,
     began: Timestamp,
-    classifier: K,
-    clock: C,
+    /// Set while the call's own code runs. A drop finds it set only where a panic of that code unwinds; a thread that
+    /// panics for another reason drops calls that are not being run.
+    runs: bool,
+    parts: PhantomData<fn() -> (K, C)>,
 }
 
-impl<K, C: Clock> Guarded<K, C> {
-    fn begin(breaker: &Breaker, classifier: K, clock: C) -> Result<Self, Rejection> {
-        let began = clock.now();
+impl<G, K, C> Guarded<G, K, C>
+where
+    G: Borrow<Guard<K, C>>,
+    C: Clock,
+{
+    pub fn begin(guard: G) -> Result<Self, Rejection> {
+        let began = guard.borrow().now();
+        let permit = guard.borrow().breaker.admit_owned(began)?;
         Ok(Guarded {
-            permit: Some(breaker.admit_owned(began)?),
+            guard,
+            permit: Some(permit),
             began,
-            classifier,
-            clock,
+            runs: false,
+            parts: PhantomData,
         })
     }
-}
 
-impl<K, C: Clock> Guarded<K, C> {
-    pub fn end<T, E>(
-        mut self,
-        classify: impl FnOnce(&K, &Result<T, E>) -> Call,
-        result: &Result<T, E>,
-    ) {
-        let now = self.clock.now();
-        let call = classify(&self.classifier, result);
-        if let Some(permit) = self.permit.take() {
-            let took = now.saturating_since(self.began);
-            let duration = call.duration.or(Some(took));
-            permit.record(Call { duration, ..call }, now);
-        }
+    /// Runs the call's own code, or a part of it: a panic there is the call's.
+    pub fn within<R>(&mut self, part: impl FnOnce() -> R) -> R {
+        self.runs = true;
+        let result = part();
+        self.runs = false;
+        result
+    }
+
+    /// Records the outcome that the classifier finds. A panic of the classifier is not the call's, which is then ignored.
+    pub fn end(mut self, classify: impl FnOnce(&K) -> Call) {
+        let Some(permit) = self.permit.take() else {
+            return;
+        };
+        let guard = self.guard.borrow();
+        let now = guard.now();
+        let call = classify(&guard.classifier);
+        let took = now.saturating_since(self.began);
+        let duration = call.duration.or(Some(took));
+        permit.record(Call { duration, ..call }, now);
     }
 }
 
-impl<K, C: Clock> Drop for Guarded<K, C> {
+impl<G, K, C> Drop for Guarded<G, K, C>
+where
+    G: Borrow<Guard<K, C>>,
+    C: Clock,
+{
     fn drop(&mut self) {
         let Some(permit) = self.permit.take() else {
             return;
         };
-        let now = self.clock.now();
-        if std::thread::panicking() {
+        let now = self.guard.borrow().now();
+        if self.runs {
             permit.panicked(now);
         } else {
             permit.abandoned(now.saturating_since(self.began), now);

@@ -51,6 +51,9 @@ impl<S, K: Clone, C: Clone> Layer<S> for BreakerLayer<K, C> {
     }
 }
 
+/// A call that goes on where its service no longer is.
+type OwnedGuarded<K, C> = Guarded<Guard<K, C>, K, C>;
+
 /// A service behind a breaker. The service inside is polled only for calls that the breaker lets pass.
 #[derive(Clone, Debug)]
 pub struct BreakerService<S, K = ErrorsFail, C = MonotonicClock> {
@@ -88,7 +91,7 @@ pin_project! {
     {
         #[pin]
         state: State<S, R, S::Future>,
-        guarded: Option<Guarded<K, C>>,
+        guarded: Option<OwnedGuarded<K, C>>,
     }
 }
 
@@ -100,7 +103,7 @@ where
 {
     /// Asks the breaker, and holds the request until the service inside is ready.
     pub(crate) fn begin(guard: &Guard<K, C>, inner: &S, request: R) -> Self {
-        let (state, guarded) = match guard.begin_owned() {
+        let (state, guarded) = match Guarded::begin(guard.clone()) {
             Ok(guarded) => {
                 let inner = inner.clone();
                 let request = Some(request);
@@ -132,36 +135,47 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         // In this frame while it polls, so that a panic finds it here; whoever catches that may keep the future.
-        let guarded = this.guarded.take();
+        let mut guarded = this.guarded.take();
         let result = loop {
             match this.state.as_mut().project() {
                 StateProjection::Refused { rejection } => {
                     return Poll::Ready(Err(CallError::Rejected(*rejection)));
                 }
-                StateProjection::Waiting { inner, request } => match inner.poll_ready(context) {
-                    Poll::Pending => {
-                        *this.guarded = guarded;
-                        return Poll::Pending;
+                StateProjection::Waiting { inner, request } => {
+                    match within(&mut guarded, || inner.poll_ready(context)) {
+                        Poll::Pending => {
+                            *this.guarded = guarded;
+                            return Poll::Pending;
+                        }
+                        Poll::Ready(Err(error)) => break Err(error),
+                        Poll::Ready(Ok(())) => {
+                            let request = request.take().expect("it waits once, and then calls");
+                            let future = within(&mut guarded, || inner.call(request));
+                            this.state.set(State::Calling { future });
+                        }
                     }
-                    Poll::Ready(Err(error)) => break Err(error),
-                    Poll::Ready(Ok(())) => {
-                        let request = request.take().expect("it waits once, and then calls");
-                        let future = inner.call(request);
-                        this.state.set(State::Calling { future });
+                }
+                StateProjection::Calling { future } => {
+                    match within(&mut guarded, || future.poll(context)) {
+                        Poll::Pending => {
+                            *this.guarded = guarded;
+                            return Poll::Pending;
+                        }
+                        Poll::Ready(result) => break result,
                     }
-                },
-                StateProjection::Calling { future } => match future.poll(context) {
-                    Poll::Pending => {
-                        *this.guarded = guarded;
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(result) => break result,
-                },
+                }
             }
         };
         if let Some(guarded) = guarded {
-            guarded.end(|classifier, result| classifier.classify(result), &result);
+            guarded.end(|classifier| classifier.classify(&result));
         }
         Poll::Ready(result.map_err(CallError::Failed))
+    }
+}
+
+fn within<K, C: Clock, R>(guarded: &mut Option<OwnedGuarded<K, C>>, part: impl FnOnce() -> R) -> R {
+    match guarded {
+        Some(guarded) => guarded.within(part),
+        None => part(),
     }
 }

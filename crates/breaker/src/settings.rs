@@ -461,8 +461,12 @@ pub enum RetryAfter {
     Trip,
 }
 
-/// What a call that panicked means: a permit that is dropped while its thread panics, or a panic in
-/// [`Guard::call`](crate::Guard::call).
+/// The meaning of a call that panicked: a panic that unwinds out of the closure of [`Guard::call`](crate::Guard::call),
+/// or out of a poll of the future of [`Guard::call_async`](crate::Guard::call_async) or of a layer; or a permit that was
+/// [given back as panicked](crate::Permit::panicked).
+///
+/// Permits and futures that are dropped because their thread panics for another reason say nothing about the other side:
+/// they count as any that are dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnPanic {
     /// The call failed.

@@ -19,6 +19,7 @@ mod keys;
 mod led;
 mod modes;
 mod open;
+mod panics;
 mod ramp;
 mod reload;
 mod reports;
