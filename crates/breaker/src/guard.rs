@@ -10,15 +10,20 @@ use crate::breaker::Breaker;
 use crate::call::Call;
 use crate::classify::{Classify, ErrorsFail};
 use crate::clock::{Clock, MonotonicClock};
+use crate::leave::Leave;
 use crate::outcome::Rejection;
-use crate::permit::OwnedPermit;
 use crate::time::Timestamp;
+use crate::undated::Begun;
 
 /// Guards calls by a breaker: asks it, makes the call if it may pass, and records how it ended.
 ///
 /// A call that panics counts as [`OnPanic`](crate::OnPanic) says, and the panic goes on. A future that is dropped before
 /// its end counts as [`OnAbandoned`](crate::OnAbandoned) says: it is ignored unless that is set. So is one that is dropped
 /// because its thread panics for a reason of its own. Clones share the breaker and the clock.
+///
+/// The clock is read only where a time matters: for a breaker that is not closed, for outcomes that may trip or go into a
+/// window of time, and where [`Settings`](crate::Settings) have a rule about slow or stalled calls or count abandoned
+/// ones. A call for which nothing asks for the time is not timed, so the [`Flown`](crate::Flown) of it has no duration.
 ///
 /// All that speaks to one breaker must tell the time from one origin: make one guard and clone it, or bring the clock.
 ///
@@ -125,6 +130,7 @@ impl<K, C: Clock> Guard<K, C> {
     ///
     /// # Errors
     /// The refusal, or the call's own error.
+    #[inline]
     pub fn call<T, E>(&self, call: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>>
     where
         K: Classify<T, E>,
@@ -151,10 +157,15 @@ impl<K, C: Clock> Guard<K, C> {
         result.map_err(CallError::Failed)
     }
 
+    #[inline]
     fn begin(&self) -> Result<Guarded<&Self, K, C>, Rejection> {
         Guarded::begin(self)
     }
 }
+
+/// A call that goes on where its guard may no longer be.
+#[cfg(feature = "tower")]
+pub(crate) type OwnedGuarded<K, C> = Guarded<Guard<K, C>, K, C>;
 
 /// A call under way. Dropped, it was abandoned; dropped by a panic of the call itself, it panicked. Either counts as the
 /// settings say, at the time of the drop.
@@ -164,8 +175,10 @@ where
     C: Clock,
 {
     guard: G,
-    permit: Option<OwnedPermit>,
-    began: Timestamp,
+    /// Spent once the call has ended.
+    leave: Leave,
+    /// When the call began, where somebody wanted to know.
+    began: Option<Timestamp>,
     /// Set while the call's own code runs. A drop finds it set only where a panic of that code unwinds; a thread that
     /// panics for another reason drops calls that are not being run.
     runs: bool,
@@ -177,19 +190,35 @@ where
     G: Borrow<Guard<K, C>>,
     C: Clock,
 {
+    #[inline]
     pub fn begin(guard: G) -> Result<Self, Rejection> {
-        let began = guard.borrow().now();
-        let permit = guard.borrow().breaker.admit_owned(began)?;
-        Ok(Guarded {
-            guard,
-            permit: Some(permit),
-            began,
-            runs: false,
-            parts: PhantomData,
-        })
+        let begun = guard.borrow().breaker.begin(|| guard.borrow().now());
+        Self::begun(guard, begun)
+    }
+
+    /// Begins a call at a time that is known already.
+    #[cfg(feature = "tower")]
+    pub fn begin_at(guard: G, now: Timestamp) -> Result<Self, Rejection> {
+        let begun = guard.borrow().breaker.begin_at(now);
+        Self::begun(guard, begun)
+    }
+
+    #[inline]
+    fn begun(guard: G, begun: Result<Begun, (Rejection, Timestamp)>) -> Result<Self, Rejection> {
+        match begun {
+            Ok(Begun { leave, at }) => Ok(Guarded {
+                guard,
+                leave,
+                began: at,
+                runs: false,
+                parts: PhantomData,
+            }),
+            Err((rejection, _)) => Err(rejection),
+        }
     }
 
     /// Runs the call's own code, or a part of it: a panic there is the call's.
+    #[inline]
     pub fn within<R>(&mut self, part: impl FnOnce() -> R) -> R {
         self.runs = true;
         let result = part();
@@ -197,17 +226,51 @@ where
         result
     }
 
+    /// As [`within`](Guarded::within) for a call that is kept elsewhere: when the part panics, the call has ended, though
+    /// whoever catches the panic may keep what it was kept in.
+    #[cfg(feature = "tower")]
+    pub fn within_kept<R>(kept: &mut Option<Self>, part: impl FnOnce() -> R) -> R {
+        struct Ends<'a, T>(&'a mut Option<T>);
+        impl<T> Drop for Ends<'_, T> {
+            fn drop(&mut self) {
+                *self.0 = None;
+            }
+        }
+        let ends = Ends(kept);
+        let result = match ends.0 {
+            Some(guarded) => guarded.within(part),
+            None => part(),
+        };
+        std::mem::forget(ends);
+        result
+    }
+
     /// Records the outcome that the classifier finds. A panic of the classifier is not the call's, which is then ignored.
+    #[inline]
     pub fn end(mut self, classify: impl FnOnce(&K) -> Call) {
-        let Some(permit) = self.permit.take() else {
-            return;
+        // Dropped without a beginning, it is ignored however long it lasted.
+        let at = self.began.take();
+        let call = classify(&self.guard.borrow().classifier);
+        let begun = Begun {
+            leave: self.leave.take(),
+            at,
         };
         let guard = self.guard.borrow();
-        let now = guard.now();
-        let call = classify(&guard.classifier);
-        let took = now.saturating_since(self.began);
-        let duration = call.duration.or(Some(took));
-        permit.record(Call { duration, ..call }, now);
+        guard.breaker.end(begun, call, || guard.now());
+    }
+
+    #[cold]
+    fn unsettled(&mut self) {
+        let begun = Begun {
+            leave: self.leave.take(),
+            at: self.began,
+        };
+        let guard = self.guard.borrow();
+        if !self.runs {
+            guard.breaker.give_up(begun, || guard.now());
+        } else if let Some(grant) = begun.leave.into_grant() {
+            guard.breaker.panicked(grant, guard.now());
+        }
     }
 }
 
@@ -216,15 +279,10 @@ where
     G: Borrow<Guard<K, C>>,
     C: Clock,
 {
+    #[inline]
     fn drop(&mut self) {
-        let Some(permit) = self.permit.take() else {
-            return;
-        };
-        let now = self.guard.borrow().now();
-        if self.runs {
-            permit.panicked(now);
-        } else {
-            permit.abandoned(now.saturating_since(self.began), now);
+        if !self.leave.is_spent() {
+            self.unsettled();
         }
     }
 }

@@ -89,6 +89,14 @@ macro_rules! permit_methods {
                 breaker.record(leave, call, now)
             }
 
+            /// Tells how the call ended, as [`record`](Self::record) does, for callers that do not ask what it brought
+            /// about: the quickest way.
+            #[inline(always)]
+            pub fn conclude(self, call: impl Into<Call>, now: Timestamp) {
+                let (call, (breaker, leave)) = (call.into(), self.into_parts());
+                breaker.conclude(leave, call, now);
+            }
+
             /// Tells how the call ended, and returns as what it was counted and all that this brought about.
             #[inline(always)]
             pub fn settle(self, call: impl Into<Call>, now: Timestamp) -> Settled {

@@ -145,6 +145,12 @@ impl Settings {
         (from < u64::MAX && limits.all(|other| other == limit)).then_some(from)
     }
 
+    /// Whether the start of each call must be known though no rule looks at it: to tell for how long one lasted that its
+    /// caller gave up.
+    pub(crate) fn wants_starts(&self) -> bool {
+        self.on_abandoned != OnAbandoned::Ignore
+    }
+
     /// What the rules must know of each call.
     pub(crate) fn watches(&self) -> Watches {
         let each = self.trip.iter().map(|rule| match rule {

@@ -10,6 +10,7 @@ mod kit;
 mod abandoned;
 mod adaptive;
 mod causes;
+mod clock_reads;
 mod closed;
 mod explained;
 mod forced;
