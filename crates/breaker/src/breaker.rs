@@ -75,7 +75,7 @@ const ANNOUNCEMENTS: u16 = 64;
 pub struct Breaker(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
-    core: Core,
+    pub(crate) core: Core,
     name: Arc<str>,
     listener: Option<SharedListener>,
     /// When its key was last asked for, where it is one of a registry.
@@ -390,7 +390,7 @@ impl Breaker {
 
     /// First and in registers alone what is true of almost every call, of a healthy system and of a sick one.
     #[inline]
-    fn leave(&self, now: Timestamp) -> Result<Leave, Rejection> {
+    pub(crate) fn leave(&self, now: Timestamp) -> Result<Leave, Rejection> {
         if let Some(leave) = self.0.core.leave(now) {
             return Ok(leave);
         }
@@ -446,6 +446,39 @@ impl Breaker {
             }
             _ => self.record_any(leave.take(), call.again(), now),
         }
+    }
+
+    /// As [`record`](Breaker::record), for callers that do not ask what it brought about: without a transition to hand
+    /// back there is none to drop.
+    #[inline(always)]
+    pub(crate) fn conclude(&self, mut leave: Leave, call: Call, now: Timestamp) {
+        match leave.plain() {
+            Some(plain) if call.is_plain() => {
+                if self.0.core.ignores(plain.word, call.outcome) {
+                    return;
+                }
+                self.conclude_plain(plain, call.outcome, call.duration, now);
+            }
+            _ => self.conclude_any(leave.take(), call.again(), now),
+        }
+    }
+
+    #[inline(never)]
+    fn conclude_plain(
+        &self,
+        plain: Plain,
+        outcome: Outcome,
+        duration: Option<Duration>,
+        now: Timestamp,
+    ) {
+        if !self.0.core.takes(plain, outcome, duration, now) {
+            self.conclude_any(plain.into(), Call::of(outcome, duration), now);
+        }
+    }
+
+    #[inline(never)]
+    fn conclude_any(&self, leave: Leave, call: Call, now: Timestamp) {
+        self.settle_any(leave, call, now);
     }
 
     #[inline(always)]
@@ -556,13 +589,7 @@ impl Breaker {
         let Some(grant) = leave.into_grant() else {
             return;
         };
-        let settled = self.with_machine(|machine| {
-            if std::thread::panicking() {
-                machine.panicked_unseen(grant)
-            } else {
-                machine.drop_grant(grant)
-            }
-        });
+        let settled = self.with_machine(|machine| machine.drop_grant(grant));
         self.announce(&settled.transitions);
     }
 

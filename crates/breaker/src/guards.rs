@@ -76,7 +76,18 @@ impl<K, C: Clock> Guards<K, C> {
         K: Clone,
         C: Clone,
     {
-        let breaker = self.registry.get_or_create(key, self.clock.now());
-        Guard::of(breaker, self.classifier.clone(), self.clock.clone())
+        self.at_hand(key).0
+    }
+
+    /// The guard of a key, and the time at which it was asked for: one reading of the clock for both.
+    pub(crate) fn at_hand(&self, key: &str) -> (Guard<K, C>, Timestamp)
+    where
+        K: Clone,
+        C: Clone,
+    {
+        let now = self.clock.now();
+        let breaker = self.registry.get_or_create(key, now);
+        let guard = Guard::of(breaker, self.classifier.clone(), self.clock.clone());
+        (guard, now)
     }
 }

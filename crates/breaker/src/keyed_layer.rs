@@ -7,7 +7,7 @@ use tower_service::Service;
 
 use crate::classify::{Classify, ErrorsFail};
 use crate::clock::{Clock, MonotonicClock};
-use crate::guard::CallError;
+use crate::guard::{CallError, Guarded};
 use crate::guards::Guards;
 use crate::layer::BreakerFuture;
 
@@ -84,7 +84,7 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let guard = self.guards.of((self.key)(&request).as_ref());
-        BreakerFuture::begin(&guard, &self.inner, request)
+        let (guard, now) = self.guards.at_hand((self.key)(&request).as_ref());
+        BreakerFuture::of(Guarded::begin_at(guard, now), &self.inner, request)
     }
 }

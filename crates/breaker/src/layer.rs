@@ -6,15 +6,16 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::calling::Calling;
 use crate::classify::{Classify, ErrorsFail};
 use crate::clock::{Clock, MonotonicClock};
-use crate::guard::{CallError, Guard, Guarded};
+use crate::guard::{CallError, Guard, Guarded, OwnedGuarded};
 use crate::outcome::Rejection;
 
 /// Guards a service by a breaker.
@@ -74,13 +75,15 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        BreakerFuture::begin(&self.guard, &self.inner, request)
+        let asked = Guarded::begin(self.guard.clone());
+        BreakerFuture::of(asked, &self.inner, request)
     }
 }
 
 pin_project! {
     /// The answer of a [`BreakerService`] or a [`KeyedBreakerService`](crate::KeyedBreakerService). Dropped before its end, the call counts as
     /// [`OnAbandoned`](crate::OnAbandoned) says.
+    #[must_use = "futures do nothing unless they are polled"]
     pub struct BreakerFuture<S, R, K, C>
     where
         S: Service<R>,
@@ -88,27 +91,29 @@ pin_project! {
     {
         #[pin]
         state: State<S, R, S::Future>,
-        guarded: Option<Guarded<K, C>>,
+        guarded: Option<OwnedGuarded<K, C>>,
     }
 }
 
 impl<S, R, K, C> BreakerFuture<S, R, K, C>
 where
     S: Service<R> + Clone,
-    K: Clone,
-    C: Clock + Clone,
+    C: Clock,
 {
-    /// Asks the breaker, and holds the request until the service inside is ready.
-    pub(crate) fn begin(guard: &Guard<K, C>, inner: &S, request: R) -> Self {
-        let (state, guarded) = match guard.begin_owned() {
-            Ok(guarded) => {
-                let inner = inner.clone();
-                let request = Some(request);
-                (State::Waiting { inner, request }, Some(guarded))
-            }
-            Err(rejection) => (State::Refused { rejection }, None),
-        };
-        BreakerFuture { state, guarded }
+    /// The answer to a request that the breaker let pass, or did not.
+    pub(crate) fn of(asked: Result<OwnedGuarded<K, C>, Rejection>, inner: &S, request: R) -> Self {
+        match asked {
+            Ok(guarded) => BreakerFuture {
+                state: State::Passing {
+                    calling: Calling::new(inner.clone(), request),
+                },
+                guarded: Some(guarded),
+            },
+            Err(rejection) => BreakerFuture {
+                state: State::Refused { rejection },
+                guarded: None,
+            },
+        }
     }
 }
 
@@ -116,8 +121,7 @@ pin_project! {
     #[project = StateProjection]
     enum State<S, R, F> {
         Refused { rejection: Rejection },
-        Waiting { inner: S, request: Option<R> },
-        Calling { #[pin] future: F },
+        Passing { #[pin] calling: Calling<S, R, F> },
     }
 }
 
@@ -130,37 +134,16 @@ where
     type Output = Result<S::Response, CallError<S::Error>>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        // In this frame while it polls, so that a panic finds it here; whoever catches that may keep the future.
-        let guarded = this.guarded.take();
-        let result = loop {
-            match this.state.as_mut().project() {
-                StateProjection::Refused { rejection } => {
-                    return Poll::Ready(Err(CallError::Rejected(*rejection)));
-                }
-                StateProjection::Waiting { inner, request } => match inner.poll_ready(context) {
-                    Poll::Pending => {
-                        *this.guarded = guarded;
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(Err(error)) => break Err(error),
-                    Poll::Ready(Ok(())) => {
-                        let request = request.take().expect("it waits once, and then calls");
-                        let future = inner.call(request);
-                        this.state.set(State::Calling { future });
-                    }
-                },
-                StateProjection::Calling { future } => match future.poll(context) {
-                    Poll::Pending => {
-                        *this.guarded = guarded;
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(result) => break result,
-                },
+        let this = self.project();
+        let calling = match this.state.project() {
+            StateProjection::Refused { rejection } => {
+                return Poll::Ready(Err(CallError::Rejected(*rejection)));
             }
+            StateProjection::Passing { calling } => calling,
         };
-        if let Some(guarded) = guarded {
-            guarded.end(|classifier, result| classifier.classify(result), &result);
+        let result = ready!(Guarded::within_kept(this.guarded, || calling.poll(context)));
+        if let Some(guarded) = this.guarded.take() {
+            guarded.end(|classifier| classifier.classify(&result));
         }
         Poll::Ready(result.map_err(CallError::Failed))
     }

@@ -57,6 +57,8 @@ mod registry;
 mod shared;
 mod word;
 
+#[cfg(feature = "tower")]
+mod calling;
 mod classify;
 mod clock;
 mod guard;
@@ -65,6 +67,7 @@ mod guards;
 mod keyed_layer;
 #[cfg(feature = "tower")]
 mod layer;
+mod undated;
 
 mod recorder;
 mod snapshot;

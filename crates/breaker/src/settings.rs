@@ -93,6 +93,12 @@ impl Settings {
         (from < u64::MAX && limits.all(|other| other == limit)).then_some(from)
     }
 
+    /// Whether the start of each call must be known though no rule looks at it: to tell for how long one lasted that its
+    /// caller gave up.
+    pub(crate) fn wants_starts(&self) -> bool {
+        self.on_abandoned != OnAbandoned::Ignore
+    }
+
     /// What the rules must know of each call.
     pub(crate) fn watches(&self) -> Watches {
         let each = self.trip.iter().map(|rule| match rule {
@@ -409,8 +415,12 @@ pub enum RetryAfter {
     Trip,
 }
 
-/// What a call that panicked means: a permit that is dropped while its thread panics, or a panic in
-/// [`Guard::call`](crate::Guard::call).
+/// The meaning of a call that panicked: a panic that unwinds out of the closure of [`Guard::call`](crate::Guard::call),
+/// or out of a poll of the future of [`Guard::call_async`](crate::Guard::call_async) or of a layer; or a permit that was
+/// [given back as panicked](crate::Permit::panicked).
+///
+/// Permits and futures that are dropped because their thread panics for another reason say nothing about the other side:
+/// they count as any that are dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnPanic {
     /// The call failed.

@@ -165,6 +165,14 @@ impl<M: Memory> Core<M> {
         word.is_closed().then(|| Leave::by(word, now))
     }
 
+    /// Leave likewise, where besides nobody wants to know when the call begins: for callers that have not read a clock.
+    #[inline]
+    pub fn undated_leave(&self) -> Option<Leave> {
+        let word = self.word();
+        let undated = word.is_closed() && !word.is_timed();
+        undated.then(|| Leave::by(word, Timestamp::ZERO))
+    }
+
     /// Where calls pass likewise, one of which nobody knows when it began.
     pub fn untimed(&self) -> Option<Plain> {
         let word = self.word();
@@ -349,6 +357,27 @@ impl<M: Memory> Core<M> {
         self.notes(plain, now, |log| log.note(failed))
     }
 
+    /// As [`takes`](Core::takes), of a caller that has not read a clock: only where no time matters to what is noted.
+    #[inline]
+    pub fn takes_undated(&self, plain: Plain, outcome: Outcome) -> bool {
+        let failed = match outcome {
+            Outcome::Success => false,
+            Outcome::Failure => true,
+            Outcome::Ignored => return false,
+        };
+        loop {
+            let log = Log(self.log.load());
+            match log.note(failed) {
+                Noted::Ask | Noted::Full => return false,
+                _ if self.word().generation() != plain.word.generation() => return false,
+                Noted::Nothing => return true,
+                Noted::As(_) if self.edge.load() != Timestamp::MAX.as_nanos() => return false,
+                Noted::As(noted) if self.log.replace(log.0, noted.0) => return true,
+                Noted::As(_) => {}
+            }
+        }
+    }
+
     #[inline(never)]
     fn takes_timed(
         &self,
@@ -445,6 +474,7 @@ fn signal_of(machine: &Machine) -> (Signal, Option<u64>) {
         (Mode::Enforce | Mode::Monitor, None, Phase::Closed) => match settings.watches() {
             _ if !machine.admits_by_state() => (Signal::Ask, None),
             Watches::Durations => (Signal::Timed, settings.slow_from()),
+            Watches::Outcomes if settings.wants_starts() => (Signal::Timed, None),
             Watches::Outcomes | Watches::Flights => (Signal::Closed, None),
         },
         (Mode::Enforce, None, Phase::Open) => {

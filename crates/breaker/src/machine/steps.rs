@@ -214,6 +214,7 @@ impl Machine {
 
     fn closed_grant_kind(&mut self, now: Timestamp, told: Timestamp) -> GrantKind {
         match self.settings.watches() {
+            Watches::Outcomes if self.settings.wants_starts() => GrantKind::Timed(told),
             Watches::Outcomes => GrantKind::Call,
             Watches::Durations => GrantKind::Timed(told),
             Watches::Flights => {

@@ -177,7 +177,9 @@ impl Stage for Arc<Core<Model>> {
 
     fn record(&mut self, leave: Leave, outcome: Outcome, now: Timestamp) -> Told {
         if let Some(plain) = leave.plain()
-            && (self.ignores(plain.word, outcome) || self.takes(plain, outcome, None, now))
+            && (self.ignores(plain.word, outcome)
+                || self.takes_undated(plain, outcome)
+                || self.takes(plain, outcome, None, now))
         {
             return Told::Counted(outcome.into(), None);
         }
