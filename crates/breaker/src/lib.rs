@@ -69,6 +69,9 @@ mod layer;
 mod recorder;
 mod snapshot;
 
+#[cfg(feature = "serde")]
+mod serial;
+
 pub use breaker::{Breaker, Builder, Listener};
 pub use call::Call;
 pub use cause::{Cause, Causes};

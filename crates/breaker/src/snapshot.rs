@@ -12,6 +12,7 @@ use crate::transition::{Reason, Transition};
 
 /// A breaker at one moment. Reading it changes nothing: what time alone has decided since the last call is shown, and
 /// carried out by the next call.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// The state; half-open once the cooldown is over.
@@ -49,6 +50,7 @@ pub struct Snapshot {
 }
 
 /// A ramp under way.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RampStatus {
     /// The share of calls that passes, from 0 to 1.
@@ -65,6 +67,7 @@ pub const RECENT: usize = 16;
 /// **Not every success is counted.** A shared [`Breaker`](crate::Breaker) writes nothing for a success that changes
 /// nothing, so where no rule looks at successes, `successes` lacks all but a few. The other three are complete. Who wants
 /// every success counts what [`Permit::settle`](crate::Permit::settle) returns.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Successes that were in time.
@@ -79,6 +82,7 @@ pub struct Totals {
 }
 
 /// What a rule sees.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleStatus {
     /// Which rule.
@@ -101,6 +105,7 @@ pub struct RuleStatus {
 }
 
 /// The probes of a half-open period.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProbeStatus {
     /// Probes that have not answered yet.
