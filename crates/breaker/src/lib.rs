@@ -72,6 +72,11 @@ mod undated;
 mod recorder;
 mod snapshot;
 
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod observe;
+#[cfg(feature = "serde")]
+mod serial;
+
 pub use breaker::{Breaker, Builder, Listener};
 pub use call::Call;
 pub use cause::{Cause, Causes};
@@ -91,6 +96,10 @@ pub use machine::{
     Admission, Checked, Explanation, FleetOpening, FleetTally, ForcedTrip, Gap, Grant, Machine,
     Next, ProbeLease, Reconfigured, RuleGap, Settled, SettledAs, WindowFate,
 };
+#[cfg(feature = "tracing")]
+pub use observe::TracingListener;
+#[cfg(feature = "metrics")]
+pub use observe::{METRICS_BREAKERS_MAX, MetricsListener};
 pub use outcome::{Hold, HoldKind, Outcome, Phase, RejectReason, Rejection};
 pub use permit::{OwnedPermit, Permit};
 pub use ramp::Ramp;

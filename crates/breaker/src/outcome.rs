@@ -57,6 +57,7 @@ impl fmt::Display for Phase {
 }
 
 /// A refusal: why, and when it is worth asking again.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rejection {
     /// Why the call was refused.
@@ -150,6 +151,7 @@ impl fmt::Display for RejectReason {
 }
 
 /// An operator's word: the breaker is held open or closed whatever its rules say.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
     /// Which way it is held.
@@ -157,8 +159,10 @@ pub struct Hold {
     /// When the hold ends by itself, as if released then; without it only a release or a reset ends it.
     pub until: Option<Timestamp>,
     /// Why, in the operator's words.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::text_of"))]
     pub reason: Arc<str>,
     /// Who.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::text_of"))]
     pub by: Arc<str>,
 }
 

@@ -80,6 +80,12 @@ impl Ratio {
         f64::from(self.numerator) / f64::from(self.denominator)
     }
 
+    /// The numerator and the denominator, reduced.
+    #[cfg(feature = "serde")]
+    pub(crate) fn parts(self) -> (u32, u32) {
+        (self.numerator, self.denominator)
+    }
+
     /// The smallest part of `whole` that meets this limit or more.
     pub(crate) fn least(self, whole: u64) -> u64 {
         // A division of 128 bits costs many times one of 64, and is hardly ever needed.

@@ -14,6 +14,7 @@ pub const RECENT_OUTCOMES: usize = 32;
 /// An outcome as it was counted.
 ///
 /// A shared [`Breaker`](crate::Breaker) writes nothing for a success that changes nothing, so those are missing here.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flown {
     /// When it was booked. An outcome that decided nothing may have been booked with the next event only.
@@ -23,6 +24,10 @@ pub struct Flown {
     /// As what it was counted.
     pub counted: SettledAs,
     /// How long the call took, where that is known. Outcomes that decided nothing and were booked later are without it.
+    #[cfg_attr(
+        feature = "serde",
+        serde(serialize_with = "crate::serial::optional_duration")
+    )]
     pub duration: Option<Duration>,
 }
 

@@ -28,10 +28,16 @@ pub use error::{SettingsError, SettingsErrors};
 /// };
 /// assert!(settings.validate().is_ok());
 /// ```
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(default, deny_unknown_fields)
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The rules, any of which trips the breaker; the first one met, in this order, is named as the reason.
     /// Default: those of [`Settings::standard`].
+    #[cfg_attr(feature = "serde", serde(with = "crate::serial::trip"))]
     pub trip: Vec<Rule>,
     /// Which outcomes cause the rules to be judged. Default: every outcome.
     pub judge_on: JudgeOn,
@@ -50,6 +56,7 @@ pub struct Settings {
     /// How the breaker finds out that the other side is well again. Default: one probe, whose success closes.
     pub half_open: HalfOpen,
     /// How calls come back after a close: all at once without a ramp. Default: none.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub ramp: Option<Ramp>,
     /// What a call that panicked means. Default: a failure.
     pub on_panic: OnPanic,

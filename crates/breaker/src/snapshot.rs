@@ -1,7 +1,7 @@
 //! What a breaker shows of itself: its state in full, and the part of it that outlives a process.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::outcome::{Hold, HoldKind, Phase};
 use crate::recorder::Flown;
@@ -12,6 +12,7 @@ use crate::transition::{Reason, Transition};
 
 /// A breaker at one moment. Reading it changes nothing: what time alone has decided since the last call is shown, and
 /// carried out by the next call.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// The state; half-open once the cooldown is over.
@@ -49,6 +50,7 @@ pub struct Snapshot {
 }
 
 /// A ramp under way.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RampStatus {
     /// The share of calls that passes, from 0 to 1.
@@ -66,6 +68,7 @@ pub const RECENT: usize = 16;
 /// **Not every success is counted.** A shared [`Breaker`](crate::Breaker) writes nothing for a success that changes
 /// nothing, so where no rule looks at successes, `successes` lacks all but a few. Failures, ignored and late ones are complete. Who wants
 /// every success counts what [`Permit::settle`](crate::Permit::settle) returns.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Successes that were in time.
@@ -83,6 +86,7 @@ pub struct Totals {
 }
 
 /// What a rule sees.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleStatus {
     /// Which rule.
@@ -105,6 +109,7 @@ pub struct RuleStatus {
 }
 
 /// The probes of a half-open period.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProbeStatus {
     /// Probes that have not answered yet.
@@ -119,7 +124,30 @@ pub struct ProbeStatus {
     pub failures: u32,
 }
 
-/// What outlives a process, as plain data: times are relative, the caller turns them into wall time and bytes.
+/// What outlives a process, as plain data. Its times are relative; [`Saved::at`] keeps them true over a restart.
+///
+/// ```
+/// use fusebox_breaker::{Breaker, Outcome, Settings, Timestamp};
+/// use std::time::{Duration, UNIX_EPOCH};
+///
+/// let before = Breaker::new("orders", Settings::default())?;
+/// for _ in 0..5 {
+///     before.report(Outcome::Failure, Timestamp::ZERO);
+/// }
+/// // SystemTime::now() in a program, at both ends.
+/// let stopped = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+/// let saved = before.saved(Timestamp::ZERO).at(stopped);
+///
+/// // Bytes on a disk, twenty seconds, another process: ten of the thirty seconds remain.
+/// let after = Breaker::new("orders", Settings::default())?;
+/// let started = stopped + Duration::from_secs(20);
+/// after.restore(&saved.at(started), Timestamp::ZERO);
+/// assert_eq!(
+///     after.snapshot(Timestamp::ZERO).retry_at,
+///     Some(Timestamp::from_millis(10_000))
+/// );
+/// # Ok::<(), fusebox_breaker::SettingsErrors>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saved {
     /// The state.
@@ -130,6 +158,35 @@ pub struct Saved {
     pub attempts: u32,
     /// The operator's hold.
     pub hold: Option<SavedHold>,
+    /// The wall time at which all this is true, as [`Saved::at`] set it; none where nobody said.
+    pub written_at: Option<SystemTime>,
+}
+
+impl Saved {
+    /// The same as it is at a wall time: at the first call that time is noted, at every later one the time that has
+    /// passed since is taken off the rest of the cooldown and of the hold. So it is called before a record is written and
+    /// again after it was read.
+    ///
+    /// A wall clock that went back takes nothing off, and nothing becomes longer than it was. A breaker whose cooldown
+    /// ended meanwhile is open with nothing remaining, so its next call probes; a hold that ended meanwhile ends at the
+    /// restored breaker's first event, as if released.
+    #[must_use]
+    pub fn at(mut self, wall: SystemTime) -> Self {
+        let passed = self
+            .written_at
+            .and_then(|written| wall.duration_since(written).ok())
+            .unwrap_or_default();
+        if let SavedState::Open { remaining } = &mut self.state {
+            *remaining = remaining.saturating_sub(passed);
+        }
+        if let Some(hold) = &mut self.hold {
+            hold.remaining = hold
+                .remaining
+                .map(|remaining| remaining.saturating_sub(passed));
+        }
+        self.written_at = Some(wall);
+        self
+    }
 }
 
 /// The state of a [`Saved`].

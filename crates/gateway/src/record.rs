@@ -113,6 +113,7 @@ impl Record {
                 reason: hold.reason.as_str().into(),
                 by: hold.by.as_str().into(),
             }),
+            written_at: None,
         }
     }
 
@@ -161,6 +162,7 @@ mod tests {
                 reason: "moving house".into(),
                 by: "ann".into(),
             }),
+            written_at: None,
         }
     }
 

@@ -1,7 +1,9 @@
 //! Tells the time: the crate's one place that reads a clock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+#[cfg(any(feature = "embedded", feature = "valkey"))]
+use std::time::Instant;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A moment of wall time, in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -68,8 +70,10 @@ impl Clock for ManualClock {
 }
 
 /// Measures how long a piece of work takes, unmoved by jumps of the wall clock.
+#[cfg(any(feature = "embedded", feature = "valkey"))]
 pub(crate) struct Stopwatch(Instant);
 
+#[cfg(any(feature = "embedded", feature = "valkey"))]
 impl Stopwatch {
     #[allow(
         clippy::disallowed_methods,

@@ -168,6 +168,7 @@ pub enum StoreError {
     },
 }
 
+#[cfg(any(feature = "embedded", feature = "valkey"))]
 impl StoreError {
     pub(crate) fn io(doing: &'static str, place: impl ToString, source: io::Error) -> Self {
         StoreError::Io {

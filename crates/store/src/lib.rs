@@ -5,7 +5,7 @@
 //! Three stores are here: [`MemoryStore`], which forgets when it is dropped and is the reference for
 //! what the operations mean; [`EmbeddedStore`], which keeps a file in a data directory and
 //! acknowledges a write only when it is durable; and [`ValkeyStore`], which keeps them on a server
-//! that many gateways share.
+//! that many gateways share. The last two are behind the features `embedded` and `valkey`; none is on by default.
 //!
 //! ```
 //! use fusebox_store::{MemoryStore, Limits, NewObject, ObjectStore, Put, SystemClock, When};
@@ -36,6 +36,7 @@
 //! [`Clock`] that a store is given.
 
 mod clock;
+#[cfg(feature = "embedded")]
 mod embedded;
 mod error;
 #[cfg(feature = "hostile")]
@@ -48,9 +49,11 @@ mod shared;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "valkey")]
 mod valkey;
 
 pub use clock::{Clock, ManualClock, SystemClock, WallTime};
+#[cfg(feature = "embedded")]
 pub use embedded::{Durability, EmbeddedOptions, EmbeddedStore, OnDamage, Opened};
 pub use error::StoreError;
 #[cfg(feature = "hostile")]
@@ -66,9 +69,10 @@ pub use shared::{
     RECORD_KEY_MAX, ReadOut, SharedRecords,
 };
 pub use store::{ObjectStore, Pending};
+#[cfg(feature = "valkey")]
 pub use valkey::{ValkeyOptions, ValkeyRecords, ValkeyStore};
 
 // Compiles the examples of the manual's page.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "embedded", feature = "valkey"))]
 #[doc = include_str!("../../../docs/store.md")]
 struct Manual;

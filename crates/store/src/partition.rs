@@ -167,6 +167,7 @@ impl Rules {
     }
 
     /// The milliseconds between two sweeps, if it expires at sweeps.
+    #[cfg(feature = "valkey")]
     pub(crate) fn sweeps_every(&self) -> Option<u128> {
         match self.expiry {
             Expiry::OnRead => None,
@@ -175,11 +176,13 @@ impl Rules {
     }
 
     /// When the settings were laid down.
+    #[cfg(feature = "valkey")]
     pub(crate) fn anchor(&self) -> WallTime {
         self.anchor
     }
 
     /// The time to live of an object that is stored without one.
+    #[cfg(feature = "valkey")]
     pub(crate) fn ttl(&self) -> Option<Duration> {
         self.ttl
     }

@@ -2,6 +2,7 @@
 //!
 //! `fixtures/v1.redb` was written by the first version of the format with [`write_v1`]. A new
 //! format adds a fixture and leaves this one.
+#![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;

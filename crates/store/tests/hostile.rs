@@ -1,4 +1,5 @@
 //! The hostile store does the harm that was planned, and no other.
+#![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;

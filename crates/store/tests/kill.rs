@@ -1,4 +1,5 @@
 //! Kills a process that writes, again and again, and looks for what it had acknowledged.
+#![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

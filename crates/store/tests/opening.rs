@@ -1,4 +1,5 @@
 //! What happens to a file that is damaged, in use, foreign, newer, or old.
+#![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;

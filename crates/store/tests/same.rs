@@ -1,5 +1,6 @@
 //! The embedded store does what the memory store does, whatever is asked and however the clock
 //! jumps, and also when it is closed and opened in between.
+#![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;

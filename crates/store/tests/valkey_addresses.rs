@@ -1,4 +1,5 @@
 //! The Valkey store by each kind of address: cluster, Sentinel, Unix socket, TLS, database, user.
+#![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;

@@ -1,4 +1,5 @@
 //! What the Valkey store does when its server is away, slow, full, foreign or another.
+#![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;

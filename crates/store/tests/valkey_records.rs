@@ -1,4 +1,5 @@
 //! Shared records on a server do what those in memory do, and mend themselves after its faults.
+#![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;

@@ -1,4 +1,5 @@
 //! What the Valkey store makes of each error that a server may answer, and of what is no answer.
+#![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;

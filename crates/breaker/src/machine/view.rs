@@ -114,6 +114,7 @@ impl Machine {
                 reason: hold.reason.clone(),
                 by: hold.by.clone(),
             }),
+            written_at: None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! What outlives a process, and how the next one takes it up.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use fusebox_breaker::{Cooldown, HoldKind, Phase, Saved, SavedState, Settings};
 
 use crate::kit::*;
@@ -39,6 +41,7 @@ fn a_remaining_cooldown_is_at_most_the_longest_that_can_be_drawn() {
         generation: 3,
         attempts: 2,
         hold: None,
+        written_at: None,
     };
     let after = restarted(settings, &saved);
     assert_eq!(refused(&after, 0).retry_at, Some(at(6_000)));
@@ -110,6 +113,7 @@ fn a_damaged_generation_does_not_stop_the_count() {
         generation: u64::MAX,
         attempts: u32::MAX,
         hold: None,
+        written_at: None,
     };
     let breaker = breaker(in_a_row(1));
     let restored = breaker.restore(&saved, at(0));
@@ -117,4 +121,58 @@ fn a_damaged_generation_does_not_stop_the_count() {
     assert_eq!(trip.generation, restored.generation + 1);
     assert_eq!(trip.attempts, u32::MAX);
     assert!(breaker.admit(at(0)).is_err());
+}
+
+/// A wall time so many milliseconds after some day.
+fn wall(millis: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_700_000_000) + ms(millis)
+}
+
+#[test]
+fn the_time_between_two_processes_is_taken_off_the_cooldown() {
+    let saved = tripped(in_a_row(1), 0).saved(at(400)).at(wall(0));
+    assert_eq!(saved.state, SavedState::Open { remaining: ms(600) });
+    let after = restarted(in_a_row(1), &saved.clone().at(wall(250)));
+    assert_eq!(refused(&after, 0).retry_at, Some(at(350)));
+    let late = restarted(in_a_row(1), &saved.clone().at(wall(600)));
+    assert!(admit(&late, 0).is_probe());
+    // Asked again, and again: the same as asked once.
+    let twice = saved.clone().at(wall(100)).at(wall(250));
+    assert_eq!(twice, saved.at(wall(250)));
+}
+
+#[test]
+fn a_wall_clock_that_went_back_makes_nothing_longer() {
+    let saved = tripped(in_a_row(1), 0).saved(at(400)).at(wall(5_000));
+    let earlier = saved.at(wall(0));
+    assert_eq!(earlier.state, SavedState::Open { remaining: ms(600) });
+    assert_eq!(earlier.written_at, Some(wall(0)));
+}
+
+#[test]
+fn a_record_that_says_no_time_loses_none() {
+    let saved = tripped(in_a_row(1), 0).saved(at(400));
+    assert_eq!(
+        saved.at(wall(9_000)).state,
+        SavedState::Open { remaining: ms(600) }
+    );
+}
+
+#[test]
+fn a_hold_that_ended_between_two_processes_ends_as_if_released() {
+    let before = tripped(in_a_row(1), 0);
+    before.hold(hold(HoldKind::Open, Some(900)), at(0));
+    let saved = before.saved(at(0)).at(wall(0));
+    let held = restarted(in_a_row(1), &saved.clone().at(wall(899)));
+    assert_eq!(
+        refused(&held, 0).reason,
+        fusebox_breaker::RejectReason::HeldOpen
+    );
+    let ended = restarted(in_a_row(1), &saved.at(wall(900)));
+    assert!(admit(&ended, 0).is_probe());
+    assert_eq!(ended.snapshot(at(0)).hold, None);
+    // One without an end lasts.
+    before.hold(hold(HoldKind::Open, None), at(0));
+    let endless = before.saved(at(0)).at(wall(0)).at(wall(1_000_000));
+    assert!(endless.hold.is_some());
 }

@@ -19,6 +19,7 @@ pub use change::{Applied, Change, ChangeFn, Changed};
 #[cfg(feature = "hostile")]
 pub use hostile::HostileRecords;
 pub use memory::MemoryRecords;
+#[cfg(feature = "valkey")]
 pub(crate) use memory::check;
 pub use push::{NextPush, Push, Pushes};
 

@@ -1,4 +1,5 @@
 //! One suite of behaviours, for every store.
+#![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../common/mod.rs"]

@@ -1,0 +1,11 @@
+//! Ready-made listeners: one that keeps metrics, one that writes to the log.
+
+#[cfg(feature = "metrics")]
+mod metrics;
+#[cfg(feature = "tracing")]
+mod tracing;
+
+#[cfg(feature = "metrics")]
+pub use self::metrics::{METRICS_BREAKERS_MAX, MetricsListener};
+#[cfg(feature = "tracing")]
+pub use self::tracing::TracingListener;

@@ -1,0 +1,164 @@
+//! The cooldown, the ramp and the meaning of abandoned calls: a word or a duration, or a map.
+
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
+
+use super::text::{Share, Span, duration};
+use super::word::unknown;
+use crate::ramp::Ramp;
+use crate::ratio::Ratio;
+use crate::settings::{Cooldown, OnAbandoned};
+
+/// The map form. Its defaults are those of [`Cooldown::exponential`].
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CooldownMap {
+    #[serde(default)]
+    base: Option<Span>,
+    #[serde(default)]
+    factor: Option<f64>,
+    #[serde(default)]
+    max: Option<Span>,
+    #[serde(default)]
+    jitter: Option<Share>,
+}
+
+impl Serialize for Cooldown {
+    /// A duration where it is the same every time, else a map.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if *self == Cooldown::fixed(self.base) {
+            return Span(self.base).serialize(serializer);
+        }
+        let map = CooldownMap {
+            base: Some(Span(self.base)),
+            factor: Some(self.factor),
+            max: Some(Span(self.max)),
+            jitter: Some(Share(self.jitter)),
+        };
+        map.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cooldown {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct DurationOrMap;
+
+        impl<'de> Visitor<'de> for DurationOrMap {
+            type Value = Cooldown;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration such as \"30s\", or a map of base, factor, max and jitter")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Cooldown, E> {
+                duration(text).map(Cooldown::fixed)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Cooldown, A::Error> {
+                let map = CooldownMap::deserialize(MapAccessDeserializer::new(map))?;
+                let base = map.base.map_or(Cooldown::default().base, |base| base.0);
+                let usual = Cooldown::exponential(base);
+                Ok(Cooldown {
+                    base,
+                    factor: map.factor.unwrap_or(usual.factor),
+                    max: map.max.map_or(usual.max, |max| max.0),
+                    jitter: map.jitter.map_or(usual.jitter, |jitter| jitter.0),
+                })
+            }
+        }
+
+        deserializer.deserialize_any(DurationOrMap)
+    }
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RampMap {
+    over: Span,
+    #[serde(default)]
+    from: Option<Ratio>,
+    /// The only curve that there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    curve: Option<Curve>,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Curve {
+    Linear,
+}
+
+impl Serialize for Ramp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let map = RampMap {
+            over: Span(self.over),
+            from: Some(self.from),
+            curve: None,
+        };
+        map.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Ramp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = RampMap::deserialize(deserializer)?;
+        let usual = Ramp::linear(map.over.0);
+        Ok(Ramp {
+            from: map.from.unwrap_or(usual.from),
+            ..usual
+        })
+    }
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FailureAfter {
+    failure_after: Span,
+}
+
+impl Serialize for OnAbandoned {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            OnAbandoned::Ignore => serializer.serialize_str("ignore"),
+            OnAbandoned::FailureAfter(after) => FailureAfter {
+                failure_after: Span(after),
+            }
+            .serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for OnAbandoned {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WordOrMap;
+
+        impl<'de> Visitor<'de> for WordOrMap {
+            type Value = OnAbandoned;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"ignore\" or a map such as { failure_after: \"1s\" }")
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<OnAbandoned, E> {
+                match word {
+                    "ignore" => Ok(OnAbandoned::Ignore),
+                    _ => Err(unknown(
+                        "on_abandoned",
+                        word,
+                        &["ignore", "{ failure_after: 1s }"],
+                    )),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OnAbandoned, A::Error> {
+                let map = FailureAfter::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(OnAbandoned::FailureAfter(map.failure_after.0))
+            }
+        }
+
+        deserializer.deserialize_any(WordOrMap)
+    }
+}
