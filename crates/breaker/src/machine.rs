@@ -209,12 +209,6 @@ impl Machine {
         self.record(grant, self.settings.on_panic.outcome(), now)
     }
 
-    /// The same, by somebody who does not know what time it is.
-    pub(crate) fn panicked_unseen(&mut self, grant: Grant) -> Settled {
-        let call = Call::from(self.settings.on_panic.outcome());
-        self.settle(grant, &call, self.time(), Transitions::default())
-    }
-
     /// Takes back a grant whose caller gave the call up after it had lasted so long: a failure or nothing, as
     /// [`Settings::on_abandoned`] says. Calls in flight are judged first, this one among them, so that callers who come
     /// one after the other and leave one after the other do not hide that the other side hangs.
