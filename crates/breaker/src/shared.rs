@@ -311,6 +311,7 @@ impl<M: Memory> Core<M> {
                 reason,
                 phase,
                 retry_at,
+                retry_by: None,
             }))
         };
         match word.signal() {

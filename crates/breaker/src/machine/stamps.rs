@@ -165,6 +165,7 @@ impl Machine {
             reason,
             phase: self.state.phase(),
             retry_at,
+            retry_by: None,
         })
     }
 
