@@ -349,7 +349,8 @@ impl Breaker {
     }
 
     /// Gives back the memory of a breaker in which there is nothing: no transition since it was made, windows empty, no
-    /// call watched in flight, no chance of its own. Only the [last outcomes](crate::Snapshot::outcomes) are forgotten.
+    /// call watched in flight, no chance of its own. Only the [last outcomes](crate::Snapshot::outcomes) and the
+    /// usual duration of a success are forgotten.
     /// With any other, nothing changes; one that has tripped keeps the account of it. A [`Registry`](crate::Registry)
     /// does so by itself when it grows.
     pub fn rest(&self, now: Timestamp) {
@@ -399,6 +400,7 @@ impl Breaker {
                 reason: RejectReason::BreakerOpen,
                 phase: Phase::Open,
                 retry_at: Some(until),
+                retry_by: None,
             });
         }
         let asked = self.ask(now);

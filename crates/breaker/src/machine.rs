@@ -29,6 +29,7 @@ mod slack;
 mod stamps;
 mod steps;
 mod tally;
+mod usual;
 mod view;
 mod worth;
 
@@ -46,6 +47,7 @@ pub(crate) use slack::Slack;
 pub(crate) use stamps::{Latest, is_far};
 use tally::Counting;
 pub use tally::FleetTally;
+use usual::Usual;
 pub(crate) use worth::Worth;
 
 /// The highest generation that a restore takes over. Counting never gets there; a damaged record may claim more.
@@ -87,6 +89,7 @@ pub struct Machine {
     totals: Totals,
     recent: VecDeque<Transition>,
     outcomes: Recorder,
+    usual: Usual,
     /// How many calls were ever counted as in flight: the number of the last.
     flown: u64,
     random: Source,

@@ -125,6 +125,10 @@ impl Lock for Mutex<Kept> {
     }
 }
 
+/// Set in an edge that no window needs: outcomes may be noted whose time nobody knows. For the sake of it an edge may be a
+/// nanosecond too early, and a horizon a nanosecond too late, at which a stamp is still not too far ahead.
+const TIMELESS: u64 = 1;
+
 pub(crate) struct Core<M: Memory = Real> {
     word: M::Cell,
     /// What goes with the word. With one that refuses, or that holds the breaker closed, a time: the end of the cooldown
@@ -134,7 +138,8 @@ pub(crate) struct Core<M: Memory = Real> {
     log: M::Cell,
     /// Until when the log takes outcomes. Within a turn it only moves on, and one that is read too early or too late is
     /// no harm: the machine takes a time that lags for the latest it has seen. Beside a folded machine it is the
-    /// [horizon](Latest::horizon) of the latest time that the machine was told, which is kept nowhere else.
+    /// [horizon](Latest::horizon) of the latest time that the machine was told, which is kept nowhere else. Its lowest bit
+    /// is [`TIMELESS`].
     edge: M::Cell,
     machine: M::Lock,
 }
@@ -204,7 +209,7 @@ impl<M: Memory> Core<M> {
 
     /// The latest time that a folded machine was told, for whoever holds the lock; to others no more than a hint.
     fn folded_at(&self) -> Latest {
-        Latest::of_horizon(Timestamp::from_nanos(self.edge.load()))
+        Latest::of_horizon(Timestamp::from_nanos(self.edge.load() & !TIMELESS))
     }
 
     /// Takes the first stamp, where that is all that a folded machine lacks to let calls pass: it stays folded then.
@@ -285,11 +290,11 @@ impl<M: Memory> Core<M> {
             Kept::Whole(machine) => self.publish(machine, turn),
             Kept::Folded(folded) => {
                 let machine = folded.unfold(latest);
-                let slack = machine.slack();
-                let horizon = latest.horizon();
+                let slack = machine.slack().filter(|slack| slack.timeless);
+                let timeless = if slack.is_some() { TIMELESS } else { 0 };
                 self.publish_word(&machine);
-                self.edge.store(horizon.as_nanos());
-                self.publish_log(&machine, slack.filter(|slack| slack.edge == horizon), turn);
+                self.edge.store(latest.horizon().as_nanos() | timeless);
+                self.publish_log(&machine, slack, turn);
             }
         }
     }
@@ -306,6 +311,7 @@ impl<M: Memory> Core<M> {
                 reason,
                 phase,
                 retry_at,
+                retry_by: None,
             }))
         };
         match word.signal() {
@@ -371,7 +377,7 @@ impl<M: Memory> Core<M> {
                 Noted::Ask | Noted::Full => return false,
                 _ if self.word().generation() != plain.word.generation() => return false,
                 Noted::Nothing => return true,
-                Noted::As(_) if self.edge.load() != Timestamp::MAX.as_nanos() => return false,
+                Noted::As(_) if self.edge.load() & TIMELESS == 0 => return false,
                 Noted::As(noted) if self.log.replace(log.0, noted.0) => return true,
                 Noted::As(_) => {}
             }
@@ -421,9 +427,13 @@ impl<M: Memory> Core<M> {
     fn publish(&self, machine: &Machine, turn: u64) {
         self.publish_word(machine);
         let slack = machine.slack();
-        let edge = slack.map_or(machine.latest().horizon(), |slack| slack.edge);
-        if self.edge.load() != edge.as_nanos() {
-            self.edge.store(edge.as_nanos());
+        let edge = match slack {
+            Some(slack) if slack.timeless => slack.edge.as_nanos() | TIMELESS,
+            Some(slack) => slack.edge.as_nanos() & !TIMELESS,
+            None => machine.latest().horizon().as_nanos(),
+        };
+        if self.edge.load() != edge {
+            self.edge.store(edge);
         }
         self.publish_log(machine, slack, turn);
     }

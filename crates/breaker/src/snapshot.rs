@@ -27,8 +27,12 @@ pub struct Snapshot {
     pub attempts: u32,
     /// When the state began.
     pub since: Timestamp,
-    /// The earliest time at which a call may pass, when none does now and the time is known.
+    /// When it is worth asking again, when no call passes now and that is known, see [`Rejection::retry_at`].
+    ///
+    /// [`Rejection::retry_at`]: crate::Rejection::retry_at
     pub retry_at: Option<Timestamp>,
+    /// The time by which a probe's place is free again at the latest, while all are taken.
+    pub retry_by: Option<Timestamp>,
     /// Why the last transition happened; none before the first.
     pub reason: Option<Reason>,
     /// Outcomes since the breaker was made.

@@ -21,8 +21,7 @@ const READ_AHEAD: u64 = 64 * 1024;
 /// How long a complete request that wanted a probe's place keeps longer ones from it.
 const TURN: Duration = Duration::from_secs(2);
 
-/// After how long a request that finds a probe in flight should come again, at most: how long the probe takes
-/// is not known, but few take as long as they may.
+/// After how long a request should come again that finds others waiting before it for a probe's place.
 const COME_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why there is no permit.
@@ -60,11 +59,8 @@ pub fn ask(guarded: &Guarded, desk: &Desk, is_complete: bool) -> Result<Option<A
     }
     if guarded.breaker.may_probe(desk.clock.tick()) {
         // Not even for a moment does it take a place.
-        let now = desk.clock.exact();
-        let passes = guarded.breaker.check(now);
-        return passes
-            .map(|()| None)
-            .map_err(|rejection| told_to_return(rejection, now));
+        let passes = guarded.breaker.check(desk.clock.exact());
+        return passes.map(|()| None);
     }
     let permit = admit(guarded, &desk.clock)?;
     if !permit.is_probe() {
@@ -101,6 +97,7 @@ fn ask_complete(guarded: &Guarded, desk: &Desk) -> Result<Asked, Rejection> {
         reason: RejectReason::BreakerProbing,
         phase: Phase::HalfOpen,
         retry_at: Some(now + COME_AGAIN),
+        retry_by: None,
     }))
 }
 
@@ -154,6 +151,7 @@ pub async fn ask_with(
             reason: RejectReason::BreakerProbing,
             phase: Phase::HalfOpen,
             retry_at: Some(now + TURN),
+            retry_by: None,
         }));
     }
     Ok(permit)
@@ -169,17 +167,7 @@ fn admit(guarded: &Guarded, clock: &Clock) -> Result<OwnedPermit, Rejection> {
             Some(at) if at <= now => breaker.admit_owned(now),
             _ => Err(rejection),
         }
-        .map_err(|rejection| told_to_return(rejection, now))
     })
-}
-
-/// The refusal with a time to come again that is worth it: a probe's deadline is when it ends at the latest.
-fn told_to_return(mut rejection: Rejection, now: Timestamp) -> Rejection {
-    if rejection.reason == RejectReason::BreakerProbing {
-        let soon = now + COME_AGAIN;
-        rejection.retry_at = rejection.retry_at.map(|at| at.min(soon));
-    }
-    rejection
 }
 
 /// Whether a complete request has asked for a probe's place lately.

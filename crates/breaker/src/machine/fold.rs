@@ -70,6 +70,7 @@ impl Machine {
             totals: Totals::default(),
             recent: Default::default(),
             outcomes: Default::default(),
+            usual: Default::default(),
             flown: 0,
             random: Source::Seeded(fastrand::Rng::with_seed(seed)),
             lead: Default::default(),
@@ -79,7 +80,7 @@ impl Machine {
     }
 
     /// What is left of the machine beside [the latest time](Machine::latest), where no event at `now` or later could tell
-    /// the difference; all but the last outcomes.
+    /// the difference; all but the last outcomes and the usual duration.
     pub(crate) fn fold(&self, now: Timestamp) -> Option<Folded> {
         let now = self.moment(now);
         // No transition, so no hold, no attempts, and nobody has a permit of another generation.

@@ -14,6 +14,8 @@ pub(crate) struct Slack {
     /// Before this time, no window forgets anything, and outcomes of any time may be booked as of the machine's latest. At
     /// most the [horizon](super::Latest::horizon), so that no stamp that may be refused is noted.
     pub edge: Timestamp,
+    /// Whether no window forgets anything at any time, so that outcomes may be booked whose time nobody knows.
+    pub timeless: bool,
 }
 
 impl Machine {
@@ -39,18 +41,16 @@ impl Machine {
             // Who counts for a fleet wants to hear of the first failure.
             let may_wait = may_wait && !self.counting.is_asleep();
             let misses = if may_wait { window.room(missing) } else { 0 };
-            Some(Slack { misses, edge })
+            Some((misses, edge))
         });
-        let none = Slack {
-            misses: u64::MAX,
-            edge: self.latest.horizon(),
-        };
-        slacks.try_fold(none, |least, slack| {
-            let slack = slack?;
-            Some(Slack {
-                misses: least.misses.min(slack.misses),
-                edge: least.edge.min(slack.edge),
-            })
+        let (misses, edge) = slacks.try_fold((u64::MAX, Timestamp::MAX), |least, slack| {
+            let (misses, edge) = slack?;
+            Some((least.0.min(misses), least.1.min(edge)))
+        })?;
+        Some(Slack {
+            misses,
+            edge: edge.min(self.latest.horizon()),
+            timeless: edge == Timestamp::MAX,
         })
     }
 

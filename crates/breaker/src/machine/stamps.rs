@@ -41,7 +41,7 @@ impl Latest {
         self.0.map_or(Timestamp::ZERO, |latest| latest + AHEAD_MAX)
     }
 
-    /// The latest stamp that has this [horizon](Latest::horizon).
+    /// The latest stamp that has this [horizon](Latest::horizon); none has the start of time.
     pub fn of_horizon(horizon: Timestamp) -> Self {
         let latest = horizon.saturating_since(Timestamp::ZERO + AHEAD_MAX);
         Latest((horizon > Timestamp::ZERO).then(|| Timestamp::ZERO + latest))
@@ -129,6 +129,7 @@ impl Machine {
             None if self.hold.is_some() => GrantKind::Held,
             None => match self.settings.watches() {
                 Watches::Durations => GrantKind::Timed(told),
+                Watches::Outcomes if self.settings.wants_starts() => GrantKind::Timed(told),
                 Watches::Outcomes | Watches::Flights => GrantKind::Call,
             },
         };
@@ -164,6 +165,7 @@ impl Machine {
             reason,
             phase: self.state.phase(),
             retry_at,
+            retry_by: None,
         })
     }
 

@@ -136,6 +136,7 @@ impl Machine {
                 reason,
                 phase,
                 retry_at,
+                retry_by: None,
             })
         };
         match (&self.hold, &self.state) {
@@ -156,6 +157,7 @@ impl Machine {
                     reason: RejectReason::BreakerProbing,
                     phase: Phase::HalfOpen,
                     retry_at: Some(now + CHANCE_RETRY),
+                    retry_by: None,
                 })
             }
             (None, State::Open { until }) => {
@@ -164,12 +166,24 @@ impl Machine {
             }
             (None, State::HalfOpen(probing)) => {
                 if probing.is_full(probing.in_flight(), &self.settings.half_open) {
-                    reject(RejectReason::BreakerProbing, self.next_place(probing, now))
+                    let retry_by = self.next_place(probing, now);
+                    Err(Rejection {
+                        reason: RejectReason::BreakerProbing,
+                        phase,
+                        retry_at: retry_by.map(|by| self.come_again(by, now)),
+                        retry_by,
+                    })
                 } else {
                     Ok(())
                 }
             }
         }
+    }
+
+    /// When somebody should come again who found all places taken, one of which is free at `by` at the latest. Most probes
+    /// answer long before their deadline.
+    pub(super) fn come_again(&self, by: Timestamp, now: Timestamp) -> Timestamp {
+        by.min(now + self.usual.wait())
     }
 
     /// When the next place is free by itself, or the period is over.
@@ -291,7 +305,10 @@ impl Machine {
         transitions: Transitions,
     ) -> Settled {
         match counted {
-            SettledAs::Success => self.totals.successes += 1,
+            SettledAs::Success => {
+                self.totals.successes += 1;
+                self.usual.learn(call.duration);
+            }
             SettledAs::Failure => self.totals.failures += 1,
             SettledAs::Ignored => self.totals.ignored += 1,
             SettledAs::Late => self.totals.late += 1,

@@ -1,7 +1,7 @@
 //! Looking at a machine without moving it, and carrying it over a restart.
 
 use super::steps::CHANCE_RETRY;
-use super::{MAX_RESTORED_GENERATION, Machine, RESTORE_MARGIN, State};
+use super::{MAX_RESTORED_GENERATION, Machine, Probing, RESTORE_MARGIN, State};
 use crate::outcome::{Hold, HoldKind, Phase};
 use crate::settings::{CloseRule, Mode, Probes, RetryAfter, Settings, Watches};
 use crate::snapshot::{
@@ -81,6 +81,7 @@ impl Machine {
             attempts: view.attempts,
             since: view.since,
             retry_at: self.retry_at(now),
+            retry_by: self.retry_by(now),
             reason: self.recent.back().map(|last| last.reason.clone()),
             totals: self.totals,
             rules,
@@ -249,11 +250,27 @@ impl Machine {
         match (self.view(now).phase, &self.state) {
             (Phase::Open, State::Open { until }) => Some(*until),
             (Phase::HalfOpen, State::HalfOpen(probing)) => {
-                let full = probing.is_full(probing.in_flight_at(now), &self.settings.half_open);
-                full.then(|| self.next_place(probing, now))?
+                let by = self.place_free_by(probing, now)?;
+                Some(self.come_again(by, now))
             }
             _ => None,
         }
+    }
+
+    /// The latest time at which a probe's place is free again, while none is.
+    fn retry_by(&self, now: Timestamp) -> Option<Timestamp> {
+        let free_to_act = self.settings.mode != Mode::Disabled && self.hold.is_none();
+        match &self.state {
+            State::HalfOpen(probing) if free_to_act && self.lead.lets_probe(now) => {
+                self.place_free_by(probing, now)
+            }
+            _ => None,
+        }
+    }
+
+    fn place_free_by(&self, probing: &Probing, now: Timestamp) -> Option<Timestamp> {
+        let full = probing.is_full(probing.in_flight_at(now), &self.settings.half_open);
+        full.then(|| self.next_place(probing, now))?
     }
 
     fn probe_status(&self, now: Timestamp) -> ProbeStatus {

@@ -14,6 +14,7 @@ use fusebox_breaker::{
 use proptest::prelude::*;
 
 use crate::forms::{Form, Pure, Shared};
+use crate::kit::ms;
 use crate::ops::{End, FAR, Far, LONGEST_WINDOW, Op, held, ops, settings, since};
 
 pub struct Adversary<F: Form> {
@@ -230,6 +231,11 @@ impl<F: Form> Adversary<F> {
         let snapshot = self.form.snapshot(self.now);
         prop_assert_eq!(snapshot.mode, Mode::Enforce);
         prop_assert!(rejection.retry_at.is_none_or(|at| at > self.now));
+        if let Some(by) = rejection.retry_by {
+            prop_assert_eq!(rejection.reason, RejectReason::BreakerProbing);
+            let soonest = by.min(self.now + ms(1_000));
+            prop_assert!((soonest..=by).contains(&rejection.retry_at.unwrap()));
+        }
         // Who is behind the time may be told what was true at its own.
         if self.now < self.latest {
             return Ok(());
@@ -385,7 +391,8 @@ impl<F: Form> Adversary<F> {
     fn waits(&mut self) {
         let settings = self.form.settings();
         let (cooldown, half_open) = (settings.cooldown.longest(), settings.half_open);
-        let retry_at = self.form.snapshot(self.now).retry_at;
+        let snapshot = self.form.snapshot(self.now);
+        let retry_at = snapshot.retry_by.or(snapshot.retry_at);
         self.now = retry_at.unwrap_or_else(|| self.now + cooldown.max(half_open.probe_timeout));
         if settings.history == History::Keep {
             self.now = self.now + LONGEST_WINDOW;

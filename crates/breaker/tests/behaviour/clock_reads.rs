@@ -34,7 +34,14 @@ impl Counted {
 
 type CountedGuard = Guard<ErrorsFail, Arc<Counted>>;
 
+/// A guard whose breaker has been told the time once, as by its first call.
 fn guard(settings: Settings) -> (CountedGuard, Arc<Counted>) {
+    let (guard, clock) = fresh(settings);
+    guard.breaker().tick(at(0));
+    (guard, clock)
+}
+
+fn fresh(settings: Settings) -> (CountedGuard, Arc<Counted>) {
     let clock = Arc::new(Counted::default());
     (Guard::new(breaker(settings)).clock(clock.clone()), clock)
 }
@@ -66,6 +73,19 @@ fn a_call_of_a_closed_breaker_reads_no_clock_where_no_rule_asks_for_the_time() {
             Some(Ok(()))
         );
         assert_eq!(clock.reads(), 0);
+    }
+}
+
+#[test]
+fn the_first_call_of_all_and_the_first_after_a_reset_tell_the_time() {
+    let (guard, clock) = fresh(in_a_row(3));
+    for _ in 0..2 {
+        succeed(&guard);
+        assert_eq!(clock.reads(), 1);
+        fail(&guard);
+        succeed(&guard);
+        assert_eq!(clock.reads(), 0);
+        guard.breaker().reset(at(0));
     }
 }
 

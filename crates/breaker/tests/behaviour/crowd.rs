@@ -306,7 +306,8 @@ impl Crowd {
             let snapshot = self.breaker.snapshot(now);
             let longest = self.breaker.settings().cooldown.longest();
             let probe = self.breaker.settings().half_open.probe_timeout;
-            now = snapshot.retry_at.unwrap_or(now + longest.max(probe));
+            let due = snapshot.retry_by.or(snapshot.retry_at);
+            now = due.unwrap_or(now + longest.max(probe));
         }
         panic!("stuck: {:?}", self.breaker.snapshot(now));
     }

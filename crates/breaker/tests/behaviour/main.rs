@@ -28,6 +28,7 @@ mod reload;
 mod reports;
 mod restart;
 mod retry_after;
+mod returning;
 mod rules;
 mod slow;
 mod stalled;
