@@ -29,6 +29,7 @@ mod slack;
 mod steps;
 mod tally;
 mod view;
+mod why;
 mod worth;
 
 pub use explain::{Explanation, Gap, Next, RuleGap};

@@ -60,10 +60,10 @@ pub struct RampStatus {
 /// How many transitions a breaker remembers.
 pub const RECENT: usize = 16;
 
-/// Outcomes since a breaker was made: each outcome is counted in exactly one of these.
+/// Outcomes since a breaker was made: each outcome is counted in exactly one of the first four.
 ///
 /// **Not every success is counted.** A shared [`Breaker`](crate::Breaker) writes nothing for a success that changes
-/// nothing, so where no rule looks at successes, `successes` lacks all but a few. The other three are complete. Who wants
+/// nothing, so where no rule looks at successes, `successes` lacks all but a few. The other outcomes are complete. Who wants
 /// every success counts what [`Permit::settle`](crate::Permit::settle) returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -76,6 +76,9 @@ pub struct Totals {
     /// Outcomes that came too late to count: of an earlier generation, of a probe that had missed its deadline, or
     /// reported without a permit while open.
     pub late: u64,
+    /// Calls through guards and layers that were refused, and refusals that their callers
+    /// [counted](crate::Breaker::refused). They are no outcomes. A [`Machine`](crate::Machine) counts none.
+    pub refused: u64,
 }
 
 /// What a rule sees.

@@ -38,6 +38,7 @@ impl Folded {
             failures: self.failures.into(),
             ignored: (self.ignored & !(LED | COUNTS)).into(),
             late: 0,
+            refused: 0,
         };
         machine.totals = totals;
         // At least as many as there were: each ended as one of these.

@@ -36,7 +36,7 @@ type CountedGuard = Guard<ErrorsFail, Arc<Counted>>;
 
 fn guard(settings: Settings) -> (CountedGuard, Arc<Counted>) {
     let clock = Arc::new(Counted::default());
-    (Guard::new(breaker(settings)).clock(clock.clone()), clock)
+    (Guard::of(breaker(settings)).clock(clock.clone()), clock)
 }
 
 fn succeed(guard: &CountedGuard) {

@@ -151,13 +151,14 @@ impl Pair {
         Ok(())
     }
 
-    /// Equal but for the successes that the shared form does not write down.
+    /// Equal but for the successes that the shared form does not write down, and the refusals that it alone counts.
     pub fn look(&self) -> Result<(), TestCaseError> {
         let mut shared = self.breaker.snapshot(self.now);
         let pure = self.machine.snapshot(self.now);
         prop_assert!(shared.totals.successes <= pure.totals.successes);
         shared.totals = Totals {
             successes: pure.totals.successes,
+            refused: 0,
             ..shared.totals
         };
         shared.outcomes.clone_from(&pure.outcomes);
