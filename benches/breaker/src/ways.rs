@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use fusebox_breaker::{
-    Breaker, BreakerLayer, CallError, Guard, Guards, KeyedBreakerLayer, Outcome, Registry,
+    BreakerLayer, CallError, Guard, Guards, KeyedBreakerLayer, Outcome, Registry,
 };
 use tower::{Layer, Service};
 
@@ -64,8 +64,7 @@ pub fn cases(rule: Rule, operation: Operation, tick: &Tick) -> Vec<Case> {
 }
 
 fn guard(rule: Rule, operation: Operation) -> Guard {
-    let breaker = Breaker::new("bench", settings(rule, operation));
-    Guard::new(breaker.expect("the settings are sound"))
+    Guard::new("bench", settings(rule, operation)).expect("the settings are sound")
 }
 
 fn registry_of(rule: Rule, operation: Operation) -> Registry {

@@ -1,17 +1,20 @@
 //! A breaker with all that a call needs: a clock and a classifier, so that one line guards a call.
 
 use std::borrow::Borrow;
-use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::pin::pin;
+use std::sync::Arc;
 
 use crate::breaker::Breaker;
 use crate::call::Call;
+use crate::call_error::CallError;
 use crate::classify::{Classify, ErrorsFail};
 use crate::clock::{Clock, MonotonicClock};
 use crate::leave::Leave;
 use crate::outcome::Rejection;
+use crate::refused::Refused;
+use crate::settings::{Settings, SettingsErrors};
 use crate::time::Timestamp;
 use crate::undated::Begun;
 
@@ -29,13 +32,14 @@ use crate::undated::Begun;
 /// of them another [clock](Guard::clock) gives it to all that speak to its breaker.
 ///
 /// ```
-/// use fusebox_breaker::{Breaker, CallError, Guard, Settings};
+/// use fusebox_breaker::{Guard, Settings};
 ///
-/// let guard = Guard::new(Breaker::new("orders", Settings::default())?);
+/// let guard = Guard::new("orders", Settings::default())?;
 /// let answer = guard.call(|| "42".parse::<u32>());
 /// assert_eq!(answer, Ok(42));
 /// # Ok::<(), fusebox_breaker::SettingsErrors>(())
 /// ```
+#[doc(alias = "CircuitBreaker")]
 #[derive(Clone, Debug)]
 pub struct Guard<K = ErrorsFail, C = MonotonicClock> {
     breaker: Breaker,
@@ -43,42 +47,17 @@ pub struct Guard<K = ErrorsFail, C = MonotonicClock> {
     clock: C,
 }
 
-/// Why a guarded call gave no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CallError<E> {
-    /// The breaker refused it; it was not made.
-    Rejected(Rejection),
-    /// It was made, and this is its error.
-    Failed(E),
-}
-
-impl<E> From<Rejection> for CallError<E> {
-    fn from(rejection: Rejection) -> Self {
-        CallError::Rejected(rejection)
-    }
-}
-
-impl<E: fmt::Display> fmt::Display for CallError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CallError::Rejected(rejection) => write!(f, "the call was refused: {rejection}"),
-            CallError::Failed(error) => error.fmt(f),
-        }
-    }
-}
-
-impl<E: std::error::Error + 'static> std::error::Error for CallError<E> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            CallError::Rejected(rejection) => Some(rejection),
-            CallError::Failed(error) => error.source(),
-        }
-    }
-}
-
 impl Guard {
-    /// A guard on the [clock of the process](MonotonicClock) that takes every error for a failure.
-    pub fn new(breaker: Breaker) -> Self {
+    /// A guard of a new breaker with that name and those settings. It takes every error for a failure.
+    ///
+    /// # Errors
+    /// All faults of the settings, see [`Settings::validate`].
+    pub fn new(name: impl Into<Arc<str>>, settings: Settings) -> Result<Self, SettingsErrors> {
+        Breaker::new(name, settings).map(Guard::of)
+    }
+
+    /// A guard of that breaker, on the [clock of the process](MonotonicClock), that takes every error for a failure.
+    pub fn of(breaker: Breaker) -> Self {
         Guard {
             breaker,
             classifier: ErrorsFail,
@@ -87,8 +66,14 @@ impl Guard {
     }
 }
 
+impl From<Breaker> for Guard {
+    fn from(breaker: Breaker) -> Self {
+        Guard::of(breaker)
+    }
+}
+
 impl<K, C> Guard<K, C> {
-    pub(crate) fn of(breaker: Breaker, classifier: K, clock: C) -> Self {
+    pub(crate) fn assembled(breaker: Breaker, classifier: K, clock: C) -> Self {
         Guard {
             breaker,
             classifier,
@@ -97,6 +82,7 @@ impl<K, C> Guard<K, C> {
     }
 
     /// The same guard with another classifier.
+    #[must_use = "it is another guard of the same breaker"]
     pub fn classifier<N>(self, classifier: N) -> Guard<N, C> {
         Guard {
             breaker: self.breaker,
@@ -105,7 +91,32 @@ impl<K, C> Guard<K, C> {
         }
     }
 
+    /// The same guard with a closure for a classifier. It returns an [`Outcome`](crate::Outcome) or a [`Call`].
+    ///
+    /// The types of answer and error are inferred from the closure or from the calls that follow:
+    ///
+    /// ```
+    /// use fusebox_breaker::{Guard, Outcome, Settings};
+    ///
+    /// let guard = Guard::new("orders", Settings::default())?.classify(|result| match result {
+    ///     Ok(500..) | Err(_) => Outcome::Failure,
+    ///     Ok(_) => Outcome::Success,
+    /// });
+    /// let answer = guard.call(|| Ok::<u16, std::io::Error>(404));
+    /// assert_eq!(answer.ok(), Some(404));
+    /// # Ok::<(), fusebox_breaker::SettingsErrors>(())
+    /// ```
+    #[must_use = "it is another guard of the same breaker"]
+    pub fn classify<T, E, O, F>(self, classify: F) -> Guard<F, C>
+    where
+        F: Fn(&Result<T, E>) -> O,
+        O: Into<Call>,
+    {
+        self.classifier(classify)
+    }
+
     /// The same guard with another clock.
+    #[must_use = "it is another guard of the same breaker"]
     pub fn clock<N: Clock>(self, clock: N) -> Guard<K, N> {
         Guard {
             breaker: self.breaker,
@@ -131,14 +142,55 @@ impl<K, C: Clock> Guard<K, C> {
     ///
     /// # Errors
     /// The refusal, or the call's own error.
+    #[doc(alias = "execute")]
+    #[doc(alias = "run")]
     #[inline]
     pub fn call<T, E>(&self, call: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>>
     where
         K: Classify<T, E>,
     {
-        let mut guarded = self.begin()?;
+        self.call_by(call, |classifier, result| classifier.classify(result))
+    }
+
+    /// Makes a call as [`call`](Guard::call) does and has its result judged by a closure in place of the guard's
+    /// classifier. The types are known from the call, so the closure needs none.
+    ///
+    /// ```
+    /// use fusebox_breaker::{Guard, Outcome, Settings};
+    ///
+    /// let guard = Guard::new("orders", Settings::default())?;
+    /// let answer = guard.call_with(
+    ///     || "42".parse::<u32>(),
+    ///     |result| match result {
+    ///         Err(error) if error.to_string().is_empty() => Outcome::Ignored,
+    ///         Err(_) => Outcome::Failure,
+    ///         Ok(_) => Outcome::Success,
+    ///     },
+    /// );
+    /// assert_eq!(answer.ok(), Some(42));
+    /// # Ok::<(), fusebox_breaker::SettingsErrors>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The refusal, or the call's own error.
+    #[inline]
+    pub fn call_with<T, E, O: Into<Call>>(
+        &self,
+        call: impl FnOnce() -> Result<T, E>,
+        classify: impl FnOnce(&Result<T, E>) -> O,
+    ) -> Result<T, CallError<E>> {
+        self.call_by(call, |_, result| classify(result).into())
+    }
+
+    #[inline(always)]
+    fn call_by<T, E>(
+        &self,
+        call: impl FnOnce() -> Result<T, E>,
+        classify: impl FnOnce(&K, &Result<T, E>) -> Call,
+    ) -> Result<T, CallError<E>> {
+        let mut guarded = Guarded::begin(self)?;
         let result = guarded.within(call);
-        guarded.end(|classifier| classifier.classify(&result));
+        guarded.end(|classifier| classify(classifier, &result));
         result.map_err(CallError::Failed)
     }
 
@@ -151,16 +203,40 @@ impl<K, C: Clock> Guard<K, C> {
         F: Future<Output = Result<T, E>>,
         K: Classify<T, E>,
     {
-        let mut guarded = self.begin()?;
-        let mut future = pin!(guarded.within(call));
-        let result = poll_fn(|context| guarded.within(|| future.as_mut().poll(context))).await;
-        guarded.end(|classifier| classifier.classify(&result));
-        result.map_err(CallError::Failed)
+        let classify = |classifier: &K, result: &Result<T, E>| classifier.classify(result);
+        self.call_async_by(call, classify).await
     }
 
-    #[inline]
-    fn begin(&self) -> Result<Guarded<&Self, K, C>, Rejection> {
-        Guarded::begin(self)
+    /// Makes a call as [`call_async`](Guard::call_async) does and has its result judged by a closure in place of the
+    /// guard's classifier, see [`call_with`](Guard::call_with).
+    ///
+    /// # Errors
+    /// The refusal, or the call's own error.
+    pub async fn call_async_with<T, E, F, O: Into<Call>>(
+        &self,
+        call: impl FnOnce() -> F,
+        classify: impl FnOnce(&Result<T, E>) -> O,
+    ) -> Result<T, CallError<E>>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        let classify = |_: &K, result: &Result<T, E>| classify(result).into();
+        self.call_async_by(call, classify).await
+    }
+
+    async fn call_async_by<T, E, F>(
+        &self,
+        call: impl FnOnce() -> F,
+        classify: impl FnOnce(&K, &Result<T, E>) -> Call,
+    ) -> Result<T, CallError<E>>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut guarded = Guarded::begin(self)?;
+        let mut future = pin!(guarded.within(call));
+        let result = poll_fn(|context| guarded.within(|| future.as_mut().poll(context))).await;
+        guarded.end(|classifier| classify(classifier, &result));
+        result.map_err(CallError::Failed)
     }
 }
 
@@ -192,20 +268,20 @@ where
     C: Clock,
 {
     #[inline]
-    pub fn begin(guard: G) -> Result<Self, Rejection> {
+    pub fn begin(guard: G) -> Result<Self, Refused> {
         let begun = guard.borrow().breaker.begin(|| guard.borrow().now());
         Self::begun(guard, begun)
     }
 
     /// Begins a call at a time that is known already.
     #[cfg(feature = "tower")]
-    pub fn begin_at(guard: G, now: Timestamp) -> Result<Self, Rejection> {
+    pub fn begin_at(guard: G, now: Timestamp) -> Result<Self, Refused> {
         let begun = guard.borrow().breaker.begin_at(now);
         Self::begun(guard, begun)
     }
 
     #[inline]
-    fn begun(guard: G, begun: Result<Begun, (Rejection, Timestamp)>) -> Result<Self, Rejection> {
+    fn begun(guard: G, begun: Result<Begun, (Rejection, Timestamp)>) -> Result<Self, Refused> {
         match begun {
             Ok(Begun { leave, at }) => Ok(Guarded {
                 guard,
@@ -214,7 +290,7 @@ where
                 runs: false,
                 parts: PhantomData,
             }),
-            Err((rejection, _)) => Err(rejection),
+            Err((rejection, now)) => Err(guard.borrow().breaker.refused(rejection, now)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::call::Call;
 use crate::classify::ErrorsFail;
 use crate::clock::{Clock, MonotonicClock};
 use crate::guard::Guard;
@@ -40,6 +41,7 @@ impl Guards {
 
 impl<K, C> Guards<K, C> {
     /// The same guards with another classifier.
+    #[must_use = "these are other guards of the same registry"]
     pub fn classifier<N>(self, classifier: N) -> Guards<N, C> {
         Guards {
             registry: self.registry,
@@ -48,7 +50,18 @@ impl<K, C> Guards<K, C> {
         }
     }
 
+    /// The same guards with a closure for a classifier, see [`Guard::classify`].
+    #[must_use = "these are other guards of the same registry"]
+    pub fn classify<T, E, O, F>(self, classify: F) -> Guards<F, C>
+    where
+        F: Fn(&Result<T, E>) -> O,
+        O: Into<Call>,
+    {
+        self.classifier(classify)
+    }
+
     /// The same guards with another clock.
+    #[must_use = "these are other guards of the same registry"]
     pub fn clock<N: Clock>(self, clock: N) -> Guards<K, N> {
         Guards {
             registry: self.registry,
@@ -87,7 +100,7 @@ impl<K, C: Clock> Guards<K, C> {
     {
         let now = self.clock.now();
         let breaker = self.registry.get_or_create(key, now);
-        let guard = Guard::of(breaker, self.classifier.clone(), self.clock.clone());
+        let guard = Guard::assembled(breaker, self.classifier.clone(), self.clock.clone());
         (guard, now)
     }
 }

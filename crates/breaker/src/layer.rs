@@ -12,20 +12,25 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::call_error::{BoxError, Boxed, CallError};
 use crate::calling::Calling;
 use crate::classify::{Classify, ErrorsFail};
 use crate::clock::{Clock, MonotonicClock};
-use crate::guard::{CallError, Guard, Guarded, OwnedGuarded};
-use crate::outcome::Rejection;
+use crate::guard::{Guard, Guarded, OwnedGuarded};
+use crate::refused::Refused;
 
 /// Guards a service by a breaker.
 ///
+/// The error is a `CallError<Boxed>`, whatever the service's own: so other layers may stand outside and inside, as
+/// `tower`'s buffer, timeout and load shedding, which pass on any error that can be boxed. From such an error
+/// [`Refused::find_in`] finds the refusal.
+///
 /// ```
-/// use fusebox_breaker::{Breaker, BreakerLayer, Guard, Settings};
+/// use fusebox_breaker::{BreakerLayer, Guard, Settings};
 /// use tower_layer::Layer;
 /// # struct Client;
 ///
-/// let guard = Guard::new(Breaker::new("orders", Settings::default())?);
+/// let guard = Guard::new("orders", Settings::default())?;
 /// let service = BreakerLayer::new(guard).layer(Client);
 /// # Ok::<(), fusebox_breaker::SettingsErrors>(())
 /// ```
@@ -62,11 +67,12 @@ pub struct BreakerService<S, K = ErrorsFail, C = MonotonicClock> {
 impl<S, K, C, R> Service<R> for BreakerService<S, K, C>
 where
     S: Service<R> + Clone,
+    S::Error: Into<BoxError>,
     K: Classify<S::Response, S::Error> + Clone,
     C: Clock + Clone,
 {
     type Response = S::Response;
-    type Error = CallError<S::Error>;
+    type Error = CallError<Boxed>;
     type Future = BreakerFuture<S, R, K, C>;
 
     /// Always ready, see the module's text.
@@ -101,7 +107,7 @@ where
     C: Clock,
 {
     /// The answer to a request that the breaker let pass, or did not.
-    pub(crate) fn of(asked: Result<OwnedGuarded<K, C>, Rejection>, inner: &S, request: R) -> Self {
+    pub(crate) fn of(asked: Result<OwnedGuarded<K, C>, Refused>, inner: &S, request: R) -> Self {
         match asked {
             Ok(guarded) => BreakerFuture {
                 state: State::Passing {
@@ -109,8 +115,10 @@ where
                 },
                 guarded: Some(guarded),
             },
-            Err(rejection) => BreakerFuture {
-                state: State::Refused { rejection },
+            Err(refused) => BreakerFuture {
+                state: State::Refused {
+                    refused: Some(refused),
+                },
                 guarded: None,
             },
         }
@@ -120,7 +128,7 @@ where
 pin_project! {
     #[project = StateProjection]
     enum State<S, R, F> {
-        Refused { rejection: Rejection },
+        Refused { refused: Option<Refused> },
         Passing { #[pin] calling: Calling<S, R, F> },
     }
 }
@@ -128,16 +136,18 @@ pin_project! {
 impl<S, R, K, C> Future for BreakerFuture<S, R, K, C>
 where
     S: Service<R>,
+    S::Error: Into<BoxError>,
     K: Classify<S::Response, S::Error>,
     C: Clock,
 {
-    type Output = Result<S::Response, CallError<S::Error>>;
+    type Output = Result<S::Response, CallError<Boxed>>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let calling = match this.state.project() {
-            StateProjection::Refused { rejection } => {
-                return Poll::Ready(Err(CallError::Rejected(*rejection)));
+            StateProjection::Refused { refused } => {
+                let refused = refused.take().expect("it is polled once");
+                return Poll::Ready(Err(CallError::Rejected(refused)));
             }
             StateProjection::Passing { calling } => calling,
         };
@@ -145,6 +155,6 @@ where
         if let Some(guarded) = this.guarded.take() {
             guarded.end(|classifier| classifier.classify(&result));
         }
-        Poll::Ready(result.map_err(CallError::Failed))
+        Poll::Ready(result.map_err(|error| CallError::Failed(error).boxed()))
     }
 }

@@ -31,6 +31,7 @@ mod steps;
 mod tally;
 mod usual;
 mod view;
+mod why;
 mod worth;
 
 pub use explain::{Explanation, Gap, Next, RuleGap};

@@ -29,6 +29,9 @@ impl Outcome {
 }
 
 /// The reported state. Holds and modes are told beside it and never change it.
+#[doc(alias = "state")]
+#[doc(alias = "CircuitState")]
+#[doc(alias = "half-open")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Calls pass.
@@ -177,6 +180,8 @@ pub struct Hold {
 
 /// Which way a breaker is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[doc(alias = "force_open")]
+#[doc(alias = "isolate")]
 pub enum HoldKind {
     /// Every call is refused.
     Open,

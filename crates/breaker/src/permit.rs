@@ -16,6 +16,7 @@ use crate::transition::Transition;
 /// [`Outcome::Ignored`](crate::Outcome::Ignored) and frees its place, so a call that is cancelled cannot leave the
 /// breaker stuck; so too while its thread panics, since that need not be the call's fault. Who catches a panic of the call
 /// says so by [`Permit::panicked`]. A permit that is never dropped loses its place at its deadline.
+#[doc(alias = "permission")]
 #[must_use = "a permit that is dropped at once counts as an ignored call"]
 #[derive(Debug)]
 pub struct Permit<'a> {

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::breaker::{Breaker, SharedListener};
+use crate::breaker::Breaker;
 use crate::chance::Chance;
 use crate::inherited::Inherited;
+use crate::listener::Listeners;
 use crate::machine::Reconfigured;
 use crate::settings::{Mode, Settings, SettingsErrors};
 use crate::time::Timestamp;
@@ -64,7 +65,7 @@ use room::{Now, Room};
 pub struct Registry {
     family: Arc<str>,
     max_keys: AtomicUsize,
-    listener: Option<SharedListener>,
+    listeners: Option<Listeners>,
     chance: Option<Arc<dyn Chance>>,
     entries: papaya::HashSet<Entry>,
     clock: KeyClock,
@@ -359,10 +360,8 @@ impl Registry {
         let settings = change(making.settings.of(key).clone());
         let mut builder = Breaker::builder(name, settings)
             .seed(making.seeds.u64(..))
-            .keyed_from(limits::key_at(&self.family));
-        if let Some(listener) = &self.listener {
-            builder = builder.shared_listener(listener.clone());
-        }
+            .keyed_from(limits::key_at(&self.family))
+            .shared_listeners(self.listeners.clone());
         if let Some(chance) = &self.chance {
             builder = builder.chance(chance.clone());
         }
@@ -383,6 +382,12 @@ impl Registry {
         self.making.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// A panic leaves it as the last event left it, see [`Breaker`].
+impl std::panic::UnwindSafe for Registry {}
+
+/// See [`UnwindSafe`](std::panic::UnwindSafe).
+impl std::panic::RefUnwindSafe for Registry {}
 
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -121,6 +121,8 @@ impl Settings {
 }
 
 /// A condition that trips the breaker.
+#[doc(alias = "failure_policy")]
+#[doc(alias = "failure threshold")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
     /// So many failures in a row, with no success between them.
@@ -226,6 +228,8 @@ pub enum Compare {
 }
 
 /// How windows let go of the past.
+#[doc(alias = "sliding window")]
+#[doc(alias = "tumbling window")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WindowKind {
     /// Old calls leave one by one as new ones come or time passes.
@@ -249,6 +253,9 @@ pub enum History {
 ///
 /// `attempts` is the number of trips since the breaker was last closed. Jitter only lengthens: the cooldown is drawn
 /// uniformly from `c` to `c * (1 + jitter)` at the trip, so the reported time of return is true from the start.
+#[doc(alias = "wait_duration_in_open")]
+#[doc(alias = "break_duration")]
+#[doc(alias = "reset_timeout")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cooldown {
     /// The first cooldown, above zero. Default 30 s.
@@ -291,6 +298,8 @@ impl Default for Cooldown {
 }
 
 /// How the breaker probes after its cooldown.
+#[doc(alias = "half-open")]
+#[doc(alias = "permitted_calls_in_half_open")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HalfOpen {
     /// How many probes may be in flight at once. Default 1.

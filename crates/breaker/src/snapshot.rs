@@ -70,7 +70,7 @@ pub const RECENT: usize = 16;
 /// was refused.
 ///
 /// **Not every success is counted.** A shared [`Breaker`](crate::Breaker) writes nothing for a success that changes
-/// nothing, so where no rule looks at successes, `successes` lacks all but a few. Failures, ignored and late ones are complete. Who wants
+/// nothing, so where no rule looks at successes, `successes` lacks all but a few. The other outcomes are complete. Who wants
 /// every success counts what [`Permit::settle`](crate::Permit::settle) returns.
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,6 +87,9 @@ pub struct Totals {
     /// Stamps that were refused, whatever they came with: more than a year ahead of the last one accepted, hence of another
     /// clock. A closed breaker lets calls pass without a look at their stamps, so those of admissions may be missing.
     pub far_stamps: u64,
+    /// Calls through guards and layers that were refused, and refusals that their callers
+    /// [counted](crate::Breaker::refused). They are no outcomes. A [`Machine`](crate::Machine) counts none.
+    pub refused: u64,
 }
 
 /// What a rule sees.

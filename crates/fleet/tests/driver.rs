@@ -455,7 +455,7 @@ fn a_fleet_and_guards_made_at_any_time_tell_the_same_time() {
     while options.clock.now() < before + Duration::from_millis(5) {
         std::thread::yield_now();
     }
-    let guard = Guard::new(Breaker::new("orders", settings()).unwrap());
+    let guard = Guard::of(Breaker::new("orders", settings()).unwrap());
     let told = [options.clock.now(), guard.now(), options.clock.now()];
     assert!(told.is_sorted(), "{told:?}");
 }

@@ -40,6 +40,7 @@ impl Folded {
             ignored: (self.ignored & !(LED | COUNTS)).into(),
             late: 0,
             far_stamps: 0,
+            refused: 0,
         };
         machine.resume_at(latest);
         machine.totals = totals;

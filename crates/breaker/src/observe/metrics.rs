@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, gauge};
 
-use crate::breaker::{Breaker, Listener};
-use crate::outcome::{Phase, Rejection};
+use crate::breaker::Breaker;
+use crate::listener::Listener;
+use crate::outcome::Phase;
+use crate::refused::Refused;
 use crate::rule::RuleKind;
 use crate::time::Timestamp;
 use crate::transition::Transition;
@@ -35,7 +37,7 @@ const STALLED_CALLS: &str = "fusebox_breaker_stalled_calls";
 /// | `fusebox_breaker_state` | `breaker`, `state` | transitions: 1 for the state it is in, 0 for the others |
 /// | `fusebox_breaker_held` | `breaker` | transitions: 1 while an operator holds it |
 /// | `fusebox_breaker_transitions_total` | `breaker`, `from`, `to`, `reason` | transitions, holds, resets |
-/// | `fusebox_breaker_rejected_total`, `fusebox_breaker_rejected_reason_total` | `breaker`, `state` or `reason` | [`refused`](MetricsListener::refused) |
+/// | `fusebox_breaker_rejected_total`, `fusebox_breaker_rejected_reason_total` | `breaker`, `state` or `reason` | refusals by guards and layers, and those that callers of `admit` [tell](Breaker::refused) |
 /// | `fusebox_breaker_calls_total` | `breaker`, `outcome`: `failure`, `ignored`, `late` | [`observe`](MetricsListener::observe); successes are not among them, since a breaker does not [count](crate::Totals) them all |
 /// | `fusebox_breaker_admit_probability`, `fusebox_breaker_ramp_ratio` | `breaker` | `observe` |
 /// | `fusebox_breaker_failure_ratio`, `fusebox_breaker_slow_ratio`, `fusebox_breaker_window_calls`, `fusebox_breaker_stalled_calls` | `breaker` | `observe`, where there are such rules |
@@ -107,15 +109,6 @@ impl MetricsListener {
         }
     }
 
-    /// Counts a refused call, for callers that hand their refusals on.
-    pub fn refused(&self, breaker: &Breaker, rejection: &Rejection) {
-        let name = self.label(breaker);
-        counter!(REJECTED, "breaker" => name.clone(), "state" => rejection.phase.as_str())
-            .increment(1);
-        counter!(REJECTED_REASON, "breaker" => name, "reason" => rejection.reason.as_str())
-            .increment(1);
-    }
-
     /// Reads a breaker, for callers that do so every few seconds or whenever they are scraped. `now` is the time by the
     /// clock of its calls; nothing is changed by looking. A breaker past the first 1,000 is passed over.
     pub fn observe(&self, breaker: &Breaker, now: Timestamp) {
@@ -162,6 +155,14 @@ impl MetricsListener {
 }
 
 impl Listener for MetricsListener {
+    fn refused(&self, breaker: &Breaker, refused: &Refused) {
+        let name = self.label(breaker);
+        counter!(REJECTED, "breaker" => name.clone(), "state" => refused.phase.as_str())
+            .increment(1);
+        counter!(REJECTED_REASON, "breaker" => name, "reason" => refused.reason.as_str())
+            .increment(1);
+    }
+
     fn transition(&self, breaker: &Breaker, transition: &Transition) {
         let mut labelled = self.labelled();
         let own = own_label(&mut labelled, breaker);

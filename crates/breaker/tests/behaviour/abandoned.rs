@@ -27,7 +27,7 @@ fn give_up(guard: &Guard<fusebox_breaker::ErrorsFail, Arc<Hand>>, hand: &Hand, u
 #[test]
 fn calls_given_up_after_so_long_trip_and_earlier_ones_count_as_nothing() {
     let hand = Arc::new(Hand::default());
-    let guard = Guard::new(breaker(patient_for(1_000))).clock(hand.clone());
+    let guard = Guard::of(breaker(patient_for(1_000))).clock(hand.clone());
     for round in 0..10 {
         hand.set(round * 10_000);
         give_up(&guard, &hand, round * 10_000 + 999);
@@ -44,7 +44,7 @@ fn calls_given_up_after_so_long_trip_and_earlier_ones_count_as_nothing() {
 #[test]
 fn calls_given_up_are_ignored_unless_that_is_asked_for() {
     let hand = Arc::new(Hand::default());
-    let guard = Guard::new(breaker(in_a_row(1))).clock(hand.clone());
+    let guard = Guard::of(breaker(in_a_row(1))).clock(hand.clone());
     give_up(&guard, &hand, 3_600_000);
     let snapshot = guard.breaker().snapshot(at(3_600_000));
     assert_eq!(
@@ -56,7 +56,7 @@ fn calls_given_up_are_ignored_unless_that_is_asked_for() {
 #[test]
 fn a_probe_given_up_after_so_long_opens_again() {
     let hand = Arc::new(Hand::default());
-    let guard = Guard::new(tripped(
+    let guard = Guard::of(tripped(
         Settings {
             on_abandoned: OnAbandoned::FailureAfter(ms(300)),
             ..in_a_row(1)
@@ -77,7 +77,7 @@ fn callers_that_come_and_leave_in_turn_do_not_hide_a_stalled_call() {
         longer_than: ms(500),
     });
     let hand = Arc::new(Hand::default());
-    let guard = Guard::new(breaker(stalled)).clock(hand.clone());
+    let guard = Guard::of(breaker(stalled)).clock(hand.clone());
     give_up(&guard, &hand, 500);
     assert_eq!(guard.breaker().snapshot(at(500)).phase, Phase::Closed);
     give_up(&guard, &hand, 1_001);

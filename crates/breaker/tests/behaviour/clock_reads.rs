@@ -43,7 +43,7 @@ fn guard(settings: Settings) -> (CountedGuard, Arc<Counted>) {
 
 fn fresh(settings: Settings) -> (CountedGuard, Arc<Counted>) {
     let clock = Arc::new(Counted::default());
-    (Guard::new(breaker(settings)).clock(clock.clone()), clock)
+    (Guard::of(breaker(settings)).clock(clock.clone()), clock)
 }
 
 fn succeed(guard: &CountedGuard) {

@@ -32,9 +32,9 @@ fn clocks_made_at_different_times_tell_the_same_time() {
 #[test]
 fn guards_made_one_after_the_other_on_one_breaker_agree_on_the_time() {
     let breaker = breaker(in_a_row(1));
-    let first = Guard::new(breaker.clone());
+    let first = Guard::of(breaker.clone());
     pass(5);
-    let second = Guard::new(breaker);
+    let second = Guard::of(breaker);
     // Either opens it, and to either it is open for the whole cooldown.
     for (one, other) in [(&first, &second), (&second, &first)] {
         let failed = one.call(|| Err::<(), _>("down"));
@@ -52,7 +52,7 @@ fn guards_made_one_after_the_other_on_one_breaker_agree_on_the_time() {
 fn guards_by_key_have_the_clock_of_all_other_guards() {
     let guards = Guards::new(Registry::new("tenants", in_a_row(1)).unwrap());
     pass(5);
-    let later = Guard::new(breaker(in_a_row(1)));
+    let later = Guard::of(breaker(in_a_row(1)));
     let told = [guards.now(), later.now(), guards.of("acme").now()];
     assert!(told.is_sorted(), "{told:?}");
 }
@@ -322,7 +322,7 @@ impl Clock for WallClock {
 
 #[test]
 fn a_guard_with_a_wall_clock_beside_one_without_opens_nothing_for_decades() {
-    let guard = Guard::new(breaker(in_a_row(1)));
+    let guard = Guard::of(breaker(in_a_row(1)));
     let stray = guard.clone().clock(WallClock);
     assert_eq!(guard.call(|| Ok::<_, ()>(())), Ok(()));
     for _ in 0..10 {

@@ -172,7 +172,7 @@ fn calls_that_last_longer_than_the_window_count_when_they_end() {
 #[test]
 fn a_call_that_is_cancelled_closes_nothing_and_the_next_caller_is_the_probe() {
     let breaker = tripped(in_a_row(1), 0);
-    let guard = Guard::new(breaker.clone()).clock(Frozen);
+    let guard = Guard::of(breaker.clone()).clock(Frozen);
     // Polled once and dropped: the caller went away.
     let mut call = Box::pin(guard.call_async(std::future::pending::<Result<(), ()>>));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());

@@ -41,6 +41,8 @@ mod listener;
 mod marathon;
 mod model;
 mod ops;
+mod ready;
+mod refusals;
 mod registry;
 mod same_as_machine;
 mod threads;
@@ -48,3 +50,5 @@ mod ways_in;
 
 #[cfg(feature = "tower")]
 mod layer;
+#[cfg(feature = "tower")]
+mod stack;

@@ -16,7 +16,7 @@ type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 fn guard(settings: Settings) -> (HandGuard, Arc<Hand>) {
     let hand = Arc::new(Hand::default());
-    (Guard::new(breaker(settings)).clock(hand.clone()), hand)
+    (Guard::of(breaker(settings)).clock(hand.clone()), hand)
 }
 
 fn poll(task: &mut Task<'_>) -> Poll<()> {

@@ -153,7 +153,7 @@ fn an_explanation_tells_the_bound() {
 #[test]
 fn callers_of_a_guard_are_told_the_same() {
     let hand = Arc::new(Hand::default());
-    let guard = Guard::new(tripped(patient(), 0)).clock(hand.clone());
+    let guard = Guard::of(tripped(patient(), 0)).clock(hand.clone());
     hand.set(1_000);
     let outer = guard.call(|| {
         // While this call probes, another one comes.

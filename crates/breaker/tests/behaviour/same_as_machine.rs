@@ -233,7 +233,8 @@ impl Pair {
         Ok(())
     }
 
-    /// Equal but for the successes, and the stamps of another clock, that the shared form does not look at.
+    /// Equal but for the successes that the shared form does not write down, the stamps of another clock that it does not
+    /// look at, and the refusals that it alone counts.
     pub fn look(&self) -> Result<(), TestCaseError> {
         let mut shared = self.breaker.snapshot(self.now);
         let pure = self.machine.snapshot(self.now);
@@ -246,6 +247,7 @@ impl Pair {
         shared.totals = Totals {
             successes: pure.totals.successes,
             far_stamps: pure.totals.far_stamps,
+            refused: 0,
             ..shared.totals
         };
         shared.outcomes.clone_from(&pure.outcomes);
