@@ -222,6 +222,18 @@ impl Registry {
         self.max_keys.store(max_keys, Ordering::Relaxed);
     }
 
+    /// The most keys with a breaker of their own.
+    pub fn max_keys(&self) -> usize {
+        self.max_keys.load(Ordering::Relaxed)
+    }
+
+    /// For how long a key must not have been asked for before it gives way with failures in its windows, or past its
+    /// cooldown: as it was set, or as the settings in force have it, see [`RegistryBuilder::idle_after`].
+    pub fn idle_after(&self) -> Duration {
+        let making = self.making();
+        making.limits.idle_after(making.settings.family())
+    }
+
     /// Changes for how long a key must not have been asked for before it gives way with failures in its windows; `None`:
     /// as [`RegistryBuilder::idle_after`] has it by default.
     pub fn set_idle_after(&self, idle_after: Option<Duration>) {

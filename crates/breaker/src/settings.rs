@@ -168,7 +168,8 @@ pub enum Rule {
     },
     /// So many calls in flight for too long: an upstream that hangs gives no outcome that another rule could see.
     ///
-    /// Judged when a call asks to pass and at a [`tick`](crate::Breaker::tick). A call is in flight from its
+    /// Judged when a call asks to pass, when its caller [gives one up](crate::Permit::abandoned), that one among them, and
+    /// at a [`tick`](crate::Breaker::tick). A call is in flight from its
     /// permit on, or from the time at which [the other side has all that it needs](crate::Permit::waits_since), until its
     /// permit is settled, dropped, or told that the [answer has begun](crate::Permit::answered).
     Stalled {

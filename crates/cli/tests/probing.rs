@@ -96,6 +96,7 @@ fn crowd(probes: usize) {
                             if late {
                                 assert!(reason.starts_with("breaker_probing;"), "{reason}");
                                 assert!(reason.ends_with("state=half_open"), "{reason}");
+                                assert_eq!(response.fields.get("retry-after"), Some("1"));
                                 told += 1;
                             }
                         }
@@ -112,7 +113,11 @@ fn crowd(probes: usize) {
         clients.iter().filter(|client| client.is_finished()).count() == 200 - probes
     });
     assert_eq!(gateway.state("orders"), "half_open");
-    assert_eq!(gateway.breaker("orders")["probes"]["in_flight"], probes);
+    // A probe may take twenty seconds; most do not, so all are told to come back soon.
+    let shown = gateway.breaker("orders");
+    assert_eq!(shown["probes"]["in_flight"], probes);
+    assert_eq!(shown["retry_after"], 1);
+    assert!(shown["retry_by"].as_str() > shown["retry_at"].as_str());
     gate.open();
     let ends: Vec<(usize, usize)> = clients.into_iter().map(|c| c.join().unwrap()).collect();
     let passed: usize = ends.iter().map(|end| end.0).sum();
