@@ -68,7 +68,7 @@ async fn work(guard: &Guard, mail: &Mail, job: u32) -> Result<(), String> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let settings = Settings {
-        cooldown: Cooldown::fixed(Duration::from_millis(100)),
+        cooldown: Cooldown::fixed(Duration::from_millis(300)),
         ..Settings::default()
     };
     let guard = Guard::new(Breaker::new("mail", settings)?);
