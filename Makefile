@@ -5,7 +5,7 @@
 LONG := FUSEBOX_PROVE=1 PROPTEST_CASES=20000
 PROVE := cargo test --release --locked --no-fail-fast
 
-.PHONY: help build test conformance prove bench-breaker bench-fleet bench-proxy bench-flogo compare-border fmt lint doc
+.PHONY: help build test conformance prove package msrv examples bench-breaker bench-fleet bench-proxy bench-flogo compare-border fmt lint doc
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,18 @@ prove: ## run the long forms of the tests: orders of threads, ten million events
 	$(LONG) $(PROVE) -p fusebox-plan -p fusebox-gateway
 	$(LONG) $(PROVE) -p fusebox-cli --test streaming --test innocent --test siege
 	$(LONG) $(PROVE) -p fusebox-sim --features fleet --test fleet -- --nocapture --test-threads 1
+	@scripts/package
+	@scripts/msrv
+	@scripts/examples
+
+package: ## package the published crates; build, test and document them unpacked, away from the workspace
+	@scripts/package
+
+msrv: ## check the published crates with the oldest Rust that they promise
+	@scripts/msrv
+
+examples: ## build and run the library's example programs (needs a Valkey or Redis server)
+	@scripts/examples
 
 bench-breaker: ## measure the breaker beside other crates (counts instructions where valgrind is)
 	@scripts/bench-breaker --keep

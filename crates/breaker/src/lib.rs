@@ -1,8 +1,8 @@
 //! Decides whether a call may pass.
 //!
 //! It starts no thread, and reads no clock: the caller says when it is, asks for a permit, makes the call and records
-//! how it ended. Or it hands the call to a [`Guard`], which does all that with a clock of its own. What exactly happens
-//! then is told in `docs/machine.md`, how to use it in `docs/breaker.md`.
+//! how it ended. Or it hands the call to a [`Guard`], which does all that with a clock of its own. The [`guide`] tells how
+//! to use it and, exactly, what happens then.
 //!
 //! ```
 //! use fusebox_breaker::{Breaker, Outcome, Settings, Timestamp};
@@ -28,6 +28,17 @@
 //! - a call in one line: [`Guard`], by key [`Guards`], with a [`Clock`] and a [`Classify`]; as `tower` layers behind the
 //!   feature `tower`
 //! - what a breaker shows of itself: [`Snapshot`], [`Explanation`], [`Saved`]
+//!
+//! # Features
+//! None is on by default.
+//! - `serde`: [`Settings`] and [`Saved`] are read and written, [`Snapshot`], [`Transition`] and [`Rejection`] are written
+//! - `metrics`, `tracing`: ready-made [listeners](Listener) for the `metrics` facade and for `tracing`
+//! - `tower`: layers
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(any(doc, doctest))]
+pub mod guide;
 
 mod call;
 mod cause;
@@ -129,12 +140,7 @@ pub use snapshot::{
 pub use time::Timestamp;
 pub use transition::{Reason, Transition, Transitions};
 
-/// Runs the examples of the library's page.
+/// The example of the package's own page.
 #[cfg(doctest)]
-#[doc = include_str!("../../../docs/breaker.md")]
-struct LibraryPage;
-
-/// Runs the example of the README.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

@@ -2,7 +2,7 @@
 //!
 //! Every process is a [`Node`]: it decides at once from what it knows, and tells the others beside that. The fleet's
 //! truth of a breaker is one [`Record`], changed by [`Command`]s that are carried out where the record lives, on that
-//! place's clock. What is promised, and what is not, is told in `docs/fleet.md`.
+//! place's clock. The [`guide`] tells what is promised, and what is not.
 //!
 //! # Contents
 //! - the truth and how it changes: [`Record`], [`Version`], [`Command`], [`change`], [`LUA`]
@@ -11,6 +11,8 @@
 //! - what stands between a node and its breakers: [`SharedBreakers`]
 //! - a node at work, with the feature `driver`: [`fleet()`], [`Fleet`], [`Driver`]
 //! - what a node shows of itself: [`Health`], [`Counters`], [`News`]
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod change;
 mod command;
@@ -42,7 +44,14 @@ pub use record::{
 };
 pub use share::{Share, ShareError, Sharing};
 
-/// Runs the example of the manual's page.
+/// The manual.
+#[cfg(any(doc, all(doctest, feature = "driver")))]
+pub mod guide {
+    //! [admin.md, metrics]: crate::FleetStatus
+    #![doc = include_str!("../docs/fleet.md")]
+}
+
+/// The example of the package's own page.
 #[cfg(all(doctest, feature = "driver"))]
-#[doc = include_str!("../../../docs/fleet.md")]
-struct Manual;
+#[doc = include_str!("../README.md")]
+struct Readme;

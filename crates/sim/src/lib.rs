@@ -47,3 +47,8 @@ mod suite;
 pub use fleet::{Drill, Invariant, Run, Violation};
 pub use scenario::Kind;
 pub use suite::{Case, ReadError, Suite, Verdict};
+
+/// The example of the repository's own page. Here, because a package cannot hold what lies outside it.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

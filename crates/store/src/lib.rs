@@ -32,8 +32,11 @@
 //! What several processes agree on is in [`SharedRecords`]: small records that are changed where they
 //! live. [`MemoryRecords`] is their form for one process and for tests, [`ValkeyRecords`] the one for a fleet.
 //!
+//! The [`guide`] tells what is promised, and what happens when a disk or a server fails.
 //! The crate assumes no async runtime and knows nothing of breakers or HTTP. Time comes from the
 //! [`Clock`] that a store is given.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod clock;
 #[cfg(feature = "embedded")]
@@ -72,7 +75,13 @@ pub use store::{ObjectStore, Pending};
 #[cfg(feature = "valkey")]
 pub use valkey::{ValkeyOptions, ValkeyRecords, ValkeyStore};
 
-// Compiles the examples of the manual's page.
-#[cfg(all(doctest, feature = "embedded", feature = "valkey"))]
-#[doc = include_str!("../../../docs/store.md")]
-struct Manual;
+/// The manual.
+#[cfg(any(doc, all(doctest, feature = "embedded", feature = "valkey")))]
+pub mod guide {
+    #![doc = include_str!("../docs/store.md")]
+}
+
+/// The example of the package's own page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -117,7 +117,7 @@ fn a_late_word_of_an_abandoned_call_changes_nothing() {
 /// Fifty callers, one after the other, each of whom gives its call up after two seconds. How many of them were refused.
 fn fifty_give_up(settings: Settings) -> (fusebox_breaker::Breaker, usize) {
     let hand = Arc::new(Hand::default());
-    let guard = Guard::new(breaker(settings)).clock(hand.clone());
+    let guard = Guard::of(breaker(settings)).clock(hand.clone());
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let is_refused = |caller: u64| {
         hand.set(caller * 2_000);
@@ -186,7 +186,7 @@ fn stalled(calls: u32) -> Settings {
 #[test]
 fn fifty_callers_in_turn_who_give_up_trip_a_rule_for_stalled_calls_at_the_first() {
     let hand = Arc::new(Hand::default());
-    let guard = Guard::new(breaker(stalled(1))).clock(hand.clone());
+    let guard = Guard::of(breaker(stalled(1))).clock(hand.clone());
     give_up(&guard, &hand, 1_000);
     assert_eq!(guard.breaker().snapshot(at(1_000)).phase, Phase::Closed);
     give_up(&guard, &hand, 2_001);

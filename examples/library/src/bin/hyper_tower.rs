@@ -1,0 +1,86 @@
+//! A hyper client behind a tower stack: the breaker outside of the timeout, so that what hangs counts as a failure.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fusebox_breaker::{BreakerLayer, CallError, Cooldown, Guard, Outcome, Settings};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
+use tower::timeout::TimeoutLayer;
+use tower::{BoxError, ServiceBuilder, ServiceExt};
+
+/// The layer sees the head of an answer. Where the end of the body matters, read it inside of a `Guard::call_async`.
+fn judge(result: &Result<Response<Incoming>, BoxError>) -> Outcome {
+    match result {
+        Ok(answer) if answer.status().is_server_error() => Outcome::Failure,
+        // The request's own fault.
+        Ok(answer) if answer.status().is_client_error() => Outcome::Ignored,
+        Ok(_) => Outcome::Success,
+        Err(_) => Outcome::Failure,
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let uri = serve().await?;
+    let settings = Settings {
+        cooldown: Cooldown::fixed(Duration::from_millis(200)),
+        ..Settings::default()
+    };
+    let guard = Guard::new("orders", settings)?.classifier(judge);
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let orders = ServiceBuilder::new()
+        .layer(BreakerLayer::new(guard.clone()))
+        .layer(TimeoutLayer::new(Duration::from_millis(100)))
+        .service(client);
+
+    for call in 1..=14 {
+        let request = Request::get(&uri).body(Full::default())?;
+        match orders.clone().oneshot(request).await {
+            Ok(answer) => println!("call {call}: {}", answer.status()),
+            Err(CallError::Rejected(rejection)) => {
+                let wait = rejection.wait(guard.now()).unwrap_or_default();
+                println!("call {call}: refused, come back in {wait:?}");
+                tokio::time::sleep(wait).await;
+            }
+            Err(error) => println!("call {call}: {error:?}"),
+        }
+    }
+    println!("{}", guard.breaker().explain(guard.now()));
+    Ok(())
+}
+
+/// A service that answers 500 to its calls number 3 to 5, and to 6 to 8 nothing at all.
+async fn serve() -> anyhow::Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let uri = format!("http://{}/", listener.local_addr()?);
+    let calls = Arc::new(AtomicU32::new(0));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let calls = calls.clone();
+            let answer = service_fn(move |_: Request<Incoming>| {
+                let call = calls.fetch_add(1, Ordering::Relaxed) + 1;
+                async move {
+                    let mut answer = Response::new(Full::<Bytes>::from("{}"));
+                    match call {
+                        3..=5 => *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+                        6..=8 => std::future::pending().await,
+                        _ => {}
+                    }
+                    Ok::<_, Infallible>(answer)
+                }
+            });
+            let connection = hyper::server::conn::http1::Builder::new();
+            tokio::spawn(connection.serve_connection(TokioIo::new(stream), answer));
+        }
+    });
+    Ok(uri)
+}
