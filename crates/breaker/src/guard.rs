@@ -5,6 +5,8 @@ use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::Arc;
+#[cfg(feature = "http")]
+use std::time::Duration;
 
 use crate::breaker::Breaker;
 use crate::call::Call;
@@ -258,6 +260,9 @@ where
     /// Set while the call's own code runs. A drop finds it set only where a panic of that code unwinds; a thread that
     /// panics for another reason drops calls that are not being run.
     runs: bool,
+    /// When the answer began, where somebody wanted to know. From then on `began` is since when its rest is waited for.
+    #[cfg(feature = "http")]
+    answered: Option<Timestamp>,
     parts: PhantomData<fn() -> (K, C)>,
 }
 
@@ -287,6 +292,8 @@ where
                 leave,
                 began: at,
                 runs: false,
+                #[cfg(feature = "http")]
+                answered: None,
                 parts: PhantomData,
             }),
             Err((rejection, now)) => Err(guard.borrow().breaker.refused(rejection, now)),
@@ -326,6 +333,8 @@ where
     pub fn end(mut self, classify: impl FnOnce(&K) -> Call) {
         // Dropped without a beginning, it is ignored however long it lasted.
         let at = self.began.take();
+        #[cfg(feature = "http")]
+        let at = at.filter(|_| self.answered.is_none());
         let call = classify(&self.guard.borrow().classifier);
         let begun = Begun {
             leave: self.leave.take(),
@@ -333,6 +342,55 @@ where
         };
         let guard = self.guard.borrow();
         guard.breaker.end(begun, call, || guard.now());
+    }
+
+    /// Judges a part of the answer, while the call goes on. A panic of the classifier is not the call's, which is then
+    /// ignored.
+    #[cfg(feature = "http")]
+    pub fn look<R>(&mut self, judge: impl FnOnce(&K) -> R) -> R {
+        let began = self.began.take();
+        let judged = judge(&self.guard.borrow().classifier);
+        self.began = began;
+        judged
+    }
+
+    /// Notes that the other side has begun to answer, and returns how long that took, where somebody wants to know. What
+    /// follows may be read slowly: only time in which the other side is waited for counts from here on.
+    #[cfg(feature = "http")]
+    pub fn answered(&mut self, wants_time: bool) -> Option<Duration> {
+        let began = self.began.take();
+        if began.is_none() && !wants_time {
+            return None;
+        }
+        let guard = self.guard.borrow();
+        let now = guard.now();
+        self.answered = Some(now);
+        if let Some(grant) = self.leave.boxed()
+            && grant.is_flight()
+        {
+            guard.breaker.answered(grant);
+        }
+        began.map(|began| now.saturating_since(began))
+    }
+
+    /// Notes that more of the answer is waited for.
+    #[cfg(feature = "http")]
+    pub fn waits(&mut self) {
+        if self.answered.is_some() && self.began.is_none() {
+            self.began = Some(self.guard.borrow().now());
+        }
+    }
+
+    /// Notes that more of the answer has come, and says whether it began so long ago.
+    #[cfg(feature = "http")]
+    pub fn flows(&mut self, long: Option<Duration>) -> bool {
+        self.began = None;
+        match (self.answered, long) {
+            (Some(answered), Some(long)) => {
+                self.guard.borrow().now().saturating_since(answered) >= long
+            }
+            _ => false,
+        }
     }
 
     #[cold]
