@@ -66,6 +66,7 @@ mod calling;
 mod classify;
 mod clock;
 mod guard;
+mod guarded;
 mod guards;
 #[cfg(feature = "http")]
 mod http;

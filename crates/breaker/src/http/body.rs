@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use super::classify::{ClassifyHttp, HttpEnd};
 use crate::call::Call;
 use crate::clock::{Clock, MonotonicClock};
-use crate::guard::{Guarded, OwnedGuarded};
+use crate::guarded::{Guarded, OwnedGuarded};
 
 use super::ByStatus;
 
