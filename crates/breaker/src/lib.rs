@@ -26,7 +26,7 @@
 //! - many breakers by key: [`Registry`], [`KeyTemplate`]
 //! - a breaker that many processes share: [`ProbeLease`], [`FleetOpening`], [`FleetTally`]
 //! - a call in one line: [`Guard`], by key [`Guards`], with a [`Clock`] and a [`Classify`]; as `tower` layers behind the
-//!   feature `tower`
+//!   feature `tower`, and for HTTP, whose calls last until their bodies end, behind the feature `http`
 //! - what a breaker shows of itself: [`Snapshot`], [`Explanation`], [`Saved`]
 //!
 //! # Features
@@ -77,7 +77,10 @@ mod calling;
 mod classify;
 mod clock;
 mod guard;
+mod guarded;
 mod guards;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "tower")]
 mod keyed_layer;
 #[cfg(feature = "tower")]
@@ -102,6 +105,11 @@ pub use classify::{Classify, ErrorsFail};
 pub use clock::{Clock, MonotonicClock};
 pub use guard::Guard;
 pub use guards::Guards;
+#[cfg(feature = "http")]
+pub use http::{
+    BreakerHttpFuture, BreakerHttpLayer, BreakerHttpService, ByHead, ByStatus, ClassifyHttp,
+    GuardedBody, HttpEnd, KeyedBreakerHttpLayer, KeyedBreakerHttpService,
+};
 pub use key_template::{KeyTemplate, KeyTemplateError};
 pub use key_text::KeyParts;
 #[cfg(feature = "tower")]
