@@ -7,6 +7,7 @@
 mod clock;
 mod ours;
 mod peers;
+mod ways;
 
 pub use clock::Tick;
 
@@ -118,6 +119,7 @@ pub fn cases(tick: &Tick) -> Vec<Case> {
     for rule in Rule::ALL {
         for operation in Operation::ALL {
             cases.extend(ours::cases(rule, operation, tick));
+            cases.extend(ways::cases(rule, operation, tick));
             cases.extend(peers::cases(rule, operation));
         }
     }

@@ -5,18 +5,21 @@
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+mod beside;
+
+use beside::Cores;
 use fusebox_bench_breaker::{Case, Operation, ROUND, Rule, Run, Tick, cases};
 
 /// How long a block of operations is to take: long beside reading the clock, short beside being interrupted.
 const BLOCK: Duration = Duration::from_micros(50);
 
-/// How often each case has its turn, and how long that lasts.
-const TURNS: u32 = 7;
-const TURN: Duration = Duration::from_millis(40);
+/// How often each case has its turn, how often it may try, and how long a turn lasts.
+const TURNS: usize = 9;
+const TRIES: usize = 7 * TURNS;
+const TURN: Duration = Duration::from_millis(20);
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -75,15 +78,16 @@ fn time(files: &[&str]) -> Done {
     tick.run();
     let mut cases = cases(&tick);
     cases.retain(|case| case.id.to_string().contains(only));
-    let cores = std::thread::available_parallelism()?.get();
+    let cores = Cores::new()?;
     let threads: Vec<usize> = [1, 2, 4]
         .into_iter()
-        .filter(|many| *many <= cores.max(2))
+        .filter(|many| *many <= cores.count())
         .collect();
-    let times: Vec<Vec<f64>> = threads.iter().map(|many| in_turns(&cases, *many)).collect();
+    let times = threads.iter();
+    let times: Vec<Vec<Option<f64>>> = times.map(|many| in_turns(&cores, &cases, *many)).collect();
 
     let mut out = std::io::stdout();
-    let floor = floor(&tick);
+    let floor = floor(&cores, &tick);
     writeln!(
         out,
         "Floor, ns: one relaxed load {:.1}, a load and a compare-and-swap {:.1}, `Instant::now` {:.1}.\n",
@@ -113,7 +117,10 @@ fn time(files: &[&str]) -> Done {
                 }
                 write!(out, "| {} | {} |", rule.as_str(), case.id.who)?;
                 for times in &times {
-                    write!(out, " {:.1} |", times[number])?;
+                    match times[number] {
+                        Some(time) => write!(out, " {time:.1} |")?,
+                        None => write!(out, " – |")?,
+                    }
                 }
                 for (_, numbers) in &columns {
                     let number = numbers.get(&case.id.to_string());
@@ -136,44 +143,31 @@ fn numbers(file: &str) -> Result<HashMap<String, String>, Box<dyn std::error::Er
 }
 
 /// The median nanoseconds of an operation for each case, all cases having their turns one after the other again and
-/// again, so that a disturbance of the machine hits them alike.
-fn in_turns(cases: &[Case], threads: usize) -> Vec<f64> {
+/// again, so that a disturbance of the machine hits them alike. None where too few turns had all threads at work at once.
+fn in_turns(cores: &Cores, cases: &[Case], threads: usize) -> Vec<Option<f64>> {
     let runs: Vec<Run> = cases.iter().map(|case| (case.make)()).collect();
-    let mut blocks = vec![Vec::new(); cases.len()];
-    for _ in 0..TURNS {
-        for (run, blocks) in runs.iter().zip(&mut blocks) {
-            blocks.extend(turn(run, threads));
+    let mut turns = vec![Vec::new(); cases.len()];
+    for _ in 0..TRIES {
+        for (run, turns) in runs.iter().zip(&mut turns) {
+            if turns.len() < TURNS {
+                turns.extend(turn(cores, run, threads));
+            }
         }
     }
-    blocks.into_iter().map(median).collect()
+    let medians = turns.into_iter().map(|turns| {
+        let enough = turns.len() == TURNS;
+        enough.then(|| median(turns.concat()))
+    });
+    medians.collect()
 }
 
-/// Nanoseconds per operation of many blocks, with all threads at the same breaker.
-fn turn(run: &Run, threads: usize) -> Vec<f64> {
+/// Nanoseconds per operation of many blocks, with all threads at the same breaker; none where they were not at once.
+fn turn(cores: &Cores, run: &Run, threads: usize) -> Option<Vec<f64>> {
     let times = operations_in(run, BLOCK);
-    let start = Barrier::new(threads);
-    let timed = || {
-        start.wait();
-        let end = Instant::now() + TURN;
-        let mut blocks = Vec::new();
-        while Instant::now() < end {
-            let begin = Instant::now();
-            run(times);
-            blocks.push(begin.elapsed().as_nanos() as f64 / times as f64);
-        }
-        blocks
-    };
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(timed)).collect();
-        let mut blocks = timed();
-        for other in others {
-            blocks.extend(
-                other
-                    .join()
-                    .expect("every thread is answered as it must be"),
-            );
-        }
-        blocks
+    cores.beside(threads, TURN, || {
+        let begin = Instant::now();
+        run(times);
+        begin.elapsed().as_nanos() as f64 / times as f64
     })
 }
 
@@ -203,7 +197,7 @@ struct Floor {
 }
 
 /// `swap` is what it costs to remember anything at all: a word that nobody else wants, read and changed as one.
-fn floor(tick: &Tick) -> Floor {
+fn floor(cores: &Cores, tick: &Tick) -> Floor {
     let tick = tick.clone();
     let load: Run = Box::new(move |times| {
         for _ in 0..times {
@@ -228,6 +222,9 @@ fn floor(tick: &Tick) -> Floor {
             std::hint::black_box(Instant::now());
         }
     });
-    let [load, swap, clock] = [load, swap, clock].map(|run| median(turn(&run, 1)));
+    let [load, swap, clock] = [load, swap, clock].map(|run| {
+        let turns = (0..TRIES).find_map(|_| turn(cores, &run, 1));
+        turns.map_or(f64::NAN, median)
+    });
     Floor { load, swap, clock }
 }

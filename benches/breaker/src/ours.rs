@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Breaker, Compare, Cooldown, HalfOpen, Outcome, Over, Ramp, Ratio, Rule as TripRule, Settings,
+    Breaker, Compare, Cooldown, HalfOpen, Outcome, Over, Permit, Ramp, Ratio, Rule as TripRule,
+    Settings, Timestamp,
 };
 
 use crate::clock::{Clock, System, Tick};
@@ -23,34 +24,69 @@ pub fn cases(rule: Rule, operation: Operation, tick: &Tick) -> Vec<Case> {
         operation,
         who,
     };
-    let tick = tick.clone();
-    vec![
+    let (tick, other) = (tick.clone(), tick.clone());
+    let mut cases = vec![
         Case {
             id: id("fusebox, tick"),
-            make: Box::new(move || make(rule, operation, tick.clone())),
+            make: Box::new(move || make::<Records>(rule, operation, tick.clone())),
         },
         Case {
             id: id("fusebox, Instant"),
-            make: Box::new(move || make(rule, operation, System::new())),
+            make: Box::new(move || make::<Records>(rule, operation, System::new())),
         },
-    ]
+    ];
+    if matches!(operation, Operation::Success | Operation::Failure) {
+        cases.insert(
+            1,
+            Case {
+                id: id("fusebox, tick, conclude"),
+                make: Box::new(move || make::<Concludes>(rule, operation, other.clone())),
+            },
+        );
+    }
+    cases
 }
 
-fn make(rule: Rule, operation: Operation, clock: impl Clock) -> Run {
+/// The last of the two steps.
+trait Tell: 'static {
+    fn tell(permit: Permit<'_>, outcome: Outcome, now: Timestamp);
+}
+
+/// By the method that returns a transition.
+struct Records;
+
+/// By the one that returns nothing.
+struct Concludes;
+
+impl Tell for Records {
+    #[inline(always)]
+    fn tell(permit: Permit<'_>, outcome: Outcome, now: Timestamp) {
+        permit.record(outcome, now);
+    }
+}
+
+impl Tell for Concludes {
+    #[inline(always)]
+    fn tell(permit: Permit<'_>, outcome: Outcome, now: Timestamp) {
+        permit.conclude(outcome, now);
+    }
+}
+
+fn make<T: Tell>(rule: Rule, operation: Operation, clock: impl Clock) -> Run {
     let breaker = breaker(rule, operation);
     let op = {
         let (breaker, clock) = (breaker.clone(), clock.clone());
-        move |succeeds| ask_and_tell(&breaker, &clock, succeeds)
+        move |succeeds| ask_and_tell::<T>(&breaker, &clock, succeeds)
     };
     match operation {
         // As a program would: where the outcome is told, it is known.
         Operation::Success => Box::new(move |times| {
-            successes(times, || ask_and_tell(&breaker, &clock, true));
+            successes(times, || ask_and_tell::<T>(&breaker, &clock, true));
         }),
         Operation::Failure => run(operation, op),
         Operation::RefusedOpen => {
             trip(&op);
-            Box::new(move |times| refusals(times, || ask_and_tell(&breaker, &clock, true)))
+            Box::new(move |times| refusals(times, || ask_and_tell::<T>(&breaker, &clock, true)))
         }
         Operation::RefusedHalfOpen => {
             trip(&op);
@@ -68,7 +104,7 @@ fn make(rule: Rule, operation: Operation, clock: impl Clock) -> Run {
 }
 
 #[inline(always)]
-fn ask_and_tell(breaker: &Breaker, clock: &impl Clock, succeeds: bool) -> bool {
+fn ask_and_tell<T: Tell>(breaker: &Breaker, clock: &impl Clock, succeeds: bool) -> bool {
     match breaker.admit(clock.now()) {
         Ok(permit) => {
             let outcome = if succeeds {
@@ -76,7 +112,7 @@ fn ask_and_tell(breaker: &Breaker, clock: &impl Clock, succeeds: bool) -> bool {
             } else {
                 Outcome::Failure
             };
-            permit.record(outcome, clock.now());
+            T::tell(permit, outcome, clock.now());
             true
         }
         Err(_) => false,
@@ -153,7 +189,7 @@ fn by(tick: Tick, rule: TripRule, ramp: Option<Ramp>) -> Run {
     let breaker = Breaker::new("bench", settings).expect("the settings are sound");
     breaker.begin_ramp(tick.now());
     run(Operation::Success, move |succeeds| {
-        ask_and_tell(&breaker, &tick, succeeds);
+        ask_and_tell::<Records>(&breaker, &tick, succeeds);
         true
     })
 }
@@ -162,7 +198,7 @@ fn breaker(rule: Rule, operation: Operation) -> Breaker {
     Breaker::new("bench", settings(rule, operation)).expect("the settings are sound")
 }
 
-fn settings(rule: Rule, operation: Operation) -> Settings {
+pub(crate) fn settings(rule: Rule, operation: Operation) -> Settings {
     Settings {
         trip: vec![match rule {
             Rule::Contiguous | Rule::Own => TripRule::ConsecutiveFailures {

@@ -70,7 +70,7 @@ pub fn cases(rule: Rule, operation: Operation) -> Vec<Case> {
 
 /// The error of a call that failed.
 #[derive(Clone, Copy, Debug)]
-struct Failed;
+pub(crate) struct Failed;
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,7 +80,7 @@ impl fmt::Display for Failed {
 
 impl std::error::Error for Failed {}
 
-fn answer(succeeds: bool) -> Result<(), Failed> {
+pub(crate) fn answer(succeeds: bool) -> Result<(), Failed> {
     if succeeds { Ok(()) } else { Err(Failed) }
 }
 

@@ -38,8 +38,10 @@ pub async fn show(
         };
         return Ok(Json(view::circuit(&circuit, gateway.clock().wall_millis())));
     };
-    let mut shown = view_of(&gateway, &breaker).await;
+    let fleet = gateway.fleet(Some(&breaker.name)).await.map(Fleet::of);
+    // One reading for all its times: two may be a millisecond apart.
     let wall = gateway.clock().wall();
+    let mut shown = view::breaker(&breaker, fleet.as_ref(), wall);
     if let Some(explanation) = gateway.explain(&name) {
         shown["explanation"] = view::explanation(&explanation, wall);
     }

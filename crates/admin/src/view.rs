@@ -66,6 +66,7 @@ pub fn breaker(status: &BreakerStatus, fleet: Option<&Fleet>, wall: Wall) -> Val
         "reason": snapshot.reason.as_ref().map(ToString::to_string),
         "reason_token": snapshot.reason.as_ref().map(|reason| reason.token()),
         "retry_at": snapshot.retry_at.map(|at| time(at, wall)),
+        "retry_by": snapshot.retry_by.map(|at| time(at, wall)),
         "retry_after": retry_after,
         "admit_probability": snapshot.admit_probability,
         "ramp": ramp,

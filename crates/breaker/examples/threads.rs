@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use fusebox_breaker::{Breaker, CallError, Cooldown, Guard, Settings};
+use fusebox_breaker::{CallError, Cooldown, Guard, Settings};
 
 /// A service that answers, or does not.
 #[derive(Default)]
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         cooldown: Cooldown::fixed(Duration::from_millis(200)),
         ..Settings::default()
     };
-    let guard = Guard::new(Breaker::new("orders", settings)?);
+    let guard = Guard::new("orders", settings)?;
     let service = Service::default();
 
     for (phase, broken) in [("well", false), ("broken", true), ("mended", false)] {

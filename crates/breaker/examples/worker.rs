@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use fusebox_breaker::{Breaker, CallError, Cooldown, Guard, Settings};
+use fusebox_breaker::{CallError, Cooldown, Guard, Settings};
 use tokio::time::{sleep, timeout};
 
 const TRIES: u32 = 3;
@@ -71,7 +71,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         cooldown: Cooldown::fixed(Duration::from_millis(300)),
         ..Settings::default()
     };
-    let guard = Guard::new(Breaker::new("mail", settings)?);
+    let guard = Guard::new("mail", settings)?;
     let mail = Mail::default();
     for job in 1..=8 {
         match work(&guard, &mail, job).await {

@@ -1,56 +1,31 @@
-//! The breaker shared between threads: a name, a listener, and the core that decides.
+//! The breaker shared between threads: a name, listeners, and the core that decides.
 //!
 //! Transitions are announced after the decision, when the core's lock is free again.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use crate::call::Call;
 use crate::chance::Chance;
+use crate::clock;
 use crate::leave::{Leave, Plain};
+use crate::listener::{Listener, Listeners, OnRefused, shared, tell_all};
 use crate::machine::{Explanation, ForcedTrip, Grant, Machine, Reconfigured, Settled, Worth};
 use crate::outcome::{Hold, Outcome, Phase, RejectReason, Rejection};
 use crate::permit::{OwnedPermit, Permit};
+use crate::refused::Refused;
 use crate::registry::LastAsked;
 use crate::settings::{Settings, SettingsErrors};
 use crate::shared::Core;
+use crate::side::{Place, Side};
 use crate::snapshot::{Saved, Snapshot};
 use crate::time::Timestamp;
 use crate::transition::{Transition, Transitions};
 use crate::word::Signal;
-
-/// Hears of every transition of a breaker.
-///
-/// Called in the thread whose call brought the transition about, after the breaker's lock is released, so it may call
-/// the breaker; but what it does delays that one call. Transitions of different threads may arrive out of order: their
-/// generations tell the order. A panic is caught and changes nothing.
-///
-/// A listener that answers every transition with another one would never end: past 64 at once on one breaker, further
-/// ones are not announced. Those and the caught panics are counted, see [`Breaker::listener_faults`].
-pub trait Listener: Send + Sync {
-    /// `breaker` has just gone through `transition`.
-    fn transition(&self, breaker: &Breaker, transition: &Transition);
-
-    /// A call was refused only because the fleet that the breaker [follows](Breaker::follow_fleet) has not let it probe.
-    /// Told at most ten times a second.
-    fn demanded(&self, breaker: &Breaker) {
-        let _ = breaker;
-    }
-
-    /// A failure was counted for the fleet, the first since it was last [told](Breaker::take_fleet_tally).
-    fn stirred(&self, breaker: &Breaker) {
-        let _ = breaker;
-    }
-
-    /// A registry has just made `breaker`, which nobody has asked anything yet.
-    fn made(&self, breaker: &Breaker) {
-        let _ = breaker;
-    }
-}
 
 /// How many announcements of one breaker may run at once, those nested in a listener included.
 const ANNOUNCEMENTS: u16 = 64;
@@ -70,23 +45,28 @@ const ANNOUNCEMENTS: u16 = 64;
 /// assert_eq!(rejection.phase, Phase::Open);
 /// assert_eq!(rejection.retry_at, Some(Timestamp::from_millis(30_000)));
 /// ```
+#[doc(alias = "CircuitBreaker")]
+#[doc(alias = "circuit breaker")]
 #[derive(Clone)]
 pub struct Breaker(pub(crate) Arc<Inner>);
 
+/// A panic leaves it as the last event left it: listeners are called without its lock, and theirs are caught.
+impl UnwindSafe for Breaker {}
+
+/// See [`UnwindSafe`].
+impl RefUnwindSafe for Breaker {}
+
 pub(crate) struct Inner {
-    core: Core,
+    pub(crate) core: Core,
     name: Arc<str>,
-    listener: Option<SharedListener>,
+    listeners: Option<Listeners>,
     /// When its key was last asked for, where it is one of a registry.
     asked: LastAsked,
     announcing: AtomicU16,
     /// Where the key begins in its name, where it is one of a registry.
     key_at: u16,
-    listener_faults: AtomicU32,
+    pub(crate) side: Side,
 }
-
-/// Shared by all breakers of a registry, so that each holds but a thin pointer.
-pub(crate) type SharedListener = Arc<Arc<dyn Listener>>;
 
 /// The answer of who had to look closer. Not a `Result`, which the compiler would build where the quick answer's is,
 /// hence in memory.
@@ -101,7 +81,8 @@ pub struct Builder {
     settings: Arc<Settings>,
     seed: Option<u64>,
     chance: Option<Arc<dyn Chance>>,
-    listener: Option<SharedListener>,
+    listeners: Vec<Arc<dyn Listener>>,
+    shared_listeners: Option<Listeners>,
     key_at: u16,
 }
 
@@ -118,13 +99,39 @@ impl Builder {
         self
     }
 
-    /// Who hears of the transitions. Default: nobody.
-    pub fn listener(self, listener: Arc<dyn Listener>) -> Self {
-        self.shared_listener(Arc::new(listener))
+    /// Adds a listener, called after those that were added before. Default: none.
+    #[doc(alias = "on_state_transition")]
+    pub fn listener(mut self, listener: Arc<dyn Listener>) -> Self {
+        self.listeners.push(listener);
+        self
     }
 
-    pub(crate) fn shared_listener(mut self, listener: SharedListener) -> Self {
-        self.listener = Some(listener);
+    /// Adds a closure that hears of every transition, see [`Listener::transition`].
+    ///
+    /// ```
+    /// use fusebox_breaker::{Breaker, Settings};
+    ///
+    /// let breaker = Breaker::builder("orders", Settings::default())
+    ///     .on_transition(|breaker, transition| println!("{}: {transition}", breaker.name()))
+    ///     .on_refused(|_, refused| println!("{refused}"))
+    ///     .build()?;
+    /// # Ok::<(), fusebox_breaker::SettingsErrors>(())
+    /// ```
+    pub fn on_transition(
+        self,
+        hears: impl Fn(&Breaker, &Transition) + Send + Sync + 'static,
+    ) -> Self {
+        self.listener(Arc::new(hears))
+    }
+
+    /// Adds a closure that hears of every call that was refused, see [`Listener::refused`].
+    pub fn on_refused(self, hears: impl Fn(&Breaker, &Refused) + Send + Sync + 'static) -> Self {
+        self.listener(Arc::new(OnRefused(hears)))
+    }
+
+    /// The listeners of a registry, in place of its own ones.
+    pub(crate) fn shared_listeners(mut self, listeners: Option<Listeners>) -> Self {
+        self.shared_listeners = listeners;
         self
     }
 
@@ -139,6 +146,7 @@ impl Builder {
     /// # Errors
     /// All faults of the settings, see [`Settings::validate`].
     pub fn build(self) -> Result<Breaker, SettingsErrors> {
+        clock::begin();
         let seed = self
             .seed
             .unwrap_or_else(|| RandomState::new().hash_one(&self.name));
@@ -149,11 +157,11 @@ impl Builder {
         Ok(Breaker(Arc::new(Inner {
             core: Core::new(machine),
             name: self.name,
-            listener: self.listener,
+            listeners: self.shared_listeners.or_else(|| shared(self.listeners)),
             asked: LastAsked::default(),
             announcing: AtomicU16::new(0),
             key_at: self.key_at,
-            listener_faults: AtomicU32::new(0),
+            side: Side::default(),
         })))
     }
 }
@@ -174,7 +182,8 @@ impl Breaker {
             settings: settings.into(),
             seed: None,
             chance: None,
-            listener: None,
+            listeners: Vec::new(),
+            shared_listeners: None,
             key_at: 0,
         }
     }
@@ -184,10 +193,13 @@ impl Breaker {
         &self.0.name
     }
 
-    /// Asks whether a call may pass.
+    /// Asks whether a call may pass. The permit is to be kept for as long as the call lasts.
     ///
     /// # Errors
-    /// The refusal, with its reason and the time to return.
+    /// The refusal, with its reason and the time to return. It is in no count, see [`refused`](Breaker::refused).
+    #[doc(alias = "try_acquire_permission")]
+    #[doc(alias = "allow")]
+    #[must_use = "the permit must be kept for as long as the call lasts; dropped at once, the call is ignored"]
     #[inline]
     pub fn admit(&self, now: Timestamp) -> Result<Permit<'_>, Rejection> {
         self.leave(now).map(|leave| Permit::new(self, leave))
@@ -196,7 +208,8 @@ impl Breaker {
     /// Asks whether a call may pass, for a permit that is moved elsewhere.
     ///
     /// # Errors
-    /// The refusal, with its reason and the time to return.
+    /// The refusal, with its reason and the time to return. It is in no count, see [`refused`](Breaker::refused).
+    #[must_use = "the permit must be kept for as long as the call lasts; dropped at once, the call is ignored"]
     #[inline]
     pub fn admit_owned(&self, now: Timestamp) -> Result<OwnedPermit, Rejection> {
         self.leave(now)
@@ -223,6 +236,8 @@ impl Breaker {
     ///
     /// # Errors
     /// The refusal, with its reason and the time to return.
+    #[doc(alias = "is_call_permitted")]
+    #[doc(alias = "can_execute")]
     pub fn check(&self, now: Timestamp) -> Result<(), Rejection> {
         if let Some(answer) = self.0.core.answer(now) {
             return answer.map(|_| ());
@@ -253,6 +268,9 @@ impl Breaker {
     }
 
     /// Holds the breaker open or closed by an operator's word, until it ends, is released, or is replaced by another.
+    #[doc(alias = "force_open")]
+    #[doc(alias = "isolate")]
+    #[doc(alias = "disable")]
     pub fn hold(&self, hold: Hold, now: Timestamp) -> Transition {
         self.change(|machine| machine.hold(hold, now))
             .expect("a hold is always a transition")
@@ -264,7 +282,8 @@ impl Breaker {
         self.change(|machine| machine.release(now))
     }
 
-    /// Begins anew: closed, windows empty, no hold.
+    /// Begins anew: closed, windows empty, no hold, and the clock with it: the next stamp is the first one again, also where
+    /// it is earlier than all before.
     pub fn reset(&self, now: Timestamp) -> Transition {
         self.change(|machine| machine.reset(now))
             .expect("a reset is always a transition")
@@ -320,8 +339,12 @@ impl Breaker {
     }
 
     /// Everything at `now`. Nothing is changed by looking.
+    #[doc(alias = "state")]
+    #[doc(alias = "metrics")]
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
-        self.0.core.look(|machine| machine.snapshot(now))
+        let mut snapshot = self.0.core.look(|machine| machine.snapshot(now));
+        snapshot.totals.refused = self.0.side.get().map_or(0, Place::refused);
+        snapshot
     }
 
     /// The settings in force.
@@ -346,7 +369,8 @@ impl Breaker {
     }
 
     /// Gives back the memory of a breaker in which there is nothing: no transition since it was made, windows empty, no
-    /// call watched in flight, no chance of its own. Only the [last outcomes](crate::Snapshot::outcomes) are forgotten.
+    /// call watched in flight, no chance of its own. Only the [last outcomes](crate::Snapshot::outcomes) and the
+    /// usual duration of a success are forgotten.
     /// With any other, nothing changes; one that has tripped keeps the account of it. A [`Registry`](crate::Registry)
     /// does so by itself when it grows.
     pub fn rest(&self, now: Timestamp) {
@@ -382,12 +406,13 @@ impl Breaker {
 
     /// How often the listener panicked or could not be called; counted up to 2^32 - 1.
     pub fn listener_faults(&self) -> u64 {
-        self.0.listener_faults.load(Ordering::Relaxed).into()
+        let faults = self.0.side.get().map(Place::listener_faults);
+        faults.unwrap_or(0).into()
     }
 
     /// First and in registers alone what is true of almost every call, of a healthy system and of a sick one.
     #[inline]
-    fn leave(&self, now: Timestamp) -> Result<Leave, Rejection> {
+    pub(crate) fn leave(&self, now: Timestamp) -> Result<Leave, Rejection> {
         if let Some(leave) = self.0.core.leave(now) {
             return Ok(leave);
         }
@@ -396,6 +421,7 @@ impl Breaker {
                 reason: RejectReason::BreakerOpen,
                 phase: Phase::Open,
                 retry_at: Some(until),
+                retry_by: None,
             });
         }
         let asked = self.ask(now);
@@ -407,7 +433,7 @@ impl Breaker {
 
     #[inline(never)]
     fn ask(&self, now: Timestamp) -> Asked {
-        let answer = self.0.core.answer(now).unwrap_or_else(|| {
+        let answer = self.0.core.first_answer(now).unwrap_or_else(|| {
             let admission = self.with_machine(|machine| machine.admit(now));
             self.announce(&admission.transitions);
             admission.result.map(Leave::of)
@@ -443,6 +469,39 @@ impl Breaker {
             }
             _ => self.record_any(leave.take(), call.again(), now),
         }
+    }
+
+    /// As [`record`](Breaker::record), for callers that do not ask what it brought about: without a transition to hand
+    /// back there is none to drop.
+    #[inline(always)]
+    pub(crate) fn conclude(&self, mut leave: Leave, call: Call, now: Timestamp) {
+        match leave.plain() {
+            Some(plain) if call.is_plain() => {
+                if self.0.core.ignores(plain.word, call.outcome) {
+                    return;
+                }
+                self.conclude_plain(plain, call.outcome, call.duration, now);
+            }
+            _ => self.conclude_any(leave.take(), call.again(), now),
+        }
+    }
+
+    #[inline(never)]
+    fn conclude_plain(
+        &self,
+        plain: Plain,
+        outcome: Outcome,
+        duration: Option<Duration>,
+        now: Timestamp,
+    ) {
+        if !self.0.core.takes(plain, outcome, duration, now) {
+            self.conclude_any(plain.into(), Call::of(outcome, duration), now);
+        }
+    }
+
+    #[inline(never)]
+    fn conclude_any(&self, leave: Leave, call: Call, now: Timestamp) {
+        self.settle_any(leave, call, now);
     }
 
     #[inline(always)]
@@ -519,8 +578,10 @@ impl Breaker {
         let Some(grant) = leave.into_grant() else {
             return Settled::of(Outcome::Ignored);
         };
+        let probe = grant.is_probe();
         let settled = self.with_machine(|machine| machine.record(grant, call, now));
         self.announce(&settled.transitions);
+        self.freed(probe);
         settled
     }
 
@@ -529,14 +590,18 @@ impl Breaker {
     }
 
     pub(crate) fn panicked(&self, grant: Grant, now: Timestamp) -> Settled {
+        let probe = grant.is_probe();
         let settled = self.with_machine(|machine| machine.panicked(grant, now));
         self.announce(&settled.transitions);
+        self.freed(probe);
         settled
     }
 
     pub(crate) fn abandoned(&self, grant: Grant, lasted: Duration, now: Timestamp) -> Settled {
+        let probe = grant.is_probe();
         let settled = self.with_machine(|machine| machine.abandoned(grant, lasted, now));
         self.announce(&settled.transitions);
+        self.freed(probe);
         settled
     }
 
@@ -553,14 +618,10 @@ impl Breaker {
         let Some(grant) = leave.into_grant() else {
             return;
         };
-        let settled = self.with_machine(|machine| {
-            if std::thread::panicking() {
-                machine.panicked(grant, Timestamp::ZERO)
-            } else {
-                machine.drop_grant(grant)
-            }
-        });
+        let probe = grant.is_probe();
+        let settled = self.with_machine(|machine| machine.drop_grant(grant));
         self.announce(&settled.transitions);
+        self.freed(probe);
     }
 
     pub(crate) fn with_machine<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R {
@@ -587,24 +648,39 @@ impl Breaker {
     }
 
     fn announce(&self, transitions: &Transitions) {
+        if !transitions.is_empty() {
+            self.0.side.wake();
+        }
         for transition in transitions.iter() {
             self.tell(|listener| listener.transition(self, transition));
         }
     }
 
-    pub(crate) fn tell(&self, word: impl FnOnce(&dyn Listener)) {
-        let Some(listener) = &self.0.listener else {
+    pub(crate) fn tell(&self, word: impl Fn(&dyn Listener)) {
+        let Some(listeners) = self.listeners() else {
             return;
         };
         let others = self.0.announcing.fetch_add(1, Ordering::Relaxed);
-        let heard =
-            others < ANNOUNCEMENTS && catch_unwind(AssertUnwindSafe(|| word(&***listener))).is_ok();
+        let faults = match others < ANNOUNCEMENTS {
+            true => tell_all(listeners, word),
+            false => 1,
+        };
         self.0.announcing.fetch_sub(1, Ordering::Relaxed);
-        if !heard {
-            let faults = &self.0.listener_faults;
-            let _ = faults.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |faults| {
-                faults.checked_add(1)
-            });
+        self.count_listener_faults(faults);
+    }
+
+    pub(crate) fn listeners(&self) -> Option<&Listeners> {
+        self.0.listeners.as_ref()
+    }
+
+    pub(crate) fn count_listener_faults(&self, faults: usize) {
+        (0..faults).for_each(|_| self.0.side.get_or_make().count_listener_fault());
+    }
+
+    /// A probe's place may be free for one who waits.
+    fn freed(&self, was_probe: bool) {
+        if was_probe {
+            self.0.side.wake();
         }
     }
 }

@@ -1,31 +1,45 @@
 //! A breaker with all that a call needs: a clock and a classifier, so that one line guards a call.
 
-use std::fmt;
-use std::future::Future;
+use std::borrow::Borrow;
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::pin::pin;
+use std::sync::Arc;
 
 use crate::breaker::Breaker;
 use crate::call::Call;
+use crate::call_error::CallError;
 use crate::classify::{Classify, ErrorsFail};
 use crate::clock::{Clock, MonotonicClock};
+use crate::leave::Leave;
 use crate::outcome::Rejection;
-use crate::permit::OwnedPermit;
+use crate::refused::Refused;
+use crate::settings::{Settings, SettingsErrors};
 use crate::time::Timestamp;
+use crate::undated::Begun;
 
 /// Guards calls by a breaker: asks it, makes the call if it may pass, and records how it ended.
 ///
 /// A call that panics counts as [`OnPanic`](crate::OnPanic) says, and the panic goes on. A future that is dropped before
-/// its end counts as [`OnAbandoned`](crate::OnAbandoned) says: it is ignored unless that is set. Clones share the breaker and the clock.
+/// its end counts as [`OnAbandoned`](crate::OnAbandoned) says: it is ignored unless that is set. So is one that is dropped
+/// because its thread panics for a reason of its own. Clones share the breaker and the clock.
 ///
-/// All that speaks to one breaker must tell the time from one origin: make one guard and clone it, or bring the clock.
+/// The clock is read only where a time matters: for a breaker that is not closed, for outcomes that may trip or go into a
+/// window of time, and where [`Settings`](crate::Settings) have a rule about slow or stalled calls or count abandoned
+/// ones. A call for which nothing asks for the time is not timed, so the [`Flown`](crate::Flown) of it has no duration.
+///
+/// All guards tell the time from one origin, so one breaker may have many, made anywhere and at any time. Whoever gives one
+/// of them another [clock](Guard::clock) gives it to all that speak to its breaker.
 ///
 /// ```
-/// use fusebox_breaker::{Breaker, CallError, Guard, Settings};
+/// use fusebox_breaker::{Guard, Settings};
 ///
-/// let guard = Guard::new(Breaker::new("orders", Settings::default())?);
+/// let guard = Guard::new("orders", Settings::default())?;
 /// let answer = guard.call(|| "42".parse::<u32>());
 /// assert_eq!(answer, Ok(42));
 /// # Ok::<(), fusebox_breaker::SettingsErrors>(())
 /// ```
+#[doc(alias = "CircuitBreaker")]
 #[derive(Clone, Debug)]
 pub struct Guard<K = ErrorsFail, C = MonotonicClock> {
     breaker: Breaker,
@@ -33,52 +47,33 @@ pub struct Guard<K = ErrorsFail, C = MonotonicClock> {
     clock: C,
 }
 
-/// Why a guarded call gave no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CallError<E> {
-    /// The breaker refused it; it was not made.
-    Rejected(Rejection),
-    /// It was made, and this is its error.
-    Failed(E),
-}
-
-impl<E> From<Rejection> for CallError<E> {
-    fn from(rejection: Rejection) -> Self {
-        CallError::Rejected(rejection)
-    }
-}
-
-impl<E: fmt::Display> fmt::Display for CallError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CallError::Rejected(rejection) => write!(f, "the call was refused: {rejection}"),
-            CallError::Failed(error) => error.fmt(f),
-        }
-    }
-}
-
-impl<E: std::error::Error + 'static> std::error::Error for CallError<E> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            CallError::Rejected(rejection) => Some(rejection),
-            CallError::Failed(error) => error.source(),
-        }
-    }
-}
-
 impl Guard {
-    /// A guard whose clock begins now and that takes every error for a failure.
-    pub fn new(breaker: Breaker) -> Self {
+    /// A guard of a new breaker with that name and those settings. It takes every error for a failure.
+    ///
+    /// # Errors
+    /// All faults of the settings, see [`Settings::validate`].
+    pub fn new(name: impl Into<Arc<str>>, settings: Settings) -> Result<Self, SettingsErrors> {
+        Breaker::new(name, settings).map(Guard::of)
+    }
+
+    /// A guard of that breaker, on the [clock of the process](MonotonicClock), that takes every error for a failure.
+    pub fn of(breaker: Breaker) -> Self {
         Guard {
             breaker,
             classifier: ErrorsFail,
-            clock: MonotonicClock::start(),
+            clock: MonotonicClock,
         }
+    }
+}
+
+impl From<Breaker> for Guard {
+    fn from(breaker: Breaker) -> Self {
+        Guard::of(breaker)
     }
 }
 
 impl<K, C> Guard<K, C> {
-    pub(crate) fn of(breaker: Breaker, classifier: K, clock: C) -> Self {
+    pub(crate) fn assembled(breaker: Breaker, classifier: K, clock: C) -> Self {
         Guard {
             breaker,
             classifier,
@@ -87,6 +82,7 @@ impl<K, C> Guard<K, C> {
     }
 
     /// The same guard with another classifier.
+    #[must_use = "it is another guard of the same breaker"]
     pub fn classifier<N>(self, classifier: N) -> Guard<N, C> {
         Guard {
             breaker: self.breaker,
@@ -95,7 +91,32 @@ impl<K, C> Guard<K, C> {
         }
     }
 
+    /// The same guard with a closure for a classifier. It returns an [`Outcome`](crate::Outcome) or a [`Call`].
+    ///
+    /// The types of answer and error are inferred from the closure or from the calls that follow:
+    ///
+    /// ```
+    /// use fusebox_breaker::{Guard, Outcome, Settings};
+    ///
+    /// let guard = Guard::new("orders", Settings::default())?.classify(|result| match result {
+    ///     Ok(500..) | Err(_) => Outcome::Failure,
+    ///     Ok(_) => Outcome::Success,
+    /// });
+    /// let answer = guard.call(|| Ok::<u16, std::io::Error>(404));
+    /// assert_eq!(answer.ok(), Some(404));
+    /// # Ok::<(), fusebox_breaker::SettingsErrors>(())
+    /// ```
+    #[must_use = "it is another guard of the same breaker"]
+    pub fn classify<T, E, O, F>(self, classify: F) -> Guard<F, C>
+    where
+        F: Fn(&Result<T, E>) -> O,
+        O: Into<Call>,
+    {
+        self.classifier(classify)
+    }
+
     /// The same guard with another clock.
+    #[must_use = "it is another guard of the same breaker"]
     pub fn clock<N: Clock>(self, clock: N) -> Guard<K, N> {
         Guard {
             breaker: self.breaker,
@@ -121,13 +142,55 @@ impl<K, C: Clock> Guard<K, C> {
     ///
     /// # Errors
     /// The refusal, or the call's own error.
+    #[doc(alias = "execute")]
+    #[doc(alias = "run")]
+    #[inline]
     pub fn call<T, E>(&self, call: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>>
     where
         K: Classify<T, E>,
     {
-        let guarded = self.begin()?;
-        let result = call();
-        guarded.end(|classifier, result| classifier.classify(result), &result);
+        self.call_by(call, |classifier, result| classifier.classify(result))
+    }
+
+    /// Makes a call as [`call`](Guard::call) does and has its result judged by a closure in place of the guard's
+    /// classifier. The types are known from the call, so the closure needs none.
+    ///
+    /// ```
+    /// use fusebox_breaker::{Guard, Outcome, Settings};
+    ///
+    /// let guard = Guard::new("orders", Settings::default())?;
+    /// let answer = guard.call_with(
+    ///     || "42".parse::<u32>(),
+    ///     |result| match result {
+    ///         Err(error) if error.to_string().is_empty() => Outcome::Ignored,
+    ///         Err(_) => Outcome::Failure,
+    ///         Ok(_) => Outcome::Success,
+    ///     },
+    /// );
+    /// assert_eq!(answer.ok(), Some(42));
+    /// # Ok::<(), fusebox_breaker::SettingsErrors>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The refusal, or the call's own error.
+    #[inline]
+    pub fn call_with<T, E, O: Into<Call>>(
+        &self,
+        call: impl FnOnce() -> Result<T, E>,
+        classify: impl FnOnce(&Result<T, E>) -> O,
+    ) -> Result<T, CallError<E>> {
+        self.call_by(call, |_, result| classify(result).into())
+    }
+
+    #[inline(always)]
+    fn call_by<T, E>(
+        &self,
+        call: impl FnOnce() -> Result<T, E>,
+        classify: impl FnOnce(&K, &Result<T, E>) -> Call,
+    ) -> Result<T, CallError<E>> {
+        let mut guarded = Guarded::begin(self)?;
+        let result = guarded.within(call);
+        guarded.end(|classifier| classify(classifier, &result));
         result.map_err(CallError::Failed)
     }
 
@@ -140,73 +203,163 @@ impl<K, C: Clock> Guard<K, C> {
         F: Future<Output = Result<T, E>>,
         K: Classify<T, E>,
     {
-        let guarded = self.begin()?;
-        let result = call().await;
-        guarded.end(|classifier, result| classifier.classify(result), &result);
+        let classify = |classifier: &K, result: &Result<T, E>| classifier.classify(result);
+        self.call_async_by(call, classify).await
+    }
+
+    /// Makes a call as [`call_async`](Guard::call_async) does and has its result judged by a closure in place of the
+    /// guard's classifier, see [`call_with`](Guard::call_with).
+    ///
+    /// # Errors
+    /// The refusal, or the call's own error.
+    pub async fn call_async_with<T, E, F, O: Into<Call>>(
+        &self,
+        call: impl FnOnce() -> F,
+        classify: impl FnOnce(&Result<T, E>) -> O,
+    ) -> Result<T, CallError<E>>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        let classify = |_: &K, result: &Result<T, E>| classify(result).into();
+        self.call_async_by(call, classify).await
+    }
+
+    async fn call_async_by<T, E, F>(
+        &self,
+        call: impl FnOnce() -> F,
+        classify: impl FnOnce(&K, &Result<T, E>) -> Call,
+    ) -> Result<T, CallError<E>>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut guarded = Guarded::begin(self)?;
+        let mut future = pin!(guarded.within(call));
+        let result = poll_fn(|context| guarded.within(|| future.as_mut().poll(context))).await;
+        guarded.end(|classifier| classify(classifier, &result));
         result.map_err(CallError::Failed)
     }
+}
 
-    fn begin(&self) -> Result<Guarded<&K, &C>, Rejection> {
-        Guarded::begin(&self.breaker, &self.classifier, &self.clock)
+/// A call that goes on where its guard may no longer be.
+#[cfg(feature = "tower")]
+pub(crate) type OwnedGuarded<K, C> = Guarded<Guard<K, C>, K, C>;
+
+/// A call under way. Dropped, it was abandoned; dropped by a panic of the call itself, it panicked. Either counts as the
+/// settings say, at the time of the drop.
+pub(crate) struct Guarded<G, K, C>
+where
+    G: Borrow<Guard<K, C>>,
+    C: Clock,
+{
+    guard: G,
+    /// Spent once the call has ended.
+    leave: Leave,
+    /// When the call began, where somebody wanted to know.
+    began: Option<Timestamp>,
+    /// Set while the call's own code runs. A drop finds it set only where a panic of that code unwinds; a thread that
+    /// panics for another reason drops calls that are not being run.
+    runs: bool,
+    parts: PhantomData<fn() -> (K, C)>,
+}
+
+impl<G, K, C> Guarded<G, K, C>
+where
+    G: Borrow<Guard<K, C>>,
+    C: Clock,
+{
+    #[inline]
+    pub fn begin(guard: G) -> Result<Self, Refused> {
+        let begun = guard.borrow().breaker.begin(|| guard.borrow().now());
+        Self::begun(guard, begun)
     }
 
+    /// Begins a call at a time that is known already.
     #[cfg(feature = "tower")]
-    pub(crate) fn begin_owned(&self) -> Result<Guarded<K, C>, Rejection>
-    where
-        K: Clone,
-        C: Clone,
-    {
-        Guarded::begin(&self.breaker, self.classifier.clone(), self.clock.clone())
+    pub fn begin_at(guard: G, now: Timestamp) -> Result<Self, Refused> {
+        let begun = guard.borrow().breaker.begin_at(now);
+        Self::begun(guard, begun)
     }
-}
 
-/// A call under way. Dropped, it was abandoned; dropped by a panic, it panicked. Either counts as the settings say, at
-/// the time of the drop.
-pub(crate) struct Guarded<K, C: Clock> {
-    permit: Option<OwnedPermit>,
-    began: Timestamp,
-    classifier: K,
-    clock: C,
-}
-
-impl<K, C: Clock> Guarded<K, C> {
-    fn begin(breaker: &Breaker, classifier: K, clock: C) -> Result<Self, Rejection> {
-        let began = clock.now();
-        Ok(Guarded {
-            permit: Some(breaker.admit_owned(began)?),
-            began,
-            classifier,
-            clock,
-        })
+    #[inline]
+    fn begun(guard: G, begun: Result<Begun, (Rejection, Timestamp)>) -> Result<Self, Refused> {
+        match begun {
+            Ok(Begun { leave, at }) => Ok(Guarded {
+                guard,
+                leave,
+                began: at,
+                runs: false,
+                parts: PhantomData,
+            }),
+            Err((rejection, now)) => Err(guard.borrow().breaker.refused(rejection, now)),
+        }
     }
-}
 
-impl<K, C: Clock> Guarded<K, C> {
-    pub fn end<T, E>(
-        mut self,
-        classify: impl FnOnce(&K, &Result<T, E>) -> Call,
-        result: &Result<T, E>,
-    ) {
-        let now = self.clock.now();
-        let call = classify(&self.classifier, result);
-        if let Some(permit) = self.permit.take() {
-            let took = now.saturating_since(self.began);
-            let duration = call.duration.or(Some(took));
-            permit.record(Call { duration, ..call }, now);
+    /// Runs the call's own code, or a part of it: a panic there is the call's.
+    #[inline]
+    pub fn within<R>(&mut self, part: impl FnOnce() -> R) -> R {
+        self.runs = true;
+        let result = part();
+        self.runs = false;
+        result
+    }
+
+    /// As [`within`](Guarded::within) for a call that is kept elsewhere: when the part panics, the call has ended, though
+    /// whoever catches the panic may keep what it was kept in.
+    #[cfg(feature = "tower")]
+    pub fn within_kept<R>(kept: &mut Option<Self>, part: impl FnOnce() -> R) -> R {
+        struct Ends<'a, T>(&'a mut Option<T>);
+        impl<T> Drop for Ends<'_, T> {
+            fn drop(&mut self) {
+                *self.0 = None;
+            }
+        }
+        let ends = Ends(kept);
+        let result = match ends.0 {
+            Some(guarded) => guarded.within(part),
+            None => part(),
+        };
+        std::mem::forget(ends);
+        result
+    }
+
+    /// Records the outcome that the classifier finds. A panic of the classifier is not the call's, which is then ignored.
+    #[inline]
+    pub fn end(mut self, classify: impl FnOnce(&K) -> Call) {
+        // Dropped without a beginning, it is ignored however long it lasted.
+        let at = self.began.take();
+        let call = classify(&self.guard.borrow().classifier);
+        let begun = Begun {
+            leave: self.leave.take(),
+            at,
+        };
+        let guard = self.guard.borrow();
+        guard.breaker.end(begun, call, || guard.now());
+    }
+
+    #[cold]
+    fn unsettled(&mut self) {
+        let begun = Begun {
+            leave: self.leave.take(),
+            at: self.began,
+        };
+        let guard = self.guard.borrow();
+        if !self.runs {
+            guard.breaker.give_up(begun, || guard.now());
+        } else if let Some(grant) = begun.leave.into_grant() {
+            guard.breaker.panicked(grant, guard.now());
         }
     }
 }
 
-impl<K, C: Clock> Drop for Guarded<K, C> {
+impl<G, K, C> Drop for Guarded<G, K, C>
+where
+    G: Borrow<Guard<K, C>>,
+    C: Clock,
+{
+    #[inline]
     fn drop(&mut self) {
-        let Some(permit) = self.permit.take() else {
-            return;
-        };
-        let now = self.clock.now();
-        if std::thread::panicking() {
-            permit.panicked(now);
-        } else {
-            permit.abandoned(now.saturating_since(self.began), now);
+        if !self.leave.is_spent() {
+            self.unsettled();
         }
     }
 }

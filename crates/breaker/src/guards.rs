@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::call::Call;
 use crate::classify::ErrorsFail;
 use crate::clock::{Clock, MonotonicClock};
 use crate::guard::Guard;
@@ -28,18 +29,19 @@ pub struct Guards<K = ErrorsFail, C = MonotonicClock> {
 }
 
 impl Guards {
-    /// Guards whose clock begins now and that take every error for a failure.
+    /// Guards on the [clock of the process](MonotonicClock) that take every error for a failure.
     pub fn new(registry: impl Into<Arc<Registry>>) -> Self {
         Guards {
             registry: registry.into(),
             classifier: ErrorsFail,
-            clock: MonotonicClock::start(),
+            clock: MonotonicClock,
         }
     }
 }
 
 impl<K, C> Guards<K, C> {
     /// The same guards with another classifier.
+    #[must_use = "these are other guards of the same registry"]
     pub fn classifier<N>(self, classifier: N) -> Guards<N, C> {
         Guards {
             registry: self.registry,
@@ -48,7 +50,18 @@ impl<K, C> Guards<K, C> {
         }
     }
 
+    /// The same guards with a closure for a classifier, see [`Guard::classify`].
+    #[must_use = "these are other guards of the same registry"]
+    pub fn classify<T, E, O, F>(self, classify: F) -> Guards<F, C>
+    where
+        F: Fn(&Result<T, E>) -> O,
+        O: Into<Call>,
+    {
+        self.classifier(classify)
+    }
+
     /// The same guards with another clock.
+    #[must_use = "these are other guards of the same registry"]
     pub fn clock<N: Clock>(self, clock: N) -> Guards<K, N> {
         Guards {
             registry: self.registry,
@@ -76,7 +89,18 @@ impl<K, C: Clock> Guards<K, C> {
         K: Clone,
         C: Clone,
     {
-        let breaker = self.registry.get_or_create(key, self.clock.now());
-        Guard::of(breaker, self.classifier.clone(), self.clock.clone())
+        self.at_hand(key).0
+    }
+
+    /// The guard of a key, and the time at which it was asked for: one reading of the clock for both.
+    pub(crate) fn at_hand(&self, key: &str) -> (Guard<K, C>, Timestamp)
+    where
+        K: Clone,
+        C: Clone,
+    {
+        let now = self.clock.now();
+        let breaker = self.registry.get_or_create(key, now);
+        let guard = Guard::assembled(breaker, self.classifier.clone(), self.clock.clone());
+        (guard, now)
     }
 }

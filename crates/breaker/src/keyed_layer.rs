@@ -5,9 +5,10 @@ use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::call_error::{BoxError, Boxed, CallError};
 use crate::classify::{Classify, ErrorsFail};
 use crate::clock::{Clock, MonotonicClock};
-use crate::guard::CallError;
+use crate::guard::Guarded;
 use crate::guards::Guards;
 use crate::layer::BreakerFuture;
 
@@ -71,11 +72,12 @@ where
     S: Service<R> + Clone,
     F: Fn(&R) -> T,
     T: AsRef<str>,
+    S::Error: Into<BoxError>,
     K: Classify<S::Response, S::Error> + Clone,
     C: Clock + Clone,
 {
     type Response = S::Response;
-    type Error = CallError<S::Error>;
+    type Error = CallError<Boxed>;
     type Future = BreakerFuture<S, R, K, C>;
 
     /// Always ready: whose breaker to ask is known only with the request.
@@ -84,7 +86,7 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let guard = self.guards.of((self.key)(&request).as_ref());
-        BreakerFuture::begin(&guard, &self.inner, request)
+        let (guard, now) = self.guards.at_hand((self.key)(&request).as_ref());
+        BreakerFuture::of(Guarded::begin_at(guard, now), &self.inner, request)
     }
 }

@@ -6,25 +6,31 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::call_error::{BoxError, Boxed, CallError};
+use crate::calling::Calling;
 use crate::classify::{Classify, ErrorsFail};
 use crate::clock::{Clock, MonotonicClock};
-use crate::guard::{CallError, Guard, Guarded};
-use crate::outcome::Rejection;
+use crate::guard::{Guard, Guarded, OwnedGuarded};
+use crate::refused::Refused;
 
 /// Guards a service by a breaker.
 ///
+/// The error is a `CallError<Boxed>`, whatever the service's own: so other layers may stand outside and inside, as
+/// `tower`'s buffer, timeout and load shedding, which pass on any error that can be boxed. From such an error
+/// [`Refused::find_in`] finds the refusal.
+///
 /// ```
-/// use fusebox_breaker::{Breaker, BreakerLayer, Guard, Settings};
+/// use fusebox_breaker::{BreakerLayer, Guard, Settings};
 /// use tower_layer::Layer;
 /// # struct Client;
 ///
-/// let guard = Guard::new(Breaker::new("orders", Settings::default())?);
+/// let guard = Guard::new("orders", Settings::default())?;
 /// let service = BreakerLayer::new(guard).layer(Client);
 /// # Ok::<(), fusebox_breaker::SettingsErrors>(())
 /// ```
@@ -61,11 +67,12 @@ pub struct BreakerService<S, K = ErrorsFail, C = MonotonicClock> {
 impl<S, K, C, R> Service<R> for BreakerService<S, K, C>
 where
     S: Service<R> + Clone,
+    S::Error: Into<BoxError>,
     K: Classify<S::Response, S::Error> + Clone,
     C: Clock + Clone,
 {
     type Response = S::Response;
-    type Error = CallError<S::Error>;
+    type Error = CallError<Boxed>;
     type Future = BreakerFuture<S, R, K, C>;
 
     /// Always ready, see the module's text.
@@ -74,13 +81,15 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        BreakerFuture::begin(&self.guard, &self.inner, request)
+        let asked = Guarded::begin(self.guard.clone());
+        BreakerFuture::of(asked, &self.inner, request)
     }
 }
 
 pin_project! {
     /// The answer of a [`BreakerService`] or a [`KeyedBreakerService`](crate::KeyedBreakerService). Dropped before its end, the call counts as
     /// [`OnAbandoned`](crate::OnAbandoned) says.
+    #[must_use = "futures do nothing unless they are polled"]
     pub struct BreakerFuture<S, R, K, C>
     where
         S: Service<R>,
@@ -88,80 +97,64 @@ pin_project! {
     {
         #[pin]
         state: State<S, R, S::Future>,
-        guarded: Option<Guarded<K, C>>,
+        guarded: Option<OwnedGuarded<K, C>>,
     }
 }
 
 impl<S, R, K, C> BreakerFuture<S, R, K, C>
 where
     S: Service<R> + Clone,
-    K: Clone,
-    C: Clock + Clone,
+    C: Clock,
 {
-    /// Asks the breaker, and holds the request until the service inside is ready.
-    pub(crate) fn begin(guard: &Guard<K, C>, inner: &S, request: R) -> Self {
-        let (state, guarded) = match guard.begin_owned() {
-            Ok(guarded) => {
-                let inner = inner.clone();
-                let request = Some(request);
-                (State::Waiting { inner, request }, Some(guarded))
-            }
-            Err(rejection) => (State::Refused { rejection }, None),
-        };
-        BreakerFuture { state, guarded }
+    /// The answer to a request that the breaker let pass, or did not.
+    pub(crate) fn of(asked: Result<OwnedGuarded<K, C>, Refused>, inner: &S, request: R) -> Self {
+        match asked {
+            Ok(guarded) => BreakerFuture {
+                state: State::Passing {
+                    calling: Calling::new(inner.clone(), request),
+                },
+                guarded: Some(guarded),
+            },
+            Err(refused) => BreakerFuture {
+                state: State::Refused {
+                    refused: Some(refused),
+                },
+                guarded: None,
+            },
+        }
     }
 }
 
 pin_project! {
     #[project = StateProjection]
     enum State<S, R, F> {
-        Refused { rejection: Rejection },
-        Waiting { inner: S, request: Option<R> },
-        Calling { #[pin] future: F },
+        Refused { refused: Option<Refused> },
+        Passing { #[pin] calling: Calling<S, R, F> },
     }
 }
 
 impl<S, R, K, C> Future for BreakerFuture<S, R, K, C>
 where
     S: Service<R>,
+    S::Error: Into<BoxError>,
     K: Classify<S::Response, S::Error>,
     C: Clock,
 {
-    type Output = Result<S::Response, CallError<S::Error>>;
+    type Output = Result<S::Response, CallError<Boxed>>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        // In this frame while it polls, so that a panic finds it here; whoever catches that may keep the future.
-        let guarded = this.guarded.take();
-        let result = loop {
-            match this.state.as_mut().project() {
-                StateProjection::Refused { rejection } => {
-                    return Poll::Ready(Err(CallError::Rejected(*rejection)));
-                }
-                StateProjection::Waiting { inner, request } => match inner.poll_ready(context) {
-                    Poll::Pending => {
-                        *this.guarded = guarded;
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(Err(error)) => break Err(error),
-                    Poll::Ready(Ok(())) => {
-                        let request = request.take().expect("it waits once, and then calls");
-                        let future = inner.call(request);
-                        this.state.set(State::Calling { future });
-                    }
-                },
-                StateProjection::Calling { future } => match future.poll(context) {
-                    Poll::Pending => {
-                        *this.guarded = guarded;
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(result) => break result,
-                },
+        let this = self.project();
+        let calling = match this.state.project() {
+            StateProjection::Refused { refused } => {
+                let refused = refused.take().expect("it is polled once");
+                return Poll::Ready(Err(CallError::Rejected(refused)));
             }
+            StateProjection::Passing { calling } => calling,
         };
-        if let Some(guarded) = guarded {
-            guarded.end(|classifier, result| classifier.classify(result), &result);
+        let result = ready!(Guarded::within_kept(this.guarded, || calling.poll(context)));
+        if let Some(guarded) = this.guarded.take() {
+            guarded.end(|classifier| classifier.classify(&result));
         }
-        Poll::Ready(result.map_err(CallError::Failed))
+        Poll::Ready(result.map_err(|error| CallError::Failed(error).boxed()))
     }
 }

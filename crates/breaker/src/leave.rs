@@ -156,6 +156,7 @@ mod tests {
             reason: RejectReason::HeldOpen,
             phase: Phase::HalfOpen,
             retry_at: Some(time),
+            retry_by: None,
         };
         let kinds = [
             GrantKind::Call,

@@ -62,12 +62,18 @@ mod key_template;
 mod key_text;
 mod leave;
 mod led;
+mod listener;
 mod log;
 mod permit;
+mod refused;
 mod registry;
 mod shared;
+mod side;
 mod word;
 
+mod call_error;
+#[cfg(feature = "tower")]
+mod calling;
 mod classify;
 mod clock;
 mod guard;
@@ -76,6 +82,8 @@ mod guards;
 mod keyed_layer;
 #[cfg(feature = "tower")]
 mod layer;
+mod ready;
+mod undated;
 
 mod recorder;
 mod snapshot;
@@ -85,13 +93,14 @@ mod observe;
 #[cfg(feature = "serde")]
 mod serial;
 
-pub use breaker::{Breaker, Builder, Listener};
+pub use breaker::{Breaker, Builder};
 pub use call::Call;
+pub use call_error::{BoxError, Boxed, CallError};
 pub use cause::{Cause, Causes};
 pub use chance::Chance;
 pub use classify::{Classify, ErrorsFail};
 pub use clock::{Clock, MonotonicClock};
-pub use guard::{CallError, Guard};
+pub use guard::Guard;
 pub use guards::Guards;
 pub use key_template::{KeyTemplate, KeyTemplateError};
 pub use key_text::KeyParts;
@@ -100,6 +109,7 @@ pub use keyed_layer::{KeyedBreakerLayer, KeyedBreakerService};
 #[cfg(feature = "tower")]
 pub use layer::{BreakerFuture, BreakerLayer, BreakerService};
 pub use led::WeakBreaker;
+pub use listener::Listener;
 pub use machine::{
     Admission, Checked, Explanation, FleetOpening, FleetTally, ForcedTrip, Gap, Grant, Machine,
     Next, ProbeLease, Reconfigured, RuleGap, Settled, SettledAs, WindowFate,
@@ -113,6 +123,7 @@ pub use permit::{OwnedPermit, Permit};
 pub use ramp::Ramp;
 pub use ratio::Ratio;
 pub use recorder::{Flown, RECENT_OUTCOMES};
+pub use refused::Refused;
 pub use registry::{
     DEFAULT_MAX_KEYS, IDLE_AFTER_MIN, KeyCounts, OVERFLOW_BREAKERS, OnOverflow, Registry,
     RegistryBuilder,

@@ -13,7 +13,7 @@ use crate::led::Calls;
 use crate::outcome::{Hold, HoldKind, Outcome, Phase};
 use crate::ramp::Ramping;
 use crate::recorder::Recorder;
-use crate::settings::{Mode, OnAbandoned, OnPanic, Settings, SettingsErrors};
+use crate::settings::{Mode, OnAbandoned, Settings, SettingsErrors};
 use crate::snapshot::Totals;
 use crate::time::Timestamp;
 use crate::transition::{Reason, Transition, Transitions};
@@ -26,9 +26,12 @@ mod lead;
 mod probing;
 mod reload;
 mod slack;
+mod stamps;
 mod steps;
 mod tally;
+mod usual;
 mod view;
+mod why;
 mod worth;
 
 pub use explain::{Explanation, Gap, Next, RuleGap};
@@ -41,8 +44,11 @@ use lead::Lead;
 pub use lead::{FleetOpening, ProbeLease};
 use probing::Probing;
 pub use reload::{Reconfigured, WindowFate};
+pub(crate) use slack::Slack;
+pub(crate) use stamps::{Latest, is_far};
 use tally::Counting;
 pub use tally::FleetTally;
+use usual::Usual;
 pub(crate) use worth::Worth;
 
 /// The highest generation that a restore takes over. Counting never gets there; a damaged record may claim more.
@@ -66,7 +72,9 @@ pub struct ForcedTrip {
 
 /// A breaker without sharing: every event is a method that takes the time and tells what happened.
 ///
-/// `now` may lag between callers; the machine clamps it to the latest it has seen.
+/// `now` may lag between callers; the machine clamps it to the latest it has seen. One that is more than a year ahead of
+/// the latest is refused, and counted in [`Totals::far_stamps`]: what it came with changes nothing, and an operator's
+/// command is carried out at the latest time instead. The first stamp after a [reset](Machine::reset) begins anew.
 #[derive(Clone, Debug)]
 pub struct Machine {
     settings: Arc<Settings>,
@@ -76,13 +84,13 @@ pub struct Machine {
     attempts: u32,
     /// When `state` began.
     since: Timestamp,
-    /// The latest time seen.
-    latest: Timestamp,
+    latest: Latest,
     /// One for each rule, in the order of the settings.
     windows: Vec<Window>,
     totals: Totals,
     recent: VecDeque<Transition>,
     outcomes: Recorder,
+    usual: Usual,
     /// How many calls were ever counted as in flight: the number of the last.
     flown: u64,
     random: Source,
@@ -127,7 +135,9 @@ impl Machine {
     pub fn admit(&mut self, now: Timestamp) -> Admission {
         let told = now;
         let mut transitions = Transitions::default();
-        let now = self.catch_up(now, &mut transitions);
+        let Some(now) = self.catch_up(now, &mut transitions) else {
+            return self.admit_at_a_far_stamp(told);
+        };
         if self.settings.mode == Mode::Disabled {
             return self.granted(GrantKind::Untracked, transitions);
         }
@@ -149,7 +159,9 @@ impl Machine {
     /// As with [`Machine::admit`], a cooldown that has ended is noticed, and a refusal by an adaptive rule is remembered.
     pub fn check(&mut self, now: Timestamp) -> Checked {
         let mut transitions = Transitions::default();
-        let now = self.catch_up(now, &mut transitions);
+        let Some(now) = self.catch_up(now, &mut transitions) else {
+            return self.check_at_a_far_stamp();
+        };
         let result = if self.settings.mode == Mode::Disabled {
             Ok(())
         } else {
@@ -171,24 +183,34 @@ impl Machine {
         // By the caller's own clock: others may have told of a later time meanwhile.
         call.duration = call.duration.or_else(|| grant.lasted(now));
         let mut transitions = Transitions::default();
-        let now = self.catch_up(now, &mut transitions);
+        let Some(now) = self.catch_up(now, &mut transitions) else {
+            return self.settle_at_a_far_stamp(&grant);
+        };
+        self.settle(grant, &call, now, transitions)
+    }
+
+    fn settle(
+        &mut self,
+        grant: Grant,
+        call: &Call,
+        now: Timestamp,
+        mut transitions: Transitions,
+    ) -> Settled {
         let generation = grant.generation;
-        let counted = self.record_granted(grant, &call, now, &mut transitions);
-        self.settled(counted, generation, &call, transitions)
+        let counted = self.record_granted(grant, call, now, &mut transitions);
+        self.settled(counted, generation, call, transitions)
     }
 
     /// Takes back a grant whose call ended without a word: ignored, its place freed.
     pub fn drop_grant(&mut self, grant: Grant) -> Settled {
-        self.record(grant, Outcome::Ignored, self.latest)
+        let now = self.time();
+        let call = Call::of(Outcome::Ignored, grant.lasted(now));
+        self.settle(grant, &call, now, Transitions::default())
     }
 
     /// Takes back a grant whose call panicked: a failure or nothing, as [`Settings::on_panic`] says.
     pub fn panicked(&mut self, grant: Grant, now: Timestamp) -> Settled {
-        let outcome = match self.settings.on_panic {
-            OnPanic::Failure => Outcome::Failure,
-            OnPanic::Ignored => Outcome::Ignored,
-        };
-        self.record(grant, outcome, now)
+        self.record(grant, self.settings.on_panic.outcome(), now)
     }
 
     /// Takes back a grant whose caller gave the call up after it had lasted so long: a failure or nothing, as
@@ -196,7 +218,9 @@ impl Machine {
     /// one after the other and leave one after the other do not hide that the other side hangs.
     pub fn abandoned(&mut self, grant: Grant, lasted: Duration, now: Timestamp) -> Settled {
         let mut transitions = Transitions::default();
-        let now = self.catch_up(now, &mut transitions);
+        let Some(now) = self.catch_up(now, &mut transitions) else {
+            return self.settle_at_a_far_stamp(&grant);
+        };
         if self.settings.mode != Mode::Disabled {
             self.move_with_time(now, &mut transitions);
         }
@@ -204,10 +228,7 @@ impl Machine {
             OnAbandoned::FailureAfter(after) if lasted >= after => Outcome::Failure,
             OnAbandoned::FailureAfter(_) | OnAbandoned::Ignore => Outcome::Ignored,
         };
-        let call = Call::of(outcome, Some(lasted));
-        let generation = grant.generation;
-        let counted = self.record_granted(grant, &call, now, &mut transitions);
-        self.settled(counted, generation, &call, transitions)
+        self.settle(grant, &Call::of(outcome, Some(lasted)), now, transitions)
     }
 
     /// The other side has begun to answer: the call is not in flight any more for [`Rule::Stalled`]. Its outcome is
@@ -253,16 +274,21 @@ impl Machine {
         }
     }
 
-    /// Moves the deadline of a probe's place later; never earlier, and not once it has passed.
+    /// Moves the deadline of a probe's place later; never earlier, not once it has passed, and not to a time more than a
+    /// year ahead, which is counted as a stamp of another clock.
     ///
     /// For callers that learn only during a call how long it may take, as when part of it waits for somebody other
     /// than the one who is probed.
     pub fn extend(&mut self, grant: &mut Grant, deadline: Timestamp) {
         if grant.generation == self.generation
             && let GrantKind::Probe(slot) = &mut grant.kind
+            && slot.deadline > self.time()
             && let State::HalfOpen(probing) = &mut self.state
-            && slot.deadline > self.latest
         {
+            if is_far(deadline, slot.deadline) {
+                self.totals.far_stamps += 1;
+                return;
+            }
             let deadline = deadline.min(self.lead.latest_deadline());
             *slot = probing.extend(*slot, deadline);
         }
@@ -275,7 +301,9 @@ impl Machine {
         let call = call.into();
         let outcome = call.outcome;
         let mut transitions = Transitions::default();
-        let now = self.catch_up(now, &mut transitions);
+        let Some(now) = self.catch_up(now, &mut transitions) else {
+            return stamps::uncounted();
+        };
         let counted = if self.settings.mode == Mode::Disabled {
             SettledAs::Untracked
         } else if self.hold.is_some() {
@@ -298,9 +326,14 @@ impl Machine {
     }
 
     /// Holds the breaker open or closed; the state is frozen beneath until the hold ends. Replaces an earlier hold.
-    pub fn hold(&mut self, hold: Hold, now: Timestamp) -> Transitions {
+    pub fn hold(&mut self, mut hold: Hold, now: Timestamp) -> Transitions {
         let mut transitions = Transitions::default();
-        let now = self.catch_up(now, &mut transitions);
+        let told = now;
+        let now = self.catch_up_anyhow(now, &mut transitions);
+        if told > now {
+            // By another clock, so its end is, too: the hold lasts as long as it was meant to.
+            hold.until = hold.until.map(|until| now + until.saturating_since(told));
+        }
         if self.hold.is_none() && transitions.is_empty() {
             self.half_open_when_due(now, &mut transitions);
         }
@@ -319,7 +352,7 @@ impl Machine {
     /// Without a hold nothing happens.
     pub fn release(&mut self, now: Timestamp) -> Transitions {
         let mut transitions = Transitions::default();
-        let now = self.catch_up(now, &mut transitions);
+        let now = self.catch_up_anyhow(now, &mut transitions);
         if let Some(hold) = self.hold.take() {
             let reason = Reason::Released {
                 by: hold.by.clone(),
@@ -334,7 +367,7 @@ impl Machine {
     /// While it is open already, or held, nothing happens.
     pub fn trip(&mut self, trip: ForcedTrip, now: Timestamp) -> Transitions {
         let mut transitions = Transitions::default();
-        let now = self.catch_up(now, &mut transitions);
+        let now = self.catch_up_anyhow(now, &mut transitions);
         if self.hold.is_some() {
             return transitions;
         }
@@ -354,23 +387,21 @@ impl Machine {
     /// Begins the ramp of the settings anew, where the machine is closed and has one: for a caller that restores a
     /// machine that was in its ramp.
     pub fn begin_ramp(&mut self, now: Timestamp) {
-        self.latest = self.latest.max(now);
-        let begun = self
-            .settings
-            .ramp
-            .map(|ramp| Ramping::begin(ramp, self.latest));
+        let now = self.accept(now).unwrap_or(self.time());
+        let begun = self.settings.ramp.map(|ramp| Ramping::begin(ramp, now));
         if let State::Closed { ramp } = &mut self.state {
             *ramp = begun;
         }
     }
 
-    /// Begins anew: closed, windows empty, attempts 0, no hold.
+    /// Begins anew: closed, windows empty, attempts 0, no hold. The clock begins anew, too: the next stamp is the first one
+    /// again, also where it is earlier than all before.
     pub fn reset(&mut self, now: Timestamp) -> Transitions {
         let mut transitions = Transitions::default();
-        self.latest = self.latest.max(now);
+        self.restart_clock();
         self.hold = None;
-        self.begin_windows(self.latest);
-        self.close(Reason::Reset, None, self.latest, &mut transitions);
+        self.begin_windows(now);
+        self.close(Reason::Reset, None, now, &mut transitions);
         transitions
     }
 
@@ -379,8 +410,9 @@ impl Machine {
     /// Every event does so for itself; this is for a caller that wants to hear of it when no call comes.
     pub fn tick(&mut self, now: Timestamp) -> Transitions {
         let mut transitions = Transitions::default();
-        let now = self.catch_up(now, &mut transitions);
-        if self.settings.mode != Mode::Disabled {
+        if let Some(now) = self.catch_up(now, &mut transitions)
+            && self.settings.mode != Mode::Disabled
+        {
             self.move_with_time(now, &mut transitions);
         }
         transitions

@@ -29,6 +29,9 @@ impl Outcome {
 }
 
 /// The reported state. Holds and modes are told beside it and never change it.
+#[doc(alias = "state")]
+#[doc(alias = "CircuitState")]
+#[doc(alias = "half-open")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Calls pass.
@@ -64,12 +67,20 @@ pub struct Rejection {
     pub reason: RejectReason,
     /// The state in which it was refused.
     pub phase: Phase,
-    /// The earliest time at which a call may pass, where that is known. A hold without end has none.
+    /// The time at which it is worth asking again, where that is known. A hold without end has none.
+    ///
+    /// Of an open breaker, the end of the cooldown; of a half-open one whose probes are all in flight, the time by which
+    /// one of them will usually have answered: as far away as a success usually takes, at least a second, and at most
+    /// [`retry_by`](Rejection::retry_by). The usual duration is a mean over the last successes whose duration the breaker
+    /// was told or could tell, probes among them; a second, while it knows of none.
     pub retry_at: Option<Timestamp>,
+    /// The time by which a probe's place is free at the latest: the earliest deadline of the probes in flight, or the end of
+    /// the half-open period. Only of [`RejectReason::BreakerProbing`], and none where a fleet's leave to probe is missing.
+    pub retry_by: Option<Timestamp>,
 }
 
 impl Rejection {
-    /// How long it is from `now` until a call may pass; zero where that time has come. None where only a person can tell,
+    /// How long it is from `now` until it is worth asking again; zero where that time has come. None where only a person can tell,
     /// as under a hold without end: the caller then waits as long as it thinks fit.
     pub fn wait(&self, now: Timestamp) -> Option<Duration> {
         self.retry_at.map(|at| at.saturating_since(now))
@@ -85,6 +96,7 @@ impl Rejection {
     ///     reason: RejectReason::BreakerOpen,
     ///     phase: Phase::Open,
     ///     retry_at: Some(Timestamp::from_millis(30_000)),
+    ///     retry_by: None,
     /// };
     /// assert_eq!(rejection.retry_after(Timestamp::from_millis(1_900)), Some(29));
     /// ```
@@ -168,6 +180,8 @@ pub struct Hold {
 
 /// Which way a breaker is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[doc(alias = "force_open")]
+#[doc(alias = "isolate")]
 pub enum HoldKind {
     /// Every call is refused.
     Open,
@@ -194,6 +208,7 @@ mod tests {
             reason: RejectReason::BreakerOpen,
             phase: Phase::Open,
             retry_at,
+            retry_by: None,
         }
     }
 

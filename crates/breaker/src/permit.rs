@@ -14,8 +14,9 @@ use crate::transition::Transition;
 ///
 /// Record the outcome when the call has ended. A permit that is dropped counts as
 /// [`Outcome::Ignored`](crate::Outcome::Ignored) and frees its place, so a call that is cancelled cannot leave the
-/// breaker stuck. One that is dropped while its thread panics counts as [`OnPanic`](crate::OnPanic) says. One that is
-/// never dropped loses its place at its deadline.
+/// breaker stuck; so too while its thread panics, since that need not be the call's fault. Who catches a panic of the call
+/// says so by [`Permit::panicked`]. A permit that is never dropped loses its place at its deadline.
+#[doc(alias = "permission")]
 #[must_use = "a permit that is dropped at once counts as an ignored call"]
 #[derive(Debug)]
 pub struct Permit<'a> {
@@ -89,6 +90,14 @@ macro_rules! permit_methods {
                 breaker.record(leave, call, now)
             }
 
+            /// Tells how the call ended, as [`record`](Self::record) does, for callers that do not ask what it brought
+            /// about: the quickest way.
+            #[inline(always)]
+            pub fn conclude(self, call: impl Into<Call>, now: Timestamp) {
+                let (call, (breaker, leave)) = (call.into(), self.into_parts());
+                breaker.conclude(leave, call, now);
+            }
+
             /// Tells how the call ended, and returns as what it was counted and all that this brought about.
             #[inline(always)]
             pub fn settle(self, call: impl Into<Call>, now: Timestamp) -> Settled {
@@ -96,7 +105,8 @@ macro_rules! permit_methods {
                 breaker.settle(leave, call, now)
             }
 
-            /// Tells that the call panicked: a failure or nothing, as [`OnPanic`](crate::OnPanic) says.
+            /// Tells that the call panicked: a failure or nothing, as [`OnPanic`](crate::OnPanic) says. For callers that
+            /// catch the panic of the call itself; a [`Guard`](crate::Guard) does so by itself.
             pub fn panicked(self, now: Timestamp) -> Option<Transition> {
                 let (breaker, leave) = self.into_parts();
                 let settled = breaker.panicked(leave.into_grant()?, now);

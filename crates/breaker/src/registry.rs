@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::breaker::{Breaker, SharedListener};
+use crate::breaker::Breaker;
 use crate::chance::Chance;
 use crate::inherited::Inherited;
+use crate::listener::Listeners;
 use crate::machine::Reconfigured;
 use crate::settings::{Mode, Settings, SettingsErrors};
 use crate::time::Timestamp;
@@ -45,6 +46,8 @@ use room::{Now, Room};
 /// [`OVERFLOW_BREAKERS`] breakers, `family/*0` to `family/*63`, with those of the same hash, and has its own as soon as
 /// there is room; or its calls pass unjudged, see [`OnOverflow`]. There is no timer and no task.
 ///
+/// A time that is more than a year ahead of all that the registry was told is of another clock: no key looks older for it.
+///
 /// A breaker in which there is nothing takes at most 200 bytes beside the text of its key, once it is
 /// [laid to rest](Registry::rest).
 ///
@@ -62,7 +65,7 @@ use room::{Now, Room};
 pub struct Registry {
     family: Arc<str>,
     max_keys: AtomicUsize,
-    listener: Option<SharedListener>,
+    listeners: Option<Listeners>,
     chance: Option<Arc<dyn Chance>>,
     entries: papaya::HashSet<Entry>,
     clock: KeyClock,
@@ -219,6 +222,18 @@ impl Registry {
         self.max_keys.store(max_keys, Ordering::Relaxed);
     }
 
+    /// The most keys with a breaker of their own.
+    pub fn max_keys(&self) -> usize {
+        self.max_keys.load(Ordering::Relaxed)
+    }
+
+    /// For how long a key must not have been asked for before it gives way with failures in its windows, or past its
+    /// cooldown: as it was set, or as the settings in force have it, see [`RegistryBuilder::idle_after`].
+    pub fn idle_after(&self) -> Duration {
+        let making = self.making();
+        making.limits.idle_after(making.settings.family())
+    }
+
     /// Changes for how long a key must not have been asked for before it gives way with failures in its windows; `None`:
     /// as [`RegistryBuilder::idle_after`] has it by default.
     pub fn set_idle_after(&self, idle_after: Option<Duration>) {
@@ -357,10 +372,8 @@ impl Registry {
         let settings = change(making.settings.of(key).clone());
         let mut builder = Breaker::builder(name, settings)
             .seed(making.seeds.u64(..))
-            .keyed_from(limits::key_at(&self.family));
-        if let Some(listener) = &self.listener {
-            builder = builder.shared_listener(listener.clone());
-        }
+            .keyed_from(limits::key_at(&self.family))
+            .shared_listeners(self.listeners.clone());
         if let Some(chance) = &self.chance {
             builder = builder.chance(chance.clone());
         }
@@ -381,6 +394,12 @@ impl Registry {
         self.making.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// A panic leaves it as the last event left it, see [`Breaker`].
+impl std::panic::UnwindSafe for Registry {}
+
+/// See [`UnwindSafe`](std::panic::UnwindSafe).
+impl std::panic::RefUnwindSafe for Registry {}
 
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

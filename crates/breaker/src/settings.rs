@@ -4,11 +4,13 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::outcome::Outcome;
 use crate::ramp::Ramp;
 use crate::ratio::Ratio;
 
 mod check;
 mod error;
+mod presets;
 
 pub use check::{MAX_CALLS, MAX_FAILURES, MAX_MEMORY};
 pub use error::{SettingsError, SettingsErrors};
@@ -64,60 +66,6 @@ pub struct Settings {
     pub mode: Mode,
 }
 
-impl Settings {
-    /// Settings for an ordinary remote service, which are the default: trips at five failures in a row, or when half of
-    /// at least 20 calls in 10 s failed. The first rule sees an upstream that is gone; the second one that fails between
-    /// successes, which a row never counts.
-    ///
-    /// ```
-    /// use fusebox_breaker::{Over, Ratio, Rule, Settings};
-    /// use std::time::Duration;
-    ///
-    /// assert_eq!(Settings::standard(), Settings::default());
-    /// assert_eq!(Settings::standard().trip, [
-    ///     Rule::ConsecutiveFailures { threshold: 5, within: None },
-    ///     Rule::FailureRate {
-    ///         rate: Ratio::percent(50),
-    ///         over: Over::Time(Duration::from_secs(10)),
-    ///         min_calls: 20,
-    ///     },
-    /// ]);
-    /// ```
-    pub fn standard() -> Self {
-        Settings {
-            trip: vec![
-                Rule::ConsecutiveFailures {
-                    threshold: 5,
-                    within: None,
-                },
-                Rule::FailureRate {
-                    rate: Ratio::percent(50),
-                    over: Over::Time(Duration::from_secs(10)),
-                    min_calls: 20,
-                },
-            ],
-            judge_on: JudgeOn::default(),
-            compare: Compare::default(),
-            slow_compare: Compare::Above,
-            window: WindowKind::default(),
-            history: History::default(),
-            cooldown: Cooldown::default(),
-            retry_after: RetryAfter::default(),
-            half_open: HalfOpen::default(),
-            ramp: None,
-            on_panic: OnPanic::default(),
-            on_abandoned: OnAbandoned::default(),
-            mode: Mode::default(),
-        }
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings::standard()
-    }
-}
-
 /// What must be known of a call beside its outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Watches {
@@ -152,6 +100,12 @@ impl Settings {
         (from < u64::MAX && limits.all(|other| other == limit)).then_some(from)
     }
 
+    /// Whether the start of each call must be known though no rule looks at it: to tell for how long one lasted that its
+    /// caller gave up.
+    pub(crate) fn wants_starts(&self) -> bool {
+        self.on_abandoned != OnAbandoned::Ignore
+    }
+
     /// What the rules must know of each call.
     pub(crate) fn watches(&self) -> Watches {
         let each = self.trip.iter().map(|rule| match rule {
@@ -167,6 +121,8 @@ impl Settings {
 }
 
 /// A condition that trips the breaker.
+#[doc(alias = "failure_policy")]
+#[doc(alias = "failure threshold")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
     /// So many failures in a row, with no success between them.
@@ -212,7 +168,8 @@ pub enum Rule {
     },
     /// So many calls in flight for too long: an upstream that hangs gives no outcome that another rule could see.
     ///
-    /// Judged when a call asks to pass and at a [`tick`](crate::Breaker::tick). A call is in flight from its
+    /// Judged when a call asks to pass, when its caller [gives one up](crate::Permit::abandoned), that one among them, and
+    /// at a [`tick`](crate::Breaker::tick). A call is in flight from its
     /// permit on, or from the time at which [the other side has all that it needs](crate::Permit::waits_since), until its
     /// permit is settled, dropped, or told that the [answer has begun](crate::Permit::answered).
     Stalled {
@@ -272,6 +229,8 @@ pub enum Compare {
 }
 
 /// How windows let go of the past.
+#[doc(alias = "sliding window")]
+#[doc(alias = "tumbling window")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WindowKind {
     /// Old calls leave one by one as new ones come or time passes.
@@ -295,6 +254,9 @@ pub enum History {
 ///
 /// `attempts` is the number of trips since the breaker was last closed. Jitter only lengthens: the cooldown is drawn
 /// uniformly from `c` to `c * (1 + jitter)` at the trip, so the reported time of return is true from the start.
+#[doc(alias = "wait_duration_in_open")]
+#[doc(alias = "break_duration")]
+#[doc(alias = "reset_timeout")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cooldown {
     /// The first cooldown, above zero. Default 30 s.
@@ -337,6 +299,8 @@ impl Default for Cooldown {
 }
 
 /// How the breaker probes after its cooldown.
+#[doc(alias = "half-open")]
+#[doc(alias = "permitted_calls_in_half_open")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HalfOpen {
     /// How many probes may be in flight at once. Default 1.
@@ -468,8 +432,12 @@ pub enum RetryAfter {
     Trip,
 }
 
-/// What a call that panicked means: a permit that is dropped while its thread panics, or a panic in
-/// [`Guard::call`](crate::Guard::call).
+/// The meaning of a call that panicked: a panic that unwinds out of the closure of [`Guard::call`](crate::Guard::call),
+/// or out of a poll of the future of [`Guard::call_async`](crate::Guard::call_async) or of a layer; or a permit that was
+/// [given back as panicked](crate::Permit::panicked).
+///
+/// Permits and futures that are dropped because their thread panics for another reason say nothing about the other side:
+/// they count as any that are dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnPanic {
     /// The call failed.
@@ -477,6 +445,15 @@ pub enum OnPanic {
     Failure,
     /// It says nothing about the other side.
     Ignored,
+}
+
+impl OnPanic {
+    pub(crate) const fn outcome(self) -> Outcome {
+        match self {
+            OnPanic::Failure => Outcome::Failure,
+            OnPanic::Ignored => Outcome::Ignored,
+        }
+    }
 }
 
 /// The meaning of a call that its caller gave up: a future of [`Guard::call_async`](crate::Guard::call_async) or of a

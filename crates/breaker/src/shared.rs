@@ -29,7 +29,10 @@
 //!   waits for the lock.
 //!
 //! Calls answered from the word teach the machine no time, so a caller whose clock lags far behind another's is judged by
-//! its own time, where the machine alone would have taken the latest it was told.
+//! its own time, where the machine alone would have taken the latest it was told. But the first stamp of all, and the first
+//! after a reset, is always told to the machine: until then the word asks. From there on the machine knows which stamps are
+//! too far ahead. The words that let nobody by lead such a stamp to the machine, since for it their time has come; `edge` is
+//! at most the time from which on a stamp may be too far; and a call that a closed breaker lets pass changes nothing.
 //!
 //! A log carries 21 bits of its turn. A thread that stopped between load and swap for exactly a multiple of two million
 //! turns, to find the very same log, would be noted in the wrong one.
@@ -43,7 +46,7 @@ use std::time::Duration;
 
 use crate::leave::{Leave, Plain};
 use crate::log::{Log, Noted};
-use crate::machine::{Grant, GrantKind, Machine, Worth};
+use crate::machine::{Grant, GrantKind, Latest, Machine, Slack, Worth};
 use crate::outcome::{HoldKind, Outcome, Phase, RejectReason, Rejection};
 use crate::settings::{Mode, Settings, Watches};
 use crate::time::{Timestamp, nanos};
@@ -122,6 +125,10 @@ impl Lock for Mutex<Kept> {
     }
 }
 
+/// Set in an edge that no window needs: outcomes may be noted whose time nobody knows. For the sake of it an edge may be a
+/// nanosecond too early, and a horizon a nanosecond too late, at which a stamp is still not too far ahead.
+const TIMELESS: u64 = 1;
+
 pub(crate) struct Core<M: Memory = Real> {
     word: M::Cell,
     /// What goes with the word. With one that refuses, or that holds the breaker closed, a time: the end of the cooldown
@@ -130,13 +137,16 @@ pub(crate) struct Core<M: Memory = Real> {
     beside: M::Cell,
     log: M::Cell,
     /// Until when the log takes outcomes. Within a turn it only moves on, and one that is read too early or too late is
-    /// no harm: the machine takes a time that lags for the latest it has seen.
+    /// no harm: the machine takes a time that lags for the latest it has seen. Beside a folded machine it is the
+    /// [horizon](Latest::horizon) of the latest time that the machine was told, which is kept nowhere else. Its lowest bit
+    /// is [`TIMELESS`].
     edge: M::Cell,
     machine: M::Lock,
 }
 
 impl<M: Memory> Core<M> {
     pub fn new(machine: Machine) -> Self {
+        let latest = machine.latest();
         let core = Core {
             word: M::Cell::new(Word::new(Signal::Ask, 0).0),
             beside: M::Cell::new(0),
@@ -144,7 +154,7 @@ impl<M: Memory> Core<M> {
             edge: M::Cell::new(0),
             machine: M::Lock::new(Kept::new(machine)),
         };
-        M::Lock::with(&core.machine, |kept| core.publish_kept(kept, 0));
+        M::Lock::with(&core.machine, |kept| core.publish_kept(kept, latest, 0));
         core
     }
 
@@ -158,6 +168,14 @@ impl<M: Memory> Core<M> {
     pub fn leave(&self, now: Timestamp) -> Option<Leave> {
         let word = self.word();
         word.is_closed().then(|| Leave::by(word, now))
+    }
+
+    /// Leave likewise, where besides nobody wants to know when the call begins: for callers that have not read a clock.
+    #[inline]
+    pub fn undated_leave(&self) -> Option<Leave> {
+        let word = self.word();
+        let undated = word.is_closed() && !word.is_timed();
+        undated.then(|| Leave::by(word, Timestamp::ZERO))
     }
 
     /// Where calls pass likewise, one of which nobody knows when it began.
@@ -186,7 +204,25 @@ impl<M: Memory> Core<M> {
     /// One event, and what others may know of it, before anyone else can have another.
     pub fn with<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R {
         self.machine
-            .with(|kept| self.with_machine(kept.unfold(), event))
+            .with(|kept| self.with_machine(kept.unfold(self.folded_at()), event))
+    }
+
+    /// The latest time that a folded machine was told, for whoever holds the lock; to others no more than a hint.
+    fn folded_at(&self) -> Latest {
+        Latest::of_horizon(Timestamp::from_nanos(self.edge.load() & !TIMELESS))
+    }
+
+    /// Takes the first stamp, where that is all that a folded machine lacks to let calls pass: it stays folded then.
+    pub fn begin(&self, now: Timestamp) {
+        self.machine.with(|kept| {
+            if let Kept::Folded(folded) = &*kept
+                && !self.folded_at().has_begun()
+            {
+                let mut machine = folded.unfold(Latest::default());
+                machine.see(now);
+                self.publish_kept(kept, machine.latest(), Log(self.log.load()).turn());
+            }
+        });
     }
 
     fn with_machine<R>(&self, machine: &mut Machine, event: impl FnOnce(&mut Machine) -> R) -> R {
@@ -205,7 +241,7 @@ impl<M: Memory> Core<M> {
         self.machine.with(|kept| match kept {
             Kept::Whole(machine) => self.with_machine(machine, |machine| event(machine)),
             Kept::Folded(folded) => {
-                let mut machine = folded.unfold();
+                let mut machine = folded.unfold(self.folded_at());
                 machine.catch_up_with(Log(self.log.load()));
                 event(&machine)
             }
@@ -222,7 +258,7 @@ impl<M: Memory> Core<M> {
                 if failures.count() + slows.count() == 0 {
                     return Worth::Nothing;
                 }
-                let mut machine = folded.unfold();
+                let mut machine = folded.unfold(self.folded_at());
                 machine.catch_up_with(log);
                 machine.worth(now)
             }
@@ -240,17 +276,26 @@ impl<M: Memory> Core<M> {
             if let Kept::Whole(machine) = kept {
                 let log = Log(self.log.swap(Log::SHUT.0));
                 machine.catch_up_with(log);
+                let latest = machine.latest();
                 kept.fold(now);
-                self.publish_kept(kept, log.turn());
+                self.publish_kept(kept, latest, log.turn());
             }
         });
     }
 
-    /// Of a folded machine, what the unfolded one allows: what is noted by then is booked in the time at which that begins.
-    fn publish_kept(&self, kept: &Kept, turn: u64) {
+    /// Of a folded machine, what the unfolded one allows, if no window needs the edge for itself: what is noted by then is
+    /// booked in the time at which that begins.
+    fn publish_kept(&self, kept: &Kept, latest: Latest, turn: u64) {
         match kept {
             Kept::Whole(machine) => self.publish(machine, turn),
-            Kept::Folded(folded) => self.publish(&folded.unfold(), turn),
+            Kept::Folded(folded) => {
+                let machine = folded.unfold(latest);
+                let slack = machine.slack().filter(|slack| slack.timeless);
+                let timeless = if slack.is_some() { TIMELESS } else { 0 };
+                self.publish_word(&machine);
+                self.edge.store(latest.horizon().as_nanos() | timeless);
+                self.publish_log(&machine, slack, turn);
+            }
         }
     }
 
@@ -266,6 +311,7 @@ impl<M: Memory> Core<M> {
                 reason,
                 phase,
                 retry_at,
+                retry_by: None,
             }))
         };
         match word.signal() {
@@ -281,6 +327,14 @@ impl<M: Memory> Core<M> {
             }),
             Signal::Ask => None,
         }
+    }
+
+    /// The same, where nothing but the first stamp may be missing.
+    pub fn first_answer(&self, now: Timestamp) -> Option<Result<Leave, Rejection>> {
+        if self.word().signal() == Signal::Ask && !self.folded_at().has_begun() {
+            self.begin(now);
+        }
+        self.answer(now)
     }
 
     /// Whether an outcome of a call admitted by that word leaves everything as it is.
@@ -307,6 +361,27 @@ impl<M: Memory> Core<M> {
             return self.takes_timed(plain, failed, duration, now);
         }
         self.notes(plain, now, |log| log.note(failed))
+    }
+
+    /// As [`takes`](Core::takes), of a caller that has not read a clock: only where no time matters to what is noted.
+    #[inline]
+    pub fn takes_undated(&self, plain: Plain, outcome: Outcome) -> bool {
+        let failed = match outcome {
+            Outcome::Success => false,
+            Outcome::Failure => true,
+            Outcome::Ignored => return false,
+        };
+        loop {
+            let log = Log(self.log.load());
+            match log.note(failed) {
+                Noted::Ask | Noted::Full => return false,
+                _ if self.word().generation() != plain.word.generation() => return false,
+                Noted::Nothing => return true,
+                Noted::As(_) if self.edge.load() & TIMELESS == 0 => return false,
+                Noted::As(noted) if self.log.replace(log.0, noted.0) => return true,
+                Noted::As(_) => {}
+            }
+        }
     }
 
     #[inline(never)]
@@ -350,6 +425,25 @@ impl<M: Memory> Core<M> {
     /// Publishes what callers may know without the lock, which must be held. The log comes last: who finds it open finds
     /// all else as it belongs to it, or newer.
     fn publish(&self, machine: &Machine, turn: u64) {
+        self.publish_word(machine);
+        let slack = machine.slack();
+        let edge = match slack {
+            Some(slack) if slack.timeless => slack.edge.as_nanos() | TIMELESS,
+            Some(slack) => slack.edge.as_nanos() & !TIMELESS,
+            None => machine.latest().horizon().as_nanos(),
+        };
+        if self.edge.load() != edge {
+            self.edge.store(edge);
+        }
+        self.publish_log(machine, slack, turn);
+    }
+
+    fn publish_log(&self, machine: &Machine, slack: Option<Slack>, turn: u64) {
+        let allowed = slack.map(|slack| machine.allows(slack));
+        self.log.store(Log::empty(turn, allowed).0);
+    }
+
+    fn publish_word(&self, machine: &Machine) {
         let (signal, beside) = signal_of(machine);
         let word = Word::new(signal, machine.generation());
         if let Some(beside) = beside
@@ -363,14 +457,6 @@ impl<M: Memory> Core<M> {
         if self.word() != word {
             self.word.store(word.0);
         }
-        let allowed = machine.slack().map(|slack| {
-            let edge = slack.edge.as_nanos();
-            if self.edge.load() != edge {
-                self.edge.store(edge);
-            }
-            machine.allows(slack)
-        });
-        self.log.store(Log::empty(turn, allowed).0);
     }
 }
 
@@ -379,6 +465,9 @@ impl<M: Memory> Core<M> {
 fn signal_of(machine: &Machine) -> (Signal, Option<u64>) {
     let phase = machine.frozen_phase();
     let settings = machine.settings();
+    if !machine.latest().has_begun() {
+        return (Signal::Ask, None);
+    }
     match (settings.mode, machine.placed_hold(), phase) {
         (Mode::Disabled, None, _) => (Signal::Disabled, None),
         (Mode::Monitor | Mode::Disabled, Some(_), _) => (Signal::Ask, None),
@@ -395,6 +484,7 @@ fn signal_of(machine: &Machine) -> (Signal, Option<u64>) {
         (Mode::Enforce | Mode::Monitor, None, Phase::Closed) => match settings.watches() {
             _ if !machine.admits_by_state() => (Signal::Ask, None),
             Watches::Durations => (Signal::Timed, settings.slow_from()),
+            Watches::Outcomes if settings.wants_starts() => (Signal::Timed, None),
             Watches::Outcomes | Watches::Flights => (Signal::Closed, None),
         },
         (Mode::Enforce, None, Phase::Open) => {

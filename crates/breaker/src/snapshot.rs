@@ -27,8 +27,12 @@ pub struct Snapshot {
     pub attempts: u32,
     /// When the state began.
     pub since: Timestamp,
-    /// The earliest time at which a call may pass, when none does now and the time is known.
+    /// When it is worth asking again, when no call passes now and that is known, see [`Rejection::retry_at`].
+    ///
+    /// [`Rejection::retry_at`]: crate::Rejection::retry_at
     pub retry_at: Option<Timestamp>,
+    /// The time by which a probe's place is free again at the latest, while all are taken.
+    pub retry_by: Option<Timestamp>,
     /// Why the last transition happened; none before the first.
     pub reason: Option<Reason>,
     /// Outcomes since the breaker was made.
@@ -62,10 +66,11 @@ pub struct RampStatus {
 /// How many transitions a breaker remembers.
 pub const RECENT: usize = 16;
 
-/// Outcomes since a breaker was made: each outcome is counted in exactly one of these.
+/// Outcomes since a breaker was made: each outcome is counted in exactly one of the first four, or came with a stamp that
+/// was refused.
 ///
 /// **Not every success is counted.** A shared [`Breaker`](crate::Breaker) writes nothing for a success that changes
-/// nothing, so where no rule looks at successes, `successes` lacks all but a few. The other three are complete. Who wants
+/// nothing, so where no rule looks at successes, `successes` lacks all but a few. The other outcomes are complete. Who wants
 /// every success counts what [`Permit::settle`](crate::Permit::settle) returns.
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,6 +84,12 @@ pub struct Totals {
     /// Outcomes that came too late to count: of an earlier generation, of a probe that had missed its deadline, or
     /// reported without a permit while open.
     pub late: u64,
+    /// Stamps that were refused, whatever they came with: more than a year ahead of the last one accepted, hence of another
+    /// clock. A closed breaker lets calls pass without a look at their stamps, so those of admissions may be missing.
+    pub far_stamps: u64,
+    /// Calls through guards and layers that were refused, and refusals that their callers
+    /// [counted](crate::Breaker::refused). They are no outcomes. A [`Machine`](crate::Machine) counts none.
+    pub refused: u64,
 }
 
 /// What a rule sees.

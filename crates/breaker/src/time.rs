@@ -1,12 +1,13 @@
-//! Time as a number that the caller supplies; this crate never reads a clock.
+//! Time as a number that the caller supplies.
 
 use std::ops::Add;
 use std::time::Duration;
 
 /// A point in time: nanoseconds since an origin that the caller chose, on a clock that never runs backwards.
 ///
-/// All timestamps given to one breaker must share one origin. The range is about 584 years; arithmetic stops at its end
-/// and never wraps.
+/// All timestamps given to one breaker must share one origin: that of [`MonotonicClock`](crate::MonotonicClock), unless
+/// every caller brings another. One more than a year ahead of the last is [refused](crate::Totals::far_stamps). The range is
+/// about 584 years; arithmetic stops at its end and never wraps.
 ///
 /// ```
 /// use fusebox_breaker::Timestamp;

@@ -93,7 +93,7 @@ fn metrics_follow_a_breaker_through_its_states() {
         let opened = "fusebox_breaker_transitions_total{breaker=orders,from=closed,to=open,reason=consecutive_failures}";
         assert_eq!(kept.counter(opened), Some(1));
 
-        listener.refused(&orders, &orders.admit(at(1)).unwrap_err());
+        orders.refused(orders.admit(at(1)).unwrap_err(), at(1));
         for rejected in [
             "fusebox_breaker_rejected_total{breaker=orders,state=open}",
             "fusebox_breaker_rejected_reason_total{breaker=orders,reason=breaker_open}",
@@ -137,10 +137,8 @@ fn breakers_past_the_most_are_counted_together() {
         let late = breaker("late", listener.clone());
         listener.watch(&late);
         listener.observe(&late, at(0));
-        listener.refused(&late, &{
-            trip(&late, at(0));
-            late.admit(at(0)).unwrap_err()
-        });
+        trip(&late, at(0));
+        late.refused(late.admit(at(0)).unwrap_err(), at(0));
     });
     let other = "fusebox_breaker_transitions_total{breaker=other,from=closed,to=open,reason=consecutive_failures}";
     assert_eq!(kept.counter(other), Some(4));

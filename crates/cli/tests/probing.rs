@@ -96,6 +96,7 @@ fn crowd(probes: usize) {
                             if late {
                                 assert!(reason.starts_with("breaker_probing;"), "{reason}");
                                 assert!(reason.ends_with("state=half_open"), "{reason}");
+                                assert_eq!(response.fields.get("retry-after"), Some("1"));
                                 told += 1;
                             }
                         }
@@ -112,7 +113,11 @@ fn crowd(probes: usize) {
         clients.iter().filter(|client| client.is_finished()).count() == 200 - probes
     });
     assert_eq!(gateway.state("orders"), "half_open");
-    assert_eq!(gateway.breaker("orders")["probes"]["in_flight"], probes);
+    // A probe may take twenty seconds; most do not, so all are told to come back soon.
+    let shown = gateway.breaker("orders");
+    assert_eq!(shown["probes"]["in_flight"], probes);
+    assert_eq!(shown["retry_after"], 1);
+    assert!(shown["retry_by"].as_str() > shown["retry_at"].as_str());
     gate.open();
     let ends: Vec<(usize, usize)> = clients.into_iter().map(|c| c.join().unwrap()).collect();
     let passed: usize = ends.iter().map(|end| end.0).sum();
@@ -570,4 +575,97 @@ fn a_long_probe_that_stops_gives_its_place_to_a_complete_request() {
         1,
         "the one that tripped"
     );
+}
+
+/// Clients that provoke answers which say nothing of the upstream, each again as soon as it has one, and how long an
+/// honest client that obeys `Retry-After` waits for the breaker to close beside them.
+fn beside_clients_that_provoke_nothing(attackers: usize, latency: Duration) -> Duration {
+    let mode = Dial::at(FAIL);
+    let large = format!(
+        "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /{}\r\n\r\n",
+        "a".repeat(200_000)
+    );
+    let upstream = {
+        let mode = mode.clone();
+        Upstream::start(move |call| match mode.get() {
+            FAIL => call.respond(500, "failed"),
+            _ if call.seen.target == "/large" => {
+                std::thread::sleep(latency);
+                call.send(&large);
+            }
+            _ => call.respond(200, "answered"),
+        })
+    };
+    let gateway = Gateway::run(support::orders(
+        &upstream,
+        "{ trip: { consecutive_failures: 1 }, cooldown: 300ms }",
+    ));
+    assert_eq!(gateway.get("/a").status, 500);
+    mode.set(ANSWER);
+    let tripped = Instant::now();
+    let addr = gateway.addr();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..attackers {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    Client::to(addr).get("/large");
+                }
+            });
+        }
+        eventually("the attackers probe", || {
+            gateway.count("orders", "ignored") > 2 * attackers as u64
+        });
+        loop {
+            let answer = gateway.get("/a");
+            if answer.status == 200 {
+                break;
+            }
+            let after: u64 = answer.fields.get("retry-after").unwrap().parse().unwrap();
+            std::thread::sleep(Duration::from_secs(after));
+        }
+        let took = tripped.elapsed();
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(gateway.state("orders"), "closed");
+        took
+    })
+}
+
+#[test]
+fn clients_that_provoke_answers_that_say_nothing_take_turns_with_honest_ones() {
+    // The cooldown and two seconds.
+    let most = Duration::from_millis(2_300);
+    for (attackers, latency) in [(1, 0), (2, 0), (12, 0), (6, 100)] {
+        let latency = Duration::from_millis(latency);
+        let took = beside_clients_that_provoke_nothing(attackers, latency);
+        assert!(took < most, "{attackers} attackers: {took:?}");
+    }
+}
+
+#[test]
+fn a_probe_whose_client_does_not_read_gives_way_to_a_complete_request() {
+    let mode = Dial::at(FAIL);
+    let upstream = upstream(&mode, |call| {
+        if call.seen.target == "/a" {
+            return call.respond(200, "answered");
+        }
+        call.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n");
+        let block = vec![b'x'; 100_000];
+        let _ = (0..1000).all(|_| call.send(&block));
+    });
+    let gateway = half_open(
+        &upstream,
+        &mode,
+        file(&upstream, "{ probe_timeout: 20s }", "{ request: 20s }"),
+    );
+    mode.set(OTHER);
+    let mut idle = gateway.client();
+    idle.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("it probes", || upstream.calls() == 2);
+    let start = Instant::now();
+    eventually("an honest client is served", || {
+        gateway.get("/a").status == 200
+    });
+    assert!(start.elapsed() < Duration::from_secs(2));
+    assert_eq!(gateway.state("orders"), "closed");
 }

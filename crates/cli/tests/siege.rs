@@ -22,7 +22,7 @@ const SLACK: Duration = Duration::from_secs(2);
 /// What keeps attacking while a siege lasts.
 type Attack = fn(SocketAddr, &AtomicBool);
 
-const ATTACKS: [Attack; 6] = [
+const ATTACKS: [Attack; 7] = [
     // Heads whose bodies never come, and bodies that stop.
     |addr, over| {
         hold(
@@ -61,6 +61,12 @@ const ATTACKS: [Attack; 6] = [
             client.wire.send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n").ok();
             client.wire.reset();
             std::thread::sleep(Duration::from_millis(2));
+        }
+    },
+    // Answers that are over the gateway's own limits, so that they say nothing of the upstream.
+    |addr, over| {
+        while !over.load(Ordering::Relaxed) {
+            Client::to(addr).get("/l");
         }
     },
     // Everything else.

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let records: Arc<dyn SharedRecords> = Arc::new(MemoryRecords::new(Arc::new(SystemClock)));
-    let clock = Arc::new(MonotonicClock::start());
+    let clock = Arc::new(MonotonicClock);
     let settings = Settings {
         cooldown: Cooldown::fixed(Duration::from_millis(500)),
         ..Settings::default()

@@ -42,7 +42,7 @@ pub struct FleetOptions {
     pub prefix: String,
     /// How long a command may take before it counts as failed. Default 500 ms.
     pub timeout: Duration,
-    /// The clock of the breakers. Default: the operating system's monotonic one, from now.
+    /// The clock of the breakers. Default: [`MonotonicClock`], as of their guards.
     pub clock: Arc<dyn Clock>,
     /// Who hears when the store goes away, comes back or loses something. Default: nobody.
     pub on_news: Option<OnNews>,
@@ -60,7 +60,7 @@ impl FleetOptions {
             node: node.into(),
             prefix: "fusebox:breaker:1:".to_owned(),
             timeout: Duration::from_millis(500),
-            clock: Arc::new(MonotonicClock::start()),
+            clock: Arc::new(MonotonicClock),
             on_news: None,
             incarnation: format!("{:016x}", drawn.hash_one("incarnation")),
             seed: drawn.hash_one("seed"),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Breaker, Clock, Cooldown, Listener, Outcome, Phase, Registry, Rule, Settings, Timestamp,
+    Breaker, Clock, Cooldown, Guard, Listener, Outcome, Phase, Registry, Rule, Settings, Timestamp,
     Transition,
 };
 use fusebox_fleet::{Fleet, FleetOptions, Health, News, Share, State, Word, fleet};
@@ -446,4 +446,16 @@ async fn two_processes_of_one_name_are_told_of_each_other_and_a_restart_is_none(
     twin.task.abort();
     pause(30_000).await;
     assert_eq!(third.fleet.status().same_name, 0);
+}
+
+#[test]
+fn a_fleet_and_guards_made_at_any_time_tell_the_same_time() {
+    let options = FleetOptions::new("anna");
+    let before = options.clock.now();
+    while options.clock.now() < before + Duration::from_millis(5) {
+        std::thread::yield_now();
+    }
+    let guard = Guard::of(Breaker::new("orders", settings()).unwrap());
+    let told = [options.clock.now(), guard.now(), options.clock.now()];
+    assert!(told.is_sorted(), "{told:?}");
 }

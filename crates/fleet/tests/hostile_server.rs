@@ -146,7 +146,7 @@ fn answers() -> Vec<(&'static str, Vec<u8>)> {
 
 /// A breaker before a server that says this: it trips, lets somebody probe after a while, and closes.
 async fn goes_on(what: &'static str, answer: Vec<u8>) {
-    let clock: Arc<dyn Clock> = Arc::new(MonotonicClock::start());
+    let clock: Arc<dyn Clock> = Arc::new(MonotonicClock);
     let url = format!("redis://127.0.0.1:{}?timeout=200ms", server(answer));
     let records = ValkeyRecords::open(ValkeyOptions::parse(&url).unwrap()).unwrap();
     let options = FleetOptions {

@@ -4,6 +4,7 @@
 //! would keep everybody else out for as long as the client likes. So a probe's place goes to complete
 //! requests only: a body is read to its end first, up to [`READ_AHEAD`]. A longer one probes as it
 //! comes, but only while no complete request wants the place (docs/gateway.md, "Whose fault it is").
+//! Where clients provoke answers that say nothing, complete requests take turns ([`crate::probe_place`]).
 
 use std::time::Duration;
 
@@ -20,8 +21,7 @@ const READ_AHEAD: u64 = 64 * 1024;
 /// How long a complete request that wanted a probe's place keeps longer ones from it.
 const TURN: Duration = Duration::from_secs(2);
 
-/// After how long a request that finds a probe in flight should come again, at most: how long the probe takes
-/// is not known, but few take as long as they may.
+/// After how long a request should come again that finds others waiting before it for a probe's place.
 const COME_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why there is no permit.
@@ -39,39 +39,89 @@ impl From<Rejection> for Unadmitted {
     }
 }
 
-/// A permit for a request without a body, or none for one whose body must be read before it may
-/// probe.
+/// What a breaker says to a request that it does not refuse.
+#[derive(Debug)]
+pub enum Asked {
+    /// It may pass.
+    Admitted(OwnedPermit),
+    /// It may not pass now, but others would not let it pass later either: it waits for its [`turn`].
+    Waits(Rejection),
+}
+
+/// Asks for a permit for a request without a body, or for one whose body has not been read; `None`: the body must
+/// be read before the request may probe ([`ask_with`]).
 ///
 /// # Errors
 /// The breaker's refusal.
-pub fn ask(
-    guarded: &Guarded,
-    desk: &Desk,
-    is_complete: bool,
-) -> Result<Option<OwnedPermit>, Rejection> {
-    if !is_complete && guarded.breaker.may_probe(desk.clock.tick()) {
-        // Not even for a moment does it take a place.
-        let now = desk.clock.exact();
-        let passes = guarded.breaker.check(now);
-        return passes
-            .map(|()| None)
-            .map_err(|rejection| told_to_return(rejection, now));
-    }
-    let permit = admit(guarded, &desk.clock).inspect_err(|rejection| {
-        if is_complete && rejection.reason == RejectReason::BreakerProbing {
-            note(guarded, desk);
-        }
-    })?;
-    if !permit.is_probe() {
-        return Ok(Some(permit));
-    }
+pub fn ask(guarded: &Guarded, desk: &Desk, is_complete: bool) -> Result<Option<Asked>, Rejection> {
     if is_complete {
-        note(guarded, desk);
-        return Ok(Some(permit));
+        return ask_complete(guarded, desk).map(Some);
+    }
+    if guarded.breaker.may_probe(desk.clock.tick()) {
+        // Not even for a moment does it take a place.
+        let passes = guarded.breaker.check(desk.clock.exact());
+        return passes.map(|()| None);
+    }
+    let permit = admit(guarded, &desk.clock)?;
+    if !permit.is_probe() {
+        return Ok(Some(Asked::Admitted(permit)));
     }
     // It has become a probe since; its place is free again at once.
-    drop(permit);
+    give_back(guarded, permit);
     Ok(None)
+}
+
+/// Asks for a permit for a request of which nothing is to come.
+fn ask_complete(guarded: &Guarded, desk: &Desk) -> Result<Asked, Rejection> {
+    let place = &guarded.beside.place;
+    let permit = match admit(guarded, &desk.clock) {
+        Ok(permit) if !permit.is_probe() => return Ok(Asked::Admitted(permit)),
+        Ok(permit) => permit,
+        Err(rejection) if rejection.reason == RejectReason::BreakerProbing => {
+            place.want(desk.clock.tick());
+            return match place.is_contested() {
+                true => Ok(Asked::Waits(rejection)),
+                false => Err(rejection),
+            };
+        }
+        Err(rejection) => return Err(rejection),
+    };
+    let now = desk.clock.tick();
+    place.want(now);
+    if !place.has_line() {
+        return Ok(Asked::Admitted(permit));
+    }
+    // Others came before.
+    give_back(guarded, permit);
+    Ok(Asked::Waits(Rejection {
+        reason: RejectReason::BreakerProbing,
+        phase: Phase::HalfOpen,
+        retry_at: Some(now + COME_AGAIN),
+        retry_by: None,
+    }))
+}
+
+/// Waits until it is a complete request's turn to probe.
+///
+/// # Errors
+/// The breaker's refusal: the breaker has opened, or the turn did not come in time.
+pub async fn turn(
+    guarded: &Guarded,
+    desk: &Desk,
+    refused: Rejection,
+) -> Result<OwnedPermit, Rejection> {
+    let place = &guarded.beside.place;
+    let ask = || {
+        place.want(desk.clock.tick());
+        admit(guarded, &desk.clock)
+    };
+    place.wait(refused, ask).await
+}
+
+/// Gives a probe's place back, of which nobody made use.
+fn give_back(guarded: &Guarded, permit: OwnedPermit) {
+    drop(permit);
+    guarded.beside.place.freed();
 }
 
 /// A permit for a request that has to probe and has a body: the body is read first.
@@ -88,16 +138,20 @@ pub async fn ask_with(
         .await
         .map_err(Unadmitted::Client)?;
     if is_complete {
-        let asked = ask(guarded, desk, true)?;
-        return Ok(asked.expect("a complete request is admitted or refused"));
+        return match ask_complete(guarded, desk)? {
+            Asked::Admitted(permit) => Ok(permit),
+            Asked::Waits(refused) => Ok(Box::pin(turn(guarded, desk, refused)).await?),
+        };
     }
     let permit = admit(guarded, &desk.clock)?;
     let now = desk.clock.exact();
     if permit.is_probe() && is_wanted(guarded, now) {
+        give_back(guarded, permit);
         return Err(Unadmitted::Refused(Rejection {
             reason: RejectReason::BreakerProbing,
             phase: Phase::HalfOpen,
             retry_at: Some(now + TURN),
+            retry_by: None,
         }));
     }
     Ok(permit)
@@ -113,26 +167,11 @@ fn admit(guarded: &Guarded, clock: &Clock) -> Result<OwnedPermit, Rejection> {
             Some(at) if at <= now => breaker.admit_owned(now),
             _ => Err(rejection),
         }
-        .map_err(|rejection| told_to_return(rejection, now))
     })
 }
 
-/// The refusal with a time to come again that is worth it: a probe's deadline is when it ends at the latest.
-fn told_to_return(mut rejection: Rejection, now: Timestamp) -> Rejection {
-    if rejection.reason == RejectReason::BreakerProbing {
-        let soon = now + COME_AGAIN;
-        rejection.retry_at = rejection.retry_at.map(|at| at.min(soon));
-    }
-    rejection
-}
-
-/// A complete request has asked for a probe's place.
-fn note(guarded: &Guarded, desk: &Desk) {
-    guarded.meter(desk).probe_wanted.set(desk.clock.tick());
-}
-
-/// Whether a complete request has asked for a probe's place lately, at any worker.
+/// Whether a complete request has asked for a probe's place lately.
 fn is_wanted(guarded: &Guarded, now: Timestamp) -> bool {
-    let wanted = guarded.meters.iter().filter_map(|it| it.probe_wanted.get());
-    wanted.max().is_some_and(|at| now < at + TURN)
+    let wanted = guarded.beside.place.wanted_at();
+    wanted.is_some_and(|at| now < at + TURN)
 }

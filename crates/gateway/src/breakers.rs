@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use crate::call::Desk;
 use crate::clock::Clock;
 use crate::meter::{BreakerMeter, PerWorker};
+use crate::probe_place::ProbePlace;
 
 /// A longer key is replaced by its digest.
 const KEY_BYTES_MAX: usize = 128;
@@ -22,14 +23,33 @@ const KEY_BYTES_MAX: usize = 128;
 pub struct Guarded {
     /// The breaker.
     pub breaker: Breaker,
+    /// What the gateway keeps beside it.
+    pub beside: Arc<Beside>,
+}
+
+/// What the gateway keeps beside a breaker.
+#[derive(Debug)]
+pub struct Beside {
     /// What each worker counts.
-    pub meters: Arc<PerWorker<BreakerMeter>>,
+    pub meters: PerWorker<BreakerMeter>,
+    /// Who wants to probe.
+    pub place: ProbePlace,
+}
+
+impl Beside {
+    /// Counters for that many workers, at zero.
+    pub fn new(workers: usize) -> Beside {
+        Beside {
+            meters: PerWorker::new(workers),
+            place: ProbePlace::default(),
+        }
+    }
 }
 
 impl Guarded {
     /// What the desk's worker counts.
     pub fn meter(&self, desk: &Desk) -> &BreakerMeter {
-        self.meters.of(desk.worker)
+        self.beside.meters.of(desk.worker)
     }
 
     /// What a refusal says that has no end of its own: the breaker's cooldown, in seconds.
@@ -67,7 +87,7 @@ pub struct Keyed {
     endpoint: String,
     key: Key,
     registry: Registry,
-    meters: papaya::HashMap<Arc<str>, Arc<PerWorker<BreakerMeter>>>,
+    beside: papaya::HashMap<Arc<str>, Arc<Beside>>,
     workers: usize,
     clock: Arc<Clock>,
 }
@@ -89,7 +109,7 @@ impl Guards {
                 .expect(checked);
             return Guards::One(Guarded {
                 breaker,
-                meters: Arc::new(PerWorker::new(workers)),
+                beside: Arc::new(Beside::new(workers)),
             });
         }
         let mut registry = Registry::builder(upstream.name.clone(), plan.settings.clone())
@@ -105,7 +125,7 @@ impl Guards {
             endpoint: upstream.endpoint.authority.clone(),
             key: plan.key.clone(),
             registry,
-            meters: papaya::HashMap::new(),
+            beside: papaya::HashMap::new(),
             workers,
             clock: clock.clone(),
         }))
@@ -261,25 +281,25 @@ impl Keyed {
     }
 
     fn guarded(&self, breaker: Breaker) -> Guarded {
-        let meters = self.meters.pin();
-        if let Some(found) = meters.get(breaker.name()) {
+        let beside = self.beside.pin();
+        if let Some(found) = beside.get(breaker.name()) {
             return Guarded {
-                meters: found.clone(),
+                beside: found.clone(),
                 breaker,
             };
         }
         // Keys come and go, and what was counted of one that is gone goes with it. The shared breakers stay.
-        if meters.len() > 2 * (self.registry.len() + OVERFLOW_BREAKERS) {
-            meters.retain(|name, _| {
+        if beside.len() > 2 * (self.registry.len() + OVERFLOW_BREAKERS) {
+            beside.retain(|name, _| {
                 let key = self.key_in(name);
                 key.is_some_and(|key| key.starts_with('*') || self.registry.contains(key))
             });
         }
-        let made = meters.get_or_insert_with(breaker.name().clone(), || {
-            Arc::new(PerWorker::new(self.workers))
+        let made = beside.get_or_insert_with(breaker.name().clone(), || {
+            Arc::new(Beside::new(self.workers))
         });
         Guarded {
-            meters: made.clone(),
+            beside: made.clone(),
             breaker,
         }
     }

@@ -8,20 +8,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Call as Ended, Cause, OnAbandoned, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter, Timestamp,
+    Call as Ended, Cause, OnAbandoned, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter, SettledAs,
+    Timestamp,
 };
 use fusebox_plan::{Call as Facts, CallError, Failure};
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::breakers::Guarded;
+use crate::breakers::{Beside, Guarded};
 use crate::clock::Clock;
 use crate::connection::Phase;
 use crate::live::LiveUpstream;
-use crate::meter::{BreakerMeter, PerWorker};
 use crate::pool::is_idempotent;
 use crate::retry_after;
 use crate::stall::StallWatch;
 use crate::upstream_errors::UpstreamError;
+
+/// A client that takes the next frame of a probe's answer so much later holds it back; also how often that is looked at.
+const HELD_BACK: Duration = Duration::from_millis(100);
 
 /// What a worker needs to carry a call.
 #[derive(Debug, Clone)]
@@ -48,6 +51,8 @@ pub struct Call {
     stall: Option<StallWatch>,
     body: Vec<u8>,
     flow: Flow,
+    /// When a frame of the body was last passed on, while nobody has asked for the next one.
+    passed_at: Option<Timestamp>,
     recorded: bool,
     /// Why it failed, for the breaker's reason; without it, its status tells.
     cause: Option<Cause>,
@@ -95,6 +100,7 @@ impl Call {
             stall,
             body: Vec::new(),
             flow: Flow::Unknown,
+            passed_at: None,
             recorded: false,
             cause: None,
             is_odd: false,
@@ -108,9 +114,9 @@ impl Call {
         self.phase = self.abandoned_after().map(|_| phase.clone());
     }
 
-    /// What is counted of the breaker, where the call is its probe.
-    pub fn probe_meters(&self) -> Option<Arc<PerWorker<BreakerMeter>>> {
-        self.is_probe().then(|| self.guarded.meters.clone())
+    /// What lies beside the breaker, where the call is its probe.
+    pub fn beside_probe(&self) -> Option<Arc<Beside>> {
+        self.is_probe().then(|| self.guarded.beside.clone())
     }
 
     /// Whether it is a probe of a half-open breaker.
@@ -221,6 +227,7 @@ impl Call {
     /// that has flowed so long is as good, or as bad, as its head.
     pub fn see(&mut self, data: &[u8], now: Timestamp) {
         self.flow = Flow::Flowing;
+        self.passed_at = Some(now);
         if let Some(max) = self.upstream.plan.breaker.failure_body_max {
             let room = max.saturating_sub(self.body.len());
             self.body.extend_from_slice(&data[..data.len().min(room)]);
@@ -233,6 +240,7 @@ impl Call {
     /// The body has nothing to give just now: the upstream keeps us waiting. Says for how long it
     /// may: a probe that has seen none of the body must be judged by `settle`.
     pub fn wait(&mut self) -> Duration {
+        self.passed_at = None;
         if self.flow == Flow::Unknown {
             self.flow = Flow::Silent;
         }
@@ -242,6 +250,13 @@ impl Call {
         } else {
             idle
         }
+    }
+
+    /// The call is a probe whose client holds the answer back while a complete request wants the place.
+    fn is_in_the_way(&self, now: Timestamp) -> bool {
+        let held = self.passed_at.filter(|at| now >= *at + HELD_BACK);
+        let wanted = self.guarded.beside.place.wanted_at();
+        held.is_some_and(|held| wanted.is_some_and(|wanted| wanted > held))
     }
 
     fn settles_at(&self) -> Option<Timestamp> {
@@ -315,8 +330,18 @@ impl Call {
             retry_after: self.asked_to_return(outcome, now),
             cause: self.cause_of(outcome),
         };
+        let is_probe = permit.is_probe();
         let counted = permit.settle(ended, now).counted;
+        self.ended(is_probe, counted);
+    }
+
+    /// The call is counted, and its place free if it was a probe.
+    fn ended(&self, is_probe: bool, counted: SettledAs) {
         self.guarded.meter(&self.desk).count(counted);
+        if is_probe {
+            let is_ignored = counted == SettledAs::Ignored;
+            self.guarded.beside.place.ended(is_ignored);
+        }
     }
 
     /// Why the call failed, if it did.
@@ -359,8 +384,9 @@ impl Drop for Call {
         let waited = watch.map(|watch| watch.waited(now));
         let now = self.desk.clock.exact();
         if let Some(permit) = self.permit.take() {
+            let is_probe = permit.is_probe();
             let settled = permit.abandoned(waited.unwrap_or_default(), now);
-            self.guarded.meter(&self.desk).count(settled.counted);
+            self.ended(is_probe, settled.counted);
         }
     }
 }
@@ -390,16 +416,23 @@ impl Holder {
         let clock = call.desk.clock.clone();
         let shared = Arc::new(Mutex::new(Some(call)));
         let weak = Arc::downgrade(&shared);
-        let wait = at.saturating_since(clock.tick());
         tokio::spawn(async move {
-            tokio::time::sleep(wait).await;
-            if let Some(shared) = weak.upgrade()
-                && let Some(call) = &mut *shared.lock().unwrap_or_else(PoisonError::into_inner)
-            {
+            loop {
+                let rest = at.saturating_since(clock.tick());
+                tokio::time::sleep(rest.min(HELD_BACK)).await;
+                let Some(shared) = weak.upgrade() else { return };
+                let mut call = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                let Some(call) = call.as_mut().filter(|call| !call.is_judged()) else {
+                    return;
+                };
+                let now = clock.tick();
                 // A client that does not read keeps the upstream's bytes back; an upstream that has
                 // sent none is left to the body's own alarm.
-                if call.flow != Flow::Silent {
-                    call.settle();
+                if now >= at && call.flow == Flow::Silent {
+                    return;
+                }
+                if now >= at || call.is_in_the_way(now) {
+                    return call.settle();
                 }
             }
         });

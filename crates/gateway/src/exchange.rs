@@ -41,7 +41,7 @@ pub struct Exchange {
     /// The route that takes the request.
     pub route: Arc<LiveRoute>,
     /// The route's path parameters, as the client wrote them; those of a Flogo handler or a Mule flow decoded.
-    pub params: Vec<(String, String)>,
+    pub params: Params,
     /// The request's id, carried or made.
     pub id: HeaderValue,
 }
@@ -190,6 +190,7 @@ fn say_unrouted(id: &HeaderValue, request: &Request<Incoming>, status: StatusCod
     say_refused(id, request, status, reason);
 }
 
+/// Path parameters by name; empty where no step of the route reads them.
 type Params = Vec<(String, String)>;
 
 /// The route that takes a request, by its place in the plan, and the path's parameters; or the
@@ -236,6 +237,9 @@ fn find(
         let allow = live.allow(found.value);
         return Err(Box::new(answer::wrong_method(&allow)));
     };
+    if !live.routes[*route].reads_params {
+        return Ok((*route, Vec::new()));
+    }
     let params = found.params.iter();
     let params = params.map(|(name, value)| (name.to_owned(), value.to_owned()));
     Ok((*route, params.collect()))

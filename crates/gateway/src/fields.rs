@@ -62,7 +62,7 @@ pub fn lists(headers: &HeaderMap, field: &HeaderName, word: &str) -> bool {
     })
 }
 
-/// The place of a field's name in [`HOP_BY_HOP`] as a bit, or one of those behind it that a request has.
+/// The place of a field's name in [`HOP_BY_HOP`] as a bit, or one of those behind it that only a request has.
 fn hop_bit(name: &HeaderName) -> u16 {
     match name.as_str() {
         "connection" => HAS_CONNECTION,
@@ -74,13 +74,27 @@ fn hop_bit(name: &HeaderName) -> u16 {
         "http2-settings" => 1 << 6,
         "te" => HAS_TE,
         "proxy-authorization" => HAS_PROXY_AUTHORIZATION,
+        "content-length" => HAS_CONTENT_LENGTH,
+        "tracestate" => HAS_TRACESTATE,
         _ => 0,
     }
+}
+
+/// A request's field as [`hop_bit`] tells it, or as one of the kinds that a client has no business to send.
+fn request_bit(name: &HeaderName) -> u16 {
+    let text = name.as_str();
+    let ours = u16::from(is_ours(text)) * HAS_OURS;
+    let proxys = u16::from(is_proxy_word(text)) * HAS_PROXY_WORD;
+    hop_bit(name) | ours | proxys
 }
 
 const HAS_CONNECTION: u16 = 1;
 const HAS_TE: u16 = 1 << 7;
 const HAS_PROXY_AUTHORIZATION: u16 = 1 << 8;
+const HAS_CONTENT_LENGTH: u16 = 1 << 9;
+const HAS_TRACESTATE: u16 = 1 << 10;
+const HAS_OURS: u16 = 1 << 11;
+const HAS_PROXY_WORD: u16 = 1 << 12;
 
 /// Which fields of one connection a head has, as [`hop_bit`]s: most have none or one, and looking each name up
 /// costs more than looking all names through.
@@ -117,9 +131,26 @@ fn is_plain_connection(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Takes off a request what must not go on to an upstream.
-pub fn strip_request(headers: &mut HeaderMap) {
-    let found = hop_fields(headers);
+/// Kinds of fields that a request brought. All its names are looked through once, since looking one up costs more.
+#[derive(Debug, Clone, Copy)]
+pub struct Brought(u16);
+
+impl Brought {
+    /// It had a `Content-Length`, which has been taken off to be written anew.
+    pub fn has_length(self) -> bool {
+        self.0 & HAS_CONTENT_LENGTH != 0
+    }
+
+    /// It has a `tracestate`.
+    pub fn has_tracestate(self) -> bool {
+        self.0 & HAS_TRACESTATE != 0
+    }
+}
+
+/// Takes off a request what must not go on to an upstream, and says what else there was.
+pub fn strip_request(headers: &mut HeaderMap) -> Brought {
+    let bits = headers.keys().map(request_bit);
+    let found = bits.fold(0, |found, bit| found | bit);
     // Asked first, since `Connection` names `TE` as it should, and so takes it off.
     let trailers_welcome = found & HAS_TE != 0 && lists(headers, &TE, "trailers");
     strip_hop_by_hop(headers, found);
@@ -132,7 +163,13 @@ pub fn strip_request(headers: &mut HeaderMap) {
     if trailers_welcome {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    remove_where(headers, is_ours);
+    if found & HAS_CONTENT_LENGTH != 0 {
+        headers.remove(CONTENT_LENGTH);
+    }
+    if found & HAS_OURS != 0 {
+        remove_where(headers, is_ours);
+    }
+    Brought(found)
 }
 
 /// Names that a client has no business to send: those with `_`, which some programs read as `-`,
@@ -219,7 +256,12 @@ pub struct Origin<'a> {
 }
 
 /// Says who the client is, in `Forwarded` (RFC 7239) and the `X-Forwarded-*` that most programs read.
-pub fn set_forwarded(headers: &mut HeaderMap, origin: &Origin<'_>, host: Option<&HeaderValue>) {
+pub fn set_forwarded(
+    headers: &mut HeaderMap,
+    brought: Brought,
+    origin: &Origin<'_>,
+    host: Option<&HeaderValue>,
+) {
     let element = forwarded(origin, host);
     if origin.trusted {
         let chain = joined(headers, &FORWARDED, &element);
@@ -235,7 +277,9 @@ pub fn set_forwarded(headers: &mut HeaderMap, origin: &Origin<'_>, host: Option<
                 .or_insert_with(|| host.clone());
         }
     } else {
-        remove_where(headers, is_proxy_word);
+        if brought.0 & HAS_PROXY_WORD != 0 {
+            remove_where(headers, is_proxy_word);
+        }
         headers.insert(FORWARDED, value(&element));
         headers.insert(X_FORWARDED_FOR, origin.peer_text.clone());
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme));
@@ -372,7 +416,9 @@ mod tests {
             trusted: false,
             scheme: "http",
         };
-        set_forwarded(&mut map, &origin, Some(&HeaderValue::from_static("a:8080")));
+        let brought = strip_request(&mut map);
+        let host = HeaderValue::from_static("a:8080");
+        set_forwarded(&mut map, brought, &origin, Some(&host));
         assert_eq!(map["x-forwarded-for"], "10.0.0.9");
         assert_eq!(map["forwarded"], "for=10.0.0.9;proto=http;host=\"a:8080\"");
         assert_eq!(map["x-forwarded-host"], "a:8080");
@@ -402,7 +448,8 @@ mod tests {
             trusted: true,
             scheme: "http",
         };
-        set_forwarded(&mut map, &origin, None);
+        let brought = strip_request(&mut map);
+        set_forwarded(&mut map, brought, &origin, None);
         assert_eq!(map["x-forwarded-for"], "6.6.6.6, 10.0.0.9");
         assert_eq!(map["x-forwarded-proto"], "https");
         assert_eq!(map["x-original-url"], "/before");

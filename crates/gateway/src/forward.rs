@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use fusebox_breaker::Rejection;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, UPGRADE};
+use http::header::{CONNECTION, EXPECT, HOST, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use crate::admission::{self, Unadmitted};
+use crate::admission::{self, Asked, Unadmitted};
 use crate::answer;
 use crate::body::Body;
 use crate::breakers::{Guarded, KeyFacts};
@@ -52,8 +52,16 @@ pub async fn forward(
     });
     let desk = &exchange.desk;
     let is_complete = request.body().is_end_stream();
-    let asked = admission::ask(&guarded, desk, is_complete);
-    let permit = match asked {
+    let permit = match admission::ask(&guarded, desk, is_complete) {
+        Ok(Some(Asked::Admitted(permit))) => Ok(Some(permit)),
+        Ok(None) => Ok(None),
+        Ok(Some(Asked::Waits(refused))) => {
+            let turn = Box::pin(admission::turn(&guarded, desk, refused));
+            turn.await.map(Some)
+        }
+        Err(rejection) => Err(rejection),
+    };
+    let permit = match permit {
         Ok(permit) => permit,
         Err(rejection) => {
             let refusal = refuse(&exchange, &guarded, &rejection);
@@ -223,10 +231,8 @@ fn outgoing_head(
     parts.uri = target::outgoing(exchange, step, &parts)?;
     parts.version = Version::HTTP_11;
     let host = parts.headers.get(HOST).cloned();
-    let has_length = parts.headers.contains_key(CONTENT_LENGTH);
     let headers = &mut parts.headers;
-    fields::strip_request(headers);
-    headers.remove(CONTENT_LENGTH);
+    let brought = fields::strip_request(headers);
     let client = &exchange.client;
     let origin = Origin {
         peer: client.peer.ip().to_canonical(),
@@ -237,19 +243,21 @@ fn outgoing_head(
             .is_some_and(|listener| listener.trusts(client.peer.ip())),
         scheme: client.scheme,
     };
-    fields::set_forwarded(headers, &origin, host.as_ref());
+    fields::set_forwarded(headers, brought, &origin, host.as_ref());
     headers.insert(HOST, step.upstream.host.clone());
     headers.insert(fields::X_REQUEST_ID, exchange.id.clone());
     if !fields::has_traceparent(headers) {
         headers.insert(fields::TRACEPARENT, client.worker.ids.traceparent());
         // It speaks of the trace that was not one (W3C Trace Context, section 3.3).
-        headers.remove(fields::TRACESTATE);
+        if brought.has_tracestate() {
+            headers.remove(fields::TRACESTATE);
+        }
     }
     if let Some(protocol) = protocol {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol);
     }
-    Ok((parts, has_length))
+    Ok((parts, brought.has_length()))
 }
 
 fn outgoing_body(

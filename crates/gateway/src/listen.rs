@@ -13,7 +13,7 @@ pub const BACKLOG: u16 = 4096;
 
 /// Which sockets a listener has. They stay its own while its address does, whatever its name; only
 /// a port that the system chose belongs to the name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
     addr: SocketAddr,
     name: Option<Arc<str>>,

@@ -1,6 +1,6 @@
 //! A plan as it runs: with its routers built, its breakers made or kept, its connections pooled.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use fusebox_breaker::Listener as BreakerListener;
 use fusebox_fleet::Fleet;
 use fusebox_plan::mule::app::FlowId;
 use fusebox_plan::plan::{
-    Cors, Listener, Manner, Plan, Respond, Rewrite, Route, Share, Step, Upstream,
+    Cors, KeyPart, Listener, Manner, Plan, Respond, Rewrite, Route, Share, Step, Upstream,
 };
 use http::{HeaderValue, Method, StatusCode};
 use tokio_rustls::TlsAcceptor;
@@ -45,7 +45,8 @@ pub struct Live {
     pub flogo: Flogo,
     /// Its Mule application.
     pub app: Option<Arc<LiveApp>>,
-    listeners: HashMap<Place, LiveListener>,
+    /// Few, and asked for with every request: comparing is cheaper than hashing.
+    listeners: BTreeMap<Place, LiveListener>,
 }
 
 /// A listener, with the routes that it serves.
@@ -117,6 +118,8 @@ pub struct LiveRoute {
     pub steps: Vec<LiveStep>,
     /// What each worker counts of it; kept over reloads by the route's name.
     pub meter: Arc<PerWorker<RequestMeter>>,
+    /// A step reads the path's parameters. To keep them for each request costs an allocation and two more for each.
+    pub reads_params: bool,
 }
 
 /// One thing that a route does.
@@ -130,6 +133,20 @@ pub enum LiveStep {
     Run(Arc<LiveHandler>),
     /// Has a Mule flow answer.
     Flow(FlowId),
+}
+
+impl LiveStep {
+    /// Whether it reads the path's parameters: to rewrite the path, for a breaker's key, or for an application.
+    fn reads_params(&self) -> bool {
+        match self {
+            LiveStep::Respond(_) => false,
+            LiveStep::Forward(forward) => {
+                let key = &forward.upstream.plan.breaker.key.0;
+                forward.rewrite.is_some() || key.iter().any(|part| matches!(part, KeyPart::Path(_)))
+            }
+            LiveStep::Run(_) | LiveStep::Flow(_) => true,
+        }
+    }
 }
 
 /// A call to an upstream.
@@ -338,7 +355,7 @@ impl Foundry {
     /// What the plan asks for that cannot be had; nothing has changed then.
     pub fn cast(&self, plan: Plan, previous: Option<&Live>) -> Result<(Live, Reloaded), String> {
         let plan = Arc::new(plan);
-        let mut listeners = HashMap::new();
+        let mut listeners = BTreeMap::new();
         for listener in &plan.listeners {
             let finds = Finds::new(&plan, listener)?;
             let tls = match &listener.tls {
@@ -577,9 +594,11 @@ impl Foundry {
                 })
             }
         });
+        let steps: Vec<_> = steps.collect();
         LiveRoute {
             plan: plan.clone(),
-            steps: steps.collect(),
+            reads_params: steps.iter().any(LiveStep::reads_params),
+            steps,
             meter: self.meter(Kind::Route, &plan.name),
         }
     }

@@ -102,8 +102,6 @@ pub struct BreakerMeter {
     pub expression_errors: Counter,
     /// Bodies that broke after their call had been judged a success.
     pub late_truncations: Counter,
-    /// When a complete request last asked for a probe's place.
-    pub probe_wanted: Moment,
 }
 
 impl BreakerMeter {

@@ -151,13 +151,16 @@ impl Scrape {
                 format!("{upstream}/other")
             };
             let shown = all.entry(name).or_default();
-            let sum = |value: fn(&BreakerMeter) -> u64| guarded.meters.sum(value);
+            let sum = |value: fn(&BreakerMeter) -> u64| guarded.beside.meters.sum(value);
             for (at, phase) in PHASES.iter().enumerate() {
                 shown.phases[at] += u64::from(snapshot.phase == *phase);
-                shown.rejected[at] += guarded.meters.sum(|meter| meter.rejected(*phase).get());
+                shown.rejected[at] += guarded
+                    .beside
+                    .meters
+                    .sum(|meter| meter.rejected(*phase).get());
             }
             for (at, count) in shown.rejected_for.iter_mut().enumerate() {
-                *count += guarded.meters.sum(|meter| meter.rejected_for(at));
+                *count += guarded.beside.meters.sum(|meter| meter.rejected_for(at));
             }
             for (shown, measure) in shown.measures.iter_mut().zip(&MEASURES) {
                 if let Some(value) = (measure.of)(&snapshot) {

@@ -19,13 +19,13 @@ use http::{HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
+use crate::breakers::Beside;
 use crate::call::{Call, Desk};
 use crate::connect::{NoConnection, Unconnected};
 use crate::connection::Phase;
 use crate::guard;
 use crate::interim::Interim;
 use crate::live::LiveUpstream;
-use crate::meter::{BreakerMeter, PerWorker};
 use crate::outgoing::Outgoing;
 use crate::pool::{Connection, Pool, is_idempotent};
 use crate::request_body::{ClientFault, Intake};
@@ -221,7 +221,7 @@ impl Sending<'_> {
             || has_it_since(intake, sent_at),
         ));
         let mut place_wanted = pin!(place_wanted(
-            self.call.probe_meters().filter(|_| has_body),
+            self.call.beside_probe().filter(|_| has_body),
             intake,
             sent_at
         ));
@@ -347,18 +347,14 @@ fn has_it_since(intake: Option<&Arc<Intake>>, sent_at: Timestamp) -> Option<Time
 
 /// Ends when a probe waits for its client while a complete request wants its place: a long body may probe, but
 /// not keep others from it by stopping.
-async fn place_wanted(
-    meters: Option<Arc<PerWorker<BreakerMeter>>>,
-    intake: Option<&Arc<Intake>>,
-    since: Timestamp,
-) {
-    let (Some(meters), Some(intake)) = (meters, intake) else {
+async fn place_wanted(beside: Option<Arc<Beside>>, intake: Option<&Arc<Intake>>, since: Timestamp) {
+    let (Some(beside), Some(intake)) = (beside, intake) else {
         return std::future::pending().await;
     };
     loop {
         tokio::time::sleep(PLACE_LOOK).await;
-        let wanted = meters.iter().filter_map(|meter| meter.probe_wanted.get());
-        if intake.handed_over().is_none() && wanted.max().is_some_and(|at| at > since) {
+        let wanted = beside.place.wanted_at();
+        if intake.handed_over().is_none() && wanted.is_some_and(|at| at > since) {
             return;
         }
     }

@@ -258,7 +258,7 @@ impl Gateway {
         let now = self.clock().exact();
         let snapshot = guarded.breaker.snapshot(now);
         let name = guarded.breaker.name().clone();
-        let sum = |value: fn(&BreakerMeter) -> u64| guarded.meters.sum(value);
+        let sum = |value: fn(&BreakerMeter) -> u64| guarded.beside.meters.sum(value);
         BreakerStatus {
             persisted: self
                 .0
@@ -273,7 +273,7 @@ impl Gateway {
                 ignored: sum(|meter| meter.ignored.get()),
                 rejected: sum(BreakerMeter::rejected_total),
                 rejected_for: std::array::from_fn(|at| {
-                    let sum = guarded.meters.sum(|meter| meter.rejected_for(at));
+                    let sum = guarded.beside.meters.sum(|meter| meter.rejected_for(at));
                     (REASONS[at], sum)
                 }),
                 would_reject: sum(|meter| meter.would_reject.get()),

@@ -363,13 +363,13 @@ impl<'a, S: Subject> Replay<'a, S> {
         self.trace.push(Entry {
             step: place.to_owned(),
             seen: Seen {
-                answer,
+                answer: answer.map(|answer| answer.map_err(exact)),
                 phase: snapshot.phase,
                 mode: snapshot.mode,
                 hold: snapshot.hold.map(|hold| hold.kind),
                 generation: snapshot.generation,
                 attempts: snapshot.attempts,
-                retry_at: snapshot.retry_at,
+                retry_at: snapshot.retry_by.or(snapshot.retry_at),
                 rules: snapshot
                     .rules
                     .iter()
@@ -458,6 +458,14 @@ fn near(what: &str, seen: f64, expected: f64) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!("expected {what} to be {expected}, it is {seen}"))
+    }
+}
+
+/// A refusal without what hangs on the usual duration of a success, which need not be the same in both forms.
+fn exact(rejection: Rejection) -> Rejection {
+    Rejection {
+        retry_at: rejection.retry_by.or(rejection.retry_at),
+        ..rejection
     }
 }
 

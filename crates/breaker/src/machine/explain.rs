@@ -123,7 +123,7 @@ impl Machine {
                 State::Open { until } => Next::CooldownEnds(until),
                 State::Closed { .. } | State::HalfOpen(_) => Next::Probe,
             },
-            (None, Phase::HalfOpen) => snapshot.retry_at.map_or(Next::Probe, Next::ProbeEnds),
+            (None, Phase::HalfOpen) => snapshot.retry_by.map_or(Next::Probe, Next::ProbeEnds),
         };
         Explanation {
             at: snapshot.at,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Machine, State, windows_of};
+use super::{Latest, Machine, State, windows_of};
 use crate::chance::Source;
 use crate::settings::Settings;
 use crate::snapshot::Totals;
@@ -31,14 +31,18 @@ impl Folded {
         &self.settings
     }
 
-    pub fn unfold(&self) -> Machine {
+    /// The machine, at the time at which it was folded away.
+    pub fn unfold(&self, latest: Latest) -> Machine {
         let mut machine = Machine::blank(self.settings.clone(), self.seed);
         let totals = Totals {
             successes: self.successes.into(),
             failures: self.failures.into(),
             ignored: (self.ignored & !(LED | COUNTS)).into(),
             late: 0,
+            far_stamps: 0,
+            refused: 0,
         };
+        machine.resume_at(latest);
         machine.totals = totals;
         // At least as many as there were: each ended as one of these.
         machine.flown = settled(totals);
@@ -62,11 +66,12 @@ impl Machine {
             generation: 0,
             attempts: 0,
             since: Timestamp::ZERO,
-            latest: Timestamp::ZERO,
+            latest: Latest::default(),
             windows: windows_of(&settings),
             totals: Totals::default(),
             recent: Default::default(),
             outcomes: Default::default(),
+            usual: Default::default(),
             flown: 0,
             random: Source::Seeded(fastrand::Rng::with_seed(seed)),
             lead: Default::default(),
@@ -75,10 +80,10 @@ impl Machine {
         }
     }
 
-    /// What is left of the machine, where no event at `now` or later could tell the difference; all but the last
-    /// outcomes, and the latest time seen, on which nothing depends any more.
+    /// What is left of the machine beside [the latest time](Machine::latest), where no event at `now` or later could tell
+    /// the difference; all but the last outcomes and the usual duration.
     pub(crate) fn fold(&self, now: Timestamp) -> Option<Folded> {
-        let now = now.max(self.latest);
+        let now = self.moment(now);
         // No transition, so no hold, no attempts, and nobody has a permit of another generation.
         let unchanged =
             self.recent.is_empty() && matches!(self.state, State::Closed { ramp: None });
@@ -87,7 +92,9 @@ impl Machine {
             return None;
         };
         let empty = windows.all(|window| window.is_as_new(now));
-        let countable = self.totals.late == 0 && self.flown <= settled(self.totals);
+        let countable = self.totals.late == 0
+            && self.totals.far_stamps == 0
+            && self.flown <= settled(self.totals);
         (unchanged && empty && countable && self.counting.is_blank()).then_some(())?;
         let ignored = u16::try_from(self.totals.ignored).ok();
         let ignored = ignored.filter(|ignored| *ignored < COUNTS)?;

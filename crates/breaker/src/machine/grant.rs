@@ -145,7 +145,7 @@ pub enum SettledAs {
     Ignored,
     /// Came too late to count.
     Late,
-    /// Not counted at all: the breaker is disabled.
+    /// Not counted at all: the breaker is disabled, or the stamp was [refused](crate::Totals::far_stamps).
     Untracked,
 }
 

@@ -95,6 +95,13 @@ impl Lead {
         }
     }
 
+    /// Times of before are of another clock.
+    pub fn restart_clock(&mut self) {
+        if let Lead::Fleet(led) = self {
+            led.quiet_until = Timestamp::ZERO;
+        }
+    }
+
     pub fn end_lease(&mut self) {
         if let Lead::Fleet(led) = self {
             led.lease = None;
@@ -115,7 +122,7 @@ impl Machine {
     /// much longer.
     pub fn go_alone(&mut self, extra: Duration, now: Timestamp) -> Transitions {
         let mut transitions = Transitions::default();
-        let now = self.catch_up(now, &mut transitions);
+        let now = self.catch_up_anyhow(now, &mut transitions);
         self.lead = Lead::Own;
         if let State::Open { until } = self.state
             && self.hold.is_none()
@@ -140,7 +147,9 @@ impl Machine {
     /// Takes over that the fleet is open, and follows it. Under an operator's hold nothing happens.
     pub fn open_by_fleet(&mut self, opening: FleetOpening, now: Timestamp) -> Transitions {
         let mut transitions = Transitions::default();
-        let now = self.catch_up(now, &mut transitions);
+        let Some(now) = self.catch_up(now, &mut transitions) else {
+            return transitions;
+        };
         if self.hold.is_some() {
             return transitions;
         }
@@ -176,7 +185,9 @@ impl Machine {
         now: Timestamp,
     ) -> Transitions {
         let mut transitions = Transitions::default();
-        let now = self.catch_up(now, &mut transitions);
+        let Some(now) = self.catch_up(now, &mut transitions) else {
+            return transitions;
+        };
         if self.hold.is_some() {
             return transitions;
         }
@@ -190,7 +201,9 @@ impl Machine {
     /// Lets calls probe while the lease lasts. A closed machine needs none.
     pub fn probe_by_lease(&mut self, lease: ProbeLease, now: Timestamp) -> Transitions {
         let mut transitions = Transitions::default();
-        let now = self.catch_up(now, &mut transitions);
+        let Some(now) = self.catch_up(now, &mut transitions) else {
+            return transitions;
+        };
         if !lease.renewed && self.hold.is_none() && matches!(self.state, State::HalfOpen(_)) {
             // Whoever still probes by an older lease does not count any more.
             let reason = Reason::Fleet {

@@ -66,7 +66,7 @@ impl Machine {
         let settings = settings.into();
         settings.validate()?;
         let mut transitions = Transitions::default();
-        let now = self.catch_up(now, &mut transitions);
+        let now = self.catch_up_anyhow(now, &mut transitions);
         let same_family = settings.trip.iter().any(|rule| self.has(rule.kind()));
         let mut windows = windows_of(&settings);
         windows.iter_mut().for_each(|window| window.begin(now));

@@ -11,14 +11,18 @@ use crate::window::Tally;
 pub(crate) struct Slack {
     /// So many outcomes that failed or were slow, and any number of others between them, meet no rule.
     misses: u64,
-    /// Before this time, no window forgets anything, and outcomes of any time may be booked as of the machine's latest.
+    /// Before this time, no window forgets anything, and outcomes of any time may be booked as of the machine's latest. At
+    /// most the [horizon](super::Latest::horizon), so that no stamp that may be refused is noted.
     pub edge: Timestamp,
+    /// Whether no window forgets anything at any time, so that outcomes may be booked whose time nobody knows.
+    pub timeless: bool,
 }
 
 impl Machine {
     /// The slack, where there is some: closed and neither held nor disabled, and all that the rules look at can be noted.
     pub(crate) fn slack(&self) -> Option<Slack> {
         let bare = matches!(self.state, State::Closed { ramp: None })
+            && self.latest.has_begun()
             && self.hold.is_none()
             && self.settings.mode != Mode::Disabled
             && match self.settings.watches() {
@@ -29,25 +33,24 @@ impl Machine {
         if !bare {
             return None;
         }
+        let latest = self.time();
         let rules = self.settings.trip.iter().zip(&self.windows);
         let mut slacks = rules.map(|(rule, window)| {
-            let (may_wait, edge) = window.waits(self.latest);
-            let missing = missing(rule, &self.settings, window.tally(self.latest))?;
+            let (may_wait, edge) = window.waits(latest);
+            let missing = missing(rule, &self.settings, window.tally(latest))?;
             // Who counts for a fleet wants to hear of the first failure.
             let may_wait = may_wait && !self.counting.is_asleep();
             let misses = if may_wait { window.room(missing) } else { 0 };
-            Some(Slack { misses, edge })
+            Some((misses, edge))
         });
-        let none = Slack {
-            misses: u64::MAX,
-            edge: Timestamp::MAX,
-        };
-        slacks.try_fold(none, |least, slack| {
-            let slack = slack?;
-            Some(Slack {
-                misses: least.misses.min(slack.misses),
-                edge: least.edge.min(slack.edge),
-            })
+        let (misses, edge) = slacks.try_fold((u64::MAX, Timestamp::MAX), |least, slack| {
+            let (misses, edge) = slack?;
+            Some((least.0.min(misses), least.1.min(edge)))
+        })?;
+        Some(Slack {
+            misses,
+            edge: edge.min(self.latest.horizon()),
+            timeless: edge == Timestamp::MAX,
         })
     }
 
@@ -62,7 +65,7 @@ impl Machine {
 
     /// Is told the time by somebody to whom nothing has happened.
     pub(crate) fn see(&mut self, now: Timestamp) {
-        self.latest = self.latest.max(now);
+        self.accept(now);
     }
 
     /// Books outcomes that had to wait within the slack, in their order. What was noted is all that is known of them.
@@ -71,6 +74,7 @@ impl Machine {
             return;
         }
         let (failures, slows) = log.runs();
+        let latest = self.time();
         for (rule, window) in self.settings.trip.iter().zip(&mut self.windows) {
             let run = match rule {
                 Rule::SlowRate { .. } => slows,
@@ -80,15 +84,14 @@ impl Machine {
                 | Rule::Stalled { .. }
                 | Rule::Adaptive { .. } => failures,
             };
-            window.record_run(run, self.latest);
+            window.record_run(run, latest);
         }
         self.counting.run(failures);
         let failed = u64::from(failures.count());
         self.totals.failures += failed;
         self.outcomes.causes.see_unknown(failures.count());
         self.totals.successes += u64::from(failures.length) - failed;
-        self.outcomes
-            .write_run(self.latest, self.generation, failures);
+        self.outcomes.write_run(latest, self.generation, failures);
     }
 }
 

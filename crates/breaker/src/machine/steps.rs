@@ -24,17 +24,34 @@ use crate::window::{Flight, Window};
 pub(super) const CHANCE_RETRY: Duration = Duration::from_secs(1);
 
 impl Machine {
-    /// The time to go by, and an ended hold taken away: both come before any other part of an event.
-    pub(super) fn catch_up(&mut self, now: Timestamp, transitions: &mut Transitions) -> Timestamp {
-        self.latest = self.latest.max(now);
-        let ended = |hold: &Hold| hold.until.is_some_and(|until| self.latest >= until);
-        if let Some(hold) = self.hold.take_if(|hold| ended(hold)) {
-            let reason = Reason::HoldEnded {
-                by: hold.by.clone(),
-            };
-            self.unfreeze(hold.kind, reason, self.latest, transitions);
+    /// The time to go by, and an ended hold taken away: both come before any other part of an event. None: the stamp is
+    /// refused, and nothing is to happen.
+    pub(super) fn catch_up(
+        &mut self,
+        now: Timestamp,
+        transitions: &mut Transitions,
+    ) -> Option<Timestamp> {
+        let now = self.accept(now)?;
+        self.end_hold(now, transitions);
+        Some(now)
+    }
+
+    /// The same for a command, which is carried out whatever its stamp: where that is refused, at the latest time.
+    pub(super) fn catch_up_anyhow(
+        &mut self,
+        now: Timestamp,
+        transitions: &mut Transitions,
+    ) -> Timestamp {
+        let caught_up = self.catch_up(now, transitions);
+        caught_up.unwrap_or(self.time())
+    }
+
+    fn end_hold(&mut self, now: Timestamp, transitions: &mut Transitions) {
+        let ended = |hold: &mut Hold| hold.until.is_some_and(|until| now >= until);
+        if let Some(hold) = self.hold.take_if(ended) {
+            let reason = Reason::HoldEnded { by: hold.by };
+            self.unfreeze(hold.kind, reason, now, transitions);
         }
-        self.latest
     }
 
     /// The cooldown's end and the probes' deadlines. While held, time moves nothing.
@@ -119,6 +136,7 @@ impl Machine {
                 reason,
                 phase,
                 retry_at,
+                retry_by: None,
             })
         };
         match (&self.hold, &self.state) {
@@ -139,6 +157,7 @@ impl Machine {
                     reason: RejectReason::BreakerProbing,
                     phase: Phase::HalfOpen,
                     retry_at: Some(now + CHANCE_RETRY),
+                    retry_by: None,
                 })
             }
             (None, State::Open { until }) => {
@@ -147,12 +166,24 @@ impl Machine {
             }
             (None, State::HalfOpen(probing)) => {
                 if probing.is_full(probing.in_flight(), &self.settings.half_open) {
-                    reject(RejectReason::BreakerProbing, self.next_place(probing, now))
+                    let retry_by = self.next_place(probing, now);
+                    Err(Rejection {
+                        reason: RejectReason::BreakerProbing,
+                        phase,
+                        retry_at: retry_by.map(|by| self.come_again(by, now)),
+                        retry_by,
+                    })
                 } else {
                     Ok(())
                 }
             }
         }
+    }
+
+    /// When somebody should come again who found all places taken, one of which is free at `by` at the latest. Most probes
+    /// answer long before their deadline.
+    pub(super) fn come_again(&self, by: Timestamp, now: Timestamp) -> Timestamp {
+        by.min(now + self.usual.wait())
     }
 
     /// When the next place is free by itself, or the period is over.
@@ -197,6 +228,7 @@ impl Machine {
 
     fn closed_grant_kind(&mut self, now: Timestamp, told: Timestamp) -> GrantKind {
         match self.settings.watches() {
+            Watches::Outcomes if self.settings.wants_starts() => GrantKind::Timed(told),
             Watches::Outcomes => GrantKind::Call,
             Watches::Durations => GrantKind::Timed(told),
             Watches::Flights => {
@@ -273,7 +305,10 @@ impl Machine {
         transitions: Transitions,
     ) -> Settled {
         match counted {
-            SettledAs::Success => self.totals.successes += 1,
+            SettledAs::Success => {
+                self.totals.successes += 1;
+                self.usual.learn(call.duration);
+            }
             SettledAs::Failure => self.totals.failures += 1,
             SettledAs::Ignored => self.totals.ignored += 1,
             SettledAs::Late => self.totals.late += 1,
@@ -281,7 +316,7 @@ impl Machine {
         }
         if counted != SettledAs::Untracked {
             self.outcomes.write(Flown {
-                at: self.latest,
+                at: self.time(),
                 generation,
                 counted,
                 duration: call.duration,

@@ -174,7 +174,7 @@ impl super::Machine {
 
     /// A call succeeded somewhere in the fleet: rows of failures that were counted here end, as by a success here.
     pub fn end_row_by_fleet(&mut self) {
-        let now = self.latest;
+        let now = self.time();
         if matches!(self.state, State::Closed { .. }) {
             for (rule, window) in self.settings.trip.iter().zip(&mut self.windows) {
                 if matches!(rule, Rule::ConsecutiveFailures { .. }) {

@@ -1,7 +1,7 @@
 //! Looking at a machine without moving it, and carrying it over a restart.
 
 use super::steps::CHANCE_RETRY;
-use super::{MAX_RESTORED_GENERATION, Machine, RESTORE_MARGIN, State};
+use super::{MAX_RESTORED_GENERATION, Machine, Probing, RESTORE_MARGIN, State};
 use crate::outcome::{Hold, HoldKind, Phase};
 use crate::settings::{CloseRule, Mode, Probes, RetryAfter, Settings, Watches};
 use crate::snapshot::{
@@ -39,14 +39,14 @@ impl Machine {
 
     /// The hold at `now`.
     pub fn held(&self, now: Timestamp) -> Option<&Hold> {
-        let now = now.max(self.latest);
+        let now = self.moment(now);
         let lasts = |hold: &&Hold| hold.until.is_none_or(|until| now < until);
         self.hold.as_ref().filter(lasts)
     }
 
     /// Everything at `now`. Nothing is changed by looking.
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
-        let now = now.max(self.latest);
+        let now = self.moment(now);
         let view = self.view(now);
         let rules = self
             .settings
@@ -81,6 +81,7 @@ impl Machine {
             attempts: view.attempts,
             since: view.since,
             retry_at: self.retry_at(now),
+            retry_by: self.retry_by(now),
             reason: self.recent.back().map(|last| last.reason.clone()),
             totals: self.totals,
             rules,
@@ -95,7 +96,7 @@ impl Machine {
 
     /// What is to outlive the process.
     pub fn saved(&self, now: Timestamp) -> Saved {
-        let now = now.max(self.latest);
+        let now = self.moment(now);
         let view = self.view(now);
         let state = match (view.phase, &self.state) {
             (Phase::Closed, _) => SavedState::Closed,
@@ -125,8 +126,7 @@ impl Machine {
     /// a saved one may be older than the last that was given out.
     pub fn restore(&mut self, saved: &Saved, now: Timestamp) -> Transitions {
         let mut transitions = Transitions::default();
-        self.latest = self.latest.max(now);
-        let now = self.latest;
+        let now = self.accept(now).unwrap_or(self.time());
         let (state, retry_at) = match saved.state {
             SavedState::Closed => (State::Closed { ramp: None }, None),
             SavedState::Open { remaining } => {
@@ -153,7 +153,7 @@ impl Machine {
 
     /// Whether nothing would be lost with this machine: closed, no hold, nothing in its windows.
     pub fn is_idle(&self, now: Timestamp) -> bool {
-        let now = now.max(self.latest);
+        let now = self.moment(now);
         self.hold.is_none()
             && matches!(self.state, State::Closed { ramp: None })
             && self.windows.iter().all(|window| window.is_blank(now))
@@ -250,11 +250,27 @@ impl Machine {
         match (self.view(now).phase, &self.state) {
             (Phase::Open, State::Open { until }) => Some(*until),
             (Phase::HalfOpen, State::HalfOpen(probing)) => {
-                let full = probing.is_full(probing.in_flight_at(now), &self.settings.half_open);
-                full.then(|| self.next_place(probing, now))?
+                let by = self.place_free_by(probing, now)?;
+                Some(self.come_again(by, now))
             }
             _ => None,
         }
+    }
+
+    /// The latest time at which a probe's place is free again, while none is.
+    fn retry_by(&self, now: Timestamp) -> Option<Timestamp> {
+        let free_to_act = self.settings.mode != Mode::Disabled && self.hold.is_none();
+        match &self.state {
+            State::HalfOpen(probing) if free_to_act && self.lead.lets_probe(now) => {
+                self.place_free_by(probing, now)
+            }
+            _ => None,
+        }
+    }
+
+    fn place_free_by(&self, probing: &Probing, now: Timestamp) -> Option<Timestamp> {
+        let full = probing.is_full(probing.in_flight_at(now), &self.settings.half_open);
+        full.then(|| self.next_place(probing, now))?
     }
 
     fn probe_status(&self, now: Timestamp) -> ProbeStatus {
@@ -284,7 +300,7 @@ impl Machine {
 
     /// The machine as the next event at `now` will find it.
     fn view(&self, now: Timestamp) -> View {
-        let now = now.max(self.latest);
+        let now = self.moment(now);
         let held = self.held(now).is_some();
         let ended = self.hold.as_ref().filter(|_| !held);
         let (phase, since) = match (ended, &self.state) {

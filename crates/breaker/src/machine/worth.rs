@@ -18,7 +18,7 @@ pub(crate) enum Worth {
 impl Machine {
     /// What would be lost with this machine at `now`.
     pub(crate) fn worth(&self, now: Timestamp) -> Worth {
-        let now = now.max(self.latest);
+        let now = self.moment(now);
         if self.held(now).is_some() {
             return Worth::State;
         }

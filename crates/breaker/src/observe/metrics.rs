@@ -1,12 +1,14 @@
 //! A listener that keeps metrics through the `metrics` facade, under the gateway's names.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use ::metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, gauge};
 
-use crate::breaker::{Breaker, Listener};
-use crate::outcome::{Phase, Rejection};
+use crate::breaker::Breaker;
+use crate::listener::Listener;
+use crate::outcome::Phase;
+use crate::refused::Refused;
 use crate::rule::RuleKind;
 use crate::time::Timestamp;
 use crate::transition::Transition;
@@ -35,13 +37,13 @@ const STALLED_CALLS: &str = "fusebox_breaker_stalled_calls";
 /// | `fusebox_breaker_state` | `breaker`, `state` | transitions: 1 for the state it is in, 0 for the others |
 /// | `fusebox_breaker_held` | `breaker` | transitions: 1 while an operator holds it |
 /// | `fusebox_breaker_transitions_total` | `breaker`, `from`, `to`, `reason` | transitions, holds, resets |
-/// | `fusebox_breaker_rejected_total`, `fusebox_breaker_rejected_reason_total` | `breaker`, `state` or `reason` | [`refused`](MetricsListener::refused) |
+/// | `fusebox_breaker_rejected_total`, `fusebox_breaker_rejected_reason_total` | `breaker`, `state` or `reason` | refusals by guards and layers, and those that callers of `admit` [tell](Breaker::refused) |
 /// | `fusebox_breaker_calls_total` | `breaker`, `outcome`: `failure`, `ignored`, `late` | [`observe`](MetricsListener::observe); successes are not among them, since a breaker does not [count](crate::Totals) them all |
 /// | `fusebox_breaker_admit_probability`, `fusebox_breaker_ramp_ratio` | `breaker` | `observe` |
 /// | `fusebox_breaker_failure_ratio`, `fusebox_breaker_slow_ratio`, `fusebox_breaker_window_calls`, `fusebox_breaker_stalled_calls` | `breaker` | `observe`, where there are such rules |
 ///
-/// An admitted call costs nothing. A transition takes a lock of the listener, so that the state that is told last is the
-/// last one. Of all breakers that share a listener the first 1,000 to change have labels of their own, the transitions of
+/// An admitted call costs nothing, a refused one two counters of the recorder. A transition takes a lock of the listener, so
+/// that the state that is told last is the last one. Of all breakers that share a listener the first 1,000 to change have labels of their own, the transitions of
 /// the rest are counted as `other`, so keys that clients choose cannot fill the exporter.
 ///
 /// ```
@@ -59,7 +61,7 @@ const STALLED_CALLS: &str = "fusebox_breaker_stalled_calls";
 #[derive(Debug)]
 pub struct MetricsListener {
     /// The names that have labels of their own.
-    labelled: Mutex<HashSet<Arc<str>>>,
+    labelled: RwLock<HashSet<Arc<str>>>,
 }
 
 impl Default for MetricsListener {
@@ -95,7 +97,7 @@ impl MetricsListener {
         );
         describe_gauge!(STALLED_CALLS, Unit::Count, "The calls that hang");
         MetricsListener {
-            labelled: Mutex::default(),
+            labelled: RwLock::default(),
         }
     }
 
@@ -105,15 +107,6 @@ impl MetricsListener {
         if let Some(name) = own_label(&mut labelled, breaker) {
             show(&name, breaker, Timestamp::ZERO);
         }
-    }
-
-    /// Counts a refused call, for callers that hand their refusals on.
-    pub fn refused(&self, breaker: &Breaker, rejection: &Rejection) {
-        let name = self.label(breaker);
-        counter!(REJECTED, "breaker" => name.clone(), "state" => rejection.phase.as_str())
-            .increment(1);
-        counter!(REJECTED_REASON, "breaker" => name, "reason" => rejection.reason.as_str())
-            .increment(1);
     }
 
     /// Reads a breaker, for callers that do so every few seconds or whenever they are scraped. `now` is the time by the
@@ -152,16 +145,37 @@ impl MetricsListener {
         }
     }
 
+    /// The label of a refusal. Refusals come as fast as callers ask, so they hold one another up only until the breaker is
+    /// known.
     fn label(&self, breaker: &Breaker) -> SharedString {
+        let name = breaker.name();
+        let known = self.labelled.read().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(name) {
+            return SharedString::from_shared(name.clone());
+        }
+        if known.len() >= METRICS_BREAKERS_MAX {
+            return OTHER;
+        }
+        drop(known);
         own_label(&mut self.labelled(), breaker).unwrap_or(OTHER)
     }
 
-    fn labelled(&self) -> MutexGuard<'_, HashSet<Arc<str>>> {
-        self.labelled.lock().unwrap_or_else(PoisonError::into_inner)
+    fn labelled(&self) -> RwLockWriteGuard<'_, HashSet<Arc<str>>> {
+        self.labelled
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Listener for MetricsListener {
+    fn refused(&self, breaker: &Breaker, refused: &Refused) {
+        let name = self.label(breaker);
+        counter!(REJECTED, "breaker" => name.clone(), "state" => refused.phase.as_str())
+            .increment(1);
+        counter!(REJECTED_REASON, "breaker" => name, "reason" => refused.reason.as_str())
+            .increment(1);
+    }
+
     fn transition(&self, breaker: &Breaker, transition: &Transition) {
         let mut labelled = self.labelled();
         let own = own_label(&mut labelled, breaker);

@@ -11,6 +11,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+use crate::machine::is_far;
 use crate::time::Timestamp;
 
 /// The breaker has left, or is about to.
@@ -33,9 +34,14 @@ pub(crate) type Moment = u64;
 pub(super) struct KeyClock(AtomicU64);
 
 impl KeyClock {
-    /// Moves on to `now`, and at least by a step. Only under the registry's lock.
+    /// Moves on to `now`, and at least by a step; by no more than that, where `now` is too far ahead and so of another
+    /// clock. Only under the registry's lock.
     pub fn step(&self, now: Timestamp) -> Moment {
-        let next = moment(now).max(self.read() + STEP);
+        let read = self.read();
+        let next = match read > 0 && is_ahead(now, read) {
+            true => read + STEP,
+            false => moment(now).max(read + STEP),
+        };
         self.0.store(next, Ordering::Relaxed);
         next
     }
@@ -43,6 +49,11 @@ impl KeyClock {
     pub fn read(&self) -> Moment {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Whether a time is so far ahead that it must be of another clock.
+fn is_ahead(now: Timestamp, last: Moment) -> bool {
+    is_far(now, Timestamp::from_nanos(last))
 }
 
 fn moment(now: Timestamp) -> Moment {
@@ -102,6 +113,10 @@ impl<W: Word> LastAsked<W> {
         let asked = moment(now).max(made + STEP / 2);
         let before = word & !UNTIMED;
         if before <= made || asked >= before + FINE {
+            let asked = match is_ahead(now, made.max(before)) {
+                true => made + STEP / 2,
+                false => asked,
+            };
             // The mark of one that has left is above all times, and stays.
             self.0.raise(asked);
         }

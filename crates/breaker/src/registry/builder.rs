@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use super::limits::{self, DEFAULT_MAX_KEYS, Limits};
 use super::{Making, OnOverflow, Registry};
-use crate::breaker::Listener;
+use crate::breaker::Breaker;
 use crate::chance::Chance;
 use crate::inherited::{Change, Inherited};
+use crate::listener::{Listener, OnRefused, shared};
+use crate::refused::Refused;
 use crate::settings::{Settings, SettingsErrors};
+use crate::transition::Transition;
 
 /// Makes a [`Registry`].
 pub struct RegistryBuilder {
@@ -20,7 +23,7 @@ pub struct RegistryBuilder {
     max_keys: usize,
     limits: Limits,
     seed: Option<u64>,
-    listener: Option<Arc<dyn Listener>>,
+    listeners: Vec<Arc<dyn Listener>>,
     chance: Option<Arc<dyn Chance>>,
 }
 
@@ -33,7 +36,7 @@ impl RegistryBuilder {
             max_keys: DEFAULT_MAX_KEYS,
             limits: Limits::default(),
             seed: None,
-            listener: None,
+            listeners: Vec::new(),
             chance: None,
         }
     }
@@ -95,10 +98,23 @@ impl RegistryBuilder {
         self
     }
 
-    /// Who hears of the transitions of all breakers. Default: nobody.
+    /// Adds a listener of all breakers, called after those that were added before. Default: none.
     pub fn listener(mut self, listener: Arc<dyn Listener>) -> Self {
-        self.listener = Some(listener);
+        self.listeners.push(listener);
         self
+    }
+
+    /// Adds a closure that hears of every transition of all breakers, see [`Listener::transition`].
+    pub fn on_transition(
+        self,
+        hears: impl Fn(&Breaker, &Transition) + Send + Sync + 'static,
+    ) -> Self {
+        self.listener(Arc::new(hears))
+    }
+
+    /// Adds a closure that hears of every call that one of the breakers refused, see [`Listener::refused`].
+    pub fn on_refused(self, hears: impl Fn(&Breaker, &Refused) + Send + Sync + 'static) -> Self {
+        self.listener(Arc::new(OnRefused(hears)))
     }
 
     /// The registry, without a breaker yet.
@@ -115,7 +131,7 @@ impl RegistryBuilder {
         Ok(Registry {
             family: self.family,
             max_keys: AtomicUsize::new(self.max_keys),
-            listener: self.listener.map(Arc::new),
+            listeners: shared(self.listeners),
             chance: self.chance,
             entries: papaya::HashSet::new(),
             clock: Default::default(),

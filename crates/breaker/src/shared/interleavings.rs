@@ -163,7 +163,7 @@ impl Stage for Arc<Core<Model>> {
     type Grant = Leave;
 
     fn admit(&mut self, now: Timestamp) -> Option<Leave> {
-        let answer = self.answer(now);
+        let answer = self.first_answer(now);
         let asked = || self.with(|machine| machine.admit(now).result.map(Leave::of));
         answer.unwrap_or_else(asked).ok()
     }
@@ -177,7 +177,9 @@ impl Stage for Arc<Core<Model>> {
 
     fn record(&mut self, leave: Leave, outcome: Outcome, now: Timestamp) -> Told {
         if let Some(plain) = leave.plain()
-            && (self.ignores(plain.word, outcome) || self.takes(plain, outcome, None, now))
+            && (self.ignores(plain.word, outcome)
+                || self.takes_undated(plain, outcome)
+                || self.takes(plain, outcome, None, now))
         {
             return Told::Counted(outcome.into(), None);
         }
@@ -307,15 +309,21 @@ fn by(rule: Rule) -> Settings {
 
 fn explore_all(settings: Settings, before: &[Outcome], deeds: [Deed; 3]) {
     let mut start = Machine::new(settings, 1).unwrap();
+    start.tick(Timestamp::ZERO);
     for outcome in before {
         start.report(*outcome, Timestamp::ZERO);
     }
+    explore_from(start, deeds, 2);
+}
+
+/// Tries all orders of three deeds on a machine that stands so, up to a number of preemptions.
+fn explore_from(start: Machine, deeds: [Deed; 3], preemptions: usize) {
     let allowed: Vec<_> = orders()
         .iter()
         .map(|order| in_order(start.clone(), &deeds, order))
         .collect();
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(model.preemption_bound.unwrap_or(2));
+    model.preemption_bound = Some(model.preemption_bound.unwrap_or(preemptions));
     model.check(move || {
         let core = Arc::new(Core::<Model>::new(start.clone()));
         let run = |mut stage: Arc<Core<Model>>, deed: &Deed| {
@@ -384,6 +392,22 @@ const COOLED: u64 = 30_000_000_000;
 fn failures_in_a_row_trip_at_exactly_the_threshold() {
     explore(row(2), &[], [call(F), call(F), call(F)]);
     explore(row(3), &[], [call(F), call(F), call(F)]);
+}
+
+#[test]
+fn the_first_calls_of_all_are_judged_as_any_others() {
+    // Each of them takes the lock, so there are many ways already.
+    let fresh = |rule| Machine::new(by(rule), 1).unwrap();
+    explore_from(fresh(row(2)), [call(F), call(S), call(F)], 1);
+    explore_from(fresh(row(1)), [call(F), call(S), call(S)], 1);
+}
+
+#[test]
+fn a_stamp_of_another_clock_opens_nothing_whatever_comes_beside_it() {
+    let year = 366 * 24 * 3_600 * 1_000_000_000;
+    let stray = lasting(F, 0, year);
+    explore(row(1), &[], [stray.clone(), call(S), call(S)]);
+    explore(row(2), &[F], [stray, call(S), call(F)]);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::machine::{Folded, Machine};
+use crate::machine::{Folded, Latest, Machine};
 use crate::settings::Settings;
 use crate::time::Timestamp;
 
@@ -31,10 +31,10 @@ impl Kept {
         }
     }
 
-    /// The machine, unfolded for good.
-    pub fn unfold(&mut self) -> &mut Machine {
+    /// The machine, unfolded for good, at the time at which it was folded away.
+    pub fn unfold(&mut self, latest: Latest) -> &mut Machine {
         if let Kept::Folded(folded) = self {
-            *self = Kept::Whole(Box::new(folded.unfold()));
+            *self = Kept::Whole(Box::new(folded.unfold(latest)));
         }
         match self {
             Kept::Whole(machine) => machine,

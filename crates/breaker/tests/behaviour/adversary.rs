@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 
 use fusebox_breaker::{
     Call, History, HoldKind, Mode, Outcome, Over, Phase, Places, Probes, Reason, RejectReason,
-    Rule, Settings, SettledAs, Timestamp, Totals, Transition,
+    Rule, RuleStatus, Settings, SettledAs, Timestamp, Totals, Transition,
 };
 use proptest::prelude::*;
 
 use crate::forms::{Form, Pure, Shared};
-use crate::ops::{End, LONGEST_WINDOW, Op, held, ops, settings, since};
+use crate::kit::ms;
+use crate::ops::{End, FAR, Far, LONGEST_WINDOW, Op, held, ops, settings, since};
 
 pub struct Adversary<F: Form> {
     form: F,
@@ -133,6 +134,7 @@ impl<F: Form> Adversary<F> {
             Op::Reset => {
                 self.form.reset(now);
                 prop_assert_eq!(self.form.snapshot(now).phase, Phase::Closed);
+                self.latest = Timestamp::ZERO;
             }
             Op::Tick => self.form.tick(now),
             Op::Reconfigure(settings) => self.form.reconfigure(*settings, now),
@@ -144,8 +146,56 @@ impl<F: Form> Adversary<F> {
                 prop_assert!(generation > saved.generation);
                 self.generation = generation - 1;
             }
+            Op::Far(far) => self.stray(far)?,
         }
         self.went_through()
+    }
+
+    /// An event of another clock: nothing moves but a place that comes back.
+    fn stray(&mut self, far: Far) -> Result<(), TestCaseError> {
+        self.form.tick(self.now);
+        self.went_through()?;
+        let stamp = self.latest.max(self.now) + FAR;
+        let before = self.form.snapshot(self.now);
+        match far {
+            Far::Admit => {
+                if let Ok(permit) = self.form.admit(stamp) {
+                    let shut = before.phase != Phase::Closed && before.hold.is_none();
+                    prop_assert!(!shut || before.mode != Mode::Enforce, "passed");
+                    prop_assert_eq!(F::deadline(&permit), None);
+                    self.given += 1;
+                    self.in_hand.push((self.given, permit));
+                }
+            }
+            Far::Check => drop(self.form.check(stamp)),
+            Far::Tick => self.form.tick(stamp),
+            Far::Report(call) => {
+                let counted = self.form.report(call, stamp);
+                count(&mut self.counted, counted);
+            }
+            Far::Record { which, call } => {
+                if let Some((number, permit)) = self.take(which) {
+                    let counted = self.form.settle(permit, call, stamp);
+                    count(&mut self.counted, counted);
+                    self.in_flight.remove(&number);
+                }
+            }
+            Far::Abandon { which } => {
+                if let Some((number, permit)) = self.take(which) {
+                    let counted = self.form.abandon(permit, FAR, stamp);
+                    prop_assert_eq!(counted, SettledAs::Untracked);
+                    self.in_flight.remove(&number);
+                }
+            }
+        }
+        prop_assert!(self.form.happened().is_empty(), "moved by another clock");
+        let after = self.form.snapshot(self.now);
+        prop_assert_eq!(after.generation, before.generation);
+        prop_assert_eq!((after.phase, after.since), (before.phase, before.since));
+        prop_assert_eq!(after.at, before.at, "the time has moved");
+        let failures = |rules: &[RuleStatus]| rules.iter().map(|rule| rule.failures).max();
+        prop_assert!(failures(&after.rules) <= failures(&before.rules));
+        Ok(())
     }
 
     fn admit(&mut self) -> Result<(), TestCaseError> {
@@ -181,6 +231,11 @@ impl<F: Form> Adversary<F> {
         let snapshot = self.form.snapshot(self.now);
         prop_assert_eq!(snapshot.mode, Mode::Enforce);
         prop_assert!(rejection.retry_at.is_none_or(|at| at > self.now));
+        if let Some(by) = rejection.retry_by {
+            prop_assert_eq!(rejection.reason, RejectReason::BreakerProbing);
+            let soonest = by.min(self.now + ms(1_000));
+            prop_assert!((soonest..=by).contains(&rejection.retry_at.unwrap()));
+        }
         // Who is behind the time may be told what was true at its own.
         if self.now < self.latest {
             return Ok(());
@@ -336,7 +391,8 @@ impl<F: Form> Adversary<F> {
     fn waits(&mut self) {
         let settings = self.form.settings();
         let (cooldown, half_open) = (settings.cooldown.longest(), settings.half_open);
-        let retry_at = self.form.snapshot(self.now).retry_at;
+        let snapshot = self.form.snapshot(self.now);
+        let retry_at = snapshot.retry_by.or(snapshot.retry_at);
         self.now = retry_at.unwrap_or_else(|| self.now + cooldown.max(half_open.probe_timeout));
         if settings.history == History::Keep {
             self.now = self.now + LONGEST_WINDOW;

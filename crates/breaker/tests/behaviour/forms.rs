@@ -235,7 +235,7 @@ pub fn guarded(
     end: End,
     now: Timestamp,
 ) -> Result<(), Rejection> {
-    let guard = Guard::new(breaker.clone()).clock(At(now));
+    let guard = Guard::of(breaker.clone()).clock(At(now));
     let work = move || match end {
         End::Well | End::Dropped => Ok(()),
         End::Badly => Err(()),
@@ -258,7 +258,7 @@ pub fn guarded(
         catch_unwind(AssertUnwindSafe(|| guard.call(work))).ok()
     };
     match called {
-        Some(Err(fusebox_breaker::CallError::Rejected(rejection))) => Err(rejection),
+        Some(Err(fusebox_breaker::CallError::Rejected(refused))) => Err(refused.rejection()),
         _ => Ok(()),
     }
 }

@@ -87,17 +87,25 @@ fn a_probe_whose_client_hung_up_neither_closes_nor_trips() {
     assert!(admit(&breaker, 1_001).is_probe(), "its place is free");
 }
 
-/// A probe at a second past the trip whose thread panics with the permit in hand.
+/// A probe at a second past the trip whose caller says that it panicked.
 fn panicked_probe(on_panic: OnPanic) -> Breaker {
     let mut settings = in_a_row(1);
     settings.on_panic = on_panic;
     let breaker = tripped(settings, 0);
+    breaker.admit(at(1_000)).unwrap().panicked(at(1_000));
+    breaker
+}
+
+#[test]
+fn a_probe_whose_thread_panics_for_another_reason_only_gives_its_place_back() {
+    let breaker = tripped(in_a_row(1), 0);
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let _probe = breaker.admit(at(1_000)).unwrap();
-        panic!("the call went wrong");
+        panic!("a fault of the caller's own");
     }));
     assert!(caught.is_err());
-    breaker
+    assert_eq!(phase(&breaker, 1_000), Phase::HalfOpen);
+    assert!(admit(&breaker, 1_000).is_probe());
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! Keys past their limit: which one gives way, and how the others fare for which there is no room.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Clock, HoldKind, OnOverflow, Over, Phase, Registry, Rule, Settings, Timestamp,
+    Clock, Cooldown, ErrorsFail, Guards, HoldKind, OnOverflow, Over, Phase, Registry, Rule,
+    Settings, Timestamp,
 };
 use proptest::prelude::*;
 
 use crate::kit::*;
 use crate::registry::is_shared;
+use crate::ways_in::Hand;
 
 const MINUTES: u64 = 60_000;
 
@@ -264,7 +267,7 @@ fn what_a_new_key_costs_does_not_grow_with_their_number() {
     for number in 0..50_000u64 {
         fail(&registry.get_or_create(&format!("old-{number}"), at(0)), 0);
     }
-    let clock = fusebox_breaker::MonotonicClock::start();
+    let clock = fusebox_breaker::MonotonicClock;
     let begun = clock.now();
     for number in 0..20_000u64 {
         registry.get_or_create(&format!("new-{number}"), at(1));
@@ -410,4 +413,85 @@ fn a_breaker_in_hand_is_the_one_that_others_find() {
         busy.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     assert!(rounds > 1_000, "{rounds}");
+}
+
+#[test]
+fn a_registry_tells_its_limits_as_they_are_in_force() {
+    let registry = registry(Settings::standard(), 7);
+    assert_eq!(registry.max_keys(), 7);
+    assert_eq!(registry.idle_after(), Duration::from_secs(600));
+    let slow = Settings {
+        cooldown: Cooldown::fixed(Duration::from_secs(3_600)),
+        ..Settings::standard()
+    };
+    registry.reconfigure(slow, at(0)).unwrap();
+    assert_eq!(registry.idle_after(), Duration::from_secs(36_000));
+    registry.set_idle_after(Some(Duration::from_secs(5)));
+    registry.resize(9);
+    assert_eq!(
+        (registry.max_keys(), registry.idle_after()),
+        (9, Duration::from_secs(5))
+    );
+}
+
+/// Guards of at most 100 keys, by a clock that is set by hand, each of which has failed once.
+fn full_of_failures() -> (Guards<ErrorsFail, Arc<Hand>>, Arc<Hand>) {
+    let hand = Arc::new(Hand::default());
+    let guards = Guards::new(registry(Settings::standard(), 100)).clock(hand.clone());
+    for key in 0..100 {
+        let failed = guards.of(&key.to_string()).call(|| Err::<(), _>("down"));
+        assert!(failed.is_err());
+    }
+    (guards, hand)
+}
+
+#[test]
+fn keys_of_guards_age_out_by_the_clock_of_the_guards() {
+    let (guards, hand) = full_of_failures();
+    let made = |key: &str| {
+        assert_eq!(guards.of(key).call(|| Ok::<_, ()>(())), Ok(()));
+        guards.registry().contains(key)
+    };
+    assert!(!made("early"), "it shares a breaker");
+    assert_eq!(guards.registry().counts().overflow_shared, 1);
+    hand.set(600_000);
+    assert!(made("late") && made("early"));
+    let counts = guards.registry().counts();
+    assert_eq!((counts.evicted_idle, counts.evicted_spare), (1, 1));
+    assert_eq!(guards.registry().len(), 100);
+}
+
+#[cfg(feature = "tower")]
+#[test]
+fn keys_of_a_layer_age_out_by_the_clock_of_its_guards() {
+    use crate::ways_in::now_or_never;
+    use fusebox_breaker::KeyedBreakerLayer;
+    use tower_layer::Layer;
+    use tower_service::Service;
+
+    #[derive(Clone)]
+    struct Well;
+    impl Service<&'static str> for Well {
+        type Response = ();
+        type Error = ();
+        type Future = std::future::Ready<Result<(), ()>>;
+        fn poll_ready(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), ()>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, _: &'static str) -> Self::Future {
+            std::future::ready(Ok(()))
+        }
+    }
+
+    let (guards, hand) = full_of_failures();
+    let layer = KeyedBreakerLayer::new(guards.clone(), |key: &&'static str| *key);
+    let mut service = layer.layer(Well);
+    assert_eq!(now_or_never(service.call("early")), Some(Ok(())));
+    assert!(!guards.registry().contains("early"));
+    hand.set(600_000);
+    assert_eq!(now_or_never(service.call("late")), Some(Ok(())));
+    assert!(guards.registry().contains("late"));
 }

@@ -10,6 +10,8 @@ mod kit;
 mod abandoned;
 mod adaptive;
 mod causes;
+mod clock_reads;
+mod clocks;
 mod closed;
 mod explained;
 mod forced;
@@ -19,11 +21,14 @@ mod keys;
 mod led;
 mod modes;
 mod open;
+mod panics;
+mod presets;
 mod ramp;
 mod reload;
 mod reports;
 mod restart;
 mod retry_after;
+mod returning;
 mod rules;
 mod slow;
 mod stalled;
@@ -36,6 +41,8 @@ mod listener;
 mod marathon;
 mod model;
 mod ops;
+mod ready;
+mod refusals;
 mod registry;
 mod same_as_machine;
 mod threads;
@@ -43,3 +50,5 @@ mod ways_in;
 
 #[cfg(feature = "tower")]
 mod layer;
+#[cfg(feature = "tower")]
+mod stack;

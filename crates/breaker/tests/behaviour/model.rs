@@ -28,6 +28,7 @@ use fusebox_breaker::{
 
 use crate::forms::{Form, Pure, Shared};
 use crate::kit::{in_a_row, limited, ms};
+use crate::ops::FAR;
 
 /// The numbers of a model. Times are in whole steps.
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +106,10 @@ enum Event {
     Reset,
     Tick,
     Restart,
+    /// A stamp of another clock: to ask whether a call may pass, to tell of a failure, and to let time decide.
+    FarCheck,
+    FarReport,
+    FarTick,
 }
 
 impl Event {
@@ -178,6 +183,8 @@ struct Table {
     hold: Option<(HoldKind, Option<u64>)>,
     generation: u64,
     now: u64,
+    /// Whether any event has told the time, since the last reset.
+    begun: bool,
     /// Of the last slot.
     number: u64,
     tickets: Vec<Ticket>,
@@ -185,7 +192,7 @@ struct Table {
 
 /// A state as far as anybody can tell: times from now, tickets in no order.
 type Key = (
-    u8,
+    (u8, bool),
     [u64; 3],
     Vec<u64>,
     Option<(bool, Option<u64>)>,
@@ -200,6 +207,7 @@ impl Table {
             hold: None,
             generation: 0,
             now: 0,
+            begun: false,
             number: 0,
             tickets: Vec::new(),
         }
@@ -250,7 +258,7 @@ impl Table {
             .map(|one| self.ticket_key(one))
             .collect();
         tickets.sort_unstable();
-        (phase, numbers, places, hold, tickets)
+        ((phase, self.begun), numbers, places, hold, tickets)
     }
 
     /// All that can happen; of permits that nobody can tell apart, to one of them.
@@ -268,6 +276,9 @@ impl Table {
         ];
         for kind in [HoldKind::Open, HoldKind::Closed] {
             events.extend([Event::Hold(kind, None), Event::Hold(kind, Some(1))]);
+        }
+        if self.begun {
+            events.extend([Event::FarCheck, Event::FarReport, Event::FarTick]);
         }
         if self.tickets.len() < self.bounds.permits {
             events.push(Event::Admit);
@@ -287,8 +298,16 @@ impl Table {
 
     /// What the table says.
     fn apply(&mut self, event: Event) -> Answer {
+        self.begun = match event {
+            Event::Wait | Event::Forget(_) => self.begun,
+            Event::Reset => false,
+            _ => true,
+        };
         match event {
             Event::Wait => self.now += 1,
+            Event::FarCheck => return self.refusal_as_it_stands(),
+            Event::FarReport => return Answer::Settled(SettledAs::Untracked),
+            Event::FarTick => {}
             Event::Admit => return self.admit(),
             Event::Check => {
                 self.move_with_time();
@@ -405,6 +424,17 @@ impl Table {
             self.end_cooldown();
             self.end_probing();
         }
+    }
+
+    /// What is true before time has decided anything.
+    fn refusal_as_it_stands(&self) -> Answer {
+        let reason = match (self.hold, &self.state) {
+            (Some((HoldKind::Open, _)), _) => RejectReason::HeldOpen,
+            (Some((HoldKind::Closed, _)), _) | (None, State::Closed { .. }) => return Answer::Free,
+            (None, State::Open { .. }) => RejectReason::BreakerOpen,
+            (None, State::HalfOpen { .. }) => RejectReason::BreakerProbing,
+        };
+        Answer::Refused(reason, None)
     }
 
     fn refusal(&self) -> Option<Answer> {
@@ -611,6 +641,16 @@ impl<F: Form> Driven<F> {
         let form = &mut self.form;
         match event {
             Event::Wait => self.now += 1,
+            Event::FarCheck => {
+                return match form.check(now + FAR) {
+                    Ok(()) => Answer::Free,
+                    Err(rejection) => Answer::Refused(rejection.reason, None),
+                };
+            }
+            Event::FarReport => {
+                return Answer::Settled(form.report(Outcome::Failure.into(), now + FAR));
+            }
+            Event::FarTick => form.tick(now + FAR),
             Event::Admit => match form.admit(now) {
                 Ok(permit) => {
                     let deadline = F::deadline(&permit);

@@ -12,6 +12,7 @@ fn an_open_breaker_refuses_and_says_when_to_return() {
             reason: RejectReason::BreakerOpen,
             phase: Phase::Open,
             retry_at: Some(at(1_000)),
+            retry_by: None,
         };
         assert_eq!(refused(&breaker, time), expected);
         assert_eq!(breaker.check(at(time)), Err(expected));

@@ -60,7 +60,23 @@ pub enum Op {
     Tick,
     Reconfigure(Box<Settings>),
     Restart,
+    /// An event with a stamp of another clock, long after all others.
+    Far(Far),
 }
+
+/// An event that moves nothing where its stamp is of another clock.
+#[derive(Clone, Debug)]
+pub enum Far {
+    Admit,
+    Check,
+    Tick,
+    Report(Call),
+    Record { which: usize, call: Call },
+    Abandon { which: usize },
+}
+
+/// By how much a stamp of another clock is ahead of all others.
+pub const FAR: Duration = Duration::from_secs(366 * 24 * 3_600);
 
 /// How a guarded call ends.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +128,19 @@ pub fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Tick),
         1 => settings().prop_map(|settings| Op::Reconfigure(Box::new(settings))),
         1 => Just(Op::Restart),
+        3 => far().prop_map(Op::Far),
+    ]
+}
+
+fn far() -> impl Strategy<Value = Far> {
+    let which = 0..64usize;
+    prop_oneof![
+        Just(Far::Admit),
+        Just(Far::Check),
+        Just(Far::Tick),
+        call().prop_map(Far::Report),
+        (which.clone(), call()).prop_map(|(which, call)| Far::Record { which, call }),
+        which.prop_map(|which| Far::Abandon { which }),
     ]
 }
 

@@ -39,27 +39,27 @@ pub fn now_or_never<F: Future>(future: F) -> Option<F::Output> {
 
 #[test]
 fn a_closure_is_called_only_when_the_breaker_lets_it_pass() {
-    let guard = Guard::new(breaker(in_a_row(1))).clock(Arc::new(Hand::default()));
+    let guard = Guard::of(breaker(in_a_row(1))).clock(Arc::new(Hand::default()));
     assert_eq!(guard.call(|| Ok::<_, &str>(7)), Ok(7));
     assert_eq!(
         guard.call(|| Err::<u32, _>("down")),
         Err(CallError::Failed("down"))
     );
     let refused = guard.call(|| -> Result<u32, &str> { unreachable!("the breaker is open") });
-    let Err(CallError::Rejected(rejection)) = refused else {
+    let Err(CallError::Rejected(rejection)) = &refused else {
         panic!("refused: {refused:?}");
     };
     assert_eq!(rejection.retry_at, Some(at(1_000)));
     assert_eq!(rejection.wait(guard.now()), Some(ms(1_000)));
     assert_eq!(
         refused.unwrap_err().to_string(),
-        "the call was refused: the breaker is open and its cooldown has not ended"
+        "breaker `orders` is open: 1 consecutive failure, the limit is 1; retry in 1s"
     );
 }
 
 #[test]
 fn a_future_is_made_only_when_the_breaker_lets_it_pass() {
-    let guard = Guard::new(breaker(in_a_row(1))).clock(Arc::new(Hand::default()));
+    let guard = Guard::of(breaker(in_a_row(1))).clock(Arc::new(Hand::default()));
     assert_eq!(
         now_or_never(guard.call_async(|| ready(Ok::<_, &str>(7)))),
         Some(Ok(7))
@@ -77,7 +77,7 @@ fn a_future_is_made_only_when_the_breaker_lets_it_pass() {
 #[test]
 fn a_future_dropped_before_its_end_is_ignored_and_frees_its_place() {
     let clock = Arc::new(Hand::default());
-    let guard = Guard::new(tripped(in_a_row(1), 0)).clock(clock.clone());
+    let guard = Guard::of(tripped(in_a_row(1), 0)).clock(clock.clone());
     clock.set(1_000);
     assert_eq!(
         now_or_never(guard.call_async(pending::<Result<(), ()>>)),
@@ -94,7 +94,7 @@ fn opened_by_a_panic(on_panic: OnPanic, asynchronously: bool) -> Option<Timestam
     let mut settings = in_a_row(1);
     settings.on_panic = on_panic;
     let clock = Arc::new(Hand::default());
-    let guard = Guard::new(breaker(settings)).clock(clock.clone());
+    let guard = Guard::of(breaker(settings)).clock(clock.clone());
     clock.set(100);
     let goes_wrong = || -> Result<(), ()> {
         clock.set(400);
@@ -122,7 +122,7 @@ fn a_panic_is_a_failure_at_its_own_time_or_nothing_as_the_settings_say() {
 
 #[test]
 fn a_classifier_says_what_a_result_means() {
-    let guard = Guard::new(breaker(in_a_row(1)))
+    let guard = Guard::of(breaker(in_a_row(1)))
         .clock(Arc::new(Hand::default()))
         .classifier(|result: &Result<u16, &str>| match result {
             Ok(500..) => Outcome::Failure,
@@ -148,7 +148,7 @@ fn a_calls_duration_is_measured_unless_the_classifier_knows_better() {
         min_calls: 2,
     });
     let clock = Arc::new(Hand::default());
-    let guard = Guard::new(breaker(slow)).clock(clock.clone());
+    let guard = Guard::of(breaker(slow)).clock(clock.clone());
     let lasts_150ms = || -> Result<(), ()> {
         clock.set(clock.now().as_nanos() / 1_000_000 + 150);
         Ok(())

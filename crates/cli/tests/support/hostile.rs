@@ -61,6 +61,13 @@ pub fn well(call: &mut Call) {
                 call.close();
             }
         }
+        // Sends back what it was asked for, in a field too long for us.
+        Some(b'l') => {
+            let long = "l".repeat(200_000);
+            call.send(format!(
+                "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /{long}\r\n\r\n"
+            ));
+        }
         // Keeps its connections for one answer each, without a word.
         Some(b'h') => {
             call.respond(200, "last");
@@ -167,7 +174,7 @@ impl Sequence {
 /// A well-formed request.
 fn request(numbers: &mut Numbers) -> Vec<u8> {
     let method = numbers.one_of(&["GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "PATCH"]);
-    let path = *numbers.one_of(&["a", "b", "c", "d", "e", "f", "g", "h", "i"]);
+    let path = *numbers.one_of(&["a", "b", "c", "d", "e", "f", "g", "h", "i", "l"]);
     let fields = numbers.one_of(&[
         "",
         "Connection: close\r\n",

@@ -16,9 +16,9 @@ use super::handler::LiveHandler;
 use super::limiter::{Limit, Limiter};
 use super::rest::{self, Client, Rest};
 use super::scope::Names;
-use crate::breakers::Guarded;
+use crate::breakers::{Beside, Guarded};
 use crate::clock::Clock;
-use crate::meter::{PerWorker, RequestMeters};
+use crate::meter::RequestMeters;
 use crate::upstream_errors::UpstreamErrors;
 
 /// What of a plan is Flogo's, as it runs.
@@ -259,7 +259,7 @@ impl Caster<'_> {
                             .listener(self.listener.clone())
                             .build()
                             .expect(checked),
-                        meters: Arc::new(PerWorker::new(self.workers)),
+                        beside: Arc::new(Beside::new(self.workers)),
                     },
                 };
                 Does::Breaker(BreakerService(guarded))

@@ -69,7 +69,7 @@ async fn main() -> anyhow::Result<()> {
         client: reqwest::Client::builder()
             .timeout(Duration::from_secs(2))
             .build()?,
-        orders: Guard::new(breaker),
+        orders: Guard::of(breaker),
         url,
         last_good: Mutex::new(None),
     });

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_breaker::{Breaker, BreakerLayer, CallError, Cooldown, Guard, Outcome, Settings};
+use fusebox_breaker::{BreakerLayer, CallError, Cooldown, Guard, Outcome, Settings};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -35,7 +35,7 @@ async fn main() -> anyhow::Result<()> {
         cooldown: Cooldown::fixed(Duration::from_millis(200)),
         ..Settings::default()
     };
-    let guard = Guard::new(Breaker::new("orders", settings)?).classifier(judge);
+    let guard = Guard::new("orders", settings)?.classifier(judge);
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let orders = ServiceBuilder::new()
         .layer(BreakerLayer::new(guard.clone()))

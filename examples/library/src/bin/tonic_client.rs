@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use fusebox_breaker::{Breaker, CallError, Cooldown, Guard, Outcome, Settings};
+use fusebox_breaker::{CallError, Cooldown, Guard, Outcome, Settings};
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Endpoint, Server};
@@ -40,7 +40,7 @@ async fn main() -> anyhow::Result<()> {
         cooldown: Cooldown::fixed(Duration::from_millis(200)),
         ..Settings::default()
     };
-    let guard = Guard::new(Breaker::new("health", settings)?).classifier(judge);
+    let guard = Guard::new("health", settings)?.classifier(judge);
 
     for (phase, is_broken) in [("well", false), ("broken", true), ("mended", false)] {
         broken.store(is_broken, Ordering::Relaxed);

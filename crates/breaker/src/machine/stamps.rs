@@ -1,0 +1,191 @@
+//! The stamps that a machine believes, and the time that it goes by.
+//!
+//! The time is the latest stamp accepted; one that goes back is taken for it. One that is more than a year ahead of it is
+//! of another clock: believed once, it would open the machine for decades. It is refused and counted, and its event moves
+//! nothing. The first stamp of all is accepted whatever it says, and so is the first after a reset.
+
+use std::time::Duration;
+
+use super::{Machine, State};
+use crate::clock;
+use crate::outcome::{HoldKind, RejectReason, Rejection};
+use crate::settings::{Mode, Watches};
+use crate::time::Timestamp;
+use crate::transition::Transitions;
+
+use super::grant::{Admission, Checked, Grant, GrantKind, Settled, SettledAs};
+use super::steps::CHANCE_RETRY;
+
+/// The most by which a stamp may be ahead of the last one accepted: a year of 365 days.
+const AHEAD_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// Whether a stamp is further ahead of the last one accepted than any clock that ran meanwhile could be. A year is enough
+/// for that, unless the process has run longer: a breaker whose calls all succeed is asked for no time at all.
+pub(crate) fn is_far(now: Timestamp, last: Timestamp) -> bool {
+    let ahead = now.saturating_since(last);
+    ahead > AHEAD_MAX && ahead > clock::uptime()
+}
+
+/// The latest stamp accepted; none before the first one, and after a reset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Latest(Option<Timestamp>);
+
+impl Latest {
+    /// Whether a stamp was accepted.
+    pub fn has_begun(self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The time from which on a stamp may be too far ahead; the start of time where none is.
+    pub fn horizon(self) -> Timestamp {
+        self.0.map_or(Timestamp::ZERO, |latest| latest + AHEAD_MAX)
+    }
+
+    /// The latest stamp that has this [horizon](Latest::horizon); none has the start of time.
+    pub fn of_horizon(horizon: Timestamp) -> Self {
+        let latest = horizon.saturating_since(Timestamp::ZERO + AHEAD_MAX);
+        Latest((horizon > Timestamp::ZERO).then(|| Timestamp::ZERO + latest))
+    }
+}
+
+impl Machine {
+    /// The latest stamp accepted.
+    pub(crate) fn latest(&self) -> Latest {
+        self.latest
+    }
+
+    /// Puts the machine at the time at which it was folded away.
+    pub(super) fn resume_at(&mut self, latest: Latest) {
+        self.latest = latest;
+    }
+
+    /// The time that the machine goes by.
+    pub(super) fn time(&self) -> Timestamp {
+        self.latest.0.unwrap_or(self.since)
+    }
+
+    /// The time by which to look at the machine: its own, where that is later, or where `now` is too far ahead.
+    pub(super) fn moment(&self, now: Timestamp) -> Timestamp {
+        match self.latest.0 {
+            Some(latest) if now <= latest || self.is_refused(now, latest) => latest,
+            Some(_) | None => now,
+        }
+    }
+
+    /// Takes a stamp, and says what time it is; none where the stamp is refused, which is then counted.
+    pub(super) fn accept(&mut self, now: Timestamp) -> Option<Timestamp> {
+        match self.latest.0 {
+            Some(latest) if now <= latest => return Some(latest),
+            Some(latest) if self.is_refused(now, latest) => {
+                self.totals.far_stamps += 1;
+                return None;
+            }
+            // After a reset whose own stamp was of another clock.
+            None if now < self.since => {
+                self.since = now;
+                self.begin_windows(now);
+            }
+            Some(_) | None => {}
+        }
+        self.latest = Latest(Some(now));
+        Some(now)
+    }
+
+    /// Forgets what time it was: the next stamp begins anew.
+    pub(super) fn restart_clock(&mut self) {
+        self.latest = Latest::default();
+        self.lead.restart_clock();
+    }
+
+    fn is_refused(&self, now: Timestamp, latest: Timestamp) -> bool {
+        is_far(now, latest) && !self.is_due(now, latest)
+    }
+
+    /// Whether the machine itself told callers to come back at about that time: its cooldown, its hold or its probes may
+    /// last longer than a year.
+    fn is_due(&self, now: Timestamp, latest: Timestamp) -> bool {
+        let due = match (&self.hold, &self.state) {
+            (Some(hold), _) => hold.until,
+            (None, State::Open { until }) => Some(*until),
+            (None, State::HalfOpen(probing)) => self.next_place(probing, latest),
+            (None, State::Closed { .. }) => None,
+        };
+        due.is_some_and(|due| is_far(due, latest) && now >= due && now < due + AHEAD_MAX)
+    }
+
+    /// The answer to a call whose stamp was refused: as the machine stood before it. No place is taken, no chance is
+    /// drawn, and nobody watches the call in flight.
+    pub(super) fn admit_at_a_far_stamp(&self, told: Timestamp) -> Admission {
+        let mode = self.settings.mode;
+        let kind = match self.refusal_at_a_far_stamp() {
+            _ if mode == Mode::Disabled => GrantKind::Untracked,
+            Some(rejection) if mode == Mode::Monitor => GrantKind::Shadow(rejection),
+            Some(rejection) => {
+                return Admission {
+                    result: Err(rejection),
+                    transitions: Transitions::default(),
+                };
+            }
+            None if self.hold.is_some() => GrantKind::Held,
+            None => match self.settings.watches() {
+                Watches::Durations => GrantKind::Timed(told),
+                Watches::Outcomes if self.settings.wants_starts() => GrantKind::Timed(told),
+                Watches::Outcomes | Watches::Flights => GrantKind::Call,
+            },
+        };
+        self.granted(kind, Transitions::default())
+    }
+
+    /// The same without a permit.
+    pub(super) fn check_at_a_far_stamp(&self) -> Checked {
+        let refusal = self.refusal_at_a_far_stamp();
+        Checked {
+            result: match refusal.filter(|_| self.settings.mode == Mode::Enforce) {
+                Some(rejection) => Err(rejection),
+                None => Ok(()),
+            },
+            transitions: Transitions::default(),
+        }
+    }
+
+    fn refusal_at_a_far_stamp(&self) -> Option<Rejection> {
+        let (reason, retry_at) = match (&self.hold, &self.state) {
+            (Some(hold), _) => match hold.kind {
+                HoldKind::Open => (RejectReason::HeldOpen, hold.until),
+                HoldKind::Closed => return None,
+            },
+            (None, State::Closed { .. }) => return None,
+            (None, State::Open { until }) => (RejectReason::BreakerOpen, Some(*until)),
+            (None, State::HalfOpen(_)) => {
+                let soon = self.time() + CHANCE_RETRY;
+                (RejectReason::BreakerProbing, Some(soon))
+            }
+        };
+        Some(Rejection {
+            reason,
+            phase: self.state.phase(),
+            retry_at,
+            retry_by: None,
+        })
+    }
+
+    /// Takes back a grant whose outcome came with a stamp that was refused: its place is free, and nothing is counted.
+    pub(super) fn settle_at_a_far_stamp(&mut self, grant: &Grant) -> Settled {
+        self.answered(grant);
+        if grant.generation == self.generation
+            && let GrantKind::Probe(slot) = grant.kind
+            && let State::HalfOpen(probing) = &mut self.state
+        {
+            probing.free(slot);
+        }
+        uncounted()
+    }
+}
+
+/// What became of an outcome that came with a stamp that was refused.
+pub(super) fn uncounted() -> Settled {
+    Settled {
+        counted: SettledAs::Untracked,
+        transitions: Transitions::default(),
+    }
+}

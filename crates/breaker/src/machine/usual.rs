@@ -1,0 +1,68 @@
+//! The usual duration of a success: when somebody who found all probes in flight should come again.
+
+use std::time::Duration;
+
+use crate::time::nanos;
+
+/// The least that a caller is told to wait for a probe, and what it is told while nothing is known: a second.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// How much the past weighs against one more success: seven to one.
+const PAST: u64 = 8;
+
+/// A mean of the durations of successes, in nanoseconds, in which each success weighs an eighth and what was before it the
+/// rest; 0 while none is known.
+///
+/// It is learnt wherever the machine takes a success whose duration is known, of a probe or of an ordinary call. A shared
+/// breaker passes most successes by the machine, so it learns from fewer of them than the machine alone would.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usual(u64);
+
+impl Usual {
+    pub fn learn(&mut self, duration: Option<Duration>) {
+        if let Some(duration) = duration.map(nanos) {
+            self.0 = match self.0 {
+                0 => duration,
+                mean => mean - mean / PAST + duration / PAST,
+            };
+        }
+    }
+
+    /// How long to wait for a probe that has just begun: as long as a success usually takes, and at least a second.
+    pub fn wait(self) -> Duration {
+        Duration::from_nanos(self.0).max(LEAST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(durations: impl IntoIterator<Item = Duration>) -> Duration {
+        let mut usual = Usual::default();
+        let each = durations.into_iter();
+        each.for_each(|duration| usual.learn(Some(duration)));
+        usual.wait()
+    }
+
+    #[test]
+    fn nothing_known_and_quick_successes_are_a_second() {
+        assert_eq!(after([]), LEAST);
+        assert_eq!(after([Duration::ZERO, Duration::from_millis(300)]), LEAST);
+    }
+
+    #[test]
+    fn the_usual_duration_follows_the_last_successes_and_hardly_one_alone() {
+        let slow = Duration::from_secs(8);
+        assert_eq!(after([slow]), slow);
+        let quick = [Duration::from_millis(1); 100];
+        assert_eq!(after(quick.into_iter().chain([slow])).as_secs(), 1);
+        let lately = after(quick.into_iter().chain([slow; 40]));
+        assert!(lately > Duration::from_millis(7_900), "{lately:?}");
+    }
+
+    #[test]
+    fn endless_durations_overflow_nothing() {
+        assert_eq!(after([Duration::MAX; 10]), Duration::from_nanos(u64::MAX));
+    }
+}

@@ -1,0 +1,109 @@
+//! Waiting until a call may pass, without a place taken meanwhile.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use crate::breaker::Breaker;
+use crate::clock::Clock;
+use crate::guard::Guard;
+
+/// The least time to sleep, so that a refusal whose time has come is no busy loop.
+const NAP: Duration = Duration::from_millis(1);
+
+impl<K, C: Clock> Guard<K, C> {
+    /// Waits until the breaker would let a call pass: as long as its refusal says, by the caller's own `sleep`, or until
+    /// something happens to the breaker sooner, such as a release, a reset or a probe's answer.
+    ///
+    /// It takes no permit. Of several that wait for a probe's place one gets it, and the others are refused and wait anew:
+    ///
+    /// ```no_run
+    /// # use fusebox_breaker::{CallError, Guard};
+    /// # async fn send() -> Result<(), std::io::Error> { Ok(()) }
+    /// # async fn sleep(_: std::time::Duration) {}
+    /// # async fn deliver(guard: Guard) -> Result<(), std::io::Error> {
+    /// loop {
+    ///     guard.ready_by(sleep).await;
+    ///     match guard.call_async(send).await {
+    ///         Ok(()) => return Ok(()),
+    ///         Err(CallError::Rejected(_)) => continue,
+    ///         Err(CallError::Failed(error)) => return Err(error),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// `sleep` is that of the caller's runtime, such as `tokio::time::sleep`; with the feature `tokio` there is
+    /// `Guard::ready`. A breaker that nobody waits for pays nothing, and one that is closed is ready at once.
+    pub async fn ready_by<S: Future>(&self, sleep: impl Fn(Duration) -> S) {
+        if self.breaker().0.core.undated_leave().is_some() {
+            return;
+        }
+        let mut waiter = Waiter {
+            breaker: self.breaker(),
+            number: None,
+        };
+        loop {
+            let now = self.now();
+            let checked = poll_fn(|context| {
+                // First to be woken, then to look: what happens in between wakes.
+                waiter.wait(context.waker());
+                Poll::Ready(self.breaker().check(now))
+            });
+            let Err(rejection) = checked.await else {
+                return;
+            };
+            let nap = rejection.wait(now).map(|wait| sleep(wait.max(NAP)));
+            let mut nap = pin!(nap);
+            poll_fn(|context| {
+                if !waiter.still_waits(context.waker()) {
+                    return Poll::Ready(());
+                }
+                match nap.as_mut().as_pin_mut() {
+                    Some(nap) => nap.poll(context).map(drop),
+                    None => Poll::Pending,
+                }
+            })
+            .await;
+        }
+    }
+
+    /// Waits until the breaker would let a call pass, see [`ready_by`](Guard::ready_by), by tokio's time.
+    #[cfg(feature = "tokio")]
+    pub async fn ready(&self) {
+        self.ready_by(tokio::time::sleep).await;
+    }
+}
+
+/// A waker known to the breaker, until it is woken or dropped.
+struct Waiter<'a> {
+    breaker: &'a Breaker,
+    number: Option<u64>,
+}
+
+impl Waiter<'_> {
+    fn wait(&mut self, waker: &Waker) {
+        self.leave();
+        let place = self.breaker.0.side.get_or_make();
+        self.number = Some(place.wait(waker));
+    }
+
+    fn still_waits(&self, waker: &Waker) -> bool {
+        let place = self.breaker.0.side.get_or_make();
+        self.number
+            .is_some_and(|number| place.still_waits(number, waker))
+    }
+
+    fn leave(&mut self) {
+        if let Some(number) = self.number.take() {
+            self.breaker.0.side.get_or_make().forget(number);
+        }
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

@@ -1,0 +1,210 @@
+//! A refusal as the caller of a guard is told it: whose, why, and when it is worth coming back.
+
+use std::error::Error;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::breaker::Breaker;
+use crate::call_error::{Boxed, CallError};
+use crate::outcome::{RejectReason, Rejection};
+use crate::time::Timestamp;
+use crate::transition::Reason;
+
+/// A refusal with the breaker's name and the reason for which it opened.
+///
+/// It is what [`CallError::Rejected`] holds, and is a [`Rejection`] by `Deref`, so that `refused.reason` and
+/// `refused.retry_at` are there. Clones are cheap. Its text is a whole sentence for a log:
+///
+/// ```
+/// use fusebox_breaker::{CallError, Guard, Settings};
+///
+/// let guard = Guard::new("orders", Settings::default())?;
+/// for _ in 0..5 {
+///     let _ = guard.call(|| Err::<(), _>("down"));
+/// }
+/// let Err(CallError::Rejected(refused)) = guard.call(|| Ok::<(), &str>(())) else {
+///     panic!("five failures in a row open it");
+/// };
+/// assert_eq!(&**refused.breaker(), "orders");
+/// let text = refused.to_string();
+/// assert!(text.starts_with("breaker `orders` is open: 5 consecutive failures, the limit is 5; retry in "));
+/// # Ok::<(), fusebox_breaker::SettingsErrors>(())
+/// ```
+#[derive(Clone)]
+pub struct Refused {
+    rejection: Rejection,
+    at: Timestamp,
+    told: Arc<Told>,
+}
+
+/// What all refusals of one generation are told alike.
+pub(crate) struct Told {
+    breaker: Arc<str>,
+    generation: u64,
+    why: Option<Reason>,
+}
+
+impl Refused {
+    /// The name of the breaker that refused.
+    pub fn breaker(&self) -> &Arc<str> {
+        &self.told.breaker
+    }
+
+    /// The reason for which the breaker opened, or is held open. None where it is closed and chance refused, or where it
+    /// went through so many transitions since that the reason is forgotten.
+    pub fn why(&self) -> Option<&Reason> {
+        self.told.why.as_ref()
+    }
+
+    /// The refusal alone.
+    pub fn rejection(&self) -> Rejection {
+        self.rejection
+    }
+
+    /// The time of the refusal, by the guard's clock.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// The time from the refusal until a call may pass, for callers that come back right after it. None where only a
+    /// person can tell. See [`Rejection::wait`] for one that is counted from another time.
+    pub fn retry_in(&self) -> Option<Duration> {
+        self.rejection.wait(self.at)
+    }
+
+    /// The refusal in an error or one of its sources: in a [`BoxError`](crate::BoxError) that comes out of a `tower`
+    /// stack, whatever layers wrapped it.
+    pub fn find_in<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Refused> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(CallError::Rejected(refused)) = error.downcast_ref::<CallError<Boxed>>() {
+                return Some(refused);
+            }
+            if let Some(refused) = error.downcast_ref::<Refused>() {
+                return Some(refused);
+            }
+            next = error.source();
+        }
+        None
+    }
+}
+
+impl Deref for Refused {
+    type Target = Rejection;
+
+    fn deref(&self) -> &Rejection {
+        &self.rejection
+    }
+}
+
+impl From<Refused> for Rejection {
+    fn from(refused: Refused) -> Self {
+        refused.rejection
+    }
+}
+
+impl PartialEq for Refused {
+    fn eq(&self, other: &Self) -> bool {
+        let facts = |refused: &Refused| (refused.rejection, refused.at);
+        facts(self) == facts(other) && self.told.breaker == other.told.breaker
+    }
+}
+
+impl Eq for Refused {}
+
+impl fmt::Debug for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refused")
+            .field("breaker", &self.told.breaker)
+            .field("rejection", &self.rejection)
+            .field("at", &self.at)
+            .field("why", &self.told.why)
+            .finish()
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A key may come from a client.
+        write!(f, "breaker `{}` ", self.told.breaker.escape_debug())?;
+        let opened = |f: &mut fmt::Formatter<'_>, before| match self.why() {
+            Some(why) => write!(f, "{before}{why}"),
+            None => Ok(()),
+        };
+        match (self.rejection.reason, self.why()) {
+            (RejectReason::HeldOpen, Some(why @ Reason::HeldOpen { .. })) => write!(f, "is {why}")?,
+            (RejectReason::HeldOpen, _) => f.write_str("is held open by an operator")?,
+            (RejectReason::BreakerOpen, _) => {
+                f.write_str("is open")?;
+                opened(f, ": ")?;
+            }
+            (RejectReason::BreakerProbing, _) => {
+                f.write_str("is half-open and all its probes are in flight; it opened for ")?;
+                match self.why() {
+                    Some(why) => why.fmt(f)?,
+                    None => f.write_str("a reason that is forgotten")?,
+                }
+            }
+            (RejectReason::BreakerRamp, _) => {
+                f.write_str("closed lately and lets only a share of the calls pass")?;
+            }
+            (RejectReason::BreakerAdaptive, _) => {
+                f.write_str(
+                    "lets only a share of the calls pass, as many of the last ones failed",
+                )?;
+            }
+        }
+        match self.retry_in() {
+            Some(wait) => write!(f, "; retry in {:?}", in_millis(wait)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for Refused {}
+
+/// Rounded up, so that nobody who reads it comes too early.
+fn in_millis(wait: Duration) -> Duration {
+    let millis = wait.as_nanos().div_ceil(1_000_000);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
+impl Breaker {
+    /// Counts a refusal of this breaker's [`admit`](Breaker::admit), tells it to the listeners, and returns it with the
+    /// breaker's name and its reason. Guards and layers do so for each of their refusals.
+    ///
+    /// `admit` itself writes nothing when it refuses, so a caller of it that wants its refusals in
+    /// [`Totals`](crate::Totals) calls this. Threads hardly meet here: each counts at a place of its own.
+    pub fn refused(&self, rejection: Rejection, now: Timestamp) -> Refused {
+        let told = self.told();
+        let refused = Refused {
+            rejection,
+            at: now,
+            told,
+        };
+        self.tell_refused(&refused);
+        refused
+    }
+
+    /// Counts the refusal, and tells what those of the same generation were told.
+    fn told(&self) -> Arc<Told> {
+        let generation = self.0.core.word().generation();
+        let place = self.0.side.get_or_make();
+        let mut refusals = place.stripe();
+        refusals.count += 1;
+        match &refusals.told {
+            Some(told) if told.generation == generation => told.clone(),
+            _ => {
+                let told = Arc::new(self.0.core.look(|machine| Told {
+                    breaker: self.name().clone(),
+                    generation: machine.generation(),
+                    why: machine.why_closed_to_calls().cloned(),
+                }));
+                refusals.told = Some(told.clone());
+                told
+            }
+        }
+    }
+}

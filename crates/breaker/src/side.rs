@@ -1,0 +1,263 @@
+//! The side of a breaker that few have: refusals counted for guards, callers that wait, faults of listeners.
+//!
+//! An idle breaker among a hundred thousand must stay small, and a refusal must write nothing that other threads read. So
+//! a breaker holds but a number, 0 until it needs a side, and the sides lie apart, in a table that grows and whose places
+//! are used again. In a side each thread has a stripe of its own, as far as there are enough of them.
+
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::task::Waker;
+
+use crate::refused::Told;
+
+/// How many threads may count refusals of one breaker without meeting.
+const STRIPES: usize = 8;
+
+/// The sides in the first part of the table; each further part has twice as many.
+const FIRST: u32 = 8;
+
+const PARTS: usize = 28;
+
+/// The number of a side, plus one; 0 for none. Dropped with its breaker, it gives the side back.
+#[derive(Debug, Default)]
+pub(crate) struct Side(AtomicU32);
+
+#[derive(Default)]
+pub(crate) struct Place {
+    stripes: [OnceLock<Box<Stripe>>; STRIPES],
+    listener_faults: AtomicU32,
+    waiting: AtomicU32,
+    waiters: Mutex<Waiters>,
+}
+
+/// As large as what processors fetch at once, so that two stripes are never in one.
+#[derive(Default)]
+#[repr(align(128))]
+struct Stripe(Mutex<Refusals>);
+
+/// One thread's refusals.
+#[derive(Default)]
+pub(crate) struct Refusals {
+    pub count: u64,
+    /// What the last of them was told, which the next ones are told too in the same generation.
+    pub told: Option<Arc<Told>>,
+}
+
+#[derive(Default)]
+struct Waiters {
+    last: u64,
+    wakers: Vec<(u64, Waker)>,
+}
+
+struct Table {
+    parts: [OnceLock<Box<[Place]>>; PARTS],
+    made: AtomicU32,
+    free: Mutex<Vec<u32>>,
+}
+
+static TABLE: Table = Table {
+    parts: [const { OnceLock::new() }; PARTS],
+    made: AtomicU32::new(0),
+    free: Mutex::new(Vec::new()),
+};
+
+impl Table {
+    fn place(&self, number: u32) -> &Place {
+        let number = number + FIRST;
+        let part = number.ilog2() - FIRST.ilog2();
+        let begins = FIRST << part;
+        let places = self.parts[part as usize]
+            .get_or_init(|| (0..begins).map(|_| Place::default()).collect());
+        &places[(number - begins) as usize]
+    }
+
+    fn take(&self) -> u32 {
+        let free = lock(&self.free).pop();
+        free.unwrap_or_else(|| self.made.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Side {
+    /// The side, where there is one.
+    pub fn get(&self) -> Option<&Place> {
+        let number = self.0.load(Ordering::Acquire).checked_sub(1)?;
+        Some(TABLE.place(number))
+    }
+
+    /// The side, made if there is none yet.
+    pub fn get_or_make(&self) -> &Place {
+        if let Some(place) = self.get() {
+            return place;
+        }
+        let number = TABLE.take();
+        let made = (0, number + 1);
+        let was = self
+            .0
+            .compare_exchange(made.0, made.1, Ordering::AcqRel, Ordering::Acquire);
+        match was {
+            Ok(_) => TABLE.place(number),
+            Err(other) => {
+                lock(&TABLE.free).push(number);
+                TABLE.place(other - 1)
+            }
+        }
+    }
+
+    /// Wakes all who wait, after something has happened for which they may wait.
+    pub fn wake(&self) {
+        // Either this sees who waits, or who waits sees what has happened; see `Place::wait`.
+        fence(Ordering::SeqCst);
+        if let Some(place) = self.get()
+            && place.waiting.load(Ordering::Relaxed) > 0
+        {
+            place.wake();
+        }
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        if let Some(place) = self.get() {
+            place.clear();
+            lock(&TABLE.free).push(*self.0.get_mut() - 1);
+        }
+    }
+}
+
+impl Place {
+    /// This thread's stripe, or another one where it is in use.
+    pub fn stripe(&self) -> MutexGuard<'_, Refusals> {
+        let own = own_stripe();
+        for next in 0..STRIPES {
+            let stripe = self.stripe_at((own + next) % STRIPES);
+            match stripe.try_lock() {
+                Ok(refusals) => return refusals,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+        lock(self.stripe_at(own))
+    }
+
+    fn stripe_at(&self, number: usize) -> &Mutex<Refusals> {
+        &self.stripes[number].get_or_init(Box::default).0
+    }
+
+    /// All refusals that were counted.
+    pub fn refused(&self) -> u64 {
+        let stripes = self.stripes.iter().filter_map(OnceLock::get);
+        stripes.map(|stripe| lock(&stripe.0).count).sum()
+    }
+
+    pub fn listener_faults(&self) -> u32 {
+        self.listener_faults.load(Ordering::Relaxed)
+    }
+
+    pub fn count_listener_fault(&self) {
+        let faults = &self.listener_faults;
+        let _ = faults.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |faults| {
+            faults.checked_add(1)
+        });
+    }
+
+    /// Has `waker` woken once something happens, and returns by which number it is known.
+    pub fn wait(&self, waker: &Waker) -> u64 {
+        let mut waiters = lock(&self.waiters);
+        waiters.last += 1;
+        let number = waiters.last;
+        waiters.wakers.push((number, waker.clone()));
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        drop(waiters);
+        fence(Ordering::SeqCst);
+        number
+    }
+
+    /// Whether the waker of that number still waits; if so, it is replaced by `waker`.
+    pub fn still_waits(&self, number: u64, waker: &Waker) -> bool {
+        let mut waiters = lock(&self.waiters);
+        let waits = waiters
+            .wakers
+            .iter_mut()
+            .find(|(known, _)| *known == number);
+        match waits {
+            Some((_, known)) => {
+                known.clone_from(waker);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Forgets the waker of that number.
+    pub fn forget(&self, number: u64) {
+        let mut waiters = lock(&self.waiters);
+        let before = waiters.wakers.len();
+        waiters.wakers.retain(|(known, _)| *known != number);
+        let gone = before - waiters.wakers.len();
+        self.waiting.fetch_sub(gone as u32, Ordering::Relaxed);
+    }
+
+    fn wake(&self) {
+        let woken = {
+            let mut waiters = lock(&self.waiters);
+            self.waiting.store(0, Ordering::Relaxed);
+            std::mem::take(&mut waiters.wakers)
+        };
+        woken.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    fn clear(&self) {
+        for stripe in self.stripes.iter().filter_map(OnceLock::get) {
+            *lock(&stripe.0) = Refusals::default();
+        }
+        self.listener_faults.store(0, Ordering::Relaxed);
+        self.waiting.store(0, Ordering::Relaxed);
+        lock(&self.waiters).wakers.clear();
+    }
+}
+
+/// The stripe of this thread, given out in turn.
+fn own_stripe() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES;
+    }
+    OWN.try_with(|own| *own).unwrap_or(0)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_side_is_made_once_and_used_again_after_its_breaker() {
+        let sides: Vec<_> = (0..100).map(|_| Side::default()).collect();
+        for (count, side) in sides.iter().enumerate() {
+            assert!(side.get().is_none());
+            side.get_or_make().stripe().count = count as u64;
+        }
+        let counts = sides.iter().map(|side| side.get_or_make().refused());
+        assert!(counts.eq(0..100));
+        drop(sides);
+        let anew: Vec<_> = (0..100).map(|_| Side::default()).collect();
+        assert!(anew.iter().all(|side| side.get_or_make().refused() == 0));
+    }
+
+    #[test]
+    fn threads_that_meet_at_a_stripe_take_others() {
+        let side = Side::default();
+        let held: Vec<_> = (0..STRIPES)
+            .map(|_| {
+                let mut stripe = side.get_or_make().stripe();
+                stripe.count += 1;
+                stripe
+            })
+            .collect();
+        drop(held);
+        assert_eq!(side.get_or_make().refused(), STRIPES as u64);
+    }
+}

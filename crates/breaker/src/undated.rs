@@ -1,0 +1,76 @@
+//! Asking and telling with a clock at hand that is read only where the time matters.
+//!
+//! A closed breaker without a rule about durations admits by its word alone, and many an outcome changes nothing or is
+//! noted without a time. Reading the clock would cost such a call several times what all else does. Everything that a
+//! time decides reads it: an open breaker, a probe, a slow or stalled call, a window of time, the outcome that may trip.
+
+use crate::breaker::Breaker;
+use crate::call::Call;
+use crate::leave::Leave;
+use crate::outcome::Rejection;
+use crate::time::Timestamp;
+
+/// Leave for a call, and when it began, where somebody wanted to know.
+pub(crate) struct Begun {
+    pub leave: Leave,
+    pub at: Option<Timestamp>,
+}
+
+impl Breaker {
+    /// Asks whether a call may pass.
+    #[inline]
+    pub(crate) fn begin(
+        &self,
+        clock: impl FnOnce() -> Timestamp,
+    ) -> Result<Begun, (Rejection, Timestamp)> {
+        match self.0.core.undated_leave() {
+            Some(leave) => Ok(Begun { leave, at: None }),
+            None => self.begin_at(clock()),
+        }
+    }
+
+    /// Asks likewise at a known time.
+    #[inline]
+    pub(crate) fn begin_at(&self, now: Timestamp) -> Result<Begun, (Rejection, Timestamp)> {
+        match self.leave(now) {
+            Ok(leave) => Ok(Begun {
+                leave,
+                at: Some(now),
+            }),
+            Err(rejection) => Err((rejection, now)),
+        }
+    }
+
+    /// Tells how a call ended. Where nobody else says how long it took, that is the time since it began, if that is known.
+    #[inline]
+    pub(crate) fn end(&self, begun: Begun, call: Call, clock: impl FnOnce() -> Timestamp) {
+        if let Some(plain) = begun.leave.plain()
+            && call.is_plain()
+            && (self.0.core.ignores(plain.word, call.outcome)
+                || self.0.core.takes_undated(plain, call.outcome))
+        {
+            return;
+        }
+        self.end_at(begun, call, clock());
+    }
+
+    #[inline(never)]
+    fn end_at(&self, begun: Begun, call: Call, now: Timestamp) {
+        let took = begun.at.map(|began| now.saturating_since(began));
+        let duration = call.duration.or(took);
+        self.conclude(begun.leave, Call { duration, ..call }, now);
+    }
+
+    /// Tells that a call's caller gave it up. Of one of which nobody knows when it began, nobody wants to know how long it
+    /// lasted either.
+    pub(crate) fn give_up(&self, begun: Begun, clock: impl FnOnce() -> Timestamp) {
+        let Some(began) = begun.at else {
+            self.drop_leave(begun.leave);
+            return;
+        };
+        let now = clock();
+        if let Some(grant) = begun.leave.into_grant() {
+            self.abandoned(grant, now.saturating_since(began), now);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Waiting until a call may pass.
+
+use std::cell::RefCell;
+use std::future::{Future, pending, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use fusebox_breaker::{ErrorsFail, Guard, HoldKind, Outcome, Phase};
+
+use crate::kit::*;
+use crate::ways_in::{Hand, now_or_never};
+
+type HandGuard = Guard<ErrorsFail, Arc<Hand>>;
+
+fn guard_of(breaker: fusebox_breaker::Breaker) -> (HandGuard, Arc<Hand>) {
+    let hand = Arc::new(Hand::default());
+    (Guard::of(breaker).clock(hand.clone()), hand)
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Woken(AtomicU32);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// One who waits, and by what.
+struct Waiting<'a> {
+    future: Pin<Box<dyn Future<Output = ()> + 'a>>,
+    woken: Arc<Woken>,
+}
+
+impl<'a> Waiting<'a> {
+    /// Waits by a sleep that never ends, so that only what happens to the breaker wakes.
+    fn of(guard: &'a HandGuard) -> Self {
+        Waiting {
+            future: Box::pin(guard.ready_by(|_| pending::<()>())),
+            woken: Arc::default(),
+        }
+    }
+
+    fn poll(&mut self) -> Poll<()> {
+        let waker = Waker::from(self.woken.clone());
+        self.future.as_mut().poll(&mut Context::from_waker(&waker))
+    }
+
+    fn woken(&self) -> bool {
+        self.woken.0.swap(0, Ordering::Relaxed) > 0
+    }
+}
+
+#[test]
+fn a_closed_breaker_is_ready_at_once() {
+    let (guard, _) = guard_of(breaker(in_a_row(1)));
+    let sleep = |_| -> std::future::Ready<()> { unreachable!("nothing to wait for") };
+    assert_eq!(now_or_never(guard.ready_by(sleep)), Some(()));
+}
+
+#[test]
+fn an_open_breaker_is_ready_after_its_cooldown_which_the_sleep_is_told() {
+    let (guard, hand) = guard_of(tripped(in_a_row(1), 0));
+    hand.set(400);
+    let naps = RefCell::new(Vec::new());
+    let sleep = |nap: Duration| {
+        naps.borrow_mut().push(nap);
+        // The first one ends a little early.
+        hand.set(if naps.borrow().len() == 1 { 999 } else { 1_000 });
+        ready(())
+    };
+    assert_eq!(now_or_never(guard.ready_by(sleep)), Some(()));
+    assert_eq!(naps.into_inner(), [ms(600), ms(1)]);
+    assert_eq!(guard.call(|| Ok::<_, ()>(7)), Ok(7));
+    assert_eq!(guard.breaker().snapshot(at(1_000)).phase, Phase::Closed);
+}
+
+#[test]
+fn an_operators_word_wakes_who_waits() {
+    let (guard, _) = guard_of(breaker(in_a_row(1)));
+    guard.breaker().hold(hold(HoldKind::Open, None), at(0));
+    let mut waiting = Waiting::of(&guard);
+    assert!(waiting.poll().is_pending());
+    assert!(waiting.poll().is_pending(), "polled for no reason");
+    assert!(!waiting.woken());
+    guard.breaker().reset(at(0));
+    assert!(waiting.woken());
+    assert!(waiting.poll().is_ready());
+}
+
+#[test]
+fn who_waits_keeps_no_probe_from_its_place_and_is_woken_when_one_is_free() {
+    let (guard, hand) = guard_of(tripped(in_a_row(1), 0));
+    hand.set(1_000);
+    let probe = admit(guard.breaker(), 1_000);
+    let mut all = [Waiting::of(&guard), Waiting::of(&guard)];
+    assert!(all.iter_mut().all(|one| one.poll().is_pending()));
+    drop(probe);
+    assert!(all.iter().all(Waiting::woken));
+    // Neither has taken the place: another caller may.
+    let other = admit(guard.breaker(), 1_000);
+    assert!(other.is_probe());
+    assert!(all.iter_mut().all(|one| one.poll().is_pending()));
+    other.record(Outcome::Success, at(1_000));
+    assert!(all.iter().all(Waiting::woken));
+    assert!(all.iter_mut().all(|one| one.poll().is_ready()));
+}
+
+#[test]
+fn who_stops_waiting_is_forgotten() {
+    let (guard, _) = guard_of(tripped(in_a_row(1), 0));
+    let mut waiting = Waiting::of(&guard);
+    assert!(waiting.poll().is_pending());
+    let woken = waiting.woken.clone();
+    drop(waiting);
+    assert_eq!(Arc::strong_count(&woken), 1, "its waker is dropped");
+    guard.breaker().reset(at(0));
+    assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn many_threads_that_wait_all_pass_in_the_end() {
+    let guard = Guard::of(tripped(in_a_row(1), 0));
+    guard
+        .breaker()
+        .hold(hold(HoldKind::Open, None), guard.now());
+    let passed = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_time()
+                    .build()
+                    .unwrap();
+                runtime.block_on(async {
+                    while guard.call(|| Ok::<_, ()>(())).is_err() {
+                        guard.ready_by(tokio::time::sleep).await;
+                    }
+                });
+                passed.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        // Some wait by now, and some will not yet.
+        std::thread::yield_now();
+        guard.breaker().release(guard.now());
+    });
+    assert_eq!(passed.load(Ordering::Relaxed), 4);
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn by_tokios_time_it_is_ready_when_the_cooldown_is_over() {
+    let settings = fusebox_breaker::Settings {
+        cooldown: fusebox_breaker::Cooldown::fixed(ms(20)),
+        ..in_a_row(1)
+    };
+    let guard = Guard::new("orders", settings).unwrap();
+    assert!(guard.call(|| Err::<(), _>("down")).is_err());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(guard.ready());
+    assert!(guard.call(|| Ok::<_, &str>(())).is_ok());
+}
