@@ -1,12 +1,30 @@
 //! The guide, page by page. It is in the documentation alone; programs do not contain it.
 //!
 //! - [`library`]: how to use the breaker, with its defaults, its costs, and what holds whatever happens
+//! - [`order`]: retry, timeout and breaker, and what stands outside of what
+//! - [`clients`]: where the breaker goes with reqwest, hyper, tonic, sqlx
 //! - [`machine`]: what a breaker does, exactly
+//! - [`peers`]: how it compares with tower-resilience, failsafe, resilience4j and Polly
 
 /// [machine.md]: crate::guide::machine
 /// [machine.md, settings]: crate::guide::machine#settings
+/// [clients.md]: crate::guide::clients
+/// [order.md]: crate::guide::order
+/// [peers.md]: crate::guide::peers
+/// [configuration]: crate::Settings
 #[doc = include_str!("../docs/breaker.md")]
 pub mod library {}
 
 #[doc = include_str!("../docs/machine.md")]
 pub mod machine {}
+
+#[doc = include_str!("../docs/order.md")]
+pub mod order {}
+
+/// [order.md]: crate::guide::order
+#[doc = include_str!("../docs/clients.md")]
+pub mod clients {}
+
+/// [The order]: crate::guide::order
+#[doc = include_str!("../docs/peers.md")]
+pub mod peers {}

@@ -1,7 +1,7 @@
 //! A listener that keeps metrics through the `metrics` facade, under the gateway's names.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use ::metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, gauge};
 
@@ -42,8 +42,8 @@ const STALLED_CALLS: &str = "fusebox_breaker_stalled_calls";
 /// | `fusebox_breaker_admit_probability`, `fusebox_breaker_ramp_ratio` | `breaker` | `observe` |
 /// | `fusebox_breaker_failure_ratio`, `fusebox_breaker_slow_ratio`, `fusebox_breaker_window_calls`, `fusebox_breaker_stalled_calls` | `breaker` | `observe`, where there are such rules |
 ///
-/// An admitted call costs nothing. A transition takes a lock of the listener, so that the state that is told last is the
-/// last one. Of all breakers that share a listener the first 1,000 to change have labels of their own, the transitions of
+/// An admitted call costs nothing, a refused one two counters of the recorder. A transition takes a lock of the listener, so
+/// that the state that is told last is the last one. Of all breakers that share a listener the first 1,000 to change have labels of their own, the transitions of
 /// the rest are counted as `other`, so keys that clients choose cannot fill the exporter.
 ///
 /// ```
@@ -61,7 +61,7 @@ const STALLED_CALLS: &str = "fusebox_breaker_stalled_calls";
 #[derive(Debug)]
 pub struct MetricsListener {
     /// The names that have labels of their own.
-    labelled: Mutex<HashSet<Arc<str>>>,
+    labelled: RwLock<HashSet<Arc<str>>>,
 }
 
 impl Default for MetricsListener {
@@ -97,7 +97,7 @@ impl MetricsListener {
         );
         describe_gauge!(STALLED_CALLS, Unit::Count, "The calls that hang");
         MetricsListener {
-            labelled: Mutex::default(),
+            labelled: RwLock::default(),
         }
     }
 
@@ -145,12 +145,25 @@ impl MetricsListener {
         }
     }
 
+    /// The label of a refusal. Refusals come as fast as callers ask, so they hold one another up only until the breaker is
+    /// known.
     fn label(&self, breaker: &Breaker) -> SharedString {
+        let name = breaker.name();
+        let known = self.labelled.read().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(name) {
+            return SharedString::from_shared(name.clone());
+        }
+        if known.len() >= METRICS_BREAKERS_MAX {
+            return OTHER;
+        }
+        drop(known);
         own_label(&mut self.labelled(), breaker).unwrap_or(OTHER)
     }
 
-    fn labelled(&self) -> MutexGuard<'_, HashSet<Arc<str>>> {
-        self.labelled.lock().unwrap_or_else(PoisonError::into_inner)
+    fn labelled(&self) -> RwLockWriteGuard<'_, HashSet<Arc<str>>> {
+        self.labelled
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
