@@ -210,7 +210,7 @@ impl Node {
     }
 
     fn send(&mut self, key: &Key, about: Version, act: Act, now: Timestamp) {
-        let id = self.id();
+        let id = self.id(now);
         let sequence = self.sequence();
         let Some(member) = self.members.get_mut(key) else {
             return;
@@ -256,7 +256,7 @@ impl Node {
 
     /// Sends what is known of a record, beside whatever else is under way, and returns its number.
     pub(super) fn send_assertion(&mut self, key: &Key, now: Timestamp) -> u64 {
-        let (id, sequence) = (self.id(), self.sequence());
+        let (id, sequence) = (self.id(now), self.sequence());
         if let Some(member) = self.members.get(key) {
             let record = member.seen.clone().unwrap_or_else(Record::fresh);
             let from = Stamp {
