@@ -321,6 +321,7 @@ impl Node {
                 attempts,
                 why,
             } => {
+                let left = until.saturating_since(now);
                 let led = member.local == Local::Probing && !member.alone;
                 member.local = Local::Open { until };
                 member.demand = None;
@@ -329,7 +330,7 @@ impl Node {
                     member.result = Some(ProbeResult {
                         about: lease.version,
                         act: crate::command::Act::Reopen {
-                            cooldown: due::span(until.saturating_since(now)),
+                            cooldown: due::span(left.min(member.sharing.longest)),
                             attempts,
                             why: due::clipped(&why),
                         },

@@ -6,8 +6,8 @@ use fusebox_breaker::Timestamp;
 
 use super::member::{InFlight, Leading, Member};
 use super::words::{Batch, Key, Local, Order, Output, Word};
-use super::{BATCH_EVERY, LEASE_MARGIN, Node, QUEUED_MAX};
-use crate::command::{Act, Command, SPAN_MAX, WHY_MAX};
+use super::{BATCH_EVERY, Node, QUEUED_MAX};
+use crate::command::{Act, Command, Led, SPAN_MAX, WHY_MAX};
 use crate::record::{Record, Stamp, State, Version};
 
 /// How long a refused call counts as a wish to probe.
@@ -127,8 +127,10 @@ impl Node {
         if record.votes.contains_key(&self.options.name) {
             return None;
         }
+        let left = evidence.until.saturating_since(now);
         Some(Act::Trip {
-            cooldown: span(evidence.until.saturating_since(now)),
+            // A node that was alone stays open for some longer, and one whose trip was forced for as long as that says.
+            cooldown: span(left.min(member.sharing.longest)),
             attempts: evidence.attempts,
             why: evidence.why.clone(),
             quorum: member.sharing.quorum,
@@ -179,7 +181,7 @@ impl Node {
             member.wanted = Some(record.version);
         }
         Some(Act::Lease {
-            span: span(member.sharing.probe_timeout + LEASE_MARGIN),
+            span: span(member.sharing.lease()),
             used: member.lease.is_some_and(|lease| lease.used),
         })
     }
@@ -205,7 +207,7 @@ impl Node {
             State::Open => Some(self.server_time.when(record.until).max(member.ask_at)),
             // Once to say that somebody else wants it too, and again when it may be free.
             State::HalfOpen if member.wanted != Some(record.version) => Some(now),
-            State::HalfOpen => Some(member.ask_at),
+            State::HalfOpen => Some(self.server_time.when(record.until).max(member.ask_at)),
         }
     }
 
@@ -326,22 +328,23 @@ fn spoken(word: &Word) -> Act {
 
 /// What is known of a record that the store has lost.
 fn assertion(member: &Member, record: &Record, now: Timestamp) -> Act {
-    let ends = match record.state {
-        State::Closed => None,
-        State::Open => Some(member.floor),
-        State::HalfOpen => {
-            let mine = member.lease.map_or(Timestamp::ZERO, |lease| lease.ends);
-            Some(member.floor.max(member.ask_at).max(mine))
-        }
-    };
     // Not for longer than others believe: the settings may have changed meanwhile.
-    let lease = member.sharing.probe_timeout.saturating_add(LEASE_MARGIN);
-    let longest = member.sharing.longest.saturating_add(lease);
+    let left = |ends: Timestamp, most: Duration| match ends.saturating_since(now) {
+        Duration::ZERO => 0,
+        left => span(left.min(most)),
+    };
+    let open = record.state != State::Closed;
+    let open_for = open.then(|| left(member.floor, member.sharing.longest));
+    let led = record.lease.as_ref().map(|lease| {
+        let mine = member.lease.map_or(Timestamp::ZERO, |lease| lease.ends);
+        Led {
+            node: lease.node.clone(),
+            span: left(member.ask_at.max(mine), member.sharing.lease()),
+        }
+    });
     Act::Assert {
-        open_for: ends.map(|ends| match ends.saturating_since(now) {
-            Duration::ZERO => 0,
-            left => span(left.min(longest)),
-        }),
+        open_for,
+        led: led.filter(|led| led.span > 0).map(Box::new),
         attempts: record.attempts,
         why: record.why.clone(),
         by: record.by.clone(),

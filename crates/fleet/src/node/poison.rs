@@ -7,12 +7,13 @@ use fusebox_breaker::Timestamp;
 
 use super::member::{Member, Poison};
 use super::words::{Key, Local, News};
-use super::{AWAY_AFTER, LEASE_MARGIN, Node};
+use super::{AWAY_AFTER, Node};
 use crate::change::is_of_later_schema;
-use crate::record::{RECORD_BYTES_MAX, Record};
+use crate::record::{RECORD_BYTES_MAX, Record, State};
 
-/// By how much a cooldown may seem longer than it is, on top of all that lengthens it.
-const SLACK: Duration = Duration::from_secs(2);
+/// By how much a cooldown may seem longer than it is, on top of all that lengthens it: what is known of the server's time
+/// lags behind it, and two servers' clocks differ.
+const SLACK: Duration = Duration::from_secs(1);
 
 /// How far a node whose settings are not (yet) the same may look ahead, and how far two servers' clocks may differ.
 const LENIENCE: Duration = Duration::from_secs(60);
@@ -138,22 +139,30 @@ impl Member {
         due
     }
 
+    /// Whether another state, or another end of a cooldown, stands under the number of what was seen: every change of
+    /// these begins a term, but the end of a hold, which time alone decides.
+    fn is_told_otherwise(&self, record: &Record) -> bool {
+        let seen = self.seen.as_ref();
+        let held = record.hold.is_some() || seen.is_some_and(|seen| seen.hold.is_some());
+        // A record that was never written is closed.
+        let known = seen.map_or((State::Closed, 0), |seen| (seen.state, seen.until));
+        self.version() == record.version && !held && known != (record.state, record.until)
+    }
+
     /// Why a record that can be read is not to be believed at this time of the server.
     fn disbelief(&self, record: &Record, server: u64) -> Option<&'static str> {
         let after = |time: Duration| {
             let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
             server.saturating_add(ms)
         };
-        let lease = self.sharing.probe_timeout.saturating_add(LEASE_MARGIN);
-        // Alone, a node stays open for up to a fifth longer; made anew, a record stays open until a lost lease ends.
-        let cooldown = self
-            .sharing
-            .longest
-            .saturating_add(self.sharing.cooldown / 5);
-        let longest = cooldown.saturating_add(lease).saturating_add(SLACK);
+        let longest = self.sharing.longest.saturating_add(SLACK);
         if record.until > after(longest) {
             return Some("it is open for longer than the longest cooldown");
         }
+        if self.is_told_otherwise(record) {
+            return Some("it tells of another state under the number of one that is known");
+        }
+        let longest = longest.saturating_add(self.sharing.lease());
         let lenient = after(longest.saturating_mul(2).saturating_add(LENIENCE));
         if record.votes.values().any(|ends| *ends > lenient) {
             return Some("a node's vote in it lasts for longer than the longest cooldown");

@@ -177,31 +177,6 @@ fn a_node_that_itself_slept_does_not_take_the_store_for_away() {
 }
 
 #[test]
-fn a_node_that_wakes_to_an_old_answer_keeps_no_cooldown_for_longer() {
-    // The first cooldown is much shorter than the longest, so that a record may be open for far longer.
-    let mut settings = settings();
-    settings.cooldown = fusebox_breaker::Cooldown::exponential(crate::world::ms(3_000));
-    let mut world = World::with(2, Share::Verdict, settings);
-    // Stopped while the answer to a read is under way.
-    let reads = |world: &World| world.peers[1].node.counters().reads;
-    let before = reads(&world);
-    world.until(1_100, |world| reads(world) > before);
-    world.peers[1].stopped = true;
-    world.run(8_000);
-    world.trip(0);
-    world.run(2_900);
-    world.until(500, |world| {
-        let _ = world.call(0, Outcome::Success);
-        world.phase(0) == Phase::Closed
-    });
-    world.run(10);
-    world.peers[1].stopped = false;
-    world.run(1_100);
-    assert!(world.all(Phase::Closed));
-    assert_eq!(world.record().version.term, 3);
-}
-
-#[test]
 fn a_restored_breaker_tells_a_fleet_that_has_never_heard_of_it_and_no_other() {
     let mut world = World::new(2, Share::Verdict);
     world.trip(0);
