@@ -334,20 +334,28 @@ fn assertion(member: &Member, record: &Record, now: Timestamp) -> Act {
         left => span(left.min(most)),
     };
     let open = record.state != State::Closed;
-    let open_for = open.then(|| left(member.floor, member.sharing.longest));
-    let led = record.lease.as_ref().map(|lease| {
+    let known = open.then(|| left(member.floor, member.sharing.longest));
+    let mut led = record.lease.as_ref().map(|lease| {
         let mine = member.lease.map_or(Timestamp::ZERO, |lease| lease.ends);
         Led {
             node: lease.node.clone(),
             span: left(member.ask_at.max(mine), member.sharing.lease()),
         }
     });
+    let (mut attempts, mut why, mut by) = (record.attempts, &record.why, &record.by);
+    // Of what is open here, no older opening says more.
+    let opening = member.poison.as_ref().and_then(|it| it.opening.as_ref());
+    let opening = opening.filter(|it| !open || it.version.number() > record.version.number());
+    if let Some(opening) = opening {
+        (attempts, why, by) = (opening.attempts, &opening.why, &opening.by);
+        led = None;
+    }
     Act::Assert {
-        open_for,
+        open_for: known.max(opening.map(|opening| span(opening.cooldown))),
         led: led.filter(|led| led.span > 0).map(Box::new),
-        attempts: record.attempts,
-        why: record.why.clone(),
-        by: record.by.clone(),
+        attempts,
+        why: why.clone(),
+        by: by.clone(),
         hold: record.hold.clone(),
     }
 }

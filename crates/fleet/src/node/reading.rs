@@ -153,10 +153,10 @@ impl Node {
                 self.counters.unreadable += 1;
                 return self.give_up_on(key, now);
             }
-            Some(Judged::Poison(why)) => {
+            Some(Judged::Poison { why, opening }) => {
                 self.counters.unreadable += 1;
                 if let (Source::Read { .. }, Some(bytes)) = (source, bytes) {
-                    self.find_poison(key, bytes, why, now);
+                    self.find_poison(key, bytes, why, opening, now);
                 }
                 // Who knows where a push comes from: what lies in the store is read within a round.
                 return;

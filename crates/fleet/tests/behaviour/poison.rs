@@ -6,7 +6,7 @@ use fusebox_fleet::{Lease, News, Record, Share, State, Version, Word};
 use crate::world::{EPOCH, World};
 
 /// An open record of this version, until then.
-fn open(epoch: u64, term: u64, until: u64) -> Record {
+pub fn open(epoch: u64, term: u64, until: u64) -> Record {
     Record {
         version: Version {
             epoch,
@@ -95,6 +95,16 @@ fn poisons() -> Vec<(&'static str, Vec<u8>)> {
                 ..led.clone()
             }),
         ),
+        (
+            "an opening in an hour",
+            with(Record {
+                version: Version {
+                    since: EPOCH + 3_600_000,
+                    ..open(0, 9, 0).version
+                },
+                ..open(0, 9, EPOCH + 3_610_000)
+            }),
+        ),
         ("an end that is no time", with(open(0, 9, u64::MAX))),
         ("the last epoch", with(open(99_999_999_999_999, 1, far))),
         ("the last term", with(open(0, 99_999_999_999_999, far))),
@@ -105,14 +115,14 @@ fn poisons() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// How often people were told of a record that is not believed.
-fn told(world: &World) -> usize {
+pub fn told(world: &World) -> usize {
     let unsound = |news: &&News| matches!(news, News::RecordUnsound { .. });
     let told = |peer: &crate::world::Peer| peer.news.iter().filter(unsound).count();
     world.peers.iter().map(told).sum()
 }
 
 /// Whether the fleet works: a trip at one node opens all, and a probe closes all.
-fn works(world: &mut World) {
+pub fn works(world: &mut World) {
     world.until(5_000, |world| world.all(Phase::Closed));
     world.trip(0);
     world.until(1_100, |world| world.all(Phase::Open));
