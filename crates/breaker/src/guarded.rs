@@ -9,10 +9,9 @@ use crate::call::Call;
 use crate::clock::Clock;
 use crate::guard::Guard;
 use crate::leave::Leave;
-use crate::outcome::Rejection;
 use crate::refused::Refused;
 use crate::time::Timestamp;
-use crate::undated::Begun;
+use crate::undated::{Asked, Begun};
 
 /// A call that goes on where its guard may no longer be.
 #[cfg(feature = "tower")]
@@ -44,32 +43,43 @@ where
     G: Borrow<Guard<K, C>>,
     C: Clock,
 {
+    /// Asks the breaker, and reads the clock only where the answer depends on it.
     #[inline]
     pub fn begin(guard: G) -> Result<Self, Refused> {
-        let begun = guard.borrow().breaker().begin(|| guard.borrow().now());
-        Self::begun(guard, begun)
+        match guard.borrow().breaker().undated_leave() {
+            Some(leave) => Ok(Guarded::of(guard, Begun { leave, at: None })),
+            None => {
+                let asked = ask(guard.borrow());
+                Guarded::answered_so(guard, asked)
+            }
+        }
     }
 
     /// Begins a call at a time that is known already.
     #[cfg(feature = "tower")]
     pub fn begin_at(guard: G, now: Timestamp) -> Result<Self, Refused> {
-        let begun = guard.borrow().breaker().begin_at(now);
-        Self::begun(guard, begun)
+        let asked = guard.borrow().breaker().ask_at(now);
+        Guarded::answered_so(guard, asked)
     }
 
     #[inline]
-    fn begun(guard: G, begun: Result<Begun, (Rejection, Timestamp)>) -> Result<Self, Refused> {
-        match begun {
-            Ok(Begun { leave, at }) => Ok(Guarded {
-                guard,
-                leave,
-                began: at,
-                runs: false,
-                #[cfg(feature = "http")]
-                answered: None,
-                parts: PhantomData,
-            }),
-            Err((rejection, now)) => Err(guard.borrow().breaker().refused(rejection, now)),
+    fn answered_so(guard: G, asked: Asked) -> Result<Self, Refused> {
+        match asked.refused {
+            None => Ok(Guarded::of(guard, asked.begun)),
+            Some(refused) => Err(refused),
+        }
+    }
+
+    #[inline]
+    fn of(guard: G, begun: Begun) -> Self {
+        Guarded {
+            guard,
+            leave: begun.leave,
+            began: begun.at,
+            runs: false,
+            #[cfg(feature = "http")]
+            answered: None,
+            parts: PhantomData,
         }
     }
 
@@ -192,4 +202,10 @@ where
             self.unsettled();
         }
     }
+}
+
+/// Out of the way of the calls that need no time.
+#[inline(never)]
+fn ask<K, C: Clock>(guard: &Guard<K, C>) -> Asked {
+    guard.breaker().ask_at(guard.now())
 }

@@ -178,6 +178,7 @@ impl Breaker {
     ///
     /// `admit` itself writes nothing when it refuses, so a caller of it that wants its refusals in
     /// [`Totals`](crate::Totals) calls this. Threads hardly meet here: each counts at a place of its own.
+    #[inline(never)]
     pub fn refused(&self, rejection: Rejection, now: Timestamp) -> Refused {
         let told = self.told();
         let refused = Refused {

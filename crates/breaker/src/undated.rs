@@ -7,7 +7,7 @@
 use crate::breaker::Breaker;
 use crate::call::Call;
 use crate::leave::Leave;
-use crate::outcome::Rejection;
+use crate::refused::Refused;
 use crate::time::Timestamp;
 
 /// Leave for a call, and when it began, where somebody wanted to know.
@@ -16,28 +16,30 @@ pub(crate) struct Begun {
     pub at: Option<Timestamp>,
 }
 
+/// The answer at a known time. Not a `Result`, which the compiler would build where the quick answer's is, hence in memory.
+pub(crate) struct Asked {
+    pub begun: Begun,
+    pub refused: Option<Refused>,
+}
+
 impl Breaker {
-    /// Asks whether a call may pass.
+    /// Leave for a call that needs no time, where there is such.
     #[inline]
-    pub(crate) fn begin(
-        &self,
-        clock: impl FnOnce() -> Timestamp,
-    ) -> Result<Begun, (Rejection, Timestamp)> {
-        match self.0.core.undated_leave() {
-            Some(leave) => Ok(Begun { leave, at: None }),
-            None => self.begin_at(clock()),
-        }
+    pub(crate) fn undated_leave(&self) -> Option<Leave> {
+        self.0.core.undated_leave()
     }
 
-    /// Asks likewise at a known time.
-    #[inline]
-    pub(crate) fn begin_at(&self, now: Timestamp) -> Result<Begun, (Rejection, Timestamp)> {
-        match self.leave(now) {
-            Ok(leave) => Ok(Begun {
-                leave,
-                at: Some(now),
-            }),
-            Err(rejection) => Err((rejection, now)),
+    /// Asks whether a call may pass, at a known time.
+    #[inline(never)]
+    pub(crate) fn ask_at(&self, now: Timestamp) -> Asked {
+        let (leave, refused) = match self.leave(now) {
+            Ok(leave) => (leave, None),
+            Err(rejection) => (Leave::default(), Some(self.refused(rejection, now))),
+        };
+        let at = Some(now);
+        Asked {
+            begun: Begun { leave, at },
+            refused,
         }
     }
 

@@ -151,6 +151,56 @@ fn many_threads_that_wait_all_pass_in_the_end() {
     assert_eq!(passed.load(Ordering::Relaxed), 4);
 }
 
+/// Wakes a thread that is parked.
+struct Parked(std::thread::Thread);
+
+impl Wake for Parked {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn block_on(future: impl Future<Output = ()>) {
+    let waker = Waker::from(Arc::new(Parked(std::thread::current())));
+    let mut future = std::pin::pin!(future);
+    while future
+        .as_mut()
+        .poll(&mut Context::from_waker(&waker))
+        .is_pending()
+    {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn no_reset_is_missed_however_it_meets_the_one_who_waits() {
+    let guard = Guard::of(breaker(in_a_row(1)));
+    let (round, passed) = (AtomicU32::new(0), AtomicU32::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..2_000 {
+                while round.load(Ordering::Acquire) <= number {
+                    std::thread::yield_now();
+                }
+                // By nothing but the reset: the sleep never ends.
+                block_on(guard.ready_by(|_| pending::<()>()));
+                passed.store(number + 1, Ordering::Release);
+            }
+        });
+        for number in 1..=2_000 {
+            guard
+                .breaker()
+                .hold(hold(HoldKind::Open, None), guard.now());
+            round.store(number, Ordering::Release);
+            (0..number % 50).for_each(|_| std::hint::spin_loop());
+            guard.breaker().reset(guard.now());
+            while passed.load(Ordering::Acquire) < number {
+                std::thread::yield_now();
+            }
+        }
+    });
+}
+
 #[cfg(feature = "tokio")]
 #[test]
 fn by_tokios_time_it_is_ready_when_the_cooldown_is_over() {
