@@ -112,9 +112,13 @@ impl LastCauses {
         self.0.push_back(cause);
     }
 
-    /// The causes of the last failures, at most so many.
+    /// The causes of the last failures, at most so many, from the first on whose cause is known: so it does not matter
+    /// what is remembered of earlier ones.
     pub fn last(&self, failures: usize) -> Causes {
-        Causes::count(self.0.iter().rev().take(failures).copied())
+        let first = self.0.len().saturating_sub(failures);
+        let unknown = self.0.range(first..).take_while(|cause| cause.is_none());
+        let known = first + unknown.count();
+        Causes::count(self.0.range(known..).rev().copied())
     }
 
     pub fn clear(&mut self) {

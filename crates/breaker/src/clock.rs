@@ -76,7 +76,7 @@ pub(crate) fn begin() {
     origin();
 }
 
-/// How long the process has run, at the least: since the first breaker was made, or the clock was first read.
+/// The time that the process has run, at the least: since the first breaker was made, or the clock was first read.
 pub(crate) fn uptime() -> Duration {
     origin().elapsed()
 }

@@ -80,7 +80,7 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// How long it is from `now` until it is worth asking again; zero where that time has come. None where only a person can tell,
+    /// The time from `now` until it is worth asking again; zero where it has come. None where only a person can tell,
     /// as under a hold without end: the caller then waits as long as it thinks fit.
     pub fn wait(&self, now: Timestamp) -> Option<Duration> {
         self.retry_at.map(|at| at.saturating_since(now))

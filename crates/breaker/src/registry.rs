@@ -227,7 +227,7 @@ impl Registry {
         self.max_keys.load(Ordering::Relaxed)
     }
 
-    /// For how long a key must not have been asked for before it gives way with failures in its windows, or past its
+    /// The time for which a key must not have been asked for before it gives way with failures in its windows, or past its
     /// cooldown: as it was set, or as the settings in force have it, see [`RegistryBuilder::idle_after`].
     pub fn idle_after(&self) -> Duration {
         let making = self.making();

@@ -27,7 +27,7 @@ pub struct Snapshot {
     pub attempts: u32,
     /// When the state began.
     pub since: Timestamp,
-    /// When it is worth asking again, when no call passes now and that is known, see [`Rejection::retry_at`].
+    /// The time at which it is worth asking again, when no call passes now and that is known, see [`Rejection::retry_at`].
     ///
     /// [`Rejection::retry_at`]: crate::Rejection::retry_at
     pub retry_at: Option<Timestamp>,

@@ -14,7 +14,7 @@ pub(crate) struct Slack {
     /// Before this time, no window forgets anything, and outcomes of any time may be booked as of the machine's latest. At
     /// most the [horizon](super::Latest::horizon), so that no stamp that may be refused is noted.
     pub edge: Timestamp,
-    /// Whether no window forgets anything at any time, so that outcomes may be booked whose time nobody knows.
+    /// Set where no window forgets anything at any time, so that outcomes may be booked whose time nobody knows.
     pub timeless: bool,
 }
 

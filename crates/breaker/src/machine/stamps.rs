@@ -19,8 +19,8 @@ use super::steps::CHANCE_RETRY;
 /// The most by which a stamp may be ahead of the last one accepted: a year of 365 days, in nanoseconds.
 const AHEAD_MAX: u64 = 365 * 24 * 3_600 * 1_000_000_000;
 
-/// Whether a stamp is further ahead of the last one accepted than any clock that ran meanwhile could be. A year is enough
-/// for that, unless the process has run longer: a breaker whose calls all succeed is asked for no time at all.
+/// True of a stamp that is further ahead of the last one accepted than any clock that ran meanwhile could be. A year is
+/// enough for that, unless the process has run longer: a breaker whose calls all succeed learns no time from them.
 pub(crate) fn is_far(now: Timestamp, last: Timestamp) -> bool {
     let ahead = now.as_nanos().saturating_sub(last.as_nanos());
     ahead > AHEAD_MAX && Duration::from_nanos(ahead) > clock::uptime()
@@ -36,7 +36,7 @@ fn year_after(time: Timestamp) -> Timestamp {
 pub(crate) struct Latest(Option<Timestamp>);
 
 impl Latest {
-    /// Whether a stamp was accepted.
+    /// True once a stamp was accepted.
     pub fn has_begun(self) -> bool {
         self.0.is_some()
     }
@@ -106,7 +106,7 @@ impl Machine {
         is_far(now, latest) && !self.is_due(now, latest)
     }
 
-    /// Whether the machine itself told callers to come back at about that time: its cooldown, its hold or its probes may
+    /// True of a time at which the machine itself told callers to come back: its cooldown, its hold or its probes may
     /// last longer than a year.
     fn is_due(&self, now: Timestamp, latest: Timestamp) -> bool {
         let due = match (&self.hold, &self.state) {
@@ -187,7 +187,7 @@ impl Machine {
     }
 }
 
-/// What became of an outcome that came with a stamp that was refused.
+/// The fate of an outcome that came with a stamp that was refused.
 pub(super) fn uncounted() -> Settled {
     Settled {
         counted: SettledAs::Untracked,

@@ -180,7 +180,7 @@ impl Machine {
         }
     }
 
-    /// When somebody should come again who found all places taken, one of which is free at `by` at the latest. Most probes
+    /// The time to come again for a caller that found all places taken, one of which is free at `by` at the latest. Most probes
     /// answer long before their deadline.
     pub(super) fn come_again(&self, by: Timestamp, now: Timestamp) -> Timestamp {
         by.min(self.usual.after(now))

@@ -8,7 +8,7 @@ use crate::time::{Timestamp, nanos};
 /// nanoseconds.
 const LEAST: u64 = 1_000_000_000;
 
-/// How much the past weighs against one more success: seven to one.
+/// The weight of the past and of one more success together, in which the success has one part.
 const PAST: u64 = 8;
 
 /// A mean of the durations of successes, in nanoseconds, in which each success weighs an eighth and what was before it the
@@ -29,7 +29,7 @@ impl Usual {
         }
     }
 
-    /// When a probe that has just begun will usually have answered: after as long as a success usually takes, and at least
+    /// The time at which a probe that has just begun will usually have answered: after as long as a success takes, at least
     /// a second.
     pub fn after(self, now: Timestamp) -> Timestamp {
         Timestamp::from_nanos(now.as_nanos().saturating_add(self.0.max(LEAST)))

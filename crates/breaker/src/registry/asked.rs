@@ -51,7 +51,7 @@ impl KeyClock {
     }
 }
 
-/// Whether a time is so far ahead that it must be of another clock.
+/// True of a time so far ahead that it must be of another clock.
 fn is_ahead(now: Timestamp, last: Moment) -> bool {
     is_far(now, Timestamp::from_nanos(last))
 }

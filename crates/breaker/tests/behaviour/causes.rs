@@ -76,6 +76,23 @@ fn failures_without_a_cause_are_unknown_beside_those_with_one() {
 }
 
 #[test]
+fn failures_that_came_before_the_first_known_cause_of_a_row_are_not_among_the_last() {
+    for rests in [false, true] {
+        let breaker = breaker(in_a_row(3));
+        fail_by(&breaker, REFUSED, 0);
+        succeed(&breaker, 0);
+        if rests {
+            breaker.rest(at(0));
+        }
+        (0..2).for_each(|_| drop(fail(&breaker, 0)));
+        assert_eq!(
+            fail_by_all(&breaker, &[Cause::Status(500)]),
+            "3 consecutive failures, the last 1: 1 × 500 (the limit is 3)"
+        );
+    }
+}
+
+#[test]
 fn a_reopening_tells_the_probes_failures_alone() {
     let breaker = breaker(in_a_row(1));
     fail_by(&breaker, REFUSED, 0);
