@@ -156,7 +156,13 @@ impl Room {
     fn look_aside(&mut self, now: Now) -> Option<(Moment, usize)> {
         let mut idlest: Option<(Moment, usize)> = None;
         // The other half is for the order, in which a key without anything would go first.
-        for _ in 0..(self.budget / 2).min(self.aside.len()) {
+        let looks = (self.budget / 2).min(self.aside.len());
+        if looks == self.aside.len() {
+            // All of them, from the first on: one that takes the place of another is then still to come, and none is
+            // looked at twice instead of another.
+            self.next = 0;
+        }
+        for _ in 0..looks {
             self.budget -= 1;
             if self.next >= self.aside.len() {
                 self.next = 0;
