@@ -1,4 +1,5 @@
-//! A hyper client behind a tower stack: the breaker outside of the timeout, so that what hangs counts as a failure.
+//! A hyper client behind a tower stack: the breaker outside of the timeout, so that what hangs counts as a failure, and a
+//! buffer outside of both, which boxes the errors; a refusal is found in them.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_breaker::{BreakerLayer, CallError, Cooldown, Guard, Outcome, Settings};
+use fusebox_breaker::{BreakerLayer, Cooldown, Guard, Outcome, Refused, Settings};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -38,20 +39,26 @@ async fn main() -> anyhow::Result<()> {
     let guard = Guard::new("orders", settings)?.classifier(judge);
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let orders = ServiceBuilder::new()
+        .buffer(16)
         .layer(BreakerLayer::new(guard.clone()))
         .layer(TimeoutLayer::new(Duration::from_millis(100)))
         .service(client);
 
     for call in 1..=14 {
         let request = Request::get(&uri).body(Full::default())?;
-        match orders.clone().oneshot(request).await {
-            Ok(answer) => println!("call {call}: {}", answer.status()),
-            Err(CallError::Rejected(rejection)) => {
-                let wait = rejection.wait(guard.now()).unwrap_or_default();
-                println!("call {call}: refused, come back in {wait:?}");
-                tokio::time::sleep(wait).await;
+        let error = match orders.clone().oneshot(request).await {
+            Ok(answer) => {
+                println!("call {call}: {}", answer.status());
+                continue;
             }
-            Err(error) => println!("call {call}: {error:?}"),
+            Err(error) => error,
+        };
+        match Refused::find_in(&*error) {
+            Some(refused) => {
+                println!("call {call}: {refused}");
+                tokio::time::sleep(refused.retry_in().unwrap_or_default()).await;
+            }
+            None => println!("call {call}: {error:?}"),
         }
     }
     println!("{}", guard.breaker().explain(guard.now()));
