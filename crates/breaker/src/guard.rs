@@ -1,8 +1,6 @@
 //! A breaker with all that a call needs: a clock and a classifier, so that one line guards a call.
 
-use std::borrow::Borrow;
 use std::future::{Future, poll_fn};
-use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -11,12 +9,9 @@ use crate::call::Call;
 use crate::call_error::CallError;
 use crate::classify::{Classify, ErrorsFail};
 use crate::clock::{Clock, MonotonicClock};
-use crate::leave::Leave;
-use crate::outcome::Rejection;
-use crate::refused::Refused;
+use crate::guarded::Guarded;
 use crate::settings::{Settings, SettingsErrors};
 use crate::time::Timestamp;
-use crate::undated::Begun;
 
 /// Guards calls by a breaker: asks it, makes the call if it may pass, and records how it ended.
 ///
@@ -43,7 +38,7 @@ use crate::undated::Begun;
 #[derive(Clone, Debug)]
 pub struct Guard<K = ErrorsFail, C = MonotonicClock> {
     breaker: Breaker,
-    classifier: K,
+    pub(crate) classifier: K,
     clock: C,
 }
 
@@ -237,129 +232,5 @@ impl<K, C: Clock> Guard<K, C> {
         let result = poll_fn(|context| guarded.within(|| future.as_mut().poll(context))).await;
         guarded.end(|classifier| classify(classifier, &result));
         result.map_err(CallError::Failed)
-    }
-}
-
-/// A call that goes on where its guard may no longer be.
-#[cfg(feature = "tower")]
-pub(crate) type OwnedGuarded<K, C> = Guarded<Guard<K, C>, K, C>;
-
-/// A call under way. Dropped, it was abandoned; dropped by a panic of the call itself, it panicked. Either counts as the
-/// settings say, at the time of the drop.
-pub(crate) struct Guarded<G, K, C>
-where
-    G: Borrow<Guard<K, C>>,
-    C: Clock,
-{
-    guard: G,
-    /// Spent once the call has ended.
-    leave: Leave,
-    /// When the call began, where somebody wanted to know.
-    began: Option<Timestamp>,
-    /// Set while the call's own code runs. A drop finds it set only where a panic of that code unwinds; a thread that
-    /// panics for another reason drops calls that are not being run.
-    runs: bool,
-    parts: PhantomData<fn() -> (K, C)>,
-}
-
-impl<G, K, C> Guarded<G, K, C>
-where
-    G: Borrow<Guard<K, C>>,
-    C: Clock,
-{
-    #[inline]
-    pub fn begin(guard: G) -> Result<Self, Refused> {
-        let begun = guard.borrow().breaker.begin(|| guard.borrow().now());
-        Self::begun(guard, begun)
-    }
-
-    /// Begins a call at a time that is known already.
-    #[cfg(feature = "tower")]
-    pub fn begin_at(guard: G, now: Timestamp) -> Result<Self, Refused> {
-        let begun = guard.borrow().breaker.begin_at(now);
-        Self::begun(guard, begun)
-    }
-
-    #[inline]
-    fn begun(guard: G, begun: Result<Begun, (Rejection, Timestamp)>) -> Result<Self, Refused> {
-        match begun {
-            Ok(Begun { leave, at }) => Ok(Guarded {
-                guard,
-                leave,
-                began: at,
-                runs: false,
-                parts: PhantomData,
-            }),
-            Err((rejection, now)) => Err(guard.borrow().breaker.refused(rejection, now)),
-        }
-    }
-
-    /// Runs the call's own code, or a part of it: a panic there is the call's.
-    #[inline]
-    pub fn within<R>(&mut self, part: impl FnOnce() -> R) -> R {
-        self.runs = true;
-        let result = part();
-        self.runs = false;
-        result
-    }
-
-    /// As [`within`](Guarded::within) for a call that is kept elsewhere: when the part panics, the call has ended, though
-    /// whoever catches the panic may keep what it was kept in.
-    #[cfg(feature = "tower")]
-    pub fn within_kept<R>(kept: &mut Option<Self>, part: impl FnOnce() -> R) -> R {
-        struct Ends<'a, T>(&'a mut Option<T>);
-        impl<T> Drop for Ends<'_, T> {
-            fn drop(&mut self) {
-                *self.0 = None;
-            }
-        }
-        let ends = Ends(kept);
-        let result = match ends.0 {
-            Some(guarded) => guarded.within(part),
-            None => part(),
-        };
-        std::mem::forget(ends);
-        result
-    }
-
-    /// Records the outcome that the classifier finds. A panic of the classifier is not the call's, which is then ignored.
-    #[inline]
-    pub fn end(mut self, classify: impl FnOnce(&K) -> Call) {
-        // Dropped without a beginning, it is ignored however long it lasted.
-        let at = self.began.take();
-        let call = classify(&self.guard.borrow().classifier);
-        let begun = Begun {
-            leave: self.leave.take(),
-            at,
-        };
-        let guard = self.guard.borrow();
-        guard.breaker.end(begun, call, || guard.now());
-    }
-
-    #[cold]
-    fn unsettled(&mut self) {
-        let begun = Begun {
-            leave: self.leave.take(),
-            at: self.began,
-        };
-        let guard = self.guard.borrow();
-        if !self.runs {
-            guard.breaker.give_up(begun, || guard.now());
-        } else if let Some(grant) = begun.leave.into_grant() {
-            guard.breaker.panicked(grant, guard.now());
-        }
-    }
-}
-
-impl<G, K, C> Drop for Guarded<G, K, C>
-where
-    G: Borrow<Guard<K, C>>,
-    C: Clock,
-{
-    #[inline]
-    fn drop(&mut self) {
-        if !self.leave.is_spent() {
-            self.unsettled();
-        }
     }
 }

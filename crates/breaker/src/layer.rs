@@ -16,10 +16,12 @@ use crate::call_error::{BoxError, Boxed, CallError};
 use crate::calling::Calling;
 use crate::classify::{Classify, ErrorsFail};
 use crate::clock::{Clock, MonotonicClock};
-use crate::guard::{Guard, Guarded, OwnedGuarded};
+use crate::guard::Guard;
+use crate::guarded::{Guarded, OwnedGuarded};
 use crate::refused::Refused;
 
-/// Guards a service by a breaker.
+/// Guards a service by a breaker. A call ends with the service's answer; where that is an HTTP response, whose body is
+/// still to come, take a `BreakerHttpLayer` (feature `http`).
 ///
 /// The error is a `CallError<Boxed>`, whatever the service's own: so other layers may stand outside and inside, as
 /// `tower`'s buffer, timeout and load shedding, which pass on any error that can be boxed. From such an error

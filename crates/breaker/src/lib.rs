@@ -26,7 +26,7 @@
 //! - many breakers by key: [`Registry`], [`KeyTemplate`]
 //! - a breaker that many processes share: [`ProbeLease`], [`FleetOpening`], [`FleetTally`]
 //! - a call in one line: [`Guard`], by key [`Guards`], with a [`Clock`] and a [`Classify`]; as `tower` layers behind the
-//!   feature `tower`
+//!   feature `tower`, and for HTTP, whose calls last until their bodies end, behind the feature `http`
 //! - what a breaker shows of itself: [`Snapshot`], [`Explanation`], [`Saved`]
 //!
 //! # Features
@@ -34,6 +34,7 @@
 //! - `serde`: [`Settings`] and [`Saved`] are read and written, [`Snapshot`], [`Transition`] and [`Rejection`] are written
 //! - `metrics`, `tracing`: ready-made [listeners](Listener) for the `metrics` facade and for `tracing`
 //! - `tower`: layers
+//! - `http`: layers whose calls last until their bodies end
 //! - `tokio`: `Guard::ready` waits until a call may pass
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -78,7 +79,10 @@ mod calling;
 mod classify;
 mod clock;
 mod guard;
+mod guarded;
 mod guards;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "tower")]
 mod keyed_layer;
 #[cfg(feature = "tower")]
@@ -103,6 +107,11 @@ pub use classify::{Classify, ErrorsFail};
 pub use clock::{Clock, MonotonicClock};
 pub use guard::Guard;
 pub use guards::Guards;
+#[cfg(feature = "http")]
+pub use http::{
+    BreakerHttpFuture, BreakerHttpLayer, BreakerHttpService, ByHead, ByStatus, ClassifyHttp,
+    GuardedBody, HttpEnd, KeyedBreakerHttpLayer, KeyedBreakerHttpService,
+};
 pub use key_template::{KeyTemplate, KeyTemplateError};
 pub use key_text::KeyParts;
 #[cfg(feature = "tower")]

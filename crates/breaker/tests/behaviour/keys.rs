@@ -473,12 +473,12 @@ fn keys_of_a_layer_age_out_by_the_clock_of_its_guards() {
     struct Well;
     impl Service<&'static str> for Well {
         type Response = ();
-        type Error = ();
-        type Future = std::future::Ready<Result<(), ()>>;
+        type Error = std::convert::Infallible;
+        type Future = std::future::Ready<Result<(), Self::Error>>;
         fn poll_ready(
             &mut self,
             _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Result<(), ()>> {
+        ) -> std::task::Poll<Result<(), Self::Error>> {
             std::task::Poll::Ready(Ok(()))
         }
         fn call(&mut self, _: &'static str) -> Self::Future {
@@ -489,9 +489,9 @@ fn keys_of_a_layer_age_out_by_the_clock_of_its_guards() {
     let (guards, hand) = full_of_failures();
     let layer = KeyedBreakerLayer::new(guards.clone(), |key: &&'static str| *key);
     let mut service = layer.layer(Well);
-    assert_eq!(now_or_never(service.call("early")), Some(Ok(())));
+    assert!(now_or_never(service.call("early")).unwrap().is_ok());
     assert!(!guards.registry().contains("early"));
     hand.set(600_000);
-    assert_eq!(now_or_never(service.call("late")), Some(Ok(())));
+    assert!(now_or_never(service.call("late")).unwrap().is_ok());
     assert!(guards.registry().contains("late"));
 }

@@ -48,6 +48,8 @@ mod same_as_machine;
 mod threads;
 mod ways_in;
 
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "tower")]
 mod layer;
 #[cfg(feature = "tower")]

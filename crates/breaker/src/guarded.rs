@@ -1,0 +1,195 @@
+//! A guarded call under way: it holds the leave, knows whose panic it is, and settles in the end.
+
+use std::borrow::Borrow;
+use std::marker::PhantomData;
+#[cfg(feature = "http")]
+use std::time::Duration;
+
+use crate::call::Call;
+use crate::clock::Clock;
+use crate::guard::Guard;
+use crate::leave::Leave;
+use crate::outcome::Rejection;
+use crate::refused::Refused;
+use crate::time::Timestamp;
+use crate::undated::Begun;
+
+/// A call that goes on where its guard may no longer be.
+#[cfg(feature = "tower")]
+pub(crate) type OwnedGuarded<K, C> = Guarded<Guard<K, C>, K, C>;
+
+/// A call under way. Dropped, it was abandoned; dropped by a panic of the call itself, it panicked. Either counts as the
+/// settings say, at the time of the drop.
+pub(crate) struct Guarded<G, K, C>
+where
+    G: Borrow<Guard<K, C>>,
+    C: Clock,
+{
+    guard: G,
+    /// Spent once the call has ended.
+    leave: Leave,
+    /// When the call began, where somebody wanted to know.
+    began: Option<Timestamp>,
+    /// Set while the call's own code runs. A drop finds it set only where a panic of that code unwinds; a thread that
+    /// panics for another reason drops calls that are not being run.
+    runs: bool,
+    /// When the answer began, where somebody wanted to know. From then on `began` is since when its rest is waited for.
+    #[cfg(feature = "http")]
+    answered: Option<Timestamp>,
+    parts: PhantomData<fn() -> (K, C)>,
+}
+
+impl<G, K, C> Guarded<G, K, C>
+where
+    G: Borrow<Guard<K, C>>,
+    C: Clock,
+{
+    #[inline]
+    pub fn begin(guard: G) -> Result<Self, Refused> {
+        let begun = guard.borrow().breaker().begin(|| guard.borrow().now());
+        Self::begun(guard, begun)
+    }
+
+    /// Begins a call at a time that is known already.
+    #[cfg(feature = "tower")]
+    pub fn begin_at(guard: G, now: Timestamp) -> Result<Self, Refused> {
+        let begun = guard.borrow().breaker().begin_at(now);
+        Self::begun(guard, begun)
+    }
+
+    #[inline]
+    fn begun(guard: G, begun: Result<Begun, (Rejection, Timestamp)>) -> Result<Self, Refused> {
+        match begun {
+            Ok(Begun { leave, at }) => Ok(Guarded {
+                guard,
+                leave,
+                began: at,
+                runs: false,
+                #[cfg(feature = "http")]
+                answered: None,
+                parts: PhantomData,
+            }),
+            Err((rejection, now)) => Err(guard.borrow().breaker().refused(rejection, now)),
+        }
+    }
+
+    /// Runs the call's own code, or a part of it: a panic there is the call's.
+    #[inline]
+    pub fn within<R>(&mut self, part: impl FnOnce() -> R) -> R {
+        self.runs = true;
+        let result = part();
+        self.runs = false;
+        result
+    }
+
+    /// As [`within`](Guarded::within) for a call that is kept elsewhere: when the part panics, the call has ended, though
+    /// whoever catches the panic may keep what it was kept in.
+    #[cfg(feature = "tower")]
+    pub fn within_kept<R>(kept: &mut Option<Self>, part: impl FnOnce() -> R) -> R {
+        struct Ends<'a, T>(&'a mut Option<T>);
+        impl<T> Drop for Ends<'_, T> {
+            fn drop(&mut self) {
+                *self.0 = None;
+            }
+        }
+        let ends = Ends(kept);
+        let result = match ends.0 {
+            Some(guarded) => guarded.within(part),
+            None => part(),
+        };
+        std::mem::forget(ends);
+        result
+    }
+
+    /// Records the outcome that the classifier finds. A panic of the classifier is not the call's, which is then ignored.
+    #[inline]
+    pub fn end(mut self, classify: impl FnOnce(&K) -> Call) {
+        // Dropped without a beginning, it is ignored however long it lasted.
+        let at = self.began.take();
+        #[cfg(feature = "http")]
+        let at = at.filter(|_| self.answered.is_none());
+        let call = classify(&self.guard.borrow().classifier);
+        let begun = Begun {
+            leave: self.leave.take(),
+            at,
+        };
+        let guard = self.guard.borrow();
+        guard.breaker().end(begun, call, || guard.now());
+    }
+
+    /// Judges a part of the answer, while the call goes on. A panic of the classifier is not the call's, which is then
+    /// ignored.
+    #[cfg(feature = "http")]
+    pub fn look<R>(&mut self, judge: impl FnOnce(&K) -> R) -> R {
+        let began = self.began.take();
+        let judged = judge(&self.guard.borrow().classifier);
+        self.began = began;
+        judged
+    }
+
+    /// Notes that the other side has begun to answer, and returns how long that took, where somebody wants to know. What
+    /// follows may be read slowly: only time in which the other side is waited for counts from here on.
+    #[cfg(feature = "http")]
+    pub fn answered(&mut self, wants_time: bool) -> Option<Duration> {
+        let began = self.began.take();
+        if began.is_none() && !wants_time {
+            return None;
+        }
+        let guard = self.guard.borrow();
+        let now = guard.now();
+        self.answered = Some(now);
+        if let Some(grant) = self.leave.boxed()
+            && grant.is_flight()
+        {
+            guard.breaker().answered(grant);
+        }
+        began.map(|began| now.saturating_since(began))
+    }
+
+    /// Notes that more of the answer is waited for.
+    #[cfg(feature = "http")]
+    pub fn waits(&mut self) {
+        if self.answered.is_some() && self.began.is_none() {
+            self.began = Some(self.guard.borrow().now());
+        }
+    }
+
+    /// Notes that more of the answer has come, and says whether it began so long ago.
+    #[cfg(feature = "http")]
+    pub fn flows(&mut self, long: Option<Duration>) -> bool {
+        self.began = None;
+        match (self.answered, long) {
+            (Some(answered), Some(long)) => {
+                self.guard.borrow().now().saturating_since(answered) >= long
+            }
+            _ => false,
+        }
+    }
+
+    #[cold]
+    fn unsettled(&mut self) {
+        let begun = Begun {
+            leave: self.leave.take(),
+            at: self.began,
+        };
+        let guard = self.guard.borrow();
+        if !self.runs {
+            guard.breaker().give_up(begun, || guard.now());
+        } else if let Some(grant) = begun.leave.into_grant() {
+            guard.breaker().panicked(grant, guard.now());
+        }
+    }
+}
+
+impl<G, K, C> Drop for Guarded<G, K, C>
+where
+    G: Borrow<Guard<K, C>>,
+    C: Clock,
+{
+    #[inline]
+    fn drop(&mut self) {
+        if !self.leave.is_spent() {
+            self.unsettled();
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! A response's body that holds its call: the call ends where the body does.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use ::http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::classify::{ClassifyHttp, HttpEnd};
+use crate::call::Call;
+use crate::clock::{Clock, MonotonicClock};
+use crate::guarded::{Guarded, OwnedGuarded};
+
+use super::ByStatus;
+
+/// What is known of a call whose response has begun.
+#[derive(Clone, Copy)]
+pub(super) struct Begun {
+    /// The outcome, should the body end well.
+    pub head: Call,
+    pub owes_grpc_status: bool,
+    /// After how long a body that flows is good enough.
+    pub settle_after: Option<Duration>,
+}
+
+/// The way in which a body ended, as far as its call goes.
+#[derive(Clone, Copy)]
+pub(super) enum Ended<'a> {
+    /// Whole, with those trailers.
+    Well(Option<&'a HeaderMap>),
+    /// It goes on, and has flowed for long enough.
+    Flows,
+    /// In an error.
+    Cut,
+}
+
+impl Begun {
+    pub fn end(self, classifier: &impl ClassifyHttp, ended: Ended<'_>) -> Call {
+        let call = match ended {
+            Ended::Well(trailers) => {
+                classifier.end(self.head, HttpEnd::new(trailers, self.owes_grpc_status))
+            }
+            Ended::Flows => self.head,
+            Ended::Cut => classifier.cut(self.head),
+        };
+        let duration = call.duration.or(self.head.duration);
+        Call { duration, ..call }
+    }
+}
+
+pin_project! {
+    /// The body of a response that came through a breaker. The call ends with the body: at its last frame, its trailers
+    /// or its error. Dropped before that, its caller left, and the call counts as [`OnAbandoned`](crate::OnAbandoned) says.
+    ///
+    /// Frames, size and trailers are those of the body inside, which is neither boxed nor buffered.
+    pub struct GuardedBody<B, K = ByStatus, C = MonotonicClock>
+    where
+        C: Clock,
+    {
+        #[pin]
+        inner: B,
+        // None where the call ended with the head, as the next one is once it has ended.
+        begun: Option<Begun>,
+        guarded: Option<OwnedGuarded<K, C>>,
+    }
+}
+
+impl<B, K, C: Clock> GuardedBody<B, K, C> {
+    pub(super) fn new(inner: B, begun: Option<Begun>, guarded: Option<OwnedGuarded<K, C>>) -> Self {
+        GuardedBody {
+            inner,
+            begun,
+            guarded,
+        }
+    }
+}
+
+impl<B, K, C> Body for GuardedBody<B, K, C>
+where
+    B: Body,
+    K: ClassifyHttp,
+    C: Clock,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let mut this = self.project();
+        let inner = this.inner.as_mut();
+        let polled = Guarded::within_kept(this.guarded, || inner.poll_frame(context));
+        let (Some(guarded), Some(begun)) = (this.guarded.as_mut(), *this.begun) else {
+            return polled;
+        };
+        let ended = match &polled {
+            Poll::Pending => {
+                guarded.waits();
+                return polled;
+            }
+            Poll::Ready(Some(Err(_))) => Ended::Cut,
+            Poll::Ready(None) => Ended::Well(None),
+            Poll::Ready(Some(Ok(frame))) => match frame.trailers_ref() {
+                Some(trailers) => Ended::Well(Some(trailers)),
+                None if this.inner.is_end_stream() => Ended::Well(None),
+                None if guarded.flows(begun.settle_after) => Ended::Flows,
+                None => return polled,
+            },
+        };
+        if let Some(guarded) = this.guarded.take() {
+            guarded.end(|classifier| begun.end(classifier, ended));
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl<B: fmt::Debug, K, C: Clock> fmt::Debug for GuardedBody<B, K, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardedBody")
+            .field("inner", &self.inner)
+            .field("has_ended", &self.guarded.is_none())
+            .finish()
+    }
+}

@@ -1,0 +1,138 @@
+//! What a response says about the other side, by its head, its trailers and its end.
+
+use std::error::Error;
+use std::io;
+
+use ::http::{HeaderMap, StatusCode};
+
+use super::{grpc, retry_after::retry_after};
+use crate::call::Call;
+use crate::cause::Cause;
+use crate::outcome::Outcome;
+use crate::refused::Refused;
+
+/// Judges the calls of a [`BreakerHttpLayer`](super::BreakerHttpLayer).
+///
+/// [`ByStatus`] is the default. A closure over the head is enough for most other wishes, see
+/// [`BreakerHttpLayer::classify`](super::BreakerHttpLayer::classify); the methods here but the first have defaults as
+/// `ByStatus` has them.
+pub trait ClassifyHttp {
+    /// The outcome by the head, should the body end well.
+    fn head(&self, status: StatusCode, headers: &HeaderMap) -> Call;
+
+    /// The outcome of a response that ended well, from that by its head. Default: the head's, unless that is a success
+    /// and `grpc-status` says otherwise, or is missing where it had to come.
+    fn end(&self, head: Call, end: HttpEnd<'_>) -> Call {
+        if head.outcome != Outcome::Success {
+            return head;
+        }
+        match end.trailers.and_then(grpc::judge) {
+            Some(judged) => judged,
+            None if end.owes_grpc_status => grpc::without_status(),
+            None => head,
+        }
+    }
+
+    /// The outcome of a response whose body ended in an error. Default: a failure, unless the head was to be ignored.
+    fn cut(&self, head: Call) -> Call {
+        match head.outcome {
+            Outcome::Ignored => head,
+            Outcome::Success | Outcome::Failure => {
+                Call::from(Outcome::Failure).because(head.cause.unwrap_or(Cause::Word("truncated")))
+            }
+        }
+    }
+
+    /// The outcome of a call without a response. Default: a failure; but a refusal by another breaker further inside says
+    /// nothing about this one's other side, so it is ignored.
+    fn error(&self, error: &(dyn Error + 'static)) -> Call {
+        if Refused::find_in(error).is_some() {
+            return Outcome::Ignored.into();
+        }
+        let failed = Call::from(Outcome::Failure);
+        cause_of(error).map_or(failed, |cause| failed.because(Cause::Word(cause)))
+    }
+}
+
+/// The end of a response that ended well.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct HttpEnd<'a> {
+    /// The trailers, where there were some.
+    pub trailers: Option<&'a HeaderMap>,
+    /// Whether the response is one of gRPC whose head had no `grpc-status`.
+    pub owes_grpc_status: bool,
+}
+
+impl<'a> HttpEnd<'a> {
+    pub(super) fn new(trailers: Option<&'a HeaderMap>, owes_grpc_status: bool) -> Self {
+        HttpEnd {
+            trailers,
+            owes_grpc_status,
+        }
+    }
+}
+
+/// Judges by status: 500 and above is a failure, everything else a success.
+///
+/// - `Retry-After` of a 429 or 503, in seconds or as a date, is told to the breaker, which heeds it as
+///   [`Settings::retry_after`](crate::Settings::retry_after) says.
+/// - `grpc-status`, in the head or in trailers: 2, 4, 8, 13, 14 and 15 are failures, 1 (cancelled) is ignored, all others
+///   are successes; a response of gRPC without one failed. `grpc-retry-pushback-ms` is told as `Retry-After` is.
+/// - A body that ends in an error is a failure, as is a call without a response.
+/// - A body that is dropped before its end is ignored: its caller left. After so long a wait for the other side it counts
+///   as [`OnAbandoned`](crate::OnAbandoned) says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByStatus;
+
+impl ClassifyHttp for ByStatus {
+    fn head(&self, status: StatusCode, headers: &HeaderMap) -> Call {
+        let call = match grpc::judge(headers) {
+            _ if status.as_u16() >= 500 => {
+                Call::from(Outcome::Failure).because(Cause::Status(status.as_u16()))
+            }
+            Some(judged) => judged,
+            None => Outcome::Success.into(),
+        };
+        let tells = matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        );
+        match retry_after(headers).filter(|_| tells) {
+            Some(after) => call.retry_after(after),
+            None => call,
+        }
+    }
+}
+
+/// Judges the head by a closure over status and fields, and all else as [`ByStatus`] does.
+#[derive(Clone, Copy, Debug)]
+pub struct ByHead<F>(pub(super) F);
+
+impl<F, O> ClassifyHttp for ByHead<F>
+where
+    F: Fn(StatusCode, &HeaderMap) -> O,
+    O: Into<Call>,
+{
+    fn head(&self, status: StatusCode, headers: &HeaderMap) -> Call {
+        (self.0)(status, headers).into()
+    }
+}
+
+/// A word for the reason of a trip, where the error or one of its sources is the system's own.
+fn cause_of(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return Some(match error.kind() {
+                io::ErrorKind::ConnectionRefused => "refused",
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "reset",
+                io::ErrorKind::TimedOut => "timeout",
+                io::ErrorKind::UnexpectedEof => "truncated",
+                _ => return None,
+            });
+        }
+        next = error.source();
+    }
+    None
+}
