@@ -16,10 +16,11 @@ use fusebox_bench_breaker::{Case, Operation, ROUND, Rule, Run, Tick, cases};
 /// How long a block of operations is to take: long beside reading the clock, short beside being interrupted.
 const BLOCK: Duration = Duration::from_micros(50);
 
-/// How often each case has its turn, how often it may try, and how long a turn lasts.
-const TURNS: usize = 9;
-const TRIES: usize = 7 * TURNS;
-const TURN: Duration = Duration::from_millis(20);
+/// How often each case has its turn, how often it may try, and how long a turn lasts: short, so that on a busy machine
+/// some pass without an interruption.
+const TURNS: usize = 50;
+const TRIES: usize = 6 * TURNS;
+const TURN: Duration = Duration::from_millis(4);
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -75,7 +75,8 @@ impl Refused {
     }
 
     /// The refusal in an error or one of its sources: in a [`BoxError`](crate::BoxError) that comes out of a `tower`
-    /// stack, whatever layers wrapped it.
+    /// stack, whatever layers wrapped it. Of a guard's own error `CallError<E>` only the caller knows the `E`, so that one
+    /// is asked by [`CallError::refused`] instead, or is [`boxed`](CallError::boxed) first.
     pub fn find_in<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Refused> {
         let mut next = Some(error);
         while let Some(error) = next {

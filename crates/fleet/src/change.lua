@@ -54,6 +54,8 @@ local function sound(r)
   good = good and has(r.word, {'n', 'i'}, {'q'}) and has(r.anew, {}, {'e', 't', 'f'})
   local hold = given(r.hold)
   good = good and has(hold, {'why', 'by'}, {})
+  -- Somebody probes while it is half-open, and nobody else.
+  good = good and (given(r.lease) ~= nil) == (r.s == 'half_open')
   return good and (not hold or (type(hold.open) == 'boolean' and (given(hold.u) == nil or whole(hold.u))))
 end
 
@@ -215,6 +217,8 @@ function acts.lease()
     r.want = {n = c.n, at = now}
     return false
   end
+  -- Nobody's lease ends a cooldown early.
+  if now < r.u then return end
   begin()
   r.s, r.lease = 'half_open', {n = c.n, i = c.i, ends = now + c.span, since = now}
   return true
@@ -239,10 +243,10 @@ end
 acts['assert'] = function()
   local mine = given(c.open_for) and now + c.open_for
   local theirs
-  if r.s ~= 'closed' then
-    theirs = math.max(r.u, now)
-    if r.s == 'half_open' and r.lease then theirs = math.max(theirs, r.lease.ends) end
-  end
+  if r.s ~= 'closed' then theirs = math.max(r.u, now) end
+  -- Whoever had it before the loss may be probing still: it is nobody's to renew, and nobody leads before its end.
+  local led, lease = given(c.led), r.lease
+  if led and (not lease or now + led.span >= lease.ends) then lease = {n = led.n, ends = now + led.span} end
   if mine or not theirs then r.why, r.by = c.why, c.by end
   r.a = math.max(r.a, c.attempts)
   local votes = r.votes
@@ -257,6 +261,9 @@ acts['assert'] = function()
     r.s, r.votes = 'closed', votes
   end
   r.hold = r.hold or given(c.hold)
+  if r.s == 'open' and lease and lease.ends > r.u and not r.hold then
+    r.s, r.lease = 'half_open', {n = lease.n, i = '', ends = lease.ends, since = now}
+  end
   return true
 end
 

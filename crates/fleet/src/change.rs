@@ -207,6 +207,8 @@ impl Record {
                         });
                         Some(false)
                     }
+                    // Nobody's lease ends a cooldown early.
+                    (State::HalfOpen, _) if now < self.until => None,
                     (State::Open | State::HalfOpen, _) => {
                         self.begin(now);
                         self.state = State::HalfOpen;
@@ -235,6 +237,7 @@ impl Record {
             }
             Act::Assert {
                 open_for,
+                led,
                 attempts,
                 why,
                 by,
@@ -242,12 +245,18 @@ impl Record {
             } => {
                 let left = |until: u64| until.max(now);
                 let mine = open_for.map(|span| now + span);
-                let theirs = match (self.state, &self.lease) {
-                    (State::Closed, _) => None,
-                    (State::HalfOpen, Some(lease)) => Some(left(self.until.max(lease.ends))),
-                    (State::Open | State::HalfOpen, _) => Some(left(self.until)),
-                };
+                let theirs = (self.state != State::Closed).then(|| left(self.until));
                 let until = mine.max(theirs);
+                // Whoever had it before the loss may be probing still: it is nobody's to renew, and nobody leads before its end.
+                let lost = |node: &String, ends| Lease {
+                    node: node.clone(),
+                    incarnation: String::new(),
+                    ends,
+                    since: now,
+                };
+                let ours = led.iter().map(|led| lost(&led.node, now + led.span));
+                let found = self.lease.iter().map(|lease| lost(&lease.node, lease.ends));
+                let lease = found.chain(ours).max_by_key(|lease| lease.ends);
                 if mine.is_some() || theirs.is_none() {
                     (self.why, self.by) = (why.clone(), by.clone());
                 }
@@ -263,19 +272,24 @@ impl Record {
                     term: about.term,
                     first: known.map_or(self.version.epoch, |known| known.first),
                 });
+                if self.hold.is_none() {
+                    self.hold = hold.clone();
+                }
                 self.state = match until {
                     Some(until) => {
                         self.until = until;
-                        State::Open
+                        let free = self.hold.is_none();
+                        self.lease = lease.filter(|lease| free && lease.ends > until);
+                        match self.lease {
+                            Some(_) => State::HalfOpen,
+                            None => State::Open,
+                        }
                     }
                     None => {
                         self.votes = votes;
                         State::Closed
                     }
                 };
-                if self.hold.is_none() {
-                    self.hold = hold.clone();
-                }
                 Some(true)
             }
             Act::Hold {

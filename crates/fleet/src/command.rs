@@ -75,8 +75,10 @@ pub enum Act {
     },
     /// The record is lost, and this is what the sender knew.
     Assert {
-        /// How much longer it is open, or led by somebody; none where it was closed.
+        /// How much longer it is open; none where it was closed.
         open_for: Option<u64>,
+        /// Who probed then; none where nobody did.
+        led: Option<Box<Led>>,
         /// Trips since the breaker was last closed.
         attempts: u32,
         /// Why it was open or closed.
@@ -107,6 +109,16 @@ pub enum Act {
         /// Who.
         by: String,
     },
+}
+
+/// A leave to probe that may be in use still, although the record that told of it is lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Led {
+    /// The node that had it.
+    #[serde(rename = "n")]
+    pub node: String,
+    /// How much longer, in milliseconds.
+    pub span: u64,
 }
 
 /// A rule whose failures are counted over the whole fleet.

@@ -29,7 +29,7 @@ mod server_time;
 
 pub use breakers::SharedBreakers;
 pub use change::{LUA, NODES_MAX, Rewritten, change};
-pub use command::{Act, Command, CountRule, SPAN_MAX, WHY_MAX};
+pub use command::{Act, Command, CountRule, Led, SPAN_MAX, WHY_MAX};
 pub use counters::Counters;
 #[cfg(feature = "driver")]
 pub use driver::{Driver, Fleet, FleetOptions, FleetStatus, FleetView, OnNews, fleet};

@@ -87,6 +87,8 @@ pub struct Node {
     reading: reading::Reading,
     /// Commands under way.
     asked: BTreeMap<u64, Key>,
+    /// When each command and each read under way was sent.
+    sent_at: BTreeMap<u64, Timestamp>,
     next_id: u64,
     next_sequence: u64,
     counters: Counters,
@@ -132,6 +134,7 @@ impl Node {
             health: away::Store::new(now),
             reading: reading::Reading::new(first),
             asked: BTreeMap::new(),
+            sent_at: BTreeMap::new(),
             next_id: 0,
             next_sequence: 0,
             counters: Counters::default(),
@@ -201,7 +204,7 @@ impl Node {
                 record,
                 now: server,
             } => {
-                self.server_time.learn(server, now);
+                self.learn_time(id, server, now);
                 self.answered(away::Work::Command, now);
                 self.reading.answered(id);
                 if let Some(key) = self.asked.remove(&id) {
@@ -214,7 +217,7 @@ impl Node {
                 records,
                 now: server,
             } => {
-                self.server_time.learn(server, now);
+                self.learn_time(id, server, now);
                 self.answered(away::Work::Read, now);
                 for (key, record) in self.reading.answered(id).into_iter().zip(records) {
                     self.see(&key, record.as_deref(), Source::Read { server }, now);
@@ -318,6 +321,7 @@ impl Node {
                 attempts,
                 why,
             } => {
+                let left = until.saturating_since(now);
                 let led = member.local == Local::Probing && !member.alone;
                 member.local = Local::Open { until };
                 member.demand = None;
@@ -326,7 +330,7 @@ impl Node {
                     member.result = Some(ProbeResult {
                         about: lease.version,
                         act: crate::command::Act::Reopen {
-                            cooldown: due::span(until.saturating_since(now)),
+                            cooldown: due::span(left.min(member.sharing.longest)),
                             attempts,
                             why: due::clipped(&why),
                         },
@@ -467,9 +471,18 @@ impl Node {
         self.outputs.push_back(Output::Tell(news));
     }
 
-    fn id(&mut self) -> u64 {
+    /// The number of a command or a read that is sent now.
+    fn id(&mut self, now: Timestamp) -> u64 {
         self.next_id += 1;
+        self.sent_at.insert(self.next_id, now);
         self.next_id
+    }
+
+    /// Takes the server's time from an answer: the longer it was under way, the less it says.
+    fn learn_time(&mut self, id: u64, server: u64, now: Timestamp) {
+        let sent = self.sent_at.remove(&id);
+        let took = sent.map_or(Duration::MAX, |sent| now.saturating_since(sent));
+        self.server_time.learn(server, took, now);
     }
 
     fn sequence(&mut self) -> u64 {

@@ -191,7 +191,7 @@ pub struct Lease {
     /// The node that has it.
     #[serde(rename = "n")]
     pub node: String,
-    /// Which process of that name.
+    /// Which process of that name; empty where the record was lost since, so that no process leads by it.
     #[serde(rename = "i")]
     pub incarnation: String,
     /// When it ends, unless it is renewed.
@@ -246,7 +246,7 @@ impl Record {
         (record.schema == SCHEMA && record.is_sound()).then_some(record)
     }
 
-    /// Whether all its numbers can be told exactly, and it holds no more than a fleet writes.
+    /// Whether all its numbers can be told exactly, and it holds no more and no less than a fleet writes.
     fn is_sound(&self) -> bool {
         let Version { epoch, term, since } = self.version;
         let mut numbers = vec![epoch, term, since, self.revision, self.at, self.until];
@@ -262,7 +262,9 @@ impl Record {
                 .iter()
                 .flat_map(|it| [it.epoch, it.term, it.first]),
         );
-        self.votes.len() <= NODES_MAX
+        // Somebody probes while it is half-open, and nobody else.
+        self.lease.is_some() == (self.state == State::HalfOpen)
+            && self.votes.len() <= NODES_MAX
             && self.last.len() <= NODES_MAX
             && self.counts.len() <= RULES_MAX
             && self

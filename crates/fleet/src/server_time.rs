@@ -7,6 +7,9 @@ use fusebox_breaker::Timestamp;
 /// After so long a bound is measured anew: by then two good clocks have drifted apart by less than 2 ms.
 const TRUSTED: Duration = Duration::from_secs(10);
 
+/// An answer that took longer measures nothing anew, and a clock that is less behind was not set back.
+const BLUR: Duration = Duration::from_secs(1);
+
 /// A push that is further ahead, in milliseconds, waits for an answer to say the same.
 const BELIEVED_AHEAD: u64 = 5_000;
 
@@ -24,17 +27,21 @@ struct Bound {
 }
 
 impl ServerTime {
-    /// Takes an answer that came at `now` and tells the server's time.
-    pub fn learn(&mut self, server: u64, now: Timestamp) {
-        let tighter = match self.bound {
-            None => true,
-            Some(bound) => {
-                now.saturating_since(bound.at) >= TRUSTED || server >= self.at(now).unwrap_or(0)
-                    // The server's clock was set back.
-                    || self.at(now).unwrap_or(0).saturating_sub(server) > 1_000
+    /// Takes an answer that came at `now`, at most `took` after it was asked for, and tells the server's time.
+    ///
+    /// The longer it took, the less it says: that the clock shows less than was known follows only where it would show
+    /// less even if it was read when the question was sent. A process that was stopped hears old answers first.
+    pub fn learn(&mut self, server: u64, took: Duration, now: Timestamp) {
+        let measures = match (self.bound, self.at(now)) {
+            (Some(bound), Some(known)) => {
+                let old = now.saturating_since(bound.at) >= TRUSTED;
+                let behind = Duration::from_millis(known.saturating_sub(server));
+                let set_back = behind > took.saturating_add(BLUR);
+                server >= known || (old && took <= BLUR) || set_back
             }
+            _ => true,
         };
-        if tighter {
+        if measures {
             self.bound = Some(Bound { at: now, server });
         }
     }
@@ -45,7 +52,7 @@ impl ServerTime {
         let known = self.at(now);
         let near = |known: u64| known < server && server - known <= BELIEVED_AHEAD;
         if known.is_some_and(near) {
-            self.learn(server, now);
+            self.bound = Some(Bound { at: now, server });
         }
     }
 
@@ -72,31 +79,48 @@ impl ServerTime {
 mod tests {
     use super::*;
 
-    fn ms(millis: u64) -> Timestamp {
+    fn at(millis: u64) -> Timestamp {
         Timestamp::from_millis(millis)
+    }
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
     }
 
     #[test]
     fn a_quicker_answer_tightens_the_bound_and_a_slower_one_leaves_it() {
         let mut time = ServerTime::default();
-        time.learn(1_000, ms(50));
-        assert_eq!(time.at(ms(60)), Some(1_010));
-        time.learn(1_005, ms(60));
-        assert_eq!(time.at(ms(60)), Some(1_010));
-        time.learn(1_020, ms(65));
-        assert_eq!(time.at(ms(65)), Some(1_020));
-        assert_eq!(time.when(1_030), ms(75));
-        assert_eq!(time.when(1_000), ms(45));
-        assert_eq!(time.when(0), ms(0));
+        time.learn(1_000, ms(10), at(50));
+        assert_eq!(time.at(at(60)), Some(1_010));
+        time.learn(1_005, ms(10), at(60));
+        assert_eq!(time.at(at(60)), Some(1_010));
+        time.learn(1_020, ms(5), at(65));
+        assert_eq!(time.at(at(65)), Some(1_020));
+        assert_eq!(time.when(1_030), at(75));
+        assert_eq!(time.when(1_000), at(45));
+        assert_eq!(time.when(0), at(0));
     }
 
     #[test]
     fn an_old_bound_and_a_clock_set_back_are_measured_anew() {
         let mut time = ServerTime::default();
-        time.learn(5_000, ms(0));
-        time.learn(14_990, ms(10_000));
-        assert_eq!(time.at(ms(10_000)), Some(14_990));
-        time.learn(9_000, ms(10_001));
-        assert_eq!(time.at(ms(10_001)), Some(9_000));
+        time.learn(5_000, ms(0), at(0));
+        time.learn(14_990, ms(20), at(10_000));
+        assert_eq!(time.at(at(10_000)), Some(14_990));
+        time.learn(9_000, ms(1), at(10_001));
+        assert_eq!(time.at(at(10_001)), Some(9_000));
+    }
+
+    #[test]
+    fn an_answer_that_was_under_way_for_long_sets_no_clock_back() {
+        let mut time = ServerTime::default();
+        time.learn(5_000, ms(10), at(0));
+        for late in [9_000, 60_000] {
+            time.learn(5_020, ms(late), at(late + 20));
+            assert_eq!(time.at(at(late + 20)), Some(5_020 + late));
+        }
+        // Unless the clock shows less than it did when that was asked for.
+        time.learn(50_000, ms(10_000), at(63_000));
+        assert_eq!(time.at(at(63_000)), Some(50_000));
     }
 }

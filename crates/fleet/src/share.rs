@@ -6,6 +6,7 @@ use std::time::Duration;
 use fusebox_breaker::{Over, Rule, RuleKind, Settings};
 
 use crate::command::{CountRule, SPAN_MAX};
+use crate::node::LEASE_MARGIN;
 
 /// What the nodes of a fleet decide together about a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +95,11 @@ impl Sharing {
             jitter: settings.cooldown.jitter,
             longest: settings.cooldown.longest(),
         })
+    }
+
+    /// How long a lease lasts.
+    pub(crate) fn lease(&self) -> Duration {
+        self.probe_timeout.saturating_add(LEASE_MARGIN)
     }
 
     /// Whether failures are counted over the fleet.

@@ -16,14 +16,19 @@ use crate::transition::Transitions;
 use super::grant::{Admission, Checked, Grant, GrantKind, Settled, SettledAs};
 use super::steps::CHANCE_RETRY;
 
-/// The most by which a stamp may be ahead of the last one accepted: a year of 365 days.
-const AHEAD_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
+/// The most by which a stamp may be ahead of the last one accepted: a year of 365 days, in nanoseconds.
+const AHEAD_MAX: u64 = 365 * 24 * 3_600 * 1_000_000_000;
 
 /// Whether a stamp is further ahead of the last one accepted than any clock that ran meanwhile could be. A year is enough
 /// for that, unless the process has run longer: a breaker whose calls all succeed is asked for no time at all.
 pub(crate) fn is_far(now: Timestamp, last: Timestamp) -> bool {
-    let ahead = now.saturating_since(last);
-    ahead > AHEAD_MAX && ahead > clock::uptime()
+    let ahead = now.as_nanos().saturating_sub(last.as_nanos());
+    ahead > AHEAD_MAX && Duration::from_nanos(ahead) > clock::uptime()
+}
+
+/// A year later.
+fn year_after(time: Timestamp) -> Timestamp {
+    Timestamp::from_nanos(time.as_nanos().saturating_add(AHEAD_MAX))
 }
 
 /// The latest stamp accepted; none before the first one, and after a reset.
@@ -38,13 +43,13 @@ impl Latest {
 
     /// The time from which on a stamp may be too far ahead; the start of time where none is.
     pub fn horizon(self) -> Timestamp {
-        self.0.map_or(Timestamp::ZERO, |latest| latest + AHEAD_MAX)
+        self.0.map_or(Timestamp::ZERO, year_after)
     }
 
     /// The latest stamp that has this [horizon](Latest::horizon); none has the start of time.
     pub fn of_horizon(horizon: Timestamp) -> Self {
-        let latest = horizon.saturating_since(Timestamp::ZERO + AHEAD_MAX);
-        Latest((horizon > Timestamp::ZERO).then(|| Timestamp::ZERO + latest))
+        let latest = horizon.as_nanos().saturating_sub(AHEAD_MAX);
+        Latest((horizon > Timestamp::ZERO).then(|| Timestamp::from_nanos(latest)))
     }
 }
 
@@ -110,7 +115,7 @@ impl Machine {
             (None, State::HalfOpen(probing)) => self.next_place(probing, latest),
             (None, State::Closed { .. }) => None,
         };
-        due.is_some_and(|due| is_far(due, latest) && now >= due && now < due + AHEAD_MAX)
+        due.is_some_and(|due| is_far(due, latest) && now >= due && now < year_after(due))
     }
 
     /// The answer to a call whose stamp was refused: as the machine stood before it. No place is taken, no chance is

@@ -183,7 +183,7 @@ impl Machine {
     /// When somebody should come again who found all places taken, one of which is free at `by` at the latest. Most probes
     /// answer long before their deadline.
     pub(super) fn come_again(&self, by: Timestamp, now: Timestamp) -> Timestamp {
-        by.min(now + self.usual.wait())
+        by.min(self.usual.after(now))
     }
 
     /// When the next place is free by itself, or the period is over.

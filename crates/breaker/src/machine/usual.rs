@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::time::nanos;
+use crate::time::{Timestamp, nanos};
 
-/// The least that a caller is told to wait for a probe, and what it is told while nothing is known: a second.
-const LEAST: Duration = Duration::from_secs(1);
+/// The least that a caller is told to wait for a probe, and what it is told while nothing is known: a second, in
+/// nanoseconds.
+const LEAST: u64 = 1_000_000_000;
 
 /// How much the past weighs against one more success: seven to one.
 const PAST: u64 = 8;
@@ -28,9 +29,10 @@ impl Usual {
         }
     }
 
-    /// How long to wait for a probe that has just begun: as long as a success usually takes, and at least a second.
-    pub fn wait(self) -> Duration {
-        Duration::from_nanos(self.0).max(LEAST)
+    /// When a probe that has just begun will usually have answered: after as long as a success usually takes, and at least
+    /// a second.
+    pub fn after(self, now: Timestamp) -> Timestamp {
+        Timestamp::from_nanos(now.as_nanos().saturating_add(self.0.max(LEAST)))
     }
 }
 
@@ -42,13 +44,14 @@ mod tests {
         let mut usual = Usual::default();
         let each = durations.into_iter();
         each.for_each(|duration| usual.learn(Some(duration)));
-        usual.wait()
+        Duration::from_nanos(usual.after(Timestamp::ZERO).as_nanos())
     }
 
     #[test]
     fn nothing_known_and_quick_successes_are_a_second() {
-        assert_eq!(after([]), LEAST);
-        assert_eq!(after([Duration::ZERO, Duration::from_millis(300)]), LEAST);
+        let least = Duration::from_secs(1);
+        assert_eq!(after([]), least);
+        assert_eq!(after([Duration::ZERO, Duration::from_millis(300)]), least);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! HTTP behind a breaker: the end of the call is the end of its body.
 
 use std::collections::VecDeque;
-use std::future::{Ready, ready};
+use std::future::{Future, Ready, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -267,6 +267,25 @@ fn a_body_given_up_after_waiting_so_long_for_the_other_side_is_a_failure() {
         upstream.hand.set(200_000 + waited);
         drop(body);
         assert_eq!(upstream.totals().1, failures);
+    }
+}
+
+#[test]
+fn a_head_given_up_by_an_outer_timeout_after_so_long_is_a_failure() {
+    let upstream = upstream(Settings {
+        on_abandoned: OnAbandoned::FailureAfter(ms(1_000)),
+        ..in_a_row(100)
+    });
+    let hangs = tower::service_fn(|_: ()| std::future::pending::<Answer>());
+    let mut service = BreakerHttpLayer::new(upstream.guard.clone()).layer(hangs);
+    for (lasted, totals) in [(999, (0, 0, 1)), (1_000, (0, 1, 1))] {
+        upstream.hand.set(10_000);
+        let mut call = Box::pin(service.call(()));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(call.as_mut().poll(&mut context).is_pending());
+        upstream.hand.set(10_000 + lasted);
+        drop(call);
+        assert_eq!(upstream.totals(), totals);
     }
 }
 

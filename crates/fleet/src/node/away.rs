@@ -173,6 +173,7 @@ impl Node {
 
     pub(super) fn failed(&mut self, id: u64, now: Timestamp) {
         self.counters.failures += 1;
+        self.sent_at.remove(&id);
         self.reading.failed(id, now);
         let asked = self.asked.remove(&id);
         let work = match asked {

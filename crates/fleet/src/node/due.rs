@@ -6,8 +6,8 @@ use fusebox_breaker::Timestamp;
 
 use super::member::{InFlight, Leading, Member};
 use super::words::{Batch, Key, Local, Order, Output, Word};
-use super::{BATCH_EVERY, LEASE_MARGIN, Node, QUEUED_MAX};
-use crate::command::{Act, Command, SPAN_MAX, WHY_MAX};
+use super::{BATCH_EVERY, Node, QUEUED_MAX};
+use crate::command::{Act, Command, Led, SPAN_MAX, WHY_MAX};
 use crate::record::{Record, Stamp, State, Version};
 
 /// How long a refused call counts as a wish to probe.
@@ -127,8 +127,10 @@ impl Node {
         if record.votes.contains_key(&self.options.name) {
             return None;
         }
+        let left = evidence.until.saturating_since(now);
         Some(Act::Trip {
-            cooldown: span(evidence.until.saturating_since(now)),
+            // A node that was alone stays open for some longer, and one whose trip was forced for as long as that says.
+            cooldown: span(left.min(member.sharing.longest)),
             attempts: evidence.attempts,
             why: evidence.why.clone(),
             quorum: member.sharing.quorum,
@@ -179,7 +181,7 @@ impl Node {
             member.wanted = Some(record.version);
         }
         Some(Act::Lease {
-            span: span(member.sharing.probe_timeout + LEASE_MARGIN),
+            span: span(member.sharing.lease()),
             used: member.lease.is_some_and(|lease| lease.used),
         })
     }
@@ -205,12 +207,12 @@ impl Node {
             State::Open => Some(self.server_time.when(record.until).max(member.ask_at)),
             // Once to say that somebody else wants it too, and again when it may be free.
             State::HalfOpen if member.wanted != Some(record.version) => Some(now),
-            State::HalfOpen => Some(member.ask_at),
+            State::HalfOpen => Some(self.server_time.when(record.until).max(member.ask_at)),
         }
     }
 
     fn send(&mut self, key: &Key, about: Version, act: Act, now: Timestamp) {
-        let id = self.id();
+        let id = self.id(now);
         let sequence = self.sequence();
         let Some(member) = self.members.get_mut(key) else {
             return;
@@ -256,7 +258,7 @@ impl Node {
 
     /// Sends what is known of a record, beside whatever else is under way, and returns its number.
     pub(super) fn send_assertion(&mut self, key: &Key, now: Timestamp) -> u64 {
-        let (id, sequence) = (self.id(), self.sequence());
+        let (id, sequence) = (self.id(now), self.sequence());
         if let Some(member) = self.members.get(key) {
             let record = member.seen.clone().unwrap_or_else(Record::fresh);
             let from = Stamp {
@@ -326,25 +328,34 @@ fn spoken(word: &Word) -> Act {
 
 /// What is known of a record that the store has lost.
 fn assertion(member: &Member, record: &Record, now: Timestamp) -> Act {
-    let ends = match record.state {
-        State::Closed => None,
-        State::Open => Some(member.floor),
-        State::HalfOpen => {
-            let mine = member.lease.map_or(Timestamp::ZERO, |lease| lease.ends);
-            Some(member.floor.max(member.ask_at).max(mine))
-        }
-    };
     // Not for longer than others believe: the settings may have changed meanwhile.
-    let lease = member.sharing.probe_timeout.saturating_add(LEASE_MARGIN);
-    let longest = member.sharing.longest.saturating_add(lease);
+    let left = |ends: Timestamp, most: Duration| match ends.saturating_since(now) {
+        Duration::ZERO => 0,
+        left => span(left.min(most)),
+    };
+    let open = record.state != State::Closed;
+    let known = open.then(|| left(member.floor, member.sharing.longest));
+    let mut led = record.lease.as_ref().map(|lease| {
+        let mine = member.lease.map_or(Timestamp::ZERO, |lease| lease.ends);
+        Led {
+            node: lease.node.clone(),
+            span: left(member.ask_at.max(mine), member.sharing.lease()),
+        }
+    });
+    let (mut attempts, mut why, mut by) = (record.attempts, &record.why, &record.by);
+    // Of what is open here, no older opening says more.
+    let opening = member.poison.as_ref().and_then(|it| it.opening.as_ref());
+    let opening = opening.filter(|it| !open || it.version.number() > record.version.number());
+    if let Some(opening) = opening {
+        (attempts, why, by) = (opening.attempts, &opening.why, &opening.by);
+        led = None;
+    }
     Act::Assert {
-        open_for: ends.map(|ends| match ends.saturating_since(now) {
-            Duration::ZERO => 0,
-            left => span(left.min(longest)),
-        }),
-        attempts: record.attempts,
-        why: record.why.clone(),
-        by: record.by.clone(),
+        open_for: known.max(opening.map(|opening| span(opening.cooldown))),
+        led: led.filter(|led| led.span > 0).map(Box::new),
+        attempts,
+        why: why.clone(),
+        by: by.clone(),
         hold: record.hold.clone(),
     }
 }

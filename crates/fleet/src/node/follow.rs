@@ -250,7 +250,13 @@ impl Node {
             // Our own probes closed it: it tripped here after that, however late the word of it came to the store.
             let next = |about: Version| number == (about.epoch, about.term + 1);
             let after = by_us && evidence.about.is_some_and(next);
-            now < evidence.until && (same || later || after)
+            // The state that it happened in was lost, or torn, and made anew: nothing has happened since.
+            let about = evidence.about.unwrap_or_default().number();
+            let anew = evidence.at.is_some()
+                && record
+                    .anew
+                    .is_some_and(|anew| about >= (anew.epoch, anew.term));
+            now < evidence.until && (same || later || after || anew)
         });
         if !fresh {
             member.evidence = None;

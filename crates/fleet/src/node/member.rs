@@ -81,9 +81,23 @@ pub(super) struct Evidence {
 pub(super) struct Poison {
     /// What lies there now; none where that is a record again.
     pub bytes: Option<Vec<u8>>,
+    /// The opening that those bytes tell of, where a fleet may have decided it.
+    pub opening: Option<Opening>,
     /// When such was first found, and last, without a while of peace in between.
     pub since: Timestamp,
     pub last: Timestamp,
+}
+
+/// An opening that cannot have been at the time that is told of it, by a clock that has been set back since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Opening {
+    /// The state of the record that tells of it.
+    pub version: Version,
+    /// Its whole cooldown.
+    pub cooldown: Duration,
+    pub attempts: u32,
+    pub why: String,
+    pub by: String,
 }
 
 #[derive(Debug, Clone)]

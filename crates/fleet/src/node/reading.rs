@@ -101,7 +101,7 @@ impl Node {
                 Some(key) if self.health.fails_at_commands() => self.try_command(&key, now),
                 _ => {
                     let first = self.members.keys().next().cloned();
-                    first.into_iter().for_each(|key| self.read(vec![key]));
+                    first.into_iter().for_each(|key| self.read(vec![key], now));
                 }
             }
             return;
@@ -121,12 +121,12 @@ impl Node {
             if keys.is_empty() {
                 return;
             }
-            self.read(keys);
+            self.read(keys, now);
         }
     }
 
-    fn read(&mut self, keys: Vec<Key>) {
-        let id = self.id();
+    fn read(&mut self, keys: Vec<Key>, now: Timestamp) {
+        let id = self.id(now);
         self.counters.reads += 1;
         self.reading.under_way.insert(id, keys.clone());
         self.outputs.push_back(Output::Read { id, keys });
@@ -153,10 +153,10 @@ impl Node {
                 self.counters.unreadable += 1;
                 return self.give_up_on(key, now);
             }
-            Some(Judged::Poison(why)) => {
+            Some(Judged::Poison { why, opening }) => {
                 self.counters.unreadable += 1;
                 if let (Source::Read { .. }, Some(bytes)) = (source, bytes) {
-                    self.find_poison(key, bytes, why, now);
+                    self.find_poison(key, bytes, why, opening, now);
                 }
                 // Who knows where a push comes from: what lies in the store is read within a round.
                 return;

@@ -4,6 +4,7 @@
 mod world;
 
 mod alone;
+mod clocks;
 mod counts;
 mod leading;
 mod losses;

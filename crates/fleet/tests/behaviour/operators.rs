@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fusebox_breaker::{HoldKind, Outcome, Phase, RejectReason};
+use fusebox_breaker::{ForcedTrip, HoldKind, Outcome, Phase, RejectReason};
 use fusebox_fleet::{News, Share, Word};
 
 use crate::world::{World, ms};
@@ -143,4 +143,34 @@ fn a_word_that_the_store_does_not_take_within_a_second_is_dropped_and_said() {
     world.run(2_000);
     assert!(world.record().hold.is_none());
     assert!(world.call(0, Outcome::Success).is_ok());
+}
+
+#[test]
+fn a_trip_that_is_forced_at_one_node_for_long_counts_for_the_longest_cooldown() {
+    for probing in [false, true] {
+        let mut world = World::new(2, Share::Verdict);
+        if probing {
+            world.trip(1);
+            world.run(10_050);
+            let _ = world.until_led(0);
+            assert_eq!(world.phase(0), Phase::HalfOpen);
+        }
+        let trip = ForcedTrip {
+            by: "ann".into(),
+            reason: "repair".into(),
+            cooldown: Some(ms(600_000)),
+        };
+        world.peers[0].breaker.trip(trip, world.local(0)).unwrap();
+        let most = world.server() + 10_010;
+        world.run(10);
+        assert!(world.all(Phase::Open));
+        assert!(world.record().until <= most);
+        world.run(10_050);
+        world.until(3_000, |world| {
+            (0..2).for_each(|peer| _ = world.call(peer, Outcome::Success));
+            world.all(Phase::Closed)
+        });
+        let news = |peer: &crate::world::Peer| peer.news.clone();
+        assert!(world.peers.iter().flat_map(news).next().is_none());
+    }
 }

@@ -6,7 +6,7 @@ use fusebox_fleet::{Lease, News, Record, Share, State, Version, Word};
 use crate::world::{EPOCH, World};
 
 /// An open record of this version, until then.
-fn open(epoch: u64, term: u64, until: u64) -> Record {
+pub fn open(epoch: u64, term: u64, until: u64) -> Record {
     Record {
         version: Version {
             epoch,
@@ -35,6 +35,8 @@ fn poisons() -> Vec<(&'static str, Vec<u8>)> {
     let mut votes = open(0, 9, EPOCH);
     votes.state = State::Closed;
     votes.votes.insert("nobody".into(), far);
+    let mut unled = open(0, 9, EPOCH);
+    unled.state = State::HalfOpen;
     let mut led = open(0, 9, EPOCH);
     led.state = State::HalfOpen;
     led.lease = Some(Lease {
@@ -81,6 +83,28 @@ fn poisons() -> Vec<(&'static str, Vec<u8>)> {
             with(open(0, 9, EPOCH + 31_536_000_000_000)),
         ),
         ("an end in a minute", with(open(0, 9, EPOCH + 60_000))),
+        (
+            "an end a lease beyond the longest cooldown",
+            with(open(0, 9, EPOCH + 15_500)),
+        ),
+        ("half-open, and nobody leads", with(unled)),
+        (
+            "closed, and somebody leads",
+            with(Record {
+                state: State::Closed,
+                ..led.clone()
+            }),
+        ),
+        (
+            "an opening in an hour",
+            with(Record {
+                version: Version {
+                    since: EPOCH + 3_600_000,
+                    ..open(0, 9, 0).version
+                },
+                ..open(0, 9, EPOCH + 3_610_000)
+            }),
+        ),
         ("an end that is no time", with(open(0, 9, u64::MAX))),
         ("the last epoch", with(open(99_999_999_999_999, 1, far))),
         ("the last term", with(open(0, 99_999_999_999_999, far))),
@@ -90,14 +114,15 @@ fn poisons() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-fn told(world: &World) -> usize {
+/// How often people were told of a record that is not believed.
+pub fn told(world: &World) -> usize {
     let unsound = |news: &&News| matches!(news, News::RecordUnsound { .. });
     let told = |peer: &crate::world::Peer| peer.news.iter().filter(unsound).count();
     world.peers.iter().map(told).sum()
 }
 
 /// Whether the fleet works: a trip at one node opens all, and a probe closes all.
-fn works(world: &mut World) {
+pub fn works(world: &mut World) {
     world.until(5_000, |world| world.all(Phase::Closed));
     world.trip(0);
     world.until(1_100, |world| world.all(Phase::Open));
@@ -152,6 +177,19 @@ fn poison_neither_closes_nor_lengthens_what_is_open() {
                 world.all(Phase::Closed)
             });
         }
+    }
+}
+
+#[test]
+fn a_trip_at_the_moment_of_poison_opens_all() {
+    for (what, poison) in poisons() {
+        let mut world = World::new(2, Share::Verdict);
+        world.write(&poison);
+        world.trip(0);
+        world.until(2_600, |world| world.phase(1) == Phase::Open);
+        world.run(6_000);
+        assert!(world.all(Phase::Open), "{what}");
+        assert_eq!(&*world.record().by, "node-0", "{what}");
     }
 }
 
@@ -220,19 +258,94 @@ fn a_hold_without_end_is_an_operators_to_end() {
     });
 }
 
+/// The record as it is, but in this state and until then.
+fn altered(world: &World, state: State, until: u64) -> Vec<u8> {
+    let record = Record {
+        state,
+        until,
+        ..world.record()
+    };
+    record.write()
+}
+
 #[test]
-fn what_is_open_for_an_hour_more_because_the_servers_clock_was_set_back_is_mended() {
-    let mut world = World::new(2, Share::Verdict);
-    world.trip(0);
-    world.run(2_000);
-    world.server_off = -3_600_000;
-    world.run(3_000);
-    for peer in 0..2 {
-        assert!(world.call(peer, Outcome::Success).is_err());
+fn a_state_that_somebody_else_has_put_into_a_record_is_told_of_and_swallows_no_trip() {
+    for (what, state, until) in [
+        ("half-open", State::HalfOpen, 0),
+        ("open until long ago", State::Open, 0),
+        ("open for nine seconds more", State::Open, 9_000),
+    ] {
+        // In a record as it is at first, and in one that has told of an opening; with a trip at once, and later.
+        for (used, later) in [(false, false), (false, true), (true, false), (true, true)] {
+            let mut world = World::new(2, Share::Verdict);
+            world.run(1_100);
+            if used {
+                works(&mut world);
+                world.run(1_100);
+            }
+            let until = match until {
+                0 => world.record().until,
+                more => world.server() + more,
+            };
+            world.write(&altered(&world, state, until));
+            if later {
+                world.run(1_700);
+                assert!(world.all(Phase::Closed), "{what}");
+                assert_eq!(world.record().state, State::Closed, "{what}");
+                assert!((1..=2).contains(&told(&world)), "{what}");
+            }
+            world.trip(0);
+            let begin = world.now;
+            world.until(2_600, |world| world.all(Phase::Open));
+            while world.now < begin + 9_900 {
+                world.run(100);
+                assert!(world.call(0, Outcome::Success).is_err(), "{what}");
+            }
+            world.run(200);
+            world.until(5_000, |world| {
+                let _ = world.call(1, Outcome::Success);
+                world.all(Phase::Closed)
+            });
+            works(&mut world);
+        }
     }
-    world.run(5_200);
-    world.until(5_000, |world| {
-        let _ = world.call(1, Outcome::Success);
+}
+
+#[test]
+fn no_record_is_open_for_longer_than_the_longest_cooldown_of_a_short_one() {
+    let mut settings = crate::world::settings();
+    settings.cooldown = fusebox_breaker::Cooldown::fixed(crate::world::ms(2_000));
+    settings.half_open.probe_timeout = crate::world::ms(30_000);
+    // What is read within a second is still more than a second beyond.
+    let mut world = World::with(2, Share::Verdict, settings.clone());
+    world.write(&open(0, 9, world.server() + 4_100).write());
+    world.run(1_700);
+    assert!(world.all(Phase::Closed));
+    let mut world = World::with(2, Share::Verdict, settings);
+    world.write(&open(0, 9, world.server() + 30_000).write());
+    world.run(1_700);
+    assert!(world.all(Phase::Closed));
+    assert!((1..=2).contains(&told(&world)));
+    world.trip(0);
+    world.until(1_100, |world| world.all(Phase::Open));
+    // Nor does the leave to probe, as long as it is, make it so: lost meanwhile, it is nobody's until it ends.
+    world.run(2_050);
+    let probe = world.until_led(1);
+    let ends = world.record().lease.unwrap().ends;
+    world.put_back(None);
+    world.run(1_700);
+    let record = world.record();
+    assert_eq!(record.state, State::HalfOpen);
+    assert!(record.until <= world.server(), "{record:?}");
+    let lease = record.lease.unwrap();
+    assert_eq!((&*lease.node, &*lease.incarnation), ("node-1", ""));
+    assert!(lease.ends + 50 > ends && lease.ends < ends + 50);
+    drop(probe);
+    let begin = world.server();
+    let most = ends - begin + 3_000;
+    world.until(most, |world| {
+        (0..2).for_each(|peer| _ = world.call(peer, Outcome::Success));
         world.all(Phase::Closed)
     });
+    assert!(world.server() >= ends, "nobody probed beside it");
 }

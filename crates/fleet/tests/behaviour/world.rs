@@ -262,6 +262,17 @@ impl World {
         self.phases().iter().all(|one| *one == phase)
     }
 
+    /// Calls at this peer until one is a probe, and returns that.
+    pub fn until_led(&mut self, peer: usize) -> OwnedPermit {
+        for _ in 0..1_000 {
+            if let Ok(permit) = self.admit(peer) {
+                return permit;
+            }
+            self.run(5);
+        }
+        panic!("never led: {:#?}", self.record());
+    }
+
     pub fn say(&mut self, peer: usize, word: Word) {
         let key = self.key.clone();
         self.hear(peer, Input::Word { key, word });

@@ -1,6 +1,6 @@
 //! Random commands of a few nodes to one record, as they may arrive.
 
-use fusebox_fleet::{Act, Command, CountRule, FleetHold, Record, Stamp, Version, change};
+use fusebox_fleet::{Act, Command, CountRule, FleetHold, Led, Record, Stamp, Version, change};
 use proptest::prelude::*;
 
 pub const NODES: [&str; 3] = ["a", "b", "c"];
@@ -108,7 +108,12 @@ fn span() -> impl Strategy<Value = u64> {
 pub fn act() -> impl Strategy<Value = Act> {
     let batch = (any::<bool>(), 0u64..4, 0u64..4, span());
     let hold = || (any::<bool>(), prop::option::of(span()), text());
-    let assert = (prop::option::of(0u64..2_000), 0u32..9, text(), hold());
+    let led = (prop::sample::select(&NODES[..]), span()).prop_map(|(node, span)| Led {
+        node: node.to_owned(),
+        span,
+    });
+    let led = prop::option::of(led.prop_map(Box::new));
+    let assert = (prop::option::of(0u64..2_000), led, 0u32..9, text(), hold());
     prop_oneof![
         4 => (span(), 1u32..9, text(), 1u32..4).prop_map(|(cooldown, attempts, why, quorum)| {
             Act::Trip { cooldown, attempts, why, quorum }
@@ -121,8 +126,8 @@ pub fn act() -> impl Strategy<Value = Act> {
         2 => (span(), 1u32..9, text()).prop_map(|(cooldown, attempts, why)| {
             Act::Reopen { cooldown, attempts, why }
         }),
-        1 => assert.prop_map(|(open_for, attempts, why, (open, until, by))| Act::Assert {
-            open_for, attempts, why: why.clone(), by: by.clone(),
+        1 => assert.prop_map(|(open_for, led, attempts, why, (open, until, by))| Act::Assert {
+            open_for, led, attempts, why: why.clone(), by: by.clone(),
             hold: (attempts > 6).then_some(FleetHold {
                 open, until: until.map(|span| 1_700_000_000_000 + span), why, by,
             }),

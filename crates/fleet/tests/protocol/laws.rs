@@ -1,7 +1,7 @@
 //! What no order of commands can break.
 
 use crate::commands::{About, NODES, Sent, Server, rules, sent};
-use fusebox_fleet::{Act, Command, NODES_MAX, Record, Stamp, State, Version, change};
+use fusebox_fleet::{Act, Command, Lease, NODES_MAX, Record, Stamp, State, Version, change};
 use proptest::prelude::*;
 
 fn no_words(sents: Vec<Sent>) -> Vec<Sent> {
@@ -39,6 +39,11 @@ fn batch(had_success: bool, row: u64, failures: u64) -> Act {
         rules: rules(),
         cooldown: 1_000,
     }
+}
+
+/// Whether nobody leads by it: it was lost, and its end is known still.
+fn is_lost(lease: &Lease) -> bool {
+    lease.incarnation.is_empty()
 }
 
 fn send(server: &mut Server, sent: Sent) -> bool {
@@ -107,6 +112,7 @@ proptest! {
             // Who has heard of the opening knows it as open, who has not as closed.
             let act = Act::Assert {
                 open_for: (term >= opened).then_some(1_000),
+                led: None,
                 attempts: 1,
                 why: String::new(),
                 by: String::new(),
@@ -145,13 +151,17 @@ proptest! {
             if before.hold.is_some() || after.hold.is_some() {
                 return Ok(());
             }
-            if after.state == State::Open {
+            // By a lease that was lost nobody leads.
+            let open = |record: &Record| {
+                record.state == State::Open || record.lease.as_ref().is_some_and(is_lost)
+            };
+            if open(&after) {
                 closed_until = after.until;
             }
-            if after.state != State::Open && before.state != after.state {
+            if !open(&after) && before.state != after.state {
                 prop_assert!(server.now >= closed_until, "{:?} after {:?}", after, before);
             }
-            if before.state == State::Open && after.state == State::Open {
+            if open(&before) && open(&after) {
                 prop_assert!(after.until >= before.until);
             }
         }
@@ -168,7 +178,7 @@ proptest! {
             if let (Some(old), Some(new)) = (&before.lease, &after.lease)
                 && (&old.node, &old.incarnation) != (&new.node, &new.incarnation)
             {
-                prop_assert!(server.now >= old.ends);
+                prop_assert!(server.now >= old.ends || (is_lost(new) && new.ends >= old.ends));
                 prop_assert!(after.version.number() > before.version.number());
             }
             prop_assert_eq!(after.lease.is_some(), after.state == State::HalfOpen);
@@ -218,14 +228,14 @@ proptest! {
         }
         let found = server.read();
         prop_assume!(found.version.number() < seen.number());
-        let act = Act::Assert { open_for, attempts: 1, why: "x".into(), by: "a".into(), hold: None };
+        let act = Act::Assert { open_for, led: None, attempts: 1, why: "x".into(), by: "a".into(), hold: None };
         let stamp = Stamp { node: "a".into(), incarnation: "0".into(), sequence: 1 };
         let changed = server.obey(&Command { about: seen, from: stamp, act });
         prop_assert!(changed);
         let after = server.read();
         prop_assert!(after.version.number() > seen.number());
         prop_assert_eq!(after.state == State::Closed, open_for.is_none() && found.state == State::Closed);
-        if after.state == State::Open {
+        if after.state != State::Closed {
             prop_assert!(after.until >= server.now + open_for.unwrap_or(0));
         }
     }

@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command as Process, Stdio};
 
 use crate::commands::{Server, sent};
-use fusebox_fleet::{LUA, change};
+use fusebox_fleet::{LUA, Lease, Record, State, change};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -151,9 +151,53 @@ fn the_script_does_what_the_rust_form_does() {
     }
 }
 
+#[test]
+fn a_record_is_half_open_exactly_while_it_tells_of_a_lease_to_both() {
+    let Some(mut running) = Running::start() else {
+        eprintln!("skipped: install valkey-server or redis-server to run this test");
+        return;
+    };
+    let mut runner = TestRunner::default();
+    let runs = prop::collection::vec(sent(), 60);
+    let lease = Lease {
+        node: "a".to_owned(),
+        incarnation: "0".to_owned(),
+        ends: Server::new().now + 1_000,
+        since: 0,
+    };
+    for state in [State::Closed, State::Open, State::HalfOpen] {
+        for lease in [None, Some(lease.clone())] {
+            let sound = lease.is_some() == (state == State::HalfOpen);
+            let record = Record {
+                state,
+                lease,
+                ..Record::fresh()
+            };
+            let bytes = record.write();
+            assert_eq!(Record::read(&bytes).is_some(), sound, "{record:?}");
+            for sent in runs.new_tree(&mut runner).unwrap().current() {
+                let mut server = Server::new();
+                let (command, now) = (server.command(&sent).write(), server.now);
+                let here = change(Some(&bytes), &command, None, now);
+                if !sound {
+                    let of_none = change(None, &command, None, now);
+                    let asserts = sent.act.name() == "assert";
+                    assert!(here == of_none || asserts, "{sent:?} on {record:?}");
+                }
+                let here = here.map(|here| (here.record, here.live_for, here.push));
+                let there = running.eval(Some(&bytes), &command, None, now);
+                let read = here.map(|(record, live, push)| {
+                    (serde_json::from_slice(&record).unwrap(), live, push)
+                });
+                assert_eq!(read, there, "{sent:?} on {record:?}");
+            }
+        }
+    }
+}
+
 /// Mutilates the text of a record: a value, a key or some bytes of it give way to something else.
 fn mutilated(record: &[u8], rng: &mut fastrand::Rng) -> Vec<u8> {
-    const ODD: [&str; 26] = [
+    const ODD: [&str; 27] = [
         "null",
         "true",
         "-1",
@@ -175,6 +219,7 @@ fn mutilated(record: &[u8], rng: &mut fastrand::Rng) -> Vec<u8> {
         "{\"a\":{\"i\":1,\"q\":\"x\",\"at\":-1}}",
         "\"\"",
         "\"open\"",
+        "\"half_open\"",
         "\"ajar\"",
         "{\"n\":\"a\",\"i\":\"0\",\"ends\":1e15,\"since\":0}",
         "{\"1\":[1,2,3]}",

@@ -15,6 +15,9 @@ use super::server::{Done, Kept};
 use super::tally::Ruling;
 use super::violation::{Invariant, Violation};
 
+/// By how much longer than the longest cooldown a record is believed to be open.
+const OPEN_SLACK: Duration = Duration::from_secs(1);
+
 /// How often a node may be woken in a second and do nothing.
 const IDLE: u32 = 60;
 
@@ -72,6 +75,8 @@ struct Breaker {
     truth: Truth,
     /// When the store last lost this record, or part of it.
     lost_at: Option<u64>,
+    /// The longest that the fleet may have it open from when a node hears of it.
+    longest: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -144,6 +149,7 @@ impl Checks {
             },
             truth: Truth::default(),
             lost_at: None,
+            longest: nanos(shared.settings.cooldown.longest() + OPEN_SLACK),
         });
         // A read that is lost is noticed and asked for again; then its answer, and what it leads to, travel.
         let bound = nanos(ROUND) + 4 * plot.network.longest + 10 * MS;
@@ -420,6 +426,7 @@ impl Checks {
         now: u64,
     ) {
         let (blur, diverges) = (self.blur, self.diverges);
+        let longest = self.breakers[key].longest;
         let view = &mut self.views[node][key];
         match order {
             Order::Open { .. } => {
@@ -429,6 +436,14 @@ impl Checks {
                     view.latest_floor = view.latest_floor.max(moment);
                 }
                 view.tripped = None;
+                if moment > now + longest + blur {
+                    let what = format!(
+                        "node {node} was told that breaker {key} is open for {} ms, {} ms are the longest",
+                        (moment - now) / MS,
+                        longest / MS
+                    );
+                    self.violated(Invariant::NothingStuck, now, what);
+                }
             }
             Order::Close { .. } => {
                 view.alone = false;
@@ -494,7 +509,13 @@ impl Checks {
             return;
         }
         let until = before.map_or(0, |record| record.until);
-        if from == State::Open && to != State::Open && done.time < until {
+        // By a lease that was lost nobody leads.
+        let shut = |record: Option<&Record>| {
+            let lost = |lease: &fusebox_fleet::Lease| lease.incarnation.is_empty();
+            state(record) == State::Open
+                || record.is_some_and(|record| record.lease.as_ref().is_some_and(lost))
+        };
+        if shut(before) && !shut(after.record.as_ref()) && done.time < until {
             let what = format!(
                 "the record of breaker {key} went from {from:?} to {to:?} {} ms before the cooldown ended",
                 until - done.time
@@ -563,7 +584,10 @@ impl Checks {
             return;
         }
         let version = before.record.as_ref().map(|record| record.version);
-        let decided = version.is_some_and(|version| version != Version::default());
+        // A record that was made anew tells of nothing that was found out since the state that it was made of.
+        let anew = before.record.as_ref().and_then(|record| record.anew);
+        let decided =
+            version.is_some_and(|version| version != Version::default()) && anew.is_none();
         if decided && tripped + self.blur < before.began {
             let what = format!(
                 "node {node} tripped breaker {key} at {} ms, and overruled what the fleet found out at {} ms",

@@ -177,7 +177,7 @@ impl Server {
 
 /// Whether what somebody else writes is a record, though none that is believed.
 fn can_be_read(kind: u8) -> bool {
-    kind % 6 > 3
+    matches!(kind % 8, 4 | 5 | 7)
 }
 
 /// What somebody else writes at this time of the server: nothing that can be read, or a record that no breaker believes.
@@ -195,7 +195,7 @@ fn poison(kind: u8, time: u64) -> Vec<u8> {
         revision: 1_000,
         ..Record::fresh()
     };
-    match kind % 6 {
+    match kind % 8 {
         0 => return b"poison".to_vec(),
         1 => return Vec::new(),
         2 => record.version.term = 1 << 53,
@@ -210,7 +210,13 @@ fn poison(kind: u8, time: u64) -> Vec<u8> {
                 since: time,
             });
         }
-        _ => {}
+        5 => {}
+        6 => {
+            record.state = State::HalfOpen;
+            record.until = time;
+        }
+        // Longer than any cooldown of a plot, and not than one with a lease.
+        _ => record.until = time + 10_000,
     }
     record.write()
 }
