@@ -59,7 +59,7 @@ fmt: ## format the code
 lint: ## lint as `make test` does
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps --locked --quiet
 
 doc: ## write the API documentation to target/doc
 	cargo doc --workspace --no-deps --locked

@@ -127,7 +127,7 @@ impl<K, C> Guard<K, C> {
 }
 
 impl<K, C: Clock> Guard<K, C> {
-    /// The time by the guard's clock: what a [`Rejection`] is asked with for how long to wait, and what the breaker's own
+    /// The time by the guard's clock: what a [`Rejection`](crate::Rejection) is asked with for how long to wait, and what the breaker's own
     /// methods take.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

@@ -34,6 +34,8 @@
 //! - `serde`: [`Settings`] and [`Saved`] are read and written, [`Snapshot`], [`Transition`] and [`Rejection`] are written
 //! - `metrics`, `tracing`: ready-made [listeners](Listener) for the `metrics` facade and for `tracing`
 //! - `tower`: layers
+//! - `http`: layers whose calls last until their bodies end
+//! - `tokio`: `Guard::ready` waits until a call may pass
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,4 +1,5 @@
-//! A hyper client behind a tower stack: the breaker outside of the timeout, so that what hangs counts as a failure.
+//! A hyper client behind a tower stack: the breaker outside of the timeout, so that what hangs counts as a failure, and a
+//! buffer outside of both, which boxes the errors; a refusal is found in them.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -6,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_breaker::{BreakerLayer, CallError, Cooldown, Guard, Outcome, Settings};
-use http_body_util::Full;
+use fusebox_breaker::{BreakerHttpLayer, Cooldown, Guard, Refused, Settings};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -15,18 +16,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tower::timeout::TimeoutLayer;
-use tower::{BoxError, ServiceBuilder, ServiceExt};
-
-/// The layer sees the head of an answer. Where the end of the body matters, read it inside of a `Guard::call_async`.
-fn judge(result: &Result<Response<Incoming>, BoxError>) -> Outcome {
-    match result {
-        Ok(answer) if answer.status().is_server_error() => Outcome::Failure,
-        // The request's own fault.
-        Ok(answer) if answer.status().is_client_error() => Outcome::Ignored,
-        Ok(_) => Outcome::Success,
-        Err(_) => Outcome::Failure,
-    }
-}
+use tower::{ServiceBuilder, ServiceExt};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -35,23 +25,33 @@ async fn main() -> anyhow::Result<()> {
         cooldown: Cooldown::fixed(Duration::from_millis(200)),
         ..Settings::default()
     };
-    let guard = Guard::new("orders", settings)?.classifier(judge);
+    // A call lasts until its response's body has ended, so bodies are read, those of errors too. A status of 5xx, an error
+    // and a body that is cut are failures.
+    let guard = Guard::new("orders", settings)?;
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let orders = ServiceBuilder::new()
-        .layer(BreakerLayer::new(guard.clone()))
+        .buffer(16)
+        .layer(BreakerHttpLayer::new(guard.clone()))
         .layer(TimeoutLayer::new(Duration::from_millis(100)))
         .service(client);
 
     for call in 1..=14 {
         let request = Request::get(&uri).body(Full::default())?;
-        match orders.clone().oneshot(request).await {
-            Ok(answer) => println!("call {call}: {}", answer.status()),
-            Err(CallError::Rejected(rejection)) => {
-                let wait = rejection.wait(guard.now()).unwrap_or_default();
-                println!("call {call}: refused, come back in {wait:?}");
-                tokio::time::sleep(wait).await;
+        let error = match orders.clone().oneshot(request).await {
+            Ok(answer) => {
+                let status = answer.status();
+                let body = answer.into_body().collect().await?.to_bytes();
+                println!("call {call}: {status}, {} bytes", body.len());
+                continue;
             }
-            Err(error) => println!("call {call}: {error:?}"),
+            Err(error) => error,
+        };
+        match Refused::find_in(&*error) {
+            Some(refused) => {
+                println!("call {call}: {refused}");
+                tokio::time::sleep(refused.retry_in().unwrap_or_default()).await;
+            }
+            None => println!("call {call}: {error:?}"),
         }
     }
     println!("{}", guard.breaker().explain(guard.now()));

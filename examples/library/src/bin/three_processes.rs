@@ -29,12 +29,7 @@ impl Listener for Print {
 async fn node(name: String, url: &str) -> anyhow::Result<()> {
     let records = ValkeyRecords::open(ValkeyOptions::parse(url)?)?;
     let records: Arc<dyn SharedRecords> = Arc::new(records);
-    let clock = Arc::new(MonotonicClock::start());
-    let options = FleetOptions {
-        clock: clock.clone(),
-        ..FleetOptions::new(name.clone())
-    };
-    let (fleet, driver) = fleet(options, records);
+    let (fleet, driver) = fleet(FleetOptions::new(name.clone()), records);
     tokio::spawn(driver.run());
 
     let settings = Settings {
@@ -50,7 +45,7 @@ async fn node(name: String, url: &str) -> anyhow::Result<()> {
     let (mut called, mut refused) = (0, 0);
     for round in 0..150 {
         sleep(Duration::from_millis(20)).await;
-        match breaker.admit(clock.now()) {
+        match breaker.admit(MonotonicClock.now()) {
             Ok(permit) => {
                 called += 1;
                 let fails = name == "anna" && (20..50).contains(&round);
@@ -59,7 +54,7 @@ async fn node(name: String, url: &str) -> anyhow::Result<()> {
                 } else {
                     Outcome::Success
                 };
-                permit.record(outcome, clock.now());
+                permit.record(outcome, MonotonicClock.now());
             }
             Err(_) => refused += 1,
         }

@@ -1,32 +1,20 @@
 //! A tonic client behind a breaker. It asks a health service, because that needs no code to be generated.
 //!
-//! Only statuses that speak of the server are failures; `NOT_FOUND` is the caller's own affair.
+//! The layer reads `grpc-status`: only statuses that speak of the server are failures, such as `UNAVAILABLE`; `NOT_FOUND`
+//! is the caller's own affair.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use fusebox_breaker::{CallError, Cooldown, Guard, Outcome, Settings};
+use fusebox_breaker::{BreakerHttpLayer, Cooldown, Guard, Refused, Settings};
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Endpoint, Server};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Status};
+use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
-use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
-
-fn judge(result: &Result<Response<HealthCheckResponse>, Status>) -> Outcome {
-    match result.as_ref().map_err(Status::code) {
-        Ok(_) => Outcome::Success,
-        Err(
-            Code::Unavailable
-            | Code::DeadlineExceeded
-            | Code::Internal
-            | Code::Unknown
-            | Code::DataLoss,
-        ) => Outcome::Failure,
-        Err(_) => Outcome::Ignored,
-    }
-}
+use tower::ServiceBuilder;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -35,29 +23,26 @@ async fn main() -> anyhow::Result<()> {
     let channel = Endpoint::from_shared(address)?
         .timeout(Duration::from_secs(1))
         .connect_lazy();
-    let health = HealthClient::new(channel);
     let settings = Settings {
         cooldown: Cooldown::fixed(Duration::from_millis(200)),
         ..Settings::default()
     };
-    let guard = Guard::new("health", settings)?.classifier(judge);
+    let layer = BreakerHttpLayer::new(Guard::new("health", settings)?);
+    let mut health = HealthClient::new(ServiceBuilder::new().layer(layer).service(channel));
 
     for (phase, is_broken) in [("well", false), ("broken", true), ("mended", false)] {
         broken.store(is_broken, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(250)).await;
         for service in ["", "", "", "unknown", "", "", ""] {
-            // A clone of the client shares its connections.
-            let mut health = health.clone();
             let question = HealthCheckRequest {
                 service: service.into(),
             };
-            let answer = guard
-                .call_async(|| async move { health.check(question).await })
-                .await;
-            match answer {
+            match health.check(question).await {
                 Ok(answer) => println!("{phase}: {:?}", answer.get_ref().status()),
-                Err(CallError::Failed(status)) => println!("{phase}: {:?}", status.code()),
-                Err(CallError::Rejected(rejection)) => println!("{phase}: not asked: {rejection}"),
+                Err(status) => match Refused::find_in(&status) {
+                    Some(refused) => println!("{phase}: not asked: {refused}"),
+                    None => println!("{phase}: {:?}", status.code()),
+                },
             }
         }
     }
