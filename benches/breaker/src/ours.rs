@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Breaker, Compare, Cooldown, HalfOpen, Outcome, Over, Permit, Ramp, Ratio, Rule as TripRule,
-    Settings, Timestamp,
+    Breaker, Cooldown, HalfOpen, Outcome, Over, Permit, Ramp, Ratio, Rule as TripRule, Settings,
+    Timestamp, settings::Compare,
 };
 
 use crate::clock::{Clock, System, Tick};

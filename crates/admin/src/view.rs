@@ -2,7 +2,10 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use fusebox_breaker::{Explanation, Gap, HoldKind, Next, Over, RuleGap, Timestamp, Transition};
+use fusebox_breaker::{
+    HoldKind, Over, Timestamp, Transition,
+    machine::{Explanation, Gap, Next, RuleGap},
+};
 use fusebox_gateway::mule::CircuitStatus;
 use fusebox_gateway::{BreakerStatus, Wall};
 use fusebox_plan::mule::Said;

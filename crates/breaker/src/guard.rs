@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 ///
 /// The clock is read only where a time matters: for a breaker that is not closed, for outcomes that may trip or go into a
 /// window of time, and where [`Settings`](crate::Settings) have a rule about slow or stalled calls or count abandoned
-/// ones. A call for which nothing asks for the time is not timed, so the [`Flown`](crate::Flown) of it has no duration.
+/// ones. A call for which nothing asks for the time is not timed, so the [`Flown`](crate::snapshot::Flown) of it has no duration.
 ///
 /// All guards tell the time from one origin, so one breaker may have many, made anywhere and at any time. Whoever gives one
 /// of them another [clock](Guard::clock) gives it to all that speak to its breaker.

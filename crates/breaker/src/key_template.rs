@@ -8,7 +8,7 @@ use crate::key_text::write_part;
 /// A text with names in braces, which a call fills in: `{service},{tenant}`.
 ///
 /// A name that the call has no value for, or an empty one, is `-`. Values that differ give keys that differ, as those of
-/// [`KeyParts`](crate::KeyParts) do: what begins a text between two names is written as `%2C` in a value, and so on;
+/// [`KeyParts`](crate::registry::KeyParts) do: what begins a text between two names is written as `%2C` in a value, and so on;
 /// only two names side by side, with no text between them, run into one another. What clients write may be long and endless in
 /// number: a [`Registry`](crate::Registry) bounds how many keys there are; bound their length where you look values up.
 ///

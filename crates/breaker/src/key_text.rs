@@ -8,7 +8,7 @@
 /// [`Registry`](crate::Registry) names its shared breakers. An empty part counts as missing.
 ///
 /// ```
-/// use fusebox_breaker::KeyParts;
+/// use fusebox_breaker::registry::KeyParts;
 ///
 /// let key = |parts: &[Option<&[u8]>]| {
 ///     let mut key = KeyParts::default();

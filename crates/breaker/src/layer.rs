@@ -89,7 +89,7 @@ where
 }
 
 pin_project! {
-    /// The answer of a [`BreakerService`] or a [`KeyedBreakerService`](crate::KeyedBreakerService). Dropped before its end, the call counts as
+    /// The answer of a [`BreakerService`] or a [`KeyedBreakerService`](crate::layers::KeyedBreakerService). Dropped before its end, the call counts as
     /// [`OnAbandoned`](crate::OnAbandoned) says.
     #[must_use = "futures do nothing unless they are polled"]
     pub struct BreakerFuture<S, R, K, C>

@@ -53,10 +53,10 @@ mod transition;
 mod cooldown;
 mod ramp;
 mod rule;
-mod settings;
+pub mod settings;
 mod window;
 
-mod machine;
+pub mod machine;
 
 mod breaker;
 mod inherited;
@@ -68,7 +68,7 @@ mod listener;
 mod log;
 mod permit;
 mod refused;
-mod registry;
+pub mod registry;
 mod shared;
 mod side;
 mod word;
@@ -91,7 +91,7 @@ mod ready;
 mod undated;
 
 mod recorder;
-mod snapshot;
+pub mod snapshot;
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 mod observe;
@@ -101,54 +101,53 @@ mod serial;
 pub use breaker::{Breaker, Builder};
 pub use call::Call;
 pub use call_error::{BoxError, Boxed, CallError};
-pub use cause::{Cause, Causes};
-pub use chance::Chance;
+pub use cause::Cause;
 pub use classify::{Classify, ErrorsFail};
 pub use clock::{Clock, MonotonicClock};
 pub use guard::Guard;
 pub use guards::Guards;
 #[cfg(feature = "http")]
-pub use http::{
-    BreakerHttpFuture, BreakerHttpLayer, BreakerHttpService, ByHead, ByStatus, ClassifyHttp,
-    GuardedBody, HttpEnd, KeyedBreakerHttpLayer, KeyedBreakerHttpService,
-};
+pub use http::{BreakerHttpLayer, ClassifyHttp, HttpEnd, KeyedBreakerHttpLayer};
 pub use key_template::{KeyTemplate, KeyTemplateError};
-pub use key_text::KeyParts;
 #[cfg(feature = "tower")]
-pub use keyed_layer::{KeyedBreakerLayer, KeyedBreakerService};
+pub use keyed_layer::KeyedBreakerLayer;
 #[cfg(feature = "tower")]
-pub use layer::{BreakerFuture, BreakerLayer, BreakerService};
-pub use led::WeakBreaker;
+pub use layer::BreakerLayer;
 pub use listener::Listener;
-pub use machine::{
-    Admission, Checked, Explanation, FleetOpening, FleetTally, ForcedTrip, Gap, Grant, Machine,
-    Next, ProbeLease, Reconfigured, RuleGap, Settled, SettledAs, WindowFate,
-};
+#[cfg(feature = "metrics")]
+pub use observe::MetricsListener;
 #[cfg(feature = "tracing")]
 pub use observe::TracingListener;
-#[cfg(feature = "metrics")]
-pub use observe::{METRICS_BREAKERS_MAX, MetricsListener};
 pub use outcome::{Hold, HoldKind, Outcome, Phase, RejectReason, Rejection};
 pub use permit::{OwnedPermit, Permit};
 pub use ramp::Ramp;
 pub use ratio::Ratio;
-pub use recorder::{Flown, RECENT_OUTCOMES};
 pub use refused::Refused;
-pub use registry::{
-    DEFAULT_MAX_KEYS, IDLE_AFTER_MIN, KeyCounts, OVERFLOW_BREAKERS, OnOverflow, Registry,
-    RegistryBuilder,
-};
-pub use rule::RuleKind;
+pub use registry::{OnOverflow, Registry};
 pub use settings::{
-    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, MAX_CALLS, MAX_FAILURES, MAX_MEMORY,
-    Mode, OnAbandoned, OnPanic, OnPeriodTimeout, OnProbeTimeout, Over, Places, Probes, RetryAfter,
-    Rule, Settings, SettingsError, SettingsErrors, SlowProbes, WindowKind,
+    Cooldown, HalfOpen, Mode, OnAbandoned, OnPanic, Over, Rule, Settings, SettingsErrors,
 };
-pub use snapshot::{
-    ProbeStatus, RECENT, RampStatus, RuleStatus, Saved, SavedHold, SavedState, Snapshot, Totals,
-};
+pub use snapshot::{Saved, Snapshot, Totals};
 pub use time::Timestamp;
-pub use transition::{Reason, Transition, Transitions};
+pub use transition::{Reason, Transition};
+
+/// Parts of a fleet's protocol, for whoever makes breakers of many processes agree.
+pub mod fleet {
+    pub use crate::led::WeakBreaker;
+    pub use crate::machine::{FleetOpening, FleetTally, ProbeLease};
+}
+
+/// The services, futures and bodies that the layers make, for whoever has to name their types.
+#[cfg(feature = "tower")]
+pub mod layers {
+    #[cfg(feature = "http")]
+    pub use crate::http::{
+        BreakerHttpFuture, BreakerHttpService, ByHead, ByStatus, GuardedBody,
+        KeyedBreakerHttpService,
+    };
+    pub use crate::keyed_layer::KeyedBreakerService;
+    pub use crate::layer::{BreakerFuture, BreakerService};
+}
 
 /// The example of the package's own page.
 #[cfg(doctest)]

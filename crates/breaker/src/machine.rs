@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::Call;
-use crate::chance::{Chance, Source};
+use crate::chance::Source;
 use crate::led::Calls;
 use crate::outcome::{Hold, HoldKind, Outcome, Phase};
 use crate::ramp::Ramping;
@@ -16,7 +16,7 @@ use crate::recorder::Recorder;
 use crate::settings::{Mode, OnAbandoned, Settings, SettingsErrors};
 use crate::snapshot::Totals;
 use crate::time::Timestamp;
-use crate::transition::{Reason, Transition, Transitions};
+use crate::transition::{Reason, Transition};
 use crate::window::Window;
 
 mod explain;
@@ -34,6 +34,8 @@ mod view;
 mod why;
 mod worth;
 
+pub use crate::chance::Chance;
+pub use crate::transition::Transitions;
 pub use explain::{Explanation, Gap, Next, RuleGap};
 pub(crate) use fold::Folded;
 pub(crate) use grant::GrantKind;

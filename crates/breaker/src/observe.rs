@@ -6,6 +6,6 @@ mod metrics;
 mod tracing;
 
 #[cfg(feature = "metrics")]
-pub use self::metrics::{METRICS_BREAKERS_MAX, MetricsListener};
+pub use self::metrics::MetricsListener;
 #[cfg(feature = "tracing")]
 pub use self::tracing::TracingListener;

@@ -12,7 +12,7 @@ use crate::settings::{Compare, SettingsError};
 /// assert_eq!(Ratio::percent(50), Ratio::new(0.5)?);
 /// assert_eq!(Ratio::of(2, 3)?.to_string(), "66.6667%");
 /// assert!(Ratio::new(1.5).is_err());
-/// # Ok::<(), fusebox_breaker::SettingsError>(())
+/// # Ok::<(), fusebox_breaker::settings::SettingsError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ratio {

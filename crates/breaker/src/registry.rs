@@ -22,6 +22,7 @@ mod order;
 mod overflow;
 mod room;
 
+pub use crate::key_text::KeyParts;
 pub(crate) use asked::LastAsked;
 pub use builder::RegistryBuilder;
 pub use counts::KeyCounts;

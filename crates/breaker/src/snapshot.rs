@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::outcome::{Hold, HoldKind, Phase};
-use crate::recorder::Flown;
-use crate::rule::RuleKind;
 use crate::settings::{Mode, Over};
 use crate::time::Timestamp;
 use crate::transition::{Reason, Transition};
+
+pub use crate::cause::Causes;
+pub use crate::recorder::{Flown, RECENT_OUTCOMES};
+pub use crate::rule::RuleKind;
 
 /// A breaker at one moment. Reading it changes nothing: what time alone has decided since the last call is shown, and
 /// carried out by the next call.
@@ -49,7 +51,7 @@ pub struct Snapshot {
     pub ramp: Option<RampStatus>,
     /// The probability with which a call passes now, from 0 to 1: less than 1 in a ramp and by an adaptive rule.
     pub admit_probability: f64,
-    /// The last outcomes, oldest first, at most [`RECENT_OUTCOMES`](crate::RECENT_OUTCOMES).
+    /// The last outcomes, oldest first, at most [`RECENT_OUTCOMES`](crate::snapshot::RECENT_OUTCOMES).
     pub outcomes: Vec<Flown>,
 }
 
@@ -88,7 +90,7 @@ pub struct Totals {
     /// clock. A closed breaker lets calls pass without a look at their stamps, so those of admissions may be missing.
     pub far_stamps: u64,
     /// Calls through guards and layers that were refused, and refusals that their callers
-    /// [counted](crate::Breaker::refused). They are no outcomes. A [`Machine`](crate::Machine) counts none.
+    /// [counted](crate::Breaker::refused). They are no outcomes. A [`Machine`](crate::machine::Machine) counts none.
     pub refused: u64,
 }
 

@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fusebox_breaker::{
-    Breaker, Hold, HoldKind, METRICS_BREAKERS_MAX, MetricsListener, Outcome, Settings, Timestamp,
-    TracingListener,
+    Breaker, Hold, HoldKind, MetricsListener, Outcome, Settings, Timestamp, TracingListener,
 };
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 
@@ -131,7 +130,7 @@ fn breakers_past_the_most_are_counted_together() {
     let kept = Kept::default();
     metrics::with_local_recorder(&kept, || {
         let listener = Arc::new(MetricsListener::new());
-        for number in 0..METRICS_BREAKERS_MAX + 3 {
+        for number in 0..MetricsListener::BREAKERS_MAX + 3 {
             trip(&breaker(&format!("key-{number}"), listener.clone()), at(0));
         }
         let late = breaker("late", listener.clone());
@@ -150,7 +149,7 @@ fn breakers_past_the_most_are_counted_together() {
     let states = names
         .keys()
         .filter(|name| name.starts_with("fusebox_breaker_state"));
-    assert_eq!(states.count(), 3 * METRICS_BREAKERS_MAX);
+    assert_eq!(states.count(), 3 * MetricsListener::BREAKERS_MAX);
 }
 
 /// Keeps every event as a line of its level, target and fields.

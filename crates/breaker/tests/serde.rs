@@ -6,10 +6,13 @@ use std::num::NonZeroU32;
 use std::time::{Duration, UNIX_EPOCH};
 
 use fusebox_breaker::{
-    Breaker, Call, Cause, CloseRule, Compare, Cooldown, HalfOpen, History, Hold, HoldKind, JudgeOn,
-    Mode, OnAbandoned, OnPanic, OnPeriodTimeout, OnProbeTimeout, Outcome, Over, Places, Probes,
-    Ramp, Ratio, RetryAfter, Rule, Saved, SavedHold, SavedState, Settings, SlowProbes, Timestamp,
-    WindowKind,
+    Breaker, Call, Cause, Cooldown, HalfOpen, Hold, HoldKind, Mode, OnAbandoned, OnPanic, Outcome,
+    Over, Ramp, Ratio, Rule, Saved, Settings, Timestamp,
+    settings::{
+        CloseRule, Compare, History, JudgeOn, OnPeriodTimeout, OnProbeTimeout, Places, Probes,
+        RetryAfter, SlowProbes, WindowKind,
+    },
+    snapshot::{SavedHold, SavedState},
 };
 use proptest::prelude::*;
 use serde_json::{Value, from_str, from_value, json, to_string, to_value};

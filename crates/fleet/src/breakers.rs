@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Breaker, FleetOpening, FleetTally, Hold, HoldKind, Phase, ProbeLease, Reason, Timestamp,
-    Transition, WeakBreaker,
+    Breaker, Hold, HoldKind, Phase, Reason, Timestamp, Transition,
+    fleet::{FleetOpening, FleetTally, ProbeLease, WeakBreaker},
 };
 
 use crate::node::{Batch, Event, Key, Local, Order};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use fusebox_breaker::{Over, Rule, RuleKind, Settings};
+use fusebox_breaker::{Over, Rule, Settings, snapshot::RuleKind};
 
 use crate::command::{CountRule, SPAN_MAX};
 use crate::node::LEASE_MARGIN;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use fusebox_breaker::{
-    Breaker, KeyCounts, KeyParts, Listener, OVERFLOW_BREAKERS, Registry, Timestamp, WindowFate,
+    Breaker, Listener, Registry, Timestamp,
+    machine::WindowFate,
+    registry::{KeyCounts, KeyParts, OVERFLOW_BREAKERS},
 };
 use fusebox_plan::plan::{self, Key, KeyPart, Upstream};
 use http::{HeaderMap, HeaderValue, Method};

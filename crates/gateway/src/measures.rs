@@ -1,6 +1,6 @@
 //! What is measured of a breaker as it stands: shares and numbers that go up and down.
 
-use fusebox_breaker::{RuleKind, Snapshot};
+use fusebox_breaker::{Snapshot, snapshot::RuleKind};
 
 /// Something measured of a breaker, where there is something to measure.
 pub struct Measure {

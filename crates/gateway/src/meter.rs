@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
-use fusebox_breaker::{Phase, RejectReason, Rejection, SettledAs, Timestamp};
+use fusebox_breaker::{Phase, RejectReason, Rejection, Timestamp, machine::SettledAs};
 use http::{Method, StatusCode};
 
 /// A number that only grows.

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_breaker::{HoldKind, Saved, SavedHold, SavedState};
+use fusebox_breaker::{
+    HoldKind, Saved,
+    snapshot::{SavedHold, SavedState},
+};
 use fusebox_store::NewObject;
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use fusebox_breaker::{Explanation, Hold, HoldKind, RejectReason, Settings, Snapshot, Timestamp};
+use fusebox_breaker::{
+    Hold, HoldKind, RejectReason, Settings, Snapshot, Timestamp, machine::Explanation,
+};
 use fusebox_plan::Plan;
 use fusebox_plan::plan::Share;
 

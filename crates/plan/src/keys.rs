@@ -330,7 +330,7 @@ pub(crate) static ADAPTIVE: Table = Table {
         "memory",
         Whole {
             min: 1,
-            max: fusebox_breaker::MAX_MEMORY as u64,
+            max: fusebox_breaker::settings::MAX_MEMORY as u64,
         },
         "5",
         "How many last outcomes are weighed, the younger the more.",

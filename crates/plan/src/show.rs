@@ -1,9 +1,11 @@
 //! The plan as the native form, with all defaults written out and no secret.
 
 use fusebox_breaker::{
-    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, OnAbandoned, OnOverflow,
-    OnPeriodTimeout, OnProbeTimeout, Over, Places, Probes, Ramp, Ratio, RetryAfter, Rule, Settings,
-    SlowProbes, WindowKind,
+    Cooldown, HalfOpen, OnAbandoned, OnOverflow, Over, Ramp, Ratio, Rule, Settings,
+    settings::{
+        CloseRule, Compare, History, JudgeOn, OnPeriodTimeout, OnProbeTimeout, Places, Probes,
+        RetryAfter, SlowProbes, WindowKind,
+    },
 };
 use serde_json::{Map, Value, json};
 

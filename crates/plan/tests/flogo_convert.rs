@@ -4,7 +4,10 @@ mod support;
 
 use std::time::Duration;
 
-use fusebox_breaker::{History, Mode, Probes, Rule};
+use fusebox_breaker::{
+    Mode, Rule,
+    settings::{History, Probes},
+};
 use fusebox_plan::plan::{Plan, RewritePart, Step};
 use fusebox_plan::{Conversion, Severity, Source, convert};
 use support::{Machine, lines, read_text};

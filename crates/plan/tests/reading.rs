@@ -6,8 +6,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    CloseRule, Compare, Cooldown, History, JudgeOn, Mode, OnPanic, OnProbeTimeout, Over, Probes,
-    Ramp, Ratio, RetryAfter, Rule, Settings, SlowProbes, WindowKind,
+    Cooldown, Mode, OnPanic, Over, Ramp, Ratio, Rule, Settings,
+    settings::{
+        CloseRule, Compare, History, JudgeOn, OnProbeTimeout, Probes, RetryAfter, SlowProbes,
+        WindowKind,
+    },
 };
 use fusebox_plan::plan::{KeyPart, Limits, RewritePart, Step, Store};
 use fusebox_plan::{Failure, Loader, Source, read};

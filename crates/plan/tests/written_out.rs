@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    CloseRule, Compare, Cooldown, HalfOpen, History, JudgeOn, MAX_FAILURES, MAX_MEMORY, Mode,
-    OnAbandoned, OnOverflow, OnPanic, OnPeriodTimeout, OnProbeTimeout, Over, Places, Probes, Ramp,
-    Ratio, RetryAfter, Rule, Settings, SlowProbes, WindowKind,
+    Cooldown, HalfOpen, Mode, OnAbandoned, OnOverflow, OnPanic, Over, Ramp, Ratio, Rule, Settings,
+    settings::{
+        CloseRule, Compare, History, JudgeOn, MAX_FAILURES, MAX_MEMORY, OnPeriodTimeout,
+        OnProbeTimeout, Places, Probes, RetryAfter, SlowProbes, WindowKind,
+    },
 };
 use fusebox_plan::plan::{
     Breaker, Forward, Key, KeyPart, Limits, Plan, Route, Step, Timeout, Upstream,

@@ -9,8 +9,11 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    CloseRule, Compare, Cooldown, HalfOpen, JudgeOn, Mode, OnPeriodTimeout, OnProbeTimeout, Over,
-    Places, Probes, Ratio, RetryAfter, Rule, Settings, SlowProbes, WindowKind,
+    Cooldown, HalfOpen, Mode, Over, Ratio, Rule, Settings,
+    settings::{
+        CloseRule, Compare, JudgeOn, OnPeriodTimeout, OnProbeTimeout, Places, Probes, RetryAfter,
+        SlowProbes, WindowKind,
+    },
 };
 
 use crate::scenario::{

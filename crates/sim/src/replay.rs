@@ -474,7 +474,10 @@ mod tests {
     use super::*;
     use crate::mapping::map;
     use crate::subject::Pure;
-    use fusebox_breaker::{ForcedTrip, Grant, Hold};
+    use fusebox_breaker::{
+        Hold,
+        machine::{ForcedTrip, Grant},
+    };
     use serde::Deserialize as _;
     use serde_json::json;
 

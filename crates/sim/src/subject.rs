@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fusebox_breaker::{
-    Breaker, Call, ForcedTrip, Grant, Hold, HoldKind, Listener, Machine, OwnedPermit, Rejection,
-    Settings, SettingsErrors, Snapshot, Timestamp, Transition, Transitions,
+    Breaker, Call, Hold, HoldKind, Listener, OwnedPermit, Rejection, Settings, SettingsErrors,
+    Snapshot, Timestamp, Transition,
+    machine::{ForcedTrip, Grant, Machine, Transitions},
 };
 
 /// The seed of both forms. No scenario's cooldown has jitter, so nothing is drawn from it.

@@ -141,7 +141,7 @@ fn shared(mapped: &Mapped) -> Result<Shared, String> {
     Shared::new(mapped.settings.clone()).map_err(|errors| refused(&errors))
 }
 
-fn refused(errors: &[fusebox_breaker::SettingsError]) -> String {
+fn refused(errors: &[fusebox_breaker::settings::SettingsError]) -> String {
     let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
     format!("the settings are refused: {}", errors.join("; "))
 }

@@ -13,9 +13,6 @@ use crate::rule::RuleKind;
 use crate::time::Timestamp;
 use crate::transition::Transition;
 
-/// How many breakers a [`MetricsListener`] gives a label of their own.
-pub const METRICS_BREAKERS_MAX: usize = 1_000;
-
 const STATE: &str = "fusebox_breaker_state";
 const HELD: &str = "fusebox_breaker_held";
 const TRANSITIONS: &str = "fusebox_breaker_transitions_total";
@@ -71,6 +68,9 @@ impl Default for MetricsListener {
 }
 
 impl MetricsListener {
+    /// Number of breakers that get labels of their own.
+    pub const BREAKERS_MAX: usize = 1_000;
+
     /// A listener for any number of breakers. Describes the metrics to the recorder that is installed by then.
     pub fn new() -> Self {
         describe_gauge!(
@@ -153,7 +153,7 @@ impl MetricsListener {
         if known.contains(name) {
             return SharedString::from_shared(name.clone());
         }
-        if known.len() >= METRICS_BREAKERS_MAX {
+        if known.len() >= MetricsListener::BREAKERS_MAX {
             return OTHER;
         }
         drop(known);
@@ -201,7 +201,7 @@ const OTHER: SharedString = SharedString::const_str("other");
 fn own_label(labelled: &mut HashSet<Arc<str>>, breaker: &Breaker) -> Option<SharedString> {
     let name = breaker.name();
     if !labelled.contains(name) {
-        if labelled.len() >= METRICS_BREAKERS_MAX {
+        if labelled.len() >= MetricsListener::BREAKERS_MAX {
             return None;
         }
         labelled.insert(name.clone());

@@ -3,7 +3,7 @@
 use std::future::{Future, pending};
 use std::sync::Arc;
 
-use fusebox_breaker::{Guard, OnAbandoned, Outcome, Phase, Rule, Settings, SettledAs};
+use fusebox_breaker::{Guard, OnAbandoned, Outcome, Phase, Rule, Settings, machine::SettledAs};
 
 use crate::kit::*;
 use crate::ways_in::Hand;

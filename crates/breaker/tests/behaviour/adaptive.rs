@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fusebox_breaker::{Breaker, Chance, Outcome, Phase, RejectReason, Rule};
+use fusebox_breaker::{Breaker, Outcome, Phase, RejectReason, Rule, machine::Chance};
 
 use crate::kit::{at, by_rule, succeed};
 

@@ -8,8 +8,11 @@
 use std::collections::BTreeMap;
 
 use fusebox_breaker::{
-    Call, History, HoldKind, Mode, Outcome, Over, Phase, Places, Probes, Reason, RejectReason,
-    Rule, RuleStatus, Settings, SettledAs, Timestamp, Totals, Transition,
+    Call, HoldKind, Mode, Outcome, Over, Phase, Reason, RejectReason, Rule, Settings, Timestamp,
+    Totals, Transition,
+    machine::SettledAs,
+    settings::{History, Places, Probes},
+    snapshot::RuleStatus,
 };
 use proptest::prelude::*;
 

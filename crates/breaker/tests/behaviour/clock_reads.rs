@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use fusebox_breaker::{
-    Clock, ErrorsFail, Guard, OnAbandoned, Outcome, Over, Phase, Ratio, Rule, Settings, SettledAs,
-    Timestamp,
+    Clock, ErrorsFail, Guard, OnAbandoned, Outcome, Over, Phase, Ratio, Rule, Settings, Timestamp,
+    machine::SettledAs,
 };
 
 use crate::kit::*;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use fusebox_breaker::{
     Breaker, CallError, Clock, Cooldown, Guard, Guards, HoldKind, MonotonicClock, OnAbandoned,
-    Outcome, Over, Phase, Ratio, Registry, RejectReason, Rule, Settings, SettledAs, Timestamp,
+    Outcome, Over, Phase, Ratio, Registry, RejectReason, Rule, Settings, Timestamp,
+    machine::SettledAs,
 };
 
 use crate::kit::*;
@@ -172,8 +173,8 @@ fn a_reset_restarts_the_clock_also_to_an_earlier_time() {
 #[test]
 fn windows_of_time_begin_anew_with_the_first_stamp_after_a_reset() {
     for window in [
-        fusebox_breaker::WindowKind::Sliding,
-        fusebox_breaker::WindowKind::Tumbling,
+        fusebox_breaker::settings::WindowKind::Sliding,
+        fusebox_breaker::settings::WindowKind::Tumbling,
     ] {
         let settings = Settings {
             window,
@@ -268,7 +269,7 @@ fn a_hold_by_another_clock_lasts_as_long_as_it_was_meant_to() {
 fn commands_by_another_clock_are_carried_out_at_the_breakers_own_time() {
     let breaker = breaker(in_a_row(1));
     succeed(&breaker, 1_000);
-    let drill = || fusebox_breaker::ForcedTrip {
+    let drill = || fusebox_breaker::machine::ForcedTrip {
         by: "ann".into(),
         reason: "a drill".into(),
         cooldown: None,

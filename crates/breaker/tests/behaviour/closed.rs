@@ -1,6 +1,6 @@
 //! Closed: calls pass and are judged.
 
-use fusebox_breaker::{JudgeOn, Outcome, Over, Phase, Ratio, Rule, SettledAs};
+use fusebox_breaker::{Outcome, Over, Phase, Ratio, Rule, machine::SettledAs, settings::JudgeOn};
 
 use crate::kit::*;
 

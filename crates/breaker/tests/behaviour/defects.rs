@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use fusebox_breaker::{
-    Breaker, Chance, CloseRule, Cooldown, Guard, HoldKind, Listener, Outcome, Over, OwnedPermit,
-    Phase, Ratio, RejectReason, Rule, Settings, SettledAs, Transition, WindowKind,
+    Breaker, Cooldown, Guard, HoldKind, Listener, Outcome, Over, OwnedPermit, Phase, Ratio,
+    RejectReason, Rule, Settings, Transition,
+    machine::{Chance, SettledAs},
+    settings::{CloseRule, WindowKind},
 };
 
 use crate::kit::*;

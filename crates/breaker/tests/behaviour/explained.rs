@@ -1,7 +1,9 @@
 //! Why open, why still closed, when next; and what was seen last.
 
 use fusebox_breaker::{
-    Call, Gap, HoldKind, Next, Outcome, Over, RECENT_OUTCOMES, Ratio, Rule, Settings, SettledAs,
+    Call, HoldKind, Outcome, Over, Ratio, Rule, Settings,
+    machine::{Gap, Next, SettledAs},
+    snapshot::RECENT_OUTCOMES,
 };
 
 use crate::kit::{admit, at, breaker, by_rule, fail, hold, in_a_row, ms, tripped};

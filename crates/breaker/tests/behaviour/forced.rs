@@ -1,6 +1,6 @@
 //! A trip that no rule brought about.
 
-use fusebox_breaker::{ForcedTrip, HoldKind, Phase};
+use fusebox_breaker::{HoldKind, Phase, machine::ForcedTrip};
 
 use crate::kit::{
     at, breaker, changes, fail, hold, in_a_row, ms, phase, refused, succeed, tripped,

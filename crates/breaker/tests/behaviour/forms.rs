@@ -6,8 +6,9 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Breaker, Call, Clock, ForcedTrip, Grant, Guard, Hold, Listener, Machine, Outcome, OwnedPermit,
-    Rejection, Saved, Settings, SettledAs, Snapshot, Timestamp, Transition, Transitions,
+    Breaker, Call, Clock, Guard, Hold, Listener, Outcome, OwnedPermit, Rejection, Saved, Settings,
+    Snapshot, Timestamp, Transition,
+    machine::{ForcedTrip, Grant, Machine, SettledAs, Transitions},
 };
 
 use crate::ops::End;

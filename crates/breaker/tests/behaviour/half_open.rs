@@ -1,8 +1,9 @@
 //! Half-open: probes decide.
 
 use fusebox_breaker::{
-    Breaker, Call, CloseRule, Compare, OnPanic, OnPeriodTimeout, OnProbeTimeout, Outcome, Phase,
-    Places, Probes, Ratio, RejectReason, Settings, SettledAs, SlowProbes,
+    Breaker, Call, OnPanic, Outcome, Phase, Ratio, RejectReason, Settings,
+    machine::SettledAs,
+    settings::{CloseRule, Compare, OnPeriodTimeout, OnProbeTimeout, Places, Probes, SlowProbes},
 };
 
 use crate::kit::*;

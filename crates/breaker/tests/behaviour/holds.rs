@@ -1,6 +1,8 @@
 //! Holds, release and reset: an operator's word wins.
 
-use fusebox_breaker::{Breaker, HoldKind, Outcome, Phase, Reason, RejectReason, SettledAs};
+use fusebox_breaker::{
+    Breaker, HoldKind, Outcome, Phase, Reason, RejectReason, machine::SettledAs,
+};
 
 use crate::kit::*;
 
@@ -202,7 +204,7 @@ fn the_last_transitions_are_remembered_and_no_more_than_sixteen() {
         breaker.reset(at(time));
     }
     let recent = breaker.snapshot(at(40)).recent;
-    assert_eq!(recent.len(), fusebox_breaker::RECENT);
+    assert_eq!(recent.len(), fusebox_breaker::snapshot::RECENT);
     assert_eq!(recent.last().unwrap().generation, 40);
     assert!(recent.iter().all(|seen| seen.reason == Reason::Reset));
 }

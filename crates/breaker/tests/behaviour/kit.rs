@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Breaker, CloseRule, Cooldown, HalfOpen, Hold, HoldKind, Listener, Outcome, OwnedPermit, Phase,
-    Probes, Rejection, Rule, Settings, Timestamp, Transition,
+    Breaker, Cooldown, HalfOpen, Hold, HoldKind, Listener, Outcome, OwnedPermit, Phase, Rejection,
+    Rule, Settings, Timestamp, Transition,
+    settings::{CloseRule, Probes},
 };
 
 pub fn at(millis: u64) -> Timestamp {

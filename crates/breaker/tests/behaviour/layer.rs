@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use fusebox_breaker::{
-    Boxed, BreakerLayer, BreakerService, CallError, ErrorsFail, Guard, Guards, KeyedBreakerLayer,
-    Phase, Registry, SettledAs,
+    Boxed, BreakerLayer, CallError, ErrorsFail, Guard, Guards, KeyedBreakerLayer, Phase, Registry,
+    layers::BreakerService, machine::SettledAs,
 };
 use tower_layer::Layer;
 use tower_service::Service;

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fusebox_breaker::{
-    Breaker, FleetOpening, FleetTally, HoldKind, Listener, Outcome, Phase, ProbeLease, Registry,
-    RejectReason, Settings, Transition,
+    Breaker, HoldKind, Listener, Outcome, Phase, Registry, RejectReason, Settings, Transition,
+    fleet::{FleetOpening, FleetTally, ProbeLease},
 };
 use proptest::prelude::*;
 

@@ -22,8 +22,9 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Call, CloseRule, Cooldown, ForcedTrip, Hold, HoldKind, OnPeriodTimeout, OnProbeTimeout,
-    Outcome, Phase, Places, RejectReason, Rejection, Settings, SettledAs, Timestamp,
+    Call, Cooldown, Hold, HoldKind, Outcome, Phase, RejectReason, Rejection, Settings, Timestamp,
+    machine::{ForcedTrip, SettledAs},
+    settings::{CloseRule, OnPeriodTimeout, OnProbeTimeout, Places},
 };
 
 use crate::forms::{Form, Pure, Shared};

@@ -1,6 +1,6 @@
 //! Monitor and disabled: deciding without refusing, and not deciding at all.
 
-use fusebox_breaker::{HoldKind, Mode, Outcome, Phase, RejectReason, Settings, SettledAs};
+use fusebox_breaker::{HoldKind, Mode, Outcome, Phase, RejectReason, Settings, machine::SettledAs};
 
 use crate::kit::*;
 

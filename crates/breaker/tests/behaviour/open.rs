@@ -1,6 +1,6 @@
 //! Open: calls are refused until the cooldown ends.
 
-use fusebox_breaker::{Cooldown, Phase, Probes, RejectReason, Rejection, Timestamp};
+use fusebox_breaker::{Cooldown, Phase, RejectReason, Rejection, Timestamp, settings::Probes};
 
 use crate::kit::*;
 

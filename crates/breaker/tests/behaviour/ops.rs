@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Call, Cause, CloseRule, Compare, Cooldown, ForcedTrip, HalfOpen, History, Hold, HoldKind,
-    JudgeOn, Mode, OnAbandoned, OnPanic, OnPeriodTimeout, OnProbeTimeout, Outcome, Over, Places,
-    Probes, Ramp, Ratio, RetryAfter, Rule, Settings, SlowProbes, Timestamp, WindowKind,
+    Call, Cause, Cooldown, HalfOpen, Hold, HoldKind, Mode, OnAbandoned, OnPanic, Outcome, Over,
+    Ramp, Ratio, Rule, Settings, Timestamp,
+    machine::ForcedTrip,
+    settings::{
+        CloseRule, Compare, History, JudgeOn, OnPeriodTimeout, OnProbeTimeout, Places, Probes,
+        RetryAfter, SlowProbes, WindowKind,
+    },
 };
 use proptest::prelude::*;
 

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fusebox_breaker::{
-    Boxed, Breaker, CallError, ErrorsFail, ForcedTrip, Guard, Guards, Hold, HoldKind, Listener,
-    Refused, Registry, Transition,
+    Boxed, Breaker, CallError, ErrorsFail, Guard, Guards, Hold, HoldKind, Listener, Refused,
+    Registry, Transition, machine::ForcedTrip,
 };
 
 use crate::kit::*;

@@ -5,7 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Chance, Cooldown, HoldKind, KeyTemplate, Outcome, Over, Phase, Registry, Rule, Settings,
+    Cooldown, HoldKind, KeyTemplate, Outcome, Over, Phase, Registry, Rule, Settings,
+    machine::Chance,
 };
 
 use crate::kit::*;

@@ -1,8 +1,10 @@
 //! New settings for a running breaker.
 
 use fusebox_breaker::{
-    Breaker, HoldKind, Outcome, Over, Phase, Ratio, Rule, RuleKind, Settings, SettledAs,
-    WindowFate, WindowKind,
+    Breaker, HoldKind, Outcome, Over, Phase, Ratio, Rule, Settings,
+    machine::{SettledAs, WindowFate},
+    settings::WindowKind,
+    snapshot::RuleKind,
 };
 
 use crate::kit::*;

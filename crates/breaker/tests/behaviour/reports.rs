@@ -1,7 +1,9 @@
 //! Callers without a permit: check, then report. This is how Flogo's circuit breaker is driven.
 
 use fusebox_breaker::{
-    Breaker, Cooldown, HalfOpen, History, Outcome, Over, Phase, Probes, Rule, Settings, SettledAs,
+    Breaker, Cooldown, HalfOpen, Outcome, Over, Phase, Rule, Settings,
+    machine::SettledAs,
+    settings::{History, Probes},
 };
 
 use crate::kit::*;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fusebox_breaker::{Cooldown, HoldKind, Phase, Saved, SavedState, Settings};
+use fusebox_breaker::{Cooldown, HoldKind, Phase, Saved, Settings, snapshot::SavedState};
 
 use crate::kit::*;
 

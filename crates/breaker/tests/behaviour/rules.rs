@@ -1,6 +1,9 @@
 //! The rules: each trips at exactly its threshold.
 
-use fusebox_breaker::{Breaker, Compare, Over, Phase, Ratio, Rule, Settings, WindowKind};
+use fusebox_breaker::{
+    Breaker, Over, Phase, Ratio, Rule, Settings,
+    settings::{Compare, WindowKind},
+};
 
 use crate::kit::*;
 
@@ -154,7 +157,7 @@ fn a_jump_of_centuries_costs_no_more_than_a_step() {
 fn a_tumbling_time_is_cleared_as_a_whole() {
     let mut settings = rate(60, Over::Time(ms(30_000)), 3);
     settings.window = WindowKind::Tumbling;
-    settings.judge_on = fusebox_breaker::JudgeOn::Failures;
+    settings.judge_on = fusebox_breaker::settings::JudgeOn::Failures;
     let breaker = breaker(settings);
     for _ in 0..5 {
         succeed(&breaker, 0);

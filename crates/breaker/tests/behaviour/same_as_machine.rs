@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Breaker, Call, Grant, Machine, Outcome, OwnedPermit, Rejection, Settings, SettledAs, Timestamp,
-    Totals,
+    Breaker, Call, Outcome, OwnedPermit, Rejection, Settings, Timestamp, Totals,
+    machine::{Grant, Machine, SettledAs},
 };
 use proptest::prelude::*;
 

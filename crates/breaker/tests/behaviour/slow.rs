@@ -1,7 +1,9 @@
 //! The share of slow calls, whether they succeeded or failed.
 
 use fusebox_breaker::{
-    Call, Compare, JudgeOn, Outcome, Over, Ratio, Reason, Rule, RuleKind, Settings, Timestamp,
+    Call, Outcome, Over, Ratio, Reason, Rule, Settings, Timestamp,
+    settings::{Compare, JudgeOn},
+    snapshot::RuleKind,
 };
 
 use crate::kit::{admit, at, breaker, by_rule, in_a_row, ms, tripped};

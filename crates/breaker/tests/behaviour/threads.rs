@@ -4,7 +4,9 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-use fusebox_breaker::{HoldKind, Outcome, Over, OwnedPermit, Ratio, Rule, Settings, SettledAs};
+use fusebox_breaker::{
+    HoldKind, Outcome, Over, OwnedPermit, Ratio, Rule, Settings, machine::SettledAs,
+};
 
 use crate::kit::*;
 

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use fusebox_breaker::{
-    Call, CallError, Clock, Guard, OnPanic, Outcome, Over, Phase, Ratio, Rule, SettledAs, Timestamp,
+    Call, CallError, Clock, Guard, OnPanic, Outcome, Over, Phase, Ratio, Rule, Timestamp,
+    machine::SettledAs,
 };
 
 use crate::kit::{at, breaker, by_rule, in_a_row, ms, tripped};

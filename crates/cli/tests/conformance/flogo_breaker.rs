@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fusebox_breaker::{Breaker, Chance, Outcome, Settings, Timestamp};
+use fusebox_breaker::{Breaker, Outcome, Settings, Timestamp, machine::Chance};
 use fusebox_plan::flogo::Activity;
 use fusebox_plan::plan::Step;
 use fusebox_plan::{Loader, Severity, Source, read};

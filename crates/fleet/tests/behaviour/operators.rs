@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fusebox_breaker::{ForcedTrip, HoldKind, Outcome, Phase, RejectReason};
+use fusebox_breaker::{HoldKind, Outcome, Phase, RejectReason, machine::ForcedTrip};
 use fusebox_fleet::{News, Share, Word};
 
 use crate::world::{World, ms};

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Breaker, CloseRule, Cooldown, HalfOpen, Listener, Outcome, OwnedPermit, Phase, Rejection, Rule,
-    Saved, Settings, Timestamp, Transition,
+    Breaker, Cooldown, HalfOpen, Listener, Outcome, OwnedPermit, Phase, Rejection, Rule, Saved,
+    Settings, Timestamp, Transition, settings::CloseRule,
 };
 use fusebox_fleet::{
     Event, Input, Key, News, Node, NodeOptions, Output, Record, Share, SharedBreakers, Sharing,

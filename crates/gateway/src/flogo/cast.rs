@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fusebox_breaker::{Breaker, Listener, WindowFate};
+use fusebox_breaker::{Breaker, Listener, machine::WindowFate};
 use fusebox_plan::flogo::{Action, Activity, Handler, Map, RestActivity, Service, Value};
 use fusebox_plan::plan::{Plan, Step};
 use tokio_rustls::rustls::ClientConfig;

@@ -13,8 +13,8 @@
 use std::time::Duration;
 
 use fusebox_breaker::{
-    CloseRule, Cooldown, HalfOpen, History, MAX_FAILURES, MAX_MEMORY, Mode, Over, Probes, Rule,
-    Settings as Machine,
+    Cooldown, HalfOpen, Mode, Over, Rule, Settings as Machine,
+    settings::{CloseRule, History, MAX_FAILURES, MAX_MEMORY, Probes},
 };
 
 use super::settings::Settings;

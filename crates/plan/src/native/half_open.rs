@@ -4,7 +4,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    CloseRule, HalfOpen, OnPeriodTimeout, OnProbeTimeout, Over, Places, Probes, Ratio, SlowProbes,
+    HalfOpen, Over, Ratio,
+    settings::{CloseRule, OnPeriodTimeout, OnProbeTimeout, Places, Probes, SlowProbes},
 };
 
 use super::trip::pair;

@@ -1,6 +1,6 @@
 //! The calls that come to the nodes, and what becomes of them at the upstreams.
 
-use fusebox_breaker::{Outcome, SettledAs};
+use fusebox_breaker::{Outcome, machine::SettledAs};
 use fusebox_fleet::Health;
 
 use super::MS;

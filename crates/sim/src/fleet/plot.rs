@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use fusebox_breaker::{
-    CloseRule, Cooldown, HalfOpen, OnProbeTimeout, Over, Probes, Ratio, Rule, Settings,
+    Cooldown, HalfOpen, Over, Ratio, Rule, Settings,
+    settings::{CloseRule, OnProbeTimeout, Probes},
 };
 use fusebox_fleet::{CountRule, Key, LEASE_MARGIN, Share};
 

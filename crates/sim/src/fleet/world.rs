@@ -1,7 +1,7 @@
 //! The run: one thing happens after the other, on virtual time.
 
 use fastrand::Rng;
-use fusebox_breaker::{Phase, SavedState};
+use fusebox_breaker::{Phase, snapshot::SavedState};
 use fusebox_fleet::{Event, Input, Key, News, NodeOptions, Order, Output, ROUND};
 
 use super::checks::{Checks, Standing};

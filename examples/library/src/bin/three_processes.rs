@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use fusebox_breaker::{
-    Breaker, Clock, Cooldown, Listener, MonotonicClock, Outcome, Settings, Transition,
-};
+use fusebox_breaker::{Breaker, Clock, Cooldown, Listener, MonotonicClock, Outcome, Settings, Transition};
 use fusebox_fleet::{FleetOptions, Share, fleet};
 use fusebox_store::testing::Server;
 use fusebox_store::{SharedRecords, ValkeyOptions, ValkeyRecords};
