@@ -13,6 +13,7 @@ use super::classify::{ClassifyHttp, HttpEnd};
 use crate::call::Call;
 use crate::clock::{Clock, MonotonicClock};
 use crate::guarded::{Guarded, OwnedGuarded};
+use crate::outcome::Outcome;
 
 use super::ByStatus;
 
@@ -54,6 +55,8 @@ impl Begun {
 pin_project! {
     /// The body of a response that came through a breaker. The call ends with the body: at its last frame, its trailers
     /// or its error. Dropped before that, its caller left, and the call counts as [`OnAbandoned`](crate::OnAbandoned) says.
+    /// But where the head has failed already, or nobody has asked for any of the body, the head decides: many callers want
+    /// no more than the status, and few read what an error says.
     ///
     /// Frames, size and trailers are those of the body inside, which is neither boxed nor buffered.
     pub struct GuardedBody<B, K = ByStatus, C = MonotonicClock>
@@ -65,6 +68,24 @@ pin_project! {
         // None where the call ended with the head, as the next one is once it has ended.
         begun: Option<Begun>,
         guarded: Option<OwnedGuarded<K, C>>,
+        is_asked_for: bool,
+    }
+
+    impl<B, K, C> PinnedDrop for GuardedBody<B, K, C>
+    where
+        C: Clock,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            // An owner that panics has decided nothing.
+            let is_unread = !*this.is_asked_for && !std::thread::panicking();
+            let head = this.begun.map(|begun| begun.head);
+            if let Some(head) = head.filter(|head| is_unread || head.outcome == Outcome::Failure)
+                && let Some(guarded) = this.guarded.take()
+            {
+                guarded.end(|_| head);
+            }
+        }
     }
 }
 
@@ -74,6 +95,7 @@ impl<B, K, C: Clock> GuardedBody<B, K, C> {
             inner,
             begun,
             guarded,
+            is_asked_for: false,
         }
     }
 }
@@ -92,6 +114,7 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
+        *this.is_asked_for = true;
         let inner = this.inner.as_mut();
         let polled = Guarded::within_kept(this.guarded, || inner.poll_frame(context));
         let (Some(guarded), Some(begun)) = (this.guarded.as_mut(), *this.begun) else {

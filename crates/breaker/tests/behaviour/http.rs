@@ -135,7 +135,11 @@ impl Upstream {
     }
 
     fn body(&self, steps: impl IntoIterator<Item = Step>) -> Guarded {
-        let response = self.call(respond(200, &[], script(steps)));
+        self.answer(200, steps)
+    }
+
+    fn answer(&self, status: u16, steps: impl IntoIterator<Item = Step>) -> Guarded {
+        let response = self.call(respond(status, &[], script(steps)));
         response.unwrap().into_body()
     }
 
@@ -238,8 +242,20 @@ fn a_body_dropped_before_its_end_is_ignored() {
     let mut body = upstream.body([Step::Data, Step::Wait, Step::Data]);
     let _ = poll(&mut body);
     drop(body);
+    assert_eq!(upstream.totals(), (0, 0, 1));
+}
+
+#[test]
+fn a_caller_who_wants_no_more_than_the_head_is_judged_by_it() {
+    let upstream = upstream(counting());
     drop(upstream.body([Step::Data]));
-    assert_eq!(upstream.totals(), (0, 0, 2));
+    assert_eq!(upstream.totals(), (1, 0, 0));
+    drop(upstream.answer(500, [Step::Data]));
+    assert_eq!(upstream.totals(), (1, 1, 0));
+    let mut begun = upstream.answer(500, [Step::Data, Step::Wait]);
+    let _ = poll(&mut begun);
+    drop(begun);
+    assert_eq!(upstream.totals(), (1, 2, 0));
 }
 
 #[test]
