@@ -179,6 +179,8 @@ fn over(over: Over) -> String {
     match over {
         Over::Time(time) => humantime::format_duration(time).to_string(),
         Over::Calls(calls) => format!("{calls} calls"),
+        // No window that can be configured is of another kind.
+        _ => format!("{over:?}"),
     }
 }
 

@@ -21,13 +21,13 @@
 //! # Contents
 //! - words: [`Outcome`], [`Call`], [`Phase`], [`Rejection`], [`Hold`], [`Transition`], [`Reason`], [`Timestamp`], [`Ratio`]
 //! - what a breaker is told: [`Settings`], [`Rule`], [`Cooldown`], [`HalfOpen`], [`Ramp`], [`Mode`]
-//! - the machine, pure and unshared: [`Machine`]
+//! - the machine, pure and unshared: [`machine`]
 //! - the breaker, shared between threads: [`Breaker`], [`Permit`], [`Listener`]
 //! - many breakers by key: [`Registry`], [`KeyTemplate`]
-//! - a breaker that many processes share: [`ProbeLease`], [`FleetOpening`], [`FleetTally`]
+//! - a breaker that many processes share: [`fleet`]
 //! - a call in one line: [`Guard`], by key [`Guards`], with a [`Clock`] and a [`Classify`]; as `tower` layers behind the
 //!   feature `tower`, and for HTTP, whose calls last until their bodies end, behind the feature `http`
-//! - what a breaker shows of itself: [`Snapshot`], [`Explanation`], [`Saved`]
+//! - what a breaker shows of itself: [`Snapshot`], [`Saved`], and an [`Explanation`](machine::Explanation)
 //!
 //! # Features
 //! None is on by default.
@@ -123,11 +123,12 @@ pub use permit::{OwnedPermit, Permit};
 pub use ramp::Ramp;
 pub use ratio::Ratio;
 pub use refused::Refused;
-pub use registry::{OnOverflow, Registry};
+pub use registry::{OnOverflow, Registry, RegistryBuilder};
 pub use settings::{
-    Cooldown, HalfOpen, Mode, OnAbandoned, OnPanic, Over, Rule, Settings, SettingsErrors,
+    CloseRule, Cooldown, HalfOpen, Mode, OnAbandoned, OnPanic, OnProbeTimeout, Over, Probes,
+    RetryAfter, Rule, Settings, SettingsErrors,
 };
-pub use snapshot::{Saved, Snapshot, Totals};
+pub use snapshot::{Saved, SavedState, Snapshot, Totals};
 pub use time::Timestamp;
 pub use transition::{Reason, Transition};
 

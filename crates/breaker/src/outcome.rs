@@ -62,6 +62,7 @@ impl fmt::Display for Phase {
 /// A refusal: why, and when it is worth asking again.
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Rejection {
     /// Why the call was refused.
     pub reason: RejectReason,
@@ -80,6 +81,16 @@ pub struct Rejection {
 }
 
 impl Rejection {
+    /// A refusal for that reason in that phase, which knows no time to come back.
+    pub fn new(reason: RejectReason, phase: Phase) -> Self {
+        Rejection {
+            reason,
+            phase,
+            retry_at: None,
+            retry_by: None,
+        }
+    }
+
     /// The time from `now` until it is worth asking again; zero where it has come. None where only a person can tell,
     /// as under a hold without end: the caller then waits as long as it thinks fit.
     pub fn wait(&self, now: Timestamp) -> Option<Duration> {
@@ -92,12 +103,8 @@ impl Rejection {
     /// ```
     /// use fusebox_breaker::{Phase, RejectReason, Rejection, Timestamp};
     ///
-    /// let rejection = Rejection {
-    ///     reason: RejectReason::BreakerOpen,
-    ///     phase: Phase::Open,
-    ///     retry_at: Some(Timestamp::from_millis(30_000)),
-    ///     retry_by: None,
-    /// };
+    /// let mut rejection = Rejection::new(RejectReason::BreakerOpen, Phase::Open);
+    /// rejection.retry_at = Some(Timestamp::from_millis(30_000));
     /// assert_eq!(rejection.retry_after(Timestamp::from_millis(1_900)), Some(29));
     /// ```
     pub fn retry_after(&self, now: Timestamp) -> Option<u64> {

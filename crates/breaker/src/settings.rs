@@ -124,6 +124,7 @@ impl Settings {
 #[doc(alias = "failure_policy")]
 #[doc(alias = "failure threshold")]
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Rule {
     /// So many failures in a row, with no success between them.
     ConsecutiveFailures {
@@ -192,6 +193,7 @@ pub enum Rule {
 
 /// How far back a rule looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Over {
     /// This long. A call exactly this old no longer counts.
     Time(Duration),
@@ -439,6 +441,7 @@ pub enum RetryAfter {
 /// Permits and futures that are dropped because their thread panics for another reason say nothing about the other side:
 /// they count as any that are dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnPanic {
     /// The call failed.
     #[default]
@@ -461,6 +464,7 @@ impl OnPanic {
 ///
 /// A permit that is simply dropped is ignored in any case, since nobody says for how long it was held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnAbandoned {
     /// It says nothing about the other side: the caller may have left for reasons of its own.
     #[default]
@@ -472,6 +476,7 @@ pub enum OnAbandoned {
 
 /// Whether decisions are carried out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// Decisions are carried out.
     #[default]

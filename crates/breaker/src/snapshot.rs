@@ -16,6 +16,7 @@ pub use crate::rule::RuleKind;
 /// carried out by the next call.
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// The state; half-open once the cooldown is over.
     pub phase: Phase,
@@ -51,13 +52,14 @@ pub struct Snapshot {
     pub ramp: Option<RampStatus>,
     /// The probability with which a call passes now, from 0 to 1: less than 1 in a ramp and by an adaptive rule.
     pub admit_probability: f64,
-    /// The last outcomes, oldest first, at most [`RECENT_OUTCOMES`](crate::snapshot::RECENT_OUTCOMES).
+    /// The last outcomes, oldest first, at most [`RECENT_OUTCOMES`].
     pub outcomes: Vec<Flown>,
 }
 
 /// A ramp under way.
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct RampStatus {
     /// The share of calls that passes, from 0 to 1.
     pub share: f64,
@@ -76,6 +78,7 @@ pub const RECENT: usize = 16;
 /// every success counts what [`Permit::settle`](crate::Permit::settle) returns.
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Totals {
     /// Successes that were in time.
     pub successes: u64,
@@ -97,6 +100,7 @@ pub struct Totals {
 /// What a rule sees.
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct RuleStatus {
     /// Which rule.
     pub rule: RuleKind,
@@ -120,6 +124,7 @@ pub struct RuleStatus {
 /// The probes of a half-open period.
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProbeStatus {
     /// Probes that have not answered yet.
     pub in_flight: u32,
@@ -158,6 +163,7 @@ pub struct ProbeStatus {
 /// # Ok::<(), fusebox_breaker::SettingsErrors>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Saved {
     /// The state.
     pub state: SavedState,
@@ -172,6 +178,17 @@ pub struct Saved {
 }
 
 impl Saved {
+    /// A record of that state: of the first generation, never tripped, not held, at no wall time.
+    pub fn new(state: SavedState) -> Self {
+        Saved {
+            state,
+            generation: 0,
+            attempts: 0,
+            hold: None,
+            written_at: None,
+        }
+    }
+
     /// The same as it is at a wall time: at the first call that time is noted, at every later one the time that has
     /// passed since is taken off the rest of the cooldown and of the hold. So it is called before a record is written and
     /// again after it was read.

@@ -15,6 +15,7 @@ use crate::time::Timestamp;
 /// One change of a breaker. A hold, a release, a reset and a restore are told too, even where the state stays the same.
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Transition {
     /// The state before.
     pub from: Phase,

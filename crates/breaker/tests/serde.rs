@@ -6,13 +6,11 @@ use std::num::NonZeroU32;
 use std::time::{Duration, UNIX_EPOCH};
 
 use fusebox_breaker::{
-    Breaker, Call, Cause, Cooldown, HalfOpen, Hold, HoldKind, Mode, OnAbandoned, OnPanic, Outcome,
-    Over, Ramp, Ratio, Rule, Saved, Settings, Timestamp,
-    settings::{
-        CloseRule, Compare, History, JudgeOn, OnPeriodTimeout, OnProbeTimeout, Places, Probes,
-        RetryAfter, SlowProbes, WindowKind,
-    },
-    snapshot::{SavedHold, SavedState},
+    Breaker, Call, Cause, CloseRule, Cooldown, HalfOpen, Hold, HoldKind, Mode, OnAbandoned,
+    OnPanic, OnProbeTimeout, Outcome, Over, Probes, Ramp, Ratio, RetryAfter, Rule, Saved,
+    SavedState, Settings, Timestamp,
+    settings::{Compare, History, JudgeOn, OnPeriodTimeout, Places, SlowProbes, WindowKind},
+    snapshot::SavedHold,
 };
 use proptest::prelude::*;
 use serde_json::{Value, from_str, from_value, json, to_string, to_value};
@@ -240,20 +238,18 @@ fn a_mistake_is_named_with_what_is_expected() {
 
 #[test]
 fn a_saved_breaker_is_a_flat_record() {
-    let saved = Saved {
-        state: SavedState::Open {
-            remaining: Duration::from_millis(12_500),
-        },
-        generation: 7,
-        attempts: 2,
-        hold: Some(SavedHold {
-            kind: HoldKind::Closed,
-            remaining: None,
-            reason: "moving house".into(),
-            by: "ann".into(),
-        }),
-        written_at: Some(UNIX_EPOCH + seconds(1_700_000_000)),
-    };
+    let mut saved = Saved::new(SavedState::Open {
+        remaining: Duration::from_millis(12_500),
+    });
+    saved.generation = 7;
+    saved.attempts = 2;
+    saved.hold = Some(SavedHold {
+        kind: HoldKind::Closed,
+        remaining: None,
+        reason: "moving house".into(),
+        by: "ann".into(),
+    });
+    saved.written_at = Some(UNIX_EPOCH + seconds(1_700_000_000));
     let record = json!({
         "state": "open",
         "remaining": "12s 500ms",
@@ -483,22 +479,21 @@ prop_compose! {
         hold in prop::option::of((any::<bool>(), prop::option::of(time()), ".*", ".*")),
         wall in prop::option::of(0u64..253_402_300_800_000_000),
     ) -> Saved {
-        Saved {
-            state: match remaining {
-                Some(remaining) => SavedState::Open { remaining },
-                None if half_open => SavedState::HalfOpen,
-                None => SavedState::Closed,
-            },
-            generation,
-            attempts,
-            hold: hold.map(|(open, remaining, reason, by)| SavedHold {
-                kind: if open { HoldKind::Open } else { HoldKind::Closed },
-                remaining,
-                reason: reason.into(),
-                by: by.into(),
-            }),
-            written_at: wall.map(|micros| UNIX_EPOCH + Duration::from_micros(micros)),
-        }
+        let mut saved = Saved::new(match remaining {
+            Some(remaining) => SavedState::Open { remaining },
+            None if half_open => SavedState::HalfOpen,
+            None => SavedState::Closed,
+        });
+        saved.generation = generation;
+        saved.attempts = attempts;
+        saved.hold = hold.map(|(open, remaining, reason, by)| SavedHold {
+            kind: if open { HoldKind::Open } else { HoldKind::Closed },
+            remaining,
+            reason: reason.into(),
+            by: by.into(),
+        });
+        saved.written_at = wall.map(|micros| UNIX_EPOCH + Duration::from_micros(micros));
+        saved
     }
 }
 

@@ -8,7 +8,7 @@ use fusebox_gateway::{Shared, Stores};
 use fusebox_plan::plan::{Store, Valkey};
 use fusebox_store::{
     EmbeddedOptions, EmbeddedStore, Limits, MemoryStore, ObjectStore, Opened, SystemClock,
-    ValkeyOptions, ValkeyRecords, ValkeyStore,
+    ValkeyOptions, ValkeyStore, records::ValkeyRecords,
 };
 
 use crate::args::{RunArgs, StoreUrl};

@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use fusebox_breaker::{Breaker, Clock, Cooldown, MonotonicClock, Outcome, Settings};
 use fusebox_fleet::{FleetOptions, Share, fleet};
-use fusebox_store::{MemoryRecords, SharedRecords, SystemClock};
+use fusebox_store::{
+    SystemClock,
+    records::{MemoryRecords, SharedRecords},
+};
 use tokio::time::sleep;
 
 #[tokio::main(flavor = "current_thread")]

@@ -17,7 +17,7 @@ pub struct Counters {
     pub words: u64,
     /// Lost records made anew among them.
     pub asserts: u64,
-    /// Reads of records, each of at most [`READ_KEYS`](crate::READ_KEYS).
+    /// Reads of records, each of at most [`READ_KEYS`](crate::protocol::READ_KEYS).
     pub reads: u64,
     /// Commands and reads that failed.
     pub failures: u64,

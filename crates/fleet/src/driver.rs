@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fusebox_breaker::{Breaker, Clock, Listener, MonotonicClock, Timestamp};
-use fusebox_store::SharedRecords;
+use fusebox_store::records::SharedRecords;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 

@@ -1,16 +1,14 @@
 //! Makes the circuit breakers of many processes agree through a store, off the request path.
 //!
-//! Every process is a [`Node`]: it decides at once from what it knows, and tells the others beside that. The fleet's
-//! truth of a breaker is one [`Record`], changed by [`Command`]s that are carried out where the record lives, on that
-//! place's clock. The [`guide`] tells what is promised, and what is not.
+//! Every process is a node: it decides at once from what it knows, and tells the others beside that. The fleet's truth of
+//! a breaker is one record, changed by commands that are carried out where the record lives, on that place's clock. The
+//! [`guide`] tells what is promised, and what is not.
 //!
 //! # Contents
-//! - the truth and how it changes: [`Record`], [`Version`], [`Command`], [`change`], [`LUA`]
-//! - one process of the fleet, pure: [`Node`], told by [`Input`], answering with [`Output`]
-//! - what a breaker shares: [`Share`], [`Sharing`]
-//! - what stands between a node and its breakers: [`SharedBreakers`]
 //! - a node at work, with the feature `driver`: [`fleet()`], [`Fleet`], [`Driver`]
-//! - what a node shows of itself: [`Health`], [`Counters`], [`News`]
+//! - what a breaker shares: [`Share`]
+//! - what a node shows of itself: [`Health`], [`News`]
+//! - the protocol itself, pure, for simulations and other drivers: [`protocol`]
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -27,22 +25,27 @@ mod driver;
 mod node;
 mod server_time;
 
-pub use breakers::SharedBreakers;
-pub use change::{LUA, NODES_MAX, Rewritten, change};
-pub use command::{Act, Command, CountRule, Led, SPAN_MAX, WHY_MAX};
-pub use counters::Counters;
 #[cfg(feature = "driver")]
 pub use driver::{Driver, Fleet, FleetOptions, FleetStatus, FleetView, OnNews, fleet};
-pub use node::{
-    AWAY_AFTER, BATCH_EVERY, Batch, Event, FleetCount, Health, Input, Key, LEASE_MARGIN, Local,
-    MemberView, News, Node, NodeOptions, Order, Output, PROBE_MARGIN, QUEUED_MAX, READ_KEYS, ROUND,
-    TRY_AGAIN, Word,
-};
-pub use record::{
-    Anew, FleetHold, LastBatch, Lease, NUMBER_END, RECORD_BYTES_MAX, Record, SCHEMA, Stamp, State,
-    Version, Want,
-};
-pub use share::{Share, ShareError, Sharing};
+pub use node::{FleetCount, Health, News};
+pub use share::{Share, ShareError};
+
+/// The protocol: a node as a machine without a clock or a socket, and the records and commands by which nodes agree.
+pub mod protocol {
+    pub use crate::breakers::SharedBreakers;
+    pub use crate::change::{LUA, NODES_MAX, Rewritten, change};
+    pub use crate::command::{Act, Command, CountRule, Led, SPAN_MAX, WHY_MAX};
+    pub use crate::counters::Counters;
+    pub use crate::node::{
+        AWAY_AFTER, BATCH_EVERY, Batch, Event, Input, Key, LEASE_MARGIN, Local, MemberView, Node,
+        NodeOptions, Order, Output, PROBE_MARGIN, QUEUED_MAX, READ_KEYS, ROUND, TRY_AGAIN, Word,
+    };
+    pub use crate::record::{
+        Anew, FleetHold, LastBatch, Lease, NUMBER_END, RECORD_BYTES_MAX, Record, SCHEMA, Stamp,
+        State, Version, Want,
+    };
+    pub use crate::share::Sharing;
+}
 
 /// The manual.
 #[cfg(any(doc, all(doctest, feature = "driver")))]

@@ -129,10 +129,6 @@ fn counted(rule: &Rule) -> Result<CountRule, ShareError> {
             within: span(time),
             row: false,
         }),
-        Rule::Failures { .. }
-        | Rule::FailureRate { .. }
-        | Rule::SlowRate { .. }
-        | Rule::Stalled { .. }
-        | Rule::Adaptive { .. } => Err(ShareError::NotCounted { rule: rule.kind() }),
+        _ => Err(ShareError::NotCounted { rule: rule.kind() }),
     }
 }

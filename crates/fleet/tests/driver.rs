@@ -9,8 +9,14 @@ use fusebox_breaker::{
     Breaker, Clock, Cooldown, Guard, Listener, Outcome, Phase, Registry, Rule, Settings, Timestamp,
     Transition,
 };
-use fusebox_fleet::{Fleet, FleetOptions, Health, News, Share, State, Word, fleet};
-use fusebox_store::{Fault, HostileRecords, MemoryRecords, SharedRecords, WallTime};
+use fusebox_fleet::{
+    Fleet, FleetOptions, Health, News, Share, fleet,
+    protocol::{State, Word},
+};
+use fusebox_store::{
+    Fault, WallTime,
+    records::{HostileRecords, MemoryRecords, SharedRecords},
+};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 

@@ -10,8 +10,14 @@ use std::thread;
 use std::time::Duration;
 
 use fusebox_breaker::{Breaker, Clock, Cooldown, MonotonicClock, Outcome, Phase, Rule, Settings};
-use fusebox_fleet::{FleetOptions, Record, Share, State, Version, fleet};
-use fusebox_store::{SharedRecords, ValkeyOptions, ValkeyRecords};
+use fusebox_fleet::{
+    FleetOptions, Share, fleet,
+    protocol::{Record, State, Version},
+};
+use fusebox_store::{
+    ValkeyOptions,
+    records::{SharedRecords, ValkeyRecords},
+};
 use tokio::time::{sleep, timeout};
 
 /// What the server's clock shows, all the time.

@@ -93,12 +93,14 @@ fn ask_complete(guarded: &Guarded, desk: &Desk) -> Result<Asked, Rejection> {
     }
     // Others came before.
     give_back(guarded, permit);
-    Ok(Asked::Waits(Rejection {
-        reason: RejectReason::BreakerProbing,
-        phase: Phase::HalfOpen,
-        retry_at: Some(now + COME_AGAIN),
-        retry_by: None,
-    }))
+    Ok(Asked::Waits(probing_until(now + COME_AGAIN)))
+}
+
+/// The refusal of a request that has to wait for a probe's place.
+fn probing_until(retry_at: Timestamp) -> Rejection {
+    let mut rejection = Rejection::new(RejectReason::BreakerProbing, Phase::HalfOpen);
+    rejection.retry_at = Some(retry_at);
+    rejection
 }
 
 /// Waits until it is a complete request's turn to probe.
@@ -147,12 +149,7 @@ pub async fn ask_with(
     let now = desk.clock.exact();
     if permit.is_probe() && is_wanted(guarded, now) {
         give_back(guarded, permit);
-        return Err(Unadmitted::Refused(Rejection {
-            reason: RejectReason::BreakerProbing,
-            phase: Phase::HalfOpen,
-            retry_at: Some(now + TURN),
-            retry_by: None,
-        }));
+        return Err(Unadmitted::Refused(probing_until(now + TURN)));
     }
     Ok(permit)
 }

@@ -8,9 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Call as Ended, Cause, OnAbandoned, Outcome, OwnedPermit, Timestamp,
+    Call as Ended, Cause, OnAbandoned, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter, Timestamp,
     machine::SettledAs,
-    settings::{OnProbeTimeout, RetryAfter},
 };
 use fusebox_plan::{Call as Facts, CallError, Failure};
 use http::{HeaderMap, Method, StatusCode};

@@ -90,5 +90,8 @@ pub use stores::{Shared, Stores};
 
 /// What a gateway shows of its fleet.
 pub mod fleet {
-    pub use fusebox_fleet::{FleetCount, FleetStatus, FleetView, Health, Record, State};
+    pub use fusebox_fleet::{
+        FleetCount, FleetStatus, FleetView, Health,
+        protocol::{Record, State},
+    };
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fusebox_breaker::{HoldKind, Timestamp};
 use fusebox_fleet::{
-    Driver, Fleet, FleetOptions, FleetStatus, FleetView, Health, News, Word, fleet,
+    Driver, Fleet, FleetOptions, FleetStatus, FleetView, Health, News, fleet, protocol::Word,
 };
 use fusebox_plan::plan;
 use fusebox_store::{NewObject, ObjectStore, StoreError, When};

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use fusebox_breaker::{Breaker, Phase, Timestamp, snapshot::SavedState};
+use fusebox_breaker::{Breaker, Phase, SavedState, Timestamp};
 
 use crate::breakers::Guarded;
 use crate::gateway::Gateway;

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_breaker::{
-    HoldKind, Saved,
-    snapshot::{SavedHold, SavedState},
-};
+use fusebox_breaker::{HoldKind, Saved, SavedState, snapshot::SavedHold};
 use fusebox_store::NewObject;
 use serde::{Deserialize, Serialize};
 
@@ -96,28 +93,26 @@ impl Record {
     /// remaining; a clock that was set back cannot lengthen a cooldown, for the breaker bounds it.
     pub fn saved(&self, wall: u64) -> Saved {
         let remaining = |until: u64| Duration::from_millis(until.saturating_sub(wall));
-        Saved {
-            state: match self.state {
-                State::Closed => SavedState::Closed,
-                State::Open => SavedState::Open {
-                    remaining: remaining(self.until.unwrap_or(wall)),
-                },
-                State::HalfOpen => SavedState::HalfOpen,
+        let mut saved = Saved::new(match self.state {
+            State::Closed => SavedState::Closed,
+            State::Open => SavedState::Open {
+                remaining: remaining(self.until.unwrap_or(wall)),
             },
-            generation: self.generation,
-            attempts: self.attempts,
-            hold: self.hold.as_ref().map(|hold| SavedHold {
-                kind: if hold.open {
-                    HoldKind::Open
-                } else {
-                    HoldKind::Closed
-                },
-                remaining: hold.until.map(remaining),
-                reason: hold.reason.as_str().into(),
-                by: hold.by.as_str().into(),
-            }),
-            written_at: None,
-        }
+            State::HalfOpen => SavedState::HalfOpen,
+        });
+        saved.generation = self.generation;
+        saved.attempts = self.attempts;
+        saved.hold = self.hold.as_ref().map(|hold| SavedHold {
+            kind: if hold.open {
+                HoldKind::Open
+            } else {
+                HoldKind::Closed
+            },
+            remaining: hold.until.map(remaining),
+            reason: hold.reason.as_str().into(),
+            by: hold.by.as_str().into(),
+        });
+        saved
     }
 
     /// As the store takes it.
@@ -153,20 +148,18 @@ mod tests {
     use super::*;
 
     fn open(remaining: u64) -> Saved {
-        Saved {
-            state: SavedState::Open {
-                remaining: Duration::from_millis(remaining),
-            },
-            generation: 7,
-            attempts: 2,
-            hold: Some(SavedHold {
-                kind: HoldKind::Open,
-                remaining: None,
-                reason: "moving house".into(),
-                by: "ann".into(),
-            }),
-            written_at: None,
-        }
+        let mut saved = Saved::new(SavedState::Open {
+            remaining: Duration::from_millis(remaining),
+        });
+        saved.generation = 7;
+        saved.attempts = 2;
+        saved.hold = Some(SavedHold {
+            kind: HoldKind::Open,
+            remaining: None,
+            reason: "moving house".into(),
+            by: "ann".into(),
+        });
+        saved
     }
 
     #[test]
@@ -194,11 +187,7 @@ mod tests {
 
     #[test]
     fn a_record_says_whether_there_was_a_ramp() {
-        let saved = Saved {
-            state: SavedState::Closed,
-            hold: None,
-            ..open(0)
-        };
+        let saved = Saved::new(SavedState::Closed);
         for ramp in [true, false] {
             let bytes = Record::of(&saved, ramp, 1_000_000).to_object().value;
             assert_eq!(Record::from_bytes(&bytes).unwrap().ramp, ramp);

@@ -25,7 +25,7 @@ pub fn limits(settings: &Settings) -> Arc<[Duration]> {
     };
     let abandoned = match settings.on_abandoned {
         OnAbandoned::FailureAfter(after) => Some(after),
-        OnAbandoned::Ignore => None,
+        _ => None,
     };
     let stalled = settings.trip.iter().filter_map(limit);
     let mut limits: Vec<_> = stalled.chain(abandoned).collect();

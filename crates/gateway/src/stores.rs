@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fusebox_store::{ObjectStore, SharedRecords};
+use fusebox_store::{ObjectStore, records::SharedRecords};
 
 /// The stores of a gateway.
 #[derive(Clone)]

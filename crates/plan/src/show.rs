@@ -1,11 +1,9 @@
 //! The plan as the native form, with all defaults written out and no secret.
 
 use fusebox_breaker::{
-    Cooldown, HalfOpen, OnAbandoned, OnOverflow, Over, Ramp, Ratio, Rule, Settings,
-    settings::{
-        CloseRule, Compare, History, JudgeOn, OnPeriodTimeout, OnProbeTimeout, Places, Probes,
-        RetryAfter, SlowProbes, WindowKind,
-    },
+    CloseRule, Cooldown, HalfOpen, OnAbandoned, OnOverflow, OnProbeTimeout, Over, Probes, Ramp,
+    Ratio, RetryAfter, Rule, Settings,
+    settings::{Compare, History, JudgeOn, OnPeriodTimeout, Places, SlowProbes, WindowKind},
 };
 use serde_json::{Map, Value, json};
 
@@ -268,6 +266,8 @@ fn show_rule(rule: &Rule) -> Value {
             json!({ "stalled": calls, "longer_than": show_duration(longer_than) })
         }
         Rule::Adaptive { memory } => json!({ "adaptive": { "memory": memory } }),
+        // No rule that can be written is of another kind.
+        _ => json!(format!("{rule:?}")),
     }
 }
 

@@ -189,6 +189,8 @@ pub(crate) fn show_over(over: Over) -> String {
     match over {
         Over::Time(time) => show_duration(time),
         Over::Calls(calls) => format!("{calls} calls"),
+        // No window that can be written is of another kind.
+        _ => format!("{over:?}"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
-use fusebox_breaker::{Mode, Over, Rule, settings::Probes};
+use fusebox_breaker::{Mode, Over, Probes, Rule};
 use fusebox_plan::flogo::{Activity, CounterOperation, Given, Handler, RestActivity, TargetPart};
 use fusebox_plan::plan::{Manner, Step};
 use fusebox_plan::{Loader, Plan, Reading, Source, read};

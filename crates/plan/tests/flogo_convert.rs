@@ -4,10 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use fusebox_breaker::{
-    Mode, Rule,
-    settings::{History, Probes},
-};
+use fusebox_breaker::{Mode, Probes, Rule, settings::History};
 use fusebox_plan::plan::{Plan, RewritePart, Step};
 use fusebox_plan::{Conversion, Severity, Source, convert};
 use support::{Machine, lines, read_text};

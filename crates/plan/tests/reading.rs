@@ -6,11 +6,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Cooldown, Mode, OnPanic, Over, Ramp, Ratio, Rule, Settings,
-    settings::{
-        CloseRule, Compare, History, JudgeOn, OnProbeTimeout, Probes, RetryAfter, SlowProbes,
-        WindowKind,
-    },
+    CloseRule, Cooldown, Mode, OnPanic, OnProbeTimeout, Over, Probes, Ramp, Ratio, RetryAfter,
+    Rule, Settings,
+    settings::{Compare, History, JudgeOn, SlowProbes, WindowKind},
 };
 use fusebox_plan::plan::{KeyPart, Limits, RewritePart, Step, Store};
 use fusebox_plan::{Failure, Loader, Source, read};

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Cooldown, HalfOpen, Mode, OnAbandoned, OnOverflow, OnPanic, Over, Ramp, Ratio, Rule, Settings,
+    CloseRule, Cooldown, HalfOpen, Mode, OnAbandoned, OnOverflow, OnPanic, OnProbeTimeout, Over,
+    Probes, Ramp, Ratio, RetryAfter, Rule, Settings,
     settings::{
-        CloseRule, Compare, History, JudgeOn, MAX_FAILURES, MAX_MEMORY, OnPeriodTimeout,
-        OnProbeTimeout, Places, Probes, RetryAfter, SlowProbes, WindowKind,
+        Compare, History, JudgeOn, MAX_FAILURES, MAX_MEMORY, OnPeriodTimeout, Places, SlowProbes,
+        WindowKind,
     },
 };
 use fusebox_plan::plan::{
@@ -68,8 +69,8 @@ fn rule() -> impl Strategy<Value = Rule> {
         }),
         (few, over(), any::<bool>()).prop_map(|(threshold, over, full)| Rule::Failures {
             threshold: match over {
-                Over::Time(_) => threshold,
                 Over::Calls(calls) => threshold.min(calls),
+                _ => threshold,
             },
             over,
             full: full && matches!(over, Over::Calls(_)),
@@ -95,8 +96,8 @@ fn rule() -> impl Strategy<Value = Rule> {
 
 fn among(min_calls: u32, over: Over) -> u32 {
     match over {
-        Over::Time(_) => min_calls,
         Over::Calls(calls) => min_calls.min(calls),
+        _ => min_calls,
     }
 }
 

@@ -9,11 +9,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Cooldown, HalfOpen, Mode, Over, Ratio, Rule, Settings,
-    settings::{
-        CloseRule, Compare, JudgeOn, OnPeriodTimeout, OnProbeTimeout, Places, Probes, RetryAfter,
-        SlowProbes, WindowKind,
-    },
+    CloseRule, Cooldown, HalfOpen, Mode, OnProbeTimeout, Over, Probes, Ratio, RetryAfter, Rule,
+    Settings,
+    settings::{Compare, JudgeOn, OnPeriodTimeout, Places, SlowProbes, WindowKind},
 };
 
 use crate::scenario::{
@@ -279,7 +277,7 @@ fn observing(trip: &scenario::Trip) -> Result<Rule, String> {
         over,
         min_calls: match over {
             Over::Calls(calls) => calls,
-            Over::Time(_) => u32::MAX,
+            _ => u32::MAX,
         },
     })
 }

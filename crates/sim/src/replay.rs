@@ -336,11 +336,11 @@ impl<'a, S: Subject> Replay<'a, S> {
         let state = match (snapshot.mode, held_open, snapshot.phase) {
             (Mode::Disabled, _, _) => StateName::Disabled,
             (Mode::Monitor, _, _) => StateName::MetricsOnly,
-            (Mode::Enforce, true, _) if expected == StateName::Isolated => StateName::Isolated,
-            (Mode::Enforce, true, _) => StateName::ForcedOpen,
-            (Mode::Enforce, false, Phase::Closed) => StateName::Closed,
-            (Mode::Enforce, false, Phase::Open) => StateName::Open,
-            (Mode::Enforce, false, Phase::HalfOpen) => StateName::HalfOpen,
+            (_, true, _) if expected == StateName::Isolated => StateName::Isolated,
+            (_, true, _) => StateName::ForcedOpen,
+            (_, false, Phase::Closed) => StateName::Closed,
+            (_, false, Phase::Open) => StateName::Open,
+            (_, false, Phase::HalfOpen) => StateName::HalfOpen,
         };
         if state == expected {
             return Ok(());
@@ -462,11 +462,9 @@ fn near(what: &str, seen: f64, expected: f64) -> Result<(), String> {
 }
 
 /// A refusal without what hangs on the usual duration of a success, which need not be the same in both forms.
-fn exact(rejection: Rejection) -> Rejection {
-    Rejection {
-        retry_at: rejection.retry_by.or(rejection.retry_at),
-        ..rejection
-    }
+fn exact(mut rejection: Rejection) -> Rejection {
+    rejection.retry_at = rejection.retry_by.or(rejection.retry_at);
+    rejection
 }
 
 #[cfg(test)]

@@ -29,8 +29,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What several processes agree on is in [`SharedRecords`]: small records that are changed where they
-//! live. [`MemoryRecords`] is their form for one process and for tests, [`ValkeyRecords`] the one for a fleet.
+//! What several processes agree on is in [`records`]: small ones that are changed where they live, in memory for one
+//! process and for tests, and on a server for a fleet.
 //!
 //! The [`guide`] tells what is promised, and what happens when a disk or a server fails.
 //! The crate assumes no async runtime and knows nothing of breakers or HTTP. Time comes from the
@@ -65,15 +65,21 @@ pub use limits::Limits;
 pub use memory::MemoryStore;
 pub use object::{NewObject, Object, Put, When};
 pub use partition::{Expiry, PartitionSettings};
-#[cfg(feature = "hostile")]
-pub use shared::HostileRecords;
-pub use shared::{
-    Applied, Change, ChangeFn, Changed, MemoryRecords, NextPush, Push, Pushes, RECORD_BYTES_MAX,
-    RECORD_KEY_MAX, ReadOut, SharedRecords,
-};
 pub use store::{ObjectStore, Pending};
 #[cfg(feature = "valkey")]
-pub use valkey::{ValkeyOptions, ValkeyRecords, ValkeyStore};
+pub use valkey::{ValkeyOptions, ValkeyStore};
+
+/// Records that many processes change together: read, changed and pushed to all.
+pub mod records {
+    #[cfg(feature = "hostile")]
+    pub use crate::shared::HostileRecords;
+    pub use crate::shared::{
+        Applied, Change, ChangeFn, Changed, MemoryRecords, NextPush, Push, Pushes,
+        RECORD_BYTES_MAX, RECORD_KEY_MAX, ReadOut, SharedRecords,
+    };
+    #[cfg(feature = "valkey")]
+    pub use crate::valkey::ValkeyRecords;
+}
 
 /// The manual.
 #[cfg(any(doc, all(doctest, feature = "embedded", feature = "valkey")))]

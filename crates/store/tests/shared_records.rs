@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fusebox_store::{
-    Change, Changed, Fault, HostileRecords, ManualClock, MemoryRecords, Push, SharedRecords,
-    StoreError, WallTime,
+    Fault, ManualClock, StoreError, WallTime,
+    records::{Change, Changed, HostileRecords, MemoryRecords, Push, SharedRecords},
 };
 
 /// Adds its first argument to a decimal number and keeps it for a minute; 0 leaves the number alone, and less than 0 is

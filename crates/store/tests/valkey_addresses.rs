@@ -8,8 +8,8 @@ use bytes::Bytes;
 use common::{patient, wait};
 use fusebox_store::testing::Server;
 use fusebox_store::{
-    Change, Changed, NewObject, ObjectStore, Push, SharedRecords, StoreError, ValkeyRecords,
-    ValkeyStore, When,
+    NewObject, ObjectStore, StoreError, ValkeyStore, When,
+    records::{Change, Changed, Push, SharedRecords, ValkeyRecords},
 };
 use std::time::{Duration, Instant};
 

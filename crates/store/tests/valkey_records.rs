@@ -8,8 +8,8 @@ use bytes::Bytes;
 use common::{START, patient};
 use fusebox_store::testing::{Proxy, Server};
 use fusebox_store::{
-    Change, Changed, Clock, ManualClock, MemoryRecords, Push, Pushes, SharedRecords, StoreError,
-    ValkeyOptions, ValkeyRecords, WallTime,
+    Clock, ManualClock, StoreError, ValkeyOptions, WallTime,
+    records::{Change, Changed, MemoryRecords, Push, Pushes, SharedRecords, ValkeyRecords},
 };
 use proptest::prelude::*;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use crate::settings::{Over, Rule, Settings, SettingsError, SettingsErrors};
 /// How many keys a registry holds unless told otherwise.
 pub const DEFAULT_MAX_KEYS: usize = 10_000;
 
-/// The least of what [`idle_after`](crate::registry::RegistryBuilder::idle_after) is by default: ten minutes.
+/// The least of what [`idle_after`](crate::RegistryBuilder::idle_after) is by default: ten minutes.
 pub const IDLE_AFTER_MIN: Duration = Duration::from_secs(600);
 
 /// The longest name of a family, in bytes.

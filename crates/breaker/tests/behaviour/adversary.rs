@@ -8,10 +8,10 @@
 use std::collections::BTreeMap;
 
 use fusebox_breaker::{
-    Call, HoldKind, Mode, Outcome, Over, Phase, Reason, RejectReason, Rule, Settings, Timestamp,
-    Totals, Transition,
+    Call, HoldKind, Mode, Outcome, Over, Phase, Probes, Reason, RejectReason, Rule, Settings,
+    Timestamp, Totals, Transition,
     machine::SettledAs,
-    settings::{History, Places, Probes},
+    settings::{History, Places},
     snapshot::RuleStatus,
 };
 use proptest::prelude::*;
@@ -407,7 +407,7 @@ impl<F: Form> Adversary<F> {
 fn kept_calls(settings: &Settings) -> u32 {
     let calls = settings.trip.iter().map(|rule| match rule.over() {
         Some(Over::Calls(calls)) => calls,
-        Some(Over::Time(_)) | None => 0,
+        _ => 0,
     });
     match settings.history {
         History::Keep => calls.max().unwrap_or(0),

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use fusebox_breaker::{
-    Breaker, Call, HoldKind, Listener, Mode, Outcome, OwnedPermit, Phase, Settings, Timestamp,
-    Totals, Transition, machine::SettledAs, settings::OnProbeTimeout,
+    Breaker, Call, HoldKind, Listener, Mode, OnProbeTimeout, Outcome, OwnedPermit, Phase, Settings,
+    Timestamp, Totals, Transition, machine::SettledAs,
 };
 
 use crate::adversary::{holds, is_allowed, is_an_operators};

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use fusebox_breaker::{
-    Breaker, Cooldown, Guard, HoldKind, Listener, Outcome, Over, OwnedPermit, Phase, Ratio,
-    RejectReason, Rule, Settings, Transition,
+    Breaker, CloseRule, Cooldown, Guard, HoldKind, Listener, Outcome, Over, OwnedPermit, Phase,
+    Ratio, RejectReason, Rule, Settings, Transition,
     machine::{Chance, SettledAs},
-    settings::{CloseRule, WindowKind},
+    settings::WindowKind,
 };
 
 use crate::kit::*;

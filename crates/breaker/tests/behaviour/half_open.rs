@@ -1,9 +1,10 @@
 //! Half-open: probes decide.
 
 use fusebox_breaker::{
-    Breaker, Call, OnPanic, Outcome, Phase, Ratio, RejectReason, Settings,
+    Breaker, Call, CloseRule, OnPanic, OnProbeTimeout, Outcome, Phase, Probes, Ratio, RejectReason,
+    Settings,
     machine::SettledAs,
-    settings::{CloseRule, Compare, OnPeriodTimeout, OnProbeTimeout, Places, Probes, SlowProbes},
+    settings::{Compare, OnPeriodTimeout, Places, SlowProbes},
 };
 
 use crate::kit::*;

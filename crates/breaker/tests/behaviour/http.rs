@@ -10,9 +10,9 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use fusebox_breaker::{
     BoxError, Boxed, BreakerHttpLayer, Call, CallError, Cooldown, Guard, Guards,
-    KeyedBreakerHttpLayer, OnAbandoned, Outcome, Phase, Refused, Registry, Rule, Settings, Totals,
+    KeyedBreakerHttpLayer, OnAbandoned, Outcome, Phase, Refused, Registry, RetryAfter, Rule,
+    Settings, Totals,
     layers::{ByStatus, GuardedBody},
-    settings::RetryAfter,
 };
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame};

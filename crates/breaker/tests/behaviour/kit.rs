@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Breaker, Cooldown, HalfOpen, Hold, HoldKind, Listener, Outcome, OwnedPermit, Phase, Rejection,
-    Rule, Settings, Timestamp, Transition,
-    settings::{CloseRule, Probes},
+    Breaker, CloseRule, Cooldown, HalfOpen, Hold, HoldKind, Listener, Outcome, OwnedPermit, Phase,
+    Probes, Rejection, Rule, Settings, Timestamp, Transition,
 };
 
 pub fn at(millis: u64) -> Timestamp {

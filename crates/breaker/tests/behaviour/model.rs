@@ -22,9 +22,10 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Call, Cooldown, Hold, HoldKind, Outcome, Phase, RejectReason, Rejection, Settings, Timestamp,
+    Call, CloseRule, Cooldown, Hold, HoldKind, OnProbeTimeout, Outcome, Phase, RejectReason,
+    Rejection, Settings, Timestamp,
     machine::{ForcedTrip, SettledAs},
-    settings::{CloseRule, OnPeriodTimeout, OnProbeTimeout, Places},
+    settings::{OnPeriodTimeout, Places},
 };
 
 use crate::forms::{Form, Pure, Shared};

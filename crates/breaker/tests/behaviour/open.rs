@@ -1,6 +1,6 @@
 //! Open: calls are refused until the cooldown ends.
 
-use fusebox_breaker::{Cooldown, Phase, RejectReason, Rejection, Timestamp, settings::Probes};
+use fusebox_breaker::{Cooldown, Phase, Probes, RejectReason, Rejection, Timestamp};
 
 use crate::kit::*;
 
@@ -8,12 +8,8 @@ use crate::kit::*;
 fn an_open_breaker_refuses_and_says_when_to_return() {
     let breaker = tripped(in_a_row(1), 0);
     for time in [0, 500, 999] {
-        let expected = Rejection {
-            reason: RejectReason::BreakerOpen,
-            phase: Phase::Open,
-            retry_at: Some(at(1_000)),
-            retry_by: None,
-        };
+        let mut expected = Rejection::new(RejectReason::BreakerOpen, Phase::Open);
+        expected.retry_at = Some(at(1_000));
         assert_eq!(refused(&breaker, time), expected);
         assert_eq!(breaker.check(at(time)), Err(expected));
         assert_eq!(breaker.snapshot(at(time)).retry_at, Some(at(1_000)));

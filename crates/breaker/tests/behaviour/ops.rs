@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Call, Cause, Cooldown, HalfOpen, Hold, HoldKind, Mode, OnAbandoned, OnPanic, Outcome, Over,
-    Ramp, Ratio, Rule, Settings, Timestamp,
+    Call, Cause, CloseRule, Cooldown, HalfOpen, Hold, HoldKind, Mode, OnAbandoned, OnPanic,
+    OnProbeTimeout, Outcome, Over, Probes, Ramp, Ratio, RetryAfter, Rule, Settings, Timestamp,
     machine::ForcedTrip,
-    settings::{
-        CloseRule, Compare, History, JudgeOn, OnPeriodTimeout, OnProbeTimeout, Places, Probes,
-        RetryAfter, SlowProbes, WindowKind,
-    },
+    settings::{Compare, History, JudgeOn, OnPeriodTimeout, Places, SlowProbes, WindowKind},
 };
 use proptest::prelude::*;
 

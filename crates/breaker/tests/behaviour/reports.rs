@@ -1,9 +1,8 @@
 //! Callers without a permit: check, then report. This is how Flogo's circuit breaker is driven.
 
 use fusebox_breaker::{
-    Breaker, Cooldown, HalfOpen, Outcome, Over, Phase, Rule, Settings,
-    machine::SettledAs,
-    settings::{History, Probes},
+    Breaker, Cooldown, HalfOpen, Outcome, Over, Phase, Probes, Rule, Settings, machine::SettledAs,
+    settings::History,
 };
 
 use crate::kit::*;

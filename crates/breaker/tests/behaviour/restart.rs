@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fusebox_breaker::{Cooldown, HoldKind, Phase, Saved, Settings, snapshot::SavedState};
+use fusebox_breaker::{Cooldown, HoldKind, Phase, Saved, SavedState, Settings};
 
 use crate::kit::*;
 
@@ -34,15 +34,11 @@ fn a_remaining_cooldown_is_at_most_the_longest_that_can_be_drawn() {
         max: ms(4_000),
         ..Cooldown::exponential(ms(1_000))
     };
-    let saved = Saved {
-        state: SavedState::Open {
-            remaining: ms(86_400_000),
-        },
-        generation: 3,
-        attempts: 2,
-        hold: None,
-        written_at: None,
-    };
+    let mut saved = Saved::new(SavedState::Open {
+        remaining: ms(86_400_000),
+    });
+    saved.generation = 3;
+    saved.attempts = 2;
     let after = restarted(settings, &saved);
     assert_eq!(refused(&after, 0).retry_at, Some(at(6_000)));
 }
@@ -108,13 +104,9 @@ fn the_generation_goes_on_above_the_saved_one_and_above_the_breakers_own() {
 
 #[test]
 fn a_damaged_generation_does_not_stop_the_count() {
-    let saved = Saved {
-        state: SavedState::Closed,
-        generation: u64::MAX,
-        attempts: u32::MAX,
-        hold: None,
-        written_at: None,
-    };
+    let mut saved = Saved::new(SavedState::Closed);
+    saved.generation = u64::MAX;
+    saved.attempts = u32::MAX;
     let breaker = breaker(in_a_row(1));
     let restored = breaker.restore(&saved, at(0));
     let trip = fail(&breaker, 0).unwrap();

@@ -1,8 +1,6 @@
 //! The other side's own word about when to return.
 
-use fusebox_breaker::{
-    Breaker, Call, Cooldown, Outcome, Settings, Transition, settings::RetryAfter,
-};
+use fusebox_breaker::{Breaker, Call, Cooldown, Outcome, RetryAfter, Settings, Transition};
 
 use crate::kit::{at, breaker, changes, in_a_row, ms};
 

@@ -101,7 +101,7 @@ fn the_duration_of_failures_and_of_ignored_calls_teaches_nothing() {
 #[test]
 fn one_slow_success_among_many_quick_ones_keeps_nobody_away() {
     let mut settings = patient();
-    settings.half_open.close = fusebox_breaker::settings::CloseRule::Successes(100);
+    settings.half_open.close = fusebox_breaker::CloseRule::Successes(100);
     let breaker = tripped(settings, 0);
     for probe in 0..50 {
         probe_takes(&breaker, 1_000 + probe * 10, 5);

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_store::{Applied, Change, Changed, Pending, SharedRecords, StoreError, WallTime};
+use fusebox_store::{
+    Pending, StoreError, WallTime,
+    records::{Applied, Change, Changed, SharedRecords},
+};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep_until, timeout};
 

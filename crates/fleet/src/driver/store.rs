@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_store::{Change, Changed, Push, Pushes, SharedRecords, StoreError};
+use fusebox_store::{
+    StoreError,
+    records::{Change, Changed, Push, Pushes, SharedRecords},
+};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, sleep_until, timeout};
 

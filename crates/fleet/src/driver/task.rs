@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
-use fusebox_store::SharedRecords;
+use fusebox_store::records::SharedRecords;
 use tokio::time::sleep;
 
 use super::inbox::Look;

@@ -59,7 +59,7 @@ pub enum Input {
     },
     /// Pushes may have been missed.
     Gap,
-    /// The time that [`Node::wake_at`](crate::Node::wake_at) told has come.
+    /// The time that [`Node::wake_at`](crate::protocol::Node::wake_at) told has come.
     Wake,
 }
 

@@ -1,7 +1,7 @@
 //! The store away: every node on its own, and what happens when it is back.
 
 use fusebox_breaker::{Outcome, Phase};
-use fusebox_fleet::{Health, News, Share, State};
+use fusebox_fleet::{Health, News, Share, protocol::State};
 
 use crate::world::{World, settings};
 
@@ -92,7 +92,7 @@ fn an_older_trip_of_a_node_that_was_cut_off_does_not_reopen_the_fleet() {
     // Meanwhile the others trip, and an operator finds the upstream well.
     world.trip(0);
     world.run(1_000);
-    let word = fusebox_fleet::Word::Reset { by: "ann".into() };
+    let word = fusebox_fleet::protocol::Word::Reset { by: "ann".into() };
     world.say(0, word);
     world.run(100);
     assert_eq!(world.phase(0), Phase::Closed);
@@ -183,7 +183,7 @@ fn a_restored_breaker_tells_a_fleet_that_has_never_heard_of_it_and_no_other() {
     world.run(10);
     let saved = world.peers[0].breaker.saved(world.local(0));
     // The fleet knows better: an operator has closed it.
-    world.say(1, fusebox_fleet::Word::Reset { by: "ann".into() });
+    world.say(1, fusebox_fleet::protocol::Word::Reset { by: "ann".into() });
     world.run(10);
     for (fresh, expected) in [(false, Phase::Closed), (true, Phase::Open)] {
         if fresh {
@@ -251,7 +251,7 @@ fn a_node_that_tripped_before_it_ever_reached_the_store_does_not_overrule_what_w
     world.run(100);
     world.trip(0);
     world.run(1_000);
-    world.say(0, fusebox_fleet::Word::Reset { by: "ann".into() });
+    world.say(0, fusebox_fleet::protocol::Word::Reset { by: "ann".into() });
     world.run(100);
     let version = world.record().version;
     world.peers[2].cut = false;

@@ -1,7 +1,7 @@
 //! Servers' clocks that are set, and answers that are old.
 
 use fusebox_breaker::{Cooldown, Outcome, Phase};
-use fusebox_fleet::{Share, State};
+use fusebox_fleet::{Share, protocol::State};
 
 use crate::poison::{open, told, works};
 use crate::world::{World, ms, settings};

@@ -1,7 +1,7 @@
 //! Failures that are counted over the fleet.
 
 use fusebox_breaker::{Outcome, Over, Phase, Rule, Settings};
-use fusebox_fleet::{Share, State};
+use fusebox_fleet::{Share, protocol::State};
 
 use crate::world::{World, ms, settings};
 

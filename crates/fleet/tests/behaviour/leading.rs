@@ -1,7 +1,7 @@
 //! Half-open: one node at a time, and what becomes of it when that node dies.
 
-use fusebox_breaker::{Outcome, OwnedPermit, Phase, settings::Probes};
-use fusebox_fleet::{Share, State};
+use fusebox_breaker::{Outcome, OwnedPermit, Phase, Probes};
+use fusebox_fleet::{Share, protocol::State};
 
 use crate::world::{World, ms, settings};
 
@@ -65,7 +65,7 @@ fn a_failed_probe_opens_all_for_another_cooldown() {
 fn as_many_probes_as_allowed_are_the_leaders() {
     let mut settings = settings();
     settings.half_open.probes = Probes::Limited(3.try_into().unwrap());
-    settings.half_open.close = fusebox_breaker::settings::CloseRule::Successes(3);
+    settings.half_open.close = fusebox_breaker::CloseRule::Successes(3);
     let mut world = World::with(4, Share::Verdict, settings);
     world.trip(0);
     world.run(9_990);

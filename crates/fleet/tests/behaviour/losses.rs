@@ -1,7 +1,7 @@
 //! A store that forgets.
 
 use fusebox_breaker::{Outcome, Phase};
-use fusebox_fleet::{Health, News, Share, State};
+use fusebox_fleet::{Health, News, Share, protocol::State};
 
 use crate::world::World;
 
@@ -44,7 +44,7 @@ fn a_closed_record_that_is_lost_is_made_anew_once() {
     let mut world = World::new(20, Share::Verdict);
     world.trip(0);
     world.run(10);
-    world.say(1, fusebox_fleet::Word::Reset { by: "ann".into() });
+    world.say(1, fusebox_fleet::protocol::Word::Reset { by: "ann".into() });
     world.run(2_000);
     assert!(world.all(Phase::Closed));
     world.put_back(None);
@@ -113,7 +113,7 @@ fn lost_and_made_anew_by_one_who_had_not_heard() -> World {
     let mut world = World::new(3, Share::Verdict);
     world.trip(0);
     world.run(10);
-    world.say(0, fusebox_fleet::Word::Reset { by: "ann".into() });
+    world.say(0, fusebox_fleet::protocol::Word::Reset { by: "ann".into() });
     world.run(1_100);
     world.pushes_lost = true;
     world.peers[2].cut = true;
@@ -145,7 +145,7 @@ fn what_was_found_out_after_a_record_was_made_anew_is_not_overruled_by_what_was_
     world.run(10);
     world.trip(2);
     world.run(10);
-    world.say(2, fusebox_fleet::Word::Reset { by: "ann".into() });
+    world.say(2, fusebox_fleet::protocol::Word::Reset { by: "ann".into() });
     world.run(10);
     let version = world.record().version;
     (world.peers[0].cut, world.peers[1].cut) = (false, false);
@@ -179,7 +179,7 @@ fn failures_that_find_the_record_lost_are_counted_once_it_is_made_anew() {
     let mut world = World::new(3, Share::Counts);
     world.trip(0);
     world.run(10);
-    world.say(0, fusebox_fleet::Word::Reset { by: "ann".into() });
+    world.say(0, fusebox_fleet::protocol::Word::Reset { by: "ann".into() });
     world.run(1_100);
     world.put_back(None);
     let begin = world.now;
@@ -197,7 +197,7 @@ fn an_older_record_that_tells_of_an_opening_is_mended_at_once() {
     world.trip(0);
     world.run(10);
     let open = world.record();
-    world.say(0, fusebox_fleet::Word::Reset { by: "ann".into() });
+    world.say(0, fusebox_fleet::protocol::Word::Reset { by: "ann".into() });
     world.run(1_100);
     world.put_back(Some(&open));
     let lost = |world: &World| {

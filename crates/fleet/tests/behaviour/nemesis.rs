@@ -1,7 +1,7 @@
 //! Random trouble, and what holds through it.
 
 use fusebox_breaker::{Outcome, OwnedPermit, Phase};
-use fusebox_fleet::{Share, State};
+use fusebox_fleet::{Share, protocol::State};
 use proptest::prelude::*;
 
 use crate::world::World;

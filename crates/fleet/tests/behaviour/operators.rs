@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fusebox_breaker::{HoldKind, Outcome, Phase, RejectReason, machine::ForcedTrip};
-use fusebox_fleet::{News, Share, Word};
+use fusebox_fleet::{News, Share, protocol::Word};
 
 use crate::world::{World, ms};
 

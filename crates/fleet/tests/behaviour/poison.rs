@@ -1,7 +1,10 @@
 //! What somebody else writes in a record's place: no fleet believes it, and no breaker stays shut by it.
 
 use fusebox_breaker::{Outcome, Phase};
-use fusebox_fleet::{Lease, News, Record, Share, State, Version, Word};
+use fusebox_fleet::{
+    News, Share,
+    protocol::{Lease, Record, State, Version, Word},
+};
 
 use crate::world::{EPOCH, World};
 

@@ -1,7 +1,10 @@
 //! What a node reads, and when.
 
 use fusebox_breaker::{Settings, Timestamp};
-use fusebox_fleet::{Input, Key, Local, Node, NodeOptions, Output, Share, Sharing};
+use fusebox_fleet::{
+    Share,
+    protocol::{Input, Key, Local, Node, NodeOptions, Output, Sharing},
+};
 
 use crate::world::{EPOCH, ms};
 

@@ -1,7 +1,7 @@
 //! Trips that reach all, and those that do not.
 
 use fusebox_breaker::{Outcome, Phase, RejectReason};
-use fusebox_fleet::{Share, State};
+use fusebox_fleet::{Share, protocol::State};
 
 use crate::world::{World, settings};
 

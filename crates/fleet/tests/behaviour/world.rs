@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Breaker, Cooldown, HalfOpen, Listener, Outcome, OwnedPermit, Phase, Rejection, Rule, Saved,
-    Settings, Timestamp, Transition, settings::CloseRule,
+    Breaker, CloseRule, Cooldown, HalfOpen, Listener, Outcome, OwnedPermit, Phase, Rejection, Rule,
+    Saved, Settings, Timestamp, Transition,
 };
 use fusebox_fleet::{
-    Event, Input, Key, News, Node, NodeOptions, Output, Record, Share, SharedBreakers, Sharing,
-    Word, change,
+    News, Share,
+    protocol::{
+        Event, Input, Key, Node, NodeOptions, Output, Record, SharedBreakers, Sharing, Word, change,
+    },
 };
 
 /// When the server's clock begins, in milliseconds.

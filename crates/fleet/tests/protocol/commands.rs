@@ -1,6 +1,8 @@
 //! Random commands of a few nodes to one record, as they may arrive.
 
-use fusebox_fleet::{Act, Command, CountRule, FleetHold, Led, Record, Stamp, Version, change};
+use fusebox_fleet::protocol::{
+    Act, Command, CountRule, FleetHold, Led, Record, Stamp, Version, change,
+};
 use proptest::prelude::*;
 
 pub const NODES: [&str; 3] = ["a", "b", "c"];

@@ -1,7 +1,9 @@
 //! What no order of commands can break.
 
 use crate::commands::{About, NODES, Sent, Server, rules, sent};
-use fusebox_fleet::{Act, Command, Lease, NODES_MAX, Record, Stamp, State, Version, change};
+use fusebox_fleet::protocol::{
+    Act, Command, Lease, NODES_MAX, Record, Stamp, State, Version, change,
+};
 use proptest::prelude::*;
 
 fn no_words(sents: Vec<Sent>) -> Vec<Sent> {
@@ -428,7 +430,7 @@ fn a_record_stays_small_however_many_nodes_vote_and_count() {
             had_success: false,
             row: 0,
             failures: 1,
-            rules: vec![fusebox_fleet::CountRule {
+            rules: vec![fusebox_fleet::protocol::CountRule {
                 threshold: 10_000,
                 within: 900_000,
                 row: false,

@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command as Process, Stdio};
 
 use crate::commands::{Server, sent};
-use fusebox_fleet::{LUA, Lease, Record, State, change};
+use fusebox_fleet::protocol::{LUA, Lease, Record, State, change};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -288,7 +288,7 @@ fn the_script_stumbles_over_nothing_that_lies_in_a_records_place() {
             let there = running.eval(Some(&bytes), &known, None, now);
             if let Some((written, ..)) = &there {
                 let written = written.to_string();
-                let sound = fusebox_fleet::Record::read(written.as_bytes()).is_some();
+                let sound = fusebox_fleet::protocol::Record::read(written.as_bytes()).is_some();
                 assert!(sound, "{written}\nof {}", String::from_utf8_lossy(&bytes));
             }
             let here = change(Some(&bytes), &known, None, now);

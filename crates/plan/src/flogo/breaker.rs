@@ -13,8 +13,8 @@
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Cooldown, HalfOpen, Mode, Over, Rule, Settings as Machine,
-    settings::{CloseRule, History, MAX_FAILURES, MAX_MEMORY, Probes},
+    CloseRule, Cooldown, HalfOpen, Mode, Over, Probes, Rule, Settings as Machine,
+    settings::{History, MAX_FAILURES, MAX_MEMORY},
 };
 
 use super::settings::Settings;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fusebox_breaker::{
-    Cooldown, HalfOpen, Mode, OnAbandoned, OnOverflow, OnPanic, Rule, Settings,
-    settings::{Compare, History, JudgeOn, RetryAfter, SettingsError, WindowKind},
+    Cooldown, HalfOpen, Mode, OnAbandoned, OnOverflow, OnPanic, RetryAfter, Rule, Settings,
+    settings::{Compare, History, JudgeOn, SettingsError, WindowKind},
 };
 
 use super::cooldown::{DraftCooldown, read_cooldown};

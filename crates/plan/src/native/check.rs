@@ -236,7 +236,7 @@ fn no_breaker(request: std::time::Duration) -> Breaker {
         ..fusebox_breaker::Settings::default()
     };
     settings.half_open.probe_timeout = request;
-    settings.half_open.on_probe_timeout = fusebox_breaker::settings::OnProbeTimeout::Fail;
+    settings.half_open.on_probe_timeout = fusebox_breaker::OnProbeTimeout::Fail;
     Breaker {
         settings,
         key: Key(vec![KeyPart::Upstream]),

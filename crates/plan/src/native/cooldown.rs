@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fusebox_breaker::{Cooldown, settings::RetryAfter};
+use fusebox_breaker::{Cooldown, RetryAfter};
 
 use crate::diagnostic::{At, Notes, Place};
 use crate::fields::Fields;

@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use fusebox_breaker::{
-    HalfOpen, Over, Ratio,
-    settings::{CloseRule, OnPeriodTimeout, OnProbeTimeout, Places, Probes, SlowProbes},
+    CloseRule, HalfOpen, OnProbeTimeout, Over, Probes, Ratio,
+    settings::{OnPeriodTimeout, Places, SlowProbes},
 };
 
 use super::trip::pair;

@@ -242,7 +242,7 @@ impl DraftTrip {
         let min_calls = match (&self.min_calls, over) {
             (Some(calls), _) => calls.value,
             (None, Over::Calls(calls)) => calls,
-            (None, Over::Time(_)) => MIN_CALLS,
+            (None, _) => MIN_CALLS,
         };
         (over, min_calls)
     }
@@ -266,17 +266,11 @@ impl DraftTrip {
                     ..
                 }),
             ) => (Some(*over), true),
-            (
-                None,
-                Some(At {
-                    value: Over::Time(time),
-                    at,
-                }),
-            ) => {
+            (None, Some(At { value: over, at })) => {
                 notes.error(
                     *at,
                     "`over` gives `failures` no window: over a time it belongs to rate rules",
-                    format!("write `within: {}`", show_duration(*time)),
+                    format!("write `within: {}`", show_over(*over)),
                 );
                 (None, true)
             }
@@ -322,11 +316,11 @@ impl DraftTrip {
         {
             let mend = match over.value {
                 _ if !counts => "remove it".to_owned(),
-                Over::Time(time) => format!("write `within: {}`", show_duration(time)),
                 Over::Calls(_) => format!(
                     "use `failures` with `over: {}`, or remove it",
                     show_over(over.value)
                 ),
+                time => format!("write `within: {}`", show_over(time)),
             };
             notes.error(
                 over.at,

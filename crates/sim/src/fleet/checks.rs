@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use fusebox_breaker::{Phase, Timestamp, Transition};
 use fusebox_fleet::{
-    Act, Command, CountRule, Order, ROUND, Record, Share, State, TRY_AGAIN, Version,
+    Share,
+    protocol::{Act, Command, CountRule, Order, ROUND, Record, State, TRY_AGAIN, Version},
 };
 
 use super::MS;
@@ -511,7 +512,7 @@ impl Checks {
         let until = before.map_or(0, |record| record.until);
         // By a lease that was lost nobody leads.
         let shut = |record: Option<&Record>| {
-            let lost = |lease: &fusebox_fleet::Lease| lease.incarnation.is_empty();
+            let lost = |lease: &fusebox_fleet::protocol::Lease| lease.incarnation.is_empty();
             state(record) == State::Open
                 || record.is_some_and(|record| record.lease.as_ref().is_some_and(lost))
         };

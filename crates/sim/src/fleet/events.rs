@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use fusebox_fleet::{Command, Input, Key};
+use fusebox_fleet::protocol::{Command, Input, Key};
 
 /// What is to happen.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The checks see what they are there for: protocols that are broken on purpose are found out.
 
-use fusebox_fleet::{Act, Command, Order, Record, Rewritten, State, change};
+use fusebox_fleet::protocol::{Act, Command, Order, Record, Rewritten, State, change};
 
 use super::rules::Rules;
 use super::{Drill, Invariant};

@@ -1,6 +1,6 @@
 //! The way between nodes and store: messages that take their time, are lost, or come when nobody waits any more.
 
-use fusebox_fleet::Input;
+use fusebox_fleet::protocol::Input;
 
 use super::MS;
 use super::events::{Happening, Message};
@@ -110,9 +110,9 @@ impl World<'_> {
                         epoch: record.map_or(0, |record| record.version.epoch),
                         term: record.map_or(0, |record| record.version.term),
                         state: record.map_or("none", |record| match record.state {
-                            fusebox_fleet::State::Closed => "closed",
-                            fusebox_fleet::State::Open => "open",
-                            fusebox_fleet::State::HalfOpen => "half-open",
+                            fusebox_fleet::protocol::State::Closed => "closed",
+                            fusebox_fleet::protocol::State::Open => "open",
+                            fusebox_fleet::protocol::State::HalfOpen => "half-open",
                         }),
                     },
                 );

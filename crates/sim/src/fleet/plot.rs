@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use fusebox_breaker::{
-    Cooldown, HalfOpen, Over, Ratio, Rule, Settings,
-    settings::{CloseRule, OnProbeTimeout, Probes},
+    CloseRule, Cooldown, HalfOpen, OnProbeTimeout, Over, Probes, Ratio, Rule, Settings,
 };
-use fusebox_fleet::{CountRule, Key, LEASE_MARGIN, Share};
+use fusebox_fleet::{
+    Share,
+    protocol::{CountRule, Key, LEASE_MARGIN},
+};
 
 use super::MS;
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fusebox_breaker::{Breaker, Listener, OwnedPermit, Rejection, Saved, Timestamp, Transition};
-use fusebox_fleet::{Event, Input, Key, Local, Node, NodeOptions, SharedBreakers, Sharing};
+use fusebox_fleet::protocol::{
+    Event, Input, Key, Local, Node, NodeOptions, SharedBreakers, Sharing,
+};
 
 use super::clock::Clock;
 use super::events::Happening;
@@ -134,7 +136,12 @@ impl Process {
     }
 
     /// Carries out what the node wants of a breaker, and returns what it is to be told.
-    pub fn obey(&mut self, key: &Key, order: fusebox_fleet::Order, now: u64) -> Option<Event> {
+    pub fn obey(
+        &mut self,
+        key: &Key,
+        order: fusebox_fleet::protocol::Order,
+        now: u64,
+    ) -> Option<Event> {
         let shown = self.clock.shows(now);
         self.shared.obey(key, order, shown).map(Event::Counted)
     }

@@ -1,6 +1,6 @@
 //! Where a test of the checks may break the protocol: between nodes, breakers and store.
 
-use fusebox_fleet::{Command, Order, Rewritten, change};
+use fusebox_fleet::protocol::{Command, Order, Rewritten, change};
 
 /// How the protocol is carried out. As it stands, everything is done as the fleet's crate says.
 pub(super) trait Rules {

@@ -1,6 +1,6 @@
 //! The store: records, changed one command after the other on a clock of its own; with a copy that lags behind.
 
-use fusebox_fleet::{Command, Key, Lease, Record, State, Version};
+use fusebox_fleet::protocol::{Command, Key, Lease, Record, State, Version};
 
 use super::MS;
 use super::rules::Rules;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fusebox_fleet::{Act, CountRule, Stamp};
+use fusebox_fleet::protocol::{Act, CountRule, Stamp};
 
 /// By how much of its span the record may err about what a rule looks back on: it counts in so many parts.
 const PARTS: u64 = 32;

@@ -1,8 +1,11 @@
 //! The run: one thing happens after the other, on virtual time.
 
 use fastrand::Rng;
-use fusebox_breaker::{Phase, snapshot::SavedState};
-use fusebox_fleet::{Event, Input, Key, News, NodeOptions, Order, Output, ROUND};
+use fusebox_breaker::{Phase, SavedState};
+use fusebox_fleet::{
+    News,
+    protocol::{Event, Input, Key, NodeOptions, Order, Output, ROUND},
+};
 
 use super::checks::{Checks, Standing};
 use super::clock::Clock;
@@ -397,7 +400,7 @@ impl<'a> World<'a> {
                 SavedState::Open { .. } | SavedState::HalfOpen => Phase::Open,
             };
             let until = match process.local(key) {
-                Some(fusebox_fleet::Local::Open { until }) => until,
+                Some(fusebox_fleet::protocol::Local::Open { until }) => until,
                 _ => fusebox_breaker::Timestamp::ZERO,
             };
             self.checks.begun(node, key, phase, until);

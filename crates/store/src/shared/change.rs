@@ -42,7 +42,7 @@ pub enum Changed {
     Kept,
     /// A new record.
     Written {
-        /// Its bytes: some, and no more than [`RECORD_BYTES_MAX`](crate::RECORD_BYTES_MAX).
+        /// Its bytes: some, and no more than [`RECORD_BYTES_MAX`](crate::records::RECORD_BYTES_MAX).
         record: Bytes,
         /// How long it lives from now on, unless it is written again, in whole milliseconds.
         live_for: Duration,

@@ -21,7 +21,7 @@ const WAITING_PUSHES: usize = 1_024;
 /// Shared records that live as long as this value.
 ///
 /// ```
-/// use fusebox_store::{Change, Changed, MemoryRecords, SharedRecords, SystemClock};
+/// use fusebox_store::{SystemClock, records::{Change, Changed, MemoryRecords, SharedRecords}};
 /// use std::{sync::Arc, time::Duration};
 ///
 /// /// Counts how often it was asked.

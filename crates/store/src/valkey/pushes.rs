@@ -6,7 +6,7 @@
 use super::link::{Asker, Call, Channel, Listener};
 use super::records::Names;
 use super::trouble::Trouble;
-use crate::{NextPush, Push, Pushes};
+use crate::shared::{NextPush, Push, Pushes};
 use redis::{PushInfo, PushKind, Value};
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

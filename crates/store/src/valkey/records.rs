@@ -9,11 +9,8 @@ use super::options::ValkeyOptions;
 use super::partition::{IN_TAG, SCHEMA};
 use super::pushes::{Hub, ValkeyPushes, tend};
 use super::trouble::Trouble;
-use crate::shared::check;
-use crate::{
-    Applied, Change, Pending, Pushes, RECORD_BYTES_MAX, ReadOut, SharedRecords, StoreError,
-    WallTime,
-};
+use crate::shared::{Applied, Change, Pushes, RECORD_BYTES_MAX, ReadOut, SharedRecords, check};
+use crate::{Pending, StoreError, WallTime};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use percent_encoding::utf8_percent_encode;
@@ -35,7 +32,7 @@ const READS_AT_ONCE: usize = 1_000;
 /// to be away.
 ///
 /// News come by `PUBLISH`, in a cluster by `SPUBLISH` where the server has it. After a connection
-/// broke they come again by themselves, after a [`Push::Gap`](crate::Push::Gap).
+/// broke they come again by themselves, after a [`Push::Gap`](crate::records::Push::Gap).
 pub struct ValkeyRecords {
     link: Link,
     options: ValkeyOptions,
