@@ -7,10 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use fusebox_breaker::{Breaker, Clock, Cooldown, Listener, MonotonicClock, Outcome, Settings, Transition};
+use fusebox_breaker::{
+    Breaker, Clock, Cooldown, Listener, MonotonicClock, Outcome, Settings, Transition,
+};
 use fusebox_fleet::{FleetOptions, Share, fleet};
 use fusebox_store::testing::Server;
-use fusebox_store::{ValkeyOptions, records::{SharedRecords, ValkeyRecords}};
+use fusebox_store::{
+    ValkeyOptions,
+    records::{SharedRecords, ValkeyRecords},
+};
 use tokio::process::Command;
 use tokio::time::sleep;
 

@@ -1,4 +1,4 @@
-//! Breakers that survive a restart: `cargo run -p fusebox-breaker --features serde --example restart`.
+//! Breakers that survive a restart: `cargo run --bin restart`.
 //!
 //! A registry is kept in a store: every breaker that changes is written down, and a new process takes up what it finds.
 //! The store knows nothing of breakers; they go there as JSON. Two processes in turn are played here.
