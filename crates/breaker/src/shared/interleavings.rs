@@ -536,7 +536,7 @@ fn a_probe_that_misses_its_deadline_decides_nothing_after_it() {
             lasting(F, deadline, deadline),
             lasting(S, COOLED, COOLED),
         ];
-        explore_all(settings, &[F], deeds);
+        explore_locked(settings, &[F], deeds);
     }
 }
 
@@ -552,7 +552,7 @@ fn an_operators_hold_wins_against_every_racing_outcome() {
 
 #[test]
 fn an_outcome_counts_in_no_generation_but_its_own() {
-    explore(row(4), &[], [call(F), Deed::Reset, call(F)]);
+    explore_locked(by(row(4)), &[], [call(F), Deed::Reset, call(F)]);
 }
 
 #[test]
