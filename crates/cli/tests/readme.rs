@@ -159,3 +159,14 @@ fn an_ellipsis_stands_for_any_text() {
     assert!(!fits("orders is closed", "orders is open…"));
     assert!(!fits("502 502", "502"));
 }
+
+#[test]
+fn the_program_in_rust_is_the_one_that_the_package_shows() {
+    // The package's page is tested as documentation; this one lies outside of the packages.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let package = std::fs::read_to_string(root.join("crates/breaker/README.md")).unwrap();
+    let ours = blocks(&readme, "## In a Rust program");
+    let theirs = blocks(&package, "# fusebox-breaker");
+    assert_eq!(ours[0], theirs[0]);
+}
