@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use fusebox_breaker::{ErrorsFail, Guard, HoldKind, Outcome, Phase};
+use fusebox_breaker::{ErrorsFail, Guard, HoldKind, MonotonicClock, Outcome, Phase};
 
 use crate::kit::*;
 use crate::ways_in::{Hand, now_or_never};
@@ -108,6 +108,24 @@ fn who_waits_keeps_no_probe_from_its_place_and_is_woken_when_one_is_free() {
     other.record(Outcome::Success, at(1_000));
     assert!(all.iter().all(Waiting::woken));
     assert!(all.iter_mut().all(|one| one.poll().is_ready()));
+}
+
+#[test]
+fn fifty_thousand_wait_and_stop_waiting_in_little_time() {
+    const MANY: usize = 50_000;
+    let (guard, _) = guard_of(tripped(in_a_row(1), 0));
+    let began = fusebox_breaker::Clock::now(&MonotonicClock);
+    let mut all: Vec<_> = (0..MANY).map(|_| Waiting::of(&guard)).collect();
+    for _ in 0..2 {
+        assert!(all.iter_mut().all(|one| one.poll().is_pending()));
+    }
+    guard.breaker().hold(hold(HoldKind::Open, None), at(0));
+    assert!(all.iter().all(Waiting::woken));
+    assert!(all.iter_mut().all(|one| one.poll().is_pending()));
+    drop(all);
+    let took = fusebox_breaker::Clock::now(&MonotonicClock).saturating_since(began);
+    // A fraction of a second; many times as long if each were looked for among all others.
+    assert!(took < ms(5_000), "{took:?}");
 }
 
 #[test]
