@@ -302,7 +302,9 @@ impl Breaker {
 
     /// Carries out what time alone has decided, for a caller that wants the listener to hear of it when no call comes.
     pub fn tick(&self, now: Timestamp) -> Option<Transition> {
-        self.change(|machine| machine.tick(now))
+        let transitions = self.with_machine(|machine| machine.tick(now));
+        self.announce(&transitions);
+        transitions.into_last()
     }
 
     /// Takes new settings, and says what was kept and what was cleared.
@@ -315,6 +317,7 @@ impl Breaker {
         now: Timestamp,
     ) -> Result<Reconfigured, SettingsErrors> {
         let reconfigured = self.with_machine(|machine| machine.reconfigure(settings, now))?;
+        self.0.side.wake();
         self.announce(&reconfigured.transitions);
         Ok(reconfigured)
     }
@@ -638,11 +641,13 @@ impl Breaker {
         result
     }
 
+    /// A command. Also one without a transition may let calls pass, so all who wait look again.
     pub(crate) fn change(
         &self,
         event: impl FnOnce(&mut Machine) -> Transitions,
     ) -> Option<Transition> {
         let transitions = self.with_machine(event);
+        self.0.side.wake();
         self.announce(&transitions);
         transitions.into_last()
     }

@@ -14,7 +14,8 @@ const NAP: Duration = Duration::from_millis(1);
 
 impl<K, C: Clock> Guard<K, C> {
     /// Waits until the breaker would let a call pass: as long as its refusal says, by the caller's own `sleep`, or until
-    /// something happens to the breaker sooner, such as a release, a reset or a probe's answer.
+    /// something happens to the breaker sooner, such as a release, a reset, new settings, a probe's answer, or leave to
+    /// probe from its fleet.
     ///
     /// It takes no permit. Of several that wait for a probe's place one gets it, and the others are refused and wait anew:
     ///

@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use fusebox_breaker::{ErrorsFail, Guard, HoldKind, MonotonicClock, Outcome, Phase};
+use fusebox_breaker::{
+    ErrorsFail, Guard, HoldKind, Mode, MonotonicClock, Outcome, Phase, Settings, fleet::ProbeLease,
+    machine::ForcedTrip,
+};
 
 use crate::kit::*;
 use crate::ways_in::{Hand, now_or_never};
@@ -108,6 +111,82 @@ fn who_waits_keeps_no_probe_from_its_place_and_is_woken_when_one_is_free() {
     other.record(Outcome::Success, at(1_000));
     assert!(all.iter().all(Waiting::woken));
     assert!(all.iter_mut().all(|one| one.poll().is_ready()));
+}
+
+#[test]
+fn new_settings_wake_who_waits_also_where_the_state_stays() {
+    for mode in [Mode::Disabled, Mode::Monitor] {
+        let held = breaker(in_a_row(1));
+        held.hold(hold(HoldKind::Open, None), at(0));
+        for breaker in [held, tripped(in_a_row(1), 0)] {
+            let (guard, _) = guard_of(breaker);
+            let mut waiting = Waiting::of(&guard);
+            assert!(waiting.poll().is_pending());
+            let settings = Settings {
+                mode,
+                ..in_a_row(1)
+            };
+            guard.breaker().reconfigure(settings, at(0)).unwrap();
+            assert!(waiting.woken(), "{mode:?}");
+            assert!(waiting.poll().is_ready(), "{mode:?}");
+        }
+    }
+}
+
+#[test]
+fn a_second_probes_place_wakes_who_waits() {
+    let (guard, hand) = guard_of(tripped(probing(1, 2), 0));
+    hand.set(1_000);
+    let probe = admit(guard.breaker(), 1_000);
+    let mut waiting = Waiting::of(&guard);
+    assert!(waiting.poll().is_pending());
+    let breaker = guard.breaker();
+    breaker.reconfigure(probing(2, 2), at(1_000)).unwrap();
+    assert!(waiting.woken());
+    assert!(waiting.poll().is_ready());
+    drop(probe);
+}
+
+#[test]
+fn faulty_settings_and_a_tick_that_changes_nothing_wake_nobody() {
+    let (guard, _) = guard_of(tripped(in_a_row(1), 0));
+    let mut waiting = Waiting::of(&guard);
+    assert!(waiting.poll().is_pending());
+    let faulty = guard.breaker().reconfigure(in_a_row(0), at(0));
+    assert!(faulty.is_err() && guard.breaker().tick(at(10)).is_none());
+    assert!(!waiting.woken());
+}
+
+#[test]
+fn a_lease_and_the_loss_of_the_fleet_wake_who_waits_to_probe() {
+    let (guard, hand) = guard_of(tripped(in_a_row(1), 0));
+    let breaker = guard.breaker();
+    let mut waiting = Waiting::of(&guard);
+    assert!(waiting.poll().is_pending());
+    breaker.follow_fleet();
+    assert!(waiting.woken(), "to ask the fleet, where it may");
+    hand.set(1_000);
+    assert!(waiting.poll().is_pending(), "led, without a lease");
+    let lease = ProbeLease {
+        start_by: at(2_000),
+        ends: at(3_000),
+        renewed: false,
+    };
+    assert_eq!(breaker.probe_by_lease(lease, at(1_000)), None);
+    assert!(waiting.woken());
+    assert!(waiting.poll().is_ready());
+    let trip = ForcedTrip {
+        by: "ann".into(),
+        reason: "a drill".into(),
+        cooldown: None,
+    };
+    breaker.trip(trip, at(1_000)).expect("it opens anew");
+    hand.set(2_000);
+    let mut waiting = Waiting::of(&guard);
+    assert!(waiting.poll().is_pending(), "the lease has ended");
+    assert_eq!(breaker.go_alone(ms(0), at(2_000)), None);
+    assert!(waiting.woken());
+    assert!(waiting.poll().is_ready());
 }
 
 #[test]
