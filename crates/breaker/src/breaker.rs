@@ -14,7 +14,9 @@ use crate::chance::Chance;
 use crate::clock;
 use crate::leave::{Leave, Plain};
 use crate::listener::{Listener, Listeners, OnRefused, shared, tell_all};
-use crate::machine::{Explanation, ForcedTrip, Grant, Machine, Reconfigured, Settled, Worth};
+use crate::machine::{
+    Checked, Explanation, ForcedTrip, Grant, Machine, Reconfigured, Settled, Worth,
+};
 use crate::outcome::{Hold, Outcome, Phase, RejectReason, Rejection};
 use crate::permit::{OwnedPermit, Permit};
 use crate::refused::Refused;
@@ -239,10 +241,24 @@ impl Breaker {
     #[doc(alias = "is_call_permitted")]
     #[doc(alias = "can_execute")]
     pub fn check(&self, now: Timestamp) -> Result<(), Rejection> {
+        self.check_by(now, |machine| machine.check(now))
+    }
+
+    /// As [`check`](Breaker::check), for callers of whom chance is to refuse only the call itself.
+    pub(crate) fn check_with_luck(&self, now: Timestamp) -> Result<(), Rejection> {
+        self.check_by(now, |machine| machine.check_with_luck(now))
+    }
+
+    #[inline]
+    fn check_by(
+        &self,
+        now: Timestamp,
+        check: impl FnOnce(&mut Machine) -> Checked,
+    ) -> Result<(), Rejection> {
         if let Some(answer) = self.0.core.answer(now) {
             return answer.map(|_| ());
         }
-        let checked = self.with_machine(|machine| machine.check(now));
+        let checked = self.with_machine(check);
         self.announce(&checked.transitions);
         checked.result
     }

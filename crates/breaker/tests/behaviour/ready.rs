@@ -9,10 +9,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use fusebox_breaker::{
-    ErrorsFail, Guard, HoldKind, Mode, MonotonicClock, Outcome, Phase, Settings, fleet::ProbeLease,
-    machine::ForcedTrip,
+    CallError, ErrorsFail, Guard, HoldKind, Mode, MonotonicClock, Outcome, Phase, Ramp, Ratio,
+    RejectReason, Rule, Settings, fleet::ProbeLease, machine::ForcedTrip,
 };
 
+use crate::adaptive::Fixed;
 use crate::kit::*;
 use crate::ways_in::{Hand, now_or_never};
 
@@ -187,6 +188,61 @@ fn a_lease_and_the_loss_of_the_fleet_wake_who_waits_to_probe() {
     assert_eq!(breaker.go_alone(ms(0), at(2_000)), None);
     assert!(waiting.woken());
     assert!(waiting.poll().is_ready());
+}
+
+/// A guard whose breaker draws always this, in thousandths.
+fn drawing(settings: Settings, thousandths: u64) -> (HandGuard, Arc<Hand>) {
+    let builder = fusebox_breaker::Breaker::builder("orders", settings);
+    guard_of(builder.chance(Fixed::at(thousandths)).build().unwrap())
+}
+
+/// Who is refused by chance, though it was ready.
+fn is_ready_and_refused_by_chance(guard: &HandGuard, by: RejectReason) {
+    let sleep = |_| -> std::future::Ready<()> { unreachable!("nothing but chance refuses") };
+    for _ in 0..3 {
+        assert_eq!(now_or_never(guard.ready_by(sleep)), Some(()));
+    }
+    let Err(CallError::Rejected(refused)) = guard.call(|| Ok::<_, ()>(())) else {
+        panic!("the highest number refuses");
+    };
+    assert!(refused.reason == by && by.is_chance(), "{refused}");
+    assert_eq!(refused.retry_in(), Some(ms(1_000)));
+}
+
+#[test]
+fn in_a_ramp_it_is_ready_and_the_call_alone_draws() {
+    let ramping = Settings {
+        ramp: Some(Ramp {
+            over: ms(10_000),
+            from: Ratio::percent(50),
+        }),
+        ..in_a_row(1)
+    };
+    let (guard, hand) = drawing(ramping, 999);
+    assert!(fail(guard.breaker(), 0).is_some());
+    hand.set(1_000);
+    assert_eq!(guard.call(|| Ok::<_, ()>(())), Ok(()));
+    is_ready_and_refused_by_chance(&guard, RejectReason::BreakerRamp);
+}
+
+#[test]
+fn under_an_adaptive_rule_it_is_ready_and_no_refusal_is_remembered() {
+    let (guard, hand) = drawing(by_rule(Rule::Adaptive { memory: 5 }), 0);
+    for second in 0..5 {
+        let failed = guard.breaker().report(Outcome::Failure, at(second * 1_000));
+        assert_eq!(failed, None);
+    }
+    hand.set(5_000);
+    let chance = || guard.breaker().snapshot(at(5_000)).admit_probability;
+    let before = chance();
+    assert!(before < 0.1, "{before}");
+    for _ in 0..5 {
+        let sleep = |_| pending::<()>();
+        assert_eq!(now_or_never(guard.ready_by(sleep)), Some(()));
+    }
+    assert_eq!(chance(), before);
+    is_ready_and_refused_by_chance(&guard, RejectReason::BreakerAdaptive);
+    assert_ne!(chance(), before, "the call's own is");
 }
 
 #[test]
