@@ -14,7 +14,9 @@ use crate::chance::Chance;
 use crate::clock;
 use crate::leave::{Leave, Plain};
 use crate::listener::{Listener, Listeners, OnRefused, shared, tell_all};
-use crate::machine::{Explanation, ForcedTrip, Grant, Machine, Reconfigured, Settled, Worth};
+use crate::machine::{
+    Checked, Explanation, ForcedTrip, Grant, Machine, Reconfigured, Settled, Worth,
+};
 use crate::outcome::{Hold, Outcome, Phase, RejectReason, Rejection};
 use crate::permit::{OwnedPermit, Permit};
 use crate::refused::Refused;
@@ -239,10 +241,24 @@ impl Breaker {
     #[doc(alias = "is_call_permitted")]
     #[doc(alias = "can_execute")]
     pub fn check(&self, now: Timestamp) -> Result<(), Rejection> {
+        self.check_by(now, |machine| machine.check(now))
+    }
+
+    /// As [`check`](Breaker::check), for callers of whom chance is to refuse only the call itself.
+    pub(crate) fn check_with_luck(&self, now: Timestamp) -> Result<(), Rejection> {
+        self.check_by(now, |machine| machine.check_with_luck(now))
+    }
+
+    #[inline]
+    fn check_by(
+        &self,
+        now: Timestamp,
+        check: impl FnOnce(&mut Machine) -> Checked,
+    ) -> Result<(), Rejection> {
         if let Some(answer) = self.0.core.answer(now) {
             return answer.map(|_| ());
         }
-        let checked = self.with_machine(|machine| machine.check(now));
+        let checked = self.with_machine(check);
         self.announce(&checked.transitions);
         checked.result
     }
@@ -302,7 +318,9 @@ impl Breaker {
 
     /// Carries out what time alone has decided, for a caller that wants the listener to hear of it when no call comes.
     pub fn tick(&self, now: Timestamp) -> Option<Transition> {
-        self.change(|machine| machine.tick(now))
+        let transitions = self.with_machine(|machine| machine.tick(now));
+        self.announce(&transitions);
+        transitions.into_last()
     }
 
     /// Takes new settings, and says what was kept and what was cleared.
@@ -315,6 +333,7 @@ impl Breaker {
         now: Timestamp,
     ) -> Result<Reconfigured, SettingsErrors> {
         let reconfigured = self.with_machine(|machine| machine.reconfigure(settings, now))?;
+        self.0.side.wake();
         self.announce(&reconfigured.transitions);
         Ok(reconfigured)
     }
@@ -638,11 +657,13 @@ impl Breaker {
         result
     }
 
+    /// A command. Also one without a transition may let calls pass, so all who wait look again.
     pub(crate) fn change(
         &self,
         event: impl FnOnce(&mut Machine) -> Transitions,
     ) -> Option<Transition> {
         let transitions = self.with_machine(event);
+        self.0.side.wake();
         self.announce(&transitions);
         transitions.into_last()
     }

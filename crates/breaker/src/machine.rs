@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::call::Call;
 use crate::chance::Source;
 use crate::led::Calls;
-use crate::outcome::{Hold, HoldKind, Outcome, Phase};
+use crate::outcome::{Hold, HoldKind, Outcome, Phase, Rejection};
 use crate::ramp::Ramping;
 use crate::recorder::Recorder;
 use crate::settings::{Mode, OnAbandoned, Settings, SettingsErrors};
@@ -160,6 +160,19 @@ impl Machine {
     /// Asks whether a call would pass, and keeps nothing: no place is taken and no permit given.
     /// As with [`Machine::admit`], a cooldown that has ended is noticed, and a refusal by an adaptive rule is remembered.
     pub fn check(&mut self, now: Timestamp) -> Checked {
+        self.check_by(now, Machine::decide)
+    }
+
+    /// As [`check`](Machine::check), with luck: chance neither draws nor refuses.
+    pub(crate) fn check_with_luck(&mut self, now: Timestamp) -> Checked {
+        self.check_by(now, |machine, now| machine.decide_by_state(now))
+    }
+
+    fn check_by(
+        &mut self,
+        now: Timestamp,
+        decide: impl FnOnce(&mut Machine, Timestamp) -> Result<(), Rejection>,
+    ) -> Checked {
         let mut transitions = Transitions::default();
         let Some(now) = self.catch_up(now, &mut transitions) else {
             return self.check_at_a_far_stamp();
@@ -169,7 +182,7 @@ impl Machine {
         } else {
             self.move_with_time(now, &mut transitions);
             match self.settings.mode {
-                Mode::Enforce => self.decide(now),
+                Mode::Enforce => decide(self, now),
                 Mode::Monitor | Mode::Disabled => Ok(()),
             }
         };

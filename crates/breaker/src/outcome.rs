@@ -161,6 +161,16 @@ impl RejectReason {
             RejectReason::HeldOpen => "held_open",
         }
     }
+
+    /// True where chance refused the call, in a ramp or by an adaptive rule: another one at the same time might have passed.
+    pub const fn is_chance(self) -> bool {
+        match self {
+            RejectReason::BreakerRamp | RejectReason::BreakerAdaptive => true,
+            RejectReason::BreakerOpen | RejectReason::BreakerProbing | RejectReason::HeldOpen => {
+                false
+            }
+        }
+    }
 }
 
 impl fmt::Display for RejectReason {

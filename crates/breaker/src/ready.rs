@@ -14,9 +14,13 @@ const NAP: Duration = Duration::from_millis(1);
 
 impl<K, C: Clock> Guard<K, C> {
     /// Waits until the breaker would let a call pass: as long as its refusal says, by the caller's own `sleep`, or until
-    /// something happens to the breaker sooner, such as a release, a reset or a probe's answer.
+    /// something happens to the breaker sooner, such as a release, a reset, new settings, a probe's answer, or leave to
+    /// probe from its fleet.
     ///
-    /// It takes no permit. Of several that wait for a probe's place one gets it, and the others are refused and wait anew:
+    /// It takes no permit. Of several that wait for a probe's place one gets it, and the others are refused and wait anew.
+    /// Nor does it draw by chance: in a ramp and under an adaptive rule it is ready at once, and the call alone draws. Who
+    /// is refused [by chance](crate::RejectReason::is_chance) waits as long as the refusal says, since to ask again at once
+    /// would be to draw until it passes:
     ///
     /// ```no_run
     /// # use fusebox_breaker::{CallError, Guard};
@@ -27,6 +31,9 @@ impl<K, C: Clock> Guard<K, C> {
     ///     guard.ready_by(sleep).await;
     ///     match guard.call_async(send).await {
     ///         Ok(()) => return Ok(()),
+    ///         Err(CallError::Rejected(refused)) if refused.reason.is_chance() => {
+    ///             sleep(refused.retry_in().unwrap_or_default()).await;
+    ///         }
     ///         Err(CallError::Rejected(_)) => continue,
     ///         Err(CallError::Failed(error)) => return Err(error),
     ///     }
@@ -49,7 +56,7 @@ impl<K, C: Clock> Guard<K, C> {
             let checked = poll_fn(|context| {
                 // First to be woken, then to look: what happens in between wakes.
                 waiter.wait(context.waker());
-                Poll::Ready(self.breaker().check(now))
+                Poll::Ready(self.breaker().check_with_luck(now))
             });
             let Err(rejection) = checked.await else {
                 return;

@@ -4,6 +4,7 @@
 //! a breaker holds but a number, 0 until it needs a side, and the sides lie apart, in a table that grows and whose places
 //! are used again. In a side each thread has a stripe of its own, as far as there are enough of them.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::task::Waker;
@@ -46,7 +47,8 @@ pub(crate) struct Refusals {
 #[derive(Default)]
 struct Waiters {
     last: u64,
-    wakers: Vec<(u64, Waker)>,
+    /// By number, so that one among many is found at once.
+    wakers: BTreeMap<u64, Waker>,
 }
 
 struct Table {
@@ -165,7 +167,7 @@ impl Place {
         let mut waiters = lock(&self.waiters);
         waiters.last += 1;
         let number = waiters.last;
-        waiters.wakers.push((number, waker.clone()));
+        waiters.wakers.insert(number, waker.clone());
         self.waiting.fetch_add(1, Ordering::Relaxed);
         drop(waiters);
         fence(Ordering::SeqCst);
@@ -175,26 +177,27 @@ impl Place {
     /// Whether the waker of that number still waits; if so, it is replaced by `waker`.
     pub fn still_waits(&self, number: u64, waker: &Waker) -> bool {
         let mut waiters = lock(&self.waiters);
-        let waits = waiters
-            .wakers
-            .iter_mut()
-            .find(|(known, _)| *known == number);
-        match waits {
-            Some((_, known)) => {
-                known.clone_from(waker);
-                true
-            }
-            None => false,
+        let Some(known) = waiters.wakers.get_mut(&number) else {
+            return false;
+        };
+        if !known.will_wake(waker) {
+            let replaced = std::mem::replace(known, waker.clone());
+            // What it drops may wait here, too.
+            drop(waiters);
+            drop(replaced);
         }
+        true
     }
 
     /// Forgets the waker of that number.
     pub fn forget(&self, number: u64) {
         let mut waiters = lock(&self.waiters);
-        let before = waiters.wakers.len();
-        waiters.wakers.retain(|(known, _)| *known != number);
-        let gone = before - waiters.wakers.len();
-        self.waiting.fetch_sub(gone as u32, Ordering::Relaxed);
+        let forgotten = waiters.wakers.remove(&number);
+        if forgotten.is_some() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        drop(waiters);
+        drop(forgotten);
     }
 
     fn wake(&self) {
@@ -203,7 +206,7 @@ impl Place {
             self.waiting.store(0, Ordering::Relaxed);
             std::mem::take(&mut waiters.wakers)
         };
-        woken.into_iter().for_each(|(_, waker)| waker.wake());
+        woken.into_values().for_each(Waker::wake);
     }
 
     fn clear(&self) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fusebox_breaker::{
     Breaker, Clock, Cooldown, Guard, Listener, Outcome, Phase, Registry, Rule, Settings, Timestamp,
-    Transition,
+    Transition, machine::ForcedTrip,
 };
 use fusebox_fleet::{
     Fleet, FleetOptions, Health, News, Share, fleet,
@@ -464,4 +464,39 @@ fn a_fleet_and_guards_made_at_any_time_tell_the_same_time() {
     let guard = Guard::of(Breaker::new("orders", settings()).unwrap());
     let told = [options.clock.now(), guard.now(), options.clock.now()];
     assert!(told.is_sorted(), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_to_call_is_woken_by_leave_to_probe() {
+    for processes in [1, 3] {
+        let (fleet, _) = begin(processes, Share::Verdict).await;
+        let now = fleet[0].clock.now();
+        fleet[0].breaker.trip(
+            ForcedTrip {
+                by: "ann".into(),
+                reason: "a drill".into(),
+                cooldown: Some(Duration::from_millis(500)),
+            },
+            now,
+        );
+        pause(5).await;
+        assert!(all(&fleet, Phase::Open));
+        let waits = fleet.iter().map(|process| {
+            let guard = Guard::of(process.breaker.clone()).clock(process.clock);
+            async move {
+                let mut calls = 0;
+                loop {
+                    guard.ready_by(sleep).await;
+                    calls += 1;
+                    if guard.call(|| Ok::<_, ()>(())).is_ok() {
+                        return calls;
+                    }
+                }
+            }
+        });
+        let calls = futures_util::future::join_all(waits).await;
+        let took = fleet[0].clock.now().saturating_since(now);
+        assert!(took < Duration::from_millis(600), "{processes}: {took:?}");
+        assert!(calls.iter().all(|calls| *calls == 1), "{calls:?}");
+    }
 }

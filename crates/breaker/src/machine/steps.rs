@@ -130,6 +130,20 @@ impl Machine {
 
     /// Whether a call may pass in the state as it is, chance included.
     pub(super) fn decide(&mut self, now: Timestamp) -> Result<(), Rejection> {
+        self.decide_by_state(now)?;
+        match self.refused_by_chance(now) {
+            Some(reason) => Err(Rejection {
+                reason,
+                phase: self.state.phase(),
+                retry_at: Some(now + CHANCE_RETRY),
+                retry_by: None,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a call may pass in the state as it is, unless chance refuses it.
+    pub(super) fn decide_by_state(&mut self, now: Timestamp) -> Result<(), Rejection> {
         let phase = self.state.phase();
         let reject = |reason, retry_at| {
             Err(Rejection {
@@ -144,10 +158,7 @@ impl Machine {
                 HoldKind::Open => reject(RejectReason::HeldOpen, hold.until),
                 HoldKind::Closed => Ok(()),
             },
-            (None, State::Closed { .. }) => match self.refused_by_chance(now) {
-                Some(reason) => reject(reason, Some(now + CHANCE_RETRY)),
-                None => Ok(()),
-            },
+            (None, State::Closed { .. }) => Ok(()),
             (None, State::Open { until }) if now < *until => {
                 reject(RejectReason::BreakerOpen, Some(*until))
             }
@@ -192,9 +203,15 @@ impl Machine {
         deadline.into_iter().chain(self.period_ends()).min()
     }
 
-    /// Lets a ramp and the adaptive rules draw; a refusal of the latter is remembered.
+    /// Lets a ramp and the adaptive rules draw, while closed and not held; a refusal of the latter is remembered.
     fn refused_by_chance(&mut self, now: Timestamp) -> Option<RejectReason> {
-        if let State::Closed { ramp: Some(ramp) } = &self.state {
+        let State::Closed { ramp } = &self.state else {
+            return None;
+        };
+        if self.hold.is_some() {
+            return None;
+        }
+        if let Some(ramp) = ramp {
             let share = ramp.share(now);
             if share < 1.0 && self.random.draw() >= share {
                 return Some(RejectReason::BreakerRamp);

@@ -8,8 +8,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use fusebox_breaker::{ErrorsFail, Guard, HoldKind, Outcome, Phase};
+use fusebox_breaker::{
+    CallError, ErrorsFail, Guard, HoldKind, Mode, MonotonicClock, Outcome, Phase, Ramp, Ratio,
+    RejectReason, Rule, Settings, fleet::ProbeLease, machine::ForcedTrip,
+};
 
+use crate::adaptive::Fixed;
 use crate::kit::*;
 use crate::ways_in::{Hand, now_or_never};
 
@@ -108,6 +112,155 @@ fn who_waits_keeps_no_probe_from_its_place_and_is_woken_when_one_is_free() {
     other.record(Outcome::Success, at(1_000));
     assert!(all.iter().all(Waiting::woken));
     assert!(all.iter_mut().all(|one| one.poll().is_ready()));
+}
+
+#[test]
+fn new_settings_wake_who_waits_also_where_the_state_stays() {
+    for mode in [Mode::Disabled, Mode::Monitor] {
+        let held = breaker(in_a_row(1));
+        held.hold(hold(HoldKind::Open, None), at(0));
+        for breaker in [held, tripped(in_a_row(1), 0)] {
+            let (guard, _) = guard_of(breaker);
+            let mut waiting = Waiting::of(&guard);
+            assert!(waiting.poll().is_pending());
+            let settings = Settings {
+                mode,
+                ..in_a_row(1)
+            };
+            guard.breaker().reconfigure(settings, at(0)).unwrap();
+            assert!(waiting.woken(), "{mode:?}");
+            assert!(waiting.poll().is_ready(), "{mode:?}");
+        }
+    }
+}
+
+#[test]
+fn a_second_probes_place_wakes_who_waits() {
+    let (guard, hand) = guard_of(tripped(probing(1, 2), 0));
+    hand.set(1_000);
+    let probe = admit(guard.breaker(), 1_000);
+    let mut waiting = Waiting::of(&guard);
+    assert!(waiting.poll().is_pending());
+    let breaker = guard.breaker();
+    breaker.reconfigure(probing(2, 2), at(1_000)).unwrap();
+    assert!(waiting.woken());
+    assert!(waiting.poll().is_ready());
+    drop(probe);
+}
+
+#[test]
+fn faulty_settings_and_a_tick_that_changes_nothing_wake_nobody() {
+    let (guard, _) = guard_of(tripped(in_a_row(1), 0));
+    let mut waiting = Waiting::of(&guard);
+    assert!(waiting.poll().is_pending());
+    let faulty = guard.breaker().reconfigure(in_a_row(0), at(0));
+    assert!(faulty.is_err() && guard.breaker().tick(at(10)).is_none());
+    assert!(!waiting.woken());
+}
+
+#[test]
+fn a_lease_and_the_loss_of_the_fleet_wake_who_waits_to_probe() {
+    let (guard, hand) = guard_of(tripped(in_a_row(1), 0));
+    let breaker = guard.breaker();
+    let mut waiting = Waiting::of(&guard);
+    assert!(waiting.poll().is_pending());
+    breaker.follow_fleet();
+    assert!(waiting.woken(), "to ask the fleet, where it may");
+    hand.set(1_000);
+    assert!(waiting.poll().is_pending(), "led, without a lease");
+    let lease = ProbeLease {
+        start_by: at(2_000),
+        ends: at(3_000),
+        renewed: false,
+    };
+    assert_eq!(breaker.probe_by_lease(lease, at(1_000)), None);
+    assert!(waiting.woken());
+    assert!(waiting.poll().is_ready());
+    let trip = ForcedTrip {
+        by: "ann".into(),
+        reason: "a drill".into(),
+        cooldown: None,
+    };
+    breaker.trip(trip, at(1_000)).expect("it opens anew");
+    hand.set(2_000);
+    let mut waiting = Waiting::of(&guard);
+    assert!(waiting.poll().is_pending(), "the lease has ended");
+    assert_eq!(breaker.go_alone(ms(0), at(2_000)), None);
+    assert!(waiting.woken());
+    assert!(waiting.poll().is_ready());
+}
+
+/// A guard whose breaker draws always this, in thousandths.
+fn drawing(settings: Settings, thousandths: u64) -> (HandGuard, Arc<Hand>) {
+    let builder = fusebox_breaker::Breaker::builder("orders", settings);
+    guard_of(builder.chance(Fixed::at(thousandths)).build().unwrap())
+}
+
+/// Who is refused by chance, though it was ready.
+fn is_ready_and_refused_by_chance(guard: &HandGuard, by: RejectReason) {
+    let sleep = |_| -> std::future::Ready<()> { unreachable!("nothing but chance refuses") };
+    for _ in 0..3 {
+        assert_eq!(now_or_never(guard.ready_by(sleep)), Some(()));
+    }
+    let Err(CallError::Rejected(refused)) = guard.call(|| Ok::<_, ()>(())) else {
+        panic!("the highest number refuses");
+    };
+    assert!(refused.reason == by && by.is_chance(), "{refused}");
+    assert_eq!(refused.retry_in(), Some(ms(1_000)));
+}
+
+#[test]
+fn in_a_ramp_it_is_ready_and_the_call_alone_draws() {
+    let ramping = Settings {
+        ramp: Some(Ramp {
+            over: ms(10_000),
+            from: Ratio::percent(50),
+        }),
+        ..in_a_row(1)
+    };
+    let (guard, hand) = drawing(ramping, 999);
+    assert!(fail(guard.breaker(), 0).is_some());
+    hand.set(1_000);
+    assert_eq!(guard.call(|| Ok::<_, ()>(())), Ok(()));
+    is_ready_and_refused_by_chance(&guard, RejectReason::BreakerRamp);
+}
+
+#[test]
+fn under_an_adaptive_rule_it_is_ready_and_no_refusal_is_remembered() {
+    let (guard, hand) = drawing(by_rule(Rule::Adaptive { memory: 5 }), 0);
+    for second in 0..5 {
+        let failed = guard.breaker().report(Outcome::Failure, at(second * 1_000));
+        assert_eq!(failed, None);
+    }
+    hand.set(5_000);
+    let chance = || guard.breaker().snapshot(at(5_000)).admit_probability;
+    let before = chance();
+    assert!(before < 0.1, "{before}");
+    for _ in 0..5 {
+        let sleep = |_| pending::<()>();
+        assert_eq!(now_or_never(guard.ready_by(sleep)), Some(()));
+    }
+    assert_eq!(chance(), before);
+    is_ready_and_refused_by_chance(&guard, RejectReason::BreakerAdaptive);
+    assert_ne!(chance(), before, "the call's own is");
+}
+
+#[test]
+fn fifty_thousand_wait_and_stop_waiting_in_little_time() {
+    const MANY: usize = 50_000;
+    let (guard, _) = guard_of(tripped(in_a_row(1), 0));
+    let began = fusebox_breaker::Clock::now(&MonotonicClock);
+    let mut all: Vec<_> = (0..MANY).map(|_| Waiting::of(&guard)).collect();
+    for _ in 0..2 {
+        assert!(all.iter_mut().all(|one| one.poll().is_pending()));
+    }
+    guard.breaker().hold(hold(HoldKind::Open, None), at(0));
+    assert!(all.iter().all(Waiting::woken));
+    assert!(all.iter_mut().all(|one| one.poll().is_pending()));
+    drop(all);
+    let took = fusebox_breaker::Clock::now(&MonotonicClock).saturating_since(began);
+    // A fraction of a second; many times as long if each were looked for among all others.
+    assert!(took < ms(5_000), "{took:?}");
 }
 
 #[test]
