@@ -14,7 +14,11 @@ use crate::settings::{
 };
 
 #[derive(Default, serde::Serialize, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a map of probes, successes, failures, probe_timeout and more, such as { probes: 2 }"
+)]
 struct HalfOpenMap {
     probes: Option<Probes>,
     places: Places,
