@@ -7,7 +7,7 @@
 //! - [`peers`]: how it compares with tower-resilience, failsafe, resilience4j and Polly
 
 /// [machine.md]: crate::guide::machine
-/// [machine.md, settings]: crate::guide::machine#settings
+/// [machine.md, settings]: crate::guide::machine#settings-1
 /// [clients.md]: crate::guide::clients
 /// [order.md]: crate::guide::order
 /// [peers.md]: crate::guide::peers
