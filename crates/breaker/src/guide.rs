@@ -18,6 +18,7 @@ pub mod library {}
 #[doc = include_str!("../docs/machine.md")]
 pub mod machine {}
 
+/// [breaker.md]: crate::guide::library#usage
 #[doc = include_str!("../docs/order.md")]
 pub mod order {}
 
