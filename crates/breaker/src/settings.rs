@@ -62,7 +62,8 @@ pub struct Settings {
     /// How calls come back after a close: all at once without a ramp. Default: none.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub ramp: Option<Ramp>,
-    /// What a call that panicked means. Default: a failure.
+    /// What a call that panicked means. Default: a failure. As data it is written only where it is another.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "OnPanic::is_failure"))]
     pub on_panic: OnPanic,
     /// What a call that its caller gave up means. Default: nothing. As data it is `abandoned: 1s`, as in the configuration.
     #[cfg_attr(
@@ -481,6 +482,13 @@ pub enum OnAbandoned {
     /// It is a failure if it had lasted at least this long, above zero. For callers whose patience is shorter than any
     /// timeout of the call: an other side that hangs gives them no outcome that a rule could see.
     FailureAfter(Duration),
+}
+
+#[cfg(feature = "serde")]
+impl OnPanic {
+    fn is_failure(&self) -> bool {
+        *self == OnPanic::Failure
+    }
 }
 
 #[cfg(feature = "serde")]

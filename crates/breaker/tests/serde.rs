@@ -171,7 +171,7 @@ fn what_says_nothing_may_be_written_by_either_word() {
 }
 
 #[test]
-fn the_default_settings_are_written_in_full() {
+fn the_default_settings_are_written_as_the_gateway_takes_them() {
     assert_eq!(
         to_value(Settings::default()).unwrap(),
         json!({
@@ -194,9 +194,7 @@ fn the_default_settings_are_written_in_full() {
                 "in_a_row": false,
                 "probe_timeout": "1m",
                 "on_probe_timeout": "replace",
-                "on_period_timeout": "open",
             },
-            "on_panic": "failure",
             "mode": "enforce",
         })
     );

@@ -34,7 +34,7 @@ impl fmt::Display for Span {
         if nanos == 0 {
             return f.write_str("0s");
         }
-        let unit = UNITS.iter().find(|(unit, _)| nanos % unit == 0);
+        let unit = UNITS.iter().find(|(unit, _)| nanos.is_multiple_of(*unit));
         let (unit, name) = unit.unwrap_or(&(1, "ns"));
         write!(f, "{}{name}", nanos / unit)
     }
