@@ -7,7 +7,7 @@
 //! - [`peers`]: how it compares with tower-resilience, failsafe, resilience4j and Polly
 
 /// [machine.md]: crate::guide::machine
-/// [machine.md, settings]: crate::guide::machine#settings
+/// [machine.md, settings]: crate::guide::machine#settings-1
 /// [clients.md]: crate::guide::clients
 /// [order.md]: crate::guide::order
 /// [peers.md]: crate::guide::peers
@@ -18,6 +18,7 @@ pub mod library {}
 #[doc = include_str!("../docs/machine.md")]
 pub mod machine {}
 
+/// [breaker.md]: crate::guide::library#usage
 #[doc = include_str!("../docs/order.md")]
 pub mod order {}
 

@@ -14,6 +14,8 @@ use crate::layer::BreakerFuture;
 
 /// Guards a service by the breakers of a [`Registry`](crate::Registry), one for each key.
 ///
+/// The service inside must be `Clone`, and the one made is always ready, as of a [`BreakerLayer`](crate::BreakerLayer).
+///
 /// The key is a function of the request. It returns whatever is a text: a `String`, an `Arc<str>`, a `&'static str`.
 ///
 /// ```

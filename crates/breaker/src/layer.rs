@@ -27,6 +27,10 @@ use crate::refused::Refused;
 /// `tower`'s buffer, timeout and load shedding, which pass on any error that can be boxed. From such an error
 /// [`Refused::find_in`] finds the refusal.
 ///
+/// The service made is always ready and waits for the one inside only when a call may pass, in that call's own future; so
+/// the one inside must be `Clone`, as each call has a clone of it. What waits or sheds load by readiness does nothing of
+/// that outside of this layer: `load_shed` belongs inside, directly around what is not always ready.
+///
 /// ```
 /// use fusebox_breaker::{BreakerLayer, Guard, Settings};
 /// use tower_layer::Layer;
@@ -77,7 +81,9 @@ where
     type Error = CallError<Boxed>;
     type Future = BreakerFuture<S, R, K, C>;
 
-    /// Always ready, see the module's text.
+    /// Always ready: a breaker that passed the question on would poll a service that it may have to refuse, and would keep a
+    /// probe's place for a request that may never come. The breaker is asked when the request is there, and only then is
+    /// the service inside polled, by a clone of its own.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }

@@ -72,6 +72,26 @@ pub struct ForcedTrip {
     pub cooldown: Option<Duration>,
 }
 
+impl ForcedTrip {
+    /// A trip for that reason, by that operator or breaker, for as long as after a trip by a rule.
+    pub fn new(reason: impl Into<Arc<str>>, by: impl Into<Arc<str>>) -> Self {
+        ForcedTrip {
+            by: by.into(),
+            reason: reason.into(),
+            cooldown: None,
+        }
+    }
+
+    /// The same trip with a cooldown of its own, taken as it is, without cap or jitter.
+    #[must_use]
+    pub fn cooldown(self, cooldown: Duration) -> Self {
+        ForcedTrip {
+            cooldown: Some(cooldown),
+            ..self
+        }
+    }
+}
+
 /// A breaker without sharing: every event is a method that takes the time and tells what happened.
 ///
 /// `now` may lag between callers; the machine clamps it to the latest it has seen. One that is more than a year ahead of

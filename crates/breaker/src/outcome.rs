@@ -180,6 +180,17 @@ impl fmt::Display for RejectReason {
 }
 
 /// An operator's word: the breaker is held open or closed whatever its rules say.
+///
+/// ```
+/// use fusebox_breaker::{Breaker, Hold, Settings, Timestamp};
+///
+/// let breaker = Breaker::new("orders", Settings::default())?;
+/// let now = Timestamp::ZERO;
+/// breaker.hold(Hold::open("the database moves", "ann").until(now + std::time::Duration::from_secs(600)), now);
+/// assert!(breaker.admit(now).is_err());
+/// breaker.release(now);
+/// # Ok::<(), fusebox_breaker::SettingsErrors>(())
+/// ```
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
@@ -193,6 +204,36 @@ pub struct Hold {
     /// Who.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serial::text_of"))]
     pub by: Arc<str>,
+}
+
+impl Hold {
+    /// A hold under which every call is refused, until it is released.
+    pub fn open(reason: impl Into<Arc<str>>, by: impl Into<Arc<str>>) -> Self {
+        Hold::new(HoldKind::Open, reason.into(), by.into())
+    }
+
+    /// A hold under which every call passes, until it is released.
+    pub fn closed(reason: impl Into<Arc<str>>, by: impl Into<Arc<str>>) -> Self {
+        Hold::new(HoldKind::Closed, reason.into(), by.into())
+    }
+
+    fn new(kind: HoldKind, reason: Arc<str>, by: Arc<str>) -> Self {
+        Hold {
+            kind,
+            until: None,
+            reason,
+            by,
+        }
+    }
+
+    /// The same hold with an end of its own, at that time of the breaker's clock.
+    #[must_use]
+    pub fn until(self, end: Timestamp) -> Self {
+        Hold {
+            until: Some(end),
+            ..self
+        }
+    }
 }
 
 /// Which way a breaker is held.

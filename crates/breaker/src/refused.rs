@@ -202,7 +202,7 @@ impl Breaker {
                 let told = Arc::new(self.0.core.look(|machine| Told {
                     breaker: self.name().clone(),
                     generation: machine.generation(),
-                    why: machine.why_closed_to_calls().cloned(),
+                    why: machine.why_closed_to_calls(),
                 }));
                 refusals.told = Some(told.clone());
                 told

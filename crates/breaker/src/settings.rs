@@ -31,7 +31,11 @@ pub use error::{SettingsError, SettingsErrors};
 #[cfg_attr(
     feature = "serde",
     derive(serde::Serialize, serde::Deserialize),
-    serde(default, deny_unknown_fields)
+    serde(
+        default,
+        deny_unknown_fields,
+        expecting = "a map of settings, such as { trip: [{ consecutive_failures: 5 }], cooldown: \"30s\" }"
+    )
 )]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -58,9 +62,14 @@ pub struct Settings {
     /// How calls come back after a close: all at once without a ramp. Default: none.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub ramp: Option<Ramp>,
-    /// What a call that panicked means. Default: a failure.
+    /// What a call that panicked means. Default: a failure. As data it is written only where it is another.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "OnPanic::is_failure"))]
     pub on_panic: OnPanic,
-    /// What a call that its caller gave up means. Default: nothing.
+    /// What a call that its caller gave up means. Default: nothing. As data it is `abandoned: 1s`, as in the configuration.
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "abandoned", skip_serializing_if = "OnAbandoned::is_ignore")
+    )]
     pub on_abandoned: OnAbandoned,
     /// Whether decisions are carried out. Default: enforced.
     pub mode: Mode,
@@ -446,7 +455,7 @@ pub enum OnPanic {
     /// The call failed.
     #[default]
     Failure,
-    /// It says nothing about the other side.
+    /// It says nothing about the other side. The word for calls that were given up is [`OnAbandoned::Ignore`].
     Ignored,
 }
 
@@ -466,12 +475,27 @@ impl OnPanic {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnAbandoned {
-    /// It says nothing about the other side: the caller may have left for reasons of its own.
+    /// It says nothing about the other side: the caller may have left for reasons of its own. The word for calls that
+    /// panicked is [`OnPanic::Ignored`].
     #[default]
     Ignore,
     /// It is a failure if it had lasted at least this long, above zero. For callers whose patience is shorter than any
     /// timeout of the call: an other side that hangs gives them no outcome that a rule could see.
     FailureAfter(Duration),
+}
+
+#[cfg(feature = "serde")]
+impl OnPanic {
+    fn is_failure(&self) -> bool {
+        *self == OnPanic::Failure
+    }
+}
+
+#[cfg(feature = "serde")]
+impl OnAbandoned {
+    fn is_ignore(&self) -> bool {
+        *self == OnAbandoned::Ignore
+    }
 }
 
 /// Whether decisions are carried out.

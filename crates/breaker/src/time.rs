@@ -1,6 +1,6 @@
 //! Time as a number that the caller supplies.
 
-use std::ops::Add;
+use std::ops::{Add, Sub};
 use std::time::Duration;
 
 /// A point in time: nanoseconds since an origin that the caller chose, on a clock that never runs backwards.
@@ -15,8 +15,9 @@ use std::time::Duration;
 ///
 /// let start = Timestamp::from_millis(1_500);
 /// let later = start + Duration::from_secs(2);
-/// assert_eq!(later.saturating_since(start), Duration::from_secs(2));
-/// assert_eq!(start.saturating_since(later), Duration::ZERO);
+/// assert_eq!(later - start, Duration::from_secs(2));
+/// assert_eq!(start - later, Duration::ZERO);
+/// assert_eq!(start - Timestamp::from_secs(1), Duration::from_millis(500));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
@@ -35,6 +36,11 @@ impl Timestamp {
     /// The point `millis` milliseconds after the origin.
     pub const fn from_millis(millis: u64) -> Self {
         Timestamp(millis.saturating_mul(1_000_000))
+    }
+
+    /// The point `secs` seconds after the origin.
+    pub const fn from_secs(secs: u64) -> Self {
+        Timestamp(secs.saturating_mul(1_000_000_000))
     }
 
     /// Nanoseconds since the origin.
@@ -56,6 +62,16 @@ impl Add<Duration> for Timestamp {
     }
 }
 
+/// [`saturating_since`](Timestamp::saturating_since): zero where the other is the later one, as of two
+/// [`Instant`](std::time::Instant)s.
+impl Sub for Timestamp {
+    type Output = Duration;
+
+    fn sub(self, earlier: Timestamp) -> Duration {
+        self.saturating_since(earlier)
+    }
+}
+
 /// A duration in whole nanoseconds, at most what a timestamp can hold.
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -68,6 +84,7 @@ mod tests {
     #[test]
     fn arithmetic_stops_at_the_ends_of_time() {
         assert_eq!(Timestamp::from_millis(u64::MAX), Timestamp::MAX);
+        assert_eq!(Timestamp::from_secs(u64::MAX), Timestamp::MAX);
         assert_eq!(Timestamp::from_nanos(5) + Duration::MAX, Timestamp::MAX);
         assert_eq!(
             Timestamp::ZERO.saturating_since(Timestamp::MAX),

@@ -72,7 +72,7 @@ fn settings_read_as_the_gateways_configuration_writes_them() {
         "retry_after": "honour",
         "half_open": { "probes": "unlimited", "failure_rate": "1/3", "over": "6 calls" },
         "ramp": { "over": "10s", "curve": "linear" },
-        "on_abandoned": { "failure_after": "1s" },
+        "abandoned": "1s",
     }))
     .unwrap();
     let minute = Over::Time(seconds(60));
@@ -127,7 +127,51 @@ fn settings_read_as_the_gateways_configuration_writes_them() {
 }
 
 #[test]
-fn the_default_settings_are_written_in_full() {
+fn settings_are_written_as_the_gateways_configuration_reads_them() {
+    let settings = Settings {
+        trip: vec![
+            Rule::Failures {
+                threshold: 3,
+                over: Over::Time(seconds(90)),
+                full: false,
+            },
+            Rule::Failures {
+                threshold: 3,
+                over: Over::Calls(10),
+                full: true,
+            },
+        ],
+        cooldown: Cooldown::exponential(Duration::from_millis(1_500)),
+        on_abandoned: OnAbandoned::FailureAfter(seconds(3_600)),
+        ..Settings::default()
+    };
+    let written = to_value(settings).unwrap();
+    assert_eq!(
+        written["trip"],
+        json!([
+            { "failures": 3, "within": "90s" },
+            { "failures": 3, "over": "10 calls", "full": true },
+        ])
+    );
+    assert_eq!(
+        written["cooldown"],
+        json!({ "base": "1500ms", "factor": 2.0, "max": "15s", "jitter": "20%" })
+    );
+    assert_eq!(written["abandoned"], "1h");
+}
+
+#[test]
+fn what_says_nothing_may_be_written_by_either_word() {
+    for word in ["ignore", "ignored"] {
+        let settings: Settings =
+            from_value(json!({ "on_panic": word, "abandoned": word })).unwrap();
+        assert_eq!(settings.on_panic, OnPanic::Ignored);
+        assert_eq!(settings.on_abandoned, OnAbandoned::Ignore);
+    }
+}
+
+#[test]
+fn the_default_settings_are_written_as_the_gateway_takes_them() {
     assert_eq!(
         to_value(Settings::default()).unwrap(),
         json!({
@@ -150,10 +194,7 @@ fn the_default_settings_are_written_in_full() {
                 "in_a_row": false,
                 "probe_timeout": "1m",
                 "on_probe_timeout": "replace",
-                "on_period_timeout": "open",
             },
-            "on_panic": "failure",
-            "on_abandoned": "ignore",
             "mode": "enforce",
         })
     );
@@ -221,8 +262,51 @@ fn a_mistake_is_named_with_what_is_expected() {
             "half_open: successes and failure_rate both decide; keep one of them",
         ),
         (
-            json!({ "on_abandoned": "failure" }),
-            "unknown on_abandoned \"failure\"; expected ignore or { failure_after: 1s }",
+            json!({ "abandoned": "failure" }),
+            "unknown abandoned \"failure\"; expected a duration such as 1s or ignore",
+        ),
+        (
+            json!({ "abandoned": 1 }),
+            "invalid type: integer `1`, expected a duration such as \"1s\", or \"ignore\"",
+        ),
+        (
+            json!("standard"),
+            "invalid type: string \"standard\", expected a map of settings, \
+             such as { trip: [{ consecutive_failures: 5 }], cooldown: \"30s\" }",
+        ),
+        (
+            json!({ "half_open": "x" }),
+            "invalid type: string \"x\", expected a map of probes, successes, failures, probe_timeout and more, \
+             such as { probes: 2 }",
+        ),
+        (
+            json!({ "ramp": "10s" }),
+            "invalid type: string \"10s\", expected a map of over, from and curve, such as { over: \"10s\" }",
+        ),
+        (
+            json!({ "ramp": { "over": "10s", "curve": "round" } }),
+            "unknown curve \"round\"; expected linear",
+        ),
+        (
+            json!({ "trip": ["x"] }),
+            "invalid type: string \"x\", expected a map of rules, such as { consecutive_failures: 5 }",
+        ),
+        (
+            json!({ "trip": { "adaptive": 5 } }),
+            "invalid type: integer `5`, expected a map such as { memory: 5 }",
+        ),
+        (
+            json!({ "trip": [{ "consecutive_failures": 3, "failures": 3 }] }),
+            "two rules in one map, consecutive_failures and failures, and the latter has no window; \
+             add within: 60s, which then holds for both, or give each rule a map of its own",
+        ),
+        (
+            json!({ "trip": { "failures": 3, "over": "90s" } }),
+            "over gives failures no window: over a time it belongs to rate rules; write within: 90s",
+        ),
+        (
+            json!({ "trip": { "failures": 3, "within": "1m", "over": "10 calls" } }),
+            "failures has two windows, within and over; keep one of them, or give each rule a map of its own",
         ),
     ];
     for (settings, message) in said {
@@ -252,7 +336,7 @@ fn a_saved_breaker_is_a_flat_record() {
     saved.written_at = Some(UNIX_EPOCH + seconds(1_700_000_000));
     let record = json!({
         "state": "open",
-        "remaining": "12s 500ms",
+        "remaining": "12500ms",
         "generation": 7,
         "attempts": 2,
         "hold": { "kind": "closed", "remaining": null, "reason": "moving house", "by": "ann" },

@@ -50,7 +50,9 @@ pub mod protocol {
 /// The manual.
 #[cfg(any(doc, all(doctest, feature = "driver")))]
 pub mod guide {
+    //!
     //! [admin.md, metrics]: crate::FleetStatus
+    //!
     #![doc = include_str!("../docs/fleet.md")]
 }
 

@@ -32,15 +32,15 @@ pub enum StoreError {
         bytes: usize,
     },
     /// The key is not one.
-    #[error("the key is not valid: {why}; shorten it or hash it, or raise key_chars_max")]
+    #[error("the key is not valid: {why}")]
     InvalidKey {
-        /// What is wrong with it.
+        /// What is wrong with it, and what to do.
         why: String,
     },
     /// The partition's name is not one.
-    #[error("the partition's name is not valid: {why}; give it a short name")]
+    #[error("the partition's name is not valid: {why}")]
     InvalidPartition {
-        /// What is wrong with it.
+        /// What is wrong with it, and what to do.
         why: String,
     },
     /// A partition's settings contradict themselves or the limits.
@@ -125,7 +125,7 @@ pub enum StoreError {
     },
     /// Another process, or another store in this one, has the file open.
     #[error(
-        "{place} is open elsewhere, most likely in another gateway with the same data directory; \
+        "{place} is open elsewhere, most likely in another process with the same data directory; \
          stop that one, or give this one a data directory of its own"
     )]
     Locked {

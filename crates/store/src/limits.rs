@@ -40,7 +40,8 @@ impl Default for Limits {
 
 impl Limits {
     pub(crate) fn check_partition(&self, partition: &str) -> Result<(), StoreError> {
-        match fault(partition, self.partition_chars_max) {
+        let mend = ("give it a name", "give it a short name");
+        match fault(partition, self.partition_chars_max, mend) {
             None => Ok(()),
             Some(why) => Err(StoreError::InvalidPartition { why }),
         }
@@ -48,7 +49,11 @@ impl Limits {
 
     pub(crate) fn check_place(&self, partition: &str, key: &str) -> Result<(), StoreError> {
         self.check_partition(partition)?;
-        match fault(key, self.key_chars_max) {
+        let mend = (
+            "give it a character that is not white space, such as a prefix",
+            "shorten it or hash it, or raise key_chars_max",
+        );
+        match fault(key, self.key_chars_max, mend) {
             None => Ok(()),
             Some(why) => Err(StoreError::InvalidKey { why }),
         }
@@ -79,15 +84,45 @@ fn check_size(what: &'static str, limit: usize, size: usize) -> Result<(), Store
     Ok(())
 }
 
-fn fault(name: &str, chars_max: usize) -> Option<String> {
+/// What is wrong with a name, and how to mend one that is blank or too long.
+fn fault(name: &str, chars_max: usize, mend: (&str, &str)) -> Option<String> {
+    let (mend_blank, mend_long) = mend;
     if name.trim().is_empty() {
-        return Some("it is blank".to_owned());
+        return Some(format!("it is blank; {mend_blank}"));
     }
     // A character has at least one byte, so most names need no counting.
     if name.len() <= chars_max {
         return None;
     }
     let chars = name.chars().count();
-    (chars > chars_max)
-        .then(|| format!("it has {chars} characters, and {chars_max} are the most allowed"))
+    (chars > chars_max).then(|| {
+        format!("it has {chars} characters, and {chars_max} are the most allowed; {mend_long}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_refused_is_told_what_helps() {
+        let limits = Limits {
+            key_chars_max: 3,
+            ..Limits::default()
+        };
+        let said = |key| limits.check_place("p", key).unwrap_err().to_string();
+        assert_eq!(
+            said(" "),
+            "the key is not valid: it is blank; give it a character that is not white space, such as a prefix"
+        );
+        assert_eq!(
+            said("long"),
+            "the key is not valid: it has 4 characters, and 3 are the most allowed; \
+             shorten it or hash it, or raise key_chars_max"
+        );
+        assert_eq!(
+            limits.check_partition("").unwrap_err().to_string(),
+            "the partition's name is not valid: it is blank; give it a name"
+        );
+    }
 }

@@ -32,7 +32,7 @@ use crate::refused::Refused;
 ///
 /// The body is wrapped in a [`GuardedBody`], neither boxed nor buffered, so the layer goes before `hyper`'s client,
 /// `tonic`'s channel, an `axum` route, or `reqwest` whose responses are mapped by `http::Response::from`. Its error is a
-/// `CallError<Boxed>`, as that of a [`BreakerLayer`](crate::BreakerLayer).
+/// `CallError<Boxed>`, and the service inside must be `Clone`, as of a [`BreakerLayer`](crate::BreakerLayer).
 ///
 /// A response that never ends, such as a stream of events, never ends its call either, unless
 /// [`settle_after`](BreakerHttpLayer::settle_after) is set.

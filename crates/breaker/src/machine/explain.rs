@@ -1,6 +1,7 @@
 //! Why the machine is as it is, what stands between it and a change, and when the next one comes.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::{Machine, State};
 use crate::outcome::{Hold, HoldKind, Phase};
@@ -14,8 +15,11 @@ use crate::transition::Transition;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// The moment of all this.
+    /// The moment of all this: the latest stamp that the breaker accepted, where that is later than the one asked for or
+    /// the latter is too far ahead.
     pub at: Timestamp,
+    /// The time that was asked for. Its sentences count from here, as a refusal at this time would.
+    pub asked: Timestamp,
     /// The state.
     pub phase: Phase,
     /// When the state began.
@@ -127,6 +131,7 @@ impl Machine {
         };
         Explanation {
             at: snapshot.at,
+            asked: now,
             phase: snapshot.phase,
             since: snapshot.since,
             mode: snapshot.mode,
@@ -182,22 +187,44 @@ impl fmt::Display for Explanation {
                 ramp.share * 100.0
             )?;
         }
-        let in_time = |at: Timestamp| at.saturating_since(self.at);
+        let in_time = |at: Timestamp| at.saturating_since(self.asked);
         match self.next {
-            Next::RuleMet => f.write_str("; stays so until a rule is met"),
-            Next::CooldownEnds(at) => write!(f, "; the cooldown ends in {:?}", in_time(at)),
-            Next::HoldEnds(at) => write!(f, "; the hold ends in {:?}", in_time(at)),
-            Next::Release => f.write_str("; stays so until an operator releases it"),
-            Next::Probe => f.write_str("; the next call is a probe"),
+            Next::RuleMet => f.write_str("; stays so until a rule is met")?,
+            Next::CooldownEnds(at) => write!(f, "; the cooldown ends in {:?}", in_time(at))?,
+            Next::HoldEnds(at) => write!(f, "; the hold ends in {:?}", in_time(at))?,
+            Next::Release => f.write_str("; stays so until an operator releases it")?,
+            Next::Probe => f.write_str("; the next call is a probe")?,
             Next::ProbeEnds(at) => {
                 write!(
                     f,
                     "; another probe may go in {:?} at the latest",
                     in_time(at)
-                )
+                )?;
             }
-            Next::RampEnds(at) => write!(f, "; all calls pass in {:?}", in_time(at)),
+            Next::RampEnds(at) => write!(f, "; all calls pass in {:?}", in_time(at))?,
         }
+        self.hint_at_the_clock(f)
+    }
+}
+
+/// How far the time asked for may be behind the latest stamp before it looks like that of another clock. Callers that share
+/// a clock lag by the time from reading it to being heard.
+const LAG_MAX: Duration = Duration::from_secs(60);
+
+impl Explanation {
+    /// Says that the time asked for and the breaker's stamps are of two clocks, where they are so far apart.
+    fn hint_at_the_clock(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (behind, ahead) = (self.at - self.asked, self.asked - self.at);
+        let (apart, way) = match behind > LAG_MAX {
+            true => (behind, "after"),
+            // A time that is ahead is the moment itself, unless it is refused.
+            false if !ahead.is_zero() => (ahead, "before"),
+            false => return Ok(()),
+        };
+        write!(
+            f,
+            "; the last stamp was {apart:?} {way} this time, as of another clock: give all stamps by one clock, and reset"
+        )
     }
 }
 

@@ -2,25 +2,26 @@
 
 use super::{Machine, State};
 use crate::outcome::{HoldKind, Phase};
-use crate::transition::{Reason, Transition};
+use crate::transition::Reason;
 
 impl Machine {
-    /// The reason of the last transition that stopped the calls: of the hold, or of the last opening. None while closed, or
-    /// where that transition is forgotten.
-    pub(crate) fn why_closed_to_calls(&self) -> Option<&Reason> {
-        let held = self.hold.as_ref().map(|hold| hold.kind);
-        let stopped = |transition: &&Transition| match (held, &self.state) {
-            (Some(HoldKind::Open), _) => matches!(
-                transition.reason,
-                Reason::HeldOpen { .. } | Reason::Restored
-            ),
-            (Some(HoldKind::Closed), _) | (None, State::Closed { .. }) => false,
+    /// The reason for which calls are stopped: that of the hold, or of the last opening. None while closed, or where that
+    /// opening is forgotten.
+    pub(crate) fn why_closed_to_calls(&self) -> Option<Reason> {
+        match (&self.hold, &self.state) {
+            // The hold itself tells it also after a restart, of which the last transition speaks then.
+            (Some(hold), _) => (hold.kind == HoldKind::Open).then(|| Reason::HeldOpen {
+                by: hold.by.clone(),
+                reason: hold.reason.clone(),
+            }),
+            (None, State::Closed { .. }) => None,
             (None, State::Open { .. } | State::HalfOpen(_)) => {
-                transition.to == Phase::Open && transition.from != Phase::Open
-                    || matches!(transition.reason, Reason::Restored)
+                let last = self.recent.iter().rev().find(|transition| {
+                    transition.to == Phase::Open && transition.from != Phase::Open
+                        || matches!(transition.reason, Reason::Restored)
+                })?;
+                Some(last.reason.clone())
             }
-        };
-        let last = self.recent.iter().rev().find(stopped)?;
-        Some(&last.reason)
+        }
     }
 }

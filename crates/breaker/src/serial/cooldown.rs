@@ -14,7 +14,10 @@ use crate::settings::{Cooldown, OnAbandoned};
 
 /// The map form. Its defaults are those of [`Cooldown::exponential`].
 #[derive(serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a map of base, factor, max and jitter"
+)]
 struct CooldownMap {
     #[serde(default)]
     base: Option<Span>,
@@ -75,7 +78,10 @@ impl<'de> Deserialize<'de> for Cooldown {
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a map of over, from and curve, such as { over: \"10s\" }"
+)]
 struct RampMap {
     over: Span,
     #[serde(default)]
@@ -85,9 +91,9 @@ struct RampMap {
     curve: Option<Curve>,
 }
 
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Curve {
+/// How the share grows.
+#[derive(Clone, Copy)]
+pub(super) enum Curve {
     Linear,
 }
 
@@ -113,52 +119,42 @@ impl<'de> Deserialize<'de> for Ramp {
     }
 }
 
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FailureAfter {
-    failure_after: Span,
-}
-
 impl Serialize for OnAbandoned {
+    /// The duration from which on it is a failure, or `ignore`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match *self {
             OnAbandoned::Ignore => serializer.serialize_str("ignore"),
-            OnAbandoned::FailureAfter(after) => FailureAfter {
-                failure_after: Span(after),
-            }
-            .serialize(serializer),
+            OnAbandoned::FailureAfter(after) => Span(after).serialize(serializer),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for OnAbandoned {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WordOrMap;
+        struct WordOrDuration;
 
-        impl<'de> Visitor<'de> for WordOrMap {
+        impl Visitor<'_> for WordOrDuration {
             type Value = OnAbandoned;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"ignore\" or a map such as { failure_after: \"1s\" }")
+                f.write_str("a duration such as \"1s\", or \"ignore\"")
             }
 
-            fn visit_str<E: Error>(self, word: &str) -> Result<OnAbandoned, E> {
-                match word {
-                    "ignore" => Ok(OnAbandoned::Ignore),
+            fn visit_str<E: Error>(self, text: &str) -> Result<OnAbandoned, E> {
+                match text {
+                    "ignore" | "ignored" => Ok(OnAbandoned::Ignore),
+                    _ if text.starts_with(|start: char| start.is_ascii_digit()) => {
+                        duration(text).map(OnAbandoned::FailureAfter)
+                    }
                     _ => Err(unknown(
-                        "on_abandoned",
-                        word,
-                        &["ignore", "{ failure_after: 1s }"],
+                        "abandoned",
+                        text,
+                        &["a duration such as 1s", "ignore"],
                     )),
                 }
             }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OnAbandoned, A::Error> {
-                let map = FailureAfter::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(OnAbandoned::FailureAfter(map.failure_after.0))
-            }
         }
 
-        deserializer.deserialize_any(WordOrMap)
+        deserializer.deserialize_str(WordOrDuration)
     }
 }

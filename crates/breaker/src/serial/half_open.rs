@@ -14,7 +14,11 @@ use crate::settings::{
 };
 
 #[derive(Default, serde::Serialize, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a map of probes, successes, failures, probe_timeout and more, such as { probes: 2 }"
+)]
 struct HalfOpenMap {
     probes: Option<Probes>,
     places: Places,
@@ -36,7 +40,8 @@ struct HalfOpenMap {
     on_probe_timeout: OnProbeTimeout,
     #[serde(skip_serializing_if = "Option::is_none")]
     period_timeout: Option<Span>,
-    on_period_timeout: OnPeriodTimeout,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_period_timeout: Option<OnPeriodTimeout>,
 }
 
 impl Serialize for HalfOpen {
@@ -59,7 +64,10 @@ impl Serialize for HalfOpen {
             probe_timeout: Some(Span(self.probe_timeout)),
             on_probe_timeout: self.on_probe_timeout,
             period_timeout: self.period_timeout.map(Span),
-            on_period_timeout: self.on_period_timeout,
+            // Without the time the configuration takes it for a mistake.
+            on_period_timeout: (self.period_timeout.is_some()
+                || self.on_period_timeout != OnPeriodTimeout::default())
+            .then_some(self.on_period_timeout),
         };
         map.serialize(serializer)
     }
@@ -108,7 +116,7 @@ impl<'de> Deserialize<'de> for HalfOpen {
             places: map.places,
             slow,
             period_timeout: map.period_timeout.map(|span| span.0),
-            on_period_timeout: map.on_period_timeout,
+            on_period_timeout: map.on_period_timeout.unwrap_or_default(),
         })
     }
 }

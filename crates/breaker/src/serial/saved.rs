@@ -12,6 +12,7 @@ use crate::snapshot::{Saved, SavedHold, SavedState};
 
 /// A record. Unknown fields are passed over, since a later version may have written them.
 #[derive(serde::Serialize, serde::Deserialize)]
+#[serde(expecting = "a saved breaker: a map of state, generation, attempts and more")]
 struct Record<'a> {
     state: Phase,
     /// The rest of the cooldown, of an open breaker.
@@ -26,6 +27,7 @@ struct Record<'a> {
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
+#[serde(expecting = "a saved hold: a map of kind, reason and by")]
 struct HoldRecord<'a> {
     kind: HoldKind,
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! Durations, ratios and spans as text: `1m 30s`, `50%`, `100 calls`.
+//! Durations, ratios and spans as text: `90s`, `50%`, `100 calls`.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,13 +10,33 @@ use crate::ratio::Ratio;
 use crate::settings::Over;
 use crate::time::Timestamp;
 
-/// A duration as text, exact to the nanosecond: `250ms`, `1m 30s`.
+/// A duration as text, exact to the nanosecond and as the configuration reads it: in the largest unit that needs no
+/// fraction, `250ms` or `90s`.
 #[derive(Clone, Copy)]
 pub(super) struct Span(pub Duration);
 
 impl Serialize for Span {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&humantime::format_duration(self.0))
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(u128, &str); 5] = [
+            (3_600_000_000_000, "h"),
+            (60_000_000_000, "m"),
+            (1_000_000_000, "s"),
+            (1_000_000, "ms"),
+            (1_000, "us"),
+        ];
+        let nanos = self.0.as_nanos();
+        if nanos == 0 {
+            return f.write_str("0s");
+        }
+        let unit = UNITS.iter().find(|(unit, _)| nanos.is_multiple_of(*unit));
+        let (unit, name) = unit.unwrap_or(&(1, "ns"));
+        write!(f, "{}{name}", nanos / unit)
     }
 }
 
@@ -53,8 +73,13 @@ pub(super) fn duration<E: Error>(text: &str) -> Result<Duration, E> {
 pub(super) struct Share(pub f64);
 
 impl Serialize for Share {
+    /// In percent where that tells it exactly.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.0)
+        let percent = (self.0 * 1e6).round() / 1e4;
+        match percent / 100.0 == self.0 {
+            true => serializer.collect_str(&format_args!("{percent}%")),
+            false => serializer.serialize_f64(self.0),
+        }
     }
 }
 

@@ -19,7 +19,11 @@ const MIN_CALLS: u32 = 20;
 
 /// The rules of one map. `within` belongs to every count, `over` and `min_calls` to every rate.
 #[derive(Default, serde::Serialize, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a map of rules, such as { consecutive_failures: 5 }"
+)]
 struct Rules {
     #[serde(skip_serializing_if = "Option::is_none")]
     consecutive_failures: Option<u32>,
@@ -48,9 +52,20 @@ struct Rules {
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a map such as { memory: 5 }"
+)]
 struct Adaptive {
     memory: u32,
+}
+
+impl Default for Adaptive {
+    /// The configuration's own.
+    fn default() -> Self {
+        Adaptive { memory: 5 }
+    }
 }
 
 impl From<&Rule> for Rules {
@@ -67,7 +82,10 @@ impl From<&Rule> for Rules {
                 full,
             } => {
                 rules.failures = Some(threshold);
-                rules.over = Some(over);
+                match over {
+                    Over::Time(time) => rules.within = Some(Span(time)),
+                    Over::Calls(_) => rules.over = Some(over),
+                }
                 rules.full = full.then_some(true);
             }
             Rule::FailureRate {
@@ -101,6 +119,29 @@ impl From<&Rule> for Rules {
 }
 
 impl Rules {
+    /// The window of `failures`, which is `within`, or `over` where that is a number of calls.
+    fn window_of_failures<E: Error>(&self) -> Result<Over, E> {
+        let rates = self.failure_rate.is_some() || self.slow_rate.is_some();
+        match (self.within, self.over) {
+            (Some(_), Some(_)) if !rates => Err(E::custom(
+                "failures has two windows, within and over; keep one of them, or give each rule a map of its own",
+            )),
+            (Some(Span(within)), _) => Ok(Over::Time(within)),
+            (None, Some(over @ Over::Calls(_))) => Ok(over),
+            (None, Some(Over::Time(time))) => Err(E::custom(format_args!(
+                "over gives failures no window: over a time it belongs to rate rules; write within: {}",
+                Span(time)
+            ))),
+            (None, None) if self.consecutive_failures.is_some() => Err(E::custom(
+                "two rules in one map, consecutive_failures and failures, and the latter has no window; \
+                 add within: 60s, which then holds for both, or give each rule a map of its own",
+            )),
+            (None, None) => Err(E::custom(
+                "failures: no window; add one, such as within: 60s or over: 100 calls",
+            )),
+        }
+    }
+
     /// Adds the rules of this map, in the order of its fields.
     fn add_to<E: Error>(self, rules: &mut Vec<Rule>) -> Result<(), E> {
         let before = rules.len();
@@ -153,9 +194,7 @@ impl Rules {
             rules.push(Rule::ConsecutiveFailures { threshold, within });
         }
         if let Some(threshold) = self.failures {
-            let over = within.map(Over::Time).or(self.over).ok_or_else(|| {
-                E::custom("failures: no window; add one, such as within: 60s or over: 100 calls")
-            })?;
+            let over = self.window_of_failures()?;
             let full = self.full.unwrap_or(false);
             rules.push(Rule::Failures {
                 threshold,

@@ -4,6 +4,7 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::ser::{Serialize, Serializer};
 use std::fmt;
 
+use super::cooldown::Curve;
 use crate::machine::SettledAs;
 use crate::outcome::{HoldKind, Outcome, Phase, RejectReason};
 use crate::rule::RuleKind;
@@ -71,7 +72,8 @@ words! {
     "window" WindowKind { Sliding = "sliding", Tumbling = "tumbling" }
     "history" History { Clear = "clear", Keep = "keep" }
     "retry_after" RetryAfter { Ignore = "ignore", Honour = "honour" or "honor", Trip = "trip" }
-    "on_panic" OnPanic { Failure = "failure", Ignored = "ignored" }
+    "on_panic" OnPanic { Failure = "failure", Ignored = "ignored" or "ignore" }
+    "curve" Curve { Linear = "linear" }
     "places" Places { Freed = "freed", Spent = "spent" }
     "on_probe_timeout" OnProbeTimeout { Replace = "replace", Fail = "fail" }
     "on_period_timeout" OnPeriodTimeout { Open = "open", Close = "close" }

@@ -1,7 +1,9 @@
 //! Why open, why still closed, when next; and what was seen last.
 
+use std::time::Duration;
+
 use fusebox_breaker::{
-    Call, HoldKind, Outcome, Over, Ratio, Rule, Settings,
+    Call, HoldKind, Outcome, Over, Ratio, Rule, Settings, Timestamp,
     machine::{Gap, Next, SettledAs},
     snapshot::RECENT_OUTCOMES,
 };
@@ -115,4 +117,33 @@ fn a_dry_run_says_what_new_settings_would_keep_and_keeps_the_old_ones() {
         1
     );
     assert_eq!(breaker.snapshot(at(10)), before);
+}
+
+#[test]
+fn after_a_stamp_of_another_clock_it_counts_as_refusals_do_and_says_so() {
+    let wall = Timestamp::from_secs(1_796_000_000);
+    let breaker = breaker(in_a_row(1));
+    breaker.admit(wall).unwrap().record(Outcome::Failure, wall);
+    let told = breaker.refused(breaker.admit(at(0)).unwrap_err(), at(0));
+    assert_eq!(told.retry_in(), Some(Duration::from_secs(1_796_000_001)));
+    let explanation = breaker.explain(at(0));
+    assert_eq!((explanation.at, explanation.asked), (wall, at(0)));
+    let expected = "; the cooldown ends in 1796000001s; the last stamp was 1796000000s after this time, \
+                    as of another clock: give all stamps by one clock, and reset";
+    let sentence = explanation.to_string();
+    assert!(sentence.ends_with(expected), "{sentence}");
+
+    // The other way round the stamp is refused.
+    let breaker = tripped(in_a_row(1), 0);
+    let sentence = breaker.explain(wall).to_string();
+    assert!(
+        sentence.contains("the cooldown ends in 0ns; the last stamp was 1796000000s before"),
+        "{sentence}"
+    );
+
+    // Callers of one clock who are a little late do not look so.
+    let sentence = tripped(in_a_row(1), 30_000).explain(at(1)).to_string();
+    assert!(!sentence.contains("clock"), "{sentence}");
+    let later = tripped(in_a_row(1), 0).explain(at(9_999_999)).to_string();
+    assert!(!later.contains("clock"), "{later}");
 }

@@ -90,6 +90,44 @@ fn the_reason_is_that_of_the_refusal_and_not_of_an_earlier_one() {
 }
 
 #[test]
+fn a_hold_tells_who_and_why_also_after_a_restart() {
+    let (before, _) = guard_of(breaker(in_a_row(1)));
+    before.breaker().hold(Hold::open("r", "me"), at(0));
+    let told = refused_by(&before);
+    assert_eq!(told.to_string(), "breaker `orders` is held open by me: r");
+    let (after, _) = guard_of(breaker(in_a_row(1)));
+    after
+        .breaker()
+        .restore(&before.breaker().saved(at(0)), at(0));
+    let restored = refused_by(&after);
+    assert_eq!(restored.to_string(), told.to_string());
+    assert_eq!(restored.why(), told.why());
+    // Beneath the hold there is nothing to tell; after it, the restart is why it is open.
+    after.breaker().release(at(0));
+    let (opened, _) = guard_of(breaker(in_a_row(1)));
+    opened
+        .breaker()
+        .restore(&tripped(in_a_row(1), 0).saved(at(0)), at(0));
+    assert_eq!(refused_by(&opened).why().unwrap().token(), "restored");
+}
+
+#[test]
+fn holds_and_trips_are_made_in_a_line() {
+    let (guard, _) = guard_of(breaker(in_a_row(1)));
+    let breaker = guard.breaker();
+    breaker.hold(Hold::open("moving", "ann").until(at(500)), at(0));
+    assert_eq!(refused_by(&guard).retry_in(), Some(ms(500)));
+    breaker.hold(Hold::closed("a drill", "ann".to_owned()), at(0));
+    assert_eq!(guard.call(|| Ok::<_, &str>(7)), Ok(7));
+    breaker.reset(at(0));
+    breaker.trip(ForcedTrip::new("a drill", "bob"), at(0));
+    assert_eq!(refused_by(&guard).retry_in(), Some(ms(1_000)));
+    breaker.reset(at(0));
+    breaker.trip(ForcedTrip::new("a drill", "bob").cooldown(ms(70)), at(0));
+    assert_eq!(refused_by(&guard).retry_in(), Some(ms(70)));
+}
+
+#[test]
 fn a_name_that_a_client_chose_cannot_steer_a_terminal() {
     let guards = Guards::new(Registry::new("tenants", in_a_row(1)).unwrap());
     let key = "a\u{1b}[2J";

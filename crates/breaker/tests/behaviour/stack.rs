@@ -6,11 +6,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fusebox_breaker::{
-    BoxError, Boxed, BreakerLayer, CallError, Guard, Guards, KeyedBreakerLayer, Phase, Refused,
-    Registry,
+    BoxError, Boxed, BreakerLayer, CallError, Guard, Guards, KeyedBreakerLayer, Outcome, Phase,
+    Refused, Registry,
 };
 use tower::buffer::BufferLayer;
-use tower::load_shed::LoadShedLayer;
+use tower::limit::ConcurrencyLimitLayer;
+use tower::load_shed::{LoadShedLayer, error::Overloaded};
 use tower::timeout::TimeoutLayer;
 use tower::timeout::error::Elapsed;
 use tower::{Service, ServiceBuilder, ServiceExt};
@@ -151,4 +152,63 @@ fn a_service_that_never_fails_can_be_guarded() {
         .layer(BreakerLayer::new(guard))
         .service(never);
     assert_eq!(block_on(service.oneshot(())).unwrap(), 7);
+}
+
+/// The word of one's own limit is ignored.
+fn judge(result: &Result<u32, BoxError>) -> Outcome {
+    match result {
+        Ok(_) => Outcome::Success,
+        Err(error) if error.is::<Overloaded>() => Outcome::Ignored,
+        Err(_) => Outcome::Failure,
+    }
+}
+
+/// The answer to a second call, while the only place is taken by one that hangs.
+async fn second_call<S>(stack: S) -> Option<BoxError>
+where
+    S: Service<&'static str, Response = u32> + Clone,
+    S::Error: Into<BoxError>,
+{
+    let mut hanging = Box::pin(stack.clone().oneshot("hang"));
+    let waits = std::future::poll_fn(|context| Poll::Ready(hanging.as_mut().poll(context)));
+    assert!(waits.await.is_pending());
+    let mut second = Box::pin(stack.oneshot("answer"));
+    let answer = std::future::poll_fn(|context| Poll::Ready(second.as_mut().poll(context)));
+    match answer.await {
+        Poll::Ready(answer) => answer.err().map(Into::into),
+        Poll::Pending => None,
+    }
+}
+
+#[test]
+fn a_limit_sheds_inside_the_layer_and_around_it_but_not_across_it() {
+    let guard = Guard::new("orders", in_a_row(1)).unwrap();
+    let (shed, limit) = (LoadShedLayer::new(), ConcurrencyLimitLayer::new(1));
+    let inside = ServiceBuilder::new()
+        .layer(BreakerLayer::new(guard.clone().classifier(judge)))
+        .layer(shed.clone())
+        .layer(limit.clone())
+        .service(Inner);
+    let around = ServiceBuilder::new()
+        .layer(shed.clone())
+        .layer(limit.clone())
+        .layer(BreakerLayer::new(guard.clone()))
+        .service(Inner);
+    let across = ServiceBuilder::new()
+        .layer(shed)
+        .layer(BreakerLayer::new(guard.clone()))
+        .layer(limit)
+        .service(Inner);
+    block_on(async {
+        let error = second_call(inside).await.unwrap();
+        let error = error.downcast_ref::<CallError<Boxed>>().unwrap();
+        assert!(std::error::Error::source(error).unwrap().is::<Overloaded>());
+        assert!(second_call(around).await.unwrap().is::<Overloaded>());
+        assert!(second_call(across).await.is_none(), "it waits unseen");
+    });
+    let snapshot = guard.breaker().snapshot(guard.now());
+    assert_eq!(
+        (snapshot.phase, snapshot.totals.failures),
+        (Phase::Closed, 0)
+    );
 }

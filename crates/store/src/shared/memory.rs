@@ -152,10 +152,10 @@ fn living(records: &HashMap<String, Kept>, key: &str, now: WallTime) -> Option<B
 /// Refuses what is no key of a record.
 pub(crate) fn check(key: &str) -> Result<(), StoreError> {
     let why = if key.is_empty() {
-        "it is empty".to_owned()
+        "it is empty; give it a character at least".to_owned()
     } else if key.len() > RECORD_KEY_MAX {
         format!(
-            "it has {} bytes, and {RECORD_KEY_MAX} are the most allowed",
+            "it has {} bytes, and {RECORD_KEY_MAX} are the most allowed; shorten it or hash it",
             key.len()
         )
     } else {
