@@ -579,7 +579,11 @@ fn a_long_probe_that_stops_gives_its_place_to_a_complete_request() {
 
 /// Clients that provoke answers which say nothing of the upstream, each again as soon as it has one, and how long an
 /// honest client that obeys `Retry-After` waits for the breaker to close beside them.
-fn beside_clients_that_provoke_nothing(attackers: usize, latency: Duration) -> Duration {
+fn beside_clients_that_provoke_nothing(
+    attackers: usize,
+    latency: Duration,
+    attack: fn(std::net::SocketAddr),
+) -> Duration {
     let mode = Dial::at(FAIL);
     let large = format!(
         "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /{}\r\n\r\n",
@@ -608,7 +612,7 @@ fn beside_clients_that_provoke_nothing(attackers: usize, latency: Duration) -> D
         for _ in 0..attackers {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
-                    Client::to(addr).get("/large");
+                    attack(addr);
                 }
             });
         }
@@ -637,9 +641,23 @@ fn clients_that_provoke_answers_that_say_nothing_take_turns_with_honest_ones() {
     let most = Duration::from_secs(2);
     for (attackers, latency) in [(1, 0), (2, 0), (12, 0), (6, 100)] {
         let latency = Duration::from_millis(latency);
-        let took = beside_clients_that_provoke_nothing(attackers, latency);
+        let took = beside_clients_that_provoke_nothing(attackers, latency, |addr| {
+            Client::to(addr).get("/large");
+        });
         assert!(took < most, "{attackers} attackers: {took:?}");
     }
+}
+
+#[test]
+fn clients_that_leave_do_not_stand_in_the_line_for_a_probe() {
+    let took = beside_clients_that_provoke_nothing(16, Duration::from_millis(100), |addr| {
+        let mut client = Client::to(addr);
+        let sent = client.wire.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+        sent.ok();
+        drop(client);
+        std::thread::sleep(Duration::from_millis(5));
+    });
+    assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
 #[test]

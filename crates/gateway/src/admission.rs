@@ -6,13 +6,16 @@
 //! comes, but only while no complete request wants the place (docs/gateway.md, "Whose fault it is").
 //! Where clients provoke answers that say nothing, complete requests take turns ([`crate::probe_place`]).
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
-use fusebox_breaker::{OwnedPermit, Phase, RejectReason, Rejection, Timestamp};
+use fusebox_breaker::{OwnedPermit, Phase as State, RejectReason, Rejection, Timestamp};
 
 use crate::breakers::Guarded;
 use crate::call::Desk;
 use crate::clock::Clock;
+use crate::connection::Phase;
 use crate::request_body::{ClientFault, RequestBody};
 
 /// How much of a body is read before a probe's place is taken, in bytes.
@@ -98,7 +101,7 @@ fn ask_complete(guarded: &Guarded, desk: &Desk) -> Result<Asked, Rejection> {
 
 /// The refusal of a request that has to wait for a probe's place.
 fn probing_until(retry_at: Timestamp) -> Rejection {
-    let mut rejection = Rejection::new(RejectReason::BreakerProbing, Phase::HalfOpen);
+    let mut rejection = Rejection::new(RejectReason::BreakerProbing, State::HalfOpen);
     rejection.retry_at = Some(retry_at);
     rejection
 }
@@ -110,14 +113,19 @@ fn probing_until(retry_at: Timestamp) -> Rejection {
 pub async fn turn(
     guarded: &Guarded,
     desk: &Desk,
+    client: &Phase,
     refused: Rejection,
 ) -> Result<OwnedPermit, Rejection> {
     let place = &guarded.beside.place;
+    let left = poll_fn(|cx| match client.is_left_by_caller(cx) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    });
     let ask = || {
         place.want(desk.clock.tick());
         admit(guarded, &desk.clock)
     };
-    place.wait(refused, ask).await
+    place.wait(refused, left, ask).await
 }
 
 /// Gives a probe's place back, of which nobody made use.
@@ -133,6 +141,7 @@ fn give_back(guarded: &Guarded, permit: OwnedPermit) {
 pub async fn ask_with(
     guarded: &Guarded,
     desk: &Desk,
+    client: &Phase,
     body: &mut RequestBody,
 ) -> Result<OwnedPermit, Unadmitted> {
     let is_complete = body
@@ -142,7 +151,7 @@ pub async fn ask_with(
     if is_complete {
         return match ask_complete(guarded, desk)? {
             Asked::Admitted(permit) => Ok(permit),
-            Asked::Waits(refused) => Ok(Box::pin(turn(guarded, desk, refused)).await?),
+            Asked::Waits(refused) => Ok(Box::pin(turn(guarded, desk, client, refused)).await?),
         };
     }
     let permit = admit(guarded, &desk.clock)?;

@@ -56,7 +56,12 @@ pub async fn forward(
         Ok(Some(Asked::Admitted(permit))) => Ok(Some(permit)),
         Ok(None) => Ok(None),
         Ok(Some(Asked::Waits(refused))) => {
-            let turn = Box::pin(admission::turn(&guarded, desk, refused));
+            let turn = Box::pin(admission::turn(
+                &guarded,
+                desk,
+                &exchange.client.phase,
+                refused,
+            ));
             turn.await.map(Some)
         }
         Err(rejection) => Err(rejection),
@@ -91,21 +96,23 @@ pub async fn forward(
     let permit = match (permit, &mut body) {
         (Some(permit), _) => permit,
         // Only a request with a body is not admitted at once.
-        (None, Outgoing::Client(body)) => match admission::ask_with(&guarded, desk, body).await {
-            Ok(permit) => permit,
-            Err(Unadmitted::Client(fault)) => {
-                exchange.debug("request refused", UpstreamError::client(fault).word);
-                return done(finish, answer::client_failed(fault));
-            }
-            Err(Unadmitted::Refused(rejection)) => {
-                let mut refusal = refuse(&exchange, &guarded, &rejection);
-                if !body.is_end_stream() {
-                    let close = HeaderValue::from_static("close");
-                    refusal.headers_mut().insert(CONNECTION, close);
+        (None, Outgoing::Client(body)) => {
+            match admission::ask_with(&guarded, desk, &exchange.client.phase, body).await {
+                Ok(permit) => permit,
+                Err(Unadmitted::Client(fault)) => {
+                    exchange.debug("request refused", UpstreamError::client(fault).word);
+                    return done(finish, answer::client_failed(fault));
                 }
-                return done(finish, refusal);
+                Err(Unadmitted::Refused(rejection)) => {
+                    let mut refusal = refuse(&exchange, &guarded, &rejection);
+                    if !body.is_end_stream() {
+                        let close = HeaderValue::from_static("close");
+                        refusal.headers_mut().insert(CONNECTION, close);
+                    }
+                    return done(finish, refusal);
+                }
             }
-        },
+        }
         (None, _) => return done(finish, answer::our_fault()),
     };
     if permit.would_reject().is_some() {

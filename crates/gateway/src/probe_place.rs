@@ -4,8 +4,10 @@
 //! provoke such answers in a loop take the place again each time that it is free, and an honest client that comes
 //! once a second never meets it free. So once a probe has ended that way, complete requests that find the place taken
 //! wait in a line for it, first come, first served, and nobody takes it before them. While no probe ends that
-//! way nobody waits: a request that finds a probe in flight is refused at once.
+//! way nobody waits: a request that finds a probe in flight is refused at once. Whoever closes its side leaves the line,
+//! since most such clients are gone, and those would make it longer at no cost of their own.
 
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::meter::Moment;
 
 /// How long a request waits for its turn at most.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// How many requests may wait for one breaker's place at a time; more are refused at once.
 const LINE_MAX: usize = 1_024;
@@ -84,11 +86,26 @@ impl ProbePlace {
         self.turn.available_permits() == 0
     }
 
-    /// Waits in the line until `ask` gets a permit or another refusal than that a probe is in flight.
+    /// Waits in the line until `ask` gets a permit or another refusal than that a probe is in flight, but not once the
+    /// client has `left`.
     ///
     /// # Errors
-    /// The breaker's refusal: the last one, where the turn did not come in time; `refused`, where the line is full.
+    /// The breaker's refusal: the last one, where the turn did not come in time; `refused`, where the line is full or
+    /// the client has left.
     pub async fn wait(
+        &self,
+        refused: Rejection,
+        left: impl Future<Output = ()>,
+        ask: impl Fn() -> Result<OwnedPermit, Rejection>,
+    ) -> Result<OwnedPermit, Rejection> {
+        tokio::select! {
+            biased;
+            () = left => Err(refused),
+            asked = self.stand(refused, ask) => asked,
+        }
+    }
+
+    async fn stand(
         &self,
         refused: Rejection,
         ask: impl Fn() -> Result<OwnedPermit, Rejection>,
