@@ -687,3 +687,33 @@ fn a_probe_whose_client_does_not_read_gives_way_to_a_complete_request() {
     assert!(start.elapsed() < Duration::from_secs(2));
     assert_eq!(gateway.state("orders"), "closed");
 }
+
+#[test]
+fn a_stream_that_goes_on_gives_its_place_to_a_complete_request() {
+    let mode = Dial::at(FAIL);
+    let upstream = upstream(&mode, |call| {
+        if call.seen.target == "/a" {
+            return call.respond(200, "answered");
+        }
+        call.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        while call.send("5\r\ntick \r\n") {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let gateway = half_open(
+        &upstream,
+        &mode,
+        file(&upstream, "{ probe_timeout: 20s }", "{ request: 20s }"),
+    );
+    mode.set(OTHER);
+    let mut stream = gateway.client();
+    stream.send("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("it probes", || upstream.calls() == 2);
+    let start = Instant::now();
+    assert_eq!(gateway.get("/a").status, 503);
+    eventually("an honest client is served", || {
+        gateway.get("/a").status == 200
+    });
+    assert!(start.elapsed() < Duration::from_secs(2));
+    assert_eq!(gateway.state("orders"), "closed");
+}

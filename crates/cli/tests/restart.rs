@@ -438,7 +438,7 @@ fn a_second_process_on_the_same_data_is_refused_and_told_why() {
     let said = ended.stderr.lines().last().unwrap();
     assert!(said.contains(&data), "{said}");
     assert!(
-        said.contains("another gateway") && said.contains("a data directory of its own"),
+        said.contains("another process") && said.contains("a data directory of its own"),
         "{said}"
     );
     assert_eq!(gateway.get("/a").status, 200, "the first one does not mind");

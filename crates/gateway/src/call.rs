@@ -26,6 +26,9 @@ use crate::upstream_errors::UpstreamError;
 /// A client that takes the next frame of a probe's answer so much later holds it back; also how often that is looked at.
 const HELD_BACK: Duration = Duration::from_millis(100);
 
+/// A probe whose body has flowed for so long is judged when its place is wanted, though `settle` may be longer.
+const FLOWN: Duration = Duration::from_secs(1);
+
 /// What a worker needs to carry a call.
 #[derive(Debug, Clone)]
 pub struct Desk {
@@ -252,11 +255,17 @@ impl Call {
         }
     }
 
-    /// The call is a probe whose client holds the answer back while a complete request wants the place.
+    /// The call is a probe that a complete request waits for, while its client holds the answer back, or has had the
+    /// stream that it asked for go on for [`FLOWN`].
     fn is_in_the_way(&self, now: Timestamp) -> bool {
-        let held = self.passed_at.filter(|at| now >= *at + HELD_BACK);
-        let wanted = self.guarded.beside.place.wanted_at();
-        held.is_some_and(|held| wanted.is_some_and(|wanted| wanted > held))
+        let Some(wanted) = self.guarded.beside.place.wanted_at() else {
+            return false;
+        };
+        let is_held = self
+            .passed_at
+            .is_some_and(|at| now >= at + HELD_BACK && wanted > at);
+        let head = self.head.as_ref().filter(|_| self.flow == Flow::Flowing);
+        is_held || head.is_some_and(|head| now >= head.at + FLOWN && wanted > head.at)
     }
 
     fn settles_at(&self) -> Option<Timestamp> {

@@ -176,7 +176,7 @@ fn a_second_store_on_the_same_directory_is_refused_and_told_why() {
     };
     let words = error.to_string();
     assert!(
-        words.contains("objects.redb") && words.contains("another gateway"),
+        words.contains("objects.redb") && words.contains("another process"),
         "{words}"
     );
     put(&first, "k", 1);
