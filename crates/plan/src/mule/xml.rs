@@ -9,11 +9,6 @@
 //! elements side by side where XML has one. Published flows are not always XML:
 //! [`Compat::Intent`](super::app::Compat::Intent) reads some of what they write, each time with a warning.
 
-#![allow(
-    dead_code,
-    reason = "the application's reader, which comes next, is what calls this"
-)]
-
 mod cursor;
 mod document;
 mod modules;
@@ -77,12 +72,6 @@ impl Element {
         self.attributes
             .iter()
             .find(|attribute| &*attribute.name == name)
-    }
-
-    /// The value of the attribute of a name.
-    pub fn value(&self, name: &str) -> Option<&str> {
-        self.attribute(name)
-            .map(|attribute| attribute.value.value.as_str())
     }
 
     /// Where the character of its text stands that is in this line and column of it, both from 1.

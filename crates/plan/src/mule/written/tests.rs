@@ -45,7 +45,9 @@ fn shown(machine: &Machine, text: &str) -> String {
     let mut out = String::new();
     for element in written.iter().flat_map(|written| &written.elements) {
         if &*element.name == "logger" {
-            let message = element.value("message");
+            let message = element
+                .attribute("message")
+                .map(|attribute| attribute.value.value.as_str());
             let text = element.text.as_ref().map(|text| text.value.as_str());
             out.push_str(message.or(text).unwrap_or("(nothing)"));
             out.push('\n');
