@@ -639,13 +639,22 @@ fn beside_clients_that_provoke_nothing(
 fn clients_that_provoke_answers_that_say_nothing_take_turns_with_honest_ones() {
     // The cooldown is over when the honest client comes.
     let most = Duration::from_secs(2);
-    for (attackers, latency) in [(1, 0), (2, 0), (12, 0), (6, 100)] {
+    for (attackers, latency) in [(1, 0), (12, 0), (64, 100), (250, 20)] {
         let latency = Duration::from_millis(latency);
         let took = beside_clients_that_provoke_nothing(attackers, latency, |addr| {
             Client::to(addr).get("/large");
         });
         assert!(took < most, "{attackers} attackers: {took:?}");
     }
+}
+
+#[test]
+fn a_slow_probe_whose_client_provoked_such_answers_gives_way_after_a_second() {
+    // Without that, each place would be theirs for three seconds.
+    let took = beside_clients_that_provoke_nothing(3, Duration::from_secs(3), |addr| {
+        Client::to(addr).get("/large");
+    });
+    assert!(took < Duration::from_millis(2_500), "{took:?}");
 }
 
 #[test]

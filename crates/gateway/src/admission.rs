@@ -16,6 +16,7 @@ use crate::breakers::Guarded;
 use crate::call::Desk;
 use crate::clock::Clock;
 use crate::connection::Phase;
+use crate::probe_line::Asker;
 use crate::request_body::{ClientFault, RequestBody};
 
 /// How much of a body is read before a probe's place is taken, in bytes.
@@ -70,7 +71,7 @@ pub fn ask(guarded: &Guarded, desk: &Desk, is_complete: bool) -> Result<Option<A
         return Ok(Some(Asked::Admitted(permit)));
     }
     // It has become a probe since; its place is free again at once.
-    give_back(guarded, permit);
+    give_back(guarded, desk, permit);
     Ok(None)
 }
 
@@ -82,7 +83,7 @@ fn ask_complete(guarded: &Guarded, desk: &Desk) -> Result<Asked, Rejection> {
         Ok(permit) => permit,
         Err(rejection) if rejection.reason == RejectReason::BreakerProbing => {
             place.want(desk.clock.tick());
-            return match place.is_contested() {
+            return match place.is_contested(desk.clock.tick()) {
                 true => Ok(Asked::Waits(rejection)),
                 false => Err(rejection),
             };
@@ -95,8 +96,13 @@ fn ask_complete(guarded: &Guarded, desk: &Desk) -> Result<Asked, Rejection> {
         return Ok(Asked::Admitted(permit));
     }
     // Others came before.
-    give_back(guarded, permit);
-    Ok(Asked::Waits(probing_until(now + COME_AGAIN)))
+    give_back(guarded, desk, permit);
+    Ok(Asked::Waits(come_again(now)))
+}
+
+/// The refusal of a request before which others stand for a probe's place.
+pub fn come_again(now: Timestamp) -> Rejection {
+    probing_until(now + COME_AGAIN)
 }
 
 /// The refusal of a request that has to wait for a probe's place.
@@ -114,6 +120,7 @@ pub async fn turn(
     guarded: &Guarded,
     desk: &Desk,
     client: &Phase,
+    asker: Asker,
     refused: Rejection,
 ) -> Result<OwnedPermit, Rejection> {
     let place = &guarded.beside.place;
@@ -125,13 +132,13 @@ pub async fn turn(
         place.want(desk.clock.tick());
         admit(guarded, &desk.clock)
     };
-    place.wait(refused, left, ask).await
+    place.wait(asker, refused, left, &desk.clock, ask).await
 }
 
 /// Gives a probe's place back, of which nobody made use.
-fn give_back(guarded: &Guarded, permit: OwnedPermit) {
+fn give_back(guarded: &Guarded, desk: &Desk, permit: OwnedPermit) {
     drop(permit);
-    guarded.beside.place.freed();
+    guarded.beside.place.freed(desk.clock.tick());
 }
 
 /// A permit for a request that has to probe and has a body: the body is read first.
@@ -142,6 +149,7 @@ pub async fn ask_with(
     guarded: &Guarded,
     desk: &Desk,
     client: &Phase,
+    asker: Asker,
     body: &mut RequestBody,
 ) -> Result<OwnedPermit, Unadmitted> {
     let is_complete = body
@@ -151,13 +159,15 @@ pub async fn ask_with(
     if is_complete {
         return match ask_complete(guarded, desk)? {
             Asked::Admitted(permit) => Ok(permit),
-            Asked::Waits(refused) => Ok(Box::pin(turn(guarded, desk, client, refused)).await?),
+            Asked::Waits(refused) => {
+                Ok(Box::pin(turn(guarded, desk, client, asker, refused)).await?)
+            }
         };
     }
     let permit = admit(guarded, &desk.clock)?;
     let now = desk.clock.exact();
     if permit.is_probe() && is_wanted(guarded, now) {
-        give_back(guarded, permit);
+        give_back(guarded, desk, permit);
         return Err(Unadmitted::Refused(probing_until(now + TURN)));
     }
     Ok(permit)

@@ -136,7 +136,8 @@ pub fn not_sent(upstream: &str, failed: Failed) -> Response<Body> {
     match failed {
         Failed::Upstream(error) => upstream_failed(upstream, error),
         Failed::Client(fault) => client_failed(fault),
-        Failed::Ours => exhausted(),
+        // Who knows the breaker says more of the place that was given up.
+        Failed::Ours | Failed::GaveWay => exhausted(),
         Failed::GivenUp => closing(unanswered(
             upstream,
             "did not answer before its client closed the connection",

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::connection::Phase;
 use crate::live::LiveUpstream;
 use crate::pool::is_idempotent;
+use crate::probe_line::Asker;
 use crate::retry_after;
 use crate::stall::StallWatch;
 use crate::upstream_errors::UpstreamError;
@@ -27,7 +28,7 @@ use crate::upstream_errors::UpstreamError;
 const HELD_BACK: Duration = Duration::from_millis(100);
 
 /// A probe whose body has flowed for so long is judged when its place is wanted, though `settle` may be longer.
-const FLOWN: Duration = Duration::from_secs(1);
+pub const FLOWN: Duration = Duration::from_secs(1);
 
 /// What a worker needs to carry a call.
 #[derive(Debug, Clone)]
@@ -63,6 +64,8 @@ pub struct Call {
     is_odd: bool,
     /// Where it is seen whether the client has left, where that may be a failure.
     phase: Option<Arc<Phase>>,
+    /// Whose it is, where it is a probe.
+    asker: Option<Asker>,
 }
 
 /// What is known of how the response's body comes.
@@ -108,6 +111,7 @@ impl Call {
             cause: None,
             is_odd: false,
             phase: None,
+            asker: None,
         }
     }
 
@@ -117,9 +121,20 @@ impl Call {
         self.phase = self.abandoned_after().map(|_| phase.clone());
     }
 
-    /// What lies beside the breaker, where the call is its probe.
-    pub fn beside_probe(&self) -> Option<Arc<Beside>> {
-        self.is_probe().then(|| self.guarded.beside.clone())
+    /// The call is a probe of that asker.
+    pub fn probes_for(&mut self, asker: Asker) {
+        self.asker = Some(asker);
+    }
+
+    /// What lies beside the breaker, and who asked, where the call is its probe.
+    pub fn beside_probe(&self) -> Option<(Arc<Beside>, Option<Asker>)> {
+        self.is_probe()
+            .then(|| (self.guarded.beside.clone(), self.asker))
+    }
+
+    /// The breaker before the upstream, and what is kept beside it.
+    pub fn guarded(&self) -> &Guarded {
+        &self.guarded
     }
 
     /// Whether it is a probe of a half-open breaker.
@@ -341,15 +356,16 @@ impl Call {
         };
         let is_probe = permit.is_probe();
         let counted = permit.settle(ended, now).counted;
-        self.ended(is_probe, counted);
+        self.ended(is_probe, counted, now);
     }
 
     /// The call is counted, and its place free if it was a probe.
-    fn ended(&self, is_probe: bool, counted: SettledAs) {
+    fn ended(&self, is_probe: bool, counted: SettledAs, now: Timestamp) {
         self.guarded.meter(&self.desk).count(counted);
         if is_probe {
             let is_ignored = counted == SettledAs::Ignored;
-            self.guarded.beside.place.ended(is_ignored);
+            let place = &self.guarded.beside.place;
+            place.ended(self.asker, is_ignored, now);
         }
     }
 
@@ -395,7 +411,7 @@ impl Drop for Call {
         if let Some(permit) = self.permit.take() {
             let is_probe = permit.is_probe();
             let settled = permit.abandoned(waited.unwrap_or_default(), now);
-            self.ended(is_probe, settled.counted);
+            self.ended(is_probe, settled.counted, now);
         }
     }
 }

@@ -255,6 +255,16 @@ pub struct Origin<'a> {
     pub scheme: &'static str,
 }
 
+/// Who the client is: the peer, or whom a trusted one names as having come to it.
+pub fn client(headers: &HeaderMap, origin: &Origin<'_>) -> IpAddr {
+    let last = headers.get_all(X_FORWARDED_FOR).iter().next_back();
+    let named = last
+        .filter(|_| origin.trusted)
+        .and_then(|value| value.to_str().ok()?.rsplit(',').next());
+    let named = named.and_then(|name| name.trim().parse::<IpAddr>().ok());
+    named.map_or(origin.peer, |ip| ip.to_canonical())
+}
+
 /// Says who the client is, in `Forwarded` (RFC 7239) and the `X-Forwarded-*` that most programs read.
 pub fn set_forwarded(
     headers: &mut HeaderMap,

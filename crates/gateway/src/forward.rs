@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fusebox_breaker::Rejection;
+use fusebox_breaker::{OwnedPermit, Rejection, Timestamp};
 use http::header::{CONNECTION, EXPECT, HOST, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
@@ -21,6 +21,7 @@ use crate::guard;
 use crate::live::LiveForward;
 use crate::outgoing::Outgoing;
 use crate::outlive::Outliving;
+use crate::probe_line::Asker;
 use crate::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
 use crate::response_body::ResponseBody;
 use crate::sending::{Failed, PROBE_PATIENCE, Sending, expects_no_body};
@@ -56,12 +57,9 @@ pub async fn forward(
         Ok(Some(Asked::Admitted(permit))) => Ok(Some(permit)),
         Ok(None) => Ok(None),
         Ok(Some(Asked::Waits(refused))) => {
-            let turn = Box::pin(admission::turn(
-                &guarded,
-                desk,
-                &exchange.client.phase,
-                refused,
-            ));
+            let asker = asker(&exchange, &guarded, &request);
+            let phase = &exchange.client.phase;
+            let turn = Box::pin(admission::turn(&guarded, desk, phase, asker, refused));
             turn.await.map(Some)
         }
         Err(rejection) => Err(rejection),
@@ -73,6 +71,8 @@ pub async fn forward(
             return unread(finish, refusal, request).await;
         }
     };
+    let may_probe = permit.as_ref().is_none_or(OwnedPermit::is_probe);
+    let asker = may_probe.then(|| asker(&exchange, &guarded, &request));
     let is_offered = !is_complete
         && request.version() == Version::HTTP_11
         && request.headers().contains_key(EXPECT);
@@ -93,11 +93,12 @@ pub async fn forward(
         parts.headers.remove(EXPECT);
     }
     let (mut body, intake) = outgoing_body(&exchange, body, is_offered);
-    let permit = match (permit, &mut body) {
-        (Some(permit), _) => permit,
+    let permit = match (permit, asker, &mut body) {
+        (Some(permit), ..) => permit,
         // Only a request with a body is not admitted at once.
-        (None, Outgoing::Client(body)) => {
-            match admission::ask_with(&guarded, desk, &exchange.client.phase, body).await {
+        (None, Some(asker), Outgoing::Client(body)) => {
+            let phase = &exchange.client.phase;
+            match admission::ask_with(&guarded, desk, phase, asker, body).await {
                 Ok(permit) => permit,
                 Err(Unadmitted::Client(fault)) => {
                     exchange.debug("request refused", UpstreamError::client(fault).word);
@@ -113,13 +114,16 @@ pub async fn forward(
                 }
             }
         }
-        (None, _) => return done(finish, answer::our_fault()),
+        (None, ..) => return done(finish, answer::our_fault()),
     };
     if permit.would_reject().is_some() {
         guarded.meter(desk).would_reject.add();
     }
     let mut call = Call::new(permit, guarded, step.upstream.clone(), desk.clone());
     call.made_for(&parts.method, &exchange.client.phase);
+    if let Some(asker) = asker {
+        call.probes_for(asker);
+    }
     let carried = Carried {
         call,
         parts,
@@ -139,6 +143,13 @@ pub async fn forward(
     Outliving::new(&worker, Box::pin(carry(carried)), limit).await
 }
 
+/// Who asks for a probe's place.
+fn asker(exchange: &Exchange, guarded: &Guarded, request: &Request<Incoming>) -> Asker {
+    let client = fields::client(request.headers(), &origin(exchange));
+    let place = &guarded.beside.place;
+    place.asker(client, request.method(), request.uri())
+}
+
 /// Counts a refusal, and says it to whoever reads the log and to the client.
 fn refuse(exchange: &Exchange, guarded: &Guarded, rejection: &Rejection) -> Response<Body> {
     let desk = &exchange.desk;
@@ -151,7 +162,12 @@ fn refuse(exchange: &Exchange, guarded: &Guarded, rejection: &Rejection) -> Resp
         reason = rejection.reason.as_str(),
         "call refused"
     );
-    let now = desk.clock.exact();
+    refused(guarded, rejection, desk.clock.exact())
+}
+
+/// What a client gets that the breaker refuses.
+fn refused(guarded: &Guarded, rejection: &Rejection, now: Timestamp) -> Response<Body> {
+    let name = guarded.breaker.name();
     answer::breaker_refused(name, rejection, now, guarded.fallback_seconds())
 }
 
@@ -194,10 +210,18 @@ async fn carry(carried: Carried) -> Response<Body> {
             let what = match failed {
                 Failed::Upstream(_) | Failed::Stale | Failed::Limit => "upstream failed",
                 Failed::GivenUp => "request given up",
-                Failed::Client(_) | Failed::Unfinished | Failed::Ours => "request refused",
+                Failed::Client(_) | Failed::Unfinished | Failed::Ours | Failed::GaveWay => {
+                    "request refused"
+                }
             };
             exchange.debug(what, failed.word());
-            let answer = answer::not_sent(&upstream.plan.name, failed);
+            let answer = match failed {
+                Failed::GaveWay => {
+                    let now = exchange.desk.clock.exact();
+                    refused(call.guarded(), &admission::come_again(now), now)
+                }
+                _ => answer::not_sent(&upstream.plan.name, failed),
+            };
             if let Failed::Upstream(error) = failed {
                 call.end(Some(error));
             }
@@ -241,16 +265,7 @@ fn outgoing_head(
     let headers = &mut parts.headers;
     let brought = fields::strip_request(headers);
     let client = &exchange.client;
-    let origin = Origin {
-        peer: client.peer.ip().to_canonical(),
-        peer_text: &client.peer_text,
-        trusted: exchange
-            .live
-            .listener(&client.listener)
-            .is_some_and(|listener| listener.trusts(client.peer.ip())),
-        scheme: client.scheme,
-    };
-    fields::set_forwarded(headers, brought, &origin, host.as_ref());
+    fields::set_forwarded(headers, brought, &origin(exchange), host.as_ref());
     headers.insert(HOST, step.upstream.host.clone());
     headers.insert(fields::X_REQUEST_ID, exchange.id.clone());
     if !fields::has_traceparent(headers) {
@@ -265,6 +280,18 @@ fn outgoing_head(
         headers.insert(UPGRADE, protocol);
     }
     Ok((parts, brought.has_length()))
+}
+
+/// What is known of the client's connection.
+fn origin(exchange: &Exchange) -> Origin<'_> {
+    let client = &exchange.client;
+    let listener = exchange.live.listener(&client.listener);
+    Origin {
+        peer: client.peer.ip().to_canonical(),
+        peer_text: &client.peer_text,
+        trusted: listener.is_some_and(|listener| listener.trusts(client.peer.ip())),
+        scheme: client.scheme,
+    }
 }
 
 fn outgoing_body(

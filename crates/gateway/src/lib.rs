@@ -62,6 +62,7 @@ mod connect;
 mod key_metrics;
 mod listen;
 mod pool;
+mod probe_line;
 mod probe_place;
 mod sender;
 mod tls;

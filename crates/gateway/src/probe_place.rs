@@ -1,55 +1,50 @@
-//! The place of a half-open breaker's probe: who wants it, and whose turn it is.
+//! The place of a half-open breaker's probe: who wants it, and how a request waits for it.
 //!
-//! Some answers say nothing of the upstream: those over our own limits, those that `ignore` matches. Clients that
-//! provoke such answers in a loop take the place again each time that it is free, and an honest client that comes
-//! once a second never meets it free. So once a probe has ended that way, complete requests that find the place taken
-//! wait in a line for it, first come, first served, and nobody takes it before them. While no probe ends that
-//! way nobody waits: a request that finds a probe in flight is refused at once. Whoever closes its side leaves the line,
-//! since most such clients are gone, and those would make it longer at no cost of their own.
+//! While every probe says something of the upstream, nobody waits: a request that finds one in flight is refused at
+//! once. For a while after one has ended with an answer that says nothing (over our own limits, matched by
+//! `ignore`), complete requests stand in the line of [`crate::probe_line`] instead: whoever provokes such answers in a loop would take
+//! the place again each time that it is free, and an honest client that comes once a second never meet it so. Whoever
+//! closes its side leaves the line, since most such clients are gone.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fusebox_breaker::{OwnedPermit, RejectReason, Rejection, Timestamp};
-use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, timeout, timeout_at};
+use http::{Method, Uri};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
 
+use crate::clock::Clock;
 use crate::meter::Moment;
+use crate::probe_line::{Asker, ProbeLine, Standing};
 
 /// How long a request waits for its turn at most.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// How many requests may wait for one breaker's place at a time; more are refused at once.
-const LINE_MAX: usize = 1_024;
+/// How long requests wait for the place after a probe has ended that said nothing.
+const CONTESTED: Duration = Duration::from_secs(5);
 
-/// After how long the first in the line asks again though nobody said that the place is free.
+/// After how long the one that is called asks again though nobody said that the place is free.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Who wants a breaker's probe places, and who may have the next one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ProbePlace {
     /// When a complete request last asked for it.
     wanted: Moment,
-    /// The last probe to end said nothing of the upstream.
-    is_contested: AtomicBool,
-    /// The right to ask next: a semaphore serves in the order of coming.
-    turn: Semaphore,
-    /// The right to stand in the line.
-    line: Semaphore,
-    freed: Notify,
-}
-
-impl Default for ProbePlace {
-    fn default() -> ProbePlace {
-        ProbePlace {
-            wanted: Moment::default(),
-            is_contested: AtomicBool::new(false),
-            turn: Semaphore::new(1),
-            line: Semaphore::new(LINE_MAX),
-            freed: Notify::new(),
-        }
-    }
+    /// When a probe last ended that said nothing of the upstream.
+    idle_end: Moment,
+    /// How many stand in the line.
+    waiting: AtomicUsize,
+    /// How askers are told apart; of its own, so that no client can pass for another.
+    hasher: RandomState,
+    /// There is none until a probe has said nothing.
+    line: Mutex<Option<Box<ProbeLine>>>,
 }
 
 impl ProbePlace {
@@ -63,70 +58,146 @@ impl ProbePlace {
         self.wanted.get()
     }
 
-    /// A probe has ended; `is_ignored`: it said nothing of the upstream.
-    pub fn ended(&self, is_ignored: bool) {
-        if self.is_contested.load(Ordering::Relaxed) != is_ignored {
-            self.is_contested.store(is_ignored, Ordering::Relaxed);
+    /// Who asks: an IPv6 client is known by its network, since it has all addresses of that, and a target by its
+    /// method and path.
+    pub fn asker(&self, client: IpAddr, method: &Method, uri: &Uri) -> Asker {
+        let client = match client.to_canonical() {
+            IpAddr::V4(v4) => u64::from(v4.to_bits()),
+            IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64,
+        };
+        let target = (method.as_str(), uri.path());
+        Asker::new(self.hasher.hash_one(client), self.hasher.hash_one(target))
+    }
+
+    /// A probe of that asker has ended; `is_ignored`: it said nothing of the upstream.
+    pub fn ended(&self, asker: Option<Asker>, is_ignored: bool, now: Timestamp) {
+        let mut line = self.lock();
+        if is_ignored {
+            self.idle_end.set(now);
+            if let Some(asker) = asker {
+                line.get_or_insert_default().blame(asker, now);
+            }
         }
-        self.freed();
+        match line.as_deref_mut() {
+            Some(idle) if idle.is_idle(now) => *line = None,
+            Some(line) => line.call(now),
+            None => {}
+        }
     }
 
     /// A place that was taken is free again, and nothing was learnt.
-    pub fn freed(&self) {
-        self.freed.notify_one();
+    pub fn freed(&self, now: Timestamp) {
+        if let Some(line) = self.lock().as_deref_mut() {
+            line.call(now);
+        }
     }
 
     /// Whether requests that find the place taken wait for it.
-    pub fn is_contested(&self) -> bool {
-        self.is_contested.load(Ordering::Relaxed)
+    pub fn is_contested(&self, now: Timestamp) -> bool {
+        self.idle_end.get().is_some_and(|at| now < at + CONTESTED)
     }
 
     /// Whether somebody waits for the place.
     pub fn has_line(&self) -> bool {
-        self.turn.available_permits() == 0
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether somebody waits for the place who stands before the asker that has it.
+    pub fn has_better(&self, asker: Asker, now: Timestamp) -> bool {
+        let line = self.has_line().then(|| self.lock());
+        line.is_some_and(|line| {
+            line.as_ref()
+                .is_some_and(|line| line.has_better(asker, now))
+        })
     }
 
     /// Waits in the line until `ask` gets a permit or another refusal than that a probe is in flight, but not once the
     /// client has `left`.
     ///
     /// # Errors
-    /// The breaker's refusal: the last one, where the turn did not come in time; `refused`, where the line is full or
-    /// the client has left.
+    /// The breaker's refusal: the last one, or `refused` where it never asked, where the turn did not come in time,
+    /// the line is full or the client has left.
     pub async fn wait(
         &self,
+        asker: Asker,
         refused: Rejection,
         left: impl Future<Output = ()>,
+        clock: &Clock,
         ask: impl Fn() -> Result<OwnedPermit, Rejection>,
     ) -> Result<OwnedPermit, Rejection> {
-        tokio::select! {
-            biased;
-            () = left => Err(refused),
-            asked = self.stand(refused, ask) => asked,
-        }
-    }
-
-    async fn stand(
-        &self,
-        refused: Rejection,
-        ask: impl Fn() -> Result<OwnedPermit, Rejection>,
-    ) -> Result<OwnedPermit, Rejection> {
-        let Ok(_stand) = self.line.try_acquire() else {
+        let Some(ticket) = self.join(asker, clock) else {
             return Err(refused);
         };
         let until = Instant::now() + PATIENCE;
-        let Ok(Ok(_turn)) = timeout_at(until, self.turn.acquire()).await else {
-            return Err(refused);
-        };
+        let mut left = pin!(left);
+        let mut refused = refused;
         loop {
-            match ask() {
-                Err(rejection) if rejection.reason == RejectReason::BreakerProbing => {
-                    if Instant::now() >= until {
-                        return Err(rejection);
+            let standing = ticket.standing();
+            match standing {
+                Standing::Out => return Err(refused),
+                Standing::Called => match ask() {
+                    Err(probing) if probing.reason == RejectReason::BreakerProbing => {
+                        refused = probing
                     }
-                    timeout(LOOK, self.freed.notified()).await.ok();
-                }
-                asked => return asked,
+                    asked => return asked,
+                },
+                Standing::Waits => {}
             }
+            let rest = until.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                return Err(refused);
+            }
+            let pause = match standing {
+                Standing::Called => rest.min(LOOK),
+                _ => rest,
+            };
+            tokio::select! {
+                biased;
+                () = &mut left => return Err(refused),
+                _ = timeout(pause, ticket.wake.notified()) => {}
+            }
+        }
+    }
+
+    fn join<'a>(&'a self, asker: Asker, clock: &'a Clock) -> Option<Ticket<'a>> {
+        let mut line = self.lock();
+        let line = line.get_or_insert_default();
+        let (number, wake) = line.join(asker, clock.tick())?;
+        self.waiting.store(line.len(), Ordering::Relaxed);
+        Some(Ticket {
+            place: self,
+            clock,
+            number,
+            wake,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Box<ProbeLine>>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request's stand in the line; dropped, it has left.
+struct Ticket<'a> {
+    place: &'a ProbePlace,
+    clock: &'a Clock,
+    number: u64,
+    wake: Arc<Notify>,
+}
+
+impl Ticket<'_> {
+    fn standing(&self) -> Standing {
+        let line = self.place.lock();
+        line.as_ref()
+            .map_or(Standing::Out, |line| line.standing(self.number))
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        if let Some(line) = self.place.lock().as_deref_mut() {
+            line.leave(self.number, self.clock.tick());
+            self.place.waiting.store(line.len(), Ordering::Relaxed);
         }
     }
 }

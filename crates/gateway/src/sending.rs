@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use fusebox_breaker::Timestamp;
+use fusebox_breaker::{RejectReason, Timestamp};
 use fusebox_plan::CallError;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
@@ -20,7 +20,8 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::breakers::Beside;
-use crate::call::{Call, Desk};
+use crate::call::{Call, Desk, FLOWN};
+use crate::clock::Clock;
 use crate::connect::{NoConnection, Unconnected};
 use crate::connection::Phase;
 use crate::guard;
@@ -28,13 +29,14 @@ use crate::interim::Interim;
 use crate::live::LiveUpstream;
 use crate::outgoing::Outgoing;
 use crate::pool::{Connection, Pool, is_idempotent};
+use crate::probe_line::Asker;
 use crate::request_body::{ClientFault, Intake};
 use crate::upstream_errors::{ErrorKind, UpstreamError};
 
 /// The machine's own deadline of a probe lies this much behind ours: it is the net, not the judge.
 const PROBE_GRACE: Duration = Duration::from_millis(250);
 
-/// How often a probe with a body looks whether its place is wanted.
+/// How often a probe looks whether its place is wanted.
 const PLACE_LOOK: Duration = Duration::from_millis(100);
 
 /// How much longer than its upstream a probe's client may keep it waiting in all.
@@ -56,6 +58,8 @@ pub enum Failed {
     Limit,
     /// Ours: there was nothing left to connect with.
     Ours,
+    /// A probe has given its place to somebody who is more likely to learn something.
+    GaveWay,
     /// The client gave the call up after a time for which the upstream may be blamed.
     GivenUp,
 }
@@ -69,6 +73,7 @@ impl Failed {
             Failed::Stale => ErrorKind::Reset.as_str(),
             Failed::Limit => ErrorKind::Limit.as_str(),
             Failed::Ours => "connections_full",
+            Failed::GaveWay => RejectReason::BreakerProbing.as_str(),
         }
     }
 }
@@ -221,8 +226,9 @@ impl Sending<'_> {
             || has_it_since(intake, sent_at),
         ));
         let mut place_wanted = pin!(place_wanted(
-            self.call.beside_probe().filter(|_| has_body),
+            self.call.beside_probe(),
             intake,
+            clock,
             sent_at
         ));
         let result = loop {
@@ -235,9 +241,11 @@ impl Sending<'_> {
                 result = &mut response => break result,
                 () = &mut alarm => false,
                 () = &mut look => true,
-                () = &mut place_wanted => {
-                    let failed = self.client_failed(ClientFault::TooSlow);
-                    return Err(Attempt::Failed(failed));
+                by = &mut place_wanted => {
+                    return Err(Attempt::Failed(match by {
+                        WantedBy::Complete => self.client_failed(ClientFault::TooSlow),
+                        WantedBy::Better => Failed::GaveWay,
+                    }));
                 }
                 () = &mut given_up => return Err(Attempt::Failed(Failed::GivenUp)),
             };
@@ -345,17 +353,36 @@ fn has_it_since(intake: Option<&Arc<Intake>>, sent_at: Timestamp) -> Option<Time
     }
 }
 
-/// Ends when a probe waits for its client while a complete request wants its place: a long body may probe, but
-/// not keep others from it by stopping.
-async fn place_wanted(beside: Option<Arc<Beside>>, intake: Option<&Arc<Intake>>, since: Timestamp) {
-    let (Some(beside), Some(intake)) = (beside, intake) else {
+/// Who wants the place of a probe that must give it up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WantedBy {
+    /// A complete request, while the probe waits for its client.
+    Complete,
+    /// Somebody who has not provoked an answer that says nothing, as the probe's asker has.
+    Better,
+}
+
+/// Ends when a probe must give up its place. A long body may probe, but not keep complete requests from it by
+/// stopping; whoever provoked an answer that says nothing may probe again, but not keep others from it for long.
+async fn place_wanted(
+    beside: Option<(Arc<Beside>, Option<Asker>)>,
+    intake: Option<&Arc<Intake>>,
+    clock: &Clock,
+    since: Timestamp,
+) -> WantedBy {
+    let Some((beside, asker)) = beside else {
         return std::future::pending().await;
     };
+    let place = &beside.place;
     loop {
         tokio::time::sleep(PLACE_LOOK).await;
-        let wanted = beside.place.wanted_at();
-        if intake.handed_over().is_none() && wanted.is_some_and(|at| at > since) {
-            return;
+        let waits = intake.is_some_and(|intake| intake.handed_over().is_none());
+        if waits && place.wanted_at().is_some_and(|at| at > since) {
+            return WantedBy::Complete;
+        }
+        let now = clock.tick();
+        if now >= since + FLOWN && asker.is_some_and(|asker| place.has_better(asker, now)) {
+            return WantedBy::Better;
         }
     }
 }

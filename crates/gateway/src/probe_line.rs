@@ -1,0 +1,317 @@
+//! The line before a half-open breaker's probe place, and who in it is next.
+//!
+//! Some answers say nothing of the upstream, and whoever provokes them in a loop would keep everybody else from
+//! probing. So those who provoked one lately stand behind those who did not, once for what they ask for and once for
+//! whom they come from. Among equals the first to come and the last to come are called in turn: the first, so that
+//! everybody's time comes; the last, so that no newcomer has to outlast a line that was there before.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusebox_breaker::Timestamp;
+use tokio::sync::Notify;
+
+/// How many requests stand in one line at most.
+const WAITING_MAX: usize = 1_024;
+
+/// How many clients, and how many targets, are remembered for an answer that said nothing.
+const MARKS_MAX: usize = 1_024;
+
+/// How long they are remembered.
+const MARK_AGE: Duration = Duration::from_secs(30);
+
+/// Whom a request comes from and what it asks for, as hashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asker {
+    client: u64,
+    target: u64,
+}
+
+impl Asker {
+    /// An asker, by hashes that no client can foresee.
+    pub fn new(client: u64, target: u64) -> Asker {
+        Asker { client, target }
+    }
+}
+
+/// Where somebody stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Others are before it.
+    Waits,
+    /// The next place is its own.
+    Called,
+    /// It has given way to somebody better in a full line.
+    Out,
+}
+
+/// Somebody in the line.
+#[derive(Debug)]
+struct Waiting {
+    number: u64,
+    asker: Asker,
+    wake: Arc<Notify>,
+}
+
+/// The line before one breaker's probe place. `now` never goes back by more than a tick.
+#[derive(Debug, Default)]
+pub struct ProbeLine {
+    /// In the order of their coming.
+    waiting: Vec<Waiting>,
+    next_number: u64,
+    called: Option<u64>,
+    /// The last to come is called next, not the first.
+    calls_last: bool,
+    clients: Marks,
+    targets: Marks,
+}
+
+impl ProbeLine {
+    /// Stands in the line; returns its number, and what wakes it when its standing changes. `None` where the line is full of
+    /// others that are as good.
+    pub fn join(&mut self, asker: Asker, now: Timestamp) -> Option<(u64, Arc<Notify>)> {
+        if self.waiting.len() >= WAITING_MAX {
+            self.push_out(asker, now)?;
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        let wake = Arc::new(Notify::new());
+        self.waiting.push(Waiting {
+            number,
+            asker,
+            wake: wake.clone(),
+        });
+        if self.called.is_none() {
+            self.called = Some(number);
+        }
+        Some((number, wake))
+    }
+
+    /// Makes room for an asker at the cost of the last of those that are worse; `None` where there is none.
+    fn push_out(&mut self, asker: Asker, now: Timestamp) -> Option<()> {
+        let rank = self.rank(asker, now);
+        let ranks = self.waiting.iter().map(|it| self.rank(it.asker, now));
+        let (worst, at) = ranks.zip(0..).max()?;
+        if worst <= rank {
+            return None;
+        }
+        let out = self.waiting.remove(at);
+        out.wake.notify_one();
+        if self.called == Some(out.number) {
+            self.call(now);
+        }
+        Some(())
+    }
+
+    /// Leaves the line, served or not; somebody else is called if it had been.
+    pub fn leave(&mut self, number: u64, now: Timestamp) {
+        self.waiting.retain(|it| it.number != number);
+        if self.called == Some(number) {
+            self.calls_last = !self.calls_last;
+            self.call(now);
+        }
+    }
+
+    /// Calls whoever is next, by what is known now; whoever was called before is so no more.
+    pub fn call(&mut self, now: Timestamp) {
+        let best = self.waiting.iter().map(|it| self.rank(it.asker, now)).min();
+        let mut equals = self
+            .waiting
+            .iter()
+            .filter(|it| Some(self.rank(it.asker, now)) == best);
+        let next = match self.calls_last {
+            false => equals.next(),
+            true => equals.next_back(),
+        };
+        if let Some(next) = next {
+            next.wake.notify_one();
+        }
+        self.called = next.map(|it| it.number);
+    }
+
+    /// Where the one with that number stands.
+    pub fn standing(&self, number: u64) -> Standing {
+        match self.waiting.iter().any(|it| it.number == number) {
+            false => Standing::Out,
+            true if self.called == Some(number) => Standing::Called,
+            true => Standing::Waits,
+        }
+    }
+
+    /// An asker's probe has ended, and its answer said nothing of the upstream.
+    pub fn blame(&mut self, asker: Asker, now: Timestamp) {
+        self.clients.set(asker.client, now);
+        self.targets.set(asker.target, now);
+    }
+
+    /// Whether somebody waits who stands before that asker.
+    pub fn has_better(&self, asker: Asker, now: Timestamp) -> bool {
+        let rank = self.rank(asker, now);
+        let mut others = self.waiting.iter();
+        rank > 0 && others.any(|it| self.rank(it.asker, now) < rank)
+    }
+
+    /// How many stand in the line.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether nobody waits and nobody is blamed.
+    pub fn is_idle(&self, now: Timestamp) -> bool {
+        self.waiting.is_empty() && self.clients.is_empty(now) && self.targets.is_empty(now)
+    }
+
+    /// How much an asker is to blame, from 0 to 2; less is better.
+    fn rank(&self, asker: Asker, now: Timestamp) -> u8 {
+        let client = self.clients.has(asker.client, now);
+        let target = self.targets.has(asker.target, now);
+        u8::from(client) + u8::from(target)
+    }
+}
+
+/// What provoked an answer that said nothing, and when.
+#[derive(Debug, Default)]
+struct Marks(HashMap<u64, Timestamp>);
+
+impl Marks {
+    fn set(&mut self, hash: u64, now: Timestamp) {
+        if self.0.len() >= MARKS_MAX && !self.0.contains_key(&hash) {
+            let oldest = self.0.iter().min_by_key(|(_, at)| **at);
+            if let Some(oldest) = oldest.map(|(hash, _)| *hash) {
+                self.0.remove(&oldest);
+            }
+        }
+        self.0.insert(hash, now);
+    }
+
+    fn has(&self, hash: u64, now: Timestamp) -> bool {
+        let at = self.0.get(&hash);
+        at.is_some_and(|at| now < *at + MARK_AGE)
+    }
+
+    fn is_empty(&self, now: Timestamp) -> bool {
+        self.0.values().all(|at| now >= *at + MARK_AGE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
+
+    fn asker(client: u64, target: u64) -> Asker {
+        Asker::new(client, target)
+    }
+
+    fn join(line: &mut ProbeLine, client: u64, target: u64) -> u64 {
+        line.join(asker(client, target), NOW).unwrap().0
+    }
+
+    /// The numbers in the order in which they are called, each leaving as soon as it is.
+    fn order(mut line: ProbeLine) -> Vec<u64> {
+        let mut order = Vec::new();
+        line.call(NOW);
+        while let Some(number) = line.called {
+            order.push(number);
+            line.leave(number, NOW);
+        }
+        order
+    }
+
+    #[test]
+    fn the_first_and_the_last_to_come_are_called_in_turn() {
+        let mut line = ProbeLine::default();
+        let all: Vec<u64> = (0..5).map(|target| join(&mut line, 1, target)).collect();
+        assert_eq!(order(line), [all[0], all[4], all[1], all[3], all[2]]);
+    }
+
+    #[test]
+    fn the_blamed_stand_behind_the_others() {
+        let mut line = ProbeLine::default();
+        line.blame(asker(1, 1), NOW);
+        let both = join(&mut line, 1, 1);
+        let client = join(&mut line, 1, 2);
+        let target = join(&mut line, 2, 1);
+        let neither = join(&mut line, 2, 2);
+        assert!(line.has_better(asker(1, 1), NOW));
+        assert!(
+            !line.has_better(asker(3, 3), NOW),
+            "nobody stands before those who are not blamed"
+        );
+        assert_eq!(order(line), [neither, target, client, both]);
+    }
+
+    #[test]
+    fn whoever_is_blamed_while_it_waits_stands_back_from_then_on() {
+        let mut line = ProbeLine::default();
+        let (first, second) = (join(&mut line, 1, 1), join(&mut line, 2, 2));
+        assert_eq!(line.standing(first), Standing::Called);
+        line.blame(asker(1, 1), NOW);
+        line.call(NOW);
+        assert_eq!(line.standing(first), Standing::Waits);
+        assert_eq!(line.standing(second), Standing::Called);
+    }
+
+    #[test]
+    fn blame_is_forgotten_after_its_time() {
+        let mut line = ProbeLine::default();
+        line.blame(asker(1, 1), NOW);
+        assert!(!line.is_idle(NOW));
+        assert_eq!(line.rank(asker(1, 1), NOW + MARK_AGE), 0);
+        assert!(line.is_idle(NOW + MARK_AGE));
+    }
+
+    #[test]
+    fn a_full_line_takes_nobody_but_those_who_are_better_than_its_last() {
+        let mut line = ProbeLine::default();
+        line.blame(asker(1, 1), NOW);
+        let all: Vec<u64> = (0..WAITING_MAX).map(|_| join(&mut line, 1, 1)).collect();
+        assert!(line.join(asker(1, 1), NOW).is_none());
+        let better = join(&mut line, 2, 2);
+        assert_eq!(line.len(), WAITING_MAX);
+        assert_eq!(line.standing(*all.last().unwrap()), Standing::Out);
+        line.call(NOW);
+        assert_eq!(line.standing(better), Standing::Called);
+    }
+
+    #[test]
+    fn the_oldest_blame_makes_room_for_the_newest() {
+        let mut line = ProbeLine::default();
+        let later = |n: u64| NOW + Duration::from_micros(n);
+        for n in 0..=MARKS_MAX as u64 {
+            line.blame(asker(n, n), later(n));
+        }
+        let end = later(MARKS_MAX as u64);
+        assert_eq!(line.rank(asker(0, 0), end), 0);
+        assert_eq!(line.rank(asker(1, 1), end), 2);
+    }
+
+    #[test]
+    fn somebody_is_called_as_long_as_anybody_waits() {
+        let mut seed = 7_u64;
+        let mut random = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            seed >> 33
+        };
+        let mut line = ProbeLine::default();
+        let mut here: Vec<u64> = Vec::new();
+        for _ in 0..2_000 {
+            match random() % 4 {
+                0 | 1 => here.extend(
+                    line.join(asker(random() % 4, random() % 4), NOW)
+                        .map(|it| it.0),
+                ),
+                2 if !here.is_empty() => {
+                    let at = random() as usize % here.len();
+                    line.leave(here.swap_remove(at), NOW);
+                }
+                _ => line.blame(asker(random() % 4, random() % 4), NOW),
+            }
+            here.retain(|number| line.standing(*number) != Standing::Out);
+            assert_eq!(line.called.is_some(), line.len() > 0);
+            assert_eq!(line.len(), here.len());
+        }
+    }
+}
