@@ -13,6 +13,12 @@ const REMEMBERED: usize = 32;
 /// The most causes that a reason tells where the rule looks at more than a row of failures.
 pub(crate) const TOLD: usize = 10;
 
+/// The cause of a call that panicked.
+pub(crate) const PANICKED: Cause = Cause::Word("panicked");
+
+/// The cause of a call that its caller gave up, where that is a failure.
+pub(crate) const ABANDONED: Cause = Cause::Word("abandoned");
+
 /// The cause of one failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

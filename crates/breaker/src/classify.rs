@@ -13,6 +13,9 @@ pub trait Classify<T, E> {
 }
 
 /// Every error is a failure, everything else a success.
+///
+/// A refusal by another breaker inside the call is an error like any other here, since an error's own type need not show
+/// it. Where breakers are nested, the outer one's classifier judges it as ignored; `BreakerHttpLayer` does so by itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ErrorsFail;
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::Call;
+use crate::cause::{ABANDONED, PANICKED};
 use crate::chance::Source;
 use crate::led::Calls;
 use crate::outcome::{Hold, HoldKind, Outcome, Phase, Rejection};
@@ -168,6 +169,7 @@ impl Machine {
         match decision {
             Ok(kind) => self.granted(kind, transitions),
             Err(rejection) if self.settings.mode == Mode::Monitor => {
+                self.totals.would_reject += 1;
                 self.granted(GrantKind::Shadow(rejection), transitions)
             }
             Err(rejection) => Admission {
@@ -245,7 +247,8 @@ impl Machine {
 
     /// Takes back a grant whose call panicked: a failure or nothing, as [`Settings::on_panic`] says.
     pub fn panicked(&mut self, grant: Grant, now: Timestamp) -> Settled {
-        self.record(grant, self.settings.on_panic.outcome(), now)
+        let call = Call::from(self.settings.on_panic.outcome());
+        self.record(grant, call.because(PANICKED), now)
     }
 
     /// Takes back a grant whose caller gave the call up after it had lasted so long: a failure or nothing, as
@@ -263,7 +266,8 @@ impl Machine {
             OnAbandoned::FailureAfter(after) if lasted >= after => Outcome::Failure,
             OnAbandoned::FailureAfter(_) | OnAbandoned::Ignore => Outcome::Ignored,
         };
-        self.settle(grant, &Call::of(outcome, Some(lasted)), now, transitions)
+        let call = Call::of(outcome, Some(lasted)).because(ABANDONED);
+        self.settle(grant, &call, now, transitions)
     }
 
     /// The other side has begun to answer: the call is not in flight any more for [`Rule::Stalled`]. Its outcome is

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fusebox_breaker::{
-    Breaker, Hold, HoldKind, MetricsListener, Outcome, Settings, Timestamp, TracingListener,
+    Breaker, Hold, HoldKind, MetricsListener, Mode, Outcome, Settings, Timestamp, TracingListener,
 };
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 
@@ -122,6 +122,26 @@ fn metrics_follow_a_breaker_through_its_states() {
         assert_eq!(held(), Some(1.0));
         orders.reset(at(30_001));
         assert_eq!((held(), state("closed")), (Some(0.0), Some(1.0)));
+    });
+}
+
+#[test]
+fn calls_that_a_monitor_let_pass_are_a_metric() {
+    let kept = Kept::default();
+    metrics::with_local_recorder(&kept, || {
+        let listener = MetricsListener::new();
+        let settings = Settings {
+            mode: Mode::Monitor,
+            ..Settings::default()
+        };
+        let orders = Breaker::new("orders", settings).unwrap();
+        trip(&orders, at(0));
+        for _ in 0..3 {
+            drop(orders.admit(at(1)).unwrap());
+        }
+        listener.observe(&orders, at(1));
+        let passed = "fusebox_breaker_would_reject_total{breaker=orders}";
+        assert_eq!(kept.counter(passed), Some(3));
     });
 }
 

@@ -41,6 +41,7 @@ impl Folded {
             late: 0,
             far_stamps: 0,
             refused: 0,
+            would_reject: 0,
         };
         machine.resume_at(latest);
         machine.totals = totals;
@@ -93,6 +94,7 @@ impl Machine {
         };
         let empty = windows.all(|window| window.is_as_new(now));
         let countable = self.totals.late == 0
+            && self.totals.would_reject == 0
             && self.totals.far_stamps == 0
             && self.flown <= settled(self.totals);
         (unchanged && empty && countable && self.counting.is_blank()).then_some(())?;

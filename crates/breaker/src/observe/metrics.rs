@@ -18,6 +18,7 @@ const HELD: &str = "fusebox_breaker_held";
 const TRANSITIONS: &str = "fusebox_breaker_transitions_total";
 const REJECTED: &str = "fusebox_breaker_rejected_total";
 const REJECTED_REASON: &str = "fusebox_breaker_rejected_reason_total";
+const WOULD_REJECT: &str = "fusebox_breaker_would_reject_total";
 const CALLS: &str = "fusebox_breaker_calls_total";
 const ADMIT_PROBABILITY: &str = "fusebox_breaker_admit_probability";
 const RAMP_RATIO: &str = "fusebox_breaker_ramp_ratio";
@@ -36,6 +37,7 @@ const STALLED_CALLS: &str = "fusebox_breaker_stalled_calls";
 /// | `fusebox_breaker_transitions_total` | `breaker`, `from`, `to`, `reason` | transitions, holds, resets |
 /// | `fusebox_breaker_rejected_total`, `fusebox_breaker_rejected_reason_total` | `breaker`, `state` or `reason` | refusals by guards and layers, and those that callers of `admit` [tell](Breaker::refused) |
 /// | `fusebox_breaker_calls_total` | `breaker`, `outcome`: `failure`, `ignored`, `late` | [`observe`](MetricsListener::observe); successes are not among them, since a breaker does not [count](crate::Totals) them all |
+/// | `fusebox_breaker_would_reject_total` | `breaker` | `observe`: calls that monitor mode let pass |
 /// | `fusebox_breaker_admit_probability`, `fusebox_breaker_ramp_ratio` | `breaker` | `observe` |
 /// | `fusebox_breaker_failure_ratio`, `fusebox_breaker_slow_ratio`, `fusebox_breaker_window_calls`, `fusebox_breaker_stalled_calls` | `breaker` | `observe`, where there are such rules |
 ///
@@ -82,6 +84,11 @@ impl MetricsListener {
         describe_counter!(TRANSITIONS, Unit::Count, "Transitions, holds and resets");
         describe_counter!(REJECTED, Unit::Count, "Calls refused, by the state");
         describe_counter!(REJECTED_REASON, Unit::Count, "Calls refused, by the reason");
+        describe_counter!(
+            WOULD_REJECT,
+            Unit::Count,
+            "Calls that monitor mode let pass"
+        );
         describe_counter!(CALLS, Unit::Count, "Outcomes of calls, without successes");
         describe_gauge!(
             ADMIT_PROBABILITY,
@@ -127,6 +134,7 @@ impl MetricsListener {
         ] {
             counter!(CALLS, "breaker" => name.clone(), "outcome" => outcome).absolute(total);
         }
+        counter!(WOULD_REJECT, "breaker" => name.clone()).absolute(totals.would_reject);
         let set = |metric: &'static str, value: f64| {
             gauge!(metric, "breaker" => name.clone()).set(value);
         };

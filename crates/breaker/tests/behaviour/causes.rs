@@ -1,6 +1,11 @@
 //! Causes: a trip's reason says of what kinds its failures were.
 
-use fusebox_breaker::{Breaker, Call, Cause, Outcome, Over, Ratio, Rule, Transition};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use fusebox_breaker::{
+    Breaker, Call, Cause, Guard, OnAbandoned, Outcome, Over, Ratio, Rule, Settings, Transition,
+};
 
 use crate::kit::*;
 
@@ -116,5 +121,29 @@ fn causes_are_forgotten_with_the_windows() {
     assert_eq!(
         fail_by_all(&breaker, &[Cause::Status(500); 2]),
         "3 failures in the last 10 calls, the last 2: 2 × 500 (the limit is 3)"
+    );
+}
+
+#[test]
+fn a_panic_and_a_call_given_up_are_causes_of_their_own() {
+    let settings = Settings {
+        on_abandoned: OnAbandoned::FailureAfter(Duration::from_nanos(1)),
+        ..in_a_row(3)
+    };
+    let guard = Guard::of(breaker(settings));
+    for _ in 0..2 {
+        let call = || -> Result<(), ()> { panic!("the call's own") };
+        catch_unwind(AssertUnwindSafe(|| guard.call(call))).unwrap_err();
+    }
+    {
+        let call = guard.call_async(std::future::pending::<Result<(), ()>>);
+        let mut call = std::pin::pin!(call);
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(call.as_mut().poll(&mut context).is_pending());
+    }
+    let reason = guard.breaker().snapshot(guard.now()).reason.unwrap();
+    assert_eq!(
+        reason.to_string(),
+        "3 consecutive failures: 2 × panicked, 1 × abandoned (the limit is 3)"
     );
 }

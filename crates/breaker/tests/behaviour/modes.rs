@@ -38,6 +38,8 @@ fn a_call_that_a_monitor_would_have_refused_decides_nothing_but_is_counted() {
     let breaker = tripped(in_mode(Mode::Monitor), 0);
     let shadow = admit(&breaker, 500);
     let straggling_shadow = admit(&breaker, 500);
+    assert_eq!(breaker.snapshot(at(500)).totals.would_reject, 2);
+    assert_eq!(breaker.snapshot(at(500)).totals.refused, 0);
     let settled = shadow.settle(Outcome::Failure, at(600));
     assert_eq!(settled.counted, SettledAs::Failure);
     assert!(settled.transitions.is_empty());
