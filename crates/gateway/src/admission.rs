@@ -13,9 +13,9 @@ use std::time::Duration;
 use fusebox_breaker::{OwnedPermit, Phase as State, RejectReason, Rejection, Timestamp};
 
 use crate::breakers::Guarded;
-use crate::call::Desk;
+use crate::clock::Desk;
 use crate::clock::Clock;
-use crate::connection::Phase;
+use crate::phase::Phase;
 use crate::probe_line::Asker;
 use crate::request_body::{ClientFault, RequestBody};
 

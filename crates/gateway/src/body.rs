@@ -9,6 +9,9 @@ use http_body::{Frame, SizeHint};
 use crate::marks;
 use crate::response_body::ResponseBody;
 
+/// How much of a body is in memory, at most, on each side of the gateway for each request.
+pub const BUFFER: usize = 128 * 1024;
+
 /// Why a body ended before its end. The message never reaches a client: its connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {

@@ -15,8 +15,8 @@ use fusebox_plan::{Call as Facts, CallError, Failure};
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::breakers::{Beside, Guarded};
-use crate::clock::Clock;
-use crate::connection::Phase;
+use crate::clock::Desk;
+use crate::phase::Phase;
 use crate::live::LiveUpstream;
 use crate::pool::is_idempotent;
 use crate::probe_line::Asker;
@@ -29,15 +29,6 @@ const HELD_BACK: Duration = Duration::from_millis(100);
 
 /// A probe whose body has flowed for so long is judged when its place is wanted, though `settle` may be longer.
 pub const FLOWN: Duration = Duration::from_secs(1);
-
-/// What a worker needs to carry a call.
-#[derive(Debug, Clone)]
-pub struct Desk {
-    /// The gateway's clock.
-    pub clock: Arc<Clock>,
-    /// Which worker this is.
-    pub worker: usize,
-}
 
 /// An admitted call that has not been judged yet.
 #[derive(Debug)]

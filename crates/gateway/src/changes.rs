@@ -137,6 +137,17 @@ impl fmt::Display for Changes {
     }
 }
 
+/// What a new plan changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// What differs between the plans, by name.
+    pub changes: Changes,
+    /// What could not be kept, in sentences; empty where nothing was lost.
+    pub lost: Vec<String>,
+    /// Whose breakers are shared otherwise than before, in sentences.
+    pub shared: Vec<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -105,3 +105,13 @@ fn advance(clock: &Weak<Clock>) {
         std::thread::sleep(TICK);
     }
 }
+
+/// What a worker needs to carry a call.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    /// The gateway's clock.
+    pub clock: Arc<Clock>,
+    /// Which worker this is.
+    pub worker: usize,
+}
+

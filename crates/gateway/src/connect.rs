@@ -22,7 +22,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::connection::BUFFER;
+use crate::body::BUFFER;
 use crate::marks::MarkWriter;
 use crate::outgoing::Outgoing;
 use crate::sender::{Fate, Heard, Sender};

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 
 use crate::answer;
 use crate::body::Body;
-use crate::call::Desk;
+use crate::clock::Desk;
 use crate::connection::Client;
 use crate::fields;
 use crate::flogo::{self, Found};

@@ -13,7 +13,7 @@ use fusebox_store::{ObjectStore, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::announcer::Announcer;
-use crate::changes::Changes;
+use crate::changes::Reloaded;
 use crate::clock::Clock;
 use crate::listen::{self, Place};
 use crate::live::{Foundry, Live, LiveUpstream};
@@ -21,7 +21,7 @@ use crate::membership::Membership;
 use crate::mule::{Shelves, Tasks};
 use crate::records::{self, RENEWED_EVERY};
 use crate::shared::Shared;
-use crate::stores::Stores;
+use crate::stores::{StoreHandle, Stores};
 use crate::worker::{self, Command, Worker};
 
 /// How often expired objects are swept from the store, and how many at once.
@@ -88,17 +88,6 @@ impl Default for Options {
     }
 }
 
-/// What a new plan changed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reloaded {
-    /// What differs between the plans, by name.
-    pub changes: Changes,
-    /// What could not be kept, in sentences; empty where nothing was lost.
-    pub lost: Vec<String>,
-    /// Whose breakers are shared otherwise than before, in sentences.
-    pub shared: Vec<String>,
-}
-
 /// A running gateway. Its handles are clones; the last one to go does not stop it: [`Gateway::drain`] does.
 #[derive(Debug, Clone)]
 pub struct Gateway(pub(crate) Arc<Inner>);
@@ -135,16 +124,6 @@ pub(crate) struct Inner {
 struct Bound {
     name: Arc<str>,
     addr: SocketAddr,
-}
-
-/// The store, which has no `Debug` of its own.
-#[derive(Clone)]
-pub(crate) struct StoreHandle(pub Arc<dyn ObjectStore>);
-
-impl std::fmt::Debug for StoreHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Store")
-    }
 }
 
 impl Gateway {

@@ -35,6 +35,7 @@ mod flogo;
 
 pub mod mule;
 
+mod action;
 mod admission;
 mod answer;
 mod body;
@@ -61,6 +62,7 @@ mod stores;
 mod connect;
 mod key_metrics;
 mod listen;
+mod phase;
 mod pool;
 mod probe_line;
 mod probe_place;
@@ -80,13 +82,14 @@ mod record;
 mod records;
 mod status;
 
-pub use changes::{Changes, Names};
+pub use action::Action;
+pub use changes::{Changes, Names, Reloaded};
 pub use clock::{Clock, Wall};
-pub use gateway::{Gateway, GatewayError, Options, Reloaded};
+pub use gateway::{Gateway, GatewayError, Options};
 pub use membership::{FleetError, FleetShown};
 pub use metrics::Exposition;
 pub use pages::{Listed, Page, PageQuery};
-pub use status::{Action, BreakerStatus, Calls, Part};
+pub use status::{BreakerStatus, Calls, Part};
 pub use stores::{Shared, Stores};
 
 /// What a gateway shows of its fleet.

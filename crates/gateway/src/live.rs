@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::connect::{Connector, trusting_the_system};
 use crate::ears::Ears;
 use crate::flogo::{self, Caster, Counters, Flogo, LiveHandler, RestRouter};
-use crate::gateway::Reloaded;
+use crate::changes::Reloaded;
 use crate::guard::PathRules;
 use crate::listen::Place;
 use crate::meter::{PerWorker, RequestMeter, RequestMeters};

@@ -11,7 +11,7 @@ use fusebox_plan::plan;
 use fusebox_store::{NewObject, ObjectStore, StoreError, When};
 
 use crate::clock::Clock;
-use crate::status::Action;
+use crate::action::Action;
 use crate::stores::Stores;
 
 /// The partition of the store of records that holds this gateway's name, and its key.

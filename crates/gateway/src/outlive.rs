@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::call::Desk;
+use crate::clock::Desk;
 use crate::live::Live;
 use crate::worker::{Stay, Worker};
 

@@ -21,7 +21,7 @@ use tokio::time::Sleep;
 
 use crate::body::BodyError;
 use crate::clock::Clock;
-use crate::connection::Phase;
+use crate::phase::Phase;
 use crate::offer::Offer;
 
 /// How long an upstream may keep back whether it wants an offered body, before it gets it.

@@ -20,10 +20,11 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::breakers::Beside;
-use crate::call::{Call, Desk, FLOWN};
+use crate::call::{Call, FLOWN};
+use crate::clock::Desk;
 use crate::clock::Clock;
 use crate::connect::{NoConnection, Unconnected};
-use crate::connection::Phase;
+use crate::phase::Phase;
 use crate::guard;
 use crate::interim::Interim;
 use crate::live::LiveUpstream;

@@ -14,7 +14,7 @@ use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::clock::Clock;
-use crate::connection::Phase;
+use crate::phase::Phase;
 use crate::heads::{BodyNote, Heads, Seen};
 use crate::interim::Interim;
 use crate::marks::MarkWriter;

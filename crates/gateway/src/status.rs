@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use fusebox_breaker::{
-    Hold, HoldKind, RejectReason, Settings, Snapshot, Timestamp, machine::Explanation,
+    Hold, RejectReason, Settings, Snapshot, Timestamp, machine::Explanation,
 };
 use fusebox_plan::Plan;
 use fusebox_plan::plan::Share;
 
+use crate::action::Action;
 use crate::breakers::Guarded;
 use crate::clock::Clock;
 use crate::gateway::Gateway;
@@ -52,32 +52,6 @@ pub struct Calls {
     pub rejected_for: [(RejectReason, u64); REASONS.len()],
     /// Calls that monitor mode let pass.
     pub would_reject: u64,
-}
-
-/// What an operator does to a breaker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Holds it open or closed, for a time or until it is released.
-    Hold {
-        /// Which way.
-        kind: HoldKind,
-        /// How long; `None`: without end.
-        duration: Option<Duration>,
-        /// Why.
-        reason: String,
-        /// Who.
-        by: String,
-    },
-    /// Ends a hold.
-    Release {
-        /// Who.
-        by: String,
-    },
-    /// Begins anew: closed, nothing counted, no hold.
-    Reset {
-        /// Who.
-        by: String,
-    },
 }
 
 /// Whether a part of the gateway works.

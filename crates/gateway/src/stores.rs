@@ -52,3 +52,13 @@ impl std::fmt::Debug for Stores {
             .finish_non_exhaustive()
     }
 }
+
+/// The store, which has no `Debug` of its own.
+#[derive(Clone)]
+pub(crate) struct StoreHandle(pub Arc<dyn ObjectStore>);
+
+impl std::fmt::Debug for StoreHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::answer;
-use crate::call::Desk;
+use crate::clock::Desk;
 use crate::connection;
 use crate::exchange::Ids;
 use crate::linger::{self, LingerRoom};

@@ -5,7 +5,7 @@ use fusebox_breaker::Outcome;
 use fusebox_plan::flogo::{Fault, Map, Value};
 
 use crate::breakers::Guarded;
-use crate::call::Desk;
+use crate::clock::Desk;
 
 /// A breaker among an action's services.
 #[derive(Debug, Clone)]

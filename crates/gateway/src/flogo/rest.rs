@@ -20,7 +20,7 @@ use tokio_rustls::rustls::ClientConfig;
 
 use super::canonical::canonical;
 use super::urlencoded;
-use crate::call::Desk;
+use crate::clock::Desk;
 use crate::location;
 use crate::meter::RequestMeters;
 use crate::upstream_errors::UpstreamErrors;

@@ -14,7 +14,7 @@ use super::client::{Clients, TlsSource};
 use super::engine::Engine;
 use super::queues::Queues;
 use super::stores::Stores;
-use crate::gateway::StoreHandle;
+use crate::stores::StoreHandle;
 use crate::meter::RequestMeters;
 use crate::upstream_errors::UpstreamErrors;
 

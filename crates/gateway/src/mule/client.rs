@@ -28,7 +28,7 @@ use tokio_rustls::rustls::ClientConfig;
 
 use self::jar::{Asked, Jar};
 use super::outside::{Answer, Call, SendFault};
-use crate::call::Desk;
+use crate::clock::Desk;
 use crate::connect::{Connector, NoConnection, Unconnected};
 use crate::guard;
 use crate::location;

@@ -7,7 +7,7 @@ use fusebox_plan::mule::{Random, Typed};
 
 use super::cast::LiveApp;
 use super::outside::{Answer, Call, Outside, Pending, PublishFault, SendFault};
-use crate::call::Desk;
+use crate::clock::Desk;
 use crate::clock::Clock;
 use crate::worker::Worker;
 

@@ -11,7 +11,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
-use crate::call::Desk;
+use crate::clock::Desk;
 use crate::pool::Connection;
 use crate::upstream_errors::{ErrorKind, UpstreamError, UpstreamErrors};
 

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tokio_rustls::rustls::ClientConfig;
 
 use super::answer::{Answer, Body};
-use crate::call::Desk;
+use crate::clock::Desk;
 use crate::connect::{Connector, NoConnection, Unconnected};
 use crate::guard;
 use crate::outgoing::Outgoing;
