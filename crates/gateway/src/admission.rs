@@ -13,8 +13,8 @@ use std::time::Duration;
 use fusebox_breaker::{OwnedPermit, Phase as State, RejectReason, Rejection, Timestamp};
 
 use crate::breakers::Guarded;
-use crate::clock::Desk;
 use crate::clock::Clock;
+use crate::clock::Desk;
 use crate::phase::Phase;
 use crate::probe_line::Asker;
 use crate::request_body::{ClientFault, RequestBody};

@@ -1,5 +1,6 @@
 //! The body of an answer to a client: fixed bytes of our own, or an upstream's, streamed.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -7,7 +8,6 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::marks;
-use crate::response_body::ResponseBody;
 
 /// How much of a body is in memory, at most, on each side of the gateway for each request.
 pub const BUFFER: usize = 128 * 1024;
@@ -32,7 +32,13 @@ pub enum Body {
     /// Bytes that we have; taken when they are sent.
     Fixed(Option<Bytes>),
     /// An upstream's body on its way down.
-    Streamed(Box<ResponseBody>),
+    Streamed(Box<dyn Streaming>),
+}
+
+/// A body that is made while it is sent.
+pub trait Streaming:
+    http_body::Body<Data = Bytes, Error = BodyError> + Send + Unpin + fmt::Debug
+{
 }
 
 impl Body {

@@ -12,8 +12,8 @@ use fusebox_breaker::{
 use fusebox_plan::plan::{self, Key, KeyPart, Upstream};
 use http::{HeaderMap, HeaderValue, Method};
 
-use crate::clock::Desk;
 use crate::clock::Clock;
+use crate::clock::Desk;
 use crate::meter::{BreakerMeter, PerWorker};
 use crate::probe_place::ProbePlace;
 

@@ -17,11 +17,11 @@ use http::{HeaderMap, Method, StatusCode};
 use crate::breakers::{Beside, Guarded};
 use crate::clock::Desk;
 use crate::phase::Phase;
-use crate::live::LiveUpstream;
 use crate::pool::is_idempotent;
 use crate::probe_line::Asker;
 use crate::retry_after;
 use crate::stall::StallWatch;
+use crate::upstream::LiveUpstream;
 use crate::upstream_errors::UpstreamError;
 
 /// A client that takes the next frame of a probe's answer so much later holds it back; also how often that is looked at.

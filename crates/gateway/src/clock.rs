@@ -114,4 +114,3 @@ pub struct Desk {
     /// Which worker this is.
     pub worker: usize,
 }
-

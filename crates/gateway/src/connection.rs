@@ -23,52 +23,25 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::body::BUFFER;
+use crate::client::Client;
 use crate::clock::Clock;
+use crate::closing::Closing;
 use crate::heads::BodyNote;
-use crate::phase::Phase;
 use crate::interim::Interim;
 use crate::listen::Place;
+use crate::phase::Phase;
 use crate::refusal;
 use crate::serving::Serving;
 use crate::shared::Seat;
 use crate::socket::Socket;
 use crate::transport::Transport;
-use crate::worker::{Closing, Worker};
+use crate::worker::Worker;
 
 /// Limit on the time to write an answer to a request that was not taken.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How long a new connection may still send its first byte after its listener has closed.
 const LAST_CALL: Duration = Duration::from_millis(500);
-
-/// A client's connection, as its requests see it; a tunnel holds it until it ends.
-#[derive(Debug)]
-pub struct Client {
-    /// The worker that serves it.
-    pub worker: Arc<Worker>,
-    /// The place of the listener that it came through.
-    pub listener: Place,
-    /// Who it is.
-    pub peer: SocketAddr,
-    /// The address that it came to.
-    pub local: SocketAddr,
-    /// The peer's IP address as text.
-    pub peer_text: HeaderValue,
-    /// What the connection waits for.
-    pub phase: Arc<Phase>,
-    /// `http`, or `https` where it came over TLS.
-    pub scheme: &'static str,
-    /// The interim answers to the request that is being served.
-    pub interim: Arc<Interim>,
-    /// Its place among those that the listener may have.
-    _seat: Seat,
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.worker.meter().connections_ended.add();
-    }
-}
 
 /// How a connection's serving ended.
 enum End {
@@ -114,7 +87,7 @@ pub async fn serve(
             Transport::Tls(_) => "https",
         },
         interim: interim.clone(),
-        _seat: seat,
+        seat,
     });
     if stream.tcp().set_nodelay(true).is_err() {
         return;

@@ -12,17 +12,20 @@ use fusebox_plan::plan::{Listener, Plan};
 use fusebox_store::{ObjectStore, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::accepting;
+use crate::accepting::Command;
 use crate::announcer::Announcer;
 use crate::changes::Reloaded;
 use crate::clock::Clock;
 use crate::listen::{self, Place};
-use crate::live::{Foundry, Live, LiveUpstream};
+use crate::live::{Foundry, Live};
 use crate::membership::Membership;
 use crate::mule::{Shelves, Tasks};
 use crate::records::{self, RENEWED_EVERY};
 use crate::shared::Shared;
 use crate::stores::{StoreHandle, Stores};
-use crate::worker::{self, Command, Worker};
+use crate::upstream::LiveUpstream;
+use crate::worker::Worker;
 
 /// How often expired objects are swept from the store, and how many at once.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -165,7 +168,7 @@ impl Gateway {
         let mut threads = Vec::new();
         for index in 0..workers {
             let (sender, receiver) = mpsc::unbounded_channel();
-            threads.push(worker::start(index, shared.clone(), receiver)?);
+            threads.push(accepting::start(index, shared.clone(), receiver)?);
             commands.push(sender);
         }
         let inner = Inner {

@@ -4,8 +4,8 @@ use std::fmt;
 
 use prometheus_client::encoding::DescriptorEncoder;
 
+use crate::families::{add, counter, gauge, set};
 use crate::live::Live;
-use crate::metrics::{add, counter, gauge, set};
 
 /// Writes the metrics of all upstreams whose breaker has a key.
 pub fn encode(live: &Live, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -16,7 +16,11 @@ mod shared;
 mod worker;
 
 mod chunks;
+mod circuits;
+mod client;
+mod closing;
 mod connection;
+mod dispatch;
 mod exchange;
 mod forward;
 mod guard;
@@ -35,6 +39,7 @@ mod flogo;
 
 pub mod mule;
 
+mod accepting;
 mod action;
 mod admission;
 mod answer;
@@ -60,6 +65,8 @@ mod membership;
 mod stores;
 
 mod connect;
+mod families;
+mod ids;
 mod key_metrics;
 mod listen;
 mod phase;
@@ -68,6 +75,7 @@ mod probe_line;
 mod probe_place;
 mod sender;
 mod tls;
+mod upstream;
 mod upstream_errors;
 mod upstream_socket;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 
-use crate::worker::Closing;
+use crate::closing::Closing;
 
 /// Limit on the time for which a client may go on sending after its last answer.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use fusebox_breaker::Listener as BreakerListener;
 use fusebox_fleet::Fleet;
@@ -11,17 +10,17 @@ use fusebox_plan::mule::app::FlowId;
 use fusebox_plan::plan::{
     Cors, KeyPart, Listener, Manner, Plan, Respond, Rewrite, Route, Share, Step, Upstream,
 };
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::breakers::{Guarded, Guards};
 use crate::changes::Changes;
+use crate::changes::Reloaded;
 use crate::clock::Clock;
 use crate::connect::{Connector, trusting_the_system};
 use crate::ears::Ears;
 use crate::flogo::{self, Caster, Counters, Flogo, LiveHandler, RestRouter};
-use crate::changes::Reloaded;
 use crate::guard::PathRules;
 use crate::listen::Place;
 use crate::meter::{PerWorker, RequestMeter, RequestMeters};
@@ -30,6 +29,7 @@ use crate::pool::{Keeping, Pool};
 use crate::router::Router;
 use crate::stall;
 use crate::tls;
+use crate::upstream::LiveUpstream;
 use crate::upstream_errors::UpstreamErrors;
 
 /// A plan as it runs.
@@ -156,60 +156,6 @@ pub struct LiveForward {
     pub upstream: Arc<LiveUpstream>,
     /// The path that it sees; `None`: the request's own.
     pub rewrite: Option<Rewrite>,
-}
-
-/// An upstream, with its breakers and connections.
-#[derive(Debug)]
-pub struct LiveUpstream {
-    /// The plan's upstream.
-    pub plan: Arc<Upstream>,
-    /// Its breakers; kept over reloads while they fit.
-    pub guards: Arc<Guards>,
-    /// Who hears of them; kept with them.
-    ears: Arc<Ears>,
-    /// Beyond which times a call to it has stalled, shortest first.
-    pub stall_limits: Arc<[Duration]>,
-    /// What `Host` says to it.
-    pub host: HeaderValue,
-    pools: Arc<[Arc<Pool>]>,
-    meter: Arc<PerWorker<RequestMeter>>,
-    /// Its errors by kind; kept over reloads by its name.
-    pub errors: Arc<UpstreamErrors>,
-}
-
-impl LiveUpstream {
-    /// A worker's connections to it.
-    pub fn pool(&self, worker: usize) -> &Arc<Pool> {
-        &self.pools[worker % self.pools.len()]
-    }
-
-    /// The idle connections of all workers.
-    pub fn idle_connections(&self) -> usize {
-        self.pools.iter().map(|pool| pool.idle_count()).sum()
-    }
-
-    /// Connections to it that ended for bytes that nobody had asked for.
-    pub fn unasked(&self) -> u64 {
-        self.pools.first().map_or(0, |pool| pool.unasked())
-    }
-
-    /// Counts a response of the upstream, and how long it took.
-    pub fn observe(&self, worker: usize, status: StatusCode, duration: Duration) {
-        // What the upstream was asked is counted with the route; a label less here is a series less.
-        self.meter
-            .of(worker)
-            .observe(&Method::GET, status, duration);
-    }
-
-    /// What each worker counts of it.
-    pub fn meter(&self) -> &PerWorker<RequestMeter> {
-        &self.meter
-    }
-
-    /// Has nobody hear of its breakers any more: others of the same names have taken their place.
-    pub fn silence(&self) {
-        self.ears.silence();
-    }
 }
 
 impl LiveListener {

@@ -10,8 +10,8 @@ use fusebox_fleet::{
 use fusebox_plan::plan;
 use fusebox_store::{NewObject, ObjectStore, StoreError, When};
 
-use crate::clock::Clock;
 use crate::action::Action;
+use crate::clock::Clock;
 use crate::stores::Stores;
 
 /// The partition of the store of records that holds this gateway's name, and its key.

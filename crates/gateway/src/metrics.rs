@@ -12,17 +12,17 @@ use std::sync::atomic::Ordering;
 use fusebox_breaker::Phase;
 use fusebox_fleet::Health;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
 use crate::announcer::Counted;
+use crate::families::{Labels, add, counter, gauge, histogram, observe, set};
 use crate::gateway::Gateway;
 use crate::key_metrics;
 use crate::measures::MEASURES;
-use crate::meter::{BOUNDS, BreakerMeter, HistogramSum, PerWorker, REASONS, RequestMeter};
+use crate::meter::{BreakerMeter, HistogramSum, PerWorker, REASONS, RequestMeter};
 use crate::mule::CircuitStatus;
 use crate::upstream_errors::ErrorKind;
 
@@ -105,8 +105,6 @@ fn to_prometheus(text: &str) -> String {
 
 #[derive(Debug)]
 struct Scrape(Gateway, Vec<CircuitStatus>);
-
-type Labels<'a> = Vec<(&'static str, &'a str)>;
 
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -361,7 +359,7 @@ impl Scrape {
             "From a request fully sent to an upstream to the head of its response",
         )?;
         for upstream in &live.upstreams {
-            for ((_, status), sum) in summed(upstream.meter()) {
+            for ((_, status), sum) in summed(&upstream.meter) {
                 let labels = vec![
                     ("upstream", &*upstream.plan.name),
                     ("http_response_status_code", &*status),
@@ -631,49 +629,6 @@ fn summed(meters: &PerWorker<RequestMeter>) -> BTreeMap<(&'static str, String), 
         });
     }
     sums
-}
-
-pub(crate) fn gauge<'a>(
-    encoder: &'a mut DescriptorEncoder<'_>,
-    name: &'a str,
-    help: &'a str,
-) -> Result<MetricEncoder<'a>, fmt::Error> {
-    encoder.encode_descriptor(name, help, None, MetricType::Gauge)
-}
-
-pub(crate) fn counter<'a>(
-    encoder: &'a mut DescriptorEncoder<'_>,
-    name: &'a str,
-    help: &'a str,
-) -> Result<MetricEncoder<'a>, fmt::Error> {
-    encoder.encode_descriptor(name, help, None, MetricType::Counter)
-}
-
-fn histogram<'a>(
-    encoder: &'a mut DescriptorEncoder<'_>,
-    name: &'a str,
-    help: &'a str,
-) -> Result<MetricEncoder<'a>, fmt::Error> {
-    encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)
-}
-
-pub(crate) fn set(metric: &mut MetricEncoder<'_>, labels: Labels<'_>, value: u64) -> fmt::Result {
-    let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-    gauge.encode(metric.encode_family(&labels)?)
-}
-
-pub(crate) fn add(metric: &mut MetricEncoder<'_>, labels: Labels<'_>, value: u64) -> fmt::Result {
-    let counter = ConstCounter::new(value);
-    counter.encode(metric.encode_family(&labels)?)
-}
-
-fn observe(metric: &mut MetricEncoder<'_>, labels: Labels<'_>, sum: &HistogramSum) -> fmt::Result {
-    let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
-    let buckets: Vec<(f64, u64)> = bounds.zip(sum.buckets).collect();
-    let count = sum.buckets.iter().sum();
-    metric
-        .encode_family(&labels)?
-        .encode_histogram::<[(&str, &str); 0]>(sum.seconds, count, &buckets, None)
 }
 
 #[cfg(test)]

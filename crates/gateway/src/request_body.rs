@@ -21,8 +21,8 @@ use tokio::time::Sleep;
 
 use crate::body::BodyError;
 use crate::clock::Clock;
-use crate::phase::Phase;
 use crate::offer::Offer;
+use crate::phase::Phase;
 
 /// How long an upstream may keep back whether it wants an offered body, before it gets it.
 const OFFER_WAIT: Duration = Duration::from_secs(1);

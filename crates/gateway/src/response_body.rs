@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::body::BodyError;
+use crate::body::Streaming;
 use crate::call::Holder;
 use crate::clock::Clock;
 use crate::exchange::Finish;
@@ -99,6 +100,8 @@ impl ResponseBody {
         }
     }
 }
+
+impl Streaming for ResponseBody {}
 
 impl Drop for ResponseBody {
     /// The client has left, or has all. A probe's place is not the client's to give back: its body

@@ -21,17 +21,17 @@ use hyper::body::Incoming;
 
 use crate::breakers::Beside;
 use crate::call::{Call, FLOWN};
-use crate::clock::Desk;
 use crate::clock::Clock;
+use crate::clock::Desk;
 use crate::connect::{NoConnection, Unconnected};
-use crate::phase::Phase;
 use crate::guard;
 use crate::interim::Interim;
-use crate::live::LiveUpstream;
 use crate::outgoing::Outgoing;
+use crate::phase::Phase;
 use crate::pool::{Connection, Pool, is_idempotent};
 use crate::probe_line::Asker;
 use crate::request_body::{ClientFault, Intake};
+use crate::upstream::LiveUpstream;
 use crate::upstream_errors::{ErrorKind, UpstreamError};
 
 /// The machine's own deadline of a probe lies this much behind ours: it is the net, not the judge.

@@ -10,12 +10,13 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::body::Body;
-use crate::connection::Client;
-use crate::exchange::{self, Finish};
+use crate::client::Client;
+use crate::closing::Closing;
+use crate::dispatch;
+use crate::exchange::Finish;
 use crate::guard;
 use crate::heads::BodyNote;
 use crate::target;
-use crate::worker::Closing;
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
@@ -71,7 +72,7 @@ impl Serving {
         arrived: Arrived,
     ) -> Result<Response<Body>, Infallible> {
         let client = &self.client;
-        let mut response = exchange::serve(client.clone(), request, arrived.finish).await;
+        let mut response = dispatch::serve(client.clone(), request, arrived.finish).await;
         client.interim.end().await;
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if arrived.asks_to_switch && switches {

@@ -14,10 +14,10 @@ use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::clock::Clock;
-use crate::phase::Phase;
 use crate::heads::{BodyNote, Heads, Seen};
 use crate::interim::Interim;
 use crate::marks::MarkWriter;
+use crate::phase::Phase;
 use crate::transport::Transport;
 
 /// A client's socket.

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use fusebox_breaker::{
-    Hold, RejectReason, Settings, Snapshot, Timestamp, machine::Explanation,
-};
+use fusebox_breaker::{Hold, RejectReason, Settings, Snapshot, Timestamp, machine::Explanation};
 use fusebox_plan::Plan;
 use fusebox_plan::plan::Share;
 

@@ -55,7 +55,7 @@ impl std::fmt::Debug for Stores {
 
 /// The store, which has no `Debug` of its own.
 #[derive(Clone)]
-pub(crate) struct StoreHandle(pub Arc<dyn ObjectStore>);
+pub struct StoreHandle(pub Arc<dyn ObjectStore>);
 
 impl std::fmt::Debug for StoreHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -11,7 +11,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::connection::Client;
+use crate::client::Client;
 
 /// Joins two connections once both have switched, in a task of the worker's own. The client's
 /// connection counts as open until the tunnel ends.

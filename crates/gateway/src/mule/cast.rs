@@ -14,8 +14,8 @@ use super::client::{Clients, TlsSource};
 use super::engine::Engine;
 use super::queues::Queues;
 use super::stores::Stores;
-use crate::stores::StoreHandle;
 use crate::meter::RequestMeters;
+use crate::stores::StoreHandle;
 use crate::upstream_errors::UpstreamErrors;
 
 /// An application as it runs in a gateway.

@@ -11,7 +11,7 @@ use fusebox_plan::mule::{Circuit, Entry, MediaType, Opens, Said, Typed, Value};
 use super::cast::LiveApp;
 use super::stores::ShelfFault;
 use super::world::wall_time;
-use crate::gateway::Gateway;
+use crate::clock::Clock;
 
 /// How many entries of one circuit are shown whose key depends on the request.
 const KEYS_MAX: usize = 1_000;
@@ -70,13 +70,25 @@ pub enum CircuitFault {
     Conflict(String),
 }
 
-impl Gateway {
-    /// The circuits that the flows of the present plan build by hand, as their entries say now.
+/// The circuits of a running application, where there is one.
+#[derive(Debug)]
+pub struct Circuits {
+    app: Option<Arc<LiveApp>>,
+    clock: Arc<Clock>,
+}
+
+impl Circuits {
+    /// Those of an application; none where there is none.
+    pub fn of(app: Option<Arc<LiveApp>>, clock: Arc<Clock>) -> Circuits {
+        Circuits { app, clock }
+    }
+
+    /// All of them, as their entries say now.
     ///
     /// # Errors
     /// Where an object store does not answer.
-    pub async fn circuits(&self) -> Result<Vec<CircuitStatus>, CircuitFault> {
-        let Some(live) = self.0.shared.live.load().app.clone() else {
+    pub async fn all(&self) -> Result<Vec<CircuitStatus>, CircuitFault> {
+        let Some(live) = self.app.clone() else {
             return Ok(Vec::new());
         };
         let mut all = Vec::new();
@@ -92,8 +104,8 @@ impl Gateway {
     ///
     /// # Errors
     /// Where its object store does not answer.
-    pub async fn circuit(&self, name: &str) -> Result<Option<CircuitStatus>, CircuitFault> {
-        let Some(live) = self.0.shared.live.load().app.clone() else {
+    pub async fn find(&self, name: &str) -> Result<Option<CircuitStatus>, CircuitFault> {
+        let Some(live) = self.app.clone() else {
             return Ok(None);
         };
         for (index, circuit) in live.engine.app().circuits.iter().enumerate() {
@@ -117,14 +129,14 @@ impl Gateway {
         name: &str,
         steer: Steer,
     ) -> Result<Option<CircuitStatus>, CircuitFault> {
-        let Some(status) = self.circuit(name).await? else {
+        let Some(status) = self.find(name).await? else {
             return Ok(None);
         };
-        let Some(live) = self.0.shared.live.load().app.clone() else {
+        let Some(live) = self.app.clone() else {
             return Ok(None);
         };
         let circuit = status.circuit();
-        let now = wall_time(self.clock());
+        let now = wall_time(&self.clock);
         let shelf = live.engine.stores().shelf(circuit.state.store.as_deref());
         match steer {
             Steer::Open => {
@@ -153,7 +165,7 @@ impl Gateway {
             return Ok(vec![key.to_string()]);
         }
         let shelf = live.engine.stores().shelf(circuit.state.store.as_deref());
-        let keys = shelf.keys(wall_time(self.clock())).await?;
+        let keys = shelf.keys(wall_time(&self.clock)).await?;
         let own = keys.into_iter().filter(|key| circuit.state.key.takes(key));
         Ok(own.take(KEYS_MAX).collect())
     }
@@ -166,7 +178,7 @@ impl Gateway {
     ) -> Result<CircuitStatus, ShelfFault> {
         let app = live.engine.app().clone();
         let circuit = &app.circuits[index];
-        let now = wall_time(self.clock());
+        let now = wall_time(&self.clock);
         let shelf = live.engine.stores().shelf(circuit.state.store.as_deref());
         let (value, due_at) = match shelf.look(&key, now).await? {
             Some((value, due_at)) => (Some(value), due_at),

@@ -7,8 +7,8 @@ use fusebox_plan::mule::{Random, Typed};
 
 use super::cast::LiveApp;
 use super::outside::{Answer, Call, Outside, Pending, PublishFault, SendFault};
-use crate::clock::Desk;
 use crate::clock::Clock;
+use crate::clock::Desk;
 use crate::worker::Worker;
 
 /// What time a clock shows, to the millisecond.
