@@ -1,104 +1,45 @@
 //! Carries requests along a plan to upstreams, past a breaker each.
 //!
-//! The life of a request: a `worker` accepts its connection, `connection` serves it, `guard`
-//! refuses what is ambiguous, `router` finds its route, `exchange` runs the route's steps,
-//! `forward` asks the breaker, `sending` calls the upstream, `call` judges how that went,
-//! `response_body` passes the answer on. The handlers of a Flogo application are run by `flogo`, the
-//! flows of a Mule application by [`mule`].
+//! The folders are floors: a file uses its own folder and those below it, which a test holds. From the top: `show` (what
+//! is seen of a running gateway), `host` (the gateway as a whole), `downstream` (the way in), the guests `flogo` and
+//! [`mule`], `request` (one exchange), `live` (a plan as it runs), `upstream` (the way out), `message` (parts of messages)
+//! and `ground` (what everything stands on).
+//!
+//! A request goes down and up again: `accepting` takes its connection, `connection` serves it, `dispatch` has `guard`
+//! refuse what is ambiguous and `router` find its route, `forward` asks the breaker through `admission`, `sending` calls
+//! the upstream, `call` judges how that went, `response_body` passes the answer on.
 //!
 //! [`Gateway`] is all that stands outside: it is started from a plan and its stores, reloaded with
 //! another plan, looked at, and drained. It knows no file formats and no admin API.
 
-mod changes;
-mod gateway;
-mod live;
-mod shared;
-mod worker;
+mod show;
 
-mod chunks;
-mod circuits;
-mod client;
-mod closing;
-mod connection;
-mod dispatch;
-mod exchange;
-mod forward;
-mod guard;
-mod heads;
-mod interim;
-mod linger;
-mod marks;
-mod refusal;
-mod router;
-mod serving;
-mod socket;
-mod target;
-mod transport;
+mod host;
+
+mod downstream;
 
 mod flogo;
-
 pub mod mule;
 
-mod accepting;
-mod action;
-mod admission;
-mod answer;
-mod body;
-mod call;
-mod fields;
-mod location;
-mod offer;
-mod outgoing;
-mod outlive;
-mod proxy_words;
-mod request_body;
-mod response_body;
-mod retry_after;
-mod sending;
-mod stall;
-mod tunnel;
-mod whole_body;
+mod request;
 
-mod breakers;
-mod ears;
-mod membership;
-mod stores;
+mod live;
 
-mod connect;
-mod families;
-mod ids;
-mod key_metrics;
-mod listen;
-mod phase;
-mod pool;
-mod probe_line;
-mod probe_place;
-mod sender;
-mod tls;
 mod upstream;
-mod upstream_errors;
-mod upstream_socket;
 
-mod announcer;
-mod clock;
-mod measures;
-mod meter;
-mod metrics;
-mod pages;
-mod pulse;
-mod record;
-mod records;
-mod status;
+mod message;
 
-pub use action::Action;
-pub use changes::{Changes, Names, Reloaded};
-pub use clock::{Clock, Wall};
-pub use gateway::{Gateway, GatewayError, Options};
-pub use membership::{FleetError, FleetShown};
-pub use metrics::Exposition;
-pub use pages::{Listed, Page, PageQuery};
-pub use status::{BreakerStatus, Calls, Part};
-pub use stores::{Shared, Stores};
+mod ground;
+
+pub use ground::action::Action;
+pub use ground::clock::{Clock, Wall};
+pub use ground::stores::{Shared, Stores};
+pub use host::gateway::{Gateway, GatewayError, Options};
+pub use host::membership::{FleetError, FleetShown};
+pub use live::changes::{Changes, Names, Reloaded};
+pub use show::metrics::Exposition;
+pub use show::pages::{Listed, Page, PageQuery};
+pub use show::status::{BreakerStatus, Calls, Part};
 
 /// What a gateway shows of its fleet.
 pub mod fleet {

@@ -4,8 +4,8 @@
 use fusebox_breaker::Outcome;
 use fusebox_plan::flogo::{Fault, Map, Value};
 
-use crate::breakers::Guarded;
-use crate::clock::Desk;
+use crate::ground::clock::Desk;
+use crate::upstream::breakers::Guarded;
 
 /// A breaker among an action's services.
 #[derive(Debug, Clone)]

@@ -16,10 +16,10 @@ use super::handler::LiveHandler;
 use super::limiter::{Limit, Limiter};
 use super::rest::{self, Client, Rest};
 use super::scope::Names;
-use crate::breakers::{Beside, Guarded};
-use crate::clock::Clock;
-use crate::meter::RequestMeters;
-use crate::upstream_errors::UpstreamErrors;
+use crate::ground::clock::Clock;
+use crate::ground::meter::RequestMeters;
+use crate::upstream::breakers::{Beside, Guarded};
+use crate::upstream::upstream_errors::UpstreamErrors;
 
 /// What of a plan is Flogo's, as it runs.
 #[derive(Debug, Default)]

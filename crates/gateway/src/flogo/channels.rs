@@ -7,7 +7,7 @@ use fusebox_plan::flogo::{Fault, Map, Value};
 use tokio::sync::Semaphore;
 
 use super::handler::{self, LiveHandler};
-use crate::outlive::Surroundings;
+use crate::request::outlive::Surroundings;
 
 /// How many messages of a channel may be at work at once, beside those that it has room for: a
 /// handler that leaves messages for itself must not fill the memory.

@@ -8,7 +8,7 @@ use fusebox_plan::flogo::{Handler, Map, Value};
 
 use super::action::LiveAction;
 use super::steps::{self, Ended};
-use crate::outlive::Surroundings;
+use crate::request::outlive::Surroundings;
 
 /// A handler, with its actions found.
 #[derive(Debug)]

@@ -13,8 +13,8 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use super::cookie;
-use crate::body::Body;
-use crate::fields::is_fusebox_word;
+use crate::message::body::Body;
+use crate::message::fields::is_fusebox_word;
 
 const ERROR_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");

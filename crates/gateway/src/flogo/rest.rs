@@ -20,10 +20,10 @@ use tokio_rustls::rustls::ClientConfig;
 
 use super::canonical::canonical;
 use super::urlencoded;
-use crate::clock::Desk;
-use crate::location;
-use crate::meter::RequestMeters;
-use crate::upstream_errors::UpstreamErrors;
+use crate::ground::clock::Desk;
+use crate::ground::meter::RequestMeters;
+use crate::message::location;
+use crate::upstream::upstream_errors::UpstreamErrors;
 
 use answer::Answer;
 pub use client::Client;

@@ -8,7 +8,7 @@ use super::action::{Does, LiveAction, LiveService};
 use super::channels;
 use super::jwt;
 use super::scope::RunScope;
-use crate::outlive::Surroundings;
+use crate::request::outlive::Surroundings;
 
 /// What an action gives: `code` and `data`.
 #[derive(Debug, Clone, PartialEq)]

@@ -14,12 +14,12 @@ use hyper::body::Incoming;
 use super::canonical::canonical;
 use super::handler::{self, LiveHandler};
 use super::{content, reply, urlencoded};
-use crate::answer;
-use crate::body::Body;
-use crate::exchange::{Exchange, Finish, done};
-use crate::outlive::{Outliving, Surroundings};
-use crate::upstream_errors::UpstreamError;
-use crate::whole_body;
+use crate::message::body::Body;
+use crate::request::answer;
+use crate::request::exchange::{Exchange, Finish, done};
+use crate::request::outlive::{Outliving, Surroundings};
+use crate::request::whole_body;
+use crate::upstream::upstream_errors::UpstreamError;
 
 /// How long a run goes on whose client has left.
 const WITHOUT_CLIENT: Duration = Duration::from_secs(300);

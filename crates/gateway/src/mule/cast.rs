@@ -14,9 +14,9 @@ use super::client::{Clients, TlsSource};
 use super::engine::Engine;
 use super::queues::Queues;
 use super::stores::Stores;
-use crate::meter::RequestMeters;
-use crate::stores::StoreHandle;
-use crate::upstream_errors::UpstreamErrors;
+use crate::ground::meter::RequestMeters;
+use crate::ground::stores::StoreHandle;
+use crate::upstream::upstream_errors::UpstreamErrors;
 
 /// An application as it runs in a gateway.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use fusebox_plan::mule::{Circuit, Entry, MediaType, Opens, Said, Typed, Value};
 use super::cast::LiveApp;
 use super::stores::ShelfFault;
 use super::world::wall_time;
-use crate::clock::Clock;
+use crate::ground::clock::Clock;
 
 /// How many entries of one circuit are shown whose key depends on the request.
 const KEYS_MAX: usize = 1_000;

@@ -28,14 +28,14 @@ use tokio_rustls::rustls::ClientConfig;
 
 use self::jar::{Asked, Jar};
 use super::outside::{Answer, Call, SendFault};
-use crate::clock::Desk;
-use crate::connect::{Connector, NoConnection, Unconnected};
-use crate::guard;
-use crate::location;
-use crate::meter::RequestMeters;
-use crate::outgoing::Outgoing;
-use crate::pool::{Connection, Keeping, Pool};
-use crate::upstream_errors::{ErrorKind, UpstreamError, UpstreamErrors};
+use crate::ground::clock::Desk;
+use crate::ground::meter::RequestMeters;
+use crate::message::guard;
+use crate::message::location;
+use crate::message::outgoing::Outgoing;
+use crate::upstream::connect::{Connector, NoConnection, Unconnected};
+use crate::upstream::pool::{Connection, Keeping, Pool};
+use crate::upstream::upstream_errors::{ErrorKind, UpstreamError, UpstreamErrors};
 
 /// How long connecting may take where no configuration says it.
 const CONNECT_MAX: Duration = Duration::from_secs(30);

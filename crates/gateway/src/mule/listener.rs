@@ -20,12 +20,12 @@ pub use attributes::{Ends, attributes};
 
 use super::respond::Responder;
 use super::world::World;
-use crate::answer;
-use crate::body::Body;
-use crate::exchange::{Exchange, Finish, done, unread};
-use crate::outlive::Outliving;
-use crate::upstream_errors::UpstreamError;
-use crate::whole_body;
+use crate::message::body::Body;
+use crate::request::answer;
+use crate::request::exchange::{Exchange, Finish, done, unread};
+use crate::request::outlive::Outliving;
+use crate::request::whole_body;
+use crate::upstream::upstream_errors::UpstreamError;
 
 /// How long a run goes on whose client has left.
 const WITHOUT_CLIENT: Duration = Duration::from_secs(3600);

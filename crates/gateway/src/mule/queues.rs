@@ -17,7 +17,7 @@ use fusebox_store::{NewObject, StoreError, When};
 use tokio::sync::{Notify, OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use super::outside::PublishFault;
-use crate::stores::StoreHandle;
+use crate::ground::stores::StoreHandle;
 
 /// How long a message waits for room, as a publisher does by default.
 const ROOM_WAIT: Duration = Duration::from_secs(5);

@@ -18,8 +18,8 @@ use hyper::ext::ReasonPhrase;
 
 use super::error::{Ended, Failure, MuleError};
 use super::outside::Outside;
-use crate::body::Body;
-use crate::fields::is_fusebox_word;
+use crate::message::body::Body;
+use crate::message::fields::is_fusebox_word;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 

@@ -15,7 +15,7 @@ use super::cast::LiveApp;
 use super::listener;
 use super::queues::LiveQueue;
 use super::world::World;
-use crate::worker::Worker;
+use crate::request::worker::Worker;
 
 /// How long a consumer waits when the store cannot tell it of a message.
 const STORE_PAUSE: Duration = Duration::from_secs(1);

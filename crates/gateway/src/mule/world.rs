@@ -7,9 +7,9 @@ use fusebox_plan::mule::{Random, Typed};
 
 use super::cast::LiveApp;
 use super::outside::{Answer, Call, Outside, Pending, PublishFault, SendFault};
-use crate::clock::Clock;
-use crate::clock::Desk;
-use crate::worker::Worker;
+use crate::ground::clock::Clock;
+use crate::ground::clock::Desk;
+use crate::request::worker::Worker;
 
 /// What time a clock shows, to the millisecond.
 pub fn wall_time(clock: &Clock) -> Timestamp {

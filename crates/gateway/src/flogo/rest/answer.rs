@@ -11,9 +11,9 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
-use crate::clock::Desk;
-use crate::pool::Connection;
-use crate::upstream_errors::{ErrorKind, UpstreamError, UpstreamErrors};
+use crate::ground::clock::Desk;
+use crate::upstream::pool::Connection;
+use crate::upstream::upstream_errors::{ErrorKind, UpstreamError, UpstreamErrors};
 
 /// The longest gap in an answer's body.
 const GAP_MAX: Duration = Duration::from_secs(60);

@@ -15,12 +15,12 @@ use hyper::body::Incoming;
 use tokio_rustls::rustls::ClientConfig;
 
 use super::answer::{Answer, Body};
-use crate::clock::Desk;
-use crate::connect::{Connector, NoConnection, Unconnected};
-use crate::guard;
-use crate::outgoing::Outgoing;
-use crate::pool::{Connection, Keeping, Pool, is_idempotent};
-use crate::upstream_errors::{ErrorKind, UpstreamError, UpstreamErrors};
+use crate::ground::clock::Desk;
+use crate::message::guard;
+use crate::message::outgoing::Outgoing;
+use crate::upstream::connect::{Connector, NoConnection, Unconnected};
+use crate::upstream::pool::{Connection, Keeping, Pool, is_idempotent};
+use crate::upstream::upstream_errors::{ErrorKind, UpstreamError, UpstreamErrors};
 
 /// How long connecting may take, TLS included.
 const CONNECT_MAX: Duration = Duration::from_secs(30);

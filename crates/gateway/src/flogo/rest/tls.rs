@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
-use crate::connect::system_roots;
+use crate::upstream::connect::system_roots;
 
 /// Whether a service's TLS is the program's own: the system's authorities, no certificate of ours.
 pub fn is_plain(tls: &RestTls) -> bool {

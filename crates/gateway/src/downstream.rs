@@ -1,0 +1,8 @@
+//! The way in: sockets, connections, and the dispatch of each request to its route.
+
+pub mod accepting;
+pub mod connection;
+pub mod dispatch;
+pub mod refusal;
+pub mod serving;
+pub mod socket;

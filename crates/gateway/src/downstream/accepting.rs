@@ -1,0 +1,286 @@
+//! A worker's thread: it accepts connections on the sockets that it is told of, until it has drained.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::downstream::connection;
+use crate::ground::closing::Closing;
+use crate::ground::listen::{BACKLOG, Place};
+use crate::ground::transport::Transport;
+use crate::request::answer;
+use crate::request::linger;
+use crate::request::shared::Shared;
+use crate::request::worker::{Drained, Worker};
+
+/// How long accepting pauses when the process has no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How many such pauses in a row are said once: one line in 10 s.
+const ACCEPT_SAID_EVERY: u32 = 200;
+
+/// How much is read of what a client has sent that is turned away at once.
+const READ_AT_ONCE: u64 = 64 << 10;
+
+/// How often idle connections to upstreams are looked through.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// What the gateway tells a worker.
+#[derive(Debug)]
+pub enum Command {
+    /// Accept on a socket, as the listener that has this place.
+    Listen(Place, StdListener),
+    /// Stop accepting there, and let its connections finish what is in flight.
+    Close(Place),
+    /// Stop accepting, let what is in flight finish within the time, then say so and end.
+    Drain(Duration, oneshot::Sender<Drained>),
+}
+
+/// Starts a worker's thread; it ends when it has drained.
+///
+/// # Errors
+/// If the system refuses a thread or a runtime.
+pub fn start(
+    index: usize,
+    shared: Arc<Shared>,
+    commands: mpsc::UnboundedReceiver<Command>,
+) -> io::Result<std::thread::JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let worker = Worker::new(index, shared);
+    std::thread::Builder::new()
+        .name(format!("fusebox-{index}"))
+        .spawn(move || {
+            let shared = worker.shared.clone();
+            let pulse = shared.clone();
+            runtime.spawn(async move { pulse.pulses.of(index).beat().await });
+            runtime.block_on(obey(worker, commands));
+            // What is still running is cut; its time was over.
+            runtime.shutdown_background();
+            shared.pulses.of(index).end();
+        })
+}
+
+async fn obey(worker: Arc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
+    let mut listening: HashMap<Place, Listening> = HashMap::new();
+    let mut sweep = tokio::time::interval(SWEEP);
+    loop {
+        let command = tokio::select! {
+            command = commands.recv() => command,
+            _ = sweep.tick() => {
+                worker.shared.sweep(worker.index);
+                continue;
+            }
+        };
+        match command {
+            Some(Command::Listen(place, socket)) => {
+                match Listening::begin(&worker, place.clone(), socket) {
+                    Ok(begun) => {
+                        listening.insert(place, begun);
+                    }
+                    Err(error) => {
+                        tracing::error!(?place, %error, "a socket could not be used")
+                    }
+                }
+            }
+            Some(Command::Close(place)) => {
+                if let Some(listening) = listening.remove(&place) {
+                    listening.end().await;
+                }
+            }
+            Some(Command::Drain(limit, done)) => {
+                for (_, listening) in listening.drain() {
+                    listening.end().await;
+                }
+                let drained = worker.wait_until_empty(limit).await;
+                // The gateway may have stopped waiting; the worker ends all the same.
+                done.send(drained).ok();
+                return;
+            }
+            None => return,
+        }
+    }
+}
+
+/// A socket that is being accepted from.
+struct Listening {
+    stop: oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<()>,
+    closing: Arc<Closing>,
+}
+
+impl Listening {
+    fn begin(worker: &Arc<Worker>, place: Place, socket: StdListener) -> io::Result<Listening> {
+        let entrance = Entrance {
+            worker: worker.clone(),
+            place,
+            closing: Arc::default(),
+        };
+        let closing = entrance.closing.clone();
+        let socket = TcpListener::from_std(socket)?;
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(entrance.accept(socket, stopped));
+        Ok(Listening {
+            stop,
+            task,
+            closing,
+        })
+    }
+
+    /// Stops accepting once the connections that the kernel has queued are taken over, then tells
+    /// all of the listener's connections to finish.
+    async fn end(self) {
+        self.stop.send(()).ok();
+        self.task.await.ok();
+        self.closing.begin();
+    }
+}
+
+/// Where a worker's connections of one listener come in.
+struct Entrance {
+    worker: Arc<Worker>,
+    place: Place,
+    closing: Arc<Closing>,
+}
+
+impl Entrance {
+    async fn accept(self, socket: TcpListener, mut stopped: oneshot::Receiver<()>) {
+        let mut failed = 0;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = &mut stopped => break,
+                accepted = socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    failed = 0;
+                    self.take(stream, peer);
+                }
+                Err(error) if died_in_the_queue(&error) => {}
+                // A lack of descriptors passes only with time.
+                Err(error) => {
+                    if failed % ACCEPT_SAID_EVERY == 0 {
+                        tracing::warn!(%error, "no connection could be accepted");
+                    }
+                    failed += 1;
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        self.take_queued(socket);
+    }
+
+    /// Connections that the kernel accepted for us are not dropped with the socket. The kernel is
+    /// asked itself, for the runtime may not have heard of them yet.
+    fn take_queued(&self, socket: TcpListener) {
+        let Ok(socket) = socket.into_std() else {
+            return;
+        };
+        for _ in 0..BACKLOG {
+            match socket.accept() {
+                Ok((stream, peer)) => {
+                    let stream = stream.set_nonblocking(true).map(|()| stream);
+                    if let Ok(stream) = stream.and_then(TcpStream::from_std) {
+                        self.take(stream, peer);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // One that died in the queue.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn take(&self, stream: TcpStream, peer: SocketAddr) {
+        let worker = self.worker.clone();
+        let stay = worker.stay();
+        let limit = worker.shared.live.load().plan.limits.connections_max;
+        let Some(seat) = worker.shared.seats.take(&self.place, limit) else {
+            worker.meter().connections_refused.add();
+            tracing::debug!(%peer, limit, reason = "connections_full", "connection refused");
+            // Beyond those that are waited for until they have read why, a connection is answered and closed at once, so
+            // that a flood over the limit does not use up descriptors after all.
+            match worker.turning_away.clone().try_acquire_owned() {
+                Ok(place) => {
+                    tokio::spawn(async move {
+                        turn_away(stream).await;
+                        drop((place, stay));
+                    });
+                }
+                Err(_) => turn_away_at_once(stream),
+            }
+            return;
+        };
+        worker.meter().connections.add();
+        let (place, closing) = (self.place.clone(), self.closing.clone());
+        tokio::spawn(async move {
+            if let Some(stream) = secured(&worker, &place, stream).await {
+                connection::serve(worker, place, stream, peer, seat, closing).await;
+            }
+            drop(stay);
+        });
+    }
+}
+
+/// Takes a connection over into TLS where its listener has it; `None`: the client does not speak it,
+/// or takes longer than for a first byte.
+async fn secured(worker: &Worker, place: &Place, stream: TcpStream) -> Option<Transport> {
+    let live = worker.shared.plan_for(place);
+    let tls = live.listener(place).and_then(|it| it.tls.clone());
+    let Some(acceptor) = tls else {
+        return Some(Transport::Plain(stream));
+    };
+    let limit = live.plan.limits.first_byte_timeout;
+    drop(live);
+    match tokio::time::timeout(limit, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => Some(Transport::Tls(Box::new(stream))),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a client's TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("a client's TLS handshake took too long");
+            None
+        }
+    }
+}
+
+/// Whether it is one connection's end, and no fault of the socket's.
+fn died_in_the_queue(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    )
+}
+
+/// Whether the answer arrives is the network's to say: a client that still sends may lose it to a reset.
+fn turn_away_at_once(stream: TcpStream) {
+    use std::io::{Read as _, Write as _};
+    let Ok(mut stream) = stream.into_std() else {
+        return;
+    };
+    // The socket does not block, and a new one has room for an answer.
+    stream.write_all(&answer::too_many_connections()).ok();
+    stream.shutdown(std::net::Shutdown::Write).ok();
+    // What has been sent and not read would turn the close into a reset.
+    io::copy(&mut stream.take(READ_AT_ONCE), &mut io::sink()).ok();
+}
+
+async fn turn_away(mut stream: TcpStream) {
+    use tokio::io::AsyncWriteExt as _;
+    if stream
+        .write_all(&answer::too_many_connections())
+        .await
+        .is_ok()
+    {
+        linger::drain(stream, linger::BRIEF).await;
+    }
+}

@@ -1,0 +1,44 @@
+//! Refusals of requests whose heads hyper could not read, counted and logged as all others.
+
+use std::net::SocketAddr;
+
+use http::StatusCode;
+
+use crate::request::answer;
+use crate::request::worker::Worker;
+
+/// Answer to a head that hyper could not read; `refusal` is the status of hyper's own, if it made one.
+pub fn unread(
+    worker: &Worker,
+    error: &hyper::Error,
+    refusal: Option<StatusCode>,
+    peer: SocketAddr,
+) -> Option<Vec<u8>> {
+    let (status, why) = match refusal {
+        Some(StatusCode::URI_TOO_LONG) => {
+            (StatusCode::URI_TOO_LONG, "the target is too long".to_owned())
+        }
+        Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "the request's head is larger than `limits.head`, or has more fields than `limits.fields`"
+                .to_owned(),
+        ),
+        Some(status) => (status, format!("the request's head cannot be read: {error}")),
+        // An answer is on its way already.
+        None => return None,
+    };
+    Some(refuse(worker, status, &why, peer))
+}
+
+/// Counts and logs a request whose head could not be read, and makes its answer.
+pub fn refuse(worker: &Worker, status: StatusCode, why: &str, peer: SocketAddr) -> Vec<u8> {
+    let meter = worker.meter();
+    meter.requests.add();
+    meter.requests_refused.add();
+    meter.requests_ended.add();
+    let id = worker.ids.request_id();
+    let request_id = id.to_str().unwrap_or_default();
+    let number = status.as_u16();
+    tracing::debug!(request_id, %peer, status = number, reason = why, "request refused");
+    answer::unread(status, why, &id, worker.shared.clock.wall_millis())
+}

@@ -1,0 +1,90 @@
+//! One request of a client's connection, between hyper and the exchange: what must be noted before
+//! hyper reads on, and what the connection adds to the answer.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use crate::downstream::dispatch;
+use crate::ground::closing::Closing;
+use crate::message::body::Body;
+use crate::message::guard;
+use crate::message::heads::BodyNote;
+use crate::request::client::Client;
+use crate::request::exchange::Finish;
+use crate::request::target;
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
+/// A client's connection as its requests are served on it.
+#[derive(Debug)]
+pub struct Serving {
+    /// The connection.
+    pub client: Arc<Client>,
+    /// Whether its listener closes.
+    pub closing: Arc<Closing>,
+    /// Where the socket is told what body follows.
+    pub body_note: Arc<BodyNote>,
+}
+
+/// What was noted of a request when it came.
+#[derive(Debug)]
+pub struct Arrived {
+    finish: Finish,
+    length: Option<u64>,
+    asks_to_switch: bool,
+}
+
+impl Serving {
+    /// Notes a request that hyper has just read: the connection is busy from here on, and the socket knows
+    /// what body follows.
+    // Kept out of the caller, which hyper inlines: the future of a request is then made where it stays.
+    #[inline(never)]
+    pub fn arrive(&self, request: &mut Request<Incoming>) -> Arrived {
+        let length = request.body().size_hint().exact();
+        let asks_to_switch = guard::upgrade_asked(request);
+        if asks_to_switch {
+            self.body_note.upgrade();
+        } else {
+            self.body_note.body(length);
+        }
+        target::restore_raw(request);
+        let has_interim = request.version() == Version::HTTP_11;
+        self.client.interim.begin(has_interim);
+        Arrived {
+            finish: Finish::begin(&self.client, request.method()),
+            length,
+            asks_to_switch,
+        }
+    }
+
+    /// Answers a request that has arrived.
+    ///
+    /// # Errors
+    /// None: whatever happens has an answer.
+    pub async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        arrived: Arrived,
+    ) -> Result<Response<Body>, Infallible> {
+        let client = &self.client;
+        let mut response = dispatch::serve(client.clone(), request, arrived.finish).await;
+        client.interim.end().await;
+        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if arrived.asks_to_switch && switches {
+            self.body_note.tunnel();
+        } else if arrived.asks_to_switch {
+            self.body_note.no_upgrade(arrived.length);
+        }
+        // A client that is told so sends no further request into a connection that ends.
+        let ends = self.closing.has_begun() || client.phase.has_left();
+        if ends && !switches {
+            response.headers_mut().insert(CONNECTION, CLOSE);
+        }
+        Ok(response)
+    }
+}

@@ -1,0 +1,85 @@
+//! Hears of every transition of every breaker: says it in the log, counts it, has it written down.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fusebox_breaker::{Breaker, Listener, Phase, Transition};
+
+use crate::host::records::Changed;
+
+/// How many different transitions are counted; a key that a client makes up is not worth more.
+const COUNTED_MAX: usize = 20_000;
+
+/// What a transition is counted under.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Counted {
+    /// The breaker's name.
+    pub breaker: Arc<str>,
+    /// The state that was left.
+    pub from: &'static str,
+    /// The state that was entered; the same where only a hold or the generation changed.
+    pub to: &'static str,
+    /// The reason's token.
+    pub reason: &'static str,
+}
+
+/// The listener of all the gateway's breakers.
+#[derive(Debug, Default)]
+pub struct Announcer {
+    counts: Mutex<HashMap<Counted, u64>>,
+    /// The breakers whose record must be written.
+    pub changed: Arc<Changed>,
+}
+
+impl Announcer {
+    /// How often each transition has happened, in order.
+    pub fn counts(&self) -> Vec<(Counted, u64)> {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = counts
+            .iter()
+            .map(|(key, count)| (key.clone(), *count))
+            .collect();
+        all.sort();
+        all
+    }
+
+    fn count(&self, breaker: &Breaker, transition: &Transition) {
+        let key = Counted {
+            breaker: breaker.name().clone(),
+            from: transition.from.as_str(),
+            to: transition.to.as_str(),
+            reason: transition.reason.token(),
+        };
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = counts.len() >= COUNTED_MAX && !counts.contains_key(&key);
+        let key = if full {
+            Counted {
+                breaker: "other".into(),
+                ..key
+            }
+        } else {
+            key
+        };
+        *counts.entry(key).or_default() += 1;
+    }
+}
+
+impl Listener for Announcer {
+    fn transition(&self, breaker: &Breaker, transition: &Transition) {
+        self.count(breaker, transition);
+        self.changed.mark(breaker);
+        let (name, generation) = (breaker.name(), transition.generation);
+        let (from, to) = (transition.from.as_str(), transition.to.as_str());
+        let token = transition.reason.token();
+        let reason = &transition.reason;
+        if transition.from == transition.to {
+            // A hold or a reset: the state beneath stays what it was.
+            tracing::info!(breaker = %name, from, to, token, generation, "breaker {name}: {reason}");
+        } else if transition.to == Phase::Open {
+            tracing::warn!(breaker = %name, from, to, token, generation, "breaker {name} is open: {reason}");
+        } else {
+            let to_words = to.replace('_', "-");
+            tracing::info!(breaker = %name, from, to, token, generation, "breaker {name} is {to_words}: {reason}");
+        }
+    }
+}

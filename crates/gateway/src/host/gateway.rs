@@ -1,0 +1,542 @@
+//! A running gateway: started from a plan, reloaded with another, drained at the end.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use fusebox_plan::plan::{Listener, Plan};
+use fusebox_store::{ObjectStore, StoreError};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::downstream::accepting;
+use crate::downstream::accepting::Command;
+use crate::ground::clock::Clock;
+use crate::ground::listen::{self, Place};
+use crate::ground::stores::{StoreHandle, Stores};
+use crate::host::announcer::Announcer;
+use crate::host::membership::Membership;
+use crate::host::records::{self, RENEWED_EVERY};
+use crate::live::changes::Reloaded;
+use crate::live::live_plan::{Foundry, Live};
+use crate::mule::{Shelves, Tasks};
+use crate::request::shared::Shared;
+use crate::request::worker::Worker;
+use crate::upstream::live_upstream::LiveUpstream;
+
+/// How often expired objects are swept from the store, and how many at once.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+const SWEEP_BUDGET: usize = 1_000;
+
+/// How often idle breakers give their memory back.
+const RESTED_EVERY: Duration = Duration::from_secs(60);
+
+/// How long the store may take to make its last writes durable.
+const FLUSH_MAX: Duration = Duration::from_secs(5);
+
+/// How long a drain waits beyond its limit for workers to say that they are done.
+const DRAIN_MARGIN: Duration = Duration::from_secs(1);
+
+/// Why a gateway could not start or take a new plan.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// A listener's address cannot be had.
+    #[error("listener \"{name}\" cannot listen on {addr}: {error}{mend}")]
+    Listen {
+        /// The listener.
+        name: Arc<str>,
+        /// Its address.
+        addr: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+        /// What to do about it.
+        mend: &'static str,
+    },
+    /// The plan asks for what cannot be had.
+    #[error("{0}")]
+    Plan(String),
+    /// The store cannot be read, so the breakers' state is not known.
+    #[error("the breakers' state cannot be read: {0}")]
+    Store(#[from] StoreError),
+    /// The system refused a thread or a runtime.
+    #[error("no worker can be started: {0}")]
+    System(#[from] io::Error),
+    /// The gateway is draining and takes no new plan.
+    #[error("the gateway is draining")]
+    Draining,
+}
+
+/// How a gateway is run, beyond what its plan says.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Worker threads; the number of cores by default.
+    pub workers: usize,
+    /// Client connections of all listeners together, whatever the plan allows: so many as the process has descriptors
+    /// for. Over it a client gets 503. No bound by default.
+    pub connections_max: usize,
+    /// Lines that the log of the process has lost, shown among the metrics.
+    pub log_lines_dropped: Arc<AtomicU64>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            connections_max: usize::MAX,
+            log_lines_dropped: Arc::default(),
+        }
+    }
+}
+
+/// A running gateway. Its handles are clones; the last one to go does not stop it: [`Gateway::drain`] does.
+#[derive(Debug, Clone)]
+pub struct Gateway(pub(crate) Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub shared: Arc<Shared>,
+    pub announcer: Arc<Announcer>,
+    pub stores: Stores,
+    /// Its place in a fleet, if it has one.
+    pub membership: Option<Membership>,
+    /// What is kept in memory alone.
+    volatile: StoreHandle,
+    /// What runs beside the workers.
+    beside: Arc<Worker>,
+    /// What starts flows; that of the present plan.
+    started: Mutex<Option<Tasks>>,
+    foundry: Foundry,
+    workers: usize,
+    commands: Vec<mpsc::UnboundedSender<Command>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Where each listener really listens; taken by one reload at a time.
+    bound: Mutex<HashMap<Place, Bound>>,
+    tasks: Mutex<Vec<tokio::task::AbortHandle>>,
+    pub draining: AtomicBool,
+    reloading: Mutex<()>,
+    pub reloads: AtomicU64,
+    pub reload_failures: AtomicU64,
+    pub last_reload: AtomicU64,
+    pub log_lines_dropped: Arc<AtomicU64>,
+}
+
+#[derive(Debug, Clone)]
+struct Bound {
+    name: Arc<str>,
+    addr: SocketAddr,
+}
+
+impl Gateway {
+    /// Starts a gateway: breakers take up the state that the store has of them, the fleet is entered,
+    /// then the listeners open. Whether the fleet's store answers makes no difference. Must be called within a runtime, which then runs the gateway's tasks beside the data path.
+    ///
+    /// # Errors
+    /// What could not be had; nothing is left running then.
+    pub async fn start(
+        plan: Plan,
+        stores: Stores,
+        options: Options,
+    ) -> Result<Gateway, GatewayError> {
+        let workers = options.workers.max(1);
+        let clock = Clock::start()?;
+        let announcer = Arc::new(Announcer::default());
+        let shelves = Shelves::new(stores.objects.clone());
+        let volatile = shelves.volatile.clone();
+        let (membership, driver) = Membership::begin(&stores, plan.fleet.as_ref(), &clock)
+            .await?
+            .unzip();
+        let fleet = membership.as_ref().map(|here| here.fleet.clone());
+        let foundry = Foundry::new(workers, clock.clone(), announcer.clone(), fleet, shelves);
+        let (live, _) = foundry.cast(plan, None).map_err(GatewayError::Plan)?;
+        announcer.changed.set_homes(&live);
+        let restored = records::restore(&live, &stores.records, &clock).await?;
+        if restored > 0 {
+            tracing::info!(restored, "breakers took up the state that they had before");
+        }
+        let listeners = live.plan.listeners.clone();
+        let bound = bind_all(&listeners, workers, &[])?;
+        let shared = Arc::new(Shared::new(
+            live,
+            clock.clone(),
+            workers,
+            options.connections_max,
+        ));
+        let mut commands = Vec::new();
+        let mut threads = Vec::new();
+        for index in 0..workers {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            threads.push(accepting::start(index, shared.clone(), receiver)?);
+            commands.push(sender);
+        }
+        let inner = Inner {
+            shared: shared.clone(),
+            announcer,
+            stores,
+            membership,
+            volatile,
+            beside: Worker::new(workers, shared.clone()),
+            started: Mutex::default(),
+            foundry,
+            workers,
+            commands,
+            threads: Mutex::new(threads),
+            bound: Mutex::default(),
+            tasks: Mutex::default(),
+            draining: AtomicBool::new(false),
+            reloading: Mutex::default(),
+            reloads: AtomicU64::new(0),
+            reload_failures: AtomicU64::new(0),
+            last_reload: AtomicU64::new(clock.wall_millis()),
+            log_lines_dropped: options.log_lines_dropped,
+        };
+        let gateway = Gateway(Arc::new(inner));
+        gateway.0.open(bound);
+        gateway.0.begin_tasks();
+        if let Some(driver) = driver {
+            gateway
+                .0
+                .keep_task(tokio::spawn(driver.run()).abort_handle());
+        }
+        gateway.0.start_flows();
+        gateway.0.mark_all();
+        Ok(gateway)
+    }
+
+    /// Runs another plan from now on. Requests in flight go on under the old one; breakers,
+    /// connections and listeners that still fit are kept (I10).
+    ///
+    /// # Errors
+    /// What could not be had; the old plan goes on then, unchanged.
+    pub fn reload(&self, plan: Plan) -> Result<Reloaded, GatewayError> {
+        let result = self.0.reload(plan);
+        match &result {
+            Ok(_) => {
+                self.0.reloads.fetch_add(1, Ordering::Relaxed);
+                self.0
+                    .last_reload
+                    .store(self.0.shared.clock.wall_millis(), Ordering::Relaxed);
+            }
+            Err(_) => self.reload_failed(),
+        }
+        result
+    }
+
+    /// Counts a reload that failed before there was a plan to run.
+    pub fn reload_failed(&self) {
+        self.0.reload_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Where clients can connect, by listener.
+    pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        let bound = self.0.bound();
+        let mut all: Vec<_> = bound
+            .values()
+            .map(|bound| (bound.name.clone(), bound.addr))
+            .collect();
+        all.sort();
+        all
+    }
+
+    /// Calls itself not ready from now on, so that others send no more, while it still takes what comes. Returns how
+    /// long the plan wants that to last before the drain (`limits.drain_delay`).
+    pub fn leave(&self) -> Duration {
+        self.0.draining.store(true, Ordering::Release);
+        self.plan().limits.drain_delay
+    }
+
+    /// Stops taking connections, lets what is in flight finish within the plan's `limits.drain`,
+    /// writes the breakers' state down and ends. Returns how many connections had to be cut.
+    pub async fn drain(&self) -> usize {
+        let inner = &self.0;
+        inner.draining.store(true, Ordering::Release);
+        let limit = inner.shared.live.load().plan.limits.drain_timeout;
+        inner.stop_flows();
+        let mut waiting = Vec::new();
+        for commands in &inner.commands {
+            let (done, drained) = oneshot::channel();
+            if commands.send(Command::Drain(limit, done)).is_ok() {
+                waiting.push(drained);
+            }
+        }
+        let workers = async {
+            let mut cut = 0;
+            for drained in waiting {
+                match tokio::time::timeout(limit + DRAIN_MARGIN, drained).await {
+                    Ok(Ok(drained)) => cut += drained.cut,
+                    _ => tracing::warn!(
+                        "a worker did not drain: it does not run, its connections are cut"
+                    ),
+                }
+            }
+            cut
+        };
+        let (cut, beside) = tokio::join!(workers, inner.beside.wait_until_empty(limit));
+        let cut = cut + beside.cut;
+        if let Some(membership) = &inner.membership {
+            membership.end().await;
+        }
+        for thread in
+            std::mem::take(&mut *inner.threads.lock().unwrap_or_else(PoisonError::into_inner))
+        {
+            // A worker that has said that it is done ends now; one that has not is left to the process's end.
+            if thread.is_finished() {
+                thread.join().ok();
+            }
+        }
+        for task in inner
+            .tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+        {
+            task.abort();
+        }
+        let changed = &inner.announcer.changed;
+        if let Err(error) =
+            records::write_all(changed, &inner.stores.records, &inner.shared.clock).await
+        {
+            tracing::error!(%error, "the breakers' last state could not be written down");
+        }
+        for store in inner.stores.each() {
+            match tokio::time::timeout(FLUSH_MAX, store.flush()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "a store could not be flushed"),
+                Err(_) => tracing::error!("a store took too long to be flushed"),
+            }
+        }
+        cut
+    }
+}
+
+impl Inner {
+    fn reload(&self, plan: Plan) -> Result<Reloaded, GatewayError> {
+        let _one_at_a_time = self
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if self.draining.load(Ordering::Acquire) {
+            return Err(GatewayError::Draining);
+        }
+        let (new, ours) = self.missing(&plan.listeners);
+        let sockets = bind_all(&new, self.workers, &ours)?;
+        let kept: HashMap<Place, Arc<str>> = plan
+            .listeners
+            .iter()
+            .map(|listener| (Place::of(listener), listener.name.clone()))
+            .collect();
+        let previous = self.shared.live.load_full();
+        let (live, reloaded) = self
+            .foundry
+            .cast(plan, Some(&previous))
+            .map_err(GatewayError::Plan)?;
+        // The plan first, so that a new listener's first request finds its routes.
+        self.shared.replace(live);
+        self.start_flows();
+        let mut gone = Vec::new();
+        self.bound().retain(|place, bound| match kept.get(place) {
+            Some(name) => {
+                bound.name = name.clone();
+                true
+            }
+            None => {
+                gone.push(place.clone());
+                false
+            }
+        });
+        for place in gone {
+            self.tell(|| Command::Close(place.clone()));
+        }
+        self.open(sockets);
+        self.announcer.changed.set_homes(&self.shared.live.load());
+        self.forget(&previous);
+        self.mark_all();
+        Ok(reloaded)
+    }
+
+    /// Starts what starts the flows of the present plan; those of the one before start no more.
+    fn start_flows(&self) {
+        let app = self.shared.live.load().app.clone();
+        let tasks = app.map(|app| Tasks::begin(&app, &self.beside));
+        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+    }
+
+    fn stop_flows(&self) {
+        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn bound(&self) -> MutexGuard<'_, HashMap<Place, Bound>> {
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The listeners of a plan that are not open yet, and the addresses of all that are.
+    fn missing(&self, listeners: &[Arc<Listener>]) -> (Vec<Arc<Listener>>, Vec<SocketAddr>) {
+        let bound = self.bound();
+        let missing = listeners
+            .iter()
+            .filter(|listener| !bound.contains_key(&Place::of(listener)))
+            .cloned()
+            .collect();
+        (missing, bound.values().map(|bound| bound.addr).collect())
+    }
+
+    fn open(&self, sockets: Sockets) {
+        for (listener, addr, sockets) in sockets {
+            let place = Place::of(&listener);
+            for (commands, socket) in self.commands.iter().zip(sockets) {
+                // A worker is gone only when the gateway drains, which then takes no connection.
+                commands.send(Command::Listen(place.clone(), socket)).ok();
+            }
+            let name = listener.name.clone();
+            self.bound().insert(place, Bound { name, addr });
+        }
+    }
+
+    fn tell(&self, command: impl Fn() -> Command) {
+        for commands in &self.commands {
+            commands.send(command()).ok();
+        }
+    }
+
+    /// Has every breaker written down that has no key, so that its generation never falls back.
+    fn mark_all(&self) {
+        for upstream in &self.shared.live.load().upstreams {
+            if upstream.plan.breaker.key.is_upstream() {
+                for guarded in upstream.guards.all() {
+                    self.announcer.changed.mark(&guarded.breaker);
+                }
+            }
+        }
+        for (_, guarded) in self.shared.live.load().flogo.breakers() {
+            self.announcer.changed.mark(&guarded.breaker);
+        }
+    }
+
+    /// Has the records of a plan's breakers removed that the present plan has no more.
+    fn forget(&self, previous: &Live) {
+        let live = self.shared.live.load();
+        for old in &previous.upstreams {
+            if live
+                .upstreams
+                .iter()
+                .any(|new| Arc::ptr_eq(&new.guards, &old.guards))
+            {
+                continue;
+            }
+            // Calls that are still on their way end under the old ones, and are no news of the new ones.
+            old.silence();
+            for guarded in old.guards.all() {
+                self.announcer.changed.forget(guarded.breaker.name());
+            }
+            // Those that took their names may have changed already.
+            let same_name = |new: &&Arc<LiveUpstream>| new.plan.name == old.plan.name;
+            for new in live.upstreams.iter().filter(same_name) {
+                for guarded in new.guards.all() {
+                    self.announcer.changed.mark(&guarded.breaker);
+                }
+            }
+        }
+        for (_, guarded) in previous.flogo.breakers() {
+            let name = guarded.breaker.name();
+            if live.breaker(name).is_none() {
+                self.announcer.changed.forget(name);
+            }
+        }
+    }
+
+    fn begin_tasks(self: &Arc<Inner>) {
+        let keeper = tokio::spawn(records::keep(
+            self.announcer.changed.clone(),
+            self.stores.records.clone(),
+            self.shared.clock.clone(),
+        ));
+        let mut stores = self.stores.each();
+        stores.push(self.volatile.0.clone());
+        let sweeper = tokio::spawn(sweep(stores));
+        // The tasks end with the gateway; this one must not keep it alive.
+        let weak = Arc::downgrade(self);
+        let renewer = tokio::spawn(async move {
+            let mut interval = tokio::time::interval(RENEWED_EVERY);
+            loop {
+                interval.tick().await;
+                let Some(inner) = weak.upgrade() else { return };
+                for (_, guarded) in inner.shared.live.load().breakers() {
+                    inner.announcer.changed.renew(&guarded.breaker);
+                }
+            }
+        });
+        let shared = self.shared.clone();
+        let beside = self.beside.index;
+        let rester = tokio::spawn(async move {
+            let mut interval = tokio::time::interval(RESTED_EVERY);
+            loop {
+                interval.tick().await;
+                shared.sweep(beside);
+                let now = shared.clock.tick();
+                for upstream in &shared.live.load().upstreams {
+                    upstream.guards.rest(now);
+                }
+            }
+        });
+        for task in [&keeper, &sweeper, &renewer, &rester] {
+            self.keep_task(task.abort_handle());
+        }
+    }
+
+    /// Has a task end with the gateway.
+    fn keep_task(&self, task: tokio::task::AbortHandle) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.push(task);
+    }
+}
+
+/// Sweeps expired objects from stores, and says so once when one cannot be swept.
+async fn sweep(stores: Vec<Arc<dyn ObjectStore>>) {
+    let mut failing = vec![false; stores.len()];
+    let mut interval = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        interval.tick().await;
+        for (store, failing) in stores.iter().zip(&mut failing) {
+            match store.sweep(SWEEP_BUDGET).await {
+                Ok(_) => *failing = false,
+                Err(error) if !std::mem::replace(failing, true) => {
+                    tracing::warn!(%error, "expired objects cannot be swept; trying again each second");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+type Sockets = Vec<(Arc<Listener>, SocketAddr, Vec<TcpListener>)>;
+
+fn bind_all(
+    listeners: &[Arc<Listener>],
+    workers: usize,
+    ours: &[SocketAddr],
+) -> Result<Sockets, GatewayError> {
+    let bind = |listener: &Arc<Listener>| {
+        let (addr, sockets) = listen::bind(listener.addr, workers, ours).map_err(|error| {
+            let mend = match error.kind() {
+                io::ErrorKind::AddrInUse => {
+                    "; another program has it: stop that one or choose another port"
+                }
+                io::ErrorKind::PermissionDenied => {
+                    "; ports below 1024 need a privilege: choose a higher one"
+                }
+                io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
+                _ => "",
+            };
+            GatewayError::Listen {
+                name: listener.name.clone(),
+                addr: listener.addr,
+                error,
+                mend,
+            }
+        })?;
+        Ok((listener.clone(), addr, sockets))
+    };
+    listeners.iter().map(bind).collect()
+}

@@ -1,0 +1,382 @@
+//! Breaker records: who writes them down, and who reads them at the start.
+//!
+//! A transition marks its breaker as changed and returns; a task beside the data path writes the
+//! record of every changed breaker at once, and again until the store has taken it. So a request
+//! never waits for the store, and a breaker that changes faster than the store writes is written
+//! as it is then (docs/machine.md, "Over a restart").
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use fusebox_breaker::{Breaker, Timestamp};
+use fusebox_store::{ObjectStore, Pending, StoreError, When};
+use tokio::sync::Notify;
+
+use crate::ground::clock::Clock;
+use crate::host::record::Record;
+use crate::live::live_plan::Live;
+
+/// The store's partition that holds them.
+pub const PARTITION: &str = "breakers";
+
+/// How often the records of all breakers are written anew, so that those of living ones last.
+pub const RENEWED_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// How many breakers' generations are remembered as written. Past it they are forgotten, and a
+/// breaker counts as not persisted until it is written again.
+const REMEMBERED_MAX: usize = 100_000;
+
+/// How long a write may take before it counts as failed.
+const WRITE_MAX: Duration = Duration::from_secs(5);
+
+/// How long a failed write waits for the next try.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// How many records are read at the start; more breakers than that begin closed.
+const READ_MAX: usize = 1_000_000;
+
+/// The breakers that must be written, each with the number of its last mark.
+#[derive(Debug, Default)]
+struct Marks {
+    breakers: HashMap<Arc<str>, (Breaker, u64)>,
+    count: u64,
+    /// Breakers that are no more, whose records go with them.
+    gone: Vec<Arc<str>>,
+}
+
+/// The breakers whose record is not what the store has.
+#[derive(Debug, Default)]
+pub struct Changed {
+    marks: Mutex<Marks>,
+    /// The generation that the store has of each breaker.
+    persisted: Mutex<HashMap<Arc<str>, u64>>,
+    /// Breakers whose record says that they are in their ramp, and when that ends if nothing fails.
+    ramps: Mutex<HashMap<Arc<str>, (Breaker, Timestamp)>>,
+    /// Where each upstream is.
+    homes: Mutex<HashMap<Arc<str>, String>>,
+    wake: Notify,
+    written: AtomicU64,
+    errors: AtomicU64,
+}
+
+impl Changed {
+    /// Notes that a breaker has changed; the last word on it is what will be written.
+    pub fn mark(&self, breaker: &Breaker) {
+        let mut marks = self.marks();
+        marks.count += 1;
+        let mark = (breaker.clone(), marks.count);
+        marks.breakers.insert(breaker.name().clone(), mark);
+        drop(marks);
+        self.wake.notify_one();
+    }
+
+    /// Has a breaker written anew if the store has a record of it, so that the record lasts.
+    pub fn renew(&self, breaker: &Breaker) {
+        let persisted = self
+            .persisted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = persisted.contains_key(breaker.name());
+        drop(persisted);
+        if known {
+            self.mark(breaker);
+        }
+    }
+
+    /// Notes that a breaker is no more.
+    pub fn forget(&self, name: &Arc<str>) {
+        let mut marks = self.marks();
+        marks.breakers.remove(name);
+        marks.gone.push(name.clone());
+        drop(marks);
+        self.ramps().remove(name);
+        self.wake.notify_one();
+    }
+
+    /// Notes where a plan's upstreams are, which their breakers' records say from now on.
+    pub fn set_homes(&self, live: &Live) {
+        let upstreams = live.upstreams.iter().map(|upstream| &upstream.plan);
+        *self.homes.lock().unwrap_or_else(PoisonError::into_inner) = upstreams
+            .map(|upstream| (upstream.name.clone(), upstream.endpoint.url()))
+            .collect();
+    }
+
+    /// Where the upstream is of a breaker's name, which may have a key behind a slash.
+    fn home(&self, name: &str) -> Option<String> {
+        let homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+        let upstream = || name.split_once('/').map(|(upstream, _)| upstream);
+        homes.get(name).or_else(|| homes.get(upstream()?)).cloned()
+    }
+
+    /// Whether the store has a breaker's present generation.
+    pub fn is_persisted(&self, name: &str, generation: u64) -> bool {
+        let persisted = self
+            .persisted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        persisted.get(name).is_some_and(|have| *have == generation)
+    }
+
+    /// Records written so far, and writes that failed.
+    pub fn counts(&self) -> (u64, u64) {
+        (
+            self.written.load(Ordering::Relaxed),
+            self.errors.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Whether everything is written down.
+    pub fn is_clean(&self) -> bool {
+        self.marks().breakers.is_empty()
+    }
+
+    /// When the next ramp ends of which the store has a record.
+    fn next_ramp_end(&self) -> Option<Timestamp> {
+        self.ramps().values().map(|(_, ends)| *ends).min()
+    }
+
+    /// Has the breakers written anew whose ramp has ended: that is no transition, so nobody else says it.
+    fn mark_ended_ramps(&self, now: Timestamp) {
+        let ended: Vec<_> = self
+            .ramps()
+            .values()
+            .filter(|(_, ends)| *ends <= now)
+            .map(|(breaker, _)| breaker.clone())
+            .collect();
+        for breaker in ended {
+            self.mark(&breaker);
+        }
+    }
+
+    fn ramps(&self) -> MutexGuard<'_, HashMap<Arc<str>, (Breaker, Timestamp)>> {
+        self.ramps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the store has a generation, unless the breaker was marked again meanwhile.
+    fn settle(&self, breaker: &Breaker, mark: u64, written: &Written) {
+        self.written.fetch_add(1, Ordering::Relaxed);
+        match written.ramp_ends {
+            Some(ends) => {
+                let ramp = (breaker.clone(), ends);
+                self.ramps().insert(breaker.name().clone(), ramp);
+            }
+            None => {
+                self.ramps().remove(breaker.name());
+            }
+        }
+        let mut persisted = self
+            .persisted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if persisted.len() >= REMEMBERED_MAX {
+            persisted.clear();
+        }
+        persisted.insert(breaker.name().clone(), written.generation);
+        let mut marks = self.marks();
+        if marks
+            .breakers
+            .get(breaker.name())
+            .is_some_and(|(_, last)| *last == mark)
+        {
+            marks.breakers.remove(breaker.name());
+        }
+    }
+
+    fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was written of a breaker.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    generation: u64,
+    /// When its ramp ends, if it was in one and nothing fails.
+    ramp_ends: Option<Timestamp>,
+}
+
+/// Writes changed breakers down for as long as the gateway lives.
+pub async fn keep(changed: Arc<Changed>, store: Arc<dyn ObjectStore>, clock: Arc<Clock>) {
+    loop {
+        let ramp = async {
+            match changed.next_ramp_end() {
+                Some(ends) => tokio::time::sleep(ends.saturating_since(clock.exact())).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = changed.wake.notified() => {}
+            // Writing begins with the ramps that have ended.
+            () = ramp => {}
+        }
+        while let Err(error) = write_all(&changed, &store, &clock).await {
+            tracing::warn!(%error, "breaker records are not persisted yet; trying again");
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+}
+
+/// Writes down every breaker that is marked; those that the store refuses stay marked.
+///
+/// # Errors
+/// The last refusal.
+pub async fn write_all(
+    changed: &Changed,
+    store: &Arc<dyn ObjectStore>,
+    clock: &Clock,
+) -> Result<(), StoreError> {
+    changed.mark_ended_ramps(clock.exact());
+    let gone = std::mem::take(&mut changed.marks().gone);
+    for name in gone {
+        if let Err(error) = within(store.remove(PARTITION, &name, When::Always)).await {
+            changed.marks().gone.push(name);
+            return Err(error);
+        }
+    }
+    let batch: Vec<_> = changed.marks().breakers.values().cloned().collect();
+    let writes = batch.iter().map(|(breaker, _)| async {
+        let now = clock.exact();
+        let (saved, ramp) = (breaker.saved(now), breaker.snapshot(now).ramp);
+        let record = Record::of(&saved, ramp.is_some(), clock.wall_millis());
+        let object = record
+            .at(changed.home(breaker.name()).as_deref())
+            .to_object();
+        let result = within(store.put(PARTITION, breaker.name(), object, When::Always)).await;
+        let written = Written {
+            generation: saved.generation,
+            ramp_ends: ramp.map(|ramp| ramp.ends),
+        };
+        (result, written)
+    });
+    // All at once, so that the store can commit them together.
+    let results = futures_util::future::join_all(writes).await;
+    let mut refused = None;
+    for ((breaker, mark), (result, written)) in batch.iter().zip(results) {
+        match result {
+            Ok(_) => changed.settle(breaker, *mark, &written),
+            Err(error) => {
+                changed.errors.fetch_add(1, Ordering::Relaxed);
+                refused = Some(error);
+            }
+        }
+    }
+    refused.map_or(Ok(()), Err)
+}
+
+/// Bounds how long the store may take.
+async fn within<T>(operation: Pending<'_, T>) -> Result<T, StoreError> {
+    match tokio::time::timeout(WRITE_MAX, operation).await {
+        Ok(result) => result,
+        Err(_) => Err(StoreError::NotAvailable {
+            why: format!("a write took longer than {WRITE_MAX:?}; look at the disk"),
+        }),
+    }
+}
+
+/// Gives every breaker of a plan the state that an earlier process left in the store. A record
+/// that cannot be read is named in the log and leaves its breaker closed. One that was written
+/// when the upstream was at another URL is removed.
+///
+/// # Errors
+/// If the store cannot be read.
+pub async fn restore(
+    live: &Live,
+    store: &Arc<dyn ObjectStore>,
+    clock: &Clock,
+) -> Result<usize, StoreError> {
+    let mut restored = 0;
+    for upstream in &live.upstreams {
+        let (name, url) = (&upstream.plan.name, upstream.plan.endpoint.url());
+        let mut moved = 0;
+        for key in store.keys(PARTITION, name, READ_MAX).await? {
+            // A key of another upstream, whose name only begins as this one's does.
+            if !upstream.guards.names(&key) {
+                continue;
+            }
+            let Some(record) = read(&key, store).await? else {
+                continue;
+            };
+            if record.url.as_ref().is_some_and(|was| *was != url) {
+                moved += 1;
+                if let Err(error) = within(store.remove(PARTITION, &key, When::Always)).await {
+                    tracing::warn!(breaker = %key, %error, "an old record cannot be removed");
+                }
+            } else if let Some(breaker) = upstream.guards.recall(&key, clock.exact()) {
+                restored += 1;
+                take_up(&breaker, &record, clock);
+            }
+        }
+        if moved > 0 {
+            tracing::warn!(
+                upstream = %name,
+                records = moved,
+                "breakers of {name}: the upstream's url changed since the last run, so they begin anew"
+            );
+        }
+    }
+    for (_, guarded) in live.flogo.breakers() {
+        if let Some(record) = read(guarded.breaker.name(), store).await? {
+            restored += 1;
+            take_up(&guarded.breaker, &record, clock);
+        }
+    }
+    Ok(restored)
+}
+
+/// The record of a breaker; `None`: there is none that can be read.
+async fn read(name: &str, store: &Arc<dyn ObjectStore>) -> Result<Option<Record>, StoreError> {
+    let Some(object) = store.get(PARTITION, name).await? else {
+        return Ok(None);
+    };
+    match Record::from_bytes(&object.value) {
+        Ok(record) => Ok(Some(record)),
+        Err(error) => {
+            tracing::error!(breaker = %name, %error, "a breaker's record cannot be read; it begins closed");
+            Ok(None)
+        }
+    }
+}
+
+fn take_up(breaker: &Breaker, record: &Record, clock: &Clock) {
+    let now = clock.exact();
+    breaker.restore(&record.saved(clock.wall_millis()), now);
+    if record.ramp {
+        breaker.begin_ramp(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fusebox_breaker::{Ramp, Settings};
+    use fusebox_store::{Limits, MemoryStore, SystemClock};
+
+    async fn read(store: &Arc<dyn ObjectStore>) -> Record {
+        let object = store.get(PARTITION, "orders").await.unwrap().unwrap();
+        Record::from_bytes(&object.value).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_ramp_is_written_down_though_nothing_else_happens() {
+        let settings = Settings {
+            ramp: Some(Ramp::linear(Duration::from_millis(500))),
+            ..Settings::default()
+        };
+        let breaker = Breaker::new("orders", settings).unwrap();
+        let clock = Clock::start().unwrap();
+        let store: Arc<dyn ObjectStore> =
+            Arc::new(MemoryStore::new(Limits::default(), Arc::new(SystemClock)));
+        let changed = Arc::new(Changed::default());
+        breaker.begin_ramp(clock.exact());
+        changed.mark(&breaker);
+        write_all(&changed, &store, &clock).await.unwrap();
+        assert!(read(&store).await.ramp);
+        let keeper = tokio::spawn(keep(changed, store.clone(), clock));
+        while read(&store).await.ramp {
+            tokio::task::yield_now().await;
+        }
+        keeper.abort();
+    }
+}

@@ -1,0 +1,16 @@
+//! Parts of messages: heads, fields, bodies, and what is checked of them.
+
+pub mod body;
+pub mod chunks;
+pub mod fields;
+pub mod guard;
+pub mod heads;
+pub mod interim;
+pub mod location;
+pub mod marks;
+pub mod offer;
+pub mod outgoing;
+pub mod phase;
+pub mod proxy_words;
+pub mod request_body;
+pub mod retry_after;

@@ -1,0 +1,88 @@
+//! The body of an answer to a client: fixed bytes of our own, or an upstream's, streamed.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use crate::message::marks;
+
+/// How much of a body is in memory, at most, on each side of the gateway for each request.
+pub const BUFFER: usize = 128 * 1024;
+
+/// Why a body ended before its end. The message never reaches a client: its connection is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// The upstream's body was cut or was not what its framing said.
+    #[error("the upstream's body was cut short")]
+    Upstream,
+    /// The upstream's body stopped flowing.
+    #[error("the upstream's body stopped flowing")]
+    Idle,
+    /// The client's body was at fault; the request's [`crate::message::request_body::Intake`] says how.
+    #[error("the client's body was at fault")]
+    Client,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum Body {
+    /// Bytes that we have; taken when they are sent.
+    Fixed(Option<Bytes>),
+    /// An upstream's body on its way down.
+    Streamed(Box<dyn Streaming>),
+}
+
+/// A body that is made while it is sent.
+pub trait Streaming:
+    http_body::Body<Data = Bytes, Error = BodyError> + Send + Unpin + fmt::Debug
+{
+}
+
+impl Body {
+    /// A body without bytes.
+    pub fn empty() -> Body {
+        Body::Fixed(None)
+    }
+
+    /// A body of fixed bytes.
+    pub fn fixed(bytes: impl Into<Bytes>) -> Body {
+        let bytes = bytes.into();
+        Body::Fixed((!bytes.is_empty()).then_some(bytes))
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Body::Fixed(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Body::Streamed(body) => Pin::new(body.as_mut())
+                .poll_frame(cx)
+                .map_ok(marks::carried),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Body::Fixed(bytes) => bytes.is_none(),
+            Body::Streamed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Body::Fixed(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Body::Streamed(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,498 @@
+//! Header fields on their way through: what is taken off, what is put on, and by whose word.
+//!
+//! Fields that speak of one connection end with it (RFC 9110, section 7.6.1). Fields that say who
+//! the client is are written by us, from what we see; what the client says of itself is believed
+//! only from a peer that the listener names in `trusted_proxies`.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+};
+use http::{HeaderMap, HeaderValue};
+use http_body::Frame;
+
+use crate::message::proxy_words::is_proxy_word;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// Carries a request's id to the upstream and back to the client.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// W3C Trace Context.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// What vendors add to a trace.
+pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// Fields of one connection that `Connection` need not name.
+const HOP_BY_HOP: [HeaderName; 7] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    PROXY_AUTHENTICATE,
+    HTTP2_SETTINGS,
+];
+
+/// Fields that `Connection` may name but not take off: the request would mean something else.
+const NEVER_NOMINATED: [&str; 5] = [
+    "host",
+    "content-length",
+    "authorization",
+    "cookie",
+    "set-cookie",
+];
+
+/// Fields that say who somebody is, which belong in a head or nowhere.
+const NEVER_TRAILING: [&str; 4] = ["cookie", "forwarded", "set-cookie", "x-request-id"];
+
+/// Whether a list field names `word`, without regard to case.
+pub fn lists(headers: &HeaderMap, field: &HeaderName, word: &str) -> bool {
+    headers.get_all(field).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|item| item.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+    })
+}
+
+/// The place of a field's name in [`HOP_BY_HOP`] as a bit, or one of those behind it that only a request has.
+fn hop_bit(name: &HeaderName) -> u16 {
+    match name.as_str() {
+        "connection" => HAS_CONNECTION,
+        "keep-alive" => 1 << 1,
+        "proxy-connection" => 1 << 2,
+        "transfer-encoding" => 1 << 3,
+        "upgrade" => 1 << 4,
+        "proxy-authenticate" => 1 << 5,
+        "http2-settings" => 1 << 6,
+        "te" => HAS_TE,
+        "proxy-authorization" => HAS_PROXY_AUTHORIZATION,
+        "content-length" => HAS_CONTENT_LENGTH,
+        "tracestate" => HAS_TRACESTATE,
+        _ => 0,
+    }
+}
+
+/// A request's field as [`hop_bit`] tells it, or as one of the kinds that a client has no business to send.
+fn request_bit(name: &HeaderName) -> u16 {
+    let text = name.as_str();
+    let ours = u16::from(is_ours(text)) * HAS_OURS;
+    let proxys = u16::from(is_proxy_word(text)) * HAS_PROXY_WORD;
+    hop_bit(name) | ours | proxys
+}
+
+const HAS_CONNECTION: u16 = 1;
+const HAS_TE: u16 = 1 << 7;
+const HAS_PROXY_AUTHORIZATION: u16 = 1 << 8;
+const HAS_CONTENT_LENGTH: u16 = 1 << 9;
+const HAS_TRACESTATE: u16 = 1 << 10;
+const HAS_OURS: u16 = 1 << 11;
+const HAS_PROXY_WORD: u16 = 1 << 12;
+
+/// Which fields of one connection a head has, as [`hop_bit`]s: most have none or one, and looking each name up
+/// costs more than looking all names through.
+fn hop_fields(headers: &HeaderMap) -> u16 {
+    headers.keys().fold(0, |found, name| found | hop_bit(name))
+}
+
+/// Takes off the fields of one connection, of which `found` says which there are.
+fn strip_hop_by_hop(headers: &mut HeaderMap, found: u16) {
+    if found & HAS_CONNECTION != 0 && !is_plain_connection(headers) {
+        let nominated: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+            .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+            .filter(|name| !NEVER_NOMINATED.contains(&name.as_str()))
+            .collect();
+        for name in nominated {
+            headers.remove(name);
+        }
+    }
+    for (at, name) in HOP_BY_HOP.iter().enumerate() {
+        if found & (1 << at) != 0 {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Whether `Connection` names nothing that is taken off by being named.
+fn is_plain_connection(headers: &HeaderMap) -> bool {
+    headers.get_all(CONNECTION).iter().all(|value| {
+        value.as_bytes().eq_ignore_ascii_case(b"keep-alive")
+            || value.as_bytes().eq_ignore_ascii_case(b"close")
+    })
+}
+
+/// Kinds of fields that a request brought. All its names are looked through once, since looking one up costs more.
+#[derive(Debug, Clone, Copy)]
+pub struct Brought(u16);
+
+impl Brought {
+    /// It had a `Content-Length`, which has been taken off to be written anew.
+    pub fn has_length(self) -> bool {
+        self.0 & HAS_CONTENT_LENGTH != 0
+    }
+
+    /// It has a `tracestate`.
+    pub fn has_tracestate(self) -> bool {
+        self.0 & HAS_TRACESTATE != 0
+    }
+}
+
+/// Takes off a request what must not go on to an upstream, and says what else there was.
+pub fn strip_request(headers: &mut HeaderMap) -> Brought {
+    let bits = headers.keys().map(request_bit);
+    let found = bits.fold(0, |found, bit| found | bit);
+    // Asked first, since `Connection` names `TE` as it should, and so takes it off.
+    let trailers_welcome = found & HAS_TE != 0 && lists(headers, &TE, "trailers");
+    strip_hop_by_hop(headers, found);
+    if found & HAS_PROXY_AUTHORIZATION != 0 {
+        headers.remove(PROXY_AUTHORIZATION);
+    }
+    if found & HAS_TE != 0 {
+        headers.remove(TE);
+    }
+    if trailers_welcome {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    if found & HAS_CONTENT_LENGTH != 0 {
+        headers.remove(CONTENT_LENGTH);
+    }
+    if found & HAS_OURS != 0 {
+        remove_where(headers, is_ours);
+    }
+    Brought(found)
+}
+
+/// Names that a client has no business to send: those with `_`, which some programs read as `-`,
+/// and those that a gateway uses to speak to what is behind it.
+fn is_ours(name: &str) -> bool {
+    name.contains('_')
+        || is_fusebox_word(name)
+        || name.starts_with("x-fusebox-")
+        || name.starts_with("x-breaker-")
+        || name.starts_with("x-gateway-")
+}
+
+/// Whether a field of this name, in lower case, says something of this gateway's own about an answer, as
+/// `Fusebox-Reason` does. In another's answer it would be taken for our word, so it goes no further; where that other is
+/// a Fusebox too, it spoke to us.
+pub fn is_fusebox_word(name: &str) -> bool {
+    name.starts_with("fusebox-")
+}
+
+/// Takes off a response what must not go on to a client, and adds our `Via`.
+pub fn strip_response(headers: &mut HeaderMap) {
+    let found = hop_fields(headers);
+    strip_hop_by_hop(headers, found);
+    remove_where(headers, is_fusebox_word);
+    append_via(headers);
+}
+
+/// A body's frame as it goes on: data as it is, trailers without what must not pass.
+pub fn strip_frame(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            strip_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(data) => data,
+    }
+}
+
+/// Takes off a trailer section the fields that would change what the message means (RFC 9110, section 6.5.1).
+fn strip_trailers(trailers: &mut HeaderMap) {
+    for name in [
+        TRANSFER_ENCODING,
+        CONTENT_LENGTH,
+        HOST,
+        TRAILER,
+        TE,
+        CONNECTION,
+        http::header::AUTHORIZATION,
+    ] {
+        trailers.remove(name);
+    }
+    remove_where(trailers, |name| {
+        is_ours(name) || is_proxy_word(name) || NEVER_TRAILING.contains(&name)
+    });
+}
+
+/// Takes off the fields with unwanted names; allocates only where there are any.
+fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    let names: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| unwanted(name.as_str()))
+        .cloned()
+        .collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+fn append_via(headers: &mut HeaderMap) {
+    headers.append(VIA, HeaderValue::from_static("1.1 fusebox"));
+}
+
+/// What we know of a client's connection.
+#[derive(Debug, Clone)]
+pub struct Origin<'a> {
+    /// The peer's address.
+    pub peer: IpAddr,
+    /// The same as text, made once per connection.
+    pub peer_text: &'a HeaderValue,
+    /// Whether the listener trusts the peer to speak of others.
+    pub trusted: bool,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+}
+
+/// Who the client is: the peer, or whom a trusted one names as having come to it.
+pub fn client(headers: &HeaderMap, origin: &Origin<'_>) -> IpAddr {
+    let last = headers.get_all(X_FORWARDED_FOR).iter().next_back();
+    let named = last
+        .filter(|_| origin.trusted)
+        .and_then(|value| value.to_str().ok()?.rsplit(',').next());
+    let named = named.and_then(|name| name.trim().parse::<IpAddr>().ok());
+    named.map_or(origin.peer, |ip| ip.to_canonical())
+}
+
+/// Says who the client is, in `Forwarded` (RFC 7239) and the `X-Forwarded-*` that most programs read.
+pub fn set_forwarded(
+    headers: &mut HeaderMap,
+    brought: Brought,
+    origin: &Origin<'_>,
+    host: Option<&HeaderValue>,
+) {
+    let element = forwarded(origin, host);
+    if origin.trusted {
+        let chain = joined(headers, &FORWARDED, &element);
+        headers.insert(FORWARDED, chain);
+        let chain = joined(headers, &X_FORWARDED_FOR, origin.peer_text.as_bytes());
+        headers.insert(X_FORWARDED_FOR, chain);
+        headers
+            .entry(X_FORWARDED_PROTO)
+            .or_insert_with(|| HeaderValue::from_static(origin.scheme));
+        if let Some(host) = host {
+            headers
+                .entry(X_FORWARDED_HOST)
+                .or_insert_with(|| host.clone());
+        }
+    } else {
+        if brought.0 & HAS_PROXY_WORD != 0 {
+            remove_where(headers, is_proxy_word);
+        }
+        headers.insert(FORWARDED, value(&element));
+        headers.insert(X_FORWARDED_FOR, origin.peer_text.clone());
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme));
+        if let Some(host) = host {
+            headers.insert(X_FORWARDED_HOST, host.clone());
+        }
+    }
+    append_via(headers);
+}
+
+/// Our element of `Forwarded`: who the client is, how it came, and whom it asked for.
+fn forwarded(origin: &Origin<'_>, host: Option<&HeaderValue>) -> Vec<u8> {
+    let mut element = Vec::with_capacity(64);
+    let (begin, end): (&[u8], &[u8]) = match origin.peer {
+        IpAddr::V4(_) => (b"for=", b""),
+        IpAddr::V6(_) => (b"for=\"[", b"]\""),
+    };
+    for part in [begin, origin.peer_text.as_bytes(), end, b";proto="] {
+        element.extend_from_slice(part);
+    }
+    element.extend_from_slice(origin.scheme.as_bytes());
+    if let Some(host) = host.filter(|host| host.to_str().is_ok()) {
+        for part in [b";host=\"", host.as_bytes(), b"\""] {
+            element.extend_from_slice(part);
+        }
+    }
+    element
+}
+
+/// A list field's lines and one more item, as one line.
+fn joined(headers: &HeaderMap, field: &HeaderName, item: &[u8]) -> HeaderValue {
+    let mut line = Vec::new();
+    for value in headers.get_all(field) {
+        line.extend_from_slice(value.as_bytes());
+        line.extend_from_slice(b", ");
+    }
+    line.extend_from_slice(item);
+    value(&line)
+}
+
+fn value(bytes: &[u8]) -> HeaderValue {
+    HeaderValue::from_bytes(bytes).expect("made of field values and of our own ASCII")
+}
+
+/// A client's request id if it is one that we would pass on: 1 to 128 visible ASCII characters.
+pub fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let id = headers.get(X_REQUEST_ID)?;
+    let fits =
+        (1..=128).contains(&id.len()) && id.as_bytes().iter().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| id.clone())
+}
+
+/// Whether a request brings a `traceparent` that is one (W3C Trace Context, section 3.2).
+pub fn has_traceparent(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return false;
+    };
+    let bytes = value.as_bytes();
+    let hex = |range: std::ops::Range<usize>| {
+        bytes.get(range).is_some_and(|part| {
+            part.iter()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b))
+        })
+    };
+    let nonzero = |range: std::ops::Range<usize>| {
+        bytes
+            .get(range)
+            .is_some_and(|part| part.iter().any(|b| *b != b'0'))
+    };
+    bytes.len() >= 55
+        && hex(0..2)
+        && &bytes[0..2] != b"ff"
+        && (bytes.len() == 55 || (&bytes[0..2] != b"00" && bytes[55] == b'-'))
+        && [2, 35, 52].iter().all(|at| bytes[*at] == b'-')
+        && hex(3..35)
+        && nonzero(3..35)
+        && hex(36..52)
+        && nonzero(36..52)
+        && hex(53..55)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        map
+    }
+
+    #[test]
+    fn fields_of_the_connection_and_those_it_names_are_taken_off() {
+        let mut map = headers(&[
+            ("connection", "close, X-Private, Authorization"),
+            ("keep-alive", "timeout=5"),
+            ("x-private", "1"),
+            ("authorization", "Bearer t"),
+            ("proxy-authorization", "Basic eA=="),
+            ("te", "gzip"),
+            ("upgrade", "h2c"),
+            ("x_y", "1"),
+            ("x-breaker-state", "closed"),
+            ("accept", "*/*"),
+        ]);
+        strip_request(&mut map);
+        let mut left: Vec<_> = map.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["accept", "authorization"]);
+    }
+
+    #[test]
+    fn a_client_is_not_believed_about_itself() {
+        let mut map = headers(&[
+            ("x-forwarded-for", "6.6.6.6"),
+            ("forwarded", "for=6.6.6.6"),
+            ("x-real-ip", "6.6.6.6"),
+            ("x-forwarded-host", "evil"),
+            ("x-forwarded-prefix", "/evil"),
+            ("x-original-url", "/evil"),
+            ("cf-connecting-ip", "6.6.6.6"),
+            ("x-http-method-override", "PUT"),
+        ]);
+        let text = HeaderValue::from_static("10.0.0.9");
+        let origin = Origin {
+            peer: "10.0.0.9".parse().unwrap(),
+            peer_text: &text,
+            trusted: false,
+            scheme: "http",
+        };
+        let brought = strip_request(&mut map);
+        let host = HeaderValue::from_static("a:8080");
+        set_forwarded(&mut map, brought, &origin, Some(&host));
+        assert_eq!(map["x-forwarded-for"], "10.0.0.9");
+        assert_eq!(map["forwarded"], "for=10.0.0.9;proto=http;host=\"a:8080\"");
+        assert_eq!(map["x-forwarded-host"], "a:8080");
+        for gone in [
+            "x-real-ip",
+            "x-forwarded-prefix",
+            "x-original-url",
+            "cf-connecting-ip",
+        ] {
+            assert!(!map.contains_key(gone), "{gone}");
+        }
+        assert_eq!(map["x-http-method-override"], "PUT");
+        assert_eq!(map["via"], "1.1 fusebox");
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_and_added_to() {
+        let mut map = headers(&[
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-proto", "https"),
+            ("x-original-url", "/before"),
+        ]);
+        let text = HeaderValue::from_static("10.0.0.9");
+        let origin = Origin {
+            peer: "10.0.0.9".parse().unwrap(),
+            peer_text: &text,
+            trusted: true,
+            scheme: "http",
+        };
+        let brought = strip_request(&mut map);
+        set_forwarded(&mut map, brought, &origin, None);
+        assert_eq!(map["x-forwarded-for"], "6.6.6.6, 10.0.0.9");
+        assert_eq!(map["x-forwarded-proto"], "https");
+        assert_eq!(map["x-original-url"], "/before");
+    }
+
+    #[test]
+    fn an_upstream_does_not_speak_in_our_name() {
+        let mut map = headers(&[
+            ("fusebox-reason", "breaker_open"),
+            ("fusebox-fallback", "last_good"),
+            ("x-served-by", "a"),
+        ]);
+        strip_response(&mut map);
+        let left: Vec<_> = map.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-served-by", "via"]);
+        let mut map = headers(&[("fusebox-reason", "breaker_open"), ("x-sum", "1")]);
+        strip_trailers(&mut map);
+        let left: Vec<_> = map.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-sum"]);
+    }
+
+    #[test]
+    fn a_traceparent_is_kept_only_if_it_is_one() {
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert!(has_traceparent(&headers(&[("traceparent", good)])));
+        for bad in [
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
+            "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "nonsense",
+        ] {
+            assert!(!has_traceparent(&headers(&[("traceparent", bad)])), "{bad}");
+        }
+    }
+}

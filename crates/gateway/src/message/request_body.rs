@@ -1,0 +1,404 @@
+//! A client's body on its way up: who is waiting for whom, and whose fault it is when it breaks.
+//!
+//! Two things must never be mixed up: an upstream that is slow and a client that is slow to send,
+//! and an upstream that broke the connection and a client that sent nonsense. hyper reports both
+//! kinds through the same future, so this body marks what the client did in an [`Intake`] that the
+//! call looks at before it judges anybody.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fusebox_breaker::Timestamp;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use crate::ground::clock::Clock;
+use crate::message::body::BodyError;
+use crate::message::offer::Offer;
+use crate::message::phase::Phase;
+
+/// How long an upstream may keep back whether it wants an offered body, before it gets it.
+const OFFER_WAIT: Duration = Duration::from_secs(1);
+
+/// So long a wait for a client may cost it an upstream's patience.
+const LONG_WAIT: Duration = Duration::from_millis(100);
+
+/// How long the end of a connection may take to reach us.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+
+/// How long a body may be slower than the least rate before it counts.
+const RATE_GRACE: Duration = Duration::from_secs(10);
+
+/// What a client did wrong with its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientFault {
+    /// Its framing was wrong, or the connection ended within it: 400.
+    Malformed,
+    /// It came more slowly than `limits.body_rate`: 408.
+    TooSlow,
+    /// It was larger than `limits.request_body`: 413.
+    TooLarge,
+}
+
+/// What is known of a request body while it is on its way; shared by the body and the call.
+#[derive(Debug)]
+pub struct Intake {
+    /// Nanoseconds of the last progress; the top bit says that we wait for the client now.
+    progress: AtomicU64,
+    /// Nanoseconds that we have waited for the client, the present wait not included.
+    waited: AtomicU64,
+    /// Nanoseconds of the last wait that has ended.
+    last_wait: AtomicU64,
+    fault: AtomicU8,
+    /// All of the body has come.
+    complete: AtomicBool,
+    /// Whether the upstream wants the body, where its client waits to be asked for it.
+    offer: Option<Offer>,
+}
+
+const WAITING: u64 = 1 << 63;
+
+impl Intake {
+    fn new(now: Timestamp, is_offered: bool) -> Arc<Intake> {
+        Arc::new(Intake {
+            progress: AtomicU64::new(now.as_nanos()),
+            waited: AtomicU64::new(0),
+            last_wait: AtomicU64::new(0),
+            fault: AtomicU8::new(0),
+            complete: AtomicBool::new(false),
+            offer: is_offered.then(Offer::default),
+        })
+    }
+
+    /// The offer of the body, where its client waits to be asked for it.
+    pub fn offer(&self) -> Option<&Offer> {
+        self.offer.as_ref()
+    }
+
+    /// Whether the client owes bytes: its body has not all come. An offered one is owed too: an
+    /// upstream that does not know the expectation waits for it.
+    pub fn is_owed(&self) -> bool {
+        !self.complete.load(Ordering::Acquire)
+    }
+
+    /// Whether the body is held back, since the upstream has not said that it wants it.
+    pub fn is_held(&self) -> bool {
+        self.offer.as_ref().is_some_and(Offer::is_open)
+    }
+
+    /// Whether what came last came after a long wait and a moment ago: an upstream that ends the connection now
+    /// may have lost its patience before it could know that.
+    pub fn was_late(&self, now: Timestamp) -> bool {
+        let last_wait = Duration::from_nanos(self.last_wait.load(Ordering::Acquire));
+        let handed_over = self.handed_over();
+        last_wait >= LONG_WAIT && handed_over.is_some_and(|at| now < at + ON_ITS_WAY)
+    }
+
+    /// Since when the upstream has had all that the client sent; `None` while we wait for the client, also
+    /// for one that waits to be asked for its body.
+    pub fn handed_over(&self) -> Option<Timestamp> {
+        if self.is_held() {
+            return None;
+        }
+        let word = self.progress.load(Ordering::Acquire);
+        (word & WAITING == 0).then(|| Timestamp::from_nanos(word))
+    }
+
+    /// How long we have waited for the client in all.
+    pub fn waited(&self, now: Timestamp) -> Duration {
+        let waited = Duration::from_nanos(self.waited.load(Ordering::Acquire));
+        let word = self.progress.load(Ordering::Acquire);
+        if word & WAITING == 0 {
+            return waited;
+        }
+        waited + now.saturating_since(Timestamp::from_nanos(word & !WAITING))
+    }
+
+    /// What the client did wrong, if it did.
+    pub fn fault(&self) -> Option<ClientFault> {
+        match self.fault.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some(ClientFault::Malformed),
+            2 => Some(ClientFault::TooSlow),
+            _ => Some(ClientFault::TooLarge),
+        }
+    }
+
+    fn blame(&self, fault: ClientFault) {
+        let code = match fault {
+            ClientFault::Malformed => 1,
+            ClientFault::TooSlow => 2,
+            ClientFault::TooLarge => 3,
+        };
+        self.fault.store(code, Ordering::Release);
+    }
+
+    fn wait_for_client(&self, now: Timestamp) {
+        self.progress
+            .store(now.as_nanos() | WAITING, Ordering::Release);
+    }
+
+    fn hand_over(&self, now: Timestamp) {
+        self.progress.store(now.as_nanos(), Ordering::Release);
+    }
+}
+
+/// Bounds on a request body.
+#[derive(Debug, Clone, Copy)]
+pub struct IntakeLimits {
+    /// Bytes per second.
+    pub rate_min: u64,
+    /// Bytes.
+    pub size_max: Option<u64>,
+}
+
+/// What was read of a body before it was sent.
+#[derive(Debug, Default)]
+struct Ahead {
+    frames: VecDeque<Frame<Bytes>>,
+    bytes: u64,
+    /// There is nothing behind these frames.
+    is_all: bool,
+}
+
+/// A client's body, passed on to an upstream.
+#[derive(Debug)]
+pub struct RequestBody {
+    inner: Incoming,
+    ahead: Option<Box<Ahead>>,
+    /// Kept busy until the body is done with.
+    phase: Arc<Phase>,
+    intake: Arc<Intake>,
+    clock: Arc<Clock>,
+    limits: IntakeLimits,
+    received: u64,
+    /// How long we have waited for the client in all, and since when we do now.
+    waited: Duration,
+    waiting_since: Option<Timestamp>,
+    alarm: Option<Pin<Box<Sleep>>>,
+    /// Whether the body is wanted is known, and it is.
+    is_asked_for: bool,
+}
+
+impl RequestBody {
+    /// Wraps a client's body; the intake is the call's view of it. An offered one is held back until
+    /// [`Intake::offer`] is taken, or for a moment.
+    pub fn new(
+        inner: Incoming,
+        is_offered: bool,
+        phase: Arc<Phase>,
+        clock: Arc<Clock>,
+        limits: IntakeLimits,
+    ) -> (RequestBody, Arc<Intake>) {
+        let intake = Intake::new(clock.tick(), is_offered);
+        phase.busy();
+        let body = RequestBody {
+            inner,
+            ahead: None,
+            phase,
+            intake: intake.clone(),
+            clock,
+            limits,
+            received: 0,
+            waited: Duration::ZERO,
+            waiting_since: None,
+            alarm: None,
+            is_asked_for: !is_offered,
+        };
+        (body, intake)
+    }
+
+    /// Reads the body before it is sent, until its end or beyond `limit` bytes; says whether it has
+    /// ended. Asks the client for a body that it offers.
+    ///
+    /// # Errors
+    /// What the client did wrong.
+    pub async fn read_ahead(&mut self, limit: u64) -> Result<bool, ClientFault> {
+        if let Some(offer) = self.intake.offer() {
+            offer.take();
+        }
+        let mut ahead = self.ahead.take().unwrap_or_default();
+        while !ahead.is_all && ahead.bytes <= limit {
+            match std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await {
+                None => ahead.is_all = true,
+                Some(Err(_)) => {
+                    return Err(self.intake.fault().unwrap_or(ClientFault::Malformed));
+                }
+                Some(Ok(frame)) => {
+                    ahead.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                    ahead.is_all = frame.is_trailers() || self.inner.is_end_stream();
+                    ahead.frames.push_back(frame);
+                }
+            }
+        }
+        let is_all = ahead.is_all;
+        self.ahead = Some(ahead);
+        Ok(is_all)
+    }
+
+    /// Whether the body may be read from its client; pending while that is open.
+    fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.is_asked_for {
+            return Poll::Ready(true);
+        }
+        let intake = self.intake.clone();
+        let wanted = intake.offer().map_or(Poll::Ready(true), |it| it.poll(cx));
+        if let Poll::Ready(wanted) = wanted {
+            self.be_asked_for(wanted);
+            return Poll::Ready(wanted);
+        }
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(OFFER_WAIT)));
+        if alarm.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        if let Some(offer) = intake.offer() {
+            offer.take();
+        }
+        self.be_asked_for(true);
+        Poll::Ready(true)
+    }
+
+    /// It is known whether the body is wanted; the wait for that is over.
+    fn be_asked_for(&mut self, wanted: bool) {
+        self.is_asked_for = wanted;
+        self.alarm = None;
+        self.intake.hand_over(self.clock.tick());
+    }
+
+    fn note_end(&self) {
+        self.intake.complete.store(true, Ordering::Release);
+    }
+
+    fn fail(&self, fault: ClientFault) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.intake.blame(fault);
+        Poll::Ready(Some(Err(BodyError::Client)))
+    }
+
+    /// How much longer the client may keep us waiting, by the least rate.
+    fn patience(&self) -> Duration {
+        let earned =
+            Duration::from_secs_f64(self.received as f64 / self.limits.rate_min.max(1) as f64);
+        (RATE_GRACE + earned).saturating_sub(self.waited)
+    }
+
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.waiting_since.is_none() {
+            let now = self.clock.exact();
+            self.waiting_since = Some(now);
+            self.intake.wait_for_client(now);
+            if self.limits.rate_min > 0 {
+                self.alarm = Some(Box::pin(tokio::time::sleep(self.patience())));
+            }
+        }
+        if self.phase.is_left(cx) {
+            return self.fail(ClientFault::Malformed);
+        }
+        let late = self
+            .alarm
+            .as_mut()
+            .is_some_and(|alarm| alarm.as_mut().poll(cx).is_ready());
+        if late {
+            self.fail(ClientFault::TooSlow)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn end_wait(&mut self) {
+        let now = match self.waiting_since.take() {
+            Some(since) => {
+                let now = self.clock.exact();
+                let wait = now.saturating_since(since);
+                self.waited += wait;
+                let wait = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+                self.intake.last_wait.store(wait, Ordering::Release);
+                let nanos = u64::try_from(self.waited.as_nanos()).unwrap_or(u64::MAX);
+                self.intake.waited.store(nanos, Ordering::Release);
+                now
+            }
+            None => self.clock.tick(),
+        };
+        self.alarm = None;
+        self.intake.hand_over(now);
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.phase.idle(self.clock.tick());
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        if let Some(ahead) = &mut this.ahead {
+            match ahead.frames.pop_front() {
+                Some(frame) => {
+                    ahead.bytes -= frame.data_ref().map_or(0, |data| data.len() as u64);
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                None if ahead.is_all => return Poll::Ready(None),
+                None => this.ahead = None,
+            }
+        }
+        if !std::task::ready!(this.poll_wanted(cx)) {
+            return Poll::Ready(Some(Err(BodyError::Client)));
+        }
+        let frame = match Pin::new(&mut this.inner).poll_frame(cx) {
+            Poll::Pending => return this.wait(cx),
+            Poll::Ready(frame) => frame,
+        };
+        this.end_wait();
+        match frame {
+            None => {
+                this.note_end();
+                Poll::Ready(None)
+            }
+            Some(Err(_)) => this.fail(ClientFault::Malformed),
+            Some(Ok(frame)) => {
+                if frame.is_trailers() || this.inner.is_end_stream() {
+                    this.note_end();
+                }
+                if let Some(data) = frame.data_ref() {
+                    this.received = this.received.saturating_add(data.len() as u64);
+                }
+                if this.limits.size_max.is_some_and(|max| this.received > max) {
+                    return this.fail(ClientFault::TooLarge);
+                }
+                Poll::Ready(Some(Ok(crate::message::fields::strip_frame(frame))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.ahead {
+            Some(ahead) if !ahead.frames.is_empty() => false,
+            Some(ahead) if ahead.is_all => true,
+            _ => self.inner.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = self.inner.size_hint();
+        match (&self.ahead, rest.exact()) {
+            (Some(ahead), Some(exact)) => SizeHint::with_exact(exact + ahead.bytes),
+            _ => rest,
+        }
+    }
+}

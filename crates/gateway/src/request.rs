@@ -1,0 +1,14 @@
+//! One request and its answer: whose it is, how it is passed on, what goes back.
+
+pub mod answer;
+pub mod client;
+pub mod exchange;
+pub mod forward;
+pub mod linger;
+pub mod outlive;
+pub mod response_body;
+pub mod shared;
+pub mod target;
+pub mod tunnel;
+pub mod whole_body;
+pub mod worker;

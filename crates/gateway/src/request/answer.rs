@@ -1,0 +1,269 @@
+//! Answers of our own: refusals, faults, fixed responses. Each says why, and when to come back (I12).
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use fusebox_breaker::{Rejection, Timestamp};
+use fusebox_plan::CallError;
+use fusebox_plan::plan::Respond;
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+
+use crate::message::body::Body;
+use crate::message::request_body::ClientFault;
+use crate::upstream::sending::Failed;
+
+/// Says why a request was refused, for programs.
+pub const FUSEBOX_REASON: HeaderName = HeaderName::from_static("fusebox-reason");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
+fn json(status: StatusCode, body: &serde_json::Value) -> Response<Body> {
+    let mut response = Response::new(Body::fixed(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+fn closing(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(CONNECTION, CLOSE);
+    response
+}
+
+/// A request that is not taken; the connection is closed, for what follows on it is not trusted.
+pub fn refused(status: StatusCode, why: &str) -> Response<Body> {
+    closing(json(status, &serde_json::json!({ "error": why })))
+}
+
+/// No route has the path.
+pub fn no_route() -> Response<Body> {
+    json(
+        StatusCode::NOT_FOUND,
+        &serde_json::json!({ "error": "no route has this path" }),
+    )
+}
+
+/// The route has the path but not the method; `allow` lists those that it has.
+pub fn wrong_method(allow: &HeaderValue) -> Response<Body> {
+    let body = serde_json::json!({ "error": "this path does not take this method" });
+    let mut response = json(StatusCode::METHOD_NOT_ALLOWED, &body);
+    response.headers_mut().insert(ALLOW, allow.clone());
+    response
+}
+
+/// `OPTIONS *`: the gateway answers for itself.
+pub fn options() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+/// The answer that a route's `respond` gives.
+pub fn fixed(respond: &Respond) -> Response<Body> {
+    let mut response = Response::new(Body::fixed(respond.body.clone()));
+    *response.status_mut() = respond.status;
+    response.headers_mut().clone_from(&respond.headers);
+    response
+}
+
+/// The breaker lets no call through: 503, with the reason and the real time of the next try.
+///
+/// `fallback_seconds` is said where the breaker itself does not know when it will open up, as for
+/// a hold without an end.
+pub fn breaker_refused(
+    breaker: &str,
+    rejection: &Rejection,
+    now: Timestamp,
+    fallback_seconds: u64,
+) -> Response<Body> {
+    let seconds = match rejection.retry_at {
+        Some(at) => at.saturating_since(now).as_millis().div_ceil(1000).max(1),
+        None => u128::from(fallback_seconds.max(1)),
+    };
+    let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+    let reason = rejection.reason.as_str();
+    let phase = rejection.phase.as_str();
+    let body = serde_json::json!({
+        "error": format!("breaker \"{breaker}\" refused the call: {reason}"),
+        "breaker": breaker,
+        "retry_after": seconds,
+    });
+    let mut response = json(StatusCode::SERVICE_UNAVAILABLE, &body);
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    headers.insert(FUSEBOX_REASON, reason_value(reason, breaker, phase));
+    response
+}
+
+/// `breaker_open; breaker="orders"; state=open`, the name as a quoted string (RFC 9110, section
+/// 5.6.4) with everything outside visible ASCII percent-encoded.
+fn reason_value(reason: &str, breaker: &str, phase: &str) -> HeaderValue {
+    let mut text = String::with_capacity(64);
+    write!(text, "{reason}; breaker=\"").expect("a String takes any text");
+    for byte in breaker.bytes() {
+        match byte {
+            b'"' | b'\\' => {
+                text.push('\\');
+                text.push(byte as char);
+            }
+            0x20..=0x7e => text.push(byte as char),
+            _ => write!(text, "%{byte:02X}").expect("a String takes any text"),
+        }
+    }
+    write!(text, "\"; state={phase}").expect("a String takes any text");
+    HeaderValue::from_str(&text).expect("only visible ASCII was written")
+}
+
+/// The upstream failed: 502, or 504 where it took too long.
+fn upstream_failed(upstream: &str, error: CallError) -> Response<Body> {
+    let what = match error {
+        CallError::Connect => "could not be reached",
+        CallError::Tls => "could not be trusted: the TLS handshake failed",
+        CallError::Timeout => "did not answer in time",
+        CallError::Reset | CallError::Truncated => "closed the connection",
+        CallError::Protocol => "did not answer in HTTP/1.1",
+    };
+    let mut response = unanswered(upstream, what, error.as_str());
+    if error == CallError::Timeout {
+        *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+    }
+    response
+}
+
+/// The request got no answer from its upstream; whose fault that is decides what the client hears.
+pub fn not_sent(upstream: &str, failed: Failed) -> Response<Body> {
+    match failed {
+        Failed::Upstream(error) => upstream_failed(upstream, error),
+        Failed::Client(fault) => client_failed(fault),
+        // Who knows the breaker says more of the place that was given up.
+        Failed::Ours | Failed::GaveWay => exhausted(),
+        Failed::GivenUp => closing(unanswered(
+            upstream,
+            "did not answer before its client closed the connection",
+            "client",
+        )),
+        // The rest of the body is not taken.
+        Failed::Unfinished => closing(unanswered(
+            upstream,
+            "ended the connection before the request's body was complete",
+            "client",
+        )),
+        Failed::Stale => unanswered(
+            upstream,
+            "closed an idle connection as the request went out; it may have been executed",
+            "reset",
+        ),
+        Failed::Limit => unanswered(
+            upstream,
+            "sent an answer whose head is over this gateway's limits",
+            "limit",
+        ),
+    }
+}
+
+fn unanswered(upstream: &str, what: &str, reason: &str) -> Response<Body> {
+    let body = serde_json::json!({
+        "error": format!("upstream \"{upstream}\" {what}"),
+        "upstream": upstream,
+        "reason": reason,
+    });
+    json(StatusCode::BAD_GATEWAY, &body)
+}
+
+/// The client's body was at fault; the upstream's breaker never hears of it.
+pub fn client_failed(fault: ClientFault) -> Response<Body> {
+    let (status, why) = match fault {
+        ClientFault::Malformed => (
+            StatusCode::BAD_REQUEST,
+            "the request's body is not what its head says",
+        ),
+        ClientFault::TooSlow => (
+            StatusCode::REQUEST_TIMEOUT,
+            "the request's body came too slowly",
+        ),
+        ClientFault::TooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the request's body is too large",
+        ),
+    };
+    refused(status, why)
+}
+
+/// There is nothing left to reach an upstream with: our own want, which passes.
+pub fn exhausted() -> Response<Body> {
+    let body = serde_json::json!({
+        "error": "the gateway has no connection to spare",
+        "retry_after": 1,
+    });
+    let mut response = json(StatusCode::SERVICE_UNAVAILABLE, &body);
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    headers.insert(FUSEBOX_REASON, HeaderValue::from_static("connections_full"));
+    response
+}
+
+/// A fault of our own; what exactly is in the log.
+pub fn our_fault() -> Response<Body> {
+    let body = serde_json::json!({ "error": "the gateway failed to carry the request" });
+    json(StatusCode::INTERNAL_SERVER_ERROR, &body)
+}
+
+/// What a client gets that connects when `limits.connections` are open: written as it stands,
+/// since no request is read.
+pub fn too_many_connections() -> Bytes {
+    Bytes::from_static(
+        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nFusebox-Reason: connections_full\r\n\
+          Content-Type: application/json\r\nContent-Length: 50\r\nConnection: close\r\n\r\n\
+          {\"error\":\"too many connections\",\"retry_after\":1}\r\n",
+    )
+}
+
+/// The answer to a request that hyper could not read: written as it stands, with the id that the log
+/// has of it, at a time in milliseconds since the Unix epoch.
+pub fn unread(status: StatusCode, why: &str, id: &HeaderValue, millis: u64) -> Vec<u8> {
+    let body = serde_json::json!({ "error": why }).to_string();
+    let now = std::time::UNIX_EPOCH + std::time::Duration::from_millis(millis);
+    let mut answer = format!(
+        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\
+         date: {}\r\nx-request-id: ",
+        status.as_str(),
+        status.canonical_reason().unwrap_or("Refused"),
+        body.len(),
+        httpdate::fmt_http_date(now),
+    )
+    .into_bytes();
+    answer.extend_from_slice(id.as_bytes());
+    answer.extend_from_slice(b"\r\n\r\n");
+    answer.extend_from_slice(body.as_bytes());
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_breakers_name_cannot_break_out_of_the_reason() {
+        let value = reason_value("breaker_open", "a\"; x=\\é\n", "open");
+        assert_eq!(
+            value,
+            "breaker_open; breaker=\"a\\\"; x=\\\\%C3%A9%0A\"; state=open"
+        );
+    }
+
+    #[test]
+    fn raw_answers_say_their_own_length() {
+        let id = HeaderValue::from_static("7");
+        let unread = unread(StatusCode::BAD_REQUEST, "a \"quoted\" é", &id, 0);
+        for raw in [&too_many_connections()[..], &unread] {
+            let text = std::str::from_utf8(raw).unwrap();
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            let head = head.to_ascii_lowercase();
+            assert!(
+                head.contains(&format!("content-length: {}\r\n", body.len())),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The life of a request: guards, route, steps, answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusebox_breaker::Timestamp;
+use http::header::{CONNECTION, EXPECT};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+
+use crate::ground::clock::Desk;
+use crate::live::live_plan::{Live, LiveRoute};
+use crate::message::body::Body;
+use crate::request::client::Client;
+use crate::request::worker::Stay;
+
+/// How much of a body that nobody wants is read, and for how long, before an answer that goes out
+/// without it.
+const DRAIN_BYTES: usize = 64 * 1024;
+const DRAIN_WAIT: Duration = Duration::from_millis(20);
+
+/// One request on its way, with what every step may need.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The client's connection.
+    pub client: Arc<Client>,
+    /// The clock and the worker.
+    pub desk: Desk,
+    /// The plan as it was when the request came; a reload does not change it under the request.
+    pub live: Arc<Live>,
+    /// The route that takes the request.
+    pub route: Arc<LiveRoute>,
+    /// The route's path parameters, as the client wrote them; those of a Flogo handler or a Mule flow decoded.
+    pub params: Params,
+    /// The request's id, carried or made.
+    pub id: HeaderValue,
+}
+
+impl Exchange {
+    /// Says at debug what became of the request and why, with its id and route.
+    pub fn debug(&self, what: &str, reason: &str) {
+        let request_id = self.id.to_str().unwrap_or_default();
+        tracing::debug!(request_id, route = %self.route.plan.name, reason, "{what}");
+    }
+}
+
+/// Counts a request when it is done with, however it ends.
+#[derive(Debug)]
+pub struct Finish {
+    client: Arc<Client>,
+    /// The clock and the worker.
+    pub desk: Desk,
+    started: Timestamp,
+    method: Method,
+    /// The route that took it; `None` until there is one.
+    pub route: Option<Arc<LiveRoute>>,
+    status: StatusCode,
+}
+
+impl Finish {
+    /// Begins a request: the connection is busy until this is dropped.
+    pub fn begin(client: &Arc<Client>, method: &Method) -> Finish {
+        let desk = client.worker.desk();
+        client.worker.meter().requests.add();
+        client.phase.busy();
+        let started = desk.clock.exact();
+        // A client that leaves before there is an answer is counted under 499, as nginx does.
+        let status = StatusCode::from_u16(499).expect("499 is within 100..=999");
+        Finish {
+            client: client.clone(),
+            desk,
+            started,
+            method: method.clone(),
+            route: None,
+            status,
+        }
+    }
+
+    /// Keeps the worker from ending while something of the request goes on without its client.
+    pub fn stay(&self) -> Stay {
+        self.client.worker.stay()
+    }
+
+    /// The answer's status is known.
+    pub fn answered(&mut self, status: StatusCode) {
+        self.status = status;
+    }
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        let now = self.desk.clock.exact();
+        self.client.phase.idle(now);
+        self.client.worker.meter().requests_ended.add();
+        if let Some(route) = &self.route {
+            let duration = now.saturating_since(self.started);
+            route
+                .meter
+                .of(self.desk.worker)
+                .observe(&self.method, self.status, duration);
+        }
+    }
+}
+
+/// Path parameters by name; empty where no step of the route reads them.
+pub type Params = Vec<(String, String)>;
+
+/// An answer to a request whose body nobody has read. What of it is already there is read, so that
+/// the connection can go on; else the client is told that it ends here (RFC 9112, section 9.6).
+pub async fn unread(
+    finish: Finish,
+    mut response: Response<Body>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    // Reading would ask a client for the body that it offers.
+    let offered = request.headers().contains_key(EXPECT);
+    let mut body = request.into_body();
+    if !body.is_end_stream() && (offered || !is_drained(&mut body).await) {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    done(finish, response)
+}
+
+/// Reads a body to its end if that is near.
+async fn is_drained(body: &mut Incoming) -> bool {
+    let drain = async {
+        let mut left = DRAIN_BYTES;
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return false };
+            let size = frame.data_ref().map_or(0, |data| data.len());
+            let Some(rest) = left.checked_sub(size) else {
+                return false;
+            };
+            left = rest;
+        }
+        true
+    };
+    tokio::time::timeout(DRAIN_WAIT, drain)
+        .await
+        .unwrap_or(false)
+}
+
+/// An answer that is complete as it stands.
+pub fn done(mut finish: Finish, response: Response<Body>) -> Response<Body> {
+    finish.answered(response.status());
+    response
+}

@@ -1,0 +1,342 @@
+//! Carries a request past a breaker to an upstream, and the answer back.
+
+use std::sync::Arc;
+
+use fusebox_breaker::{OwnedPermit, Rejection, Timestamp};
+use http::header::{CONNECTION, EXPECT, HOST, UPGRADE};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use crate::live::live_plan::LiveForward;
+use crate::message::body::Body;
+use crate::message::fields::{self, Origin};
+use crate::message::guard;
+use crate::message::outgoing::Outgoing;
+use crate::message::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
+use crate::request::answer;
+use crate::request::exchange::{Exchange, Finish, done, unread};
+use crate::request::outlive::Outliving;
+use crate::request::response_body::ResponseBody;
+use crate::request::target;
+use crate::request::tunnel;
+use crate::upstream::admission::{self, Asked, Unadmitted};
+use crate::upstream::breakers::{Guarded, KeyFacts};
+use crate::upstream::call::{Call, Holder};
+use crate::upstream::probe_line::Asker;
+use crate::upstream::sending::{Failed, PROBE_PATIENCE, Sending, expects_no_body};
+use crate::upstream::upstream_errors::UpstreamError;
+
+/// Passes a request to the step's upstream if its breaker lets it.
+pub async fn forward(
+    exchange: Exchange,
+    step: &LiveForward,
+    mut request: Request<Incoming>,
+    finish: Finish,
+) -> Response<Body> {
+    // What is too large by its own account is refused before a breaker is asked or a byte read.
+    let size_max = exchange.live.plan.limits.request_body_max;
+    if size_max.is_some_and(|max| request.body().size_hint().lower() > max) {
+        exchange.debug(
+            "request refused",
+            UpstreamError::client(ClientFault::TooLarge).word,
+        );
+        return done(finish, answer::client_failed(ClientFault::TooLarge));
+    }
+    let guarded = step.upstream.guards.select(&KeyFacts {
+        route: &exchange.route.plan.name,
+        method: request.method(),
+        headers: request.headers(),
+        params: &exchange.params,
+    });
+    let desk = &exchange.desk;
+    let is_complete = request.body().is_end_stream();
+    let permit = match admission::ask(&guarded, desk, is_complete) {
+        Ok(Some(Asked::Admitted(permit))) => Ok(Some(permit)),
+        Ok(None) => Ok(None),
+        Ok(Some(Asked::Waits(refused))) => {
+            let asker = asker(&exchange, &guarded, &request);
+            let phase = &exchange.client.phase;
+            let turn = Box::pin(admission::turn(&guarded, desk, phase, asker, refused));
+            turn.await.map(Some)
+        }
+        Err(rejection) => Err(rejection),
+    };
+    let permit = match permit {
+        Ok(permit) => permit,
+        Err(rejection) => {
+            let refusal = refuse(&exchange, &guarded, &rejection);
+            return unread(finish, refusal, request).await;
+        }
+    };
+    let may_probe = permit.as_ref().is_none_or(OwnedPermit::is_probe);
+    let asker = may_probe.then(|| asker(&exchange, &guarded, &request));
+    let is_offered = !is_complete
+        && request.version() == Version::HTTP_11
+        && request.headers().contains_key(EXPECT);
+    // A body that an upstream may overlook and a connection that it may switch do not go together.
+    let may_switch = is_complete || !expects_no_body(request.method());
+    let upgrade =
+        (may_switch && guard::upgrade_asked(&request)).then(|| hyper::upgrade::on(&mut request));
+    let protocol = upgrade
+        .is_some()
+        .then(|| request.headers().get(UPGRADE).cloned())
+        .flatten();
+    let (parts, body) = request.into_parts();
+    let (mut parts, has_length) = match outgoing_head(&exchange, step, parts, protocol) {
+        Ok(head) => head,
+        Err(refused) => return done(finish, answer::refused(refused.status, refused.why)),
+    };
+    if !is_offered {
+        parts.headers.remove(EXPECT);
+    }
+    let (mut body, intake) = outgoing_body(&exchange, body, is_offered);
+    let permit = match (permit, asker, &mut body) {
+        (Some(permit), ..) => permit,
+        // Only a request with a body is not admitted at once.
+        (None, Some(asker), Outgoing::Client(body)) => {
+            let phase = &exchange.client.phase;
+            match admission::ask_with(&guarded, desk, phase, asker, body).await {
+                Ok(permit) => permit,
+                Err(Unadmitted::Client(fault)) => {
+                    exchange.debug("request refused", UpstreamError::client(fault).word);
+                    return done(finish, answer::client_failed(fault));
+                }
+                Err(Unadmitted::Refused(rejection)) => {
+                    let mut refusal = refuse(&exchange, &guarded, &rejection);
+                    if !body.is_end_stream() {
+                        let close = HeaderValue::from_static("close");
+                        refusal.headers_mut().insert(CONNECTION, close);
+                    }
+                    return done(finish, refusal);
+                }
+            }
+        }
+        (None, ..) => return done(finish, answer::our_fault()),
+    };
+    if permit.would_reject().is_some() {
+        guarded.meter(desk).would_reject.add();
+    }
+    let mut call = Call::new(permit, guarded, step.upstream.clone(), desk.clone());
+    call.made_for(&parts.method, &exchange.client.phase);
+    if let Some(asker) = asker {
+        call.probes_for(asker);
+    }
+    let carried = Carried {
+        call,
+        parts,
+        has_length,
+        body,
+        intake,
+        upgrade,
+        exchange,
+        finish,
+    };
+    if !carried.call.is_probe() {
+        return carry(carried).await;
+    }
+    // A client that leaves does not take the probe with it: the call goes on, and is judged.
+    let worker = carried.exchange.client.worker.clone();
+    let limit = carried.call.timeout() + PROBE_PATIENCE;
+    Outliving::new(&worker, Box::pin(carry(carried)), limit).await
+}
+
+/// Who asks for a probe's place.
+fn asker(exchange: &Exchange, guarded: &Guarded, request: &Request<Incoming>) -> Asker {
+    let client = fields::client(request.headers(), &origin(exchange));
+    let place = &guarded.beside.place;
+    place.asker(client, request.method(), request.uri())
+}
+
+/// Counts a refusal, and says it to whoever reads the log and to the client.
+fn refuse(exchange: &Exchange, guarded: &Guarded, rejection: &Rejection) -> Response<Body> {
+    let desk = &exchange.desk;
+    guarded.meter(desk).refuse(rejection);
+    let name = guarded.breaker.name();
+    tracing::debug!(
+        request_id = exchange.id.to_str().unwrap_or_default(),
+        route = %exchange.route.plan.name,
+        breaker = %name,
+        reason = rejection.reason.as_str(),
+        "call refused"
+    );
+    refused(guarded, rejection, desk.clock.exact())
+}
+
+/// What a client gets that the breaker refuses.
+fn refused(guarded: &Guarded, rejection: &Rejection, now: Timestamp) -> Response<Body> {
+    let name = guarded.breaker.name();
+    answer::breaker_refused(name, rejection, now, guarded.fallback_seconds())
+}
+
+/// A call that has been admitted, with all that carrying it needs.
+struct Carried {
+    call: Call,
+    parts: Parts,
+    has_length: bool,
+    body: Outgoing,
+    intake: Option<Arc<Intake>>,
+    upgrade: Option<OnUpgrade>,
+    exchange: Exchange,
+    finish: Finish,
+}
+
+/// Sends an admitted call's request, and passes the answer on or says why there is none.
+async fn carry(carried: Carried) -> Response<Body> {
+    let Carried {
+        mut call,
+        parts,
+        has_length,
+        body,
+        intake,
+        upgrade,
+        exchange,
+        mut finish,
+    } = carried;
+    let upstream = call.upstream().clone();
+    let sending = Sending {
+        upstream: &upstream,
+        call: &mut call,
+        intake: intake.as_ref(),
+        phase: &exchange.client.phase,
+        interim: &exchange.client.interim,
+        desk: &exchange.desk,
+    };
+    let (response, connection) = match sending.send(parts, body, has_length).await {
+        Ok(sent) => sent,
+        Err(failed) => {
+            let what = match failed {
+                Failed::Upstream(_) | Failed::Stale | Failed::Limit => "upstream failed",
+                Failed::GivenUp => "request given up",
+                Failed::Client(_) | Failed::Unfinished | Failed::Ours | Failed::GaveWay => {
+                    "request refused"
+                }
+            };
+            exchange.debug(what, failed.word());
+            let answer = match failed {
+                Failed::GaveWay => {
+                    let now = exchange.desk.clock.exact();
+                    refused(call.guarded(), &admission::come_again(now), now)
+                }
+                _ => answer::not_sent(&upstream.plan.name, failed),
+            };
+            if let Failed::Upstream(error) = failed {
+                call.end(Some(error));
+            }
+            return done(finish, answer);
+        }
+    };
+    finish.answered(response.status());
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        connection.become_tunnel();
+        return switch(exchange, response, call, upgrade, finish);
+    }
+    let (mut parts, body) = response.into_parts();
+    fields::strip_response(&mut parts.headers);
+    parts.version = Version::HTTP_11;
+    // The client has not been asked for its body, and never will be.
+    if intake.as_deref().is_some_and(Intake::is_held) {
+        let close = HeaderValue::from_static("close");
+        parts.headers.insert(CONNECTION, close);
+    }
+    let body = ResponseBody::new(
+        body,
+        Holder::new(call),
+        connection,
+        intake,
+        exchange.desk.clock.clone(),
+        finish,
+    );
+    Response::from_parts(parts, Body::Streamed(Box::new(body)))
+}
+
+/// The head that the upstream sees, and whether the client said the body's length.
+fn outgoing_head(
+    exchange: &Exchange,
+    step: &LiveForward,
+    mut parts: Parts,
+    protocol: Option<HeaderValue>,
+) -> Result<(Parts, bool), guard::Refused> {
+    parts.uri = target::outgoing(exchange, step, &parts)?;
+    parts.version = Version::HTTP_11;
+    let host = parts.headers.get(HOST).cloned();
+    let headers = &mut parts.headers;
+    let brought = fields::strip_request(headers);
+    let client = &exchange.client;
+    fields::set_forwarded(headers, brought, &origin(exchange), host.as_ref());
+    headers.insert(HOST, step.upstream.host.clone());
+    headers.insert(fields::X_REQUEST_ID, exchange.id.clone());
+    if !fields::has_traceparent(headers) {
+        headers.insert(fields::TRACEPARENT, client.worker.ids.traceparent());
+        // It speaks of the trace that was not one (W3C Trace Context, section 3.3).
+        if brought.has_tracestate() {
+            headers.remove(fields::TRACESTATE);
+        }
+    }
+    if let Some(protocol) = protocol {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol);
+    }
+    Ok((parts, brought.has_length()))
+}
+
+/// What is known of the client's connection.
+fn origin(exchange: &Exchange) -> Origin<'_> {
+    let client = &exchange.client;
+    let listener = exchange.live.listener(&client.listener);
+    Origin {
+        peer: client.peer.ip().to_canonical(),
+        peer_text: &client.peer_text,
+        trusted: listener.is_some_and(|listener| listener.trusts(client.peer.ip())),
+        scheme: client.scheme,
+    }
+}
+
+fn outgoing_body(
+    exchange: &Exchange,
+    body: Incoming,
+    is_offered: bool,
+) -> (Outgoing, Option<Arc<Intake>>) {
+    if body.is_end_stream() {
+        return (Outgoing::Empty, None);
+    }
+    let limits = &exchange.live.plan.limits;
+    let limits = IntakeLimits {
+        rate_min: limits.body_rate_min,
+        size_max: limits.request_body_max,
+    };
+    let phase = exchange.client.phase.clone();
+    let clock = exchange.desk.clock.clone();
+    let (body, intake) = RequestBody::new(body, is_offered, phase, clock, limits);
+    (Outgoing::Client(body), Some(intake))
+}
+
+/// The upstream switches protocols: that is its success; from here on bytes are passed both ways.
+fn switch(
+    exchange: Exchange,
+    mut response: Response<Incoming>,
+    call: Call,
+    client: Option<OnUpgrade>,
+    finish: Finish,
+) -> Response<Body> {
+    let upstream = hyper::upgrade::on(&mut response);
+    let protocol = response.headers().get(UPGRADE).cloned();
+    call.end(None);
+    drop(finish);
+    let Some(client) = client else {
+        return answer::our_fault();
+    };
+    let (mut parts, _) = response.into_parts();
+    fields::strip_response(&mut parts.headers);
+    parts
+        .headers
+        .insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    if let Some(protocol) = protocol {
+        parts.headers.insert(UPGRADE, protocol);
+    }
+    let idle = exchange.live.plan.limits.upgrade_idle_timeout;
+    tunnel::open(exchange.client.clone(), client, upstream, idle);
+    Response::from_parts(parts, Body::empty())
+}

@@ -1,0 +1,160 @@
+//! The end of a connection whose client may still be sending.
+//!
+//! A socket that is closed with bytes unread resets its peer, and the peer may lose the answer that
+//! it has not read yet. So we close our side only, and read on until the client has done so too
+//! (RFC 9112, section 9.6): bounded in time, in memory and in how many do so at once, not in bytes.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::oneshot;
+
+use crate::ground::closing::Closing;
+
+/// Limit on the time for which a client may go on sending after its last answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Limit on its silence meanwhile.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// Limit on that time in a drain, and for connections over the limit.
+pub const BRIEF: Duration = Duration::from_secs(2);
+
+/// Limit on the lingering connections of one worker; with one more the oldest is closed.
+const MOST: usize = 256;
+
+/// Size in bytes of the buffer that is read into and thrown away.
+const SCRAP: usize = 8 * 1024;
+
+/// Lingering connections of a worker.
+#[derive(Debug, Default)]
+pub struct LingerRoom(Arc<Mutex<Inside>>);
+
+#[derive(Debug, Default)]
+struct Inside {
+    next: u64,
+    all: VecDeque<(u64, oneshot::Sender<()>)>,
+}
+
+/// Place of one connection among them, given back when it is dropped.
+struct Place {
+    number: u64,
+    lingering: Arc<Mutex<Inside>>,
+    /// Resolves when the place is needed for another.
+    asked_to_go: oneshot::Receiver<()>,
+}
+
+impl LingerRoom {
+    fn enter(&self) -> Place {
+        let (sender, asked_to_go) = oneshot::channel();
+        let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = inside.next;
+        inside.next += 1;
+        if inside.all.len() >= MOST {
+            inside.all.pop_front();
+        }
+        inside.all.push_back((number, sender));
+        Place {
+            number,
+            lingering: self.0.clone(),
+            asked_to_go,
+        }
+    }
+
+    /// Closes our side of a connection and reads on until the client has closed its own, its time is
+    /// over, or the listener has closed.
+    pub async fn linger(&self, stream: impl AsyncRead + AsyncWrite + Unpin, closing: &Closing) {
+        let mut place = self.enter();
+        tokio::select! {
+            () = drain(stream, PATIENCE) => {}
+            _ = &mut place.asked_to_go => {}
+            () = async {
+                closing.wait().await;
+                tokio::time::sleep(BRIEF).await;
+            } => {}
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut inside = self
+            .lingering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        inside.all.retain(|(number, _)| *number != self.number);
+    }
+}
+
+/// Closes our side and reads on for `patience` at most, so that the last answer is not lost to a reset.
+pub async fn drain(mut stream: impl AsyncRead + AsyncWrite + Unpin, patience: Duration) {
+    let drain = async {
+        if stream.shutdown().await.is_err() {
+            return;
+        }
+        let mut scrap = vec![0; SCRAP];
+        loop {
+            match tokio::time::timeout(SILENCE, stream.read(&mut scrap)).await {
+                Ok(Ok(1..)) => {}
+                Ok(Ok(0) | Err(_)) | Err(_) => return,
+            }
+        }
+    };
+    // Out of time: the client has had its chance.
+    tokio::time::timeout(patience, drain).await.ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_may_send_as_much_as_it_likes_for_a_while() {
+        let (mut client, ours) = tokio::io::duplex(1024);
+        let start = tokio::time::Instant::now();
+        let linger = tokio::spawn(drain(ours, PATIENCE));
+        let mut sent = 0;
+        while client.write_all(&[0; 4096]).await.is_ok() {
+            sent += 4096;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        linger.await.unwrap();
+        assert!(sent > 4 << 20, "{sent}");
+        assert!(start.elapsed() < PATIENCE + SILENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_client_is_left_soon() {
+        let (_client, ours) = tokio::io::duplex(1024);
+        let start = tokio::time::Instant::now();
+        drain(ours, PATIENCE).await;
+        assert_eq!(start.elapsed(), SILENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_goes_first_and_a_drain_waits_for_none() {
+        let lingering = Arc::new(LingerRoom::default());
+        let closing = Arc::new(Closing::default());
+        let mut clients = Vec::new();
+        let mut tasks = Vec::new();
+        for _ in 0..=MOST {
+            let (client, ours) = tokio::io::duplex(1024);
+            clients.push(client);
+            let (lingering, closing) = (lingering.clone(), closing.clone());
+            tasks.push(tokio::spawn(async move {
+                lingering.linger(ours, &closing).await
+            }));
+            tokio::task::yield_now().await;
+        }
+        tokio::task::yield_now().await;
+        assert!(tasks[0].is_finished() && !tasks[1].is_finished());
+        closing.begin();
+        let start = tokio::time::Instant::now();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert!(start.elapsed() <= BRIEF);
+    }
+}

@@ -1,0 +1,326 @@
+//! An upstream's body on its way down: where its call is judged, and its connection given back.
+//!
+//! The body is passed on frame by frame; how fast, the client decides. Only the time in which we
+//! wait for the upstream counts as the upstream's, and only a cut that comes while we read.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fusebox_breaker::Timestamp;
+use fusebox_plan::CallError;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use crate::ground::clock::Clock;
+use crate::message::body::BodyError;
+use crate::message::body::Streaming;
+use crate::message::offer::Offer;
+use crate::message::request_body::{ClientFault, Intake};
+use crate::request::exchange::Finish;
+use crate::upstream::call::Holder;
+use crate::upstream::pool::Connection;
+use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
+
+/// A client that takes the next frame so much later holds the body back.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+
+/// So much holding back is a pause: what the upstream did meanwhile, it may have done because of the
+/// client.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// When the upstream has kept us waiting for so long, a pause before that is over: what it had sent into
+/// the pause, and its end if it ended there, have come by then.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// An upstream's body, passed on to a client.
+#[derive(Debug)]
+pub struct ResponseBody {
+    /// None once a probe's body flows on without its client.
+    flow: Option<Flow>,
+    /// Counts the request when the body is done with, however it ends.
+    finish: Finish,
+}
+
+/// The body itself, which a probe may have to read on without its client.
+#[derive(Debug)]
+struct Flow {
+    inner: Incoming,
+    call: Option<Holder>,
+    connection: Option<Connection>,
+    /// What is known of the request's body, which may still be on its way up.
+    intake: Option<Arc<Intake>>,
+    clock: Arc<Clock>,
+    alarm: Option<Alarm>,
+    /// When the last frame was passed on, while nobody has asked for the next one.
+    passed_at: Option<Timestamp>,
+    /// How long the client has held the body back since the upstream last kept us waiting.
+    held: Duration,
+}
+
+/// Rings when the upstream may have been silent for too long.
+#[derive(Debug)]
+struct Alarm {
+    since: Timestamp,
+    timeout: Duration,
+    is_probe: bool,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl ResponseBody {
+    /// Wraps an upstream's body; a body that has already ended judges its call at once.
+    pub fn new(
+        inner: Incoming,
+        call: Holder,
+        connection: Connection,
+        intake: Option<Arc<Intake>>,
+        clock: Arc<Clock>,
+        finish: Finish,
+    ) -> ResponseBody {
+        let mut flow = Flow {
+            inner,
+            call: Some(call),
+            connection: Some(connection),
+            intake,
+            clock,
+            alarm: None,
+            passed_at: None,
+            held: Duration::ZERO,
+        };
+        if flow.inner.is_end_stream() {
+            flow.end(None);
+        }
+        ResponseBody {
+            flow: Some(flow),
+            finish,
+        }
+    }
+}
+
+impl Streaming for ResponseBody {}
+
+impl Drop for ResponseBody {
+    /// The client has left, or has all. A probe's place is not the client's to give back: its body
+    /// is read on until the call is judged.
+    fn drop(&mut self) {
+        let is_open = self.flow.as_mut().is_some_and(Flow::is_unjudged_probe);
+        // Without a runtime the worker itself has ended, and nothing can go on.
+        if let (true, Ok(runtime)) = (is_open, tokio::runtime::Handle::try_current())
+            && let Some(mut flow) = self.flow.take()
+        {
+            let stay = self.finish.stay();
+            runtime.spawn(async move {
+                while flow.is_unjudged_probe()
+                    && let Some(Ok(_)) = std::future::poll_fn(|cx| flow.poll_frame(cx)).await
+                {
+                }
+                drop(stay);
+            });
+        }
+    }
+}
+
+impl Flow {
+    fn is_unjudged_probe(&mut self) -> bool {
+        let probes = self
+            .call
+            .as_mut()
+            .and_then(|call| call.with(|call| call.is_probe() && !call.is_judged()));
+        probes.unwrap_or(false)
+    }
+
+    fn end(&mut self, error: Option<CallError>) {
+        if let Some(call) = self.call.take() {
+            call.end(error);
+        }
+        // An answer that came without the body that was offered: the request is never complete.
+        let offer = self.intake.as_deref().and_then(Intake::offer);
+        let was_held = offer.is_some_and(Offer::is_open);
+        if let Some(offer) = offer {
+            offer.decline();
+        }
+        if let Some(connection) = self.connection.take()
+            && error.is_none()
+            && !was_held
+        {
+            if self.intake.as_deref().is_some_and(Intake::is_owed) {
+                connection.give_back_when_sent(self.clock.clone());
+            } else {
+                connection.give_back(self.clock.tick());
+            }
+        }
+    }
+
+    /// Somebody asks for the next frame: notes how long nobody has.
+    fn asked(&mut self) {
+        let Some(passed_at) = self.passed_at.take() else {
+            return;
+        };
+        let gap = self.clock.tick().saturating_since(passed_at);
+        if gap >= PAUSE_MIN {
+            self.held += gap;
+        }
+    }
+
+    /// The wait for the upstream, if there was one, is over.
+    fn end_wait(&mut self) {
+        if let Some(alarm) = self.alarm.take()
+            && self.clock.tick().saturating_since(alarm.since) >= QUIET
+        {
+            self.held = Duration::ZERO;
+        }
+    }
+
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let alarm = match &mut self.alarm {
+            Some(alarm) => alarm,
+            None => {
+                let call = self.call.as_mut();
+                let waits = call.and_then(|call| call.with(|call| (call.wait(), call.is_probe())));
+                // A call that has ended waits for nothing any more.
+                let (timeout, is_probe) = waits.unwrap_or((Duration::MAX, false));
+                self.alarm.insert(Alarm {
+                    since: self.clock.exact(),
+                    timeout,
+                    is_probe,
+                    sleep: Box::pin(tokio::time::sleep(timeout)),
+                })
+            }
+        };
+        let (timeout, is_probe) = (alarm.timeout, alarm.is_probe);
+        while alarm.sleep.as_mut().poll(cx).is_ready() {
+            let now = self.clock.exact();
+            // An upstream that waits for the rest of an upload is not the one that is silent. But a
+            // probe waits for its client no longer than for its upstream.
+            let intake = self.intake.as_deref();
+            let since = match intake.map(Intake::handed_over) {
+                None => alarm.since,
+                Some(Some(at)) => at.max(alarm.since),
+                Some(None) if is_probe => {
+                    let why = UpstreamError::client(ClientFault::TooSlow);
+                    return Poll::Ready(Some(Err(self.let_go(&why))));
+                }
+                Some(None) => now,
+            };
+            if now >= since + timeout {
+                self.note(&UpstreamError::silent_body());
+                self.end(Some(CallError::Timeout));
+                return Poll::Ready(Some(Err(BodyError::Idle)));
+            }
+            let rest = (since + timeout).saturating_since(now);
+            alarm.sleep = Box::pin(tokio::time::sleep(rest));
+        }
+        Poll::Pending
+    }
+
+    /// Gives the call up unjudged, and the connection with it: it was the client's fault.
+    fn let_go(&mut self, why: &UpstreamError) -> BodyError {
+        self.note(why);
+        self.call = None;
+        self.connection = None;
+        BodyError::Client
+    }
+
+    /// The client's part in the body's breaking: it broke its own upload, or we waited for it, to send or
+    /// to read. `None`: it had none.
+    fn clients_part(&self, error: &hyper::Error) -> Option<UpstreamError> {
+        let intake = self.intake.as_deref();
+        if let Some(fault) = intake.and_then(Intake::fault) {
+            return Some(UpstreamError::client(fault));
+        }
+        let now = self.clock.tick();
+        if intake.is_some_and(|intake| intake.is_owed() || intake.was_late(now)) {
+            return Some(UpstreamError::unfinished());
+        }
+        // An upstream that overlooks a body where none belongs ends the connection over it.
+        if self.connection.as_ref().is_some_and(Connection::is_last) {
+            return Some(UpstreamError::overlooked());
+        }
+        (self.held >= PAUSE && !error.is_parse()).then(UpstreamError::unread)
+    }
+
+    /// The body broke.
+    fn broken(&mut self, error: &hyper::Error) -> BodyError {
+        if let Some(why) = self.clients_part(error) {
+            return self.let_go(&why);
+        }
+        let why = UpstreamError::body(error);
+        if why.kind == ErrorKind::Limit {
+            return self.let_go(&why);
+        }
+        self.note(&why);
+        self.end(Some(why.as_body_error()));
+        BodyError::Upstream
+    }
+
+    /// Counts and says why the call failed, unless it has ended.
+    fn note(&mut self, why: &UpstreamError) {
+        if let Some(call) = &mut self.call {
+            call.with(|call| call.note(why));
+        }
+    }
+
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.asked();
+        let frame = match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Pending => return self.wait(cx),
+            Poll::Ready(frame) => frame,
+        };
+        self.end_wait();
+        match frame {
+            None => {
+                self.end(None);
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(self.broken(&error)))),
+            Some(Ok(frame)) => {
+                let now = self.clock.tick();
+                self.passed_at = Some(now);
+                if let (Some(call), Some(data)) = (&mut self.call, frame.data_ref()) {
+                    call.with(|call| call.see(data, now));
+                }
+                // Judged before the client has the last byte: its next request must meet the
+                // breaker that this one left behind. Nobody asks for more after a trailer section.
+                if frame.is_trailers() || self.inner.is_end_stream() {
+                    self.end(None);
+                }
+                Poll::Ready(Some(Ok(crate::message::fields::strip_frame(frame))))
+            }
+        }
+    }
+}
+
+impl http_body::Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.get_mut().flow {
+            Some(flow) => flow.poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.flow
+            .as_ref()
+            .is_none_or(|flow| flow.inner.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.flow {
+            Some(flow) => flow.inner.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! A request's target: its one form on the way in, and what is written on the way out.
+//!
+//! What is routed, what chooses a breaker and what an upstream sees must be one path. So a target is
+//! brought into its one form before anything looks at it, and what goes out is looked at once more
+//! as it will stand in the request line.
+
+use fusebox_plan::normal_path;
+use fusebox_plan::plan::{Rewrite, RewritePart};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Request, StatusCode, Uri};
+
+use crate::live::live_plan::LiveForward;
+use crate::message::guard::{self, PathRules, Refused};
+use crate::message::marks;
+use crate::request::exchange::Exchange;
+
+const NOT_A_TARGET: Refused = Refused {
+    status: StatusCode::BAD_REQUEST,
+    why: "the target is not one that can be passed on",
+};
+
+/// Brings a request's target into its one form: an absolute one without a path has the path `/`
+/// (RFC 9110, section 4.2.3), and with `decoded` a path's letters, digits, `-`, `.`, `_` and `~` stand
+/// for themselves (RFC 3986, section 6.2.2). The query stays as it is.
+///
+/// # Errors
+/// Where what comes out is no target.
+pub fn normalise<B>(request: &mut Request<B>, decoded: bool) -> Result<(), Refused> {
+    let uri = request.uri();
+    let Some(written) = uri.path_and_query() else {
+        return Ok(());
+    };
+    // The path of an absolute target may be empty, which reads as `/` and is written as nothing.
+    let changes = uri.scheme().is_some() || (decoded && written.path().contains('%'));
+    if !changes {
+        return Ok(());
+    }
+    let mut text = if decoded {
+        normal_path(written.path()).into_owned()
+    } else {
+        written.path().to_owned()
+    };
+    if let Some(query) = written.query() {
+        text.push('?');
+        text.push_str(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(text).map_err(|_| NOT_A_TARGET)?);
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| NOT_A_TARGET)?;
+    Ok(())
+}
+
+/// A query as the client wrote it, where that is not how the `http` crate could hold it.
+#[derive(Debug, Clone)]
+struct RawQuery(String);
+
+/// Takes the mark off a query that came with raw bytes: whoever looks at the request sees them
+/// percent-encoded, and an upstream gets them as they came.
+pub fn restore_raw<B>(request: &mut Request<B>) {
+    let Some(raw) = request.uri().query().and_then(marks::raw_query) else {
+        return;
+    };
+    let mut text = format!("{}?", request.uri().path());
+    for byte in raw.bytes() {
+        match byte {
+            byte if marks::is_raw(byte) => text.push_str(&format!("%{byte:02X}")),
+            byte => text.push(char::from(byte)),
+        }
+    }
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = PathAndQuery::try_from(text).ok();
+    // A query with a mark has been read as ASCII, so all this cannot fail; if it did, the mark
+    // would stay in the target, and nothing with a mark in it goes out.
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+        request.extensions_mut().insert(RawQuery(raw));
+    }
+}
+
+/// What an upstream is asked for: its base path, then the rewritten path or the request's own, then
+/// the query as the client wrote it.
+///
+/// # Errors
+/// Where the path that comes out could be read otherwise than it was routed, as `/..` is that
+/// `/{rest}..` makes of an empty rest.
+pub fn outgoing(exchange: &Exchange, step: &LiveForward, parts: &Parts) -> Result<Uri, Refused> {
+    let base = &step.upstream.plan.endpoint.base_path;
+    let listener = || exchange.live.listener(&exchange.client.listener);
+    let rules = || {
+        listener()
+            .map(|listener| listener.rules)
+            .unwrap_or_default()
+    };
+    let raw = parts.extensions.get::<RawQuery>();
+    let raw = raw.map(|RawQuery(query)| query.as_str());
+    written(
+        base,
+        step.rewrite.as_ref(),
+        &exchange.params,
+        &parts.uri,
+        raw,
+        rules,
+    )
+}
+
+fn written(
+    base: &str,
+    rewrite: Option<&Rewrite>,
+    params: &[(String, String)],
+    uri: &Uri,
+    raw: Option<&str>,
+    rules: impl FnOnce() -> PathRules,
+) -> Result<Uri, Refused> {
+    if base.is_empty() && rewrite.is_none() && raw.is_none() {
+        // The guard has read these very bytes.
+        return match uri.path_and_query() {
+            Some(path) if path.as_str().starts_with('/') => Ok(Uri::from(path.clone())),
+            _ => Err(NOT_A_TARGET),
+        };
+    }
+    let mut text = String::with_capacity(base.len() + uri.path().len() + 16);
+    text.push_str(base);
+    match rewrite {
+        None => text.push_str(uri.path()),
+        Some(rewrite) => {
+            for part in &rewrite.0 {
+                match part {
+                    RewritePart::Literal(literal) => text.push_str(literal),
+                    RewritePart::Param(name) => text.push_str(param(params, name)),
+                }
+            }
+            guard::path(&text[base.len()..], ours(rewrite, rules()))?;
+        }
+    }
+    if !text.starts_with('/') {
+        return Err(NOT_A_TARGET);
+    }
+    if let Some(query) = raw.or_else(|| uri.query()) {
+        text.push('?');
+        text.push_str(query);
+    }
+    if raw.is_some() {
+        text = marks::marked_target(&text);
+    }
+    let length = text.len();
+    match PathAndQuery::try_from(text) {
+        // A shorter one was cut at a `#`.
+        Ok(path) if path.as_str().len() == length => Ok(Uri::from(path)),
+        Ok(_) => Err(NOT_A_TARGET),
+        Err(_) => Err(Refused {
+            status: StatusCode::URI_TOO_LONG,
+            why: "the target is too long to be passed on",
+        }),
+    }
+}
+
+/// A listener's rules, and what the file itself writes into a rewrite.
+fn ours(rewrite: &Rewrite, rules: PathRules) -> PathRules {
+    let writes = |what: &str| {
+        rewrite.0.iter().any(|part| match part {
+            RewritePart::Literal(literal) => literal.to_ascii_uppercase().contains(what),
+            RewritePart::Param(_) => false,
+        })
+    };
+    PathRules {
+        encoded_slash_allowed: rules.encoded_slash_allowed || writes("%2F"),
+        double_slash_allowed: rules.double_slash_allowed || writes("//"),
+    }
+}
+
+/// A path parameter; an empty rest has none and is the empty text.
+fn param<'a>(params: &'a [(String, String)], name: &str) -> &'a str {
+    params
+        .iter()
+        .find(|(key, _)| key == name)
+        .map_or("", |(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normal(target: &str, decoded: bool) -> String {
+        let mut request = Request::get(target).body(()).unwrap();
+        normalise(&mut request, decoded).unwrap();
+        let path = request.uri().path_and_query().unwrap();
+        Uri::from(path.clone()).to_string()
+    }
+
+    #[test]
+    fn a_target_without_a_path_asks_for_the_root() {
+        for (target, form) in [
+            ("http://a", "/"),
+            ("http://a#x", "/"),
+            ("http://a?x=%61", "/?x=%61"),
+            ("http://a?", "/?"),
+            ("http://a#?x", "/"),
+            ("/a#x", "/a"),
+            ("*", "*"),
+        ] {
+            assert_eq!(normal(target, true), form, "{target}");
+            assert_eq!(normal(target, false), form, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_decoded_where_that_changes_nothing_and_a_query_never() {
+        assert_eq!(normal("/%61b%2fc?q=%61%2f", true), "/ab%2Fc?q=%61%2f");
+        assert_eq!(normal("http://h/%7Ea;b", true), "/~a;b");
+        assert_eq!(normal("/%61b%2fc?q=%61", false), "/%61b%2fc?q=%61");
+    }
+
+    fn sent(base: &str, rewrite: &[RewritePart], rest: &str) -> Result<String, u16> {
+        let params = [("rest".to_owned(), rest.to_owned())];
+        let rewrite = Rewrite(rewrite.to_vec());
+        let uri = Uri::from_static("/in?q=1");
+        written(
+            base,
+            Some(&rewrite),
+            &params,
+            &uri,
+            None,
+            PathRules::default,
+        )
+        .map(|uri| uri.to_string())
+        .map_err(|refused| refused.status.as_u16())
+    }
+
+    #[test]
+    fn what_a_rewrite_makes_is_read_again() {
+        let literal = |text: &str| RewritePart::Literal(text.to_owned());
+        let rest = || RewritePart::Param("rest".to_owned());
+        let before = [literal("/"), rest(), literal("/x")];
+        assert_eq!(sent("", &before, "a"), Ok("/a/x?q=1".to_owned()));
+        assert_eq!(sent("/b", &before, "a"), Ok("/b/a/x?q=1".to_owned()));
+        assert_eq!(sent("", &before, ""), Err(400), "//x");
+        let dots = [literal("/"), rest(), literal("..")];
+        assert_eq!(sent("", &dots, "a"), Ok("/a..?q=1".to_owned()));
+        assert_eq!(sent("", &dots, ""), Err(400), "/..");
+        assert_eq!(sent("/b", &[literal("/."), rest()], ";x"), Err(400), "/.;x");
+        assert_eq!(
+            sent("", &[literal("/"), rest(), literal("2e")], "%25"),
+            Err(400)
+        );
+        let own = [literal("/http://h%2F/"), rest()];
+        assert_eq!(sent("", &own, "a"), Ok("/http://h%2F/a?q=1".to_owned()));
+        assert_eq!(sent("", &before, &"a".repeat(70_000)), Err(414));
+    }
+}

@@ -1,0 +1,8 @@
+//! What a running gateway shows: metrics, the state of its breakers, pages of lists.
+
+pub mod circuits;
+pub mod families;
+pub mod key_metrics;
+pub mod metrics;
+pub mod pages;
+pub mod status;

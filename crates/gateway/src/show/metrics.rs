@@ -1,0 +1,644 @@
+//! What the gateway counts, in the words of Prometheus and OpenMetrics.
+//!
+//! Nothing is summed until somebody asks. Labels are bounded: a route's name, an upstream's, a
+//! method of a short list, a status, and at most [`KEYS_LABELLED_MAX`] breakers of an upstream;
+//! the rest of those is `other`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use fusebox_breaker::Phase;
+use fusebox_fleet::Health;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::ground::measures::MEASURES;
+use crate::ground::meter::{BreakerMeter, HistogramSum, PerWorker, REASONS, RequestMeter};
+use crate::host::announcer::Counted;
+use crate::host::gateway::Gateway;
+use crate::mule::CircuitStatus;
+use crate::show::families::{Labels, add, counter, gauge, histogram, observe, set};
+use crate::show::key_metrics;
+use crate::upstream::upstream_errors::ErrorKind;
+
+/// How many breakers of one upstream have labels of their own.
+pub const KEYS_LABELLED_MAX: usize = 1_000;
+
+/// How many circuits of flows have labels of their own.
+const CIRCUITS_MAX: usize = 1_000;
+
+const PHASES: [Phase; 3] = [Phase::Closed, Phase::Open, Phase::HalfOpen];
+
+/// The form in which metrics are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exposition {
+    /// Prometheus' text format, 0.0.4.
+    Prometheus,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+impl Exposition {
+    /// The media type that goes with it.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Exposition::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            Exposition::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+impl Gateway {
+    /// Everything that is counted, as text, with the states of the circuits that flows build.
+    ///
+    /// # Errors
+    /// Only if text cannot be written, which does not happen to a `String`.
+    pub fn metrics(
+        &self,
+        form: Exposition,
+        circuits: &[CircuitStatus],
+    ) -> Result<String, fmt::Error> {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Scrape(self.clone(), circuits.to_vec())));
+        let mut text = String::with_capacity(16 * 1024);
+        prometheus_client::encoding::text::encode(&mut text, &registry)?;
+        Ok(match form {
+            Exposition::OpenMetrics => text,
+            Exposition::Prometheus => to_prometheus(&text),
+        })
+    }
+}
+
+/// Prometheus' own format differs in three ways: a counter is described under its full name, and
+/// there is neither a unit nor an end.
+fn to_prometheus(text: &str) -> String {
+    let counters: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        if line.starts_with("# UNIT ") || line == "# EOF" {
+            continue;
+        }
+        let described = line
+            .strip_prefix("# HELP ")
+            .or_else(|| line.strip_prefix("# TYPE "));
+        match described.and_then(|rest| rest.split_once(' ')) {
+            Some((name, rest)) if counters.contains(&name) => {
+                out.push_str(&line[..7]);
+                out.push_str(name);
+                out.push_str("_total ");
+                out.push_str(rest);
+            }
+            _ => out.push_str(line),
+        }
+        out.push('\n');
+    }
+    out
+}
+
+#[derive(Debug)]
+struct Scrape(Gateway, Vec<CircuitStatus>);
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let all = self.shown();
+        self.breakers(&all, &mut encoder)?;
+        key_metrics::encode(&self.0.0.shared.live.load(), &mut encoder)?;
+        self.transitions(&all, &mut encoder)?;
+        self.requests(&mut encoder)?;
+        self.fleet(&mut encoder)?;
+        self.process(&mut encoder)
+    }
+}
+
+/// What is shown of one breaker, or of all those without a label of their own.
+#[derive(Default)]
+struct Shown {
+    phases: [u64; 3],
+    outcomes: [u64; 4],
+    rejected: [u64; 3],
+    rejected_for: [u64; REASONS.len()],
+    measures: [Option<f64>; MEASURES.len()],
+    would_reject: u64,
+    expression_errors: u64,
+    late_truncations: u64,
+    held: u64,
+    retry_at: Option<u64>,
+}
+
+impl Scrape {
+    fn shown(&self) -> BTreeMap<String, Shown> {
+        let live = self.0.0.shared.live.load();
+        let now = self.0.clock().exact();
+        let mut all: BTreeMap<String, Shown> = BTreeMap::new();
+        let mut labelled: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+        for (upstream, guarded) in live.breakers() {
+            let snapshot = guarded.breaker.snapshot(now);
+            let of_its_own = labelled.entry(upstream.clone()).or_default();
+            *of_its_own += 1;
+            let name = if *of_its_own <= KEYS_LABELLED_MAX {
+                guarded.breaker.name().to_string()
+            } else {
+                format!("{upstream}/other")
+            };
+            let shown = all.entry(name).or_default();
+            let sum = |value: fn(&BreakerMeter) -> u64| guarded.beside.meters.sum(value);
+            for (at, phase) in PHASES.iter().enumerate() {
+                shown.phases[at] += u64::from(snapshot.phase == *phase);
+                shown.rejected[at] += guarded
+                    .beside
+                    .meters
+                    .sum(|meter| meter.rejected(*phase).get());
+            }
+            for (at, count) in shown.rejected_for.iter_mut().enumerate() {
+                *count += guarded.beside.meters.sum(|meter| meter.rejected_for(at));
+            }
+            for (shown, measure) in shown.measures.iter_mut().zip(&MEASURES) {
+                if let Some(value) = (measure.of)(&snapshot) {
+                    *shown = Some(shown.map_or(value, |shown| (measure.both)(shown, value)));
+                }
+            }
+            shown.outcomes[0] += sum(|meter| meter.success.get());
+            shown.outcomes[1] += sum(|meter| meter.failure.get());
+            shown.outcomes[2] += sum(|meter| meter.ignored.get());
+            shown.outcomes[3] += snapshot.totals.late;
+            shown.would_reject += sum(|meter| meter.would_reject.get());
+            shown.expression_errors += sum(|meter| meter.expression_errors.get());
+            shown.late_truncations += sum(|meter| meter.late_truncations.get());
+            shown.held += u64::from(snapshot.hold.is_some());
+            if let Some(at) = snapshot.retry_at {
+                shown.retry_at = Some(self.0.clock().wall().millis_at(at) / 1000);
+            }
+        }
+        all
+    }
+
+    fn breakers(
+        &self,
+        all: &BTreeMap<String, Shown>,
+        encoder: &mut DescriptorEncoder<'_>,
+    ) -> fmt::Result {
+        let mut metric = gauge(
+            encoder,
+            "fusebox_breaker_state",
+            "1 for the state the breaker is in, 0 for the others",
+        )?;
+        for (name, shown) in all {
+            for (at, phase) in PHASES.iter().enumerate() {
+                set(
+                    &mut metric,
+                    vec![("breaker", name), ("state", phase.as_str())],
+                    shown.phases[at],
+                )?;
+            }
+        }
+        for circuit in self.1.iter().take(CIRCUITS_MAX) {
+            for phase in PHASES {
+                let is = phase.as_str() == circuit.said.as_str();
+                set(
+                    &mut metric,
+                    vec![("breaker", &circuit.name), ("state", phase.as_str())],
+                    u64::from(is),
+                )?;
+            }
+        }
+        let mut metric = gauge(
+            encoder,
+            "fusebox_breaker_held",
+            "1 while an operator holds the breaker",
+        )?;
+        for (name, shown) in all {
+            set(&mut metric, vec![("breaker", name)], shown.held)?;
+        }
+        let mut metric = gauge(
+            encoder,
+            "fusebox_breaker_next_probe_timestamp_seconds",
+            "When the breaker may next let a call through, where it refuses now",
+        )?;
+        for (name, shown) in all {
+            if let Some(at) = shown.retry_at {
+                set(&mut metric, vec![("breaker", name)], at)?;
+            }
+        }
+        let mut metric = counter(
+            encoder,
+            "fusebox_breaker_calls",
+            "Calls that ended, by outcome",
+        )?;
+        for (name, shown) in all {
+            for (outcome, count) in ["success", "failure", "ignored", "late"]
+                .iter()
+                .zip(shown.outcomes)
+            {
+                add(
+                    &mut metric,
+                    vec![("breaker", name), ("outcome", outcome)],
+                    count,
+                )?;
+            }
+        }
+        let mut metric = counter(
+            encoder,
+            "fusebox_breaker_rejected",
+            "Calls refused, by the breaker's state",
+        )?;
+        for (name, shown) in all {
+            for (at, phase) in PHASES.iter().enumerate() {
+                add(
+                    &mut metric,
+                    vec![("breaker", name), ("state", phase.as_str())],
+                    shown.rejected[at],
+                )?;
+            }
+        }
+        let mut metric = counter(
+            encoder,
+            "fusebox_breaker_rejected_reason",
+            "Calls refused, by the reason",
+        )?;
+        for (name, shown) in all {
+            for (reason, count) in REASONS.iter().zip(shown.rejected_for) {
+                let labels = vec![("breaker", &**name), ("reason", reason.as_str())];
+                add(&mut metric, labels, count)?;
+            }
+        }
+        for (at, measure) in MEASURES.iter().enumerate() {
+            let mut metric = gauge(encoder, measure.name, measure.help)?;
+            for (name, shown) in all {
+                if let Some(value) = shown.measures[at] {
+                    let labels: Labels<'_> = vec![("breaker", name)];
+                    ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
+                }
+            }
+        }
+        for (metric, help, value) in [
+            (
+                "fusebox_breaker_would_reject",
+                "Calls that monitor mode let pass",
+                (|shown| shown.would_reject) as fn(&Shown) -> u64,
+            ),
+            (
+                "fusebox_breaker_expression_errors",
+                "Failure expressions that could not be evaluated; the default rule decided",
+                |shown| shown.expression_errors,
+            ),
+            (
+                "fusebox_breaker_late_truncations",
+                "Bodies that broke after their call had settled as a success",
+                |shown| shown.late_truncations,
+            ),
+        ] {
+            let mut metric = counter(encoder, metric, help)?;
+            for (name, shown) in all {
+                add(&mut metric, vec![("breaker", name)], value(shown))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Transitions under the labels of their breakers; those of breakers without one, or that are gone, under the
+    /// label of their upstream's rest.
+    fn transitions(
+        &self,
+        all: &BTreeMap<String, Shown>,
+        encoder: &mut DescriptorEncoder<'_>,
+    ) -> fmt::Result {
+        let mut sums: BTreeMap<Counted, u64> = BTreeMap::new();
+        for (mut key, count) in self.0.0.announcer.counts() {
+            if !all.contains_key(&*key.breaker)
+                && let Some((upstream, _)) = key.breaker.split_once('/')
+            {
+                key.breaker = format!("{upstream}/other").into();
+            }
+            *sums.entry(key).or_default() += count;
+        }
+        let mut metric = counter(
+            encoder,
+            "fusebox_breaker_transitions",
+            "Transitions, holds and resets, by the states before and after and the reason",
+        )?;
+        for (key, count) in sums {
+            let labels = vec![
+                ("breaker", &*key.breaker),
+                ("from", key.from),
+                ("to", key.to),
+                ("reason", key.reason),
+            ];
+            add(&mut metric, labels, count)?;
+        }
+        Ok(())
+    }
+
+    fn requests(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let live = self.0.0.shared.live.load();
+        let mut metric = histogram(
+            encoder,
+            "http_server_request_duration",
+            "From a request's head to the end of its answer",
+        )?;
+        for route in &live.routes {
+            for ((method, status), sum) in summed(&route.meter) {
+                let labels = vec![
+                    ("http_route", &*route.plan.name),
+                    ("http_request_method", method),
+                    ("http_response_status_code", &*status),
+                ];
+                observe(&mut metric, labels, &sum)?;
+            }
+        }
+        let mut metric = histogram(
+            encoder,
+            "http_client_request_duration",
+            "From a request fully sent to an upstream to the head of its response",
+        )?;
+        for upstream in &live.upstreams {
+            for ((_, status), sum) in summed(&upstream.meter) {
+                let labels = vec![
+                    ("upstream", &*upstream.plan.name),
+                    ("http_response_status_code", &*status),
+                ];
+                observe(&mut metric, labels, &sum)?;
+            }
+        }
+        for (service, caller) in live.flogo.callers() {
+            for ((_, status), sum) in summed(caller.meter()) {
+                let labels = vec![
+                    ("upstream", &*service),
+                    ("http_response_status_code", &*status),
+                ];
+                observe(&mut metric, labels, &sum)?;
+            }
+        }
+        for client in live.app.iter().flat_map(|app| app.clients.all()) {
+            for ((_, status), sum) in summed(client.meter()) {
+                let labels = vec![
+                    ("upstream", &**client.name()),
+                    ("http_response_status_code", &*status),
+                ];
+                observe(&mut metric, labels, &sum)?;
+            }
+        }
+        let mut metric = counter(
+            encoder,
+            "fusebox_upstream_errors",
+            "Errors between the gateway and an upstream, by kind",
+        )?;
+        let native = live.upstreams.iter().map(|upstream| &*upstream.errors);
+        let callers = live.flogo.callers().map(|(_, caller)| caller.errors());
+        let clients = live.app.iter().flat_map(|app| app.clients.all());
+        let clients = clients.map(|client| client.errors());
+        for errors in native.chain(callers).chain(clients) {
+            for kind in ErrorKind::ALL {
+                let labels = vec![("upstream", &**errors.upstream()), ("kind", kind.as_str())];
+                add(&mut metric, labels, errors.count(kind))?;
+            }
+        }
+        let mut metric = gauge(
+            encoder,
+            "fusebox_upstream_idle_connections",
+            "Connections to the upstream that wait for a request",
+        )?;
+        for upstream in &live.upstreams {
+            set(
+                &mut metric,
+                vec![("upstream", &*upstream.plan.name)],
+                upstream.idle_connections() as u64,
+            )?;
+        }
+        let mut idle: BTreeMap<String, u64> = BTreeMap::new();
+        for client in &live.flogo.clients {
+            *idle.entry(client.url()).or_default() += client.idle_connections() as u64;
+        }
+        for client in live.app.iter().flat_map(|app| app.clients.all()) {
+            *idle.entry(client.url()).or_default() += client.idle_connections() as u64;
+        }
+        for (url, count) in idle {
+            set(&mut metric, vec![("upstream", &*url)], count)?;
+        }
+        let mut metric = counter(
+            encoder,
+            "fusebox_upstream_unasked",
+            "Connections closed for bytes that the upstream sent unasked",
+        )?;
+        for upstream in &live.upstreams {
+            let name = &*upstream.plan.name;
+            add(&mut metric, vec![("upstream", name)], upstream.unasked())?;
+        }
+        Ok(())
+    }
+
+    fn fleet(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(membership) = &self.0.0.membership else {
+            return Ok(());
+        };
+        let status = membership.fleet.status();
+        let counters = status.counters;
+        for (name, help, value) in [
+            (
+                "fusebox_store_up",
+                "1 while the fleet's store answers",
+                u64::from(status.health == Health::Reachable),
+            ),
+            (
+                "fusebox_fleet_breakers",
+                "Breakers shared with the fleet",
+                status.breakers as u64,
+            ),
+        ] {
+            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
+                .encode(gauge(encoder, name, help)?)?;
+        }
+        let staleness = status.staleness(self.0.clock().exact()).as_secs_f64();
+        ConstGauge::new(staleness).encode(gauge(
+            encoder,
+            "fusebox_store_staleness_seconds",
+            "How long ago the fleet's store last answered",
+        )?)?;
+        let mut metric = counter(
+            encoder,
+            "fusebox_fleet_commands",
+            "Commands sent to the fleet's store, by kind; a trip is also a vote",
+        )?;
+        for (kind, count) in [
+            ("trip", counters.trips),
+            ("batch", counters.batches),
+            ("lease", counters.leases),
+            ("result", counters.results),
+            ("word", counters.words),
+            ("assert", counters.asserts),
+        ] {
+            add(&mut metric, vec![("kind", kind)], count)?;
+        }
+        for (name, help, value) in [
+            (
+                "fusebox_fleet_reads",
+                "Reads of the fleet's records",
+                counters.reads,
+            ),
+            (
+                "fusebox_fleet_pushes",
+                "Records pushed by the fleet's store",
+                counters.pushes,
+            ),
+            (
+                "fusebox_fleet_gaps",
+                "Times when pushes may have been missed",
+                counters.gaps,
+            ),
+            (
+                "fusebox_fleet_failures",
+                "Commands and reads that the fleet's store failed",
+                counters.failures,
+            ),
+            (
+                "fusebox_fleet_dropped",
+                "Commands that waited too long and were never sent",
+                counters.dropped,
+            ),
+            (
+                "fusebox_fleet_outrun",
+                "Commands that changed nothing, because the record had moved on",
+                counters.outrun,
+            ),
+            (
+                "fusebox_fleet_adopted",
+                "Openings and closings taken over from the fleet",
+                counters.adopted,
+            ),
+            (
+                "fusebox_fleet_unreadable",
+                "Records of the fleet that could not be read",
+                counters.unreadable,
+            ),
+            (
+                "fusebox_store_outages",
+                "Times when the fleet's store went away",
+                counters.outages,
+            ),
+        ] {
+            ConstCounter::new(value).encode(counter(encoder, name, help)?)?;
+        }
+        Ok(())
+    }
+
+    fn process(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let inner = &self.0.0;
+        let meters = &inner.shared.meters;
+        let begun = meters.sum(|meter| meter.requests.get());
+        let ended = meters.sum(|meter| meter.requests_ended.get());
+        let opened = meters.sum(|meter| meter.connections.get());
+        let closed = meters.sum(|meter| meter.connections_ended.get());
+        let (written, errors) = inner.announcer.changed.counts();
+        for (name, help, value) in [
+            (
+                "http_server_active_requests",
+                "Requests being served",
+                begun.saturating_sub(ended),
+            ),
+            (
+                "fusebox_connections",
+                "Client connections open",
+                opened.saturating_sub(closed),
+            ),
+            (
+                "fusebox_draining",
+                "1 while the gateway stops",
+                u64::from(self.0.is_draining()),
+            ),
+            (
+                "fusebox_config_last_reload_success_timestamp_seconds",
+                "When the plan that runs was taken",
+                inner.last_reload.load(Ordering::Relaxed) / 1000,
+            ),
+        ] {
+            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
+                .encode(gauge(encoder, name, help)?)?;
+        }
+        for (name, help, value) in [
+            ("fusebox_requests", "Requests begun", begun),
+            (
+                "fusebox_requests_refused",
+                "Requests refused before a route was looked for",
+                meters.sum(|meter| meter.requests_refused.get()),
+            ),
+            (
+                "fusebox_requests_unrouted",
+                "Requests without a route, or not with their method",
+                meters.sum(|meter| meter.requests_unrouted.get()),
+            ),
+            (
+                "fusebox_connections_accepted",
+                "Client connections accepted",
+                opened,
+            ),
+            (
+                "fusebox_connections_refused",
+                "Client connections refused because too many were open",
+                meters.sum(|meter| meter.connections_refused.get()),
+            ),
+            (
+                "fusebox_store_records_written",
+                "Breaker records written to the store",
+                written,
+            ),
+            (
+                "fusebox_store_errors",
+                "Breaker records that the store refused; they are tried again",
+                errors,
+            ),
+            (
+                "fusebox_log_lines_dropped",
+                "Log lines lost because nobody read them in time",
+                inner.log_lines_dropped.load(Ordering::Relaxed),
+            ),
+        ] {
+            ConstCounter::new(value).encode(counter(encoder, name, help)?)?;
+        }
+        let mut metric = counter(encoder, "fusebox_config_reload", "Reloads, by result")?;
+        add(
+            &mut metric,
+            vec![("result", "success")],
+            inner.reloads.load(Ordering::Relaxed),
+        )?;
+        add(
+            &mut metric,
+            vec![("result", "failure")],
+            inner.reload_failures.load(Ordering::Relaxed),
+        )?;
+        let mut metric = gauge(
+            encoder,
+            "fusebox_build_info",
+            "1, with the program's version",
+        )?;
+        set(&mut metric, vec![("version", env!("CARGO_PKG_VERSION"))], 1)
+    }
+}
+
+fn summed(meters: &PerWorker<RequestMeter>) -> BTreeMap<(&'static str, String), HistogramSum> {
+    let mut sums: BTreeMap<_, HistogramSum> = BTreeMap::new();
+    for meter in meters.iter() {
+        meter.each(|method, status, histogram| {
+            histogram.add_to(sums.entry((method, status.to_string())).or_default());
+        });
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prometheus_describes_counters_under_their_full_name() {
+        let open = "# HELP a b.\n# TYPE a counter\na_total 1\n# HELP c d.\n# TYPE c gauge\n# UNIT c seconds\nc 2\n# EOF\n";
+        let text = "# HELP a_total b.\n# TYPE a_total counter\na_total 1\n# HELP c d.\n# TYPE c gauge\nc 2\n";
+        assert_eq!(to_prometheus(open), text);
+    }
+}

@@ -1,0 +1,214 @@
+//! The breakers in the order of their names, a page at a time.
+//!
+//! There may be as many breakers as clients can make up keys. A page walks over handles, keeps those that it will show,
+//! and reads each of these only when it is asked for: its cost is that of the page, not that of all breakers.
+
+use std::sync::Arc;
+
+use fusebox_breaker::{Breaker, Phase, SavedState, Timestamp};
+
+use crate::host::gateway::Gateway;
+use crate::live::live_plan::Live;
+use crate::show::status::BreakerStatus;
+use crate::upstream::breakers::Guarded;
+
+/// Breakers looked at before other tasks of the thread have their turn.
+const AT_A_TIME: usize = 1_000;
+
+/// The breakers that a page shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PageQuery<'a> {
+    /// The beginning of their names.
+    pub prefix: &'a str,
+    /// Their state; `None`: any.
+    pub state: Option<Phase>,
+    /// The name behind which the page begins, whether or not there is a breaker of that name; `None`: at the first.
+    pub after: Option<&'a str>,
+    /// How many of them, at most.
+    pub limit: usize,
+}
+
+impl PageQuery<'_> {
+    /// Whether a name lies behind the one where the page begins.
+    pub fn is_ahead(&self, name: &str) -> bool {
+        self.after.is_none_or(|after| name > after)
+    }
+}
+
+/// A page of breakers, by name.
+#[derive(Debug)]
+pub struct Page {
+    /// How many breakers have the prefix and the state, on any page.
+    pub total: usize,
+    /// Whether there are more behind this page.
+    pub has_more: bool,
+    /// The breakers of this page.
+    pub breakers: Vec<Listed>,
+}
+
+/// A breaker of a page, not read yet. While it is held the breaker does not give way to other keys.
+#[derive(Debug)]
+pub struct Listed {
+    upstream: Arc<str>,
+    guarded: Guarded,
+}
+
+impl Listed {
+    /// The breaker's name.
+    pub fn name(&self) -> &Arc<str> {
+        self.guarded.breaker.name()
+    }
+}
+
+impl Gateway {
+    /// A page of the breakers that exist now.
+    pub async fn page(&self, query: PageQuery<'_>) -> Page {
+        let live = self.0.shared.live.load_full();
+        let mut smallest = Smallest::new(query.limit);
+        let mut total = 0;
+        let mut looked_at = 0_usize;
+        for (place, breakers) in places(&live) {
+            for breaker in breakers {
+                looked_at += 1;
+                if looked_at.is_multiple_of(AT_A_TIME) {
+                    tokio::task::yield_now().await;
+                }
+                if !breaker.name().starts_with(query.prefix) || !self.is_in(&breaker, query.state) {
+                    continue;
+                }
+                total += 1;
+                if query.is_ahead(breaker.name()) {
+                    smallest.offer(breaker, place);
+                }
+            }
+        }
+        let (chosen, has_more) = smallest.take();
+        let listed = chosen.into_iter().map(|(breaker, place)| match place {
+            Place::Upstream(at) => Listed {
+                upstream: live.upstreams[at].plan.name.clone(),
+                guarded: live.upstreams[at].guards.guarded(breaker),
+            },
+            Place::Service(at) => {
+                let found = live.flogo.breakers().nth(at);
+                let (action, guarded) = found.expect("its place in the same plan");
+                Listed {
+                    upstream: action.clone(),
+                    guarded: guarded.clone(),
+                }
+            }
+        });
+        Page {
+            total,
+            has_more,
+            breakers: listed.collect(),
+        }
+    }
+
+    /// A breaker of a page as it stands now.
+    pub fn read(&self, listed: &Listed) -> BreakerStatus {
+        self.status(listed.upstream.clone(), &listed.guarded)
+    }
+
+    fn is_in(&self, breaker: &Breaker, state: Option<Phase>) -> bool {
+        state.is_none_or(|state| phase(breaker, self.clock().exact()) == state)
+    }
+}
+
+/// Where a breaker stands in a plan.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Upstream(usize),
+    Service(usize),
+}
+
+/// All breakers of a plan, place by place.
+fn places(live: &Live) -> impl Iterator<Item = (Place, Vec<Breaker>)> {
+    let upstreams = live.upstreams.iter().enumerate();
+    let upstreams = upstreams.map(|(at, it)| (Place::Upstream(at), it.guards.breakers()));
+    let services = live.flogo.breakers().enumerate();
+    upstreams.chain(
+        services.map(|(at, (_, guarded))| (Place::Service(at), vec![guarded.breaker.clone()])),
+    )
+}
+
+/// The state that a snapshot would show, without making one.
+fn phase(breaker: &Breaker, now: Timestamp) -> Phase {
+    match breaker.saved(now).state {
+        SavedState::Closed => Phase::Closed,
+        SavedState::Open { .. } => Phase::Open,
+        SavedState::HalfOpen => Phase::HalfOpen,
+    }
+}
+
+/// The breakers with the smallest names among all that are offered; never holds many more than it is to give.
+struct Smallest {
+    limit: usize,
+    held: Vec<(Breaker, Place)>,
+    /// A name that is one too many, as are all from it on.
+    end: Option<Arc<str>>,
+}
+
+impl Smallest {
+    fn new(limit: usize) -> Smallest {
+        Smallest {
+            limit,
+            held: Vec::new(),
+            end: None,
+        }
+    }
+
+    fn offer(&mut self, breaker: Breaker, place: Place) {
+        if self.end.as_ref().is_some_and(|end| breaker.name() >= end) {
+            return;
+        }
+        self.held.push((breaker, place));
+        if self.held.len() > 2 * self.limit + 64 {
+            self.cut();
+        }
+    }
+
+    /// Lets go of all but the smallest, and of one more, so that it is known that there is more.
+    fn cut(&mut self) {
+        if self.held.len() <= self.limit + 1 {
+            return;
+        }
+        let by_name = |a: &(Breaker, Place), b: &(Breaker, Place)| a.0.name().cmp(b.0.name());
+        self.held.select_nth_unstable_by(self.limit, by_name);
+        self.held.truncate(self.limit + 1);
+        self.end = Some(self.held[self.limit].0.name().clone());
+    }
+
+    /// The smallest in order, and whether there were more.
+    fn take(mut self) -> (Vec<(Breaker, Place)>, bool) {
+        self.cut();
+        self.held.sort_by(|a, b| a.0.name().cmp(b.0.name()));
+        let has_more = self.held.len() > self.limit;
+        self.held.truncate(self.limit);
+        (self.held, has_more)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fusebox_breaker::Settings;
+
+    #[test]
+    fn the_smallest_names_are_held_and_few_others() {
+        let mut numbers: Vec<u32> = (0..5_000).collect();
+        fastrand::Rng::with_seed(7).shuffle(&mut numbers);
+        for limit in [0, 1, 10, 4_999, 5_000, 6_000] {
+            let mut smallest = Smallest::new(limit);
+            for number in &numbers {
+                let breaker = Breaker::new(format!("{number:05}"), Settings::default());
+                smallest.offer(breaker.unwrap(), Place::Upstream(0));
+                assert!(smallest.held.len() <= 2 * limit + 64);
+            }
+            let (chosen, has_more) = smallest.take();
+            let names: Vec<_> = chosen.iter().map(|(it, _)| it.name().to_string()).collect();
+            let wanted = (0..limit.min(5_000)).map(|number| format!("{number:05}"));
+            assert_eq!(names, wanted.collect::<Vec<_>>());
+            assert_eq!(has_more, limit < 5_000);
+        }
+    }
+}

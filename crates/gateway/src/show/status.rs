@@ -1,0 +1,261 @@
+//! What a running gateway shows of itself, and what an operator can do to its breakers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use fusebox_breaker::{Hold, RejectReason, Settings, Snapshot, Timestamp, machine::Explanation};
+use fusebox_plan::Plan;
+use fusebox_plan::plan::Share;
+
+use crate::ground::action::Action;
+use crate::ground::clock::Clock;
+use crate::ground::meter::{BreakerMeter, REASONS};
+use crate::host::gateway::Gateway;
+use crate::host::membership::{FleetError, FleetShown};
+use crate::upstream::breakers::Guarded;
+
+/// A breaker as it stands now.
+#[derive(Debug, Clone)]
+pub struct BreakerStatus {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The upstream that it is before; of a Flogo service, its action.
+    pub upstream: Arc<str>,
+    /// The machine's own account.
+    pub snapshot: Snapshot,
+    /// Its settings.
+    pub settings: Arc<Settings>,
+    /// What of it is shared with the fleet, as the plan says.
+    pub share: Share,
+    /// Whether the store has this state.
+    pub persisted: bool,
+    /// What it has counted.
+    pub calls: Calls,
+    /// The moment of this account, on the clock that the snapshot's times are on.
+    pub now: Timestamp,
+}
+
+/// What a breaker has counted since the program started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Calls {
+    /// Calls that ended well.
+    pub success: u64,
+    /// Calls that failed.
+    pub failure: u64,
+    /// Calls that say nothing of the upstream.
+    pub ignored: u64,
+    /// Calls refused.
+    pub rejected: u64,
+    /// Those calls by the reason.
+    pub rejected_for: [(RejectReason, u64); REASONS.len()],
+    /// Calls that monitor mode let pass.
+    pub would_reject: u64,
+}
+
+/// Whether a part of the gateway works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Which part.
+    pub name: &'static str,
+    /// Whether it works.
+    pub ready: bool,
+    /// What there is to say of it.
+    pub detail: String,
+}
+
+impl Gateway {
+    /// The clock that all times are on.
+    pub fn clock(&self) -> &Arc<Clock> {
+        &self.0.shared.clock
+    }
+
+    /// The plan as it runs.
+    pub fn plan(&self) -> Arc<Plan> {
+        self.0.shared.live.load().plan.clone()
+    }
+
+    /// Whether the gateway has begun to stop.
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
+    }
+
+    /// The workers that do not run, counted from 0: each was asked and has not answered within 2 s.
+    pub async fn silent_workers(&self) -> Vec<usize> {
+        let shared = &self.0.shared;
+        let now = shared.clock.exact();
+        let asks = shared.pulses.iter().map(|pulse| pulse.ask(now));
+        let answers = futures_util::future::join_all(asks).await;
+        let silent = answers.into_iter().enumerate().filter(|(_, runs)| !runs);
+        silent.map(|(worker, _)| worker).collect()
+    }
+
+    /// The parts of the gateway, each with its state. It is ready when all of them are.
+    pub fn parts(&self) -> Vec<Part> {
+        let draining = self.is_draining();
+        let listening = self.addresses();
+        let texts: Vec<_> = listening
+            .iter()
+            .map(|(name, addr)| format!("{name} on {addr}"))
+            .collect();
+        let changed = &self.0.announcer.changed;
+        let (written, errors) = changed.counts();
+        let reloads = self.0.reloads.load(Ordering::Relaxed);
+        let failures = self.0.reload_failures.load(Ordering::Relaxed);
+        let fleet = self.0.membership.as_ref().map(|membership| Part {
+            name: "fleet",
+            // A fleet's store that is away fails no request either.
+            ready: true,
+            detail: membership.describe(self.clock().exact()),
+        });
+        let mut parts = vec![
+            Part {
+                name: "listeners",
+                ready: !draining && !listening.is_empty(),
+                detail: if draining {
+                    "draining".into()
+                } else {
+                    texts.join(", ")
+                },
+            },
+            // A store that is away fails no request (I8), so it does not make the gateway unready.
+            Part {
+                name: "store",
+                ready: true,
+                detail: format!(
+                    "{written} breaker records written, {errors} writes failed, {}",
+                    if changed.is_clean() {
+                        "nothing waits"
+                    } else {
+                        "some wait"
+                    }
+                ),
+            },
+            Part {
+                name: "plan",
+                ready: true,
+                detail: format!("{reloads} reloads, {failures} refused"),
+            },
+        ];
+        parts.extend(fleet);
+        parts
+    }
+
+    /// The breaker of a name.
+    pub fn breaker(&self, name: &str) -> Option<BreakerStatus> {
+        let (upstream, guarded) = self.find(name)?;
+        Some(self.status(upstream, &guarded))
+    }
+
+    /// Why the breaker of a name is as it is, and what comes next.
+    pub fn explain(&self, name: &str) -> Option<Explanation> {
+        let (_, guarded) = self.find(name)?;
+        Some(guarded.breaker.explain(self.clock().exact()))
+    }
+
+    /// Does something to a breaker and says how it stands then; `None`: there is no such breaker.
+    pub fn act(&self, name: &str, action: Action) -> Option<BreakerStatus> {
+        let (upstream, guarded) = self.find(name)?;
+        let now = self.clock().exact();
+        let breaker = &guarded.breaker;
+        match action {
+            Action::Hold {
+                kind,
+                duration,
+                reason,
+                by,
+            } => {
+                let until = duration.map(|duration| now + duration);
+                breaker.hold(
+                    Hold {
+                        kind,
+                        until,
+                        reason: reason.into(),
+                        by: by.into(),
+                    },
+                    now,
+                );
+            }
+            Action::Release { .. } => {
+                breaker.release(now);
+            }
+            Action::Reset { .. } => {
+                breaker.reset(now);
+            }
+        }
+        Some(self.status(upstream, &guarded))
+    }
+
+    /// This gateway in its fleet, with what it knows of the shared breaker of a name, or of all; `None`: it belongs to
+    /// no fleet.
+    pub async fn fleet(&self, breaker: Option<&str>) -> Option<FleetShown> {
+        let membership = self.0.membership.as_ref()?;
+        Some(FleetShown {
+            node: membership.node.clone(),
+            status: membership.fleet.status(),
+            breakers: membership.fleet.look(breaker).await,
+        })
+    }
+
+    /// Does something to a breaker of the whole fleet, waits until the fleet's record says so, and says how the
+    /// breaker stands here then.
+    ///
+    /// # Errors
+    /// [`FleetError`]; nothing is done then.
+    pub async fn act_on_fleet(
+        &self,
+        name: &str,
+        action: Action,
+    ) -> Result<BreakerStatus, FleetError> {
+        let Some(membership) = &self.0.membership else {
+            return Err(FleetError::NoFleet);
+        };
+        let (upstream, guarded) = self.find(name).ok_or(FleetError::NoBreaker)?;
+        if self.share_of(&upstream) == Share::None {
+            return Err(FleetError::NotShared);
+        }
+        membership.say(name, action).await?;
+        Ok(self.status(upstream, &guarded))
+    }
+
+    fn share_of(&self, upstream: &str) -> Share {
+        let plan = self.plan();
+        let mut upstreams = plan.upstreams.iter();
+        let found = upstreams.find(|one| &*one.name == upstream);
+        found.map_or(Share::None, |upstream| upstream.breaker.share)
+    }
+
+    fn find(&self, name: &str) -> Option<(Arc<str>, Guarded)> {
+        self.0.shared.live.load().breaker(name)
+    }
+
+    pub(crate) fn status(&self, upstream: Arc<str>, guarded: &Guarded) -> BreakerStatus {
+        let now = self.clock().exact();
+        let snapshot = guarded.breaker.snapshot(now);
+        let name = guarded.breaker.name().clone();
+        let sum = |value: fn(&BreakerMeter) -> u64| guarded.beside.meters.sum(value);
+        BreakerStatus {
+            persisted: self
+                .0
+                .announcer
+                .changed
+                .is_persisted(&name, snapshot.generation),
+            settings: guarded.breaker.settings(),
+            share: self.share_of(&upstream),
+            calls: Calls {
+                success: sum(|meter| meter.success.get()),
+                failure: sum(|meter| meter.failure.get()),
+                ignored: sum(|meter| meter.ignored.get()),
+                rejected: sum(BreakerMeter::rejected_total),
+                rejected_for: std::array::from_fn(|at| {
+                    let sum = guarded.beside.meters.sum(|meter| meter.rejected_for(at));
+                    (REASONS[at], sum)
+                }),
+                would_reject: sum(|meter| meter.would_reject.get()),
+            },
+            name,
+            upstream,
+            snapshot,
+            now,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Asks a breaker for a permit, so that no client holds a probe's place.
+//!
+//! A half-open breaker has few places. A call that takes one and then waits for its client's body
+//! would keep everybody else out for as long as the client likes. So a probe's place goes to complete
+//! requests only: a body is read to its end first, up to [`READ_AHEAD`]. A longer one probes as it
+//! comes, but only while no complete request wants the place (docs/gateway.md, "Whose fault it is").
+//! Where clients provoke answers that say nothing, complete requests take turns ([`crate::upstream::probe_place`]).
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use fusebox_breaker::{OwnedPermit, Phase as State, RejectReason, Rejection, Timestamp};
+
+use crate::ground::clock::Clock;
+use crate::ground::clock::Desk;
+use crate::message::phase::Phase;
+use crate::message::request_body::{ClientFault, RequestBody};
+use crate::upstream::breakers::Guarded;
+use crate::upstream::probe_line::Asker;
+
+/// How much of a body is read before a probe's place is taken, in bytes.
+const READ_AHEAD: u64 = 64 * 1024;
+
+/// How long a complete request that wanted a probe's place keeps longer ones from it.
+const TURN: Duration = Duration::from_secs(2);
+
+/// After how long a request should come again that finds others waiting before it for a probe's place.
+const COME_AGAIN: Duration = Duration::from_secs(1);
+
+/// Why there is no permit.
+#[derive(Debug)]
+pub enum Unadmitted {
+    /// The breaker refuses.
+    Refused(Rejection),
+    /// The client did not send what it said.
+    Client(ClientFault),
+}
+
+impl From<Rejection> for Unadmitted {
+    fn from(rejection: Rejection) -> Unadmitted {
+        Unadmitted::Refused(rejection)
+    }
+}
+
+/// What a breaker says to a request that it does not refuse.
+#[derive(Debug)]
+pub enum Asked {
+    /// It may pass.
+    Admitted(OwnedPermit),
+    /// It may not pass now, but others would not let it pass later either: it waits for its [`turn`].
+    Waits(Rejection),
+}
+
+/// Asks for a permit for a request without a body, or for one whose body has not been read; `None`: the body must
+/// be read before the request may probe ([`ask_with`]).
+///
+/// # Errors
+/// The breaker's refusal.
+pub fn ask(guarded: &Guarded, desk: &Desk, is_complete: bool) -> Result<Option<Asked>, Rejection> {
+    if is_complete {
+        return ask_complete(guarded, desk).map(Some);
+    }
+    if guarded.breaker.may_probe(desk.clock.tick()) {
+        // Not even for a moment does it take a place.
+        let passes = guarded.breaker.check(desk.clock.exact());
+        return passes.map(|()| None);
+    }
+    let permit = admit(guarded, &desk.clock)?;
+    if !permit.is_probe() {
+        return Ok(Some(Asked::Admitted(permit)));
+    }
+    // It has become a probe since; its place is free again at once.
+    give_back(guarded, desk, permit);
+    Ok(None)
+}
+
+/// Asks for a permit for a request of which nothing is to come.
+fn ask_complete(guarded: &Guarded, desk: &Desk) -> Result<Asked, Rejection> {
+    let place = &guarded.beside.place;
+    let permit = match admit(guarded, &desk.clock) {
+        Ok(permit) if !permit.is_probe() => return Ok(Asked::Admitted(permit)),
+        Ok(permit) => permit,
+        Err(rejection) if rejection.reason == RejectReason::BreakerProbing => {
+            place.want(desk.clock.tick());
+            return match place.is_contested(desk.clock.tick()) {
+                true => Ok(Asked::Waits(rejection)),
+                false => Err(rejection),
+            };
+        }
+        Err(rejection) => return Err(rejection),
+    };
+    let now = desk.clock.tick();
+    place.want(now);
+    if !place.has_line() {
+        return Ok(Asked::Admitted(permit));
+    }
+    // Others came before.
+    give_back(guarded, desk, permit);
+    Ok(Asked::Waits(come_again(now)))
+}
+
+/// The refusal of a request before which others stand for a probe's place.
+pub fn come_again(now: Timestamp) -> Rejection {
+    probing_until(now + COME_AGAIN)
+}
+
+/// The refusal of a request that has to wait for a probe's place.
+fn probing_until(retry_at: Timestamp) -> Rejection {
+    let mut rejection = Rejection::new(RejectReason::BreakerProbing, State::HalfOpen);
+    rejection.retry_at = Some(retry_at);
+    rejection
+}
+
+/// Waits until it is a complete request's turn to probe.
+///
+/// # Errors
+/// The breaker's refusal: the breaker has opened, or the turn did not come in time.
+pub async fn turn(
+    guarded: &Guarded,
+    desk: &Desk,
+    client: &Phase,
+    asker: Asker,
+    refused: Rejection,
+) -> Result<OwnedPermit, Rejection> {
+    let place = &guarded.beside.place;
+    let left = poll_fn(|cx| match client.is_left_by_caller(cx) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    });
+    let ask = || {
+        place.want(desk.clock.tick());
+        admit(guarded, &desk.clock)
+    };
+    place.wait(asker, refused, left, &desk.clock, ask).await
+}
+
+/// Gives a probe's place back, of which nobody made use.
+fn give_back(guarded: &Guarded, desk: &Desk, permit: OwnedPermit) {
+    drop(permit);
+    guarded.beside.place.freed(desk.clock.tick());
+}
+
+/// A permit for a request that has to probe and has a body: the body is read first.
+///
+/// # Errors
+/// The breaker's refusal, or the client's fault.
+pub async fn ask_with(
+    guarded: &Guarded,
+    desk: &Desk,
+    client: &Phase,
+    asker: Asker,
+    body: &mut RequestBody,
+) -> Result<OwnedPermit, Unadmitted> {
+    let is_complete = body
+        .read_ahead(READ_AHEAD)
+        .await
+        .map_err(Unadmitted::Client)?;
+    if is_complete {
+        return match ask_complete(guarded, desk)? {
+            Asked::Admitted(permit) => Ok(permit),
+            Asked::Waits(refused) => {
+                Ok(Box::pin(turn(guarded, desk, client, asker, refused)).await?)
+            }
+        };
+    }
+    let permit = admit(guarded, &desk.clock)?;
+    let now = desk.clock.exact();
+    if permit.is_probe() && is_wanted(guarded, now) {
+        give_back(guarded, desk, permit);
+        return Err(Unadmitted::Refused(probing_until(now + TURN)));
+    }
+    Ok(permit)
+}
+
+/// Asks the breaker by the tick, which costs nothing. The tick lags a little, so a refusal whose
+/// time is over is asked for again by the clock: a caller that comes back when it was told to is let in.
+fn admit(guarded: &Guarded, clock: &Clock) -> Result<OwnedPermit, Rejection> {
+    let breaker = &guarded.breaker;
+    breaker.admit_owned(clock.tick()).or_else(|rejection| {
+        let now = clock.exact();
+        match rejection.retry_at {
+            Some(at) if at <= now => breaker.admit_owned(now),
+            _ => Err(rejection),
+        }
+    })
+}
+
+/// Whether a complete request has asked for a probe's place lately.
+fn is_wanted(guarded: &Guarded, now: Timestamp) -> bool {
+    let wanted = guarded.beside.place.wanted_at();
+    wanted.is_some_and(|at| now < at + TURN)
+}

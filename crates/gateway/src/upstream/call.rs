@@ -1,0 +1,482 @@
+//! One attempt at an upstream, from its permit to its one outcome (docs/gateway.md, "Whose fault it is").
+//!
+//! A call is judged once: at the end of the response's body, at a 101, or when a good body has
+//! flowed for `settle`. Whoever lets go of a call before that has learnt nothing of the upstream:
+//! the client left, or we failed. Then the permit is dropped, which the machine ignores.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fusebox_breaker::{
+    Call as Ended, Cause, OnAbandoned, OnProbeTimeout, Outcome, OwnedPermit, RetryAfter, Timestamp,
+    machine::SettledAs,
+};
+use fusebox_plan::{Call as Facts, CallError, Failure};
+use http::{HeaderMap, Method, StatusCode};
+
+use crate::ground::clock::Desk;
+use crate::message::phase::Phase;
+use crate::message::retry_after;
+use crate::upstream::breakers::{Beside, Guarded};
+use crate::upstream::live_upstream::LiveUpstream;
+use crate::upstream::pool::is_idempotent;
+use crate::upstream::probe_line::Asker;
+use crate::upstream::stall::StallWatch;
+use crate::upstream::upstream_errors::UpstreamError;
+
+/// A client that takes the next frame of a probe's answer so much later holds it back; also how often that is looked at.
+const HELD_BACK: Duration = Duration::from_millis(100);
+
+/// A probe whose body has flowed for so long is judged when its place is wanted, though `settle` may be longer.
+pub const FLOWN: Duration = Duration::from_secs(1);
+
+/// An admitted call that has not been judged yet.
+#[derive(Debug)]
+pub struct Call {
+    permit: Option<OwnedPermit>,
+    guarded: Guarded,
+    upstream: Arc<LiveUpstream>,
+    desk: Desk,
+    /// How long the upstream took to its response's head, or to where it failed without one.
+    duration: Duration,
+    head: Option<Head>,
+    /// When the upstream wants to be called again.
+    back_at: Option<Timestamp>,
+    /// Until the head comes.
+    stall: Option<StallWatch>,
+    body: Vec<u8>,
+    flow: Flow,
+    /// When a frame of the body was last passed on, while nobody has asked for the next one.
+    passed_at: Option<Timestamp>,
+    recorded: bool,
+    /// Why it failed, for the breaker's reason; without it, its status tells.
+    cause: Option<Cause>,
+    /// The request's method is none that every server knows.
+    is_odd: bool,
+    /// Where it is seen whether the client has left, where that may be a failure.
+    phase: Option<Arc<Phase>>,
+    /// Whose it is, where it is a probe.
+    asker: Option<Asker>,
+}
+
+/// What is known of how the response's body comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    /// Nobody has asked for it yet.
+    Unknown,
+    /// It was asked for, and nothing has come.
+    Silent,
+    /// Some of it has come.
+    Flowing,
+}
+
+#[derive(Debug)]
+struct Head {
+    status: StatusCode,
+    headers: Option<HeaderMap>,
+    at: Timestamp,
+}
+
+impl Call {
+    /// A call that the breaker has admitted.
+    pub fn new(
+        permit: OwnedPermit,
+        guarded: Guarded,
+        upstream: Arc<LiveUpstream>,
+        desk: Desk,
+    ) -> Call {
+        let stall = StallWatch::new(&upstream.stall_limits, || desk.clock.exact());
+        Call {
+            permit: Some(permit),
+            guarded,
+            upstream,
+            desk,
+            duration: Duration::ZERO,
+            head: None,
+            back_at: None,
+            stall,
+            body: Vec::new(),
+            flow: Flow::Unknown,
+            passed_at: None,
+            recorded: false,
+            cause: None,
+            is_odd: false,
+            phase: None,
+            asker: None,
+        }
+    }
+
+    /// The call is made for a request of that method, of a client on that connection.
+    pub fn made_for(&mut self, method: &Method, phase: &Arc<Phase>) {
+        self.is_odd = !is_idempotent(method) && !matches!(*method, Method::POST | Method::PATCH);
+        self.phase = self.abandoned_after().map(|_| phase.clone());
+    }
+
+    /// The call is a probe of that asker.
+    pub fn probes_for(&mut self, asker: Asker) {
+        self.asker = Some(asker);
+    }
+
+    /// What lies beside the breaker, and who asked, where the call is its probe.
+    pub fn beside_probe(&self) -> Option<(Arc<Beside>, Option<Asker>)> {
+        self.is_probe()
+            .then(|| (self.guarded.beside.clone(), self.asker))
+    }
+
+    /// The breaker before the upstream, and what is kept beside it.
+    pub fn guarded(&self) -> &Guarded {
+        &self.guarded
+    }
+
+    /// Whether it is a probe of a half-open breaker.
+    pub fn is_probe(&self) -> bool {
+        self.permit.as_ref().is_some_and(OwnedPermit::is_probe)
+    }
+
+    /// The upstream that is called.
+    pub fn upstream(&self) -> &Arc<LiveUpstream> {
+        &self.upstream
+    }
+
+    /// Whether its outcome is told.
+    pub fn is_judged(&self) -> bool {
+        self.recorded
+    }
+
+    /// How long the upstream may take to its head: the call's timeout, for a probe the probe's.
+    pub fn timeout(&self) -> Duration {
+        let request = self.upstream.plan.timeout.request;
+        if self.is_probe() {
+            request.min(self.upstream.plan.breaker.settings.half_open.probe_timeout)
+        } else {
+            request
+        }
+    }
+
+    /// Moves a probe's deadline to `timeout` from `base`: the time before was not the upstream's.
+    pub fn extend(&mut self, base: Timestamp, timeout: Duration) {
+        if let Some(permit) = &mut self.permit {
+            permit.extend(base + timeout);
+        }
+    }
+
+    /// After how long a call that its client gave up is a failure; `None`: it is none.
+    pub fn abandoned_after(&self) -> Option<Duration> {
+        match self.upstream.plan.breaker.settings.on_abandoned {
+            OnAbandoned::FailureAfter(after) if !self.is_probe() => Some(after),
+            _ => None,
+        }
+    }
+
+    /// How long to wait before [`Call::look`]; none where there is nothing to see.
+    pub fn next_look(&self, now: Timestamp, has_body: bool) -> Option<Duration> {
+        self.stall.as_ref()?.next(now, has_body)
+    }
+
+    /// The upstream has had all that it waits for since then; [`Timestamp::MAX`]: it has not yet.
+    pub fn waits_since(&mut self, start: Timestamp) {
+        if let (Some(watch), Some(permit)) = (&mut self.stall, &mut self.permit)
+            && watch.waits_since(start)
+        {
+            permit.waits_since(start);
+        }
+    }
+
+    /// Has the breaker judge the call, if it has stalled.
+    pub fn look(&self, now: Timestamp) {
+        if self
+            .stall
+            .as_ref()
+            .is_some_and(|watch| watch.has_stalled(now))
+        {
+            self.guarded.breaker.tick(now);
+        }
+    }
+
+    /// The upstream failed, or the client did: that is counted and said, and the breaker's reason will tell it.
+    pub fn note(&mut self, error: &UpstreamError) {
+        self.cause = Some(error.cause());
+        self.upstream.errors.note(error, self.desk.clock.exact());
+    }
+
+    /// From here on the call does not count as one that waits for its head.
+    fn land(&mut self) {
+        self.stall = None;
+        if let Some(permit) = &self.permit {
+            permit.answered();
+        }
+    }
+
+    /// The upstream took so long to its head, or to where it failed without one.
+    pub fn lasted(&mut self, duration: Duration) {
+        self.duration = duration;
+    }
+
+    /// The response's head has come.
+    pub fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
+        self.land();
+        let at = self.desk.clock.tick();
+        let breaker = &self.upstream.plan.breaker;
+        if breaker.settings.retry_after != RetryAfter::Ignore {
+            let clock = &self.desk.clock;
+            let asked = retry_after::read(headers, clock.wall_millis());
+            self.back_at = asked.map(|after| clock.exact() + after);
+        }
+        self.head = Some(Head {
+            status,
+            headers: breaker.sees_headers().then(|| headers.clone()),
+            at,
+        });
+        // From here on only the body can be slow, and a good one is judged at `settle`.
+        let settle = self.upstream.plan.breaker.settle;
+        self.extend(at, settle + Duration::from_secs(1));
+    }
+
+    /// A frame of the body has come. The first one at or after `settle` judges the call: a body
+    /// that has flowed so long is as good, or as bad, as its head.
+    pub fn see(&mut self, data: &[u8], now: Timestamp) {
+        self.flow = Flow::Flowing;
+        self.passed_at = Some(now);
+        if let Some(max) = self.upstream.plan.breaker.failure_body_max {
+            let room = max.saturating_sub(self.body.len());
+            self.body.extend_from_slice(&data[..data.len().min(room)]);
+        }
+        if self.settles_at().is_some_and(|at| now >= at) {
+            self.settle();
+        }
+    }
+
+    /// The body has nothing to give just now: the upstream keeps us waiting. Says for how long it
+    /// may: a probe that has seen none of the body must be judged by `settle`.
+    pub fn wait(&mut self) -> Duration {
+        self.passed_at = None;
+        if self.flow == Flow::Unknown {
+            self.flow = Flow::Silent;
+        }
+        let idle = self.upstream.plan.timeout.idle;
+        if self.is_probe() && self.flow == Flow::Silent {
+            idle.min(self.upstream.plan.breaker.settle)
+        } else {
+            idle
+        }
+    }
+
+    /// The call is a probe that a complete request waits for, while its client holds the answer back, or has had the
+    /// stream that it asked for go on for [`FLOWN`].
+    fn is_in_the_way(&self, now: Timestamp) -> bool {
+        let Some(wanted) = self.guarded.beside.place.wanted_at() else {
+            return false;
+        };
+        let is_held = self
+            .passed_at
+            .is_some_and(|at| now >= at + HELD_BACK && wanted > at);
+        let head = self.head.as_ref().filter(|_| self.flow == Flow::Flowing);
+        is_held || head.is_some_and(|head| now >= head.at + FLOWN && wanted > head.at)
+    }
+
+    fn settles_at(&self) -> Option<Timestamp> {
+        let head = self.head.as_ref()?;
+        Some(head.at + self.upstream.plan.breaker.settle)
+    }
+
+    fn settle(&mut self) {
+        if self.permit.is_some() {
+            let outcome = self.judge(None);
+            self.record(outcome);
+        }
+    }
+
+    /// The call has ended: judges it, unless it is judged already.
+    pub fn end(mut self, error: Option<CallError>) {
+        if self.recorded {
+            if error.is_some() {
+                self.guarded.meter(&self.desk).late_truncations.add();
+            }
+            return;
+        }
+        // A probe that got no answer in time says nothing where the settings say so; what is
+        // dropped is ignored.
+        let half_open = &self.upstream.plan.breaker.settings.half_open;
+        let replaced = half_open.on_probe_timeout == OnProbeTimeout::Replace;
+        if error == Some(CallError::Timeout) && replaced && self.is_probe() {
+            return;
+        }
+        let outcome = self.judge(error);
+        self.record(outcome);
+    }
+
+    fn judge(&self, error: Option<CallError>) -> Outcome {
+        let head = self.head.as_ref();
+        let facts = Facts {
+            status: head.map_or(0, |head| head.status.as_u16()),
+            headers: head.and_then(|head| head.headers.as_ref()),
+            duration: self.duration,
+            error,
+            body: self
+                .upstream
+                .plan
+                .breaker
+                .failure_body_max
+                .map(|_| self.body.as_slice()),
+        };
+        let ruling = self.upstream.plan.breaker.judge(&facts);
+        for error in ruling.errors {
+            self.guarded.meter(&self.desk).expression_errors.add();
+            tracing::debug!(breaker = %self.guarded.breaker.name(), %error, "expression about a call failed");
+        }
+        let by_default = self.upstream.plan.breaker.failure == Failure::Default;
+        if self.is_odd && by_default && facts.status == 501 {
+            // The right answer to a method that a server does not know (RFC 9110, section 15.6.2).
+            return Outcome::Ignored;
+        }
+        ruling.outcome
+    }
+
+    fn record(&mut self, outcome: Outcome) {
+        let Some(permit) = self.permit.take() else {
+            return;
+        };
+        self.recorded = true;
+        // A trip needs exact time, since its cooldown begins there; and a slow success trips as a failure does.
+        let now = self.desk.clock.exact();
+        let ended = Ended {
+            outcome,
+            duration: Some(self.duration),
+            retry_after: self.asked_to_return(outcome, now),
+            cause: self.cause_of(outcome),
+        };
+        let is_probe = permit.is_probe();
+        let counted = permit.settle(ended, now).counted;
+        self.ended(is_probe, counted, now);
+    }
+
+    /// The call is counted, and its place free if it was a probe.
+    fn ended(&self, is_probe: bool, counted: SettledAs, now: Timestamp) {
+        self.guarded.meter(&self.desk).count(counted);
+        if is_probe {
+            let is_ignored = counted == SettledAs::Ignored;
+            let place = &self.guarded.beside.place;
+            place.ended(self.asker, is_ignored, now);
+        }
+    }
+
+    /// Why the call failed, if it did.
+    fn cause_of(&self, outcome: Outcome) -> Option<Cause> {
+        if outcome != Outcome::Failure {
+            return None;
+        }
+        let status = self.head.as_ref().map(|head| head.status.as_u16());
+        self.cause.or(status.map(Cause::Status))
+    }
+
+    /// After how long the upstream wants to be called again, if its word counts: it failed, or said that it has too
+    /// much to do (429, RFC 6585 section 4; 503, RFC 9110 section 15.6.4).
+    fn asked_to_return(&self, outcome: Outcome, now: Timestamp) -> Option<Duration> {
+        let at = self.back_at?;
+        let status = self.head.as_ref()?.status;
+        let busy = matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        );
+        (busy || outcome == Outcome::Failure).then(|| at.saturating_since(now))
+    }
+}
+
+impl Drop for Call {
+    /// A call dropped before its end says nothing about the upstream, unless it had answered with a failure and then kept
+    /// its client waiting beyond `settle`; or kept it waiting for the head for so long that `abandoned` makes it one.
+    fn drop(&mut self) {
+        if self.permit.is_none() {
+            return;
+        }
+        let now = self.desk.clock.tick();
+        let overdue = self.settles_at().is_some_and(|at| now >= at);
+        if overdue && self.judge(None) == Outcome::Failure {
+            return self.record(Outcome::Failure);
+        }
+        // A call that we drop ourselves, as at a drain's end, was not given up by its client.
+        let left = self.phase.as_ref().is_some_and(|phase| phase.has_left());
+        let watch = self.stall.as_ref().filter(|_| left);
+        let waited = watch.map(|watch| watch.waited(now));
+        let now = self.desk.clock.exact();
+        if let Some(permit) = self.permit.take() {
+            let is_probe = permit.is_probe();
+            let settled = permit.abandoned(waited.unwrap_or_default(), now);
+            self.ended(is_probe, settled.counted, now);
+        }
+    }
+}
+
+/// Who holds a call while the body flows: the body alone, or the body and the timer of a probe.
+///
+/// A probe must be judged in time even if its client stops reading and nobody polls the body, so
+/// its call is shared with a task that settles it.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be an allocation for every call but a probe"
+)]
+pub enum Holder {
+    /// The body alone.
+    Body(Call),
+    /// The body and the probe's timer.
+    Shared(Arc<Mutex<Option<Call>>>),
+}
+
+impl Holder {
+    /// Holds a call whose head has come.
+    pub fn new(call: Call) -> Holder {
+        let Some(at) = call.settles_at().filter(|_| call.is_probe()) else {
+            return Holder::Body(call);
+        };
+        let clock = call.desk.clock.clone();
+        let shared = Arc::new(Mutex::new(Some(call)));
+        let weak = Arc::downgrade(&shared);
+        tokio::spawn(async move {
+            loop {
+                let rest = at.saturating_since(clock.tick());
+                tokio::time::sleep(rest.min(HELD_BACK)).await;
+                let Some(shared) = weak.upgrade() else { return };
+                let mut call = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                let Some(call) = call.as_mut().filter(|call| !call.is_judged()) else {
+                    return;
+                };
+                let now = clock.tick();
+                // A client that does not read keeps the upstream's bytes back; an upstream that has
+                // sent none is left to the body's own alarm.
+                if now >= at && call.flow == Flow::Silent {
+                    return;
+                }
+                if now >= at || call.is_in_the_way(now) {
+                    return call.settle();
+                }
+            }
+        });
+        Holder::Shared(shared)
+    }
+
+    /// Lets `see` look at the call, if it is still there.
+    pub fn with<T>(&mut self, see: impl FnOnce(&mut Call) -> T) -> Option<T> {
+        match self {
+            Holder::Body(call) => Some(see(call)),
+            Holder::Shared(shared) => shared
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .as_mut()
+                .map(see),
+        }
+    }
+
+    /// The body has ended.
+    pub fn end(self, error: Option<CallError>) {
+        match self {
+            Holder::Body(call) => call.end(error),
+            Holder::Shared(shared) => {
+                let call = shared.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(call) = call {
+                    call.end(error);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! A new connection to an upstream: TCP, TLS where its URL says so, HTTP/1.1.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use fusebox_plan::CallError;
+use fusebox_plan::plan::{Endpoint, Limits};
+use http::Request;
+use http::header::HOST;
+use hyper::client::conn::http1;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use crate::message::body::BUFFER;
+use crate::message::marks::MarkWriter;
+use crate::message::outgoing::Outgoing;
+use crate::upstream::sender::{Fate, Heard, Sender};
+use crate::upstream::upstream_errors::{
+    CertificateWish, ErrorKind, UpstreamError, naming_verifier, watching,
+};
+use crate::upstream::upstream_socket::UpstreamSocket;
+
+/// Whether a connection ended for bytes that came while no request was on its way. hyper has no
+/// question for this; a test of the gateway's holds its words.
+fn is_unasked(error: &hyper::Error) -> bool {
+    error.to_string() == "received unexpected message from connection"
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unconnected {
+    /// The upstream's fault, and which.
+    Upstream(CallError),
+    /// Ours: no descriptor, port or memory is left. That says nothing of the upstream.
+    Exhausted,
+}
+
+/// Why there is no connection, with what is known of it.
+#[derive(Debug)]
+pub struct NoConnection {
+    /// Whose fault it is.
+    pub why: Unconnected,
+    /// The address that was tried; `None`: there was none yet.
+    pub address: Option<SocketAddr>,
+    /// What the system said.
+    pub error: io::Error,
+    /// The same by kind and name.
+    pub cause: UpstreamError,
+}
+
+impl NoConnection {
+    fn new(address: Option<SocketAddr>, error: io::Error, cause: UpstreamError) -> NoConnection {
+        let (why, cause) = match exhausted(&error) {
+            Some(cause) => (Unconnected::Exhausted, cause),
+            None => (Unconnected::Upstream(cause.kind.as_call_error()), cause),
+        };
+        NoConnection {
+            why,
+            address,
+            error,
+            cause,
+        }
+    }
+
+    /// A TCP connection that could not be made, or that could not be used.
+    fn dial(address: Option<SocketAddr>, error: io::Error) -> NoConnection {
+        let cause = UpstreamError::dial(&error, address);
+        NoConnection::new(address, error, cause)
+    }
+
+    /// A connection that ended before it could take a request.
+    pub fn closed(sender: &Sender, error: hyper::Error) -> NoConnection {
+        let cause = sender.why(&error);
+        NoConnection::new(None, io::Error::other(error), cause)
+    }
+}
+
+/// What of our own a system call failed for the want of.
+fn exhausted(error: &io::Error) -> Option<UpstreamError> {
+    use rustix::io::Errno;
+    let code = error.raw_os_error()?;
+    let ours = [
+        (Errno::MFILE, "no descriptor left"),
+        (Errno::NFILE, "no descriptor left"),
+        (Errno::NOBUFS, "no memory left"),
+        (Errno::NOMEM, "no memory left"),
+        (Errno::ADDRNOTAVAIL, "no port left"),
+    ];
+    let found = ours.iter().find(|(errno, _)| errno.raw_os_error() == code);
+    found.map(|(errno, word)| {
+        let error = UpstreamError::new(ErrorKind::Limit, word);
+        match *errno {
+            Errno::MFILE => error.with("raise the limit on open files"),
+            _ => error,
+        }
+    })
+}
+
+/// TLS, with the name that the other side's certificate must bear.
+#[derive(Clone)]
+struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+    wish: Arc<CertificateWish>,
+}
+
+/// How far connecting has come; what it says if time runs out there.
+struct Step {
+    kind: ErrorKind,
+    word: &'static str,
+    address: Option<SocketAddr>,
+}
+
+const DIALLING: &str = "connect timed out";
+
+/// How an upstream is reached: its address, TLS, and the proxy on the way.
+#[derive(Clone)]
+pub struct Connector {
+    endpoint: Endpoint,
+    tls: Option<Tls>,
+    proxy: Option<(Endpoint, Option<Tls>)>,
+    timeout: Duration,
+    head_bytes_max: usize,
+    head_fields_max: usize,
+    unasked: Arc<AtomicU64>,
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector")
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connector {
+    /// A connector to `endpoint`; `roots` gives what an `https` one's certificate is checked against.
+    ///
+    /// # Errors
+    /// If the host is no name that a certificate could bear.
+    pub fn new(
+        endpoint: &Endpoint,
+        timeout: Duration,
+        limits: &Limits,
+        roots: impl FnOnce() -> Arc<ClientConfig>,
+    ) -> Result<Connector, String> {
+        let tls = tls_of(endpoint, roots)?;
+        Ok(Connector {
+            endpoint: endpoint.clone(),
+            tls,
+            proxy: None,
+            timeout,
+            head_bytes_max: limits.head_bytes_max,
+            head_fields_max: limits.head_fields_max,
+            unasked: Arc::default(),
+        })
+    }
+
+    /// Connections that ended for bytes that came while no request was on its way.
+    pub fn unasked(&self) -> u64 {
+        self.unasked.load(Ordering::Relaxed)
+    }
+
+    /// The same through a proxy: an `https` endpoint by a tunnel (RFC 9110, section 9.3.6), a plain
+    /// one by asking the proxy for it.
+    ///
+    /// # Errors
+    /// If the proxy's host is no name that a certificate could bear.
+    pub fn through(
+        mut self,
+        proxy: &Endpoint,
+        roots: impl FnOnce() -> Arc<ClientConfig>,
+    ) -> Result<Connector, String> {
+        let tls = tls_of(proxy, roots)?;
+        self.proxy = Some((proxy.clone(), tls));
+        Ok(self)
+    }
+
+    /// Makes a connection and drives it in a task of its own, within the connect timeout.
+    ///
+    /// # Errors
+    /// Which part failed, and why; running out of time is a failure to connect.
+    pub async fn connect(&self) -> Result<Sender, NoConnection> {
+        let mut step = Step {
+            kind: ErrorKind::Dns,
+            word: "name lookup timed out",
+            address: None,
+        };
+        match tokio::time::timeout(self.timeout, self.open(&mut step)).await {
+            Ok(result) => result,
+            Err(_) => Err(NoConnection {
+                // Connecting is one thing to a failure expression, and has one timeout.
+                why: Unconnected::Upstream(CallError::Connect),
+                address: None,
+                error: io::ErrorKind::TimedOut.into(),
+                cause: UpstreamError::too_slow(step.kind, step.word, step.address),
+            }),
+        }
+    }
+
+    async fn open(&self, step: &mut Step) -> Result<Sender, NoConnection> {
+        let (next, next_tls) = match &self.proxy {
+            Some((proxy, tls)) => (proxy, tls),
+            None => (&self.endpoint, &self.tls),
+        };
+        let (tcp, address) = tcp(next, step).await?;
+        let broken = |error| NoConnection::dial(Some(address), error);
+        tcp.set_nodelay(true).map_err(broken)?;
+        let mut stream = Stream::Plain(UpstreamSocket::new(tcp));
+        if let Some(tls) = next_tls {
+            stream = secured(stream, tls, address, step).await?;
+        }
+        if let (Some(_), Some(tls)) = (&self.proxy, &self.tls) {
+            (step.kind, step.word) = (ErrorKind::Connect, "the proxy timed out");
+            stream = self.tunnel(stream).await.map_err(|error| {
+                let cause = UpstreamError::new(ErrorKind::Connect, "no tunnel through the proxy");
+                let cause = cause.with(format_args!("{address}: {error}"));
+                NoConnection::new(Some(address), error, cause)
+            })?;
+            stream = secured(stream, tls, address, step).await?;
+        }
+        let fate = Fate::new(self.tls.as_ref().map(|tls| tls.wish.clone()));
+        let stream = Heard::new(stream, fate.clone());
+        let (sender, connection) = http1::Builder::new()
+            .max_header_size(self.head_bytes_max)
+            .max_headers(self.head_fields_max)
+            .max_buf_size(self.head_bytes_max.max(BUFFER))
+            .handshake(TokioIo::new(MarkWriter::new(stream)))
+            .await
+            .map_err(|error| broken(io::Error::other(error)))?;
+        let (told, unasked) = (fate.clone(), self.unasked.clone());
+        let authority = self.endpoint.authority.clone();
+        // Ends with the last use of `sender`, or when the upstream closes. The call sees the error, or where there was
+        // none yet, the next one does.
+        let task = tokio::spawn(async move {
+            let Err(error) = connection.with_upgrades().await else {
+                return;
+            };
+            if is_unasked(&error) {
+                unasked.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(upstream = %authority, "a connection was closed for bytes that nobody had asked for");
+            }
+            told.end(&error);
+        });
+        Ok(Sender::new(sender, fate, task.abort_handle()))
+    }
+
+    /// Asks a proxy for a tunnel to the endpoint.
+    async fn tunnel(&self, stream: Stream) -> io::Result<Stream> {
+        let (mut sender, connection) = http1::Builder::new()
+            .max_header_size(self.head_bytes_max)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(io::Error::other)?;
+        tokio::spawn(async move { connection.with_upgrades().await.ok() });
+        let host = if self.endpoint.host.contains(':') {
+            format!("[{}]:{}", self.endpoint.host, self.endpoint.port)
+        } else {
+            format!("{}:{}", self.endpoint.host, self.endpoint.port)
+        };
+        let request = Request::connect(host.as_str())
+            .header(HOST, host.as_str())
+            .body(Outgoing::Empty)
+            .map_err(io::Error::other)?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(io::Error::other)?;
+        if !response.status().is_success() {
+            return Err(io::Error::other(format!(
+                "the proxy answered {}",
+                response.status()
+            )));
+        }
+        let upgraded = hyper::upgrade::on(response)
+            .await
+            .map_err(io::Error::other)?;
+        Ok(Stream::Tunnel(Box::new(TokioIo::new(upgraded))))
+    }
+}
+
+fn tls_of(
+    endpoint: &Endpoint,
+    roots: impl FnOnce() -> Arc<ClientConfig>,
+) -> Result<Option<Tls>, String> {
+    if !endpoint.tls {
+        return Ok(None);
+    }
+    let host = &endpoint.host;
+    let name = ServerName::try_from(host.clone())
+        .map_err(|_| format!("`{host}` is not a name that a certificate can bear"))?;
+    let (config, wish) = watching(&roots());
+    Ok(Some(Tls {
+        connector: TlsConnector::from(config),
+        name,
+        wish,
+    }))
+}
+
+async fn secured(
+    stream: Stream,
+    tls: &Tls,
+    address: SocketAddr,
+    step: &mut Step,
+) -> Result<Stream, NoConnection> {
+    (step.kind, step.word) = (ErrorKind::Tls, "handshake timed out");
+    let stream = tls.connector.connect(tls.name.clone(), stream).await;
+    let stream = stream.map_err(|error| {
+        let address = Some(address);
+        let cause = UpstreamError::handshake(&error, address, tls.wish.is_open());
+        NoConnection::new(address, error, cause)
+    })?;
+    Ok(Stream::Tls(Box::new(stream)))
+}
+
+/// Tries every address that the name stands for, in the resolver's order; of several failures the
+/// first is told. Names are looked up at every connection, so that a moved upstream is found again.
+async fn tcp(
+    endpoint: &Endpoint,
+    step: &mut Step,
+) -> Result<(TcpStream, SocketAddr), NoConnection> {
+    let (host, port) = (endpoint.host.as_str(), endpoint.port);
+    let mut dial = async |address| {
+        *step = Step {
+            kind: ErrorKind::Connect,
+            word: DIALLING,
+            address: Some(address),
+        };
+        let tcp = TcpStream::connect(address).await;
+        tcp.map(|tcp| (tcp, address))
+            .map_err(|error| NoConnection::dial(Some(address), error))
+    };
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return dial(SocketAddr::new(address, port)).await;
+    }
+    let unknown = |error| {
+        let cause = UpstreamError::lookup(host, &error);
+        NoConnection::new(None, error, cause)
+    };
+    let addresses = tokio::net::lookup_host((host, port)).await;
+    let mut first = None;
+    for address in addresses.map_err(unknown)? {
+        match dial(address).await {
+            Ok(connected) => return Ok(connected),
+            Err(failed) => {
+                first.get_or_insert(failed);
+            }
+        }
+    }
+    Err(first.unwrap_or_else(|| unknown(io::Error::other("the name stands for no address"))))
+}
+
+/// A TLS configuration that trusts the system's certificates.
+pub fn trusting_the_system() -> Arc<ClientConfig> {
+    let (roots, builder) = (system_roots(), ClientConfig::builder());
+    let mut config = match naming_verifier(roots) {
+        Some(verifier) => builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier),
+        None => builder.with_root_certificates(RootCertStore::empty()),
+    }
+    .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+/// The system's certificates (or those of `SSL_CERT_FILE`).
+pub fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::warn!(%error, "a system certificate could not be read");
+    }
+    let (_, refused) = roots.add_parsable_certificates(found.certs);
+    if refused > 0 {
+        tracing::warn!(refused, "some system certificates could not be used");
+    }
+    roots
+}
+
+/// A connection with or without TLS, straight or through a proxy's tunnel.
+enum Stream {
+    Plain(UpstreamSocket),
+    Tls(Box<TlsStream<Stream>>),
+    Tunnel(Box<TokioIo<Upgraded>>),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tunnel(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Tunnel(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Stream::Tunnel(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
+            Stream::Tunnel(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tunnel(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tunnel(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

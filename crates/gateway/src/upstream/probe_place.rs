@@ -1,0 +1,203 @@
+//! The place of a half-open breaker's probe: who wants it, and how a request waits for it.
+//!
+//! While every probe says something of the upstream, nobody waits: a request that finds one in flight is refused at
+//! once. For a while after one has ended with an answer that says nothing (over our own limits, matched by
+//! `ignore`), complete requests stand in the line of [`crate::upstream::probe_line`] instead: whoever provokes such answers in a loop would take
+//! the place again each time that it is free, and an honest client that comes once a second never meet it so. Whoever
+//! closes its side leaves the line, since most such clients are gone.
+
+use std::future::Future;
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use fusebox_breaker::{OwnedPermit, RejectReason, Rejection, Timestamp};
+use http::{Method, Uri};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+use crate::ground::clock::Clock;
+use crate::ground::meter::Moment;
+use crate::upstream::probe_line::{Asker, ProbeLine, Standing};
+
+/// How long a request waits for its turn at most.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// How long requests wait for the place after a probe has ended that said nothing.
+const CONTESTED: Duration = Duration::from_secs(5);
+
+/// After how long the one that is called asks again though nobody said that the place is free.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Who wants a breaker's probe places, and who may have the next one.
+#[derive(Debug, Default)]
+pub struct ProbePlace {
+    /// When a complete request last asked for it.
+    wanted: Moment,
+    /// When a probe last ended that said nothing of the upstream.
+    idle_end: Moment,
+    /// How many stand in the line.
+    waiting: AtomicUsize,
+    /// How askers are told apart; of its own, so that no client can pass for another.
+    hasher: RandomState,
+    /// There is none until a probe has said nothing.
+    line: Mutex<Option<Box<ProbeLine>>>,
+}
+
+impl ProbePlace {
+    /// A complete request has asked for the place.
+    pub fn want(&self, now: Timestamp) {
+        self.wanted.set(now);
+    }
+
+    /// When a complete request last asked for the place; none where none ever did.
+    pub fn wanted_at(&self) -> Option<Timestamp> {
+        self.wanted.get()
+    }
+
+    /// Who asks: an IPv6 client is known by its network, since it has all addresses of that, and a target by its
+    /// method and path.
+    pub fn asker(&self, client: IpAddr, method: &Method, uri: &Uri) -> Asker {
+        let client = match client.to_canonical() {
+            IpAddr::V4(v4) => u64::from(v4.to_bits()),
+            IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64,
+        };
+        let target = (method.as_str(), uri.path());
+        Asker::new(self.hasher.hash_one(client), self.hasher.hash_one(target))
+    }
+
+    /// A probe of that asker has ended; `is_ignored`: it said nothing of the upstream.
+    pub fn ended(&self, asker: Option<Asker>, is_ignored: bool, now: Timestamp) {
+        let mut line = self.lock();
+        if is_ignored {
+            self.idle_end.set(now);
+            if let Some(asker) = asker {
+                line.get_or_insert_default().blame(asker, now);
+            }
+        }
+        match line.as_deref_mut() {
+            Some(idle) if idle.is_idle(now) => *line = None,
+            Some(line) => line.call(now),
+            None => {}
+        }
+    }
+
+    /// A place that was taken is free again, and nothing was learnt.
+    pub fn freed(&self, now: Timestamp) {
+        if let Some(line) = self.lock().as_deref_mut() {
+            line.call(now);
+        }
+    }
+
+    /// Whether requests that find the place taken wait for it.
+    pub fn is_contested(&self, now: Timestamp) -> bool {
+        self.idle_end.get().is_some_and(|at| now < at + CONTESTED)
+    }
+
+    /// Whether somebody waits for the place.
+    pub fn has_line(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether somebody waits for the place who stands before the asker that has it.
+    pub fn has_better(&self, asker: Asker, now: Timestamp) -> bool {
+        let line = self.has_line().then(|| self.lock());
+        line.is_some_and(|line| {
+            line.as_ref()
+                .is_some_and(|line| line.has_better(asker, now))
+        })
+    }
+
+    /// Waits in the line until `ask` gets a permit or another refusal than that a probe is in flight, but not once the
+    /// client has `left`.
+    ///
+    /// # Errors
+    /// The breaker's refusal: the last one, or `refused` where it never asked, where the turn did not come in time,
+    /// the line is full or the client has left.
+    pub async fn wait(
+        &self,
+        asker: Asker,
+        refused: Rejection,
+        left: impl Future<Output = ()>,
+        clock: &Clock,
+        ask: impl Fn() -> Result<OwnedPermit, Rejection>,
+    ) -> Result<OwnedPermit, Rejection> {
+        let Some(ticket) = self.join(asker, clock) else {
+            return Err(refused);
+        };
+        let until = Instant::now() + PATIENCE;
+        let mut left = pin!(left);
+        let mut refused = refused;
+        loop {
+            let standing = ticket.standing();
+            match standing {
+                Standing::Out => return Err(refused),
+                Standing::Called => match ask() {
+                    Err(probing) if probing.reason == RejectReason::BreakerProbing => {
+                        refused = probing
+                    }
+                    asked => return asked,
+                },
+                Standing::Waits => {}
+            }
+            let rest = until.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                return Err(refused);
+            }
+            let pause = match standing {
+                Standing::Called => rest.min(LOOK),
+                _ => rest,
+            };
+            tokio::select! {
+                biased;
+                () = &mut left => return Err(refused),
+                _ = timeout(pause, ticket.wake.notified()) => {}
+            }
+        }
+    }
+
+    fn join<'a>(&'a self, asker: Asker, clock: &'a Clock) -> Option<Ticket<'a>> {
+        let mut line = self.lock();
+        let line = line.get_or_insert_default();
+        let (number, wake) = line.join(asker, clock.tick())?;
+        self.waiting.store(line.len(), Ordering::Relaxed);
+        Some(Ticket {
+            place: self,
+            clock,
+            number,
+            wake,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Box<ProbeLine>>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request's stand in the line; dropped, it has left.
+struct Ticket<'a> {
+    place: &'a ProbePlace,
+    clock: &'a Clock,
+    number: u64,
+    wake: Arc<Notify>,
+}
+
+impl Ticket<'_> {
+    fn standing(&self) -> Standing {
+        let line = self.place.lock();
+        line.as_ref()
+            .map_or(Standing::Out, |line| line.standing(self.number))
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        if let Some(line) = self.place.lock().as_deref_mut() {
+            line.leave(self.number, self.clock.tick());
+            self.place.waiting.store(line.len(), Ordering::Relaxed);
+        }
+    }
+}

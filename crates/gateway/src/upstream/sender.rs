@@ -1,0 +1,202 @@
+//! The upper end of a connection to an upstream: what requests are sent through, and what it tells when they fail.
+//!
+//! hyper tells a request's own error to the request, and a connection's to the connection's task. With TLS 1.3 the reason
+//! for both may come while nobody waits: so the task leaves it here.
+
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::AbortHandle;
+
+use crate::message::outgoing::Outgoing;
+use crate::upstream::upstream_errors::{CertificateWish, ErrorKind, UpstreamError};
+
+/// A connection's upper end: sends one request at a time, and tells why that failed.
+#[derive(Debug)]
+pub struct Sender {
+    inner: http1::SendRequest<Outgoing>,
+    fate: Arc<Fate>,
+    /// What had been heard when the last request was sent.
+    heard_before: u64,
+    task: AbortHandle,
+}
+
+/// Ends a connection that was not used to its end, whatever its task waits for: an upstream that does not read
+/// would hold it for as long as it likes.
+#[derive(Debug)]
+pub struct CutOnDrop(Option<AbortHandle>);
+
+impl CutOnDrop {
+    /// The connection ends as it should: by itself, or as a tunnel.
+    pub fn spare(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CutOnDrop {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.abort();
+        }
+    }
+}
+
+/// What is known of a connection beside what its requests are told.
+#[derive(Debug)]
+pub struct Fate {
+    /// How often bytes have come. Written by the connection's task alone.
+    heard: AtomicU64,
+    /// The error with which the connection ended while no request waited for it.
+    ended: OnceLock<UpstreamError>,
+    /// Over TLS, whether the upstream wants a certificate that we do not have.
+    wish: Option<Arc<CertificateWish>>,
+}
+
+impl Fate {
+    /// A new connection's; `wish`: over TLS, the upstream's.
+    pub fn new(wish: Option<Arc<CertificateWish>>) -> Arc<Fate> {
+        Arc::new(Fate {
+            heard: AtomicU64::new(0),
+            ended: OnceLock::new(),
+            wish,
+        })
+    }
+
+    /// The connection ended with an error that no request was told of.
+    pub fn end(&self, error: &hyper::Error) {
+        let why = UpstreamError::head(error, self.wanted(), false);
+        self.ended.get_or_init(|| why);
+    }
+
+    fn wanted(&self) -> bool {
+        self.wish.as_ref().is_some_and(|wish| wish.is_open())
+    }
+}
+
+impl Sender {
+    /// A sender over a connection with that fate, which `task` drives.
+    pub fn new(inner: http1::SendRequest<Outgoing>, fate: Arc<Fate>, task: AbortHandle) -> Sender {
+        Sender {
+            inner,
+            fate,
+            heard_before: 0,
+            task,
+        }
+    }
+
+    /// What ends the connection when it is dropped.
+    pub fn cut_on_drop(&self) -> CutOnDrop {
+        CutOnDrop(Some(self.task.clone()))
+    }
+
+    /// Why a request got no response's head. With TLS 1.3 an upstream's refusal of the handshake comes as such an error
+    /// (RFC 8446, section 4.4.2.4).
+    pub fn why(&self, error: &hyper::Error) -> UpstreamError {
+        let begun = self.fate.heard.load(Ordering::Relaxed) != self.heard_before;
+        let why = UpstreamError::head(error, self.fate.wanted(), begun);
+        match self.fate.ended.get() {
+            Some(ended) if why.kind == ErrorKind::Reset => ended.clone(),
+            _ => why,
+        }
+    }
+
+    /// Sends a request, as [`http1::SendRequest::try_send_request`] does.
+    pub fn try_send_request(
+        &mut self,
+        request: Request<Outgoing>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>> + use<>
+    {
+        self.heard_before = self.fate.heard.load(Ordering::Relaxed);
+        self.inner.try_send_request(request)
+    }
+
+    /// Takes note that the upstream has answered on the connection.
+    pub fn answered(&self) {
+        if let Some(wish) = &self.fate.wish {
+            wish.answered();
+        }
+    }
+}
+
+impl Deref for Sender {
+    type Target = http1::SendRequest<Outgoing>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.inner
+    }
+}
+
+impl DerefMut for Sender {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.inner
+    }
+}
+
+/// A connection that counts how often bytes come, so that an end before a response's head differs from one within it.
+pub struct Heard<S> {
+    stream: S,
+    fate: Arc<Fate>,
+}
+
+impl<S> Heard<S> {
+    /// Counts what comes over `stream` for `fate`.
+    pub fn new(stream: S, fate: Arc<Fate>) -> Heard<S> {
+        Heard { stream, fate }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let result = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            // One task writes, so it need not be an addition, which would cost more.
+            let heard = this.fate.heard.load(Ordering::Relaxed);
+            this.fate.heard.store(heard + 1, Ordering::Relaxed);
+        }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
