@@ -9,18 +9,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use crate::asked::LastAsked;
+use crate::breaker::listener::{Listener, Listeners, OnRefused, shared, tell_all};
 use crate::call::Call;
 use crate::chance::Chance;
 use crate::clock;
 use crate::leave::{Leave, Plain};
-use crate::listener::{Listener, Listeners, OnRefused, shared, tell_all};
 use crate::machine::{
     Checked, Explanation, ForcedTrip, Grant, Machine, Reconfigured, Settled, Worth,
 };
 use crate::outcome::{Hold, Outcome, Phase, RejectReason, Rejection};
 use crate::permit::{OwnedPermit, Permit};
 use crate::refused::Refused;
-use crate::registry::LastAsked;
 use crate::settings::{Settings, SettingsErrors};
 use crate::shared::Core;
 use crate::side::{Place, Side};
@@ -28,6 +28,8 @@ use crate::snapshot::{Saved, Snapshot};
 use crate::time::Timestamp;
 use crate::transition::{Transition, Transitions};
 use crate::word::Signal;
+
+pub(crate) mod listener;
 
 /// How many announcements of one breaker may run at once, those nested in a listener included.
 const ANNOUNCEMENTS: u16 = 64;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cause::Cause;
 use crate::outcome::Outcome;
-use crate::settings::Compare;
+use crate::ratio::Compare;
 
 /// How a call ended, with its duration, the other side's word about when to return and the cause of a failure, where they
 /// are known.

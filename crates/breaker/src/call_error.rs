@@ -139,3 +139,22 @@ impl Error for CallError<Boxed> {
         }
     }
 }
+
+impl Refused {
+    /// The refusal in an error or one of its sources: in a [`BoxError`](crate::BoxError) that comes out of a `tower`
+    /// stack, whatever layers wrapped it. Of a guard's own error `CallError<E>` only the caller knows the `E`, so that one
+    /// is asked by [`CallError::refused`] instead, or is [`boxed`](CallError::boxed) first.
+    pub fn find_in<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Refused> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(CallError::Rejected(refused)) = error.downcast_ref::<CallError<Boxed>>() {
+                return Some(refused);
+            }
+            if let Some(refused) = error.downcast_ref::<Refused>() {
+                return Some(refused);
+            }
+            next = error.source();
+        }
+        None
+    }
+}

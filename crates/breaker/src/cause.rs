@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::call::Call;
 use crate::outcome::Outcome;
 
 /// The most causes that a breaker remembers.
@@ -97,9 +96,9 @@ pub(crate) struct LastCauses(VecDeque<Option<Cause>>);
 
 impl LastCauses {
     /// Remembers an outcome's cause, if it is a failure.
-    pub fn see(&mut self, call: &Call) {
-        if call.outcome == Outcome::Failure {
-            self.push(call.cause);
+    pub fn see(&mut self, outcome: Outcome, cause: Option<Cause>) {
+        if outcome == Outcome::Failure {
+            self.push(cause);
         }
     }
 

@@ -9,9 +9,11 @@ use crate::call::Call;
 use crate::call_error::CallError;
 use crate::classify::{Classify, ErrorsFail};
 use crate::clock::{Clock, MonotonicClock};
-use crate::guarded::Guarded;
+use crate::guard::guarded::Guarded;
 use crate::settings::{Settings, SettingsErrors};
 use crate::time::Timestamp;
+
+pub(crate) mod guarded;
 
 /// Guards calls by a breaker: asks it, makes the call if it may pass, and records how it ended.
 ///

@@ -8,7 +8,7 @@ use tower_service::Service;
 use crate::call_error::{BoxError, Boxed, CallError};
 use crate::classify::{Classify, ErrorsFail};
 use crate::clock::{Clock, MonotonicClock};
-use crate::guarded::Guarded;
+use crate::guard::guarded::Guarded;
 use crate::guards::Guards;
 use crate::layer::BreakerFuture;
 

@@ -17,7 +17,7 @@ use crate::calling::Calling;
 use crate::classify::{Classify, ErrorsFail};
 use crate::clock::{Clock, MonotonicClock};
 use crate::guard::Guard;
-use crate::guarded::{Guarded, OwnedGuarded};
+use crate::guard::guarded::{Guarded, OwnedGuarded};
 use crate::refused::Refused;
 
 /// Guards a service by a breaker. A call ends with the service's answer; where that is an HTTP response, whose body is

@@ -8,13 +8,6 @@ use crate::machine::{FleetOpening, FleetTally, ProbeLease};
 use crate::time::Timestamp;
 use crate::transition::Transition;
 
-/// What a breaker wants its listener to hear beside transitions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Calls {
-    pub demanded: bool,
-    pub stirred: bool,
-}
-
 /// A breaker that is known but not kept: a [`Registry`](crate::Registry) may still let it go.
 #[derive(Clone)]
 pub struct WeakBreaker(Weak<Inner>);

@@ -53,21 +53,24 @@ mod transition;
 mod cooldown;
 mod ramp;
 mod rule;
+mod rule_kind;
 pub mod settings;
+mod settings_error;
 mod window;
 
 pub mod machine;
 
+mod asked;
 mod breaker;
 mod inherited;
 mod key_template;
 mod key_text;
 mod leave;
 mod led;
-mod listener;
 mod log;
 mod permit;
 mod refused;
+mod refusing;
 pub mod registry;
 mod shared;
 mod side;
@@ -79,7 +82,6 @@ mod calling;
 mod classify;
 mod clock;
 mod guard;
-mod guarded;
 mod guards;
 #[cfg(feature = "http")]
 mod http;
@@ -98,6 +100,7 @@ mod observe;
 #[cfg(feature = "serde")]
 mod serial;
 
+pub use breaker::listener::Listener;
 pub use breaker::{Breaker, Builder};
 pub use call::Call;
 pub use call_error::{BoxError, Boxed, CallError};
@@ -113,7 +116,6 @@ pub use key_template::{KeyTemplate, KeyTemplateError};
 pub use keyed_layer::KeyedBreakerLayer;
 #[cfg(feature = "tower")]
 pub use layer::BreakerLayer;
-pub use listener::Listener;
 #[cfg(feature = "metrics")]
 pub use observe::MetricsListener;
 #[cfg(feature = "tracing")]

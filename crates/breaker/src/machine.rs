@@ -10,7 +10,6 @@ use std::time::Duration;
 use crate::call::Call;
 use crate::cause::{ABANDONED, PANICKED};
 use crate::chance::Source;
-use crate::led::Calls;
 use crate::outcome::{Hold, HoldKind, Outcome, Phase, Rejection};
 use crate::ramp::Ramping;
 use crate::recorder::Recorder;
@@ -36,13 +35,14 @@ mod why;
 mod worth;
 
 pub use crate::chance::Chance;
+pub use crate::outcome::SettledAs;
 pub use crate::transition::Transitions;
 pub use explain::{Explanation, Gap, Next, RuleGap};
 pub(crate) use fold::Folded;
 pub(crate) use grant::GrantKind;
 #[cfg(test)]
 pub(crate) use grant::Slot;
-pub use grant::{Admission, Checked, Grant, Settled, SettledAs};
+pub use grant::{Admission, Checked, Grant, Settled};
 use lead::Lead;
 pub use lead::{FleetOpening, ProbeLease};
 use probing::Probing;
@@ -136,6 +136,13 @@ impl State {
             State::HalfOpen(_) => Phase::HalfOpen,
         }
     }
+}
+
+/// What a breaker wants its listener to hear beside transitions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Calls {
+    pub demanded: bool,
+    pub stirred: bool,
 }
 
 impl Machine {

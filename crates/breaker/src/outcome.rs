@@ -257,6 +257,44 @@ impl HoldKind {
     }
 }
 
+/// As what an outcome was counted: each outcome as exactly one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SettledAs {
+    /// A success in time.
+    Success,
+    /// A failure in time.
+    Failure,
+    /// Says nothing.
+    Ignored,
+    /// Came too late to count.
+    Late,
+    /// Not counted at all: the breaker is disabled, or the stamp was [refused](crate::Totals::far_stamps).
+    Untracked,
+}
+
+impl SettledAs {
+    /// `success`, `failure`, `ignored`, `late` or `untracked`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            SettledAs::Success => "success",
+            SettledAs::Failure => "failure",
+            SettledAs::Ignored => "ignored",
+            SettledAs::Late => "late",
+            SettledAs::Untracked => "untracked",
+        }
+    }
+}
+
+impl From<Outcome> for SettledAs {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Success => SettledAs::Success,
+            Outcome::Failure => SettledAs::Failure,
+            Outcome::Ignored => SettledAs::Ignored,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

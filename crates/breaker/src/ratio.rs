@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::settings::{Compare, SettingsError};
+use crate::settings_error::SettingsError;
 
 /// A share above 0 and at most 1, kept as a reduced fraction and compared with counts in whole numbers.
 ///
@@ -129,6 +129,16 @@ impl fmt::Display for Ratio {
 /// A number with at most four decimals, without trailing zeros.
 pub(crate) fn rounded(number: f64) -> f64 {
     (number * 10_000.0).round() / 10_000.0
+}
+
+/// How a rate is compared with its limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compare {
+    /// `>=`: the limit itself is enough.
+    #[default]
+    AtLeast,
+    /// `>`: the limit itself is not enough.
+    Above,
 }
 
 #[cfg(test)]

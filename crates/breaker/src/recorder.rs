@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cause::LastCauses;
 use crate::log::Run;
-use crate::machine::SettledAs;
+use crate::outcome::SettledAs;
 use crate::time::Timestamp;
 
 /// How many outcomes a breaker remembers.

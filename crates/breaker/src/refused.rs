@@ -6,8 +6,6 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::breaker::Breaker;
-use crate::call_error::{Boxed, CallError};
 use crate::outcome::{RejectReason, Rejection};
 use crate::time::Timestamp;
 use crate::transition::Reason;
@@ -34,16 +32,16 @@ use crate::transition::Reason;
 /// ```
 #[derive(Clone)]
 pub struct Refused {
-    rejection: Rejection,
-    at: Timestamp,
-    told: Arc<Told>,
+    pub(crate) rejection: Rejection,
+    pub(crate) at: Timestamp,
+    pub(crate) told: Arc<Told>,
 }
 
 /// What all refusals of one generation are told alike.
 pub(crate) struct Told {
-    breaker: Arc<str>,
-    generation: u64,
-    why: Option<Reason>,
+    pub breaker: Arc<str>,
+    pub generation: u64,
+    pub why: Option<Reason>,
 }
 
 impl Refused {
@@ -72,23 +70,6 @@ impl Refused {
     /// person can tell. See [`Rejection::wait`] for one that is counted from another time.
     pub fn retry_in(&self) -> Option<Duration> {
         self.rejection.wait(self.at)
-    }
-
-    /// The refusal in an error or one of its sources: in a [`BoxError`](crate::BoxError) that comes out of a `tower`
-    /// stack, whatever layers wrapped it. Of a guard's own error `CallError<E>` only the caller knows the `E`, so that one
-    /// is asked by [`CallError::refused`] instead, or is [`boxed`](CallError::boxed) first.
-    pub fn find_in<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Refused> {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(CallError::Rejected(refused)) = error.downcast_ref::<CallError<Boxed>>() {
-                return Some(refused);
-            }
-            if let Some(refused) = error.downcast_ref::<Refused>() {
-                return Some(refused);
-            }
-            next = error.source();
-        }
-        None
     }
 }
 
@@ -170,43 +151,4 @@ impl Error for Refused {}
 fn in_millis(wait: Duration) -> Duration {
     let millis = wait.as_nanos().div_ceil(1_000_000);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
-}
-
-impl Breaker {
-    /// Counts a refusal of this breaker's [`admit`](Breaker::admit), tells it to the listeners, and returns it with the
-    /// breaker's name and its reason. Guards and layers do so for each of their refusals.
-    ///
-    /// `admit` itself writes nothing when it refuses, so a caller of it that wants its refusals in
-    /// [`Totals`](crate::Totals) calls this. Threads hardly meet here: each counts at a place of its own.
-    #[inline(never)]
-    pub fn refused(&self, rejection: Rejection, now: Timestamp) -> Refused {
-        let told = self.told();
-        let refused = Refused {
-            rejection,
-            at: now,
-            told,
-        };
-        self.tell_refused(&refused);
-        refused
-    }
-
-    /// Counts the refusal, and tells what those of the same generation were told.
-    fn told(&self) -> Arc<Told> {
-        let generation = self.0.core.word().generation();
-        let place = self.0.side.get_or_make();
-        let mut refusals = place.stripe();
-        refusals.count += 1;
-        match &refusals.told {
-            Some(told) if told.generation == generation => told.clone(),
-            _ => {
-                let told = Arc::new(self.0.core.look(|machine| Told {
-                    breaker: self.name().clone(),
-                    generation: machine.generation(),
-                    why: machine.why_closed_to_calls(),
-                }));
-                refusals.told = Some(told.clone());
-                told
-            }
-        }
-    }
 }

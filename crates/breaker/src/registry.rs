@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::asked::{self, KeyClock};
 use crate::breaker::Breaker;
+use crate::breaker::listener::Listeners;
 use crate::chance::Chance;
 use crate::inherited::Inherited;
-use crate::listener::Listeners;
 use crate::machine::Reconfigured;
 use crate::settings::{Mode, Settings, SettingsErrors};
 use crate::time::Timestamp;
 
-mod asked;
 mod builder;
 mod counts;
 mod limits;
@@ -23,13 +23,11 @@ mod overflow;
 mod room;
 
 pub use crate::key_text::KeyParts;
-pub(crate) use asked::LastAsked;
 pub use builder::RegistryBuilder;
 pub use counts::KeyCounts;
 pub use limits::{DEFAULT_MAX_KEYS, IDLE_AFTER_MIN};
 pub use overflow::{OVERFLOW_BREAKERS, OnOverflow};
 
-use asked::KeyClock;
 use counts::Counters;
 use limits::Limits;
 use overflow::{Overflow, is_reserved};

@@ -1,63 +1,13 @@
 //! The rules: what each one measures, and when what it measured is enough to trip.
 
-use std::fmt;
-
 use crate::call::Call;
 use crate::cause::Causes;
 use crate::outcome::Outcome;
-use crate::settings::{Compare, Over, Rule};
+use crate::ratio::Compare;
+use crate::rule_kind::RuleKind;
+use crate::settings::{Over, Rule};
 use crate::transition::Reason;
 use crate::window::Tally;
-
-/// A rule without its numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RuleKind {
-    /// [`Rule::ConsecutiveFailures`].
-    ConsecutiveFailures,
-    /// [`Rule::Failures`].
-    Failures,
-    /// [`Rule::FailureRate`].
-    FailureRate,
-    /// [`Rule::SlowRate`].
-    SlowRate,
-    /// [`Rule::Stalled`].
-    Stalled,
-    /// [`Rule::Adaptive`].
-    Adaptive,
-}
-
-impl RuleKind {
-    /// `consecutive_failures`, `failures`, `failure_rate`, `slow_rate`, `stalled` or `adaptive`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            RuleKind::ConsecutiveFailures => "consecutive_failures",
-            RuleKind::Failures => "failures",
-            RuleKind::FailureRate => "failure_rate",
-            RuleKind::SlowRate => "slow_rate",
-            RuleKind::Stalled => "stalled",
-            RuleKind::Adaptive => "adaptive",
-        }
-    }
-
-    /// The path of the rule's setting.
-    pub(crate) const fn setting(self) -> &'static str {
-        match self {
-            RuleKind::ConsecutiveFailures => "trip.consecutive_failures",
-            RuleKind::Failures => "trip.failures",
-            RuleKind::FailureRate => "trip.failure_rate",
-            RuleKind::SlowRate => "trip.slow_rate",
-            RuleKind::Stalled => "trip.stalled",
-            RuleKind::Adaptive => "trip.adaptive",
-        }
-    }
-}
-
-impl fmt::Display for RuleKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 impl Rule {
     /// Which rule this is.

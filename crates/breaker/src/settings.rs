@@ -9,11 +9,11 @@ use crate::ramp::Ramp;
 use crate::ratio::Ratio;
 
 mod check;
-mod error;
 mod presets;
 
+pub use crate::ratio::Compare;
+pub use crate::settings_error::{SettingsError, SettingsErrors};
 pub use check::{MAX_CALLS, MAX_FAILURES, MAX_MEMORY};
-pub use error::{SettingsError, SettingsErrors};
 
 /// All settings of a breaker. Their meaning and defaults are tabled in `docs/machine.md`.
 ///
@@ -227,16 +227,6 @@ pub enum JudgeOn {
     EveryOutcome,
     /// Failures only.
     Failures,
-}
-
-/// How a rate is compared with its limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compare {
-    /// `>=`: the limit itself is enough.
-    #[default]
-    AtLeast,
-    /// `>`: the limit itself is not enough.
-    Above,
 }
 
 /// How windows let go of the past.

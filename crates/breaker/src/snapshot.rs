@@ -10,7 +10,7 @@ use crate::transition::{Reason, Transition};
 
 pub use crate::cause::Causes;
 pub use crate::recorder::{Flown, RECENT_OUTCOMES};
-pub use crate::rule::RuleKind;
+pub use crate::rule_kind::RuleKind;
 
 /// A breaker at one moment. Reading it changes nothing: what time alone has decided since the last call is shown, and
 /// carried out by the next call.

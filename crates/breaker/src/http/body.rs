@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use super::classify::{ClassifyHttp, HttpEnd};
 use crate::call::Call;
 use crate::clock::{Clock, MonotonicClock};
-use crate::guarded::{Guarded, OwnedGuarded};
+use crate::guard::guarded::{Guarded, OwnedGuarded};
 use crate::outcome::Outcome;
 
 use super::ByStatus;

@@ -14,7 +14,7 @@ use super::layer::BreakerHttpFuture;
 use crate::call::Call;
 use crate::call_error::{BoxError, Boxed, CallError};
 use crate::clock::{Clock, MonotonicClock};
-use crate::guarded::Guarded;
+use crate::guard::guarded::Guarded;
 use crate::guards::Guards;
 
 /// Guards an HTTP service by the breakers of a [`Registry`](crate::Registry), one for each key, as a

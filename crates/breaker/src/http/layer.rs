@@ -19,7 +19,7 @@ use crate::call_error::{BoxError, Boxed, CallError};
 use crate::calling::Calling;
 use crate::clock::{Clock, MonotonicClock};
 use crate::guard::Guard;
-use crate::guarded::{Guarded, OwnedGuarded};
+use crate::guard::guarded::{Guarded, OwnedGuarded};
 use crate::refused::Refused;
 
 /// Guards a service whose responses are [`http::Response`]s by a breaker.

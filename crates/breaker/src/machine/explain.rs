@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Machine, State};
 use crate::outcome::{Hold, HoldKind, Phase};
-use crate::rule::RuleKind;
+use crate::rule_kind::RuleKind;
 use crate::settings::{Mode, Rule};
 use crate::snapshot::{ProbeStatus, RampStatus};
 use crate::time::Timestamp;

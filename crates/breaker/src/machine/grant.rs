@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::outcome::SettledAs;
 use crate::outcome::{Outcome, Rejection};
 use crate::time::Timestamp;
 use crate::transition::Transitions;
@@ -130,44 +131,6 @@ impl Settled {
         Settled {
             counted: outcome.into(),
             transitions: Transitions::default(),
-        }
-    }
-}
-
-/// As what an outcome was counted: each outcome as exactly one of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SettledAs {
-    /// A success in time.
-    Success,
-    /// A failure in time.
-    Failure,
-    /// Says nothing.
-    Ignored,
-    /// Came too late to count.
-    Late,
-    /// Not counted at all: the breaker is disabled, or the stamp was [refused](crate::Totals::far_stamps).
-    Untracked,
-}
-
-impl SettledAs {
-    /// `success`, `failure`, `ignored`, `late` or `untracked`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            SettledAs::Success => "success",
-            SettledAs::Failure => "failure",
-            SettledAs::Ignored => "ignored",
-            SettledAs::Late => "late",
-            SettledAs::Untracked => "untracked",
-        }
-    }
-}
-
-impl From<Outcome> for SettledAs {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Success => SettledAs::Success,
-            Outcome::Failure => SettledAs::Failure,
-            Outcome::Ignored => SettledAs::Ignored,
         }
     }
 }

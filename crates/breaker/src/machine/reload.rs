@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Machine, State, windows_of};
-use crate::rule::RuleKind;
+use crate::rule_kind::RuleKind;
 use crate::settings::{Rule, Settings, SettingsErrors};
 use crate::time::Timestamp;
 use crate::transition::{Reason, Transitions};

@@ -13,8 +13,9 @@ use crate::settings::{Mode, Watches};
 use crate::time::Timestamp;
 use crate::transition::Transitions;
 
-use super::grant::{Admission, Checked, Grant, GrantKind, Settled, SettledAs};
+use super::grant::{Admission, Checked, Grant, GrantKind, Settled};
 use super::steps::CHANCE_RETRY;
+use crate::outcome::SettledAs;
 
 /// The most by which a stamp may be ahead of the last one accepted: a year of 365 days, in nanoseconds.
 const AHEAD_MAX: u64 = 365 * 24 * 3_600 * 1_000_000_000;

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use super::grant::{Admission, Grant, GrantKind, Settled, SettledAs};
+use super::grant::{Admission, Grant, GrantKind, Settled};
 use super::{Machine, Probing, State};
 use crate::call::Call;
 use crate::cause::Causes;
+use crate::outcome::SettledAs;
 use crate::outcome::{Hold, HoldKind, Outcome, Phase, RejectReason, Rejection};
 use crate::ramp::Ramping;
 use crate::ratio::Ratio;
@@ -351,7 +352,7 @@ impl Machine {
             return;
         }
         self.counting.outcome(call.outcome == Outcome::Failure);
-        self.outcomes.causes.see(call);
+        self.outcomes.causes.see(call.outcome, call.cause);
         self.fill_windows(call, now);
         let judges_all = self.settings.judge_on == JudgeOn::EveryOutcome;
         let slow = self.settings.slow_compare;
@@ -396,7 +397,7 @@ impl Machine {
             Outcome::Failure => true,
             Outcome::Ignored => return,
         };
-        self.outcomes.causes.see(call);
+        self.outcomes.causes.see(call.outcome, call.cause);
         let slower_than = self.settings.half_open.slow.map(|slow| slow.slower_than);
         let slow = self.settings.slow_compare;
         probing.answer(

@@ -6,10 +6,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use ::metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, gauge};
 
 use crate::breaker::Breaker;
-use crate::listener::Listener;
+use crate::breaker::listener::Listener;
 use crate::outcome::Phase;
 use crate::refused::Refused;
-use crate::rule::RuleKind;
+use crate::rule_kind::RuleKind;
 use crate::time::Timestamp;
 use crate::transition::Transition;
 

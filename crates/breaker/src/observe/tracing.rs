@@ -1,7 +1,7 @@
 //! A listener that tells transitions to `tracing`.
 
 use crate::breaker::Breaker;
-use crate::listener::Listener;
+use crate::breaker::listener::Listener;
 use crate::outcome::Phase;
 use crate::transition::Transition;
 

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use super::asked::Moment;
+use crate::asked::Moment;
 use crate::breaker::Breaker;
 
 /// How many keys a chunk has before the next is begun; with twice as many it is split.

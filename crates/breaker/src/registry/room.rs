@@ -10,8 +10,8 @@
 
 use std::time::Duration;
 
-use super::asked::{FINE, Moment};
 use super::order::Order;
+use crate::asked::{FINE, Moment};
 use crate::breaker::Breaker;
 use crate::machine::Worth;
 use crate::time::{Timestamp, nanos};

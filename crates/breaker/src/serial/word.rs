@@ -5,11 +5,12 @@ use serde::ser::{Serialize, Serializer};
 use std::fmt;
 
 use super::cooldown::Curve;
-use crate::machine::SettledAs;
+use crate::outcome::SettledAs;
 use crate::outcome::{HoldKind, Outcome, Phase, RejectReason};
-use crate::rule::RuleKind;
+use crate::ratio::Compare;
+use crate::rule_kind::RuleKind;
 use crate::settings::{
-    Compare, History, JudgeOn, Mode, OnPanic, OnPeriodTimeout, OnProbeTimeout, Places, RetryAfter,
+    History, JudgeOn, Mode, OnPanic, OnPeriodTimeout, OnProbeTimeout, Places, RetryAfter,
     WindowKind,
 };
 

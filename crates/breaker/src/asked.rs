@@ -21,7 +21,7 @@ const GONE: u64 = 1 << 63;
 const UNTIMED: u64 = 1;
 
 /// How far a key's time may lag behind, in nanoseconds, where no key was made meanwhile: half a millisecond.
-pub(super) const FINE: u64 = 1 << 19;
+pub(crate) const FINE: u64 = 1 << 19;
 
 /// How far the clock moves with a new key. Who asks for a known one is put between two of its steps.
 const STEP: u64 = 4;
@@ -31,7 +31,7 @@ pub(crate) type Moment = u64;
 
 /// The clock of a registry: the latest time at which it made a key, or tried to.
 #[derive(Debug, Default)]
-pub(super) struct KeyClock(AtomicU64);
+pub(crate) struct KeyClock(AtomicU64);
 
 impl KeyClock {
     /// Moves on to `now`, and at least by a step; by no more than that, where `now` is too far ahead and so of another
@@ -103,7 +103,7 @@ pub(crate) struct LastAsked<W = AtomicU64>(W);
 impl<W: Word> LastAsked<W> {
     /// Notes that a caller, who has hold of the breaker, asked for its key. False: it has left the registry.
     #[inline]
-    pub(super) fn note(&self, now: Timestamp, clock: &KeyClock) -> bool {
+    pub(crate) fn note(&self, now: Timestamp, clock: &KeyClock) -> bool {
         W::fence();
         let word = self.0.load();
         if word & GONE != 0 {
@@ -125,7 +125,7 @@ impl<W: Word> LastAsked<W> {
 
     /// As [`LastAsked::note`], by somebody who tells no time.
     #[inline]
-    pub(super) fn note_untimed(&self) -> bool {
+    pub(crate) fn note_untimed(&self) -> bool {
         W::fence();
         let word = self.0.load();
         if word & (GONE | UNTIMED) == 0 {
@@ -135,7 +135,7 @@ impl<W: Word> LastAsked<W> {
     }
 
     /// Whether the breaker, of which the caller has hold, is in the registry.
-    pub(super) fn is_here(&self) -> bool {
+    pub(crate) fn is_here(&self) -> bool {
         W::fence();
         self.0.load() & GONE == 0
     }
