@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use support::{Call, Client, Dial, Ending, Gate, Gateway, Setup, Upstream, eventually};
+use support::{Call, Client, Dial, Ending, Gate, Gateway, Response, Setup, Upstream, eventually};
 
 /// What the upstream does with a call, chosen by a dial.
 const FAIL: u64 = 0;
@@ -583,6 +583,7 @@ fn beside_clients_that_provoke_nothing(
     attackers: usize,
     latency: Duration,
     attack: fn(std::net::SocketAddr),
+    honest: fn(&Gateway) -> Response,
 ) -> Duration {
     let mode = Dial::at(FAIL);
     let large = format!(
@@ -621,7 +622,7 @@ fn beside_clients_that_provoke_nothing(
         });
         let came = Instant::now();
         loop {
-            let answer = gateway.get("/a");
+            let answer = honest(&gateway);
             if answer.status == 200 {
                 break;
             }
@@ -635,15 +636,22 @@ fn beside_clients_that_provoke_nothing(
     })
 }
 
+/// Asks for an answer over the gateway's limits.
+fn provoke(addr: std::net::SocketAddr) {
+    Client::to(addr).get("/large");
+}
+
+fn get(gateway: &Gateway) -> Response {
+    gateway.get("/a")
+}
+
 #[test]
 fn clients_that_provoke_answers_that_say_nothing_take_turns_with_honest_ones() {
     // The cooldown is over when the honest client comes.
     let most = Duration::from_secs(2);
     for (attackers, latency) in [(1, 0), (12, 0), (64, 100), (250, 20)] {
         let latency = Duration::from_millis(latency);
-        let took = beside_clients_that_provoke_nothing(attackers, latency, |addr| {
-            Client::to(addr).get("/large");
-        });
+        let took = beside_clients_that_provoke_nothing(attackers, latency, provoke, get);
         assert!(took < most, "{attackers} attackers: {took:?}");
     }
 }
@@ -651,21 +659,30 @@ fn clients_that_provoke_answers_that_say_nothing_take_turns_with_honest_ones() {
 #[test]
 fn a_slow_probe_whose_client_provoked_such_answers_gives_way_after_a_second() {
     // Without that, each place would be theirs for three seconds.
-    let took = beside_clients_that_provoke_nothing(3, Duration::from_secs(3), |addr| {
-        Client::to(addr).get("/large");
+    let took = beside_clients_that_provoke_nothing(3, Duration::from_secs(3), provoke, get);
+    assert!(took < Duration::from_millis(2_500), "{took:?}");
+}
+
+#[test]
+fn a_request_with_a_body_waits_for_the_place_too() {
+    let latency = Duration::from_millis(500);
+    let took = beside_clients_that_provoke_nothing(2, latency, provoke, |gateway| {
+        gateway.client().post("/a", "ten bytes.")
     });
     assert!(took < Duration::from_millis(2_500), "{took:?}");
 }
 
 #[test]
 fn clients_that_leave_do_not_stand_in_the_line_for_a_probe() {
-    let took = beside_clients_that_provoke_nothing(16, Duration::from_millis(100), |addr| {
+    let leave = |addr| {
         let mut client = Client::to(addr);
         let sent = client.wire.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
         sent.ok();
         drop(client);
         std::thread::sleep(Duration::from_millis(5));
-    });
+    };
+    let latency = Duration::from_millis(100);
+    let took = beside_clients_that_provoke_nothing(16, latency, leave, get);
     assert!(took < Duration::from_secs(2), "{took:?}");
 }
 

@@ -121,7 +121,7 @@ pub async fn forward(
     }
     let mut call = Call::new(permit, guarded, step.upstream.clone(), desk.clone());
     call.made_for(&parts.method, &exchange.client.phase);
-    if let Some(asker) = asker {
+    if let Some(asker) = asker.filter(|_| call.is_probe()) {
         call.probes_for(asker);
     }
     let carried = Carried {

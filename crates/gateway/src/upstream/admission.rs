@@ -63,8 +63,12 @@ pub fn ask(guarded: &Guarded, desk: &Desk, is_complete: bool) -> Result<Option<A
     }
     if guarded.breaker.may_probe(desk.clock.tick()) {
         // Not even for a moment does it take a place.
-        let passes = guarded.breaker.check(desk.clock.exact());
-        return passes.map(|()| None);
+        return match guarded.breaker.check(desk.clock.exact()) {
+            Ok(()) => Ok(None),
+            // Once its body is there, it waits as others do.
+            Err(rejection) if waits(guarded, desk, &rejection) => Ok(None),
+            Err(rejection) => Err(rejection),
+        };
     }
     let permit = admit(guarded, &desk.clock)?;
     if !permit.is_probe() {
@@ -81,14 +85,15 @@ fn ask_complete(guarded: &Guarded, desk: &Desk) -> Result<Asked, Rejection> {
     let permit = match admit(guarded, &desk.clock) {
         Ok(permit) if !permit.is_probe() => return Ok(Asked::Admitted(permit)),
         Ok(permit) => permit,
-        Err(rejection) if rejection.reason == RejectReason::BreakerProbing => {
-            place.want(desk.clock.tick());
-            return match place.is_contested(desk.clock.tick()) {
+        Err(rejection) => {
+            if rejection.reason == RejectReason::BreakerProbing {
+                place.want(desk.clock.tick());
+            }
+            return match waits(guarded, desk, &rejection) {
                 true => Ok(Asked::Waits(rejection)),
                 false => Err(rejection),
             };
         }
-        Err(rejection) => return Err(rejection),
     };
     let now = desk.clock.tick();
     place.want(now);
@@ -98,6 +103,12 @@ fn ask_complete(guarded: &Guarded, desk: &Desk) -> Result<Asked, Rejection> {
     // Others came before.
     give_back(guarded, desk, permit);
     Ok(Asked::Waits(come_again(now)))
+}
+
+/// Whether a request that is refused so waits for a probe's place.
+fn waits(guarded: &Guarded, desk: &Desk, rejection: &Rejection) -> bool {
+    rejection.reason == RejectReason::BreakerProbing
+        && guarded.beside.place.is_contested(desk.clock.tick())
 }
 
 /// The refusal of a request before which others stand for a probe's place.

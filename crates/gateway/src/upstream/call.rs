@@ -114,6 +114,8 @@ impl Call {
 
     /// The call is a probe of that asker.
     pub fn probes_for(&mut self, asker: Asker) {
+        let now = self.desk.clock.tick();
+        self.guarded.beside.place.begins(asker, now);
         self.asker = Some(asker);
     }
 

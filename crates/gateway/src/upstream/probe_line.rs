@@ -1,9 +1,10 @@
 //! The line before a half-open breaker's probe place, and who in it is next.
 //!
 //! Some answers say nothing of the upstream, and whoever provokes them in a loop would keep everybody else from
-//! probing. So those who provoked one lately stand behind those who did not, once for what they ask for and once for
-//! whom they come from. Among equals the first to come and the last to come are called in turn: the first, so that
-//! everybody's time comes; the last, so that no newcomer has to outlast a line that was there before.
+//! probing. So those who provoked one lately stand behind those who did not: once for whom they come from, and every
+//! other time for what they ask for as well, since others may have brought that into bad repute. Among equals the first to
+//! come and the last to come are called in turn: the first, so that everybody's time comes; the last, so that no newcomer
+//! has to outlast a line that was there before.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,8 +19,8 @@ const WAITING_MAX: usize = 1_024;
 /// How many clients, and how many targets, are remembered for an answer that said nothing.
 const MARKS_MAX: usize = 1_024;
 
-/// How long they are remembered.
-const MARK_AGE: Duration = Duration::from_secs(30);
+/// How long they are remembered: longer than it takes many clients to have their turn once.
+const MARK_AGE: Duration = Duration::from_secs(600);
 
 /// Whom a request comes from and what it asks for, as hashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +62,10 @@ pub struct ProbeLine {
     waiting: Vec<Waiting>,
     next_number: u64,
     called: Option<u64>,
-    /// The last to come is called next, not the first.
-    calls_last: bool,
+    /// How many were called and have left, which says by what the next one is chosen.
+    turns: u32,
+    /// Whose probes are in flight.
+    holders: Vec<Asker>,
     clients: Marks,
     targets: Marks,
 }
@@ -108,21 +111,28 @@ impl ProbeLine {
     pub fn leave(&mut self, number: u64, now: Timestamp) {
         self.waiting.retain(|it| it.number != number);
         if self.called == Some(number) {
-            self.calls_last = !self.calls_last;
+            self.turns = self.turns.wrapping_add(1);
             self.call(now);
         }
     }
 
     /// Calls whoever is next, by what is known now; whoever was called before is so no more.
     pub fn call(&mut self, now: Timestamp) {
-        let best = self.waiting.iter().map(|it| self.rank(it.asker, now)).min();
-        let mut equals = self
-            .waiting
-            .iter()
-            .filter(|it| Some(self.rank(it.asker, now)) == best);
-        let next = match self.calls_last {
-            false => equals.next(),
-            true => equals.next_back(),
+        let (by_target, first) = match self.turns % 4 {
+            0 => (true, true),
+            1 => (false, false),
+            2 => (true, false),
+            _ => (false, true),
+        };
+        let rank = |it: &&Waiting| match by_target {
+            true => self.rank(it.asker, now),
+            false => u8::from(self.clients.has(it.asker.client, now)),
+        };
+        let best = self.waiting.iter().map(|it| rank(&it)).min();
+        let mut equals = self.waiting.iter().filter(|it| Some(rank(it)) == best);
+        let next = match first {
+            true => equals.next(),
+            false => equals.next_back(),
         };
         if let Some(next) = next {
             next.wake.notify_one();
@@ -152,14 +162,36 @@ impl ProbeLine {
         rank > 0 && others.any(|it| self.rank(it.asker, now) < rank)
     }
 
+    /// A probe of that asker begins.
+    pub fn hold(&mut self, asker: Asker) {
+        self.holders.push(asker);
+    }
+
+    /// A probe of that asker has ended.
+    pub fn let_go(&mut self, asker: Asker) {
+        if let Some(at) = self.holders.iter().position(|holder| *holder == asker) {
+            self.holders.swap_remove(at);
+        }
+    }
+
+    /// Whether a probe in flight is of somebody who is blamed.
+    pub fn is_held_by_blamed(&self, now: Timestamp) -> bool {
+        self.holders
+            .iter()
+            .any(|holder| self.rank(*holder, now) > 0)
+    }
+
     /// How many stand in the line.
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Whether nobody waits and nobody is blamed.
+    /// Whether nobody waits, probes or is blamed.
     pub fn is_idle(&self, now: Timestamp) -> bool {
-        self.waiting.is_empty() && self.clients.is_empty(now) && self.targets.is_empty(now)
+        self.waiting.is_empty()
+            && self.holders.is_empty()
+            && self.clients.is_empty(now)
+            && self.targets.is_empty(now)
     }
 
     /// How much an asker is to blame, from 0 to 2; less is better.
@@ -224,7 +256,7 @@ mod tests {
     fn the_first_and_the_last_to_come_are_called_in_turn() {
         let mut line = ProbeLine::default();
         let all: Vec<u64> = (0..5).map(|target| join(&mut line, 1, target)).collect();
-        assert_eq!(order(line), [all[0], all[4], all[1], all[3], all[2]]);
+        assert_eq!(order(line), [all[0], all[4], all[3], all[1], all[2]]);
     }
 
     #[test]
@@ -252,6 +284,50 @@ mod tests {
         line.call(NOW);
         assert_eq!(line.standing(first), Standing::Waits);
         assert_eq!(line.standing(second), Standing::Called);
+    }
+
+    #[test]
+    fn a_target_in_bad_repute_does_not_keep_a_good_client_back() {
+        let mut line = ProbeLine::default();
+        line.blame(asker(99, 1), NOW);
+        let bots: Vec<u64> = (0..30).collect();
+        for bot in &bots {
+            join(&mut line, *bot, 1_000 + bot);
+        }
+        let honest = join(&mut line, 50, 1);
+        let mut target = 2_000;
+        for turn in 0.. {
+            let called = line.called.unwrap();
+            if called == honest {
+                break;
+            }
+            assert!(
+                turn < 2 * bots.len(),
+                "each of the others has one good turn"
+            );
+            let asker = line
+                .waiting
+                .iter()
+                .find(|it| it.number == called)
+                .unwrap()
+                .asker;
+            line.blame(asker, NOW);
+            line.leave(called, NOW);
+            // It comes again at once, for something else.
+            target += 1;
+            join(&mut line, asker.client, target);
+        }
+    }
+
+    #[test]
+    fn a_probe_of_somebody_who_is_blamed_is_known_while_it_is_in_flight() {
+        let mut line = ProbeLine::default();
+        line.hold(asker(1, 1));
+        assert!(!line.is_held_by_blamed(NOW));
+        line.blame(asker(1, 2), NOW);
+        assert!(line.is_held_by_blamed(NOW));
+        line.let_go(asker(1, 1));
+        assert!(!line.is_held_by_blamed(NOW));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub struct ProbePlace {
     idle_end: Moment,
     /// How many stand in the line.
     waiting: AtomicUsize,
+    /// A probe is in flight of somebody who provoked such an answer.
+    is_held_by_blamed: AtomicBool,
     /// How askers are told apart; of its own, so that no client can pass for another.
     hasher: RandomState,
     /// There is none until a probe has said nothing.
@@ -58,26 +60,44 @@ impl ProbePlace {
         self.wanted.get()
     }
 
-    /// Who asks: an IPv6 client is known by its network, since it has all addresses of that, and a target by its
-    /// method and path.
+    /// Who asks: an IPv6 client is known by the network of its site (48 bits, RFC 6177), since it may have all addresses of
+    /// that, and a target by its method and path.
     pub fn asker(&self, client: IpAddr, method: &Method, uri: &Uri) -> Asker {
         let client = match client.to_canonical() {
             IpAddr::V4(v4) => u64::from(v4.to_bits()),
-            IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64,
+            IpAddr::V6(v6) => (v6.to_bits() >> 80) as u64,
         };
         let target = (method.as_str(), uri.path());
         Asker::new(self.hasher.hash_one(client), self.hasher.hash_one(target))
     }
 
+    /// A probe of that asker begins.
+    pub fn begins(&self, asker: Asker, now: Timestamp) {
+        let mut line = self.lock();
+        line.get_or_insert_default().hold(asker);
+        self.note_holders(&line, now);
+    }
+
+    fn note_holders(&self, line: &Option<Box<ProbeLine>>, now: Timestamp) {
+        let is = line
+            .as_ref()
+            .is_some_and(|line| line.is_held_by_blamed(now));
+        self.is_held_by_blamed.store(is, Ordering::Relaxed);
+    }
+
     /// A probe of that asker has ended; `is_ignored`: it said nothing of the upstream.
     pub fn ended(&self, asker: Option<Asker>, is_ignored: bool, now: Timestamp) {
         let mut line = self.lock();
+        if let (Some(asker), Some(line)) = (asker, line.as_deref_mut()) {
+            line.let_go(asker);
+        }
         if is_ignored {
             self.idle_end.set(now);
             if let Some(asker) = asker {
                 line.get_or_insert_default().blame(asker, now);
             }
         }
+        self.note_holders(&line, now);
         match line.as_deref_mut() {
             Some(idle) if idle.is_idle(now) => *line = None,
             Some(line) => line.call(now),
@@ -94,7 +114,8 @@ impl ProbePlace {
 
     /// Whether requests that find the place taken wait for it.
     pub fn is_contested(&self, now: Timestamp) -> bool {
-        self.idle_end.get().is_some_and(|at| now < at + CONTESTED)
+        self.is_held_by_blamed.load(Ordering::Relaxed)
+            || self.idle_end.get().is_some_and(|at| now < at + CONTESTED)
     }
 
     /// Whether somebody waits for the place.
