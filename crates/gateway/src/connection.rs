@@ -35,13 +35,13 @@ use crate::transport::Transport;
 use crate::worker::{Closing, Worker};
 
 /// Limit on the time to write an answer to a request that was not taken.
-const FAREWELL: Duration = Duration::from_secs(2);
+pub const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How much of a body is in memory, at most, on each side of the gateway for each request.
 pub const BUFFER: usize = 128 * 1024;
 
 /// How long a new connection may still send its first byte after its listener has closed.
-const LAST_CALL: Duration = Duration::from_millis(500);
+pub const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// A client's connection, as its requests see it; a tunnel holds it until it ends.
 #[derive(Debug)]
@@ -290,7 +290,7 @@ pub async fn serve(
                 peer,
             ))
         }
-        End::Unread(error) => refusal::unread(&worker, &error, own, peer),
+        End::Unread(error) => refusal::unread(&worker, &error, &parts.read_buf, own, peer),
     };
     if let Some(answer) = answer {
         let told = stream.write_all(&answer);

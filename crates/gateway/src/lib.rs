@@ -20,6 +20,7 @@ mod connection;
 mod exchange;
 mod forward;
 mod guard;
+mod handshake;
 mod heads;
 mod interim;
 mod linger;
@@ -88,6 +89,7 @@ pub use metrics::Exposition;
 pub use pages::{Listed, Page, PageQuery};
 pub use status::{Action, BreakerStatus, Calls, Part};
 pub use stores::{Shared, Stores};
+pub use tls::check_pair;
 
 /// What a gateway shows of its fleet.
 pub mod fleet {

@@ -35,6 +35,12 @@ impl PemFile {
                 text,
             }),
             Err(error) => {
+                let told = error.to_string();
+                // The reader of files may know the mend itself.
+                let (why, known) = match told.rsplit_once("; ") {
+                    Some((why, mend)) => (why, Some(mend)),
+                    None => (&*told, None),
+                };
                 let mend = match error.kind() {
                     io::ErrorKind::NotFound => {
                         format!("check the path: it is relative to {relative_to}")
@@ -46,9 +52,9 @@ impl PemFile {
                         "write it as PEM; DER is converted by `openssl x509 -inform der` or `openssl pkey -inform der`"
                             .to_owned()
                     }
-                    _ => "name a PEM file".to_owned(),
+                    _ => known.unwrap_or("name a PEM file").to_owned(),
                 };
-                let what = format!("the file {shown} cannot be read: {error}");
+                let what = format!("the file {shown} cannot be read: {why}");
                 notes.error(at, what, mend);
                 None
             }
@@ -157,7 +163,7 @@ pub(crate) fn pair(
         }
         Err(PairFault::Key(fault)) => {
             let what = format!("the private key in {} cannot be used: {fault}", key.shown);
-            let mend = "use an RSA key of at least 2048 bits, an ECDSA key on P-256, P-384 or P-521, or an Ed25519 key";
+            let mend = "put the certificate's whole key there, or make a new pair";
             notes.error(key.at, what, mend);
             return None;
         }

@@ -120,7 +120,7 @@ fn both_keys_are_needed_and_name_files() {
         ),
         (
             "{ cert: cert.pem, key: \"${file:key.pem}\" }",
-            "3:28: error: `key` must be the path of a PEM file, found its content; write the path itself, such as `key: key.pem`",
+            "3:33: error: `key` must be the path of a PEM file, found its content; write the path itself, such as `key: key.pem`",
         ),
     ] {
         assert_eq!(told(tls, &good()), expected, "{tls}");
@@ -212,7 +212,7 @@ fn a_pair_that_no_handshake_could_use_is_an_error_at_the_file_to_blame() {
         ),
         (
             PairFault::Key("its base64 is damaged".into()),
-            "3:33: error: the private key in `key.pem` cannot be used: its base64 is damaged; use an RSA key",
+            "3:33: error: the private key in `key.pem` cannot be used: its base64 is damaged; put the certificate's whole key there",
         ),
         (
             PairFault::Certificate("its base64 is damaged".into()),
