@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::sync::mpsc;
 
-use support::tls::{Files, certificate, connect};
+use support::tls::{Files, certificate, connect, connect_with, trusting};
 use support::{Client, Ending, Gateway, PATIENCE, Program, Setup, Upstream};
 
 /// A listener that speaks TLS, and `orders` behind it.
@@ -168,6 +168,27 @@ fn a_reload_shows_a_new_certificate_and_a_bad_pair_changes_nothing() {
 }
 
 #[test]
+fn sessions_outlive_a_reload_with_the_same_certificate() {
+    let own = certificate();
+    let files = Files::of(&own);
+    let upstream = Upstream::start(|call| call.respond(200, "safe"));
+    let first = yaml(&files.yaml(), &upstream.url(), "{}");
+    let gateway = Gateway::run(&*first);
+    let config = trusting(&own);
+    let connect = || {
+        let (mut client, resumed) = connect_with(gateway.addr(), config.clone()).unwrap();
+        // The session's ticket comes before the answer.
+        assert_eq!(client.get("/a").status, 200);
+        resumed
+    };
+    assert_eq!((connect(), connect()), (false, true));
+    gateway.rewrite(&first.replace("limits: {}", "limits: { fields: 99 }"));
+    gateway.sighup();
+    gateway.log_line(|line| line["message"] == "reloaded");
+    assert!(connect());
+}
+
+#[test]
 fn a_reload_turns_tls_on_where_there_was_none() {
     let own = certificate();
     let files = Files::of(&own);
@@ -251,14 +272,14 @@ routes: [{ path: /, respond: {} }]
 #[test]
 fn a_handshake_that_stalls_ends_in_time() {
     let files = Files::of(&certificate());
-    let limits = "{ first_byte: 300ms, head_timeout: 300ms }";
+    let limits = "{ first_byte: 1s, head_timeout: 200ms }";
     let gateway = Setup::new(yaml(&files.yaml(), "http://127.0.0.1:9", limits))
         .env("RUST_LOG", "debug")
         .start();
-    let mut silent = Client::to(gateway.addr());
     let mut half = Client::to(gateway.addr());
     // Whether it is closed or reset: the bytes of half a record may lie unread.
     half.wire.send(HALF).ok();
+    let mut silent = Client::to(gateway.addr());
     half.ended();
     debug_line(&gateway, "TLS handshake took too long");
     assert_eq!(silent.ended(), (Vec::new(), Ending::Closed));

@@ -9,7 +9,9 @@ use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use tempfile::TempDir;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tokio_rustls::rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned,
+};
 
 use super::wire::{Client, Wire};
 
@@ -62,11 +64,8 @@ impl Files {
     }
 }
 
-/// A client that trusts this certificate and no other.
-///
-/// # Errors
-/// If the handshake fails.
-pub fn connect(addr: SocketAddr, trusted: &CertifiedKey<KeyPair>) -> io::Result<Client> {
+/// Settings of clients that trust this certificate and no other; their sessions can be taken up again.
+pub fn trusting(trusted: &CertifiedKey<KeyPair>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots
         .add(trusted.cert.der().clone())
@@ -76,16 +75,34 @@ pub fn connect(addr: SocketAddr, trusted: &CertifiedKey<KeyPair>) -> io::Result<
         .expect("versions of TLS")
         .with_root_certificates(roots)
         .with_no_client_auth();
+    Arc::new(config)
+}
+
+/// A client that trusts this certificate and no other.
+///
+/// # Errors
+/// If the handshake fails.
+pub fn connect(addr: SocketAddr, trusted: &CertifiedKey<KeyPair>) -> io::Result<Client> {
+    Ok(connect_with(addr, trusting(trusted))?.0)
+}
+
+/// A client with settings, and whether its handshake took a session up again.
+///
+/// # Errors
+/// If the handshake fails.
+pub fn connect_with(addr: SocketAddr, config: Arc<ClientConfig>) -> io::Result<(Client, bool)> {
     let name = ServerName::try_from("localhost").expect("a name");
-    let mut session = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+    let mut session = ClientConnection::new(config, name).map_err(io::Error::other)?;
     let mut socket = TcpStream::connect(addr)?;
     socket.set_read_timeout(Some(super::PATIENCE))?;
     while session.is_handshaking() {
         session.complete_io(&mut socket)?;
     }
+    let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
     let stream = StreamOwned::new(session, socket.try_clone()?);
-    Ok(Client {
+    let client = Client {
         wire: Wire::over(stream, socket)?,
         host: "localhost".into(),
-    })
+    };
+    Ok((client, resumed))
 }
