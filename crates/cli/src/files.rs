@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use fusebox_plan::mule::app::Compat;
-use fusebox_plan::{Conversion, Loader, Reading, Source, convert, read};
+use fusebox_plan::{Conversion, Loader, PairFault, Reading, Source, convert, read};
 
 use crate::args::{CompatArg, Property, ReadingArgs};
 use crate::bounded;
@@ -109,6 +109,10 @@ impl Loader for Disk {
 
     fn fetch(&self, url: &str) -> io::Result<String> {
         fetch(url)
+    }
+
+    fn check_pair(&self, certificates: &str, key: &str) -> Result<(), PairFault> {
+        fusebox_gateway::check_pair(certificates, key)
     }
 
     fn property(&self, name: &str) -> Option<String> {

@@ -66,7 +66,8 @@ async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
     };
     let gateway = Gateway::start(plan, stores, options).await?;
     for (name, addr) in gateway.addresses() {
-        tracing::info!(listener = %name, %addr, "listening");
+        let url = format!("{}://{addr}", gateway.scheme(&name));
+        tracing::info!(listener = %name, %addr, %url, "listening");
     }
     let (stop_admin, admin_stopped) = oneshot::channel::<()>();
     let serving = admin.zip(admin_socket).map(|(admin, socket)| {

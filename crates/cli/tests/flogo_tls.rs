@@ -6,19 +6,14 @@ mod support;
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::CertifiedKey;
 use serde_json::{Value, json};
 use support::flogo::{REST, app, handler};
-use support::{Client, Gateway, Upstream, Wire};
+use support::tls::{Files, certificate, connect};
+use support::{Gateway, Upstream};
+use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
-use tokio_rustls::rustls::{
-    ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
-};
-
-fn certificate() -> CertifiedKey<rcgen::KeyPair> {
-    generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap()
-}
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// An upstream behind TLS whose certificate nobody vouches for.
 fn upstream(own: &CertifiedKey<rcgen::KeyPair>) -> Upstream {
@@ -158,10 +153,8 @@ fn a_service_is_called_through_its_proxy() {
 #[test]
 fn a_trigger_speaks_tls_with_its_own_certificate() {
     let own = certificate();
-    let dir = tempfile::tempdir().unwrap();
-    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
-    std::fs::write(&cert, own.cert.pem()).unwrap();
-    std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+    let files = Files::of(&own);
+    let (cert, key) = (files.cert(), files.key());
     let behind = Upstream::start(|call| call.respond(200, "through"));
     let settings = json!({ "uri": "microgateway:G" });
     let mut app = app(
@@ -173,28 +166,16 @@ fn a_trigger_speaks_tls_with_its_own_certificate() {
         "certFile": cert.to_str().unwrap(), "keyFile": key.to_str().unwrap(),
     });
     let gateway = Gateway::run(app.to_string());
-    let mut roots = RootCertStore::empty();
-    roots.add(own.cert.der().clone()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from("localhost").unwrap();
-    let session = ClientConnection::new(Arc::new(config), name).unwrap();
-    let socket = TcpStream::connect(gateway.addr()).unwrap();
-    let stream = StreamOwned::new(session, socket.try_clone().unwrap());
-    let mut client = Client {
-        wire: Wire::over(stream, socket).unwrap(),
-        host: "localhost".into(),
-    };
+    let mut client = connect(gateway.addr(), &own).unwrap();
     for _ in 0..2 {
         assert_eq!(client.get("/t").text(), "through");
     }
-    // Whoever does not speak TLS gets no word, and the next one is served all the same.
-    let mut plain = Client::to(gateway.addr());
-    plain.send("GET /t HTTP/1.1\r\nHost: a\r\n\r\n");
-    let (said, _) = plain.ended();
-    assert!(!said.starts_with(b"HTTP"));
+    let shown = &gateway.admin_get("/api/v1/plan").json()["listeners"][0]["tls"];
+    assert_eq!(
+        *shown,
+        json!({ "cert": cert.to_str().unwrap(), "key": key.to_str().unwrap() })
+    );
+    // A client that speaks plain HTTP is told so, and the next one is served all the same.
+    assert_eq!(gateway.get("/t").status, 400);
     assert_eq!(client.get("/t").status, 200);
 }

@@ -3,6 +3,7 @@
 pub mod accepting;
 pub mod connection;
 pub mod dispatch;
+pub mod handshake;
 pub mod refusal;
 pub mod serving;
 pub mod socket;

@@ -37,6 +37,7 @@ pub use ground::stores::{Shared, Stores};
 pub use host::gateway::{Gateway, GatewayError, Options};
 pub use host::membership::{FleetError, FleetShown};
 pub use live::changes::{Changes, Names, Reloaded};
+pub use live::tls::check_pair;
 pub use show::metrics::Exposition;
 pub use show::pages::{Listed, Page, PageQuery};
 pub use show::status::{BreakerStatus, Calls, Part};

@@ -44,6 +44,15 @@ pub trait Loader {
         ))
     }
 
+    /// Checks that the PEM texts of a listener decode, and that the key belongs to the first certificate.
+    /// This crate holds no cryptography, so by default every pair passes.
+    ///
+    /// # Errors
+    /// The first fault of the pair.
+    fn check_pair(&self, _certificates: &str, _key: &str) -> Result<(), PairFault> {
+        Ok(())
+    }
+
     /// What the command line sets the property `name` to. By default nothing.
     fn property(&self, _name: &str) -> Option<String> {
         None
@@ -64,6 +73,17 @@ pub trait Loader {
     fn compat(&self) -> Compat {
         Compat::default()
     }
+}
+
+/// Fault of a certificate and its private key. The texts show nothing of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PairFault {
+    /// The certificates cannot be decoded: the reason, without an end mark.
+    Certificate(String),
+    /// The key cannot be decoded, or is of a kind that no handshake uses: the reason, without an end mark.
+    Key(String),
+    /// The key belongs to another certificate.
+    Mismatch,
 }
 
 /// The longest text that a scalar may become.

@@ -140,7 +140,22 @@ pub(crate) static LISTENER: Table = Table {
         key("addr", Text, "", "Where it listens: `ADDRESS:PORT`; port 0 lets the system choose."),
         key("trusted_proxies", List(&Text), "", "Networks whose `Forwarded` and `X-Forwarded-*` fields are believed; none by default."),
         key("paths", Shape::Table(&PATHS), "", "What is done with doubtful paths."),
-        later("tls", "remove the key, and end TLS in front of the gateway for now"),
+        key("tls", Shape::Table(&LISTENER_TLS), "", "The certificate with which it speaks TLS; without the key it speaks plain HTTP."),
+        later("http2", "remove the key; clients are served over HTTP/1.1 for now"),
+    ],
+};
+
+pub(crate) static LISTENER_TLS: Table = Table {
+    name: "tls",
+    about: "The certificate with which a listener speaks TLS 1.2 and 1.3.",
+    required: &[("cert", "cert.pem"), ("key", "key.pem")],
+    keys: &[
+        key("cert", Text, "", "A PEM file: the certificate, then those that lead to the authority. Relative to the first configuration file."),
+        key("key", Text, "", "A PEM file: the certificate's private key, not encrypted. Relative to the first configuration file."),
+        later("also", "remove the key; a listener shows one certificate for now"),
+        later("client_ca", "remove the key; clients are asked for no certificate for now"),
+        later("client_auth", "remove the key; clients are asked for no certificate for now"),
+        later("min", "remove the key; TLS 1.2 and 1.3 are spoken for now"),
     ],
 };
 

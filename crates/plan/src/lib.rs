@@ -6,7 +6,7 @@
 //!
 //! - `tree`, `interpolate`: the text, its lines, its variables
 //! - `keys`, `fields`, `words`, `path`, `url`: what a key may hold, in one table, and how it is read
-//! - `native`: draft and check
+//! - `native`: draft and check; `listener_tls`: a listener's certificate and key
 //! - [`flogo`]: values and expressions of Project Flogo's applications
 //! - [`mule`]: values and expressions of Mule's applications
 //! - `yaml`: writes the native form, for applications that move to it
@@ -23,6 +23,7 @@ mod interpolate;
 // One key a line, so that the table reads as a table.
 #[rustfmt::skip]
 mod keys;
+mod listener_tls;
 mod native;
 mod path;
 mod random;
@@ -42,7 +43,7 @@ pub mod plan;
 pub use diagnostic::{Diagnostic, Severity};
 pub use expression::{EvalError, Expression, eval_native};
 pub use failure::{Call, CallError, Failure, Ignore, Ruling, Verdict};
-pub use interpolate::Loader;
+pub use interpolate::{Loader, PairFault};
 pub use path::normal as normal_path;
 pub use plan::Plan;
 pub use read::{Conversion, Reading, Source, convert, read};

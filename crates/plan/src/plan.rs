@@ -125,6 +125,10 @@ pub struct Cors {
 /// What a listener shows of itself over TLS.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ListenerTls {
+    /// The file of the certificate chain, as the configuration names it.
+    pub certificate_path: String,
+    /// The file of the private key, as the configuration names it.
+    pub key_path: String,
     /// The certificate chain in PEM, the own certificate first.
     pub certificates: String,
     /// The private key in PEM.

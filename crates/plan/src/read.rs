@@ -226,7 +226,7 @@ fn read_native(
         };
         let lines: Vec<&str> = document.text.split('\n').collect();
         interpolate::fill(&mut root, &lines, loader, notes);
-        draft.add(&root, &lines, notes);
+        draft.add(&root, &lines, loader, notes);
     }
     if nothing {
         notes.error(START, "there is no configuration", "name a file");

@@ -11,8 +11,8 @@ use crate::flogo::show_handler;
 use crate::mule::show_flows;
 use crate::native::show_key;
 use crate::plan::{
-    Admin, Breaker, Fleet, Forward, Limits, Listener, Plan, Respond, Rewrite, RewritePart, Route,
-    Share, Step, Store, Upstream, Valkey,
+    Admin, Breaker, Fleet, Forward, Limits, Listener, ListenerTls, Plan, Respond, Rewrite,
+    RewritePart, Route, Share, Step, Store, Upstream, Valkey,
 };
 use crate::words::{show_duration, show_over, show_rate, show_share, show_size};
 
@@ -69,7 +69,7 @@ fn keep_as_text(value: &mut Value) {
 
 fn show_listener(listener: &Listener) -> Value {
     let word = |allowed| if allowed { "allow" } else { "refuse" };
-    json!({
+    let mut shown = json!({
         "name": &*listener.name,
         "addr": listener.addr.to_string(),
         "trusted_proxies": listener.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -77,7 +77,16 @@ fn show_listener(listener: &Listener) -> Value {
             "encoded_slash": word(listener.encoded_slash_allowed),
             "double_slash": word(listener.double_slash_allowed),
         },
-    })
+    });
+    if let Some(tls) = &listener.tls {
+        shown["tls"] = show_listener_tls(tls);
+    }
+    shown
+}
+
+/// The files of a listener's TLS; nothing of what they hold.
+pub(crate) fn show_listener_tls(tls: &ListenerTls) -> Value {
+    json!({ "cert": tls.certificate_path, "key": tls.key_path })
 }
 
 fn show_admin(admin: &Admin) -> Value {

@@ -695,11 +695,13 @@ fn a_rest_activity_that_trusts_everybody_is_a_warning() {
 
 #[test]
 fn the_files_of_tls_are_read_from_where_the_program_was_started() {
+    const CERT: &str = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n";
+    const KEY: &str = "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n";
     let machine = Host {
         files: [
             ("ca.pem", "CA".to_owned()),
-            ("c.pem", "CERT".to_owned()),
-            ("k.pem", "KEY".to_owned()),
+            ("c.pem", CERT.to_owned()),
+            ("k.pem", KEY.to_owned()),
         ]
         .into(),
         ..Host::default()
@@ -714,7 +716,7 @@ fn the_files_of_tls_are_read_from_where_the_program_was_started() {
     let identity = rest.tls.identity.expect("an identity");
     assert_eq!(
         (identity.certificates, identity.key),
-        ("CERT".into(), "KEY".into())
+        (CERT.into(), KEY.into())
     );
     let text = with_services(&service("log", "{}")).replace(
         "\"port\": \"9096\"",
@@ -722,9 +724,11 @@ fn the_files_of_tls_are_read_from_where_the_program_was_started() {
     );
     let plan = plan_on(&text, &machine);
     let tls = plan.listeners[0].tls.clone().expect("TLS");
+    assert_eq!((tls.certificates.as_str(), tls.key.reveal()), (CERT, KEY));
     assert_eq!(
-        (tls.certificates.as_str(), tls.key.reveal()),
-        ("CERT", "KEY")
+        plan.to_json()["listeners"][0]["tls"],
+        serde_json::json!({ "cert": "c.pem", "key": "k.pem" }),
+        "the files, and nothing of what they hold"
     );
     let told = lines(&read_on(&text, &Host::default()));
     assert!(told.contains("the file `c.pem` cannot be read"), "{told}");

@@ -10,6 +10,7 @@ mod gateway;
 pub mod hostile;
 pub mod mule;
 mod program;
+pub mod tls;
 mod upstream;
 mod waiting;
 mod wire;

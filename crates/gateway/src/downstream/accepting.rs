@@ -10,9 +10,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::downstream::connection;
+use crate::downstream::handshake;
 use crate::ground::closing::Closing;
 use crate::ground::listen::{BACKLOG, Place};
-use crate::ground::transport::Transport;
 use crate::request::answer;
 use crate::request::linger;
 use crate::request::shared::Shared;
@@ -205,6 +205,14 @@ impl Entrance {
         let Some(seat) = worker.shared.seats.take(&self.place, limit) else {
             worker.meter().connections_refused.add();
             tracing::debug!(%peer, limit, reason = "connections_full", "connection refused");
+            let live = worker.shared.plan_for(&self.place);
+            if live
+                .listener(&self.place)
+                .is_some_and(|it| it.tls.is_some())
+            {
+                // A plain answer would look like a fault of TLS, and a handshake costs more than the flood.
+                return;
+            }
             // Beyond those that are waited for until they have read why, a connection is answered and closed at once, so
             // that a flood over the limit does not use up descriptors after all.
             match worker.turning_away.clone().try_acquire_owned() {
@@ -221,34 +229,12 @@ impl Entrance {
         worker.meter().connections.add();
         let (place, closing) = (self.place.clone(), self.closing.clone());
         tokio::spawn(async move {
-            if let Some(stream) = secured(&worker, &place, stream).await {
+            if let Some(stream) = handshake::secured(&worker, &place, stream, peer, &closing).await
+            {
                 connection::serve(worker, place, stream, peer, seat, closing).await;
             }
             drop(stay);
         });
-    }
-}
-
-/// Takes a connection over into TLS where its listener has it; `None`: the client does not speak it,
-/// or takes longer than for a first byte.
-async fn secured(worker: &Worker, place: &Place, stream: TcpStream) -> Option<Transport> {
-    let live = worker.shared.plan_for(place);
-    let tls = live.listener(place).and_then(|it| it.tls.clone());
-    let Some(acceptor) = tls else {
-        return Some(Transport::Plain(stream));
-    };
-    let limit = live.plan.limits.first_byte_timeout;
-    drop(live);
-    match tokio::time::timeout(limit, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => Some(Transport::Tls(Box::new(stream))),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "a client's TLS handshake failed");
-            None
-        }
-        Err(_) => {
-            tracing::debug!("a client's TLS handshake took too long");
-            None
-        }
     }
 }
 

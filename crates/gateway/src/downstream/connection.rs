@@ -38,10 +38,10 @@ use crate::request::shared::Seat;
 use crate::request::worker::Worker;
 
 /// Limit on the time to write an answer to a request that was not taken.
-const FAREWELL: Duration = Duration::from_secs(2);
+pub const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How long a new connection may still send its first byte after its listener has closed.
-const LAST_CALL: Duration = Duration::from_millis(500);
+pub const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// How a connection's serving ended.
 enum End {
@@ -149,7 +149,7 @@ pub async fn serve(
                 peer,
             ))
         }
-        End::Unread(error) => refusal::unread(&worker, &error, own, peer),
+        End::Unread(error) => refusal::unread(&worker, &error, &parts.read_buf, own, peer),
     };
     if let Some(answer) = answer {
         let told = stream.write_all(&answer);

@@ -7,10 +7,11 @@ use http::StatusCode;
 use crate::request::answer;
 use crate::request::worker::Worker;
 
-/// Answer to a head that hyper could not read; `refusal` is the status of hyper's own, if it made one.
+/// Answer to a head that hyper could not read; `read` begins with it, and `refusal` is the status of hyper's own, if it made one.
 pub fn unread(
     worker: &Worker,
     error: &hyper::Error,
+    read: &[u8],
     refusal: Option<StatusCode>,
     peer: SocketAddr,
 ) -> Option<Vec<u8>> {
@@ -22,6 +23,10 @@ pub fn unread(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "the request's head is larger than `limits.head`, or has more fields than `limits.fields`"
                 .to_owned(),
+        ),
+        Some(status) if is_hello(read) => (
+            status,
+            "a TLS handshake came to a port that speaks plain HTTP: the listener has no `tls`".to_owned(),
         ),
         Some(status) => (status, format!("the request's head cannot be read: {error}")),
         // An answer is on its way already.
@@ -41,4 +46,10 @@ pub fn refuse(worker: &Worker, status: StatusCode, why: &str, peer: SocketAddr) 
     let number = status.as_u16();
     tracing::debug!(request_id, %peer, status = number, reason = why, "request refused");
     answer::unread(status, why, &id, worker.shared.clock.wall_millis())
+}
+
+/// Tells whether the bytes of a head that could not be read begin a TLS handshake: a record of the content type
+/// "handshake", whose version is 3.x in every version of TLS.
+fn is_hello(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x16, 3, ..])
 }

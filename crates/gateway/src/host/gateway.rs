@@ -240,6 +240,16 @@ impl Gateway {
         all
     }
 
+    /// The scheme of a listener's URLs: `https` where it speaks TLS, else `http`.
+    pub fn scheme(&self, listener: &str) -> &'static str {
+        let plan = self.plan();
+        let found = plan.listeners.iter().find(|it| *it.name == *listener);
+        match found.and_then(|it| it.tls.as_ref()) {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
     /// Calls itself not ready from now on, so that others send no more, while it still takes what comes. Returns how
     /// long the plan wants that to last before the drain (`limits.drain_delay`).
     pub fn leave(&self) -> Duration {

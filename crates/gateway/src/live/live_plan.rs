@@ -304,9 +304,16 @@ impl Foundry {
         let mut listeners = BTreeMap::new();
         for listener in &plan.listeners {
             let finds = Finds::new(&plan, listener)?;
-            let tls = match &listener.tls {
-                None => None,
-                Some(tls) => Some(
+            let place = Place::of(listener);
+            // Clients can take their sessions up again while the certificate is the same.
+            let kept = previous
+                .and_then(|previous| previous.listener(&place))
+                .filter(|kept| kept.plan.tls == listener.tls)
+                .and_then(|kept| kept.tls.clone());
+            let tls = match (&listener.tls, kept) {
+                (None, _) => None,
+                (Some(_), Some(kept)) => Some(kept),
+                (Some(tls), None) => Some(
                     tls::acceptor(tls)
                         .map_err(|error| format!("listener `{}`: {error}", listener.name))?,
                 ),
@@ -316,7 +323,7 @@ impl Foundry {
                 double_slash_allowed: listener.double_slash_allowed,
             };
             listeners.insert(
-                Place::of(listener),
+                place,
                 LiveListener {
                     finds,
                     rules,

@@ -1,27 +1,78 @@
-//! TLS before clients: what a listener shows of itself.
+//! TLS before clients: a listener's certificate and key.
 
 use std::sync::Arc;
 
+use fusebox_plan::PairFault;
 use fusebox_plan::plan::ListenerTls;
-use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::server::ParsedCertificate;
+use tokio_rustls::rustls::{Error, ServerConfig};
 
-/// What takes a listener's connections over into TLS.
+/// Fault of a key that cannot sign a handshake.
+const KINDS: &str = "it is no RSA key of at least 2048 bits, no ECDSA key on P-256, P-384 or P-521, and no Ed25519 key";
+
+/// Checks that PEM texts decode to a certificate chain and a private key that belong together.
 ///
 /// # Errors
-/// Which of its texts is not what it should be.
+/// The first fault of the pair; nothing of the key is in it.
+pub fn check_pair(certificates: &str, key: &str) -> Result<(), PairFault> {
+    config(certificates, key).map(drop)
+}
+
+/// Makes what takes a listener's connections over into TLS.
+///
+/// # Errors
+/// The fault of its certificate or key, in a sentence.
 pub fn acceptor(tls: &ListenerTls) -> Result<TlsAcceptor, String> {
-    let chain = CertificateDer::pem_slice_iter(tls.certificates.as_bytes())
+    match config(&tls.certificates, tls.key.reveal()) {
+        Ok(config) => Ok(TlsAcceptor::from(Arc::new(config))),
+        Err(PairFault::Certificate(fault)) => {
+            Err(format!("its certificate cannot be used: {fault}"))
+        }
+        Err(PairFault::Key(fault)) => Err(format!("its private key cannot be used: {fault}")),
+        Err(PairFault::Mismatch) => {
+            Err("its private key does not belong to its certificate".to_owned())
+        }
+    }
+}
+
+fn config(certificates: &str, key: &str) -> Result<ServerConfig, PairFault> {
+    let chain = CertificateDer::pem_slice_iter(certificates.as_bytes())
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("its certificate cannot be read: {error}"))?;
-    let key = PrivateKeyDer::from_pem_slice(tls.key.reveal().as_bytes())
-        .map_err(|error| format!("its key cannot be read: {error}"))?;
+        .map_err(|error| PairFault::Certificate(pem_fault(&error).to_owned()))?;
+    for (index, certificate) in chain.iter().enumerate() {
+        if let Err(error) = ParsedCertificate::try_from(certificate) {
+            let fault = format!("number {} in the file: {error}", index + 1);
+            return Err(PairFault::Certificate(fault));
+        }
+    }
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+        .map_err(|error| PairFault::Key(pem_fault(&error).to_owned()))?;
     let mut config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .map_err(|error| format!("its certificate and key: {error}"))?;
+        .map_err(|error| match error {
+            Error::InconsistentKeys(_) => PairFault::Mismatch,
+            Error::InvalidCertificate(_) | Error::NoCertificatesPresented => {
+                PairFault::Certificate(error.to_string())
+            }
+            // Said of every key that is not one of these.
+            Error::General(_) => PairFault::Key(KINDS.to_owned()),
+            error => PairFault::Key(error.to_string()),
+        })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(config)
+}
+
+/// The fault of a PEM text without its content, which may be a key.
+fn pem_fault(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "its `-----END …-----` line is missing",
+        pem::Error::IllegalSectionStart { .. } => "its `-----BEGIN …-----` line is malformed",
+        pem::Error::Base64Decode(_) => "its base64 is damaged",
+        pem::Error::NoItemsFound => "there is none in the file",
+        _ => "its PEM is damaged",
+    }
 }

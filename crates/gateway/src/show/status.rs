@@ -95,7 +95,10 @@ impl Gateway {
         let listening = self.addresses();
         let texts: Vec<_> = listening
             .iter()
-            .map(|(name, addr)| format!("{name} on {addr}"))
+            .map(|(name, addr)| match self.scheme(name) {
+                "https" => format!("{name} on https://{addr}"),
+                _ => format!("{name} on {addr}"),
+            })
             .collect();
         let changed = &self.0.announcer.changed;
         let (written, errors) = changed.counts();

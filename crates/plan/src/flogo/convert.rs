@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map as JsonMap, Value as Json, json};
@@ -17,7 +18,8 @@ use super::triggers::Routed;
 use crate::diagnostic::{Diagnostic, Notes, Place, quote};
 use crate::keys;
 use crate::path::Template;
-use crate::show::show_settings;
+use crate::plan::Listener;
+use crate::show::{show_listener_tls, show_settings};
 use crate::yaml;
 
 mod recipe;
@@ -52,17 +54,8 @@ pub(crate) fn convert(app: &Application, mut notes: Notes) -> (Option<String>, V
             format!("what is done with the messages of channel {channel}"),
         );
     }
-    for listener in app
-        .plan
-        .listeners
-        .iter()
-        .filter(|listener| listener.tls.is_some())
-    {
-        let name = quote(&listener.name);
-        draft.lose(
-            START,
-            format!("the TLS of the trigger {name}: end it in front of the gateway"),
-        );
+    for listener in &app.plan.listeners {
+        draft.tls(listener);
     }
     let text = if draft.routes.is_empty() {
         notes.error(
@@ -96,6 +89,20 @@ impl Draft {
     fn lose(&mut self, at: Place, what: impl Into<String>) {
         let what = format!("{NOT_CARRIED}{}", what.into());
         self.lost.warn(at, what, "see to it by hand, or let it go");
+    }
+
+    /// Names the files of TLS that the native form would look for elsewhere.
+    fn tls(&mut self, listener: &Listener) {
+        let Some(tls) = &listener.tls else { return };
+        for path in [&tls.certificate_path, &tls.key_path] {
+            if !Path::new(path).is_absolute() {
+                let (path, name) = (quote(path), quote(&listener.name));
+                let what = format!(
+                    "the directory of {path} (trigger {name}): the program's there, the configuration file's here"
+                );
+                self.lose(START, what);
+            }
+        }
     }
 
     fn route(&mut self, route: &Routed) {
@@ -381,7 +388,10 @@ impl Draft {
         }
         out.push_str("version: 1\nlisteners:\n");
         for listener in &app.plan.listeners {
-            let shown = json!({ "name": &*listener.name, "addr": listener.addr.to_string() });
+            let mut shown = json!({ "name": &*listener.name, "addr": listener.addr.to_string() });
+            if let Some(tls) = &listener.tls {
+                shown["tls"] = show_listener_tls(tls);
+            }
             let _ = writeln!(out, "  - {}", yaml::inline(&shown));
         }
         out.push_str("upstreams:\n");

@@ -16,9 +16,8 @@ use super::refs::{Sort, import_mend, tail};
 use super::settings::Settings;
 use super::{Map, lowering};
 use crate::diagnostic::{Place, quote, suggest};
-use crate::plan::{
-    Channel, Listener, ListenerTls, Manner, RestManner, Route, Secret, Step, Subscription,
-};
+use crate::listener_tls::{PemFile, pair};
+use crate::plan::{Channel, Listener, ListenerTls, Manner, RestManner, Route, Step, Subscription};
 use crate::tree::Node;
 
 const TRIGGER_KEYS: [&str; 8] = [
@@ -394,23 +393,14 @@ fn tls(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<ListenerTls> 
             );
             return None;
         };
-        let read = reader
-            .loader
-            .local(path.strip_prefix("file://").unwrap_or(&path));
-        if let Err(error) = &read {
-            reader.notes.error(
-                settings.place(key),
-                format!("the file {} cannot be read: {error}", quote(&path)),
-                "check the path: it is relative to the directory that the program was started in",
-            );
-        }
-        read.ok()
+        let path = path.strip_prefix("file://").unwrap_or(&path);
+        let read = reader.loader.local(path);
+        let (at, shown) = (settings.place(key), quote(path));
+        let base = "the directory that the program was started in";
+        PemFile::read(at, path.to_owned(), shown, read, base, reader.notes)
     };
-    let (certificates, key) = (pem("certFile"), pem("keyFile"));
-    Some(ListenerTls {
-        certificates: certificates?,
-        key: Secret::new(key?),
-    })
+    let (certificate, key) = (pem("certFile"), pem("keyFile"));
+    pair(certificate?, key?, reader.loader, reader.notes)
 }
 
 fn handler_settings<'n>(handler: Object<'n>, reader: &mut Reader<'_>) -> Option<Settings<'n>> {

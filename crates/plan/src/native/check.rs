@@ -131,7 +131,7 @@ fn check_listener(
         encoded_slash_allowed: draft.encoded_slash_allowed,
         double_slash_allowed: draft.double_slash_allowed,
         manner: Manner::Native,
-        tls: None,
+        tls: draft.tls.clone(),
     };
     Some(At::new(listener, addr.at))
 }

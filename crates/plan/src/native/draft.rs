@@ -10,9 +10,10 @@ use ipnet::IpNet;
 use super::breaker::DraftBreaker;
 use crate::diagnostic::{At, Notes, Place};
 use crate::fields::Fields;
+use crate::interpolate::Loader;
 use crate::keys;
 use crate::path::Template;
-use crate::plan::{Endpoint, Limits, Rewrite, Secret};
+use crate::plan::{Endpoint, Limits, ListenerTls, Rewrite, Secret};
 use crate::tree::{Node, Scalar};
 
 /// All that the files say, one after the other.
@@ -36,6 +37,7 @@ pub(crate) struct DraftListener {
     pub trusted_proxies: Vec<IpNet>,
     pub encoded_slash_allowed: bool,
     pub double_slash_allowed: bool,
+    pub tls: Option<ListenerTls>,
 }
 
 #[derive(Debug)]
@@ -156,13 +158,18 @@ pub(crate) struct DraftRewrite {
 /// What reading a source needs beside its tree.
 pub(crate) struct Reader<'a> {
     pub lines: &'a [&'a str],
+    pub loader: &'a dyn Loader,
     pub notes: &'a mut Notes,
 }
 
 impl Draft {
     /// Adds what one source says.
-    pub fn add(&mut self, root: &Node, lines: &[&str], notes: &mut Notes) {
-        let mut reader = Reader { lines, notes };
+    pub fn add(&mut self, root: &Node, lines: &[&str], loader: &dyn Loader, notes: &mut Notes) {
+        let mut reader = Reader {
+            lines,
+            loader,
+            notes,
+        };
         let Some(file) = Fields::open(root, &keys::FILE, reader.notes) else {
             return;
         };

@@ -1,0 +1,100 @@
+//! The TLS handshake of a client's connection: bounded in time, and a word for clients that speak plain HTTP.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use crate::downstream::connection::{FAREWELL, LAST_CALL};
+use crate::downstream::refusal;
+use crate::ground::closing::Closing;
+use crate::ground::listen::Place;
+use crate::ground::transport::Transport;
+use crate::request::worker::Worker;
+
+/// Takes a connection over into TLS where its listener speaks it; `None`: it ended within the handshake.
+///
+/// The first byte has its own time, as on a plain connection, and the rest of the handshake that of a
+/// request's head. A client that speaks plain HTTP is told so.
+pub async fn secured(
+    worker: &Worker,
+    place: &Place,
+    stream: TcpStream,
+    peer: SocketAddr,
+    closing: &Closing,
+) -> Option<Transport> {
+    let live = worker.shared.plan_for(place);
+    let tls = live.listener(place).and_then(|it| it.tls.clone());
+    let Some(acceptor) = tls else {
+        return Some(Transport::Plain(stream));
+    };
+    let limits = &live.plan.limits;
+    let (first_byte, rest) = (limits.first_byte_timeout, limits.head_timeout);
+    // A handshake that takes long must not keep a plan alive that has been replaced.
+    drop(live);
+    let handshake = async {
+        match timeout(first_byte, peeked(&stream)).await {
+            Ok(Ok(Some(byte))) if byte.is_ascii_alphabetic() => {
+                tell_plain(worker, stream, peer, closing).await;
+                None
+            }
+            Ok(Ok(Some(_))) => shake(&acceptor, stream, peer, rest).await,
+            // Nothing has come, so there is nothing to say.
+            Ok(Ok(None) | Err(_)) | Err(_) => None,
+        }
+    };
+    tokio::select! {
+        biased;
+        transport = handshake => transport,
+        () = last_call(closing) => None,
+    }
+}
+
+/// Lets a handshake end that is under way when the listener closes.
+async fn last_call(closing: &Closing) {
+    closing.wait().await;
+    tokio::time::sleep(LAST_CALL).await;
+}
+
+/// The first byte that a client sends, which stays to be read; `None`: it has left.
+async fn peeked(stream: &TcpStream) -> io::Result<Option<u8>> {
+    let mut byte = [0];
+    let count = stream.peek(&mut byte).await?;
+    Ok((count > 0).then_some(byte[0]))
+}
+
+async fn shake(
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+    peer: SocketAddr,
+    limit: Duration,
+) -> Option<Transport> {
+    match timeout(limit, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => Some(Transport::Tls(Box::new(stream))),
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, %error, "a client's TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(%peer, ?limit, "a client's TLS handshake took too long");
+            None
+        }
+    }
+}
+
+/// Answers a client that speaks plain HTTP where TLS is spoken.
+async fn tell_plain(worker: &Worker, mut stream: TcpStream, peer: SocketAddr, closing: &Closing) {
+    let why = "plain HTTP came to a port that speaks TLS: the URL begins with https://";
+    let answer = refusal::refuse(worker, StatusCode::BAD_REQUEST, why, peer);
+    if matches!(
+        timeout(FAREWELL, stream.write_all(&answer)).await,
+        Ok(Ok(()))
+    ) {
+        worker.lingering.linger(stream, closing).await;
+    }
+}

@@ -1,0 +1,186 @@
+//! A listener's certificate and key: two PEM files that are read and compared while the plan is made,
+//! so that a pair that would fail at the first handshake is an error in its line instead.
+
+use std::io;
+
+use crate::diagnostic::{Notes, Place};
+use crate::interpolate::{Loader, PairFault};
+use crate::plan::{ListenerTls, Secret};
+
+/// A file named by a listener, read.
+pub(crate) struct PemFile {
+    /// Its name in the configuration.
+    at: Place,
+    path: String,
+    /// Its name for a message.
+    shown: String,
+    text: String,
+}
+
+impl PemFile {
+    /// Takes what the loader read; `relative_to` says where relative paths begin.
+    pub fn read(
+        at: Place,
+        path: String,
+        shown: String,
+        read: io::Result<String>,
+        relative_to: &str,
+        notes: &mut Notes,
+    ) -> Option<PemFile> {
+        match read {
+            Ok(text) => Some(PemFile {
+                at,
+                path,
+                shown,
+                text,
+            }),
+            Err(error) => {
+                let told = error.to_string();
+                // The reader of files may know the mend itself.
+                let (why, known) = match told.rsplit_once("; ") {
+                    Some((why, mend)) => (why, Some(mend)),
+                    None => (&*told, None),
+                };
+                let mend = match error.kind() {
+                    io::ErrorKind::NotFound => {
+                        format!("check the path: it is relative to {relative_to}")
+                    }
+                    io::ErrorKind::PermissionDenied => {
+                        "let the user that the gateway runs as read it".to_owned()
+                    }
+                    io::ErrorKind::InvalidData => {
+                        "write it as PEM; DER is converted by `openssl x509 -inform der` or `openssl pkey -inform der`"
+                            .to_owned()
+                    }
+                    _ => known.unwrap_or("name a PEM file").to_owned(),
+                };
+                let what = format!("the file {shown} cannot be read: {why}");
+                notes.error(at, what, mend);
+                None
+            }
+        }
+    }
+
+    fn has(&self, label: &str) -> bool {
+        self.text.contains(&format!("-----BEGIN {label}-----"))
+    }
+
+    fn has_private_key(&self) -> bool {
+        ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"]
+            .iter()
+            .any(|label| self.has(label))
+    }
+
+    fn has_encrypted_key(&self) -> bool {
+        // The second is how OpenSSL wrote it before PKCS #8.
+        self.has("ENCRYPTED PRIVATE KEY")
+            || (self.has_private_key() && self.text.contains("Proc-Type: 4,ENCRYPTED"))
+    }
+
+    /// Reports a file that is empty or not PEM at all.
+    fn is_pem(&self, wanted: &str, notes: &mut Notes) -> bool {
+        let shown = &self.shown;
+        let what = if self.text.trim().is_empty() {
+            format!("the file {shown} is empty")
+        } else if self.text.contains("-----BEGIN ") {
+            return true;
+        } else {
+            format!("the file {shown} is not PEM")
+        };
+        let mend = format!("name a file with `-----BEGIN {wanted}-----`");
+        notes.error(self.at, what, mend);
+        false
+    }
+
+    fn is_certificate(&self, notes: &mut Notes) -> bool {
+        if !self.is_pem("CERTIFICATE", notes) {
+            return false;
+        }
+        if self.has("CERTIFICATE") {
+            return true;
+        }
+        let holds = match self.has_private_key() || self.has_encrypted_key() {
+            true => "a private key and no certificate",
+            false => "no certificate",
+        };
+        notes.error(
+            self.at,
+            format!("the file {} holds {holds}", self.shown),
+            "name the file with the certificate chain, the server's own certificate first",
+        );
+        false
+    }
+
+    fn is_key(&self, notes: &mut Notes) -> bool {
+        if !self.is_pem("PRIVATE KEY", notes) {
+            return false;
+        }
+        if self.has_encrypted_key() {
+            notes.error(
+                self.at,
+                format!("the private key in {} is encrypted", self.shown),
+                "decrypt it by `openssl pkey`, and let only the gateway's user read the file",
+            );
+            return false;
+        }
+        if self.has_private_key() {
+            return true;
+        }
+        let holds = match self.has("CERTIFICATE") {
+            true => "a certificate and no private key",
+            false => "no private key",
+        };
+        notes.error(
+            self.at,
+            format!("the file {} holds {holds}", self.shown),
+            "name the file with the certificate's private key",
+        );
+        false
+    }
+}
+
+/// A listener's TLS, if both files are there and fit together; otherwise what is wrong has been said.
+pub(crate) fn pair(
+    certificate: PemFile,
+    key: PemFile,
+    loader: &dyn Loader,
+    notes: &mut Notes,
+) -> Option<ListenerTls> {
+    let (has_certificate, has_key) = (certificate.is_certificate(notes), key.is_key(notes));
+    if !has_certificate || !has_key {
+        return None;
+    }
+    match loader.check_pair(&certificate.text, &key.text) {
+        Ok(()) => {}
+        Err(PairFault::Certificate(fault)) => {
+            let what = format!(
+                "the certificate in {} cannot be used: {fault}",
+                certificate.shown
+            );
+            let mend = "`openssl x509 -noout -text -in FILE` must read it";
+            notes.error(certificate.at, what, mend);
+            return None;
+        }
+        Err(PairFault::Key(fault)) => {
+            let what = format!("the private key in {} cannot be used: {fault}", key.shown);
+            let mend = "put the certificate's whole key there, or make a new pair";
+            notes.error(key.at, what, mend);
+            return None;
+        }
+        Err(PairFault::Mismatch) => {
+            let what = format!(
+                "the private key in {} does not belong to the certificate in {}",
+                key.shown, certificate.shown
+            );
+            let mend = "name the key of the chain's first certificate, which is the server's own";
+            notes.error(key.at, what, mend);
+            return None;
+        }
+    }
+    Some(ListenerTls {
+        certificate_path: certificate.path,
+        key_path: key.path,
+        certificates: certificate.text,
+        key: Secret::new(key.text),
+    })
+}
