@@ -1,7 +1,7 @@
 //! The published crates' surfaces: each has its list beside its manifest, and a change of one is seen in review.
 //!
 //! The sources are read, not the compiler's output, so it needs no tool and no second build. What the sources do not say
-//! is not in the lists: auto traits, and what a derive of another crate makes.
+//! is not in the lists: auto traits, what a derive of another crate makes, and blocks inside of functions.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
