@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use fusebox_breaker::{
-    HoldKind, Over, Timestamp, Transition,
+    HoldKind, Over, Rejection, Timestamp, Transition,
     machine::{Explanation, Gap, Next, RuleGap},
 };
 use fusebox_gateway::mule::CircuitStatus;
@@ -54,9 +54,7 @@ pub fn breaker(status: &BreakerStatus, fleet: Option<&Fleet>, wall: Wall) -> Val
     let rejected_for: serde_json::Map<_, _> = rejected_for
         .map(|(reason, count)| (reason.as_str().to_owned(), json!(count)))
         .collect();
-    let retry_after = snapshot
-        .retry_at
-        .map(|at| at.saturating_since(status.now).as_millis().div_ceil(1000));
+    let left = snapshot.retry_at.map(|at| at.saturating_since(status.now));
     json!({
         "name": &*status.name,
         "upstream": &*status.upstream,
@@ -70,7 +68,7 @@ pub fn breaker(status: &BreakerStatus, fleet: Option<&Fleet>, wall: Wall) -> Val
         "reason_token": snapshot.reason.as_ref().map(|reason| reason.token()),
         "retry_at": snapshot.retry_at.map(|at| time(at, wall)),
         "retry_by": snapshot.retry_by.map(|at| time(at, wall)),
-        "retry_after": retry_after,
+        "retry_after": left.map(Rejection::whole_seconds),
         "admit_probability": snapshot.admit_probability,
         "ramp": ramp,
         "persisted": status.persisted,
@@ -96,6 +94,7 @@ pub fn circuit(status: &CircuitStatus, now: u64) -> Value {
     let open = status.said == Said::Open;
     // The flow's own timeout is in the flow; the entry's end is what is known.
     let retry = status.gone_by().filter(|_| open);
+    let left = retry.map(|at| Duration::from_millis(at.saturating_sub(now)));
     let threshold = circuit.count.as_ref().and_then(|count| count.threshold);
     let flaws: Vec<_> = circuit
         .flaws
@@ -115,7 +114,7 @@ pub fn circuit(status: &CircuitStatus, now: u64) -> Value {
             None => "the flow has written so".to_owned(),
         }),
         "retry_at": retry.map(millis),
-        "retry_after": retry.map(|at| at.saturating_sub(now).div_ceil(1000)),
+        "retry_after": left.map(Rejection::whole_seconds),
         "persisted": circuit.state.store.as_ref().is_none_or(|store| store.persistent),
         "flow": {
             "at": site(&circuit.site),
@@ -201,4 +200,62 @@ fn transition(transition: &Transition, wall: Wall) -> Value {
 pub fn time(at: Timestamp, wall: Wall) -> String {
     let at = UNIX_EPOCH + Duration::from_millis(wall.millis_at(at));
     humantime::format_rfc3339_millis(at).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use fusebox_breaker::{Breaker, Hold, RejectReason, Settings, machine::ForcedTrip};
+    use fusebox_gateway::{Calls, Clock};
+    use fusebox_plan::plan::Share;
+
+    use super::*;
+
+    /// A breaker's `retry_after` at a time.
+    fn retry_after(of: &Breaker, now: Timestamp) -> Value {
+        let status = BreakerStatus {
+            name: of.name().clone(),
+            upstream: "orders".into(),
+            snapshot: of.snapshot(now),
+            settings: of.settings(),
+            share: Share::default(),
+            persisted: true,
+            calls: Calls {
+                success: 0,
+                failure: 0,
+                ignored: 0,
+                rejected: 0,
+                rejected_for: [(RejectReason::BreakerOpen, 0); 5],
+                would_reject: 0,
+            },
+            now,
+        };
+        let wall = Clock::start().unwrap().wall();
+        breaker(&status, None, wall)["retry_after"].clone()
+    }
+
+    #[test]
+    fn who_waits_as_long_as_it_is_shown_does_not_come_too_early() {
+        let orders = Breaker::new("orders", Settings::default()).unwrap();
+        let trip = ForcedTrip::new("a drill", "a test").cooldown(Duration::from_secs(10));
+        orders.trip(trip, Timestamp::ZERO);
+        let left = |left| {
+            let end = Duration::from_secs(10);
+            retry_after(
+                &orders,
+                Timestamp::ZERO + (end - Duration::from_micros(left)),
+            )
+        };
+        assert_eq!(left(1_000_400), 2);
+        assert_eq!(left(1_000_000), 1);
+        assert_eq!(left(400), 1);
+        assert_eq!(left(10_000_000), 10);
+    }
+
+    #[test]
+    fn a_hold_without_an_end_shows_no_time() {
+        let orders = Breaker::new("orders", Settings::default()).unwrap();
+        assert_eq!(retry_after(&orders, Timestamp::ZERO), Value::Null, "closed");
+        orders.hold(Hold::open("a drill", "a test"), Timestamp::ZERO);
+        assert_eq!(retry_after(&orders, Timestamp::from_secs(1)), Value::Null);
+    }
 }

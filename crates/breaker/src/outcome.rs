@@ -108,8 +108,25 @@ impl Rejection {
     /// assert_eq!(rejection.retry_after(Timestamp::from_millis(1_900)), Some(29));
     /// ```
     pub fn retry_after(&self, now: Timestamp) -> Option<u64> {
-        let nanos = self.wait(now)?.as_nanos();
-        Some(u64::try_from(nanos.div_ceil(1_000_000_000).max(1)).unwrap_or(u64::MAX))
+        self.wait(now).map(Self::whole_seconds)
+    }
+
+    /// The whole seconds that `Retry-After` says for a wait: rounded up from the nanosecond, and at least 1. For whoever
+    /// knows the wait from elsewhere, a [`Snapshot`](crate::Snapshot) or a setting, and must not say less than a refusal does.
+    ///
+    /// ```
+    /// use fusebox_breaker::Rejection;
+    /// use std::time::Duration;
+    ///
+    /// assert_eq!(Rejection::whole_seconds(Duration::from_micros(1_000_400)), 2);
+    /// assert_eq!(Rejection::whole_seconds(Duration::ZERO), 1);
+    /// ```
+    pub const fn whole_seconds(wait: Duration) -> u64 {
+        let begun = wait.subsec_nanos() > 0;
+        match wait.as_secs().saturating_add(begun as u64) {
+            0 => 1,
+            seconds => seconds,
+        }
     }
 }
 
@@ -328,6 +345,22 @@ mod tests {
             (Some(Duration::from_nanos(1)), Some(1))
         );
         assert_eq!(told(9_000_000_000), (Some(Duration::ZERO), Some(1)));
+    }
+
+    #[test]
+    fn whole_seconds_are_rounded_up_from_the_nanosecond_and_at_least_one() {
+        for (nanos, seconds) in [
+            (0, 1),
+            (400_000, 1),
+            (1_000_000_000, 1),
+            (1_000_000_001, 2),
+            (1_000_400_000, 2),
+            (2_000_000_000, 2),
+        ] {
+            let wait = Duration::from_nanos(nanos);
+            assert_eq!(Rejection::whole_seconds(wait), seconds, "{nanos} ns");
+        }
+        assert_eq!(Rejection::whole_seconds(Duration::MAX), u64::MAX);
     }
 
     #[test]

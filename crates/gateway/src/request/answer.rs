@@ -1,6 +1,7 @@
 //! Answers of our own: refusals, faults, fixed responses. Each says why, and when to come back (I12).
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use bytes::Bytes;
 use fusebox_breaker::{Rejection, Timestamp};
@@ -69,19 +70,15 @@ pub fn fixed(respond: &Respond) -> Response<Body> {
 
 /// The breaker lets no call through: 503, with the reason and the real time of the next try.
 ///
-/// `fallback_seconds` is said where the breaker itself does not know when it will open up, as for
+/// `fallback` is the time to wait where the breaker itself does not know when it will open up, as for
 /// a hold without an end.
 pub fn breaker_refused(
     breaker: &str,
     rejection: &Rejection,
     now: Timestamp,
-    fallback_seconds: u64,
+    fallback: Duration,
 ) -> Response<Body> {
-    let seconds = match rejection.retry_at {
-        Some(at) => at.saturating_since(now).as_millis().div_ceil(1000).max(1),
-        None => u128::from(fallback_seconds.max(1)),
-    };
-    let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+    let seconds = Rejection::whole_seconds(rejection.wait(now).unwrap_or(fallback));
     let reason = rejection.reason.as_str();
     let phase = rejection.phase.as_str();
     let body = serde_json::json!({
@@ -241,7 +238,43 @@ pub fn unread(status: StatusCode, why: &str, id: &HeaderValue, millis: u64) -> V
 
 #[cfg(test)]
 mod tests {
+    use fusebox_breaker::{Phase, RejectReason};
+
     use super::*;
+
+    /// The seconds in the field and in the body, of a refusal that lasts so long, with a fallback of 2.5 s.
+    #[track_caller]
+    fn told(left: Option<Duration>) -> String {
+        let now = Timestamp::from_secs(7);
+        let mut rejection = Rejection::new(RejectReason::BreakerOpen, Phase::Open);
+        rejection.retry_at = left.map(|left| now + left);
+        let answer = breaker_refused("orders", &rejection, now, Duration::from_millis(2_500));
+        let field = answer.headers()[RETRY_AFTER].to_str().unwrap().to_owned();
+        let Body::Fixed(Some(body)) = answer.into_body() else {
+            panic!("a refusal has a body of its own");
+        };
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["retry_after"].to_string(), field);
+        field
+    }
+
+    #[test]
+    fn who_waits_as_long_as_a_refusal_says_does_not_come_too_early() {
+        for (micros, seconds) in [
+            (0, "1"),
+            (400, "1"),
+            (1_000_000, "1"),
+            (1_000_400, "2"),
+            (2_000_001, "3"),
+        ] {
+            assert_eq!(
+                told(Some(Duration::from_micros(micros))),
+                seconds,
+                "{micros} µs"
+            );
+        }
+        assert_eq!(told(None), "3", "the fallback");
+    }
 
     #[test]
     fn a_breakers_name_cannot_break_out_of_the_reason() {

@@ -168,7 +168,7 @@ fn refuse(exchange: &Exchange, guarded: &Guarded, rejection: &Rejection) -> Resp
 /// What a client gets that the breaker refuses.
 fn refused(guarded: &Guarded, rejection: &Rejection, now: Timestamp) -> Response<Body> {
     let name = guarded.breaker.name();
-    answer::breaker_refused(name, rejection, now, guarded.fallback_seconds())
+    answer::breaker_refused(name, rejection, now, guarded.fallback())
 }
 
 /// A call that has been admitted, with all that carrying it needs.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use fusebox_breaker::{
@@ -54,9 +55,9 @@ impl Guarded {
         self.beside.meters.of(desk.worker)
     }
 
-    /// What a refusal says that has no end of its own: the breaker's cooldown, in seconds.
-    pub fn fallback_seconds(&self) -> u64 {
-        self.breaker.settings().cooldown.base.as_secs()
+    /// The time to wait after a refusal that has no end of its own: the breaker's cooldown.
+    pub fn fallback(&self) -> Duration {
+        self.breaker.settings().cooldown.base
     }
 }
 

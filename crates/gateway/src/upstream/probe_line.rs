@@ -64,7 +64,7 @@ pub struct ProbeLine {
     called: Option<u64>,
     /// How many were called and have left, which says by what the next one is chosen.
     turns: u32,
-    /// Whose probes are in flight.
+    /// The askers of the probes in flight.
     holders: Vec<Asker>,
     clients: Marks,
     targets: Marks,
@@ -174,7 +174,7 @@ impl ProbeLine {
         }
     }
 
-    /// Whether a probe in flight is of somebody who is blamed.
+    /// True while a probe of somebody who is blamed is in flight.
     pub fn is_held_by_blamed(&self, now: Timestamp) -> bool {
         self.holders
             .iter()
