@@ -18,7 +18,7 @@ const FLOORS: [(&str, &str); 8] = [
     ),
     (
         "plan",
-        "read flogo show native mule url path failure plan interpolate fields yaml words tree schema random keys \
+        "read flogo show native mule listener_tls url path failure plan interpolate fields yaml words tree schema random keys \
          expression diagnostic",
     ),
     (
