@@ -12,7 +12,7 @@ use crate::transition::Reason;
 
 /// A refusal with the breaker's name and the reason for which it opened.
 ///
-/// It is what [`CallError::Rejected`] holds, and is a [`Rejection`] by `Deref`, so that `refused.reason` and
+/// It is what [`CallError::Rejected`](crate::CallError::Rejected) holds, and is a [`Rejection`] by `Deref`, so that `refused.reason` and
 /// `refused.retry_at` are there. Clones are cheap. Its text is a whole sentence for a log:
 ///
 /// ```

@@ -95,7 +95,7 @@ pub struct Totals {
     /// Calls through guards and layers that were refused, and refusals that their callers
     /// [counted](crate::Breaker::refused). They are no outcomes. A [`Machine`](crate::machine::Machine) counts none.
     pub refused: u64,
-    /// Calls that [`Mode::Monitor`](crate::Mode::Monitor) let pass and [`Mode::Enforce`](crate::Mode::Enforce) would have refused. They are no outcomes.
+    /// Calls that [`Mode::Monitor`] let pass and [`Mode::Enforce`] would have refused. They are no outcomes.
     pub would_reject: u64,
 }
 
