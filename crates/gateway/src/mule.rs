@@ -42,7 +42,6 @@ mod world;
 pub use answer::headers_value;
 pub(crate) use cast::{AppCaster, LiveApp, Shelves};
 pub use circuits::{CircuitFault, CircuitStatus, Circuits, Steer};
-pub(crate) use client::TlsSource;
 pub use engine::Engine;
 pub use error::{Ended, Failure, Message, MuleError};
 pub use listener::{Ends, attributes};

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use fusebox_breaker::{Breaker, Listener, machine::WindowFate};
 use fusebox_plan::flogo::{Action, Activity, Handler, Map, RestActivity, Service, Value};
 use fusebox_plan::plan::{Plan, Step};
-use tokio_rustls::rustls::ClientConfig;
 
 use super::action::{Count, Does, LiveAction, LiveService};
 use super::breaker::BreakerService;
@@ -19,6 +18,8 @@ use super::scope::Names;
 use crate::ground::clock::Clock;
 use crate::ground::meter::RequestMeters;
 use crate::upstream::breakers::{Beside, Guarded};
+use crate::upstream::live_upstream::LiveUpstream;
+use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::UpstreamErrors;
 
 /// What of a plan is Flogo's, as it runs.
@@ -96,7 +97,7 @@ pub fn clients(
     plan: &Plan,
     workers: usize,
     previous: Option<&Flogo>,
-    system: impl Fn() -> Arc<ClientConfig> + Clone + Send + Sync + 'static,
+    system: &Trust,
 ) -> Result<Vec<Arc<Client>>, String> {
     let mut clients: Vec<Arc<Client>> = Vec::new();
     for action in actions(plan) {
@@ -111,7 +112,7 @@ pub fn clients(
             let client = match kept {
                 Some(kept) => kept.clone(),
                 None => {
-                    let made = rest::client(wanted, &plan.limits, workers, system.clone());
+                    let made = Client::new(wanted, &plan.limits, workers, system);
                     let named =
                         |error| format!("service `{}/{}`: {error}", action.name, service.name);
                     Arc::new(made.map_err(named)?)
@@ -266,12 +267,13 @@ impl Caster<'_> {
             }
             Activity::Rest(wanted) => {
                 let client = find(clients, wanted, plan);
-                let client = client
-                    .expect("every caller of the plan has a client")
-                    .clone();
+                let client = client.expect("every caller of the plan has a client");
                 let name: Arc<str> = format!("{}/{}", action.name, service.name).into();
                 let (meter, errors) = ((self.meter)(&name), (self.errors)(&name));
-                Does::Rest(Rest::new(wanted.clone(), settings, client, meter, errors))
+                let upstream = Arc::new(rest::upstream(name, wanted));
+                let pools = client.pools().clone();
+                let target = LiveUpstream::new(upstream, None, pools, meter, errors);
+                Does::Rest(Rest::new(wanted.clone(), settings, Arc::new(target)))
             }
             Activity::RateLimiter(wanted) => {
                 let limit = Limit {

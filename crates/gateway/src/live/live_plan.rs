@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fusebox_breaker::Listener as BreakerListener;
 use fusebox_fleet::Fleet;
@@ -12,7 +12,6 @@ use fusebox_plan::plan::{
 };
 use http::{HeaderValue, Method};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ClientConfig;
 
 use crate::flogo::{self, Caster, Counters, Flogo, LiveHandler, RestRouter};
 use crate::ground::clock::Clock;
@@ -23,13 +22,12 @@ use crate::live::changes::Reloaded;
 use crate::live::router::Router;
 use crate::live::tls;
 use crate::message::guard::PathRules;
-use crate::mule::{AppCaster, FlowRouter, LiveApp, Shelves, TlsSource, wall_time};
+use crate::mule::{AppCaster, FlowRouter, LiveApp, Shelves, wall_time};
 use crate::upstream::breakers::{Guarded, Guards};
-use crate::upstream::connect::{Connector, trusting_the_system};
 use crate::upstream::ears::Ears;
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::{Keeping, Pool};
-use crate::upstream::stall;
+use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::UpstreamErrors;
 
 /// A plan as it runs.
@@ -246,7 +244,7 @@ pub struct Foundry {
     clock: Arc<Clock>,
     announcer: Announcer,
     fleet: Option<Fleet>,
-    roots: Arc<OnceLock<Arc<ClientConfig>>>,
+    trust: Trust,
     counters: Counters,
     shelves: Shelves,
     meters: Mutex<HashMap<(Kind, Arc<str>), RequestMeters>>,
@@ -286,7 +284,7 @@ impl Foundry {
             clock,
             announcer: Announcer(listener),
             fleet,
-            roots: Arc::default(),
+            trust: Trust::default(),
             counters: Counters::default(),
             shelves,
             meters: Mutex::default(),
@@ -337,16 +335,14 @@ impl Foundry {
             pools.push(self.pools(&plan, upstream, previous)?);
         }
         let flogo = previous.map(|live| &live.flogo);
-        let roots = self.roots.clone();
-        let system = move || roots.get_or_init(trusting_the_system).clone();
-        let clients = flogo::clients(&plan, self.workers, flogo, system.clone())?;
+        let clients = flogo::clients(&plan, self.workers, flogo, &self.trust)?;
         let mut reloaded = Reloaded {
             changes: previous.map_or_else(Changes::default, |previous| {
                 Changes::between(&previous.plan, &plan)
             }),
             ..Reloaded::default()
         };
-        let app = self.app(&plan, previous, TlsSource::new(system), &mut reloaded.lost)?;
+        let app = self.app(&plan, previous, &mut reloaded.lost)?;
         // From here on nothing fails, so that breakers are changed only by a plan that runs.
         let upstreams: Vec<_> = plan
             .upstreams
@@ -396,7 +392,6 @@ impl Foundry {
         &self,
         plan: &Plan,
         previous: Option<&Live>,
-        tls: TlsSource,
         lost: &mut Vec<String>,
     ) -> Result<Option<Arc<LiveApp>>, String> {
         let previous = previous.and_then(|live| live.app.as_deref());
@@ -408,7 +403,7 @@ impl Foundry {
             workers: self.workers,
             now: wall_time(&self.clock),
             limits: &plan.limits,
-            tls,
+            trust: &self.trust,
             shelves: &self.shelves,
             meter: &|name| self.meter(Kind::Requester, name),
             errors: &|name| self.errors(name),
@@ -427,23 +422,15 @@ impl Foundry {
             && let Some(old) = find(previous, &upstream.name)
             && old.plan.endpoint == upstream.endpoint
             && old.plan.timeout.connect == upstream.timeout.connect
-            && keeping(&old.plan) == keeping(upstream)
+            && Keeping::of(&old.plan) == Keeping::of(upstream)
             && previous.plan.limits == plan.limits
         {
             // A reload is also how an operator says that the name points elsewhere now.
             old.pools.iter().for_each(|pool| pool.clear());
             return Ok(old.pools.clone());
         }
-        let roots = || self.roots.get_or_init(trusting_the_system).clone();
-        let connector = Connector::new(
-            &upstream.endpoint,
-            upstream.timeout.connect,
-            &plan.limits,
-            roots,
-        )
-        .map_err(|error| format!("upstream `{}`: {error}", upstream.name))?;
-        let pool = || Pool::new(connector.clone(), keeping(upstream));
-        Ok((0..self.workers.max(1)).map(|_| pool()).collect())
+        Pool::for_workers(self.workers, upstream, None, &plan.limits, &self.trust)
+            .map_err(|error| format!("upstream `{}`: {error}", upstream.name))
     }
 
     fn upstream(
@@ -511,17 +498,9 @@ impl Foundry {
                 "its breakers are to be shared, and the store is no Valkey server: each decides alone"
             );
         }
-        let host = HeaderValue::from_str(&plan.endpoint.authority);
-        LiveUpstream {
-            plan: plan.clone(),
-            guards,
-            ears,
-            stall_limits: stall::limits(&plan.breaker.settings),
-            host: host.expect("a checked authority is a field value"),
-            pools,
-            meter: self.meter(Kind::Upstream, &plan.name),
-            errors: self.errors(&plan.name),
-        }
+        let meter = self.meter(Kind::Upstream, &plan.name);
+        let errors = self.errors(&plan.name);
+        LiveUpstream::new(plan.clone(), Some((guards, ears)), pools, meter, errors)
     }
 
     fn route(
@@ -571,14 +550,6 @@ impl Foundry {
         errors
             .or_insert_with(|| UpstreamErrors::new(name.clone()))
             .clone()
-    }
-}
-
-fn keeping(upstream: &Upstream) -> Keeping {
-    Keeping {
-        idle_max: upstream.pool_idle_max,
-        idle_timeout: upstream.pool_idle_timeout,
-        max_age: upstream.pool_max_age,
     }
 }
 

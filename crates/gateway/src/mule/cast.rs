@@ -10,12 +10,13 @@ use fusebox_plan::plan::Limits;
 use fusebox_store::{Limits as StoreLimits, MemoryStore, ObjectStore, SystemClock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::client::{Clients, TlsSource};
+use super::client::Clients;
 use super::engine::Engine;
 use super::queues::Queues;
 use super::stores::Stores;
 use crate::ground::meter::RequestMeters;
 use crate::ground::stores::StoreHandle;
+use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::UpstreamErrors;
 
 /// An application as it runs in a gateway.
@@ -79,7 +80,7 @@ pub struct AppCaster<'a> {
     /// Bounds on what an upstream may cost.
     pub limits: &'a Limits,
     /// What `https` upstreams are checked against.
-    pub tls: TlsSource,
+    pub trust: &'a Trust,
     /// Where entries are kept.
     pub shelves: &'a Shelves,
     /// What each worker counts of a configuration's requests.
@@ -102,7 +103,7 @@ impl AppCaster<'_> {
             app,
             self.limits,
             self.workers,
-            self.tls,
+            self.trust,
             |name| ((self.meter)(name), (self.errors)(name)),
             previous.map(|previous| &previous.clients),
         )?;

@@ -92,7 +92,7 @@ impl Shared {
             .iter()
             .flat_map(|app| app.clients.all())
         {
-            client.pool(worker).sweep(now);
+            client.target().pool(worker).sweep(now);
         }
     }
 }

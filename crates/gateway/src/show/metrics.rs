@@ -368,7 +368,7 @@ impl Scrape {
             }
         }
         for (service, caller) in live.flogo.callers() {
-            for ((_, status), sum) in summed(caller.meter()) {
+            for ((_, status), sum) in summed(&caller.target().meter) {
                 let labels = vec![
                     ("upstream", &*service),
                     ("http_response_status_code", &*status),
@@ -377,9 +377,9 @@ impl Scrape {
             }
         }
         for client in live.app.iter().flat_map(|app| app.clients.all()) {
-            for ((_, status), sum) in summed(client.meter()) {
+            for ((_, status), sum) in summed(&client.target().meter) {
                 let labels = vec![
-                    ("upstream", &**client.name()),
+                    ("upstream", &*client.target().plan.name),
                     ("http_response_status_code", &*status),
                 ];
                 observe(&mut metric, labels, &sum)?;
@@ -391,9 +391,12 @@ impl Scrape {
             "Errors between the gateway and an upstream, by kind",
         )?;
         let native = live.upstreams.iter().map(|upstream| &*upstream.errors);
-        let callers = live.flogo.callers().map(|(_, caller)| caller.errors());
+        let callers = live
+            .flogo
+            .callers()
+            .map(|(_, caller)| &*caller.target().errors);
         let clients = live.app.iter().flat_map(|app| app.clients.all());
-        let clients = clients.map(|client| client.errors());
+        let clients = clients.map(|client| &*client.target().errors);
         for errors in native.chain(callers).chain(clients) {
             for kind in ErrorKind::ALL {
                 let labels = vec![("upstream", &**errors.upstream()), ("kind", kind.as_str())];
@@ -417,7 +420,9 @@ impl Scrape {
             *idle.entry(client.url()).or_default() += client.idle_connections() as u64;
         }
         for client in live.app.iter().flat_map(|app| app.clients.all()) {
-            *idle.entry(client.url()).or_default() += client.idle_connections() as u64;
+            let target = client.target();
+            *idle.entry(target.plan.endpoint.url()).or_default() +=
+                target.idle_connections() as u64;
         }
         for (url, count) in idle {
             set(&mut metric, vec![("upstream", &*url)], count)?;
