@@ -12,7 +12,7 @@ const QUESTIONS: [(&str, usize); 8] = [
     ("store", 108),
     ("fleet", 218),
     ("plan", 616),
-    ("gateway", 460),
+    ("gateway", 449),
     ("admin", 29),
     ("sim", 108),
     ("cli", 58),

@@ -106,7 +106,7 @@ impl Rest {
     }
 
     /// The errors of its calls by kind.
-    pub fn errors(&self) -> &UpstreamErrors {
+    pub fn errors(&self) -> &Arc<UpstreamErrors> {
         &self.errors
     }
 

@@ -311,7 +311,7 @@ impl Client {
     }
 
     /// The errors of its calls by kind.
-    pub fn errors(&self) -> &UpstreamErrors {
+    pub fn errors(&self) -> &Arc<UpstreamErrors> {
         &self.errors
     }
 

@@ -19,7 +19,7 @@ pub async fn read(exchange: &Exchange, body: Incoming) -> Result<Bytes, ClientFa
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    let limits = &exchange.live.plan.limits;
+    let limits = &exchange.listener.limits;
     let size_max = limits.request_body_max.unwrap_or(BODY_MAX);
     if body.size_hint().lower() > size_max {
         return Err(ClientFault::TooLarge);

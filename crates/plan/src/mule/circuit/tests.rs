@@ -45,7 +45,13 @@ fn read(text: &str, properties: &[(&str, &str)]) -> (Vec<Circuit>, Vec<String>) 
     assert_eq!(notes.errors(), 0, "{:#?}", notes.finish(&["app.xml"]));
     let said = notes.finish(&["app.xml"]);
     let said = said.iter().map(ToString::to_string).collect();
-    (plan.app.unwrap().circuits.clone(), said)
+    (
+        plan.program::<crate::mule::app::App>()
+            .unwrap()
+            .circuits
+            .clone(),
+        said,
+    )
 }
 
 fn circuits(text: &str) -> Vec<Circuit> {
