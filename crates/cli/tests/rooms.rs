@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The rooms of each crate, the top floor first: modules at the crate's root. `lib` and `main` stand above them all.
-const FLOORS: [(&str, &str); 8] = [
+const FLOORS: [(&str, &str); 9] = [
     (
         "gateway",
         "flogo mule show host downstream live app request upstream message ground",
@@ -20,6 +20,10 @@ const FLOORS: [(&str, &str); 8] = [
         "plan",
         "read flogo show native mule listener_tls url path failure plan program interpolate fields yaml words tree schema random keys \
          expression diagnostic",
+    ),
+    (
+        "dataweave",
+        "scope detect body stored wanted script symbol event value random limits fault",
     ),
     (
         "breaker",
@@ -52,9 +56,9 @@ const FLOORS: [(&str, &str); 8] = [
 const KNOWN: [(&str, &str); 6] = [
     ("admin", "view -> fleet"),
     ("breaker", "permit -> breaker"),
+    ("dataweave", "value -> script"),
     ("fleet", "record -> change"),
     ("fleet", "share -> node"),
-    ("plan", "interpolate -> mule"),
     ("plan", "plan -> failure"),
 ];
 

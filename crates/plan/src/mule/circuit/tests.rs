@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox_dataweave::{Typed, Value};
+
 use super::{Circuit, Cooldown, FlawKind, Opens, Said};
 use crate::diagnostic::Notes;
 use crate::mule::app::Compat;
 use crate::mule::lower::{Setting, lower};
-use crate::mule::media::Typed;
-use crate::mule::value::Value;
 use crate::mule::xml;
 
 const SEED: &str = include_str!(
