@@ -7,7 +7,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Json;
 use fusebox_breaker::HoldKind;
-use fusebox_gateway::mule::{CircuitFault, Steer};
+use fusebox_gateway::app::{CircuitFault, Steer};
 use fusebox_gateway::{Action, BreakerStatus, FleetError, Gateway, PageQuery};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;

@@ -5,12 +5,8 @@ use axum::response::{IntoResponse, Response};
 use fusebox_gateway::{Exposition, Gateway};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
-use tokio::sync::Semaphore;
 
 use crate::problem::Problem;
-
-/// Scrapes are made one after the other, on one thread.
-static SCRAPES: Semaphore = Semaphore::const_new(1);
 
 /// `GET /healthz`: 200 while every worker runs, 503 where one does not answer.
 pub async fn live(State(gateway): State<Gateway>) -> Response {
@@ -65,16 +61,8 @@ pub async fn metrics(State(gateway): State<Gateway>, headers: HeaderMap) -> Resp
     } else {
         Exposition::Prometheus
     };
-    // A store that does not answer hides its circuits, and nothing else.
-    let circuits = gateway.circuits().await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "the circuits of flows are not in the metrics");
-        Vec::new()
-    });
-    // Many breakers take a while, in which others want to know whether the gateway lives.
-    let _one_at_a_time = SCRAPES.acquire().await;
-    let text = tokio::task::spawn_blocking(move || gateway.metrics(form, &circuits)).await;
-    match text {
-        Ok(Ok(text)) => ([(CONTENT_TYPE, form.media_type())], text).into_response(),
-        _ => Problem::internal("the metrics could not be written").into_response(),
+    match gateway.metrics(form).await {
+        Ok(text) => ([(CONTENT_TYPE, form.media_type())], text).into_response(),
+        Err(_) => Problem::internal("the metrics could not be written").into_response(),
     }
 }

@@ -13,7 +13,7 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use fusebox_breaker::Phase;
-use fusebox_gateway::mule::CircuitStatus;
+use fusebox_gateway::app::Circuit;
 use fusebox_gateway::{Gateway, Listed, PageQuery};
 use fusebox_plan::plan::Share;
 use futures_util::future::join_all;
@@ -72,7 +72,7 @@ impl Filter {
 /// A line of the list: a breaker of the gateway's, or one that a flow builds.
 enum Entry {
     Breaker(Listed),
-    Circuit(Box<CircuitStatus>),
+    Circuit(Box<Circuit>),
 }
 
 impl Entry {
@@ -103,7 +103,7 @@ pub async fn list(
     for circuit in circuits {
         let state = query.state.map(Phase::as_str);
         if circuit.name.starts_with(query.prefix)
-            && state.is_none_or(|state| circuit.said.as_str() == state)
+            && state.is_none_or(|state| circuit.state.as_str() == state)
         {
             total += 1;
             if query.is_ahead(&circuit.name) {

@@ -3,13 +3,11 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use fusebox_breaker::{
-    HoldKind, Over, Rejection, Timestamp, Transition,
+    HoldKind, Over, Phase, Rejection, Timestamp, Transition,
     machine::{Explanation, Gap, Next, RuleGap},
 };
-use fusebox_gateway::mule::CircuitStatus;
+use fusebox_gateway::app::Circuit;
 use fusebox_gateway::{BreakerStatus, Wall};
-use fusebox_plan::mule::Said;
-use fusebox_plan::mule::app::Site;
 use serde_json::{Value, json};
 
 use crate::fleet::{self, Fleet};
@@ -89,51 +87,45 @@ pub fn breaker(status: &BreakerStatus, fleet: Option<&Fleet>, wall: Wall) -> Val
 }
 
 /// A circuit that a flow builds by hand. What no flow knows of is null.
-pub fn circuit(status: &CircuitStatus, now: u64) -> Value {
-    let circuit = status.circuit();
-    let open = status.said == Said::Open;
+pub fn circuit(circuit: &Circuit, now: u64) -> Value {
+    let open = circuit.state == Phase::Open;
     // The flow's own timeout is in the flow; the entry's end is what is known.
-    let retry = status.gone_by().filter(|_| open);
+    let retry = circuit.gone_by().filter(|_| open);
     let left = retry.map(|at| Duration::from_millis(at.saturating_sub(now)));
-    let threshold = circuit.count.as_ref().and_then(|count| count.threshold);
     let flaws: Vec<_> = circuit
         .flaws
         .iter()
-        .map(|flaw| json!({ "at": site(&flaw.site), "what": flaw.what, "mend": flaw.mend }))
+        .map(|flaw| json!({ "at": flaw.at, "what": flaw.what, "mend": flaw.mend }))
         .collect();
     json!({
-        "name": status.name,
+        "name": circuit.name,
         "kind": "flow",
         "upstream": circuit.upstreams.first().map(|name| &**name),
         "upstreams": circuit.upstreams.iter().map(|name| &**name).collect::<Vec<_>>(),
-        "state": status.said.as_str(),
+        "state": circuit.state.as_str(),
         "mode": "enforce",
         "hold": null,
-        "reason": open.then(|| match threshold {
+        "reason": open.then(|| match circuit.threshold {
             Some(threshold) => format!("the flow has written so, after {threshold} failures"),
             None => "the flow has written so".to_owned(),
         }),
         "retry_at": retry.map(millis),
         "retry_after": left.map(Rejection::whole_seconds),
-        "persisted": circuit.state.store.as_ref().is_none_or(|store| store.persistent),
+        "persisted": circuit.persisted,
         "flow": {
-            "at": site(&circuit.site),
-            "store": circuit.state.store_name(),
-            "key": status.key,
-            "field": circuit.state.field.as_deref(),
-            "due_at": status.due_at.map(millis),
-            "gone_by": status.gone_by().map(millis),
-            "count": status.count,
-            "count_key": circuit.count.as_ref().map(|count| count.entry.to_string()),
-            "threshold": threshold,
-            "half_open": circuit.half_open.is_some(),
+            "at": circuit.at,
+            "store": circuit.store,
+            "key": circuit.key,
+            "field": circuit.field,
+            "due_at": circuit.due_at.map(millis),
+            "gone_by": circuit.gone_by().map(millis),
+            "count": circuit.count,
+            "count_key": circuit.count_key,
+            "threshold": circuit.threshold,
+            "half_open": circuit.half_open,
             "flaws": flaws,
         },
     })
-}
-
-fn site(site: &Site) -> String {
-    format!("{}:{}", site.file, site.line)
 }
 
 /// Milliseconds since the Unix epoch as RFC 3339 in UTC.

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use fusebox_gateway::app::AppBuilder;
 use fusebox_gateway::{Gateway, Options};
 use fusebox_plan::Severity;
 use fusebox_plan::plan::{Plan, Secret};
@@ -61,6 +63,7 @@ async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
     let stores = state::open(&wanted)?;
     let options = Options {
         workers,
+        apps: apps(),
         connections_max: need.clients_max(allowed),
         log_lines_dropped: log.lines_dropped(),
     };
@@ -92,6 +95,14 @@ async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
         serving.abort();
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The builders of applications, one for each dialect.
+fn apps() -> Vec<Arc<dyn AppBuilder>> {
+    vec![
+        Arc::new(fusebox_gateway::flogo::Apps::default()),
+        Arc::new(fusebox_gateway::mule::Apps),
+    ]
 }
 
 /// Reads the plan; diagnostics go to standard error.

@@ -7,12 +7,13 @@
 use std::path::{Path, PathBuf};
 
 /// How many item docs of each crate begin with a question word. These numbers may only fall.
-const QUESTIONS: [(&str, usize); 8] = [
+const QUESTIONS: [(&str, usize); 9] = [
     ("breaker", 279),
     ("store", 108),
     ("fleet", 218),
-    ("plan", 616),
-    ("gateway", 449),
+    ("dataweave", 103),
+    ("plan", 512),
+    ("gateway", 407),
     ("admin", 29),
     ("sim", 108),
     ("cli", 58),

@@ -3,12 +3,13 @@
 //! A request that comes through a REST trigger's listener finds its handler in `router`; `trigger`
 //! turns it into the handler's input, and `reply` the results into a response. `handler` chooses an
 //! action, `steps` runs it over a `scope`. What services do is in `breaker`, `rest`, `limiter`,
-//! `jwt`, `channels` and `action`. `cast` makes a plan live.
+//! `jwt`, `channels` and `action`. `build` makes an application live, `app` shows it to the host.
 
 mod action;
+mod app;
 mod breaker;
+mod build;
 mod canonical;
-mod cast;
 mod channels;
 mod content;
 mod cookie;
@@ -23,8 +24,4 @@ mod steps;
 mod trigger;
 mod urlencoded;
 
-pub use cast::{Caster, Counters, Flogo, clients};
-pub use handler::LiveHandler;
-pub use reply::{moved, no_handler, preflight, wrong_method};
-pub use router::{Found, RestRouter};
-pub use trigger::serve;
+pub use app::Apps;

@@ -8,5 +8,6 @@ pub mod listen;
 pub mod measures;
 pub mod meter;
 pub mod pulse;
+pub mod seats;
 pub mod stores;
 pub mod transport;

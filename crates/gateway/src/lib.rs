@@ -12,18 +12,20 @@
 //! [`Gateway`] is all that stands outside: it is started from a plan and its stores, reloaded with
 //! another plan, looked at, and drained. It knows no file formats and no admin API.
 
+pub mod flogo;
+pub mod mule;
+
 mod show;
 
 mod host;
 
 mod downstream;
 
-mod flogo;
-pub mod mule;
+mod live;
+
+pub mod app;
 
 mod request;
-
-mod live;
 
 mod upstream;
 

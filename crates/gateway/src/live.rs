@@ -3,4 +3,5 @@
 pub mod changes;
 pub mod live_plan;
 pub mod router;
+pub mod shared;
 pub mod tls;

@@ -10,7 +10,7 @@
 //!
 //! In a gateway a request finds its flow in `router`, `listener` makes an event of it and `respond` the
 //! answer; `scheduler` starts the other flows. What is outside is `world` then: `client` sends requests,
-//! `queues` carries messages. `cast` makes an application live.
+//! `queues` carries messages. `build` makes an application live, `app` shows it to the host.
 //! `circuits` reads and steers the breakers that flows build by hand.
 
 mod engine;
@@ -32,7 +32,8 @@ mod listener;
 mod respond;
 mod router;
 
-mod cast;
+mod app;
+mod build;
 mod circuits;
 mod client;
 mod queues;
@@ -40,15 +41,11 @@ mod scheduler;
 mod world;
 
 pub use answer::headers_value;
-pub(crate) use cast::{AppCaster, LiveApp, Shelves};
-pub use circuits::{CircuitFault, CircuitStatus, Circuits, Steer};
+pub use app::Apps;
 pub use engine::Engine;
 pub use error::{Ended, Failure, Message, MuleError};
 pub use listener::{Ends, attributes};
-pub(crate) use listener::{no_listener, serve, wrong_method};
 pub use outside::{Answer, Call, Line, Outside, Pending, PublishFault, SendFault};
 pub use respond::{Reply, Responder};
 pub use router::{FlowRouter, Found};
-pub(crate) use scheduler::Tasks;
 pub use stores::{Shelf, ShelfFault, Stores, partition};
-pub(crate) use world::wall_time;

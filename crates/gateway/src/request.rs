@@ -7,7 +7,6 @@ pub mod forward;
 pub mod linger;
 pub mod outlive;
 pub mod response_body;
-pub mod shared;
 pub mod target;
 pub mod tunnel;
 pub mod whole_body;

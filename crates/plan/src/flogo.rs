@@ -37,6 +37,7 @@ mod number;
 mod object;
 mod path;
 mod patterns;
+mod program;
 mod properties;
 mod reader;
 mod refs;
@@ -60,10 +61,10 @@ pub use flow::{
 pub use json::{JsonFault, JsonFaultKind, Numbers};
 pub use mapping::{assign, assign_all};
 pub use names::{Functions, Names};
+pub use program::{App, Channel, Cors, Subscription};
 pub use scope::{Scope, eval_flogo, read_scope};
 pub use value::{Map, Params, Value};
 
 pub(crate) use app::{Application, is_application, read};
 pub(crate) use convert::convert;
 pub(crate) use located::{NotJson, parse};
-pub(crate) use show::show_handler;

@@ -5,8 +5,9 @@
 
 use std::io;
 
+use fusebox_dataweave::Compat;
+
 use crate::diagnostic::{Notes, Place, quote};
-use crate::mule::app::Compat;
 use crate::tree::{Kind, Node, Scalar, place_within};
 
 /// What a configuration may ask of the machine it is read on.

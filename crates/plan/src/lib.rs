@@ -8,7 +8,7 @@
 //! - `keys`, `fields`, `words`, `path`, `url`: what a key may hold, in one table, and how it is read
 //! - `native`: draft and check; `listener_tls`: a listener's certificate and key
 //! - [`flogo`]: values and expressions of Project Flogo's applications
-//! - [`mule`]: values and expressions of Mule's applications
+//! - [`mule`]: Mule's applications; their expressions are the crate `fusebox-dataweave`'s
 //! - `yaml`: writes the native form, for applications that move to it
 //! - [`plan`]: the result; [`failure`] and `expression`: which calls failed
 //! - [`schema()`], [`Plan::to_json`]: the form, and a plan, for others to read
@@ -26,6 +26,7 @@ mod keys;
 mod listener_tls;
 mod native;
 mod path;
+mod program;
 mod random;
 mod read;
 mod schema;
@@ -46,6 +47,7 @@ pub use failure::{Call, CallError, Failure, Ignore, Ruling, Verdict};
 pub use interpolate::{Loader, PairFault};
 pub use path::normal as normal_path;
 pub use plan::Plan;
+pub use program::Program;
 pub use read::{Conversion, Reading, Source, convert, read};
 pub use schema::schema;
 pub use words::read_duration;

@@ -3,6 +3,7 @@
 //! Nothing here can be wrong any more: a [`Plan`] exists only if `check` found no error, so the
 //! gateway that carries requests along it checks nothing again.
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,8 +15,7 @@ use http::{HeaderMap, Method, StatusCode};
 use ipnet::IpNet;
 
 use crate::failure::{Failure, Ignore};
-use crate::flogo::Handler;
-use crate::mule::app::{App, FlowId};
+use crate::program::Program;
 
 /// Everything that a gateway does, read from one or more configuration files.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,31 +35,16 @@ pub struct Plan {
     /// The routes, by the order of the file; routes of one path differ in their
     /// methods or listeners.
     pub routes: Vec<Arc<Route>>,
-    /// The channels on which handlers leave messages for others; names are unique. Empty in the
-    /// native form.
-    pub channels: Vec<Channel>,
-    /// What is done with the messages of channels, by the order of the file.
-    pub subscriptions: Vec<Subscription>,
-    /// The Mule application that the routes' flows are of; `None` in the other forms.
-    pub app: Option<Arc<App>>,
+    /// The application of another dialect that answers the routes' [`Step::App`]; `None` in the native form.
+    pub app: Option<Arc<dyn Program>>,
 }
 
-/// A queue of messages between handlers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Channel {
-    /// Unique among the channels.
-    pub name: Arc<str>,
-    /// How many messages wait in it before whoever publishes has to wait; 0: each message is handed over.
-    pub capacity: usize,
-}
-
-/// What is done with each message of a channel.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Subscription {
-    /// One of the plan's channels.
-    pub channel: Arc<str>,
-    /// Takes `{"data": MESSAGE}` as the trigger's output; its results go nowhere.
-    pub handler: Arc<Handler>,
+impl Plan {
+    /// The plan's program as its dialect's own type; `None`: it has none, or one of another dialect.
+    pub fn program<T: Program>(&self) -> Option<Arc<T>> {
+        let program: Arc<dyn Any + Send + Sync> = self.app.clone()?;
+        program.downcast().ok()
+    }
 }
 
 /// An address on which clients connect.
@@ -75,51 +60,19 @@ pub struct Listener {
     pub encoded_slash_allowed: bool,
     /// `paths.double_slash`: pass a path with `//` on; refused (400) by default.
     pub double_slash_allowed: bool,
-    /// In whose manner requests are routed and answered where no route's own step does it.
+    /// Who routes its requests, and answers where no route's own step does.
     pub manner: Manner,
     /// What it shows of itself over TLS; `None`: connections are plain.
     pub tls: Option<ListenerTls>,
 }
 
-/// How a listener finds routes, and what it answers by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Who finds the routes of a listener's requests, and says so where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
-    /// Fusebox's own: the most specific path wins, whatever the method.
+    /// Fusebox itself: the most specific path wins, whatever the method.
     Native,
-    /// That of Flogo's REST trigger.
-    Rest(Box<RestManner>),
-    /// That of Mule's HTTP listener: a route's path has literal segments, `{name}` for one segment, and
-    /// `*` for one in the middle or for the rest at the end; the most literal one wins.
-    Mule,
-}
-
-/// The manner of Flogo's REST trigger.
-///
-/// Each method has a tree of paths of its own, so routes of different methods may name the
-/// parameters of one path differently. Methods are compared letter by letter, paths after decoding;
-/// a rest parameter holds its leading slash. A path that differs only in its last slash or in case
-/// is redirected to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RestManner {
-    /// What a preflight request is answered with.
-    pub cors: Cors,
-}
-
-/// The answer to a preflight request (`OPTIONS`), field by field, as the environment gives it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cors {
-    /// `REST_TRIGGERCORS_ALLOW_ORIGIN`. Default `*`.
-    pub allow_origin: String,
-    /// `REST_TRIGGERCORS_ALLOW_METHODS`. Default: all that a handler may have, and OPTIONS.
-    pub allow_methods: String,
-    /// `REST_TRIGGERCORS_ALLOW_HEADERS`.
-    pub allow_headers: String,
-    /// `REST_TRIGGERCORS_EXPOSE_HEADERS`. Default empty.
-    pub expose_headers: String,
-    /// `REST_TRIGGERCORS_ALLOW_CREDENTIALS`. Default false.
-    pub allow_credentials: bool,
-    /// `REST_TRIGGERCORS_MAX_AGE`; empty, the default: the field is left out.
-    pub max_age: String,
+    /// The plan's application, by its dialect's own rules for paths and methods.
+    App,
 }
 
 /// What a listener shows of itself over TLS.
@@ -433,8 +386,8 @@ impl std::fmt::Display for Share {
 pub struct Route {
     /// Unique among the routes; its path where the file gives no name.
     pub name: Arc<str>,
-    /// A path template: literal segments, `{name}` for one segment, `{*name}` for the rest. In
-    /// [`Manner::Mule`] `*` stands for the rest too.
+    /// A path template: literal segments, `{name}` for one segment, `{*name}` for the rest. That of an application's
+    /// listener is as its dialect has it.
     pub path: String,
     /// The methods it takes; `None`: all but CONNECT and TRACE.
     pub methods: Option<Vec<Method>>,
@@ -451,10 +404,8 @@ pub enum Step {
     Respond(Respond),
     /// Passes the request to an upstream, past its breaker.
     Forward(Forward),
-    /// Runs a Flogo handler: its steps call what they call, its responses answer.
-    Run(Arc<Handler>),
-    /// Runs a flow of the plan's Mule application, which answers as its HTTP listener says.
-    Flow(FlowId),
+    /// Has the plan's application answer; the number says with what, and only its dialect knows how.
+    App(usize),
 }
 
 /// A fixed answer (`respond:`).

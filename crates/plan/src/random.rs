@@ -1,4 +1,4 @@
-//! Where the dialects' functions draw random numbers from.
+//! Where Flogo's functions draw random numbers from.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

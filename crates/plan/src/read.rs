@@ -142,7 +142,7 @@ fn convert_mule(
     let plan = read_mule(documents, &mut names, loader, &mut notes);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let app = plan
-        .and_then(|plan| plan.app)
+        .and_then(|plan| plan.program::<mule::app::App>())
         .filter(|_| notes.errors() == 0);
     let (yaml, diagnostics) = match app {
         Some(app) => mule::convert(&app, &names, notes),

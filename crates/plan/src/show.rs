@@ -7,13 +7,12 @@ use fusebox_breaker::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::flogo::show_handler;
-use crate::mule::show_flows;
 use crate::native::show_key;
 use crate::plan::{
     Admin, Breaker, Fleet, Forward, Limits, Listener, ListenerTls, Plan, Respond, Rewrite,
     RewritePart, Route, Share, Step, Store, Upstream, Valkey,
 };
+use crate::program::Program;
 use crate::words::{show_duration, show_over, show_rate, show_share, show_size};
 
 impl Plan {
@@ -30,7 +29,7 @@ impl Plan {
                 .iter()
                 .map(|upstream| (upstream.name.to_string(), show_upstream(upstream)))
                 .collect::<Map<_, _>>(),
-            "routes": self.routes.iter().map(|route| show_route(route)).collect::<Vec<_>>(),
+            "routes": self.routes.iter().map(|route| show_route(route, self.app.as_deref())).collect::<Vec<_>>(),
         });
         if let Some(admin) = &self.admin {
             plan["admin"] = show_admin(admin);
@@ -50,7 +49,9 @@ impl Plan {
                 .map_or_else(|| json!({}), |node| json!({ "node": node }));
         }
         if let Some(app) = &self.app {
-            plan["flows"] = show_flows(app);
+            for (key, value) in app.show() {
+                plan[key] = value;
+            }
         }
         keep_as_text(&mut plan);
         plan
@@ -337,7 +338,7 @@ fn show_half_open(half_open: &HalfOpen) -> Value {
     shown
 }
 
-fn show_route(route: &Route) -> Value {
+fn show_route(route: &Route, app: Option<&dyn Program>) -> Value {
     let mut shown = json!({ "name": &*route.name, "path": route.path });
     if let Some(methods) = &route.methods {
         shown["methods"] = methods
@@ -351,8 +352,12 @@ fn show_route(route: &Route) -> Value {
     for step in &route.steps {
         match step {
             Step::Respond(respond) => shown["respond"] = show_respond(respond),
-            Step::Run(handler) => shown["run"] = show_handler(handler),
-            Step::Flow(_) => shown["flow"] = json!(&*route.name),
+            Step::App(step) => {
+                let app = app.expect("a step of an application is in a plan that has one");
+                for (key, value) in app.show_step(*step) {
+                    shown[key] = value;
+                }
+            }
             Step::Forward(Forward { upstream, rewrite }) => {
                 shown["upstream"] = json!(&*upstream.name);
                 if let Some(rewrite) = rewrite {

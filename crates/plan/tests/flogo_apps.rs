@@ -4,10 +4,13 @@ mod support;
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::{Mode, Over, Probes, Rule};
-use fusebox_plan::flogo::{Activity, CounterOperation, Given, Handler, RestActivity, TargetPart};
+use fusebox_plan::flogo::{
+    Activity, App, CounterOperation, Given, Handler, RestActivity, TargetPart,
+};
 use fusebox_plan::plan::{Manner, Step};
 use fusebox_plan::{Loader, Plan, Reading, Source, read};
 use support::lines;
@@ -124,9 +127,13 @@ fn service(kind: &str, settings: &str) -> String {
     )
 }
 
-fn handler(plan: &Plan, route: usize) -> &Handler {
+fn program(plan: &Plan) -> Arc<App> {
+    plan.program().expect("a Flogo application")
+}
+
+fn handler(plan: &Plan, route: usize) -> Arc<Handler> {
     match &plan.routes[route].steps[..] {
-        [Step::Run(handler)] => handler,
+        [Step::App(step)] => program(plan).handlers[*step].clone(),
         steps => panic!("one handler is run, not {steps:?}"),
     }
 }
@@ -157,7 +164,7 @@ fn an_application_is_a_listener_a_route_and_a_handler() {
         (&*listener.name, listener.addr.to_string().as_str()),
         ("rest", "0.0.0.0:9096")
     );
-    assert!(matches!(listener.manner, Manner::Rest(_)));
+    assert_eq!(listener.manner, Manner::App);
     let route = &plan.routes[0];
     assert_eq!(&*route.name, "GET /pets/:petId");
     assert_eq!(route.path, "/pets/{petId}");
@@ -573,14 +580,15 @@ fn channels_have_a_size_and_subscriptions() {
         );
     let reading = read_on(&text, &Host::default());
     let plan = reading.plan.as_ref().expect("a plan");
-    let channels: Vec<_> = plan
+    let app = program(plan);
+    let channels: Vec<_> = app
         .channels
         .iter()
         .map(|channel| (&*channel.name, channel.capacity))
         .collect();
     assert_eq!(channels, [("a", 5), ("b", 0), ("c", 0)]);
-    assert_eq!(&*plan.subscriptions[0].channel, "a");
-    assert_eq!(&*plan.subscriptions[0].handler.name, "ch a");
+    assert_eq!(&*app.subscriptions[0].channel, "a");
+    assert_eq!(&*app.subscriptions[0].handler.name, "ch a");
     assert!(
         lines(&reading).contains("warning: the size `x` of channel 'c' is no number, so it is 0")
     );

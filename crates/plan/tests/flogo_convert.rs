@@ -273,9 +273,9 @@ fn each_mode_is_carried() {
 fn own_settings(text: &str) -> fusebox_breaker::Settings {
     use fusebox_plan::flogo::Activity;
     let plan = read_text(text).plan.expect("the application is read");
-    let Step::Run(handler) = &plan.routes[0].steps[0] else {
-        panic!("a handler");
-    };
+    let app = plan.program::<fusebox_plan::flogo::App>();
+    let app = app.expect("an application");
+    let handler = &app.handlers[0];
     match &handler.choices[0].action.services[0].activity {
         Activity::Breaker(breaker) => breaker.settings.clone(),
         other => panic!("{other:?}"),

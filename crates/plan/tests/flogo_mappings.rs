@@ -4,7 +4,9 @@ mod support;
 
 use std::sync::Arc;
 
-use fusebox_plan::flogo::{Choice, EvalError, Handler, Map, Value, assign, assign_all, read_scope};
+use fusebox_plan::flogo::{
+    App, Choice, EvalError, Handler, Map, Value, assign, assign_all, read_scope,
+};
 use fusebox_plan::plan::Step;
 use proptest::prelude::*;
 use serde_json::json;
@@ -24,7 +26,10 @@ fn handler(input: &str, step: &str, data: &str) -> Result<Arc<Handler>, String> 
     let told = support::lines(&reading).replace("fb.yaml:", "");
     let plan = reading.plan.ok_or(told)?;
     match &plan.routes[0].steps[..] {
-        [Step::Run(handler)] => Ok(handler.clone()),
+        [Step::App(step)] => {
+            let app = plan.program::<App>().expect("an application");
+            Ok(app.handlers[*step].clone())
+        }
         steps => panic!("{steps:?}"),
     }
 }

@@ -74,7 +74,10 @@ fn several_files_are_one_application() {
     };
     let (plan, told) = reading(&[("a/orders.xml", ORDERS), ("stock.txt", STOCK)], &machine);
     assert_eq!(told, "");
-    let app = plan.unwrap().app.unwrap();
+    let app = plan
+        .unwrap()
+        .program::<fusebox_plan::mule::app::App>()
+        .unwrap();
     assert_eq!(&*app.name, "orders");
     assert!(app.find("orders").is_some() && app.find("stock").is_some());
 }
@@ -88,7 +91,13 @@ fn an_imported_file_is_part_of_the_application() {
     let orders = format!("<import file='stock.xml'/>{ORDERS}");
     let (plan, told) = reading(&[("orders.xml", &orders)], &machine);
     assert_eq!(told, "");
-    assert!(plan.unwrap().app.unwrap().find("stock").is_some());
+    assert!(
+        plan.unwrap()
+            .program::<fusebox_plan::mule::app::App>()
+            .unwrap()
+            .find("stock")
+            .is_some()
+    );
     let orders = format!("<import file='broken.xml'/>{ORDERS}{STOCK}");
     check(
         &[("a/orders.xml", &orders)],
@@ -106,7 +115,13 @@ fn properties_reach_the_application_and_its_expressions() {
     assert_eq!(told, "");
     let plan = plan.unwrap();
     assert_eq!(plan.listeners[0].addr.port(), 8081);
-    assert_eq!(&*plan.app.unwrap().properties["port"], "8081");
+    assert_eq!(
+        &*plan
+            .program::<fusebox_plan::mule::app::App>()
+            .unwrap()
+            .properties["port"],
+        "8081"
+    );
 }
 
 #[test]

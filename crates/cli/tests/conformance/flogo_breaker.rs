@@ -141,8 +141,11 @@ fn settings(written: &Value) -> Result<Settings, String> {
             .map(ToString::to_string);
         return Err(errors.collect::<Vec<_>>().join(" | "));
     };
+    let app = plan
+        .program::<fusebox_plan::flogo::App>()
+        .ok_or("no application")?;
     match &plan.routes[0].steps[..] {
-        [Step::Run(handler)] => match &handler.choices[0].action.services[0].activity {
+        [Step::App(step)] => match &app.handlers[*step].choices[0].action.services[0].activity {
             Activity::Breaker(breaker) => Ok(breaker.settings.clone()),
             other => Err(format!("not a breaker: {other:?}")),
         },

@@ -13,9 +13,9 @@ use crate::downstream::connection;
 use crate::downstream::handshake;
 use crate::ground::closing::Closing;
 use crate::ground::listen::{BACKLOG, Place};
+use crate::live::shared::Shared;
 use crate::request::answer;
 use crate::request::linger;
-use crate::request::shared::Shared;
 use crate::request::worker::{Drained, Worker};
 
 /// How long accepting pauses when the process has no file descriptor left.
@@ -53,34 +53,37 @@ pub fn start(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let worker = Worker::new(index, shared);
+    let worker = shared.worker(index);
     std::thread::Builder::new()
         .name(format!("fusebox-{index}"))
         .spawn(move || {
-            let shared = worker.shared.clone();
             let pulse = shared.clone();
             runtime.spawn(async move { pulse.pulses.of(index).beat().await });
-            runtime.block_on(obey(worker, commands));
+            runtime.block_on(obey(shared.clone(), worker, commands));
             // What is still running is cut; its time was over.
             runtime.shutdown_background();
             shared.pulses.of(index).end();
         })
 }
 
-async fn obey(worker: Arc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
+async fn obey(
+    shared: Arc<Shared>,
+    worker: Arc<Worker>,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+) {
     let mut listening: HashMap<Place, Listening> = HashMap::new();
     let mut sweep = tokio::time::interval(SWEEP);
     loop {
         let command = tokio::select! {
             command = commands.recv() => command,
             _ = sweep.tick() => {
-                worker.shared.sweep(worker.index);
+                shared.sweep(worker.index);
                 continue;
             }
         };
         match command {
             Some(Command::Listen(place, socket)) => {
-                match Listening::begin(&worker, place.clone(), socket) {
+                match Listening::begin(&shared, &worker, place.clone(), socket) {
                     Ok(begun) => {
                         listening.insert(place, begun);
                     }
@@ -116,8 +119,14 @@ struct Listening {
 }
 
 impl Listening {
-    fn begin(worker: &Arc<Worker>, place: Place, socket: StdListener) -> io::Result<Listening> {
+    fn begin(
+        shared: &Arc<Shared>,
+        worker: &Arc<Worker>,
+        place: Place,
+        socket: StdListener,
+    ) -> io::Result<Listening> {
         let entrance = Entrance {
+            shared: shared.clone(),
             worker: worker.clone(),
             place,
             closing: Arc::default(),
@@ -144,6 +153,7 @@ impl Listening {
 
 /// Where a worker's connections of one listener come in.
 struct Entrance {
+    shared: Arc<Shared>,
     worker: Arc<Worker>,
     place: Place,
     closing: Arc<Closing>,
@@ -201,11 +211,11 @@ impl Entrance {
     fn take(&self, stream: TcpStream, peer: SocketAddr) {
         let worker = self.worker.clone();
         let stay = worker.stay();
-        let limit = worker.shared.live.load().plan.limits.connections_max;
-        let Some(seat) = worker.shared.seats.take(&self.place, limit) else {
+        let limit = self.shared.live.load().plan.limits.connections_max;
+        let Some(seat) = self.shared.seats.take(&self.place, limit) else {
             worker.meter().connections_refused.add();
             tracing::debug!(%peer, limit, reason = "connections_full", "connection refused");
-            let live = worker.shared.plan_for(&self.place);
+            let live = self.shared.plan_for(&self.place);
             if live
                 .listener(&self.place)
                 .is_some_and(|it| it.tls.is_some())
@@ -227,11 +237,15 @@ impl Entrance {
             return;
         };
         worker.meter().connections.add();
-        let (place, closing) = (self.place.clone(), self.closing.clone());
+        let (shared, place, closing) = (
+            self.shared.clone(),
+            self.place.clone(),
+            self.closing.clone(),
+        );
         tokio::spawn(async move {
-            if let Some(stream) = handshake::secured(&worker, &place, stream, peer, &closing).await
-            {
-                connection::serve(worker, place, stream, peer, seat, closing).await;
+            let secured = handshake::secured(&shared, &worker, &place, stream, peer, &closing);
+            if let Some(stream) = secured.await {
+                connection::serve(shared, worker, place, stream, peer, seat, closing).await;
             }
             drop(stay);
         });

@@ -28,13 +28,14 @@ use crate::downstream::socket::Socket;
 use crate::ground::clock::Clock;
 use crate::ground::closing::Closing;
 use crate::ground::listen::Place;
+use crate::ground::seats::Seat;
 use crate::ground::transport::Transport;
+use crate::live::shared::Shared;
 use crate::message::body::BUFFER;
 use crate::message::heads::BodyNote;
 use crate::message::interim::Interim;
 use crate::message::phase::Phase;
 use crate::request::client::Client;
-use crate::request::shared::Seat;
 use crate::request::worker::Worker;
 
 /// Limit on the time to write an answer to a request that was not taken.
@@ -57,6 +58,7 @@ enum End {
 
 /// Serves a client until it leaves, errs, idles too long or the worker drains.
 pub async fn serve(
+    shared: Arc<Shared>,
     worker: Arc<Worker>,
     listener: Place,
     stream: Transport,
@@ -64,10 +66,10 @@ pub async fn serve(
     seat: Seat,
     closing: Arc<Closing>,
 ) {
-    let clock = worker.shared.clock.clone();
+    let clock = worker.clock().clone();
     let phase = Arc::new(Phase::new(clock.tick()));
     let stalled = Arc::new(AtomicU64::new(0));
-    let limits = worker.shared.live.load().plan.limits.clone();
+    let limits = shared.live.load().plan.limits.clone();
     let interim = Interim::new(poll_fn(|cx| Poll::Ready(cx.waker().clone())).await);
     let body_note = Arc::new(BodyNote::default());
     let peer_text = HeaderValue::try_from(peer.ip().to_canonical().to_string());
@@ -101,6 +103,7 @@ pub async fn serve(
         body_note.clone(),
     );
     let serving = Arc::new(Serving {
+        shared,
         client,
         closing: closing.clone(),
         body_note,

@@ -5,21 +5,22 @@ use std::sync::Arc;
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
-use crate::flogo::{self, Found};
+use crate::app::Found;
 use crate::ground::clock::Desk;
-use crate::live::live_plan::{Finds, Live, LiveListener, LiveStep};
+use crate::live::live_plan::{Live, LiveListener, LiveStep};
+use crate::live::shared::Shared;
 use crate::message::body::Body;
 use crate::message::fields;
 use crate::message::guard;
-use crate::mule;
 use crate::request::answer;
 use crate::request::client::Client;
-use crate::request::exchange::{Exchange, Finish, Params, done, unread};
+use crate::request::exchange::{Exchange, Finish, done, unread};
 use crate::request::forward;
 use crate::request::target;
 
 /// Serves one request of a client's connection.
 pub async fn serve(
+    shared: &Shared,
     client: Arc<Client>,
     request: Request<Incoming>,
     finish: Finish,
@@ -27,29 +28,30 @@ pub async fn serve(
     let desk = finish.desk.clone();
     let id =
         fields::request_id(request.headers()).unwrap_or_else(|| client.worker.ids.request_id());
-    let mut response = take(client, desk, request, id.clone(), finish).await;
+    let mut response = take(shared, client, desk, request, id.clone(), finish).await;
     response.headers_mut().insert(fields::X_REQUEST_ID, id);
     response
 }
 
 async fn take(
+    shared: &Shared,
     client: Arc<Client>,
     desk: Desk,
     mut request: Request<Incoming>,
     id: HeaderValue,
     mut finish: Finish,
 ) -> Response<Body> {
-    let live = client.worker.shared.plan_for(&client.listener);
+    let live = shared.plan_for(&client.listener);
     let Some(listener) = live.listener(&client.listener) else {
         // The listener is gone for a while; its last connections have been told to go.
         let (status, why) = (StatusCode::SERVICE_UNAVAILABLE, "this listener is closing");
         say_refused(&id, &request, status, why);
         return done(finish, answer::refused(status, why));
     };
-    // Flogo's router and Mule's read a path in their own ways.
-    let native = matches!(listener.finds, Finds::Native(_));
+    // An application's router reads a path in its own way.
+    let native = listener.router.is_some();
     let read = target::normalise(&mut request, native)
-        .and_then(|()| guard::inspect(&request, listener.rules));
+        .and_then(|()| guard::inspect(&request, listener.rules.paths));
     if let Err(refused) = read {
         client.worker.meter().requests_refused.add();
         say_refused(&id, &request, refused.status, refused.why);
@@ -66,17 +68,26 @@ async fn take(
             return unread(finish, *answer, request).await;
         }
     };
-    let route = live.routes[route].clone();
-    finish.route = Some(route.clone());
+    let route = &live.routes[route];
+    finish.route = Some(route.facts.clone());
     let exchange = Exchange {
         client,
         desk,
-        live: live.clone(),
-        route,
+        listener: listener.rules.clone(),
+        route: route.facts.clone(),
         params,
         id,
     };
-    run(exchange, request, finish).await
+    // The first step answers, which ends the route.
+    match route.steps.first() {
+        Some(LiveStep::Respond(respond)) => unread(finish, answer::fixed(respond), request).await,
+        Some(LiveStep::Forward(step)) => forward::forward(exchange, step, request, finish).await,
+        Some(LiveStep::App(step)) => match live.app.clone() {
+            Some(app) => app.serve(*step, exchange, request, finish).await,
+            None => done(finish, answer::our_fault()),
+        },
+        None => done(finish, answer::our_fault()),
+    }
 }
 
 /// Says at debug why a request was refused before it had a route. Its query may hold secrets, so it is left out.
@@ -100,33 +111,13 @@ fn say_unrouted(id: &HeaderValue, request: &Request<Incoming>, status: StatusCod
 
 /// The route that takes a request, by its place in the plan, and the path's parameters; or the
 /// answer where none does.
-fn find(
-    live: &Live,
-    listener: &LiveListener,
-    request: &Request<Incoming>,
-) -> Result<(usize, Params), Box<Response<Body>>> {
+fn find(live: &Live, listener: &LiveListener, request: &Request<Incoming>) -> Found {
     let (method, path) = (request.method(), request.uri().path());
-    let router = match &listener.finds {
-        Finds::Native(router) => router,
-        Finds::Flows(router) => {
-            return Err(Box::new(match router.find(method, path) {
-                mule::Found::Flow { route, params } => return Ok((route, params)),
-                mule::Found::WrongMethod(takes) => mule::wrong_method(path, &takes),
-                mule::Found::Nothing => mule::no_listener(path),
-            }));
-        }
-        Finds::Rest(router) => {
-            return Err(Box::new(match router.find(method, path) {
-                Found::Route { route, params } => return Ok((route, params)),
-                Found::Moved(path) => flogo::moved(method, &path, request.uri().query()),
-                Found::Preflight => match listener.cors() {
-                    Some(cors) => flogo::preflight(request.headers(), cors),
-                    None => answer::options(),
-                },
-                Found::WrongMethod(allow) => flogo::wrong_method(&allow),
-                Found::Nothing => flogo::no_handler(),
-            }));
-        }
+    let Some(router) = &listener.router else {
+        let name = &listener.rules.name;
+        let app = live.app.as_ref();
+        let app = app.ok_or_else(|| Box::new(answer::our_fault()))?;
+        return app.find(name, request);
     };
     let found = router
         .find(path)
@@ -148,18 +139,4 @@ fn find(
     let params = found.params.iter();
     let params = params.map(|(name, value)| (name.to_owned(), value.to_owned()));
     Ok((*route, params.collect()))
-}
-
-/// The route's steps in order; the first that answers ends them.
-async fn run(exchange: Exchange, request: Request<Incoming>, finish: Finish) -> Response<Body> {
-    let route = exchange.route.clone();
-    match route.steps.first() {
-        Some(LiveStep::Respond(respond)) => unread(finish, answer::fixed(respond), request).await,
-        Some(LiveStep::Forward(step)) => forward::forward(exchange, step, request, finish).await,
-        Some(LiveStep::Run(handler)) => {
-            flogo::serve(exchange, handler.clone(), request, finish).await
-        }
-        Some(LiveStep::Flow(flow)) => mule::serve(exchange, *flow, request, finish).await,
-        None => done(finish, answer::our_fault()),
-    }
 }

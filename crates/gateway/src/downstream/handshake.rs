@@ -15,6 +15,7 @@ use crate::downstream::refusal;
 use crate::ground::closing::Closing;
 use crate::ground::listen::Place;
 use crate::ground::transport::Transport;
+use crate::live::shared::Shared;
 use crate::request::worker::Worker;
 
 /// Takes a connection over into TLS where its listener speaks it; `None`: it ended within the handshake.
@@ -22,13 +23,14 @@ use crate::request::worker::Worker;
 /// The first byte has its own time, as on a plain connection, and the rest of the handshake that of a
 /// request's head. A client that speaks plain HTTP is told so.
 pub async fn secured(
+    shared: &Shared,
     worker: &Worker,
     place: &Place,
     stream: TcpStream,
     peer: SocketAddr,
     closing: &Closing,
 ) -> Option<Transport> {
-    let live = worker.shared.plan_for(place);
+    let live = shared.plan_for(place);
     let tls = live.listener(place).and_then(|it| it.tls.clone());
     let Some(acceptor) = tls else {
         return Some(Transport::Plain(stream));

@@ -45,7 +45,7 @@ pub fn refuse(worker: &Worker, status: StatusCode, why: &str, peer: SocketAddr) 
     let request_id = id.to_str().unwrap_or_default();
     let number = status.as_u16();
     tracing::debug!(request_id, %peer, status = number, reason = why, "request refused");
-    answer::unread(status, why, &id, worker.shared.clock.wall_millis())
+    answer::unread(status, why, &id, worker.clock().wall_millis())
 }
 
 /// Tells whether the bytes of a head that could not be read begin a TLS handshake: a record of the content type

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 
 use crate::downstream::dispatch;
 use crate::ground::closing::Closing;
+use crate::live::shared::Shared;
 use crate::message::body::Body;
 use crate::message::guard;
 use crate::message::heads::BodyNote;
@@ -23,6 +24,8 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// A client's connection as its requests are served on it.
 #[derive(Debug)]
 pub struct Serving {
+    /// What all workers share.
+    pub shared: Arc<Shared>,
     /// The connection.
     pub client: Arc<Client>,
     /// Whether its listener closes.
@@ -72,7 +75,8 @@ impl Serving {
         arrived: Arrived,
     ) -> Result<Response<Body>, Infallible> {
         let client = &self.client;
-        let mut response = dispatch::serve(client.clone(), request, arrived.finish).await;
+        let response = dispatch::serve(&self.shared, client.clone(), request, arrived.finish);
+        let mut response = response.await;
         client.interim.end().await;
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if arrived.asks_to_switch && switches {

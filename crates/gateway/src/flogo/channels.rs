@@ -6,8 +6,10 @@ use std::time::Duration;
 use fusebox_plan::flogo::{Fault, Map, Value};
 use tokio::sync::Semaphore;
 
+use super::build::LiveApp;
 use super::handler::{self, LiveHandler};
-use crate::request::outlive::Surroundings;
+use crate::ground::clock::Desk;
+use crate::request::worker::Worker;
 
 /// How many messages of a channel may be at work at once, beside those that it has room for: a
 /// handler that leaves messages for itself must not fill the memory.
@@ -15,6 +17,17 @@ const AT_WORK_MAX: usize = 1024;
 
 /// How long a message waits for room.
 const ROOM_WAIT: Duration = Duration::from_secs(30);
+
+/// What a run needs of its surroundings.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The worker that runs it.
+    pub worker: Arc<Worker>,
+    /// The clock and the worker's number.
+    pub desk: Desk,
+    /// The application as it was when the run began.
+    pub app: Arc<LiveApp>,
+}
 
 /// A channel as it runs.
 #[derive(Debug)]
@@ -48,10 +61,10 @@ pub async fn publish(channel: &str, data: Value, around: &Surroundings) -> Resul
     if channel.is_empty() {
         return Err(Fault::plain("channel name must be specified"));
     }
-    let found =
-        around.live.flogo.channel(channel).ok_or_else(|| {
-            Fault::plain(format!("channel '{channel}' not registered with engine"))
-        })?;
+    let found = around
+        .app
+        .channel(channel)
+        .ok_or_else(|| Fault::plain(format!("channel '{channel}' not registered with engine")))?;
     for handler in &found.handlers {
         let room = tokio::time::timeout(ROOM_WAIT, found.room.clone().acquire_owned()).await;
         let Ok(Ok(room)) = room else {

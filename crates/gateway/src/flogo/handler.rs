@@ -7,8 +7,8 @@ use std::sync::Arc;
 use fusebox_plan::flogo::{Handler, Map, Value};
 
 use super::action::LiveAction;
+use super::channels::Surroundings;
 use super::steps::{self, Ended};
-use crate::request::outlive::Surroundings;
 
 /// A handler, with its actions found.
 #[derive(Debug)]

@@ -1,8 +1,7 @@
 //! What a REST trigger answers: a handler's results as a response, and the answers that need none.
 
 use bytes::Bytes;
-use fusebox_plan::flogo::{JsonFaultKind, Map, Value};
-use fusebox_plan::plan::Cors;
+use fusebox_plan::flogo::{Cors, JsonFaultKind, Map, Value};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,

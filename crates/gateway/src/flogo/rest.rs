@@ -20,20 +20,20 @@ use crate::ground::clock::Desk;
 use crate::message::fields;
 use crate::upstream::fetch::{NO_LIMIT, Outbound, Policy, fetch};
 use crate::upstream::live_upstream::LiveUpstream;
-use crate::upstream::pool::{Pool, is_idempotent};
+use crate::upstream::pool::{Pool, Pools, is_idempotent};
 use crate::upstream::redirect::Redirects;
 use crate::upstream::sending::Repeat;
 use crate::upstream::trust::Trust;
 
-/// How many requests one call may make, redirects among them.
+/// The most requests that one call makes, redirects among them.
 const REQUESTS_MAX: usize = 10;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");
-/// What the original calls itself; services may tell programs by it.
+/// The name of the original; services may tell programs by it.
 const AGENT: HeaderValue = HeaderValue::from_static("Go-http-client/1.1");
 
-/// How long connecting may take, TLS included.
+/// The longest time to connect, TLS included.
 const CONNECT_MAX: Duration = Duration::from_secs(30);
 
 /// The longest gap in an answer's body.
@@ -81,7 +81,7 @@ pub struct Client {
     proxy: Option<Endpoint>,
     tls: RestTls,
     limits: Limits,
-    pools: Arc<[Arc<Pool>]>,
+    pools: Pools,
 }
 
 impl Client {
@@ -89,7 +89,7 @@ impl Client {
     /// are needed; `system` is for all that trust nobody else.
     ///
     /// # Errors
-    /// What the plan asks for that cannot be had.
+    /// The thing that the plan asks for and that cannot be had.
     pub fn new(
         plan: &RestActivity,
         limits: &Limits,
@@ -107,7 +107,7 @@ impl Client {
         })
     }
 
-    /// Whether a service can use it.
+    /// True where a service can use it.
     pub fn serves(&self, plan: &RestActivity, limits: &Limits) -> bool {
         self.home == plan.endpoint
             && self.proxy == plan.proxy
@@ -115,24 +115,9 @@ impl Client {
             && self.limits == *limits
     }
 
-    /// The URL of its endpoint.
-    pub fn url(&self) -> String {
-        self.home.url()
-    }
-
     /// The connections of each worker.
-    pub fn pools(&self) -> &Arc<[Arc<Pool>]> {
+    pub fn pools(&self) -> &Pools {
         &self.pools
-    }
-
-    /// The idle connections of all workers.
-    pub fn idle_connections(&self) -> usize {
-        self.pools.iter().map(|pool| pool.idle_count()).sum()
-    }
-
-    /// A worker's connections.
-    pub fn pool(&self, worker: usize) -> &Arc<Pool> {
-        &self.pools[worker % self.pools.len()]
     }
 }
 
@@ -173,7 +158,7 @@ impl Rest {
     /// Calls the service and gives the activity's outputs.
     ///
     /// # Errors
-    /// Why there is no answer, or none that can be read. No status is an error.
+    /// The reason why there is no answer, or none that can be read. No status is an error.
     pub async fn call(&self, inputs: &Map, desk: &Desk) -> Result<Map, Fault> {
         let request = self.request(inputs)?;
         let answer = fetch(&self.target, request, &POLICY, desk).await;
@@ -284,7 +269,7 @@ fn title(method: &Method) -> String {
     format!("{first}{}", rest.to_lowercase())
 }
 
-/// What is sent as a body, and what it is called; null is none.
+/// The body that content is sent as, with its media type; null is none.
 ///
 /// # Errors
 /// If JSON cannot say it.

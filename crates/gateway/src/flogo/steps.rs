@@ -6,9 +6,9 @@ use fusebox_plan::flogo::{Expression, Fault, FlowStep, Map, Scope, Value, assign
 
 use super::action::{Does, LiveAction, LiveService};
 use super::channels;
+use super::channels::Surroundings;
 use super::jwt;
 use super::scope::RunScope;
-use crate::request::outlive::Surroundings;
 
 /// What an action gives: `code` and `data`.
 #[derive(Debug, Clone, PartialEq)]

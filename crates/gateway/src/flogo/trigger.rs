@@ -5,19 +5,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fusebox_plan::flogo::{Map, Params};
-use fusebox_plan::plan::Cors;
 use http::header::{CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
+use super::build::LiveApp;
 use super::canonical::canonical;
+use super::channels::Surroundings;
 use super::handler::{self, LiveHandler};
 use super::{content, reply, urlencoded};
 use crate::message::body::Body;
 use crate::request::answer;
 use crate::request::exchange::{Exchange, Finish, done};
-use crate::request::outlive::{Outliving, Surroundings};
+use crate::request::outlive::Outliving;
 use crate::request::whole_body;
 use crate::upstream::upstream_errors::UpstreamError;
 
@@ -26,8 +27,9 @@ const WITHOUT_CLIENT: Duration = Duration::from_secs(300);
 
 /// Has a handler answer a request. The run goes on to its end also when the client leaves.
 pub async fn serve(
-    exchange: Exchange,
+    app: Arc<LiveApp>,
     handler: Arc<LiveHandler>,
+    exchange: Exchange,
     request: Request<Incoming>,
     finish: Finish,
 ) -> Response<Body> {
@@ -44,7 +46,7 @@ pub async fn serve(
             let around = Surroundings {
                 worker: exchange.client.worker.clone(),
                 desk: exchange.desk.clone(),
-                live: exchange.live.clone(),
+                app: app.clone(),
             };
             let run = handler::run(handler, output, around);
             match Outliving::new(&exchange.client.worker, run, WITHOUT_CLIENT).await {
@@ -54,15 +56,8 @@ pub async fn serve(
         }
         Err(message) => reply::error(StatusCode::BAD_REQUEST, &message),
     };
-    if let Some(cors) = cors(&exchange) {
-        reply::mark(response.headers_mut(), cors);
-    }
+    reply::mark(response.headers_mut(), &app.cors);
     done(finish, response)
-}
-
-fn cors(exchange: &Exchange) -> Option<&Cors> {
-    let listener = exchange.live.listener(&exchange.client.listener)?;
-    listener.cors()
 }
 
 /// What the handler gets of a request.

@@ -1,5 +1,6 @@
 //! A running gateway: started from a plan, reloaded with another, drained at the end.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -9,9 +10,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fusebox_plan::plan::{Listener, Plan};
-use fusebox_store::{ObjectStore, StoreError};
+use fusebox_store::{Limits as StoreLimits, MemoryStore, ObjectStore, StoreError, SystemClock};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::app::AppBuilder;
 use crate::downstream::accepting;
 use crate::downstream::accepting::Command;
 use crate::ground::clock::Clock;
@@ -21,9 +23,8 @@ use crate::host::announcer::Announcer;
 use crate::host::membership::Membership;
 use crate::host::records::{self, RENEWED_EVERY};
 use crate::live::changes::Reloaded;
-use crate::live::live_plan::{Foundry, Live};
-use crate::mule::{Shelves, Tasks};
-use crate::request::shared::Shared;
+use crate::live::live_plan::{Live, LiveBuilder, Means};
+use crate::live::shared::Shared;
 use crate::request::worker::Worker;
 use crate::upstream::live_upstream::LiveUpstream;
 
@@ -77,6 +78,8 @@ pub struct Options {
     /// Client connections of all listeners together, whatever the plan allows: so many as the process has descriptors
     /// for. Over it a client gets 503. No bound by default.
     pub connections_max: usize,
+    /// The builders of applications, one for each dialect that it can run; none by default.
+    pub apps: Vec<Arc<dyn AppBuilder>>,
     /// Lines that the log of the process has lost, shown among the metrics.
     pub log_lines_dropped: Arc<AtomicU64>,
 }
@@ -86,6 +89,7 @@ impl Default for Options {
         Options {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             connections_max: usize::MAX,
+            apps: Vec::new(),
             log_lines_dropped: Arc::default(),
         }
     }
@@ -106,9 +110,9 @@ pub(crate) struct Inner {
     volatile: StoreHandle,
     /// What runs beside the workers.
     beside: Arc<Worker>,
-    /// What starts flows; that of the present plan.
-    started: Mutex<Option<Tasks>>,
-    foundry: Foundry,
+    /// What the present plan's application does by itself; dropped, it begins nothing more.
+    started: Mutex<Option<Box<dyn Any + Send>>>,
+    builder: LiveBuilder,
     workers: usize,
     commands: Vec<mpsc::UnboundedSender<Command>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -143,14 +147,22 @@ impl Gateway {
         let workers = options.workers.max(1);
         let clock = Clock::start()?;
         let announcer = Arc::new(Announcer::default());
-        let shelves = Shelves::new(stores.objects.clone());
-        let volatile = shelves.volatile.clone();
+        let volatile = MemoryStore::new(StoreLimits::default(), Arc::new(SystemClock));
+        let volatile = StoreHandle(Arc::new(volatile));
         let (membership, driver) = Membership::begin(&stores, plan.fleet.as_ref(), &clock)
             .await?
             .unzip();
         let fleet = membership.as_ref().map(|here| here.fleet.clone());
-        let foundry = Foundry::new(workers, clock.clone(), announcer.clone(), fleet, shelves);
-        let (live, _) = foundry.cast(plan, None).map_err(GatewayError::Plan)?;
+        let builder = LiveBuilder::new(Means {
+            workers,
+            clock: clock.clone(),
+            listener: announcer.clone(),
+            fleet,
+            apps: options.apps,
+            durable: StoreHandle(stores.objects.clone()),
+            volatile: volatile.clone(),
+        });
+        let (live, _) = builder.build(plan, None).map_err(GatewayError::Plan)?;
         announcer.changed.set_homes(&live);
         let restored = records::restore(&live, &stores.records, &clock).await?;
         if restored > 0 {
@@ -177,9 +189,9 @@ impl Gateway {
             stores,
             membership,
             volatile,
-            beside: Worker::new(workers, shared.clone()),
+            beside: shared.worker(workers),
             started: Mutex::default(),
-            foundry,
+            builder,
             workers,
             commands,
             threads: Mutex::new(threads),
@@ -339,8 +351,8 @@ impl Inner {
             .collect();
         let previous = self.shared.live.load_full();
         let (live, reloaded) = self
-            .foundry
-            .cast(plan, Some(&previous))
+            .builder
+            .build(plan, Some(&previous))
             .map_err(GatewayError::Plan)?;
         // The plan first, so that a new listener's first request finds its routes.
         self.shared.replace(live);
@@ -369,7 +381,7 @@ impl Inner {
     /// Starts what starts the flows of the present plan; those of the one before start no more.
     fn start_flows(&self) {
         let app = self.shared.live.load().app.clone();
-        let tasks = app.map(|app| Tasks::begin(&app, &self.beside));
+        let tasks = app.and_then(|app| app.begin(&self.beside));
         *self.started.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
     }
 
@@ -419,7 +431,7 @@ impl Inner {
                 }
             }
         }
-        for (_, guarded) in self.shared.live.load().flogo.breakers() {
+        for (_, guarded) in self.shared.live.load().own_breakers() {
             self.announcer.changed.mark(&guarded.breaker);
         }
     }
@@ -448,7 +460,7 @@ impl Inner {
                 }
             }
         }
-        for (_, guarded) in previous.flogo.breakers() {
+        for (_, guarded) in previous.own_breakers() {
             let name = guarded.breaker.name();
             if live.breaker(name).is_none() {
                 self.announcer.changed.forget(name);

@@ -316,7 +316,7 @@ pub async fn restore(
             );
         }
     }
-    for (_, guarded) in live.flogo.breakers() {
+    for (_, guarded) in live.own_breakers() {
         if let Some(record) = read(guarded.breaker.name(), store).await? {
             restored += 1;
             take_up(&guarded.breaker, &record, clock);

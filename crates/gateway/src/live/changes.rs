@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use fusebox_plan::Program;
 use fusebox_plan::plan::{Plan, Route, Step};
 
 /// How many names of one kind are written out; of the rest there is the count.
@@ -41,16 +42,30 @@ impl Changes {
             ("store", old.store != new.store),
             ("fleet", old.fleet != new.fleet),
             ("admin", old.admin != new.admin),
-            ("channels", old.channels != new.channels),
-            ("subscriptions", old.subscriptions != new.subscriptions),
-            ("application", old.app != new.app),
         ];
         let settings = settings.into_iter().filter(|(_, changed)| *changed);
+        let mut settings: Vec<_> = settings.map(|(name, _)| name).collect();
+        let before = old.app.as_deref();
+        match (before, &new.app) {
+            (_, Some(app)) => settings.extend(app.changed_parts(before)),
+            (Some(_), None) => settings.push("application"),
+            (None, None) => {}
+        }
         Changes {
             listeners: Names::between(&old.listeners, &new.listeners, |it| &it.name, PartialEq::eq),
             upstreams: Names::between(&old.upstreams, &new.upstreams, |it| &it.name, PartialEq::eq),
-            routes: Names::between(&old.routes, &new.routes, |it| &it.name, same_route),
-            settings: settings.map(|(name, _)| name).collect(),
+            routes: Names::between(
+                &old.routes,
+                &new.routes,
+                |it| &it.name,
+                |old_route, new_route| {
+                    same_route(
+                        (old_route, old.app.as_deref()),
+                        (new_route, new.app.as_deref()),
+                    )
+                },
+            ),
+            settings,
         }
     }
 
@@ -60,11 +75,18 @@ impl Changes {
     }
 }
 
-fn same_route(old: &Route, new: &Route) -> bool {
+/// A route, with the application of its plan.
+type Planned<'a> = (&'a Route, Option<&'a dyn Program>);
+
+fn same_route((old, old_app): Planned<'_>, (new, new_app): Planned<'_>) -> bool {
     let same_step = |(old, new): (&Step, &Step)| match (old, new) {
         (Step::Forward(old), Step::Forward(new)) => {
             old.upstream.name == new.upstream.name && old.rewrite == new.rewrite
         }
+        (Step::App(old), Step::App(new)) => match (old_app, new_app) {
+            (Some(old_app), Some(new_app)) => old_app.same_step(*old, new_app, *new),
+            _ => false,
+        },
         (old, new) => old == new,
     };
     old.path == new.path

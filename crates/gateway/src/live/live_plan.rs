@@ -1,32 +1,30 @@
 //! A plan as it runs: with its routers built, its breakers made or kept, its connections pooled.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fusebox_breaker::Listener as BreakerListener;
 use fusebox_fleet::Fleet;
-use fusebox_plan::mule::app::FlowId;
-use fusebox_plan::plan::{
-    Cors, KeyPart, Listener, Manner, Plan, Respond, Rewrite, Route, Share, Step, Upstream,
-};
+use fusebox_plan::plan::{KeyPart, Listener, Manner, Plan, Respond, Route, Share, Step, Upstream};
 use http::{HeaderValue, Method};
 use tokio_rustls::TlsAcceptor;
 
-use crate::flogo::{self, Caster, Counters, Flogo, LiveHandler, RestRouter};
+use crate::app::{App, AppBuilder, Host};
 use crate::ground::clock::Clock;
 use crate::ground::listen::Place;
-use crate::ground::meter::{PerWorker, RequestMeter, RequestMeters};
+use crate::ground::meter::{PerWorker, RequestMeters};
+use crate::ground::stores::StoreHandle;
 use crate::live::changes::Changes;
 use crate::live::changes::Reloaded;
 use crate::live::router::Router;
 use crate::live::tls;
 use crate::message::guard::PathRules;
-use crate::mule::{AppCaster, FlowRouter, LiveApp, Shelves, wall_time};
+use crate::request::exchange::{ListenerRules, RouteFacts};
+use crate::request::forward::Forward;
 use crate::upstream::breakers::{Guarded, Guards};
 use crate::upstream::ears::Ears;
 use crate::upstream::live_upstream::LiveUpstream;
-use crate::upstream::pool::{Keeping, Pool};
+use crate::upstream::pool::{Keeping, Pool, Pools};
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::UpstreamErrors;
 
@@ -39,71 +37,28 @@ pub struct Live {
     pub routes: Vec<Arc<LiveRoute>>,
     /// Its upstreams, in the plan's order.
     pub upstreams: Vec<Arc<LiveUpstream>>,
-    /// The actions of its Flogo handlers.
-    pub flogo: Flogo,
-    /// Its Mule application.
-    pub app: Option<Arc<LiveApp>>,
+    /// Its application of another dialect; `None` in the native form.
+    pub app: Option<Arc<dyn App>>,
     /// Few, and asked for with every request: comparing is cheaper than hashing.
     listeners: BTreeMap<Place, LiveListener>,
 }
 
 /// A listener, with the routes that it serves.
 pub struct LiveListener {
-    /// How it finds a request's route; the values are places in [`Live::routes`].
-    pub finds: Finds,
-    /// What it shows of itself over TLS; `None`: its connections are plain.
+    /// Its rules for requests.
+    pub rules: Arc<ListenerRules>,
+    /// The routes by path, as places in [`Live::routes`]; `None`: the plan's application finds them.
+    pub router: Option<Router>,
+    /// Its TLS; `None`: its connections are plain.
     pub tls: Option<TlsAcceptor>,
-    /// What it lets pass in a path.
-    pub rules: PathRules,
     plan: Arc<Listener>,
 }
 
 impl std::fmt::Debug for LiveListener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LiveListener")
-            .field("finds", &self.finds)
+            .field("rules", &self.rules)
             .finish_non_exhaustive()
-    }
-}
-
-/// How a listener finds the route of a request.
-#[derive(Debug)]
-pub enum Finds {
-    /// By the path, then by the method.
-    Native(Router),
-    /// As Flogo's REST trigger does.
-    Rest(RestRouter),
-    /// As Mule's HTTP listener does.
-    Flows(FlowRouter),
-}
-
-impl Finds {
-    fn new(plan: &Plan, listener: &Listener) -> Result<Finds, String> {
-        let served = plan
-            .routes
-            .iter()
-            .enumerate()
-            .filter(|(_, route)| serves(listener, route));
-        Ok(match listener.manner {
-            Manner::Native => {
-                let paths = served.map(|(at, route)| (route.path.as_str(), at));
-                Finds::Native(Router::new(paths)?)
-            }
-            Manner::Mule => {
-                let flows = served.map(|(at, route)| {
-                    let methods = route.methods.as_deref();
-                    (route.path.as_str(), methods, at)
-                });
-                Finds::Flows(FlowRouter::new(flows)?)
-            }
-            Manner::Rest(_) => {
-                let handlers = served.map(|(at, route)| {
-                    let methods = route.methods.as_deref().unwrap_or_default();
-                    (route.path.as_str(), methods, at)
-                });
-                Finds::Rest(RestRouter::new(handlers)?)
-            }
-        })
     }
 }
 
@@ -114,8 +69,8 @@ pub struct LiveRoute {
     pub plan: Arc<Route>,
     /// What is done, in order.
     pub steps: Vec<LiveStep>,
-    /// What each worker counts of it; kept over reloads by the route's name.
-    pub meter: Arc<PerWorker<RequestMeter>>,
+    /// Its name, and what each worker counts of it; the counters are kept over reloads by the name.
+    pub facts: Arc<RouteFacts>,
     /// A step reads the path's parameters. To keep them for each request costs an allocation and two more for each.
     pub reads_params: bool,
 }
@@ -126,52 +81,21 @@ pub enum LiveStep {
     /// Answers with what the file says.
     Respond(Respond),
     /// Passes the request to an upstream, past its breaker.
-    Forward(LiveForward),
-    /// Has a Flogo handler answer.
-    Run(Arc<LiveHandler>),
-    /// Has a Mule flow answer.
-    Flow(FlowId),
+    Forward(Forward),
+    /// Has the plan's application answer, by the step's number there.
+    App(usize),
 }
 
 impl LiveStep {
-    /// Whether it reads the path's parameters: to rewrite the path, for a breaker's key, or for an application.
+    /// Whether it reads the path's parameters: to rewrite the path, or for a breaker's key. An application finds its own.
     fn reads_params(&self) -> bool {
         match self {
-            LiveStep::Respond(_) => false,
+            LiveStep::Respond(_) | LiveStep::App(_) => false,
             LiveStep::Forward(forward) => {
                 let key = &forward.upstream.plan.breaker.key.0;
                 forward.rewrite.is_some() || key.iter().any(|part| matches!(part, KeyPart::Path(_)))
             }
-            LiveStep::Run(_) | LiveStep::Flow(_) => true,
         }
-    }
-}
-
-/// A call to an upstream.
-#[derive(Debug)]
-pub struct LiveForward {
-    /// Which one.
-    pub upstream: Arc<LiveUpstream>,
-    /// The path that it sees; `None`: the request's own.
-    pub rewrite: Option<Rewrite>,
-}
-
-impl LiveListener {
-    /// What is said of other origins, where the listener is a REST trigger's.
-    pub fn cors(&self) -> Option<&Cors> {
-        match &self.plan.manner {
-            Manner::Rest(manner) => Some(&manner.cors),
-            Manner::Native | Manner::Mule => None,
-        }
-    }
-
-    /// Whether a peer may speak of others in `X-Forwarded-*`.
-    pub fn trusts(&self, peer: IpAddr) -> bool {
-        let peer = peer.to_canonical();
-        self.plan
-            .trusted_proxies
-            .iter()
-            .any(|net| net.contains(&peer))
     }
 }
 
@@ -207,28 +131,35 @@ impl Live {
         HeaderValue::from_str(&methods.join(", ")).expect("methods are field values")
     }
 
-    /// Every breaker that exists now, with the upstream or the action that it belongs to.
+    /// Every breaker that exists now, with the upstream or the part of the application that it belongs to.
     pub fn breakers(&self) -> impl Iterator<Item = (Arc<str>, Guarded)> {
         let upstreams = self.upstreams.iter().flat_map(|upstream| {
             let name = &upstream.plan.name;
             let all = upstream.guards.all().into_iter();
             all.map(|guarded| (name.clone(), guarded))
         });
-        let services = self.flogo.breakers();
-        upstreams.chain(services.map(|(action, guarded)| (action.clone(), guarded.clone())))
+        upstreams.chain(self.own_breakers())
     }
 
-    /// The breaker of a name, with the upstream or the action that it belongs to.
+    /// The breaker of a name, with the upstream or the part of the application that it belongs to.
     pub fn breaker(&self, name: &str) -> Option<(Arc<str>, Guarded)> {
-        let before = self
-            .upstreams
-            .iter()
+        let mut upstreams = self.upstreams.iter();
+        let before = upstreams
             .find_map(|upstream| Some((upstream.plan.name.clone(), upstream.guards.find(name)?)));
-        before.or_else(|| {
-            let mut services = self.flogo.breakers();
-            let found = services.find(|(_, guarded)| &**guarded.breaker.name() == name);
-            found.map(|(action, guarded)| (action.clone(), guarded.clone()))
-        })
+        let mut own = self.own_breakers().into_iter();
+        before.or_else(|| own.find(|(_, guarded)| &**guarded.breaker.name() == name))
+    }
+
+    /// The breakers of the plan's application that are before no upstream.
+    pub fn own_breakers(&self) -> Vec<(Arc<str>, Guarded)> {
+        self.app
+            .as_ref()
+            .map_or_else(Vec::new, |app| app.breakers())
+    }
+
+    /// The targets of the requests that the plan's application makes itself.
+    pub fn targets(&self) -> Vec<Arc<LiveUpstream>> {
+        self.app.as_ref().map_or_else(Vec::new, |app| app.targets())
     }
 
     /// The listener that has a place.
@@ -237,21 +168,22 @@ impl Live {
     }
 }
 
-/// What is needed to make a plan live, and what outlives one plan.
+/// Makes plans live, and keeps what outlives one plan.
 #[derive(Debug)]
-pub struct Foundry {
+pub struct LiveBuilder {
     workers: usize,
     clock: Arc<Clock>,
     announcer: Announcer,
     fleet: Option<Fleet>,
+    apps: Vec<Arc<dyn AppBuilder>>,
+    durable: StoreHandle,
+    volatile: StoreHandle,
     trust: Trust,
-    counters: Counters,
-    shelves: Shelves,
     meters: Mutex<HashMap<(Kind, Arc<str>), RequestMeters>>,
     errors: Mutex<HashMap<Arc<str>, Arc<UpstreamErrors>>>,
 }
 
-/// Who hears of the breakers' transitions.
+/// The listener of the breakers' transitions.
 #[derive(Clone)]
 struct Announcer(Arc<dyn BreakerListener>);
 
@@ -265,28 +197,39 @@ impl std::fmt::Debug for Announcer {
 enum Kind {
     Route,
     Upstream,
-    Service,
-    Requester,
+    Target,
 }
 
-impl Foundry {
-    /// A foundry for `workers` workers; `listener` hears of every transition, breakers are shared
-    /// through `fleet`, and what flows keep is kept in `shelves`.
-    pub fn new(
-        workers: usize,
-        clock: Arc<Clock>,
-        listener: Arc<dyn BreakerListener>,
-        fleet: Option<Fleet>,
-        shelves: Shelves,
-    ) -> Foundry {
-        Foundry {
-            workers,
-            clock,
-            announcer: Announcer(listener),
-            fleet,
+/// What a [`LiveBuilder`] builds with.
+pub struct Means {
+    /// The number of workers.
+    pub workers: usize,
+    /// The gateway's clock.
+    pub clock: Arc<Clock>,
+    /// The listener of every breaker's transitions.
+    pub listener: Arc<dyn BreakerListener>,
+    /// The fleet through which breakers are shared; `None`: the gateway is alone.
+    pub fleet: Option<Fleet>,
+    /// The builders of applications, one for each dialect that can be run.
+    pub apps: Vec<Arc<dyn AppBuilder>>,
+    /// A store that outlives the process.
+    pub durable: StoreHandle,
+    /// A store that is gone with the process.
+    pub volatile: StoreHandle,
+}
+
+impl LiveBuilder {
+    /// A builder that has built nothing yet.
+    pub fn new(means: Means) -> LiveBuilder {
+        LiveBuilder {
+            workers: means.workers,
+            clock: means.clock,
+            announcer: Announcer(means.listener),
+            fleet: means.fleet,
+            apps: means.apps,
+            durable: means.durable,
+            volatile: means.volatile,
             trust: Trust::default(),
-            counters: Counters::default(),
-            shelves,
             meters: Mutex::default(),
             errors: Mutex::default(),
         }
@@ -297,45 +240,13 @@ impl Foundry {
     ///
     /// # Errors
     /// What the plan asks for that cannot be had; nothing has changed then.
-    pub fn cast(&self, plan: Plan, previous: Option<&Live>) -> Result<(Live, Reloaded), String> {
+    pub fn build(&self, plan: Plan, previous: Option<&Live>) -> Result<(Live, Reloaded), String> {
         let plan = Arc::new(plan);
-        let mut listeners = BTreeMap::new();
-        for listener in &plan.listeners {
-            let finds = Finds::new(&plan, listener)?;
-            let place = Place::of(listener);
-            // Clients can take their sessions up again while the certificate is the same.
-            let kept = previous
-                .and_then(|previous| previous.listener(&place))
-                .filter(|kept| kept.plan.tls == listener.tls)
-                .and_then(|kept| kept.tls.clone());
-            let tls = match (&listener.tls, kept) {
-                (None, _) => None,
-                (Some(_), Some(kept)) => Some(kept),
-                (Some(tls), None) => Some(
-                    tls::acceptor(tls)
-                        .map_err(|error| format!("listener `{}`: {error}", listener.name))?,
-                ),
-            };
-            let rules = PathRules {
-                encoded_slash_allowed: listener.encoded_slash_allowed,
-                double_slash_allowed: listener.double_slash_allowed,
-            };
-            listeners.insert(
-                place,
-                LiveListener {
-                    finds,
-                    rules,
-                    tls,
-                    plan: listener.clone(),
-                },
-            );
-        }
+        let listeners = listeners(&plan, previous)?;
         let mut pools = Vec::new();
         for upstream in &plan.upstreams {
             pools.push(self.pools(&plan, upstream, previous)?);
         }
-        let flogo = previous.map(|live| &live.flogo);
-        let clients = flogo::clients(&plan, self.workers, flogo, &self.trust)?;
         let mut reloaded = Reloaded {
             changes: previous.map_or_else(Changes::default, |previous| {
                 Changes::between(&previous.plan, &plan)
@@ -360,56 +271,59 @@ impl Foundry {
                 ));
             }
         }
-        let caster = Caster {
-            workers: self.workers,
-            clock: &self.clock,
-            listener: &self.announcer.0,
-            counters: &self.counters,
-            meter: &|name| self.meter(Kind::Service, name),
-            errors: &|name| self.errors(name),
-            previous: flogo,
-        };
-        let flogo = caster.cast(&plan, clients, &mut reloaded.lost);
         let routes = plan
             .routes
             .iter()
-            .map(|route| Arc::new(self.route(route, &upstreams, &flogo)))
+            .map(|route| Arc::new(self.route(route, &upstreams)))
             .collect();
-        Ok((
-            Live {
-                plan,
-                routes,
-                upstreams,
-                flogo,
-                app,
-                listeners,
-            },
-            reloaded,
-        ))
+        let live = Live {
+            plan,
+            routes,
+            upstreams,
+            app,
+            listeners,
+        };
+        for (_, old) in previous.iter().flat_map(|previous| previous.own_breakers()) {
+            let name = old.breaker.name();
+            if live.breaker(name).is_none() {
+                reloaded.lost.push(format!(
+                    "breaker {name}: its service is gone, and its state with it"
+                ));
+            }
+        }
+        Ok((live, reloaded))
     }
 
     fn app(
         &self,
-        plan: &Plan,
+        plan: &Arc<Plan>,
         previous: Option<&Live>,
         lost: &mut Vec<String>,
-    ) -> Result<Option<Arc<LiveApp>>, String> {
-        let previous = previous.and_then(|live| live.app.as_deref());
-        let Some(app) = &plan.app else {
-            lost.extend(previous.iter().flat_map(|app| app.queues.lost()));
+    ) -> Result<Option<Arc<dyn App>>, String> {
+        let previous = previous.and_then(|live| live.app.as_ref());
+        let Some(program) = &plan.app else {
+            lost.extend(previous.iter().flat_map(|app| app.lost()));
             return Ok(None);
         };
-        let caster = AppCaster {
+        let host = Host {
+            plan,
             workers: self.workers,
-            now: wall_time(&self.clock),
-            limits: &plan.limits,
+            clock: &self.clock,
+            listener: &self.announcer.0,
+            durable: &self.durable,
+            volatile: &self.volatile,
             trust: &self.trust,
-            shelves: &self.shelves,
-            meter: &|name| self.meter(Kind::Requester, name),
-            errors: &|name| self.errors(name),
-            previous,
+            target: &|upstream, pools| self.target(upstream, pools),
         };
-        Ok(Some(Arc::new(caster.cast(app, lost)?)))
+        let mut builders = self.apps.iter();
+        let built = builders.find_map(|it| it.build(&host, previous, lost));
+        let built = built.unwrap_or_else(|| {
+            let dialect = program.dialect();
+            Err(format!(
+                "this program was built without the dialect `{dialect}`"
+            ))
+        });
+        built.map(Some)
     }
 
     fn pools(
@@ -417,7 +331,7 @@ impl Foundry {
         plan: &Plan,
         upstream: &Arc<Upstream>,
         previous: Option<&Live>,
-    ) -> Result<Arc<[Arc<Pool>]>, String> {
+    ) -> Result<Pools, String> {
         if let Some(previous) = previous
             && let Some(old) = find(previous, &upstream.name)
             && old.plan.endpoint == upstream.endpoint
@@ -436,7 +350,7 @@ impl Foundry {
     fn upstream(
         &self,
         plan: &Arc<Upstream>,
-        pools: Arc<[Arc<Pool>]>,
+        pools: Pools,
         previous: Option<&Live>,
         reloaded: &mut Reloaded,
     ) -> LiveUpstream {
@@ -503,15 +417,22 @@ impl Foundry {
         LiveUpstream::new(plan.clone(), Some((guards, ears)), pools, meter, errors)
     }
 
-    fn route(
-        &self,
-        plan: &Arc<Route>,
-        upstreams: &[Arc<LiveUpstream>],
-        flogo: &Flogo,
-    ) -> LiveRoute {
+    /// A target of an application's own requests. No breaker is before it.
+    fn target(&self, plan: Upstream, pools: Pools) -> Arc<LiveUpstream> {
+        let meter = self.meter(Kind::Target, &plan.name);
+        let errors = self.errors(&plan.name);
+        Arc::new(LiveUpstream::new(
+            Arc::new(plan),
+            None,
+            pools,
+            meter,
+            errors,
+        ))
+    }
+
+    fn route(&self, plan: &Arc<Route>, upstreams: &[Arc<LiveUpstream>]) -> LiveRoute {
         let steps = plan.steps.iter().map(|step| match step {
-            Step::Flow(flow) => LiveStep::Flow(*flow),
-            Step::Run(handler) => LiveStep::Run(Arc::new(flogo.handler(handler))),
+            Step::App(step) => LiveStep::App(*step),
             Step::Respond(respond) => LiveStep::Respond(respond.clone()),
             Step::Forward(forward) => {
                 let upstream = upstreams
@@ -520,7 +441,7 @@ impl Foundry {
                 let upstream = upstream
                     .expect("a checked route names an upstream of its plan")
                     .clone();
-                LiveStep::Forward(LiveForward {
+                LiveStep::Forward(Forward {
                     upstream,
                     rewrite: forward.rewrite.clone(),
                 })
@@ -531,7 +452,10 @@ impl Foundry {
             plan: plan.clone(),
             reads_params: steps.iter().any(LiveStep::reads_params),
             steps,
-            meter: self.meter(Kind::Route, &plan.name),
+            facts: Arc::new(RouteFacts {
+                name: plan.name.clone(),
+                meter: self.meter(Kind::Route, &plan.name),
+            }),
         }
     }
 
@@ -543,7 +467,7 @@ impl Foundry {
             .clone()
     }
 
-    /// The errors of an upstream, a service or a requester: one object for a name, so that no label comes twice.
+    /// The errors of an upstream or a target: one object for a name, so that no label comes twice.
     fn errors(&self, name: &Arc<str>) -> Arc<UpstreamErrors> {
         let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
         let errors = errors.entry(name.clone());
@@ -553,7 +477,62 @@ impl Foundry {
     }
 }
 
-fn serves(listener: &Listener, route: &Route) -> bool {
+/// The listeners of a plan, each with its router and its TLS.
+fn listeners(
+    plan: &Plan,
+    previous: Option<&Live>,
+) -> Result<BTreeMap<Place, LiveListener>, String> {
+    let limits = Arc::new(plan.limits.clone());
+    let mut listeners = BTreeMap::new();
+    for listener in &plan.listeners {
+        let router = match listener.manner {
+            Manner::App => None,
+            Manner::Native => {
+                let served = plan.routes.iter().enumerate();
+                let served = served.filter(|(_, route)| serves(listener, route));
+                Some(Router::new(
+                    served.map(|(at, route)| (route.path.as_str(), at)),
+                )?)
+            }
+        };
+        let place = Place::of(listener);
+        // Clients can take their sessions up again while the certificate is the same.
+        let kept = previous
+            .and_then(|previous| previous.listener(&place))
+            .filter(|kept| kept.plan.tls == listener.tls)
+            .and_then(|kept| kept.tls.clone());
+        let tls = match (&listener.tls, kept) {
+            (None, _) => None,
+            (Some(_), Some(kept)) => Some(kept),
+            (Some(tls), None) => Some(
+                tls::acceptor(tls)
+                    .map_err(|error| format!("listener `{}`: {error}", listener.name))?,
+            ),
+        };
+        let rules = ListenerRules {
+            name: listener.name.clone(),
+            limits: limits.clone(),
+            paths: PathRules {
+                encoded_slash_allowed: listener.encoded_slash_allowed,
+                double_slash_allowed: listener.double_slash_allowed,
+            },
+            trusted_proxies: listener.trusted_proxies.clone(),
+        };
+        listeners.insert(
+            place,
+            LiveListener {
+                rules: Arc::new(rules),
+                router,
+                tls,
+                plan: listener.clone(),
+            },
+        );
+    }
+    Ok(listeners)
+}
+
+/// Whether a listener serves a route.
+pub fn serves(listener: &Listener, route: &Route) -> bool {
     let listeners = route.listeners.as_ref();
     listeners.is_none_or(|names| names.contains(&listener.name))
 }

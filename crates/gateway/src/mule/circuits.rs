@@ -3,208 +3,178 @@
 //! A flow's circuit is what an entry of an object store says, so it is read when somebody asks, and
 //! steered by writing or removing that entry. Nothing of it is held: the flow goes on from there.
 
-use std::sync::Arc;
-
-use fusebox_plan::mule::app::App;
+use fusebox_breaker::Phase;
+use fusebox_plan::mule::app::Site;
 use fusebox_plan::mule::{Circuit, Entry, MediaType, Opens, Said, Typed, Value};
 
-use super::cast::LiveApp;
+use super::build::LiveApp;
 use super::stores::ShelfFault;
 use super::world::wall_time;
-use crate::ground::clock::Clock;
+use crate::app::{Circuit as Status, CircuitFault, CircuitFlaw, Steer};
 
 /// How many entries of one circuit are shown whose key depends on the request.
 const KEYS_MAX: usize = 1_000;
 
-/// A circuit as its entry says.
-#[derive(Debug, Clone)]
-pub struct CircuitStatus {
-    /// Its name, `STORE/KEY`, with the key as it is.
-    pub name: String,
-    /// The key of its entry.
-    pub key: String,
-    /// What the entry says.
-    pub said: Said,
-    /// How many failures its count says there have been.
-    pub count: Option<u64>,
-    /// When the entry is due to go: in milliseconds since the Unix epoch. It goes at the first sweep
-    /// after that. `None`: it does not, or there is none.
-    pub due_at: Option<u64>,
-    app: Arc<App>,
+/// One entry of a circuit: the circuit's place in the application, and the entry's key as it is.
+struct Found {
     index: usize,
+    key: String,
 }
 
-impl CircuitStatus {
-    /// What it is.
-    pub fn circuit(&self) -> &Circuit {
-        &self.app.circuits[self.index]
-    }
-
-    /// By when the entry has gone, if it is due to: one sweep after that.
-    pub fn gone_by(&self) -> Option<u64> {
-        let sweep = self.circuit().state.store.as_ref()?.sweep_every?;
-        let sweep = u64::try_from(sweep.as_millis()).unwrap_or(u64::MAX);
-        Some(self.due_at?.saturating_add(sweep))
+impl From<ShelfFault> for CircuitFault {
+    fn from(fault: ShelfFault) -> CircuitFault {
+        CircuitFault::Store(fault.to_string())
     }
 }
 
-/// What an operator does with a circuit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Steer {
-    /// Its entry says that it is open from now on.
-    Open,
-    /// Its entry is removed.
-    Close,
-    /// Its entry is removed, and that of its count.
-    Reset,
-}
-
-/// Why a circuit was not read or steered.
-#[derive(Debug, thiserror::Error)]
-pub enum CircuitFault {
-    /// The store did not do it.
-    #[error("the object store did not answer as it should: {0}")]
-    Store(#[from] ShelfFault),
-    /// It cannot be done with a circuit such as this.
-    #[error("{0}")]
-    Conflict(String),
-}
-
-/// The circuits of a running application, where there is one.
-#[derive(Debug)]
-pub struct Circuits {
-    app: Option<Arc<LiveApp>>,
-    clock: Arc<Clock>,
-}
-
-impl Circuits {
-    /// Those of an application; none where there is none.
-    pub fn of(app: Option<Arc<LiveApp>>, clock: Arc<Clock>) -> Circuits {
-        Circuits { app, clock }
-    }
-
-    /// All of them, as their entries say now.
-    ///
-    /// # Errors
-    /// Where an object store does not answer.
-    pub async fn all(&self) -> Result<Vec<CircuitStatus>, CircuitFault> {
-        let Some(live) = self.app.clone() else {
-            return Ok(Vec::new());
-        };
-        let mut all = Vec::new();
-        for (index, circuit) in live.engine.app().circuits.iter().enumerate() {
-            for key in self.keys_of(&live, circuit).await? {
-                all.push(self.status_of(&live, index, key).await?);
-            }
+/// All circuits of an application, as their entries say now.
+///
+/// # Errors
+/// Where an object store does not answer.
+pub async fn all(app: &LiveApp) -> Result<Vec<Status>, CircuitFault> {
+    let mut all = Vec::new();
+    for (index, circuit) in app.engine.app().circuits.iter().enumerate() {
+        for key in app.keys_of(circuit).await? {
+            all.push(app.status_of(&Found { index, key }).await?);
         }
-        Ok(all)
     }
+    Ok(all)
+}
 
-    /// The circuit of a name; `None`: there is none.
-    ///
-    /// # Errors
-    /// Where its object store does not answer.
-    pub async fn find(&self, name: &str) -> Result<Option<CircuitStatus>, CircuitFault> {
-        let Some(live) = self.app.clone() else {
-            return Ok(None);
-        };
-        for (index, circuit) in live.engine.app().circuits.iter().enumerate() {
+/// The circuit of a name; `None`: there is none.
+///
+/// # Errors
+/// Where its object store does not answer.
+pub async fn one(app: &LiveApp, name: &str) -> Result<Option<Status>, CircuitFault> {
+    let found = app.find_circuit(name).await?;
+    Ok(found.map(|(_, status)| status))
+}
+
+/// Does what an operator wants with a circuit; `None`: there is none of that name.
+///
+/// # Errors
+/// Where its object store does not answer, or its entry is not one that can be written so.
+pub async fn steer(
+    app: &LiveApp,
+    name: &str,
+    steer: Steer,
+) -> Result<Option<Status>, CircuitFault> {
+    let Some((found, _)) = app.find_circuit(name).await? else {
+        return Ok(None);
+    };
+    let circuit = &app.engine.app().circuits[found.index];
+    let now = wall_time(&app.clock);
+    let shelf = app.engine.stores().shelf(circuit.state.store.as_deref());
+    match steer {
+        Steer::Open => {
+            let value = opened(circuit).map_err(CircuitFault::Conflict)?;
+            shelf.put(&found.key, &value, false, now).await?;
+        }
+        Steer::Close | Steer::Reset => {
+            shelf.remove(&found.key, now).await?;
+        }
+    }
+    if steer == Steer::Reset
+        && let Some(count) = &circuit.count
+        && let Some(key) = count.entry.key.literal()
+    {
+        let shelf = app.engine.stores().shelf(count.entry.store.as_deref());
+        shelf.remove(key, now).await?;
+    }
+    Ok(Some(app.status_of(&found).await?))
+}
+
+impl LiveApp {
+    /// A circuit's entry by its name, and what it says; `None`: there is none.
+    async fn find_circuit(&self, name: &str) -> Result<Option<(Found, Status)>, ShelfFault> {
+        for (index, circuit) in self.engine.app().circuits.iter().enumerate() {
             let Some(key) = key_in(name, circuit) else {
                 continue;
             };
-            let status = self.status_of(&live, index, key).await?;
-            if circuit.state.key.literal().is_some() || status.said != Said::Closed {
-                return Ok(Some(status));
+            let found = Found { index, key };
+            let status = self.status_of(&found).await?;
+            if circuit.state.key.literal().is_some() || status.state != Phase::Closed {
+                return Ok(Some((found, status)));
             }
         }
         Ok(None)
     }
 
-    /// Does what an operator wants with a circuit; `None`: there is none of that name.
-    ///
-    /// # Errors
-    /// Where its object store does not answer, or its entry is not one that can be written so.
-    pub async fn steer(
-        &self,
-        name: &str,
-        steer: Steer,
-    ) -> Result<Option<CircuitStatus>, CircuitFault> {
-        let Some(status) = self.find(name).await? else {
-            return Ok(None);
-        };
-        let Some(live) = self.app.clone() else {
-            return Ok(None);
-        };
-        let circuit = status.circuit();
-        let now = wall_time(&self.clock);
-        let shelf = live.engine.stores().shelf(circuit.state.store.as_deref());
-        match steer {
-            Steer::Open => {
-                let value = opened(circuit).map_err(CircuitFault::Conflict)?;
-                shelf.put(&status.key, &value, false, now).await?;
-            }
-            Steer::Close | Steer::Reset => {
-                shelf.remove(&status.key, now).await?;
-            }
-        }
-        if steer == Steer::Reset
-            && let Some(count) = &circuit.count
-            && let Some(key) = count.entry.key.literal()
-        {
-            let shelf = live.engine.stores().shelf(count.entry.store.as_deref());
-            shelf.remove(key, now).await?;
-        }
-        Ok(Some(
-            self.status_of(&live, status.index, status.key.clone())
-                .await?,
-        ))
-    }
-
-    async fn keys_of(&self, live: &LiveApp, circuit: &Circuit) -> Result<Vec<String>, ShelfFault> {
+    async fn keys_of(&self, circuit: &Circuit) -> Result<Vec<String>, ShelfFault> {
         if let Some(key) = circuit.state.key.literal() {
             return Ok(vec![key.to_string()]);
         }
-        let shelf = live.engine.stores().shelf(circuit.state.store.as_deref());
+        let shelf = self.engine.stores().shelf(circuit.state.store.as_deref());
         let keys = shelf.keys(wall_time(&self.clock)).await?;
         let own = keys.into_iter().filter(|key| circuit.state.key.takes(key));
         Ok(own.take(KEYS_MAX).collect())
     }
 
-    async fn status_of(
-        &self,
-        live: &LiveApp,
-        index: usize,
-        key: String,
-    ) -> Result<CircuitStatus, ShelfFault> {
-        let app = live.engine.app().clone();
-        let circuit = &app.circuits[index];
+    async fn status_of(&self, found: &Found) -> Result<Status, ShelfFault> {
+        let app = self.engine.app();
+        let circuit = &app.circuits[found.index];
         let now = wall_time(&self.clock);
-        let shelf = live.engine.stores().shelf(circuit.state.store.as_deref());
-        let (value, due_at) = match shelf.look(&key, now).await? {
+        let shelf = self.engine.stores().shelf(circuit.state.store.as_deref());
+        let (value, due_at) = match shelf.look(&found.key, now).await? {
             Some((value, due_at)) => (Some(value), due_at),
             None => (None, None),
         };
-        let said = circuit.says(value.as_ref());
         let count = match &circuit.count {
             None => None,
             Some(count) if count.entry.key == circuit.state.key => circuit.counted(value.as_ref()),
             Some(count) => match count.entry.key.literal() {
                 Some(key) => {
-                    let shelf = live.engine.stores().shelf(count.entry.store.as_deref());
+                    let shelf = self.engine.stores().shelf(count.entry.store.as_deref());
                     circuit.counted(shelf.get(key, now).await?.as_ref())
                 }
                 None => None,
             },
         };
-        Ok(CircuitStatus {
-            name: named(&circuit.state, &key),
-            key,
-            said,
+        Ok(status(
+            circuit,
+            found.key.clone(),
+            value.as_ref(),
             count,
             due_at,
-            app: app.clone(),
-            index,
-        })
+        ))
+    }
+}
+
+/// A circuit with one of its entries.
+fn status(
+    circuit: &Circuit,
+    key: String,
+    value: Option<&Typed>,
+    count: Option<u64>,
+    due_at: Option<u64>,
+) -> Status {
+    let at = |site: &Site| format!("{}:{}", site.file, site.line);
+    let store = circuit.state.store.as_ref();
+    let flaws = circuit.flaws.iter().map(|flaw| CircuitFlaw {
+        at: at(&flaw.site),
+        what: flaw.what.to_string(),
+        mend: flaw.mend.to_string(),
+    });
+    Status {
+        name: named(&circuit.state, &key),
+        upstreams: circuit.upstreams.clone(),
+        state: match circuit.says(value) {
+            Said::Closed => Phase::Closed,
+            Said::Open => Phase::Open,
+            Said::HalfOpen => Phase::HalfOpen,
+        },
+        at: at(&circuit.site),
+        store: circuit.state.store_name().to_owned(),
+        field: circuit.state.field.as_deref().map(str::to_owned),
+        persisted: store.is_none_or(|store| store.persistent),
+        count,
+        count_key: circuit.count.as_ref().map(|it| it.entry.to_string()),
+        threshold: circuit.count.as_ref().and_then(|it| it.threshold),
+        half_open: circuit.half_open.is_some(),
+        due_at,
+        sweep_every: store.and_then(|store| store.sweep_every),
+        flaws: flaws.collect(),
+        key,
     }
 }
 

@@ -17,8 +17,8 @@ use hyper::ext::ReasonPhrase;
 use tokio::sync::Semaphore;
 
 use super::outside::{Answer, Call, SendFault};
+use crate::app::Host;
 use crate::ground::clock::Desk;
-use crate::ground::meter::{PerWorker, RequestMeters};
 use crate::message::fields;
 use crate::upstream::connect::{NoConnection, Unconnected};
 use crate::upstream::fetch::{Fault, NO_LIMIT, NoAnswer, Outbound, Policy, fetch};
@@ -27,19 +27,17 @@ use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::{Pool, is_idempotent};
 use crate::upstream::redirect::Redirects;
 use crate::upstream::sending::Repeat;
-use crate::upstream::trust::Trust;
-use crate::upstream::upstream_errors::UpstreamErrors;
 
-/// How long connecting may take where no configuration says it.
+/// The longest time to connect where no configuration says it.
 const CONNECT_MAX: Duration = Duration::from_secs(30);
 
 /// Idle connections kept per worker.
 const IDLE_MAX: usize = 512;
 
-/// How old a connection may become.
+/// The greatest age of a connection.
 const MAX_AGE: Duration = Duration::from_secs(300);
 
-/// How often a request is repeated whose connection was closed before there was an answer.
+/// Repeats of a request whose connection was closed before there was an answer.
 const REPEATS_MAX: u32 = 3;
 
 /// The largest body of an answer.
@@ -72,97 +70,94 @@ fn repeat(method: &Method) -> Repeat {
     }
 }
 
-/// What an application's requests are sent with.
+/// The clients of an application's requests.
 #[derive(Debug)]
 pub struct Clients {
-    by_name: HashMap<Arc<str>, Arc<Client>>,
+    by_name: HashMap<Arc<str>, Client>,
     /// Takes requests that use no configuration, wherever they go.
     nameless: Arc<LiveUpstream>,
     limits: Limits,
 }
 
-/// What the requests of one configuration are sent with.
+/// The client of one configuration.
 #[derive(Debug)]
-pub struct Client {
+struct Client {
     plan: Arc<Requester>,
     target: Arc<LiveUpstream>,
     /// `None`: as many connections as are wanted.
-    places: Option<Semaphore>,
-    jar: Option<Jar>,
+    places: Option<Arc<Semaphore>>,
+    jar: Option<Arc<Jar>>,
 }
 
 impl Clients {
-    /// What an application needs; of an earlier one's what still fits, with its connections and
-    /// cookies. There is a pool for each of `workers`, and one more for what no worker runs.
+    /// The clients of an application; of an earlier one's what still fits, with its connections and
+    /// cookies. There is a pool for each worker, and one more for what no worker runs.
     ///
     /// # Errors
-    /// Which configuration wants what cannot be had.
-    pub fn new(
-        app: &App,
-        limits: &Limits,
-        workers: usize,
-        trust: &Trust,
-        count: impl Fn(&Arc<str>) -> (RequestMeters, Arc<UpstreamErrors>),
-        previous: Option<&Clients>,
-    ) -> Result<Clients, String> {
+    /// The configuration whose upstream cannot be had; no target is made then.
+    pub fn new(app: &App, host: &Host<'_>, previous: Option<&Clients>) -> Result<Clients, String> {
+        let limits = &host.plan.limits;
         let previous = previous.filter(|previous| previous.limits == *limits);
-        let target = |upstream: Upstream, (meter, errors)| {
-            let workers = workers.max(1) + 1;
-            let pools = Pool::for_workers(workers, &upstream, None, limits, trust)?;
-            let target = LiveUpstream::new(Arc::new(upstream), None, pools, meter, errors);
-            Ok::<_, String>(Arc::new(target))
+        let pools = |upstream: &Upstream| {
+            let workers = host.workers.max(1) + 1;
+            Pool::for_workers(workers, upstream, None, limits, host.trust)
         };
-        let mut by_name = HashMap::new();
-        for requester in &app.requesters {
-            let kept = previous.and_then(|previous| previous.by_name.get(&requester.name));
-            let client = match kept.filter(|client| client.plan == *requester) {
-                Some(kept) => kept.clone(),
-                None => {
-                    let name = &requester.name;
-                    let named = |error| format!("http:request-config `{name}`: {error}");
-                    let target = target(upstream(requester), count(name)).map_err(named)?;
-                    Arc::new(Client::new(requester, target))
-                }
+        let mut all = Vec::new();
+        for plan in &app.requesters {
+            let kept = previous.and_then(|previous| previous.by_name.get(&plan.name));
+            let kept = kept.filter(|client| client.plan == *plan);
+            let upstream = upstream(plan);
+            let pools = match kept {
+                Some(kept) => kept.target.pools.clone(),
+                None => pools(&upstream)
+                    .map_err(|error| format!("http:request-config `{}`: {error}", plan.name))?,
             };
-            by_name.insert(requester.name.clone(), client);
+            all.push((plan, kept, upstream, pools));
         }
-        let nameless = match previous {
-            Some(previous) => previous.nameless.clone(),
-            None => {
-                // Nothing is at its own endpoint.
-                let name: Arc<str> = NAMELESS.into();
-                let nowhere = Endpoint::new(false, "", 0);
-                let counts = (
-                    Arc::new(PerWorker::new(1)),
-                    UpstreamErrors::new(name.clone()),
-                );
-                target(unconfigured(name, nowhere, CONNECT_MAX), counts)?
-            }
-        };
+        // Nothing is at its own endpoint.
+        let nowhere = Endpoint::new(false, "", 0);
+        let nameless = unconfigured(NAMELESS.into(), nowhere, CONNECT_MAX);
+        let to_anywhere = pools(&nameless)?;
+        let clients = all.into_iter().map(|(plan, kept, upstream, pools)| {
+            let places = |max: usize| Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS));
+            let client = Client {
+                plan: plan.clone(),
+                target: (host.target)(upstream, pools),
+                places: match kept {
+                    Some(kept) => kept.places.clone(),
+                    None => plan.connections_max.map(|max| Arc::new(places(max))),
+                },
+                jar: match kept {
+                    Some(kept) => kept.jar.clone(),
+                    None => plan.cookies.then(Arc::default),
+                },
+            };
+            (plan.name.clone(), client)
+        });
         Ok(Clients {
-            by_name,
-            nameless,
+            by_name: clients.collect(),
+            nameless: (host.target)(nameless, to_anywhere),
             limits: limits.clone(),
         })
     }
 
-    /// Those of configurations.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Client>> {
-        self.by_name.values()
+    /// The upstreams of configurations.
+    pub fn targets(&self) -> impl Iterator<Item = &Arc<LiveUpstream>> {
+        self.by_name.values().map(|client| &client.target)
     }
 
     /// Sends a call and takes in the whole answer.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason why there is none.
     pub async fn send(&self, call: Call, desk: &Desk) -> Result<Answer, SendFault> {
         let requester = call.requester.as_ref();
         let client = requester.and_then(|requester| self.by_name.get(&requester.name));
         let policy = Policy {
             repeat,
             redirects: call.follow_redirects.then_some(&REDIRECTS),
-            jar: client.and_then(|client| client.jar.as_ref()),
-            places: client.and_then(|client| client.places.as_ref()),
+            jar: client.and_then(|client| client.jar.as_deref()),
+            places: client.and_then(|client| client.places.as_deref()),
             total: Some(call.timeout),
             gzip: false,
             body_max: ANSWER_MAX,
@@ -230,23 +225,6 @@ fn unconfigured(name: Arc<str>, endpoint: Endpoint, connect: Duration) -> Upstre
     }
 }
 
-impl Client {
-    fn new(plan: &Arc<Requester>, target: Arc<LiveUpstream>) -> Client {
-        let places = plan.connections_max;
-        Client {
-            plan: plan.clone(),
-            target,
-            places: places.map(|max| Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS))),
-            jar: plan.cookies.then(Jar::default),
-        }
-    }
-
-    /// The upstream that it calls.
-    pub fn target(&self) -> &Arc<LiveUpstream> {
-        &self.target
-    }
-}
-
 /// The fault of a request that got no answer, in the words of Mule's client.
 fn fault(none: &NoAnswer) -> SendFault {
     SendFault::Connectivity(match &none.fault {
@@ -271,7 +249,7 @@ fn fault(none: &NoAnswer) -> SendFault {
     })
 }
 
-/// How a connection ended.
+/// The end of a connection.
 fn closed(error: &hyper::Error) -> String {
     let io = error.source();
     let io = io.and_then(|source| source.downcast_ref::<io::Error>());
@@ -283,7 +261,7 @@ fn closed(error: &hyper::Error) -> String {
     }
 }
 
-/// Why there is no connection.
+/// The reason why there is no connection.
 fn unconnected(failed: &NoConnection) -> String {
     let error = &failed.error;
     match (failed.why, error.kind()) {
@@ -304,8 +282,11 @@ fn unconnected(failed: &NoConnection) -> String {
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use fusebox_breaker::{Phase, RejectReason, Rejection};
     use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, LOCATION, TRANSFER_ENCODING};
     use http::{HeaderMap, HeaderValue};
+
+    use crate::upstream::fetch::Refusal;
 
     fn request(method: Method, body: &'static str) -> Outbound {
         let fields = [
@@ -378,6 +359,20 @@ mod tests {
         assert_eq!(length(Method::DELETE, "x"), Some(1));
         let headers = request(Method::GET, "").headers;
         assert!(headers.contains_key(HOST) && !headers.contains_key(TRANSFER_ENCODING));
+    }
+
+    #[test]
+    fn a_breaker_that_refuses_is_a_matter_of_connectivity() {
+        let fault = fault(&NoAnswer {
+            request: request(Method::GET, ""),
+            fault: Fault::Refused(Refusal {
+                breaker: "Orders".into(),
+                rejection: Rejection::new(RejectReason::BreakerOpen, Phase::Open),
+                retry_after: Some(12),
+            }),
+        });
+        let why = "breaker `Orders` refused the call: the breaker is open and its cooldown has not ended; retry in 12 s";
+        assert_eq!(fault, SendFault::Connectivity(why.into()));
     }
 
     #[test]

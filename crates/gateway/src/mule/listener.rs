@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 
 pub use attributes::{Ends, attributes};
 
+use super::build::LiveApp;
 use super::respond::Responder;
 use super::world::World;
 use crate::message::body::Body;
@@ -37,14 +38,12 @@ const CORRELATION: [&str; 2] = ["x-correlation-id", "mule_correlation_id"];
 
 /// Has a flow answer a request.
 pub async fn serve(
-    exchange: Exchange,
+    app: Arc<LiveApp>,
     flow: FlowId,
+    exchange: Exchange,
     request: Request<Incoming>,
     finish: Finish,
 ) -> Response<Body> {
-    let Some(app) = exchange.live.app.clone() else {
-        return unread(finish, answer::our_fault(), request).await;
-    };
     let Some(place) = app.gate(flow).enter() else {
         exchange.debug("request refused", "the flow's maxConcurrency is reached");
         return unread(finish, too_many(), request).await;

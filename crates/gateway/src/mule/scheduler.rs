@@ -11,7 +11,7 @@ use fusebox_plan::mule::app::{FlowId, Source};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use super::cast::LiveApp;
+use super::build::LiveApp;
 use super::listener;
 use super::queues::LiveQueue;
 use super::world::World;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fusebox_plan::mule::jiff::{Timestamp, tz::TimeZone};
 use fusebox_plan::mule::{Random, Typed};
 
-use super::cast::LiveApp;
+use super::build::LiveApp;
 use super::outside::{Answer, Call, Outside, Pending, PublishFault, SendFault};
 use crate::ground::clock::Clock;
 use crate::ground::clock::Desk;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use crate::ground::listen::Place;
+use crate::ground::seats::Seat;
 use crate::message::interim::Interim;
 use crate::message::phase::Phase;
-use crate::request::shared::Seat;
 use crate::request::worker::Worker;
 
 /// A client's connection, as its requests see it; a tunnel holds it until it ends.
@@ -31,7 +31,6 @@ pub struct Client {
     /// The interim answers to the request that is being served.
     pub interim: Arc<Interim>,
     /// Its place among those that the listener may have.
-    #[expect(dead_code, reason = "it is given back with the client")]
     pub seat: Seat,
 }
 

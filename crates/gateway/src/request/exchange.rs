@@ -1,18 +1,22 @@
-//! The life of a request: guards, route, steps, answer.
+//! One exchange: a request with what every step may need, and its end.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
+use fusebox_plan::plan::Limits;
 use http::header::{CONNECTION, EXPECT};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use ipnet::IpNet;
 
 use crate::ground::clock::Desk;
-use crate::live::live_plan::{Live, LiveRoute};
+use crate::ground::meter::RequestMeters;
 use crate::message::body::Body;
+use crate::message::guard::PathRules;
 use crate::request::client::Client;
 use crate::request::worker::Stay;
 
@@ -21,6 +25,36 @@ use crate::request::worker::Stay;
 const DRAIN_BYTES: usize = 64 * 1024;
 const DRAIN_WAIT: Duration = Duration::from_millis(20);
 
+/// The rules of a listener for its requests.
+#[derive(Debug)]
+pub struct ListenerRules {
+    /// The listener's name.
+    pub name: Arc<str>,
+    /// Bounds on what a client may cost.
+    pub limits: Arc<Limits>,
+    /// What a path may have.
+    pub paths: PathRules,
+    /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl ListenerRules {
+    /// Whether a peer may speak of others in `X-Forwarded-*`.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.trusted_proxies.iter().any(|net| net.contains(&peer))
+    }
+}
+
+/// The facts of a route that its requests need.
+#[derive(Debug)]
+pub struct RouteFacts {
+    /// The route's name.
+    pub name: Arc<str>,
+    /// What each worker counts of its requests.
+    pub meter: RequestMeters,
+}
+
 /// One request on its way, with what every step may need.
 #[derive(Debug)]
 pub struct Exchange {
@@ -28,10 +62,11 @@ pub struct Exchange {
     pub client: Arc<Client>,
     /// The clock and the worker.
     pub desk: Desk,
-    /// The plan as it was when the request came; a reload does not change it under the request.
-    pub live: Arc<Live>,
+    /// The rules of the listener that the request came through, as they were then: a reload does not change them under
+    /// the request.
+    pub listener: Arc<ListenerRules>,
     /// The route that takes the request.
-    pub route: Arc<LiveRoute>,
+    pub route: Arc<RouteFacts>,
     /// The route's path parameters, as the client wrote them; those of a Flogo handler or a Mule flow decoded.
     pub params: Params,
     /// The request's id, carried or made.
@@ -42,7 +77,7 @@ impl Exchange {
     /// Says at debug what became of the request and why, with its id and route.
     pub fn debug(&self, what: &str, reason: &str) {
         let request_id = self.id.to_str().unwrap_or_default();
-        tracing::debug!(request_id, route = %self.route.plan.name, reason, "{what}");
+        tracing::debug!(request_id, route = %self.route.name, reason, "{what}");
     }
 }
 
@@ -55,7 +90,7 @@ pub struct Finish {
     started: Timestamp,
     method: Method,
     /// The route that took it; `None` until there is one.
-    pub route: Option<Arc<LiveRoute>>,
+    pub route: Option<Arc<RouteFacts>>,
     status: StatusCode,
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fusebox_breaker::{OwnedPermit, Rejection, Timestamp};
+use fusebox_plan::plan::Rewrite;
 use http::header::{CONNECTION, EXPECT, HOST, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
@@ -10,7 +11,6 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use crate::live::live_plan::LiveForward;
 use crate::message::body::Body;
 use crate::message::fields::{self, Origin};
 use crate::message::guard;
@@ -25,19 +25,29 @@ use crate::request::tunnel;
 use crate::upstream::admission::{self, Asked, Unadmitted};
 use crate::upstream::breakers::{Guarded, KeyFacts};
 use crate::upstream::call::{Call, Holder};
+use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::probe_line::Asker;
 use crate::upstream::sending::{Failed, PROBE_PATIENCE, Sending, expects_no_body};
 use crate::upstream::upstream_errors::UpstreamError;
 
+/// A route's step that passes its requests to an upstream.
+#[derive(Debug)]
+pub struct Forward {
+    /// The upstream, with the breaker before it.
+    pub upstream: Arc<LiveUpstream>,
+    /// The path that the upstream sees; `None`: the request's own.
+    pub rewrite: Option<Rewrite>,
+}
+
 /// Passes a request to the step's upstream if its breaker lets it.
 pub async fn forward(
     exchange: Exchange,
-    step: &LiveForward,
+    step: &Forward,
     mut request: Request<Incoming>,
     finish: Finish,
 ) -> Response<Body> {
     // What is too large by its own account is refused before a breaker is asked or a byte read.
-    let size_max = exchange.live.plan.limits.request_body_max;
+    let size_max = exchange.listener.limits.request_body_max;
     if size_max.is_some_and(|max| request.body().size_hint().lower() > max) {
         exchange.debug(
             "request refused",
@@ -46,7 +56,7 @@ pub async fn forward(
         return done(finish, answer::client_failed(ClientFault::TooLarge));
     }
     let guarded = step.upstream.guards.select(&KeyFacts {
-        route: &exchange.route.plan.name,
+        route: &exchange.route.name,
         method: request.method(),
         headers: request.headers(),
         params: &exchange.params,
@@ -158,7 +168,7 @@ fn refuse(exchange: &Exchange, guarded: &Guarded, rejection: &Rejection) -> Resp
     let name = guarded.breaker.name();
     tracing::debug!(
         request_id = exchange.id.to_str().unwrap_or_default(),
-        route = %exchange.route.plan.name,
+        route = %exchange.route.name,
         breaker = %name,
         reason = rejection.reason.as_str(),
         "call refused"
@@ -257,7 +267,7 @@ async fn carry(carried: Carried) -> Response<Body> {
 /// The head that the upstream sees, and whether the client said the body's length.
 fn outgoing_head(
     exchange: &Exchange,
-    step: &LiveForward,
+    step: &Forward,
     mut parts: Parts,
     protocol: Option<HeaderValue>,
 ) -> Result<(Parts, bool), guard::Refused> {
@@ -287,11 +297,10 @@ fn outgoing_head(
 /// What is known of the client's connection.
 fn origin(exchange: &Exchange) -> Origin<'_> {
     let client = &exchange.client;
-    let listener = exchange.live.listener(&client.listener);
     Origin {
         peer: client.peer.ip().to_canonical(),
         peer_text: &client.peer_text,
-        trusted: listener.is_some_and(|listener| listener.trusts(client.peer.ip())),
+        trusted: exchange.listener.trusts(client.peer.ip()),
         scheme: client.scheme,
     }
 }
@@ -304,7 +313,7 @@ fn outgoing_body(
     if body.is_end_stream() {
         return (Outgoing::Empty, None);
     }
-    let limits = &exchange.live.plan.limits;
+    let limits = &exchange.listener.limits;
     let limits = IntakeLimits {
         rate_min: limits.body_rate_min,
         size_max: limits.request_body_max,
@@ -338,7 +347,7 @@ fn switch(
     if let Some(protocol) = protocol {
         parts.headers.insert(UPGRADE, protocol);
     }
-    let idle = exchange.live.plan.limits.upgrade_idle_timeout;
+    let idle = exchange.listener.limits.upgrade_idle_timeout;
     tunnel::open(exchange.client.clone(), client, upstream, idle);
     Response::from_parts(parts, Body::empty())
 }

@@ -1,4 +1,4 @@
-//! What a run needs of its surroundings, and how it goes on when its client leaves.
+//! A run that goes on when its client leaves.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,20 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::ground::clock::Desk;
-use crate::live::live_plan::Live;
 use crate::request::worker::{Stay, Worker};
-
-/// What a run needs of its surroundings.
-#[derive(Debug, Clone)]
-pub struct Surroundings {
-    /// The worker that runs it.
-    pub worker: Arc<Worker>,
-    /// The clock and the worker's number.
-    pub desk: Desk,
-    /// The plan that it runs under.
-    pub live: Arc<Live>,
-}
 
 /// A run that goes on to its end when whoever waits for it lets go of it, so that a breaker hears
 /// how a call went also from those whose client has lost patience. The worker waits for it.

@@ -10,10 +10,10 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Request, StatusCode, Uri};
 
-use crate::live::live_plan::LiveForward;
 use crate::message::guard::{self, PathRules, Refused};
 use crate::message::marks;
 use crate::request::exchange::Exchange;
+use crate::request::forward::Forward;
 
 const NOT_A_TARGET: Refused = Refused {
     status: StatusCode::BAD_REQUEST,
@@ -84,14 +84,9 @@ pub fn restore_raw<B>(request: &mut Request<B>) {
 /// # Errors
 /// Where the path that comes out could be read otherwise than it was routed, as `/..` is that
 /// `/{rest}..` makes of an empty rest.
-pub fn outgoing(exchange: &Exchange, step: &LiveForward, parts: &Parts) -> Result<Uri, Refused> {
+pub fn outgoing(exchange: &Exchange, step: &Forward, parts: &Parts) -> Result<Uri, Refused> {
     let base = &step.upstream.plan.endpoint.base_path;
-    let listener = || exchange.live.listener(&exchange.client.listener);
-    let rules = || {
-        listener()
-            .map(|listener| listener.rules)
-            .unwrap_or_default()
-    };
+    let rules = || exchange.listener.paths;
     let raw = parts.extensions.get::<RawQuery>();
     let raw = raw.map(|RawQuery(query)| query.as_str());
     written(

@@ -14,12 +14,12 @@ const BODY_MAX: u64 = 10 * 1024 * 1024;
 /// Reads a body to its end, at the client's pace but no slower than the limits have it.
 ///
 /// # Errors
-/// What the client did wrong.
+/// The fault of the client.
 pub async fn read(exchange: &Exchange, body: Incoming) -> Result<Bytes, ClientFault> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    let limits = &exchange.live.plan.limits;
+    let limits = &exchange.listener.limits;
     let size_max = limits.request_body_max.unwrap_or(BODY_MAX);
     if body.size_hint().lower() > size_max {
         return Err(ClientFault::TooLarge);

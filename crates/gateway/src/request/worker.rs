@@ -9,14 +9,10 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 
-use crate::ground::clock::Desk;
+use crate::ground::clock::{Clock, Desk};
 use crate::ground::ids::Ids;
-use crate::ground::meter::WorkerMeter;
+use crate::ground::meter::{PerWorker, WorkerMeter};
 use crate::request::linger::LingerRoom;
-use crate::request::shared::Shared;
-
-/// How many connections over the limit a worker tells so at once.
-const TURNED_AWAY_MAX: usize = 64;
 
 /// How a worker's drain ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +26,8 @@ pub struct Drained {
 pub struct Worker {
     /// Counted from 0.
     pub index: usize,
-    /// What all workers share.
-    pub shared: Arc<Shared>,
+    clock: Arc<Clock>,
+    meters: Arc<PerWorker<WorkerMeter>>,
     /// Makes request ids.
     pub ids: Ids,
     /// Connections whose clients may still be sending behind their last answer.
@@ -56,15 +52,17 @@ impl Drop for Stay {
 }
 
 impl Worker {
-    /// A worker without connections yet. What runs beside the workers has one of its own, of the index
-    /// after the last.
-    pub fn new(index: usize, shared: Arc<Shared>) -> Arc<Worker> {
-        // Where descriptors are few, few are spent on those that get no service.
-        let workers = shared.pulses.iter().count();
-        let turned_away = TURNED_AWAY_MAX.min(shared.seats.all_max() / 8 / workers + 1);
+    /// A worker without connections yet, which has `turned_away` places for connections over the limit.
+    pub fn new(
+        index: usize,
+        clock: Arc<Clock>,
+        meters: Arc<PerWorker<WorkerMeter>>,
+        turned_away: usize,
+    ) -> Arc<Worker> {
         Arc::new(Worker {
             index,
-            shared,
+            clock,
+            meters,
             ids: Ids::new(fastrand::u64(..)),
             lingering: LingerRoom::default(),
             open: AtomicUsize::new(0),
@@ -73,15 +71,20 @@ impl Worker {
         })
     }
 
+    /// The gateway's clock.
+    pub fn clock(&self) -> &Arc<Clock> {
+        &self.clock
+    }
+
     /// What this worker counts.
     pub fn meter(&self) -> &WorkerMeter {
-        self.shared.meters.of(self.index)
+        self.meters.of(self.index)
     }
 
     /// The clock, and which worker this is.
     pub fn desk(&self) -> Desk {
         Desk {
-            clock: self.shared.clock.clone(),
+            clock: self.clock.clone(),
             worker: self.index,
         }
     }

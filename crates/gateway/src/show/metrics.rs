@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -16,18 +17,22 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
 
+use crate::app::Circuit;
 use crate::ground::measures::MEASURES;
 use crate::ground::meter::{BreakerMeter, HistogramSum, PerWorker, REASONS, RequestMeter};
 use crate::host::announcer::Counted;
 use crate::host::gateway::Gateway;
-use crate::mule::CircuitStatus;
 use crate::show::families::{Labels, add, counter, gauge, histogram, observe, set};
 use crate::show::key_metrics;
 use crate::upstream::upstream_errors::ErrorKind;
 
 /// How many breakers of one upstream have labels of their own.
 pub const KEYS_LABELLED_MAX: usize = 1_000;
+
+/// Scrapes are written one after the other, on one thread.
+static SCRAPES: Semaphore = Semaphore::const_new(1);
 
 /// How many circuits of flows have labels of their own.
 const CIRCUITS_MAX: usize = 1_000;
@@ -54,23 +59,32 @@ impl Exposition {
 }
 
 impl Gateway {
-    /// Everything that is counted, as text, with the states of the circuits that flows build.
+    /// Everything that is counted, as text.
+    ///
+    /// Many breakers take a while, so the text is written on a thread of its own, one at a time. Circuits whose object store does not answer are
+    /// left out.
     ///
     /// # Errors
-    /// Only if text cannot be written, which does not happen to a `String`.
-    pub fn metrics(
-        &self,
-        form: Exposition,
-        circuits: &[CircuitStatus],
-    ) -> Result<String, fmt::Error> {
-        let mut registry = Registry::default();
-        registry.register_collector(Box::new(Scrape(self.clone(), circuits.to_vec())));
-        let mut text = String::with_capacity(16 * 1024);
-        prometheus_client::encoding::text::encode(&mut text, &registry)?;
-        Ok(match form {
-            Exposition::OpenMetrics => text,
-            Exposition::Prometheus => to_prometheus(&text),
-        })
+    /// If there is no thread for it.
+    pub async fn metrics(&self, form: Exposition) -> io::Result<String> {
+        let circuits = self.circuits().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the circuits of flows are not in the metrics");
+            Vec::new()
+        });
+        let _one_at_a_time = SCRAPES.acquire().await;
+        let scrape = Scrape(self.clone(), circuits);
+        let text = tokio::task::spawn_blocking(move || {
+            let mut registry = Registry::default();
+            registry.register_collector(Box::new(scrape));
+            let mut text = String::with_capacity(16 * 1024);
+            let encoded = prometheus_client::encoding::text::encode(&mut text, &registry);
+            encoded.expect("a String takes any text");
+            match form {
+                Exposition::OpenMetrics => text,
+                Exposition::Prometheus => to_prometheus(&text),
+            }
+        });
+        Ok(text.await?)
     }
 }
 
@@ -104,7 +118,7 @@ fn to_prometheus(text: &str) -> String {
 }
 
 #[derive(Debug)]
-struct Scrape(Gateway, Vec<CircuitStatus>);
+struct Scrape(Gateway, Vec<Circuit>);
 
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -201,7 +215,7 @@ impl Scrape {
         }
         for circuit in self.1.iter().take(CIRCUITS_MAX) {
             for phase in PHASES {
-                let is = phase.as_str() == circuit.said.as_str();
+                let is = phase.as_str() == circuit.state.as_str();
                 set(
                     &mut metric,
                     vec![("breaker", &circuit.name), ("state", phase.as_str())],
@@ -344,7 +358,7 @@ impl Scrape {
             "From a request's head to the end of its answer",
         )?;
         for route in &live.routes {
-            for ((method, status), sum) in summed(&route.meter) {
+            for ((method, status), sum) in summed(&route.facts.meter) {
                 let labels = vec![
                     ("http_route", &*route.plan.name),
                     ("http_request_method", method),
@@ -358,28 +372,12 @@ impl Scrape {
             "http_client_request_duration",
             "From a request fully sent to an upstream to the head of its response",
         )?;
-        for upstream in &live.upstreams {
+        let targets = live.targets();
+        let all = || live.upstreams.iter().chain(&targets);
+        for upstream in all() {
             for ((_, status), sum) in summed(&upstream.meter) {
                 let labels = vec![
                     ("upstream", &*upstream.plan.name),
-                    ("http_response_status_code", &*status),
-                ];
-                observe(&mut metric, labels, &sum)?;
-            }
-        }
-        for (service, caller) in live.flogo.callers() {
-            for ((_, status), sum) in summed(&caller.target().meter) {
-                let labels = vec![
-                    ("upstream", &*service),
-                    ("http_response_status_code", &*status),
-                ];
-                observe(&mut metric, labels, &sum)?;
-            }
-        }
-        for client in live.app.iter().flat_map(|app| app.clients.all()) {
-            for ((_, status), sum) in summed(&client.target().meter) {
-                let labels = vec![
-                    ("upstream", &*client.target().plan.name),
                     ("http_response_status_code", &*status),
                 ];
                 observe(&mut metric, labels, &sum)?;
@@ -390,14 +388,8 @@ impl Scrape {
             "fusebox_upstream_errors",
             "Errors between the gateway and an upstream, by kind",
         )?;
-        let native = live.upstreams.iter().map(|upstream| &*upstream.errors);
-        let callers = live
-            .flogo
-            .callers()
-            .map(|(_, caller)| &*caller.target().errors);
-        let clients = live.app.iter().flat_map(|app| app.clients.all());
-        let clients = clients.map(|client| &*client.target().errors);
-        for errors in native.chain(callers).chain(clients) {
+        for upstream in all() {
+            let errors = &upstream.errors;
             for kind in ErrorKind::ALL {
                 let labels = vec![("upstream", &**errors.upstream()), ("kind", kind.as_str())];
                 add(&mut metric, labels, errors.count(kind))?;
@@ -416,13 +408,12 @@ impl Scrape {
             )?;
         }
         let mut idle: BTreeMap<String, u64> = BTreeMap::new();
-        for client in &live.flogo.clients {
-            *idle.entry(client.url()).or_default() += client.idle_connections() as u64;
-        }
-        for client in live.app.iter().flat_map(|app| app.clients.all()) {
-            let target = client.target();
-            *idle.entry(target.plan.endpoint.url()).or_default() +=
-                target.idle_connections() as u64;
+        for (at, target) in targets.iter().enumerate() {
+            let mut before = targets[..at].iter();
+            if !before.any(|it| Arc::ptr_eq(&it.pools, &target.pools)) {
+                let count = target.idle_connections() as u64;
+                *idle.entry(target.plan.endpoint.url()).or_default() += count;
+            }
         }
         for (url, count) in idle {
             set(&mut metric, vec![("upstream", &*url)], count)?;

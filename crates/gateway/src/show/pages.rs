@@ -64,10 +64,11 @@ impl Gateway {
     /// A page of the breakers that exist now.
     pub async fn page(&self, query: PageQuery<'_>) -> Page {
         let live = self.0.shared.live.load_full();
+        let own = live.own_breakers();
         let mut smallest = Smallest::new(query.limit);
         let mut total = 0;
         let mut looked_at = 0_usize;
-        for (place, breakers) in places(&live) {
+        for (place, breakers) in places(&live, &own) {
             for breaker in breakers {
                 looked_at += 1;
                 if looked_at.is_multiple_of(AT_A_TIME) {
@@ -88,12 +89,11 @@ impl Gateway {
                 upstream: live.upstreams[at].plan.name.clone(),
                 guarded: live.upstreams[at].guards.guarded(breaker),
             },
-            Place::Service(at) => {
-                let found = live.flogo.breakers().nth(at);
-                let (action, guarded) = found.expect("its place in the same plan");
+            Place::Own(at) => {
+                let (of, guarded) = own[at].clone();
                 Listed {
-                    upstream: action.clone(),
-                    guarded: guarded.clone(),
+                    upstream: of,
+                    guarded,
                 }
             }
         });
@@ -118,17 +118,19 @@ impl Gateway {
 #[derive(Debug, Clone, Copy)]
 enum Place {
     Upstream(usize),
-    Service(usize),
+    /// Of the plan's application.
+    Own(usize),
 }
 
 /// All breakers of a plan, place by place.
-fn places(live: &Live) -> impl Iterator<Item = (Place, Vec<Breaker>)> {
+fn places<'a>(
+    live: &'a Live,
+    own: &'a [(Arc<str>, Guarded)],
+) -> impl Iterator<Item = (Place, Vec<Breaker>)> {
     let upstreams = live.upstreams.iter().enumerate();
     let upstreams = upstreams.map(|(at, it)| (Place::Upstream(at), it.guards.breakers()));
-    let services = live.flogo.breakers().enumerate();
-    upstreams.chain(
-        services.map(|(at, (_, guarded))| (Place::Service(at), vec![guarded.breaker.clone()])),
-    )
+    let own = own.iter().enumerate();
+    upstreams.chain(own.map(|(at, (_, guarded))| (Place::Own(at), vec![guarded.breaker.clone()])))
 }
 
 /// The state that a snapshot would show, without making one.

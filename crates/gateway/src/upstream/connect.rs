@@ -204,7 +204,7 @@ impl Connector {
         })
     }
 
-    /// Whether the endpoint is plain and behind a proxy, which is asked for whole URLs.
+    /// The endpoint is plain and behind a proxy, which is asked for whole URLs.
     pub fn asks_for_urls(&self) -> bool {
         self.proxy.is_some() && self.tls.is_none()
     }

@@ -72,9 +72,9 @@ pub struct Outbound {
 /// A client's own way of asking.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy<'a> {
-    /// How often a request of a method goes out whose connection ended before its answer.
+    /// Repeats of a request of a method whose connection ended before its answer.
     pub repeat: fn(&Method) -> Repeat,
-    /// How redirects are followed; `None`: they are answers like others.
+    /// The way in which redirects are followed; `None`: they are answers like others.
     pub redirects: Option<&'a Redirects>,
     /// Cookies that are kept and sent again.
     pub jar: Option<&'a Jar>,
@@ -129,7 +129,7 @@ pub enum Fault {
     /// The answer did not come, or not to its end, within the time.
     #[error("timed out")]
     Timeout,
-    /// What came is no answer of HTTP.
+    /// The bytes that came are no answer of HTTP.
     #[error("malformed answer")]
     Malformed,
     /// The answer's head is over our own limits.
@@ -452,7 +452,7 @@ impl Outbound {
         format!("{scheme}://{}{}", self.endpoint.authority, self.target)
     }
 
-    /// What cookies are chosen by.
+    /// The facts by which cookies are chosen.
     fn asked(&self, desk: &Desk) -> jar::Asked<'_> {
         jar::Asked {
             tls: self.endpoint.tls,
@@ -463,7 +463,7 @@ impl Outbound {
     }
 }
 
-/// What a call tells its breaker that has no answer.
+/// The word of a call without an answer to its breaker.
 enum Outcome {
     /// It has ended, with an error or as its last answer's head has it.
     Ended(Option<CallError>),

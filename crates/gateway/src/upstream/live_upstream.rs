@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, StatusCode};
 use crate::ground::meter::RequestMeters;
 use crate::upstream::breakers::Guards;
 use crate::upstream::ears::Ears;
-use crate::upstream::pool::Pool;
+use crate::upstream::pool::{Pool, Pools};
 use crate::upstream::stall;
 use crate::upstream::upstream_errors::UpstreamErrors;
 
@@ -27,7 +27,7 @@ pub struct LiveUpstream {
     /// What `Host` says to it.
     pub host: HeaderValue,
     /// Each worker's connections to it.
-    pub pools: Arc<[Arc<Pool>]>,
+    pub pools: Pools,
     /// What each worker counts of it; kept over reloads by its name.
     pub meter: RequestMeters,
     /// Its errors by kind; kept over reloads by its name.
@@ -40,7 +40,7 @@ impl LiveUpstream {
     pub fn new(
         plan: Arc<Upstream>,
         guards: Option<(Arc<Guards>, Arc<Ears>)>,
-        pools: Arc<[Arc<Pool>]>,
+        pools: Pools,
         meter: RequestMeters,
         errors: Arc<UpstreamErrors>,
     ) -> LiveUpstream {

@@ -67,6 +67,9 @@ pub fn is_idempotent(method: &Method) -> bool {
     )
 }
 
+/// The pools of an upstream, one for each worker.
+pub type Pools = Arc<[Arc<Pool>]>;
+
 /// Idle connections to one upstream.
 #[derive(Debug)]
 pub struct Pool {
@@ -119,7 +122,7 @@ impl Pool {
         proxy: Option<&Endpoint>,
         limits: &Limits,
         trust: &Trust,
-    ) -> Result<Arc<[Arc<Pool>]>, String> {
+    ) -> Result<Pools, String> {
         let (endpoint, connect) = (&upstream.endpoint, upstream.timeout.connect);
         let mut connector = Connector::new(endpoint, connect, limits, trust)?;
         if let Some(proxy) = proxy {
@@ -138,7 +141,7 @@ impl Pool {
         Ok(Pool::new(connector, self.keeping.of_none()))
     }
 
-    /// Whether requests must name the whole URL: a proxy is asked for it, but within a tunnel nobody knows of it.
+    /// Requests must name the whole URL: a proxy is asked for it, but within a tunnel nobody knows of it.
     pub fn asks_for_urls(&self) -> bool {
         self.connector.asks_for_urls()
     }

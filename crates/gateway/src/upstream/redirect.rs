@@ -8,7 +8,7 @@ use fusebox_plan::plan::Endpoint;
 use crate::message::location;
 use crate::upstream::fetch::Outbound;
 
-/// How redirects are followed. Clients differ in it, and applications rest on theirs.
+/// A client's way of following redirects. Clients differ in it, and applications rest on theirs.
 #[derive(Debug)]
 pub struct Redirects {
     /// Redirects that are followed at most.

@@ -43,7 +43,7 @@ const PLACE_LOOK: Duration = Duration::from_millis(100);
 /// How much longer than its upstream a probe's client may keep it waiting in all.
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Why there is no answer.
+/// Reason why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failed {
     /// The upstream's fault.
@@ -88,7 +88,7 @@ impl From<Unconnected> for Failed {
     }
 }
 
-/// How often a request is sent whose connection ended before a byte of its answer came. One of which nothing was
+/// Repeats of a request whose connection ended before a byte of its answer came. One of which nothing was
 /// written on an idle connection goes out again in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeat {
@@ -111,7 +111,7 @@ pub struct Cut {
     pub is_stale: bool,
 }
 
-/// Why a request has no answer, with all that is known of it.
+/// Reason why a request has no answer, with all that is known of it.
 #[derive(Debug)]
 pub enum Unanswered {
     /// There is no connection.
@@ -141,11 +141,11 @@ pub struct Sending<'a> {
     pub pool: &'a Arc<Pool>,
     /// The call that it is.
     pub call: &'a mut Call,
-    /// What is known of its body on its way, where it has one.
+    /// The state of its body on its way; `None`: it is whole, or there is none.
     pub intake: Option<&'a Arc<Intake>>,
     /// The state of the client's connection; `None`: the call has no client that could give it up.
     pub phase: Option<&'a Phase>,
-    /// Where interim answers go.
+    /// The place for interim answers.
     pub interim: &'a Arc<Interim>,
     /// The clock and the worker.
     pub desk: &'a Desk,
@@ -157,7 +157,7 @@ impl Sending<'_> {
     /// it twice does no harm (RFC 9110, section 9.2.2).
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// The reason why there is no answer.
     pub async fn send(
         mut self,
         mut parts: Parts,
@@ -203,7 +203,7 @@ impl Sending<'_> {
     /// yet: more may be asked within it. Errors are counted and said.
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// The reason why there is no answer.
     pub async fn exchange(
         &mut self,
         mut request: Request<Outgoing>,
@@ -497,7 +497,7 @@ async fn after(wait: Option<Duration>) {
     }
 }
 
-/// Why one try on one connection gave no response.
+/// Reason why one try on one connection gave no response.
 enum Attempt {
     /// Nothing of the request was written, and why.
     NotSent(Box<Request<Outgoing>>, UpstreamError, hyper::Error),

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::actions::Actions;
+use super::cors::cors;
 use super::library::Library;
 use super::object::Object;
+use super::program::App;
 use super::reader::{Reader, SourceText};
 use super::refs::{Imports, Sort, tail};
 use super::triggers::Triggers;
@@ -85,8 +87,6 @@ pub(crate) fn read(
         limits: Limits::default(),
         upstreams: Vec::new(),
         routes: Vec::new(),
-        channels: Vec::new(),
-        subscriptions: Vec::new(),
         app: None,
     };
     let Some(app) = Object::open(&root, "an application", reader.notes) else {
@@ -124,19 +124,24 @@ pub(crate) fn read(
         loops: true,
         ..reader.inside.clone()
     };
-    plan.channels = properties::channels(app.list("channels", reader.notes), reader.notes);
+    let channels = properties::channels(app.list("channels", reader.notes), reader.notes);
     let library = Library::read(app.list("resources", reader.notes), &mut reader);
     let mut actions = Actions::new(&imports, library);
     actions.read_shared(app.list("actions", reader.notes), &mut reader);
     let triggers = Triggers::read(
         app.list("triggers", reader.notes),
-        &plan.channels,
+        &channels,
         &mut actions,
         &mut reader,
     );
     plan.listeners = triggers.listeners.clone();
     plan.routes = triggers.plan_routes();
-    plan.subscriptions = triggers.subscriptions.clone();
+    plan.app = Some(Arc::new(App {
+        handlers: triggers.handlers(),
+        channels,
+        subscriptions: triggers.subscriptions.clone(),
+        cors: cors(loader),
+    }));
     if reader.notes.errors() == 0 {
         actions.warn_of_unused(&mut reader);
         refuse_idle(&plan, start, &mut reader);

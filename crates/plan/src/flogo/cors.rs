@@ -1,7 +1,7 @@
 //! What preflight requests are answered with, from the variables that Flogo's REST trigger reads.
 
+use super::program::Cors;
 use crate::interpolate::Loader;
-use crate::plan::Cors;
 
 const PREFIX: &str = "REST_TRIGGER";
 

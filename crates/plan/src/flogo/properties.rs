@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::object::{Object, is_null, text};
+use super::program::Channel;
 use super::{EvalError, Map, Value, located};
 use crate::diagnostic::{Notes, quote};
 use crate::interpolate::Loader;
-use crate::plan::Channel;
 use crate::tree::Node;
 
 /// Reads `properties`; what is set from outside takes the place of a property's own value.

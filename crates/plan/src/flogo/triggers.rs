@@ -7,17 +7,17 @@ use std::sync::Arc;
 use http::Method;
 
 use super::actions::{Actions, Built};
-use super::cors::cors;
 use super::flow::{Choice, Handler};
 use super::handler_path::{HandlerPath, PathTree};
 use super::object::{Object, Text};
+use super::program::{Channel, Subscription};
 use super::reader::{Reader, Whose};
 use super::refs::{Sort, import_mend, tail};
 use super::settings::Settings;
 use super::{Map, lowering};
 use crate::diagnostic::{Place, quote, suggest};
 use crate::listener_tls::{PemFile, pair};
-use crate::plan::{Channel, Listener, ListenerTls, Manner, RestManner, Route, Step, Subscription};
+use crate::plan::{Listener, ListenerTls, Manner, Route, Step};
 use crate::tree::Node;
 
 const TRIGGER_KEYS: [&str; 8] = [
@@ -184,9 +184,7 @@ impl Triggers {
             trusted_proxies: Vec::new(),
             encoded_slash_allowed: false,
             double_slash_allowed: false,
-            manner: Manner::Rest(Box::new(RestManner {
-                cors: cors(reader.loader),
-            })),
+            manner: Manner::App,
             tls,
         }));
     }
@@ -305,6 +303,11 @@ impl Triggers {
         self.subscribed.iter().copied().zip(&self.subscriptions)
     }
 
+    /// The handlers of the plan's routes, in the order of these.
+    pub fn handlers(&self) -> Vec<Arc<Handler>> {
+        self.routes.iter().map(|it| it.handler.clone()).collect()
+    }
+
     /// The plan's routes. Their names tell the trigger where two share method and path.
     pub fn plan_routes(&self) -> Vec<Arc<Route>> {
         let short = |route: &Routed| format!("{} {}", route.method, route.written);
@@ -314,7 +317,8 @@ impl Triggers {
         }
         self.routes
             .iter()
-            .map(|route| {
+            .enumerate()
+            .map(|(step, route)| {
                 let short = short(route);
                 let name = match twins[&short] {
                     1 => short,
@@ -325,7 +329,7 @@ impl Triggers {
                     path: route.path.template(),
                     methods: Some(vec![route.method.clone()]),
                     listeners: Some(vec![route.trigger.clone()]),
-                    steps: vec![Step::Run(route.handler.clone())],
+                    steps: vec![Step::App(step)],
                 })
             })
             .collect()

@@ -17,6 +17,9 @@ mod walk;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use fusebox_dataweave::Compat;
+use fusebox_dataweave::{MediaType, Properties, Script};
+
 pub use error_type::{ErrorMatch, ErrorType};
 pub use given::Given;
 pub use http::{
@@ -30,19 +33,6 @@ pub use scope::{
 };
 
 use super::circuit::Circuit;
-use super::dataweave::Script;
-use super::event::Properties;
-use super::media::MediaType;
-
-/// Whether a file means what Mule makes of it, or what its author evidently meant (`--compat`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Compat {
-    /// What Mule 4.4 does with the file.
-    Strict,
-    /// The same, except where published flows rely on what Mule does not do. Each use is a warning.
-    #[default]
-    Intent,
-}
 
 /// An application, of one file or of several.
 #[derive(Debug, Clone, PartialEq)]

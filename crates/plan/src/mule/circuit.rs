@@ -10,6 +10,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox_dataweave::{Number, Typed, Value};
+
 mod failures;
 mod find;
 mod flaws;
@@ -26,9 +28,6 @@ pub use flaws::{Flaw, FlawKind};
 pub(crate) use ways::{Act, Call, Sent, Walk, Way};
 
 use super::app::{App, Site, StoreDeclaration};
-use super::json;
-use super::media::Typed;
-use super::value::Value;
 use crate::diagnostic::{Notes, Place};
 
 /// What the application's default object store is called.
@@ -210,8 +209,8 @@ impl Entry {
             return Some(held.value.clone());
         };
         let object = match &held.value {
-            Value::String(text) => json::read(text).ok()?,
-            Value::Binary(bytes) => json::read(std::str::from_utf8(bytes).ok()?).ok()?,
+            Value::String(text) => Value::from_json(text).ok()?,
+            Value::Binary(bytes) => Value::from_json(std::str::from_utf8(bytes).ok()?).ok()?,
             other => other.clone(),
         };
         match object {
@@ -277,7 +276,7 @@ impl fmt::Display for EntryKey {
 fn count(value: &Value) -> Option<u64> {
     let number = match value {
         Value::Number(number) => number.clone(),
-        Value::String(text) => super::number::Number::parse(text.trim())?,
+        Value::String(text) => Number::parse(text.trim())?,
         _ => return None,
     };
     u64::try_from(number.to_i64()?).ok()

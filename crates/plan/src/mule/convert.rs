@@ -11,12 +11,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use fusebox_dataweave::Value;
+use fusebox_dataweave::symbol::Symbol;
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 use super::app::{App, Does, Flow, FlowName, Processor, Site, Source};
 use super::circuit::{Act, Circuit, Failures, Outcome, Sent, Walk, Way, place};
-use super::symbol::Symbol;
-use super::value::Value;
 use crate::diagnostic::{Diagnostic, Notes, Place, quote};
 use crate::yaml;
 

@@ -36,6 +36,8 @@ mod values;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fusebox_dataweave::Properties;
+
 use self::bind::Bindings;
 use self::handlers::Weighed;
 use self::names::Globals;
@@ -43,7 +45,6 @@ use self::objects::Stores;
 use self::queues::Queues;
 use super::app::{App, Compat, Handler, Handlers, ListenerConfig, Requester, Site};
 use super::circuit;
-use super::event::Properties;
 use super::xml::Element;
 use crate::diagnostic::{Notes, Place};
 use crate::plan::Plan;

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::event::Properties;
+use fusebox_dataweave::Properties;
+
 use super::properties::{self, Found, Table};
 use super::xml::{self, Element};
 use crate::diagnostic::{Notes, Place, quote};

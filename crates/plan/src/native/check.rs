@@ -37,8 +37,6 @@ pub(crate) fn check(draft: Draft, start: Place, notes: &mut Notes) -> Plan {
         limits: draft.limits.map(|limits| limits.value).unwrap_or_default(),
         upstreams,
         routes,
-        channels: Vec::new(),
-        subscriptions: Vec::new(),
         app: None,
     }
 }

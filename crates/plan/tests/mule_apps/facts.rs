@@ -38,7 +38,7 @@ fn the_documents_flow_is_read_as_it_stands() {
             panic!("{:?}", plan.listeners);
         };
         assert_eq!(listener.addr.to_string(), "127.0.0.1:8081");
-        assert_eq!(listener.manner, Manner::Mule);
+        assert_eq!(listener.manner, Manner::App);
         let [route] = &plan.routes[..] else {
             panic!("{:?}", plan.routes);
         };
@@ -46,13 +46,13 @@ fn the_documents_flow_is_read_as_it_stands() {
             (&*route.name, &*route.path),
             ("circuit-breaker-flow", "/api/orders")
         );
-        assert_eq!(route.steps, [Step::Flow(FlowId(0))]);
+        assert_eq!(route.steps, [Step::App(0)]);
         assert_eq!(
             route.listeners.as_deref().unwrap(),
             ["HTTP_Listener".into()]
         );
 
-        let app = plan.app.unwrap();
+        let app = plan.program::<fusebox_plan::mule::app::App>().unwrap();
         assert_eq!((&*app.name, app.compat), ("orders", compat));
         let [store] = &app.stores[..] else {
             panic!("{:?}", app.stores);
@@ -175,7 +175,7 @@ fn configurations_of_the_file_hold_and_a_bind_gives_them_another_address() {
     assert_eq!(plan.listeners[0].addr.to_string(), "127.0.0.1:8085");
     assert_eq!(plan.routes[0].path, "/api/x/{id}");
     assert_eq!(plan.routes[0].methods.as_ref().unwrap().len(), 2);
-    let app = plan.app.unwrap();
+    let app = plan.program::<fusebox_plan::mule::app::App>().unwrap();
     let requester = &app.requesters[0];
     assert_eq!(
         (&*requester.host, requester.port, requester.tls),
@@ -201,7 +201,7 @@ fn configurations_of_the_file_hold_and_a_bind_gives_them_another_address() {
     let plan = plan.unwrap();
     assert_eq!(plan.listeners[0].addr.to_string(), "0.0.0.0:0");
     assert_eq!(plan.routes[0].path, "/base/x/{id}");
-    let app = plan.app.unwrap();
+    let app = plan.program::<fusebox_plan::mule::app::App>().unwrap();
     let requester = &app.requesters[0];
     assert_eq!(
         (&*requester.host, requester.port, requester.tls),
@@ -309,7 +309,10 @@ fn several_files_are_one_application() {
         Compat::Strict,
     );
     assert_eq!(said, [""; 0]);
-    let app = plan.unwrap().app.unwrap();
+    let app = plan
+        .unwrap()
+        .program::<fusebox_plan::mule::app::App>()
+        .unwrap();
     assert_eq!(&*app.name, "shop");
     assert_eq!(named(&app, "g").site.file, "more.xml".into());
     let Does::FlowRef { flow, target } = &named(&app, "f").chain.0[0].does else {

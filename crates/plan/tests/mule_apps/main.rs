@@ -101,7 +101,7 @@ fn app(text: &str) -> Arc<App> {
     let Some(plan) = plan else {
         panic!("{said:#?}");
     };
-    plan.app.unwrap()
+    plan.program::<fusebox_plan::mule::app::App>().unwrap()
 }
 
 /// The flow of a name.

@@ -324,7 +324,14 @@ fn a_large_application_is_read_in_time() {
     }
     let Read { plan, said } = snippet(&text, Compat::Intent);
     assert_eq!(said.len(), 4_000);
-    assert_eq!(plan.unwrap().app.unwrap().flows.len(), 2_001);
+    assert_eq!(
+        plan.unwrap()
+            .program::<fusebox_plan::mule::app::App>()
+            .unwrap()
+            .flows
+            .len(),
+        2_001
+    );
     // The same with nothing that is found: each is told, and what may be meant with it.
     let wrong = text.replace("flow-ref name=\"f", "flow-ref name=\"g");
     let Read { plan, said } = snippet(&wrong, Compat::Strict);

@@ -96,7 +96,10 @@ fn a_text_with_expressions_in_it_is_a_template() {
     };
     assert!(matches!(request.path, Given::Template(_)));
     let Read { plan, .. } = snippet(&flow(inner), Compat::Strict);
-    let app = plan.unwrap().app.unwrap();
+    let app = plan
+        .unwrap()
+        .program::<fusebox_plan::mule::app::App>()
+        .unwrap();
     let Does::Request(request) = &named(&app, "f").chain.0[0].does else {
         panic!();
     };
@@ -187,7 +190,10 @@ fn a_cache_may_be_kept_in_a_bare_store() {
     );
     let Read { plan, said } = snippet(&text, Compat::Intent);
     assert_eq!(said.len(), 2, "{said:#?}");
-    let app = plan.unwrap().app.unwrap();
+    let app = plan
+        .unwrap()
+        .program::<fusebox_plan::mule::app::App>()
+        .unwrap();
     let Does::Cache(cache) = &named(&app, "f").chain.0[0].does else {
         panic!();
     };
@@ -300,7 +306,10 @@ fn a_flow_that_is_not_there_may_be_allowed_to_do_nothing() {
             "a.xml:1:73: warning: there is no flow `audit`, and what refers to it does nothing; add the file that has it"
         ]
     );
-    let app = plan.unwrap().app.unwrap();
+    let app = plan
+        .unwrap()
+        .program::<fusebox_plan::mule::app::App>()
+        .unwrap();
     let Does::FlowRef { flow, .. } = &named(&app, "f").chain.0[0].does else {
         panic!();
     };

@@ -90,7 +90,7 @@ pub fn read(files: &[String], case: &Json, compat: Compat) -> Result<Arc<App>, S
         properties: case["properties"].clone(),
     };
     let reading = fusebox_plan::read(&sources, &loader);
-    let app = reading.plan.and_then(|plan| plan.app);
+    let app = reading.plan.and_then(|plan| plan.program::<App>());
     app.ok_or_else(|| {
         let all = reading.diagnostics.iter().map(ToString::to_string);
         format!("it does not load: {}", all.collect::<Vec<_>>().join("; "))

@@ -20,7 +20,7 @@ use crate::upstream::trust::{Trust, system_roots};
 /// The trust of a service; `system` where it trusts the system's authorities alone and shows no certificate.
 ///
 /// # Errors
-/// Which of its texts is not what it should be.
+/// The text that is not what it should be.
 pub fn trust(tls: &RestTls, system: &Trust) -> Result<Trust, String> {
     if tls.verified && tls.system_roots && tls.authorities.is_none() && tls.identity.is_none() {
         return Ok(system.clone());

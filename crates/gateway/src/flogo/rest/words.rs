@@ -94,3 +94,36 @@ fn words(error: &io::Error) -> String {
         None => text.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::fetch::{Outbound, Refusal};
+    use fusebox_breaker::{Phase, RejectReason, Rejection};
+    use http::{HeaderMap, Method};
+
+    #[test]
+    fn a_breaker_that_refuses_is_an_error_of_the_network() {
+        let none = NoAnswer {
+            request: Outbound {
+                method: Method::GET,
+                endpoint: Endpoint::new(false, "pets", 8081),
+                target: "/pet/1".into(),
+                headers: HeaderMap::new(),
+                body: None,
+            },
+            fault: fetch::Fault::Refused(Refusal {
+                breaker: "G/Pets".into(),
+                rejection: Rejection::new(RejectReason::BreakerOpen, Phase::Open),
+                retry_after: Some(12),
+            }),
+        };
+        let fault = fault("Get", &none);
+        assert!(fault.is_network());
+        assert_eq!(
+            &*fault.message,
+            "Get \"http://pets:8081/pet/1\": breaker `G/Pets` refused the call: the breaker is open and its cooldown has \
+             not ended; retry in 12 s"
+        );
+    }
+}

@@ -2,11 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::mule::dataweave::{EvalFault, Script, View};
-use crate::mule::detect::Template;
-use crate::mule::event::Context;
-use crate::mule::media::Typed;
-use crate::mule::symbol::Symbol;
+use fusebox_dataweave::symbol::{Symbol, View};
+use fusebox_dataweave::{Context, EvalFault, Script, Template, Typed};
 
 /// What an attribute or an element's text gives.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox_dataweave::{MediaType, Script};
+
 use super::{Chain, ErrorType, Given, Handlers, StoreDeclaration, Target};
-use crate::mule::dataweave::Script;
-use crate::mule::media::MediaType;
 
 /// `set-variable`.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use fusebox_dataweave::Script;
+
 use super::{
     Chain, Does, Flow, Given, Handler, Handlers, ObjectOperation, Processor, Respond, Target,
     ValidationRule,
 };
-use crate::mule::dataweave::Script;
 
 impl Chain {
     /// Visits its processors and all within them, by the order of the file.

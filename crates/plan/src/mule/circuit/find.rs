@@ -7,14 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use fusebox_dataweave::symbol::Symbol;
+use fusebox_dataweave::{Number, Value};
+
 use super::failures::Failures;
 use super::sighting::Sighting;
 use super::ways::{Act, Walk, Way};
 use super::{Circuit, trace};
 use crate::mule::app::{App, Does, Flow, FlowName, Processor};
-use crate::mule::number::Number;
-use crate::mule::symbol::Symbol;
-use crate::mule::value::Value;
 
 /// An application's circuits, by the order of its flows.
 pub(crate) fn circuits(app: &App) -> Vec<Circuit> {

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox_dataweave::symbol::{Form, Symbol, Unit, is_now};
+
 use super::failures::{Outcome, all};
 use super::sighting::Sighting;
 use super::time::unit;
@@ -11,7 +13,6 @@ use super::trace::{self, Held};
 use super::ways::Act;
 use super::{Circuit, Cooldown};
 use crate::mule::app::Site;
-use crate::mule::symbol::{Form, Symbol, Unit, is_now};
 use crate::words::show_duration;
 
 /// Something that is wrong with a circuit.

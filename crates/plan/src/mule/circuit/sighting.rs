@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use fusebox_dataweave::Value;
+use fusebox_dataweave::symbol::{Symbol, is_now};
+
 use super::failures::{Failure, Outcome};
 use super::time::{stored_times, time};
 use super::trace::{self, Held};
@@ -9,8 +12,6 @@ use super::trip::{Counting, Trip, counted, written_at};
 use super::ways::{Act, Call, Walk, Way};
 use super::{Circuit, Cooldown, Count, Entry, EntryKey, EntryKeyPart, Opens, Refusal, flaws};
 use crate::mule::app::Site;
-use crate::mule::symbol::{Symbol, is_now};
-use crate::mule::value::Value;
 
 /// One call of a flow, on all the ways of the flow.
 pub(super) struct Sighting<'w, 'a> {

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox_dataweave::{Typed, Value};
+
 use super::{Circuit, Cooldown, FlawKind, Opens, Said};
 use crate::diagnostic::Notes;
 use crate::mule::app::Compat;
 use crate::mule::lower::{Setting, lower};
-use crate::mule::media::Typed;
-use crate::mule::value::Value;
 use crate::mule::xml;
 
 const SEED: &str = include_str!(
@@ -45,7 +45,13 @@ fn read(text: &str, properties: &[(&str, &str)]) -> (Vec<Circuit>, Vec<String>) 
     assert_eq!(notes.errors(), 0, "{:#?}", notes.finish(&["app.xml"]));
     let said = notes.finish(&["app.xml"]);
     let said = said.iter().map(ToString::to_string).collect();
-    (plan.app.unwrap().circuits.clone(), said)
+    (
+        plan.program::<crate::mule::app::App>()
+            .unwrap()
+            .circuits
+            .clone(),
+        said,
+    )
 }
 
 fn circuits(text: &str) -> Vec<Circuit> {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use fusebox_dataweave::Value;
+use fusebox_dataweave::symbol::{Form, Relation, Sign, Symbol, Unit, is_now};
+
 use super::trace::Held;
-use crate::mule::symbol::{Form, Relation, Sign, Symbol, Unit, is_now};
-use crate::mule::value::Value;
 
 /// A condition on time with what is stored in place of what entries hold.
 pub(super) fn stored_times(condition: &Symbol, held: &Held) -> Symbol {

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fusebox_dataweave::Value;
+use fusebox_dataweave::symbol::{Relation, Sign, Symbol, is_now};
+
 use super::ways::Act;
-use crate::mule::symbol::{Relation, Sign, Symbol, is_now};
-use crate::mule::value::Value;
 
 /// What entries hold; `None`: they are not there.
 pub(super) type Held = BTreeMap<usize, Option<Symbol>>;

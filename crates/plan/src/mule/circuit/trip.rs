@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use fusebox_dataweave::symbol::Symbol;
+
 use super::failures::Outcome;
 use super::sighting::Sighting;
 use super::trace::{self, Held, Increment};
 use super::ways::{Act, Way};
 use crate::mule::app::Site;
-use crate::mule::symbol::Symbol;
 
 /// More failures than any circuit waits for.
 const MANY: i64 = 1_000_000_000;

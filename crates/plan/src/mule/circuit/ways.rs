@@ -17,11 +17,9 @@ use crate::mule::app::{
     App, Chain, ErrorType, Flow, Given, Handlers, Processor, Request, Site, StoreDeclaration,
     Target,
 };
-use crate::mule::dataweave::{Script, View};
-use crate::mule::media::MediaType;
-use crate::mule::symbol::Symbol;
-use crate::mule::value::Value;
 use conditions::asked;
+use fusebox_dataweave::symbol::{Symbol, View};
+use fusebox_dataweave::{MediaType, Script, Value};
 
 /// Processors that are gone through; a flow that needs more is not looked through.
 const WORK_MAX: u32 = 10_000;

@@ -1,9 +1,10 @@
 //! What path a call has, told from the client's.
 
+use fusebox_dataweave::Value;
+use fusebox_dataweave::symbol::Symbol;
+
 use crate::diagnostic::quote;
 use crate::mule::circuit::{Call, Sent};
-use crate::mule::symbol::Symbol;
-use crate::mule::value::Value;
 
 /// Where a call goes.
 pub(super) struct Target {

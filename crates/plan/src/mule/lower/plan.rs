@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::names::name_of;
 use crate::diagnostic::{Notes, Place, quote};
-use crate::mule::app::{App, FlowId, ListenerConfig, Source};
+use crate::mule::app::{App, ListenerConfig, Source};
 use crate::mule::xml::Element;
 use crate::plan::{Limits, Listener, Manner, Plan, Route, Step};
 
@@ -24,7 +24,7 @@ pub(super) fn of(app: App, elements: &[Element], notes: &mut Notes) -> Plan {
             path: source.path.clone(),
             methods: source.methods.clone(),
             listeners: Some(vec![config.name.clone()]),
-            steps: vec![Step::Flow(FlowId(index))],
+            steps: vec![Step::App(index)],
         }));
     }
     refuse_shared_addresses(&listeners, elements, notes);
@@ -39,8 +39,6 @@ pub(super) fn of(app: App, elements: &[Element], notes: &mut Notes) -> Plan {
         limits: Limits::default(),
         upstreams: Vec::new(),
         routes,
-        channels: Vec::new(),
-        subscriptions: Vec::new(),
         app: Some(Arc::new(app)),
     }
 }
@@ -52,7 +50,7 @@ fn listener(config: &ListenerConfig) -> Listener {
         trusted_proxies: Vec::new(),
         encoded_slash_allowed: false,
         double_slash_allowed: false,
-        manner: Manner::Mule,
+        manner: Manner::App,
         tls: None,
     }
 }

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fusebox_dataweave::{Detected, MediaType, ParseFault, Script};
+
 use super::Lowering;
 use super::open::Open;
 use super::shapes::{Absent, Kind};
 use crate::diagnostic::{Place, quote, suggest};
 use crate::mule::app::{Compat, Given};
-use crate::mule::dataweave::{ParseFault, Script};
-use crate::mule::detect::Detected;
-use crate::mule::media::MediaType;
 use crate::mule::xml::{Attribute, Element};
 
 /// A value as it is written, or its default.

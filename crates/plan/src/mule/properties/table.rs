@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use fusebox_dataweave::Properties;
+
 use crate::diagnostic::{At, Notes, Place, nearest, quote};
 use crate::interpolate::Loader;
-use crate::mule::event::Properties;
 use crate::mule::xml::{Element, Places};
 
 /// The longest text that a value may become.

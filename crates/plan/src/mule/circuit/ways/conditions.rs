@@ -1,8 +1,9 @@
 //! Conditions, and the ways on which they hold.
 
+use fusebox_dataweave::symbol::{Relation, Symbol};
+
 use super::{Act, Way};
 use crate::mule::app::Site;
-use crate::mule::symbol::{Relation, Symbol};
 
 /// Ways in which one condition may come to hold.
 const CASES_MAX: usize = 24;

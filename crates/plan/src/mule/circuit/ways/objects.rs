@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use fusebox_dataweave::symbol::Symbol;
+
 use super::{Act, Ends, Entry, Raised, Walk, Way};
 use crate::mule::app::{ErrorType, Given, ObjectCall, ObjectOperation, Site, StoreDeclaration};
-use crate::mule::symbol::Symbol;
 
 impl<'a> Walk<'a> {
     pub(super) fn object(

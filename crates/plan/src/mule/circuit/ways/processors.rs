@@ -3,13 +3,14 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use fusebox_dataweave::symbol::{Relation, Symbol};
+
 use super::conditions::asked;
 use super::{Act, Call, DEPTH_MAX, Ends, Raised, Sent, WAYS_MAX, Walk, Way, push, text};
 use crate::mule::app::{
     Chain, Choice, Does, ErrorType, FlowName, Given, Request, SendBody, Site, Target,
     ValidationRule,
 };
-use crate::mule::symbol::{Relation, Symbol};
 
 impl<'a> Walk<'a> {
     pub(super) fn does(

@@ -1,0 +1,162 @@
+//! A value as the bytes of an HTTP message, and the bytes of one as a value.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::fault::EvalFault;
+use crate::script::coerce;
+use crate::value::form;
+use crate::value::json::{self, Layout};
+use crate::value::media::{Format, MediaType, Typed};
+use crate::value::{Object, Value};
+
+/// Whether a file means what Mule makes of it, or what its author evidently meant (`--compat`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compat {
+    /// What Mule 4.4 does with the file.
+    Strict,
+    /// The same, except where published flows rely on what Mule does not do. Each use is a warning.
+    #[default]
+    Intent,
+}
+
+/// The bytes of an HTTP message, and what they are called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// The bytes; none for null and the empty text.
+    pub bytes: Bytes,
+    /// The `Content-Type`; `None`: none is sent, as for a literal text.
+    pub content_type: Option<Arc<str>>,
+}
+
+impl Typed {
+    /// The value as the body of a request or response.
+    ///
+    /// An object that is called a form is written as one; other arrays and objects are written in JSON. Mule would serialise them as Java
+    /// does and call all that `application/java`; [`Compat::Intent`] calls it `application/json`, and
+    /// texts without a media type of their own `text/plain`.
+    ///
+    /// # Errors
+    /// Where it has no text.
+    pub fn body(&self, compat: Compat) -> Result<Body, EvalFault> {
+        let java = self.media_type.format() == Format::Java;
+        let (bytes, plain) = match &self.value {
+            Value::Null => (Bytes::new(), None),
+            Value::Binary(bytes) => (Bytes::clone(bytes), Some("application/octet-stream")),
+            Value::Object(object) if self.media_type.format() == Format::Form => {
+                (pairs(object)?.into(), Some(""))
+            }
+            Value::Array(_) | Value::Object(_) => (
+                json::write(&self.value, Layout::default())?.into(),
+                Some("application/json"),
+            ),
+            scalar => {
+                let text = coerce::text(scalar)?;
+                (Bytes::from(text.as_bytes().to_vec()), Some("text/plain"))
+            }
+        };
+        let content_type = match (plain, self.media_type.essence().as_str()) {
+            (None, _) | (_, "*/*") => None,
+            (Some(plain), _) if java && compat == Compat::Intent => Some(plain.into()),
+            _ => Some(self.media_type.as_str().into()),
+        };
+        Ok(Body {
+            bytes,
+            content_type,
+        })
+    }
+
+    /// A body that came, under the `Content-Type` that it came with; without one nothing is known of
+    /// it (`*/*`). A body that is UTF-8 is a text, and any other stays bytes.
+    pub fn received(body: Bytes, media_type: Option<&str>) -> Typed {
+        let media_type = media_type.map_or_else(MediaType::any, MediaType::new);
+        let value = match std::str::from_utf8(&body) {
+            Ok(text) if is_utf8(&media_type) => Value::text(text),
+            _ => Value::bytes(body),
+        };
+        Typed { value, media_type }
+    }
+}
+
+fn pairs(object: &Object) -> Result<String, EvalFault> {
+    let mut pairs: Vec<(Arc<str>, Arc<str>)> = Vec::new();
+    for (key, value) in object.entries() {
+        pairs.push((key.clone(), coerce::text(value)?));
+    }
+    Ok(form::write(&pairs))
+}
+
+/// Whether a media type's texts are UTF-8: one that names another charset goes on as it came.
+fn is_utf8(media_type: &MediaType) -> bool {
+    let mut parameters = media_type.as_str().split(';').skip(1);
+    let charset = parameters.find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let value = value.trim().trim_matches('"').to_ascii_lowercase();
+        name.trim().eq_ignore_ascii_case("charset").then_some(value)
+    });
+    charset.is_none_or(|charset| matches!(charset.as_str(), "utf-8" | "utf8" | "us-ascii"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(typed: &Typed, compat: Compat) -> (String, Option<String>) {
+        let body = typed.body(compat).unwrap();
+        let text = String::from_utf8(body.bytes.to_vec()).unwrap();
+        (text, body.content_type.map(|text| text.to_string()))
+    }
+
+    #[test]
+    fn a_literal_text_has_no_content_type() {
+        assert_eq!(
+            body(&Typed::literal("p"), Compat::Intent),
+            ("p".into(), None)
+        );
+    }
+
+    #[test]
+    fn values_without_a_text_are_json_or_plain() {
+        let object = Typed::java(Value::object(vec![("a".into(), 1.into())]));
+        let json = (
+            "{\n  \"a\": 1\n}".to_owned(),
+            Some("application/json".into()),
+        );
+        assert_eq!(body(&object, Compat::Intent), json);
+        let plain = ("7".to_owned(), Some("text/plain".to_owned()));
+        assert_eq!(body(&Typed::java(7), Compat::Intent), plain);
+        let strict = ("7".to_owned(), Some("application/java".to_owned()));
+        assert_eq!(body(&Typed::java(7), Compat::Strict), strict);
+        assert_eq!(
+            body(&Typed::java(Value::Null), Compat::Intent),
+            (String::new(), None)
+        );
+    }
+
+    #[test]
+    fn an_object_that_is_called_a_form_is_one() {
+        let form = "application/x-www-form-urlencoded";
+        let pair = ("a".into(), "b c".into());
+        let typed = Typed {
+            value: Value::object(vec![pair]),
+            media_type: MediaType::new(form),
+        };
+        let sent = ("a=b+c".to_owned(), Some(form.to_owned()));
+        assert_eq!(body(&typed, Compat::Intent), sent);
+    }
+
+    #[test]
+    fn a_body_is_a_text_where_it_is_one() {
+        let value = |bytes: &'static [u8], media_type| {
+            Typed::received(Bytes::from_static(bytes), media_type).value
+        };
+        assert_eq!(value(b"x", None), "x".into());
+        assert_eq!(value(b"", Some("application/json")), "".into());
+        let latin = Some("text/plain; charset=ISO-8859-1");
+        assert_eq!(value(b"x", latin).kind(), crate::value::Kind::Binary);
+        assert_eq!(value(b"\xff", None).kind(), crate::value::Kind::Binary);
+        let utf8 = Some("text/plain; Charset=\"UTF-8\"");
+        assert_eq!(value("é".as_bytes(), utf8), "é".into());
+    }
+}

@@ -1,0 +1,180 @@
+//! What the text of an attribute or element is: an expression, a text with expressions, or a text.
+
+use crate::event::Context;
+use crate::fault::{EvalFault, ParseFault};
+use crate::script::{Script, coerce};
+use crate::symbol::{Symbol, View};
+
+/// What a text turned out to be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Detected {
+    /// `#[…]` as a whole: its value has the type that it has.
+    Expression(Script),
+    /// A text with `#[…]` in it. A `logger` takes one; elsewhere Mule reads it as one expression and
+    /// fails.
+    Template(Template),
+    /// A text, as it stands.
+    Literal(String),
+}
+
+/// A text with expressions in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Template {
+    pieces: Vec<Piece>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Piece {
+    Plain(String),
+    Value(Script),
+}
+
+impl Detected {
+    /// What a text is: `#[…]` and no second `#[` in it is an expression, one with `#[…]` somewhere a
+    /// template, and any other a literal.
+    ///
+    /// # Errors
+    /// Where an expression of it is wrong, or has no end.
+    pub fn of(text: &str) -> Result<Detected, ParseFault> {
+        let trimmed = text.trim();
+        // Brackets that never close are a matter of quotes, perhaps of an apostrophe in a comment; the
+        // script tells better what is wrong, if anything is.
+        if let Some(inner) = trimmed.strip_prefix("#[")
+            && inner.ends_with(']')
+            && !inner.contains("#[")
+            && closing(inner).is_none_or(|end| end + 1 == inner.len())
+        {
+            return inside(text).map(Detected::Expression);
+        }
+        let template = text
+            .find("#[")
+            .is_some_and(|at| text[at + 2..].contains(']'));
+        if template {
+            return Template::parse(text).map(Detected::Template);
+        }
+        Ok(Detected::Literal(text.to_owned()))
+    }
+
+    /// The expression of an attribute that always is one, with `#[ ]` or without.
+    ///
+    /// # Errors
+    /// Where it is wrong.
+    pub fn expression(text: &str) -> Result<Script, ParseFault> {
+        let trimmed = text.trim();
+        match trimmed
+            .strip_prefix("#[")
+            .and_then(|inner| inner.strip_suffix(']'))
+        {
+            Some(_) => inside(text),
+            None => Script::parse(text),
+        }
+    }
+}
+
+/// The script between the `#[` and `]` that a text begins and ends with.
+fn inside(text: &str) -> Result<Script, ParseFault> {
+    let start = text.len() - text.trim_start().len() + 2;
+    Script::within(text, start, text.trim_end().len() - 1)
+}
+
+/// Where the bracket is closed that was opened just before; brackets in quotes do not count.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, char) in text.char_indices() {
+        if let Some(open) = quote {
+            match char {
+                _ if escaped => escaped = false,
+                '\\' => escaped = true,
+                _ if char == open => quote = None,
+                _ => {}
+            }
+            continue;
+        }
+        match char {
+            '\'' | '"' | '`' => quote = Some(char),
+            '[' => depth += 1,
+            ']' if depth == 0 => return Some(at),
+            ']' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+impl Template {
+    /// The expressions in it, in order.
+    pub fn scripts(&self) -> impl Iterator<Item = &Script> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Value(script) => Some(script),
+            Piece::Plain(_) => None,
+        })
+    }
+
+    /// The template of a text, in which `\#` is a `#`.
+    ///
+    /// # Errors
+    /// Where an expression of it is wrong, or has no end.
+    pub fn parse(text: &str) -> Result<Template, ParseFault> {
+        let mut pieces = Vec::new();
+        let mut plain = String::new();
+        let mut at = 0;
+        while let Some(char) = text[at..].chars().next() {
+            let rest = &text[at..];
+            if rest.starts_with("\\#") {
+                plain.push('#');
+                at += 2;
+            } else if rest.starts_with("#[") {
+                let start = at + 2;
+                let Some(length) = closing(&text[start..]) else {
+                    let before = &text[..at];
+                    let line = before.rsplit('\n').next().unwrap_or_default();
+                    return Err(ParseFault {
+                        message: "the expression has no end".to_owned(),
+                        line: before.matches('\n').count() + 1,
+                        col: line.chars().count() + 1,
+                        mend: r"close it with `]`, or write `\#[` for a text".to_owned(),
+                    });
+                };
+                if !plain.is_empty() {
+                    pieces.push(Piece::Plain(std::mem::take(&mut plain)));
+                }
+                pieces.push(Piece::Value(Script::within(text, start, start + length)?));
+                at = start + length + 1;
+            } else {
+                plain.push(char);
+                at += char.len_utf8();
+            }
+        }
+        if !plain.is_empty() {
+            pieces.push(Piece::Plain(plain));
+        }
+        Ok(Template { pieces })
+    }
+
+    /// The text, with the values of its expressions: null is `null`, objects and arrays are JSON.
+    ///
+    /// # Errors
+    /// Where an expression has no value, or the text is too long.
+    pub fn eval(&self, context: &Context<'_>) -> Result<String, EvalFault> {
+        let mut text = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Plain(plain) => text.push_str(plain),
+                Piece::Value(script) => text.push_str(&script.value(context)?.shown()?),
+            }
+            coerce::check_text(text.len())?;
+        }
+        Ok(text)
+    }
+
+    /// The text, as far as it is known.
+    pub fn symbol(&self, view: &View<'_>) -> Symbol {
+        let pieces = self.pieces.iter().map(|piece| match piece {
+            Piece::Plain(plain) => Symbol::text(plain.as_str()),
+            Piece::Value(script) => script.symbol(view),
+        });
+        Symbol::joined(pieces.collect())
+    }
+}

@@ -1,0 +1,72 @@
+//! DataWeave 2: values, scripts, and what a script gives when only some of what it sees is known.
+//!
+//! ```
+//! use fusebox_dataweave::{Context, Event, MediaType, Random, Script, Typed, jiff};
+//!
+//! let script = Script::parse(
+//!     "%dw 2.0
+//!      output application/json
+//!      ---
+//!      { order: payload.id, total: sum(payload.items map ($.price * $.count)) }",
+//! )?;
+//! let payload = r#"{"id": "A-7", "items": [{"price": 1.10, "count": 3}, {"price": 4, "count": 1}]}"#;
+//! let event = Event {
+//!     payload: Typed {
+//!         value: payload.into(),
+//!         media_type: MediaType::json(),
+//!     },
+//!     ..Event::default()
+//! };
+//! let random = Random::default();
+//! let context = Context::new(&event, jiff::Timestamp::UNIX_EPOCH, &random);
+//!
+//! let json = script.eval(&context)?.shown()?;
+//! assert_eq!(json, "{\n  \"order\": \"A-7\",\n  \"total\": 7.3\n}");
+//! println!("{json}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`eval()`] does that in one step, with what a script sees as one JSON object.
+//!
+//! - [`Value`], [`Number`], [`Period`]: what expressions work on; [`Typed`]: a value with its [`MediaType`]
+//! - [`Script`]: from text to value; [`Event`], [`Context`]: what it sees
+//! - [`Detected`], [`Template`]: the text of an attribute, `#[…]`
+//! - [`Typed::body`]: as the bytes of a message; [`Typed::to_stored`]: as a store keeps it; [`Typed::text`],
+//!   [`Typed::whole`], [`Typed::truth`]: as an attribute wants it
+//! - [`symbol`]: partial evaluation, for whoever asks what a script does whatever the request
+//!
+//! The semantics are those of [DataWeave 2](https://docs.mulesoft.com/dataweave/latest/), as far as its documentation
+//! tells them, within an event of Mule 4.4. What JSON and forms say is read and written; other formats are not.
+//!
+//! A script comes from a file, but values come from clients and upstreams: whatever they hold, an evaluation ends, with a
+//! value or an [`EvalFault`], and its steps, nesting, texts and memory are bounded. Nothing here reads a clock, a file or
+//! the network: the moment and the random numbers are the caller's.
+
+mod body;
+mod detect;
+mod event;
+mod fault;
+mod limits;
+mod random;
+mod scope;
+mod script;
+mod stored;
+mod value;
+mod wanted;
+
+pub mod symbol;
+
+pub use body::{Body, Compat};
+pub use detect::{Detected, Template};
+pub use event::{Context, Event, Properties, Vars};
+pub use fault::{EvalFault, ParseFault};
+pub use jiff;
+pub use random::Random;
+pub use scope::{Scope, ScopeFault, eval, read_scope};
+pub use script::Script;
+pub use stored::STORED;
+pub use value::media::{MediaType, Typed};
+pub use value::number::Number;
+pub use value::period::Period;
+pub use value::regex::Pattern;
+pub use value::{Array, Form, Function, Kind, Object, Value};

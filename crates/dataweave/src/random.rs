@@ -1,0 +1,42 @@
+//! Where `uuid()`, `random()` and `randomInt()` draw from.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A source of random numbers.
+#[derive(Clone)]
+pub struct Random(Arc<dyn Fn() -> u64 + Send + Sync>);
+
+impl Random {
+    /// A source that calls `draw` for 64 random bits at a time.
+    pub fn new(draw: impl Fn() -> u64 + Send + Sync + 'static) -> Random {
+        Random(Arc::new(draw))
+    }
+
+    /// A source that starts the same for the same seed.
+    pub fn seeded(seed: u64) -> Random {
+        let generator = Mutex::new(fastrand::Rng::with_seed(seed));
+        Random::new(move || {
+            let mut generator = generator.lock().unwrap_or_else(PoisonError::into_inner);
+            generator.u64(..)
+        })
+    }
+
+    /// 64 random bits.
+    pub(crate) fn draw(&self) -> u64 {
+        (self.0)()
+    }
+}
+
+/// A source that starts differently each time.
+impl Default for Random {
+    fn default() -> Random {
+        Random::seeded(fastrand::Rng::new().u64(..))
+    }
+}
+
+impl fmt::Debug for Random {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Random")
+    }
+}

@@ -1,0 +1,237 @@
+//! An expression over a scope in JSON, as the command line has it.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+
+use crate::detect::Detected;
+use crate::event::{Context, Event, Properties};
+use crate::fault::{EvalFault, ParseFault};
+use crate::random::Random;
+use crate::value::iso;
+use crate::value::json::{self, Layout};
+use crate::value::media::{MediaType, Typed};
+use crate::value::number::Number;
+use crate::value::{Form, Object, Value};
+
+/// What a scope says.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// The event: `payload`, `attributes`, `vars`, `error`, `correlationId`.
+    pub event: Event,
+    /// What `p(key)` reads: `properties`.
+    pub properties: Properties,
+    /// The clock and the server's time zone: `now`, where it is given.
+    pub now: Option<Zoned>,
+}
+
+/// Why there is no value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScopeFault {
+    /// The scope cannot be read.
+    #[error("{0}")]
+    Scope(String),
+    /// The text is no expression.
+    #[error(transparent)]
+    Parse(#[from] ParseFault),
+    /// The expression has no value.
+    #[error(transparent)]
+    Eval(#[from] EvalFault),
+}
+
+/// Reads a scope. An object with one member says what JSON cannot: `{"$headers": {…}}` names that
+/// match in any case, `{"$number": "1.50"}` a number by its digits, `{"$int": 3}` a number,
+/// `{"$params": {…}}` an object, `{"$typed": {"value": …, "mediaType": "…"}}` a payload or variable
+/// with its media type; without one that is `application/java`.
+///
+/// # Errors
+/// Where it is no object, names what there is not, or such an object holds something else.
+pub fn read_scope(scope: &serde_json::Value) -> Result<Scope, ScopeFault> {
+    let members = scope
+        .as_object()
+        .ok_or_else(|| fault("the scope must be a JSON object"))?;
+    let mut read = Scope {
+        event: Event::default(),
+        properties: Properties::new(),
+        now: None,
+    };
+    for (name, json) in members {
+        match name.as_str() {
+            "payload" => read.event.payload = typed(json)?,
+            "attributes" => read.event.attributes = value(json)?,
+            "error" => read.event.error = error(json)?,
+            "vars" => {
+                for (name, json) in object(name, json)? {
+                    read.event.vars.insert(name.as_str().into(), typed(json)?);
+                }
+            }
+            "properties" => {
+                for (key, json) in object(name, json)? {
+                    let text = text(key, json)?;
+                    read.properties.insert(key.as_str().into(), text);
+                }
+            }
+            "correlationId" => read.event.correlation_id = text(name, json)?,
+            "now" => {
+                let text = text(name, json)?;
+                let now = iso::date_time(&text).ok_or_else(|| {
+                    fault(format!(
+                        "now must be a moment, 2026-01-01T00:00:00Z, and is {text:?}"
+                    ))
+                })?;
+                read.now = Some(now);
+            }
+            _ => {
+                return Err(fault(format!(
+                    "the scope has no `{name}`: it has payload, attributes, vars, error, properties, \
+                     correlationId and now"
+                )));
+            }
+        }
+    }
+    Ok(read)
+}
+
+fn fault(what: impl Into<String>) -> ScopeFault {
+    ScopeFault::Scope(what.into())
+}
+
+type Members = serde_json::Map<String, serde_json::Value>;
+
+fn object<'a>(name: &str, json: &'a serde_json::Value) -> Result<&'a Members, ScopeFault> {
+    json.as_object()
+        .ok_or_else(|| fault(format!("{name} must be a JSON object")))
+}
+
+fn text(name: &str, json: &serde_json::Value) -> Result<Arc<str>, ScopeFault> {
+    let text = json.as_str();
+    text.map(Arc::from)
+        .ok_or_else(|| fault(format!("{name} must be a text")))
+}
+
+/// The tag of an object with one member, and what it holds.
+fn tagged(json: &serde_json::Value) -> Option<(&str, &serde_json::Value)> {
+    let mut members = json.as_object()?.iter();
+    match (members.next(), members.next()) {
+        (Some((tag, inner)), None) if tag.starts_with('$') => Some((tag, inner)),
+        _ => None,
+    }
+}
+
+fn typed(json: &serde_json::Value) -> Result<Typed, ScopeFault> {
+    if let Some(("$typed", inner)) = tagged(json) {
+        return Ok(Typed {
+            value: value(&inner["value"])?,
+            media_type: MediaType::new(text("mediaType", &inner["mediaType"])?),
+        });
+    }
+    Ok(Typed::java(value(json)?))
+}
+
+/// An error, whose type reads `NAMESPACE:IDENTIFIER` as a text.
+fn error(json: &serde_json::Value) -> Result<Value, ScopeFault> {
+    let Value::Object(error) = value(json)? else {
+        return Ok(Value::Null);
+    };
+    let entries = error.entries().iter().map(|(key, value)| {
+        let value = match value {
+            Value::Object(of) if &**key == "errorType" => {
+                let of = Object::new(of.entries().to_vec(), Form::ErrorType);
+                Value::Object(Arc::new(of))
+            }
+            value => value.clone(),
+        };
+        (key.clone(), value)
+    });
+    Ok(Value::object(entries.collect()))
+}
+
+fn value(json: &serde_json::Value) -> Result<Value, ScopeFault> {
+    use serde_json::Value as Json;
+    if let Some((tag, inner)) = tagged(json) {
+        let wrong = || fault(format!("{tag} cannot hold {inner}"));
+        return match tag {
+            "$headers" => Ok(Value::Object(Arc::new(Object::new(
+                members(inner.as_object().ok_or_else(wrong)?)?,
+                Form::Headers,
+            )))),
+            "$params" => Ok(Value::object(members(
+                inner.as_object().ok_or_else(wrong)?,
+            )?)),
+            "$int" => inner.as_i64().map(Value::from).ok_or_else(wrong),
+            "$number" => {
+                let number = inner.as_str().and_then(Number::parse);
+                number.map(Value::from).ok_or_else(wrong)
+            }
+            _ => Err(fault(format!("{tag} is no tag of a scope's values"))),
+        };
+    }
+    Ok(match json {
+        Json::Null => Value::Null,
+        Json::Bool(bool) => Value::Bool(*bool),
+        Json::Number(number) => Number::parse(&number.to_string())
+            .map(Value::from)
+            .ok_or_else(|| fault(format!("{number} has too many digits")))?,
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Array(items) => Value::array(items.iter().map(value).collect::<Result<_, _>>()?),
+        Json::Object(object) => Value::object(members(object)?),
+    })
+}
+
+fn members(object: &Members) -> Result<Vec<(Arc<str>, Value)>, ScopeFault> {
+    object
+        .iter()
+        .map(|(name, json)| Ok((name.as_str().into(), value(json)?)))
+        .collect()
+}
+
+/// Evaluates a text over a scope that [`read_scope`] reads, and gives its value in JSON, on one line.
+/// The text is an expression, with `#[ ]` or without, or a template with `#[…]` in it.
+///
+/// Where the scope has no `now`, the clock is `now` and the server's time zone `zone`.
+///
+/// ```
+/// use fusebox_dataweave::{Random, eval, jiff};
+///
+/// let scope = serde_json::json!({ "vars": { "failCount": 4 } });
+/// let random = Random::seeded(1);
+/// let now = jiff::Timestamp::UNIX_EPOCH;
+/// let value = eval("vars.failCount + 1", &scope, now, jiff::tz::TimeZone::UTC, &random);
+/// assert_eq!(value.as_deref(), Ok("5"));
+/// ```
+///
+/// # Errors
+/// Where the scope cannot be read, the text is no expression, or it has no value.
+pub fn eval(
+    text: &str,
+    scope: &serde_json::Value,
+    now: Timestamp,
+    zone: TimeZone,
+    random: &Random,
+) -> Result<String, ScopeFault> {
+    let scope = read_scope(scope)?;
+    let (now, zone) = match &scope.now {
+        Some(now) => (now.timestamp(), now.time_zone().clone()),
+        None => (now, zone),
+    };
+    let context = Context {
+        event: &scope.event,
+        properties: &scope.properties,
+        flow: "",
+        app: "",
+        now,
+        zone: &zone,
+        random,
+    };
+    let value = match Detected::of(text)? {
+        Detected::Expression(script) => script.eval(&context)?.value,
+        Detected::Template(template) => template.eval(&context)?.into(),
+        Detected::Literal(text) => Detected::expression(&text)?.eval(&context)?.value,
+    };
+    let layout = Layout {
+        indent: false,
+        ..Layout::default()
+    };
+    Ok(json::write(&value, layout)?)
+}

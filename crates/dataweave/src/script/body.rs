@@ -1,0 +1,414 @@
+//! The grammar of what has an end of its own: objects, arrays, parentheses, `if`, `do`, `match`.
+
+use std::sync::Arc;
+
+use super::cursor::{Cursor, Parsed};
+use super::parse::{IMPLICIT, expression, operand};
+use super::tree::{Case, CasePattern, Content, Item, Lambda, Node, Param};
+use super::{header, literal, types};
+use crate::value::Value;
+
+/// `{a: 1, (b): 2, (c: 3) if d, (e)}`
+pub(super) fn object(cursor: &mut Cursor<'_>) -> Parsed<Node> {
+    cursor.expect("{")?;
+    list(cursor, "}", entry).map(Node::Object)
+}
+
+/// `[1, (2) if a, b: 3]`
+pub(super) fn array(cursor: &mut Cursor<'_>) -> Parsed<Node> {
+    cursor.expect("[")?;
+    list(cursor, "]", item).map(Node::Array)
+}
+
+fn list<T>(
+    cursor: &mut Cursor<'_>,
+    close: &str,
+    mut part: impl FnMut(&mut Cursor<'_>) -> Parsed<T>,
+) -> Parsed<Vec<T>> {
+    let mut parts = Vec::new();
+    loop {
+        cursor.blank()?;
+        if cursor.eat(close) {
+            return Ok(parts);
+        }
+        parts.push(part(cursor)?);
+        cursor.blank()?;
+        if !cursor.eat(",") {
+            if !cursor.eat(close) {
+                return Err(cursor.unexpected(&format!("`,` or `{close}`")));
+            }
+            return Ok(parts);
+        }
+    }
+}
+
+/// An entry of an object.
+fn entry(cursor: &mut Cursor<'_>) -> Parsed<Item> {
+    if let Some(key) = plain_key(cursor)? {
+        return pair(cursor, key, None);
+    }
+    let start = cursor.at;
+    if matches!(cursor.peek(), Some('"' | '\'' | '`')) {
+        let key = literal::string(cursor)?;
+        return pair(cursor, key, None);
+    }
+    if !cursor.starts("(") {
+        return Err(cursor.unexpected("a key"));
+    }
+    cursor.at += 1;
+    let (inside, value) = cursor.inner(|cursor| {
+        cursor.blank()?;
+        if let Some(key) = plain_key(cursor)? {
+            cursor.expect(":")?;
+            return Ok((key, Some(expression(cursor)?)));
+        }
+        let inside = expression(cursor)?;
+        cursor.blank()?;
+        if cursor.eat(":") {
+            return Ok((inside, Some(expression(cursor)?)));
+        }
+        Ok((inside, None))
+    })?;
+    cursor.expect(")")?;
+    cursor.blank()?;
+    match value {
+        // `(key: value) if …`
+        Some(value) => {
+            let what = Content::Pair(dynamic_key(cursor, inside, start)?, value);
+            let when = condition(cursor)?;
+            Ok(Item { what, when })
+        }
+        // `(key): value`
+        None if cursor.starts(":") => pair(cursor, inside, None),
+        // `(object) if …`
+        None => {
+            let when = condition(cursor)?;
+            let what = Content::Spread(inside);
+            Ok(Item { what, when })
+        }
+    }
+}
+
+/// The key of a pair in parentheses: a text, or an expression in parentheses of its own.
+fn dynamic_key(cursor: &Cursor<'_>, key: Node, start: usize) -> Parsed<Node> {
+    match key {
+        Node::Literal(Value::String(_)) | Node::Text(_) => Ok(key),
+        Node::Group(key) => Ok(*key),
+        _ => Err(cursor.fault(
+            start,
+            "this cannot be a key",
+            "write a key that is computed in parentheses: `((key): value)`",
+        )),
+    }
+}
+
+fn pair(cursor: &mut Cursor<'_>, key: Node, when: Option<Node>) -> Parsed<Item> {
+    cursor.blank()?;
+    if cursor.starts("@") {
+        return Err(cursor.fault(
+            cursor.at,
+            "attributes of XML are not supported",
+            "write them as keys of an object",
+        ));
+    }
+    cursor.expect(":")?;
+    let value = expression(cursor)?;
+    let what = Content::Pair(key, value);
+    Ok(Item { what, when })
+}
+
+/// A key without quotes, `id` or `Content-Type`, if a `:` follows it.
+fn plain_key(cursor: &mut Cursor<'_>) -> Parsed<Option<Node>> {
+    let start = cursor.at;
+    let Some(word) = cursor.word() else {
+        return Ok(None);
+    };
+    cursor.at += word.len();
+    while cursor.starts("-") {
+        cursor.at += 1;
+        let rest = cursor.rest();
+        let more = rest
+            .find(|char: char| !(char.is_ascii_alphanumeric() || char == '_'))
+            .unwrap_or(rest.len());
+        if more == 0 {
+            break;
+        }
+        cursor.at += more;
+    }
+    let end = cursor.at;
+    cursor.blank()?;
+    let is_key = cursor.starts(":") && !cursor.starts("::") || cursor.starts("@");
+    let length = end - start;
+    cursor.at = start;
+    if !is_key {
+        return Ok(None);
+    }
+    let key = Node::Literal(Value::from(&cursor.rest()[..length]));
+    cursor.at = end;
+    Ok(Some(key))
+}
+
+/// `if a` behind an entry or an item.
+fn condition(cursor: &mut Cursor<'_>) -> Parsed<Option<Node>> {
+    cursor.blank()?;
+    if !cursor.eat_word("if") {
+        return Ok(None);
+    }
+    cursor.inner(operand).map(Some)
+}
+
+/// An item of an array.
+fn item(cursor: &mut Cursor<'_>) -> Parsed<Item> {
+    if let Some(key) = plain_key(cursor)? {
+        return pair(cursor, key, None);
+    }
+    let value = expression(cursor)?;
+    cursor.blank()?;
+    if cursor.starts(":") && !cursor.starts("::") {
+        return match value {
+            Node::Literal(Value::String(_)) | Node::Text(_) => pair(cursor, value, None),
+            Node::Group(key) => pair(cursor, *key, None),
+            _ => Err(cursor.unexpected("`,` or `]`")),
+        };
+    }
+    let what = Content::Value(value);
+    let when = condition(cursor)?;
+    Ok(Item { what, when })
+}
+
+/// An object of one pair, which needs no braces: `name: value`, `(key): value`.
+pub(super) fn or_pair(
+    cursor: &mut Cursor<'_>,
+    parse: fn(&mut Cursor<'_>) -> Parsed<Node>,
+) -> Parsed<Node> {
+    cursor.blank()?;
+    if let Some(key) = plain_key(cursor)? {
+        return Ok(Node::Object(vec![pair(cursor, key, None)?]));
+    }
+    let value = parse(cursor)?;
+    cursor.blank()?;
+    if !cursor.starts(":") || cursor.starts("::") {
+        return Ok(value);
+    }
+    let key = match value {
+        Node::Literal(Value::String(_)) | Node::Text(_) => value,
+        Node::Group(key) => *key,
+        _ => return Err(cursor.unexpected("an operator or the end")),
+    };
+    Ok(Node::Object(vec![pair(cursor, key, None)?]))
+}
+
+/// `(a)`, or the parameters of a function and its body.
+pub(super) fn enclosed(cursor: &mut Cursor<'_>) -> Parsed<Node> {
+    if begins_function(cursor) {
+        let lambda = function(cursor, "->")?;
+        return Ok(Node::Lambda(Arc::new(lambda)));
+    }
+    cursor.expect("(")?;
+    let inside = expression(cursor)?;
+    cursor.expect(")")?;
+    Ok(Node::Group(Box::new(inside)))
+}
+
+/// Whether `(` opens parameters: `()`, `(a, `, `(a = `, `(a: `, `(a) ->`.
+fn begins_function(cursor: &Cursor<'_>) -> bool {
+    let inside = cursor.rest()[1..].trim_start();
+    if let Some(after) = inside.strip_prefix(')') {
+        return after.trim_start().starts_with("->");
+    }
+    let word = inside
+        .find(|char: char| !(char.is_ascii_alphanumeric() || char == '_'))
+        .unwrap_or(inside.len());
+    if word == 0 || inside.starts_with(|char: char| char.is_ascii_digit()) {
+        return false;
+    }
+    let after = inside[word..].trim_start();
+    match after.chars().next() {
+        Some(',') => true,
+        Some('=') => !after.starts_with("=="),
+        Some(':') => !after.starts_with("::"),
+        Some(')') => after[1..].trim_start().starts_with("->"),
+        _ => false,
+    }
+}
+
+/// `(a, b: Number = 1): Number` and, behind `arrow`, a body.
+pub(super) fn function(cursor: &mut Cursor<'_>, arrow: &str) -> Parsed<Lambda> {
+    cursor.expect("(")?;
+    let params = list(cursor, ")", |cursor| {
+        let name: Arc<str> = cursor.take_word("the name of a parameter")?.into();
+        cursor.declared.insert(name.clone());
+        cursor.blank()?;
+        let of = typed(cursor)?;
+        cursor.blank()?;
+        let default = if cursor.starts("=") {
+            cursor.at += 1;
+            Some(cursor.inner(expression)?)
+        } else {
+            None
+        };
+        Ok(Param { name, of, default })
+    })?;
+    cursor.blank()?;
+    let returns = typed(cursor)?;
+    cursor.expect(arrow)?;
+    let body = cursor.inner(|cursor| or_pair(cursor, expression))?;
+    Ok(Lambda {
+        params,
+        returns,
+        body,
+    })
+}
+
+/// `: Type`, if it is there.
+pub(super) fn typed(cursor: &mut Cursor<'_>) -> Parsed<Option<types::Type>> {
+    if !cursor.eat(":") {
+        return Ok(None);
+    }
+    types::plain(cursor).map(Some)
+}
+
+/// What follows `if`.
+pub(super) fn choice(cursor: &mut Cursor<'_>) -> Parsed<Node> {
+    let mut cases = Vec::new();
+    loop {
+        cursor.expect("(")?;
+        let condition = cursor.inner(expression)?;
+        cursor.expect(")")?;
+        cases.push((condition, expression(cursor)?));
+        cursor.blank()?;
+        if !cursor.eat_word("else") {
+            return Ok(Node::If {
+                cases,
+                otherwise: None,
+            });
+        }
+        cursor.blank()?;
+        if !cursor.eat_word("if") {
+            break;
+        }
+    }
+    Ok(Node::If {
+        cases,
+        otherwise: Some(Box::new(expression(cursor)?)),
+    })
+}
+
+/// What follows `do`: `{ header --- body }`
+pub(super) fn scope(cursor: &mut Cursor<'_>) -> Parsed<Node> {
+    cursor.expect("{")?;
+    let declarations = header::inner(cursor)?;
+    let body = expression(cursor)?;
+    cursor.expect("}")?;
+    Ok(Node::Do {
+        declarations,
+        body: Box::new(body),
+    })
+}
+
+/// What follows `match`: `{ case … -> … else -> … }`
+pub(super) fn cases(cursor: &mut Cursor<'_>) -> Parsed<Vec<Case>> {
+    cursor.inner(|cursor| {
+        cursor.expect("{")?;
+        let mut cases = Vec::new();
+        loop {
+            cursor.blank()?;
+            if cursor.eat("}") {
+                return Ok(cases);
+            }
+            if cases.last().is_some_and(is_else) {
+                return Err(cursor.unexpected("`}` after `else`"));
+            }
+            if cursor.eat_word("case") {
+                cases.push(case(cursor)?);
+            } else if cursor.eat_word("else") {
+                cursor.blank()?;
+                let name = name(cursor);
+                cases.push(then(cursor, name, None, None)?);
+            } else {
+                return Err(cursor.unexpected("`case`, `else` or `}`"));
+            }
+            // Some separate cases by commas.
+            cursor.blank()?;
+            cursor.eat(",");
+        }
+    })
+}
+
+fn is_else(case: &Case) -> bool {
+    case.pattern.is_none() && case.when.is_none()
+}
+
+fn case(cursor: &mut Cursor<'_>) -> Parsed<Case> {
+    cursor.blank()?;
+    let words = ["is", "if", "matches", "true", "false", "null"];
+    let named = cursor.word().is_some_and(|word| !words.contains(&word));
+    let name = if named { name(cursor) } else { None };
+    cursor.blank()?;
+    // Of the value as a name, or `$`.
+    let pattern = if cursor.eat_word("is") {
+        Some(CasePattern::Is(types::plain(cursor)?))
+    } else if cursor.eat_word("matches") {
+        Some(CasePattern::Matches(operand(cursor)?))
+    } else if cursor.word() == Some("if") {
+        None
+    } else {
+        if name.is_some() {
+            cursor.expect(":")?;
+            cursor.blank()?;
+        }
+        if matches!(cursor.peek(), Some('[' | '{')) {
+            return Err(cursor.fault(
+                cursor.at,
+                "patterns of arrays and objects are not supported",
+                "write `case x if (…) ->`, or `case is Array ->`",
+            ));
+        }
+        Some(CasePattern::Value(operand(cursor)?))
+    };
+    cursor.blank()?;
+    let dollars = cursor.dollars;
+    let when = if cursor.eat_word("if") {
+        cursor.binders += 1;
+        let when = operand(cursor)?;
+        cursor.binders -= 1;
+        Some(when)
+    } else {
+        None
+    };
+    if name.is_none() {
+        cursor.dollars = dollars;
+    }
+    then(cursor, name, pattern, when)
+}
+
+fn name(cursor: &mut Cursor<'_>) -> Option<Arc<str>> {
+    let word = cursor.word()?;
+    cursor.at += word.len();
+    let name: Arc<str> = word.into();
+    cursor.declared.insert(name.clone());
+    Some(name)
+}
+
+fn then(
+    cursor: &mut Cursor<'_>,
+    name: Option<Arc<str>>,
+    pattern: Option<CasePattern>,
+    when: Option<Node>,
+) -> Parsed<Case> {
+    cursor.expect("->")?;
+    let dollars = cursor.dollars;
+    let binds = usize::from(name.is_none());
+    cursor.binders += binds;
+    let then = expression(cursor)?;
+    cursor.binders -= binds;
+    if name.is_none() {
+        cursor.dollars = dollars;
+    }
+    Ok(Case {
+        name: name.unwrap_or_else(|| IMPLICIT[0].into()),
+        pattern,
+        when,
+        then,
+    })
+}

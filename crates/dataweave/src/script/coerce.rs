@@ -1,0 +1,278 @@
+//! How a value of one kind becomes one of another.
+//! ([Type coercion](https://docs.mulesoft.com/dataweave/latest/dataweave-types-coercion))
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::types::{Setting, Type};
+use super::{EvalFault, date_format, number_format};
+use crate::value::iso;
+use crate::value::number::Number;
+use crate::value::regex::Pattern;
+pub(crate) use crate::value::text::{Coerced, cannot, check_text, shown, text};
+use crate::value::{Kind, Value};
+
+/// The value as a number: a decimal text too.
+pub(super) fn number(value: &Value) -> Coerced<Number> {
+    match value {
+        Value::Number(number) => Ok(number.clone()),
+        Value::String(text) => {
+            Number::parse(text.trim()).ok_or_else(|| cannot(value, Kind::Number))
+        }
+        _ => Err(cannot(value, Kind::Number)),
+    }
+}
+
+/// The value as a whole number that counts something.
+pub(crate) fn integer(value: &Value) -> Coerced<i64> {
+    let number = number(value)?;
+    number
+        .to_i64()
+        .ok_or_else(|| EvalFault::new(format!("a whole number is wanted, and there is {number}")))
+}
+
+/// The value as a truth value: `"true"` and `"false"` too.
+pub(crate) fn boolean(value: &Value) -> Coerced<bool> {
+    match value {
+        Value::Bool(bool) => Ok(*bool),
+        Value::String(text) if text.trim().eq_ignore_ascii_case("true") => Ok(true),
+        Value::String(text) if text.trim().eq_ignore_ascii_case("false") => Ok(false),
+        _ => Err(cannot(value, Kind::Boolean)),
+    }
+}
+
+/// The value as a regular expression: a text too.
+pub(crate) fn pattern(value: &Value) -> Coerced<Pattern> {
+    match value {
+        Value::Regex(pattern) => Ok(pattern.clone()),
+        Value::String(text) => Pattern::new(text).map_err(|what| {
+            EvalFault::new(format!("{} is no regular expression: {what}", shown(value)))
+        }),
+        _ => Err(cannot(value, Kind::Regex)),
+    }
+}
+
+/// The value as one of a kind, where no format is asked for.
+pub(super) fn to_kind(value: &Value, kind: Kind, zone: &TimeZone) -> Coerced<Value> {
+    if value.kind() == kind {
+        return Ok(value.clone());
+    }
+    let fail = || cannot(value, kind);
+    Ok(match (kind, value) {
+        (_, Value::Null) => return Err(fail()),
+        (Kind::String, _) => Value::String(text(value)?),
+        (Kind::Number, Value::DateTime(zoned)) => seconds(zoned.timestamp()),
+        (Kind::Number, Value::LocalDateTime(at)) => {
+            let at = at.to_zoned(TimeZone::UTC).map_err(|_| fail())?;
+            seconds(at.timestamp())
+        }
+        (Kind::Number, Value::Period(period)) if period.is_exact() => period.time.as_secs().into(),
+        (Kind::Number, _) => number(value)?.into(),
+        (Kind::Boolean, _) => boolean(value)?.into(),
+        (Kind::Regex, _) => Value::Regex(pattern(value)?),
+        (Kind::Binary, Value::String(text)) => {
+            Value::bytes(bytes::Bytes::copy_from_slice(text.as_bytes()))
+        }
+        (Kind::DateTime, Value::Number(number)) => {
+            moment(number, Unit::Seconds).ok_or_else(fail)?
+        }
+        (Kind::DateTime, Value::LocalDateTime(at)) => {
+            Value::DateTime(at.to_zoned(zone.clone()).map_err(|_| fail())?.into())
+        }
+        (Kind::LocalDateTime, Value::DateTime(zoned)) => Value::LocalDateTime(zoned.datetime()),
+        (Kind::Date, Value::DateTime(zoned)) => Value::Date(zoned.date()),
+        (Kind::Date, Value::LocalDateTime(at)) => Value::Date(at.date()),
+        (Kind::Time, Value::DateTime(zoned)) => Value::Time(zoned.time(), zoned.offset()),
+        (Kind::LocalTime, Value::DateTime(zoned)) => Value::LocalTime(zoned.time()),
+        (Kind::LocalTime, Value::LocalDateTime(at)) => Value::LocalTime(at.time()),
+        (Kind::LocalTime, Value::Time(time, _)) => Value::LocalTime(*time),
+        (Kind::TimeZone, Value::DateTime(zoned)) => Value::Zone(zoned.time_zone().clone()),
+        (Kind::TimeZone, Value::Time(_, offset)) => Value::Zone(offset.to_time_zone()),
+        (_, Value::String(text)) => parsed(text.trim(), kind).ok_or_else(fail)?,
+        _ => return Err(fail()),
+    })
+}
+
+/// A text as a date or the like.
+fn parsed(text: &str, kind: Kind) -> Option<Value> {
+    match kind {
+        Kind::DateTime => iso::date_time(text).map(|zoned| Value::DateTime(zoned.into())),
+        Kind::LocalDateTime => iso::local_date_time(text).map(Value::LocalDateTime),
+        Kind::Date => iso::local_date(text).map(Value::Date),
+        Kind::Time | Kind::LocalTime => iso::whole_time(text).filter(|time| time.kind() == kind),
+        Kind::TimeZone => iso::zone(text).map(Value::Zone),
+        Kind::Period => iso::any(text).filter(|value| value.kind() == kind),
+        _ => None,
+    }
+}
+
+/// The value as a type wants it.
+pub(super) fn to_type(value: &Value, of: &Type, zone: &TimeZone) -> Coerced<Value> {
+    if of.holds(value) {
+        return Ok(value.clone());
+    }
+    match of {
+        Type::Kind(kind) => to_kind(value, *kind, zone),
+        Type::Union(types) => types
+            .iter()
+            .find_map(|of| to_type(value, of, zone).ok())
+            .ok_or_else(|| {
+                EvalFault::new(format!("{} cannot become one of these types", shown(value)))
+            }),
+        Type::Literal(literal) => Err(EvalFault::new(format!(
+            "{} is not {}",
+            shown(value),
+            shown(literal)
+        ))),
+        Type::Any => Ok(value.clone()),
+    }
+}
+
+/// `value as of {options}`.
+pub(super) fn cast(
+    value: &Value,
+    of: &Type,
+    options: &[(Setting, Value)],
+    zone: &TimeZone,
+) -> Coerced<Value> {
+    let option = |wanted: Setting| {
+        let mut options = options.iter().rev();
+        options
+            .find(|(option, _)| *option == wanted)
+            .map(|(_, value)| value)
+    };
+    if let Some(locale) = option(Setting::Locale) {
+        let locale = text(locale)?;
+        if !locale.to_ascii_lowercase().starts_with("en") {
+            return Err(EvalFault::new(format!(
+                "the locale {locale:?} is not supported: use \"en\""
+            )));
+        }
+    }
+    let Type::Kind(kind) = of else {
+        return to_type(value, of, zone);
+    };
+    if let Some(unit) = option(Setting::Unit) {
+        let unit = Unit::of(&text(unit)?)?;
+        match (kind, value) {
+            (Kind::Number, Value::DateTime(zoned)) => {
+                return Ok(unit.count(zoned.timestamp().as_duration()));
+            }
+            (Kind::Number, Value::Period(period)) if period.is_exact() => {
+                return Ok(unit.count(period.time));
+            }
+            (Kind::DateTime, Value::Number(number)) => {
+                return moment(number, unit).ok_or_else(|| cannot(value, *kind));
+            }
+            (Kind::DateTime, Value::String(text)) => {
+                if let Some(number) = Number::parse(text.trim()) {
+                    return moment(&number, unit).ok_or_else(|| cannot(value, *kind));
+                }
+            }
+            _ => {}
+        }
+    }
+    match option(Setting::Format) {
+        None | Some(Value::Null) => to_kind(value, *kind, zone),
+        Some(format) => by_format(value, *kind, &text(format)?, zone),
+    }
+}
+
+fn by_format(value: &Value, kind: Kind, format: &str, zone: &TimeZone) -> Coerced<Value> {
+    let fault =
+        |what: String| EvalFault::new(format!("{} cannot become {kind}: {what}", shown(value)));
+    let unfit = || fault(format!("it is not of the format `{format}`"));
+    match (kind, value) {
+        (Kind::String, Value::Number(number)) => {
+            Ok(number_format::format(number, format).map_err(fault)?.into())
+        }
+        (Kind::String, _) => match date_format::format(value, format).map_err(fault)? {
+            Some(text) => Ok(text.into()),
+            None => to_kind(value, kind, zone),
+        },
+        (Kind::Number, Value::String(text)) => {
+            let number = number_format::parse(text, format).map_err(fault)?;
+            number.map(Value::from).ok_or_else(unfit)
+        }
+        (
+            Kind::DateTime | Kind::LocalDateTime | Kind::Date | Kind::Time | Kind::LocalTime,
+            Value::String(_) | Value::Number(_),
+        ) => {
+            let text = text(value)?;
+            let found = date_format::parse(text.trim(), format).map_err(fault)?;
+            found
+                .and_then(|found| dated(&found, kind))
+                .ok_or_else(unfit)
+        }
+        _ => to_kind(value, kind, zone),
+    }
+}
+
+/// What a text says, as a date or time of that kind.
+fn dated(found: &date_format::Found, kind: Kind) -> Option<Value> {
+    let zone = || found.zone.clone();
+    Some(match kind {
+        Kind::DateTime => {
+            let at = found.date()?.to_datetime(found.time()?);
+            Value::DateTime(at.to_zoned(zone()?).ok()?.into())
+        }
+        Kind::LocalDateTime => Value::LocalDateTime(found.date()?.to_datetime(found.time()?)),
+        Kind::Date => Value::Date(found.date()?),
+        Kind::Time => Value::Time(found.time()?, zone()?.to_fixed_offset().ok()?),
+        _ => Value::LocalTime(found.time()?),
+    })
+}
+
+/// What numbers count that stand for times.
+#[derive(Clone, Copy)]
+enum Unit {
+    Nanos,
+    Milliseconds,
+    Seconds,
+    Minutes,
+    Hours,
+    Days,
+}
+
+impl Unit {
+    fn of(name: &str) -> Coerced<Unit> {
+        match name {
+            "nanos" | "nanoseconds" => Ok(Unit::Nanos),
+            "milliseconds" | "millis" => Ok(Unit::Milliseconds),
+            "seconds" => Ok(Unit::Seconds),
+            "minutes" => Ok(Unit::Minutes),
+            "hours" => Ok(Unit::Hours),
+            "days" => Ok(Unit::Days),
+            _ => Err(EvalFault::new(format!(
+                "{name:?} is no unit: use milliseconds or seconds"
+            ))),
+        }
+    }
+
+    fn nanos(self) -> i128 {
+        match self {
+            Unit::Nanos => 1,
+            Unit::Milliseconds => 1_000_000,
+            Unit::Seconds => 1_000_000_000,
+            Unit::Minutes => 60_000_000_000,
+            Unit::Hours => 3_600_000_000_000,
+            Unit::Days => 86_400_000_000_000,
+        }
+    }
+
+    /// How many whole ones there are.
+    fn count(self, duration: SignedDuration) -> Value {
+        Number::from(duration.as_nanos().div_euclid(self.nanos())).into()
+    }
+}
+
+fn seconds(at: Timestamp) -> Value {
+    Unit::Seconds.count(at.as_duration())
+}
+
+/// The moment so many units after 1970, in UTC.
+fn moment(number: &Number, unit: Unit) -> Option<Value> {
+    let nanos = number.multiply(&Number::from(unit.nanos())).ok()?;
+    let at = Timestamp::from_nanosecond(nanos.truncated()?).ok()?;
+    Some(Value::moment(at))
+}

@@ -1,0 +1,481 @@
+//! The texts of dates by patterns, as Java's [`DateTimeFormatter`] reads them, in English.
+//!
+//! [`DateTimeFormatter`]: https://docs.oracle.com/en/java/javase/17/docs/api/java.base/java/time/format/DateTimeFormatter.html
+
+use jiff::civil::{Date, Time, Weekday};
+use jiff::tz::{Offset, TimeZone};
+
+use crate::value::Value;
+use crate::value::iso;
+
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+const DAYS: [&str; 7] = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+];
+
+/// A part of a pattern.
+enum Part {
+    Plain(char),
+    /// A letter, and how often it stands there.
+    Field(char, usize),
+}
+
+/// The letters that are understood.
+const LETTERS: &str = "GyuMLdDEeQqaHkKhmsSAnNXxZOVz";
+
+/// The parts of a pattern.
+///
+/// # Errors
+/// What is wrong with it.
+fn parts(pattern: &str) -> Result<Vec<Part>, String> {
+    let mut parts = Vec::new();
+    let mut chars = pattern.chars().peekable();
+    while let Some(char) = chars.next() {
+        if char == '\'' {
+            if chars.next_if_eq(&'\'').is_some() {
+                parts.push(Part::Plain('\''));
+                continue;
+            }
+            loop {
+                match chars.next() {
+                    None => return Err(format!("a quote of the format `{pattern}` is not closed")),
+                    Some('\'') if chars.next_if_eq(&'\'').is_none() => break,
+                    Some(char) => parts.push(Part::Plain(char)),
+                }
+            }
+        } else if char.is_ascii_alphabetic() {
+            let mut count = 1;
+            while chars.next_if_eq(&char).is_some() {
+                count += 1;
+            }
+            if !LETTERS.contains(char) || count > 9 {
+                return Err(format!(
+                    "the letter `{char}` of the format `{pattern}` is not supported"
+                ));
+            }
+            parts.push(Part::Field(char, count));
+        } else if "[]{}#".contains(char) {
+            return Err(format!(
+                "the `{char}` of the format `{pattern}` is not supported"
+            ));
+        } else {
+            parts.push(Part::Plain(char));
+        }
+    }
+    Ok(parts)
+}
+
+/// What a value has of a date.
+struct Fields {
+    date: Option<Date>,
+    time: Option<Time>,
+    offset: Option<Offset>,
+    zone: Option<(TimeZone, String)>,
+}
+
+impl Fields {
+    fn of(value: &Value) -> Option<Fields> {
+        let mut fields = Fields {
+            date: None,
+            time: None,
+            offset: None,
+            zone: None,
+        };
+        match value {
+            Value::DateTime(zoned) => {
+                fields.date = Some(zoned.date());
+                fields.time = Some(zoned.time());
+                fields.offset = Some(zoned.offset());
+                let zone = zoned.time_zone();
+                let short = zone.to_offset_info(zoned.timestamp());
+                fields.zone = Some((zone.clone(), short.abbreviation().to_owned()));
+            }
+            Value::LocalDateTime(at) => {
+                fields.date = Some(at.date());
+                fields.time = Some(at.time());
+            }
+            Value::Date(date) => fields.date = Some(*date),
+            Value::Time(time, offset) => {
+                fields.time = Some(*time);
+                fields.offset = Some(*offset);
+            }
+            Value::LocalTime(time) => fields.time = Some(*time),
+            _ => return None,
+        }
+        Some(fields)
+    }
+}
+
+/// The text of a date or time; None of another value.
+///
+/// # Errors
+/// Where the pattern is wrong, or asks for what the value has not.
+pub(super) fn format(value: &Value, pattern: &str) -> Result<Option<String>, String> {
+    let Some(fields) = Fields::of(value) else {
+        return Ok(None);
+    };
+    let mut text = String::new();
+    for part in parts(pattern)? {
+        match part {
+            Part::Plain(char) => text.push(char),
+            Part::Field(letter, count) => match field(&fields, letter, count) {
+                Some(shown) => text.push_str(&shown),
+                None => {
+                    let kind = value.kind();
+                    return Err(format!(
+                        "a {kind} has no text for `{}` of the format `{pattern}`",
+                        letter.to_string().repeat(count)
+                    ));
+                }
+            },
+        }
+    }
+    Ok(Some(text))
+}
+
+fn field(fields: &Fields, letter: char, count: usize) -> Option<String> {
+    let padded = |number: i64| Some(format!("{number:0count$}"));
+    let named = |names: &[&str], at: usize| {
+        let name = names[at];
+        Some(match count {
+            4 => name.to_owned(),
+            5 => name[..1].to_owned(),
+            _ => name[..3].to_owned(),
+        })
+    };
+    let date = fields.date;
+    let time = fields.time;
+    match letter {
+        'G' => date.map(|_| if count == 4 { "Anno Domini" } else { "AD" }.to_owned()),
+        'y' | 'u' => {
+            let year = i64::from(date?.year());
+            padded(if count == 2 {
+                year.rem_euclid(100)
+            } else {
+                year
+            })
+        }
+        'M' | 'L' if count < 3 => padded(date?.month().into()),
+        'M' | 'L' => named(&MONTHS, usize::from(date?.month().unsigned_abs()) - 1),
+        'd' => padded(date?.day().into()),
+        'D' => padded(date?.day_of_year().into()),
+        'E' => named(&DAYS, weekday(date?.weekday())),
+        'e' if count < 3 => padded((weekday(date?.weekday()) as i64 + 1) % 7 + 1),
+        'e' => named(&DAYS, weekday(date?.weekday())),
+        'Q' | 'q' => {
+            let quarter = (i64::from(date?.month()) + 2) / 3;
+            match count {
+                1 | 2 => padded(quarter),
+                3 => Some(format!("Q{quarter}")),
+                _ => {
+                    let end = ["st", "nd", "rd", "th"][usize::try_from(quarter - 1).ok()?];
+                    Some(format!("{quarter}{end} quarter"))
+                }
+            }
+        }
+        'a' => Some(if time?.hour() < 12 { "AM" } else { "PM" }.to_owned()),
+        'H' => padded(time?.hour().into()),
+        'k' => padded((i64::from(time?.hour()) + 23) % 24 + 1),
+        'K' => padded(i64::from(time?.hour()) % 12),
+        'h' => padded((i64::from(time?.hour()) + 11) % 12 + 1),
+        'm' => padded(time?.minute().into()),
+        's' => padded(time?.second().into()),
+        'S' => Some(format!("{:09}", time?.subsec_nanosecond())[..count].to_owned()),
+        'n' => padded(time?.subsec_nanosecond().into()),
+        'A' => padded(nanos_of_day(time?) / 1_000_000),
+        'N' => padded(nanos_of_day(time?)),
+        'X' | 'x' => {
+            let offset = fields.offset?;
+            if letter == 'X' && offset.seconds() == 0 {
+                return Some("Z".to_owned());
+            }
+            Some(offset_text(offset, count))
+        }
+        'Z' => {
+            let offset = fields.offset?;
+            Some(match count {
+                1..=3 => offset_text(offset, 2),
+                4 => gmt(offset, true),
+                _ => iso::show_offset(offset),
+            })
+        }
+        'O' => Some(gmt(fields.offset?, count == 4)),
+        'V' if count == 2 => {
+            let (zone, _) = fields.zone.as_ref()?;
+            iso::show(&Value::Zone(zone.clone()))
+        }
+        'z' if count < 4 => fields.zone.as_ref().map(|(_, short)| short.clone()),
+        _ => None,
+    }
+}
+
+/// Days since Monday.
+fn weekday(day: Weekday) -> usize {
+    usize::from(day.to_monday_zero_offset().unsigned_abs())
+}
+
+fn nanos_of_day(time: Time) -> i64 {
+    let seconds = i64::from(time.hour()) * 3600 + i64::from(time.minute()) * 60;
+    (seconds + i64::from(time.second())) * 1_000_000_000 + i64::from(time.subsec_nanosecond())
+}
+
+/// `+01`, `+0130`, `+01:30`, by how many letters ask for it.
+fn offset_text(offset: Offset, count: usize) -> String {
+    let seconds = offset.seconds();
+    let sign = if seconds < 0 { '-' } else { '+' };
+    let size = seconds.unsigned_abs();
+    let (hours, minutes, seconds) = (size / 3600, size / 60 % 60, size % 60);
+    let mut text = format!("{sign}{hours:02}");
+    let colon = if matches!(count, 3 | 5) { ":" } else { "" };
+    if count > 1 || minutes > 0 {
+        text.push_str(&format!("{colon}{minutes:02}"));
+    }
+    if count > 3 && seconds > 0 {
+        text.push_str(&format!("{colon}{seconds:02}"));
+    }
+    text
+}
+
+/// `GMT+1`, `GMT+01:00`
+fn gmt(offset: Offset, long: bool) -> String {
+    let seconds = offset.seconds();
+    if seconds == 0 {
+        return "GMT".to_owned();
+    }
+    let sign = if seconds < 0 { '-' } else { '+' };
+    let size = seconds.unsigned_abs();
+    let (hours, minutes) = (size / 3600, size / 60 % 60);
+    match (long, minutes) {
+        (true, _) => format!("GMT{sign}{hours:02}:{minutes:02}"),
+        (false, 0) => format!("GMT{sign}{hours}"),
+        (false, _) => format!("GMT{sign}{hours}:{minutes:02}"),
+    }
+}
+
+/// What a text says of a date.
+#[derive(Default)]
+pub(super) struct Found {
+    year: Option<i64>,
+    month: Option<i64>,
+    day: Option<i64>,
+    day_of_year: Option<i64>,
+    hour: Option<i64>,
+    half_hour: Option<i64>,
+    afternoon: Option<bool>,
+    minute: i64,
+    second: i64,
+    nanos: i64,
+    /// Where the text says one.
+    pub zone: Option<TimeZone>,
+}
+
+impl Found {
+    /// The date, if the text says one; a day past its month's end is the last one, as in Java.
+    pub fn date(&self) -> Option<Date> {
+        let year = i16::try_from(self.year?).ok()?;
+        if let Some(day) = self.day_of_year {
+            let day = i16::try_from(day).ok()?;
+            return Date::new(year, 1, 1)
+                .ok()?
+                .with()
+                .day_of_year(day)
+                .build()
+                .ok();
+        }
+        let month = i8::try_from(self.month?).ok()?;
+        let day = i8::try_from(self.day.unwrap_or(1)).ok()?;
+        let first = Date::new(year, month, 1).ok()?;
+        if !(1..=31).contains(&day) {
+            return None;
+        }
+        Date::new(year, month, day.min(first.days_in_month())).ok()
+    }
+
+    /// The time of day, if the text says one.
+    pub fn time(&self) -> Option<Time> {
+        let hour = match (self.hour, self.half_hour, self.afternoon) {
+            (Some(hour), ..) => hour,
+            (None, Some(hour), afternoon) => hour + if afternoon? { 12 } else { 0 },
+            (None, None, _) => return None,
+        };
+        Time::new(
+            i8::try_from(hour).ok()?,
+            i8::try_from(self.minute).ok()?,
+            i8::try_from(self.second).ok()?,
+            i32::try_from(self.nanos).ok()?,
+        )
+        .ok()
+    }
+}
+
+/// What a text says by a pattern; None where it does not fit it.
+///
+/// # Errors
+/// Where the pattern is wrong, or cannot be read by.
+pub(super) fn parse(text: &str, pattern: &str) -> Result<Option<Found>, String> {
+    let parts = parts(pattern)?;
+    let mut found = Found::default();
+    let mut rest = text;
+    for (at, part) in parts.iter().enumerate() {
+        match part {
+            Part::Plain(char) => match rest.strip_prefix(*char) {
+                Some(after) => rest = after,
+                None => return Ok(None),
+            },
+            Part::Field(letter, count) => {
+                // Digits that follow one another are told apart by how many letters there are.
+                let glued =
+                    matches!(parts.get(at + 1), Some(Part::Field(next, _)) if is_number(*next));
+                let taken = take(&mut found, *letter, *count, glued, rest).map_err(|()| {
+                    format!("no text can be read by `{letter}` of the format `{pattern}`")
+                })?;
+                match taken {
+                    Some(after) => rest = after,
+                    None => return Ok(None),
+                }
+            }
+        }
+    }
+    Ok(rest.is_empty().then_some(found))
+}
+
+fn is_number(letter: char) -> bool {
+    "yuMLdDHkKhmsSn".contains(letter)
+}
+
+/// Takes a field from a text, and gives what is left of it; an error is a letter that cannot be read.
+fn take<'a>(
+    found: &mut Found,
+    letter: char,
+    count: usize,
+    glued: bool,
+    text: &'a str,
+) -> Result<Option<&'a str>, ()> {
+    if matches!(letter, 'M' | 'L') && count > 2 {
+        let Some((month, rest)) = name(text, &MONTHS, count) else {
+            return Ok(None);
+        };
+        found.month = Some(month as i64 + 1);
+        return Ok(Some(rest));
+    }
+    match letter {
+        'E' => return Ok(name(text, &DAYS, count).map(|(_, rest)| rest)),
+        'a' => {
+            let Some(half) = text.get(..2) else {
+                return Ok(None);
+            };
+            found.afternoon = Some(match half.to_ascii_uppercase().as_str() {
+                "AM" => false,
+                "PM" => true,
+                _ => return Ok(None),
+            });
+            return Ok(Some(&text[2..]));
+        }
+        'X' | 'x' | 'Z' => {
+            let Some((offset, rest)) = offset(text) else {
+                return Ok(None);
+            };
+            found.zone = Some(offset.to_time_zone());
+            return Ok(Some(rest));
+        }
+        'V' | 'z' => {
+            let end = text
+                .find(|char: char| !(char.is_ascii_alphanumeric() || "/_+-:".contains(char)))
+                .unwrap_or(text.len());
+            found.zone = iso::zone(&text[..end]);
+            return Ok(found.zone.is_some().then(|| &text[end..]));
+        }
+        _ if !is_number(letter) => return Err(()),
+        _ => {}
+    }
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (least, most) = match (letter, count) {
+        ('S', _) => (count, count),
+        (_, 1) if glued => (1, 1),
+        (_, 1) => (1, 19),
+        ('y' | 'u', 4) if !glued => (4, 9),
+        _ => (count, count),
+    };
+    let length = digits.min(most);
+    if length < least {
+        return Ok(None);
+    }
+    let (digits, rest) = text.split_at(length);
+    let Ok(number) = digits.parse::<i64>() else {
+        return Ok(None);
+    };
+    match letter {
+        'y' | 'u' if count == 2 => found.year = Some(2000 + number),
+        'y' | 'u' => found.year = Some(number),
+        'M' | 'L' => found.month = Some(number),
+        'd' => found.day = Some(number),
+        'D' => found.day_of_year = Some(number),
+        'H' => found.hour = Some(number),
+        'k' if (1..=24).contains(&number) => found.hour = Some(number % 24),
+        'K' if number < 12 => found.half_hour = Some(number),
+        'h' if (1..=12).contains(&number) => found.half_hour = Some(number % 12),
+        'm' => found.minute = number,
+        's' => found.second = number,
+        'S' => found.nanos = iso::fraction(digits).unwrap_or_default().into(),
+        'n' => found.nanos = number,
+        _ => return Ok(None),
+    }
+    Ok(Some(rest))
+}
+
+/// A name, in full or by its first three letters, in any case.
+fn name<'a>(text: &'a str, names: &[&str], count: usize) -> Option<(usize, &'a str)> {
+    let length = |name: &str| if count == 4 { name.len() } else { 3 };
+    names.iter().enumerate().find_map(|(at, name)| {
+        let length = length(name);
+        let there = text.get(..length)?;
+        there
+            .eq_ignore_ascii_case(&name[..length])
+            .then(|| (at, &text[length..]))
+    })
+}
+
+/// `Z`, `+01`, `+0100`, `+01:00`
+fn offset(text: &str) -> Option<(Offset, &str)> {
+    if let Some(rest) = text.strip_prefix('Z') {
+        return Some((Offset::UTC, rest));
+    }
+    let sign = if text.starts_with('-') { -1 } else { 1 };
+    let rest = text.strip_prefix(['+', '-'])?;
+    let two = |text: &str| -> Option<i32> {
+        let digits = text.get(..2)?;
+        let all = digits.bytes().all(|byte| byte.is_ascii_digit());
+        all.then(|| digits.parse().ok())?
+    };
+    let hours = two(rest)?;
+    let rest = &rest[2..];
+    let after = rest.strip_prefix(':').unwrap_or(rest);
+    let (minutes, rest) = match two(after) {
+        Some(minutes) => (minutes, &after[2..]),
+        None => (0, rest),
+    };
+    if hours > 18 || minutes > 59 {
+        return None;
+    }
+    let offset = Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()?;
+    Some((offset, rest))
+}

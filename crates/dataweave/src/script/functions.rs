@@ -1,0 +1,115 @@
+//! The functions that a script may call.
+//! ([Core](https://docs.mulesoft.com/dataweave/latest/dw-core), and some of its neighbours)
+
+use super::coerce::{Coerced, shown};
+use super::cursor::{Cursor, Parsed};
+use super::run::Run;
+use super::tree::{Name, Node};
+use super::{EvalFault, header};
+use crate::value::Value;
+
+mod list;
+mod number;
+mod object;
+mod other;
+mod text;
+
+pub(super) use text::{groups, replace};
+
+/// A function.
+pub(super) struct Builtin {
+    pub(super) name: &'static str,
+    /// How many arguments it wants.
+    pub(super) least: usize,
+    /// How many arguments it takes; more are left out.
+    pub(super) most: usize,
+    /// Whether its arguments but the first may be functions, written with `$`.
+    pub(super) takes_function: bool,
+    pub(super) run: Body,
+}
+
+/// What a function does.
+type Body = fn(&mut Run<'_>, &[Value]) -> Coerced<Value>;
+
+/// A function of values.
+const fn plain(name: &'static str, least: usize, most: usize, run: Body) -> Builtin {
+    Builtin {
+        name,
+        least,
+        most,
+        takes_function: false,
+        run,
+    }
+}
+
+/// A function of a value and a function.
+const fn higher(name: &'static str, run: Body) -> Builtin {
+    Builtin {
+        name,
+        least: 2,
+        most: 2,
+        takes_function: true,
+        run,
+    }
+}
+
+const ALL: [&[Builtin]; 5] = [
+    list::FUNCTIONS,
+    number::FUNCTIONS,
+    object::FUNCTIONS,
+    other::FUNCTIONS,
+    text::FUNCTIONS,
+];
+
+/// The function of that name.
+pub(super) fn find(name: &str) -> Option<&'static Builtin> {
+    let mut all = ALL.into_iter().flatten();
+    all.find(|builtin| builtin.name == name)
+}
+
+/// The names of all.
+pub(super) fn names<'a>() -> impl Iterator<Item = &'a str> {
+    ALL.into_iter().flatten().map(|builtin| builtin.name)
+}
+
+/// Checks what can be checked of a call before it runs: that there is a reader or writer.
+pub(super) fn check(cursor: &Cursor<'_>, name: &Name, args: &[Node], at: usize) -> Parsed<()> {
+    if cursor.declared.contains(&name.text) || !matches!(&*name.text, "read" | "write") {
+        return Ok(());
+    }
+    match args.get(1) {
+        None if args.len() == 1 => Err(cursor.fault(
+            at,
+            &format!("`{}` wants a format", name.text),
+            "name one: 'application/json'",
+        )),
+        Some(Node::Literal(Value::String(format))) => {
+            header::supported(cursor, format, at).map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a function makes of values; anything but a function is what it makes.
+fn made(run: &mut Run<'_>, function: &Value, args: Vec<Value>) -> Coerced<Value> {
+    match function {
+        Value::Function(_) => run.call(function, args),
+        constant => {
+            run.step(1)?;
+            Ok(constant.clone())
+        }
+    }
+}
+
+/// An index as a value.
+fn count(count: usize) -> Value {
+    crate::value::number::Number::from(count).into()
+}
+
+/// The complaint that a function has no meaning for a value.
+fn misfit(function: &str, wanted: &str, value: &Value) -> EvalFault {
+    EvalFault::new(format!(
+        "`{function}` wants {wanted}, and there is {}",
+        shown(value)
+    ))
+}

@@ -1,0 +1,88 @@
+//! Functions of numbers.
+
+use bigdecimal::RoundingMode;
+
+use super::{Builtin, misfit, plain};
+use crate::script::EvalFault;
+use crate::script::coerce::{self, Coerced};
+use crate::script::run::Run;
+use crate::value::Value;
+use crate::value::number::{Number, NumberFault};
+
+pub(super) const FUNCTIONS: &[Builtin] = &[
+    plain("abs", 1, 1, |_, args| {
+        Ok(coerce::number(&args[0])?.magnitude().into())
+    }),
+    plain("ceil", 1, 1, |_, args| rounded(args, RoundingMode::Ceiling)),
+    plain("floor", 1, 1, |_, args| rounded(args, RoundingMode::Floor)),
+    plain("round", 1, 1, |_, args| rounded(args, RoundingMode::HalfUp)),
+    plain("sqrt", 1, 1, sqrt),
+    plain("mod", 2, 2, |_, args| binary(args, Number::remainder)),
+    plain("pow", 2, 2, |_, args| binary(args, Number::power)),
+    plain("to", 2, 2, to),
+    plain("random", 0, 0, random),
+    plain("randomInt", 1, 1, random_int),
+    plain("isInteger", 1, 1, |_, args| {
+        Ok(coerce::number(&args[0])?.is_integer().into())
+    }),
+    plain("isDecimal", 1, 1, |_, args| {
+        Ok((!coerce::number(&args[0])?.is_integer()).into())
+    }),
+    plain("isEven", 1, 1, |_, args| parity(args, true)),
+    plain("isOdd", 1, 1, |_, args| parity(args, false)),
+];
+
+fn rounded(args: &[Value], mode: RoundingMode) -> Coerced<Value> {
+    Ok(coerce::number(&args[0])?.rounded(0, mode).into())
+}
+
+fn binary(
+    args: &[Value],
+    made: fn(&Number, &Number) -> Result<Number, NumberFault>,
+) -> Coerced<Value> {
+    let (a, b) = (coerce::number(&args[0])?, coerce::number(&args[1])?);
+    let number = made(&a, &b).map_err(|fault| EvalFault::new(fault.to_string()))?;
+    Ok(number.into())
+}
+
+fn sqrt(_: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    let root = coerce::number(&args[0])?.root();
+    root.map(Value::from)
+        .ok_or_else(|| misfit("sqrt", "a number that is not negative", &args[0]))
+}
+
+fn parity(args: &[Value], even: bool) -> Coerced<Value> {
+    let remainder = coerce::number(&args[0])?.remainder(&Number::from(2_i64));
+    let remainder = remainder.map_err(|fault| EvalFault::new(fault.to_string()))?;
+    Ok((remainder.is_zero() == even && remainder.is_integer()).into())
+}
+
+/// Both ends are included, and the first may be the greater one.
+fn to(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    let (from, to) = (coerce::integer(&args[0])?, coerce::integer(&args[1])?);
+    let length = usize::try_from(from.abs_diff(to)).unwrap_or(usize::MAX);
+    run.step(length)?;
+    let items: Vec<Value> = if from <= to {
+        (from..=to).map(Value::from).collect()
+    } else {
+        (to..=from).rev().map(Value::from).collect()
+    };
+    run.array(items)
+}
+
+fn random(run: &mut Run<'_>, _: &[Value]) -> Coerced<Value> {
+    // 53 bits are what a float between 0 and 1 holds.
+    let drawn = run.context.random.draw() >> 11;
+    let float = drawn as f64 / (1_u64 << 53) as f64;
+    Ok(Number::from_f64(float).map(Value::from).unwrap_or_default())
+}
+
+/// From 0 up to the number, without it.
+fn random_int(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    let bound = coerce::integer(&args[0])?;
+    let Some(bound) = u64::try_from(bound).ok().filter(|bound| *bound > 0) else {
+        return Err(misfit("randomInt", "a number greater than 0", &args[0]));
+    };
+    let drawn = (u128::from(run.context.random.draw()) * u128::from(bound)) >> 64;
+    Ok(Number::from(drawn as i128).into())
+}

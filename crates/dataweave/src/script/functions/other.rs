@@ -1,0 +1,141 @@
+//! Functions of what is around: clock, random numbers, properties, formats.
+
+use super::{Builtin, higher, made, misfit, plain};
+use crate::script::coerce::{self, Coerced};
+use crate::script::run::Run;
+use crate::script::{EvalFault, header, output};
+use crate::value::Value;
+use crate::value::json::Layout;
+use crate::value::media::{Format, MediaType, Typed};
+
+pub(super) const FUNCTIONS: &[Builtin] = &[
+    plain("now", 0, 0, |run, _| {
+        let now = run.context.now.to_zoned(run.context.zone.clone());
+        Ok(Value::DateTime(now.into()))
+    }),
+    plain("uuid", 0, 0, uuid),
+    plain("typeOf", 1, 1, |_, args| Ok(Value::Type(args[0].kind()))),
+    plain("p", 1, 1, property),
+    // An expression has no log of its own: the value is what it is for.
+    plain("log", 1, 2, |_, args| {
+        Ok(args.last().cloned().unwrap_or_default())
+    }),
+    plain("read", 2, 3, read),
+    plain("write", 2, 3, write),
+    plain("daysBetween", 2, 2, days_between),
+    plain("isLeapYear", 1, 1, is_leap_year),
+    higher("then", |run, args| match &args[0] {
+        Value::Null => Ok(Value::Null),
+        value => made(run, &args[1], vec![value.clone()]),
+    }),
+    higher("onNull", |run, args| match &args[0] {
+        Value::Null => made(run, &args[1], Vec::new()),
+        value => Ok(value.clone()),
+    }),
+];
+
+/// A random UUID, RFC 9562 version 4.
+fn uuid(run: &mut Run<'_>, _: &[Value]) -> Coerced<Value> {
+    let random = run.context.random;
+    let mut bits = (u128::from(random.draw()) << 64) | u128::from(random.draw());
+    bits = bits & !(0xf << 76) | (0x4 << 76);
+    bits = bits & !(0b11 << 62) | (0b10 << 62);
+    let hex = format!("{bits:032x}");
+    let parts = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
+    Ok(parts.join("-").into())
+}
+
+/// A property; null where there is none.
+fn property(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    let key = coerce::text(&args[0])?;
+    let value = run.context.properties.get(&key).cloned();
+    Ok(value.map(Value::String).unwrap_or_default())
+}
+
+fn format(name: &str, value: &Value) -> Coerced<MediaType> {
+    let text = coerce::text(value)?;
+    let media_type = MediaType::new(text);
+    if media_type.format() == Format::Opaque {
+        return Err(misfit(
+            name,
+            "application/json, text/plain, application/java or application/x-www-form-urlencoded",
+            value,
+        ));
+    }
+    Ok(media_type)
+}
+
+fn read(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    let media_type = format("read", &args[1])?;
+    if let Some(Value::Object(options)) = args.get(2)
+        && let Some((name, _)) = options.entries().first()
+    {
+        return Err(EvalFault::new(format!(
+            "the option `{name}` of `read` is not supported"
+        )));
+    }
+    match (&args[0], media_type.format()) {
+        (_, Format::Java) => {}
+        (Value::String(text), _) => run.read(text.len().saturating_mul(16))?,
+        (Value::Binary(bytes), _) => run.read(bytes.len().saturating_mul(16))?,
+        (other, _) => return Err(misfit("read", "a text", other)),
+    }
+    Typed {
+        value: args[0].clone(),
+        media_type,
+    }
+    .read()
+}
+
+fn write(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    let media_type = format("write", &args[1])?;
+    let mut layout = Layout::default();
+    if let Some(Value::Object(options)) = args.get(2) {
+        for (name, value) in options.entries() {
+            header::set(&mut layout, name, value).map_err(|mend| {
+                EvalFault::new(format!(
+                    "the option `{name}` of `write` cannot be that: {mend}"
+                ))
+            })?;
+        }
+    }
+    let written = output::text(&args[0], &media_type, layout)?;
+    if let Value::String(text) = &written {
+        run.text(text.len())?;
+    }
+    Ok(written)
+}
+
+fn days_between(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    let date = |value: &Value| {
+        use crate::value::Kind;
+        let zone = run.context.zone;
+        let value = match value {
+            Value::String(_) => coerce::to_kind(value, Kind::Date, zone)
+                .or_else(|_| coerce::to_kind(value, Kind::DateTime, zone))?,
+            _ => value.clone(),
+        };
+        match coerce::to_kind(&value, Kind::Date, zone)? {
+            Value::Date(date) => Ok(date),
+            other => Err(misfit("daysBetween", "dates", &other)),
+        }
+    };
+    let (from, to) = (date(&args[0])?, date(&args[1])?);
+    Ok((from.duration_until(to).as_hours() / 24).into())
+}
+
+fn is_leap_year(_: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    Ok(match &args[0] {
+        Value::DateTime(at) => at.in_leap_year(),
+        Value::LocalDateTime(at) => at.in_leap_year(),
+        Value::Date(date) => date.in_leap_year(),
+        other => return Err(misfit("isLeapYear", "a date", other)),
+    }
+    .into())
+}

@@ -1,0 +1,351 @@
+//! Functions of texts.
+
+use std::sync::Arc;
+
+use regex::Captures;
+
+use super::{Builtin, count, made, misfit, plain};
+use crate::fault::EvalFault;
+use crate::script::coerce::{self, Coerced};
+use crate::script::run::Run;
+use crate::value::regex::Pattern;
+use crate::value::{Kind, Value};
+
+pub(super) const FUNCTIONS: &[Builtin] = &[
+    plain("upper", 1, 1, |run, args| {
+        changed(run, args, str::to_uppercase)
+    }),
+    plain("lower", 1, 1, |run, args| {
+        changed(run, args, str::to_lowercase)
+    }),
+    plain("trim", 1, 1, |run, args| {
+        changed(run, args, |text| text.trim().to_owned())
+    }),
+    plain("isBlank", 1, 1, |_, args| match &args[0] {
+        Value::Null => Ok(true.into()),
+        value => Ok(coerce::text(value)?.trim().is_empty().into()),
+    }),
+    plain("contains", 2, 2, contains),
+    plain("startsWith", 2, 2, |_, args| {
+        asked(args, |text, other| text.starts_with(other))
+    }),
+    plain("endsWith", 2, 2, |_, args| {
+        asked(args, |text, other| text.ends_with(other))
+    }),
+    plain("substringAfter", 2, 2, |_, args| {
+        part(args, |text, by| text.split_once(by).map(|(_, after)| after))
+    }),
+    plain("substringBefore", 2, 2, |_, args| {
+        part(args, |text, by| {
+            text.split_once(by).map(|(before, _)| before)
+        })
+    }),
+    plain("substringAfterLast", 2, 2, |_, args| {
+        part(args, |text, by| {
+            text.rsplit_once(by).map(|(_, after)| after)
+        })
+    }),
+    plain("substringBeforeLast", 2, 2, |_, args| {
+        part(args, |text, by| {
+            text.rsplit_once(by).map(|(before, _)| before)
+        })
+    }),
+    plain("splitBy", 2, 2, split_by),
+    plain("joinBy", 2, 2, join_by),
+    plain("replace", 2, 2, |_, _| Err(alone())),
+    Builtin {
+        takes_function: true,
+        ..plain("with", 2, 2, |_, _| Err(alone()))
+    },
+    plain("matches", 2, 2, |run, args| match &args[0] {
+        Value::Null => Ok(false.into()),
+        _ => {
+            let (text, pattern) = searched(run, args)?;
+            Ok(pattern.whole().is_match(&text).into())
+        }
+    }),
+    plain("match", 2, 2, match_),
+    plain("scan", 2, 2, scan),
+    plain("find", 2, 2, find),
+    plain("indexOf", 2, 2, |run, args| index_of(run, args, false)),
+    plain("lastIndexOf", 2, 2, |run, args| index_of(run, args, true)),
+];
+
+fn alone() -> EvalFault {
+    EvalFault::new("`replace` and `with` belong together: write `a replace b with c`")
+}
+
+fn changed(run: &mut Run<'_>, args: &[Value], change: fn(&str) -> String) -> Coerced<Value> {
+    if args[0].is_null() {
+        return Ok(Value::Null);
+    }
+    let text = coerce::text(&args[0])?;
+    run.text(text.len())?;
+    Ok(change(&text).into())
+}
+
+fn asked(args: &[Value], ask: fn(&str, &str) -> bool) -> Coerced<Value> {
+    if args[0].is_null() {
+        return Ok(false.into());
+    }
+    Ok(ask(&coerce::text(&args[0])?, &coerce::text(&args[1])?).into())
+}
+
+/// The part of a text on one side of another; empty where that is not in it.
+fn part(args: &[Value], part: for<'a> fn(&'a str, &str) -> Option<&'a str>) -> Coerced<Value> {
+    if args[0].is_null() {
+        return Ok(Value::Null);
+    }
+    let (text, by) = (coerce::text(&args[0])?, coerce::text(&args[1])?);
+    Ok(part(&text, &by).unwrap_or_default().into())
+}
+
+/// A text, and the expression that is looked for in it.
+fn searched(run: &mut Run<'_>, args: &[Value]) -> Coerced<(Arc<str>, Pattern)> {
+    let text = coerce::text(&args[0])?;
+    run.read(text.len().saturating_mul(8))?;
+    Ok((text, run.pattern(&args[1])?))
+}
+
+fn contains(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    Ok(match (&args[0], &args[1]) {
+        (Value::Null, _) => false,
+        (Value::Array(array), item) => {
+            run.step(array.items().len())?;
+            array.items().contains(item)
+        }
+        (_, Value::Regex(_)) => {
+            let (text, pattern) = searched(run, args)?;
+            pattern.anywhere().is_match(&text)
+        }
+        (text, other) => {
+            let text = coerce::text(text)?;
+            run.read(text.len())?;
+            text.contains(&*coerce::text(other)?)
+        }
+    }
+    .into())
+}
+
+/// As Java splits: empty texts at the end are left out.
+fn split_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    if args[0].is_null() {
+        return Ok(Value::Null);
+    }
+    let text = coerce::text(&args[0])?;
+    run.read(text.len().saturating_mul(8))?;
+    let mut parts: Vec<&str> = match &args[1] {
+        Value::Regex(pattern) => {
+            let mut parts = Vec::new();
+            let mut start = 0;
+            for found in pattern.anywhere().find_iter(&text) {
+                // Nothing found at the very start parts nothing off.
+                if found.end() > 0 {
+                    parts.push(&text[start..found.start()]);
+                    start = found.end();
+                }
+            }
+            parts.push(&text[start..]);
+            parts
+        }
+        separator => {
+            let separator = coerce::text(separator)?;
+            if separator.is_empty() {
+                let ends = text.char_indices();
+                ends.map(|(at, char)| &text[at..at + char.len_utf8()])
+                    .collect()
+            } else {
+                text.split(&*separator).collect()
+            }
+        }
+    };
+    while parts.len() > 1 && parts.last().is_some_and(|part| part.is_empty()) {
+        parts.pop();
+    }
+    run.step(parts.len())?;
+    run.array(parts.into_iter().map(Value::from).collect())
+}
+
+fn join_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    let items = match &args[0] {
+        Value::Null => return Ok(Value::Null),
+        Value::Array(array) => array.items(),
+        other => return Err(misfit("joinBy", "an array", other)),
+    };
+    let separator = coerce::text(&args[1])?;
+    let mut joined = String::new();
+    for (at, item) in items.iter().enumerate() {
+        run.step(1)?;
+        let item = coerce::text(item)?;
+        coerce::check_text(joined.len() + separator.len() + item.len())?;
+        if at > 0 {
+            joined.push_str(&separator);
+        }
+        joined.push_str(&item);
+    }
+    run.text(joined.len())?;
+    Ok(joined.into())
+}
+
+/// What a match's groups have, the whole match first; null where a group took no part.
+pub(in crate::script) fn groups(captures: &Captures<'_>) -> Value {
+    let texts = captures.iter().map(|group| match group {
+        Some(group) => Value::from(group.as_str()),
+        None => Value::Null,
+    });
+    Value::array(texts.collect())
+}
+
+/// `text replace matcher with by`
+pub(in crate::script) fn replace(
+    run: &mut Run<'_>,
+    text: &Value,
+    matcher: &Value,
+    by: &Value,
+) -> Coerced<Value> {
+    if text.is_null() {
+        return Ok(Value::Null);
+    }
+    let text = coerce::text(text)?;
+    run.read(text.len().saturating_mul(8))?;
+    let pattern = match matcher {
+        Value::Regex(pattern) => pattern.clone(),
+        plain => {
+            let escaped = regex::escape(&coerce::text(plain)?);
+            run.pattern(&escaped.into())
+                .map_err(|_| misfit("replace", "a shorter text to look for", plain))?
+        }
+    };
+    let mut replaced = String::new();
+    let mut start = 0;
+    for (at, captures) in pattern.anywhere().captures_iter(&text).enumerate() {
+        let Some(whole) = captures.get(0) else {
+            continue;
+        };
+        let by = made(run, by, vec![groups(&captures), count(at)])?;
+        let by = coerce::text(&by)?;
+        coerce::check_text(replaced.len() + text.len() + by.len())?;
+        run.read(by.len())?;
+        replaced.push_str(&text[start..whole.start()]);
+        replaced.push_str(&by);
+        start = whole.end();
+    }
+    replaced.push_str(&text[start..]);
+    run.text(replaced.len())?;
+    Ok(replaced.into())
+}
+
+fn match_(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    if args[0].is_null() {
+        return run.array(Vec::new());
+    }
+    let (text, pattern) = searched(run, args)?;
+    Ok(match pattern.whole().captures(&text) {
+        Some(captures) => groups(&captures),
+        None => Value::array(Vec::new()),
+    })
+}
+
+fn scan(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    if args[0].is_null() {
+        return run.array(Vec::new());
+    }
+    let (text, pattern) = searched(run, args)?;
+    let mut found = Vec::new();
+    for captures in pattern.anywhere().captures_iter(&text) {
+        run.step(captures.len())?;
+        found.push(groups(&captures));
+    }
+    run.array(found)
+}
+
+/// Bytes of a text as characters, where the bytes asked for go up.
+struct Places<'a> {
+    text: &'a str,
+    bytes: usize,
+    chars: usize,
+}
+
+impl Places<'_> {
+    fn of(&mut self, byte: usize) -> Value {
+        if byte < self.bytes {
+            (self.bytes, self.chars) = (0, 0);
+        }
+        self.chars += self.text[self.bytes..byte].chars().count();
+        self.bytes = byte;
+        count(self.chars)
+    }
+}
+
+/// Where an item is in an array, a text in a text, or a match and its groups.
+fn find(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
+    let places = |text| Places {
+        text,
+        bytes: 0,
+        chars: 0,
+    };
+    let found = match (&args[0], &args[1]) {
+        (Value::Null, _) => Vec::new(),
+        (Value::Array(array), item) => {
+            run.step(array.items().len())?;
+            let items = array.items().iter().enumerate();
+            let same = items.filter(|(_, other)| *other == item);
+            same.map(|(at, _)| count(at)).collect()
+        }
+        (_, Value::Regex(_)) => {
+            let (text, pattern) = searched(run, args)?;
+            let mut found = Vec::new();
+            let mut places = places(&text);
+            for captures in pattern.anywhere().captures_iter(&text) {
+                run.step(captures.len())?;
+                let starts = captures.iter().flatten();
+                found.push(Value::array(
+                    starts.map(|group| places.of(group.start())).collect(),
+                ));
+            }
+            found
+        }
+        (text, other) => {
+            let (text, other) = (coerce::text(text)?, coerce::text(other)?);
+            run.read(text.len())?;
+            let mut places = places(&text);
+            let mut found = Vec::new();
+            for (at, _) in text.match_indices(&*other) {
+                run.step(1)?;
+                found.push(places.of(at));
+            }
+            found
+        }
+    };
+    run.array(found)
+}
+
+/// Where something is first or last; -1 where it is not.
+fn index_of(run: &mut Run<'_>, args: &[Value], last: bool) -> Coerced<Value> {
+    let place = match &args[0] {
+        Value::Null => None,
+        Value::Array(array) => {
+            run.step(array.items().len())?;
+            let mut items = array.items().iter();
+            if last {
+                items.rposition(|item| *item == args[1])
+            } else {
+                items.position(|item| *item == args[1])
+            }
+        }
+        text if matches!(text.kind(), Kind::Object) => {
+            return Err(misfit("indexOf", "an array or a text", text));
+        }
+        text => {
+            let (text, other) = (coerce::text(text)?, coerce::text(&args[1])?);
+            run.read(text.len())?;
+            let at = if last {
+                text.rfind(&*other)
+            } else {
+                text.find(&*other)
+            };
+            at.map(|at| text[..at].chars().count())
+        }
+    };
+    Ok(place.map_or_else(|| (-1).into(), count))
+}

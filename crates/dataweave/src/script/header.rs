@@ -1,0 +1,311 @@
+//! The grammar of what stands before `---`.
+
+use std::sync::Arc;
+
+use super::cursor::{Cursor, Parsed};
+use super::tree::{Declaration, Declared, Node, Output};
+use super::{body, functions, literal, parse, types};
+use crate::value::Value;
+use crate::value::json::{Layout, SkipNull};
+use crate::value::media::{Format, MediaType};
+
+/// The modules whose functions an import may name.
+const MODULES: [&str; 4] = ["Core", "Arrays", "Strings", "Objects"];
+
+type Header = (Option<Output>, Arc<[Declaration]>);
+
+/// The header of a script, if it has one.
+pub(super) fn script(cursor: &mut Cursor<'_>) -> Parsed<Header> {
+    let mut output = None;
+    let mut declarations = Vec::new();
+    let mut there = false;
+    loop {
+        cursor.blank()?;
+        if cursor.eat("---") {
+            return Ok((output, declarations.into()));
+        }
+        let start = cursor.at;
+        if cursor.eat("%dw") {
+            version(cursor, start)?;
+        } else if begins(cursor, "output") {
+            if output.is_some() {
+                return Err(cursor.fault(start, "there are two `output`s", "remove one"));
+            }
+            cursor.at += "output".len();
+            output = Some(format(cursor)?);
+        } else if begins(cursor, "input") || begins(cursor, "ns") {
+            // The inputs' formats are known by their media types, and namespaces are of XML alone.
+            let rest = cursor.rest();
+            let end = rest.find("---").unwrap_or(rest.len());
+            cursor.at += rest[..end].find('\n').unwrap_or(end);
+        } else if !declaration(cursor, &mut declarations)? {
+            if there {
+                return Err(cursor.unexpected("a directive or `---`"));
+            }
+            return Ok((None, Arc::new([])));
+        }
+        there = true;
+    }
+}
+
+/// The header of a `do`; one without declarations needs no `---`.
+pub(super) fn inner(cursor: &mut Cursor<'_>) -> Parsed<Arc<[Declaration]>> {
+    let mut declarations = Vec::new();
+    loop {
+        cursor.blank()?;
+        if cursor.eat("---") {
+            return Ok(declarations.into());
+        }
+        if !declaration(cursor, &mut declarations)? {
+            if declarations.is_empty() {
+                return Ok(declarations.into());
+            }
+            return Err(cursor.unexpected("`var`, `fun` or `---`"));
+        }
+    }
+}
+
+/// Whether that directive begins here, and not an expression that begins with the same name.
+fn begins(cursor: &Cursor<'_>, directive: &str) -> bool {
+    cursor.word() == Some(directive) && {
+        let after = &cursor.rest()[directive.len()..];
+        let next = after.trim_start();
+        next.len() < after.len()
+            && (next.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_')
+                || next.starts_with('*'))
+    }
+}
+
+fn version(cursor: &mut Cursor<'_>, start: usize) -> Parsed<()> {
+    let rest = cursor.rest();
+    let version = rest.split_whitespace().next().unwrap_or_default();
+    if !(version == "2" || version.starts_with("2.")) {
+        return Err(cursor.fault(
+            start,
+            &format!("version {version} of DataWeave is not supported"),
+            "write it for `%dw 2.0`",
+        ));
+    }
+    let blanks = rest.len() - rest.trim_start().len();
+    cursor.at += blanks + version.len();
+    Ok(())
+}
+
+/// Reads a declaration, if one begins here.
+fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<bool> {
+    let start = cursor.at;
+    if begins(cursor, "import") {
+        cursor.at += "import".len();
+        import(cursor)?;
+        return Ok(true);
+    }
+    if begins(cursor, "type") {
+        cursor.at += "type".len();
+        cursor.blank()?;
+        let name = cursor.take_word("the name of a type")?;
+        cursor.expect("=")?;
+        let target = types::target(cursor)?;
+        cursor.types.insert(name.into(), target);
+        return Ok(true);
+    }
+    let fun = begins(cursor, "fun");
+    if !fun && !begins(cursor, "var") {
+        return Ok(false);
+    }
+    cursor.at += 3;
+    cursor.blank()?;
+    let name: Arc<str> = cursor.take_word("a name")?.into();
+    if into.iter().any(|other| other.name == name) {
+        return Err(cursor.fault(
+            start,
+            &format!("`{name}` is declared twice"),
+            "give one of them another name",
+        ));
+    }
+    cursor.declared.insert(name.clone());
+    let what = if fun {
+        if cursor.starts("<")
+            && let Some(end) = cursor.rest().find('>')
+        {
+            // Parameters of the type bind nothing at run time.
+            for word in cursor.rest()[1..end].split([',', ' ', '<', ':']) {
+                let any = types::Target {
+                    of: types::Type::Any,
+                    options: Arc::new([]),
+                };
+                cursor.types.insert(word.into(), any);
+            }
+            cursor.at += end + 1;
+        }
+        Declared::Fun(Arc::new(
+            cursor.inner(|cursor| body::function(cursor, "="))?,
+        ))
+    } else {
+        cursor.blank()?;
+        let of = body::typed(cursor)?;
+        cursor.expect("=")?;
+        let value = cursor.inner(parse::expression)?;
+        Declared::Var { value, of }
+    };
+    into.push(Declaration { name, what });
+    Ok(true)
+}
+
+/// `* from dw::core::Strings`, `sumBy as total, some from dw::core::Arrays`, `dw::core::Strings`
+fn import(cursor: &mut Cursor<'_>) -> Parsed<()> {
+    cursor.blank()?;
+    if !cursor.eat("*") {
+        loop {
+            cursor.blank()?;
+            let start = cursor.at;
+            let name = cursor.take_word("the name of a function")?;
+            if cursor.starts("::") {
+                return module(cursor, start, name);
+            }
+            if functions::find(name).is_none() {
+                return Err(cursor.fault(
+                    start,
+                    &format!("there is no function `{name}`"),
+                    "use another, or define it with `fun`",
+                ));
+            }
+            cursor.blank()?;
+            if cursor.eat_word("as") {
+                cursor.blank()?;
+                let other = cursor.take_word("a name")?;
+                cursor.renamed.insert(other.into(), name.into());
+                cursor.blank()?;
+            }
+            if !cursor.eat(",") {
+                break;
+            }
+        }
+    }
+    cursor.blank()?;
+    if !cursor.eat_word("from") {
+        return Err(cursor.unexpected("`from`"));
+    }
+    cursor.blank()?;
+    let start = cursor.at;
+    let first = cursor.take_word("the name of a module")?;
+    module(cursor, start, first)
+}
+
+fn module(cursor: &mut Cursor<'_>, start: usize, first: &str) -> Parsed<()> {
+    let mut last = first;
+    while cursor.eat("::") {
+        last = cursor.take_word("the name of a module")?;
+    }
+    if first == "dw" && MODULES.contains(&last) {
+        return Ok(());
+    }
+    Err(cursor.fault(
+        start,
+        &format!("the module `{last}` is not supported"),
+        "use the functions of dw::Core and those of dw::core::Arrays and dw::core::Strings",
+    ))
+}
+
+/// What follows `output`: a format and its options.
+fn format(cursor: &mut Cursor<'_>) -> Parsed<Output> {
+    cursor.blank()?;
+    let start = cursor.at;
+    let rest = cursor.rest();
+    let end = rest
+        .find(|char: char| char.is_whitespace())
+        .unwrap_or(rest.len());
+    let text = rest[..end].trim_end_matches("---");
+    cursor.at += text.len();
+    let name = match text {
+        "json" => "application/json",
+        "java" => "application/java",
+        "text" => "text/plain",
+        "urlencoded" => "application/x-www-form-urlencoded",
+        other => other,
+    };
+    let media_type = supported(cursor, name, start)?;
+    let mut options = Vec::new();
+    loop {
+        cursor.blank()?;
+        if matches!(
+            cursor.word(),
+            None | Some("var" | "fun" | "import" | "type" | "ns" | "input")
+        ) {
+            break;
+        }
+        let at = cursor.at;
+        let name = cursor.take_word("an option")?;
+        cursor.expect("=")?;
+        cursor.blank()?;
+        let value = match cursor.peek() {
+            Some('"' | '\'') => literal::string(cursor)?,
+            Some('0'..='9') => literal::number(cursor)?,
+            _ => {
+                let word = cursor.take_word("true, false, a number or a text")?;
+                Node::Literal(match word {
+                    "true" => true.into(),
+                    "false" => false.into(),
+                    _ => return Err(cursor.unexpected("true, false, a number or a text")),
+                })
+            }
+        };
+        let Node::Literal(value) = value else {
+            return Err(cursor.unexpected("a plain text"));
+        };
+        options.push((name.to_owned(), value, at));
+        cursor.blank()?;
+        cursor.eat(",");
+    }
+    let mut layout = Layout::default();
+    for (name, value, at) in options {
+        set(&mut layout, &name, &value).map_err(|mend| {
+            cursor.fault(at, &format!("the option `{name}` cannot be that"), &mend)
+        })?;
+    }
+    Ok(Output { media_type, layout })
+}
+
+/// The media type of that text, if there is a reader and writer for it.
+pub(super) fn supported(cursor: &Cursor<'_>, text: &str, at: usize) -> Parsed<MediaType> {
+    let media_type = MediaType::new(text);
+    if media_type.format() != Format::Opaque {
+        return Ok(media_type);
+    }
+    Err(cursor.fault(
+        at,
+        &format!("the format `{text}` is not supported"),
+        "use application/json, text/plain, application/java or application/x-www-form-urlencoded",
+    ))
+}
+
+/// Sets a writer's option.
+///
+/// # Errors
+/// How to mend it, where it is not known or has no such value.
+pub(super) fn set(layout: &mut Layout, name: &str, value: &Value) -> Result<(), String> {
+    match (name, value) {
+        ("indent", Value::Bool(indent)) => layout.indent = *indent,
+        ("indent", Value::String(text)) if matches!(&**text, "true" | "false") => {
+            layout.indent = &**text == "true";
+        }
+        ("skipNullOn", Value::String(text)) => {
+            layout.skip_null = match &**text {
+                "objects" => SkipNull::Objects,
+                "arrays" => SkipNull::Arrays,
+                "everywhere" => SkipNull::Everywhere,
+                _ => return Err("write objects, arrays or everywhere".to_owned()),
+            };
+        }
+        ("encoding", Value::String(text)) if text.eq_ignore_ascii_case("utf-8") => {}
+        // These change how the text is made, and not the text.
+        ("deferred", Value::Bool(_)) | ("bufferSize", Value::Number(_)) => {}
+        _ => {
+            return Err(
+                "use indent=true|false, skipNullOn=\"objects\"|\"arrays\"|\"everywhere\" or \
+                 encoding=\"UTF-8\""
+                    .to_owned(),
+            );
+        }
+    }
+    Ok(())
+}

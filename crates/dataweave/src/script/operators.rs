@@ -1,0 +1,291 @@
+//! What the operators give, by the kinds of their operands.
+//! ([Operators](https://docs.mulesoft.com/dataweave/latest/dw-operators))
+
+use std::sync::Arc;
+
+use jiff::civil::DateTime;
+use jiff::{SignedDuration, Zoned};
+
+use super::coerce::{self, Coerced, cannot, shown};
+use super::run::Run;
+use super::tree::Operator;
+use super::{EvalFault, compare};
+use crate::value::iso;
+use crate::value::number::{Number, NumberFault};
+use crate::value::period::Period;
+use crate::value::{Kind, Value};
+
+/// An operator of two values; `and` and `or` decide by themselves what to evaluate.
+pub(super) fn apply(run: &mut Run<'_>, operator: Operator, a: &Value, b: &Value) -> Coerced<Value> {
+    let zone = run.context.zone;
+    match operator {
+        Operator::Or | Operator::And | Operator::Equal => Ok((a == b).into()),
+        Operator::Unequal => Ok((a != b).into()),
+        Operator::Similar => Ok(compare::similar(a, b, zone).into()),
+        Operator::Less => Ok(compare::order(a, b, zone)?.is_lt().into()),
+        Operator::LessEqual => Ok(compare::order(a, b, zone)?.is_le().into()),
+        Operator::Greater => Ok(compare::order(a, b, zone)?.is_gt().into()),
+        Operator::GreaterEqual => Ok(compare::order(a, b, zone)?.is_ge().into()),
+        Operator::Add => add(run, a, b),
+        Operator::Subtract => subtract(run, a, b),
+        Operator::Multiply => arithmetic(a, b, "*", Number::multiply),
+        Operator::Divide => arithmetic(a, b, "/", Number::divide),
+        Operator::Shift => shift(run, a, b),
+        Operator::Append => match a {
+            Value::Array(_) => append(run, a, b),
+            _ => Err(misfit("<<", a, b)),
+        },
+    }
+}
+
+/// The complaint that an operator has no meaning for two values.
+fn misfit(operator: &str, a: &Value, b: &Value) -> EvalFault {
+    EvalFault::new(format!(
+        "`{operator}` has no meaning between {} and {}",
+        shown(a),
+        shown(b)
+    ))
+}
+
+fn arithmetic(
+    a: &Value,
+    b: &Value,
+    operator: &str,
+    made: fn(&Number, &Number) -> Result<Number, NumberFault>,
+) -> Coerced<Value> {
+    let number = |value: &Value| {
+        coerce::number(value).map_err(|fault| {
+            let EvalFault { description, .. } = fault;
+            EvalFault::new(format!("`{operator}` wants numbers: {description}"))
+        })
+    };
+    let number = made(&number(a)?, &number(b)?);
+    Ok(number
+        .map_err(|fault| EvalFault::new(fault.to_string()))?
+        .into())
+}
+
+fn append(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
+    let Value::Array(array) = a else {
+        return Err(misfit("+", a, b));
+    };
+    run.copy(array.items().len())?;
+    let mut items = array.items().to_vec();
+    items.push(b.clone());
+    run.array(items)
+}
+
+fn add(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
+    match (a, b) {
+        (Value::Array(_), _) => append(run, a, b),
+        (Value::Period(a), Value::Period(b)) => {
+            a.plus(b).map(Value::period).ok_or_else(out_of_range)
+        }
+        (_, Value::Period(period)) => moved(a, period).unwrap_or_else(|| Err(misfit("+", a, b))),
+        (Value::Period(period), _) => moved(b, period).unwrap_or_else(|| Err(misfit("+", a, b))),
+        _ => arithmetic(a, b, "+", Number::add),
+    }
+}
+
+fn subtract(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
+    match (a, b) {
+        (Value::Array(array), _) => {
+            run.copy(array.items().len())?;
+            let kept = array.items().iter().filter(|item| *item != b);
+            run.array(kept.cloned().collect())
+        }
+        (Value::Object(object), _) => {
+            let key = coerce::text(b)?;
+            run.copy(object.entries().len())?;
+            let kept = object.entries().iter().filter(|(name, _)| *name != key);
+            run.object(kept.cloned().collect())
+        }
+        (Value::Period(a), Value::Period(b)) => {
+            let sum = b.negated().and_then(|b| a.plus(&b));
+            sum.map(Value::period).ok_or_else(out_of_range)
+        }
+        (_, Value::Period(period)) => {
+            let back = period.negated().ok_or_else(out_of_range)?;
+            moved(a, &back).unwrap_or_else(|| Err(misfit("-", a, b)))
+        }
+        _ => match between(a, b) {
+            Some(time) => Ok(Value::period(Period::of(time))),
+            None => arithmetic(a, b, "-", Number::subtract),
+        },
+    }
+}
+
+fn out_of_range() -> EvalFault {
+    EvalFault::new("the date or period is out of range")
+}
+
+/// The exact time from one date to another of its kind.
+fn between(a: &Value, b: &Value) -> Option<SignedDuration> {
+    Some(match (a, b) {
+        (Value::DateTime(a), Value::DateTime(b)) => a.duration_since(b),
+        (Value::LocalDateTime(a), Value::LocalDateTime(b)) => a.duration_since(*b),
+        (Value::Date(a), Value::Date(b)) => a.duration_since(*b),
+        (Value::LocalTime(a), Value::LocalTime(b)) => a.duration_since(*b),
+        (Value::Time(a, a_at), Value::Time(b, b_at)) => {
+            let offsets = i64::from(b_at.seconds()) - i64::from(a_at.seconds());
+            a.duration_since(*b) + SignedDuration::from_secs(offsets)
+        }
+        _ => return None,
+    })
+}
+
+/// A date or time, a period later; None of another value.
+fn moved(value: &Value, period: &Period) -> Option<Coerced<Value>> {
+    let time = period.time;
+    let days = i64::from(period.days);
+    let moved = || -> Option<Value> {
+        let span = period.calendar()?;
+        let days = jiff::Span::new().try_days(days).ok()?;
+        Some(match value {
+            Value::DateTime(at) => {
+                let at: Zoned = at.checked_add(span).ok()?.checked_add(days).ok()?;
+                Value::DateTime(at.checked_add(time).ok()?.into())
+            }
+            Value::LocalDateTime(at) => {
+                let at: DateTime = at.checked_add(span).ok()?.checked_add(days).ok()?;
+                Value::LocalDateTime(at.checked_add(time).ok()?)
+            }
+            Value::Date(date) => {
+                let date = date.checked_add(span).ok()?.checked_add(days).ok()?;
+                Value::Date(date.checked_add(time).ok()?)
+            }
+            Value::LocalTime(at) => Value::LocalTime(at.wrapping_add(time)),
+            Value::Time(at, offset) => Value::Time(at.wrapping_add(time), *offset),
+            _ => return None,
+        })
+    };
+    let exact = period.is_exact();
+    match value {
+        Value::DateTime(_) | Value::LocalDateTime(_) => Some(moved().ok_or_else(out_of_range)),
+        // A date has no hours, and a time no days.
+        Value::Date(_) if time.is_zero() => Some(moved().ok_or_else(out_of_range)),
+        Value::LocalTime(_) | Value::Time(..) if exact => Some(moved().ok_or_else(out_of_range)),
+        _ => None,
+    }
+}
+
+/// `>>`: a date shown in another zone, or an array with one more item at its start.
+fn shift(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
+    if let Value::Array(array) = b {
+        run.copy(array.items().len())?;
+        let mut items = vec![a.clone()];
+        items.extend_from_slice(array.items());
+        return run.array(items);
+    }
+    let zone = match b {
+        Value::Zone(zone) => zone.clone(),
+        Value::String(name) => iso::zone(name.trim()).ok_or_else(|| cannot(b, Kind::TimeZone))?,
+        _ => return Err(misfit(">>", a, b)),
+    };
+    let at = match a {
+        Value::DateTime(at) => at.with_time_zone(zone),
+        Value::LocalDateTime(at) => at
+            .to_zoned(run.context.zone.clone())
+            .map_err(|_| out_of_range())?
+            .with_time_zone(zone),
+        Value::String(text) => match iso::date_time(text.trim()) {
+            Some(at) => at.with_time_zone(zone),
+            None => return Err(cannot(a, Kind::DateTime)),
+        },
+        _ => return Err(misfit(">>", a, b)),
+    };
+    Ok(Value::DateTime(at.into()))
+}
+
+/// `++`: arrays, objects and dates with times are joined, all else as texts.
+pub(super) fn concat(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
+    match (a, b) {
+        (Value::Array(a), Value::Array(b)) => {
+            run.copy(a.items().len() + b.items().len())?;
+            run.array(a.items().iter().chain(b.items()).cloned().collect())
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            run.copy(a.entries().len() + b.entries().len())?;
+            run.object(a.entries().iter().chain(b.entries()).cloned().collect())
+        }
+        _ => {
+            if let Some(joined) = dated(a, b).or_else(|| dated(b, a)) {
+                return Ok(joined);
+            }
+            let text = |value: &Value| match value {
+                Value::Null | Value::Array(_) => Err(misfit("++", a, b)),
+                _ => coerce::text(value).map_err(|_| misfit("++", a, b)),
+            };
+            let (a, b) = (text(a)?, text(b)?);
+            run.text(a.len() + b.len())?;
+            Ok(Value::String(Arc::from([&*a, &*b].concat())))
+        }
+    }
+}
+
+/// A date and a time, or one of them and a zone, as one.
+fn dated(a: &Value, b: &Value) -> Option<Value> {
+    let zoned = |at: DateTime, zone: &jiff::tz::TimeZone| {
+        let zoned = at.to_zoned(zone.clone()).ok()?;
+        Some(Value::DateTime(zoned.into()))
+    };
+    match (a, b) {
+        (Value::Date(date), Value::LocalTime(time)) => {
+            Some(Value::LocalDateTime(date.to_datetime(*time)))
+        }
+        (Value::Date(date), Value::Time(time, offset)) => {
+            zoned(date.to_datetime(*time), &offset.to_time_zone())
+        }
+        (Value::LocalDateTime(at), Value::Zone(zone)) => zoned(*at, zone),
+        (Value::Date(date), Value::Zone(zone)) => {
+            zoned(date.to_datetime(jiff::civil::Time::midnight()), zone)
+        }
+        (Value::LocalTime(time), Value::Zone(zone)) => {
+            Some(Value::Time(*time, zone.to_fixed_offset().ok()?))
+        }
+        _ => None,
+    }
+}
+
+/// `--`: an array without another's items, an object without another's pairs or an array's keys.
+pub(super) fn remove(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
+    match (a, b) {
+        (Value::Null, _) => Ok(Value::Null),
+        (Value::Array(a), Value::Array(b)) => {
+            let gone = run.set(b.items())?;
+            let mut kept = Vec::new();
+            for item in a.items() {
+                if !gone.contains(&run.mark(item)?) {
+                    kept.push(item.clone());
+                }
+            }
+            run.array(kept)
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            run.step(a.entries().len().saturating_mul(b.entries().len()) / 16)?;
+            let kept = a
+                .entries()
+                .iter()
+                .filter(|entry| !b.entries().contains(entry));
+            run.object(kept.cloned().collect())
+        }
+        (Value::Object(a), Value::Array(b)) => {
+            let mut keys = std::collections::HashSet::new();
+            for key in b.items() {
+                keys.insert(coerce::text(key)?);
+            }
+            run.copy(a.entries().len() + keys.len())?;
+            let kept = a.entries().iter().filter(|(key, _)| !keys.contains(key));
+            run.object(kept.cloned().collect())
+        }
+        _ => Err(misfit("--", a, b)),
+    }
+}
+
+/// `-a`
+pub(super) fn negate(value: &Value) -> Coerced<Value> {
+    match value {
+        Value::Period(period) => period.negated().map(Value::period).ok_or_else(out_of_range),
+        _ => Ok(coerce::number(value)?.negated().into()),
+    }
+}

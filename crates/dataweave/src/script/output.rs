@@ -1,0 +1,137 @@
+//! What a script gives, with its media type.
+
+use std::sync::Arc;
+
+use super::EvalFault;
+use super::coerce::{self, Coerced};
+use super::run::{Frame, Run};
+use super::tree::{Key, Node, Program, Step};
+use crate::event::{Context, Event};
+use crate::value::Value;
+use crate::value::form;
+use crate::value::json::{self, Layout};
+use crate::value::media::{Format, MediaType, Typed};
+
+/// The value that a script makes, before anything is written.
+pub(super) fn value(program: &Program, context: &Context<'_>) -> Coerced<Value> {
+    let mut run = Run::new(context);
+    let env = Frame::declared(&program.declarations, &None);
+    let value = run.eval(&program.body, &env)?;
+    if value.shape().functions {
+        return Err(EvalFault::new(
+            "a function cannot be the result of an expression: call it",
+        ));
+    }
+    Ok(value)
+}
+
+/// What a script gives.
+pub(super) fn eval(program: &Program, context: &Context<'_>) -> Coerced<Typed> {
+    if let Some(output) = &program.output {
+        let value = value(program, context)?;
+        return write(value, output.media_type.clone(), output.layout);
+    }
+    if program.declarations.is_empty() {
+        if let Some(part) = whole_part(&program.body, context.event) {
+            return Ok(part);
+        }
+        if let Some(payload) = payload_of_message(&program.body, context)? {
+            return Ok(payload);
+        }
+    }
+    let value = value(program, context)?;
+    let media_type = shared(program, context.event);
+    let fits = match media_type.format() {
+        Format::Json | Format::Java => true,
+        Format::Form => matches!(value, Value::Object(_)),
+        Format::Text => coerce::text(&value).is_ok(),
+        Format::Opaque => matches!(value, Value::String(_) | Value::Binary(_)),
+    };
+    let media_type = if fits { media_type } else { MediaType::java() };
+    write(value, media_type, Layout::default())
+}
+
+/// The part of the event that a script is, unread: `payload`, `vars.x`.
+fn whole_part(body: &Node, event: &Event) -> Option<Typed> {
+    let is = |node: &Node, part: &str| matches!(node, Node::Name(name) if &*name.text == part);
+    match body {
+        Node::Group(inner) => whole_part(inner, event),
+        Node::Path { base, steps } => match steps.as_slice() {
+            [Step::Key(Key::Fixed(key))] if is(base, "vars") => event.vars.get(key).cloned(),
+            [Step::Key(Key::Fixed(key))] if is(base, "message") && &**key == "payload" => {
+                Some(event.payload.clone())
+            }
+            _ => None,
+        },
+        _ if is(body, "payload") => Some(event.payload.clone()),
+        _ => None,
+    }
+}
+
+/// The payload of a message that is within a value, unread: `error.errorMessage.payload`, that of a
+/// route.
+fn payload_of_message(body: &Node, context: &Context<'_>) -> Coerced<Option<Typed>> {
+    let (base, steps) = match body {
+        Node::Group(inner) => return payload_of_message(inner, context),
+        Node::Path { base, steps } => (base, steps.as_slice()),
+        _ => return Ok(None),
+    };
+    let [within @ .., Step::Key(Key::Fixed(last))] = steps else {
+        return Ok(None);
+    };
+    if within.is_empty() || &**last != "payload" {
+        return Ok(None);
+    }
+    match Run::new(context).path(base, within, &None)? {
+        Value::Object(message) => Ok(message.unread().cloned()),
+        _ => Ok(None),
+    }
+}
+
+/// The media type that all parts of the event have that a script reads.
+fn shared(program: &Program, event: &Event) -> MediaType {
+    let reads = &program.reads;
+    let payload = reads.payload.then(|| event.payload.media_type.clone());
+    let java = reads.java.then(MediaType::java);
+    let vars = event.vars.iter().filter_map(|(name, typed)| {
+        let read = reads.all_vars || reads.vars.contains(name);
+        read.then(|| typed.media_type.clone())
+    });
+    let mut all = payload.into_iter().chain(java).chain(vars);
+    match all.next() {
+        Some(first) if all.all(|other| other.essence() == first.essence()) => first,
+        _ => MediaType::java(),
+    }
+}
+
+fn write(value: Value, media_type: MediaType, layout: Layout) -> Coerced<Typed> {
+    let value = match media_type.format() {
+        Format::Json => Value::from(json::write(&value, layout)?),
+        Format::Form => {
+            let Value::Object(object) = &value else {
+                return Err(EvalFault::new(format!(
+                    "{media_type} is made of an object, and there is {}",
+                    coerce::shown(&value),
+                    media_type = media_type.as_str()
+                )));
+            };
+            let mut pairs: Vec<(Arc<str>, Arc<str>)> = Vec::new();
+            for (key, value) in object.entries() {
+                pairs.push((key.clone(), coerce::text(value)?));
+            }
+            Value::from(form::write(&pairs))
+        }
+        Format::Text => Value::String(coerce::text(&value)?),
+        Format::Java => value.collapsed(),
+        Format::Opaque => value,
+    };
+    Ok(Typed { value, media_type })
+}
+
+/// The text of a value in a media type, for `write`.
+pub(super) fn text(value: &Value, media_type: &MediaType, layout: Layout) -> Coerced<Value> {
+    match media_type.format() {
+        Format::Java => Ok(value.clone()),
+        _ => Ok(write(value.clone(), media_type.clone(), layout)?.value),
+    }
+}

@@ -1,0 +1,573 @@
+//! The grammar of expressions.
+//!
+//! Loosest first: one level of `default`, `++`, `--`, `match { }` and functions between their
+//! operands; `or`; `and`; `== != ~=`; `< > <= >= is`; `+ - >> <<`; `* /`; `as`; the signs `! -`;
+//! selectors and calls. `not` takes all up to `or`; `if` and a function's body take all there is.
+//! ([Precedence](https://docs.mulesoft.com/dataweave/latest/dataweave-flow-control-precedence))
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::cursor::{Cursor, Parsed};
+use super::tree::{
+    Key, Lambda, Link, Name, Node, Operator, Param, Program, Reads, Sign, Stage, Step,
+};
+use super::types::{self, Target};
+use super::{BYTES_MAX, ParseFault, body, functions, header, literal};
+use crate::value::Value;
+
+/// Words that are no names of functions between operands: they end an expression.
+const KEYWORDS: [&str; 20] = [
+    "and", "as", "case", "default", "do", "else", "false", "fun", "if", "import", "input", "is",
+    "not", "ns", "null", "or", "output", "true", "type", "var",
+];
+
+/// The names of a function's parameters where it is written with `$`.
+pub(super) const IMPLICIT: [&str; 3] = ["$", "$$", "$$$"];
+
+/// The tree of a script, which is a part of a text.
+pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, ParseFault> {
+    let mut cursor = Cursor::new(text, start, end);
+    if end - start > BYTES_MAX {
+        return Err(cursor.fault(
+            start,
+            &format!(
+                "the script has {} bytes, and at most {BYTES_MAX} are allowed",
+                end - start
+            ),
+            "divide it",
+        ));
+    }
+    let cursor = &mut cursor;
+    let (output, declarations) = header::script(cursor)?;
+    cursor.blank()?;
+    if cursor.peek().is_none() {
+        return Err(cursor.fault(
+            cursor.at,
+            "the expression is empty",
+            "write one, such as null",
+        ));
+    }
+    let body = body::or_pair(cursor, expression)?;
+    cursor.blank()?;
+    if cursor.peek().is_some() {
+        return Err(cursor.unexpected("an operator or the end"));
+    }
+    check_calls(cursor)?;
+    let reads = |name: &str| cursor.names.contains(name) && !cursor.declared.contains(name);
+    let message = reads("message");
+    let of_vars = !cursor.declared.contains("vars");
+    let reads = Reads {
+        payload: message || reads("payload"),
+        java: message || reads("attributes") || reads("error"),
+        all_vars: cursor.all_vars && of_vars,
+        vars: if of_vars {
+            std::mem::take(&mut cursor.vars)
+        } else {
+            BTreeSet::new()
+        },
+    };
+    Ok(Program {
+        output,
+        declarations,
+        body,
+        reads,
+    })
+}
+
+/// Every function that is called is one that there is, or may be one at least.
+fn check_calls(cursor: &Cursor<'_>) -> Parsed<()> {
+    for (name, at) in &cursor.called {
+        if cursor.declared.contains(name) || functions::find(name).is_some() {
+            continue;
+        }
+        let near = functions::names()
+            .chain(cursor.declared.iter().map(|name| &**name))
+            .map(|known| (strsim::osa_distance(known, name), known))
+            .min()
+            .filter(|(distance, _)| *distance <= 2);
+        let mend = match near {
+            Some((_, known)) => format!("did you mean `{known}`?"),
+            None => "use another, or define it with `fun` in a header".to_owned(),
+        };
+        return Err(cursor.fault(*at, &format!("there is no function `{name}`"), &mend));
+    }
+    Ok(())
+}
+
+/// An expression.
+pub(super) fn expression(cursor: &mut Cursor<'_>) -> Parsed<Node> {
+    let first = operand(cursor)?;
+    let mut rest = Vec::new();
+    let mut first = Some(first);
+    loop {
+        cursor.blank()?;
+        if cursor.eat("++") {
+            rest.push(Stage::Concat(operand(cursor)?));
+        } else if cursor.starts("--") && !cursor.starts("---") {
+            cursor.at += 2;
+            rest.push(Stage::Remove(operand(cursor)?));
+        } else if cursor.eat_word("default") {
+            rest.push(Stage::Default(operand(cursor)?));
+        } else if let Some(word) = cursor.word().filter(|word| !KEYWORDS.contains(word)) {
+            let start = cursor.at;
+            cursor.at += word.len();
+            cursor.blank()?;
+            if cursor.starts("{") && matches!(word, "match" | "update") {
+                if word == "update" {
+                    return Err(cursor.fault(
+                        start,
+                        "`update` is not supported",
+                        "write the object anew, or use mapObject",
+                    ));
+                }
+                rest.push(Stage::Match(body::cases(cursor)?));
+                continue;
+            }
+            let name = qualified(cursor, word)?;
+            cursor.called.push((name.text.clone(), start));
+            let takes_function = match name.builtin {
+                Some(builtin) => builtin.takes_function,
+                None => cursor.binders == 0,
+            };
+            let argument = bound(cursor, takes_function, |cursor| match takes_function {
+                true => cursor.inner(|cursor| body::or_pair(cursor, operand)),
+                false => operand(cursor),
+            })?;
+            if &*name.text == "with" {
+                let replaced = replaced(&mut first, &mut rest).ok_or_else(|| {
+                    cursor.fault(
+                        start,
+                        "`with` follows no `replace`",
+                        "write `a replace b with c`",
+                    )
+                })?;
+                rest.push(Stage::Replace(replaced, argument));
+            } else {
+                rest.push(Stage::Call(name, argument));
+            }
+        } else {
+            break;
+        }
+    }
+    let first = match first {
+        Some(first) if rest.is_empty() => return Ok(first),
+        Some(first) => first,
+        None => return Err(cursor.unexpected("a value")),
+    };
+    Ok(Node::Flow {
+        first: Box::new(first),
+        rest,
+    })
+}
+
+/// What the `replace` before a `with` looks for; the text it looks in stays.
+fn replaced(first: &mut Option<Node>, rest: &mut Vec<Stage>) -> Option<Node> {
+    if let Some(Stage::Call(name, _)) = rest.last() {
+        if &*name.text != "replace" {
+            return None;
+        }
+        return match rest.pop() {
+            Some(Stage::Call(_, matcher)) => Some(matcher),
+            _ => None,
+        };
+    }
+    let Some(Node::Path { base, mut steps }) = first.take() else {
+        return None;
+    };
+    match (*base, steps.pop(), steps.is_empty()) {
+        (Node::Name(name), Some(Step::Call(mut args)), true)
+            if &*name.text == "replace" && args.len() == 2 =>
+        {
+            let matcher = args.pop();
+            *first = args.pop();
+            matcher
+        }
+        _ => None,
+    }
+}
+
+/// Parses a part in which `$` may stand for the parameters of a function that the part then is.
+pub(super) fn bound(
+    cursor: &mut Cursor<'_>,
+    binds: bool,
+    parse: impl FnOnce(&mut Cursor<'_>) -> Parsed<Node>,
+) -> Parsed<Node> {
+    let dollars = cursor.dollars;
+    cursor.binders += usize::from(binds);
+    let node = parse(cursor)?;
+    cursor.binders -= usize::from(binds);
+    if !binds || cursor.dollars == dollars {
+        return Ok(node);
+    }
+    cursor.dollars = dollars;
+    Ok(Node::Lambda(Arc::new(implicit(node))))
+}
+
+/// The function whose body names its parameters `$`.
+pub(super) fn implicit(body: Node) -> Lambda {
+    let params = IMPLICIT.map(|name| Param {
+        name: name.into(),
+        of: None,
+        default: None,
+    });
+    Lambda {
+        params: params.into(),
+        returns: None,
+        body,
+    }
+}
+
+/// All that binds tighter than `default` and its like.
+pub(super) fn operand(cursor: &mut Cursor<'_>) -> Parsed<Node> {
+    level(cursor, 0)
+}
+
+/// Operators by how tightly they bind; the longer of two that begin alike comes first.
+const LEVELS: [&[(&str, Operator)]; 6] = [
+    &[("or", Operator::Or)],
+    &[("and", Operator::And)],
+    &[
+        ("==", Operator::Equal),
+        ("!=", Operator::Unequal),
+        ("~=", Operator::Similar),
+    ],
+    &[
+        ("<=", Operator::LessEqual),
+        (">=", Operator::GreaterEqual),
+        ("<", Operator::Less),
+        (">", Operator::Greater),
+    ],
+    &[
+        (">>", Operator::Shift),
+        ("<<", Operator::Append),
+        ("+", Operator::Add),
+        ("-", Operator::Subtract),
+    ],
+    &[("*", Operator::Multiply), ("/", Operator::Divide)],
+];
+
+/// What begins like an operator and is none, or not that one.
+const OTHERS: [&str; 5] = ["++", "--", "->", "<<", ">>"];
+
+fn level(cursor: &mut Cursor<'_>, at: usize) -> Parsed<Node> {
+    let Some(operators) = LEVELS.get(at) else {
+        return cast(cursor);
+    };
+    let first = level(cursor, at + 1)?;
+    let mut rest = Vec::new();
+    loop {
+        cursor.blank()?;
+        if at == 3 && cursor.eat_word("is") {
+            rest.push(Link::Is(types::plain(cursor)?));
+            continue;
+        }
+        let found = operators.iter().find(|(text, _)| match cursor.word() {
+            Some(word) => word == *text,
+            None => {
+                let other = OTHERS.iter().find(|other| cursor.starts(other));
+                cursor.starts(text) && other.is_none_or(|other| other == text)
+            }
+        });
+        let Some((text, operator)) = found else { break };
+        cursor.at += text.len();
+        rest.push(Link::Operator(*operator, level(cursor, at + 1)?));
+    }
+    if rest.is_empty() {
+        return Ok(first);
+    }
+    Ok(Node::Chain {
+        first: Box::new(first),
+        rest,
+    })
+}
+
+fn cast(cursor: &mut Cursor<'_>) -> Parsed<Node> {
+    let of = signed(cursor)?;
+    let mut to: Vec<Target> = Vec::new();
+    cursor.blank()?;
+    while cursor.eat_word("as") {
+        to.push(types::target(cursor)?);
+        cursor.blank()?;
+    }
+    if to.is_empty() {
+        return Ok(of);
+    }
+    Ok(Node::Cast {
+        of: Box::new(of),
+        to,
+    })
+}
+
+fn signed(cursor: &mut Cursor<'_>) -> Parsed<Node> {
+    let mut signs = Vec::new();
+    loop {
+        cursor.blank()?;
+        if cursor.starts("---") {
+            return Err(cursor.unexpected("a value"));
+        } else if cursor.eat("-") {
+            signs.push(Sign::Minus);
+        } else if cursor.starts("!") && !cursor.starts("!=") {
+            cursor.at += 1;
+            signs.push(Sign::Not);
+        } else {
+            break;
+        }
+    }
+    let of = if cursor.eat_word("not") {
+        Node::Not(Box::new(cursor.inner(operand)?))
+    } else {
+        path(cursor)?
+    };
+    if signs.is_empty() {
+        return Ok(of);
+    }
+    Ok(Node::Signed {
+        signs,
+        of: Box::new(of),
+    })
+}
+
+/// A value with its selectors and arguments.
+fn path(cursor: &mut Cursor<'_>) -> Parsed<Node> {
+    let start = cursor.at;
+    let base = primary(cursor)?;
+    let mut steps = Vec::new();
+    while let Some(step) = step(cursor, &base, &steps, start)? {
+        steps.push(step);
+    }
+    if let Node::Name(name) = &base
+        && &*name.text == "vars"
+    {
+        match steps.first() {
+            Some(Step::Key(Key::Fixed(key))) => {
+                cursor.vars.insert(key.clone());
+            }
+            _ => cursor.all_vars = true,
+        }
+    }
+    if steps.is_empty() {
+        return Ok(base);
+    }
+    Ok(Node::Path {
+        base: Box::new(base),
+        steps,
+    })
+}
+
+fn step(
+    cursor: &mut Cursor<'_>,
+    base: &Node,
+    before: &[Step],
+    start: usize,
+) -> Parsed<Option<Step>> {
+    let here = cursor.at;
+    if cursor.starts("(") {
+        return call(cursor, base, before, start).map(Some);
+    }
+    if cursor.eat("[") {
+        return cursor.inner(index).map(Some);
+    }
+    if cursor.eat("?") {
+        return Ok(Some(Step::Present));
+    }
+    if cursor.starts("!") && !cursor.starts("!=") {
+        cursor.at += 1;
+        return Ok(Some(Step::Required));
+    }
+    cursor.blank()?;
+    if cursor.starts("(") && before.is_empty() && matches!(base, Node::Name(_)) {
+        return call(cursor, base, before, start).map(Some);
+    }
+    if cursor.eat("..") {
+        if cursor.eat("*") {
+            return Ok(Some(Step::DeepAll(key(cursor)?)));
+        }
+        let named = cursor.word().is_some() || matches!(cursor.peek(), Some('"' | '\'' | '`'));
+        return Ok(Some(if named {
+            Step::Deep(key(cursor)?)
+        } else {
+            Step::Descendants
+        }));
+    }
+    if cursor.eat(".*") {
+        return Ok(Some(Step::All(key(cursor)?)));
+    }
+    if cursor.eat(".") {
+        return Ok(Some(Step::Key(key(cursor)?)));
+    }
+    cursor.at = here;
+    Ok(None)
+}
+
+/// A selector's key: a word, even a keyword, or a text in quotes.
+fn key(cursor: &mut Cursor<'_>) -> Parsed<Key> {
+    if matches!(cursor.peek(), Some('"' | '\'' | '`')) {
+        return Ok(match literal::string(cursor)? {
+            Node::Literal(Value::String(key)) => Key::Fixed(key),
+            node => Key::Computed(Box::new(node)),
+        });
+    }
+    if let Some('@' | '#' | '^' | '&') = cursor.peek() {
+        return Err(cursor.fault(
+            cursor.at,
+            "selectors of XML attributes, namespaces, metadata and pairs are not supported",
+            "select by key: `.name`",
+        ));
+    }
+    Ok(Key::Fixed(cursor.take_word("a key")?.into()))
+}
+
+/// What is between brackets.
+fn index(cursor: &mut Cursor<'_>) -> Parsed<Step> {
+    cursor.blank()?;
+    if cursor.eat("?") {
+        cursor.expect("(")?;
+        let node = bound(cursor, true, expression)?;
+        cursor.expect(")")?;
+        cursor.expect("]")?;
+        let lambda = match node {
+            Node::Lambda(lambda) => lambda,
+            constant => Arc::new(implicit(constant)),
+        };
+        return Ok(Step::Filter(lambda));
+    }
+    let node = expression(cursor)?;
+    cursor.expect("]")?;
+    Ok(match node {
+        Node::Literal(Value::String(key)) => Step::Key(Key::Fixed(key)),
+        Node::Flow { first, mut rest } => match (rest.pop(), rest.is_empty()) {
+            (Some(Stage::Call(name, to)), true) if &*name.text == "to" => Step::Slice(*first, to),
+            (last, _) => {
+                rest.extend(last);
+                Step::Index(Node::Flow { first, rest })
+            }
+        },
+        node => Step::Index(node),
+    })
+}
+
+/// The arguments of a call.
+fn call(cursor: &mut Cursor<'_>, base: &Node, before: &[Step], start: usize) -> Parsed<Step> {
+    let name = match base {
+        Node::Name(name) if before.is_empty() => Some(name),
+        _ => None,
+    };
+    if let Some(name) = name {
+        cursor.called.push((name.text.clone(), start));
+    }
+    let builtin = name.and_then(|name| name.builtin);
+    cursor.at += 1;
+    let args = cursor.inner(|cursor| {
+        let mut args: Vec<Node> = Vec::new();
+        loop {
+            cursor.blank()?;
+            if cursor.eat(")") {
+                return Ok(args);
+            }
+            // Who else takes a function is not known; a `$` that means nothing yet tells.
+            let takes_function = match builtin {
+                Some(builtin) => builtin.takes_function && !args.is_empty(),
+                None => cursor.binders == 0,
+            };
+            args.push(bound(cursor, takes_function, expression)?);
+            cursor.blank()?;
+            if !cursor.eat(",") {
+                cursor.expect(")")?;
+                return Ok(args);
+            }
+        }
+    })?;
+    if let Some(name) = name {
+        functions::check(cursor, name, &args, start)?;
+    }
+    Ok(Step::Call(args))
+}
+
+/// A value by itself.
+fn primary(cursor: &mut Cursor<'_>) -> Parsed<Node> {
+    cursor.blank()?;
+    match cursor.peek() {
+        Some('0'..='9') => literal::number(cursor),
+        Some('"' | '\'' | '`') => literal::string(cursor),
+        Some('|') => literal::date(cursor),
+        Some('/') => literal::regex(cursor),
+        Some('{') => cursor.inner(body::object),
+        Some('[') => cursor.inner(body::array),
+        Some('(') => cursor.inner(body::enclosed),
+        Some('$') => {
+            let count = cursor
+                .rest()
+                .chars()
+                .take(4)
+                .take_while(|char| *char == '$')
+                .count();
+            let Ok(count @ 1..=3) = u8::try_from(count) else {
+                return Err(cursor.unexpected("`$`, `$$` or `$$$`"));
+            };
+            cursor.at += usize::from(count);
+            cursor.dollars += 1;
+            Ok(Node::Implicit(count))
+        }
+        _ => word(cursor),
+    }
+}
+
+fn word(cursor: &mut Cursor<'_>) -> Parsed<Node> {
+    let Some(word) = cursor.word() else {
+        return Err(cursor.unexpected("a value"));
+    };
+    let start = cursor.at;
+    if matches!(
+        word,
+        "and" | "or" | "as" | "is" | "case" | "else" | "default"
+    ) {
+        return Err(cursor.unexpected("a value"));
+    }
+    cursor.at += word.len();
+    match word {
+        "true" => Ok(Node::Literal(true.into())),
+        "false" => Ok(Node::Literal(false.into())),
+        "null" => Ok(Node::Literal(Value::Null)),
+        "if" => cursor.inner(body::choice),
+        "do" => {
+            cursor.blank()?;
+            if cursor.starts("{") {
+                return cursor.inner(body::scope);
+            }
+            Err(cursor.unexpected("the `{` of a `do`"))
+        }
+        "using" | "unless" => Err(cursor.fault(
+            start,
+            &format!("`{word}` is not supported"),
+            "use `do { var a = 1 --- a }`, or `if (!a)`",
+        )),
+        _ => {
+            let name = qualified(cursor, word)?;
+            cursor.names.insert(name.text.clone());
+            Ok(Node::Name(name))
+        }
+    }
+}
+
+/// The name that a text names with `$name`.
+pub(super) fn named(cursor: &mut Cursor<'_>, word: &str) -> Node {
+    cursor.names.insert(word.into());
+    cursor.all_vars |= word == "vars";
+    Node::Name(Name {
+        text: word.into(),
+        builtin: functions::find(word),
+    })
+}
+
+/// A name, whose module is before it where it has one: `Strings::capitalize`.
+fn qualified(cursor: &mut Cursor<'_>, first: &str) -> Parsed<Name> {
+    let mut last = first;
+    while cursor.eat("::") {
+        last = cursor.take_word("the name of a function")?;
+    }
+    let renamed = cursor.renamed.get(last).cloned();
+    let text: Arc<str> = renamed.unwrap_or_else(|| last.into());
+    let builtin = functions::find(&text);
+    Ok(Name { text, builtin })
+}

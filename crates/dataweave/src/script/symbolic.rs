@@ -1,0 +1,499 @@
+//! What a script gives when only some of what it sees is known.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Script;
+use super::tree::{
+    Case, CasePattern, Content, Declaration, Declared, Item, Key, Lambda, Link, Node, Operator,
+    Piece, Sign, Stage, Step,
+};
+use super::types::{Setting, Target, Type};
+use crate::symbol::{self, Form, Relation, Symbol, Unit, View};
+use crate::value::{Kind, Value};
+
+/// Functions inside one another.
+const CALLS_MAX: usize = 16;
+
+impl Script {
+    /// The value that it gives, as far as it follows from what is known.
+    pub fn symbol(&self, view: &View<'_>) -> Symbol {
+        let mut sight = Sight {
+            view,
+            names: Vec::new(),
+            calls: 0,
+        };
+        sight.declare(&self.program.declarations);
+        sight.node(&self.program.body)
+    }
+}
+
+/// What a name of a script stands for.
+#[derive(Clone)]
+enum Named<'a> {
+    Value(Symbol),
+    Function(&'a Lambda),
+}
+
+struct Sight<'a, 'v> {
+    view: &'v View<'v>,
+    names: Vec<(Arc<str>, Named<'a>)>,
+    calls: usize,
+}
+
+impl<'a> Sight<'a, '_> {
+    fn declare(&mut self, declarations: &'a [Declaration]) {
+        for Declaration { name, what } in declarations {
+            let named = match what {
+                Declared::Var { value, .. } => Named::Value(self.node(value)),
+                Declared::Fun(lambda) => Named::Function(lambda),
+            };
+            self.names.push((name.clone(), named));
+        }
+    }
+
+    /// Evaluates a part with names that it alone has.
+    fn within(
+        &mut self,
+        names: impl IntoIterator<Item = (Arc<str>, Symbol)>,
+        node: &'a Node,
+    ) -> Symbol {
+        let before = self.names.len();
+        let names = names
+            .into_iter()
+            .map(|(name, symbol)| (name, Named::Value(symbol)));
+        self.names.extend(names);
+        let value = self.node(node);
+        self.names.truncate(before);
+        value
+    }
+
+    fn named(&self, name: &str) -> Option<&Named<'a>> {
+        let mut names = self.names.iter().rev();
+        names.find(|(known, _)| **known == *name).map(|(_, it)| it)
+    }
+
+    fn node(&mut self, node: &'a Node) -> Symbol {
+        let Some(left) = self.view.steps.get().checked_sub(1) else {
+            return Symbol::Unknown;
+        };
+        self.view.steps.set(left);
+        match node {
+            Node::Literal(value) => Symbol::of(value.clone()),
+            Node::Text(pieces) => {
+                let pieces = pieces.iter().map(|piece| match piece {
+                    Piece::Plain(plain) => Symbol::text(plain.clone()),
+                    Piece::Value(node) => self.node(node),
+                });
+                Symbol::joined(pieces.collect())
+            }
+            Node::Name(name) => self.name(&name.text),
+            Node::Implicit(number) => {
+                let name = super::parse::IMPLICIT[usize::from(*number) - 1];
+                self.name(name)
+            }
+            Node::Group(inner) => self.node(inner),
+            Node::Array(items) => self.array(items),
+            Node::Object(items) => self.object(items),
+            Node::If { cases, otherwise } => {
+                let otherwise = match otherwise {
+                    Some(node) => self.node(node),
+                    None => Symbol::NULL,
+                };
+                cases.iter().rev().fold(otherwise, |rest, (when, then)| {
+                    let when = self.node(when);
+                    let then = self.node(then);
+                    Symbol::either(when, then, rest)
+                })
+            }
+            Node::Do { declarations, body } => {
+                let before = self.names.len();
+                self.declare(declarations);
+                let value = self.node(body);
+                self.names.truncate(before);
+                value
+            }
+            Node::Lambda(_) => Symbol::Unknown,
+            Node::Path { base, steps } => self.path(base, steps),
+            Node::Signed { signs, of } => {
+                let of = self.node(of);
+                signs.iter().rev().fold(of, |of, sign| match sign {
+                    Sign::Not => of.negation(),
+                    Sign::Minus => of.negated(),
+                })
+            }
+            Node::Not(of) => self.node(of).negation(),
+            Node::Cast { of, to } => {
+                let of = self.node(of);
+                to.iter().fold(of, |of, target| self.cast(of, target))
+            }
+            Node::Chain { first, rest } => {
+                let first = self.node(first);
+                rest.iter().fold(first, |left, link| match link {
+                    Link::Operator(operator, right) => {
+                        let right = self.node(right);
+                        operated(left, *operator, right)
+                    }
+                    Link::Is(of) => is_of(&left, of),
+                })
+            }
+            Node::Flow { first, rest } => self.flow(first, rest),
+        }
+    }
+
+    fn name(&self, name: &str) -> Symbol {
+        match self.named(name) {
+            Some(Named::Value(value)) => return value.clone(),
+            Some(Named::Function(_)) => return Symbol::Unknown,
+            None => {}
+        }
+        match name {
+            "payload" => self.view.payload.clone(),
+            "attributes" => self.view.attributes.clone(),
+            "error" => self.view.error.clone(),
+            "vars" => Symbol::object(None, self.view.vars.clone()),
+            "message" => {
+                let fields = [
+                    ("payload".into(), self.view.payload.clone()),
+                    ("attributes".into(), self.view.attributes.clone()),
+                ];
+                Symbol::object(None, fields.into())
+            }
+            "correlationId" | "flow" | "app" | "server" | "mule" => Symbol::input(name),
+            _ => Symbol::Unknown,
+        }
+    }
+
+    fn array(&mut self, items: &'a [Item]) -> Symbol {
+        let mut values = Vec::new();
+        for item in items {
+            match (&item.what, &item.when) {
+                (Content::Value(node), None) => match self.node(node) {
+                    Symbol::Known(value) => values.push(value),
+                    _ => return Symbol::Unknown,
+                },
+                _ => return Symbol::Unknown,
+            }
+        }
+        Symbol::Known(Value::array(values))
+    }
+
+    fn object(&mut self, items: &'a [Item]) -> Symbol {
+        let mut made = Symbol::object(None, BTreeMap::new());
+        for item in items {
+            let part = match &item.what {
+                Content::Value(_) => return Symbol::Unknown,
+                Content::Pair(key, value) => {
+                    let Symbol::Known(Value::String(key)) = self.node(key) else {
+                        return Symbol::Unknown;
+                    };
+                    let value = self.node(value);
+                    Symbol::object(None, [(key, value)].into())
+                }
+                Content::Spread(of) => self.node(of),
+            };
+            let when = match &item.when {
+                Some(when) => self.node(when).truth(),
+                None => Some(true),
+            };
+            made = match when {
+                Some(true) if is_empty_object(&made) => part,
+                Some(true) => made.concat(part),
+                Some(false) => made,
+                None => return Symbol::Unknown,
+            };
+        }
+        made
+    }
+
+    fn path(&mut self, base: &'a Node, steps: &'a [Step]) -> Symbol {
+        // A function's name is no value.
+        if let (Node::Name(name), Some((Step::Call(args), rest))) = (base, steps.split_first()) {
+            let args: Vec<&'a Node> = args.iter().collect();
+            let called = self.call(&name.text, &args);
+            return self.steps(called, rest);
+        }
+        // Variables are many, and one is looked for.
+        if let (Node::Name(name), Some((first, rest))) = (base, steps.split_first())
+            && &*name.text == "vars"
+            && self.named("vars").is_none()
+        {
+            let key = match first {
+                Step::Key(Key::Fixed(key)) => Some(key.clone()),
+                Step::Key(Key::Computed(node)) => text(self.node(node)),
+                Step::Index(node) => text(self.node(node)),
+                _ => None,
+            };
+            let value = match key {
+                Some(key) => self.view.vars.get(&key).cloned().unwrap_or(Symbol::NULL),
+                None => Symbol::Unknown,
+            };
+            return self.steps(value, rest);
+        }
+        let base = self.node(base);
+        self.steps(base, steps)
+    }
+
+    fn steps(&mut self, base: Symbol, steps: &'a [Step]) -> Symbol {
+        steps.iter().fold(base, |of, step| match step {
+            Step::Key(Key::Fixed(key)) => of.field(key),
+            Step::Key(Key::Computed(node)) => keyed(&of, self.node(node)),
+            Step::Index(node) => keyed(&of, self.node(node)),
+            Step::Required => of,
+            Step::Present => of.compare(Relation::Unequal, Symbol::NULL),
+            _ => Symbol::Unknown,
+        })
+    }
+
+    fn call(&mut self, name: &str, args: &[&'a Node]) -> Symbol {
+        if let Some(Named::Function(lambda)) = self.named(name) {
+            let lambda = *lambda;
+            return self.apply(lambda, args);
+        }
+        let known = name.strip_prefix("Mule::").unwrap_or(name);
+        let first = match args.first() {
+            Some(node) => self.node(node),
+            None => Symbol::Unknown,
+        };
+        match (known, args.len()) {
+            ("now", 0) => Symbol::Now,
+            ("p", 1) => match &first {
+                Symbol::Known(Value::String(key)) => match self.view.properties.get(key) {
+                    Some(value) => Symbol::text(value.clone()),
+                    None => Symbol::NULL,
+                },
+                _ => Symbol::Unknown,
+            },
+            ("read", _) => first.parsed(),
+            ("write" | "log", 1..) if known == "write" || args.len() == 1 => first,
+            ("log", 2) => self.node(args[1]),
+            ("isEmpty" | "isBlank", 1) => match &first {
+                Symbol::Known(Value::String(text)) => Symbol::flag(text.trim().is_empty()),
+                Symbol::Known(Value::Null) => Symbol::flag(true),
+                Symbol::Entry(_) | Symbol::Object { .. } => Symbol::flag(false),
+                _ => first.compare(Relation::Equal, Symbol::NULL),
+            },
+            ("upper" | "lower" | "trim", 1) => match &first {
+                Symbol::Known(Value::String(text)) => Symbol::text(match known {
+                    "upper" => text.to_uppercase(),
+                    "lower" => text.to_lowercase(),
+                    _ => text.trim().to_owned(),
+                }),
+                _ => first,
+            },
+            ("contains", 2) => {
+                let wanted = self.node(args[1]);
+                contains(&first, &wanted)
+            }
+            _ => Symbol::Unknown,
+        }
+    }
+
+    fn apply(&mut self, lambda: &'a Lambda, args: &[&'a Node]) -> Symbol {
+        if self.calls >= CALLS_MAX {
+            return Symbol::Unknown;
+        }
+        let mut names = Vec::new();
+        for (at, param) in lambda.params.iter().enumerate() {
+            let value = match (args.get(at), &param.default) {
+                (Some(node), _) => self.node(node),
+                (None, Some(default)) => self.node(default),
+                (None, None) => Symbol::Unknown,
+            };
+            names.push((param.name.clone(), value));
+        }
+        self.calls += 1;
+        let value = self.within(names, &lambda.body);
+        self.calls -= 1;
+        value
+    }
+
+    fn flow(&mut self, first: &'a Node, rest: &'a [Stage]) -> Symbol {
+        let mut left = self.node(first);
+        for stage in rest {
+            left = match stage {
+                Stage::Default(node) => match &left {
+                    Symbol::Known(Value::Null) => self.node(node),
+                    Symbol::Unknown => Symbol::Unknown,
+                    _ => left,
+                },
+                Stage::Concat(node) => {
+                    let right = self.node(node);
+                    left.concat(right)
+                }
+                // A key that is taken away is one that is given anew, or that nobody reads.
+                Stage::Remove(node) => {
+                    self.node(node);
+                    left
+                }
+                Stage::Call(name, node) => match self.named(&name.text) {
+                    Some(Named::Function(lambda)) => {
+                        let (lambda, right) = (*lambda, self.node(node));
+                        let mut values = [left, right].into_iter();
+                        let names: Vec<_> = lambda
+                            .params
+                            .iter()
+                            .map(|param| {
+                                let value = values.next().unwrap_or(Symbol::Unknown);
+                                (param.name.clone(), value)
+                            })
+                            .collect();
+                        if self.calls >= CALLS_MAX {
+                            return Symbol::Unknown;
+                        }
+                        self.calls += 1;
+                        let value = self.within(names, &lambda.body);
+                        self.calls -= 1;
+                        value
+                    }
+                    _ if &*name.text == "contains" => {
+                        let wanted = self.node(node);
+                        contains(&left, &wanted)
+                    }
+                    _ if &*name.text == "then" => match node {
+                        Node::Lambda(lambda) => {
+                            let names = lambda.params.iter().take(1);
+                            let names: Vec<_> = names
+                                .map(|param| (param.name.clone(), left.clone()))
+                                .collect();
+                            self.within(names, &lambda.body)
+                        }
+                        _ => Symbol::Unknown,
+                    },
+                    _ => Symbol::Unknown,
+                },
+                Stage::Replace(..) => Symbol::Unknown,
+                Stage::Match(cases) => self.matched(&left, cases),
+            };
+        }
+        left
+    }
+
+    fn matched(&mut self, of: &Symbol, cases: &'a [Case]) -> Symbol {
+        cases.iter().rev().fold(Symbol::Unknown, |rest, case| {
+            let fits = match &case.pattern {
+                None => Symbol::flag(true),
+                Some(CasePattern::Value(node)) => {
+                    let wanted = self.node(node);
+                    of.clone().compare(Relation::Equal, wanted)
+                }
+                Some(CasePattern::Is(of_type)) => is_of(of, of_type),
+                Some(CasePattern::Matches(_)) => Symbol::Unknown,
+            };
+            let names = [(case.name.clone(), of.clone())];
+            let when = match &case.when {
+                Some(when) => self.within(names.clone(), when),
+                None => Symbol::flag(true),
+            };
+            let then = self.within(names, &case.then);
+            match Symbol::all(vec![fits, when]) {
+                Symbol::Unknown => Symbol::Unknown,
+                holds => Symbol::either(holds, then, rest),
+            }
+        })
+    }
+
+    fn cast(&mut self, of: Symbol, target: &'a Target) -> Symbol {
+        let mut unit = Unit::Seconds;
+        let mut format = None;
+        for (setting, node) in target.options.iter() {
+            let value = self.node(node);
+            let Some(Value::String(text)) = value.known() else {
+                continue;
+            };
+            match setting {
+                Setting::Unit if &**text == "milliseconds" => unit = Unit::Milliseconds,
+                Setting::Format => format = Some(text.clone()),
+                _ => {}
+            }
+        }
+        match &target.of {
+            Type::Kind(Kind::Number) => of.cast(Form::Number(unit)),
+            Type::Kind(Kind::String) => of.cast(Form::Text(format)),
+            Type::Kind(Kind::DateTime | Kind::LocalDateTime) => of.cast(Form::Moment(unit)),
+            Type::Kind(Kind::Boolean) => match of.truth() {
+                Some(flag) => Symbol::flag(flag),
+                None => of,
+            },
+            Type::Kind(Kind::Object | Kind::Array) => of.parsed(),
+            _ => of,
+        }
+    }
+}
+
+fn text(symbol: Symbol) -> Option<Arc<str>> {
+    match symbol {
+        Symbol::Known(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn keyed(of: &Symbol, key: Symbol) -> Symbol {
+    text(key).map_or(Symbol::Unknown, |key| of.field(&key))
+}
+
+fn is_empty_object(symbol: &Symbol) -> bool {
+    matches!(symbol, Symbol::Object { base: None, fields } if fields.is_empty())
+}
+
+fn operated(left: Symbol, operator: Operator, right: Symbol) -> Symbol {
+    let relation = match operator {
+        Operator::Or => return Symbol::any(vec![left, right]),
+        Operator::And => return Symbol::all(vec![left, right]),
+        Operator::Add => return left.sum(symbol::Sign::Plus, right),
+        Operator::Subtract => return left.sum(symbol::Sign::Minus, right),
+        // Another zone shows the same moment.
+        Operator::Shift if left.has(&symbol::is_now) => return left.cast(Form::Zone),
+        Operator::Shift | Operator::Append => return Symbol::Unknown,
+        Operator::Multiply | Operator::Divide => return scaled(&left, operator, &right),
+        Operator::Equal | Operator::Similar => Relation::Equal,
+        Operator::Unequal => Relation::Unequal,
+        Operator::Less => Relation::Less,
+        Operator::LessEqual => Relation::LessEqual,
+        Operator::Greater => Relation::Greater,
+        Operator::GreaterEqual => Relation::GreaterEqual,
+    };
+    // Texts of numbers are the numbers here: `"5" >= 5` is what Mule makes of it.
+    left.compare(relation, right)
+}
+
+fn scaled(left: &Symbol, operator: Operator, right: &Symbol) -> Symbol {
+    let (Some(one), Some(other)) = (left.number(), right.number()) else {
+        return Symbol::Unknown;
+    };
+    let made = match operator {
+        Operator::Multiply => one.multiply(&other),
+        _ => one.divide(&other),
+    };
+    made.map_or(Symbol::Unknown, |number| Symbol::Known(number.into()))
+}
+
+fn contains(within: &Symbol, wanted: &Symbol) -> Symbol {
+    match within {
+        Symbol::Known(Value::Array(array)) => Symbol::any(
+            array
+                .items()
+                .iter()
+                .map(|item| {
+                    wanted
+                        .clone()
+                        .compare(Relation::Equal, Symbol::Known(item.clone()))
+                })
+                .collect(),
+        ),
+        Symbol::Known(Value::String(text)) => match wanted.known() {
+            Some(Value::String(part)) => Symbol::flag(text.contains(&**part)),
+            _ => Symbol::Unknown,
+        },
+        // A state that is looked for in a text is that text.
+        _ => within.clone().compare(Relation::Equal, wanted.clone()),
+    }
+}
+
+fn is_of(symbol: &Symbol, of: &Type) -> Symbol {
+    match (symbol, of) {
+        (Symbol::Known(value), of) => Symbol::flag(of.holds(value)),
+        (_, Type::Kind(Kind::Null)) => symbol.clone().compare(Relation::Equal, Symbol::NULL),
+        _ => Symbol::Unknown,
+    }
+}

@@ -1,0 +1,261 @@
+//! Types, as `as`, `is`, `case is`, parameters and variables name them.
+
+use std::sync::Arc;
+
+use super::cursor::{Cursor, Parsed};
+use super::tree::Node;
+use super::{literal, parse};
+use crate::value::{Kind, Value};
+
+/// A type.
+#[derive(Clone)]
+pub(super) enum Type {
+    /// Anything.
+    Any,
+    Kind(Kind),
+    /// One value.
+    Literal(Value),
+    /// One of several.
+    Union(Vec<Type>),
+}
+
+/// What `as` makes of a value.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub of: Type,
+    pub options: Arc<[(Setting, Node)]>,
+}
+
+/// An option of `as`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Setting {
+    Format,
+    Unit,
+    Locale,
+    /// The Java class of an object, which changes nothing here.
+    Class,
+}
+
+impl Type {
+    /// Whether a value is of it.
+    pub fn holds(&self, value: &Value) -> bool {
+        match self {
+            Type::Any => true,
+            Type::Kind(kind) => value.kind() == *kind,
+            Type::Literal(literal) => value == literal,
+            Type::Union(types) => types.iter().any(|of| of.holds(value)),
+        }
+    }
+}
+
+/// The kind of that name.
+pub(super) fn kind(name: &str) -> Option<Kind> {
+    if name == "Key" {
+        return Some(Kind::String);
+    }
+    Kind::ALL.into_iter().find(|kind| kind.name() == name)
+}
+
+/// A type without options.
+pub(super) fn plain(cursor: &mut Cursor<'_>) -> Parsed<Type> {
+    let first = cursor.inner(single)?;
+    let mut types = vec![first.of];
+    loop {
+        cursor.blank()?;
+        if cursor.eat("|") {
+            types.push(cursor.inner(single)?.of);
+        } else if cursor.eat("&") {
+            // Both sides are objects, and structures are not compared.
+            cursor.inner(single)?;
+        } else {
+            break;
+        }
+    }
+    Ok(match (types.len(), types.pop()) {
+        (1, Some(only)) => only,
+        (_, last) => Type::Union(types.into_iter().chain(last).collect()),
+    })
+}
+
+/// A type with options in braces, `String {format: "yyyy"}`; those of a `type` stand unless others
+/// are given.
+pub(super) fn target(cursor: &mut Cursor<'_>) -> Parsed<Target> {
+    let mut target = single(cursor)?;
+    cursor.blank()?;
+    if cursor.eat("{") {
+        let mut options = Vec::new();
+        loop {
+            cursor.blank()?;
+            if cursor.eat("}") {
+                break;
+            }
+            options.push(option(cursor)?);
+            cursor.blank()?;
+            if !cursor.eat(",") {
+                cursor.expect("}")?;
+                break;
+            }
+        }
+        target.options = options.into();
+        cursor.blank()?;
+    }
+    if cursor.eat("|") {
+        target.of = Type::Union(vec![target.of, plain(cursor)?]);
+    }
+    Ok(target)
+}
+
+/// One type of a union.
+fn single(cursor: &mut Cursor<'_>) -> Parsed<Target> {
+    let simple = |of| Target {
+        of,
+        options: Arc::new([]),
+    };
+    cursor.blank()?;
+    let start = cursor.at;
+    match cursor.peek() {
+        Some('{') => {
+            structure(cursor)?;
+            return Ok(simple(Type::Kind(Kind::Object)));
+        }
+        Some('(') => {
+            parameters(cursor)?;
+            return Ok(simple(Type::Kind(Kind::Function)));
+        }
+        Some('"' | '\'' | '0'..='9') => {
+            let node = if cursor.peek().is_some_and(|char| char.is_ascii_digit()) {
+                literal::number(cursor)?
+            } else {
+                literal::string(cursor)?
+            };
+            return match node {
+                Node::Literal(value) => Ok(simple(Type::Literal(value))),
+                _ => Err(cursor.fault(start, "a type cannot be computed", "write a plain text")),
+            };
+        }
+        _ => {}
+    }
+    let name = cursor.take_word("the name of a type")?;
+    if cursor.eat("<") {
+        cursor.inner(|cursor| {
+            loop {
+                plain(cursor)?;
+                if !cursor.eat(",") {
+                    return cursor.expect(">");
+                }
+            }
+        })?;
+    }
+    if let Some(target) = cursor.types.get(name) {
+        return Ok(target.clone());
+    }
+    match name {
+        "Any" => Ok(simple(Type::Any)),
+        "true" | "false" => Ok(simple(Type::Literal((name == "true").into()))),
+        "Range" => Ok(simple(Type::Kind(Kind::Array))),
+        _ => match kind(name) {
+            Some(kind) => Ok(simple(Type::Kind(kind))),
+            None => Err(cursor.fault(
+                start,
+                &format!("there is no type `{name}`"),
+                "use Number, String, Boolean, DateTime, Date, Array, Object or another of DataWeave",
+            )),
+        },
+    }
+}
+
+/// `{name: String, age?: Number}`, which says no more here than that it is an object.
+fn structure(cursor: &mut Cursor<'_>) -> Parsed<()> {
+    cursor.expect("{")?;
+    cursor.inner(|cursor| {
+        let closed = cursor.eat("|");
+        loop {
+            cursor.blank()?;
+            if cursor.eat(if closed { "|}" } else { "}" }) {
+                return Ok(());
+            }
+            if matches!(cursor.peek(), Some('"' | '\'')) {
+                literal::string(cursor)?;
+            } else {
+                cursor.take_word("a key")?;
+            }
+            let _ = cursor.eat("?") || cursor.eat("*");
+            cursor.expect(":")?;
+            plain_member(cursor, closed)?;
+            if !cursor.eat(",") {
+                return cursor.expect(if closed { "|}" } else { "}" });
+            }
+        }
+    })
+}
+
+/// The type of a member, before whose end a `|` may belong to the object.
+fn plain_member(cursor: &mut Cursor<'_>, closed: bool) -> Parsed<()> {
+    single(cursor)?;
+    loop {
+        cursor.blank()?;
+        if closed && cursor.starts("|}") {
+            return Ok(());
+        }
+        if !(cursor.eat("|") || cursor.eat("&")) {
+            return Ok(());
+        }
+        single(cursor)?;
+    }
+}
+
+/// `(String, n: Number) -> Boolean`
+fn parameters(cursor: &mut Cursor<'_>) -> Parsed<()> {
+    cursor.expect("(")?;
+    cursor.inner(|cursor| {
+        loop {
+            cursor.blank()?;
+            if cursor.eat(")") {
+                break;
+            }
+            let named = cursor.word().is_some_and(|word| {
+                let after = cursor.rest()[word.len()..].trim_start();
+                after.starts_with(':')
+            });
+            if named {
+                cursor.take_word("a name")?;
+                cursor.expect(":")?;
+            }
+            plain(cursor)?;
+            if !cursor.eat(",") {
+                cursor.expect(")")?;
+                break;
+            }
+        }
+        cursor.expect("->")?;
+        plain(cursor).map(drop)
+    })
+}
+
+/// `format: "yyyy"`
+fn option(cursor: &mut Cursor<'_>) -> Parsed<(Setting, Node)> {
+    let start = cursor.at;
+    let name = if cursor.starts("\"") || cursor.starts("'") {
+        match literal::string(cursor)? {
+            Node::Literal(Value::String(name)) => name.to_string(),
+            _ => return Err(cursor.unexpected("the name of an option")),
+        }
+    } else {
+        cursor.take_word("the name of an option")?.to_owned()
+    };
+    let option = match name.as_str() {
+        "format" => Setting::Format,
+        "unit" => Setting::Unit,
+        "locale" => Setting::Locale,
+        "class" => Setting::Class,
+        _ => {
+            return Err(cursor.fault(
+                start,
+                &format!("`{name}` is no option of `as` that is supported"),
+                "use format, unit or locale",
+            ));
+        }
+    };
+    cursor.expect(":")?;
+    Ok((option, cursor.inner(parse::expression)?))
+}

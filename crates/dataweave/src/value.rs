@@ -1,0 +1,474 @@
+//! The values that expressions work on.
+//!
+//! - `number`, `period`, `regex`: kinds that Rust lacks
+//! - `media`: a value with its media type; `json`, `form`: the formats that are read and written
+//! - `text`, `iso`: the texts of values, those of dates among them
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::civil;
+use jiff::tz::{Offset, TimeZone};
+use jiff::{Timestamp, Zoned};
+
+pub(crate) mod form;
+pub(crate) mod iso;
+pub(crate) mod json;
+pub(crate) mod media;
+pub(crate) mod number;
+pub(crate) mod period;
+pub(crate) mod regex;
+pub(crate) mod text;
+
+use crate::script::Closure;
+use media::Typed;
+use number::Number;
+use period::Period;
+use regex::Pattern;
+
+/// A value. Cloning one copies no text, array or object.
+#[derive(Debug, Clone, Default)]
+pub enum Value {
+    /// Nothing: what a missing key selects.
+    #[default]
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A text.
+    String(Arc<str>),
+    /// Bytes.
+    Binary(Box<Bytes>),
+    /// A moment, and the time zone it is shown in.
+    DateTime(Arc<Zoned>),
+    /// A date and a time of no zone.
+    LocalDateTime(civil::DateTime),
+    /// A date of no zone.
+    Date(civil::Date),
+    /// A time of day, at an offset from UTC.
+    Time(civil::Time, Offset),
+    /// A time of day of no zone.
+    LocalTime(civil::Time),
+    /// A time zone.
+    Zone(TimeZone),
+    /// A period.
+    Period(Box<Period>),
+    /// A regular expression.
+    Regex(Pattern),
+    /// A list.
+    Array(Arc<Array>),
+    /// Keys with their values, in order; a key may occur more than once.
+    Object(Arc<Object>),
+    /// A type, `String`, as `typeOf` gives it.
+    Type(Kind),
+    /// A function. It lives within one evaluation and is no result of one.
+    Function(Function),
+}
+
+/// What kind of value one is, in DataWeave's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// `Null`
+    Null,
+    /// `Boolean`
+    Boolean,
+    /// `Number`
+    Number,
+    /// `String`
+    String,
+    /// `Binary`
+    Binary,
+    /// `DateTime`
+    DateTime,
+    /// `LocalDateTime`
+    LocalDateTime,
+    /// `Date`
+    Date,
+    /// `Time`
+    Time,
+    /// `LocalTime`
+    LocalTime,
+    /// `TimeZone`
+    TimeZone,
+    /// `Period`
+    Period,
+    /// `Regex`
+    Regex,
+    /// `Array`
+    Array,
+    /// `Object`
+    Object,
+    /// `Type`
+    Type,
+    /// `Function`
+    Function,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Kind; 17] = [
+        Kind::Null,
+        Kind::Boolean,
+        Kind::Number,
+        Kind::String,
+        Kind::Binary,
+        Kind::DateTime,
+        Kind::LocalDateTime,
+        Kind::Date,
+        Kind::Time,
+        Kind::LocalTime,
+        Kind::TimeZone,
+        Kind::Period,
+        Kind::Regex,
+        Kind::Array,
+        Kind::Object,
+        Kind::Type,
+        Kind::Function,
+    ];
+
+    /// Its name in a script.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Null => "Null",
+            Kind::Boolean => "Boolean",
+            Kind::Number => "Number",
+            Kind::String => "String",
+            Kind::Binary => "Binary",
+            Kind::DateTime => "DateTime",
+            Kind::LocalDateTime => "LocalDateTime",
+            Kind::Date => "Date",
+            Kind::Time => "Time",
+            Kind::LocalTime => "LocalTime",
+            Kind::TimeZone => "TimeZone",
+            Kind::Period => "Period",
+            Kind::Regex => "Regex",
+            Kind::Array => "Array",
+            Kind::Object => "Object",
+            Kind::Type => "Type",
+            Kind::Function => "Function",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What nests in a value, so that nobody who walks one runs out of stack.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Arrays, objects and functions inside one another.
+    pub depth: u16,
+    /// Whether a function is within.
+    pub functions: bool,
+}
+
+impl Shape {
+    /// The shape of what holds these values.
+    pub fn over<'a>(values: impl Iterator<Item = &'a Value>) -> Shape {
+        let mut shape = Shape::default();
+        for inner in values {
+            let inner = inner.shape();
+            shape.depth = shape.depth.max(inner.depth);
+            shape.functions |= inner.functions;
+        }
+        shape.depth = shape.depth.saturating_add(1);
+        shape
+    }
+}
+
+/// A list.
+#[derive(Debug)]
+pub struct Array {
+    items: Vec<Value>,
+    shape: Shape,
+}
+
+impl Array {
+    /// Its items.
+    pub fn items(&self) -> &[Value] {
+        &self.items
+    }
+}
+
+/// Keys with their values, in order.
+#[derive(Debug)]
+pub struct Object {
+    entries: Vec<(Arc<str>, Value)>,
+    form: Form,
+    shape: Shape,
+    /// A message's payload as it came, with its media type.
+    unread: Option<Box<Typed>>,
+}
+
+/// What an object stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Itself.
+    Plain,
+    /// The headers of a message, whose names match in any case, and may occur more than once.
+    Headers,
+    /// The parameters of a query, whose names may occur more than once.
+    Parameters,
+    /// The type of an error, whose text is `NAMESPACE:IDENTIFIER`.
+    ErrorType,
+    /// A message, `payload` and `attributes`: what a route has come to. Where it is written, that is
+    /// its payload.
+    Message,
+}
+
+impl Object {
+    /// An object of that form.
+    pub fn new(entries: Vec<(Arc<str>, Value)>, form: Form) -> Object {
+        let shape = Shape::over(entries.iter().map(|(_, value)| value));
+        Object {
+            entries,
+            form,
+            shape,
+            unread: None,
+        }
+    }
+
+    /// A message. An expression looks into its payload, and takes it unread where it is all that is
+    /// asked for; one that cannot be read stays its text.
+    pub fn message(payload: Typed, attributes: Value) -> Object {
+        let read = payload.read().unwrap_or_else(|_| payload.value.clone());
+        let entries = vec![("payload".into(), read), ("attributes".into(), attributes)];
+        Object {
+            unread: Some(Box::new(payload)),
+            ..Object::new(entries, Form::Message)
+        }
+    }
+
+    /// A message's payload as it came.
+    pub(crate) fn unread(&self) -> Option<&Typed> {
+        self.unread.as_deref()
+    }
+
+    /// Its keys and values.
+    pub fn entries(&self) -> &[(Arc<str>, Value)] {
+        &self.entries
+    }
+
+    /// What it stands for.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// The value of the first key that matches.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        let mut entries = self.entries.iter();
+        let found = entries.find(|(name, _)| self.matches(name, key));
+        found.map(|(_, value)| value)
+    }
+
+    fn matches(&self, name: &str, key: &str) -> bool {
+        match self.form {
+            Form::Headers => name.eq_ignore_ascii_case(key),
+            Form::Plain | Form::Parameters | Form::ErrorType | Form::Message => name == key,
+        }
+    }
+
+    /// The values of all keys that match.
+    pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Value> {
+        let entries = self.entries.iter();
+        entries
+            .filter(move |(name, _)| self.matches(name, key))
+            .map(|(_, value)| value)
+    }
+
+    /// What is written of it, if it is a message.
+    pub(crate) fn message_payload(&self) -> Option<&Value> {
+        match self.form {
+            Form::Message => self.get("payload"),
+            _ => None,
+        }
+    }
+
+    /// Its text, if it is an error's type.
+    pub(crate) fn error_type(&self) -> Option<String> {
+        match (self.form, self.get("namespace"), self.get("identifier")) {
+            (Form::ErrorType, Some(Value::String(namespace)), Some(Value::String(identifier))) => {
+                Some(format!("{namespace}:{identifier}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A function.
+#[derive(Debug, Clone)]
+pub struct Function(pub(crate) Closure);
+
+// A value of 10 MB of JSON is many of these.
+const _: () = assert!(size_of::<Value>() <= 24);
+
+impl Value {
+    /// Bytes.
+    pub fn bytes(bytes: impl Into<Bytes>) -> Value {
+        Value::Binary(Box::new(bytes.into()))
+    }
+
+    /// A period.
+    pub(crate) fn period(period: Period) -> Value {
+        Value::Period(Box::new(period))
+    }
+
+    /// A text.
+    pub fn text(text: impl Into<Arc<str>>) -> Value {
+        Value::String(text.into())
+    }
+
+    /// A list.
+    pub fn array(items: Vec<Value>) -> Value {
+        let shape = Shape::over(items.iter());
+        Value::Array(Arc::new(Array { items, shape }))
+    }
+
+    /// A plain object.
+    pub fn object(entries: Vec<(Arc<str>, Value)>) -> Value {
+        Value::Object(Arc::new(Object::new(entries, Form::Plain)))
+    }
+
+    /// A plain object of a few keys.
+    pub(crate) fn record<const N: usize>(entries: [(&str, Value); N]) -> Value {
+        Value::object(
+            entries
+                .into_iter()
+                .map(|(key, value)| (key.into(), value))
+                .collect(),
+        )
+    }
+
+    /// A moment, shown in UTC.
+    pub fn moment(moment: Timestamp) -> Value {
+        Value::DateTime(Arc::new(moment.to_zoned(TimeZone::UTC)))
+    }
+
+    /// What kind of value it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Value::Null => Kind::Null,
+            Value::Bool(_) => Kind::Boolean,
+            Value::Number(_) => Kind::Number,
+            Value::String(_) => Kind::String,
+            Value::Binary(_) => Kind::Binary,
+            Value::DateTime(_) => Kind::DateTime,
+            Value::LocalDateTime(_) => Kind::LocalDateTime,
+            Value::Date(_) => Kind::Date,
+            Value::Time(..) => Kind::Time,
+            Value::LocalTime(_) => Kind::LocalTime,
+            Value::Zone(_) => Kind::TimeZone,
+            Value::Period(_) => Kind::Period,
+            Value::Regex(_) => Kind::Regex,
+            Value::Array(_) => Kind::Array,
+            Value::Object(_) => Kind::Object,
+            Value::Type(_) => Kind::Type,
+            Value::Function(_) => Kind::Function,
+        }
+    }
+
+    /// Whether it is null.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null)
+    }
+
+    /// What nests in it.
+    pub(crate) fn shape(&self) -> Shape {
+        match self {
+            Value::Array(array) => array.shape,
+            Value::Object(object) => object.shape,
+            Value::Function(function) => function.0.shape(),
+            _ => Shape::default(),
+        }
+    }
+
+    /// The value as Java's maps keep it: of equal keys the last value, at the first one's place.
+    pub(crate) fn collapsed(&self) -> Value {
+        match self {
+            Value::Array(array) => {
+                Value::array(array.items().iter().map(Value::collapsed).collect())
+            }
+            // Headers and parameters have more than one value of a name; a message has two keys.
+            Value::Object(object) if matches!(object.form, Form::Plain | Form::ErrorType) => {
+                let mut places = std::collections::HashMap::new();
+                let mut entries: Vec<(Arc<str>, Value)> = Vec::with_capacity(object.entries.len());
+                for (key, value) in &object.entries {
+                    let value = value.collapsed();
+                    let place = *places.entry(key.clone()).or_insert(entries.len());
+                    match entries.get_mut(place) {
+                        Some((_, earlier)) => *earlier = value,
+                        None => entries.push((key.clone(), value)),
+                    }
+                }
+                Value::Object(Arc::new(Object::new(entries, object.form)))
+            }
+            _ => self.clone(),
+        }
+    }
+}
+
+/// DataWeave's `==`: of one kind, and the same; objects in order.
+impl PartialEq for Value {
+    fn eq(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Null, Value::Null) => true,
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Number(a), Value::Number(b)) => a == b,
+            (Value::String(a), Value::String(b)) => a == b,
+            (Value::Binary(a), Value::Binary(b)) => a == b,
+            (Value::DateTime(a), Value::DateTime(b)) => a == b,
+            (Value::LocalDateTime(a), Value::LocalDateTime(b)) => a == b,
+            (Value::Date(a), Value::Date(b)) => a == b,
+            (Value::Time(a, a_at), Value::Time(b, b_at)) => a == b && a_at == b_at,
+            (Value::LocalTime(a), Value::LocalTime(b)) => a == b,
+            (Value::Zone(a), Value::Zone(b)) => a == b,
+            (Value::Period(a), Value::Period(b)) => a == b,
+            (Value::Regex(a), Value::Regex(b)) => a.source() == b.source(),
+            (Value::Array(a), Value::Array(b)) => a.items == b.items,
+            (Value::Object(a), Value::Object(b)) => a.entries == b.entries,
+            (Value::Type(a), Value::Type(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl From<bool> for Value {
+    fn from(bool: bool) -> Value {
+        Value::Bool(bool)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Value {
+        Value::Number(number.into())
+    }
+}
+
+impl From<Number> for Value {
+    fn from(number: Number) -> Value {
+        Value::Number(number)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::String(text.into())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Value {
+        Value::String(text.into())
+    }
+}
+
+impl From<Vec<Value>> for Value {
+    fn from(items: Vec<Value>) -> Value {
+        Value::array(items)
+    }
+}

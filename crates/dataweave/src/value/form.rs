@@ -1,0 +1,91 @@
+//! `application/x-www-form-urlencoded`, by the [URL standard](https://url.spec.whatwg.org/#application/x-www-form-urlencoded).
+
+use std::sync::Arc;
+
+use crate::value::Value;
+
+/// The pairs of a text, each a string; a key may occur more than once.
+pub(crate) fn read(text: &str) -> Value {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    let entries = pairs.map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (Arc::from(decode(key)), Value::from(decode(value)))
+    });
+    Value::object(entries.collect())
+}
+
+/// A pair's text.
+pub(crate) fn write(pairs: &[(Arc<str>, Arc<str>)]) -> String {
+    let mut text = String::new();
+    for (key, value) in pairs {
+        if !text.is_empty() {
+            text.push('&');
+        }
+        encode(key, &mut text);
+        text.push('=');
+        encode(value, &mut text);
+    }
+    text
+}
+
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        let escaped = match (first, after) {
+            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)),
+            _ => None,
+        };
+        match (escaped, first) {
+            (Some((high, low)), _) => {
+                bytes.push(high * 16 + low);
+                rest = &after[2..];
+            }
+            (None, b'+') => bytes.push(b' '),
+            (None, byte) => bytes.push(*byte),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    let digit = char::from(digit).to_digit(16)?;
+    u8::try_from(digit).ok()
+}
+
+fn encode(text: &str, into: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => {
+                into.push(char::from(byte));
+            }
+            b' ' => into.push('+'),
+            _ => into.push_str(&format!("%{byte:02X}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_read_and_written_back() {
+        let text = "a=1&b=x+y%26z&a=%C3%A9&c=";
+        let Value::Object(object) = read(text) else {
+            unreachable!("a form is an object");
+        };
+        let pairs: Vec<(Arc<str>, Arc<str>)> = object
+            .entries()
+            .iter()
+            .map(|(key, value)| match value {
+                Value::String(value) => (key.clone(), value.clone()),
+                _ => unreachable!("a form's values are texts"),
+            })
+            .collect();
+        assert_eq!(pairs[1].1.as_ref(), "x y&z");
+        assert_eq!(write(&pairs), text);
+        assert_eq!(read("x%zz&"), Value::record([("x%zz", "".into())]));
+    }
+}

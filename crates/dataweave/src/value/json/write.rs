@@ -1,0 +1,153 @@
+//! From value to text.
+
+use crate::fault::EvalFault;
+use crate::value::{Array, Object, Value, media, text};
+
+/// How a text is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Whether each value has its own line, two blanks further in. Default: true.
+    pub indent: bool,
+    /// Which nulls are left out. Default: none.
+    pub skip_null: SkipNull,
+}
+
+/// Where nulls are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SkipNull {
+    Nowhere,
+    Objects,
+    Arrays,
+    Everywhere,
+}
+
+impl Default for Layout {
+    fn default() -> Layout {
+        Layout {
+            indent: true,
+            skip_null: SkipNull::Nowhere,
+        }
+    }
+}
+
+/// The JSON text of a value; dates and the like are strings.
+///
+/// # Errors
+/// Where a function is within, bytes that are no UTF-8, or more text than may be.
+pub(crate) fn write(value: &Value, layout: Layout) -> Result<String, EvalFault> {
+    let mut writer = Writer {
+        text: String::new(),
+        layout,
+    };
+    writer.value(value, 0)?;
+    Ok(writer.text)
+}
+
+struct Writer {
+    text: String,
+    layout: Layout,
+}
+
+impl Writer {
+    fn value(&mut self, value: &Value, depth: usize) -> Result<(), EvalFault> {
+        text::check_text(self.text.len())?;
+        match value {
+            Value::Null => self.text.push_str("null"),
+            Value::Bool(bool) => self.text.push_str(if *bool { "true" } else { "false" }),
+            Value::Number(number) => self.text.push_str(&number.to_string()),
+            Value::String(text) => self.string(text),
+            Value::Binary(bytes) => self.string(&media::utf8(bytes)?),
+            Value::Array(array) => self.array(array, depth)?,
+            Value::Object(object) => match object.message_payload() {
+                Some(payload) => self.value(payload, depth)?,
+                None => self.object(object, depth)?,
+            },
+            Value::Function(_) => {
+                return Err(EvalFault::new("a function cannot be written as JSON"));
+            }
+            Value::DateTime(_)
+            | Value::LocalDateTime(_)
+            | Value::Date(_)
+            | Value::Time(..)
+            | Value::LocalTime(_)
+            | Value::Zone(_)
+            | Value::Period(_)
+            | Value::Regex(_)
+            | Value::Type(_) => self.string(&text::text(value)?),
+        }
+        Ok(())
+    }
+
+    fn array(&mut self, array: &Array, depth: usize) -> Result<(), EvalFault> {
+        use SkipNull::{Arrays, Everywhere};
+        let skip = matches!(self.layout.skip_null, Arrays | Everywhere);
+        let mut first = true;
+        self.text.push('[');
+        for item in array.items() {
+            if !(skip && item.is_null()) {
+                self.begin(&mut first, depth + 1);
+                self.value(item, depth + 1)?;
+            }
+        }
+        self.end(first, depth);
+        self.text.push(']');
+        Ok(())
+    }
+
+    fn object(&mut self, object: &Object, depth: usize) -> Result<(), EvalFault> {
+        use SkipNull::{Everywhere, Objects};
+        let skip = matches!(self.layout.skip_null, Objects | Everywhere);
+        let mut first = true;
+        self.text.push('{');
+        for (key, value) in object.entries() {
+            if !(skip && value.is_null()) {
+                self.begin(&mut first, depth + 1);
+                self.string(key);
+                self.text
+                    .push_str(if self.layout.indent { ": " } else { ":" });
+                self.value(value, depth + 1)?;
+            }
+        }
+        self.end(first, depth);
+        self.text.push('}');
+        Ok(())
+    }
+
+    fn begin(&mut self, first: &mut bool, depth: usize) {
+        if !std::mem::replace(first, false) {
+            self.text.push(',');
+        }
+        self.line(depth);
+    }
+
+    fn end(&mut self, empty: bool, depth: usize) {
+        if !empty {
+            self.line(depth);
+        }
+    }
+
+    fn line(&mut self, depth: usize) {
+        if self.layout.indent {
+            self.text.push('\n');
+            self.text.extend(std::iter::repeat_n("  ", depth));
+        }
+    }
+
+    fn string(&mut self, text: &str) {
+        self.text.push('"');
+        for char in text.chars() {
+            match char {
+                '"' => self.text.push_str("\\\""),
+                '\\' => self.text.push_str("\\\\"),
+                '\n' => self.text.push_str("\\n"),
+                '\r' => self.text.push_str("\\r"),
+                '\t' => self.text.push_str("\\t"),
+                '\u{8}' => self.text.push_str("\\b"),
+                '\u{c}' => self.text.push_str("\\f"),
+                '\0'..='\u{1f}' => self.text.push_str(&format!("\\u{:04x}", u32::from(char))),
+                _ => self.text.push(char),
+            }
+        }
+        self.text.push('"');
+    }
+}

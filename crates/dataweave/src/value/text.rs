@@ -1,0 +1,74 @@
+//! The text of a value, and how a complaint shows one.
+
+use std::sync::Arc;
+
+use super::{Kind, Value, iso, media};
+use crate::fault::EvalFault;
+use crate::limits::TEXT_MAX;
+
+/// Characters of a value that a complaint shows.
+const SHOWN_MAX: usize = 100;
+
+pub(crate) type Coerced<T> = Result<T, EvalFault>;
+
+/// The value as text: numbers without trailing zeros, dates by ISO 8601.
+pub(crate) fn text(value: &Value) -> Coerced<Arc<str>> {
+    Ok(match value {
+        Value::String(text) => text.clone(),
+        Value::Bool(bool) => if *bool { "true" } else { "false" }.into(),
+        Value::Number(number) => number.to_string().into(),
+        Value::Binary(bytes) => media::utf8(bytes)?,
+        Value::Regex(pattern) => pattern.source().into(),
+        Value::Type(kind) => kind.name().into(),
+        Value::Object(object) => match (object.error_type(), object.message_payload()) {
+            (Some(name), _) => name.into(),
+            (None, Some(payload)) => text(payload)?,
+            (None, None) => return Err(cannot(value, Kind::String)),
+        },
+        _ => match iso::show(value) {
+            Some(text) => text.into(),
+            None => return Err(cannot(value, Kind::String)),
+        },
+    })
+}
+
+/// Whether a text of that many bytes may be made.
+pub(crate) fn check_text(bytes: usize) -> Coerced<()> {
+    if bytes > TEXT_MAX {
+        return Err(EvalFault::new(format!(
+            "the expression makes a text of more than {TEXT_MAX} bytes"
+        )));
+    }
+    Ok(())
+}
+
+/// The complaint that a value cannot be of a kind.
+pub(crate) fn cannot(value: &Value, kind: Kind) -> EvalFault {
+    EvalFault::new(format!("{} cannot become {kind}", shown(value)))
+}
+
+/// A value as a complaint shows it: `String ("abc")`.
+pub(crate) fn shown(value: &Value) -> String {
+    let text = match value {
+        Value::Array(array) => return format!("Array of {}", array.items().len()),
+        Value::Object(object) => {
+            let keys = object.entries().iter().take(5).map(|(key, _)| &**key);
+            format!("{{{}}}", keys.collect::<Vec<_>>().join(", "))
+        }
+        Value::String(text) => {
+            let start: String = text.chars().take(SHOWN_MAX + 1).collect();
+            format!("{start:?}")
+        }
+        Value::Null => return "Null".to_owned(),
+        Value::Function(_) => return "a Function".to_owned(),
+        _ => match text(value) {
+            Ok(text) => text.to_string(),
+            Err(_) => return value.kind().to_string(),
+        },
+    };
+    let text = match text.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    };
+    format!("{} ({text})", value.kind())
+}

@@ -1,0 +1,114 @@
+//! Seats: how many connections are open, of each listener and of all, over all workers and reloads.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::ground::listen::Place;
+
+/// Counts the open connections, each listener's and all together, over all workers and reloads.
+#[derive(Debug)]
+pub struct Seats {
+    /// How many all listeners together may have, whatever the plan says: so many the process can carry.
+    all_max: usize,
+    all: Arc<AtomicUsize>,
+    listeners: Mutex<HashMap<Place, Arc<AtomicUsize>>>,
+}
+
+/// One open connection: of its listener, and of all listeners.
+#[derive(Debug)]
+pub struct Seat([Arc<AtomicUsize>; 2]);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        for taken in &self.0 {
+            taken.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+impl Seats {
+    /// Nobody sits yet; at most `all_max` ever do.
+    pub fn new(all_max: usize) -> Seats {
+        Seats {
+            all_max,
+            all: Arc::default(),
+            listeners: Mutex::default(),
+        }
+    }
+
+    /// How many all listeners together may have.
+    pub fn all_max(&self) -> usize {
+        self.all_max
+    }
+
+    /// A seat, if fewer than `limit` are taken at this listener and there is room in the process.
+    pub fn take(&self, listener: &Place, limit: usize) -> Option<Seat> {
+        // Taken once a connection, not once a request.
+        let mut listeners = self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let taken = match listeners.get(listener) {
+            Some(taken) => taken.clone(),
+            None => listeners.entry(listener.clone()).or_default().clone(),
+        };
+        drop(listeners);
+        if !take_one(&self.all, self.all_max) {
+            return None;
+        }
+        if !take_one(&taken, limit) {
+            self.all.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        }
+        Some(Seat([taken, self.all.clone()]))
+    }
+}
+
+fn take_one(taken: &AtomicUsize, limit: usize) -> bool {
+    let got = taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
+        (count < limit).then_some(count + 1)
+    });
+    got.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(addr: &str) -> Place {
+        let plan = fusebox_plan::plan::Listener {
+            name: "a".into(),
+            addr: addr.parse().unwrap(),
+            trusted_proxies: Vec::new(),
+            encoded_slash_allowed: false,
+            double_slash_allowed: false,
+            manner: fusebox_plan::plan::Manner::Native,
+            tls: None,
+        };
+        Place::of(&plan)
+    }
+
+    #[test]
+    fn a_seat_is_free_again_when_its_connection_ends() {
+        let seats = Seats::new(usize::MAX);
+        let place = place("127.0.0.1:8080");
+        let first = seats.take(&place, 1);
+        assert!(first.is_some() && seats.take(&place, 1).is_none());
+        drop(first);
+        assert!(seats.take(&place, 1).is_some());
+    }
+
+    #[test]
+    fn all_listeners_together_have_no_more_seats_than_the_process_can_carry() {
+        let seats = Seats::new(2);
+        let (one, other) = (place("127.0.0.1:8080"), place("127.0.0.1:8081"));
+        let first = seats.take(&one, 10);
+        let _second = seats.take(&other, 10).unwrap();
+        assert!(seats.take(&one, 10).is_none() && seats.take(&other, 10).is_none());
+        assert!(seats.take(&other, 1).is_none(), "a refusal takes none");
+        drop(first);
+        assert!(seats.take(&other, 1).is_none());
+        assert!(seats.take(&other, 10).is_some());
+    }
+}

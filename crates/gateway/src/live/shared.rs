@@ -1,0 +1,99 @@
+//! What all workers share: the clock, the live plan, the counters, the seats of each listener.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use fusebox_breaker::Timestamp;
+
+use crate::ground::clock::Clock;
+use crate::ground::listen::Place;
+use crate::ground::meter::{PerWorker, WorkerMeter};
+use crate::ground::pulse::Pulse;
+use crate::ground::seats::Seats;
+use crate::live::live_plan::Live;
+use crate::request::worker::Worker;
+
+/// How long the last requests of a listener that a reload took away may take to arrive.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How many connections over the limit a worker tells so at once.
+const TURNED_AWAY_MAX: usize = 64;
+
+/// What all workers share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The gateway's clock.
+    pub clock: Arc<Clock>,
+    /// The plan as it runs now; a request takes its own reference once.
+    pub live: ArcSwap<Live>,
+    /// The plan before that, and until when it is kept.
+    former: ArcSwapOption<(Arc<Live>, Timestamp)>,
+    /// What each worker counts.
+    pub meters: Arc<PerWorker<WorkerMeter>>,
+    /// Whether each worker still runs.
+    pub pulses: PerWorker<Pulse>,
+    /// How many connections each listener has.
+    pub seats: Seats,
+}
+
+impl Shared {
+    /// What the workers of a new gateway share, with at most `connections_max` connections over all listeners.
+    pub fn new(live: Live, clock: Arc<Clock>, workers: usize, connections_max: usize) -> Shared {
+        Shared {
+            clock,
+            live: ArcSwap::from_pointee(live),
+            former: ArcSwapOption::empty(),
+            meters: Arc::new(PerWorker::new(workers)),
+            pulses: PerWorker::new(workers),
+            seats: Seats::new(connections_max),
+        }
+    }
+
+    /// Runs another plan from now on.
+    pub fn replace(&self, live: Live) {
+        let until = self.clock.exact() + FAREWELL;
+        let former = self.live.load_full();
+        self.former.store(Some(Arc::new((former, until))));
+        self.live.store(Arc::new(live));
+    }
+
+    /// The plan that a request runs under that came through the listener of a place: the one that
+    /// runs now, or the one before where a reload has just taken the listener away.
+    pub fn plan_for(&self, place: &Place) -> Arc<Live> {
+        let live = self.live.load_full();
+        if live.listener(place).is_some() {
+            return live;
+        }
+        match &*self.former.load() {
+            Some(former) if former.0.listener(place).is_some() => former.0.clone(),
+            _ => live,
+        }
+    }
+
+    /// A worker of the gateway's, counted from 0; what runs beside the workers has one of its own, of the index after
+    /// the last.
+    pub fn worker(&self, index: usize) -> Arc<Worker> {
+        // Where descriptors are few, few are spent on those that get no service.
+        let workers = self.pulses.iter().count();
+        let turned_away = TURNED_AWAY_MAX.min(self.seats.all_max() / 8 / workers + 1);
+        Worker::new(index, self.clock.clone(), self.meters.clone(), turned_away)
+    }
+
+    /// Closes what a worker's pools have kept for too long, and lets a former plan go.
+    pub fn sweep(&self, worker: usize) {
+        let now = self.clock.tick();
+        if self
+            .former
+            .load()
+            .as_ref()
+            .is_some_and(|former| former.1 <= now)
+        {
+            self.former.store(None);
+        }
+        let live = self.live.load();
+        for upstream in live.upstreams.iter().chain(&live.targets()) {
+            upstream.pool(worker).sweep(now);
+        }
+    }
+}
