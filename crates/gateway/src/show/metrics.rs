@@ -188,7 +188,7 @@ impl Scrape {
             shown.late_truncations += sum(|meter| meter.late_truncations.get());
             shown.held += u64::from(snapshot.hold.is_some());
             if let Some(at) = snapshot.retry_at {
-                shown.retry_at = Some(self.0.clock().wall().millis_at(at) / 1000);
+                shown.retry_at = Some(self.0.clock().wall().millis_by(at).div_ceil(1000));
             }
         }
         all
