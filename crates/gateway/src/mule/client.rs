@@ -228,7 +228,7 @@ fn unconfigured(name: Arc<str>, endpoint: Endpoint, connect: Duration) -> Upstre
 /// The fault of a request that got no answer, in the words of Mule's client.
 fn fault(none: &NoAnswer) -> SendFault {
     SendFault::Connectivity(match &none.fault {
-        Fault::Timeout | Fault::Silent => return SendFault::Timeout,
+        Fault::Timeout | Fault::Silent(_) => return SendFault::Timeout,
         Fault::Malformed | Fault::HeadTooLarge => {
             return SendFault::Parsing("the answer is no HTTP response".into());
         }

@@ -144,9 +144,9 @@ pub enum Fault {
     /// The body broke off or was malformed.
     #[error("{0}")]
     Broken(hyper::Error),
-    /// The body has not gone on for as long as the upstream's `timeout.idle` allows.
+    /// The body has not gone on for so long.
     #[error("silent within the body")]
-    Silent,
+    Silent(Duration),
     /// The body is larger than the policy allows.
     #[error("body over our limit")]
     TooLarge,
@@ -399,34 +399,16 @@ impl Fetching<'_> {
         let mut call = Holder::new(call);
         let max = self.policy.body_max;
         let read = within(deadline, whole_answer::read(body, &mut call, max, desk)).await;
-        let note = |call: &mut Holder, why: &UpstreamError| {
-            call.with(|call| call.note(why));
-        };
-        let bytes = match read {
-            Some(Ok(bytes)) => bytes,
-            Some(Err(Fault::Broken(error))) => {
-                let why = UpstreamError::body(&error);
-                note(&mut call, &why);
+        let bytes = match read.unwrap_or(Err(Fault::Timeout)) {
+            Ok(bytes) => bytes,
+            Err(fault) => {
+                let why = fault.of_body();
+                call.with(|call| call.note(&why));
                 match why.kind {
                     ErrorKind::Limit => drop(call),
                     _ => call.end(Some(why.as_body_error())),
                 }
-                return Err(Fault::Broken(error));
-            }
-            Some(Err(Fault::TooLarge)) => {
-                let why = UpstreamError::new(ErrorKind::Limit, "body over our limit");
-                note(&mut call, &why);
-                return Err(Fault::TooLarge);
-            }
-            Some(Err(_)) | None => {
-                let is_over = read.is_none();
-                note(&mut call, &UpstreamError::silent_body());
-                call.end(Some(CallError::Timeout));
-                return Err(if is_over {
-                    Fault::Timeout
-                } else {
-                    Fault::Silent
-                });
+                return Err(fault);
             }
         };
         call.end(None);
@@ -472,6 +454,15 @@ enum Outcome {
 }
 
 impl Fault {
+    /// The error of a body that was not read to its end.
+    fn of_body(&self) -> UpstreamError {
+        match self {
+            Fault::Broken(error) => UpstreamError::body(error),
+            Fault::TooLarge => UpstreamError::new(ErrorKind::Limit, "body over our limit"),
+            _ => UpstreamError::silent_body(),
+        }
+    }
+
     fn outcome(&self) -> Outcome {
         match self {
             Fault::Unconnected(failed) => match failed.why {

@@ -218,7 +218,9 @@ impl Sending<'_> {
                 Some(connection) => connection,
                 None => self.connect().await.map_err(Unanswered::Unconnected)?,
             };
-            let may_repeat = left > 0 && (reused || repeat.from_new);
+            // A probe is one attempt, but for what costs nothing.
+            let from_new = repeat.from_new && !self.call.is_probe();
+            let may_repeat = left > 0 && (reused || from_new);
             let again = may_repeat.then(|| copy_of(&request)).flatten();
             let (why, error) = match self.attempt(&mut connection, request).await {
                 Ok(response) => {

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -43,8 +44,8 @@ struct Seen<'a> {
     body: Incoming,
     call: &'a mut Holder,
     desk: &'a Desk,
-    /// Rings when the upstream has been silent for too long.
-    alarm: Option<Pin<Box<Sleep>>>,
+    /// Rings when the upstream has been silent for so long.
+    alarm: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
 impl Body for Seen<'_> {
@@ -61,12 +62,12 @@ impl Body for Seen<'_> {
         }
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
             let call = &mut this.call;
-            let alarm = this.alarm.get_or_insert_with(|| {
-                let wait = call.with(|call| call.wait());
-                Box::pin(tokio::time::sleep(wait.unwrap_or_default()))
+            let (wait, alarm) = this.alarm.get_or_insert_with(|| {
+                let wait = call.with(|call| call.wait()).unwrap_or_default();
+                (wait, Box::pin(tokio::time::sleep(wait)))
             });
             ready!(alarm.as_mut().poll(cx));
-            return Poll::Ready(Some(Err(Fault::Silent)));
+            return Poll::Ready(Some(Err(Fault::Silent(*wait))));
         };
         this.alarm = None;
         if let Some(Ok(frame)) = &frame

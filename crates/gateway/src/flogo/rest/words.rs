@@ -7,7 +7,7 @@ use fusebox_plan::CallError;
 use fusebox_plan::flogo::Fault;
 use fusebox_plan::plan::Endpoint;
 
-use super::{ANSWER_MAX, GAP_MAX, REQUESTS_MAX};
+use super::{ANSWER_MAX, REQUESTS_MAX};
 use crate::upstream::connect::{NoConnection, Unconnected};
 use crate::upstream::fetch::{self, NoAnswer};
 use crate::upstream::sending::Cut;
@@ -36,8 +36,8 @@ pub fn fault(op: &str, none: &NoAnswer) -> Fault {
         Cause::Redirects => format!("stopped after {REQUESTS_MAX} redirects"),
         Cause::Broken(_) | Cause::CutGzip => return Fault::plain("unexpected EOF"),
         Cause::NoGzip => return Fault::plain("gzip: invalid header"),
-        Cause::Silent => {
-            let waited = GAP_MAX.as_secs();
+        Cause::Silent(waited) => {
+            let waited = waited.as_secs_f64();
             let fault = format!("the answer's body has not gone on for {waited} s");
             return Fault::plain(fault);
         }

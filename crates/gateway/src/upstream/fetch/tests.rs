@@ -315,7 +315,7 @@ async fn a_body_that_breaks_off_or_stops_is_a_failure() {
     let got = caller.ask("/cut", &ONCE).await;
     assert!(matches!(got, Err(Fault::Broken(_))), "{got:?}");
     let got = caller.ask("/silent", &ONCE).await;
-    assert!(matches!(got, Err(Fault::Silent)), "{got:?}");
+    assert!(matches!(got, Err(Fault::Silent(_))), "{got:?}");
     let got = caller.ask("/no-head", &ONCE).await;
     assert!(matches!(got, Err(Fault::Timeout)), "{got:?}");
     let got = caller.ask("/nonsense", &ONCE).await;
@@ -456,6 +456,27 @@ async fn a_probe_is_given_back_when_it_is_dropped_and_keeps_others_out_until_the
     assert_eq!(caller.get().await.unwrap(), 200);
     assert_eq!(caller.state(), State::Closed);
     assert_eq!(caller.counts(), [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_probe_is_one_attempt() {
+    let service = Service::start(|number, _| if number == 1 { BAD } else { "" }).await;
+    let caller = Caller::guarded(&service.endpoint, ONE);
+    let patient = Policy {
+        repeat: |_| Repeat {
+            on_any_idle: false,
+            times: 3,
+            from_new: true,
+        },
+        ..ONCE
+    };
+    caller.ask("/", &patient).await.unwrap();
+    caller.cool().await;
+    let got = caller.ask("/", &patient).await;
+    assert!(matches!(got, Err(Fault::Cut(_))), "{got:?}");
+    // The idle connection costs nothing; a new one is the attempt.
+    assert!(service.seen().0 <= 3, "{:?}", service.seen());
+    assert_eq!((caller.counts(), caller.state()), ([0, 2, 0], State::Open));
 }
 
 #[tokio::test]
