@@ -147,9 +147,11 @@ pub struct EvalArgs {
 pub enum Dialect {
     /// CEL
     Native,
+    #[cfg(feature = "flogo")]
     /// Flogo's mappings; in the scope, {"$params": {…}}, {"$int": 1}, {"$number": "1"}, {"$error": "…"}
     /// and {"$neterror": "URL"} stand for what JSON cannot say
     Flogo,
+    #[cfg(feature = "mule")]
     /// DataWeave over an event, with `#[ ]` or without; the scope has payload, attributes, vars, error,
     /// properties and now, and {"$headers": {…}}, {"$number": "1.50"} and
     /// {"$typed": {"value": "…", "mediaType": "…"}} stand for what JSON cannot say

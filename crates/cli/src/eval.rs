@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow, bail};
-use fusebox_plan::flogo::{Expression, Names, read_scope as read_flogo_scope};
-use fusebox_plan::mule::{self, Random, ScopeFault, jiff};
+use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use crate::args::{Dialect, EvalArgs};
@@ -25,14 +23,19 @@ pub fn eval(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     };
     let value = match args.dialect {
         Dialect::Native => fusebox_plan::eval_native(&args.expression, &scope)?.to_string(),
+        #[cfg(feature = "flogo")]
         Dialect::Flogo => eval_flogo(&args.expression, &scope)?,
+        #[cfg(feature = "mule")]
         Dialect::Mule => eval_mule(&args.expression, &scope)?,
     };
     crate::print(&format!("{value}\n"))
 }
 
 /// The value as Flogo would write it into an answer.
+#[cfg(feature = "flogo")]
 fn eval_flogo(text: &str, scope: &Value) -> anyhow::Result<String> {
+    use fusebox_flogo::{Expression, Names, read_scope};
+
     let names = Names {
         env: std::env::vars()
             .map(|(name, value)| (name.into(), value.into()))
@@ -45,29 +48,32 @@ fn eval_flogo(text: &str, scope: &Value) -> anyhow::Result<String> {
         match before {
             Some(before) if !text.contains('\n') => {
                 let indent = " ".repeat(before.chars().count());
-                anyhow!("{error}\n  {text}\n  {indent}^")
+                anyhow::anyhow!("{error}\n  {text}\n  {indent}^")
             }
-            _ => anyhow!("{error} (at byte {})", error.at),
+            _ => anyhow::anyhow!("{error} (at byte {})", error.at),
         }
     })?;
-    let scope = read_flogo_scope(scope)?;
+    let scope = read_scope(scope)?;
     Ok(expression.eval(&scope)?.to_json_text()?)
 }
 
 /// The value in JSON, by the clock and in the time zone of this machine unless the scope says another.
+#[cfg(feature = "mule")]
 fn eval_mule(text: &str, scope: &Value) -> anyhow::Result<String> {
+    use fusebox_dataweave::{Random, ScopeFault, eval, jiff};
+
     let now = jiff::Timestamp::now();
     let zone = jiff::tz::TimeZone::system();
-    mule::eval_mule(text, scope, now, zone, &Random::default()).map_err(|fault| match fault {
+    eval(text, scope, now, zone, &Random::default()).map_err(|fault| match fault {
         // The caret stands under the character, if the text is one line.
         ScopeFault::Parse(fault) if !text.contains('\n') => {
             let indent = " ".repeat(fault.col - 1);
-            anyhow!("{fault}\n  {text}\n  {indent}^")
+            anyhow::anyhow!("{fault}\n  {text}\n  {indent}^")
         }
         ScopeFault::Parse(fault) => {
-            anyhow!("line {}, column {}: {fault}", fault.line, fault.col)
+            anyhow::anyhow!("line {}, column {}: {fault}", fault.line, fault.col)
         }
-        fault => anyhow!("{fault}"),
+        fault => anyhow::anyhow!("{fault}"),
     })
 }
 

@@ -5,11 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
-use fusebox_plan::mule::app::Compat;
-use fusebox_plan::{Conversion, Loader, PairFault, Reading, Source, convert, read};
+use fusebox_plan::{Conversion, Loader, PairFault, Reading, Source, convert, read_as};
 
 use crate::args::{CompatArg, Property, ReadingArgs};
 use crate::bounded;
+use crate::dialects::DIALECTS;
 use crate::fetch::fetch;
 
 /// The largest configuration file that is read, and the largest that one names.
@@ -20,7 +20,9 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// # Errors
 /// If a file cannot be read. What is wrong within the files is in the reading's diagnostics.
 pub fn read_files(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<Reading> {
-    with_sources(files, args, read)
+    with_sources(files, args, |sources, loader| {
+        read_as(DIALECTS, sources, loader)
+    })
 }
 
 /// Reads a file of another dialect and writes it in the native form.
@@ -28,7 +30,9 @@ pub fn read_files(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<Readi
 /// # Errors
 /// As [`read_files`].
 pub fn convert_files(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<Conversion> {
-    with_sources(files, args, convert)
+    with_sources(files, args, |sources, loader| {
+        convert(DIALECTS, sources, loader)
+    })
 }
 
 fn with_sources<T>(
@@ -58,9 +62,9 @@ fn with_sources<T>(
             .iter()
             .map(|bind| (bind.name.clone(), bind.value.clone()))
             .collect(),
-        compat: match args.compat {
-            CompatArg::Intent => Compat::Intent,
-            CompatArg::Strict => Compat::Strict,
+        is_strict: match args.compat {
+            CompatArg::Intent => false,
+            CompatArg::Strict => true,
         },
     };
     Ok(work(&sources, &disk))
@@ -73,7 +77,7 @@ struct Disk {
     base: PathBuf,
     properties: HashMap<String, String>,
     bindings: Vec<(String, String)>,
-    compat: Compat,
+    is_strict: bool,
 }
 
 /// What `--set` says, and before it the variable `FUSEBOX_SET`, which parts its pairs by commas.
@@ -132,7 +136,7 @@ impl Loader for Disk {
         self.bindings.clone()
     }
 
-    fn compat(&self) -> Compat {
-        self.compat
+    fn is_strict(&self) -> bool {
+        self.is_strict
     }
 }

@@ -10,6 +10,7 @@ mod check;
 mod convert;
 mod demo;
 mod descriptors;
+mod dialects;
 mod eval;
 mod fetch;
 mod files;

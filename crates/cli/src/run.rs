@@ -3,10 +3,8 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use fusebox_gateway::app::AppBuilder;
 use fusebox_gateway::{Gateway, Options};
 use fusebox_plan::Severity;
 use fusebox_plan::plan::{Plan, Secret};
@@ -16,6 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::args::{AdminAddr, RunArgs};
 use crate::descriptors::{self, Need};
+use crate::dialects;
 use crate::files::read_files;
 use crate::log::Log;
 use crate::state;
@@ -63,7 +62,7 @@ async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
     let stores = state::open(&wanted)?;
     let options = Options {
         workers,
-        apps: apps(),
+        apps: dialects::apps(),
         connections_max: need.clients_max(allowed),
         log_lines_dropped: log.lines_dropped(),
     };
@@ -95,14 +94,6 @@ async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
         serving.abort();
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The builders of applications, one for each dialect.
-fn apps() -> Vec<Arc<dyn AppBuilder>> {
-    vec![
-        Arc::new(fusebox_gateway::flogo::Apps::default()),
-        Arc::new(fusebox_gateway::mule::Apps),
-    ]
 }
 
 /// Reads the plan; diagnostics go to standard error.

@@ -9,17 +9,31 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Our crates, and those of ours that each may use, in tests too. ARCHITECTURE.md draws it.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("fusebox-breaker", &[]),
     ("fusebox-store", &[]),
     ("fusebox-fleet", &["fusebox-breaker", "fusebox-store"]),
     ("fusebox-dataweave", &[]),
-    ("fusebox-plan", &["fusebox-breaker", "fusebox-dataweave"]),
+    ("fusebox-plan", &["fusebox-breaker"]),
     ("fusebox-sim", &["fusebox-breaker", "fusebox-fleet"]),
     (
         "fusebox-gateway",
         &[
             "fusebox-fleet",
+            "fusebox-plan",
+            "fusebox-breaker",
+            "fusebox-store",
+        ],
+    ),
+    (
+        "fusebox-flogo",
+        &["fusebox-gateway", "fusebox-plan", "fusebox-breaker"],
+    ),
+    (
+        "fusebox-mule",
+        &[
+            "fusebox-dataweave",
+            "fusebox-gateway",
             "fusebox-plan",
             "fusebox-breaker",
             "fusebox-store",
@@ -33,6 +47,9 @@ const MAY_USE: [(&str, &[&str]); 10] = [
         "fusebox-cli",
         &[
             "fusebox-admin",
+            "fusebox-flogo",
+            "fusebox-mule",
+            "fusebox-dataweave",
             "fusebox-gateway",
             "fusebox-plan",
             "fusebox-breaker",
@@ -119,6 +136,33 @@ fn breaker_dataweave_plan_and_sim_bring_no_runtime_and_no_io_along() {
     // What stands before every call is read before it is used: itself and a handful of others.
     let breaker = house.reached("fusebox-breaker");
     assert!(breaker.len() <= 10, "{breaker:?}");
+}
+
+#[test]
+fn a_dialect_that_only_reads_brings_no_runtime_and_no_io_along() {
+    for name in ["fusebox-flogo", "fusebox-mule"] {
+        let output = Command::new(env!("CARGO"))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .args(["tree", "--offline", "--locked", "--package", name])
+            .args(["--no-default-features", "--edges", "normal"])
+            .args(["--prefix", "none", "--format", "{lib}"])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let reached = String::from_utf8(output.stdout).unwrap();
+        let reached: BTreeSet<String> = reached.lines().map(|it| it.replace('_', "-")).collect();
+        assert!(reached.contains("fusebox-plan"), "{name} was looked at");
+        assert!(!reached.contains("fusebox-gateway"), "{name} runs nothing");
+        let wrong: Vec<_> = RUNTIME_AND_IO
+            .iter()
+            .filter(|banned| reached.contains(**banned))
+            .collect();
+        assert!(wrong.is_empty(), "{name} reaches {wrong:?}");
+    }
 }
 
 #[test]

@@ -11,19 +11,27 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// The rooms of each crate, the top floor first: modules at the crate's root. `lib` and `main` stand above them all.
-const FLOORS: [(&str, &str); 9] = [
+const FLOORS: [(&str, &str); 11] = [
     (
         "gateway",
-        "flogo mule show host downstream live app request upstream message ground",
+        "show host downstream live app request upstream message ground",
     ),
     (
         "plan",
-        "read flogo show native mule listener_tls url path failure plan program interpolate fields yaml words tree schema random keys \
+        "read dialect show native listener_tls url path plan program failure interpolate fields yaml words tree schema keys \
          expression diagnostic",
     ),
     (
         "dataweave",
         "scope detect body stored wanted script symbol event value random limits fault",
+    ),
+    (
+        "flogo",
+        "run dialect convert read program show mapping flow language",
+    ),
+    (
+        "mule",
+        "run dialect convert program show lower circuit written properties xml app",
     ),
     (
         "breaker",
@@ -47,7 +55,7 @@ const FLOORS: [(&str, &str); 9] = [
     ("sim", "suite replay mapping subject scenario fleet"),
     (
         "cli",
-        "check convert run breakers admin_client state simulate printable log files fetch eval descriptors demo bounded \
+        "check convert run breakers admin_client state simulate printable log files fetch eval dialects descriptors demo bounded \
          args",
     ),
 ];
@@ -59,7 +67,7 @@ const KNOWN: [(&str, &str); 6] = [
     ("dataweave", "value -> script"),
     ("fleet", "record -> change"),
     ("fleet", "share -> node"),
-    ("plan", "plan -> failure"),
+    ("mule", "app -> circuit"),
 ];
 
 #[test]

@@ -1,9 +1,9 @@
 //! Carries requests along a plan to upstreams, past a breaker each.
 //!
 //! The folders are floors: a file uses its own folder and those below it, which a test holds. From the top: `show` (what
-//! is seen of a running gateway), `host` (the gateway as a whole), `downstream` (the way in), the guests `flogo` and
-//! [`mule`], `request` (one exchange), `live` (a plan as it runs), `upstream` (the way out), `message` (parts of messages)
-//! and `ground` (what everything stands on).
+//! is seen of a running gateway), `host` (the gateway as a whole), `downstream` (the way in), `live` (a plan as it runs),
+//! [`app`] (the port for applications of other dialects), `request` (one exchange), `upstream` (the way out), `message`
+//! (parts of messages) and `ground` (what everything stands on).
 //!
 //! A request goes down and up again: `accepting` takes its connection, `connection` serves it, `dispatch` has `guard`
 //! refuse what is ambiguous and `router` find its route, `forward` asks the breaker through `admission`, `sending` calls
@@ -11,9 +11,6 @@
 //!
 //! [`Gateway`] is all that stands outside: it is started from a plan and its stores, reloaded with
 //! another plan, looked at, and drained. It knows no file formats and no admin API.
-
-pub mod flogo;
-pub mod mule;
 
 mod show;
 
@@ -43,6 +40,28 @@ pub use live::tls::check_pair;
 pub use show::metrics::Exposition;
 pub use show::pages::{Listed, Page, PageQuery};
 pub use show::status::{BreakerStatus, Calls, Part};
+
+/// The parts of the host that an application of another dialect is built of.
+pub mod parts {
+    pub use crate::ground::clock::{Clock, Desk};
+    pub use crate::ground::stores::StoreHandle;
+    pub use crate::message::body::Body;
+    pub use crate::message::fields::{is_framing, is_fusebox_word, strip_framing};
+    pub use crate::request::exchange::{Exchange, Finish, done, unread};
+    pub use crate::request::outlive::Outliving;
+    pub use crate::request::worker::Worker;
+    pub use crate::request::{answer, whole_body};
+    pub use crate::upstream::breakers::{Beside, Guarded};
+    pub use crate::upstream::connect::{NoConnection, Unconnected};
+    pub use crate::upstream::fetch;
+    pub use crate::upstream::jar::Jar;
+    pub use crate::upstream::live_upstream::LiveUpstream;
+    pub use crate::upstream::pool::{Pool, Pools, is_idempotent};
+    pub use crate::upstream::redirect::Redirects;
+    pub use crate::upstream::sending::{Cut, Repeat};
+    pub use crate::upstream::trust::{Trust, system_roots};
+    pub use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
+}
 
 /// What a gateway shows of its fleet.
 pub mod fleet {

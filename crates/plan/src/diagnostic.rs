@@ -55,7 +55,7 @@ impl fmt::Display for Diagnostic {
 
 /// A place in one of the sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub(crate) struct Place {
+pub struct Place {
     /// Which source, by its order.
     pub file: usize,
     /// From 1.
@@ -66,16 +66,20 @@ pub(crate) struct Place {
 
 /// A value and where it was written.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct At<T> {
+pub struct At<T> {
+    /// The thing itself.
     pub value: T,
+    /// Its place.
     pub at: Place,
 }
 
 impl<T> At<T> {
+    /// Puts a thing and its place together.
     pub fn new(value: T, at: Place) -> At<T> {
         At { value, at }
     }
 
+    /// Makes another thing of it, at the same place.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> At<U> {
         At {
             value: f(self.value),
@@ -86,18 +90,20 @@ impl<T> At<T> {
 
 /// Collects diagnostics while a plan is read and checked, so that one fault hides no other.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Notes {
+pub struct Notes {
     list: Vec<(Place, Severity, String, String)>,
     errors: usize,
 }
 
 impl Notes {
+    /// Notes an error at a place: what is wrong, and how to mend it.
     pub fn error(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
         self.errors += 1;
         self.list
             .push((at, Severity::Error, what.into(), mend.into()));
     }
 
+    /// Notes a warning at a place: what is doubtful, and how to mend it.
     pub fn warn(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
         self.list
             .push((at, Severity::Warning, what.into(), mend.into()));
@@ -109,6 +115,7 @@ impl Notes {
         self.list.extend(other.list);
     }
 
+    /// The number of errors so far.
     pub fn errors(&self) -> usize {
         self.errors
     }
@@ -132,7 +139,7 @@ impl Notes {
 }
 
 /// A text for a message: in quotes, on one line, cut where it is long.
-pub(crate) fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     const CHARS_MAX: usize = 60;
     let mut shown: String = text
         .chars()
@@ -146,10 +153,7 @@ pub(crate) fn quote(text: &str) -> String {
 }
 
 /// The candidate that `word` was probably meant to be.
-pub(crate) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const CHARS_MAX: usize = 64;
     // A file with thousands of names and mistakes is still read in time.
     const CANDIDATES_MAX: usize = 256;
@@ -174,10 +178,7 @@ pub(crate) fn nearest<'a>(
 }
 
 /// "did you mean" where there is a near candidate, the list of all where there is none.
-pub(crate) fn suggest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str> + Clone,
-) -> String {
+pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
     if let Some(near) = nearest(word, candidates.clone()) {
         return format!("did you mean {}?", quote(near));
     }

@@ -9,7 +9,6 @@ use fusebox_breaker::Outcome;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::expression::{EvalError, Expression, Fault, Kind, MapKey, Scope, Value};
-use crate::plan::Breaker;
 
 /// What is known of a call when it is judged.
 #[derive(Debug, Clone)]
@@ -154,6 +153,11 @@ impl Failure {
 }
 
 impl Ignore {
+    /// Whether the expression looks at a variable.
+    pub(crate) fn uses(&self, variable: &str) -> bool {
+        self.0.uses(variable)
+    }
+
     pub(crate) fn read(text: &str) -> Result<Ignore, Vec<Fault>> {
         condition(text).map(Ignore)
     }
@@ -165,20 +169,6 @@ impl Ignore {
 
     pub(crate) fn expression(&self) -> &Expression {
         &self.0
-    }
-}
-
-impl Breaker {
-    /// How a call counts: ignored, where `ignore` matches it; else as `failure` says. Both run at most once, as
-    /// [`Failure::judge`] does.
-    pub fn judge(&self, call: &Call<'_>) -> Ruling {
-        judge(self.ignore.as_ref(), &self.failure, call)
-    }
-
-    /// Whether an expression looks at the response's fields.
-    pub fn sees_headers(&self) -> bool {
-        let ignore = self.ignore.as_ref();
-        self.failure.uses("headers") || ignore.is_some_and(|ignore| ignore.0.uses("headers"))
     }
 }
 

@@ -5,8 +5,6 @@
 
 use std::io;
 
-use fusebox_dataweave::Compat;
-
 use crate::diagnostic::{Notes, Place, quote};
 use crate::tree::{Kind, Node, Scalar, place_within};
 
@@ -70,9 +68,10 @@ pub trait Loader {
         Vec::new()
     }
 
-    /// How a Mule application is understood (`--compat`). By default by what its author evidently meant.
-    fn compat(&self) -> Compat {
-        Compat::default()
+    /// Whether an application is understood to the letter of what its product does (`--compat strict`), and not by what
+    /// its author evidently meant. By default it is not.
+    fn is_strict(&self) -> bool {
+        false
     }
 }
 

@@ -17,6 +17,7 @@
 //! [`Loader`].
 
 mod diagnostic;
+pub mod dialect;
 mod expression;
 mod fields;
 mod interpolate;
@@ -27,27 +28,25 @@ mod listener_tls;
 mod native;
 mod path;
 mod program;
-mod random;
 mod read;
 mod schema;
 mod show;
 mod tree;
 mod url;
 mod words;
-mod yaml;
+pub mod yaml;
 
 pub mod failure;
-pub mod flogo;
-pub mod mule;
 pub mod plan;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use dialect::Conversion;
 pub use expression::{EvalError, Expression, eval_native};
 pub use failure::{Call, CallError, Failure, Ignore, Ruling, Verdict};
 pub use interpolate::{Loader, PairFault};
 pub use path::normal as normal_path;
 pub use plan::Plan;
 pub use program::Program;
-pub use read::{Conversion, Reading, Source, convert, read};
+pub use read::{Reading, Source, convert, read, read_as};
 pub use schema::schema;
 pub use words::read_duration;

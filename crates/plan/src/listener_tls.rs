@@ -8,7 +8,7 @@ use crate::interpolate::{Loader, PairFault};
 use crate::plan::{ListenerTls, Secret};
 
 /// A file named by a listener, read.
-pub(crate) struct PemFile {
+pub struct PemFile {
     /// Its name in the configuration.
     at: Place,
     path: String,
@@ -140,7 +140,7 @@ impl PemFile {
 }
 
 /// A listener's TLS, if both files are there and fit together; otherwise what is wrong has been said.
-pub(crate) fn pair(
+pub fn pair(
     certificate: PemFile,
     key: PemFile,
     loader: &dyn Loader,

@@ -39,9 +39,12 @@ pub fn normal(path: &str) -> Cow<'_, str> {
 
 /// What is wrong with a path: the character it stands at, what, and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PathFault {
+pub struct PathFault {
+    /// The byte of the text at which it is wrong.
     pub offset: usize,
+    /// What is wrong.
     pub what: String,
+    /// How to mend it.
     pub mend: String,
 }
 
@@ -55,7 +58,7 @@ fn fault(offset: usize, what: impl Into<String>, mend: impl Into<String>) -> Pat
 
 /// A route's path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Template {
+pub struct Template {
     segments: Vec<Segment>,
 }
 
@@ -167,7 +170,7 @@ fn segment(part: &str, offset: usize, last: bool) -> Result<Segment, PathFault> 
 }
 
 /// Checks that a text may stand in a path as it is (RFC 3986, `pchar` and `/`).
-pub(crate) fn check_literal(text: &str, offset: usize) -> Result<(), PathFault> {
+pub fn check_literal(text: &str, offset: usize) -> Result<(), PathFault> {
     let mut chars = text.chars().enumerate();
     while let Some((index, c)) = chars.next() {
         let at = offset + index;
@@ -229,7 +232,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Reads a rewrite: a path in which `{name}` stands for a parameter of the route.
-pub(crate) fn read_rewrite(text: &str) -> Result<(Rewrite, Vec<usize>), PathFault> {
+pub fn read_rewrite(text: &str) -> Result<(Rewrite, Vec<usize>), PathFault> {
     if !text.starts_with('/') {
         return Err(fault(
             0,

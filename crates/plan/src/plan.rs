@@ -14,7 +14,7 @@ use fusebox_breaker::{Mode, OnOverflow, OnProbeTimeout, Settings};
 use http::{HeaderMap, Method, StatusCode};
 use ipnet::IpNet;
 
-use crate::failure::{Failure, Ignore};
+use crate::failure::{Call, Failure, Ignore, Ruling, judge};
 use crate::program::Program;
 
 /// Everything that a gateway does, read from one or more configuration files.
@@ -64,6 +64,14 @@ pub struct Listener {
     pub manner: Manner,
     /// What it shows of itself over TLS; `None`: connections are plain.
     pub tls: Option<ListenerTls>,
+}
+
+impl Listener {
+    /// Tells whether a route is served on this listener.
+    pub fn serves(&self, route: &Route) -> bool {
+        let listeners = route.listeners.as_ref();
+        listeners.is_none_or(|names| names.contains(&self.name))
+    }
 }
 
 /// Who finds the routes of a listener's requests, and says so where there is none.
@@ -317,6 +325,18 @@ impl Breaker {
             settle: Duration::from_secs(5),
             share: Share::None,
         }
+    }
+
+    /// How a call counts: ignored, where `ignore` matches it; else as `failure` says. Both run at most once, as
+    /// [`Failure::judge`] does.
+    pub fn judge(&self, call: &Call<'_>) -> Ruling {
+        judge(self.ignore.as_ref(), &self.failure, call)
+    }
+
+    /// Whether an expression looks at the response's fields.
+    pub fn sees_headers(&self) -> bool {
+        let ignore = self.ignore.as_ref();
+        self.failure.uses("headers") || ignore.is_some_and(|ignore| ignore.uses("headers"))
     }
 }
 

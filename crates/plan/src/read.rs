@@ -1,9 +1,8 @@
 //! The way in: sources to a plan, or to diagnostics.
 
 use crate::diagnostic::{Diagnostic, Notes, Place, quote};
-use crate::flogo::{self, Application};
+use crate::dialect::{Claim, Conversion, Dialect, Document as AppDocument};
 use crate::interpolate::{self, Loader};
-use crate::mule;
 use crate::native::{self, Draft};
 use crate::plan::Plan;
 use crate::tree::{self, Node};
@@ -26,40 +25,40 @@ pub struct Reading {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads sources that together form one configuration. The form of each is told by its content.
-///
-/// Several native sources are one configuration in parts: upstreams and routes add up, and each of
-/// the other keys may be in one of them. A Flogo application stands alone. Several Mule files are one
-/// application, beside which nothing else stands.
+/// Reads native sources that together form one configuration: upstreams and routes add up, and each of the other keys
+/// may be in one of them.
 pub fn read(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
+    read_as(&[], sources, loader)
+}
+
+/// Reads sources that together form one configuration, of the native form or of one of the `dialects`. The form of each
+/// source is told by its content. An application stands alone; whether it may have several files is its dialect's to say.
+pub fn read_as(dialects: &[&dyn Dialect], sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
     let mut notes = Notes::default();
-    let documents: Vec<Document<'_>> = sources
-        .iter()
-        .enumerate()
-        .filter_map(|(file, source)| document(file, source, &mut notes))
-        .collect();
+    let documents = documents(dialects, sources, &mut notes);
     let mut names: Vec<String> = sources
         .iter()
         .map(|source| source.name.to_owned())
         .collect();
-    let company = company(&documents);
-    if !matches!(company, Company::Mule) {
-        refuse_bindings(loader, &mut notes);
+    let together = Together::of(&documents);
+    let takes_bindings = match &together {
+        Together::App(dialect) => dialects[*dialect].takes_bindings(),
+        Together::Native | Together::Mixed => false,
+    };
+    if !takes_bindings {
+        refuse_bindings(dialects, loader, &mut notes);
     }
-    let plan = match company {
-        Company::Native => {
+    let plan = match together {
+        Together::Native => {
             let nothing = sources.is_empty();
             Some(read_native(documents, nothing, loader, &mut notes))
         }
-        Company::Flogo(document, root) if sources.len() == 1 => {
-            let Application { plan, files, .. } =
-                read_flogo(document, root, sources, loader, &mut notes);
-            names = files;
-            Some(plan)
+        Together::App(dialect) if sources.len() == 1 || dialects[dialect].takes_many() => {
+            let documents = app_documents(&documents, sources);
+            dialects[dialect].read(&documents, &mut names, loader, &mut notes)
         }
-        Company::Mule => read_mule(&documents, &mut names, loader, &mut notes),
-        Company::Flogo(..) | Company::Mixed => {
-            refuse_company(&documents, &mut notes);
+        Together::App(_) | Together::Mixed => {
+            refuse_company(dialects, &documents, &mut notes);
             None
         }
     };
@@ -70,85 +69,47 @@ pub fn read(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
     }
 }
 
-/// What came of converting.
-#[derive(Debug)]
-pub struct Conversion {
-    /// Native YAML; `None` where nothing could be said in it, or a diagnostic is an error.
-    pub yaml: Option<String>,
-    /// What was found in the sources, and everything that the YAML does not carry.
-    pub diagnostics: Vec<Diagnostic>,
-}
-
-/// Writes an application of another dialect in the native form.
+/// Writes an application of one of the `dialects` in the native form.
 ///
 /// The YAML does what the application does as far as the native form can say it; whatever it cannot is
 /// named at its top, and in the diagnostics with its place.
-pub fn convert(sources: &[Source<'_>], loader: &dyn Loader) -> Conversion {
+pub fn convert(
+    dialects: &[&dyn Dialect],
+    sources: &[Source<'_>],
+    loader: &dyn Loader,
+) -> Conversion {
     let mut notes = Notes::default();
     let names: Vec<&str> = sources.iter().map(|source| source.name).collect();
-    let refuse = |notes: Notes| Conversion {
+    let documents = documents(dialects, sources, &mut notes);
+    if notes.errors() == 0 {
+        match Together::of(&documents) {
+            Together::App(dialect) if documents.len() == 1 || dialects[dialect].takes_many() => {
+                let documents = app_documents(&documents, sources);
+                let names = names.iter().map(|name| (*name).to_owned()).collect();
+                return dialects[dialect].convert(&documents, names, loader, notes);
+            }
+            Together::Native => {
+                let at = documents.first().map_or(START, Document::at);
+                notes.error(
+                    at,
+                    "this is the native form already",
+                    "name a Flogo or a Mule application",
+                );
+            }
+            Together::App(_) | Together::Mixed => {
+                let at = documents.get(1).map_or(START, Document::at);
+                notes.error(
+                    at,
+                    "one application is converted at a time",
+                    "name its files alone",
+                );
+            }
+        }
+    }
+    Conversion {
         yaml: None,
         diagnostics: notes.finish(&names),
-    };
-    let documents: Vec<Document<'_>> = sources
-        .iter()
-        .enumerate()
-        .filter_map(|(file, source)| document(file, source, &mut notes))
-        .collect();
-    if notes.errors() > 0 {
-        return refuse(notes);
     }
-    let (document, root) = match company(&documents) {
-        Company::Flogo(document, root) => (document, root),
-        Company::Mule => return convert_mule(&documents, loader, notes, &names),
-        Company::Native => {
-            let at = documents.first().map_or(START, Document::at);
-            notes.error(
-                at,
-                "this is the native form already",
-                "name a Flogo or a Mule application",
-            );
-            return refuse(notes);
-        }
-        Company::Mixed => {
-            let at = documents.get(1).map_or(START, Document::at);
-            notes.error(
-                at,
-                "one application is converted at a time",
-                "name its files alone",
-            );
-            return refuse(notes);
-        }
-    };
-    let app = read_flogo(document, root, sources, loader, &mut notes);
-    if notes.errors() > 0 {
-        let names: Vec<&str> = app.files.iter().map(String::as_str).collect();
-        return Conversion {
-            yaml: None,
-            diagnostics: notes.finish(&names),
-        };
-    }
-    let (yaml, diagnostics) = flogo::convert(&app, notes);
-    Conversion { yaml, diagnostics }
-}
-
-fn convert_mule(
-    documents: &[Document<'_>],
-    loader: &dyn Loader,
-    mut notes: Notes,
-    names: &[&str],
-) -> Conversion {
-    let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let plan = read_mule(documents, &mut names, loader, &mut notes);
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let app = plan
-        .and_then(|plan| plan.program::<mule::app::App>())
-        .filter(|_| notes.errors() == 0);
-    let (yaml, diagnostics) = match app {
-        Some(app) => mule::convert(&app, &names, notes),
-        None => (None, notes.finish(&names)),
-    };
-    Conversion { yaml, diagnostics }
 }
 
 /// Where the first source begins.
@@ -168,16 +129,15 @@ struct Document<'a> {
 /// Whose form a document has.
 enum Form {
     Native(Node),
-    Flogo(Node),
-    /// Its files are parsed together.
-    Mule,
+    /// That of the dialect with this number.
+    App(usize),
 }
 
 impl Document<'_> {
     fn at(&self) -> Place {
         match &self.form {
-            Form::Native(root) | Form::Flogo(root) => root.at,
-            Form::Mule => Place {
+            Form::Native(root) => root.at,
+            Form::App(_) => Place {
                 file: self.file,
                 ..START
             },
@@ -186,31 +146,55 @@ impl Document<'_> {
 }
 
 /// Which forms stand beside one another.
-enum Company<'d, 'a> {
+#[derive(Clone, Copy)]
+enum Together {
     Native,
-    Flogo(&'d Document<'a>, &'d Node),
-    Mule,
-    /// Several forms, or several Flogo applications.
+    /// Documents of the dialect with this number alone.
+    App(usize),
     Mixed,
 }
 
-fn company<'d, 'a>(documents: &'d [Document<'a>]) -> Company<'d, 'a> {
-    let are_all = |is: fn(&Form) -> bool| documents.iter().all(|document| is(&document.form));
-    if are_all(|form| matches!(form, Form::Native(_))) {
-        return Company::Native;
+impl Together {
+    fn of(documents: &[Document<'_>]) -> Together {
+        let mut forms = documents.iter().map(|document| match document.form {
+            Form::Native(_) => Together::Native,
+            Form::App(dialect) => Together::App(dialect),
+        });
+        let first = forms.next().unwrap_or(Together::Native);
+        let same = |form| match (first, form) {
+            (Together::Native, Together::Native) => true,
+            (Together::App(one), Together::App(other)) => one == other,
+            _ => false,
+        };
+        if forms.all(same) {
+            first
+        } else {
+            Together::Mixed
+        }
     }
-    if are_all(|form| matches!(form, Form::Mule)) {
-        return Company::Mule;
-    }
-    match documents {
-        [
-            document @ Document {
-                form: Form::Flogo(root),
-                ..
-            },
-        ] => Company::Flogo(document, root),
-        _ => Company::Mixed,
-    }
+}
+
+fn app_documents<'a>(documents: &[Document<'a>], sources: &[Source<'a>]) -> Vec<AppDocument<'a>> {
+    documents
+        .iter()
+        .map(|document| AppDocument {
+            file: document.file,
+            name: sources[document.file].name,
+            text: document.text,
+        })
+        .collect()
+}
+
+fn documents<'a>(
+    dialects: &[&dyn Dialect],
+    sources: &[Source<'a>],
+    notes: &mut Notes,
+) -> Vec<Document<'a>> {
+    sources
+        .iter()
+        .enumerate()
+        .filter_map(|(file, source)| document(dialects, file, source, notes))
+        .collect()
 }
 
 fn read_native(
@@ -234,45 +218,20 @@ fn read_native(
     native::check(draft, START, notes)
 }
 
-fn read_flogo(
-    document: &Document<'_>,
-    root: &Node,
-    sources: &[Source<'_>],
-    loader: &dyn Loader,
-    notes: &mut Notes,
-) -> Application {
-    let name = sources[document.file].name;
-    flogo::read(root.clone(), name, document.text, loader, notes)
-}
-
-fn read_mule(
-    documents: &[Document<'_>],
-    names: &mut Vec<String>,
-    loader: &dyn Loader,
-    notes: &mut Notes,
-) -> Option<Plan> {
-    let texts: Vec<(usize, &str)> = documents
-        .iter()
-        .map(|document| (document.file, document.text))
-        .collect();
-    let written = mule::read(&texts, names, loader, notes)?;
-    let files: Vec<&str> = names.iter().map(String::as_str).collect();
-    let setting = mule::Setting {
-        files: &files,
-        properties: written.properties,
-        bindings: &loader.bindings(),
-        compat: loader.compat(),
+/// Addresses are left open by applications of some dialects alone.
+fn refuse_bindings(dialects: &[&dyn Dialect], loader: &dyn Loader, notes: &mut Notes) {
+    let takers = dialects.iter().filter(|dialect| dialect.takes_bindings());
+    let takers: Vec<_> = takers.map(|dialect| dialect.name()).collect();
+    let takers = if takers.is_empty() {
+        "other".to_owned()
+    } else {
+        takers.join(" or ")
     };
-    Some(mule::lower(written.elements, setting, notes))
-}
-
-/// Only a Mule application leaves addresses open.
-fn refuse_bindings(loader: &dyn Loader, notes: &mut Notes) {
     for (name, _) in loader.bindings() {
         notes.error(
             START,
             format!(
-                "{} gives an address to a Mule application, and this is none",
+                "{} gives an address to a {takers} application, and this is none",
                 quote(&format!("--bind {name}"))
             ),
             "leave it out",
@@ -281,20 +240,25 @@ fn refuse_bindings(loader: &dyn Loader, notes: &mut Notes) {
 }
 
 /// An application is a whole; what stands beside it would change what its names mean.
-fn refuse_company(documents: &[Document<'_>], notes: &mut Notes) {
-    let some_mule = documents
-        .iter()
-        .any(|document| matches!(document.form, Form::Mule));
+fn refuse_company(dialects: &[&dyn Dialect], documents: &[Document<'_>], notes: &mut Notes) {
+    let mut several = documents.iter().filter_map(|document| match document.form {
+        Form::App(dialect) if dialects[dialect].takes_many() => Some(dialects[dialect].name()),
+        _ => None,
+    });
+    let whole = several.next();
     for document in documents {
-        match document.form {
-            Form::Flogo(_) => notes.error(
+        match (&document.form, whole) {
+            (Form::App(dialect), _) if !dialects[*dialect].takes_many() => notes.error(
                 document.at(),
-                "this is a Flogo application, and it stands alone: there are other files beside it",
+                format!(
+                    "this is a {} application, and it stands alone: there are other files beside it",
+                    dialects[*dialect].name()
+                ),
                 "run each application by itself, or `fusebox convert` it and keep native files together",
             ),
-            Form::Native(_) if some_mule => notes.error(
+            (Form::Native(_), Some(whole)) => notes.error(
                 document.at(),
-                "this is no part of the Mule application that it stands beside",
+                format!("this is no part of the {whole} application that it stands beside"),
                 "run each by itself, or `fusebox convert` the application and keep native files together",
             ),
             _ => {}
@@ -303,7 +267,12 @@ fn refuse_company(documents: &[Document<'_>], notes: &mut Notes) {
 }
 
 /// Parses a source; `None` if it cannot be, which is then in the notes.
-fn document<'a>(file: usize, source: &Source<'a>, notes: &mut Notes) -> Option<Document<'a>> {
+fn document<'a>(
+    dialects: &[&dyn Dialect],
+    file: usize,
+    source: &Source<'a>,
+    notes: &mut Notes,
+) -> Option<Document<'a>> {
     let start = Place {
         file,
         line: 1,
@@ -337,70 +306,29 @@ fn document<'a>(file: usize, source: &Source<'a>, notes: &mut Notes) -> Option<D
             return None;
         }
     };
-    // `<` alone may also begin a (refused) merge key.
-    let markup =
-        |text: &str| text.starts_with(|c: char| c.is_alphabetic() || matches!(c, '?' | '!' | '/'));
-    if text.trim_start().strip_prefix('<').is_some_and(markup) {
-        return Some(Document {
-            file,
-            text,
-            form: Form::Mule,
-        });
-    }
-    let root = if text.trim_start().starts_with('{') {
-        match flogo::parse(text, file) {
-            Ok(root) if flogo::is_application(&root) => {
+    for (number, dialect) in dialects.iter().enumerate() {
+        match dialect.claim(text, file, notes) {
+            Claim::None => {}
+            Claim::Refused => return None,
+            Claim::Application => {
                 return Some(Document {
                     file,
                     text,
-                    form: Form::Flogo(root),
+                    form: Form::App(number),
                 });
             }
-            Ok(_) => tree::parse(text, file, notes)?,
-            // It may be YAML in braces, which is a native form.
-            Err(fault) => braces(text, file, fault, notes)?,
         }
-    } else {
-        tree::parse(text, file, notes)?
-    };
-    if flogo::is_application(&root) {
-        notes.error(
-            root.at,
-            "this is a Flogo application in YAML, and those are written in JSON",
-            "convert the file to JSON",
-        );
-        return None;
+    }
+    let root = tree::parse(text, file, notes)?;
+    for dialect in dialects {
+        if let Some((what, mend)) = dialect.mistaken(&root) {
+            notes.error(root.at, what, mend);
+            return None;
+        }
     }
     Some(Document {
         file,
         text,
         form: Form::Native(root),
     })
-}
-
-/// A text in braces that is not JSON: native YAML, unless it is an application with a fault.
-fn braces(text: &str, file: usize, fault: flogo::NotJson, notes: &mut Notes) -> Option<Node> {
-    let mut said = Notes::default();
-    let root = tree::parse(text, file, &mut said);
-    let looks_so = ["\"flogo:", "\"triggers\"", "\"resources\""]
-        .iter()
-        .any(|mark| text.contains(mark));
-    match root {
-        Some(root) if !flogo::is_application(&root) => {
-            notes.append(said);
-            Some(root)
-        }
-        None if !looks_so => {
-            notes.append(said);
-            None
-        }
-        _ => {
-            notes.error(
-                fault.at,
-                format!("the application is not JSON: {}", fault.what),
-                "correct it here or just before",
-            );
-            None
-        }
-    }
 }

@@ -86,7 +86,7 @@ fn show_listener(listener: &Listener) -> Value {
 }
 
 /// The files of a listener's TLS; nothing of what they hold.
-pub(crate) fn show_listener_tls(tls: &ListenerTls) -> Value {
+pub fn show_listener_tls(tls: &ListenerTls) -> Value {
     json!({ "cert": tls.certificate_path, "key": tls.key_path })
 }
 
@@ -181,7 +181,7 @@ fn show_breaker(breaker: &Breaker) -> Value {
 }
 
 /// The machine's settings, as a `breaker:` section says them.
-pub(crate) fn show_settings(settings: &Settings) -> Value {
+pub fn show_settings(settings: &Settings) -> Value {
     let mut shown = json!({
         "mode": settings.mode.as_str(),
         "trip": settings.trip.iter().map(show_rule).collect::<Vec<_>>(),

@@ -9,9 +9,9 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 use crate::diagnostic::{Notes, Place, quote};
 
 /// Bytes in one source.
-pub(crate) const BYTES_MAX: usize = 1 << 20;
+pub const BYTES_MAX: usize = 1 << 20;
 /// Nodes in one source.
-pub(crate) const NODES_MAX: usize = 250_000;
+pub const NODES_MAX: usize = 250_000;
 /// Lists and maps inside one another.
 const DEPTH_MAX: usize = 64;
 
@@ -21,31 +21,41 @@ const WRITE_OUT: &str =
 
 /// A part of the text.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Node {
+pub struct Node {
+    /// The place of its first character.
     pub at: Place,
+    /// Its kind, with what it holds.
     pub kind: Kind,
 }
 
 /// What a part of the text is.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// A single value.
     Scalar(Scalar),
+    /// A list.
     List(Vec<Node>),
+    /// A map; its keys are in the order of the text.
     Map(Vec<Entry>),
 }
 
 /// A key and its value.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Entry {
+pub struct Entry {
+    /// The key, decoded.
     pub key: String,
+    /// The key's place.
     pub at: Place,
+    /// The value.
     pub value: Node,
 }
 
 /// A text in the file, and how it was written.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Scalar {
+pub struct Scalar {
+    /// The decoded text.
     pub text: String,
+    /// The way it is written.
     pub style: Style,
     /// The text before interpolation, where that changed it: what a message may show.
     pub written: Option<String>,
@@ -55,11 +65,16 @@ pub(crate) struct Scalar {
 
 /// How a scalar was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Style {
+pub enum Style {
+    /// Without quotes.
     Plain,
+    /// Within single quotes.
     SingleQuoted,
+    /// Within double quotes.
     DoubleQuoted,
+    /// A block whose lines stay (`|`).
     Literal,
+    /// A block whose lines are joined (`>`).
     Folded,
 }
 
@@ -88,6 +103,7 @@ impl Node {
         }
     }
 
+    /// The entry of a key; `None` also where this is no map.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.kind {
             Kind::Map(entries) => entries.iter().find(|entry| entry.key == key),
@@ -97,7 +113,7 @@ impl Node {
 }
 
 /// Reads one document. `None` if there is none to speak of; the reason is then in `notes`.
-pub(crate) fn parse(text: &str, file: usize, notes: &mut Notes) -> Option<Node> {
+pub fn parse(text: &str, file: usize, notes: &mut Notes) -> Option<Node> {
     let mut builder = Builder {
         file,
         nodes: 0,
@@ -372,7 +388,7 @@ fn refuse_duplicates(node: &mut Node, notes: &mut Notes) {
 
 /// Where the character at `offset` of a scalar's text stands in the file; the scalar's own place
 /// where that cannot be told (folded over lines, or interpolated before it).
-pub(crate) fn place_within(lines: &[&str], at: Place, scalar: &Scalar, offset: usize) -> Place {
+pub fn place_within(lines: &[&str], at: Place, scalar: &Scalar, offset: usize) -> Place {
     let text = scalar.written.as_deref().unwrap_or(&scalar.text);
     let line = |number: u32| {
         lines

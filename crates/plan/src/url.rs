@@ -5,7 +5,7 @@ use crate::path::check_literal;
 use crate::plan::Endpoint;
 
 /// Reads an upstream's URL (RFC 3986), or says what is wrong and how to mend it.
-pub(crate) fn read(text: &str) -> Result<Endpoint, (String, String)> {
+pub fn read(text: &str) -> Result<Endpoint, (String, String)> {
     let example = "write it as `http://127.0.0.1:8081` or `https://orders.example/base`";
     let err = |what: &str, mend: &str| Err((what.to_owned(), mend.to_owned()));
     let Some((scheme, rest)) = text.split_once("://") else {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use fusebox_breaker::{Over, Ratio};
 
 /// Why a text is not what its key asks for: what was expected, with an example.
-pub(crate) type Expected = String;
+pub type Expected = String;
 
 const NANOS: [(&str, u128); 6] = [
     ("ns", 1),
@@ -31,7 +31,7 @@ const BYTES: [(&str, u128); 7] = [
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// A duration above zero: a number and one of `ns us ms s m h`.
-pub(crate) fn duration(text: &str) -> Result<Duration, Expected> {
+pub fn duration(text: &str) -> Result<Duration, Expected> {
     match delay(text)? {
         Duration::ZERO => Err("a duration above zero, such as `250ms` or `5s`".to_owned()),
         duration => Ok(duration),
@@ -39,7 +39,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Expected> {
 }
 
 /// A duration that may be zero.
-pub(crate) fn delay(text: &str) -> Result<Duration, Expected> {
+pub fn delay(text: &str) -> Result<Duration, Expected> {
     let example = "a duration such as `250ms`, `5s` or `1m`";
     let (number, unit) = split(text).ok_or(example)?;
     if unit.is_empty() {
@@ -71,7 +71,7 @@ pub fn read_duration(text: &str) -> Option<Duration> {
 }
 
 /// Writes a duration in the largest unit that needs no fraction.
-pub(crate) fn show_duration(duration: Duration) -> String {
+pub fn show_duration(duration: Duration) -> String {
     if duration.is_zero() {
         return "0s".to_owned();
     }
@@ -79,7 +79,7 @@ pub(crate) fn show_duration(duration: Duration) -> String {
 }
 
 /// A size above zero: a number and one of `B KiB MiB GiB KB MB GB`.
-pub(crate) fn size(text: &str) -> Result<u64, Expected> {
+pub fn size(text: &str) -> Result<u64, Expected> {
     let example = "a size such as `512B`, `64KiB` or `10MiB`";
     let (number, unit) = split(text).ok_or(example)?;
     if unit.is_empty() {
@@ -97,19 +97,19 @@ pub(crate) fn size(text: &str) -> Result<u64, Expected> {
 }
 
 /// Writes a size in the largest binary unit that needs no fraction.
-pub(crate) fn show_size(bytes: u64) -> String {
+pub fn show_size(bytes: u64) -> String {
     show(u128::from(bytes), &BYTES[..4])
 }
 
 /// A rate of bytes: a size and `/s`.
-pub(crate) fn rate(text: &str) -> Result<u64, Expected> {
+pub fn rate(text: &str) -> Result<u64, Expected> {
     let example = "a rate such as `1KiB/s`";
     let number = text.trim().strip_suffix("/s").ok_or(example)?;
     size(number.trim_end()).map_err(|_| example.to_owned())
 }
 
 /// Writes a rate of bytes.
-pub(crate) fn show_rate(bytes: u64) -> String {
+pub fn show_rate(bytes: u64) -> String {
     format!("{}/s", show_size(bytes))
 }
 
@@ -135,19 +135,19 @@ fn millionths(text: &str) -> Result<u128, Expected> {
 }
 
 /// A ratio above 0 % and up to 100 %.
-pub(crate) fn ratio(text: &str) -> Result<Ratio, Expected> {
+pub fn ratio(text: &str) -> Result<Ratio, Expected> {
     let millionths = millionths(text)?;
     Ratio::of(millionths as u32, 1_000_000)
         .map_err(|_| "a ratio above 0%, such as `50%`".to_owned())
 }
 
 /// A share from 0 % to 100 %, as a number from 0 to 1.
-pub(crate) fn share(text: &str) -> Result<f64, Expected> {
+pub fn share(text: &str) -> Result<f64, Expected> {
     Ok(millionths(text)? as f64 / 1e6)
 }
 
 /// Writes a share in percent.
-pub(crate) fn show_share(share: f64) -> String {
+pub fn show_share(share: f64) -> String {
     // A share has at most six decimals (`millionths`), so the rounding is exact.
     let millionths = (share * 1e6).round() as u64;
     let (whole, rest) = (millionths / 10_000, millionths % 10_000);
@@ -158,7 +158,7 @@ pub(crate) fn show_share(share: f64) -> String {
 }
 
 /// A window: a duration, or `n calls`.
-pub(crate) fn over(text: &str) -> Result<Over, Expected> {
+pub fn over(text: &str) -> Result<Over, Expected> {
     let example = "a window such as `10s` or `100 calls`";
     let trimmed = text.trim();
     if let Some(number) = trimmed
@@ -182,10 +182,10 @@ pub(crate) fn over(text: &str) -> Result<Over, Expected> {
 }
 
 /// The most calls that a window may span.
-pub(crate) const CALLS_MAX: u32 = 1_000_000;
+pub const CALLS_MAX: u32 = 1_000_000;
 
 /// Writes a window.
-pub(crate) fn show_over(over: Over) -> String {
+pub fn show_over(over: Over) -> String {
     match over {
         Over::Time(time) => show_duration(time),
         Over::Calls(calls) => format!("{calls} calls"),

@@ -10,12 +10,12 @@ fn quoted(text: &str) -> String {
 }
 
 /// A key in quotes: variables are filled into values alone.
-pub(crate) fn key(text: &str) -> String {
+pub fn key(text: &str) -> String {
     Json::from(text).to_string()
 }
 
 /// A value on one line.
-pub(crate) fn inline(value: &Json) -> String {
+pub fn inline(value: &Json) -> String {
     match value {
         Json::String(text) if is_word(text) => text.clone(),
         Json::String(text) => quoted(text),
@@ -36,7 +36,7 @@ pub(crate) fn inline(value: &Json) -> String {
 }
 
 /// Writes the entries of a map, each on its own line.
-pub(crate) fn entries(out: &mut String, indent: usize, entries: &serde_json::Map<String, Json>) {
+pub fn entries(out: &mut String, indent: usize, entries: &serde_json::Map<String, Json>) {
     for (key, value) in entries {
         let _ = writeln!(out, "{:indent$}{}: {}", "", key_of(key), inline(value));
     }

@@ -4,7 +4,7 @@ mod support;
 
 use std::io::{self, ErrorKind};
 
-use fusebox_plan::{Loader, PairFault, Source, convert};
+use fusebox_plan::{Loader, PairFault};
 use serde_json::json;
 use support::{lines, plan_of, read_with};
 
@@ -238,39 +238,4 @@ fn a_variable_may_name_a_file_and_is_shown_by_its_own_name() {
     };
     let told = told(tls, &directory);
     assert!(told.contains("the file `${CERT}` is empty"), "{told}");
-}
-
-#[test]
-fn the_tls_of_a_flogo_trigger_is_carried_to_the_native_form() {
-    let app = include_str!("../../../examples/flogo/app.json").replace(
-        "\"port\": \"=$property[port]\"",
-        r#""port": 8080, "enableTLS": true, "certFile": "file:///cert.pem", "keyFile": "key.pem""#,
-    );
-    struct Root(Directory);
-    impl Loader for Root {
-        fn env(&self, _: &str) -> Option<String> {
-            None
-        }
-        fn file(&self, path: &str) -> io::Result<String> {
-            self.0.file(path.trim_start_matches('/'))
-        }
-    }
-    let source = Source {
-        name: "app.json",
-        text: app.as_bytes(),
-    };
-    let conversion = convert(&[source], &Root(good()));
-    let yaml = conversion.yaml.expect("YAML");
-    let written = "tls: { cert: \"/cert.pem\", key: \"key.pem\" }";
-    assert!(yaml.contains(written), "{yaml}");
-    let lost: Vec<_> = conversion.diagnostics.iter().map(|it| &it.what).collect();
-    let elsewhere = |path: &str| lost.iter().filter(|what| what.contains(path)).count();
-    assert_eq!(
-        (elsewhere("`key.pem`"), elsewhere("/cert.pem")),
-        (1, 0),
-        "a relative path begins elsewhere: {lost:?}"
-    );
-    let reading = read_with(&yaml, &Root(good()));
-    let tls = reading.plan.expect("a plan").listeners[0].tls.clone();
-    assert_eq!(tls.expect("TLS").key.reveal(), KEY);
 }

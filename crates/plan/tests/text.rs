@@ -126,20 +126,6 @@ fn a_root_that_is_no_map_is_refused() {
 }
 
 #[test]
-fn other_forms_are_told_by_their_content() {
-    check(
-        r#"<?xml version="1.0"?>
-<mule><flow name="f"/></mule>
-"#,
-        r#"1:1: error: nothing starts: no flow has a source; add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or name the file that has one"#,
-    );
-    check(
-        r#"{"name": "app", "type": "flogo:app", "triggers": [], "resources": []}"#,
-        r#"1:1: error: no App version provided; add `"version"` to the application"#,
-    );
-}
-
-#[test]
 fn an_unknown_key_gets_a_suggestion() {
     check(
         r#"lisen: 127.0.0.1:8080

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fusebox_breaker::{Breaker, Outcome, Settings, Timestamp, machine::Chance};
-use fusebox_plan::flogo::Activity;
+use fusebox_flogo::Activity;
 use fusebox_plan::plan::Step;
 use fusebox_plan::{Loader, Severity, Source, read};
 use serde_json::{Value, json};
@@ -142,7 +142,7 @@ fn settings(written: &Value) -> Result<Settings, String> {
         return Err(errors.collect::<Vec<_>>().join(" | "));
     };
     let app = plan
-        .program::<fusebox_plan::flogo::App>()
+        .program::<fusebox_flogo::App>()
         .ok_or("no application")?;
     match &plan.routes[0].steps[..] {
         [Step::App(step)] => match &app.handlers[*step].choices[0].action.services[0].activity {

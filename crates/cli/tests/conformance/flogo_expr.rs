@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fusebox_plan::flogo::{Expression, Map, Names, Value, read_scope};
+use fusebox_flogo::{Expression, Map, Names, Value, read_scope};
 use serde_json::Value as Json;
 
 use crate::Report;

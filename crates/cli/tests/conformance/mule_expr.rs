@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use fusebox_plan::mule::app::Given;
-use fusebox_plan::mule::jiff::{Timestamp, tz::TimeZone};
-use fusebox_plan::mule::{
+use fusebox_mule::app::Given;
+use fusebox_mule::jiff::{Timestamp, tz::TimeZone};
+use fusebox_mule::{
     Context, Detected, EvalFault, Event, Random, Scope, ScopeFault, Script, Typed, Value,
     eval_mule, read_scope,
 };

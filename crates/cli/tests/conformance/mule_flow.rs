@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fusebox_plan::mule::app::Compat;
+use fusebox_mule::app::Compat;
 use serde_json::Value as Json;
 
 use crate::Report;
@@ -102,11 +102,7 @@ fn wanted<'a>(expected: &'a Json, profile: &str) -> &'a Json {
     }
 }
 
-async fn play(
-    case: &Json,
-    profile: &str,
-    app: Arc<fusebox_plan::mule::app::App>,
-) -> Result<(), String> {
+async fn play(case: &Json, profile: &str, app: Arc<fusebox_mule::app::App>) -> Result<(), String> {
     let world = Arc::new(World::new(case)?);
     let mut kept = Kept::new(&world);
     let mut running = Arc::new(Running::start(app.clone(), &world, &kept)?);
@@ -177,7 +173,7 @@ async fn holds(running: &Running, name: &str, entries: &Json, world: &World) -> 
         (None, _) => return Err(format!("there is no store {name}")),
         (Some(declaration), _) => engine.stores().shelf(Some(declaration)),
     };
-    use fusebox_gateway::mule::Outside as _;
+    use fusebox_mule::run::Outside as _;
     let found = shelf.entries(world.now()).await;
     let found = found.map_err(|error| error.to_string())?;
     let mut members = Vec::new();
@@ -185,7 +181,7 @@ async fn holds(running: &Running, name: &str, entries: &Json, world: &World) -> 
         let value = typed.read().map_err(|error| error.to_string())?;
         members.push((key.into(), value));
     }
-    let found = fusebox_plan::mule::Value::object(members);
+    let found = fusebox_mule::Value::object(members);
     match value::is(&found, entries) {
         true => Ok(()),
         false => Err(format!("store {name} holds {found:?}, not {entries}")),

@@ -4,9 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fusebox_gateway::mule::Outside;
-use fusebox_plan::mule::app::{App, Compat};
-use fusebox_plan::mule::{Event, Typed};
+use fusebox_mule::app::{App, Compat};
+use fusebox_mule::run::Outside;
+use fusebox_mule::{Event, Typed};
 use serde_json::Value as Json;
 
 use crate::Report;
@@ -171,7 +171,7 @@ async fn operate(
     let good = match (step.get("expect"), step.get("expectSet")) {
         (Some(expected), _) => value::is(&result, expected),
         (None, Some(expected)) => {
-            let fusebox_plan::mule::Value::Array(array) = &result else {
+            let fusebox_mule::Value::Array(array) = &result else {
                 return Err(format!("gives {result:?}"));
             };
             let expected = expected.as_array().map_or(&[][..], Vec::as_slice);

@@ -489,7 +489,7 @@ fn listeners(
             Manner::App => None,
             Manner::Native => {
                 let served = plan.routes.iter().enumerate();
-                let served = served.filter(|(_, route)| serves(listener, route));
+                let served = served.filter(|(_, route)| listener.serves(route));
                 Some(Router::new(
                     served.map(|(at, route)| (route.path.as_str(), at)),
                 )?)
@@ -529,12 +529,6 @@ fn listeners(
         );
     }
     Ok(listeners)
-}
-
-/// Whether a listener serves a route.
-pub fn serves(listener: &Listener, route: &Route) -> bool {
-    let listeners = route.listeners.as_ref();
-    listeners.is_none_or(|names| names.contains(&listener.name))
 }
 
 fn find<'a>(live: &'a Live, name: &str) -> Option<&'a Arc<LiveUpstream>> {

@@ -3,11 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fusebox_gateway::mule::{
-    Ends, Engine, FlowRouter, Found, Outside, Responder, Stores, attributes,
-};
-use fusebox_plan::mule::app::{App, Compat, FlowId, HttpSource, Source};
-use fusebox_plan::mule::{Event, Typed};
+use fusebox_mule::app::{App, Compat, FlowId, HttpSource, Source};
+use fusebox_mule::run::{Ends, Engine, FlowRouter, Found, Outside, Responder, Stores, attributes};
+use fusebox_mule::{Event, Typed};
 use fusebox_plan::{Loader, Source as File};
 use fusebox_store::{Limits, MemoryStore, ObjectStore};
 use http::{HeaderMap, Method, Request};

@@ -1,6 +1,6 @@
 //! Values of a case: JSON numbers are Numbers, JSON strings are Strings.
 
-use fusebox_plan::mule::{Number, Value};
+use fusebox_mule::{Number, Value};
 use serde_json::Value as Json;
 
 /// The value that a case writes in JSON.

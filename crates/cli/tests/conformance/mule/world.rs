@@ -4,11 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fusebox_gateway::mule::{Answer, Call, Line, Outside, Pending, PublishFault, SendFault};
-use fusebox_plan::mule::app::LogLevel;
-use fusebox_plan::mule::jiff::fmt::temporal::DateTimeParser;
-use fusebox_plan::mule::jiff::{Timestamp, tz::TimeZone};
-use fusebox_plan::mule::{Random, Typed};
+use fusebox_mule::app::LogLevel;
+use fusebox_mule::jiff::fmt::temporal::DateTimeParser;
+use fusebox_mule::jiff::{Timestamp, tz::TimeZone};
+use fusebox_mule::run::{Answer, Call, Line, Outside, Pending, PublishFault, SendFault};
+use fusebox_mule::{Random, Typed};
 use fusebox_store::{Clock, WallTime};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value as Json;

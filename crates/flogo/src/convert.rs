@@ -1,0 +1,498 @@
+//! An application as a native configuration: what of it can be said there, and what cannot.
+//!
+//! A breaker around a call becomes an upstream with its breaker, a handler becomes a route. Whatever
+//! else the application does is named, each with its line.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use fusebox_plan::Diagnostic;
+use fusebox_plan::dialect::{
+    Notes, Place, Template, quote, show_listener_tls, show_settings, yaml,
+};
+use fusebox_plan::plan::Listener;
+use serde_json::{Map as JsonMap, Value as Json, json};
+
+use crate::Value;
+use crate::flow::{Action, Data, FlowResponse, Given, TargetPart};
+use crate::read::actions::{ActionPlaces, Built};
+use crate::read::app::Application;
+use crate::read::triggers::Routed;
+
+mod recipe;
+
+use recipe::{Outcome, Recipe, answer};
+
+const START: Place = Place {
+    file: 0,
+    line: 1,
+    col: 1,
+};
+
+/// What is said once of every conversion.
+const EVERYWHERE: &str = "\
+# In every route the client's headers, query and body go to the upstream, and the upstream's status,
+# headers and body come back as they are; a refused call is answered 503 with `Retry-After`, one that
+# failed 502 or 504. Replies have no `Access-Control-Allow-Origin: *`, a preflight request is answered 405,
+# and a path that differs in its last slash or in case is not redirected to.
+";
+
+/// The native form of an application, and what is not in it. No text: nothing of it can be said.
+pub(crate) fn convert(app: &Application, mut notes: Notes) -> (Option<String>, Vec<Diagnostic>) {
+    let names: Vec<&str> = app.files.iter().map(String::as_str).collect();
+    let mut draft = Draft::default();
+    for route in &app.triggers.routes {
+        draft.route(route);
+    }
+    for (place, subscription) in app.triggers.subscriptions_by_place() {
+        let channel = quote(&subscription.channel);
+        draft.lose(
+            place,
+            format!("what is done with the messages of channel {channel}"),
+        );
+    }
+    for listener in &app.plan.listeners {
+        draft.tls(listener);
+    }
+    let text = if draft.routes.is_empty() {
+        notes.error(
+            START,
+            "nothing of this application can be said in the native form: no handler makes one call",
+            "keep running it as it is",
+        );
+        None
+    } else {
+        Some(draft.text(app, &names))
+    };
+    notes.append(draft.lost);
+    (text, notes.finish(&names))
+}
+
+/// What begins the account of each loss.
+const NOT_CARRIED: &str = "not carried: ";
+
+#[derive(Default)]
+struct Draft {
+    upstreams: Vec<(String, JsonMap<String, Json>)>,
+    /// The upstream of an action's service.
+    known: HashMap<(Arc<str>, Arc<str>), String>,
+    routes: Vec<JsonMap<String, Json>>,
+    /// The parameter names of each shape of path.
+    names: HashMap<String, Vec<String>>,
+    lost: Notes,
+}
+
+impl Draft {
+    fn lose(&mut self, at: Place, what: impl Into<String>) {
+        let what = format!("{NOT_CARRIED}{}", what.into());
+        self.lost.warn(at, what, "see to it by hand, or let it go");
+    }
+
+    /// Names the files of TLS that the native form would look for elsewhere.
+    fn tls(&mut self, listener: &Listener) {
+        let Some(tls) = &listener.tls else { return };
+        for path in [&tls.certificate_path, &tls.key_path] {
+            if !Path::new(path).is_absolute() {
+                let (path, name) = (quote(path), quote(&listener.name));
+                let what = format!(
+                    "the directory of {path} (trigger {name}): the program's there, the configuration file's here"
+                );
+                self.lose(START, what);
+            }
+        }
+    }
+
+    fn route(&mut self, route: &Routed) {
+        let choices = route.handler.choices.iter().zip(&route.choices);
+        let mut taken = None;
+        for (choice, places) in choices {
+            if choice.when.is_some() {
+                self.lose(
+                    places.at,
+                    format!(
+                        "{} runs {} on a condition; native routes have none",
+                        quote(&route.handler.name),
+                        quote(&choice.action.name)
+                    ),
+                );
+                continue;
+            }
+            if choice.input.is_some() {
+                self.lose(places.at, "the handler's `input`");
+            }
+            if choice.output.is_some() {
+                self.lose(places.at, "the handler's `output`");
+            }
+            taken = Some(&places.built);
+            break;
+        }
+        if let Some(built) = taken {
+            self.action(route, built);
+        }
+    }
+
+    fn action(&mut self, route: &Routed, built: &Built) {
+        let Built { action, places } = built;
+        let recipe = Recipe::of(action);
+        for (step, what) in &recipe.left {
+            self.lose(places.steps[*step], what.clone());
+        }
+        let Some(call) = &recipe.call else {
+            self.lose(
+                route.at,
+                format!(
+                    "the route {}: its action makes no single call",
+                    quote(&route.handler.name)
+                ),
+            );
+            return;
+        };
+        let at = places.services[call.service];
+        if call.rest.method != route.method {
+            self.lose(
+                at,
+                format!(
+                    "the route {}: it calls with {}, and a native route passes the client's method on",
+                    quote(&route.handler.name),
+                    call.rest.method
+                ),
+            );
+            return;
+        }
+        let Some((path, renamed)) = self.path(route) else {
+            return;
+        };
+        let target = match target(call, action, route, &renamed) {
+            Ok(target) => target,
+            Err(what) => {
+                let route = quote(&route.handler.name);
+                self.lose(at, format!("the route {route}: {what}"));
+                return;
+            }
+        };
+        let upstream = self.upstream(action, &recipe, at);
+        let mut entries = JsonMap::new();
+        entries.insert(
+            "name".into(),
+            json!(format!("{} {}", route.method, route.written)),
+        );
+        entries.insert("path".into(), json!(path));
+        entries.insert("methods".into(), json!([route.method.as_str()]));
+        entries.insert("listeners".into(), json!([&*route.trigger]));
+        entries.insert("upstream".into(), json!(upstream));
+        if target.path != path {
+            entries.insert("rewrite".into(), json!(target.path));
+        }
+        if let Some(query) = target.query {
+            self.lose(at, format!("the query {} of the uri", quote(&query)));
+        }
+        self.routes.push(entries);
+        self.responses(action, places, &recipe);
+    }
+
+    /// The route's path, and what its parameters are called in it.
+    fn path(&mut self, route: &Routed) -> Option<(String, Vec<(String, String)>)> {
+        let mut renamed: Vec<(String, String)> = Vec::new();
+        let template = route.path.renamed(|name| {
+            let mut plain: String = name
+                .chars()
+                .map(|c| {
+                    if c.is_ascii_alphanumeric() || c == '_' {
+                        c
+                    } else {
+                        '_'
+                    }
+                })
+                .collect();
+            if plain.starts_with(|c: char| c.is_ascii_digit()) {
+                plain.insert(0, '_');
+            }
+            while renamed.iter().any(|(_, taken)| *taken == plain) {
+                plain.push('_');
+            }
+            renamed.push((name.to_owned(), plain.clone()));
+            plain
+        });
+        let read = match Template::read(&template) {
+            Ok(read) => read,
+            Err(fault) => {
+                self.lose(
+                    route.at,
+                    format!("the path {}: {}", quote(&route.written), fault.what),
+                );
+                return None;
+            }
+        };
+        // Routes of one shape name their parameters alike.
+        let first = self
+            .names
+            .entry(read.shape())
+            .or_insert_with(|| renamed.iter().map(|(_, plain)| plain.clone()).collect());
+        for ((_, plain), name) in renamed.iter_mut().zip(first) {
+            plain.clone_from(name);
+        }
+        let mut plain = renamed.iter().map(|(_, plain)| plain.clone());
+        let template = route
+            .path
+            .renamed(|_| plain.next().expect("a name for each parameter"));
+        Some((template, renamed))
+    }
+
+    fn upstream(&mut self, action: &Action, recipe: &Recipe<'_>, at: Place) -> String {
+        let call = recipe.call.as_ref().expect("a recipe with a call");
+        let service = &action.services[call.service];
+        let key = (action.name.clone(), service.name.clone());
+        if let Some(known) = self.known.get(&key) {
+            return known.clone();
+        }
+        // Under the breaker's old name, so that dashboards find it again.
+        let base = match recipe.breaker {
+            Some(breaker) => breaker.name.to_string(),
+            None => format!("{}/{}", action.name, service.name),
+        };
+        let mut name = base.clone();
+        let mut number = 1;
+        while self.upstreams.iter().any(|(taken, _)| *taken == name) {
+            number += 1;
+            name = format!("{base}-{number}");
+        }
+        let rest = call.rest;
+        let mut entries = JsonMap::new();
+        entries.insert("url".into(), json!(rest.endpoint.url()));
+        match rest.timeout {
+            Some(timeout) => {
+                let written = fusebox_plan::dialect::show_duration(timeout);
+                entries.insert("timeout".into(), json!({ "request": written }));
+            }
+            None => self.lose(
+                at,
+                format!(
+                    "{} waits for its answer as long as it takes; here 30 s",
+                    quote(&service.name)
+                ),
+            ),
+        }
+        if rest.proxy.is_some() {
+            self.lose(at, format!("the proxy of {}", quote(&service.name)));
+        }
+        if !rest.tls.verified || rest.tls.identity.is_some() || rest.tls.authorities.is_some() {
+            self.lose(
+                at,
+                format!(
+                    "the TLS settings of {}: the certificate is verified by the system's authorities",
+                    quote(&service.name)
+                ),
+            );
+        }
+        for (input, what) in [
+            ("headers", "the headers that it sends by itself"),
+            ("content", "the content that it sends by itself"),
+        ] {
+            if own_input(action, call, input) {
+                self.lose(at, format!("{what} ({})", quote(&service.name)));
+            }
+        }
+        let breaker = self.breaker(recipe, at);
+        entries.insert("breaker".into(), breaker);
+        self.upstreams.push((name.clone(), entries));
+        self.known.insert(key, name.clone());
+        name
+    }
+
+    fn breaker(&mut self, recipe: &Recipe<'_>, at: Place) -> Json {
+        let disabled = json!({ "mode": "disabled" });
+        let Some(breaker) = recipe.breaker else {
+            return disabled;
+        };
+        let settings = show_settings(&breaker.settings);
+        if settings["mode"] == "disabled" {
+            self.lose(
+                at,
+                format!("the breaker {} never rejects", quote(&breaker.name)),
+            );
+            return disabled;
+        }
+        let adaptive = settings["trip"][0].get("adaptive").is_some();
+        let mut shown = JsonMap::new();
+        shown.insert("trip".into(), settings["trip"][0].clone());
+        // Any answer is a success, whatever its status.
+        shown.insert("failure".into(), json!("error != \"\""));
+        if !adaptive {
+            shown.insert("history".into(), settings["history"].clone());
+            shown.insert("cooldown".into(), settings["cooldown"].clone());
+            shown.insert(
+                "half_open".into(),
+                json!({ "probes": "unlimited", "successes": 1 }),
+            );
+        }
+        Json::Object(shown)
+    }
+
+    fn responses(&mut self, action: &Action, places: &ActionPlaces, recipe: &Recipe<'_>) {
+        if action.asynchronous {
+            let what = format!(
+                "{} is asynchronous: its answer does not wait",
+                quote(&action.name)
+            );
+            let at = places.steps.first().copied().unwrap_or_default();
+            self.lose(at, what);
+        }
+        let refused = recipe
+            .breaker
+            .and_then(|_| answer(action, recipe, Outcome::Refused));
+        let failed = answer(action, recipe, Outcome::Failed);
+        for (index, response) in action.responses.iter().enumerate() {
+            let what = if Some(index) == refused {
+                "the answer of an open breaker"
+            } else if Some(index) == failed {
+                "the answer to a call that failed"
+            } else if passes_through(response, action, recipe) {
+                continue;
+            } else {
+                "an answer made by the gateway"
+            };
+            let code = match &response.code {
+                Some(Given::Literal(value)) => value.to_text(),
+                Some(Given::Expression(expression)) => format!("={}", expression.source()),
+                None => "200".to_owned(),
+            };
+            self.lose(places.responses[index], format!("{what} (code {code})"));
+        }
+    }
+
+    fn text(&self, app: &Application, files: &[&str]) -> String {
+        let mut out = format!(
+            "# Converted from {}.\n{EVERYWHERE}",
+            files.first().copied().unwrap_or_default()
+        );
+        let lost = self.lost.clone().finish(files);
+        if !lost.is_empty() {
+            out.push_str("#\n# Not carried:\n");
+            for one in &lost {
+                let what = one.what.strip_prefix(NOT_CARRIED).unwrap_or(&one.what);
+                let _ = writeln!(out, "# - {}:{}: {what}", one.file, one.line);
+            }
+        }
+        out.push_str("version: 1\nlisteners:\n");
+        for listener in &app.plan.listeners {
+            let mut shown = json!({ "name": &*listener.name, "addr": listener.addr.to_string() });
+            if let Some(tls) = &listener.tls {
+                shown["tls"] = show_listener_tls(tls);
+            }
+            let _ = writeln!(out, "  - {}", yaml::inline(&shown));
+        }
+        out.push_str("upstreams:\n");
+        for (name, entries) in &self.upstreams {
+            let _ = writeln!(out, "  {}:", yaml::key(name));
+            yaml::entries(&mut out, 4, entries);
+        }
+        out.push_str("routes:\n");
+        for route in &self.routes {
+            let mut entries = String::new();
+            yaml::entries(&mut entries, 4, route);
+            out.push_str(&entries.replacen("    ", "  - ", 1));
+        }
+        out
+    }
+}
+
+/// Whether the call sends something of its own in this part, not the client's.
+fn own_input(action: &Action, call: &recipe::Call<'_>, input: &str) -> bool {
+    let set = match &action.services[call.service].settings {
+        Value::Object(settings) => settings.contains_key(input),
+        _ => false,
+    };
+    let client = format!("$.payload.{input}");
+    let mapped = call.step.input.iter().any(|assignment| {
+        *assignment.path[0] == *input
+            && !matches!(&assignment.value, Given::Expression(expression) if expression.source() == client)
+    });
+    set || mapped
+}
+
+/// Whether a response gives what the upstream answered.
+fn passes_through(response: &FlowResponse, action: &Action, recipe: &Recipe<'_>) -> bool {
+    let Some(call) = &recipe.call else {
+        return false;
+    };
+    let outputs = format!("$.{}.outputs", action.services[call.service].name);
+    let is = |given: Option<&Given>, name: &str| match given {
+        Some(Given::Expression(expression)) => expression.source() == format!("{outputs}.{name}"),
+        _ => false,
+    };
+    let data = match &response.data {
+        Some(Data::One(given)) => is(Some(given), "data"),
+        _ => false,
+    };
+    data && is(response.code.as_ref(), "status")
+}
+
+struct Target {
+    path: String,
+    query: Option<String>,
+}
+
+/// The path that the upstream sees, with the route's parameters in it.
+fn target(
+    call: &recipe::Call<'_>,
+    action: &Action,
+    route: &Routed,
+    renamed: &[(String, String)],
+) -> Result<Target, String> {
+    let mut text = String::new();
+    for part in &call.rest.target {
+        match part {
+            TargetPart::Literal(literal) => text.push_str(literal),
+            TargetPart::Param(name) => {
+                let source = source_of(name, call.step);
+                let plain = source.as_ref().and_then(|source| {
+                    let found = renamed.iter().find(|(known, _)| known == source);
+                    found.filter(|_| !route.path.is_rest(source))
+                });
+                let Some((_, plain)) = plain else {
+                    return Err(format!(
+                        "its parameter {} is no single segment of the client's path",
+                        quote(name)
+                    ));
+                };
+                text = format!("{text}{{{plain}}}");
+            }
+        }
+    }
+    let service = call.service;
+    let set = matches!(&action.services[service].settings, Value::Object(settings) if settings.contains_key("pathParams"));
+    if set && text.contains('{') {
+        return Err("its settings give path parameters of their own".to_owned());
+    }
+    let (path, query) = match text.split_once('?') {
+        Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
+        None => (text, None),
+    };
+    if let Err(fault) = fusebox_plan::dialect::read_rewrite(&path) {
+        return Err(fault.what);
+    }
+    Ok(Target { path, query })
+}
+
+/// The parameter of the client's path that fills a parameter of the call.
+fn source_of(name: &str, step: &crate::flow::FlowStep) -> Option<String> {
+    step.input.iter().rev().find_map(|assignment| {
+        let Given::Expression(expression) = &assignment.value else {
+            return None;
+        };
+        let path: Vec<&str> = assignment.path.iter().map(|part| &**part).collect();
+        match path[..] {
+            ["pathParams"] if expression.source() == "$.payload.pathParams" => {
+                Some(name.to_owned())
+            }
+            ["pathParams", to] if to == name => expression
+                .source()
+                .strip_prefix("$.payload.pathParams.")
+                .filter(|from| !from.contains(['.', '[']))
+                .map(str::to_owned),
+            _ => None,
+        }
+    })
+}

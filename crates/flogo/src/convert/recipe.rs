@@ -1,0 +1,271 @@
+//! Recognises in an action's steps what the native form can say: a breaker around a call.
+//!
+//! Not by names or texts but by what the steps do: conditions are evaluated as they would be after a
+//! call that failed, one that succeeded, and one that the breaker refused.
+
+use std::sync::Arc;
+
+use crate::Expression;
+use crate::Fault;
+use crate::Map;
+use crate::Value;
+use crate::flow::{Action, Activity, BreakerActivity, FlowResponse, FlowStep, Given, RestActivity};
+
+/// How a call went, as far as conditions can see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Failed,
+    Succeeded,
+    Refused,
+}
+
+/// What an action comes to.
+pub(crate) struct Recipe<'a> {
+    /// The call; `None`: there is none, or more than one.
+    pub call: Option<Call<'a>>,
+    /// The breaker before it, fed with all that it needs.
+    pub breaker: Option<&'a BreakerActivity>,
+    /// Steps that are left out, by their place among the action's steps, and why.
+    pub left: Vec<(usize, String)>,
+}
+
+/// The call of an action.
+pub(crate) struct Call<'a> {
+    pub service: usize,
+    pub step: &'a FlowStep,
+    pub rest: &'a RestActivity,
+}
+
+impl<'a> Recipe<'a> {
+    pub fn of(action: &'a Action) -> Recipe<'a> {
+        let world = World { action };
+        let live: Vec<(usize, &FlowStep)> = action
+            .steps
+            .iter()
+            .enumerate()
+            .filter(|(_, step)| world.settled(step.when.as_ref()) != Some(false))
+            .collect();
+        let mut recipe = Recipe {
+            call: None,
+            breaker: None,
+            left: Vec::new(),
+        };
+        let calls: Vec<_> = live
+            .iter()
+            .filter_map(
+                |(index, step)| match &action.services[step.service].activity {
+                    Activity::Rest(rest) => Some((*index, *step, &**rest)),
+                    _ => None,
+                },
+            )
+            .collect();
+        match calls[..] {
+            [(index, step, rest)] => {
+                if world.settled(step.when.as_ref()) != Some(true) {
+                    recipe.left.push((
+                        index,
+                        "the call is made on a condition, and here always".to_owned(),
+                    ));
+                }
+                recipe.call = Some(Call {
+                    service: step.service,
+                    step,
+                    rest,
+                });
+            }
+            _ => {
+                for (index, ..) in &calls {
+                    let what = "one of several calls: a native route makes one";
+                    recipe.left.push((*index, what.to_owned()));
+                }
+            }
+        }
+        recipe.find_breaker(&world, &live);
+        for (index, step) in live {
+            let service = &action.services[step.service];
+            let what = match &service.activity {
+                Activity::Rest(_) => continue,
+                Activity::Breaker(breaker)
+                    if recipe
+                        .breaker
+                        .is_some_and(|found| found.name == breaker.name) =>
+                {
+                    continue;
+                }
+                Activity::Breaker(_) => {
+                    "the breaker is not asked before the call and told of its failures and successes after it"
+                }
+                Activity::RateLimiter(_) => "the rate limiter has no native form yet",
+                Activity::Jwt => {
+                    "the check of the token has no native form yet: check it before the gateway"
+                }
+                Activity::Log => "the log line: the gateway logs and counts by itself",
+                Activity::Counter(_) => "the counter: the gateway's metrics count by themselves",
+                Activity::Channel => "the message to the channel has no native form",
+                Activity::Return(_) | Activity::Reply(_) => "the results have no native form",
+            };
+            let what = format!(
+                "the step of {}: {what}",
+                fusebox_plan::dialect::quote(&service.name)
+            );
+            recipe.left.push((index, what));
+        }
+        recipe.left.sort();
+        recipe
+    }
+
+    /// The breaker that is asked before the call, told of a failure after a failed one, and of a
+    /// success after one that succeeded.
+    fn find_breaker(&mut self, world: &World<'a>, live: &[(usize, &'a FlowStep)]) {
+        let Some(call) = &self.call else { return };
+        let at = live
+            .iter()
+            .position(|(_, step)| std::ptr::eq(*step, call.step))
+            .unwrap_or(0);
+        let (before, after) = live.split_at(at);
+        let breakers = before.iter().filter_map(|(_, step)| {
+            let Activity::Breaker(breaker) = &world.action.services[step.service].activity else {
+                return None;
+            };
+            let asks = world.operation(step) == Some("")
+                && world.settled(step.when.as_ref()) == Some(true);
+            asks.then_some((step.service, breaker))
+        });
+        let found: Vec<_> = breakers.collect();
+        let told = |service: usize, operation: &str, outcome: Outcome, other: Outcome| {
+            let holds = |step: &FlowStep, outcome| {
+                let scope = world.after(call.service, service, outcome);
+                match &step.when {
+                    None => true,
+                    Some(when) => when.eval(&scope) == Ok(Value::Bool(true)),
+                }
+            };
+            let reports: Vec<_> = after
+                .iter()
+                .filter(|(_, step)| {
+                    step.service == service && world.operation(step) == Some(operation)
+                })
+                .collect();
+            reports.len() == 1
+                && reports
+                    .iter()
+                    .all(|(_, step)| holds(step, outcome) && !holds(step, other))
+        };
+        self.breaker = match found[..] {
+            [(service, breaker)]
+                if told(service, "counter", Outcome::Failed, Outcome::Succeeded)
+                    && told(service, "reset", Outcome::Succeeded, Outcome::Failed) =>
+            {
+                Some(breaker)
+            }
+            _ => None,
+        };
+    }
+}
+
+/// The response that answers after an outcome, by its place; `None` where none matches, or where it
+/// cannot be told.
+pub(crate) fn answer(action: &Action, recipe: &Recipe<'_>, outcome: Outcome) -> Option<usize> {
+    let world = World { action };
+    let call = recipe.call.as_ref()?;
+    let breaker = action
+        .services
+        .iter()
+        .position(|service| match &service.activity {
+            Activity::Breaker(breaker) => recipe
+                .breaker
+                .is_some_and(|found| found.name == breaker.name),
+            _ => false,
+        });
+    let scope = world.after(call.service, breaker.unwrap_or(usize::MAX), outcome);
+    let matches = |response: &FlowResponse| match &response.when {
+        None => true,
+        Some(when) => when.eval(&scope) == Ok(Value::Bool(true)),
+    };
+    action.responses.iter().position(matches)
+}
+
+/// What an action's conditions can see.
+struct World<'a> {
+    action: &'a Action,
+}
+
+impl World<'_> {
+    /// What a condition says whatever the request: `None` where that depends.
+    fn settled(&self, when: Option<&Expression>) -> Option<bool> {
+        let Some(when) = when else { return Some(true) };
+        match when.eval(&self.still()) {
+            Ok(Value::Bool(holds)) => Some(holds),
+            _ => None,
+        }
+    }
+
+    /// The scope without a request and without services.
+    fn still(&self) -> Map {
+        [
+            (Arc::from("async"), Value::Bool(self.action.asynchronous)),
+            ("env".into(), self.action.env.clone()),
+            ("conf".into(), self.action.conf.clone()),
+        ]
+        .into()
+    }
+
+    /// The scope after a call, with the contexts that its steps leave.
+    fn after(&self, call: usize, breaker: usize, outcome: Outcome) -> Map {
+        let mut scope = self.still();
+        for (index, service) in self.action.services.iter().enumerate() {
+            let (outputs, error) = match outcome {
+                Outcome::Refused if index == breaker => (
+                    Map::from([(Arc::from("tripped"), Value::Bool(true))]),
+                    Value::from(Fault::plain("circuit breaker tripped")),
+                ),
+                // The steps end where the breaker refuses, before the call.
+                Outcome::Refused if index == call => continue,
+                Outcome::Failed if index == call => (
+                    Map::new(),
+                    Value::from(Fault::network("Get", "http://upstream/", "EOF")),
+                ),
+                Outcome::Succeeded if index == call => (
+                    Map::from([
+                        (Arc::from("status"), Value::Int(200)),
+                        ("data".into(), Value::from(Map::new())),
+                    ]),
+                    Value::Null,
+                ),
+                _ => (Map::new(), Value::Null),
+            };
+            let context = Map::from([
+                (Arc::from("inputs"), service.settings.clone()),
+                ("outputs".into(), Value::from(outputs)),
+                ("error".into(), error),
+            ]);
+            scope.insert(service.name.clone(), Value::from(context));
+        }
+        scope
+    }
+
+    /// What a step asks of a breaker; empty for the question whether it is open. `None` where that
+    /// depends on the request.
+    fn operation(&self, step: &FlowStep) -> Option<&'static str> {
+        let given = step
+            .input
+            .iter()
+            .find(|assignment| *assignment.path == [Arc::from("operation")])
+            .map(|assignment| &assignment.value);
+        let value = match given {
+            Some(Given::Literal(value)) => value.clone(),
+            Some(Given::Expression(expression)) => expression.eval(&self.still()).ok()?,
+            None => match &self.action.services[step.service].settings {
+                Value::Object(settings) => {
+                    settings.get("operation").cloned().unwrap_or(Value::Null)
+                }
+                _ => Value::Null,
+            },
+        };
+        Some(match value {
+            Value::Str(text) if &*text == "counter" => "counter",
+            Value::Str(text) if &*text == "reset" => "reset",
+            _ => "",
+        })
+    }
+}

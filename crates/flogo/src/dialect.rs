@@ -1,0 +1,121 @@
+//! Flogo as a dialect of configurations: one JSON document.
+
+use fusebox_plan::dialect::{self, Claim, Document, Loader, Node, Notes, parse_tree};
+use fusebox_plan::{Conversion, Plan, Reading, Source};
+
+use crate::read::app::{self, Application, is_application};
+use crate::read::located::{self, NotJson};
+
+/// The dialect of Project Flogo's applications.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Dialect;
+
+/// Reads sources as the native form or as an application of Project Flogo, as their content tells.
+pub fn read(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
+    fusebox_plan::read_as(&[&Dialect], sources, loader)
+}
+
+/// Writes an application of Project Flogo in the native form.
+pub fn convert(sources: &[Source<'_>], loader: &dyn Loader) -> Conversion {
+    fusebox_plan::convert(&[&Dialect], sources, loader)
+}
+
+impl dialect::Dialect for Dialect {
+    fn name(&self) -> &'static str {
+        "Flogo"
+    }
+
+    fn claim(&self, text: &str, file: usize, notes: &mut Notes) -> Claim {
+        if !text.trim_start().starts_with('{') {
+            return Claim::None;
+        }
+        match located::parse(text, file) {
+            Ok(root) if is_application(&root) => Claim::Application,
+            Ok(_) => Claim::None,
+            Err(fault) => broken(text, file, &fault, notes),
+        }
+    }
+
+    fn mistaken(&self, root: &Node) -> Option<(&'static str, &'static str)> {
+        is_application(root).then_some((
+            "this is a Flogo application in YAML, and those are written in JSON",
+            "convert the file to JSON",
+        ))
+    }
+
+    fn takes_many(&self) -> bool {
+        false
+    }
+
+    fn read(
+        &self,
+        documents: &[Document<'_>],
+        files: &mut Vec<String>,
+        loader: &dyn Loader,
+        notes: &mut Notes,
+    ) -> Option<Plan> {
+        let application = application(documents, loader, notes)?;
+        *files = application.files;
+        Some(application.plan)
+    }
+
+    fn convert(
+        &self,
+        documents: &[Document<'_>],
+        files: Vec<String>,
+        loader: &dyn Loader,
+        mut notes: Notes,
+    ) -> Conversion {
+        let application = application(documents, loader, &mut notes);
+        let Some(application) = application.filter(|_| notes.errors() == 0) else {
+            let names: Vec<&str> = files.iter().map(String::as_str).collect();
+            return Conversion {
+                yaml: None,
+                diagnostics: notes.finish(&names),
+            };
+        };
+        let (yaml, diagnostics) = crate::convert::convert(&application, notes);
+        Conversion { yaml, diagnostics }
+    }
+}
+
+fn application(
+    documents: &[Document<'_>],
+    loader: &dyn Loader,
+    notes: &mut Notes,
+) -> Option<Application> {
+    let [document] = documents else { return None };
+    match located::parse(document.text, document.file) {
+        Ok(root) => Some(app::read(root, document.name, document.text, loader, notes)),
+        // A claimed document is JSON.
+        Err(fault) => {
+            refuse(&fault, notes);
+            None
+        }
+    }
+}
+
+/// What a text in braces is that is not JSON: native YAML, unless it is an application with a fault.
+fn broken(text: &str, file: usize, fault: &NotJson, notes: &mut Notes) -> Claim {
+    let root = parse_tree(text, file, &mut Notes::default());
+    let looks_so = ["\"flogo:", "\"triggers\"", "\"resources\""]
+        .iter()
+        .any(|mark| text.contains(mark));
+    let native = match &root {
+        Some(root) => !is_application(root),
+        None => !looks_so,
+    };
+    if native {
+        return Claim::None;
+    }
+    refuse(fault, notes);
+    Claim::Refused
+}
+
+fn refuse(fault: &NotJson, notes: &mut Notes) {
+    notes.error(
+        fault.at,
+        format!("the application is not JSON: {}", fault.what),
+        "correct it here or just before",
+    );
+}

@@ -1,0 +1,15 @@
+//! The language of expressions and mappings: values, from text to value, functions, JSON as Go has it.
+
+pub mod coerce;
+pub mod expression;
+pub mod fault;
+pub mod functions;
+pub mod json;
+pub mod json_path;
+pub mod names;
+pub mod number;
+pub mod path;
+pub mod patterns;
+pub mod random;
+pub mod scope;
+pub mod value;

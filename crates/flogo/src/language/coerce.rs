@@ -1,0 +1,289 @@
+//! How a value of one kind becomes one of another, by Flogo's `coerce` rules.
+
+use std::sync::Arc;
+
+use crate::language::expression::EvalError;
+use crate::language::number::{self, truncate};
+use crate::language::value::{Map, Params, Value};
+
+/// Characters of a value that a complaint shows.
+const SHOWN_MAX: usize = 200;
+
+impl Value {
+    /// The value as text: a float without exponent, nothing for null, JSON for arrays and objects.
+    /// What JSON cannot say (an array that holds `NaN`) is the empty text.
+    pub fn to_text(&self) -> String {
+        self.text().map(|text| text.to_string()).unwrap_or_default()
+    }
+
+    /// The value as text.
+    ///
+    /// # Errors
+    /// Where JSON cannot say it.
+    pub(crate) fn text(&self) -> Result<Arc<str>, EvalError> {
+        Ok(match self {
+            Value::Str(text) | Value::Num(text) => text.clone(),
+            Value::Null => "".into(),
+            Value::Bool(bool) => bool.to_string().into(),
+            Value::Int(int) | Value::Long(int) => int.to_string().into(),
+            Value::Float(float) => number::plain(*float).into(),
+            Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into(),
+            Value::Array(_) | Value::Object(_) | Value::Params(_) | Value::Error(_) => self
+                .to_json_text()
+                .map_err(|_| self.cannot_be("string"))?
+                .into(),
+        })
+    }
+
+    /// The value as a truth value: numbers unless 0, `1 t T TRUE true True` and
+    /// `0 f F FALSE false False`; null is false.
+    ///
+    /// # Errors
+    /// For other texts and kinds.
+    pub fn to_bool(&self) -> Result<bool, EvalError> {
+        match self {
+            Value::Bool(bool) => Ok(*bool),
+            Value::Int(int) | Value::Long(int) => Ok(*int != 0),
+            Value::Float(float) => Ok(*float != 0.0),
+            Value::Num(text) => match number::read_long(text) {
+                Ok(int) => Ok(int != 0),
+                Err(fault) => Err(EvalError::new(fault.message)),
+            },
+            Value::Null => Ok(false),
+            _ => {
+                let text = self.text()?;
+                match &*text {
+                    "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+                    "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+                    _ => Err(EvalError::new(format!(
+                        "strconv.ParseBool: parsing {}: invalid syntax",
+                        shown(&format!("{text:?}"))
+                    ))),
+                }
+            }
+        }
+    }
+
+    /// The value as a whole number: floats towards zero, decimal texts, 1 and 0 for truth values, 0 for
+    /// null.
+    ///
+    /// # Errors
+    /// For texts that are no whole number, and other kinds.
+    pub fn to_int(&self) -> Result<i64, EvalError> {
+        match self {
+            Value::Str(text) => {
+                number::read_int(text).map_err(|fault| EvalError::new(fault.message))
+            }
+            _ => self.to_long(),
+        }
+    }
+
+    /// [`to_int`](Value::to_int) as Go's `ToInt64` does it: the complaint differs.
+    pub(crate) fn to_long(&self) -> Result<i64, EvalError> {
+        match self {
+            Value::Int(int) | Value::Long(int) => Ok(*int),
+            Value::Float(float) => Ok(truncate(*float)),
+            Value::Num(text) | Value::Str(text) => {
+                number::read_long(text).map_err(|fault| EvalError::new(fault.message))
+            }
+            Value::Bool(bool) => Ok(i64::from(*bool)),
+            Value::Null => Ok(0),
+            _ => Err(self.cannot_be("integer")),
+        }
+    }
+
+    /// The value as a float: texts that Go reads as one, 1 and 0 for truth values, 0 for null.
+    ///
+    /// # Errors
+    /// For texts that are no number, and other kinds.
+    pub fn to_float(&self) -> Result<f64, EvalError> {
+        match self {
+            Value::Float(float) => Ok(*float),
+            Value::Int(int) | Value::Long(int) => Ok(*int as f64),
+            Value::Num(text) | Value::Str(text) => {
+                number::read_float(text).map_err(|fault| EvalError::new(fault.message))
+            }
+            Value::Bool(bool) => Ok(f64::from(u8::from(*bool))),
+            Value::Null => Ok(0.0),
+            _ => Err(self.cannot_be("float64")),
+        }
+    }
+
+    /// The whole number that arithmetic goes on with where the value may be none: then 0.
+    pub(crate) fn nearest_int(&self) -> i64 {
+        match self {
+            Value::Num(text) | Value::Str(text) => number::num_int(text),
+            _ => self.to_long().unwrap_or(0),
+        }
+    }
+
+    /// The float that arithmetic goes on with where the value may be none: then 0.
+    pub(crate) fn nearest_float(&self) -> f64 {
+        match self {
+            Value::Num(text) | Value::Str(text) => number::num_float(text),
+            _ => self.to_float().unwrap_or(0.0),
+        }
+    }
+
+    /// The value as a map of texts: an object with each member as text; a text that is a JSON object of
+    /// texts, or `k=v,k2=v2`. Null has none.
+    ///
+    /// # Errors
+    /// For other texts and kinds.
+    pub fn to_params(&self) -> Result<Arc<Params>, EvalError> {
+        match self {
+            Value::Params(params) => Ok(params.clone()),
+            Value::Null => Ok(Arc::default()),
+            Value::Object(members) => members
+                .iter()
+                .map(|(name, member)| Ok((name.clone(), member.text()?)))
+                .collect::<Result<Params, EvalError>>()
+                .map(Arc::new),
+            Value::Str(text) => {
+                if text.is_empty() {
+                    return Ok(Arc::default());
+                }
+                json_params(text)
+                    .or_else(|| pairs(text))
+                    .map(Arc::new)
+                    .ok_or_else(|| self.cannot_be("params"))
+            }
+            _ => pairs(&self.text()?)
+                .map(Arc::new)
+                .ok_or_else(|| EvalError::new("invalid params")),
+        }
+    }
+
+    /// The value as an object; a text must be one in JSON, and an empty text is an empty one. Null has no
+    /// members.
+    ///
+    /// # Errors
+    /// For other texts and kinds.
+    pub fn to_object(&self) -> Result<Arc<Map>, EvalError> {
+        match self {
+            Value::Object(members) => Ok(members.clone()),
+            Value::Params(texts) => Ok(Arc::new(
+                texts
+                    .iter()
+                    .map(|(name, text)| (name.clone(), Value::Str(text.clone())))
+                    .collect(),
+            )),
+            Value::Null => Ok(Arc::default()),
+            _ => {
+                let text = self.text()?;
+                if text.is_empty() {
+                    return Ok(Arc::default());
+                }
+                match Value::from_whole_json(&text) {
+                    Ok(Value::Object(members)) => Ok(members),
+                    Ok(Value::Null) => Ok(Arc::default()),
+                    _ => Err(Value::Str(text).cannot_be("map[string]interface{}")),
+                }
+            }
+        }
+    }
+
+    /// The value as an array: a text that is one in JSON; any other value is an array of one, null of
+    /// none.
+    ///
+    /// # Errors
+    /// None today: every kind can be an array.
+    pub fn to_array(&self) -> Result<Arc<Vec<Value>>, EvalError> {
+        Ok(match self {
+            Value::Array(items) => items.clone(),
+            Value::Null => Arc::default(),
+            Value::Bytes(bytes) => {
+                Arc::new(bytes.iter().map(|byte| i64::from(*byte).into()).collect())
+            }
+            Value::Str(text) if text.is_empty() => Arc::default(),
+            Value::Str(text) => match Value::from_whole_json(text) {
+                Ok(Value::Array(items)) => items,
+                Ok(Value::Null) => Arc::default(),
+                _ => Arc::new(vec![self.clone()]),
+            },
+            _ => Arc::new(vec![self.clone()]),
+        })
+    }
+
+    /// The complaint that the value cannot be of a type.
+    pub(crate) fn cannot_be(&self, of: &str) -> EvalError {
+        let shown = shown(&self.go_syntax());
+        EvalError::new(format!("unable to coerce {shown} to {of}"))
+    }
+
+    /// The value as a complaint shows it.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Value::Null => "<nil>".to_owned(),
+            _ => shown(&self.to_text()),
+        }
+    }
+
+    /// The value as Go would write it in a program.
+    fn go_syntax(&self) -> String {
+        let list = |open: &str, items: Vec<String>| format!("{open}{{{}}}", items.join(", "));
+        match self {
+            Value::Num(text) | Value::Str(text) => format!("{text:?}"),
+            Value::Float(float) => {
+                number::for_json(*float).unwrap_or_else(|| number::plain(*float))
+            }
+            Value::Array(items) => list(
+                "[]interface {}",
+                items.iter().take(SHOWN_MAX).map(Value::go_syntax).collect(),
+            ),
+            Value::Object(members) => list(
+                "map[string]interface {}",
+                members
+                    .iter()
+                    .take(SHOWN_MAX)
+                    .map(|(name, member)| format!("{name:?}:{}", member.go_syntax()))
+                    .collect(),
+            ),
+            Value::Params(texts) => list(
+                "map[string]string",
+                texts
+                    .iter()
+                    .take(SHOWN_MAX)
+                    .map(|(name, text)| format!("{name:?}:{text:?}"))
+                    .collect(),
+            ),
+            Value::Error(fault) => format!("{}({:?})", fault.kind.go_type(), fault.message),
+            Value::Null => "<nil>".to_owned(),
+            _ => self.to_text(),
+        }
+    }
+}
+
+/// `text`, cut where it is too long for a complaint.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// A JSON object whose members are texts, or null for the empty text.
+fn json_params(text: &str) -> Option<Params> {
+    match Value::from_whole_json(text) {
+        Ok(Value::Object(members)) => members
+            .iter()
+            .map(|(name, member)| match member {
+                Value::Str(text) => Some((name.clone(), text.clone())),
+                Value::Null => Some((name.clone(), "".into())),
+                _ => None,
+            })
+            .collect(),
+        Ok(Value::Null) => Some(Params::new()),
+        _ => None,
+    }
+}
+
+/// `k=v,k2=v2`.
+fn pairs(text: &str) -> Option<Params> {
+    text.split(',')
+        .map(|pair| match pair.split_once('=') {
+            Some((name, value)) if !value.contains('=') => Some((name.into(), value.into())),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,242 @@
+//! How a script runs, and what it may cost.
+
+use std::cell::Cell;
+
+use super::node::{Node, Operator, Segment, Sign};
+use super::{EvalError, STEPS_MAX, TEXT_MAX, TEXTS_MAX, operators};
+use crate::language::path;
+use crate::language::random::Random;
+use crate::language::scope::Scope;
+use crate::language::value::Value;
+
+/// What a running expression sees, and what it may still cost.
+pub(crate) struct Context<'a> {
+    scope: &'a dyn Scope,
+    skip_missing: bool,
+    random: &'a Random,
+    cost: &'a Cost,
+}
+
+/// What may still be spent: by one expression, or by all of a mapping.
+pub(crate) struct Cost {
+    steps_left: Cell<u32>,
+    bytes_left: Cell<usize>,
+}
+
+impl Default for Cost {
+    fn default() -> Cost {
+        Cost {
+            steps_left: Cell::new(STEPS_MAX),
+            bytes_left: Cell::new(TEXTS_MAX),
+        }
+    }
+}
+
+impl Cost {
+    /// Counts steps.
+    pub fn step(&self, steps: u32) -> Result<(), EvalError> {
+        let left = self.steps_left.get().checked_sub(steps).ok_or_else(|| {
+            EvalError::new(format!(
+                "the expression costs more than {STEPS_MAX} steps: simplify it, or bound its texts"
+            ))
+        })?;
+        self.steps_left.set(left);
+        Ok(())
+    }
+
+    /// Counts a text that has been made.
+    fn made(&self, bytes: usize) -> Result<(), EvalError> {
+        let left = self.bytes_left.get().checked_sub(bytes).ok_or_else(|| {
+            EvalError::new(format!(
+                "the expression makes texts of more than {TEXTS_MAX} bytes in all"
+            ))
+        })?;
+        self.bytes_left.set(left);
+        Ok(())
+    }
+}
+
+impl<'a> Context<'a> {
+    pub fn new(
+        scope: &'a dyn Scope,
+        skip_missing: bool,
+        random: &'a Random,
+        cost: &'a Cost,
+    ) -> Context<'a> {
+        Context {
+            scope,
+            skip_missing,
+            random,
+            cost,
+        }
+    }
+
+    /// The scope's value of a name.
+    pub fn get(&self, name: &str) -> Result<Value, EvalError> {
+        self.scope
+            .get(name)
+            .ok_or_else(|| EvalError::new(format!("failed to resolve variable: '{name}' in scope")))
+    }
+
+    /// Walks a path, which may have to parse texts.
+    pub fn walk(&mut self, value: &Value, path: &str) -> Result<Value, EvalError> {
+        if let (Value::Str(text), false) = (value, path.is_empty()) {
+            self.read_text(text.len())?;
+        }
+        path::walk(value, path, self.skip_missing)
+    }
+
+    /// 64 random bits.
+    pub fn draw(&self) -> u64 {
+        self.random.draw()
+    }
+
+    /// Counts a text of that many bytes that is read or made.
+    pub fn read_text(&mut self, bytes: usize) -> Result<(), EvalError> {
+        self.step(u32::try_from(bytes / 1024).unwrap_or(u32::MAX))
+    }
+
+    /// Counts the making of a text of that many bytes, before it is made.
+    pub fn make_text(&mut self, bytes: usize) -> Result<(), EvalError> {
+        self.check_text(bytes)?;
+        self.read_text(bytes)
+    }
+
+    /// Counts a text that has been made.
+    pub fn made(&self, text: &str) -> Result<(), EvalError> {
+        self.cost.made(text.len())
+    }
+
+    /// Whether a text of that many bytes may be.
+    pub fn check_text(&self, bytes: usize) -> Result<(), EvalError> {
+        if bytes > TEXT_MAX {
+            return Err(EvalError::new(format!(
+                "the expression makes a text of more than {TEXT_MAX} bytes"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Counts steps.
+    pub fn step(&mut self, steps: u32) -> Result<(), EvalError> {
+        self.cost.step(steps)
+    }
+}
+
+impl Node {
+    pub fn eval(&self, context: &mut Context<'_>) -> Result<Value, EvalError> {
+        context.step(1)?;
+        match self {
+            Node::Literal(value) => Ok(value.clone()),
+            Node::Reference(reference) => reference.eval(context),
+            Node::Computed { resolver, rest } => {
+                let mut text = String::new();
+                for segment in rest {
+                    match segment {
+                        Segment::Text(segment) => text.push_str(segment),
+                        Segment::Index(node) => text.push_str(&node.index(context)?),
+                    }
+                }
+                resolver
+                    .resolve(&text, context.skip_missing)
+                    .map_err(EvalError::new)?
+                    .eval(context)
+            }
+            Node::Unary { signs, of } => {
+                let value = of.eval(context)?;
+                signs
+                    .iter()
+                    .rev()
+                    .try_fold(value, |value, sign| match sign {
+                        Sign::Not => operators::not(&value),
+                        Sign::Minus => operators::negate(&value),
+                    })
+            }
+            Node::Chain { first, rest } => {
+                let mut left = first.eval(context)?;
+                for (operator, right) in rest {
+                    left = apply(*operator, &left, right, context)?;
+                }
+                Ok(left)
+            }
+            Node::Choice { cases, otherwise } => {
+                for (condition, then) in cases {
+                    if condition.eval(context)?.to_bool()? {
+                        return then.eval(context);
+                    }
+                }
+                otherwise.eval(context)
+            }
+            Node::Call { function, args } => {
+                let args = args
+                    .iter()
+                    .map(|arg| arg.eval(context))
+                    .collect::<Result<Vec<_>, _>>()?;
+                function.call(args, context)
+            }
+            Node::IsDefined(of) => Ok(defined(of.eval(context))?.is_some().into()),
+            Node::GetValue(both) => match defined(both.0.eval(context))? {
+                Some(value) => Ok(value),
+                None => both.1.eval(context),
+            },
+        }
+    }
+
+    /// The text of an index: a quoted literal keeps quotes, so that it is a key.
+    fn index(&self, context: &mut Context<'_>) -> Result<String, EvalError> {
+        if let Node::Literal(Value::Str(key)) = self {
+            return Ok(format!("[\"{key}\"]"));
+        }
+        let value = self.eval(context).map_err(|error| {
+            EvalError::new(format!(
+                "eval array index expression error: {}",
+                error.message
+            ))
+        })?;
+        Ok(format!("[{}]", value.text()?))
+    }
+}
+
+fn apply(
+    operator: Operator,
+    left: &Value,
+    right: &Node,
+    context: &mut Context<'_>,
+) -> Result<Value, EvalError> {
+    let decided = match operator {
+        Operator::Or => Some(true),
+        Operator::And => Some(false),
+        _ => None,
+    };
+    if let Some(decided) = decided {
+        let holds = left.to_bool()? == decided || right.eval(context)?.to_bool()? == decided;
+        return Ok((holds == decided).into());
+    }
+    let right = right.eval(context)?;
+    if let (Operator::Add, Value::Str(left), false) = (operator, left, right.is_null()) {
+        let right = right.to_text();
+        context.make_text(left.len() + right.len())?;
+        let both = format!("{left}{right}");
+        context.made(&both)?;
+        return Ok(both.into());
+    }
+    operators::apply(operator, left, &right)
+}
+
+/// The value, if it is one. A path, a variable or an environment variable that is not there is none;
+/// other errors remain.
+fn defined(value: Result<Value, EvalError>) -> Result<Option<Value>, EvalError> {
+    const ABSENT: [&str; 5] = [
+        "path not found",
+        "unable to evaluate path",
+        "failed to resolve variable",
+        "failed to resolve Environment Variable",
+        "failed to resolve Property",
+    ];
+    match value {
+        Ok(Value::Null) => Ok(None),
+        Ok(value) => Ok(Some(value)),
+        Err(error) if ABSENT.iter().any(|words| error.message.contains(words)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,175 @@
+//! What operators do with each pair of kinds. The left kind decides.
+
+use std::cmp::Ordering;
+
+use super::EvalError;
+use super::node::Operator;
+use crate::language::number;
+use crate::language::value::Value;
+
+/// `!value`.
+pub(crate) fn not(value: &Value) -> Result<Value, EvalError> {
+    match value {
+        Value::Bool(bool) => Ok((!bool).into()),
+        Value::Null => Err(EvalError::new("cannot not a nil")),
+        _ => Err(EvalError::new(format!("cannot not '{}'", value.go_type()))),
+    }
+}
+
+/// `-value`.
+pub(crate) fn negate(value: &Value) -> Result<Value, EvalError> {
+    match value {
+        Value::Int(int) | Value::Long(int) => Ok(Value::Int(int.wrapping_neg())),
+        Value::Float(float) => Ok((-float).into()),
+        Value::Num(text) if text.contains('.') => Ok((-number::num_float(text)).into()),
+        Value::Num(text) => Ok(Value::Long(number::num_int(text).wrapping_neg())),
+        Value::Null => Err(EvalError::new("cannot negate a nil")),
+        _ => Err(EvalError::new(format!("cannot not '{}'", value.go_type()))),
+    }
+}
+
+/// `left operator right`, but for `&&`, `||`, and `+` with a text on its left.
+pub(crate) fn apply(operator: Operator, left: &Value, right: &Value) -> Result<Value, EvalError> {
+    let holds: fn(Ordering) -> bool = match operator {
+        Operator::Equal => return Ok(equal(left, right).into()),
+        Operator::Unequal => return Ok((!equal(left, right)).into()),
+        Operator::Less => Ordering::is_lt,
+        Operator::LessEqual => Ordering::is_le,
+        Operator::Greater => Ordering::is_gt,
+        Operator::GreaterEqual => Ordering::is_ge,
+        _ => return arithmetic(operator, left, right),
+    };
+    ordered(left, right, holds).map(Value::Bool)
+}
+
+/// Two numbers made alike.
+enum Pair {
+    Ints(i64, i64),
+    /// Where one of them is a number text: what comes of them is Go's `int64`.
+    Longs(i64, i64),
+    Floats(f64, f64),
+}
+
+/// Both as numbers, if the left one is a number and the right one fits it. A left number text takes
+/// anything, for 0 where it is no number.
+fn pair(left: &Value, right: &Value) -> Option<Pair> {
+    use Value::{Float, Int, Long, Num};
+    match (left, right) {
+        (Int(a) | Long(a), Int(b) | Long(b)) => Some(Pair::Ints(*a, *b)),
+        (Int(a) | Long(a), Float(b)) => Some(Pair::Floats(*a as f64, *b)),
+        (Int(a) | Long(a), Num(b)) => Some(Pair::Longs(*a, number::num_int(b))),
+        (Float(a), Int(_) | Long(_) | Float(_) | Num(_)) => {
+            Some(Pair::Floats(*a, right.nearest_float()))
+        }
+        (Num(a), _) if a.contains('.') => {
+            Some(Pair::Floats(number::num_float(a), right.nearest_float()))
+        }
+        (Num(a), _) => Some(Pair::Longs(number::num_int(a), right.nearest_int())),
+        _ => None,
+    }
+}
+
+/// `==`, which has no errors. Nothing but numbers, texts and truth values equals anything, and null
+/// null.
+fn equal(left: &Value, right: &Value) -> bool {
+    use Value::{Bool, Null, Num, Str};
+    match (left, right) {
+        (Null, Null) => true,
+        (Null, _) | (_, Null) => false,
+        (Bool(a), Bool(b)) => a == b,
+        (Str(a), Str(b) | Num(b)) => a == b,
+        _ => match pair(left, right) {
+            Some(Pair::Ints(a, b) | Pair::Longs(a, b)) => a == b,
+            Some(Pair::Floats(a, b)) => a == b,
+            None => false,
+        },
+    }
+}
+
+/// `<`, `<=`, `>`, `>=`. Truth values and nulls have no order: they can only be equal.
+fn ordered(left: &Value, right: &Value, holds: fn(Ordering) -> bool) -> Result<bool, EvalError> {
+    use Value::{Bool, Null, Num, Str};
+    let incomparable = || {
+        EvalError::new(format!(
+            "cannot compare {} with {}",
+            left.go_type(),
+            right.go_type()
+        ))
+    };
+    let reflexive = holds(Ordering::Equal);
+    let greater = holds(Ordering::Greater);
+    match (left, right) {
+        (Null, Null) => Ok(reflexive),
+        (Null, _) | (_, Null) => Ok(false),
+        (Bool(a), Bool(b)) => Ok(reflexive && a == b),
+        // Flogo asks only `>` nothing of the right side.
+        (Bool(_), _) if greater && !reflexive => Ok(false),
+        (Str(a), Str(b) | Num(b)) => Ok(holds(a.cmp(b))),
+        _ => match pair(left, right) {
+            Some(Pair::Ints(a, b) | Pair::Longs(a, b)) => Ok(holds(a.cmp(&b))),
+            Some(Pair::Floats(a, b)) => Ok(a.partial_cmp(&b).is_some_and(holds)),
+            None => Err(incomparable()),
+        },
+    }
+}
+
+fn arithmetic(operator: Operator, left: &Value, right: &Value) -> Result<Value, EvalError> {
+    if left.is_null() || right.is_null() {
+        return Err(unfit(operator, left, right, Value::shown));
+    }
+    match pair(left, right) {
+        Some(Pair::Ints(a, b)) => whole(operator, a, b).map(Value::Int),
+        Some(Pair::Longs(a, b)) => whole(operator, a, b).map(Value::Long),
+        Some(Pair::Floats(..)) if operator == Operator::Remainder => {
+            let int = whole(operator, left.nearest_int(), right.nearest_int())?;
+            Ok(match left {
+                Value::Num(_) => Value::Long(int),
+                _ => Value::Int(int),
+            })
+        }
+        Some(Pair::Floats(a, b)) => Ok(Value::Float(match operator {
+            Operator::Add => a + b,
+            Operator::Subtract => a - b,
+            Operator::Multiply => a * b,
+            _ => a / b,
+        })),
+        None => match (operator, right) {
+            // Flogo doubles the right text here.
+            (Operator::Add, Value::Str(text) | Value::Num(text)) => {
+                Ok(format!("{}{text}", left.to_text()).into())
+            }
+            _ => Err(unfit(operator, left, right, |value| {
+                value.go_type().to_owned()
+            })),
+        },
+    }
+}
+
+/// Arithmetic of whole numbers, which wraps.
+fn whole(operator: Operator, a: i64, b: i64) -> Result<i64, EvalError> {
+    match operator {
+        Operator::Add => Ok(a.wrapping_add(b)),
+        Operator::Subtract => Ok(a.wrapping_sub(b)),
+        Operator::Multiply => Ok(a.wrapping_mul(b)),
+        _ if b == 0 => Err(EvalError::new("integer divide by zero")),
+        Operator::Divide => Ok(a.wrapping_div(b)),
+        _ => Ok(a.wrapping_rem(b)),
+    }
+}
+
+/// The complaint that an operator does not fit, in Flogo's words, which differ.
+fn unfit(
+    operator: Operator,
+    left: &Value,
+    right: &Value,
+    show: impl Fn(&Value) -> String,
+) -> EvalError {
+    let (left, right) = (show(left), show(right));
+    EvalError::new(match operator {
+        Operator::Add => format!("cannot add {left} to {right}"),
+        Operator::Subtract => format!("cannot subtract {right} from {left}"),
+        Operator::Multiply => format!("cannot multiply {left} with {right}"),
+        Operator::Divide => format!("cannot divide {left} with {right}"),
+        _ => format!("cannot mod {left} with {right}"),
+    })
+}

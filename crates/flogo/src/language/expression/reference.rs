@@ -1,0 +1,175 @@
+//! References: `$.name` and `$env[NAME]`, and the path that follows.
+
+use std::sync::Arc;
+
+use super::eval::Context;
+use super::{EvalError, is_blank};
+use crate::language::names::Names;
+use crate::language::path;
+use crate::language::value::{Map, Params, Value};
+
+/// A reference whose text is known.
+pub(crate) enum Reference {
+    /// It needs no scope.
+    Constant(Value),
+    /// A name of the scope, and a path from there.
+    Scope { name: Arc<str>, path: Arc<str> },
+}
+
+/// Who gives the value that a reference begins with: what stands between its `$` and its path.
+pub(crate) enum Resolver {
+    Scope,
+    Loop,
+    Env(Params),
+    Property(Map),
+    /// None of that name, which only an evaluation finds where an index is computed.
+    Unknown(String),
+}
+
+/// Whether a text is one reference and nothing else, so that it needs no parsing: within its indices
+/// neither blanks nor operators, unless they are quoted.
+pub(crate) fn is_pure(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    if bytes.len() <= 2 || bytes[0] != b'$' {
+        return false;
+    }
+    if bytes[1] != b'.' && !bytes[2].is_ascii_alphabetic() {
+        return false;
+    }
+    let find = |from: usize, end: u8| {
+        bytes[from..]
+            .iter()
+            .position(|&byte| byte == end)
+            .map_or(bytes.len(), |at| from + at)
+    };
+    let mut at = 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            quote @ (b'"' | b'\'' | b'`') => at = find(at + 1, quote),
+            b'[' => {
+                let end = find(at + 1, b']');
+                let index = &bytes[at + 1..end];
+                let quoted = matches!(index.first(), Some(b'"' | b'\'' | b'`'));
+                if end < bytes.len() && !quoted && index.iter().any(is_operator) {
+                    return false;
+                }
+                at = end;
+            }
+            b'.' if !bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic) => return false,
+            byte if is_operator(&byte) || is_blank(char::from(byte)) => return false,
+            _ => {}
+        }
+        at += 1;
+    }
+    true
+}
+
+fn is_operator(byte: &u8) -> bool {
+    b"(=></!*&%+-|?:$".contains(byte)
+}
+
+impl Resolver {
+    /// The resolver that a reference names, `$` aside, and what follows its name.
+    pub fn of<'a>(reference: &'a str, names: &Names) -> (Resolver, &'a str) {
+        if let Some(rest) = reference.strip_prefix('.') {
+            return (Resolver::Scope, rest);
+        }
+        let end = reference.find(['.', '[']).unwrap_or(reference.len());
+        let (name, rest) = reference.split_at(end);
+        let resolver = match (name, &names.properties) {
+            ("env", _) => Resolver::Env(names.env.clone()),
+            ("property", Some(properties)) => Resolver::Property(properties.clone()),
+            ("loop", _) if names.loops => Resolver::Loop,
+            _ => Resolver::Unknown(name.to_owned()),
+        };
+        (resolver, rest)
+    }
+
+    /// The reference that the text after the resolver's name makes.
+    pub fn resolve(&self, rest: &str, skip_missing: bool) -> Result<Reference, String> {
+        let (value, rest) = match self {
+            Resolver::Scope => {
+                let end = rest.find(['.', '[']).unwrap_or(rest.len());
+                return Ok(Reference::Scope {
+                    name: rest[..end].into(),
+                    path: rest[end..].into(),
+                });
+            }
+            Resolver::Loop => {
+                let (name, path) = if rest.starts_with('[') {
+                    item("loop", rest)?
+                } else {
+                    ("_loop", rest)
+                };
+                return Ok(Reference::Scope {
+                    name: name.into(),
+                    path: path.into(),
+                });
+            }
+            Resolver::Env(env) => {
+                let (name, rest) = item("env", rest)?;
+                let text = env.get(name).ok_or_else(|| {
+                    format!(
+                        "failed to resolve Environment Variable: '{name}', ensure that variable is configured"
+                    )
+                })?;
+                (Value::Str(text.clone()), rest)
+            }
+            Resolver::Property(properties) => {
+                let (name, rest) = item("property", rest)?;
+                let value = properties.get(name).ok_or_else(|| {
+                    format!(
+                        "failed to resolve Property: '{name}', ensure that property is configured in the application"
+                    )
+                })?;
+                (value.clone(), rest)
+            }
+            Resolver::Unknown(name) => return Err(format!("unable to find a '{name}' resolver")),
+        };
+        // A field of an item is read and then not used.
+        let path = match rest.strip_prefix('.') {
+            Some(field) => &field[field.find(['.', '[']).unwrap_or(field.len())..],
+            None => rest,
+        };
+        path::walk(&value, path, skip_missing)
+            .map(Reference::Constant)
+            .map_err(|error| error.message)
+    }
+}
+
+/// The name in the brackets that `rest` begins with, without its quotes, and what follows them.
+fn item<'a>(resolver: &str, rest: &'a str) -> Result<(&'a str, &'a str), String> {
+    let complaint = |why: &str| {
+        format!("cannot resolve '{resolver}{rest}' : invalid resolve directive: '{rest}'{why}")
+    };
+    let (name, after) = rest
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+        .ok_or_else(|| complaint(" needs to start with [item]"))?;
+    if !(after.is_empty() || after.starts_with(['.', '['])) {
+        return Err(complaint(""));
+    }
+    let unquoted = ['"', '\'', '`'].iter().find_map(|quote| {
+        name.strip_prefix(*quote)
+            .and_then(|inner| inner.strip_suffix(*quote))
+    });
+    Ok((unquoted.unwrap_or(name), after))
+}
+
+impl Reference {
+    /// The reference of a whole text, `$` included.
+    pub fn of(text: &str, names: &Names) -> Result<Reference, String> {
+        let (resolver, rest) = Resolver::of(&text[1..], names);
+        resolver.resolve(rest, names.skip_missing)
+    }
+
+    pub fn eval(&self, context: &mut Context<'_>) -> Result<Value, EvalError> {
+        match self {
+            Reference::Constant(value) => Ok(value.clone()),
+            Reference::Scope { name, path } => {
+                let value = context.get(name)?;
+                context.walk(&value, path)
+            }
+        }
+    }
+}

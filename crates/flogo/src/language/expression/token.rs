@@ -1,0 +1,186 @@
+//! The tokens of a script: of several that fit, the longest.
+
+use winnow::ascii::digit1;
+use winnow::combinator::{alt, opt, preceded, repeat};
+use winnow::error::EmptyError;
+use winnow::prelude::*;
+use winnow::token::{any, one_of, take_till, take_while};
+
+use super::is_blank;
+use super::node::Operator;
+
+/// A token and what it says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Token<'a> {
+    Int(&'a str),
+    Float(&'a str),
+    /// With its quotes.
+    Str(&'a str),
+    True,
+    False,
+    Nil,
+    Name(&'a str),
+    /// Names joined by dots.
+    Function(&'a str),
+    /// `$`, or `$name`.
+    Dollar(&'a str),
+    /// `.name`.
+    Selector(&'a str),
+    Operator(Operator),
+    Not,
+    Question,
+    Colon,
+    Comma,
+    Open,
+    Close,
+    OpenIndex,
+    CloseIndex,
+}
+
+type Lexed<T> = winnow::Result<T, EmptyError>;
+
+/// The tokens of a text, each with where it begins in bytes.
+///
+/// # Errors
+/// Where no token begins.
+pub(crate) fn tokens(text: &str) -> Result<Vec<(Token<'_>, usize)>, usize> {
+    let mut tokens = Vec::new();
+    let mut rest = text.trim_start_matches(is_blank);
+    while !rest.is_empty() {
+        let at = text.len() - rest.len();
+        let token = token(&mut rest).map_err(|_| at)?;
+        tokens.push((token, at));
+        rest = rest.trim_start_matches(is_blank);
+    }
+    Ok(tokens)
+}
+
+fn token<'a>(input: &mut &'a str) -> Lexed<Token<'a>> {
+    alt((
+        float.map(Token::Float),
+        int.map(Token::Int),
+        string.map(Token::Str),
+        word,
+        preceded('$', opt(name)).take().map(Token::Dollar),
+        preceded('.', name).take().map(Token::Selector),
+        symbol,
+    ))
+    .parse_next(input)
+}
+
+fn float<'a>(input: &mut &'a str) -> Lexed<&'a str> {
+    alt((
+        (digit1, '.', opt(digit1), opt(exponent)).void(),
+        (digit1, exponent).void(),
+        ('.', digit1, opt(exponent)).void(),
+    ))
+    .take()
+    .parse_next(input)
+}
+
+fn exponent(input: &mut &str) -> Lexed<()> {
+    (one_of(['e', 'E']), opt(one_of(['+', '-'])), digit1)
+        .void()
+        .parse_next(input)
+}
+
+fn int<'a>(input: &mut &'a str) -> Lexed<&'a str> {
+    alt(("0".void(), (one_of('1'..='9'), opt(digit1)).void()))
+        .take()
+        .parse_next(input)
+}
+
+/// A text in quotes; in `"` and `'` a backslash protects the next character.
+fn string<'a>(input: &mut &'a str) -> Lexed<&'a str> {
+    alt((
+        quoted('"'),
+        quoted('\''),
+        ('`', take_till(0.., '`'), '`').void(),
+    ))
+    .take()
+    .parse_next(input)
+}
+
+fn quoted<'a>(quote: char) -> impl Parser<&'a str, (), EmptyError> {
+    let plain = take_till(1.., move |char| char == '\\' || char == quote).void();
+    let protected = ('\\', any).void();
+    (
+        quote,
+        repeat::<_, _, (), _, _>(0.., alt((plain, protected))),
+        quote,
+    )
+        .void()
+}
+
+fn name<'a>(input: &mut &'a str) -> Lexed<&'a str> {
+    (
+        one_of(|char: char| char.is_ascii_alphabetic() || char == '_'),
+        take_while(0.., |char: char| {
+            char.is_ascii_alphanumeric() || char == '_'
+        }),
+    )
+        .take()
+        .parse_next(input)
+}
+
+fn word<'a>(input: &mut &'a str) -> Lexed<Token<'a>> {
+    let dotted = repeat::<_, _, (), _, _>(0.., alt((name.void(), '.'.void())));
+    let word = (name, dotted).take().parse_next(input)?;
+    Ok(match word {
+        "true" => Token::True,
+        "false" => Token::False,
+        "nil" | "null" => Token::Nil,
+        _ if word.contains('.') => Token::Function(word),
+        _ => Token::Name(word),
+    })
+}
+
+fn symbol<'a>(input: &mut &'a str) -> Lexed<Token<'a>> {
+    alt((
+        operator.map(Token::Operator),
+        '!'.value(Token::Not),
+        '?'.value(Token::Question),
+        ':'.value(Token::Colon),
+        ','.value(Token::Comma),
+        '('.value(Token::Open),
+        ')'.value(Token::Close),
+        '['.value(Token::OpenIndex),
+        ']'.value(Token::CloseIndex),
+    ))
+    .parse_next(input)
+}
+
+fn operator(input: &mut &str) -> Lexed<Operator> {
+    alt((logic, order, arithmetic)).parse_next(input)
+}
+
+fn logic(input: &mut &str) -> Lexed<Operator> {
+    alt((
+        "||".value(Operator::Or),
+        "&&".value(Operator::And),
+        "==".value(Operator::Equal),
+        "!=".value(Operator::Unequal),
+    ))
+    .parse_next(input)
+}
+
+fn order(input: &mut &str) -> Lexed<Operator> {
+    alt((
+        "<=".value(Operator::LessEqual),
+        '<'.value(Operator::Less),
+        ">=".value(Operator::GreaterEqual),
+        '>'.value(Operator::Greater),
+    ))
+    .parse_next(input)
+}
+
+fn arithmetic(input: &mut &str) -> Lexed<Operator> {
+    alt((
+        '+'.value(Operator::Add),
+        '-'.value(Operator::Subtract),
+        '*'.value(Operator::Multiply),
+        '/'.value(Operator::Divide),
+        '%'.value(Operator::Remainder),
+    ))
+    .parse_next(input)
+}

@@ -1,0 +1,219 @@
+//! `array`. What Flogo does in place is done to a copy.
+
+use super::{Function, Run, Takes, Type, count};
+use crate::language::expression::{Context, EvalError};
+use crate::language::value::Value;
+
+const fn of(name: &'static str, types: &'static [Type], run: Run) -> Function {
+    let takes = Takes::Each(types);
+    Function { name, takes, run }
+}
+
+const fn many(name: &'static str, run: Run) -> Function {
+    let takes = Takes::Many(Type::Any);
+    Function { name, takes, run }
+}
+
+pub(crate) const FUNCTIONS: &[Function] = &[
+    of("append", &[Type::Any, Type::Any], append),
+    of("contains", &[Type::Any, Type::Any], contains),
+    of("count", &[Type::Any], |args, _| match &args[0] {
+        Value::Null => Ok(count(0)),
+        Value::Array(items) => Ok(count(items.len())),
+        _ => Err(EvalError::new("unable to count un-array object")),
+    }),
+    many("create", |args, _| {
+        Ok(match args {
+            [] => Value::Null,
+            items => items.to_vec().into(),
+        })
+    }),
+    of("delete", &[Type::Any, Type::Int], |args, context| {
+        let (items, at) = item("delete", args)?;
+        pay(items.len(), context)?;
+        let mut left = items.to_vec();
+        left.remove(at);
+        Ok(left.into())
+    }),
+    of("flatten", &[Type::Array, Type::Int], flatten),
+    of("get", &[Type::Any, Type::Int], |args, _| {
+        let (items, at) = item("get", args)?;
+        Ok(items[at].clone())
+    }),
+    many("merge", merge),
+    of("reverse", &[Type::Any], |args, context| match &args[0] {
+        Value::Array(items) => {
+            pay(items.len(), context)?;
+            Ok(items.iter().rev().cloned().collect::<Vec<_>>().into())
+        }
+        other => Ok(other.clone()),
+    }),
+    many("slice", slice),
+    of("sum", &[Type::Any], sum),
+];
+
+/// Counts the making of an array.
+fn pay(items: usize, context: &mut Context<'_>) -> Result<(), EvalError> {
+    context.step(u32::try_from(items / 16).unwrap_or(u32::MAX))
+}
+
+/// The array with an item more, or with the items of another.
+fn append(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
+    match (&args[0], &args[1]) {
+        (items, Value::Null) => Ok(items.clone()),
+        (Value::Null, item) => Ok(vec![item.clone()].into()),
+        (Value::Array(items), more) => {
+            let more = match more {
+                Value::Array(more) => more.as_slice(),
+                one => std::slice::from_ref(one),
+            };
+            pay(items.len() + more.len(), context)?;
+            Ok([items, more].concat().into())
+        }
+        (other, _) => Ok(other.clone()),
+    }
+}
+
+/// Whether an item is among them, of the same type: 1 is not 1.0.
+fn contains(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
+    let (Value::Array(items), item) = (&args[0], &args[1]) else {
+        return Ok(false.into());
+    };
+    pay(items.len(), context)?;
+    for other in items.iter() {
+        match (other, item) {
+            (Value::Array(_), Value::Array(_))
+            | (Value::Object(_), Value::Object(_))
+            | (Value::Params(_), Value::Params(_))
+            | (Value::Bytes(_), Value::Bytes(_)) => {
+                let of = item.go_type();
+                return Err(EvalError::new(format!("comparing uncomparable type {of}")));
+            }
+            (Value::Null, _) => {}
+            _ if other == item => return Ok(true.into()),
+            _ => {}
+        }
+    }
+    Ok(false.into())
+}
+
+/// The array, and which of its items is meant.
+fn item<'a>(function: &str, args: &'a [Value]) -> Result<(&'a [Value], usize), EvalError> {
+    let index = args[1].to_int()?;
+    let items = match &args[0] {
+        Value::Array(items) => items,
+        Value::Null => {
+            return Err(EvalError::new(format!(
+                "index out of bounds, index [{index}] but array empty"
+            )));
+        }
+        _ => {
+            return Err(EvalError::new(format!(
+                "unable to use array.{function} on un-array object"
+            )));
+        }
+    };
+    usize::try_from(index)
+        .ok()
+        .filter(|at| *at < items.len())
+        .map(|at| (items.as_slice(), at))
+        .ok_or_else(|| {
+            EvalError::new(format!(
+                "index out of bounds, index [{index}] but array length [{}]",
+                items.len()
+            ))
+        })
+}
+
+/// `flatten(array, depth)`; a depth of 0 or less is all of it.
+fn flatten(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
+    let depth = args[1].to_int()?;
+    let depth = usize::try_from(depth).ok().filter(|depth| *depth > 0);
+    let mut flat = Vec::new();
+    flatten_into(&args[0].to_array()?, depth, &mut flat, context)?;
+    Ok(flat.into())
+}
+
+fn flatten_into(
+    items: &[Value],
+    depth: Option<usize>,
+    flat: &mut Vec<Value>,
+    context: &mut Context<'_>,
+) -> Result<(), EvalError> {
+    pay(items.len(), context)?;
+    for item in items {
+        match (item, depth) {
+            (Value::Array(inner), None) => flatten_into(inner, None, flat, context)?,
+            (Value::Array(inner), Some(depth @ 1..)) => {
+                flatten_into(inner, Some(depth - 1), flat, context)?;
+            }
+            _ => flat.push(item.clone()),
+        }
+    }
+    Ok(())
+}
+
+/// One array of several; what is none is left out.
+fn merge(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
+    if args.len() < 2 {
+        return Err(EvalError::new("array merge must have at least 2 array"));
+    }
+    let arrays: Vec<&[Value]> = args
+        .iter()
+        .filter_map(|arg| match arg {
+            Value::Array(items) => Some(items.as_slice()),
+            _ => None,
+        })
+        .collect();
+    if arrays.is_empty() {
+        return Err(EvalError::new("array.merge wants arrays"));
+    }
+    pay(arrays.iter().map(|items| items.len()).sum(), context)?;
+    Ok(arrays.concat().into())
+}
+
+/// `slice(array, start)`, or `slice(array, start, end)` without the end; an end of 0 is the array's.
+fn slice(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
+    let (array, bounds) = match args {
+        [Value::Null, ..] => return Ok(Value::Null),
+        [array, bounds @ ..] if !bounds.is_empty() => (array, bounds),
+        _ => return Err(EvalError::new("array.slice wants an array and a start")),
+    };
+    let start = bounds[0]
+        .to_int()
+        .map_err(|_| EvalError::new("array slice second arguments must be a integer"))?;
+    let Value::Array(items) = array else {
+        return Err(EvalError::new("array slice first argument must be array"));
+    };
+    let end = match bounds.get(1) {
+        None => 0,
+        Some(end) => end
+            .to_int()
+            .map_err(|_| EvalError::new("array slice third arguments must be a integer"))?,
+    };
+    let end = if end == 0 {
+        items.len()
+    } else {
+        usize::try_from(end).unwrap_or(usize::MAX)
+    };
+    let part = usize::try_from(start)
+        .ok()
+        .and_then(|start| items.get(start..end))
+        .ok_or_else(|| EvalError::new("array slice end index out of bound"))?;
+    pay(part.len(), context)?;
+    Ok(part.to_vec().into())
+}
+
+fn sum(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
+    if args[0].is_null() {
+        return Ok(count(0));
+    }
+    let items = args[0].to_array()?;
+    pay(items.len(), context)?;
+    items
+        .iter()
+        .map(Value::to_float)
+        .try_fold(0.0, |sum, item| Ok::<_, EvalError>(sum + item?))
+        .map(Value::Float)
+        .map_err(|_| EvalError::new("array element must be number for array.sum function"))
+}

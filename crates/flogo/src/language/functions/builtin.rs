@@ -1,0 +1,30 @@
+//! `builtin`.
+
+use super::{Function, Takes, Type};
+use crate::language::expression::{Context, EvalError};
+use crate::language::value::Value;
+
+pub(crate) const FUNCTIONS: &[Function] = &[Function {
+    name: "len",
+    takes: Takes::Each(&[Type::Any]),
+    run: len,
+}];
+
+/// The bytes of a text, the entries of an array or object; null has none.
+fn len(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
+    let len = match &args[0] {
+        Value::Null => 0,
+        Value::Str(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Array(items) => items.len(),
+        Value::Object(members) => members.len(),
+        Value::Params(texts) => texts.len(),
+        other => {
+            let of = other.go_type();
+            return Err(EvalError::new(format!(
+                "a value of type {of} has no length"
+            )));
+        }
+    };
+    Ok(super::count(len))
+}

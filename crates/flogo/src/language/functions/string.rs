@@ -1,0 +1,302 @@
+//! `string`: texts, whose lengths and places count bytes.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Function, Run, Takes, Type, count, pattern, text};
+use crate::language::expression::{Context, EvalError};
+use crate::language::number::{read_float, read_int, truncate};
+use crate::language::value::Value;
+
+const TEXT: Takes = Takes::Each(&[Type::Text]);
+const TWO: Takes = Takes::Each(&[Type::Text, Type::Text]);
+const THREE: Takes = Takes::Each(&[Type::Text, Type::Text, Type::Text]);
+
+const fn of(name: &'static str, takes: Takes, run: Run) -> Function {
+    Function { name, takes, run }
+}
+
+pub(crate) const FUNCTIONS: &[Function] = &[
+    of("concat", Takes::Many(Type::Text), concat),
+    of("contains", TWO, |args, _| {
+        Ok(one(args).contains(two(args)).into())
+    }),
+    of("containsAny", TWO, |args, _| {
+        Ok(index_any(args).is_some().into())
+    }),
+    of("count", TWO, |args, _| {
+        Ok(count(occurrences(one(args), two(args))))
+    }),
+    of("endsWith", TWO, |args, _| {
+        Ok(one(args).ends_with(two(args)).into())
+    }),
+    of("startsWith", TWO, |args, _| {
+        Ok(one(args).starts_with(two(args)).into())
+    }),
+    of("equals", TWO, |args, _| Ok((one(args) == two(args)).into())),
+    of("equalsIgnoreCase", TWO, |args, _| {
+        Ok(equal_fold(one(args), two(args)).into())
+    }),
+    of("index", TWO, |args, _| Ok(place(one(args).find(two(args))))),
+    of("indexAny", TWO, |args, _| Ok(place(index_any(args)))),
+    of("lastIndex", TWO, |args, _| {
+        Ok(place(one(args).rfind(two(args))))
+    }),
+    of("len", TEXT, |args, _| Ok(count(one(args).len()))),
+    of(
+        "substring",
+        Takes::Each(&[Type::Text, Type::Int, Type::Int]),
+        substring,
+    ),
+    of("substringAfter", TWO, |args, _| {
+        let (whole, part) = (one(args), two(args));
+        Ok(whole
+            .split_once(part)
+            .map_or(whole, |(_, after)| after)
+            .into())
+    }),
+    of("substringBefore", TWO, |args, _| {
+        let (whole, part) = (one(args), two(args));
+        Ok(whole
+            .split_once(part)
+            .map_or(whole, |(before, _)| before)
+            .into())
+    }),
+    of("integer", TEXT, |args, _| {
+        read_int(one(args))
+            .map(Value::Int)
+            .map_err(|fault| EvalError::new(fault.message))
+    }),
+    of("float", Takes::Many(Type::Text), float),
+    of("join", Takes::Each(&[Type::Array, Type::Text]), join),
+    of("split", TWO, split),
+    of("matchRegEx", TWO, |args, context| {
+        context.read_text(one(args).len() + two(args).len())?;
+        // Flogo takes a pattern that does not compile for one that matches nothing.
+        Ok(pattern::compile(one(args))
+            .is_ok_and(|regex| regex.is_match(two(args)))
+            .into())
+    }),
+    of("replaceRegEx", THREE, |args, context| {
+        pattern::replace(one(args), two(args), three(args), context)
+    }),
+    of("repeat", Takes::Each(&[Type::Text, Type::Int]), repeat),
+    of(
+        "replace",
+        Takes::Each(&[Type::Text, Type::Text, Type::Text, Type::Int]),
+        |args, context| replace(args, usize::try_from(args[3].to_int()?).ok(), context),
+    ),
+    of("replaceAll", THREE, |args, context| {
+        replace(args, None, context)
+    }),
+    of("toTitleCase", TEXT, |args, _| Ok(title(one(args)).into())),
+    of("toLower", TEXT, |args, _| {
+        Ok(one(args).chars().map(lower).collect::<String>().into())
+    }),
+    of("toUpper", TEXT, |args, _| {
+        Ok(one(args).chars().map(upper).collect::<String>().into())
+    }),
+    of("trim", Takes::Many(Type::Text), trim),
+    of("trimLeft", TWO, |args, _| {
+        Ok(one(args).trim_start_matches(among(two(args))).into())
+    }),
+    of("trimRight", TWO, |args, _| {
+        Ok(one(args).trim_end_matches(among(two(args))).into())
+    }),
+    of("trimPrefix", TWO, |args, _| {
+        Ok(one(args)
+            .strip_prefix(two(args))
+            .unwrap_or(one(args))
+            .into())
+    }),
+    of("trimSuffix", TWO, |args, _| {
+        Ok(one(args)
+            .strip_suffix(two(args))
+            .unwrap_or(one(args))
+            .into())
+    }),
+    of("stringToBase64", TEXT, |args, _| {
+        Ok(STANDARD.encode(one(args)).into())
+    }),
+    of("base64ToString", TEXT, |args, _| {
+        let bytes = super::utils::decode(one(args).as_bytes())?;
+        Ok(String::from_utf8_lossy(&bytes).as_ref().into())
+    }),
+];
+
+fn one(args: &[Value]) -> &str {
+    text(&args[0])
+}
+
+fn two(args: &[Value]) -> &str {
+    text(&args[1])
+}
+
+fn three(args: &[Value]) -> &str {
+    text(&args[2])
+}
+
+/// Where something is, -1 for nowhere.
+fn place(at: Option<usize>) -> Value {
+    at.map_or(Value::Int(-1), count)
+}
+
+fn among(chars: &str) -> impl Fn(char) -> bool {
+    move |char| chars.contains(char)
+}
+
+fn index_any(args: &[Value]) -> Option<usize> {
+    one(args).find(among(two(args)))
+}
+
+fn concat(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
+    if args.len() < 2 {
+        return Err(EvalError::new(
+            "fnConcat function must have at least two arguments",
+        ));
+    }
+    context.make_text(args.iter().map(|arg| text(arg).len()).sum())?;
+    Ok(args.iter().map(text).collect::<String>().into())
+}
+
+/// How often a part occurs. An empty one does around each character.
+fn occurrences(whole: &str, part: &str) -> usize {
+    whole.matches(part).count()
+}
+
+/// Whether two texts are equal but for case, character by character.
+fn equal_fold(a: &str, b: &str) -> bool {
+    a.chars().map(fold).eq(b.chars().map(fold))
+}
+
+fn fold(char: char) -> char {
+    lower(upper(char))
+}
+
+/// One character for one, as in Go: of several it is the first.
+fn lower(char: char) -> char {
+    char.to_lowercase().next().unwrap_or(char)
+}
+
+/// One character for one, as in Go: where it would be several it stays.
+fn upper(char: char) -> char {
+    let mut upper = char.to_uppercase();
+    match (upper.next(), upper.next()) {
+        (Some(upper), None) => upper,
+        _ => char,
+    }
+}
+
+/// With a capital at the beginning of each word.
+fn title(text: &str) -> String {
+    let mut before = ' ';
+    text.chars()
+        .map(|char| {
+            let starts = if before.is_ascii() {
+                !(before.is_ascii_alphanumeric() || before == '_')
+            } else {
+                before.is_whitespace()
+            };
+            before = char;
+            if starts { upper(char) } else { char }
+        })
+        .collect()
+}
+
+/// `substring(text, start, length)`; a length of -1 goes to the end. A part of a character is U+FFFD.
+fn substring(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
+    let whole = one(args);
+    let (start, length) = (args[1].to_int()?, args[2].to_int()?);
+    let size = i64::try_from(whole.len()).unwrap_or(i64::MAX);
+    let end = if length == -1 {
+        size
+    } else {
+        start.saturating_add(length)
+    };
+    if end > size {
+        return Err(EvalError::new("string length exceeded"));
+    }
+    usize::try_from(start)
+        .ok()
+        .zip(usize::try_from(end).ok())
+        .and_then(|(start, end)| whole.as_bytes().get(start..end))
+        .map(|part| String::from_utf8_lossy(part).as_ref().into())
+        .ok_or_else(|| {
+            EvalError::new(format!(
+                "the text has {size} bytes, and none from {start} to {end}"
+            ))
+        })
+}
+
+/// `float(text)`, or `float(text, places)` rounded to so many decimal places, at most 16.
+fn float(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
+    let (float, places) = match args {
+        [only] => return Type::Float.coerce(only),
+        [float, places] => (text(float), text(places)),
+        _ => {
+            return Err(EvalError::new(
+                "function arguments for float.float64 must be one or two",
+            ));
+        }
+    };
+    let float =
+        read_float(float).map_err(|_| EvalError::new(format!("Invalid float type [{float}]")))?;
+    let places = read_int(places)
+        .map_err(|_| EvalError::new(format!("Float precision [{places}] must be integer")))?;
+    let scale = 10_f64.powi(i32::try_from(places.clamp(-400, 16)).unwrap_or(16));
+    let scaled = float * scale;
+    Ok(Value::Float(
+        truncate(scaled + 0.5_f64.copysign(scaled)) as f64 / scale,
+    ))
+}
+
+fn join(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
+    let texts: Vec<String> = args[0].to_array()?.iter().map(Value::to_text).collect();
+    let between = two(args);
+    let size = texts.iter().map(String::len).sum::<usize>()
+        + between.len().saturating_mul(texts.len().saturating_sub(1));
+    context.make_text(size)?;
+    Ok(texts.join(between).into())
+}
+
+/// The parts between separators; without a separator, the characters.
+fn split(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
+    let (whole, separator) = (one(args), two(args));
+    // A part costs far more than its bytes.
+    context.step(u32::try_from(occurrences(whole, separator)).unwrap_or(u32::MAX))?;
+    let parts: Vec<Value> = if separator.is_empty() {
+        whole.chars().map(|char| char.to_string().into()).collect()
+    } else {
+        whole.split(separator).map(Value::from).collect()
+    };
+    Ok(parts.into())
+}
+
+fn repeat(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
+    let times = args[1].to_int()?;
+    let times = usize::try_from(times)
+        .map_err(|_| EvalError::new(format!("a text cannot be repeated {times} times")))?;
+    context.make_text(one(args).len().saturating_mul(times))?;
+    Ok(one(args).repeat(times).into())
+}
+
+/// `replace(text, old, new)`, `times` times at most.
+fn replace(
+    args: &[Value],
+    times: Option<usize>,
+    context: &mut Context<'_>,
+) -> Result<Value, EvalError> {
+    let (whole, old, new) = (one(args), two(args), three(args));
+    let found = occurrences(whole, old).min(times.unwrap_or(usize::MAX));
+    context.make_text(whole.len() + found.saturating_mul(new.len()))?;
+    Ok(whole.replacen(old, new, found).into())
+}
+
+/// `trim(text)` of blanks, or `trim(text, characters)`.
+fn trim(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
+    match args {
+        [] => Err(EvalError::new("string.trim wants a text")),
+        [whole] => Ok(text(whole).trim().into()),
+        [whole, chars, ..] => Ok(text(whole).trim_matches(among(text(chars))).into()),
+    }
+}

@@ -1,0 +1,135 @@
+//! From value to text.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{JsonFault, JsonFaultKind};
+use crate::language::fault::FaultKind;
+use crate::language::number;
+use crate::language::value::Value;
+
+/// Bytes of a text that a value may come to, about: twice the largest body that is taken in, since a
+/// value can hold one part many times.
+const BYTES_MAX: usize = 64 << 20;
+
+impl Value {
+    /// The value as JSON text: names sorted, `<`, `>` and `&` escaped, floats in their shortest form,
+    /// number texts as they are, bytes in base64, errors as the Go struct they stand for.
+    ///
+    /// # Errors
+    /// Where a float is not a number or infinite, which JSON cannot say, or the text would be longer
+    /// than 64 MiB.
+    pub fn to_json_text(&self) -> Result<String, JsonFault> {
+        let mut text = String::new();
+        write_value(self, &mut text)?;
+        Ok(text)
+    }
+}
+
+fn write_value(value: &Value, text: &mut String) -> Result<(), JsonFault> {
+    if text.len() > BYTES_MAX {
+        return Err(JsonFault {
+            message: format!("the value's JSON is longer than {BYTES_MAX} bytes"),
+            offset: text.len() as u64,
+            kind: JsonFaultKind::TooLong,
+        });
+    }
+    match value {
+        Value::Null => text.push_str("null"),
+        Value::Bool(bool) => text.push_str(if *bool { "true" } else { "false" }),
+        Value::Int(int) | Value::Long(int) => push(text, format_args!("{int}")),
+        Value::Float(float) => match number::for_json(*float) {
+            Some(float) => text.push_str(&float),
+            None => {
+                return Err(JsonFault {
+                    message: format!("json: unsupported value: {}", number::plain(*float)),
+                    offset: 0,
+                    kind: JsonFaultKind::Range,
+                });
+            }
+        },
+        Value::Num(number) => text.push_str(number),
+        Value::Str(string) => write_string(string, text),
+        Value::Bytes(bytes) => {
+            text.push('"');
+            STANDARD.encode_string(bytes, text);
+            text.push('"');
+        }
+        Value::Array(items) => {
+            text.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    text.push(',');
+                }
+                write_value(item, text)?;
+            }
+            text.push(']');
+        }
+        Value::Object(members) => {
+            write_members(members.iter(), text, write_value)?;
+        }
+        Value::Params(members) => {
+            write_members(members.iter(), text, |member: &Arc<str>, text| {
+                write_string(member, text);
+                Ok(())
+            })?;
+        }
+        Value::Error(fault) => match &fault.kind {
+            FaultKind::Network { op, url } => {
+                text.push_str("{\"Op\":");
+                write_string(op, text);
+                text.push_str(",\"URL\":");
+                write_string(url, text);
+                text.push_str(",\"Err\":{}}");
+            }
+            FaultKind::Syntax { offset } => push(text, format_args!("{{\"Offset\":{offset}}}")),
+            FaultKind::Plain | FaultKind::Activity => text.push_str("{}"),
+        },
+    }
+    Ok(())
+}
+
+fn write_members<'a, M: 'a>(
+    members: impl Iterator<Item = (&'a Arc<str>, &'a M)>,
+    text: &mut String,
+    write: impl Fn(&M, &mut String) -> Result<(), JsonFault>,
+) -> Result<(), JsonFault> {
+    text.push('{');
+    for (at, (name, member)) in members.enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        write_string(name, text);
+        text.push(':');
+        write(member, text)?;
+    }
+    text.push('}');
+    Ok(())
+}
+
+fn write_string(string: &str, text: &mut String) {
+    text.push('"');
+    for char in string.chars() {
+        match char {
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            '\u{8}' => text.push_str("\\b"),
+            '\u{c}' => text.push_str("\\f"),
+            '\0'..='\u{1f}' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                push(text, format_args!("\\u{:04x}", u32::from(char)));
+            }
+            _ => text.push(char),
+        }
+    }
+    text.push('"');
+}
+
+fn push(text: &mut String, part: std::fmt::Arguments<'_>) {
+    text.write_fmt(part).expect("a String takes any text");
+}

@@ -1,0 +1,433 @@
+//! JSON paths as `json.path` takes them, in the dialect of
+//! [oliveagle/jsonpath](https://github.com/oliveagle/jsonpath).
+//!
+//! `$`, `.key`, `[n]` from the end if negative, `[a,b]`, `[a:b]` with both ends, `[*]`, and filters
+//! `[?(@.key)]`, `[?(@.key == value)]`, `[?(@.key =~ /pattern/)]`, whose parts blanks separate. A key of
+//! an array is that key of each of its elements that has it.
+
+use std::cmp::Ordering;
+
+use crate::language::expression::{Context, EvalError};
+use crate::language::functions::pattern;
+use crate::language::number::{read_float, read_int};
+use crate::language::value::Value;
+
+/// A path, read.
+pub(crate) struct JsonPath {
+    steps: Vec<Step>,
+}
+
+/// A step: a key, then what the brackets after it say.
+struct Step {
+    key: String,
+    then: Then,
+}
+
+enum Then {
+    Nothing,
+    Indices(Vec<i64>),
+    Range(Option<i64>, Option<i64>),
+    Filter(String),
+    /// `*` and `..`, which nothing takes.
+    Scan,
+}
+
+fn fault<T>(message: impl Into<String>) -> Result<T, EvalError> {
+    Err(EvalError::new(message))
+}
+
+impl JsonPath {
+    /// Reads a path.
+    ///
+    /// # Errors
+    /// Where it does not begin with `$`, or brackets hold what nobody knows.
+    pub fn read(path: &str) -> Result<JsonPath, EvalError> {
+        let steps = tokens(path)?;
+        Ok(JsonPath {
+            steps: steps
+                .iter()
+                .map(|token| Step::read(token))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// What is at the path.
+    ///
+    /// # Errors
+    /// Where nothing is.
+    pub fn look_up(&self, value: &Value, context: &mut Context<'_>) -> Result<Value, EvalError> {
+        let mut value = value.clone();
+        for step in &self.steps {
+            // An unnamed key is none before brackets, but for filters.
+            if !step.key.is_empty() || matches!(step.then, Then::Nothing | Then::Filter(_)) {
+                value = key(&value, &step.key, context)?;
+            }
+            value = match &step.then {
+                Then::Nothing => value,
+                Then::Indices(indices) => match indices[..] {
+                    [index] => at(&value, index)?,
+                    _ => indices
+                        .iter()
+                        .map(|index| at(&value, *index))
+                        .collect::<Result<Vec<_>, _>>()?
+                        .into(),
+                },
+                Then::Range(from, to) => range(&value, *from, *to)?,
+                Then::Filter(filter) => Filter::read(filter)?.run(&value, context)?,
+                Then::Scan => return fault("expression don't support in filter"),
+            };
+        }
+        Ok(value)
+    }
+}
+
+/// The steps' texts, without the `$` or `@`.
+fn tokens(path: &str) -> Result<Vec<String>, EvalError> {
+    let Some(rest) = path.strip_prefix(['$', '@']) else {
+        return fault("should start with '$'");
+    };
+    let mut tokens: Vec<String> = Vec::new();
+    let mut token = String::new();
+    let scan = |tokens: &mut Vec<String>| {
+        if tokens.last().is_none_or(|last| last != "*") {
+            tokens.push("*".to_owned());
+        }
+    };
+    let bare = |token: &str| token.strip_prefix('.').unwrap_or(token).to_owned();
+    for char in rest.chars() {
+        token.push(char);
+        if token == "." {
+            continue;
+        }
+        if token == ".." {
+            scan(&mut tokens);
+            token = ".".to_owned();
+        } else if token.contains('[') {
+            if char == ']' && !token.ends_with("\\]") {
+                tokens.push(bare(&token));
+                token.clear();
+            }
+        } else if char == '.' {
+            tokens.push(bare(&token[..token.len() - 1]));
+            token = ".".to_owned();
+        }
+    }
+    if !token.is_empty() {
+        match bare(&token) {
+            star if star == "*" => scan(&mut tokens),
+            last => tokens.push(last),
+        }
+    }
+    Ok(tokens)
+}
+
+impl Step {
+    fn read(token: &str) -> Result<Step, EvalError> {
+        let Some(bracket) = token.find('[') else {
+            return Ok(Step {
+                key: token.to_owned(),
+                then: if token == "*" {
+                    Then::Scan
+                } else {
+                    Then::Nothing
+                },
+            });
+        };
+        let (key, tail) = token.split_at(bracket);
+        if tail.len() < 3 {
+            return fault(format!("len(tail) should >=3, {tail}"));
+        }
+        let mut inner = tail[1..].chars();
+        inner.next_back();
+        let inner = inner.as_str();
+        let then = if inner.contains('?') {
+            match inner
+                .strip_prefix("?(")
+                .and_then(|filter| filter.strip_suffix(')'))
+            {
+                Some(filter) => Then::Filter(filter.trim_matches(' ').to_owned()),
+                None => return fault(format!("a filter is written [?(…)], not {tail}")),
+            }
+        } else if inner == "*" {
+            Then::Range(None, None)
+        } else if let Some((from, to)) = inner.split_once(':') {
+            let to = to.trim_matches(' ');
+            if to.contains(':') {
+                return fault(format!("only support one range(from, to): {inner}"));
+            }
+            let to = match to {
+                "" => None,
+                to => Some(index(to)?),
+            };
+            // Flogo forgets a beginning that is no number.
+            Then::Range(index(from).ok(), to)
+        } else {
+            Then::Indices(inner.split(',').map(index).collect::<Result<_, _>>()?)
+        };
+        Ok(Step {
+            key: key.to_owned(),
+            then,
+        })
+    }
+}
+
+fn index(text: &str) -> Result<i64, EvalError> {
+    read_int(text.trim_matches(' ')).map_err(|fault| EvalError::new(fault.message))
+}
+
+fn key(value: &Value, name: &str, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    context.step(1)?;
+    let missing = || fault(format!("key error: {name} not found in object"));
+    match value {
+        Value::Null => fault("get attribute from null object"),
+        Value::Object(members) => members.get(name).cloned().map_or_else(missing, Ok),
+        Value::Params(texts) => texts
+            .get(name)
+            .cloned()
+            .map(Value::Str)
+            .map_or_else(missing, Ok),
+        Value::Array(items) => {
+            let mut found = Vec::new();
+            for item in items.iter() {
+                // An array of arrays may be deep; its elements are counted like steps.
+                context.step(1)?;
+                if let Ok(member) = key(item, name, context) {
+                    found.push(member);
+                }
+            }
+            Ok(found.into())
+        }
+        _ => fault("object is not map"),
+    }
+}
+
+fn items(value: &Value) -> Result<&[Value], EvalError> {
+    match value {
+        Value::Array(items) => Ok(items),
+        _ => fault("object is not Slice"),
+    }
+}
+
+/// How many items there are, as what indices are.
+fn length(items: &[Value]) -> i64 {
+    i64::try_from(items.len()).unwrap_or(i64::MAX)
+}
+
+fn at(value: &Value, index: i64) -> Result<Value, EvalError> {
+    let items = items(value)?;
+    let length = length(items);
+    let place = if index < 0 {
+        length.saturating_add(index)
+    } else {
+        index
+    };
+    usize::try_from(place)
+        .ok()
+        .and_then(|place| items.get(place))
+        .cloned()
+        .map_or_else(
+            || fault(format!("index out of range: len: {length}, idx: {index}")),
+            Ok,
+        )
+}
+
+/// `[from:to]`, both ends included.
+fn range(value: &Value, from: Option<i64>, to: Option<i64>) -> Result<Value, EvalError> {
+    let items = items(value)?;
+    let length = length(items);
+    let from = from.unwrap_or(0);
+    let to = to.unwrap_or(length - 1);
+    let start = if from < 0 {
+        length.saturating_add(from)
+    } else {
+        from
+    };
+    let end = if to < 0 {
+        length.saturating_add(to)
+    } else {
+        to
+    }
+    .saturating_add(1);
+    if start < 0 || start >= length {
+        return fault(format!(
+            "index [from] out of range: len: {length}, from: {from}"
+        ));
+    }
+    if end < 0 || end > length {
+        return fault(format!("index [to] out of range: len: {length}, to: {to}"));
+    }
+    usize::try_from(start)
+        .ok()
+        .zip(usize::try_from(end).ok())
+        .and_then(|(start, end)| items.get(start..end))
+        .map_or_else(
+            || fault(format!("the range {from}:{to} ends before it begins")),
+            |part| Ok(part.to_vec().into()),
+        )
+}
+
+/// What stands in `[?(…)]`: `left`, or `left operator right`.
+#[derive(Default)]
+struct Filter {
+    left: String,
+    operator: String,
+    right: String,
+}
+
+impl Filter {
+    /// Blanks separate the parts, but for those after a `'`.
+    fn read(text: &str) -> Result<Filter, EvalError> {
+        let mut parts: [String; 3] = Default::default();
+        let mut part = String::new();
+        let mut stage = 0;
+        let mut quoted = false;
+        for (at, char) in text.char_indices() {
+            match char {
+                '\'' if quoted => parts[stage] = std::mem::take(&mut part),
+                '\'' => quoted = true,
+                ' ' if !quoted => {
+                    parts[stage] = std::mem::take(&mut part);
+                    stage += 1;
+                    if stage == parts.len() {
+                        return fault(format!("invalid char at {at}: ` `"));
+                    }
+                }
+                _ => part.push(char),
+            }
+        }
+        let exists = stage == 0 && !part.is_empty();
+        if !part.is_empty() {
+            parts[stage] = part;
+        }
+        let [left, operator, right] = parts;
+        let operator = if exists {
+            "exists".to_owned()
+        } else {
+            operator
+        };
+        Ok(Filter {
+            left,
+            operator,
+            right,
+        })
+    }
+
+    /// The elements or members that it holds for.
+    fn run(&self, value: &Value, context: &mut Context<'_>) -> Result<Value, EvalError> {
+        let candidates: Vec<Value> = match value {
+            Value::Array(items) => items.to_vec(),
+            Value::Object(_) | Value::Params(_) => value.to_object()?.values().cloned().collect(),
+            _ => {
+                let of = value.go_type();
+                return fault(format!("don't support filter on this type: {of}"));
+            }
+        };
+        let regex = match self.operator.as_str() {
+            "=~" => Some(pattern::compile(self.pattern()?)?),
+            _ => None,
+        };
+        let mut kept = Vec::new();
+        for candidate in candidates {
+            let holds = match &regex {
+                Some(regex) => match side(&self.left, &candidate, value, context)? {
+                    Value::Str(text) => {
+                        context.read_text(text.len())?;
+                        regex.is_match(&text)
+                    }
+                    _ => return fault("only string can match with regular expression"),
+                },
+                None => self.holds(&candidate, value, context)?,
+            };
+            if holds {
+                kept.push(candidate);
+            }
+        }
+        Ok(kept.into())
+    }
+
+    fn pattern(&self) -> Result<&str, EvalError> {
+        if self.right.chars().count() <= 2 {
+            return fault("empty rule");
+        }
+        self.right
+            .strip_prefix('/')
+            .and_then(|rule| rule.strip_suffix('/'))
+            .map_or_else(
+                || fault("invalid syntax. should be in `/pattern/` form"),
+                Ok,
+            )
+    }
+
+    fn holds(
+        &self,
+        candidate: &Value,
+        root: &Value,
+        context: &mut Context<'_>,
+    ) -> Result<bool, EvalError> {
+        // What is not there counts as null.
+        let left = side(&self.left, candidate, root, context).unwrap_or_default();
+        let orders: &[Ordering] = match self.operator.as_str() {
+            "exists" => return Ok(!left.is_null()),
+            "<" => &[Ordering::Less],
+            "<=" => &[Ordering::Less, Ordering::Equal],
+            "==" => &[Ordering::Equal],
+            ">=" => &[Ordering::Greater, Ordering::Equal],
+            ">" => &[Ordering::Greater],
+            _ => return fault("op should only be <, <=, ==, >= and >"),
+        };
+        let right = side(&self.right, candidate, root, context).unwrap_or_default();
+        let order = match (as_number(&left), as_number(&right)) {
+            (Some(left), Some(right)) => left.partial_cmp(&right),
+            _ => {
+                let (left, right) = (left.shown(), right.shown());
+                // There they would be parts of a Go program.
+                if [&left, &right]
+                    .iter()
+                    .any(|text| text.contains(['"', '\\', '\n']))
+                {
+                    return fault("a filter cannot compare texts with quotes");
+                }
+                Some(left.cmp(&right))
+            }
+        };
+        Ok(order.is_some_and(|order| orders.contains(&order)))
+    }
+}
+
+/// A side of a comparison: a path from the candidate or from what is filtered, or a text.
+fn side(
+    text: &str,
+    candidate: &Value,
+    root: &Value,
+    context: &mut Context<'_>,
+) -> Result<Value, EvalError> {
+    let from = if text.starts_with("@.") {
+        candidate
+    } else if text.starts_with("$.") {
+        root
+    } else {
+        return Ok(text.into());
+    };
+    let mut value = from.clone();
+    for token in tokens(text)? {
+        let step = Step::read(&token)?;
+        value = match &step.then {
+            Then::Nothing => key(&value, &step.key, context)?,
+            Then::Indices(indices) => match indices[..] {
+                [index] => at(&key(&value, &step.key, context)?, index)?,
+                _ => return fault("don't support multiple index in filter"),
+            },
+            _ => return fault("expression don't support in filter"),
+        };
+    }
+    Ok(value)
+}
+
+/// Numbers, and texts that are one. Number texts are texts here.
+fn as_number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Int(_) | Value::Long(_) | Value::Float(_) => value.to_float().ok(),
+        Value::Str(text) => read_float(text).ok(),
+        _ => None,
+    }
+}

@@ -1,0 +1,136 @@
+//! Paths into values: `.key`, `["key"]`, `['key']`, `[0]`, one after another.
+//!
+//! A path is a text even when it runs, since a computed index is put into it as text: the rest of it
+//! is what a complaint shows.
+
+use crate::language::expression::EvalError;
+use crate::language::fault::{Fault, FaultKind};
+use crate::language::value::Value;
+
+/// Walks `path` from `value`. With `skip_missing`, what is not there is null.
+///
+/// # Errors
+/// Where the path leads nowhere; `isdefined` knows such an error by its words.
+pub(crate) fn walk(value: &Value, path: &str, skip_missing: bool) -> Result<Value, EvalError> {
+    let mut value = value.clone();
+    let mut path = path;
+    while !path.is_empty() {
+        let parsed = match &value {
+            Value::Str(text) => Some(Value::from_whole_json(text)),
+            Value::Bytes(bytes) => Some(Value::from_whole_json(&String::from_utf8_lossy(bytes))),
+            _ => None,
+        };
+        if let Some(parsed) = parsed {
+            value = parsed.map_err(|fault| EvalError::new(fault.message))?;
+        }
+        let step = if let Some(rest) = path.strip_prefix('.') {
+            let end = rest.find(['.', '[']).unwrap_or(rest.len());
+            member(&value, &rest[..end], path, &rest[end..], skip_missing)
+        } else if let Some(rest) = path.strip_prefix("[\"").or_else(|| path.strip_prefix("['")) {
+            let end = rest.find(['"', '\'']).unwrap_or(rest.len());
+            let after = rest.get(end + 2..).ok_or_else(|| no_path(path))?;
+            keyed(&value, &rest[..end], path, after, skip_missing)
+        } else if path.starts_with('[') {
+            item(&value, path)
+        } else {
+            Err(no_path(path))
+        };
+        (value, path) = step?;
+    }
+    Ok(value)
+}
+
+fn no_path(path: &str) -> EvalError {
+    EvalError::new(format!("unable to evaluate path: {path}"))
+}
+
+fn not_found(path: &str) -> EvalError {
+    EvalError::new(format!("Invalid path '{path}'. path not found."))
+}
+
+type Step<'a> = Result<(Value, &'a str), EvalError>;
+
+/// `.key`: absent at the end of the path is null.
+fn member<'a>(value: &Value, key: &str, path: &str, rest: &'a str, skip_missing: bool) -> Step<'a> {
+    match value {
+        Value::Object(members) => match members.get(key) {
+            Some(member) => Ok((member.clone(), rest)),
+            None if rest.is_empty() || skip_missing => Ok((Value::Null, "")),
+            None => Err(not_found(path)),
+        },
+        _ => other(value, key, rest, skip_missing),
+    }
+}
+
+/// `["key"]`: absent is an error.
+fn keyed<'a>(value: &Value, key: &str, path: &str, rest: &'a str, skip_missing: bool) -> Step<'a> {
+    match value {
+        Value::Object(members) => match members.get(key) {
+            Some(member) => Ok((member.clone(), rest)),
+            None if skip_missing => Ok((Value::Null, "")),
+            None => Err(not_found(path)),
+        },
+        _ => other(value, key, rest, skip_missing),
+    }
+}
+
+/// A key into what is no object.
+fn other<'a>(value: &Value, key: &str, rest: &'a str, skip_missing: bool) -> Step<'a> {
+    match value {
+        // A text ends the path, whatever it says further.
+        Value::Params(texts) => {
+            let text = texts.get(key).cloned().unwrap_or_default();
+            Ok((Value::Str(text), ""))
+        }
+        Value::Null if skip_missing => Ok((Value::Null, rest)),
+        Value::Error(fault) => field(fault, key)
+            .map(|field| (field, rest))
+            .ok_or_else(|| no_path(key)),
+        _ => Err(no_path(key)),
+    }
+}
+
+/// A field of the Go struct that a fault stands for. Its name may begin with a small letter.
+fn field(fault: &Fault, name: &str) -> Option<Value> {
+    let mut chars = name.chars();
+    let name: String = chars
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .chain(chars)
+        .collect();
+    match (&fault.kind, name.as_str()) {
+        (FaultKind::Network { op, .. }, "Op") => Some(Value::Str(op.clone())),
+        (FaultKind::Network { url, .. }, "URL") => Some(Value::Str(url.clone())),
+        (FaultKind::Network { op, url }, "Err") => {
+            let before = format!("{op} {url:?}: ");
+            let cause = fault
+                .message
+                .strip_prefix(&before)
+                .unwrap_or(&fault.message);
+            Some(Fault::plain(cause).into())
+        }
+        (FaultKind::Syntax { offset }, "Offset") => {
+            Some(Value::Long(i64::try_from(*offset).unwrap_or(i64::MAX)))
+        }
+        _ => None,
+    }
+}
+
+/// `[0]`.
+fn item<'a>(value: &Value, path: &'a str) -> Step<'a> {
+    let not_an_array = || EvalError::new(format!("'{path}' not an array"));
+    let items = match value {
+        Value::Array(_) | Value::Null | Value::Str(_) => value.to_array()?,
+        _ => return Err(not_an_array()),
+    };
+    let (index, rest) = path[1..].split_once(']').ok_or_else(not_an_array)?;
+    let at = crate::language::number::read_int(index)
+        .map_err(|_| EvalError::new(format!("Invalid array index: {index}")))?;
+    match usize::try_from(at).ok().and_then(|at| items.get(at)) {
+        Some(item) => Ok((item.clone(), rest)),
+        None => Err(EvalError::new(format!(
+            "Array index '{path}' out of range."
+        ))),
+    }
+}

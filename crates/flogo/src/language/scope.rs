@@ -1,0 +1,105 @@
+//! What an expression sees behind `$.`, and how a file gives it.
+
+use std::sync::Arc;
+
+use crate::language::expression::{EvalError, Expression};
+use crate::language::fault::Fault;
+use crate::language::names::Names;
+use crate::language::value::{Map, Params, Value};
+
+/// The values behind `$.name`.
+pub trait Scope {
+    /// The value of that name; None is an error where it is used, other than null.
+    fn get(&self, name: &str) -> Option<Value>;
+}
+
+impl Scope for Map {
+    fn get(&self, name: &str) -> Option<Value> {
+        Map::get(self, name).cloned()
+    }
+}
+
+/// Reads a scope from JSON, whose numbers are floats. An object with one member says what JSON cannot:
+/// `{"$params": {…}}` a map of texts, `{"$int": 3}` a whole number, `{"$number": "1.50"}` a number's
+/// text, `{"$error": "message"}` a fault, `{"$neterror": "http://host/"}` a fault of the network.
+///
+/// # Errors
+/// Where it is no object, or such an object holds something else.
+pub fn read_scope(scope: &serde_json::Value) -> Result<Map, EvalError> {
+    let members = scope
+        .as_object()
+        .ok_or_else(|| EvalError::new("the scope must be a JSON object"))?;
+    members
+        .iter()
+        .map(|(name, member)| Ok((Arc::from(name.as_str()), read_value(member)?)))
+        .collect()
+}
+
+fn read_value(json: &serde_json::Value) -> Result<Value, EvalError> {
+    match json {
+        serde_json::Value::Array(items) => Ok(items
+            .iter()
+            .map(read_value)
+            .collect::<Result<Vec<_>, _>>()?
+            .into()),
+        serde_json::Value::Object(members) => {
+            let mut iter = members.iter();
+            if let (Some((tag, inner)), None) = (iter.next(), iter.next())
+                && tag.starts_with('$')
+            {
+                return read_tagged(tag, inner);
+            }
+            read_scope(json).map(Value::from)
+        }
+        _ => Ok(Value::from_json(json)),
+    }
+}
+
+fn read_tagged(tag: &str, inner: &serde_json::Value) -> Result<Value, EvalError> {
+    let value = match tag {
+        "$params" => inner.as_object().and_then(|members| {
+            members
+                .iter()
+                .map(|(name, text)| Some((Arc::from(name.as_str()), text.as_str()?.into())))
+                .collect::<Option<Params>>()
+                .map(Value::from)
+        }),
+        "$int" => inner.as_i64().map(Value::Int),
+        "$number" => inner.as_str().map(|text| Value::Num(text.into())),
+        "$error" => inner.as_str().map(|text| Fault::plain(text).into()),
+        "$neterror" => inner.as_str().map(|url| {
+            let cause = "dial tcp: connect: connection refused";
+            Fault::network("Get", url, cause).into()
+        }),
+        _ => {
+            return Err(EvalError::new(format!(
+                "{tag} is no tag of a scope's values"
+            )));
+        }
+    };
+    value.ok_or_else(|| EvalError::new(format!("{tag} cannot hold {inner}")))
+}
+
+/// Evaluates an expression over a scope that [`read_scope`] reads; `$env` is empty.
+///
+/// ```
+/// let scope = serde_json::json!({ "Rest": { "outputs": { "status": { "$int": 503 } } } });
+/// let value = fusebox_plan::flogo::eval_flogo("$.Rest.outputs.status >= 500", &scope);
+/// assert_eq!(value, Ok(serde_json::json!(true)));
+/// ```
+///
+/// # Errors
+/// Where the text does not compile, fails while it runs, or gives what JSON cannot say.
+pub fn eval_flogo(
+    expression: &str,
+    scope: &serde_json::Value,
+) -> Result<serde_json::Value, EvalError> {
+    let scope = read_scope(scope)?;
+    let compiled = Expression::compile(expression, &Names::default())
+        .map_err(|error| EvalError::new(error.to_string()))?;
+    let text = compiled
+        .eval(&scope)?
+        .to_json_text()
+        .map_err(|fault| EvalError::new(fault.message))?;
+    serde_json::from_str(&text).map_err(|error| EvalError::new(error.to_string()))
+}

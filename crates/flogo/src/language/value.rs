@@ -1,0 +1,170 @@
+//! The values that expressions work on: Go's dynamic types, as far as a definition can meet them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::language::fault::Fault;
+
+/// An object's members, by name.
+pub type Map = BTreeMap<Arc<str>, Value>;
+
+/// A map of texts, Go's `map[string]string`: path parameters, queries, headers, the environment.
+///
+/// In a path it differs from an object: a name that it has not gives the empty text.
+pub type Params = BTreeMap<Arc<str>, Arc<str>>;
+
+/// A value. Cloning one copies no text, array or object.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Value {
+    /// JSON's null, an absent member, `nil`.
+    #[default]
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// A whole number, Go's `int`: literals, an answer's status, lengths. Arithmetic wraps.
+    Int(i64),
+    /// Go's `int64`, the result of whole arithmetic with a number text and of `coerce.toInt64`:
+    /// an [`Int`](Value::Int) everywhere, except that Flogo does not take one as an answer's code.
+    Long(i64),
+    /// A floating-point number: what JSON's numbers become in definitions and requests.
+    Float(f64),
+    /// A number's text, kept as an upstream wrote it: Go's `json.Number`.
+    Num(Arc<str>),
+    /// A text.
+    Str(Arc<str>),
+    /// Bytes, which are base64 in JSON.
+    Bytes(Bytes),
+    /// A list.
+    Array(Arc<Vec<Value>>),
+    /// Named members.
+    Object(Arc<Map>),
+    /// Named texts.
+    Params(Arc<Params>),
+    /// Why a service failed.
+    Error(Arc<Fault>),
+}
+
+impl Value {
+    /// A JSON value with Flogo's reading of a definition: every number is a float.
+    pub fn from_json(value: &serde_json::Value) -> Value {
+        use serde_json::Value as Json;
+        match value {
+            Json::Null => Value::Null,
+            Json::Bool(bool) => Value::Bool(*bool),
+            // Without arbitrary precision, which nobody here turns on, each number has a float.
+            Json::Number(number) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+            Json::String(text) => Value::from(text.as_str()),
+            Json::Array(items) => {
+                Value::from(items.iter().map(Value::from_json).collect::<Vec<_>>())
+            }
+            Json::Object(members) => Value::from(
+                members
+                    .iter()
+                    .map(|(name, member)| (Arc::from(name.as_str()), Value::from_json(member)))
+                    .collect::<Map>(),
+            ),
+        }
+    }
+
+    /// What kind of value it is, in the words of Flogo's data types.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Bool(_) => "bool",
+            Value::Int(_) | Value::Long(_) => "int",
+            Value::Float(_) => "float",
+            Value::Num(_) => "number",
+            Value::Str(_) => "string",
+            Value::Bytes(_) => "bytes",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+            Value::Params(_) => "params",
+            Value::Error(_) => "error",
+        }
+    }
+
+    /// The name of its type in Go, as Flogo's messages and `error.type` give it.
+    pub fn go_type(&self) -> &'static str {
+        match self {
+            Value::Null => "<nil>",
+            Value::Bool(_) => "bool",
+            Value::Int(_) => "int",
+            Value::Long(_) => "int64",
+            Value::Float(_) => "float64",
+            Value::Num(_) => "json.Number",
+            Value::Str(_) => "string",
+            Value::Bytes(_) => "[]uint8",
+            Value::Array(_) => "[]interface {}",
+            Value::Object(_) => "map[string]interface {}",
+            Value::Params(_) => "map[string]string",
+            Value::Error(fault) => fault.kind.go_type(),
+        }
+    }
+
+    /// Whether it is null.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(bool: bool) -> Value {
+        Value::Bool(bool)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(int: i64) -> Value {
+        Value::Int(int)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(float: f64) -> Value {
+        Value::Float(float)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::Str(text.into())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Value {
+        Value::Str(text.into())
+    }
+}
+
+impl From<Arc<str>> for Value {
+    fn from(text: Arc<str>) -> Value {
+        Value::Str(text)
+    }
+}
+
+impl From<Vec<Value>> for Value {
+    fn from(items: Vec<Value>) -> Value {
+        Value::Array(Arc::new(items))
+    }
+}
+
+impl From<Map> for Value {
+    fn from(members: Map) -> Value {
+        Value::Object(Arc::new(members))
+    }
+}
+
+impl From<Params> for Value {
+    fn from(texts: Params) -> Value {
+        Value::Params(Arc::new(texts))
+    }
+}
+
+impl From<Fault> for Value {
+    fn from(fault: Fault) -> Value {
+        Value::Error(Arc::new(fault))
+    }
+}

@@ -1,0 +1,108 @@
+//! The program of a Flogo application: its handlers, its channels, and what it tells browsers.
+
+use std::sync::Arc;
+
+use fusebox_plan::Program;
+use serde_json::{Map, Value};
+
+use crate::flow::Handler;
+use crate::show::show_handler;
+
+/// The program of a Flogo application.
+///
+/// The plan's listeners are its REST triggers. Each method has a tree of paths of its own, so routes of different
+/// methods may name the parameters of one path differently. Methods are compared letter by letter, paths after decoding;
+/// a rest parameter holds its leading slash. A path that differs only in its last slash or in case is redirected to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct App {
+    /// The handlers of REST triggers; a route's step names one by its place here.
+    pub handlers: Vec<Arc<Handler>>,
+    /// The channels on which handlers leave messages for others; names are unique.
+    pub channels: Vec<Channel>,
+    /// What is done with the messages of channels, by the order of the file.
+    pub subscriptions: Vec<Subscription>,
+    /// The answer to a preflight request of any trigger.
+    pub cors: Cors,
+}
+
+/// A queue of messages between handlers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Channel {
+    /// Unique among the channels.
+    pub name: Arc<str>,
+    /// How many messages wait in it before whoever publishes has to wait; 0: each message is handed over.
+    pub capacity: usize,
+}
+
+/// What is done with each message of a channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subscription {
+    /// One of the application's channels.
+    pub channel: Arc<str>,
+    /// Takes `{"data": MESSAGE}` as the trigger's output; its results go nowhere.
+    pub handler: Arc<Handler>,
+}
+
+/// The answer to a preflight request (`OPTIONS`), field by field, as the environment gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cors {
+    /// `REST_TRIGGERCORS_ALLOW_ORIGIN`. Default `*`.
+    pub allow_origin: String,
+    /// `REST_TRIGGERCORS_ALLOW_METHODS`. Default: all that a handler may have, and OPTIONS.
+    pub allow_methods: String,
+    /// `REST_TRIGGERCORS_ALLOW_HEADERS`.
+    pub allow_headers: String,
+    /// `REST_TRIGGERCORS_EXPOSE_HEADERS`. Default empty.
+    pub expose_headers: String,
+    /// `REST_TRIGGERCORS_ALLOW_CREDENTIALS`. Default false.
+    pub allow_credentials: bool,
+    /// `REST_TRIGGERCORS_MAX_AGE`; empty, the default: the field is left out.
+    pub max_age: String,
+}
+
+impl App {
+    /// Every handler, of REST triggers and of channels.
+    pub fn all_handlers(&self) -> impl Iterator<Item = &Arc<Handler>> {
+        let subscribed = self.subscriptions.iter().map(|it| &it.handler);
+        self.handlers.iter().chain(subscribed)
+    }
+}
+
+impl Program for App {
+    fn dialect(&self) -> &'static str {
+        "flogo"
+    }
+
+    fn equals(&self, other: &dyn Program) -> bool {
+        other.of::<App>() == Some(self)
+    }
+
+    fn same_step(&self, step: usize, other: &dyn Program, other_step: usize) -> bool {
+        let other = other.of::<App>().map(|other| &other.handlers[other_step]);
+        other == Some(&self.handlers[step])
+    }
+
+    fn changed_parts(&self, before: Option<&dyn Program>) -> Vec<&'static str> {
+        let before = before.and_then(|before| before.of::<App>());
+        let (channels, subscriptions) = match before {
+            Some(before) => (&before.channels[..], &before.subscriptions[..]),
+            None => (&[][..], &[][..]),
+        };
+        let mut changed = Vec::new();
+        if self.channels != channels {
+            changed.push("channels");
+        }
+        if self.subscriptions != subscriptions {
+            changed.push("subscriptions");
+        }
+        changed
+    }
+
+    fn show_step(&self, step: usize) -> Map<String, Value> {
+        Map::from_iter([("run".to_owned(), show_handler(&self.handlers[step]))])
+    }
+
+    fn show(&self) -> Map<String, Value> {
+        Map::new()
+    }
+}

@@ -1,0 +1,20 @@
+//! Reading: from an application's text to a plan, or to diagnostics.
+
+pub mod actions;
+pub mod activities;
+pub mod app;
+pub mod breaker;
+pub mod cors;
+pub mod handler_path;
+pub mod library;
+pub mod located;
+pub mod lowering;
+pub mod object;
+pub mod properties;
+pub mod reader;
+pub mod refs;
+pub mod rest;
+pub mod schema;
+pub mod secret;
+pub mod settings;
+pub mod triggers;

@@ -1,0 +1,389 @@
+//! Actions: instances of the microgateway, each with its settings, definition, services.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use fusebox_plan::dialect::{Entry, Node, Notes, Place, quote};
+
+use crate::Map;
+use crate::Value;
+use crate::flow::{Action, Service};
+use crate::read::activities;
+use crate::read::library::{Library, Loaded, is_microgateway};
+use crate::read::located;
+use crate::read::lowering;
+use crate::read::lowering::IndexMap;
+use crate::read::object::{Object, Text};
+use crate::read::reader::{Reader, Whose};
+use crate::read::refs::{Imports, Sort, import_mend};
+
+/// Where the parts of an action stand in their files.
+#[derive(Debug, Clone)]
+pub(crate) struct ActionPlaces {
+    pub services: Vec<Place>,
+    pub steps: Vec<Place>,
+    pub responses: Vec<Place>,
+}
+
+/// An action that has been read, and where.
+#[derive(Debug, Clone)]
+pub(crate) struct Built {
+    pub action: Arc<Action>,
+    pub places: Rc<ActionPlaces>,
+}
+
+/// Makes actions, and gives each instance a name of its own.
+pub(crate) struct Actions<'i> {
+    pub imports: &'i Imports,
+    pub library: Library,
+    instances: HashMap<String, u32>,
+    shared: Vec<Shared>,
+    /// Where each shared action is among them, by its id.
+    by_id: HashMap<String, usize>,
+    /// What all instances so far are made of, in keys and values of their definitions.
+    parts: usize,
+}
+
+/// Keys and values of all definitions, each as often as it is instantiated: so that a small file that
+/// names one long definition a thousand times does not become a large plan.
+const PARTS_MAX: usize = 1_000_000;
+
+struct Shared {
+    id: String,
+    at: Place,
+    /// `None`: it is wrong, which has been said.
+    built: Option<Built>,
+    used: bool,
+}
+
+impl<'i> Actions<'i> {
+    pub fn new(imports: &'i Imports, library: Library) -> Actions<'i> {
+        Actions {
+            imports,
+            library,
+            instances: HashMap::new(),
+            shared: Vec::new(),
+            by_id: HashMap::new(),
+            parts: 0,
+        }
+    }
+
+    /// Counts one more instance of a definition; false past the bound.
+    fn affords(&mut self, loaded: &Loaded) -> bool {
+        self.parts = self.parts.saturating_add(loaded.parts);
+        self.parts <= PARTS_MAX
+    }
+
+    /// Reads the application's `actions`, which handlers share by their ids.
+    pub fn read_shared(&mut self, items: &[Node], reader: &mut Reader<'_>) {
+        for item in items {
+            let Some(object) = Object::open(item, "an action", reader.notes) else {
+                continue;
+            };
+            let Some(id) = object.word("id", reader.notes) else {
+                reader.notes.error(
+                    item.at,
+                    "a shared action has no id, so no handler can name it",
+                    "add `\"id\"`",
+                );
+                continue;
+            };
+            if self.by_id.contains_key(id.get()) {
+                reader.notes.error(
+                    id.at,
+                    format!("two actions have the id {}", id.shown()),
+                    "give each an id of its own",
+                );
+                continue;
+            }
+            let built = self.build(object, id.get(), reader);
+            self.by_id.insert(id.get().to_owned(), self.shared.len());
+            self.shared.push(Shared {
+                id: id.get().to_owned(),
+                at: id.at,
+                built,
+                used: false,
+            });
+        }
+    }
+
+    /// The action that an entry of a handler names or describes.
+    pub fn of_handler(&mut self, entry: Object<'_>, reader: &mut Reader<'_>) -> Option<Built> {
+        let Some(id) = entry.word("id", reader.notes) else {
+            return self.build(entry, "", reader);
+        };
+        match self.by_id.get(id.get()) {
+            Some(index) => {
+                let shared = &mut self.shared[*index];
+                shared.used = true;
+                shared.built.clone()
+            }
+            None => {
+                let known = self.shared.iter().map(|shared| shared.id.as_str());
+                let mend = fusebox_plan::dialect::suggest(id.get(), known);
+                let what = format!("shared action '{}' does not exists", id.get());
+                reader.notes.error(id.at, what, mend);
+                None
+            }
+        }
+    }
+
+    /// Warns of shared actions and resources that nothing uses.
+    pub fn warn_of_unused(&self, reader: &mut Reader<'_>) {
+        for shared in self.shared.iter().filter(|shared| !shared.used) {
+            reader.notes.warn(
+                shared.at,
+                format!("no handler names the action {}", quote(&shared.id)),
+                "name it in a handler, or remove it",
+            );
+        }
+        self.library.warn_of_unused(reader);
+    }
+
+    fn build(&mut self, object: Object<'_>, id: &str, reader: &mut Reader<'_>) -> Option<Built> {
+        let reference = self.reference(object, reader)?;
+        let settings = object.object("settings", reader.notes);
+        // An older spelling of the same.
+        let data = object.object("data", reader.notes);
+        let entries: Vec<Entry> = settings
+            .into_iter()
+            .chain(data)
+            .flat_map(|object| object.entries().iter().cloned())
+            .collect();
+        let settings = ActionSettings::read(&entries, object.at, reader)?;
+        let label = if id.is_empty() { reference } else { id };
+        let loaded = match settings.source {
+            Named::Uri(uri) => self.library.get(uri, label, reader)?,
+            Named::Pattern(name) => self.library.pattern(name, reader)?,
+        };
+        if !self.affords(&loaded) {
+            reader.notes.error(
+                object.at,
+                format!("the application's actions come to more than {PARTS_MAX} parts in all"),
+                "let handlers share actions by their ids, or split the application",
+            );
+            return None;
+        }
+        let name = self.name(&loaded.name);
+        self.lower(&name, &settings, &loaded, reader)
+    }
+
+    /// The action's `ref`, which must be the microgateway's.
+    fn reference<'n>(&self, object: Object<'n>, reader: &mut Reader<'_>) -> Option<&'n str> {
+        let Some(reference) = object.word("ref", reader.notes) else {
+            reader.notes.error(
+                object.at,
+                "an action has neither an id nor a ref",
+                "add `\"ref\": \"github.com/project-flogo/microgateway\"`, or the id of a shared action",
+            );
+            return None;
+        };
+        match self.imports.resolve(reference.get(), Sort::Action) {
+            Ok(path) if is_microgateway(path) => Some(reference.get()),
+            Ok(path) => {
+                reader.notes.error(
+                    reference.at,
+                    format!("action factory '{path}' not registered"),
+                    "only the microgateway is run: `github.com/project-flogo/microgateway`",
+                );
+                None
+            }
+            Err(what) => {
+                let mend = import_mend(reference.get(), Sort::Action);
+                reader.notes.error(reference.at, what, mend);
+                None
+            }
+        }
+    }
+
+    /// A name that no other instance has: the resource's, with a number from the second on.
+    fn name(&mut self, resource: &str) -> Arc<str> {
+        let count = self.instances.entry(resource.to_owned()).or_default();
+        *count += 1;
+        match count {
+            1 => resource.into(),
+            number => format!("{resource}#{number}").into(),
+        }
+    }
+
+    fn lower(
+        &self,
+        name: &Arc<str>,
+        settings: &ActionSettings<'_>,
+        loaded: &Rc<Loaded>,
+        reader: &mut Reader<'_>,
+    ) -> Option<Built> {
+        let before = reader.notes.errors();
+        let definition = Object::open(&loaded.root, "a definition", reader.notes)?;
+        let scope: Map = [
+            ("async".into(), Value::Bool(settings.asynchronous)),
+            ("env".into(), reader.env.clone()),
+            ("conf".into(), settings.conf.clone()),
+        ]
+        .into();
+        let drafts = services(definition, reader);
+        let mut built = Vec::new();
+        let mut places = Vec::new();
+        for draft in &drafts {
+            let at = draft.settings.map_or(draft.at, |settings| settings.at);
+            let entries = draft
+                .settings
+                .map_or(&[][..], |settings| settings.entries());
+            let Some(settings) = reader.settings(at, entries, &scope, Whose::Definitions) else {
+                continue;
+            };
+            let breaker = format!("{name}/{}", draft.name.get()).into();
+            let activity = activities::activity(draft.reference, &settings, breaker, reader);
+            built.extend(activity.map(|activity| Service {
+                name: draft.name.get().into(),
+                settings: Value::from(settings.values),
+                activity,
+            }));
+            places.push(draft.at);
+        }
+        // Also the names of services that are wrong: a step that uses one is right.
+        let names: IndexMap<'_> = drafts
+            .iter()
+            .enumerate()
+            .map(|(index, draft)| (draft.name.get(), index))
+            .collect();
+        let items = definition.list("steps", reader.notes);
+        let (steps, step_places) = lowering::steps(items, &names, reader).into_iter().unzip();
+        let items = definition.list("responses", reader.notes);
+        let (responses, response_places) = lowering::responses(items, reader).into_iter().unzip();
+        (before == reader.notes.errors()).then(|| Built {
+            action: Arc::new(Action {
+                name: name.clone(),
+                conf: settings.conf.clone(),
+                env: reader.env.clone(),
+                asynchronous: settings.asynchronous,
+                services: built,
+                steps,
+                responses,
+            }),
+            places: Rc::new(ActionPlaces {
+                services: places,
+                steps: step_places,
+                responses: response_places,
+            }),
+        })
+    }
+}
+
+/// How an action names its definition.
+enum Named<'n> {
+    Uri(Text<'n>),
+    /// An older spelling of `pattern://NAME`: a setting `pattern`.
+    Pattern(Text<'n>),
+}
+
+/// An action's own settings; all of them are `$.conf`.
+struct ActionSettings<'n> {
+    source: Named<'n>,
+    asynchronous: bool,
+    conf: Value,
+}
+
+impl<'n> ActionSettings<'n> {
+    fn read(
+        entries: &'n [Entry],
+        at: Place,
+        reader: &mut Reader<'_>,
+    ) -> Option<ActionSettings<'n>> {
+        let value = |key: &str| entries.iter().find(|entry| entry.key == key);
+        let mend = "name the definition: `\"uri\": \"microgateway:NAME\"`";
+        let text = |key: &str| {
+            let text = value(key).and_then(|entry| crate::read::object::text(&entry.value));
+            text.filter(|text| !text.get().is_empty())
+        };
+        let source = match (value("uri"), text("uri"), text("pattern")) {
+            (_, Some(uri), _) => Named::Uri(uri),
+            (None, None, Some(pattern)) => Named::Pattern(pattern),
+            (None, None, None) => {
+                reader.notes.error(at, "field 'uri' is required", mend);
+                return None;
+            }
+            (Some(entry), None, _) => {
+                let shown = match located::value(&entry.value) {
+                    Value::Null => "<nil>".to_owned(),
+                    value => value.to_text(),
+                };
+                let what = format!("value '{shown}' is not valid for 'uri'");
+                reader.notes.error(entry.value.at, what, mend);
+                return None;
+            }
+        };
+        let asynchronous = match value("async").map(|entry| &entry.value) {
+            None => false,
+            Some(node) => match located::value(node).to_bool() {
+                Ok(flag) => flag,
+                Err(_) => {
+                    let what = format!("`async` is neither true nor false: {}", node.describe());
+                    reader.notes.error(node.at, what, "write true or false");
+                    return None;
+                }
+            },
+        };
+        let conf: Map = entries
+            .iter()
+            .map(|entry| (entry.key.as_str().into(), located::value(&entry.value)))
+            .collect();
+        Some(ActionSettings {
+            source,
+            asynchronous,
+            conf: Value::from(conf),
+        })
+    }
+}
+
+/// A service as written.
+struct ServiceDraft<'n> {
+    at: Place,
+    name: Text<'n>,
+    reference: Text<'n>,
+    settings: Option<Object<'n>>,
+}
+
+fn services<'n>(definition: Object<'n>, reader: &mut Reader<'_>) -> Vec<ServiceDraft<'n>> {
+    let mut drafts: Vec<ServiceDraft<'n>> = Vec::new();
+    let mut lines: HashMap<&str, u32> = HashMap::new();
+    for item in definition.list("services", reader.notes) {
+        let Some(object) = Object::open(item, "a service", reader.notes) else {
+            continue;
+        };
+        let name = needed(object, "name", reader.notes);
+        let reference = needed(object, "ref", reader.notes);
+        let (Some(name), Some(reference)) = (name, reference) else {
+            continue;
+        };
+        if let Some(line) = lines.insert(name.get(), name.at.line) {
+            reader.notes.error(
+                name.at,
+                format!("duplicate service name: {}", name.get()),
+                format!("give each service a name of its own; line {line} has it too"),
+            );
+            continue;
+        }
+        drafts.push(ServiceDraft {
+            at: object.at,
+            name,
+            reference,
+            settings: object.object("settings", reader.notes),
+        });
+    }
+    drafts
+}
+
+/// A text that only a definition without a schema can lack.
+fn needed<'n>(object: Object<'n>, key: &str, notes: &mut Notes) -> Option<Text<'n>> {
+    let text = object.text(key, notes);
+    if text.is_none() && object.get(key).is_none() {
+        notes.error(
+            object.at,
+            format!("a service has no {key}"),
+            format!("add `\"{key}\"`"),
+        );
+    }
+    text
+}

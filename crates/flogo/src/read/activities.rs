@@ -1,0 +1,189 @@
+//! What a service does: its activity, known by the tail of its `ref`, with its settings checked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusebox_plan::dialect::{Kind, Notes};
+
+use crate::flow::{
+    Activity, BreakerActivity, CounterActivity, CounterOperation, RateLimiterActivity,
+};
+use crate::read::breaker;
+use crate::read::lowering;
+use crate::read::object::Text;
+use crate::read::reader::{Reader, Whose};
+use crate::read::refs::{Sort, tail};
+use crate::read::rest;
+use crate::read::settings::Settings;
+
+/// Activities that are known and not run, and what to do without them.
+const WITHOUT: [(&str, &str); 16] = [
+    ("sqld", "put a web application firewall before the gateway"),
+    ("anomaly", "watch the metrics for what is unusual"),
+    (
+        "graphql",
+        "let the GraphQL server bound depth and cost of queries",
+    ),
+    (
+        "gql",
+        "let the GraphQL server bound depth and cost of queries",
+    ),
+    (
+        "js",
+        "say it with expressions, or in a service behind a `rest` activity",
+    ),
+    (
+        "jsexec",
+        "say it with expressions, or in a service behind a `rest` activity",
+    ),
+    (
+        "ws",
+        "give WebSockets a native route: upgraded connections pass through",
+    ),
+    (
+        "wsproxy",
+        "give WebSockets a native route: upgraded connections pass through",
+    ),
+    (
+        "grpc",
+        "call an HTTP interface of the service with the `rest` activity",
+    ),
+    (
+        "kafka",
+        "publish through an HTTP bridge with the `rest` activity",
+    ),
+    (
+        "sqlquery",
+        "put the query into a service behind a `rest` activity",
+    ),
+    (
+        "soapclient",
+        "call it with the `rest` activity, the envelope as `content`",
+    ),
+    (
+        "mapper",
+        "map values where they are used, in `input` and `data`",
+    ),
+    ("runaction", "name the action in a handler of its own"),
+    ("obfuscate", "leave the fields out in the response's `data`"),
+    (
+        "obfuscatejson",
+        "leave the fields out in the response's `data`",
+    ),
+];
+
+/// The activities that are run.
+const WITH: &str =
+    "circuitbreaker, rest, ratelimiter, jwt, log, counter, channel, actreturn, actreply";
+
+/// The activity of a service; `None` where it is wrong, which is then in the notes.
+pub(crate) fn activity(
+    reference: Text<'_>,
+    settings: &Settings<'_>,
+    breaker_name: Arc<str>,
+    reader: &mut Reader<'_>,
+) -> Option<Activity> {
+    let notes = &mut *reader.notes;
+    Some(match tail(reference.get()) {
+        (Sort::Activity, "circuitbreaker") => Activity::Breaker(BreakerActivity {
+            name: breaker_name,
+            settings: breaker::lower(settings, notes)?,
+        }),
+        (Sort::Activity, "rest") => Activity::Rest(Box::new(rest::lower(settings, reader)?)),
+        (Sort::Activity, "ratelimiter") => Activity::RateLimiter(rate_limiter(settings, notes)?),
+        (Sort::Activity, "jwt") => Activity::Jwt,
+        (Sort::Activity, "log") => Activity::Log,
+        (Sort::Activity, "counter") => Activity::Counter(counter(settings, notes)?),
+        (Sort::Activity, "channel") => Activity::Channel,
+        (Sort::Activity, "actreturn") => Activity::Return(mappings(settings, reader)?),
+        (Sort::Activity, "actreply") => Activity::Reply(mappings(settings, reader)?),
+        (sort, last) => {
+            let what = format!("can't find activity {}", reference.get());
+            let known = WITHOUT.iter().find(|(name, _)| *name == last);
+            let mend = match known {
+                _ if reference.get().starts_with('#') => {
+                    "write the whole path: a service's `ref` knows no aliases".to_owned()
+                }
+                Some((_, instead)) if sort == Sort::Activity => {
+                    format!("the `{last}` activity is not supported: {instead}")
+                }
+                _ => format!("supported are activity/… of: {WITH}"),
+            };
+            notes.error(reference.at, what, mend);
+            return None;
+        }
+    })
+}
+
+fn rate_limiter(settings: &Settings<'_>, notes: &mut Notes) -> Option<RateLimiterActivity> {
+    let before = notes.errors();
+    let mend =
+        "write it as in `100-S`: a number of calls, and S, M or H for a second, minute or hour";
+    let limit = settings.required("limit", notes);
+    let parsed = limit.as_deref().and_then(|limit| {
+        let (calls, unit) = limit.split_once('-')?;
+        let window = match unit {
+            "S" | "s" => 1,
+            "M" | "m" => 60,
+            "H" | "h" => 3600,
+            _ => return None,
+        };
+        let calls: u64 = calls.parse().ok().filter(|calls| *calls > 0)?;
+        Some((calls, Duration::from_secs(window)))
+    });
+    if limit.is_some() && parsed.is_none() {
+        settings.not_valid("limit", mend, notes);
+    }
+    let mut positive = |key: &str| {
+        let number = settings.real(key, notes).unwrap_or(0.0);
+        if number < 0.0 {
+            settings.not_valid(key, "give a number above 0, or 0 for none", notes);
+        }
+        number
+    };
+    let spike_threshold = positive("spikeThreshold");
+    let decay_rate = positive("decayRate");
+    let (limit, window) = parsed?;
+    (before == notes.errors()).then_some(RateLimiterActivity {
+        limit,
+        window,
+        spike_threshold: (spike_threshold > 0.0).then_some(spike_threshold),
+        decay_rate: if decay_rate > 0.0 { decay_rate } else { 0.01 },
+    })
+}
+
+fn counter(settings: &Settings<'_>, notes: &mut Notes) -> Option<CounterActivity> {
+    let counter = settings.required("counterName", notes);
+    let operations = ["get", "increment", "reset"];
+    // An empty operation is an absent one.
+    let operation = match settings.get("op") {
+        Some(value) if value.to_text().is_empty() => Some("get"),
+        _ => settings.word("op", &operations, Some("get"), notes),
+    };
+    Some(CounterActivity {
+        counter: counter?.into(),
+        operation: match operation? {
+            "increment" => CounterOperation::Increment,
+            "reset" => CounterOperation::Reset,
+            _ => CounterOperation::Get,
+        },
+    })
+}
+
+fn mappings(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<crate::flow::Mapping> {
+    let entry = settings
+        .entries
+        .iter()
+        .find(|entry| entry.key == "mappings");
+    match entry.map(|entry| &entry.value.kind) {
+        Some(Kind::Map(entries)) => lowering::mapping(entries, Whose::Definitions, reader),
+        Some(_) => {
+            settings.not_valid("mappings", "give an object of mappings", reader.notes);
+            None
+        }
+        None => {
+            settings.required("mappings", reader.notes);
+            None
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! A whole application: from its tree to the plan.
+
+use std::sync::Arc;
+
+use fusebox_plan::dialect::{Kind, Loader, Node, Notes, Place};
+use fusebox_plan::plan::{Limits, Plan};
+
+use crate::Functions;
+use crate::Names;
+use crate::Params;
+use crate::Value;
+use crate::program::App;
+use crate::read::actions::Actions;
+use crate::read::cors::cors;
+use crate::read::library::Library;
+use crate::read::located;
+use crate::read::object::Object;
+use crate::read::properties;
+use crate::read::reader::{Reader, SourceText};
+use crate::read::refs::{Imports, Sort, tail};
+use crate::read::secret;
+use crate::read::triggers::Triggers;
+
+const KEYS: [&str; 14] = [
+    "name",
+    "type",
+    "version",
+    "description",
+    "appModel",
+    "imports",
+    "properties",
+    "channels",
+    "triggers",
+    "resources",
+    "actions",
+    "schemas",
+    "connections",
+    "feVersion",
+];
+
+/// An application that has been read.
+pub(crate) struct Application {
+    /// Only meant if the notes have no error.
+    pub plan: Plan,
+    pub(crate) triggers: Triggers,
+    /// The names of all files that were read, by their numbers in places.
+    pub files: Vec<String>,
+}
+
+/// Whether a document is a Flogo application: by its type, or by its triggers and resources.
+pub(crate) fn is_application(root: &Node) -> bool {
+    let Kind::Map(_) = &root.kind else {
+        return false;
+    };
+    let typed = root
+        .entry("type")
+        .is_some_and(|entry| entry.value.describe().starts_with("`flogo:"));
+    let native = root.entry("upstreams").is_some() || root.entry("routes").is_some();
+    let parts = ["triggers", "resources"];
+    typed || (!native && parts.iter().any(|key| root.entry(key).is_some()))
+}
+
+/// Reads an application, whose own file has the number 0.
+pub(crate) fn read(
+    mut root: Node,
+    name: &str,
+    text: &str,
+    loader: &dyn Loader,
+    notes: &mut Notes,
+) -> Application {
+    let start = root.at;
+    located::refuse_duplicates(&root, notes);
+    secret::reveal(&mut root, loader, notes);
+    let env: Params = loader
+        .environment()
+        .into_iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
+    let mut reader = Reader {
+        notes,
+        loader,
+        texts: vec![SourceText::new(name, text)],
+        around: Names::default(),
+        inside: Names::default(),
+        env: Value::Params(Arc::new(env.clone())),
+    };
+    let mut plan = Plan {
+        listeners: Vec::new(),
+        admin: None,
+        store: None,
+        fleet: None,
+        limits: Limits::default(),
+        upstreams: Vec::new(),
+        routes: Vec::new(),
+        app: None,
+    };
+    let Some(app) = Object::open(&root, "an application", reader.notes) else {
+        return Application {
+            plan,
+            triggers: Triggers::default(),
+            files: names(reader.texts),
+        };
+    };
+    app.warn_of_slips(&KEYS, reader.notes);
+    for (key, what) in [
+        ("name", "no App name provided"),
+        ("version", "no App version provided"),
+    ] {
+        if app.word(key, reader.notes).is_none() && text_or_nothing(&app, key) {
+            reader
+                .notes
+                .error(app.at, what, format!("add `\"{key}\"` to the application"));
+        }
+    }
+    let imports = Imports::read(app.list("imports", reader.notes), reader.notes);
+    let properties =
+        properties::properties(app.list("properties", reader.notes), loader, reader.notes);
+    let skip_missing = env
+        .get("FLOGO_MAPPING_SKIP_MISSING")
+        .is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    reader.inside = Names {
+        env,
+        functions: functions(&imports),
+        skip_missing,
+        ..Names::default()
+    };
+    reader.around = Names {
+        properties: Some(properties),
+        loops: true,
+        ..reader.inside.clone()
+    };
+    let channels = properties::channels(app.list("channels", reader.notes), reader.notes);
+    let library = Library::read(app.list("resources", reader.notes), &mut reader);
+    let mut actions = Actions::new(&imports, library);
+    actions.read_shared(app.list("actions", reader.notes), &mut reader);
+    let triggers = Triggers::read(
+        app.list("triggers", reader.notes),
+        &channels,
+        &mut actions,
+        &mut reader,
+    );
+    plan.listeners = triggers.listeners.clone();
+    plan.routes = triggers.plan_routes();
+    plan.app = Some(Arc::new(App {
+        handlers: triggers.handlers(),
+        channels,
+        subscriptions: triggers.subscriptions.clone(),
+        cors: cors(loader),
+    }));
+    if reader.notes.errors() == 0 {
+        actions.warn_of_unused(&mut reader);
+        refuse_idle(&plan, start, &mut reader);
+    }
+    Application {
+        plan,
+        triggers,
+        files: names(reader.texts),
+    }
+}
+
+/// A value of another kind has been reported already.
+fn text_or_nothing(app: &Object<'_>, key: &str) -> bool {
+    app.get(key)
+        .is_none_or(|entry| crate::read::object::text(&entry.value).is_some())
+}
+
+fn names(texts: Vec<SourceText>) -> Vec<String> {
+    texts.into_iter().map(|text| text.name).collect()
+}
+
+fn functions(imports: &Imports) -> Functions {
+    let mut functions = Functions::default();
+    for import in &imports.list {
+        let is_function =
+            tail(&import.path).0 == Sort::Function || import.path.ends_with("/function");
+        if is_function {
+            let alias = import.renamed.then_some(import.alias.as_str());
+            functions.import(&import.path, alias);
+        }
+    }
+    functions
+}
+
+fn refuse_idle(plan: &Plan, start: Place, reader: &mut Reader<'_>) {
+    if plan.listeners.is_empty() {
+        reader.notes.error(
+            start,
+            "the application has no REST trigger, so no client can connect",
+            "add one to `triggers`",
+        );
+    } else if plan.routes.is_empty() {
+        reader.notes.error(
+            start,
+            "the application's REST triggers have no handler, so every request is answered 404",
+            "add one to a trigger's `handlers`",
+        );
+    }
+}

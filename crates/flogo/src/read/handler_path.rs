@@ -1,0 +1,314 @@
+//! Paths of REST handlers: `/pets/:petId`, `/files/*rest`, in the plan's own notation.
+//!
+//! The rules are those of the router that Flogo's REST trigger uses (julienschmidt/httprouter):
+//! within one method nothing may stand beside a parameter, and nothing but a literal that is left
+//! before it beside a rest.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+/// A handler's path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HandlerPath {
+    segments: Vec<Segment>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Segment {
+    Literal(String),
+    Param(String),
+    Rest(String),
+}
+
+/// What is wrong with a path: at which character, what, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PathFault {
+    pub offset: usize,
+    pub what: String,
+    pub mend: &'static str,
+}
+
+impl HandlerPath {
+    pub fn read(text: &str) -> Result<HandlerPath, PathFault> {
+        let fault = |offset: usize, what: &str, mend: &'static str| {
+            Err(PathFault {
+                offset,
+                what: what.to_owned(),
+                mend,
+            })
+        };
+        let Some(rest) = text.strip_prefix('/') else {
+            return fault(
+                0,
+                "path must begin with '/'",
+                "write it as in `/pets/:petId`",
+            );
+        };
+        let mut segments: Vec<Segment> = Vec::new();
+        let mut offset = 1;
+        let parts: Vec<&str> = rest.split('/').collect();
+        for (index, part) in parts.iter().enumerate() {
+            let last = index + 1 == parts.len();
+            let named = part.strip_prefix([':', '*']);
+            let name = named.unwrap_or("");
+            if let Some(inner) = part
+                .char_indices()
+                .skip(1)
+                .find(|(_, c)| matches!(c, ':' | '*'))
+            {
+                let before = part[..inner.0].chars().count();
+                let what = if named.is_some() {
+                    "only one wildcard per path segment is allowed"
+                } else {
+                    "a wildcard within a segment is not supported"
+                };
+                return fault(
+                    offset + before,
+                    what,
+                    "let a parameter be a whole segment between slashes",
+                );
+            }
+            if let Some(at) = part.find(['{', '}', '?', '#']) {
+                return fault(
+                    offset + part[..at].chars().count(),
+                    "a path has no braces, `?` or `#`",
+                    "remove them; parameters are written `:name`",
+                );
+            }
+            if named.is_some() && name.is_empty() {
+                return fault(
+                    offset,
+                    "wildcards must be named with a non-empty name",
+                    "name it, as in `:id` or `*rest`",
+                );
+            }
+            if part.is_empty() && !last {
+                return fault(
+                    offset,
+                    "the path has an empty segment",
+                    "remove one of the slashes",
+                );
+            }
+            if named.is_some() && names(&segments).any(|other| other == name) {
+                return fault(
+                    offset,
+                    "two parameters of the path have the same name",
+                    "give each a name of its own",
+                );
+            }
+            segments.push(match part.chars().next() {
+                Some(':') => Segment::Param(name.to_owned()),
+                Some('*') if last => Segment::Rest(name.to_owned()),
+                Some('*') => {
+                    return fault(
+                        offset,
+                        "catch-all routes are only allowed at the end of the path",
+                        "end the path with it, or use `:name` for one segment",
+                    );
+                }
+                _ => Segment::Literal((*part).to_owned()),
+            });
+            offset += part.chars().count() + 1;
+        }
+        Ok(HandlerPath { segments })
+    }
+
+    /// In the plan's notation: `/pets/{petId}`, `/files/{*rest}`; literals as a client sends them.
+    pub fn template(&self) -> String {
+        self.renamed(str::to_owned)
+    }
+
+    /// As [`template`](HandlerPath::template), with other names for the parameters.
+    pub fn renamed(&self, mut name_of: impl FnMut(&str) -> String) -> String {
+        let mut out = String::new();
+        for segment in &self.segments {
+            let _ = match segment {
+                Segment::Literal(text) => write!(out, "/{}", encode(text)),
+                Segment::Param(name) => write!(out, "/{{{}}}", name_of(name)),
+                Segment::Rest(name) => write!(out, "/{{*{}}}", name_of(name)),
+            };
+        }
+        out
+    }
+
+    /// Whether a parameter takes all that is left of a path, its first slash included.
+    pub fn is_rest(&self, name: &str) -> bool {
+        let last = self.segments.last();
+        matches!(last, Some(Segment::Rest(rest)) if rest == name)
+    }
+}
+
+/// The paths of one method, as the router keeps them.
+#[derive(Debug, Default)]
+pub(crate) struct PathTree {
+    /// The first path that came by.
+    first: usize,
+    /// The path that ends here.
+    end: Option<usize>,
+    literals: HashMap<String, PathTree>,
+    param: Option<(String, Box<PathTree>)>,
+    rest: Option<usize>,
+}
+
+impl PathTree {
+    /// Adds a path under a number.
+    ///
+    /// # Errors
+    /// The number of a path that the router would refuse it beside; then it is not added.
+    pub fn add(&mut self, path: &HandlerPath, number: usize) -> Result<(), usize> {
+        self.add_from(&path.segments, number)
+    }
+
+    fn add_from(&mut self, segments: &[Segment], number: usize) -> Result<(), usize> {
+        let Some((segment, rest)) = segments.split_first() else {
+            return match self.end {
+                Some(other) => Err(other),
+                None => {
+                    self.end = Some(number);
+                    Ok(())
+                }
+            };
+        };
+        if let Some(other) = self.refuses(segment) {
+            return Err(other);
+        }
+        let new = || PathTree {
+            first: number,
+            ..PathTree::default()
+        };
+        let next = match segment {
+            Segment::Literal(text) => self.literals.entry(text.clone()).or_insert_with(new),
+            Segment::Param(name) => {
+                let make = || (name.clone(), Box::new(new()));
+                &mut self.param.get_or_insert_with(make).1
+            }
+            Segment::Rest(_) => {
+                self.rest = Some(number);
+                return Ok(());
+            }
+        };
+        next.add_from(rest, number)
+    }
+
+    /// A path beside which a segment may not stand.
+    fn refuses(&self, segment: &Segment) -> Option<usize> {
+        let literal = |empty: bool| {
+            let other = |text: &&String| empty || !text.is_empty();
+            let text = self.literals.keys().filter(other).min()?;
+            Some(self.literals[text].first)
+        };
+        let param = self.param.as_ref();
+        self.rest.or_else(|| match segment {
+            Segment::Literal(text) if text.is_empty() => None,
+            Segment::Literal(_) => param.map(|(_, tree)| tree.first),
+            Segment::Param(name) => param
+                .filter(|(other, _)| other != name)
+                .map(|(_, tree)| tree.first)
+                .or_else(|| literal(false)),
+            Segment::Rest(_) => param.map(|(_, tree)| tree.first).or_else(|| literal(true)),
+        })
+    }
+}
+
+fn names(segments: &[Segment]) -> impl Iterator<Item = &str> {
+    segments.iter().filter_map(|segment| match segment {
+        Segment::Literal(_) => None,
+        Segment::Param(name) | Segment::Rest(name) => Some(name.as_str()),
+    })
+}
+
+/// Escapes what may not stand in a URL's path (RFC 3986, `pchar`). The router compares decoded paths,
+/// so a percent sign of the file is one.
+fn encode(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        let plain = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
+        if plain {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+
+    fn path(text: &str) -> HandlerPath {
+        HandlerPath::read(text).unwrap()
+    }
+
+    #[test]
+    fn a_path_is_written_in_the_plans_notation() {
+        for (text, template) in [
+            ("/", "/"),
+            ("/pets/:petId", "/pets/{petId}"),
+            ("/t/*rest", "/t/{*rest}"),
+            ("/a/:x-y/b/", "/a/{x-y}/b/"),
+            ("/a b/é%", "/a%20b/%C3%A9%25"),
+        ] {
+            assert_eq!(path(text).template(), template);
+        }
+    }
+
+    #[test]
+    fn what_the_router_would_refuse_is_refused_where_it_stands() {
+        for (text, offset) in [
+            ("pets", 0),
+            ("/a/:", 3),
+            ("/a/v:id", 4),
+            ("/a/:id:x", 6),
+            ("/a/*rest/b", 3),
+            ("/a/:id/:id", 7),
+            ("/a//b", 3),
+            ("/a/{id}", 3),
+        ] {
+            assert_eq!(
+                HandlerPath::read(text).unwrap_err().offset,
+                offset,
+                "{text}"
+            );
+        }
+    }
+
+    fn clash(paths: &[&str]) -> Option<(usize, usize)> {
+        let mut tree = PathTree::default();
+        paths.iter().enumerate().find_map(|(number, text)| {
+            let other = tree.add(&path(text), number).err()?;
+            Some((other, number))
+        })
+    }
+
+    #[test]
+    fn paths_clash_as_they_do_in_one_tree() {
+        for (one, two, clashes) in [
+            ("/pets/:id", "/pets/:id", true),
+            ("/pets/:id", "/pets/new", true),
+            ("/pets/:id", "/pets/:name", true),
+            ("/pets/:id", "/pets/", false),
+            ("/pets/:id", "/pets", false),
+            ("/pets/:id", "/pets/:id/toys", false),
+            ("/pets/:id", "/petshop", false),
+            ("/t/*rest", "/t/", true),
+            ("/t/*rest", "/t/a", true),
+            ("/t/*rest", "/t/:a/b", true),
+            ("/t/*rest", "/t/*rest", true),
+            ("/t/*rest", "/t", false),
+            ("/a", "/b", false),
+            ("/a", "/a/", false),
+        ] {
+            assert_eq!(clash(&[one, two]), clashes.then_some((0, 1)), "{one} {two}");
+            assert_eq!(clash(&[two, one]), clashes.then_some((0, 1)), "{two} {one}");
+        }
+    }
+
+    #[test]
+    fn a_clash_names_the_first_path_of_its_kind() {
+        let paths = ["/a", "/pets/:id/toys", "/pets/:id", "/pets/new/x"];
+        assert_eq!(clash(&paths), Some((1, 3)));
+    }
+}

@@ -1,0 +1,332 @@
+//! Where definitions come from: the application's resources, files, HTTP, built-in patterns.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use fusebox_plan::dialect::{BYTES_MAX, Kind, Node, Place, quote, suggest};
+
+use crate::language::patterns;
+use crate::read::located;
+use crate::read::object::{Object, Text};
+use crate::read::reader::{Reader, SourceText};
+use crate::read::refs::{Sort, tail};
+use crate::read::schema::{self, Rigour};
+use crate::read::secret;
+
+/// A definition, as written.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// What its breakers are named after.
+    pub name: String,
+    /// Its tree.
+    pub root: Node,
+    /// The keys and values in it.
+    pub parts: usize,
+}
+
+impl Loaded {
+    fn new(name: String, root: Node) -> Rc<Loaded> {
+        let parts = parts(&root);
+        Rc::new(Loaded { name, root, parts })
+    }
+}
+
+fn parts(node: &Node) -> usize {
+    1 + match &node.kind {
+        Kind::Scalar(_) => 0,
+        Kind::List(items) => items.iter().map(parts).sum(),
+        Kind::Map(entries) => entries.iter().map(|entry| parts(&entry.value)).sum(),
+    }
+}
+
+/// Every definition that the application has or has asked for.
+#[derive(Default)]
+pub(crate) struct Library {
+    embedded: Vec<Embedded>,
+    /// Where each resource is among them, by its id.
+    by_id: HashMap<String, usize>,
+    /// By their URI; `None`: it could not be had, which has been said.
+    fetched: HashMap<String, Option<Rc<Loaded>>>,
+}
+
+struct Embedded {
+    id: String,
+    at: Place,
+    /// `None`: the schema does not hold.
+    loaded: Option<Rc<Loaded>>,
+    used: bool,
+}
+
+impl Library {
+    /// Reads `resources`. All are compared with the schema, used or not.
+    pub fn read(items: &[Node], reader: &mut Reader<'_>) -> Library {
+        let mut library = Library::default();
+        for item in items {
+            let Some(resource) = Object::open(item, "a resource", reader.notes) else {
+                continue;
+            };
+            let Some(id) = resource.word("id", reader.notes) else {
+                reader.notes.error(
+                    item.at,
+                    "a resource has no id",
+                    "add `\"id\": \"microgateway:NAME\"`",
+                );
+                continue;
+            };
+            library.add(id, resource, reader);
+        }
+        library
+    }
+
+    fn add(&mut self, id: Text<'_>, resource: Object<'_>, reader: &mut Reader<'_>) {
+        let mend = "write it as `microgateway:NAME`";
+        let Some((kind, name)) = id.get().split_once(':') else {
+            let what = format!("Invalid resource id: {}", id.get());
+            reader.notes.error(id.at, what, mend);
+            return;
+        };
+        if kind != "microgateway" {
+            reader.notes.error(
+                id.at,
+                format!(
+                    "the resource {} is of the type {}, which is not supported",
+                    id.shown(),
+                    quote(kind)
+                ),
+                "keep microgateway resources here, and run the others where they ran",
+            );
+            return;
+        }
+        if self.by_id.contains_key(id.get()) {
+            reader.notes.error(
+                id.at,
+                format!("two resources have the id {}", id.shown()),
+                "give each an id of its own",
+            );
+            return;
+        }
+        let loaded = match resource.get("data") {
+            None => {
+                reader.notes.error(
+                    resource.at,
+                    format!("the resource {} has no data", id.shown()),
+                    "add `\"data\"` with the definition",
+                );
+                None
+            }
+            Some(data) => schema::check(&data.value, Rigour::Full, reader.notes)
+                .then(|| Loaded::new(name.to_owned(), data.value.clone())),
+        };
+        self.by_id.insert(id.get().to_owned(), self.embedded.len());
+        self.embedded.push(Embedded {
+            id: id.get().to_owned(),
+            at: id.at,
+            loaded,
+            used: false,
+        });
+    }
+
+    /// The definition that a URI names. `label` is what messages call the action.
+    pub fn get(
+        &mut self,
+        uri: Text<'_>,
+        label: &str,
+        reader: &mut Reader<'_>,
+    ) -> Option<Rc<Loaded>> {
+        let scheme = uri.get().split_once("://").map(|(scheme, _)| scheme);
+        match scheme {
+            Some("http" | "file" | "pattern") => {
+                if let Some(known) = self.fetched.get(uri.get()) {
+                    return known.clone();
+                }
+                let loaded = match scheme {
+                    Some("http") => over_http(uri, reader),
+                    Some("file") => from_file(uri, reader),
+                    _ => pattern(uri, &uri.get()["pattern://".len()..], reader),
+                };
+                self.fetched.insert(uri.get().to_owned(), loaded.clone());
+                loaded
+            }
+            _ => self.embedded(uri, label, reader),
+        }
+    }
+
+    /// The pattern of that name.
+    pub fn pattern(&mut self, name: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Loaded>> {
+        pattern(name, name.get(), reader)
+    }
+
+    fn embedded(
+        &mut self,
+        uri: Text<'_>,
+        label: &str,
+        reader: &mut Reader<'_>,
+    ) -> Option<Rc<Loaded>> {
+        let Some(index) = self.by_id.get(uri.get()) else {
+            let mend = match uri.get().split_once("://") {
+                Some(("https", _)) => {
+                    "fetch the definition into a file and name that: `file:///PATH`".to_owned()
+                }
+                Some((_, rest)) => format!(
+                    "write `\"uri\": {}`, or use `file://`, `http://` or `pattern://`",
+                    quote(rest)
+                ),
+                None => suggest(
+                    uri.get(),
+                    self.embedded.iter().map(|known| known.id.as_str()),
+                ),
+            };
+            reader.notes.error(
+                uri.at,
+                format!(
+                    "failed to load microgateway URI data: '{label}': no resource has the id {}",
+                    uri.shown()
+                ),
+                mend,
+            );
+            return None;
+        };
+        let found = &mut self.embedded[*index];
+        found.used = true;
+        found.loaded.clone()
+    }
+
+    /// Warns of resources that no action uses: nothing in them beyond their form has been checked.
+    pub fn warn_of_unused(&self, reader: &mut Reader<'_>) {
+        for known in self.embedded.iter().filter(|known| !known.used) {
+            reader.notes.warn(
+                known.at,
+                format!("no action uses the resource {}", quote(&known.id)),
+                "name it in an action's `uri`, or remove it",
+            );
+        }
+    }
+}
+
+fn over_http(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Loaded>> {
+    match reader.loader.fetch(uri.get()) {
+        Ok(text) => parse(uri, text, Rigour::Kinds, reader),
+        Err(error) => {
+            reader.notes.error(
+                uri.at,
+                format!(
+                    "Error in accessing specified HTTP url {}: {error}",
+                    uri.shown()
+                ),
+                "check that the address answers 200 with a definition; it is fetched at every start and reload",
+            );
+            None
+        }
+    }
+}
+
+fn from_file(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Loaded>> {
+    let path = &uri.get()["file://".len()..];
+    match reader.loader.local(path) {
+        Ok(text) => parse(uri, text, Rigour::Full, reader),
+        Err(error) => {
+            reader.notes.error(
+                uri.at,
+                format!("File reading error: {}: {error}", quote(path)),
+                "check the path: it is relative to the directory that the program was started in",
+            );
+            None
+        }
+    }
+}
+
+fn parse(
+    uri: Text<'_>,
+    text: String,
+    rigour: Rigour,
+    reader: &mut Reader<'_>,
+) -> Option<Rc<Loaded>> {
+    if text.len() > BYTES_MAX {
+        let what = format!(
+            "{} has {} bytes, and may have {BYTES_MAX}",
+            uri.shown(),
+            text.len()
+        );
+        reader.notes.error(uri.at, what, "split it");
+        return None;
+    }
+    let file = reader.texts.len();
+    let named = uri.get().strip_prefix("file://").unwrap_or(uri.get());
+    reader.texts.push(SourceText::new(named, &text));
+    let mut root = match located::parse(text.strip_prefix('\u{feff}').unwrap_or(&text), file) {
+        Ok(root) => root,
+        Err(fault) => {
+            reader.notes.error(
+                fault.at,
+                format!(
+                    "error marshalling microgateway definition resource: it is not JSON: {}",
+                    fault.what
+                ),
+                "correct the definition",
+            );
+            return None;
+        }
+    };
+    secret::reveal(&mut root, reader.loader, reader.notes);
+    located::refuse_duplicates(&root, reader.notes);
+    if !schema::check(&root, rigour, reader.notes) {
+        return None;
+    }
+    if !matches!(root.kind, Kind::Map(_)) {
+        reader.notes.error(
+            root.at,
+            "a definition is an object",
+            "write `{ \"name\": …, \"steps\": […] }`",
+        );
+        return None;
+    }
+    let name = Object::open(&root, "a definition", reader.notes)
+        .and_then(|root| root.word("name", reader.notes))
+        .map_or_else(|| stem(named), |name| name.get().to_owned());
+    Some(Loaded::new(name, root))
+}
+
+/// The last segment of a path or URL, without its extension.
+fn stem(path: &str) -> String {
+    let last = path
+        .trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .unwrap_or(path);
+    last.split('.').next().unwrap_or(last).to_owned()
+}
+
+fn pattern(text: Text<'_>, name: &str, reader: &mut Reader<'_>) -> Option<Rc<Loaded>> {
+    let Some(definition) = patterns::find(name) else {
+        reader.notes.error(
+            text.at,
+            format!(
+                "unexpected end of JSON input: there is no pattern {}",
+                quote(name)
+            ),
+            suggest(name, patterns::NAMES),
+        );
+        return None;
+    };
+    let mut root = located::parse(definition, 0).expect("the built-in patterns are JSON");
+    // What is wrong with a pattern's values is wrong with the action that uses it.
+    place_all(&mut root, text.at);
+    Some(Loaded::new(name.to_owned(), root))
+}
+
+fn place_all(node: &mut Node, at: Place) {
+    node.at = at;
+    match &mut node.kind {
+        Kind::Scalar(_) => {}
+        Kind::List(items) => items.iter_mut().for_each(|item| place_all(item, at)),
+        Kind::Map(entries) => entries.iter_mut().for_each(|entry| {
+            entry.at = at;
+            place_all(&mut entry.value, at);
+        }),
+    }
+}
+
+/// Whether a reference names the microgateway.
+pub(crate) fn is_microgateway(path: &str) -> bool {
+    tail(path) == (Sort::Action, "microgateway")
+}

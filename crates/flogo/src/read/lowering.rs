@@ -1,0 +1,383 @@
+//! From the parts of a definition as written to what is run: steps, responses, mappings.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fusebox_plan::dialect::{Entry, Kind, Node, Place, quote, suggest};
+
+use crate::flow::{
+    Assignment, Base, Data, FlowResponse, FlowStep, ForEach, Given, Halt, MapNode, Mapping,
+};
+use crate::read::located;
+use crate::read::object::{Object, Text, is_null, text};
+use crate::read::reader::{NESTED, Reader, Whose, dotted};
+
+/// The places of services among an action's services, by name.
+pub(crate) type IndexMap<'n> = BTreeMap<&'n str, usize>;
+
+/// The steps of a definition; `names` are those of its services. A step that is wrong is left out.
+pub(crate) fn steps(
+    items: &[Node],
+    names: &IndexMap<'_>,
+    reader: &mut Reader<'_>,
+) -> Vec<(FlowStep, Place)> {
+    let objects = items
+        .iter()
+        .filter_map(|item| Object::open(item, "a step", reader.notes))
+        .collect::<Vec<_>>();
+    objects
+        .into_iter()
+        .filter_map(|object| Some((step(object, names, reader)?, object.at)))
+        .collect()
+}
+
+fn step(object: Object<'_>, names: &IndexMap<'_>, reader: &mut Reader<'_>) -> Option<FlowStep> {
+    let before = reader.notes.errors();
+    let when = condition(object, "if", reader);
+    let service = service(object, names, reader);
+    let input = match object.object("input", reader.notes) {
+        Some(input) => assignments(input.entries(), reader),
+        None => Vec::new(),
+    };
+    let halt = condition(object, "halt", reader).map(|(text, condition)| Halt {
+        text: text.get().into(),
+        condition,
+    });
+    let service = service?;
+    (before == reader.notes.errors()).then_some(FlowStep {
+        when: when.map(|(_, condition)| condition),
+        service,
+        input,
+        halt,
+    })
+}
+
+fn service(object: Object<'_>, names: &IndexMap<'_>, reader: &mut Reader<'_>) -> Option<usize> {
+    let Some(name) = object.text("service", reader.notes) else {
+        reader.notes.error(
+            object.at,
+            "service not found: the step names none",
+            "add `\"service\"`",
+        );
+        return None;
+    };
+    let found = names.get(name.get()).copied();
+    if found.is_none() {
+        reader.notes.error(
+            name.at,
+            format!("service not found: {}", name.get()),
+            suggest(name.get(), names.keys().copied()),
+        );
+    }
+    found
+}
+
+/// A condition, and its text; one that is empty is absent.
+fn condition<'n>(
+    object: Object<'n>,
+    key: &str,
+    reader: &mut Reader<'_>,
+) -> Option<(Text<'n>, crate::Expression)> {
+    let text = object.word(key, reader.notes)?;
+    let what = match key {
+        "halt" => "halt condition parsing error",
+        _ => "condition parsing error",
+    };
+    Some((text, reader.condition(text, what, Whose::Definitions)?))
+}
+
+/// Values and the places that take them, sorted by name.
+fn assignments(entries: &[Entry], reader: &mut Reader<'_>) -> Vec<Assignment> {
+    let mut sorted: Vec<&Entry> = entries.iter().collect();
+    sorted.sort_by(|one, two| one.key.cmp(&two.key));
+    let mut assignments: Vec<Assignment> = Vec::new();
+    for entry in sorted {
+        let Some(value) = reader.given(&entry.value, Whose::Definitions) else {
+            continue;
+        };
+        let path = dotted(&entry.key);
+        let blocked = assignments.iter().find(|earlier| {
+            let is_object = |value: &crate::Value| {
+                matches!(value, crate::Value::Object(_) | crate::Value::Params(_))
+            };
+            path.len() > earlier.path.len()
+                && path.starts_with(&earlier.path)
+                && matches!(&earlier.value, Given::Literal(value) if !is_object(value))
+        });
+        if let Some(earlier) = blocked {
+            reader.notes.error(
+                entry.at,
+                format!(
+                    "{} goes into {}, which is no object",
+                    quote(&entry.key),
+                    quote(&earlier.path.join("."))
+                ),
+                NESTED,
+            );
+            continue;
+        }
+        assignments.push(Assignment { path, value });
+    }
+    assignments
+}
+
+/// The responses of a definition. One that is wrong is left out.
+pub(crate) fn responses(items: &[Node], reader: &mut Reader<'_>) -> Vec<(FlowResponse, Place)> {
+    let objects = items
+        .iter()
+        .filter_map(|item| Object::open(item, "a response", reader.notes))
+        .collect::<Vec<_>>();
+    objects
+        .into_iter()
+        .filter_map(|object| Some((response(object, reader)?, object.at)))
+        .collect()
+}
+
+fn response(object: Object<'_>, reader: &mut Reader<'_>) -> Option<FlowResponse> {
+    let before = reader.notes.errors();
+    let when = condition(object, "if", reader).map(|(_, condition)| condition);
+    let output = object.object("output", reader.notes);
+    // Null is a value here, not an absent one.
+    let value = |key: &str| {
+        let entries = output.map_or(&[][..], |output| output.entries());
+        let entry = entries.iter().find(|entry| entry.key == key);
+        entry
+            .or_else(|| {
+                entries
+                    .iter()
+                    .find(|entry| entry.key.eq_ignore_ascii_case(key))
+            })
+            .map(|entry| &entry.value)
+    };
+    let code = match value("code") {
+        Some(node) => reader.given(node, Whose::Definitions),
+        None => None,
+    };
+    let data = match value("data") {
+        Some(Node {
+            kind: Kind::Map(entries),
+            ..
+        }) => Some(Data::Object(assignments(entries, reader))),
+        Some(node) => reader.given(node, Whose::Definitions).map(Data::One),
+        None => None,
+    };
+    (before == reader.notes.errors()).then_some(FlowResponse { when, code, data })
+}
+
+/// A handler's `input` or `output`. `None` where an expression is wrong.
+pub(crate) fn mapping(entries: &[Entry], whose: Whose, reader: &mut Reader<'_>) -> Option<Mapping> {
+    let before = reader.notes.errors();
+    let mut nodes: Vec<(Arc<str>, MapNode)> = Vec::new();
+    for entry in entries.iter().filter(|entry| !is_null(&entry.value)) {
+        let node = match &entry.value.kind {
+            Kind::Map(inner) => match (branch_keys(inner), entry.value.entry("mapping")) {
+                (true, _) => branches(&entry.value, inner, whose, reader),
+                (false, Some(mapped)) => map_node(&mapped.value, whose, reader),
+                (false, None) => Some(MapNode::Given(Given::Literal(located::value(&entry.value)))),
+            },
+            _ => reader.given(&entry.value, whose).map(MapNode::Given),
+        };
+        nodes.extend(node.map(|node| (entry.key.as_str().into(), node)));
+    }
+    nodes.sort_by(|(one, _), (two, _)| one.cmp(two));
+    (before == reader.notes.errors()).then_some(Mapping(nodes))
+}
+
+/// A value below `mapping`: expressions at any depth.
+fn map_node(node: &Node, whose: Whose, reader: &mut Reader<'_>) -> Option<MapNode> {
+    match &node.kind {
+        Kind::Scalar(_) => reader.given(node, whose).map(MapNode::Given),
+        Kind::List(items) => items
+            .iter()
+            .map(|item| map_node(item, whose, reader))
+            .collect::<Option<_>>()
+            .map(MapNode::Array),
+        Kind::Map(entries) if branch_keys(entries) => branches(node, entries, whose, reader),
+        Kind::Map(entries) => match entries.iter().find(|entry| directive(entry) == "@foreach") {
+            Some(each) => for_each(node, each, whose, reader),
+            None => map_entries(entries, whose, reader).map(MapNode::Object),
+        },
+    }
+}
+
+fn map_entries(
+    entries: &[Entry],
+    whose: Whose,
+    reader: &mut Reader<'_>,
+) -> Option<Vec<(Arc<str>, MapNode)>> {
+    entries
+        .iter()
+        .map(|entry| {
+            Some((
+                Arc::from(entry.key.as_str()),
+                map_node(&entry.value, whose, reader)?,
+            ))
+        })
+        .collect()
+}
+
+/// The directive that a key begins with: `@foreach`, `@if`, `@elseif`, `@else`; empty for other keys.
+fn directive(entry: &Entry) -> &str {
+    let key = entry.key.trim_start();
+    let end = key
+        .char_indices()
+        .skip(1)
+        .find(|(_, c)| !c.is_ascii_alphabetic())
+        .map_or(key.len(), |(at, _)| at);
+    match &key[..end] {
+        word @ ("@foreach" | "@if" | "@elseif" | "@else") => word,
+        _ => "",
+    }
+}
+
+fn branch_keys(entries: &[Entry]) -> bool {
+    entries
+        .iter()
+        .any(|entry| matches!(directive(entry), "@if" | "@elseif" | "@else"))
+}
+
+/// What stands in the parentheses of a directive, and at which byte of the key.
+fn argument(entry: &Entry) -> Option<(usize, &str)> {
+    let open = entry.key.find('(')? + 1;
+    let close = entry.key.rfind(')').filter(|close| *close >= open)?;
+    Some((open, &entry.key[open..close]))
+}
+
+fn branches(
+    node: &Node,
+    entries: &[Entry],
+    whose: Whose,
+    reader: &mut Reader<'_>,
+) -> Option<MapNode> {
+    let before = reader.notes.errors();
+    let mut branches = Vec::new();
+    for (word, conditional) in [("@if", true), ("@elseif", true), ("@else", false)] {
+        let of_this = entries.iter().filter(|entry| directive(entry) == word);
+        for (index, entry) in of_this.enumerate() {
+            if index > 0 && word != "@elseif" {
+                let what = format!("there are two `{word}` here");
+                reader.notes.error(entry.at, what, "keep one");
+                continue;
+            }
+            let condition = match (conditional, argument(entry)) {
+                (false, _) => None,
+                (true, Some((open, source))) => key_expression(entry, open, source, whose, reader),
+                (true, None) => {
+                    let what = format!("{} must have condition expression", &word[1..]);
+                    let mend = format!("write it as `{word}(…)`");
+                    reader.notes.error(entry.at, what, mend);
+                    continue;
+                }
+            };
+            if let Some(value) = map_node(&entry.value, whose, reader) {
+                branches.push((condition, value));
+            }
+        }
+    }
+    for entry in entries {
+        if !matches!(directive(entry), "@if" | "@elseif" | "@else") {
+            reader.notes.error(
+                entry.at,
+                format!(
+                    "{} stands beside branches and would be lost",
+                    quote(&entry.key)
+                ),
+                "move it into the branches",
+            );
+        }
+    }
+    if !entries.iter().any(|entry| directive(entry) == "@if") {
+        reader.notes.error(
+            node.at,
+            "there is no `@if` before these branches",
+            "add `@if(…)`",
+        );
+    }
+    (before == reader.notes.errors()).then_some(MapNode::Branches(branches))
+}
+
+fn for_each(node: &Node, each: &Entry, whose: Whose, reader: &mut Reader<'_>) -> Option<MapNode> {
+    let before = reader.notes.errors();
+    let Kind::Map(entries) = &node.kind else {
+        return None;
+    };
+    for other in entries.iter().filter(|other| other.key != each.key) {
+        reader.notes.error(
+            other.at,
+            format!(
+                "{} stands beside a loop and would be lost",
+                quote(&other.key)
+            ),
+            "move it into the loop, or beside the object that holds it",
+        );
+    }
+    let Some((open, argument)) = argument(each).filter(|(_, text)| !text.trim().is_empty()) else {
+        reader.notes.error(
+            each.at,
+            "a loop names no list",
+            "write it as `@foreach($.payload.items, item)`",
+        );
+        return None;
+    };
+    let mut parts = argument.splitn(3, ',');
+    let source_text = parts.next().unwrap_or_default();
+    let name = parts
+        .next()
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(Arc::from);
+    let filter_text = parts.next().filter(|filter| !filter.trim().is_empty());
+    let source = key_expression(each, open, source_text, whose, reader);
+    let filter = filter_text.and_then(|filter| {
+        let at = open + (argument.len() - filter.len());
+        key_expression(each, at, filter, whose, reader)
+    });
+    let Kind::Map(body) = &each.value.kind else {
+        reader.notes.error(
+            each.value.at,
+            "the body of a loop is an object",
+            "write what becomes of an item: `{ \"id\": \"=$loop.id\" }`, or `{ \"=\": \"$loop\" }` for the item itself",
+        );
+        return None;
+    };
+    let base = match body.iter().find(|entry| entry.key == "=") {
+        None => None,
+        Some(entry) if text(&entry.value).is_some_and(|text| text.get() == "$loop") => {
+            Some(Base::Item)
+        }
+        Some(entry) => reader.given(&entry.value, whose).map(Base::Given),
+    };
+    let fields: Vec<Entry> = body
+        .iter()
+        .filter(|entry| entry.key != "=")
+        .cloned()
+        .collect();
+    let fields = map_entries(&fields, whose, reader);
+    let (source, fields) = (source?, fields?);
+    (before == reader.notes.errors()).then(|| {
+        MapNode::ForEach(Box::new(ForEach {
+            source,
+            name,
+            filter,
+            base,
+            fields,
+        }))
+    })
+}
+
+/// Compiles what stands in a key, from byte `at` of it.
+fn key_expression(
+    entry: &Entry,
+    at: usize,
+    source: &str,
+    whose: Whose,
+    reader: &mut Reader<'_>,
+) -> Option<crate::Expression> {
+    let scalar = located::quoted(&entry.key);
+    let key = Text {
+        at: entry.at,
+        scalar: &scalar,
+    };
+    let blanks = source.len() - source.trim_start().len();
+    reader.compile(key, at + blanks, source.trim(), whose)
+}

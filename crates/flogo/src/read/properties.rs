@@ -1,0 +1,139 @@
+//! The application's properties and channels.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use fusebox_plan::dialect::{Loader, Node, Notes, quote};
+
+use crate::EvalError;
+use crate::Map;
+use crate::Value;
+use crate::program::Channel;
+use crate::read::located;
+use crate::read::object::{Object, is_null, text};
+
+/// Reads `properties`; what is set from outside takes the place of a property's own value.
+pub(crate) fn properties(items: &[Node], loader: &dyn Loader, notes: &mut Notes) -> Map {
+    let mut properties = Map::new();
+    for item in items {
+        let Some(property) = Object::open(item, "a property", notes) else {
+            continue;
+        };
+        let Some(name) = property.word("name", notes) else {
+            notes.error(item.at, "a property has no name", "add `\"name\"`");
+            continue;
+        };
+        let kind = property.text("type", notes);
+        let written = property
+            .get("value")
+            .map_or(Value::Null, |entry| located::value(&entry.value));
+        let set = loader.property(name.get());
+        let from = if set.is_some() { "--set" } else { "the file" };
+        let given = set.map_or_else(|| written.clone(), Value::from);
+        let kind_name = kind.map_or("any", |kind| kind.get());
+        let place = property
+            .get("value")
+            .map_or(item.at, |entry| entry.value.at);
+        // A property that is wrong keeps the file's value, so that what names it is not wrong too.
+        let value = match typed(&given, kind_name) {
+            Some(Ok(value)) => value,
+            Some(Err(error)) => {
+                let what = format!(
+                    "property {}: its value from {from} is no {kind_name}: {}",
+                    quote(name.get()),
+                    error.message
+                );
+                notes.error(place, what, "correct the value, or the type");
+                written
+            }
+            None => {
+                let what = format!(
+                    "property {}: unsupported type {}",
+                    quote(name.get()),
+                    quote(kind_name)
+                );
+                let mend = "use string, int, float64, bool, object, array, params or any";
+                notes.error(kind.map_or(item.at, |kind| kind.at), what, mend);
+                written
+            }
+        };
+        if properties.insert(name.get().into(), value).is_some() {
+            notes.error(
+                name.at,
+                format!("the property {} is given twice", quote(name.get())),
+                "keep one of the two",
+            );
+        }
+    }
+    properties
+}
+
+/// The value as a type asks for it; `None`: there is no such type.
+fn typed(value: &Value, kind: &str) -> Option<Result<Value, EvalError>> {
+    if value.is_null() {
+        return Some(Ok(Value::Null));
+    }
+    Some(match kind.to_ascii_lowercase().as_str() {
+        "" | "any" | "unknown" => Ok(value.clone()),
+        "string" | "bytes" => Ok(Value::from(value.to_text())),
+        "int" | "integer" | "int32" | "int64" | "long" => value.to_int().map(Value::from),
+        "float" | "float32" | "float64" | "double" | "number" => value.to_float().map(Value::from),
+        "bool" | "boolean" => value.to_bool().map(Value::from),
+        "object" | "map" => value.to_object().map(Value::Object),
+        "array" => value.to_array().map(Value::Array),
+        "params" => value.to_params().map(Value::Params),
+        _ => return None,
+    })
+}
+
+/// Reads `channels`: `NAME`, or `NAME:CAPACITY`.
+pub(crate) fn channels(items: &[Node], notes: &mut Notes) -> Vec<Channel> {
+    let mut channels: Vec<Channel> = Vec::new();
+    let mut names: HashSet<Arc<str>> = HashSet::new();
+    for item in items.iter().filter(|item| !is_null(item)) {
+        let Some(text) = text(item).filter(|text| !text.get().is_empty()) else {
+            let what = format!("a channel is not a text: found {}", item.describe());
+            notes.error(item.at, what, "write `\"NAME\"` or `\"NAME:CAPACITY\"`");
+            continue;
+        };
+        let (name, size) = text.get().split_once(':').unwrap_or((text.get(), ""));
+        let capacity = match size {
+            "" => 0,
+            size => size.parse().unwrap_or_else(|_| {
+                notes.warn(
+                    item.at,
+                    format!(
+                        "the size {} of channel '{name}' is no number, so it is 0",
+                        quote(size)
+                    ),
+                    "write it as in `\"orders:5\"`",
+                );
+                0
+            }),
+        };
+        if capacity > CAPACITY_MAX {
+            notes.error(
+                item.at,
+                format!(
+                    "channel '{name}' would hold {capacity} messages, and may hold {CAPACITY_MAX}"
+                ),
+                "lower the number",
+            );
+            continue;
+        }
+        let name: Arc<str> = name.into();
+        if !names.insert(name.clone()) {
+            notes.error(
+                item.at,
+                format!("channel '{name}' already exists"),
+                "give each channel a name of its own",
+            );
+            continue;
+        }
+        channels.push(Channel { name, capacity });
+    }
+    channels
+}
+
+/// Messages that a channel may hold.
+const CAPACITY_MAX: usize = 1 << 20;

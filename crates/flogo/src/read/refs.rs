@@ -1,0 +1,210 @@
+//! References to contributions: `github.com/…/activity/rest`, `#rest`, and the imports behind them.
+//!
+//! The same activity lives under several paths (the original's, its forks', older ones), so a path is
+//! known by its tail: its last segment, and a segment before it that says what kind of thing it is.
+
+use std::collections::HashMap;
+
+use fusebox_plan::dialect::{Node, Notes, Place, quote};
+
+use crate::read::object::text;
+
+/// What a path contributes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Sort {
+    Trigger,
+    Activity,
+    Function,
+    Action,
+    Other,
+}
+
+impl Sort {
+    fn word(self) -> &'static str {
+        match self {
+            Sort::Trigger => "trigger",
+            Sort::Activity => "activity",
+            Sort::Function => "function",
+            Sort::Action => "action",
+            Sort::Other => "other",
+        }
+    }
+}
+
+/// The sort and the last segment of a path.
+pub(crate) fn tail(path: &str) -> (Sort, &str) {
+    let (before, last) = path.rsplit_once('/').unwrap_or(("", path));
+    if last == "microgateway" {
+        return (Sort::Action, last);
+    }
+    let sort = before.rsplit('/').find_map(|segment| match segment {
+        "trigger" => Some(Sort::Trigger),
+        "activity" => Some(Sort::Activity),
+        "function" => Some(Sort::Function),
+        _ => None,
+    });
+    (sort.unwrap_or(Sort::Other), last)
+}
+
+/// One import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Import {
+    pub alias: String,
+    pub path: String,
+    /// The file gives the alias in so many words.
+    pub renamed: bool,
+}
+
+/// All imports of an application.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Imports {
+    pub list: Vec<Import>,
+    /// Which import, and the line that it stands in.
+    by_alias: HashMap<(String, Sort), (usize, u32)>,
+}
+
+impl Imports {
+    /// Reads a list of `path`, `alias path`, each with an optional `@version` and `:subpath`.
+    pub fn read(items: &[Node], notes: &mut Notes) -> Imports {
+        let mut imports = Imports::default();
+        for item in items {
+            let Some(text) = text(item) else {
+                let what = format!("an import is not a text: found {}", item.describe());
+                notes.error(item.at, what, "write the path of a package in quotes");
+                continue;
+            };
+            match parse(text.get()) {
+                Some(import) => imports.add(import, item.at, notes),
+                None => notes.error(
+                    item.at,
+                    format!("invalid import {}", text.shown()),
+                    "write `PATH`, `ALIAS PATH` or `ALIAS PATH@VERSION:SUBPATH`",
+                ),
+            }
+        }
+        imports
+    }
+
+    fn add(&mut self, import: Import, at: Place, notes: &mut Notes) {
+        let sort = tail(&import.path).0;
+        let key = (import.alias.clone(), sort);
+        match self.by_alias.get(&key) {
+            None => {
+                self.by_alias.insert(key, (self.list.len(), at.line));
+                self.list.push(import);
+            }
+            // The same import again changes nothing.
+            Some((other, _)) if self.list[*other].path == import.path => {}
+            Some((_, line)) => notes.error(
+                at,
+                format!(
+                    "alias '{}' for {} already registered (line {line})",
+                    import.alias,
+                    sort.word()
+                ),
+                "give one of the two an alias of its own: `ALIAS PATH`",
+            ),
+        }
+    }
+
+    /// The path that a reference stands for: itself, or what its `#alias` was imported as.
+    ///
+    /// # Errors
+    /// What is said where the alias has not been imported.
+    pub fn resolve<'a>(&'a self, reference: &'a str, sort: Sort) -> Result<&'a str, String> {
+        let Some(alias) = reference.strip_prefix('#') else {
+            return Ok(reference);
+        };
+        self.by_alias
+            .get(&(alias.to_owned(), sort))
+            .map(|(import, _)| self.list[*import].path.as_str())
+            .ok_or_else(|| format!("{} '{reference}' not imported", sort.word()))
+    }
+}
+
+/// The mend for an alias that nothing imports.
+pub(crate) fn import_mend(reference: &str, sort: Sort) -> String {
+    let example = match sort {
+        Sort::Trigger => "github.com/project-flogo/contrib/trigger/rest",
+        Sort::Action => "github.com/project-flogo/microgateway",
+        Sort::Activity | Sort::Function | Sort::Other => {
+            "github.com/project-flogo/contrib/activity/rest"
+        }
+    };
+    format!(
+        "add its package to `imports`, or write the path instead of {}: {}",
+        quote(reference),
+        quote(example)
+    )
+}
+
+fn parse(text: &str) -> Option<Import> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (alias, rest) = match words[..] {
+        [rest] => (None, rest),
+        [alias, rest] => (Some(alias), rest),
+        _ => return None,
+    };
+    let (module, subpath) = match rest.split_once('@') {
+        Some((module, version)) => (module, version.split_once(':').map(|(_, path)| path)),
+        None => match rest.split_once(':') {
+            Some((module, path)) => (module, Some(path)),
+            None => (rest, None),
+        },
+    };
+    let mut path = module.trim_end_matches('/').to_owned();
+    if let Some(subpath) = subpath {
+        path = format!("{path}/{}", subpath.trim_matches('/'));
+    }
+    let last = path.rsplit('/').next().filter(|last| !last.is_empty())?;
+    Some(Import {
+        alias: alias.unwrap_or(last).to_owned(),
+        renamed: alias.is_some_and(|alias| alias != last),
+        path,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_known_by_its_tail() {
+        for path in [
+            "github.com/project-flogo/microgateway/activity/circuitbreaker",
+            "github.com/r2d2-ai/aiflow/microgateway/activity/circuitbreaker",
+            "github.com/r2d2-ai/aiflow/action/microgateway/activity/circuitbreaker",
+        ] {
+            assert_eq!(tail(path), (Sort::Activity, "circuitbreaker"), "{path}");
+        }
+        assert_eq!(
+            tail("github.com/r2d2-ai/aiflow/activity/net/rest"),
+            (Sort::Activity, "rest")
+        );
+        assert_eq!(
+            tail("github.com/project-flogo/contrib/trigger/rest"),
+            (Sort::Trigger, "rest")
+        );
+        assert_eq!(
+            tail("github.com/r2d2-ai/aiflow/action/microgateway"),
+            (Sort::Action, "microgateway")
+        );
+        assert_eq!(tail("github.com/x/y"), (Sort::Other, "y"));
+    }
+
+    #[test]
+    fn an_import_may_have_alias_version_and_subpath() {
+        let import = parse("str github.com/a/b@v1.2.3:/function/string").unwrap();
+        assert_eq!(import.alias, "str");
+        assert_eq!(import.path, "github.com/a/b/function/string");
+        assert!(import.renamed);
+        let import = parse("github.com/a/activity/rest@v0.1.0").unwrap();
+        assert_eq!(
+            (import.alias.as_str(), import.path.as_str()),
+            ("rest", "github.com/a/activity/rest")
+        );
+        assert!(parse("a b c").is_none() && parse("").is_none());
+    }
+}

@@ -1,0 +1,274 @@
+//! The REST activity: where it calls, how, and whom it trusts.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use fusebox_plan::dialect::{Notes, quote, read_url};
+use fusebox_plan::plan::Endpoint;
+
+use crate::Map;
+use crate::Value;
+use crate::flow::{Identity, RestActivity, RestTls, TargetPart};
+use crate::read::reader::Reader;
+use crate::read::settings::Settings;
+
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+pub(crate) fn lower(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<RestActivity> {
+    let before = reader.notes.errors();
+    let method = settings.word("method", &METHODS, None, reader.notes);
+    let uri = settings.required("uri", reader.notes);
+    let place = uri.as_deref().and_then(|uri| {
+        let read = read_uri(uri);
+        if let Err((what, mend)) = &read {
+            let what = format!("the uri is of no use: {what}");
+            reader.notes.error(settings.place("uri"), what, mend);
+        }
+        read.ok()
+    });
+    if let Some(headers) = settings.get("headers")
+        && let Err(error) = headers.to_params()
+    {
+        let what = format!("the headers are no texts by name: {}", error.message);
+        let mend = "write an object of texts: `{ \"X-Name\": \"value\" }`";
+        reader.notes.error(settings.place("headers"), what, mend);
+    }
+    let proxy = settings.text("proxy").and_then(|proxy| {
+        let read = read_url(&proxy);
+        if let Err((what, mend)) = &read {
+            let what = format!("the proxy is of no use: {what}");
+            reader.notes.error(settings.place("proxy"), what, mend);
+        }
+        read.ok()
+    });
+    let seconds = settings.whole("timeout", reader.notes).unwrap_or(0);
+    let secure = place.as_ref().is_some_and(|(endpoint, _)| endpoint.tls);
+    let tls = tls(settings, secure, reader);
+    let (method, uri, (endpoint, target)) = (method?, uri?, place?);
+    (before == reader.notes.errors()).then_some(RestActivity {
+        method: http::Method::from_bytes(method.as_bytes()).ok()?,
+        uri,
+        endpoint,
+        target,
+        proxy,
+        timeout: u64::try_from(seconds)
+            .ok()
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs),
+        tls,
+    })
+}
+
+/// An address, and what follows it up to a `#`.
+fn read_uri(uri: &str) -> Result<(Endpoint, Vec<TargetPart>), (String, String)> {
+    let start = uri.find("://").map_or(0, |at| at + 3);
+    let end = uri[start..]
+        .find(['/', '?', '#'])
+        .map_or(uri.len(), |at| start + at);
+    let endpoint = read_url(&uri[..end])?;
+    let rest = uri[end..].split('#').next().unwrap_or_default();
+    let (path, query) = match rest.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (rest, None),
+    };
+    let mut target = Target::default();
+    if path.is_empty() {
+        target.literal("/");
+    }
+    if path.contains("/:") {
+        let mut rest = path;
+        while let Some(colon) = rest.find(':') {
+            let (before, named) = rest.split_at(colon);
+            target.literal(before);
+            let named = &named[1..];
+            let end = named.find('/').unwrap_or(named.len());
+            match &named[..end] {
+                "" => target.literal(":"),
+                name => target.0.push(TargetPart::Param(name.to_owned())),
+            }
+            rest = &named[end..];
+        }
+        target.literal(rest);
+    } else {
+        target.literal(path);
+    }
+    if let Some(query) = query {
+        target.literal("?");
+        target.literal(query);
+    }
+    Ok((endpoint, target.0))
+}
+
+#[derive(Default)]
+struct Target(Vec<TargetPart>);
+
+impl Target {
+    /// Adds a text, escaped where a URL may not hold it (RFC 3986, 3.3 and 3.4); what is escaped stays so.
+    fn literal(&mut self, text: &str) {
+        let mut out = match self.0.pop() {
+            Some(TargetPart::Literal(before)) => before,
+            Some(param) => {
+                self.0.push(param);
+                String::new()
+            }
+            None => String::new(),
+        };
+        let bytes = text.as_bytes();
+        for (at, byte) in bytes.iter().copied().enumerate() {
+            let escape = || {
+                let digits = bytes.get(at + 1..at + 3);
+                digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+            };
+            let plain = byte.is_ascii_alphanumeric()
+                || b"-._~!$&'()*+,;=:@/?[]".contains(&byte)
+                || (byte == b'%' && escape());
+            if plain {
+                out.push(char::from(byte));
+            } else {
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+        if !out.is_empty() {
+            self.0.push(TargetPart::Literal(out));
+        }
+    }
+}
+
+/// Who is trusted. Verified, unless the file says otherwise in so many words, in either spelling.
+fn tls(settings: &Settings<'_>, secure: bool, reader: &mut Reader<'_>) -> RestTls {
+    let config = match settings.get("sslConfig").map(Value::to_object) {
+        Some(Ok(config)) => config,
+        Some(Err(_)) => {
+            settings.not_valid("sslConfig", "give an object", reader.notes);
+            Default::default()
+        }
+        None => Default::default(),
+    };
+    let flag = |config: &Map, key: &str, notes: &mut Notes| match config.get(key) {
+        None | Some(Value::Null) => None,
+        Some(value) => {
+            let flag = value.to_bool();
+            if flag.is_err() {
+                let what = format!("`{key}` is neither true nor false");
+                notes.error(settings.place("sslConfig"), what, "write true or false");
+            }
+            flag.ok()
+        }
+    };
+    let skipped = flag(&config, "skipVerify", reader.notes).unwrap_or(false)
+        || settings
+            .flag("skipSSLVerify", reader.notes)
+            .unwrap_or(false);
+    let system_roots = flag(&config, "useSystemCert", reader.notes).unwrap_or(true);
+    let named = |key: &str, old: &str| {
+        let new = config
+            .get(key)
+            .map(Value::to_text)
+            .filter(|path| !path.is_empty())
+            .map(|path| (path, settings.place("sslConfig")));
+        new.or_else(|| Some((settings.text(old)?, settings.place(old))))
+    };
+    if !secure {
+        return RestTls {
+            verified: !skipped,
+            system_roots,
+            authorities: None,
+            identity: None,
+        };
+    }
+    if skipped {
+        let at = if settings.get("skipSSLVerify").is_some() {
+            settings.place("skipSSLVerify")
+        } else {
+            settings.place("sslConfig")
+        };
+        reader.notes.warn(
+            at,
+            "the certificate of the other side is not verified: whoever stands between can read and change everything",
+            "remove the setting; a private authority goes into `sslConfig.caFile`",
+        );
+    }
+    let mut pem = |file: Option<(String, fusebox_plan::dialect::Place)>| {
+        let (path, at) = file?;
+        let read = reader
+            .loader
+            .local(path.strip_prefix("file://").unwrap_or(&path));
+        if let Err(error) = &read {
+            reader.notes.error(
+                at,
+                format!("the file {} cannot be read: {error}", quote(&path)),
+                "check the path: it is relative to the directory that the program was started in",
+            );
+        }
+        read.ok()
+    };
+    let authorities = pem(named("caFile", "CAFile"));
+    let (certificate, key) = (named("certFile", "certFile"), named("keyFile", "keyFile"));
+    let identity = match (certificate, key) {
+        (Some(certificate), Some(key)) => match (pem(Some(certificate)), pem(Some(key))) {
+            (Some(certificates), Some(key)) => Some(Identity { certificates, key }),
+            _ => None,
+        },
+        (None, None) => None,
+        (Some((_, at)), None) | (None, Some((_, at))) => {
+            reader.notes.error(
+                at,
+                "a certificate of our own needs both `certFile` and `keyFile`",
+                "add the other, or remove this one",
+            );
+            None
+        }
+    };
+    RestTls {
+        verified: !skipped,
+        system_roots,
+        authorities,
+        identity,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+
+    fn target(uri: &str) -> String {
+        let (endpoint, target) = read_uri(uri).unwrap();
+        assert_eq!(endpoint.base_path, "");
+        target.iter().fold(String::new(), |text, part| match part {
+            TargetPart::Literal(literal) => text + literal,
+            TargetPart::Param(name) => text + "{" + name + "}",
+        })
+    }
+
+    #[test]
+    fn a_uri_is_literals_and_parameters() {
+        for (uri, expected) in [
+            ("http://a", "/"),
+            ("http://a?x=1", "/?x=1"),
+            ("http://a/p/:id/q", "/p/{id}/q"),
+            ("http://a:81/p/:id", "/p/{id}"),
+            ("http://a/a:b/:c", "/a{b}/{c}"),
+            ("http://a/:/x", "/:/x"),
+            ("http://a/t/12:30", "/t/12:30"),
+            ("http://a/:id?at=12:30#top", "/{id}?at=12:30"),
+            ("http://a/b c/é?%41 %", "/b%20c/%C3%A9?%41%20%25"),
+        ] {
+            assert_eq!(target(uri), expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_uri_that_leads_nowhere_says_why() {
+        for uri in [
+            "/pets",
+            "ftp://a/b",
+            "http://",
+            "http://u:p@a/",
+            "http://:id/",
+        ] {
+            assert!(read_uri(uri).is_err(), "{uri}");
+        }
+    }
+}

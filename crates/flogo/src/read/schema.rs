@@ -1,0 +1,246 @@
+//! What a microgateway definition may look like: the JSON Schema of the original, and its messages.
+
+use std::collections::HashMap;
+
+use fusebox_plan::dialect::{Kind, Node, Notes, Place};
+
+use crate::read::object::{is_null, text};
+
+const PREFIX: &str = "error validating schema: The JSON is not valid. See errors: ";
+
+/// What one place of a definition may hold.
+enum Shape {
+    Text,
+    Flag,
+    /// An object with keys of the author's choosing.
+    Free,
+    Any,
+    Object(&'static [Key]),
+    List {
+        of: &'static Shape,
+        least: usize,
+        unique: bool,
+    },
+}
+
+struct Key {
+    name: &'static str,
+    required: bool,
+    shape: Shape,
+}
+
+const fn needed(name: &'static str, shape: Shape) -> Key {
+    Key {
+        name,
+        required: true,
+        shape,
+    }
+}
+
+const fn optional(name: &'static str, shape: Shape) -> Key {
+    Key {
+        name,
+        required: false,
+        shape,
+    }
+}
+
+static DEFINITION: Shape = Shape::Object(&[
+    needed("name", Shape::Text),
+    needed(
+        "steps",
+        Shape::List {
+            of: &STEP,
+            least: 1,
+            unique: false,
+        },
+    ),
+    optional(
+        "responses",
+        Shape::List {
+            of: &RESPONSE,
+            least: 0,
+            unique: false,
+        },
+    ),
+    optional(
+        "services",
+        Shape::List {
+            of: &SERVICE,
+            least: 0,
+            unique: true,
+        },
+    ),
+]);
+
+static STEP: Shape = Shape::Object(&[
+    needed("service", Shape::Text),
+    optional("if", Shape::Text),
+    optional("input", Shape::Free),
+    optional("halt", Shape::Text),
+]);
+
+static RESPONSE: Shape = Shape::Object(&[
+    needed("error", Shape::Flag),
+    optional("if", Shape::Text),
+    optional(
+        "output",
+        Shape::Object(&[needed("data", Shape::Any), optional("code", Shape::Any)]),
+    ),
+]);
+
+static SERVICE: Shape = Shape::Object(&[
+    needed("name", Shape::Text),
+    needed("ref", Shape::Text),
+    optional("description", Shape::Text),
+    optional("settings", Shape::Free),
+]);
+
+/// How much of the schema is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rigour {
+    /// All of it, as of a definition in the application or in a file.
+    Full,
+    /// What is there must be of the right kind: all that is asked of a definition fetched over HTTP.
+    Kinds,
+}
+
+/// Compares a definition with the schema; whether it holds.
+pub(crate) fn check(node: &Node, rigour: Rigour, notes: &mut Notes) -> bool {
+    let before = notes.errors();
+    let mut check = Check { rigour, notes };
+    check.node(node, &DEFINITION, "(root)");
+    before == check.notes.errors()
+}
+
+struct Check<'a> {
+    rigour: Rigour,
+    notes: &'a mut Notes,
+}
+
+impl Check<'_> {
+    fn node(&mut self, node: &Node, shape: &Shape, path: &str) {
+        match (shape, &node.kind) {
+            (Shape::Any, _) | (Shape::Free, Kind::Map(_)) => {}
+            (Shape::Text, _) if text(node).is_some() => {}
+            (Shape::Flag, _) if matches!(kind(node), "boolean") => {}
+            (Shape::Object(keys), Kind::Map(_)) => self.object(node, keys, path),
+            (Shape::List { of, least, unique }, Kind::List(items)) => {
+                if items.len() < *least && self.rigour == Rigour::Full {
+                    self.say(
+                        node.at,
+                        path,
+                        &format!("Array must have at least {least} items"),
+                        "add one",
+                    );
+                }
+                for (index, item) in items.iter().enumerate() {
+                    self.node(item, of, &below(path, &index.to_string()));
+                }
+                if *unique && self.rigour == Rigour::Full {
+                    self.unique(items, path);
+                }
+            }
+            // Go reads null as an absent value.
+            _ if is_null(node) && self.rigour == Rigour::Kinds => {}
+            _ => {
+                let expected = match shape {
+                    Shape::Text => "string",
+                    Shape::Flag => "boolean",
+                    Shape::List { .. } => "array",
+                    Shape::Free | Shape::Object(_) | Shape::Any => "object",
+                };
+                let what = format!("Invalid type. Expected: {expected}, given: {}", kind(node));
+                let mend = match expected {
+                    "string" => "write a text in quotes".to_owned(),
+                    "boolean" => "write true or false".to_owned(),
+                    _ => format!("write an {expected}"),
+                };
+                self.say(node.at, path, &what, &mend);
+            }
+        }
+    }
+
+    fn object(&mut self, node: &Node, keys: &[Key], path: &str) {
+        let Kind::Map(entries) = &node.kind else {
+            return;
+        };
+        for key in keys.iter().filter(|key| key.required) {
+            if node.entry(key.name).is_none() && self.rigour == Rigour::Full {
+                self.say(
+                    node.at,
+                    path,
+                    &format!("{} is required", key.name),
+                    &format!("add `\"{}\"`", key.name),
+                );
+            }
+        }
+        for entry in entries {
+            let exact = |key: &&Key| key.name == entry.key;
+            let folded = |key: &&Key| key.name.eq_ignore_ascii_case(&entry.key);
+            let found = match self.rigour {
+                Rigour::Full => keys.iter().find(exact),
+                Rigour::Kinds => keys.iter().find(folded),
+            };
+            match found {
+                Some(key) => self.node(&entry.value, &key.shape, &below(path, key.name)),
+                None if self.rigour == Rigour::Kinds => {}
+                None => {
+                    let what = format!("Additional property {} is not allowed", entry.key);
+                    let mend =
+                        fusebox_plan::dialect::suggest(&entry.key, keys.iter().map(|key| key.name));
+                    self.say(entry.at, path, &what, &mend);
+                }
+            }
+        }
+    }
+
+    fn unique(&mut self, items: &[Node], path: &str) {
+        let mut seen = HashMap::new();
+        for (later, item) in items.iter().enumerate() {
+            // Its keys sorted, a value has one text.
+            let Ok(text) = crate::read::located::value(item).to_json_text() else {
+                continue;
+            };
+            let earlier = *seen.entry(text).or_insert(later);
+            if earlier != later {
+                let what = format!("array items[{earlier},{later}] must be unique");
+                self.say(item.at, path, &what, "remove one of the two");
+            }
+        }
+    }
+
+    fn say(&mut self, at: Place, path: &str, what: &str, mend: &str) {
+        self.notes
+            .error(at, format!("{PREFIX}- {path}: {what}"), mend);
+    }
+}
+
+fn below(path: &str, name: &str) -> String {
+    if path == "(root)" {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+/// What JSON Schema calls a value.
+fn kind(node: &Node) -> &'static str {
+    match &node.kind {
+        Kind::Map(_) => "object",
+        Kind::List(_) => "array",
+        Kind::Scalar(_) if text(node).is_some() => "string",
+        Kind::Scalar(scalar) => match scalar.text.as_str() {
+            "null" => "null",
+            "true" | "false" => "boolean",
+            number
+                if number
+                    .parse::<f64>()
+                    .is_ok_and(|number| number.fract() == 0.0) =>
+            {
+                "integer"
+            }
+            _ => "number",
+        },
+    }
+}

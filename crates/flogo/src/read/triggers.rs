@@ -1,0 +1,476 @@
+//! Triggers and their handlers: listeners, routes and subscriptions.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use fusebox_plan::dialect::{Node, PemFile, Place, pair, quote, suggest};
+use fusebox_plan::plan::{Listener, ListenerTls, Manner, Route, Step};
+use http::Method;
+
+use crate::Map;
+use crate::flow::{Choice, Handler};
+use crate::program::{Channel, Subscription};
+use crate::read::actions::{Actions, Built};
+use crate::read::handler_path::{HandlerPath, PathTree};
+use crate::read::lowering;
+use crate::read::object::{Object, Text};
+use crate::read::reader::{Reader, Whose};
+use crate::read::refs::{Sort, import_mend, tail};
+use crate::read::settings::Settings;
+
+const TRIGGER_KEYS: [&str; 8] = [
+    "id",
+    "ref",
+    "type",
+    "name",
+    "settings",
+    "handlers",
+    "description",
+    "schemas",
+];
+const HANDLER_KEYS: [&str; 7] = [
+    "settings",
+    "action",
+    "actions",
+    "name",
+    "description",
+    "schemas",
+    "reply",
+];
+const CHOICE_KEYS: [&str; 10] = [
+    "id", "ref", "settings", "data", "if", "input", "output", "type", "metadata", "mappings",
+];
+
+/// What the triggers come to.
+#[derive(Default)]
+pub(crate) struct Triggers {
+    pub listeners: Vec<Arc<Listener>>,
+    pub routes: Vec<Routed>,
+    pub subscriptions: Vec<Subscription>,
+    /// Where each subscription stands.
+    subscribed: Vec<Place>,
+    /// Where each trigger's id stands.
+    ids: HashMap<String, Place>,
+    /// Who listens on each port.
+    ports: HashMap<u16, String>,
+}
+
+/// A route, and where it comes from.
+pub(crate) struct Routed {
+    pub at: Place,
+    pub trigger: Arc<str>,
+    pub method: Method,
+    /// As the file writes it.
+    pub written: String,
+    pub path: HandlerPath,
+    pub handler: Arc<Handler>,
+    pub choices: Vec<ChoicePlaces>,
+}
+
+/// Where one of a handler's actions comes from.
+pub(crate) struct ChoicePlaces {
+    pub at: Place,
+    pub built: Built,
+}
+
+impl Triggers {
+    pub fn read(
+        items: &[Node],
+        channels: &[Channel],
+        actions: &mut Actions<'_>,
+        reader: &mut Reader<'_>,
+    ) -> Triggers {
+        let mut triggers = Triggers::default();
+        for item in items {
+            if let Some(trigger) = Object::open(item, "a trigger", reader.notes) {
+                triggers.trigger(trigger, channels, actions, reader);
+            }
+        }
+        triggers.refuse_clashes(reader);
+        triggers
+    }
+
+    fn trigger(
+        &mut self,
+        trigger: Object<'_>,
+        channels: &[Channel],
+        actions: &mut Actions<'_>,
+        reader: &mut Reader<'_>,
+    ) {
+        trigger.warn_of_slips(&TRIGGER_KEYS, reader.notes);
+        let id = self.id(trigger, reader);
+        let kind = kind(trigger, actions, reader);
+        let entries = trigger
+            .object("settings", reader.notes)
+            .map_or(&[][..], |settings| settings.entries());
+        let at = trigger
+            .get("settings")
+            .map_or(trigger.at, |entry| entry.value.at);
+        let settings = reader.settings(at, entries, &Map::new(), Whose::Handlers);
+        let (Some(id), Some(kind), Some(settings)) = (id, kind, settings) else {
+            return;
+        };
+        if kind == TriggerKind::Rest {
+            self.listener(&id, &settings, reader);
+        }
+        for item in trigger.list("handlers", reader.notes) {
+            let Some(handler) = Object::open(item, "a handler", reader.notes) else {
+                continue;
+            };
+            match kind {
+                TriggerKind::Rest => self.rest_handler(&id, handler, actions, reader),
+                TriggerKind::Channel => self.subscription(&id, handler, channels, actions, reader),
+            }
+        }
+    }
+
+    fn id(&mut self, trigger: Object<'_>, reader: &mut Reader<'_>) -> Option<Arc<str>> {
+        let Some(id) = trigger.word("id", reader.notes) else {
+            reader
+                .notes
+                .error(trigger.at, "a trigger has no id", "add `\"id\"`");
+            return None;
+        };
+        if let Some(other) = self.ids.get(id.get()) {
+            let what = format!(
+                "a trigger with id '{}' already exists (line {})",
+                id.get(),
+                other.line
+            );
+            reader
+                .notes
+                .error(id.at, what, "give each trigger an id of its own");
+            return None;
+        }
+        self.ids.insert(id.get().to_owned(), id.at);
+        Some(id.get().into())
+    }
+
+    fn listener(&mut self, id: &Arc<str>, settings: &Settings<'_>, reader: &mut Reader<'_>) {
+        let before = reader.notes.errors();
+        settings.required("port", reader.notes);
+        let port =
+            settings
+                .whole("port", reader.notes)
+                .and_then(|port| match u16::try_from(port) {
+                    Ok(port) => Some(port),
+                    Err(_) => {
+                        settings.not_valid("port", "give a port from 1 to 65535", reader.notes);
+                        None
+                    }
+                });
+        let tls = tls(settings, reader);
+        if before != reader.notes.errors() {
+            return;
+        }
+        let Some(port) = port else { return };
+        if port != 0
+            && let Some(other) = self.ports.get(&port)
+        {
+            let what = format!("the trigger {} listens on port {port}, too", quote(other));
+            reader.notes.error(
+                settings.place("port"),
+                what,
+                "give each REST trigger a port of its own",
+            );
+            return;
+        }
+        self.ports.insert(port, id.to_string());
+        self.listeners.push(Arc::new(Listener {
+            name: id.clone(),
+            addr: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port),
+            trusted_proxies: Vec::new(),
+            encoded_slash_allowed: false,
+            double_slash_allowed: false,
+            manner: Manner::App,
+            tls,
+        }));
+    }
+
+    fn rest_handler(
+        &mut self,
+        id: &Arc<str>,
+        handler: Object<'_>,
+        actions: &mut Actions<'_>,
+        reader: &mut Reader<'_>,
+    ) {
+        handler.warn_of_slips(&HANDLER_KEYS, reader.notes);
+        let choices = choices(id, handler, actions, reader);
+        let Some(settings) = handler_settings(handler, reader) else {
+            return;
+        };
+        let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+        let method = settings.word("method", &methods, None, reader.notes);
+        let written = settings.required("path", reader.notes);
+        let path = written.as_deref().and_then(|written| {
+            let read = HandlerPath::read(written);
+            if let Err(fault) = &read {
+                let at = match entry_text(&settings, "path") {
+                    // An evaluated path stands nowhere in the file.
+                    Some(text) if text.get() == written => {
+                        let byte = written.char_indices().nth(fault.offset);
+                        reader.place_in(text, byte.map_or(written.len(), |(byte, _)| byte))
+                    }
+                    _ => settings.place("path"),
+                };
+                reader.notes.error(at, fault.what.clone(), fault.mend);
+            }
+            read.ok()
+        });
+        let (Some(method), Some(written), Some(path), Some(choices)) =
+            (method, written, path, choices)
+        else {
+            return;
+        };
+        let method =
+            Method::from_bytes(method.as_bytes()).expect("the methods of the table are methods");
+        self.routes.push(Routed {
+            at: handler.at,
+            trigger: id.clone(),
+            handler: Arc::new(Handler {
+                name: format!("{id} {method} {written}").into(),
+                choices: choices.iter().map(|(choice, _)| choice.clone()).collect(),
+            }),
+            choices: choices.into_iter().map(|(_, places)| places).collect(),
+            method,
+            written,
+            path,
+        });
+    }
+
+    fn subscription(
+        &mut self,
+        id: &Arc<str>,
+        handler: Object<'_>,
+        channels: &[Channel],
+        actions: &mut Actions<'_>,
+        reader: &mut Reader<'_>,
+    ) {
+        handler.warn_of_slips(&HANDLER_KEYS, reader.notes);
+        let choices = choices(id, handler, actions, reader);
+        let Some(settings) = handler_settings(handler, reader) else {
+            return;
+        };
+        let Some(name) = settings.required("channel", reader.notes) else {
+            return;
+        };
+        let Some(channel) = channels.iter().find(|channel| *channel.name == *name) else {
+            reader.notes.error(
+                settings.place("channel"),
+                format!("unknown engine channel '{name}'"),
+                match channels {
+                    [] => format!("add it to the application: `\"channels\": [\"{name}\"]`"),
+                    _ => suggest(&name, channels.iter().map(|channel| &*channel.name)),
+                },
+            );
+            return;
+        };
+        let Some(choices) = choices else { return };
+        self.subscribed.push(handler.at);
+        self.subscriptions.push(Subscription {
+            channel: channel.name.clone(),
+            handler: Arc::new(Handler {
+                name: format!("{id} {name}").into(),
+                choices: choices.into_iter().map(|(choice, _)| choice).collect(),
+            }),
+        });
+    }
+
+    fn refuse_clashes(&self, reader: &mut Reader<'_>) {
+        let mut trees: HashMap<(&str, &Method), PathTree> = HashMap::new();
+        for (index, route) in self.routes.iter().enumerate() {
+            let tree = trees.entry((&*route.trigger, &route.method)).or_default();
+            if let Err(other) = tree.add(&route.path, index) {
+                let other = &self.routes[other];
+                reader.notes.error(
+                    route.at,
+                    format!(
+                        "the path {} conflicts with {} in line {}",
+                        quote(&route.written),
+                        quote(&other.written),
+                        other.at.line
+                    ),
+                    "change one of the paths, or the method; beside a parameter nothing else may stand",
+                );
+            }
+        }
+    }
+
+    /// The subscriptions, and where they stand.
+    pub fn subscriptions_by_place(&self) -> impl Iterator<Item = (Place, &Subscription)> {
+        self.subscribed.iter().copied().zip(&self.subscriptions)
+    }
+
+    /// The handlers of the plan's routes, in the order of these.
+    pub fn handlers(&self) -> Vec<Arc<Handler>> {
+        self.routes.iter().map(|it| it.handler.clone()).collect()
+    }
+
+    /// The plan's routes. Their names tell the trigger where two share method and path.
+    pub fn plan_routes(&self) -> Vec<Arc<Route>> {
+        let short = |route: &Routed| format!("{} {}", route.method, route.written);
+        let mut twins: HashMap<String, usize> = HashMap::new();
+        for route in &self.routes {
+            *twins.entry(short(route)).or_default() += 1;
+        }
+        self.routes
+            .iter()
+            .enumerate()
+            .map(|(step, route)| {
+                let short = short(route);
+                let name = match twins[&short] {
+                    1 => short,
+                    _ => format!("{} {short}", route.trigger),
+                };
+                Arc::new(Route {
+                    name: name.into(),
+                    path: route.path.template(),
+                    methods: Some(vec![route.method.clone()]),
+                    listeners: Some(vec![route.trigger.clone()]),
+                    steps: vec![Step::App(step)],
+                })
+            })
+            .collect()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TriggerKind {
+    Rest,
+    Channel,
+}
+
+/// Which trigger it is: by `ref`, or by the older `type`, which is short for `#type`.
+fn kind(
+    trigger: Object<'_>,
+    actions: &Actions<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<TriggerKind> {
+    let (text, reference) = match trigger.word("ref", reader.notes) {
+        Some(text) => (text, text.get().to_owned()),
+        None => match trigger.word("type", reader.notes) {
+            Some(text) => (text, format!("#{}", text.get())),
+            None => {
+                reader.notes.error(
+                    trigger.at,
+                    "a trigger has no ref",
+                    "add `\"ref\": \"github.com/project-flogo/contrib/trigger/rest\"`",
+                );
+                return None;
+            }
+        },
+    };
+    let path = match actions.imports.resolve(&reference, Sort::Trigger) {
+        Ok(path) => path,
+        Err(what) => {
+            let mend = import_mend(&reference, Sort::Trigger);
+            reader.notes.error(text.at, what, mend);
+            return None;
+        }
+    };
+    match tail(path) {
+        (Sort::Trigger, "rest") => Some(TriggerKind::Rest),
+        (Sort::Trigger, "channel") => Some(TriggerKind::Channel),
+        _ => {
+            reader.notes.error(
+                text.at,
+                format!("trigger '{path}' not registered"),
+                "supported are the REST trigger (`…/trigger/rest`) and the channel trigger (`…/trigger/channel`); run the others where they ran, and let them call over HTTP",
+            );
+            None
+        }
+    }
+}
+
+fn tls(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<ListenerTls> {
+    if !settings.flag("enableTLS", reader.notes).unwrap_or(false) {
+        return None;
+    }
+    let mut pem = |key: &str| {
+        let Some(path) = settings.text(key) else {
+            reader.notes.error(
+                settings.place("enableTLS"),
+                format!("`enableTLS` needs `{key}`"),
+                "name a certificate and its key, both PEM files, or turn TLS off",
+            );
+            return None;
+        };
+        let path = path.strip_prefix("file://").unwrap_or(&path);
+        let read = reader.loader.local(path);
+        let (at, shown) = (settings.place(key), quote(path));
+        let base = "the directory that the program was started in";
+        PemFile::read(at, path.to_owned(), shown, read, base, reader.notes)
+    };
+    let (certificate, key) = (pem("certFile"), pem("keyFile"));
+    pair(certificate?, key?, reader.loader, reader.notes)
+}
+
+fn handler_settings<'n>(handler: Object<'n>, reader: &mut Reader<'_>) -> Option<Settings<'n>> {
+    let entries = handler
+        .object("settings", reader.notes)
+        .map_or(&[][..], |settings| settings.entries());
+    let at = handler
+        .get("settings")
+        .map_or(handler.at, |entry| entry.value.at);
+    reader.settings(at, entries, &Map::new(), Whose::Handlers)
+}
+
+fn entry_text<'n>(settings: &Settings<'n>, key: &str) -> Option<Text<'n>> {
+    let entry = settings.entries.iter().find(|entry| entry.key == key)?;
+    crate::read::object::text(&entry.value)
+}
+
+/// A handler's actions; `None` where one is wrong.
+fn choices(
+    id: &str,
+    handler: Object<'_>,
+    actions: &mut Actions<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<Vec<(Choice, ChoicePlaces)>> {
+    let before = reader.notes.errors();
+    let one = handler
+        .get("action")
+        .map(|entry| std::slice::from_ref(&entry.value));
+    let items = match one {
+        Some(one) => one,
+        None => handler.list("actions", reader.notes),
+    };
+    let mut choices = Vec::new();
+    for item in items {
+        let Some(entry) = Object::open(item, "an action", reader.notes) else {
+            continue;
+        };
+        entry.warn_of_slips(&CHOICE_KEYS, reader.notes);
+        let built = actions.of_handler(entry, reader);
+        let when = entry
+            .word("if", reader.notes)
+            .and_then(|text| reader.condition(text, "condition parsing error", Whose::Handlers));
+        let mut mapping = |key: &str| {
+            let mapped = entry.object(key, reader.notes)?;
+            lowering::mapping(mapped.entries(), Whose::Handlers, reader)
+                .filter(|mapping| !mapping.0.is_empty())
+        };
+        let (input, output) = (mapping("input"), mapping("output"));
+        let Some(built) = built else { continue };
+        let choice = Choice {
+            when,
+            action: built.action.clone(),
+            input,
+            output,
+        };
+        let places = ChoicePlaces {
+            at: entry.at,
+            built,
+        };
+        choices.push((choice, places));
+    }
+    if items.is_empty() && before == reader.notes.errors() {
+        reader.notes.error(
+            handler.at,
+            format!("trigger '{id}' has a handler with no action"),
+            "add `\"action\"`, or `\"actions\"` with one at least",
+        );
+    }
+    (before == reader.notes.errors()).then_some(choices)
+}

@@ -1,0 +1,391 @@
+//! Whether a token is one: a JSON Web Token in the compact form (RFC 7519), signed with a shared
+//! key, checked in the order and told in the words of the microgateway's `jwt`.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::alphabet::URL_SAFE;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey};
+
+use crate::{Fault, Map, Numbers, Value};
+
+/// What stands before a token in `Authorization`; so many bytes are dropped unseen.
+const SCHEME: &str = "Bearer ";
+
+/// As lenient as Go's: padding may be there or not, and bits that are left over count for nothing.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// What a token is held against.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// The shared key's bytes.
+    pub key: Arc<str>,
+    /// `hmac`, `rsa`, `rsapss` or `ecdsa` in any case; empty: any.
+    pub signing_method: Arc<str>,
+    /// `iss`; empty: any.
+    pub issuer: Arc<str>,
+    /// `aud`; empty: any.
+    pub audience: Arc<str>,
+    /// `sub`; empty: any.
+    pub subject: Arc<str>,
+}
+
+/// A token that is one.
+struct Token {
+    header: Arc<Map>,
+    claims: Arc<Map>,
+    algorithm: Arc<str>,
+    signature: String,
+}
+
+/// Checks what a client sent as its token at a time in seconds since the Unix epoch, and gives the
+/// activity's outputs. A token that is not valid is an output, not a fault.
+///
+/// # Errors
+/// If there is no token to speak of, or its `id` is no text.
+pub fn check(sent: &str, wanted: &Wanted, now: i64) -> Result<Map, Fault> {
+    // Characters, and not bytes, so that any text can be cut.
+    let text = match sent.char_indices().nth(SCHEME.len()) {
+        Some((at, _)) => &sent[at..],
+        None => return Err(Fault::plain("token should be longer")),
+    };
+    let (token, message) = match read(text, wanted, now) {
+        Ok(token) => (Some(token), String::new()),
+        Err(message) => (None, message),
+    };
+    let mut shown = Map::new();
+    let mut show = |name: &str, value: Value| shown.insert(name.into(), value);
+    match &token {
+        None => {
+            show("claims", Value::Null);
+            show("header", Value::Null);
+            show("signature", "".into());
+            show("signingMethod", "".into());
+        }
+        Some(token) => {
+            let mut claims = Map::new();
+            match token.claims.get("id") {
+                None => {}
+                Some(id @ Value::Str(_)) => {
+                    claims.insert("id".into(), id.clone());
+                }
+                Some(id) => {
+                    let kind = id.kind();
+                    return Err(Fault::plain(format!(
+                        "the token's claim `id` is a {kind}; it must be a string"
+                    )));
+                }
+            }
+            show("claims", claims.into());
+            show("header", Value::Object(token.header.clone()));
+            show("signature", token.signature.as_str().into());
+            show("signingMethod", token.algorithm.clone().into());
+        }
+    }
+    let mut outputs = Map::new();
+    outputs.insert("valid".into(), token.is_some().into());
+    outputs.insert("token".into(), shown.into());
+    outputs.insert("validationMessage".into(), message.into());
+    outputs.insert("error".into(), false.into());
+    outputs.insert("errorMessage".into(), "".into());
+    Ok(outputs)
+}
+
+/// A valid token, or why it is none.
+fn read(text: &str, wanted: &Wanted, now: i64) -> Result<Token, String> {
+    let parts: Vec<&str> = text.split('.').collect();
+    let [header, claims, signature] = parts[..] else {
+        return Err("token contains an invalid number of segments".into());
+    };
+    if text.len() >= SCHEME.len()
+        && text.as_bytes()[..SCHEME.len()].eq_ignore_ascii_case(b"bearer ")
+    {
+        return Err("tokenstring should not contain 'bearer '".into());
+    }
+    let message = &text[..header.len() + 1 + claims.len()];
+    let header = object(header)?;
+    let claims = object(claims)?;
+    let Some(Value::Str(algorithm)) = header.get("alg") else {
+        return Err("signing method (alg) is unspecified.".into());
+    };
+    let family = match algorithm.split_at_checked(2) {
+        _ if &**algorithm == "none" => Family::None,
+        Some(("HS", "256" | "384" | "512")) => Family::Hmac,
+        Some(("RS", "256" | "384" | "512")) => Family::Rsa,
+        Some(("PS", "256" | "384" | "512")) => Family::RsaPss,
+        Some(("ES", "256" | "384" | "512")) => Family::Ecdsa,
+        _ => return Err("signing method (alg) is unavailable.".into()),
+    };
+    expected(family, algorithm, &wanted.signing_method)?;
+    for (name, value) in [
+        ("iss", &wanted.issuer),
+        ("aud", &wanted.audience),
+        ("sub", &wanted.subject),
+    ] {
+        if !value.is_empty() && !matches!(claims.get(name), Some(Value::Str(has)) if has == value) {
+            return Err(format!("{name} claims do not match"));
+        }
+    }
+    signed(family, algorithm, message, signature, &wanted.key)?;
+    in_time(&claims, now)?;
+    Ok(Token {
+        algorithm: algorithm.clone(),
+        header,
+        claims,
+        signature: signature.to_owned(),
+    })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    None,
+    Hmac,
+    Rsa,
+    RsaPss,
+    Ecdsa,
+}
+
+fn expected(family: Family, algorithm: &str, wanted: &str) -> Result<(), String> {
+    let wanted_family = match &*wanted.to_lowercase() {
+        "" => return Ok(()),
+        "hmac" => Family::Hmac,
+        "rsa" => Family::Rsa,
+        "rsapss" => Family::RsaPss,
+        "ecdsa" => Family::Ecdsa,
+        _ => return Err(format!("Unknown signing method expected: {wanted}")),
+    };
+    if family == wanted_family {
+        Ok(())
+    } else {
+        Err(format!("Unexpected signing method: {algorithm}"))
+    }
+}
+
+/// A part of a token as the object that it encodes.
+fn object(part: &str) -> Result<Arc<Map>, String> {
+    let bytes = decoded(part)?;
+    let text = String::from_utf8_lossy(&bytes);
+    match Value::from_json_text(&text, Numbers::Float) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(Value::Null) => Ok(Arc::default()),
+        Ok(other) => Err(format!(
+            "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+            other.kind()
+        )),
+        Err(fault) => Err(fault.to_string()),
+    }
+}
+
+fn decoded(part: &str) -> Result<Vec<u8>, String> {
+    use base64::DecodeError::{InvalidByte, InvalidLastSymbol};
+    LENIENT.decode(part).map_err(|error| {
+        let at = match error {
+            InvalidByte(at, _) | InvalidLastSymbol { offset: at, .. } => at,
+            _ => part.len(),
+        };
+        format!("illegal base64 data at input byte {at}")
+    })
+}
+
+/// Only a shared key can be given, so only signatures that are made with one can be right.
+fn signed(
+    family: Family,
+    algorithm: &str,
+    message: &str,
+    signature: &str,
+    key: &str,
+) -> Result<(), String> {
+    if family == Family::None {
+        return Err("'none' signature type is not allowed".into());
+    }
+    let signature = decoded(signature)?;
+    let algorithm = match algorithm {
+        "HS256" => Algorithm::HS256,
+        "HS384" => Algorithm::HS384,
+        "HS512" => Algorithm::HS512,
+        _ => return Err("key is of invalid type".into()),
+    };
+    let key = DecodingKey::from_secret(key.as_bytes());
+    // The library reads the strict form alone.
+    let signature = URL_SAFE_NO_PAD.encode(signature);
+    match jsonwebtoken::crypto::verify(&signature, message.as_bytes(), &key, algorithm) {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => Err("signature is invalid".into()),
+    }
+}
+
+/// `exp`, `iat` and `nbf`, where they are numbers; of several wrongs the last is told.
+fn in_time(claims: &Map, now: i64) -> Result<(), String> {
+    let time = |name| match claims.get(name) {
+        // Go cuts a claim's fraction off; what is beyond its range is beyond any time.
+        Some(Value::Float(seconds)) => Some(*seconds as i64),
+        _ => None,
+    };
+    let late = time("nbf").is_some_and(|from| now < from);
+    let unissued = time("iat").is_some_and(|from| now < from);
+    let expired = time("exp").is_some_and(|until| now > until);
+    let wrong = match (late, unissued, expired) {
+        (true, _, _) => "Token is not valid yet",
+        (_, true, _) => "Token used before issued",
+        (_, _, true) => "Token is expired",
+        _ => return Ok(()),
+    };
+    Err(wrong.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jsonwebtoken::{EncodingKey, Header, encode};
+
+    const NOW: i64 = 1_600_000_000;
+
+    fn wanted() -> Wanted {
+        Wanted {
+            key: "qwertyuiopasdfghjklzxcvbnm123456".into(),
+            signing_method: "HMAC".into(),
+            issuer: "Mashling".into(),
+            audience: "www.mashling.io".into(),
+            subject: "tempuser@mail.com".into(),
+        }
+    }
+
+    fn claims(change: impl FnOnce(&mut serde_json::Value)) -> serde_json::Value {
+        let mut claims = serde_json::json!({
+            "iss": "Mashling", "aud": "www.mashling.io", "sub": "tempuser@mail.com",
+            "id": "7", "exp": NOW + 10, "iat": NOW - 10, "nbf": NOW - 10, "other": 1,
+        });
+        change(&mut claims);
+        claims
+    }
+
+    fn bearer(claims: &serde_json::Value, algorithm: Algorithm, key: &str) -> String {
+        let key = EncodingKey::from_secret(key.as_bytes());
+        let token = encode(&Header::new(algorithm), claims, &key).unwrap();
+        format!("Bearer {token}")
+    }
+
+    fn told(sent: &str) -> (bool, String) {
+        let outputs = check(sent, &wanted(), NOW).unwrap();
+        let Value::Bool(valid) = outputs["valid"] else {
+            panic!("{outputs:?}")
+        };
+        (valid, outputs["validationMessage"].to_text())
+    }
+
+    fn message_of(change: impl FnOnce(&mut serde_json::Value)) -> String {
+        let (valid, message) = told(&bearer(&claims(change), Algorithm::HS256, &wanted().key));
+        assert_eq!(valid, message.is_empty());
+        message
+    }
+
+    #[test]
+    fn a_good_token_shows_its_id_and_no_other_claim() {
+        for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+            let sent = bearer(&claims(|_| ()), algorithm, &wanted().key);
+            let outputs = check(&sent, &wanted(), NOW).unwrap();
+            let shown = Value::from(outputs).to_json_text().unwrap();
+            assert!(shown.contains(r#""claims":{"id":"7"}"#), "{shown}");
+            assert!(shown.contains(r#""valid":true"#), "{shown}");
+            assert!(
+                shown.contains(&format!(r#""signingMethod":"{algorithm:?}""#)),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_token_is_said_in_the_originals_words() {
+        assert_eq!(message_of(|_| ()), "");
+        assert_eq!(
+            message_of(|c| c["iss"] = "x".into()),
+            "iss claims do not match"
+        );
+        assert_eq!(
+            message_of(|c| c["aud"] = serde_json::json!(["www.mashling.io"])),
+            "aud claims do not match"
+        );
+        assert_eq!(
+            message_of(|c| c["sub"] = 1.into()),
+            "sub claims do not match"
+        );
+        assert_eq!(
+            message_of(|c| c["exp"] = (NOW - 1).into()),
+            "Token is expired"
+        );
+        assert_eq!(message_of(|c| c["exp"] = NOW.into()), "");
+        assert_eq!(
+            message_of(|c| c["iat"] = (NOW + 1).into()),
+            "Token used before issued"
+        );
+        assert_eq!(
+            message_of(|c| c["nbf"] = (NOW + 1).into()),
+            "Token is not valid yet"
+        );
+        let forged = bearer(&claims(|_| ()), Algorithm::HS256, "another key");
+        assert_eq!(told(&forged).1, "signature is invalid");
+        let good = bearer(&claims(|_| ()), Algorithm::HS256, &wanted().key);
+        assert_eq!(told(&format!("{good}=")), (true, String::new()));
+        for shorter in 1..4 {
+            let cut = &good[..good.len() - shorter];
+            assert!(!told(cut).0, "{cut}");
+        }
+        assert_eq!(
+            told("Bearer <Access_Token>").1,
+            "token contains an invalid number of segments"
+        );
+        assert_eq!(
+            told("Bearer !!.e30.x").1,
+            "illegal base64 data at input byte 0"
+        );
+        assert_eq!(
+            told("Bearer e30.e30.x").1,
+            "signing method (alg) is unspecified."
+        );
+    }
+
+    #[test]
+    fn a_method_that_needs_another_kind_of_key_never_passes() {
+        let head = |alg: &str| URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{alg}"}}"#));
+        let of = |alg: &str, method: &str| {
+            let any = Wanted {
+                signing_method: method.into(),
+                ..Wanted::default()
+            };
+            let sent = format!("Bearer {}.e30.AAAA", head(alg));
+            check(&sent, &any, NOW).unwrap()["validationMessage"].to_text()
+        };
+        assert_eq!(of("none", ""), "'none' signature type is not allowed");
+        assert_eq!(of("RS256", ""), "key is of invalid type");
+        assert_eq!(of("XS256", ""), "signing method (alg) is unavailable.");
+        assert_eq!(of("RS256", "hmac"), "Unexpected signing method: RS256");
+        assert_eq!(of("HS256", "md5"), "Unknown signing method expected: md5");
+        assert_eq!(of("HS256", ""), "signature is invalid");
+    }
+
+    #[test]
+    fn no_token_to_speak_of_is_a_fault() {
+        for sent in ["", "Bearer ", "ééééééé"] {
+            let fault = check(sent, &wanted(), NOW).unwrap_err();
+            assert_eq!(&*fault.message, "token should be longer");
+        }
+        let sent = bearer(
+            &claims(|c| c["id"] = 7.into()),
+            Algorithm::HS256,
+            &wanted().key,
+        );
+        assert!(
+            check(&sent, &wanted(), NOW)
+                .unwrap_err()
+                .message
+                .contains("`id`")
+        );
+    }
+}

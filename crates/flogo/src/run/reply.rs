@@ -1,0 +1,331 @@
+//! What a REST trigger answers: a handler's results as a response, and the answers that need none.
+
+use bytes::Bytes;
+use fusebox_gateway::parts::{Body, is_fusebox_word};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CONNECTION,
+    CONTENT_LENGTH, CONTENT_TYPE, LOCATION, ORIGIN, SET_COOKIE, TRANSFER_ENCODING,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+
+use super::cookie;
+use crate::{Cors, JsonFaultKind, Map, Value};
+
+const ERROR_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
+
+/// A response of a status with a body.
+fn response(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::fixed(body));
+    *response.status_mut() = status;
+    response
+}
+
+/// A message for the client, as a line of text that no browser takes for anything else.
+pub fn error(status: StatusCode, message: &str) -> Response<Body> {
+    let mut response = response(status, format!("{message}\n"));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, ERROR_TEXT);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// Nobody knows the path.
+pub fn no_handler() -> Response<Body> {
+    error(StatusCode::NOT_FOUND, "404 page not found")
+}
+
+/// The path is known to other methods.
+pub fn wrong_method(allow: &str) -> Response<Body> {
+    let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+    let allow = HeaderValue::from_str(allow).expect("methods are field values");
+    response.headers_mut().insert(ALLOW, allow);
+    response
+}
+
+/// The same request to another path would be taken.
+pub fn moved(method: &Method, path: &str, query: Option<&str>) -> Response<Body> {
+    let status = if *method == Method::GET {
+        StatusCode::MOVED_PERMANENTLY
+    } else {
+        StatusCode::TEMPORARY_REDIRECT
+    };
+    let location = match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut response = response(status, "");
+    let location = HeaderValue::try_from(location).expect("an escaped path is a field value");
+    response.headers_mut().insert(LOCATION, location);
+    response
+}
+
+/// What every answer of a handler says of other origins.
+pub fn mark(headers: &mut HeaderMap, cors: &Cors) {
+    set(headers, ACCESS_CONTROL_ALLOW_ORIGIN, &cors.allow_origin);
+    if cors.allow_credentials {
+        set(headers, ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
+    }
+}
+
+/// The answer to a preflight request: what other origins may do, or nothing about it where they ask
+/// for more.
+pub fn preflight(request: &HeaderMap, cors: &Cors) -> Response<Body> {
+    let mut response = response(StatusCode::OK, "");
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let asked = |name: HeaderName| match request.get(name).map(HeaderValue::to_str) {
+        Some(Ok(value)) => value,
+        _ => "",
+    };
+    let lists = |list: &str, wanted: &str| {
+        let mut listed = list.split(',').map(str::trim);
+        listed.any(|item| item.eq_ignore_ascii_case(wanted.trim()))
+    };
+    let method = asked(ACCESS_CONTROL_REQUEST_METHOD);
+    let fields = asked(ACCESS_CONTROL_REQUEST_HEADERS);
+    let allowed = !asked(ORIGIN).is_empty()
+        && !method.is_empty()
+        && lists(&cors.allow_methods, method)
+        && (fields.is_empty()
+            || fields
+                .split(',')
+                .all(|field| lists(&cors.allow_headers, field)));
+    if allowed {
+        mark(headers, cors);
+        set(headers, ACCESS_CONTROL_ALLOW_METHODS, &cors.allow_methods);
+        set(headers, ACCESS_CONTROL_ALLOW_HEADERS, &cors.allow_headers);
+        set(headers, ACCESS_CONTROL_EXPOSE_HEADERS, &cors.expose_headers);
+        if !cors.max_age.is_empty() {
+            set(headers, ACCESS_CONTROL_MAX_AGE, &cors.max_age);
+        }
+    }
+    response
+}
+
+/// Sets a field to a text of the environment, which need not be one that a field can have.
+fn set(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    match HeaderValue::from_str(text) {
+        Ok(value) => {
+            headers.insert(name, value);
+        }
+        Err(_) => tracing::warn!(field = %name, "a text of the environment is no field value"),
+    }
+}
+
+/// A handler's results as a response.
+pub fn of_results(results: &Map) -> Response<Body> {
+    let bad = |message: &str| error(StatusCode::BAD_REQUEST, message);
+    let part = |name: &str| results.get(name).unwrap_or(&Value::Null);
+    let code = match part("code").to_int() {
+        Ok(0) => 200,
+        Ok(code) => code,
+        Err(error) => return bad(&error.message),
+    };
+    // A final answer has no informational status, and others do not fit a status line.
+    let status = u16::try_from(code)
+        .ok()
+        .filter(|code| (200..=999).contains(code))
+        .and_then(|code| StatusCode::from_u16(code).ok());
+    let Some(status) = status else {
+        let message = format!("the handler's code {code} is no status");
+        return error(StatusCode::INTERNAL_SERVER_ERROR, &message);
+    };
+    let (media_type, body) = match part("data") {
+        Value::Null => (None, Bytes::new()),
+        Value::Str(text) => {
+            let media_type = if is_json(text) { JSON } else { TEXT };
+            (Some(media_type), Bytes::copy_from_slice(text.as_bytes()))
+        }
+        data => match data.to_json_text() {
+            Ok(text) => (Some(JSON), format!("{text}\n").into()),
+            Err(fault) if fault.kind == JsonFaultKind::TooLong => return bad(&fault.message),
+            // What JSON cannot say leaves the body empty, as in the original.
+            Err(_) => (Some(JSON), Bytes::new()),
+        },
+    };
+    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let mut response = response(status, if bodiless { Bytes::new() } else { body });
+    let fields = match part("headers").to_params() {
+        Ok(fields) => fields,
+        Err(error) => return bad(&error.message),
+    };
+    for (name, value) in fields.iter() {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        let value = HeaderValue::from_bytes(value.as_bytes());
+        let (Ok(name), Ok(value)) = (name, value) else {
+            return bad("a field of the reply is none that HTTP has");
+        };
+        // Neither is how the body is framed the handler's to say, nor what is said in our name.
+        if ![CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(&name)
+            && !is_fusebox_word(name.as_str())
+        {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    if let Some(media_type) = media_type {
+        response.headers_mut().insert(CONTENT_TYPE, media_type);
+    }
+    match part("cookies").to_array() {
+        Ok(cookies) if !cookies.is_empty() => {
+            response.headers_mut().remove(SET_COOKIE);
+            for cookie in cookies.iter() {
+                match cookie::written(cookie) {
+                    Ok(Some(cookie)) => {
+                        response.headers_mut().append(SET_COOKIE, cookie);
+                    }
+                    Ok(None) => {}
+                    Err(message) => return error(StatusCode::INTERNAL_SERVER_ERROR, &message),
+                }
+            }
+        }
+        Ok(_) => {}
+        Err(error) => return bad(&error.message),
+    }
+    response
+}
+
+/// Whether a text as a whole is JSON.
+fn is_json(text: &str) -> bool {
+    // Most texts that are none show it in their first character.
+    let first = text.trim_start().chars().next();
+    first.is_some_and(|first| "{[\"-0123456789tfn".contains(first))
+        && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt as _;
+
+    fn shown(results: &[(&str, Value)]) -> (u16, String, String) {
+        let results = results
+            .iter()
+            .map(|(name, value)| ((*name).into(), value.clone()))
+            .collect();
+        let response = of_results(&results);
+        let status = response.status().as_u16();
+        let media_type = response.headers().get(CONTENT_TYPE);
+        let media_type = media_type.map_or("", |it| it.to_str().unwrap()).to_owned();
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let body = runtime.unwrap().block_on(response.into_body().collect());
+        let body = body.unwrap().to_bytes();
+        (status, media_type, String::from_utf8(body.into()).unwrap())
+    }
+
+    fn of(code: i64, data: Value) -> (u16, String, String) {
+        shown(&[("code", code.into()), ("data", data)])
+    }
+
+    fn owned(status: u16, media_type: &str, body: &str) -> (u16, String, String) {
+        (status, media_type.into(), body.into())
+    }
+
+    #[test]
+    fn data_decides_the_media_type() {
+        let (text, json) = (
+            "text/plain; charset=UTF-8",
+            "application/json; charset=UTF-8",
+        );
+        assert_eq!(of(0, "hello".into()), owned(200, text, "hello"));
+        assert_eq!(of(201, "5".into()), owned(201, json, "5"));
+        assert_eq!(
+            of(200, " {\"a\": 1} ".into()),
+            owned(200, json, " {\"a\": 1} ")
+        );
+        assert_eq!(of(200, "{\"a\": 1".into()), owned(200, text, "{\"a\": 1"));
+        assert_eq!(of(200, Value::Float(200.0)), owned(200, json, "200\n"));
+        assert_eq!(of(404, Value::Null), owned(404, "", ""));
+        assert_eq!(of(200, Value::Float(f64::NAN)), owned(200, json, ""));
+        assert_eq!(of(204, "x".into()), owned(204, text, ""));
+        assert_eq!(shown(&[]), owned(200, "", ""));
+    }
+
+    #[test]
+    fn data_that_would_be_too_long_is_refused() {
+        let part = Value::from("x".repeat(1 << 20));
+        let (status, _, told) = of(200, vec![part; 100].into());
+        assert_eq!(status, 400);
+        assert!(told.contains("is longer than"), "{told}");
+    }
+
+    #[test]
+    fn a_code_that_is_no_status_is_our_fault_and_one_that_is_no_number_the_requests() {
+        for code in [-1, 1, 99, 100, 199, 1000, i64::MAX] {
+            assert_eq!(of(code, Value::Null).0, 500, "{code}");
+        }
+        assert_eq!(shown(&[("code", "x".into())]).0, 400);
+    }
+
+    #[test]
+    fn a_reply_may_have_fields_and_cookies_but_not_break_its_framing() {
+        let headers: Map = [
+            ("X-A", "1"),
+            ("Content-Length", "7"),
+            ("Fusebox-Reason", "breaker_open"),
+            ("Content-Type", "x/y"),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into();
+        let results = Map::from([
+            ("headers".into(), headers.into()),
+            (
+                "cookies".into(),
+                vec![Value::from("a=1"), "b=2".into()].into(),
+            ),
+            ("data".into(), "text".into()),
+        ]);
+        let response = of_results(&results);
+        let headers = response.headers();
+        assert_eq!(headers["x-a"], "1");
+        assert_eq!(headers[CONTENT_TYPE], "text/plain; charset=UTF-8");
+        assert!(!headers.contains_key(CONTENT_LENGTH) && !headers.contains_key("fusebox-reason"));
+        let cookies: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1", "b=2"]);
+        let bad = Map::from([("cookies".into(), vec![Value::from(true)].into())]);
+        assert_eq!(of_results(&bad).status(), 500);
+    }
+
+    #[test]
+    fn a_preflight_is_told_what_is_allowed_only_if_it_asks_for_no_more() {
+        let cors = Cors {
+            allow_origin: "*".into(),
+            allow_methods: "GET, PUT".into(),
+            allow_headers: "Accept, X-A".into(),
+            expose_headers: String::new(),
+            allow_credentials: true,
+            max_age: "60".into(),
+        };
+        let ask = |fields: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.insert(*name, HeaderValue::from_static(value));
+            }
+            preflight(&headers, &cors).headers().clone()
+        };
+        let method = ("access-control-request-method", "put");
+        let told = ask(&[("origin", "http://a"), method]);
+        assert_eq!(told[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        assert_eq!(told[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
+        assert_eq!(told[ACCESS_CONTROL_MAX_AGE], "60");
+        assert_eq!(told[CONTENT_TYPE], "application/json");
+        let fields = ("access-control-request-headers", "x-a, accept");
+        assert!(ask(&[("origin", "a"), method, fields]).contains_key(ACCESS_CONTROL_ALLOW_METHODS));
+        let more = ("access-control-request-headers", "x-b");
+        for refused in [
+            &[method][..],
+            &[("origin", "a"), ("access-control-request-method", "POST")],
+            &[("origin", "a"), method, more],
+        ] {
+            let told = ask(refused);
+            assert!(
+                !told.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN),
+                "{refused:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What the expressions of one run see: the payload, the action's own values, and what its services
+//! have left so far.
+
+use std::sync::Arc;
+
+use super::action::LiveAction;
+use crate::{Fault, Map, Scope, Value};
+
+/// The scope of one run of an action.
+#[derive(Debug)]
+pub struct RunScope {
+    action: Arc<LiveAction>,
+    payload: Value,
+    /// What each service has left, by its place in the action; `None`: nothing yet.
+    services: Vec<Option<Value>>,
+    /// What replies have put beside them, which hides all else of the same name until a service
+    /// writes its own.
+    replies: Map,
+}
+
+impl RunScope {
+    /// A scope in which no service has run.
+    pub fn new(action: Arc<LiveAction>, payload: Value) -> RunScope {
+        RunScope {
+            services: vec![None; action.services.len()],
+            action,
+            payload,
+            replies: Map::new(),
+        }
+    }
+
+    /// The action that runs.
+    pub fn action(&self) -> &Arc<LiveAction> {
+        &self.action
+    }
+
+    /// Begins a service's part anew: its settings as inputs, no outputs, no error.
+    pub fn clear(&mut self, service: usize) {
+        let cleared = self.action.services[service].cleared.clone();
+        self.set(service, cleared);
+    }
+
+    /// Notes how a service was called and what it left.
+    pub fn leave(&mut self, service: usize, inputs: Arc<Map>, outputs: Map, error: Option<&Fault>) {
+        let error = error.map_or(Value::Null, |fault| Value::Error(Arc::new(fault.clone())));
+        let left = self.action.names.context(inputs, outputs.into(), error);
+        self.set(service, left);
+    }
+
+    /// Puts the values of a reply beside the services.
+    pub fn reply(&mut self, values: Map) {
+        self.replies.extend(values);
+    }
+
+    fn set(&mut self, service: usize, context: Value) {
+        self.replies.remove(&self.action.services[service].name);
+        self.services[service] = Some(context);
+    }
+}
+
+impl Scope for RunScope {
+    fn get(&self, name: &str) -> Option<Value> {
+        if let Some(value) = self.replies.get(name) {
+            return Some(value.clone());
+        }
+        let service = self
+            .action
+            .services
+            .iter()
+            .position(|service| &*service.name == name);
+        if let Some(context) = service.and_then(|at| self.services[at].as_ref()) {
+            return Some(context.clone());
+        }
+        match name {
+            "payload" => Some(self.payload.clone()),
+            "conf" => Some(self.action.plan.conf.clone()),
+            "env" => Some(self.action.plan.env.clone()),
+            "async" => Some(self.action.plan.asynchronous.into()),
+            _ => None,
+        }
+    }
+}
+
+/// The names in a service's part of the scope, made once.
+#[derive(Debug, Clone)]
+pub struct Names {
+    inputs: Arc<str>,
+    outputs: Arc<str>,
+    error: Arc<str>,
+}
+
+impl Default for Names {
+    fn default() -> Names {
+        Names {
+            inputs: "inputs".into(),
+            outputs: "outputs".into(),
+            error: "error".into(),
+        }
+    }
+}
+
+impl Names {
+    /// A service's part of the scope.
+    pub fn context(&self, inputs: Arc<Map>, outputs: Value, error: Value) -> Value {
+        let mut context = Map::new();
+        context.insert(self.error.clone(), error);
+        context.insert(self.inputs.clone(), Value::Object(inputs));
+        context.insert(self.outputs.clone(), outputs);
+        context.into()
+    }
+}

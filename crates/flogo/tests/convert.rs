@@ -1,0 +1,349 @@
+//! Flogo applications in the native form: what it says, what it names as lost, and that it is read.
+
+mod support;
+
+use std::time::Duration;
+
+use fusebox_breaker::{Mode, Probes, Rule, settings::History};
+use fusebox_flogo::convert;
+use fusebox_plan::plan::{Plan, RewritePart, Step};
+use fusebox_plan::{Conversion, Severity, Source};
+use support::{Machine, lines, read_text, read_with};
+
+const EXAMPLE: &str = include_str!("../../../examples/flogo/app.json");
+
+fn converted(text: &str) -> Conversion {
+    let source = Source {
+        name: "app.json",
+        text: text.as_bytes(),
+    };
+    convert(&[source], &Machine::default())
+}
+
+fn told(conversion: &Conversion) -> String {
+    conversion
+        .diagnostics
+        .iter()
+        .map(|diagnostic| format!("{diagnostic}\n"))
+        .collect()
+}
+
+/// The plan of the native form, which is read without an error.
+#[track_caller]
+fn native(conversion: &Conversion) -> Plan {
+    let yaml = conversion
+        .yaml
+        .as_deref()
+        .unwrap_or_else(|| panic!("{}", told(conversion)));
+    let reading = read_text(yaml);
+    let errors = reading
+        .diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.severity == Severity::Error);
+    assert_eq!(errors.count(), 0, "{}\n{yaml}", lines(&reading));
+    reading.plan.expect("no error, so there is a plan")
+}
+
+#[test]
+fn the_examples_breaker_call_and_route_are_carried() {
+    let conversion = converted(EXAMPLE);
+    let plan = native(&conversion);
+    assert_eq!(plan.listeners[0].addr.port(), 8080);
+    let upstream = &plan.upstreams[0];
+    assert_eq!(&*upstream.name, "Orders/CircuitBreaker");
+    assert_eq!(upstream.endpoint.url(), "http://127.0.0.1:8081");
+    let settings = &upstream.breaker.settings;
+    let rule = Rule::ConsecutiveFailures {
+        threshold: 5,
+        within: None,
+    };
+    assert_eq!(settings.trip, [rule]);
+    assert_eq!(settings.cooldown.base, Duration::from_secs(10));
+    assert_eq!(settings.half_open.probes, Probes::Unlimited);
+    assert_eq!(settings.history, History::Keep);
+    assert_eq!(upstream.breaker.failure.source(), "error != \"\"");
+    let route = &plan.routes[0];
+    assert_eq!(&*route.name, "GET /orders/:orderId");
+    assert_eq!(route.path, "/orders/{orderId}");
+    let Step::Forward(forward) = &route.steps[0] else {
+        panic!("it forwards");
+    };
+    assert!(forward.rewrite.is_none());
+}
+
+#[test]
+fn what_is_not_carried_is_named_with_its_line() {
+    let conversion = converted(EXAMPLE);
+    let line = |what: &str| {
+        let line = EXAMPLE.lines().position(|line| line.contains(what));
+        line.expect("the example has it") + 1
+    };
+    let response = line("outputs.tripped == true") - 1;
+    let failed = line("connection failure") - 2;
+    let service = line("\"name\": \"OrderService\"") - 1;
+    let told = told(&conversion);
+    for expected in [
+        format!(
+            "app.json:{response}:11: warning: not carried: the answer of an open breaker (code 403); "
+        ),
+        format!(
+            "app.json:{failed}:11: warning: not carried: the answer to a call that failed (code 502); "
+        ),
+        format!(
+            "app.json:{service}:11: warning: not carried: `OrderService` waits for its answer as long as it takes; here 30 s; "
+        ),
+    ] {
+        assert!(told.contains(&expected), "{expected}\n{told}");
+    }
+    assert_eq!(told.lines().count(), 3, "{told}");
+    let yaml = conversion.yaml.expect("YAML");
+    assert!(
+        yaml.contains(&format!(
+            "# - app.json:{response}: the answer of an open breaker (code 403)\n"
+        )),
+        "{yaml}"
+    );
+}
+
+/// The example with something else in it.
+#[track_caller]
+fn with(old: &str, new: &str) -> String {
+    assert!(EXAMPLE.contains(old), "the example has {old}");
+    EXAMPLE.replace(old, new)
+}
+
+#[test]
+fn a_recipe_is_known_by_what_it_does() {
+    // Other names, other words for the same conditions.
+    let text = with(
+        "$.OrderService.error != nil\",",
+        "!($.OrderService.error == nil)\",",
+    )
+    .replace("CircuitBreaker", "Fuse")
+    .replace("OrderService", "Backend");
+    let plan = native(&converted(&text));
+    assert_eq!(&*plan.upstreams[0].name, "Orders/Fuse");
+    assert_eq!(plan.upstreams[0].breaker.settings.mode, Mode::Enforce);
+}
+
+#[test]
+fn a_breaker_that_is_not_told_of_failures_is_not_carried() {
+    let text = with("\"operation\": \"counter\"", "\"operation\": \"nothing\"");
+    let conversion = converted(&text);
+    let plan = native(&conversion);
+    assert_eq!(&*plan.upstreams[0].name, "Orders/OrderService");
+    assert_eq!(plan.upstreams[0].breaker.settings.mode, Mode::Disabled);
+    let told = told(&conversion);
+    assert!(
+        told.contains(
+            "the step of `CircuitBreaker`: the breaker is not asked before the call and told"
+        ),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_breaker_that_counts_successes_as_failures_is_not_carried() {
+    let text = with(
+        "\"if\": \"$.OrderService.error == nil\",\n            \"service\"",
+        "\"if\": \"true\",\n            \"service\"",
+    );
+    let plan = native(&converted(&text));
+    assert_eq!(plan.upstreams[0].breaker.settings.mode, Mode::Disabled);
+}
+
+#[test]
+fn path_parameters_are_rewritten() {
+    let text = with(
+        "/orders/:orderId\", \"method\"",
+        "/v2/o/:id/x?key=1\", \"method\"",
+    )
+    .replace(
+        "\"pathParams\": \"=$.payload.pathParams\"",
+        "\"pathParams.id\": \"=$.payload.pathParams.orderId\"",
+    );
+    let conversion = converted(&text);
+    let plan = native(&conversion);
+    let Step::Forward(forward) = &plan.routes[0].steps[0] else {
+        panic!("it forwards");
+    };
+    let rewrite = forward.rewrite.clone().expect("a rewrite");
+    assert_eq!(
+        rewrite.0,
+        [
+            RewritePart::Literal("/v2/o/".into()),
+            RewritePart::Param("orderId".into()),
+            RewritePart::Literal("/x".into())
+        ]
+    );
+    assert!(told(&conversion).contains("the query `key=1` of the uri"));
+}
+
+#[test]
+fn a_route_whose_call_the_native_form_cannot_make_is_left_out() {
+    for (old, new, why) in [
+        (
+            "\"method\": \"GET\" }\n          }\n        ]",
+            "\"method\": \"POST\" }\n          }\n        ]",
+            "it calls with POST",
+        ),
+        (
+            "=$.payload.pathParams\"",
+            "=$.payload.queryParams\"",
+            "its parameter `orderId` is no single segment of the client's path",
+        ),
+        (
+            "/orders/:orderId\" },",
+            "/orders/*orderId\" },",
+            "its parameter `orderId` is no single segment of the client's path",
+        ),
+    ] {
+        let conversion = converted(&with(old, new));
+        assert!(conversion.yaml.is_none());
+        let told = told(&conversion);
+        assert!(told.contains(why), "{told}");
+        assert!(
+            told.contains("error: nothing of this application can be said"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn steps_without_a_native_form_are_named() {
+    let text = with(
+        "{ \"service\": \"CircuitBreaker\" },",
+        "{ \"service\": \"Limit\" }, { \"service\": \"Jwt\" }, { \"if\": \"1 == 2\", \"service\": \"Log\" }, { \"service\": \"CircuitBreaker\" },",
+    )
+    .replace(
+        "\"services\": [",
+        "\"services\": [ { \"name\": \"Limit\", \"ref\": \"x/activity/ratelimiter\", \"settings\": { \"limit\": \"1-S\" } }, { \"name\": \"Jwt\", \"ref\": \"x/activity/jwt\" }, { \"name\": \"Log\", \"ref\": \"x/activity/log\" },",
+    );
+    let conversion = converted(&text);
+    native(&conversion);
+    let told = told(&conversion);
+    assert!(
+        told.contains("the step of `Limit`: the rate limiter"),
+        "{told}"
+    );
+    assert!(
+        told.contains("the step of `Jwt`: the check of the token"),
+        "{told}"
+    );
+    // A step that is never taken is no loss.
+    assert!(!told.contains("`Log`"), "{told}");
+}
+
+#[test]
+fn the_pattern_is_a_recipe_like_others() {
+    let text = r#"{ "name": "A", "version": "1", "triggers": [ { "id": "r", "ref": "x/trigger/rest", "settings": { "port": 8080 }, "handlers": [
+{ "settings": { "method": "GET", "path": "/t" }, "action": { "ref": "x/microgateway", "settings": { "uri": "pattern://DefaultHttpPattern", "useRateLimiter": false, "useJWT": false, "useCircuitBreaker": true, "mode": "b", "threshold": 3, "period": 20, "timeout": 30, "method": "GET", "backendUrl": "http://h:81/b", "rateLimit": "1-S" } } } ] } ] }"#;
+    let conversion = converted(text);
+    let plan = native(&conversion);
+    assert_eq!(
+        &*plan.upstreams[0].name,
+        "DefaultHttpPattern/CircuitBreaker"
+    );
+    assert!(matches!(
+        plan.upstreams[0].breaker.settings.trip[0],
+        Rule::Failures { threshold: 3, .. }
+    ));
+    let Step::Forward(forward) = &plan.routes[0].steps[0] else {
+        panic!("it forwards");
+    };
+    let rewrite = forward.rewrite.clone().expect("a rewrite");
+    assert_eq!(rewrite.0, [RewritePart::Literal("/b".into())]);
+}
+
+#[test]
+fn each_mode_is_carried() {
+    for mode in ["a", "b", "c", "d"] {
+        let text = with("\"mode\": \"a\"", &format!("\"mode\": \"{mode}\""));
+        let plan = native(&converted(&text));
+        let wanted = own_settings(&text);
+        let found = &plan.upstreams[0].breaker.settings;
+        assert_eq!(found.trip, wanted.trip, "{mode}");
+        if mode != "d" {
+            assert_eq!(found.cooldown, wanted.cooldown, "{mode}");
+            assert_eq!(found.history, wanted.history, "{mode}");
+        }
+    }
+}
+
+/// The settings that the application's own breaker has.
+fn own_settings(text: &str) -> fusebox_breaker::Settings {
+    use fusebox_flogo::Activity;
+    let plan = read_text(text).plan.expect("the application is read");
+    let app = plan.program::<fusebox_flogo::App>();
+    let app = app.expect("an application");
+    let handler = &app.handlers[0];
+    match &handler.choices[0].action.services[0].activity {
+        Activity::Breaker(breaker) => breaker.settings.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn names_that_yaml_or_variables_would_take_amiss_come_through() {
+    let text = EXAMPLE
+        .replace("\"microgateway:Orders\"", "\"microgateway:a: ${X} #\\\"b\"")
+        .replace("/orders/:orderId\" },", "/yes/:order-id\" },")
+        .replace(
+            "/orders/:orderId\", \"method\"",
+            "/yes/:order-id\", \"method\"",
+        );
+    let plan = native(&converted(&text));
+    assert_eq!(&*plan.upstreams[0].name, "a: ${X} #\"b/CircuitBreaker");
+    assert_eq!(plan.routes[0].path, "/yes/{order_id}");
+}
+
+#[test]
+fn what_is_no_single_application_is_refused() {
+    let native = "listen: 127.0.0.1:1\nroutes: [{ path: /, respond: {} }]\n";
+    let conversion = converted(native);
+    assert!(conversion.yaml.is_none());
+    assert!(told(&conversion).contains("this is the native form already"));
+    let source = |text: &'static str| Source {
+        name: "x",
+        text: text.as_bytes(),
+    };
+    let conversion = convert(&[source(EXAMPLE), source(EXAMPLE)], &Machine::default());
+    assert!(told(&conversion).contains("one application is converted at a time"));
+}
+
+const CERT: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+const KEY: &str = "-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n";
+
+#[test]
+fn the_tls_of_a_flogo_trigger_is_carried_to_the_native_form() {
+    let app = include_str!("../../../examples/flogo/app.json").replace(
+        "\"port\": \"=$property[port]\"",
+        r#""port": 8080, "enableTLS": true, "certFile": "file:///cert.pem", "keyFile": "key.pem""#,
+    );
+    let machine = Machine {
+        files: std::collections::HashMap::from([
+            ("/cert.pem", CERT),
+            ("cert.pem", CERT),
+            ("key.pem", KEY),
+        ]),
+        ..Machine::default()
+    };
+    let source = Source {
+        name: "app.json",
+        text: app.as_bytes(),
+    };
+    let conversion = convert(&[source], &machine);
+    let yaml = conversion.yaml.expect("YAML");
+    let written = "tls: { cert: \"/cert.pem\", key: \"key.pem\" }";
+    assert!(yaml.contains(written), "{yaml}");
+    let lost: Vec<_> = conversion.diagnostics.iter().map(|it| &it.what).collect();
+    let elsewhere = |path: &str| lost.iter().filter(|what| what.contains(path)).count();
+    assert_eq!(
+        (elsewhere("`key.pem`"), elsewhere("/cert.pem")),
+        (1, 0),
+        "a relative path begins elsewhere: {lost:?}"
+    );
+    let reading = read_with(&yaml, &machine);
+    let tls = reading.plan.expect("a plan").listeners[0].tls.clone();
+    assert_eq!(tls.expect("TLS").key.reveal(), KEY);
+}

@@ -1,0 +1,144 @@
+//! How calls end, as far as handlers and validators tell one end from another.
+
+use crate::app::{App, ErrorMatch, ErrorType, Handler, Processor, Request};
+
+/// How a call ended: one of a kind that an application treats alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Outcome {
+    /// With an answer that is none of the failures.
+    Good,
+    /// With a failure, by its number, that is an error.
+    Failed(usize),
+    /// With a failure, by its number, that the validator lets pass.
+    Passed(usize),
+}
+
+/// An end of a call that may be a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The error that it is.
+    pub kind: ErrorType,
+    /// The answer's status; `None`: there was none.
+    pub status: Option<u16>,
+}
+
+/// The failures, in kinds that an application treats alike.
+pub(crate) struct Failures {
+    kinds: Vec<Vec<Failure>>,
+}
+
+/// The failures that are told apart, with the status of their answer.
+/// ([Errors of the connector](https://docs.mulesoft.com/http-connector/latest/http-documentation))
+const ALL: [(&str, Option<u16>); 12] = [
+    ("HTTP:CONNECTIVITY", None),
+    ("HTTP:TIMEOUT", None),
+    ("HTTP:INTERNAL_SERVER_ERROR", Some(500)),
+    ("HTTP:BAD_GATEWAY", Some(502)),
+    ("HTTP:SERVICE_UNAVAILABLE", Some(503)),
+    ("HTTP:GATEWAY_TIMEOUT", Some(504)),
+    ("HTTP:TOO_MANY_REQUESTS", Some(429)),
+    ("HTTP:BAD_REQUEST", Some(400)),
+    ("HTTP:UNAUTHORIZED", Some(401)),
+    ("HTTP:FORBIDDEN", Some(403)),
+    ("HTTP:NOT_FOUND", Some(404)),
+    ("MULE:UNKNOWN", Some(409)),
+];
+
+/// The failures that are told apart.
+pub(crate) fn all() -> Vec<Failure> {
+    let failure = |(kind, status): &(&str, Option<u16>)| Failure {
+        kind: ErrorType::parse(kind),
+        status: *status,
+    };
+    ALL.iter().map(failure).collect()
+}
+
+impl Failures {
+    /// Failures that the handlers and mappings of an application tell apart.
+    pub fn of(app: &App) -> Failures {
+        let matches = matches(app);
+        let mut kinds: Vec<(Vec<bool>, Option<u16>, Vec<Failure>)> = Vec::new();
+        for failure in all() {
+            let taken: Vec<bool> = matches
+                .iter()
+                .map(|types| types.takes(&failure.kind))
+                .collect();
+            // Expressions may look at the status.
+            let class = failure.status.map(|status| match status {
+                429 => 429,
+                other => other / 100,
+            });
+            match kinds
+                .iter_mut()
+                .find(|(known, of, _)| *known == taken && *of == class)
+            {
+                Some((.., alike)) => alike.push(failure),
+                None => kinds.push((taken, class, vec![failure])),
+            }
+        }
+        Failures {
+            kinds: kinds.into_iter().map(|(.., alike)| alike).collect(),
+        }
+    }
+
+    /// How a call can end.
+    pub fn outcomes(&self, request: &Request) -> Vec<Outcome> {
+        let validator = request.validator.as_ref().or_else(|| {
+            let config = request.config.as_ref()?;
+            config.validator.as_ref()
+        });
+        let mut outcomes = vec![Outcome::Good];
+        for (number, kind) in self.kinds.iter().enumerate() {
+            let passes = |status: u16| validator.is_some_and(|validator| validator.accepts(status));
+            outcomes.push(match kind[0].status {
+                Some(status) if passes(status) => Outcome::Passed(number),
+                _ => Outcome::Failed(number),
+            });
+        }
+        outcomes
+    }
+
+    /// The error of an outcome, if it is one.
+    pub fn error(&self, outcome: Outcome) -> Option<&ErrorType> {
+        match outcome {
+            Outcome::Failed(number) => Some(&self.kinds[number][0].kind),
+            Outcome::Good | Outcome::Passed(_) => None,
+        }
+    }
+
+    /// The status of an outcome that has one.
+    pub fn status(&self, outcome: Outcome) -> Option<u16> {
+        self.alike(outcome).first()?.status
+    }
+
+    /// The failures that an outcome stands for; none for a good one.
+    pub fn alike(&self, outcome: Outcome) -> &[Failure] {
+        match outcome {
+            Outcome::Good => &[],
+            Outcome::Failed(number) | Outcome::Passed(number) => &self.kinds[number],
+        }
+    }
+}
+
+/// What handlers and mappings tell errors apart by.
+fn matches<'a>(app: &'a App) -> Vec<&'a ErrorMatch> {
+    let mut found = Vec::new();
+    let mut handlers: Vec<&Handler> = Vec::new();
+    let mut look = |processor: &'a Processor| {
+        let sources = processor.mappings.iter().map(|mapping| &mapping.source);
+        found.extend(sources);
+        handlers.extend(processor.does.handlers());
+    };
+    for flow in &app.flows {
+        flow.walk(&mut look);
+    }
+    let outer = app.flows.iter().filter_map(|flow| flow.handlers.as_ref());
+    let outer = outer.chain(&app.default_handlers);
+    let outer: Vec<&Handler> = outer.flat_map(|handlers| &handlers.0).collect();
+    for handler in &outer {
+        handler.chain.walk(&mut look);
+    }
+    handlers.extend(outer);
+    found.extend(handlers.iter().flat_map(|handler| &handler.types));
+    found
+}

@@ -1,0 +1,172 @@
+//! The circuits in what flows do.
+//!
+//! A call has a circuit if nothing leads to it any more once a failure of it has left something in an
+//! object store, and something did before. Whatever the flow calls its entries and variables, and
+//! however it is divided, is the same to this.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use fusebox_dataweave::symbol::Symbol;
+use fusebox_dataweave::{Number, Value};
+
+use super::failures::Failures;
+use super::sighting::Sighting;
+use super::ways::{Act, Walk, Way};
+use super::{Circuit, trace};
+use crate::app::{App, Does, Flow, FlowName, Processor};
+
+/// An application's circuits, by the order of its flows.
+pub(crate) fn circuits(app: &App) -> Vec<Circuit> {
+    let failures = Failures::of(app);
+    let mut walk = Walk::new(app, &failures);
+    let roots = roots(app);
+    let first: Vec<_> = roots.iter().map(|flow| walk.through(flow)).collect();
+    let mut all = first;
+    walk.constants = constants(all.iter().flatten().flatten());
+    if !walk.constants.is_empty() {
+        walk.asked = asked(all.iter().flatten().flatten());
+        all = roots.iter().map(|flow| walk.through(flow)).collect();
+    }
+    let mut found: Vec<Circuit> = Vec::new();
+    for ways in all.iter().flatten() {
+        let calls: BTreeSet<usize> = ways.iter().flat_map(|way| called(way)).collect();
+        for call in calls {
+            let Some(circuit) = (Sighting {
+                walk: &walk,
+                ways,
+                call,
+            })
+            .circuit() else {
+                continue;
+            };
+            match found.iter_mut().find(|known| known.state == circuit.state) {
+                Some(known) => join(known, circuit),
+                None => found.push(circuit),
+            }
+        }
+    }
+    found
+}
+
+/// The flows that start by themselves; and those that nobody refers to.
+fn roots(app: &App) -> Vec<&Flow> {
+    let mut referred = BTreeSet::new();
+    let mut look = |processor: &Processor| {
+        if let Does::FlowRef {
+            flow: FlowName::Known(id),
+            ..
+        } = &processor.does
+        {
+            referred.insert(id.0);
+        }
+    };
+    for flow in &app.flows {
+        flow.walk(&mut look);
+    }
+    for handler in app.default_handlers.iter().flat_map(|handlers| &handlers.0) {
+        handler.chain.walk(&mut look);
+    }
+    let flows = app.flows.iter().enumerate();
+    flows
+        .filter(|(at, flow)| flow.source.is_some() || !referred.contains(at))
+        .map(|(_, flow)| &**flow)
+        .collect()
+}
+
+pub(super) fn called<'w>(way: &'w Way<'_>) -> impl Iterator<Item = usize> + use<'w> {
+    way.acts.iter().filter_map(|act| match act {
+        Act::Called { call, .. } => Some(*call),
+        _ => None,
+    })
+}
+
+/// The numbers that keys of objects in entries have whenever they are written.
+fn constants<'w, 'a: 'w>(
+    ways: impl Iterator<Item = &'w Way<'a>>,
+) -> BTreeMap<(usize, Arc<str>), Symbol> {
+    // For each key of an entry: its number, or that it has no single one.
+    let mut keys: BTreeMap<(usize, Arc<str>), Option<Number>> = BTreeMap::new();
+    let mut opaque = BTreeSet::new();
+    for act in ways.flat_map(|way| &way.acts) {
+        let Act::Wrote { entry, value, .. } = act else {
+            continue;
+        };
+        let value = value.bare().parsed();
+        let Symbol::Object { base, fields } = &value else {
+            if value != Symbol::Entry(*entry) {
+                opaque.insert(*entry);
+            }
+            continue;
+        };
+        if base
+            .as_ref()
+            .is_some_and(|base| **base != Symbol::Entry(*entry))
+        {
+            opaque.insert(*entry);
+        }
+        for (key, value) in fields {
+            let same = Symbol::Entry(*entry).field(key);
+            if *value == same {
+                continue;
+            }
+            let number = match value.known() {
+                Some(Value::Number(number)) => Some(number.clone()),
+                _ => None,
+            };
+            keys.entry((*entry, key.clone()))
+                .and_modify(|known| {
+                    if *known != number {
+                        *known = None;
+                    }
+                })
+                .or_insert(number);
+        }
+    }
+    keys.into_iter()
+        .filter(|((entry, _), _)| !opaque.contains(entry))
+        .filter_map(|(key, number)| Some((key, Symbol::Known(number?.into()))))
+        .collect()
+}
+
+/// The keys of objects in entries that conditions look at.
+fn asked<'w, 'a: 'w>(ways: impl Iterator<Item = &'w Way<'a>>) -> BTreeSet<(usize, Arc<str>)> {
+    let mut keys = BTreeSet::new();
+    for act in ways.flat_map(|way| &way.acts) {
+        let Act::Held { condition, .. } = act else {
+            continue;
+        };
+        for slot in trace::slots(condition) {
+            if let Symbol::Field(of, key) = &slot
+                && let Symbol::Entry(entry) = **of
+            {
+                keys.insert((entry, key.clone()));
+            }
+        }
+    }
+    keys
+}
+
+/// Two sightings of one circuit.
+fn join(known: &mut Circuit, other: Circuit) {
+    for upstream in other.upstreams {
+        if !known.upstreams.contains(&upstream) {
+            known.upstreams.push(upstream);
+        }
+    }
+    for failure in other.failures {
+        if !known.failures.contains(&failure) {
+            known.failures.push(failure);
+        }
+    }
+    for site in other.calls {
+        if !known.calls.contains(&site) {
+            known.calls.push(site);
+        }
+    }
+    for flaw in other.flaws {
+        if !known.flaws.contains(&flaw) {
+            known.flaws.push(flaw);
+        }
+    }
+}

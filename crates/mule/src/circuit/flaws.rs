@@ -1,0 +1,470 @@
+//! What is wrong with a circuit that a flow builds by hand.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusebox_dataweave::symbol::{Form, Symbol, Unit, is_now};
+use fusebox_plan::dialect::show_duration;
+
+use super::failures::{Outcome, all};
+use super::sighting::Sighting;
+use super::time::unit;
+use super::trace::{self, Held};
+use super::ways::Act;
+use super::{Circuit, Cooldown};
+use crate::app::Site;
+
+/// Something that is wrong with a circuit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Flaw {
+    /// What kind of thing.
+    pub kind: FlawKind,
+    /// Where.
+    pub site: Site,
+    /// What is wrong, in a sentence.
+    pub what: String,
+    /// What to do about it.
+    pub mend: String,
+}
+
+/// What can be wrong with a circuit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FlawKind {
+    /// Failures at the same time are counted as one.
+    LostIncrements,
+    /// After the cooldown all calls are made at once.
+    NoHalfOpen,
+    /// While it is half-open all calls are made at once.
+    HalfOpenTakesAll,
+    /// A call that was made before it opened closes it.
+    LateSuccess,
+    /// Answers that say the upstream is broken do not count.
+    ServerErrorsIgnored,
+    /// The cooldown ends at a sweep, not when it should.
+    CooldownAtSweep,
+    /// Each failure keeps the others from being forgotten.
+    CountRenewed,
+    /// Nothing ends the cooldown.
+    NeverCloses,
+    /// The entry goes before the flow's own cooldown ends.
+    ExpiresFirst,
+    /// Seconds are compared with milliseconds.
+    UnitsMixed,
+    /// Local time is written as if it were UTC.
+    LocalTimeAsUtc,
+    /// What the client sent is lost when the state is read.
+    MessageLost,
+    /// A number is stored with the state and decides nothing.
+    Unused,
+}
+
+/// What the flaws are seen by.
+pub(super) struct Evidence<'e, 'w, 'a> {
+    pub sighting: &'e Sighting<'w, 'a>,
+    /// What leads to the call again when time has passed.
+    pub again: &'e [&'w [Act<'a>]],
+    /// All that leads to the call.
+    pub leads: &'e [&'w [Act<'a>]],
+    /// The state's entry, and what of it is asked.
+    pub state: usize,
+    pub slot: Option<&'e Symbol>,
+    /// What opening leaves in the entries.
+    pub held: &'e Held,
+    /// What the way does that opens it, after the call.
+    pub trip: &'w [Act<'a>],
+    /// Where a success closes it without asking.
+    pub closed_at: Option<&'a Site>,
+    /// The entry that counts.
+    pub count: Option<usize>,
+}
+
+const CONVERT: &str = "`fusebox convert` writes a native breaker that does not have this flaw";
+
+/// The flaws of a circuit.
+pub(super) fn of(circuit: &Circuit, evidence: &Evidence<'_, '_, '_>) -> Vec<Flaw> {
+    let mut flaws = Flaws {
+        circuit,
+        evidence,
+        list: Vec::new(),
+    };
+    flaws.lost_increments();
+    flaws.half_open();
+    flaws.late_success();
+    flaws.server_errors();
+    flaws.cooldown();
+    flaws.times();
+    flaws.message_lost();
+    flaws.unused();
+    flaws.list
+}
+
+struct Flaws<'e, 'w, 'a> {
+    circuit: &'e Circuit,
+    evidence: &'e Evidence<'e, 'w, 'a>,
+    list: Vec<Flaw>,
+}
+
+impl Flaws<'_, '_, '_> {
+    fn add(&mut self, kind: FlawKind, site: &Site, what: String, mend: &str) {
+        let what = format!("the circuit {} {what}", self.circuit.name);
+        self.list.push(Flaw {
+            kind,
+            site: site.clone(),
+            what,
+            mend: mend.to_owned(),
+        });
+    }
+
+    fn lost_increments(&mut self) {
+        let Some(count) = self.evidence.count else {
+            return;
+        };
+        let ways = self.evidence.sighting.ways;
+        let found = ways.iter().find_map(|way| {
+            let mut read = None;
+            for act in &way.acts {
+                match act {
+                    Act::Read { entry, site, .. } if *entry == count => read = Some(*site),
+                    Act::Wrote { entry, value, site }
+                        if *entry == count && !trace::increments(*entry, value).is_empty() =>
+                    {
+                        return Some((read?, *site));
+                    }
+                    _ => {}
+                }
+            }
+            None
+        });
+        if let Some((read, written)) = found {
+            let what = format!(
+                "counts in two steps, a read in line {} and a write here: of failures at the same time some are lost",
+                read.line
+            );
+            self.add(FlawKind::LostIncrements, written, what, CONVERT);
+        }
+    }
+
+    fn half_open(&mut self) {
+        let Evidence {
+            again,
+            leads,
+            state,
+            ..
+        } = *self.evidence;
+        let site = self.circuit.site.clone();
+        if again.is_empty() {
+            if let Cooldown::Expiry { .. } = self.circuit.cooldown {
+                self.add(
+                    FlawKind::NoHalfOpen,
+                    &site,
+                    "has no half-open state: when its entry has gone all requests go to the upstream at once, and it takes as many failures as before to open it again".to_owned(),
+                    CONVERT,
+                );
+            }
+            return;
+        }
+        // Whether the next request passes, too.
+        let passes = |held: &Held| {
+            leads
+                .iter()
+                .any(|lead| trace::against(lead, held, true).entries.is_empty())
+        };
+        let written = again.iter().find_map(|lead| {
+            let value = trace::left(lead).remove(&state)??;
+            let site = lead.iter().rev().find_map(|act| match act {
+                Act::Wrote { entry, site, .. } if *entry == state => Some(*site),
+                _ => None,
+            })?;
+            Some((value, site))
+        });
+        match written {
+            Some((value, site)) => {
+                let held: Held = [(state, Some(value))].into();
+                if passes(&held) {
+                    let what =
+                        "lets all requests through while it is half-open, not one that finds out"
+                            .to_owned();
+                    self.add(FlawKind::HalfOpenTakesAll, site, what, CONVERT);
+                }
+            }
+            None => {
+                let what = "lets all requests through at once when its cooldown is over, not one that finds out".to_owned();
+                self.add(FlawKind::HalfOpenTakesAll, &site, what, CONVERT);
+            }
+        }
+    }
+
+    fn late_success(&mut self) {
+        if let Some(site) = self.evidence.closed_at {
+            let what =
+                "is closed here by any success, also of a call that was made before it opened"
+                    .to_owned();
+            self.add(FlawKind::LateSuccess, site, what, CONVERT);
+        }
+    }
+
+    fn server_errors(&mut self) {
+        let missing: Vec<String> = all()
+            .into_iter()
+            .filter(|failure| failure.status.is_some_and(|status| status >= 500))
+            .filter(|failure| !self.circuit.failures.contains(failure))
+            .filter_map(|failure| failure.status)
+            .map(|status| status.to_string())
+            .collect();
+        if missing.is_empty() {
+            return;
+        }
+        let handled = self.evidence.trip.iter().find_map(|act| match act {
+            Act::Handled { site } => Some((*site).clone()),
+            _ => None,
+        });
+        let site = handled.unwrap_or_else(|| self.circuit.trip_site.clone());
+        let what = format!(
+            "does not count answers of status {}: an upstream that answers with nothing else stays closed",
+            missing.join(", ")
+        );
+        self.add(
+            FlawKind::ServerErrorsIgnored,
+            &site,
+            what,
+            "name their error types here, such as HTTP:INTERNAL_SERVER_ERROR and HTTP:SERVICE_UNAVAILABLE",
+        );
+    }
+
+    fn cooldown(&mut self) {
+        let store = self.circuit.state.store.clone();
+        let expiry = store
+            .as_ref()
+            .and_then(|store| Some((store, store.ttl?, store.sweep_every?)))
+            .filter(|(_, ttl, _)| !ttl.is_zero());
+        match (self.circuit.cooldown, expiry) {
+            (Cooldown::Expiry { ttl, sweep }, Some((store, ..))) => {
+                let what = format!(
+                    "stays open for {}: an entry goes at the first sweep after its time, not when its time is over",
+                    range(ttl, sweep)
+                );
+                let mend = "make `expirationInterval` smaller; or convert it: a native breaker's cooldown is exact";
+                self.add(FlawKind::CooldownAtSweep, &store.site, what, mend);
+            }
+            (Cooldown::Never, _) => {
+                let site = self.circuit.trip_site.clone();
+                let what =
+                    "stays open for ever: its entry never expires, and the flow looks at no clock"
+                        .to_owned();
+                let mend = "give the object store an `entryTtl`";
+                self.add(FlawKind::NeverCloses, &site, what, mend);
+            }
+            (Cooldown::Timeout(Some(after)), Some((store, ttl, sweep))) if ttl < after => {
+                let what = format!(
+                    "would be half-open after {}, but its entry goes after {}",
+                    show_duration(after),
+                    range(ttl, sweep)
+                );
+                let mend = "make `entryTtl` longer than the flow's own timeout";
+                self.add(FlawKind::ExpiresFirst, &store.site, what, mend);
+            }
+            _ => {}
+        }
+        let Some(count) = self.evidence.count else {
+            return;
+        };
+        let store = self.circuit.count.as_ref().and_then(|count| {
+            let store = count.entry.store.as_ref()?;
+            let ttl = store.ttl.filter(|ttl| !ttl.is_zero())?;
+            Some((ttl, store.sweep_every?))
+        });
+        let written = self
+            .evidence
+            .sighting
+            .after(|outcome| outcome != Outcome::Good);
+        let written = written
+            .flat_map(|(_, after)| after)
+            .find_map(|act| match act {
+                Act::Wrote { entry, value, site }
+                    if *entry == count && !trace::increments(*entry, value).is_empty() =>
+                {
+                    Some(*site)
+                }
+                _ => None,
+            });
+        if let (Some((ttl, sweep)), Some(site)) = (store, written) {
+            let what = format!(
+                "forgets its count {} after the last failure, since each failure begins the entry's time anew: failures with shorter gaps all add up",
+                range(ttl, sweep)
+            );
+            let mend = "`fusebox convert` says what a native breaker counts instead";
+            self.add(FlawKind::CountRenewed, site, what, mend);
+        }
+    }
+
+    fn times(&mut self) {
+        let Evidence {
+            again, held, trip, ..
+        } = *self.evidence;
+        let mut mixed = None;
+        for act in again.iter().copied().flatten() {
+            let Act::Held { condition, site } = act else {
+                continue;
+            };
+            if !condition.has(&is_now) {
+                continue;
+            }
+            let asked = units(condition);
+            let stored: BTreeSet<_> = trace::slots(condition)
+                .iter()
+                .filter_map(|slot| {
+                    let value = held.get(&slot.of_entry()?)?.as_ref()?;
+                    let value = trace::at_slot(value, slot);
+                    value.has(&is_now).then(|| units(&value))
+                })
+                .flatten()
+                .collect();
+            let reads_number =
+                asked.len() > 1 || (!stored.is_empty() && !asked.is_empty() && stored != asked);
+            // Nobody waits for hours where thousands are compared with seconds.
+            let limit = match condition {
+                Symbol::Compare(left, _, right) if unit(left) == Unit::Seconds => {
+                    right.number().and_then(|limit| limit.to_i64())
+                }
+                _ => None,
+            };
+            let thousands = limit.filter(|limit| *limit >= 10_000 && limit % 1000 == 0);
+            if reads_number {
+                mixed = Some((*site, "compares seconds with milliseconds".to_owned()));
+            } else if let Some(limit) = thousands {
+                let meant = show_duration(Duration::from_millis(limit.unsigned_abs()));
+                let made = show_duration(Duration::from_secs(limit.unsigned_abs()));
+                let what =
+                    format!("compares {limit} with seconds, which is {made}; {meant} may be meant");
+                mixed = Some((*site, what));
+            }
+        }
+        if let Some((site, what)) = mixed {
+            let mend = "use one unit in all of it: `now() as Number {unit: \"milliseconds\"}`";
+            self.add(FlawKind::UnitsMixed, site, what, mend);
+        }
+        let local = trip.iter().find_map(|act| match act {
+            Act::Wrote { value, site, .. } if value.has(&is_local_as_utc) => Some(*site),
+            _ => None,
+        });
+        if let (Some(site), false) = (local, again.is_empty()) {
+            let what = "writes local time with the letter Z, as if it were UTC: away from UTC its cooldown is hours too long, or none".to_owned();
+            let mend = "write `now() >> \"UTC\"`, or store `now() as Number`";
+            self.add(FlawKind::LocalTimeAsUtc, site, what, mend);
+        }
+    }
+
+    fn message_lost(&mut self) {
+        let Sighting { ways, call, .. } = *self.evidence.sighting;
+        let found = ways.iter().find_map(|way| {
+            let mut read = None;
+            for act in &way.acts {
+                match act {
+                    Act::Read {
+                        site,
+                        over_message: true,
+                        ..
+                    } => read = Some(*site),
+                    Act::Called {
+                        call: made, sent, ..
+                    } if *made == call => {
+                        let sent = sent.body.as_ref();
+                        return read.filter(|_| sent.is_some_and(|body| body.has(&is_entry)));
+                    }
+                    _ => {}
+                }
+            }
+            None
+        });
+        if let Some(site) = found {
+            let what = "reads its state over the message, and the call sends that instead of what the client sent".to_owned();
+            let mend = "give the `os:retrieve` a `target`";
+            self.add(FlawKind::MessageLost, site, what, mend);
+        }
+    }
+
+    fn unused(&mut self) {
+        let walk = self.evidence.sighting.walk;
+        let state = self.evidence.state;
+        let asked = self.evidence.slot;
+        let site = self.circuit.trip_site.clone();
+        for ((entry, key), value) in &walk.constants {
+            if *entry != state || walk.asked.contains(&(*entry, key.clone())) {
+                continue;
+            }
+            if asked == Some(&Symbol::Entry(*entry).field(key)) {
+                continue;
+            }
+            let Some(number) = value.number().filter(|number| !number.is_zero()) else {
+                continue;
+            };
+            let what =
+                format!("keeps `{key}`, always {number}, with its state, and nothing looks at it");
+            let mend = "if failures are to be forgotten after a time, no part of the flow does it";
+            self.add(FlawKind::Unused, &site, what, mend);
+        }
+    }
+}
+
+/// From a time to live to the last sweep that may end it, in one unit.
+pub(crate) fn range(ttl: Duration, sweep: Duration) -> String {
+    let until = ttl + sweep;
+    let whole =
+        |time: Duration, unit: u64| time.subsec_nanos() == 0 && time.as_secs().is_multiple_of(unit);
+    if whole(until, 60) || !whole(ttl, 1) || !whole(until, 1) {
+        return format!("{} to {}", show_duration(ttl), show_duration(until));
+    }
+    format!("{}s to {}s", ttl.as_secs(), until.as_secs())
+}
+
+/// The units of the moments in a symbol that are numbers.
+fn units(symbol: &Symbol) -> BTreeSet<Arc<str>> {
+    let found = std::cell::RefCell::new(BTreeSet::new());
+    symbol.has(&|part| {
+        if let Symbol::As(of, Form::Number(unit) | Form::Moment(unit)) = part
+            && of.has(&is_now)
+        {
+            let name = match unit {
+                Unit::Seconds => "seconds",
+                Unit::Milliseconds => "milliseconds",
+            };
+            found.borrow_mut().insert(name.into());
+        }
+        false
+    });
+    found.into_inner()
+}
+
+fn is_entry(symbol: &Symbol) -> bool {
+    matches!(symbol, Symbol::Entry(_))
+}
+
+/// A moment in the server's time zone, with the letter of UTC behind it.
+fn is_local_as_utc(symbol: &Symbol) -> bool {
+    match symbol {
+        Symbol::As(of, Form::Text(Some(format))) => {
+            **of == Symbol::Now && format.trim_end().ends_with("'Z'")
+        }
+        _ => false,
+    }
+}
+
+impl Flaw {
+    /// Whether a native breaker does not have it.
+    pub fn is_mended(&self) -> bool {
+        match self.kind {
+            FlawKind::LostIncrements
+            | FlawKind::NoHalfOpen
+            | FlawKind::HalfOpenTakesAll
+            | FlawKind::LateSuccess
+            | FlawKind::CooldownAtSweep
+            | FlawKind::NeverCloses
+            | FlawKind::ExpiresFirst
+            | FlawKind::UnitsMixed
+            | FlawKind::LocalTimeAsUtc
+            | FlawKind::MessageLost => true,
+            FlawKind::ServerErrorsIgnored | FlawKind::CountRenewed | FlawKind::Unused => false,
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! One call of a flow, and the circuit before it.
+
+use std::sync::Arc;
+
+use fusebox_dataweave::Value;
+use fusebox_dataweave::symbol::{Symbol, is_now};
+
+use super::failures::{Failure, Outcome};
+use super::time::{stored_times, time};
+use super::trace::{self, Held};
+use super::trip::{Counting, Trip, counted, written_at};
+use super::ways::{Act, Call, Walk, Way};
+use super::{Circuit, Cooldown, Count, Entry, EntryKey, EntryKeyPart, Opens, Refusal, flaws};
+use crate::app::Site;
+
+/// One call of a flow, on all the ways of the flow.
+pub(super) struct Sighting<'w, 'a> {
+    pub walk: &'w Walk<'a>,
+    pub ways: &'w [Way<'a>],
+    pub call: usize,
+}
+
+impl<'w, 'a> Sighting<'w, 'a> {
+    pub(super) fn circuit(&self) -> Option<Circuit> {
+        let leads = self.leads();
+        let empty: Held = (0..self.walk.entries.len())
+            .map(|entry| (entry, None))
+            .collect();
+        let passes = |held: &Held, later| {
+            leads
+                .iter()
+                .any(|lead| trace::against(lead, held, later).entries.is_empty())
+        };
+        if !passes(&empty, false) {
+            return None;
+        }
+        let trips = self.trips(&leads);
+        let (trips, counting) = if trips.is_empty() {
+            let (trips, counting) = self.counted_trips(&leads)?;
+            (trips, Some(counting))
+        } else {
+            let counting = self.counting(&trips);
+            (trips, counting)
+        };
+        let trip = trips.first()?;
+        let entries = &self.walk.entries;
+        let key = entry_key(&entries[trip.entry].key);
+        let by_count = counting
+            .as_ref()
+            .is_some_and(|counting| counting.increment.slot.of_entry() == Some(trip.entry))
+            && trip.slot.as_ref().is_none_or(|slot| {
+                counting
+                    .as_ref()
+                    .is_some_and(|it| it.increment.slot == *slot)
+            });
+        // One failure of one request, or a count of its attempts, is no state of an upstream.
+        if (counting.is_none() || by_count) && key.literal().is_none() {
+            return None;
+        }
+        let failures = self.failures(counting.as_ref(), trip.entry);
+        let of_upstream = |failure: &Failure| {
+            failure
+                .status
+                .is_none_or(|status| status >= 500 || status == 429)
+        };
+        if !failures.iter().any(of_upstream) {
+            return None;
+        }
+        let opens = match (&trip.slot, by_count) {
+            (_, true) => Opens::AtLeast(counting.as_ref().and_then(|it| it.threshold)),
+            (None, _) => Opens::Present,
+            (Some(slot), _) => {
+                let value = trip.held.get(&trip.entry).cloned().flatten()?;
+                match trace::plain(&trace::at_slot(&value, slot)) {
+                    Some(value) => Opens::Is(value),
+                    None => Opens::Present,
+                }
+            }
+        };
+        let state = self.entry(trip.entry, trip.slot.as_ref());
+        let again: Vec<&[Act<'a>]> = leads
+            .iter()
+            .filter(|lead| trace::against(lead, &trip.held, true).entries.is_empty())
+            .copied()
+            .collect();
+        let half_open = again.iter().find_map(|lead| {
+            let written = trace::left(lead).remove(&trip.entry)??;
+            let slot = trip.slot.as_ref()?;
+            trace::plain(&trace::at_slot(&written, slot))
+        });
+        let cooldown = self.cooldown(&again, trip);
+        let closes = self.closes(trip, &leads);
+        let success_resets = counting.as_ref().is_some_and(|counting| {
+            let entry = counting.increment.slot.of_entry();
+            self.after(|outcome| outcome == Outcome::Good)
+                .any(|(_, after)| {
+                    entry.is_some_and(|entry| trace::left(after).contains_key(&entry))
+                })
+        }) || counting.is_none();
+        let call = &self.walk.calls[self.call];
+        let mut circuit = Circuit {
+            name: state.to_string().into(),
+            site: self.site_of_gate(trip.entry).clone(),
+            opens,
+            trip_site: written_at(self.failed(trip.way), trip.entry)
+                .unwrap_or(call.site)
+                .clone(),
+            half_open,
+            count: counting.as_ref().map(|counting| {
+                let entry = counting.increment.slot.of_entry().unwrap_or(trip.entry);
+                Count {
+                    entry: self.entry(entry, Some(&counting.increment.slot)),
+                    threshold: counting.threshold,
+                    site: counting.site.clone(),
+                }
+            }),
+            failures,
+            upstreams: vec![upstream(call)],
+            cooldown,
+            closes: closes.as_ref().and_then(|(value, _)| value.clone()),
+            success_resets,
+            refusal: self.refusal(trip),
+            flaws: Vec::new(),
+            calls: vec![call.site.clone()],
+            state,
+        };
+        let evidence = flaws::Evidence {
+            sighting: self,
+            again: &again,
+            leads: &leads,
+            state: trip.entry,
+            slot: trip.slot.as_ref(),
+            held: &trip.held,
+            trip: self.failed(trip.way),
+            closed_at: closes.and_then(|(_, site)| site),
+            count: counting
+                .as_ref()
+                .and_then(|counting| counting.increment.slot.of_entry()),
+        };
+        circuit.flaws = flaws::of(&circuit, &evidence);
+        Some(circuit)
+    }
+
+    /// What happens on each way before the call.
+    fn leads(&self) -> Vec<&'w [Act<'a>]> {
+        let mut leads: Vec<&[Act<'a>]> = Vec::new();
+        for way in self.ways {
+            if let Some(at) = self.at(way)
+                && !leads.contains(&&way.acts[..at])
+            {
+                leads.push(&way.acts[..at]);
+            }
+        }
+        leads
+    }
+
+    fn at(&self, way: &Way<'a>) -> Option<usize> {
+        way.acts
+            .iter()
+            .position(|act| matches!(act, Act::Called { call, .. } if *call == self.call))
+    }
+
+    /// What a way does after the call.
+    pub(super) fn failed(&self, way: &'w Way<'a>) -> &'w [Act<'a>] {
+        let at = self.at(way).map_or(way.acts.len(), |at| at + 1);
+        &way.acts[at..]
+    }
+
+    /// The ways on which the call ended in some manner, with what they do after it.
+    pub fn after(
+        &self,
+        ended: impl Fn(Outcome) -> bool,
+    ) -> impl Iterator<Item = (Outcome, &'w [Act<'a>])> {
+        self.ways.iter().filter_map(move |way| {
+            let at = self.at(way)?;
+            match &way.acts[at] {
+                Act::Called { outcome, .. } if ended(*outcome) => {
+                    Some((*outcome, &way.acts[at + 1..]))
+                }
+                _ => None,
+            }
+        })
+    }
+
+    pub(super) fn bad_ways(&self) -> impl Iterator<Item = &'w Way<'a>> {
+        self.ways.iter().filter(|way| {
+            self.at(way).is_some_and(|at| {
+                matches!(&way.acts[at], Act::Called { outcome, .. } if *outcome != Outcome::Good)
+            })
+        })
+    }
+
+    /// The failures that count, or that open the circuit where nothing counts.
+    fn failures(&self, counting: Option<&Counting<'a>>, state: usize) -> Vec<Failure> {
+        let mut found: Vec<Failure> = Vec::new();
+        for (outcome, after) in self.after(|outcome| outcome != Outcome::Good) {
+            let counts = match counting {
+                Some(counting) => counted(after).contains(&counting.increment),
+                None => written_at(after, state).is_some(),
+            };
+            if !counts {
+                continue;
+            }
+            for failure in self.walk.failures.alike(outcome) {
+                if !found.contains(failure) {
+                    found.push(failure.clone());
+                }
+            }
+        }
+        found
+    }
+
+    fn entry(&self, entry: usize, slot: Option<&Symbol>) -> Entry {
+        let known = &self.walk.entries[entry];
+        let field = match slot {
+            Some(Symbol::Field(of, key)) if matches!(**of, Symbol::Entry(_)) => Some(key.clone()),
+            _ => None,
+        };
+        Entry {
+            store: known.store.clone(),
+            key: entry_key(&known.key),
+            field,
+        }
+    }
+
+    /// Where the flow asks for the circuit's state.
+    fn site_of_gate(&self, entry: usize) -> &'a Site {
+        let acts = self.ways.iter().flat_map(|way| &way.acts);
+        let mut reads = acts.filter_map(|act| match act {
+            Act::Read {
+                entry: read, site, ..
+            } if *read == entry => Some(*site),
+            _ => None,
+        });
+        reads.next().unwrap_or(self.walk.calls[self.call].site)
+    }
+
+    /// When calls pass again, by the ways on which enough time has passed.
+    fn cooldown(&self, again: &[&[Act<'a>]], trip: &Trip<'w, 'a>) -> Cooldown {
+        let conditions = again.iter().copied().flatten().filter_map(|act| match act {
+            Act::Held { condition, .. } if condition.has(&is_now) => Some(condition),
+            _ => None,
+        });
+        let mut times = conditions.map(|condition| {
+            let held = trip.held.clone();
+            time(condition).or_else(|| time(&stored_times(condition, &held)))
+        });
+        if let Some(first) = times.next() {
+            let found = first.or_else(|| times.flatten().next());
+            return Cooldown::Timeout(found);
+        }
+        if !again.is_empty() {
+            return Cooldown::Timeout(None);
+        }
+        let store = self.walk.entries[trip.entry].store.as_ref();
+        match store.and_then(|store| Some((store.ttl?, store.sweep_every?))) {
+            Some((ttl, sweep)) if !ttl.is_zero() => Cooldown::Expiry { ttl, sweep },
+            _ => Cooldown::Never,
+        }
+    }
+
+    /// What a success writes so that calls pass, and where it does so without asking again.
+    fn closes(
+        &self,
+        trip: &Trip<'w, 'a>,
+        leads: &[&[Act<'a>]],
+    ) -> Option<(Option<Value>, Option<&'a Site>)> {
+        let good = self.after(|outcome| outcome == Outcome::Good);
+        good.filter_map(|(_, after)| {
+            let mut asked = false;
+            for act in after {
+                match act {
+                    Act::Read { entry, .. } if *entry == trip.entry => asked = true,
+                    Act::Wrote { entry, value, site } if *entry == trip.entry => {
+                        let value = trace::forgotten(value);
+                        let held: Held = [(*entry, Some(value.clone()))].into();
+                        let passes = leads
+                            .iter()
+                            .any(|lead| trace::against(lead, &held, false).entries.is_empty());
+                        if !passes {
+                            continue;
+                        }
+                        let said = trip
+                            .slot
+                            .as_ref()
+                            .and_then(|slot| trace::plain(&trace::at_slot(&value, slot)));
+                        return Some((said, (!asked).then_some(*site)));
+                    }
+                    Act::Removed { entry, site } if *entry == trip.entry => {
+                        return Some((None, (!asked).then_some(*site)));
+                    }
+                    _ => {}
+                }
+            }
+            None
+        })
+        .next()
+    }
+
+    /// What becomes of a call that is not made.
+    fn refusal(&self, trip: &Trip<'w, 'a>) -> Refusal {
+        let refused = self.ways.iter().find(|way| {
+            super::find::called(way).next().is_none()
+                && trace::against(&way.acts, &trip.held, false)
+                    .entries
+                    .is_empty()
+                && way.acts.iter().any(|act| match act {
+                    Act::Held { condition, .. } => {
+                        trace::substituted(condition, &trip.held).truth() == Some(true)
+                    }
+                    Act::Found { entry, found } => *found && trip.held.contains_key(entry),
+                    _ => false,
+                })
+        });
+        let Some(way) = refused else {
+            return Refusal::default();
+        };
+        let status = way.vars.get("httpStatus").and_then(Symbol::number);
+        let body = match way.payload.known() {
+            Some(Value::String(text)) => Some(text.clone()),
+            _ => None,
+        };
+        Refusal {
+            status: status.and_then(|status| u16::try_from(status.to_i64()?).ok()),
+            body,
+            error: way
+                .raised
+                .as_ref()
+                .map(|raised| raised.kind.to_string().into()),
+        }
+    }
+}
+
+fn entry_key(key: &Symbol) -> EntryKey {
+    let part = |symbol: &Symbol| match symbol.known() {
+        Some(Value::String(text)) => EntryKeyPart::Literal(text.clone()),
+        Some(Value::Number(number)) => EntryKeyPart::Literal(number.to_string().into()),
+        _ => EntryKeyPart::Any,
+    };
+    EntryKey(match key {
+        Symbol::Text(pieces) => pieces.iter().map(part).collect(),
+        other => vec![part(other)],
+    })
+}
+
+fn upstream(call: &Call<'_>) -> Arc<str> {
+    let request = call.request;
+    match (&request.config, &request.url) {
+        (_, Some(url)) => match url.literal() {
+            Some(url) => url.clone(),
+            None => "{…}".into(),
+        },
+        (Some(config), None) => config.name.clone(),
+        (None, None) => "".into(),
+    }
+}

@@ -1,0 +1,231 @@
+//! How the circuit before a call is opened, and what counts until then.
+
+use std::collections::BTreeMap;
+
+use fusebox_dataweave::symbol::Symbol;
+
+use super::failures::Outcome;
+use super::sighting::Sighting;
+use super::trace::{self, Held, Increment};
+use super::ways::{Act, Way};
+use crate::app::Site;
+
+/// More failures than any circuit waits for.
+const MANY: i64 = 1_000_000_000;
+
+/// How the circuit before a call is opened.
+pub(super) struct Trip<'w, 'a> {
+    /// The way that opens it.
+    pub way: &'w Way<'a>,
+    /// What that leaves in the entries.
+    pub held: Held,
+    /// The entry that stands against the call then, and what of it is asked.
+    pub slot: Option<Symbol>,
+    pub entry: usize,
+}
+
+/// What counts the failures of a call.
+#[derive(Clone)]
+pub(super) struct Counting<'a> {
+    pub increment: Increment,
+    pub threshold: Option<u64>,
+    pub site: &'a Site,
+}
+
+impl<'w, 'a> Sighting<'w, 'a> {
+    /// The ways on which a failure of the call leaves what stands against it.
+    pub(super) fn trips(&self, leads: &[&[Act<'a>]]) -> Vec<Trip<'w, 'a>> {
+        self.bad_ways()
+            .filter_map(|way| self.trip(way, trace::left(self.failed(way)), leads))
+            .collect()
+    }
+
+    fn trip(&self, way: &'w Way<'a>, held: Held, leads: &[&[Act<'a>]]) -> Option<Trip<'w, 'a>> {
+        if held.is_empty() {
+            return None;
+        }
+        let mut votes: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut slots: Vec<Symbol> = Vec::new();
+        for later in [true, false] {
+            for lead in leads {
+                let against = trace::against(lead, &held, later);
+                if against.entries.is_empty() && !later {
+                    return None;
+                }
+                if later || votes.is_empty() {
+                    slots.extend(against.slots);
+                }
+                for entry in against.entries {
+                    // What the flow finds when no time has passed decides, unless nothing else does.
+                    *votes.entry(entry).or_default() += if later { leads.len() + 1 } else { 1 };
+                }
+            }
+        }
+        let counts = |entry: usize| {
+            let mut acts = self.failed(way).iter();
+            acts.any(|act| match act {
+                Act::Wrote {
+                    entry: written,
+                    value,
+                    ..
+                } => *written == entry && slots_counted(entry, value),
+                _ => false,
+            })
+        };
+        let entry = votes
+            .into_iter()
+            .max_by_key(|(entry, votes)| (*votes, !counts(*entry), std::cmp::Reverse(*entry)))
+            .map(|(entry, _)| entry)?;
+        let slot = slots
+            .into_iter()
+            .find(|slot| slot.of_entry() == Some(entry));
+        Some(Trip {
+            way,
+            held,
+            slot,
+            entry,
+        })
+    }
+
+    /// The ways on which failures are counted, where the count itself stands against the call.
+    pub(super) fn counted_trips(
+        &self,
+        leads: &[&[Act<'a>]],
+    ) -> Option<(Vec<Trip<'w, 'a>>, Counting<'a>)> {
+        let mut trips = Vec::new();
+        let mut counting: Option<Counting<'a>> = None;
+        for way in self.bad_ways() {
+            let after = self.failed(way);
+            for increment in counted(after) {
+                // What is counted whatever becomes of the call is no count of failures.
+                let always = self
+                    .after(|outcome| outcome == Outcome::Good)
+                    .any(|(_, after)| counted(after).contains(&increment));
+                if always {
+                    continue;
+                }
+                let mut held = Held::new();
+                for act in after {
+                    if let Act::Wrote { entry, value, .. } = act {
+                        let many = value.clone().parsed().rewritten(&|part| {
+                            let (slot, by) = trace::offset(&part.bare())?;
+                            (slot == increment.slot && by == increment.by)
+                                .then(|| Symbol::Known(MANY.into()))
+                        });
+                        held.insert(*entry, Some(trace::forgotten(&many)));
+                    }
+                }
+                let Some(trip) = self.trip(way, held, leads) else {
+                    continue;
+                };
+                if trip.slot.as_ref() != Some(&increment.slot) {
+                    continue;
+                }
+                for act in leads.iter().copied().flatten() {
+                    let Act::Held { condition, site } = act else {
+                        continue;
+                    };
+                    // The call is made below the limit, so what holds is that it is not reached.
+                    let refused = condition.clone().negation();
+                    // A count is looked at before the next failure is added to it.
+                    let before = Increment {
+                        slot: increment.slot.clone(),
+                        by: increment.by,
+                    };
+                    if let Some(threshold) = trace::threshold(&refused, &before) {
+                        let threshold = threshold.map(|least| least.saturating_sub(1).max(1));
+                        counting.get_or_insert(Counting {
+                            increment: increment.clone(),
+                            threshold,
+                            site,
+                        });
+                    }
+                }
+                trips.push(trip);
+            }
+        }
+        Some((trips, counting?))
+    }
+
+    /// What counts the failures until the circuit opens.
+    pub(super) fn counting(&self, trips: &[Trip<'w, 'a>]) -> Option<Counting<'a>> {
+        let mut increments: Vec<Increment> = Vec::new();
+        for way in self.bad_ways() {
+            for increment in counted(self.failed(way)) {
+                if !increments.contains(&increment) {
+                    increments.push(increment);
+                }
+            }
+        }
+        let mut found: Option<Counting<'a>> = None;
+        for trip in trips {
+            for act in self.failed(trip.way) {
+                let Act::Held { condition, site } = act else {
+                    continue;
+                };
+                for increment in &increments {
+                    let Some(threshold) = trace::threshold(condition, increment) else {
+                        continue;
+                    };
+                    let lower = match (&found, threshold) {
+                        (None, _) => true,
+                        (Some(found), Some(least)) => {
+                            found.threshold.is_none_or(|known| least < known)
+                        }
+                        (Some(_), None) => false,
+                    };
+                    if lower {
+                        found = Some(Counting {
+                            increment: increment.clone(),
+                            threshold,
+                            site,
+                        });
+                    }
+                }
+            }
+        }
+        found.or_else(|| {
+            // A threshold of one is met by the first failure, whose count is known.
+            let increment = increments.into_iter().next()?;
+            let entry = increment.slot.of_entry()?;
+            let trip = trips.first()?;
+            let site = written_at(self.failed(trip.way), entry)?;
+            Some(Counting {
+                increment,
+                threshold: Some(1),
+                site,
+            })
+        })
+    }
+}
+
+/// The increments that some acts write.
+pub(super) fn counted(acts: &[Act<'_>]) -> Vec<Increment> {
+    let mut found = Vec::new();
+    for act in acts {
+        if let Act::Wrote { entry, value, .. } = act {
+            found.extend(trace::increments(*entry, value));
+        }
+    }
+    found
+}
+
+/// Whether a value of an entry is a count and nothing else.
+pub(super) fn slots_counted(entry: usize, value: &Symbol) -> bool {
+    let increments = trace::increments(entry, value);
+    increments
+        .iter()
+        .any(|increment| increment.slot == Symbol::Entry(entry))
+}
+
+/// Where an entry is written last.
+pub(super) fn written_at<'a>(acts: &[Act<'a>], entry: usize) -> Option<&'a Site> {
+    acts.iter().rev().find_map(|act| match act {
+        Act::Wrote {
+            entry: written,
+            site,
+            ..
+        } if *written == entry => Some(*site),
+        _ => None,
+    })
+}

@@ -1,0 +1,413 @@
+//! The ways through a flow: what it asks, stores and calls on each, as far as that can be told.
+//!
+//! - `processors`, `objects`: what each thing that a flow does makes of a way
+//! - `conditions`: where ways part
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+mod conditions;
+mod objects;
+mod processors;
+
+use super::failures::{Failures, Outcome};
+use crate::app::{
+    App, Chain, ErrorType, Flow, Given, Handlers, Processor, Request, Site, StoreDeclaration,
+    Target,
+};
+use conditions::asked;
+use fusebox_dataweave::symbol::{Symbol, View};
+use fusebox_dataweave::{MediaType, Script, Value};
+
+/// Processors that are gone through; a flow that needs more is not looked through.
+const WORK_MAX: u32 = 10_000;
+/// The same for all flows together.
+const TOTAL_MAX: u32 = 60_000;
+/// Parts of scripts that are evaluated.
+const STEPS_MAX: u32 = 400_000;
+/// Ways at once.
+const WAYS_MAX: usize = 300;
+/// `flow-ref`s inside one another.
+const DEPTH_MAX: usize = 24;
+
+/// An entry of an object store.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entry {
+    /// The store; `None`: the application's default one.
+    pub store: Option<Arc<StoreDeclaration>>,
+    /// Its key.
+    pub key: Symbol,
+}
+
+/// A call, by where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Call<'a> {
+    pub site: &'a Site,
+    pub request: &'a Request,
+}
+
+/// What a flow does on its way that matters for circuits.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Act<'a> {
+    /// A condition held.
+    Held { condition: Symbol, site: &'a Site },
+    /// An entry was there, or was not.
+    Found { entry: usize, found: bool },
+    /// An entry was asked for.
+    Read {
+        entry: usize,
+        site: &'a Site,
+        /// Whether the message was lost over it.
+        over_message: bool,
+    },
+    /// An entry was written.
+    Wrote {
+        entry: usize,
+        value: Symbol,
+        site: &'a Site,
+    },
+    /// An entry was removed.
+    Removed { entry: usize, site: &'a Site },
+    /// A call was made.
+    Called {
+        call: usize,
+        outcome: Outcome,
+        sent: Rc<Sent>,
+    },
+    /// A handler took an error.
+    Handled { site: &'a Site },
+}
+
+/// What a call sends.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sent {
+    pub method: Symbol,
+    pub url: Option<Symbol>,
+    pub path: Symbol,
+    pub uri_params: Option<Symbol>,
+    pub query: Option<Symbol>,
+    pub headers: Option<Symbol>,
+    /// The body; `None`: there is none.
+    pub body: Option<Symbol>,
+}
+
+/// A way through a flow, from its start to its end.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Way<'a> {
+    pub acts: Vec<Act<'a>>,
+    pub payload: Symbol,
+    /// The media type that the payload was given.
+    pub media_type: Option<MediaType>,
+    pub vars: BTreeMap<Arc<str>, Symbol>,
+    /// The error that it ended with.
+    pub raised: Option<Raised>,
+    attributes: Symbol,
+    error: Symbol,
+    /// What is known of entries: what they hold, or that they are not there.
+    held: BTreeMap<usize, Option<Symbol>>,
+}
+
+/// An error, and that which it stands for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Raised {
+    pub kind: ErrorType,
+    pub description: Symbol,
+    pub cause: Option<ErrorType>,
+}
+
+/// All that is known of an application's entries and calls, and the ways through one flow.
+pub(crate) struct Walk<'a> {
+    app: &'a App,
+    pub failures: &'a Failures,
+    pub entries: Vec<Entry>,
+    pub calls: Vec<Call<'a>>,
+    /// What keys of entries hold, whenever they hold anything.
+    pub constants: BTreeMap<(usize, Arc<str>), Symbol>,
+    /// Keys of what entries hold that conditions look at.
+    pub asked: BTreeSet<(usize, Arc<str>)>,
+    /// Processors that may be gone through yet: in this flow, and in all.
+    work: u32,
+    total: u32,
+    steps: Cell<u32>,
+    /// Whether there was too much to look through.
+    spent: bool,
+}
+
+type Ends<'a> = Vec<(Way<'a>, Option<Raised>)>;
+
+impl<'a> Walk<'a> {
+    pub fn new(app: &'a App, failures: &'a Failures) -> Walk<'a> {
+        Walk {
+            app,
+            failures,
+            entries: Vec::new(),
+            calls: Vec::new(),
+            constants: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            work: WORK_MAX,
+            total: TOTAL_MAX,
+            steps: Cell::new(STEPS_MAX),
+            spent: false,
+        }
+    }
+
+    /// All ways through a flow; `None`: there are too many.
+    pub fn through(&mut self, flow: &'a Flow) -> Option<Vec<Way<'a>>> {
+        self.work = WORK_MAX.min(self.total);
+        self.total -= self.work;
+        self.steps.set(STEPS_MAX);
+        self.spent = false;
+        let start = Way {
+            acts: Vec::new(),
+            payload: Symbol::input("payload"),
+            media_type: None,
+            vars: BTreeMap::new(),
+            raised: None,
+            attributes: Symbol::input("attributes"),
+            error: Symbol::NULL,
+            held: BTreeMap::new(),
+        };
+        let ends = self.flow(flow, start, 0);
+        self.total += self.work;
+        if self.spent || self.steps.get() == 0 {
+            return None;
+        }
+        let ways = ends.into_iter().map(|(mut way, raised)| {
+            way.raised = raised;
+            way
+        });
+        Some(ways.collect())
+    }
+
+    fn flow(&mut self, flow: &'a Flow, way: Way<'a>, depth: usize) -> Ends<'a> {
+        let ends = self.chain(&flow.chain, way, depth);
+        if flow.is_sub {
+            return ends;
+        }
+        let handlers = flow
+            .handlers
+            .as_ref()
+            .or(self.app.default_handlers.as_ref());
+        self.handled(ends, handlers.map(|handlers| &**handlers), depth)
+    }
+
+    fn chain(&mut self, chain: &'a Chain, way: Way<'a>, depth: usize) -> Ends<'a> {
+        let mut ends = Vec::new();
+        let mut ways = vec![way];
+        for processor in &chain.0 {
+            let mut next: Vec<Way<'a>> = Vec::new();
+            for way in ways {
+                for (way, raised) in self.processor(processor, way, depth) {
+                    match raised {
+                        Some(raised) => ends.push((way, Some(raised))),
+                        None if next.contains(&way) => {}
+                        None => next.push(way),
+                    }
+                }
+            }
+            ways = next;
+            if ways.len() + ends.len() > WAYS_MAX {
+                self.spent = true;
+            }
+            if self.spent {
+                break;
+            }
+        }
+        ends.extend(ways.into_iter().map(|way| (way, None)));
+        ends
+    }
+
+    /// What becomes of errors.
+    fn handled(
+        &mut self,
+        ends: Ends<'a>,
+        handlers: Option<&'a Handlers>,
+        depth: usize,
+    ) -> Ends<'a> {
+        let Some(handlers) = handlers else {
+            return ends;
+        };
+        let mut after: Ends<'a> = Vec::new();
+        for (way, raised) in ends {
+            let Some(raised) = raised else {
+                push(&mut after, (way, None));
+                continue;
+            };
+            let outer = way.error.clone();
+            let mut left = vec![Way {
+                error: error(&raised),
+                ..way
+            }];
+            for handler in &handlers.0 {
+                let takes = handler.types.is_empty()
+                    || handler.types.iter().any(|types| {
+                        types.takes(&raised.kind)
+                            || raised
+                                .cause
+                                .as_ref()
+                                .is_some_and(|cause| types.takes(cause))
+                    });
+                if !takes {
+                    continue;
+                }
+                let mut refused = Vec::new();
+                for way in left {
+                    let asked = match &handler.when {
+                        Some(when) => self.script(when, way, &handler.site),
+                        None => vec![(way, true)],
+                    };
+                    for (mut way, accepted) in asked {
+                        if !accepted {
+                            refused.push(way);
+                            continue;
+                        }
+                        way.acts.push(Act::Handled {
+                            site: &handler.site,
+                        });
+                        for (mut way, new) in self.chain(&handler.chain, way, depth) {
+                            way.error = outer.clone();
+                            let end = match new {
+                                Some(new) => Some(new),
+                                None if handler.continues => None,
+                                None => Some(raised.clone()),
+                            };
+                            push(&mut after, (way, end));
+                        }
+                    }
+                }
+                left = refused;
+                if left.is_empty() || self.spent {
+                    break;
+                }
+            }
+            for way in left {
+                let way = Way {
+                    error: outer.clone(),
+                    ..way
+                };
+                push(&mut after, (way, Some(raised.clone())));
+            }
+        }
+        after
+    }
+
+    fn processor(&mut self, processor: &'a Processor, way: Way<'a>, depth: usize) -> Ends<'a> {
+        match self.work.checked_sub(1) {
+            Some(left) => self.work = left,
+            None => self.spent = true,
+        }
+        if self.spent {
+            return vec![(way, None)];
+        }
+        let site = &processor.site;
+        let mut ends = self.does(&processor.does, site, way, depth);
+        for raised in ends.iter_mut().filter_map(|(_, raised)| raised.as_mut()) {
+            let mapping = processor
+                .mappings
+                .iter()
+                .find(|mapping| mapping.source.takes(&raised.kind));
+            if let Some(mapping) = mapping {
+                raised.kind = mapping.target.clone();
+            }
+        }
+        ends
+    }
+
+    fn set_target(&self, target: &Target, payload: Symbol, attributes: Symbol, way: &mut Way<'a>) {
+        let value = match &target.value {
+            None => payload,
+            Some(script) => {
+                let view = View {
+                    payload: &payload,
+                    attributes: &attributes,
+                    vars: &way.vars,
+                    error: &way.error,
+                    properties: &self.app.properties,
+                    steps: &self.steps,
+                };
+                self.fixed(script.symbol(&view))
+            }
+        };
+        way.vars.insert(target.variable.clone(), value);
+    }
+
+    fn script(&self, script: &Script, way: Way<'a>, site: &'a Site) -> Vec<(Way<'a>, bool)> {
+        let condition = self.value(script, &way);
+        asked(condition, way, site)
+    }
+
+    fn view<'v>(&'v self, way: &'v Way<'_>) -> View<'v> {
+        View {
+            payload: &way.payload,
+            attributes: &way.attributes,
+            vars: &way.vars,
+            error: &way.error,
+            properties: &self.app.properties,
+            steps: &self.steps,
+        }
+    }
+
+    fn value(&self, script: &Script, way: &Way<'_>) -> Symbol {
+        self.fixed(script.symbol(&self.view(way)))
+    }
+
+    fn given(&self, given: &Given, way: &Way<'_>) -> Symbol {
+        self.fixed(given.symbol(&self.view(way)))
+    }
+
+    /// With the constants of entries in place.
+    fn fixed(&self, symbol: Symbol) -> Symbol {
+        if self.constants.is_empty() {
+            return symbol;
+        }
+        symbol.rewritten(&|part| match part {
+            Symbol::Field(of, key) => match &**of {
+                Symbol::Entry(entry) => self.constants.get(&(*entry, key.clone())).cloned(),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+}
+
+impl<'a> Way<'a> {
+    /// This event, after what another way did beside it.
+    fn beside(&self, other: Way<'a>) -> Way<'a> {
+        Way {
+            acts: other.acts,
+            held: other.held,
+            ..self.clone()
+        }
+    }
+}
+
+fn push<'a>(ends: &mut Ends<'a>, end: (Way<'a>, Option<Raised>)) {
+    if !ends.contains(&end) {
+        ends.push(end);
+    }
+}
+
+fn text(symbol: &Symbol) -> Option<Arc<str>> {
+    match symbol.known()? {
+        Value::String(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// An error as expressions see it.
+fn error(raised: &Raised) -> Symbol {
+    let kind = |kind: &ErrorType| {
+        let fields = [
+            (Arc::from("namespace"), Symbol::text(kind.namespace.clone())),
+            ("identifier".into(), Symbol::text(kind.identifier.clone())),
+        ];
+        Symbol::object(None, fields.into())
+    };
+    let fields = [
+        (Arc::from("errorType"), kind(&raised.kind)),
+        ("description".into(), raised.description.clone()),
+    ];
+    Symbol::input("error").concat(Symbol::object(None, fields.into()))
+}

@@ -1,0 +1,122 @@
+//! Conditions, and the ways on which they hold.
+
+use fusebox_dataweave::symbol::{Relation, Symbol};
+
+use super::{Act, Way};
+use crate::app::Site;
+
+/// Ways in which one condition may come to hold.
+const CASES_MAX: usize = 24;
+
+/// What becomes of a way at a condition: what can be, with what then holds.
+pub(super) fn asked<'a>(condition: Symbol, way: Way<'a>, site: &'a Site) -> Vec<(Way<'a>, bool)> {
+    if let Some(holds) = condition.truth() {
+        return vec![(way, holds)];
+    }
+    let of_entry = condition.has(&|part| matches!(part, Symbol::Entry(_)));
+    if !of_entry {
+        return vec![(way.clone(), true), (way, false)];
+    }
+    let mut ends: Vec<(Way<'a>, bool)> = Vec::new();
+    for holds in [true, false] {
+        for case in cases(&condition, holds) {
+            if let Some(way) = assumed(case, way.clone(), site) {
+                let end = (way, holds);
+                if !ends.contains(&end) {
+                    ends.push(end);
+                }
+            }
+        }
+    }
+    ends
+}
+
+/// The conditions without `and` and `or` that make one hold, or not; any of the lists does.
+fn cases(condition: &Symbol, holds: bool) -> Vec<Vec<Symbol>> {
+    let all = |items: &[Symbol], holds: bool| {
+        items
+            .iter()
+            .fold(vec![Vec::new()], |before: Vec<Vec<Symbol>>, item| {
+                let mut after = Vec::new();
+                for list in before {
+                    for more in cases(item, holds) {
+                        let mut list = list.clone();
+                        list.extend(more);
+                        after.push(list);
+                    }
+                }
+                after.truncate(CASES_MAX);
+                after
+            })
+    };
+    // The first that decides, and all before it that did not.
+    let one = |items: &[Symbol], holds: bool| {
+        let mut found = Vec::new();
+        for at in 0..items.len() {
+            for before in all(&items[..at], !holds) {
+                for last in cases(&items[at], holds) {
+                    let mut list = before.clone();
+                    list.extend(last);
+                    found.push(list);
+                }
+            }
+        }
+        found.truncate(CASES_MAX);
+        found
+    };
+    match (condition, holds) {
+        (Symbol::All(items), true) => all(items, true),
+        (Symbol::All(items), false) => one(items, false),
+        (Symbol::Any(items), true) => one(items, true),
+        (Symbol::Any(items), false) => all(items, false),
+        (Symbol::Not(of), holds) => cases(of, !holds),
+        (Symbol::If(when, then, otherwise), holds) => {
+            let mut found = Vec::new();
+            for (which, side) in [(true, then), (false, otherwise)] {
+                for before in cases(when, which) {
+                    for last in cases(side, holds) {
+                        let mut list = before.clone();
+                        list.extend(last);
+                        found.push(list);
+                    }
+                }
+            }
+            found.truncate(CASES_MAX);
+            found
+        }
+        (Symbol::Known(_), _) if condition.truth() == Some(holds) => vec![Vec::new()],
+        (Symbol::Known(_), _) if condition.truth().is_some() => Vec::new(),
+        (other, true) => vec![vec![other.clone()]],
+        (other, false) => vec![vec![other.clone().negation()]],
+    }
+}
+
+/// A way on which conditions hold besides; `None`: they cannot.
+fn assumed<'a>(conditions: Vec<Symbol>, mut way: Way<'a>, site: &'a Site) -> Option<Way<'a>> {
+    for condition in conditions {
+        let mut known = condition.clone();
+        for act in &way.acts {
+            let Act::Held {
+                condition: before, ..
+            } = act
+            else {
+                continue;
+            };
+            if *before == known {
+                known = Symbol::flag(true);
+            } else if before.clone().negation() == known {
+                return None;
+            } else if let Symbol::Compare(left, Relation::Equal, right) = before
+                && right.known().is_some()
+            {
+                known = known.rewritten(&|part| (part == &**left).then(|| (**right).clone()));
+            }
+        }
+        match known.truth() {
+            Some(true) => {}
+            Some(false) => return None,
+            None => way.acts.push(Act::Held { condition, site }),
+        }
+    }
+    Some(way)
+}

@@ -1,0 +1,561 @@
+//! An application in the native form: what of it can be said there, and what cannot.
+//!
+//! A flow that passes a request on becomes a route, whom it calls an upstream, a circuit that it builds
+//! by hand that upstream's breaker. Whatever else it does is named, each with its place. What a flow
+//! does is told by all its ways, as with circuits.
+//!
+//! - `target`: what path a call has, told from the client's
+//! - `upstream`: whom a call goes to, with its breaker
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use fusebox_dataweave::Value;
+use fusebox_dataweave::symbol::Symbol;
+use fusebox_plan::Diagnostic;
+use fusebox_plan::dialect::{Notes, Place, quote, yaml};
+use serde_json::{Map as JsonMap, Value as Json, json};
+
+use super::app::{App, Does, Flow, FlowName, Processor, Site, Source};
+use super::circuit::{Act, Circuit, Failures, Outcome, Sent, Walk, Way, place};
+
+mod target;
+mod upstream;
+
+use upstream::Upstreams;
+
+/// What is said once of every conversion.
+const EVERYWHERE: &str = "\
+# In every route the client's headers, query and body go to the upstream, and the upstream's status,
+# headers and body come back as they are. A refused call is answered 503 with `Retry-After`, one that
+# failed 502 or 504. Redirects are passed on, cookies are not kept.
+";
+
+/// What begins the account of each loss.
+const NOT_CARRIED: &str = "not carried: ";
+
+const START: Place = Place {
+    file: 0,
+    line: 1,
+    col: 1,
+};
+
+/// The native form of an application, and what is not in it. No text: nothing of it can be said.
+pub(crate) fn convert(
+    app: &App,
+    files: &[&str],
+    mut notes: Notes,
+) -> (Option<String>, Vec<Diagnostic>) {
+    let failures = Failures::of(app);
+    let mut draft = Draft {
+        app,
+        files,
+        walk: Walk::new(app, &failures),
+        upstreams: Upstreams::default(),
+        routes: Vec::new(),
+        lost: Notes::default(),
+    };
+    for flow in &app.flows {
+        match &flow.source {
+            Some(Source::Http(_)) => draft.flow(flow),
+            Some(Source::Scheduler { .. }) => draft.lose(
+                &flow.site,
+                format!(
+                    "the flow {}: nothing native starts by the clock",
+                    quote(&flow.name)
+                ),
+            ),
+            Some(Source::Queue { .. }) => draft.lose(
+                &flow.site,
+                format!("the flow {}: there are no queues", quote(&flow.name)),
+            ),
+            None => {}
+        }
+    }
+    let text = if draft.routes.is_empty() {
+        notes.error(
+            START,
+            "nothing of this application can be said in the native form: no flow passes requests on, or answers with what is fixed",
+            "keep running it as it is",
+        );
+        None
+    } else {
+        Some(draft.text())
+    };
+    notes.append(draft.lost);
+    (text, notes.finish(files))
+}
+
+struct Draft<'a> {
+    app: &'a App,
+    files: &'a [&'a str],
+    walk: Walk<'a>,
+    upstreams: Upstreams,
+    routes: Vec<JsonMap<String, Json>>,
+    lost: Notes,
+}
+
+impl<'a> Draft<'a> {
+    fn lose(&mut self, at: &Site, what: impl Into<String>) {
+        let what = format!("{NOT_CARRIED}{}", what.into());
+        let at = place(at, self.files);
+        self.lost.warn(at, what, "see to it by hand, or let it go");
+    }
+
+    fn flow(&mut self, flow: &'a Flow) {
+        let name = quote(&flow.name);
+        let Some(ways) = self.walk.through(flow) else {
+            self.lose(
+                &flow.site,
+                format!("the flow {name}: it has too many branches"),
+            );
+            return;
+        };
+        let calls: BTreeSet<usize> = ways
+            .iter()
+            .flat_map(|way| &way.acts)
+            .filter_map(|act| match act {
+                Act::Called { call, .. } => Some(*call),
+                _ => None,
+            })
+            .collect();
+        if let Some(max) = flow.max_concurrency {
+            let what = format!("the bound of {name} to {max} requests at once");
+            self.lose(&flow.site, what);
+        }
+        match calls.iter().copied().collect::<Vec<_>>()[..] {
+            [] => self.respond(flow, &ways),
+            [call] => self.forward(flow, &ways, call),
+            _ => self.lose(
+                &flow.site,
+                format!("the flow {name}: it makes several calls, and a native route makes one"),
+            ),
+        }
+    }
+
+    /// A flow that always answers the same.
+    fn respond(&mut self, flow: &'a Flow, ways: &[Way<'a>]) {
+        let name = quote(&flow.name);
+        let Some(answer) = ways.first().map(|way| self.answer(flow, way)) else {
+            return;
+        };
+        let same = ways.iter().all(|way| self.answer(flow, way) == answer);
+        let (
+            true,
+            Answer {
+                status: Some(status),
+                body: Some(body),
+                raised: None,
+                media_type,
+            },
+        ) = (same, answer)
+        else {
+            self.lose(
+                &flow.site,
+                format!("the flow {name}: its answer depends on the request"),
+            );
+            return;
+        };
+        if !(200..=599).contains(&status) {
+            self.lose(&flow.site, format!("the flow {name}: the status {status}"));
+            return;
+        }
+        let mut entries = JsonMap::new();
+        entries.insert("status".into(), json!(status));
+        if let Some(media_type) = media_type {
+            entries.insert("headers".into(), json!({ "content-type": media_type }));
+        }
+        entries.insert("body".into(), json!(&*body));
+        let Some(mut route) = self.route(flow, None) else {
+            return;
+        };
+        route.insert("respond".into(), Json::Object(entries));
+        self.routes.push(route);
+        self.lose_the_rest(flow, None);
+    }
+
+    /// A flow that makes a call and answers with its answer.
+    fn forward(&mut self, flow: &'a Flow, ways: &[Way<'a>], call: usize) {
+        let name = quote(&flow.name);
+        let made = self.walk.calls[call].clone();
+        let mut sent: Option<&Sent> = None;
+        for way in ways {
+            for act in &way.acts {
+                let Act::Called {
+                    call: made,
+                    sent: this,
+                    ..
+                } = act
+                else {
+                    continue;
+                };
+                if *made == call && sent.is_none_or(|sent| sent == &**this) {
+                    sent = Some(this);
+                } else {
+                    let what = format!("the flow {name}: what it calls depends on the request");
+                    self.lose(made_site(&self.walk, call), what);
+                    return;
+                }
+            }
+        }
+        let Some(sent) = sent else { return };
+        let good = ways
+            .iter()
+            .filter(|way| ended(way, call) == Some(Outcome::Good));
+        let passes =
+            |way: &Way<'_>| way.payload == Symbol::input("response") && way.raised.is_none();
+        if !good.clone().all(passes) {
+            let what = format!("the flow {name}: its answer is not that of the call");
+            self.lose(made.site, what);
+            return;
+        }
+        let Some(method) = sent.method.known().and_then(|method| match method {
+            Value::String(method) => Some(method.to_ascii_uppercase()),
+            _ => None,
+        }) else {
+            self.lose(
+                made.site,
+                format!("the flow {name}: its method is computed"),
+            );
+            return;
+        };
+        let Some(mut route) = self.route(flow, Some(&method)) else {
+            return;
+        };
+        let target = match target::of(&made, sent) {
+            Ok(target) => target,
+            Err(what) => {
+                self.lose(made.site, format!("the flow {name}: {what}"));
+                return;
+            }
+        };
+        let circuit = self
+            .app
+            .circuits
+            .iter()
+            .find(|circuit| circuit.calls.contains(made.site));
+        let mut losses = Vec::new();
+        let upstream = self
+            .upstreams
+            .of(self.app, &made, &target.base, circuit, &mut losses);
+        route.insert("upstream".into(), json!(upstream));
+        let from = route["path"].as_str().unwrap_or_default().to_owned();
+        if target.path != from {
+            route.insert("rewrite".into(), json!(target.path));
+        }
+        self.routes.push(route);
+        for (site, what) in losses {
+            self.lose(&site, what);
+        }
+        let no_client_query =
+            |query: &Symbol| *query != Symbol::input("attributes").field("queryParams");
+        if sent.query.as_ref().is_some_and(no_client_query) {
+            self.lose(made.site, format!("the query that {name} sends by itself"));
+        }
+        if let Some(query) = &target.query {
+            self.lose(made.site, format!("the query {} of {name}", quote(query)));
+        }
+        if sent.headers.is_some() {
+            self.lose(
+                made.site,
+                format!("the headers that {name} sends by itself"),
+            );
+        }
+        let of_client = |body: &Symbol| {
+            *body == Symbol::input("payload") || matches!(body, Symbol::Entry(_) | Symbol::If(..))
+        };
+        if sent.body.as_ref().is_some_and(|body| !of_client(body)) {
+            self.lose(made.site, format!("the body that {name} sends by itself"));
+        }
+        self.lose_answers(flow, ways, call, circuit);
+        self.lose_the_rest(flow, circuit);
+    }
+
+    /// A route's listener, path and methods; `None`: they cannot be said, or are taken.
+    fn route(&mut self, flow: &'a Flow, method: Option<&str>) -> Option<JsonMap<String, Json>> {
+        let Some(Source::Http(source)) = &flow.source else {
+            return None;
+        };
+        let name = quote(&flow.name);
+        let path = match target::listener_path(&source.path) {
+            Ok(path) => path,
+            Err(what) => {
+                self.lose(&flow.site, format!("the flow {name}: {what}"));
+                return None;
+            }
+        };
+        let taken: Option<Vec<&str>> = source
+            .methods
+            .as_ref()
+            .map(|methods| methods.iter().map(http::Method::as_str).collect());
+        let methods = match (method, taken) {
+            (None, taken) => taken,
+            (Some(method), None) => {
+                let what = format!(
+                    "{name} takes all methods and calls with {method}: here {method} alone passes"
+                );
+                self.lose(&flow.site, what);
+                Some(vec![method])
+            }
+            (Some(method), Some(taken)) if taken.contains(&method) => {
+                if taken.len() > 1 {
+                    let what = format!(
+                        "{name} calls with {method} whatever the client's method: here {method} alone passes"
+                    );
+                    self.lose(&flow.site, what);
+                }
+                Some(vec![method])
+            }
+            (Some(method), Some(_)) => {
+                let what = format!(
+                    "the flow {name}: it calls with {method}, which no client may, and a native route passes the client's method on"
+                );
+                self.lose(&flow.site, what);
+                return None;
+            }
+        };
+        let mut entries = JsonMap::new();
+        entries.insert("name".into(), json!(&*flow.name));
+        entries.insert("path".into(), json!(path));
+        if let Some(methods) = methods {
+            entries.insert("methods".into(), json!(methods));
+        }
+        entries.insert("listeners".into(), json!([&*source.config.name]));
+        Some(entries)
+    }
+
+    /// The answers that the flow makes itself.
+    fn lose_answers(
+        &mut self,
+        flow: &'a Flow,
+        ways: &[Way<'a>],
+        call: usize,
+        circuit: Option<&Circuit>,
+    ) {
+        if let Some(circuit) = circuit {
+            let refusal = &circuit.refusal;
+            if let (Some(status), body) = (refusal.status, &refusal.body) {
+                let body = body
+                    .as_ref()
+                    .map_or(String::new(), |body| format!(" {}", quote(body)));
+                let what = format!(
+                    "the answer of an open circuit, {status}{body}: here it is 503 with `Retry-After`"
+                );
+                self.lose(&circuit.site, what);
+            } else if let Some(error) = &refusal.error {
+                let what = format!(
+                    "the error {error} of an open circuit: here it is 503 with `Retry-After`"
+                );
+                self.lose(&circuit.site, what);
+            }
+        }
+        let mut told = BTreeSet::new();
+        for way in ways {
+            let Some(outcome) = ended(way, call) else {
+                continue;
+            };
+            let after = way
+                .acts
+                .iter()
+                .skip_while(|act| !matches!(act, Act::Called { call: made, .. } if *made == call));
+            let handled = after.into_iter().find_map(|act| match act {
+                Act::Handled { site } => Some(*site),
+                _ => None,
+            });
+            let answer = self.answer(flow, way);
+            let says = answer.status.filter(|status| *status != 200);
+            let what = match (outcome, says, handled) {
+                (Outcome::Good, Some(status), _) => {
+                    format!(
+                        "the status {status} with which {} answers",
+                        quote(&flow.name)
+                    )
+                }
+                (Outcome::Good, None, _) | (_, _, None) => continue,
+                (_, status, Some(_)) => {
+                    let status = status.map_or(String::new(), |status| format!(", {status}"));
+                    let body = answer
+                        .body
+                        .map_or(String::new(), |body| format!(" {}", quote(&body)));
+                    format!(
+                        "the answer to a call that failed{status}{body}: here it is 502 or 504, or what the upstream answered"
+                    )
+                }
+            };
+            let site = handled.unwrap_or(self.walk.calls[call].site);
+            if told.insert((site.clone(), what.clone())) {
+                self.lose(site, what);
+            }
+        }
+    }
+
+    /// What a flow answers at the end of a way.
+    fn answer(&self, flow: &Flow, way: &Way<'_>) -> Answer {
+        let own = match &flow.source {
+            Some(Source::Http(source)) => source.response.as_ref(),
+            _ => None,
+        };
+        let status = match own.and_then(|own| own.status.as_ref()) {
+            Some(given) => given.literal().map(|text| Symbol::text(text.clone())),
+            None => way
+                .vars
+                .get("httpStatus")
+                .cloned()
+                .or(Some(Symbol::Known(200.into()))),
+        };
+        let status = status.and_then(|status| status.number()?.to_i64());
+        let body = match own.and_then(|own| own.body.as_ref()) {
+            Some(given) => given.literal().cloned(),
+            None => match way.payload.known() {
+                Some(Value::String(text)) => Some(text.clone()),
+                _ => None,
+            },
+        };
+        Answer {
+            status: status.and_then(|status| u16::try_from(status).ok()),
+            body,
+            media_type: way
+                .media_type
+                .as_ref()
+                .map(|media| media.as_str().to_owned()),
+            raised: way.raised.as_ref().map(|raised| raised.kind.to_string()),
+        }
+    }
+
+    /// What a flow does besides, that has no native form.
+    fn lose_the_rest(&mut self, flow: &'a Flow, circuit: Option<&Circuit>) {
+        let mut seen = BTreeSet::new();
+        let mut next = vec![flow];
+        let mut found: Vec<(Site, &'static str)> = Vec::new();
+        let app = self.app;
+        let mut handlers: Vec<_> = app.default_handlers.iter().map(|all| &**all).collect();
+        if flow.handlers.is_some() {
+            handlers.clear();
+        }
+        while let Some(flow) = next.pop() {
+            let mut inner = Vec::new();
+            let mut look = |processor: &'a Processor| {
+                if let Does::FlowRef {
+                    flow: FlowName::Known(id),
+                    ..
+                } = &processor.does
+                    && seen.insert(*id)
+                {
+                    inner.push(&**app.flow(*id));
+                }
+                if let Some(what) = left_out(&processor.does, circuit) {
+                    found.push((processor.site.clone(), what));
+                }
+            };
+            flow.walk(&mut look);
+            for handler in handlers.drain(..).flat_map(|all| &all.0) {
+                handler.chain.walk(&mut look);
+            }
+            next.extend(inner);
+        }
+        found.sort();
+        found.dedup();
+        for (site, what) in found {
+            self.lose(&site, what);
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut out = format!("# Converted from {}.\n{EVERYWHERE}", self.files.join(", "));
+        let lost = self.lost.clone().finish(self.files);
+        if !lost.is_empty() {
+            out.push_str("#\n# Not carried:\n");
+            for one in &lost {
+                let what = one.what.strip_prefix(NOT_CARRIED).unwrap_or(&one.what);
+                let _ = writeln!(out, "# - {}:{}: {}", one.file, one.line, plain(what));
+            }
+        }
+        out.push_str("version: 1\nlisteners:\n");
+        let used: BTreeSet<&str> = self
+            .routes
+            .iter()
+            .filter_map(|route| route["listeners"][0].as_str())
+            .collect();
+        for listener in &self.app.listeners {
+            if used.contains(&*listener.name) {
+                let shown = json!({ "name": &*listener.name, "addr": listener.addr.to_string() });
+                let _ = writeln!(out, "  - {}", yaml::inline(&shown));
+            }
+        }
+        self.upstreams.write(&mut out);
+        out.push_str("routes:\n");
+        for route in &self.routes {
+            let mut entries = String::new();
+            yaml::entries(&mut entries, 4, route);
+            out.push_str(&entries.replacen("    ", "  - ", 1));
+        }
+        out
+    }
+}
+
+/// What a flow answers.
+#[derive(Debug, PartialEq)]
+struct Answer {
+    status: Option<u16>,
+    body: Option<Arc<str>>,
+    media_type: Option<String>,
+    raised: Option<String>,
+}
+
+/// A text on one line, as a comment wants it.
+fn plain(text: &str) -> String {
+    text.replace(['\n', '\r'], " ")
+}
+
+fn made_site<'a>(walk: &Walk<'a>, call: usize) -> &'a Site {
+    walk.calls[call].site
+}
+
+/// How a call ended on a way.
+fn ended(way: &Way<'_>, call: usize) -> Option<Outcome> {
+    way.acts.iter().find_map(|act| match act {
+        Act::Called {
+            call: made,
+            outcome,
+            ..
+        } if *made == call => Some(*outcome),
+        _ => None,
+    })
+}
+
+/// What a processor does that has no native form, beside what a circuit is made of.
+fn left_out(does: &Does, circuit: Option<&Circuit>) -> Option<&'static str> {
+    Some(match does {
+        Does::Logger(_) => "the log line: the gateway logs and counts by itself",
+        Does::UntilSuccessful(_) => "the retries: native retries have no form yet",
+        Does::Object(call) => {
+            let of_circuit = circuit.is_some_and(|circuit| {
+                let name = |store: &Option<Arc<super::app::StoreDeclaration>>| {
+                    store.as_ref().map(|store| store.name.clone())
+                };
+                name(&circuit.state.store) == name(&call.store)
+            });
+            if of_circuit {
+                return None;
+            }
+            "what is kept in an object store"
+        }
+        Does::Async(_) => "what is done beside the flow",
+        Does::Publish(_) => "the message to a queue",
+        Does::Cache(_) => "the cache",
+        Does::Sleep(_) => "the sleep",
+        Does::Validation(_) => "the check of the request",
+        Does::Foreach(_) | Does::ParallelForeach(_) => "the loop",
+        Does::ScatterGather(_) | Does::FirstSuccessful(_) | Does::RoundRobin(_) => "the routes",
+        Does::FlowRef { .. }
+        | Does::SetVariable(_)
+        | Does::RemoveVariable(_)
+        | Does::SetPayload { .. }
+        | Does::Transform(_)
+        | Does::Choice(_)
+        | Does::Try(_)
+        | Does::RaiseError(_)
+        | Does::Request(_) => return None,
+    })
+}

@@ -1,0 +1,141 @@
+//! What path a call has, told from the client's.
+
+use fusebox_dataweave::Value;
+use fusebox_dataweave::symbol::Symbol;
+use fusebox_plan::dialect::quote;
+
+use crate::circuit::{Call, Sent};
+
+/// Where a call goes.
+pub(super) struct Target {
+    /// The address before the path.
+    pub base: String,
+    /// The path, with the route's parameters in it.
+    pub path: String,
+    /// What follows it after a `?`.
+    pub query: Option<String>,
+}
+
+/// The target of a call; otherwise, why it cannot be said.
+pub(super) fn of(call: &Call<'_>, sent: &Sent) -> Result<Target, String> {
+    let (base, path) = match (&sent.url, &call.request.config) {
+        (Some(url), _) => {
+            let url = written(url, sent)?;
+            let (scheme, rest) = url
+                .split_once("://")
+                .ok_or_else(|| format!("its address {} is none", quote(&url)))?;
+            let at = rest.find('/').unwrap_or(rest.len());
+            if rest[..at].contains('{') {
+                return Err("whom it calls depends on the request".to_owned());
+            }
+            (format!("{scheme}://{}", &rest[..at]), rest[at..].to_owned())
+        }
+        (None, Some(config)) => {
+            let scheme = if config.tls { "https" } else { "http" };
+            let host = match config.host.contains(':') {
+                true => format!("[{}]", config.host),
+                false => config.host.to_string(),
+            };
+            let base = format!(
+                "{scheme}://{host}:{}{}",
+                config.port,
+                config.base_path.trim_end_matches('/')
+            );
+            (base, written(&sent.path, sent)?)
+        }
+        (None, None) => return Err("it has no address".to_owned()),
+    };
+    let (path, query) = match path.split_once('?') {
+        Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
+        None => (path, None),
+    };
+    let path = match path.starts_with('/') {
+        true => path,
+        false => format!("/{path}"),
+    };
+    fusebox_plan::dialect::read_rewrite(&path).map_err(|fault| fault.what)?;
+    Ok(Target { base, path, query })
+}
+
+/// A path as the native form writes it.
+fn written(path: &Symbol, sent: &Sent) -> Result<String, String> {
+    let pieces = match path {
+        Symbol::Text(pieces) => &pieces[..],
+        one => std::slice::from_ref(one),
+    };
+    let mut text = String::new();
+    for piece in pieces {
+        match piece.known() {
+            Some(Value::String(plain)) => text.push_str(&filled(plain, sent)?),
+            Some(Value::Number(number)) => text.push_str(&number.to_string()),
+            _ => text.push_str(&param(piece)?),
+        }
+    }
+    Ok(text)
+}
+
+/// A text whose `{name}`s are what the call's `uri-params` say.
+fn filled(text: &str, sent: &Sent) -> Result<String, String> {
+    let Some(params) = &sent.uri_params else {
+        return match text.contains('{') {
+            true => Err(format!(
+                "the path {} has parameters that nothing gives",
+                quote(text)
+            )),
+            false => Ok(text.to_owned()),
+        };
+    };
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let Some((name, after)) = after.split_once('}') else {
+            return Err(format!(
+                "the path {} has a brace that nothing closes",
+                quote(text)
+            ));
+        };
+        out.push_str(before);
+        match params.field(name) {
+            Symbol::Known(Value::String(plain)) => out.push_str(&plain),
+            Symbol::Known(Value::Number(number)) => out.push_str(&number.to_string()),
+            other => out.push_str(&param(&other)?),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// A parameter of the client's path.
+fn param(symbol: &Symbol) -> Result<String, String> {
+    if let Symbol::Field(of, name) = symbol.bare()
+        && *of == Symbol::input("attributes").field("uriParams")
+    {
+        return Ok(format!("{{{name}}}"));
+    }
+    Err("a part of its path is computed".to_owned())
+}
+
+/// A listener's path as a native route's; otherwise, why it cannot be one.
+pub(super) fn listener_path(path: &str) -> Result<String, String> {
+    let mut written = String::new();
+    let mut any = 0;
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    for (at, segment) in segments.iter().enumerate() {
+        written.push('/');
+        match *segment {
+            "*" if at + 1 == segments.len() => written.push_str("{*rest}"),
+            "*" => {
+                any += 1;
+                written.push_str(&format!("{{any{any}}}"));
+            }
+            other => written.push_str(other),
+        }
+    }
+    if written.is_empty() {
+        written.push('/');
+    }
+    fusebox_plan::dialect::Template::read(&written)
+        .map(|_| written)
+        .map_err(|fault| format!("the path {}: {}", quote(path), fault.what))
+}

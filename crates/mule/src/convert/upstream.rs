@@ -1,0 +1,243 @@
+//! Whom a call goes to, with the breaker that its circuit becomes.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use fusebox_plan::dialect::{quote, show_duration, yaml};
+use serde_json::{Map as JsonMap, Value as Json, json};
+
+use crate::app::{App, Site};
+use crate::circuit::{Call, Circuit, Cooldown, Failure, Flaw, FlawKind, range};
+
+/// The time in which failures must fall where the flow never forgets them.
+const LONG: Duration = Duration::from_secs(24 * 3600);
+
+/// The upstreams of a conversion.
+#[derive(Default)]
+pub(super) struct Upstreams(Vec<Upstream>);
+
+struct Upstream {
+    name: String,
+    comments: Vec<String>,
+    entries: JsonMap<String, Json>,
+}
+
+impl Upstreams {
+    /// The name of a call's upstream, which is there then; what of it is lost goes to `losses`.
+    pub fn of(
+        &mut self,
+        app: &App,
+        call: &Call<'_>,
+        base: &str,
+        circuit: Option<&Circuit>,
+        losses: &mut Vec<(Site, String)>,
+    ) -> String {
+        let request = call.request;
+        let config = request.config.as_ref();
+        let mut entries = JsonMap::new();
+        entries.insert("url".into(), json!(base));
+        let own = request
+            .response_timeout
+            .as_ref()
+            .map(|given| given.literal().and_then(|text| text.trim().parse().ok()));
+        let timeout = match own {
+            Some(Some(millis)) => Duration::from_millis(millis),
+            Some(None) => {
+                let what = "the time that the call may take, which is computed".to_owned();
+                losses.push((call.site.clone(), what));
+                app.response_timeout
+            }
+            None => config
+                .and_then(|config| config.response_timeout)
+                .unwrap_or(app.response_timeout),
+        };
+        let connect = config.map_or(Duration::from_secs(30), |config| config.connect_timeout);
+        entries.insert(
+            "timeout".into(),
+            json!({
+                "connect": show_duration(connect.min(timeout)),
+                "request": show_duration(timeout),
+            }),
+        );
+        let mut comments = Vec::new();
+        if let Some(circuit) = circuit {
+            entries.insert("breaker".into(), breaker(circuit, &mut comments, losses));
+        }
+        if config.and_then(|config| config.connections_max).is_some() {
+            let what = "the bound on connections to the upstream".to_owned();
+            losses.push((call.site.clone(), what));
+        }
+        let named = match (circuit, config) {
+            // Under the circuit's own name, so that dashboards find it again.
+            (Some(circuit), _) => circuit.name.to_string(),
+            (None, Some(config)) => config.name.to_string(),
+            (None, None) => base.to_owned(),
+        };
+        if let Some(same) = self
+            .0
+            .iter()
+            .find(|upstream| upstream.entries == entries && upstream.name.starts_with(&named))
+        {
+            return same.name.clone();
+        }
+        let mut name = named.clone();
+        let mut number = 1;
+        while self.0.iter().any(|upstream| upstream.name == name) {
+            number += 1;
+            name = format!("{named}-{number}");
+        }
+        if number > 1
+            && let Some(circuit) = circuit
+        {
+            let what = format!(
+                "{} is one circuit before several calls: here each upstream has its own",
+                quote(&circuit.name)
+            );
+            losses.push((call.site.clone(), what));
+        }
+        self.0.push(Upstream {
+            name: name.clone(),
+            comments,
+            entries,
+        });
+        name
+    }
+
+    pub fn write(&self, out: &mut String) {
+        if self.0.is_empty() {
+            return;
+        }
+        out.push_str("upstreams:\n");
+        for upstream in &self.0 {
+            for comment in &upstream.comments {
+                let _ = writeln!(out, "  # {}", super::plain(comment));
+            }
+            let _ = writeln!(out, "  {}:", yaml::key(&upstream.name));
+            yaml::entries(out, 4, &upstream.entries);
+        }
+    }
+}
+
+/// The breaker that means what a circuit does.
+fn breaker(
+    circuit: &Circuit,
+    comments: &mut Vec<String>,
+    losses: &mut Vec<(Site, String)>,
+) -> Json {
+    let name = quote(&circuit.name);
+    let count = circuit.count.as_ref();
+    let threshold = match count.map(|count| count.threshold) {
+        None => 1,
+        Some(Some(threshold)) => threshold.clamp(1, u64::from(u32::MAX)),
+        Some(None) => {
+            let site = count.map_or(&circuit.site, |count| &count.site);
+            let what = format!("the threshold of {name}, which is computed: here 5");
+            losses.push((site.clone(), what));
+            5
+        }
+    };
+    let forgets = count.and_then(|count| {
+        let store = count.entry.store.as_ref()?;
+        let ttl = store.ttl.filter(|ttl| !ttl.is_zero())?;
+        store.sweep_every.map(|sweep| (ttl, sweep))
+    });
+    let trip = if circuit.success_resets {
+        json!({ "consecutive_failures": threshold })
+    } else {
+        let within = forgets.map_or(LONG, |(ttl, _)| ttl);
+        json!({ "failures": threshold, "within": show_duration(within) })
+    };
+    let mut shown = JsonMap::new();
+    shown.insert("trip".into(), trip);
+    shown.insert("failure".into(), json!(failure(&circuit.failures)));
+    let cooldown = match circuit.cooldown {
+        Cooldown::Expiry { ttl, .. } => ttl,
+        Cooldown::Timeout(Some(after)) if !after.is_zero() => after,
+        Cooldown::Timeout(_) => {
+            let what = format!("the cooldown of {name}, which is computed: here 30 s");
+            losses.push((circuit.site.clone(), what));
+            Duration::from_secs(30)
+        }
+        Cooldown::Never => {
+            let what = format!("{name} stays open until somebody closes it: here for 30 s");
+            losses.push((circuit.trip_site.clone(), what));
+            Duration::from_secs(30)
+        }
+    };
+    shown.insert("cooldown".into(), json!(show_duration(cooldown)));
+    shown.insert("half_open".into(), json!({ "probes": 1, "successes": 1 }));
+    if circuit.state.key.literal().is_none() {
+        let what =
+            format!("the changing part of the key of {name}: here one breaker for all requests");
+        losses.push((circuit.site.clone(), what));
+    }
+    comments.push(format!(
+        "The circuit that {} builds in {}.",
+        circuit.site.file, circuit.state
+    ));
+    for flaw in circuit.flaws.iter().filter(|flaw| flaw.is_mended()) {
+        comments.push(format!("mends: {}", told(flaw, circuit)));
+    }
+    match (circuit.success_resets, forgets) {
+        (true, Some((ttl, sweep))) => comments.push(format!(
+            "differs: the flow forgets its failures {} after the last one; here a success alone does",
+            range(ttl, sweep)
+        )),
+        (false, Some((ttl, sweep))) => comments.push(format!(
+            "differs: in the flow each failure within {} of the one before adds up; here those within {}",
+            range(ttl, sweep),
+            show_duration(ttl)
+        )),
+        (false, None) => comments.push(format!(
+            "differs: the flow never forgets a failure; here after {}",
+            show_duration(LONG)
+        )),
+        (true, None) => {}
+    }
+    // What differs in how failures are forgotten has been said.
+    let kept = |flaw: &&Flaw| !flaw.is_mended() && flaw.kind != FlawKind::CountRenewed;
+    for flaw in circuit.flaws.iter().filter(kept) {
+        comments.push(format!("kept: {}", told(flaw, circuit)));
+    }
+    Json::Object(shown)
+}
+
+/// A flaw with its place, without the circuit's name before it.
+fn told(flaw: &Flaw, circuit: &Circuit) -> String {
+    let before = format!("the circuit {} ", circuit.name);
+    let what = flaw.what.strip_prefix(&before).unwrap_or(&flaw.what);
+    format!("{what} ({}:{})", flaw.site.file, flaw.site.line)
+}
+
+/// Which calls failed, as a native expression.
+fn failure(failures: &[Failure]) -> String {
+    let has = |name: &str| {
+        failures
+            .iter()
+            .any(|failure| failure.kind.to_string() == name)
+    };
+    let mut terms = Vec::new();
+    match (has("HTTP:CONNECTIVITY"), has("HTTP:TIMEOUT")) {
+        (true, true) => terms.push("error != \"\"".to_owned()),
+        (true, false) => terms.push("(error != \"\" && !timeout)".to_owned()),
+        (false, true) => terms.push("timeout".to_owned()),
+        (false, false) => {}
+    }
+    let mut statuses: Vec<u16> = failures
+        .iter()
+        .filter_map(|failure| failure.status)
+        .collect();
+    statuses.sort_unstable();
+    let all = |of: &[u16]| of.iter().all(|status| statuses.contains(status));
+    let server = all(&[500, 502, 503, 504]);
+    // Those that have no error type of their own count where all the others do.
+    if server && all(&[400, 401, 403, 404, 409, 429]) {
+        terms.insert(0, "status >= 400".to_owned());
+        statuses.clear();
+    } else if server {
+        terms.insert(0, "status >= 500".to_owned());
+        statuses.retain(|status| *status < 500);
+    }
+    terms.extend(statuses.iter().map(|status| format!("status == {status}")));
+    terms.join(" || ")
+}

@@ -1,0 +1,83 @@
+//! Mule as a dialect of configurations: XML in one or more files.
+
+use fusebox_plan::dialect::{self, Claim, Document, Loader, Notes};
+use fusebox_plan::{Conversion, Plan, Reading, Source};
+
+use crate::app::App;
+use crate::lower::{Setting, lower};
+use crate::written;
+
+/// The dialect of Mule 4's applications.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Dialect;
+
+/// Reads sources as the native form or as an application of Mule, as their content tells.
+pub fn read(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
+    fusebox_plan::read_as(&[&Dialect], sources, loader)
+}
+
+/// Writes an application of Mule in the native form.
+pub fn convert(sources: &[Source<'_>], loader: &dyn Loader) -> Conversion {
+    fusebox_plan::convert(&[&Dialect], sources, loader)
+}
+
+impl dialect::Dialect for Dialect {
+    fn name(&self) -> &'static str {
+        "Mule"
+    }
+
+    fn claim(&self, text: &str, _file: usize, _notes: &mut Notes) -> Claim {
+        // `<` alone may also begin a (refused) merge key.
+        let markup = |text: &str| {
+            text.starts_with(|c: char| c.is_alphabetic() || matches!(c, '?' | '!' | '/'))
+        };
+        match text.trim_start().strip_prefix('<').is_some_and(markup) {
+            true => Claim::Application,
+            false => Claim::None,
+        }
+    }
+
+    fn takes_many(&self) -> bool {
+        true
+    }
+
+    fn takes_bindings(&self) -> bool {
+        true
+    }
+
+    fn read(
+        &self,
+        documents: &[Document<'_>],
+        files: &mut Vec<String>,
+        loader: &dyn Loader,
+        notes: &mut Notes,
+    ) -> Option<Plan> {
+        let texts: Vec<(usize, &str)> = documents.iter().map(|it| (it.file, it.text)).collect();
+        let written = written::read(&texts, files, loader, notes)?;
+        let names: Vec<&str> = files.iter().map(String::as_str).collect();
+        let setting = Setting {
+            files: &names,
+            properties: written.properties,
+            bindings: &loader.bindings(),
+            compat: written::compat(loader),
+        };
+        Some(lower(written.elements, setting, notes))
+    }
+
+    fn convert(
+        &self,
+        documents: &[Document<'_>],
+        mut files: Vec<String>,
+        loader: &dyn Loader,
+        mut notes: Notes,
+    ) -> Conversion {
+        let plan = self.read(documents, &mut files, loader, &mut notes);
+        let names: Vec<&str> = files.iter().map(String::as_str).collect();
+        let app = plan.and_then(|plan| plan.program::<App>());
+        let (yaml, diagnostics) = match app.filter(|_| notes.errors() == 0) {
+            Some(app) => crate::convert::convert(&app, &names, notes),
+            None => (None, notes.finish(&names)),
+        };
+        Conversion { yaml, diagnostics }
+    }
+}

@@ -1,0 +1,156 @@
+//! From elements to an application and its plan.
+//!
+//! - `shapes`: what each element may have, in one table; `outside`: what is not in it
+//! - `open`, `values`: an element against the table, and what its attributes say
+//! - `names`, `bind`: what has a name, and what the command line binds it to
+//! - `flows`, `processors`, `scopes`, `handlers`: the core; `listen`, `request`, `configs`: HTTP;
+//!   `objects`, `queues`, `transform`, `checks`, `sleeps`: the other modules
+//! - `lints`: what is doubtful in the whole; `plan`: the application as a plan
+//!
+//! Whatever is wrong is noted, and something harmless stands in its place, so that one fault hides no
+//! other: what [`lower`] makes is only meant if the notes have no error.
+
+mod bind;
+mod checks;
+mod configs;
+mod flows;
+mod handlers;
+mod lints;
+mod listen;
+mod names;
+mod objects;
+mod open;
+mod outside;
+mod plan;
+mod processors;
+mod queues;
+mod request;
+mod scopes;
+// One element a line, as far as it goes, so that the table reads as a table.
+#[rustfmt::skip]
+mod shapes;
+mod sleeps;
+mod transform;
+mod values;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fusebox_dataweave::Properties;
+use fusebox_plan::dialect::{Notes, Place};
+use fusebox_plan::plan::Plan;
+
+use self::bind::Bindings;
+use self::handlers::Weighed;
+use self::names::Globals;
+use self::objects::Stores;
+use self::queues::Queues;
+use super::app::{App, Compat, Handler, Handlers, ListenerConfig, Requester, Site};
+use super::circuit;
+use super::xml::Element;
+
+/// What an application is read with.
+pub(crate) struct Setting<'a> {
+    /// The names of the files, by their numbers in places.
+    pub files: &'a [&'a str],
+    /// What `p('key')` is to read.
+    pub properties: Properties,
+    /// Addresses of configurations, by name (`--bind NAME=URL`); `none` for a flow that is not there.
+    pub bindings: &'a [(String, String)],
+    /// How the files are understood.
+    pub compat: Compat,
+}
+
+/// Makes an application of the elements of its files, which are those outside flows, file by file.
+pub(crate) fn lower(mut elements: Vec<Element>, setting: Setting<'_>, notes: &mut Notes) -> Plan {
+    names::rename(&mut elements, setting.compat, notes);
+    let globals = Globals::collect(&elements, setting.files, notes);
+    let mut lowering = Lowering {
+        globals,
+        files: setting.files.iter().map(|file| Arc::from(*file)).collect(),
+        names: setting.files,
+        compat: setting.compat,
+        bindings: Bindings::of(setting.bindings),
+        listeners: BTreeMap::new(),
+        requesters: BTreeMap::new(),
+        stores: Stores::default(),
+        queues: Queues::default(),
+        handlers: BTreeMap::new(),
+        on_errors: BTreeMap::new(),
+        guesses: 0,
+        depth: 0,
+        weight: 0,
+        notes,
+    };
+    let mut app = lowering.app(setting.properties);
+    let flows = lowering.globals.each(names::FLOWS);
+    lints::check(&app, &flows, &mut lowering);
+    lowering.refuse_idle_bindings();
+    if notes.errors() == 0 {
+        circuit::recognise(&mut app, setting.files, notes);
+    }
+    plan::of(app, &elements, notes)
+}
+
+/// An application in the making.
+struct Lowering<'a> {
+    globals: Globals<'a>,
+    files: Vec<Arc<str>>,
+    names: &'a [&'a str],
+    compat: Compat,
+    bindings: Bindings<'a>,
+    listeners: BTreeMap<Arc<str>, Arc<ListenerConfig>>,
+    requesters: BTreeMap<Arc<str>, Arc<Requester>>,
+    stores: Stores,
+    queues: Queues,
+    /// Those with a name; `None` while they are being read, and for names that nothing has.
+    handlers: BTreeMap<Arc<str>, Option<Weighed<Arc<Handlers>>>>,
+    /// The same of single handlers outside flows, by where they stand.
+    on_errors: BTreeMap<Place, Option<Weighed<Option<Handler>>>>,
+    /// How often a name was guessed.
+    guesses: usize,
+    /// How many chains are around, those that refer to handlers among them.
+    depth: usize,
+    /// How many processors were read, those of named handlers as often as they are referred to.
+    weight: usize,
+    notes: &'a mut Notes,
+}
+
+impl Lowering<'_> {
+    fn app(&mut self, properties: Properties) -> App {
+        self.declare_stores();
+        self.declare_queues();
+        self.declare_configs();
+        self.declare_handlers();
+        let configuration = self.configuration();
+        let flows = self.flows();
+        App {
+            name: app_name(self.names),
+            compat: self.compat,
+            properties,
+            stores: self.stores.all(),
+            listeners: self.listeners.values().cloned().collect(),
+            requesters: self.requesters.values().cloned().collect(),
+            queues: self.queues.all(),
+            flows,
+            default_handlers: configuration.handlers,
+            response_timeout: configuration.response_timeout,
+            circuits: Vec::new(),
+        }
+    }
+
+    fn site(&self, at: Place) -> Site {
+        Site {
+            file: self.files.get(at.file).cloned().unwrap_or_default(),
+            line: at.line,
+            col: at.col,
+        }
+    }
+}
+
+/// The first file's name, without its ending.
+fn app_name(files: &[&str]) -> Arc<str> {
+    let file = files.first().copied().unwrap_or_default();
+    let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
+    name.strip_suffix(".xml").unwrap_or(name).into()
+}

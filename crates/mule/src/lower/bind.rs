@@ -1,0 +1,100 @@
+//! What the command line says that no file does: `--bind NAME=URL`.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use fusebox_plan::dialect::{Place, quote, read_url, suggest};
+use fusebox_plan::plan::Endpoint;
+
+use super::Lowering;
+
+/// The addresses of configurations, and which of them were asked for.
+pub(super) struct Bindings<'a>(BTreeMap<&'a str, (&'a str, Cell<bool>)>);
+
+/// Why a binding is of no use: what is wrong with it, and how to mend it.
+pub(super) type Fault = (String, String);
+
+impl<'a> Bindings<'a> {
+    pub fn of(bindings: &'a [(String, String)]) -> Bindings<'a> {
+        let bindings = bindings.iter();
+        Bindings(
+            bindings
+                .map(|(name, url)| (name.as_str(), (url.as_str(), Cell::new(false))))
+                .collect(),
+        )
+    }
+
+    /// What a name is bound to.
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        let (url, used) = self.0.get(name)?;
+        used.set(true);
+        Some(url)
+    }
+}
+
+/// Where to listen, and below which path.
+pub(super) fn listening(url: &str) -> Result<(SocketAddr, String), Fault> {
+    let example = "write it as `http://127.0.0.1:8081` or `http://0.0.0.0:8081/base`";
+    let Some(rest) = url.strip_prefix("http://") else {
+        return Err((
+            format!("{} is no address to listen on", quote(url)),
+            example.to_owned(),
+        ));
+    };
+    let (authority, path) = match rest.find('/') {
+        Some(slash) => rest.split_at(slash),
+        None => (rest, ""),
+    };
+    let addr = authority
+        .rsplit_once(':')
+        .and_then(|(host, port)| address(host, port.parse().ok()?));
+    match addr {
+        Some(addr) => Ok((addr, path.trim_end_matches('/').to_owned())),
+        None => Err((
+            format!("{} is no IP address with a port", quote(authority)),
+            example.to_owned(),
+        )),
+    }
+}
+
+/// The address of a host and a port, where the host is an IP address or this machine itself.
+pub(super) fn address(host: &str, port: u16) -> Option<SocketAddr> {
+    let host = host.trim();
+    if host.eq_ignore_ascii_case("localhost") {
+        return Some((Ipv4Addr::LOCALHOST, port).into());
+    }
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    Some(SocketAddr::new(bare.parse().ok()?, port))
+}
+
+/// Whom to send requests to.
+pub(super) fn calling(url: &str) -> Result<Endpoint, Fault> {
+    read_url(url).map_err(|(what, mend)| (format!("{what}: {}", quote(url)), mend))
+}
+
+impl Lowering<'_> {
+    /// Notes bindings that nothing asked for.
+    pub fn refuse_idle_bindings(&mut self) {
+        let start = Place {
+            file: 0,
+            line: 1,
+            col: 1,
+        };
+        let bindings = self.bindings.0.iter();
+        let (used, idle): (Vec<_>, Vec<_>) = bindings.partition(|(_, (_, used))| used.get());
+        for (name, (url, _)) in idle {
+            self.notes.error(
+                start,
+                format!(
+                    "`--bind {name}={url}` binds nothing: no listener, request or flow-ref names {}",
+                    quote(name)
+                ),
+                suggest(name, used.iter().map(|(name, _)| **name)),
+            );
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Configurations: of the application, of listeners, of requests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusebox_plan::dialect::{Place, quote, read_url};
+
+use super::Lowering;
+use super::bind::{self, Fault};
+use super::open::Open;
+use crate::app::{Handlers, ListenerConfig, Requester, SendBody};
+use crate::xml::Element;
+
+const LISTENER: &str = "http:listener-config";
+const REQUESTER: &str = "http:request-config";
+
+/// What holds for the whole application.
+pub(super) struct Configuration {
+    pub handlers: Option<Arc<Handlers>>,
+    pub response_timeout: Duration,
+}
+
+impl<'a> Lowering<'a> {
+    /// Reads `configuration`, and checks what else stands outside flows and does nothing here.
+    pub fn configuration(&mut self) -> Configuration {
+        let mut found = Configuration {
+            handlers: None,
+            response_timeout: Duration::from_secs(10),
+        };
+        let mut first = true;
+        for element in self.globals.each(&["configuration"]) {
+            let Some(open) = self.open(element) else {
+                continue;
+            };
+            if !std::mem::take(&mut first) {
+                let what = "there are two `configuration`s";
+                self.notes.error(open.at(), what, "keep one");
+                continue;
+            }
+            if let Some(timeout) = self.millis(&open, "defaultResponseTimeout") {
+                found.response_timeout = timeout;
+            }
+            if let Some(name) = self.text(&open, "defaultErrorHandler-ref") {
+                found.handlers = self.named_handlers(name);
+            }
+        }
+        for element in self.globals.each(&[
+            "global-property",
+            "configuration-properties",
+            "os:config",
+            "validation:config",
+            "tls:context",
+        ]) {
+            self.open(element);
+        }
+        found
+    }
+
+    /// Reads the configurations that the files have.
+    pub fn declare_configs(&mut self) {
+        for element in self.globals.each(&[LISTENER]) {
+            if let Some(config) = self.listener_config(element) {
+                self.listeners.insert(config.name.clone(), Arc::new(config));
+            }
+        }
+        for element in self.globals.each(&[REQUESTER]) {
+            if let Some(config) = self.requester(element) {
+                self.requesters
+                    .insert(config.name.clone(), Arc::new(config));
+            }
+        }
+    }
+
+    fn listener_config(&mut self, element: &'a Element) -> Option<ListenerConfig> {
+        let open = self.open(element)?;
+        let name = self.text(&open, "name")?;
+        let base = self.text(&open, "basePath").map_or("", |base| base.text);
+        let connection = self.open_part(&open, "http:listener-connection");
+        let bound = self.bindings.get(name.text);
+        let (addr, bound_base) = match bound {
+            Some(url) => self.bound(name.at(), name.text, bind::listening(url))?,
+            None => (self.listener_address(&open, connection)?, String::new()),
+        };
+        let idle = connection.and_then(|open| self.millis(&open, "connectionIdleTimeout"));
+        Some(ListenerConfig {
+            name: name.text.into(),
+            addr,
+            base_path: rooted(if bound_base.is_empty() {
+                base
+            } else {
+                &bound_base
+            }),
+            idle_timeout: idle.unwrap_or(LISTENER_IDLE),
+        })
+    }
+
+    fn listener_address(
+        &mut self,
+        config: &Open<'a>,
+        connection: Option<Open<'a>>,
+    ) -> Option<std::net::SocketAddr> {
+        let mend = |this: &str| {
+            let name = super::names::name_of(config.element).map_or("NAME", |name| name.value);
+            format!("{this}`--bind {name}=http://127.0.0.1:8081`")
+        };
+        let Some(open) = connection else {
+            let what = "the listener's configuration has no `http:listener-connection`";
+            self.notes.error(config.at(), what, mend("add one, or "));
+            return None;
+        };
+        let host = self.text(&open, "host")?;
+        let port = self.whole(&open, "port");
+        if self.word(&open, "protocol") == Some("HTTPS") {
+            let what = "a listener's key store is not read here, so it cannot be HTTPS";
+            let mend = mend("let something before it end TLS, and listen plainly by ");
+            self.notes.error(open.at(), what, mend);
+        }
+        let port = u16::try_from(port?).ok()?;
+        let addr = bind::address(host.text, port);
+        if addr.is_none() {
+            let what = format!("{} is no IP address to listen on", quote(host.text));
+            self.wrong(host, what, mend("write `0.0.0.0` or another, or "));
+        }
+        addr
+    }
+
+    /// The listener of a name: of a file, or of the command line.
+    pub fn listener_named(&mut self, open: &Open<'a>) -> Option<Arc<ListenerConfig>> {
+        let name = self.text(open, "config-ref")?;
+        if let Some(config) = self.listeners.get(name.text) {
+            return Some(config.clone());
+        }
+        if self.globals.find(name.text, &[LISTENER]).is_some() {
+            // It is there, with a fault that is noted.
+            return None;
+        }
+        let (addr, base_path) = match self.bindings.get(name.text) {
+            Some(url) => self.bound(name.at(), name.text, bind::listening(url))?,
+            None => {
+                let what = format!("nothing defines the listener {}", quote(name.text));
+                let otherwise = format!("give it by `--bind {}=http://127.0.0.1:8081`", name.text);
+                let mend = self.mend(name.text, &[LISTENER], &otherwise);
+                self.wrong(name, what, mend);
+                (([127, 0, 0, 1], 0).into(), String::new())
+            }
+        };
+        let config = Arc::new(ListenerConfig {
+            name: name.text.into(),
+            addr,
+            base_path: rooted(&base_path),
+            idle_timeout: LISTENER_IDLE,
+        });
+        self.listeners.insert(config.name.clone(), config.clone());
+        Some(config)
+    }
+
+    fn requester(&mut self, element: &'a Element) -> Option<Requester> {
+        let open = self.open(element)?;
+        let name = self.text(&open, "name")?;
+        let base = self.text(&open, "basePath").map_or("", |base| base.text);
+        let connection = self.open_part(&open, "http:request-connection");
+        let bound = self.bindings.get(name.text);
+        let endpoint = match bound {
+            Some(url) => self.bound(name.at(), name.text, bind::calling(url))?,
+            None => self.request_address(&open, connection)?,
+        };
+        let mut requester = requester_of(name.text, &endpoint);
+        if endpoint.base_path.is_empty() {
+            requester.base_path = rooted(base);
+        }
+        requester.response_timeout = self.millis(&open, "responseTimeout");
+        requester.follow_redirects = self.flag(&open, "followRedirects") != Some(false);
+        requester.cookies = self.flag(&open, "enableCookies") != Some(false);
+        requester.send_body = self.send_body(&open).unwrap_or_default();
+        requester.validator = self.validator(&open);
+        if let Some(headers) = self.open_part(&open, "http:default-headers") {
+            for element in headers.parts("http:default-header") {
+                if let Some(header) = self.open(element) {
+                    let pair = self.given(&header, "key").zip(self.given(&header, "value"));
+                    requester.default_headers.extend(pair);
+                }
+            }
+        }
+        if let Some(connection) = connection {
+            self.connection(&connection, &mut requester);
+        }
+        Some(requester)
+    }
+
+    fn connection(&mut self, open: &Open<'a>, requester: &mut Requester) {
+        if let Some(idle) = self.millis(open, "connectionIdleTimeout") {
+            requester.idle_timeout = idle;
+        }
+        requester.persistent = self.flag(open, "usePersistentConnections") != Some(false);
+        match self.whole(open, "maxConnections") {
+            Some(0) => self.notes.error(
+                open.at(),
+                "`maxConnections` is 0, so there could be no request",
+                "write -1 for no bound, or a number of at least 1",
+            ),
+            max => requester.connections_max = max.and_then(|max| usize::try_from(max).ok()),
+        }
+        let sockets = self.open_part(open, "http:client-socket-properties");
+        let sockets =
+            sockets.and_then(|open| self.open_part(&open, "sockets:tcp-client-socket-properties"));
+        if let Some(timeout) = sockets.and_then(|open| self.millis(&open, "connectionTimeout")) {
+            requester.connect_timeout = timeout;
+        }
+    }
+
+    fn request_address(
+        &mut self,
+        config: &Open<'a>,
+        connection: Option<Open<'a>>,
+    ) -> Option<fusebox_plan::plan::Endpoint> {
+        let name = super::names::name_of(config.element).map_or("NAME", |name| name.value);
+        let bind = format!("`--bind {name}=http://127.0.0.1:8082`");
+        let Some(open) = connection else {
+            let what = "the request's configuration has no `http:request-connection`";
+            self.notes
+                .error(config.at(), what, format!("add one, or {bind}"));
+            return None;
+        };
+        let tls = self.word(&open, "protocol") == Some("HTTPS");
+        self.refuse_key_stores(&open, &bind);
+        let port = self.whole(&open, "port");
+        if !open.has("host") {
+            let what = "`http:request-connection` has no `host`";
+            self.notes
+                .error(open.at(), what, format!("add `host=\"…\"`, or {bind}"));
+            return None;
+        }
+        let host = self.text(&open, "host")?;
+        let scheme = if tls { "https" } else { "http" };
+        let shown = match host.text.contains(':') && !host.text.starts_with('[') {
+            true => format!("[{}]", host.text.trim()),
+            false => host.text.trim().to_owned(),
+        };
+        let port = port.unwrap_or(if tls { 443 } else { 80 });
+        // A slash would make the rest of a host's name a path.
+        let read = match shown.contains('/') {
+            true => Err((
+                format!("{} is no host", quote(&shown)),
+                "write its name alone".to_owned(),
+            )),
+            false => read_url(&format!("{scheme}://{shown}:{port}")),
+        };
+        match read {
+            Ok(endpoint) => Some(endpoint),
+            Err((what, mend)) => {
+                self.wrong(host, what, mend);
+                None
+            }
+        }
+    }
+
+    /// Stores of keys and certificates say whom to trust and who one is: ignoring them is not harmless.
+    fn refuse_key_stores(&mut self, connection: &Open<'a>, bind: &str) {
+        let own = self.open_part(connection, "tls:context");
+        let named = self.text(connection, "tlsContext").and_then(|name| {
+            let found = self.globals.find(name.text, &["tls:context"]);
+            if found.is_none() {
+                let what = format!("there is no TLS context {}", quote(name.text));
+                let mend = self.mend(name.text, &["tls:context"], "remove it");
+                self.wrong(name, what, mend);
+            }
+            found
+        });
+        for context in own.map(|open| open.element).into_iter().chain(named) {
+            for child in &context.children {
+                let what = format!(
+                    "{} is not read: certificates are checked by the system's roots, and none is shown",
+                    quote(&child.title())
+                );
+                self.notes.error(
+                    child.at,
+                    what,
+                    format!("remove it, or go round it by {bind}"),
+                );
+            }
+        }
+    }
+
+    /// The requester of a name: of a file, or of the command line.
+    pub fn requester_named(&mut self, open: &Open<'a>) -> Option<Arc<Requester>> {
+        let name = self.text(open, "config-ref")?;
+        if let Some(requester) = self.requesters.get(name.text) {
+            return Some(requester.clone());
+        }
+        if self.globals.find(name.text, &[REQUESTER]).is_some() {
+            return None;
+        }
+        let requester = match self.bindings.get(name.text) {
+            Some(url) => {
+                let endpoint = self.bound(name.at(), name.text, bind::calling(url))?;
+                requester_of(name.text, &endpoint)
+            }
+            None => {
+                let what = format!(
+                    "nothing defines the requests' configuration {}",
+                    quote(name.text)
+                );
+                let otherwise = format!("give it by `--bind {}=http://127.0.0.1:8082`", name.text);
+                let mend = self.mend(name.text, &[REQUESTER], &otherwise);
+                self.wrong(name, what, mend);
+                let nowhere = read_url("http://127.0.0.1:1").expect("this is an address");
+                requester_of(name.text, &nowhere)
+            }
+        };
+        let requester = Arc::new(requester);
+        self.requesters
+            .insert(requester.name.clone(), requester.clone());
+        Some(requester)
+    }
+
+    fn bound<T>(&mut self, at: Place, name: &str, read: Result<T, Fault>) -> Option<T> {
+        match read {
+            Ok(bound) => Some(bound),
+            Err((what, mend)) => {
+                self.notes
+                    .error(at, format!("`--bind {name}=…`: {what}"), mend);
+                None
+            }
+        }
+    }
+}
+
+const LISTENER_IDLE: Duration = Duration::from_secs(40);
+
+fn requester_of(name: &str, endpoint: &fusebox_plan::plan::Endpoint) -> Requester {
+    Requester {
+        name: name.into(),
+        tls: endpoint.tls,
+        host: endpoint.host.as_str().into(),
+        port: endpoint.port,
+        base_path: endpoint.base_path.clone(),
+        response_timeout: None,
+        follow_redirects: true,
+        cookies: true,
+        send_body: SendBody::Auto,
+        default_headers: Vec::new(),
+        validator: None,
+        connect_timeout: Duration::from_secs(30),
+        idle_timeout: Duration::from_secs(30),
+        connections_max: None,
+        persistent: true,
+    }
+}
+
+/// A base path with a slash before it and none after it; empty for the root.
+fn rooted(path: &str) -> String {
+    let path = path.trim().trim_matches('/');
+    match path {
+        "" => String::new(),
+        path => format!("/{path}"),
+    }
+}

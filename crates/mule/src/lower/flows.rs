@@ -1,0 +1,202 @@
+//! Flows and sub-flows, and what starts them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusebox_plan::dialect::quote;
+
+use super::Lowering;
+use super::listen::Taken;
+use super::names::FLOWS;
+use super::open::Open;
+use super::shapes::{self, Role};
+use super::values::Written;
+use crate::app::{Does, Flow, FlowName, Source, Target};
+use crate::xml::Element;
+
+impl<'a> Lowering<'a> {
+    /// All flows, by the order of the files.
+    pub fn flows(&mut self) -> Vec<Arc<Flow>> {
+        let mut taken = Taken::default();
+        self.globals
+            .each(FLOWS)
+            .into_iter()
+            .map(|element| Arc::new(self.flow(element, &mut taken)))
+            .collect()
+    }
+
+    fn flow(&mut self, element: &'a Element, taken: &mut Taken) -> Flow {
+        let mut flow = Flow {
+            name: "".into(),
+            site: self.site(element.at),
+            is_sub: &*element.name == "sub-flow",
+            source: None,
+            chain: Default::default(),
+            handlers: None,
+            max_concurrency: None,
+        };
+        let Some(open) = self.open(element) else {
+            return flow;
+        };
+        if let Some(name) = self.text(&open, "name") {
+            flow.name = name.text.into();
+        }
+        if !flow.is_sub {
+            flow.max_concurrency = self.count(&open, "maxConcurrency");
+            if self.word(&open, "initialState") == Some("stopped") {
+                let what = "`initialState=\"stopped\"` changes nothing: every flow is started";
+                self.notes
+                    .warn(open.at(), what, "remove the flow, or leave it running");
+            }
+            flow.source = self.source(&open, taken);
+        }
+        flow.chain = self.chain(&open);
+        if !flow.is_sub {
+            flow.handlers = self.own_handlers(&open);
+        }
+        flow
+    }
+
+    fn source(&mut self, open: &Open<'a>, taken: &mut Taken) -> Option<Source> {
+        let is_source = |child: &Element| {
+            shapes::find(&child.title()).is_some_and(|shape| shape.role == Role::Source)
+        };
+        let mut found = None;
+        for (index, child) in open.element.children.iter().enumerate() {
+            if !is_source(child) {
+                continue;
+            }
+            let title = child.title();
+            if found.is_some() {
+                let what = format!("{} is a second source of the flow", quote(&title));
+                let mend = "make a flow of its own for it, and let both refer to a third";
+                self.notes.error(child.at, what, mend);
+                continue;
+            }
+            if index > 0 {
+                let what = format!("{} stands behind other elements of the flow", quote(&title));
+                self.notes
+                    .error(child.at, what, "make it the flow's first element");
+            }
+            let Some(source) = self.open(child) else {
+                continue;
+            };
+            found = match source.shape.name {
+                "http:listener" => self
+                    .http_source(&source, taken)
+                    .map(|source| Source::Http(Box::new(source))),
+                "scheduler" => self.scheduler(&source),
+                _ => self.queue_source(&source),
+            };
+        }
+        found
+    }
+
+    fn scheduler(&mut self, open: &Open<'a>) -> Option<Source> {
+        let strategy = self.open_part(open, "scheduling-strategy");
+        let frequency = strategy.and_then(|open| self.open_part(&open, "fixed-frequency"));
+        let Some(frequency) = frequency else {
+            let inner = strategy.is_some_and(|open| !open.element.children.is_empty());
+            if !inner {
+                let what = "the scheduler does not say when it runs";
+                let mend = "write `<scheduling-strategy><fixed-frequency frequency=\"60000\"/></scheduling-strategy>` into it";
+                self.notes.error(open.at(), what, mend);
+            }
+            return None;
+        };
+        let every = self.span(&frequency, "frequency", "timeUnit");
+        let delay = self.span(&frequency, "startDelay", "timeUnit");
+        Some(Source::Scheduler {
+            every: every?,
+            delay: delay?,
+        })
+    }
+
+    /// A time that two attributes tell: how many, and of what.
+    pub fn span(&mut self, open: &Open<'a>, amount: &str, unit: &str) -> Option<Duration> {
+        let written = self.written(open, amount);
+        let count = self.whole(open, amount);
+        let nanos: u64 = match self.word(open, unit)? {
+            "NANOSECONDS" => 1,
+            "MICROSECONDS" => 1_000,
+            "MILLISECONDS" => 1_000_000,
+            "SECONDS" => 1_000_000_000,
+            "MINUTES" => 60_000_000_000,
+            "HOURS" => 3_600_000_000_000,
+            _ => 86_400_000_000_000,
+        };
+        let count = u64::try_from(count?).ok()?;
+        let span = count.checked_mul(nanos).map(Duration::from_nanos);
+        let span = span.filter(|span| *span <= SPAN_MAX);
+        if let (None, Some(written)) = (span, written) {
+            let what = format!("{} is too long", quote(amount));
+            self.wrong(written, what, "write at most 36500 days");
+        }
+        span
+    }
+
+    /// `flow-ref`.
+    pub fn flow_ref(&mut self, open: &Open<'a>) -> Option<Does> {
+        let target = self.target(open);
+        let written = self.written(open, "name")?;
+        let given = self.given(open, "name")?;
+        let flow = match given.literal() {
+            None => FlowName::Computed(given),
+            Some(name) => self.flow_named(written, name),
+        };
+        Some(Does::FlowRef { flow, target })
+    }
+
+    fn flow_named(&mut self, written: Written<'a>, name: &str) -> FlowName {
+        if let Some(id) = self.globals.flow(name) {
+            return FlowName::Known(id);
+        }
+        match self.bindings.get(name) {
+            Some("none") => {
+                let what = format!(
+                    "there is no flow {}, and what refers to it does nothing",
+                    quote(name)
+                );
+                self.notes
+                    .warn(written.at(), what, "add the file that has it");
+            }
+            Some(_) => self.wrong(
+                written,
+                format!("{} is a flow, and is bound to an address", quote(name)),
+                format!("say `--bind {name}=none` where it may do nothing"),
+            ),
+            None => {
+                let what = format!("there is no flow {}", quote(name));
+                let otherwise = format!(
+                    "name the file that has it, or let it do nothing by `--bind {name}=none`"
+                );
+                let mend = self.mend(name, FLOWS, &otherwise);
+                self.wrong(written, what, mend);
+            }
+        }
+        FlowName::Nothing
+    }
+
+    /// Where a result goes.
+    pub fn target(&mut self, open: &Open<'a>) -> Option<Target> {
+        if !open.has("target") {
+            if let Some(value) = open.attribute("targetValue") {
+                let what = "`targetValue` says what a variable takes, and `target` names none";
+                self.notes
+                    .error(value.at, what, "add `target=\"…\"`, or remove it");
+            }
+            return None;
+        }
+        let variable = self.text(open, "target");
+        let value = match open.has("targetValue") {
+            true => self.script(open, "targetValue"),
+            false => None,
+        };
+        Some(Target {
+            variable: variable?.text.into(),
+            value,
+        })
+    }
+}
+
+const SPAN_MAX: Duration = Duration::from_secs(36_500 * 86_400);

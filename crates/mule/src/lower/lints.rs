@@ -1,0 +1,294 @@
+//! What is doubtful in the whole: calls in a circle, a status that nothing reads, a count that starts over.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use fusebox_plan::dialect::{Place, quote};
+
+use super::Lowering;
+use crate::app::{
+    App, Chain, Compat, Does, Flow, FlowId, FlowName, Processor, Site, Source, UntilSuccessful,
+};
+use crate::xml::Element;
+
+/// Looks at an application whose flows stand in `elements`, in the same order.
+pub(super) fn check(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>) {
+    refuse_circles(app, elements, lowering);
+    let mut looks = Looks::new(app);
+    if app.compat == Compat::Intent {
+        for flow in &app.flows {
+            warn_of_status(app, flow, &mut looks, lowering);
+        }
+    }
+    for flow in &app.flows {
+        flow.walk(&mut |processor| {
+            if let Does::UntilSuccessful(scope) = &processor.does {
+                warn_of_restoring(app, scope, &mut looks, lowering);
+            }
+        });
+    }
+    refuse_what_never_starts(app, lowering);
+}
+
+/// How often one yet looks through flows that another refers to.
+///
+/// Thousands of flows may refer to thousands of others, and what comes of looking is but a warning: an
+/// application that large has no more of them.
+struct Looks {
+    /// How many processors each flow has.
+    sizes: Vec<usize>,
+    left: usize,
+}
+
+/// Processors that are looked through.
+const LOOKS_MAX: usize = 1 << 20;
+/// Flows that refer to one another, one behind the other, which are looked through.
+const WAY_MAX: usize = 64;
+
+impl Looks {
+    fn new(app: &App) -> Looks {
+        let size = |flow: &Arc<Flow>| {
+            let mut count = 1;
+            flow.walk(&mut |_| count += 1);
+            count
+        };
+        Looks {
+            sizes: app.flows.iter().map(size).collect(),
+            left: LOOKS_MAX,
+        }
+    }
+
+    /// Whether one may look through a flow.
+    fn take(&mut self, id: FlowId) -> bool {
+        let rest = self.left.checked_sub(self.sizes[id.0]);
+        self.left = rest.unwrap_or(self.left);
+        rest.is_some()
+    }
+}
+
+/// A sub-flow stands for what is in it, so it cannot be in itself.
+fn refuse_circles(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>) {
+    // Colours of a depth-first search: not seen, on the way, done.
+    let mut done = vec![false; app.flows.len()];
+    for start in 0..app.flows.len() {
+        if done[start] || !app.flows[start].is_sub {
+            continue;
+        }
+        let mut way = vec![(start, subs_of(app, start))];
+        while let Some((at, rest)) = way.last_mut() {
+            let Some(next) = rest.pop() else {
+                done[*at] = true;
+                way.pop();
+                continue;
+            };
+            if let Some(from) = way.iter().position(|(at, _)| *at == next) {
+                let names = way[from..]
+                    .iter()
+                    .map(|(at, _)| quote(&app.flows[*at].name));
+                let circle = names.collect::<Vec<_>>().join(", ");
+                let at = elements
+                    .get(next)
+                    .map_or(Place::default(), |element| element.at);
+                let what = format!("sub-flows refer to one another in a circle: {circle}");
+                lowering.notes.error(
+                    at,
+                    what,
+                    "make one of them a `flow`, or repeat with `foreach`",
+                );
+            } else if !done[next] {
+                way.push((next, subs_of(app, next)));
+            }
+        }
+    }
+}
+
+/// The sub-flows that a flow refers to.
+fn subs_of(app: &App, flow: usize) -> Vec<usize> {
+    let mut subs = BTreeSet::new();
+    app.flows[flow].walk(&mut |processor| {
+        if let Some(FlowId(id)) = referred(processor)
+            && app.flows[id].is_sub
+        {
+            subs.insert(id);
+        }
+    });
+    subs.into_iter().rev().collect()
+}
+
+fn referred(processor: &Processor) -> Option<FlowId> {
+    match &processor.does {
+        Does::FlowRef {
+            flow: FlowName::Known(id),
+            ..
+        } => Some(*id),
+        _ => None,
+    }
+}
+
+/// Variables that become status and headers where the listener does not say how it responds.
+fn warn_of_status(app: &App, flow: &Flow, looks: &mut Looks, lowering: &mut Lowering<'_>) {
+    let Some(Source::Http(source)) = &flow.source else {
+        return;
+    };
+    if source.response.is_some() && source.error_response.is_some() {
+        return;
+    }
+    let missing = match (&source.response, &source.error_response) {
+        (None, None) => "`http:response` and `http:error-response`",
+        (None, _) => "`http:response`",
+        _ => "`http:error-response`",
+    };
+    for (variable, becomes) in [("httpStatus", "status"), ("outboundHeaders", "headers")] {
+        let Some(site) = first_set(app, flow, variable, looks) else {
+            continue;
+        };
+        let at = lowering.place(&site);
+        let what = format!(
+            "`vars.{variable}` becomes the {becomes} of the response, which Mule does only where the listener of {} says so",
+            quote(&flow.name)
+        );
+        lowering
+            .notes
+            .warn(at, what, format!("add {missing} to its `http:listener`"));
+    }
+}
+
+/// Where a flow, or one it goes through, first sets a variable.
+fn first_set(app: &App, flow: &Flow, variable: &str, looks: &mut Looks) -> Option<Site> {
+    let mut found = None;
+    let mut seen = BTreeSet::new();
+    let mut next = vec![flow];
+    while let Some(flow) = next.pop() {
+        let mut inner = Vec::new();
+        let mut look = |processor: &Processor| {
+            if found.is_none() && processor.does.sets().iter().any(|set| &***set == variable) {
+                found = Some(processor.site.clone());
+            }
+            if let Some(id) = referred(processor)
+                && processor.does.target().is_none()
+                && seen.insert(id)
+                && looks.take(id)
+            {
+                inner.push(&**app.flow(id));
+            }
+        };
+        flow.walk(&mut look);
+        if let (None, false, Some(handlers)) = (&flow.handlers, flow.is_sub, &app.default_handlers)
+        {
+            for handler in &handlers.0 {
+                handler.chain.walk(&mut look);
+            }
+        }
+        if found.is_some() {
+            return found;
+        }
+        next.extend(inner.into_iter().rev());
+    }
+    None
+}
+
+/// Each attempt starts with the variables as they were, so what one attempt counts the next forgets.
+fn warn_of_restoring(
+    app: &App,
+    scope: &UntilSuccessful,
+    looks: &mut Looks,
+    lowering: &mut Lowering<'_>,
+) {
+    let mut attempt = Attempt {
+        app,
+        read: BTreeSet::new(),
+        set: BTreeSet::new(),
+        lost: Vec::new(),
+        seen: BTreeSet::new(),
+        way: 0,
+        looks,
+    };
+    attempt.chain(&scope.chain);
+    for (variable, site) in attempt.lost {
+        let at = lowering.place(&site);
+        let what = format!(
+            "`vars.{variable}` is read and then set in an `until-successful`, whose every attempt starts with the variables as they were before it"
+        );
+        lowering.notes.warn(
+            at,
+            what,
+            "keep in an object store what shall outlast an attempt",
+        );
+    }
+}
+
+/// What an attempt has read before it set it.
+struct Attempt<'a> {
+    app: &'a App,
+    read: BTreeSet<Arc<str>>,
+    set: BTreeSet<Arc<str>>,
+    lost: Vec<(Arc<str>, Site)>,
+    seen: BTreeSet<FlowId>,
+    /// Flows that one is within.
+    way: usize,
+    looks: &'a mut Looks,
+}
+
+impl Attempt<'_> {
+    fn chain(&mut self, chain: &Chain) {
+        for processor in &chain.0 {
+            self.processor(processor);
+        }
+    }
+
+    fn processor(&mut self, processor: &Processor) {
+        let scripts = processor.does.scripts();
+        let read = scripts.iter().flat_map(|script| script.variables());
+        let early = read.filter(|variable| !self.set.contains(*variable));
+        let early: Vec<Arc<str>> = early.cloned().collect();
+        self.read.extend(early);
+        if let Some(id) = referred(processor)
+            && processor.does.target().is_none()
+            && self.way < WAY_MAX
+            && self.seen.insert(id)
+            && self.looks.take(id)
+        {
+            self.way += 1;
+            let flow = self.app.flow(id).clone();
+            self.chain(&flow.chain);
+            for handler in flow.handlers.iter().flat_map(|handlers| &handlers.0) {
+                self.chain(&handler.chain);
+            }
+            self.way -= 1;
+        }
+        for chain in processor.does.chains() {
+            self.chain(chain);
+        }
+        for variable in processor.does.sets() {
+            if self.set.insert(variable.clone()) && self.read.contains(variable) {
+                self.lost.push((variable.clone(), processor.site.clone()));
+            }
+        }
+    }
+}
+
+/// An application of sub-flows alone, or of none, would wait for nothing.
+fn refuse_what_never_starts(app: &App, lowering: &mut Lowering<'_>) {
+    if app.flows.iter().any(|flow| flow.source.is_some()) || lowering.notes.errors() > 0 {
+        return;
+    }
+    let start = Place {
+        file: 0,
+        line: 1,
+        col: 1,
+    };
+    let what = "nothing starts: no flow has a source";
+    let mend = "add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or name the file that has one";
+    lowering.notes.error(start, what, mend);
+}
+
+impl Lowering<'_> {
+    fn place(&self, site: &Site) -> Place {
+        let file = self.files.iter().position(|file| *file == site.file);
+        Place {
+            file: file.unwrap_or_default(),
+            line: site.line,
+            col: site.col,
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The HTTP listener of a flow: its path, its methods, its responses.
+
+use std::collections::BTreeMap;
+
+use fusebox_plan::dialect::{Place, check_literal, quote};
+use http::Method;
+
+use super::Lowering;
+use super::names::shown;
+use super::open::Open;
+use super::values::Written;
+use crate::app::{HttpSource, Respond};
+
+/// The paths that are taken, by configuration and shape: their methods, and where.
+#[derive(Default)]
+pub(super) struct Taken(BTreeMap<(String, String), Vec<Listening>>);
+
+/// The methods of a listener, and where it stands.
+type Listening = (Option<Vec<Method>>, Place);
+
+impl<'a> Lowering<'a> {
+    /// A flow's listener.
+    pub fn http_source(&mut self, open: &Open<'a>, taken: &mut Taken) -> Option<HttpSource> {
+        let config = self.listener_named(open);
+        let path = self.text(open, "path");
+        let methods = self.methods(open);
+        let response = self.respond(open, "http:response");
+        let error_response = self.respond(open, "http:error-response");
+        let (config, written) = (config?, path?);
+        let path = match path_of(&config.base_path, written.text) {
+            Ok(path) => path,
+            Err((what, mend)) => {
+                self.wrong(written, what, mend);
+                return None;
+            }
+        };
+        self.take(taken, &config.name, &path, &methods, written);
+        Some(HttpSource {
+            config,
+            path,
+            methods,
+            response,
+            error_response,
+        })
+    }
+
+    /// One path is one flow's, as far as their methods meet.
+    fn take(
+        &mut self,
+        taken: &mut Taken,
+        config: &str,
+        path: &str,
+        methods: &Option<Vec<Method>>,
+        written: Written<'a>,
+    ) {
+        let others = taken.0.entry((config.to_owned(), shape(path))).or_default();
+        let meets = |other: &Option<Vec<Method>>| match (methods, other) {
+            (Some(ours), Some(theirs)) => ours.iter().any(|method| theirs.contains(method)),
+            _ => true,
+        };
+        if let Some((_, first)) = others.iter().find(|(other, _)| meets(other)) {
+            let what = format!(
+                "{} has the path and a method of the listener at {}",
+                quote(path),
+                shown(*first, self.names)
+            );
+            self.notes.error(
+                written.at(),
+                what,
+                "change one path, or say by `allowedMethods` which takes what",
+            );
+        }
+        others.push((methods.clone(), written.at()));
+    }
+
+    fn methods(&mut self, open: &Open<'a>) -> Option<Vec<Method>> {
+        if !open.has("allowedMethods") {
+            return None;
+        }
+        let written = self.text(open, "allowedMethods")?;
+        let mut methods = Vec::new();
+        for name in written.text.split(',').map(str::trim) {
+            match Method::from_bytes(name.to_ascii_uppercase().as_bytes()) {
+                Ok(method) if methods.contains(&method) => {}
+                Ok(method) if name != "*" => methods.push(method),
+                _ => self.wrong(
+                    written,
+                    format!("{} is no method", quote(name)),
+                    "write methods with commas between them, `GET, POST`; none at all means every one",
+                ),
+            }
+        }
+        Some(methods)
+    }
+
+    fn respond(&mut self, open: &Open<'a>, name: &'static str) -> Option<Respond> {
+        let open = self.open_part(open, name)?;
+        Some(Respond {
+            status: self.number(&open, "statusCode"),
+            reason: self.given(&open, "reasonPhrase"),
+            body: self.given_part(&open, "http:body"),
+            headers: self.object_part(&open, "http:headers"),
+        })
+    }
+}
+
+/// A listener's whole path.
+fn path_of(base: &str, path: &str) -> Result<String, (String, String)> {
+    let whole = format!("{base}/{}", path.trim().trim_start_matches('/'));
+    let whole = whole.trim_end_matches('/');
+    if whole.is_empty() {
+        return Ok("/".to_owned());
+    }
+    let mut names = Vec::new();
+    for segment in whole.split('/').skip(1) {
+        check_segment(segment, &mut names)?;
+    }
+    Ok(whole.to_owned())
+}
+
+fn check_segment<'p>(segment: &'p str, names: &mut Vec<&'p str>) -> Result<(), (String, String)> {
+    let fault = |what: String, mend: &str| Err((what, mend.to_owned()));
+    if segment == "*" {
+        return Ok(());
+    }
+    if segment.is_empty() {
+        return fault(
+            "the path has an empty segment (`//`)".to_owned(),
+            "remove one of the slashes",
+        );
+    }
+    if segment.contains('*') {
+        return fault(
+            format!("in {} `*` is glued to text", quote(segment)),
+            "let `*` be a whole segment between slashes, or name it: `{rest}`",
+        );
+    }
+    let inside = segment
+        .strip_prefix('{')
+        .and_then(|segment| segment.strip_suffix('}'));
+    if let Some(name) = inside
+        && !name.is_empty()
+        && !name.contains(['{', '}'])
+    {
+        if names.contains(&name) {
+            return fault(
+                format!("the path has {} twice", quote(segment)),
+                "give each its own name",
+            );
+        }
+        names.push(name);
+        return Ok(());
+    }
+    if segment.contains(['{', '}']) {
+        return fault(
+            format!("in {} a parameter is no whole segment", quote(segment)),
+            "write it alone between slashes, as in `/orders/{id}`",
+        );
+    }
+    check_literal(segment, 0).map_err(|fault| (fault.what, fault.mend))
+}
+
+/// A path without its parameters' names: two of one shape take the same requests.
+fn shape(path: &str) -> String {
+    let segments = path
+        .split('/')
+        .map(|segment| match segment.starts_with('{') {
+            true => "{}",
+            false => segment,
+        });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base_and_path_are_one_path() {
+        for (base, path, whole) in [
+            ("", "/api/orders", "/api/orders"),
+            ("", "orders", "/orders"),
+            ("/api", "/orders/{id}/", "/api/orders/{id}"),
+            ("/api", "/", "/api"),
+            ("", "/", "/"),
+            ("", "/*", "/*"),
+            ("", "/a/*/b", "/a/*/b"),
+        ] {
+            assert_eq!(path_of(base, path).as_deref(), Ok(whole), "{base} {path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_mule_refuses_is_refused() {
+        for path in [
+            "/a*",
+            "/a/b*/c",
+            "/{a}/{a}",
+            "/{a}.json",
+            "/{}",
+            "/a//b",
+            "/a?b",
+            "/a b",
+            "/../b",
+        ] {
+            assert!(path_of("", path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn names_of_parameters_do_not_tell_paths_apart() {
+        assert_eq!(shape("/a/{x}"), shape("/a/{y}"));
+        assert_ne!(shape("/a/{x}"), shape("/a/*"));
+        assert_ne!(shape("/a/{x}"), shape("/a/x"));
+    }
+}

@@ -1,0 +1,223 @@
+//! The names of an application: what stands outside flows, once each, and what refers to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fusebox_plan::dialect::{Notes, Place, nearest, quote};
+
+use super::Lowering;
+use super::open::misplaced;
+use super::outside;
+use super::shapes::{self, ATTRIBUTE_ALIASES, ELEMENT_ALIASES, Role};
+use crate::app::{Compat, ErrorType, FlowId};
+use crate::xml::Element;
+
+/// What stands outside flows.
+pub(super) struct Globals<'a> {
+    /// Each with its name of the table.
+    elements: Vec<(&'static str, &'a Element)>,
+    named: BTreeMap<&'a str, (&'static str, &'a Element)>,
+    flows: BTreeMap<&'a str, FlowId>,
+    /// Flows without a name of their own among them.
+    flow_count: usize,
+    /// The types that the application's own elements raise.
+    pub raised: BTreeSet<ErrorType>,
+}
+
+/// The elements that are flows.
+pub(super) const FLOWS: &[&str] = &["flow", "sub-flow"];
+
+/// Elements whose `name`, if they have one, is nobody else's.
+const UNNAMED: &[&str] = &[
+    "global-property",
+    "configuration",
+    "configuration-properties",
+];
+
+/// How many names are looked through for one that was meant.
+const NAMES_MAX: usize = 2_000;
+
+impl<'a> Globals<'a> {
+    /// Finds all that may stand there; the rest, and a name that is given twice, is noted.
+    pub fn collect(elements: &'a [Element], files: &[&str], notes: &mut Notes) -> Globals<'a> {
+        let mut globals = Globals {
+            elements: Vec::new(),
+            named: BTreeMap::new(),
+            flows: BTreeMap::new(),
+            flow_count: 0,
+            raised: BTreeSet::new(),
+        };
+        for element in elements {
+            let title = element.title();
+            match shapes::find(&title) {
+                Some(shape) if matches!(shape.role, Role::Global | Role::Handler) => {
+                    globals.add(shape.name, element, files, notes);
+                }
+                Some(shape) => {
+                    let (what, mend) = misplaced(shape, None);
+                    notes.error(element.at, what, mend);
+                }
+                None => {
+                    let (what, mend) = outside::refusal(&title, notes.errors());
+                    notes.error(element.at, what, mend);
+                }
+            }
+            raised(element, &mut globals.raised);
+        }
+        globals
+    }
+
+    fn add(&mut self, kind: &'static str, element: &'a Element, files: &[&str], notes: &mut Notes) {
+        let index = self.flow_count;
+        self.flow_count += usize::from(FLOWS.contains(&kind));
+        self.elements.push((kind, element));
+        let Some(name) = name_of(element).filter(|_| !UNNAMED.contains(&kind)) else {
+            return;
+        };
+        if let Some((other, first)) = self.named.get(name.value) {
+            let what = format!(
+                "the name {} is taken: a {} has it at {}",
+                quote(name.value),
+                quote(other),
+                shown(first.at, files)
+            );
+            notes.error(name.at, what, "give each its own name");
+            return;
+        }
+        self.named.insert(name.value, (kind, element));
+        if FLOWS.contains(&kind) {
+            self.flows.insert(name.value, FlowId(index));
+        }
+    }
+
+    /// All that are of one of these kinds, in order.
+    pub fn each(&self, kinds: &[&str]) -> Vec<&'a Element> {
+        let elements = self.elements.iter();
+        elements
+            .filter(|(kind, _)| kinds.contains(kind))
+            .map(|(_, element)| *element)
+            .collect()
+    }
+
+    /// That of a name, if it is of one of these kinds.
+    pub fn find(&self, name: &str, kinds: &[&str]) -> Option<&'a Element> {
+        let (kind, element) = *self.named.get(name)?;
+        kinds.contains(&kind).then_some(element)
+    }
+
+    /// The flow of a name.
+    pub fn flow(&self, name: &str) -> Option<FlowId> {
+        self.flows.get(name).copied()
+    }
+
+    /// What to do about a name that nothing of these kinds has, `otherwise` where none is near.
+    fn mend(&self, name: &str, kinds: &[&str], otherwise: &str) -> String {
+        if let Some((other, _)) = self.named.get(name) {
+            return format!("{} is a {}", quote(name), quote(other));
+        }
+        let known: Vec<&str> = self
+            .named
+            .iter()
+            .take(NAMES_MAX)
+            .filter(|(_, (kind, _))| kinds.contains(kind))
+            .map(|(name, _)| *name)
+            .collect();
+        match nearest(name, known) {
+            Some(near) => format!("did you mean {}? Or {otherwise}", quote(near)),
+            None => otherwise.to_owned(),
+        }
+    }
+}
+
+impl Lowering<'_> {
+    /// What to do about a name that nothing of these kinds has, `otherwise` where none is near.
+    pub fn mend(&mut self, name: &str, kinds: &[&str], otherwise: &str) -> String {
+        match self.may_guess() {
+            true => self.globals.mend(name, kinds, otherwise),
+            false => otherwise.to_owned(),
+        }
+    }
+
+    /// Whether what was meant is guessed once more.
+    pub fn may_guess(&mut self) -> bool {
+        self.guesses += 1;
+        self.guesses <= outside::GUESSES_MAX
+    }
+}
+
+/// A name and where it is written.
+pub(super) struct Name<'a> {
+    pub value: &'a str,
+    pub at: Place,
+}
+
+/// The name that an element has.
+pub(super) fn name_of(element: &Element) -> Option<Name<'_>> {
+    let attribute = element
+        .attributes
+        .iter()
+        .find(|attribute| &*attribute.name == "name")?;
+    Some(Name {
+        value: &attribute.value.value,
+        at: attribute.value.at,
+    })
+}
+
+/// `FILE:LINE`, for a message about another place.
+pub(super) fn shown(at: Place, files: &[&str]) -> String {
+    let file = files.get(at.file).copied().unwrap_or_default();
+    format!("{file}:{}", at.line)
+}
+
+/// The error types that come to be by `raise-error` and `error-mapping`.
+fn raised(element: &Element, types: &mut BTreeSet<ErrorType>) {
+    let wanted = match element.title().as_str() {
+        "raise-error" => "type",
+        "error-mapping" => "targetType",
+        _ => "",
+    };
+    let attributes = element.attributes.iter();
+    let named = attributes.filter(|attribute| &*attribute.name == wanted);
+    types.extend(named.map(|attribute| ErrorType::parse(&attribute.value.value)));
+    for child in &element.children {
+        raised(child, types);
+    }
+}
+
+/// Gives elements and attributes the names that Mule has for them, where published flows use others.
+pub(super) fn rename(elements: &mut [Element], compat: Compat, notes: &mut Notes) {
+    let mut say = |at: Place, wrong: &str, right: &str| {
+        let what = format!("there is no {} in Mule", quote(wrong));
+        match compat {
+            Compat::Intent => {
+                let what = format!("{what}; it is taken for {}", quote(right));
+                notes.warn(at, what, format!("write {}", quote(right)));
+            }
+            Compat::Strict => notes.error(at, what, format!("write {}", quote(right))),
+        }
+    };
+    rename_within(elements, &mut say);
+}
+
+fn rename_within(elements: &mut [Element], say: &mut impl FnMut(Place, &str, &str)) {
+    for element in elements {
+        let title = element.title();
+        if let Some((wrong, right)) = ELEMENT_ALIASES.iter().find(|(wrong, _)| *wrong == title) {
+            say(element.at, wrong, right);
+            element.name = right.rsplit(':').next().unwrap_or(right).into();
+        }
+        for (_, wrong, right) in ATTRIBUTE_ALIASES.iter().filter(|(of, ..)| *of == title) {
+            let both = element
+                .attributes
+                .iter()
+                .any(|attribute| &*attribute.name == *right);
+            let mut attributes = element.attributes.iter_mut();
+            if let Some(attribute) = attributes.find(|attribute| &*attribute.name == *wrong)
+                && !both
+            {
+                say(attribute.at, wrong, right);
+                attribute.name = (*right).into();
+            }
+        }
+        rename_within(&mut element.children, say);
+    }
+}

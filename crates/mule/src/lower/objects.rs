@@ -1,0 +1,199 @@
+//! Object stores: those that are declared, those that are not, and what is done with them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusebox_plan::dialect::{Place, quote};
+
+use super::Lowering;
+use super::open::Open;
+use crate::app::{Compat, Does, ObjectCall, ObjectOperation, StoreDeclaration};
+use crate::xml::Element;
+
+pub(super) const STORE: &str = "os:object-store";
+
+/// The stores that there are, by name.
+#[derive(Default)]
+pub(super) struct Stores {
+    by_name: BTreeMap<Arc<str>, Arc<StoreDeclaration>>,
+    /// The private ones, by where they stand.
+    private: BTreeMap<Place, Arc<StoreDeclaration>>,
+    /// How many private ones have an alias.
+    again: BTreeMap<String, u32>,
+}
+
+impl Stores {
+    pub fn all(&self) -> Vec<Arc<StoreDeclaration>> {
+        self.by_name.values().cloned().collect()
+    }
+}
+
+impl<'a> Lowering<'a> {
+    /// Reads the stores that the files declare.
+    pub fn declare_stores(&mut self) {
+        for element in self.globals.each(&[STORE]) {
+            let Some(open) = self.open(element) else {
+                continue;
+            };
+            if let Some(name) = self.text(&open, "name") {
+                let name: Arc<str> = name.text.into();
+                let store = Arc::new(self.declaration(&open, name.clone()));
+                self.stores.by_name.insert(name, store);
+            }
+        }
+    }
+
+    fn declaration(&mut self, open: &Open<'a>, name: Arc<str>) -> StoreDeclaration {
+        let persistent = self.flag(open, "persistent") != Some(false);
+        let unit = self.word(open, "entryTtlUnit");
+        let ttl = match open.has("entryTtl") && unit.is_some() {
+            true => self.span(open, "entryTtl", "entryTtlUnit"),
+            false => None,
+        };
+        let entries_max = self.whole(open, "maxEntries");
+        if entries_max.is_some_and(|max| max < 0) {
+            let what = "`maxEntries` is below 0, and so no bound";
+            self.notes.warn(
+                open.at(),
+                what,
+                "remove it, or write how many entries may stay",
+            );
+        }
+        let interval = self.whole(open, "expirationInterval");
+        let sweep_every = match interval {
+            Some(interval) if interval > 0 => {
+                self.span(open, "expirationInterval", "expirationIntervalUnit")
+            }
+            _ => {
+                self.word(open, "expirationIntervalUnit");
+                None
+            }
+        };
+        StoreDeclaration {
+            name,
+            site: self.site(open.at()),
+            persistent,
+            ttl: ttl.filter(|ttl| !ttl.is_zero()),
+            entries_max: entries_max
+                .and_then(|max| u64::try_from(max).ok())
+                .filter(|max| *max > 0),
+            sweep_every,
+        }
+    }
+
+    /// The store that an attribute names; one that nothing declares is supplied.
+    pub fn store_named(
+        &mut self,
+        open: &Open<'a>,
+        attribute: &str,
+    ) -> Option<Arc<StoreDeclaration>> {
+        let name = self.text(open, attribute)?;
+        if let Some(store) = self.stores.by_name.get(name.text) {
+            return Some(store.clone());
+        }
+        if self.globals.find(name.text, &[STORE]).is_some() {
+            return None;
+        }
+        let declare = format!("declare it: `<os:object-store name=\"{}\"/>`", name.text);
+        let mend = self.mend(name.text, &[STORE], &declare);
+        let what = format!("nothing declares the object store {}", quote(name.text));
+        let what = match self.compat {
+            Compat::Intent => {
+                format!("{what}, so one is supplied: persistent, and nothing in it goes")
+            }
+            Compat::Strict => what,
+        };
+        self.beyond(name.at(), what, mend);
+        let store = Arc::new(StoreDeclaration {
+            name: name.text.into(),
+            site: self.site(name.at()),
+            persistent: true,
+            ttl: None,
+            entries_max: None,
+            sweep_every: Some(Duration::from_secs(60)),
+        });
+        self.stores
+            .by_name
+            .insert(store.name.clone(), store.clone());
+        Some(store)
+    }
+
+    /// The store that an operation works on; `None`: the application's default one.
+    pub fn store_of(&mut self, open: &Open<'a>) -> Option<Arc<StoreDeclaration>> {
+        let private = self.part(open, "os:private-object-store");
+        match (private, open.has("objectStore")) {
+            (Some(private), false) => self.private_store(private),
+            (Some(private), true) => {
+                let what = "the operation names a store, and has one of its own";
+                self.notes.error(private.at, what, "keep one of both");
+                None
+            }
+            (None, true) => self.store_named(open, "objectStore"),
+            (None, false) => None,
+        }
+    }
+
+    fn private_store(&mut self, element: &'a Element) -> Option<Arc<StoreDeclaration>> {
+        if let Some(store) = self.stores.private.get(&element.at) {
+            return Some(store.clone());
+        }
+        let open = self.open(element)?;
+        let alias = self.text(&open, "alias")?;
+        // It is its user's alone: where the name is taken, it gets another.
+        let mut name = alias.text.to_owned();
+        while self.stores.by_name.contains_key(&*name)
+            || self.globals.find(&name, &[STORE]).is_some()
+        {
+            let number = self.stores.again.entry(alias.text.to_owned()).or_insert(1);
+            *number += 1;
+            name = format!("{}#{number}", alias.text);
+        }
+        let store = Arc::new(self.declaration(&open, name.into()));
+        self.stores
+            .by_name
+            .insert(store.name.clone(), store.clone());
+        self.stores.private.insert(element.at, store.clone());
+        Some(store)
+    }
+
+    /// An operation on a store.
+    pub fn object_call(&mut self, open: &Open<'a>) -> Option<Does> {
+        let store = self.store_of(open);
+        let (operation, target) = match open.shape.name {
+            "os:store" => {
+                let operation = ObjectOperation::Store {
+                    key: self.given(open, "key")?,
+                    value: self.given_part(open, "os:value"),
+                    fail_if_present: self.truth(open, "failIfPresent"),
+                    fail_on_null: self.truth(open, "failOnNullValue"),
+                };
+                (operation, None)
+            }
+            "os:retrieve" => {
+                let operation = ObjectOperation::Retrieve {
+                    key: self.given(open, "key")?,
+                    default: self.given_part(open, "os:default-value"),
+                };
+                (operation, self.target(open))
+            }
+            "os:contains" => {
+                let key = self.given(open, "key")?;
+                (ObjectOperation::Contains { key }, self.target(open))
+            }
+            "os:remove" => {
+                let key = self.given(open, "key")?;
+                (ObjectOperation::Remove { key }, None)
+            }
+            "os:clear" => (ObjectOperation::Clear, None),
+            "os:retrieve-all-keys" => (ObjectOperation::RetrieveAllKeys, self.target(open)),
+            "os:retrieve-all" => (ObjectOperation::RetrieveAll, self.target(open)),
+            name => unreachable!("{name} is a processor without a meaning"),
+        };
+        Some(Does::Object(Box::new(ObjectCall {
+            store,
+            operation,
+            target,
+        })))
+    }
+}

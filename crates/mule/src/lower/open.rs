@@ -1,0 +1,214 @@
+//! An element against its shape: what it may have, what it must have, what may stand in it.
+
+use fusebox_plan::dialect::{Place, quote, suggest};
+
+use super::Lowering;
+use super::outside;
+use super::shapes::{self, Absent, Attr, Body, Kind, Role, SHAPES, Shape};
+use crate::xml::{Attribute, Element};
+
+/// An element whose attributes and children are those that its shape allows; faults are noted.
+#[derive(Clone, Copy)]
+pub(super) struct Open<'a> {
+    pub element: &'a Element,
+    pub shape: &'static Shape,
+}
+
+impl<'a> Open<'a> {
+    /// Where it begins.
+    pub fn at(&self) -> Place {
+        self.element.at
+    }
+
+    /// Its attribute, as it is written.
+    pub fn attribute(&self, name: &str) -> Option<&'a Attribute> {
+        debug_assert!(
+            self.shape.attribute(name).is_some(),
+            "{} has no {name}",
+            self.shape.name
+        );
+        let mut attributes = self.element.attributes.iter();
+        attributes.find(|attribute| &*attribute.name == name)
+    }
+
+    /// Whether an attribute is written.
+    pub fn has(&self, name: &str) -> bool {
+        self.attribute(name).is_some()
+    }
+
+    /// The attribute's shape.
+    pub fn attr(&self, name: &str) -> &'static Attr {
+        self.shape
+            .attribute(name)
+            .expect("only names of the table are asked for")
+    }
+
+    /// Its parts of a name.
+    pub fn parts(&self, name: &'static str) -> impl Iterator<Item = &'a Element> + use<'a> {
+        debug_assert!(
+            self.shape.takes(name),
+            "{} takes no {name}",
+            self.shape.name
+        );
+        let children = self.element.children.iter();
+        children.filter(move |child| child.title() == name)
+    }
+
+    /// The processors that stand in it.
+    pub fn processors(&self) -> impl Iterator<Item = &'a Element> + use<'a> {
+        let shape = self.shape;
+        let children = self.element.children.iter();
+        children.filter(move |child| {
+            let title = child.title();
+            !shape.takes(&title)
+                && shapes::find(&title).is_some_and(|shape| shape.role == Role::Processor)
+        })
+    }
+}
+
+impl<'a> Lowering<'a> {
+    /// Checks an element against its shape. `None`: it has none, which is said.
+    pub fn open(&mut self, element: &'a Element) -> Option<Open<'a>> {
+        let title = element.title();
+        let Some(shape) = shapes::find(&title) else {
+            let (what, mend) = outside::refusal(&title, self.notes.errors());
+            self.notes.error(element.at, what, mend);
+            return None;
+        };
+        if shape.body != Body::Free {
+            self.check_attributes(element, shape);
+            self.check_children(element, shape);
+        }
+        Some(Open { element, shape })
+    }
+
+    fn check_attributes(&mut self, element: &'a Element, shape: &'static Shape) {
+        for attribute in &element.attributes {
+            let name = &*attribute.name;
+            match shape.attribute(name).map(|attr| attr.kind) {
+                None => {
+                    let known = shape.attributes.iter();
+                    let known = known.filter(|attr| !matches!(attr.kind, Kind::Refused(..)));
+                    let mend = match self.may_guess() {
+                        true => suggest(name, known.map(|attr| attr.name)),
+                        false => "remove it".to_owned(),
+                    };
+                    let what = format!("{} has no attribute {}", quote(shape.name), quote(name));
+                    self.notes.error(attribute.at, what, mend);
+                }
+                Some(Kind::Refused(why, mend)) => self.notes.error(
+                    attribute.at,
+                    format!("{} is not supported: {why}", quote(name)),
+                    mend,
+                ),
+                Some(Kind::Unheeded(why)) => self.notes.warn(
+                    attribute.at,
+                    format!("{} changes nothing: {why}", quote(name)),
+                    "remove it, or leave it",
+                ),
+                Some(_) => {}
+            }
+        }
+        for attr in shape.attributes {
+            let missing = !element
+                .attributes
+                .iter()
+                .any(|attribute| &*attribute.name == attr.name);
+            if attr.absent == Absent::Wrong && missing {
+                self.notes.error(
+                    element.at,
+                    format!("{} has no {}", quote(shape.name), quote(attr.name)),
+                    format!("add `{}=\"…\"`", attr.name),
+                );
+            }
+        }
+    }
+
+    fn check_children(&mut self, element: &'a Element, shape: &'static Shape) {
+        for child in &element.children {
+            let title = child.title();
+            let other = shapes::find(&title);
+            if shape.takes(&title) {
+                if let Some(Role::Accepted(why)) = other.map(|other| other.role)
+                    && !why.is_empty()
+                {
+                    self.notes.warn(
+                        child.at,
+                        format!("{} changes nothing: {why}", quote(&title)),
+                        "remove it, or leave it",
+                    );
+                }
+                continue;
+            }
+            let (what, mend) = match other {
+                Some(other) if shape.body == Body::Processors && other.role == Role::Processor => {
+                    continue;
+                }
+                Some(other) => misplaced(other, Some(shape)),
+                None => outside::refusal(&title, self.notes.errors()),
+            };
+            self.notes.error(child.at, what, mend);
+        }
+        if let Some(text) = &element.text
+            && shape.body != Body::Text
+        {
+            let what = format!(
+                "{} has no text, and here is {}",
+                quote(shape.name),
+                quote(&text.value)
+            );
+            self.notes.error(text.at, what, "remove it");
+        }
+    }
+
+    /// The one part of a name; that there are more is said.
+    pub fn part(&mut self, open: &Open<'a>, name: &'static str) -> Option<&'a Element> {
+        let mut parts = open.parts(name);
+        let first = parts.next();
+        for again in parts {
+            self.notes.error(
+                again.at,
+                format!("{} has {} twice", quote(open.shape.name), quote(name)),
+                "keep one",
+            );
+        }
+        first
+    }
+
+    /// The same, opened.
+    pub fn open_part(&mut self, open: &Open<'a>, name: &'static str) -> Option<Open<'a>> {
+        let part = self.part(open, name)?;
+        self.open(part)
+    }
+}
+
+/// What is said of an element that stands where it may not: what, and where it may.
+pub(super) fn misplaced(shape: &Shape, within: Option<&Shape>) -> (String, String) {
+    let name = quote(shape.name);
+    let what = match within {
+        Some(within) => format!("{name} may not stand in {}", quote(within.name)),
+        None => format!("{name} may not stand outside flows"),
+    };
+    let homes: Vec<String> = SHAPES
+        .iter()
+        .filter(|home| home.takes(shape.name))
+        .map(|home| quote(home.name))
+        .collect();
+    let inner = within.into_iter().flat_map(|within| within.parts);
+    let inner: Vec<String> = inner
+        .filter(|part| shapes::find(part).is_some_and(|part| part.body == Body::Processors))
+        .map(|part| quote(part))
+        .collect();
+    let mend = match shape.role {
+        Role::Global => "move it out of the flow".to_owned(),
+        Role::Processor if !inner.is_empty() => format!("put it into {}", inner.join(" or ")),
+        Role::Processor if within.is_none() => {
+            "put it into a flow: `<flow name=\"main\">…</flow>`".to_owned()
+        }
+        Role::Processor => "put it before or after".to_owned(),
+        Role::Source => "make it the first element of a `flow`".to_owned(),
+        _ if homes.is_empty() => "move it out of the flow".to_owned(),
+        _ => format!("it stands in {}", homes.join(", ")),
+    };
+    (what, mend)
+}

@@ -1,0 +1,92 @@
+//! The application as a plan: its listeners, and a route for each flow that one starts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fusebox_plan::dialect::{Notes, Place, quote};
+use fusebox_plan::plan::{Limits, Listener, Manner, Plan, Route, Step};
+
+use super::names::name_of;
+use crate::app::{App, ListenerConfig, Source};
+use crate::xml::Element;
+
+/// The plan of an application.
+pub(super) fn of(app: App, elements: &[Element], notes: &mut Notes) -> Plan {
+    let mut listeners: BTreeMap<Arc<str>, Arc<ListenerConfig>> = BTreeMap::new();
+    let mut routes = Vec::new();
+    for (index, flow) in app.flows.iter().enumerate() {
+        let Some(Source::Http(source)) = &flow.source else {
+            continue;
+        };
+        let config = &source.config;
+        listeners.insert(config.name.clone(), config.clone());
+        routes.push(Arc::new(Route {
+            name: flow.name.clone(),
+            path: source.path.clone(),
+            methods: source.methods.clone(),
+            listeners: Some(vec![config.name.clone()]),
+            steps: vec![Step::App(index)],
+        }));
+    }
+    refuse_shared_addresses(&listeners, elements, notes);
+    Plan {
+        listeners: listeners
+            .values()
+            .map(|config| Arc::new(listener(config)))
+            .collect(),
+        admin: None,
+        store: None,
+        fleet: None,
+        limits: Limits::default(),
+        upstreams: Vec::new(),
+        routes,
+        app: Some(Arc::new(app)),
+    }
+}
+
+fn listener(config: &ListenerConfig) -> Listener {
+    Listener {
+        name: config.name.clone(),
+        addr: config.addr,
+        trusted_proxies: Vec::new(),
+        encoded_slash_allowed: false,
+        double_slash_allowed: false,
+        manner: Manner::App,
+        tls: None,
+    }
+}
+
+/// Two listeners cannot share an address.
+fn refuse_shared_addresses(
+    listeners: &BTreeMap<Arc<str>, Arc<ListenerConfig>>,
+    elements: &[Element],
+    notes: &mut Notes,
+) {
+    let named = elements
+        .iter()
+        .filter_map(|element| Some((name_of(element)?.value, element.at)));
+    let places: BTreeMap<&str, Place> = named.collect();
+    let mut taken: BTreeMap<std::net::SocketAddr, &str> = BTreeMap::new();
+    for config in listeners.values().filter(|config| config.addr.port() != 0) {
+        let Some(first) = taken.insert(config.addr, &config.name) else {
+            continue;
+        };
+        let start = Place {
+            file: 0,
+            line: 1,
+            col: 1,
+        };
+        let at = places.get(&*config.name).copied().unwrap_or(start);
+        let what = format!(
+            "{} listens on {}, and so does {}",
+            quote(&config.name),
+            config.addr,
+            quote(first)
+        );
+        notes.error(
+            at,
+            what,
+            "give each an address of its own, or let flows share one of both",
+        );
+    }
+}

@@ -1,0 +1,143 @@
+//! Chains, and the processors that have no others within them.
+
+use fusebox_plan::dialect::quote;
+
+use super::Lowering;
+use super::open::Open;
+use crate::app::{Chain, Does, ErrorType, LogLevel, Logger, Processor, RaiseError, SetVariable};
+use crate::xml::Element;
+
+/// Namespaces of errors that only their modules raise.
+const MODULES: [&str; 6] = ["HTTP", "OS", "VM", "VALIDATION", "SCRIPTING", "EE"];
+
+/// Chains within one another; a file alone has fewer.
+const DEPTH_MAX: usize = 80;
+
+impl<'a> Lowering<'a> {
+    /// The processors that stand in an element.
+    pub fn chain(&mut self, open: &Open<'a>) -> Chain {
+        if self.depth == DEPTH_MAX {
+            let what = format!(
+                "more than {DEPTH_MAX} scopes are within one another here, through the handlers that are referred to"
+            );
+            self.notes
+                .error(open.at(), what, "let handlers refer to fewer others");
+            return Chain::default();
+        }
+        self.depth += 1;
+        let processors = open.processors();
+        let chain = processors.filter_map(|element| self.processor(element));
+        let chain = Chain(chain.collect());
+        self.depth -= 1;
+        chain
+    }
+
+    fn processor(&mut self, element: &'a Element) -> Option<Processor> {
+        self.weight += 1;
+        let open = self.open(element)?;
+        let does = match open.shape.name {
+            "flow-ref" => self.flow_ref(&open),
+            "set-variable" => self.set_variable(&open),
+            "remove-variable" => self.given(&open, "variableName").map(Does::RemoveVariable),
+            "set-payload" => self.set_payload(&open),
+            "logger" => self.logger(&open),
+            "raise-error" => self.raise_error(&open),
+            "choice" => self.choice(&open),
+            "try" => self.try_scope(&open),
+            "until-successful" => self.until_successful(&open),
+            "foreach" => self.foreach(&open),
+            "parallel-foreach" => self.parallel_foreach(&open),
+            "scatter-gather" => self.scatter_gather(&open),
+            "first-successful" => self.routes(&open, 1).map(Does::FirstSuccessful),
+            "round-robin" => self.routes(&open, 1).map(Does::RoundRobin),
+            "async" => self.async_scope(&open),
+            "ee:transform" => self.transform(&open),
+            "ee:cache" => self.cache(&open),
+            "http:request" => self.request(&open),
+            "vm:publish" => self.publish(&open),
+            "scripting:execute" => self.sleep(&open),
+            name if name.starts_with("validation:") => self.validation(&open),
+            _ => self.object_call(&open),
+        };
+        let mappings = self.mappings(&open);
+        Some(Processor {
+            site: self.site(element.at),
+            does: does?,
+            mappings,
+        })
+    }
+
+    fn set_variable(&mut self, open: &Open<'a>) -> Option<Does> {
+        self.encoding(open);
+        let name = self.given(open, "variableName");
+        let value = self.given(open, "value");
+        let media_type = self.media_type(open, "mimeType");
+        Some(Does::SetVariable(SetVariable {
+            name: name?,
+            value: value?,
+            media_type,
+        }))
+    }
+
+    fn set_payload(&mut self, open: &Open<'a>) -> Option<Does> {
+        self.encoding(open);
+        let value = self.given(open, "value");
+        let media_type = self.media_type(open, "mimeType");
+        Some(Does::SetPayload {
+            value: value?,
+            media_type,
+        })
+    }
+
+    /// `encoding`: there is one.
+    fn encoding(&mut self, open: &Open<'a>) {
+        let Some(encoding) = self.text(open, "encoding") else {
+            return;
+        };
+        if !encoding.text.trim().eq_ignore_ascii_case("UTF-8") {
+            let what = format!("the encoding {} is not supported", quote(encoding.text));
+            self.wrong(encoding, what, "write `UTF-8`, or remove it");
+        }
+    }
+
+    fn logger(&mut self, open: &Open<'a>) -> Option<Does> {
+        let level = match self.word(open, "level") {
+            Some("TRACE") => LogLevel::Trace,
+            Some("DEBUG") => LogLevel::Debug,
+            Some("WARN") => LogLevel::Warn,
+            Some("ERROR") => LogLevel::Error,
+            _ => LogLevel::Info,
+        };
+        let message = self.given(open, "message");
+        let category = match open.has("category") {
+            true => self.text(open, "category"),
+            false => None,
+        };
+        Some(Does::Logger(Logger {
+            message,
+            level,
+            category: category.map(|category| category.text.into()),
+        }))
+    }
+
+    fn raise_error(&mut self, open: &Open<'a>) -> Option<Does> {
+        let description = self.given(open, "description");
+        let written = self.text(open, "type")?;
+        let kind = self.error_type(written)?;
+        let critical = kind.is_a(&ErrorType::new("MULE", "CRITICAL"));
+        let mule = &*kind.namespace == "MULE";
+        if MODULES.contains(&&*kind.namespace) || critical {
+            let what = format!(
+                "{} may not be raised: only its module does that",
+                quote(&kind.to_string())
+            );
+            let mend = format!("write one of your own, such as `APP:{}`", kind.identifier);
+            self.wrong(written, what, mend);
+        } else if mule && !kind.is_known() {
+            let what = format!("there is no error type {}", quote(&kind.to_string()));
+            let mend = format!("name its namespace: `APP:{}`", kind.identifier);
+            self.wrong(written, what, mend);
+        }
+        Some(Does::RaiseError(RaiseError { kind, description }))
+    }
+}

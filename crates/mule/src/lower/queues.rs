@@ -1,0 +1,155 @@
+//! Queues between flows: the VM connector.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use fusebox_plan::dialect::quote;
+
+use super::Lowering;
+use super::open::Open;
+use crate::app::{Compat, Does, Publish, Queue, Source};
+
+const CONFIG: &str = "vm:config";
+
+/// The queues that there are, by configuration and name.
+#[derive(Default)]
+pub(super) struct Queues {
+    declared: BTreeMap<(String, String), Queue>,
+    names: BTreeSet<Arc<str>>,
+}
+
+impl Queues {
+    pub fn all(&self) -> Vec<Queue> {
+        self.declared.values().cloned().collect()
+    }
+
+    /// Adds a queue. Two of one name, of two configurations, are two queues.
+    fn add(&mut self, config: &str, name: &str, persistent: bool, max: Option<usize>) -> Arc<str> {
+        let mut unique: Arc<str> = name.into();
+        while !self.names.insert(unique.clone()) {
+            unique = format!("{config}/{unique}").into();
+        }
+        let queue = Queue {
+            name: unique.clone(),
+            persistent,
+            max,
+        };
+        self.declared
+            .insert((config.to_owned(), name.to_owned()), queue);
+        unique
+    }
+}
+
+impl<'a> Lowering<'a> {
+    /// Reads the queues that the files declare.
+    pub fn declare_queues(&mut self) {
+        for element in self.globals.each(&[CONFIG]) {
+            let Some(open) = self.open(element) else {
+                continue;
+            };
+            let name = self.text(&open, "name");
+            let queues = self.open_part(&open, "vm:queues");
+            let (Some(config), Some(queues)) = (name, queues) else {
+                continue;
+            };
+            for element in queues.parts("vm:queue") {
+                if let Some(queue) = self.open(element) {
+                    self.declare_queue(config.text, &queue);
+                }
+            }
+        }
+    }
+
+    fn declare_queue(&mut self, config: &str, open: &Open<'a>) {
+        let persistent = self.word(open, "queueType") == Some("PERSISTENT");
+        let max = self
+            .count(open, "maxOutstandingMessages")
+            .filter(|max| *max > 0);
+        let Some(name) = self.text(open, "queueName") else {
+            return;
+        };
+        let key = (config.to_owned(), name.text.to_owned());
+        if self.queues.declared.contains_key(&key) {
+            let what = format!("there are two queues {}", quote(name.text));
+            self.wrong(name, what, "keep one");
+            return;
+        }
+        self.queues.add(config, name.text, persistent, max);
+    }
+
+    /// The queue that a listener or publisher names; one that nothing declares is supplied.
+    fn queue_named(&mut self, open: &Open<'a>) -> Option<Arc<str>> {
+        let config = self.text(open, "config-ref");
+        let name = self.text(open, "queueName");
+        let (config, name) = (config?, name?);
+        let key = (config.text.to_owned(), name.text.to_owned());
+        if let Some(queue) = self.queues.declared.get(&key) {
+            return Some(queue.name.clone());
+        }
+        let (at, what, known) = match self.globals.find(config.text, &[CONFIG]) {
+            Some(_) => (
+                name,
+                format!(
+                    "{} declares no queue {}",
+                    quote(config.text),
+                    quote(name.text)
+                ),
+                true,
+            ),
+            None => (
+                config,
+                format!(
+                    "nothing defines the queues' configuration {}",
+                    quote(config.text)
+                ),
+                false,
+            ),
+        };
+        let declare = format!(
+            "declare it: `<vm:config name=\"{}\"><vm:queues><vm:queue queueName=\"{}\"/></vm:queues></vm:config>`",
+            config.text, name.text
+        );
+        let mend = match known {
+            true => self.nearest_queue(config.text, name.text, declare),
+            false => self.mend(config.text, &[CONFIG], &declare),
+        };
+        let what = match self.compat {
+            Compat::Intent => format!("{what}, so {} is supplied, in memory", quote(name.text)),
+            Compat::Strict => what,
+        };
+        self.beyond(at.at(), what, mend);
+        Some(self.queues.add(config.text, name.text, false, None))
+    }
+
+    fn nearest_queue(&mut self, config: &str, name: &str, declare: String) -> String {
+        if !self.may_guess() {
+            return declare;
+        }
+        let queues = self.queues.declared.keys();
+        let same = queues
+            .filter(|(of, _)| of == config)
+            .map(|(_, name)| name.as_str());
+        match fusebox_plan::dialect::nearest(name, same) {
+            Some(near) => format!("did you mean {}? Or {declare}", quote(near)),
+            None => declare,
+        }
+    }
+
+    /// A queue that starts a flow.
+    pub fn queue_source(&mut self, open: &Open<'a>) -> Option<Source> {
+        let consumers = self.count(open, "numberOfConsumers");
+        Some(Source::Queue {
+            queue: self.queue_named(open)?,
+            consumers: consumers?,
+        })
+    }
+
+    /// `vm:publish`.
+    pub fn publish(&mut self, open: &Open<'a>) -> Option<Does> {
+        let content = self.given_part(open, "vm:content");
+        Some(Does::Publish(Publish {
+            queue: self.queue_named(open)?,
+            content,
+        }))
+    }
+}

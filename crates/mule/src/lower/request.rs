@@ -1,0 +1,109 @@
+//! Requests to others: `http:request`, and which answers are errors.
+
+use fusebox_plan::dialect::quote;
+use http::Method;
+
+use super::Lowering;
+use super::open::Open;
+use crate::app::{Does, Given, Request, SendBody, StatusRange, Validator};
+
+impl<'a> Lowering<'a> {
+    /// A request.
+    pub fn request(&mut self, open: &Open<'a>) -> Option<Does> {
+        let config = match open.has("config-ref") {
+            true => self.requester_named(open),
+            false => None,
+        };
+        if !open.has("config-ref") && !open.has("url") {
+            self.notes.error(
+                open.at(),
+                "the request names neither a configuration nor an address",
+                "add `config-ref=\"…\"` and bind it, or `url=\"http://…\"`",
+            );
+        }
+        let path = self.given(open, "path");
+        let method = self.given(open, "method");
+        self.check_method(open, method.as_ref());
+        Some(Does::Request(Box::new(Request {
+            config,
+            method: method?,
+            path: path?,
+            url: self.given(open, "url"),
+            body: self.given_part(open, "http:body"),
+            headers: self.object_part(open, "http:headers"),
+            uri_params: self.object_part(open, "http:uri-params"),
+            query_params: self.object_part(open, "http:query-params"),
+            response_timeout: self.number(open, "responseTimeout"),
+            follow_redirects: self.flag(open, "followRedirects"),
+            send_body: self.send_body(open),
+            validator: self.validator(open),
+            target: self.target(open),
+        })))
+    }
+
+    fn check_method(&mut self, open: &Open<'a>, method: Option<&Given>) {
+        let Some(text) = method.and_then(Given::literal) else {
+            return;
+        };
+        if Method::from_bytes(text.as_bytes()).is_err()
+            && let Some(written) = self.written(open, "method")
+        {
+            let what = format!("{} is no method", quote(text));
+            self.wrong(written, what, "write one such as `GET`");
+        }
+    }
+
+    /// What `sendBodyMode` says.
+    pub fn send_body(&mut self, open: &Open<'a>) -> Option<SendBody> {
+        self.word(open, "sendBodyMode").map(|word| match word {
+            "ALWAYS" => SendBody::Always,
+            "NEVER" => SendBody::Never,
+            _ => SendBody::Auto,
+        })
+    }
+
+    /// Which answers are errors.
+    pub fn validator(&mut self, open: &Open<'a>) -> Option<Validator> {
+        let validator = self.open_part(open, "http:response-validator")?;
+        let success = self.open_part(&validator, "http:success-status-code-validator");
+        let failure = self.open_part(&validator, "http:failure-status-code-validator");
+        match (success, failure) {
+            (Some(success), None) => self.statuses(&success).map(Validator::Success),
+            (None, Some(failure)) => self.statuses(&failure).map(Validator::Failure),
+            _ => {
+                let what =
+                    "`http:response-validator` has one validator: what succeeds, or what fails";
+                let mend = "write `<http:success-status-code-validator values=\"200..299\"/>`";
+                self.notes.error(validator.at(), what, mend);
+                None
+            }
+        }
+    }
+
+    fn statuses(&mut self, open: &Open<'a>) -> Option<Vec<StatusRange>> {
+        let values = self.text(open, "values")?;
+        let status = |text: &str| {
+            let status: u16 = text.trim().parse().ok()?;
+            (status <= 999).then_some(status)
+        };
+        let range = |part: &str| match part.split_once("..") {
+            Some((from, to)) => {
+                let (from, to) = (status(from)?, status(to)?);
+                (from <= to).then_some(from..=to)
+            }
+            None => status(part).map(|status| status..=status),
+        };
+        let mut ranges = Vec::new();
+        for part in values.text.split(',') {
+            match range(part) {
+                Some(range) => ranges.push(range),
+                None => {
+                    let what = format!("{} is no status and no range of them", quote(part.trim()));
+                    self.wrong(values, what, "write them as `200..299, 304`");
+                    return None;
+                }
+            }
+        }
+        Some(ranges)
+    }
+}

@@ -1,0 +1,127 @@
+//! Processors with others within them.
+
+use super::Lowering;
+use super::open::Open;
+use crate::app::{
+    Async, Chain, Choice, Does, FirstSuccessful, Foreach, ParallelForeach, ScatterGather, Try,
+    UntilSuccessful,
+};
+
+impl<'a> Lowering<'a> {
+    pub fn choice(&mut self, open: &Open<'a>) -> Option<Does> {
+        let mut whens = Vec::new();
+        for element in open.parts("when") {
+            if let Some(when) = self.open(element) {
+                let script = self.script(&when, "expression");
+                let chain = self.chain(&when);
+                whens.extend(script.map(|script| (script, chain)));
+            }
+        }
+        if open.parts("when").next().is_none() {
+            let what = "this `choice` has nothing to choose by";
+            self.notes
+                .error(open.at(), what, "add `<when expression=\"#[…]\">…</when>`");
+        }
+        let otherwise = self.open_part(open, "otherwise");
+        let otherwise = otherwise.map(|otherwise| self.chain(&otherwise));
+        Some(Does::Choice(Choice { whens, otherwise }))
+    }
+
+    pub fn try_scope(&mut self, open: &Open<'a>) -> Option<Does> {
+        let action = self.word(open, "transactionalAction");
+        self.word(open, "transactionType");
+        if action.is_some_and(|action| action != "INDIFFERENT") {
+            let what = "`transactionalAction` changes nothing: there are no transactions here";
+            self.notes.warn(
+                open.at(),
+                what,
+                "undo in an error handler what has to be undone",
+            );
+        }
+        Some(Does::Try(Try {
+            chain: self.chain(open),
+            handlers: self.own_handlers(open),
+        }))
+    }
+
+    pub fn until_successful(&mut self, open: &Open<'a>) -> Option<Does> {
+        let retries = self.number(open, "maxRetries");
+        let between = self.number(open, "millisBetweenRetries");
+        let chain = self.chain(open);
+        Some(Does::UntilSuccessful(UntilSuccessful {
+            retries: retries?,
+            between: between?,
+            chain,
+        }))
+    }
+
+    pub fn foreach(&mut self, open: &Open<'a>) -> Option<Does> {
+        let collection = match open.has("collection") {
+            true => self.script(open, "collection"),
+            false => None,
+        };
+        let counter = self.text(open, "counterVariableName");
+        let root = self.text(open, "rootMessageVariableName");
+        let batch = self.number(open, "batchSize");
+        let chain = self.chain(open);
+        Some(Does::Foreach(Foreach {
+            collection,
+            counter: counter?.text.into(),
+            root: root?.text.into(),
+            batch: batch?,
+            chain,
+        }))
+    }
+
+    pub fn parallel_foreach(&mut self, open: &Open<'a>) -> Option<Does> {
+        let collection = match open.has("collection") {
+            true => self.script(open, "collection"),
+            false => None,
+        };
+        Some(Does::ParallelForeach(ParallelForeach {
+            collection,
+            chain: self.chain(open),
+            max_concurrency: self.count(open, "maxConcurrency"),
+            timeout: self
+                .millis(open, "timeout")
+                .filter(|timeout| !timeout.is_zero()),
+            target: self.target(open),
+        }))
+    }
+
+    pub fn scatter_gather(&mut self, open: &Open<'a>) -> Option<Does> {
+        let FirstSuccessful { routes } = self.routes(open, 2)?;
+        Some(Does::ScatterGather(ScatterGather {
+            routes,
+            max_concurrency: self.count(open, "maxConcurrency"),
+            timeout: self
+                .millis(open, "timeout")
+                .filter(|timeout| !timeout.is_zero()),
+            target: self.target(open),
+        }))
+    }
+
+    /// At least so many routes.
+    pub fn routes(&mut self, open: &Open<'a>, least: usize) -> Option<FirstSuccessful> {
+        let mut routes: Vec<Chain> = Vec::new();
+        for element in open.parts("route") {
+            if let Some(route) = self.open(element) {
+                routes.push(self.chain(&route));
+            }
+        }
+        if routes.len() < least {
+            let what = format!("there are {} routes here", routes.len());
+            let mend = format!("write at least {least}, each as `<route>…</route>`");
+            self.notes.error(open.at(), what, mend);
+            return None;
+        }
+        Some(FirstSuccessful { routes })
+    }
+
+    pub fn async_scope(&mut self, open: &Open<'a>) -> Option<Does> {
+        Some(Does::Async(Async {
+            chain: self.chain(open),
+            max_concurrency: self.count(open, "maxConcurrency"),
+        }))
+    }
+}

@@ -1,0 +1,147 @@
+//! The scripts that are known: Groovy that sleeps.
+
+use std::time::Duration;
+
+use fusebox_plan::dialect::quote;
+
+use super::Lowering;
+use super::open::Open;
+use super::values::text_of;
+use crate::app::{Compat, Does, Sleep};
+
+const FORMS: &str = "write `Thread.sleep(1000)`, `Thread.sleep(vars.x.toLong())` or `Thread.sleep((vars.x as Long) * 1000)`, or use `ee:transform`";
+const MILLIS_MAX: u64 = 31_622_400_000;
+
+impl<'a> Lowering<'a> {
+    /// `scripting:execute`.
+    pub fn sleep(&mut self, open: &Open<'a>) -> Option<Does> {
+        let engine = self.text(open, "engine");
+        if let Some(engine) = engine
+            && !engine.text.trim().eq_ignore_ascii_case("groovy")
+        {
+            let what = format!("scripts of {} are not run", quote(engine.text.trim()));
+            self.wrong(engine, what, "write what it does with `ee:transform`");
+            return None;
+        }
+        let Some(code) = self.part(open, "scripting:code") else {
+            self.notes
+                .error(open.at(), "there is no script", "add `<scripting:code>`");
+            return None;
+        };
+        self.open(code)?;
+        let written = text_of(code);
+        let Some(sleep) = sleep_of(written.text) else {
+            let what = "of scripts only those that do nothing but sleep are run";
+            self.wrong(written, what, FORMS);
+            return None;
+        };
+        if self.compat == Compat::Intent {
+            let what = "this script is taken for a sleep; no Groovy is run";
+            self.notes.warn(written.at(), what, "leave it as it is");
+        }
+        Some(Does::Sleep(sleep))
+    }
+}
+
+/// The sleep that a script is, if it is one of the three forms.
+fn sleep_of(code: &str) -> Option<Sleep> {
+    let code: String = code
+        .trim()
+        .trim_end_matches(';')
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    let argument = code
+        .strip_prefix("Thread.sleep")?
+        .trim_start()
+        .strip_prefix('(')?
+        .strip_suffix(')')?
+        .trim();
+    if let Some(millis) = number(argument) {
+        return Some(Sleep::Fixed(Duration::from_millis(millis)));
+    }
+    if let Some(name) = argument.strip_suffix(".toLong()").and_then(variable) {
+        return Some(Sleep::Variable {
+            name: name.into(),
+            times: 1,
+        });
+    }
+    let (left, right) = argument.split_once('*')?;
+    let name = left
+        .trim()
+        .strip_prefix('(')?
+        .strip_suffix(')')?
+        .trim()
+        .strip_suffix(" as Long")
+        .and_then(|left| variable(left.trim()))?;
+    Some(Sleep::Variable {
+        name: name.into(),
+        times: number(right.trim())?,
+    })
+}
+
+fn number(text: &str) -> Option<u64> {
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok().filter(|number| *number <= MILLIS_MAX)
+}
+
+fn variable(text: &str) -> Option<&str> {
+    let name = text.strip_prefix("vars.")?;
+    let good = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    (starts && name.chars().all(good)).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_forms_of_sleep_are_known() {
+        let variable = |name: &str, times| {
+            let name = name.into();
+            Some(Sleep::Variable { name, times })
+        };
+        for (code, sleep) in [
+            (
+                "Thread.sleep(250)",
+                Some(Sleep::Fixed(Duration::from_millis(250))),
+            ),
+            (
+                "\n  Thread.sleep( 250 );\n",
+                Some(Sleep::Fixed(Duration::from_millis(250))),
+            ),
+            (
+                "Thread.sleep(vars.backoffMs.toLong())",
+                variable("backoffMs", 1),
+            ),
+            (
+                "Thread.sleep((vars.wait as Long) * 1000)",
+                variable("wait", 1000),
+            ),
+        ] {
+            assert_eq!(sleep_of(code), sleep, "{code}");
+        }
+    }
+
+    #[test]
+    fn no_other_script_is_a_sleep() {
+        for code in [
+            "",
+            "Thread.sleep()",
+            "Thread.sleep(-1)",
+            "Thread.sleep(1); payload",
+            "Thread.sleep(vars.x)",
+            "Thread.sleep(vars.x.y.toLong())",
+            "Thread.sleep(payload.toLong())",
+            "Thread.sleep((vars.x as Long) * vars.y)",
+            "Thread.sleep((vars.x as Long) + 1)",
+            "Thread.sleep(99999999999999999999)",
+            "System.exit(0)",
+        ] {
+            assert_eq!(sleep_of(code), None, "{code}");
+        }
+    }
+}

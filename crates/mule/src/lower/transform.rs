@@ -1,0 +1,117 @@
+//! The enterprise module: `ee:transform` and `ee:cache`.
+
+use std::sync::Arc;
+
+use fusebox_plan::dialect::quote;
+
+use super::Lowering;
+use super::objects::STORE;
+use super::open::Open;
+use super::values::Written;
+use crate::app::{Cache, Does, Given, StoreDeclaration, Transform};
+use crate::xml::Element;
+
+const STRATEGY: &str = "ee:object-store-caching-strategy";
+
+impl<'a> Lowering<'a> {
+    /// `ee:transform`.
+    pub fn transform(&mut self, open: &Open<'a>) -> Option<Does> {
+        let mut transform = Transform::default();
+        if let Some(message) = self.open_part(open, "ee:message") {
+            if let Some(part) = self.part(&message, "ee:set-payload") {
+                transform.payload = self.script_text(part);
+            }
+            if let Some(part) = self.part(&message, "ee:set-attributes") {
+                transform.attributes = self.script_text(part);
+            }
+        }
+        if let Some(variables) = self.open_part(open, "ee:variables") {
+            for element in variables.parts("ee:set-variable") {
+                transform.variables.extend(self.transformed(element));
+            }
+        }
+        for element in open.parts("ee:set-variable") {
+            self.beyond(
+                element.at,
+                "`ee:set-variable` stands in `ee:transform` itself, where Mule has none",
+                "put it into `<ee:variables>`",
+            );
+            transform.variables.extend(self.transformed(element));
+        }
+        if open.element.children.is_empty() {
+            let what = "this `ee:transform` changes nothing";
+            let mend =
+                "write `<ee:message><ee:set-payload>…</ee:set-payload></ee:message>` into it";
+            self.notes.error(open.at(), what, mend);
+        }
+        Some(Does::Transform(transform))
+    }
+
+    fn transformed(&mut self, element: &'a Element) -> Option<(Given, crate::Script)> {
+        let open = self.open(element)?;
+        let name = self.given(&open, "variableName");
+        let script = self.script_of(super::values::text_of(element));
+        name.zip(script)
+    }
+
+    /// `ee:cache`.
+    pub fn cache(&mut self, open: &Open<'a>) -> Option<Does> {
+        let mut key = None;
+        if let Some(attribute) = open.attribute("keyExpression") {
+            self.beyond(
+                attribute.at,
+                "`keyExpression` is no attribute of `ee:cache` in Mule; it is taken for the strategy's `keyGenerationExpression`",
+                "write it there",
+            );
+            key = self.script(open, "keyExpression");
+        }
+        let strategy = match open.has("cachingStrategy-ref") {
+            true => self.text(open, "cachingStrategy-ref"),
+            false => None,
+        };
+        let (of_strategy, store) = strategy.map_or((None, None), |name| self.strategy(open, name));
+        let key = key.or(of_strategy);
+        Some(Does::Cache(Cache {
+            key: key.map(Given::Expression),
+            store,
+            chain: self.chain(open),
+        }))
+    }
+
+    /// What a strategy says of keys, and where it keeps entries.
+    fn strategy(
+        &mut self,
+        cache: &Open<'a>,
+        name: Written<'a>,
+    ) -> (Option<crate::Script>, Option<Arc<StoreDeclaration>>) {
+        if let Some(element) = self.globals.find(name.text, &[STRATEGY]) {
+            let Some(open) = self.open(element) else {
+                return (None, None);
+            };
+            let key = match open.has("keyGenerationExpression") {
+                true => self.script(&open, "keyGenerationExpression"),
+                false => None,
+            };
+            return (key, self.store_of(&open));
+        }
+        if self.globals.find(name.text, &[STORE]).is_some() {
+            self.beyond(
+                name.at(),
+                format!(
+                    "{} is an object store, and in Mule a caching strategy is asked for",
+                    quote(name.text)
+                ),
+                format!(
+                    "write `<{STRATEGY} name=\"…\" objectStore=\"{}\"/>` and refer to it",
+                    name.text
+                ),
+            );
+            return (None, self.store_named(cache, "cachingStrategy-ref"));
+        }
+        let what = format!("nothing defines the caching strategy {}", quote(name.text));
+        let otherwise = format!("write `<{STRATEGY} name=\"{}\"/>`", name.text);
+        let mend = self.mend(name.text, &[STRATEGY, STORE], &otherwise);
+        self.beyond(name.at(), what, mend);
+        (None, None)
+    }
+}

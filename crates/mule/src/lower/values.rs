@@ -1,0 +1,350 @@
+//! What attributes and texts say: texts, numbers, words, expressions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusebox_dataweave::{Detected, MediaType, ParseFault, Script};
+use fusebox_plan::dialect::{Place, quote, suggest};
+
+use super::Lowering;
+use super::open::Open;
+use super::shapes::{Absent, Kind};
+use crate::app::{Compat, Given};
+use crate::xml::{Attribute, Element};
+
+/// A value as it is written, or its default.
+#[derive(Clone, Copy)]
+pub(super) struct Written<'a> {
+    pub text: &'a str,
+    from: From<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum From<'a> {
+    Attribute(&'a Attribute),
+    Text(&'a Element),
+    Default(&'a Element),
+}
+
+impl<'a> Written<'a> {
+    /// Where it begins.
+    pub fn at(&self) -> Place {
+        match self.from {
+            From::Attribute(attribute) => attribute.value.at,
+            From::Text(element) => element.text.as_ref().map_or(element.at, |text| text.at),
+            From::Default(element) => element.at,
+        }
+    }
+
+    /// Where the character in this line and column of it stands, both from 1.
+    pub fn place(&self, line: usize, col: usize) -> Place {
+        match self.from {
+            From::Attribute(attribute) => attribute.place(line, col),
+            From::Text(element) => element.text_place(line, col),
+            From::Default(element) => element.at,
+        }
+    }
+}
+
+/// Where the text of an element is written; empty where it has none.
+pub(super) fn text_of(element: &Element) -> Written<'_> {
+    Written {
+        text: element.text.as_ref().map_or("", |text| &text.value),
+        from: From::Text(element),
+    }
+}
+
+impl<'a> Lowering<'a> {
+    /// An attribute, or its default.
+    pub fn written(&self, open: &Open<'a>, name: &str) -> Option<Written<'a>> {
+        if let Some(attribute) = open.attribute(name) {
+            return Some(Written {
+                text: &attribute.value.value,
+                from: From::Attribute(attribute),
+            });
+        }
+        match open.attr(name).absent {
+            Absent::Is(text) => Some(Written {
+                text,
+                from: From::Default(open.element),
+            }),
+            Absent::Wrong | Absent::Fine => None,
+        }
+    }
+
+    /// An attribute that is a text as it stands.
+    pub fn text(&mut self, open: &Open<'a>, name: &str) -> Option<Written<'a>> {
+        let written = self.written(open, name)?;
+        if written.text.trim().is_empty() {
+            self.wrong(
+                written,
+                format!("{} is empty", quote(name)),
+                "write a text, or remove it",
+            );
+            return None;
+        }
+        if written.text.contains("#[") {
+            self.wrong(
+                written,
+                format!("{} takes no expression", quote(name)),
+                "write what it is, or a placeholder `${key}`",
+            );
+            return None;
+        }
+        Some(written)
+    }
+
+    /// An attribute's value, which an expression may give.
+    pub fn given(&mut self, open: &Open<'a>, name: &str) -> Option<Given> {
+        let written = self.written(open, name)?;
+        let mixed = open.attr(name).kind == Kind::Message;
+        Some(self.given_of(written, mixed))
+    }
+
+    /// An attribute that is a number, or an expression.
+    pub fn number(&mut self, open: &Open<'a>, name: &str) -> Option<Given> {
+        let Kind::WholeValue(from, to) = open.attr(name).kind else {
+            unreachable!("{name} of {} is no number", open.shape.name);
+        };
+        let written = self.written(open, name)?;
+        let given = self.given_of(written, false);
+        if let Some(text) = given.literal() {
+            self.check_whole(written, name, text, from, to)?;
+            return Some(Given::Literal(text.trim().into()));
+        }
+        Some(given)
+    }
+
+    /// An attribute that is true or false, or an expression.
+    pub fn truth(&mut self, open: &Open<'a>, name: &str) -> Given {
+        let Some(written) = self.written(open, name) else {
+            unreachable!("{name} of {} has a default", open.shape.name);
+        };
+        let given = self.given_of(written, false);
+        if let Some(text) = given.literal()
+            && truth_of(text).is_none()
+        {
+            self.wrong(
+                written,
+                not_a_truth(name, text),
+                "write `true`, `false` or an expression",
+            );
+        }
+        given
+    }
+
+    /// An attribute that is a whole number.
+    pub fn whole(&mut self, open: &Open<'a>, name: &str) -> Option<i64> {
+        let Kind::Whole(from, to) = open.attr(name).kind else {
+            unreachable!("{name} of {} is no whole number", open.shape.name);
+        };
+        let written = self.written(open, name)?;
+        self.check_whole(written, name, written.text, from, to)
+    }
+
+    /// An attribute that counts something.
+    pub fn count(&mut self, open: &Open<'a>, name: &str) -> Option<usize> {
+        let count = self.whole(open, name)?;
+        usize::try_from(count).ok()
+    }
+
+    /// An attribute in milliseconds.
+    pub fn millis(&mut self, open: &Open<'a>, name: &str) -> Option<Duration> {
+        let millis = self.whole(open, name)?;
+        u64::try_from(millis).ok().map(Duration::from_millis)
+    }
+
+    fn check_whole(
+        &mut self,
+        written: Written<'a>,
+        name: &str,
+        text: &str,
+        from: i64,
+        to: i64,
+    ) -> Option<i64> {
+        let number: Option<i64> = text.trim().parse().ok();
+        if let Some(number) = number.filter(|number| (from..=to).contains(number)) {
+            return Some(number);
+        }
+        let range = match (from, to) {
+            (i64::MIN, _) => "a whole number".to_owned(),
+            (_, i64::MAX) => format!("a whole number of at least {from}"),
+            _ => format!("a whole number from {from} to {to}"),
+        };
+        self.wrong(
+            written,
+            format!("{} is {}", quote(name), quote(text.trim())),
+            format!("write {range}"),
+        );
+        None
+    }
+
+    /// An attribute that is true or false.
+    pub fn flag(&mut self, open: &Open<'a>, name: &str) -> Option<bool> {
+        let written = self.written(open, name)?;
+        let truth = truth_of(written.text);
+        if truth.is_none() {
+            self.wrong(
+                written,
+                not_a_truth(name, written.text),
+                "write `true` or `false`",
+            );
+        }
+        truth
+    }
+
+    /// An attribute that is one of the words of its kind.
+    pub fn word(&mut self, open: &Open<'a>, name: &str) -> Option<&'static str> {
+        let Kind::Word(words) = open.attr(name).kind else {
+            unreachable!("{name} of {} is no word", open.shape.name);
+        };
+        let written = self.written(open, name)?;
+        let text = written.text.trim();
+        let found = words.iter().find(|word| **word == text);
+        if found.is_none() {
+            let what = format!("{} is {}", quote(name), quote(text));
+            self.wrong(written, what, suggest(text, words.iter().copied()));
+        }
+        found.copied()
+    }
+
+    /// An attribute that names a media type.
+    pub fn media_type(&mut self, open: &Open<'a>, name: &str) -> Option<MediaType> {
+        let written = self.text(open, name)?;
+        let text = written.text.trim();
+        let essence = text.split(';').next().unwrap_or_default().trim();
+        let token = |text: &str| {
+            !text.is_empty()
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+*".contains(&b))
+        };
+        let is_one = essence
+            .split_once('/')
+            .is_some_and(|(kind, sub)| token(kind) && token(sub));
+        if !is_one || text.chars().any(char::is_control) {
+            self.wrong(
+                written,
+                format!("{} is no media type", quote(text)),
+                "write one such as `application/json`",
+            );
+            return None;
+        }
+        Some(MediaType::new(text))
+    }
+
+    /// An attribute that is always an expression.
+    pub fn script(&mut self, open: &Open<'a>, name: &str) -> Option<Script> {
+        let written = self.written(open, name)?;
+        self.script_of(written)
+    }
+
+    /// An expression, with `#[ ]` or without.
+    pub fn script_of(&mut self, written: Written<'a>) -> Option<Script> {
+        match Detected::expression(written.text) {
+            Ok(script) => Some(script),
+            Err(fault) => {
+                self.fault(written, fault);
+                None
+            }
+        }
+    }
+
+    /// What a text gives. In a message expressions may stand within a text; elsewhere that is no Mule.
+    pub fn given_of(&mut self, written: Written<'a>, in_message: bool) -> Given {
+        match Detected::of(written.text) {
+            Ok(Detected::Literal(text)) => Given::Literal(text.into()),
+            Ok(Detected::Expression(script)) => Given::Expression(script),
+            Ok(Detected::Template(template)) if in_message => Given::Template(template),
+            Ok(Detected::Template(template)) => {
+                let what = "a text with `#[…]` in it";
+                let mend = "write one expression: `#[\"…\" ++ …]`";
+                match self.compat {
+                    Compat::Intent => {
+                        let what = format!(
+                            "{what} is taken as it is meant; Mule reads it as one expression, and fails"
+                        );
+                        self.notes.warn(written.at(), what, mend);
+                        Given::Template(template)
+                    }
+                    Compat::Strict => {
+                        let why = format!("{what} is read as one expression, and is none");
+                        self.notes.warn(written.at(), why.as_str(), mend);
+                        Given::Broken(Arc::from(why))
+                    }
+                }
+            }
+            Err(fault) => {
+                self.fault(written, fault);
+                Given::Literal("".into())
+            }
+        }
+    }
+
+    /// What the text of a part gives.
+    pub fn given_text(&mut self, element: &'a Element) -> Option<Given> {
+        let open = self.open(element)?;
+        Some(self.given_of(text_of(open.element), false))
+    }
+
+    /// What the text of a part gives, if there is such a part.
+    pub fn given_part(&mut self, open: &Open<'a>, name: &'static str) -> Option<Given> {
+        let part = self.part(open, name)?;
+        self.given_text(part)
+    }
+
+    /// The same, where only an expression can give it.
+    pub fn object_part(&mut self, open: &Open<'a>, name: &'static str) -> Option<Given> {
+        let part = self.part(open, name)?;
+        let given = self.given_text(part)?;
+        if given.literal().is_some() {
+            self.wrong(
+                text_of(part),
+                format!("{} is a text, and must give an object", quote(name)),
+                "write an expression such as `#[{'name': 'value'}]`",
+            );
+        }
+        Some(given)
+    }
+
+    /// The script that a part's text is.
+    pub fn script_text(&mut self, element: &'a Element) -> Option<Script> {
+        let open = self.open(element)?;
+        self.script_of(text_of(open.element))
+    }
+
+    fn fault(&mut self, written: Written<'a>, fault: ParseFault) {
+        let at = written.place(fault.line, fault.col);
+        self.notes.error(at, fault.message, fault.mend);
+    }
+
+    /// Notes that a value is wrong.
+    pub fn wrong(
+        &mut self,
+        written: Written<'a>,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) {
+        self.notes.error(written.at(), what, mend);
+    }
+
+    /// What published flows do and Mule does not: a warning in `intent`, an error in `strict`.
+    pub fn beyond(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
+        match self.compat {
+            Compat::Intent => self.notes.warn(at, what, mend),
+            Compat::Strict => self.notes.error(at, what, mend),
+        }
+    }
+}
+
+fn truth_of(text: &str) -> Option<bool> {
+    match text.trim() {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
+}
+
+fn not_a_truth(name: &str, text: &str) -> String {
+    format!("{} is {}", quote(name), quote(text.trim()))
+}

@@ -1,0 +1,202 @@
+//! The properties of an application: what `${key}` stands for.
+//!
+//! From strongest to weakest: the command line, the environment, property files by the order of their
+//! declaration, `global-property`
+//! ([configuring properties](https://docs.mulesoft.com/mule-runtime/latest/configuring-properties)).
+//!
+//! - [`Table`]: what is known, and how a text is filled with it
+//! - `java`: files of the form `.properties`; `yaml`: the same in YAML
+//! - [`find`]: where files are looked for
+
+mod java;
+mod table;
+mod yaml;
+
+use std::io;
+use std::sync::Arc;
+
+pub(super) use table::{Entry, Table};
+
+use super::xml::Element;
+use fusebox_plan::dialect::Loader;
+use fusebox_plan::dialect::{At, BYTES_MAX, Notes, Place, quote};
+
+/// How many property files an application may have.
+const FILES_MAX: usize = 64;
+
+/// Whether an element does nothing but give properties.
+pub(super) fn gives_properties(element: &Element) -> bool {
+    element.module.is_empty()
+        && matches!(
+            &*element.name,
+            "configuration-properties" | "global-property"
+        )
+}
+
+/// Reads all property files of the application's `configuration-properties` into the table.
+pub(super) fn add_files(
+    table: &mut Table<'_>,
+    elements: &[Element],
+    names: &mut Vec<String>,
+    loader: &dyn Loader,
+    notes: &mut Notes,
+) {
+    let base = names.first().map_or("", |name| directory(name)).to_owned();
+    let declared = elements.iter().filter(|element| {
+        element.module.is_empty() && &*element.name == "configuration-properties"
+    });
+    for (count, element) in declared.enumerate() {
+        if count == FILES_MAX {
+            let what = format!("there are more than {FILES_MAX} property files");
+            notes.error(element.at, what, "put the properties into fewer files");
+            return;
+        }
+        match file(element, table, names, &base, loader, notes) {
+            Some(entries) => entries
+                .into_iter()
+                .for_each(|(key, entry)| table.add_of_file(key, entry)),
+            None => table.incomplete = true,
+        }
+    }
+}
+
+/// What the property file of a `configuration-properties` says; `None` if it cannot be read, which is
+/// then in the notes.
+fn file(
+    element: &Element,
+    table: &mut Table<'_>,
+    names: &mut Vec<String>,
+    base: &str,
+    loader: &dyn Loader,
+    notes: &mut Notes,
+) -> Option<Vec<(Arc<str>, Entry)>> {
+    let path = file_of(element, table, notes)?;
+    let is_yaml = path.value.ends_with(".yaml") || path.value.ends_with(".yml");
+    if !is_yaml && !path.value.ends_with(".properties") {
+        let what = format!("{} is no property file", quote(&path.value));
+        let mend = "name a file that ends with `.yaml` or `.properties`";
+        notes.error(path.at, what, mend);
+        return None;
+    }
+    // Beside the file, as when it is run alone; and where a Mule project keeps its resources.
+    let places = ["", "../resources/", "src/main/resources/"];
+    let found = match find(&path, &places, loader) {
+        Ok(found) => found,
+        Err((what, mend)) => {
+            notes.error(path.at, what, mend);
+            return None;
+        }
+    };
+    let file = names.len();
+    names.push(format!("{base}{}", found.path));
+    let text = bounded(found, path.at, notes)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    match is_yaml {
+        true => yaml::read(text, file, notes),
+        false => Some(java::read(text, file, notes)),
+    }
+}
+
+/// The path that the `file` of an element names, if it names one.
+pub(super) fn file_of(
+    element: &Element,
+    table: &mut Table<'_>,
+    notes: &mut Notes,
+) -> Option<At<String>> {
+    if let Some(encoding) = element.attribute("encoding")
+        && !encoding.value.value.eq_ignore_ascii_case("utf-8")
+    {
+        let what = format!("the encoding {} is not read", quote(&encoding.value.value));
+        notes.error(
+            encoding.value.at,
+            what,
+            "save the file as UTF-8, and leave `encoding` out",
+        );
+    }
+    // That there has to be one is said where all elements are compared with what they may have.
+    let file = element.attribute("file")?;
+    let errors = notes.errors();
+    let filled = table.fill(&file.value, &file.places, notes);
+    let path = filled.map_or_else(|| file.value.clone(), |(value, _)| value);
+    let path = path.map(|path| match path.strip_prefix("classpath:") {
+        Some(path) => path.trim_start_matches('/').to_owned(),
+        None => path,
+    });
+    (notes.errors() == errors).then_some(path)
+}
+
+/// A file that was found.
+pub(super) struct Found {
+    /// Its path, relative to the first file's directory.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Looks for a file in several places beside the first file; an absolute path is looked for alone.
+///
+/// # Errors
+/// What is wrong, and how to mend it.
+pub(super) fn find(
+    path: &At<String>,
+    places: &[&str],
+    loader: &dyn Loader,
+) -> Result<Found, (String, String)> {
+    let path = &path.value;
+    let places = if path.starts_with('/') {
+        &places[..1]
+    } else {
+        places
+    };
+    for place in places {
+        let candidate = format!("{place}{path}");
+        match loader.file(&candidate) {
+            Ok(text) => {
+                let path = candidate;
+                return Ok(Found { path, text });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let why = quote(&error.to_string());
+                return Err((
+                    format!(
+                        "the file {} cannot be read: {}",
+                        quote(&candidate),
+                        why.trim_matches('`')
+                    ),
+                    "check that it is a text in UTF-8 and that this process may read it".to_owned(),
+                ));
+            }
+        }
+    }
+    let tried: Vec<String> = places
+        .iter()
+        .map(|place| quote(&format!("{place}{path}")))
+        .collect();
+    Err((
+        format!("there is no file {}", quote(path)),
+        format!(
+            "put it beside the application's first file; looked for was {}",
+            tried.join(", ")
+        ),
+    ))
+}
+
+/// The text of a file, if it is not too long.
+pub(super) fn bounded(found: Found, at: Place, notes: &mut Notes) -> Option<String> {
+    if found.text.len() > BYTES_MAX {
+        let what = format!(
+            "the file {} has {} bytes, and may have {BYTES_MAX}",
+            quote(&found.path),
+            found.text.len()
+        );
+        notes.error(at, what, "split it into several files");
+        return None;
+    }
+    Some(found.text)
+}
+
+/// The directory of a path, with its last slash; empty where it has none.
+pub(super) fn directory(path: &str) -> &str {
+    path.rfind('/').map_or("", |slash| &path[..=slash])
+}

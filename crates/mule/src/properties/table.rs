@@ -1,0 +1,400 @@
+//! What is known of properties, and how a text is filled with it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use fusebox_dataweave::Properties;
+use fusebox_plan::dialect::{At, Loader, Notes, Place, nearest, quote};
+
+use crate::xml::{Element, Places};
+
+/// The longest text that a value may become.
+const BYTES_MAX: usize = 1 << 20;
+/// All that placeholders may bring into an application.
+const BYTES_TOTAL_MAX: usize = 16 << 20;
+/// How many faults of one value are told.
+const FAULTS_MAX: usize = 20;
+/// Placeholders inside one another, and properties that are made of others.
+const DEPTH_MAX: usize = 32;
+
+/// A property, as written.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub value: At<String>,
+    pub places: Places,
+}
+
+/// What is known of properties.
+pub(crate) struct Table<'l> {
+    loader: &'l dyn Loader,
+    files: HashMap<Arc<str>, Property>,
+    globals: HashMap<Arc<str>, Property>,
+    /// Whether a file of properties could not be read.
+    pub incomplete: bool,
+    left: usize,
+    depth: usize,
+}
+
+/// A property of a file, or a global one.
+enum Property {
+    /// Its own placeholders have not been filled yet.
+    Written(Entry),
+    /// They are being filled.
+    Busy,
+    /// Its value.
+    Done(Arc<str>),
+    /// It has none, which has been told.
+    Broken,
+}
+
+/// Why a placeholder stands for nothing: what is wrong and how to mend it.
+type Fault = (String, String);
+
+impl<'l> Table<'l> {
+    pub fn new(loader: &'l dyn Loader) -> Table<'l> {
+        Table {
+            loader,
+            files: HashMap::new(),
+            globals: HashMap::new(),
+            incomplete: false,
+            left: BYTES_TOTAL_MAX,
+            depth: 0,
+        }
+    }
+
+    /// Takes every `global-property` of an application.
+    pub fn add_globals(&mut self, elements: &[Element], notes: &mut Notes) {
+        let globals = elements
+            .iter()
+            .filter(|element| element.module.is_empty() && &*element.name == "global-property");
+        for element in globals {
+            // That there have to be both is said where all elements are compared with what they may have.
+            let (Some(name), Some(value)) = (element.attribute("name"), element.attribute("value"))
+            else {
+                continue;
+            };
+            let entry = Entry {
+                value: value.value.clone(),
+                places: value.places.clone(),
+            };
+            let key: Arc<str> = name.value.value.as_str().into();
+            if self.globals.insert(key, Property::Written(entry)).is_some() {
+                let what = format!(
+                    "the global property {} is given twice",
+                    quote(&name.value.value)
+                );
+                notes.error(name.value.at, what, "keep one of the two");
+            }
+        }
+    }
+
+    /// Takes a property of a file, unless a file before it has it.
+    pub fn add_of_file(&mut self, key: Arc<str>, entry: Entry) {
+        self.files.entry(key).or_insert(Property::Written(entry));
+    }
+
+    /// All properties that have a value, as `p('key')` sees them.
+    pub fn all(mut self) -> Properties {
+        let mut all = Properties::new();
+        let keys = |properties: &HashMap<Arc<str>, Property>| -> Vec<Arc<str>> {
+            properties.keys().cloned().collect()
+        };
+        for key in keys(&self.globals).into_iter().chain(keys(&self.files)) {
+            // What nothing in the application asks for may be wrong.
+            if let Ok(Some(value)) = self.written(&key, &mut Notes::default()) {
+                all.insert(key, value);
+            }
+        }
+        for (key, value) in self.loader.environment() {
+            all.insert(key.into(), value.into());
+        }
+        for (key, value) in &mut all {
+            if let Some(set) = self.loader.property(key) {
+                *value = set.into();
+            }
+        }
+        all
+    }
+
+    /// A value with its placeholders filled, and where its parts were written; `None` if it has none.
+    ///
+    /// What cannot be filled stays as it is, and is told.
+    pub fn fill(
+        &mut self,
+        value: &At<String>,
+        places: &Places,
+        notes: &mut Notes,
+    ) -> Option<(At<String>, Places)> {
+        if !value.value.contains("${") {
+            return None;
+        }
+        let text = value.value.as_str();
+        let mut filled = Filled {
+            text: String::with_capacity(text.len()),
+            places: Places::default(),
+            whole: value,
+            from: places,
+            reached: (0, value.at),
+        };
+        let mut faults = 0;
+        let mut at = 0;
+        while let Some(found) = text[at..].find("${") {
+            let start = at + found;
+            if found > 0 && text[..start].ends_with('\\') {
+                filled.copy(at, start - 1);
+                filled.copy(start, start + 2);
+                at = start + 2;
+                continue;
+            }
+            filled.copy(at, start);
+            let (what, end) = match closing(&text[start..]) {
+                Some(length) => {
+                    let end = start + length;
+                    (self.value_of(&text[start + 2..end - 1], notes), end)
+                }
+                None => {
+                    let what = "`${` has no closing `}`".to_owned();
+                    let mend = "close it, as in `${key}`, or write `\\${` for the two characters themselves";
+                    (Err(Some((what, mend.to_owned()))), text.len())
+                }
+            };
+            let place = filled.go_to(start);
+            match what {
+                Ok(found)
+                    if found.len() > self.left || filled.text.len() + found.len() > BYTES_MAX =>
+                {
+                    notes.error(
+                        place,
+                        "this brings in more text than an application may hold (1 MiB a value)",
+                        "keep large content out of the properties",
+                    );
+                    return None;
+                }
+                Ok(found) => {
+                    self.left -= found.len();
+                    filled.places.made(filled.text.len(), place);
+                    filled.text.push_str(&found);
+                }
+                Err(fault) => {
+                    if let Some((what, mend)) = fault {
+                        notes.error(place, what, mend);
+                    }
+                    faults += 1;
+                    if faults == FAULTS_MAX {
+                        return None;
+                    }
+                    filled.copy(start, end);
+                }
+            }
+            at = end;
+        }
+        filled.copy(at, text.len());
+        let Filled { text, places, .. } = filled;
+        Some((At::new(text, value.at), places))
+    }
+
+    /// What stands for the inside of one `${…}`. An error of `None` has been told.
+    fn value_of(&mut self, inside: &str, notes: &mut Notes) -> Result<Arc<str>, Option<Fault>> {
+        if self.depth >= DEPTH_MAX {
+            let what = format!("placeholders are more than {DEPTH_MAX} inside one another");
+            return Err(Some((what, "write the value out".to_owned())));
+        }
+        self.depth += 1;
+        let value = self.value_within(inside, notes);
+        self.depth -= 1;
+        value
+    }
+
+    fn value_within(&mut self, inside: &str, notes: &mut Notes) -> Result<Arc<str>, Option<Fault>> {
+        // `${${env}.host}`: the key itself is made of another property.
+        let mut key = inside.to_owned();
+        if key.contains("${") {
+            let written = At::new(key.clone(), Place::default());
+            let mut inner = Notes::default();
+            if let Some((filled, _)) = self.fill(&written, &Places::default(), &mut inner) {
+                key = filled.value;
+            }
+            if inner.errors() > 0 {
+                let what = format!("the key {} cannot be made", quote(inside));
+                let mend = "give the property within it with `--set KEY=VALUE`";
+                return Err(Some((what, mend.to_owned())));
+            }
+        }
+        if let Some(path) = key.strip_prefix("file::") {
+            return self.loader.file(path).map(Arc::from).map_err(|error| {
+                let why = quote(&error.to_string());
+                let what = format!(
+                    "the file {} cannot be read: {}",
+                    quote(path),
+                    why.trim_matches('`')
+                );
+                Some((
+                    what,
+                    "check the path, and that this process may read it".to_owned(),
+                ))
+            });
+        }
+        if let Some(value) = self.outside(&key) {
+            return Ok(value.into());
+        }
+        match self.written(&key, notes) {
+            Ok(Some(value)) => Ok(value),
+            // It may be in the file that could not be read, which has been told.
+            Ok(None) => Err((!self.incomplete).then(|| self.missing(&key))),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// What the command line or the environment says.
+    fn outside(&self, key: &str) -> Option<String> {
+        self.loader.property(key).or_else(|| self.loader.env(key))
+    }
+
+    /// What a file or a global property says, with its own placeholders filled.
+    fn written(&mut self, key: &str, notes: &mut Notes) -> Result<Option<Arc<str>>, Option<Fault>> {
+        let of_file = self.files.contains_key(key);
+        let Some(property) = self.property(of_file, key) else {
+            return Ok(None);
+        };
+        match property {
+            Property::Done(value) => Ok(Some(value.clone())),
+            Property::Broken => Err(None),
+            Property::Busy => {
+                let what = format!("the property {} is made of itself", quote(key));
+                Err(Some((
+                    what,
+                    "write one of the properties in the circle out".to_owned(),
+                )))
+            }
+            Property::Written(_) => {
+                let Property::Written(entry) = std::mem::replace(property, Property::Busy) else {
+                    return Ok(None);
+                };
+                let errors = notes.errors();
+                let filled = self.fill(&entry.value, &entry.places, notes);
+                let value = filled.map_or(entry.value.value, |(value, _)| value.value);
+                let done = if notes.errors() > errors {
+                    Property::Broken
+                } else {
+                    Property::Done(value.as_str().into())
+                };
+                let broken = matches!(done, Property::Broken);
+                if let Some(property) = self.property(of_file, key) {
+                    *property = done;
+                }
+                if broken {
+                    Err(None)
+                } else {
+                    Ok(Some(value.into()))
+                }
+            }
+        }
+    }
+
+    fn property(&mut self, of_file: bool, key: &str) -> Option<&mut Property> {
+        let properties = if of_file {
+            &mut self.files
+        } else {
+            &mut self.globals
+        };
+        properties.get_mut(key)
+    }
+
+    /// Why there is nothing for a key.
+    fn missing(&self, key: &str) -> Fault {
+        if key.is_empty() {
+            return (
+                "`${}` names no property".to_owned(),
+                "write `${key}`, or `\\${` for the two characters themselves".to_owned(),
+            );
+        }
+        if let Some(plain) = key.strip_prefix("secure::") {
+            return (
+                format!(
+                    "{} is an encrypted property, and those are not read",
+                    quote(key)
+                ),
+                format!(
+                    "write `${{{plain}}}`, and give its value with `--set {plain}=VALUE` or in the environment"
+                ),
+            );
+        }
+        if let Some((name, default)) = key.split_once(':') {
+            return (
+                format!(
+                    "the property {} has no value; Mule knows no defaults in placeholders",
+                    quote(key)
+                ),
+                format!(
+                    "write `${{{name}}}`, and beside it `<global-property name=\"{name}\" value=\"{}\"/>`, which everything else overrides",
+                    default.trim_start_matches('-')
+                ),
+            );
+        }
+        let mut known: Vec<&str> = self
+            .files
+            .keys()
+            .chain(self.globals.keys())
+            .map(|key| &**key)
+            .collect();
+        known.sort_unstable();
+        let near = nearest(key, known).map_or(String::new(), |near| {
+            format!("did you mean {}? else ", quote(near))
+        });
+        (
+            format!("the property {} has no value", quote(key)),
+            format!("{near}set it: `--set {key}=VALUE`"),
+        )
+    }
+}
+
+/// A value that is being filled.
+struct Filled<'a> {
+    text: String,
+    places: Places,
+    whole: &'a At<String>,
+    from: &'a Places,
+    /// How far the written value has been gone through, and the place there.
+    reached: (usize, Place),
+}
+
+impl Filled<'_> {
+    /// The place of a byte of the written value, which is not before those asked for so far.
+    fn go_to(&mut self, offset: usize) -> Place {
+        let place = self.from.after(self.reached, self.whole, offset);
+        self.reached = (offset, place);
+        place
+    }
+
+    /// Takes a part of the written value as it stands.
+    fn copy(&mut self, start: usize, end: usize) {
+        if start < end {
+            let at = self.go_to(start);
+            self.places
+                .extend(self.text.len(), self.from.part(at, start, end));
+            self.text.push_str(&self.whole.value[start..end]);
+        }
+    }
+}
+
+/// How long the placeholder is that a text begins with; others may stand within it.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut at = 0;
+    while at < text.len() {
+        let rest = &text[at..];
+        if rest.starts_with("${") {
+            depth += 1;
+            at += 2;
+        } else if rest.starts_with('}') {
+            depth -= 1;
+            at += 1;
+            if depth == 0 {
+                return Some(at);
+            }
+        } else {
+            at += rest.chars().next().map_or(1, char::len_utf8);
+        }
+    }
+    None
+}

@@ -1,0 +1,64 @@
+//! Property files in YAML: keys inside one another are joined by dots, and every value is a text.
+
+use std::sync::Arc;
+
+use fusebox_plan::dialect::{At, Kind, Node, Notes, parse_tree, quote};
+
+use super::Entry;
+use crate::xml::Places;
+
+/// Reads a file; `None` if it is no YAML, which is then in the notes.
+pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Option<Vec<(Arc<str>, Entry)>> {
+    let says_nothing = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    let mut entries = Vec::new();
+    if text.lines().all(says_nothing) {
+        return Some(entries);
+    }
+    let root = parse_tree(text, file, notes)?;
+    if !matches!(root.kind, Kind::Map(_)) {
+        let what = format!("a property file is a map: found {}", root.describe());
+        notes.error(root.at, what, "write `key: value`");
+        return None;
+    }
+    flatten(&root, "", &mut entries, notes);
+    Some(entries)
+}
+
+fn flatten(node: &Node, key: &str, entries: &mut Vec<(Arc<str>, Entry)>, notes: &mut Notes) {
+    let value = match &node.kind {
+        Kind::Map(children) => {
+            for child in children {
+                let key = match key {
+                    "" => child.key.clone(),
+                    _ => format!("{key}.{}", child.key),
+                };
+                flatten(&child.value, &key, entries, notes);
+            }
+            return;
+        }
+        Kind::Scalar(scalar) if scalar.is_null() => None,
+        Kind::Scalar(scalar) => Some(scalar.text.clone()),
+        // As Mule does: a list of texts is one text, with commas.
+        Kind::List(items) => items
+            .iter()
+            .map(|item| match &item.kind {
+                Kind::Scalar(scalar) if !scalar.is_null() => Some(scalar.text.as_str()),
+                _ => None,
+            })
+            .collect::<Option<Vec<&str>>>()
+            .map(|texts| texts.join(",")),
+    };
+    let Some(value) = value else {
+        let what = format!(
+            "the property {} is no text: found {}",
+            quote(key),
+            node.describe()
+        );
+        notes.error(node.at, what, "write a text, `\"\"` for an empty one");
+        return;
+    };
+    let mut places = Places::default();
+    places.made(0, node.at);
+    let value = At::new(value, node.at);
+    entries.push((key.into(), Entry { value, places }));
+}

@@ -1,0 +1,101 @@
+//! What `http:request` makes of an answer, or of none: a message, or an error.
+//! ([HTTP connector](https://docs.mulesoft.com/http-connector/latest/http-documentation))
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::{CONTENT_TYPE, HeaderValue};
+
+use super::error::{Fault, Message, MuleError, record};
+use super::outside::{Answer, SendFault};
+use crate::{Form, Object, Typed, Value};
+
+/// The text of a field; its bytes are Latin-1 where they are no UTF-8.
+pub(super) fn field_text(value: &HeaderValue) -> Cow<'_, str> {
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) => text.into(),
+        Err(_) => value
+            .as_bytes()
+            .iter()
+            .map(|&byte| char::from(byte))
+            .collect(),
+    }
+}
+
+/// Fields as an expression sees them: by their names in any case, each with all of its values.
+pub fn headers_value(headers: &HeaderMap) -> Value {
+    let entries = headers.iter().map(|(name, value)| {
+        let text: Arc<str> = field_text(value).into();
+        (name.as_str().into(), Value::String(text))
+    });
+    Value::Object(Arc::new(Object::new(entries.collect(), Form::Headers)))
+}
+
+/// The message that an answer is.
+pub(super) fn message(answer: &Answer) -> Message {
+    let media_type = answer.headers.get(CONTENT_TYPE).map(field_text);
+    let unknown = (!answer.body.is_empty()).then_some("application/octet-stream");
+    Message {
+        payload: Typed::received(answer.body.clone(), media_type.as_deref().or(unknown)),
+        attributes: record([
+            ("statusCode", Value::from(i64::from(answer.status))),
+            ("reasonPhrase", answer.reason.as_str().into()),
+            ("headers", headers_value(&answer.headers)),
+        ]),
+    }
+}
+
+/// The error of a call without an answer.
+pub(super) fn unanswered(resource: &str, fault: &SendFault) -> Fault {
+    let kind = match fault {
+        SendFault::Connectivity(_) => "HTTP:CONNECTIVITY",
+        SendFault::Timeout => "HTTP:TIMEOUT",
+        SendFault::Parsing(_) => "HTTP:PARSING",
+    };
+    MuleError::new(kind, format!("{resource}: {fault}.")).into()
+}
+
+/// The error of an answer whose status is one. `sent` is the request's media type.
+pub(super) fn rejected(resource: &str, status: u16, sent: &str, message: Message) -> MuleError {
+    let name = match status {
+        300 => "MULTIPLE_CHOICES",
+        301 => "MOVED_PERMANENTLY",
+        302 => "MOVED_TEMPORARILY",
+        303 => "SEE_OTHER",
+        304 => "NOT_MODIFIED",
+        400 => "BAD_REQUEST",
+        401 => "UNAUTHORIZED",
+        403 => "FORBIDDEN",
+        404 => "NOT_FOUND",
+        405 => "METHOD_NOT_ALLOWED",
+        406 => "NOT_ACCEPTABLE",
+        415 => "UNSUPPORTED_MEDIA_TYPE",
+        429 => "TOO_MANY_REQUESTS",
+        500 => "INTERNAL_SERVER_ERROR",
+        502 => "BAD_GATEWAY",
+        503 => "SERVICE_UNAVAILABLE",
+        504 => "GATEWAY_TIMEOUT",
+        _ => "",
+    };
+    let (kind, description) = match (name, status) {
+        ("", _) => (
+            "MULE:UNKNOWN".to_owned(),
+            format!("{resource} with status code {status}."),
+        ),
+        (name, 415) => (
+            format!("HTTP:{name}"),
+            format!("{resource}: media type {sent} not supported (415)."),
+        ),
+        (name, _) => {
+            let words = name.to_ascii_lowercase().replace('_', " ");
+            (
+                format!("HTTP:{name}"),
+                format!("{resource}: {words} ({status})."),
+            )
+        }
+    };
+    let mut error = MuleError::new(&kind, description);
+    error.message = Some(message);
+    error
+}

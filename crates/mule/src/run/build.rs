@@ -1,0 +1,168 @@
+//! Makes a Mule application live, keeping what an earlier plan has that still fits: connections
+//! and cookies, messages in queues, what is at work in flows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use fusebox_gateway::app::Host;
+use fusebox_gateway::parts::Clock;
+use fusebox_plan::plan::Plan;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::client::Clients;
+use super::engine::Engine;
+use super::queues::Queues;
+use super::router::FlowRouter;
+use super::stores::Stores;
+use super::world::wall_time;
+use crate::Random;
+use crate::app::{App, FlowId};
+use crate::jiff::tz::TimeZone;
+
+/// An application as it runs in a gateway.
+#[derive(Debug)]
+pub struct LiveApp {
+    /// Runs its flows.
+    pub engine: Arc<Engine>,
+    /// Sends their requests.
+    pub clients: Clients,
+    /// Carries what they leave for one another.
+    pub queues: Queues,
+    /// The server's time zone.
+    pub zone: TimeZone,
+    /// Where random numbers come from.
+    pub random: Random,
+    /// The gateway's clock.
+    pub clock: Arc<Clock>,
+    routers: HashMap<Arc<str>, FlowRouter>,
+    gates: Vec<Arc<Gate>>,
+}
+
+/// How many events a flow works on, and may at most.
+#[derive(Debug)]
+pub struct Gate {
+    flow: Arc<str>,
+    max: Option<usize>,
+    /// `None`: as many as come.
+    places: Option<Arc<Semaphore>>,
+    /// The one run that a schedule may have.
+    turn: Arc<Semaphore>,
+}
+
+/// An event's place in a flow, until it is dropped.
+#[derive(Debug)]
+pub struct Place(#[allow(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>);
+
+/// Makes an application live. Its stores' sweeps are counted from now, or go on as they were. Says in sentences what
+/// could not be kept.
+///
+/// # Errors
+/// What it asks for that cannot be had.
+pub fn build(
+    app: &Arc<App>,
+    host: &Host<'_>,
+    previous: Option<&LiveApp>,
+    lost: &mut Vec<String>,
+) -> Result<LiveApp, String> {
+    let routers = routers(host.plan)?;
+    let (durable, volatile) = (host.durable.0.clone(), host.volatile.0.clone());
+    let before = previous.map(|previous| previous.engine.stores());
+    let stores = Stores::open(app, durable, volatile, wall_time(host.clock), before);
+    let stores = stores.map_err(|error| error.to_string())?;
+    let clients = Clients::new(app, host, previous.map(|previous| &previous.clients))?;
+    let queues = previous.map(|previous| &previous.queues);
+    let gates = app.flows.iter().map(|flow| {
+        let max = flow.max_concurrency;
+        let kept = previous.and_then(|previous| previous.gate_of(&flow.name));
+        let kept = kept.filter(|gate| gate.max == max).cloned();
+        kept.unwrap_or_else(|| Arc::new(Gate::new(flow.name.clone(), max)))
+    });
+    Ok(LiveApp {
+        gates: gates.collect(),
+        queues: Queues::new(app, host.durable, queues, lost),
+        engine: Engine::new(app.clone(), stores),
+        clock: host.clock.clone(),
+        routers,
+        clients,
+        zone: TimeZone::system(),
+        random: Random::default(),
+    })
+}
+
+/// The routers of an application's listeners, by their names.
+fn routers(plan: &Plan) -> Result<HashMap<Arc<str>, FlowRouter>, String> {
+    let mut routers = HashMap::new();
+    for listener in &plan.listeners {
+        let served = plan.routes.iter().enumerate();
+        let served = served.filter(|(_, route)| listener.serves(route));
+        let flows = served.map(|(at, route)| {
+            let methods = route.methods.as_deref();
+            (route.path.as_str(), methods, at)
+        });
+        routers.insert(listener.name.clone(), FlowRouter::new(flows)?);
+    }
+    Ok(routers)
+}
+
+impl LiveApp {
+    /// The router of a listener's requests.
+    pub fn router(&self, listener: &str) -> Option<&FlowRouter> {
+        self.routers.get(listener)
+    }
+
+    /// What a flow works on.
+    pub fn gate(&self, flow: FlowId) -> &Arc<Gate> {
+        &self.gates[flow.0]
+    }
+
+    fn gate_of(&self, flow: &str) -> Option<&Arc<Gate>> {
+        self.gates.iter().find(|gate| &*gate.flow == flow)
+    }
+}
+
+impl Gate {
+    fn new(flow: Arc<str>, max: Option<usize>) -> Gate {
+        let places = |max: usize| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
+        Gate {
+            flow,
+            max,
+            places: max.map(places),
+            turn: places(1),
+        }
+    }
+
+    /// A place for an event; `None`: the flow has as many as it takes.
+    pub fn enter(&self) -> Option<Place> {
+        match &self.places {
+            None => Some(Place(None)),
+            Some(places) => {
+                let place = places.clone().try_acquire_owned().ok()?;
+                Some(Place(Some(place)))
+            }
+        }
+    }
+
+    /// The turn of a schedule; `None`: the run before has not ended.
+    pub fn turn(&self) -> Option<Place> {
+        let turn = self.turn.clone().try_acquire_owned().ok()?;
+        Some(Place(Some(turn)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_lets_so_many_in_and_more_when_they_have_left() {
+        let gate = Gate::new("f".into(), Some(2));
+        let first = gate.enter();
+        let second = gate.enter();
+        assert!(first.is_some() && second.is_some() && gate.enter().is_none());
+        drop(first);
+        assert!(gate.enter().is_some());
+        assert!(Gate::new("g".into(), None).enter().is_some());
+        let turn = gate.turn();
+        assert!(turn.is_some() && gate.turn().is_none());
+    }
+}

@@ -1,0 +1,121 @@
+//! Runs processors one by one.
+
+use super::engine::{At, Run};
+use super::error::{Ended, Failure, Fault, MuleError};
+use super::outside::Pending;
+use crate::Event;
+use crate::app::{Chain, Does, ErrorMapping, Processor};
+
+/// How many chains may be within one another: scopes, and flows that refer to flows.
+pub(super) const NESTING_MAX: u16 = 128;
+
+impl Run {
+    /// Runs a chain to its end or to its first error.
+    pub fn chain<'a>(&'a self, at: At<'a>, chain: &'a Chain, event: Event) -> Pending<'a, Ended> {
+        Box::pin(async move {
+            let at = At {
+                depth: at.depth + 1,
+                ..at
+            };
+            if at.depth > NESTING_MAX {
+                let error = MuleError::new(
+                    "MULE:UNKNOWN",
+                    format!(
+                        "more than {NESTING_MAX} flows and scopes are within one another: does a \
+                         flow refer to itself?"
+                    ),
+                );
+                return Err(Failure::at(at, error.into(), event));
+            }
+            let mut event = event;
+            for processor in &chain.0 {
+                // A long loop over processors that wait for nothing must not keep others waiting.
+                tokio::task::coop::consume_budget().await;
+                event = self.step(at, processor, event).await?;
+            }
+            Ok(event)
+        })
+    }
+
+    /// What a processor does. Each kind is a future of its own on the heap: what is polled through many
+    /// levels of chains must not add up the sizes of all kinds on the stack.
+    fn step<'a>(
+        &'a self,
+        at: At<'a>,
+        processor: &'a Processor,
+        event: Event,
+    ) -> Pending<'a, Ended> {
+        let at = At {
+            site: &processor.site,
+            ..at
+        };
+        match &processor.does {
+            Does::FlowRef { flow, target } => {
+                Box::pin(self.flow_ref(at, flow, target.as_ref(), event))
+            }
+            Does::Choice(choice) => Box::pin(self.choice(at, choice, event)),
+            Does::Try(scope) => {
+                let handlers = scope.handlers.as_deref();
+                Box::pin(self.guarded(at, &scope.chain, handlers, event))
+            }
+            Does::UntilSuccessful(scope) => Box::pin(self.until_successful(at, scope, event)),
+            Does::Foreach(scope) => Box::pin(self.foreach(at, scope, event)),
+            Does::ParallelForeach(scope) => Box::pin(self.parallel_foreach(at, scope, event)),
+            Does::ScatterGather(scope) => Box::pin(self.scatter_gather(at, scope, event)),
+            Does::Async(scope) => {
+                let event = self.beside(at, scope, event);
+                Box::pin(async { Ok(event) })
+            }
+            Does::FirstSuccessful(scope) => Box::pin(self.first_successful(at, scope, event)),
+            Does::RoundRobin(scope) => Box::pin(self.round_robin(at, scope, event)),
+            Does::Cache(scope) => Box::pin(self.cache(at, scope, event)),
+            Does::SetVariable(_)
+            | Does::RemoveVariable(_)
+            | Does::SetPayload { .. }
+            | Does::Transform(_)
+            | Does::Logger(_)
+            | Does::RaiseError(_)
+            | Does::Request(_)
+            | Does::Object(_)
+            | Does::Publish(_)
+            | Does::Validation(_)
+            | Does::Sleep(_) => Box::pin(async move {
+                let mut event = event;
+                match self.operation(at, &processor.does, &mut event).await {
+                    Ok(()) => Ok(event),
+                    Err(error) => Err(Failure::at(at, renamed(error, &processor.mappings), event)),
+                }
+            }),
+        }
+    }
+
+    /// A processor without others within it. Where it fails, the event is as it was.
+    async fn operation(&self, at: At<'_>, does: &Does, event: &mut Event) -> Result<(), Fault> {
+        match does {
+            Does::SetVariable(it) => self.set_variable(at, it, event),
+            Does::RemoveVariable(name) => self.remove_variable(at, name, event),
+            Does::SetPayload { value, media_type } => {
+                self.set_payload(at, value, media_type.as_ref(), event)
+            }
+            Does::Transform(it) => self.transform(at, it, event),
+            Does::Logger(it) => self.logger(at, it, event),
+            Does::RaiseError(it) => Err(self.raised(at, it, event)?),
+            Does::Validation(it) => self.validate(at, it, event),
+            Does::Sleep(it) => self.sleep(it, event).await,
+            Does::Publish(it) => self.publish(at, it, event).await,
+            // The two that are largest while they wait.
+            Does::Request(it) => Box::pin(self.request(at, it, event)).await,
+            Does::Object(it) => Box::pin(self.object(at, it, event)).await,
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An operation's error by the name that its mappings give it.
+fn renamed(mut error: Fault, mappings: &[ErrorMapping]) -> Fault {
+    let mut mappings = mappings.iter();
+    if let Some(mapping) = mappings.find(|mapping| mapping.source.takes(&error.kind)) {
+        error.kind = mapping.target.clone();
+    }
+    error
+}

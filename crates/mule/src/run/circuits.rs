@@ -1,0 +1,228 @@
+//! The circuits that flows build by hand: what their entries say, and how an operator steers them.
+//!
+//! A flow's circuit is what an entry of an object store says, so it is read when somebody asks, and
+//! steered by writing or removing that entry. Nothing of it is held: the flow goes on from there.
+
+use fusebox_breaker::Phase;
+use fusebox_gateway::app::{Circuit as Status, CircuitFault, CircuitFlaw, Steer};
+
+use super::build::LiveApp;
+use super::stores::ShelfFault;
+use super::world::wall_time;
+use crate::app::Site;
+use crate::{Circuit, Entry, MediaType, Opens, Said, Typed, Value};
+
+/// How many entries of one circuit are shown whose key depends on the request.
+const KEYS_MAX: usize = 1_000;
+
+/// One entry of a circuit: the circuit's place in the application, and the entry's key as it is.
+struct Found {
+    index: usize,
+    key: String,
+}
+
+impl From<ShelfFault> for CircuitFault {
+    fn from(fault: ShelfFault) -> CircuitFault {
+        CircuitFault::Store(fault.to_string())
+    }
+}
+
+/// All circuits of an application, as their entries say now.
+///
+/// # Errors
+/// Where an object store does not answer.
+pub async fn all(app: &LiveApp) -> Result<Vec<Status>, CircuitFault> {
+    let mut all = Vec::new();
+    for (index, circuit) in app.engine.app().circuits.iter().enumerate() {
+        for key in app.keys_of(circuit).await? {
+            all.push(app.status_of(&Found { index, key }).await?);
+        }
+    }
+    Ok(all)
+}
+
+/// The circuit of a name; `None`: there is none.
+///
+/// # Errors
+/// Where its object store does not answer.
+pub async fn one(app: &LiveApp, name: &str) -> Result<Option<Status>, CircuitFault> {
+    let found = app.find_circuit(name).await?;
+    Ok(found.map(|(_, status)| status))
+}
+
+/// Does what an operator wants with a circuit; `None`: there is none of that name.
+///
+/// # Errors
+/// Where its object store does not answer, or its entry is not one that can be written so.
+pub async fn steer(
+    app: &LiveApp,
+    name: &str,
+    steer: Steer,
+) -> Result<Option<Status>, CircuitFault> {
+    let Some((found, _)) = app.find_circuit(name).await? else {
+        return Ok(None);
+    };
+    let circuit = &app.engine.app().circuits[found.index];
+    let now = wall_time(&app.clock);
+    let shelf = app.engine.stores().shelf(circuit.state.store.as_deref());
+    match steer {
+        Steer::Open => {
+            let value = opened(circuit).map_err(CircuitFault::Conflict)?;
+            shelf.put(&found.key, &value, false, now).await?;
+        }
+        Steer::Close | Steer::Reset => {
+            shelf.remove(&found.key, now).await?;
+        }
+    }
+    if steer == Steer::Reset
+        && let Some(count) = &circuit.count
+        && let Some(key) = count.entry.key.literal()
+    {
+        let shelf = app.engine.stores().shelf(count.entry.store.as_deref());
+        shelf.remove(key, now).await?;
+    }
+    Ok(Some(app.status_of(&found).await?))
+}
+
+impl LiveApp {
+    /// A circuit's entry by its name, and what it says; `None`: there is none.
+    async fn find_circuit(&self, name: &str) -> Result<Option<(Found, Status)>, ShelfFault> {
+        for (index, circuit) in self.engine.app().circuits.iter().enumerate() {
+            let Some(key) = key_in(name, circuit) else {
+                continue;
+            };
+            let found = Found { index, key };
+            let status = self.status_of(&found).await?;
+            if circuit.state.key.literal().is_some() || status.state != Phase::Closed {
+                return Ok(Some((found, status)));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn keys_of(&self, circuit: &Circuit) -> Result<Vec<String>, ShelfFault> {
+        if let Some(key) = circuit.state.key.literal() {
+            return Ok(vec![key.to_string()]);
+        }
+        let shelf = self.engine.stores().shelf(circuit.state.store.as_deref());
+        let keys = shelf.keys(wall_time(&self.clock)).await?;
+        let own = keys.into_iter().filter(|key| circuit.state.key.takes(key));
+        Ok(own.take(KEYS_MAX).collect())
+    }
+
+    async fn status_of(&self, found: &Found) -> Result<Status, ShelfFault> {
+        let app = self.engine.app();
+        let circuit = &app.circuits[found.index];
+        let now = wall_time(&self.clock);
+        let shelf = self.engine.stores().shelf(circuit.state.store.as_deref());
+        let (value, due_at) = match shelf.look(&found.key, now).await? {
+            Some((value, due_at)) => (Some(value), due_at),
+            None => (None, None),
+        };
+        let count = match &circuit.count {
+            None => None,
+            Some(count) if count.entry.key == circuit.state.key => circuit.counted(value.as_ref()),
+            Some(count) => match count.entry.key.literal() {
+                Some(key) => {
+                    let shelf = self.engine.stores().shelf(count.entry.store.as_deref());
+                    circuit.counted(shelf.get(key, now).await?.as_ref())
+                }
+                None => None,
+            },
+        };
+        Ok(status(
+            circuit,
+            found.key.clone(),
+            value.as_ref(),
+            count,
+            due_at,
+        ))
+    }
+}
+
+/// A circuit with one of its entries.
+fn status(
+    circuit: &Circuit,
+    key: String,
+    value: Option<&Typed>,
+    count: Option<u64>,
+    due_at: Option<u64>,
+) -> Status {
+    let at = |site: &Site| format!("{}:{}", site.file, site.line);
+    let store = circuit.state.store.as_ref();
+    let flaws = circuit.flaws.iter().map(|flaw| CircuitFlaw {
+        at: at(&flaw.site),
+        what: flaw.what.to_string(),
+        mend: flaw.mend.to_string(),
+    });
+    Status {
+        name: named(&circuit.state, &key),
+        upstreams: circuit.upstreams.clone(),
+        state: match circuit.says(value) {
+            Said::Closed => Phase::Closed,
+            Said::Open => Phase::Open,
+            Said::HalfOpen => Phase::HalfOpen,
+        },
+        at: at(&circuit.site),
+        store: circuit.state.store_name().to_owned(),
+        field: circuit.state.field.as_deref().map(str::to_owned),
+        persisted: store.is_none_or(|store| store.persistent),
+        count,
+        count_key: circuit.count.as_ref().map(|it| it.entry.to_string()),
+        threshold: circuit.count.as_ref().and_then(|it| it.threshold),
+        half_open: circuit.half_open.is_some(),
+        due_at,
+        sweep_every: store.and_then(|store| store.sweep_every),
+        flaws: flaws.collect(),
+        key,
+    }
+}
+
+/// A circuit's name with a key as it is.
+fn named(state: &Entry, key: &str) -> String {
+    match &state.field {
+        Some(field) => format!("{}/{key}.{field}", state.store_name()),
+        None => format!("{}/{key}", state.store_name()),
+    }
+}
+
+/// The key that a name says of a circuit.
+fn key_in(name: &str, circuit: &Circuit) -> Option<String> {
+    let key = name
+        .strip_prefix(circuit.state.store_name())?
+        .strip_prefix('/')?;
+    let key = match &circuit.state.field {
+        Some(field) => key.strip_suffix(&**field)?.strip_suffix('.')?,
+        None => key,
+    };
+    circuit.state.key.takes(key).then(|| key.to_owned())
+}
+
+/// The value that opens a circuit.
+fn opened(circuit: &Circuit) -> Result<Typed, String> {
+    if circuit.state.field.is_some() {
+        return Err(format!(
+            "{} keeps its state with other things in one entry, which only the flow can write; close or reset it, which removes the entry",
+            circuit.name
+        ));
+    }
+    let number = |number: u64| Value::Number(i64::try_from(number).unwrap_or(i64::MAX).into());
+    let value = match &circuit.opens {
+        Opens::Is(value) => value.clone(),
+        Opens::Present => Value::text("true"),
+        Opens::AtLeast(Some(least)) => number(*least),
+        Opens::AtLeast(None) => {
+            return Err(format!(
+                "{} opens at a count that is computed",
+                circuit.name
+            ));
+        }
+    };
+    Ok(match value {
+        Value::String(text) => Typed::literal(text),
+        value => Typed {
+            value,
+            media_type: MediaType::java(),
+        },
+    })
+}

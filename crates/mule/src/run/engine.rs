@@ -1,0 +1,156 @@
+//! Runs an application's flows.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use super::error::Ended;
+use super::outside::{Line, Outside, Pending};
+use super::stores::Stores;
+use crate::app::{App, Compat, Flow, FlowId, LogLevel, Site};
+use crate::{Context, Event};
+
+/// An application that runs. What it remembers besides its stores, whose turn it is in a
+/// `round-robin` and how many runs an `async` has, is that of the process, whatever the worker.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) app: Arc<App>,
+    pub(super) stores: Stores,
+    // Std locks: each is held for one look-up.
+    turns: Mutex<HashMap<Site, usize>>,
+    gates: Mutex<HashMap<Site, Arc<Semaphore>>>,
+}
+
+impl Engine {
+    /// An application over its stores.
+    pub fn new(app: Arc<App>, stores: Stores) -> Arc<Engine> {
+        Arc::new(Engine {
+            app,
+            stores,
+            turns: Mutex::default(),
+            gates: Mutex::default(),
+        })
+    }
+
+    /// The application.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Its stores.
+    pub fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
+    /// Runs a flow on an event, with its handlers. An error that none of them takes is logged.
+    ///
+    /// The run may be dropped at any of its waits: what it has written by then stays, and nothing is
+    /// held.
+    pub fn run(
+        self: &Arc<Self>,
+        outside: &Arc<dyn Outside>,
+        flow: FlowId,
+        event: Event,
+    ) -> Pending<'static, Ended> {
+        let run = Run {
+            engine: self.clone(),
+            outside: outside.clone(),
+        };
+        Box::pin(async move {
+            let flow = run.engine.app.flow(flow);
+            let ended = run.flow(0, flow, event).await;
+            if let Err(failure) = &ended
+                && !failure.logged
+            {
+                run.log_error(run.at(0, flow), failure);
+            }
+            ended
+        })
+    }
+
+    /// Whose turn it is among so many.
+    pub(super) fn turn(&self, site: &Site, of: usize) -> usize {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = turns.entry(site.clone()).or_default();
+        let turn = *next % of.max(1);
+        *next = turn + 1;
+        turn
+    }
+
+    /// What lets so many through at once.
+    pub(super) fn gate(&self, site: &Site, width: usize) -> Arc<Semaphore> {
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let width = width.clamp(1, Semaphore::MAX_PERMITS);
+        let gate = gates.entry(site.clone());
+        gate.or_insert_with(|| Arc::new(Semaphore::new(width)))
+            .clone()
+    }
+}
+
+/// One run, or a part of one that goes on by itself.
+#[derive(Debug, Clone)]
+pub(super) struct Run {
+    pub engine: Arc<Engine>,
+    pub outside: Arc<dyn Outside>,
+}
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At<'a> {
+    /// The flow.
+    pub flow: &'a Arc<str>,
+    /// The processor, or else the flow.
+    pub site: &'a Site,
+    /// How many chains are within one another.
+    pub depth: u16,
+}
+
+impl Run {
+    pub fn at<'a>(&self, depth: u16, flow: &'a Flow) -> At<'a> {
+        At {
+            flow: &flow.name,
+            site: &flow.site,
+            depth,
+        }
+    }
+
+    /// A flow with its handlers, or else those of the application; a sub-flow alone.
+    pub fn flow<'a>(&'a self, depth: u16, flow: &'a Flow, event: Event) -> Pending<'a, Ended> {
+        let at = self.at(depth, flow);
+        if flow.is_sub {
+            return self.chain(at, &flow.chain, event);
+        }
+        let handlers = flow.handlers.as_ref();
+        let handlers = handlers.or(self.engine.app.default_handlers.as_ref());
+        Box::pin(self.guarded(at, &flow.chain, handlers.map(AsRef::as_ref), event))
+    }
+
+    pub fn is_intent(&self) -> bool {
+        self.engine.app.compat == Compat::Intent
+    }
+
+    /// What an expression sees there.
+    pub fn context<'a>(&'a self, at: At<'a>, event: &'a Event) -> Context<'a> {
+        Context {
+            event,
+            properties: &self.engine.app.properties,
+            flow: at.flow,
+            app: &self.engine.app.name,
+            now: self.outside.now(),
+            zone: self.outside.zone(),
+            random: self.outside.random(),
+        }
+    }
+
+    pub fn log(&self, at: At<'_>, level: LogLevel, event: &Event, message: &str) {
+        self.outside.log(&Line {
+            level,
+            message,
+            site: at.site,
+            flow: at.flow,
+            category: None,
+            correlation_id: &event.correlation_id,
+        });
+    }
+}

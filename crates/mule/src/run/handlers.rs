@@ -1,0 +1,119 @@
+//! What becomes of errors.
+//!
+//! The first handler that accepts an error runs, on the event as it was where the error came up, with
+//! `error` set. `on-error-continue` makes its event the scope's result; `on-error-propagate` raises the
+//! same error again, with its event; an error within a handler takes the former one's place. `error`
+//! is then what it was around the scope.
+//! ([Error handlers](https://docs.mulesoft.com/mule-runtime/latest/error-handling))
+
+use std::mem;
+
+use super::engine::{At, Run};
+use super::error::{Ended, Failure, Fault};
+use crate::app::{Chain, Handler, Handlers, LogLevel};
+use crate::{Event, Value};
+
+impl Run {
+    /// A chain, and what its handlers make of its error.
+    pub async fn guarded<'a>(
+        &'a self,
+        at: At<'a>,
+        chain: &'a Chain,
+        handlers: Option<&'a Handlers>,
+        event: Event,
+    ) -> Ended {
+        match (self.chain(at, chain, event).await, handlers) {
+            (Err(failure), Some(handlers)) => Box::pin(self.handle(at, handlers, failure)).await,
+            (ended, _) => ended,
+        }
+    }
+
+    async fn handle(&self, at: At<'_>, handlers: &Handlers, failure: Box<Failure>) -> Ended {
+        if failure.error.is_critical() {
+            return Err(failure);
+        }
+        let Failure {
+            error,
+            mut event,
+            logged,
+        } = *failure;
+        let outer = mem::replace(&mut event.error, error.value());
+        let failed = |mut event: Event, error, logged| {
+            event.error = outer.clone();
+            Err(Box::new(Failure {
+                error,
+                event,
+                logged,
+            }))
+        };
+        let handler = match self.accepting(at, handlers, &error, &event) {
+            Ok(Some(handler)) => handler,
+            Ok(None) => return failed(event, error, logged),
+            Err(fault) => return failed(event, (*fault).into(), false),
+        };
+        let at = At {
+            site: &handler.site,
+            ..at
+        };
+        let failure = Failure {
+            error,
+            event,
+            logged,
+        };
+        if handler.logs && !failure.logged {
+            self.log_error(at, &failure);
+        }
+        let Failure { error, event, .. } = failure;
+        match self.chain(at, &handler.chain, event).await {
+            Err(inner) => failed(inner.event, inner.error, inner.logged),
+            Ok(mut event) if handler.continues => {
+                // Mule forgets the error of a handler around it, too.
+                event.error = if self.is_intent() { outer } else { Value::Null };
+                Ok(event)
+            }
+            Ok(event) => failed(event, error, true),
+        }
+    }
+
+    fn accepting<'a>(
+        &self,
+        at: At<'_>,
+        handlers: &'a Handlers,
+        error: &super::MuleError,
+        event: &Event,
+    ) -> Result<Option<&'a Handler>, Fault> {
+        for handler in &handlers.0 {
+            let types = &handler.types;
+            if !types.is_empty() && !types.iter().any(|wanted| error.is_meant_by(wanted)) {
+                continue;
+            }
+            let holds = match &handler.when {
+                Some(when) => when.eval(&self.context(at, event))?.truth()?,
+                None => true,
+            };
+            if !holds {
+                continue;
+            }
+            if !types.is_empty() && !types.iter().any(|wanted| wanted.takes(&error.kind)) {
+                let message = format!(
+                    "{} is taken by the handler in line {}, which is for an error that it stands for",
+                    error.kind, handler.site.line
+                );
+                self.log(at, LogLevel::Warn, event, &message);
+            }
+            return Ok(Some(handler));
+        }
+        Ok(None)
+    }
+
+    /// Logs an error, where it came up.
+    pub fn log_error(&self, at: At<'_>, failure: &Failure) {
+        let error = &failure.error;
+        let at = At {
+            site: error.site.as_ref().unwrap_or(at.site),
+            ..at
+        };
+        let message = format!("{}: {}", error.kind, error.description);
+        self.log(at, LogLevel::Error, &failure.event, &message);
+    }
+}

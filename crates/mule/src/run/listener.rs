@@ -1,0 +1,199 @@
+//! The HTTP listener: a request becomes an event, what comes of it the response.
+//!
+//! A flow with `maxConcurrency` takes so many requests, counted from when they are accepted until
+//! their response is made; who comes then is told at once that it is too many. A run goes on, and keeps
+//! its place, when its client leaves.
+
+mod attributes;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use crate::app::{FlowId, Source};
+use crate::{Event, Typed};
+
+pub use attributes::{Ends, attributes};
+
+use super::build::LiveApp;
+use super::respond::Responder;
+use super::world::World;
+use fusebox_gateway::parts::Body;
+use fusebox_gateway::parts::Outliving;
+use fusebox_gateway::parts::UpstreamError;
+use fusebox_gateway::parts::answer;
+use fusebox_gateway::parts::whole_body;
+use fusebox_gateway::parts::{Exchange, Finish, done, unread};
+
+/// How long a run goes on whose client has left.
+const WITHOUT_CLIENT: Duration = Duration::from_secs(3600);
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
+
+/// The fields that name an event, the first that is there.
+const CORRELATION: [&str; 2] = ["x-correlation-id", "mule_correlation_id"];
+
+/// Has a flow answer a request.
+pub async fn serve(
+    app: Arc<LiveApp>,
+    flow: FlowId,
+    exchange: Exchange,
+    request: Request<Incoming>,
+    finish: Finish,
+) -> Response<Body> {
+    let Some(place) = app.gate(flow).enter() else {
+        exchange.debug("request refused", "the flow's maxConcurrency is reached");
+        return unread(finish, too_many(), request).await;
+    };
+    let (parts, body) = request.into_parts();
+    let body = match whole_body::read(&exchange, body).await {
+        Ok(body) => body,
+        Err(fault) => {
+            exchange.debug("request refused", UpstreamError::client(fault).word);
+            return done(finish, answer::client_failed(fault));
+        }
+    };
+    let plan = app.engine.app().flow(flow).clone();
+    let Some(Source::Http(source)) = &plan.source else {
+        return done(finish, answer::our_fault());
+    };
+    let ends = Ends {
+        local: exchange.client.local,
+        remote: exchange.client.peer,
+        scheme: exchange.client.scheme,
+    };
+    let media_type = parts.headers.get(CONTENT_TYPE);
+    let media_type = media_type.map(|it| String::from_utf8_lossy(it.as_bytes()));
+    let event = Event {
+        payload: Typed::received(body, media_type.as_deref()),
+        attributes: attributes(source, &parts, &exchange.params, ends),
+        correlation_id: correlation_id(&parts.headers),
+        ..Event::default()
+    };
+    let worker = &exchange.client.worker;
+    let outside = World::of(&app, worker);
+    let run = app.engine.run(&outside, flow, event);
+    let replying = {
+        let plan = plan.clone();
+        async move {
+            let ended = run.await;
+            let reply = match &plan.source {
+                Some(Source::Http(source)) => {
+                    let responder = Responder {
+                        app: app.engine.app(),
+                        flow: &plan.name,
+                        source,
+                        outside: &*outside,
+                    };
+                    Some(responder.reply(ended))
+                }
+                _ => None,
+            };
+            drop(place);
+            reply
+        }
+    };
+    let reply = Outliving::new(worker, Box::pin(replying), WITHOUT_CLIENT).await;
+    match reply {
+        Some(reply) => done(finish, reply.response()),
+        None => done(finish, answer::our_fault()),
+    }
+}
+
+/// The id that a request brings, or one of its own.
+fn correlation_id(headers: &HeaderMap) -> Arc<str> {
+    let named = CORRELATION.iter().find_map(|name| headers.get(*name));
+    let named = named.and_then(|id| id.to_str().ok());
+    match named.filter(|id| !id.is_empty()) {
+        Some(id) => id.into(),
+        None => new_id(),
+    }
+}
+
+/// An id that no other event has: a random UUID (RFC 9562, section 5.4).
+pub fn new_id() -> Arc<str> {
+    let bits = fastrand::u128(..);
+    let bits = bits & !(0xf << 76) | (4 << 76);
+    let bits = bits & !(0b11 << 62) | (0b10 << 62);
+    let digits = format!("{bits:032x}");
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| &digits[range]);
+    parts.join("-").into()
+}
+
+/// No listener has the path.
+pub fn no_listener(path: &str) -> Response<Body> {
+    told(
+        StatusCode::NOT_FOUND,
+        &format!("No listener for endpoint: {}", escaped(path)),
+    )
+}
+
+/// Listeners have the path, but for these methods.
+pub fn wrong_method(path: &str, takes: &[Method]) -> Response<Body> {
+    let message = format!("Method not allowed for endpoint: {}", escaped(path));
+    let mut response = told(StatusCode::METHOD_NOT_ALLOWED, &message);
+    let takes: Vec<_> = takes.iter().map(Method::as_str).collect();
+    let takes = HeaderValue::from_str(&takes.join(", "));
+    let takes = takes.expect("methods are field values");
+    response.headers_mut().insert(ALLOW, takes);
+    response
+}
+
+/// The flow has as many events as it takes.
+fn too_many() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
+}
+
+fn told(status: StatusCode, message: &str) -> Response<Body> {
+    let mut response = Response::new(Body::fixed(message.to_owned()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, TEXT);
+    response
+}
+
+/// A text that no browser takes for markup.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            char if char.is_control() => {
+                write!(safe, "&#{};", u32::from(char)).expect("a String takes any text");
+            }
+            char => safe.push(char),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_has_the_id_that_the_request_brings() {
+        let mut headers = HeaderMap::new();
+        let made = correlation_id(&headers);
+        assert_eq!((made.len(), &made[14..15]), (36, "4"));
+        assert_ne!(made, correlation_id(&headers));
+        headers.insert("mule_correlation_id", "b".parse().unwrap());
+        assert_eq!(&*correlation_id(&headers), "b");
+        headers.insert("x-correlation-id", "a".parse().unwrap());
+        assert_eq!(&*correlation_id(&headers), "a");
+    }
+
+    #[test]
+    fn a_path_is_told_without_its_markup() {
+        assert_eq!(escaped("/a<b>&'\""), "/a&lt;b&gt;&amp;&#39;&quot;");
+    }
+}

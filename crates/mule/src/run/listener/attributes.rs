@@ -1,0 +1,216 @@
+//! What a flow is told of the request that started it: the message's attributes.
+//!
+//! Source: [HttpRequestAttributes](https://docs.mulesoft.com/http-connector/latest/http-documentation#HttpRequestAttributes).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::Version;
+use http::request::Parts;
+use percent_encoding::percent_decode_str;
+
+use crate::app::HttpSource;
+use crate::run::answer::headers_value;
+use crate::{Form, MediaType, Object, Typed, Value};
+
+/// The two ends of the connection that a request came on.
+#[derive(Debug, Clone, Copy)]
+pub struct Ends {
+    /// Ours.
+    pub local: SocketAddr,
+    /// The client's.
+    pub remote: SocketAddr,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+}
+
+/// The attributes of a request for the listener of a flow; `params` is what the names in its path
+/// stand for, decoded.
+pub fn attributes(
+    source: &HttpSource,
+    parts: &Parts,
+    params: &[(String, String)],
+    ends: Ends,
+) -> Value {
+    let raw_path = parts.uri.path();
+    let path = decoded(raw_path);
+    let query = parts.uri.query().unwrap_or_default();
+    let raw_uri = match parts.uri.query() {
+        Some(query) => format!("{raw_path}?{query}"),
+        None => raw_path.to_owned(),
+    };
+    let relative = path.strip_prefix(&source.config.base_path);
+    let relative = relative.filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let relative = match relative.unwrap_or(&path) {
+        "" => "/".to_owned(),
+        relative => relative.to_owned(),
+    };
+    let params = params
+        .iter()
+        .map(|(name, value)| (name.as_str().into(), value.as_str().into()));
+    let version = match parts.version {
+        Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    };
+    let entries: [(&str, Value); 17] = [
+        ("listenerPath", source.path.as_str().into()),
+        ("relativePath", relative.into()),
+        ("maskedRequestPath", masked(&source.path, &path)),
+        ("version", version.into()),
+        ("scheme", ends.scheme.into()),
+        ("method", parts.method.as_str().into()),
+        ("requestPath", path.into()),
+        ("rawRequestPath", raw_path.into()),
+        ("requestUri", decoded(&raw_uri).into()),
+        ("rawRequestUri", raw_uri.into()),
+        ("queryString", query.into()),
+        ("localAddress", address(ends.local)),
+        ("remoteAddress", address(ends.remote)),
+        ("clientCertificate", Value::Null),
+        ("queryParams", pairs(query)),
+        ("uriParams", Value::object(params.collect())),
+        ("headers", headers_value(&parts.headers)),
+    ];
+    let entries = entries.into_iter();
+    Value::object(entries.map(|(name, value)| (name.into(), value)).collect())
+}
+
+/// A query's pairs, decoded, each value of a name on its own.
+fn pairs(query: &str) -> Value {
+    let query = Typed {
+        value: query.into(),
+        media_type: MediaType::new("application/x-www-form-urlencoded"),
+    };
+    let pairs = match query.read() {
+        Ok(Value::Object(pairs)) => pairs.entries().to_vec(),
+        _ => Vec::new(),
+    };
+    Value::Object(Arc::new(Object::new(pairs, Form::Parameters)))
+}
+
+/// What a `*` at the end of a listener's path stands for; null where there is none.
+fn masked(listener: &str, path: &str) -> Value {
+    let Some(before) = listener.strip_suffix("/*") else {
+        return Value::Null;
+    };
+    let depth = before.matches('/').count();
+    let rest: Vec<&str> = path.split('/').skip(depth + 1).collect();
+    format!("/{}", rest.join("/")).into()
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// An address as Java writes one whose name nobody has asked for.
+fn address(address: SocketAddr) -> Value {
+    format!("/{address}").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Object;
+    use crate::app::ListenerConfig;
+    use http::Request;
+    use std::sync::Arc;
+
+    fn of(path: &str, uri: &str, params: &[(&str, &str)]) -> Arc<Object> {
+        let addr = SocketAddr::from(([127, 0, 0, 1], 8081));
+        let config = ListenerConfig {
+            name: "L".into(),
+            addr,
+            base_path: "/api".into(),
+            idle_timeout: std::time::Duration::from_secs(40),
+        };
+        let source = HttpSource {
+            config: Arc::new(config),
+            path: path.into(),
+            methods: None,
+            response: None,
+            error_response: None,
+        };
+        let request = Request::builder()
+            .uri(uri)
+            .header("X-Two", "a")
+            .header("X-Two", "b");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let params: Vec<_> = params
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let ends = Ends {
+            local: addr,
+            remote: SocketAddr::from(([127, 0, 0, 1], 50000)),
+            scheme: "http",
+        };
+        match attributes(&source, &parts, &params, ends) {
+            Value::Object(object) => object,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn member(of: &Object, name: &str) -> Arc<Object> {
+        match of.get(name) {
+            Some(Value::Object(object)) => object.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_request_is_told_decoded_and_as_it_came() {
+        let told = of(
+            "/api/o/{id}",
+            "/api/o/a%20b?q=%C3%A9+x&q=2",
+            &[("id", "a b")],
+        );
+        for (name, value) in [
+            ("requestPath", "/api/o/a b"),
+            ("rawRequestPath", "/api/o/a%20b"),
+            ("requestUri", "/api/o/a b?q=é+x&q=2"),
+            ("rawRequestUri", "/api/o/a%20b?q=%C3%A9+x&q=2"),
+            ("relativePath", "/o/a b"),
+            ("listenerPath", "/api/o/{id}"),
+            ("queryString", "q=%C3%A9+x&q=2"),
+            ("version", "HTTP/1.1"),
+            ("scheme", "http"),
+            ("method", "GET"),
+            ("localAddress", "/127.0.0.1:8081"),
+            ("remoteAddress", "/127.0.0.1:50000"),
+        ] {
+            assert_eq!(told.get(name), Some(&value.into()), "{name}");
+        }
+        assert_eq!(told.get("clientCertificate"), Some(&Value::Null));
+        assert_eq!(told.get("maskedRequestPath"), Some(&Value::Null));
+        assert_eq!(member(&told, "uriParams").get("id"), Some(&"a b".into()));
+    }
+
+    #[test]
+    fn a_name_may_have_more_than_one_value() {
+        let told = of("/api/o", "/api/o?q=1&Q=3&q=2", &[]);
+        let query = member(&told, "queryParams");
+        let values: Vec<_> = query.all("q").cloned().collect();
+        assert_eq!(values, ["1".into(), "2".into()]);
+        let fields = member(&told, "headers");
+        let values: Vec<_> = fields.all("X-TWO").cloned().collect();
+        assert_eq!(values, ["a".into(), "b".into()]);
+        assert_eq!(fields.entries()[0].0.as_ref(), "x-two");
+    }
+
+    #[test]
+    fn what_a_star_stands_for_is_the_masked_path() {
+        for (path, uri, masked) in [
+            ("/api/*", "/api/a/b", "/a/b"),
+            ("/api/*", "/api", "/"),
+            ("/*", "/api/a", "/api/a"),
+            ("/api/{x}/*", "/api/1/a%20b/", "/a b/"),
+        ] {
+            let told = of(path, uri, &[]);
+            assert_eq!(
+                told.get("maskedRequestPath"),
+                Some(&masked.into()),
+                "{path} {uri}"
+            );
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The operations of the Object Store connector.
+
+use std::sync::Arc;
+
+use super::engine::{At, Run};
+use super::error::{Fault, Message, MuleError};
+use super::stores::ShelfFault;
+use crate::app::{Given, ObjectCall, ObjectOperation};
+use crate::{Event, Typed, Value};
+
+impl From<ShelfFault> for Fault {
+    fn from(fault: ShelfFault) -> Fault {
+        let kind = match &fault {
+            ShelfFault::Key(_) => "OS:INVALID_KEY",
+            ShelfFault::Value(_) | ShelfFault::NotAvailable(_) => "OS:STORE_NOT_AVAILABLE",
+        };
+        MuleError::new(kind, fault.to_string()).into()
+    }
+}
+
+impl Run {
+    /// Does an operation. All that it is given is evaluated before anything is looked at.
+    pub async fn object(
+        &self,
+        at: At<'_>,
+        it: &ObjectCall,
+        event: &mut Event,
+    ) -> Result<(), Fault> {
+        // Nothing spans two operations. A store in memory waits for nothing, and so whoever runs beside
+        // this has a turn here, as it would while a slower store works.
+        tokio::task::yield_now().await;
+        let shelf = self.engine.stores.shelf(it.store.as_deref());
+        let now = self.outside.now();
+        let result = match &it.operation {
+            ObjectOperation::Store {
+                key,
+                value,
+                fail_if_present,
+                fail_on_null,
+            } => {
+                let key = self.text(at, key, event)?;
+                let value = match value {
+                    Some(given) => self.given(at, given, event)?,
+                    None => event.payload.clone(),
+                };
+                let only_absent = self.given(at, fail_if_present, event)?.truth()?;
+                let fail_on_null = self.given(at, fail_on_null, event)?.truth()?;
+                if value.value.is_null() {
+                    if !fail_on_null {
+                        return Ok(());
+                    }
+                    let what = "A null value was provided. Please provide a non-null value";
+                    return Err(MuleError::new("OS:NULL_VALUE", what).into());
+                }
+                let key = filled(key)?;
+                if !shelf.put(&key, &value, only_absent, now).await? {
+                    let what = format!("ObjectStore already contains an object for key '{key}'");
+                    return Err(MuleError::new("OS:KEY_ALREADY_EXISTS", what).into());
+                }
+                return Ok(());
+            }
+            ObjectOperation::Retrieve { key, default } => {
+                let key = self.text(at, key, event)?;
+                let default = match default {
+                    Some(given) => Some(self.given(at, given, event)?),
+                    None => None,
+                };
+                let key = filled(key)?;
+                let default = default.filter(|default| !default.value.is_null());
+                match shelf.get(&key, now).await?.or(default) {
+                    Some(value) => value,
+                    None => {
+                        let name = it.store.as_ref().map(|store| &*store.name);
+                        let name = name.unwrap_or("_defaultPersistentObjectStore");
+                        let what = format!(
+                            "ObjectStore '{name}' doesn't contain any value for key '{key}' and \
+                             default value was not provided or resolved to a null value."
+                        );
+                        return Err(MuleError::new("OS:KEY_NOT_FOUND", what).into());
+                    }
+                }
+            }
+            ObjectOperation::Contains { key } => {
+                let key = self.key(at, key, event)?;
+                Typed::java(shelf.get(&key, now).await?.is_some())
+            }
+            ObjectOperation::Remove { key } => {
+                let key = self.key(at, key, event)?;
+                if !shelf.remove(&key, now).await? {
+                    let what = format!("ObjectStore doesn't contain any value for key '{key}'");
+                    return Err(MuleError::new("OS:KEY_NOT_FOUND", what).into());
+                }
+                return Ok(());
+            }
+            ObjectOperation::Clear => {
+                shelf.clear(now).await?;
+                return Ok(());
+            }
+            ObjectOperation::RetrieveAllKeys => {
+                let keys = shelf.keys(now).await?;
+                Typed::java(Value::array(keys.into_iter().map(Value::from).collect()))
+            }
+            ObjectOperation::RetrieveAll => {
+                let entries = shelf.entries(now).await?.into_iter();
+                let entries = entries.map(|(key, typed)| {
+                    let value = typed.read().unwrap_or(typed.value);
+                    (key.into(), value)
+                });
+                Typed::java(Value::object(entries.collect()))
+            }
+        };
+        let result = Message {
+            payload: result,
+            attributes: Value::Null,
+        };
+        self.deliver(at, it.target.as_ref(), event, result)
+    }
+
+    fn key(&self, at: At<'_>, given: &Given, event: &Event) -> Result<Arc<str>, Fault> {
+        filled(self.text(at, given, event)?)
+    }
+}
+
+/// A key that is one: not null, and not blank.
+fn filled(key: Option<Arc<str>>) -> Result<Arc<str>, Fault> {
+    key.filter(|key| !key.trim().is_empty()).ok_or_else(|| {
+        let what = "the key is null or blank; give one";
+        MuleError::new("OS:INVALID_KEY", what).into()
+    })
+}

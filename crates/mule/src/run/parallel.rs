@@ -1,0 +1,231 @@
+//! Processors with others within them that run beside one another.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+
+use super::engine::{At, Run};
+use super::error::{Ended, Failure, Fault, Message, MuleError, record};
+use super::outside::Pending;
+use super::scopes::{attempt, items};
+use crate::app::{Async, Chain, ErrorType, ParallelForeach, ScatterGather, Target};
+use crate::{Event, Typed, Value, Vars};
+
+/// How many items a `parallel-foreach` works on at once that says nothing of it.
+const ITEMS_AT_ONCE: usize = 256;
+
+/// A chain and the event that it begins with.
+type Route<'a> = (&'a Chain, Event);
+
+impl Run {
+    /// Runs its chain on every item, from the same event. The payload becomes the list of the
+    /// resulting messages, in the order of the items.
+    pub async fn parallel_foreach<'a>(
+        &'a self,
+        at: At<'a>,
+        it: &'a ParallelForeach,
+        event: Event,
+    ) -> Ended {
+        let whole = attempt!(
+            at,
+            event,
+            self.collection(at, it.collection.as_ref(), &event)
+        );
+        let items = attempt!(at, event, items(&whole));
+        let mut routes: Vec<Route<'a>> = Vec::with_capacity(items.len());
+        for item in items {
+            let payload = attempt!(at, event, whole.part(item));
+            let begin = Event {
+                payload,
+                ..event.clone()
+            };
+            routes.push((&it.chain, begin));
+        }
+        let width = it.max_concurrency.unwrap_or(ITEMS_AT_ONCE);
+        let ended = self.all(at, routes, width, it.timeout).await;
+        let done = attempt!(at, event, together(ended));
+        let results = done.iter().map(|event| Message::of(event).value());
+        let payload = Typed::java(Value::array(results.collect()));
+        self.gathered(at, it.target.as_ref(), event, payload, Vars::new())
+    }
+
+    /// Runs its routes on the same event. The payload becomes an object of their messages, and
+    /// variables that they have changed are kept: those that several have changed as a list.
+    pub async fn scatter_gather<'a>(
+        &'a self,
+        at: At<'a>,
+        it: &'a ScatterGather,
+        event: Event,
+    ) -> Ended {
+        let routes: Vec<Route<'a>> = it.routes.iter().map(|it| (it, event.clone())).collect();
+        let width = it.max_concurrency.unwrap_or(routes.len());
+        let ended = self.all(at, routes, width, it.timeout).await;
+        let done = attempt!(at, event, together(ended));
+        let messages = done.iter().map(|event| Message::of(event).value());
+        let messages = messages
+            .enumerate()
+            .map(|(number, message)| (number.to_string().into(), message));
+        let payload = Typed::java(Value::object(messages.collect()));
+        let vars = merged(&event.vars, &done);
+        self.gathered(at, it.target.as_ref(), event, payload, vars)
+    }
+
+    /// Runs a copy of the event beside the flow; nothing comes back.
+    pub fn beside(&self, at: At<'_>, it: &Async, event: Event) -> Event {
+        let run = self.clone();
+        let chain = it.chain.clone();
+        let gate = it.max_concurrency;
+        let gate = gate.map(|width| self.engine.gate(at.site, width));
+        let (flow, site, depth) = (at.flow.clone(), at.site.clone(), at.depth);
+        let copy = event.clone();
+        self.outside.spawn(Box::pin(async move {
+            let at = At {
+                flow: &flow,
+                site: &site,
+                depth,
+            };
+            let place = match &gate {
+                Some(gate) => gate.acquire().await.ok(),
+                None => None,
+            };
+            if let Err(failure) = run.chain(at, &chain, copy).await
+                && !failure.logged
+            {
+                run.log_error(at, &failure);
+            }
+            drop(place);
+        }));
+        event
+    }
+
+    /// Runs routes beside one another, so many at once, each for so long at most.
+    async fn all<'a>(
+        &'a self,
+        at: At<'a>,
+        routes: Vec<Route<'a>>,
+        width: usize,
+        limit: Option<Duration>,
+    ) -> Vec<Ended> {
+        let mut waiting = routes.into_iter().enumerate();
+        let mut running = FuturesUnordered::new();
+        let mut ended = BTreeMap::new();
+        loop {
+            while running.len() < width.max(1)
+                && let Some((number, (chain, event))) = waiting.next()
+            {
+                running.push(self.route(at, number, chain, event, limit));
+            }
+            match running.next().await {
+                Some((number, end)) => ended.insert(number, end),
+                None => return ended.into_values().collect(),
+            };
+        }
+    }
+
+    fn route<'a>(
+        &'a self,
+        at: At<'a>,
+        number: usize,
+        chain: &'a Chain,
+        event: Event,
+        limit: Option<Duration>,
+    ) -> Pending<'a, (usize, Ended)> {
+        Box::pin(async move {
+            let Some(limit) = limit else {
+                return (number, self.chain(at, chain, event).await);
+            };
+            let run = self.chain(at, chain, event.clone());
+            let ended = tokio::time::timeout(limit, run).await;
+            let ended = ended.unwrap_or_else(|_| {
+                let what = format!("Route {number} timed out after {} ms", limit.as_millis());
+                let error = MuleError::new("MULE:TIMEOUT", what);
+                Err(Failure::at(at, error.into(), event))
+            });
+            (number, ended)
+        })
+    }
+
+    fn gathered(
+        &self,
+        at: At<'_>,
+        target: Option<&Target>,
+        event: Event,
+        payload: Typed,
+        vars: Vars,
+    ) -> Ended {
+        let mut event = event;
+        let result = Message {
+            payload,
+            attributes: Value::Null,
+        };
+        let delivered = self.deliver(at, target, &mut event, result);
+        attempt!(at, event, delivered);
+        if target.is_none() {
+            event.vars.extend(vars);
+        }
+        Ok(event)
+    }
+}
+
+/// The events of routes, or the one error that stands for those that failed.
+fn together(ended: Vec<Ended>) -> Result<Vec<Event>, Fault> {
+    let mut done = Vec::with_capacity(ended.len());
+    let mut results: Vec<(Arc<str>, Value)> = Vec::new();
+    let mut failures: Vec<(Arc<str>, Value)> = Vec::new();
+    let mut children = Vec::new();
+    let mut what = "Error(s) were found for route(s):".to_owned();
+    for (number, ended) in ended.into_iter().enumerate() {
+        let key = number.to_string().into();
+        match ended {
+            Ok(event) => {
+                results.push((key, Message::of(&event).value()));
+                done.push(event);
+            }
+            Err(failure) => {
+                let error = failure.error;
+                failures.push((key, error.value()));
+                what += &format!("\n\tRoute {number}: {}: {}", error.kind, error.description);
+                children.push(error);
+            }
+        }
+    }
+    if failures.is_empty() {
+        return Ok(done);
+    }
+    let kind = ErrorType::new("MULE", "COMPOSITE_ROUTING");
+    let mut error = MuleError::of(kind, what);
+    error.children = children;
+    error.message = Some(Message {
+        payload: Typed::java(record([
+            ("results", Value::object(results)),
+            ("failures", Value::object(failures)),
+        ])),
+        attributes: Value::Null,
+    });
+    Err(error.into())
+}
+
+/// The variables that routes have changed.
+fn merged(before: &Vars, done: &[Event]) -> Vars {
+    let mut changed: BTreeMap<Arc<str>, Vec<Typed>> = BTreeMap::new();
+    for event in done {
+        for (name, value) in &event.vars {
+            if before.get(name) != Some(value) {
+                changed.entry(name.clone()).or_default().push(value.clone());
+            }
+        }
+    }
+    let changed = changed.into_iter().map(|(name, mut values)| {
+        let value = match values.len() {
+            1 => values.remove(0),
+            _ => {
+                let read = |typed: Typed| typed.read().unwrap_or(typed.value);
+                Typed::java(Value::array(values.into_iter().map(read).collect()))
+            }
+        };
+        (name, value)
+    });
+    changed.collect()
+}

@@ -1,0 +1,392 @@
+//! The queues of an application: payloads that a flow leaves for others, each taken by one of them.
+//!
+//! Messages of a persistent queue are kept in the gateway's store, one object each, and are removed
+//! when they are taken: as in Mule without a transaction, one whose flow then fails is not delivered
+//! again.
+//!
+//! Source: [the VM connector](https://docs.mulesoft.com/vm-connector/latest/vm-reference).
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use fusebox_gateway::parts::StoreHandle;
+use fusebox_store::{NewObject, StoreError, When};
+use tokio::sync::{Notify, OnceCell, OwnedSemaphorePermit, Semaphore};
+
+use super::outside::PublishFault;
+use crate::app::{App, Queue};
+use crate::{STORED, Typed};
+
+/// How long a message waits for room, as a publisher does by default.
+const ROOM_WAIT: Duration = Duration::from_secs(5);
+
+/// How many messages a queue without a bound of its own has room for.
+const MESSAGES_MAX: usize = 100_000;
+
+/// How long the store may take.
+const STORE_WAIT: Duration = Duration::from_secs(5);
+
+/// The queues of an application.
+#[derive(Debug, Default)]
+pub struct Queues(Vec<Arc<LiveQueue>>);
+
+/// A queue as it runs.
+#[derive(Debug)]
+pub struct LiveQueue {
+    name: Arc<str>,
+    // A std lock: held to put one message in or take one out.
+    waiting: Mutex<VecDeque<Waiting>>,
+    arrived: Notify,
+    room: Arc<Semaphore>,
+    /// How many messages it has room for in all; a reload may change it.
+    room_max: AtomicUsize,
+    kept: Option<Shelf>,
+}
+
+/// Where the messages of a persistent queue are.
+#[derive(Debug)]
+struct Shelf {
+    store: StoreHandle,
+    partition: String,
+    /// The number of the next message. Set when the messages are found that a past process left.
+    next: OnceCell<AtomicU64>,
+}
+
+/// A message that waits, with the room that it takes.
+#[derive(Debug)]
+pub struct Waiting {
+    message: Where,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+#[derive(Debug)]
+enum Where {
+    Here(Typed),
+    /// In the store, under a key.
+    Kept(String),
+}
+
+impl Queues {
+    /// An application's queues; those of an earlier one go on with what is in them. Says in sentences
+    /// what is lost.
+    pub fn new(
+        app: &App,
+        store: &StoreHandle,
+        previous: Option<&Queues>,
+        lost: &mut Vec<String>,
+    ) -> Queues {
+        let queues = app.queues.iter().map(|queue| {
+            let kept = previous.and_then(|previous| previous.find(&queue.name));
+            match kept.filter(|kept| kept.kept.is_some() == queue.persistent) {
+                Some(kept) => {
+                    kept.widen(room(queue));
+                    kept.clone()
+                }
+                None => Arc::new(LiveQueue::new(queue, store)),
+            }
+        });
+        let queues = Queues(queues.collect());
+        for old in previous.iter().flat_map(|previous| &previous.0) {
+            if !queues.0.iter().any(|queue| Arc::ptr_eq(queue, old)) {
+                lost.extend(old.lost());
+            }
+        }
+        queues
+    }
+
+    /// What is lost with all of them, in sentences.
+    pub fn lost(&self) -> impl Iterator<Item = String> {
+        self.0.iter().filter_map(|queue| queue.lost())
+    }
+
+    /// The queue of a name.
+    pub fn find(&self, name: &str) -> Option<&Arc<LiveQueue>> {
+        self.0.iter().find(|queue| &*queue.name == name)
+    }
+}
+
+/// How many messages a queue has room for.
+fn room(plan: &Queue) -> usize {
+    plan.max.unwrap_or(MESSAGES_MAX).min(Semaphore::MAX_PERMITS)
+}
+
+impl LiveQueue {
+    fn new(plan: &Queue, store: &StoreHandle) -> LiveQueue {
+        LiveQueue {
+            name: plan.name.clone(),
+            waiting: Mutex::default(),
+            arrived: Notify::new(),
+            room: Arc::new(Semaphore::new(room(plan))),
+            room_max: AtomicUsize::new(room(plan)),
+            kept: plan.persistent.then(|| Shelf {
+                store: store.clone(),
+                partition: format!("vm/{}", plan.name),
+                next: OnceCell::new(),
+            }),
+        }
+    }
+
+    /// Has room for so many messages from now on; those above that stay all the same.
+    fn widen(&self, room: usize) {
+        let before = self.room_max.swap(room, Ordering::AcqRel);
+        if room > before {
+            self.room.add_permits(room - before);
+        } else {
+            self.room.forget_permits(before - room);
+        }
+    }
+
+    /// What is lost with it. Messages of a persistent queue stay in the store, until it is there again.
+    fn lost(&self) -> Option<String> {
+        let left = self.waiting().len();
+        (self.kept.is_none() && left > 0).then(|| {
+            let name = &self.name;
+            format!("queue {name}: it is gone, and messages with it: {left}")
+        })
+    }
+
+    /// Leaves a message, once there is room for it.
+    ///
+    /// # Errors
+    /// If there is none for 5 s, or the store does not take it.
+    pub async fn publish(&self, message: Typed) -> Result<(), PublishFault> {
+        let room = tokio::time::timeout(ROOM_WAIT, self.room.clone().acquire_owned()).await;
+        let Ok(Ok(room)) = room else {
+            return Err(PublishFault::Full(self.name.clone()));
+        };
+        let message = match &self.kept {
+            None => Where::Here(message),
+            Some(shelf) => {
+                let failed = |error: String| PublishFault::NotAvailable(error);
+                let next = self
+                    .found(shelf)
+                    .await
+                    .map_err(|it| failed(it.to_string()))?;
+                let key = format!("{:020}", next.fetch_add(1, Ordering::Relaxed));
+                let bytes = message.to_stored().map_err(|it| failed(it.description))?;
+                let object = NewObject::new(bytes, STORED);
+                let put = shelf
+                    .store
+                    .0
+                    .put(&shelf.partition, &key, object, When::Always);
+                within(put).await.map_err(|it| failed(it.to_string()))?;
+                Where::Kept(key)
+            }
+        };
+        self.waiting().push_back(Waiting {
+            message,
+            _room: Some(room),
+        });
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// The next message, once there is one. It may be dropped before; nothing is lost then.
+    pub async fn next(&self) -> Waiting {
+        if let Some(shelf) = &self.kept {
+            while let Err(error) = self.found(shelf).await {
+                tracing::error!(queue = %self.name, %error, "the queue's messages cannot be read yet");
+                tokio::time::sleep(STORE_WAIT).await;
+            }
+        }
+        loop {
+            let arrived = self.arrived.notified();
+            {
+                let mut waiting = self.waiting();
+                if let Some(message) = waiting.pop_front() {
+                    // Several may have come while nobody waited, which is told but once.
+                    if !waiting.is_empty() {
+                        self.arrived.notify_one();
+                    }
+                    return message;
+                }
+            }
+            arrived.await;
+        }
+    }
+
+    /// The payload of a message, which then is nobody else's; `None`: another process has it.
+    ///
+    /// # Errors
+    /// If the store cannot tell; the message is the next one again.
+    pub async fn open(&self, waiting: Waiting) -> Result<Option<Typed>, StoreError> {
+        let (key, shelf) = match (&waiting.message, &self.kept) {
+            (Where::Kept(key), Some(shelf)) => (key, shelf),
+            (Where::Here(message), _) => return Ok(Some(message.clone())),
+            (Where::Kept(_), None) => return Ok(None),
+        };
+        let removed = shelf.store.0.remove(&shelf.partition, key, When::Always);
+        match within(removed).await {
+            Ok(None) => Ok(None),
+            Ok(Some(object)) => match Typed::from_stored(&object.value) {
+                Ok(message) => Ok(Some(message)),
+                Err(fault) => {
+                    tracing::error!(queue = %self.name, key, fault = %fault.description, "a message cannot be read, and is dropped");
+                    Ok(None)
+                }
+            },
+            Err(error) => {
+                self.waiting().push_front(waiting);
+                self.arrived.notify_one();
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes over, once, what a past process has left, and gives the number of the next message.
+    async fn found<'a>(&self, shelf: &'a Shelf) -> Result<&'a AtomicU64, StoreError> {
+        let find = || async {
+            let keys = shelf.store.0.keys(&shelf.partition, "", MESSAGES_MAX);
+            let keys = within(keys).await?;
+            let last = keys.iter().filter_map(|key| key.parse::<u64>().ok()).max();
+            let mut waiting = self.waiting();
+            for key in keys {
+                waiting.push_back(Waiting {
+                    message: Where::Kept(key),
+                    // What was there before the bound was is taken all the same.
+                    _room: self.room.clone().try_acquire_owned().ok(),
+                });
+            }
+            self.arrived.notify_one();
+            Ok(AtomicU64::new(last.map_or(0, |last| last + 1)))
+        };
+        shelf.next.get_or_try_init(find).await
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn within<T>(pending: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(STORE_WAIT, pending).await {
+        Ok(result) => result,
+        Err(_) => Err(StoreError::NotAvailable {
+            why: format!("it has not answered for {} s", STORE_WAIT.as_secs()),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Value;
+    use fusebox_store::{Limits, MemoryStore, SystemClock};
+    use futures_util::FutureExt as _;
+
+    fn store() -> StoreHandle {
+        let store = MemoryStore::new(Limits::default(), Arc::new(SystemClock));
+        StoreHandle(Arc::new(store))
+    }
+
+    fn queue(store: &StoreHandle, persistent: bool, max: Option<usize>) -> LiveQueue {
+        let plan = Queue {
+            name: "q".into(),
+            persistent,
+            max,
+        };
+        LiveQueue::new(&plan, store)
+    }
+
+    async fn taken(queue: &LiveQueue) -> Option<Value> {
+        let waiting = queue.next().await;
+        let message = queue.open(waiting).await.unwrap();
+        message.map(|message| message.value)
+    }
+
+    #[tokio::test]
+    async fn messages_come_out_in_order_and_make_room() {
+        for persistent in [false, true] {
+            let queue = queue(&store(), persistent, Some(2));
+            queue.publish(Typed::java(1)).await.unwrap();
+            queue.publish(Typed::java("two")).await.unwrap();
+            {
+                let mut third = std::pin::pin!(queue.publish(Typed::java(3)));
+                assert!(third.as_mut().now_or_never().is_none());
+                assert_eq!(taken(&queue).await, Some(1.into()));
+                third.await.unwrap();
+            }
+            assert_eq!(taken(&queue).await, Some("two".into()));
+            assert_eq!(taken(&queue).await, Some(3.into()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_persistent_queue_is_found_again_with_what_is_in_it() {
+        let store = store();
+        let before = queue(&store, true, None);
+        for number in 1..=3 {
+            before.publish(Typed::java(number)).await.unwrap();
+        }
+        assert_eq!(taken(&before).await, Some(1.into()));
+        let after = queue(&store, true, None);
+        after.publish(Typed::java(4)).await.unwrap();
+        for number in 2..=4 {
+            assert_eq!(taken(&after).await, Some(number.into()));
+        }
+        // What another process has taken is not delivered twice.
+        assert_eq!(taken(&before).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_queue_goes_on_over_a_reload_and_says_what_is_lost_with_it() {
+        let app = |queues: &[(&str, Option<usize>)]| {
+            let queues = queues.iter().map(|(name, max)| Queue {
+                name: (*name).into(),
+                persistent: false,
+                max: *max,
+            });
+            App {
+                name: "a".into(),
+                compat: Default::default(),
+                properties: Default::default(),
+                stores: Vec::new(),
+                listeners: Vec::new(),
+                requesters: Vec::new(),
+                queues: queues.collect(),
+                flows: Vec::new(),
+                default_handlers: None,
+                response_timeout: Duration::from_secs(10),
+                circuits: Vec::new(),
+            }
+        };
+        let (store, mut lost) = (store(), Vec::new());
+        let first = Queues::new(
+            &app(&[("q", Some(1)), ("r", None)]),
+            &store,
+            None,
+            &mut lost,
+        );
+        for name in ["q", "r"] {
+            let queue = first.find(name).unwrap();
+            queue.publish(Typed::java(1)).await.unwrap();
+        }
+        let app = app(&[("q", Some(2))]);
+        let second = Queues::new(&app, &store, Some(&first), &mut lost);
+        assert_eq!(lost, ["queue r: it is gone, and messages with it: 1"]);
+        let queue = second.find("q").unwrap();
+        queue.publish(Typed::java(2)).await.unwrap();
+        assert!(queue.publish(Typed::java(3)).now_or_never().is_none());
+        assert_eq!(taken(queue).await, Some(1.into()));
+        assert_eq!(taken(queue).await, Some(2.into()));
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_hears_of_each_message() {
+        let queue = Arc::new(queue(&store(), false, None));
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let queue = queue.clone();
+                tokio::spawn(async move { taken(&queue).await })
+            })
+            .collect();
+        for number in 0..3 {
+            queue.publish(Typed::java(number)).await.unwrap();
+        }
+        for one in waiting {
+            assert!(one.await.unwrap().is_some());
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! `http:request`: the call that an event makes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Uri};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::answer;
+use super::engine::{At, Run};
+use super::error::{Fault, MuleError};
+use super::outside::Call;
+use crate::app::{Given, Request, Requester, SendBody};
+use crate::{Event, Typed, Value};
+
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+
+/// What may not stand in a target as it is. `%` may: what is encoded already stays so.
+const ILLEGAL: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// What may not stand in a part of a target that has a value in it.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Whom a request goes to, and for what.
+struct Address {
+    tls: bool,
+    host: Arc<str>,
+    port: u16,
+    /// With its query, if it has one.
+    target: String,
+}
+
+impl Run {
+    /// Makes a request and takes its answer. An answer that is an error leaves the event alone.
+    pub async fn request(&self, at: At<'_>, it: &Request, event: &mut Event) -> Result<(), Fault> {
+        let call = self.call(at, it, event)?;
+        let resource = resource(&call);
+        let sent = call.headers.get(CONTENT_TYPE);
+        let sent = sent.map_or("*/*".to_owned(), |it| answer::field_text(it).into_owned());
+        let answer = self.outside.send(call).await;
+        let answer = answer.map_err(|fault| answer::unanswered(&resource, &fault))?;
+        let message = answer::message(&answer);
+        let config = it.config.as_ref();
+        let validator = it.validator.as_ref();
+        let validator = validator.or_else(|| config.and_then(|config| config.validator.as_ref()));
+        let accepted = match validator {
+            Some(validator) => validator.accepts(answer.status),
+            None => answer.status < 400,
+        };
+        if !accepted {
+            let error = answer::rejected(&resource, answer.status, &sent, message);
+            return Err(error.into());
+        }
+        self.deliver(at, it.target.as_ref(), event, message)
+    }
+
+    fn call(&self, at: At<'_>, it: &Request, event: &Event) -> Result<Call, Fault> {
+        let config = it.config.as_deref();
+        let method = self.method(at, &it.method, event)?;
+        let mut address = self.address(at, it, event)?;
+        if let Some(given) = &it.query_params {
+            let mut separator = if address.target.contains('?') {
+                '&'
+            } else {
+                '?'
+            };
+            for (name, value) in self.fields(at, given, event)? {
+                address.target.push(separator);
+                address.target.extend(utf8_percent_encode(&name, RESERVED));
+                if let Some(value) = value {
+                    address.target.push('=');
+                    address.target.extend(utf8_percent_encode(&value, RESERVED));
+                }
+                separator = '&';
+            }
+        }
+        let mut headers = self.headers(at, it, event)?;
+        let send_body = it.send_body.or(config.map(|config| config.send_body));
+        let has_body = match send_body.unwrap_or_default() {
+            SendBody::Auto => !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS),
+            SendBody::Always => true,
+            SendBody::Never => false,
+        };
+        let mut bytes = bytes::Bytes::new();
+        if has_body {
+            let body = match &it.body {
+                Some(given) => self.given(at, given, event)?,
+                None => event.payload.clone(),
+            };
+            let body = body.body(self.engine.app.compat)?;
+            bytes = body.bytes;
+            if let Some(content_type) = body.content_type
+                && !bytes.is_empty()
+                && !headers.contains_key(CONTENT_TYPE)
+            {
+                headers.insert(CONTENT_TYPE, value(&CONTENT_TYPE, &content_type)?);
+            }
+        }
+        if !headers.contains_key(CORRELATION_ID) && !event.correlation_id.is_empty() {
+            let id = value(&CORRELATION_ID, &event.correlation_id)?;
+            headers.insert(CORRELATION_ID, id);
+        }
+        Ok(Call {
+            requester: it.config.clone(),
+            tls: address.tls,
+            host: address.host,
+            port: address.port,
+            method,
+            target: address.target,
+            headers,
+            body: bytes,
+            timeout: self.timeout(at, it, event)?,
+            follow_redirects: it
+                .follow_redirects
+                .or(config.map(|config| config.follow_redirects))
+                .unwrap_or(true),
+        })
+    }
+
+    fn method(&self, at: At<'_>, given: &Given, event: &Event) -> Result<Method, Fault> {
+        let text = self.text(at, given, event)?.unwrap_or_default();
+        Method::from_bytes(text.trim().to_ascii_uppercase().as_bytes())
+            .map_err(|_| expression(format!("'{text}' is no method; GET and POST are some")))
+    }
+
+    /// How long the exchange may take: as the request, its configuration or the application says.
+    fn timeout(&self, at: At<'_>, it: &Request, event: &Event) -> Result<Duration, Fault> {
+        let own = match &it.response_timeout {
+            Some(given) => Some(self.given(at, given, event)?.whole()?),
+            None => None,
+        };
+        let own = own.and_then(|millis| u64::try_from(millis).ok());
+        let own = own.filter(|millis| *millis > 0).map(Duration::from_millis);
+        let config = it.config.as_ref();
+        let config = config.and_then(|config| config.response_timeout);
+        Ok(own.or(config).unwrap_or(self.engine.app.response_timeout))
+    }
+
+    fn address(&self, at: At<'_>, it: &Request, event: &Event) -> Result<Address, Fault> {
+        if let Some(given) = &it.url {
+            let url = self.text(at, given, event)?.unwrap_or_default();
+            return parse(&self.filled(at, it, &url, event)?);
+        }
+        let Some(config) = it.config.as_deref() else {
+            return Err(expression("the request has neither a url nor a config-ref"));
+        };
+        let path = self.text(at, &it.path, event)?.unwrap_or_default();
+        let path = self.filled(at, it, &joined(config, &path), event)?;
+        Ok(Address {
+            tls: config.tls,
+            host: config.host.clone(),
+            port: config.port,
+            target: utf8_percent_encode(&path, ILLEGAL).to_string(),
+        })
+    }
+
+    /// A path whose `{name}`s stand for what `http:uri-params` says.
+    fn filled(&self, at: At<'_>, it: &Request, path: &str, event: &Event) -> Result<String, Fault> {
+        let Some(given) = &it.uri_params else {
+            return Ok(path.to_owned());
+        };
+        let mut path = path.to_owned();
+        for (name, value) in self.fields(at, given, event)? {
+            let value = value.ok_or_else(|| expression(format!("uri-param '{name}' is null")))?;
+            let value = utf8_percent_encode(&value, RESERVED).to_string();
+            path = path.replace(&format!("{{{name}}}"), &value);
+        }
+        Ok(path)
+    }
+
+    fn headers(&self, at: At<'_>, it: &Request, event: &Event) -> Result<HeaderMap, Fault> {
+        let mut headers = HeaderMap::new();
+        for (name, given) in it.config.iter().flat_map(|config| &config.default_headers) {
+            let name = header(&self.text(at, name, event)?.unwrap_or_default())?;
+            if let Some(text) = self.text(at, given, event)? {
+                let value = value(&name, &text)?;
+                headers.append(name, value);
+            }
+        }
+        let Some(given) = &it.headers else {
+            return Ok(headers);
+        };
+        let mut own = HeaderMap::new();
+        for (name, text) in self.fields(at, given, event)? {
+            let name = header(&name)?;
+            if let Some(text) = text {
+                let value = value(&name, &text)?;
+                own.append(name, value);
+            }
+        }
+        for name in own.keys() {
+            headers.remove(name);
+        }
+        headers.extend(own);
+        Ok(headers)
+    }
+
+    /// The names and texts of an object; a list has each of its items, null none.
+    fn fields(&self, at: At<'_>, given: &Given, event: &Event) -> Result<Fields, Fault> {
+        let typed = self.given(at, given, event)?;
+        let object = match typed.read()? {
+            Value::Null => return Ok(Vec::new()),
+            Value::Object(object) => object,
+            other => {
+                let what = format!("an object is wanted, and there is a {}", other.kind());
+                return Err(expression(what));
+            }
+        };
+        let mut fields = Fields::new();
+        for (name, value) in object.entries() {
+            match value {
+                Value::Array(array) => {
+                    for item in array.items() {
+                        fields.push((name.clone(), Typed::java(item.clone()).text()?));
+                    }
+                }
+                value => fields.push((name.clone(), Typed::java(value.clone()).text()?)),
+            }
+        }
+        Ok(fields)
+    }
+}
+
+/// Names with their texts; `None` is null.
+type Fields = Vec<(Arc<str>, Option<Arc<str>>)>;
+
+fn expression(what: impl Into<Arc<str>>) -> Fault {
+    MuleError::new("MULE:EXPRESSION", what).into()
+}
+
+fn header(name: &str) -> Result<HeaderName, Fault> {
+    HeaderName::try_from(name.trim()).map_err(|_| expression(format!("'{name}' names no header")))
+}
+
+fn value(name: &HeaderName, text: &str) -> Result<HeaderValue, Fault> {
+    HeaderValue::try_from(text).map_err(|_| {
+        expression(format!(
+            "the value of header '{name}' has a control character"
+        ))
+    })
+}
+
+/// The path of a request below its configuration's.
+fn joined(config: &Requester, path: &str) -> String {
+    let base = config.base_path.trim_matches('/');
+    let base = if base.is_empty() {
+        String::new()
+    } else {
+        format!("/{base}")
+    };
+    match path.strip_prefix('/').unwrap_or(path) {
+        "" if !base.is_empty() && !path.starts_with('/') => base,
+        path => format!("{base}/{path}"),
+    }
+}
+
+/// A whole address.
+fn parse(url: &str) -> Result<Address, Fault> {
+    let encoded = utf8_percent_encode(url.trim(), ILLEGAL).to_string();
+    let wrong = || {
+        expression(format!(
+            "'{url}' is no address; write http://host:port/path"
+        ))
+    };
+    let uri: Uri = encoded.parse().map_err(|_| wrong())?;
+    let tls = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        _ => return Err(wrong()),
+    };
+    let host = uri.host().filter(|host| !host.is_empty());
+    let host = host.ok_or_else(wrong)?;
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    let target = match target.strip_prefix('?') {
+        Some(query) => format!("/?{query}"),
+        None => target.to_owned(),
+    };
+    Ok(Address {
+        tls,
+        host: host.trim_matches(['[', ']']).into(),
+        port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+        target,
+    })
+}
+
+/// How descriptions name what a request is for.
+fn resource(call: &Call) -> String {
+    let scheme = if call.tls { "https" } else { "http" };
+    let path = call.target.split('?').next().unwrap_or_default();
+    let host = if call.host.contains(':') {
+        format!("[{}]", call.host)
+    } else {
+        call.host.to_string()
+    };
+    format!(
+        "HTTP {} on resource '{scheme}://{host}:{}{path}' failed",
+        call.method, call.port
+    )
+}

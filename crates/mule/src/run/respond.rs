@@ -1,0 +1,540 @@
+//! What an HTTP listener answers when its flow has ended.
+//!
+//! `http:response` and `http:error-response` say it where a listener has them. Where it has none, Mule
+//! answers 200 with the payload, and 500 with the error's description. Published flows set
+//! `vars.httpStatus` and `vars.outboundHeaders` all the same, as those do that Mule's own tools
+//! scaffold; [`Compat::Intent`] answers with them.
+//!
+//! Source: [the HTTP listener's response](https://docs.mulesoft.com/http-connector/latest/http-listener-ref#http-response).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fusebox_gateway::parts::{Body, is_framing, is_fusebox_word};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use hyper::ext::ReasonPhrase;
+
+use super::error::{Ended, Failure, MuleError};
+use super::outside::Outside;
+use crate::app::{App, Compat, Given, HttpSource, Respond};
+use crate::{Context, EvalFault, Event, MediaType, Typed, Value};
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
+
+/// An answer of a flow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// 200..=999.
+    pub status: StatusCode,
+    /// `None`: the status's own.
+    pub reason: Option<String>,
+    /// The fields, `Content-Type` among them.
+    pub headers: HeaderMap,
+    /// The body; empty where the status allows none.
+    pub body: Bytes,
+}
+
+/// Answers for the listener of a flow.
+#[derive(Debug)]
+pub struct Responder<'a> {
+    /// The application.
+    pub app: &'a App,
+    /// The flow's name.
+    pub flow: &'a str,
+    /// Its listener.
+    pub source: &'a HttpSource,
+    /// What the run had around it.
+    pub outside: &'a dyn Outside,
+}
+
+impl Responder<'_> {
+    /// The answer to a request whose run has ended.
+    ///
+    /// A response that cannot be made is an error that the flow's handlers do not hear of.
+    pub fn reply(&self, ended: Ended) -> Reply {
+        let failure = match ended {
+            Ok(event) => match self.success(&event) {
+                Ok(reply) => return reply,
+                Err(fault) => {
+                    let error = MuleError::new("MULE:SOURCE_RESPONSE_GENERATE", fault.description);
+                    tracing::error!(flow = self.flow, error = %error.description, "the response cannot be made");
+                    Failure {
+                        error: Arc::new(error),
+                        event,
+                        logged: true,
+                    }
+                }
+            },
+            Err(failure) => *failure,
+        };
+        self.failure(failure)
+    }
+
+    fn success(&self, event: &Event) -> Result<Reply, EvalFault> {
+        let Some(respond) = &self.source.response else {
+            let status = match self.wanted(event) {
+                Some(status) => status.whole()?,
+                None => 200,
+            };
+            return self.with_payload(event, status);
+        };
+        let context = self.context(event);
+        let body = match &respond.body {
+            Some(given) => given.eval(&context)?,
+            None => event.payload.clone(),
+        };
+        self.made(respond, &context, 200, &body)
+    }
+
+    fn failure(&self, failure: Failure) -> Reply {
+        let Failure {
+            error, mut event, ..
+        } = failure;
+        event.error = error.value();
+        let description = || Typed {
+            value: Value::String(error.description.clone()),
+            media_type: MediaType::new("text/plain"),
+        };
+        let reply = match &self.source.error_response {
+            Some(respond) => {
+                let context = self.context(&event);
+                let body = match &respond.body {
+                    Some(given) => given.eval(&context),
+                    None => Ok(description()),
+                };
+                body.and_then(|body| self.made(respond, &context, 500, &body))
+            }
+            None => match self.wanted(&event).map(|status| status.whole()) {
+                Some(Ok(status)) if status >= 400 => self.with_payload(&event, status),
+                _ => self.plain(&event, &description()),
+            },
+        };
+        reply.unwrap_or_else(|fault| {
+            tracing::error!(flow = self.flow, error = %fault.description, "the error response cannot be made");
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, TEXT);
+            Reply {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                reason: None,
+                headers,
+                body: Bytes::copy_from_slice(error.description.as_bytes()),
+            }
+        })
+    }
+
+    /// The status that a flow without a response of its own asks for.
+    fn wanted<'e>(&self, event: &'e Event) -> Option<&'e Typed> {
+        let intent = self.app.compat == Compat::Intent;
+        let wanted = event.vars.get("httpStatus").filter(|_| intent);
+        wanted.filter(|status| !status.value.is_null())
+    }
+
+    fn with_payload(&self, event: &Event, status: i64) -> Result<Reply, EvalFault> {
+        let mut reply = reply(status, &event.payload, self.app.compat)?;
+        self.add_outbound(event, &mut reply.headers)?;
+        Ok(reply)
+    }
+
+    fn plain(&self, event: &Event, description: &Typed) -> Result<Reply, EvalFault> {
+        let mut reply = reply(500, description, self.app.compat)?;
+        self.add_outbound(event, &mut reply.headers)?;
+        Ok(reply)
+    }
+
+    fn add_outbound(&self, event: &Event, headers: &mut HeaderMap) -> Result<(), EvalFault> {
+        let outbound = event.vars.get("outboundHeaders");
+        match outbound.filter(|_| self.app.compat == Compat::Intent) {
+            Some(outbound) => add_fields(headers, outbound),
+            None => Ok(()),
+        }
+    }
+
+    fn made(
+        &self,
+        respond: &Respond,
+        context: &Context<'_>,
+        default: i64,
+        body: &Typed,
+    ) -> Result<Reply, EvalFault> {
+        let part = |given: &Option<Given>| match given {
+            Some(given) => given.eval(context).map(Some),
+            None => Ok(None),
+        };
+        let status = match part(&respond.status)? {
+            Some(status) => status.whole()?,
+            None => default,
+        };
+        let mut reply = reply(status, body, self.app.compat)?;
+        if let Some(reason) = part(&respond.reason)? {
+            reply.reason = reason.text()?.map(|reason| reason.to_string());
+        }
+        if let Some(fields) = part(&respond.headers)? {
+            add_fields(&mut reply.headers, &fields)?;
+        }
+        Ok(reply)
+    }
+
+    fn context<'c>(&'c self, event: &'c Event) -> Context<'c> {
+        Context {
+            event,
+            properties: &self.app.properties,
+            flow: self.flow,
+            app: &self.app.name,
+            now: self.outside.now(),
+            zone: self.outside.zone(),
+            random: self.outside.random(),
+        }
+    }
+}
+
+/// A reply of a status with a body. What is no status of a final answer is a fault of the flow's: 500.
+fn reply(status: i64, body: &Typed, compat: Compat) -> Result<Reply, EvalFault> {
+    let status = u16::try_from(status).ok().filter(|status| *status >= 200);
+    let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+    let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = body.body(compat)?;
+    let mut headers = HeaderMap::new();
+    if let Some(media_type) = body.content_type {
+        let value = HeaderValue::from_str(&media_type);
+        let value = value.map_err(|_| fault(format!("`{media_type}` is no media type")))?;
+        headers.insert(CONTENT_TYPE, value);
+    }
+    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    Ok(Reply {
+        status,
+        reason: None,
+        headers,
+        body: if bodiless { Bytes::new() } else { body.bytes },
+    })
+}
+
+/// Adds the fields that an object says; a list is as many lines, null none.
+fn add_fields(headers: &mut HeaderMap, fields: &Typed) -> Result<(), EvalFault> {
+    let fields = match fields.read()? {
+        Value::Null => return Ok(()),
+        Value::Object(fields) => fields,
+        other => {
+            let kind = other.kind();
+            return Err(fault(format!(
+                "fields are an Object, and there is a {kind}"
+            )));
+        }
+    };
+    let mut added: Vec<HeaderName> = Vec::new();
+    for (name, value) in fields.entries() {
+        let field = HeaderName::from_bytes(name.as_bytes());
+        let field = field.map_err(|_| fault(format!("`{name}` is no name of a field")))?;
+        if is_framing(field.as_str()) || is_fusebox_word(field.as_str()) {
+            continue;
+        }
+        let values = match value {
+            Value::Array(values) => values.items(),
+            value => std::slice::from_ref(value),
+        };
+        for value in values {
+            let Some(text) = Typed::java(value.clone()).text()? else {
+                continue;
+            };
+            let value = HeaderValue::from_str(text.trim());
+            let value = value.map_err(|_| fault(format!("`{name}` cannot be {text:?}")))?;
+            // Two of one name in an object are two lines, but the flow's replace ours.
+            if added.contains(&field) {
+                headers.append(field.clone(), value);
+            } else {
+                headers.insert(field.clone(), value);
+                added.push(field.clone());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn fault(description: String) -> EvalFault {
+    EvalFault {
+        kind: "MULE:EXPRESSION",
+        description,
+    }
+}
+
+impl Reply {
+    /// The answer as it goes to the client.
+    pub(crate) fn response(self) -> Response<Body> {
+        let mut response = Response::new(Body::fixed(self.body));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        let reason = self
+            .reason
+            .map(|reason| ReasonPhrase::try_from(reason.into_bytes()));
+        if let Some(Ok(reason)) = reason {
+            response.extensions_mut().insert(reason);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::ListenerConfig;
+    use crate::jiff::{Timestamp, tz::TimeZone};
+    use crate::run::outside::{Answer, Call, Pending, PublishFault, SendFault};
+    use crate::{Random, Script};
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    /// A world in which nothing can be reached.
+    #[derive(Default)]
+    struct Nowhere(Random);
+
+    impl Outside for Nowhere {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+
+        fn zone(&self) -> &TimeZone {
+            const { &TimeZone::UTC }
+        }
+
+        fn random(&self) -> &Random {
+            &self.0
+        }
+
+        fn send(&self, _: Call) -> Pending<'_, Result<Answer, SendFault>> {
+            Box::pin(async { Err(SendFault::Timeout) })
+        }
+
+        fn publish<'a>(
+            &'a self,
+            queue: &'a Arc<str>,
+            _: Typed,
+        ) -> Pending<'a, Result<(), PublishFault>> {
+            Box::pin(async { Err(PublishFault::Full(queue.clone())) })
+        }
+
+        fn spawn(&self, _: Pending<'static, ()>) {}
+    }
+
+    fn app(compat: Compat) -> App {
+        App {
+            name: "a".into(),
+            compat,
+            properties: Default::default(),
+            stores: Vec::new(),
+            listeners: Vec::new(),
+            requesters: Vec::new(),
+            queues: Vec::new(),
+            flows: Vec::new(),
+            default_handlers: None,
+            response_timeout: Duration::from_secs(10),
+            circuits: Vec::new(),
+        }
+    }
+
+    fn source() -> HttpSource {
+        HttpSource {
+            config: Arc::new(ListenerConfig {
+                name: "L".into(),
+                addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+                base_path: String::new(),
+                idle_timeout: Duration::from_secs(40),
+            }),
+            path: "/".into(),
+            methods: None,
+            response: None,
+            error_response: None,
+        }
+    }
+
+    fn event(payload: Typed, vars: &[(&str, Typed)]) -> Event {
+        let vars = vars.iter().cloned();
+        Event {
+            payload,
+            vars: vars.map(|(name, value)| (name.into(), value)).collect(),
+            ..Event::default()
+        }
+    }
+
+    fn failed(event: Event) -> Ended {
+        Err(Box::new(Failure {
+            error: Arc::new(MuleError::new("APP:X", "it failed")),
+            event,
+            logged: false,
+        }))
+    }
+
+    fn reply_of(source: &HttpSource, compat: Compat, ended: Ended) -> Reply {
+        let app = app(compat);
+        let responder = Responder {
+            app: &app,
+            flow: "f",
+            source,
+            outside: &Nowhere::default(),
+        };
+        responder.reply(ended)
+    }
+
+    fn shown(reply: &Reply) -> (u16, Option<&str>, &str) {
+        let media_type = reply.headers.get(CONTENT_TYPE);
+        (
+            reply.status.as_u16(),
+            media_type.map(|it| it.to_str().unwrap()),
+            std::str::from_utf8(&reply.body).unwrap(),
+        )
+    }
+
+    fn expression(text: &str) -> Option<Given> {
+        Some(Given::Expression(Script::parse(text).unwrap()))
+    }
+
+    const JSON: Option<&str> = Some("application/json");
+    const PLAIN: Option<&str> = Some("text/plain");
+
+    fn json(text: &str) -> Typed {
+        Typed {
+            value: text.into(),
+            media_type: MediaType::json(),
+        }
+    }
+
+    #[test]
+    fn a_flow_without_a_response_answers_by_its_status_in_intent_alone() {
+        let vars = [("httpStatus", Typed::literal("202"))];
+        let done = || Ok(event(json("{}"), &vars));
+        let intent = reply_of(&source(), Compat::Intent, done());
+        assert_eq!(shown(&intent), (202, JSON, "{}"));
+        let strict = reply_of(&source(), Compat::Strict, done());
+        assert_eq!(shown(&strict), (200, JSON, "{}"));
+        let literal = reply_of(
+            &source(),
+            Compat::Intent,
+            Ok(event(Typed::literal("p"), &[])),
+        );
+        assert_eq!(shown(&literal), (200, None, "p"));
+    }
+
+    #[test]
+    fn an_error_answers_by_a_status_that_is_one_of_errors() {
+        let with = |status| {
+            let vars = [("httpStatus", Typed::java(status))];
+            failed(event(json("{}"), &vars))
+        };
+        let intent = reply_of(&source(), Compat::Intent, with(503));
+        assert_eq!(shown(&intent), (503, JSON, "{}"));
+        let plain = (500, PLAIN, "it failed");
+        assert_eq!(
+            shown(&reply_of(&source(), Compat::Intent, with(200))),
+            plain
+        );
+        assert_eq!(
+            shown(&reply_of(&source(), Compat::Strict, with(503))),
+            plain
+        );
+    }
+
+    #[test]
+    fn what_is_no_status_is_500() {
+        for status in [0, 99, 101, 1000, -1] {
+            let vars = [("httpStatus", Typed::java(status))];
+            let done = Ok(event(Typed::literal("p"), &vars));
+            assert_eq!(
+                reply_of(&source(), Compat::Intent, done).status,
+                500,
+                "{status}"
+            );
+        }
+        let vars = [("httpStatus", Typed::literal("soon"))];
+        let done = Ok(event(Typed::literal("p"), &vars));
+        assert_eq!(reply_of(&source(), Compat::Intent, done).status, 500);
+    }
+
+    #[test]
+    fn some_statuses_have_no_body() {
+        for status in [204, 304] {
+            let vars = [("httpStatus", Typed::java(status))];
+            let reply = reply_of(&source(), Compat::Intent, Ok(event(json("{}"), &vars)));
+            assert_eq!(
+                (reply.status.as_u16(), reply.body.len()),
+                (status as u16, 0)
+            );
+        }
+    }
+
+    #[test]
+    fn outbound_headers_are_added_in_intent() {
+        let fields = Value::object(vec![
+            ("X-A".into(), 1.into()),
+            ("X-B".into(), vec!["a".into(), "b".into()].into()),
+            ("Content-Length".into(), 9.into()),
+            ("Fusebox-Reason".into(), "breaker_open".into()),
+            ("content-type".into(), "x/y".into()),
+            ("X-C".into(), Value::Null),
+        ]);
+        let vars = [("outboundHeaders", Typed::java(fields))];
+        let done = || Ok(event(json("{}"), &vars));
+        let reply = reply_of(&source(), Compat::Intent, done());
+        let lines: Vec<_> = reply.headers.get_all("x-b").iter().collect();
+        assert_eq!(lines, ["a", "b"]);
+        assert_eq!(reply.headers["x-a"], "1");
+        assert_eq!(reply.headers[CONTENT_TYPE], "x/y");
+        assert_eq!(reply.headers.len(), 4);
+        let strict = reply_of(&source(), Compat::Strict, done());
+        assert_eq!(strict.headers.len(), 1);
+    }
+
+    #[test]
+    fn a_response_is_what_its_expressions_give() {
+        let mut source = source();
+        source.response = Some(Respond {
+            status: expression("vars.s default 201"),
+            reason: Some(Given::Literal("Made".into())),
+            body: expression("output application/json --- {a: payload}"),
+            headers: expression("{'X-A': payload}"),
+        });
+        source.error_response = Some(Respond {
+            status: expression("if (error.errorType.identifier == 'X') 418 else 500"),
+            headers: expression("{'X-D': error.description}"),
+            ..Respond::default()
+        });
+        let reply = reply_of(&source, Compat::Strict, Ok(event(Typed::literal("p"), &[])));
+        assert_eq!(shown(&reply), (201, JSON, "{\n  \"a\": \"p\"\n}"));
+        assert_eq!(
+            (reply.reason.as_deref(), &reply.headers["x-a"]),
+            (Some("Made"), &"p".parse().unwrap())
+        );
+        let reply = reply_of(
+            &source,
+            Compat::Strict,
+            failed(event(Typed::literal("p"), &[])),
+        );
+        assert_eq!(shown(&reply), (418, PLAIN, "it failed"));
+        assert_eq!(reply.headers["x-d"], "it failed");
+    }
+
+    #[test]
+    fn a_response_that_fails_is_an_error_of_its_own() {
+        let mut source = source();
+        source.response = Some(Respond {
+            body: expression("payload + 1"),
+            ..Respond::default()
+        });
+        source.error_response = Some(Respond {
+            status: expression(
+                "if (error.errorType.identifier == 'SOURCE_RESPONSE_GENERATE') 502 else 500",
+            ),
+            ..Respond::default()
+        });
+        let done = || Ok(event(Typed::literal("p"), &[]));
+        assert_eq!(reply_of(&source, Compat::Intent, done()).status, 502);
+        source.error_response = Some(Respond {
+            status: expression("nothing"),
+            ..Respond::default()
+        });
+        let reply = reply_of(
+            &source,
+            Compat::Intent,
+            failed(event(Typed::literal("p"), &[])),
+        );
+        assert_eq!(shown(&reply), (500, PLAIN, "it failed"));
+    }
+}

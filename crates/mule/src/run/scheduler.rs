@@ -1,0 +1,126 @@
+//! What starts flows beside requests: time, and messages in queues.
+//!
+//! All of it runs on the gateway's own runtime, once for the gateway and not once for each worker.
+//! When a plan is replaced its tasks start nothing more; what they have started goes on to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusebox_gateway::parts::Worker;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use super::build::LiveApp;
+use super::listener;
+use super::queues::LiveQueue;
+use super::world::World;
+use crate::Event;
+use crate::app::{FlowId, Source};
+
+/// How long a consumer waits when the store cannot tell it of a message.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The tasks that start an application's flows; when it is dropped, they start no more.
+#[derive(Debug)]
+pub struct Tasks {
+    _stop: watch::Sender<()>,
+}
+
+/// What one task starts.
+struct Starter {
+    app: Arc<LiveApp>,
+    worker: Arc<Worker>,
+    flow: FlowId,
+}
+
+impl Tasks {
+    /// Begins to start an application's flows, on the runtime that this is called on. `worker` stands
+    /// for the gateway's own runtime, and waits for what runs at the end.
+    pub fn begin(app: &Arc<LiveApp>, worker: &Arc<Worker>) -> Tasks {
+        let (stop, stopped) = watch::channel(());
+        for (at, flow) in app.engine.app().flows.iter().enumerate() {
+            let starter = || Starter {
+                app: app.clone(),
+                worker: worker.clone(),
+                flow: FlowId(at),
+            };
+            match &flow.source {
+                Some(Source::Scheduler { every, delay }) => {
+                    tokio::spawn(starter().on_time(*delay, *every, stopped.clone()));
+                }
+                Some(Source::Queue { queue, consumers }) => {
+                    let Some(queue) = app.queues.find(queue) else {
+                        tracing::error!(%queue, flow = %flow.name, "there is no such queue");
+                        continue;
+                    };
+                    let at_once = flow.max_concurrency.unwrap_or(usize::MAX);
+                    for _ in 0..(*consumers).min(at_once).max(1) {
+                        tokio::spawn(starter().on_messages(queue.clone(), stopped.clone()));
+                    }
+                }
+                Some(Source::Http(_)) | None => {}
+            }
+        }
+        Tasks { _stop: stop }
+    }
+}
+
+impl Starter {
+    /// A run begins after `delay`, and `every` after that, but never two at once: not even where the
+    /// first is that of a plan that has been replaced.
+    async fn on_time(self, delay: Duration, every: Duration, mut stopped: watch::Receiver<()>) {
+        tokio::select! {
+            _ = stopped.changed() => return,
+            () = tokio::time::sleep(delay) => {}
+        }
+        let mut ticks = tokio::time::interval(every.max(Duration::from_millis(1)));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                biased;
+                _ = stopped.changed() => return,
+                _ = ticks.tick() => {}
+            }
+            if let Some(turn) = self.app.gate(self.flow).turn() {
+                self.run(Event::default()).await;
+                drop(turn);
+            }
+        }
+    }
+
+    async fn on_messages(self, queue: Arc<LiveQueue>, mut stopped: watch::Receiver<()>) {
+        loop {
+            let waiting = tokio::select! {
+                biased;
+                _ = stopped.changed() => return,
+                waiting = queue.next() => waiting,
+            };
+            match queue.open(waiting).await {
+                Ok(Some(payload)) => {
+                    self.run(Event {
+                        payload,
+                        ..Event::default()
+                    })
+                    .await;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(%error, "a message of a queue cannot be taken");
+                    tokio::time::sleep(STORE_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Runs the flow to its end; an error that none of its handlers takes is in the log then.
+    async fn run(&self, event: Event) {
+        let stay = self.worker.stay();
+        let outside = World::of(&self.app, &self.worker);
+        let event = Event {
+            correlation_id: listener::new_id(),
+            ..event
+        };
+        self.app.engine.run(&outside, self.flow, event).await.ok();
+        drop(stay);
+    }
+}

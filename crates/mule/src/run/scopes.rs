@@ -1,0 +1,266 @@
+//! Processors with others within them that run one after another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::engine::{At, Run};
+use super::error::{Ended, Failure, Fault, Message, MuleError};
+use crate::app::{
+    Cache, Choice, FirstSuccessful, FlowName, Foreach, LogLevel, Site, Target, UntilSuccessful,
+};
+use crate::{Event, Typed, Value};
+
+/// An event, or the error that comes up with it.
+macro_rules! attempt {
+    ($at:expr, $event:expr, $result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return Err(Failure::at($at, error.into(), $event)),
+        }
+    };
+}
+pub(super) use attempt;
+
+impl Run {
+    /// Runs another flow on the event. With a target all that it changes is undone, and only its
+    /// result kept.
+    pub async fn flow_ref<'a>(
+        &'a self,
+        at: At<'a>,
+        name: &'a FlowName,
+        target: Option<&'a Target>,
+        event: Event,
+    ) -> Ended {
+        let app = &self.engine.app;
+        let id = match name {
+            FlowName::Known(id) => *id,
+            FlowName::Nothing => return Ok(event),
+            FlowName::Computed(given) => {
+                let name = attempt!(at, event, self.text(at, given, &event));
+                let found = name.as_ref().and_then(|name| app.find(name));
+                let missing = || {
+                    let name = name.as_deref().unwrap_or("null");
+                    let what = format!("there is no flow '{name}'");
+                    Fault::from(MuleError::new("MULE:EXPRESSION", what))
+                };
+                attempt!(at, event, found.ok_or_else(missing))
+            }
+        };
+        let before = target.map(|target| (target, event.clone()));
+        let after = self.flow(at.depth, app.flow(id), event).await?;
+        let Some((target, mut before)) = before else {
+            return Ok(after);
+        };
+        let value = match &target.value {
+            None => after.payload,
+            Some(script) => attempt!(at, before, script.eval(&self.context(at, &after))),
+        };
+        before.vars.insert(target.variable.clone(), value);
+        Ok(before)
+    }
+
+    /// Runs the first way whose condition is true.
+    pub async fn choice<'a>(&'a self, at: At<'a>, it: &'a Choice, event: Event) -> Ended {
+        for (when, chain) in &it.whens {
+            let truth = when.eval(&self.context(at, &event));
+            if attempt!(at, event, truth.and_then(|value| value.truth())) {
+                return self.chain(at, chain, event).await;
+            }
+        }
+        match &it.otherwise {
+            Some(chain) => self.chain(at, chain, event).await,
+            None => Ok(event),
+        }
+    }
+
+    /// Tries until it succeeds, each time from the event as it was on entry.
+    pub async fn until_successful<'a>(
+        &'a self,
+        at: At<'a>,
+        it: &'a UntilSuccessful,
+        event: Event,
+    ) -> Ended {
+        let count = |given| -> Result<u64, Fault> {
+            let count = self.given(at, given, &event)?.whole()?;
+            Ok(u64::try_from(count).unwrap_or(0))
+        };
+        let (retries, between) = match (count(&it.retries), count(&it.between)) {
+            (Ok(retries), Ok(between)) => (retries, Duration::from_millis(between)),
+            (Err(error), _) | (_, Err(error)) => return Err(Failure::at(at, error, event)),
+        };
+        let mut retried = 0;
+        loop {
+            let failure = match self.chain(at, &it.chain, event.clone()).await {
+                Ok(event) => return Ok(event),
+                Err(failure) => failure,
+            };
+            let error = &failure.error;
+            if retried == retries {
+                let what = format!(
+                    "'until-successful' retries exhausted. Last exception message was: {}",
+                    error.description
+                );
+                let mut exhausted = MuleError::new("MULE:RETRY_EXHAUSTED", what);
+                exhausted.wrapped = Some(error.clone());
+                return Err(Failure::at(at, exhausted.into(), failure.event));
+            }
+            retried += 1;
+            let message = format!(
+                "attempt {retried} of {} failed with {}: {}; the next is in {} ms",
+                retries.saturating_add(1),
+                error.kind,
+                error.description,
+                between.as_millis(),
+            );
+            self.log(at, LogLevel::Error, &failure.event, &message);
+            drop(failure);
+            tokio::time::sleep(between).await;
+        }
+    }
+
+    /// Goes through a collection. What happens to variables stays, and the message comes back.
+    pub async fn foreach<'a>(&'a self, at: At<'a>, it: &'a Foreach, event: Event) -> Ended {
+        let whole = attempt!(
+            at,
+            event,
+            self.collection(at, it.collection.as_ref(), &event)
+        );
+        let batch = self.given(at, &it.batch, &event);
+        let batch = batch.and_then(|batch| Ok(batch.whole()?));
+        let batch = usize::try_from(attempt!(at, event, batch))
+            .unwrap_or(1)
+            .max(1);
+        let items = attempt!(at, event, items(&whole));
+        let message = Message::of(&event);
+        let root = Typed::java(message.value());
+        let hidden = [&it.counter, &it.root].map(|name| (name, event.vars.get(name).cloned()));
+        let mut event = event;
+        for (number, items) in items.chunks(batch).enumerate() {
+            let item = match items {
+                [item] if batch == 1 => item.clone(),
+                items => Value::array(items.to_vec()),
+            };
+            event.payload = attempt!(at, event, whole.part(item));
+            // The attributes are those of the message as a whole.
+            event.attributes = Value::Null;
+            let count = i64::try_from(number + 1).unwrap_or(i64::MAX);
+            event.vars.insert(it.counter.clone(), Typed::java(count));
+            event.vars.insert(it.root.clone(), root.clone());
+            event = self.chain(at, &it.chain, event).await?;
+        }
+        for (name, value) in hidden {
+            match value {
+                Some(value) => event.vars.insert(name.clone(), value),
+                None => event.vars.remove(name),
+            };
+        }
+        event.payload = message.payload;
+        event.attributes = message.attributes;
+        Ok(event)
+    }
+
+    /// Tries its routes in order, each from the same event.
+    pub async fn first_successful<'a>(
+        &'a self,
+        at: At<'a>,
+        it: &'a FirstSuccessful,
+        event: Event,
+    ) -> Ended {
+        let Some((last, routes)) = it.routes.split_last() else {
+            return Ok(event);
+        };
+        for route in routes {
+            if let Ok(event) = self.chain(at, route, event.clone()).await {
+                return Ok(event);
+            }
+        }
+        self.chain(at, last, event).await
+    }
+
+    /// Takes the route whose turn it is.
+    pub async fn round_robin<'a>(
+        &'a self,
+        at: At<'a>,
+        it: &'a FirstSuccessful,
+        event: Event,
+    ) -> Ended {
+        let turn = self.engine.turn(at.site, it.routes.len());
+        match it.routes.get(turn) {
+            Some(route) => self.chain(at, route, event).await,
+            None => Ok(event),
+        }
+    }
+
+    /// Takes the payload from the store, or else runs the scope and leaves its payload there. A store
+    /// that fails is as good as an empty one.
+    pub async fn cache<'a>(&'a self, at: At<'a>, it: &'a Cache, event: Event) -> Ended {
+        let key = match &it.key {
+            Some(given) => self.text(at, given, &event),
+            None => event
+                .payload
+                .to_stored()
+                .map(|bytes| Some(digest(&bytes)))
+                .map_err(Fault::from),
+        };
+        let Some(key) = attempt!(at, event, key).filter(|key| !key.trim().is_empty()) else {
+            return self.chain(at, &it.chain, event).await;
+        };
+        let stores = &self.engine.stores;
+        let (shelf, key) = match &it.store {
+            Some(declaration) => (stores.shelf(Some(declaration)), key),
+            None => {
+                let Site { file, line, col } = at.site;
+                (
+                    stores.cache(),
+                    digest(format!("{file}:{line}:{col}/{key}").as_bytes()),
+                )
+            }
+        };
+        let now = self.outside.now();
+        match shelf.get(&key, now).await {
+            Ok(Some(payload)) => return Ok(Event { payload, ..event }),
+            Ok(None) => {}
+            Err(error) => self.warn(at, &event, &format!("nothing is cached: {error}")),
+        }
+        let event = self.chain(at, &it.chain, event).await?;
+        if !event.payload.value.is_null() {
+            let now = self.outside.now();
+            if let Err(error) = shelf.put(&key, &event.payload, false, now).await {
+                self.warn(at, &event, &format!("nothing is cached: {error}"));
+            }
+        }
+        Ok(event)
+    }
+
+    /// What a scope goes through: what its script gives, or the payload.
+    pub fn collection(
+        &self,
+        at: At<'_>,
+        script: Option<&crate::Script>,
+        event: &Event,
+    ) -> Result<Typed, Fault> {
+        match script {
+            Some(script) => Ok(script.eval(&self.context(at, event))?),
+            None => Ok(event.payload.clone()),
+        }
+    }
+}
+
+/// The items of a collection; null has none.
+pub(super) fn items(collection: &Typed) -> Result<Vec<Value>, Fault> {
+    match collection.read()? {
+        Value::Null => Ok(Vec::new()),
+        Value::Array(array) => Ok(array.items().to_vec()),
+        other => {
+            let what = format!("a list is wanted, and there is a {}", other.kind());
+            Err(MuleError::new("MULE:EXPRESSION", what).into())
+        }
+    }
+}
+
+/// What tells bytes apart, and is short.
+fn digest(bytes: &[u8]) -> Arc<str> {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    hex.collect::<String>().into()
+}

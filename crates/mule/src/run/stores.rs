@@ -1,0 +1,350 @@
+//! Where object stores keep their entries: a partition each, with Mule's expiry.
+//!
+//! An entry lives until the first sweep after its time to live; sweeps are counted from the
+//! application's start. The store knows that by the clock alone; only of the entries above
+//! `maxEntries` it has to be told, so a sweep that is due runs before the next operation.
+//! ([Object Store connector](https://docs.mulesoft.com/object-store-connector/latest/))
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusebox_store::{
+    Expiry, NewObject, ObjectStore, PartitionSettings, Pending, Put, StoreError, When,
+};
+use tokio::sync::Mutex;
+
+use crate::app::{App, StoreDeclaration};
+use crate::jiff::Timestamp;
+use crate::{EvalFault, MediaType, STORED, Typed, Value};
+
+/// How long an operation may take.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// Entries that one call of a sweep removes.
+const SWEEP_BUDGET: usize = 1024;
+
+/// The partition of the application's default store; those of others have its name before theirs.
+const PARTITION: &str = "os";
+
+/// The partition of caches that name no store.
+const CACHE: &str = "cache";
+
+/// How many entries they have together, and how long each lives, so that they do not fill the memory.
+const CACHE_ENTRIES_MAX: u64 = 4096;
+const CACHE_TTL: Duration = Duration::from_secs(600);
+
+/// The object stores of an application.
+pub struct Stores {
+    durable: Arc<dyn ObjectStore>,
+    volatile: Arc<dyn ObjectStore>,
+    sweeps: HashMap<Arc<str>, Arc<Sweeps>>,
+}
+
+/// The sweeps of a store that has `maxEntries`.
+#[derive(Debug)]
+struct Sweeps {
+    settings: PartitionSettings,
+    start: i64,
+    every: i64,
+    /// The last one that has run. A tokio lock: whoever comes while one runs waits for it.
+    last: Mutex<Option<i64>>,
+}
+
+impl Sweeps {
+    /// When the last one was, at a moment: in milliseconds since the Unix epoch.
+    fn at(&self, now: i64) -> i64 {
+        let since = now.saturating_sub(self.start);
+        self.start + since.div_euclid(self.every) * self.every
+    }
+}
+
+/// Why an operation was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ShelfFault {
+    /// The key is not one for this store.
+    #[error("{0}")]
+    Key(String),
+    /// The value cannot be stored.
+    #[error(transparent)]
+    Value(#[from] EvalFault),
+    /// The store did not do it.
+    #[error("{0}")]
+    NotAvailable(String),
+}
+
+impl From<StoreError> for ShelfFault {
+    fn from(error: StoreError) -> ShelfFault {
+        match error {
+            StoreError::InvalidKey { .. } => ShelfFault::Key(error.to_string()),
+            // The description may reach a client, whom addresses and paths do not concern.
+            StoreError::NotAvailable { .. } | StoreError::Io { .. } => {
+                tracing::debug!(%error, "an object store's operation");
+                ShelfFault::NotAvailable("the object store is not available".to_owned())
+            }
+            _ => ShelfFault::NotAvailable(error.to_string()),
+        }
+    }
+}
+
+impl Stores {
+    /// The stores of an application that starts now, or that takes over from one before: the sweeps of
+    /// stores that are as they were go on as they did. `durable` keeps what is `persistent`, `volatile`
+    /// the rest.
+    ///
+    /// A time to live that is longer than the store allows is cut to that, with a warning, as Object
+    /// Store v2 cuts it to 30 days.
+    ///
+    /// # Errors
+    /// Where a store's name is no name for a partition.
+    pub fn open(
+        app: &App,
+        durable: Arc<dyn ObjectStore>,
+        volatile: Arc<dyn ObjectStore>,
+        now: Timestamp,
+        previous: Option<&Stores>,
+    ) -> Result<Stores, StoreError> {
+        let mut stores = Stores {
+            durable,
+            volatile,
+            sweeps: HashMap::new(),
+        };
+        let cache = PartitionSettings {
+            expiry: Expiry::AtSweep {
+                every: Duration::from_secs(1),
+            },
+            ttl: Some(CACHE_TTL),
+            max_entries: Some(CACHE_ENTRIES_MAX),
+        };
+        stores.volatile.configure(CACHE, cache)?;
+        for declaration in &app.stores {
+            let mut settings = settings(declaration);
+            let partition = partition(Some(declaration));
+            let store = stores.backend(Some(declaration));
+            match store.configure(&partition, settings.clone()) {
+                Err(StoreError::TtlTooLong { limit, asked }) => {
+                    tracing::warn!(
+                        store = %declaration.name,
+                        "the entryTtl of {asked:?} in {}:{} is longer than this store keeps anything; \
+                         entries live {limit:?}",
+                        declaration.site.file,
+                        declaration.site.line,
+                    );
+                    settings.ttl = Some(limit);
+                    store.configure(&partition, settings.clone())?;
+                }
+                configured => configured?,
+            }
+            let (Expiry::AtSweep { every }, Some(_)) = (&settings.expiry, settings.max_entries)
+            else {
+                continue;
+            };
+            let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX);
+            let known = previous.and_then(|stores| stores.sweeps.get(&declaration.name));
+            let known = known.filter(|known| known.settings == settings);
+            let sweeps = known.cloned().unwrap_or_else(|| {
+                Arc::new(Sweeps {
+                    settings,
+                    start: now.as_millisecond(),
+                    every,
+                    last: Mutex::default(),
+                })
+            });
+            stores.sweeps.insert(declaration.name.clone(), sweeps);
+        }
+        Ok(stores)
+    }
+
+    /// A store, or the application's default one.
+    pub fn shelf(&self, declaration: Option<&StoreDeclaration>) -> Shelf<'_> {
+        let sweeps = declaration.and_then(|it| self.sweeps.get(&it.name));
+        Shelf {
+            store: self.backend(declaration),
+            partition: partition(declaration),
+            sweeps: sweeps.map(AsRef::as_ref),
+        }
+    }
+
+    /// The entries of those `ee:cache`s that name no store.
+    pub fn cache(&self) -> Shelf<'_> {
+        Shelf {
+            store: &self.volatile,
+            partition: CACHE.to_owned(),
+            sweeps: None,
+        }
+    }
+
+    /// What keeps a store's entries.
+    pub fn backend(&self, declaration: Option<&StoreDeclaration>) -> &Arc<dyn ObjectStore> {
+        match declaration {
+            Some(declaration) if !declaration.persistent => &self.volatile,
+            _ => &self.durable,
+        }
+    }
+}
+
+impl std::fmt::Debug for Stores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stores").finish_non_exhaustive()
+    }
+}
+
+/// The partition of a store, or of the application's default one.
+pub fn partition(declaration: Option<&StoreDeclaration>) -> String {
+    match declaration {
+        Some(declaration) => format!("{PARTITION}/{}", declaration.name),
+        None => PARTITION.to_owned(),
+    }
+}
+
+/// A store that is never swept keeps everything.
+fn settings(declaration: &StoreDeclaration) -> PartitionSettings {
+    let Some(every) = declaration.sweep_every else {
+        return PartitionSettings::default();
+    };
+    PartitionSettings {
+        expiry: Expiry::AtSweep {
+            every: every.max(Duration::from_millis(1)),
+        },
+        ttl: declaration.ttl,
+        max_entries: declaration.entries_max,
+    }
+}
+
+/// One object store.
+#[derive(Clone)]
+pub struct Shelf<'a> {
+    store: &'a Arc<dyn ObjectStore>,
+    partition: String,
+    sweeps: Option<&'a Sweeps>,
+}
+
+impl Shelf<'_> {
+    /// The value under a key.
+    ///
+    /// # Errors
+    /// Where the store does not say.
+    pub async fn get(&self, key: &str, now: Timestamp) -> Result<Option<Typed>, ShelfFault> {
+        Ok(self.look(key, now).await?.map(|(value, _)| value))
+    }
+
+    /// The value under a key, and when its entry is due to go: in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// Where the store does not say.
+    pub async fn look(
+        &self,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Option<(Typed, Option<u64>)>, ShelfFault> {
+        self.sweep(now).await?;
+        let Some(object) = within(self.store.get(&self.partition, key)).await? else {
+            return Ok(None);
+        };
+        let due_at = object.expires_at.map(|at| at.0);
+        // What somebody else has put there.
+        if object.media_type != STORED {
+            let typed = Typed {
+                value: Value::bytes(object.value),
+                media_type: MediaType::new(object.media_type),
+            };
+            return Ok(Some((typed, due_at)));
+        }
+        let typed = Typed::from_stored(&object.value).map_err(|fault: EvalFault| {
+            let what = format!("the entry '{key}' is damaged: {}", fault.description);
+            ShelfFault::NotAvailable(what)
+        })?;
+        Ok(Some((typed, due_at)))
+    }
+
+    /// Stores a value, unless there is one and none may be; whether it did.
+    ///
+    /// # Errors
+    /// Where the key, the value or the store does not allow it.
+    pub async fn put(
+        &self,
+        key: &str,
+        value: &Typed,
+        only_absent: bool,
+        now: Timestamp,
+    ) -> Result<bool, ShelfFault> {
+        self.sweep(now).await?;
+        let object = NewObject::new(value.to_stored()?, STORED);
+        let when = if only_absent {
+            When::Absent
+        } else {
+            When::Always
+        };
+        let put = within(self.store.put(&self.partition, key, object, when)).await?;
+        Ok(matches!(put, Put::Stored { .. }))
+    }
+
+    /// Removes an entry; whether there was one.
+    ///
+    /// # Errors
+    /// Where the store does not.
+    pub async fn remove(&self, key: &str, now: Timestamp) -> Result<bool, ShelfFault> {
+        self.sweep(now).await?;
+        let removed = within(self.store.remove(&self.partition, key, When::Always)).await?;
+        Ok(removed.is_some())
+    }
+
+    /// Removes all entries.
+    ///
+    /// # Errors
+    /// Where the store does not.
+    pub async fn clear(&self, now: Timestamp) -> Result<(), ShelfFault> {
+        self.sweep(now).await?;
+        within(self.store.clear(&self.partition)).await?;
+        Ok(())
+    }
+
+    /// All keys, sorted.
+    ///
+    /// # Errors
+    /// Where the store does not say.
+    pub async fn keys(&self, now: Timestamp) -> Result<Vec<String>, ShelfFault> {
+        self.sweep(now).await?;
+        within(self.store.keys(&self.partition, "", usize::MAX)).await
+    }
+
+    /// All entries, by their keys.
+    ///
+    /// # Errors
+    /// Where the store does not say.
+    pub async fn entries(&self, now: Timestamp) -> Result<Vec<(String, Typed)>, ShelfFault> {
+        let mut entries = Vec::new();
+        for key in self.keys(now).await? {
+            if let Some(value) = self.get(&key, now).await? {
+                entries.push((key, value));
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Runs the sweep that is due, if one is.
+    async fn sweep(&self, now: Timestamp) -> Result<(), ShelfFault> {
+        let Some(sweeps) = self.sweeps else {
+            return Ok(());
+        };
+        let due = Some(sweeps.at(now.as_millisecond()));
+        let mut last = sweeps.last.lock().await;
+        if *last == due {
+            return Ok(());
+        }
+        while within(self.store.sweep(SWEEP_BUDGET)).await? == SWEEP_BUDGET as u64 {}
+        *last = due;
+        Ok(())
+    }
+}
+
+/// An answer of the store, in time.
+async fn within<T>(pending: Pending<'_, T>) -> Result<T, ShelfFault> {
+    match tokio::time::timeout(WAIT, pending).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(ShelfFault::NotAvailable(format!(
+            "the store has not answered for {} s; check its disk, or the way to it",
+            WAIT.as_secs()
+        ))),
+    }
+}

@@ -1,0 +1,310 @@
+//! Processors that set values, look at them, log them or wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::engine::{At, Run};
+use super::error::{Fault, Message, MuleError};
+use super::outside::{Line, PublishFault};
+use crate::app::{
+    Given, LogLevel, Logger, Publish, RaiseError, SetVariable, Sleep, Target, Transform,
+    Validation, ValidationRule,
+};
+use crate::{Event, MediaType, Typed, Value};
+
+impl Run {
+    /// What an attribute gives.
+    pub fn given(&self, at: At<'_>, given: &Given, event: &Event) -> Result<Typed, Fault> {
+        Ok(given.eval(&self.context(at, event))?)
+    }
+
+    /// The text that an attribute gives; `None` is null.
+    pub fn text(
+        &self,
+        at: At<'_>,
+        given: &Given,
+        event: &Event,
+    ) -> Result<Option<Arc<str>>, Fault> {
+        Ok(self.given(at, given, event)?.text()?)
+    }
+
+    /// Puts a result where it belongs: into the message, or into a variable alone.
+    pub fn deliver(
+        &self,
+        at: At<'_>,
+        target: Option<&Target>,
+        event: &mut Event,
+        result: Message,
+    ) -> Result<(), Fault> {
+        let Some(target) = target else {
+            event.payload = result.payload;
+            event.attributes = result.attributes;
+            return Ok(());
+        };
+        let value = match &target.value {
+            None => result.payload,
+            Some(script) => {
+                let seen = Event {
+                    payload: result.payload,
+                    attributes: result.attributes,
+                    ..event.clone()
+                };
+                script.eval(&self.context(at, &seen))?
+            }
+        };
+        event.vars.insert(target.variable.clone(), value);
+        Ok(())
+    }
+
+    fn name(&self, at: At<'_>, given: &Given, event: &Event) -> Result<Arc<str>, Fault> {
+        let name = self.text(at, given, event)?;
+        name.filter(|name| !name.trim().is_empty()).ok_or_else(|| {
+            let what = "the name of a variable is null or blank; give it one";
+            MuleError::new("MULE:EXPRESSION", what).into()
+        })
+    }
+
+    pub fn set_variable(
+        &self,
+        at: At<'_>,
+        it: &SetVariable,
+        event: &mut Event,
+    ) -> Result<(), Fault> {
+        let name = self.name(at, &it.name, event)?;
+        let value = self.given(at, &it.value, event)?;
+        event
+            .vars
+            .insert(name, called(value, it.media_type.as_ref()));
+        Ok(())
+    }
+
+    pub fn remove_variable(
+        &self,
+        at: At<'_>,
+        name: &Given,
+        event: &mut Event,
+    ) -> Result<(), Fault> {
+        let name = self.name(at, name, event)?;
+        event.vars.remove(&name);
+        Ok(())
+    }
+
+    pub fn set_payload(
+        &self,
+        at: At<'_>,
+        value: &Given,
+        media_type: Option<&MediaType>,
+        event: &mut Event,
+    ) -> Result<(), Fault> {
+        event.payload = called(self.given(at, value, event)?, media_type);
+        Ok(())
+    }
+
+    /// All parts see the event as it comes.
+    pub fn transform(&self, at: At<'_>, it: &Transform, event: &mut Event) -> Result<(), Fault> {
+        let context = self.context(at, event);
+        let payload = it
+            .payload
+            .as_ref()
+            .map(|it| it.eval(&context))
+            .transpose()?;
+        let attributes = match &it.attributes {
+            Some(script) => Some(script.eval(&context)?.read()?),
+            None => None,
+        };
+        let mut variables = Vec::with_capacity(it.variables.len());
+        for (name, script) in &it.variables {
+            variables.push((self.name(at, name, event)?, script.eval(&context)?));
+        }
+        if let Some(payload) = payload {
+            event.payload = payload;
+        }
+        if let Some(attributes) = attributes {
+            event.attributes = attributes;
+        }
+        event.vars.extend(variables);
+        Ok(())
+    }
+
+    pub fn logger(&self, at: At<'_>, it: &Logger, event: &Event) -> Result<(), Fault> {
+        let message = match &it.message {
+            Some(given) => self.given(at, given, event)?.shown()?,
+            None => whole(event),
+        };
+        self.outside.log(&Line {
+            level: it.level,
+            message: &message,
+            site: at.site,
+            flow: at.flow,
+            category: it.category.as_deref(),
+            correlation_id: &event.correlation_id,
+        });
+        Ok(())
+    }
+
+    /// The error that a `raise-error` raises.
+    pub fn raised(&self, at: At<'_>, it: &RaiseError, event: &Event) -> Result<Fault, Fault> {
+        let description = match &it.description {
+            Some(given) => self.text(at, given, event)?,
+            None => Some("An error occurred.".into()),
+        };
+        let description = description.unwrap_or_else(|| "null".into());
+        Ok(MuleError::of(it.kind.clone(), description).into())
+    }
+
+    pub async fn sleep(&self, it: &Sleep, event: &mut Event) -> Result<(), Fault> {
+        let wait = match it {
+            Sleep::Fixed(wait) => *wait,
+            Sleep::Variable { name, times } => {
+                let value = event.vars.get(name);
+                let value = value.map_or(Ok(Value::Null), Typed::read)?;
+                Duration::from_millis(millis(&value, *times).ok_or_else(|| {
+                    let shown = value.shown().unwrap_or_default();
+                    let what = format!("vars.{name} is no number of milliseconds: {shown}");
+                    MuleError::new("SCRIPTING:EXECUTION", what)
+                })?)
+            }
+        };
+        tokio::time::sleep(wait).await;
+        // The script's value takes the message's place.
+        event.payload = Typed::java(Value::Null);
+        event.attributes = Value::Null;
+        Ok(())
+    }
+
+    pub async fn publish(&self, at: At<'_>, it: &Publish, event: &mut Event) -> Result<(), Fault> {
+        let content = match &it.content {
+            Some(given) => self.given(at, given, event)?,
+            None => event.payload.clone(),
+        };
+        let published = self.outside.publish(&it.queue, content).await;
+        published.map_err(|fault| {
+            let kind = match &fault {
+                PublishFault::Full(_) => "VM:QUEUE_TIMEOUT",
+                PublishFault::NotAvailable(_) => "VM:CONNECTIVITY",
+            };
+            MuleError::new(kind, fault.to_string()).into()
+        })
+    }
+
+    pub fn validate(&self, at: At<'_>, it: &Validation, event: &Event) -> Result<(), Fault> {
+        let given = |given| self.given(at, given, event);
+        let text = |given| self.text(at, given, event);
+        let (holds, kind, what) = match &it.rule {
+            ValidationRule::NotNull(value) => (
+                !given(value)?.read()?.is_null(),
+                "VALIDATION:NULL",
+                "Value is null".to_owned(),
+            ),
+            ValidationRule::Null(value) => (
+                given(value)?.read()?.is_null(),
+                "VALIDATION:NOT_NULL",
+                "Value is not null".to_owned(),
+            ),
+            ValidationRule::True(value) => (
+                given(value)?.truth()?,
+                "VALIDATION:INVALID_BOOLEAN",
+                "Value was expected to be true but it was false instead".to_owned(),
+            ),
+            ValidationRule::False(value) => (
+                !given(value)?.truth()?,
+                "VALIDATION:INVALID_BOOLEAN",
+                "Value was expected to be false but it was true instead".to_owned(),
+            ),
+            ValidationRule::NotBlank(value) => (
+                text(value)?.is_some_and(|text| !text.trim().is_empty()),
+                "VALIDATION:BLANK_STRING",
+                "String is blank".to_owned(),
+            ),
+            ValidationRule::Matches {
+                value,
+                regex,
+                case_sensitive,
+            } => {
+                let value = text(value)?.unwrap_or_default();
+                let regex = text(regex)?.unwrap_or_default();
+                (
+                    Value::matches(&value, &regex, *case_sensitive)?,
+                    "VALIDATION:MISMATCH",
+                    format!("Value {value} doesn't match regex {regex}"),
+                )
+            }
+            ValidationRule::Size { value, min, max } => {
+                let size = size(&given(value)?.read()?)?;
+                let min = given(min)?.whole()?;
+                let max = max
+                    .as_ref()
+                    .map(|max| given(max)?.whole().map_err(Fault::from));
+                let max = max.transpose()?;
+                let high = max.map_or("any".to_owned(), |max| max.to_string());
+                (
+                    size >= min && max.is_none_or(|max| size <= max),
+                    "VALIDATION:INVALID_SIZE",
+                    format!("Expected size between {min} and {high} but it was {size}"),
+                )
+            }
+        };
+        if holds {
+            return Ok(());
+        }
+        let what = match &it.message {
+            Some(message) => text(message)?.unwrap_or_else(|| what.into()),
+            None => what.into(),
+        };
+        Err(MuleError::new(kind, what).into())
+    }
+
+    /// Logs a warning of the gateway's own.
+    pub fn warn(&self, at: At<'_>, event: &Event, message: &str) {
+        self.log(at, LogLevel::Warn, event, message);
+    }
+}
+
+/// A message as a log shows it, bytes that are no text by their number.
+fn whole(event: &Event) -> String {
+    let payload = event
+        .payload
+        .shown()
+        .unwrap_or_else(|_| match &event.payload.value {
+            Value::Binary(bytes) => format!("{} bytes", bytes.len()),
+            other => format!("a {}", other.kind()),
+        });
+    let attributes = event.attributes.shown().unwrap_or_default();
+    format!("payload: {payload}, attributes: {attributes}")
+}
+
+/// A value under the name that it is to have.
+fn called(value: Typed, media_type: Option<&MediaType>) -> Typed {
+    Typed {
+        media_type: media_type.cloned().unwrap_or(value.media_type),
+        value: value.value,
+    }
+}
+
+/// How many milliseconds a script sleeps, as Groovy makes a whole number of a value.
+fn millis(value: &Value, times: u64) -> Option<u64> {
+    let whole = match value {
+        Value::Number(number) => match number.to_i64() {
+            Some(whole) => whole,
+            None => number.to_string().split('.').next()?.parse().ok()?,
+        },
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    u64::try_from(whole).ok()?.checked_mul(times)
+}
+
+fn size(value: &Value) -> Result<i64, Fault> {
+    let size = match value {
+        Value::Null => 0,
+        Value::String(text) => text.chars().count(),
+        Value::Binary(bytes) => bytes.len(),
+        Value::Array(array) => array.items().len(),
+        Value::Object(object) => object.entries().len(),
+        other => {
+            let what = format!("a {} has no size", other.kind());
+            return Err(MuleError::new("MULE:EXPRESSION", what).into());
+        }
+    };
+    Ok(i64::try_from(size).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,77 @@
+//! What is outside an application in a running gateway: its connections, its queues, its clock.
+
+use std::sync::Arc;
+
+use fusebox_gateway::parts::{Clock, Desk, Worker};
+
+use super::build::LiveApp;
+use super::outside::{Answer, Call, Outside, Pending, PublishFault, SendFault};
+use crate::jiff::{Timestamp, tz::TimeZone};
+use crate::{Random, Typed};
+
+/// What time a clock shows, to the millisecond.
+pub fn wall_time(clock: &Clock) -> Timestamp {
+    let millis = i64::try_from(clock.wall_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
+}
+
+/// The world of one run: the worker that runs it, and the application as it was when it began.
+#[derive(Debug)]
+pub struct World {
+    app: Arc<LiveApp>,
+    worker: Arc<Worker>,
+    desk: Desk,
+}
+
+impl World {
+    /// The world of a run on a worker.
+    pub fn of(app: &Arc<LiveApp>, worker: &Arc<Worker>) -> Arc<dyn Outside> {
+        Arc::new(World {
+            app: app.clone(),
+            worker: worker.clone(),
+            desk: worker.desk(),
+        })
+    }
+}
+
+impl Outside for World {
+    fn now(&self) -> Timestamp {
+        wall_time(&self.desk.clock)
+    }
+
+    fn zone(&self) -> &TimeZone {
+        &self.app.zone
+    }
+
+    fn random(&self) -> &Random {
+        &self.app.random
+    }
+
+    fn send(&self, call: Call) -> Pending<'_, Result<Answer, SendFault>> {
+        Box::pin(self.app.clients.send(call, &self.desk))
+    }
+
+    fn publish<'a>(
+        &'a self,
+        queue: &'a Arc<str>,
+        message: Typed,
+    ) -> Pending<'a, Result<(), PublishFault>> {
+        Box::pin(async move {
+            match self.app.queues.find(queue) {
+                Some(queue) => queue.publish(message).await,
+                None => {
+                    let why = format!("there is no queue '{queue}'");
+                    Err(PublishFault::NotAvailable(why))
+                }
+            }
+        })
+    }
+
+    fn spawn(&self, run: Pending<'static, ()>) {
+        let stay = self.worker.stay();
+        tokio::spawn(async move {
+            run.await;
+            drop(stay);
+        });
+    }
+}

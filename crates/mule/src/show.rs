@@ -1,0 +1,75 @@
+//! An application's flows in brief: what starts them, and whom they call.
+
+use fusebox_plan::dialect::show_duration;
+use serde_json::{Value, json};
+
+use super::app::{App, Does, Flow, FlowName, ObjectCall, Source};
+
+/// What stands for the application's default object store.
+const DEFAULT_STORE: &str = "default";
+
+/// Each flow: its name, what starts it, and what it calls, each thing once.
+pub(crate) fn show_flows(app: &App) -> Value {
+    app.flows.iter().map(|flow| show_flow(app, flow)).collect()
+}
+
+fn show_flow(app: &App, flow: &Flow) -> Value {
+    let mut shown = json!({
+        "name": &*flow.name,
+        "at": format!("{}:{}", flow.site.file, flow.site.line),
+    });
+    if let Some(source) = &flow.source {
+        shown["source"] = show_source(source);
+    }
+    if let Some(max) = flow.max_concurrency {
+        shown["max_concurrency"] = json!(max);
+    }
+    let mut calls: Vec<String> = Vec::new();
+    flow.walk(&mut |processor| {
+        if let Some(call) = show_call(app, &processor.does)
+            && !calls.contains(&call)
+        {
+            calls.push(call);
+        }
+    });
+    shown["calls"] = json!(calls);
+    shown
+}
+
+fn show_source(source: &Source) -> Value {
+    match source {
+        Source::Http(http) => {
+            let mut shown = json!({ "listener": &*http.config.name, "path": http.path });
+            if let Some(methods) = &http.methods {
+                shown["methods"] = methods
+                    .iter()
+                    .map(|method| json!(method.as_str()))
+                    .collect();
+            }
+            shown
+        }
+        Source::Scheduler { every, .. } => json!({ "every": show_duration(*every) }),
+        Source::Queue { queue, .. } => json!({ "queue": &**queue }),
+    }
+}
+
+fn show_call(app: &App, does: &Does) -> Option<String> {
+    match does {
+        Does::FlowRef { flow, .. } => Some(match flow {
+            FlowName::Known(id) => format!("flow {}", app.flow(*id).name),
+            FlowName::Computed(_) => "flow by name".to_owned(),
+            FlowName::Nothing => return None,
+        }),
+        Does::Request(request) => Some(match &request.config {
+            Some(config) => format!("http {}", config.name),
+            None => "http by address".to_owned(),
+        }),
+        Does::Object(call) => {
+            let ObjectCall { store, .. } = &**call;
+            let name = store.as_ref().map_or(DEFAULT_STORE, |store| &store.name);
+            Some(format!("store {name}"))
+        }
+        Does::Publish(publish) => Some(format!("queue {}", publish.queue)),
+        _ => None,
+    }
+}

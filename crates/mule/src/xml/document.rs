@@ -1,0 +1,463 @@
+//! From a file's text to its elements.
+
+use std::collections::HashMap;
+
+use fusebox_plan::dialect::{NODES_MAX, Notes, Place, nearest, quote};
+
+use super::cursor::{Cursor, is_name_start, is_space};
+use super::modules::{Bindings, split, title};
+use super::quoting::LOOKAHEAD_MAX;
+use super::tag::{Tag, within};
+use super::value::{Part, Value};
+use super::{Attribute, DEPTH_MAX, Element};
+use crate::app::Compat;
+
+/// How many faults of one file are told.
+const FAULTS_MAX: usize = 100;
+
+/// Reads a file: the elements of its root `<mule>`, or those that stand in it side by side.
+///
+/// `None` if something is wrong, which is then in the notes.
+pub(crate) fn parse(
+    text: &str,
+    file: usize,
+    compat: Compat,
+    notes: &mut Notes,
+) -> Option<Vec<Element>> {
+    let errors = notes.errors();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader = Reader {
+        cursor: Cursor::new(text, file),
+        compat,
+        notes,
+        lookahead: LOOKAHEAD_MAX,
+        start: Place {
+            file,
+            line: 1,
+            col: 1,
+        },
+        faults_max: errors + FAULTS_MAX,
+        bindings: Bindings::default(),
+        open: Vec::new(),
+        top: Vec::new(),
+        count: 0,
+    };
+    if reader.read().is_ok() {
+        reader.finish();
+    }
+    let top = reader.top;
+    (notes.errors() == errors).then_some(top)
+}
+
+/// Reading cannot go on; why has been told.
+pub(super) struct Stop;
+
+/// What has been read of a file.
+pub(super) struct Reader<'a, 'n> {
+    pub cursor: Cursor<'a>,
+    pub compat: Compat,
+    pub notes: &'n mut Notes,
+    /// How far one may yet look ahead in vain.
+    pub lookahead: usize,
+    /// Where the file begins.
+    start: Place,
+    faults_max: usize,
+    bindings: Bindings,
+    open: Vec<Open<'a>>,
+    top: Vec<Element>,
+    count: usize,
+}
+
+/// An element whose end has not come yet.
+struct Open<'a> {
+    element: Element,
+    /// Its name, as written.
+    name: &'a str,
+    text: Value,
+    /// How many prefixes were bound before it.
+    bindings: usize,
+}
+
+impl<'a> Reader<'a, '_> {
+    /// Something that is not XML, and can be read all the same.
+    pub fn tolerate(&mut self, at: Place, what: &str, mend: &str) {
+        match self.compat {
+            Compat::Intent => self
+                .notes
+                .warn(at, format!("{what}; it is read as it stands"), mend),
+            Compat::Strict => self.notes.error(at, what, mend),
+        }
+    }
+
+    fn read(&mut self) -> Result<(), Stop> {
+        loop {
+            let rest = self.cursor.rest();
+            let at = self.cursor.place();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            if self.notes.errors() >= self.faults_max {
+                let what = "there are too many faults; the rest of the file has not been read";
+                self.notes.error(at, what, "mend those above first");
+                return Err(Stop);
+            }
+            let Some(markup) = rest.strip_prefix('<') else {
+                self.text();
+                continue;
+            };
+            if markup.starts_with("!--") {
+                self.comment()?;
+            } else if markup.starts_with("![CDATA[") {
+                self.cdata()?;
+            } else if markup.starts_with('!') {
+                return self.refuse_declaration();
+            } else if markup.starts_with('?') {
+                self.instruction()?;
+            } else if markup.starts_with('/') {
+                self.end_tag();
+            } else if markup.starts_with(is_name_start) {
+                let tag = self.tag()?;
+                self.begin(tag)?;
+            } else {
+                let what = "a bare `<` in a text is not XML";
+                self.tolerate(
+                    at,
+                    what,
+                    "write `&lt;`, or put the text into `<![CDATA[ ]]>`",
+                );
+                self.take_text(1, Part::Text);
+            }
+        }
+    }
+
+    fn text(&mut self) {
+        let rest = self.cursor.rest();
+        let raw = &rest[..rest.find('<').unwrap_or(rest.len())];
+        if let Some(end) = raw.find("]]>") {
+            let at = within(raw, self.cursor.place(), end);
+            self.tolerate(at, "a bare `]]>` in a text is not XML", "write `]]&gt;`");
+        }
+        self.take_text(raw.len(), Part::Text);
+    }
+
+    /// Takes a part of the text of the element that is open.
+    fn take_text(&mut self, length: usize, part: Part) {
+        let at = self.cursor.place();
+        let raw = self.cursor.take(length);
+        match self.open.last_mut() {
+            Some(open) => open.text.add(raw, at, part, self.notes),
+            None => self.refuse_text(raw, at),
+        }
+    }
+
+    /// Text that belongs to no element.
+    fn refuse_text(&mut self, raw: &str, at: Place) {
+        if raw.trim().is_empty() {
+            return;
+        }
+        let at = within(raw, at, raw.len() - raw.trim_start().len());
+        let what = format!("the text {} belongs to no element", quote(raw.trim()));
+        self.notes
+            .error(at, what, "remove it, or make it a comment: `<!-- … -->`");
+    }
+
+    fn comment(&mut self) -> Result<(), Stop> {
+        let at = self.cursor.place();
+        self.cursor.take("<!--".len());
+        let start = self.cursor.place();
+        let Some(content) = self.cursor.take_through("-->") else {
+            self.notes
+                .error(at, "this comment has no end", "close it with `-->`");
+            return Err(Stop);
+        };
+        let doubled = content
+            .find("--")
+            .or_else(|| content.ends_with('-').then(|| content.len() - 1));
+        if let Some(doubled) = doubled {
+            let at = within(content, start, doubled);
+            self.tolerate(at, "`--` within a comment is not XML", "write a single `-`");
+        }
+        Ok(())
+    }
+
+    fn cdata(&mut self) -> Result<(), Stop> {
+        let at = self.cursor.place();
+        self.cursor.take("<![CDATA[".len());
+        let rest = self.cursor.rest();
+        let Some(length) = rest.find("]]>") else {
+            self.notes
+                .error(at, "this `<![CDATA[` has no end", "close it with `]]>`");
+            return Err(Stop);
+        };
+        self.take_text(length, Part::Cdata);
+        self.cursor.take("]]>".len());
+        Ok(())
+    }
+
+    /// `<!DOCTYPE` and the like: what would make a small file large, or read other files.
+    fn refuse_declaration(&mut self) -> Result<(), Stop> {
+        let at = self.cursor.place();
+        self.cursor.take("<!".len());
+        let name = self.cursor.name();
+        let (what, mend) = if name.eq_ignore_ascii_case("doctype") {
+            (
+                "a document type is not read: entities that it would define are not expanded"
+                    .to_owned(),
+                "remove `<!DOCTYPE …>`, and write out what its entities stand for",
+            )
+        } else {
+            let what = format!(
+                "{} is no markup of an application",
+                quote(&format!("<!{name}"))
+            );
+            (what, "remove it; a comment is `<!-- … -->`")
+        };
+        self.notes.error(at, what, mend);
+        Err(Stop)
+    }
+
+    /// A processing instruction, which means nothing here, or the XML declaration.
+    fn instruction(&mut self) -> Result<(), Stop> {
+        let at = self.cursor.place();
+        self.cursor.take("<?".len());
+        let target = self.cursor.name();
+        let Some(content) = self.cursor.take_through("?>") else {
+            let what = format!("{} has no end", quote(&format!("<?{target}")));
+            self.notes.error(at, what, "close it with `?>`");
+            return Err(Stop);
+        };
+        if !target.eq_ignore_ascii_case("xml") {
+            return Ok(());
+        }
+        if (at.line, at.col) != (1, 1) {
+            let what = "an XML declaration that does not begin the file is not XML";
+            self.tolerate(at, what, "remove it");
+        }
+        if let Some(encoding) = encoding(content)
+            && !matches!(
+                encoding.to_ascii_lowercase().as_str(),
+                "utf-8" | "utf8" | "us-ascii"
+            )
+        {
+            let what = format!("the file says that its encoding is {}", quote(encoding));
+            self.notes.error(
+                at,
+                what,
+                "save it as UTF-8, and say so: `encoding=\"UTF-8\"`",
+            );
+            return Err(Stop);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, tag: Tag<'a>) -> Result<(), Stop> {
+        self.count += 1;
+        let what = if self.open.len() >= DEPTH_MAX {
+            format!("there are more than {DEPTH_MAX} elements inside one another")
+        } else if self.count > NODES_MAX {
+            format!("the file has more than {NODES_MAX} elements")
+        } else {
+            let name = tag.name;
+            let bindings = self.bindings.depth();
+            let is_empty = tag.is_empty;
+            let element = self.element(tag);
+            self.open.push(Open {
+                element,
+                name,
+                text: Value::default(),
+                bindings,
+            });
+            if is_empty {
+                self.close();
+            }
+            return Ok(());
+        };
+        self.notes.error(
+            tag.at,
+            what,
+            "split the application into more flows or files",
+        );
+        Err(Stop)
+    }
+
+    /// The element that a tag begins, with its names resolved.
+    fn element(&mut self, tag: Tag<'a>) -> Element {
+        for written in &tag.attributes {
+            match split(written.name) {
+                ("", "xmlns") => self.bindings.bind("", &written.value.value),
+                ("xmlns", prefix) => self.bindings.bind(prefix, &written.value.value),
+                _ => {}
+            }
+        }
+        let (prefix, local) = split(tag.name);
+        if local.is_empty() || local.contains(':') {
+            let what = format!("{} is no name of an element", quote(tag.name));
+            self.notes
+                .error(tag.at, what, "write `name`, or `module:name`");
+        }
+        let module = match self.bindings.module(prefix) {
+            Ok(module) => module,
+            Err(foreign) => {
+                let which = if prefix.is_empty() {
+                    "xmlns".to_owned()
+                } else {
+                    format!("xmlns:{prefix}")
+                };
+                let what = format!(
+                    "{} is bound to {}, which is no namespace of Mule",
+                    quote(&which),
+                    quote(&foreign.address)
+                );
+                self.notes.error(
+                    tag.at,
+                    what,
+                    format!("write `{which}=\"{}\"`", foreign.expected),
+                );
+                prefix.into()
+            }
+        };
+        let mut attributes: Vec<Attribute> = Vec::new();
+        let mut seen: HashMap<String, Place> = HashMap::new();
+        for written in tag.attributes {
+            let (prefix, local) = split(written.name);
+            // An attribute without a prefix belongs to its element, whatever the default namespace is.
+            let name = match prefix {
+                "" => written.name.to_owned(),
+                "xmlns" | "xml" => written.name.to_owned(),
+                _ => match self.bindings.module(prefix) {
+                    Ok(module) => title(&module, local),
+                    Err(_) => written.name.to_owned(),
+                },
+            };
+            if let Some(first) = seen.insert(name.clone(), written.at) {
+                let what = format!("the attribute {} is given twice", quote(&name));
+                let mend = format!("keep one; the first is in line {}", first.line);
+                self.notes.error(written.at, what, mend);
+                continue;
+            }
+            let ignored =
+                ["doc", "xsi", "xml", "xmlns"].contains(&split(&name).0) || name == "xmlns";
+            if !ignored {
+                attributes.push(Attribute {
+                    name: name.into(),
+                    at: written.at,
+                    value: written.value,
+                    places: written.places,
+                });
+            }
+        }
+        Element {
+            module,
+            name: local.into(),
+            at: tag.at,
+            attributes,
+            children: Vec::new(),
+            text: None,
+            text_places: super::Places::default(),
+        }
+    }
+
+    fn end_tag(&mut self) {
+        let at = self.cursor.place();
+        self.cursor.take("</".len());
+        let name = self.cursor.name();
+        self.cursor.space();
+        let shown = quote(&format!("</{name}>"));
+        if !self.cursor.eat(">") {
+            let what = format!("the end tag {} has no `>`", quote(&format!("</{name}")));
+            self.notes.error(at, what, format!("write {shown}"));
+            let rest = self.cursor.rest();
+            let skip = rest.find(['<', '>']).unwrap_or(rest.len());
+            self.cursor.take(skip);
+            self.cursor.eat(">");
+        }
+        let Some(open) = self.open.iter().rposition(|open| open.name == name) else {
+            self.end_of_nothing(name, &shown, at);
+            return;
+        };
+        while self.open.len() > open + 1 {
+            self.close_unclosed(&format!("before {shown} in line {}", at.line));
+        }
+        self.close();
+    }
+
+    /// An end tag that none of the open elements fits.
+    fn end_of_nothing(&mut self, name: &str, shown: &str, at: Place) {
+        let Some(open) = self.open.last() else {
+            let what = format!("{shown} closes nothing");
+            self.notes.error(at, what, "remove it");
+            return;
+        };
+        let expected = format!("`</{}>`", open.name);
+        let what = format!(
+            "{shown} does not close `<{}>` of line {}",
+            open.name, open.element.at.line
+        );
+        let meant = nearest(name, [open.name]).is_some();
+        self.notes
+            .error(at, what, format!("write {expected}, or remove it"));
+        // A misspelt name closes what it means, so that the rest still fits.
+        if meant {
+            self.close();
+        }
+    }
+
+    fn close_unclosed(&mut self, when: &str) {
+        if let Some(open) = self.open.last() {
+            let what = format!(
+                "{} is not closed {when}",
+                quote(&format!("<{}>", open.name))
+            );
+            let mend = format!("add `</{}>`, or end the tag with `/>`", open.name);
+            self.notes.error(open.element.at, what, mend);
+        }
+        self.close();
+    }
+
+    /// Ends the innermost element.
+    fn close(&mut self) {
+        let Some(open) = self.open.pop() else {
+            return;
+        };
+        self.bindings.leave(open.bindings);
+        let mut element = open.element;
+        if let Some((text, places)) = open.text.trimmed() {
+            element.text = Some(text);
+            element.text_places = places;
+        }
+        match self.open.last_mut() {
+            Some(parent) => parent.element.children.push(element),
+            None if element.module.is_empty() && &*element.name == "mule" => {
+                if let Some(text) = &element.text {
+                    let (raw, at) = (text.value.clone(), text.at);
+                    self.refuse_text(&raw, at);
+                }
+                self.top.append(&mut element.children);
+            }
+            None => self.top.push(element),
+        }
+    }
+
+    fn finish(&mut self) {
+        while !self.open.is_empty() {
+            self.close_unclosed("before the file ends");
+        }
+        if self.count == 0 {
+            let what = "there is no element in the file";
+            let mend = "write the application's flows, `<flow name=\"…\">`, with or without `<mule>` around them";
+            self.notes.error(self.start, what, mend);
+        }
+    }
+}
+
+/// The encoding that an XML declaration names.
+fn encoding(declaration: &str) -> Option<&str> {
+    let (_, rest) = declaration.split_once("encoding")?;
+    let rest = rest.trim_start_matches(is_space).strip_prefix('=')?;
+    let rest = rest.trim_start_matches(is_space);
+    let mark = rest
+        .chars()
+        .next()
+        .filter(|mark| matches!(mark, '"' | '\''))?;
+    rest[1..].split(mark).next()
+}

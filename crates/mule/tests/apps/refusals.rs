@@ -1,0 +1,340 @@
+//! What is refused, and where.
+
+use fusebox_mule::app::Compat;
+
+use super::{Read, check, flow, read_all, snippet};
+
+/// Checks all that is said of a flow `f` of these elements, which begin at 1:57.
+#[track_caller]
+fn refused(inner: &str, expected: &[&str]) {
+    for compat in [Compat::Intent, Compat::Strict] {
+        check(&flow(inner), compat, expected);
+    }
+}
+
+#[test]
+fn all_that_is_outside_is_named_at_once_with_what_is_nearest() {
+    refused(
+        "<db:select config-ref=\"D\"><db:sql>x</db:sql></db:select>\n<anypoint-mq:publish/>\n<batch:job/>\n<set-paylod value=\"x\"/>\n<foo:bar/>",
+        &[
+            "1:57: error: `db:select` is not supported; the nearest that is: `http:request` to a service that owns the database, or `os:store` and `os:retrieve` for small state",
+            "2:1: error: `anypoint-mq:publish` is not supported; the nearest that is: `vm:publish`",
+            "3:1: error: `batch:job` is not supported; the nearest that is: `foreach` or `parallel-foreach` over the records",
+            "4:1: error: there is no element `set-paylod`; did you mean `set-payload`?",
+            "5:1: error: `foo:bar` is not supported: nothing of the module `foo` is; call a service that does it by `http:request`",
+        ],
+    );
+}
+
+#[test]
+fn attributes_are_those_of_the_table() {
+    refused(
+        r#"<os:store ky="k" key="k" failIfPresent="true" failifpresent="true"/>"#,
+        &[
+            "1:67: error: `os:store` has no attribute `ky`; did you mean `key`?",
+            "1:103: error: `os:store` has no attribute `failifpresent`; did you mean `failIfPresent`?",
+        ],
+    );
+    refused(
+        r#"<set-variable value="1"/><logger level="LOUD"/><until-successful maxRetries="-1" millisBetweenRetries="soon"/>"#,
+        &[
+            "1:57: error: `set-variable` has no `variableName`; add `variableName=\"…\"`",
+            "1:97: error: `level` is `LOUD`; known are TRACE, DEBUG, INFO, WARN, ERROR",
+            "1:134: error: `maxRetries` is `-1`; write a whole number from 0 to 1000000",
+            "1:160: error: `millisBetweenRetries` is `soon`; write a whole number from 0 to 31622400000",
+        ],
+    );
+}
+
+#[test]
+fn what_stands_in_the_wrong_place_is_told_its_own() {
+    refused(
+        r#"<choice><logger/></choice><when expression="true"/><on-error-continue/>"#,
+        &[
+            "1:57: error: this `choice` has nothing to choose by; add `<when expression=\"#[…]\">…</when>`",
+            "1:65: error: `logger` may not stand in `choice`; put it into `when` or `otherwise`",
+            "1:83: error: `when` may not stand in `flow`; it stands in `choice`",
+            "1:108: error: `on-error-continue` may not stand in `flow`; it stands in `error-handler`",
+        ],
+    );
+    check(
+        r#"<logger/>"#,
+        Compat::Intent,
+        &[
+            "1:1: error: `logger` may not stand outside flows; put it into a flow: `<flow name=\"main\">…</flow>`",
+        ],
+    );
+    refused(
+        r#"<error-handler><on-error-continue/></error-handler><logger/><scheduler/>"#,
+        &[
+            "1:57: error: there are elements behind the `error-handler`; make it the last one",
+            "1:117: error: `scheduler` is a second source of the flow; make a flow of its own for it, and let both refer to a third",
+        ],
+    );
+    refused(
+        "stray",
+        &["1:57: error: `flow` has no text, and here is `stray`; remove it"],
+    );
+}
+
+#[test]
+fn what_nothing_defines_names_the_bind_that_mends_it() {
+    let text = r#"<flow name="f"><http:listener config-ref="HTTP_Listener" path="/x"/><http:request config-ref="Order_Service" path="/"/></flow>"#;
+    let Read { said, plan } = read_all(&[("a.xml", text)], "", Compat::Intent);
+    assert!(plan.is_none());
+    assert_eq!(
+        said,
+        [
+            "a.xml:1:43: error: nothing defines the listener `HTTP_Listener`; give it by `--bind HTTP_Listener=http://127.0.0.1:8081`",
+            "a.xml:1:95: error: nothing defines the requests' configuration `Order_Service`; give it by `--bind Order_Service=http://127.0.0.1:8082`",
+        ]
+    );
+    let bindings =
+        "HTTP_Listener=https://127.0.0.1:1 Order_Service=ftp://x Orders=http://127.0.0.1:1";
+    let Read { said, .. } = read_all(&[("a.xml", text)], bindings, Compat::Intent);
+    assert_eq!(
+        said,
+        [
+            "a.xml:1:1: error: `--bind Orders=http://127.0.0.1:1` binds nothing: no listener, request or flow-ref names `Orders`; known are HTTP_Listener, Order_Service",
+            "a.xml:1:43: error: `--bind HTTP_Listener=…`: `https://127.0.0.1:1` is no address to listen on; write it as `http://127.0.0.1:8081` or `http://0.0.0.0:8081/base`",
+            "a.xml:1:95: error: `--bind Order_Service=…`: the scheme `ftp` is not supported: `ftp://x`; use `http` or `https`",
+        ]
+    );
+}
+
+#[test]
+fn names_are_given_once_and_found() {
+    let text = format!(
+        r#"<os:object-store name="f"/>{}<sub-flow name="g"/><sub-flow name="g"/>"#,
+        flow(
+            r#"<flow-ref name="gg"/><os:clear objectStore="g"/><try><error-handler ref="none"/></try>"#
+        )
+    );
+    check(
+        &text,
+        Compat::Strict,
+        &[
+            "1:40: error: the name `f` is taken: a `os:object-store` has it at a.xml:1; give each its own name",
+            "1:100: error: there is no flow `gg`; did you mean `g`? Or name the file that has it, or let it do nothing by `--bind gg=none`",
+            "1:128: error: nothing declares the object store `g`; `g` is a `sub-flow`",
+            "1:157: error: there is no `error-handler` `none`; name the file that has it",
+            "1:213: error: the name `g` is taken: a `sub-flow` has it at a.xml:1; give each its own name",
+        ],
+    );
+}
+
+#[test]
+fn faults_of_expressions_stand_where_they_are() {
+    refused(
+        r##"<set-payload value="#[payload +]"/><choice><when expression="vars.a =="><logger/></when></choice>"##,
+        &[
+            "1:88: error: a value is wanted, and the text ends; complete the expression, or remove what does not belong to it",
+            "1:127: error: a value is wanted, and the text ends; complete the expression, or remove what does not belong to it",
+        ],
+    );
+}
+
+#[test]
+fn paths_are_those_that_mule_takes() {
+    let listeners = r#"<flow name="a"><http:listener config-ref="L" path="/a*"/></flow>
+<flow name="b"><http:listener config-ref="L" path="/{x}/{x}"/></flow>
+<flow name="c"><http:listener config-ref="L" path="/c/{x}" allowedMethods="GET,PUT"/></flow>
+<flow name="d"><http:listener config-ref="L" path="c/{y}/" allowedMethods="put"/></flow>
+<flow name="e"><http:listener config-ref="L" path="/c/{y}" allowedMethods="POST"/></flow>
+<flow name="g"><http:listener config-ref="L" path="/c/{y}"/></flow>"#;
+    check(
+        listeners,
+        Compat::Strict,
+        &[
+            "1:52: error: in `a*` `*` is glued to text; let `*` be a whole segment between slashes, or name it: `{rest}`",
+            "2:52: error: the path has `{x}` twice; give each its own name",
+            "4:52: error: `/c/{y}` has the path and a method of the listener at a.xml:3; change one path, or say by `allowedMethods` which takes what",
+            "6:52: error: `/c/{y}` has the path and a method of the listener at a.xml:3; change one path, or say by `allowedMethods` which takes what",
+        ],
+    );
+}
+
+#[test]
+fn sub_flows_in_a_circle_are_refused() {
+    let text = format!(
+        r#"{}
+<sub-flow name="a"><flow-ref name="b"/></sub-flow>
+<sub-flow name="b"><try><flow-ref name="a"/></try></sub-flow>
+<sub-flow name="c"><flow-ref name="f"/></sub-flow>"#,
+        flow(r#"<flow-ref name="c"/>"#)
+    );
+    check(
+        &text,
+        Compat::Strict,
+        &[
+            "2:1: error: sub-flows refer to one another in a circle: `a`, `b`; make one of them a `flow`, or repeat with `foreach`",
+        ],
+    );
+}
+
+#[test]
+fn handlers_in_a_circle_are_refused() {
+    let text = format!(
+        r#"<error-handler name="h"><on-error-continue><try><error-handler ref="h"/></try></on-error-continue></error-handler>
+<on-error-continue name="e"><try><error-handler><on-error ref="e"/></error-handler></try></on-error-continue>
+{}"#,
+        flow("")
+    );
+    check(
+        &text,
+        Compat::Strict,
+        &[
+            "1:69: error: the `error-handler` `h` refers to itself; write out what its inner scope shall do",
+            "2:64: error: the handler `e` refers to itself; write out what its inner scope shall do",
+        ],
+    );
+}
+
+#[test]
+fn handlers_that_multiply_are_refused_in_time() {
+    let mut text = String::new();
+    for index in 0..40 {
+        let next = index + 1;
+        text.push_str(&format!(
+            r#"<error-handler name="h{index}"><on-error-continue><try><error-handler ref="h{next}"/></try><try><error-handler ref="h{next}"/></try></on-error-continue></error-handler>"#
+        ));
+    }
+    text.push_str(r#"<error-handler name="h40"><on-error-continue><logger/></on-error-continue></error-handler>"#);
+    text.push_str(&flow(""));
+    let Read { plan, said } = snippet(&text, Compat::Intent);
+    assert!(plan.is_none());
+    assert!(
+        said.iter()
+            .any(|line| line.contains("refer to one another so often")),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn errors_of_modules_are_raised_by_modules() {
+    refused(
+        r#"<raise-error type="HTTP:TIMEOUT"/><raise-error type="NOPE"/><raise-error type="CRITICAL"/><raise-error type="A:B:C"/>"#,
+        &[
+            "1:76: error: `HTTP:TIMEOUT` may not be raised: only its module does that; write one of your own, such as `APP:TIMEOUT`",
+            "1:110: error: there is no error type `MULE:NOPE`; name its namespace: `APP:NOPE`",
+            "1:136: error: `MULE:CRITICAL` may not be raised: only its module does that; write one of your own, such as `APP:CRITICAL`",
+            "1:166: error: `A:B:C` is no error type; write one such as `APP:CIRCUIT_OPEN`",
+        ],
+    );
+}
+
+#[test]
+fn scripts_that_do_more_than_sleep_are_refused() {
+    refused(
+        r#"<scripting:execute engine="groovy"><scripting:code>payload.size()</scripting:code></scripting:execute><scripting:execute engine="python"/>"#,
+        &[
+            "1:108: error: of scripts only those that do nothing but sleep are run; write `Thread.sleep(1000)`, `Thread.sleep(vars.x.toLong())` or `Thread.sleep((vars.x as Long) * 1000)`, or use `ee:transform`",
+            "1:186: error: scripts of `python` are not run; write what it does with `ee:transform`",
+        ],
+    );
+}
+
+#[test]
+fn requests_say_whom_they_call_and_what_fails() {
+    refused(
+        r#"<http:request path="/x"/><http:request config-ref="S" method="G T"><http:headers>x</http:headers><http:response-validator><http:success-status-code-validator values="200..100"/></http:response-validator></http:request>"#,
+        &[
+            "1:57: error: the request names neither a configuration nor an address; add `config-ref=\"…\"` and bind it, or `url=\"http://…\"`",
+            "1:119: error: `G T` is no method; write one such as `GET`",
+            "1:138: error: `http:headers` is a text, and must give an object; write an expression such as `#[{'name': 'value'}]`",
+            "1:223: error: `200..100` is no status and no range of them; write them as `200..299, 304`",
+        ],
+    );
+}
+
+#[test]
+fn keys_and_certificates_are_not_passed_over() {
+    let text = r#"<http:listener-config name="L"><http:listener-connection host="0.0.0.0" port="8443" protocol="HTTPS"/></http:listener-config>
+<tls:context name="t"><tls:trust-store path="x.jks"/></tls:context>
+<http:request-config name="S"><http:request-connection host="a" protocol="HTTPS" tlsContext="t"/></http:request-config>
+<flow name="f"><http:listener config-ref="L" path="/x"/><http:request config-ref="S"/></flow>"#;
+    check(
+        text,
+        Compat::Intent,
+        &[
+            "1:32: error: a listener's key store is not read here, so it cannot be HTTPS; let something before it end TLS, and listen plainly by `--bind L=http://127.0.0.1:8081`",
+            "2:23: error: `tls:trust-store` is not read: certificates are checked by the system's roots, and none is shown; remove it, or go round it by `--bind S=http://127.0.0.1:8082`",
+        ],
+    );
+    let bindings = "L=http://127.0.0.1:0 S=https://orders.example";
+    let Read { plan, said } = read_all(&[("a.xml", text)], bindings, Compat::Strict);
+    assert_eq!(said, [""; 0]);
+    assert!(plan.is_some());
+}
+
+#[test]
+fn an_application_that_nothing_starts_is_refused() {
+    check(
+        r#"<flow name="f"><logger/></flow>"#,
+        Compat::Intent,
+        &[
+            "1:1: error: nothing starts: no flow has a source; add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or name the file that has one",
+        ],
+    );
+}
+
+#[test]
+fn two_listeners_cannot_share_an_address() {
+    let text = r#"<flow name="f"><http:listener config-ref="A" path="/x"/></flow><flow name="g"><http:listener config-ref="B" path="/x"/></flow>"#;
+    let bindings = "A=http://127.0.0.1:8081 B=http://localhost:8081";
+    let Read { said, .. } = read_all(&[("a.xml", text)], bindings, Compat::Intent);
+    assert_eq!(
+        said,
+        [
+            "a.xml:1:1: error: `B` listens on 127.0.0.1:8081, and so does `A`; give each an address of its own, or let flows share one of both"
+        ]
+    );
+}
+
+#[test]
+fn handlers_that_nest_without_end_are_refused() {
+    let mut text = String::new();
+    for index in 0..2_000 {
+        let next = index + 1;
+        text.push_str(&format!(
+            r#"<error-handler name="h{index}"><on-error-continue><try><error-handler ref="h{next}"/></try></on-error-continue></error-handler>"#
+        ));
+    }
+    text.push_str(r#"<error-handler name="h2000"><on-error-continue><logger/></on-error-continue></error-handler>"#);
+    text.push_str(&flow(""));
+    let Read { plan, said } = snippet(&text, Compat::Intent);
+    assert!(plan.is_none());
+    assert!(
+        said.iter()
+            .any(|line| line.contains("scopes are within one another")),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn a_large_application_is_read_in_time() {
+    let mut text = String::from(
+        r#"<flow name="f"><http:listener config-ref="L" path="/x"/><flow-ref name="f0"/></flow>"#,
+    );
+    for index in 0..2_000 {
+        let next = (index + 1) % 2_000;
+        text.push_str(&format!(
+            r#"<flow name="f{index}"><until-successful><flow-ref name="f{next}"/></until-successful><os:clear objectStore="s{index}"/><vm:publish config-ref="V" queueName="q{index}"/></flow>"#
+        ));
+    }
+    let Read { plan, said } = snippet(&text, Compat::Intent);
+    assert_eq!(said.len(), 4_000);
+    assert_eq!(
+        plan.unwrap()
+            .program::<fusebox_mule::app::App>()
+            .unwrap()
+            .flows
+            .len(),
+        2_001
+    );
+    // The same with nothing that is found: each is told, and what may be meant with it.
+    let wrong = text.replace("flow-ref name=\"f", "flow-ref name=\"g");
+    let Read { plan, said } = snippet(&wrong, Compat::Strict);
+    assert!(plan.is_none());
+    assert_eq!(said.len(), 6_001);
+}

@@ -1,0 +1,357 @@
+//! Where `intent` departs from Mule: each use is a warning, and in `strict` what Mule makes of it.
+
+use fusebox_mule::app::{Compat, Does, FlowName, Given, ObjectOperation};
+
+use super::{Read, app, check, first, flow, named, read_all, snippet};
+
+/// Checks what both profiles say of a flow `f` of these elements.
+#[track_caller]
+fn both(inner: &str, intent: &[&str], strict: &[&str]) {
+    check(&flow(inner), Compat::Intent, intent);
+    check(&flow(inner), Compat::Strict, strict);
+}
+
+#[test]
+fn a_status_in_a_variable_is_honoured_with_a_warning_at_its_first_place() {
+    both(
+        r#"<set-variable variableName="httpStatus" value="202"/><set-variable variableName="httpStatus" value="203"/>"#,
+        &[
+            "1:57: warning: `vars.httpStatus` becomes the status of the response, which Mule does only where the listener of `f` says so; add `http:response` and `http:error-response` to its `http:listener`",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn a_status_set_in_a_sub_flow_or_a_transform_is_found_too() {
+    let text = format!(
+        r##"{}<sub-flow name="g"><ee:transform><ee:variables><ee:set-variable variableName="outboundHeaders">{{a: "b"}}</ee:set-variable></ee:variables></ee:transform></sub-flow>"##,
+        flow(r#"<flow-ref name="g"/>"#)
+    );
+    check(
+        &text,
+        Compat::Intent,
+        &[
+            "1:103: warning: `vars.outboundHeaders` becomes the headers of the response, which Mule does only where the listener of `f` says so; add `http:response` and `http:error-response` to its `http:listener`",
+        ],
+    );
+}
+
+#[test]
+fn a_status_set_by_the_default_handlers_is_found_too() {
+    let text = format!(
+        r#"<configuration defaultErrorHandler-ref="h"/><error-handler name="h"><on-error-propagate><set-variable variableName="httpStatus" value="503"/></on-error-propagate></error-handler>{}"#,
+        flow("<logger/>")
+    );
+    let Read { said, .. } = snippet(&text, Compat::Intent);
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(
+        said[0].starts_with("a.xml:1:89: warning: `vars.httpStatus`"),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn a_status_that_the_listener_reads_needs_no_warning() {
+    check(
+        r##"<flow name="f"><http:listener config-ref="L" path="/x"><http:response statusCode="#[vars.httpStatus default 200]"/><http:error-response statusCode="500"/></http:listener><set-variable variableName="httpStatus" value="202"/></flow>"##,
+        Compat::Intent,
+        &[],
+    );
+}
+
+#[test]
+fn a_listener_may_say_method() {
+    let text = r#"<flow name="f"><http:listener config-ref="L" path="/x" method="POST"/></flow>"#;
+    check(
+        text,
+        Compat::Intent,
+        &[
+            "1:56: warning: there is no `method` in Mule; it is taken for `allowedMethods`; write `allowedMethods`",
+        ],
+    );
+    check(
+        text,
+        Compat::Strict,
+        &["1:56: error: there is no `method` in Mule; write `allowedMethods`"],
+    );
+    let Read { plan, .. } = snippet(text, Compat::Intent);
+    assert_eq!(plan.unwrap().routes[0].methods.as_ref().unwrap()[0], "POST");
+}
+
+#[test]
+fn a_text_with_expressions_in_it_is_a_template() {
+    let inner = r##"<http:request config-ref="S" path="/a/#[vars.id]"/>"##;
+    both(
+        inner,
+        &[
+            "1:92: warning: a text with `#[…]` in it is taken as it is meant; Mule reads it as one expression, and fails; write one expression: `#[\"…\" ++ …]`",
+        ],
+        &[
+            "1:92: warning: a text with `#[…]` in it is read as one expression, and is none; write one expression: `#[\"…\" ++ …]`",
+        ],
+    );
+    let Does::Request(request) = first(inner) else {
+        panic!();
+    };
+    assert!(matches!(request.path, Given::Template(_)));
+    let Read { plan, .. } = snippet(&flow(inner), Compat::Strict);
+    let app = plan.unwrap().program::<fusebox_mule::app::App>().unwrap();
+    let Does::Request(request) = &named(&app, "f").chain.0[0].does else {
+        panic!();
+    };
+    assert!(matches!(request.path, Given::Broken(_)));
+}
+
+#[test]
+fn a_logger_may_mix_text_and_expressions() {
+    both(r##"<logger message="a #[vars.id] b"/>"##, &[], &[]);
+}
+
+#[test]
+fn a_store_that_nothing_declares_is_supplied() {
+    let inner = r#"<os:retrieve key="k" objectStore="cache-store" target="v"/>"#;
+    both(
+        inner,
+        &[
+            "1:91: warning: nothing declares the object store `cache-store`, so one is supplied: persistent, and nothing in it goes; declare it: `<os:object-store name=\"cache-store\"/>`",
+        ],
+        &[
+            "1:91: error: nothing declares the object store `cache-store`; declare it: `<os:object-store name=\"cache-store\"/>`",
+        ],
+    );
+    let app = app(&flow(inner));
+    assert_eq!(
+        (&*app.stores[0].name, app.stores[0].persistent),
+        ("cache-store", true)
+    );
+    assert_eq!((app.stores[0].site.line, app.stores[0].site.col), (1, 91));
+}
+
+#[test]
+fn a_store_that_is_used_often_is_supplied_once() {
+    let inner = r#"<os:clear objectStore="s"/><os:clear objectStore="s"/>"#;
+    let Read { said, .. } = snippet(&flow(inner), Compat::Intent);
+    assert_eq!(said.len(), 1, "{said:#?}");
+}
+
+#[test]
+fn queues_that_nothing_declares_are_supplied() {
+    both(
+        r#"<vm:publish config-ref="VM" queueName="q"/>"#,
+        &[
+            "1:81: warning: nothing defines the queues' configuration `VM`, so `q` is supplied, in memory; declare it: `<vm:config name=\"VM\"><vm:queues><vm:queue queueName=\"q\"/></vm:queues></vm:config>`",
+        ],
+        &[
+            "1:81: error: nothing defines the queues' configuration `VM`; declare it: `<vm:config name=\"VM\"><vm:queues><vm:queue queueName=\"q\"/></vm:queues></vm:config>`",
+        ],
+    );
+}
+
+#[test]
+fn published_names_of_elements_are_known() {
+    both(
+        r#"<parallel-for-each><logger/></parallel-for-each>"#,
+        &[
+            "1:57: warning: there is no `parallel-for-each` in Mule; it is taken for `parallel-foreach`; write `parallel-foreach`",
+        ],
+        &["1:57: error: there is no `parallel-for-each` in Mule; write `parallel-foreach`"],
+    );
+    both(
+        r#"<ee:transform><ee:set-variable variableName="v">1</ee:set-variable></ee:transform>"#,
+        &[
+            "1:71: warning: `ee:set-variable` stands in `ee:transform` itself, where Mule has none; put it into `<ee:variables>`",
+        ],
+        &[
+            "1:71: error: `ee:set-variable` stands in `ee:transform` itself, where Mule has none; put it into `<ee:variables>`",
+        ],
+    );
+    both(
+        r#"<validation:is-not-blank value="x"/>"#,
+        &[
+            "1:57: warning: there is no `validation:is-not-blank` in Mule; it is taken for `validation:is-not-blank-string`; write `validation:is-not-blank-string`",
+        ],
+        &[
+            "1:57: error: there is no `validation:is-not-blank` in Mule; write `validation:is-not-blank-string`",
+        ],
+    );
+}
+
+#[test]
+fn a_cache_may_be_kept_in_a_bare_store() {
+    let text = format!(
+        r##"<os:object-store name="s"/>{}"##,
+        flow(
+            r##"<ee:cache cachingStrategy-ref="s" keyExpression="#[payload.id]"><logger/></ee:cache>"##
+        )
+    );
+    let Read { plan, said } = snippet(&text, Compat::Intent);
+    assert_eq!(said.len(), 2, "{said:#?}");
+    let app = plan.unwrap().program::<fusebox_mule::app::App>().unwrap();
+    let Does::Cache(cache) = &named(&app, "f").chain.0[0].does else {
+        panic!();
+    };
+    assert!(cache.key.is_some());
+    assert_eq!(&*cache.store.as_ref().unwrap().name, "s");
+    let Read { said, .. } = snippet(&text, Compat::Strict);
+    assert!(said.iter().all(|line| line.contains("error")), "{said:#?}");
+}
+
+#[test]
+fn a_strategy_says_key_and_store_of_a_cache() {
+    let app = app(&format!(
+        r##"<os:object-store name="s"/><ee:object-store-caching-strategy name="c" objectStore="s" keyGenerationExpression="#[payload.id]"/>{}"##,
+        flow(r#"<ee:cache cachingStrategy-ref="c"><logger/></ee:cache>"#)
+    ));
+    let Does::Cache(cache) = &named(&app, "f").chain.0[0].does else {
+        panic!();
+    };
+    assert!(cache.key.is_some() && cache.store.is_some());
+}
+
+#[test]
+fn a_catch_all_before_others_is_doubtful() {
+    both(
+        r#"<logger/><error-handler><on-error-continue/><on-error-propagate type="ANY"/></error-handler>"#,
+        &[
+            "1:101: warning: this handler never runs: the one before it takes every error; move the one without `type` and `when` to the end",
+        ],
+        &[
+            "1:101: error: this handler never runs: the one before it takes every error; move the one without `type` and `when` to the end",
+        ],
+    );
+}
+
+#[test]
+fn a_type_that_nothing_raises_is_doubtful() {
+    both(
+        r#"<try><error-handler><on-error-continue type="OS:KEY_NOT_FOUNT"/></error-handler></try>"#,
+        &[
+            "1:102: warning: nothing raises `OS:KEY_NOT_FOUNT`, so nothing is taken for it here; Mule does not start; did you mean `OS:KEY_NOT_FOUND`?",
+        ],
+        &["1:102: error: nothing raises `OS:KEY_NOT_FOUNT`; did you mean `OS:KEY_NOT_FOUND`?"],
+    );
+    both(
+        r#"<raise-error type="APP:X"/><error-handler><on-error-continue type="app:x"/></error-handler>"#,
+        &[],
+        &[],
+    );
+}
+
+#[test]
+fn a_handler_for_errors_without_a_type_takes_none() {
+    let expected = &[
+        "1:102: warning: `MULE:UNKNOWN` is what errors without a type are called, and takes none of them; write `ANY`, which takes them",
+    ];
+    both(
+        r#"<try><error-handler><on-error-continue type="UNKNOWN"/></error-handler></try>"#,
+        expected,
+        expected,
+    );
+}
+
+#[test]
+fn a_handler_outside_flows_without_a_name_never_runs() {
+    let text = format!(
+        r#"<on-error-propagate type="ANY"><logger/></on-error-propagate>{}"#,
+        flow("")
+    );
+    check(
+        &text,
+        Compat::Intent,
+        &[
+            "1:1: warning: `on-error-propagate` stands outside flows without a name, so it never runs; move it into the `error-handler` of a flow, or name it and refer to it",
+        ],
+    );
+}
+
+#[test]
+fn a_variable_that_counts_attempts_is_told_to_start_over() {
+    let read_first = r##"<until-successful><try><http:request config-ref="S"/><error-handler><on-error-propagate><set-variable variableName="n" value="#[(vars.n default 0) + 1]"/></on-error-propagate></error-handler></try></until-successful>"##;
+    let expected = &[
+        "1:145: warning: `vars.n` is read and then set in an `until-successful`, whose every attempt starts with the variables as they were before it; keep in an object store what shall outlast an attempt",
+    ];
+    both(read_first, expected, expected);
+    both(
+        r##"<until-successful><set-variable variableName="n" value="1"/><logger message="#[vars.n]"/></until-successful>"##,
+        &[],
+        &[],
+    );
+}
+
+#[test]
+fn a_sleep_is_known_and_said() {
+    let inner = r#"<scripting:execute engine="groovy"><scripting:code>Thread.sleep(vars.x.toLong())</scripting:code></scripting:execute>"#;
+    both(
+        inner,
+        &["1:108: warning: this script is taken for a sleep; no Groovy is run; leave it as it is"],
+        &[],
+    );
+}
+
+#[test]
+fn a_flow_that_is_not_there_may_be_allowed_to_do_nothing() {
+    let text = flow(r#"<flow-ref name="audit"/>"#);
+    let bindings = "L=http://127.0.0.1:0 audit=none";
+    let Read { plan, said } = read_all(&[("a.xml", &text)], bindings, Compat::Intent);
+    assert_eq!(
+        said,
+        [
+            "a.xml:1:73: warning: there is no flow `audit`, and what refers to it does nothing; add the file that has it"
+        ]
+    );
+    let app = plan.unwrap().program::<fusebox_mule::app::App>().unwrap();
+    let Does::FlowRef { flow, .. } = &named(&app, "f").chain.0[0].does else {
+        panic!();
+    };
+    assert_eq!(*flow, FlowName::Nothing);
+}
+
+#[test]
+fn what_changes_nothing_is_said() {
+    check(
+        &format!(
+            r#"<os:config name="c"><reconnection><reconnect/></reconnection></os:config>{}"#,
+            flow("")
+        ),
+        Compat::Strict,
+        &[
+            "1:21: warning: `reconnection` changes nothing: connections are made again whenever they are needed; remove it, or leave it",
+        ],
+    );
+    both(
+        r#"<try transactionalAction="ALWAYS_BEGIN"><logger/></try>"#,
+        &[
+            "1:57: warning: `transactionalAction` changes nothing: there are no transactions here; undo in an error handler what has to be undone",
+        ],
+        &[
+            "1:57: warning: `transactionalAction` changes nothing: there are no transactions here; undo in an error handler what has to be undone",
+        ],
+    );
+}
+
+#[test]
+fn a_negative_bound_of_entries_is_none() {
+    let text = format!(r#"<os:object-store name="s" maxEntries="-1"/>{}"#, flow(""));
+    check(
+        &text,
+        Compat::Strict,
+        &[
+            "1:1: warning: `maxEntries` is below 0, and so no bound; remove it, or write how many entries may stay",
+        ],
+    );
+}
+
+#[test]
+fn texts_are_what_they_are_and_expressions_are_parsed() {
+    let Does::Object(call) =
+        first(r##"<os:store key="#['cb-' ++ vars.service]"><os:value> 0 </os:value></os:store>"##)
+    else {
+        panic!();
+    };
+    let ObjectOperation::Store { key, value, .. } = call.operation else {
+        panic!();
+    };
+    assert!(matches!(key, Given::Expression(_)));
+    assert_eq!(value, Some(Given::Literal("0".into())));
+}

@@ -1,0 +1,226 @@
+//! Mule applications in the native form: what it says, what it names as lost, and that it is read.
+
+mod support;
+
+use std::io;
+use std::time::Duration;
+
+use fusebox_breaker::{Over, Rule};
+use fusebox_mule::convert;
+use fusebox_plan::plan::{Plan, Step};
+use fusebox_plan::{Conversion, Loader, Severity, Source};
+use support::{lines, read_text};
+
+const SEED: &str = include_str!(
+    "../../../conformance/recipes/error-handling/retry/circuit-breaker-object-store.xml"
+);
+
+/// A machine with addresses for the names of the flows here.
+struct Bound<'a>(&'a str);
+
+impl Loader for Bound<'_> {
+    fn env(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn file(&self, _: &str) -> io::Result<String> {
+        Err(io::Error::new(io::ErrorKind::NotFound, "no such file"))
+    }
+
+    fn bindings(&self) -> Vec<(String, String)> {
+        let names = ["HTTP_Listener", "Order_Service", "L", "S", "T"].iter();
+        let named = names
+            .enumerate()
+            .filter(|(_, name)| self.0.contains(&format!("\"{name}\"")));
+        named
+            .map(|(at, name)| {
+                (
+                    (*name).to_owned(),
+                    format!("http://127.0.0.1:{}", 8081 + at),
+                )
+            })
+            .collect()
+    }
+}
+
+fn converted(text: &str) -> Conversion {
+    let source = Source {
+        name: "orders.xml",
+        text: text.as_bytes(),
+    };
+    convert(&[source], &Bound(text))
+}
+
+fn told(conversion: &Conversion) -> String {
+    conversion
+        .diagnostics
+        .iter()
+        .map(|diagnostic| format!("{diagnostic}\n"))
+        .collect()
+}
+
+/// The plan of the native form, which is read without an error.
+#[track_caller]
+fn native(conversion: &Conversion) -> Plan {
+    let yaml = conversion
+        .yaml
+        .as_deref()
+        .unwrap_or_else(|| panic!("{}", told(conversion)));
+    let reading = read_text(yaml);
+    let errors = reading
+        .diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.severity == Severity::Error);
+    assert_eq!(errors.count(), 0, "{}\n{yaml}", lines(&reading));
+    reading.plan.expect("no error, so there is a plan")
+}
+
+fn line(part: &str) -> usize {
+    let at = SEED.find(part).expect("the document has it");
+    SEED[..at].matches('\n').count() + 1
+}
+
+#[test]
+fn the_documents_flow_becomes_a_route_and_its_circuit_a_breaker() {
+    let conversion = converted(SEED);
+    let plan = native(&conversion);
+    assert_eq!(plan.listeners[0].addr.port(), 8081);
+    let upstream = &plan.upstreams[0];
+    assert_eq!(&*upstream.name, "circuit-breaker-store/circuit-state");
+    assert_eq!(upstream.endpoint.url(), "http://127.0.0.1:8082");
+    assert_eq!(upstream.timeout.request, Duration::from_secs(10));
+    let settings = &upstream.breaker.settings;
+    let rule = Rule::ConsecutiveFailures {
+        threshold: 5,
+        within: None,
+    };
+    assert_eq!(settings.trip, [rule]);
+    assert_eq!(settings.cooldown.base, Duration::from_secs(60));
+    assert_eq!(upstream.breaker.failure.source(), "error != \"\"");
+    let route = &plan.routes[0];
+    assert_eq!(route.path, "/api/orders");
+    assert_eq!(route.methods, Some(vec![http::Method::GET]));
+    let Step::Forward(forward) = &route.steps[0] else {
+        panic!("{route:?}")
+    };
+    assert!(forward.rewrite.is_some(), "the upstream sees /orders");
+}
+
+#[test]
+fn each_flaw_that_is_mended_is_named_with_its_line() {
+    let conversion = converted(SEED);
+    let yaml = conversion.yaml.as_deref().expect("a flow that can be said");
+    let counted = line("<!-- Trip circuit") - 3;
+    for mended in [
+        format!("of failures at the same time some are lost (orders.xml:{counted})"),
+        format!("has no half-open state: when its entry has gone all requests go to the upstream at once, and it takes as many failures as before to open it again (orders.xml:{})", line("<os:retrieve key=\"circuit-state\"")),
+        format!("of a call that was made before it opened (orders.xml:{})", line("<os:value>CLOSED</os:value>") - 1),
+        "stays open for 60s to 70s: an entry goes at the first sweep after its time, not when its time is over (orders.xml:1)".to_owned(),
+    ] {
+        let found = yaml.lines().any(|line| line.contains("# mends: ") && line.contains(&mended));
+        assert!(found, "{mended}\n{yaml}");
+    }
+    assert!(
+        yaml.contains("# kept: does not count answers of status 500, 502, 503, 504"),
+        "{yaml}"
+    );
+    assert!(
+        yaml.contains("# differs: the flow forgets its failures 60s to 70s after the last one"),
+        "{yaml}"
+    );
+}
+
+#[test]
+fn what_is_not_carried_is_named_at_the_top_and_told() {
+    let conversion = converted(SEED);
+    let yaml = conversion.yaml.clone().unwrap_or_default();
+    let told = told(&conversion);
+    for lost in [
+        "takes all methods and calls with GET: here GET alone passes",
+        "the answer of an open circuit, 503",
+        "the answer to a call that failed, 503",
+        "the log line",
+    ] {
+        assert!(told.contains(lost), "{lost}\n{told}");
+        assert!(yaml.contains(lost), "{lost}\n{yaml}");
+    }
+}
+
+#[test]
+fn parameters_of_the_path_go_on_and_rest_is_the_rest() {
+    let conversion = converted(
+        r##"<flow name="one"><http:listener config-ref="L" path="/a/{id}" allowedMethods="GET, DELETE"/>
+          <http:request config-ref="S" method="DELETE" path="#['/items/' ++ attributes.uriParams.id]"/></flow>
+        <flow name="two"><http:listener config-ref="L" path="/b/{id}/*" allowedMethods="POST"/>
+          <http:request url="http://127.0.0.1:9000/x/{it}?full=yes" method="POST" responseTimeout="250">
+            <http:uri-params>#[{it: attributes.uriParams.id}]</http:uri-params></http:request></flow>"##,
+    );
+    let plan = native(&conversion);
+    assert_eq!(plan.routes[0].methods, Some(vec![http::Method::DELETE]));
+    let yaml = conversion.yaml.clone().unwrap_or_default();
+    assert!(yaml.contains("rewrite: \"/items/{id}\""), "{yaml}");
+    assert!(yaml.contains("path: \"/b/{id}/{*rest}\""), "{yaml}");
+    assert!(yaml.contains("rewrite: \"/x/{id}\""), "{yaml}");
+    let two = plan
+        .upstreams
+        .iter()
+        .find(|upstream| upstream.endpoint.port == 9000);
+    assert_eq!(
+        two.map(|two| two.timeout.request),
+        Some(Duration::from_millis(250))
+    );
+    let told = told(&conversion);
+    assert!(told.contains("the query `full=yes`"), "{told}");
+}
+
+#[test]
+fn a_fixed_answer_is_a_fixed_answer() {
+    let conversion = converted(
+        r##"<flow name="health"><http:listener config-ref="L" path="/health"/>
+          <set-variable variableName="httpStatus" value="202"/>
+          <set-payload value='{"up": true}' mimeType="application/json"/></flow>"##,
+    );
+    let plan = native(&conversion);
+    let Step::Respond(respond) = &plan.routes[0].steps[0] else {
+        panic!("{:?}", plan.routes)
+    };
+    assert_eq!(respond.status, 202);
+    assert_eq!(&respond.body[..], br#"{"up": true}"#);
+    assert_eq!(respond.headers["content-type"], "application/json");
+}
+
+#[test]
+fn a_circuit_that_a_success_does_not_reset_counts_within_a_time() {
+    let text = SEED.replace("<os:store key=\"failure-count\" objectStore=\"circuit-breaker-store\">\n                    <os:value>0</os:value>\n                </os:store>", "");
+    assert_ne!(text, SEED);
+    let text = text.replace("HTTP:CONNECTIVITY, HTTP:TIMEOUT", "ANY");
+    let plan = native(&converted(&text));
+    let breaker = &plan.upstreams[0].breaker;
+    let rule = Rule::Failures {
+        threshold: 5,
+        over: Over::Time(Duration::from_secs(60)),
+        full: false,
+    };
+    assert_eq!(breaker.settings.trip, [rule]);
+    assert_eq!(breaker.failure.source(), "status >= 400 || error != \"\"");
+}
+
+#[test]
+fn flows_that_cannot_be_said_are_named_and_nothing_sayable_is_an_error() {
+    let text = r##"<flow name="two"><http:listener config-ref="L" path="/a"/>
+          <http:request config-ref="S" path="/a"/><http:request config-ref="T" path="/b"/></flow>
+        <flow name="clock"><scheduler><scheduling-strategy><fixed-frequency frequency="1000"/></scheduling-strategy></scheduler>
+          <logger message="tick"/></flow>"##;
+    let conversion = converted(text);
+    assert_eq!(conversion.yaml, None);
+    let told = told(&conversion);
+    assert!(told.contains("it makes several calls"), "{told}");
+    assert!(
+        told.contains("nothing native starts by the clock"),
+        "{told}"
+    );
+    assert!(
+        told.contains("error: nothing of this application can be said"),
+        "{told}"
+    );
+}
