@@ -22,7 +22,7 @@ conformance: ## run the conformance cases (FUSEBOX_CONFORMANCE=DIR: those in DIR
 prove: ## run the long forms of the tests: orders of threads, ten million events, a thousand kills, gigabytes, ten thousand fleets
 	$(LONG) LOOM_MAX_PREEMPTIONS=3 $(PROVE) -p fusebox-breaker --all-features
 	$(LONG) $(PROVE) -p fusebox-store --all-features
-	$(LONG) $(PROVE) -p fusebox-dataweave -p fusebox-plan -p fusebox-gateway
+	$(LONG) $(PROVE) -p fusebox-dataweave -p fusebox-plan -p fusebox-flogo -p fusebox-mule -p fusebox-gateway
 	$(LONG) $(PROVE) -p fusebox-cli --test streaming --test innocent --test siege
 	$(LONG) $(PROVE) -p fusebox-sim --features fleet --test fleet -- --nocapture --test-threads 1
 	@scripts/package

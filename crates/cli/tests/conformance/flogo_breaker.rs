@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use fusebox_breaker::{Breaker, Outcome, Settings, Timestamp, machine::Chance};
 use fusebox_flogo::Activity;
+use fusebox_flogo::read;
 use fusebox_plan::plan::Step;
-use fusebox_plan::{Loader, Severity, Source, read};
+use fusebox_plan::{Loader, Severity, Source};
 use serde_json::{Value, json};
 
 use crate::Report;

@@ -48,8 +48,8 @@ impl Loader for Surroundings {
         self.bindings.clone()
     }
 
-    fn compat(&self) -> Compat {
-        self.compat
+    fn is_strict(&self) -> bool {
+        self.compat == Compat::Strict
     }
 }
 
@@ -87,7 +87,7 @@ pub fn read(files: &[String], case: &Json, compat: Compat) -> Result<Arc<App>, S
         bindings,
         properties: case["properties"].clone(),
     };
-    let reading = fusebox_plan::read(&sources, &loader);
+    let reading = fusebox_mule::read(&sources, &loader);
     let app = reading.plan.and_then(|plan| plan.program::<App>());
     app.ok_or_else(|| {
         let all = reading.diagnostics.iter().map(ToString::to_string);
