@@ -58,6 +58,11 @@ impl LiveUpstream {
         }
     }
 
+    /// There are breakers before it, or will be once they are asked for.
+    pub fn is_guarded(&self) -> bool {
+        !matches!(*self.guards, Guards::None)
+    }
+
     /// A worker's connections to it.
     pub fn pool(&self, worker: usize) -> &Arc<Pool> {
         &self.pools[worker % self.pools.len()]
