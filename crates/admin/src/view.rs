@@ -64,8 +64,8 @@ pub fn breaker(status: &BreakerStatus, fleet: Option<&Fleet>, wall: Wall) -> Val
         "since": time(snapshot.since, wall),
         "reason": snapshot.reason.as_ref().map(ToString::to_string),
         "reason_token": snapshot.reason.as_ref().map(|reason| reason.token()),
-        "retry_at": snapshot.retry_at.map(|at| time(at, wall)),
-        "retry_by": snapshot.retry_by.map(|at| time(at, wall)),
+        "retry_at": snapshot.retry_at.map(|at| due(at, wall)),
+        "retry_by": snapshot.retry_by.map(|at| due(at, wall)),
         "retry_after": left.map(Rejection::whole_seconds),
         "admit_probability": snapshot.admit_probability,
         "ramp": ramp,
@@ -148,7 +148,7 @@ pub fn explanation(explanation: &Explanation, wall: Wall) -> Value {
     };
     json!({
         "text": explanation.to_string(),
-        "next": { "event": event, "at": at.map(|at| time(at, wall)) },
+        "next": { "event": event, "at": at.map(|at| due(at, wall)) },
         "rules": explanation.rules.iter().map(gap).collect::<Vec<_>>(),
     })
 }
@@ -184,14 +184,18 @@ fn transition(transition: &Transition, wall: Wall) -> Value {
         "attempts": transition.attempts,
         "reason": transition.reason.to_string(),
         "reason_token": transition.reason.token(),
-        "retry_at": transition.retry_at.map(|at| time(at, wall)),
+        "retry_at": transition.retry_at.map(|at| due(at, wall)),
     })
 }
 
 /// A moment as RFC 3339 in UTC, to the millisecond.
 pub fn time(at: Timestamp, wall: Wall) -> String {
-    let at = UNIX_EPOCH + Duration::from_millis(wall.millis_at(at));
-    humantime::format_rfc3339_millis(at).to_string()
+    millis(wall.millis_at(at))
+}
+
+/// The same of a moment until which somebody waits: rounded up, so that nobody comes too early.
+fn due(at: Timestamp, wall: Wall) -> String {
+    millis(wall.millis_by(at))
 }
 
 #[cfg(test)]

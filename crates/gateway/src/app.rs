@@ -11,22 +11,22 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use fusebox_breaker::Timestamp;
 use fusebox_plan::Plan;
+use fusebox_plan::plan::Upstream;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio_rustls::rustls::ClientConfig;
 
 pub use circuit::{Circuit, CircuitFault, CircuitFlaw, Steer};
 
 use crate::ground::clock::Clock;
-use crate::ground::meter::RequestMeters;
 use crate::ground::stores::StoreHandle;
 use crate::message::body::Body;
 use crate::request::exchange::{Exchange, Finish, Params};
 use crate::request::worker::Worker;
 use crate::upstream::breakers::Guarded;
-use crate::upstream::upstream_errors::UpstreamErrors;
+use crate::upstream::live_upstream::LiveUpstream;
+use crate::upstream::pool::Pools;
+use crate::upstream::trust::Trust;
 
 /// A future of an application's, in a box: the host does not know its type.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -62,29 +62,17 @@ pub struct Host<'a> {
     pub durable: &'a StoreHandle,
     /// A store that is gone with the process.
     pub volatile: &'a StoreHandle,
-    /// Makes, when it is first asked for, the TLS configuration that trusts the system's certificates.
-    pub system_tls: Arc<dyn Fn() -> Arc<ClientConfig> + Send + Sync>,
-    /// The counters of the requests to a target, by its name; kept over reloads.
-    pub meter: &'a dyn Fn(&Arc<str>) -> RequestMeters,
-    /// The errors of a target by kind, by its name; kept over reloads.
-    pub errors: &'a dyn Fn(&Arc<str>) -> Arc<UpstreamErrors>,
+    /// The authorities of targets whose application names none.
+    pub trust: &'a Trust,
+    /// Makes a target of the application's own requests live, of which the application knows the times of its client,
+    /// and the pools. What is counted of it is kept over reloads by its name.
+    pub target: &'a dyn Fn(Upstream, Pools) -> Arc<LiveUpstream>,
 }
 
 impl fmt::Debug for Host<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host").finish_non_exhaustive()
     }
-}
-
-/// A target of an application's own requests, as metrics show it.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// Its name: `ACTION/SERVICE`, or that of a configuration.
-    pub name: Arc<str>,
-    /// The counters of its requests.
-    pub meter: RequestMeters,
-    /// Its errors by kind.
-    pub errors: Arc<UpstreamErrors>,
 }
 
 /// The route that takes a request: its place in the plan, and the path's parameters. Or the answer where none does.
@@ -107,14 +95,8 @@ pub trait App: Any + fmt::Debug + Send + Sync {
     /// Its own breakers that ask for no upstream, each with the name of what it belongs to.
     fn breakers(&self) -> Vec<(Arc<str>, Guarded)>;
 
-    /// The targets of its own requests.
-    fn targets(&self) -> Vec<Target>;
-
-    /// The idle connections of its own, by the URL that they lead to.
-    fn idle_connections(&self) -> Vec<(String, usize)>;
-
-    /// Closes connections of a worker that have been idle for too long.
-    fn sweep(&self, worker: usize, now: Timestamp);
+    /// The targets of its own requests, by name: `ACTION/SERVICE`, or that of a configuration. Some may share their pools.
+    fn targets(&self) -> Vec<Arc<LiveUpstream>>;
 
     /// The circuits that it builds by hand, as their entries say now.
     ///

@@ -44,20 +44,23 @@ pub use show::status::{BreakerStatus, Calls, Part};
 /// The parts of the host that an application of another dialect is built of.
 pub mod parts {
     pub use crate::ground::clock::{Clock, Desk};
-    pub use crate::ground::meter::RequestMeters;
     pub use crate::ground::stores::StoreHandle;
     pub use crate::message::body::Body;
-    pub use crate::message::fields::is_fusebox_word;
-    pub use crate::message::outgoing::Outgoing;
-    pub use crate::message::{guard, location};
+    pub use crate::message::fields::{self, is_framing, is_fusebox_word};
     pub use crate::request::exchange::{Exchange, Finish, done, unread};
     pub use crate::request::outlive::Outliving;
     pub use crate::request::worker::Worker;
     pub use crate::request::{answer, whole_body};
     pub use crate::upstream::breakers::{Beside, Guarded};
-    pub use crate::upstream::connect::{Connector, NoConnection, Unconnected, system_roots};
-    pub use crate::upstream::pool::{Connection, Keeping, Pool, is_idempotent};
-    pub use crate::upstream::upstream_errors::{ErrorKind, UpstreamError, UpstreamErrors};
+    pub use crate::upstream::connect::{NoConnection, Unconnected};
+    pub use crate::upstream::fetch::{Fault, NO_LIMIT, NoAnswer, Outbound, Policy, Refusal, fetch};
+    pub use crate::upstream::jar::Jar;
+    pub use crate::upstream::live_upstream::LiveUpstream;
+    pub use crate::upstream::pool::{Pool, Pools, is_idempotent};
+    pub use crate::upstream::redirect::Redirects;
+    pub use crate::upstream::sending::{Cut, Repeat};
+    pub use crate::upstream::trust::{Trust, system_roots};
+    pub use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 }
 
 /// What a gateway shows of its fleet.

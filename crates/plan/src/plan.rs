@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_breaker::{OnOverflow, Settings};
+use fusebox_breaker::{Mode, OnOverflow, OnProbeTimeout, Settings};
 use http::{HeaderMap, Method, StatusCode};
 use ipnet::IpNet;
 
@@ -304,6 +304,29 @@ pub struct Breaker {
 }
 
 impl Breaker {
+    /// A breaker that counts nothing and refuses nothing (`mode: disabled`), before an upstream whose answers may take
+    /// `request` to come.
+    pub fn disabled(request: Duration) -> Breaker {
+        let mut settings = Settings {
+            mode: Mode::Disabled,
+            ..Settings::default()
+        };
+        settings.half_open.probe_timeout = request;
+        settings.half_open.on_probe_timeout = OnProbeTimeout::Fail;
+        Breaker {
+            settings,
+            key: Key(vec![KeyPart::Upstream]),
+            keys_max: 10_000,
+            idle_after: None,
+            on_overflow: OnOverflow::Share,
+            ignore: None,
+            failure: Failure::Default,
+            failure_body_max: None,
+            settle: Duration::from_secs(5),
+            share: Share::None,
+        }
+    }
+
     /// How a call counts: ignored, where `ignore` matches it; else as `failure` says. Both run at most once, as
     /// [`Failure::judge`] does.
     pub fn judge(&self, call: &Call<'_>) -> Ruling {

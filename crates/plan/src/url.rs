@@ -79,16 +79,14 @@ pub fn read(text: &str) -> Result<Endpoint, (String, String)> {
     if host.is_empty() {
         return err("the URL has no host", example);
     }
-    let is_v6 = authority.starts_with('[');
-    if !is_v6 && !is_host(host) {
+    if !authority.starts_with('[') && !is_host(host) {
         return err(
             &format!("{} is not a host's name or address", quote(host)),
             "use letters, digits, `-`, `_` and dots; write other letters in their `xn--` form",
         );
     }
-    let own = if tls { 443 } else { 80 };
     let port = match port.map(str::parse::<u16>) {
-        None => own,
+        None => Endpoint::own_port(tls),
         Some(Ok(port)) if port > 0 => port,
         Some(_) => return err("the port is not a number from 1 to 65535", example),
     };
@@ -102,23 +100,9 @@ pub fn read(text: &str) -> Result<Endpoint, (String, String)> {
             "remove one of the slashes",
         );
     }
-    let host = host.to_ascii_lowercase();
-    let shown = if is_v6 {
-        format!("[{host}]")
-    } else {
-        host.clone()
-    };
-    let authority = if port == own {
-        shown
-    } else {
-        format!("{shown}:{port}")
-    };
     Ok(Endpoint {
-        tls,
-        host,
-        port,
-        authority,
         base_path: base_path.to_owned(),
+        ..Endpoint::new(tls, &host.to_ascii_lowercase(), port)
     })
 }
 
@@ -143,6 +127,29 @@ fn is_host(host: &str) -> bool {
 }
 
 impl Endpoint {
+    /// The endpoint of a host, a name or an IP literal without brackets, at a port; its `base_path` is empty.
+    pub fn new(tls: bool, host: &str, port: u16) -> Endpoint {
+        let mut authority = match host.contains(':') {
+            true => format!("[{host}]"),
+            false => host.to_owned(),
+        };
+        if port != Endpoint::own_port(tls) {
+            authority.push_str(&format!(":{port}"));
+        }
+        Endpoint {
+            tls,
+            host: host.to_owned(),
+            port,
+            authority,
+            base_path: String::new(),
+        }
+    }
+
+    /// The port of a scheme, which a URL need not name: 443 for `https`, else 80.
+    pub const fn own_port(tls: bool) -> u16 {
+        if tls { 443 } else { 80 }
+    }
+
     /// The URL that it was read from, in its shortest form.
     pub fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };

@@ -3,9 +3,8 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use fusebox_breaker::Timestamp;
-use fusebox_gateway::app::{self, App, Circuit, CircuitFault, Host, Pending, Steer, Target};
-use fusebox_gateway::parts::{Body, Exchange, Finish, Guarded, Worker, answer, done};
+use fusebox_gateway::app::{self, App, Circuit, CircuitFault, Host, Pending, Steer};
+use fusebox_gateway::parts::{Body, Exchange, Finish, Guarded, LiveUpstream, Worker, answer, done};
 use http::{Request, Response};
 use hyper::body::Incoming;
 
@@ -72,27 +71,8 @@ impl App for LiveApp {
             .collect()
     }
 
-    fn targets(&self) -> Vec<Target> {
-        self.callers()
-            .map(|(name, caller)| Target {
-                name: name.into(),
-                meter: caller.meter().clone(),
-                errors: caller.errors().clone(),
-            })
-            .collect()
-    }
-
-    fn idle_connections(&self) -> Vec<(String, usize)> {
-        let clients = self.clients.iter();
-        clients
-            .map(|client| (client.url(), client.idle_connections()))
-            .collect()
-    }
-
-    fn sweep(&self, worker: usize, now: Timestamp) {
-        for client in &self.clients {
-            client.pool(worker).sweep(now);
-        }
+    fn targets(&self) -> Vec<Arc<LiveUpstream>> {
+        self.targets().cloned().collect()
     }
 
     fn circuits(&self) -> Pending<'_, Result<Vec<Circuit>, CircuitFault>> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fusebox_breaker::{Breaker, machine::WindowFate};
 use fusebox_gateway::app::Host;
-use fusebox_gateway::parts::{Beside, Guarded};
+use fusebox_gateway::parts::{Beside, Guarded, LiveUpstream};
 use fusebox_plan::plan::{Limits, Plan};
 
 use super::action::{Count, Does, LiveAction, LiveService};
@@ -25,7 +25,7 @@ pub struct LiveApp {
     /// The handlers of its REST triggers, by the number of their routes' steps.
     pub handlers: Vec<Arc<LiveHandler>>,
     /// The clients that its services call others through.
-    pub clients: Vec<Arc<Client>>,
+    clients: Vec<Arc<Client>>,
     /// The answer to preflight requests.
     pub cors: Cors,
     routers: HashMap<Arc<str>, RestRouter>,
@@ -49,16 +49,12 @@ impl LiveApp {
         self.channels.iter().find(|channel| &*channel.name == name)
     }
 
-    /// The services that call others, by their names.
-    pub fn callers(&self) -> impl Iterator<Item = (String, &Rest)> {
-        self.actions.iter().flat_map(|action| {
-            action.services.iter().filter_map(|service| {
-                let Does::Rest(rest) = &service.does else {
-                    return None;
-                };
-                let name = format!("{}/{}", action.plan.name, service.name);
-                Some((name, rest))
-            })
+    /// The upstreams that services call.
+    pub fn targets(&self) -> impl Iterator<Item = &Arc<LiveUpstream>> {
+        let services = self.actions.iter().flat_map(|action| &action.services);
+        services.filter_map(|service| match &service.does {
+            Does::Rest(rest) => Some(rest.target()),
+            _ => None,
         })
     }
 }
@@ -173,9 +169,8 @@ impl Builder<'_> {
                 let client = match kept {
                     Some(kept) => kept.clone(),
                     None => {
-                        let system = self.host.system_tls.clone();
-                        let made =
-                            rest::client(wanted, limits, self.host.workers, move || system());
+                        let (workers, trust) = (self.host.workers, self.host.trust);
+                        let made = Client::new(wanted, limits, workers, trust);
                         let named =
                             |error| format!("service `{}/{}`: {error}", action.name, service.name);
                         Arc::new(made.map_err(named)?)
@@ -262,12 +257,11 @@ impl Builder<'_> {
             }
             Activity::Rest(wanted) => {
                 let client = find(clients, wanted, &self.host.plan.limits);
-                let client = client
-                    .expect("every caller of the plan has a client")
-                    .clone();
-                let name: Arc<str> = format!("{}/{}", action.name, service.name).into();
-                let (meter, errors) = ((self.host.meter)(&name), (self.host.errors)(&name));
-                Does::Rest(Rest::new(wanted.clone(), settings, client, meter, errors))
+                let client = client.expect("every caller of the plan has a client");
+                let name = format!("{}/{}", action.name, service.name);
+                let upstream = rest::upstream(name.into(), wanted);
+                let target = (self.host.target)(upstream, client.pools().clone());
+                Does::Rest(Rest::new(wanted.clone(), settings, target))
             }
             Activity::RateLimiter(wanted) => {
                 let limit = Limit {

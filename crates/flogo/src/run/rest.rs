@@ -1,149 +1,173 @@
 //! The `rest` activity: a request to another service, made of its settings and a step's inputs.
 
-mod answer;
-mod client;
 mod tls;
+mod words;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use answer::Answer;
 use bytes::Bytes;
-use fusebox_gateway::parts::{Desk, RequestMeters, UpstreamErrors, location};
-use fusebox_plan::plan::Limits;
-use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION,
-    PROXY_AUTHORIZATION, REFERER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+use fusebox_gateway::parts::{
+    Desk, LiveUpstream, NO_LIMIT, Outbound, Policy, Pool, Pools, Redirects, Repeat, Trust, fetch,
+    fields, is_idempotent,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use tokio_rustls::rustls::ClientConfig;
+use fusebox_plan::plan::{Breaker, Endpoint, Limits, Timeout, Upstream};
+use http::header::{CONTENT_TYPE, HOST, PROXY_AUTHORIZATION, SET_COOKIE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
 use super::canonical::canonical;
 use super::urlencoded;
-use crate::{EvalError, Fault, FaultKind, Map, Numbers, Params, RestActivity, TargetPart, Value};
-pub use client::Client;
-use client::{NoAnswer, Question, TlsSource};
+use crate::{
+    EvalError, Fault, FaultKind, Map, Numbers, Params, RestActivity, RestTls, TargetPart, Value,
+};
 
-/// How many requests one call may make, redirects among them.
+/// The most requests that one call makes, redirects among them.
 const REQUESTS_MAX: usize = 10;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");
-/// What the original calls itself; services may tell programs by it.
+/// The name of the original; services may tell programs by it.
 const AGENT: HeaderValue = HeaderValue::from_static("Go-http-client/1.1");
 
-/// Fields that belong to the connection or are ours to say.
-const NOT_FOR_CALLERS: [HeaderName; 9] = [
-    HOST,
-    CONTENT_LENGTH,
-    TRANSFER_ENCODING,
-    TRAILER,
-    CONNECTION,
-    UPGRADE,
-    TE,
-    PROXY_AUTHORIZATION,
-    HeaderName::from_static("keep-alive"),
-];
+/// The longest time to connect, TLS included.
+const CONNECT_MAX: Duration = Duration::from_secs(30);
+
+/// The longest gap in an answer's body.
+const GAP_MAX: Duration = Duration::from_secs(60);
+
+/// The largest answer, also once it is decompressed.
+const ANSWER_MAX: usize = 32 * 1024 * 1024;
+
+/// Go's client follows what it must as a GET, and says whence it comes.
+const REDIRECTS: Redirects = Redirects {
+    most: REQUESTS_MAX - 1,
+    becomes_get: |_, _| true,
+    keeps_secrets: |from, to| from.host == to.host,
+    tells_referer: true,
+};
+
+/// An idle connection that was closed costs a GET nothing; whatever was not sent goes out again.
+const POLICY: Policy<'_> = Policy {
+    repeat: |method| Repeat {
+        on_any_idle: is_idempotent(method),
+        times: if *method == Method::GET { 1 } else { 0 },
+        from_new: false,
+    },
+    redirects: Some(&REDIRECTS),
+    jar: None,
+    places: None,
+    total: None,
+    gzip: true,
+    body_max: ANSWER_MAX,
+};
 
 /// A service that calls others.
 #[derive(Debug)]
 pub struct Rest {
     plan: Box<RestActivity>,
-    client: Arc<Client>,
+    target: Arc<LiveUpstream>,
     /// The settings' own fields: what a step's are laid over.
     headers: Arc<Params>,
-    meter: RequestMeters,
-    errors: Arc<UpstreamErrors>,
 }
 
-/// A client as a plan wants it; `system` gives the TLS configuration of all who want none of
-/// their own.
-///
-/// # Errors
-/// What the plan asks for that cannot be had.
-pub fn client(
-    plan: &RestActivity,
-    limits: &Limits,
-    workers: usize,
-    system: impl Fn() -> Arc<ClientConfig> + Send + Sync + 'static,
-) -> Result<Client, String> {
-    let source = if tls::is_plain(&plan.tls) {
-        TlsSource(Arc::new(system))
-    } else {
-        let config = tls::config(&plan.tls)?;
-        TlsSource(Arc::new(move || config.clone()))
-    };
-    Client::new(plan, limits, source, workers)
+/// Connections to one endpoint, for all services that reach it in the same way.
+#[derive(Debug)]
+pub struct Client {
+    home: Endpoint,
+    proxy: Option<Endpoint>,
+    tls: RestTls,
+    limits: Limits,
+    pools: Pools,
+}
+
+impl Client {
+    /// A client for a service and others like it, each worker with connections of its own, which are made when they
+    /// are needed; `system` is for all that trust nobody else.
+    ///
+    /// # Errors
+    /// The thing that the plan asks for and that cannot be had.
+    pub fn new(
+        plan: &RestActivity,
+        limits: &Limits,
+        workers: usize,
+        system: &Trust,
+    ) -> Result<Client, String> {
+        let (trust, proxy) = (tls::trust(&plan.tls, system)?, plan.proxy.as_ref());
+        let upstream = upstream("".into(), plan);
+        Ok(Client {
+            home: plan.endpoint.clone(),
+            proxy: plan.proxy.clone(),
+            tls: plan.tls.clone(),
+            limits: limits.clone(),
+            pools: Pool::for_workers(workers, &upstream, proxy, limits, &trust)?,
+        })
+    }
+
+    /// True where a service can use it.
+    pub fn serves(&self, plan: &RestActivity, limits: &Limits) -> bool {
+        self.home == plan.endpoint
+            && self.proxy == plan.proxy
+            && self.tls == plan.tls
+            && self.limits == *limits
+    }
+
+    /// The connections of each worker.
+    pub fn pools(&self) -> &Pools {
+        &self.pools
+    }
+}
+
+/// The upstream that a service calls, under the service's name, with the times of Go's client and no breaker.
+pub fn upstream(name: Arc<str>, plan: &RestActivity) -> Upstream {
+    let request = plan.timeout.unwrap_or(NO_LIMIT);
+    Upstream {
+        name,
+        endpoint: plan.endpoint.clone(),
+        timeout: Timeout {
+            connect: CONNECT_MAX,
+            request,
+            idle: GAP_MAX,
+        },
+        pool_idle_max: 512,
+        pool_idle_timeout: Duration::from_secs(30),
+        pool_max_age: Duration::from_secs(300),
+        breaker: Breaker::disabled(request),
+    }
 }
 
 impl Rest {
-    /// A service with its settings, calling through `client`.
-    pub fn new(
-        plan: Box<RestActivity>,
-        settings: &Map,
-        client: Arc<Client>,
-        meter: RequestMeters,
-        errors: Arc<UpstreamErrors>,
-    ) -> Rest {
+    /// A service with its settings, calling its target.
+    pub fn new(plan: Box<RestActivity>, settings: &Map, target: Arc<LiveUpstream>) -> Rest {
         let headers = settings.get("headers").and_then(|it| it.to_params().ok());
         Rest {
             plan,
-            client,
+            target,
             headers: headers.unwrap_or_default(),
-            meter,
-            errors,
         }
     }
 
-    /// What each worker counts of its calls.
-    pub fn meter(&self) -> &RequestMeters {
-        &self.meter
-    }
-
-    /// The errors of its calls by kind.
-    pub fn errors(&self) -> &Arc<UpstreamErrors> {
-        &self.errors
+    /// The upstream that it calls.
+    pub fn target(&self) -> &Arc<LiveUpstream> {
+        &self.target
     }
 
     /// Calls the service and gives the activity's outputs.
     ///
     /// # Errors
-    /// Why there is no answer, or none that can be read. No status is an error.
+    /// The reason why there is no answer, or none that can be read. No status is an error.
     pub async fn call(&self, inputs: &Map, desk: &Desk) -> Result<Map, Fault> {
-        let mut question = self.question(inputs)?;
-        let op = title(&self.plan.method);
-        let timeout = self.plan.timeout;
-        for _ in 0..REQUESTS_MAX {
-            let began = desk.clock.exact();
-            let asked = self.client.ask(&question, timeout, desk, &self.errors);
-            let asked = asked.await;
-            if let Ok(answer) = &asked {
-                let took = desk.clock.exact().saturating_since(began);
-                let meter = self.meter.of(desk.worker);
-                meter.observe(&question.method, answer.status, took);
-            }
-            let answer = asked.map_err(|failed| match failed {
-                NoAnswer::Network(cause) => Fault::network(&op, &question.url(), &cause),
-                NoAnswer::Ours => Fault::plain("the gateway has no connection to spare"),
-            })?;
-            match redirected(&question, &answer) {
-                None => return outputs(answer, desk, &self.errors).await,
-                Some(Ok(next)) => {
-                    answer.body.discard(desk);
-                    question = next;
-                }
-                Some(Err(cause)) => return Err(Fault::network(&op, &question.url(), &cause)),
-            }
-        }
-        let cause = format!("stopped after {REQUESTS_MAX} redirects");
-        Err(Fault::network(&op, &question.url(), &cause))
+        let request = self.request(inputs)?;
+        let answer = fetch(&self.target, request, &POLICY, desk).await;
+        let answer = answer.map_err(|none| words::fault(&title(&self.plan.method), &none))?;
+        outputs(&answer)
     }
 
-    fn question(&self, inputs: &Map) -> Result<Question, Fault> {
+    fn request(&self, inputs: &Map) -> Result<Outbound, Fault> {
         let params = |name: &str| match inputs.get(name) {
             Some(value) => value.to_params().map_err(coercion),
             None => Ok(Arc::default()),
         };
-        let mut target = self.target(&*params("pathParams")?)?;
+        let mut target = self.path(&*params("pathParams")?)?;
         let query = params("queryParams")?;
         if !query.is_empty() {
             // The original begins a second query where the URI has one.
@@ -164,7 +188,7 @@ impl Rest {
         for (name, value) in self.headers.iter().chain(given.iter()) {
             set(&mut headers, name, value)?;
         }
-        Ok(Question {
+        Ok(Outbound {
             method: self.plan.method.clone(),
             endpoint: self.plan.endpoint.clone(),
             target,
@@ -174,7 +198,7 @@ impl Rest {
     }
 
     /// The URI's path and query with its parameters filled in.
-    fn target(&self, params: &Params) -> Result<String, Fault> {
+    fn path(&self, params: &Params) -> Result<String, Fault> {
         let mut target = String::with_capacity(self.plan.uri.len());
         let mut asked = false;
         for part in &self.plan.target {
@@ -214,7 +238,8 @@ fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Fault> {
         activity(&format!("net/http: invalid header field {what} {shown:?}"))
     };
     let field = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("name", name))?;
-    if NOT_FOR_CALLERS.contains(&field) {
+    // What belongs to the connection, and what is ours to say.
+    if fields::is_framing(field.as_str()) || [HOST, PROXY_AUTHORIZATION].contains(&field) {
         return Ok(());
     }
     let value =
@@ -240,7 +265,7 @@ fn title(method: &Method) -> String {
     format!("{first}{}", rest.to_lowercase())
 }
 
-/// What is sent as a body, and what it is called; null is none.
+/// The body that content is sent as, with its media type; null is none.
 ///
 /// # Errors
 /// If JSON cannot say it.
@@ -263,70 +288,27 @@ fn body_of(content: &Value) -> Result<Option<(Bytes, HeaderValue)>, Fault> {
     }))
 }
 
-/// Where an answer leads, if it leads anywhere.
-fn redirected(question: &Question, answer: &Answer) -> Option<Result<Question, String>> {
-    let keeps = match answer.status {
-        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER => false,
-        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
-        _ => return None,
-    };
-    // One that leads nowhere is an answer.
-    let location = answer.headers.get(LOCATION)?;
-    Some(follow(question, location, keeps))
-}
-
-fn follow(question: &Question, location: &HeaderValue, keeps: bool) -> Result<Question, String> {
-    let shown = String::from_utf8_lossy(location.as_bytes()).into_owned();
-    let bad = |why: String| format!("failed to parse Location header {shown:?}: {why}");
-    let (endpoint, target) =
-        location::resolve(&question.endpoint, &question.target, &shown).map_err(bad)?;
-    let mut headers = question.headers.clone();
-    if endpoint.host != question.endpoint.host {
-        for secret in [AUTHORIZATION, COOKIE] {
-            headers.remove(secret);
-        }
-    }
-    if (!question.endpoint.tls || endpoint.tls)
-        && let Ok(referer) = HeaderValue::from_str(&question.url())
-    {
-        headers.insert(REFERER, referer);
-    }
-    let (method, body) = if keeps {
-        (question.method.clone(), question.body.clone())
-    } else {
-        headers.remove(CONTENT_TYPE);
-        (Method::GET, None)
-    };
-    Ok(Question {
-        method,
-        endpoint,
-        target,
-        headers,
-        body,
-    })
-}
-
-async fn outputs(answer: Answer, desk: &Desk, errors: &UpstreamErrors) -> Result<Map, Fault> {
+fn outputs(answer: &Response<Bytes>) -> Result<Map, Fault> {
     let is_json = answer
-        .headers
+        .headers()
         .get(CONTENT_TYPE)
         .is_some_and(|media_type| media_type == "application/json");
     let mut headers = Params::new();
-    for name in answer.headers.keys() {
-        let first = answer.headers.get(name).map(HeaderValue::as_bytes);
+    for name in answer.headers().keys() {
+        let first = answer.headers().get(name).map(HeaderValue::as_bytes);
         let first = String::from_utf8_lossy(first.unwrap_or_default());
         headers.insert(canonical(name), first.into());
     }
     let cookies: Vec<Value> = answer
-        .headers
+        .headers()
         .get_all(SET_COOKIE)
         .iter()
         .map(|cookie| Value::from(&*String::from_utf8_lossy(cookie.as_bytes())))
         .collect();
-    let body = answer.body.read(desk, errors).await?;
-    let text = match str::from_utf8(&body) {
+    let body = answer.body();
+    let text = match str::from_utf8(body) {
         Ok(text) => text.into(),
-        Err(_) => String::from_utf8_lossy(&body),
+        Err(_) => String::from_utf8_lossy(body),
     };
     let data = if !is_json {
         Value::from(&*text)
@@ -336,7 +318,7 @@ async fn outputs(answer: Answer, desk: &Desk, errors: &UpstreamErrors) -> Result
         Value::from_json_text(&text, Numbers::Text).map_err(Fault::from)?
     };
     let mut outputs = Map::new();
-    outputs.insert("status".into(), i64::from(answer.status.as_u16()).into());
+    outputs.insert("status".into(), i64::from(answer.status().as_u16()).into());
     outputs.insert("data".into(), data);
     outputs.insert("headers".into(), headers.into());
     let cookies = if cookies.is_empty() {
@@ -351,6 +333,8 @@ async fn outputs(answer: Answer, desk: &Desk, errors: &UpstreamErrors) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::StatusCode;
+    use http::header::{AUTHORIZATION, LOCATION, REFERER};
 
     #[test]
     fn content_that_json_cannot_say_is_an_error_and_not_an_empty_body() {
@@ -366,5 +350,35 @@ mod tests {
             let fault = set(&mut HeaderMap::new(), name, value).unwrap_err();
             assert!(!fault.is_network(), "{fault}");
         }
+    }
+
+    #[test]
+    fn go_follows_as_get_and_keeps_its_secrets_to_a_host() {
+        let asked = |tls| Outbound {
+            method: Method::PUT,
+            endpoint: Endpoint::new(tls, "a", 8081),
+            target: "/b".into(),
+            headers: HeaderMap::from_iter([(AUTHORIZATION, TEXT), (CONTENT_TYPE, TEXT)]),
+            body: Some(Bytes::from_static(b"x")),
+        };
+        let led = |tls, status, location| {
+            let answer = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(location))]);
+            let status = StatusCode::from_u16(status).unwrap();
+            REDIRECTS.next(&asked(tls), status, &answer)
+        };
+        let next = led(false, 301, "http://a:1/").unwrap().unwrap();
+        assert_eq!((next.method, next.body), (Method::GET, None));
+        assert_eq!(next.headers[REFERER], "http://a:8081/b");
+        assert!(
+            next.headers.contains_key(AUTHORIZATION) && !next.headers.contains_key(CONTENT_TYPE)
+        );
+        let next = led(true, 308, "http://b/").unwrap().unwrap();
+        assert_eq!((next.method, next.body.is_some()), (Method::PUT, true));
+        assert!(!next.headers.contains_key(AUTHORIZATION) && !next.headers.contains_key(REFERER));
+        assert_eq!(
+            led(false, 302, "ftp://b").unwrap().unwrap_err().location,
+            "ftp://b"
+        );
+        assert!(led(false, 304, "/").is_none());
     }
 }

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fusebox_breaker::{Clock as BreakerClock, Timestamp};
 
+/// The nanoseconds of a millisecond.
+const NANOS: u64 = 1_000_000;
+
 /// How often the tick advances.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -53,10 +56,7 @@ impl Clock {
 
     /// Milliseconds since the Unix epoch, for people and for what outlives the process.
     pub fn wall_millis(&self) -> u64 {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// What the wall clock shows beside this one now. Times that are shown together are told by one
@@ -64,7 +64,7 @@ impl Clock {
     pub fn wall(&self) -> Wall {
         Wall {
             now: self.exact(),
-            millis: self.wall_millis(),
+            nanos: u64::try_from(since_epoch().as_nanos()).unwrap_or(u64::MAX),
         }
     }
 }
@@ -80,19 +80,32 @@ impl BreakerClock for Clock {
 #[derive(Debug, Clone, Copy)]
 pub struct Wall {
     now: Timestamp,
-    millis: u64,
+    nanos: u64,
 }
 
 impl Wall {
     /// The wall time at which the monotonic clock shows `at`, in milliseconds since the Unix epoch.
     pub fn millis_at(&self, at: Timestamp) -> u64 {
-        let (now, at) = (self.now.as_nanos() / 1_000_000, at.as_nanos() / 1_000_000);
-        if at >= now {
-            self.millis.saturating_add(at - now)
-        } else {
-            self.millis.saturating_sub(now - at)
-        }
+        self.nanos_at(at) / NANOS
     }
+
+    /// The same rounded up: whoever waits until then does not come too early.
+    pub fn millis_by(&self, at: Timestamp) -> u64 {
+        self.nanos_at(at).div_ceil(NANOS)
+    }
+
+    fn nanos_at(&self, at: Timestamp) -> u64 {
+        let (now, at) = (self.now.as_nanos(), at.as_nanos());
+        self.nanos
+            .saturating_add(at.saturating_sub(now))
+            .saturating_sub(now.saturating_sub(at))
+    }
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 fn advance(clock: &Weak<Clock>) {
@@ -113,4 +126,25 @@ pub struct Desk {
     pub clock: Arc<Clock>,
     /// Which worker this is.
     pub worker: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_to_come_back_is_rounded_up_and_one_that_has_been_down() {
+        let wall = Wall {
+            now: Timestamp::from_nanos(5_000_000),
+            nanos: 1_000_000_400,
+        };
+        let times = |nanos| {
+            let at = Timestamp::from_nanos(nanos);
+            (wall.millis_at(at), wall.millis_by(at))
+        };
+        assert_eq!(times(5_000_000), (1_000, 1_001));
+        assert_eq!(times(4_999_600), (1_000, 1_000));
+        assert_eq!(times(6_999_601), (1_002, 1_003));
+        assert_eq!(times(0), (995, 996));
+    }
 }

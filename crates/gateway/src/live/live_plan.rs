@@ -1,14 +1,13 @@
 //! A plan as it runs: with its routers built, its breakers made or kept, its connections pooled.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fusebox_breaker::Listener as BreakerListener;
 use fusebox_fleet::Fleet;
 use fusebox_plan::plan::{KeyPart, Listener, Manner, Plan, Respond, Route, Share, Step, Upstream};
 use http::{HeaderValue, Method};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ClientConfig;
 
 use crate::app::{App, AppBuilder, Host};
 use crate::ground::clock::Clock;
@@ -23,11 +22,10 @@ use crate::message::guard::PathRules;
 use crate::request::exchange::{ListenerRules, RouteFacts};
 use crate::request::forward::Forward;
 use crate::upstream::breakers::{Guarded, Guards};
-use crate::upstream::connect::{Connector, trusting_the_system};
 use crate::upstream::ears::Ears;
 use crate::upstream::live_upstream::LiveUpstream;
-use crate::upstream::pool::{Keeping, Pool};
-use crate::upstream::stall;
+use crate::upstream::pool::{Keeping, Pool, Pools};
+use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::UpstreamErrors;
 
 /// A plan as it runs.
@@ -159,6 +157,11 @@ impl Live {
             .map_or_else(Vec::new, |app| app.breakers())
     }
 
+    /// The targets of the requests that the plan's application makes itself.
+    pub fn targets(&self) -> Vec<Arc<LiveUpstream>> {
+        self.app.as_ref().map_or_else(Vec::new, |app| app.targets())
+    }
+
     /// The listener that has a place.
     pub fn listener(&self, place: &Place) -> Option<&LiveListener> {
         self.listeners.get(place)
@@ -175,7 +178,7 @@ pub struct LiveBuilder {
     apps: Vec<Arc<dyn AppBuilder>>,
     durable: StoreHandle,
     volatile: StoreHandle,
-    roots: Arc<OnceLock<Arc<ClientConfig>>>,
+    trust: Trust,
     meters: Mutex<HashMap<(Kind, Arc<str>), RequestMeters>>,
     errors: Mutex<HashMap<Arc<str>, Arc<UpstreamErrors>>>,
 }
@@ -226,7 +229,7 @@ impl LiveBuilder {
             apps: means.apps,
             durable: means.durable,
             volatile: means.volatile,
-            roots: Arc::default(),
+            trust: Trust::default(),
             meters: Mutex::default(),
             errors: Mutex::default(),
         }
@@ -302,7 +305,6 @@ impl LiveBuilder {
             lost.extend(previous.iter().flat_map(|app| app.lost()));
             return Ok(None);
         };
-        let roots = self.roots.clone();
         let host = Host {
             plan,
             workers: self.workers,
@@ -310,9 +312,8 @@ impl LiveBuilder {
             listener: &self.announcer.0,
             durable: &self.durable,
             volatile: &self.volatile,
-            system_tls: Arc::new(move || roots.get_or_init(trusting_the_system).clone()),
-            meter: &|name| self.meter(Kind::Target, name),
-            errors: &|name| self.errors(name),
+            trust: &self.trust,
+            target: &|upstream, pools| self.target(upstream, pools),
         };
         let mut builders = self.apps.iter();
         let built = builders.find_map(|it| it.build(&host, previous, lost));
@@ -330,34 +331,26 @@ impl LiveBuilder {
         plan: &Plan,
         upstream: &Arc<Upstream>,
         previous: Option<&Live>,
-    ) -> Result<Arc<[Arc<Pool>]>, String> {
+    ) -> Result<Pools, String> {
         if let Some(previous) = previous
             && let Some(old) = find(previous, &upstream.name)
             && old.plan.endpoint == upstream.endpoint
             && old.plan.timeout.connect == upstream.timeout.connect
-            && keeping(&old.plan) == keeping(upstream)
+            && Keeping::of(&old.plan) == Keeping::of(upstream)
             && previous.plan.limits == plan.limits
         {
             // A reload is also how an operator says that the name points elsewhere now.
             old.pools.iter().for_each(|pool| pool.clear());
             return Ok(old.pools.clone());
         }
-        let roots = || self.roots.get_or_init(trusting_the_system).clone();
-        let connector = Connector::new(
-            &upstream.endpoint,
-            upstream.timeout.connect,
-            &plan.limits,
-            roots,
-        )
-        .map_err(|error| format!("upstream `{}`: {error}", upstream.name))?;
-        let pool = || Pool::new(connector.clone(), keeping(upstream));
-        Ok((0..self.workers.max(1)).map(|_| pool()).collect())
+        Pool::for_workers(self.workers, upstream, None, &plan.limits, &self.trust)
+            .map_err(|error| format!("upstream `{}`: {error}", upstream.name))
     }
 
     fn upstream(
         &self,
         plan: &Arc<Upstream>,
-        pools: Arc<[Arc<Pool>]>,
+        pools: Pools,
         previous: Option<&Live>,
         reloaded: &mut Reloaded,
     ) -> LiveUpstream {
@@ -419,17 +412,22 @@ impl LiveBuilder {
                 "its breakers are to be shared, and the store is no Valkey server: each decides alone"
             );
         }
-        let host = HeaderValue::from_str(&plan.endpoint.authority);
-        LiveUpstream {
-            plan: plan.clone(),
-            guards,
-            ears,
-            stall_limits: stall::limits(&plan.breaker.settings),
-            host: host.expect("a checked authority is a field value"),
+        let meter = self.meter(Kind::Upstream, &plan.name);
+        let errors = self.errors(&plan.name);
+        LiveUpstream::new(plan.clone(), Some((guards, ears)), pools, meter, errors)
+    }
+
+    /// A target of an application's own requests. No breaker is before it.
+    fn target(&self, plan: Upstream, pools: Pools) -> Arc<LiveUpstream> {
+        let meter = self.meter(Kind::Target, &plan.name);
+        let errors = self.errors(&plan.name);
+        Arc::new(LiveUpstream::new(
+            Arc::new(plan),
+            None,
             pools,
-            meter: self.meter(Kind::Upstream, &plan.name),
-            errors: self.errors(&plan.name),
-        }
+            meter,
+            errors,
+        ))
     }
 
     fn route(&self, plan: &Arc<Route>, upstreams: &[Arc<LiveUpstream>]) -> LiveRoute {
@@ -476,14 +474,6 @@ impl LiveBuilder {
         errors
             .or_insert_with(|| UpstreamErrors::new(name.clone()))
             .clone()
-    }
-}
-
-fn keeping(upstream: &Upstream) -> Keeping {
-    Keeping {
-        idle_max: upstream.pool_idle_max,
-        idle_timeout: upstream.pool_idle_timeout,
-        max_age: upstream.pool_max_age,
     }
 }
 

@@ -92,11 +92,8 @@ impl Shared {
             self.former.store(None);
         }
         let live = self.live.load();
-        for upstream in &live.upstreams {
+        for upstream in live.upstreams.iter().chain(&live.targets()) {
             upstream.pool(worker).sweep(now);
-        }
-        if let Some(app) = &live.app {
-            app.sweep(worker, now);
         }
     }
 }

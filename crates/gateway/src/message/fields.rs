@@ -63,8 +63,8 @@ pub fn lists(headers: &HeaderMap, field: &HeaderName, word: &str) -> bool {
 }
 
 /// The place of a field's name in [`HOP_BY_HOP`] as a bit, or one of those behind it that only a request has.
-fn hop_bit(name: &HeaderName) -> u16 {
-    match name.as_str() {
+fn hop_bit(name: &str) -> u16 {
+    match name {
         "connection" => HAS_CONNECTION,
         "keep-alive" => 1 << 1,
         "proxy-connection" => 1 << 2,
@@ -85,7 +85,7 @@ fn request_bit(name: &HeaderName) -> u16 {
     let text = name.as_str();
     let ours = u16::from(is_ours(text)) * HAS_OURS;
     let proxys = u16::from(is_proxy_word(text)) * HAS_PROXY_WORD;
-    hop_bit(name) | ours | proxys
+    hop_bit(text) | ours | proxys
 }
 
 const HAS_CONNECTION: u16 = 1;
@@ -99,7 +99,9 @@ const HAS_PROXY_WORD: u16 = 1 << 12;
 /// Which fields of one connection a head has, as [`hop_bit`]s: most have none or one, and looking each name up
 /// costs more than looking all names through.
 fn hop_fields(headers: &HeaderMap) -> u16 {
-    headers.keys().fold(0, |found, name| found | hop_bit(name))
+    headers
+        .keys()
+        .fold(0, |found, name| found | hop_bit(name.as_str()))
 }
 
 /// Takes off the fields of one connection, of which `found` says which there are.
@@ -121,6 +123,18 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, found: u16) {
             headers.remove(name);
         }
     }
+}
+
+/// Whether a field of this name, in lower case, belongs to one connection or says how a body is framed, so that an
+/// application can neither set it nor hand on another's.
+pub fn is_framing(name: &str) -> bool {
+    let others = HAS_PROXY_AUTHORIZATION | HAS_TRACESTATE;
+    hop_bit(name) & !others != 0 || name == TRAILER.as_str()
+}
+
+/// Takes off the fields of one connection, and those that say how a body is framed.
+pub fn strip_framing(headers: &mut HeaderMap) {
+    remove_where(headers, is_framing);
 }
 
 /// Whether `Connection` names nothing that is taken off by being named.

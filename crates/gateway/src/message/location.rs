@@ -68,20 +68,8 @@ fn elsewhere(endpoint: &Endpoint, location: &str) -> Result<(Endpoint, String), 
     if host.is_empty() {
         return Err("it has no host".into());
     }
-    let own = if tls { 443 } else { 80 };
-    let port = authority.port_u16().unwrap_or(own);
-    let shown = authority.host().to_ascii_lowercase();
-    let there = Endpoint {
-        tls,
-        host: host.to_ascii_lowercase(),
-        port,
-        authority: if port == own {
-            shown
-        } else {
-            format!("{shown}:{port}")
-        },
-        base_path: String::new(),
-    };
+    let port = authority.port_u16().unwrap_or(Endpoint::own_port(tls));
+    let there = Endpoint::new(tls, &host.to_ascii_lowercase(), port);
     let path = without_dots(uri.path());
     Ok((there, joined(&path, uri.query())))
 }
@@ -126,13 +114,7 @@ mod tests {
     use super::*;
 
     fn from(location: &str) -> Result<String, String> {
-        let here = Endpoint {
-            tls: false,
-            host: "a".into(),
-            port: 8080,
-            authority: "a:8080".into(),
-            base_path: String::new(),
-        };
+        let here = Endpoint::new(false, "a", 8080);
         let (endpoint, target) = resolve(&here, "/b/c/d?q=1", location)?;
         Ok(format!("{}{target}", endpoint.url()))
     }

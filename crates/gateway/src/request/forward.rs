@@ -61,6 +61,10 @@ pub async fn forward(
         headers: request.headers(),
         params: &exchange.params,
     });
+    // Every upstream of a route has a breaker, be it one that is disabled.
+    let Some(guarded) = guarded else {
+        return done(finish, answer::our_fault());
+    };
     let desk = &exchange.desk;
     let is_complete = request.body().is_end_stream();
     let permit = match admission::ask(&guarded, desk, is_complete) {
@@ -126,11 +130,8 @@ pub async fn forward(
         }
         (None, ..) => return done(finish, answer::our_fault()),
     };
-    if permit.would_reject().is_some() {
-        guarded.meter(desk).would_reject.add();
-    }
     let mut call = Call::new(permit, guarded, step.upstream.clone(), desk.clone());
-    call.made_for(&parts.method, &exchange.client.phase);
+    call.made_for(&parts.method, Some(&exchange.client.phase));
     if let Some(asker) = asker.filter(|_| call.is_probe()) {
         call.probes_for(asker);
     }
@@ -208,9 +209,10 @@ async fn carry(carried: Carried) -> Response<Body> {
     let upstream = call.upstream().clone();
     let sending = Sending {
         upstream: &upstream,
+        pool: upstream.pool(exchange.desk.worker),
         call: &mut call,
         intake: intake.as_ref(),
-        phase: &exchange.client.phase,
+        phase: Some(&exchange.client.phase),
         interim: &exchange.client.interim,
         desk: &exchange.desk,
     };
@@ -225,10 +227,10 @@ async fn carry(carried: Carried) -> Response<Body> {
                 }
             };
             exchange.debug(what, failed.word());
-            let answer = match failed {
-                Failed::GaveWay => {
+            let answer = match (failed, call.guarded()) {
+                (Failed::GaveWay, Some(guarded)) => {
                     let now = exchange.desk.clock.exact();
-                    refused(call.guarded(), &admission::come_again(now), now)
+                    refused(guarded, &admission::come_again(now), now)
                 }
                 _ => answer::not_sent(&upstream.plan.name, failed),
             };

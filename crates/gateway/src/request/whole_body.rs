@@ -1,6 +1,6 @@
 //! A client's body as a whole, for handlers and flows that look into it.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -14,7 +14,7 @@ const BODY_MAX: u64 = 10 * 1024 * 1024;
 /// Reads a body to its end, at the client's pace but no slower than the limits have it.
 ///
 /// # Errors
-/// What the client did wrong.
+/// The fault of the client.
 pub async fn read(exchange: &Exchange, body: Incoming) -> Result<Bytes, ClientFault> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
@@ -29,24 +29,8 @@ pub async fn read(exchange: &Exchange, body: Incoming) -> Result<Bytes, ClientFa
         size_max: Some(size_max),
     };
     let phase = exchange.client.phase.clone();
-    let (mut body, intake) =
-        RequestBody::new(body, false, phase, exchange.desk.clock.clone(), limits);
-    let mut first: Option<Bytes> = None;
-    let mut more = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| intake.fault().unwrap_or(ClientFault::Malformed))?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        // Most bodies come in one piece, which is then the body without a copy.
-        if first.is_none() && more.is_empty() {
-            first = Some(data);
-            continue;
-        }
-        if let Some(first) = first.take() {
-            more.extend_from_slice(&first);
-        }
-        more.extend_from_slice(&data);
-    }
-    Ok(first.unwrap_or_else(|| more.freeze()))
+    let (body, intake) = RequestBody::new(body, false, phase, exchange.desk.clock.clone(), limits);
+    let collected = body.collect().await;
+    let collected = collected.map_err(|_| intake.fault().unwrap_or(ClientFault::Malformed))?;
+    Ok(collected.to_bytes())
 }

@@ -188,7 +188,7 @@ impl Scrape {
             shown.late_truncations += sum(|meter| meter.late_truncations.get());
             shown.held += u64::from(snapshot.hold.is_some());
             if let Some(at) = snapshot.retry_at {
-                shown.retry_at = Some(self.0.clock().wall().millis_at(at) / 1000);
+                shown.retry_at = Some(self.0.clock().wall().millis_by(at).div_ceil(1000));
             }
         }
         all
@@ -372,13 +372,12 @@ impl Scrape {
             "http_client_request_duration",
             "From a request fully sent to an upstream to the head of its response",
         )?;
-        let targets = live.app.as_ref().map_or_else(Vec::new, |app| app.targets());
-        let upstreams = live.upstreams.iter().map(|it| (&it.plan.name, &it.meter));
-        let of_app = targets.iter().map(|target| (&target.name, &target.meter));
-        for (name, meter) in upstreams.chain(of_app) {
-            for ((_, status), sum) in summed(meter) {
+        let targets = live.targets();
+        let all = || live.upstreams.iter().chain(&targets);
+        for upstream in all() {
+            for ((_, status), sum) in summed(&upstream.meter) {
                 let labels = vec![
-                    ("upstream", &**name),
+                    ("upstream", &*upstream.plan.name),
                     ("http_response_status_code", &*status),
                 ];
                 observe(&mut metric, labels, &sum)?;
@@ -389,9 +388,8 @@ impl Scrape {
             "fusebox_upstream_errors",
             "Errors between the gateway and an upstream, by kind",
         )?;
-        let upstreams = live.upstreams.iter().map(|upstream| &*upstream.errors);
-        let of_app = targets.iter().map(|target| &*target.errors);
-        for errors in upstreams.chain(of_app) {
+        for upstream in all() {
+            let errors = &upstream.errors;
             for kind in ErrorKind::ALL {
                 let labels = vec![("upstream", &**errors.upstream()), ("kind", kind.as_str())];
                 add(&mut metric, labels, errors.count(kind))?;
@@ -410,8 +408,12 @@ impl Scrape {
             )?;
         }
         let mut idle: BTreeMap<String, u64> = BTreeMap::new();
-        for (url, count) in live.app.iter().flat_map(|app| app.idle_connections()) {
-            *idle.entry(url).or_default() += count as u64;
+        for (at, target) in targets.iter().enumerate() {
+            let mut before = targets[..at].iter();
+            if !before.any(|it| Arc::ptr_eq(&it.pools, &target.pools)) {
+                let count = target.idle_connections() as u64;
+                *idle.entry(target.plan.endpoint.url()).or_default() += count;
+            }
         }
         for (url, count) in idle {
             set(&mut metric, vec![("upstream", &*url)], count)?;

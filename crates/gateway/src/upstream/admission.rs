@@ -80,7 +80,10 @@ pub fn ask(guarded: &Guarded, desk: &Desk, is_complete: bool) -> Result<Option<A
 }
 
 /// Asks for a permit for a request of which nothing is to come.
-fn ask_complete(guarded: &Guarded, desk: &Desk) -> Result<Asked, Rejection> {
+///
+/// # Errors
+/// The breaker's refusal.
+pub fn ask_complete(guarded: &Guarded, desk: &Desk) -> Result<Asked, Rejection> {
     let place = &guarded.beside.place;
     let permit = match admit(guarded, &desk.clock) {
         Ok(permit) if !permit.is_probe() => return Ok(Asked::Admitted(permit)),

@@ -77,6 +77,8 @@ pub struct KeyFacts<'a> {
 /// The breakers before one upstream.
 #[derive(Debug)]
 pub enum Guards {
+    /// None: no call is refused, and nothing is counted or shown of a breaker.
+    None,
     /// One for all calls.
     One(Guarded),
     /// One for each key.
@@ -138,6 +140,7 @@ impl Guards {
     pub fn fit(&self, upstream: &Upstream) -> bool {
         let plan = &upstream.breaker;
         match self {
+            Guards::None => false,
             Guards::One(_) => plan.key.is_upstream(),
             Guards::Keyed(keyed) => {
                 let by_endpoint = plan.key.0.contains(&KeyPart::Endpoint);
@@ -158,6 +161,7 @@ impl Guards {
         let settings = &plan.settings;
         let checked = "a plan's settings have been checked";
         let done = match self {
+            Guards::None => Vec::new(),
             Guards::One(guarded) => {
                 let done = guarded
                     .breaker
@@ -185,7 +189,7 @@ impl Guards {
     /// How many keys have a breaker of their own, and how often one gave way or found no room; `None`: there are no keys.
     pub fn keys(&self) -> Option<(usize, KeyCounts)> {
         match self {
-            Guards::One(_) => None,
+            Guards::None | Guards::One(_) => None,
             Guards::Keyed(keyed) => Some((keyed.registry.len(), keyed.registry.counts())),
         }
     }
@@ -197,17 +201,19 @@ impl Guards {
         }
     }
 
-    /// The breaker of a request.
-    pub fn select(&self, facts: &KeyFacts<'_>) -> Guarded {
+    /// The breaker of a request; `None`: there is none before this upstream.
+    pub fn select(&self, facts: &KeyFacts<'_>) -> Option<Guarded> {
         match self {
-            Guards::One(guarded) => guarded.clone(),
-            Guards::Keyed(keyed) => keyed.select(facts),
+            Guards::None => None,
+            Guards::One(guarded) => Some(guarded.clone()),
+            Guards::Keyed(keyed) => Some(keyed.select(facts)),
         }
     }
 
     /// All breakers that exist now.
     pub fn all(&self) -> Vec<Guarded> {
         match self {
+            Guards::None => Vec::new(),
             Guards::One(guarded) => vec![guarded.clone()],
             Guards::Keyed(keyed) => keyed
                 .registry
@@ -221,6 +227,7 @@ impl Guards {
     /// All breakers that exist now, with nothing made for those that have not been asked for yet.
     pub fn breakers(&self) -> Vec<Breaker> {
         match self {
+            Guards::None => Vec::new(),
             Guards::One(guarded) => vec![guarded.breaker.clone()],
             Guards::Keyed(keyed) => keyed.registry.breakers(),
         }
@@ -229,6 +236,10 @@ impl Guards {
     /// One of these breakers, with what is counted of it.
     pub fn guarded(&self, breaker: Breaker) -> Guarded {
         match self {
+            Guards::None => Guarded {
+                breaker,
+                beside: Arc::new(Beside::new(1)),
+            },
             Guards::One(guarded) => guarded.clone(),
             Guards::Keyed(keyed) => keyed.guarded(breaker),
         }
@@ -237,6 +248,7 @@ impl Guards {
     /// The breaker of a name, if it exists now.
     pub fn find(&self, name: &str) -> Option<Guarded> {
         match self {
+            Guards::None => None,
             Guards::One(guarded) => (&**guarded.breaker.name() == name).then(|| guarded.clone()),
             Guards::Keyed(keyed) => {
                 let key = keyed.key_in(name)?;
@@ -251,6 +263,7 @@ impl Guards {
     /// Whether a name is one that a breaker here could have.
     pub fn names(&self, name: &str) -> bool {
         match self {
+            Guards::None => false,
             Guards::One(guarded) => &**guarded.breaker.name() == name,
             Guards::Keyed(keyed) => keyed.key_in(name).is_some(),
         }
@@ -259,6 +272,7 @@ impl Guards {
     /// The breaker of a name that was found in the store; made if a request could ask for it.
     pub fn recall(&self, name: &str, now: Timestamp) -> Option<Breaker> {
         match self {
+            Guards::None => None,
             Guards::One(guarded) => {
                 (&**guarded.breaker.name() == name).then(|| guarded.breaker.clone())
             }

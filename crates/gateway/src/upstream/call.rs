@@ -15,6 +15,7 @@ use fusebox_plan::{Call as Facts, CallError, Failure};
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::ground::clock::Desk;
+use crate::ground::meter::BreakerMeter;
 use crate::message::phase::Phase;
 use crate::message::retry_after;
 use crate::upstream::breakers::{Beside, Guarded};
@@ -30,11 +31,12 @@ const HELD_BACK: Duration = Duration::from_millis(100);
 /// A probe whose body has flowed for so long is judged when its place is wanted, though `settle` may be longer.
 pub const FLOWN: Duration = Duration::from_secs(1);
 
-/// An admitted call that has not been judged yet.
+/// A call that has not been judged yet.
 #[derive(Debug)]
 pub struct Call {
     permit: Option<OwnedPermit>,
-    guarded: Guarded,
+    /// `None`: no breaker is before the upstream, so that nothing is judged.
+    guarded: Option<Guarded>,
     upstream: Arc<LiveUpstream>,
     desk: Desk,
     /// How long the upstream took to its response's head, or to where it failed without one.
@@ -85,16 +87,26 @@ impl Call {
         upstream: Arc<LiveUpstream>,
         desk: Desk,
     ) -> Call {
+        if permit.would_reject().is_some() {
+            guarded.meter(&desk).would_reject.add();
+        }
         let stall = StallWatch::new(&upstream.stall_limits, || desk.clock.exact());
+        let mut call = Call::unguarded(upstream, desk);
+        (call.permit, call.guarded, call.stall) = (Some(permit), Some(guarded), stall);
+        call
+    }
+
+    /// A call to an upstream before which no breaker is.
+    pub fn unguarded(upstream: Arc<LiveUpstream>, desk: Desk) -> Call {
         Call {
-            permit: Some(permit),
-            guarded,
+            permit: None,
+            guarded: None,
             upstream,
             desk,
             duration: Duration::ZERO,
             head: None,
             back_at: None,
-            stall,
+            stall: None,
             body: Vec::new(),
             flow: Flow::Unknown,
             passed_at: None,
@@ -106,28 +118,34 @@ impl Call {
         }
     }
 
-    /// The call is made for a request of that method, of a client on that connection.
-    pub fn made_for(&mut self, method: &Method, phase: &Arc<Phase>) {
+    /// The call is made for a request of that method; `phase`: of a client on that connection.
+    pub fn made_for(&mut self, method: &Method, phase: Option<&Arc<Phase>>) {
         self.is_odd = !is_idempotent(method) && !matches!(*method, Method::POST | Method::PATCH);
-        self.phase = self.abandoned_after().map(|_| phase.clone());
+        self.phase = phase.filter(|_| self.abandoned_after().is_some()).cloned();
     }
 
     /// The call is a probe of that asker.
     pub fn probes_for(&mut self, asker: Asker) {
         let now = self.desk.clock.tick();
-        self.guarded.beside.place.begins(asker, now);
+        if let Some(guarded) = &self.guarded {
+            guarded.beside.place.begins(asker, now);
+        }
         self.asker = Some(asker);
     }
 
     /// What lies beside the breaker, and who asked, where the call is its probe.
     pub fn beside_probe(&self) -> Option<(Arc<Beside>, Option<Asker>)> {
-        self.is_probe()
-            .then(|| (self.guarded.beside.clone(), self.asker))
+        let guarded = self.guarded.as_ref().filter(|_| self.is_probe())?;
+        Some((guarded.beside.clone(), self.asker))
     }
 
     /// The breaker before the upstream, and what is kept beside it.
-    pub fn guarded(&self) -> &Guarded {
-        &self.guarded
+    pub fn guarded(&self) -> Option<&Guarded> {
+        self.guarded.as_ref()
+    }
+
+    fn meter(&self) -> Option<&BreakerMeter> {
+        Some(self.guarded.as_ref()?.meter(&self.desk))
     }
 
     /// Whether it is a probe of a half-open breaker.
@@ -186,12 +204,11 @@ impl Call {
 
     /// Has the breaker judge the call, if it has stalled.
     pub fn look(&self, now: Timestamp) {
-        if self
-            .stall
-            .as_ref()
-            .is_some_and(|watch| watch.has_stalled(now))
+        let watch = self.stall.as_ref();
+        if let Some(guarded) = &self.guarded
+            && watch.is_some_and(|watch| watch.has_stalled(now))
         {
-            self.guarded.breaker.tick(now);
+            guarded.breaker.tick(now);
         }
     }
 
@@ -217,6 +234,9 @@ impl Call {
     /// The response's head has come.
     pub fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.land();
+        if self.guarded.is_none() {
+            return;
+        }
         let at = self.desk.clock.tick();
         let breaker = &self.upstream.plan.breaker;
         if breaker.settings.retry_after != RetryAfter::Ignore {
@@ -266,7 +286,8 @@ impl Call {
     /// The call is a probe that a complete request waits for, while its client holds the answer back, or has had the
     /// stream that it asked for go on for [`FLOWN`].
     fn is_in_the_way(&self, now: Timestamp) -> bool {
-        let Some(wanted) = self.guarded.beside.place.wanted_at() else {
+        let guarded = self.guarded.as_ref();
+        let Some(wanted) = guarded.and_then(|guarded| guarded.beside.place.wanted_at()) else {
             return false;
         };
         let is_held = self
@@ -291,9 +312,12 @@ impl Call {
     /// The call has ended: judges it, unless it is judged already.
     pub fn end(mut self, error: Option<CallError>) {
         if self.recorded {
-            if error.is_some() {
-                self.guarded.meter(&self.desk).late_truncations.add();
+            if let Some(meter) = self.meter().filter(|_| error.is_some()) {
+                meter.late_truncations.add();
             }
+            return;
+        }
+        if self.permit.is_none() {
             return;
         }
         // A probe that got no answer in time says nothing where the settings say so; what is
@@ -323,8 +347,9 @@ impl Call {
         };
         let ruling = self.upstream.plan.breaker.judge(&facts);
         for error in ruling.errors {
-            self.guarded.meter(&self.desk).expression_errors.add();
-            tracing::debug!(breaker = %self.guarded.breaker.name(), %error, "expression about a call failed");
+            let Some(guarded) = &self.guarded else { break };
+            guarded.meter(&self.desk).expression_errors.add();
+            tracing::debug!(breaker = %guarded.breaker.name(), %error, "expression about a call failed");
         }
         let by_default = self.upstream.plan.breaker.failure == Failure::Default;
         if self.is_odd && by_default && facts.status == 501 {
@@ -354,10 +379,11 @@ impl Call {
 
     /// The call is counted, and its place free if it was a probe.
     fn ended(&self, is_probe: bool, counted: SettledAs, now: Timestamp) {
-        self.guarded.meter(&self.desk).count(counted);
+        let Some(guarded) = &self.guarded else { return };
+        guarded.meter(&self.desk).count(counted);
         if is_probe {
             let is_ignored = counted == SettledAs::Ignored;
-            let place = &self.guarded.beside.place;
+            let place = &guarded.beside.place;
             place.ended(self.asker, is_ignored, now);
         }
     }

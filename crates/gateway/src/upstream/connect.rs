@@ -20,15 +20,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::message::body::BUFFER;
 use crate::message::marks::MarkWriter;
 use crate::message::outgoing::Outgoing;
 use crate::upstream::sender::{Fate, Heard, Sender};
-use crate::upstream::upstream_errors::{
-    CertificateWish, ErrorKind, UpstreamError, naming_verifier, watching,
-};
+use crate::upstream::trust::Trust;
+use crate::upstream::upstream_errors::{CertificateWish, ErrorKind, UpstreamError, watching};
 use crate::upstream::upstream_socket::UpstreamSocket;
 
 /// Whether a connection ended for bytes that came while no request was on its way. hyper has no
@@ -69,6 +67,17 @@ impl NoConnection {
             why,
             address,
             error,
+            cause,
+        }
+    }
+
+    /// A connection that was not made within the time, by the step that it had come to.
+    pub fn too_slow(cause: UpstreamError) -> NoConnection {
+        NoConnection {
+            // Connecting is one thing to a failure expression, and has one timeout.
+            why: Unconnected::Upstream(CallError::Connect),
+            address: None,
+            error: io::ErrorKind::TimedOut.into(),
             cause,
         }
     }
@@ -129,6 +138,7 @@ const DIALLING: &str = "connect timed out";
 pub struct Connector {
     endpoint: Endpoint,
     tls: Option<Tls>,
+    trust: Trust,
     proxy: Option<(Endpoint, Option<Tls>)>,
     timeout: Duration,
     head_bytes_max: usize,
@@ -145,7 +155,7 @@ impl std::fmt::Debug for Connector {
 }
 
 impl Connector {
-    /// A connector to `endpoint`; `roots` gives what an `https` one's certificate is checked against.
+    /// A connector to `endpoint`, whose certificate is checked by `trust` if it is an `https` one.
     ///
     /// # Errors
     /// If the host is no name that a certificate could bear.
@@ -153,12 +163,12 @@ impl Connector {
         endpoint: &Endpoint,
         timeout: Duration,
         limits: &Limits,
-        roots: impl FnOnce() -> Arc<ClientConfig>,
+        trust: &Trust,
     ) -> Result<Connector, String> {
-        let tls = tls_of(endpoint, roots)?;
         Ok(Connector {
             endpoint: endpoint.clone(),
-            tls,
+            tls: tls_of(endpoint, trust)?,
+            trust: trust.clone(),
             proxy: None,
             timeout,
             head_bytes_max: limits.head_bytes_max,
@@ -177,14 +187,26 @@ impl Connector {
     ///
     /// # Errors
     /// If the proxy's host is no name that a certificate could bear.
-    pub fn through(
-        mut self,
-        proxy: &Endpoint,
-        roots: impl FnOnce() -> Arc<ClientConfig>,
-    ) -> Result<Connector, String> {
-        let tls = tls_of(proxy, roots)?;
-        self.proxy = Some((proxy.clone(), tls));
+    pub fn through(mut self, proxy: &Endpoint) -> Result<Connector, String> {
+        self.proxy = Some((proxy.clone(), tls_of(proxy, &self.trust)?));
         Ok(self)
+    }
+
+    /// The same to another endpoint.
+    ///
+    /// # Errors
+    /// If its host is no name that a certificate could bear.
+    pub fn elsewhere(&self, endpoint: &Endpoint) -> Result<Connector, String> {
+        Ok(Connector {
+            endpoint: endpoint.clone(),
+            tls: tls_of(endpoint, &self.trust)?,
+            ..self.clone()
+        })
+    }
+
+    /// The endpoint is plain and behind a proxy, which is asked for whole URLs.
+    pub fn asks_for_urls(&self) -> bool {
+        self.proxy.is_some() && self.tls.is_none()
     }
 
     /// Makes a connection and drives it in a task of its own, within the connect timeout.
@@ -199,13 +221,10 @@ impl Connector {
         };
         match tokio::time::timeout(self.timeout, self.open(&mut step)).await {
             Ok(result) => result,
-            Err(_) => Err(NoConnection {
-                // Connecting is one thing to a failure expression, and has one timeout.
-                why: Unconnected::Upstream(CallError::Connect),
-                address: None,
-                error: io::ErrorKind::TimedOut.into(),
-                cause: UpstreamError::too_slow(step.kind, step.word, step.address),
-            }),
+            Err(_) => {
+                let cause = UpstreamError::too_slow(step.kind, step.word, step.address);
+                Err(NoConnection::too_slow(cause))
+            }
         }
     }
 
@@ -290,17 +309,14 @@ impl Connector {
     }
 }
 
-fn tls_of(
-    endpoint: &Endpoint,
-    roots: impl FnOnce() -> Arc<ClientConfig>,
-) -> Result<Option<Tls>, String> {
+fn tls_of(endpoint: &Endpoint, trust: &Trust) -> Result<Option<Tls>, String> {
     if !endpoint.tls {
         return Ok(None);
     }
     let host = &endpoint.host;
     let name = ServerName::try_from(host.clone())
         .map_err(|_| format!("`{host}` is not a name that a certificate can bear"))?;
-    let (config, wish) = watching(&roots());
+    let (config, wish) = watching(&trust.config());
     Ok(Some(Tls {
         connector: TlsConnector::from(config),
         name,
@@ -359,34 +375,6 @@ async fn tcp(
         }
     }
     Err(first.unwrap_or_else(|| unknown(io::Error::other("the name stands for no address"))))
-}
-
-/// A TLS configuration that trusts the system's certificates.
-pub fn trusting_the_system() -> Arc<ClientConfig> {
-    let (roots, builder) = (system_roots(), ClientConfig::builder());
-    let mut config = match naming_verifier(roots) {
-        Some(verifier) => builder
-            .dangerous()
-            .with_custom_certificate_verifier(verifier),
-        None => builder.with_root_certificates(RootCertStore::empty()),
-    }
-    .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Arc::new(config)
-}
-
-/// The system's certificates (or those of `SSL_CERT_FILE`).
-pub fn system_roots() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        tracing::warn!(%error, "a system certificate could not be read");
-    }
-    let (_, refused) = roots.add_parsable_certificates(found.certs);
-    if refused > 0 {
-        tracing::warn!(refused, "some system certificates could not be used");
-    }
-    roots
 }
 
 /// A connection with or without TLS, straight or through a proxy's tunnel.

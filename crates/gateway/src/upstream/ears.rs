@@ -40,6 +40,11 @@ impl Ears {
         })
     }
 
+    /// A listener beside no breaker.
+    pub fn deaf() -> Arc<Ears> {
+        Ears::new(Arc::new(Deaf), None)
+    }
+
     /// Passes nothing on any more.
     pub fn silence(&self) {
         self.hears.store(Arc::new(Hears {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use fusebox_plan::plan::Upstream;
 use http::{HeaderValue, Method, StatusCode};
 
-use crate::ground::meter::{PerWorker, RequestMeter};
+use crate::ground::meter::RequestMeters;
 use crate::upstream::breakers::Guards;
 use crate::upstream::ears::Ears;
-use crate::upstream::pool::Pool;
+use crate::upstream::pool::{Pool, Pools};
+use crate::upstream::stall;
 use crate::upstream::upstream_errors::UpstreamErrors;
 
 /// An upstream, with its breakers and connections.
@@ -17,7 +18,7 @@ use crate::upstream::upstream_errors::UpstreamErrors;
 pub struct LiveUpstream {
     /// The plan's upstream.
     pub plan: Arc<Upstream>,
-    /// Its breakers; kept over reloads while they fit.
+    /// Its breakers, or none; kept over reloads while they fit.
     pub guards: Arc<Guards>,
     /// Who hears of them; kept with them.
     pub ears: Arc<Ears>,
@@ -26,14 +27,37 @@ pub struct LiveUpstream {
     /// What `Host` says to it.
     pub host: HeaderValue,
     /// Each worker's connections to it.
-    pub pools: Arc<[Arc<Pool>]>,
+    pub pools: Pools,
     /// What each worker counts of it; kept over reloads by its name.
-    pub meter: Arc<PerWorker<RequestMeter>>,
+    pub meter: RequestMeters,
     /// Its errors by kind; kept over reloads by its name.
     pub errors: Arc<UpstreamErrors>,
 }
 
 impl LiveUpstream {
+    /// An upstream as a plan says, with the breakers before it and the listener that they were made with; `None`: no
+    /// breaker is asked, counted or shown.
+    pub fn new(
+        plan: Arc<Upstream>,
+        guards: Option<(Arc<Guards>, Arc<Ears>)>,
+        pools: Pools,
+        meter: RequestMeters,
+        errors: Arc<UpstreamErrors>,
+    ) -> LiveUpstream {
+        let host = HeaderValue::from_str(&plan.endpoint.authority);
+        let (guards, ears) = guards.unwrap_or_else(|| (Arc::new(Guards::None), Ears::deaf()));
+        LiveUpstream {
+            guards,
+            ears,
+            stall_limits: stall::limits(&plan.breaker.settings),
+            host: host.expect("a checked authority is a field value"),
+            pools,
+            meter,
+            errors,
+            plan,
+        }
+    }
+
     /// A worker's connections to it.
     pub fn pool(&self, worker: usize) -> &Arc<Pool> {
         &self.pools[worker % self.pools.len()]

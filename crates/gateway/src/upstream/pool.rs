@@ -13,11 +13,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
+use fusebox_plan::plan::{Endpoint, Limits, Upstream};
 use http::{HeaderMap, HeaderName, Method};
 
 use crate::ground::clock::Clock;
 use crate::upstream::connect::{Connector, NoConnection};
 use crate::upstream::sender::{CutOnDrop, Sender};
+use crate::upstream::trust::Trust;
 
 /// How long the rest of an upload may take whose answer has come and gone.
 const UPLOAD_REST: Duration = Duration::from_secs(5);
@@ -39,6 +41,15 @@ pub struct Keeping {
 }
 
 impl Keeping {
+    /// The times that a plan gives an upstream's connections.
+    pub const fn of(upstream: &Upstream) -> Keeping {
+        Keeping {
+            idle_max: upstream.pool_idle_max,
+            idle_timeout: upstream.pool_idle_timeout,
+            max_age: upstream.pool_max_age,
+        }
+    }
+
     /// The same, but no connection is used twice.
     pub const fn of_none(self) -> Keeping {
         Keeping {
@@ -52,9 +63,12 @@ impl Keeping {
 pub fn is_idempotent(method: &Method) -> bool {
     matches!(
         *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
     )
 }
+
+/// The pools of an upstream, one for each worker.
+pub type Pools = Arc<[Arc<Pool>]>;
 
 /// Idle connections to one upstream.
 #[derive(Debug)]
@@ -95,6 +109,41 @@ impl Pool {
             keeping,
             idle: Mutex::default(),
         })
+    }
+
+    /// Pools without connections to an upstream, one for each of that many workers; its endpoint is reached through
+    /// `proxy`, if there is one.
+    ///
+    /// # Errors
+    /// If a host is no name that a certificate could bear.
+    pub fn for_workers(
+        workers: usize,
+        upstream: &Upstream,
+        proxy: Option<&Endpoint>,
+        limits: &Limits,
+        trust: &Trust,
+    ) -> Result<Pools, String> {
+        let (endpoint, connect) = (&upstream.endpoint, upstream.timeout.connect);
+        let mut connector = Connector::new(endpoint, connect, limits, trust)?;
+        if let Some(proxy) = proxy {
+            connector = connector.through(proxy)?;
+        }
+        let pool = |_| Pool::new(connector.clone(), Keeping::of(upstream));
+        Ok((0..workers.max(1)).map(pool).collect())
+    }
+
+    /// A pool to another endpoint, reached in the same way, that keeps no connection: nobody else will want it.
+    ///
+    /// # Errors
+    /// If the endpoint's host is no name that a certificate could bear.
+    pub fn elsewhere(&self, endpoint: &Endpoint) -> Result<Arc<Pool>, String> {
+        let connector = self.connector.elsewhere(endpoint)?;
+        Ok(Pool::new(connector, self.keeping.of_none()))
+    }
+
+    /// Requests must name the whole URL: a proxy is asked for it, but within a tunnel nobody knows of it.
+    pub fn asks_for_urls(&self) -> bool {
+        self.connector.asks_for_urls()
     }
 
     /// An idle connection that is still open, if there is one. For a request that must not be

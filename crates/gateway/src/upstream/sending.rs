@@ -43,7 +43,7 @@ const PLACE_LOOK: Duration = Duration::from_millis(100);
 /// How much longer than its upstream a probe's client may keep it waiting in all.
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Why there is no answer.
+/// Reason why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failed {
     /// The upstream's fault.
@@ -88,17 +88,64 @@ impl From<Unconnected> for Failed {
     }
 }
 
+/// Repeats of a request whose connection ended before a byte of its answer came. One of which nothing was
+/// written on an idle connection goes out again in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeat {
+    /// It may go out on a connection that was idle for longer than a moment.
+    pub on_any_idle: bool,
+    /// Times that it is sent again although it may have been executed; a body that comes from a client never is.
+    pub times: u32,
+    /// It is sent again also where its connection was new, so that the end says something of the upstream.
+    pub from_new: bool,
+}
+
+/// A connection that ended before a byte of the answer came.
+#[derive(Debug)]
+pub struct Cut {
+    /// The error by kind and name.
+    pub why: UpstreamError,
+    /// The same as hyper has it.
+    pub error: hyper::Error,
+    /// The upstream had closed an idle connection as the request went out, which says nothing of it.
+    pub is_stale: bool,
+}
+
+/// Reason why a request has no answer, with all that is known of it.
+#[derive(Debug)]
+pub enum Unanswered {
+    /// There is no connection.
+    Unconnected(NoConnection),
+    /// The connection ended before a byte of the answer came.
+    Cut(Cut),
+    /// It failed in another way.
+    Failed(Failed),
+}
+
+impl Unanswered {
+    fn failed(&self) -> Failed {
+        match self {
+            Unanswered::Unconnected(failed) => failed.why.into(),
+            Unanswered::Cut(cut) if cut.is_stale => Failed::Stale,
+            Unanswered::Cut(cut) => Failed::Upstream(cut.why.kind.as_call_error()),
+            Unanswered::Failed(failed) => *failed,
+        }
+    }
+}
+
 /// A request about to be sent.
 pub struct Sending<'a> {
-    /// Where to.
+    /// The upstream that is called.
     pub upstream: &'a Arc<LiveUpstream>,
+    /// Its connections, or those to where it has led.
+    pub pool: &'a Arc<Pool>,
     /// The call that it is.
     pub call: &'a mut Call,
-    /// What is known of its body on its way, where it has one.
+    /// The state of its body on its way; `None`: it is whole, or there is none.
     pub intake: Option<&'a Arc<Intake>>,
-    /// What the client's connection waits for.
-    pub phase: &'a Phase,
-    /// Where interim answers go.
+    /// The state of the client's connection; `None`: the call has no client that could give it up.
+    pub phase: Option<&'a Phase>,
+    /// The place for interim answers.
     pub interim: &'a Arc<Interim>,
     /// The clock and the worker.
     pub desk: &'a Desk,
@@ -110,7 +157,7 @@ impl Sending<'_> {
     /// it twice does no harm (RFC 9110, section 9.2.2).
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// The reason why there is no answer.
     pub async fn send(
         mut self,
         mut parts: Parts,
@@ -137,27 +184,67 @@ impl Sending<'_> {
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let repeatable = empty && is_idempotent(&parts.method);
-        let pool = self.upstream.pool(self.desk.worker);
-        let mut request = Request::from_parts(parts, body);
-        if let Some(mut connection) = pool.reuse(self.desk.clock.tick(), repeatable) {
-            let again = repeatable.then(|| head_of(&request));
-            match self.attempt(&mut connection, request).await {
-                Ok(response) => return Ok(used(response, connection, is_careful)),
-                Err(Attempt::NotSent(unsent, _)) => request = *unsent,
-                Err(Attempt::Cut(why)) => {
-                    request = again.ok_or_else(|| {
-                        self.call.note(&why);
-                        Failed::Stale
-                    })?;
-                }
-                Err(Attempt::Failed(failed)) => return Err(failed),
-            }
+        let repeat = Repeat {
+            on_any_idle: repeatable,
+            times: u32::from(repeatable),
+            from_new: false,
+        };
+        let request = Request::from_parts(parts, body);
+        let sent = self.exchange(request, repeat).await;
+        let (response, mut connection) = sent.map_err(|why| why.failed())?;
+        self.call.answered(response.status(), response.headers());
+        if is_careful {
+            connection.make_last();
         }
-        let mut connection = self.connect(pool).await?;
-        match self.attempt(&mut connection, request).await {
-            Ok(response) => Ok(used(response, connection, is_careful)),
-            Err(Attempt::Failed(failed)) => Err(failed),
-            Err(Attempt::NotSent(_, why) | Attempt::Cut(why)) => Err(self.failed(&why)),
+        Ok((response, connection))
+    }
+
+    /// Sends a request whose framing is in its head and waits for the head of its answer, of which the call is not told
+    /// yet: more may be asked within it. Errors are counted and said.
+    ///
+    /// # Errors
+    /// The reason why there is no answer.
+    pub async fn exchange(
+        &mut self,
+        mut request: Request<Outgoing>,
+        repeat: Repeat,
+    ) -> Result<(Response<Incoming>, Connection), Unanswered> {
+        let now = self.desk.clock.tick();
+        let mut idle = self.pool.reuse(now, repeat.on_any_idle);
+        let mut left = repeat.times;
+        loop {
+            let reused = idle.is_some();
+            let mut connection = match idle.take() {
+                Some(connection) => connection,
+                None => self.connect().await.map_err(Unanswered::Unconnected)?,
+            };
+            // A probe is one attempt, but for what costs nothing.
+            let from_new = repeat.from_new && !self.call.is_probe();
+            let may_repeat = left > 0 && (reused || from_new);
+            let again = may_repeat.then(|| copy_of(&request)).flatten();
+            let (why, error) = match self.attempt(&mut connection, request).await {
+                Ok(response) => {
+                    connection.hear(response.headers());
+                    return Ok((response, connection));
+                }
+                Err(Attempt::NotSent(unsent, ..)) if reused => {
+                    request = *unsent;
+                    continue;
+                }
+                Err(Attempt::NotSent(_, why, error) | Attempt::Cut(why, error)) => (why, error),
+                Err(Attempt::Failed(failed)) => return Err(Unanswered::Failed(failed)),
+            };
+            let Some(again) = again else {
+                self.call.note(&why);
+                let is_stale = reused;
+                return Err(Unanswered::Cut(Cut {
+                    why,
+                    error,
+                    is_stale,
+                }));
+            };
+            request = again;
+            left -= 1;
         }
     }
 
@@ -165,12 +252,6 @@ impl Sending<'_> {
     fn failed(&mut self, why: &UpstreamError) -> Failed {
         self.call.note(why);
         Failed::Upstream(why.kind.as_call_error())
-    }
-
-    /// There is no connection, by the upstream's fault or for want of something of our own.
-    fn unconnected(&mut self, failed: &NoConnection) -> Failed {
-        self.call.note(&failed.cause);
-        Failed::from(failed.why)
     }
 
     /// The client is at fault: that is counted and said.
@@ -181,23 +262,21 @@ impl Sending<'_> {
 
     /// A new connection. A probe's time covers connecting too: no probe outlives its place (I2). But no call stalls
     /// while it connects: that has a timeout of its own, and ends in an outcome.
-    async fn connect(&mut self, pool: &Arc<Pool>) -> Result<Connection, Failed> {
+    async fn connect(&mut self) -> Result<Connection, NoConnection> {
         self.call.waits_since(Timestamp::MAX);
-        if !self.call.is_probe() {
-            let connected = pool.open().await;
-            return connected.map_err(|failed| self.unconnected(&failed));
-        }
-        let timeout = self.call.timeout();
-        let now = self.desk.clock.exact();
-        self.call.extend(now, timeout + PROBE_GRACE);
-        let limit = tokio::time::timeout(timeout, pool.open());
-        match limit.await {
-            Ok(connected) => connected.map_err(|failed| self.unconnected(&failed)),
-            Err(_) => {
+        let connected = if self.call.is_probe() {
+            let timeout = self.call.timeout();
+            let now = self.desk.clock.exact();
+            self.call.extend(now, timeout + PROBE_GRACE);
+            let limit = tokio::time::timeout(timeout, self.pool.open());
+            limit.await.unwrap_or_else(|_| {
                 let why = UpstreamError::new(ErrorKind::Connect, "connect timed out");
-                Err(self.failed(&why.with("within a probe's time")))
-            }
-        }
+                Err(NoConnection::too_slow(why.with("within a probe's time")))
+            })
+        } else {
+            self.pool.open().await
+        };
+        connected.inspect_err(|failed| self.call.note(&failed.cause))
     }
 
     /// One try on one connection, within the call's time.
@@ -293,7 +372,6 @@ impl Sending<'_> {
             }
             Ok(response) => {
                 connection.sender.answered();
-                self.call.answered(response.status(), response.headers());
                 self.upstream
                     .observe(self.desk.worker, response.status(), duration);
                 Ok(response)
@@ -303,15 +381,17 @@ impl Sending<'_> {
                     return Err(Attempt::Failed(self.client_failed(fault)));
                 }
                 let why = connection.sender.why(failure.error());
-                if let Some(unsent) = failure.take_message() {
-                    return Err(Attempt::NotSent(Box::new(unsent), why));
+                let unsent = failure.take_message();
+                let error = failure.into_error();
+                match unsent {
+                    Some(unsent) => Err(Attempt::NotSent(Box::new(unsent), why, error)),
+                    None => Err(self.judge(why, error, is_careful)),
                 }
-                Err(self.judge(why, is_careful))
             }
         }
     }
 
-    fn judge(&mut self, why: UpstreamError, is_careful: bool) -> Attempt {
+    fn judge(&mut self, why: UpstreamError, error: hyper::Error, is_careful: bool) -> Attempt {
         let now = self.desk.clock.tick();
         let owed = self
             .intake
@@ -326,7 +406,7 @@ impl Sending<'_> {
                 Attempt::Failed(Failed::Unfinished)
             }
             // An old connection's end says nothing, a new one's all that there is to say.
-            ErrorKind::Reset | ErrorKind::Tls => Attempt::Cut(why),
+            ErrorKind::Reset | ErrorKind::Tls => Attempt::Cut(why, error),
             ErrorKind::Limit => {
                 self.call.note(&why);
                 Attempt::Failed(Failed::Limit)
@@ -393,11 +473,11 @@ async fn place_wanted(
 /// likely gone. One that closes earlier is served to the end.
 async fn given_up(
     limit: Option<Duration>,
-    phase: &Phase,
+    phase: Option<&Phase>,
     desk: &Desk,
     since: impl Fn() -> Option<Timestamp>,
 ) {
-    let Some(limit) = limit else {
+    let (Some(limit), Some(phase)) = (limit, phase) else {
         return std::future::pending().await;
     };
     std::future::poll_fn(|cx| match phase.is_left_by_caller(cx) {
@@ -419,26 +499,14 @@ async fn after(wait: Option<Duration>) {
     }
 }
 
-/// Why one try on one connection gave no response.
+/// Reason why one try on one connection gave no response.
 enum Attempt {
     /// Nothing of the request was written, and why.
-    NotSent(Box<Request<Outgoing>>, UpstreamError),
+    NotSent(Box<Request<Outgoing>>, UpstreamError, hyper::Error),
     /// The connection ended before any of the response came; how.
-    Cut(UpstreamError),
+    Cut(UpstreamError, hyper::Error),
     /// It failed for good.
     Failed(Failed),
-}
-
-fn used(
-    response: Response<Incoming>,
-    mut connection: Connection,
-    is_last: bool,
-) -> (Response<Incoming>, Connection) {
-    connection.hear(response.headers());
-    if is_last {
-        connection.make_last();
-    }
-    (response, connection)
 }
 
 /// Methods whose body has no meaning (RFC 9110, section 9.3), so that some upstreams overlook it.
@@ -449,11 +517,15 @@ pub fn expects_no_body(method: &Method) -> bool {
     )
 }
 
-/// The same request once more, for one without a body.
-fn head_of(request: &Request<Outgoing>) -> Request<Outgoing> {
-    let mut again = Request::new(Outgoing::Empty);
+/// The same request once more; `None`: its body is a client's, which comes once.
+fn copy_of(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
+    let mut again = Request::new(match request.body() {
+        Outgoing::Empty => Outgoing::Empty,
+        Outgoing::Fixed(bytes) => Outgoing::Fixed(bytes.clone()),
+        Outgoing::Client(_) => return None,
+    });
     *again.method_mut() = request.method().clone();
     *again.uri_mut() = request.uri().clone();
     again.headers_mut().clone_from(request.headers());
-    again
+    Some(again)
 }

@@ -3,9 +3,8 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use fusebox_breaker::Timestamp;
-use fusebox_gateway::app::{self, App, Circuit, CircuitFault, Host, Pending, Steer, Target};
-use fusebox_gateway::parts::{Body, Exchange, Finish, Guarded, Worker, answer};
+use fusebox_gateway::app::{self, App, Circuit, CircuitFault, Host, Pending, Steer};
+use fusebox_gateway::parts::{Body, Exchange, Finish, Guarded, LiveUpstream, Worker, answer};
 use http::{Request, Response};
 use hyper::body::Incoming;
 
@@ -67,28 +66,8 @@ impl App for LiveApp {
         Vec::new()
     }
 
-    fn targets(&self) -> Vec<Target> {
-        self.clients
-            .all()
-            .map(|client| Target {
-                name: client.name().clone(),
-                meter: client.meter().clone(),
-                errors: client.errors().clone(),
-            })
-            .collect()
-    }
-
-    fn idle_connections(&self) -> Vec<(String, usize)> {
-        self.clients
-            .all()
-            .map(|client| (client.url(), client.idle_connections()))
-            .collect()
-    }
-
-    fn sweep(&self, worker: usize, now: Timestamp) {
-        for client in self.clients.all() {
-            client.pool(worker).sweep(now);
-        }
+    fn targets(&self) -> Vec<Arc<LiveUpstream>> {
+        self.clients.targets().cloned().collect()
     }
 
     fn circuits(&self) -> Pending<'_, Result<Vec<Circuit>, CircuitFault>> {

@@ -9,7 +9,7 @@ use fusebox_gateway::parts::Clock;
 use fusebox_plan::plan::Plan;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::client::{Clients, TlsSource};
+use super::client::Clients;
 use super::engine::Engine;
 use super::queues::Queues;
 use super::router::FlowRouter;
@@ -65,19 +65,11 @@ pub fn build(
     lost: &mut Vec<String>,
 ) -> Result<LiveApp, String> {
     let routers = routers(host.plan)?;
-    let system = host.system_tls.clone();
-    let clients = Clients::new(
-        app,
-        &host.plan.limits,
-        host.workers,
-        TlsSource::new(move || system()),
-        |name| ((host.meter)(name), (host.errors)(name)),
-        previous.map(|previous| &previous.clients),
-    )?;
     let (durable, volatile) = (host.durable.0.clone(), host.volatile.0.clone());
     let before = previous.map(|previous| previous.engine.stores());
     let stores = Stores::open(app, durable, volatile, wall_time(host.clock), before);
     let stores = stores.map_err(|error| error.to_string())?;
+    let clients = Clients::new(app, host, previous.map(|previous| &previous.clients))?;
     let queues = previous.map(|previous| &previous.queues);
     let gates = app.flows.iter().map(|flow| {
         let max = flow.max_concurrency;

@@ -3,548 +3,251 @@
 //! The exchange as a whole has one limit of time. A connection that the other side closes before it
 //! has answered is nothing a flow hears of, as long as the request may be repeated.
 
-mod jar;
-
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use fusebox_gateway::app::Host;
 use fusebox_gateway::parts::{
-    Connection, Connector, Desk, ErrorKind, Keeping, NoConnection, Outgoing, Pool, RequestMeters,
-    Unconnected, UpstreamError, UpstreamErrors, guard, location,
+    Desk, Fault, Jar, LiveUpstream, NO_LIMIT, NoAnswer, NoConnection, Outbound, Policy, Pool,
+    Redirects, Repeat, Unconnected, fetch, fields, is_idempotent,
 };
 use fusebox_plan::CallError;
-use fusebox_plan::plan::{Endpoint, Limits};
-use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
-};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body::Body as _;
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use fusebox_plan::plan::{Breaker, Endpoint, Limits, Timeout, Upstream};
+use http::{Method, StatusCode};
 use hyper::ext::ReasonPhrase;
 use tokio::sync::Semaphore;
-use tokio_rustls::rustls::ClientConfig;
 
-use self::jar::{Asked, Jar};
 use super::outside::{Answer, Call, SendFault};
 use crate::app::{App, Requester};
 
-/// How long connecting may take where no configuration says it.
+/// The longest time to connect where no configuration says it.
 const CONNECT_MAX: Duration = Duration::from_secs(30);
 
 /// Idle connections kept per worker.
 const IDLE_MAX: usize = 512;
 
-/// How old a connection may become.
+/// The greatest age of a connection.
 const MAX_AGE: Duration = Duration::from_secs(300);
 
-/// How many redirects are followed.
-const REDIRECTS_MAX: usize = 5;
-
-/// How often a request is repeated whose connection was closed before there was an answer.
-const REPEATS_MAX: usize = 3;
+/// Repeats of a request whose connection was closed before there was an answer.
+const REPEATS_MAX: u32 = 3;
 
 /// The largest body of an answer.
 const ANSWER_MAX: usize = 32 * 1024 * 1024;
 
-/// What belongs to the connection, and is ours to say.
-const OURS: [HeaderName; 8] = [
-    CONNECTION,
-    CONTENT_LENGTH,
-    TRANSFER_ENCODING,
-    TRAILER,
-    UPGRADE,
-    TE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
+/// The name under which errors are told of requests that use no configuration.
+const NAMELESS: &str = "http:request";
 
-/// Where the TLS configuration comes from, which is made when it is first needed.
-#[derive(Clone)]
-pub struct TlsSource(Arc<dyn Fn() -> Arc<ClientConfig> + Send + Sync>);
+/// Mule's client follows a few, and changes a request's method only where it must.
+const REDIRECTS: Redirects = Redirects {
+    most: 5,
+    becomes_get: |method, status| match status {
+        StatusCode::SEE_OTHER => *method != Method::HEAD,
+        _ => *method == Method::POST,
+    },
+    keeps_secrets: |from, to| from == to,
+    tells_referer: false,
+};
 
-impl TlsSource {
-    /// A source that calls `make`.
-    pub fn new(make: impl Fn() -> Arc<ClientConfig> + Send + Sync + 'static) -> TlsSource {
-        TlsSource(Arc::new(make))
+/// Mule's client uses any idle connection, and repeats what may be repeated also where its connection was new.
+fn repeat(method: &Method) -> Repeat {
+    Repeat {
+        on_any_idle: true,
+        times: if is_idempotent(method) {
+            REPEATS_MAX
+        } else {
+            0
+        },
+        from_new: true,
     }
 }
 
-impl std::fmt::Debug for TlsSource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TlsSource")
-    }
-}
-
-/// What an application's requests are sent with.
+/// The clients of an application's requests.
 #[derive(Debug)]
 pub struct Clients {
-    by_name: HashMap<Arc<str>, Arc<Client>>,
+    by_name: HashMap<Arc<str>, Client>,
+    /// Takes requests that use no configuration, wherever they go.
+    nameless: Arc<LiveUpstream>,
     limits: Limits,
-    tls: TlsSource,
 }
 
-/// What the requests of one configuration are sent with.
+/// The client of one configuration.
 #[derive(Debug)]
-pub struct Client {
+struct Client {
     plan: Arc<Requester>,
-    home: Endpoint,
-    pools: Box<[Arc<Pool>]>,
+    target: Arc<LiveUpstream>,
     /// `None`: as many connections as are wanted.
-    seats: Option<Semaphore>,
-    jar: Option<Jar>,
-    meter: RequestMeters,
-    errors: Arc<UpstreamErrors>,
-}
-
-/// One request of an exchange, which redirects may make longer.
-#[derive(Debug, Clone)]
-struct Question {
-    endpoint: Endpoint,
-    method: Method,
-    target: String,
-    headers: HeaderMap,
-    body: Bytes,
+    places: Option<Arc<Semaphore>>,
+    jar: Option<Arc<Jar>>,
 }
 
 impl Clients {
-    /// What an application needs; of an earlier one's what still fits, with its connections and
-    /// cookies. There is a pool for each of `workers`, and one more for what no worker runs.
+    /// The clients of an application; of an earlier one's what still fits, with its connections and
+    /// cookies. There is a pool for each worker, and one more for what no worker runs.
     ///
     /// # Errors
-    /// Which configuration wants what cannot be had.
-    pub fn new(
-        app: &App,
-        limits: &Limits,
-        workers: usize,
-        tls: TlsSource,
-        count: impl Fn(&Arc<str>) -> (RequestMeters, Arc<UpstreamErrors>),
-        previous: Option<&Clients>,
-    ) -> Result<Clients, String> {
-        let mut by_name = HashMap::new();
-        for requester in &app.requesters {
-            let kept = previous.filter(|previous| previous.limits == *limits);
-            let kept = kept.and_then(|previous| previous.by_name.get(&requester.name));
-            let client = match kept.filter(|client| client.plan == *requester) {
-                Some(kept) => kept.clone(),
-                None => {
-                    let client = Client::new(requester, limits, workers, &tls, &count);
-                    let client = client.map_err(|error| {
-                        format!("http:request-config `{}`: {error}", requester.name)
-                    })?;
-                    Arc::new(client)
-                }
+    /// The configuration whose upstream cannot be had; no target is made then.
+    pub fn new(app: &App, host: &Host<'_>, previous: Option<&Clients>) -> Result<Clients, String> {
+        let limits = &host.plan.limits;
+        let previous = previous.filter(|previous| previous.limits == *limits);
+        let pools = |upstream: &Upstream| {
+            let workers = host.workers.max(1) + 1;
+            Pool::for_workers(workers, upstream, None, limits, host.trust)
+        };
+        let mut all = Vec::new();
+        for plan in &app.requesters {
+            let kept = previous.and_then(|previous| previous.by_name.get(&plan.name));
+            let kept = kept.filter(|client| client.plan == *plan);
+            let upstream = upstream(plan);
+            let pools = match kept {
+                Some(kept) => kept.target.pools.clone(),
+                None => pools(&upstream)
+                    .map_err(|error| format!("http:request-config `{}`: {error}", plan.name))?,
             };
-            by_name.insert(requester.name.clone(), client);
+            all.push((plan, kept, upstream, pools));
         }
+        // Nothing is at its own endpoint.
+        let nowhere = Endpoint::new(false, "", 0);
+        let nameless = unconfigured(NAMELESS.into(), nowhere, CONNECT_MAX);
+        let to_anywhere = pools(&nameless)?;
+        let clients = all.into_iter().map(|(plan, kept, upstream, pools)| {
+            let places = |max: usize| Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS));
+            let client = Client {
+                plan: plan.clone(),
+                target: (host.target)(upstream, pools),
+                places: match kept {
+                    Some(kept) => kept.places.clone(),
+                    None => plan.connections_max.map(|max| Arc::new(places(max))),
+                },
+                jar: match kept {
+                    Some(kept) => kept.jar.clone(),
+                    None => plan.cookies.then(Arc::default),
+                },
+            };
+            (plan.name.clone(), client)
+        });
         Ok(Clients {
-            by_name,
+            by_name: clients.collect(),
+            nameless: (host.target)(nameless, to_anywhere),
             limits: limits.clone(),
-            tls,
         })
     }
 
-    /// Those of configurations.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Client>> {
-        self.by_name.values()
+    /// The upstreams of configurations.
+    pub fn targets(&self) -> impl Iterator<Item = &Arc<LiveUpstream>> {
+        self.by_name.values().map(|client| &client.target)
     }
 
     /// Sends a call and takes in the whole answer.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason why there is none.
     pub async fn send(&self, call: Call, desk: &Desk) -> Result<Answer, SendFault> {
-        let timeout = call.timeout;
         let requester = call.requester.as_ref();
         let client = requester.and_then(|requester| self.by_name.get(&requester.name));
-        let told = Told {
-            errors: client.map(|client| &*client.errors),
-            desk,
+        let policy = Policy {
+            repeat,
+            redirects: call.follow_redirects.then_some(&REDIRECTS),
+            jar: client.and_then(|client| client.jar.as_deref()),
+            places: client.and_then(|client| client.places.as_deref()),
+            total: Some(call.timeout),
+            gzip: false,
+            body_max: ANSWER_MAX,
         };
-        let exchange = tokio::time::timeout(timeout, self.exchange(call, desk, told));
-        exchange.await.unwrap_or_else(|_| {
-            told.note(&UpstreamError::no_head());
-            Err(SendFault::Timeout)
+        let target = client.map_or(&self.nameless, |client| &client.target);
+        let answer = fetch(target, outbound(call), &policy, desk).await;
+        let (parts, body) = answer.map_err(|none| fault(&none))?.into_parts();
+        let phrase = parts.extensions.get::<ReasonPhrase>();
+        let reason = match phrase {
+            Some(phrase) => String::from_utf8_lossy(phrase.as_bytes()).into_owned(),
+            None => parts
+                .status
+                .canonical_reason()
+                .unwrap_or_default()
+                .to_owned(),
+        };
+        Ok(Answer {
+            status: parts.status.as_u16(),
+            reason,
+            headers: parts.headers,
+            body,
         })
-    }
-
-    async fn exchange(&self, call: Call, desk: &Desk, told: Told<'_>) -> Result<Answer, SendFault> {
-        let requester = call.requester.as_ref();
-        let client = requester.and_then(|requester| self.by_name.get(&requester.name));
-        let mut question = Question {
-            endpoint: endpoint(call.tls, &call.host, call.port),
-            method: call.method,
-            target: call.target,
-            headers: call.headers,
-            body: call.body,
-        };
-        for ours in &OURS {
-            question.headers.remove(ours);
-        }
-        let _seat = match client.and_then(|client| client.seats.as_ref()) {
-            // Never closed, so there is one in the end, or the time is over.
-            Some(seats) => seats.acquire().await.ok(),
-            None => None,
-        };
-        for _ in 0..=REDIRECTS_MAX {
-            let answer = self.ask(client, &question, desk, told).await?;
-            let next = call.follow_redirects.then(|| question.redirected(&answer));
-            match next.flatten() {
-                None => return Ok(answer),
-                Some(next) => question = next?,
-            }
-        }
-        Err(SendFault::Connectivity(format!(
-            "Maximum redirect reached: {REDIRECTS_MAX}"
-        )))
-    }
-
-    async fn ask(
-        &self,
-        client: Option<&Arc<Client>>,
-        question: &Question,
-        desk: &Desk,
-        told: Told<'_>,
-    ) -> Result<Answer, SendFault> {
-        let pool = match client {
-            Some(client) if client.home == question.endpoint => client.pool(desk.worker).clone(),
-            // A connection of its own, which nobody else will want.
-            _ => self.elsewhere(client, &question.endpoint)?,
-        };
-        let jar = client.and_then(|client| client.jar.as_ref());
-        let asked = question.asked(desk);
-        let cookies = jar.and_then(|jar| jar.cookies(asked));
-        let lasting = client.is_none_or(|client| client.plan.persistent);
-        let began = desk.clock.exact();
-        let (response, connection) =
-            exchange(&pool, told, || question.request(cookies.as_ref(), lasting)).await?;
-        if let Some(client) = client {
-            let took = desk.clock.exact().saturating_since(began);
-            let meter = client.meter.of(desk.worker);
-            meter.observe(&question.method, response.status(), took);
-        }
-        if !guard::response_is_sound(&response) {
-            told.note(&UpstreamError::ambiguous_head());
-            return Err(SendFault::Parsing("the answer is no HTTP response".into()));
-        }
-        if let Some(jar) = jar {
-            jar.keep(asked, response.headers());
-        }
-        answer(response, connection, told).await
-    }
-
-    fn elsewhere(
-        &self,
-        client: Option<&Arc<Client>>,
-        endpoint: &Endpoint,
-    ) -> Result<Arc<Pool>, SendFault> {
-        let timeout = client.map_or(CONNECT_MAX, |client| client.plan.connect_timeout);
-        let connector = Connector::new(endpoint, timeout, &self.limits, || (self.tls.0)());
-        let connector = connector.map_err(SendFault::Connectivity)?;
-        Ok(Pool::new(
-            connector,
-            Keeping {
-                idle_max: 0,
-                idle_timeout: Duration::ZERO,
-                max_age: MAX_AGE,
-            },
-        ))
     }
 }
 
-impl Client {
-    fn new(
-        plan: &Arc<Requester>,
-        limits: &Limits,
-        workers: usize,
-        tls: &TlsSource,
-        count: impl Fn(&Arc<str>) -> (RequestMeters, Arc<UpstreamErrors>),
-    ) -> Result<Client, String> {
-        let home = endpoint(plan.tls, &plan.host, plan.port);
-        let connector = Connector::new(&home, plan.connect_timeout, limits, || (tls.0)())?;
-        let idle_max = if plan.persistent { IDLE_MAX } else { 0 };
-        let keeping = Keeping {
-            idle_max,
-            idle_timeout: plan.idle_timeout,
-            max_age: MAX_AGE,
-        };
-        let pool = || Pool::new(connector.clone(), keeping);
-        let seats = plan.connections_max;
-        let (meter, errors) = count(&plan.name);
-        Ok(Client {
-            plan: plan.clone(),
-            home,
-            pools: (0..=workers.max(1)).map(|_| pool()).collect(),
-            seats: seats.map(|max| Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS))),
-            jar: plan.cookies.then(Jar::default),
-            meter,
-            errors,
-        })
-    }
-
-    /// The configuration's name.
-    pub fn name(&self) -> &Arc<str> {
-        &self.plan.name
-    }
-
-    /// The URL of its server.
-    pub fn url(&self) -> String {
-        self.home.url()
-    }
-
-    /// A worker's connections; those of the one after the last are for what no worker runs.
-    pub fn pool(&self, worker: usize) -> &Arc<Pool> {
-        &self.pools[worker % self.pools.len()]
-    }
-
-    /// The idle connections of all workers.
-    pub fn idle_connections(&self) -> usize {
-        self.pools.iter().map(|pool| pool.idle_count()).sum()
-    }
-
-    /// The errors of its calls by kind.
-    pub fn errors(&self) -> &Arc<UpstreamErrors> {
-        &self.errors
-    }
-
-    /// What each worker counts of its calls.
-    pub fn meter(&self) -> &RequestMeters {
-        &self.meter
+/// A call as a request. What belongs to the connection is not the flow's to say.
+fn outbound(call: Call) -> Outbound {
+    let mut headers = call.headers;
+    fields::strip_framing(&mut headers);
+    // Servers wait for the length of what these methods send, also where it is nothing.
+    let sends = matches!(call.method, Method::POST | Method::PUT | Method::PATCH);
+    Outbound {
+        method: call.method,
+        endpoint: Endpoint::new(call.tls, &call.host, call.port),
+        target: call.target,
+        headers,
+        body: (sends || !call.body.is_empty()).then_some(call.body),
     }
 }
 
-fn endpoint(tls: bool, host: &str, port: u16) -> Endpoint {
-    let shown = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    let own = if tls { 443 } else { 80 };
-    Endpoint {
-        tls,
-        host: host.to_owned(),
-        port,
-        authority: if port == own {
-            shown
-        } else {
-            format!("{shown}:{port}")
+/// The upstream of a configuration, under its name, with the times of Mule's client and no breaker. The exchange as a
+/// whole is timed by each call.
+pub fn upstream(plan: &Requester) -> Upstream {
+    let endpoint = Endpoint::new(plan.tls, &plan.host, plan.port);
+    Upstream {
+        pool_idle_max: if plan.persistent { IDLE_MAX } else { 0 },
+        pool_idle_timeout: plan.idle_timeout,
+        ..unconfigured(plan.name.clone(), endpoint, plan.connect_timeout)
+    }
+}
+
+fn unconfigured(name: Arc<str>, endpoint: Endpoint, connect: Duration) -> Upstream {
+    Upstream {
+        name,
+        endpoint,
+        timeout: Timeout {
+            connect,
+            request: NO_LIMIT,
+            idle: NO_LIMIT,
         },
-        base_path: String::new(),
+        pool_idle_max: IDLE_MAX,
+        pool_idle_timeout: Duration::ZERO,
+        pool_max_age: MAX_AGE,
+        breaker: Breaker::disabled(NO_LIMIT),
     }
 }
 
-impl Question {
-    /// What of it cookies are chosen by.
-    fn asked(&self, desk: &Desk) -> Asked<'_> {
-        Asked {
-            tls: self.endpoint.tls,
-            host: &self.endpoint.host,
-            target: &self.target,
-            now: desk.clock.wall_millis(),
+/// The fault of a request that got no answer, in the words of Mule's client.
+fn fault(none: &NoAnswer) -> SendFault {
+    SendFault::Connectivity(match &none.fault {
+        Fault::Timeout | Fault::Silent(_) => return SendFault::Timeout,
+        Fault::Malformed | Fault::HeadTooLarge => {
+            return SendFault::Parsing("the answer is no HTTP response".into());
         }
-    }
-
-    fn request(
-        &self,
-        cookies: Option<&HeaderValue>,
-        lasting: bool,
-    ) -> Result<Request<Outgoing>, SendFault> {
-        let body = match &self.body {
-            body if body.is_empty() => Outgoing::Empty,
-            body => Outgoing::Fixed(Some(body.clone())),
-        };
-        let request = Request::builder()
-            .method(self.method.clone())
-            .uri(self.target.as_str())
-            .body(body);
-        let mut request = request.map_err(|error| SendFault::Connectivity(error.to_string()))?;
-        let headers = request.headers_mut();
-        headers.clone_from(&self.headers);
-        if !headers.contains_key(HOST) {
-            let host = HeaderValue::from_str(&self.endpoint.authority);
-            let host = host.map_err(|error| SendFault::Connectivity(error.to_string()))?;
-            headers.insert(HOST, host);
+        Fault::Location(bad) => {
+            let (location, why) = (&bad.location, &bad.why);
+            let what = format!("the redirect to {location:?} leads nowhere: {why}");
+            return SendFault::Parsing(what);
         }
-        // Servers wait for the length of what these methods send, also where it is nothing.
-        let sends = matches!(self.method, Method::POST | Method::PUT | Method::PATCH);
-        if sends || !self.body.is_empty() {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
-        }
-        if let Some(cookies) = cookies {
-            headers.append(COOKIE, cookies.clone());
-        }
-        if !lasting {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        Ok(request)
-    }
-
-    /// Whether the request may be made twice (RFC 9110, section 9.2.2).
-    fn is_idempotent(method: &Method) -> bool {
-        matches!(
-            *method,
-            Method::GET
-                | Method::PUT
-                | Method::DELETE
-                | Method::HEAD
-                | Method::OPTIONS
-                | Method::TRACE
-        )
-    }
-
-    /// What an answer leads to, if it leads anywhere (RFC 9110, section 15.4).
-    fn redirected(&self, answer: &Answer) -> Option<Result<Question, SendFault>> {
-        let status = StatusCode::from_u16(answer.status).ok()?;
-        let becomes_get = match status {
-            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => self.method == Method::POST,
-            StatusCode::SEE_OTHER => self.method != Method::HEAD,
-            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => false,
-            _ => return None,
-        };
-        let location = answer.headers.get(LOCATION)?;
-        let shown = String::from_utf8_lossy(location.as_bytes()).into_owned();
-        let next = location::resolve(&self.endpoint, &self.target, &shown);
-        let next = next.map_err(|why| {
-            SendFault::Parsing(format!("the redirect to {shown:?} leads nowhere: {why}"))
-        });
-        Some(next.map(|(endpoint, target)| {
-            let mut next = self.clone();
-            next.headers.remove(HOST);
-            if endpoint != self.endpoint {
-                next.headers.remove(AUTHORIZATION);
-                next.headers.remove(COOKIE);
-            }
-            if becomes_get {
-                next.method = Method::GET;
-                next.headers.remove(CONTENT_TYPE);
-                next.body = Bytes::new();
-            }
-            (next.endpoint, next.target) = (endpoint, target);
-            next
-        }))
-    }
-}
-
-/// Where errors are told: those of a configuration have a name to be counted under.
-#[derive(Clone, Copy)]
-struct Told<'a> {
-    errors: Option<&'a UpstreamErrors>,
-    desk: &'a Desk,
-}
-
-impl Told<'_> {
-    fn note(self, error: &UpstreamError) {
-        if let Some(errors) = self.errors {
-            errors.note(error, self.desk.clock.exact());
-        }
-    }
-}
-
-/// Sends a request, on an idle connection if there is one, and waits for the head of its answer.
-async fn exchange(
-    pool: &Arc<Pool>,
-    told: Told<'_>,
-    request: impl Fn() -> Result<Request<Outgoing>, SendFault>,
-) -> Result<(Response<Incoming>, Connection), SendFault> {
-    // Mule's client repeats what was not sent, whatever the method, and uses any idle connection.
-    let mut idle = pool.reuse(told.desk.clock.tick(), true);
-    let mut repeats = 0;
-    loop {
-        let reused = idle.is_some();
-        let mut connection = match idle.take() {
-            Some(connection) => connection,
-            None => pool.open().await.map_err(|failed| {
-                told.note(&failed.cause);
-                unconnected(&failed)
-            })?,
-        };
-        let request = request()?;
-        let idempotent = Question::is_idempotent(request.method());
-        let mut failure = match connection.sender.try_send_request(request).await {
-            Ok(response) => {
-                connection.sender.answered();
-                return Ok((response, connection));
-            }
-            Err(failure) => failure,
-        };
-        let why = connection.sender.why(failure.error());
-        let unsent = failure.take_message().is_some();
-        let error = failure.into_error();
-        if error.is_parse() {
-            told.note(&why);
-            return Err(SendFault::Parsing("the answer is no HTTP response".into()));
-        }
-        if unsent && reused {
-            continue;
-        }
-        if !idempotent || repeats == REPEATS_MAX {
-            told.note(&why);
-            return Err(SendFault::Connectivity(closed(&error)));
-        }
-        repeats += 1;
-    }
-}
-
-async fn answer(
-    response: Response<Incoming>,
-    connection: Connection,
-    told: Told<'_>,
-) -> Result<Answer, SendFault> {
-    let (parts, mut body) = response.into_parts();
-    let mut first: Option<Bytes> = None;
-    let mut more = BytesMut::new();
-    while !body.is_end_stream() {
-        let Some(frame) = body.frame().await else {
-            break;
-        };
-        let frame = frame.map_err(|error| {
-            told.note(&UpstreamError::body(&error));
-            SendFault::Connectivity(closed(&error))
-        })?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        // Most bodies are one frame, which is then the body without a copy.
-        match first.take() {
-            None if more.is_empty() => first = Some(data),
-            None => more.extend_from_slice(&data),
-            Some(head) => {
-                more.extend_from_slice(&head);
-                more.extend_from_slice(&data);
-            }
-        }
-        if more.len() > ANSWER_MAX {
-            told.note(&UpstreamError::new(ErrorKind::Limit, "body over our limit"));
-            return Err(SendFault::Connectivity(format!(
-                "the answer is larger than {ANSWER_MAX} bytes"
-            )));
-        }
-    }
-    connection.give_back(told.desk.clock.tick());
-    let phrase = parts.extensions.get::<ReasonPhrase>();
-    let reason = match phrase {
-        Some(phrase) => String::from_utf8_lossy(phrase.as_bytes()).into_owned(),
-        None => parts
-            .status
-            .canonical_reason()
-            .unwrap_or_default()
-            .to_owned(),
-    };
-    Ok(Answer {
-        status: parts.status.as_u16(),
-        reason,
-        headers: parts.headers,
-        body: first.unwrap_or_else(|| more.freeze()),
+        Fault::Redirects => format!("Maximum redirect reached: {}", REDIRECTS.most),
+        Fault::Refused(refusal) => refusal.to_string(),
+        Fault::Unsendable(why) => why.clone(),
+        Fault::Unconnected(failed) => unconnected(failed),
+        Fault::Cut(cut) => closed(&cut.error),
+        Fault::Broken(error) => closed(error),
+        Fault::TooLarge => format!("the answer is larger than {ANSWER_MAX} bytes"),
+        // Nothing is asked for in a compressed form.
+        none @ (Fault::CutGzip | Fault::NoGzip) => none.to_string(),
     })
 }
 
-/// How a connection ended, in the words of Mule's client.
+/// The end of a connection.
 fn closed(error: &hyper::Error) -> String {
-    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    let io = error.source();
+    let io = io.and_then(|source| source.downcast_ref::<io::Error>());
     match io {
         Some(error) if error.kind() == io::ErrorKind::ConnectionReset => {
             "Connection reset by peer".into()
@@ -553,10 +256,10 @@ fn closed(error: &hyper::Error) -> String {
     }
 }
 
-/// Why there is no connection, in the words of Mule's client.
-fn unconnected(failed: &NoConnection) -> SendFault {
+/// The reason why there is no connection.
+fn unconnected(failed: &NoConnection) -> String {
     let error = &failed.error;
-    SendFault::Connectivity(match (failed.why, error.kind()) {
+    match (failed.why, error.kind()) {
         (Unconnected::Exhausted, _) => "the gateway has no connection to spare".into(),
         (_, io::ErrorKind::ConnectionRefused) => "Connection refused".into(),
         (_, io::ErrorKind::ConnectionReset) => "Connection reset by peer".into(),
@@ -567,37 +270,50 @@ fn unconnected(failed: &NoConnection) -> SendFault {
             let text = error.to_string();
             text.split(" (os error ").next().unwrap_or(&text).to_owned()
         }
-    })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
+    use fusebox_breaker::{Phase, RejectReason, Rejection};
+    use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, LOCATION, TRANSFER_ENCODING};
+    use http::{HeaderMap, HeaderValue};
 
-    fn question(method: Method) -> Question {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [(AUTHORIZATION, "x"), (CONTENT_TYPE, "a/b"), (COOKIE, "c=1")] {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        Question {
-            endpoint: endpoint(false, "a", 8081),
+    use fusebox_gateway::parts::Refusal;
+
+    fn request(method: Method, body: &'static str) -> Outbound {
+        let fields = [
+            (AUTHORIZATION, "x"),
+            (CONTENT_TYPE, "a/b"),
+            (COOKIE, "c=1"),
+            (HOST, "other"),
+            (TRANSFER_ENCODING, "chunked"),
+        ];
+        outbound(Call {
+            requester: None,
+            tls: false,
+            host: "a".into(),
+            port: 8081,
             method,
             target: "/b/c?d".into(),
-            headers,
-            body: Bytes::from_static(b"body"),
-        }
+            headers: fields
+                .map(|(name, value)| (name, HeaderValue::from_static(value)))
+                .into_iter()
+                .collect(),
+            body: Bytes::from_static(body.as_bytes()),
+            timeout: Duration::from_secs(1),
+            follow_redirects: true,
+        })
     }
 
-    fn led(method: Method, status: u16, location: &str) -> Option<Question> {
-        let mut headers = HeaderMap::new();
-        headers.insert(LOCATION, location.parse().unwrap());
-        let answer = Answer {
-            status,
-            reason: String::new(),
-            headers,
-            body: Bytes::new(),
-        };
-        question(method).redirected(&answer).map(Result::unwrap)
+    fn led(method: Method, status: u16, location: &'static str) -> Option<Outbound> {
+        let mut answer = HeaderMap::new();
+        answer.insert(LOCATION, HeaderValue::from_static(location));
+        let status = StatusCode::from_u16(status).unwrap();
+        let next = REDIRECTS.next(&request(method, "body"), status, &answer);
+        next.map(Result::unwrap)
     }
 
     #[test]
@@ -614,7 +330,7 @@ mod tests {
             let led = led(method.clone(), status, "/x").unwrap();
             assert_eq!(led.method, next, "{method} {status}");
             let kept = led.method == method;
-            assert_eq!(led.body.is_empty(), !kept);
+            assert_eq!(led.body.is_some(), kept);
             assert_eq!(led.headers.contains_key(CONTENT_TYPE), kept);
             assert!(led.headers.contains_key(AUTHORIZATION));
         }
@@ -623,33 +339,41 @@ mod tests {
 
     #[test]
     fn a_redirect_elsewhere_takes_no_secret_along() {
-        let there = led(Method::GET, 302, "http://b/x").unwrap();
-        assert_eq!((&*there.endpoint.authority, &*there.target), ("b", "/x"));
-        assert!(!there.headers.contains_key(AUTHORIZATION));
-        assert!(!there.headers.contains_key(COOKIE));
-        let answer = Answer {
-            status: 302,
-            reason: String::new(),
-            headers: [(LOCATION, HeaderValue::from_static("ftp://b/"))]
-                .into_iter()
-                .collect(),
-            body: Bytes::new(),
-        };
-        let fault = question(Method::GET).redirected(&answer).unwrap();
-        assert!(matches!(fault, Err(SendFault::Parsing(_))));
+        let there = led(Method::GET, 302, "http://a/x").unwrap();
+        assert_eq!((&*there.endpoint.authority, &*there.target), ("a", "/x"));
+        for secret in [AUTHORIZATION, COOKIE, HOST] {
+            assert!(!there.headers.contains_key(secret));
+        }
     }
 
     #[test]
     fn a_request_says_its_length_where_servers_wait_for_it() {
-        let length = |method, body: &'static str| {
-            let mut question = question(method);
-            question.body = Bytes::from_static(body.as_bytes());
-            let request = question.request(None, true).unwrap();
-            let length = request.headers().get(CONTENT_LENGTH);
-            length.map(|it| it.to_str().unwrap().to_owned())
-        };
-        assert_eq!(length(Method::POST, ""), Some("0".into()));
+        let length = |method, body| request(method, body).body.map(|body| body.len());
+        assert_eq!(length(Method::POST, ""), Some(0));
         assert_eq!(length(Method::GET, ""), None);
-        assert_eq!(length(Method::DELETE, "x"), Some("1".into()));
+        assert_eq!(length(Method::DELETE, "x"), Some(1));
+        let headers = request(Method::GET, "").headers;
+        assert!(headers.contains_key(HOST) && !headers.contains_key(TRANSFER_ENCODING));
+    }
+
+    #[test]
+    fn a_breaker_that_refuses_is_a_matter_of_connectivity() {
+        let fault = fault(&NoAnswer {
+            request: request(Method::GET, ""),
+            fault: Fault::Refused(Refusal {
+                breaker: "Orders".into(),
+                rejection: Rejection::new(RejectReason::BreakerOpen, Phase::Open),
+                retry_after: Some(12),
+            }),
+        });
+        let why = "breaker `Orders` refused the call: the breaker is open and its cooldown has not ended; retry in 12 s";
+        assert_eq!(fault, SendFault::Connectivity(why.into()));
+    }
+
+    #[test]
+    fn what_may_be_repeated_is_repeated_also_on_a_new_connection() {
+        let of = |method| (repeat(&method).times, repeat(&method).from_new);
+        assert_eq!(of(Method::TRACE), (3, true));
+        assert_eq!(of(Method::POST).0, 0);
     }
 }

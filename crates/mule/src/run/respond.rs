@@ -10,8 +10,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fusebox_gateway::parts::{Body, is_fusebox_word};
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
+use fusebox_gateway::parts::{Body, is_framing, is_fusebox_word};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use hyper::ext::ReasonPhrase;
 
@@ -21,17 +21,6 @@ use crate::app::{App, Compat, Given, HttpSource, Respond};
 use crate::{Context, EvalFault, Event, MediaType, Typed, Value};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
-
-/// How the body is framed is not the flow's to say; fields of an upstream's answer that are handed on
-/// often say it.
-const OURS: [HeaderName; 6] = [
-    CONNECTION,
-    CONTENT_LENGTH,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
 
 /// An answer of a flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,7 +225,7 @@ fn add_fields(headers: &mut HeaderMap, fields: &Typed) -> Result<(), EvalFault> 
     for (name, value) in fields.entries() {
         let field = HeaderName::from_bytes(name.as_bytes());
         let field = field.map_err(|_| fault(format!("`{name}` is no name of a field")))?;
-        if OURS.contains(&field) || is_fusebox_word(field.as_str()) {
+        if is_framing(field.as_str()) || is_fusebox_word(field.as_str()) {
             continue;
         }
         let values = match value {

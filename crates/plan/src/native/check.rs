@@ -7,8 +7,7 @@ use super::draft::{Draft, DraftListener, DraftUpstream};
 use super::store::{check_fleet, check_shares, check_store};
 use super::wiring;
 use crate::diagnostic::{At, Notes, Place, quote};
-use crate::failure::Failure;
-use crate::plan::{Admin, Breaker, Key, KeyPart, Listener, Manner, Plan, Share, Timeout, Upstream};
+use crate::plan::{Admin, Breaker, Listener, Manner, Plan, Timeout, Upstream};
 
 /// The admin API's address where the file has the section and no address.
 const ADMIN_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
@@ -198,14 +197,14 @@ fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> 
     };
     let breaker = match &draft.breaker {
         Some(Some(breaker)) => breaker.check(timeout.request, notes),
-        Some(None) => no_breaker(timeout.request),
+        Some(None) => Breaker::disabled(timeout.request),
         None => {
             notes.warn(
                 draft.name.at,
                 format!("the upstream {} has no breaker: its failures will not be contained", quote(&draft.name.value)),
                 "add `breaker: {}` for one with all defaults, or `breaker: { mode: disabled }` if that is meant",
             );
-            no_breaker(timeout.request)
+            Breaker::disabled(timeout.request)
         }
     };
     Some(Upstream {
@@ -226,25 +225,4 @@ fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> 
             .map_or(std::time::Duration::from_secs(300), |age| age.value),
         breaker,
     })
-}
-
-fn no_breaker(request: std::time::Duration) -> Breaker {
-    let mut settings = fusebox_breaker::Settings {
-        mode: fusebox_breaker::Mode::Disabled,
-        ..fusebox_breaker::Settings::default()
-    };
-    settings.half_open.probe_timeout = request;
-    settings.half_open.on_probe_timeout = fusebox_breaker::OnProbeTimeout::Fail;
-    Breaker {
-        settings,
-        key: Key(vec![KeyPart::Upstream]),
-        keys_max: 10_000,
-        idle_after: None,
-        on_overflow: fusebox_breaker::OnOverflow::Share,
-        ignore: None,
-        failure: Failure::Default,
-        failure_body_max: None,
-        settle: std::time::Duration::from_secs(5),
-        share: Share::None,
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fusebox_gateway::parts::system_roots;
+use fusebox_gateway::parts::{Trust, system_roots};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::client::danger::{
@@ -17,16 +17,14 @@ use tokio_rustls::rustls::{
 
 use crate::RestTls;
 
-/// Whether a service's TLS is the program's own: the system's authorities, no certificate of ours.
-pub fn is_plain(tls: &RestTls) -> bool {
-    tls.verified && tls.system_roots && tls.authorities.is_none() && tls.identity.is_none()
-}
-
-/// The TLS configuration of a service.
+/// The trust of a service; `system` where it trusts the system's authorities alone and shows no certificate.
 ///
 /// # Errors
-/// Which of its texts is not what it should be.
-pub fn config(tls: &RestTls) -> Result<Arc<ClientConfig>, String> {
+/// The text that is not what it should be.
+pub fn trust(tls: &RestTls, system: &Trust) -> Result<Trust, String> {
+    if tls.verified && tls.system_roots && tls.authorities.is_none() && tls.identity.is_none() {
+        return Ok(system.clone());
+    }
     let builder = ClientConfig::builder();
     let builder = if tls.verified {
         builder.with_root_certificates(roots(tls)?)
@@ -48,7 +46,7 @@ pub fn config(tls: &RestTls) -> Result<Arc<ClientConfig>, String> {
         }
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Trust::Own(Arc::new(config)))
 }
 
 fn roots(tls: &RestTls) -> Result<RootCertStore, String> {

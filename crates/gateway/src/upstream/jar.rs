@@ -10,7 +10,7 @@ use cookie::Cookie;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-/// How many cookies are kept at most, and how long one may be: more than RFC 6265, section 6.1, asks
+/// The most cookies that are kept, and the most bytes of one: more than RFC 6265, section 6.1, asks
 /// of a client, and no more than a hostile upstream should be able to have kept.
 const COOKIES_MAX: usize = 200;
 const COOKIE_BYTES_MAX: usize = 4096;
@@ -25,7 +25,7 @@ pub struct Jar(
 /// A request that may carry cookies.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    /// Whether it goes over TLS.
+    /// It goes over TLS.
     pub tls: bool,
     /// The host that it goes to.
     pub host: &'a str,
@@ -41,7 +41,7 @@ struct Kept {
     name: String,
     value: String,
     domain: String,
-    /// Whether it goes to the host that set it alone.
+    /// It goes to the host that set it alone.
     host_only: bool,
     path: String,
     secure: bool,
@@ -50,7 +50,7 @@ struct Kept {
 }
 
 impl Jar {
-    /// What `Cookie` says in a request; `None`: nothing.
+    /// The value of `Cookie` in a request; `None`: there is none to send.
     pub fn cookies(&self, asked: Asked<'_>) -> Option<HeaderValue> {
         let kept = self.kept();
         let mut found: Vec<&Kept> = kept.iter().filter(|it| it.belongs_to(asked)).collect();

@@ -1,0 +1,126 @@
+//! Faults of the way out in Go's words: flows compare and show them.
+
+use std::error::Error as _;
+use std::io;
+
+use fusebox_gateway::parts::{Cut, ErrorKind, NoAnswer, NoConnection, Unconnected};
+use fusebox_plan::CallError;
+use fusebox_plan::plan::Endpoint;
+
+use super::{ANSWER_MAX, REQUESTS_MAX};
+use crate::Fault;
+
+/// The fault of a service that got no answer; `op` is its method as Go's messages begin. It is one of the network until
+/// the answer has begun.
+pub fn fault(op: &str, none: &NoAnswer) -> Fault {
+    use fusebox_gateway::parts::Fault as Cause;
+    let cause = match &none.fault {
+        Cause::Refused(refusal) => refusal.to_string(),
+        Cause::Unsendable(why) => why.clone(),
+        Cause::Unconnected(failed) if failed.why == Unconnected::Exhausted => {
+            return Fault::plain("the gateway has no connection to spare");
+        }
+        Cause::Unconnected(failed) => unconnected(failed, &none.request.endpoint),
+        Cause::Cut(end) => cut(end),
+        Cause::Timeout => "net/http: timeout awaiting response headers".into(),
+        Cause::Malformed | Cause::HeadTooLarge => {
+            "net/http: HTTP/1.x transport connection broken: malformed HTTP response".into()
+        }
+        Cause::Location(bad) => {
+            let (location, why) = (&bad.location, &bad.why);
+            format!("failed to parse Location header {location:?}: {why}")
+        }
+        Cause::Redirects => format!("stopped after {REQUESTS_MAX} redirects"),
+        Cause::Broken(_) | Cause::CutGzip => return Fault::plain("unexpected EOF"),
+        Cause::NoGzip => return Fault::plain("gzip: invalid header"),
+        Cause::Silent(waited) => {
+            let waited = waited.as_secs_f64();
+            let fault = format!("the answer's body has not gone on for {waited} s");
+            return Fault::plain(fault);
+        }
+        Cause::TooLarge => {
+            let fault = format!("the answer's body is larger than {ANSWER_MAX} bytes");
+            return Fault::plain(fault);
+        }
+    };
+    Fault::network(op, &none.request.url(), &cause)
+}
+
+fn cut(end: &Cut) -> String {
+    if end.why.kind == ErrorKind::Tls {
+        return format!("remote error: tls: {}", end.why.word);
+    }
+    let io = end.error.source();
+    let io = io.and_then(|source| source.downcast_ref::<io::Error>());
+    match io {
+        Some(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+            format!("read: {}", words(error))
+        }
+        _ => "EOF".into(),
+    }
+}
+
+fn unconnected(failed: &NoConnection, endpoint: &Endpoint) -> String {
+    let host = match failed.address {
+        Some(address) => address.to_string(),
+        None => format!("{}:{}", endpoint.host, endpoint.port),
+    };
+    let error = &failed.error;
+    match failed.why {
+        Unconnected::Upstream(CallError::Tls) => format!("tls: {}", words(error)),
+        _ if error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none() => {
+            format!("dial tcp {host}: i/o timeout")
+        }
+        _ if failed.address.is_none() => {
+            format!("dial tcp: lookup {}: no such host", endpoint.host)
+        }
+        _ if error.raw_os_error().is_some() => {
+            format!("dial tcp {host}: connect: {}", words(error))
+        }
+        _ => format!("dial tcp {host}: {}", words(error)),
+    }
+}
+
+/// A system's message without its number, begun in lower case.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error ").next().unwrap_or(&text);
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_lowercase().chain(chars).collect(),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fusebox_breaker::{Phase, RejectReason, Rejection};
+    use fusebox_gateway::parts::{Outbound, Refusal};
+    use http::{HeaderMap, Method};
+
+    #[test]
+    fn a_breaker_that_refuses_is_an_error_of_the_network() {
+        let none = NoAnswer {
+            request: Outbound {
+                method: Method::GET,
+                endpoint: Endpoint::new(false, "pets", 8081),
+                target: "/pet/1".into(),
+                headers: HeaderMap::new(),
+                body: None,
+            },
+            fault: fusebox_gateway::parts::Fault::Refused(Refusal {
+                breaker: "G/Pets".into(),
+                rejection: Rejection::new(RejectReason::BreakerOpen, Phase::Open),
+                retry_after: Some(12),
+            }),
+        };
+        let fault = fault("Get", &none);
+        assert!(fault.is_network());
+        assert_eq!(
+            &*fault.message,
+            "Get \"http://pets:8081/pet/1\": breaker `G/Pets` refused the call: the breaker is open and its cooldown has \
+             not ended; retry in 12 s"
+        );
+    }
+}

@@ -1,0 +1,511 @@
+//! A request of an application to another service: sent whole, answered whole.
+//!
+//! It takes the same way as a route's request, with the same pool, connections, breaker and accounts. What clients of
+//! other languages do each in their own way is in a [`Policy`]; they word a [`Fault`] themselves.
+//!
+//! ## Order
+//! The breaker is looked at before anything is touched, then a place is waited for where there are few, then the call
+//! gets its one permit. Redirects and free repeats happen within the call.
+//!
+//! ## Outcome
+//! The upstream's breaker hears one outcome, by its `failure` and `ignore` as for any call: that of the last request.
+//! A body that breaks off or stops is a failure; what is over our own limits, and an idle connection that had been
+//! closed, says nothing. A fetch that is dropped gives its permit back.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fusebox_breaker::Rejection;
+use fusebox_plan::CallError;
+use fusebox_plan::plan::Endpoint;
+use http::header::{
+    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, HOST, RANGE,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::ground::clock::Desk;
+use crate::message::interim::Interim;
+use crate::message::outgoing::Outgoing;
+use crate::upstream::admission::{self, Asked};
+use crate::upstream::breakers::{Guarded, KeyFacts};
+use crate::upstream::call::{Call, Holder};
+use crate::upstream::connect::{NoConnection, Unconnected};
+use crate::upstream::gzip;
+use crate::upstream::jar::{self, Jar};
+use crate::upstream::live_upstream::LiveUpstream;
+use crate::upstream::pool::{Connection, Pool};
+use crate::upstream::redirect::{BadLocation, Redirects};
+use crate::upstream::sending::{Cut, Failed, Repeat, Sending, Unanswered};
+use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
+use crate::upstream::whole_answer;
+
+/// A time that no wait reaches, for upstreams whose clients set none.
+pub const NO_LIMIT: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// The most of a redirect's body that is read so that its connection can be used again, and for how long.
+const DRAINED_BYTES: usize = 64 * 1024;
+const DRAINED_WITHIN: Duration = Duration::from_secs(1);
+
+/// A request with its whole body.
+#[derive(Debug, Clone)]
+pub struct Outbound {
+    /// The method.
+    pub method: Method,
+    /// The endpoint that it goes to: the target's own or another one, which gets a connection of its own.
+    pub endpoint: Endpoint,
+    /// Path and query, encoded; it begins with `/`.
+    pub target: String,
+    /// The fields, without those of the connection and the body's length; `Host` is the endpoint's unless it is here.
+    pub headers: HeaderMap,
+    /// The body; `None`: there is none, which is not the same as an empty one.
+    pub body: Option<Bytes>,
+}
+
+/// A client's own way of asking.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy<'a> {
+    /// Repeats of a request of a method whose connection ended before its answer.
+    pub repeat: fn(&Method) -> Repeat,
+    /// The way in which redirects are followed; `None`: they are answers like others.
+    pub redirects: Option<&'a Redirects>,
+    /// Cookies that are kept and sent again.
+    pub jar: Option<&'a Jar>,
+    /// Places for calls that run at the same time; `None`: there may be any number.
+    pub places: Option<&'a Semaphore>,
+    /// The longest that all of it may take, the wait for a place included; `None`: the upstream's own times alone count.
+    pub total: Option<Duration>,
+    /// Compression is asked for and undone, unless the request asks for a coding or a part.
+    pub gzip: bool,
+    /// The largest body of an answer in bytes, also once it is decompressed.
+    pub body_max: usize,
+}
+
+/// A refusal of the breaker before an upstream. Its text is a sentence without its full stop.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The breaker's name.
+    pub breaker: Arc<str>,
+    /// The breaker's answer.
+    pub rejection: Rejection,
+    /// Whole seconds after which it may be tried again; `None`: only a person can tell.
+    pub retry_after: Option<u64>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A key may come from a client.
+        let name = self.breaker.escape_debug();
+        write!(f, "breaker `{name}` refused the call: {}", self.rejection)?;
+        match self.retry_after {
+            Some(seconds) => write!(f, "; retry in {seconds} s"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reason why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The breaker refuses the call; nothing was touched.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The request cannot be written or its endpoint not be reached, whatever the upstream does.
+    #[error("{0}")]
+    Unsendable(String),
+    /// There is no connection, by the upstream's fault or for want of something of our own.
+    #[error("{}", .0.cause)]
+    Unconnected(NoConnection),
+    /// The connection ended before a byte of the answer came.
+    #[error("{}", .0.why)]
+    Cut(Cut),
+    /// The answer did not come, or not to its end, within the time.
+    #[error("timed out")]
+    Timeout,
+    /// The bytes that came are no answer of HTTP.
+    #[error("malformed answer")]
+    Malformed,
+    /// The answer's head is over our own limits.
+    #[error("head over our limit")]
+    HeadTooLarge,
+    /// The answer leads to where nobody can follow.
+    #[error("bad `Location`: {}", .0.why)]
+    Location(BadLocation),
+    /// The answer is one redirect too many. The request is the one that it leads to.
+    #[error("too many redirects")]
+    Redirects,
+    /// The body broke off or was malformed.
+    #[error("{0}")]
+    Broken(hyper::Error),
+    /// The body has not gone on for so long.
+    #[error("silent within the body")]
+    Silent(Duration),
+    /// The body is larger than the policy allows.
+    #[error("body over our limit")]
+    TooLarge,
+    /// The body's compressed form is cut.
+    #[error("cut gzip")]
+    CutGzip,
+    /// The body is not compressed, though it says so.
+    #[error("no gzip")]
+    NoGzip,
+}
+
+/// A request without an answer.
+#[derive(Debug)]
+pub struct NoAnswer {
+    /// The request that was made last: redirects may have led it elsewhere.
+    pub request: Outbound,
+    /// The reason.
+    pub fault: Fault,
+}
+
+/// Makes a request to a target and takes in the whole answer, whatever its status.
+///
+/// # Errors
+/// The reason why there is no answer. A breaker that refuses is one.
+pub async fn fetch(
+    target: &Arc<LiveUpstream>,
+    request: Outbound,
+    policy: &Policy<'_>,
+    desk: &Desk,
+) -> Result<Response<Bytes>, Box<NoAnswer>> {
+    let mut request = request;
+    let answer = Fetching {
+        target,
+        policy,
+        desk,
+    }
+    .run(&mut request)
+    .await;
+    answer.map_err(|fault| Box::new(NoAnswer { request, fault }))
+}
+
+/// A fetch on its way.
+struct Fetching<'a> {
+    target: &'a Arc<LiveUpstream>,
+    policy: &'a Policy<'a>,
+    desk: &'a Desk,
+}
+
+/// An answer whose body is still to come.
+struct Answered {
+    response: Response<Incoming>,
+    connection: Connection,
+    is_compressed: bool,
+}
+
+impl Fetching<'_> {
+    async fn run(&self, request: &mut Outbound) -> Result<Response<Bytes>, Fault> {
+        let guarded = self.target.guards.select(&KeyFacts {
+            route: &self.target.plan.name,
+            method: &request.method,
+            headers: &request.headers,
+            params: &[],
+        });
+        let deadline = self.policy.total.map(|total| Instant::now() + total);
+        let _place = match self.policy.places {
+            Some(places) => self.place(places, guarded.as_ref(), deadline).await?,
+            None => None,
+        };
+        let mut call = self.admitted(guarded)?;
+        call.made_for(&request.method, None);
+        let began = self.desk.clock.exact();
+        let Some(answered) = within(deadline, self.follow(&mut call, request)).await else {
+            let now = self.desk.clock.exact();
+            call.lasted(now.saturating_since(began));
+            call.note(&UpstreamError::no_head());
+            call.end(Some(CallError::Timeout));
+            return Err(Fault::Timeout);
+        };
+        match answered {
+            Ok(answered) => self.take_in(call, answered, deadline).await,
+            Err(fault) => {
+                match fault.outcome() {
+                    Outcome::Ended(error) => call.end(error),
+                    Outcome::SaysNothing => drop(call),
+                }
+                Err(fault)
+            }
+        }
+    }
+
+    /// Waits for a place, unless the breaker refuses anyway.
+    async fn place<'p>(
+        &self,
+        places: &'p Semaphore,
+        guarded: Option<&Guarded>,
+        deadline: Option<Instant>,
+    ) -> Result<Option<tokio::sync::SemaphorePermit<'p>>, Fault> {
+        if let Some(guarded) = guarded {
+            let looked = guarded.breaker.check(self.desk.clock.exact());
+            looked.map_err(|rejection| self.refused(guarded, rejection))?;
+        }
+        // Never closed, so there is one in the end, or the time is over.
+        match within(deadline, places.acquire()).await {
+            Some(place) => Ok(place.ok()),
+            None => {
+                let now = self.desk.clock.exact();
+                self.target.errors.note(&UpstreamError::no_head(), now);
+                Err(Fault::Timeout)
+            }
+        }
+    }
+
+    fn admitted(&self, guarded: Option<Guarded>) -> Result<Call, Fault> {
+        let (target, desk) = (self.target.clone(), self.desk.clone());
+        let Some(guarded) = guarded else {
+            return Ok(Call::unguarded(target, desk));
+        };
+        match admission::ask_complete(&guarded, &desk) {
+            Ok(Asked::Admitted(permit)) => Ok(Call::new(permit, guarded, target, desk)),
+            // Nobody is known who could stand in a line: the application decides whether it comes again.
+            Ok(Asked::Waits(rejection)) | Err(rejection) => Err(self.refused(&guarded, rejection)),
+        }
+    }
+
+    /// Counts a refusal, and says it to whoever reads the log.
+    fn refused(&self, guarded: &Guarded, rejection: Rejection) -> Fault {
+        guarded.meter(self.desk).refuse(&rejection);
+        let breaker = guarded.breaker.name().clone();
+        tracing::debug!(
+            upstream = %self.target.plan.name,
+            breaker = %breaker,
+            reason = rejection.reason.as_str(),
+            "call refused"
+        );
+        Fault::Refused(Refusal {
+            breaker,
+            rejection,
+            retry_after: rejection.retry_after(self.desk.clock.exact()),
+        })
+    }
+
+    /// Makes the request, and those that redirects lead to, up to the head of the last answer.
+    async fn follow(&self, call: &mut Call, request: &mut Outbound) -> Result<Answered, Fault> {
+        let (target, desk, policy) = (self.target, self.desk, self.policy);
+        let interim = Interim::new(Waker::noop().clone());
+        let home = target.pool(desk.worker);
+        let mut left = policy.redirects.map_or(0, |redirects| redirects.most);
+        loop {
+            let elsewhere;
+            let pool = if request.endpoint == target.plan.endpoint {
+                home
+            } else {
+                let other = home.elsewhere(&request.endpoint);
+                elsewhere = other.map_err(Fault::Unsendable)?;
+                &elsewhere
+            };
+            let (head, asks_gzip) = self.head(request, pool)?;
+            let mut sending = Sending {
+                upstream: target,
+                pool,
+                call: &mut *call,
+                intake: None,
+                phase: None,
+                interim: &interim,
+                desk,
+            };
+            let repeat = (policy.repeat)(&request.method);
+            let (response, connection) = sending.exchange(head, repeat).await?;
+            let (status, headers) = (response.status(), response.headers());
+            if let Some(jar) = policy.jar {
+                jar.keep(request.asked(desk), headers);
+            }
+            let next = policy
+                .redirects
+                .and_then(|redirects| redirects.next(request, status, headers));
+            if left > 0
+                && let Some(Ok(next)) = next
+            {
+                left -= 1;
+                *request = next;
+                drain(response.into_body(), connection, desk).await;
+                continue;
+            }
+            call.answered(status, headers);
+            match next {
+                None => {}
+                Some(Ok(next)) => {
+                    *request = next;
+                    return Err(Fault::Redirects);
+                }
+                Some(Err(bad)) => return Err(Fault::Location(bad)),
+            }
+            let coding = headers.get(CONTENT_ENCODING);
+            let coding = coding.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"gzip"));
+            return Ok(Answered {
+                response,
+                connection,
+                is_compressed: asks_gzip && coding,
+            });
+        }
+    }
+
+    /// The request as it is written, and whether compression is asked for in it.
+    fn head(&self, asked: &Outbound, pool: &Pool) -> Result<(Request<Outgoing>, bool), Fault> {
+        let unsendable = |error: &dyn fmt::Display| Fault::Unsendable(error.to_string());
+        let uri = match pool.asks_for_urls() {
+            true => asked.url(),
+            false => asked.target.clone(),
+        };
+        let request = Request::builder().method(asked.method.clone()).uri(uri);
+        let request = request.body(match &asked.body {
+            Some(bytes) => Outgoing::Fixed((!bytes.is_empty()).then(|| bytes.clone())),
+            None => Outgoing::Empty,
+        });
+        let mut request = request.map_err(|error| unsendable(&error))?;
+        let headers = request.headers_mut();
+        headers.clone_from(&asked.headers);
+        if !headers.contains_key(HOST) {
+            let host = HeaderValue::from_str(&asked.endpoint.authority);
+            headers.insert(HOST, host.map_err(|error| unsendable(&error))?);
+        }
+        if let Some(body) = &asked.body {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        let jar = self.policy.jar;
+        if let Some(cookies) = jar.and_then(|jar| jar.cookies(asked.asked(self.desk))) {
+            headers.append(COOKIE, cookies);
+        }
+        if self.target.plan.pool_idle_max == 0 {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let asks_gzip = self.policy.gzip
+            && !headers.contains_key(ACCEPT_ENCODING)
+            && !headers.contains_key(RANGE);
+        if asks_gzip {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        Ok((request, asks_gzip))
+    }
+
+    /// Reads an answer's body to its end, and has the call judged.
+    async fn take_in(
+        &self,
+        call: Call,
+        answered: Answered,
+        deadline: Option<Instant>,
+    ) -> Result<Response<Bytes>, Fault> {
+        let desk = self.desk;
+        let (mut parts, body) = answered.response.into_parts();
+        let mut call = Holder::new(call);
+        let max = self.policy.body_max;
+        let read = within(deadline, whole_answer::read(body, &mut call, max, desk)).await;
+        let bytes = match read.unwrap_or(Err(Fault::Timeout)) {
+            Ok(bytes) => bytes,
+            Err(fault) => {
+                let why = fault.of_body();
+                call.with(|call| call.note(&why));
+                match why.kind {
+                    ErrorKind::Limit => drop(call),
+                    _ => call.end(Some(why.as_body_error())),
+                }
+                return Err(fault);
+            }
+        };
+        call.end(None);
+        answered.connection.give_back(desk.clock.tick());
+        let bytes = if answered.is_compressed {
+            parts.headers.remove(CONTENT_ENCODING);
+            parts.headers.remove(CONTENT_LENGTH);
+            match bytes.is_empty() {
+                true => bytes,
+                false => gzip::decompressed(&bytes, max)?,
+            }
+        } else {
+            bytes
+        };
+        Ok(Response::from_parts(parts, bytes))
+    }
+}
+
+impl Outbound {
+    /// The URL that is asked for.
+    pub fn url(&self) -> String {
+        let scheme = if self.endpoint.tls { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.endpoint.authority, self.target)
+    }
+
+    /// The facts by which cookies are chosen.
+    fn asked(&self, desk: &Desk) -> jar::Asked<'_> {
+        jar::Asked {
+            tls: self.endpoint.tls,
+            host: &self.endpoint.host,
+            target: &self.target,
+            now: desk.clock.wall_millis(),
+        }
+    }
+}
+
+/// The word of a call without an answer to its breaker.
+enum Outcome {
+    /// It has ended, with an error or as its last answer's head has it.
+    Ended(Option<CallError>),
+    /// Nothing of the upstream.
+    SaysNothing,
+}
+
+impl Fault {
+    /// The error of a body that was not read to its end.
+    fn of_body(&self) -> UpstreamError {
+        match self {
+            Fault::Broken(error) => UpstreamError::body(error),
+            Fault::TooLarge => UpstreamError::new(ErrorKind::Limit, "body over our limit"),
+            _ => UpstreamError::silent_body(),
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        match self {
+            Fault::Unconnected(failed) => match failed.why {
+                Unconnected::Upstream(error) => Outcome::Ended(Some(error)),
+                Unconnected::Exhausted => Outcome::SaysNothing,
+            },
+            Fault::Cut(cut) if cut.is_stale => Outcome::SaysNothing,
+            Fault::Cut(cut) => Outcome::Ended(Some(cut.why.kind.as_call_error())),
+            Fault::Timeout => Outcome::Ended(Some(CallError::Timeout)),
+            Fault::Malformed => Outcome::Ended(Some(CallError::Protocol)),
+            Fault::Location(_) | Fault::Redirects => Outcome::Ended(None),
+            _ => Outcome::SaysNothing,
+        }
+    }
+}
+
+impl From<Unanswered> for Fault {
+    fn from(why: Unanswered) -> Fault {
+        match why {
+            Unanswered::Unconnected(failed) => Fault::Unconnected(failed),
+            Unanswered::Cut(cut) => Fault::Cut(cut),
+            Unanswered::Failed(Failed::Upstream(CallError::Timeout)) => Fault::Timeout,
+            Unanswered::Failed(Failed::Limit) => Fault::HeadTooLarge,
+            Unanswered::Failed(_) => Fault::Malformed,
+        }
+    }
+}
+
+/// The rest of something that must end by a deadline; `None`: the time is over.
+async fn within<T>(deadline: Option<Instant>, rest: impl Future<Output = T>) -> Option<T> {
+    match deadline {
+        Some(deadline) => tokio::time::timeout_at(deadline, rest).await.ok(),
+        None => Some(rest.await),
+    }
+}
+
+/// Reads the body of a redirect, if it is short, so that its connection can be used again.
+async fn drain(body: Incoming, connection: Connection, desk: &Desk) {
+    let rest = Limited::new(body, DRAINED_BYTES).collect();
+    if let Ok(Ok(_)) = tokio::time::timeout(DRAINED_WITHIN, rest).await {
+        connection.give_back(desk.clock.tick());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! An answer's body as a whole, for programs that look into it; its call is judged at the end of it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use crate::ground::clock::Desk;
+use crate::upstream::call::Holder;
+use crate::upstream::fetch::Fault;
+
+/// Reads a body to its end, of which `call` is told as it comes; at most `max` bytes.
+///
+/// # Errors
+/// If it breaks off, stops flowing or is larger.
+pub async fn read(
+    body: Incoming,
+    call: &mut Holder,
+    max: usize,
+    desk: &Desk,
+) -> Result<Bytes, Fault> {
+    let seen = Seen {
+        body,
+        call,
+        desk,
+        alarm: None,
+    };
+    match Limited::new(seen, max).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Fault::TooLarge),
+        Err(error) => Err(*error
+            .downcast::<Fault>()
+            .expect("a body fails with a fault")),
+    }
+}
+
+/// A body that tells its call of each frame, and fails when there is none for too long.
+struct Seen<'a> {
+    body: Incoming,
+    call: &'a mut Holder,
+    desk: &'a Desk,
+    /// Rings when the upstream has been silent for so long.
+    alarm: Option<(Duration, Pin<Box<Sleep>>)>,
+}
+
+impl Body for Seen<'_> {
+    type Data = Bytes;
+    type Error = Fault;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        let this = self.get_mut();
+        if this.body.is_end_stream() {
+            return Poll::Ready(None);
+        }
+        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
+            let call = &mut this.call;
+            let (wait, alarm) = this.alarm.get_or_insert_with(|| {
+                let wait = call.with(|call| call.wait()).unwrap_or_default();
+                (wait, Box::pin(tokio::time::sleep(wait)))
+            });
+            ready!(alarm.as_mut().poll(cx));
+            return Poll::Ready(Some(Err(Fault::Silent(*wait))));
+        };
+        this.alarm = None;
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            let now = this.desk.clock.tick();
+            this.call.with(|call| call.see(data, now));
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Fault::Broken)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
