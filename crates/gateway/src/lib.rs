@@ -46,14 +46,14 @@ pub mod parts {
     pub use crate::ground::clock::{Clock, Desk};
     pub use crate::ground::stores::StoreHandle;
     pub use crate::message::body::Body;
-    pub use crate::message::fields::{is_framing, is_fusebox_word, strip_framing};
+    pub use crate::message::fields::{self, is_framing, is_fusebox_word};
     pub use crate::request::exchange::{Exchange, Finish, done, unread};
     pub use crate::request::outlive::Outliving;
     pub use crate::request::worker::Worker;
     pub use crate::request::{answer, whole_body};
     pub use crate::upstream::breakers::{Beside, Guarded};
     pub use crate::upstream::connect::{NoConnection, Unconnected};
-    pub use crate::upstream::fetch;
+    pub use crate::upstream::fetch::{Fault, NO_LIMIT, NoAnswer, Outbound, Policy, Refusal, fetch};
     pub use crate::upstream::jar::Jar;
     pub use crate::upstream::live_upstream::LiveUpstream;
     pub use crate::upstream::pool::{Pool, Pools, is_idempotent};

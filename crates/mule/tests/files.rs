@@ -138,12 +138,6 @@ fn nothing_else_stands_beside_a_mule_application() {
         &Machine::default(),
         "b.yaml:1:1: error: this is no part of the Mule application that it stands beside; run each by itself, or `fusebox convert` the application and keep native files together",
     );
-    let flogo = r#"{"name": "a", "type": "flogo:app", "triggers": []}"#;
-    check(
-        &[("a.xml", ORDERS), ("b.json", flogo)],
-        &Machine::default(),
-        "b.json:1:1: error: this is a Flogo application, and it stands alone: there are other files beside it; run each application by itself, or `fusebox convert` it and keep native files together",
-    );
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn read_tagged(tag: &str, inner: &serde_json::Value) -> Result<Value, EvalError>
 ///
 /// ```
 /// let scope = serde_json::json!({ "Rest": { "outputs": { "status": { "$int": 503 } } } });
-/// let value = fusebox_plan::flogo::eval_flogo("$.Rest.outputs.status >= 500", &scope);
+/// let value = fusebox_flogo::eval_flogo("$.Rest.outputs.status >= 500", &scope);
 /// assert_eq!(value, Ok(serde_json::json!(true)));
 /// ```
 ///

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fusebox_gateway::parts::fetch::{NO_LIMIT, Outbound, Policy, fetch};
 use fusebox_gateway::parts::{
-    Desk, LiveUpstream, Pool, Pools, Redirects, Repeat, Trust, is_framing, is_idempotent,
+    Desk, LiveUpstream, NO_LIMIT, Outbound, Policy, Pool, Pools, Redirects, Repeat, Trust, fetch,
+    fields, is_idempotent,
 };
 use fusebox_plan::plan::{Breaker, Endpoint, Limits, Timeout, Upstream};
 use http::header::{CONTENT_TYPE, HOST, PROXY_AUTHORIZATION, SET_COOKIE, USER_AGENT};
@@ -239,7 +239,7 @@ fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Fault> {
     };
     let field = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("name", name))?;
     // What belongs to the connection, and what is ours to say.
-    if is_framing(field.as_str()) || [HOST, PROXY_AUTHORIZATION].contains(&field) {
+    if fields::is_framing(field.as_str()) || [HOST, PROXY_AUTHORIZATION].contains(&field) {
         return Ok(());
     }
     let value =

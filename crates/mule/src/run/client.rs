@@ -10,10 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_gateway::app::Host;
-use fusebox_gateway::parts::fetch::{Fault, NO_LIMIT, NoAnswer, Outbound, Policy, fetch};
 use fusebox_gateway::parts::{
-    Desk, Jar, LiveUpstream, NoConnection, Pool, Redirects, Repeat, Unconnected, is_idempotent,
-    strip_framing,
+    Desk, Fault, Jar, LiveUpstream, NO_LIMIT, NoAnswer, NoConnection, Outbound, Policy, Pool,
+    Redirects, Repeat, Unconnected, fetch, fields, is_idempotent,
 };
 use fusebox_plan::CallError;
 use fusebox_plan::plan::{Breaker, Endpoint, Limits, Timeout, Upstream};
@@ -182,7 +181,7 @@ impl Clients {
 /// A call as a request. What belongs to the connection is not the flow's to say.
 fn outbound(call: Call) -> Outbound {
     let mut headers = call.headers;
-    strip_framing(&mut headers);
+    fields::strip_framing(&mut headers);
     // Servers wait for the length of what these methods send, also where it is nothing.
     let sends = matches!(call.method, Method::POST | Method::PUT | Method::PATCH);
     Outbound {
@@ -279,9 +278,10 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use fusebox_breaker::{Phase, RejectReason, Rejection};
-    use fusebox_gateway::parts::fetch::Refusal;
     use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, LOCATION, TRANSFER_ENCODING};
     use http::{HeaderMap, HeaderValue};
+
+    use fusebox_gateway::parts::Refusal;
 
     fn request(method: Method, body: &'static str) -> Outbound {
         let fields = [

@@ -3,8 +3,7 @@
 use std::error::Error as _;
 use std::io;
 
-use fusebox_gateway::parts::fetch::{self, NoAnswer};
-use fusebox_gateway::parts::{Cut, ErrorKind, NoConnection, Unconnected};
+use fusebox_gateway::parts::{Cut, ErrorKind, NoAnswer, NoConnection, Unconnected};
 use fusebox_plan::CallError;
 use fusebox_plan::plan::Endpoint;
 
@@ -14,7 +13,7 @@ use crate::Fault;
 /// The fault of a service that got no answer; `op` is its method as Go's messages begin. It is one of the network until
 /// the answer has begun.
 pub fn fault(op: &str, none: &NoAnswer) -> Fault {
-    use fetch::Fault as Cause;
+    use fusebox_gateway::parts::Fault as Cause;
     let cause = match &none.fault {
         Cause::Refused(refusal) => refusal.to_string(),
         Cause::Unsendable(why) => why.clone(),
@@ -97,7 +96,7 @@ fn words(error: &io::Error) -> String {
 mod tests {
     use super::*;
     use fusebox_breaker::{Phase, RejectReason, Rejection};
-    use fusebox_gateway::parts::fetch::{Outbound, Refusal};
+    use fusebox_gateway::parts::{Outbound, Refusal};
     use http::{HeaderMap, Method};
 
     #[test]
@@ -110,7 +109,7 @@ mod tests {
                 headers: HeaderMap::new(),
                 body: None,
             },
-            fault: fetch::Fault::Refused(Refusal {
+            fault: fusebox_gateway::parts::Fault::Refused(Refusal {
                 breaker: "G/Pets".into(),
                 rejection: Rejection::new(RejectReason::BreakerOpen, Phase::Open),
                 retry_after: Some(12),
