@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// How many item docs of each crate begin with a question word. These numbers may only fall.
 const QUESTIONS: [(&str, usize); 8] = [
     ("breaker", 279),
-    ("store", 108),
+    ("store", 0),
     ("fleet", 218),
     ("plan", 616),
     ("gateway", 460),
