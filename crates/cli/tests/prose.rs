@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const QUESTIONS: [(&str, usize); 8] = [
     ("breaker", 279),
     ("store", 0),
-    ("fleet", 218),
+    ("fleet", 0),
     ("plan", 616),
     ("gateway", 460),
     ("admin", 29),
