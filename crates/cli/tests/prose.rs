@@ -14,7 +14,7 @@ const QUESTIONS: [(&str, usize); 8] = [
     ("plan", 616),
     ("gateway", 460),
     ("admin", 29),
-    ("sim", 108),
+    ("sim", 0),
     ("cli", 58),
 ];
 

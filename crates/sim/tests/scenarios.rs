@@ -573,7 +573,7 @@ fn ids_can_be_used_again_and_an_outcome_told_twice_counts_once() {
     fails(
         config(rate()),
         json!([complete("x", "success", "closed")]),
-        "no permit `x`",
+        "unknown permit `x`",
     );
 }
 
@@ -592,7 +592,7 @@ fn what_comes_out_otherwise_is_told_with_its_step() {
     fails(
         config(rate()),
         json!([refused("closed")]),
-        "step 1: expected a refusal",
+        "step 1: expected a rejection",
     );
     fails(
         config(in_a_row(1)),
@@ -620,7 +620,7 @@ fn what_is_not_in_the_form_is_refused() {
     fails(
         config(rate()),
         json!([call("shrug", "closed")]),
-        "the outcome `shrug` is none of",
+        "unknown outcome `shrug`; expected success",
     );
     fails(
         config(json!({ "policy": "consecutive" })),
@@ -630,7 +630,7 @@ fn what_is_not_in_the_form_is_refused() {
     fails(
         config(in_a_row(0)),
         closed(),
-        "the settings are refused: trip.consecutive_failures",
+        "invalid settings: trip.consecutive_failures",
     );
 }
 
