@@ -15,7 +15,7 @@ const QUESTIONS: [(&str, usize); 8] = [
     ("gateway", 460),
     ("admin", 29),
     ("sim", 0),
-    ("cli", 58),
+    ("cli", 0),
 ];
 
 const QUESTION_WORDS: [&str; 10] = [
