@@ -209,7 +209,7 @@ impl Record {
                         });
                         Some(false)
                     }
-                    // A cooldown never ends early, whoever wants the lease.
+                    // A cooldown never ends early, whichever node wants the lease.
                     (State::HalfOpen, _) if now < self.until => None,
                     (State::Open | State::HalfOpen, _) => {
                         self.begin(now);

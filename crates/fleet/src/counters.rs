@@ -25,7 +25,7 @@ pub struct Counters {
     pub dropped: u64,
     /// Commands that had no effect, because the record had changed meanwhile.
     pub outrun: u64,
-    /// Pushes received.
+    /// Number of pushes received.
     pub pushes: u64,
     /// Gaps in the pushes.
     pub gaps: u64,

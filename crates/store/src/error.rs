@@ -98,7 +98,7 @@ pub enum StoreError {
         key: String,
         /// The stored number.
         number: i64,
-        /// The increment.
+        /// The requested increment.
         by: i64,
     },
     /// The partition holds `max_entries` objects.
@@ -153,7 +153,7 @@ pub enum StoreError {
     ReadOnly {
         /// The path of the file.
         place: String,
-        /// The cause.
+        /// The cause of that.
         why: String,
     },
     /// The operating system failed an operation: on a file, a directory or a thread.

@@ -56,7 +56,7 @@ impl NewObject {
 /// The condition under which a write happens. An expired object counts as absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// Unconditionally.
+    /// In any case, without a condition.
     Always,
     /// Only if the key holds no object.
     Absent,

@@ -17,7 +17,7 @@ pub enum Input {
     Local {
         /// The breaker's name.
         key: Key,
-        /// The event.
+        /// The local event.
         event: Event,
     },
     /// An operator's fleet-wide command.
@@ -72,14 +72,14 @@ pub enum Event {
         until: Timestamp,
         /// Trips since the breaker was last closed.
         attempts: u32,
-        /// The reason, as text.
+        /// The reason, as text. as text.
         why: String,
     },
     /// The breaker began to probe.
     Probing,
     /// The breaker's probes closed it.
     Recovered {
-        /// The reason, as text.
+        /// The reason, as text. as text.
         why: String,
     },
     /// A local operator holds the breaker.
@@ -97,7 +97,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The event that a transition of a breaker means. The transition must not be the result of an order.
+    /// The local event.that a transition of a breaker means. The transition must not be the result of an order.
     pub fn of(transition: &Transition) -> Event {
         let state = || match transition.to {
             Phase::Closed => Local::Closed,
@@ -126,7 +126,7 @@ impl Event {
 /// The state of a local breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Local {
-    /// Calls pass.
+    /// Calls are admitted.
     Closed,
     /// Calls are rejected, at least until the cooldown ends.
     Open {
@@ -218,7 +218,7 @@ pub enum Output {
     Order {
         /// The breaker's name.
         key: Key,
-        /// The order.
+        /// The order to carry out.
         order: Order,
     },
     /// Report news to the operators.
@@ -236,14 +236,14 @@ pub enum Order {
         attempts: u32,
         /// The node or operator behind the opening.
         by: String,
-        /// The reason of the opening.
+        /// The reason, as text.of the opening.
         why: String,
     },
     /// Close the breaker.
     Close {
         /// The node or operator behind the closing.
         by: String,
-        /// The reason of the closing.
+        /// The reason, as text.of the closing.
         why: String,
     },
     /// Send probes under a lease.
@@ -322,7 +322,7 @@ pub enum News {
     NotShared {
         /// The breaker's name.
         key: Key,
-        /// The reason.
+        /// The reason, as text.
         why: String,
     },
     /// An operator's command was not carried out, because the store did not accept it in time.

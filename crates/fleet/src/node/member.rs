@@ -45,7 +45,7 @@ pub(super) struct Member {
     pub result: Option<ProbeResult>,
     /// The lease of this node.
     pub lease: Option<OwnLease>,
-    /// The version in which the store gives the lease to nobody although the cooldown is over, and the start of that.
+    /// The version in which no node gets the lease although the cooldown is over, and the start of that.
     pub denied: Option<(Version, Timestamp)>,
     /// The time of the last call rejected for lack of a lease.
     pub demand: Option<Timestamp>,

@@ -32,7 +32,7 @@ pub(super) enum Judgement {
     Sound(Box<Record>),
     /// A record of a later version of this program.
     LaterSchema,
-    /// Anything else.
+    /// Implausible or foreign data.
     Poison {
         /// The reason for rejecting the bytes.
         why: &'static str,

@@ -204,7 +204,7 @@ fn poison(kind: u8, time: u64) -> Vec<u8> {
             record.state = State::HalfOpen;
             record.until = time;
             record.lease = Some(Lease {
-                node: "somebody".to_owned(),
+                node: "stranger".to_owned(),
                 incarnation: "else".to_owned(),
                 ends: far,
                 since: time,

@@ -18,11 +18,11 @@ pub(super) struct Tally {
 /// The expectation whether the fleet opens now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ruling {
-    /// It must not open.
+    /// The fleet must not open.
     TooFew,
-    /// It may open or not, since the threshold is reached within one part of the rule's window.
+    /// The fleet may open or not, since the threshold is reached within one part of the rule's window.
     Either,
-    /// It must open.
+    /// The fleet must open.
     Enough,
 }
 

@@ -128,7 +128,7 @@ impl Access {
         };
         // The engine's own lock on the file must be released before the file is opened again.
         let old = std::mem::replace(&mut *state, State::Closed(Outage::Temporary(fault.clone())));
-        // A failing or panicking close adds nothing to what is known of a broken database.
+        // A failing or panicking close says nothing new about a broken database.
         let _ = guarded(|| {
             drop(old);
             Ok(())

@@ -166,7 +166,7 @@ impl Drop for Queue {
         // The writer ends once the queue is closed and empty.
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // Panics inside a batch are caught; for any other panic there is nobody left to notify.
+            // Panics inside a batch are caught; any other panic has no caller left to notify.
             let _ = thread.join();
         }
     }

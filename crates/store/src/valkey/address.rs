@@ -119,7 +119,7 @@ fn host(text: &str, default: u16) -> Result<(String, u16), String> {
         },
     };
     if host.is_empty() {
-        return Err("it names no host; write redis://host:6379".to_owned());
+        return Err("it has no host; write redis://host:6379".to_owned());
     }
     let port = match port {
         None => default,

@@ -188,7 +188,9 @@ impl ValkeyOptions {
                 database = None;
                 let path = format!("/{}", parts.path.join("/"));
                 return match path.as_str() {
-                    "/" => Err("it names no socket; write redis+unix:///path/to.sock".to_owned()),
+                    "/" => {
+                        Err("it has no socket path; write redis+unix:///path/to.sock".to_owned())
+                    }
                     _ => {
                         self.servers = Servers::Single(Endpoint::Unix(path.into()));
                         Ok(database)
@@ -197,7 +199,7 @@ impl ValkeyOptions {
             }
             address::Kind::Sentinel => {
                 let master = path.next().ok_or(
-                    "it names no master; write redis+sentinel://host:26379/name-of-the-master",
+                    "it has no name of a master; write redis+sentinel://host:26379/name-of-the-master",
                 )?;
                 database = path.next();
                 Servers::Sentinel {
