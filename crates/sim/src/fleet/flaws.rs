@@ -80,7 +80,7 @@ fn a_lease_that_never_ends_is_found_out() {
 }
 
 #[test]
-fn a_lease_for_everybody_who_asks_is_found_out() {
+fn a_lease_for_every_node_that_asks_is_found_out() {
     let broken = || -> Box<dyn Rules> {
         Box::new(BrokenChange(
             |record: Option<Record>, command: Command, time| {

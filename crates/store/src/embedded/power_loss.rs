@@ -301,7 +301,7 @@ fn prove_that_a_power_cut_at_every_change_of_200_operations_loses_nothing() {
 
 /// Shows that these tests can fail.
 #[test]
-fn without_syncs_the_same_cuts_do_lose_what_was_acknowledged() {
+fn without_syncs_the_same_cuts_do_lose_acknowledged_writes() {
     let workload = Workload::run(40, 0x00C0_FFEE, Durability::Process);
     let cuts = AssertUnwindSafe(|| workload.cut_everywhere(1, 4, 0));
     let panic = catch_unwind(cuts).expect_err("nothing was lost");
