@@ -95,8 +95,8 @@ impl Record {
             .retain(|_, last| now < last.at + LAST_BATCH_LIFETIME);
     }
 
-    /// Carries out a command. Returns whether to push the record to all nodes, or `None` if nothing changed. `damaged` is
-    /// true if other bytes lay in the record's place.
+    /// Carries out a command. Returns true to push the record to all nodes, or `None` if nothing changed. `damaged`
+    /// is true if other bytes lay in the record's place.
     fn apply(&mut self, command: &Command, damaged: bool, now: u64) -> Option<bool> {
         let from = &command.from;
         let (about, number) = (command.about, self.version.number());

@@ -153,7 +153,7 @@ pub enum StoreError {
     ReadOnly {
         /// The path of the file.
         place: String,
-        /// The cause of that.
+        /// The cause of the failure.
         why: String,
     },
     /// The operating system failed an operation: on a file, a directory or a thread.

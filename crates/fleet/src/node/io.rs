@@ -97,7 +97,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The local event.that a transition of a breaker means. The transition must not be the result of an order.
+    /// The event that a transition of a breaker means. The transition must not be the result of an order.
     pub fn of(transition: &Transition) -> Event {
         let state = || match transition.to {
             Phase::Closed => Local::Closed,
@@ -236,14 +236,14 @@ pub enum Order {
         attempts: u32,
         /// The node or operator behind the opening.
         by: String,
-        /// The reason, as text.of the opening.
+        /// The reason of the opening.
         why: String,
     },
     /// Close the breaker.
     Close {
         /// The node or operator behind the closing.
         by: String,
-        /// The reason, as text.of the closing.
+        /// The reason of the closing.
         why: String,
     },
     /// Send probes under a lease.
