@@ -1,4 +1,4 @@
-//! Calls the admin API of a running gateway.
+//! A client of a running gateway's admin API.
 
 use std::path::Path;
 
@@ -14,13 +14,13 @@ use tokio::net::TcpStream;
 use crate::args::AdminArgs;
 use crate::printable::printable;
 
-/// The largest answer that is read.
+/// The largest answer that is accepted, in bytes.
 const ANSWER_MAX: usize = 64 << 20;
 
-/// The largest file of a token that is read.
+/// The largest token file, in bytes.
 const TOKEN_BYTES_MAX: u64 = 64 << 10;
 
-/// The admin API of one gateway.
+/// A client of one gateway's admin API.
 #[derive(Debug)]
 pub struct AdminClient {
     authority: String,
@@ -28,10 +28,10 @@ pub struct AdminClient {
 }
 
 impl AdminClient {
-    /// A client for the gateway that the options name.
+    /// Makes a client for the gateway of the options.
     ///
     /// # Errors
-    /// If the address is none, or the token's file cannot be read.
+    /// If the address is invalid, or the token file cannot be read.
     pub fn new(args: &AdminArgs) -> anyhow::Result<AdminClient> {
         let text = if args.admin.contains("://") {
             args.admin.clone()
@@ -43,9 +43,9 @@ impl AdminClient {
             .with_context(|| format!("--admin {text} is not a URL"))?;
         let authority = uri
             .authority()
-            .ok_or_else(|| anyhow!("--admin {text} names no host"))?;
+            .ok_or_else(|| anyhow!("--admin {text} has no host"))?;
         if uri.scheme_str() != Some("http") {
-            bail!("--admin takes an http:// URL such as http://127.0.0.1:9900");
+            bail!("--admin {text}: expected an http:// URL such as http://127.0.0.1:9900");
         }
         let token = args.token_file.as_deref().map(read_token).transpose()?;
         Ok(AdminClient {
@@ -54,18 +54,18 @@ impl AdminClient {
         })
     }
 
-    /// Asks for something.
+    /// Sends a GET request, and returns the answer's JSON.
     ///
     /// # Errors
-    /// If the gateway cannot be reached or says that something is wrong.
+    /// If the gateway cannot be reached, or answers with an error.
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.call(Method::GET, path, None).await
     }
 
-    /// Has something done.
+    /// Sends a POST request, and returns the answer's JSON.
     ///
     /// # Errors
-    /// If the gateway cannot be reached or says that something is wrong.
+    /// If the gateway cannot be reached, or answers with an error.
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.call(Method::POST, path, Some(body)).await
     }
@@ -111,19 +111,19 @@ impl AdminClient {
             .collect()
             .await;
         let body = body
-            .map_err(|error| anyhow!("the gateway's answer broke off: {error}"))?
+            .map_err(|error| anyhow!("the gateway's answer was cut off: {error}"))?
             .to_bytes();
         let answer: Value = serde_json::from_slice(&body)
-            .with_context(|| format!("{} did not answer in JSON ({status})", self.authority))?;
+            .with_context(|| format!("{} answered with invalid JSON ({status})", self.authority))?;
         if status.is_success() {
             return Ok(answer);
         }
         if status == StatusCode::UNAUTHORIZED {
             match self.token {
                 None => bail!(
-                    "the gateway wants its admin token: name the file that holds it with --token-file"
+                    "the gateway requires its admin token; name the file that contains it with --token-file"
                 ),
-                Some(_) => bail!("the gateway's admin token is not the one in the --token-file"),
+                Some(_) => bail!("the token in the --token-file is not the gateway's admin token"),
             }
         }
         match answer["detail"].as_str() {
@@ -137,17 +137,17 @@ fn read_token(path: &Path) -> anyhow::Result<String> {
     let text = crate::bounded::text(path, TOKEN_BYTES_MAX)
         .with_context(|| format!("cannot read the token in {}", path.display()))?;
     let token = text.trim();
-    // It becomes a field's value, and an error of that would not say where it came from.
+    // Checked here, because an error about the header's value would not name the file.
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         bail!(
-            "{} holds no token: one word of printable ASCII is expected",
+            "{}: invalid token; expected one word of printable ASCII",
             path.display()
         );
     }
     Ok(token.to_owned())
 }
 
-/// A name as one segment of a path.
+/// Percent-encodes a name as one segment of a path.
 pub fn encode(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     for byte in name.bytes() {

@@ -1,4 +1,4 @@
-//! The command line, as written: every option is also a variable `FUSEBOX_…`.
+//! The command line as written. Most options can also be set by a variable `FUSEBOX_…`.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -12,23 +12,23 @@ use fusebox_plan::plan::Secret;
 #[derive(Debug, Parser)]
 #[command(name = "fusebox", version, about, arg_required_else_help = true)]
 pub struct Args {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub verb: Verb,
 }
 
-/// What the program does.
+/// The commands of the program.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Run the gateway from configuration files
     Run(RunArgs),
     /// Read and check configuration files as `run` does, and print all diagnostics
     Check(CheckArgs),
-    /// Print the native form of a Flogo application, and name what it does not carry
+    /// Print the native form of a Flogo or Mule application, and list what it does not cover
     Convert(CheckArgs),
     /// Evaluate one expression and print its value as JSON
     Eval(EvalArgs),
-    /// Show and steer the breakers of a running gateway
+    /// Show and control the breakers of a running gateway
     Breakers(BreakersArgs),
     /// Watch a breaker at work: a gateway, a flaky service and some traffic in one process
     Demo(DemoArgs),
@@ -64,11 +64,11 @@ pub struct RunArgs {
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub reading: ReadingArgs,
-    /// Where the embedded store keeps its data
+    /// Directory of the embedded store
     #[arg(long, value_name = "DIR", env = "FUSEBOX_DATA")]
     pub data: Option<PathBuf>,
-    /// Where state is kept: memory:, embedded:PATH, or on a Valkey or Redis server, redis://HOST:PORT
-    // It may hold a password, which the help would show.
+    /// State store: memory:, embedded:PATH, or a Valkey or Redis server, redis://HOST:PORT
+    // The value may contain a password, which the help would show.
     #[arg(
         long,
         value_name = "URL",
@@ -76,11 +76,11 @@ pub struct RunArgs {
         hide_env_values = true
     )]
     pub store: Option<StoreUrl>,
-    /// Where the admin API listens, or `off` [default: 127.0.0.1:9900, or what the file says]
+    /// Address of the admin API, or `off` [default: 127.0.0.1:9900, or the address in the file]
     #[arg(long, value_name = "ADDR|off", env = "FUSEBOX_ADMIN")]
     pub admin: Option<AdminAddr>,
-    /// How the log is written; with json every line of standard error is JSON, from the first
-    /// [default: pretty on a terminal, else json once the gateway runs]
+    /// Form of the log; with json every line of standard error is JSON, from the first
+    /// [default: pretty on a terminal, otherwise json once the gateway runs]
     #[arg(long, env = "FUSEBOX_LOG")]
     pub log: Option<LogForm>,
     /// Worker threads [default: one for each core]
@@ -88,14 +88,14 @@ pub struct RunArgs {
     pub workers: Option<std::num::NonZeroUsize>,
 }
 
-/// Options of everything that reads configuration files.
+/// Options of every command that reads configuration files.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ReadingArgs {
     /// Set a property: `${KEY}` in a file, or a Flogo application's property KEY, is VALUE; may be repeated [env: FUSEBOX_SET=KEY=VALUE,…]
-    // The variable is read with the files: clap would split what is written here at commas, too.
+    // The variable is read along with the files, because clap would split the option at commas, too.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub properties: Vec<Property>,
-    /// Give a name that a Mule application leaves open, such as its `config-ref`, an address; may be
+    /// Set the address of a name that a Mule application leaves open, such as its `config-ref`; may be
     /// repeated
     #[arg(
         long,
@@ -104,15 +104,15 @@ pub struct ReadingArgs {
         value_delimiter = ','
     )]
     pub bind: Vec<Property>,
-    /// How a Mule application is understood
+    /// Interpretation of a Mule application
     #[arg(long, env = "FUSEBOX_COMPAT", default_value = "intent")]
     pub compat: CompatArg,
 }
 
-/// How a Mule application is understood.
+/// The interpretation of a Mule application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CompatArg {
-    /// As its author evidently meant it; a warning for each use that Mule would not run
+    /// As its author evidently meant it, with a warning for each use that Mule would not run
     Intent,
     /// As Mule 4.4 runs it
     Strict,
@@ -131,10 +131,10 @@ pub struct CheckArgs {
 /// Options of `eval`.
 #[derive(Debug, clap::Args)]
 pub struct EvalArgs {
-    /// Whose expressions
+    /// Expression language
     #[arg(long, default_value = "native")]
     pub dialect: Dialect,
-    /// A JSON file whose members are the variables; `-` is standard input
+    /// JSON file with an object of variables; `-` is standard input
     #[arg(long, value_name = "SCOPE.json")]
     pub scope: Option<PathBuf>,
     /// The expression
@@ -142,76 +142,76 @@ pub struct EvalArgs {
     pub expression: String,
 }
 
-/// Whose expressions.
+/// An expression language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Dialect {
     /// CEL
     Native,
     #[cfg(feature = "flogo")]
     /// Flogo's mappings; in the scope, {"$params": {…}}, {"$int": 1}, {"$number": "1"}, {"$error": "…"}
-    /// and {"$neterror": "URL"} stand for what JSON cannot say
+    /// and {"$neterror": "URL"} represent values that JSON cannot express
     Flogo,
     #[cfg(feature = "mule")]
-    /// DataWeave over an event, with `#[ ]` or without; the scope has payload, attributes, vars, error,
+    /// DataWeave over an event, with or without `#[ ]`; the scope has payload, attributes, vars, error,
     /// properties and now, and {"$headers": {…}}, {"$number": "1.50"} and
-    /// {"$typed": {"value": "…", "mediaType": "…"}} stand for what JSON cannot say
+    /// {"$typed": {"value": "…", "mediaType": "…"}} represent values that JSON cannot express
     Mule,
 }
 
 /// Options of `breakers`.
 #[derive(Debug, clap::Args)]
 pub struct BreakersArgs {
-    /// What to do; `ls` by default
+    /// Action on the breakers; default: ls
     #[command(subcommand)]
     pub action: Option<BreakersAction>,
     #[command(flatten)]
     pub to: AdminArgs,
 }
 
-/// What to do with breakers.
+/// An action on the breakers.
 #[derive(Debug, Subcommand)]
 pub enum BreakersAction {
     /// List all breakers
     Ls,
     /// Show one breaker in full
     Show(NameArgs),
-    /// Hold a breaker open: it refuses every call until it is released or `--for` is over
+    /// Hold a breaker open: it rejects every call until it is released or `--for` has passed
     Open(OrderArgs),
-    /// Hold a breaker closed: it lets every call pass until it is released or `--for` is over
+    /// Hold a breaker closed: it admits every call until it is released or `--for` has passed
     Close(OrderArgs),
-    /// Begin anew: closed, nothing counted, no hold
+    /// Reset a breaker: closed, with all counts cleared and no hold
     Reset(OrderArgs),
     /// End a hold
     Release(OrderArgs),
 }
 
-/// Which breaker.
+/// The name of a breaker.
 #[derive(Debug, clap::Args)]
 pub struct NameArgs {
     /// The breaker's name
     pub name: String,
 }
 
-/// A command to a breaker.
+/// An operator's command to a breaker.
 #[derive(Debug, clap::Args)]
 pub struct OrderArgs {
     /// The breaker's name
     pub name: String,
-    /// How long a hold lasts, such as 10m [default: until it is released]
+    /// Length of the hold, such as 10m [default: until it is released]
     #[arg(long = "for", value_name = "DURATION")]
     pub duration: Option<String>,
-    /// Why; everybody who looks at the breaker sees it
+    /// Reason, shown to everybody who views the breaker
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// Steer the breaker of the whole fleet, not of this gateway alone
+    /// Control the breaker of the whole fleet instead of this gateway's only
     #[arg(long)]
     pub fleet: bool,
 }
 
-/// Which gateway.
+/// Options for reaching the admin API of a gateway.
 #[derive(Debug, clap::Args)]
 pub struct AdminArgs {
-    /// Print the API's JSON
+    /// Print the JSON of the API
     #[arg(long, global = true)]
     pub json: bool,
     /// The gateway's admin address
@@ -223,7 +223,7 @@ pub struct AdminArgs {
         default_value = "http://127.0.0.1:9900"
     )]
     pub admin: String,
-    /// A file that holds the admin token
+    /// File with the admin token
     #[arg(long, global = true, value_name = "FILE", env = "FUSEBOX_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
 }
@@ -231,10 +231,10 @@ pub struct AdminArgs {
 /// Options of `demo`.
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
-    /// End when everything has been seen: exit 0 only if it was
+    /// Exit once trip, fast refusal, probe and recovery have been seen; status 0 only if all were
     #[arg(long)]
     pub once: bool,
-    /// Where the admin API listens
+    /// Address of the admin API
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9900")]
     pub admin: SocketAddr,
 }
@@ -245,14 +245,14 @@ pub struct SimulateArgs {
     /// A configuration for `--trace` (not supported yet)
     #[arg(value_name = "CONFIG", hide = true)]
     pub config: Vec<PathBuf>,
-    /// A JSON file of scenarios, in the form of conformance/breaker.json; `-` is standard input
+    /// JSON file of scenarios, in the format of conformance/breaker.json; `-` is standard input
     #[arg(
         long,
         value_name = "FILE",
         required_unless_present_any = ["config", "trace"]
     )]
     pub scenarios: Option<PathBuf>,
-    /// Run this scenario only
+    /// Run only this scenario
     #[arg(long, value_name = "ID")]
     pub id: Option<String>,
     /// A trace or an access log to replay (not supported yet)
@@ -260,12 +260,12 @@ pub struct SimulateArgs {
     pub trace: Option<PathBuf>,
 }
 
-/// Where the admin API listens.
+/// The address of the admin API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdminAddr {
-    /// Nowhere.
+    /// The admin API is off.
     Off,
-    /// On an address.
+    /// The admin API listens on this address.
     At(SocketAddr),
 }
 
@@ -278,18 +278,18 @@ impl FromStr for AdminAddr {
         }
         text.parse()
             .map(AdminAddr::At)
-            .map_err(|_| "write an address such as 127.0.0.1:9900, or off".into())
+            .map_err(|_| "expected an address such as 127.0.0.1:9900, or off".into())
     }
 }
 
-/// Where state is kept.
+/// The location of the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreUrl {
-    /// `memory:`
+    /// `memory:`, in memory.
     Memory,
-    /// `embedded:PATH`; without a path, where `--data` says.
+    /// `embedded:PATH`; without a path, the directory of `--data`.
     Embedded(Option<PathBuf>),
-    /// `redis://…`, `rediss://…` and the like.
+    /// A server: `redis://…`, `rediss://…` and similar.
     Valkey(Secret),
 }
 
@@ -302,23 +302,23 @@ impl FromStr for StoreUrl {
             Some(("embedded", path)) => {
                 Ok(StoreUrl::Embedded((!path.is_empty()).then(|| path.into())))
             }
-            Some((scheme, rest)) if rest.starts_with("//") && names_a_server(scheme) => {
-                // What is wrong with it is said when it is opened: here the whole text would be shown, password and all.
+            Some((scheme, rest)) if rest.starts_with("//") && is_server_scheme(scheme) => {
+                // Checked when it is opened, because an error here would show the whole text with its password.
                 Ok(StoreUrl::Valkey(Secret::new(text)))
             }
-            _ => Err("write memory:, embedded:PATH or redis://HOST:PORT".into()),
+            _ => Err("expected memory:, embedded:PATH or redis://HOST:PORT".into()),
         }
     }
 }
 
-/// Whether a URL of this scheme may name a Valkey or Redis server.
-fn names_a_server(scheme: &str) -> bool {
+/// True if a URL of this scheme may name a Valkey or Redis server.
+fn is_server_scheme(scheme: &str) -> bool {
     let known = ["redis", "rediss", "valkey", "valkeys", "unix"];
     known.contains(&scheme.split('+').next().unwrap_or_default())
 }
 
-/// Whether a command line that cannot be parsed runs the gateway and asks for a log in JSON: it is answered in JSON then.
-pub fn ask_for_json_log(args: impl Iterator<Item = OsString>) -> bool {
+/// True if an invalid command line is one of `run` with a JSON log; then the error must be JSON, too.
+pub fn wants_json_log(args: impl Iterator<Item = OsString>) -> bool {
     let args: Vec<_> = args.collect();
     let runs = args.get(1).is_some_and(|verb| verb == "run");
     let asked = args.iter().any(|arg| arg == "--log=json")
@@ -332,21 +332,21 @@ pub fn ask_for_json_log(args: impl Iterator<Item = OsString>) -> bool {
     runs && (asked || !named && variable())
 }
 
-/// How the log is written.
+/// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogForm {
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
-    /// For people
+    /// Readable text
     Pretty,
 }
 
-/// A name and a value.
+/// A name with a value, from `NAME=VALUE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Property {
-    /// What stands before the first `=`.
+    /// The part before the first `=`.
     pub name: String,
-    /// What stands behind it.
+    /// The part after it.
     pub value: String,
 }
 
@@ -359,7 +359,7 @@ impl FromStr for Property {
                 name: name.into(),
                 value: value.into(),
             }),
-            _ => Err("write it as NAME=VALUE".into()),
+            _ => Err("expected NAME=VALUE".into()),
         }
     }
 }
@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_is_answered_in_json_where_it_asks_for_that() {
-        let asks = |line: &str| ask_for_json_log(line.split(' ').map(OsString::from));
+        let asks = |line: &str| wants_json_log(line.split(' ').map(OsString::from));
         assert!(asks("fusebox run --log json --bogus"));
         assert!(asks("fusebox run --bogus --log=json"));
         assert!(!asks("fusebox run --bogus --log pretty"));

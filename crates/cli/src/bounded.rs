@@ -1,4 +1,4 @@
-//! Reads files whole, but never endless ones: at most so many bytes, and from a pipe or a device not for ever.
+//! Reads whole files within limits: a maximum size, and a time limit for pipes and devices.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// How long a pipe or a device may take to give all that it has.
+/// The time limit for reading a pipe or a device to its end.
 const TIME_MAX: Duration = Duration::from_secs(5);
 
-/// All bytes of a file, if there are at most `max`.
+/// Reads all bytes of a file, at most `max`.
 ///
 /// # Errors
-/// What the system says; a directory; more than `max` bytes; a pipe or a device that does not come to its end in time.
+/// An error of the system; a directory; more than `max` bytes; a pipe or a device that does not end in time.
 pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let kind = std::fs::metadata(path)?.file_type();
     if kind.is_dir() {
@@ -22,7 +22,7 @@ pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     if kind.is_file() {
         return up_to(File::open(path)?, max);
     }
-    // To open a pipe waits for its other end, and so does to read it; whoever waits here can give up.
+    // Opening and reading a pipe wait for its other end, so a separate thread does that and may be abandoned.
     let (sender, read) = mpsc::channel();
     let path = path.to_owned();
     std::thread::Builder::new()
@@ -32,12 +32,12 @@ pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
             sender.send(bytes).ok();
         })?;
     read.recv_timeout(TIME_MAX).unwrap_or_else(|_| {
-        let why = format!("it is no ordinary file, and its end did not come within {TIME_MAX:?}");
+        let why = format!("it is not a regular file, and did not end within {TIME_MAX:?}");
         Err(io::Error::new(ErrorKind::TimedOut, why))
     })
 }
 
-/// The text of a file, as [`read`] reads it.
+/// Reads the text of a file like [`read`].
 ///
 /// # Errors
 /// As [`read`]; text that is not UTF-8.
@@ -45,7 +45,7 @@ pub fn text(path: &Path, max: u64) -> io::Result<String> {
     utf8(read(path, max)?)
 }
 
-/// The text of a file, or of standard input where the path is `-`.
+/// Reads the text of a file, or of standard input if the path is `-`.
 ///
 /// # Errors
 /// As [`text`].
@@ -60,13 +60,13 @@ fn up_to(source: impl Read, max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     source.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {
-        let why = format!("it is too large: such a file has at most {max} bytes");
+        let why = format!("it has more than the {max} bytes allowed for such a file");
         return Err(io::Error::new(ErrorKind::FileTooLarge, why));
     }
     Ok(bytes)
 }
 
 fn utf8(bytes: Vec<u8>) -> io::Result<String> {
-    let no_text = |_| io::Error::new(ErrorKind::InvalidData, "it is no text in UTF-8");
-    String::from_utf8(bytes).map_err(no_text)
+    let not_utf8 = |_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8 text");
+    String::from_utf8(bytes).map_err(not_utf8)
 }

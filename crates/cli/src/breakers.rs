@@ -1,4 +1,4 @@
-//! `fusebox breakers`: shows and steers the breakers of a running gateway.
+//! `fusebox breakers`: shows and controls the breakers of a running gateway.
 
 mod ls;
 
@@ -12,10 +12,10 @@ use crate::admin_client::{AdminClient, encode};
 use crate::args::{BreakersAction, BreakersArgs, OrderArgs};
 use crate::printable::printable;
 
-/// Does what is asked.
+/// Runs an action on the breakers.
 ///
 /// # Errors
-/// If the gateway cannot be reached, or refuses.
+/// If the gateway cannot be reached, or rejects the action.
 pub async fn breakers(args: BreakersArgs) -> anyhow::Result<ExitCode> {
     let client = AdminClient::new(&args.to)?;
     let (answer, whole) = match args.action.unwrap_or(BreakersAction::Ls) {
@@ -54,7 +54,7 @@ async fn send(client: &AdminClient, order: &OrderArgs, action: &str) -> anyhow::
         .await
 }
 
-/// Who is at the keyboard, as far as the environment tells.
+/// The operator's name from the environment, or `operator`.
 fn operator() -> String {
     std::env::var("USER")
         .ok()
@@ -62,7 +62,7 @@ fn operator() -> String {
         .unwrap_or_else(|| "operator".into())
 }
 
-/// What the fleet agrees on about a shared breaker.
+/// Prints the fleet's state of a shared breaker.
 fn fleet(fleet: &Value, row: &mut impl FnMut(&str, String)) {
     if fleet.is_null() {
         return;

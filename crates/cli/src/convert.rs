@@ -1,11 +1,11 @@
-//! `fusebox convert`: an application of another dialect in the native form.
+//! `fusebox convert`: prints an application of another dialect in the native form.
 
 use std::process::ExitCode;
 
 use crate::args::CheckArgs;
 use crate::files::convert_files;
 
-/// Prints the native form; what it does not carry goes to standard error.
+/// Prints the native form, and the diagnostics of parts that it does not cover to standard error.
 ///
 /// # Errors
 /// If a file cannot be read.

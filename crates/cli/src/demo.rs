@@ -1,8 +1,7 @@
-//! `fusebox demo`: a breaker at work, in one process and plain lines.
+//! `fusebox demo`: shows a breaker at work, in one process and with plain text.
 //!
-//! A gateway with an embedded store, a flaky order service behind it and steady traffic before it.
-//! The service breaks and mends on a schedule; everything else is the real thing: real sockets,
-//! the real breaker, the real admin API.
+//! A gateway with an embedded store, a flaky order service behind it and steady traffic in front of it. The service
+//! fails and recovers on a schedule; everything else is real: the sockets, the breaker, the admin API.
 
 mod service;
 mod traffic;
@@ -26,13 +25,13 @@ use crate::args::DemoArgs;
 use crate::demo::service::Service;
 use crate::demo::view::{Seen, View};
 
-/// How long one round may take before `--once` gives up on it.
+/// The time limit of a round with `--once`.
 const ROUND_MAX: Duration = Duration::from_secs(35);
-/// How long the service is well at the start of a round, and how long it is down.
-const WELL: Duration = Duration::from_secs(4);
-const DOWN: Duration = Duration::from_secs(9);
-/// How long a round goes on after everything has been seen, so that the recovery shows.
-const AFTER: Duration = Duration::from_secs(3);
+/// The time for which the service is healthy at the start of a round, and for which it is down.
+const HEALTHY_FOR: Duration = Duration::from_secs(4);
+const DOWN_FOR: Duration = Duration::from_secs(9);
+/// The time for which a round continues after everything has been seen, to show the recovery.
+const CONTINUE_FOR: Duration = Duration::from_secs(3);
 
 /// Runs the demo.
 ///
@@ -80,7 +79,7 @@ pub async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// One round: the service is well, breaks, mends; ends when the breaker has recovered.
+/// Runs one round: the service is healthy, fails and recovers; ends after the breaker's recovery.
 async fn round(
     service: &Service,
     view: &mut View,
@@ -89,7 +88,7 @@ async fn round(
     let began = Instant::now();
     view.begin_round();
     service.mend();
-    let mut until = began + WELL;
+    let mut until = began + HEALTHY_FOR;
     let mut stage = 0;
     loop {
         match timeout_at(until, results.recv()).await {
@@ -100,12 +99,14 @@ async fn round(
                 match stage {
                     1 => {
                         service.break_down();
-                        view.say("the order service breaks: it hangs up without an answer");
-                        until = Instant::now() + DOWN;
+                        view.say(
+                            "the order service fails: it closes connections without an answer",
+                        );
+                        until = Instant::now() + DOWN_FOR;
                     }
                     2 => {
                         service.mend();
-                        view.say("the order service is well again");
+                        view.say("the order service is healthy again");
                         until = began + ROUND_MAX;
                     }
                     _ => return view.seen().clone(),
@@ -113,7 +114,7 @@ async fn round(
             }
         }
         if stage == 2 && view.seen().is_complete() {
-            until = until.min(Instant::now() + AFTER);
+            until = until.min(Instant::now() + CONTINUE_FOR);
         }
     }
 }
@@ -132,9 +133,9 @@ fn configuration(service: SocketAddr) -> String {
     )
 }
 
-struct Nothing;
+struct NoFiles;
 
-impl Loader for Nothing {
+impl Loader for NoFiles {
     fn env(&self, _: &str) -> Option<String> {
         None
     }
@@ -150,11 +151,11 @@ async fn start(text: &str, store: EmbeddedStore) -> anyhow::Result<Gateway> {
             name: "demo.yaml",
             text: text.as_bytes(),
         }],
-        &Nothing,
+        &NoFiles,
     );
     let Some(plan) = reading.plan else {
         bail!(
-            "the demo's configuration is refused: {:?}",
+            "the demo's configuration is invalid: {:?}",
             reading.diagnostics
         );
     };
@@ -165,7 +166,7 @@ async fn start(text: &str, store: EmbeddedStore) -> anyhow::Result<Gateway> {
     Ok(Gateway::start(plan, Stores::alone(Arc::new(store)), options).await?)
 }
 
-/// Serves the admin API on the asked address, or on a free one where that is taken.
+/// Serves the admin API on the requested address, or on a free port if that is taken.
 async fn serve_admin(gateway: &Gateway, asked: SocketAddr) -> anyhow::Result<SocketAddr> {
     let socket = match TcpListener::bind(asked).await {
         Ok(socket) => socket,
@@ -174,7 +175,7 @@ async fn serve_admin(gateway: &Gateway, asked: SocketAddr) -> anyhow::Result<Soc
             .context("the demo's admin API cannot listen")?,
     };
     let addr = socket.local_addr()?;
-    // It ends with the process.
+    // The task ends with the process.
     tokio::spawn(fusebox_admin::serve(
         gateway.clone(),
         None,
@@ -184,26 +185,26 @@ async fn serve_admin(gateway: &Gateway, asked: SocketAddr) -> anyhow::Result<Soc
     Ok(addr)
 }
 
-/// A directory for the demo's store, removed at the end.
+/// A temporary directory for the demo's store, removed on drop.
 struct DataDir(std::path::PathBuf);
 
 impl DataDir {
     fn new() -> anyhow::Result<DataDir> {
         let path = std::env::temp_dir().join(format!("fusebox-demo-{}", std::process::id()));
         std::fs::create_dir_all(&path)
-            .with_context(|| format!("cannot make {}", path.display()))?;
+            .with_context(|| format!("cannot create {}", path.display()))?;
         Ok(DataDir(path))
     }
 }
 
 impl Drop for DataDir {
     fn drop(&mut self) {
-        // What cannot be removed is left to the system's own cleaning of its temporary directory.
+        // If it cannot be removed, the system cleans its temporary directory.
         std::fs::remove_dir_all(&self.0).ok();
     }
 }
 
-/// Waits a moment of real time.
+/// Waits for a duration of real time.
 async fn pause(duration: Duration) {
     sleep(duration).await;
 }

@@ -1,22 +1,22 @@
-//! File descriptors: a gateway needs two for each client, and shells give few.
+//! File descriptors: a gateway needs two per client, more than most shells allow by default.
 //!
-//! What the plan could use is compared with what the process may open. Where that does not fit, it is said, and so many
-//! clients are taken as there are descriptors for, so that the surplus gets an answer instead of a hung connection.
+//! The needs of the plan are compared with the limit of the process. If the limit is too low, a warning is logged and
+//! the number of clients is capped accordingly, so that further clients get an answer instead of a hung connection.
 
 use fusebox_plan::Plan;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors of the process itself: standard streams, store, log, signals, the control thread.
-const OWN: u64 = 32;
+const PROCESS: u64 = 32;
 
 /// Descriptors of a worker: its runtime and its wakers.
-const OF_WORKER: u64 = 4;
+const PER_WORKER: u64 = 4;
 
-/// Clients of the admin API, and connections that a worker turns away at once.
+/// Descriptors for clients of the admin API, and per worker for connections rejected at once.
 const ADMIN: u64 = 256;
-const TURNED_AWAY: u64 = 64;
+const REJECTED: u64 = 64;
 
-/// Raises the limit on open files as far as the system lets this process, and returns it; `None`: there is none.
+/// Raises the limit on open files to the hard limit, and returns it, or `None` if there is none.
 pub fn raise() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -29,30 +29,30 @@ pub fn raise() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// What a plan could use.
+/// The largest number of descriptors that a plan can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Need {
-    /// Descriptors in all.
+    /// Number of descriptors in total.
     pub all: u64,
-    /// Client connections among them, each with one to an upstream beside it.
+    /// Number of client connections, each with an upstream connection in addition.
     clients: u64,
-    /// Idle connections to upstreams.
+    /// Number of idle upstream connections.
     idle: u64,
-    /// What is needed before the first client comes.
+    /// Number of descriptors needed before the first client.
     base: u64,
     workers: u64,
 }
 
 impl Need {
-    /// What a plan could use on so many workers.
+    /// Computes the needs of a plan with this number of workers.
     pub fn of(plan: &Plan, workers: usize) -> Need {
         let (workers, listeners) = (workers as u64, plan.listeners.len() as u64);
         let clients = listeners * plan.limits.connections_max as u64;
         let pools = plan.upstreams.iter().map(|one| one.pool_idle_max as u64);
         let idle = workers * pools.sum::<u64>();
-        let base = OWN + workers * (OF_WORKER + listeners);
+        let base = PROCESS + workers * (PER_WORKER + listeners);
         Need {
-            all: base + ADMIN + workers * TURNED_AWAY + 2 * clients + idle,
+            all: base + ADMIN + workers * REJECTED + 2 * clients + idle,
             clients,
             idle,
             base,
@@ -60,8 +60,8 @@ impl Need {
         }
     }
 
-    /// How many clients a process can carry that may open `allowed` files: each needs two, and where files are few an
-    /// eighth of them each is left to the admin API, to those who are turned away and to idle connections.
+    /// The most clients for a process that may open `allowed` files. Each client needs two; if there are few, at most
+    /// an eighth each is reserved for the admin API, for rejected connections and for idle connections.
     pub fn clients_max(&self, allowed: Option<u64>) -> usize {
         let Some(allowed) = allowed else {
             return usize::MAX;
@@ -69,14 +69,14 @@ impl Need {
         let share = allowed / 8;
         let reserved = self.base
             + ADMIN.min(share)
-            + (self.workers * TURNED_AWAY).min(share)
+            + (self.workers * REJECTED).min(share)
             + self.idle.min(share);
         let clients = allowed.saturating_sub(reserved) / 2;
         usize::try_from(clients.max(1)).unwrap_or(usize::MAX)
     }
 
-    /// Says so where the plan could use more than is allowed: as a warning where that is more by a tenth, which is what
-    /// the process needs for itself; all clients at once are rarer than a limit that was set for them alone.
+    /// Logs if the plan could use more than the limit: as a warning if it is more than a tenth above, which exceeds the
+    /// needs of the process itself; otherwise as a debug message, since all clients rarely come at once.
     pub fn compare(&self, allowed: Option<u64>) {
         let Some(have) = allowed.filter(|allowed| *allowed < self.all) else {
             return;
@@ -84,7 +84,7 @@ impl Need {
         let wanted = self.all;
         let clients = self.clients.min(self.clients_max(allowed) as u64);
         let text = format!(
-            "`limits.connections` and the upstreams' pools may need {wanted} open files, and the process may have {have}: \
+            "`limits.connections` and the upstreams' pools may need {wanted} open files, but the limit is {have}: \
              at most {clients} clients are served at once, more get 503; raise the limit (`ulimit -n`, `LimitNOFILE=`) \
              or lower `limits.connections`"
         );
@@ -102,10 +102,10 @@ mod tests {
 
     fn need(clients: u64, idle: u64) -> Need {
         Need {
-            all: OWN + ADMIN + 2 * TURNED_AWAY + 2 * clients + idle,
+            all: PROCESS + ADMIN + 2 * REJECTED + 2 * clients + idle,
             clients,
             idle,
-            base: OWN + 2 * OF_WORKER,
+            base: PROCESS + 2 * PER_WORKER,
             workers: 2,
         }
     }
@@ -115,7 +115,7 @@ mod tests {
         for (idle, allowed) in [(0, 256), (128, 300), (100_000, 1024), (128, 65_536)] {
             let clients = need(10_000, idle).clients_max(Some(allowed)) as u64;
             assert!(clients > allowed / 8, "{clients} of {allowed}");
-            assert!(2 * clients + OWN < allowed, "{clients} of {allowed}");
+            assert!(2 * clients + PROCESS < allowed, "{clients} of {allowed}");
         }
     }
 

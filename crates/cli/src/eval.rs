@@ -1,4 +1,4 @@
-//! `fusebox eval`: one expression over a scope.
+//! `fusebox eval`: evaluates one expression over a scope.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::args::{Dialect, EvalArgs};
 use crate::bounded;
 
-/// The largest file of variables that is read.
+/// The largest file of variables, in bytes.
 const BYTES_MAX: u64 = 16 << 20;
 
 /// Prints the expression's value as JSON.
@@ -31,7 +31,7 @@ pub fn eval(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     crate::print(&format!("{value}\n"))
 }
 
-/// The value as Flogo would write it into an answer.
+/// Evaluates an expression, with the value as Flogo would write it into an answer.
 #[cfg(feature = "flogo")]
 fn eval_flogo(text: &str, scope: &Value) -> anyhow::Result<String> {
     use fusebox_flogo::{Expression, Names, read_scope};
@@ -43,7 +43,7 @@ fn eval_flogo(text: &str, scope: &Value) -> anyhow::Result<String> {
         ..Names::default()
     };
     let expression = Expression::compile(text, &names).map_err(|error| {
-        // The caret stands under the character, if what is before it is on one line.
+        // A caret marks the character if the text up to it is on one line.
         let before = text.get(..error.at).filter(|before| !before.contains('\n'));
         match before {
             Some(before) if !text.contains('\n') => {
@@ -57,7 +57,7 @@ fn eval_flogo(text: &str, scope: &Value) -> anyhow::Result<String> {
     Ok(expression.eval(&scope)?.to_json_text()?)
 }
 
-/// The value in JSON, by the clock and in the time zone of this machine unless the scope says another.
+/// Evaluates an expression to JSON, with the clock and time zone of this machine unless the scope sets others.
 #[cfg(feature = "mule")]
 fn eval_mule(text: &str, scope: &Value) -> anyhow::Result<String> {
     use fusebox_dataweave::{Random, ScopeFault, eval, jiff};
@@ -65,7 +65,7 @@ fn eval_mule(text: &str, scope: &Value) -> anyhow::Result<String> {
     let now = jiff::Timestamp::now();
     let zone = jiff::tz::TimeZone::system();
     eval(text, scope, now, zone, &Random::default()).map_err(|fault| match fault {
-        // The caret stands under the character, if the text is one line.
+        // A caret marks the character if the text is on one line.
         ScopeFault::Parse(fault) if !text.contains('\n') => {
             let indent = " ".repeat(fault.col - 1);
             anyhow::anyhow!("{fault}\n  {text}\n  {indent}^")
@@ -81,11 +81,11 @@ fn read_scope(path: &Path) -> anyhow::Result<Value> {
     let text = bounded::text_or_stdin(path, BYTES_MAX)
         .with_context(|| format!("cannot read {}", path.display()))?;
     let scope =
-        serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{}: invalid JSON", path.display()))?;
     match scope {
         Value::Object(_) => Ok(scope),
         _ => bail!(
-            "{} must be a JSON object: its members are the variables",
+            "{}: expected a JSON object, whose members are the variables",
             path.display()
         ),
     }

@@ -1,4 +1,4 @@
-//! Fetches what a configuration is made of from an `http://` address, while everything waits.
+//! Fetches a part of a configuration from an `http://` address, blocking the caller.
 
 use std::io;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// How long it may take, from the name's look-up to the last byte.
+/// The time limit from the name lookup to the last byte.
 const TIME_MAX: Duration = Duration::from_secs(10);
-/// The longest text that is taken.
+/// The largest text that is accepted, in bytes.
 const BYTES_MAX: usize = 1 << 20;
 
-/// The text at an address.
+/// Fetches the text at an address.
 ///
 /// # Errors
-/// Why there is none: no connection, a status other than 200, too long, too slow, no text.
+/// If the connection fails, the status is not 200, the text is too long, too slow or not UTF-8.
 pub fn fetch(url: &str) -> io::Result<String> {
     let uri: Uri = url.parse().map_err(io::Error::other)?;
-    // The caller may be within a runtime already, and a runtime cannot wait within another.
+    // On a thread of its own, because the caller may be inside a runtime, which cannot wait for another.
     std::thread::scope(|scope| {
         let fetching = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -30,7 +30,7 @@ pub fn fetch(url: &str) -> io::Result<String> {
             runtime.block_on(async {
                 tokio::time::timeout(TIME_MAX, get(&uri))
                     .await
-                    .unwrap_or_else(|_| Err(io::Error::other("it does not answer within 10 s")))
+                    .unwrap_or_else(|_| Err(io::Error::other("it did not answer within 10 s")))
             })
         });
         fetching
@@ -42,7 +42,7 @@ pub fn fetch(url: &str) -> io::Result<String> {
 async fn get(uri: &Uri) -> io::Result<String> {
     let host = uri
         .host()
-        .ok_or_else(|| io::Error::other("the address names no host"))?;
+        .ok_or_else(|| io::Error::other("the address has no host"))?;
     let authority = uri.authority().map_or(host, |authority| authority.as_str());
     let port = uri.port_u16().unwrap_or(80);
     let socket = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
@@ -64,11 +64,11 @@ async fn get(uri: &Uri) -> io::Result<String> {
     if status != StatusCode::OK {
         let to = answer.headers().get(LOCATION);
         let to = to.and_then(|to| to.to_str().ok());
-        let to = to.map_or_else(String::new, |to| format!(" and points to {to}"));
-        return Err(io::Error::other(format!("it answers {status}{to}")));
+        let to = to.map_or_else(String::new, |to| format!(" with a redirect to {to}"));
+        return Err(io::Error::other(format!("it answered {status}{to}")));
     }
     let body = Limited::new(answer.into_body(), BYTES_MAX).collect().await;
     let body = body.map_err(|error| io::Error::other(error.to_string()))?;
     String::from_utf8(body.to_bytes().into())
-        .map_err(|_| io::Error::other("its answer is no text in UTF-8"))
+        .map_err(|_| io::Error::other("its answer is not UTF-8 text"))
 }

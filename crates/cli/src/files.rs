@@ -12,20 +12,20 @@ use crate::bounded;
 use crate::dialects::DIALECTS;
 use crate::fetch::fetch;
 
-/// The largest configuration file that is read, and the largest that one names.
+/// The largest configuration file, and file named by one, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// Reads and checks files.
+/// Reads and checks configuration files.
 ///
 /// # Errors
-/// If a file cannot be read. What is wrong within the files is in the reading's diagnostics.
+/// If a file cannot be read. Errors in the files' content are in the reading's diagnostics.
 pub fn read_files(files: &[PathBuf], args: &ReadingArgs) -> anyhow::Result<Reading> {
     with_sources(files, args, |sources, loader| {
         read_as(DIALECTS, sources, loader)
     })
 }
 
-/// Reads a file of another dialect and writes it in the native form.
+/// Reads an application of another dialect, and writes it in the native form.
 ///
 /// # Errors
 /// As [`read_files`].
@@ -70,9 +70,8 @@ fn with_sources<T>(
     Ok(work(&sources, &disk))
 }
 
-/// Gives a configuration what it asks of the machine: `${VAR}`, from `--set` and the environment,
-/// `${file:PATH}`, relative to the first configuration file, and for an application of another dialect
-/// the files, addresses and variables that it names.
+/// Loads what a configuration refers to: `${VAR}` from `--set` and the environment, `${file:PATH}` relative to the
+/// first configuration file, and the files, addresses and variables of an application of another dialect.
 struct Disk {
     base: PathBuf,
     properties: HashMap<String, String>,
@@ -80,7 +79,7 @@ struct Disk {
     is_strict: bool,
 }
 
-/// What `--set` says, and before it the variable `FUSEBOX_SET`, which parts its pairs by commas.
+/// The properties of `--set`, which override those of the variable `FUSEBOX_SET`, separated by commas.
 fn properties(args: &ReadingArgs) -> anyhow::Result<HashMap<String, String>> {
     let variable = std::env::var("FUSEBOX_SET").unwrap_or_default();
     let mut properties = HashMap::new();

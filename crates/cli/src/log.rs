@@ -1,7 +1,7 @@
-//! The log: to standard error, for people or for programs, without ever holding up who writes it.
+//! The log on standard error, as text or JSON, which never blocks the code that logs.
 //!
-//! Every line goes through one bounded [`queue`]; its thread alone touches standard error. A reader that stops reading
-//! costs lines, which are counted and said, never a worker.
+//! Every line goes through one bounded [`queue`]; only the queue's thread writes to standard error. If the reader is
+//! too slow, lines are dropped, counted and reported, but no worker waits.
 
 mod escape;
 mod queue;
@@ -24,19 +24,19 @@ use crate::args::LogForm;
 use crate::log::escape::{Escape, escaped};
 use crate::log::queue::Queue;
 
-/// A running log. Dropped, it waits a bounded time for the lines that are still queued.
+/// A running log. On drop it waits for queued lines, for a limited time.
 #[derive(Debug)]
 pub struct Log {
     queue: Arc<Queue>,
-    /// Whether somebody asked for JSON, so that what is said before the gateway runs is JSON too.
+    /// True if JSON was requested explicitly, so that messages before the gateway runs are JSON too.
     json_asked: bool,
 }
 
 impl Log {
-    /// Starts the log; `RUST_LOG` chooses what is in it, else everything from `info` on. Panics go into it from now on.
+    /// Starts the log, and sends panics to it. `RUST_LOG` sets the filter; default: everything from `info` on.
     ///
     /// # Errors
-    /// If the system refuses a thread.
+    /// If the thread cannot be started.
     pub fn start(wanted: Option<LogForm>) -> io::Result<Log> {
         let terminal = io::stderr().is_terminal();
         let form = wanted.unwrap_or(if terminal {
@@ -45,7 +45,7 @@ impl Log {
             LogForm::Json
         });
         let lost = move |lost: u64| {
-            let text = format!("{lost} log lines were lost: nobody read them in time");
+            let text = format!("{lost} log lines were dropped, because they were not read in time");
             line(form, Severity::Warning, &text)
         };
         let queue = Arc::new(Queue::start(stderr(), lost)?);
@@ -60,7 +60,7 @@ impl Log {
                     LogForm::Pretty => Escape::Text { colours },
                 },
             })
-            // They would be written to standard error itself.
+            // Such errors would be written directly to standard error.
             .log_internal_errors(false)
             .with_target(false);
         match form {
@@ -77,12 +77,12 @@ impl Log {
         })
     }
 
-    /// Says what is wrong, or doubtful, in a configuration file before the gateway runs.
+    /// Logs a diagnostic of a configuration file before the gateway runs.
     pub fn diagnostic(&self, diagnostic: &Diagnostic) {
         self.before_run(diagnostic.severity, &diagnostic.to_string());
     }
 
-    /// Says why the program ends without having done its work.
+    /// Logs the error that ends the program.
     pub fn fault(&self, text: &str) {
         if self.json_asked {
             self.before_run(Severity::Error, text);
@@ -91,12 +91,12 @@ impl Log {
         }
     }
 
-    /// Counts the lines that were lost so far.
+    /// The counter of dropped lines.
     pub fn lines_dropped(&self) -> Arc<AtomicU64> {
         self.queue.dropped()
     }
 
-    /// JSON for whoever asked for JSON, else the bare text: it is for the person at the keyboard.
+    /// Logs a message as JSON if JSON was requested, otherwise as plain text for the user.
     fn before_run(&self, severity: Severity, text: &str) {
         self.queue.push(if self.json_asked {
             line(LogForm::Json, severity, text)
@@ -113,7 +113,7 @@ impl Drop for Log {
     }
 }
 
-/// Says that the command line is wrong as one line of a JSON log.
+/// Logs an invalid command line as one line of JSON.
 pub fn usage_as_json(text: &str) -> io::Result<()> {
     let queue = Queue::start(stderr(), |_| Vec::new())?;
     queue.push(line(LogForm::Json, Severity::Error, text.trim_end()));
@@ -129,7 +129,7 @@ fn stderr() -> Box<dyn Write + Send> {
     }
 }
 
-/// One line of the log that no filter keeps back.
+/// Formats a line of the log that is not filtered.
 fn line(form: LogForm, severity: Severity, text: &str) -> Vec<u8> {
     let mut at = String::new();
     // Formatting into a `String` does not fail.
@@ -170,13 +170,13 @@ fn panic_text(panic: &std::panic::PanicHookInfo<'_>) -> String {
     format!("thread {thread} panicked{at}: {what}{trace}")
 }
 
-/// Takes the lines of events, each in one write.
+/// The writer of events' lines, each in one write.
 struct Lines {
     queue: Arc<Queue>,
     escape: Escape,
 }
 
-/// One event's line.
+/// The writer of one event's line.
 struct Line<'a>(&'a Lines);
 
 impl<'a> MakeWriter<'a> for Lines {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_for_people_is_one_line() {
+    fn a_line_of_text_is_one_line() {
         let line = line(LogForm::Pretty, Severity::Warning, "a\nb\u{1b}[31m");
         let line = String::from_utf8(line).unwrap();
         assert!(line.ends_with("  WARN a\\nb\\u{1b}[31m\n"), "{line}");
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_a_line_of_the_log() {
-        // The hook is the process's own, so it is tried in another one: this test, run again.
+        // The panic hook is global to a process, so the test runs itself again in another one.
         const CHILD: &str = "FUSEBOX_TEST_PANICS";
         if std::env::var_os(CHILD).is_some() {
             let log = Log::start(Some(LogForm::Json)).unwrap();

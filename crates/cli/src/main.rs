@@ -1,4 +1,4 @@
-//! The program `fusebox`: reads arguments and files, wires the crates together, runs.
+//! The program `fusebox`: parses the arguments, reads the files, wires the crates together and runs.
 //!
 //! Exit codes: 0 ended well, 1 could not run, 2 wrong usage.
 
@@ -30,7 +30,7 @@ use crate::args::{Args, Verb};
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) if error.use_stderr() && args::ask_for_json_log(std::env::args_os()) => {
+        Err(error) if error.use_stderr() && args::wants_json_log(std::env::args_os()) => {
             log::usage_as_json(&error.render().to_string()).ok();
             return ExitCode::from(2);
         }
@@ -67,7 +67,7 @@ fn perform(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Runs a future on the control thread; the data path has threads of its own.
+/// Runs a future on the control thread; the data path has its own threads.
 fn control(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -76,10 +76,10 @@ fn control(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Resu
 }
 
 fn not_yet(verb: &str) -> anyhow::Result<ExitCode> {
-    bail!("`{verb}` is not supported yet; `fusebox --help` lists what is");
+    bail!("`{verb}` is not supported yet; `fusebox --help` lists the supported commands");
 }
 
-/// Prints to standard output; a reader that has had enough is no failure.
+/// Prints to standard output. A closed pipe is not an error for the caller.
 fn print(text: &str) -> anyhow::Result<ExitCode> {
     use std::io::Write as _;
     std::io::stdout().write_all(text.as_bytes())?;

@@ -1,16 +1,16 @@
-//! Text of others, made fit for a terminal: what would steer it is shown instead.
+//! Makes foreign text safe for a terminal, by escaping control characters.
 
 use std::borrow::Cow;
 
-/// A text with its control characters, and those that turn writing around or begin a line, written as `\u{9b}`. Clients
-/// choose the names of keyed breakers, and an operator's terminal must not obey them.
+/// Escapes control characters, and characters that change the writing direction or begin a line, as in `\u{9b}`.
+/// Clients choose the names of keyed breakers, and these names must not control an operator's terminal.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(steers) {
+    if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 8);
     for char in text.chars() {
-        if steers(char) {
+        if is_unsafe(char) {
             safe.extend(char.escape_unicode());
         } else {
             safe.push(char);
@@ -19,7 +19,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-fn steers(char: char) -> bool {
+fn is_unsafe(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_steers_a_terminal_is_shown_and_all_else_stays() {
+    fn control_characters_are_escaped_and_all_others_stay() {
         assert_eq!(printable("orders/é 日本 👍"), "orders/é 日本 👍");
         assert_eq!(
             printable("a\u{1b}[2J\r\n\tb"),

@@ -1,4 +1,4 @@
-//! `fusebox run`: the gateway, its store and its admin API, until a signal ends it.
+//! `fusebox run`: runs the gateway, its store and its admin API, until a signal ends it.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -19,13 +19,13 @@ use crate::files::read_files;
 use crate::log::Log;
 use crate::state;
 
-/// Where the admin API listens, unless somebody says otherwise.
+/// The default address of the admin API.
 const ADMIN: &str = "127.0.0.1:9900";
 
-/// Runs the gateway. What goes wrong once there is a log is said in it.
+/// Runs the gateway. Errors after the start of the log are logged.
 ///
 /// # Errors
-/// If there can be no log.
+/// If the log cannot be started.
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let log = Log::start(args.log).context("the log cannot be written")?;
     let code = crate::control(serve(args, &log)).unwrap_or_else(|error| {
@@ -36,7 +36,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
-    // Before anything that can be seen from outside: whoever sees the gateway listen may signal it.
+    // Before any externally visible action: once the gateway listens, it may receive a signal.
     let signals = Signals::listen()?;
     let Some(plan) = load(args, log)? else {
         return Ok(ExitCode::FAILURE);
@@ -48,12 +48,12 @@ async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
     let need = Need::of(&plan, workers);
     need.compare(allowed);
     let wanted = state::wanted(args, plan.store.as_ref());
-    let admin = admin_of(args, &plan)?;
-    // Both sockets before any state is touched: a second start of the same gateway fails harmlessly.
+    let admin = admin_settings(args, &plan)?;
+    // Both sockets are bound before any state is touched, so that a second start of the same gateway fails harmlessly.
     let admin_socket = match &admin {
         Some(admin) => Some(TcpListener::bind(admin.addr).await.with_context(|| {
             format!(
-                "the admin API cannot listen on {}; choose another with --admin, or off",
+                "the admin API cannot listen on {}; choose another address with --admin, or off",
                 admin.addr
             )
         })?),
@@ -87,16 +87,16 @@ async fn serve(args: &RunArgs, log: &Log) -> anyhow::Result<ExitCode> {
         ))
     });
     let reload = || reload(&gateway, args, |plan| Need::of(plan, workers), allowed);
-    signals.obey(&gateway, reload).await;
+    signals.handle(&gateway, reload).await;
     drop(stop_admin);
     if let Some(serving) = serving {
-        // A client that keeps a connection to the admin API open does not keep the process alive.
+        // Open client connections to the admin API do not keep the process alive.
         serving.abort();
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads the plan; diagnostics go to standard error.
+/// Reads the plan, and logs its diagnostics.
 fn load(args: &RunArgs, log: &Log) -> anyhow::Result<Option<Plan>> {
     let reading = read_files(&args.files, &args.reading)?;
     for diagnostic in &reading.diagnostics {
@@ -105,12 +105,12 @@ fn load(args: &RunArgs, log: &Log) -> anyhow::Result<Option<Plan>> {
     Ok(reading.plan)
 }
 
-struct AdminWanted {
+struct AdminSettings {
     addr: SocketAddr,
     token: Option<Secret>,
 }
 
-fn admin_of(args: &RunArgs, plan: &Plan) -> anyhow::Result<Option<AdminWanted>> {
+fn admin_settings(args: &RunArgs, plan: &Plan) -> anyhow::Result<Option<AdminSettings>> {
     let token = plan.admin.as_ref().and_then(|admin| admin.token.clone());
     let addr = match (args.admin, &plan.admin) {
         (Some(AdminAddr::Off), _) => return Ok(None),
@@ -120,13 +120,13 @@ fn admin_of(args: &RunArgs, plan: &Plan) -> anyhow::Result<Option<AdminWanted>> 
     };
     if token.is_none() && !addr.ip().is_loopback() {
         bail!(
-            "the admin API away from loopback ({addr}) wants a token: set admin.token in the configuration"
+            "the admin API on {addr}, which is not loopback, requires a token; set admin.token in the configuration"
         );
     }
-    Ok(Some(AdminWanted { addr, token }))
+    Ok(Some(AdminSettings { addr, token }))
 }
 
-/// What the system tells the process.
+/// The signals that the process handles.
 struct Signals {
     hangup: Signal,
     terminate: Signal,
@@ -137,7 +137,7 @@ struct Signals {
 
 impl Signals {
     fn listen() -> anyhow::Result<Signals> {
-        // They would end the process, and they ask for nothing that there is: once heard, they do nothing.
+        // Handled and ignored, because their default action would end the process.
         for nothing in [SignalKind::user_defined2(), SignalKind::alarm()] {
             drop(signal(nothing)?);
         }
@@ -150,13 +150,13 @@ impl Signals {
         })
     }
 
-    /// Reloads until it is time to end, then leaves and drains.
-    async fn obey(mut self, gateway: &Gateway, reload: impl Fn()) {
+    /// Reloads on request until a signal to end, then leaves and drains.
+    async fn handle(mut self, gateway: &Gateway, reload: impl Fn()) {
         loop {
             tokio::select! {
                 _ = self.hangup.recv() => reload(),
                 _ = self.reopen.recv() => {
-                    tracing::info!("no log file is open, so none is reopened: the log is on standard error");
+                    tracing::info!("nothing to reopen: the log goes to standard error");
                 }
                 () = end(&mut self.terminate, &mut self.interrupt, &mut self.quit) => break,
             }
@@ -165,7 +165,7 @@ impl Signals {
         if !delay.is_zero() {
             tracing::info!(
                 ?delay,
-                "leaving: not ready, requests are still taken; a second signal begins the drain"
+                "leaving: not ready, but requests are still accepted; a second signal starts the drain"
             );
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
@@ -176,7 +176,7 @@ impl Signals {
         tokio::select! {
             cut = gateway.drain() => tracing::info!(cut, "drained"),
             () = end(&mut self.terminate, &mut self.interrupt, &mut self.quit) => {
-                tracing::warn!("ended before the drain was over");
+                tracing::warn!("ended before the drain was complete");
             }
         }
     }
@@ -191,7 +191,7 @@ async fn end(terminate: &mut Signal, interrupt: &mut Signal, quit: &mut Signal) 
     }
 }
 
-/// Takes the files as they are now; whatever is wrong with them, the old plan goes on.
+/// Reads the files again and reloads; after an error the old plan stays in use.
 fn reload(
     gateway: &Gateway,
     args: &RunArgs,
@@ -215,7 +215,7 @@ fn reload(
     };
     let Some(plan) = plan else {
         gateway.reload_failed();
-        tracing::error!("reload refused; the old plan goes on");
+        tracing::error!("reload failed; the old plan stays in use");
         return;
     };
     let old = gateway.plan();
@@ -225,7 +225,7 @@ fn reload(
         ("admin", old.admin != plan.admin),
     ] {
         if changed {
-            tracing::warn!("`{what}` has changed; that takes effect at the next start");
+            tracing::warn!("`{what}` has changed, which takes effect at the next start");
         }
     }
     let need = need_of(&plan);
@@ -243,6 +243,6 @@ fn reload(
             }
             tracing::info!(changed = %reloaded.changes, "reloaded");
         }
-        Err(error) => tracing::error!(%error, "reload refused; the old plan goes on"),
+        Err(error) => tracing::error!(%error, "reload failed; the old plan stays in use"),
     }
 }

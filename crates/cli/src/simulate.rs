@@ -1,4 +1,4 @@
-//! `fusebox simulate`: breaker scenarios on virtual time.
+//! `fusebox simulate`: runs breaker scenarios on virtual time.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,18 +9,18 @@ use fusebox_sim::{Case, Suite, Verdict};
 use crate::args::SimulateArgs;
 use crate::bounded;
 
-/// The largest file of scenarios that is read.
+/// The largest file of scenarios, in bytes.
 const BYTES_MAX: u64 = 16 << 20;
 
-/// Prints a line for each scenario and one that counts them; fails if a scenario does.
+/// Prints a line per scenario and a summary. The exit code is a failure if a scenario fails.
 ///
 /// # Errors
-/// If there are no scenarios to read, or none of the wanted name.
+/// If the scenarios cannot be read, or none has the given id.
 pub fn simulate(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     let path = match (&args.scenarios, args.config.is_empty(), &args.trace) {
         (Some(path), true, None) => path,
         _ => bail!(
-            "`simulate CONFIG --trace` is not supported yet; `fusebox simulate --scenarios FILE` is"
+            "`simulate CONFIG --trace` is not supported yet; use `fusebox simulate --scenarios FILE`"
         ),
     };
     let suite = Suite::read(&read(path)?).with_context(|| path.display().to_string())?;
@@ -29,7 +29,7 @@ pub fn simulate(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     if let (Some(id), true) = (&args.id, cases.is_empty()) {
         let ids: Vec<_> = suite.cases().iter().map(Case::id).collect();
         bail!(
-            "{} has no scenario {id}; it has {}",
+            "{}: unknown scenario {id}; expected one of {}",
             path.display(),
             ids.join(", ")
         );
@@ -43,7 +43,7 @@ pub fn simulate(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The report, and how many failed.
+/// Runs the cases, and returns the report and the number of failures.
 fn run(cases: &[&Case]) -> (String, usize) {
     let (mut text, mut passed, mut failed) = (String::new(), 0, 0);
     let mut skipped = Vec::new();
@@ -66,7 +66,7 @@ fn run(cases: &[&Case]) -> (String, usize) {
     }
     if !skipped.is_empty() {
         text.push_str(&format!(
-            "not run, as they show what a breaker must not do: {}\n",
+            "not run, because they show what a breaker must not do: {}\n",
             skipped.join(", ")
         ));
     }

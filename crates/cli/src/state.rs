@@ -1,4 +1,4 @@
-//! Where state is kept: which stores the options and the file ask for, opened.
+//! The state's location: selects the stores from options and file, and opens them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use fusebox_store::{
 
 use crate::args::{RunArgs, StoreUrl};
 
-/// Where the embedded store is, unless somebody says otherwise.
+/// The default directory of the embedded store.
 const DATA: &str = "./fusebox-data";
 
-/// The store that is asked for: by `--store`, else `--data`, else the file, else the default. Beside a server `--data`
-/// says where breaker records are.
+/// Selects the store: from `--store`, else `--data`, else the file, else the default. Besides a server, `--data` sets
+/// the directory of the breakers' records.
 pub fn wanted(args: &RunArgs, file: Option<&Store>) -> Store {
     let data = || args.data.clone();
     match &args.store {
@@ -44,7 +44,7 @@ pub fn wanted(args: &RunArgs, file: Option<&Store>) -> Store {
     }
 }
 
-/// The data directory that a file names.
+/// The data directory of a store in the file, if it has one.
 fn path_of(store: &Store) -> Option<PathBuf> {
     match store {
         Store::Memory => None,
@@ -53,10 +53,10 @@ fn path_of(store: &Store) -> Option<PathBuf> {
     }
 }
 
-/// How a server is reached.
+/// The options for connecting to a server.
 ///
 /// # Errors
-/// What is wrong with its URL, without the password in it.
+/// If its URL is invalid; the message does not contain the password.
 pub fn server(wanted: &Valkey) -> anyhow::Result<ValkeyOptions> {
     let mut options = ValkeyOptions::parse(wanted.url.reveal()).context("store: url")?;
     if let Some(prefix) = &wanted.prefix {
@@ -68,7 +68,7 @@ pub fn server(wanted: &Valkey) -> anyhow::Result<ValkeyOptions> {
     Ok(options)
 }
 
-/// Opens the stores; whether a server can be reached makes no difference.
+/// Opens the stores. A server need not be reachable.
 ///
 /// # Errors
 /// If one cannot be opened.
@@ -98,13 +98,13 @@ pub fn open(store: &Store) -> anyhow::Result<Stores> {
     }
 }
 
-/// Opens the store in a directory; a damaged file is set aside and said.
+/// Opens the store in a directory. A damaged file is renamed, and that is logged.
 fn embedded(path: &Path) -> anyhow::Result<Arc<dyn ObjectStore>> {
     let (store, opened) = EmbeddedStore::open(path, EmbeddedOptions::default())
         .with_context(|| format!("cannot open the store in {}", path.display()))?;
     match opened {
         Opened::SetAside { path, why, .. } => {
-            tracing::error!(kept = %path.display(), %why, "the store was damaged: it is set aside, a new one begun");
+            tracing::error!(kept = %path.display(), %why, "the store was damaged; it was set aside and a new one created");
         }
         opened => tracing::debug!(?opened, "store opened"),
     }

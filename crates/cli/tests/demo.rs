@@ -34,11 +34,11 @@ fn once_shows_trip_fast_refusal_probe_and_recovery_and_ends_by_itself() {
     let at = |what: &str| find(what).unwrap_or_else(|| panic!("no {what:?} in {lines:#?}"));
     let story = [
         at("admin API  http://127.0.0.1:"),
-        at("the order service breaks"),
+        at("the order service fails"),
         at("TRIP: breaker orders is open: 5 consecutive failures"),
-        at("refused: breaker_open, come back in "),
+        at("refused: breaker_open, retry in "),
         at("PROBE: breaker orders is half-open: the cooldown ended"),
-        at("the order service is well again"),
+        at("the order service is healthy again"),
         at("RECOVERY: breaker orders is closed: "),
     ];
     assert!(story.is_sorted(), "{lines:#?}");

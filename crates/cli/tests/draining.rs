@@ -172,7 +172,7 @@ fn a_second_signal_ends_it_at_once() {
         assert!(gateway.is_running());
         gateway.signal(second);
         assert_eq!(gateway.wait().code(), Some(0));
-        gateway.log_line(|line| line["message"] == "ended before the drain was over");
+        gateway.log_line(|line| line["message"] == "ended before the drain was complete");
         gate.open();
     }
 }
@@ -197,7 +197,7 @@ fn signals_that_ask_for_nothing_end_nothing() {
     }
     gateway.log_line(|line| {
         let message = line["message"].as_str().unwrap_or_default();
-        message.starts_with("no log file is open")
+        message.starts_with("nothing to reopen")
     });
     assert!(gateway.is_running());
 }

@@ -90,8 +90,11 @@ fn a_definition_is_fetched_over_http() {
         "{told}"
     );
     for (path, why) in [
-        ("/nowhere", "it answers 404 Not Found"),
-        ("/moved", "it answers 302 Found and points to /away.json"),
+        ("/nowhere", "it answered 404 Not Found"),
+        (
+            "/moved",
+            "it answered 302 Found with a redirect to /away.json",
+        ),
         ("/long", "length limit exceeded"),
     ] {
         let (code, told) = check(path, Some("me"));

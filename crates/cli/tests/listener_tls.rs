@@ -149,7 +149,7 @@ fn a_reload_shows_a_new_certificate_and_a_bad_pair_changes_nothing() {
         message.contains("does not belong to the certificate"),
         "{message}"
     );
-    gateway.log_line(|line| line["message"] == "reload refused; the old plan goes on");
+    gateway.log_line(|line| line["message"] == "reload failed; the old plan stays in use");
     assert_eq!(
         connect(gateway.addr(), &first).unwrap().get("/a").status,
         200

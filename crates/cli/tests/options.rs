@@ -139,7 +139,7 @@ fn the_admin_api_away_from_loopback_wants_a_token() {
         let ended = program.run(["run", "a.yaml", "--admin", addr]);
         assert_eq!(ended.code, Some(1), "{addr}");
         assert!(
-            ended.stderr.contains("wants a token") && ended.stderr.contains("admin.token"),
+            ended.stderr.contains("requires a token") && ended.stderr.contains("admin.token"),
             "{ended:?}"
         );
     }

@@ -31,7 +31,7 @@ fn reload(gateway: &Gateway, yaml: &str) {
 /// Has the configuration replaced and waits until it is refused; gives what the log says of it.
 #[track_caller]
 fn refused(gateway: &Gateway, yaml: &str) -> String {
-    const REFUSED: &str = "reload refused; the old plan goes on";
+    const REFUSED: &str = "reload failed; the old plan stays in use";
     let before = said(gateway, REFUSED);
     let lines = gateway.log().len();
     gateway.rewrite(yaml);
@@ -689,7 +689,7 @@ fn what_takes_a_restart_is_said() {
         &format!("{file}store: {{ kind: memory }}\nadmin: {{ token: new-token }}\n"),
     );
     for key in ["store", "admin"] {
-        let message = format!("`{key}` has changed; that takes effect at the next start");
+        let message = format!("`{key}` has changed, which takes effect at the next start");
         let line = gateway.log_line(|line| line["message"] == message.as_str());
         assert_eq!(line["level"], "WARN");
     }

@@ -36,7 +36,7 @@ fn scenarios_that_come_out_as_expected_are_counted_and_end_well() {
         Some(&*format!("{passed} passed, 0 failed"))
     );
     assert!(
-        out.contains("not run, as they show what a breaker must not do: R17,"),
+        out.contains("not run, because they show what a breaker must not do: R17,"),
         "{out}"
     );
     assert_eq!(ended.status.code(), Some(0));
@@ -50,7 +50,7 @@ fn one_scenario_can_be_run_by_its_id() {
     assert!(out.starts_with("ok   R20 conformance: "), "{out}");
     assert!(out.ends_with("\n1 passed, 0 failed\n"), "{out}");
     let ended = simulate(&["--scenarios", SCENARIOS, "--id", "R999"]);
-    assert!(text(&ended.stderr).contains("has no scenario R999; it has R04, "));
+    assert!(text(&ended.stderr).contains("unknown scenario R999; expected one of R04, "));
     assert_eq!(ended.status.code(), Some(1));
 }
 
@@ -70,8 +70,8 @@ fn a_scenario_that_comes_out_otherwise_is_told_and_ends_badly() {
     let ended = simulate(&["--scenarios", &file.to_string_lossy()]);
     assert_eq!(
         text(&ended.stdout),
-        "FAIL W conformance: one failure opens: step 1: expected the state open, it is closed (nothing has happened \
-         yet) (against the machine)\n0 passed, 1 failed\n"
+        "FAIL W conformance: one failure opens: step 1: expected the state open, it is closed (no event yet) \
+         (against the machine)\n0 passed, 1 failed\n"
     );
     assert_eq!(ended.status.code(), Some(1));
 }

@@ -242,7 +242,7 @@ fn something_that_is_no_gateway_is_told_apart() {
     let addr = upstream.addr().to_string();
     let ended = Program::new().run(["breakers", "ls", "--admin", &addr]);
     let said = badly(&ended);
-    assert!(said.contains("did not answer in JSON"), "{said}");
+    assert!(said.contains("answered with invalid JSON"), "{said}");
 }
 
 #[test]
@@ -288,11 +288,11 @@ routes: [{{ path: /orders, upstream: orders }}]
         "{}",
         without.stderr
     );
-    assert!(badly(&with("wrong")).contains("not the one in the --token-file"));
+    assert!(badly(&with("wrong")).contains("is not the gateway's admin token"));
     assert!(badly(&with("nowhere")).contains("cannot read the token in nowhere"));
     let broken = with("broken");
     assert!(
-        badly(&broken).contains("broken holds no token"),
+        badly(&broken).contains("broken: invalid token"),
         "{broken:?}"
     );
     assert!(!broken.stderr.contains("two"), "a secret is not shown");

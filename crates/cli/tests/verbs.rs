@@ -155,7 +155,10 @@ fn a_directory_or_too_large_a_file_is_no_configuration() {
     assert!(directory.stderr.contains("cannot read ."), "{directory:?}");
     let large = program.run(["check", "large.yaml"]);
     assert_eq!(large.code, Some(1));
-    assert!(large.stderr.contains("at most 1048576"), "{large:?}");
+    assert!(
+        large.stderr.contains("more than the 1048576 bytes allowed"),
+        "{large:?}"
+    );
 }
 
 #[test]
@@ -167,8 +170,8 @@ fn a_file_without_an_end_is_no_configuration() {
     let pipe = program.dir().join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.unwrap().success());
-    let zero = "cannot read /dev/zero: it is too large";
-    let silent = "cannot read pipe: it is no ordinary file, and its end did not come";
+    let zero = "cannot read /dev/zero: it has more than the 1048576 bytes allowed";
+    let silent = "cannot read pipe: it is not a regular file, and did not end";
     for (verb, file, said) in [
         ("check", "/dev/zero", zero),
         ("run", "/dev/zero", zero),
@@ -180,7 +183,7 @@ fn a_file_without_an_end_is_no_configuration() {
     }
     let ended = program.run(["check", "orders.yaml"]);
     assert_eq!(ended.code, Some(1));
-    assert!(ended.stdout.contains("it is too large"), "{ended:?}");
+    assert!(ended.stdout.contains("it has more than the"), "{ended:?}");
 }
 
 #[test]
@@ -323,8 +326,8 @@ fn a_scope_that_cannot_be_used_is_named() {
         .file("list.json", "[1]")
         .file("text.json", "not json");
     for (scope, said) in [
-        ("list.json", "must be a JSON object"),
-        ("text.json", "is not JSON"),
+        ("list.json", "list.json: expected a JSON object"),
+        ("text.json", "text.json: invalid JSON"),
         ("nowhere.json", "cannot read nowhere.json"),
     ] {
         let ended = program.run(["eval", "--scope", scope, "1"]);

@@ -1,6 +1,6 @@
 //! Three processes and one breaker: `cargo run -p fusebox-fleet --example three_processes`.
 //!
-//! They live in one program here, over a store in memory; in earnest each is a program of its own, and the store a
+//! Here they run in one program, with a store in memory; in production each is a program of its own, and the store is a
 //! server.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 

@@ -1,4 +1,4 @@
-//! The breakers of this process that are shared, and what is done to them.
+//! The shared breakers of this process, and the orders carried out on them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,84 +10,88 @@ use fusebox_breaker::{
 
 use crate::node::{Batch, Event, Key, Local, Order};
 
-/// The shared breakers of one process: all that have joined. Dropped, they are on their own: nobody would tell them when to probe.
+/// The breakers of one process that have joined a fleet. On drop they return to local decisions, since no node would
+/// tell them when to probe.
 #[derive(Debug, Default)]
-pub struct SharedBreakers(BTreeMap<Key, One>);
+pub struct SharedBreakers(BTreeMap<Key, Entry>);
 
 #[derive(Debug)]
-struct One {
+struct Entry {
     breaker: WeakBreaker,
-    /// The generation of the last transition that was heard of, so that one that comes late is passed over.
-    heard: u64,
-    /// The generations that orders brought about, and that are not news.
-    obeyed: Vec<u64>,
+    /// The generation of the last transition seen, so that a late one is ignored.
+    last_seen: u64,
+    /// The generations caused by orders, which are not reported to the fleet.
+    ordered: Vec<u64>,
 }
 
 impl SharedBreakers {
-    /// Takes a breaker in, without keeping it, and says what state it is in.
+    /// Adds a breaker, held weakly, and returns its state.
     pub fn add(&mut self, breaker: &Breaker, now: Timestamp) -> Local {
         let snapshot = breaker.snapshot(now);
         self.0.insert(
             breaker.name().clone(),
-            One {
+            Entry {
                 breaker: breaker.downgrade(),
-                heard: snapshot.generation,
-                obeyed: Vec::new(),
+                last_seen: snapshot.generation,
+                ordered: Vec::new(),
             },
         );
         local(snapshot.phase, snapshot.retry_at, now)
     }
 
-    /// Lets a breaker go: it is on its own.
+    /// Removes a breaker, which returns to local decisions.
     pub fn remove(&mut self, key: &Key, now: Timestamp) {
-        if let Some(breaker) = self.0.remove(key).and_then(|one| one.breaker.upgrade()) {
+        if let Some(breaker) = self.0.remove(key).and_then(|entry| entry.breaker.upgrade()) {
             breaker.go_alone(Duration::ZERO, now);
             breaker.count_for_fleet(false);
         }
     }
 
-    /// The breakers that nobody keeps any more.
+    /// The names of breakers that were dropped by their owners.
     pub fn gone(&self) -> Vec<Key> {
-        let gone = |one: &One| one.breaker.upgrade().is_none();
-        let keys = self.0.iter().filter(|(_, one)| gone(one));
+        let gone = |entry: &Entry| entry.breaker.upgrade().is_none();
+        let keys = self.0.iter().filter(|(_, entry)| gone(entry));
         keys.map(|(key, _)| key.clone()).collect()
     }
 
-    /// Their names.
+    /// The names of all shared breakers.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         self.0.keys()
     }
 
-    /// How many they are.
+    /// Number of shared breakers.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// True if no breaker is shared.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What a transition means to the fleet; nothing where an order brought it about, or where it is late.
+    /// The event that a transition means to the fleet, or `None` if an order caused the transition or it is late.
     pub fn event(&mut self, key: &Key, transition: &Transition) -> Option<Event> {
-        let one = self.0.get_mut(key)?;
-        let obeyed = one.obeyed.iter().position(|g| *g == transition.generation);
-        let late = transition.generation <= one.heard;
-        one.heard = one.heard.max(transition.generation);
-        if let Some(at) = obeyed {
-            one.obeyed.swap_remove(at);
+        let entry = self.0.get_mut(key)?;
+        let ordered = entry
+            .ordered
+            .iter()
+            .position(|g| *g == transition.generation);
+        let late = transition.generation <= entry.last_seen;
+        entry.last_seen = entry.last_seen.max(transition.generation);
+        if let Some(at) = ordered {
+            entry.ordered.swap_remove(at);
             return None;
         }
-        let told = matches!(transition.reason, Reason::Fleet { .. });
-        (!late && !told).then(|| Event::of(transition))
+        let by_fleet = matches!(transition.reason, Reason::Fleet { .. });
+        (!late && !by_fleet).then(|| Event::of(transition))
     }
 
-    /// What a breaker is, some of whose transitions were not heard of.
+    /// The event that describes a breaker's present state, after some of its transitions were missed.
     pub fn look(&mut self, key: &Key, now: Timestamp) -> Option<Event> {
-        let one = self.0.get_mut(key)?;
-        let snapshot = one.breaker.upgrade()?.snapshot(now);
-        one.heard = snapshot.generation;
-        one.obeyed.clear();
+        let entry = self.0.get_mut(key)?;
+        let snapshot = entry.breaker.upgrade()?.snapshot(now);
+        entry.last_seen = snapshot.generation;
+        entry.ordered.clear();
         let own = snapshot.recent.last();
         let own = own.filter(|last| !matches!(last.reason, Reason::Fleet { .. }));
         Some(match own {
@@ -96,10 +100,10 @@ impl SharedBreakers {
         })
     }
 
-    /// Carries out an order, and returns what was counted, where it asks for that.
+    /// Carries out an order, and returns the counted outcomes if the order asks for them.
     pub fn obey(&mut self, key: &Key, order: Order, now: Timestamp) -> Option<Batch> {
-        let one = self.0.get_mut(key)?;
-        let breaker = one.breaker.upgrade()?;
+        let entry = self.0.get_mut(key)?;
+        let breaker = entry.breaker.upgrade()?;
         let done = match order {
             Order::Open {
                 until,
@@ -162,7 +166,8 @@ impl SharedBreakers {
             Order::Watch(awake) => return Some(batch(breaker.wake_for_fleet(awake))),
             Order::Collect => return Some(batch(breaker.take_fleet_tally())),
         };
-        one.obeyed
+        entry
+            .ordered
             .extend(done.map(|transition| transition.generation));
         None
     }
@@ -170,7 +175,7 @@ impl SharedBreakers {
 
 impl Drop for SharedBreakers {
     fn drop(&mut self) {
-        for breaker in self.0.values().filter_map(|one| one.breaker.upgrade()) {
+        for breaker in self.0.values().filter_map(|entry| entry.breaker.upgrade()) {
             breaker.go_alone(Duration::ZERO, Timestamp::ZERO);
             breaker.count_for_fleet(false);
         }

@@ -1,6 +1,6 @@
 local NODES_MAX, LAST_BATCH_LIVES, LIVES, PARTS = 256, 60000, 604800000, 32
 local RULES_MAX, COUNTS_MAX, BYTES_MAX, ATTEMPTS_MAX = 64, 128, 262144, 4294967295
--- Larger numbers are written with less than all their digits.
+-- Larger numbers are not printed exactly.
 local NUMBER_END = 100000000000000
 
 local function read(text)
@@ -16,7 +16,7 @@ local function whole(value)
   return type(value) == 'number' and value >= 0 and value < NUMBER_END and value % 1 == 0
 end
 
--- Whether a table, if there is one, has these texts and these numbers.
+-- Checks that a table, if present, has these texts and these numbers.
 local function has(value, texts, numbers)
   if given(value) == nil then return true end
   if type(value) ~= 'table' then return false end
@@ -25,7 +25,7 @@ local function has(value, texts, numbers)
   return true
 end
 
--- Whether each of at most so many entries under keys of that type is good.
+-- Checks that there are at most `most` entries, all with keys of that type and good values.
 local function each(entries, key, most, good)
   if entries == nil then return true end
   if type(entries) ~= 'table' then return false end
@@ -54,7 +54,7 @@ local function sound(r)
   good = good and has(r.word, {'n', 'i'}, {'q'}) and has(r.anew, {}, {'e', 't', 'f'})
   local hold = given(r.hold)
   good = good and has(hold, {'why', 'by'}, {})
-  -- Somebody probes while it is half-open, and nobody else.
+  -- A lease exists exactly while the breaker is half-open.
   good = good and (given(r.lease) ~= nil) == (r.s == 'half_open')
   return good and (not hold or (type(hold.open) == 'boolean' and (given(hold.u) == nil or whole(hold.u))))
 end
@@ -108,7 +108,7 @@ local function unhold(at)
   r.hold = nil
 end
 
--- Makes room for one more node.
+-- Makes room for one more node, by removing the oldest entries.
 local function bound(nodes, node, age)
   while not nodes[node] and size(nodes) >= NODES_MAX do
     local oldest
@@ -120,12 +120,12 @@ local function bound(nodes, node, age)
   end
 end
 
--- What time alone has decided.
+-- Applies the passage of time.
 if r.hold and r.hold.u and now >= r.hold.u then unhold(r.hold.u) end
 for name, ends in pairs(r.votes) do if now >= ends then r.votes[name] = nil end end
 for name, last in pairs(r.last) do if now >= last.at + LAST_BATCH_LIVES then r.last[name] = nil end end
 
--- Whether the command is about the state that the record is in.
+-- Compares the version of the command with that of the record.
 local older = c.e < r.e or (c.e == r.e and c.t < r.t)
 local newer = c.e > r.e or (c.e == r.e and c.t > r.t)
 local same = not older and not newer and c.since == r.since
@@ -136,7 +136,7 @@ if c.op == 'hold' or c.op == 'release' or c.op == 'reset' then
     next_epoch()
   end
 elseif c.op == 'assert' then
-  -- To who knows more than those who made it anew, the record is lost still.
+  -- To a node that knows a newer version than the one restored, the record still counts as lost.
   local of = r.anew and c.e < r.anew.f and r.anew
   local unknown = of and (of.e < c.e or (of.e == c.e and of.t < c.t))
   if (older and not unknown) or (same and not torn) then return end
@@ -150,7 +150,7 @@ local function sum(pairs_of)
   return total
 end
 
--- Adds failures to a rule's count; what it was before, and is now.
+-- Adds failures to a rule's count, and returns the count before and after.
 local function count(number, rule)
   local key, kept = tostring(number - 1), {}
   local old = r.counts[key] or {}
@@ -217,7 +217,7 @@ function acts.lease()
     r.want = {n = c.n, at = now}
     return false
   end
-  -- Nobody's lease ends a cooldown early.
+  -- A cooldown never ends early, whoever wants the lease.
   if now < r.u then return end
   begin()
   r.s, r.lease = 'half_open', {n = c.n, i = c.i, ends = now + c.span, since = now}
@@ -244,7 +244,8 @@ acts['assert'] = function()
   local mine = given(c.open_for) and now + c.open_for
   local theirs
   if r.s ~= 'closed' then theirs = math.max(r.u, now) end
-  -- Whoever had it before the loss may be probing still: it is nobody's to renew, and nobody leads before its end.
+  -- A node that held the lease before the loss may still be probing: the lease cannot be renewed, and no node leads
+  -- before it ends.
   local led, lease = given(c.led), r.lease
   if led and (not lease or now + led.span >= lease.ends) then lease = {n = led.n, ends = now + led.span} end
   if mine or not theirs then r.why, r.by = c.why, c.by end
@@ -298,14 +299,14 @@ if push == nil then return end
 
 r.r, r.at = r.r + 1 < NUMBER_END and r.r + 1 or 1, now
 local last = math.max(r.u, r.hold and r.hold.u or 0) - now
--- An empty table could be a list or an object; so there is none.
+-- An empty table could be encoded as a list or as an object, so it is omitted.
 for _, name in ipairs({'votes', 'last', 'counts'}) do
   if next(r[name]) == nil then r[name] = nil end
 end
 return cjson.encode(r), LIVES + math.max(last, 0), push
 end
 
--- What nobody has thought of must not keep a record from ever changing: then it is as good as none.
+-- An unforeseen fault in a record must not block its changes for ever: such a record counts as absent.
 local ok, new, live, push = pcall(work, record)
 if not ok then new, live, push = work(nil) end
 return new, live, push

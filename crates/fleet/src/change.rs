@@ -1,44 +1,45 @@
-//! What a command does to a record: the whole protocol as seen by the store.
+//! The effect of each command on a record: the complete protocol from the store's point of view.
 //!
-//! The store carries out [`LUA`]; [`change`] does the same here, as its reference, and for stores in memory. All times
-//! are the server's.
+//! The store runs [`LUA`]. [`change`] does the same in Rust, as the reference and for stores in memory. All times are
+//! the server's.
 
 use crate::command::{Act, Command, CountRule};
 use crate::record::{
     Anew, FleetHold, LastBatch, Lease, NUMBER_END, RECORD_BYTES_MAX, Record, SCHEMA, State, Want,
 };
 
-/// The same as [`change`], as the body of a Lua function of `record`, `args` and `now`; the second argument is the poison.
+/// The Lua version of [`change`]: the body of a function of `record`, `args` and `now`. The second argument is the
+/// poison.
 pub const LUA: &str = include_str!("change.lua");
 
-/// How many nodes' votes, and how many nodes' last batches, a record holds. Beyond that the oldest give way.
+/// The most nodes with a vote, and with a last batch, in one record. The oldest entries are dropped first.
 pub const NODES_MAX: usize = 256;
 
-/// How long a node's last batch is remembered, in milliseconds. A command is never under way for that long.
-const LAST_BATCH_LIVES: u64 = 60_000;
+/// The lifetime of a node's last batch, in milliseconds. No command is under way for that long.
+const LAST_BATCH_LIFETIME: u64 = 60_000;
 
-/// How long a record lives after its last write and its last deadline, in milliseconds: a week.
-const LIVES: u64 = 7 * 24 * 3_600_000;
+/// The lifetime of a record after its last write and its last deadline, in milliseconds: a week.
+const RECORD_LIFETIME: u64 = 7 * 24 * 3_600_000;
 
-/// Into how many parts the time that a rule looks back is cut, so that a record stays small.
+/// Number of parts into which a rule's time window is divided, to keep the record small.
 const PARTS: u64 = 32;
 
-/// A record that is to be written.
+/// A record to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rewritten {
-    /// Its bytes.
+    /// The record's bytes.
     pub record: Vec<u8>,
-    /// How long it lives, in milliseconds.
+    /// The record's time to live, in milliseconds.
     pub live_for: u64,
-    /// Whether all nodes are to hear of it.
+    /// True to push the record to all nodes.
     pub push: bool,
 }
 
-/// Carries out a command at the time `now`; none where it changes nothing.
+/// Applies a command at the time `now`. Returns `None` if the command changes nothing.
 ///
-/// A record that is damaged is as good as none, and so is `poison`: the bytes that the sender has found there and cannot
-/// believe, if they are there still. A record of a later schema is left alone, and so is any by a command that cannot be
-/// read.
+/// A damaged record counts as absent, and so does one that equals `poison`: bytes that the sender found there and
+/// rejected as implausible. A record of a later schema is left unchanged, and so is any record if the command cannot be
+/// parsed.
 pub fn change(
     record: Option<&[u8]>,
     command: &[u8],
@@ -46,15 +47,15 @@ pub fn change(
     now: u64,
 ) -> Option<Rewritten> {
     let command = Command::read(command)?;
-    let (mut record, torn) = match record.map(|bytes| (bytes, Record::read(bytes))) {
+    let (mut record, damaged) = match record.map(|bytes| (bytes, Record::read(bytes))) {
         None => (Record::fresh(), false),
         Some((bytes, _)) if poison == Some(bytes) => (Record::fresh(), true),
         Some((_, Some(record))) => (record, false),
         Some((bytes, None)) if is_of_later_schema(bytes) => return None,
         Some((_, None)) => (Record::fresh(), true),
     };
-    record.settle(now);
-    let push = record.obey(&command, torn, now)?;
+    record.expire(now);
+    let push = record.apply(&command, damaged, now)?;
     record.revision += 1;
     if record.revision >= NUMBER_END {
         record.revision = 1;
@@ -64,12 +65,12 @@ pub fn change(
     let last = record.until.max(hold.unwrap_or(0)).saturating_sub(now);
     Some(Rewritten {
         record: record.write(),
-        live_for: LIVES + last,
+        live_for: RECORD_LIFETIME + last,
         push,
     })
 }
 
-/// Whether this is a record of a later version of the program.
+/// True if the bytes are a record of a later version of this program.
 pub(crate) fn is_of_later_schema(bytes: &[u8]) -> bool {
     if bytes.len() > RECORD_BYTES_MAX {
         return false;
@@ -82,20 +83,21 @@ pub(crate) fn is_of_later_schema(bytes: &[u8]) -> bool {
 }
 
 impl Record {
-    /// What time alone has decided: ended holds, votes and memories of batches.
-    pub(crate) fn settle(&mut self, now: u64) {
+    /// Applies the passage of time: removes ended holds, votes and remembered batches.
+    pub(crate) fn expire(&mut self, now: u64) {
         if let Some(until) = self.hold.as_ref().and_then(|hold| hold.until)
             && now >= until
         {
-            self.unhold(until);
+            self.end_hold(until);
         }
         self.votes.retain(|_, ends| now < *ends);
-        self.last.retain(|_, last| now < last.at + LAST_BATCH_LIVES);
+        self.last
+            .retain(|_, last| now < last.at + LAST_BATCH_LIFETIME);
     }
 
-    /// Carries out a command, and says whether all are to hear of it; none where nothing changed.
-    /// `torn`: something else lay in its place.
-    fn obey(&mut self, command: &Command, torn: bool, now: u64) -> Option<bool> {
+    /// Carries out a command. Returns true to push the record to all nodes, or `None` if nothing changed. `damaged`
+    /// is true if other bytes lay in the record's place.
+    fn apply(&mut self, command: &Command, damaged: bool, now: u64) -> Option<bool> {
         let from = &command.from;
         let (about, number) = (command.about, self.version.number());
         if command.act.is_word() {
@@ -108,7 +110,7 @@ impl Record {
             }
         } else if matches!(command.act, Act::Assert { .. }) {
             let older = about.number() < number && !self.is_made_without(about);
-            if older || (about == self.version && !torn) {
+            if older || (about == self.version && !damaged) {
                 return None;
             }
         } else if about != self.version || self.hold.is_some() {
@@ -124,7 +126,7 @@ impl Record {
                 if self.state != State::Closed {
                     return None;
                 }
-                bound(&mut self.votes, &from.node, |ends| *ends);
+                make_room(&mut self.votes, &from.node, |ends| *ends);
                 self.votes.insert(from.node.clone(), now + cooldown);
                 if (self.votes.len() as u64) < u64::from(*quorum) {
                     return Some(false);
@@ -148,7 +150,7 @@ impl Record {
                 if repeated {
                     return None;
                 }
-                bound(&mut self.last, &from.node, |last| last.at);
+                make_room(&mut self.last, &from.node, |last| last.at);
                 let last = LastBatch {
                     incarnation: from.incarnation.clone(),
                     sequence: from.sequence,
@@ -207,7 +209,7 @@ impl Record {
                         });
                         Some(false)
                     }
-                    // Nobody's lease ends a cooldown early.
+                    // A cooldown never ends early, whichever node wants the lease.
                     (State::HalfOpen, _) if now < self.until => None,
                     (State::Open | State::HalfOpen, _) => {
                         self.begin(now);
@@ -247,7 +249,8 @@ impl Record {
                 let mine = open_for.map(|span| now + span);
                 let theirs = (self.state != State::Closed).then(|| left(self.until));
                 let until = mine.max(theirs);
-                // Whoever had it before the loss may be probing still: it is nobody's to renew, and nobody leads before its end.
+                // A node that held the lease before the loss may still be probing: the lease cannot be renewed, and no
+                // node leads before it ends.
                 let lost = |node: &String, ends| Lease {
                     node: node.clone(),
                     incarnation: String::new(),
@@ -314,7 +317,7 @@ impl Record {
             Act::Release { .. } => {
                 self.hold.as_ref()?;
                 self.begin(now);
-                self.unhold(now);
+                self.end_hold(now);
                 self.word = Some(from.clone());
                 Some(true)
             }
@@ -337,7 +340,7 @@ impl Record {
             })
     }
 
-    /// Adds failures to a rule's count, and says what it was before and is now.
+    /// Adds failures to a rule's count, and returns the count before and after.
     fn count(
         &mut self,
         number: usize,
@@ -349,8 +352,8 @@ impl Record {
         let key = number.to_string();
         let mut pairs = self.counts.remove(&key).unwrap_or_default();
         let counts = |at: u64| rule.within == 0 || now < at + rule.within;
-        let kept = pairs.chunks_exact(2).filter(|pair| counts(pair[0]));
-        pairs = kept.flatten().copied().collect();
+        let recent = pairs.chunks_exact(2).filter(|pair| counts(pair[0]));
+        pairs = recent.flatten().copied().collect();
         let sum = |pairs: &[u64]| pairs.iter().skip(1).step_by(2).sum::<u64>();
         let before = sum(&pairs);
         if rule.row && had_success {
@@ -390,7 +393,7 @@ impl Record {
         self.by = by.to_owned();
     }
 
-    /// Begins a term: what belonged to the one before is over.
+    /// Begins a term, and clears everything that belonged to the previous one.
     fn begin(&mut self, now: u64) {
         self.version.step();
         self.version.since = now;
@@ -403,7 +406,7 @@ impl Record {
         self.want = None;
     }
 
-    fn unhold(&mut self, at: u64) {
+    fn end_hold(&mut self, at: u64) {
         let Some(hold) = self.hold.take() else {
             return;
         };
@@ -416,8 +419,8 @@ impl Record {
     }
 }
 
-/// Makes room for one more node.
-fn bound<T>(
+/// Makes room for one more node, by removing the oldest entries.
+fn make_room<T>(
     nodes: &mut std::collections::BTreeMap<String, T>,
     node: &str,
     age: impl Fn(&T) -> u64,

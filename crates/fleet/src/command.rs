@@ -1,134 +1,135 @@
-//! A command to a record: who asks for what, and which state of the record it is about.
+//! Commands to a record: the sender, the request, and the version of the record that it applies to.
 
 use serde::{Deserialize, Serialize};
 
 use crate::record::{FleetHold, Stamp, Version};
 
-/// The longest span that a command can tell, in milliseconds: some thirty years.
+/// The longest span in a command, in milliseconds: about thirty years.
 pub const SPAN_MAX: u64 = 1_000_000_000_000;
 
-/// The most characters of a reason.
+/// The most characters in a reason.
 pub const WHY_MAX: usize = 256;
 
-/// One command. It changes the record only in the state that it is about; an operator's word in any.
+/// A command to a record. It takes effect only on the version that it is about; an operator's command takes effect on
+/// any.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Command {
-    /// The state that the sender has seen.
+    /// The version of the record that the sender has seen.
     #[serde(flatten)]
     pub about: Version,
-    /// Who sends it.
+    /// The sender, and the command's sequence number.
     #[serde(flatten)]
     pub from: Stamp,
-    /// What for.
+    /// The requested change.
     #[serde(flatten)]
     pub act: Act,
 }
 
-/// What a command is to do. Spans are milliseconds.
+/// The change that a command requests. Spans are in milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Act {
-    /// The sender has tripped. The fleet opens when so many nodes have.
+    /// The sender has tripped. The fleet opens once `quorum` nodes have.
     Trip {
-        /// How long the sender stays open.
+        /// The remaining time for which the sender is open.
         cooldown: u64,
         /// Trips of the sender since it was last closed.
         attempts: u32,
-        /// Why.
+        /// The reason of the trip.
         why: String,
-        /// How many nodes it takes, 1 or more.
+        /// Number of tripped nodes that open the fleet, 1 or more.
         quorum: u32,
     },
-    /// What the sender has seen since its last batch.
+    /// The outcomes of the sender's calls since its last batch.
     Batch {
-        /// Whether a call succeeded.
+        /// True if at least one call succeeded.
         had_success: bool,
-        /// The failures after the last success; all, where none succeeded.
+        /// Failures after the last success, or all failures if no call succeeded.
         row: u64,
-        /// All failures.
+        /// Number of all failures.
         failures: u64,
-        /// What is counted together.
+        /// The rules that are counted over the fleet.
         rules: Vec<CountRule>,
-        /// How long to stay open when a rule is met.
+        /// The cooldown if a rule trips.
         cooldown: u64,
     },
-    /// The sender wants to probe, or to go on probing.
+    /// The sender asks for the lease to probe, or for its renewal.
     Lease {
-        /// How long.
+        /// The requested length of the lease.
         span: u64,
-        /// Whether it has sent a probe since the lease was given.
+        /// True if the sender has sent a probe under its present lease.
         used: bool,
     },
-    /// The sender's probes answered well.
+    /// The sender's probes succeeded.
     Close {
-        /// Why.
+        /// The reason of the closing.
         why: String,
     },
     /// The sender's probes failed.
     Reopen {
-        /// How long to stay open.
+        /// The new cooldown.
         cooldown: u64,
         /// Trips since the breaker was last closed.
         attempts: u32,
-        /// Why.
+        /// The reason of the reopening.
         why: String,
     },
-    /// The record is lost, and this is what the sender knew.
+    /// The record was lost; the sender restores it from its own knowledge.
     Assert {
-        /// How much longer it is open; none where it was closed.
+        /// Remaining cooldown, or `None` if the breaker was closed.
         open_for: Option<u64>,
-        /// Who probed then; none where nobody did.
+        /// The lease to probe that was in force, if any.
         led: Option<Box<Led>>,
         /// Trips since the breaker was last closed.
         attempts: u32,
-        /// Why it was open or closed.
+        /// The reason of the last opening or closing.
         why: String,
-        /// Who had brought that about.
+        /// The node or operator behind the last opening or closing.
         by: String,
-        /// The hold over the fleet.
+        /// The fleet-wide hold, if any.
         hold: Option<FleetHold>,
     },
     /// An operator holds the breaker over the whole fleet.
     Hold {
-        /// Whether open, else closed.
+        /// True to hold open, false to hold closed.
         open: bool,
-        /// How long; without it until it is released.
+        /// Length of the hold, or `None` until it is released.
         span: Option<u64>,
-        /// Why.
+        /// The operator's reason.
         why: String,
-        /// Who.
+        /// The operator's name.
         by: String,
     },
     /// An operator ends the hold over the fleet.
     Release {
-        /// Who.
+        /// The operator's name.
         by: String,
     },
     /// An operator closes the breaker over the whole fleet.
     Reset {
-        /// Who.
+        /// The operator's name.
         by: String,
     },
 }
 
-/// A leave to probe that may be in use still, although the record that told of it is lost.
+/// A lease to probe that may still be in use although its record was lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Led {
-    /// The node that had it.
+    /// The node that held the lease.
     #[serde(rename = "n")]
     pub node: String,
-    /// How much longer, in milliseconds.
+    /// Remaining length of the lease, in milliseconds.
     pub span: u64,
 }
 
 /// A rule whose failures are counted over the whole fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountRule {
-    /// So many failures trip, 1 or more.
+    /// Number of failures that trips, 1 or more.
     pub threshold: u64,
-    /// That happened within so many milliseconds; 0 for any time.
+    /// The time window in milliseconds, or 0 for no limit.
     pub within: u64,
-    /// Whether a success ends the count.
+    /// True to count only consecutive failures: a success resets the count.
     pub row: bool,
 }
 
@@ -149,7 +150,7 @@ impl Act {
         }
     }
 
-    /// Whether it is an operator's word.
+    /// True for an operator's command.
     pub const fn is_word(&self) -> bool {
         matches!(
             self,
@@ -159,12 +160,12 @@ impl Act {
 }
 
 impl Command {
-    /// Reads a command; none where it is not one.
+    /// Parses a command. Returns `None` if the bytes are not one.
     pub fn read(bytes: &[u8]) -> Option<Command> {
         serde_json::from_slice(bytes).ok()
     }
 
-    /// Writes it.
+    /// Encodes the command as JSON.
     pub fn write(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a command is numbers and text under names")
     }

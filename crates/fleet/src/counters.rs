@@ -1,38 +1,38 @@
-//! What a node has done, in numbers that only grow.
+//! Counters of a node's activity; they only grow.
 
-/// Counts since the node began.
+/// Activity of a node since it started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Commands sent, of all kinds.
     pub commands: u64,
-    /// Trips and votes among them.
+    /// Of these, trips and votes.
     pub trips: u64,
-    /// Batches of counts among them.
+    /// Of these, batches of counts.
     pub batches: u64,
-    /// Leases asked for or renewed among them.
+    /// Of these, requests for leases and renewals.
     pub leases: u64,
-    /// Results of probes among them.
+    /// Of these, results of probes.
     pub results: u64,
-    /// Words of operators among them.
+    /// Of these, commands of operators.
     pub words: u64,
-    /// Lost records made anew among them.
+    /// Of these, restorations of lost records.
     pub asserts: u64,
     /// Reads of records, each of at most [`READ_KEYS`](crate::protocol::READ_KEYS).
     pub reads: u64,
     /// Commands and reads that failed.
     pub failures: u64,
-    /// What waited for longer than a second, or had become pointless, and was never sent.
+    /// Messages dropped unsent, because they had waited for more than a second or become pointless.
     pub dropped: u64,
-    /// Commands that changed nothing, because the record had moved on.
+    /// Commands that had no effect, because the record had changed meanwhile.
     pub outrun: u64,
-    /// Pushes heard.
+    /// Number of pushes received.
     pub pushes: u64,
-    /// Gaps in what was pushed.
+    /// Gaps in the pushes.
     pub gaps: u64,
-    /// Openings and closings taken over from the fleet.
+    /// Openings and closings adopted from the fleet.
     pub adopted: u64,
-    /// Records that could not be read or believed.
+    /// Records that were unreadable or implausible.
     pub unreadable: u64,
-    /// How often the store went away.
+    /// Outages of the store.
     pub outages: u64,
 }

@@ -1,7 +1,7 @@
-//! A node at work: over a store of shared records and the breakers of this process, as one task beside the calls.
+//! A running node: one background task that connects a store of shared records to this process's breakers.
 
-mod ear;
 mod inbox;
+mod listener;
 mod presence;
 mod store;
 mod task;
@@ -21,39 +21,39 @@ use crate::counters::Counters;
 use crate::node::{BATCH_EVERY, FleetCount, Health, Key, News, NodeOptions, Word};
 use crate::record::Record;
 use crate::share::{Share, ShareError, Sharing};
-use ear::Ear;
-use inbox::{Inbox, Joining, Look};
+use inbox::{Inbox, Joining, ViewRequest};
+use listener::FleetListener;
 
 pub use task::Driver;
 
-/// How long somebody waits to see what is known.
-const LOOK_MAX: Duration = Duration::from_secs(1);
+/// The longest wait for a view of the task's state.
+const VIEW_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Who hears of [`News`].
+/// The callback that receives [`News`].
 pub type OnNews = Arc<dyn Fn(&News) + Send + Sync>;
 
-/// What a fleet must know to run.
+/// Options of a node in a fleet.
 #[derive(Clone)]
 pub struct FleetOptions {
-    /// The name of this process in the fleet: no other one's.
+    /// The name of this process, unique in the fleet.
     pub node: String,
-    /// What comes before a breaker's name in the record's key. All processes of a fleet have the same. Default
+    /// The prefix of the records' keys, before the breaker's name; the same for all processes of a fleet. Default
     /// `fusebox:breaker:1:`, where 1 is the schema of the records.
     pub prefix: String,
-    /// How long a command may take before it counts as failed. Default 500 ms.
+    /// The time after which a command counts as failed. Default 500 ms.
     pub timeout: Duration,
-    /// The clock of the breakers. Default: [`MonotonicClock`], as of their guards.
+    /// The clock of the breakers. Default: [`MonotonicClock`], the breakers' own default.
     pub clock: Arc<dyn Clock>,
-    /// Who hears when the store goes away, comes back or loses something. Default: nobody.
+    /// The callback for outages of the store, losses and other news. Default: none.
     pub on_news: Option<OnNews>,
-    /// Which process of that name: another text after every start. Default: drawn.
+    /// An identifier of this process among those that used the name, different after every start. Default: random.
     pub incarnation: String,
-    /// The seed of all jitter. Default: drawn.
+    /// The seed of all jitter. Default: random.
     pub seed: u64,
 }
 
 impl FleetOptions {
-    /// The defaults, for a process of that name.
+    /// The default options for a node with this name.
     pub fn new(node: impl Into<String>) -> Self {
         let drawn = RandomState::new();
         FleetOptions {
@@ -68,60 +68,59 @@ impl FleetOptions {
     }
 }
 
-/// This process in a fleet: the handle by which breakers join it. Clones are the same.
+/// The handle of this process in a fleet, through which breakers join. Clones share the same node.
 #[derive(Clone)]
 pub struct Fleet {
     inbox: Arc<Inbox>,
-    shown: Arc<Mutex<FleetStatus>>,
+    status: Arc<Mutex<FleetStatus>>,
     clock: Arc<dyn Clock>,
 }
 
-/// How a fleet is doing, as this process sees it.
+/// The state of a fleet as seen by this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FleetStatus {
-    /// Whether the store answers.
+    /// Reachability of the store.
     pub health: Health,
-    /// When it last did.
+    /// The time of the store's last answer.
     pub answered_at: Timestamp,
-    /// What was done.
+    /// Activity of this node.
     pub counters: Counters,
-    /// How many breakers are shared.
+    /// Number of shared breakers.
     pub breakers: usize,
-    /// How many commands are on their way to the store.
+    /// Number of commands awaiting an answer.
     pub under_way: usize,
-    /// How many other processes go by this one's name.
+    /// Number of other processes that use the same node name.
     pub same_name: usize,
 }
 
-/// What this process knows of one shared breaker.
+/// This process's view of one shared breaker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FleetView {
-    /// Its name.
+    /// The name of the breaker.
     pub name: Key,
-    /// The fleet's truth, as this process last saw it; none where it has never been read.
+    /// The latest record seen, or `None` if none has been read yet.
     pub record: Option<Record>,
-    /// Whether this process decides alone when to probe.
+    /// True if this process decides on probes locally.
     pub alone: bool,
-    /// Until when this process may begin probes.
+    /// The end of the time in which this process may begin probes, if it has a lease.
     pub may_probe_until: Option<Timestamp>,
-    /// What the fleet counts by each rule that it counts, in their order.
+    /// The fleet's count for each shared rule, in the order of the rules.
     pub counted: Vec<FleetCount>,
 }
 
 impl FleetStatus {
-    /// How long ago the store last answered: how old, at the most, what is known of the others is.
+    /// Time since the store's last answer: the greatest age of anything known about other nodes.
     pub fn staleness(&self, now: Timestamp) -> Duration {
         now.saturating_since(self.answered_at)
     }
 }
 
-/// A process enters a fleet: the handle, and the task that does the work once it is
-/// [run](Driver::run).
+/// Joins a fleet. Returns the handle, and the driver, which works once it is [run](Driver::run).
 pub fn fleet(options: FleetOptions, records: Arc<dyn SharedRecords>) -> (Fleet, Driver) {
     let now = options.clock.now();
     let fleet = Fleet {
         inbox: Arc::default(),
-        shown: Arc::new(Mutex::new(FleetStatus {
+        status: Arc::new(Mutex::new(FleetStatus {
             health: Health::Reachable,
             answered_at: now,
             counters: Counters::default(),
@@ -141,25 +140,25 @@ pub fn fleet(options: FleetOptions, records: Arc<dyn SharedRecords>) -> (Fleet, 
 }
 
 impl Fleet {
-    /// The listener by which breakers are shared. Give it to a [`Breaker`] or a
-    /// [`Registry`](fusebox_breaker::Registry) when it is made: the breakers of a registry then join by themselves, a
-    /// single one by [`Fleet::join`]. `also` hears all that the listener hears.
+    /// Makes a listener that shares breakers. Pass it to a [`Breaker`] or a [`Registry`](fusebox_breaker::Registry) on
+    /// construction: the breakers of a registry then join by themselves, a single breaker by [`Fleet::join`]. `also`
+    /// receives the same events.
     pub fn listener(&self, share: Share, also: Option<Arc<dyn Listener>>) -> Arc<dyn Listener> {
-        Arc::new(Ear {
+        Arc::new(FleetListener {
             fleet: self.clone(),
             share,
             also,
         })
     }
 
-    /// Shares a breaker with those of the same name, from now on. Its listener must be one of this fleet's, or it will
-    /// tell nothing. A breaker that nobody keeps any more leaves by itself.
+    /// Shares a breaker with the breakers of the same name, from now on. The breaker must have a listener of this
+    /// fleet, or its events are not shared. A dropped breaker leaves by itself.
     ///
     /// # Errors
-    /// [`ShareError`], when its settings do not allow what is to be shared.
+    /// [`ShareError`] if the breaker's settings cannot be shared in this way.
     pub fn join(&self, breaker: &Breaker, share: Share) -> Result<(), ShareError> {
         let sharing = Sharing::new(share, &breaker.settings())?;
-        // At once, so that it asks before it probes, and no outcome is missed.
+        // At once, so that the breaker asks before it probes, and no outcome is missed.
         breaker.follow_fleet();
         breaker.count_for_fleet(sharing.counts());
         self.inbox.join(Joining {
@@ -169,48 +168,49 @@ impl Fleet {
         Ok(())
     }
 
-    /// Lets a breaker of this process be its own again.
+    /// Stops sharing a breaker, which returns to local decisions.
     pub fn leave(&self, breaker: &Breaker) {
         self.inbox.leave(breaker.name().clone());
     }
 
-    /// An operator's word over the whole fleet on the breaker of that name. It is carried out soon; if not within a
-    /// second, [`News::WordDropped`] says so.
+    /// Issues an operator's fleet-wide command for the breaker of this name. If it cannot be delivered within a second,
+    /// [`News::WordDropped`] reports that.
     pub fn say(&self, name: impl Into<Arc<str>>, word: Word) {
         self.inbox.say(name.into(), word);
     }
 
-    /// What this process knows of the shared breaker of a name, or of all; nothing where the task does not run, or
-    /// does not answer within a second.
+    /// Returns this process's view of one shared breaker, or of all. Empty if the task is not running, or does not
+    /// answer within a second.
     pub async fn look(&self, name: Option<&str>) -> Vec<FleetView> {
         let (answer, seen) = oneshot::channel();
         let name = name.map(Key::from);
-        self.inbox.look(Look { name, answer });
-        let seen = timeout(LOOK_MAX, seen).await;
+        self.inbox.view(ViewRequest { name, answer });
+        let seen = timeout(VIEW_WAIT_MAX, seen).await;
         seen.ok().and_then(Result::ok).unwrap_or_default()
     }
 
-    /// Waits until what has happened here by now has reached the store, at most so long. For the end of a process.
+    /// Waits until everything that has happened here so far has reached the store, at most `within`. For use at
+    /// shutdown.
     pub async fn settle(&self, within: Duration) {
-        let told = async {
-            // What is counted waits for its batch.
+        let delivered = async {
+            // Counts wait for their batch.
             sleep(2 * BATCH_EVERY).await;
-            // The task has then read all that was written to it.
+            // By its answer the task has processed everything sent to it before.
             self.look(Some("")).await;
             while self.status().under_way > 0 {
                 sleep(BATCH_EVERY).await;
             }
         };
-        // What could not be told is kept by the process's own store.
-        let _ = timeout(within, told).await;
+        // If the time is up, the process's own store still has the state.
+        let _ = timeout(within, delivered).await;
     }
 
-    /// How it is doing.
+    /// The state of the fleet as seen by this process.
     pub fn status(&self) -> FleetStatus {
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the task. Its breakers are then on their own.
+    /// Stops the task. Its breakers return to local decisions.
     pub fn stop(&self) {
         self.inbox.stop();
     }
@@ -220,7 +220,7 @@ impl Fleet {
     }
 
     fn show(&self, status: FleetStatus) {
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }
 }
 

@@ -1,14 +1,14 @@
-//! Makes the circuit breakers of many processes agree through a store, off the request path.
+//! Coordinates the circuit breakers of several processes through a store, off the request path.
 //!
-//! Every process is a node: it decides at once from what it knows, and tells the others beside that. The fleet's truth of
-//! a breaker is one record, changed by commands that are carried out where the record lives, on that place's clock. The
-//! [`guide`] tells what is promised, and what is not.
+//! Every process is a node: it decides at once from its local knowledge, and exchanges decisions with the other nodes
+//! in the background. The shared state of a breaker is one record, changed by commands that run where the record is
+//! stored, on that place's clock. The [`guide`] lists the guarantees and their limits.
 //!
 //! # Contents
-//! - a node at work, with the feature `driver`: [`fleet()`], [`Fleet`], [`Driver`]
-//! - what a breaker shares: [`Share`]
-//! - what a node shows of itself: [`Health`], [`News`]
-//! - the protocol itself, pure, for simulations and other drivers: [`protocol`]
+//! - a running node, with the feature `driver`: [`fleet()`], [`Fleet`], [`Driver`]
+//! - the kinds of sharing: [`Share`]
+//! - a node's state and reports: [`Health`], [`News`]
+//! - the protocol as pure code, for simulations and other drivers: [`protocol`]
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -30,7 +30,7 @@ pub use driver::{Driver, Fleet, FleetOptions, FleetStatus, FleetView, OnNews, fl
 pub use node::{FleetCount, Health, News};
 pub use share::{Share, ShareError};
 
-/// The protocol: a node as a machine without a clock or a socket, and the records and commands by which nodes agree.
+/// The protocol: a node as a state machine without clock or socket, with its records and commands.
 pub mod protocol {
     pub use crate::breakers::SharedBreakers;
     pub use crate::change::{LUA, NODES_MAX, Rewritten, change};
@@ -47,7 +47,7 @@ pub mod protocol {
     pub use crate::share::Sharing;
 }
 
-/// The manual.
+/// The guide to fleets: sharing, guarantees, failures, operation.
 #[cfg(any(doc, all(doctest, feature = "driver")))]
 pub mod guide {
     //!
@@ -56,7 +56,7 @@ pub mod guide {
     #![doc = include_str!("../docs/fleet.md")]
 }
 
-/// The example of the package's own page.
+/// The README's example, compiled as a doctest.
 #[cfg(all(doctest, feature = "driver"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,16 +1,16 @@
-//! One process of a fleet, pure: it is told what happens, and answers with what is to be done.
+//! One process of a fleet as pure code: it receives inputs and returns outputs.
 //!
-//! There is no queue of decisions in it. For every breaker it knows what the record says, what the breaker here is, and
-//! what of it the fleet does not know yet; after every input it compares these and sends the one command that is due.
-//! So an input that is lost, late or doubled leads to the same end as one that is not.
+//! A node has no queue of decisions. For every breaker it knows the record, the state of the local breaker, and the
+//! local knowledge that the fleet lacks; after every input it compares these and sends the one command that is due. So
+//! a lost, late or duplicated input leads to the same final state as a regular one.
 
 mod away;
 mod due;
 mod follow;
+mod io;
 mod member;
 mod poison;
 mod reading;
-mod words;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
@@ -26,68 +26,68 @@ use member::{Evidence, Member, ProbeResult};
 use reading::Source;
 
 pub use away::Health;
-pub use words::{Batch, Event, Input, Key, Local, News, Order, Output, Word};
+pub use io::{Batch, Event, Input, Key, Local, News, Order, Output, Word};
 
-/// How often records are read, in case a push was lost: a round, within which all nodes agree.
+/// The interval of reading all records, in case a push was lost. Within one round all nodes agree.
 pub const ROUND: Duration = Duration::from_secs(1);
 
-/// How often counts are sent while there is something to count.
+/// The interval of sending counts while there are any.
 pub const BATCH_EVERY: Duration = Duration::from_millis(10);
 
-/// What was not sent for so long is not sent any more.
+/// The age at which an unsent message is dropped.
 pub const QUEUED_MAX: Duration = Duration::from_secs(1);
 
-/// The store is away when it fails for so long.
+/// The time of continuous failure after which the store counts as away.
 pub const AWAY_AFTER: Duration = Duration::from_secs(1);
 
-/// How soon a store that failed is tried again.
+/// The pause before a failing store is tried again.
 pub const TRY_AGAIN: Duration = Duration::from_millis(250);
 
-/// A lease is longer than a probe by so much.
+/// The time by which a lease exceeds the longest probe.
 pub const LEASE_MARGIN: Duration = Duration::from_secs(2);
 
-/// A probe is over so long before its lease is.
+/// The time by which the last probe ends before its lease.
 pub const PROBE_MARGIN: Duration = Duration::from_millis(250);
 
 /// The most records in one read.
 pub const READ_KEYS: usize = 512;
 
-/// The most bytes of a node's name.
+/// The most bytes in a node's name.
 const NAME_MAX: usize = 128;
 
-/// How many words of operators wait for one breaker.
+/// The most operators' commands that wait for one breaker.
 const WORDS_MAX: usize = 16;
 
-/// Who a node is.
+/// The identity of a node.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
-    /// Its name: no other node of the fleet has it. At most 128 bytes of it are used.
+    /// The node's name, unique in the fleet. Only the first 128 bytes are used.
     pub name: String,
-    /// Which process of that name: another text after every start.
+    /// The identifier of the process, different after every start.
     pub incarnation: String,
-    /// The seed of all that it draws.
+    /// The seed of all random choices.
     pub seed: u64,
 }
 
 /// One process of a fleet.
 ///
-/// Whoever drives it tells it every [`Input`] with the time, carries out every [`Output`] until there is none, and
-/// sends [`Input::Wake`] at [`wake_at`](Node::wake_at). Time is one clock of this process that never runs backwards, also
-/// while the process is stopped.
+/// The driver passes every [`Input`] with the time, carries out every [`Output`] until there is none, and sends
+/// [`Input::Wake`] at [`wake_at`](Node::wake_at). Times are from one local clock that never runs backwards, even while
+/// the process is suspended.
 #[derive(Debug)]
 pub struct Node {
     options: NodeOptions,
     random: fastrand::Rng,
     members: BTreeMap<Key, Member>,
-    /// When to look at which member; what is not the member's own `wake` any more is passed over.
+    /// The times at which to examine members; an entry other than a member's present `wake` is ignored.
     agenda: BinaryHeap<Reverse<(Timestamp, Key)>>,
     outputs: VecDeque<Output>,
     server_time: ServerTime,
-    health: away::Store,
+    health: away::StoreMonitor,
     reading: reading::Reading,
-    /// Commands under way.
-    asked: BTreeMap<u64, Key>,
-    /// When each command and each read under way was sent.
+    /// Commands awaiting an answer.
+    pending: BTreeMap<u64, Key>,
+    /// The send time of each command and read awaiting an answer.
     sent_at: BTreeMap<u64, Timestamp>,
     next_id: u64,
     next_sequence: u64,
@@ -95,32 +95,32 @@ pub struct Node {
     latest: Timestamp,
 }
 
-/// What a node shows of one breaker.
+/// A node's view of one breaker.
 #[derive(Debug, Clone)]
 pub struct MemberView<'a> {
     /// The newest record seen.
     pub record: Option<&'a Record>,
-    /// What the breaker here is, as the node was told.
+    /// The state of the local breaker, as reported to the node.
     pub local: Local,
-    /// Whether it decides alone when to probe.
+    /// True if the node decides on probes locally.
     pub alone: bool,
-    /// Until when this node may begin probes.
+    /// The end of the time in which this node may begin probes, if it has a lease.
     pub may_probe_until: Option<Timestamp>,
-    /// What the fleet counts by each rule that it counts, in their order.
+    /// The fleet's count for each shared rule, in the order of the rules.
     pub counted: Vec<FleetCount>,
 }
 
-/// What a fleet counts by one rule.
+/// The fleet's count for one rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FleetCount {
-    /// The failures of all nodes, as far as they have told.
+    /// Failures of all nodes, as far as reported.
     pub observed: u64,
-    /// At which number the fleet trips.
+    /// Number of failures at which the fleet trips.
     pub threshold: u64,
 }
 
 impl Node {
-    /// A node without breakers, that takes the store to be there.
+    /// Makes a node without breakers, which assumes that the store is reachable.
     pub fn new(mut options: NodeOptions, now: Timestamp) -> Self {
         clip_name(&mut options.name);
         let mut random = fastrand::Rng::with_seed(options.seed);
@@ -131,9 +131,9 @@ impl Node {
             agenda: BinaryHeap::new(),
             outputs: VecDeque::new(),
             server_time: ServerTime::default(),
-            health: away::Store::new(now),
+            health: away::StoreMonitor::new(now),
             reading: reading::Reading::new(first),
-            asked: BTreeMap::new(),
+            pending: BTreeMap::new(),
             sent_at: BTreeMap::new(),
             next_id: 0,
             next_sequence: 0,
@@ -143,12 +143,12 @@ impl Node {
         }
     }
 
-    /// Takes a breaker into the fleet, or shares one that is there in another way. `local` is the state that it is in.
-    /// It serves at once; what the fleet says of it is read next.
+    /// Adds a breaker to the fleet, or changes the sharing of one that has joined. `local` is its present state. The
+    /// breaker works at once; its record is read next.
     pub fn join(&mut self, key: Key, sharing: Sharing, local: Local, now: Timestamp) {
         match self.members.get_mut(&key) {
             Some(member) => {
-                // It may be another breaker of that name: what the fleet says is to be told to it anew.
+                // The breaker may have been replaced, so the fleet's state must be applied again.
                 member.sharing = sharing;
                 member.applied = None;
                 member.alone = false;
@@ -164,7 +164,7 @@ impl Node {
         self.touch(&key, now);
     }
 
-    /// Lets a breaker go. It decides alone from now on; the fleet goes on without it.
+    /// Removes a breaker, which returns to local decisions; the fleet continues without it.
     pub fn leave(&mut self, key: &Key) {
         if self.members.remove(key).is_some() {
             self.order(
@@ -176,10 +176,10 @@ impl Node {
         }
     }
 
-    /// Takes what happened at `now`.
+    /// Processes an input that occurred at `now`.
     pub fn hear(&mut self, input: Input, now: Timestamp) {
         let now = now.max(self.latest);
-        self.notice_sleep(now);
+        self.detect_suspension(now);
         self.latest = now;
         match input {
             Input::Applied {
@@ -188,15 +188,15 @@ impl Node {
             | Input::ReadOut {
                 id, now: server, ..
             } if server >= NUMBER_END => {
-                // No server has such a clock.
+                // A clock that far ahead is faulty.
                 self.failed(id, now);
             }
             Input::Local { key, event } => {
-                self.happened(&key, event, now);
+                self.on_event(&key, event, now);
                 self.touch(&key, now);
             }
             Input::Word { key, word } => {
-                self.take_word(&key, word, now);
+                self.queue_word(&key, word, now);
                 self.touch(&key, now);
             }
             Input::Applied {
@@ -205,9 +205,9 @@ impl Node {
                 now: server,
             } => {
                 self.learn_time(id, server, now);
-                self.answered(away::Work::Command, now);
+                self.answered(away::Operation::Command, now);
                 self.reading.answered(id);
-                if let Some(key) = self.asked.remove(&id) {
+                if let Some(key) = self.pending.remove(&id) {
                     self.applied(&key, id, record, server, now);
                     self.touch(&key, now);
                 }
@@ -218,16 +218,16 @@ impl Node {
                 now: server,
             } => {
                 self.learn_time(id, server, now);
-                self.answered(away::Work::Read, now);
+                self.answered(away::Operation::Read, now);
                 for (key, record) in self.reading.answered(id).into_iter().zip(records) {
-                    self.see(&key, record.as_deref(), Source::Read { server }, now);
+                    self.observe(&key, record.as_deref(), Source::Read { server }, now);
                     self.touch(&key, now);
                 }
             }
             Input::Failed { id } => self.failed(id, now),
             Input::Pushed { key, record } => {
                 self.counters.pushes += 1;
-                self.see(&key, Some(&record), Source::Push, now);
+                self.observe(&key, Some(&record), Source::Push, now);
                 self.touch(&key, now);
             }
             Input::Gap => {
@@ -236,16 +236,16 @@ impl Node {
             }
             Input::Wake => {}
         }
-        self.look_at_agenda(now);
-        self.look_at_store(now);
+        self.run_agenda(now);
+        self.check_store(now);
     }
 
-    /// The next thing to be done.
+    /// Takes the next output, in order.
     pub fn next_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// When the node wants to be woken; none while it has no breaker.
+    /// The time of the next [`Input::Wake`], or `None` while the node has no breaker.
     pub fn wake_at(&self) -> Option<Timestamp> {
         if self.members.is_empty() {
             return None;
@@ -262,27 +262,27 @@ impl Node {
         .min()
     }
 
-    /// How many commands are on their way to the store.
+    /// Number of commands awaiting an answer.
     pub fn under_way(&self) -> usize {
-        self.asked.len()
+        self.pending.len()
     }
 
-    /// How the store is.
+    /// The reachability of the store.
     pub fn health(&self) -> Health {
         self.health.health()
     }
 
-    /// When the store last answered.
+    /// The time of the store's last answer.
     pub fn answered_at(&self) -> Timestamp {
         self.health.answered_at()
     }
 
-    /// What it has done.
+    /// The node's activity so far.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// What it knows of a breaker.
+    /// The node's view of one breaker.
     pub fn member(&self, key: &str) -> Option<MemberView<'_>> {
         let member = self.members.get(key)?;
         let record = member.seen.as_ref();
@@ -303,12 +303,12 @@ impl Node {
         })
     }
 
-    /// Its breakers.
+    /// The names of the node's breakers.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         self.members.keys()
     }
 
-    fn happened(&mut self, key: &Key, event: Event, now: Timestamp) {
+    fn on_event(&mut self, key: &Key, event: Event, now: Timestamp) {
         let server = self.server_time.at(now);
         let away = self.health.is_away();
         let Some(member) = self.members.get_mut(key) else {
@@ -332,7 +332,7 @@ impl Node {
                         act: crate::command::Act::Reopen {
                             cooldown: due::span(left.min(member.sharing.longest)),
                             attempts,
-                            why: due::clipped(&why),
+                            why: due::truncated(&why),
                         },
                         at: now,
                     });
@@ -340,7 +340,7 @@ impl Node {
                     member.evidence = Some(Evidence {
                         until,
                         attempts,
-                        why: due::clipped(&why),
+                        why: due::truncated(&why),
                         at: Some(now),
                         about: member.seen.as_ref().map(|seen| seen.version),
                     });
@@ -363,7 +363,7 @@ impl Node {
                     member.result = Some(ProbeResult {
                         about: lease.version,
                         act: crate::command::Act::Close {
-                            why: due::clipped(&why),
+                            why: due::truncated(&why),
                         },
                         at: now,
                     });
@@ -401,7 +401,7 @@ impl Node {
         }
     }
 
-    fn take_word(&mut self, key: &Key, word: Word, now: Timestamp) {
+    fn queue_word(&mut self, key: &Key, word: Word, now: Timestamp) {
         let sequence = self.sequence();
         let Some(member) = self.members.get_mut(key) else {
             return;
@@ -417,17 +417,17 @@ impl Node {
     fn drop_word(&mut self, key: &Key, word: Word) {
         self.counters.dropped += 1;
         let key = key.clone();
-        self.tell(News::WordDropped { key, word });
+        self.report(News::WordDropped { key, word });
     }
 
-    /// Compares what is with what ought to be, does what is due, and notes when to look again.
+    /// Compares the breaker's state with the record, does everything that is due, and schedules the next examination.
     fn touch(&mut self, key: &Key, now: Timestamp) {
         self.follow(key, now);
-        let wake = self.do_what_is_due(key, now);
+        let wake = self.act_if_due(key, now);
         let Some(member) = self.members.get_mut(key) else {
             return;
         };
-        // What is due at once has been tried: to look again at the same moment would not end.
+        // Everything due has been tried; examining the member again at the same moment would never end.
         let wake = wake.map(|at| at.max(now + Duration::from_millis(1)));
         if member.wake != wake {
             member.wake = wake;
@@ -437,7 +437,7 @@ impl Node {
         }
     }
 
-    fn look_at_agenda(&mut self, now: Timestamp) {
+    fn run_agenda(&mut self, now: Timestamp) {
         let mut due = BTreeSet::new();
         while let Some(Reverse((at, _))) = self.agenda.peek() {
             if *at > now {
@@ -467,18 +467,18 @@ impl Node {
         self.outputs.push_back(Output::Order { key, order });
     }
 
-    fn tell(&mut self, news: News) {
+    fn report(&mut self, news: News) {
         self.outputs.push_back(Output::Tell(news));
     }
 
-    /// The number of a command or a read that is sent now.
+    /// Allocates the number of a command or read that is sent now.
     fn id(&mut self, now: Timestamp) -> u64 {
         self.next_id += 1;
         self.sent_at.insert(self.next_id, now);
         self.next_id
     }
 
-    /// Takes the server's time from an answer: the longer it was under way, the less it says.
+    /// Learns the server's time from an answer; a longer round trip gives less certainty.
     fn learn_time(&mut self, id: u64, server: u64, now: Timestamp) {
         let sent = self.sent_at.remove(&id);
         let took = sent.map_or(Duration::MAX, |sent| now.saturating_since(sent));
@@ -490,26 +490,26 @@ impl Node {
         self.next_sequence
     }
 
-    /// The server's time as far as known, else that of the record.
+    /// The server's time as far as known, otherwise the time of the record.
     fn server_now(&self, record: Option<&Record>, now: Timestamp) -> u64 {
         let known = self.server_time.at(now);
         known.unwrap_or_else(|| record.map_or(0, |record| record.at))
     }
 }
 
-/// Cuts a node's name to what is used of it.
+/// Truncates a node's name to the length used.
 pub(crate) fn clip_name(name: &mut String) {
     while name.len() > NAME_MAX {
         name.pop();
     }
 }
 
-/// Whether a record tells of a state in which calls are refused.
+/// True if the record's state is closed, as an absent record's is.
 fn is_closed(record: Option<&Record>) -> bool {
     record.is_none_or(|record| record.state == State::Closed)
 }
 
-/// The state of a record, none being the first.
+/// The version of a record; an absent one has the first version.
 fn version_of(record: Option<&Record>) -> Version {
     record.map_or(Version::default(), |record| record.version)
 }

@@ -1,7 +1,7 @@
-//! The record of a breaker: all that a fleet agrees on about it.
+//! The record of a breaker: the state that a fleet agrees on.
 //!
-//! It is kept as JSON with short names, which the server's script reads as well. What a newer version adds is kept as
-//! it is.
+//! Records are JSON with short names, which the server's script reads as well. Fields added by a newer version are
+//! preserved.
 
 use std::collections::BTreeMap;
 
@@ -10,49 +10,50 @@ use serde_json::{Map, Value};
 
 use crate::change::NODES_MAX;
 
-/// The schema of the records written here. A record of a later schema is not touched.
+/// The schema of the records written here. Records of a later schema are left unchanged.
 pub const SCHEMA: u32 = 1;
 
-/// The end of a record's numbers: all are below it. The server's Lua writes larger ones with less than all their digits.
+/// The upper bound of all numbers in a record, exclusive. The server's Lua does not print larger numbers exactly.
 pub const NUMBER_END: u64 = 100_000_000_000_000;
 
-/// The most bytes of a record. What is longer was not written by a fleet.
+/// The most bytes in a record. Longer data was not written by a fleet.
 pub const RECORD_BYTES_MAX: usize = 256 * 1024;
 
-/// How many rules a record counts by, and how many numbers it keeps for one of them.
+/// The most rules with counts in a record, and the most numbers for one rule.
 const RULES_MAX: usize = 64;
 const COUNTS_MAX: usize = 128;
 
-/// A state of a breaker that a whole fleet is in. Terms grow with every change of state, lease and hold; epochs when a
-/// record that was lost is made anew. `since` tells apart what two halves of a split store did under the same number.
+/// Identifies a state of a fleet's breaker. The term grows with every change of state, lease and hold; the epoch grows
+/// when a lost record is restored. `since` distinguishes different states with the same numbers, which the halves of a
+/// split store may create.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct Version {
-    /// How often the record was lost and made anew.
+    /// Number of times the record was lost and restored.
     #[serde(rename = "e")]
     pub epoch: u64,
-    /// How often the fleet changed its mind.
+    /// Number of changes of state, lease and hold.
     #[serde(rename = "t")]
     pub term: u64,
-    /// When the term began, in milliseconds on the server's clock.
+    /// The start of the term, in milliseconds on the server's clock.
     #[serde(rename = "since")]
     pub since: u64,
 }
 
 impl Version {
-    /// What only grows.
+    /// The part that only grows: epoch and term.
     pub fn number(self) -> (u64, u64) {
         (self.epoch, self.term)
     }
 
-    /// Whether no epoch comes after this one. No fleet lives for so long: somebody else wrote it, and what is found
-    /// after it counts, although it is lower.
+    /// True if this is the last possible epoch. No fleet reaches it, so the record was written by something else, and
+    /// later records count although their numbers are lower.
     pub(crate) fn is_the_last(self) -> bool {
         self.epoch + 1 >= NUMBER_END
     }
 
-    /// Goes to the next term; past the last one to the next epoch.
+    /// Advances to the next term; after the last term to the next epoch.
     pub(crate) fn step(&mut self) {
         self.term += 1;
         if self.term >= NUMBER_END {
@@ -61,7 +62,7 @@ impl Version {
         }
     }
 
-    /// Goes to the next epoch; past the last one to the first.
+    /// Advances to the next epoch; after the last one to the first.
     pub(crate) fn step_epoch(&mut self) {
         self.epoch += 1;
         if self.epoch >= NUMBER_END {
@@ -70,34 +71,34 @@ impl Version {
     }
 }
 
-/// The state that a record tells.
+/// The state of a fleet's breaker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Calls pass, except at a node that is open by its own evidence and outvoted.
+    /// Calls pass, except at a node that has tripped on its own evidence and was outvoted.
     #[default]
     Closed,
-    /// Calls are refused until the cooldown ends.
+    /// Calls are rejected until the cooldown ends.
     Open,
-    /// The node with the lease probes.
+    /// The node with the lease sends probes.
     HalfOpen,
 }
 
-/// All that a fleet agrees on about one breaker. Times are milliseconds on the server's clock.
+/// The shared state of one breaker. Times are in milliseconds on the server's clock.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// [`SCHEMA`].
+    /// The schema, [`SCHEMA`].
     #[serde(rename = "v")]
     pub schema: u32,
-    /// Which state of the breaker this is.
+    /// The version of the state.
     #[serde(flatten)]
     pub version: Version,
-    /// Grows with every write.
+    /// The number of the last write.
     #[serde(rename = "r")]
     pub revision: u64,
-    /// When it was written.
+    /// The time of the last write.
     pub at: u64,
-    /// The state.
+    /// The breaker's state.
     #[serde(rename = "s")]
     pub state: State,
     /// The end of the last cooldown; 0 before the first.
@@ -106,13 +107,13 @@ pub struct Record {
     /// Trips since the breaker was last closed.
     #[serde(rename = "a")]
     pub attempts: u32,
-    /// Why it last opened or closed, in words.
+    /// The reason of the last opening or closing, as text.
     #[serde(default)]
     pub why: String,
-    /// Who brought that about: a node, or an operator.
+    /// The node or operator behind the last opening or closing.
     #[serde(default)]
     pub by: String,
-    /// Whether an operator closed it.
+    /// True if an operator closed the breaker.
     #[serde(rename = "ops", default, skip_serializing_if = "is_false")]
     pub by_operator: bool,
     /// The nodes that have tripped, each with the end of its own cooldown.
@@ -121,39 +122,39 @@ pub struct Record {
     /// The last batch of each node.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub last: BTreeMap<String, LastBatch>,
-    /// For each rule that is counted together, by its number: pairs of a time and the failures from then on.
+    /// Counts of each shared rule, by the rule's index: pairs of a start time and a number of failures.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counts: BTreeMap<String, Vec<u64>>,
-    /// Who may probe, while half-open.
+    /// The lease to probe, present exactly while half-open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
-    /// The last other node that wanted to probe meanwhile.
+    /// The latest request of another node for the lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub want: Option<Want>,
-    /// An operator's hold over the whole fleet.
+    /// An operator's fleet-wide hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<FleetHold>,
-    /// The last word of an operator that was carried out.
+    /// The last operator's command that was carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub word: Option<Stamp>,
-    /// Where the record was lost, and nothing has happened since it was made anew: what went into it.
+    /// The origin of a restored record, until its next change of state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anew: Option<Anew>,
-    /// What a newer version has written.
+    /// Fields written by a newer version.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// Which command of which process something was.
+/// Identifies one command of one process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
-    /// The node's name.
+    /// The name of the node.
     #[serde(rename = "n")]
     pub node: String,
-    /// Which process of that name: another after every start.
+    /// The identifier of the process, different after every start.
     #[serde(rename = "i")]
     pub incarnation: String,
-    /// Grows with every command of that process.
+    /// The sequence number of the command, which grows within a process.
     #[serde(rename = "q")]
     pub sequence: u64,
 }
@@ -161,23 +162,23 @@ pub struct Stamp {
 /// The last batch of a node that was counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastBatch {
-    /// Which process of the node's name.
+    /// The identifier of the process.
     #[serde(rename = "i")]
     pub incarnation: String,
-    /// The batch's sequence.
+    /// The sequence number of the batch.
     #[serde(rename = "q")]
     pub sequence: u64,
-    /// When it was counted.
+    /// The time at which it was counted.
     pub at: u64,
 }
 
-/// What went into a record that was made anew: the newest state from before the loss, and all since.
+/// The origin of a restored record: the newest version from before the loss that went into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Anew {
-    /// The epoch of that state.
+    /// The epoch of that version.
     #[serde(rename = "e")]
     pub epoch: u64,
-    /// Its term.
+    /// The term of that version.
     #[serde(rename = "t")]
     pub term: u64,
     /// The first epoch after the loss.
@@ -185,42 +186,42 @@ pub struct Anew {
     pub first: u64,
 }
 
-/// Leave to probe.
+/// The permission for one node to probe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// The node that has it.
+    /// The node that holds the lease.
     #[serde(rename = "n")]
     pub node: String,
-    /// Which process of that name; empty where the record was lost since, so that no process leads by it.
+    /// The identifier of the process; empty if the record was lost and restored, so that no process leads by it.
     #[serde(rename = "i")]
     pub incarnation: String,
-    /// When it ends, unless it is renewed.
+    /// The end of the lease, unless renewed.
     pub ends: u64,
-    /// When it was given.
+    /// The start of the lease.
     pub since: u64,
 }
 
-/// A node's wish to probe.
+/// A request for the lease while another node holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Want {
-    /// The node.
+    /// The node that asked.
     #[serde(rename = "n")]
     pub node: String,
-    /// When it last asked.
+    /// The time of its last request.
     pub at: u64,
 }
 
-/// An operator's hold over the whole fleet.
+/// An operator's fleet-wide hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FleetHold {
-    /// Whether it is held open, else closed.
+    /// True if held open, false if held closed.
     pub open: bool,
-    /// When it ends by itself.
+    /// The end of the hold, or `None` until it is released.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
-    /// Why.
+    /// The operator's reason.
     pub why: String,
-    /// Who.
+    /// The operator's name.
     pub by: String,
 }
 
@@ -229,7 +230,7 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl Record {
-    /// The record of a breaker of which nothing is written.
+    /// The initial record of a breaker, before any write.
     pub fn fresh() -> Record {
         Record {
             schema: SCHEMA,
@@ -237,7 +238,7 @@ impl Record {
         }
     }
 
-    /// Reads a record; none where it is damaged, of another schema, or no fleet can have written it.
+    /// Parses a record. Returns `None` if it is damaged, has another schema, or cannot have been written by a fleet.
     pub fn read(bytes: &[u8]) -> Option<Record> {
         if bytes.len() > RECORD_BYTES_MAX {
             return None;
@@ -246,7 +247,7 @@ impl Record {
         (record.schema == SCHEMA && record.is_sound()).then_some(record)
     }
 
-    /// Whether all its numbers can be told exactly, and it holds no more and no less than a fleet writes.
+    /// Checks that all numbers are exact and all lists within their limits.
     fn is_sound(&self) -> bool {
         let Version { epoch, term, since } = self.version;
         let mut numbers = vec![epoch, term, since, self.revision, self.at, self.until];
@@ -262,7 +263,7 @@ impl Record {
                 .iter()
                 .flat_map(|it| [it.epoch, it.term, it.first]),
         );
-        // Somebody probes while it is half-open, and nobody else.
+        // A lease exists exactly while the breaker is half-open.
         self.lease.is_some() == (self.state == State::HalfOpen)
             && self.votes.len() <= NODES_MAX
             && self.last.len() <= NODES_MAX
@@ -274,19 +275,20 @@ impl Record {
             && numbers.iter().all(|number| *number < NUMBER_END)
     }
 
-    /// Writes it.
+    /// Encodes the record as JSON.
     pub fn write(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a record is numbers and text under names")
     }
 
-    /// Whether it was lost, and made anew by somebody who did not know of this state. To who does, it is lost still.
+    /// True if the record was lost and restored by a node that did not know the version `seen`. To a node that has seen
+    /// it, the record still counts as lost.
     pub fn is_made_without(&self, seen: Version) -> bool {
         self.anew
             .is_some_and(|anew| seen.epoch < anew.first && seen.number() > (anew.epoch, anew.term))
     }
 
-    /// The failures that a rule counts at `now` over the fleet, the rule given by its number and how far it looks back
-    /// (0: without end).
+    /// The fleet's failure count for a rule at the time `now`. The rule is given by its index and its time window in
+    /// milliseconds (0 for no limit).
     pub fn counted(&self, rule: usize, within: u64, now: u64) -> u64 {
         let pairs = self.counts.get(&rule.to_string());
         let pairs = pairs.into_iter().flat_map(|flat| flat.chunks_exact(2));

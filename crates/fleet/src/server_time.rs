@@ -1,20 +1,21 @@
-//! What time it is at the server, as far as one can know: never later than it is there.
+//! A lower bound of the server's time.
 
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 
-/// After so long a bound is measured anew: by then two good clocks have drifted apart by less than 2 ms.
-const TRUSTED: Duration = Duration::from_secs(10);
+/// The age at which a bound is measured again: by then two good clocks have drifted apart by less than 2 ms.
+const MEASURE_EVERY: Duration = Duration::from_secs(10);
 
-/// An answer that took longer measures nothing anew, and a clock that is less behind was not set back.
-const BLUR: Duration = Duration::from_secs(1);
+/// The longest round trip of an answer that replaces an old bound, and the least difference of a clock that was set
+/// back.
+const TOLERANCE: Duration = Duration::from_secs(1);
 
-/// A push that is further ahead, in milliseconds, waits for an answer to say the same.
-const BELIEVED_AHEAD: u64 = 5_000;
+/// The most milliseconds by which a push may be ahead of the bound; a larger jump needs the confirmation of an answer.
+const PUSH_AHEAD_MAX: u64 = 5_000;
 
-/// A bound on the server's time, from the last answers. An answer was made before it came, so that the server's clock
-/// had at least reached its time then.
+/// A lower bound of the server's time, from the latest answers. An answer was created before it arrived, so by then the
+/// server's clock had at least reached the answer's time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ServerTime {
     bound: Option<Bound>,
@@ -27,17 +28,18 @@ struct Bound {
 }
 
 impl ServerTime {
-    /// Takes an answer that came at `now`, at most `took` after it was asked for, and tells the server's time.
+    /// Updates the bound from an answer with the server's time that arrived at `now` after a round trip of at most
+    /// `took`.
     ///
-    /// The longer it took, the less it says: that the clock shows less than was known follows only where it would show
-    /// less even if it was read when the question was sent. A process that was stopped hears old answers first.
+    /// The longer the round trip, the less the answer proves: the server's clock was set back only if its time would be
+    /// too low even for the moment when the request was sent. A process that was suspended receives old answers first.
     pub fn learn(&mut self, server: u64, took: Duration, now: Timestamp) {
         let measures = match (self.bound, self.at(now)) {
             (Some(bound), Some(known)) => {
-                let old = now.saturating_since(bound.at) >= TRUSTED;
+                let old = now.saturating_since(bound.at) >= MEASURE_EVERY;
                 let behind = Duration::from_millis(known.saturating_sub(server));
-                let set_back = behind > took.saturating_add(BLUR);
-                server >= known || (old && took <= BLUR) || set_back
+                let set_back = behind > took.saturating_add(TOLERANCE);
+                server >= known || (old && took <= TOLERANCE) || set_back
             }
             _ => true,
         };
@@ -46,24 +48,24 @@ impl ServerTime {
         }
     }
 
-    /// Takes what says only that the server's clock had reached that time: it may have been under way for long. What is
-    /// far ahead of all that answers have told is not believed.
+    /// Raises the bound from a push, which proves only that the server's clock had reached that time, since the push
+    /// may have been delayed. A push far ahead of all answers is ignored.
     pub fn learn_at_least(&mut self, server: u64, now: Timestamp) {
         let known = self.at(now);
-        let near = |known: u64| known < server && server - known <= BELIEVED_AHEAD;
-        if known.is_some_and(near) {
+        let plausible = |known: u64| known < server && server - known <= PUSH_AHEAD_MAX;
+        if known.is_some_and(plausible) {
             self.bound = Some(Bound { at: now, server });
         }
     }
 
-    /// The server's time at `now`, at the least, in its milliseconds.
+    /// The lower bound of the server's time at the local time `now`, in milliseconds.
     pub fn at(&self, now: Timestamp) -> Option<u64> {
         let Bound { at, server } = self.bound?;
         let passed = now.saturating_since(at).as_millis();
         Some(server.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX)))
     }
 
-    /// When here it is certainly `server` there; at once where nothing is known.
+    /// The local time at which the server's clock has certainly reached `server`; zero if nothing is known.
     pub fn when(&self, server: u64) -> Timestamp {
         let Some(bound) = self.bound else {
             return Timestamp::ZERO;
@@ -119,7 +121,7 @@ mod tests {
             time.learn(5_020, ms(late), at(late + 20));
             assert_eq!(time.at(at(late + 20)), Some(5_020 + late));
         }
-        // Unless the clock shows less than it did when that was asked for.
+        // Unless the clock shows less than it did when the request was sent.
         time.learn(50_000, ms(10_000), at(63_000));
         assert_eq!(time.at(at(63_000)), Some(50_000));
     }

@@ -1,4 +1,4 @@
-//! What a breaker shares with the same breaker of other processes.
+//! The kinds of sharing between the breakers of several processes.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,27 +8,27 @@ use fusebox_breaker::{Over, Rule, Settings, snapshot::RuleKind};
 use crate::command::{CountRule, SPAN_MAX};
 use crate::node::LEASE_MARGIN;
 
-/// What the nodes of a fleet decide together about a breaker.
+/// The decisions that the nodes of a fleet share for a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
-    /// The trip of one node opens all.
+    /// A trip of one node opens the breaker at all nodes.
     Verdict,
-    /// The trips of so many nodes, 1 or more, open all; each one's own opens itself. So one bad node cannot take the
-    /// fleet down. A trip counts for as long as that node's own cooldown.
+    /// Trips of this many nodes, 1 or more, open the breaker at all nodes; a single trip opens only the node's own. So
+    /// one faulty node cannot open the whole fleet. A trip counts until the end of that node's cooldown.
     Quorum(u32),
-    /// As [`Share::Verdict`], and failures are counted over the fleet, which trips at the count at which one node would.
-    /// Only for failures in a row and failures within a time.
+    /// As [`Share::Verdict`]; in addition failures are counted over the whole fleet, which trips at the threshold of a
+    /// single node. Only for rules on consecutive failures and on failures within a time.
     Counts,
 }
 
-/// Why a breaker cannot be shared so.
+/// The error for a breaker that cannot be shared as requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShareError {
-    /// A quorum of nobody.
+    /// The quorum is 0.
     NoQuorum,
-    /// A rule that cannot be counted over a fleet.
+    /// A rule cannot be counted over a fleet.
     NotCounted {
-        /// The rule.
+        /// The kind of the rule.
         rule: RuleKind,
     },
 }
@@ -37,7 +37,7 @@ impl fmt::Display for ShareError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ShareError::NoQuorum => {
-                f.write_str("a quorum of 0 would open for nobody; ask for 1 node or more")
+                f.write_str("a quorum of 0 nodes can never open; use 1 or more")
             }
             ShareError::NotCounted { rule } => write!(
                 f,
@@ -51,28 +51,28 @@ impl fmt::Display for ShareError {
 
 impl std::error::Error for ShareError {}
 
-/// How a breaker is shared, with what the fleet must know of its settings.
+/// The kind of sharing of a breaker, with the settings that the protocol needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sharing {
-    /// How many nodes' trips open all.
+    /// Number of nodes whose trips open the fleet.
     pub(crate) quorum: u32,
-    /// What is counted over the fleet.
+    /// The rules that are counted over the fleet.
     pub(crate) rules: Vec<CountRule>,
-    /// The longest that a probe takes.
+    /// The longest time for a probe.
     pub(crate) probe_timeout: Duration,
     /// The cooldown of a trip by the fleet's count, before jitter.
     pub(crate) cooldown: Duration,
-    /// How much longer it may be drawn, as a share of it.
+    /// The largest random extension of the cooldown, as a fraction of it.
     pub(crate) jitter: f64,
-    /// The longest cooldown of any trip.
+    /// The longest cooldown of any trip, including jitter.
     pub(crate) longest: Duration,
 }
 
 impl Sharing {
-    /// How a breaker with these settings is shared.
+    /// Prepares the sharing of a breaker with these settings.
     ///
     /// # Errors
-    /// [`ShareError::NoQuorum`], and with [`Share::Counts`] the first rule that cannot be counted.
+    /// [`ShareError::NoQuorum`], or with [`Share::Counts`] an error for the first rule that cannot be counted.
     pub fn new(share: Share, settings: &Settings) -> Result<Self, ShareError> {
         let quorum = match share {
             Share::Quorum(0) => return Err(ShareError::NoQuorum),
@@ -83,7 +83,7 @@ impl Sharing {
             Share::Counts => settings
                 .trip
                 .iter()
-                .map(counted)
+                .map(count_rule)
                 .collect::<Result<_, _>>()?,
             Share::Verdict | Share::Quorum(_) => Vec::new(),
         };
@@ -97,12 +97,12 @@ impl Sharing {
         })
     }
 
-    /// How long a lease lasts.
+    /// The length of a lease.
     pub(crate) fn lease(&self) -> Duration {
         self.probe_timeout.saturating_add(LEASE_MARGIN)
     }
 
-    /// Whether failures are counted over the fleet.
+    /// True if failures are counted over the fleet.
     pub fn counts(&self) -> bool {
         !self.rules.is_empty()
     }
@@ -112,7 +112,7 @@ impl Sharing {
     }
 }
 
-fn counted(rule: &Rule) -> Result<CountRule, ShareError> {
+fn count_rule(rule: &Rule) -> Result<CountRule, ShareError> {
     let span = |time: Duration| u64::try_from(time.as_millis()).map_or(SPAN_MAX, |ms| ms.max(1));
     match *rule {
         Rule::ConsecutiveFailures { threshold, within } => Ok(CountRule {

@@ -1,4 +1,4 @@
-//! Fleets at work over a store in memory: real breakers, real tasks, and a clock that moves when nothing is left to do.
+//! Running fleets over a store in memory: real breakers, real tasks, and a clock that advances once all tasks are idle.
 #![cfg(feature = "driver")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -20,7 +20,7 @@ use fusebox_store::{
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-/// The clock of the runtime, which stands still while somebody works.
+/// The clock of the paused runtime, which stands still while a task works.
 #[derive(Clone, Copy)]
 struct Virtual(Instant);
 
@@ -114,7 +114,7 @@ async fn pause(millis: u64) {
     sleep(Duration::from_millis(millis)).await;
 }
 
-/// A fleet of so many processes that have all begun.
+/// Starts a fleet of this many processes.
 async fn begin(processes: usize, share: Share) -> (Vec<Process>, Arc<Store>) {
     let clock = Virtual(Instant::now());
     let store = store(clock);
@@ -240,7 +240,7 @@ async fn a_fleet_that_stops_or_dies_leaves_its_breakers_on_their_own() {
 
 #[tokio::test(start_paused = true)]
 async fn the_breakers_of_a_registry_join_when_they_are_made_and_leave_when_they_are_let_go() {
-    /// Counts what is passed on.
+    /// Counts the forwarded events.
     #[derive(Default)]
     struct Also(Mutex<u32>);
     impl Listener for Also {
@@ -314,7 +314,7 @@ async fn an_operators_word_reaches_all_processes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_breaker_that_cannot_be_shared_says_so() {
+async fn a_breaker_that_cannot_be_shared_is_reported() {
     let (fleet, _) = begin(1, Share::Verdict).await;
     let rate = Settings {
         trip: vec![Rule::Stalled {
@@ -363,7 +363,7 @@ async fn a_flood_of_transitions_loses_none_that_matters() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_known_of_a_breaker_is_shown_after_all_that_happened_before() {
+async fn a_view_of_a_breaker_includes_all_earlier_events() {
     let (fleet, _) = begin(2, Share::Counts).await;
     assert!(fleet[0].call(Outcome::Failure));
     pause(50).await;
@@ -387,7 +387,7 @@ async fn what_is_known_of_a_breaker_is_shown_after_all_that_happened_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_ends_waits_for_what_was_counted_and_not_for_a_store_that_is_away() {
+async fn a_shutdown_waits_for_pending_counts_but_not_for_a_store_that_is_away() {
     let (fleet, store) = begin(2, Share::Counts).await;
     assert!(fleet[0].call(Outcome::Failure));
     let began = Instant::now();
@@ -423,7 +423,7 @@ async fn a_breaker_that_leaves_and_joins_again_at_once_has_joined() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_processes_of_one_name_are_told_of_each_other_and_a_restart_is_none() {
+async fn two_processes_with_one_name_are_reported_but_a_restart_is_not() {
     let clock = Virtual(Instant::now());
     let store = store(clock);
     let taken = |process: &Process| {
@@ -434,7 +434,7 @@ async fn two_processes_of_one_name_are_told_of_each_other_and_a_restart_is_none(
     pause(12_000).await;
     first.fleet.stop();
     first.task.await.unwrap();
-    // Another process of that name, right after the first and after one that was killed.
+    // Another process with that name, right after the first one and after one that was killed.
     let second = process(0, Share::Verdict, &store, clock);
     pause(30_000).await;
     assert_eq!((taken(&second), second.fleet.status().same_name), (0, 0));
@@ -467,7 +467,7 @@ fn a_fleet_and_guards_made_at_any_time_tell_the_same_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_to_call_is_woken_by_leave_to_probe() {
+async fn a_waiting_caller_is_woken_by_a_lease() {
     for processes in [1, 3] {
         let (fleet, _) = begin(processes, Share::Verdict).await;
         let now = fleet[0].clock.now();

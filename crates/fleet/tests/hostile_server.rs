@@ -1,5 +1,5 @@
-//! A server that answers anything at all: whatever it says, breakers trip, cool down and close by themselves, and no call
-//! waits for it.
+//! A server with arbitrary answers: breakers still trip, cool down and close by themselves, and no call waits for the
+//! server.
 #![cfg(feature = "driver")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -20,11 +20,11 @@ use fusebox_store::{
 };
 use tokio::time::{sleep, timeout};
 
-/// What the server's clock shows, all the time.
+/// The constant time of the server's clock.
 const NOW: u64 = 1_700_000_000_000;
 
-/// A server that greets as a real one does, and answers every script with these bytes. Where they end in `CUT` it
-/// hangs up then.
+/// A server that greets like a real one, and answers every script with these bytes. If they end in `CUT`, it then
+/// closes the connection.
 fn server(answer: Vec<u8>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -57,7 +57,7 @@ fn serve(stream: &TcpStream, answer: &[u8]) -> Option<()> {
     }
 }
 
-/// The first word of the next command.
+/// Reads the first word of the next command.
 fn command(reader: &mut impl BufRead) -> Option<String> {
     let count = |reader: &mut dyn BufRead| {
         let mut line = String::new();
@@ -73,7 +73,7 @@ fn command(reader: &mut impl BufRead) -> Option<String> {
     first
 }
 
-/// What a script of records answers, with this time and these records.
+/// The reply of a script on records, with this time and these records.
 fn reply(now: &str, records: &[&[u8]]) -> Vec<u8> {
     let mut bytes = format!("*{}\r\n$6\r\nrecord\r\n", records.len() + 2).into_bytes();
     for part in [now.as_bytes()].iter().chain(records) {
@@ -150,7 +150,7 @@ fn answers() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// A breaker before a server that says this: it trips, lets somebody probe after a while, and closes.
+/// Checks a breaker with a server that sends this reply: it trips, admits a probe after a while, and closes.
 async fn goes_on(what: &'static str, answer: Vec<u8>) {
     let clock: Arc<dyn Clock> = Arc::new(MonotonicClock);
     let url = format!("redis://127.0.0.1:{}?timeout=200ms", server(answer));

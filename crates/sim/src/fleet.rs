@@ -1,8 +1,8 @@
-//! Simulates fleets: nodes that share breakers over a store, on virtual time, with everything that can go wrong.
+//! Simulates fleets: nodes that share breakers through a store, on virtual time, with injected faults.
 //!
-//! The nodes, the breakers and the changes of the records are those of a running process; the network, the store's
-//! clock, the upstreams and the callers are drawn from one seed. The same seed gives the same run, to the last event.
-//! What must hold is judged from outside, in every run: see [`Invariant`].
+//! The nodes, the breakers and the changes of records are those of a real process; the network, the store's clock, the
+//! upstreams and the callers are generated from one seed. The same seed gives the same run, to the last event. Every
+//! run is checked from outside against the invariants, see [`Invariant`].
 //!
 //! ```
 //! use fusebox_sim::Drill;
@@ -20,7 +20,7 @@ mod faults;
 #[cfg(test)]
 mod flaws;
 mod network;
-mod plot;
+mod plan;
 mod process;
 mod rules;
 mod server;
@@ -34,89 +34,89 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use plot::Plot;
+use plan::RunPlan;
 use rules::{AsWritten, Rules};
 pub use violation::{Invariant, Violation};
 use world::World;
 
-/// A millisecond in nanoseconds, in which the time of a run is told.
+/// A millisecond in nanoseconds, the unit of time in a run.
 const MS: u64 = 1_000_000;
 
-/// How long things go wrong, unless another time is asked for.
+/// The default length of the time with faults.
 const STORMY: Duration = Duration::from_secs(25);
 
-/// A run to be made.
+/// The parameters of a simulated run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drill {
     seed: u64,
     nodes: usize,
-    weather: Weather,
+    conditions: Conditions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Weather {
-    /// Faults for so long, then none until all must be well.
+enum Conditions {
+    /// Faults for this long, then none until everything must have recovered.
     Storm(Duration),
-    /// No faults, healthy upstreams, and so many calls in a second at each breaker of each node.
+    /// No faults, healthy upstreams, and `calls` per second at each breaker of each node.
     Calm { calls: u64, span: Duration },
 }
 
-/// How a run went.
+/// The result of a simulated run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// The drill.
+    /// The run's parameters.
     pub drill: Drill,
-    /// The hash of all that happened, in its order.
+    /// A hash of all events in order.
     pub hash: u64,
-    /// How much happened.
+    /// Number of events.
     pub events: u64,
-    /// The commands sent to the store.
+    /// Number of commands sent to the store.
     pub commands: u64,
-    /// The reads of the store.
+    /// Number of reads of the store.
     pub reads: u64,
-    /// The longest that a node that reached the store took to agree after a change.
+    /// The longest time that a node with a working connection took to agree after a change.
     pub convergence: Duration,
-    /// What must not be, where something was.
+    /// The first violation of an invariant, if any.
     pub violation: Option<Violation>,
-    /// The last of what happened before that, a line each.
-    pub told: String,
+    /// The last events before a violation, one per line; empty without one.
+    pub trace: String,
 }
 
 impl Drill {
-    /// So many nodes, 1 or more, in 25 s of storm and the calm after it.
+    /// A run with this many nodes, at least 1: 25 s with faults and the time to recover.
     pub fn new(seed: u64, nodes: usize) -> Self {
         Drill {
             seed,
             nodes: nodes.max(1),
-            weather: Weather::Storm(STORMY),
+            conditions: Conditions::Storm(STORMY),
         }
     }
 
-    /// Things go wrong for so long instead, 1 s or more.
+    /// Sets the length of the time with faults, at least 1 s.
     pub fn storm(self, span: Duration) -> Self {
-        let weather = Weather::Storm(span.max(Duration::from_secs(1)));
-        Drill { weather, ..self }
+        let conditions = Conditions::Storm(span.max(Duration::from_secs(1)));
+        Drill { conditions, ..self }
     }
 
-    /// Nothing goes wrong for so long, while so many calls in a second, 1 or more, come to each breaker of each node.
+    /// Makes it a run of this length without faults, with `calls` per second, at least 1, at each breaker of each node.
     pub fn calm(self, calls: u64, span: Duration) -> Self {
         let calls = calls.max(1);
-        let weather = Weather::Calm { calls, span };
-        Drill { weather, ..self }
+        let conditions = Conditions::Calm { calls, span };
+        Drill { conditions, ..self }
     }
 
-    /// Makes the run.
+    /// Simulates the run.
     pub fn run(&self) -> Run {
         self.run_by(&mut AsWritten)
     }
 
     fn run_by(&self, rules: &mut dyn Rules) -> Run {
         let mut rng = Rng::with_seed(self.seed);
-        let plot = match self.weather {
-            Weather::Storm(span) => Plot::of(self.nodes, span, &mut rng),
-            Weather::Calm { calls, span } => Plot::calm(self.nodes, calls, span, &mut rng),
+        let plan = match self.conditions {
+            Conditions::Storm(span) => RunPlan::of(self.nodes, span, &mut rng),
+            Conditions::Calm { calls, span } => RunPlan::calm(self.nodes, calls, span, &mut rng),
         };
-        World::new(&plot, rules, rng).run(self.clone())
+        World::new(&plan, rules, rng).run(self.clone())
     }
 }
 
@@ -124,7 +124,11 @@ impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Run { drill, .. } = self;
         let Some(violation) = &self.violation else {
-            return write!(f, "seed {}, {} nodes: all held", drill.seed, drill.nodes);
+            return write!(
+                f,
+                "seed {}, {} nodes: all invariants held",
+                drill.seed, drill.nodes
+            );
         };
         let Violation {
             invariant,
@@ -138,6 +142,6 @@ impl fmt::Display for Run {
             drill.nodes,
             at.as_secs_f64()
         )?;
-        f.write_str(&self.told)
+        f.write_str(&self.trace)
     }
 }

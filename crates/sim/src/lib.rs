@@ -1,9 +1,8 @@
-//! Replays breaker scenarios on virtual time, against the same machine that decides in a gateway.
+//! Replays breaker scenarios on virtual time, with the same state machine that runs in a gateway.
 //!
-//! A scenario is a neutral configuration and a timeline: permits, outcomes and steps of the clock, with the state that
-//! is expected after each. It is run twice, against the pure machine and against the shared breaker; both must do what
-//! is expected, and both the same. The form of a file of scenarios is told by the `_schema` of
-//! `conformance/breaker.json`.
+//! A scenario is a library-neutral configuration and a timeline: permits, outcomes and steps of the clock, with the
+//! expected state after each. It runs twice, against the pure machine and against the shared breaker; both must meet
+//! the expectations and behave identically. The `_schema` of `conformance/breaker.json` describes the format.
 //!
 //! ```
 //! use fusebox_sim::{Suite, Verdict};
@@ -27,12 +26,12 @@
 //! ```
 //!
 //! # Contents
-//! - [`Suite`]: a file of cases; [`Case`]: one of them; [`Verdict`]: how it went
-//! - `scenario`: the form, as read
-//! - `mapping`: the neutral configuration in our settings
-//! - `subject`: the two forms of a breaker that a scenario can be run against
-//! - `replay`: the timeline
-//! - `Drill`: a fleet of processes that share breakers, with the feature `fleet`; `Run`: how it went
+//! - [`Suite`]: a file of cases; [`Case`]: one of them; [`Verdict`]: the result of a case
+//! - `scenario`: the file format, as parsed
+//! - `mapping`: from a neutral configuration to breaker settings
+//! - `subject`: the two implementations of a breaker that a scenario runs against
+//! - `replay`: runs the timeline
+//! - `Drill`: a simulated fleet of processes that share breakers, with the feature `fleet`; `Run`: its result
 
 #[cfg(feature = "fleet")]
 mod fleet;
@@ -48,7 +47,7 @@ pub use fleet::{Drill, Invariant, Run, Violation};
 pub use scenario::Kind;
 pub use suite::{Case, ReadError, Suite, Verdict};
 
-/// The example of the repository's own page. Here, because a package cannot hold what lies outside it.
+/// The README's example of the repository. Tested here, because a package cannot include files outside it.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -1,9 +1,9 @@
-//! The neutral configuration of a scenario, in our settings.
+//! Maps the neutral configuration of a scenario to breaker settings.
 //!
-//! Some words have no setting of their own. *Strictly after* a time is that time and a nanosecond: times are whole
-//! nanoseconds, so no other moment tells the two apart. *For ever* is a hundred years. A rate of slow calls is compared
-//! with `>=` whatever the rate of failures is compared with: where that is `>`, the limit is a millionth lower, which no
-//! window of fewer than a thousand calls can tell from it.
+//! Some terms have no setting of their own. *Strictly after* a time becomes that time plus a nanosecond: times are
+//! whole nanoseconds, so no other moment lies between. *For ever* becomes a hundred years. A rate of slow calls is
+//! always compared with `>=`, even if the rate of failures is compared with `>`: then its limit is lowered by a
+//! millionth, which makes no difference for windows of fewer than a thousand calls.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -19,37 +19,37 @@ use crate::scenario::{
     Scenario, StateName, Step,
 };
 
-/// The least that is added to a time to mean *strictly after* it.
-const MOMENT: Duration = Duration::from_nanos(1);
+/// The addition to a time that means *strictly after* it.
+const NANOSECOND: Duration = Duration::from_nanos(1);
 
-/// The least that is taken from a rate to mean *at least* it where *above* is asked.
-const SLIVER: f64 = 1e-6;
+/// The subtraction from a rate that turns *above* into *at least*.
+const RATE_STEP: f64 = 1e-6;
 
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// The calls that the observing rule looks back on where the rule itself has no window.
+/// The window, in calls, of the observing rule for a rule without a window.
 const OBSERVED_CALLS: u32 = 1 << 16;
 
-/// What a scenario's configuration comes to.
+/// A scenario's configuration, mapped to settings.
 #[derive(Debug)]
 pub struct Mapped {
     pub settings: Settings,
     pub ignored: Ignored,
-    /// The rule whose window tells of all calls, where one does.
+    /// Index of the rule whose window includes all calls, if there is one.
     pub calls_seen_by: Option<usize>,
-    /// The fewest calls of which a rate is told.
+    /// The fewest calls for which a rate is defined.
     pub min_calls: u32,
-    /// The rule that looks for slow calls.
+    /// Index of the rule for slow calls, if there is one.
     pub slow_seen_by: Option<usize>,
-    /// What is added to a cooldown that must be over, not only ended.
-    pub past_the_cooldown: Duration,
-    /// Whether counts are those of a generation, so that an open period has none.
+    /// The addition to a cooldown after which the first probe passes.
+    pub probe_delay: Duration,
+    /// True if counts belong to a generation, so that an open period has none.
     pub by_generation: bool,
 }
 
 impl Mapped {
-    /// The settings under which every call passes, all are counted, and nothing is ever decided: a monitor, for whom
-    /// time stands still in a half-open period that no answer can end.
+    /// The settings under which every call passes and is counted but nothing is decided: monitor mode, in a half-open
+    /// period that no answer can end.
     pub fn metrics_only(&self) -> Settings {
         Settings {
             mode: Mode::Monitor,
@@ -66,12 +66,12 @@ impl Mapped {
     }
 }
 
-/// Maps a scenario's configuration.
+/// Maps a scenario's configuration to settings.
 pub fn map(scenario: &Scenario) -> Result<Mapped, String> {
     let config = &scenario.config;
     let trip = &config.trip;
     let mut rules = Vec::new();
-    // A breaker for slow calls alone has no failure rate.
+    // A breaker that trips on slow calls only has no failure rate.
     if config.slow.is_none() || trip.failure_rate.is_some() || !is_rate(trip.policy) {
         rules.push(rule(trip)?);
     }
@@ -120,12 +120,12 @@ pub fn map(scenario: &Scenario) -> Result<Mapped, String> {
         calls_seen_by,
         min_calls: trip.min_calls.unwrap_or(0),
         slow_seen_by,
-        past_the_cooldown: past_the_cooldown(&config.cooldown),
+        probe_delay: probe_delay(&config.cooldown),
         by_generation: config.late_results == LateResults::DiscardByGeneration,
     })
 }
 
-/// Why a scenario cannot be run although it is well formed.
+/// The error for a well-formed scenario that cannot be run.
 fn cannot(what: &str) -> String {
     format!("the breaker cannot {what}")
 }
@@ -155,7 +155,7 @@ fn rule(trip: &scenario::Trip) -> Result<Rule, String> {
         },
         Policy::TumblingWindowConsecutive => Rule::ConsecutiveFailures {
             threshold: threshold()?,
-            within: Some(window_time(trip)? + MOMENT),
+            within: Some(window_time(trip)? + NANOSECOND),
         },
         Policy::CountWindowCount => Rule::Failures {
             threshold: failures()?,
@@ -181,12 +181,10 @@ fn rule(trip: &scenario::Trip) -> Result<Rule, String> {
     })
 }
 
-/// The rule for slow calls, over the window of the failures.
+/// The rule for slow calls, with the window of the failure rule.
 fn slow_rule(slow: &scenario::Slow, trip: &scenario::Trip) -> Result<Rule, String> {
     if trip.policy == Policy::Consecutive {
-        return Err(
-            "config.slow: failures in a row have no window to look for slow calls in".into(),
-        );
+        return Err("config.slow: consecutive failures have no window for slow calls".into());
     }
     let (over, min_calls) = rate_window(trip)?;
     Ok(Rule::SlowRate {
@@ -200,7 +198,7 @@ fn slow_rule(slow: &scenario::Slow, trip: &scenario::Trip) -> Result<Rule, Strin
 fn slow_limit(slow: &scenario::Slow, trip: &scenario::Trip) -> Result<Ratio, String> {
     let sliver = match trip.compare {
         scenario::Compare::AtLeast => 0.0,
-        scenario::Compare::Above => SLIVER,
+        scenario::Compare::Above => RATE_STEP,
     };
     ratio(slow.rate - sliver, "slow.rate")
 }
@@ -215,7 +213,7 @@ fn is_rate(policy: Policy) -> bool {
     }
 }
 
-/// How far back a rate looks, and the fewest calls it decides on: a window of calls never holds more than it is long.
+/// The window of a rate, and the fewest calls for a decision, which cannot exceed the calls in the window.
 fn rate_window(trip: &scenario::Trip) -> Result<(Over, u32), String> {
     Ok(match trip.policy {
         Policy::CountWindowRate | Policy::CountWindowCount => {
@@ -229,9 +227,9 @@ fn rate_window(trip: &scenario::Trip) -> Result<(Over, u32), String> {
         Policy::TimeWindowRate | Policy::TimeWindowCount => {
             (Over::Time(window_time(trip)?), trip.min_calls.unwrap_or(0))
         }
-        // A window that tumbles is cleared when its time is over, not at its end.
+        // A tumbling window is cleared after its time is over, not exactly at its end.
         Policy::TumblingWindowRate | Policy::TumblingWindowConsecutive => (
-            Over::Time(window_time(trip)? + MOMENT),
+            Over::Time(window_time(trip)? + NANOSECOND),
             trip.min_calls.unwrap_or(0),
         ),
     })
@@ -245,7 +243,7 @@ fn window_calls(trip: &scenario::Trip) -> Result<Over, String> {
     needs(trip.window_calls, "trip.window_calls").map(Over::Calls)
 }
 
-/// Whether the rule's own window holds every call, so that it tells how many there were.
+/// True if the rule's own window includes every call, so that it gives the number of calls.
 fn counts_calls(policy: Policy) -> bool {
     match policy {
         Policy::CountWindowRate
@@ -269,7 +267,7 @@ fn asks_for_calls(steps: &[Step]) -> bool {
     })
 }
 
-/// A rule that sees all calls and never has enough of them to trip.
+/// A rule that counts all calls but can never trip.
 fn observing(trip: &scenario::Trip) -> Result<Rule, String> {
     let (over, _) = rate_window(trip)?;
     Ok(Rule::FailureRate {
@@ -291,7 +289,7 @@ fn cooldown(config: &scenario::Cooldown) -> Result<Cooldown, String> {
             config.max_ms,
         ),
     };
-    let more = past_the_cooldown(config);
+    let more = probe_delay(config);
     Ok(Cooldown {
         base: Duration::from_millis(base) + more,
         factor,
@@ -300,10 +298,10 @@ fn cooldown(config: &scenario::Cooldown) -> Result<Cooldown, String> {
     })
 }
 
-/// How long after the end of a cooldown the first probe passes.
-fn past_the_cooldown(config: &scenario::Cooldown) -> Duration {
+/// The time from the end of a cooldown to the first probe that passes.
+fn probe_delay(config: &scenario::Cooldown) -> Duration {
     match config.admit_when_elapsed {
-        AdmitWhenElapsed::After => MOMENT,
+        AdmitWhenElapsed::After => NANOSECOND,
         AdmitWhenElapsed::At | AdmitWhenElapsed::Timer => Duration::ZERO,
     }
 }
@@ -343,7 +341,7 @@ fn half_open(config: &scenario::Config) -> Result<HalfOpen, String> {
         probe_timeout: FOR_EVER,
         on_probe_timeout: OnProbeTimeout::Replace,
         in_a_row: never_reopens,
-        places: places(half_open, close),
+        places: permit_policy(half_open, close),
         slow,
         period_timeout: half_open
             .max_wait_ms
@@ -353,14 +351,14 @@ fn half_open(config: &scenario::Config) -> Result<HalfOpen, String> {
     })
 }
 
-/// Whether a failed probe only begins the count of successes anew.
+/// True if a failed probe only restarts the count of successes.
 fn never_reopens(config: &scenario::HalfOpen) -> bool {
     config.decide == Decide::ConsecutiveSuccesses && config.open_on_first_failure == Some(false)
 }
 
-/// Permits are for a half-open period, where so many are enough for a decision. The libraries that count successes of a
-/// number of calls, or failures, take a permit back with each result.
-fn places(config: &scenario::HalfOpen, close: CloseRule) -> Places {
+/// The policy for permits of a half-open period. Where the permits suffice for a decision, each is spent by its call.
+/// Libraries that count successes among a number of calls, or failures, free a permit with each result.
+fn permit_policy(config: &scenario::HalfOpen, close: CloseRule) -> Places {
     let needed = match (config.decide, close) {
         (Decide::RateOverProbes, CloseRule::FailureRate { over, .. }) => over,
         (Decide::ConsecutiveSuccesses, CloseRule::Successes(successes)) => successes,
@@ -390,7 +388,7 @@ fn close(config: &scenario::HalfOpen, trip: &scenario::Trip) -> Result<CloseRule
                     needs(trip.failure_rate, "trip.failure_rate")?,
                     "trip.failure_rate",
                 )?,
-                // A period never has more answers than permits.
+                // A period cannot have more answers than permits.
                 over: config.max_calls.map_or(after, |calls| after.min(calls)),
             }
         }
@@ -404,14 +402,14 @@ fn close(config: &scenario::HalfOpen, trip: &scenario::Trip) -> Result<CloseRule
     })
 }
 
-/// How many failed probes reopen: for a ratio of successes, so many that too few can succeed.
+/// Number of failed probes that reopen. For a ratio of successes, the number after which too few can still succeed.
 fn failures(config: &scenario::HalfOpen) -> Result<u32, String> {
     Ok(match config.decide {
         Decide::SuccessRatio => {
             let successes = needs(config.successes, "half_open.successes")?;
             let of = needs(config.of, "half_open.of")?;
             let spare = of.checked_sub(successes);
-            spare.ok_or("config.half_open: more successes are needed than there are probes")? + 1
+            spare.ok_or("config.half_open.successes exceeds config.half_open.of, so the breaker could never close")? + 1
         }
         Decide::FailureCount => needs(config.open_after, "half_open.open_after")?,
         Decide::ConsecutiveSuccesses if never_reopens(config) => u32::MAX,

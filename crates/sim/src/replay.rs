@@ -1,4 +1,4 @@
-//! The timeline: every step is carried out at its virtual time, and what is expected after it is looked at.
+//! Runs a timeline: carries out every step at its virtual time, and checks the expectations after it.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -11,19 +11,19 @@ use crate::mapping::Mapped;
 use crate::scenario::{Check, Ending, Expect, Ignored, Scenario, StateName, Step};
 use crate::subject::{Subject, forced, held_open};
 
-/// What was seen, step by step.
-pub type Trace = Vec<Entry>;
+/// The observations of a run, step by step.
+pub type Trace = Vec<StepResult>;
 
-/// What was seen after a step.
+/// The observation after one step.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct StepResult {
     pub step: String,
-    pub seen: Seen,
+    pub seen: Observation,
 }
 
-/// All of a breaker that both of its forms must agree on.
+/// The state of a breaker on which both implementations must agree.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
+pub struct Observation {
     answer: Option<Result<(), Rejection>>,
     phase: Phase,
     mode: Mode,
@@ -35,13 +35,13 @@ pub struct Seen {
     rules: Vec<(u64, u64)>,
     /// Probes in flight, successes and failures.
     probes: Option<(u32, u32, u32)>,
-    /// Failures, ignored and late outcomes. The shared breaker does not write down a success that changes nothing.
+    /// Failures, ignored and late outcomes. The thread-safe breaker does not record a success without effect.
     totals: (u64, u64, u64),
-    /// Since the step before.
+    /// The transitions since the previous step.
     transitions: Vec<Transition>,
 }
 
-/// Runs a scenario against a fresh breaker at time zero.
+/// Runs a scenario against a new breaker at time zero.
 pub fn replay<S: Subject>(
     scenario: &Scenario,
     mapped: &Mapped,
@@ -53,8 +53,8 @@ pub fn replay<S: Subject>(
         now: Timestamp::ZERO,
         permits: HashMap::new(),
         settled: HashSet::new(),
-        lost: Vec::new(),
-        told: 0,
+        unnamed: Vec::new(),
+        reported: 0,
         trace: Vec::new(),
     };
     replay.steps(&scenario.steps, "")?;
@@ -67,10 +67,10 @@ struct Replay<'a, S: Subject> {
     now: Timestamp,
     permits: HashMap<&'a str, S::Permit>,
     settled: HashSet<&'a str>,
-    /// Permits that nobody can name any more. They are kept, for dropping them would give them back.
-    lost: Vec<S::Permit>,
-    /// How many transitions the trace tells of.
-    told: usize,
+    /// Permits without an id. They are retained, since dropping them would release them.
+    unnamed: Vec<S::Permit>,
+    /// Number of transitions already in the trace.
+    reported: usize,
     trace: Trace,
 }
 
@@ -80,9 +80,9 @@ impl<'a, S: Subject> Replay<'a, S> {
             let place = format!("{within}{number}");
             self.step(step, &place)
                 .and_then(|()| self.expect_state(step.state()))
-                .map_err(|what| match what.strip_prefix(INNER) {
+                .map_err(|what| match what.strip_prefix(STEP) {
                     Some(_) => what,
-                    None => format!("{INNER}{place}: {what}"),
+                    None => format!("{STEP}{place}: {what}"),
                 })?;
         }
         Ok(())
@@ -103,10 +103,10 @@ impl<'a, S: Subject> Replay<'a, S> {
                 ..
             } => {
                 let permit = self.subject.admit(self.now);
-                self.answered(&permit, *expect, *retry_after_ms)?;
+                self.check_answer(&permit, *expect, *retry_after_ms)?;
                 Some(permit.map(|permit| {
                     self.settled.remove(id.as_str());
-                    self.lost.extend(self.permits.insert(id, permit));
+                    self.unnamed.extend(self.permits.insert(id, permit));
                 }))
             }
             Step::Complete {
@@ -117,9 +117,13 @@ impl<'a, S: Subject> Replay<'a, S> {
             } => {
                 match self.permits.remove(id.as_str()) {
                     Some(permit) => self.end(permit, *outcome, *duration_ms),
-                    // A permit is used up by its outcome, so a second one cannot be told.
+                    // A permit is consumed by its outcome, so a second outcome cannot be recorded.
                     None if self.settled.contains(id.as_str()) => {}
-                    None => return Err(format!("there is no permit `{id}` to complete")),
+                    None => {
+                        return Err(format!(
+                            "unknown permit `{id}`; acquire it before completing it"
+                        ));
+                    }
                 }
                 self.settled.insert(id);
                 None
@@ -136,7 +140,7 @@ impl<'a, S: Subject> Replay<'a, S> {
                     let answer = self.call(*outcome, *duration_ms, *expect, *retry_after_ms);
                     let answer =
                         answer.map_err(|what| format!("call {time} of {times}: {what}"))?;
-                    self.note(&format!("{place} call {time}"), Some(answer));
+                    self.record_step(&format!("{place} call {time}"), Some(answer));
                 }
                 if *times == 0 {
                     None
@@ -159,7 +163,7 @@ impl<'a, S: Subject> Replay<'a, S> {
                 None
             }
         };
-        self.note(place, answer);
+        self.record_step(place, answer);
         Ok(())
     }
 
@@ -171,7 +175,7 @@ impl<'a, S: Subject> Replay<'a, S> {
         retry_after_ms: Option<u64>,
     ) -> Result<Result<(), Rejection>, String> {
         let permit = self.subject.admit(self.now);
-        self.answered(&permit, expect, retry_after_ms)?;
+        self.check_answer(&permit, expect, retry_after_ms)?;
         match permit {
             Ok(permit) => {
                 self.end(permit, ending, duration_ms);
@@ -188,11 +192,11 @@ impl<'a, S: Subject> Replay<'a, S> {
             }
             (Ending::Failure, _) => Call::from(Outcome::Failure),
             (Ending::RetryAfter(after), _) => {
-                Call::from(Outcome::Failure).retry_after(after + self.mapped.past_the_cooldown)
+                Call::from(Outcome::Failure).retry_after(after + self.mapped.probe_delay)
             }
             (Ending::Ignored, Ignored::NeutralReleasePermit) => Call::from(Outcome::Ignored),
             (Ending::Cancelled, _) => return self.subject.give_back(permit),
-            (Ending::None, _) => return self.lost.push(permit),
+            (Ending::None, _) => return self.unnamed.push(permit),
         };
         let call = match duration_ms {
             Some(ms) => call.lasting(Duration::from_millis(ms)),
@@ -202,7 +206,7 @@ impl<'a, S: Subject> Replay<'a, S> {
     }
 
     /// Compares the answer to a call with the expected one.
-    fn answered(
+    fn check_answer(
         &self,
         permit: &Result<S::Permit, Rejection>,
         expect: Option<Expect>,
@@ -213,23 +217,23 @@ impl<'a, S: Subject> Replay<'a, S> {
                 return Err(format!("expected a permit, but {rejection}"));
             }
             (Some(Expect::Reject), Ok(_)) => {
-                return Err("expected a refusal, but the call may pass".into());
+                return Err("expected a rejection, but the call was admitted".into());
             }
             (None, _) | (Some(Expect::Permit), Ok(_)) | (Some(Expect::Reject), Err(_)) => {}
         }
         let Some(expected) = retry_after_ms else {
             return Ok(());
         };
-        let told = permit
+        let reported = permit
             .as_ref()
             .err()
             .and_then(|rejection| rejection.retry_at)
             .map(|at| at.saturating_since(self.now).as_millis());
-        equal("retry_after_ms", told, Some(u128::from(expected)))
+        equal("retry_after_ms", reported, Some(u128::from(expected)))
     }
 
-    /// Brings about a state by hand. A state of the form that is a hold or a mode of ours begins from a reset, since in
-    /// the libraries it is a state with counts of its own.
+    /// Forces a state. A state that is a hold or a mode of this breaker begins with a reset, since in the libraries it
+    /// has its own counts.
     fn force(&mut self, to: StateName) {
         let now = self.now;
         let settings = match to {
@@ -262,7 +266,7 @@ impl<'a, S: Subject> Replay<'a, S> {
         }
     }
 
-    /// What was held open goes on half-open.
+    /// Makes the breaker half-open, as the end of a hold does.
     fn half_open(&mut self) {
         self.subject.hold(held_open(), self.now);
         self.subject.release(self.now);
@@ -270,8 +274,9 @@ impl<'a, S: Subject> Replay<'a, S> {
 
     fn check(&self, check: &Check) -> Result<(), String> {
         let snapshot = self.subject.snapshot(self.now);
-        let counted = Counted::of(&snapshot, self.mapped);
-        let calls = || counted.ok_or_else(|| "no rule of this scenario sees all calls".to_owned());
+        let counted = Counts::of(&snapshot, self.mapped);
+        let calls =
+            || counted.ok_or_else(|| "no rule of this scenario counts all calls".to_owned());
         if let Some(expected) = check.buffered {
             equal("buffered", calls()?.calls, expected)?;
         }
@@ -284,22 +289,22 @@ impl<'a, S: Subject> Replay<'a, S> {
             }
         }
         if let Some(expected) = check.requests {
-            let out = self.not_settled(snapshot.generation);
+            let out = self.unsettled(snapshot.generation);
             equal("requests", calls()?.calls + out, expected)?;
         }
         if let Some(expected) = check.failures {
             equal("failures", calls()?.failures, expected)?;
         }
         if let Some(expected) = check.failure_rate {
-            near("failure_rate", calls()?.rate(), expected)?;
+            close_to("failure_rate", calls()?.rate(), expected)?;
         }
         if let Some(expected) = check.slow_rate {
             let slow = self
                 .mapped
                 .slow_seen_by
-                .and_then(|rule| Counted::in_window(&snapshot, rule, self.mapped));
-            let slow = slow.ok_or("no rule of this scenario looks for slow calls")?;
-            near("slow_rate", slow.rate(), expected)?;
+                .and_then(|rule| Counts::in_window(&snapshot, rule, self.mapped));
+            let slow = slow.ok_or("no rule of this scenario counts slow calls")?;
+            close_to("slow_rate", slow.rate(), expected)?;
         }
         if let Some(expected) = &check.generator_attempts {
             equal("generator_attempts", &self.attempts_at_trips(), expected)?;
@@ -307,15 +312,15 @@ impl<'a, S: Subject> Replay<'a, S> {
         Ok(())
     }
 
-    /// Permits of a generation that wait for their outcome.
-    fn not_settled(&self, generation: u64) -> u64 {
-        let permits = self.permits.values().chain(&self.lost);
+    /// Number of permits of a generation without an outcome.
+    fn unsettled(&self, generation: u64) -> u64 {
+        let permits = self.permits.values().chain(&self.unnamed);
         permits
             .map(|permit| u64::from(S::generation(permit) == generation))
             .sum()
     }
 
-    /// The number of trips since the last close that each trip found before it.
+    /// For each trip, the number of trips before it since the last closing.
     fn attempts_at_trips(&self) -> Vec<u32> {
         let trips = self.subject.transitions().into_iter();
         trips
@@ -346,8 +351,8 @@ impl<'a, S: Subject> Replay<'a, S> {
             return Ok(());
         }
         let why = snapshot.reason.map_or_else(
-            || "nothing has happened yet".to_owned(),
-            |reason| format!("the last thing that happened: {reason}"),
+            || "no event yet".to_owned(),
+            |reason| format!("last event: {reason}"),
         );
         Err(format!(
             "expected the state {}, it is {} ({why})",
@@ -356,14 +361,14 @@ impl<'a, S: Subject> Replay<'a, S> {
         ))
     }
 
-    fn note(&mut self, place: &str, answer: Option<Result<(), Rejection>>) {
+    fn record_step(&mut self, place: &str, answer: Option<Result<(), Rejection>>) {
         let snapshot = self.subject.snapshot(self.now);
-        let transitions = self.subject.transitions().split_off(self.told);
-        self.told += transitions.len();
-        self.trace.push(Entry {
+        let transitions = self.subject.transitions().split_off(self.reported);
+        self.reported += transitions.len();
+        self.trace.push(StepResult {
             step: place.to_owned(),
-            seen: Seen {
-                answer: answer.map(|answer| answer.map_err(exact)),
+            seen: Observation {
+                answer: answer.map(|answer| answer.map_err(without_estimate)),
                 phase: snapshot.phase,
                 mode: snapshot.mode,
                 hold: snapshot.hold.map(|hold| hold.kind),
@@ -389,51 +394,51 @@ impl<'a, S: Subject> Replay<'a, S> {
     }
 }
 
-/// What a complaint that names its step begins with.
-const INNER: &str = "step ";
+/// The prefix of an error that already names its step.
+const STEP: &str = "step ";
 
-/// Calls, and those among them that are looked for.
+/// Numbers of calls and failures.
 #[derive(Clone, Copy)]
-struct Counted {
+struct Counts {
     calls: u64,
     failures: u64,
     min_calls: u64,
 }
 
-impl Counted {
-    /// While half-open the answers of the probes are what is looked at, else the window, which lasts while open unless
-    /// counts are those of a generation.
-    fn of(snapshot: &Snapshot, mapped: &Mapped) -> Option<Counted> {
+impl Counts {
+    /// The answers of the probes while half-open, otherwise the counts of the window. The window is kept while open,
+    /// unless counts belong to a generation.
+    fn of(snapshot: &Snapshot, mapped: &Mapped) -> Option<Counts> {
         if snapshot.mode == Mode::Monitor {
-            return Counted::in_window(snapshot, mapped.calls_seen_by?, mapped);
+            return Counts::in_window(snapshot, mapped.calls_seen_by?, mapped);
         }
         if let Some(probes) = snapshot.probes {
-            return Some(Counted {
+            return Some(Counts {
                 calls: (probes.successes + probes.failures).into(),
                 failures: probes.failures.into(),
                 min_calls: probes.needed.into(),
             });
         }
         if mapped.by_generation && snapshot.phase == Phase::Open {
-            return Some(Counted {
+            return Some(Counts {
                 calls: 0,
                 failures: 0,
                 min_calls: mapped.min_calls.into(),
             });
         }
-        Counted::in_window(snapshot, mapped.calls_seen_by?, mapped)
+        Counts::in_window(snapshot, mapped.calls_seen_by?, mapped)
     }
 
-    fn in_window(snapshot: &Snapshot, rule: usize, mapped: &Mapped) -> Option<Counted> {
+    fn in_window(snapshot: &Snapshot, rule: usize, mapped: &Mapped) -> Option<Counts> {
         let rule = snapshot.rules.get(rule)?;
-        Some(Counted {
+        Some(Counts {
             calls: rule.calls,
             failures: rule.failures,
             min_calls: mapped.min_calls.into(),
         })
     }
 
-    /// Below zero, as the form has it, while there are too few calls to decide on.
+    /// The failure rate, or -1 while there are too few calls, as the format defines.
     fn rate(self) -> f64 {
         if self.calls == 0 || self.calls < self.min_calls {
             -1.0
@@ -453,7 +458,7 @@ fn equal<T: PartialEq + std::fmt::Debug>(what: &str, seen: T, expected: T) -> Re
     }
 }
 
-fn near(what: &str, seen: f64, expected: f64) -> Result<(), String> {
+fn close_to(what: &str, seen: f64, expected: f64) -> Result<(), String> {
     if (seen - expected).abs() < 1e-9 {
         Ok(())
     } else {
@@ -461,8 +466,9 @@ fn near(what: &str, seen: f64, expected: f64) -> Result<(), String> {
     }
 }
 
-/// A refusal without what hangs on the usual duration of a success, which need not be the same in both forms.
-fn exact(mut rejection: Rejection) -> Rejection {
+/// A rejection without the part that depends on the usual duration of a success, which may differ between the
+/// implementations.
+fn without_estimate(mut rejection: Rejection) -> Rejection {
     rejection.retry_at = rejection.retry_by.or(rejection.retry_at);
     rejection
 }
@@ -471,7 +477,7 @@ fn exact(mut rejection: Rejection) -> Rejection {
 mod tests {
     use super::*;
     use crate::mapping::map;
-    use crate::subject::Pure;
+    use crate::subject::PureMachine;
     use fusebox_breaker::{
         Hold,
         machine::{ForcedTrip, Grant},
@@ -479,10 +485,10 @@ mod tests {
     use serde::Deserialize as _;
     use serde_json::json;
 
-    /// A breaker that loses every outcome, forgets what is forced and stops its clock.
-    struct Deaf(Pure);
+    /// A breaker that ignores outcomes, forced states and time.
+    struct Inert(PureMachine);
 
-    impl Subject for Deaf {
+    impl Subject for Inert {
         type Permit = Grant;
 
         fn admit(&mut self, _: Timestamp) -> Result<Grant, Rejection> {
@@ -527,7 +533,7 @@ mod tests {
                 "generator_attempts",
             ),
         ];
-        for (step, told) in steps {
+        for (step, reported) in steps {
             let scenario = Scenario::deserialize(json!({
                 "config": {
                     "trip": { "policy": "consecutive", "threshold": 1 },
@@ -538,10 +544,10 @@ mod tests {
             }))
             .expect("a scenario");
             let mapped = map(&scenario).expect("it can be run");
-            let deaf = Deaf(Pure::new(mapped.settings.clone()).expect("sound settings"));
-            let failed = replay(&scenario, &mapped, deaf).expect_err("nothing happens");
+            let inert = Inert(PureMachine::new(mapped.settings.clone()).expect("sound settings"));
+            let failed = replay(&scenario, &mapped, inert).expect_err("nothing happens");
             assert!(
-                failed.starts_with("step 2: ") && failed.contains(told),
+                failed.starts_with("step 2: ") && failed.contains(reported),
                 "{failed}"
             );
         }

@@ -1,23 +1,23 @@
-//! The form of a scenario, word by word; what is not in it is refused, so that nothing is passed over in silence.
+//! The format of a scenario. Unknown fields are rejected, so that nothing is silently ignored.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-/// What is expected of a case.
+/// The kind of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Holds as it is written.
+    /// The breaker behaves as written.
     Conformance,
-    /// Libraries disagree: holds with the setting that the case's configuration asks for.
+    /// Libraries differ; the breaker behaves as written with the settings of the case.
     Divergence,
-    /// Shows what a library does wrong, so it is not run.
+    /// The case shows a defect of a library, so it is not run.
     Defect,
 }
 
 impl Kind {
-    /// `conformance`, `divergence` or `defect`.
+    /// The name of the kind: `conformance`, `divergence` or `defect`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Kind::Conformance => "conformance",
@@ -27,7 +27,7 @@ impl Kind {
     }
 }
 
-/// What of a case is run.
+/// The part of a case that is run.
 #[derive(Debug, Deserialize)]
 pub struct Scenario {
     pub config: Config,
@@ -47,8 +47,8 @@ pub struct Config {
     pub late_results: LateResults,
 }
 
-/// What a library did with the outcomes of an older generation. Ours always discards them; the word tells besides that
-/// counts are those of a generation.
+/// A library's treatment of outcomes from an older generation. The breaker here always discards them; this field
+/// decides whether counts belong to a generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "serde_json::Value")]
 pub enum LateResults {
@@ -81,7 +81,7 @@ pub struct Trip {
     pub compare: Compare,
     #[serde(default)]
     pub evaluate_on: EvaluateOn,
-    /// How finely a library cut its window; ours is cut at least as finely.
+    /// Number of parts of a library's window; the window here is divided at least as finely.
     #[serde(rename = "buckets")]
     _buckets: Option<u32>,
 }
@@ -136,17 +136,17 @@ pub struct Cooldown {
     pub initial_ms: Option<u64>,
     pub multiplier: Option<f64>,
     pub max_ms: Option<u64>,
-    /// Only at a close, as ours does; another word is refused.
+    /// Always a closing, as in the breaker here; other values are rejected.
     #[serde(default, rename = "resets_on")]
     _resets_on: ResetsOn,
     #[serde(default)]
     pub admit_when_elapsed: AdmitWhenElapsed,
-    /// Whether a result may carry its own open duration: present in any form, it may.
+    /// True if a result may carry its own open duration.
     #[serde(default)]
     pub from_result: FromResult,
 }
 
-/// Written as anything but `false` and `null`, it is on.
+/// A switch that is on for any value except `false` and `null`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "serde_json::Value")]
 pub struct FromResult(pub bool);
@@ -188,7 +188,7 @@ pub enum AdmitWhenElapsed {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HalfOpen {
-    /// None is unlimited.
+    /// `None` is unlimited.
     pub max_calls: Option<u32>,
     pub decide: Decide,
     pub decide_after: Option<u32>,
@@ -198,7 +198,7 @@ pub struct HalfOpen {
     pub of: Option<u32>,
     pub open_after: Option<u32>,
     pub close_after_successes: Option<u32>,
-    /// None and 0 are for ever.
+    /// `None` and 0 are unlimited.
     pub max_wait_ms: Option<u64>,
     pub after_max_wait: Option<StateName>,
 }
@@ -222,7 +222,7 @@ pub enum Ignored {
     CountsAsSuccess,
 }
 
-/// A state as the form names it; the last four are a hold or a mode beside ours.
+/// A state in the format; the last four are holds or modes of the breaker here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StateName {
@@ -251,18 +251,18 @@ impl StateName {
 
 #[derive(Debug, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
-#[allow(clippy::enum_variant_names)] // The names are the words of the form.
+#[allow(clippy::enum_variant_names)] // The names are those of the format.
 pub enum Step {
     Advance {
         ms: u64,
-        /// A library had to be waited for; virtual time need not.
+        /// Real waiting in a library's test; virtual time needs none.
         #[serde(default, rename = "real_time")]
         _real_time: bool,
         state: Option<StateName>,
         #[serde(rename = "note")]
         _note: Option<String>,
     },
-    /// Wall clocks play no part, so this moves nothing.
+    /// No effect, since the breaker does not use wall clocks.
     WallClockStep {
         #[serde(rename = "ms")]
         _ms: i64,
@@ -281,7 +281,7 @@ pub enum Step {
     Complete {
         id: String,
         outcome: Ending,
-        /// Without it, the virtual time between permit and outcome.
+        /// Default: the virtual time between permit and outcome.
         duration_ms: Option<u64>,
         state: Option<StateName>,
         #[serde(rename = "note")]
@@ -289,7 +289,7 @@ pub enum Step {
     },
     Call {
         outcome: Ending,
-        /// Without it, the virtual time between permit and outcome.
+        /// Default: the virtual time between permit and outcome.
         duration_ms: Option<u64>,
         expect: Option<Expect>,
         #[serde(default = "once")]
@@ -319,7 +319,7 @@ fn once() -> u32 {
     1
 }
 
-/// Values to be read and compared.
+/// Values to be compared with the breaker's state.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
@@ -327,7 +327,7 @@ pub struct Check {
     pub buffered_max: Option<u64>,
     pub failure_rate: Option<f64>,
     pub slow_rate: Option<f64>,
-    /// Calls in the window, and permits of this period that have not been settled.
+    /// Calls in the window, plus permits of the present generation without an outcome.
     pub requests: Option<u64>,
     pub failures: Option<u64>,
     pub generator_attempts: Option<Vec<u32>>,
@@ -337,7 +337,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// Whether a value is asked for that only a window of all calls tells.
+    /// True if a value is checked that needs a window of all calls.
     pub fn asks_for_calls(&self) -> bool {
         self.buffered.is_some()
             || self.buffered_max.is_some()
@@ -370,7 +370,7 @@ pub enum Expect {
     Reject,
 }
 
-/// How a call ended, or that it did not.
+/// The end of a call, or `None` if it does not end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Ending {
@@ -379,7 +379,7 @@ pub enum Ending {
     Failure,
     Ignored,
     Cancelled,
-    /// A failure that says how long to stay away.
+    /// A failure that carries the time to stay open.
     RetryAfter(Duration),
 }
 
@@ -400,7 +400,7 @@ impl TryFrom<String> for Ending {
                 .map(|seconds| Ending::RetryAfter(Duration::from_secs(seconds)))
                 .ok_or_else(|| {
                     format!(
-                        "the outcome `{word}` is none of success, failure, ignored, cancelled, none, retry_after_30s"
+                        "unknown outcome `{word}`; expected success, failure, ignored, cancelled, none or retry_after_30s"
                     )
                 })?,
         })

@@ -1,4 +1,4 @@
-//! What a scenario is run against: the pure machine, and the breaker that is shared between threads.
+//! The two implementations that a scenario runs against: the pure machine and the thread-safe breaker.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,14 +8,15 @@ use fusebox_breaker::{
     machine::{ForcedTrip, Grant, Machine, Transitions},
 };
 
-/// The seed of both forms. No scenario's cooldown has jitter, so nothing is drawn from it.
+/// The seed of both implementations. No scenario uses jitter, so it makes no difference.
 const SEED: u64 = 1;
 
-const SOUND: &str = "a scenario's settings were taken once, and another mode makes them no worse";
+const VALID: &str =
+    "the settings were accepted before, and the mode does not affect their validity";
 
-/// One form of a breaker.
+/// One implementation of a breaker.
 pub trait Subject {
-    /// Leave for one call.
+    /// The permission for one call.
     type Permit;
 
     fn admit(&mut self, now: Timestamp) -> Result<Self::Permit, Rejection>;
@@ -29,11 +30,11 @@ pub trait Subject {
     fn reconfigure(&mut self, settings: Settings, now: Timestamp);
     fn generation(permit: &Self::Permit) -> u64;
     fn snapshot(&self, now: Timestamp) -> Snapshot;
-    /// Everything that happened, in order.
+    /// All transitions so far, in order.
     fn transitions(&self) -> Vec<Transition>;
 }
 
-/// The hold that stands for a state that only an operator leaves.
+/// The hold that represents a state that only an operator ends.
 pub fn held_open() -> Hold {
     Hold {
         kind: HoldKind::Open,
@@ -43,7 +44,7 @@ pub fn held_open() -> Hold {
     }
 }
 
-/// The trip that stands for a forced open state, which ends by itself.
+/// The trip that represents a forced open state, which ends by itself.
 pub fn forced() -> ForcedTrip {
     ForcedTrip {
         by: "the scenario".into(),
@@ -52,72 +53,72 @@ pub fn forced() -> ForcedTrip {
     }
 }
 
-/// The machine itself.
-pub struct Pure {
+/// The pure state machine.
+pub struct PureMachine {
     machine: Machine,
     seen: Vec<Transition>,
 }
 
-impl Pure {
+impl PureMachine {
     pub fn new(settings: Settings) -> Result<Self, SettingsErrors> {
-        Ok(Pure {
+        Ok(PureMachine {
             machine: Machine::new(settings, SEED)?,
             seen: Vec::new(),
         })
     }
 
-    fn note(&mut self, transitions: &Transitions) {
+    fn log(&mut self, transitions: &Transitions) {
         self.seen.extend(transitions.iter().cloned());
     }
 }
 
-impl Subject for Pure {
+impl Subject for PureMachine {
     type Permit = Grant;
 
     fn admit(&mut self, now: Timestamp) -> Result<Grant, Rejection> {
         let admission = self.machine.admit(now);
-        self.note(&admission.transitions);
+        self.log(&admission.transitions);
         admission.result
     }
 
     fn record(&mut self, permit: Grant, call: Call, now: Timestamp) {
         let settled = self.machine.record(permit, call, now);
-        self.note(&settled.transitions);
+        self.log(&settled.transitions);
     }
 
     fn give_back(&mut self, permit: Grant) {
         let settled = self.machine.drop_grant(permit);
-        self.note(&settled.transitions);
+        self.log(&settled.transitions);
     }
 
     fn hold(&mut self, hold: Hold, now: Timestamp) {
         let transitions = self.machine.hold(hold, now);
-        self.note(&transitions);
+        self.log(&transitions);
     }
 
     fn release(&mut self, now: Timestamp) {
         let transitions = self.machine.release(now);
-        self.note(&transitions);
+        self.log(&transitions);
     }
 
     fn trip(&mut self, trip: ForcedTrip, now: Timestamp) {
         let transitions = self.machine.trip(trip, now);
-        self.note(&transitions);
+        self.log(&transitions);
     }
 
     fn reset(&mut self, now: Timestamp) {
         let transitions = self.machine.reset(now);
-        self.note(&transitions);
+        self.log(&transitions);
     }
 
     fn tick(&mut self, now: Timestamp) {
         let transitions = self.machine.tick(now);
-        self.note(&transitions);
+        self.log(&transitions);
     }
 
     fn reconfigure(&mut self, settings: Settings, now: Timestamp) {
-        let reconfigured = self.machine.reconfigure(settings, now).expect(SOUND);
-        self.note(&reconfigured.transitions);
+        let reconfigured = self.machine.reconfigure(settings, now).expect(VALID);
+        self.log(&reconfigured.transitions);
     }
 
     fn generation(permit: &Grant) -> u64 {
@@ -133,34 +134,34 @@ impl Subject for Pure {
     }
 }
 
-/// The shared breaker, with a listener that notes what it hears.
-pub struct Shared {
+/// The thread-safe breaker, with a listener that records its transitions.
+pub struct SharedBreaker {
     breaker: Breaker,
-    seen: Arc<Notes>,
+    seen: Arc<TransitionLog>,
 }
 
 #[derive(Default)]
-struct Notes(Mutex<Vec<Transition>>);
+struct TransitionLog(Mutex<Vec<Transition>>);
 
-impl Listener for Notes {
+impl Listener for TransitionLog {
     fn transition(&self, _: &Breaker, transition: &Transition) {
-        let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.push(transition.clone());
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.push(transition.clone());
     }
 }
 
-impl Shared {
+impl SharedBreaker {
     pub fn new(settings: Settings) -> Result<Self, SettingsErrors> {
-        let seen = Arc::new(Notes::default());
+        let seen = Arc::new(TransitionLog::default());
         let breaker = Breaker::builder("scenario", settings)
             .seed(SEED)
             .listener(seen.clone())
             .build()?;
-        Ok(Shared { breaker, seen })
+        Ok(SharedBreaker { breaker, seen })
     }
 }
 
-impl Subject for Shared {
+impl Subject for SharedBreaker {
     type Permit = OwnedPermit;
 
     fn admit(&mut self, now: Timestamp) -> Result<OwnedPermit, Rejection> {
@@ -196,7 +197,7 @@ impl Subject for Shared {
     }
 
     fn reconfigure(&mut self, settings: Settings, now: Timestamp) {
-        self.breaker.reconfigure(settings, now).expect(SOUND);
+        self.breaker.reconfigure(settings, now).expect(VALID);
     }
 
     fn generation(permit: &OwnedPermit) -> u64 {
@@ -208,7 +209,7 @@ impl Subject for Shared {
     }
 
     fn transitions(&self) -> Vec<Transition> {
-        let notes = self.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.clone()
+        let log = self.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.clone()
     }
 }

@@ -1,4 +1,4 @@
-//! A file of cases: read as a whole, each run for itself.
+//! A file of cases, parsed as a whole; each case runs on its own.
 
 use std::fmt;
 
@@ -8,15 +8,15 @@ use serde_json::Value;
 use crate::mapping::{Mapped, map};
 use crate::replay::{Trace, replay};
 use crate::scenario::{Kind, Scenario};
-use crate::subject::{Pure, Shared};
+use crate::subject::{PureMachine, SharedBreaker};
 
-/// The cases of a file, in their order.
+/// The cases of a file, in order.
 #[derive(Debug)]
 pub struct Suite {
     cases: Vec<Case>,
 }
 
-/// One case. A fault in it shows when it is run, and concerns no other.
+/// One case. An error in its body is reported when it runs, and affects no other case.
 #[derive(Debug)]
 pub struct Case {
     id: String,
@@ -25,18 +25,18 @@ pub struct Case {
     body: Value,
 }
 
-/// How a case went.
+/// The result of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// As expected, against both forms of the breaker.
+    /// Both implementations of the breaker met the expectations.
     Passed,
-    /// Otherwise: at which step and what came instead, or why it cannot be run.
+    /// An expectation was not met, with the step and the difference; or the reason why the case cannot run.
     Failed(String),
-    /// A [`Kind::Defect`]: what it expects is what a breaker must not do.
+    /// Not run, since a [`Kind::Defect`] expects behaviour that a breaker must not have.
     NotRun,
 }
 
-/// Why a text is no file of cases.
+/// The error for a text that is not a file of cases.
 #[derive(Debug)]
 pub struct ReadError(serde_json::Error);
 
@@ -44,7 +44,7 @@ impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "no scenarios could be read: {}; the text must be a JSON object with a list `scenarios`, each with `id`, \
+            "invalid scenarios: {}; expected a JSON object with a list `scenarios`, each with `id`, \
              `kind`, `title`, `config` and `steps`",
             self.0
         )
@@ -73,10 +73,10 @@ struct Head {
 }
 
 impl Suite {
-    /// Reads a file's text.
+    /// Parses the text of a file.
     ///
     /// # Errors
-    /// When the text is no JSON, or holds no list of cases with an id and a kind each.
+    /// [`ReadError`] if the text is not valid JSON, or has no list of cases with an id and a kind each.
     pub fn read(text: &str) -> Result<Suite, ReadError> {
         let file: File = serde_json::from_str(text).map_err(ReadError)?;
         let cases = file.scenarios.into_iter().map(|head| Case {
@@ -102,12 +102,12 @@ impl Case {
         &self.id
     }
 
-    /// What is expected of it.
+    /// The kind of the case, which decides whether it runs.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// What it shows, in a sentence.
+    /// The behaviour that the case shows, in a sentence.
     pub fn title(&self) -> &str {
         &self.title
     }
@@ -125,7 +125,7 @@ impl Case {
 
     fn run_both(&self) -> Result<(), String> {
         let scenario = Scenario::deserialize(&self.body)
-            .map_err(|error| format!("the scenario cannot be read: {error}"))?;
+            .map_err(|error| format!("invalid scenario: {error}"))?;
         let mapped = map(&scenario)?;
         let pure = against("the machine", replay(&scenario, &mapped, pure(&mapped)?))?;
         let shared = against("the breaker", replay(&scenario, &mapped, shared(&mapped)?))?;
@@ -133,24 +133,24 @@ impl Case {
     }
 }
 
-fn pure(mapped: &Mapped) -> Result<Pure, String> {
-    Pure::new(mapped.settings.clone()).map_err(|errors| refused(&errors))
+fn pure(mapped: &Mapped) -> Result<PureMachine, String> {
+    PureMachine::new(mapped.settings.clone()).map_err(|errors| invalid_settings(&errors))
 }
 
-fn shared(mapped: &Mapped) -> Result<Shared, String> {
-    Shared::new(mapped.settings.clone()).map_err(|errors| refused(&errors))
+fn shared(mapped: &Mapped) -> Result<SharedBreaker, String> {
+    SharedBreaker::new(mapped.settings.clone()).map_err(|errors| invalid_settings(&errors))
 }
 
-fn refused(errors: &[fusebox_breaker::settings::SettingsError]) -> String {
+fn invalid_settings(errors: &[fusebox_breaker::settings::SettingsError]) -> String {
     let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
-    format!("the settings are refused: {}", errors.join("; "))
+    format!("invalid settings: {}", errors.join("; "))
 }
 
 fn against(form: &str, replayed: Result<Trace, String>) -> Result<Trace, String> {
     replayed.map_err(|what| format!("{what} (against {form})"))
 }
 
-/// Both forms must have done the same in every step, in what no case asks for too.
+/// Checks that both implementations did the same in every step, including what the case does not check.
 fn same(pure: &Trace, shared: &Trace) -> Result<(), String> {
     for (one, other) in pure.iter().zip(shared) {
         if one != other {

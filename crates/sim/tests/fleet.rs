@@ -1,12 +1,12 @@
-//! Fleets of all sizes hold what is promised, whatever goes wrong.
+//! Fleets of all sizes hold the invariants, whatever the faults.
 //!
-//! `make test` runs a hundredth of it; with `FUSEBOX_PROVE` set, 10,000 fleets of 3 to 7 nodes, 100 of 100 and 5 of 1,000.
-//! `FUSEBOX_SEED` and `FUSEBOX_NODES` run one fleet alone, to find out why it failed.
+//! `make test` runs a hundredth; with `FUSEBOX_PROVE` set, 10,000 fleets of 3 to 7 nodes, 100 of 100 and 5 of 1,000.
+//! `FUSEBOX_SEED` and `FUSEBOX_NODES` run a single fleet, to investigate a failure.
 #![cfg(feature = "fleet")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(
     clippy::print_stdout,
-    reason = "what many runs come to is told where a person proves it"
+    reason = "the summary of many runs is for the person who runs them"
 )]
 
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use fusebox_sim::{Drill, Run};
 
-/// What many runs come to.
+/// The summary of many runs.
 #[derive(Default)]
 struct Sum {
     runs: u64,
@@ -48,7 +48,7 @@ impl Sum {
     }
 }
 
-/// Runs the drills of so many seeds on all processors, prints what they come to and fails where anything did not hold.
+/// Runs a drill per seed on all processors, prints the summary, and fails if any run violated an invariant.
 fn hold(title: &str, seeds: u64, drill: impl Fn(u64) -> Drill + Sync) {
     let next = AtomicU64::new(0);
     let work = || {
@@ -142,6 +142,6 @@ fn a_healthy_upstream_costs_no_command_however_many_calls_there_are() {
     assert!(many.events > 5 * few.events);
     assert_eq!((few.commands, many.commands), (0, 0));
     assert!(few.reads.abs_diff(many.reads) <= 5, "{few:?} {many:?}");
-    // Each node once for each of ten rounds, which are a little shorter than a second, and at the start.
+    // Each node reads once in each of ten rounds, which are slightly shorter than a second, and at the start.
     assert!(many.reads <= 5 * (10 * 10 / 9 + 3), "{}", many.reads);
 }

@@ -1,4 +1,4 @@
-//! Every word of the form does what it says, and what is expected wrongly or written wrongly is told.
+//! Every field of the format has its effect, and wrong expectations and wrong formats are reported.
 
 use fusebox_sim::{Kind, Suite, Verdict};
 use serde_json::{Value, json};
@@ -91,7 +91,7 @@ fn the_projects_scenarios_come_out_as_expected() {
     }
 }
 
-/// What well-known breakers do, each with the settings that make ours do the same.
+/// Scenarios of well-known breakers, each with the settings that give the same behaviour.
 #[test]
 fn other_breakers_behaviours_come_out_with_their_settings() {
     let suite = Suite::read(include_str!("cases/libraries.json")).unwrap();
@@ -168,7 +168,7 @@ fn a_window_of_calls_that_is_shorter_than_its_minimum_needs_only_to_be_full() {
 }
 
 #[test]
-fn rates_are_compared_and_judged_as_the_configuration_says() {
+fn rates_are_compared_and_judged_as_configured() {
     let trip = |compare: &str, on: &str| {
         let mut trip = rate();
         trip["compare"] = json!(compare);
@@ -259,7 +259,7 @@ fn a_result_may_carry_its_own_open_duration() {
 }
 
 #[test]
-fn probes_decide_as_the_configuration_says() {
+fn probes_decide_as_configured() {
     let half_open = |half_open: Value, steps: Value| {
         let mut all = vec![force("half_open")];
         all.extend(steps.as_array().unwrap().iter().cloned());
@@ -405,7 +405,7 @@ fn probes_that_never_answer_reopen_after_the_longest_wait_or_keep_it_half_open_f
 }
 
 #[test]
-fn what_is_ignored_frees_its_place_or_counts_as_a_success() {
+fn an_ignored_outcome_frees_its_permit_or_counts_as_a_success() {
     let steps = |state: &str| {
         json!([
             force("half_open"),
@@ -419,7 +419,7 @@ fn what_is_ignored_frees_its_place_or_counts_as_a_success() {
     passes(neutral, steps("half_open"));
     let success = config_with(rate(), "ignored", json!("counts_as_success"));
     passes(success.clone(), steps("closed"));
-    // Who cancels says nothing, whatever a library made of it.
+    // A cancelled call says nothing, whatever the library made of it.
     passes(
         success,
         json!([
@@ -456,7 +456,7 @@ fn every_state_can_be_brought_about_from_every_other() {
 }
 
 #[test]
-fn what_is_forced_lasts_or_ends_by_itself() {
+fn a_forced_state_lasts_or_ends_by_itself() {
     passes(
         config(rate()),
         json!([force("open"), advance(1000, "half_open")]),
@@ -478,7 +478,7 @@ fn what_is_forced_lasts_or_ends_by_itself() {
 }
 
 #[test]
-fn counters_are_told_for_policies_without_a_window_of_calls_too() {
+fn counters_exist_for_policies_without_a_window_of_calls_too() {
     let three = json!([
         call("success", "closed"), failures(1, "closed"), call("success", "closed"),
         { "op": "check", "requests": 3, "failures": 1, "buffered": 3, "buffered_max": 3 },
@@ -562,7 +562,7 @@ fn wall_clocks_move_nothing_and_waiting_is_virtual() {
 }
 
 #[test]
-fn ids_can_be_used_again_and_an_outcome_told_twice_counts_once() {
+fn ids_can_be_reused_and_an_outcome_recorded_twice_counts_once() {
     passes(
         config(in_a_row(2)),
         json!([
@@ -573,12 +573,12 @@ fn ids_can_be_used_again_and_an_outcome_told_twice_counts_once() {
     fails(
         config(rate()),
         json!([complete("x", "success", "closed")]),
-        "no permit `x`",
+        "unknown permit `x`",
     );
 }
 
 #[test]
-fn what_comes_out_otherwise_is_told_with_its_step() {
+fn a_failed_expectation_is_reported_with_its_step() {
     fails(
         config(in_a_row(2)),
         json!([failures(2, "open"), failures(1, "open")]),
@@ -592,7 +592,7 @@ fn what_comes_out_otherwise_is_told_with_its_step() {
     fails(
         config(rate()),
         json!([refused("closed")]),
-        "step 1: expected a refusal",
+        "step 1: expected a rejection",
     );
     fails(
         config(in_a_row(1)),
@@ -602,7 +602,7 @@ fn what_comes_out_otherwise_is_told_with_its_step() {
 }
 
 #[test]
-fn what_is_not_in_the_form_is_refused() {
+fn unknown_fields_and_values_are_rejected() {
     let closed = || json!([call("success", "closed")]);
     let mut unknown = config(rate());
     unknown["trip"]["mood"] = json!("bad");
@@ -620,7 +620,7 @@ fn what_is_not_in_the_form_is_refused() {
     fails(
         config(rate()),
         json!([call("shrug", "closed")]),
-        "the outcome `shrug` is none of",
+        "unknown outcome `shrug`; expected success",
     );
     fails(
         config(json!({ "policy": "consecutive" })),
@@ -630,12 +630,12 @@ fn what_is_not_in_the_form_is_refused() {
     fails(
         config(in_a_row(0)),
         closed(),
-        "the settings are refused: trip.consecutive_failures",
+        "invalid settings: trip.consecutive_failures",
     );
 }
 
 #[test]
-fn what_the_breaker_cannot_do_is_said() {
+fn behaviour_that_the_breaker_does_not_have_is_an_error() {
     let waits = json!({ "max_calls": 1, "decide": "first_probe", "max_wait_ms": 5, "after_max_wait": "disabled" });
     fails(
         config_with(rate(), "half_open", waits),

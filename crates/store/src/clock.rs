@@ -1,30 +1,30 @@
-//! Tells the time: the crate's one place that reads a clock.
+//! Clocks: the only file of the crate that reads the time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 #[cfg(any(feature = "embedded", feature = "valkey"))]
 use std::time::Instant;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A moment of wall time, in milliseconds since the Unix epoch.
+/// A point in wall time, in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct WallTime(pub u64);
 
 impl WallTime {
-    /// The moment `span` after this one. A span is counted in whole milliseconds, rounded up, so
-    /// that nothing expires before its time; past the end of time it stops there.
+    /// Returns the moment `span` after this one. The span is rounded up to whole milliseconds, so that nothing expires
+    /// early; the sum saturates at the largest `u64`.
     pub fn after(self, span: Duration) -> WallTime {
         let ms = span.as_nanos().div_ceil(1_000_000);
         WallTime(self.0.saturating_add(u64::try_from(ms).unwrap_or(u64::MAX)))
     }
 }
 
-/// Where a store learns what time it is.
+/// The source of wall time for a store.
 pub trait Clock: Send + Sync {
-    /// The wall time now. It may jump in either direction; a store copes.
+    /// Returns the current wall time. It may jump in either direction; stores tolerate that.
     fn now(&self) -> WallTime;
 }
 
-/// The clock of the machine.
+/// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -41,23 +41,23 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to move, for tests and simulations.
+/// A clock that stands still until it is set or advanced, for tests and simulations.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicU64);
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Makes a clock that shows `now`.
     pub fn new(now: WallTime) -> Self {
         ManualClock(AtomicU64::new(now.0))
     }
 
-    /// Moves the clock forward.
+    /// Moves the clock forward by a span.
     pub fn advance(&self, by: Duration) {
         let now = self.now();
         self.set(now.after(by));
     }
 
-    /// Sets the clock, forward or backward.
+    /// Sets the clock to a moment, earlier or later.
     pub fn set(&self, now: WallTime) {
         self.0.store(now.0, Ordering::SeqCst);
     }
@@ -69,7 +69,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// Measures how long a piece of work takes, unmoved by jumps of the wall clock.
+/// Measures elapsed time, unaffected by jumps of the wall clock.
 #[cfg(any(feature = "embedded", feature = "valkey"))]
 pub(crate) struct Stopwatch(Instant);
 

@@ -1,23 +1,23 @@
-//! What can go wrong in a store, and how to mend it.
+//! The errors of a store, each with its remedy.
 
 use std::{io, sync::Arc, time::Duration};
 
-/// Why a store did not do what it was asked, one variant per cause.
+/// The error of a store operation: one variant per cause.
 ///
-/// It can be cloned because one failed commit is the answer to every write that was in it.
+/// Cloneable, because one failed commit is reported to every write in its batch.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The store cannot answer now.
     #[error("the object store is not available: {why}")]
     NotAvailable {
-        /// What stands in the way, and what to do.
+        /// The obstacle, and how to remove it.
         why: String,
     },
-    /// The address of a server is not one.
+    /// The address of a server is invalid.
     #[error("the store's address is not valid: {why}")]
     InvalidAddress {
-        /// What is wrong with it, and what to write instead.
+        /// The fault in the address, and the correct form.
         why: String,
     },
     /// Too many writes wait for the disk.
@@ -26,144 +26,144 @@ pub enum StoreError {
          write less often, use a faster disk, or raise waiting_writes_max and waiting_bytes_max"
     )]
     Busy {
-        /// How many writes wait.
+        /// Number of waiting writes.
         writes: usize,
-        /// How many bytes they hold.
+        /// Total size of the waiting writes, in bytes.
         bytes: usize,
     },
-    /// The key is not one.
+    /// The key is invalid.
     #[error("the key is not valid: {why}")]
     InvalidKey {
-        /// What is wrong with it, and what to do.
+        /// The fault in the key, and its remedy.
         why: String,
     },
-    /// The partition's name is not one.
+    /// The partition's name is invalid.
     #[error("the partition's name is not valid: {why}")]
     InvalidPartition {
-        /// What is wrong with it, and what to do.
+        /// The fault in the name, and its remedy.
         why: String,
     },
-    /// A partition's settings contradict themselves or the limits.
+    /// A partition's settings contradict each other or the limits.
     #[error("the settings of partition \"{partition}\" are not valid: {why}")]
     InvalidSettings {
-        /// The partition.
+        /// The partition's name.
         partition: String,
-        /// What is wrong, and what to write instead.
+        /// The fault in the settings, and its remedy.
         why: String,
     },
-    /// A part of the object is larger than the limit.
+    /// The value or the media type is larger than its limit.
     #[error(
-        "the {what} has {size} bytes, and {limit} are the most allowed; \
+        "the {what} has {size} bytes, more than the {limit} allowed; \
          store less, or raise the limit"
     )]
     TooLarge {
-        /// Which part.
+        /// The oversized part: `value` or `media type`.
         what: &'static str,
-        /// The most bytes allowed.
+        /// The limit, in bytes.
         limit: usize,
-        /// The bytes it has.
+        /// The size of the part, in bytes.
         size: usize,
     },
     /// The time to live is longer than the limit.
     #[error(
         "a time to live of {asked:?} is longer than the {limit:?} allowed; \
-         ask for less, store without one, or raise ttl_max"
+         use a shorter one, store without one, or raise ttl_max"
     )]
     TtlTooLong {
-        /// The longest allowed.
+        /// The longest time to live allowed.
         limit: Duration,
-        /// What was asked for.
+        /// The time to live that was requested.
         asked: Duration,
     },
-    /// An increment met a value that is not a decimal number of 64 bits.
+    /// The value to be incremented is not a decimal number of 64 bits.
     #[error(
         "the value of \"{key}\" in partition \"{partition}\" is not a whole decimal number, \
-         so nothing can be added to it; remove it or put a number there first"
+         so it cannot be incremented; remove it or store a number first"
     )]
     NotANumber {
-        /// The partition.
+        /// The partition's name.
         partition: String,
-        /// The key.
+        /// The object's key.
         key: String,
     },
     /// An increment would leave the range of 64 bits.
     #[error(
         "\"{key}\" in partition \"{partition}\" holds {number}, and adding {by} would leave the \
-         range of a 64-bit number; put a smaller number there first"
+         range of a 64-bit number; store a smaller number first"
     )]
     Overflow {
-        /// The partition.
+        /// The partition's name.
         partition: String,
-        /// The key.
+        /// The object's key.
         key: String,
-        /// The number that is there.
+        /// The stored number.
         number: i64,
-        /// What was to be added.
+        /// The requested increment.
         by: i64,
     },
-    /// The partition holds as many objects as it may.
+    /// The partition holds `max_entries` objects.
     #[error(
-        "partition \"{partition}\" holds {max_entries} objects, and that is all it may; \
+        "partition \"{partition}\" holds {max_entries} objects, the most allowed; \
          remove some, give them a time to live, or raise max_entries"
     )]
     Full {
-        /// The partition.
+        /// The partition's name.
         partition: String,
-        /// The most objects allowed.
+        /// The most objects the partition may hold.
         max_entries: u64,
     },
-    /// Something stored cannot be read back.
+    /// Stored data cannot be read back.
     #[error(
         "{place} is damaged: {why}; restore it from a copy, or move it away and start empty \
          (and check the disk)"
     )]
     Damaged {
-        /// The file, or the partition and key.
+        /// The damaged file, or the partition and key.
         place: String,
-        /// What was found.
+        /// The damage found.
         why: String,
     },
-    /// Another process, or another store in this one, has the file open.
+    /// Another process, or another store in this process, has the file open.
     #[error(
         "{place} is open elsewhere, most likely in another process with the same data directory; \
          stop that one, or give this one a data directory of its own"
     )]
     Locked {
-        /// The file.
+        /// The path of the file.
         place: String,
     },
     /// The file was written by a newer version.
     #[error(
-        "{place} has format {found}, and this version knows formats up to {known}; \
+        "{place} has format {found}, but this version reads formats up to {known}; \
          run the version that wrote it, or use another data directory (the file was left as it is)"
     )]
     NewerFormat {
-        /// The file.
+        /// The path of the file.
         place: String,
-        /// The format that was found.
+        /// The format of the file.
         found: u64,
-        /// The newest format known.
+        /// The newest format that this version reads.
         known: u64,
     },
-    /// The store takes no writes any more.
+    /// The store no longer accepts writes; reads still work.
     #[error(
-        "{place} takes no more writes, because {why}; what was acknowledged before can still be \
+        "{place} accepts no more writes, because {why}; acknowledged writes can still be \
          read; check the disk and the kernel's log, then start again"
     )]
     ReadOnly {
-        /// The file.
+        /// The path of the file.
         place: String,
-        /// What happened.
+        /// The cause of the failure.
         why: String,
     },
-    /// The disk, or the way to it, failed.
-    #[error("{doing} {place} failed: {source}; {}", mend(.source))]
+    /// The operating system failed an operation: on a file, a directory or a thread.
+    #[error("{doing} {place} failed: {source}; {}", remedy(.source))]
     Io {
-        /// What was being done.
+        /// The operation, as a participle: `writing`, `opening`.
         doing: &'static str,
-        /// The file or directory.
+        /// The path or name of the object of the operation.
         place: String,
-        /// What the system said.
+        /// The error from the operating system.
         source: Arc<io::Error>,
     },
 }
@@ -179,7 +179,7 @@ impl StoreError {
     }
 }
 
-fn mend(error: &io::Error) -> &'static str {
+fn remedy(error: &io::Error) -> &'static str {
     use io::ErrorKind::*;
     match error.kind() {
         StorageFull | QuotaExceeded | FileTooLarge => {

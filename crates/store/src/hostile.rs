@@ -1,4 +1,4 @@
-//! A store that fails, delays, lies and tears by plan, to test whoever uses a store.
+//! A store that fails, hangs, lies and tears writes as planned, to test the users of a store.
 
 use crate::{NewObject, Object, ObjectStore, PartitionSettings, Pending, Put, StoreError, When};
 use std::collections::VecDeque;
@@ -6,29 +6,28 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// What is done to one operation.
+/// The fault injected into one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It goes through unharmed.
+    /// None: the operation runs as usual.
     None,
-    /// It fails and changes nothing.
+    /// The operation fails and changes nothing.
     Fail,
-    /// It is carried out, and reported as failed: the answer was lost.
+    /// The operation succeeds but is reported as failed, as if its answer had been lost.
     LoseAnswer,
-    /// It is reported as done, and a write is not carried out; a read finds nothing. A store that
-    /// does this is broken; its user must still not crash, hang or leak.
+    /// The operation is reported as successful but not carried out; a read finds no object. Only a broken store does
+    /// this, yet its user must not crash, hang or leak.
     Lie,
-    /// It waits until [`HostileStore::release`], then goes through.
+    /// The operation waits for [`HostileStore::release`], then runs as usual.
     Hang,
-    /// A put stores the first half of its value, and is reported as failed. Any other operation
-    /// fails.
+    /// A put stores the first half of its value and is reported as failed. Any other operation fails.
     Tear,
 }
 
-/// A wrapper round a store that harms the operations on it by plan.
+/// A wrapper that injects planned faults into the operations of a store.
 ///
-/// Each operation takes the next fault of the plan, and the standing fault when the plan is used
-/// up. Without either it is as good as the store inside.
+/// Each operation takes the next fault of the plan, or the standing fault once the plan is used up. Without either,
+/// operations run as usual.
 #[derive(Debug)]
 pub struct HostileStore<S> {
     inner: S,
@@ -44,7 +43,7 @@ struct Plan {
 }
 
 impl<S: ObjectStore> HostileStore<S> {
-    /// Wraps a store, with no harm planned yet.
+    /// Wraps a store, with no faults planned.
     pub fn new(inner: S) -> Self {
         HostileStore {
             inner,
@@ -57,27 +56,27 @@ impl<S: ObjectStore> HostileStore<S> {
         }
     }
 
-    /// Plans the faults of the next operations, after those planned before.
+    /// Appends faults to the plan, one for each of the next operations.
     pub fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
         self.lock().next.extend(faults);
     }
 
-    /// Sets the fault of every operation beyond the plan.
+    /// Sets the standing fault, for every operation beyond the plan.
     pub fn stand(&self, fault: Fault) {
         self.lock().standing = fault;
     }
 
-    /// Lets go on all that hang now. What comes later hangs anew if it is planned to.
+    /// Releases all hanging operations. Later ones hang again if planned to.
     pub fn release(&self) {
         self.released.send_modify(|turn| *turn += 1);
     }
 
-    /// How many operations were asked for.
+    /// Number of operations called so far.
     pub fn calls(&self) -> u64 {
         self.lock().calls
     }
 
-    /// The store inside, to look at it unharmed.
+    /// The wrapped store, without faults.
     pub fn inner(&self) -> &S {
         &self.inner
     }
@@ -92,7 +91,7 @@ impl<S: ObjectStore> HostileStore<S> {
         plan.next.pop_front().unwrap_or(plan.standing)
     }
 
-    /// Applies the next fault to an operation whose false answer would be `lie`.
+    /// Runs an operation with the next fault. `lie` is its false answer.
     async fn harm<T>(&self, operation: Pending<'_, T>, lie: T) -> Result<T, StoreError> {
         self.apply(self.next(), operation, lie).await
     }
@@ -110,7 +109,7 @@ impl<S: ObjectStore> HostileStore<S> {
             Fault::Lie => Ok(lie),
             Fault::Hang => {
                 let mut released = self.released.subscribe();
-                // The sender lives in self, so this ends with a release and with nothing else.
+                // The sender lives in self, so this wait ends with a release and nothing else.
                 let _ = released.changed().await;
                 operation.await
             }
@@ -120,7 +119,7 @@ impl<S: ObjectStore> HostileStore<S> {
 
 fn failed() -> StoreError {
     StoreError::NotAvailable {
-        why: "the hostile store was told to fail; plan fewer faults".to_owned(),
+        why: "the hostile store fails as planned; plan fewer faults".to_owned(),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Keeps objects under keys, with a version and a time to live.
 //!
-//! An [`ObjectStore`] holds [`Object`]s in named partitions. Every write gives the object a new
-//! version, higher than any version the store has given before; an object may have a time to live.
-//! Three stores are here: [`MemoryStore`], which forgets when it is dropped and is the reference for
-//! what the operations mean; [`EmbeddedStore`], which keeps a file in a data directory and
-//! acknowledges a write only when it is durable; and [`ValkeyStore`], which keeps them on a server
-//! that many gateways share. The last two are behind the features `embedded` and `valkey`; none is on by default.
+//! An [`ObjectStore`] holds [`Object`]s in named partitions. Every write gives the object a new version, higher than
+//! any version that the store issued before; an object may have a time to live.
+//!
+//! There are three stores. [`MemoryStore`] keeps objects in memory and is the reference implementation of every
+//! operation. [`EmbeddedStore`] keeps a file in a data directory and acknowledges a write only once it is durable.
+//! [`ValkeyStore`] keeps objects on a server that several gateways share. The last two need the features `embedded` and
+//! `valkey`; no feature is on by default.
 //!
 //! ```
 //! use fusebox_store::{MemoryStore, Limits, NewObject, ObjectStore, Put, SystemClock, When};
@@ -29,12 +30,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What several processes agree on is in [`records`]: small ones that are changed where they live, in memory for one
-//! process and for tests, and on a server for a fleet.
+//! Several processes coordinate through [`records`]: small values that are changed where they are stored, in memory for
+//! one process and for tests, or on a server for a fleet.
 //!
-//! The [`guide`] tells what is promised, and what happens when a disk or a server fails.
-//! The crate assumes no async runtime and knows nothing of breakers or HTTP. Time comes from the
-//! [`Clock`] that a store is given.
+//! The [`guide`] lists the guarantees, and the behaviour when a disk or a server fails.
+//! The crate needs no async runtime and knows nothing of breakers or HTTP. It reads the time from the [`Clock`] passed
+//! to the store.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -69,7 +70,7 @@ pub use store::{ObjectStore, Pending};
 #[cfg(feature = "valkey")]
 pub use valkey::{ValkeyOptions, ValkeyStore};
 
-/// Records that many processes change together: read, changed and pushed to all.
+/// Shared records: small values that many processes read, change and subscribe to.
 pub mod records {
     #[cfg(feature = "hostile")]
     pub use crate::shared::HostileRecords;
@@ -81,13 +82,13 @@ pub mod records {
     pub use crate::valkey::ValkeyRecords;
 }
 
-/// The manual.
+/// The guide to the stores: guarantees, durability, failures.
 #[cfg(any(doc, all(doctest, feature = "embedded", feature = "valkey")))]
 pub mod guide {
     #![doc = include_str!("../docs/store.md")]
 }
 
-/// The example of the package's own page.
+/// The README's example, compiled as a doctest.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,12 +1,12 @@
-//! How large things may be, and the one door at which that is checked.
+//! The size limits of a store, and the one place that checks them.
 
 use crate::{NewObject, StoreError};
 use std::time::Duration;
 
-/// What a store accepts. The defaults are those of Anypoint Object Store v2 where it names one.
+/// The limits of a store. The defaults are those of Anypoint Object Store v2 where it documents one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Characters in a key. Default 256. A key has at least one that is not white space.
+    /// Characters in a key. Default 256. A key needs at least one character that is not white space.
     pub key_chars_max: usize,
     /// Characters in a partition's name. Default 256.
     pub partition_chars_max: usize,
@@ -14,13 +14,13 @@ pub struct Limits {
     pub value_bytes_max: usize,
     /// Bytes in a media type. Default 256, at most 65,535.
     pub media_type_bytes_max: usize,
-    /// The longest time to live. Default 30 days. An object without one is not limited by this.
+    /// The longest time to live. Default 30 days. Objects without a time to live are not limited.
     pub ttl_max: Duration,
-    /// Writes that may wait for the disk. Default 10,000; the next is refused
-    /// ([`StoreError::Busy`]). A memory store has no such queue.
+    /// Writes that may wait for the disk. Default 10,000; further writes are rejected ([`StoreError::Busy`]). Unused by
+    /// a memory store.
     pub waiting_writes_max: usize,
-    /// Bytes of values that may wait for the disk. Default 64 MiB; a single write is let in
-    /// whatever its size. A memory store has no such queue.
+    /// Bytes of values that may wait for the disk. Default 64 MiB; a single write is accepted whatever its size. Unused
+    /// by a memory store.
     pub waiting_bytes_max: usize,
 }
 
@@ -40,8 +40,8 @@ impl Default for Limits {
 
 impl Limits {
     pub(crate) fn check_partition(&self, partition: &str) -> Result<(), StoreError> {
-        let mend = ("give it a name", "give it a short name");
-        match fault(partition, self.partition_chars_max, mend) {
+        let remedies = ("give it a name", "give it a short name");
+        match fault(partition, self.partition_chars_max, remedies) {
             None => Ok(()),
             Some(why) => Err(StoreError::InvalidPartition { why }),
         }
@@ -49,11 +49,11 @@ impl Limits {
 
     pub(crate) fn check_place(&self, partition: &str, key: &str) -> Result<(), StoreError> {
         self.check_partition(partition)?;
-        let mend = (
+        let remedies = (
             "give it a character that is not white space, such as a prefix",
             "shorten it or hash it, or raise key_chars_max",
         );
-        match fault(key, self.key_chars_max, mend) {
+        match fault(key, self.key_chars_max, remedies) {
             None => Ok(()),
             Some(why) => Err(StoreError::InvalidKey { why }),
         }
@@ -84,20 +84,19 @@ fn check_size(what: &'static str, limit: usize, size: usize) -> Result<(), Store
     Ok(())
 }
 
-/// What is wrong with a name, and how to mend one that is blank or too long.
-fn fault(name: &str, chars_max: usize, mend: (&str, &str)) -> Option<String> {
-    let (mend_blank, mend_long) = mend;
+/// Describes the fault in a name that is blank or too long, with the matching remedy.
+fn fault(name: &str, chars_max: usize, remedies: (&str, &str)) -> Option<String> {
+    let (if_blank, if_long) = remedies;
     if name.trim().is_empty() {
-        return Some(format!("it is blank; {mend_blank}"));
+        return Some(format!("it is blank; {if_blank}"));
     }
-    // A character has at least one byte, so most names need no counting.
+    // A character has at least one byte, so most names need no counting of characters.
     if name.len() <= chars_max {
         return None;
     }
     let chars = name.chars().count();
-    (chars > chars_max).then(|| {
-        format!("it has {chars} characters, and {chars_max} are the most allowed; {mend_long}")
-    })
+    (chars > chars_max)
+        .then(|| format!("it has {chars} characters, more than the {chars_max} allowed; {if_long}"))
 }
 
 #[cfg(test)]
@@ -105,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_that_is_refused_is_told_what_helps() {
+    fn a_rejected_key_comes_with_its_remedy() {
         let limits = Limits {
             key_chars_max: 3,
             ..Limits::default()
@@ -117,7 +116,7 @@ mod tests {
         );
         assert_eq!(
             said("long"),
-            "the key is not valid: it has 4 characters, and 3 are the most allowed; \
+            "the key is not valid: it has 4 characters, more than the 3 allowed; \
              shorten it or hash it, or raise key_chars_max"
         );
         assert_eq!(

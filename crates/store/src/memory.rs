@@ -1,6 +1,6 @@
-//! The store in memory: forgets when it is dropped, and says what the operations mean.
+//! The store in memory, which is also the reference implementation of every operation.
 
-use crate::object::{TEXT, added};
+use crate::object::{TEXT, add_to_stored};
 use crate::partition::{Partitions, Rules};
 use crate::{
     Clock, Limits, NewObject, Object, ObjectStore, PartitionSettings, Pending, Put, StoreError,
@@ -12,92 +12,92 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Keeps objects in memory. The reference: what it does is what every store does.
+/// Keeps objects in memory until it is dropped. The reference implementation: every other store behaves the same.
 pub struct MemoryStore {
     limits: Limits,
     clock: Arc<dyn Clock>,
     partitions: Partitions,
-    // A std lock: each operation holds it for a few look-ups and waits for nothing meanwhile.
-    shelves: Mutex<Shelves>,
+    // A std lock: each operation holds it for a few look-ups and never across an await.
+    contents: Mutex<Contents>,
 }
 
 #[derive(Clone, Default)]
-struct Shelves {
+struct Contents {
     last_version: u64,
-    by_partition: BTreeMap<String, Shelf>,
+    by_partition: BTreeMap<String, Partition>,
 }
 
 #[derive(Clone, Default)]
-struct Shelf {
+struct Partition {
     objects: BTreeMap<String, Object>,
     ends: BTreeSet<(WallTime, String)>,
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Makes an empty store.
     pub fn new(limits: Limits, clock: Arc<dyn Clock>) -> Self {
         MemoryStore {
             limits,
             clock,
             partitions: Partitions::default(),
-            shelves: Mutex::default(),
+            contents: Mutex::default(),
         }
     }
 
-    /// A store with the same limits, clock and objects, whose partitions have no settings: as a
-    /// store that keeps a file is found after a restart.
+    /// Makes a store with the same limits, clock and objects but without partition settings, like a store in a file
+    /// after a restart.
     #[must_use]
     pub fn reopened(&self) -> Self {
-        let shelves = self.shelves();
+        let contents = self.contents();
         MemoryStore {
             limits: self.limits.clone(),
             clock: self.clock.clone(),
             partitions: Partitions::default(),
-            shelves: Mutex::new(shelves.clone()),
+            contents: Mutex::new(contents.clone()),
         }
     }
 
-    fn shelves(&self) -> MutexGuard<'_, Shelves> {
-        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs an operation on one partition's shelf.
-    fn on<T>(&self, partition: &str, operation: impl FnOnce(&mut Desk<'_>) -> T) -> T {
+    /// Runs an operation on one partition.
+    fn on<T>(&self, name: &str, operation: impl FnOnce(&mut OpenPartition<'_>) -> T) -> T {
         let now = self.clock.now();
-        let rules = self.partitions.rules(partition);
-        let mut shelves = self.shelves();
-        let Shelves {
+        let rules = self.partitions.rules(name);
+        let mut contents = self.contents();
+        let Contents {
             last_version,
             by_partition,
-        } = &mut *shelves;
-        let shelf = by_partition.entry(partition.to_owned()).or_default();
-        let answer = operation(&mut Desk {
-            partition,
+        } = &mut *contents;
+        let partition = by_partition.entry(name.to_owned()).or_default();
+        let answer = operation(&mut OpenPartition {
+            name,
             rules,
             now,
             last_version,
-            shelf,
+            partition,
         });
-        if shelf.objects.is_empty() {
-            by_partition.remove(partition);
+        if partition.objects.is_empty() {
+            by_partition.remove(name);
         }
         answer
     }
 
     fn sweep_now(&self, budget: usize) -> u64 {
         let now = self.clock.now();
-        let names: Vec<String> = self.shelves().by_partition.keys().cloned().collect();
+        let names: Vec<String> = self.contents().by_partition.keys().cloned().collect();
         let mut removed = 0;
         for name in names {
             let left = budget - removed;
-            removed += self.on(&name, |desk| {
-                desk.draw_in(now.after(self.limits.ttl_max), left);
-                desk.reclaim(left)
+            removed += self.on(&name, |open| {
+                open.clamp_lives(now.after(self.limits.ttl_max), left);
+                open.reclaim(left)
             });
         }
         for (name, max_entries) in self.partitions.due_evictions(now) {
             let left = budget - removed;
-            let (evicted, done) = self.on(&name, |desk| desk.evict(max_entries, left));
+            let (evicted, done) = self.on(&name, |open| open.evict(max_entries, left));
             removed += evicted;
             if done {
                 self.partitions.evicted(&name, now);
@@ -107,16 +107,16 @@ impl MemoryStore {
     }
 }
 
-/// One partition's shelf, with all an operation on it needs.
-struct Desk<'a> {
-    partition: &'a str,
+/// One partition, with everything that an operation on it needs.
+struct OpenPartition<'a> {
+    name: &'a str,
     rules: Rules,
     now: WallTime,
     last_version: &'a mut u64,
-    shelf: &'a mut Shelf,
+    partition: &'a mut Partition,
 }
 
-impl Desk<'_> {
+impl OpenPartition<'_> {
     fn live(&self, object: &Object) -> bool {
         object
             .expires_at
@@ -124,7 +124,7 @@ impl Desk<'_> {
     }
 
     fn get(&self, key: &str) -> Option<&Object> {
-        self.shelf
+        self.partition
             .objects
             .get(key)
             .filter(|object| self.live(object))
@@ -142,8 +142,8 @@ impl Desk<'_> {
 
     fn increment(&mut self, key: &str, by: i64, ttl: Option<Duration>) -> Result<i64, StoreError> {
         let current = self.get(key);
-        let sum = added(
-            self.partition,
+        let sum = add_to_stored(
+            self.name,
             key,
             current.map(|object| object.value.as_ref()),
             by,
@@ -171,14 +171,14 @@ impl Desk<'_> {
         media_type: String,
         expires_at: Option<WallTime>,
     ) -> Result<u64, StoreError> {
-        if !self.shelf.objects.contains_key(key) {
+        if !self.partition.objects.contains_key(key) {
             self.make_room()?;
         }
         *self.last_version += 1;
         let version = *self.last_version;
         self.take(key);
         if let Some(end) = expires_at {
-            self.shelf.ends.insert((end, key.to_owned()));
+            self.partition.ends.insert((end, key.to_owned()));
         }
         let object = Object {
             value,
@@ -186,7 +186,7 @@ impl Desk<'_> {
             version,
             expires_at,
         };
-        self.shelf.objects.insert(key.to_owned(), object);
+        self.partition.objects.insert(key.to_owned(), object);
         Ok(version)
     }
 
@@ -194,10 +194,10 @@ impl Desk<'_> {
         let Some(max_entries) = self.rules.refuses_above() else {
             return Ok(());
         };
-        while self.shelf.objects.len() as u64 >= max_entries {
+        while self.partition.objects.len() as u64 >= max_entries {
             if self.reclaim(1) == 0 {
                 return Err(StoreError::Full {
-                    partition: self.partition.to_owned(),
+                    partition: self.name.to_owned(),
                     max_entries,
                 });
             }
@@ -206,9 +206,9 @@ impl Desk<'_> {
     }
 
     fn take(&mut self, key: &str) -> Option<Object> {
-        let object = self.shelf.objects.remove(key)?;
+        let object = self.partition.objects.remove(key)?;
         if let Some(end) = object.expires_at {
-            self.shelf.ends.remove(&(end, key.to_owned()));
+            self.partition.ends.remove(&(end, key.to_owned()));
         }
         Some(object)
     }
@@ -216,7 +216,7 @@ impl Desk<'_> {
     fn reclaim(&mut self, budget: usize) -> usize {
         let cutoff = self.rules.cutoff(self.now);
         let due: Vec<String> = self
-            .shelf
+            .partition
             .ends
             .iter()
             .take_while(|(end, _)| *end <= cutoff)
@@ -226,11 +226,11 @@ impl Desk<'_> {
         due.iter().filter(|key| self.take(key).is_some()).count()
     }
 
-    /// Evicts what was written longest ago; also says whether nothing is left to evict.
+    /// Evicts the objects with the oldest writes. Returns their number, and whether none is left to evict.
     fn evict(&mut self, max_entries: u64, budget: usize) -> (usize, bool) {
-        let excess = (self.shelf.objects.len() as u64).saturating_sub(max_entries);
+        let excess = (self.partition.objects.len() as u64).saturating_sub(max_entries);
         let mut by_age: Vec<(u64, String)> = self
-            .shelf
+            .partition
             .objects
             .iter()
             .map(|(key, object)| (object.version, key.clone()))
@@ -243,9 +243,9 @@ impl Desk<'_> {
         (by_age.len(), by_age.len() as u64 == excess)
     }
 
-    fn draw_in(&mut self, latest: WallTime, budget: usize) {
+    fn clamp_lives(&mut self, latest: WallTime, budget: usize) {
         let late: Vec<(WallTime, String)> = self
-            .shelf
+            .partition
             .ends
             .iter()
             .rev()
@@ -254,11 +254,11 @@ impl Desk<'_> {
             .cloned()
             .collect();
         for (end, key) in late {
-            if let Some(object) = self.shelf.objects.get_mut(&key) {
+            if let Some(object) = self.partition.objects.get_mut(&key) {
                 object.expires_at = Some(latest);
-                self.shelf.ends.insert((latest, key.clone()));
+                self.partition.ends.insert((latest, key.clone()));
             }
-            self.shelf.ends.remove(&(end, key));
+            self.partition.ends.remove(&(end, key));
         }
     }
 }
@@ -273,7 +273,7 @@ impl ObjectStore for MemoryStore {
     fn get<'a>(&'a self, partition: &'a str, key: &'a str) -> Pending<'a, Option<Object>> {
         Box::pin(async move {
             self.limits.check_place(partition, key)?;
-            Ok(self.on(partition, |desk| desk.get(key).cloned()))
+            Ok(self.on(partition, |open| open.get(key).cloned()))
         })
     }
 
@@ -287,7 +287,7 @@ impl ObjectStore for MemoryStore {
         Box::pin(async move {
             self.limits.check_place(partition, key)?;
             self.limits.check_object(&object)?;
-            self.on(partition, |desk| desk.put(key, object, when))
+            self.on(partition, |open| open.put(key, object, when))
         })
     }
 
@@ -301,7 +301,7 @@ impl ObjectStore for MemoryStore {
         Box::pin(async move {
             self.limits.check_place(partition, key)?;
             self.limits.check_ttl(ttl)?;
-            self.on(partition, |desk| desk.increment(key, by, ttl))
+            self.on(partition, |open| open.increment(key, by, ttl))
         })
     }
 
@@ -313,9 +313,9 @@ impl ObjectStore for MemoryStore {
     ) -> Pending<'a, Option<Object>> {
         Box::pin(async move {
             self.limits.check_place(partition, key)?;
-            Ok(self.on(partition, |desk| {
-                let version = desk.get(key)?.version;
-                when.allows(Some(version)).then(|| desk.take(key)).flatten()
+            Ok(self.on(partition, |open| {
+                let version = open.get(key)?.version;
+                when.allows(Some(version)).then(|| open.take(key)).flatten()
             }))
         })
     }
@@ -328,13 +328,13 @@ impl ObjectStore for MemoryStore {
     ) -> Pending<'a, Vec<String>> {
         Box::pin(async move {
             self.limits.check_partition(partition)?;
-            Ok(self.on(partition, |desk| {
+            Ok(self.on(partition, |open| {
                 let from = (Bound::Included(prefix), Bound::Unbounded);
-                desk.shelf
+                open.partition
                     .objects
                     .range::<str, _>(from)
                     .take_while(|(key, _)| key.starts_with(prefix))
-                    .filter(|(_, object)| desk.live(object))
+                    .filter(|(_, object)| open.live(object))
                     .map(|(key, _)| key.clone())
                     .take(limit)
                     .collect()
@@ -345,9 +345,14 @@ impl ObjectStore for MemoryStore {
     fn clear<'a>(&'a self, partition: &'a str) -> Pending<'a, u64> {
         Box::pin(async move {
             self.limits.check_partition(partition)?;
-            Ok(self.on(partition, |desk| {
-                let live = desk.shelf.objects.values().filter(|o| desk.live(o)).count();
-                *desk.shelf = Shelf::default();
+            Ok(self.on(partition, |open| {
+                let live = open
+                    .partition
+                    .objects
+                    .values()
+                    .filter(|o| open.live(o))
+                    .count();
+                *open.partition = Partition::default();
                 live as u64
             }))
         })
@@ -374,14 +379,14 @@ mod tests {
     use crate::{Expiry, ManualClock};
     use std::task::{Context, Poll, Waker};
 
-    /// A memory store is ready at the first poll.
+    /// Returns the answer of a memory store, which is ready at the first poll.
     fn now<T>(mut pending: Pending<'_, T>) -> T {
         match pending
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
         {
             Poll::Ready(answer) => answer.unwrap(),
-            Poll::Pending => panic!("a memory store waits for nothing"),
+            Poll::Pending => panic!("a memory store must be ready at the first poll"),
         }
     }
 

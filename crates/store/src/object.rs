@@ -1,38 +1,37 @@
-//! What a store keeps, and the conditions and answers of a write.
+//! Objects, and the conditions and results of a write.
 
 use crate::{StoreError, WallTime};
 use bytes::Bytes;
 use std::time::Duration;
 
-/// An object as it stands in the store.
+/// An object as stored, with its version and expiry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// The content.
+    /// The content, as bytes.
     pub value: Bytes,
-    /// What the content is, for example `application/json`.
+    /// The content's media type, for example `application/json`.
     pub media_type: String,
-    /// The number of the write that made it. Higher than any number that the store gave before,
-    /// for whatever key, also across removal and restart.
+    /// The number of the write that stored the object. Higher than every number the store issued before, for any key,
+    /// also across removals and restarts.
     pub version: u64,
-    /// From this moment on the object is expired. `None`: it never expires.
+    /// The moment from which the object counts as expired. `None`: it never expires.
     pub expires_at: Option<WallTime>,
 }
 
-/// An object on its way into the store.
+/// An object to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewObject {
-    /// The content. At most [`Limits::value_bytes_max`](crate::Limits::value_bytes_max).
+    /// The content, at most [`Limits::value_bytes_max`](crate::Limits::value_bytes_max) bytes.
     pub value: Bytes,
-    /// What the content is. At most
-    /// [`Limits::media_type_bytes_max`](crate::Limits::media_type_bytes_max).
+    /// The content's media type, at most [`Limits::media_type_bytes_max`](crate::Limits::media_type_bytes_max) bytes.
     pub media_type: String,
-    /// How long it lives. `None`: as long as its partition says, by default for ever. Less than a
-    /// millisecond counts as one. At most [`Limits::ttl_max`](crate::Limits::ttl_max).
+    /// The time to live. `None`: the partition's, by default unlimited. Less than a millisecond counts as one. At most
+    /// [`Limits::ttl_max`](crate::Limits::ttl_max).
     pub ttl: Option<Duration>,
 }
 
 impl NewObject {
-    /// An object of some bytes and a media type, which lives as long as its partition says.
+    /// Makes an object of bytes and a media type, with its partition's time to live.
     pub fn new(value: impl Into<Bytes>, media_type: impl Into<String>) -> Self {
         NewObject {
             value: value.into(),
@@ -41,12 +40,12 @@ impl NewObject {
         }
     }
 
-    /// An object of plain text.
+    /// Makes an object of plain text.
     pub fn text(value: impl Into<String>) -> Self {
         NewObject::new(value.into(), TEXT)
     }
 
-    /// The same object with a time to live.
+    /// Sets the time to live.
     #[must_use]
     pub fn living(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
@@ -54,12 +53,12 @@ impl NewObject {
     }
 }
 
-/// Under which condition a write happens. An expired object counts as absent.
+/// The condition under which a write happens. An expired object counts as absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// In any case.
+    /// In any case, without a condition.
     Always,
-    /// Only if the key holds nothing.
+    /// Only if the key holds no object.
     Absent,
     /// Only if the key holds an object of exactly this version.
     Version(u64),
@@ -75,26 +74,26 @@ impl When {
     }
 }
 
-/// What became of a [`put`](crate::ObjectStore::put).
+/// The result of a [`put`](crate::ObjectStore::put).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
-    /// The object is in the store under this version.
+    /// The object was stored.
     Stored {
-        /// The version the object got.
+        /// The version assigned to the object.
         version: u64,
     },
-    /// The condition did not hold; nothing was changed.
+    /// The condition did not hold, so nothing was changed.
     Refused {
-        /// The version that the key holds, if it holds anything.
+        /// The version under the key, or `None` if the key holds no object.
         current: Option<u64>,
     },
 }
 
-/// The media type of text, and so of a number made by an increment.
+/// The media type of plain text, and of a number created by an increment.
 pub(crate) const TEXT: &str = "text/plain";
 
-/// The number a value stands for, plus `by`. `None` stands for an absent object, which counts 0.
-pub(crate) fn added(
+/// The sum of a stored decimal number and `by`. `None` stands for an absent object, which counts as 0.
+pub(crate) fn add_to_stored(
     partition: &str,
     key: &str,
     value: Option<&[u8]>,

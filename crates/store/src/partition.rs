@@ -1,46 +1,44 @@
-//! What a partition lays down for its objects: when they expire, and how many there may be.
+//! Partition settings: expiry and the number of objects.
 
 use crate::{Limits, StoreError, WallTime};
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-/// When an object that outlived its time to live disappears.
+/// The moment at which an object disappears after its time to live has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Expiry {
-    /// At its time, to the millisecond, whether or not a sweep came by. The default.
+    /// At the end of its time to live, to the millisecond, whether or not a sweep has run. The default.
     #[default]
     OnRead,
-    /// At the first sweep after its time, as in Mule's Object Store. Sweeps happen, in effect, at
-    /// the moment the partition was configured and `every` after that; all that is due at one of
-    /// them disappears at once. Which objects can be seen follows from the clock alone:
-    /// [`sweep`](crate::ObjectStore::sweep) only gives back their space.
+    /// At the first sweep time after its time to live has ended, as in Mule's Object Store. Sweep times begin when
+    /// the partition is configured and recur after each `every`; all objects due at a sweep time disappear at once. Visibility follows from the clock alone: [`sweep`](crate::ObjectStore::sweep) only frees the
+    /// space.
     AtSweep {
-        /// The time from one sweep to the next. At least a millisecond.
+        /// The interval between sweep times. At least a millisecond.
         every: Duration,
     },
 }
 
-/// The settings of one partition. A partition that nobody configured has the defaults.
+/// The settings of one partition. A partition that was not configured has the defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PartitionSettings {
-    /// When expired objects disappear. Default: [`Expiry::OnRead`].
+    /// The expiry policy. Default: [`Expiry::OnRead`].
     pub expiry: Expiry,
-    /// The time to live of an object that is stored without one. Default: none, for ever.
+    /// The time to live of an object stored without one. Default: unlimited.
     pub ttl: Option<Duration>,
-    /// How many objects the partition may hold. Default: no bound.
+    /// The most objects the partition may hold. Default: unlimited. 0 is invalid.
     ///
-    /// A partition that expires on read refuses a new key above it ([`StoreError::Full`]), and
-    /// never evicts a live object. One that expires at sweeps takes it, and evicts the objects
-    /// written longest ago at the first call of [`sweep`](crate::ObjectStore::sweep) at or after
-    /// each of its sweep times.
+    /// A full partition that expires on read rejects a new key ([`StoreError::Full`]) and never evicts a live object. A
+    /// full partition that expires at sweeps accepts the key, and evicts the objects with the oldest writes at the
+    /// first call of [`sweep`](crate::ObjectStore::sweep) at or after each sweep time.
     pub max_entries: Option<u64>,
 }
 
-/// The partitions' settings, by name.
+/// The settings of all configured partitions, by name.
 #[derive(Debug, Default)]
 pub(crate) struct Partitions {
-    // A std lock: held for one look-up, never across a wait.
+    // A std lock: held for one look-up, never across an await.
     by_name: RwLock<HashMap<String, Configured>>,
 }
 
@@ -51,7 +49,7 @@ struct Configured {
     evicted_at: Option<WallTime>,
 }
 
-/// The settings of one partition, ready for use.
+/// The settings of one partition in the form that operations use.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rules {
     expiry: Expiry,
@@ -82,10 +80,12 @@ impl Partitions {
             return wrong("the time between sweeps must be at least 1 ms");
         }
         if settings.max_entries == Some(0) {
-            return wrong("max_entries is 0, so it could hold nothing; leave it out for no bound");
+            return wrong(
+                "max_entries is 0, so the partition could hold no objects; remove it for no limit",
+            );
         }
         let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
-        // The same settings again, as after a reload, must not shift the sweeps.
+        // Repeating the same settings, as a reload does, must not shift the sweep times.
         if by_name
             .get(partition)
             .is_none_or(|known| known.settings != settings)
@@ -107,8 +107,7 @@ impl Partitions {
             .map_or_else(Rules::default, Configured::rules)
     }
 
-    /// The partitions for which a sweep time has passed since they last evicted, and how many
-    /// objects each may keep.
+    /// The partitions with a sweep time since their last eviction, each with its `max_entries`.
     pub(crate) fn due_evictions(&self, now: WallTime) -> Vec<(String, u64)> {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         let mut due: Vec<_> = by_name
@@ -123,7 +122,7 @@ impl Partitions {
         due
     }
 
-    /// Notes that nothing is left to evict until the next sweep time after `now`.
+    /// Records that a partition needs no eviction until the next sweep time after `now`.
     pub(crate) fn evicted(&self, partition: &str, now: WallTime) {
         let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(configured) = by_name.get_mut(partition) {
@@ -144,7 +143,7 @@ impl Configured {
 }
 
 impl Rules {
-    /// An object is gone if it expires at this moment or before.
+    /// The expiry cutoff: objects whose life ends at this moment or earlier are gone.
     pub(crate) fn cutoff(&self, now: WallTime) -> WallTime {
         match self.expiry {
             Expiry::OnRead => now,
@@ -152,7 +151,7 @@ impl Rules {
                 let every = i128::try_from(every.as_millis())
                     .expect("configure refuses longer intervals")
                     .max(1);
-                // Signed, because the clock may have jumped to before the anchor.
+                // Signed, because the clock may have jumped to a time before the anchor.
                 let since = i128::from(now.0) - i128::from(self.anchor.0);
                 let sweep = i128::from(self.anchor.0) + since.div_euclid(every) * every;
                 WallTime(u64::try_from(sweep).unwrap_or(0))
@@ -160,13 +159,13 @@ impl Rules {
         }
     }
 
-    /// The end of an object's life that begins now.
+    /// The end of a life that begins now.
     pub(crate) fn expires_at(&self, now: WallTime, ttl: Option<Duration>) -> Option<WallTime> {
         ttl.or(self.ttl)
             .map(|ttl| now.after(ttl.max(Duration::from_millis(1))))
     }
 
-    /// The milliseconds between two sweeps, if it expires at sweeps.
+    /// The milliseconds between sweep times, or `None` if the partition expires on read.
     #[cfg(feature = "valkey")]
     pub(crate) fn sweeps_every(&self) -> Option<u128> {
         match self.expiry {
@@ -175,19 +174,19 @@ impl Rules {
         }
     }
 
-    /// When the settings were laid down.
+    /// The moment when the partition was configured.
     #[cfg(feature = "valkey")]
     pub(crate) fn anchor(&self) -> WallTime {
         self.anchor
     }
 
-    /// The time to live of an object that is stored without one.
+    /// The time to live of an object stored without one.
     #[cfg(feature = "valkey")]
     pub(crate) fn ttl(&self) -> Option<Duration> {
         self.ttl
     }
 
-    /// The count at which a new key is refused.
+    /// The count at which a new key is rejected, or `None` if none is ever rejected.
     pub(crate) fn refuses_above(&self) -> Option<u64> {
         match self.expiry {
             Expiry::OnRead => self.max_entries,

@@ -3,41 +3,39 @@
 use crate::{NewObject, Object, PartitionSettings, Put, StoreError, When};
 use std::{future::Future, pin::Pin, time::Duration};
 
-/// An answer that is on its way.
+/// The future that every operation returns.
 ///
-/// Nothing happens before the first poll. A write that was polled once may still happen after its
-/// future is dropped.
+/// Nothing happens before the first poll. A write whose future was polled once may still happen after the future is
+/// dropped.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// A store of objects under keys, in named partitions.
 ///
-/// Each operation is atomic; nothing spans two operations except a version taken from one and
-/// asked for in the next ([`When::Version`]). An operation that answers with an error has changed
-/// nothing, with one exception: after [`StoreError::Io`] or [`StoreError::NotAvailable`] a write
-/// may be found whole, or not at all.
+/// Each operation is atomic. No transaction spans two operations; [`When::Version`] makes a write conditional on a
+/// version read earlier. An operation that returns an error has changed nothing, with one exception: after
+/// [`StoreError::Io`] or [`StoreError::NotAvailable`] a write may have happened in full or not at all.
 ///
-/// All operations refuse a malformed partition or key
-/// ([`StoreError::InvalidPartition`], [`StoreError::InvalidKey`]).
+/// All operations reject a malformed partition name or key ([`StoreError::InvalidPartition`],
+/// [`StoreError::InvalidKey`]).
 pub trait ObjectStore: Send + Sync + 'static {
-    /// Lays down a partition's settings, for as long as this store is open. The same settings
-    /// again change nothing.
+    /// Sets a partition's settings for as long as this store is open. Setting the same settings again changes nothing.
     ///
     /// # Errors
-    /// [`StoreError::InvalidPartition`], [`StoreError::InvalidSettings`] or
-    /// [`StoreError::TtlTooLong`] if they cannot be.
+    /// [`StoreError::InvalidPartition`], [`StoreError::InvalidSettings`] or [`StoreError::TtlTooLong`] if the name or
+    /// the settings are invalid.
     fn configure(&self, partition: &str, settings: PartitionSettings) -> Result<(), StoreError>;
 
-    /// The object under a key, unless it is absent or expired.
+    /// Returns the object under a key, or `None` if the key is absent or its object has expired.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] if what is stored cannot be read back, or the store's own trouble.
+    /// [`StoreError::Damaged`] if the stored object cannot be read back, or any failure of the store itself.
     fn get<'a>(&'a self, partition: &'a str, key: &'a str) -> Pending<'a, Option<Object>>;
 
-    /// Stores an object, if the condition holds. The object's time to live starts now.
+    /// Stores an object if the condition holds. The object's time to live starts now.
     ///
     /// # Errors
-    /// [`StoreError::TooLarge`], [`StoreError::TtlTooLong`], [`StoreError::Full`] if the partition
-    /// holds its `max_entries` and expires on read, or the store's own trouble.
+    /// [`StoreError::TooLarge`], [`StoreError::TtlTooLong`], [`StoreError::Full`] if the partition holds its
+    /// `max_entries` and expires on read, or any failure of the store itself.
     fn put<'a>(
         &'a self,
         partition: &'a str,
@@ -46,11 +44,10 @@ pub trait ObjectStore: Send + Sync + 'static {
         when: When,
     ) -> Pending<'a, Put>;
 
-    /// Adds to a number kept as decimal text, and answers the sum. An absent object counts 0.
+    /// Adds to a number stored as decimal text, and returns the sum. An absent object counts as 0.
     ///
-    /// With `ttl` the time to live starts anew; without, an object that is there keeps the one it
-    /// has, and a new one gets its partition's. The media type stays; a new object's is
-    /// `text/plain`.
+    /// With `ttl` the time to live starts anew; without, an existing object keeps its own and a new object gets its
+    /// partition's. An existing object keeps its media type; a new object gets `text/plain`.
     ///
     /// # Errors
     /// [`StoreError::NotANumber`] if the value is not a decimal number of 64 bits,
@@ -64,11 +61,11 @@ pub trait ObjectStore: Send + Sync + 'static {
         ttl: Option<Duration>,
     ) -> Pending<'a, i64>;
 
-    /// Removes an object, if the condition holds, and answers what was removed.
-    /// ([`When::Absent`] never removes anything.)
+    /// Removes an object if the condition holds, and returns the removed object. With [`When::Absent`] nothing is ever
+    /// removed.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// Any failure of the store itself.
     fn remove<'a>(
         &'a self,
         partition: &'a str,
@@ -76,10 +73,10 @@ pub trait ObjectStore: Send + Sync + 'static {
         when: When,
     ) -> Pending<'a, Option<Object>>;
 
-    /// The first `limit` keys that begin with `prefix` and hold an object, sorted by their bytes.
+    /// Returns the first `limit` keys that begin with `prefix` and hold a live object, sorted by their bytes.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// Any failure of the store itself.
     fn keys<'a>(
         &'a self,
         partition: &'a str,
@@ -87,27 +84,27 @@ pub trait ObjectStore: Send + Sync + 'static {
         limit: usize,
     ) -> Pending<'a, Vec<String>>;
 
-    /// Removes all objects of a partition in one step, and answers how many there were.
+    /// Removes all objects of a partition in one step, and returns the number of live objects removed.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// Any failure of the store itself.
     fn clear<'a>(&'a self, partition: &'a str) -> Pending<'a, u64>;
 
-    /// Gives back the space of expired objects, at most `budget` of them, and answers how many it
-    /// removed: partition by partition in the order of their names, the longest expired first.
+    /// Frees the space of expired objects, at most `budget` of them, and returns the number removed. Partitions are
+    /// swept in the order of their names, and within each the object that expired first goes first.
     ///
-    /// A store has no timer: its owner calls this now and then, again at once when the answer was
-    /// the whole budget. Reads do not depend on it. It also evicts what is above `max_entries`
-    /// (see [`PartitionSettings`](crate::PartitionSettings)), and draws in lives that became
-    /// longer than `ttl_max` when the clock jumped backward.
+    /// A store has no timer: its owner calls this method periodically, and again at once if the whole budget was used.
+    /// Reads never return an expired object, swept or not. A sweep also evicts objects above `max_entries` (see
+    /// [`PartitionSettings`](crate::PartitionSettings)), and shortens times to live that became longer than `ttl_max`
+    /// because the clock jumped backward.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// Any failure of the store itself.
     fn sweep<'a>(&'a self, budget: usize) -> Pending<'a, u64>;
 
-    /// Returns when everything acknowledged before is durable.
+    /// Returns once every write acknowledged before the call is durable.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// Any failure of the store itself.
     fn flush<'a>(&'a self) -> Pending<'a, ()>;
 }

@@ -1,7 +1,7 @@
-//! Files that earlier versions wrote are read as they were written.
+//! Compatibility: files written by earlier versions are read correctly.
 //!
-//! `fixtures/v1.redb` was written by the first version of the format with [`write_v1`]. A new
-//! format adds a fixture and leaves this one.
+//! `fixtures/v1.redb` was written by the first version of the format with [`write_v1`]. A new format adds a fixture and
+//! keeps this one.
 #![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -53,7 +53,7 @@ fn write_v1(store: &EmbeddedStore) {
     wait(store.increment("breakers", "count", 42, None)).unwrap();
 }
 
-/// Writes the fixture: `FUSEBOX_WRITE_FIXTURE=1`, once per format and never again.
+/// Writes the fixture, with `FUSEBOX_WRITE_FIXTURE=1`: once per format and never again.
 #[test]
 fn the_fixture_is_written_when_it_is_asked_for() {
     if std::env::var_os("FUSEBOX_WRITE_FIXTURE").is_none() {

@@ -1,4 +1,4 @@
-//! The hostile store does the harm that was planned, and no other.
+//! The hostile store injects the planned faults, and no others.
 #![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -52,7 +52,7 @@ fn a_standing_fault_stands_until_it_is_lifted() {
 }
 
 #[test]
-fn what_hangs_goes_on_when_it_is_released() {
+fn a_hanging_operation_continues_when_released() {
     let store = store();
     store.plan([Fault::Hang]);
     let mut context = Context::from_waker(Waker::noop());

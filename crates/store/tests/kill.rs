@@ -1,4 +1,4 @@
-//! Kills a process that writes, again and again, and looks for what it had acknowledged.
+//! Kills a writing process repeatedly, and checks that its acknowledged writes survive.
 #![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(
     clippy::unwrap_used,
@@ -20,8 +20,8 @@ const CHILD: &str = "FUSEBOX_STORE_KILL_CHILD";
 const UNSYNCED: &str = "FUSEBOX_STORE_KILL_UNSYNCED";
 const KEYS: u64 = 50;
 
-/// The child: counts up from where it finds the store, a key at a time, and says each number when
-/// it is acknowledged. It is this same test binary, told by the environment.
+/// The child process: counts up from the store's last number, one key at a time, and prints each number once it is
+/// acknowledged. The child is this test binary, selected by an environment variable.
 #[test]
 fn child_that_writes_until_it_is_killed() {
     let Some(directory) = std::env::var_os(CHILD) else {
@@ -37,7 +37,7 @@ fn child_that_writes_until_it_is_killed() {
 }
 
 async fn write(store: &EmbeddedStore, number: u64) {
-    // Mostly small; some span several chunks, so that a kill falls into a long commit too.
+    // Mostly small; some span several chunks, so that some kills fall into a long commit.
     let size = if number.is_multiple_of(7) {
         150_000
     } else {
@@ -64,7 +64,7 @@ fn open(directory: &Path) -> EmbeddedStore {
     store
 }
 
-/// The number under each key, checking that every value is whole.
+/// Reads the number under each key, and checks that every value is complete.
 fn numbers(store: &EmbeddedStore) -> Vec<u64> {
     let keys = wait(store.keys("p", "k", usize::MAX)).unwrap();
     let number = |key: &String| {
@@ -87,7 +87,7 @@ fn last(store: &EmbeddedStore) -> u64 {
     numbers(store).into_iter().max().unwrap_or(0)
 }
 
-/// Starts the child, kills it after some acknowledgements, and answers the last one it gave.
+/// Starts the child, kills it after some acknowledgements, and returns the last acknowledged number.
 fn run_and_kill(directory: &Path, after: u64, durability: Durability) -> u64 {
     let mut command = Command::new(std::env::current_exe().unwrap());
     if durability == Durability::Process {
@@ -113,7 +113,7 @@ fn run_and_kill(directory: &Path, after: u64, durability: Durability) -> u64 {
         let Some(number) = line.split("acknowledged ").nth(1) else {
             continue;
         };
-        // The kill may cut the last line short; it says a smaller number then, which is safe.
+        // The kill may cut the last line short, which then shows a smaller number; that is safe.
         heard = heard.max(number.parse().unwrap_or(0));
         count += 1;
         if count == after {
@@ -142,7 +142,7 @@ fn kill_again_and_again(kills: u64, durability: Durability) {
     let directory = tempfile::tempdir().unwrap();
     let (mut acknowledged, mut writes) = (0, 0);
     for kill in 0..kills {
-        // 0 kills it while it starts or recovers.
+        // 0 kills the child during its start or recovery.
         let heard = run_and_kill(directory.path(), (kill * 7) % 23, durability);
         writes += heard.saturating_sub(acknowledged);
         acknowledged = acknowledged.max(heard);
@@ -156,7 +156,7 @@ fn kill_again_and_again(kills: u64, durability: Durability) {
         let first = found.saturating_sub(KEYS - 1).max(1);
         assert_eq!(all.len() as u64, found.min(KEYS));
         assert!(all.iter().all(|number| (first..=found).contains(number)));
-        // The sum follows its put, so it may lack the last one of each life, and no other.
+        // The sum is written after its put, so it may lack the last number of each run, but no other.
         let sum = wait(store.increment("p", "sum", 0, None)).unwrap() as u64;
         assert!(
             sum <= found && sum + kill + 1 >= found,

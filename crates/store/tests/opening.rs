@@ -1,4 +1,4 @@
-//! What happens to a file that is damaged, in use, foreign, newer, or old.
+//! Opening a file that is damaged, in use, foreign, newer or old.
 #![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -24,7 +24,7 @@ fn put(store: &EmbeddedStore, key: &str, len: usize) {
     wait(store.put("p", key, object, When::Always)).unwrap();
 }
 
-/// A directory with a store of a hundred objects in it, closed properly.
+/// Makes a directory with a store of a hundred objects, closed properly.
 fn filled() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let options = EmbeddedOptions {
@@ -50,7 +50,7 @@ fn set_aside(damage: impl FnOnce(&mut Vec<u8>)) -> Option<String> {
     damaged(&std::fs::read(file).unwrap(), damage)
 }
 
-/// Damages a file and opens it as a store; answers what was said of the damage.
+/// Damages a file, opens it as a store, and returns the reported damage.
 fn damaged(whole: &[u8], damage: impl FnOnce(&mut Vec<u8>)) -> Option<String> {
     let mut bytes = whole.to_vec();
     damage(&mut bytes);
@@ -73,7 +73,7 @@ fn damaged(whole: &[u8], damage: impl FnOnce(&mut Vec<u8>)) -> Option<String> {
             Some(why)
         }
         Opened::Existing => {
-            // Only a change that no page in use contains may pass unnoticed.
+            // Only a change outside the pages in use may stay undetected.
             assert_eq!(wait(store.keys("p", "", 1_000)).unwrap().len(), 100);
             for n in 0..100 {
                 let object = wait(store.get("p", &format!("k{n}"))).unwrap().unwrap();
@@ -117,7 +117,7 @@ fn a_flipped_bit_is_found_wherever_something_is_stored() {
     let mut found = 0;
     for n in 0..count {
         let why = damaged(&whole, |bytes| {
-            // Spread over the part of the file that is in use.
+            // Spread over the used part of the file.
             let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
             let at = used / count * n + n % 7;
             bytes[at] ^= 1 << (n % 8);
@@ -145,7 +145,7 @@ fn a_damaged_file_is_left_alone_if_it_shall_be() {
 }
 
 #[test]
-fn a_database_of_somebody_else_is_set_aside() {
+fn a_foreign_database_is_set_aside() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("objects.redb");
     let foreign = redb::Database::create(&file).unwrap();
@@ -167,7 +167,7 @@ fn a_creation_that_was_cut_short_leaves_nothing_in_the_way() {
 }
 
 #[test]
-fn a_second_store_on_the_same_directory_is_refused_and_told_why() {
+fn a_second_store_on_the_same_directory_gets_an_error_with_the_reason() {
     let directory = tempfile::tempdir().unwrap();
     let (first, _) = open(directory.path()).unwrap();
     let refused = open(directory.path()).err();
@@ -247,7 +247,7 @@ fn objects_versions_and_ends_survive_a_restart() {
 }
 
 #[test]
-fn what_waits_when_the_store_is_dropped_is_carried_out() {
+fn waiting_writes_are_carried_out_when_the_store_is_dropped() {
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = open(directory.path()).unwrap();
     let mut begun = store.put("p", "k", NewObject::text("v"), When::Always);

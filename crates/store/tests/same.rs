@@ -1,5 +1,4 @@
-//! The embedded store does what the memory store does, whatever is asked and however the clock
-//! jumps, and also when it is closed and opened in between.
+//! The embedded store behaves like the memory store, for random operations and clock jumps, and across reopening.
 #![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -33,7 +32,7 @@ fn compare(steps: &[Step]) -> Result<(), TestCaseError> {
         }
         embedded
     };
-    // A restart begins the rhythm of sweeps anew; other settings in between do the same.
+    // A restart resets the sweep times; a change of settings in between does the same.
     let configure_anew = || {
         for (partition, settings) in PARTITIONS.iter().zip(settings()) {
             let other = PartitionSettings {
@@ -73,7 +72,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: steps::cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_embedded_store_does_what_the_memory_store_does(
+    fn the_embedded_store_behaves_like_the_memory_store(
         steps in prop::collection::vec(step(), 1..60),
     ) {
         compare(&steps)?;

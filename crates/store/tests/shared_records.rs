@@ -1,4 +1,4 @@
-//! What every store of shared records promises.
+//! The guarantees of every store of shared records.
 #![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -11,8 +11,8 @@ use fusebox_store::{
     records::{Change, Changed, HostileRecords, MemoryRecords, Push, SharedRecords},
 };
 
-/// Adds its first argument to a decimal number and keeps it for a minute; 0 leaves the number alone, and less than 0 is
-/// not pushed.
+/// Adds its first argument to a decimal number that lives for a minute. 0 leaves the number unchanged; a negative argument
+/// is not pushed.
 const ADD: Change = Change {
     name: "add",
     lua: "local by = tonumber(args[1])
@@ -50,7 +50,7 @@ async fn add(records: &impl SharedRecords, key: &str, by: i64) -> Option<Bytes> 
 }
 
 #[test]
-fn a_change_answers_the_record_right_after_it_and_the_time_it_was_told() {
+fn a_change_returns_the_record_right_after_it_and_the_time_it_received() {
     on(async {
         let (clock, records) = records();
         assert_eq!(add(&records, "a", 0).await, None);
@@ -90,7 +90,7 @@ fn records_are_read_in_the_order_of_their_keys() {
 }
 
 #[test]
-fn a_subscriber_hears_a_gap_first_and_then_what_it_follows() {
+fn a_subscriber_gets_a_gap_first_and_then_the_records_it_follows() {
     on(async {
         let (_, records) = records();
         let mut pushes = records.subscribe().await.unwrap();
@@ -115,7 +115,7 @@ fn a_subscriber_hears_a_gap_first_and_then_what_it_follows() {
 }
 
 #[test]
-fn a_subscriber_that_is_too_slow_is_told_that_it_missed_something() {
+fn a_subscriber_that_is_too_slow_gets_a_gap() {
     on(async {
         let (_, records) = records();
         let mut pushes = records.subscribe().await.unwrap();

@@ -1,4 +1,4 @@
-//! The Valkey store by each kind of address: cluster, Sentinel, Unix socket, TLS, database, user.
+//! The Valkey store with each kind of address: cluster, Sentinel, Unix socket, TLS, database, user.
 #![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -17,7 +17,7 @@ fn open(url: &str) -> ValkeyStore {
     ValkeyStore::open(patient(url)).unwrap()
 }
 
-/// A store for tests in which calls must fail, and so are waited for.
+/// Opens a store with short timeouts, for tests in which calls must fail.
 fn hasty(url: &str) -> ValkeyStore {
     let mut options = patient(url);
     options.timeout = Duration::from_millis(300);
@@ -32,7 +32,7 @@ fn has(store: &ValkeyStore, partition: &str) -> bool {
     wait(store.get(partition, "k")).unwrap().is_some()
 }
 
-/// Tries until it goes well, for at most a minute.
+/// Repeats an operation until it succeeds, for at most a minute.
 #[allow(clippy::disallowed_methods, reason = "waits for an event with a limit")]
 fn comes_back<T>(mut call: impl FnMut() -> Result<T, StoreError>) -> T {
     let start = Instant::now();
@@ -109,7 +109,7 @@ fn a_slot_that_went_to_another_node_is_followed() {
 }
 
 #[test]
-fn a_single_address_of_a_clusters_node_says_what_to_write() {
+fn a_single_address_of_a_clusters_node_is_an_error_with_the_right_url() {
     let servers = Server::cluster(2);
     let store = open(&servers[0].url());
     let said = (0..20)
@@ -140,7 +140,7 @@ fn news_in_a_cluster_come_from_the_records_own_nodes() {
     for key in &keys {
         set(key, "before").unwrap();
     }
-    // Each key is followed after some gap; after the last, all of them are.
+    // Each key is followed only after some gap; after the last gap all of them are.
     let mut heard_of = |value: &'static str| {
         for key in &keys {
             loop {
@@ -249,7 +249,7 @@ fn a_user_with_the_rights_that_the_manual_names_can_do_everything() {
 }
 
 #[test]
-fn tls_trusts_the_certificate_it_is_told_to_and_shows_its_own() {
+fn tls_trusts_the_configured_certificate_and_presents_its_own() {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: String| {
         let path = directory.path().join(name);

@@ -1,4 +1,4 @@
-//! What the Valkey store does when its server is away, slow, full, foreign or another.
+//! The Valkey store with a server that is unavailable, slow, full, foreign or replaced.
 #![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -10,9 +10,9 @@ use fusebox_store::{NewObject, ObjectStore, Put, StoreError, ValkeyOptions, Valk
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-/// An operation's time in these tests: long enough for a busy machine, short enough to be waited.
+/// The time limit of an operation: long enough for a busy machine, short enough for a test that waits for it.
 const TIMEOUT: Duration = Duration::from_millis(500);
-/// What a call may take beyond its timeout on a busy machine before it counts as hung.
+/// The delay beyond the timeout, on a busy machine, after which a call counts as hung.
 const SLACK: Duration = Duration::from_secs(5);
 
 fn store(url: &str) -> ValkeyStore {
@@ -36,7 +36,7 @@ fn has(store: &ValkeyStore, key: &str) -> Result<bool, StoreError> {
     Ok(wait(store.get("p", key))?.is_some())
 }
 
-/// Runs a call that must fail within its time, and answers what it says.
+/// Runs a call that must fail in time, and returns its error.
 #[allow(
     clippy::disallowed_methods,
     reason = "measures that a call does not hang"
@@ -49,7 +49,7 @@ fn fails<T: std::fmt::Debug>(call: impl FnOnce() -> Result<T, StoreError>) -> St
     error.to_string()
 }
 
-/// Calls until it goes well, as the store's owner would, without opening the store again.
+/// Repeats a call until it succeeds, as the owner of a store would, without reopening the store.
 #[allow(clippy::disallowed_methods, reason = "waits for an event with a limit")]
 fn comes_back<T>(mut call: impl FnMut() -> Result<T, StoreError>) -> T {
     let start = Instant::now();
@@ -98,14 +98,14 @@ fn a_frozen_server_costs_a_call_its_timeout_and_later_ones_nothing() {
     comes_back(|| put(&store, "k"));
     server.pause();
     fails(|| put(&store, "k"));
-    // The next may wait for the first attempt at a new connection, which is as dead.
+    // The next call may wait for the first attempt at a new connection, which fails as well.
     fails(|| put(&store, "k"));
     server.resume();
     assert!(comes_back(|| has(&store, "k")));
 }
 
 #[test]
-fn a_slow_way_fails_calls_in_time_and_a_late_answer_is_nobody_elses() {
+fn a_slow_network_fails_calls_in_time_and_a_late_answer_is_not_taken_for_another() {
     let server = Server::start();
     let way = Proxy::to(server.port());
     let store = store(&way.url());
@@ -113,7 +113,7 @@ fn a_slow_way_fails_calls_in_time_and_a_late_answer_is_nobody_elses() {
     way.delay(TIMEOUT * 2);
     fails(|| has(&store, "there"));
     way.delay(Duration::ZERO);
-    // The late answer "there is one" must not be taken for the answer to this.
+    // The late answer "there is one" must not be taken for the answer to this request.
     assert!(!comes_back(|| has(&store, "not there")));
 }
 
@@ -177,7 +177,7 @@ fn a_failover_that_lost_a_write_gives_no_version_twice() {
         }),
         other => other,
     }));
-    // Nothing arrives at the replica any more, so this write will be lost.
+    // The replica receives nothing from here on, so this write will be lost.
     replica.ask("REPLICAOF NO ONE");
     let lost = version(put(&before, "k").unwrap());
     primary.kill();
@@ -208,7 +208,7 @@ fn after_a_flush_everything_is_gone_and_versions_still_rise() {
     server.ask("FLUSHALL");
     assert!(!has(&store, "k").unwrap());
     assert!(version(put(&store, "k").unwrap()) > before);
-    // The list of partitions is made anew, too: a sweep finds what expired.
+    // The list of partitions is restored, too, so a sweep finds the expired object.
     let short = NewObject::text("v").living(Duration::from_millis(1));
     wait(store.put("p", "short", short, When::Always)).unwrap();
     let swept = comes_back(|| match wait(store.sweep(10))? {
@@ -249,7 +249,7 @@ fn a_full_server_refuses_puts_whole_and_goes_on_reading_and_removing() {
 const PARTS: [&str; 6] = ["values", "types", "written", "ends", "names", "state"];
 
 #[test]
-fn what_others_put_under_our_keys_is_named_and_clearing_mends_it() {
+fn foreign_data_under_the_keys_is_reported_and_clear_repairs_it() {
     let server = Server::start();
     let store = ValkeyStore::open(patient(&server.url())).unwrap();
     for part in PARTS {
@@ -313,7 +313,7 @@ fn a_wrong_password_is_named_not_shown_and_mended_at_the_server() {
 }
 
 #[test]
-fn a_user_without_rights_is_told_which_it_needs() {
+fn a_user_without_rights_gets_an_error_that_names_them() {
     let server = Server::start();
     server.ask("ACL SETUSER ann on >secret ~other:* +@all");
     let url = server.url().replace("redis://", "redis://ann:secret@");

@@ -1,4 +1,4 @@
-//! Shared records on a server do what those in memory do, and mend themselves after its faults.
+//! Shared records on a server behave like those in memory, and recover from the server's faults.
 #![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -15,8 +15,8 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Adds its first argument to a decimal number and keeps it for two seconds. 0 leaves the number
-/// alone, and less is not pushed.
+/// Adds its first argument to a decimal number that lives for two seconds. 0 leaves the number unchanged; a negative
+/// argument is not pushed.
 const ADD: Change = Change {
     name: "add",
     lua: "local by = tonumber(args[1])
@@ -39,7 +39,7 @@ const ADD: Change = Change {
     },
 };
 
-/// Keeps its first argument, with the time, for as many milliseconds as the second says.
+/// Stores its first argument with the time, for as many milliseconds as the second argument.
 const KEEP: Change = Change {
     name: "keep",
     lua: "return args[1] .. string.format('@%.0f', now), tonumber(args[2]), true",
@@ -76,7 +76,7 @@ async fn add(
     Ok(records.apply(key, &ADD, &args).await?.record)
 }
 
-/// Applies until it goes well.
+/// Repeats a change until it succeeds.
 async fn comes_back(records: &ValkeyRecords, key: &str) -> Bytes {
     loop {
         if let Ok(record) = add(records, key, 1).await {
@@ -101,7 +101,7 @@ enum Step {
     Read(Vec<usize>),
 }
 
-/// Keys that try what names on the server could stumble over.
+/// Keys that could confuse the names on the server.
 const KEYS: [&str; 4] = ["a", "{a}", "a:%7D é", "route GET /orders"];
 
 fn step() -> impl Strategy<Value = Step> {
@@ -159,7 +159,7 @@ async fn compare(server: &Server, steps: &[Step]) -> Result<(), TestCaseError> {
             step
         );
     }
-    // The last push of each is the same, so all before it are compared as well.
+    // The last push of each subscriber is the same, so all earlier ones are compared as well.
     for records in [&memory as &dyn SharedRecords, &valkey] {
         let args = [Bytes::from("end"), Bytes::from("1")];
         records.apply("a", &KEEP, &args).await.unwrap();
@@ -174,7 +174,7 @@ async fn compare(server: &Server, steps: &[Step]) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn records_on_a_server_do_what_records_in_memory_do() {
+fn records_on_a_server_behave_like_records_in_memory() {
     let server = Server::start();
     let config = ProptestConfig {
         cases: if std::env::var_os("FUSEBOX_PROVE").is_some() {
@@ -226,7 +226,7 @@ fn many_records_are_read_in_their_order() {
 }
 
 #[test]
-fn a_subscriber_hears_of_a_gap_and_of_news_after_its_server_was_killed() {
+fn a_subscriber_gets_a_gap_and_new_pushes_after_its_server_was_killed() {
     let mut server = Server::start();
     on(async {
         let records = open(&server);
@@ -256,7 +256,7 @@ fn a_subscription_may_begin_while_the_server_is_down() {
         assert_eq!(pushes.next().await, Push::Gap);
         comes_back(&records, "a").await;
         assert_eq!(pushes.next().await, heard("a", "1"));
-        // A second hears the gap at once, and only what it follows.
+        // A second subscriber gets a gap at once, and then only the keys that it follows.
         let mut second = records.subscribe().await.unwrap();
         second.follow("b");
         assert_eq!(second.next().await, Push::Gap);
@@ -268,13 +268,13 @@ fn a_subscription_may_begin_while_the_server_is_down() {
 }
 
 #[test]
-fn news_cut_off_without_a_word_are_told_as_a_gap() {
+fn pushes_that_were_cut_off_silently_become_a_gap() {
     let server = Server::start();
     let way = Proxy::to(server.port());
     on(async {
         let near = open(&server);
         let mut options = patient(&way.url());
-        // An attempt that is swallowed, too, must not be waited for long.
+        // An attempt that is swallowed, too, must be given up soon.
         options.connect_timeout = Duration::from_millis(500);
         let far = ValkeyRecords::open(options).unwrap();
         let mut pushes = far.subscribe().await.unwrap();
@@ -286,7 +286,7 @@ fn news_cut_off_without_a_word_are_told_as_a_gap() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         way.swallow(false);
-        // What comes through of the old connection, if anything does, is no harm.
+        // Remains of the old connection, if any arrive, do no harm.
         while pushes.next().await != Push::Gap {}
         comes_back(&near, "a").await;
         assert!(matches!(pushes.next().await, Push::Record { .. }));
@@ -294,7 +294,7 @@ fn news_cut_off_without_a_word_are_told_as_a_gap() {
 }
 
 #[test]
-fn a_subscriber_that_is_too_slow_is_told_that_it_missed_something() {
+fn a_subscriber_that_is_too_slow_gets_a_gap() {
     let server = Server::start();
     on(async {
         let records = open(&server);
@@ -325,7 +325,7 @@ fn a_frozen_server_fails_a_change_in_time() {
 }
 
 #[test]
-fn what_others_put_under_a_record_is_an_empty_one_that_a_change_writes_over() {
+fn foreign_data_under_a_record_is_an_empty_record_that_a_change_overwrites() {
     let server = Server::start();
     on(async {
         let records = open(&server);
@@ -343,7 +343,7 @@ fn what_others_put_under_a_record_is_an_empty_one_that_a_change_writes_over() {
         ] {
             server.ask("DEL fusebox:v1:records:{a}");
             server.ask(foreign);
-            // One of them is no reason to know nothing of the others.
+            // A foreign record must not hide the others.
             let read = records.read(&["a", "b", "c"]).await.unwrap();
             let found = [Some(Bytes::new()), Some("7".into()), None];
             assert_eq!(read.records, found, "{foreign}");

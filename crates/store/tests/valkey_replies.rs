@@ -1,4 +1,4 @@
-//! What the Valkey store makes of each error that a server may answer, and of what is no answer.
+//! The Valkey store's reaction to each error of a server, and to invalid replies.
 #![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A server that greets as a real one does, and answers scripts with what it is told to.
+/// A fake server that greets like a real one, and answers scripts with configured replies.
 #[derive(Clone)]
 struct Fake {
     url: String,
@@ -21,7 +21,7 @@ struct Fake {
 
 #[derive(Default)]
 struct State {
-    /// The answers to the next scripts; the last one stays.
+    /// The replies to the next scripts; the last one is repeated.
     answers: Vec<String>,
     connections: usize,
     scripts: Vec<String>,
@@ -112,7 +112,7 @@ fn get(store: &ValkeyStore) -> Result<bool, StoreError> {
     Ok(wait(store.get("p", "k"))?.is_some())
 }
 
-/// Calls until something holds, for at most a minute.
+/// Repeats a check until it holds, for at most a minute.
 #[allow(clippy::disallowed_methods, reason = "waits for an event with a limit")]
 fn until(mut holds: impl FnMut() -> bool, what: &str) {
     let start = Instant::now();
@@ -122,7 +122,7 @@ fn until(mut holds: impl FnMut() -> bool, what: &str) {
     }
 }
 
-/// A store that is connected.
+/// Opens a store that is connected.
 fn store(fake: &Fake) -> ValkeyStore {
     let mut options = ValkeyOptions::parse(&fake.url).unwrap();
     options.timeout = Duration::from_secs(2);
@@ -133,9 +133,9 @@ fn store(fake: &Fake) -> ValkeyStore {
 
 #[derive(Debug, PartialEq)]
 enum Then {
-    /// The same connection goes on.
+    /// The same connection is kept.
     Keeps,
-    /// A new connection is made.
+    /// A new connection is opened.
     Renews,
 }
 
@@ -227,8 +227,8 @@ fn a_script_that_the_server_does_not_know_is_sent_once() {
     assert_eq!(fake.scripts(), ["EVALSHA", "EVAL", "EVALSHA"]);
 }
 
-/// This process's memory in kilobytes, at its highest. The kernel counts it roughly, processor by processor, so that a
-/// later answer may be a little lower.
+/// The peak memory of this process, in kilobytes. The kernel counts it approximately per processor, so a later value
+/// may be slightly lower.
 fn memory_peak() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -297,7 +297,7 @@ fn a_reply_is_as_long_as_the_largest_object() {
 }
 
 #[test]
-fn what_is_no_answer_is_an_error_and_the_next_answer_is_taken_rightly() {
+fn an_invalid_reply_is_an_error_and_the_next_reply_is_matched_correctly() {
     for said in [
         "?what\r\n",
         ":5\r\n",

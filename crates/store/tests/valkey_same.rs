@@ -1,5 +1,4 @@
-//! The Valkey store does what the memory store does, whatever is asked and however the clock jumps,
-//! and also when it is closed and opened in between.
+//! The Valkey store behaves like the memory store, for random operations and clock jumps, and across reopening.
 #![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -14,7 +13,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 use steps::{PARTITIONS, Step, everything, limits, run, settings, step};
 
-/// A store's versions by the order in which they were seen, since no two stores give the same.
+/// The versions of a store in the order of their first appearance, since different stores issue different versions.
 #[derive(Default)]
 struct Versions(Vec<String>);
 
@@ -65,7 +64,7 @@ fn compare(server: &Server, steps: &[Step]) -> Result<(), TestCaseError> {
         memory.configure(partition, settings).unwrap();
     }
     let mut valkey = open();
-    // The first to ask sets the rhythm of the sweeps, so it must be asked before it is closed.
+    // The first operation sets the sweep times, so one must run before the store is closed.
     everything(&valkey);
     let (mut ours, mut theirs) = (Versions::default(), Versions::default());
     for step in steps {
@@ -74,7 +73,7 @@ fn compare(server: &Server, steps: &[Step]) -> Result<(), TestCaseError> {
                 let now = clock.now().0;
                 clock.set(WallTime(now.saturating_add_signed(i64::from(*by))));
             }
-            // Unlike a file's, the rhythm of a server's sweeps goes on without the store.
+            // Unlike a file's, the sweep times on a server continue without the store.
             Step::Restart => valkey = open(),
             step => prop_assert_eq!(
                 ours.in_order(&run(&memory, step)),
@@ -94,7 +93,7 @@ fn compare(server: &Server, steps: &[Step]) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn the_valkey_store_does_what_the_memory_store_does() {
+fn the_valkey_store_behaves_like_the_memory_store() {
     let server = Server::start();
     let config = ProptestConfig {
         cases: steps::cases(),

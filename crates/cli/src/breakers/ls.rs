@@ -1,4 +1,4 @@
-//! `fusebox breakers ls`: all breakers, asked for a page at a time and printed as they come.
+//! `fusebox breakers ls`: lists all breakers, requested page by page.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use crate::printable::printable;
 /// Prints all breakers, as a table or as one JSON document.
 ///
 /// # Errors
-/// If the gateway cannot be reached, or refuses.
+/// If the gateway cannot be reached, or rejects the request.
 pub async fn ls(client: &AdminClient, json: bool) -> anyhow::Result<ExitCode> {
     let mut pages = Pages {
         client,
@@ -25,17 +25,17 @@ pub async fn ls(client: &AdminClient, json: bool) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The pages of the list.
+/// The pages of the breakers' list.
 struct Pages<'a> {
     client: &'a AdminClient,
-    /// The target of the next page; `None`: there is none.
+    /// The target of the next page, or `None` after the last.
     next: Option<String>,
-    /// Whether a page has said that some breakers are missing.
+    /// True once a page has reported that breakers are missing.
     is_incomplete: bool,
 }
 
 impl Pages<'_> {
-    /// The next page.
+    /// Requests the next page, or returns `None` after the last.
     async fn next(&mut self) -> anyhow::Result<Option<Value>> {
         let Some(target) = self.next.take() else {
             return Ok(None);
@@ -43,7 +43,7 @@ impl Pages<'_> {
         let page = self.client.get(&target).await?;
         if let (Some(why), false) = (page["incomplete"].as_str(), self.is_incomplete) {
             self.is_incomplete = true;
-            eprintln!("fusebox: the list lacks some: {}", printable(why));
+            eprintln!("fusebox: the list is incomplete: {}", printable(why));
         }
         let next = page["next"].as_str();
         self.next = next.map(|name| format!("/api/v1/breakers?after={}", encode(name)));
@@ -58,7 +58,7 @@ fn breakers(page: &Value) -> &[Value] {
         .unwrap_or_default()
 }
 
-/// The same document as if all were one page, printed page by page.
+/// Prints all pages as one document, page by page.
 async fn print_json(pages: &mut Pages<'_>) -> anyhow::Result<ExitCode> {
     let mut printed = 0_usize;
     while let Some(page) = pages.next().await? {
@@ -77,7 +77,7 @@ async fn print_json(pages: &mut Pages<'_>) -> anyhow::Result<ExitCode> {
     crate::print(if printed == 0 { "]\n}\n" } else { "\n  ]\n}\n" })
 }
 
-/// What the table shows of a breaker.
+/// One row of the table.
 struct Row {
     name: String,
     state: String,
@@ -102,7 +102,7 @@ impl Row {
     }
 }
 
-/// A table as wide as its longest name, so all rows are known before the first is printed.
+/// Prints a table as wide as its longest name, so all rows are read before the first is printed.
 async fn print_table(pages: &mut Pages<'_>) -> anyhow::Result<ExitCode> {
     let mut rows = Vec::new();
     while let Some(page) = pages.next().await? {

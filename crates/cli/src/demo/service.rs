@@ -1,4 +1,4 @@
-//! The demo's order service: well, it takes its time and answers; broken, it takes its time and hangs up.
+//! The demo's order service: it answers after a delay, or closes the connection while broken.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,25 +14,25 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
-/// What a call costs, so that a refusal's saving shows.
+/// The time of a call, so that the saving of a rejection is visible.
 const WORK: Duration = Duration::from_millis(40);
 
-/// Where the examples look for a service.
+/// The address at which the examples expect the service.
 const USUAL: &str = "127.0.0.1:8081";
 
-/// A service that breaks and mends when it is told to.
+/// A service that can be broken and repaired.
 #[derive(Debug)]
 pub struct Service {
-    /// Where it is.
+    /// The address on which it listens.
     pub addr: SocketAddr,
     broken: Arc<AtomicBool>,
 }
 
 impl Service {
-    /// Starts it, well: where the examples look for a service, or on a free port where that one is taken.
+    /// Starts a healthy service on the address that the examples use, or on a free port if that is taken.
     ///
     /// # Errors
-    /// If there is no port to be had.
+    /// If no port is free.
     pub async fn start() -> io::Result<Service> {
         let socket = match TcpListener::bind(USUAL).await {
             Ok(socket) => socket,
@@ -51,12 +51,12 @@ impl Service {
         Ok(service)
     }
 
-    /// From now on every call fails.
+    /// Makes every call fail from now on.
     pub fn break_down(&self) {
         self.broken.store(true, Ordering::Relaxed);
     }
 
-    /// From now on every call succeeds.
+    /// Makes every call succeed from now on.
     pub fn mend(&self) {
         self.broken.store(false, Ordering::Relaxed);
     }
@@ -76,7 +76,7 @@ async fn serve(stream: TcpStream, broken: Arc<AtomicBool>) {
             ))))
         }
     });
-    // A connection that the gateway drops is no news.
+    // A connection dropped by the gateway is expected.
     http1::Builder::new()
         .serve_connection(TokioIo::new(stream), answer)
         .await

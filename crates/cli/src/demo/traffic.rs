@@ -1,4 +1,4 @@
-//! The demo's clients: a few calls a second, each timed.
+//! The demo's clients: a few timed calls per second.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -17,17 +17,17 @@ use tokio::time::interval;
 /// One call, as a client sees it.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// What it got.
+    /// The status of the answer.
     pub status: StatusCode,
-    /// What it had to wait.
+    /// The time until the answer was complete.
     pub took: Duration,
-    /// The gateway's reason, where it refused.
+    /// The gateway's reason, if it rejected the call.
     pub reason: Option<String>,
-    /// When to come back, in seconds, where the gateway refused.
+    /// The seconds to wait before a retry, if the gateway rejected the call.
     pub retry_after: Option<String>,
 }
 
-/// Calls the gateway five times a second until it is aborted or nobody listens any more.
+/// Calls the gateway five times a second, until aborted or the receiver is dropped.
 pub fn begin(gateway: SocketAddr, results: mpsc::Sender<Call>) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut beat = interval(Duration::from_millis(200));

@@ -1,4 +1,4 @@
-//! The demo in a terminal: one plain line for what changes, one for a run of calls alike.
+//! The demo's output: one line per change, and one per run of similar calls.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -11,15 +11,15 @@ use http::StatusCode;
 
 use crate::demo::traffic::Call;
 
-/// A line says what happened to at most so many calls.
+/// The most calls summarised in one line.
 const RUN_MAX: u32 = 10;
 
-/// The breaker that is watched.
+/// The name of the watched breaker.
 const BREAKER: &str = "orders";
 
-/// Tells what is about to be seen.
+/// Prints an introduction.
 pub fn introduce(configuration: &str, service: SocketAddr, gateway: SocketAddr, admin: SocketAddr) {
-    out("Fusebox demo: a gateway, its breaker, and an order service that breaks and mends.\n");
+    out("Fusebox demo: a gateway, its breaker, and an order service that fails and recovers.\n");
     for line in configuration.lines() {
         out(&format!("    {line}"));
     }
@@ -32,27 +32,27 @@ pub fn introduce(configuration: &str, service: SocketAddr, gateway: SocketAddr, 
     ));
 }
 
-/// What must be seen for the demo to have shown its point.
+/// The observations of a round, which the demo needs to make its point.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
-    /// The breaker tripped at its limit.
+    /// True if the breaker tripped at its threshold.
     pub trip: bool,
-    /// Calls refused, and the slowest of them.
+    /// Number of rejected calls.
     pub refused: u32,
-    /// What refused calls took, all together.
+    /// Total time of the rejected calls.
     pub refused_time: Duration,
-    /// Calls that reached the service, and what they took.
+    /// Number of calls that reached the service.
     pub served: u32,
-    /// What those calls took, all together.
+    /// Total time of those calls.
     pub served_time: Duration,
-    /// A probe was let through.
+    /// True if a probe was admitted.
     pub probe: bool,
-    /// The breaker closed again and a call succeeded after that.
+    /// True if the breaker closed again and a call succeeded after that.
     pub recovery: bool,
 }
 
 impl Seen {
-    /// Whether trip, fast refusal, probe and recovery were all seen.
+    /// True if trip, fast refusal, probe and recovery were all seen.
     pub fn is_complete(&self) -> bool {
         self.trip && self.refused_fast() && self.probe && self.recovery
     }
@@ -64,7 +64,7 @@ impl Seen {
     }
 }
 
-/// Ends the demo with what was seen.
+/// Prints the summary, and returns the exit code.
 pub fn conclude(seen: &Seen) -> ExitCode {
     let mark = |yes: bool| if yes { "seen" } else { "NOT SEEN" };
     out("");
@@ -85,17 +85,17 @@ pub fn conclude(seen: &Seen) -> ExitCode {
     }
 }
 
-/// The running account.
+/// The running output, with the observations of the present round.
 pub struct View {
     gateway: Gateway,
     began: Instant,
     seen: Seen,
-    /// The newest transition that has been shown.
+    /// The generation of the latest printed transition.
     generation: u64,
     run: Option<Run>,
 }
 
-/// Calls alike, one after the other.
+/// Consecutive calls with the same result.
 struct Run {
     status: StatusCode,
     why: String,
@@ -104,7 +104,7 @@ struct Run {
 }
 
 impl View {
-    /// An account of a gateway's breaker.
+    /// Makes a view of a gateway's breaker.
     pub fn new(gateway: Gateway) -> View {
         let generation = gateway
             .breaker(BREAKER)
@@ -118,18 +118,18 @@ impl View {
         }
     }
 
-    /// A new round: everything is to be seen again.
+    /// Begins a round, with all observations reset.
     pub fn begin_round(&mut self) {
         self.seen = Seen::default();
         self.say("breaker orders is closed: calls pass");
     }
 
-    /// What has been seen in this round.
+    /// The observations of the present round.
     pub fn seen(&self) -> &Seen {
         &self.seen
     }
 
-    /// Writes a line of its own.
+    /// Prints a line about a change.
     pub fn say(&mut self, what: &str) {
         self.end_run();
         out(&format!(
@@ -138,7 +138,7 @@ impl View {
         ));
     }
 
-    /// A call has ended.
+    /// Records the end of a call.
     pub fn call(&mut self, call: &Call) {
         let refused = call.reason.is_some();
         if refused {
@@ -148,7 +148,7 @@ impl View {
             self.seen.served += 1;
             self.seen.served_time += call.took;
         }
-        // A probe is let through before its call, a trip or a recovery comes of one.
+        // The admission of a probe comes before its call, and a trip or a recovery after it.
         let (before, after): (Vec<_>, Vec<_>) = self
             .new_transitions()
             .into_iter()
@@ -165,15 +165,17 @@ impl View {
         }
     }
 
-    /// Adds a call to the run of those alike.
+    /// Adds a call to the current run, or begins a new one.
     fn add(&mut self, call: &Call) {
         let token = call
             .reason
             .as_deref()
             .and_then(|reason| reason.split(';').next());
         let why = match (token, &call.retry_after) {
-            (Some(token), Some(seconds)) => format!("refused: {token}, come back in {seconds}s"),
-            _ if call.status == StatusCode::BAD_GATEWAY => "the service hung up".to_owned(),
+            (Some(token), Some(seconds)) => format!("refused: {token}, retry in {seconds}s"),
+            _ if call.status == StatusCode::BAD_GATEWAY => {
+                "the service closed the connection".to_owned()
+            }
             _ => "from the service".to_owned(),
         };
         if !self
@@ -201,7 +203,7 @@ impl View {
             .map(|status| status.snapshot.phase)
     }
 
-    /// The transitions since the last look.
+    /// The transitions since the last call.
     fn new_transitions(&mut self) -> Vec<Transition> {
         let Some(status) = self.gateway.breaker(BREAKER) else {
             return Vec::new();
@@ -262,7 +264,7 @@ fn millis(duration: Duration) -> String {
     format!("{:.2} ms", duration.as_secs_f64() * 1000.0)
 }
 
-/// A line to standard output. A reader that has gone away does not stop the demo.
+/// Prints a line to standard output. A closed pipe does not stop the demo.
 fn out(line: &str) {
     use std::io::Write as _;
     writeln!(std::io::stdout(), "{line}").ok();

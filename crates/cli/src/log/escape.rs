@@ -1,21 +1,21 @@
-//! Keeps a line of the log one line: characters that would break it, or steer a terminal, are written as escapes.
+//! Keeps a line of the log on one line: characters that would break it or control a terminal are escaped.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// How escapes are written.
+/// The form of escapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escape {
-    /// As JSON writes them within its strings, which alone can hold such characters.
+    /// As in JSON strings, the only places in JSON with such characters.
     Json,
-    /// As Rust writes them.
+    /// As in Rust.
     Text {
-        /// Whether the line has colours of its own, whose ESC stays.
+        /// True if the line has colours of its own, whose ESC characters are kept.
         colours: bool,
     },
 }
 
-/// A line, without the newline at its end, with every harmful character escaped.
+/// Escapes every harmful character of a line, which is without its final newline.
 pub fn escaped(line: &str, how: Escape) -> Cow<'_, str> {
     let harmful = |letter: char| harmful(letter, how);
     if !line.contains(harmful) {
@@ -25,7 +25,7 @@ pub fn escaped(line: &str, how: Escape) -> Cow<'_, str> {
     for letter in line.chars() {
         match how {
             _ if !harmful(letter) => out.push(letter),
-            // All harmful characters are of the first plane, so one escape says each.
+            // All harmful characters are in the basic multilingual plane, so one escape suffices for each.
             Escape::Json => write!(out, "\\u{:04x}", letter as u32).expect("a String takes all"),
             Escape::Text { .. } => out.extend(letter.escape_default()),
         }
@@ -33,7 +33,7 @@ pub fn escaped(line: &str, how: Escape) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether a character breaks lines, moves the cursor or turns the direction of what follows.
+/// True if a character breaks lines, moves the cursor or changes the writing direction.
 fn harmful(letter: char, how: Escape) -> bool {
     match letter {
         '\u{1b}' => how != Escape::Text { colours: true },
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_a_line_or_steers_a_terminal_is_escaped() {
+    fn line_ends_and_control_characters_are_escaped() {
         let line = "a\rb\u{85}c\u{2029}d\u{7f}e\u{202e}f";
         assert_eq!(
             escaped(line, Escape::Text { colours: false }),

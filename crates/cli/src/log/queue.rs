@@ -1,6 +1,6 @@
-//! A bounded queue of log lines with one thread that writes them: to push a line never waits for the reader.
+//! A bounded queue of log lines with one writer thread: pushing a line never waits for the reader.
 //!
-//! Where the queue is full a line is lost and counted; once lines flow again the log says how many were lost.
+//! While the queue is full, lines are dropped and counted; once lines flow again, their number is logged.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
@@ -8,19 +8,19 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-/// The most lines that wait to be written.
+/// The most lines waiting to be written.
 const LINES_MAX: usize = 8192;
 
-/// The most bytes that wait to be written.
+/// The most bytes waiting to be written.
 const BYTES_MAX: usize = 8 << 20;
 
-/// The most bytes of one write: what a pipe takes whole or not at all.
+/// The most bytes in one write, so that a pipe accepts all of it or nothing.
 const WRITE_MAX: usize = 4096;
 
-/// How long a writer that must not block waits before it tries again.
-const AGAIN: Duration = Duration::from_millis(10);
+/// The pause before a non-blocking write is repeated.
+const RETRY_AFTER: Duration = Duration::from_millis(10);
 
-/// At the end: how long queued lines are waited for, and how long without any progress.
+/// At the end: the interval of checks, the most checks, and the most without any progress.
 const FINISH_STEP: Duration = Duration::from_millis(5);
 const FINISH_STEPS: u32 = 1000;
 const FINISH_STEPS_STALLED: u32 = 200;
@@ -34,21 +34,21 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct Counts {
-    /// Lines that are queued or being written.
+    /// Number of lines queued or being written.
     lines: AtomicUsize,
-    /// Their bytes.
+    /// Total size of these lines, in bytes.
     bytes: AtomicUsize,
-    /// Grows with every write.
+    /// Number of writes so far.
     progress: AtomicU64,
-    /// Lines that were lost.
+    /// Number of dropped lines.
     dropped: Arc<AtomicU64>,
 }
 
 impl Queue {
-    /// Starts the thread; `lost` makes the line that says how many lines were lost.
+    /// Starts the thread. `lost` makes the line that reports a number of dropped lines.
     ///
     /// # Errors
-    /// If the system refuses a thread.
+    /// If the thread cannot be started.
     pub fn start(
         sink: impl Write + Send + 'static,
         lost: impl Fn(u64) -> Vec<u8> + Send + 'static,
@@ -58,8 +58,8 @@ impl Queue {
         let writer = Writer {
             sink,
             counts: counts.clone(),
-            said: 0,
-            since: 0,
+            reported: 0,
+            lines_since_report: 0,
         };
         std::thread::Builder::new()
             .name("fusebox-log".into())
@@ -67,7 +67,7 @@ impl Queue {
         Ok(Queue { sender, counts })
     }
 
-    /// Queues a line, or counts it as lost where the queue is full. Never waits.
+    /// Queues a line, or drops and counts it if the queue is full. Never waits.
     pub fn push(&self, line: Vec<u8>) {
         let counts = &self.counts;
         let size = line.len();
@@ -80,12 +80,12 @@ impl Queue {
         }
     }
 
-    /// Counts the lines that were lost.
+    /// The counter of dropped lines.
     pub fn dropped(&self) -> Arc<AtomicU64> {
         self.counts.dropped.clone()
     }
 
-    /// Waits until every queued line is written; not for long, and less where nobody reads.
+    /// Waits until all queued lines are written, for a limited time, and less if the reader makes no progress.
     pub fn finish(&self) {
         let progress = || self.counts.progress.load(Ordering::Acquire);
         let (mut last, mut stalled) = (progress(), 0);
@@ -101,14 +101,14 @@ impl Queue {
     }
 }
 
-/// Writes the lines of a queue, one after the other.
+/// Writes the lines of a queue.
 struct Writer<W> {
     sink: W,
     counts: Arc<Counts>,
-    /// Lost lines that the log has spoken of.
-    said: u64,
-    /// Lines written since it did.
-    since: usize,
+    /// Number of dropped lines that have been reported.
+    reported: u64,
+    /// Number of lines written since the last report.
+    lines_since_report: usize,
 }
 
 impl<W: Write> Writer<W> {
@@ -117,14 +117,14 @@ impl<W: Write> Writer<W> {
             if self.write(&line).is_err() {
                 self.counts.dropped.fetch_add(1, Ordering::Relaxed);
             }
-            self.since += 1;
+            self.lines_since_report += 1;
             let dropped = self.counts.dropped.load(Ordering::Relaxed);
-            // Behind the lines that were queued before; under a lasting flood, once for each queueful.
+            // After the lines that were queued before; in a lasting flood, once per full queue.
             let last = self.counts.lines.load(Ordering::Acquire) <= 1;
-            if dropped > self.said && (last || self.since >= LINES_MAX) {
-                self.since = 0;
-                if self.write(&lost(dropped - self.said)).is_ok() {
-                    self.said = dropped;
+            if dropped > self.reported && (last || self.lines_since_report >= LINES_MAX) {
+                self.lines_since_report = 0;
+                if self.write(&lost(dropped - self.reported)).is_ok() {
+                    self.reported = dropped;
                 }
             }
             self.counts.bytes.fetch_sub(line.len(), Ordering::AcqRel);
@@ -142,8 +142,10 @@ impl<W: Write> Writer<W> {
                     self.counts.progress.fetch_add(1, Ordering::AcqRel);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Somebody who shares standard error has made it so.
-                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(AGAIN),
+                // Another process that shares standard error has made it non-blocking.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    std::thread::sleep(RETRY_AFTER)
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -157,7 +159,7 @@ mod tests {
     use std::sync::mpsc::{Sender, channel};
     use std::sync::{Mutex, PoisonError};
 
-    /// A pipe whose reader takes one write for each turn that it is given, and all once it has no more to give.
+    /// A pipe whose reader accepts one write per turn, and all writes once the sender of turns is dropped.
     struct Pipe {
         turns: Receiver<()>,
         read: Arc<Mutex<Vec<u8>>>,
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_nobody_reads_are_counted_and_said_once_they_flow() {
+    fn dropped_lines_are_counted_and_reported_once_lines_flow() {
         let (queue, reader, read) = start();
         // One more than the queue holds may be in the writer's hand.
         for number in 0..LINES_MAX + 11 {
@@ -226,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_waits_for_a_reader_that_reads_and_not_for_one_that_does_not() {
+    fn the_end_waits_for_an_active_reader_but_not_for_an_inactive_one() {
         let (queue, reader, read) = start();
         queue.push(b"never read\n".to_vec());
         queue.finish();

@@ -24,7 +24,7 @@ pub fn run(file: &Path) -> Result<Report, String> {
     }
     if !skipped.is_empty() {
         report.notes.push(format!(
-            "not run, as they show what a breaker must not do: {}",
+            "not run, because they show what a breaker must not do: {}",
             skipped.join(", ")
         ));
     }

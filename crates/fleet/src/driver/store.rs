@@ -1,4 +1,4 @@
-//! The store as the task uses it: commands under way at once, each with an end, and a subscription that is kept up.
+//! The store as the task uses it: concurrent commands with a timeout, and a renewed subscription.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use crate::change::{LUA, change};
 use crate::command::Command;
 use crate::node::{Input, Key, TRY_AGAIN};
 
-/// The one change of a breaker's record.
+/// The change of a breaker's record, which covers all commands.
 const CHANGE: Change = Change {
     name: "breaker",
     lua: LUA,
@@ -35,31 +35,31 @@ const CHANGE: Change = Change {
 };
 
 type Answer = Pin<Box<dyn Future<Output = Input> + Send>>;
-type Subscribing = Pin<Box<dyn Future<Output = Result<Box<dyn Pushes>, StoreError>> + Send>>;
+type OpeningPushes = Pin<Box<dyn Future<Output = Result<Box<dyn Pushes>, StoreError>> + Send>>;
 
-pub(super) struct Store {
+pub(super) struct StoreClient {
     records: Arc<dyn SharedRecords>,
     prefix: String,
     timeout: Duration,
     under_way: FuturesUnordered<Answer>,
-    listening: Listening,
+    subscription: Subscription,
 }
 
-enum Listening {
-    Not { until: Instant },
-    Begins(Subscribing),
-    Yes(Box<dyn Pushes>),
+enum Subscription {
+    Waiting { until: Instant },
+    Opening(OpeningPushes),
+    Open(Box<dyn Pushes>),
 }
 
-impl Store {
+impl StoreClient {
     pub fn new(records: Arc<dyn SharedRecords>, prefix: String, timeout: Duration) -> Self {
-        let listening = Listening::Begins(subscribing(records.clone()));
-        Store {
+        let subscription = Subscription::Opening(subscribing(records.clone()));
+        StoreClient {
             records,
             prefix,
             timeout,
             under_way: FuturesUnordered::new(),
-            listening,
+            subscription,
         }
     }
 
@@ -107,33 +107,33 @@ impl Store {
 
     pub fn follow(&mut self, key: &Key) {
         let key = self.key(key);
-        if let Listening::Yes(pushes) = &mut self.listening {
+        if let Subscription::Open(pushes) = &mut self.subscription {
             pushes.follow(&key);
         }
     }
 
     pub fn unfollow(&mut self, key: &Key) {
         let key = self.key(key);
-        if let Listening::Yes(pushes) = &mut self.listening {
+        if let Subscription::Open(pushes) = &mut self.subscription {
             pushes.unfollow(&key);
         }
     }
 
-    /// The next answer or push. Dropping the future loses nothing.
+    /// Returns the next answer or push. Dropping the future loses nothing.
     pub async fn next(&mut self, keys: impl Fn() -> Vec<Key>) -> Input {
-        let Store {
+        let StoreClient {
             records,
             prefix,
             under_way,
-            listening,
+            subscription,
             ..
         } = self;
         loop {
-            // The answers first: a push may be what an answer has told already.
+            // Answers first: a push may carry the same record as an answer.
             tokio::select! {
                 biased;
                 Some(answer) = under_way.next(), if !under_way.is_empty() => return answer,
-                push = listen(listening, records, || keys().iter().map(|key| format!("{prefix}{key}")).collect()) => match push {
+                push = next_push(subscription, records, || keys().iter().map(|key| format!("{prefix}{key}")).collect()) => match push {
                     Push::Gap => return Input::Gap,
                     Push::Record { key, record } => {
                         if let Some(key) = key.strip_prefix(prefix.as_str()) {
@@ -150,34 +150,34 @@ impl Store {
     }
 }
 
-fn subscribing(records: Arc<dyn SharedRecords>) -> Subscribing {
+fn subscribing(records: Arc<dyn SharedRecords>) -> OpeningPushes {
     Box::pin(async move { records.subscribe().await })
 }
 
-/// The next push, of these keys from the beginning.
-async fn listen(
-    listening: &mut Listening,
+/// Returns the next push, subscribing to these keys first if necessary.
+async fn next_push(
+    subscription: &mut Subscription,
     records: &Arc<dyn SharedRecords>,
     keys: impl Fn() -> Vec<String>,
 ) -> Push {
     loop {
-        match listening {
-            Listening::Not { until } => {
+        match subscription {
+            Subscription::Waiting { until } => {
                 sleep_until(*until).await;
-                *listening = Listening::Begins(subscribing(records.clone()));
+                *subscription = Subscription::Opening(subscribing(records.clone()));
             }
-            Listening::Begins(subscribing) => {
-                *listening = match subscribing.await {
+            Subscription::Opening(subscribing) => {
+                *subscription = match subscribing.await {
                     Ok(mut pushes) => {
                         keys().iter().for_each(|key| pushes.follow(key));
-                        Listening::Yes(pushes)
+                        Subscription::Open(pushes)
                     }
-                    Err(_) => Listening::Not {
+                    Err(_) => Subscription::Waiting {
                         until: Instant::now() + TRY_AGAIN,
                     },
                 };
             }
-            Listening::Yes(pushes) => return pushes.next().await,
+            Subscription::Open(pushes) => return pushes.next().await,
         }
     }
 }

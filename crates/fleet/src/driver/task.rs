@@ -1,4 +1,4 @@
-//! The task: tells the node what happens, and does what the node says.
+//! The task: it feeds inputs to the node and carries out the node's outputs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,33 +7,33 @@ use fusebox_breaker::Timestamp;
 use fusebox_store::records::SharedRecords;
 use tokio::time::sleep;
 
-use super::inbox::Look;
+use super::inbox::ViewRequest;
 use super::presence::Presence;
-use super::store::Store;
+use super::store::StoreClient;
 use super::{Fleet, FleetOptions, FleetStatus, FleetView, OnNews};
 use crate::breakers::SharedBreakers;
 use crate::node::{Event, Input, Key, News, Node, NodeOptions, Output, ROUND};
 
-/// The longest name of a breaker that is shared, in bytes: with the prefix it is the key of a record.
+/// The most bytes in the name of a shared breaker, which with the prefix is the key of a record.
 const NAME_MAX: usize = 384;
 
-/// How often people are told that another process has this one's name.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
+/// The interval between reports that another process uses this node's name.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
 
-/// The work of a fleet in this process. It is to be [run](Driver::run) as a task of its own; dropped, before or then, it
-/// leaves all its breakers on their own.
+/// The background work of a fleet in this process, to be [run](Driver::run) as a task of its own. If it is dropped,
+/// before or while running, all its breakers return to local decisions.
 pub struct Driver {
     fleet: Fleet,
     node: Node,
     joined: SharedBreakers,
-    store: Store,
+    store: StoreClient,
     presence: Presence,
-    /// How many other processes go by this one's name, and when people were last told.
+    /// Number of other processes with this node's name, and the time of the last report on them.
     same_name: usize,
-    told_at: Option<Timestamp>,
+    reported_at: Option<Timestamp>,
     on_news: Option<OnNews>,
-    looks: Vec<Look>,
-    /// When to look for breakers that nobody keeps any more.
+    view_requests: Vec<ViewRequest>,
+    /// The time of the next check for dropped breakers.
     prune_at: Timestamp,
 }
 
@@ -56,24 +56,24 @@ impl Driver {
             fleet,
             presence,
             same_name: 0,
-            told_at: None,
+            reported_at: None,
             node: Node::new(node, now),
             joined: SharedBreakers::default(),
-            store: Store::new(records, options.prefix, options.timeout),
+            store: StoreClient::new(records, options.prefix, options.timeout),
             on_news: options.on_news,
-            looks: Vec::new(),
+            view_requests: Vec::new(),
             prune_at: now + ROUND,
         }
     }
 
-    /// Works until the fleet is [stopped](Fleet::stop).
+    /// Runs until the fleet is [stopped](Fleet::stop).
     pub async fn run(mut self) {
         let inbox = self.fleet.inbox.clone();
         loop {
-            if !self.read_letters() {
+            if !self.read_inbox() {
                 return;
             }
-            self.do_as_told();
+            self.carry_out();
             self.show();
             self.answer();
             let now = self.fleet.now();
@@ -85,10 +85,10 @@ impl Driver {
                 ..
             } = &mut self;
             let input = tokio::select! {
-                () = inbox.rings() => continue,
+                () = inbox.changed() => continue,
                 input = store.next(|| joined.keys().cloned().collect()) => input,
                 others = presence.others() => {
-                    self.see_others(others);
+                    self.report_others(others);
                     continue;
                 }
                 () = sleep(wake.unwrap_or(ROUND)) => Input::Wake,
@@ -101,80 +101,80 @@ impl Driver {
         self.node.hear(input, self.fleet.now());
     }
 
-    /// Tells of processes of this one's name, once a minute.
-    fn see_others(&mut self, others: usize) {
+    /// Reports other processes with this node's name, once a minute.
+    fn report_others(&mut self, others: usize) {
         let now = self.fleet.now();
         self.same_name = others;
-        let due = |at: Timestamp| now.saturating_since(at) >= TOLD_EVERY;
-        if others > 0 && self.told_at.is_none_or(due) {
-            self.told_at = Some(now);
-            self.tell(&News::NameTaken { others });
+        let due = |at: Timestamp| now.saturating_since(at) >= REPORT_EVERY;
+        if others > 0 && self.reported_at.is_none_or(due) {
+            self.reported_at = Some(now);
+            self.report(&News::NameTaken { others });
         }
     }
 
-    fn happened(&mut self, key: Key, event: Event) {
+    fn on_event(&mut self, key: Key, event: Event) {
         self.hear(Input::Local { key, event });
     }
 
-    /// Reads what was written, and says whether to go on.
-    fn read_letters(&mut self) -> bool {
-        let letters = self.fleet.inbox.take();
+    /// Processes the inbox. Returns false if the task must stop.
+    fn read_inbox(&mut self) -> bool {
+        let messages = self.fleet.inbox.take();
         let now = self.fleet.now();
-        for (key, error) in letters.refused {
+        for (key, error) in messages.rejected {
             let why = error.to_string();
-            self.tell(&News::NotShared { key, why });
+            self.report(&News::NotShared { key, why });
         }
-        for joining in letters.joining {
+        for joining in messages.joining {
             let key = joining.breaker.name().clone();
             if key.len() > NAME_MAX {
                 joining.breaker.go_alone(Duration::ZERO, now);
                 joining.breaker.count_for_fleet(false);
                 let why = format!("its name has {} bytes, more than {NAME_MAX}", key.len());
-                self.tell(&News::NotShared { key, why });
+                self.report(&News::NotShared { key, why });
                 continue;
             }
             let local = self.joined.add(&joining.breaker, now);
             self.store.follow(&key);
             self.node.join(key, joining.sharing, local, now);
         }
-        for key in letters.missed {
+        for key in messages.missed {
             if let Some(event) = self.joined.look(&key, now) {
-                self.happened(key, event);
+                self.on_event(key, event);
             }
         }
-        for (key, transition) in letters.transitions {
+        for (key, transition) in messages.transitions {
             if let Some(event) = self.joined.event(&key, &transition) {
-                self.happened(key, event);
+                self.on_event(key, event);
             }
         }
-        for key in letters.stirred {
-            self.happened(key, Event::Stirred);
+        for key in messages.stirred {
+            self.on_event(key, Event::Stirred);
         }
-        for key in letters.demanded {
-            self.happened(key, Event::Demanded);
+        for key in messages.demanded {
+            self.on_event(key, Event::Demanded);
         }
-        for (key, word) in letters.dropped_words {
-            self.tell(&News::WordDropped { key, word });
+        for (key, word) in messages.dropped_words {
+            self.report(&News::WordDropped { key, word });
         }
-        for (key, word) in letters.words {
+        for (key, word) in messages.words {
             self.hear(Input::Word { key, word });
         }
-        for key in letters.leaving {
-            self.let_go(&key);
+        for key in messages.leaving {
+            self.remove(&key);
         }
-        self.looks.extend(letters.looks);
+        self.view_requests.extend(messages.view_requests);
         if now >= self.prune_at {
             self.prune_at = now + ROUND;
-            self.joined.gone().iter().for_each(|key| self.let_go(key));
+            self.joined.gone().iter().for_each(|key| self.remove(key));
         }
-        !letters.stop
+        !messages.stop
     }
 
-    /// Answers who wanted to see something, once all that was written before is done.
+    /// Answers requests for views, once all earlier messages have been processed.
     fn answer(&mut self) {
-        for look in std::mem::take(&mut self.looks) {
-            // Who asked may have gone.
-            let _ = look.answer.send(self.views(look.name));
+        for request in std::mem::take(&mut self.view_requests) {
+            // The caller may have given up.
+            let _ = request.answer.send(self.views(request.name));
         }
     }
 
@@ -196,13 +196,13 @@ impl Driver {
         names.into_iter().filter_map(view).collect()
     }
 
-    fn let_go(&mut self, key: &Key) {
+    fn remove(&mut self, key: &Key) {
         self.node.leave(key);
         self.store.unfollow(key);
         self.joined.remove(key, self.fleet.now());
     }
 
-    fn do_as_told(&mut self) {
+    fn carry_out(&mut self) {
         while let Some(output) = self.node.next_output() {
             match output {
                 Output::Apply {
@@ -215,15 +215,15 @@ impl Driver {
                 Output::Order { key, order } => {
                     let now = self.fleet.now();
                     if let Some(batch) = self.joined.obey(&key, order, now) {
-                        self.happened(key, Event::Counted(batch));
+                        self.on_event(key, Event::Counted(batch));
                     }
                 }
-                Output::Tell(news) => self.tell(&news),
+                Output::Tell(news) => self.report(&news),
             }
         }
     }
 
-    fn tell(&self, news: &News) {
+    fn report(&self, news: &News) {
         if let Some(on_news) = &self.on_news {
             on_news(news);
         }

@@ -1,26 +1,26 @@
-//! Whether the store answers, and what to do while it does not.
+//! Reachability of the store, and the behaviour of a node during an outage.
 
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 
-use super::words::{Key, Local, News, Order};
+use super::io::{Key, Local, News, Order};
 use super::{AWAY_AFTER, Node, ROUND, TRY_AGAIN};
 
-/// How the store is, to a node.
+/// The reachability of the store, as a node sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// It answers.
+    /// The store answers.
     Reachable,
-    /// It does not: the breakers of this node are on their own.
+    /// The store does not answer: the breakers of this node decide locally.
     Away {
-        /// Since when.
+        /// The start of the outage.
         since: Timestamp,
     },
 }
 
 impl Health {
-    /// `reachable` or `away`.
+    /// The name of the state: `reachable` or `away`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Health::Reachable => "reachable",
@@ -29,142 +29,145 @@ impl Health {
     }
 }
 
-/// By how much a cooldown grows at the most when the store is away, so that the nodes do not all probe at once.
+/// The largest extension of a cooldown in an outage, as a fraction, so that the nodes do not all probe at once.
 const ALONE_EXTRA: f64 = 0.2;
 
 #[derive(Debug)]
-pub(super) struct Store {
-    state: Answering,
+pub(super) struct StoreMonitor {
+    state: Availability,
     answered_at: Timestamp,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Answering {
-    Yes,
-    /// It has failed since then, not for long enough to be taken for away.
-    Fails {
+enum Availability {
+    Good,
+    /// The store has failed since then, but not for long enough to count as away.
+    Failing {
         since: Timestamp,
-        at: Work,
+        at: Operation,
     },
     Away {
         since: Timestamp,
-        at: Work,
+        at: Operation,
     },
 }
 
-/// What the store is asked for. One that is read from may still take no command: full, or a copy, or without the right.
+/// The kind of operation on the store. A store that serves reads may still reject commands: if it is full, a replica,
+/// or denies permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Work {
+pub(super) enum Operation {
     Read,
     Command,
 }
 
-impl Store {
+impl StoreMonitor {
     pub fn new(now: Timestamp) -> Self {
-        Store {
-            state: Answering::Yes,
+        StoreMonitor {
+            state: Availability::Good,
             answered_at: now,
         }
     }
 
     pub fn health(&self) -> Health {
         match self.state {
-            Answering::Yes | Answering::Fails { .. } => Health::Reachable,
-            Answering::Away { since, .. } => Health::Away { since },
+            Availability::Good | Availability::Failing { .. } => Health::Reachable,
+            Availability::Away { since, .. } => Health::Away { since },
         }
     }
 
     pub fn is_away(&self) -> bool {
-        matches!(self.state, Answering::Away { .. })
+        matches!(self.state, Availability::Away { .. })
     }
 
     pub fn fails(&self) -> bool {
-        !matches!(self.state, Answering::Yes)
+        !matches!(self.state, Availability::Good)
     }
 
     pub fn answered_at(&self) -> Timestamp {
         self.answered_at
     }
 
-    /// When it is to be taken for away, unless it answers.
+    /// The time at which the store will count as away unless it answers.
     pub fn away_at(&self) -> Option<Timestamp> {
         match self.state {
-            Answering::Fails { since, .. } => Some(since + AWAY_AFTER),
-            Answering::Yes | Answering::Away { .. } => None,
+            Availability::Failing { since, .. } => Some(since + AWAY_AFTER),
+            Availability::Good | Availability::Away { .. } => None,
         }
     }
 
-    /// Whether it is commands that it does not take.
+    /// True if the store fails at commands.
     pub fn fails_at_commands(&self) -> bool {
         match self.state {
-            Answering::Yes => false,
-            Answering::Fails { at, .. } | Answering::Away { at, .. } => at == Work::Command,
+            Availability::Good => false,
+            Availability::Failing { at, .. } | Availability::Away { at, .. } => {
+                at == Operation::Command
+            }
         }
     }
 
-    /// Takes an answer, and says how long the store had been away, where it had.
-    fn answer(&mut self, work: Work, now: Timestamp) -> Option<Duration> {
+    /// Records an answer. Returns the length of the outage that it ends, if any.
+    fn answer(&mut self, work: Operation, now: Timestamp) -> Option<Duration> {
         self.answered_at = now;
-        if self.fails_at_commands() && work == Work::Read {
+        if self.fails_at_commands() && work == Operation::Read {
             return None;
         }
-        let before = std::mem::replace(&mut self.state, Answering::Yes);
+        let before = std::mem::replace(&mut self.state, Availability::Good);
         match before {
-            Answering::Away { since, .. } => Some(now.saturating_since(since)),
-            Answering::Yes | Answering::Fails { .. } => None,
+            Availability::Away { since, .. } => Some(now.saturating_since(since)),
+            Availability::Good | Availability::Failing { .. } => None,
         }
     }
 
-    fn fail(&mut self, work: Work, now: Timestamp) {
+    fn fail(&mut self, work: Operation, now: Timestamp) {
         match &mut self.state {
-            Answering::Yes => {
-                self.state = Answering::Fails {
+            Availability::Good => {
+                self.state = Availability::Failing {
                     since: now,
                     at: work,
                 }
             }
-            Answering::Fails { at, .. } | Answering::Away { at, .. } => *at = work.max(*at),
+            Availability::Failing { at, .. } | Availability::Away { at, .. } => *at = work.max(*at),
         }
     }
 
-    /// Whether it is to be taken for away from now on.
-    fn give_up(&mut self, now: Timestamp) -> bool {
+    /// Declares the store away if it has failed for long enough. Returns true if so.
+    fn declare_away(&mut self, now: Timestamp) -> bool {
         match self.state {
-            Answering::Fails { since, at } if now >= since + AWAY_AFTER => {
-                self.state = Answering::Away { since: now, at };
+            Availability::Failing { since, at } if now >= since + AWAY_AFTER => {
+                self.state = Availability::Away { since: now, at };
                 true
             }
-            Answering::Yes | Answering::Fails { .. } | Answering::Away { .. } => false,
+            Availability::Good | Availability::Failing { .. } | Availability::Away { .. } => false,
         }
     }
 
-    /// It was this process that slept: what failed meanwhile says nothing of the store.
-    fn forgive(&mut self, now: Timestamp) {
-        if let Answering::Fails { since, .. } = &mut self.state {
+    /// Discards the failures so far, which a suspension of this process caused.
+    fn discard_failures(&mut self, now: Timestamp) {
+        if let Availability::Failing { since, .. } = &mut self.state {
             *since = now;
         }
     }
 }
 
 impl Node {
-    /// Notices that this process was stopped, or had no time, for longer than any wait of its own.
-    pub(super) fn notice_sleep(&mut self, now: Timestamp) {
+    /// Detects that this process was suspended, or starved, for longer than any wait of its own.
+    pub(super) fn detect_suspension(&mut self, now: Timestamp) {
         if now.saturating_since(self.latest) > 2 * ROUND {
-            self.health.forgive(now);
+            self.health.discard_failures(now);
         }
     }
 
-    pub(super) fn answered(&mut self, work: Work, now: Timestamp) {
+    pub(super) fn answered(&mut self, work: Operation, now: Timestamp) {
         let failed = self.health.fails();
         let back = self.health.answer(work, now);
         if failed && !self.health.fails() {
-            // What changed meanwhile is known at once, not after another round.
+            // Changes during the failure are read at once, not after another round.
             self.reading.want_all(self.members.keys(), now);
         }
         let Some(after) = back else {
             return;
         };
-        self.tell(News::StoreBack { after });
+        self.report(News::StoreBack { after });
         for member in self.members.values_mut() {
             member.known = false;
             member.applied = None;
@@ -175,13 +178,13 @@ impl Node {
         self.counters.failures += 1;
         self.sent_at.remove(&id);
         self.reading.failed(id, now);
-        let asked = self.asked.remove(&id);
-        let work = match asked {
-            Some(_) => Work::Command,
-            None => Work::Read,
+        let pending = self.pending.remove(&id);
+        let work = match pending {
+            Some(_) => Operation::Command,
+            None => Operation::Read,
         };
         self.health.fail(work, now);
-        if let Some(key) = asked {
+        if let Some(key) = pending {
             if let Some(member) = self.members.get_mut(&key) {
                 member.in_flight.take_if(|flight| flight.id == id);
                 member.send_at = now + TRY_AGAIN;
@@ -190,10 +193,10 @@ impl Node {
         }
     }
 
-    pub(super) fn look_at_store(&mut self, now: Timestamp) {
-        if self.health.give_up(now) {
+    pub(super) fn check_store(&mut self, now: Timestamp) {
+        if self.health.declare_away(now) {
             self.counters.outages += 1;
-            self.tell(News::StoreAway);
+            self.report(News::StoreAway);
             let open: Vec<Key> = self
                 .members
                 .iter()
@@ -202,10 +205,10 @@ impl Node {
                 .collect();
             open.iter().for_each(|key| self.go_alone(key));
         }
-        self.read_what_is_due(now);
+        self.read_if_due(now);
     }
 
-    /// Lets a breaker decide alone when to probe, after its own cooldown and some more.
+    /// Makes a breaker decide locally when to probe, after its own cooldown and a random extension.
     pub(super) fn go_alone(&mut self, key: &Key) {
         let share = self.random.f64() * ALONE_EXTRA;
         let Some(member) = self.members.get_mut(key) else {

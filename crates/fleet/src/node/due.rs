@@ -1,37 +1,37 @@
-//! What is due of a breaker: the one command that brings the fleet nearer to what is known here.
+//! The next command for a breaker: the one that brings the fleet closest to the local knowledge.
 
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 
-use super::member::{InFlight, Leading, Member};
-use super::words::{Batch, Key, Local, Order, Output, Word};
+use super::io::{Batch, Key, Local, Order, Output, Word};
+use super::member::{InFlight, Member, OwnLease};
 use super::{BATCH_EVERY, Node, QUEUED_MAX};
 use crate::command::{Act, Command, Led, SPAN_MAX, WHY_MAX};
 use crate::record::{Record, Stamp, State, Version};
 
-/// How long a refused call counts as a wish to probe.
+/// The time for which a rejected call counts as demand for a probe.
 const DEMAND_LASTS: Duration = Duration::from_secs(2);
 
-/// A lease is renewed when no probe may begin any more in less than this.
+/// The remaining time to begin probes at which a lease is renewed.
 const RENEW_BEFORE: Duration = Duration::from_secs(1);
 
-/// A span as a command tells it: in milliseconds, rounded up, at least one.
+/// Converts a span for a command: milliseconds, rounded up, at least one.
 pub(super) fn span(time: Duration) -> u64 {
     let ms = u64::try_from(time.as_nanos().div_ceil(1_000_000));
     ms.unwrap_or(SPAN_MAX).clamp(1, SPAN_MAX)
 }
 
-/// A text as a command tells it.
-pub(super) fn clipped(text: &str) -> String {
+/// Truncates a text for a command.
+pub(super) fn truncated(text: &str) -> String {
     text.chars().take(WHY_MAX).collect()
 }
 
 impl Node {
-    /// Does what is due of a breaker, and says when something will be.
-    pub(super) fn do_what_is_due(&mut self, key: &Key, now: Timestamp) -> Option<Timestamp> {
-        self.drop_what_is_old(key, now);
-        self.collect_what_is_due(key, now);
+    /// Does everything that is due for a breaker, and returns the time at which something will be due next.
+    pub(super) fn act_if_due(&mut self, key: &Key, now: Timestamp) -> Option<Timestamp> {
+        self.drop_expired(key, now);
+        self.collect_if_due(key, now);
         let ready = self.members.get(key).is_some_and(|member| {
             let free = member.in_flight.is_none() && now >= member.send_at;
             member.known && free && !self.health.is_away()
@@ -42,7 +42,7 @@ impl Node {
         self.due_at(key, now)
     }
 
-    fn drop_what_is_old(&mut self, key: &Key, now: Timestamp) {
+    fn drop_expired(&mut self, key: &Key, now: Timestamp) {
         let Some(member) = self.members.get_mut(key) else {
             return;
         };
@@ -66,14 +66,14 @@ impl Node {
             .is_some()
             && !member.alone
         {
-            // Nobody has heard of it, and it is over.
+            // The trip was never shared, and its cooldown is over.
             member.applied = None;
         }
         self.counters.dropped += dropped;
         words.into_iter().for_each(|word| self.drop_word(key, word));
     }
 
-    fn collect_what_is_due(&mut self, key: &Key, now: Timestamp) {
+    fn collect_if_due(&mut self, key: &Key, now: Timestamp) {
         let away = self.health.is_away();
         let Some(member) = self.members.get_mut(key) else {
             return;
@@ -89,13 +89,13 @@ impl Node {
         self.order(key, Order::Collect);
     }
 
-    /// The command that matters most, with the state of the record that it is about.
+    /// The most important command, with the version of the record that it is about.
     fn choose(&mut self, key: &Key, now: Timestamp) -> Option<(Version, Act)> {
         let member = self.members.get(key)?;
         let version = member.version();
         let server = self.server_now(member.seen.as_ref(), now);
         let mut record = member.seen.clone().unwrap_or_else(Record::fresh);
-        record.settle(server);
+        record.expire(server);
         if let Some(at) = member.lost {
             let pressing = member.evidence.is_some()
                 || !member.words.is_empty()
@@ -103,12 +103,12 @@ impl Node {
             return (now >= at || pressing).then(|| (version, assertion(member, &record, now)));
         }
         if let Some((_, word, _)) = member.words.front() {
-            return Some((version, spoken(word)));
+            return Some((version, operator_act(word)));
         }
         if let Some(result) = &member.result {
             return Some((result.about, result.act.clone()));
         }
-        // What is not followed is not told of trips either: they may be older than it.
+        // While a record is not followed no trip is sent either, since the trip may be older than the record.
         if record.hold.is_some() || member.held || member.is_poisoned(now) {
             return None;
         }
@@ -117,7 +117,7 @@ impl Node {
                 let trip = self.trip(member, &record, now);
                 trip.or_else(|| self.batch(key, server))
             }
-            State::Open | State::HalfOpen => self.ask_for_lease(key, &record, now),
+            State::Open | State::HalfOpen => self.lease_request(key, &record, now),
         }
         .map(|act| (version, act))
     }
@@ -129,7 +129,8 @@ impl Node {
         }
         let left = evidence.until.saturating_since(now);
         Some(Act::Trip {
-            // A node that was alone stays open for some longer, and one whose trip was forced for as long as that says.
+            // A breaker that decided locally stays open for longer, and a forced trip for as long as the operator
+            // chose.
             cooldown: span(left.min(member.sharing.longest)),
             attempts: evidence.attempts,
             why: evidence.why.clone(),
@@ -150,7 +151,7 @@ impl Node {
             let counts_rows = member.row(server) > 0;
             let (batch, at) = member.tally.waiting.take()?;
             if batch.failures == 0 && !counts_rows {
-                // Successes that end no row.
+                // The batch has only successes, and they reset no count.
                 return None;
             }
             member.tally.sent = Some((sequence, batch, at));
@@ -171,7 +172,7 @@ impl Node {
         })
     }
 
-    fn ask_for_lease(&mut self, key: &Key, record: &Record, now: Timestamp) -> Option<Act> {
+    fn lease_request(&mut self, key: &Key, record: &Record, now: Timestamp) -> Option<Act> {
         let due = self.lease_due_at(self.members.get(key)?, record, now)?;
         let member = self.members.get_mut(key)?;
         if now < due {
@@ -186,12 +187,12 @@ impl Node {
         })
     }
 
-    /// When a lease is to be asked for or renewed; none while nobody here wants one.
+    /// The time to ask for a lease or for its renewal, or `None` if this node does not want one.
     fn lease_due_at(&self, member: &Member, record: &Record, now: Timestamp) -> Option<Timestamp> {
         if member.alone || member.local == Local::Closed || member.result.is_some() {
             return None;
         }
-        let renewable = |lease: &Leading| lease.version == record.version && !lease.last;
+        let renewable = |lease: &OwnLease| lease.version == record.version && !lease.last;
         if let Some(lease) = member.lease.filter(renewable) {
             let late = lease
                 .start_by
@@ -205,7 +206,7 @@ impl Node {
         match record.state {
             State::Closed => None,
             State::Open => Some(self.server_time.when(record.until).max(member.ask_at)),
-            // Once to say that somebody else wants it too, and again when it may be free.
+            // Once to record the wish for the lease, and again when the lease may be free.
             State::HalfOpen if member.wanted != Some(record.version) => Some(now),
             State::HalfOpen => Some(self.server_time.when(record.until).max(member.ask_at)),
         }
@@ -237,9 +238,9 @@ impl Node {
             act: act.clone(),
             about,
             sent: now,
-            seen: member.seen_as(),
+            seen: member.seen_revision(),
         });
-        self.asked.insert(id, key.clone());
+        self.pending.insert(id, key.clone());
         let from = Stamp {
             node: self.options.name.clone(),
             incarnation: self.options.incarnation.clone(),
@@ -256,7 +257,7 @@ impl Node {
         });
     }
 
-    /// Sends what is known of a record, beside whatever else is under way, and returns its number.
+    /// Sends an assertion of a record in addition to other commands under way, and returns its number.
     pub(super) fn send_assertion(&mut self, key: &Key, now: Timestamp) -> u64 {
         let (id, sequence) = (self.id(now), self.sequence());
         if let Some(member) = self.members.get(key) {
@@ -270,7 +271,7 @@ impl Node {
             let (key, command) = (key.clone(), Command { about, from, act });
             self.counters.commands += 1;
             self.counters.asserts += 1;
-            self.asked.insert(id, key.clone());
+            self.pending.insert(id, key.clone());
             let poison = member.poison.as_ref();
             self.outputs.push_back(Output::Apply {
                 id,
@@ -282,7 +283,7 @@ impl Node {
         id
     }
 
-    /// When something of a breaker will be due, if nothing happens before.
+    /// The time at which something will be due for a breaker, unless an input comes first.
     fn due_at(&self, key: &Key, now: Timestamp) -> Option<Timestamp> {
         let member = self.members.get(key)?;
         let drop_at = |since: Timestamp| since + QUEUED_MAX;
@@ -303,12 +304,12 @@ impl Node {
                 times.push(hold.map(|until| self.server_time.when(until)));
             }
         }
-        // What was due has been tried; more comes of it only when the node is told something.
+        // Everything due so far has been tried; only a new input makes more of it possible.
         times.into_iter().flatten().filter(|at| *at > now).min()
     }
 }
 
-fn spoken(word: &Word) -> Act {
+fn operator_act(word: &Word) -> Act {
     match word.clone() {
         Word::Hold {
             open,
@@ -318,17 +319,17 @@ fn spoken(word: &Word) -> Act {
         } => Act::Hold {
             open,
             span: time.map(span),
-            why: clipped(&why),
-            by: clipped(&by),
+            why: truncated(&why),
+            by: truncated(&by),
         },
-        Word::Release { by } => Act::Release { by: clipped(&by) },
-        Word::Reset { by } => Act::Reset { by: clipped(&by) },
+        Word::Release { by } => Act::Release { by: truncated(&by) },
+        Word::Reset { by } => Act::Reset { by: truncated(&by) },
     }
 }
 
-/// What is known of a record that the store has lost.
+/// The assertion of a record that the store has lost.
 fn assertion(member: &Member, record: &Record, now: Timestamp) -> Act {
-    // Not for longer than others believe: the settings may have changed meanwhile.
+    // Bounded by what other nodes accept, because the settings may have changed meanwhile.
     let left = |ends: Timestamp, most: Duration| match ends.saturating_since(now) {
         Duration::ZERO => 0,
         left => span(left.min(most)),
@@ -343,7 +344,7 @@ fn assertion(member: &Member, record: &Record, now: Timestamp) -> Act {
         }
     });
     let (mut attempts, mut why, mut by) = (record.attempts, &record.why, &record.by);
-    // Of what is open here, no older opening says more.
+    // While a breaker is open here, an older opening adds nothing.
     let opening = member.poison.as_ref().and_then(|it| it.opening.as_ref());
     let opening = opening.filter(|it| !open || it.version.number() > record.version.number());
     if let Some(opening) = opening {

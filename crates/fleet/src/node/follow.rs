@@ -1,18 +1,18 @@
-//! Bringing the breaker here to what the record says.
+//! Brings the local breaker in line with the record.
 
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 
-use super::member::Leading;
+use super::io::{Key, Local, Order};
+use super::member::OwnLease;
 use super::reading::Source;
-use super::words::{Key, Local, Order};
 use super::{BATCH_EVERY, LEASE_MARGIN, Node, PROBE_MARGIN, TRY_AGAIN};
 use crate::command::Act;
 use crate::record::{Record, State, Version};
 
 impl Node {
-    /// Takes the answer to the command under way.
+    /// Processes the answer to the command under way.
     pub(super) fn applied(
         &mut self,
         key: &Key,
@@ -21,7 +21,7 @@ impl Node {
         server: u64,
         now: Timestamp,
     ) {
-        self.see(key, record.as_deref(), Source::Read { server }, now);
+        self.observe(key, record.as_deref(), Source::Read { server }, now);
         let (name, incarnation) = (&self.options.name, &self.options.incarnation);
         let Some(member) = self.members.get_mut(key) else {
             return;
@@ -30,9 +30,9 @@ impl Node {
             return;
         };
         let finds_it_lost = member.lost.is_some() && matches!(flight.act, Act::Batch { .. });
-        if member.seen_as() == flight.seen && !finds_it_lost {
-            // It changed nothing, and told nothing new: to repeat it at once would not end. (What it did change may
-            // have been pushed before this answer came.)
+        if member.seen_revision() == flight.seen && !finds_it_lost {
+            // The command changed nothing and revealed nothing new, so repeating it at once would never end. (Its
+            // change may have been pushed before this answer came.)
             member.send_at = now + TRY_AGAIN;
         }
         let seen = member.seen.clone().unwrap_or_else(Record::fresh);
@@ -47,12 +47,12 @@ impl Node {
                     if let (State::HalfOpen, Some(lease)) = (seen.state, &seen.lease) {
                         member.ask_at = self.server_time.when(lease.ends);
                         if mine.is_some() {
-                            // Somebody else has wanted it for long enough, and is to come first.
+                            // Another node has waited long enough for the lease, and comes first.
                             member.ask_at = member.ask_at + PROBE_MARGIN;
                         }
                     }
-                    if let Some(leading) = &mut member.lease {
-                        leading.last = true;
+                    if let Some(lease_here) = &mut member.lease {
+                        lease_here.last = true;
                     }
                     let denied = member.is_denied(seen.state, flight.about, now);
                     self.counters.outrun += 1;
@@ -62,11 +62,11 @@ impl Node {
                     return;
                 }
                 member.denied = None;
-                // From before it was asked for, so that it ends here before it ends there.
+                // Counted from before the request, so that the lease ends here before it ends at the server.
                 let length = member.sharing.probe_timeout + LEASE_MARGIN;
                 let ends = flight.sent + length;
                 let probes_end = flight.sent + (length - PROBE_MARGIN);
-                let leading = Leading {
+                let lease_here = OwnLease {
                     version: seen.version,
                     start_by: flight.sent + (LEASE_MARGIN - PROBE_MARGIN),
                     ends,
@@ -74,9 +74,9 @@ impl Node {
                     last: false,
                 };
                 let goes_on = member.lease.filter(|old| old.version == seen.version);
-                member.lease = Some(Leading {
+                member.lease = Some(OwnLease {
                     used: goes_on.is_some_and(|old| old.used),
-                    ..leading
+                    ..lease_here
                 });
                 member.demand = None;
                 member.alone = false;
@@ -85,18 +85,18 @@ impl Node {
                     member.local = Local::Open { until: now };
                 }
                 let order = Order::Lease {
-                    start_by: leading.start_by,
+                    start_by: lease_here.start_by,
                     ends: probes_end,
                     renewed: goes_on.is_some(),
                 };
                 self.order(key, order);
             }
-            // It goes again to a record that was lost, once that is made anew.
+            // The batch is sent again once the lost record has been restored.
             Act::Batch { .. } if member.lost.is_some() => {}
             Act::Batch { .. } => member.tally.sent = None,
             Act::Close { .. } | Act::Reopen { .. } => {
                 if seen.version == flight.about {
-                    // The lease had ended: the fleet decides without these probes.
+                    // The lease had ended, so the fleet decides without these probes.
                     member.applied = None;
                     self.counters.outrun += 1;
                 }
@@ -114,7 +114,7 @@ impl Node {
         }
     }
 
-    /// Brings the breaker here to what the record says, where that is something new.
+    /// Applies the record to the local breaker, if it is news.
     pub(super) fn follow(&mut self, key: &Key, now: Timestamp) {
         if self.health.is_away() {
             return;
@@ -127,7 +127,7 @@ impl Node {
         }
         let server = self.server_now(member.seen.as_ref(), now);
         let mut record = member.seen.clone().unwrap_or_else(Record::fresh);
-        record.settle(server);
+        record.expire(server);
         if record.hold != member.fleet_hold {
             self.follow_hold(key, &record);
         }
@@ -138,7 +138,7 @@ impl Node {
         let Some(member) = self.members.get(key) else {
             return;
         };
-        if member.applied == Some(record.version) || member.follows_nobody(record.version, now) {
+        if member.applied == Some(record.version) || member.ignores(record.version, now) {
             return;
         }
         match record.state {
@@ -167,7 +167,7 @@ impl Node {
         member.lease = None;
         member.applied = None;
         if record.hold.is_none() {
-            // As a breaker goes on after a hold.
+            // The state in which a breaker continues after a hold.
             member.local = match was_open {
                 Some(true) => Local::Probing,
                 _ => Local::Closed,
@@ -193,7 +193,7 @@ impl Node {
                 return;
             };
             if member.sharing.quorum > 1 && !member.alone {
-                // Outvoted so far: it is open for itself, and probes for itself.
+                // Outvoted so far: the breaker is open at this node only, and probes on its own.
                 member.alone = true;
                 member.applied = Some(record.version);
                 let extra = Duration::ZERO;
@@ -205,7 +205,7 @@ impl Node {
             return;
         };
         if record.version == Version::default() {
-            // A record that was never written says nothing: the breaker here finds out by itself.
+            // A record that was never written says nothing, so the breaker decides locally.
             member.applied = Some(record.version);
             if !std::mem::replace(&mut member.alone, true) {
                 let extra = Duration::ZERO;
@@ -226,10 +226,11 @@ impl Node {
         self.order(key, Order::Close { by, why });
     }
 
-    /// Whether it is open here for a reason that the record, as it is, does not know of.
+    /// True if the local breaker is open for a reason that the record does not include.
     ///
-    /// A trip counts in the state of the record in which it happened. In a later one it counts only if it happened
-    /// after that began: a node that slept, or was cut off, must not overrule what the fleet has found out since.
+    /// A trip counts for the version of the record in which it happened. For a later version it counts only if it
+    /// happened after that version began: a node that was suspended or cut off must not overrule what the fleet has
+    /// found out since.
     fn has_fresh_evidence(&mut self, key: &Key, record: &Record, now: Timestamp) -> bool {
         let server = self.server_time.at(now);
         let Some(member) = self.members.get_mut(key) else {
@@ -238,7 +239,7 @@ impl Node {
         let (by_us, number) = (record.by == self.options.name, record.version.number());
         let fresh = member.evidence.as_ref().is_some_and(|evidence| {
             let same = evidence.about == Some(record.version);
-            // By the clock of the server that is there now, also where it was unknown then.
+            // Measured by the clock of the present server, also if that was unknown at the time.
             let age = evidence.at.map(|at| now.saturating_since(at).as_millis());
             let later = match (age, server) {
                 (None, _) => record.version.since == 0,
@@ -247,10 +248,11 @@ impl Node {
                     u128::from(server) >= u128::from(record.version.since) + age
                 }
             };
-            // Our own probes closed it: it tripped here after that, however late the word of it came to the store.
+            // Our own probes closed the record, so the trip came after that, however late the closing reached the
+            // store.
             let next = |about: Version| number == (about.epoch, about.term + 1);
             let after = by_us && evidence.about.is_some_and(next);
-            // The state that it happened in was lost, or torn, and made anew: nothing has happened since.
+            // The version of the trip was lost or damaged, and restored; nothing has happened since.
             let about = evidence.about.unwrap_or_default().number();
             let anew = evidence.at.is_some()
                 && record
@@ -278,7 +280,7 @@ impl Node {
         let Some(member) = self.members.get_mut(key) else {
             return;
         };
-        // The cooldown that counts is the one that this record tells of, by the clock that its server has now.
+        // The cooldown of this record counts, by the server's present clock.
         member.floor = until;
         if member
             .lease
@@ -290,7 +292,7 @@ impl Node {
         if let Some(result) = &member.result
             && result.about == record.version
         {
-            // The probes have decided, and the fleet is about to hear of it.
+            // The probes have decided, and the result is about to be sent.
             return;
         }
         if let Some(lease) = &record.lease {
@@ -309,7 +311,7 @@ impl Node {
         let Some(member) = self.members.get_mut(key) else {
             return;
         };
-        // One's own trip, as the fleet tells it: nothing changes but who decides about the end.
+        // The node's own trip, as recorded: only the decision about its end passes to the fleet.
         let own = record.state == State::Open
             && record.by == self.options.name
             && matches!(member.local, Local::Open { until: mine } if mine <= until && now < mine);
@@ -335,7 +337,7 @@ impl Node {
         self.order(key, order);
     }
 
-    /// While the fleet counts failures in a row, every success matters.
+    /// Starts or stops reporting every outcome; while the fleet counts consecutive failures, every success matters.
     fn watch_rows(&mut self, key: &Key, server: u64, now: Timestamp) {
         let Some(member) = self.members.get(key) else {
             return;

@@ -1,99 +1,99 @@
-//! What a node knows of one shared breaker.
+//! A node's knowledge of one shared breaker.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 
-use super::words::{Batch, Local, Word};
+use super::io::{Batch, Local, Word};
 use crate::command::Act;
 use crate::record::{FleetHold, Record, State, Version};
 use crate::share::Sharing;
 
-/// How long a store may give a lease to nobody whose cooldown is over.
+/// The time for which a store may refuse the lease to everybody after the cooldown before its state is ignored.
 const DENIED_MAX: Duration = Duration::from_secs(3);
 
-/// After so long it is tried again.
+/// The time after which an ignored state is tried again.
 const DENIED_FOR: Duration = Duration::from_secs(30);
 
-/// One breaker of this node, and what is known of its record.
+/// One breaker of this node, with all that is known of its record.
 #[derive(Debug, Clone)]
 pub(super) struct Member {
     pub sharing: Sharing,
     pub local: Local,
-    /// An operator of this node holds it: the fleet's word waits.
+    /// True if an operator of this node holds the breaker, so that the fleet's state is not applied.
     pub held: bool,
-    /// It decides alone when to probe.
+    /// True if the breaker decides locally when to probe.
     pub alone: bool,
-    /// The newest record seen; it stays when the store loses it.
+    /// The newest record seen; retained if the store loses it.
     pub seen: Option<Record>,
-    /// Whether the record was read since the store was last away.
+    /// True if the record was read since the last outage of the store.
     pub known: bool,
-    /// The state of the record that the breaker here was brought to.
+    /// The version of the record that was applied to the local breaker.
     pub applied: Option<Version>,
-    /// The hold over the fleet that was placed here.
+    /// The fleet-wide hold that was applied here.
     pub fleet_hold: Option<FleetHold>,
-    /// The record is lost, and to be made anew then.
+    /// If the record is lost, the time at which to restore it.
     pub lost: Option<Timestamp>,
-    /// What lies in the record's place and cannot be believed.
+    /// Implausible bytes found in the record's place.
     pub poison: Option<Poison>,
-    /// When people were last told that a record is not to be used.
-    pub told_at: Option<Timestamp>,
-    /// A trip of its own that the fleet does not know of.
+    /// The time of the last report that the record is unusable.
+    pub reported_at: Option<Timestamp>,
+    /// A trip of this node that the fleet does not know of.
     pub evidence: Option<Evidence>,
-    /// What the probes under a lease of this node decided.
+    /// The result of probes under a lease of this node.
     pub result: Option<ProbeResult>,
     /// The lease of this node.
-    pub lease: Option<Leading>,
-    /// In this state of the record, which says that the cooldown is over, the store gives the lease to nobody; since when.
+    pub lease: Option<OwnLease>,
+    /// The version in which no node gets the lease although the cooldown is over, and the start of that.
     pub denied: Option<(Version, Timestamp)>,
-    /// When a call was last refused for want of a lease.
+    /// The time of the last call rejected for lack of a lease.
     pub demand: Option<Timestamp>,
-    /// In this state of the record, the fleet knows that this node wants the lease that another has.
+    /// The version in which this node's wish for another node's lease has been recorded.
     pub wanted: Option<Version>,
-    /// No lease is to be had before.
+    /// The earliest time at which a lease may be free.
     pub ask_at: Timestamp,
-    /// The fleet does not close before, but by an operator.
+    /// The time before which the fleet does not close, except by an operator.
     pub floor: Timestamp,
     pub tally: Tally,
     pub words: VecDeque<(u64, Word, Timestamp)>,
     pub in_flight: Option<InFlight>,
-    /// After a failure: nothing is sent before.
+    /// The earliest time for the next command, after a failure.
     pub send_at: Timestamp,
-    /// When the node last put it on its agenda.
+    /// The member's present entry in the node's agenda.
     pub wake: Option<Timestamp>,
 }
 
-/// A trip by its own evidence.
+/// A trip by this node's own evidence.
 #[derive(Debug, Clone)]
 pub(super) struct Evidence {
     pub until: Timestamp,
     pub attempts: u32,
     pub why: String,
-    /// When; none where it was before the breaker joined.
+    /// The time of the trip, or `None` if it was before the breaker joined.
     pub at: Option<Timestamp>,
-    /// The state of the record that was known then.
+    /// The version of the record known at the time of the trip.
     pub about: Option<Version>,
 }
 
 /// Bytes in a record's place that no fleet with these settings has written.
 #[derive(Debug, Clone)]
 pub(super) struct Poison {
-    /// What lies there now; none where that is a record again.
+    /// The bytes there now, or `None` if there is a record again.
     pub bytes: Option<Vec<u8>>,
-    /// The opening that those bytes tell of, where a fleet may have decided it.
+    /// The opening described by these bytes, if a fleet may have decided it.
     pub opening: Option<Opening>,
-    /// When such was first found, and last, without a while of peace in between.
+    /// The first and the last time that such bytes were found, without a longer interruption between.
     pub since: Timestamp,
     pub last: Timestamp,
 }
 
-/// An opening that cannot have been at the time that is told of it, by a clock that has been set back since.
+/// An opening with a time in the future, from a clock that has been set back since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Opening {
-    /// The state of the record that tells of it.
+    /// The version of the record that describes it.
     pub version: Version,
-    /// Its whole cooldown.
+    /// The length of its cooldown.
     pub cooldown: Duration,
     pub attempts: u32,
     pub why: String,
@@ -108,33 +108,33 @@ pub(super) struct ProbeResult {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Leading {
+pub(super) struct OwnLease {
     pub version: Version,
     pub start_by: Timestamp,
     pub ends: Timestamp,
-    /// A probe has begun.
+    /// True once a probe has begun under it.
     pub used: bool,
-    /// It is not renewed any more.
+    /// True if it is not renewed any more.
     pub last: bool,
 }
 
-/// What is counted together, on its way.
+/// Counts for the fleet, on their way from the breaker to the store.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
-    /// Whether the breaker notes every outcome.
+    /// True if the breaker reports every outcome.
     pub watched: bool,
-    /// The breaker was asked, and has not answered yet.
+    /// True if the breaker was asked for its counts and has not answered yet.
     pub awaited: bool,
-    /// When to collect next.
+    /// The time of the next collection.
     pub collect_at: Option<Timestamp>,
-    /// Collected, not sent, with the time of the first of it.
+    /// Collected but unsent counts, with the time of the first.
     pub waiting: Option<(Batch, Timestamp)>,
-    /// Sent, not answered, with its sequence.
+    /// Sent but unanswered counts, with their sequence number and time.
     pub sent: Option<(u64, Batch, Timestamp)>,
 }
 
 impl Tally {
-    /// Whether the fleet is to hear of failures.
+    /// True if there are failures that the fleet does not know of.
     pub fn has_failures(&self) -> bool {
         let waiting = self.waiting.as_ref().map(|(batch, _)| batch.failures);
         let sent = self.sent.as_ref().map(|(_, batch, _)| batch.failures);
@@ -148,13 +148,13 @@ pub(super) struct InFlight {
     pub act: Act,
     pub about: Version,
     pub sent: Timestamp,
-    /// The newest write of the record that was seen then.
+    /// The version and revision of the newest record seen when it was sent.
     pub seen: Option<(Version, u64)>,
 }
 
 impl Member {
     pub fn new(sharing: Sharing, local: Local) -> Self {
-        // What a breaker was restored to counts for a fleet that has never heard of it, and for no other.
+        // The state before the breaker joined counts only for a fleet without any record of the breaker.
         let evidence = match local {
             Local::Open { until } => Some(Evidence {
                 until,
@@ -176,7 +176,7 @@ impl Member {
             fleet_hold: None,
             lost: None,
             poison: None,
-            told_at: None,
+            reported_at: None,
             evidence,
             result: None,
             lease: None,
@@ -193,20 +193,21 @@ impl Member {
         }
     }
 
-    /// The state of the record as far as known.
+    /// The version of the newest record seen.
     pub fn version(&self) -> Version {
         self.seen
             .as_ref()
             .map_or(Version::default(), |seen| seen.version)
     }
 
-    /// The newest write of the record that was seen.
-    pub fn seen_as(&self) -> Option<(Version, u64)> {
+    /// The version and revision of the newest record seen.
+    pub fn seen_revision(&self) -> Option<(Version, u64)> {
         self.seen.as_ref().map(|seen| (seen.version, seen.revision))
     }
 
-    /// Whether the store has given the lease to nobody for long, although the cooldown is over: it lies, or its clock
-    /// stands still, and the breaker is not to wait for it. `about` is the state in which the lease was asked for.
+    /// True if for long the store has refused the lease to everybody although the cooldown is over. Then it lies or its
+    /// clock stands still, and the breaker must not wait for it. `about` is the version for which the lease was
+    /// requested.
     pub fn is_denied(&mut self, state: State, about: Version, now: Timestamp) -> bool {
         let new = |(version, since): &mut (Version, Timestamp)| {
             *version != about || now.saturating_since(*since) >= DENIED_FOR
@@ -217,18 +218,18 @@ impl Member {
             return false;
         }
         self.denied.get_or_insert((about, now));
-        self.follows_nobody(about, now)
+        self.ignores(about, now)
     }
 
-    /// Whether the store has denied the lease in this state for so long that the state is not to be followed, for a while.
-    pub fn follows_nobody(&self, version: Version, now: Timestamp) -> bool {
+    /// True while a version is ignored because the store has refused the lease in it for too long.
+    pub fn ignores(&self, version: Version, now: Timestamp) -> bool {
         self.denied.is_some_and(|(denied, since)| {
             let ago = now.saturating_since(since);
             denied == version && (DENIED_MAX..DENIED_FOR).contains(&ago)
         })
     }
 
-    /// The failures in a row that the fleet counts at the server's time.
+    /// The fleet's count of consecutive failures at this time of the server.
     pub fn row(&self, server: u64) -> u64 {
         let Some(seen) = &self.seen else {
             return 0;

@@ -1,71 +1,72 @@
-//! What a node does with bytes in a record's place that no fleet with its settings has written: it believes nothing of
-//! them, says so, and makes the record anew from what it knows.
+//! Handling of poison: bytes in a record's place that no fleet with this node's settings has written. The node ignores
+//! them, reports them, and restores the record from its own knowledge.
 
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 
-use super::due::clipped;
+use super::due::truncated;
+use super::io::{Key, Local, News};
 use super::member::{Member, Opening, Poison};
-use super::words::{Key, Local, News};
 use super::{AWAY_AFTER, Node};
 use crate::change::is_of_later_schema;
 use crate::record::{RECORD_BYTES_MAX, Record, State};
 
-/// By how much a cooldown may seem longer than it is, on top of all that lengthens it: what is known of the server's time
-/// lags behind it, and two servers' clocks differ.
-const SLACK: Duration = Duration::from_secs(1);
+/// The tolerance for a cooldown beyond the longest possible one: the known server time lags behind the real one, and
+/// the clocks of two servers differ.
+const TOLERANCE: Duration = Duration::from_secs(1);
 
-/// How far a node whose settings are not (yet) the same may look ahead, and how far two servers' clocks may differ.
+/// The tolerance for nodes with other settings, as during a change of them, and for the difference between two servers'
+/// clocks.
 const LENIENCE: Duration = Duration::from_secs(60);
 
-/// A record that was poisoned again and again counts when it was not for so long.
-const PEACE: Duration = Duration::from_millis(500);
+/// The time without poison after which a repeatedly poisoned record counts again.
+const CLEAN_FOR: Duration = Duration::from_millis(500);
 
-/// How often people are told of one breaker's record.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
+/// The interval between reports on one breaker's record.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
 
-/// What bytes in a record's place are.
-pub(super) enum Judged {
-    /// A record.
+/// The judgement of bytes in a record's place.
+pub(super) enum Judgement {
+    /// A plausible record.
     Sound(Box<Record>),
-    /// The record of a later version of this program.
-    Later,
-    /// Neither.
+    /// A record of a later version of this program.
+    LaterSchema,
+    /// Implausible or foreign data.
     Poison {
-        /// Why it is not believed.
+        /// The reason for rejecting the bytes.
         why: &'static str,
-        /// The opening that counts all the same, from now on.
+        /// An opening in the rejected record that counts from now on in spite of that.
         opening: Option<Opening>,
     },
 }
 
 impl Node {
-    /// Judges what lies in a record's place at this time of the server, where that is known.
-    pub(super) fn judge(&self, key: &Key, bytes: &[u8], server: Option<u64>) -> Judged {
-        let poison = |why| Judged::Poison { why, opening: None };
+    /// Judges bytes in a record's place, at this time of the server if known.
+    pub(super) fn judge(&self, key: &Key, bytes: &[u8], server: Option<u64>) -> Judgement {
+        let poison = |why| Judgement::Poison { why, opening: None };
         let Some(record) = Record::read(bytes) else {
             return match bytes.len() {
-                0 => poison("something else lies under its key"),
+                0 => poison("its key holds other data"),
                 RECORD_BYTES_MAX.. => poison("it is longer than any record"),
-                _ if is_of_later_schema(bytes) => Judged::Later,
+                _ if is_of_later_schema(bytes) => Judgement::LaterSchema,
                 _ => poison("it is damaged"),
             };
         };
         let Some((member, server)) = self.members.get(key).zip(server) else {
-            return Judged::Sound(Box::new(record));
+            return Judgement::Sound(Box::new(record));
         };
-        match member.disbelief(&record, server) {
-            Some(why) => Judged::Poison {
+        match member.implausibility(&record, server) {
+            Some(why) => Judgement::Poison {
                 why,
                 opening: member.opening_in(&record, server),
             },
-            None => Judged::Sound(Box::new(record)),
+            None => Judgement::Sound(Box::new(record)),
         }
     }
 
-    /// Found something in a record's place that is not to be believed.
-    pub(super) fn find_poison(
+    /// Reacts to poison in a record's place.
+    pub(super) fn handle_poison(
         &mut self,
         key: &Key,
         bytes: &[u8],
@@ -91,35 +92,35 @@ impl Node {
         member.lost.get_or_insert(at);
         let waits = member.local != Local::Closed && !member.alone;
         let alone = member.is_poisoned(now) && waits;
-        let tell = member.is_to_be_told(now);
+        let report = member.is_report_due(now);
         if alone {
             self.go_alone(key);
         }
-        if tell {
+        if report {
             let key = key.clone();
-            self.tell(News::RecordUnsound { key, why });
+            self.report(News::RecordUnsound { key, why });
         }
     }
 
-    /// A record that is not for us: the breaker is on its own.
-    pub(super) fn give_up_on(&mut self, key: &Key, now: Timestamp) {
+    /// Reacts to a record that this version cannot use: the breaker decides locally.
+    pub(super) fn handle_later_schema(&mut self, key: &Key, now: Timestamp) {
         let Some(member) = self.members.get_mut(key) else {
             return;
         };
         member.known = false;
-        let tell = member.is_to_be_told(now);
+        let report = member.is_report_due(now);
         if member.local != Local::Closed && !member.alone {
             self.go_alone(key);
         }
-        if tell {
+        if report {
             let key = key.clone();
-            self.tell(News::RecordUnreadable { key });
+            self.report(News::RecordUnreadable { key });
         }
     }
 }
 
 impl Member {
-    /// Whether poison comes back as often as the record is made anew, or nothing is written: the breaker is on its own.
+    /// True if poison returns as often as the record is restored, or writing fails: the breaker then decides locally.
     pub(super) fn is_poisoned(&self, now: Timestamp) -> bool {
         let long = |poison: &Poison| {
             let until = if poison.bytes.is_some() {
@@ -132,32 +133,32 @@ impl Member {
         self.poison.as_ref().is_some_and(long)
     }
 
-    /// Found a record, or nothing; says when to look again, if it may be poison then.
-    pub(super) fn find_no_poison(&mut self, now: Timestamp) -> Option<Timestamp> {
+    /// Reacts to a plausible or absent record. Returns the time to check again, if poison may return.
+    pub(super) fn clear_poison(&mut self, now: Timestamp) -> Option<Timestamp> {
         let was = self.is_poisoned(now);
         if let Some(poison) = &mut self.poison {
             (poison.bytes, poison.opening) = (None, None);
         }
-        let peace = |poison: &mut Poison| now.saturating_since(poison.last) >= PEACE;
-        if self.poison.take_if(peace).is_some() && was {
-            // The fleet's word counts again.
+        let clean = |poison: &mut Poison| now.saturating_since(poison.last) >= CLEAN_FOR;
+        if self.poison.take_if(clean).is_some() && was {
+            // The fleet's state counts again.
             self.applied = None;
         }
-        self.poison.as_ref().map(|poison| poison.last + PEACE)
+        self.poison.as_ref().map(|poison| poison.last + CLEAN_FOR)
     }
 
-    fn is_to_be_told(&mut self, now: Timestamp) -> bool {
-        let due = |at: Timestamp| now.saturating_since(at) >= TOLD_EVERY;
-        let due = self.told_at.is_none_or(due);
+    fn is_report_due(&mut self, now: Timestamp) -> bool {
+        let due = |at: Timestamp| now.saturating_since(at) >= REPORT_EVERY;
+        let due = self.reported_at.is_none_or(due);
         if due {
-            self.told_at = Some(now);
+            self.reported_at = Some(now);
         }
         due
     }
 
-    /// Whether another state, or another end of a cooldown, stands under the number of what was seen: every change of
-    /// these begins a term, but the end of a hold, which time alone decides.
-    fn is_told_otherwise(&self, record: &Record) -> bool {
+    /// True if the record has another state or another end of the cooldown than a known record of the same version.
+    /// Every such change begins a term, except the end of a hold, which follows from time alone.
+    fn contradicts_known(&self, record: &Record) -> bool {
         let seen = self.seen.as_ref();
         let held = record.hold.is_some() || seen.is_some_and(|seen| seen.hold.is_some());
         // A record that was never written is closed.
@@ -165,8 +166,9 @@ impl Member {
         self.version() == record.version && !held && known != (record.state, record.until)
     }
 
-    /// An opening in a record that is not believed which is no longer than a cooldown may be, though its times have not
-    /// come: the server's clock was set back, or another server's, which was ahead, has been here before.
+    /// The opening in a rejected record, if only its times are implausible, being in the future, and its cooldown is
+    /// within the limits. It results from a server's clock that was set back, or from another server whose clock was
+    /// ahead.
     fn opening_in(&self, record: &Record, server: u64) -> Option<Opening> {
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let cooldown = record.until.checked_sub(record.version.since)?;
@@ -176,40 +178,40 @@ impl Member {
             && record.version != self.version()
             && record.version.since > server
             && record.version.since <= server.saturating_add(ms(LENIENCE))
-            && cooldown <= ms(longest.saturating_add(SLACK));
+            && cooldown <= ms(longest.saturating_add(TOLERANCE));
         told.then(|| Opening {
             version: record.version,
             cooldown: Duration::from_millis(cooldown).min(longest),
             attempts: record.attempts,
-            why: clipped(&record.why),
-            by: clipped(&record.by),
+            why: truncated(&record.why),
+            by: truncated(&record.by),
         })
     }
 
-    /// Why a record that can be read is not to be believed at this time of the server.
-    fn disbelief(&self, record: &Record, server: u64) -> Option<&'static str> {
+    /// The reason to reject a parsed record at this time of the server, or `None` if it is plausible.
+    fn implausibility(&self, record: &Record, server: u64) -> Option<&'static str> {
         let after = |time: Duration| {
             let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
             server.saturating_add(ms)
         };
-        let longest = self.sharing.longest.saturating_add(SLACK);
+        let longest = self.sharing.longest.saturating_add(TOLERANCE);
         if record.until > after(longest) {
-            return Some("it is open for longer than the longest cooldown");
+            return Some("its cooldown ends later than the longest one can");
         }
-        if self.is_told_otherwise(record) {
-            return Some("it tells of another state under the number of one that is known");
+        if self.contradicts_known(record) {
+            return Some("its state differs from the known one of the same version");
         }
         let longest = longest.saturating_add(self.sharing.lease());
         let lenient = after(longest.saturating_mul(2).saturating_add(LENIENCE));
         if record.votes.values().any(|ends| *ends > lenient) {
-            return Some("a node's vote in it lasts for longer than the longest cooldown");
+            return Some("a vote in it lasts longer than the longest cooldown");
         }
         if record
             .lease
             .as_ref()
             .is_some_and(|lease| lease.ends > lenient)
         {
-            return Some("the leave to probe in it lasts for longer than any probe");
+            return Some("the lease in it lasts longer than any probe");
         }
         let soon = after(LENIENCE);
         let lease = record.lease.iter().map(|lease| lease.since);
@@ -221,7 +223,7 @@ impl Member {
             .flat_map(|counts| counts.iter().step_by(2));
         let mut times = lease.chain(want).chain(last).chain(counted.copied());
         if record.version.since > soon || times.any(|at| at > soon) {
-            return Some("it tells of a time that has not come");
+            return Some("it contains a time in the future");
         }
         None
     }

@@ -1,34 +1,34 @@
-//! Reading records: all of them once in a round, as the net under the pushes; and taking in what was read.
+//! Reading of records: all of them once in a round, in case pushes were lost, and the evaluation of what was read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fusebox_breaker::Timestamp;
 
-use super::poison::Judged;
-use super::words::{Key, Local, News, Output};
+use super::io::{Key, Local, News, Output};
+use super::poison::Judgement;
 use super::{Node, READ_KEYS, ROUND, TRY_AGAIN, is_closed, version_of};
 use crate::record::{Record, State};
 
-/// A lost record that told of nothing is made anew within this time, by whoever comes first.
+/// The time within which a lost record without information is restored, by the first node to do so.
 const ASSERT_WITHIN: Duration = Duration::from_millis(500);
 
-/// Where a record was seen.
+/// The origin of a record's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
-    /// Asked for: the record is so, or was when it was asked for, at this time of the server.
+    /// Read on request: the bytes were stored at some time since the request; `server` is the server's time.
     Read { server: u64 },
-    /// Pushed, who knows when.
+    /// Pushed, at an unknown time.
     Push,
 }
 
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// When all are read next.
+    /// The time of the next read of all records.
     round_at: Timestamp,
-    /// What is to be read before that.
+    /// Records to be read before that.
     wanted: BTreeSet<Key>,
-    /// When that is.
+    /// The time of that earlier read.
     wanted_at: Timestamp,
     under_way: BTreeMap<u64, Vec<Key>>,
 }
@@ -48,7 +48,7 @@ impl Reading {
         self.wanted_at = now;
     }
 
-    /// The same, but not before then.
+    /// Requests an early read of a record, but not before `at`.
     pub fn want_by(&mut self, key: Key, at: Timestamp) {
         self.wanted_at = match self.wanted.is_empty() {
             true => at,
@@ -76,7 +76,7 @@ impl Reading {
 
     pub fn next_at(&self, fails: bool) -> Timestamp {
         if fails && !self.under_way.is_empty() {
-            // Its answer, or its failure, comes first.
+            // The answer or the failure of the present read comes first.
             return Timestamp::MAX;
         }
         match self.wanted.is_empty() {
@@ -87,13 +87,14 @@ impl Reading {
 }
 
 impl Node {
-    pub(super) fn read_what_is_due(&mut self, now: Timestamp) {
+    pub(super) fn read_if_due(&mut self, now: Timestamp) {
         let fails = self.health.fails();
         if now < self.reading.next_at(fails) {
             return;
         }
         if fails {
-            // One short read, or a command that changes nothing, finds out whether the store is back; who reads all may keep it from coming back.
+            // One short read, or a command without effect, tests the store; reading everything may prevent its
+            // recovery.
             self.reading.round_at = now + TRY_AGAIN;
             self.reading.wanted_at = now + TRY_AGAIN;
             let known = self.members.iter().find(|(_, member)| member.known);
@@ -109,7 +110,7 @@ impl Node {
         if now >= self.reading.round_at {
             let jitter = ROUND.mul_f64(0.1 * self.random.f64());
             self.reading.round_at = now + (ROUND - jitter);
-            // A read that has not come back is not asked for twice.
+            // A read without an answer yet is not repeated.
             if self.reading.under_way.is_empty() {
                 self.reading.want_all(self.members.keys(), now);
             }
@@ -132,33 +133,39 @@ impl Node {
         self.outputs.push_back(Output::Read { id, keys });
     }
 
-    /// Tries a command: the assertion of what the record is, which changes it only if the store has lost it.
+    /// Tests the store with a command: an assertion of the record, which changes it only if the store has lost it.
     fn try_command(&mut self, key: &Key, now: Timestamp) {
         let id = self.send_assertion(key, now);
         self.reading.under_way.insert(id, Vec::new());
     }
 
-    /// Takes in a record, or that there is none.
-    pub(super) fn see(&mut self, key: &Key, bytes: Option<&[u8]>, source: Source, now: Timestamp) {
+    /// Evaluates a record, or its absence.
+    pub(super) fn observe(
+        &mut self,
+        key: &Key,
+        bytes: Option<&[u8]>,
+        source: Source,
+        now: Timestamp,
+    ) {
         let server = match source {
             Source::Read { server } => Some(server),
-            // Before the first answer nothing can be said of it.
+            // Before the first answer the server's time is unknown, so a push cannot be judged.
             Source::Push if self.server_time.at(now).is_none() => return,
             Source::Push => self.server_time.at(now),
         };
         let read = match bytes.map(|bytes| self.judge(key, bytes, server)) {
             None => None,
-            Some(Judged::Sound(record)) => Some(*record),
-            Some(Judged::Later) => {
+            Some(Judgement::Sound(record)) => Some(*record),
+            Some(Judgement::LaterSchema) => {
                 self.counters.unreadable += 1;
-                return self.give_up_on(key, now);
+                return self.handle_later_schema(key, now);
             }
-            Some(Judged::Poison { why, opening }) => {
+            Some(Judgement::Poison { why, opening }) => {
                 self.counters.unreadable += 1;
                 if let (Source::Read { .. }, Some(bytes)) = (source, bytes) {
-                    self.find_poison(key, bytes, why, opening, now);
+                    self.handle_poison(key, bytes, why, opening, now);
                 }
-                // Who knows where a push comes from: what lies in the store is read within a round.
+                // The origin of a push is uncertain; the stored bytes are read within a round.
                 return;
             }
         };
@@ -172,13 +179,13 @@ impl Node {
             return;
         };
         if source != Source::Push {
-            let again = member.find_no_poison(now);
+            let again = member.clear_poison(now);
             again
                 .into_iter()
                 .for_each(|at| self.reading.want_by(key.clone(), at));
         }
         let (old, new) = (version_of(member.seen.as_ref()), version_of(read.as_ref()));
-        // A fleet that was open or held is not closed by somebody who had not heard of it.
+        // A fleet that was open or held is not closed by a node that did not know of that.
         let told = member
             .seen
             .as_ref()
@@ -190,8 +197,8 @@ impl Node {
         if newer || same {
             let revision = |record: Option<&Record>| record.map_or(0, |record| record.revision);
             let at = |record: Option<&Record>| record.map_or(0, |record| record.at);
-            // What came late is both: of a lower revision and written earlier. A record that was lost before it ever told
-            // of anything begins again under the same number, with a lower revision but written later.
+            // A late record has both a lower revision and an earlier time. A record that was lost before it had any
+            // information begins again with the same version and a lower revision, but at a later time.
             let late = revision(read.as_ref()) < revision(member.seen.as_ref())
                 && at(read.as_ref()) <= at(member.seen.as_ref());
             if newer || !late {
@@ -204,15 +211,16 @@ impl Node {
                 self.reading.want(key.clone(), now);
             }
         } else {
-            // Less than has been seen, or something else under the same number: what the store says is not adopted.
+            // Less than has been seen, or something else of the same version: the stored record is not adopted.
             if member.lost.is_none() {
-                // Nobody is opened or closed by it. What tells of an opening that is over does harm.
+                // A restoration without effect on any breaker can wait; a record that describes an ended opening does
+                // harm.
                 let harmless = is_closed(member.seen.as_ref())
                     && is_closed(read.as_ref())
                     && member.local == Local::Closed;
                 member.lost = Some(if harmless { now + within } else { now });
                 let key = key.clone();
-                self.tell(News::RecordLost { key });
+                self.report(News::RecordLost { key });
             }
             if let Some(member) = self.members.get_mut(key) {
                 member.known = true;
@@ -220,8 +228,8 @@ impl Node {
         }
     }
 
-    /// When a record that is lost, or was never good, is made anew: at once where it says something else than is known
-    /// here, else by whoever comes first.
+    /// The time to restore a record that is lost or was never valid: at once if it differs from local knowledge,
+    /// otherwise after a random delay, so that one node acts for all.
     pub(super) fn draw_assertion(&mut self, key: &Key, now: Timestamp) -> Timestamp {
         let within = ASSERT_WITHIN.mul_f64(self.random.f64());
         let member = self.members.get(key);

@@ -1,4 +1,4 @@
-//! The store away: every node on its own, and what happens when it is back.
+//! Outages of the store: every node decides locally, and resumes when the store is back.
 
 use fusebox_breaker::{Outcome, Phase};
 use fusebox_fleet::{Health, News, Share, protocol::State};
@@ -48,7 +48,7 @@ fn alone_each_node_probes_after_its_own_cooldown_and_up_to_a_fifth_more() {
 }
 
 #[test]
-fn a_trip_that_nobody_heard_of_is_told_when_the_store_is_back() {
+fn an_unreported_trip_is_reported_when_the_store_is_back() {
     let mut world = World::new(4, Share::Verdict);
     world.store_away = true;
     world.run(3_000);
@@ -66,7 +66,7 @@ fn a_trip_that_nobody_heard_of_is_told_when_the_store_is_back() {
 }
 
 #[test]
-fn a_node_that_was_cut_off_takes_over_what_it_missed() {
+fn a_node_that_was_cut_off_adopts_the_record_that_it_missed() {
     let mut world = World::new(4, Share::Verdict);
     world.peers[3].cut = true;
     world.run(2_000);
@@ -89,7 +89,7 @@ fn an_older_trip_of_a_node_that_was_cut_off_does_not_reopen_the_fleet() {
     world.run(3_000);
     world.trip(2);
     world.run(10);
-    // Meanwhile the others trip, and an operator finds the upstream well.
+    // Meanwhile the others trip, and an operator finds the upstream healthy.
     world.trip(0);
     world.run(1_000);
     let word = fusebox_fleet::protocol::Word::Reset { by: "ann".into() };
@@ -103,10 +103,10 @@ fn an_older_trip_of_a_node_that_was_cut_off_does_not_reopen_the_fleet() {
 }
 
 #[test]
-fn a_node_that_slept_with_an_untold_trip_does_not_overrule_what_was_found_out_since() {
+fn a_suspended_node_with_an_unreported_trip_does_not_overrule_later_findings() {
     let mut world = World::new(3, Share::Verdict);
     world.trip(2);
-    // Stopped before it could say so.
+    // The node is suspended before it could report that.
     world.peers[2].stopped = true;
     world.run(10);
     assert_eq!(world.record().state, State::Closed);
@@ -138,7 +138,7 @@ fn an_outage_while_half_open_ends_in_agreement() {
     assert_eq!(world.phase(1), Phase::Closed, "its lease was good");
     world.run(20_000);
     world.store_away = false;
-    // With calls coming in, one node probes and all agree.
+    // Once calls come in, one node probes and all agree.
     world.until(7_000, |world| {
         for peer in 0..4 {
             let _ = world.call(peer, Outcome::Success);
@@ -177,12 +177,12 @@ fn a_node_that_itself_slept_does_not_take_the_store_for_away() {
 }
 
 #[test]
-fn a_restored_breaker_tells_a_fleet_that_has_never_heard_of_it_and_no_other() {
+fn a_restored_breaker_opens_a_fleet_without_a_record_and_no_other() {
     let mut world = World::new(2, Share::Verdict);
     world.trip(0);
     world.run(10);
     let saved = world.peers[0].breaker.saved(world.local(0));
-    // The fleet knows better: an operator has closed it.
+    // The fleet has newer information: an operator has closed the breaker.
     world.say(1, fusebox_fleet::protocol::Word::Reset { by: "ann".into() });
     world.run(10);
     for (fresh, expected) in [(false, Phase::Closed), (true, Phase::Open)] {
@@ -206,7 +206,7 @@ fn a_store_that_can_be_read_and_takes_no_command_is_as_good_as_away() {
     world.run(2_000);
     world.store_full = true;
     world.run(8_100);
-    // Nobody is given a lease, so after a while each one probes for itself, and is not opened again.
+    // No node gets a lease, so after a while each one probes locally, and is not reopened.
     for peer in 0..3 {
         world.until(6_000, |world| world.call(peer, Outcome::Success).is_ok());
     }
@@ -242,8 +242,7 @@ fn one_command_that_failed_is_no_outage() {
 }
 
 #[test]
-fn a_node_that_tripped_before_it_ever_reached_the_store_does_not_overrule_what_was_found_out_since()
-{
+fn a_node_that_tripped_before_it_first_reached_the_store_does_not_overrule_later_findings() {
     let mut world = World::new(2, Share::Verdict);
     world.enter(2, Share::Verdict, &settings());
     world.peers[2].cut = true;

@@ -7,7 +7,7 @@ use crate::poison::{open, told, works};
 use crate::world::{World, ms, settings};
 
 #[test]
-fn what_is_open_for_an_hour_more_because_the_servers_clock_was_set_back_is_mended() {
+fn a_record_open_for_an_hour_more_because_the_servers_clock_was_set_back_is_repaired() {
     let mut world = World::new(2, Share::Verdict);
     world.trip(0);
     world.run(2_000);
@@ -24,12 +24,12 @@ fn what_is_open_for_an_hour_more_because_the_servers_clock_was_set_back_is_mende
 }
 
 #[test]
-fn a_trip_that_a_node_has_not_heard_of_outlives_a_servers_clock_that_is_set_back() {
+fn a_trip_unknown_to_a_node_outlives_a_servers_clock_that_is_set_back() {
     let mut world = World::new(2, Share::Verdict);
     world.pushes_lost = true;
     world.trip(0);
     world.run(3);
-    // Only the record tells of it, by a clock that was ahead.
+    // Only the record has it, from a clock that was ahead.
     assert_eq!(world.record().state, State::Open);
     assert_eq!(world.phase(1), Phase::Closed);
     world.peers[0].stopped = true;
@@ -71,11 +71,11 @@ fn an_opening_of_a_time_that_has_not_come_lasts_for_one_cooldown_from_now() {
 
 #[test]
 fn a_node_that_wakes_to_an_old_answer_keeps_no_cooldown_for_longer() {
-    // The first cooldown is much shorter than the longest, so that a record may be open for far longer.
+    // The first cooldown is much shorter than the longest, so a record may be open for far longer.
     let mut settings = settings();
     settings.cooldown = Cooldown::exponential(ms(3_000));
     let mut world = World::with(2, Share::Verdict, settings);
-    // Stopped while the answer to a read is under way.
+    // The node is suspended while the answer to a read is under way.
     let reads = |world: &World| world.peers[1].node.counters().reads;
     let before = reads(&world);
     world.until(1_100, |world| reads(world) > before);

@@ -1,4 +1,4 @@
-//! Failures that are counted over the fleet.
+//! Failures counted over the fleet.
 
 use fusebox_breaker::{Outcome, Over, Phase, Rule, Settings};
 use fusebox_fleet::{Share, protocol::State};

@@ -1,11 +1,11 @@
-//! Half-open: one node at a time, and what becomes of it when that node dies.
+//! Half-open: one leading node at a time, and its succession when that node dies.
 
 use fusebox_breaker::{Outcome, OwnedPermit, Phase, Probes};
 use fusebox_fleet::{Share, protocol::State};
 
 use crate::world::{World, ms, settings};
 
-/// Every node tries a call in every millisecond; what passes is kept in flight.
+/// Makes a call at every node in every millisecond; admitted calls stay in flight.
 fn probes(world: &mut World, millis: u64) -> Vec<(usize, OwnedPermit)> {
     let mut flying = Vec::new();
     for _ in 0..millis {
@@ -115,7 +115,7 @@ fn a_stopped_leader_costs_one_lease_and_its_late_result_changes_nothing() {
         others = probes(&mut world, 1);
         assert!(world.now < begin + 6_000, "{:#?}", world.record());
     }
-    // A lease of the probe's second and two more, in which the leader had renewed it at most once.
+    // The probe's second plus a lease margin of two; the leader had renewed the lease at most once.
     let took = world.now - begin;
     assert!((2_000..=4_000).contains(&took), "{took}");
     let (second, new) = others.pop().unwrap();
@@ -148,11 +148,11 @@ fn a_node_that_slept_through_all_of_it_lets_no_probe_pass_on_waking() {
 }
 
 #[test]
-fn a_lease_that_nobody_uses_moves_to_where_calls_are() {
+fn an_unused_lease_moves_to_the_node_with_calls() {
     let mut world = World::new(2, Share::Verdict);
     world.trip(0);
     world.run(10_100);
-    // One call at node 0 asks, and no other one comes there.
+    // One call at node 0 asks for the lease, and no other call comes there.
     assert!(world.admit(0).is_err());
     world.run(10);
     assert_eq!(world.record().lease.unwrap().node, "node-0");
@@ -172,7 +172,7 @@ fn a_lease_that_nobody_uses_moves_to_where_calls_are() {
 }
 
 #[test]
-fn without_calls_nobody_leads() {
+fn without_calls_no_node_leads() {
     let mut world = World::new(3, Share::Verdict);
     world.trip(0);
     world.run(60_000);
@@ -181,7 +181,7 @@ fn without_calls_nobody_leads() {
 }
 
 #[test]
-fn a_probe_that_says_nothing_is_followed_by_another() {
+fn a_probe_without_a_verdict_is_followed_by_another() {
     let mut world = World::new(3, Share::Verdict);
     world.trip(0);
     world.run(10_010);
@@ -211,12 +211,12 @@ fn a_trip_right_after_ones_own_probes_closed_counts_though_the_word_of_both_come
 }
 
 #[test]
-fn what_is_due_and_has_to_wait_wakes_nobody() {
+fn a_due_command_that_has_to_wait_causes_no_wake_up() {
     let mut world = World::new(2, Share::Verdict);
     world.trip(0);
     world.run(10_010);
     world.put_back(None);
-    // The lease is not to be had, for the record is lost; it is made anew a little later.
+    // No lease is available, because the record is lost; it is restored a little later.
     assert!(world.admit(1).is_err());
     world.run(5);
     let mut woken = 0;
@@ -230,14 +230,14 @@ fn what_is_due_and_has_to_wait_wakes_nobody() {
 }
 
 #[test]
-fn a_cooldown_by_the_clock_of_a_server_that_is_gone_keeps_nobody_open() {
+fn a_cooldown_by_the_clock_of_a_former_server_keeps_no_node_open() {
     let mut world = World::new(3, Share::Verdict);
     world.trip(0);
     world.run(1_000);
     world.server_off = 5_000;
     world.enter(2, Share::Verdict, &settings());
     world.run(2_000);
-    // It knows of no other clock.
+    // The node knows no other clock.
     world.until(4_000, |world| world.call(2, Outcome::Success).is_ok());
     world.until(100, |world| world.all(Phase::Closed));
     assert!(world.now < 9_000);

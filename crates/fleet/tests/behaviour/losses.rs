@@ -1,4 +1,4 @@
-//! A store that forgets.
+//! Lost records.
 
 use fusebox_breaker::{Outcome, Phase};
 use fusebox_fleet::{Health, News, Share, protocol::State};
@@ -6,7 +6,7 @@ use fusebox_fleet::{Health, News, Share, protocol::State};
 use crate::world::World;
 
 #[test]
-fn an_open_record_that_is_lost_is_made_anew_and_nobody_closes() {
+fn an_open_record_that_is_lost_is_restored_and_no_node_closes() {
     let mut world = World::new(3, Share::Verdict);
     world.trip(0);
     world.run(2_000);
@@ -62,7 +62,7 @@ fn a_closed_record_that_is_lost_is_made_anew_once() {
 }
 
 #[test]
-fn a_lease_that_is_lost_lets_nobody_else_probe_before_it_would_have_ended() {
+fn a_lost_lease_keeps_other_nodes_from_probing_before_its_end() {
     let mut world = World::new(3, Share::Verdict);
     world.trip(0);
     world.run(10_010);
@@ -87,7 +87,7 @@ fn a_lease_that_is_lost_lets_nobody_else_probe_before_it_would_have_ended() {
 }
 
 #[test]
-fn what_another_version_wrote_leaves_the_breaker_on_its_own() {
+fn a_record_of_another_version_leaves_the_breaker_to_local_decisions() {
     let mut world = World::new(2, Share::Verdict);
     world.trip(0);
     world.run(10);
@@ -108,8 +108,8 @@ fn what_another_version_wrote_leaves_the_breaker_on_its_own() {
     assert_eq!(world.record().version.term, 0, "it was not touched");
 }
 
-/// Node 2 hears nothing of the trip, and is the first to miss the record.
-fn lost_and_made_anew_by_one_who_had_not_heard() -> World {
+/// Node 2 misses the trip, and is the first to notice the loss of the record.
+fn lost_and_restored_by_an_uninformed_node() -> World {
     let mut world = World::new(3, Share::Verdict);
     world.trip(0);
     world.run(10);
@@ -130,8 +130,8 @@ fn lost_and_made_anew_by_one_who_had_not_heard() -> World {
 }
 
 #[test]
-fn a_record_made_anew_by_one_who_had_not_heard_of_a_trip_is_opened_by_those_who_had() {
-    let mut world = lost_and_made_anew_by_one_who_had_not_heard();
+fn a_record_restored_by_a_node_that_missed_a_trip_is_opened_by_the_others() {
+    let mut world = lost_and_restored_by_an_uninformed_node();
     world.until(1_300, |world| world.all(Phase::Open));
     let record = world.record();
     assert_eq!((record.state, record.version.epoch), (State::Open, 2));
@@ -139,8 +139,8 @@ fn a_record_made_anew_by_one_who_had_not_heard_of_a_trip_is_opened_by_those_who_
 }
 
 #[test]
-fn what_was_found_out_after_a_record_was_made_anew_is_not_overruled_by_what_was_known_before() {
-    let mut world = lost_and_made_anew_by_one_who_had_not_heard();
+fn findings_after_a_restoration_are_not_overruled_by_earlier_knowledge() {
+    let mut world = lost_and_restored_by_an_uninformed_node();
     (world.peers[0].cut, world.peers[1].cut) = (true, true);
     world.run(10);
     world.trip(2);
@@ -192,7 +192,7 @@ fn failures_that_find_the_record_lost_are_counted_once_it_is_made_anew() {
 }
 
 #[test]
-fn an_older_record_that_tells_of_an_opening_is_mended_at_once() {
+fn an_older_record_with_an_opening_is_repaired_at_once() {
     let mut world = World::new(3, Share::Verdict);
     world.trip(0);
     world.run(10);

@@ -1,4 +1,4 @@
-//! What a fleet does, on virtual time: nodes, real breakers, and a store that can be away, slow, deaf or forgetful.
+//! The behaviour of a fleet on virtual time: nodes, real breakers, and a store with outages, delays and losses.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod world;

@@ -1,4 +1,4 @@
-//! Random trouble, and what holds through it.
+//! Random faults, and the invariants that hold in spite of them.
 
 use fusebox_breaker::{Outcome, OwnedPermit, Phase};
 use fusebox_fleet::{Share, protocol::State};
@@ -47,7 +47,7 @@ fn heal(world: &mut World) {
     }
 }
 
-/// Calls at every node for so long; each probe takes 300 ms, and answers as the upstream is.
+/// Makes calls at every node for this long; each probe takes 300 ms, and its outcome depends on the upstream.
 fn traffic(
     world: &mut World,
     millis: u64,
@@ -109,18 +109,18 @@ proptest! {
             traffic(&mut world, lasts, sick, &mut flying);
         }
         heal(&mut world);
-        // I9 and I5: all agree soon, and with a healthy upstream the fleet closes and stays so.
+        // I9 and I5: all agree soon, and with a healthy upstream the fleet closes and stays closed.
         traffic(&mut world, 30_000, false, &mut flying);
         prop_assert_eq!(world.phases(), vec![Phase::Closed; 4], "{:#?}", world.record());
         prop_assert_eq!(world.record().state, State::Closed);
-        // And a trip still reaches all.
+        // A trip still reaches all nodes.
         let nodes = if let Share::Quorum(k) = share { k as usize } else { 1 };
         (0..nodes).for_each(|peer| world.trip(peer));
         world.run(5);
         prop_assert_eq!(world.phases(), vec![Phase::Open; 4]);
     }
 
-    /// I2, as long as the store can be reached: stopped nodes and lost pushes notwithstanding.
+    /// I2, as long as the store is reachable, in spite of suspended nodes and lost pushes.
     #[test]
     fn one_probe_at_a_time_while_the_store_is_there(
         stops in prop::collection::vec((0..4usize, any::<bool>(), any::<bool>(), 100u64..4_000), 1..10),
@@ -134,7 +134,7 @@ proptest! {
             world.pushes_lost = deaf;
             for _ in 0..lasts / 5 {
                 for peer in 0..4 {
-                    // Also a stopped node: its first call on waking must not probe by what it knew before.
+                    // A suspended node, too: its first call after waking must not probe by outdated knowledge.
                     if let Ok(permit) = world.admit(peer) {
                         prop_assert!(permit.is_probe());
                         flying.push((peer, permit));

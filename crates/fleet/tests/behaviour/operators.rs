@@ -1,4 +1,4 @@
-//! Words of operators over the whole fleet.
+//! Operators' fleet-wide commands.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ fn a_hold_over_the_fleet_is_placed_at_every_node_and_ends_on_time() {
     world.run(4_900);
     assert_eq!(world.admit(0).unwrap_err().reason, RejectReason::HeldOpen);
     world.run(110);
-    // Half-open then, of which one node takes the lead.
+    // The breaker is then half-open, and one node takes the lead.
     world.until(3_000, |world| {
         (0..4).any(|peer| world.call(peer, Outcome::Success).is_ok())
     });
@@ -128,7 +128,7 @@ fn a_hold_at_one_node_is_that_nodes_own() {
 }
 
 #[test]
-fn a_word_that_the_store_does_not_take_within_a_second_is_dropped_and_said() {
+fn a_command_that_the_store_does_not_accept_within_a_second_is_dropped_and_reported() {
     let mut world = World::new(2, Share::Verdict);
     world.store_away = true;
     let word = hold(true, None);

@@ -1,4 +1,4 @@
-//! What somebody else writes in a record's place: no fleet believes it, and no breaker stays shut by it.
+//! Foreign data in a record's place: no fleet accepts it, and it keeps no breaker open.
 
 use fusebox_breaker::{Outcome, Phase};
 use fusebox_fleet::{
@@ -8,7 +8,7 @@ use fusebox_fleet::{
 
 use crate::world::{EPOCH, World};
 
-/// An open record of this version, until then.
+/// An open record with this version and this end of the cooldown.
 pub fn open(epoch: u64, term: u64, until: u64) -> Record {
     Record {
         version: Version {
@@ -25,7 +25,7 @@ pub fn open(epoch: u64, term: u64, until: u64) -> Record {
     }
 }
 
-/// Records that cannot be read, and records that can and are not to be believed; the clock shows `EPOCH` and some more.
+/// Records that are unreadable or implausible, at a time somewhat after `EPOCH`.
 fn poisons() -> Vec<(&'static str, Vec<u8>)> {
     let far = EPOCH + 1_000_000_000;
     let with = |record: Record| record.write();
@@ -117,14 +117,14 @@ fn poisons() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// How often people were told of a record that is not believed.
+/// Number of reports about an implausible record.
 pub fn told(world: &World) -> usize {
     let unsound = |news: &&News| matches!(news, News::RecordUnsound { .. });
     let told = |peer: &crate::world::Peer| peer.news.iter().filter(unsound).count();
     world.peers.iter().map(told).sum()
 }
 
-/// Whether the fleet works: a trip at one node opens all, and a probe closes all.
+/// Checks that the fleet works: a trip at one node opens all, and a probe closes all.
 pub fn works(world: &mut World) {
     world.until(5_000, |world| world.all(Phase::Closed));
     world.trip(0);
@@ -137,7 +137,7 @@ pub fn works(world: &mut World) {
 }
 
 #[test]
-fn a_poisoned_record_is_told_of_and_made_anew_and_shuts_nothing() {
+fn a_poisoned_record_is_reported_and_restored_and_opens_nothing() {
     for (what, poison) in poisons() {
         let mut world = World::new(2, Share::Verdict);
         world.write(&poison);
@@ -157,7 +157,7 @@ fn a_poisoned_record_is_told_of_and_made_anew_and_shuts_nothing() {
 }
 
 #[test]
-fn poison_neither_closes_nor_lengthens_what_is_open() {
+fn poison_neither_closes_an_open_breaker_nor_extends_its_cooldown() {
     for share in [Share::Verdict, Share::Quorum(2), Share::Counts] {
         for (what, poison) in poisons() {
             let mut world = World::new(3, share);
@@ -210,7 +210,7 @@ fn a_breaker_whose_record_is_poisoned_all_the_time_goes_on_alone() {
     }
     assert!(passed > 1_000, "{passed}");
     assert!(told(&world) <= 4, "once a minute each: {}", told(&world));
-    // As after an outage: the fleet's word counts again, and one more probe closes all.
+    // As after an outage, the fleet's state counts again, and one more probe closes all.
     world.run(7_000);
     world.until(12_000, |world| {
         let _ = world.call(1, Outcome::Success);
@@ -261,7 +261,7 @@ fn a_hold_without_end_is_an_operators_to_end() {
     });
 }
 
-/// The record as it is, but in this state and until then.
+/// The present record, but with this state and this end of the cooldown.
 fn altered(world: &World, state: State, until: u64) -> Vec<u8> {
     let record = Record {
         state,
@@ -272,13 +272,13 @@ fn altered(world: &World, state: State, until: u64) -> Vec<u8> {
 }
 
 #[test]
-fn a_state_that_somebody_else_has_put_into_a_record_is_told_of_and_swallows_no_trip() {
+fn a_foreign_state_in_a_record_is_reported_and_hides_no_trip() {
     for (what, state, until) in [
         ("half-open", State::HalfOpen, 0),
         ("open until long ago", State::Open, 0),
         ("open for nine seconds more", State::Open, 9_000),
     ] {
-        // In a record as it is at first, and in one that has told of an opening; with a trip at once, and later.
+        // In an initial record and in one with an earlier opening; with a trip at once and later.
         for (used, later) in [(false, false), (false, true), (true, false), (true, true)] {
             let mut world = World::new(2, Share::Verdict);
             world.run(1_100);
@@ -319,7 +319,7 @@ fn no_record_is_open_for_longer_than_the_longest_cooldown_of_a_short_one() {
     let mut settings = crate::world::settings();
     settings.cooldown = fusebox_breaker::Cooldown::fixed(crate::world::ms(2_000));
     settings.half_open.probe_timeout = crate::world::ms(30_000);
-    // What is read within a second is still more than a second beyond.
+    // A record read within a second is still more than a second too long.
     let mut world = World::with(2, Share::Verdict, settings.clone());
     world.write(&open(0, 9, world.server() + 4_100).write());
     world.run(1_700);
@@ -331,7 +331,8 @@ fn no_record_is_open_for_longer_than_the_longest_cooldown_of_a_short_one() {
     assert!((1..=2).contains(&told(&world)));
     world.trip(0);
     world.until(1_100, |world| world.all(Phase::Open));
-    // Nor does the leave to probe, as long as it is, make it so: lost meanwhile, it is nobody's until it ends.
+    // The length of a lease does not make the record implausible, either: if lost, the lease belongs to no node until
+    // its end.
     world.run(2_050);
     let probe = world.until_led(1);
     let ends = world.record().lease.unwrap().ends;

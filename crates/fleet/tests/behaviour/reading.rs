@@ -1,4 +1,4 @@
-//! What a node reads, and when.
+//! The reads of a node, and their times.
 
 use fusebox_breaker::{Settings, Timestamp};
 use fusebox_fleet::{
@@ -15,7 +15,7 @@ fn next_read(node: &mut Node) -> Option<(u64, Vec<Key>)> {
     })
 }
 
-/// Waits until the node wants to read.
+/// Waits until the node is due to read.
 fn wait_for_read(node: &mut Node, now: &mut Timestamp) -> (u64, Vec<Key>) {
     loop {
         *now = node.wake_at().unwrap().max(*now);

@@ -1,4 +1,4 @@
-//! Trips that reach all, and those that do not.
+//! Trips that open all nodes, and trips that do not.
 
 use fusebox_breaker::{Outcome, Phase, RejectReason};
 use fusebox_fleet::{Share, protocol::State};
@@ -28,7 +28,7 @@ fn a_trip_at_one_node_opens_all_within_two_messages() {
 }
 
 #[test]
-fn nobody_lets_a_call_pass_before_the_cooldown_ends() {
+fn no_node_admits_a_call_before_the_cooldown_ends() {
     let mut world = World::new(3, Share::Verdict);
     world.trip(0);
     let tripped = world.now;
@@ -96,12 +96,12 @@ fn under_a_quorum_one_bad_node_opens_itself_alone() {
     expected[4] = Phase::Open;
     assert_eq!(world.phases(), expected);
     assert_eq!(world.record().votes.len(), 1);
-    // It heals by itself, by its own probe.
+    // The node recovers by its own probe.
     world.run(9_900);
     assert!(world.call(4, Outcome::Success).is_ok());
     world.run(2_000);
     assert!(world.all(Phase::Closed));
-    // And it may trip and vote again.
+    // The node can trip and vote again.
     world.trip(4);
     world.run(100);
     assert_eq!(world.record().votes.len(), 1);

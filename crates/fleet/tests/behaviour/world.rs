@@ -1,4 +1,4 @@
-//! A fleet in one thread: messages take a millisecond, and time passes when it is told to.
+//! A fleet in one thread: messages take a millisecond, and time advances only on request.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -16,20 +16,20 @@ use fusebox_fleet::{
     },
 };
 
-/// When the server's clock begins, in milliseconds.
+/// The time of the server's clock at the start, in milliseconds.
 pub const EPOCH: u64 = 1_700_000_000_000;
 
-/// How long a message is under way.
+/// The delay of a message.
 const HOP: u64 = 1;
 
-/// After how long a command that is not answered has failed.
+/// The time after which an unanswered command has failed.
 const TIMEOUT: u64 = 500;
 
 pub fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Trips at three failures in a row, open for exactly ten seconds, one probe of at most a second.
+/// Settings: trips at three consecutive failures, ten seconds of cooldown, one probe of at most a second.
 pub fn settings() -> Settings {
     Settings {
         trip: vec![Rule::ConsecutiveFailures {
@@ -46,7 +46,7 @@ pub fn settings() -> Settings {
     }
 }
 
-/// What a breaker has told its node and the node has not read yet.
+/// Events of a breaker that its node has not read yet.
 #[derive(Default)]
 struct Letters(Mutex<VecDeque<Letter>>);
 
@@ -78,11 +78,11 @@ pub struct Peer {
     pub breaker: Breaker,
     shared: SharedBreakers,
     letters: Arc<Letters>,
-    /// What the node's own clock showed at the beginning.
+    /// The time of the node's own clock at the start.
     origin: u64,
-    /// Stopped: it neither hears nor acts, while its clock goes on.
+    /// True while suspended: the node neither receives nor acts, but its clock continues.
     pub stopped: bool,
-    /// Nothing of it reaches the store, and nothing of the store reaches it.
+    /// True while cut off from the store, in both directions.
     pub cut: bool,
     waiting: Vec<Input>,
     pub news: Vec<News>,
@@ -94,7 +94,7 @@ enum Message {
 }
 
 pub struct World {
-    /// Milliseconds since the beginning.
+    /// Milliseconds since the start.
     pub now: u64,
     pub peers: Vec<Peer>,
     pub key: Key,
@@ -103,13 +103,13 @@ pub struct World {
     sent: u64,
     pub store_away: bool,
     pub pushes_lost: bool,
-    /// The store answers reads and takes no command.
+    /// True while the store answers reads but rejects commands.
     pub store_full: bool,
-    /// By how much the server's clock is off.
+    /// The offset of the server's clock.
     pub server_off: i64,
-    /// By how much the answers to commands come later than the pushes.
+    /// The delay of answers to commands, relative to pushes.
     pub answers_late: u64,
-    /// Commands that reached the server.
+    /// Commands that have reached the server.
     pub commands: u64,
 }
 
@@ -141,12 +141,12 @@ impl World {
         world
     }
 
-    /// A node begins, or begins anew, with a breaker of its own.
+    /// Starts or restarts a node with a new breaker.
     pub fn enter(&mut self, number: usize, share: Share, settings: &Settings) {
         self.begin(number, share, settings, None);
     }
 
-    /// The same, with a breaker as it was saved before.
+    /// Starts or restarts a node with a breaker restored from a saved state.
     pub fn enter_restored(
         &mut self,
         number: usize,
@@ -207,17 +207,17 @@ impl World {
             .unwrap_or_else(Record::fresh)
     }
 
-    /// The store loses the record, or finds an older one again.
+    /// Removes the store's record, or replaces it with an older one.
     pub fn put_back(&self, record: Option<&Record>) {
         *self.record.borrow_mut() = record.map(Record::write);
     }
 
-    /// Somebody else writes these bytes in the record's place.
+    /// Overwrites the record with foreign bytes.
     pub fn write(&self, bytes: &[u8]) {
         *self.record.borrow_mut() = Some(bytes.to_vec());
     }
 
-    /// What lies in the record's place.
+    /// The bytes in the record's place.
     pub fn bytes(&self) -> Option<Vec<u8>> {
         self.record.borrow().clone()
     }
@@ -236,7 +236,7 @@ impl World {
         self.peers[peer].breaker.admit_owned(self.local(peer))
     }
 
-    /// A call that ends at once.
+    /// Makes a call that ends at once.
     pub fn call(&self, peer: usize, outcome: Outcome) -> Result<(), Rejection> {
         self.admit(peer)?.record(outcome, self.local(peer));
         Ok(())
@@ -246,7 +246,7 @@ impl World {
         self.call(peer, Outcome::Failure).unwrap();
     }
 
-    /// Three failures, which trip.
+    /// Makes three failing calls, which trip the breaker.
     pub fn trip(&self, peer: usize) {
         (0..3).for_each(|_| self.fail(peer));
         assert_eq!(self.phase(peer), Phase::Open);
@@ -264,7 +264,7 @@ impl World {
         self.phases().iter().all(|one| *one == phase)
     }
 
-    /// Calls at this peer until one is a probe, and returns that.
+    /// Makes calls at this peer until one is a probe, and returns the probe.
     pub fn until_led(&mut self, peer: usize) -> OwnedPermit {
         for _ in 0..1_000 {
             if let Ok(permit) = self.admit(peer) {
@@ -281,7 +281,7 @@ impl World {
         self.settle();
     }
 
-    /// Lets so many milliseconds pass.
+    /// Advances the time by this many milliseconds.
     pub fn run(&mut self, millis: u64) {
         let end = self.now + millis;
         loop {
@@ -296,7 +296,7 @@ impl World {
         }
     }
 
-    /// Lets time pass until something is so, at most so many milliseconds, and says how many it took.
+    /// Advances the time until a condition holds, at most this long, and returns the milliseconds it took.
     pub fn until(&mut self, most: u64, so: impl Fn(&World) -> bool) -> u64 {
         let begin = self.now;
         self.settle();
@@ -345,7 +345,7 @@ impl World {
         self.peers[peer].node.hear(input, now);
     }
 
-    /// Reads all letters and carries out all outputs, of nodes that run.
+    /// Reads all messages and carries out all outputs, of the running nodes.
     fn settle(&mut self) {
         for number in 0..self.peers.len() {
             let now = self.local(number);

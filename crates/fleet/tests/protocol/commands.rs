@@ -1,4 +1,4 @@
-//! Random commands of a few nodes to one record, as they may arrive.
+//! Random commands of a few nodes to one record, in any order of arrival.
 
 use fusebox_fleet::protocol::{
     Act, Command, CountRule, FleetHold, Led, Record, Stamp, Version, change,
@@ -7,22 +7,22 @@ use proptest::prelude::*;
 
 pub const NODES: [&str; 3] = ["a", "b", "c"];
 
-/// Which state of the record a command is about.
+/// The version of the record that a command is about.
 #[derive(Debug, Clone, Copy)]
 pub enum About {
-    /// The one that it is in.
+    /// The present version.
     Current,
-    /// One before.
+    /// An earlier version.
     Older,
-    /// One that the store has lost.
+    /// A version that the store has lost.
     Newer,
-    /// Another one of the same number.
+    /// Another version with the same numbers.
     Other,
-    /// One of the epoch before, which went further than the record tells.
+    /// A version of the previous epoch, beyond the one that the record was restored from.
     Forgotten,
 }
 
-/// A command in the making, sent some milliseconds after the one before.
+/// A command to be sent, some milliseconds after the previous one.
 #[derive(Debug, Clone)]
 pub struct Sent {
     pub after: u64,
@@ -33,7 +33,7 @@ pub struct Sent {
     pub act: Act,
 }
 
-/// A record, its server's time, and the sequence of commands.
+/// A record with its server's time, and the sequence of commands.
 #[derive(Debug, Clone, Default)]
 pub struct Server {
     pub record: Option<Vec<u8>>,
@@ -55,7 +55,7 @@ impl Server {
         record.unwrap_or_else(Record::fresh)
     }
 
-    /// The command as it is sent now.
+    /// Builds the command as sent now.
     pub fn command(&mut self, sent: &Sent) -> Command {
         self.now += sent.after;
         self.sequence += u64::from(!sent.again);
@@ -78,7 +78,7 @@ impl Server {
         }
     }
 
-    /// Carries it out, and says whether anything changed.
+    /// Carries out a command, and returns true if anything changed.
     pub fn obey(&mut self, command: &Command) -> bool {
         let rewritten = change(self.record.as_deref(), &command.write(), None, self.now);
         let changed = rewritten.is_some();

@@ -1,4 +1,4 @@
-//! What no order of commands can break.
+//! Laws that hold for any order of commands.
 
 use crate::commands::{About, NODES, Sent, Server, rules, sent};
 use fusebox_fleet::protocol::{
@@ -43,7 +43,7 @@ fn batch(had_success: bool, row: u64, failures: u64) -> Act {
     }
 }
 
-/// Whether nobody leads by it: it was lost, and its end is known still.
+/// True if no node leads by the lease, because it was lost and only its end is known.
 fn is_lost(lease: &Lease) -> bool {
     lease.incarnation.is_empty()
 }
@@ -99,11 +99,11 @@ proptest! {
         let once = server.read();
         server.obey(&command);
         let twice = server.read();
-        // Of a vote or a lease that is asked for twice at the same moment, nothing but the revision tells.
+        // A vote or a lease requested twice at the same moment changes only the revision.
         prop_assert_eq!(Record { revision: once.revision, ..twice }, once);
     }
 
-    /// What several nodes knew of a record that was lost goes into it, in whatever order they tell it; then it is theirs.
+    /// The knowledge of several nodes about a lost record is merged into it, in any order; then the record is theirs.
     #[test]
     fn a_lost_record_is_made_anew_of_all_that_anybody_knew(
         terms in prop::collection::vec(0u64..9, 1..6),
@@ -111,7 +111,7 @@ proptest! {
     ) {
         let mut server = Server::new();
         let told = |server: &mut Server, term: u64, node: usize| {
-            // Who has heard of the opening knows it as open, who has not as closed.
+            // Nodes that know of the opening assert it as open, the others as closed.
             let act = Act::Assert {
                 open_for: (term >= opened).then_some(1_000),
                 led: None,
@@ -138,7 +138,7 @@ proptest! {
         prop_assert!(!told(&mut server, terms[again % terms.len()], again), "it is lost no more");
     }
 
-    /// I1: whatever arrives in whatever order, the fleet closes before the end of a cooldown by an operator alone.
+    /// I1: for any commands in any order, only an operator closes the fleet before the end of a cooldown.
     #[test]
     fn nothing_but_an_operator_closes_before_the_cooldown_ends(
         sents in prop::collection::vec(sent(), 1..60),
@@ -146,14 +146,14 @@ proptest! {
         let mut server = Server::new();
         let mut closed_until = 0;
         for sent in no_words(sents) {
-            // A hold comes in by what is asserted; what an operator holds is not the cooldown's.
+            // An assertion may bring a hold; a held state does not depend on the cooldown.
             let before = server.read();
             send(&mut server, sent);
             let after = server.read();
             if before.hold.is_some() || after.hold.is_some() {
                 return Ok(());
             }
-            // By a lease that was lost nobody leads.
+            // No node leads by a lost lease.
             let open = |record: &Record| {
                 record.state == State::Open || record.lease.as_ref().is_some_and(is_lost)
             };
@@ -169,7 +169,7 @@ proptest! {
         }
     }
 
-    /// I2: a lease is nobody else's before it ends, and a new one is a new term.
+    /// I2: no other node gets a lease before it ends, and a new lease is a new term.
     #[test]
     fn one_node_leads_at_a_time(sents in prop::collection::vec(sent(), 1..60)) {
         let mut server = Server::new();
@@ -187,7 +187,7 @@ proptest! {
         }
     }
 
-    /// I3 over the fleet: the count trips at exactly the threshold, in whatever batches it comes.
+    /// I3 over the fleet: the count trips at exactly the threshold, whatever the batches.
     #[test]
     fn a_row_over_the_fleet_trips_at_exactly_the_threshold(
         calls in prop::collection::vec((0..NODES.len(), any::<bool>(), prop::bool::weighted(0.6)), 1..60),
@@ -264,7 +264,7 @@ fn a_quorum_opens_at_its_last_vote_and_votes_end_with_their_cooldown() {
     let mut server = Server::new();
     send(&mut server, from(0, 0, trip(1_000, 3)));
     send(&mut server, from(1, 500, trip(1_000, 3)));
-    // The first vote has ended by now.
+    // The first vote has expired by now.
     send(&mut server, from(2, 500, trip(1_000, 3)));
     assert_eq!(server.read().state, State::Closed);
     assert_eq!(server.read().votes.len(), 2);
@@ -278,7 +278,7 @@ fn a_quorum_opens_at_its_last_vote_and_votes_end_with_their_cooldown() {
 }
 
 #[test]
-fn an_unused_lease_moves_when_somebody_else_has_wanted_it_for_its_length() {
+fn an_unused_lease_moves_when_another_node_has_wanted_it_for_its_length() {
     let lease = |used| Act::Lease { span: 1_000, used };
     let mut server = Server::new();
     send(&mut server, from(0, 0, trip(100, 1)));
@@ -384,7 +384,7 @@ fn a_hold_freezes_all_beneath_until_it_ends() {
 }
 
 #[test]
-fn what_a_newer_version_wrote_is_kept() {
+fn fields_of_a_newer_version_are_preserved() {
     let mut server = Server::new();
     send(&mut server, from(0, 0, trip(100, 1)));
     let mut value: serde_json::Value = serde_json::from_slice(&server.record.unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! The laws of the record, in Rust and as the server's script has them.
+//! The laws of the record, for the Rust version and the server's script.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod commands;

@@ -1,6 +1,6 @@
-//! The server's script and the Rust form, side by side on a real server.
+//! The server's script and the Rust version, side by side on a real server.
 //!
-//! Needs `redis-server` or `valkey-server`; without one it says so and proves nothing.
+//! Needs `redis-server` or `valkey-server`; without one, the test prints that and proves nothing.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 
-/// A server on a free port, ended with this value.
+/// A server on a free port, which ends with this value.
 struct Running(Child, BufReader<TcpStream>);
 
 impl Drop for Running {
@@ -60,7 +60,7 @@ impl Running {
         }
     }
 
-    /// The script's answer: the new record, its life and whether it is pushed.
+    /// The script's answer: the new record, its time to live and whether it is pushed.
     fn eval(
         &mut self,
         record: Option<&[u8]>,
@@ -124,7 +124,7 @@ impl Running {
 }
 
 #[test]
-fn the_script_does_what_the_rust_form_does() {
+fn the_script_behaves_like_the_rust_version() {
     let Some(mut running) = Running::start() else {
         eprintln!("skipped: install valkey-server or redis-server to run this test");
         return;
@@ -143,7 +143,7 @@ fn the_script_does_what_the_rust_form_does() {
                 (serde_json::from_slice(record).unwrap(), *live, *push)
             });
             assert_eq!(read, there, "{command:?}\non {:?}", server.read());
-            // The next command meets what the script wrote, as it is.
+            // The next command finds the record exactly as the script wrote it.
             if let Some((record, ..)) = there {
                 server.record = Some(record.to_string().into_bytes());
             }
@@ -152,7 +152,7 @@ fn the_script_does_what_the_rust_form_does() {
 }
 
 #[test]
-fn a_record_is_half_open_exactly_while_it_tells_of_a_lease_to_both() {
+fn a_record_is_half_open_exactly_while_it_has_a_lease_for_both_versions() {
     let Some(mut running) = Running::start() else {
         eprintln!("skipped: install valkey-server or redis-server to run this test");
         return;
@@ -195,7 +195,7 @@ fn a_record_is_half_open_exactly_while_it_tells_of_a_lease_to_both() {
     }
 }
 
-/// Mutilates the text of a record: a value, a key or some bytes of it give way to something else.
+/// Mutilates the text of a record: replaces a value, a key or some bytes.
 fn mutilated(record: &[u8], rng: &mut fastrand::Rng) -> Vec<u8> {
     const ODD: [&str; 27] = [
         "null",
@@ -241,7 +241,7 @@ fn mutilated(record: &[u8], rng: &mut fastrand::Rng) -> Vec<u8> {
             let odd = ODD[rng.usize(..ODD.len())];
             match serde_json::from_str(odd) {
                 Ok(odd) => drop(fields.insert(name.to_owned(), odd)),
-                // What one reader takes and the other does not.
+                // Text that one parser accepts and the other does not.
                 Err(_) => {
                     fields.insert(name.to_owned(), "ODD".into());
                     text = Some(odd);
@@ -284,7 +284,7 @@ fn the_script_stumbles_over_nothing_that_lies_in_a_records_place() {
             };
             let (bytes, now) = (mutilated(record, &mut rng), server.now);
             let known = server.command(&sent).write();
-            // Whatever it makes of it, no error, and what it writes can be read.
+            // Whatever the result, there is no error, and the written record can be read.
             let there = running.eval(Some(&bytes), &known, None, now);
             if let Some((written, ..)) = &there {
                 let written = written.to_string();
@@ -297,13 +297,13 @@ fn the_script_stumbles_over_nothing_that_lies_in_a_records_place() {
                 true => alike += 1,
                 false => different += 1,
             }
-            // What a node does not believe is as good as none, to both.
+            // A record that a node rejects counts as absent, for both versions.
             let here = change(Some(&bytes), &known, Some(&bytes), now);
             let here = here.map(|here| serde_json::from_slice::<Value>(&here.record).unwrap());
             let there = running.eval(Some(&bytes), &known, Some(&bytes), now);
             assert_eq!(here, there.map(|there| there.0));
         }
     }
-    // They differ where two readers of JSON do.
+    // The versions differ only where two parsers of JSON do.
     assert!(different * 10 < alike, "{different} of {alike}");
 }

@@ -1,87 +1,95 @@
-//! The calls that come to the nodes, and what becomes of them at the upstreams.
+//! Calls to the nodes, and their fate at the upstreams.
 
 use fusebox_breaker::{Outcome, machine::SettledAs};
 use fusebox_fleet::Health;
 
 use super::MS;
-use super::events::{Expected, Happening};
-use super::plot::Mood;
-use super::process::Flying;
-use super::trace::{Note, Verdict};
-use super::world::{World, standing};
+use super::events::{Expected, ScheduledEvent};
+use super::plan::UpstreamState;
+use super::process::CallInFlight;
+use super::trace::{CallResult, TraceEntry};
+use super::world::{World, store_view};
 
-/// How long a call to an upstream waits.
+/// The time limit of a call to an upstream.
 const CALL_TIMEOUT: u64 = 1_000 * MS;
 
 impl World<'_> {
-    /// Somebody calls: the answer comes in the same instant, whatever the store does.
+    /// Makes a call at a node. It is admitted or rejected in the same instant, whatever the state of the store.
     pub fn call(&mut self, node: usize, key: usize) {
         let process = &self.nodes[node];
         let away = process.node.health() != Health::Reachable;
         let admitted = process.admit(key, self.now);
         let shown = process.clock.shows(self.now);
         let call = process.next_call;
-        // What the call itself has brought about, as the end of a cooldown, comes before it.
+        // Transitions caused by the call itself, such as the end of a cooldown, come before the call.
         self.listen(node);
-        let verdict = match admitted {
+        let result = match admitted {
             Ok(permit) if !(away && self.rules.needs_store()) => {
                 let process = &mut self.nodes[node];
                 process.next_call += 1;
-                let (life, deadline) = (process.life, permit.deadline());
+                let (incarnation, deadline) = (process.incarnation, permit.deadline());
                 let ends = deadline.map(|deadline| process.moment(deadline));
                 process.calls.insert(
                     call,
-                    Flying {
+                    CallInFlight {
                         key,
                         permit,
                         probe: deadline.is_some(),
                     },
                 );
-                self.fly(node, key, call, ends);
+                self.schedule_end(node, key, call, ends);
                 match ends {
                     Some(ends) => {
-                        let standing = standing(&self.nodes, &self.servers, node, key);
-                        self.checks
-                            .probes(node, life, key, call, ends, shown, standing, self.now);
-                        Verdict::Probes
+                        let store_view = store_view(&self.nodes, &self.servers, node, key);
+                        self.checks.probes(
+                            node,
+                            incarnation,
+                            key,
+                            call,
+                            ends,
+                            shown,
+                            store_view,
+                            self.now,
+                        );
+                        CallResult::Probe
                     }
                     None => {
                         self.checks.passed(node, key, self.now);
-                        Verdict::Passed
+                        CallResult::Passed
                     }
                 }
             }
             _ => {
                 self.checks.refused(node, key, self.now);
-                Verdict::Refused
+                CallResult::Rejected
             }
         };
         self.trace
-            .write(self.now, Note::Call { node, key, verdict });
+            .write(self.now, TraceEntry::Call { node, key, result });
         self.drive(node);
     }
 
-    /// Decides how a call will end. A probe is given up at its deadline.
-    fn fly(&mut self, node: usize, key: usize, call: u64, deadline: Option<u64>) {
-        let mood = self.plot.breakers[key].mood(node, self.now, self.plot.calm_at);
+    /// Decides how and when a call ends. A probe ends at its deadline at the latest.
+    fn schedule_end(&mut self, node: usize, key: usize, call: u64, deadline: Option<u64>) {
+        let state = self.plan.breakers[key].upstream_state(node, self.now, self.plan.faults_end_at);
         let quick = self.now + self.rng.u64(MS..20 * MS);
         let latest = deadline.unwrap_or(u64::MAX).min(self.now + CALL_TIMEOUT);
-        let (at, failed) = match mood {
-            Mood::Well => (quick, false),
-            Mood::Ill(share) => (quick, self.rng.f64() < share),
-            Mood::Hangs => (latest, true),
+        let (at, failed) = match state {
+            UpstreamState::Healthy => (quick, false),
+            UpstreamState::Failing(share) => (quick, self.rng.f64() < share),
+            UpstreamState::Hanging => (latest, true),
         };
         let (at, failed) = if at >= latest {
             (latest, true)
         } else {
             (at, failed)
         };
-        let life = self.nodes[node].life;
-        self.agenda.add(
+        let incarnation = self.nodes[node].incarnation;
+        self.schedule.add(
             at,
-            Happening::End {
+            ScheduledEvent::End {
                 node,
-                life,
+                incarnation,
                 call,
                 failed,
             },
@@ -90,25 +98,26 @@ impl World<'_> {
 
     pub fn end_call(&mut self, node: usize, call: u64, failed: bool) {
         let process = &mut self.nodes[node];
-        let Some(Flying { key, permit, probe }) = process.calls.remove(&call) else {
+        let Some(CallInFlight { key, permit, probe }) = process.calls.remove(&call) else {
             return;
         };
-        let life = process.life;
+        let incarnation = process.incarnation;
         let outcome = if failed {
             Outcome::Failure
         } else {
             Outcome::Success
         };
         let settled = permit.settle(outcome, process.clock.shows(self.now));
-        self.trace.write(self.now, Note::End { node, key, failed });
+        self.trace
+            .write(self.now, TraceEntry::End { node, key, failed });
         if probe {
-            self.checks.probe_over(node, life, key, call);
+            self.checks.probe_over(node, incarnation, key, call);
         } else if matches!(settled.counted, SettledAs::Success | SettledAs::Failure)
             && let Some(since) = self.checks.booked(key, failed, self.now)
         {
             let at = self.now + self.checks.late_by();
             let expected = Expected::Tripped { key, since };
-            self.agenda.add(at, Happening::Look(expected));
+            self.schedule.add(at, ScheduledEvent::Verify(expected));
         }
         self.drive(node);
     }

@@ -1,5 +1,5 @@
-//! What must hold in every run, judged from outside: by what calls were let through and what the records became, not by
-//! what the protocol says of itself.
+//! The checks of every run, made from outside: from the calls that were admitted and the records that resulted, not
+//! from the protocol's own statements.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,79 +11,79 @@ use fusebox_fleet::{
 };
 
 use super::MS;
-use super::plot::{Plot, nanos};
-use super::server::{Done, Kept};
+use super::plan::{RunPlan, nanos};
+use super::server::{CommandEffect, StoredRecord};
 use super::tally::Ruling;
 use super::violation::{Invariant, Violation};
 
-/// By how much longer than the longest cooldown a record is believed to be open.
-const OPEN_SLACK: Duration = Duration::from_secs(1);
+/// The tolerance beyond the longest cooldown for which a record may be open.
+const OPEN_TOLERANCE: Duration = Duration::from_secs(1);
 
-/// How often a node may be woken in a second and do nothing.
+/// The most wake-ups of a node in a second that have no effect.
 const IDLE: u32 = 60;
 
-/// What the checks remember.
+/// The state of the checks.
 pub(super) struct Checks {
-    /// By node, then by breaker.
-    views: Vec<Vec<View>>,
-    breakers: Vec<Breaker>,
+    /// The local breakers, by node, then by breaker.
+    views: Vec<Vec<BreakerView>>,
+    breakers: Vec<FleetBreaker>,
     pub violation: Option<Violation>,
-    /// The longest that a node took to agree.
+    /// The longest time that a node took to agree.
     pub convergence: u64,
     bound: u64,
-    /// How long a node may take to notice that the store is back: what it has asked must fail before it asks again.
+    /// The time in which a node must notice that the store is back: its last request must fail before it tries again.
     notices: u64,
-    /// By node: since when and how often it was woken for nothing.
+    /// By node: the start and the number of consecutive wake-ups without effect.
     idle: Vec<(u64, u32)>,
-    /// Whether there are two stores, or the clocks of stores differ by more than messages travel. Only then can a record
-    /// be closed by what was found out while a node still keeps the cooldown that the fleet, or what was the fleet to it,
-    /// has told of; and a node that knows of a cooldown keeps it (I1), whatever the others have found out (I9).
+    /// True if there are two stores, or the clocks of stores differ by more than the delay of messages. Only then can
+    /// findings close a record while a node still observes a cooldown learned from the fleet, or from a former half of
+    /// it; and a node that knows of a cooldown observes it (I1), whatever the others have found out (I9).
     diverges: bool,
-    /// How far the nodes' notion of the server's time may be behind.
-    blur: u64,
+    /// The most by which the nodes' estimates of the server's time may lag.
+    clock_error: u64,
 }
 
 /// One breaker at one node, seen from outside.
 #[derive(Clone, Debug)]
-pub(super) struct View {
+pub(super) struct BreakerView {
     pub phase: Phase,
-    /// The end of its own cooldown, on its own clock.
+    /// The end of the breaker's own cooldown, on the node's clock.
     until: Timestamp,
-    /// When it last tripped by its own evidence, and until when that counts.
+    /// The last trip by own evidence that still counts, and the end of its cooldown.
     tripped: Option<(u64, u64)>,
-    /// When it last tripped so, also if that does not count any more.
+    /// The last trip by own evidence, even if it no longer counts.
     last_trip: Option<u64>,
-    /// When its own probes last closed it.
+    /// The last closing by own probes.
     recovered: Option<u64>,
-    /// The end of the last cooldown that the fleet told of, and the latest since it was last closed: they differ where
-    /// the store's clock was set.
+    /// The end of the last cooldown from the fleet, and the latest such end since the last closing; they differ if the
+    /// store's clock was set.
     floor: u64,
     latest_floor: u64,
     alone: bool,
     disagrees_since: Option<u64>,
-    /// Until when it may disagree, because it knows of a cooldown that has not ended.
+    /// The time until which it may disagree, because it knows of a cooldown that has not ended.
     waits_until: u64,
 }
 
 /// One breaker over the whole fleet.
-struct Breaker {
+struct FleetBreaker {
     share: Share,
     limit: usize,
     probes: Vec<Probe>,
-    /// Who has the lease: the node, its process, and until when on the server's clock; with the store's history.
+    /// The node, process and store history of the present lease, and its end on the server's clock.
     lease: Option<Lease>,
     rules: Vec<CountRule>,
-    truth: Truth,
-    /// When the store last lost this record, or part of it.
+    outcomes: Outcomes,
+    /// The last time that the store lost this record, or part of it.
     lost_at: Option<u64>,
-    /// The longest that the fleet may have it open from when a node hears of it.
+    /// The longest time for which the fleet may hold it open, from the moment a node is informed.
     longest: u64,
 }
 
 #[derive(Clone, Debug)]
 struct Lease {
     node: usize,
-    life: u32,
+    incarnation: u32,
     ends: u64,
     history: u32,
 }
@@ -91,43 +91,43 @@ struct Lease {
 #[derive(Clone, Debug)]
 struct Probe {
     node: usize,
-    life: u32,
+    incarnation: u32,
     call: u64,
-    /// By lease, under this history of the store.
+    /// The store history of the lease it was sent under, or `None` without a lease.
     led: Option<u32>,
-    /// When it is given up, unless its process is stopped.
+    /// The end of its time limit, unless its process is suspended.
     deadline: u64,
-    /// What it was to find out has been decided.
+    /// True if its question has been decided otherwise.
     decided: bool,
 }
 
-/// The outcomes of all nodes in the order in which they happened.
+/// The outcomes of all nodes, in the order in which they happened.
 #[derive(Default)]
-struct Truth {
+struct Outcomes {
     last_success: Option<u64>,
     row: VecDeque<u64>,
     all: VecDeque<u64>,
 }
 
-/// How the store is to a node, as far as the checks must know.
+/// The store as seen by a node, as far as the checks need it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Standing<'a> {
-    /// Since when nothing is wrong between the two; none while something is.
+pub(super) struct StoreView<'a> {
+    /// The time since which the connection has been sound, or `None`.
     pub sound_since: Option<u64>,
-    /// The record at the store that the node talks to.
-    pub kept: &'a Kept,
+    /// The record at the store to which the node is connected.
+    pub stored: &'a StoredRecord,
 }
 
-impl Standing<'_> {
+impl StoreView<'_> {
     fn is_closed(&self) -> bool {
-        let record = self.kept.record.as_ref();
+        let record = self.stored.record.as_ref();
         record.is_none_or(|record| record.state == State::Closed)
     }
 }
 
 impl Checks {
-    pub fn new(plot: &Plot) -> Self {
-        let view = View {
+    pub fn new(plan: &RunPlan) -> Self {
+        let view = BreakerView {
             phase: Phase::Closed,
             until: Timestamp::ZERO,
             tripped: None,
@@ -139,7 +139,7 @@ impl Checks {
             disagrees_since: None,
             waits_until: 0,
         };
-        let breakers = plot.breakers.iter().map(|shared| Breaker {
+        let breakers = plan.breakers.iter().map(|shared| FleetBreaker {
             share: shared.share,
             limit: shared.probes,
             probes: Vec::new(),
@@ -148,22 +148,22 @@ impl Checks {
                 Share::Counts => shared.count_rules(),
                 Share::Verdict | Share::Quorum(_) => Vec::new(),
             },
-            truth: Truth::default(),
+            outcomes: Outcomes::default(),
             lost_at: None,
-            longest: nanos(shared.settings.cooldown.longest() + OPEN_SLACK),
+            longest: nanos(shared.settings.cooldown.longest() + OPEN_TOLERANCE),
         });
-        // A read that is lost is noticed and asked for again; then its answer, and what it leads to, travel.
-        let bound = nanos(ROUND) + 4 * plot.network.longest + 10 * MS;
+        // A lost read is noticed and repeated; then its answer, and the resulting messages, travel.
+        let bound = nanos(ROUND) + 4 * plan.network.longest + 10 * MS;
         Checks {
-            views: vec![vec![view; plot.breakers.len()]; plot.nodes],
+            views: vec![vec![view; plan.breakers.len()]; plan.nodes],
             breakers: breakers.collect(),
-            idle: vec![(0, 0); plot.nodes],
+            idle: vec![(0, 0); plan.nodes],
             violation: None,
             convergence: 0,
             bound,
-            notices: bound + plot.network.timeout + nanos(TRY_AGAIN),
-            diverges: plot.splits() || plot.largest_skew() > plot.network.longest,
-            blur: plot.network.timeout + plot.largest_skew(),
+            notices: bound + plan.network.timeout + nanos(TRY_AGAIN),
+            diverges: plan.splits() || plan.largest_skew() > plan.network.longest,
+            clock_error: plan.network.timeout + plan.largest_skew(),
         }
     }
 
@@ -176,7 +176,7 @@ impl Checks {
         });
     }
 
-    /// A node was woken, and did something or nothing.
+    /// Records a wake-up of a node; `idle` if it had no effect.
     pub fn woken(&mut self, node: usize, idle: bool, now: u64) {
         let (since, times) = &mut self.idle[node];
         if !idle || now - *since > 1_000 * MS {
@@ -190,15 +190,15 @@ impl Checks {
         }
     }
 
-    /// More than so much has happened within one millisecond.
+    /// Reports that more than `many` events happened within one millisecond.
     pub fn rushed(&mut self, many: u64, now: u64) {
         let what = format!("more than {many} things happened within one millisecond");
         self.violated(Invariant::NoIdleWork, now, what);
     }
 
-    /// A process begins, its breakers being so.
+    /// Records the start of a process, with the state of one of its breakers.
     pub fn begun(&mut self, node: usize, key: usize, phase: Phase, until: Timestamp) {
-        self.views[node][key] = View {
+        self.views[node][key] = BreakerView {
             phase,
             until,
             tripped: None,
@@ -212,22 +212,22 @@ impl Checks {
         };
     }
 
-    /// A process has ended, and all its calls with it.
+    /// Records the end of a process, and with it of all its calls.
     pub fn ended(&mut self, node: usize) {
         for breaker in &mut self.breakers {
             breaker.probes.retain(|probe| probe.node != node);
         }
     }
 
-    /// A call was refused.
+    /// Checks a rejected call.
     pub fn refused(&mut self, node: usize, key: usize, now: u64) {
         if self.views[node][key].phase == Phase::Closed {
-            let what = format!("node {node} refused a call though its breaker {key} was closed");
+            let what = format!("node {node} rejected a call though its breaker {key} was closed");
             self.violated(Invariant::NoRequestNeedsTheStore, now, what);
         }
     }
 
-    /// A call was let through that is no probe.
+    /// Checks an admitted call that is not a probe.
     pub fn passed(&mut self, node: usize, key: usize, now: u64) {
         let view = &self.views[node][key];
         if view.phase != Phase::Closed {
@@ -239,17 +239,17 @@ impl Checks {
         }
     }
 
-    /// A probe begins.
-    #[allow(clippy::too_many_arguments, reason = "all that there is to know of it")]
+    /// Checks a new probe.
+    #[allow(clippy::too_many_arguments, reason = "all the properties of a probe")]
     pub fn probes(
         &mut self,
         node: usize,
-        life: u32,
+        incarnation: u32,
         key: usize,
         call: u64,
         deadline: u64,
         shown: Timestamp,
-        standing: Standing<'_>,
+        store: StoreView<'_>,
         now: u64,
     ) {
         let view = &self.views[node][key];
@@ -259,19 +259,19 @@ impl Checks {
         }
         let breaker = &mut self.breakers[key];
         let lease = breaker.lease.as_ref();
-        let lease = lease.filter(|lease| lease.node == node && lease.life == life);
+        let lease = lease.filter(|lease| lease.node == node && lease.incarnation == incarnation);
         let led = lease.filter(|_| !view.alone).map(|lease| lease.history);
-        let unwritten = standing.kept.record.is_none();
+        let unwritten = store.stored.record.is_none();
         let outvoted = matches!(breaker.share, Share::Quorum(_));
         let known = |since: u64| now > since + self.notices;
-        if view.alone && !unwritten && !outvoted && standing.sound_since.is_some_and(known) {
+        if view.alone && !unwritten && !outvoted && store.sound_since.is_some_and(known) {
             let what =
                 format!("node {node} probed alone with breaker {key} though the store answers");
             return self.violated(Invariant::NoMoreProbesThanAllowed, now, what);
         }
         breaker.probes.push(Probe {
             node,
-            life,
+            incarnation,
             call,
             led,
             deadline,
@@ -300,68 +300,71 @@ impl Checks {
         }
     }
 
-    /// A call has ended.
-    pub fn probe_over(&mut self, node: usize, life: u32, key: usize, call: u64) {
-        self.breakers[key]
-            .probes
-            .retain(|probe| (probe.node, probe.life, probe.call) != (node, life, call));
+    /// Records the end of a probe.
+    pub fn probe_over(&mut self, node: usize, incarnation: u32, key: usize, call: u64) {
+        self.breakers[key].probes.retain(|probe| {
+            (probe.node, probe.incarnation, probe.call) != (node, incarnation, call)
+        });
     }
 
-    /// The outcome of a call was booked by a closed breaker. Returns since when a row of failures that is long enough to
-    /// trip the fleet lasts.
+    /// Records an outcome that a closed breaker has counted. Returns the start of the consecutive failures, if they are
+    /// enough to trip the fleet.
     pub fn booked(&mut self, key: usize, failed: bool, now: u64) -> Option<u64> {
         let guard = self.late_by();
-        let Breaker { rules, truth, .. } = &mut self.breakers[key];
+        let FleetBreaker {
+            rules, outcomes, ..
+        } = &mut self.breakers[key];
         if rules.is_empty() {
             return None;
         }
         if !failed {
-            truth.last_success = Some(now);
-            truth.row.clear();
+            outcomes.last_success = Some(now);
+            outcomes.row.clear();
             return None;
         }
-        for list in [&mut truth.row, &mut truth.all] {
+        for list in [&mut outcomes.row, &mut outcomes.all] {
             list.push_back(now);
             if list.len() > 64 {
                 list.pop_front();
             }
         }
         let met = rules.iter().filter_map(|rule| {
-            let list = if rule.row { &truth.row } else { &truth.all };
+            let list = if rule.row {
+                &outcomes.row
+            } else {
+                &outcomes.all
+            };
             let threshold = usize::try_from(rule.threshold).ok()?;
             let first = *list.get(list.len().checked_sub(threshold)?)?;
             let inside = (rule.within * MS * 30 / 32).saturating_sub(guard);
             let in_time = rule.within == 0 || now - first < inside;
-            let clear = !rule.row || truth.last_success.is_none_or(|at| at + guard < first);
+            let clear = !rule.row || outcomes.last_success.is_none_or(|at| at + guard < first);
             (in_time && clear).then_some(first)
         });
         met.max()
     }
 
-    /// How much later than the last failure the fleet may open.
+    /// The longest time from the last failure to the fleet's opening.
     pub fn late_by(&self) -> u64 {
         self.bound - nanos(ROUND) + 20 * MS
     }
 
-    /// By now the fleet is to have opened, or to have seen a success; all nodes have reached the store all the time.
-    pub fn expect_tripped(&mut self, key: usize, since: u64, standing: Standing<'_>, now: u64) {
-        let Breaker { truth, lost_at, .. } = &self.breakers[key];
-        let success = truth.last_success;
-        // What was counted before the store lost it is lost; and a node that has not heard yet that the record was made
-        // anew counts for the term before, in which nothing counts any more.
-        let began = standing.kept.began;
+    /// Checks that the fleet has opened or seen a success, while all nodes could reach the store.
+    pub fn expect_tripped(&mut self, key: usize, since: u64, store: StoreView<'_>, now: u64) {
+        let FleetBreaker {
+            outcomes, lost_at, ..
+        } = &self.breakers[key];
+        let success = outcomes.last_success;
+        // Counts from before a loss are lost; and a node that does not know of the restored record yet counts for the
+        // previous term, in which nothing counts any more.
+        let began = store.stored.began;
         let lost = lost_at.is_some_and(|at| since < at.max(began) + self.late_by());
         let all_closed = self
             .views
             .iter()
             .all(|node| node[key].phase == Phase::Closed);
         let interrupted = success.is_some_and(|at| at + self.late_by() > since);
-        if !lost
-            && all_closed
-            && !interrupted
-            && standing.is_closed()
-            && standing.kept.began < since
-        {
+        if !lost && all_closed && !interrupted && store.is_closed() && store.stored.began < since {
             let what = format!(
                 "enough failures since {:.3} ms for {:?}, and the fleet did not open breaker {key}",
                 since as f64 / MS as f64,
@@ -371,8 +374,7 @@ impl Checks {
         }
     }
 
-    /// A breaker has changed its state, by itself or because it was told to. `own`: where it tripped by its own evidence,
-    /// the end of its cooldown.
+    /// Records a transition of a breaker. `own` is the end of its cooldown if it tripped by its own evidence.
     pub fn moved(
         &mut self,
         node: usize,
@@ -393,10 +395,10 @@ impl Checks {
             view.tripped = None;
             view.latest_floor = 0;
         }
-        // A probe that fails by lease is the leader's result, which a lease that has gone takes with it.
+        // A probe that fails under a lease is the leader's result, which is lost with the lease.
         let led = from == Phase::HalfOpen && !view.alone;
         if let Some(until) = own.filter(|_| self.diverges) {
-            // The record's cooldown begins as much later as the word of the trip travels.
+            // The record's cooldown begins later by the travel time of the trip.
             view.latest_floor = view.latest_floor.max(until + travels);
         }
         if let Some(until) = own.filter(|_| !led) {
@@ -416,17 +418,17 @@ impl Checks {
         }
     }
 
-    /// A node tells its breaker, which has not obeyed yet. `moment`: of an opening, when its cooldown ends.
+    /// Checks an order before its breaker carries it out. For an opening, `moment` is the end of the cooldown.
     pub fn ordered(
         &mut self,
         node: usize,
         key: usize,
         order: &Order,
         moment: u64,
-        standing: Standing<'_>,
+        store: StoreView<'_>,
         now: u64,
     ) {
-        let (blur, diverges) = (self.blur, self.diverges);
+        let (clock_error, diverges) = (self.clock_error, self.diverges);
         let longest = self.breakers[key].longest;
         let view = &mut self.views[node][key];
         match order {
@@ -437,9 +439,9 @@ impl Checks {
                     view.latest_floor = view.latest_floor.max(moment);
                 }
                 view.tripped = None;
-                if moment > now + longest + blur {
+                if moment > now + longest + clock_error {
                     let what = format!(
-                        "node {node} was told that breaker {key} is open for {} ms, {} ms are the longest",
+                        "node {node} was ordered to open breaker {key} for {} ms, {} ms are the longest",
                         (moment - now) / MS,
                         longest / MS
                     );
@@ -451,20 +453,20 @@ impl Checks {
                 let (floor, tripped) = (view.floor, view.tripped);
                 if now + 1_000 < floor {
                     let what = format!(
-                        "node {node} closed breaker {key} {} ms before the cooldown that it knew of ended",
+                        "node {node} closed breaker {key} {} ms before the end of a cooldown that it knew",
                         (floor - now) / MS
                     );
                     return self.violated(Invariant::NotBeforeTheCooldownEnds, now, what);
                 }
                 if let Some((at, until)) = tripped
                     && now < until
-                    && standing.kept.began + blur < at
+                    && store.stored.began + clock_error < at
                 {
                     let what = format!(
-                        "node {node} tripped breaker {key} at {} ms, and closed it for what the fleet \
-                         had decided before, at {} ms",
+                        "node {node} tripped breaker {key} at {} ms, but closed it because of an earlier decision of the \
+                         fleet, at {} ms",
                         at / MS,
-                        standing.kept.began / MS
+                        store.stored.began / MS
                     );
                     self.violated(Invariant::NoVerdictLost, now, what);
                 }
@@ -475,27 +477,27 @@ impl Checks {
         }
     }
 
-    /// The store has carried out a command.
-    #[allow(clippy::too_many_arguments, reason = "all that there is to know of it")]
+    /// Checks a command that the store has carried out.
+    #[allow(clippy::too_many_arguments, reason = "all the properties of a command")]
     pub fn applied(
         &mut self,
         node: usize,
-        life: u32,
+        incarnation: u32,
         key: usize,
         command: &Command,
-        done: &Done,
-        after: &Kept,
+        effect: &CommandEffect,
+        after: &StoredRecord,
         history: u32,
         now: u64,
     ) {
-        let before = done.before.record.as_ref();
+        let before = effect.before.record.as_ref();
         let state = |record: Option<&Record>| record.map_or(State::Closed, |record| record.state);
         let (from, to) = (state(before), state(after.record.as_ref()));
         let opened = from == State::Closed && to == State::Open;
-        match done.ruling {
+        match effect.ruling {
             Some(Ruling::Enough) if to == State::Closed => {
                 let what = format!(
-                    "the batches reached the threshold of breaker {key}, and it did not open"
+                    "the batches reached the threshold of breaker {key}, but it did not open"
                 );
                 self.violated(Invariant::CountedExactly, now, what);
             }
@@ -506,25 +508,27 @@ impl Checks {
             }
             _ => {}
         }
-        if !done.changed {
+        if !effect.changed {
             return;
         }
         let until = before.map_or(0, |record| record.until);
-        // By a lease that was lost nobody leads.
+        // No node leads by a lease of a lost record.
         let shut = |record: Option<&Record>| {
             let lost = |lease: &fusebox_fleet::protocol::Lease| lease.incarnation.is_empty();
             state(record) == State::Open
                 || record.is_some_and(|record| record.lease.as_ref().is_some_and(lost))
         };
-        if shut(before) && !shut(after.record.as_ref()) && done.time < until {
+        if shut(before) && !shut(after.record.as_ref()) && effect.time < until {
             let what = format!(
                 "the record of breaker {key} went from {from:?} to {to:?} {} ms before the cooldown ended",
-                until - done.time
+                until - effect.time
             );
             return self.violated(Invariant::NotBeforeTheCooldownEnds, now, what);
         }
         match command.act {
-            Act::Trip { .. } => self.trip_applied(node, key, &command.from.node, &done.before, now),
+            Act::Trip { .. } => {
+                self.trip_applied(node, key, &command.from.node, &effect.before, now)
+            }
             Act::Lease { .. } => {
                 let record = after.record.as_ref();
                 let name = &command.from;
@@ -536,7 +540,7 @@ impl Checks {
                 if let Some(lease) = lease {
                     self.breakers[key].lease = Some(Lease {
                         node,
-                        life,
+                        incarnation,
                         ends: lease.ends,
                         history,
                     });
@@ -549,8 +553,8 @@ impl Checks {
                     .iter_mut()
                     .for_each(|probe| probe.decided = true);
                 let leads = breaker.lease.as_ref().is_some_and(|lease| {
-                    (lease.node, lease.life) == (node, life)
-                        && (done.time <= lease.ends || lease.history != history)
+                    (lease.node, lease.incarnation) == (node, incarnation)
+                        && (effect.time <= lease.ends || lease.history != history)
                 });
                 if !leads
                     && breaker
@@ -567,8 +571,15 @@ impl Checks {
         }
     }
 
-    fn trip_applied(&mut self, node: usize, key: usize, name: &str, before: &Kept, now: u64) {
-        let View {
+    fn trip_applied(
+        &mut self,
+        node: usize,
+        key: usize,
+        name: &str,
+        before: &StoredRecord,
+        now: u64,
+    ) {
+        let BreakerView {
             last_trip: Some(tripped),
             recovered,
             ..
@@ -576,7 +587,7 @@ impl Checks {
         else {
             return;
         };
-        // What closed it was the node's own word, which came late: the node tripped after it.
+        // The node's own message closed the record late; the node tripped after that.
         let by_itself = before
             .record
             .as_ref()
@@ -585,13 +596,13 @@ impl Checks {
             return;
         }
         let version = before.record.as_ref().map(|record| record.version);
-        // A record that was made anew tells of nothing that was found out since the state that it was made of.
+        // A restored record includes no findings later than the version it was restored from.
         let anew = before.record.as_ref().and_then(|record| record.anew);
         let decided =
             version.is_some_and(|version| version != Version::default()) && anew.is_none();
-        if decided && tripped + self.blur < before.began {
+        if decided && tripped + self.clock_error < before.began {
             let what = format!(
-                "node {node} tripped breaker {key} at {} ms, and overruled what the fleet found out at {} ms",
+                "node {node} tripped breaker {key} at {} ms, and overruled a later finding of the fleet, at {} ms",
                 tripped / MS,
                 before.began / MS
             );
@@ -599,7 +610,7 @@ impl Checks {
         }
     }
 
-    /// The record of a breaker is another: what was not agreed on until now is a matter of this change.
+    /// Records a change of a breaker's record, from which the time to agree is measured.
     pub fn changed(&mut self, key: usize, now: u64) {
         for node in &mut self.views {
             if let Some(since) = &mut node[key].disagrees_since {
@@ -608,7 +619,7 @@ impl Checks {
         }
     }
 
-    /// The store has lost records.
+    /// Records a loss of records by the store.
     pub fn lost(&mut self, now: u64) {
         for key in 0..self.breakers.len() {
             self.breakers[key].lost_at = Some(now);
@@ -617,13 +628,13 @@ impl Checks {
     }
 
     /// Compares a node with the record.
-    pub fn compare(&mut self, node: usize, key: usize, standing: Standing<'_>, now: u64) {
+    pub fn compare(&mut self, node: usize, key: usize, store: StoreView<'_>, now: u64) {
         let breaker = &self.breakers[key];
         let view = &mut self.views[node][key];
-        let agrees = standing.is_closed() == (view.phase == Phase::Closed);
-        let own_business = standing.is_closed()
-            && (matches!(breaker.share, Share::Quorum(_)) || standing.kept.record.is_none());
-        let Some(sound) = standing.sound_since.filter(|_| !own_business) else {
+        let agrees = store.is_closed() == (view.phase == Phase::Closed);
+        let own_business = store.is_closed()
+            && (matches!(breaker.share, Share::Quorum(_)) || store.stored.record.is_none());
+        let Some(sound) = store.sound_since.filter(|_| !own_business) else {
             view.disagrees_since = None;
             return;
         };
@@ -640,7 +651,7 @@ impl Checks {
     }
 
     fn agreed(&mut self, node: usize, key: usize, since: u64, floor: u64, now: u64) {
-        // What is known to be open stays so until its cooldown ends, whatever the store says.
+        // A breaker known to be open stays open until its cooldown ends, whatever the store says.
         let since = since.max(floor.min(now));
         let took = now.saturating_sub(since);
         self.convergence = self.convergence.max(took);
@@ -654,10 +665,10 @@ impl Checks {
         }
     }
 
-    /// The end of the run, long after everything is well.
-    pub fn end(&mut self, node: usize, key: usize, closed: bool, standing: Standing<'_>, now: u64) {
-        if !closed || !standing.is_closed() {
-            let record = standing.kept.record.as_ref();
+    /// Checks the end of the run, long after the last fault.
+    pub fn end(&mut self, node: usize, key: usize, closed: bool, store: StoreView<'_>, now: u64) {
+        if !closed || !store.is_closed() {
+            let record = store.stored.record.as_ref();
             let what = format!(
                 "breaker {key} of node {node} is {}, the record {:?}",
                 self.views[node][key].phase,

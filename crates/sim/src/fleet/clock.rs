@@ -1,25 +1,25 @@
-//! The clock of one process: it never runs backwards, begins anywhere, and is a little too fast or too slow.
+//! The monotonic clock of a process, with a random origin and a small drift.
 
 use fusebox_breaker::Timestamp;
 
-/// The clock of a process.
+/// A process's clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
-    /// What it shows at the start of the run, in nanoseconds.
+    /// The time that the clock shows at the start of the run, in nanoseconds.
     pub origin: u64,
-    /// How much too fast it is, in millionths.
+    /// The rate error of the clock, in parts per million; positive if fast.
     pub drift: i64,
 }
 
 impl Clock {
-    /// What it shows at a moment of the run.
+    /// The time that the clock shows at a moment of the run.
     pub fn shows(self, now: u64) -> Timestamp {
         let ahead = i128::from(now) * i128::from(self.drift) / 1_000_000;
         let shown = i128::from(self.origin) + i128::from(now) + ahead;
         Timestamp::from_nanos(u64::try_from(shown).unwrap_or(0))
     }
 
-    /// The first moment of the run, give or take a microsecond and never too early, at which it shows this.
+    /// The first moment of the run at which the clock shows this time, at most a microsecond late and never early.
     pub fn reaches(self, shown: Timestamp) -> u64 {
         let since = shown.as_nanos().saturating_sub(self.origin);
         let millionths = 1_000_000 + i128::from(self.drift);
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_clock_is_to_show_it_shows_when_it_is_said_to() {
+    fn a_clock_shows_a_time_at_the_moment_computed_for_it() {
         for drift in [-50, 0, 50] {
             let clock = Clock { origin: 77, drift };
             for shown in [77, 78, 1_000_077, 45_000_000_077] {

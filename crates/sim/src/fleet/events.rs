@@ -1,48 +1,52 @@
-//! What is to happen when.
+//! The scheduled events of a run.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use fusebox_fleet::protocol::{Command, Input, Key};
 
-/// What is to happen.
+/// A scheduled event.
 #[derive(Debug)]
-pub(super) enum Happening {
-    /// Somebody calls.
+pub(super) enum ScheduledEvent {
+    /// A call comes to a node.
     Call { node: usize, key: usize },
     /// A call ends.
     End {
         node: usize,
-        life: u32,
+        incarnation: u32,
         call: u64,
         failed: bool,
     },
-    /// A node wanted to be woken.
-    Wake { node: usize, life: u32, at: u64 },
-    /// A node is told something.
-    Hear {
+    /// A node's timer fires.
+    Timer {
         node: usize,
-        life: u32,
+        incarnation: u32,
+        at: u64,
+    },
+    /// An input reaches a node.
+    Input {
+        node: usize,
+        incarnation: u32,
         input: Input,
     },
     /// A message arrives at a store.
     Arrive {
         node: usize,
-        life: u32,
+        incarnation: u32,
         server: usize,
         message: Message,
-        /// When nobody waits for the answer any more; none where nobody does already.
+        /// The end of the node's wait for an answer, or `None` if it has given up already.
         waits_until: Option<u64>,
     },
     /// A planned fault begins.
-    Begin(usize),
-    /// A planned fault is over.
-    Over(usize),
-    /// The checks look whether what was to happen by now has happened.
-    Look(Expected),
+    FaultBegins(usize),
+    /// A planned fault ends.
+    FaultEnds(usize),
+    /// The checks verify an expectation.
+    Verify(Expected),
 }
 
-/// What a node sends to the store.
+/// A request from a node to the store.
 #[derive(Debug, Clone)]
 pub(super) enum Message {
     Apply {
@@ -65,20 +69,20 @@ impl Message {
     }
 }
 
-/// What is to have happened by then.
+/// An expectation to be verified at a given time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Expected {
-    /// The fleet has counted enough failures, and opened.
+    /// The fleet has counted enough failures, so it must have opened.
     Tripped {
         key: usize,
-        /// Where the row of failures began.
+        /// The start of the consecutive failures.
         since: u64,
     },
 }
 
-/// All that is to happen, the next first; what is due at the same moment in the order in which it was asked for.
+/// All scheduled events by time, and in the order of scheduling within a moment.
 #[derive(Debug, Default)]
-pub(super) struct Agenda {
+pub(super) struct Schedule {
     heap: BinaryHeap<Entry>,
     count: u64,
 }
@@ -87,26 +91,26 @@ pub(super) struct Agenda {
 struct Entry {
     at: u64,
     number: u64,
-    happening: Happening,
+    event: ScheduledEvent,
 }
 
-impl Agenda {
-    pub fn add(&mut self, at: u64, happening: Happening) {
+impl Schedule {
+    pub fn add(&mut self, at: u64, event: ScheduledEvent) {
         self.count += 1;
         self.heap.push(Entry {
             at,
             number: self.count,
-            happening,
+            event,
         });
     }
 
-    pub fn next(&mut self) -> Option<(u64, Happening)> {
-        self.heap.pop().map(|entry| (entry.at, entry.happening))
+    pub fn next(&mut self) -> Option<(u64, ScheduledEvent)> {
+        self.heap.pop().map(|entry| (entry.at, entry.event))
     }
 }
 
 impl Ord for Entry {
-    /// The heap gives the greatest first.
+    /// Reversed, because the heap returns the greatest entry first.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.at, other.number).cmp(&(self.at, self.number))
     }

@@ -1,19 +1,20 @@
-//! What goes wrong, and how it ends.
+//! The beginning and the end of each kind of fault.
 
 use super::MS;
-use super::events::Happening;
-use super::plot::Fault;
-use super::process::Running;
-use super::server::Serving;
-use super::trace::Note;
+use super::events::ScheduledEvent;
+use super::plan::Fault;
+use super::process::RunState;
+use super::server::Availability;
+use super::trace::TraceEntry;
 use super::world::World;
 
 impl World<'_> {
     pub fn begin_fault(&mut self, number: usize) {
         let begins = true;
-        self.trace.write(self.now, Note::Fault { number, begins });
-        let plot = self.plot;
-        match &plot.faults[number].fault {
+        self.trace
+            .write(self.now, TraceEntry::Fault { number, begins });
+        let plan = self.plan;
+        match &plan.faults[number].fault {
             Fault::Cut {
                 nodes, up, down, ..
             } => {
@@ -30,20 +31,20 @@ impl World<'_> {
             }
             Fault::Down { silent } => {
                 self.servers[self.main].state = match silent {
-                    true => Serving::Silent,
-                    false => Serving::Refuses,
+                    true => Availability::Silent,
+                    false => Availability::Refusing,
                 };
                 self.refresh_all();
             }
             Fault::Flush => self.flush(),
             Fault::Poison { kind } => {
                 self.servers[self.main].poison(*kind, self.now);
-                self.new_history(self.main);
+                self.begin_history(self.main);
                 self.checks.lost(self.now);
                 self.refresh_all();
             }
             Fault::Failover { .. } => {
-                self.servers[self.main].state = Serving::Refuses;
+                self.servers[self.main].state = Availability::Refusing;
                 self.refresh_all();
             }
             Fault::Split { nodes, skew } if self.split.is_none() => {
@@ -51,8 +52,8 @@ impl World<'_> {
                 let other = 1 - self.main;
                 self.servers[other] = self.servers[self.main].clone();
                 self.servers[other].skew += skew;
-                self.servers[other].state = Serving::Yes;
-                self.new_history(other);
+                self.servers[other].state = Availability::Up;
+                self.begin_history(other);
                 for node in 0..self.nodes.len() {
                     if !nodes.contains(&node) {
                         self.move_to(node, other);
@@ -60,27 +61,28 @@ impl World<'_> {
                 }
             }
             Fault::Split { .. } => {}
-            Fault::Pause { node } => self.halt(*node, false),
-            Fault::Restart { node } => self.halt(*node, true),
+            Fault::Pause { node } => self.stop(*node, false),
+            Fault::Restart { node } => self.stop(*node, true),
         }
     }
 
     pub fn end_fault(&mut self, number: usize) {
         let begins = false;
-        self.trace.write(self.now, Note::Fault { number, begins });
-        let plot = self.plot;
-        match &plot.faults[number].fault {
+        self.trace
+            .write(self.now, TraceEntry::Fault { number, begins });
+        let plan = self.plan;
+        match &plan.faults[number].fault {
             Fault::Cut {
                 nodes,
                 up,
                 down,
-                kept,
+                delayed,
             } => {
                 for node in nodes.clone() {
                     let link = &mut self.nodes[node].link;
                     link.cut_up -= u32::from(*up);
                     link.cut_down -= u32::from(*down);
-                    self.mend(node, *kept);
+                    self.end_cut(node, *delayed);
                 }
             }
             Fault::Slow { extra } => {
@@ -89,36 +91,36 @@ impl World<'_> {
                 }
                 self.refresh_all();
             }
-            Fault::Down { .. } => self.serve_again(),
+            Fault::Down { .. } => self.serve(),
             Fault::Flush | Fault::Poison { .. } => {}
             Fault::Failover { lag, skew } => {
                 let server = &mut self.servers[self.main];
-                let down = plot.faults[number].until - plot.faults[number].at;
-                server.fall_back(*lag + down, self.now);
+                let down = plan.faults[number].until - plan.faults[number].at;
+                server.restore(*lag + down, self.now);
                 server.skew += skew;
-                self.new_history(self.main);
+                self.begin_history(self.main);
                 self.checks.lost(self.now);
-                self.serve_again();
+                self.serve();
             }
-            Fault::Split { .. } => self.join_up(number),
+            Fault::Split { .. } => self.end_split(number),
             Fault::Pause { node } | Fault::Restart { node } => self.resume(*node),
         }
     }
 
-    fn new_history(&mut self, server: usize) {
+    fn begin_history(&mut self, server: usize) {
         self.histories += 1;
         self.servers[server].history = self.histories;
     }
 
     fn flush(&mut self) {
         self.servers[self.main].flush(self.now);
-        self.new_history(self.main);
+        self.begin_history(self.main);
         self.checks.lost(self.now);
         self.refresh_all();
     }
 
-    fn serve_again(&mut self) {
-        self.servers[self.main].state = Serving::Yes;
+    fn serve(&mut self) {
+        self.servers[self.main].state = Availability::Up;
         self.refresh_all();
         for node in 0..self.nodes.len() {
             if self.nodes[node].link.server == self.main {
@@ -127,7 +129,7 @@ impl World<'_> {
         }
     }
 
-    /// A node goes to another store.
+    /// Connects a node to another store.
     fn move_to(&mut self, node: usize, server: usize) {
         self.nodes[node].link.server = server;
         self.nodes[node].link.sound_since = None;
@@ -135,8 +137,8 @@ impl World<'_> {
         self.reconnect(node);
     }
 
-    /// The half that split off is the store from now on, and what the other one did is lost.
-    fn join_up(&mut self, number: usize) {
+    /// Ends a split: the half that split off becomes the store, and the changes of the other half are lost.
+    fn end_split(&mut self, number: usize) {
         if self.split != Some(number) {
             return;
         }
@@ -151,18 +153,18 @@ impl World<'_> {
         }
     }
 
-    /// A cut is over: what was under way arrives after all, or the connection is made anew.
-    fn mend(&mut self, node: usize, arrives: bool) {
+    /// Ends a cut: the messages under way arrive after all, or the connection is opened anew.
+    fn end_cut(&mut self, node: usize, arrives: bool) {
         let link = &mut self.nodes[node].link;
         if link.cut_up > 0 || link.cut_down > 0 {
             return self.refresh(node);
         }
-        let kept = std::mem::take(&mut link.kept);
+        let held_back = std::mem::take(&mut link.held_back);
         if arrives {
             let mut at = self.now;
-            for happening in kept {
+            for event in held_back {
                 at += self.rng.u64(0..MS);
-                self.agenda.add(at, happening);
+                self.schedule.add(at, event);
             }
             let link = &mut self.nodes[node].link;
             link.up_free = link.up_free.max(at);
@@ -174,47 +176,48 @@ impl World<'_> {
         }
     }
 
-    /// A process is stopped, or ends.
-    fn halt(&mut self, node: usize, ends: bool) {
+    /// Suspends a process, or ends it.
+    fn stop(&mut self, node: usize, ends: bool) {
         let process = &mut self.nodes[node];
-        process.halts += 1;
-        if ends && !matches!(process.running, Running::Ended { .. }) {
+        process.stops += 1;
+        if ends && !matches!(process.running, RunState::Ended { .. }) {
             let saved = process.saved(self.now);
-            process.running = Running::Ended { saved };
+            process.running = RunState::Ended { saved };
             process.calls.clear();
-            process.link.kept.clear();
+            process.link.held_back.clear();
             self.checks.ended(node);
         } else if process.runs() {
             let waiting = Vec::new();
-            process.running = Running::Stopped { waiting };
+            process.running = RunState::Suspended { waiting };
         }
         self.refresh(node);
     }
 
     fn resume(&mut self, node: usize) {
         let process = &mut self.nodes[node];
-        process.halts -= 1;
-        if process.halts > 0 {
+        process.stops -= 1;
+        if process.stops > 0 {
             return;
         }
-        match std::mem::replace(&mut process.running, Running::Yes) {
-            Running::Yes => {}
-            Running::Stopped { waiting } => self.go_on(node, waiting),
-            Running::Ended { saved } => self.begin_again(node, &saved),
+        match std::mem::replace(&mut process.running, RunState::Running) {
+            RunState::Running => {}
+            RunState::Suspended { waiting } => self.continue_process(node, waiting),
+            RunState::Ended { saved } => self.restart(node, &saved),
         }
     }
 
-    /// What came meanwhile comes now: the ends of calls and the timers first, or the messages; or a new call first of all.
-    fn go_on(&mut self, node: usize, waiting: Vec<Happening>) {
+    /// Continues a suspended process. All events that waited occur now: calls and timers first, or messages first. A
+    /// new call may come even before them.
+    fn continue_process(&mut self, node: usize, waiting: Vec<ScheduledEvent>) {
         self.refresh(node);
-        let is_message = |happening: &Happening| matches!(happening, Happening::Hear { .. });
+        let is_message = |event: &ScheduledEvent| matches!(event, ScheduledEvent::Input { .. });
         let (messages, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_message);
         let (first, then) = match self.rng.bool() {
             true => (messages, others),
             false => (others, messages),
         };
-        for happening in first.into_iter().chain(then) {
-            self.agenda.add(self.now, happening);
+        for event in first.into_iter().chain(then) {
+            self.schedule.add(self.now, event);
         }
         if self.rng.bool() {
             let key = self.rng.usize(..self.names.len());

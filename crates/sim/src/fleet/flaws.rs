@@ -1,13 +1,17 @@
-//! The checks see what they are there for: protocols that are broken on purpose are found out.
+//! Tests of the checks: protocols that are broken on purpose must be detected.
 
 use fusebox_fleet::protocol::{Act, Command, Order, Record, Rewritten, State, change};
 
 use super::rules::Rules;
 use super::{Drill, Invariant};
 
-/// Whether one of many drills of a broken protocol violates one of these. Where only rare runs show it, the first of them
-/// says where to begin, which is quicker.
-fn shows(from: u64, invariants: &[Invariant], mut broken: impl FnMut() -> Box<dyn Rules>) -> bool {
+/// True if at least one of 400 runs of a broken protocol violates one of these invariants. `from` is the first seed;
+/// for a rare violation it is chosen close to a seed that shows it, to save time.
+fn is_detected(
+    from: u64,
+    invariants: &[Invariant],
+    mut broken: impl FnMut() -> Box<dyn Rules>,
+) -> bool {
     (from..from + 400).any(|seed| {
         let run = Drill::new(seed, 3 + seed as usize % 3).run_by(&mut *broken());
         let violation = run.violation.map(|violation| violation.invariant);
@@ -15,10 +19,10 @@ fn shows(from: u64, invariants: &[Invariant], mut broken: impl FnMut() -> Box<dy
     })
 }
 
-/// Changes what a command makes of a record, or the command.
-struct Changed<F>(F);
+/// Rules with a modified change function.
+struct BrokenChange<F>(F);
 
-impl<F: FnMut(Option<Record>, Command, u64) -> Option<Rewritten>> Rules for Changed<F> {
+impl<F: FnMut(Option<Record>, Command, u64) -> Option<Rewritten>> Rules for BrokenChange<F> {
     fn change(
         &mut self,
         record: Option<&[u8]>,
@@ -42,7 +46,7 @@ fn apply(record: &Option<Record>, command: &Command, time: u64) -> Option<Rewrit
 #[test]
 fn commands_of_older_terms_that_are_accepted_are_found_out() {
     let broken = || -> Box<dyn Rules> {
-        Box::new(Changed(
+        Box::new(BrokenChange(
             |record: Option<Record>, mut command: Command, time| {
                 command.about = record
                     .as_ref()
@@ -52,51 +56,60 @@ fn commands_of_older_terms_that_are_accepted_are_found_out() {
             },
         ))
     };
-    assert!(shows(259, &[Invariant::NoVerdictResurrected], broken));
+    assert!(is_detected(259, &[Invariant::NoVerdictResurrected], broken));
 }
 
 #[test]
 fn a_lease_that_never_ends_is_found_out() {
     let broken = || -> Box<dyn Rules> {
-        Box::new(Changed(|record: Option<Record>, command: Command, time| {
-            let before = record.as_ref().and_then(|record| record.lease.clone());
-            let from = &command.from;
-            let mine = |node: &str, life: &str| (node, life) == (&*from.node, &*from.incarnation);
-            let taken = before.is_some_and(|lease| !mine(&lease.node, &lease.incarnation));
-            match command.act {
-                Act::Lease { .. } if taken => None,
-                _ => apply(&record, &command, time),
-            }
-        }))
+        Box::new(BrokenChange(
+            |record: Option<Record>, command: Command, time| {
+                let before = record.as_ref().and_then(|record| record.lease.clone());
+                let from = &command.from;
+                let mine =
+                    |node: &str, life: &str| (node, life) == (&*from.node, &*from.incarnation);
+                let taken = before.is_some_and(|lease| !mine(&lease.node, &lease.incarnation));
+                match command.act {
+                    Act::Lease { .. } if taken => None,
+                    _ => apply(&record, &command, time),
+                }
+            },
+        ))
     };
-    assert!(shows(104, &[Invariant::NothingStuck], broken));
+    assert!(is_detected(104, &[Invariant::NothingStuck], broken));
 }
 
 #[test]
-fn a_lease_for_everybody_who_asks_is_found_out() {
+fn a_lease_for_every_node_that_asks_is_found_out() {
     let broken = || -> Box<dyn Rules> {
-        Box::new(Changed(|record: Option<Record>, command: Command, time| {
-            let mut record = record;
-            if let Some(record) = &mut record
-                && matches!(command.act, Act::Lease { .. })
-                && record.state == State::HalfOpen
-                && let Some(lease) = &mut record.lease
-            {
-                lease.node.clone_from(&command.from.node);
-                lease.incarnation.clone_from(&command.from.incarnation);
-                record.want = None;
-            }
-            apply(&record, &command, time)
-        }))
+        Box::new(BrokenChange(
+            |record: Option<Record>, command: Command, time| {
+                let mut record = record;
+                if let Some(record) = &mut record
+                    && matches!(command.act, Act::Lease { .. })
+                    && record.state == State::HalfOpen
+                    && let Some(lease) = &mut record.lease
+                {
+                    lease.node.clone_from(&command.from.node);
+                    lease.incarnation.clone_from(&command.from.incarnation);
+                    record.want = None;
+                }
+                apply(&record, &command, time)
+            },
+        ))
     };
-    assert!(shows(0, &[Invariant::NoMoreProbesThanAllowed], broken));
+    assert!(is_detected(
+        0,
+        &[Invariant::NoMoreProbesThanAllowed],
+        broken
+    ));
 }
 
 #[test]
 fn a_batch_that_counts_each_time_it_arrives_is_found_out() {
     let broken = || -> Box<dyn Rules> {
         let mut sequence = 1_000_000;
-        Box::new(Changed(
+        Box::new(BrokenChange(
             move |record: Option<Record>, mut command: Command, time| {
                 sequence += 1;
                 command.from.sequence = sequence;
@@ -104,71 +117,83 @@ fn a_batch_that_counts_each_time_it_arrives_is_found_out() {
             },
         ))
     };
-    assert!(shows(236, &[Invariant::CountedExactly], broken));
+    assert!(is_detected(236, &[Invariant::CountedExactly], broken));
 }
 
 #[test]
 fn a_batch_that_is_not_counted_is_found_out() {
     let broken = || -> Box<dyn Rules> {
-        Box::new(Changed(
+        Box::new(BrokenChange(
             |record: Option<Record>, command: Command, time| match command.act {
                 Act::Batch { .. } => None,
                 _ => apply(&record, &command, time),
             },
         ))
     };
-    assert!(shows(0, &[Invariant::CountedExactly], broken));
+    assert!(is_detected(0, &[Invariant::CountedExactly], broken));
 }
 
 #[test]
 fn a_lease_before_the_cooldown_ends_is_found_out() {
     let broken = || -> Box<dyn Rules> {
-        Box::new(Changed(|record: Option<Record>, command: Command, time| {
-            let mut record = record;
-            if let Some(record) = &mut record
-                && record.state == State::Open
-            {
-                record.until = record.until.saturating_sub(500);
-            }
-            apply(&record, &command, time)
-        }))
+        Box::new(BrokenChange(
+            |record: Option<Record>, command: Command, time| {
+                let mut record = record;
+                if let Some(record) = &mut record
+                    && record.state == State::Open
+                {
+                    record.until = record.until.saturating_sub(500);
+                }
+                apply(&record, &command, time)
+            },
+        ))
     };
-    assert!(shows(0, &[Invariant::NotBeforeTheCooldownEnds], broken));
+    assert!(is_detected(
+        0,
+        &[Invariant::NotBeforeTheCooldownEnds],
+        broken
+    ));
 }
 
 #[test]
 fn a_lost_record_that_is_made_anew_as_closed_is_found_out() {
     let broken = || -> Box<dyn Rules> {
-        Box::new(Changed(|record: Option<Record>, command: Command, time| {
-            let mut done = apply(&record, &command, time)?;
-            if matches!(command.act, Act::Assert { .. }) {
-                let mut record = Record::read(&done.record)?;
-                (record.state, record.by_operator) = (State::Closed, true);
-                done.record = record.write();
-            }
-            Some(done)
-        }))
+        Box::new(BrokenChange(
+            |record: Option<Record>, command: Command, time| {
+                let mut done = apply(&record, &command, time)?;
+                if matches!(command.act, Act::Assert { .. }) {
+                    let mut record = Record::read(&done.record)?;
+                    (record.state, record.by_operator) = (State::Closed, true);
+                    done.record = record.write();
+                }
+                Some(done)
+            },
+        ))
     };
-    assert!(shows(0, &[Invariant::NotBeforeTheCooldownEnds], broken));
+    assert!(is_detected(
+        0,
+        &[Invariant::NotBeforeTheCooldownEnds],
+        broken
+    ));
 }
 
 #[test]
 fn a_trip_that_the_store_drops_is_found_out() {
     let broken = || -> Box<dyn Rules> {
-        Box::new(Changed(
+        Box::new(BrokenChange(
             |record: Option<Record>, command: Command, time| match command.act {
                 Act::Trip { .. } => None,
                 _ => apply(&record, &command, time),
             },
         ))
     };
-    assert!(shows(113, &[Invariant::AgreedWithinARound], broken));
+    assert!(is_detected(113, &[Invariant::AgreedWithinARound], broken));
 }
 
-/// Changes what breakers are told.
-struct Told<F>(F);
+/// Rules that modify or drop orders to breakers.
+struct BrokenOrder<F>(F);
 
-impl<F: FnMut(Order) -> Option<Order>> Rules for Told<F> {
+impl<F: FnMut(Order) -> Option<Order>> Rules for BrokenOrder<F> {
     fn order(&mut self, order: Order) -> Option<Order> {
         (self.0)(order)
     }
@@ -177,12 +202,12 @@ impl<F: FnMut(Order) -> Option<Order>> Rules for Told<F> {
 #[test]
 fn a_node_that_does_not_open_with_the_others_is_found_out() {
     let broken = || -> Box<dyn Rules> {
-        Box::new(Told(|order| match order {
+        Box::new(BrokenOrder(|order| match order {
             Order::Open { .. } => None,
             other => Some(other),
         }))
     };
-    assert!(shows(
+    assert!(is_detected(
         0,
         &[Invariant::AgreedWithinARound, Invariant::NothingStuck],
         broken
@@ -192,25 +217,29 @@ fn a_node_that_does_not_open_with_the_others_is_found_out() {
 #[test]
 fn a_node_that_does_not_close_with_the_others_is_found_out() {
     let broken = || -> Box<dyn Rules> {
-        Box::new(Told(|order| match order {
+        Box::new(BrokenOrder(|order| match order {
             Order::Close { .. } => None,
             other => Some(other),
         }))
     };
-    assert!(shows(0, &[Invariant::NothingStuck], broken));
+    assert!(is_detected(0, &[Invariant::NothingStuck], broken));
 }
 
 #[test]
 fn probes_beyond_the_lease_are_found_out() {
     let broken = || -> Box<dyn Rules> {
-        Box::new(Told(|order| match order {
+        Box::new(BrokenOrder(|order| match order {
             Order::Lease { .. } | Order::Open { .. } => Some(Order::Alone {
                 extra: std::time::Duration::ZERO,
             }),
             other => Some(other),
         }))
     };
-    assert!(shows(0, &[Invariant::NoMoreProbesThanAllowed], broken));
+    assert!(is_detected(
+        0,
+        &[Invariant::NoMoreProbesThanAllowed],
+        broken
+    ));
 }
 
 struct NeedsStore;
@@ -223,7 +252,7 @@ impl Rules for NeedsStore {
 
 #[test]
 fn a_request_that_needs_the_store_is_found_out() {
-    assert!(shows(0, &[Invariant::NoRequestNeedsTheStore], || Box::new(
-        NeedsStore
-    )));
+    assert!(is_detected(0, &[Invariant::NoRequestNeedsTheStore], || {
+        Box::new(NeedsStore)
+    }));
 }

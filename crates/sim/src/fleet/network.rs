@@ -1,18 +1,18 @@
-//! The way between nodes and store: messages that take their time, are lost, or come when nobody waits any more.
+//! The network between nodes and store: messages are delayed, lost, or arrive after a timeout.
 
 use fusebox_fleet::protocol::Input;
 
 use super::MS;
-use super::events::{Happening, Message};
-use super::process::Running;
-use super::server::Serving;
-use super::trace::Note;
-use super::world::{World, standing};
+use super::events::{Message, ScheduledEvent};
+use super::process::RunState;
+use super::server::Availability;
+use super::trace::TraceEntry;
+use super::world::{World, store_view};
 
 impl World<'_> {
-    /// How long a message takes: mostly little, now and then up to the longest.
+    /// Draws the delay of a message: usually short, rarely up to the longest.
     fn delay(&mut self) -> u64 {
-        let network = &self.plot.network;
+        let network = &self.plan.network;
         let usual = network.delay + self.rng.u64(0..=network.delay);
         let slow: u64 = self.slow.iter().sum();
         let rare = match self.rng.u16(..200) {
@@ -23,68 +23,75 @@ impl World<'_> {
     }
 
     fn is_lost(&mut self) -> bool {
-        let share = self.plot.network.lost;
-        share > 0.0 && self.now < self.plot.calm_at && self.rng.f64() < share
+        let share = self.plan.network.lost;
+        share > 0.0 && self.now < self.plan.faults_end_at && self.rng.f64() < share
     }
 
     pub fn send(&mut self, node: usize, message: Message) {
-        let waits_until = self.now + self.plot.network.timeout;
+        let waits_until = self.now + self.plan.network.timeout;
         let delay = self.delay();
         let lost = self.is_lost();
         let link = &mut self.nodes[node].link;
         let (server, id) = (link.server, message.id());
-        let life = self.nodes[node].life;
-        if self.servers[server].state == Serving::Refuses {
-            return self.fail(node, life, id, self.now + delay);
+        let incarnation = self.nodes[node].incarnation;
+        if self.servers[server].state == Availability::Refusing {
+            return self.fail(node, incarnation, id, self.now + delay);
         }
         let link = &mut self.nodes[node].link;
         let at = link.up_free.max(self.now + delay);
-        let arrives = |waits_until| Happening::Arrive {
+        let arrives = |waits_until| ScheduledEvent::Arrive {
             node,
-            life,
+            incarnation,
             server,
             message,
             waits_until,
         };
         if link.cut_up > 0 {
-            link.kept.push(arrives(None));
-            return self.fail(node, life, id, waits_until);
+            link.held_back.push(arrives(None));
+            return self.fail(node, incarnation, id, waits_until);
         }
         if lost {
             link.sound_since = link.sound_since.map(|_| waits_until);
-            return self.fail(node, life, id, waits_until);
+            return self.fail(node, incarnation, id, waits_until);
         }
         link.up_free = at;
-        self.agenda.add(at, arrives(Some(waits_until)));
+        self.schedule.add(at, arrives(Some(waits_until)));
     }
 
-    fn fail(&mut self, node: usize, life: u32, id: u64, at: u64) {
+    fn fail(&mut self, node: usize, incarnation: u32, id: u64, at: u64) {
         let input = Input::Failed { id };
         let at = at.max(self.now);
-        self.agenda.add(at, Happening::Hear { node, life, input });
+        self.schedule.add(
+            at,
+            ScheduledEvent::Input {
+                node,
+                incarnation,
+                input,
+            },
+        );
     }
 
     pub fn arrive(
         &mut self,
         node: usize,
-        life: u32,
+        incarnation: u32,
         server: usize,
         message: Message,
         waits_until: Option<u64>,
     ) {
         let id = message.id();
         match self.servers[server].state {
-            Serving::Yes => {}
-            Serving::Refuses => {
+            Availability::Up => {}
+            Availability::Refusing => {
                 if waits_until.is_some() {
                     let at = self.now + self.delay();
-                    self.fail(node, life, id, at);
+                    self.fail(node, incarnation, id, at);
                 }
                 return;
             }
-            Serving::Silent => {
+            Availability::Silent => {
                 if let Some(at) = waits_until {
-                    self.fail(node, life, id, at);
+                    self.fail(node, incarnation, id, at);
                 }
                 return;
             }
@@ -98,12 +105,12 @@ impl World<'_> {
             } => {
                 let store = &mut self.servers[server];
                 let done = store.apply(key, &command, poison.as_deref(), self.now, self.rules);
-                let (kept, history) = (store.kept(key).clone(), store.history);
+                let (stored, history) = (store.record(key).clone(), store.history);
                 let (time, push) = (done.time, done.push);
-                let record = kept.record.as_ref();
+                let record = stored.record.as_ref();
                 self.trace.write(
                     self.now,
-                    Note::Applied {
+                    TraceEntry::Applied {
                         node,
                         key,
                         act: command.act.name(),
@@ -116,12 +123,20 @@ impl World<'_> {
                         }),
                     },
                 );
-                self.checks
-                    .applied(node, life, key, &command, &done, &kept, history, self.now);
+                self.checks.applied(
+                    node,
+                    incarnation,
+                    key,
+                    &command,
+                    &done,
+                    &stored,
+                    history,
+                    self.now,
+                );
                 if push {
                     self.push(server, key);
                 }
-                let record = kept.bytes;
+                let record = stored.bytes;
                 Input::Applied {
                     id,
                     record,
@@ -138,14 +153,14 @@ impl World<'_> {
             }
         };
         if let Some(waits_until) = waits_until {
-            self.answer(node, life, server, id, answer, waits_until);
+            self.answer(node, incarnation, server, id, answer, waits_until);
         }
     }
 
     fn answer(
         &mut self,
         node: usize,
-        life: u32,
+        incarnation: u32,
         server: usize,
         id: u64,
         input: Input,
@@ -154,7 +169,7 @@ impl World<'_> {
         let delay = self.delay();
         let lost = self.is_lost();
         let process = &mut self.nodes[node];
-        if process.life != life {
+        if process.incarnation != incarnation {
             return;
         }
         let link = &mut process.link;
@@ -163,16 +178,23 @@ impl World<'_> {
             link.sound_since = link.sound_since.map(|_| waits_until);
         }
         if lost || link.cut_down > 0 || link.server != server || at > waits_until {
-            return self.fail(node, life, id, waits_until);
+            return self.fail(node, incarnation, id, waits_until);
         }
         link.down_free = at;
-        self.agenda.add(at, Happening::Hear { node, life, input });
+        self.schedule.add(
+            at,
+            ScheduledEvent::Input {
+                node,
+                incarnation,
+                input,
+            },
+        );
     }
 
-    /// All who listen hear of a record, sooner or later; and the checks compare.
+    /// Pushes a record to all subscribers, with random delays and losses, and compares the nodes with it.
     fn push(&mut self, server: usize, key: usize) {
         self.checks.changed(key, self.now);
-        let Some(record) = self.servers[server].kept(key).bytes.clone() else {
+        let Some(record) = self.servers[server].record(key).bytes.clone() else {
             return;
         };
         for node in 0..self.nodes.len() {
@@ -180,32 +202,36 @@ impl World<'_> {
                 continue;
             }
             let delay = self.delay();
-            let share = self.plot.network.lost_pushes;
-            let lost = share > 0.0 && self.now < self.plot.calm_at && self.rng.f64() < share;
+            let share = self.plan.network.lost_pushes;
+            let lost = share > 0.0 && self.now < self.plan.faults_end_at && self.rng.f64() < share;
             let process = &mut self.nodes[node];
-            let gone = matches!(process.running, Running::Ended { .. });
-            let life = process.life;
+            let gone = matches!(process.running, RunState::Ended { .. });
+            let incarnation = process.incarnation;
             let input = Input::Pushed {
                 key: self.names[key].clone(),
                 record: record.clone(),
             };
-            let heard = Happening::Hear { node, life, input };
+            let input_event = ScheduledEvent::Input {
+                node,
+                incarnation,
+                input,
+            };
             if process.link.cut_down > 0 {
-                process.link.kept.push(heard);
+                process.link.held_back.push(input_event);
             } else if !lost && !gone {
                 let at = process.link.push_free.max(self.now + delay);
                 process.link.push_free = at;
-                self.agenda.add(at, heard);
+                self.schedule.add(at, input_event);
             }
             self.compare(node, key);
         }
     }
 
-    /// Notes whether anything is wrong between a node and its store.
+    /// Updates the time since which the connection of a node to its store has been sound.
     pub fn refresh(&mut self, node: usize) {
         let process = &self.nodes[node];
         let link = &process.link;
-        let serves = self.servers[link.server].state == Serving::Yes;
+        let serves = self.servers[link.server].state == Availability::Up;
         let sound = process.runs()
             && link.cut_up == 0
             && link.cut_down == 0
@@ -223,8 +249,8 @@ impl World<'_> {
             (true, since) => since,
         };
         for key in 0..self.names.len() {
-            let standing = standing(&self.nodes, &self.servers, node, key);
-            self.checks.compare(node, key, standing, self.now);
+            let store_view = store_view(&self.nodes, &self.servers, node, key);
+            self.checks.compare(node, key, store_view, self.now);
         }
     }
 
@@ -232,15 +258,22 @@ impl World<'_> {
         (0..self.nodes.len()).for_each(|node| self.refresh(node));
     }
 
-    /// The connection of a node to its store broke, and is made anew: the node learns of it soon.
+    /// Reopens the broken connection of a node to its store; the node is informed soon.
     pub fn reconnect(&mut self, node: usize) {
         let at = self.now + self.rng.u64(MS..50 * MS);
         let process = &mut self.nodes[node];
         if let Some(since) = &mut process.link.sound_since {
             *since = at;
         }
-        let life = process.life;
+        let incarnation = process.incarnation;
         let input = Input::Gap;
-        self.agenda.add(at, Happening::Hear { node, life, input });
+        self.schedule.add(
+            at,
+            ScheduledEvent::Input {
+                node,
+                incarnation,
+                input,
+            },
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! One process: a node of the fleet with its breakers, its clock, its calls and its way to the store.
+//! One process: a node of the fleet with its breakers, its clock, its calls and its connection to the store.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,105 +9,105 @@ use fusebox_fleet::protocol::{
 };
 
 use super::clock::Clock;
-use super::events::Happening;
-use super::plot::Shared;
+use super::events::ScheduledEvent;
+use super::plan::SharedBreaker;
 
-/// A process.
+/// A simulated process.
 pub(super) struct Process {
     pub node: Node,
     pub clock: Clock,
-    /// Which process of this node it is: what was meant for an earlier one is lost.
-    pub life: u32,
-    pub running: Running,
-    /// How many faults keep it from running.
-    pub halts: u32,
+    /// The number of the process among those of this node; events for an earlier one are dropped.
+    pub incarnation: u32,
+    pub running: RunState,
+    /// Number of faults that keep the process from running.
+    pub stops: u32,
     pub link: Link,
-    /// When it is to be woken; an earlier word is void.
+    /// The scheduled time of the next wake-up; earlier ones are void.
     pub wake: Option<u64>,
-    pub calls: BTreeMap<u64, Flying>,
+    pub calls: BTreeMap<u64, CallInFlight>,
     pub next_call: u64,
     breakers: Vec<Breaker>,
     shared: SharedBreakers,
-    ear: Arc<Ear>,
+    log: Arc<EventLog>,
 }
 
-/// Whether it runs.
-pub(super) enum Running {
-    Yes,
-    /// It is stopped. What comes meanwhile waits.
-    Stopped {
-        waiting: Vec<Happening>,
+/// The run state of a process.
+pub(super) enum RunState {
+    Running,
+    /// Suspended; events for it wait.
+    Suspended {
+        waiting: Vec<ScheduledEvent>,
     },
-    /// It has ended, and leaves its breakers' records to the next.
+    /// Ended, with its breakers' states saved for the next process.
     Ended {
         saved: Vec<Saved>,
     },
 }
 
-/// A call under way.
-pub(super) struct Flying {
+/// A call in flight.
+pub(super) struct CallInFlight {
     pub key: usize,
     pub permit: OwnedPermit,
     pub probe: bool,
 }
 
-/// The way to the store.
+/// The connection to the store.
 #[derive(Debug, Default)]
 pub(super) struct Link {
-    /// Which of the stores it leads to.
+    /// Index of the connected store.
     pub server: usize,
-    /// How many faults cut the way there, and the way back.
+    /// Numbers of faults that cut the way to the store, and the way back.
     pub cut_up: u32,
     pub cut_down: u32,
-    /// When the last message on the way arrives: messages of one connection do not overtake each other.
+    /// The arrival time of the last message on each way, since messages of one connection do not overtake each other.
     pub up_free: u64,
     pub down_free: u64,
     pub push_free: u64,
-    /// What arrives when the cut is over.
-    pub kept: Vec<Happening>,
-    /// Since when nothing is wrong with it, or with its process; none while something is.
+    /// Events that arrive after the end of the cut.
+    pub held_back: Vec<ScheduledEvent>,
+    /// The time since which the connection and its process have been without faults, or `None`.
     pub sound_since: Option<u64>,
 }
 
 impl Process {
-    /// A process that begins now, with what its breakers were before.
+    /// Starts a process, with its breakers restored from saved states.
     pub fn begin(
         options: NodeOptions,
-        breakers: &[Shared],
+        breakers: &[SharedBreaker],
         saved: &[Saved],
         clock: Clock,
         seed: u64,
         now: u64,
     ) -> Process {
         let shown = clock.shows(now);
-        let ear = Arc::new(Ear::default());
+        let log = Arc::new(EventLog::default());
         let mut node = Node::new(options, shown);
         let mut shared = SharedBreakers::default();
-        let mut made = Vec::with_capacity(breakers.len());
-        for (number, plotted) in breakers.iter().enumerate() {
-            let breaker = Breaker::builder(plotted.key.clone(), plotted.settings.clone())
+        let mut started = Vec::with_capacity(breakers.len());
+        for (number, planned) in breakers.iter().enumerate() {
+            let breaker = Breaker::builder(planned.key.clone(), planned.settings.clone())
                 .seed(seed.wrapping_add(number as u64))
-                .listener(ear.clone())
+                .listener(log.clone())
                 .build()
-                .expect("the plot draws sound settings");
+                .expect("the plan draws sound settings");
             if let Some(saved) = saved.get(number) {
                 breaker.restore(saved, shown);
             }
-            let sharing = Sharing::new(plotted.share, &plotted.settings)
-                .expect("the plot draws rules that can be shared so");
+            let sharing = Sharing::new(planned.share, &planned.settings)
+                .expect("the plan draws rules that can be shared so");
             breaker.follow_fleet();
             breaker.count_for_fleet(sharing.counts());
             let local = shared.add(&breaker, shown);
-            node.join(plotted.key.clone(), sharing, local, shown);
-            made.push(breaker);
+            node.join(planned.key.clone(), sharing, local, shown);
+            started.push(breaker);
         }
-        ear.lock().clear();
+        log.lock().clear();
         Process {
             node,
             clock,
-            life: 0,
-            running: Running::Yes,
-            halts: 0,
+            incarnation: 0,
+            running: RunState::Running,
+            stops: 0,
             link: Link {
                 sound_since: Some(now),
                 ..Link::default()
@@ -115,27 +115,27 @@ impl Process {
             wake: None,
             calls: BTreeMap::new(),
             next_call: 0,
-            breakers: made,
+            breakers: started,
             shared,
-            ear,
+            log,
         }
     }
 
     pub fn runs(&self) -> bool {
-        matches!(self.running, Running::Yes)
+        matches!(self.running, RunState::Running)
     }
 
-    /// Asks a breaker for leave, as a request does.
+    /// Admits a call at a breaker, as a request does.
     pub fn admit(&self, key: usize, now: u64) -> Result<OwnedPermit, Rejection> {
         self.breakers[key].admit_owned(self.clock.shows(now))
     }
 
-    /// What a breaker is to who asks.
+    /// The state of a breaker as its node sees it.
     pub fn local(&self, key: usize) -> Option<Local> {
         Some(self.node.member(self.breakers[key].name())?.local)
     }
 
-    /// Carries out what the node wants of a breaker, and returns what it is to be told.
+    /// Carries out an order of the node on a breaker, and returns the breaker's answer, if any.
     pub fn obey(
         &mut self,
         key: &Key,
@@ -146,12 +146,12 @@ impl Process {
         self.shared.obey(key, order, shown).map(Event::Counted)
     }
 
-    /// What the breakers have told since the last time.
-    pub fn told(&mut self) -> Vec<(Key, Told)> {
-        std::mem::take(&mut *self.ear.lock())
+    /// Takes the events of the breakers since the last call.
+    pub fn take_events(&mut self) -> Vec<(Key, BreakerEvent)> {
+        std::mem::take(&mut *self.log.lock())
     }
 
-    /// What a transition is to the fleet, where it is news.
+    /// The fleet's event for a transition, or `None` if it is no news.
     pub fn event(&mut self, key: &Key, transition: &Transition) -> Option<Event> {
         self.shared.event(key, transition)
     }
@@ -160,57 +160,57 @@ impl Process {
         self.node.hear(input, self.clock.shows(now));
     }
 
-    /// What outlives it.
+    /// The states of the breakers that survive a restart.
     pub fn saved(&self, now: u64) -> Vec<Saved> {
         let shown = self.clock.shows(now);
         let saved = self.breakers.iter().map(|breaker| breaker.saved(shown));
         saved.collect()
     }
 
-    /// Whether a breaker is closed.
+    /// True if a breaker is closed.
     pub fn is_closed(&self, key: usize, now: u64) -> bool {
         let snapshot = self.breakers[key].snapshot(self.clock.shows(now));
         snapshot.phase == fusebox_breaker::Phase::Closed
     }
 
-    /// A moment of this process's clock, as a moment of the run.
+    /// Converts a time of this process's clock to the time of the run.
     pub fn moment(&self, shown: Timestamp) -> u64 {
         self.clock.reaches(shown)
     }
 }
 
-/// What a breaker tells.
+/// An event of a breaker.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(super) enum BreakerEvent {
     Moved(Transition),
     Demanded,
     Stirred,
 }
 
-/// Hears what the breakers of one process tell.
+/// Collects the events of the breakers of one process.
 #[derive(Default)]
-struct Ear(Mutex<Vec<(Key, Told)>>);
+struct EventLog(Mutex<Vec<(Key, BreakerEvent)>>);
 
-impl Ear {
-    fn lock(&self) -> MutexGuard<'_, Vec<(Key, Told)>> {
+impl EventLog {
+    fn lock(&self) -> MutexGuard<'_, Vec<(Key, BreakerEvent)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, breaker: &Breaker, told: Told) {
-        self.lock().push((breaker.name().clone(), told));
+    fn push(&self, breaker: &Breaker, take_events: BreakerEvent) {
+        self.lock().push((breaker.name().clone(), take_events));
     }
 }
 
-impl Listener for Ear {
+impl Listener for EventLog {
     fn transition(&self, breaker: &Breaker, transition: &Transition) {
-        self.tell(breaker, Told::Moved(transition.clone()));
+        self.push(breaker, BreakerEvent::Moved(transition.clone()));
     }
 
     fn demanded(&self, breaker: &Breaker) {
-        self.tell(breaker, Told::Demanded);
+        self.push(breaker, BreakerEvent::Demanded);
     }
 
     fn stirred(&self, breaker: &Breaker) {
-        self.tell(breaker, Told::Stirred);
+        self.push(breaker, BreakerEvent::Stirred);
     }
 }

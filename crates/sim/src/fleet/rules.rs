@@ -1,10 +1,10 @@
-//! Where a test of the checks may break the protocol: between nodes, breakers and store.
+//! Hooks with which a test of the checks can break the protocol.
 
 use fusebox_fleet::protocol::{Command, Order, Rewritten, change};
 
-/// How the protocol is carried out. As it stands, everything is done as the fleet's crate says.
+/// The rules of the protocol. The default methods follow the fleet crate.
 pub(super) trait Rules {
-    /// What a command makes of a record.
+    /// Applies a command to a record.
     fn change(
         &mut self,
         record: Option<&[u8]>,
@@ -15,18 +15,18 @@ pub(super) trait Rules {
         change(record, &command.write(), poison, time)
     }
 
-    /// What a breaker is told when its node says this; nothing where it is told nothing.
+    /// Filters an order from a node to its breaker; `None` drops it.
     fn order(&mut self, order: Order) -> Option<Order> {
         Some(order)
     }
 
-    /// Whether requests are refused while the store does not answer.
+    /// True if requests are rejected while the store does not answer.
     fn needs_store(&self) -> bool {
         false
     }
 }
 
-/// The protocol as it is written.
+/// The unmodified protocol.
 pub(super) struct AsWritten;
 
 impl Rules for AsWritten {}

@@ -1,4 +1,4 @@
-//! The store: records, changed one command after the other on a clock of its own; with a copy that lags behind.
+//! The simulated store: records, changed by one command after another on the store's own clock, with a lagging replica.
 
 use fusebox_fleet::protocol::{Command, Key, Lease, Record, State, Version};
 
@@ -6,75 +6,75 @@ use super::MS;
 use super::rules::Rules;
 use super::tally::{Ruling, Tally};
 
-/// What its clock shows at the start of a run, in milliseconds.
+/// The time of the store's clock at the start of a run, in milliseconds.
 const START: u64 = 1_700_000_000_000;
 
-/// How long the past is kept that a copy may lag behind.
-const PAST: u64 = 2_000 * MS;
+/// The retention of earlier records, which bounds the lag of a replica.
+const RETENTION: u64 = 2_000 * MS;
 
-/// One store.
+/// A simulated store.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
-    pub state: Serving,
-    /// Grows when it loses something: leases of before bind nobody of after.
+    pub state: Availability,
+    /// Incremented when the store loses data: leases of an earlier history are void.
     pub history: u32,
-    /// How much its clock is ahead, in milliseconds.
+    /// The offset of the store's clock, in milliseconds.
     pub skew: i64,
-    records: Vec<Kept>,
-    /// What records were, with the time until which they were so, the oldest first.
-    past: std::collections::VecDeque<(u64, usize, Kept)>,
+    records: Vec<StoredRecord>,
+    /// Earlier records, each with the time until which it was valid, the oldest first.
+    past: std::collections::VecDeque<(u64, usize, StoredRecord)>,
 }
 
-/// Whether it serves.
+/// The availability of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Serving {
-    Yes,
-    /// It refuses connections.
-    Refuses,
-    /// It says nothing.
+pub(super) enum Availability {
+    Up,
+    /// Connections are rejected.
+    Refusing,
+    /// Requests are not answered.
     Silent,
 }
 
-/// A record as it is kept, with the moment of the run at which its term began.
+/// A stored record, with the start of its term in the time of the run.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct StoredRecord {
     pub bytes: Option<Vec<u8>>,
     pub record: Option<Record>,
     pub began: u64,
-    /// Whether what lies there is a record that somebody else wrote, and so counts nothing.
+    /// True if the record was written by a foreign client, so that it counts nothing.
     pub poisoned: bool,
-    /// What it ought to have counted since.
+    /// The counts expected in the record since its term began.
     pub tally: Tally,
 }
 
-/// What a command did.
-pub(super) struct Done {
-    pub before: Kept,
+/// The effect of a command.
+pub(super) struct CommandEffect {
+    pub before: StoredRecord,
     pub changed: bool,
     pub push: bool,
-    /// The time that it was told.
+    /// The store's time when the command was carried out.
     pub time: u64,
-    /// Whether it ought to have opened the record, where it is a batch of failures.
+    /// For a batch of failures, the expectation whether it opens the record.
     pub ruling: Option<Ruling>,
 }
 
 impl Server {
     pub fn new(keys: usize) -> Self {
         Server {
-            state: Serving::Yes,
+            state: Availability::Up,
             history: 0,
             skew: 0,
-            records: vec![Kept::default(); keys],
+            records: vec![StoredRecord::default(); keys],
             past: std::collections::VecDeque::new(),
         }
     }
 
-    /// What its clock shows.
+    /// The time that the store's clock shows.
     pub fn time(&self, now: u64) -> u64 {
         (START + now / MS).saturating_add_signed(self.skew)
     }
 
-    pub fn kept(&self, key: usize) -> &Kept {
+    pub fn record(&self, key: usize) -> &StoredRecord {
         &self.records[key]
     }
 
@@ -86,7 +86,7 @@ impl Server {
         poison: Option<&[u8]>,
         now: u64,
         rules: &mut dyn Rules,
-    ) -> Done {
+    ) -> CommandEffect {
         let time = self.time(now);
         let before = self.records[key].clone();
         let ruling = self.records[key].count(command, time);
@@ -109,11 +109,11 @@ impl Server {
             while self
                 .past
                 .front()
-                .is_some_and(|(until, ..)| until + PAST < now)
+                .is_some_and(|(until, ..)| until + RETENTION < now)
             {
                 self.past.pop_front();
             }
-            self.records[key] = Kept {
+            self.records[key] = StoredRecord {
                 bytes: Some(rewritten.record),
                 record,
                 began,
@@ -121,7 +121,7 @@ impl Server {
                 tally,
             };
         }
-        Done {
+        CommandEffect {
             before,
             changed,
             push,
@@ -130,57 +130,57 @@ impl Server {
         }
     }
 
-    /// What the records under these keys are.
+    /// Reads the records under these keys.
     pub fn read(&self, keys: &[Key], names: &[Key]) -> Vec<Option<Vec<u8>>> {
         let index = |key: &Key| names.iter().position(|name| name == key);
         let read = |key: &Key| index(key).and_then(|key| self.records[key].bytes.clone());
         keys.iter().map(read).collect()
     }
 
-    /// Forgets everything.
+    /// Removes all records.
     pub fn flush(&mut self, now: u64) {
         self.history += 1;
         self.past.clear();
-        let blank = Kept {
+        let blank = StoredRecord {
             began: now,
-            ..Kept::default()
+            ..StoredRecord::default()
         };
         self.records.fill(blank);
     }
 
-    /// Has all its records written over by somebody who is no fleet.
+    /// Overwrites all records, as a foreign client may.
     pub fn poison(&mut self, kind: u8, now: u64) {
         self.history += 1;
         self.past.clear();
         let time = self.time(now);
-        self.records.fill(Kept {
+        self.records.fill(StoredRecord {
             bytes: Some(poison(kind, time)),
             began: now,
-            poisoned: can_be_read(kind),
-            ..Kept::default()
+            poisoned: is_well_formed(kind),
+            ..StoredRecord::default()
         });
     }
 
-    /// Becomes what it was so long ago, as a copy that lags behind does when it takes over.
-    pub fn fall_back(&mut self, lag: u64, now: u64) {
+    /// Restores the records of an earlier time, as a failover to a lagging replica does.
+    pub fn restore(&mut self, lag: u64, now: u64) {
         self.history += 1;
         let then = now.saturating_sub(lag);
-        while let Some((until, key, kept)) = self.past.pop_back() {
+        while let Some((until, key, record)) = self.past.pop_back() {
             if until <= then {
                 break;
             }
-            self.records[key] = kept;
+            self.records[key] = record;
         }
         self.past.clear();
     }
 }
 
-/// Whether what somebody else writes is a record, though none that is believed.
-fn can_be_read(kind: u8) -> bool {
+/// True if this kind of foreign data is a well-formed, though implausible, record.
+fn is_well_formed(kind: u8) -> bool {
     matches!(kind % 8, 4 | 5 | 7)
 }
 
-/// What somebody else writes at this time of the server: nothing that can be read, or a record that no breaker believes.
+/// Data from a foreign client at this time of the server: unreadable, or a record that no breaker accepts.
 fn poison(kind: u8, time: u64) -> Vec<u8> {
     let far = time + 1_000_000_000;
     let mut record = Record {
@@ -204,7 +204,7 @@ fn poison(kind: u8, time: u64) -> Vec<u8> {
             record.state = State::HalfOpen;
             record.until = time;
             record.lease = Some(Lease {
-                node: "somebody".to_owned(),
+                node: "stranger".to_owned(),
                 incarnation: "else".to_owned(),
                 ends: far,
                 since: time,
@@ -215,14 +215,14 @@ fn poison(kind: u8, time: u64) -> Vec<u8> {
             record.state = State::HalfOpen;
             record.until = time;
         }
-        // Longer than any cooldown of a plot, and not than one with a lease.
+        // Longer than any cooldown of a plan, but not longer than a cooldown with a lease.
         _ => record.until = time + 10_000,
     }
     record.write()
 }
 
-impl Kept {
-    /// Counts a batch that is about the record as it is.
+impl StoredRecord {
+    /// Counts a batch that is about the present version of the record.
     fn count(&mut self, command: &Command, time: u64) -> Option<Ruling> {
         if self.poisoned {
             return None;

@@ -1,33 +1,33 @@
-//! What a fleet ought to have counted: every batch that arrived once, kept apart from how the record counts.
+//! The expected counts of a fleet, from every batch that arrived once, independent of the record's counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use fusebox_fleet::protocol::{Act, CountRule, Stamp};
 
-/// By how much of its span the record may err about what a rule looks back on: it counts in so many parts.
+/// Number of parts into which a record divides a rule's time window, which limits its precision.
 const PARTS: u64 = 32;
 
-/// The batches that have arrived since a term began.
+/// The batches that have arrived since the start of a term.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     seen: BTreeSet<(String, String, u64)>,
-    /// For each rule, by its number: times and failures.
+    /// For each rule, by its index: times and numbers of failures.
     counts: BTreeMap<usize, Vec<(u64, u64)>>,
 }
 
-/// Whether the fleet is to open now.
+/// The expectation whether the fleet opens now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ruling {
-    /// It must not.
+    /// The fleet must not open.
     TooFew,
-    /// It may or may not: the limit lies within one part of a rule's span.
+    /// The fleet may open or not, since the threshold is reached within one part of the rule's window.
     Either,
-    /// It must.
+    /// The fleet must open.
     Enough,
 }
 
 impl Tally {
-    /// Counts a batch; one that has arrived before decides nothing.
+    /// Counts a batch. A batch that arrived before gives no expectation.
     pub fn take(&mut self, from: &Stamp, act: &Act, time: u64) -> Option<Ruling> {
         let Act::Batch {
             had_success,

@@ -1,4 +1,4 @@
-//! What happened, in order: a hash of all of it, and the last of it in words for whoever has to find a fault.
+//! The trace of a run: a hash of all events, and the text of the last ones for finding a fault.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -6,19 +6,19 @@ use std::hash::{Hash, Hasher};
 
 use super::MS;
 
-/// How many of the last events are told with a violation.
-const TOLD: usize = 200;
+/// Number of events printed with a violation.
+const LINES_MAX: usize = 200;
 
-/// One thing that happened.
+/// One event in the trace.
 #[derive(Clone, Debug, Hash)]
-pub(super) enum Note {
+pub(super) enum TraceEntry {
     /// A fault began or ended.
     Fault { number: usize, begins: bool },
-    /// A call was let through, as a probe or not, or refused.
+    /// A call was admitted, as a probe or not, or rejected.
     Call {
         node: usize,
         key: usize,
-        verdict: Verdict,
+        result: CallResult,
     },
     /// A call ended.
     End {
@@ -26,19 +26,19 @@ pub(super) enum Note {
         key: usize,
         failed: bool,
     },
-    /// A breaker changed its state by itself.
+    /// A breaker changed its state.
     Moved {
         node: usize,
         key: usize,
         to: &'static str,
     },
-    /// A node told a breaker.
+    /// A node gave an order to a breaker.
     Order {
         node: usize,
         key: usize,
         order: &'static str,
     },
-    /// A breaker told what it has counted.
+    /// A breaker reported its counts.
     Counted {
         node: usize,
         key: usize,
@@ -52,7 +52,7 @@ pub(super) enum Note {
         key: usize,
         act: &'static str,
     },
-    /// A command was carried out; the record is then of this term.
+    /// A command was carried out, with the term and state of the record after it.
     Applied {
         node: usize,
         key: usize,
@@ -61,34 +61,34 @@ pub(super) enum Note {
         term: u64,
         state: &'static str,
     },
-    /// A node was told that a command or a read failed.
+    /// A node was informed that a command or a read failed.
     Failed { node: usize },
-    /// A node read.
+    /// A node received the answer to a read or command.
     Read { node: usize },
-    /// A node heard a push.
+    /// A node received a push.
     Pushed { node: usize },
-    /// A node heard of a gap.
+    /// A node was informed of a gap in the pushes.
     Gap { node: usize },
-    /// A node was woken.
+    /// A node's timer fired.
     Woken { node: usize },
-    /// A node told people.
+    /// A node reported news.
     News { node: usize, what: &'static str },
 }
 
-/// What was said to a call.
+/// The result of admitting a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Verdict {
+pub(super) enum CallResult {
     Passed,
-    Probes,
-    Refused,
+    Probe,
+    Rejected,
 }
 
-/// The record of a run.
+/// The trace of a run.
 #[derive(Debug)]
 pub(super) struct Trace {
     hash: Fnv,
     events: u64,
-    last: VecDeque<(u64, Note)>,
+    last: VecDeque<(u64, TraceEntry)>,
 }
 
 impl Trace {
@@ -96,18 +96,18 @@ impl Trace {
         Trace {
             hash: Fnv::default(),
             events: 0,
-            last: VecDeque::with_capacity(TOLD),
+            last: VecDeque::with_capacity(LINES_MAX),
         }
     }
 
-    pub fn write(&mut self, at: u64, note: Note) {
+    pub fn write(&mut self, at: u64, entry: TraceEntry) {
         self.events += 1;
         at.hash(&mut self.hash);
-        note.hash(&mut self.hash);
-        if self.last.len() == TOLD {
+        entry.hash(&mut self.hash);
+        if self.last.len() == LINES_MAX {
             self.last.pop_front();
         }
-        self.last.push_back((at, note));
+        self.last.push_back((at, entry));
     }
 
     pub fn events(&self) -> u64 {
@@ -121,15 +121,15 @@ impl Trace {
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, note) in &self.last {
-            writeln!(f, "  {:>12.3} ms  {note:?}", *at as f64 / MS as f64)?;
+        for (at, entry) in &self.last {
+            writeln!(f, "  {:>12.3} ms  {entry:?}", *at as f64 / MS as f64)?;
         }
         Ok(())
     }
 }
 
-/// FNV-1a of 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>): the same for every build, unlike the standard
-/// library's.
+/// The 64-bit FNV-1a hash (<http://www.isthe.com/chongo/tech/comp/fnv/>), which unlike the standard library's is the
+/// same in every build.
 #[derive(Debug)]
 struct Fnv(u64);
 

@@ -1,39 +1,39 @@
-//! What must hold in every run, by name, and what is said where it did not.
+//! The invariants of every run, and the report of a violation.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Something that must not be.
+/// A violation of an invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The name of the invariant.
+    /// The violated invariant.
     pub invariant: Invariant,
-    /// What was seen.
+    /// A description of the observation.
     pub what: String,
-    /// When, since the start of the run.
+    /// The time since the start of the run.
     pub at: Duration,
 }
 
-/// What must hold.
+/// A property that holds in every run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Invariant {
     /// I1: no call passes, and no record closes, before the cooldown ends.
     NotBeforeTheCooldownEnds,
-    /// I2: never more probes in flight than allowed.
+    /// I2: there are never more probes in flight than allowed.
     NoMoreProbesThanAllowed,
-    /// I8: no request is refused or waits because of the store.
+    /// I8: no request is rejected or delayed because of the store.
     NoRequestNeedsTheStore,
-    /// I9: all nodes that reach the store agree within a round.
+    /// I9: all nodes with a working connection to the store agree within a round.
     AgreedWithinARound,
-    /// Failures that are counted together trip at the threshold, no sooner and no later.
+    /// Failures counted over the fleet trip at the threshold, no sooner and no later.
     CountedExactly,
-    /// A trip is not lost to a node that missed it.
+    /// A trip is not lost to a node that missed its message.
     NoVerdictLost,
-    /// A node that slept overrules nothing that was found out since.
+    /// A node that was suspended does not overrule later findings of the fleet.
     NoVerdictResurrected,
-    /// Once all is well, everything closes.
+    /// After all faults have ended, every breaker closes.
     NothingStuck,
-    /// No node works when there is nothing to do.
+    /// No node works while there is nothing to do.
     NoIdleWork,
 }
 

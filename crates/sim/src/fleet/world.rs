@@ -1,4 +1,4 @@
-//! The run: one thing happens after the other, on virtual time.
+//! The simulation of a run: one event after another, on virtual time.
 
 use fastrand::Rng;
 use fusebox_breaker::{Phase, SavedState};
@@ -7,76 +7,76 @@ use fusebox_fleet::{
     protocol::{Event, Input, Key, NodeOptions, Order, Output, ROUND},
 };
 
-use super::checks::{Checks, Standing};
+use super::checks::{Checks, StoreView};
 use super::clock::Clock;
-use super::events::{Agenda, Expected, Happening, Message};
-use super::plot::{Plot, nanos};
-use super::process::{Process, Running, Told};
+use super::events::{Expected, Message, Schedule, ScheduledEvent};
+use super::plan::{RunPlan, nanos};
+use super::process::{BreakerEvent, Process, RunState};
 use super::rules::Rules;
 use super::server::Server;
-use super::trace::{Note, Trace};
+use super::trace::{Trace, TraceEntry};
 use super::{Drill, MS, Run};
 
-/// A run under way.
+/// A run in progress.
 pub(super) struct World<'a> {
-    pub plot: &'a Plot,
+    pub plan: &'a RunPlan,
     pub rules: &'a mut dyn Rules,
     pub rng: Rng,
     pub now: u64,
-    pub agenda: Agenda,
+    pub schedule: Schedule,
     pub nodes: Vec<Process>,
     pub names: Vec<Key>,
-    /// The store, and what splits off it.
+    /// The store, and the half that may split off.
     pub servers: [Server; 2],
-    /// The one that will stay.
+    /// Index of the store that remains after a split.
     pub main: usize,
-    /// The fault that has split it, as long as it lasts.
+    /// The fault behind the present split.
     pub split: Option<usize>,
-    /// How many faults make everything slow, and by how much.
+    /// The extra delays of the present slow-network faults.
     pub slow: Vec<u64>,
     pub histories: u32,
     pub trace: Trace,
     pub checks: Checks,
     commands: u64,
     reads: u64,
-    /// What nodes wanted done so far.
+    /// Number of outputs of all nodes so far.
     done: u64,
-    /// How much happened within one millisecond, and which.
+    /// The current millisecond, and the number of events within it.
     busy: (u64, u64),
 }
 
 impl<'a> World<'a> {
-    pub fn new(plot: &'a Plot, rules: &'a mut dyn Rules, mut rng: Rng) -> Self {
-        let nodes = (0..plot.nodes).map(|node| {
+    pub fn new(plan: &'a RunPlan, rules: &'a mut dyn Rules, mut rng: Rng) -> Self {
+        let nodes = (0..plan.nodes).map(|node| {
             let clock = Clock {
                 origin: rng.u64(1_000_000 * MS..9_000_000 * MS),
                 drift: rng.i64(-50..=50),
             };
             let seed = rng.u64(..);
-            Process::begin(options(node, 0, seed), &plot.breakers, &[], clock, seed, 0)
+            Process::begin(options(node, 0, seed), &plan.breakers, &[], clock, seed, 0)
         });
         let nodes = nodes.collect();
         World {
-            checks: Checks::new(plot),
+            checks: Checks::new(plan),
             nodes,
-            names: plot
+            names: plan
                 .breakers
                 .iter()
                 .map(|shared| shared.key.clone())
                 .collect(),
             servers: [
-                Server::new(plot.breakers.len()),
-                Server::new(plot.breakers.len()),
+                Server::new(plan.breakers.len()),
+                Server::new(plan.breakers.len()),
             ],
             main: 0,
             split: None,
             slow: Vec::new(),
             histories: 0,
-            plot,
+            plan,
             rules,
             rng,
             now: 0,
-            agenda: Agenda::default(),
+            schedule: Schedule::default(),
             trace: Trace::new(),
             commands: 0,
             reads: 0,
@@ -86,31 +86,33 @@ impl<'a> World<'a> {
     }
 
     pub fn run(mut self, drill: Drill) -> Run {
-        let plot = self.plot;
-        for (number, planned) in plot.faults.iter().enumerate() {
-            self.agenda.add(planned.at, Happening::Begin(number));
-            self.agenda.add(planned.until, Happening::Over(number));
+        let plan = self.plan;
+        for (number, planned) in plan.faults.iter().enumerate() {
+            self.schedule
+                .add(planned.at, ScheduledEvent::FaultBegins(number));
+            self.schedule
+                .add(planned.until, ScheduledEvent::FaultEnds(number));
         }
-        for node in 0..plot.nodes {
+        for node in 0..plan.nodes {
             self.hear(node, Input::Gap);
-            for (key, shared) in plot.breakers.iter().enumerate() {
+            for (key, shared) in plan.breakers.iter().enumerate() {
                 let first = self.rng.u64(0..shared.call_every * 2);
-                self.agenda.add(first, Happening::Call { node, key });
+                self.schedule.add(first, ScheduledEvent::Call { node, key });
             }
         }
-        while let Some((at, happening)) = self.agenda.next() {
-            if at > plot.ends_at || self.checks.violation.is_some() {
+        while let Some((at, event)) = self.schedule.next() {
+            if at > plan.ends_at || self.checks.violation.is_some() {
                 break;
             }
             self.now = at;
-            self.happen(happening);
+            self.dispatch(event);
             self.watch_pace();
         }
-        self.now = plot.ends_at;
+        self.now = plan.ends_at;
         if self.checks.violation.is_none() {
             self.end();
         }
-        let told = match &self.checks.violation {
+        let trace = match &self.checks.violation {
             Some(_) => self.trace.to_string(),
             None => String::new(),
         };
@@ -122,7 +124,7 @@ impl<'a> World<'a> {
             reads: self.reads,
             convergence: std::time::Duration::from_nanos(self.checks.convergence),
             violation: self.checks.violation,
-            told,
+            trace,
         }
     }
 
@@ -130,13 +132,13 @@ impl<'a> World<'a> {
         for node in 0..self.nodes.len() {
             for key in 0..self.names.len() {
                 let closed = self.nodes[node].is_closed(key, self.now);
-                let standing = standing(&self.nodes, &self.servers, node, key);
-                self.checks.end(node, key, closed, standing, self.now);
+                let store_view = store_view(&self.nodes, &self.servers, node, key);
+                self.checks.end(node, key, closed, store_view, self.now);
             }
         }
     }
 
-    /// Time goes on, however much is asked for.
+    /// Checks that time advances, however much is scheduled.
     fn watch_pace(&mut self) {
         let moment = self.now / MS;
         let many = 2_000 + 100 * (self.nodes.len() * self.names.len()) as u64;
@@ -149,103 +151,112 @@ impl<'a> World<'a> {
         }
     }
 
-    fn happen(&mut self, happening: Happening) {
-        let Some(happening) = self.unless_stopped(happening) else {
+    fn dispatch(&mut self, event: ScheduledEvent) {
+        let Some(event) = self.unless_suspended(event) else {
             return;
         };
-        match happening {
-            Happening::Call { node, key } => {
-                let every = self.plot.breakers[key].call_every;
+        match event {
+            ScheduledEvent::Call { node, key } => {
+                let every = self.plan.breakers[key].call_every;
                 let next = self.now + self.rng.u64(1..every * 2);
-                self.agenda.add(next, Happening::Call { node, key });
+                self.schedule.add(next, ScheduledEvent::Call { node, key });
                 if self.nodes[node].runs() {
                     self.call(node, key);
                 }
             }
-            Happening::End {
+            ScheduledEvent::End {
                 node,
-                life,
+                incarnation,
                 call,
                 failed,
             } => {
-                if self.nodes[node].life == life {
+                if self.nodes[node].incarnation == incarnation {
                     self.end_call(node, call, failed);
                 }
             }
-            Happening::Wake { node, life, at } => {
+            ScheduledEvent::Timer {
+                node,
+                incarnation,
+                at,
+            } => {
                 let process = &mut self.nodes[node];
-                if process.life == life && process.wake == Some(at) {
+                if process.incarnation == incarnation && process.wake == Some(at) {
                     process.wake = None;
-                    self.trace.write(self.now, Note::Woken { node });
+                    self.trace.write(self.now, TraceEntry::Woken { node });
                     let before = self.done;
                     self.hear(node, Input::Wake);
                     let idle = self.done == before;
                     self.checks.woken(node, idle, self.now);
                 }
             }
-            Happening::Hear { node, life, input } => {
-                if self.nodes[node].life == life {
-                    self.note_input(node, &input);
+            ScheduledEvent::Input {
+                node,
+                incarnation,
+                input,
+            } => {
+                if self.nodes[node].incarnation == incarnation {
+                    self.trace_input(node, &input);
                     self.hear(node, input);
                 }
             }
-            Happening::Arrive {
+            ScheduledEvent::Arrive {
                 node,
-                life,
+                incarnation,
                 server,
                 message,
                 waits_until,
-            } => self.arrive(node, life, server, message, waits_until),
-            Happening::Begin(number) => self.begin_fault(number),
-            Happening::Over(number) => self.end_fault(number),
-            Happening::Look(Expected::Tripped { key, since }) => {
+            } => self.arrive(node, incarnation, server, message, waits_until),
+            ScheduledEvent::FaultBegins(number) => self.begin_fault(number),
+            ScheduledEvent::FaultEnds(number) => self.end_fault(number),
+            ScheduledEvent::Verify(Expected::Tripped { key, since }) => {
                 let sound = |process: &Process| process.link.sound_since;
                 let all = self.nodes.iter().all(|process| {
                     sound(process).is_some_and(|sound| sound + nanos(ROUND) < since)
                 });
                 if all && self.split.is_none() {
-                    let standing = standing(&self.nodes, &self.servers, 0, key);
-                    self.checks.expect_tripped(key, since, standing, self.now);
+                    let store_view = store_view(&self.nodes, &self.servers, 0, key);
+                    self.checks.expect_tripped(key, since, store_view, self.now);
                 }
             }
         }
     }
 
-    /// What is for a process that is stopped waits; but nobody goes on calling it.
-    fn unless_stopped(&mut self, happening: Happening) -> Option<Happening> {
-        let node = match &happening {
-            Happening::End { node, .. }
-            | Happening::Wake { node, .. }
-            | Happening::Hear { node, .. } => *node,
-            _ => return Some(happening),
+    /// Holds back an event for a suspended process, and drops one for a process that has ended. Calls are handled
+    /// separately.
+    fn unless_suspended(&mut self, event: ScheduledEvent) -> Option<ScheduledEvent> {
+        let node = match &event {
+            ScheduledEvent::End { node, .. }
+            | ScheduledEvent::Timer { node, .. }
+            | ScheduledEvent::Input { node, .. } => *node,
+            _ => return Some(event),
         };
         match &mut self.nodes[node].running {
-            Running::Yes => Some(happening),
-            Running::Stopped { waiting, .. } => {
-                waiting.push(happening);
+            RunState::Running => Some(event),
+            RunState::Suspended { waiting, .. } => {
+                waiting.push(event);
                 None
             }
-            Running::Ended { .. } => None,
+            RunState::Ended { .. } => None,
         }
     }
 
-    fn note_input(&mut self, node: usize, input: &Input) {
+    fn trace_input(&mut self, node: usize, input: &Input) {
         let note = match input {
-            Input::Failed { .. } => Note::Failed { node },
-            Input::Pushed { .. } => Note::Pushed { node },
-            Input::Gap => Note::Gap { node },
-            _ => Note::Read { node },
+            Input::Failed { .. } => TraceEntry::Failed { node },
+            Input::Pushed { .. } => TraceEntry::Pushed { node },
+            Input::Gap => TraceEntry::Gap { node },
+            _ => TraceEntry::Read { node },
         };
         self.trace.write(self.now, note);
     }
 
-    /// A node is told something, and everything that follows from it at once is done.
+    /// Passes an input to a node, and carries out everything that follows at once.
     pub fn hear(&mut self, node: usize, input: Input) {
         self.nodes[node].hear(input, self.now);
         self.drive(node);
     }
 
-    /// Until neither breakers nor node have anything to say.
+    /// Carries out outputs and events until neither the node nor its breakers have any left.
     pub fn drive(&mut self, node: usize) {
         loop {
             self.listen(node);
@@ -256,12 +267,19 @@ impl<'a> World<'a> {
         }
         let process = &mut self.nodes[node];
         if let Some(at) = process.node.wake_at() {
-            // To be woken at once is to be woken by the next tick of the clock.
+            // An immediate wake-up comes with the next tick of the clock.
             let at = process.moment(at).max(self.now + 1);
             if process.wake.is_none_or(|wake| at != wake) {
                 process.wake = Some(at);
-                let life = process.life;
-                self.agenda.add(at, Happening::Wake { node, life, at });
+                let incarnation = process.incarnation;
+                self.schedule.add(
+                    at,
+                    ScheduledEvent::Timer {
+                        node,
+                        incarnation,
+                        at,
+                    },
+                );
             }
         }
         for key in 0..self.names.len() {
@@ -271,18 +289,18 @@ impl<'a> World<'a> {
 
     pub fn compare(&mut self, node: usize, key: usize) {
         if self.nodes[node].runs() {
-            let standing = standing(&self.nodes, &self.servers, node, key);
-            self.checks.compare(node, key, standing, self.now);
+            let store_view = store_view(&self.nodes, &self.servers, node, key);
+            self.checks.compare(node, key, store_view, self.now);
         }
     }
 
-    /// What the breakers tell their node.
+    /// Passes the events of the breakers to their node.
     pub fn listen(&mut self, node: usize) {
-        for (name, told) in self.nodes[node].told() {
-            let event = match told {
-                Told::Demanded => Some(Event::Demanded),
-                Told::Stirred => Some(Event::Stirred),
-                Told::Moved(transition) => {
+        for (name, breaker_event) in self.nodes[node].take_events() {
+            let event = match breaker_event {
+                BreakerEvent::Demanded => Some(Event::Demanded),
+                BreakerEvent::Stirred => Some(Event::Stirred),
+                BreakerEvent::Moved(transition) => {
                     let key = self.key(&name);
                     let process = &mut self.nodes[node];
                     let event = process.event(&name, &transition);
@@ -294,7 +312,8 @@ impl<'a> World<'a> {
                     self.checks
                         .moved(node, key, &transition, by_itself, own, self.now);
                     let to = transition.to.as_str();
-                    self.trace.write(self.now, Note::Moved { node, key, to });
+                    self.trace
+                        .write(self.now, TraceEntry::Moved { node, key, to });
                     event
                 }
             };
@@ -317,7 +336,8 @@ impl<'a> World<'a> {
                 self.commands += 1;
                 let key = self.key(&key);
                 let act = command.act.name();
-                self.trace.write(self.now, Note::Sent { node, key, act });
+                self.trace
+                    .write(self.now, TraceEntry::Sent { node, key, act });
                 let command = Box::new(command);
                 let message = Message::Apply {
                     id,
@@ -333,7 +353,7 @@ impl<'a> World<'a> {
             }
             Output::Order { key: name, order } => {
                 let key = self.key(&name);
-                let note = Note::Order {
+                let note = TraceEntry::Order {
                     node,
                     key,
                     order: order_name(&order),
@@ -346,15 +366,15 @@ impl<'a> World<'a> {
                 let Some(order) = self.rules.order(order) else {
                     return;
                 };
-                let standing = standing(&self.nodes, &self.servers, node, key);
+                let store_view = store_view(&self.nodes, &self.servers, node, key);
                 self.checks
-                    .ordered(node, key, &order, moment, standing, self.now);
+                    .ordered(node, key, &order, moment, store_view, self.now);
                 let event = self.nodes[node].obey(&name, order, self.now);
                 if let Some(event) = event {
                     if let Event::Counted(batch) = &event
                         && !batch.is_empty()
                     {
-                        let note = Note::Counted {
+                        let note = TraceEntry::Counted {
                             node,
                             key,
                             had_success: batch.had_success,
@@ -369,31 +389,31 @@ impl<'a> World<'a> {
             }
             Output::Tell(news) => {
                 let what = news_name(&news);
-                self.trace.write(self.now, Note::News { node, what });
+                self.trace.write(self.now, TraceEntry::News { node, what });
             }
         }
     }
 
     pub fn key(&self, name: &Key) -> usize {
         let found = self.names.iter().position(|key| key == name);
-        found.expect("a node knows no other breakers than those of the plot")
+        found.expect("a node knows no other breakers than those of the plan")
     }
 
-    /// A node begins anew.
-    pub fn begin_again(&mut self, node: usize, saved: &[fusebox_breaker::Saved]) {
+    /// Restarts a node's process.
+    pub fn restart(&mut self, node: usize, saved: &[fusebox_breaker::Saved]) {
         let seed = self.rng.u64(..);
         let old = &self.nodes[node];
-        let (life, clock) = (old.life + 1, old.clock);
+        let (incarnation, clock) = (old.incarnation + 1, old.clock);
         let link = super::process::Link {
             server: old.link.server,
             cut_up: old.link.cut_up,
             cut_down: old.link.cut_down,
             ..super::process::Link::default()
         };
-        let options = options(node, life, seed);
-        let breakers = &self.plot.breakers;
+        let options = options(node, incarnation, seed);
+        let breakers = &self.plan.breakers;
         let mut process = Process::begin(options, breakers, saved, clock, seed, self.now);
-        (process.life, process.link) = (life, link);
+        (process.incarnation, process.link) = (incarnation, link);
         for (key, saved) in saved.iter().enumerate() {
             let phase = match saved.state {
                 SavedState::Closed => Phase::Closed,
@@ -411,24 +431,24 @@ impl<'a> World<'a> {
     }
 }
 
-/// How the store is to a node.
-pub(super) fn standing<'a>(
+/// The store as one node reaches it.
+pub(super) fn store_view<'a>(
     nodes: &[Process],
     servers: &'a [Server; 2],
     node: usize,
     key: usize,
-) -> Standing<'a> {
+) -> StoreView<'a> {
     let link = &nodes[node].link;
-    Standing {
+    StoreView {
         sound_since: link.sound_since,
-        kept: servers[link.server].kept(key),
+        stored: servers[link.server].record(key),
     }
 }
 
-fn options(node: usize, life: u32, seed: u64) -> NodeOptions {
+fn options(node: usize, incarnation: u32, seed: u64) -> NodeOptions {
     NodeOptions {
         name: format!("node-{node}"),
-        incarnation: format!("{life}"),
+        incarnation: format!("{incarnation}"),
         seed,
     }
 }

@@ -1,4 +1,4 @@
-//! The way to the open database, for readers and the writer, and its repair after a fault.
+//! Shared access to the open database for readers and the writer, and recovery after a fault.
 
 use super::database::{Opened, Opening, Refusal, explain};
 use super::disk::{Medium, Watched};
@@ -8,38 +8,37 @@ use redb::{Database, ReadTransaction, ReadableDatabase};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-/// The database, as it can be used now.
+/// The database in its current state, and the means to reopen it.
 pub(super) struct Access {
     medium: Box<dyn Medium>,
     opening: Opening,
-    // A std lock: held to write only while the database is opened anew, so readers never wait for
-    // an ordinary commit.
+    // A std lock: write-locked only while the database is reopened, so that readers never wait for an ordinary commit.
     state: RwLock<State>,
-    reads_broke: AtomicBool,
+    read_failed: AtomicBool,
 }
 
 enum State {
-    /// Reads and writes.
+    /// Open for reads and writes.
     Open(Opened),
-    /// Reads only, over a sheet laid on the disk.
-    ReadOnly { opened: Opened, why: Closed },
-    /// Neither.
-    Shut(Closed),
+    /// Open for reads only, through an overlay on the disk.
+    ReadOnly { opened: Opened, why: Outage },
+    /// Closed to reads and writes.
+    Closed(Outage),
 }
 
-/// Why writes are refused.
+/// The error returned for every write, and its permanence.
 #[derive(Debug, Clone)]
-enum Closed {
-    /// It may pass.
-    ForNow(StoreError),
-    /// It does not pass while this process runs.
-    ForGood(StoreError),
+enum Outage {
+    /// A later attempt may succeed.
+    Temporary(StoreError),
+    /// No write succeeds until the process restarts.
+    Permanent(StoreError),
 }
 
-impl Closed {
+impl Outage {
     fn error(&self) -> &StoreError {
         match self {
-            Closed::ForNow(error) | Closed::ForGood(error) => error,
+            Outage::Temporary(error) | Outage::Permanent(error) => error,
         }
     }
 }
@@ -48,7 +47,7 @@ impl State {
     fn opened(&self) -> Result<&Opened, StoreError> {
         match self {
             State::Open(opened) | State::ReadOnly { opened, .. } => Ok(opened),
-            State::Shut(why) => Err(why.error().clone()),
+            State::Closed(why) => Err(why.error().clone()),
         }
     }
 }
@@ -59,7 +58,7 @@ impl Access {
             medium,
             opening,
             state: RwLock::new(State::Open(opened)),
-            reads_broke: AtomicBool::new(false),
+            read_failed: AtomicBool::new(false),
         }
     }
 
@@ -67,8 +66,8 @@ impl Access {
         self.medium.place()
     }
 
-    /// Reads from a snapshot of the last commit. The second answer says that the database must be
-    /// mended, and that this is the first to notice.
+    /// Reads from a snapshot of the last commit. The flag is true for the first read that finds the database broken;
+    /// its caller must wake the writer for a recovery.
     pub(super) fn read<T>(
         &self,
         work: impl FnOnce(&ReadTransaction) -> Result<T, Stop>,
@@ -80,16 +79,16 @@ impl Access {
         };
         match guarded(|| work(&opened.database.begin_read()?)) {
             Ok(answer) => (Ok(answer), false),
-            Err(Stop::Said(said)) => (Err(said), false),
-            Err(broke) => {
-                let first = !self.reads_broke.swap(true, Ordering::SeqCst);
-                let error = explain(broke, "reading", self.place(), &opened.disk.watch);
+            Err(Stop::Refused(error)) => (Err(error), false),
+            Err(stop) => {
+                let first = !self.read_failed.swap(true, Ordering::SeqCst);
+                let error = explain(stop, "reading", self.place(), &opened.disk.watch);
                 (Err(error), first)
             }
         }
     }
 
-    /// Gives the writer the database and its disk. What breaks is explained, not yet mended.
+    /// Lends the writer the database and its disk. A failure is explained but not recovered from here.
     pub(super) fn write<T>(
         &self,
         work: impl FnOnce(&Database, &Watched) -> Result<T, Stop>,
@@ -97,44 +96,44 @@ impl Access {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let Opened { database, disk } = match &*state {
             State::Open(opened) => opened,
-            State::ReadOnly { why, .. } | State::Shut(why) => return Err(why.error().clone()),
+            State::ReadOnly { why, .. } | State::Closed(why) => return Err(why.error().clone()),
         };
         guarded(|| work(database, disk))
             .map_err(|stop| explain(stop, "writing", self.place(), &disk.watch))
     }
 
-    /// Whether writes can be tried, or mending could bring that about.
-    pub(super) fn condition(&self) -> Condition {
+    /// The health of the database, as far as writes are concerned.
+    pub(super) fn health(&self) -> Health {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         match &*state {
-            State::Open(_) if !self.reads_broke.load(Ordering::SeqCst) => Condition::Well,
-            State::Open(_) => Condition::Ill,
-            State::ReadOnly { why, .. } | State::Shut(why) => match why {
-                Closed::ForNow(_) => Condition::Ill,
-                Closed::ForGood(error) => Condition::Lost(error.clone()),
+            State::Open(_) if !self.read_failed.load(Ordering::SeqCst) => Health::Healthy,
+            State::Open(_) => Health::Broken,
+            State::ReadOnly { why, .. } | State::Closed(why) => match why {
+                Outage::Temporary(_) => Health::Broken,
+                Outage::Permanent(error) => Health::Failed(error.clone()),
             },
         }
     }
 
-    /// Opens the database anew after a fault.
+    /// Reopens the database after a fault.
     ///
-    /// After a failed write that is enough: the engine recovers its last commit. After a failed
-    /// sync it would not be: the kernel may have dropped the pages and call them clean, so a later
-    /// sync that succeeds proves nothing. Then the store only reads from here on.
-    pub(super) fn mend(&self, fault: &StoreError) {
+    /// After a failed write that is enough: the engine recovers its last commit. After a failed sync it is not: the
+    /// kernel may have dropped the pages and marked them clean, so a later successful sync proves nothing. The store
+    /// then becomes read-only.
+    pub(super) fn recover(&self, fault: &StoreError) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let mut distrust = match &*state {
             State::Open(opened) => opened.disk.watch.sync_failed(),
-            State::ReadOnly { why, .. } | State::Shut(why) => matches!(why, Closed::ForGood(_)),
+            State::ReadOnly { why, .. } | State::Closed(why) => matches!(why, Outage::Permanent(_)),
         };
-        // The engine's own lock on the file must go before the file is opened again.
-        let old = std::mem::replace(&mut *state, State::Shut(Closed::ForNow(fault.clone())));
-        // A close that fails or panics says nothing new about a database that broke before.
+        // The engine's own lock on the file must be released before the file is opened again.
+        let old = std::mem::replace(&mut *state, State::Closed(Outage::Temporary(fault.clone())));
+        // A failing or panicking close says nothing new about a broken database.
         let _ = guarded(|| {
             drop(old);
             Ok(())
         });
-        self.reads_broke.store(false, Ordering::SeqCst);
+        self.read_failed.store(false, Ordering::SeqCst);
         let mut cause = fault.clone();
         if !distrust {
             match self.opening.open(&*self.medium) {
@@ -149,23 +148,26 @@ impl Access {
             }
         }
         let why = if distrust {
-            Closed::ForGood(StoreError::ReadOnly {
+            Outage::Permanent(StoreError::ReadOnly {
                 place: self.place().to_owned(),
                 why: format!("the disk did not confirm a write ({cause})"),
             })
         } else {
-            Closed::ForNow(cause)
+            Outage::Temporary(cause)
         };
         *state = match self.opening.open_overlaid(&*self.medium) {
             Ok(opened) => State::ReadOnly { opened, why },
-            Err(_) => State::Shut(why),
+            Err(_) => State::Closed(why),
         };
     }
 }
 
-/// How the database is.
-pub(super) enum Condition {
-    Well,
-    Ill,
-    Lost(StoreError),
+/// The health of the database, for the writer.
+pub(super) enum Health {
+    /// Writes can be tried.
+    Healthy,
+    /// Writes fail until the database is recovered.
+    Broken,
+    /// Writes fail with this error until the process restarts.
+    Failed(StoreError),
 }

@@ -1,14 +1,14 @@
-//! Opens the database over a disk, or over a sheet laid on one, and says what is wrong with it.
+//! Opens the database over a disk or an overlay, and explains engine errors.
 
-use super::disk::{Medium, Overlay, Shared, Watch, Watched};
-use super::fault::{Broke, Stop, guarded};
+use super::disk::{Medium, Overlay, SharedDisk, Watch, Watched};
+use super::fault::{EngineFailure, Stop, guarded};
 use super::schema::{self, FORMAT};
 use crate::StoreError;
 use redb::{Builder, Database, StorageBackend};
 use std::io;
 use std::sync::Arc;
 
-/// How the database is opened.
+/// Settings for opening the database.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Opening {
     pub(super) cache_bytes: usize,
@@ -16,18 +16,18 @@ pub(super) struct Opening {
     pub(super) sync: bool,
 }
 
-/// An open database, and the disk it lies on.
+/// An open database and its disk.
 pub(super) struct Opened {
-    // Before the disk, so that it is closed first.
+    // Declared before the disk, so that it is closed first.
     pub(super) database: Database,
     pub(super) disk: Arc<Watched>,
 }
 
-/// Why a database did not open.
+/// The error of a failed opening.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) error: StoreError,
-    /// Whether a sync failed on the way, after which nothing on the disk can be trusted.
+    /// True if a sync failed during the opening, so that the disk's content cannot be trusted.
     pub(super) sync_failed: bool,
 }
 
@@ -37,18 +37,20 @@ impl Opening {
         self.over(medium, Ok)
     }
 
-    /// Opens the database in the state of its last whole commit without writing to the medium.
+    /// Opens the database in the state of its last complete commit, without writing to the medium.
     pub(super) fn open_overlaid(self, medium: &dyn Medium) -> Result<Opened, Refusal> {
         self.over(medium, |disk| Ok(Arc::new(Overlay::over(disk)?)))
     }
 
-    /// Makes an empty database on an empty medium.
+    /// Creates an empty database on an empty medium.
     pub(super) fn create(self, medium: &dyn Medium) -> Result<(), StoreError> {
         let place = medium.place();
         let disk = self.watched(medium.open().map_err(|e| opening(place, e))?);
         let refused = |stop| explain(stop, "creating", place, &disk.watch);
         guarded(|| {
-            let database = self.builder().create_with_backend(Shared(disk.clone()))?;
+            let database = self
+                .builder()
+                .create_with_backend(SharedDisk(disk.clone()))?;
             schema::write(&database)?;
             database.close()?;
             Ok(())
@@ -75,12 +77,14 @@ impl Opening {
         if below.len().map_err(|e| unharmed(opening(place, e)))? == 0 {
             return Err(unharmed(StoreError::Damaged {
                 place: place.to_owned(),
-                why: "it is empty".to_owned(),
+                why: "the file is empty".to_owned(),
             }));
         }
         let disk = self.watched(below);
         let database = guarded(|| {
-            let database = self.builder().create_with_backend(Shared(disk.clone()))?;
+            let database = self
+                .builder()
+                .create_with_backend(SharedDisk(disk.clone()))?;
             let damaged = |why: &str| StoreError::Damaged {
                 place: place.to_owned(),
                 why: why.to_owned(),
@@ -93,8 +97,8 @@ impl Opening {
                     known: FORMAT,
                 }
                 .into()),
-                Some(_) => Err(damaged("its format is one that never was").into()),
-                None => Err(damaged("it says nowhere that it is an object store").into()),
+                Some(_) => Err(damaged("its format was never released").into()),
+                None => Err(damaged("it is not an object store").into()),
             }
         })
         .map_err(|stop| Refusal {
@@ -125,20 +129,20 @@ fn opening(place: &str, error: io::Error) -> StoreError {
     StoreError::io("opening", place, error)
 }
 
-/// What to tell the caller of what went wrong below.
+/// Turns an interruption into the error for the caller.
 pub(super) fn explain(stop: Stop, doing: &'static str, place: &str, watch: &Watch) -> StoreError {
-    let broke = match stop {
-        Stop::Said(said) => return said,
-        Stop::Broke(broke) => broke,
+    let failure = match stop {
+        Stop::Refused(error) => return error,
+        Stop::Broken(failure) => failure,
     };
     let place = place.to_owned();
     let damaged = |why: String| StoreError::Damaged {
         place: place.clone(),
         why,
     };
-    match broke {
-        Broke::Panicked(words) => damaged(format!("the engine gave up on it ({words})")),
-        Broke::Engine(error) => match *error {
+    match failure {
+        EngineFailure::Panic(message) => damaged(format!("the engine panicked on it ({message})")),
+        EngineFailure::Error(error) => match *error {
             redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => {
                 StoreError::Locked { place }
             }
@@ -146,7 +150,7 @@ pub(super) fn explain(stop: Stop, doing: &'static str, place: &str, watch: &Watc
             redb::Error::Io(error) => StoreError::io(doing, place, error),
             redb::Error::Corrupted(why) => damaged(why),
             redb::Error::UpgradeRequired(version) => damaged(format!(
-                "it has version {version} of the engine's format, which was never written here"
+                "it has version {version} of the engine's format, which this store never wrote"
             )),
             other => match watch.first_error() {
                 Some(source) => StoreError::Io {
@@ -164,7 +168,7 @@ pub(super) fn explain(stop: Stop, doing: &'static str, place: &str, watch: &Watc
     }
 }
 
-/// A short or malformed file is damage; everything else that a disk says may pass.
+/// True for a short or malformed file; other disk errors may be temporary.
 fn is_damage(error: &io::Error) -> bool {
     matches!(
         error.kind(),

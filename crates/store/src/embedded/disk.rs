@@ -1,4 +1,4 @@
-//! The bytes below the engine: where they are, what failed there, and a sheet laid over them.
+//! The bytes below the engine: the medium, the errors seen there, and a copy-on-write overlay.
 
 use redb::{BackendError, StorageBackend};
 use std::collections::BTreeMap;
@@ -7,15 +7,15 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Where the database lies. It is opened at the start, and again after a fault.
+/// The medium that holds the database. It is opened at the start, and again after a fault.
 pub(super) trait Medium: Send + Sync + 'static {
     /// Opens the bytes for reading and writing.
     fn open(&self) -> io::Result<Arc<dyn StorageBackend>>;
-    /// Its name, for messages.
+    /// The medium's name, for messages.
     fn place(&self) -> &str;
 }
 
-/// What was seen of a disk's behaviour.
+/// Errors seen on a disk.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     sync_failed: AtomicBool,
@@ -45,7 +45,7 @@ impl Watch {
     }
 }
 
-/// A disk that notes what fails, and that can leave syncing to the operating system.
+/// A disk that records its errors, and that can leave syncing to the operating system.
 #[derive(Debug)]
 pub(super) struct Watched {
     pub(super) disk: Arc<dyn StorageBackend>,
@@ -54,7 +54,7 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// Makes everything written durable, whether or not commits do that.
+    /// Syncs everything written so far, even if commits do not sync.
     pub(super) fn sync_now(&self) -> io::Result<()> {
         let result = self.watch.note(self.disk.sync_data());
         if result.is_err() {
@@ -64,11 +64,11 @@ impl Watched {
     }
 }
 
-// The engine wants to own its backend; the store keeps a second handle to sync by.
+/// A handle for the engine, which wants to own its backend; the store keeps another to sync with.
 #[derive(Debug)]
-pub(super) struct Shared(pub(super) Arc<Watched>);
+pub(super) struct SharedDisk(pub(super) Arc<Watched>);
 
-/// The locks that the engine takes are taken on the disk below.
+/// Forwards the engine's locks to the disk below.
 macro_rules! locks_of {
     ($self:ident => $below:expr) => {
         fn try_lock_range(&$self, from: Bound<u64>, to: Bound<u64>) -> Result<bool, BackendError> {
@@ -92,7 +92,7 @@ macro_rules! locks_of {
     };
 }
 
-impl StorageBackend for Shared {
+impl StorageBackend for SharedDisk {
     fn len(&self) -> io::Result<u64> {
         self.0.watch.note(self.0.disk.len())
     }
@@ -131,8 +131,8 @@ impl StorageBackend for Shared {
 
 const PAGE: u64 = 4096;
 
-/// A sheet over a disk that cannot be written: what is written stays in memory, so that the
-/// engine can recover its last commit and reads go on.
+/// A copy-on-write layer over a disk that cannot be written. Writes stay in memory, so that the engine can recover its
+/// last commit and reads continue.
 #[derive(Debug)]
 pub(super) struct Overlay {
     disk: Arc<dyn StorageBackend>,
@@ -142,7 +142,7 @@ pub(super) struct Overlay {
 #[derive(Debug)]
 struct Sheet {
     len: u64,
-    /// From here on the disk below is covered with zeros.
+    /// Length of the disk's usable part; beyond it the overlay reads as zeros.
     disk_len: u64,
     pages: BTreeMap<u64, Vec<u8>>,
 }
@@ -172,7 +172,7 @@ impl Overlay {
         Ok(page)
     }
 
-    /// Splits a range into the parts that lie in one page: page, offset in it, offset in the range.
+    /// Splits a range at page boundaries: page number, offset in the page, range within the data.
     fn parts(
         offset: u64,
         len: usize,

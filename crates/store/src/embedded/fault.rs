@@ -1,34 +1,34 @@
-//! What can break below the operations: the engine, the disk, or our trust in them.
+//! Interruptions of a transaction, and the guard around calls into the engine.
 
 use crate::StoreError;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Why an operation inside a transaction ended early.
+/// An early end of an operation inside a transaction.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// The operation is refused; the transaction goes on.
-    Said(StoreError),
-    /// The transaction is lost, and every operation in it.
-    Broke(Broke),
+    /// The operation is rejected; the transaction continues.
+    Refused(StoreError),
+    /// The transaction is lost, with every operation in it.
+    Broken(EngineFailure),
 }
 
-/// What broke.
+/// A failure of the engine.
 #[derive(Debug)]
-pub(super) enum Broke {
-    Engine(Box<redb::Error>),
-    Panicked(String),
+pub(super) enum EngineFailure {
+    Error(Box<redb::Error>),
+    Panic(String),
 }
 
 impl From<StoreError> for Stop {
-    fn from(said: StoreError) -> Self {
-        Stop::Said(said)
+    fn from(error: StoreError) -> Self {
+        Stop::Refused(error)
     }
 }
 
-impl From<Broke> for Stop {
-    fn from(broke: Broke) -> Self {
-        Stop::Broke(broke)
+impl From<EngineFailure> for Stop {
+    fn from(failure: EngineFailure) -> Self {
+        Stop::Broken(failure)
     }
 }
 
@@ -36,7 +36,7 @@ macro_rules! engine_errors {
     ($($error:ty),+) => {$(
         impl From<$error> for Stop {
             fn from(error: $error) -> Self {
-                Stop::Broke(Broke::Engine(Box::new(error.into())))
+                Stop::Broken(EngineFailure::Error(Box::new(error.into())))
             }
         }
     )+};
@@ -51,18 +51,21 @@ engine_errors!(
     redb::SetDurabilityError
 );
 
-/// Runs a call into the engine. It panics on some malformed pages, and that must not end a thread
-/// of the caller or the writer.
+/// Runs a call into the engine and turns a panic into an error. The engine panics on some malformed pages, which must
+/// not end the writer or a caller's thread.
 pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T, Stop>) -> Result<T, Stop> {
-    // Unwind safe: after a panic the database is dropped and opened anew, never used on.
-    catch_unwind(AssertUnwindSafe(call))
-        .unwrap_or_else(|panic| Err(Stop::Broke(Broke::Panicked(words_of(panic.as_ref())))))
+    // Unwind safe: after a panic the database is dropped and reopened, never used again.
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        Err(Stop::Broken(EngineFailure::Panic(message_of(
+            panic.as_ref(),
+        ))))
+    })
 }
 
-fn words_of(panic: &(dyn Any + Send)) -> String {
+fn message_of(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()
-        .map(|words| (*words).to_owned())
+        .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no words".to_owned())
+        .unwrap_or_else(|| "without a message".to_owned())
 }

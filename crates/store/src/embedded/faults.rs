@@ -1,7 +1,7 @@
-//! Makes the disk fail at every call there is, and looks at what the store says and still does.
+//! Tests that fail the disk at every possible call and check the store's answers.
 
 use super::schema::INLINE_BYTES_MAX;
-use super::simulated::{Call, Disk, Failure, assert_tables_agree, contents, open, wait};
+use super::simulated::{Disk, DiskCall, Failure, assert_tables_agree, contents, open, wait};
 use super::{EmbeddedOptions, EmbeddedStore};
 use crate::{ManualClock, NewObject, ObjectStore, Put, StoreError, WallTime, When};
 use std::io::ErrorKind;
@@ -38,11 +38,11 @@ impl Bench {
         open(&self.disk, &self.options).unwrap()
     }
 
-    fn rest(&self) {
+    fn pause(&self) {
         self.clock.advance(self.options.retry_after);
     }
 
-    fn fail(&self, calls: &[Call], after: u64, times: u64, kind: ErrorKind) {
+    fn fail(&self, calls: &[DiskCall], after: u64, times: u64, kind: ErrorKind) {
         self.disk.fail(Failure {
             calls: calls.to_vec(),
             after,
@@ -73,25 +73,30 @@ fn a_full_disk_fails_the_write_keeps_the_reads_and_is_over_when_there_is_space()
         fill(&store);
         let before = wait(contents(&store, &["p"]));
 
-        bench.fail(&[Call::Write, Call::SetLen], after, FOR_EVER, ENOSPC);
+        bench.fail(
+            &[DiskCall::Write, DiskCall::SetLen],
+            after,
+            FOR_EVER,
+            ENOSPC,
+        );
         let answer = put(&store, "new", 300_000);
         if bench.disk.heal() == 0 {
             answer.unwrap();
             continue;
         }
         hit += 1;
-        bench.fail(&[Call::Write, Call::SetLen], 0, FOR_EVER, ENOSPC);
+        bench.fail(&[DiskCall::Write, DiskCall::SetLen], 0, FOR_EVER, ENOSPC);
         assert!(matches!(answer, Err(StoreError::Io { .. })), "{answer:?}");
         let mut during = wait(contents(&store, &["p"]));
-        // Not acknowledged: it may be there, whole, or not.
+        // Not acknowledged, so the object may be there in full or not at all.
         during.remove(&("p".to_owned(), "new".to_owned()));
         assert_eq!(during, before, "after {after} calls");
         assert!(put(&store, "again", 10).is_err());
-        bench.rest();
+        bench.pause();
         assert!(put(&store, "again", 10).is_err());
 
         bench.disk.heal();
-        bench.rest();
+        bench.pause();
         put(&store, "again", 10).unwrap();
         assert_tables_agree(&store);
         let after = wait(contents(&store, &["p"]));
@@ -112,13 +117,13 @@ fn a_failed_sync_is_never_acknowledged_and_ends_the_writing_but_not_the_reading(
         fill(&store);
         let before = wait(contents(&store, &["p"]));
 
-        bench.fail(&[Call::Sync], after, 1, EIO);
+        bench.fail(&[DiskCall::Sync], after, 1, EIO);
         let answers = [put(&store, "new", 10), put(&store, "newer", 10)];
         assert_eq!(bench.disk.heal(), 1);
         assert!(answers.iter().any(|answer| answer.is_err()), "{answers:?}");
 
         for _ in 0..3 {
-            bench.rest();
+            bench.pause();
             let answer = put(&store, "later", 10);
             assert!(
                 matches!(answer, Err(StoreError::ReadOnly { .. })),
@@ -135,13 +140,13 @@ fn a_failed_sync_is_never_acknowledged_and_ends_the_writing_but_not_the_reading(
 }
 
 #[test]
-fn a_failed_read_is_told_and_the_next_one_works() {
+fn a_failed_read_is_reported_and_the_next_one_works() {
     let mut hit = 0;
     for after in 0..12 {
         let bench = Bench::new();
         let store = bench.open();
         fill(&store);
-        bench.fail(&[Call::Read], after, 1, EIO);
+        bench.fail(&[DiskCall::Read], after, 1, EIO);
         let answers: Vec<_> = (0..6)
             .map(|n| wait(store.get("p", &format!("k{n}"))))
             .collect();
@@ -150,10 +155,10 @@ fn a_failed_read_is_told_and_the_next_one_works() {
         }
         hit += 1;
         assert!(answers.iter().any(Result::is_err));
-        // The writer mends when a failed read wakes it; a write waits for that.
+        // A failed read wakes the writer, which recovers the database; a write waits for that.
         let _ = put(&store, "nudge", 1);
         assert!(wait(store.get("p", "large")).unwrap().is_some());
-        bench.rest();
+        bench.pause();
         put(&store, "later", 10).unwrap();
         assert_eq!(wait(store.keys("p", "k", 100)).unwrap().len(), 30);
     }
@@ -166,18 +171,23 @@ fn a_disk_that_is_gone_is_an_error_and_not_a_hang_and_when_it_is_back_all_goes_o
     let store = bench.open();
     fill(&store);
     bench.fail(
-        &[Call::Read, Call::Write, Call::SetLen, Call::Sync],
+        &[
+            DiskCall::Read,
+            DiskCall::Write,
+            DiskCall::SetLen,
+            DiskCall::Sync,
+        ],
         0,
         FOR_EVER,
         EIO,
     );
     assert!(put(&store, "new", 10).is_err());
     assert!(wait(store.get("p", "k1")).is_err());
-    bench.rest();
+    bench.pause();
     assert!(put(&store, "new", 10).is_err());
     bench.disk.heal();
-    bench.rest();
-    // Whether a sync was among the failed calls decides whether writing goes on.
+    bench.pause();
+    // Writes continue only if no sync was among the failed calls.
     match put(&store, "new", 10) {
         Ok(_) => {}
         Err(StoreError::ReadOnly { .. }) => {}
@@ -189,7 +199,7 @@ fn a_disk_that_is_gone_is_an_error_and_not_a_hang_and_when_it_is_back_all_goes_o
 fn a_rest_after_a_fault_does_not_outlast_a_clock_that_jumps_backward() {
     let bench = Bench::new();
     let store = bench.open();
-    bench.fail(&[Call::Write], 0, 1, ENOSPC);
+    bench.fail(&[DiskCall::Write], 0, 1, ENOSPC);
     assert!(put(&store, "k", 10).is_err());
     bench.clock.set(WallTime(0));
     put(&store, "k", 10).unwrap();
@@ -199,16 +209,16 @@ fn a_rest_after_a_fault_does_not_outlast_a_clock_that_jumps_backward() {
 fn a_failed_commit_fails_every_write_in_it_and_leaves_none_in_part() {
     let bench = Bench::new();
     let store = bench.open();
-    bench.fail(&[Call::Write], 0, FOR_EVER, ENOSPC);
+    bench.fail(&[DiskCall::Write], 0, FOR_EVER, ENOSPC);
     let writes = (0..5)
         .map(|_| store.increment("p", "n", 1, Some(Duration::from_secs(60))))
         .collect();
     let answers = wait(super::simulated::together(writes));
     assert!(answers.iter().all(Result::is_err));
     bench.disk.heal();
-    bench.rest();
+    bench.pause();
     let sum = wait(store.increment("p", "n", 1, None)).unwrap();
-    // The lost commits may be there or not; the ones that only rested are not.
+    // The failed commits may have happened; writes rejected during the pause have not.
     assert!((1..=6).contains(&sum));
     assert_tables_agree(&store);
 }

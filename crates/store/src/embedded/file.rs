@@ -1,4 +1,4 @@
-//! The file in the data directory: its lock, its creation in one step, and setting it aside.
+//! The file in the data directory: its lock, atomic creation, and renaming when damaged.
 
 use super::database::{Opened as OpenDatabase, Opening};
 use super::disk::Medium;
@@ -15,7 +15,7 @@ const FILE: &str = "objects.redb";
 const UNFINISHED: &str = "objects.redb.new";
 const LOCK: &str = "objects.lock";
 
-/// A database's file.
+/// The path of a database's file, also as text for messages.
 #[derive(Debug, Clone)]
 pub(super) struct DatabaseFile {
     path: PathBuf,
@@ -41,21 +41,21 @@ impl Medium for DatabaseFile {
     }
 }
 
-/// The right to the data directory, held as long as this lives. The engine locks its file too, but
-/// lets go of it when it is opened anew, or set aside.
+/// An exclusive lock on the data directory, released on drop. The engine locks its file too, but releases that lock
+/// when the file is reopened or renamed.
 #[derive(Debug)]
 pub(super) struct DirectoryLock(File);
 
 impl Drop for DirectoryLock {
     fn drop(&mut self) {
-        // Closing the file is not enough: a process that another thread is just starting may hold
-        // a copy of it for a moment, and the lock with it. Unlocking frees it whoever holds copies.
-        // If that fails, closing is what is left.
+        // Closing the file is not enough: a process that another thread is just starting may hold a duplicate of the
+        // handle for a moment, and the lock with it. An explicit unlock releases the lock in spite of duplicates. If it
+        // fails, closing remains.
         let _ = self.0.unlock();
     }
 }
 
-/// Takes the directory, and opens or creates the database in it.
+/// Locks the directory, and opens or creates the database in it.
 pub(super) fn open(
     directory: &Path,
     opening: Opening,
@@ -106,8 +106,8 @@ fn lock(directory: &Path) -> Result<DirectoryLock, StoreError> {
     }
 }
 
-/// Creates the database under another name first: a file under its own name is always whole, so
-/// an empty or headless one can only be damage.
+/// Creates the database under a temporary name and renames it: the file under the final name is always complete, so an
+/// empty or truncated one is damaged.
 fn create(directory: &Path, file: &DatabaseFile, opening: Opening) -> Result<(), StoreError> {
     let unfinished = DatabaseFile::at(directory.join(UNFINISHED));
     File::create(&unfinished.path)
@@ -127,16 +127,15 @@ fn set_aside(
     let path = (now.0..)
         .map(|stamp| directory.join(format!("{FILE}.damaged-{stamp}")))
         .find(|path| !path.exists())
-        .expect("there are more numbers than files");
-    std::fs::rename(&file.path, &path)
-        .map_err(|e| StoreError::io("setting aside", file.place(), e))?;
+        .expect("fewer files than numbers");
+    std::fs::rename(&file.path, &path).map_err(|e| StoreError::io("renaming", file.place(), e))?;
     sync_directory(directory)?;
     Ok(Opened::SetAside { path, why })
 }
 
-/// Makes a change of names durable.
+/// Makes a rename in the directory durable.
 fn sync_directory(directory: &Path) -> Result<(), StoreError> {
-    // Only Unix can open a directory; elsewhere the file system is trusted with its names.
+    // Only Unix can open a directory; elsewhere renames are left to the file system.
     if cfg!(unix) {
         File::open(directory)
             .and_then(|opened| opened.sync_all())

@@ -1,7 +1,7 @@
-//! The store in a file: an acknowledged write survives the process, and the power.
+//! The store in a file: acknowledged writes survive the end of the process and a loss of power.
 //!
-//! One thread writes; what waits together is committed together. Reads are snapshots of the last
-//! commit, done on the caller's own thread, and wait for no commit.
+//! One thread writes and commits waiting writes in batches. Reads use snapshots of the last commit on the caller's own
+//! thread, and never wait for a commit.
 
 mod access;
 mod database;
@@ -29,20 +29,20 @@ use crate::{
 use access::Access;
 use database::Opening;
 use fault::Stop;
-use rows::Place;
+use rows::Scope;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use writer::Queue;
 
-/// Objects removed in one transaction of a sweep, so that other writes come in between.
+/// Objects removed in one transaction of a sweep, so that other writes can be served in between.
 const SWEEP_SLICE: usize = 256;
 
 /// Keeps objects in a file, `objects.redb`, in a data directory.
 ///
-/// Dropping it carries out what waits, and closes the file.
+/// Dropping the store carries out the waiting writes and closes the file.
 pub struct EmbeddedStore {
-    // Before the lock: the writer is joined and the database closed while the directory is ours.
+    // Before the lock: the writer ends and the database closes while the directory is still locked.
     queue: Queue,
     inner: Arc<Inner>,
     _lock: Option<file::DirectoryLock>,
@@ -55,25 +55,24 @@ struct Inner {
     access: Arc<Access>,
 }
 
-/// How an [`EmbeddedStore`] is opened.
+/// Options for opening an [`EmbeddedStore`].
 #[derive(Clone)]
 pub struct EmbeddedOptions {
-    /// How large things may be.
+    /// The size limits. Default: [`Limits::default`].
     pub limits: Limits,
-    /// What a write survives once it is acknowledged. Default: [`Durability::Immediate`].
+    /// The events that an acknowledged write survives. Default: [`Durability::Immediate`].
     pub durability: Durability,
-    /// What to do with a damaged file. Default: [`OnDamage::SetAside`].
+    /// The treatment of a damaged file. Default: [`OnDamage::SetAside`].
     pub on_damage: OnDamage,
-    /// Check every page of the file when it is opened. Default: yes. Without it a file that was
-    /// closed properly is trusted, and a flipped bit is found when it is read, or never.
-    /// It reads the whole file.
+    /// Check every page when the file is opened, which reads the whole file. Default: true. If false, a file that was
+    /// closed properly is trusted, and a flipped bit is found when its page is read, or never.
     pub verify: bool,
-    /// Memory for pages of the file, in bytes. Default 64 MiB.
+    /// Size of the page cache, in bytes. Default 64 MiB.
     pub cache_bytes: usize,
-    /// How long writes are refused after a fault before they are tried again. Default 1 s.
-    /// Each trial may recover the whole file.
+    /// Pause between attempts to write after a fault; meanwhile writes are rejected. Default 1 s. Each attempt may
+    /// recover the whole file.
     pub retry_after: Duration,
-    /// What tells the time. Default: [`SystemClock`].
+    /// The source of wall time. Default: [`SystemClock`].
     pub clock: Arc<dyn Clock>,
 }
 
@@ -91,52 +90,52 @@ impl Default for EmbeddedOptions {
     }
 }
 
-/// What an acknowledged write survives.
+/// The events that an acknowledged write survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
-    /// The end of the process, however abrupt, and the loss of power: each commit is synced.
+    /// The end of the process, however abrupt, and a loss of power: each commit is synced.
     #[default]
     Immediate,
-    /// The end of the process, however abrupt. A loss of power may take the last seconds, or
-    /// damage the file: only [`flush`](ObjectStore::flush) and closing sync it.
+    /// The end of the process, however abrupt. A loss of power may lose the last seconds or damage the file, since only
+    /// [`flush`](ObjectStore::flush) and closing sync it.
     Process,
 }
 
-/// What to do with a file that cannot be read.
+/// The treatment of a file that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnDamage {
-    /// Rename it, so that it can be looked at, and start with an empty one.
+    /// Rename the file for inspection, and start with an empty one.
     #[default]
     SetAside,
-    /// Leave it, and refuse to open ([`StoreError::Damaged`]).
+    /// Keep the file and fail to open ([`StoreError::Damaged`]).
     Refuse,
 }
 
-/// What was found when a store was opened.
+/// The state of the file when the store was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opened {
-    /// There was no file; an empty one was made.
+    /// There was no file; an empty one was created.
     Fresh,
-    /// There was a file, and what was acknowledged is in it.
+    /// There was a file, which holds every acknowledged write.
     Existing,
-    /// There was a file that could not be read. It was renamed, and an empty one made.
+    /// There was an unreadable file, which was renamed and replaced by an empty one.
     SetAside {
-        /// Where it is now.
+        /// The new path of the unreadable file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The damage found in it.
         why: String,
     },
 }
 
 impl EmbeddedStore {
-    /// Opens the store in a directory, which is made if it is not there.
+    /// Opens the store in a directory, creating the directory if necessary.
     ///
-    /// After a crash the file is recovered to its last whole commit.
+    /// After a crash the file is recovered to its last complete commit.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] if another store has it open, [`StoreError::NewerFormat`] if a newer
-    /// version wrote it, [`StoreError::Damaged`] if it is and that is to be refused,
-    /// [`StoreError::Io`] if the directory or the file cannot be used.
+    /// [`StoreError::Locked`] if another store has the file open, [`StoreError::NewerFormat`] if a newer version wrote
+    /// it, [`StoreError::Damaged`] if it is damaged and [`OnDamage::Refuse`] is set, [`StoreError::Io`] if the
+    /// directory or the file cannot be used.
     pub fn open(
         directory: &Path,
         options: EmbeddedOptions,
@@ -179,15 +178,15 @@ impl EmbeddedStore {
         &self,
         work: impl FnOnce(&redb::ReadTransaction) -> Result<T, Stop>,
     ) -> Result<T, StoreError> {
-        let (answer, broke) = self.inner.access.read(work);
-        if broke {
-            // Wakes the writer, which mends. If its queue is full it is awake anyway.
+        let (answer, found_broken) = self.inner.access.read(work);
+        if found_broken {
+            // Wakes the writer, which recovers the database. A writer with a full queue is awake already.
             let _ = self.queue.submit(0, |_| Ok(()));
         }
         answer
     }
 
-    /// One slice of a sweep: how many it removed.
+    /// Runs one slice of a sweep and returns the number of objects removed.
     async fn sweep_slice(&self, budget: usize) -> Result<u64, StoreError> {
         let inner = self.inner.clone();
         let work = move |tables: &mut tables::Tables<'_>| {
@@ -195,18 +194,18 @@ impl EmbeddedStore {
             let mut removed = 0;
             for name in tables.partitions()? {
                 let left = budget - removed;
-                tables.draw_in(
-                    inner.place_at(&name, now),
+                tables.clamp_lives(
+                    inner.scope_at(&name, now),
                     now.after(inner.limits.ttl_max),
                     left,
                 )?;
-                removed += tables.reclaim(inner.place_at(&name, now), left)?;
+                removed += tables.reclaim(inner.scope_at(&name, now), left)?;
             }
             let mut done = Vec::new();
             for (name, max_entries) in inner.partitions.due_evictions(now) {
                 let left = budget - removed;
                 let (evicted, finished) =
-                    tables.evict(inner.place_at(&name, now), max_entries, left)?;
+                    tables.evict(inner.scope_at(&name, now), max_entries, left)?;
                 removed += evicted;
                 if finished {
                     done.push(name);
@@ -215,7 +214,7 @@ impl EmbeddedStore {
             Ok((removed as u64, done, now))
         };
         let (removed, done, now) = self.queue.write(0, work).await?;
-        // Only now: a commit that failed evicted nothing.
+        // Recorded after the commit: a commit that failed evicted nothing.
         for name in done {
             self.inner.partitions.evicted(&name, now);
         }
@@ -234,12 +233,12 @@ impl EmbeddedOptions {
 }
 
 impl Inner {
-    fn place<'a>(&self, partition: &'a str) -> Place<'a> {
-        self.place_at(partition, self.clock.now())
+    fn scope<'a>(&self, partition: &'a str) -> Scope<'a> {
+        self.scope_at(partition, self.clock.now())
     }
 
-    fn place_at<'a>(&self, partition: &'a str, now: crate::WallTime) -> Place<'a> {
-        Place {
+    fn scope_at<'a>(&self, partition: &'a str, now: crate::WallTime) -> Scope<'a> {
+        Scope {
             partition,
             rules: self.partitions.rules(partition),
             now,
@@ -261,8 +260,8 @@ impl ObjectStore for EmbeddedStore {
     fn get<'a>(&'a self, partition: &'a str, key: &'a str) -> Pending<'a, Option<Object>> {
         Box::pin(async move {
             self.inner.limits.check_place(partition, key)?;
-            let place = self.inner.place(partition);
-            self.read(|snapshot| rows::get(snapshot, place, key))
+            let scope = self.inner.scope(partition);
+            self.read(|snapshot| rows::get(snapshot, scope, key))
         })
     }
 
@@ -279,7 +278,7 @@ impl ObjectStore for EmbeddedStore {
             let bytes = object.value.len();
             let (inner, partition, key) = self.inner.owned(partition, key);
             let work = move |tables: &mut tables::Tables<'_>| {
-                tables.put(inner.place(&partition), &key, &object, when)
+                tables.put(inner.scope(&partition), &key, &object, when)
             };
             self.queue.write(bytes, work).await
         })
@@ -297,7 +296,7 @@ impl ObjectStore for EmbeddedStore {
             self.inner.limits.check_ttl(ttl)?;
             let (inner, partition, key) = self.inner.owned(partition, key);
             let work = move |tables: &mut tables::Tables<'_>| {
-                tables.increment(inner.place(&partition), &key, by, ttl)
+                tables.increment(inner.scope(&partition), &key, by, ttl)
             };
             self.queue.write(0, work).await
         })
@@ -313,7 +312,7 @@ impl ObjectStore for EmbeddedStore {
             self.inner.limits.check_place(partition, key)?;
             let (inner, partition, key) = self.inner.owned(partition, key);
             let work = move |tables: &mut tables::Tables<'_>| {
-                tables.remove(inner.place(&partition), &key, when)
+                tables.remove(inner.scope(&partition), &key, when)
             };
             self.queue.write(0, work).await
         })
@@ -327,8 +326,8 @@ impl ObjectStore for EmbeddedStore {
     ) -> Pending<'a, Vec<String>> {
         Box::pin(async move {
             self.inner.limits.check_partition(partition)?;
-            let place = self.inner.place(partition);
-            self.read(|snapshot| rows::keys(snapshot, place, prefix, limit))
+            let scope = self.inner.scope(partition);
+            self.read(|snapshot| rows::keys(snapshot, scope, prefix, limit))
         })
     }
 
@@ -336,7 +335,7 @@ impl ObjectStore for EmbeddedStore {
         Box::pin(async move {
             self.inner.limits.check_partition(partition)?;
             let (inner, partition, _) = self.inner.owned(partition, "");
-            let work = move |tables: &mut tables::Tables<'_>| tables.clear(inner.place(&partition));
+            let work = move |tables: &mut tables::Tables<'_>| tables.clear(inner.scope(&partition));
             self.queue.write(0, work).await
         })
     }
@@ -346,9 +345,9 @@ impl ObjectStore for EmbeddedStore {
             let mut removed = 0;
             loop {
                 let slice = (budget - removed).min(SWEEP_SLICE);
-                let took = self.sweep_slice(slice).await? as usize;
-                removed += took;
-                if took < slice || removed == budget {
+                let count = self.sweep_slice(slice).await? as usize;
+                removed += count;
+                if count < slice || removed == budget {
                     return Ok(removed as u64);
                 }
             }

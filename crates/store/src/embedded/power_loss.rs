@@ -1,13 +1,12 @@
-//! Cuts the power at every change of the disk, keeps what a disk may keep, and opens again.
+//! Tests that cut the power at every change of the disk, keep what a disk may keep, and reopen.
 //!
-//! What was not synced is, change by change, kept, dropped, or kept in some of its sectors of
-//! 512 bytes only. Whatever is left, the store must open and hold a state between the last
-//! acknowledged operation and the last begun one, and be able to go on; and again when the power
-//! is cut during the recovery.
+//! Each change that was not synced is kept, dropped, or kept in only some of its 512-byte sectors. The store must open
+//! in a state between the last acknowledged and the last begun operation and be able to continue, even if the power is
+//! cut again during the recovery.
 
 use super::schema::INLINE_BYTES_MAX;
 use super::simulated::{
-    Change, Contents, Dice, Disk, apply, assert_tables_agree, contents, open, together, wait,
+    Contents, Dice, Disk, DiskChange, apply, assert_tables_agree, contents, open, together, wait,
 };
 use super::{Durability, EmbeddedOptions};
 use crate::{
@@ -21,7 +20,7 @@ use std::time::Duration;
 const PARTITIONS: [&str; 2] = ["flows", "breakers"];
 const SECTOR: usize = 512;
 
-/// The operations of the workload, in the order of their numbers.
+/// One operation of the workload.
 #[derive(Debug, Clone)]
 enum Step {
     Put(&'static str, String, NewObject),
@@ -79,7 +78,7 @@ impl Step {
     }
 }
 
-/// What the disk's log means: from change `at` on, states `acknowledged..=begun` may be found.
+/// The states allowed after the disk's change `at`: `acknowledged..=begun` operations carried out.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     at: usize,
@@ -89,9 +88,9 @@ struct Mark {
 
 struct Workload {
     start: Vec<u8>,
-    log: Vec<Change>,
+    log: Vec<DiskChange>,
     marks: Vec<Mark>,
-    /// The contents after each operation, as the reference store has them at the end's time.
+    /// The contents after each operation, from the reference store at the final time.
     states: Vec<Contents>,
     options: EmbeddedOptions,
 }
@@ -160,8 +159,8 @@ impl Workload {
         self.marks[past - 1]
     }
 
-    /// Opens an image and checks it. Answers the log of the recovery.
-    fn check(&self, image: Vec<u8>, mark: Mark, what: &str) -> Vec<Change> {
+    /// Opens an image, checks it, and returns the disk log of the recovery.
+    fn check(&self, image: Vec<u8>, mark: Mark, what: &str) -> Vec<DiskChange> {
         let disk = Disk::holding(image);
         let store = match open(&disk, &self.options) {
             Ok(store) => store,
@@ -182,7 +181,7 @@ impl Workload {
         recovery
     }
 
-    /// Cuts the power after every `stride`-th change, and again during the recovery.
+    /// Cuts the power after every `stride`-th change, and again during each recovery.
     fn cut_everywhere(&self, stride: usize, variants: u64, second_cuts: usize) -> Tally {
         let mut tally = Tally::default();
         let mut cut = Cut::at_start(&self.start);
@@ -225,10 +224,10 @@ struct Tally {
     second: u64,
 }
 
-/// A disk at a moment: what is durable, and what is on its way.
+/// A disk at a moment: its durable bytes and the changes not yet synced.
 struct Cut {
     durable: Vec<u8>,
-    unsynced: Vec<Change>,
+    unsynced: Vec<DiskChange>,
 }
 
 impl Cut {
@@ -239,8 +238,8 @@ impl Cut {
         }
     }
 
-    fn advance(&mut self, change: &Change) {
-        if let Change::Sync = change {
+    fn advance(&mut self, change: &DiskChange) {
+        if let DiskChange::Sync = change {
             for change in std::mem::take(&mut self.unsynced) {
                 apply(&mut self.durable, &change);
             }
@@ -249,7 +248,7 @@ impl Cut {
         }
     }
 
-    /// What the disk holds when the power is back. Variant 0: all arrived, 1: nothing, else: some.
+    /// The disk's content after the power cut. Variant 0: all changes arrived; 1: none; others: some.
     fn image(&self, variant: u64, dice: &mut Dice) -> Vec<u8> {
         let mut image = self.durable.clone();
         for change in &self.unsynced {
@@ -263,14 +262,14 @@ impl Cut {
     }
 }
 
-fn apply_some_sectors(image: &mut Vec<u8>, change: &Change, dice: &mut Dice) {
-    let Change::Write(at, data) = change else {
+fn apply_some_sectors(image: &mut Vec<u8>, change: &DiskChange, dice: &mut Dice) {
+    let DiskChange::Write(at, data) = change else {
         return apply(image, change);
     };
     for (number, sector) in data.chunks(SECTOR).enumerate() {
         if dice.below(2) == 0 {
             let at = at + (number * SECTOR) as u64;
-            apply(image, &Change::Write(at, sector.into()));
+            apply(image, &DiskChange::Write(at, sector.into()));
         }
     }
 }
@@ -282,7 +281,7 @@ fn a_power_cut_at_any_change_loses_nothing_that_was_acknowledged() {
     assert!(tally.points > 100 && tally.second > 1_000, "{tally:?}");
 }
 
-/// The full count: `FUSEBOX_PROVE=1`, with optimisation.
+/// The complete run, enabled by `FUSEBOX_PROVE=1`; best with optimisation.
 #[test]
 fn prove_that_a_power_cut_at_every_change_of_200_operations_loses_nothing() {
     if std::env::var_os("FUSEBOX_PROVE").is_none() {
@@ -302,7 +301,7 @@ fn prove_that_a_power_cut_at_every_change_of_200_operations_loses_nothing() {
 
 /// Shows that these tests can fail.
 #[test]
-fn without_syncs_the_same_cuts_do_lose_what_was_acknowledged() {
+fn without_syncs_the_same_cuts_do_lose_acknowledged_writes() {
     let workload = Workload::run(40, 0x00C0_FFEE, Durability::Process);
     let cuts = AssertUnwindSafe(|| workload.cut_everywhere(1, 4, 0));
     let panic = catch_unwind(cuts).expect_err("nothing was lost");

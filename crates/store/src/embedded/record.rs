@@ -1,4 +1,4 @@
-//! The bytes of one object on disk, in format 1.
+//! Encodes one object as bytes on disk, in format 1.
 //!
 //! ```text
 //! form u8 (bit 0: chunked, bit 1: expires) | version u64 | [expires_at u64]
@@ -11,7 +11,7 @@ use crate::WallTime;
 const CHUNKED: u8 = 1;
 const EXPIRES: u8 = 2;
 
-/// An object's row, with its value or, if that lies in chunks, its length.
+/// An object's row: its value inline, or the value's length if the value is stored in chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record<'a> {
     pub(super) version: u64,
@@ -20,6 +20,7 @@ pub(super) struct Record<'a> {
     pub(super) content: Content<'a>,
 }
 
+/// The content of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content<'a> {
     Inline(&'a [u8]),
@@ -54,7 +55,7 @@ impl<'a> Record<'a> {
     pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, &'static str> {
         let (&[form], rest) = split::<1>(bytes)?;
         if form & !(CHUNKED | EXPIRES) != 0 {
-            return Err("its record has an unknown form");
+            return Err("its record has unknown flags");
         }
         let (version, mut rest) = split::<8>(rest)?;
         let mut expires_at = None;

@@ -1,4 +1,4 @@
-//! Reads objects' rows, in a snapshot or inside a write.
+//! Reads objects' rows, in a snapshot or inside a write transaction.
 
 use super::fault::Stop;
 use super::record::{Content, Record};
@@ -11,15 +11,15 @@ use redb::{ReadTransaction, ReadableTable};
 pub(super) type ObjectRow = (&'static str, &'static str);
 pub(super) type ChunkRow = (u64, u32);
 
-/// Where an object is looked for, and what counts as live there.
+/// A partition at a moment, with the rules that decide which objects are live.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct Scope<'a> {
     pub(super) partition: &'a str,
     pub(super) rules: Rules,
     pub(super) now: WallTime,
 }
 
-impl Place<'_> {
+impl Scope<'_> {
     pub(super) fn live(&self, expires_at: Option<WallTime>) -> bool {
         expires_at.is_none_or(|end| end > self.rules.cutoff(self.now))
     }
@@ -36,7 +36,7 @@ impl Place<'_> {
         Record::decode(bytes).map_err(|why| self.damaged(key, why))
     }
 
-    /// The object that a record stands for, with its value fetched from wherever it lies.
+    /// Builds the object of a record, fetching its value from the chunks if necessary.
     pub(super) fn object(
         &self,
         key: &str,
@@ -50,11 +50,11 @@ impl Place<'_> {
                 for number in 0..chunk_count(len) {
                     let chunk = chunks
                         .get((record.version, number))?
-                        .ok_or_else(|| self.damaged(key, "a piece of its value is missing"))?;
+                        .ok_or_else(|| self.damaged(key, "a chunk of its value is missing"))?;
                     value.extend_from_slice(chunk.value());
                 }
                 if value.len() as u64 != len {
-                    return Err(self.damaged(key, "the pieces of its value do not fit together"));
+                    return Err(self.damaged(key, "the chunks of its value have the wrong length"));
                 }
                 value.into()
             }
@@ -68,33 +68,33 @@ impl Place<'_> {
     }
 }
 
-/// How many chunks a value of `len` bytes has.
+/// Number of chunks for a value of `len` bytes.
 pub(super) fn chunk_count(len: u64) -> u32 {
     u32::try_from(len.div_ceil(CHUNK_BYTES as u64)).unwrap_or(u32::MAX)
 }
 
-/// The live object under a key.
+/// Returns the live object under a key.
 pub(super) fn get(
     snapshot: &ReadTransaction,
-    place: Place<'_>,
+    scope: Scope<'_>,
     key: &str,
 ) -> Result<Option<Object>, Stop> {
     let objects = snapshot.open_table(OBJECTS)?;
-    let Some(row) = objects.get((place.partition, key))? else {
+    let Some(row) = objects.get((scope.partition, key))? else {
         return Ok(None);
     };
-    let record = place.decode(key, row.value())?;
-    if !place.live(record.expires_at) {
+    let record = scope.decode(key, row.value())?;
+    if !scope.live(record.expires_at) {
         return Ok(None);
     }
     let chunks = snapshot.open_table(CHUNKS)?;
-    place.object(key, &record, &chunks).map(Some)
+    scope.object(key, &record, &chunks).map(Some)
 }
 
-/// The keys of live objects that begin with a prefix.
+/// Returns the first `limit` keys of live objects that begin with a prefix.
 pub(super) fn keys(
     snapshot: &ReadTransaction,
-    place: Place<'_>,
+    scope: Scope<'_>,
     prefix: &str,
     limit: usize,
 ) -> Result<Vec<String>, Stop> {
@@ -103,13 +103,13 @@ pub(super) fn keys(
         return Ok(found);
     }
     let objects = snapshot.open_table(OBJECTS)?;
-    for row in objects.range((place.partition, prefix)..)? {
+    for row in objects.range((scope.partition, prefix)..)? {
         let (at, bytes) = row?;
         let (partition, key) = at.value();
-        if partition != place.partition || !key.starts_with(prefix) {
+        if partition != scope.partition || !key.starts_with(prefix) {
             break;
         }
-        if place.live(place.decode(key, bytes.value())?.expires_at) {
+        if scope.live(scope.decode(key, bytes.value())?.expires_at) {
             found.push(key.to_owned());
             if found.len() == limit {
                 break;

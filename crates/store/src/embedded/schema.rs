@@ -3,34 +3,34 @@
 use super::fault::Stop;
 use redb::{ReadableDatabase, TableDefinition, TableError};
 
-/// The format this version writes, and the newest it can read.
+/// The format that this version writes, and the newest that it can read.
 pub(super) const FORMAT: u64 = 1;
 
-/// A value above this many bytes is kept in chunks. Measured: a value of 1 MiB or more written
-/// whole takes up to twice the bytes and time, because the engine rounds a page up to a power of
+/// The largest value, in bytes, that is stored inline; a larger one is split into chunks. Measured: written as one row,
+/// a value of 1 MiB or more takes up to twice the bytes and time, because the engine rounds a page up to a power of
 /// two; below 100 KiB there is no difference.
 pub(super) const INLINE_BYTES_MAX: usize = 64 << 10;
 
-/// The bytes of a chunk: with the engine's overhead it fills a page of 64 KiB and no more.
+/// Size of a chunk, in bytes: with the engine's overhead it just fits a page of 64 KiB.
 pub(super) const CHUNK_BYTES: usize = (64 << 10) - 256;
 
-/// `format`: the version of this schema; `last_version`: the last version given to an object.
+/// `format`: the version of this schema; `last_version`: the last version assigned to an object.
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-/// How many objects each partition holds, expired ones that were not swept yet included.
+/// Number of objects per partition, including expired ones not yet swept.
 pub(super) const COUNTS: TableDefinition<'_, &str, u64> = TableDefinition::new("counts");
 /// The objects' records, by partition and key.
 pub(super) const OBJECTS: TableDefinition<'_, (&str, &str), &[u8]> =
     TableDefinition::new("objects");
-/// The ends of lives: partition, wall time in milliseconds, key.
+/// The ends of objects' lives: partition, wall time in milliseconds, key.
 pub(super) const EXPIRY: TableDefinition<'_, (&str, u64, &str), ()> =
     TableDefinition::new("expiry");
-/// The pieces of large values, by the object's version and the piece's number.
+/// The chunks of large values, by the object's version and the chunk's number.
 pub(super) const CHUNKS: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("chunks");
 
 pub(super) const META_FORMAT: &str = "format";
 pub(super) const META_LAST_VERSION: &str = "last_version";
 
-/// Writes the tables of an empty database.
+/// Creates the tables in an empty database.
 pub(super) fn write(database: &redb::Database) -> Result<(), Stop> {
     let transaction = database.begin_write()?;
     {
@@ -46,7 +46,7 @@ pub(super) fn write(database: &redb::Database) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The version of the format that a database has, if it is one of ours.
+/// Returns the format of a database, or `None` if it is not an object store.
 pub(super) fn format(database: &redb::Database) -> Result<Option<u64>, Stop> {
     let transaction = database.begin_read()?;
     let meta = match transaction.open_table(META) {

@@ -1,4 +1,4 @@
-//! A disk for tests: it keeps a log of what was done to it, fails by plan, and loses power.
+//! A simulated disk for tests: it logs its changes, fails as planned, and loses power.
 
 use super::access::Access;
 use super::disk::Medium;
@@ -15,27 +15,27 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
-/// One change of the disk.
+/// One change of the disk's content.
 #[derive(Debug, Clone)]
-pub(super) enum Change {
+pub(super) enum DiskChange {
     Write(u64, Arc<[u8]>),
     SetLen(u64),
     Sync,
 }
 
-/// A kind of call that can be made to fail.
+/// A kind of disk operation that can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Call {
+pub(super) enum DiskCall {
     Read,
     Write,
     SetLen,
     Sync,
 }
 
-/// Which calls fail: those of these kinds, from one on, this many.
+/// A plan of failures: `times` operations of these kinds fail, after `after` that succeed.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
-    pub(super) calls: Vec<Call>,
+    pub(super) calls: Vec<DiskCall>,
     pub(super) after: u64,
     pub(super) times: u64,
     pub(super) kind: io::ErrorKind,
@@ -44,7 +44,7 @@ pub(super) struct Failure {
 #[derive(Debug, Default)]
 struct State {
     bytes: Vec<u8>,
-    log: Vec<Change>,
+    log: Vec<DiskChange>,
     failure: Option<Failure>,
     failed: u64,
 }
@@ -70,7 +70,7 @@ impl Disk {
         self.0.lock().unwrap().bytes.clone()
     }
 
-    pub(super) fn log(&self) -> Vec<Change> {
+    pub(super) fn log(&self) -> Vec<DiskChange> {
         self.0.lock().unwrap().log.clone()
     }
 
@@ -84,14 +84,14 @@ impl Disk {
         state.failed = 0;
     }
 
-    /// Stops failing, and answers how many calls failed.
+    /// Ends the failures, and returns the number of failed operations.
     pub(super) fn heal(&self) -> u64 {
         let mut state = self.0.lock().unwrap();
         state.failure = None;
         state.failed
     }
 
-    fn call(&self, call: Call) -> io::Result<std::sync::MutexGuard<'_, State>> {
+    fn call(&self, call: DiskCall) -> io::Result<std::sync::MutexGuard<'_, State>> {
         let mut state = self.0.lock().unwrap();
         if let Some(failure) = &mut state.failure
             && failure.calls.contains(&call)
@@ -109,18 +109,18 @@ impl Disk {
     }
 }
 
-/// Does a change to an image.
-pub(super) fn apply(image: &mut Vec<u8>, change: &Change) {
+/// Applies a change to an image.
+pub(super) fn apply(image: &mut Vec<u8>, change: &DiskChange) {
     match change {
-        Change::Write(at, data) => {
+        DiskChange::Write(at, data) => {
             let at = *at as usize;
             if image.len() < at + data.len() {
                 image.resize(at + data.len(), 0);
             }
             image[at..at + data.len()].copy_from_slice(data);
         }
-        Change::SetLen(len) => image.resize(*len as usize, 0),
-        Change::Sync => {}
+        DiskChange::SetLen(len) => image.resize(*len as usize, 0),
+        DiskChange::Sync => {}
     }
 }
 
@@ -140,7 +140,7 @@ impl StorageBackend for Disk {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.call(Call::Read)?;
+        let state = self.call(DiskCall::Read)?;
         let from = offset as usize;
         let there = state.bytes.get(from..from + out.len());
         out.copy_from_slice(there.ok_or(io::ErrorKind::UnexpectedEof)?);
@@ -148,28 +148,28 @@ impl StorageBackend for Disk {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut state = self.call(Call::SetLen)?;
-        let change = Change::SetLen(len);
+        let mut state = self.call(DiskCall::SetLen)?;
+        let change = DiskChange::SetLen(len);
         apply(&mut state.bytes, &change);
         state.log.push(change);
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.call(Call::Sync)?.log.push(Change::Sync);
+        self.call(DiskCall::Sync)?.log.push(DiskChange::Sync);
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut state = self.call(Call::Write)?;
-        let change = Change::Write(offset, data.into());
+        let mut state = self.call(DiskCall::Write)?;
+        let change = DiskChange::Write(offset, data.into());
         apply(&mut state.bytes, &change);
         state.log.push(change);
         Ok(())
     }
 }
 
-/// Opens a store over a disk, as after a start of the process.
+/// Opens a store over a disk, as after a restart of the process.
 pub(super) fn open(disk: &Disk, options: &EmbeddedOptions) -> Result<EmbeddedStore, StoreError> {
     let opening = options.opening();
     let opened = opening.open(disk).map_err(|refusal| refusal.error)?;
@@ -182,7 +182,7 @@ pub(super) fn wait<T>(future: impl Future<Output = T>) -> T {
     { runtime }.build().unwrap().block_on(future)
 }
 
-/// Waits for several at once, each begun in this order.
+/// Runs several futures concurrently, polled in this order.
 pub(super) async fn together<T>(mut pending: Vec<Pending<'_, T>>) -> Vec<Result<T, StoreError>> {
     let mut answers: Vec<Option<Result<T, StoreError>>> = pending.iter().map(|_| None).collect();
     poll_fn(move |context| {
@@ -202,7 +202,7 @@ pub(super) async fn together<T>(mut pending: Vec<Pending<'_, T>>) -> Vec<Result<
     .await
 }
 
-/// All live objects of some partitions: value, media type and end by partition and key.
+/// All live objects of some partitions: value, media type and expiry by partition and key.
 pub(super) type Contents = BTreeMap<(String, String), (Vec<u8>, String, Option<u64>)>;
 
 pub(super) async fn contents(store: &dyn ObjectStore, partitions: &[&str]) -> Contents {
@@ -220,7 +220,7 @@ pub(super) async fn contents(store: &dyn ObjectStore, partitions: &[&str]) -> Co
     contents
 }
 
-/// Checks that the tables agree with one another: counts, ends and chunks with the objects.
+/// Asserts that counts, expiry entries and chunks agree with the objects.
 pub(super) fn assert_tables_agree(store: &EmbeddedStore) {
     let check = |snapshot: &redb::ReadTransaction| -> Result<(), Stop> {
         let mut counts = BTreeMap::<String, u64>::new();
@@ -259,7 +259,7 @@ pub(super) fn assert_tables_agree(store: &EmbeddedStore) {
     store.read(check).unwrap();
 }
 
-/// A small generator of numbers (xorshift64), so that a failing run can be run again.
+/// A small random number generator (xorshift64) with a seed, so that a failing run can be repeated.
 pub(super) struct Dice(pub(super) u64);
 
 impl Dice {

@@ -1,12 +1,12 @@
-//! The writes: what each does to the tables, inside a transaction that a batch shares.
+//! The write operations, applied to the tables inside a transaction that a batch shares.
 
 use super::fault::Stop;
 use super::record::{Content, Record};
-use super::rows::{ChunkRow, ObjectRow, Place, chunk_count};
+use super::rows::{ChunkRow, ObjectRow, Scope, chunk_count};
 use super::schema::{
     CHUNK_BYTES, CHUNKS, COUNTS, EXPIRY, INLINE_BYTES_MAX, META, META_LAST_VERSION, OBJECTS,
 };
-use crate::object::{TEXT, added};
+use crate::object::{TEXT, add_to_stored};
 use crate::{NewObject, Object, Put, StoreError, WallTime, When};
 use redb::{ReadableTable, Table, WriteTransaction};
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ pub(super) struct Tables<'t> {
     expiry: Table<'t, (&'static str, u64, &'static str), ()>,
     chunks: Table<'t, ChunkRow, &'static [u8]>,
     last_version: u64,
-    /// Counts that were read or changed: written once, when the batch is done.
+    /// Counts that were read or changed, written once at the end of the batch.
     counted: BTreeMap<String, u64>,
     changed: bool,
     wants_sync: bool,
@@ -43,7 +43,7 @@ impl<'t> Tables<'t> {
         })
     }
 
-    /// Writes what the batch has in common. Answers whether anything changed.
+    /// Writes the batch's counts and last version. Returns true if anything changed.
     pub(super) fn finish(mut self) -> Result<bool, Stop> {
         if self.changed {
             self.meta.insert(META_LAST_VERSION, self.last_version)?;
@@ -58,7 +58,7 @@ impl<'t> Tables<'t> {
         Ok(self.changed)
     }
 
-    /// Asks for a sync after the commit, whatever the durability.
+    /// Requests a sync after the commit, whatever the durability.
     pub(super) fn want_sync(&mut self) {
         self.wants_sync = true;
     }
@@ -69,91 +69,91 @@ impl<'t> Tables<'t> {
 
     pub(super) fn put(
         &mut self,
-        place: Place<'_>,
+        scope: Scope<'_>,
         key: &str,
         object: &NewObject,
         when: When,
     ) -> Result<Put, Stop> {
-        let current = self.live_version(place, key)?;
+        let current = self.live_version(scope, key)?;
         if !when.allows(current) {
             return Ok(Put::Refused { current });
         }
-        let expires_at = place.rules.expires_at(place.now, object.ttl);
-        let version = self.store(place, key, &object.value, &object.media_type, expires_at)?;
+        let expires_at = scope.rules.expires_at(scope.now, object.ttl);
+        let version = self.store(scope, key, &object.value, &object.media_type, expires_at)?;
         Ok(Put::Stored { version })
     }
 
     pub(super) fn increment(
         &mut self,
-        place: Place<'_>,
+        scope: Scope<'_>,
         key: &str,
         by: i64,
         ttl: Option<Duration>,
     ) -> Result<i64, Stop> {
-        let current = self.live_object(place, key)?;
+        let current = self.live_object(scope, key)?;
         let value = current.as_ref().map(|object| object.value.as_ref());
-        let sum = added(place.partition, key, value, by)?;
-        let fresh = place.rules.expires_at(place.now, ttl);
+        let sum = add_to_stored(scope.partition, key, value, by)?;
+        let fresh = scope.rules.expires_at(scope.now, ttl);
         let (media_type, expires_at) = match current {
             Some(object) if ttl.is_none() => (object.media_type, object.expires_at),
             Some(object) => (object.media_type, fresh),
             None => (TEXT.to_owned(), fresh),
         };
         let text = sum.to_string();
-        self.store(place, key, text.as_bytes(), &media_type, expires_at)?;
+        self.store(scope, key, text.as_bytes(), &media_type, expires_at)?;
         Ok(sum)
     }
 
     pub(super) fn remove(
         &mut self,
-        place: Place<'_>,
+        scope: Scope<'_>,
         key: &str,
         when: When,
     ) -> Result<Option<Object>, Stop> {
-        let Some(version) = self.live_version(place, key)? else {
+        let Some(version) = self.live_version(scope, key)? else {
             return Ok(None);
         };
         if !when.allows(Some(version)) {
             return Ok(None);
         }
-        let object = self.live_object(place, key)?;
-        self.take(place, key)?;
+        let object = self.live_object(scope, key)?;
+        self.take(scope, key)?;
         Ok(object)
     }
 
-    /// Removes everything in a partition, readable or not, and counts what was live.
-    pub(super) fn clear(&mut self, place: Place<'_>) -> Result<u64, Stop> {
-        let end = successor(place.partition);
+    /// Removes everything in a partition, readable or not, and returns the number of live objects.
+    pub(super) fn clear(&mut self, scope: Scope<'_>) -> Result<u64, Stop> {
+        let end = successor(scope.partition);
         let mut live = 0;
         let mut in_chunks = Vec::new();
         for row in self
             .objects
-            .range((place.partition, "")..(end.as_str(), ""))?
+            .range((scope.partition, "")..(end.as_str(), ""))?
         {
             let (_, bytes) = row?;
             self.changed = true;
             let Ok(record) = Record::decode(bytes.value()) else {
                 continue;
             };
-            live += u64::from(place.live(record.expires_at));
+            live += u64::from(scope.live(record.expires_at));
             if let Content::Chunked { len } = record.content {
                 in_chunks.push((record.version, chunk_count(len)));
             }
         }
         self.objects
-            .retain_in((place.partition, "")..(end.as_str(), ""), |_, _| false)?;
+            .retain_in((scope.partition, "")..(end.as_str(), ""), |_, _| false)?;
         self.expiry
-            .retain_in((place.partition, 0, "")..(end.as_str(), 0, ""), |_, ()| {
+            .retain_in((scope.partition, 0, "")..(end.as_str(), 0, ""), |_, ()| {
                 false
             })?;
         for (version, count) in in_chunks {
             self.remove_chunks(version, count)?;
         }
-        self.counted.insert(place.partition.to_owned(), 0);
+        self.counted.insert(scope.partition.to_owned(), 0);
         Ok(live)
     }
 
-    /// The partitions that hold anything.
+    /// The partitions that hold at least one object.
     pub(super) fn partitions(&self) -> Result<Vec<String>, Stop> {
         let mut names: BTreeMap<String, u64> = self.counted.clone();
         for row in self.counts.iter()? {
@@ -169,71 +169,71 @@ impl<'t> Tables<'t> {
             .collect())
     }
 
-    /// Removes the longest expired objects of a partition, at most `budget`.
-    pub(super) fn reclaim(&mut self, place: Place<'_>, budget: usize) -> Result<usize, Stop> {
-        let cutoff = place.rules.cutoff(place.now);
+    /// Removes the expired objects of a partition, the earliest expired first, at most `budget`.
+    pub(super) fn reclaim(&mut self, scope: Scope<'_>, budget: usize) -> Result<usize, Stop> {
+        let cutoff = scope.rules.cutoff(scope.now);
         let mut due = Vec::new();
-        let from = (place.partition, 0, "")..;
+        let from = (scope.partition, 0, "")..;
         for row in self.expiry.range(from)?.take(budget) {
             let (at, _) = row?;
             let (partition, end, key) = at.value();
-            if partition != place.partition || end > cutoff.0 {
+            if partition != scope.partition || end > cutoff.0 {
                 break;
             }
             due.push((end, key.to_owned()));
         }
         self.changed |= !due.is_empty();
         for (end, key) in &due {
-            self.take(place, key)?;
-            // Gone with the object, unless a damaged record hid whose end this was.
-            self.expiry.remove((place.partition, *end, key.as_str()))?;
+            self.take(scope, key)?;
+            // Usually removed with the object; a damaged record hides the end of its life.
+            self.expiry.remove((scope.partition, *end, key.as_str()))?;
         }
         Ok(due.len())
     }
 
-    /// Evicts the objects written longest ago, at most `budget`, until `max_entries` are left.
-    /// Also says whether nothing is left to evict.
+    /// Evicts the objects with the oldest writes, at most `budget`, until `max_entries` are left. Returns their number,
+    /// and whether none is left to evict.
     pub(super) fn evict(
         &mut self,
-        place: Place<'_>,
+        scope: Scope<'_>,
         max_entries: u64,
         budget: usize,
     ) -> Result<(usize, bool), Stop> {
-        let excess = self.count(place.partition)?.saturating_sub(max_entries);
+        let excess = self.count(scope.partition)?.saturating_sub(max_entries);
         if excess == 0 {
             return Ok((0, true));
         }
-        let end = successor(place.partition);
+        let end = successor(scope.partition);
         let mut by_age = Vec::new();
         for row in self
             .objects
-            .range((place.partition, "")..(end.as_str(), ""))?
+            .range((scope.partition, "")..(end.as_str(), ""))?
         {
             let (at, bytes) = row?;
             let key = at.value().1;
-            let version = place.decode(key, bytes.value()).map_or(0, |r| r.version);
+            let version = scope.decode(key, bytes.value()).map_or(0, |r| r.version);
             by_age.push((version, key.to_owned()));
         }
         by_age.sort_unstable();
         by_age.truncate(budget.min(usize::try_from(excess).unwrap_or(usize::MAX)));
         for (_, key) in &by_age {
-            self.take(place, key)?;
+            self.take(scope, key)?;
         }
         Ok((by_age.len(), by_age.len() as u64 == excess))
     }
 
-    /// Moves ends of lives that lie after `latest` to `latest`, at most `budget`.
-    pub(super) fn draw_in(
+    /// Shortens lives that end after `latest` to end at `latest`, at most `budget` of them.
+    pub(super) fn clamp_lives(
         &mut self,
-        place: Place<'_>,
+        scope: Scope<'_>,
         latest: WallTime,
         budget: usize,
     ) -> Result<(), Stop> {
         let Some(beyond) = latest.0.checked_add(1) else {
             return Ok(());
         };
-        let end = successor(place.partition);
-        let range = (place.partition, beyond, "")..(end.as_str(), 0, "");
+        let end = successor(scope.partition);
+        let range = (scope.partition, beyond, "")..(end.as_str(), 0, "");
         let mut late = Vec::new();
         for row in self.expiry.range(range)?.rev().take(budget) {
             let (at, _) = row?;
@@ -242,10 +242,10 @@ impl<'t> Tables<'t> {
         }
         for (end, key) in late {
             self.changed = true;
-            self.expiry.remove((place.partition, end, key.as_str()))?;
+            self.expiry.remove((scope.partition, end, key.as_str()))?;
             let Some(bytes) = self
                 .objects
-                .get((place.partition, key.as_str()))?
+                .get((scope.partition, key.as_str()))?
                 .map(|row| row.value().to_vec())
             else {
                 continue;
@@ -256,42 +256,42 @@ impl<'t> Tables<'t> {
             record.expires_at = Some(latest);
             let redone = record.encode();
             self.objects
-                .insert((place.partition, key.as_str()), redone.as_slice())?;
+                .insert((scope.partition, key.as_str()), redone.as_slice())?;
             self.expiry
-                .insert((place.partition, latest.0, key.as_str()), ())?;
+                .insert((scope.partition, latest.0, key.as_str()), ())?;
         }
         Ok(())
     }
 
-    fn live_version(&self, place: Place<'_>, key: &str) -> Result<Option<u64>, Stop> {
-        let Some(row) = self.objects.get((place.partition, key))? else {
+    fn live_version(&self, scope: Scope<'_>, key: &str) -> Result<Option<u64>, Stop> {
+        let Some(row) = self.objects.get((scope.partition, key))? else {
             return Ok(None);
         };
-        let record = place.decode(key, row.value())?;
-        Ok(place.live(record.expires_at).then_some(record.version))
+        let record = scope.decode(key, row.value())?;
+        Ok(scope.live(record.expires_at).then_some(record.version))
     }
 
-    fn live_object(&self, place: Place<'_>, key: &str) -> Result<Option<Object>, Stop> {
-        let Some(row) = self.objects.get((place.partition, key))? else {
+    fn live_object(&self, scope: Scope<'_>, key: &str) -> Result<Option<Object>, Stop> {
+        let Some(row) = self.objects.get((scope.partition, key))? else {
             return Ok(None);
         };
-        let record = place.decode(key, row.value())?;
-        if !place.live(record.expires_at) {
+        let record = scope.decode(key, row.value())?;
+        if !scope.live(record.expires_at) {
             return Ok(None);
         }
-        place.object(key, &record, &self.chunks).map(Some)
+        scope.object(key, &record, &self.chunks).map(Some)
     }
 
     fn store(
         &mut self,
-        place: Place<'_>,
+        scope: Scope<'_>,
         key: &str,
         value: &[u8],
         media_type: &str,
         expires_at: Option<WallTime>,
     ) -> Result<u64, Stop> {
-        if !self.take(place, key)? {
-            self.make_room(place)?;
+        if !self.take(scope, key)? {
+            self.make_room(scope)?;
         }
         self.last_version += 1;
         let version = self.last_version;
@@ -313,23 +313,23 @@ impl<'t> Tables<'t> {
         };
         self.changed = true;
         self.objects
-            .insert((place.partition, key), record.encode().as_slice())?;
+            .insert((scope.partition, key), record.encode().as_slice())?;
         if let Some(end) = expires_at {
-            self.expiry.insert((place.partition, end.0, key), ())?;
+            self.expiry.insert((scope.partition, end.0, key), ())?;
         }
-        let count = self.count(place.partition)?;
-        self.counted.insert(place.partition.to_owned(), count + 1);
+        let count = self.count(scope.partition)?;
+        self.counted.insert(scope.partition.to_owned(), count + 1);
         Ok(version)
     }
 
-    fn make_room(&mut self, place: Place<'_>) -> Result<(), Stop> {
-        let Some(max_entries) = place.rules.refuses_above() else {
+    fn make_room(&mut self, scope: Scope<'_>) -> Result<(), Stop> {
+        let Some(max_entries) = scope.rules.refuses_above() else {
             return Ok(());
         };
-        while self.count(place.partition)? >= max_entries {
-            if self.reclaim(place, 1)? == 0 {
+        while self.count(scope.partition)? >= max_entries {
+            if self.reclaim(scope, 1)? == 0 {
                 return Err(StoreError::Full {
-                    partition: place.partition.to_owned(),
+                    partition: scope.partition.to_owned(),
                     max_entries,
                 }
                 .into());
@@ -338,34 +338,34 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// Takes an object out, live or not, with its end and its chunks. Answers whether it was there.
-    fn take(&mut self, place: Place<'_>, key: &str) -> Result<bool, Stop> {
+    /// Removes an object, live or not, with its expiry entry and chunks. Returns false if there was none.
+    fn take(&mut self, scope: Scope<'_>, key: &str) -> Result<bool, Stop> {
         let Some(bytes) = self
             .objects
-            .remove((place.partition, key))?
+            .remove((scope.partition, key))?
             .map(|row| row.value().to_vec())
         else {
             return Ok(false);
         };
         self.changed = true;
-        // A damaged record does not say its end and chunks; taking the row out mends the key.
+        // The expiry and the chunks of a damaged record are unknown; removing the row repairs the key.
         if let Ok(record) = Record::decode(&bytes) {
             if let Some(end) = record.expires_at {
-                self.expiry.remove((place.partition, end.0, key))?;
+                self.expiry.remove((scope.partition, end.0, key))?;
             }
             if let Content::Chunked { len } = record.content {
                 self.remove_chunks(record.version, chunk_count(len))?;
             }
         }
-        let count = self.count(place.partition)?;
+        let count = self.count(scope.partition)?;
         self.counted
-            .insert(place.partition.to_owned(), count.saturating_sub(1));
+            .insert(scope.partition.to_owned(), count.saturating_sub(1));
         Ok(true)
     }
 
     fn remove_chunks(&mut self, version: u64, count: u32) -> Result<(), Stop> {
         for number in 0..count {
-            // A damaged record may claim any length; the first gap is the end.
+            // A damaged record may claim any length; the first gap ends it.
             if self.chunks.remove((version, number))?.is_none() {
                 break;
             }
@@ -383,7 +383,7 @@ impl<'t> Tables<'t> {
     }
 }
 
-/// The first string after all that begin with exactly this name in a tuple's first place.
+/// The first string that sorts after every key of exactly this partition.
 fn successor(name: &str) -> String {
     format!("{name}\0")
 }

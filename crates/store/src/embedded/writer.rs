@@ -1,6 +1,6 @@
-//! The one thread that writes: takes what waits, commits it together, answers each.
+//! The writer thread: it batches waiting writes, commits them together and answers each.
 
-use super::access::{Access, Condition};
+use super::access::{Access, Health};
 use super::fault::Stop;
 use super::tables::Tables;
 use crate::clock::Stopwatch;
@@ -11,19 +11,19 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// A batch ends at this many writes…
+/// The most writes in a batch.
 const BATCH_MAX: usize = 100;
-/// …or when applying them took this long, whichever is first. It never waits for more to come:
-/// while one batch is on its way to the disk, the next gathers by itself.
+/// The time after which a batch takes no more writes. A batch never waits for further writes: the next one fills up
+/// while this one is written to disk.
 const BATCH_TIME_MAX: Duration = Duration::from_millis(5);
 
-/// A write that waits for its commit.
+/// A write that is waiting for its commit.
 trait Job: Send {
-    /// How many bytes it holds.
+    /// Size of the values it holds, in bytes.
     fn bytes(&self) -> usize;
-    /// Does the work inside the batch's transaction.
+    /// Applies the write inside the batch's transaction.
     fn apply(&mut self, tables: &mut Tables<'_>) -> Result<(), Stop>;
-    /// Answers the caller, once the transaction is durable or lost.
+    /// Answers the caller once the transaction is durable or lost.
     fn settle(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
@@ -49,8 +49,8 @@ where
         };
         self.answer = Some(match work(tables) {
             Ok(answer) => Ok(answer),
-            Err(Stop::Said(said)) => Err(said),
-            Err(broke) => return Err(broke),
+            Err(Stop::Refused(error)) => Err(error),
+            Err(broken) => return Err(broken),
         });
         Ok(())
     }
@@ -60,12 +60,12 @@ where
             Ok(()) => self.answer.unwrap_or_else(|| Err(stopped())),
             Err(error) => Err(error),
         };
-        // A caller that no longer waits needs no answer.
+        // A caller that gave up needs no answer.
         let _ = self.reply.send(answer);
     }
 }
 
-/// The way to the writer, and the thread.
+/// The sending end of the queue, and the writer's thread.
 pub(super) struct Queue {
     jobs: Option<mpsc::Sender<Box<dyn Job>>>,
     waiting: Arc<Waiting>,
@@ -81,7 +81,7 @@ struct Waiting {
 }
 
 impl Queue {
-    /// Starts the writer.
+    /// Starts the writer thread.
     pub(super) fn start(
         access: Arc<Access>,
         clock: Arc<dyn Clock>,
@@ -96,7 +96,7 @@ impl Queue {
             retry_after,
             jobs: receiver,
             waiting: waiting.clone(),
-            rest: None,
+            pause: None,
         };
         let thread = std::thread::Builder::new()
             .name("fusebox-store".to_owned())
@@ -111,7 +111,7 @@ impl Queue {
         })
     }
 
-    /// Has some work done in the next batch, and waits until it is durable.
+    /// Runs some work in the next batch, and returns its result once it is durable.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         bytes: usize,
@@ -121,7 +121,7 @@ impl Queue {
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 
-    /// The same, without waiting.
+    /// Queues work for the next batch without waiting for it.
     pub(super) fn submit<T: Send + 'static>(
         &self,
         bytes: usize,
@@ -136,9 +136,9 @@ impl Queue {
             held.fetch_add(bytes, Ordering::SeqCst),
         );
         let (reply, answer) = oneshot::channel();
-        let crowded = before >= self.writes_max
+        let full = before >= self.writes_max
             || (held_before > 0 && held_before.saturating_add(bytes) > self.bytes_max);
-        let refusal = if crowded {
+        let refusal = if full {
             StoreError::Busy {
                 writes: before,
                 bytes: held_before,
@@ -163,10 +163,10 @@ impl Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        // The writer ends when the queue is closed and empty.
+        // The writer ends once the queue is closed and empty.
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // It catches what panics in a batch; if it panicked elsewhere there is none to tell.
+            // Panics inside a batch are caught; any other panic has no caller left to notify.
             let _ = thread.join();
         }
     }
@@ -174,7 +174,7 @@ impl Drop for Queue {
 
 fn stopped() -> StoreError {
     StoreError::NotAvailable {
-        why: "its writer has stopped; start the process again".to_owned(),
+        why: "its writer thread has stopped; restart the process".to_owned(),
     }
 }
 
@@ -184,11 +184,11 @@ struct Writer {
     retry_after: Duration,
     jobs: mpsc::Receiver<Box<dyn Job>>,
     waiting: Arc<Waiting>,
-    rest: Option<Rest>,
+    pause: Option<Pause>,
 }
 
-/// A pause after a fault, so that a sick disk is not asked for a recovery by every write.
-struct Rest {
+/// A pause after a fault, so that a failing disk is not recovered for every write.
+struct Pause {
     since: WallTime,
     fault: StoreError,
 }
@@ -196,13 +196,13 @@ struct Rest {
 impl Writer {
     fn run(mut self) {
         while let Ok(first) = self.jobs.recv() {
-            self.took(&*first);
+            self.dequeued(&*first);
             let mut batch = vec![first];
             let committed = self.ready().and_then(|()| {
                 let committed = self.commit(&mut batch);
                 match &committed {
-                    Ok(()) => self.rest = None,
-                    Err(fault) => self.mend(fault),
+                    Ok(()) => self.pause = None,
+                    Err(fault) => self.recover(fault),
                 }
                 committed
             });
@@ -212,12 +212,12 @@ impl Writer {
         }
     }
 
-    fn took(&self, job: &dyn Job) {
+    fn dequeued(&self, job: &dyn Job) {
         self.waiting.writes.fetch_sub(1, Ordering::SeqCst);
         self.waiting.bytes.fetch_sub(job.bytes(), Ordering::SeqCst);
     }
 
-    /// Commits the batch, and what joins it while it is put together.
+    /// Commits the batch, including the writes that arrive while it is being applied.
     fn commit(&self, batch: &mut Vec<Box<dyn Job>>) -> Result<(), StoreError> {
         let stopwatch = Stopwatch::start();
         self.access.write(|database, disk| {
@@ -231,7 +231,7 @@ impl Writer {
                     && stopwatch.elapsed() < BATCH_TIME_MAX
                     && let Ok(job) = self.jobs.try_recv()
                 {
-                    self.took(&*job);
+                    self.dequeued(&*job);
                     batch.push(job);
                 }
             }
@@ -248,40 +248,43 @@ impl Writer {
         })
     }
 
-    /// Whether a batch may be tried now.
+    /// Returns an error if no batch may be tried now.
     fn ready(&mut self) -> Result<(), StoreError> {
-        let condition = self.access.condition();
-        if let Condition::Lost(error) = condition {
+        let health = self.access.health();
+        if let Health::Failed(error) = health {
             return Err(error);
         }
         let now = self.clock.now();
-        if let Some(Rest { since, fault }) = &self.rest {
-            // By distance, so that a jump of the clock in either direction ends the rest early
-            // and never prolongs it.
+        if let Some(Pause { since, fault }) = &self.pause {
+            // Measured as a distance, so that a clock jump in either direction can end the pause early but never
+            // prolong it.
             if u128::from(now.0.abs_diff(since.0)) < self.retry_after.as_millis() {
                 return Err(StoreError::NotAvailable {
-                    why: format!("it rests for {:?} after a fault: {fault}", self.retry_after),
+                    why: format!(
+                        "writes pause for {:?} after a fault: {fault}",
+                        self.retry_after
+                    ),
                 });
             }
         }
-        if let Condition::Ill = condition {
-            let fault = match self.rest.take() {
-                Some(rest) => rest.fault,
+        if let Health::Broken = health {
+            let fault = match self.pause.take() {
+                Some(pause) => pause.fault,
                 None => StoreError::NotAvailable {
                     why: "a read failed; check the disk".to_owned(),
                 },
             };
-            self.mend(&fault);
-            if let Condition::Ill = self.access.condition() {
+            self.recover(&fault);
+            if let Health::Broken = self.access.health() {
                 return Err(fault);
             }
         }
         Ok(())
     }
 
-    fn mend(&mut self, fault: &StoreError) {
-        self.access.mend(fault);
-        self.rest = Some(Rest {
+    fn recover(&mut self, fault: &StoreError) {
+        self.access.recover(fault);
+        self.pause = Some(Pause {
             since: self.clock.now(),
             fault: fault.clone(),
         });
@@ -290,7 +293,7 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::simulated::{Change, Disk, open, together, wait};
+    use super::super::simulated::{Disk, DiskChange, open, together, wait};
     use crate::{EmbeddedOptions, Limits, ObjectStore, StoreError};
     use std::sync::mpsc;
 
@@ -301,7 +304,9 @@ mod tests {
         let store = open(&disk, &options).unwrap();
         let syncs = || {
             let log = disk.log();
-            let syncs = log.iter().filter(|change| matches!(change, Change::Sync));
+            let syncs = log
+                .iter()
+                .filter(|change| matches!(change, DiskChange::Sync));
             syncs.count()
         };
         let (release, held) = mpsc::channel::<()>();
@@ -327,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_that_is_full_says_so_at_once() {
+    fn a_full_queue_rejects_a_write_at_once() {
         let options = EmbeddedOptions {
             limits: Limits {
                 waiting_writes_max: 0,

@@ -1,4 +1,4 @@
-//! A change of a record: one function, written once for this process and once for a server.
+//! Changes of shared records: functions written once in Rust and once in Lua.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,23 +7,23 @@ use bytes::Bytes;
 
 use crate::WallTime;
 
-/// What a change does: from the record as it is (none where there is none), the arguments and the time, to the record
-/// as it is to be. It must depend on nothing else.
+/// A function from a record (`None` if absent), arguments and the time to the changed record. It must depend on nothing
+/// else.
 pub type ChangeFn = fn(record: Option<&[u8]>, args: &[Bytes], now: WallTime) -> Changed;
 
-/// A named function on a record, in the two languages in which it can be carried out.
+/// A named function on a record, in the two languages that stores can run.
 ///
-/// Both do the same: whoever writes one proves it by running them side by side.
+/// Both versions must behave the same; prove it with a test that runs them side by side.
 #[derive(Clone, Copy)]
 pub struct Change {
-    /// A short name, for metrics and messages.
+    /// A short name for metrics and messages.
     pub name: &'static str,
-    /// The body of a Lua 5.1 function of three arguments: `record`, a string or `nil`; `args`, a table of strings
-    /// counted from 1; and `now`, the time in milliseconds since the Unix epoch. It returns nothing to leave the record
-    /// as it is. Else it returns the new record (a string), the milliseconds that it lives from now, and whether it is
-    /// pushed (a boolean). It calls no command of the server; `cjson` is there.
+    /// The body of a Lua 5.1 function of three parameters: `record`, a string or `nil`; `args`, a table of strings
+    /// counted from 1; and `now`, the time in milliseconds since the Unix epoch. It returns nothing to keep the record.
+    /// Otherwise it returns the new record (a string), its time to live in milliseconds from now, and whether to push
+    /// it (a boolean). It must not call commands of the server; `cjson` is available.
     pub lua: &'static str,
-    /// The same in Rust.
+    /// The same function in Rust.
     pub rust: ChangeFn,
 }
 
@@ -35,27 +35,27 @@ impl fmt::Debug for Change {
     }
 }
 
-/// What a change makes of a record.
+/// The result of a change function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
-    /// Nothing: the record is as before, and lives as long as before.
+    /// The record is unchanged and keeps its time to live.
     Kept,
-    /// A new record.
+    /// The record is replaced.
     Written {
-        /// Its bytes: some, and no more than [`RECORD_BYTES_MAX`](crate::records::RECORD_BYTES_MAX).
+        /// The new record: at least one byte and at most [`RECORD_BYTES_MAX`](crate::records::RECORD_BYTES_MAX).
         record: Bytes,
-        /// How long it lives from now on, unless it is written again, in whole milliseconds.
+        /// The time to live from now, in whole milliseconds, unless the record is written again.
         live_for: Duration,
-        /// Whether subscribers hear of it.
+        /// True to push the record to its subscribers.
         push: bool,
     },
 }
 
-/// A record right after a change.
+/// A record right after a change was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
-    /// The record, none where there is none; empty where something lies there that no change wrote.
+    /// The record: `None` if absent, empty if the stored bytes were not written by a change.
     pub record: Option<Bytes>,
-    /// The time that the change was told.
+    /// The time that the change function received.
     pub now: WallTime,
 }

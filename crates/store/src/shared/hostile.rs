@@ -1,4 +1,4 @@
-//! Shared records that fail, hang, lose and lie by plan, to test whoever uses them.
+//! Shared records that fail, hang, lie and lose pushes as planned, to test the users of records.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,11 +9,12 @@ use tokio::sync::watch;
 use super::{Applied, Change, NextPush, Pushes, ReadOut, SharedRecords};
 use crate::{Fault, Pending, StoreError, WallTime};
 
-/// A wrapper round shared records that harms the operations on them by plan.
+/// A wrapper that injects planned faults into the operations on shared records.
 ///
-/// Each operation takes the next fault of the plan, and the standing fault when the plan is used up. A
-/// [`Fault::Lie`] answers that there is no record, and changes none; a [`Fault::Tear`] carries a change out and answers
-/// half of the record. Pushes are harmed apart from that, see [`HostileRecords::lose_pushes`].
+/// Each operation takes the next fault of the plan, or the standing fault once the plan is used up. After
+/// [`Fault::Lie`] an operation changes nothing and answers that there is no record; after [`Fault::Tear`] a change is
+/// carried out but the answer has only half of the record. Pushes are lost separately, see
+/// [`HostileRecords::lose_pushes`].
 #[derive(Debug)]
 pub struct HostileRecords<R> {
     inner: R,
@@ -30,7 +31,7 @@ struct Plan {
 }
 
 impl<R: SharedRecords> HostileRecords<R> {
-    /// Wraps shared records, with no harm planned yet.
+    /// Wraps shared records, with no faults planned.
     pub fn new(inner: R) -> Self {
         HostileRecords {
             inner,
@@ -44,33 +45,32 @@ impl<R: SharedRecords> HostileRecords<R> {
         }
     }
 
-    /// Plans the faults of the next operations, after those planned before.
+    /// Appends faults to the plan, one for each of the next operations.
     pub fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
         self.lock().next.extend(faults);
     }
 
-    /// Sets the fault of every operation beyond the plan.
+    /// Sets the standing fault, for every operation beyond the plan.
     pub fn stand(&self, fault: Fault) {
         self.lock().standing = fault;
     }
 
-    /// Lets go on all operations that hang now.
+    /// Releases all hanging operations.
     pub fn release(&self) {
         self.released.send_modify(|turn| *turn += 1);
     }
 
-    /// Whether pushes are lost from now on, without a word to those who wait for them: those that a subscriber comes to
-    /// while this lasts.
+    /// Starts or stops losing pushes silently. A push is lost if its subscriber reaches it while this is true.
     pub fn lose_pushes(&self, lost: bool) {
         self.pushes.send_replace(!lost);
     }
 
-    /// How many operations were asked for.
+    /// Number of operations called so far.
     pub fn calls(&self) -> u64 {
         self.lock().calls
     }
 
-    /// The records inside, to look at them unharmed.
+    /// The wrapped records, without faults.
     pub fn inner(&self) -> &R {
         &self.inner
     }
@@ -79,7 +79,7 @@ impl<R: SharedRecords> HostileRecords<R> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The fault of the next operation, once it does not hang any more.
+    /// Takes the next fault, and waits for a release first if it is a hang.
     async fn next(&self) -> Fault {
         let fault = {
             let mut plan = self.lock();
@@ -88,13 +88,13 @@ impl<R: SharedRecords> HostileRecords<R> {
         };
         if fault == Fault::Hang {
             let mut released = self.released.subscribe();
-            // The sender lives in self, so this ends with a release and with nothing else.
+            // The sender lives in self, so this wait ends with a release and nothing else.
             let _ = released.changed().await;
         }
         fault
     }
 
-    /// Applies the next fault to an operation whose false answer would be `lie` and whose torn one `tear` makes.
+    /// Runs an operation with the next fault. `lie` makes its false answer, `tear` its torn one.
     async fn harm<T>(
         &self,
         operation: Pending<'_, T>,
@@ -113,7 +113,7 @@ impl<R: SharedRecords> HostileRecords<R> {
 
 fn failed() -> StoreError {
     StoreError::NotAvailable {
-        why: "the hostile records were told to fail; plan fewer faults".to_owned(),
+        why: "the hostile records fail as planned; plan fewer faults".to_owned(),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Shared records in memory: for one process, for tests and for simulations, and the reference for what the
-//! operations mean.
+//! Shared records in memory: for one process, tests and simulations. Also the reference implementation of the
+//! operations.
 
 use std::collections::{HashMap, HashSet};
 use std::future::{pending, ready};
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{Clock, Pending, StoreError, WallTime};
 
-/// How many pushes wait for a slow subscriber before it is told of a gap instead.
+/// The most pushes that wait for a slow subscriber; beyond it they are replaced by a gap.
 const WAITING_PUSHES: usize = 1_024;
 
 /// Shared records that live as long as this value.
@@ -24,7 +24,7 @@ const WAITING_PUSHES: usize = 1_024;
 /// use fusebox_store::{SystemClock, records::{Change, Changed, MemoryRecords, SharedRecords}};
 /// use std::{sync::Arc, time::Duration};
 ///
-/// /// Counts how often it was asked.
+/// /// Counts its own calls.
 /// const COUNT: Change = Change {
 ///     name: "count",
 ///     lua: "return tostring((tonumber(record) or 0) + 1), 60000, true",
@@ -51,17 +51,17 @@ const WAITING_PUSHES: usize = 1_024;
 /// ```
 pub struct MemoryRecords {
     clock: Arc<dyn Clock>,
-    records: Mutex<HashMap<String, Kept>>,
+    records: Mutex<HashMap<String, Entry>>,
     pushed: broadcast::Sender<(Arc<str>, Bytes)>,
 }
 
-struct Kept {
+struct Entry {
     record: Bytes,
-    ends: WallTime,
+    expires_at: WallTime,
 }
 
 impl MemoryRecords {
-    /// No records yet, on this clock.
+    /// Makes an empty set of records on this clock.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         MemoryRecords {
             clock,
@@ -70,30 +70,30 @@ impl MemoryRecords {
         }
     }
 
-    /// Forgets a record, as a server does that evicts it or loses it in a failover. Nobody is told.
+    /// Removes a record without a push, as a server does that evicts it or loses it in a failover.
     pub fn forget(&self, key: &str) {
         self.lock().remove(key);
     }
 
-    /// Forgets all records, as a server does that is flushed. Nobody is told.
+    /// Removes all records without a push, as a flushed server does.
     pub fn flush(&self) {
         self.lock().clear();
     }
 
-    /// Puts a record in place whatever was there, as a failover to an older copy does. Nobody is told.
+    /// Overwrites a record without a push, as a failover to an older copy does.
     pub fn put_back(&self, key: &str, record: Bytes) {
-        let kept = Kept {
+        let entry = Entry {
             record,
-            ends: WallTime(u64::MAX),
+            expires_at: WallTime(u64::MAX),
         };
-        self.lock().insert(key.to_owned(), kept);
+        self.lock().insert(key.to_owned(), entry);
     }
 
     fn apply_now(&self, key: &str, change: &Change, args: &[Bytes]) -> Result<Applied, StoreError> {
         check(key)?;
         let mut records = self.lock();
         let now = self.clock.now();
-        let before = living(&records, key, now);
+        let before = live_record(&records, key, now);
         let changed = (change.rust)(before.as_deref(), args, now);
         let Changed::Written {
             record,
@@ -112,13 +112,13 @@ impl MemoryRecords {
                 now,
             });
         }
-        let kept = Kept {
+        let entry = Entry {
             record: record.clone(),
-            ends: now.after(live_for),
+            expires_at: now.after(live_for),
         };
-        records.insert(key.to_owned(), kept);
+        records.insert(key.to_owned(), entry);
         if push {
-            // Under the lock, so that pushes come in the order of the changes. Nobody may be listening.
+            // Under the lock, so that pushes come in the order of the changes. There may be no subscriber.
             let _ = self.pushed.send((key.into(), record.clone()));
         }
         Ok(Applied {
@@ -132,30 +132,33 @@ impl MemoryRecords {
         let records = self.lock();
         let now = self.clock.now();
         Ok(ReadOut {
-            records: keys.iter().map(|key| living(&records, key, now)).collect(),
+            records: keys
+                .iter()
+                .map(|key| live_record(&records, key, now))
+                .collect(),
             now,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Kept>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn living(records: &HashMap<String, Kept>, key: &str, now: WallTime) -> Option<Bytes> {
-    let kept = records.get(key).filter(|kept| now < kept.ends)?;
-    // As on a server, what is too long is nobody's record.
-    let record = (kept.record.len() <= RECORD_BYTES_MAX).then(|| kept.record.clone());
+fn live_record(records: &HashMap<String, Entry>, key: &str, now: WallTime) -> Option<Bytes> {
+    let entry = records.get(key).filter(|entry| now < entry.expires_at)?;
+    // A server treats an overlong value as foreign data, too.
+    let record = (entry.record.len() <= RECORD_BYTES_MAX).then(|| entry.record.clone());
     Some(record.unwrap_or_default())
 }
 
-/// Refuses what is no key of a record.
+/// Rejects a key that is empty or too long.
 pub(crate) fn check(key: &str) -> Result<(), StoreError> {
     let why = if key.is_empty() {
-        "it is empty; give it a character at least".to_owned()
+        "it is empty; give it at least one character".to_owned()
     } else if key.len() > RECORD_KEY_MAX {
         format!(
-            "it has {} bytes, and {RECORD_KEY_MAX} are the most allowed; shorten it or hash it",
+            "it has {} bytes, more than the {RECORD_KEY_MAX} allowed; shorten it or hash it",
             key.len()
         )
     } else {
@@ -221,7 +224,7 @@ impl Pushes for MemoryPushes {
                     }
                     Ok(_) => {}
                     Err(RecvError::Lagged(_)) => return Push::Gap,
-                    // The records are gone, and nothing will ever come.
+                    // The records were dropped, so nothing will ever come.
                     Err(RecvError::Closed) => pending().await,
                 }
             }

@@ -1,9 +1,9 @@
 //! Small records that many processes change together, each change in one step.
 //!
-//! Where an [`ObjectStore`](crate::ObjectStore) keeps what one gateway writes, shared records are what several agree
-//! on. Nobody reads a record, thinks, and writes it back: a [`Change`] travels to the record and is carried out where
-//! the record lives, alone and on the clock of that place. Who [subscribes](SharedRecords::subscribe) hears of changes
-//! as they happen.
+//! Where an [`ObjectStore`](crate::ObjectStore) keeps the data of one gateway, shared records coordinate several. No
+//! client reads a record, computes and writes it back: a [`Change`] is sent to the record and applied where the record
+//! is stored, atomically and on that place's clock. [Subscribers](SharedRecords::subscribe) receive changed records as
+//! they are written.
 
 mod change;
 #[cfg(feature = "hostile")]
@@ -23,25 +23,25 @@ pub use memory::MemoryRecords;
 pub(crate) use memory::check;
 pub use push::{NextPush, Push, Pushes};
 
-/// The most bytes of a record's key.
+/// The most bytes in a record's key.
 pub const RECORD_KEY_MAX: usize = 512;
 
-/// The most bytes of a record. A change that would write more changes nothing.
+/// The most bytes in a record. A change whose result is larger leaves the record unchanged.
 pub const RECORD_BYTES_MAX: usize = 256 * 1024;
 
-/// Records under keys, changed by functions that run where the records are.
+/// Records under keys, changed by functions that run where the records are stored.
 ///
-/// A store of them knows nothing of what the records mean. All that it promises is that the changes of one record
-/// happen one after the other, each with the time of one common clock, and that whoever asked for a change learns what
-/// the record was right after it.
+/// A store of records does not interpret them. It guarantees that the changes of one record happen one after the other,
+/// each with the time of one common clock, and that each caller of a change receives the record as it was right after
+/// it.
 pub trait SharedRecords: Send + Sync + 'static {
-    /// Carries out a change on one record, in one step, and answers what the record is then.
+    /// Applies a change to one record atomically, and returns the record right after it.
     ///
-    /// After an error the change may have happened, or not. A change that must not happen twice says in its arguments
-    /// which one it is, and looks in the record whether it has happened.
+    /// After an error the change may have happened or not. A change that must not happen twice needs an identifier in
+    /// its arguments, which it records and checks.
     ///
     /// # Errors
-    /// [`StoreError::InvalidKey`](crate::StoreError::InvalidKey), or the store's own trouble.
+    /// [`StoreError::InvalidKey`](crate::StoreError::InvalidKey), or any failure of the store itself.
     fn apply<'a>(
         &'a self,
         key: &'a str,
@@ -49,32 +49,32 @@ pub trait SharedRecords: Send + Sync + 'static {
         args: &'a [Bytes],
     ) -> Pending<'a, Applied>;
 
-    /// What the records under these keys are, in the order of the keys, in one round trip to each place where some of
-    /// them live.
+    /// Reads the records under these keys, in the order of the keys, with one round trip to each server that holds some
+    /// of them.
     ///
     /// # Errors
-    /// [`StoreError::InvalidKey`](crate::StoreError::InvalidKey), or the store's own trouble.
+    /// [`StoreError::InvalidKey`](crate::StoreError::InvalidKey), or any failure of the store itself.
     fn read<'a>(&'a self, keys: &'a [&'a str]) -> Pending<'a, ReadOut>;
 
-    /// Begins to listen. What is pushed is told by [`Pushes::next`], for the keys that it [follows](Pushes::follow).
+    /// Opens a subscription. [`Pushes::next`] returns the pushes for the keys that it [follows](Pushes::follow).
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// Any failure of the store itself.
     fn subscribe(&self) -> Pending<'_, Box<dyn Pushes>>;
 
-    /// The time on the clock that changes are told.
+    /// Returns the time on the clock that change functions receive.
     ///
     /// # Errors
-    /// The store's own trouble.
+    /// Any failure of the store itself.
     fn now(&self) -> Pending<'_, WallTime>;
 }
 
-/// Several records at one moment.
+/// Several records, read at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadOut {
-    /// The records, in the order of the keys; none where there is none, and an empty one where something lies that no
-    /// change wrote. A change that comes there finds that empty one, and may write over it.
+    /// The records, in the order of the keys: `None` if absent, empty if the stored bytes were not written by a change.
+    /// A change finds such foreign data as an empty record, and may overwrite it.
     pub records: Vec<Option<Bytes>>,
-    /// When they were read, at the earliest, on the store's clock.
+    /// The time of the earliest read, on the store's clock.
     pub now: WallTime,
 }

@@ -1,33 +1,35 @@
-//! How a subscriber hears of records that changed.
+//! Pushes: changed records as delivered to a subscriber.
 
 use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
 
-/// The next thing a subscriber hears, when it comes.
+/// The future of a subscriber's next push.
 pub type NextPush<'a> = Pin<Box<dyn Future<Output = Push> + Send + 'a>>;
 
-/// What a subscriber hears.
+/// A message to a subscriber.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Push {
-    /// A record was written. Pushes may come late, twice, and out of order: the records must tell which is newer.
+    /// A record was written. Pushes may come late, twice and out of order, so a record must contain its own version.
     Record {
-        /// Its key.
+        /// The record's key.
         key: String,
-        /// The record.
+        /// The record's bytes.
         record: Bytes,
     },
-    /// Something may have been missed: read what matters. Also the first thing every subscriber hears.
+    /// Pushes may have been missed, so the records of interest must be read. Also the first message to every
+    /// subscriber.
     Gap,
 }
 
-/// A subscription. It mends itself: after a broken connection it listens anew and tells of the [`Push::Gap`].
+/// A subscription. After a broken connection it subscribes again by itself, and delivers a [`Push::Gap`].
 pub trait Pushes: Send {
-    /// Listens to this key from soon on. A record that is written before that is not pushed, so read it after.
+    /// Subscribes to a key, soon after the call. A record written before that is not pushed, so read the record once
+    /// afterwards.
     fn follow(&mut self, key: &str);
 
-    /// Listens to this key no longer. What was on its way may still come.
+    /// Unsubscribes from a key. Pushes already under way may still be delivered.
     fn unfollow(&mut self, key: &str);
 
     /// Waits for the next push. Dropping the future loses nothing.

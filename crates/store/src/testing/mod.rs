@@ -1,6 +1,6 @@
-//! For tests: a real server to start, stop, freeze and kill, and a way to it that can be slow.
+//! Test support: a real server that can be stopped, frozen and killed, and a proxy with faults.
 //!
-//! Everything here panics when it cannot do what it is asked, as a test should.
+//! Everything here panics on failure, as a test should.
 
 mod proxy;
 mod server;

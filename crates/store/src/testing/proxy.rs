@@ -1,4 +1,4 @@
-//! A way to a server that can be slow, cut, or swallow what is said.
+//! A TCP proxy in front of a server, which can delay, drop or refuse traffic.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Passes connections on to a server, and harms them as it is told.
+/// Forwards connections to a server, with configurable faults.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -22,16 +22,16 @@ struct Harm {
 }
 
 impl Proxy {
-    /// A way to the server at this port of this machine.
+    /// Starts a proxy in front of the server at this local port.
     ///
     /// # Panics
-    /// If it can listen nowhere.
+    /// If no port is free to listen on.
     pub fn to(port: u16) -> Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("the address just bound");
         let harm = Arc::new(Mutex::new(Harm::default()));
         let shared = harm.clone();
-        // Ends with the process: a test's, which is short.
+        // The thread ends with the process, which is a short-lived test.
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 if lock(&shared).refuses {
@@ -48,27 +48,27 @@ impl Proxy {
         Proxy { address, harm }
     }
 
-    /// The URL of the way.
+    /// The proxy's own URL.
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)
     }
 
-    /// Holds back everything, in both directions, by this much.
+    /// Delays all traffic, in both directions, by this duration.
     pub fn delay(&self, by: Duration) {
         lock(&self.harm).delay = by;
     }
 
-    /// Reads everything and passes nothing on, as a line that was cut without a word.
+    /// Reads all traffic but forwards nothing, like a line that was cut silently.
     pub fn swallow(&self, yes: bool) {
         lock(&self.harm).swallows = yes;
     }
 
-    /// Ends all connections, and every new one at once.
+    /// Closes all connections, and each new one at once.
     pub fn refuse(&self, yes: bool) {
         let mut harm = lock(&self.harm);
         harm.refuses = yes;
         for stream in harm.open.drain(..) {
-            // It may be closed already.
+            // The connection may be closed already.
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
@@ -78,7 +78,7 @@ fn lock(harm: &Mutex<Harm>) -> MutexGuard<'_, Harm> {
     harm.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Passes on in one direction until either side ends.
+/// Forwards traffic in one direction until either side closes.
 fn pass(harm: &Arc<Mutex<Harm>>, from: &TcpStream, to: &TcpStream) {
     let mut from = from.try_clone().expect("a second handle on a socket");
     let mut to = to.try_clone().expect("a second handle on a socket");

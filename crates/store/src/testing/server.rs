@@ -1,4 +1,4 @@
-//! A real server of a test's own, which can be stopped, frozen, killed and started again.
+//! A real Valkey or Redis server for a test, which can be frozen, killed and restarted.
 
 use redis::Value;
 use rustix::process::{Pid, Signal, kill_process};
@@ -8,18 +8,17 @@ use std::thread::sleep;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// The programs that will do, the better first.
+/// The usable server programs, the preferred one first.
 const PROGRAMS: [&str; 2] = ["valkey-server", "redis-server"];
-/// How often a server is asked whether it is up, and how many times.
+/// The interval and the number of polls of a server that is starting.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 const LOOKS_MAX: u32 = 4_000;
-/// Ports that may turn out to be taken by the time the server asks for them.
+/// The most ports to try: a free port may be taken before the server binds it.
 const PORTS_MAX: usize = 10;
-/// The slots of a cluster.
+/// Number of slots in a cluster.
 const SLOTS: u16 = 16_384;
 
-/// A Valkey or Redis server on a port of its own on this machine, with nothing in it. It writes
-/// nothing to disk, and ends with its owner.
+/// An empty Valkey or Redis server on its own local port. It saves nothing to disk and ends when dropped.
 #[derive(Debug)]
 pub struct Server {
     directory: TempDir,
@@ -30,7 +29,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server.
+    /// Starts a server with default settings.
     ///
     /// # Panics
     /// If neither `valkey-server` nor `redis-server` is installed, or it does not come up.
@@ -38,8 +37,8 @@ impl Server {
         Server::with(&[])
     }
 
-    /// Starts a server with settings as on its command line: `&["--requirepass", "secret"]`.
-    /// A setting `%port%` stands for its [`second_port`](Server::second_port).
+    /// Starts a server with settings as on its command line: `&["--requirepass", "secret"]`. A setting `%port%` is
+    /// replaced by the [`second_port`](Server::second_port).
     ///
     /// # Panics
     /// As [`start`](Server::start).
@@ -61,10 +60,10 @@ impl Server {
         panic!("no server came up; {}", server.log());
     }
 
-    /// Starts a cluster of so many servers, which share the slots evenly.
+    /// Starts a cluster of `count` servers, which share the slots evenly.
     ///
     /// # Panics
-    /// As [`start`](Server::start), and if they do not find together.
+    /// As [`start`](Server::start), and if the cluster does not form.
     pub fn cluster(count: u16) -> Vec<Server> {
         let settings = ["--cluster-enabled", "yes"];
         let servers: Vec<_> = (0..count).map(|_| Server::with(&settings)).collect();
@@ -85,8 +84,8 @@ impl Server {
         servers
     }
 
-    /// Starts a Sentinel that watches a primary under a name, alone, and replaces it soon after it
-    /// went silent.
+    /// Starts a single Sentinel that monitors a primary under a name, and fails over 200 ms after the primary went
+    /// silent.
     ///
     /// # Panics
     /// As [`start`](Server::start).
@@ -100,10 +99,10 @@ impl Server {
         sentinel
     }
 
-    /// Asks until the reply has all these parts.
+    /// Repeats a command until its reply contains all these parts.
     ///
     /// # Panics
-    /// If it never has.
+    /// If no reply ever does.
     pub fn wait_until(&self, command: &str, parts: &[&str]) {
         for _ in 0..LOOKS_MAX {
             let reply = self.ask(command);
@@ -112,58 +111,58 @@ impl Server {
             }
             sleep(LOOK_EVERY);
         }
-        panic!("{command} never answered {parts:?}; {}", self.log());
+        panic!("no reply to {command} contained {parts:?}; {}", self.log());
     }
 
-    /// The server's URL.
+    /// The URL of the server, without a password.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// The port that it listens on, also while it is down.
+    /// The server's port, the same after a restart.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// A second port that is its own, if a setting names it: `&["--tls-port", "%port%"]`.
+    /// A second reserved port, for a setting such as `&["--tls-port", "%port%"]`.
     pub fn second_port(&self) -> u16 {
         self.second_port
     }
 
-    /// Kills it with what it holds, at once, unless it is down.
+    /// Kills the server at once, with its data, unless it is down.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // It may have ended by itself.
+            // The process may have ended by itself.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 
-    /// Starts it again, empty, at the same port, unless it is up.
+    /// Restarts the server, empty and on the same port, unless it is up.
     ///
     /// # Panics
-    /// If it does not come up.
+    /// If the server does not come up.
     pub fn restart(&mut self) {
         if self.child.is_none() {
             assert!(self.try_up(), "no server came up again; {}", self.log());
         }
     }
 
-    /// Freezes it: its connections stay open, and nothing answers.
+    /// Freezes the server: its connections stay open but nothing answers.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Lets a frozen server continue.
     pub fn resume(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// Sends a command and answers the reply as text. Words are split at spaces:
-    /// `server.ask("CONFIG SET maxmemory 1")`.
+    /// Sends a command and returns the reply as text. The command is split at spaces: `server.ask("CONFIG SET maxmemory
+    /// 1")`.
     ///
     /// # Panics
-    /// If it cannot be reached, or answers with an error.
+    /// If the server cannot be reached, or replies with an error.
     pub fn ask(&self, command: &str) -> String {
         self.try_ask(&command.split(' ').collect::<Vec<_>>())
             .unwrap_or_else(|error| panic!("{command}: {error}"))
@@ -186,7 +185,7 @@ impl Server {
         })
     }
 
-    /// Its URL with the password that its settings name.
+    /// The server's URL, with the password from its settings.
     fn login(&self) -> String {
         let mut settings = self.settings.iter();
         match settings.find(|text| *text == "--requirepass") {
@@ -199,9 +198,9 @@ impl Server {
         }
     }
 
-    /// Starts the process and waits until it answers; answers false if it ends instead.
+    /// Starts the process and waits until it answers. Returns false if the process ends instead.
     fn try_up(&mut self) -> bool {
-        // A file, because a Sentinel writes down what it learns.
+        // A configuration file, because a Sentinel writes its state into one.
         let file = self.directory.path().join("server.conf");
         if !file.exists() {
             std::fs::write(&file, "").expect("a server's own file");

@@ -1,16 +1,16 @@
-//! Takes a server's URL apart, without ever showing its password.
+//! Parses a server's URL into its parts, without ever revealing its password.
 
 use percent_encoding::percent_decode_str;
 use std::path::PathBuf;
 
-/// Where one server listens.
+/// The network address of one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Endpoint {
     Tcp(String, u16),
     Unix(PathBuf),
 }
 
-/// What a URL's scheme says of the servers.
+/// The kind of deployment, from the URL's scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Single,
@@ -45,20 +45,20 @@ impl Parts {
             "rediss+cluster" | "valkeys+cluster" => (Kind::Cluster, true),
             _ => {
                 return Err(format!(
-                    "the scheme \"{scheme}\" is not known; write redis://, rediss://, \
+                    "unknown scheme \"{scheme}\"; expected redis://, rediss://, \
                      redis+unix://, redis+sentinel:// or redis+cluster://"
                 ));
             }
         };
         if rest.contains('#') {
-            return Err("it holds a #; write %23 for it".to_owned());
+            return Err("it contains a #; write %23 instead".to_owned());
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        // Else a part of a password would be taken for a host, and shown.
+        // Otherwise a part of a password would be taken for a host, and shown.
         if path.contains('@') || query.contains('@') {
             return Err(
-                "it holds an @ after its hosts; write %40 for it, and encode / and ? \
+                "it contains an @ after its hosts; write %40 instead, and encode / and ? \
                         in a password as %2F and %3F"
                     .to_owned(),
             );
@@ -95,13 +95,13 @@ impl Parts {
         })
     }
 
-    /// The hosts, at least one, with this port where they name none.
+    /// The hosts, at least one, with `port` as the default port.
     pub(super) fn hosts(&self, port: u16) -> Result<Vec<(String, u16)>, String> {
         self.hosts.split(',').map(|text| host(text, port)).collect()
     }
 }
 
-/// A host and port as they stand in a URL.
+/// Formats a host and port as in a URL.
 pub(super) fn authority(host: &str, port: u16) -> String {
     if host.contains(':') {
         format!("[{host}]:{port}")
@@ -119,7 +119,7 @@ fn host(text: &str, default: u16) -> Result<(String, u16), String> {
         },
     };
     if host.is_empty() {
-        return Err("it names no host; write redis://host:6379".to_owned());
+        return Err("it has no host; write redis://host:6379".to_owned());
     }
     let port = match port {
         None => default,
@@ -130,7 +130,7 @@ fn host(text: &str, default: u16) -> Result<(String, u16), String> {
     Ok((host.to_owned(), port))
 }
 
-/// A part without its percent signs. Names the part, not its text, which may be a secret.
+/// Decodes percent-encoded text. The error names the part (`what`) but not its text, which may be secret.
 fn decoded(text: &str, what: &str) -> Result<String, String> {
     let whole = text.split('%').skip(1).all(|rest| {
         let code = rest.as_bytes().get(..2).unwrap_or_default();
@@ -138,7 +138,7 @@ fn decoded(text: &str, what: &str) -> Result<String, String> {
     });
     if !whole {
         return Err(format!(
-            "its {what} holds a % that begins no code; write %25 for a percent sign"
+            "its {what} contains a % without two hexadecimal digits; write %25 for a percent sign"
         ));
     }
     let text = percent_decode_str(text).decode_utf8();

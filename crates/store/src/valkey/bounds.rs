@@ -1,7 +1,7 @@
-//! Bounds what a server may answer: a stream that fails as soon as a reply announces, or brings, more than is allowed.
+//! Limits the size of replies: a stream that fails as soon as a reply announces or delivers too much.
 //!
-//! The client's parser keeps what has come of a reply until it is whole, whatever its length. So the bytes are looked at
-//! before it gets them: only the heads of the parts are read, as [RESP](https://valkey.io/topics/protocol/) has them.
+//! The client's parser buffers a reply until it is complete, whatever its length. So the bytes are scanned before they
+//! reach the parser; only the headers of the parts are read, as defined by [RESP](https://valkey.io/topics/protocol/).
 
 use std::fmt;
 use std::io;
@@ -9,16 +9,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How deep arrays, maps and sets may stand in each other. Scripts of ours answer a list, a cluster's slots go to 4.
+/// The deepest nesting of arrays, maps and sets. Our scripts return flat lists; the slots of a cluster nest 4 deep.
 const DEPTH_MAX: usize = 16;
-/// The most bytes of a line: of an error, or of a number.
+/// The most bytes in a simple line, such as an error or a number.
 const LINE_MAX: usize = 64 * 1024;
-/// The most bytes of a line that says how much follows.
+/// The most bytes in a header line that announces a length.
 const HEAD_MAX: usize = 32;
-/// The fewest bytes of a value.
+/// The fewest bytes of an encoded value.
 const VALUE_MIN: usize = 3;
 
-/// A reply that is not taken.
+/// The reason for rejecting a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Excess {
     Bytes(usize),
@@ -31,67 +31,67 @@ enum Excess {
 impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Excess::Bytes(most) => write!(f, "its reply is longer than the {most} bytes allowed"),
+            Excess::Bytes(max) => write!(f, "its reply is longer than the {max} bytes allowed"),
             Excess::Line => write!(f, "its reply has a line of more than {LINE_MAX} bytes"),
             Excess::Values(count) => write!(f, "its reply announces {count} values"),
             Excess::Depth => write!(f, "its reply is nested more than {DEPTH_MAX} deep"),
-            Excess::Head => f.write_str("its reply has a part without a length"),
+            Excess::Head => f.write_str("its reply has a part without a valid length"),
         }
     }
 }
 
-/// Follows replies byte by byte.
+/// Scans a stream of replies byte by byte.
 #[derive(Debug)]
-struct Watcher {
-    /// The most bytes of one reply.
-    most: usize,
-    /// The bytes of the reply so far.
+struct Scanner {
+    /// The most bytes in one reply.
+    max: usize,
+    /// The bytes of the current reply so far.
     used: usize,
-    /// How many values are still to come, of each array that is open.
+    /// The values still to come in each open array, outermost first.
     open: Vec<u64>,
-    within: Within,
+    position: Position,
 }
 
 #[derive(Debug)]
-enum Within {
-    /// A value begins.
+enum Position {
+    /// At the start of a value.
     Start,
-    /// A line that says how much follows, of this kind.
+    /// In a header line of this kind, which announces a length.
     Head { kind: u8, line: Vec<u8> },
-    /// Any other line, of so many bytes up to now; the last may be its carriage return.
+    /// In any other line, `length` bytes so far; `ending` if the last was a carriage return.
     Line { length: usize, ending: bool },
-    /// So many bytes that mean nothing here.
+    /// In content that is skipped, with `left` bytes to go.
     Bulk { left: usize },
 }
 
-impl Watcher {
-    fn new(most: usize) -> Self {
-        Watcher {
-            most,
+impl Scanner {
+    fn new(max: usize) -> Self {
+        Scanner {
+            max,
             used: 0,
             open: Vec::new(),
-            within: Within::Start,
+            position: Position::Start,
         }
     }
 
-    fn take(&mut self, mut bytes: &[u8]) -> Result<(), Excess> {
+    fn scan(&mut self, mut bytes: &[u8]) -> Result<(), Excess> {
         while let Some(&byte) = bytes.first() {
             let mut taken = 1;
-            match &mut self.within {
-                Within::Start => {
-                    self.within = match byte {
-                        b'$' | b'!' | b'=' | b'*' | b'~' | b'>' | b'%' | b'|' => Within::Head {
+            match &mut self.position {
+                Position::Start => {
+                    self.position = match byte {
+                        b'$' | b'!' | b'=' | b'*' | b'~' | b'>' | b'%' | b'|' => Position::Head {
                             kind: byte,
                             line: Vec::new(),
                         },
-                        // What is no reply at all is for the parser to refuse.
-                        _ => Within::Line {
+                        // The parser rejects anything that is not a reply.
+                        _ => Position::Line {
                             length: 0,
                             ending: false,
                         },
                     };
                 }
-                Within::Line { length, ending } => {
+                Position::Line { length, ending } => {
                     let ends = *ending && byte == b'\n';
                     *ending = byte == b'\r';
                     *length += 1;
@@ -102,7 +102,7 @@ impl Watcher {
                         self.end_value();
                     }
                 }
-                Within::Head { kind, line } => {
+                Position::Head { kind, line } => {
                     line.push(byte);
                     if line.len() > HEAD_MAX {
                         return Err(Excess::Head);
@@ -114,11 +114,11 @@ impl Watcher {
                         self.begin(kind, number)?;
                     }
                 }
-                Within::Bulk { left } => {
+                Position::Bulk { left } => {
                     taken = bytes.len().min(*left);
                     *left -= taken;
                     if *left == 0 {
-                        self.within = Within::Start;
+                        self.position = Position::Start;
                         self.used += taken;
                         self.end_value();
                         bytes = &bytes[taken..];
@@ -126,19 +126,19 @@ impl Watcher {
                     }
                 }
             }
-            // A value that has ended the reply is counted no more.
-            if !matches!(self.within, Within::Start) || !self.open.is_empty() {
+            // The last byte of a reply does not count towards the next one.
+            if !matches!(self.position, Position::Start) || !self.open.is_empty() {
                 self.used += taken;
             }
-            if self.used > self.most {
-                return Err(Excess::Bytes(self.most));
+            if self.used > self.max {
+                return Err(Excess::Bytes(self.max));
             }
             bytes = &bytes[taken..];
         }
         Ok(())
     }
 
-    /// Takes the length of what follows.
+    /// Handles the announced length or count of a value.
     fn begin(&mut self, kind: u8, number: i64) -> Result<(), Excess> {
         let count = match (kind, u64::try_from(number)) {
             (b'$' | b'*' | b'~', Err(_)) | (b'*' | b'~' | b'>', Ok(0)) => {
@@ -152,13 +152,13 @@ impl Watcher {
             }
             (_, Ok(count)) => count,
         };
-        let left = self.most.saturating_sub(self.used);
+        let left = self.max.saturating_sub(self.used);
         if matches!(kind, b'$' | b'!' | b'=') {
             let length = usize::try_from(count).unwrap_or(usize::MAX);
             if length > left {
-                return Err(Excess::Bytes(self.most));
+                return Err(Excess::Bytes(self.max));
             }
-            self.within = Within::Bulk { left: length + 2 };
+            self.position = Position::Bulk { left: length + 2 };
             return Ok(());
         }
         let values = match kind {
@@ -176,13 +176,13 @@ impl Watcher {
             return Err(Excess::Depth);
         }
         self.open.push(values);
-        self.within = Within::Start;
+        self.position = Position::Start;
         Ok(())
     }
 
-    /// A value is whole, and with it perhaps the arrays that it stands in.
+    /// Ends a value, and every open array that it completes.
     fn end_value(&mut self) {
-        self.within = Within::Start;
+        self.position = Position::Start;
         while let Some(left) = self.open.last_mut() {
             *left -= 1;
             if *left > 0 {
@@ -194,20 +194,20 @@ impl Watcher {
     }
 }
 
-/// A stream that lets no reply pass that is longer than it may be.
+/// A stream that fails on a reply above the size limit.
 #[derive(Debug)]
 pub(super) struct Bounded<S> {
     stream: S,
-    watcher: Watcher,
+    scanner: Scanner,
     failed: Option<Excess>,
 }
 
 impl<S> Bounded<S> {
-    /// The stream, with the most bytes of one reply.
-    pub(super) fn new(stream: S, most: usize) -> Self {
+    /// Wraps a stream, with the most bytes allowed in one reply.
+    pub(super) fn new(stream: S, max: usize) -> Self {
         Bounded {
             stream,
-            watcher: Watcher::new(most),
+            scanner: Scanner::new(max),
             failed: None,
         }
     }
@@ -223,12 +223,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
         if this.failed.is_none() {
             let before = buffer.filled().len();
             ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
-            this.failed = this.watcher.take(&buffer.filled()[before..]).err();
+            this.failed = this.scanner.scan(&buffer.filled()[before..]).err();
             if this.failed.is_some() {
                 buffer.set_filled(before);
             }
         }
-        // Nothing that comes after it could be told apart from it.
+        // The boundaries of the replies are lost, so the stream stays failed.
         Poll::Ready(match this.failed {
             None => Ok(()),
             Some(excess) => Err(io::Error::new(
@@ -264,12 +264,12 @@ mod tests {
 
     const MOST: usize = 100;
 
-    fn take(bytes: &[u8], step: usize) -> Result<Watcher, Excess> {
-        let mut watcher = Watcher::new(MOST);
+    fn scan(bytes: &[u8], step: usize) -> Result<Scanner, Excess> {
+        let mut scanner = Scanner::new(MOST);
         for some in bytes.chunks(step) {
-            watcher.take(some)?;
+            scanner.scan(some)?;
         }
-        Ok(watcher)
+        Ok(scanner)
     }
 
     #[test]
@@ -279,14 +279,14 @@ mod tests {
                        |1\r\n+ttl\r\n:3\r\n+value\r\n=7\r\ntxt:abc\r\n!5\r\nERR x\r\n%0\r\n";
         let many = replies.repeat(20);
         for step in [1, 2, 3, 7, 64, many.len()] {
-            let watcher = take(many.as_bytes(), step).unwrap();
-            assert_eq!((watcher.used, watcher.open.len()), (0, 0), "{step}");
-            assert!(matches!(watcher.within, Within::Start));
+            let scanner = scan(many.as_bytes(), step).unwrap();
+            assert_eq!((scanner.used, scanner.open.len()), (0, 0), "{step}");
+            assert!(matches!(scanner.position, Position::Start));
         }
     }
 
     #[test]
-    fn what_is_too_long_is_refused_at_its_head() {
+    fn an_oversized_reply_is_rejected_at_its_header() {
         let deep = "*1\r\n".repeat(DEPTH_MAX + 1);
         for (reply, excess) in [
             ("$500000000\r\n", Excess::Bytes(MOST)),
@@ -306,16 +306,16 @@ mod tests {
         ] {
             if reply == "*2\r\n$60\r\n" {
                 let whole = format!("*2\r\n$60\r\n{}\r\n$60\r\n", "x".repeat(60));
-                assert_eq!(take(whole.as_bytes(), 9).unwrap_err(), excess);
+                assert_eq!(scan(whole.as_bytes(), 9).unwrap_err(), excess);
                 continue;
             }
             for step in [1, 100] {
-                assert_eq!(take(reply.as_bytes(), step).unwrap_err(), excess, "{reply}");
+                assert_eq!(scan(reply.as_bytes(), step).unwrap_err(), excess, "{reply}");
             }
         }
-        assert_eq!(take(&[b'+'; 200], 7).unwrap_err(), Excess::Bytes(MOST));
-        let mut watcher = Watcher::new(usize::MAX);
-        assert_eq!(watcher.take(&[b'-'; LINE_MAX + 2]), Err(Excess::Line));
+        assert_eq!(scan(&[b'+'; 200], 7).unwrap_err(), Excess::Bytes(MOST));
+        let mut scanner = Scanner::new(usize::MAX);
+        assert_eq!(scanner.scan(&[b'-'; LINE_MAX + 2]), Err(Excess::Line));
     }
 
     proptest! {
@@ -324,15 +324,15 @@ mod tests {
             bytes in prop::collection::vec(prop::sample::select(b"+-:$*%|~>=!(_#,?\r\n019 ax".to_vec()), 0..200),
             step in 1usize..20,
         ) {
-            let _ = take(&bytes, step);
+            let _ = scan(&bytes, step);
         }
 
         #[test]
-        fn how_the_bytes_are_cut_makes_no_difference(
+        fn the_splitting_of_the_bytes_makes_no_difference(
             bytes in prop::collection::vec(prop::sample::select(b"+:$*>\r\n012".to_vec()), 0..80),
             step in 1usize..20,
         ) {
-            let (one, other) = (take(&bytes, step), take(&bytes, 1));
+            let (one, other) = (scan(&bytes, step), scan(&bytes, 1));
             prop_assert_eq!(one.map(|it| it.used).map_err(|_| ()), other.map(|it| it.used).map_err(|_| ()));
         }
     }

@@ -1,4 +1,4 @@
-//! Makes one connection to whatever the options name.
+//! Opens one connection to the server, Sentinel master or cluster of the options.
 
 use super::address::Endpoint;
 use super::dial::{Dialer, Single};
@@ -14,24 +14,24 @@ use redis::{
 };
 use std::sync::Arc;
 
-/// A connection on which many calls are under way at once. All its clones are one.
+/// A multiplexed connection. All clones share it.
 #[derive(Clone)]
 pub(super) enum Connection {
     Single(Single),
     Cluster(ClusterConnection<Single>),
 }
 
-/// Hears what a connection says unasked: messages, and that it ended.
-pub(super) type Ear = Arc<dyn Fn(PushInfo) + Send + Sync>;
+/// The handler of out-of-band messages on a connection: pushes, and its disconnection.
+pub(super) type PushHandler = Arc<dyn Fn(PushInfo) + Send + Sync>;
 
-/// Makes connections.
+/// Opens connections as the options describe.
 pub(super) struct Connector {
     options: ValkeyOptions,
     dialer: Arc<Dialer>,
 }
 
 impl Connection {
-    pub(super) async fn ask(&mut self, command: &Cmd) -> Result<Value, RedisError> {
+    pub(super) async fn send(&mut self, command: &Cmd) -> Result<Value, RedisError> {
         let answer = match self {
             Connection::Single(connection) => connection.req_packed_command(command).await,
             Connection::Cluster(connection) => connection.req_packed_command(command).await,
@@ -43,18 +43,21 @@ impl Connection {
 impl Connection {
     pub(super) async fn listen(&mut self, channel: &Channel) -> Result<(), RedisError> {
         match (self, channel) {
-            (Connection::Single(connection), Channel::Hear(name)) => {
+            (Connection::Single(connection), Channel::Subscribe(name)) => {
                 connection.subscribe(name).await
             }
-            // One server has no slots: there, everything is published for all.
-            (Connection::Single(_), Channel::HearInSlot(_) | Channel::LeaveSlot(_)) => Ok(()),
-            (Connection::Cluster(connection), Channel::Hear(name)) => {
+            // A single server has no slots and publishes to all subscribers.
+            (
+                Connection::Single(_),
+                Channel::SubscribeSharded(_) | Channel::UnsubscribeSharded(_),
+            ) => Ok(()),
+            (Connection::Cluster(connection), Channel::Subscribe(name)) => {
                 connection.subscribe(name).await
             }
-            (Connection::Cluster(connection), Channel::HearInSlot(name)) => {
+            (Connection::Cluster(connection), Channel::SubscribeSharded(name)) => {
                 connection.ssubscribe(name).await
             }
-            (Connection::Cluster(connection), Channel::LeaveSlot(name)) => {
+            (Connection::Cluster(connection), Channel::UnsubscribeSharded(name)) => {
                 connection.sunsubscribe(name).await
             }
         }
@@ -62,7 +65,7 @@ impl Connection {
 }
 
 impl Connector {
-    /// Reads the TLS files that the options name. No reply may have more bytes than that.
+    /// Reads the TLS files of the options. `reply_max` is the most bytes in one reply.
     pub(super) fn new(options: ValkeyOptions, reply_max: usize) -> Result<Connector, StoreError> {
         let dialer = Dialer::new(options.tls.as_ref(), options.connect_timeout, reply_max)?;
         Ok(Connector {
@@ -71,17 +74,17 @@ impl Connector {
         })
     }
 
-    /// Makes a connection. Names are resolved, and Sentinels asked, each time.
-    pub(super) async fn connect(&self, ear: Ear) -> Result<Connection, RedisError> {
-        let hear = move |info: PushInfo| {
-            ear(info);
+    /// Opens a connection. Each attempt resolves names and asks the Sentinels anew.
+    pub(super) async fn connect(&self, on_push: PushHandler) -> Result<Connection, RedisError> {
+        let forward = move |info: PushInfo| {
+            on_push(info);
             Ok::<_, ()>(())
         };
         let config = AsyncConnectionConfig::new()
-            // The link measures the time of each call and of the whole attempt.
+            // The link limits the time of each request and of the whole attempt.
             .set_response_timeout(None)
             .set_connection_timeout(None)
-            .set_push_sender(hear.clone());
+            .set_push_sender(forward.clone());
         match &self.options.servers {
             Servers::Single(endpoint) => {
                 let login = self.login();
@@ -94,7 +97,7 @@ impl Connector {
             }
             Servers::Cluster(nodes) => {
                 self.dialer.serve_clusters();
-                let client = self.cluster(nodes)?.push_sender(hear).build()?;
+                let client = self.cluster(nodes)?.push_sender(forward).build()?;
                 let connection = client.get_async_generic_connection::<Single>().await?;
                 Ok(Connection::Cluster(connection))
             }
@@ -105,7 +108,7 @@ impl Connector {
         let infos = nodes
             .iter()
             .map(|(host, port)| {
-                // Without TLS to the client: the dialer speaks it.
+                // Without TLS as far as the client knows, because the dialer handles it.
                 let address = ConnectionAddr::Tcp(host.clone(), *port);
                 Ok(address
                     .into_connection_info()?
@@ -116,19 +119,19 @@ impl Connector {
             .connection_timeout(self.options.connect_timeout)
             .response_timeout(self.options.timeout)
             .use_protocol(ProtocolVersion::RESP3)
-            // A write whose answer was lost must not be done twice; the link asks again where it
-            // knows that nothing was done.
+            // A write whose answer was lost must not be repeated; the link retries where it is certain that nothing
+            // happened.
             .retries(0))
     }
 
-    /// Opens a connection to the master that the first Sentinel names that knows it.
+    /// Connects to the master, as named by the first Sentinel that knows it.
     async fn open_master(
         &self,
         sentinels: &[(String, u16)],
         master: &str,
         config: &AsyncConnectionConfig,
     ) -> Result<Single, RedisError> {
-        let why = "no Sentinel could be asked";
+        let why = "no Sentinel could be reached";
         let mut failed = RedisError::from((ErrorKind::MasterNameNotFoundBySentinel, why));
         for (host, port) in sentinels {
             let sentinel = Endpoint::Tcp(host.clone(), *port);
@@ -150,13 +153,13 @@ impl Connector {
         let opened = self
             .dialer
             .open(sentinel, &login, AsyncConnectionConfig::new());
-        let mut asked = opened.await?;
+        let mut connection = opened.await?;
         let mut command = redis::cmd("SENTINEL");
         command.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
-        let answer = asked.req_packed_command(&command).await;
+        let answer = connection.req_packed_command(&command).await;
         let address = answer.and_then(Value::extract_error)?;
         let Some((host, port)) = redis::from_redis_value::<Option<(String, u16)>>(address)? else {
-            let why = "the Sentinel knows no master of that name";
+            let why = "the Sentinel does not know a master of that name";
             return Err(RedisError::from((
                 ErrorKind::MasterNameNotFoundBySentinel,
                 why,
@@ -166,7 +169,7 @@ impl Connector {
         let login = self.login();
         let opened = self.dialer.open(&master, &login, config.clone());
         let mut connection = opened.await?;
-        // A Sentinel may not have heard of a failover yet. A user may have no right to ask.
+        // The Sentinel may not know of a failover yet. The user may lack permission for ROLE.
         let role = connection.req_packed_command(&redis::cmd("ROLE")).await;
         if let Ok(Value::Array(role)) = role
             && let Some(Value::BulkString(role)) = role.first()

@@ -1,4 +1,4 @@
-//! Opens the way to one server: a socket, TLS where it is asked for, and a bound on every reply.
+//! Connects to one server: a socket, TLS if configured, and a size limit on every reply.
 
 use super::address::Endpoint;
 use super::bounds::Bounded;
@@ -27,31 +27,31 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// How often the kernel looks whether the other side is still there, on an idle connection.
+/// The interval of the kernel's keepalive probes on an idle connection.
 const KEEPALIVE: Duration = Duration::from_secs(1);
 
 trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
-/// Opens connections.
+/// Opens connections to single servers.
 #[derive(Clone)]
 pub(super) struct Dialer {
     tls: Option<TlsConnector>,
-    /// How long one connection may take.
+    /// Time limit for opening one connection.
     within: Duration,
-    /// The most bytes of one reply.
+    /// The most bytes in one reply.
     reply_max: usize,
 }
 
-/// A connection to one server. All its clones are one, and it ends with the last of them.
+/// A connection to one server. All clones share it; it closes with the last of them.
 #[derive(Clone)]
 pub(super) struct Single {
     connection: MultiplexedConnection,
     _task: Arc<Task>,
 }
 
-/// The task that reads and writes.
+/// The task that drives a connection, aborted on drop.
 struct Task(AbortHandle);
 
 impl Drop for Task {
@@ -61,12 +61,12 @@ impl Drop for Task {
 }
 
 thread_local! {
-    /// What the connections of this thread's cluster are opened by: the client names no more than the address.
+    /// The dialer for cluster connections opened on this thread; the client passes only an address.
     static CLUSTER: RefCell<Option<Arc<Dialer>>> = const { RefCell::new(None) };
 }
 
 impl Dialer {
-    /// Reads the TLS files.
+    /// Reads the TLS files, if any.
     pub(super) fn new(
         tls: Option<&TlsFiles>,
         within: Duration,
@@ -79,12 +79,12 @@ impl Dialer {
         })
     }
 
-    /// Opens the connections of all clusters of this thread from now on.
+    /// Makes this the dialer of all cluster connections on this thread.
     pub(super) fn serve_clusters(self: &Arc<Self>) {
         CLUSTER.with(|dialer| *dialer.borrow_mut() = Some(self.clone()));
     }
 
-    /// Opens a connection, and introduces itself.
+    /// Opens a connection and logs in.
     pub(super) async fn open(
         &self,
         endpoint: &Endpoint,
@@ -118,8 +118,8 @@ impl Dialer {
     }
 }
 
-/// No waiting for more to send; and the kernel looks after an idle connection, so that the end of
-/// one on which we only listen is heard.
+/// Connects a socket without Nagle's delay, with keepalive probes that detect the end of an idle connection, as a
+/// subscription is.
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let tries = lookup_host((host, port))
         .await?
@@ -161,13 +161,13 @@ fn connector(files: &TlsFiles) -> Result<TlsConnector, StoreError> {
                     .map_err(|error| invalid(path, &error))?;
             }
         }
-        // What of the system's cannot be read is missing, and shows when a server's is not trusted.
+        // An unreadable system certificate is skipped; the failure shows when a server is not trusted.
         None => {
             let found = rustls_native_certs::load_native_certs();
             roots.add_parsable_certificates(found.certs);
         }
     }
-    // An error says that the process has chosen one already, which will do.
+    // An error means that the process has installed a provider already, which is as good.
     let _ = aws_lc_rs::default_provider().install_default();
     let config = ClientConfig::builder().with_root_certificates(roots);
     let config = match (&files.cert, &files.key) {
@@ -222,7 +222,7 @@ impl Connect for Single {
             let info = info.into_connection_info()?;
             let dialer = CLUSTER.with(|dialer| dialer.borrow().clone());
             let (ConnectionAddr::Tcp(host, port), Some(dialer)) = (info.addr(), dialer) else {
-                let why = "a cluster's node has a host and a port";
+                let why = "a cluster node must have a host and a port";
                 return Err(RedisError::from((ErrorKind::InvalidClientConfig, why)));
             };
             let endpoint = Endpoint::Tcp(host.clone(), *port);

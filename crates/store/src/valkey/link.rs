@@ -1,14 +1,13 @@
-//! The way to the server: a thread that keeps one connection, and makes it anew when it breaks.
+//! The link to the server: a thread that keeps one connection and reopens it when it breaks.
 //!
-//! All calls share the connection. A call that meets no connection fails at once, except while the
-//! first attempt after a start or after a loss is under way, for which it waits within its time. A
-//! call that has no answer in time ends the connection to a server for those that come after it,
-//! since what comes late might else be taken for another's answer, and since a server that stands
-//! still closes nothing. A cluster's connection does that for each of its nodes.
+//! All requests share the connection. A request without a connection fails at once, except during the first attempt
+//! after a start or a loss, for which it waits within its time limit. A request without an answer in time ends the
+//! connection to a single server: a late answer might be taken for another request's, and a frozen server closes
+//! nothing by itself. A cluster connection does that for each of its nodes.
 
-use super::connect::{Connection, Connector, Ear};
+use super::connect::{Connection, Connector, PushHandler};
 use super::options::{Servers, ValkeyOptions};
-use super::trouble::{Reaction, Trouble, judge, unreachable};
+use super::trouble::{Reaction, RequestError, classify, unreachable};
 use crate::StoreError;
 use crate::clock::Stopwatch;
 use redis::{Cmd, PushInfo, PushKind, RedisError, Value};
@@ -20,26 +19,26 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time;
 
-/// The shortest and the longest rest between two attempts to connect: so short that a fleet agrees again within a second
-/// of the server's return, however long that was away.
-const REST_MIN: Duration = Duration::from_millis(50);
-const REST_MAX: Duration = Duration::from_millis(500);
-/// A connection that lasted this long is made anew without a rest when it is lost.
+/// The shortest and the longest pause between two attempts to connect. The longest is so short that a fleet agrees
+/// again within a second of the server's return, however long the server was away.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// A connection that lasted this long is reopened without a pause.
 const STEADY: Duration = Duration::from_secs(1);
-/// An idle connection is tried this often, so that a cut line is found before it is needed.
+/// The interval of pings on an idle connection, so that a cut line is found before it is needed.
 const PING_EVERY: Duration = Duration::from_secs(1);
-/// A slot that moves is tried again after this long.
-const AGAIN_AFTER: Duration = Duration::from_millis(10);
-/// A cluster's connection is made anew when none of its nodes answered for this long: with one node
-/// silent, the others go on.
+/// The pause before a request to a moving slot is repeated.
+const RETRY_AFTER: Duration = Duration::from_millis(10);
+/// A cluster connection is reopened when none of its nodes answered for this long. While only one node is silent, the
+/// others are still used.
 const CLUSTER_SILENT: Duration = Duration::from_secs(2);
-/// Doubts beyond these say nothing that the first do not.
-const DOUBTS_MAX: usize = 16;
+/// The most queued reports; further ones add no information.
+const REPORTS_MAX: usize = 16;
 
-/// A script of the server: what it does as one step.
+/// A script that the server runs atomically.
 pub(crate) struct Script {
     text: String,
-    /// By what the server knows it, once it has seen the text.
+    /// The script's SHA-1, by which the server knows a script that it has seen.
     hash: String,
 }
 
@@ -50,9 +49,9 @@ impl Script {
     }
 }
 
-/// What is asked of the server.
-pub(crate) enum Call {
-    /// A command, as it is.
+/// A request to the server.
+pub(crate) enum Request {
+    /// A single command.
     Command(Cmd),
     /// A script with its keys and arguments.
     Script {
@@ -60,43 +59,43 @@ pub(crate) enum Call {
         keys: Vec<Vec<u8>>,
         args: Vec<Vec<u8>>,
     },
-    /// Begins or ends to listen to a channel.
+    /// A subscription to a channel, or its end.
     Listen(Channel),
 }
 
-/// A channel, and what is wanted of it.
+/// A channel with the kind of subscription.
 #[derive(Clone)]
 pub(crate) enum Channel {
-    /// To hear what is published on it anywhere.
-    Hear(Vec<u8>),
-    /// To hear what is published on it in its slot's node of a cluster.
-    HearInSlot(Vec<u8>),
-    /// To hear that no longer.
-    LeaveSlot(Vec<u8>),
+    /// Subscribe to all that is published on the channel.
+    Subscribe(Vec<u8>),
+    /// Subscribe to a sharded channel, published on the node of its slot in a cluster.
+    SubscribeSharded(Vec<u8>),
+    /// Unsubscribe from a sharded channel.
+    UnsubscribeSharded(Vec<u8>),
 }
 
-/// Keeps the connection. Dropping it closes the connection and ends the thread.
+/// The owner of the connection and its thread. Dropping it closes the connection and ends the thread.
 pub(crate) struct Link {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
     handle: Handle,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
-struct Shared {
+struct Inner {
     timeout: Duration,
     connect_timeout: Duration,
     waiting_max: usize,
     place: String,
     state: watch::Sender<State>,
-    doubts: mpsc::Sender<Doubt>,
+    reports: mpsc::Sender<DefectReport>,
     waiting: AtomicUsize,
-    /// Since when calls have no answer, if the last had none.
-    // A std lock: held to look and to set, never across a wait.
-    silent: Mutex<Option<Stopwatch>>,
-    /// Whether the connection leads to one server. A cluster's looks after its nodes by itself.
+    /// The start of the silence, if the last request had no answer.
+    // A std lock: held for one access, never across an await.
+    silence: Mutex<Option<Stopwatch>>,
+    /// True for a single server. A cluster connection looks after its nodes by itself.
     single: bool,
-    /// Whether the connection counts as lost when it lost one of its servers.
+    /// True if the connection counts as lost when it loses one of its servers.
     brittle: bool,
 }
 
@@ -105,8 +104,8 @@ enum State {
     /// The first attempt after a start or a loss is under way.
     Opening,
     Ready(Ready),
-    /// No connection, and calls need not wait for one.
-    Away(String),
+    /// There is no connection, and requests fail at once.
+    Unavailable(String),
 }
 
 #[derive(Clone)]
@@ -115,41 +114,41 @@ struct Ready {
     serial: u64,
 }
 
-/// What someone noticed of the connection with this number.
+/// A report that the connection with this serial number is unfit.
 #[derive(Debug, Clone, Copy)]
-struct Doubt {
+struct DefectReport {
     serial: u64,
-    kind: Unfit,
+    defect: Defect,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unfit {
-    /// It is closed, or silent.
+enum Defect {
+    /// The connection is closed or silent.
     Lost,
-    /// It works, and leads to the wrong server.
+    /// The connection works but leads to the wrong server.
     Stale,
 }
 
-/// Told when a connection was made, and of each message on it.
+/// Receives the events of a connection.
 pub(crate) trait Listener: Send + Sync + 'static {
-    /// A connection was made; what was said between the last and this was not heard.
-    fn connected(&self);
-    /// The server pushed something.
-    fn heard(&self, info: PushInfo);
+    /// A new connection was opened. Pushes since the end of the last one were missed.
+    fn on_connect(&self);
+    /// The server pushed a message.
+    fn on_push(&self, info: PushInfo);
 }
 
-/// Asks the server from within the link's own thread. It does not keep the link open.
+/// Sends requests from a task in the link's own thread. Does not keep the link open.
 #[derive(Clone)]
-pub(crate) struct Asker(Arc<Shared>);
+pub(crate) struct LinkHandle(Arc<Inner>);
 
-impl Asker {
-    pub(crate) async fn ask(&self, call: Call) -> Result<Value, Trouble> {
-        self.0.ask(call).await
+impl LinkHandle {
+    pub(crate) async fn send(&self, request: Request) -> Result<Value, RequestError> {
+        self.0.send(request).await
     }
 }
 
 impl Link {
-    /// Starts the thread, which begins to connect. A connection on which a reply has more bytes than that is lost.
+    /// Starts the thread, which begins to connect. A connection on which a reply exceeds `reply_max` bytes is lost.
     pub(crate) fn open(
         options: &ValkeyOptions,
         listener: Option<Arc<dyn Listener>>,
@@ -158,23 +157,23 @@ impl Link {
         let connector = Connector::new(options.clone(), reply_max)?;
         let servers = match &options.servers {
             Servers::Single(_) => 1,
-            // Each Sentinel may have to be found silent before the next is asked.
+            // Each Sentinel may time out before the next one is asked.
             Servers::Sentinel { sentinels, .. } => sentinels.len() + 1,
             Servers::Cluster(nodes) => nodes.len(),
         };
         let single = !matches!(options.servers, Servers::Cluster(_));
-        let (doubts, told) = mpsc::channel(DOUBTS_MAX);
-        let shared = Arc::new(Shared {
+        let (reports, receiver) = mpsc::channel(REPORTS_MAX);
+        let inner = Arc::new(Inner {
             timeout: options.timeout,
             connect_timeout: options.connect_timeout * u32::try_from(servers).unwrap_or(u32::MAX),
             waiting_max: options.limits.waiting_writes_max,
             place: options.place(),
             state: watch::Sender::new(State::Opening),
-            doubts,
+            reports,
             waiting: AtomicUsize::new(0),
-            silent: Mutex::default(),
+            silence: Mutex::default(),
             single,
-            // A listener must know when it may have missed what one node of a cluster said.
+            // A listener must learn that it may have missed pushes of one node of a cluster.
             brittle: single || listener.is_some(),
         });
         let failed = |error| StoreError::io("starting the thread of", options.place(), error);
@@ -184,78 +183,78 @@ impl Link {
             .map_err(failed)?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
-        let kept = shared.clone();
+        let for_thread = inner.clone();
         let thread = thread::Builder::new()
             .name("valkey".to_owned())
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
-                        () = keep(kept, connector, listener, told) => (),
-                        // The link is gone.
+                        () = keep_connected(for_thread, connector, listener, receiver) => (),
+                        // The link was dropped.
                         _ = stopped => (),
                     }
                 });
-                // A name that is being looked up must not hold up the end.
+                // A name lookup in progress must not delay the end.
                 runtime.shutdown_background();
             })
             .map_err(failed)?;
         Ok(Link {
-            shared,
+            inner,
             handle,
             stop: Some(stop),
             thread: Some(thread),
         })
     }
 
-    /// Asks the server. It needs no runtime of the caller's, and goes on if its future is dropped.
-    pub(crate) async fn ask(&self, call: Call) -> Result<Value, Trouble> {
-        let shared = self.shared.clone();
-        let waiting = shared.waiting.fetch_add(1, Ordering::Relaxed);
-        if waiting >= shared.waiting_max {
-            shared.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(Trouble::Away(format!(
-                "{waiting} operations wait for {}; ask less often, use a faster server, or raise \
+    /// Sends a request. It needs no runtime of the caller's, and is completed even if its future is dropped.
+    pub(crate) async fn send(&self, request: Request) -> Result<Value, RequestError> {
+        let inner = self.inner.clone();
+        let waiting = inner.waiting.fetch_add(1, Ordering::Relaxed);
+        if waiting >= inner.waiting_max {
+            inner.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(RequestError::Unavailable(format!(
+                "{waiting} operations wait for {}; send fewer, use a faster server, or raise \
                  waiting_writes_max",
-                shared.place
+                inner.place
             )));
         }
         let task = self.handle.spawn(async move {
-            let answer = shared.ask(call).await;
-            shared.waiting.fetch_sub(1, Ordering::Relaxed);
+            let answer = inner.send(request).await;
+            inner.waiting.fetch_sub(1, Ordering::Relaxed);
             answer
         });
         task.await.unwrap_or_else(|_| {
-            Err(Trouble::Away(
-                "the store was closed meanwhile; open it again".to_owned(),
+            Err(RequestError::Unavailable(
+                "the store was closed during the operation; open it again".to_owned(),
             ))
         })
     }
 
-    /// Runs a task in the link's thread until the link is closed.
-    pub(crate) fn tend<F>(&self, task: impl FnOnce(Asker) -> F)
+    /// Runs a task in the link's thread until the link closes.
+    pub(crate) fn spawn<F>(&self, task: impl FnOnce(LinkHandle) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.handle.spawn(task(Asker(self.shared.clone())));
+        self.handle.spawn(task(LinkHandle(self.inner.clone())));
     }
 
-    /// Whether it leads to one server, and not to a cluster.
+    /// True if the link leads to a single server, false for a cluster.
     pub(crate) fn is_single(&self) -> bool {
-        self.shared.single
+        self.inner.single
     }
 
-    /// Why there is no connection, if there is none.
+    /// Describes the obstacle if there is no connection.
     pub(crate) fn trouble(&self) -> Option<String> {
-        match &*self.shared.state.borrow() {
+        match &*self.inner.state.borrow() {
             State::Ready(_) => None,
-            State::Opening => Some(format!("connecting to {}", self.shared.place)),
-            State::Away(why) => Some(why.clone()),
+            State::Opening => Some(format!("connecting to {}", self.inner.place)),
+            State::Unavailable(why) => Some(why.clone()),
         }
     }
 
     /// The server's address, without secrets.
     pub(crate) fn place(&self) -> &str {
-        &self.shared.place
+        &self.inner.place
     }
 }
 
@@ -263,22 +262,22 @@ impl Drop for Link {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic there was printed there.
+            // A panic of the thread has already been printed there.
             let _ = thread.join();
         }
     }
 }
 
-impl Shared {
-    async fn ask(&self, call: Call) -> Result<Value, Trouble> {
+impl Inner {
+    async fn send(&self, request: Request) -> Result<Value, RequestError> {
         let end = time::Instant::now() + self.timeout;
-        let mut again = None;
+        let mut last_failure = None;
         loop {
             let mut ready = match time::timeout_at(end, self.ready()).await {
                 Ok(ready) => ready?,
-                Err(_) => return Err(again.unwrap_or_else(|| self.silent())),
+                Err(_) => return Err(last_failure.unwrap_or_else(|| self.timed_out())),
             };
-            let answer = time::timeout_at(end, exchange(&mut ready.connection, &call)).await;
+            let answer = time::timeout_at(end, exchange(&mut ready.connection, &request)).await;
             let error = match answer {
                 Ok(Ok(answer)) => {
                     self.answered();
@@ -287,39 +286,39 @@ impl Shared {
                 Ok(Err(error)) => error,
                 Err(_) => {
                     self.unanswered(ready.serial);
-                    return Err(again.unwrap_or_else(|| self.silent()));
+                    return Err(last_failure.unwrap_or_else(|| self.timed_out()));
                 }
             };
-            let (reaction, trouble) = judge(&error, &self.place);
-            if reaction != Reaction::Drop {
+            let (reaction, failure) = classify(&error, &self.place);
+            if reaction != Reaction::Discard {
                 self.answered();
             }
             match reaction {
-                Reaction::Keep | Reaction::SendText => return Err(trouble),
-                // One server has no other node that could answer the next time.
-                Reaction::Again if self.single => return Err(trouble),
-                Reaction::Renew => {
-                    self.doubt(ready.serial, Unfit::Stale);
-                    return Err(trouble);
+                Reaction::Keep | Reaction::SendText => return Err(failure),
+                // A single server has no other node that could answer next time.
+                Reaction::Retry if self.single => return Err(failure),
+                Reaction::Reconnect => {
+                    self.report(ready.serial, Defect::Stale);
+                    return Err(failure);
                 }
-                Reaction::Drop => {
+                Reaction::Discard => {
                     self.unanswered(ready.serial);
-                    return Err(trouble);
+                    return Err(failure);
                 }
-                Reaction::Again => {
-                    again = Some(trouble.clone());
-                    if time::timeout_at(end, time::sleep(AGAIN_AFTER))
+                Reaction::Retry => {
+                    last_failure = Some(failure.clone());
+                    if time::timeout_at(end, time::sleep(RETRY_AFTER))
                         .await
                         .is_err()
                     {
-                        return Err(trouble);
+                        return Err(failure);
                     }
                 }
             }
         }
     }
 
-    async fn ready(&self) -> Result<Ready, Trouble> {
+    async fn ready(&self) -> Result<Ready, RequestError> {
         let mut states = self.state.subscribe();
         let settled = states
             .wait_for(|state| !matches!(state, State::Opening))
@@ -327,54 +326,54 @@ impl Shared {
             .map_or(State::Opening, |state| state.clone());
         match settled {
             State::Ready(ready) => Ok(ready),
-            State::Away(why) => Err(Trouble::Away(why)),
-            State::Opening => Err(self.silent()),
+            State::Unavailable(why) => Err(RequestError::Unavailable(why)),
+            State::Opening => Err(self.timed_out()),
         }
     }
 
-    fn silent(&self) -> Trouble {
-        Trouble::Away(format!(
-            "{} did not answer within {:?}; see whether it stands still or the way to it is slow, \
-             or allow more with timeout= in the store's URL",
+    fn timed_out(&self) -> RequestError {
+        RequestError::Unavailable(format!(
+            "{} did not answer within {:?}; check whether it hangs or the network is slow, \
+             or raise timeout= in the store's URL",
             self.place, self.timeout
         ))
     }
 
     fn answered(&self) {
-        *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn unanswered(&self, serial: u64) {
-        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = silent.get_or_insert_with(Stopwatch::start);
+        let mut silence = self.silence.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = silence.get_or_insert_with(Stopwatch::start);
         if self.single || since.elapsed() >= CLUSTER_SILENT {
-            *silent = None;
-            drop(silent);
-            self.doubt(serial, Unfit::Lost);
+            *silence = None;
+            drop(silence);
+            self.report(serial, Defect::Lost);
         }
     }
 
-    fn doubt(&self, serial: u64, kind: Unfit) {
-        // If it is full, the keeper has enough to wake it.
-        let _ = self.doubts.try_send(Doubt { serial, kind });
+    fn report(&self, serial: u64, defect: Defect) {
+        // A full queue wakes the thread just as well.
+        let _ = self.reports.try_send(DefectReport { serial, defect });
     }
 }
 
-async fn exchange(connection: &mut Connection, call: &Call) -> Result<Value, RedisError> {
-    match call {
-        Call::Command(command) => connection.ask(command).await,
-        Call::Listen(channel) => connection.listen(channel).await.map(|()| Value::Okay),
-        Call::Script { script, keys, args } => {
+async fn exchange(connection: &mut Connection, request: &Request) -> Result<Value, RedisError> {
+    match request {
+        Request::Command(command) => connection.send(command).await,
+        Request::Listen(channel) => connection.listen(channel).await.map(|()| Value::Okay),
+        Request::Script { script, keys, args } => {
             let command = |name: &str, body: &str| {
                 let mut command = redis::cmd(name);
                 command.arg(body).arg(keys.len()).arg(keys).arg(args);
                 command
             };
-            let answer = connection.ask(&command("EVALSHA", &script.hash)).await;
+            let answer = connection.send(&command("EVALSHA", &script.hash)).await;
             match answer {
-                // Sending the text runs it, and makes the server remember it.
+                // EVAL runs the script and makes the server remember it.
                 Err(error) if error.code() == Some("NOSCRIPT") => {
-                    connection.ask(&command("EVAL", &script.text)).await
+                    connection.send(&command("EVAL", &script.text)).await
                 }
                 answer => answer,
             }
@@ -382,92 +381,92 @@ async fn exchange(connection: &mut Connection, call: &Call) -> Result<Value, Red
     }
 }
 
-/// Keeps a connection for as long as the link lives.
-async fn keep(
-    shared: Arc<Shared>,
+/// Keeps a connection open for as long as the link lives.
+async fn keep_connected(
+    inner: Arc<Inner>,
     connector: Connector,
     listener: Option<Arc<dyn Listener>>,
-    mut doubts: mpsc::Receiver<Doubt>,
+    mut reports: mpsc::Receiver<DefectReport>,
 ) {
     let mut failures = 0;
     for serial in 0.. {
-        let away = match connect(&shared, &connector, &listener, serial).await {
+        let away = match connect(&inner, &connector, &listener, serial).await {
             Err(why) => why,
             Ok(connection) => {
                 let lasted = Stopwatch::start();
                 let ready = Ready { connection, serial };
-                shared.state.send_replace(State::Ready(ready.clone()));
+                inner.state.send_replace(State::Ready(ready.clone()));
                 if let Some(listener) = &listener {
-                    listener.connected();
+                    listener.on_connect();
                 }
-                let unfit = watch_over(&shared, ready, &mut doubts).await;
+                let unfit = wait_until_unfit(&inner, ready, &mut reports).await;
                 if lasted.elapsed() >= STEADY {
                     failures = 0;
-                    if unfit == Unfit::Lost {
-                        shared.state.send_replace(State::Opening);
+                    if unfit == Defect::Lost {
+                        inner.state.send_replace(State::Opening);
                     }
                     continue;
                 }
-                if unfit == Unfit::Stale {
-                    time::sleep(rest(failures)).await;
+                if unfit == Defect::Stale {
+                    time::sleep(pause(failures)).await;
                     failures += 1;
                     continue;
                 }
-                format!("the connection to {} was lost", shared.place)
+                format!("the connection to {} was lost", inner.place)
             }
         };
-        shared.state.send_replace(State::Away(away));
-        time::sleep(rest(failures)).await;
+        inner.state.send_replace(State::Unavailable(away));
+        time::sleep(pause(failures)).await;
         failures += 1;
     }
 }
 
 async fn connect(
-    shared: &Arc<Shared>,
+    inner: &Arc<Inner>,
     connector: &Connector,
     listener: &Option<Arc<dyn Listener>>,
     serial: u64,
 ) -> Result<Connection, String> {
-    let (doubts, listener, brittle) = (shared.doubts.clone(), listener.clone(), shared.brittle);
-    let ear: Ear = Arc::new(move |info: PushInfo| {
+    let (reports, listener, brittle) = (inner.reports.clone(), listener.clone(), inner.brittle);
+    let on_push: PushHandler = Arc::new(move |info: PushInfo| {
         if brittle && info.kind == PushKind::Disconnection {
-            let kind = Unfit::Lost;
-            let _ = doubts.try_send(Doubt { serial, kind });
+            let defect = Defect::Lost;
+            let _ = reports.try_send(DefectReport { serial, defect });
         }
         if let Some(listener) = &listener {
-            listener.heard(info);
+            listener.on_push(info);
         }
     });
-    match time::timeout(shared.connect_timeout, connector.connect(ear)).await {
-        Ok(connected) => connected.map_err(|error| unreachable(&error, &shared.place)),
+    match time::timeout(inner.connect_timeout, connector.connect(on_push)).await {
+        Ok(connected) => connected.map_err(|error| unreachable(&error, &inner.place)),
         Err(_) => Err(format!(
-            "no connection to {} within {:?}; see whether it stands still or is cut off (it is \
-             tried again all the time)",
-            shared.place, shared.connect_timeout
+            "no connection to {} within {:?}; check whether it hangs or is cut off (connecting is \
+             retried all the time)",
+            inner.place, inner.connect_timeout
         )),
     }
 }
 
-/// Returns when a connection is not fit for use any more.
-async fn watch_over(
-    shared: &Shared,
+/// Watches a connection and returns its defect when it becomes unfit.
+async fn wait_until_unfit(
+    inner: &Inner,
     mut ready: Ready,
-    doubts: &mut mpsc::Receiver<Doubt>,
-) -> Unfit {
+    reports: &mut mpsc::Receiver<DefectReport>,
+) -> Defect {
     let mut next_ping = time::Instant::now() + PING_EVERY;
     loop {
         tokio::select! {
-            doubt = doubts.recv() => {
-                if let Some(Doubt { serial, kind }) = doubt && serial == ready.serial {
-                    return kind;
+            report = reports.recv() => {
+                if let Some(DefectReport { serial, defect }) = report && serial == ready.serial {
+                    return defect;
                 }
             }
-            () = time::sleep_until(next_ping), if shared.single => {
+            () = time::sleep_until(next_ping), if inner.single => {
                 let ping = redis::cmd("PING");
-                let answer = time::timeout(PING_EVERY, ready.connection.ask(&ping)).await;
-                // An error is an answer, too: the line is whole.
+                let answer = time::timeout(PING_EVERY, ready.connection.send(&ping)).await;
+                // An error is an answer, too: the line is intact.
                 if answer.is_err() || answer.is_ok_and(|a| a.is_err_and(|e| e.code().is_none())) {
-                    return Unfit::Lost;
+                    return Defect::Lost;
                 }
                 next_ping = time::Instant::now() + PING_EVERY;
             }
@@ -475,10 +474,12 @@ async fn watch_over(
     }
 }
 
-/// How long to rest after so many failures in a row: doubled each time, and the half of it by
-/// chance, so that many clients do not come back at once.
-fn rest(failures: u32) -> Duration {
-    let whole = REST_MIN.saturating_mul(1 << failures.min(16)).min(REST_MAX);
+/// The pause after this many failures in a row: doubled each time, half of it random, so that many clients do not
+/// return at once.
+fn pause(failures: u32) -> Duration {
+    let whole = PAUSE_MIN
+        .saturating_mul(1 << failures.min(16))
+        .min(PAUSE_MAX);
     whole / 2 + whole.mul_f64(fastrand::f64()) / 2
 }
 
@@ -489,9 +490,9 @@ mod tests {
     #[test]
     fn rests_grow_from_the_shortest_to_the_longest_and_no_further() {
         for failures in 0..100 {
-            let rest = rest(failures);
-            assert!(rest >= REST_MIN / 2 && rest <= REST_MAX);
-            assert!(failures < 8 || rest >= REST_MAX / 2);
+            let pause = pause(failures);
+            assert!(pause >= PAUSE_MIN / 2 && pause <= PAUSE_MAX);
+            assert!(failures < 8 || pause >= PAUSE_MAX / 2);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The store on a Valkey or Redis server, which many gateways share.
+//! The store on a Valkey or Redis server that several gateways share.
 //!
-//! Each operation is one script, done by the server as one step; its texts are in `scripts/`, and
-//! what a partition is made of is told in `scripts/partition.lua`. A thread of its own keeps the
-//! connection, so no caller's runtime is needed and none is held up.
+//! Each operation is one script, which the server runs atomically. The scripts are in `scripts/`;
+//! `scripts/partition.lua` describes the keys of a partition. A dedicated thread keeps the connection, so no caller's
+//! runtime is needed or blocked.
 
 mod address;
 mod bounds;
@@ -25,33 +25,31 @@ use crate::{
     Clock, Limits, NewObject, Object, ObjectStore, PartitionSettings, Pending, Put, StoreError,
     WallTime, When,
 };
-use link::{Call, Link};
+use link::{Link, Request};
 use partition::{Keys, Scripts};
 use reply::Reply;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use trouble::Trouble;
+use trouble::RequestError;
 
-/// Objects removed in one script of a sweep, so that the server does other work in between.
+/// Objects removed in one script of a sweep, so that the server can do other work in between.
 const SWEEP_SLICE: usize = 256;
 
 /// Keeps objects on a Valkey server (7.2 or newer) or a Redis server (6.2 or newer).
 ///
-/// The connection is made and kept in the background: a store opens while its server is down. An
-/// operation waits for the server at most [`ValkeyOptions::timeout`], and not at all while it is
-/// known to be away; then it fails with [`StoreError::NotAvailable`]. When the server is back, so
-/// is the store.
+/// The connection is opened and kept in the background, so a store opens even while its server is down. An operation
+/// waits for the server at most [`ValkeyOptions::timeout`], or fails at once while the server is known to be
+/// unavailable, with [`StoreError::NotAvailable`]. The store recovers by itself when the server is back.
 ///
-/// All gateways with the same server, database and prefix share the objects. Versions rise across
-/// all partitions of one store, and with the server's clock across all its clients, also over a
-/// failover or a flush that loses writes. Settings are laid down per client, as with every store;
-/// clients that sweep a partition at the same interval share its sweep times, which the first of
-/// them sets.
+/// All gateways with the same server, database and prefix share the objects. Versions rise across all partitions of one
+/// store. They also rise with the server's clock, across all clients and over a failover or a flush that loses writes.
+/// Partition settings are per client, as in every store; clients that sweep a partition at the same interval share its
+/// sweep times, which the first of them sets.
 ///
-/// Objects are as durable as the server is set up to make them:
-/// [`flush`](ObjectStore::flush) only hears that it is there.
+/// Objects are as durable as the server's configuration makes them: [`flush`](ObjectStore::flush) only checks that the
+/// server answers.
 pub struct ValkeyStore {
     link: Link,
     scripts: Scripts,
@@ -59,22 +57,22 @@ pub struct ValkeyStore {
     limits: Limits,
     partitions: Partitions,
     time: Time,
-    /// The highest version that this client has seen.
+    /// The highest version seen by this client.
     highest: AtomicU64,
-    /// Partitions that the server's list is known to name.
-    // A std lock: held for one look-up, never across a wait.
+    /// Partitions known to be in the server's list.
+    // A std lock: held for one look-up, never across an await.
     listed: Mutex<HashSet<String>>,
 }
 
-/// Where the time of an operation comes from.
+/// The source of an operation's time.
 enum Time {
-    /// The server's clock. The stopwatch tells how long ago settings were laid down.
+    /// The server's clock. The stopwatch measures the age of settings.
     Server(Stopwatch),
     Given(Arc<dyn Clock>),
 }
 
 impl ValkeyStore {
-    /// Opens the store, and begins to connect. It does not wait for the server.
+    /// Opens the store and starts to connect, without waiting for the server.
     ///
     /// # Errors
     /// [`StoreError::Io`] if a TLS file cannot be read or no thread can be started.
@@ -93,12 +91,12 @@ impl ValkeyStore {
         })
     }
 
-    /// Why the server cannot be asked now, if it cannot.
+    /// Describes the obstacle if the server cannot be reached now.
     pub fn trouble(&self) -> Option<String> {
         self.link.trouble()
     }
 
-    /// Runs a script on a partition. `own` are the arguments that only this script has.
+    /// Runs a script on a partition. `own` holds the arguments specific to this script.
     async fn run(
         &self,
         script: &Arc<link::Script>,
@@ -117,41 +115,41 @@ impl ValkeyStore {
             text(self.highest.load(Ordering::Relaxed)),
         ];
         args.extend(own);
-        let call = Call::Script {
+        let request = Request::Script {
             script: script.clone(),
             keys: self.keys.of(partition),
             args,
         };
-        let answer = self.link.ask(call).await;
+        let answer = self.link.send(request).await;
         answer
             .and_then(Reply::read)
-            .map_err(|trouble| self.about(trouble, partition))
+            .map_err(|error| self.about(error, partition))
     }
 
-    fn about(&self, trouble: Trouble, partition: &str) -> StoreError {
-        trouble.about(|| format!("partition \"{partition}\" on {}", self.link.place()))
+    fn about(&self, error: RequestError, partition: &str) -> StoreError {
+        error.about(|| format!("partition \"{partition}\" on {}", self.link.place()))
     }
 
-    /// Names a partition in the server's list, by which sweeps find it, unless it is there.
+    /// Adds a partition to the server's list, from which sweeps take it, unless it is listed.
     async fn list(&self, partition: &str) -> Result<(), StoreError> {
         if self.listed().contains(partition) {
             return Ok(());
         }
         let mut command = redis::cmd("SADD");
         command.arg(self.keys.list()).arg(partition);
-        let answer = self.link.ask(Call::Command(command)).await;
-        answer.map_err(|trouble| self.about(trouble, partition))?;
+        let answer = self.link.send(Request::Command(command)).await;
+        answer.map_err(|error| self.about(error, partition))?;
         self.listed().insert(partition.to_owned());
         Ok(())
     }
 
-    /// Notes what a write brought: its version, and whether its partition began with it.
+    /// Records a write's version, and lists its partition if this was the partition's first write.
     async fn wrote(&self, partition: &str, version: u64, first: bool) {
         self.highest.fetch_max(version, Ordering::Relaxed);
         if first {
-            // Either it is new and listed, or the server lost everything, the list included.
+            // Either the partition is new and already listed, or the server lost everything, its list included.
             self.listed().remove(partition);
-            // The write is done, whatever becomes of this; the next write tries again.
+            // The write has succeeded in any case; the next one lists the partition again.
             let _ = self.list(partition).await;
         }
     }
@@ -160,17 +158,17 @@ impl ValkeyStore {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The partitions in the server's list.
+    /// Reads the names of all partitions in the server's list.
     async fn all(&self) -> Result<BTreeSet<String>, StoreError> {
         let mut command = redis::cmd("SMEMBERS");
         command.arg(self.keys.list());
-        let answer = self.link.ask(Call::Command(command)).await;
-        answer.and_then(reply::names).map_err(|trouble| {
-            trouble.about(|| format!("the list of partitions on {}", self.link.place()))
+        let answer = self.link.send(Request::Command(command)).await;
+        answer.and_then(reply::names).map_err(|error| {
+            error.about(|| format!("the list of partitions on {}", self.link.place()))
         })
     }
 
-    /// Runs a script of the sweep in slices, until it removes less than asked or `budget`.
+    /// Runs a sweep script in slices, until a slice removes fewer objects than it may or the budget is used.
     async fn removed(
         &self,
         script: &Arc<link::Script>,
@@ -195,7 +193,7 @@ impl ValkeyStore {
 
     async fn sweep_all(&self, budget: usize) -> Result<u64, StoreError> {
         let mut removed = 0;
-        // One damaged partition must not keep the others from being swept.
+        // One damaged partition must not prevent the sweep of the others.
         let mut fault = None;
         let mut note = |answer: Result<usize, StoreError>, removed: &mut usize| match answer {
             Ok(count) => {
@@ -224,7 +222,7 @@ impl ValkeyStore {
 }
 
 impl Time {
-    /// A time to measure spans on this side with.
+    /// A time for measuring spans on the client's side.
     fn local(&self) -> WallTime {
         match self {
             Time::Server(since_opening) => WallTime(0).after(since_opening.elapsed()),
@@ -233,18 +231,18 @@ impl Time {
     }
 }
 
-/// The most bytes of a reply: an object, and some for what stands around it. Keys come in replies of a megabyte.
+/// The most bytes in a reply: an object plus its framing. Keys come in replies of a megabyte.
 fn reply_max(limits: &Limits) -> usize {
     const AROUND: usize = 2 << 20;
     limits.value_bytes_max.saturating_add(AROUND)
 }
 
-/// An argument of a script.
+/// Formats an argument of a script.
 fn text(value: impl ToString) -> Vec<u8> {
     value.to_string().into_bytes()
 }
 
-/// A time to live as an argument: in milliseconds, at least one.
+/// Formats a time to live as an argument, in milliseconds, at least one.
 fn life(ttl: Option<Duration>) -> Vec<u8> {
     let least = Duration::from_millis(1);
     ttl.map_or_else(Vec::new, |ttl| text(WallTime(0).after(ttl.max(least)).0))
@@ -379,7 +377,7 @@ impl ObjectStore for ValkeyStore {
     ) -> Pending<'a, Vec<String>> {
         Box::pin(async move {
             self.limits.check_partition(partition)?;
-            // No partition holds more, and Lua counts no further.
+            // No partition holds more keys, and larger numbers would not be exact in Lua.
             let limit = limit.min(u32::MAX as usize);
             let mut all = Vec::new();
             loop {
@@ -419,10 +417,10 @@ impl ObjectStore for ValkeyStore {
 
     fn flush<'a>(&'a self) -> Pending<'a, ()> {
         Box::pin(async move {
-            let answer = self.link.ask(Call::Command(redis::cmd("PING"))).await;
+            let answer = self.link.send(Request::Command(redis::cmd("PING"))).await;
             answer
                 .map(drop)
-                .map_err(|trouble| trouble.about(|| self.link.place().to_owned()))
+                .map_err(|error| error.about(|| self.link.place().to_owned()))
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Where the server is and how it is spoken to, as told by a URL.
+//! Options of the connection to a server, parsed from a URL.
 
 use super::address::{self, Endpoint, Parts};
 use crate::{Clock, Limits, StoreError};
@@ -7,29 +7,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How a [`ValkeyStore`](crate::ValkeyStore) reaches its server.
+/// Options for connecting a [`ValkeyStore`](crate::ValkeyStore) to its server.
 ///
-/// Its `Debug` shows no password.
+/// The `Debug` output contains no password.
 #[derive(Clone)]
 pub struct ValkeyOptions {
     pub(super) servers: Servers,
     pub(super) login: Login,
-    /// What a Sentinel is told, which may differ from what the server is told.
+    /// The login for the Sentinels, which may differ from that for the server.
     pub(super) sentinel_login: Login,
     pub(super) database: u32,
     pub(super) tls: Option<TlsFiles>,
-    /// What all keys begin with, without a brace. Default `fusebox:`; `prefix=` in the URL.
+    /// The prefix of all keys, without braces. Default `fusebox:`; `prefix=` in the URL.
     pub prefix: String,
-    /// How long an operation may take. Default 250 ms; `timeout=` in the URL.
+    /// Time limit of one operation. Default 250 ms; `timeout=` in the URL.
     pub timeout: Duration,
-    /// How long making a connection may take. Default 2 s; `connect_timeout=` in the URL.
+    /// Time limit for opening a connection. Default 2 s; `connect_timeout=` in the URL.
     pub connect_timeout: Duration,
-    /// How large things may be. A server takes values of up to 512 MiB.
-    /// [`waiting_writes_max`](Limits::waiting_writes_max) bounds how many operations may wait for
-    /// the server; `waiting_bytes_max` is not used.
+    /// The size limits. A server accepts values of up to 512 MiB. [`waiting_writes_max`](Limits::waiting_writes_max)
+    /// limits the operations waiting for the server; `waiting_bytes_max` is unused.
     pub limits: Limits,
-    /// What tells the time. Default `None`: the server, so that all its clients agree. A clock of
-    /// one's own is for tests and simulations.
+    /// The source of wall time. Default `None`: the server's clock, so that all its clients agree. Set a clock only for
+    /// tests and simulations.
     pub clock: Option<Arc<dyn Clock>>,
 }
 
@@ -49,7 +48,7 @@ pub(super) struct Login {
     pub(super) password: Option<String>,
 }
 
-/// The PEM files of a TLS connection. Without `ca` the system's certificates are trusted.
+/// The PEM files of a TLS connection. Without `ca`, the system's certificates are trusted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TlsFiles {
     pub(super) ca: Option<PathBuf>,
@@ -57,32 +56,31 @@ pub(super) struct TlsFiles {
     pub(super) key: Option<PathBuf>,
 }
 
-/// What a URL may say after its `?`, for the error that lists them.
+/// The settings allowed after the `?`, for the error that lists them.
 const SETTINGS: &str = "prefix, timeout, connect_timeout, db, cluster, ca, cert, key, \
                         sentinel_user, sentinel_password";
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 impl ValkeyOptions {
-    /// Reads a URL.
+    /// Parses a URL.
     ///
     /// | URL | server |
     /// |---|---|
     /// | `redis://[user[:password]@]host[:port][/db]` | one server; port 6379, database 0 |
     /// | `rediss://…` | the same over TLS |
     /// | `redis+unix:///path/to.sock` | one server behind a Unix socket |
-    /// | `redis+sentinel://[user[:password]@]host[:port],…/master[/db]` | the master that Sentinels name; port 26379 |
-    /// | `redis+cluster://[user[:password]@]host[:port],…` | a cluster, of which some nodes are named |
+    /// | `redis+sentinel://[user[:password]@]host[:port],…/master[/db]` | the master known to these Sentinels; port 26379 |
+    /// | `redis+cluster://[user[:password]@]host[:port],…` | a cluster, reached through these nodes |
     ///
-    /// `valkey` may stand for `redis`, and `rediss+sentinel`, `rediss+cluster` use TLS.
-    /// User and password are percent-encoded where they hold one of `:/?#@%`.
+    /// `valkey` is accepted for `redis`, and `rediss+sentinel`, `rediss+cluster` use TLS. User and password are
+    /// percent-encoded where they contain one of `:/?#@%`.
     ///
-    /// Settings follow a `?`: `prefix=` (default `fusebox:`; what all keys begin with),
-    /// `timeout=` and `connect_timeout=` (as in `250ms` or `2s`, at most one minute), `db=`,
-    /// `cluster=true`, `ca=`, `cert=` and `key=` (PEM files, for TLS), `sentinel_user=` and
-    /// `sentinel_password=`.
+    /// Settings follow a `?`: `prefix=` (default `fusebox:`; the prefix of all keys), `timeout=` and `connect_timeout=`
+    /// (as in `250ms` or `2s`, at most one minute), `db=`, `cluster=true`, `ca=`, `cert=` and `key=` (PEM files, for
+    /// TLS), `sentinel_user=` and `sentinel_password=`.
     ///
     /// # Errors
-    /// [`StoreError::InvalidAddress`], which says what is wrong and never shows the password.
+    /// [`StoreError::InvalidAddress`], which describes the fault and never contains the password.
     pub fn parse(url: &str) -> Result<ValkeyOptions, StoreError> {
         parse(url).map_err(|why| StoreError::InvalidAddress { why })
     }
@@ -158,7 +156,7 @@ fn parse(url: &str) -> Result<ValkeyOptions, String> {
             "sentinel_password" => options.sentinel_login.password = Some(value.clone()),
             _ => {
                 return Err(format!(
-                    "\"{name}\" is not a setting it knows here; the settings are {SETTINGS}"
+                    "unknown setting \"{name}\"; expected one of {SETTINGS}"
                 ));
             }
         }
@@ -166,22 +164,22 @@ fn parse(url: &str) -> Result<ValkeyOptions, String> {
     if let Some(tls) = &options.tls
         && tls.cert.is_some() != tls.key.is_some()
     {
-        return Err("cert and key belong together; name both files, or neither".to_owned());
+        return Err("cert and key belong together; set both files, or neither".to_owned());
     }
     let in_path = options.place_servers(&parts, cluster)?;
     if let Some(number) = database.or(in_path) {
         options.database = number.parse().map_err(|_| {
-            format!("the database \"{number}\" is not a number; write 0, or leave it out")
+            format!("the database \"{number}\" is not a number; write 0, or remove it")
         })?;
     }
     if cluster && options.database != 0 {
-        return Err("a cluster has database 0 only; leave the number out".to_owned());
+        return Err("a cluster has database 0 only; remove the number".to_owned());
     }
     Ok(options)
 }
 
 impl ValkeyOptions {
-    /// Takes the servers out of the URL, and answers the database that its path names.
+    /// Sets the servers from the URL, and returns the database named in its path.
     fn place_servers(&mut self, parts: &Parts, cluster: bool) -> Result<Option<String>, String> {
         let mut path = parts.path.iter().filter(|part| !part.is_empty()).cloned();
         let database;
@@ -190,7 +188,9 @@ impl ValkeyOptions {
                 database = None;
                 let path = format!("/{}", parts.path.join("/"));
                 return match path.as_str() {
-                    "/" => Err("it names no socket; write redis+unix:///path/to.sock".to_owned()),
+                    "/" => {
+                        Err("it has no socket path; write redis+unix:///path/to.sock".to_owned())
+                    }
                     _ => {
                         self.servers = Servers::Single(Endpoint::Unix(path.into()));
                         Ok(database)
@@ -199,7 +199,7 @@ impl ValkeyOptions {
             }
             address::Kind::Sentinel => {
                 let master = path.next().ok_or(
-                    "it names no master; write redis+sentinel://host:26379/name-of-the-master",
+                    "it has no name of a master; write redis+sentinel://host:26379/name-of-the-master",
                 )?;
                 database = path.next();
                 Servers::Sentinel {
@@ -227,7 +227,7 @@ impl ValkeyOptions {
         };
         match path.next() {
             Some(more) => Err(format!(
-                "nothing is known to stand at \"/{more}\"; leave it out"
+                "unexpected \"/{more}\" at the end of the path; remove it"
             )),
             None => Ok(database),
         }
@@ -238,13 +238,13 @@ fn files<'a>(options: &'a mut ValkeyOptions, name: &str) -> Result<&'a mut TlsFi
     options
         .tls
         .as_mut()
-        .ok_or_else(|| format!("\"{name}\" is for TLS; write rediss:// or leave it out"))
+        .ok_or_else(|| format!("\"{name}\" is for TLS; write rediss:// or remove it"))
 }
 
 fn prefix(value: &str) -> Result<String, String> {
     if value.contains(['{', '}']) {
         return Err(
-            "the prefix holds a brace, which would decide the cluster's slot; leave it out"
+            "the prefix contains a brace, which would decide the cluster's slot; remove it"
                 .to_owned(),
         );
     }
@@ -255,13 +255,13 @@ fn wait(name: &str, value: &str) -> Result<Duration, String> {
     humantime::parse_duration(value)
         .ok()
         .filter(|wait| !wait.is_zero() && *wait <= WAIT_MAX)
-        .ok_or_else(|| format!("{name}={value} is no time from 1ms to 1m; write {name}=250ms"))
+        .ok_or_else(|| format!("{name}={value} is not a time from 1ms to 1m; write {name}=250ms"))
 }
 
 fn flag(name: &str, value: &str) -> Result<bool, String> {
     value
         .parse()
-        .map_err(|_| format!("{name}={value} is neither true nor false"))
+        .map_err(|_| format!("{name}={value} is invalid; expected true or false"))
 }
 
 #[cfg(test)]

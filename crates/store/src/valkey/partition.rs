@@ -1,17 +1,17 @@
-//! The names of a partition's keys on the server, and the scripts that work on them.
+//! The keys of a partition on the server, and the scripts that use them.
 
 use super::link::Script;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use std::sync::Arc;
 
-/// The version of the keys' meaning. Another meaning gets another version, and so other keys.
+/// The version of the keys' schema. Another schema uses another version, and thus other keys.
 pub(super) const SCHEMA: &str = "v1:";
-/// The parts of a partition, in the order in which the scripts take them.
+/// The keys of a partition, in the order of the scripts' KEYS.
 const PARTS: [&str; 6] = ["values", "types", "written", "ends", "names", "state"];
-/// What may not stand in a hash tag as it is.
+/// The characters to be encoded in a hash tag.
 pub(super) const IN_TAG: &AsciiSet = &CONTROLS.add(b'%').add(b'{').add(b'}');
 
-/// Names keys under a prefix.
+/// Builds key names under a prefix.
 pub(super) struct Keys {
     prefix: String,
 }
@@ -23,8 +23,8 @@ impl Keys {
         }
     }
 
-    /// The keys of one partition. Its name is their hash tag, so that they are in one slot of a
-    /// cluster ([hash tags](https://valkey.io/topics/cluster-spec/#hash-tags)).
+    /// The keys of one partition. Its name is their hash tag, which puts them into one slot of a cluster ([hash
+    /// tags](https://valkey.io/topics/cluster-spec/#hash-tags)).
     pub(super) fn of(&self, partition: &str) -> Vec<Vec<u8>> {
         let tag = utf8_percent_encode(partition, IN_TAG);
         let base = format!("{}objects:{{{tag}}}:", self.prefix);
@@ -33,13 +33,13 @@ impl Keys {
             .into()
     }
 
-    /// The key of the set that names all partitions.
+    /// The key of the set of all partitions' names.
     pub(super) fn list(&self) -> Vec<u8> {
         format!("{}objects", self.prefix).into_bytes()
     }
 }
 
-/// The scripts of the operations.
+/// The scripts of all operations.
 pub(super) struct Scripts {
     pub(super) get: Arc<Script>,
     pub(super) put: Arc<Script>,

@@ -1,11 +1,11 @@
-//! Brings the news of changed records from one connection to all who listen in this process.
+//! Delivers pushed records from one connection to all subscribers in this process.
 //!
-//! One task beside the connection subscribes after each time that it was made, and then tells all
-//! listeners of a gap: what was said before, they have not heard.
+//! One task subscribes anew on each new connection, and then sends all subscribers a gap, since earlier messages were
+//! missed.
 
-use super::link::{Asker, Call, Channel, Listener};
+use super::link::{Channel, LinkHandle, Listener, Request};
 use super::records::Names;
-use super::trouble::Trouble;
+use super::trouble::RequestError;
 use crate::shared::{NextPush, Push, Pushes};
 use redis::{PushInfo, PushKind, Value};
 use std::collections::{BTreeSet, HashSet, VecDeque};
@@ -14,16 +14,16 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-/// How many pushes, and how many bytes, wait for a slow listener before it is told of a gap instead.
+/// The most pushes, and bytes, that wait for a slow subscriber; beyond it they are replaced by a gap.
 const WAITING_PUSHES: usize = 1_024;
 const WAITING_BYTES: usize = 4 << 20;
-/// How long to rest after a subscription that was refused.
-const REST: Duration = Duration::from_secs(1);
+/// The pause after a rejected subscription.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Hears everything, and passes it on to those who follow it.
+/// Receives all messages of the connection, and passes each to the subscribers of its key.
 pub(super) struct Hub {
     names: Names,
-    // A std lock: held to look up and to pass on, never across a wait.
+    // A std lock: held to look up and to deliver, never across an await.
     state: Mutex<State>,
     /// Wakes the task that subscribes.
     wake: Notify,
@@ -32,16 +32,16 @@ pub(super) struct Hub {
 #[derive(Default)]
 struct State {
     inboxes: Vec<Weak<Inbox>>,
-    /// How many connections there were.
+    /// Number of connections so far.
     serial: u64,
-    /// Whether everything wanted is subscribed on the last of them.
-    listening: bool,
+    /// True once all wanted channels are subscribed on the latest connection.
+    subscribed: bool,
 }
 
-/// What one listener has not taken yet.
+/// The pushes that one subscriber has not taken yet.
 #[derive(Default)]
 struct Inbox {
-    // A std lock: held to put in and to take out, never across a wait.
+    // A std lock: held to add and to take, never across an await.
     content: Mutex<Content>,
     filled: Notify,
 }
@@ -51,11 +51,11 @@ struct Content {
     follows: HashSet<String>,
     gap: bool,
     waiting: VecDeque<Push>,
-    /// The bytes of the records that wait.
+    /// Total size of the waiting records.
     bytes: usize,
 }
 
-/// One subscription.
+/// A subscription to pushes of a Valkey server.
 pub(super) struct ValkeyPushes {
     hub: Arc<Hub>,
     inbox: Arc<Inbox>,
@@ -70,14 +70,14 @@ impl Hub {
         }
     }
 
-    /// The listeners that are still there.
+    /// The inboxes of all live subscribers.
     fn inboxes(&self) -> Vec<Arc<Inbox>> {
         let mut state = self.lock();
         state.inboxes.retain(|inbox| inbox.strong_count() > 0);
         state.inboxes.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// The connection's number, and what anybody follows.
+    /// The connection's serial number, and all keys that any subscriber follows.
     fn wanted(&self) -> (u64, BTreeSet<String>) {
         let mut wanted = BTreeSet::new();
         for inbox in self.inboxes() {
@@ -86,13 +86,13 @@ impl Hub {
         (self.lock().serial, wanted)
     }
 
-    /// Notes that everything is subscribed, if the connection is still that one, and tells all
-    /// listeners to read.
-    fn listens(&self, serial: u64) {
+    /// Records that everything is subscribed, if the connection is still the one with this serial number, and sends all
+    /// subscribers a gap.
+    fn set_subscribed(&self, serial: u64) {
         let mut state = self.lock();
         if state.serial == serial {
-            state.listening = true;
-            // Under the lock, so that who comes now is told once.
+            state.subscribed = true;
+            // Under the lock, so that a subscriber that joins now gets the gap exactly once.
             for inbox in state.inboxes.iter().filter_map(Weak::upgrade) {
                 inbox.gap();
             }
@@ -105,23 +105,23 @@ impl Hub {
 }
 
 impl Listener for Hub {
-    fn connected(&self) {
+    fn on_connect(&self) {
         let mut state = self.lock();
         state.serial += 1;
-        state.listening = false;
+        state.subscribed = false;
         drop(state);
         self.wake.notify_one();
     }
 
-    fn heard(&self, info: PushInfo) {
+    fn on_push(&self, info: PushInfo) {
         match info.kind {
-            PushKind::Disconnection => self.lock().listening = false,
+            PushKind::Disconnection => self.lock().subscribed = false,
             PushKind::Message | PushKind::SMessage => {
-                let Some(Value::BulkString(said)) = info.data.last() else {
+                let Some(Value::BulkString(message)) = info.data.last() else {
                     return;
                 };
-                // Foreign messages on our channel are not for us.
-                if let Some((key, record)) = split(said)
+                // Foreign messages on our channel are ignored.
+                if let Some((key, record)) = split(message)
                     && let Some(key) = self.names.name(key)
                 {
                     for inbox in self.inboxes() {
@@ -134,11 +134,11 @@ impl Listener for Hub {
     }
 }
 
-/// The key and the record in a message: the key's length, a colon, the key, the record.
-fn split(said: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = said.iter().position(|byte| *byte == b':')?;
-    let length: usize = std::str::from_utf8(&said[..colon]).ok()?.parse().ok()?;
-    said[colon + 1..].split_at_checked(length)
+/// Splits a message into key and record. Its form: the key's length, a colon, the key, the record.
+fn split(message: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = message.iter().position(|byte| *byte == b':')?;
+    let length: usize = std::str::from_utf8(&message[..colon]).ok()?.parse().ok()?;
+    message[colon + 1..].split_at_checked(length)
 }
 
 impl Inbox {
@@ -172,64 +172,68 @@ impl Inbox {
     }
 }
 
-/// Subscribes to what is wanted, for as long as the link lives.
-pub(super) async fn tend(hub: Arc<Hub>, asker: Asker, single: bool) {
+/// Subscribes to all wanted channels, for as long as the link lives.
+pub(super) async fn keep_subscribed(hub: Arc<Hub>, handle: LinkHandle, single: bool) {
     let mut serial = 0;
-    let mut heard: BTreeSet<Vec<u8>> = BTreeSet::new();
+    let mut subscribed: BTreeSet<Vec<u8>> = BTreeSet::new();
     loop {
         hub.wake.notified().await;
-        while let Err(Refused) = settle(&hub, &asker, single, &mut serial, &mut heard).await {
-            sleep(REST).await;
+        while let Err(Refused) =
+            reconcile(&hub, &handle, single, &mut serial, &mut subscribed).await
+        {
+            sleep(RETRY_AFTER).await;
         }
     }
 }
 
 struct Refused;
 
-/// Makes what is subscribed on the present connection what is wanted.
-async fn settle(
+/// Brings the subscriptions of the current connection in line with the wanted ones.
+async fn reconcile(
     hub: &Hub,
-    asker: &Asker,
+    handle: &LinkHandle,
     single: bool,
     serial: &mut u64,
-    heard: &mut BTreeSet<Vec<u8>>,
+    subscribed: &mut BTreeSet<Vec<u8>>,
 ) -> Result<(), Refused> {
     let (now, follows) = hub.wanted();
     if *serial != now {
-        heard.clear();
+        subscribed.clear();
     }
     let mut wanted = BTreeSet::from([hub.names.channel()]);
     if !single {
         wanted.extend(follows.iter().map(|name| hub.names.key(name)));
     }
     let (mut fresh, mut refused) = (false, false);
-    for channel in wanted.difference(&heard.clone()) {
+    for channel in wanted.difference(&subscribed.clone()) {
         let listen = if *channel == hub.names.channel() {
-            Channel::Hear(channel.clone())
+            Channel::Subscribe(channel.clone())
         } else {
-            Channel::HearInSlot(channel.clone())
+            Channel::SubscribeSharded(channel.clone())
         };
-        match asker.ask(Call::Listen(listen)).await {
+        match handle.send(Request::Listen(listen)).await {
             Ok(_) => fresh = true,
-            // A server that knows no slots' channels publishes for all.
-            Err(Trouble::Away(why)) if why.contains("unknown command") => (),
+            // A server without sharded channels publishes to all subscribers.
+            Err(RequestError::Unavailable(why)) if why.contains("unknown command") => (),
             Err(_) => {
                 refused = true;
                 continue;
             }
         }
-        heard.insert(channel.clone());
+        subscribed.insert(channel.clone());
     }
-    for channel in heard.difference(&wanted).cloned().collect::<Vec<_>>() {
-        // Heard in vain at worst: whoever does not follow it is not told.
-        let _ = asker
-            .ask(Call::Listen(Channel::LeaveSlot(channel.clone())))
+    for channel in subscribed.difference(&wanted).cloned().collect::<Vec<_>>() {
+        // At worst its messages still arrive and are dropped, since no inbox follows them.
+        let _ = handle
+            .send(Request::Listen(Channel::UnsubscribeSharded(
+                channel.clone(),
+            )))
             .await;
-        heard.remove(&channel);
+        subscribed.remove(&channel);
     }
     *serial = now;
     if fresh {
-        hub.listens(now);
+        hub.set_subscribed(now);
     }
     if refused { Err(Refused) } else { Ok(()) }
 }
@@ -239,8 +243,8 @@ impl ValkeyPushes {
         let inbox = Arc::new(Inbox::default());
         let mut state = hub.lock();
         state.inboxes.push(Arc::downgrade(&inbox));
-        // Else the gap comes when there is something to hear.
-        inbox.lock().gap = state.listening;
+        // Otherwise the gap comes once the subscriptions are in place.
+        inbox.lock().gap = state.subscribed;
         drop(state);
         ValkeyPushes { hub, inbox }
     }
@@ -302,8 +306,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_message_is_read_or_refused_without_a_panic(said: Vec<u8>) {
-            let _ = split(&said);
+        fn any_message_is_read_or_refused_without_a_panic(message: Vec<u8>) {
+            let _ = split(&message);
         }
     }
 }

@@ -1,14 +1,13 @@
-//! The records that a fleet shares, on a Valkey or Redis server.
+//! Shared records on a Valkey or Redis server.
 //!
-//! A change travels as a script, and is done by the server as one step, which also tells the
-//! subscribers. They are told by a connection of their own, so that a flood of news holds up no
-//! change.
+//! A change is a script, which the server runs atomically and which also publishes the new record. Pushes arrive on a
+//! connection of their own, so that a flood of them delays no change.
 
-use super::link::{Call, Link, Script};
+use super::link::{Link, Request, Script};
 use super::options::ValkeyOptions;
 use super::partition::{IN_TAG, SCHEMA};
-use super::pushes::{Hub, ValkeyPushes, tend};
-use super::trouble::Trouble;
+use super::pushes::{Hub, ValkeyPushes, keep_subscribed};
+use super::trouble::RequestError;
 use crate::shared::{Applied, Change, Pushes, RECORD_BYTES_MAX, ReadOut, SharedRecords, check};
 use crate::{Pending, StoreError, WallTime};
 use bytes::Bytes;
@@ -18,40 +17,39 @@ use redis::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Records read in one script, so that the server does other work in between.
+/// Records read in one script, so that the server can do other work in between.
 const READ_SLICE: usize = 500;
-/// The most bytes of a reply: one that reads records ends soon after an eighth of this.
+/// The most bytes in a reply. A script that reads records stops soon after an eighth of this.
 const REPLY_MAX: usize = 1 << 20;
-/// Reads on their way at once.
+/// The most concurrent reads.
 const READS_AT_ONCE: usize = 1_000;
 
 /// Keeps shared records on a Valkey server (7.2 or newer) or a Redis server (6.2 or newer).
 ///
-/// Each record is one key, whose name is its hash tag; it ends by itself, on the server's clock.
-/// A call waits for the server at most [`ValkeyOptions::timeout`], and not at all while it is known
-/// to be away.
+/// Each record is one key, whose name is its hash tag; it expires on the server's clock. An operation waits for the
+/// server at most [`ValkeyOptions::timeout`], or fails at once while the server is known to be unavailable.
 ///
-/// News come by `PUBLISH`, in a cluster by `SPUBLISH` where the server has it. After a connection
-/// broke they come again by themselves, after a [`Push::Gap`](crate::records::Push::Gap).
+/// Records are pushed by `PUBLISH`, in a cluster by `SPUBLISH` if the server has it. After a broken connection the
+/// subscriptions are renewed, and a [`Push::Gap`](crate::records::Push::Gap) is delivered.
 pub struct ValkeyRecords {
     link: Link,
     options: ValkeyOptions,
     names: Names,
     read: Arc<Script>,
-    /// The scripts of the changes that were asked for, by their text.
-    // A std lock: held for one look-up, never across a wait.
+    /// The scripts of the changes used so far, by their Lua text.
+    // A std lock: held for one look-up, never across an await.
     changes: Mutex<HashMap<&'static str, Arc<Script>>>,
-    /// Made with the first subscription.
-    news: OnceLock<News>,
+    /// The source of pushes, opened with the first subscription.
+    push_link: OnceLock<PushLink>,
 }
 
-/// What brings the news: the link stays open as long as the records do.
-struct News {
+/// The source of pushes: a hub and the link that feeds it.
+struct PushLink {
     hub: Arc<Hub>,
     _link: Link,
 }
 
-/// Names keys and the channel under a prefix.
+/// Builds the names of keys and of the channel under a prefix.
 #[derive(Clone)]
 pub(super) struct Names {
     base: String,
@@ -64,13 +62,13 @@ impl Names {
         }
     }
 
-    /// The key of a record, which is also its channel in its slot.
+    /// The key of a record, which is also the name of its sharded channel.
     pub(super) fn key(&self, name: &str) -> Vec<u8> {
         let tag = utf8_percent_encode(name, IN_TAG);
         format!("{}:{{{tag}}}", self.base).into_bytes()
     }
 
-    /// The name of the record under a key.
+    /// The name of the record under a key, or `None` for a foreign key.
     pub(super) fn name(&self, key: &[u8]) -> Option<String> {
         let key = std::str::from_utf8(key).ok()?;
         let tag = key.strip_prefix(&self.base)?.strip_prefix(":{")?;
@@ -78,14 +76,14 @@ impl Names {
         name.decode_utf8().ok().map(Into::into)
     }
 
-    /// The channel on which all hear of all records.
+    /// The channel on which all records are published.
     pub(super) fn channel(&self) -> Vec<u8> {
         self.base.clone().into_bytes()
     }
 }
 
 impl ValkeyRecords {
-    /// Opens the records, and begins to connect. It does not wait for the server.
+    /// Opens the records and starts to connect, without waiting for the server.
     ///
     /// # Errors
     /// [`StoreError::Io`] if a TLS file cannot be read or no thread can be started.
@@ -96,11 +94,11 @@ impl ValkeyRecords {
             options,
             read: Arc::new(Script::new(include_str!("scripts/read.lua").to_owned())),
             changes: Mutex::default(),
-            news: OnceLock::new(),
+            push_link: OnceLock::new(),
         })
     }
 
-    /// Why the server cannot be asked now, if it cannot.
+    /// Describes the obstacle if the server cannot be reached now.
     pub fn trouble(&self) -> Option<String> {
         self.link.trouble()
     }
@@ -115,7 +113,7 @@ impl ValkeyRecords {
         script.clone()
     }
 
-    /// The time as the scripts take it.
+    /// The time as an argument of a script.
     fn time(&self) -> Vec<u8> {
         let clock = self.options.clock.as_ref();
         clock.map_or_else(Vec::new, |clock| clock.now().0.to_string().into_bytes())
@@ -134,17 +132,22 @@ impl ValkeyRecords {
             &b"1"[..]
         };
         let own = args.iter().map(|arg| arg.to_vec());
-        let call = Call::Script {
+        let request = Request::Script {
             script: self.script(change),
             keys: vec![self.names.key(key)],
-            args: [self.time(), self.names.channel(), in_slot.to_vec(), most()]
-                .into_iter()
-                .chain(own)
-                .collect(),
+            args: [
+                self.time(),
+                self.names.channel(),
+                in_slot.to_vec(),
+                record_bytes_max(),
+            ]
+            .into_iter()
+            .chain(own)
+            .collect(),
         };
-        let answer = self.link.ask(call).await.and_then(read_out);
-        let mut read = answer.map_err(|trouble| {
-            trouble.about(|| format!("the record \"{key}\" on {}", self.link.place()))
+        let answer = self.link.send(request).await.and_then(read_out);
+        let mut read = answer.map_err(|error| {
+            error.about(|| format!("the record \"{key}\" on {}", self.link.place()))
         })?;
         Ok(Applied {
             record: read.records.pop().flatten(),
@@ -153,21 +156,21 @@ impl ValkeyRecords {
     }
 
     async fn read_some(&self, keys: &[&str]) -> Result<ReadOut, StoreError> {
-        let call = Call::Script {
+        let request = Request::Script {
             script: self.read.clone(),
             keys: keys.iter().map(|key| self.names.key(key)).collect(),
-            args: vec![self.time(), most()],
+            args: vec![self.time(), record_bytes_max()],
         };
-        let answer = self.link.ask(call).await.and_then(read_out);
-        answer.map_err(|trouble| {
-            trouble.about(|| {
+        let answer = self.link.send(request).await.and_then(read_out);
+        answer.map_err(|error| {
+            error.about(|| {
                 let keys = keys.join("\", \"");
                 format!("one of the records \"{keys}\" on {}", self.link.place())
             })
         })
     }
 
-    /// Reads records of one place, in as many answers as it takes.
+    /// Reads the records of one server, in as many replies as necessary.
     async fn read_slice(&self, keys: &[&str]) -> Result<ReadOut, StoreError> {
         let mut whole = self.read_some(keys).await?;
         loop {
@@ -178,7 +181,7 @@ impl ValkeyRecords {
             }
             let more = self.read_some(rest).await?;
             if more.records.is_empty() {
-                return Err(strange().about(|| self.link.place().to_owned()));
+                return Err(unexpected_reply().about(|| self.link.place().to_owned()));
             }
             whole.records.extend(more.records);
         }
@@ -186,7 +189,7 @@ impl ValkeyRecords {
 
     async fn read_all(&self, keys: &[&str]) -> Result<ReadOut, StoreError> {
         keys.iter().try_for_each(|key| check(key))?;
-        // In a cluster each record lives in a slot of its own.
+        // In a cluster each record has its own slot.
         let slice = if self.link.is_single() { READ_SLICE } else { 1 };
         let mut slices = Vec::new();
         for keys in keys.chunks(slice * READS_AT_ONCE) {
@@ -206,50 +209,50 @@ impl ValkeyRecords {
         if let Some(clock) = &self.options.clock {
             return Ok(clock.now());
         }
-        let call = Call::Script {
+        let request = Request::Script {
             script: self.read.clone(),
             keys: Vec::new(),
-            args: vec![self.time(), most()],
+            args: vec![self.time(), record_bytes_max()],
         };
-        let answer = self.link.ask(call).await.and_then(read_out);
+        let answer = self.link.send(request).await.and_then(read_out);
         answer
             .map(|read| read.now)
-            .map_err(|trouble| trouble.about(|| self.link.place().to_owned()))
+            .map_err(|error| error.about(|| self.link.place().to_owned()))
     }
 
-    fn listen(&self) -> Result<Box<dyn Pushes>, StoreError> {
-        let hub = match self.news.get() {
-            Some(news) => news.hub.clone(),
+    fn subscribe_all(&self) -> Result<Box<dyn Pushes>, StoreError> {
+        let hub = match self.push_link.get() {
+            Some(push_link) => push_link.hub.clone(),
             None => {
                 let hub = Arc::new(Hub::new(self.names.clone()));
                 let link = Link::open(&self.options, Some(hub.clone()), REPLY_MAX)?;
                 let single = link.is_single();
-                link.tend(|asker| tend(hub.clone(), asker, single));
-                // Another may have been faster; then ours ends here.
-                let news = News { hub, _link: link };
-                self.news.get_or_init(|| news).hub.clone()
+                link.spawn(|handle| keep_subscribed(hub.clone(), handle, single));
+                // If another thread was faster, this one's link is dropped here.
+                let push_link = PushLink { hub, _link: link };
+                self.push_link.get_or_init(|| push_link).hub.clone()
             }
         };
         Ok(Box::new(ValkeyPushes::new(hub)))
     }
 }
 
-/// The most bytes of a record, as the scripts take it.
-fn most() -> Vec<u8> {
+/// The most bytes in a record, as an argument of a script.
+fn record_bytes_max() -> Vec<u8> {
     RECORD_BYTES_MAX.to_string().into_bytes()
 }
 
-fn strange() -> Trouble {
-    Trouble::Away(
-        "the server answered what no script of shared records answers; see what listens there"
+fn unexpected_reply() -> RequestError {
+    RequestError::Unavailable(
+        "the server sent a reply that no script of shared records sends; check which server listens there"
             .to_owned(),
     )
 }
 
-/// What the scripts of records answer.
-fn read_out(value: Value) -> Result<ReadOut, Trouble> {
+/// Parses the reply of a script on records.
+fn read_out(value: Value) -> Result<ReadOut, RequestError> {
     let Value::Array(items) = value else {
-        return Err(strange());
+        return Err(unexpected_reply());
     };
     let mut items = items.into_iter();
     let mut text = || match items.next() {
@@ -258,15 +261,15 @@ fn read_out(value: Value) -> Result<ReadOut, Trouble> {
     };
     match text().as_deref() {
         Some("record" | "records") => (),
-        _ => return Err(strange()),
+        _ => return Err(unexpected_reply()),
     }
     let now = text().and_then(|text| text.parse().ok());
-    let now = WallTime(now.ok_or_else(strange)?);
+    let now = WallTime(now.ok_or_else(unexpected_reply)?);
     let records = items
         .map(|item| match item {
             Value::BulkString(bytes) => Ok(Some(bytes.into())),
             Value::Nil => Ok(None),
-            _ => Err(strange()),
+            _ => Err(unexpected_reply()),
         })
         .collect::<Result<_, _>>()?;
     Ok(ReadOut { records, now })
@@ -287,7 +290,7 @@ impl SharedRecords for ValkeyRecords {
     }
 
     fn subscribe(&self) -> Pending<'_, Box<dyn Pushes>> {
-        Box::pin(async { self.listen() })
+        Box::pin(async { self.subscribe_all() })
     }
 
     fn now(&self) -> Pending<'_, WallTime> {

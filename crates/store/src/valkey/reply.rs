@@ -1,10 +1,10 @@
-//! Reads what the scripts answer.
+//! Parses the replies of the store's scripts.
 
-use super::trouble::{Trouble, foreign};
+use super::trouble::{RequestError, foreign};
 use crate::{Object, WallTime};
 use redis::Value;
 
-/// A script's answer: its first word says which.
+/// A script's reply. Its first word selects the variant.
 #[derive(Debug, PartialEq)]
 pub(super) enum Reply {
     None,
@@ -26,7 +26,7 @@ pub(super) enum Reply {
     Overflow {
         number: i64,
     },
-    /// Some keys, and whether more follow.
+    /// Some keys, and a flag that is set if more follow.
     Keys {
         keys: Vec<String>,
         more: bool,
@@ -36,16 +36,16 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    pub(super) fn read(value: Value) -> Result<Reply, Trouble> {
+    pub(super) fn read(value: Value) -> Result<Reply, RequestError> {
         let Value::Array(items) = value else {
-            return Err(strange());
+            return Err(unexpected_reply());
         };
         let mut rest = items.into_iter().map(|item| match item {
             Value::BulkString(bytes) => Some(bytes),
             Value::Int(number) => Some(number.to_string().into_bytes()),
             _ => None,
         });
-        let word = rest.next().flatten().ok_or_else(strange)?;
+        let word = rest.next().flatten().ok_or_else(unexpected_reply)?;
         let mut fields = Fields(rest);
         let reply = match word.as_slice() {
             b"none" => Reply::None,
@@ -79,55 +79,55 @@ impl Reply {
             b"cleared" => Reply::Cleared(fields.number()?),
             b"removed" => Reply::Removed(fields.number()?),
             b"torn" => return Err(foreign()),
-            _ => return Err(strange()),
+            _ => return Err(unexpected_reply()),
         };
         Ok(reply)
     }
 
-    /// What to say when a script answers what another would.
-    pub(super) fn unexpected(self) -> Trouble {
-        strange()
+    /// The error for a reply of the wrong kind.
+    pub(super) fn unexpected(self) -> RequestError {
+        unexpected_reply()
     }
 }
 
-/// The members of a set of names.
-pub(super) fn names<C: FromIterator<String>>(value: Value) -> Result<C, Trouble> {
+/// Parses the members of a set of names.
+pub(super) fn names<C: FromIterator<String>>(value: Value) -> Result<C, RequestError> {
     let (Value::Array(items) | Value::Set(items)) = value else {
-        return Err(strange());
+        return Err(unexpected_reply());
     };
     items
         .into_iter()
         .map(|item| match item {
             Value::BulkString(bytes) => String::from_utf8(bytes).map_err(|_| foreign()),
-            _ => Err(strange()),
+            _ => Err(unexpected_reply()),
         })
         .collect()
 }
 
-fn strange() -> Trouble {
-    Trouble::Away(
-        "the server answered what none of this store's scripts answers; see what listens there"
+fn unexpected_reply() -> RequestError {
+    RequestError::Unavailable(
+        "the server sent a reply that no script of this store sends; check which server listens there"
             .to_owned(),
     )
 }
 
-/// The fields after the first word. A missing or odd one means that the data are not ours.
+/// The fields after the first word. A missing or malformed field means foreign data.
 struct Fields<I>(I);
 
 impl<I: Iterator<Item = Option<Vec<u8>>>> Fields<I> {
-    fn bytes(&mut self) -> Result<Vec<u8>, Trouble> {
+    fn bytes(&mut self) -> Result<Vec<u8>, RequestError> {
         self.0.next().flatten().ok_or_else(foreign)
     }
 
-    fn text(&mut self) -> Result<String, Trouble> {
+    fn text(&mut self) -> Result<String, RequestError> {
         String::from_utf8(self.bytes()?).map_err(|_| foreign())
     }
 
-    fn number<N: std::str::FromStr>(&mut self) -> Result<N, Trouble> {
+    fn number<N: std::str::FromStr>(&mut self) -> Result<N, RequestError> {
         self.text()?.parse().map_err(|_| foreign())
     }
 
-    fn optional(&mut self) -> Result<Option<u64>, Trouble> {
+    fn optional(&mut self) -> Result<Option<u64>, RequestError> {
         let text = self.text()?;
         if text.is_empty() {
             return Ok(None);
@@ -135,7 +135,7 @@ impl<I: Iterator<Item = Option<Vec<u8>>>> Fields<I> {
         text.parse().map(Some).map_err(|_| foreign())
     }
 
-    fn texts(self) -> Result<Vec<String>, Trouble> {
+    fn texts(self) -> Result<Vec<String>, RequestError> {
         self.0
             .map(|item| {
                 let bytes = item.ok_or_else(foreign)?;

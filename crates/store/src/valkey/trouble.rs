@@ -1,55 +1,55 @@
-//! What went wrong with a call, and what the link does about it.
+//! Errors of a request, and the link's reaction to each.
 //!
-//! The codes of a server's errors are listed with their meaning in Valkey's and Redis's sources
-//! (`server.c`, `createSharedObjects`); the first word of an error is its code.
+//! The error codes of a server are listed with their meaning in the sources of Valkey and Redis (`server.c`,
+//! `createSharedObjects`); the first word of an error is its code.
 
 use crate::StoreError;
 use redis::{ErrorKind, RedisError};
 
-/// Why a call had no answer.
+/// The error of a request without a usable answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// The server cannot be asked, or will not answer, now.
-    Away(String),
-    /// Something foreign or torn lies where our data should be.
+pub(crate) enum RequestError {
+    /// The server cannot be reached or does not serve requests now.
+    Unavailable(String),
+    /// Foreign or incomplete data was found under the store's keys.
     Foreign(String),
 }
 
-/// What the link does after an error.
+/// The reaction of the link to an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reaction {
-    /// Nothing: the connection is good, and another call may go well.
+    /// Keep the connection, which is intact; another request may succeed.
     Keep,
-    /// Sends the script's text, once.
+    /// Send the script's text, once.
     SendText,
-    /// Asks again within the time that is left, since nothing was done.
-    Again,
-    /// Makes a new connection, resolving names and asking Sentinels anew.
-    Renew,
-    /// Makes a new connection: of this one nothing can be said.
-    Drop,
+    /// Retry within the time that is left, since nothing was done.
+    Retry,
+    /// Open a new connection, resolving names and asking Sentinels anew.
+    Reconnect,
+    /// Open a new connection, since the state of this one is unknown.
+    Discard,
 }
 
-impl Trouble {
-    /// The same for whoever asked about `what`.
+impl RequestError {
+    /// Converts the error to one about `what`.
     pub(crate) fn about(self, what: impl FnOnce() -> String) -> StoreError {
         match self {
-            Trouble::Away(why) => StoreError::NotAvailable { why },
-            Trouble::Foreign(why) => StoreError::Damaged { place: what(), why },
+            RequestError::Unavailable(why) => StoreError::NotAvailable { why },
+            RequestError::Foreign(why) => StoreError::Damaged { place: what(), why },
         }
     }
 }
 
-/// What an error means: for the link, and for the caller.
-pub(super) fn judge(error: &RedisError, place: &str) -> (Reaction, Trouble) {
+/// Classifies an error for the link and for the caller.
+pub(super) fn classify(error: &RedisError, place: &str) -> (Reaction, RequestError) {
     let text = error.to_string();
-    let (reaction, mend) = match code(error).as_deref() {
+    let (reaction, remedy) = match code(error).as_deref() {
         Some("NOSCRIPT") => (
             Reaction::SendText,
-            "it forgot the script it had just been sent; see why its script cache is flushed",
+            "it forgot the script it had just been sent; find out why its script cache is flushed",
         ),
         Some("READONLY") => (
-            Reaction::Renew,
+            Reaction::Reconnect,
             "it is a replica; name the primary, or Sentinels (a new connection is made)",
         ),
         Some("LOADING") => (
@@ -57,12 +57,12 @@ pub(super) fn judge(error: &RedisError, place: &str) -> (Reaction, Trouble) {
             "it is reading its data set; wait until it is done",
         ),
         Some("MASTERDOWN") => (
-            Reaction::Renew,
-            "it is a replica that lost its primary; mend their link, or name the primary",
+            Reaction::Reconnect,
+            "it is a replica that lost its primary; repair their connection, or name the primary",
         ),
         Some("MISCONF") => (
             Reaction::Keep,
-            "it cannot save its data, so it takes no writes; look at its disk and its log",
+            "it cannot save its data, so it accepts no writes; check its disk and its log",
         ),
         Some("OOM") => (
             Reaction::Keep,
@@ -77,77 +77,77 @@ pub(super) fn judge(error: &RedisError, place: &str) -> (Reaction, Trouble) {
             "too few replicas follow it (min-replicas-to-write); bring them back",
         ),
         Some("NOAUTH" | "WRONGPASS") => (
-            Reaction::Renew,
-            "it asks for another user or password; correct those in the store's URL",
+            Reaction::Reconnect,
+            "it requires another user or password; correct those in the store's URL",
         ),
         Some("NOPERM") => (
             Reaction::Keep,
-            "its access list forbids that to this user; allow the keys and channels under the \
+            "its access list denies that to this user; allow the keys and channels under the \
              prefix, and the commands of scripts, hashes, sorted sets, sets and publishing",
         ),
         Some("WRONGTYPE") => return (Reaction::Keep, foreign()),
         Some("EXECABORT") => (
             Reaction::Keep,
-            "it gave up a transaction because a command in it was refused; look at its log",
+            "it aborted a transaction because a command in it was rejected; check its log",
         ),
         Some("CLUSTERDOWN") => (
-            Reaction::Again,
-            "its cluster has no node for this slot; look at CLUSTER INFO",
+            Reaction::Retry,
+            "its cluster has no node for this slot; check CLUSTER INFO",
         ),
         Some("TRYAGAIN") => (
-            Reaction::Again,
+            Reaction::Retry,
             "it is moving the slot to another node; wait until that is done",
         ),
         Some("MOVED" | "ASK") => (
-            Reaction::Again,
-            "the slot is on another node of its cluster; write redis+cluster:// if the URL says \
+            Reaction::Retry,
+            "the slot is on another node of its cluster; use redis+cluster:// instead of the URL of \
              one server",
         ),
-        Some(_) => (Reaction::Keep, "look at its log"),
+        Some(_) => (Reaction::Keep, "check its log"),
         None => match error.kind() {
             ErrorKind::ClusterConnectionNotFound => (
-                Reaction::Drop,
-                "no node of its cluster that serves this slot can be reached; look at CLUSTER NODES",
+                Reaction::Discard,
+                "no node of its cluster that serves this slot can be reached; check CLUSTER NODES",
             ),
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => (
-                Reaction::Drop,
-                "it does not speak as Valkey does; see what listens there",
+                Reaction::Discard,
+                "it does not speak Valkey's protocol; check which server listens there",
             ),
-            _ => (Reaction::Drop, "a new connection is made"),
+            _ => (Reaction::Discard, "a new connection is made"),
         },
     };
-    let why = format!("{place} says: {text}; {mend}");
-    (reaction, Trouble::Away(why))
+    let why = format!("{place} replied: {text}; {remedy}");
+    (reaction, RequestError::Unavailable(why))
 }
 
-/// Why no connection could be made, and how to mend it.
+/// Explains a failure to connect, with its remedy.
 pub(super) fn unreachable(error: &RedisError, place: &str) -> String {
-    let mend = match (error.kind(), code(error).as_deref()) {
+    let remedy = match (error.kind(), code(error).as_deref()) {
         (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => {
             "correct the user and password in the store's URL"
         }
         (ErrorKind::MasterNameNotFoundBySentinel, _) => {
-            "correct the master's name in the store's URL, or tell the Sentinels of it"
+            "correct the master's name in the store's URL, or add the master to the Sentinels"
         }
-        (ErrorKind::RESP3NotSupported, _) => "use Valkey, or Redis from 6.2 on",
+        (ErrorKind::RESP3NotSupported, _) => "use Valkey, or Redis 6.2 or newer",
         (ErrorKind::InvalidClientConfig, _) => "correct the store's URL and its TLS files",
         _ if error.is_connection_refusal() => "start it, or correct its address",
-        _ => "see that it runs, and that the way to it is open",
+        _ => "check that it runs and that the network reaches it",
     };
-    format!("no connection to {place}: {error}; {mend} (it is tried again all the time)")
+    format!("no connection to {place}: {error}; {remedy} (connecting is retried all the time)")
 }
 
-/// What lies where our data should be is not ours.
-pub(super) fn foreign() -> Trouble {
-    Trouble::Foreign(
-        "under its keys is something that this store did not write, or a part of it is gone; see \
-         that nobody else writes there and that the server evicts nothing (maxmemory-policy \
+/// The error for data under the store's keys that is not the store's.
+pub(super) fn foreign() -> RequestError {
+    RequestError::Foreign(
+        "its keys hold data that this store did not write, or a part of its data is gone; make \
+         sure that nothing else writes there and that the server evicts nothing (maxmemory-policy \
          noeviction), then clear it"
             .to_owned(),
     )
 }
 
-/// The first word of a server's error.
+/// Extracts the code, which is the first word of a server's error.
 ///
 /// Redis before 7 wraps an error that a command met inside a script:
 /// `ERR Error running script (…): @user_script:12: -OOM command not allowed …`.
@@ -183,9 +183,9 @@ mod tests {
 
     #[test]
     fn a_foreign_type_is_damage_and_everything_else_is_absence() {
-        let (_, wrong) = judge(&error("WRONGTYPE", "Operation against a key"), "here");
-        assert!(matches!(wrong, Trouble::Foreign(_)));
-        let (_, other) = judge(&error("NEWCODE", "whatever"), "here");
-        assert!(matches!(other, Trouble::Away(_)));
+        let (_, wrong) = classify(&error("WRONGTYPE", "Operation against a key"), "here");
+        assert!(matches!(wrong, RequestError::Foreign(_)));
+        let (_, other) = classify(&error("NEWCODE", "whatever"), "here");
+        assert!(matches!(other, RequestError::Unavailable(_)));
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests share: waiting without a runtime, and a fresh store of each kind.
+//! Helpers of the tests: waiting without a runtime, and a new store of each kind.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use fusebox_store::testing::Server;
@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 
-/// Waits for a future on this thread. No runtime: the store must not need one.
+/// Waits for a future on this thread, without a runtime, since the store must not need one.
 pub fn wait<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
     impl Wake for Unpark {
@@ -31,14 +31,14 @@ pub fn wait<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// A store, its clock, and what it lies on.
+/// A store with its clock and its storage.
 pub struct Bed {
     pub store: Box<dyn ObjectStore>,
     pub clock: Arc<ManualClock>,
     _ground: Ground,
 }
 
-/// What a store lies on, to be taken away after it.
+/// The storage of a store, removed after it.
 #[allow(dead_code, reason = "held for what its end does")]
 pub enum Ground {
     None,
@@ -96,7 +96,7 @@ pub fn valkey(limits: Limits) -> Bed {
     }
 }
 
-/// Options for tests in which nothing is slow on purpose, on a machine that may be.
+/// Options for tests without deliberate delays, on a machine that may be slow.
 pub fn patient(url: &str) -> ValkeyOptions {
     let mut options = ValkeyOptions::parse(url).unwrap();
     options.timeout = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! What is asked of two stores side by side, in random order.
+//! Random operations for running two stores side by side.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use crate::common::wait;
@@ -23,7 +23,7 @@ pub enum Step {
 pub enum Condition {
     Always,
     Absent,
-    /// The version that is there, if any.
+    /// The present version, if there is one.
     Current,
     Other,
 }
@@ -80,7 +80,7 @@ pub fn settings() -> [PartitionSettings; 3] {
     ]
 }
 
-/// One operation's answer, as text, so that answers of all kinds and errors compare.
+/// The result of an operation as text, so that results and errors can be compared.
 pub fn run(store: &dyn ObjectStore, step: &Step) -> String {
     let at = |partition: &u8, key: &u8| (PARTITIONS[*partition as usize], format!("k{key}"));
     let when = |condition: &Condition, partition: &str, key: &str| match condition {
@@ -138,7 +138,7 @@ pub fn everything(store: &dyn ObjectStore) -> Vec<String> {
     all
 }
 
-/// How many rounds of steps a test runs.
+/// Number of rounds of operations in a test.
 pub fn cases() -> u32 {
     if std::env::var_os("FUSEBOX_PROVE").is_some() {
         2_000

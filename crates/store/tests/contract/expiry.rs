@@ -1,4 +1,4 @@
-//! When objects expire, and how many there may be.
+//! Expiry of objects, and limits on their number.
 
 use crate::common::{Bed, START, wait};
 use crate::{Make, behaviours};
@@ -20,7 +20,7 @@ behaviours!(
     a_sweep_removes_at_most_its_budget_the_oldest_first,
     a_sweep_spares_the_living,
     a_backward_jump_deletes_nothing_and_prolongs_nothing_past_the_limit,
-    a_forward_jump_expires_what_is_due,
+    a_forward_jump_expires_the_objects_that_are_due,
     at_sweep_an_object_lives_until_the_sweep_after_its_end,
     at_sweep_all_that_is_due_goes_at_once_whatever_the_budget,
     at_sweep_the_oldest_written_go_when_there_are_too_many,
@@ -107,7 +107,7 @@ fn an_expired_object_counts_as_absent_for_every_condition(make: Make<'_>) {
     let over = |when| wait(bed.store.put("p", "k", NewObject::text("new"), when)).unwrap();
     assert_eq!(over(When::Version(version)), Put::Refused { current: None });
     assert!(matches!(over(When::Absent), Put::Stored { .. }));
-    // The end of the first is forgotten with it.
+    // The first object's end is removed along with it.
     assert_eq!(wait(bed.store.sweep(100)).unwrap(), 0);
     assert!(get(&bed, "k").is_some());
 }
@@ -192,7 +192,7 @@ fn a_sweep_removes_at_most_its_budget_the_oldest_first(make: Make<'_>) {
     at(&bed, 10);
     assert_eq!(wait(bed.store.sweep(0)).unwrap(), 0);
     assert_eq!(wait(bed.store.sweep(4)).unwrap(), 4);
-    // The clock goes back: what was swept stays away, what was only expired lives on.
+    // The clock goes back: swept objects stay deleted, but merely expired ones are live again.
     at(&bed, 0);
     assert_eq!(keys(&bed), ["k4", "k5", "k6", "k7", "k8", "k9"]);
     at(&bed, 10);
@@ -236,7 +236,7 @@ fn a_backward_jump_deletes_nothing_and_prolongs_nothing_past_the_limit(make: Mak
     assert_eq!(wait(bed.store.sweep(100)).unwrap(), 2);
 }
 
-fn a_forward_jump_expires_what_is_due(make: Make<'_>) {
+fn a_forward_jump_expires_the_objects_that_are_due(make: Make<'_>) {
     let bed = make(Limits::default());
     put(&bed, "k", Some(MINUTE));
     put(&bed, "l", Some(MINUTE * 60 * 48));

@@ -1,4 +1,4 @@
-//! One suite of behaviours, for every store.
+//! One suite of behaviours, run on every store.
 #![cfg(all(feature = "embedded", feature = "hostile", feature = "testing"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -7,7 +7,7 @@ mod common;
 mod expiry;
 mod operations;
 
-/// Makes a test of each behaviour named, over the store that `$make` makes.
+/// Defines a test for each listed behaviour, on the store that `$make` makes.
 macro_rules! behaviours {
     ($($behaviour:ident),+ $(,)?) => {
         behaviours!(@over memory, $($behaviour),+);
@@ -28,5 +28,5 @@ macro_rules! behaviours {
 }
 pub(crate) use behaviours;
 
-/// Makes a fresh store.
+/// Makes a new store.
 pub(crate) type Make<'a> = &'a dyn Fn(fusebox_store::Limits) -> common::Bed;

@@ -1,4 +1,4 @@
-//! What each operation does.
+//! The behaviour of each operation.
 
 use crate::common::{Bed, wait};
 use crate::{Make, behaviours};
@@ -6,7 +6,7 @@ use fusebox_store::{Limits, NewObject, Put, StoreError, When};
 use std::time::Duration;
 
 behaviours!(
-    what_was_put_is_got_with_its_media_type_and_without_an_end,
+    an_object_is_returned_with_its_media_type_and_without_an_expiry,
     nothing_is_got_where_nothing_was_put,
     an_empty_value_is_a_value,
     a_value_at_the_limit_is_kept_and_one_above_is_refused,
@@ -15,10 +15,10 @@ behaviours!(
     put_if_version_stores_only_over_that_version,
     versions_rise_across_keys_partitions_removal_and_clear,
     partitions_do_not_see_one_another,
-    remove_answers_what_it_removed,
+    remove_returns_the_removed_object,
     remove_if_version_spares_another_version,
     increment_counts_from_zero_and_keeps_decimal_text,
-    increment_refuses_what_is_not_a_number_and_leaves_it,
+    increment_rejects_a_value_that_is_not_a_number_and_keeps_it,
     increment_reads_every_form_of_a_decimal_number,
     increment_refuses_to_overflow_and_leaves_the_number,
     keys_are_sorted_filtered_and_limited,
@@ -44,7 +44,7 @@ fn got(bed: &Bed, partition: &str, key: &str) -> Option<String> {
     Some(String::from_utf8(object.value.to_vec()).unwrap())
 }
 
-fn what_was_put_is_got_with_its_media_type_and_without_an_end(make: Make<'_>) {
+fn an_object_is_returned_with_its_media_type_and_without_an_expiry(make: Make<'_>) {
     let bed = make(Limits::default());
     let object = NewObject::new(vec![0, 159, 255], "application/x-odd; q=1");
     wait(bed.store.put("p", "k", object, When::Always)).unwrap();
@@ -149,7 +149,7 @@ fn partitions_do_not_see_one_another(make: Make<'_>) {
     assert_eq!(got(&bed, "pk", "k").as_deref(), Some("3"));
 }
 
-fn remove_answers_what_it_removed(make: Make<'_>) {
+fn remove_returns_the_removed_object(make: Make<'_>) {
     let bed = make(Limits::default());
     let version = put(&bed, "p", "k", "gone");
     let removed = wait(bed.store.remove("p", "k", When::Always))
@@ -193,7 +193,7 @@ fn increment_counts_from_zero_and_keeps_decimal_text(make: Make<'_>) {
     assert_eq!(object.media_type, "application/json");
 }
 
-fn increment_refuses_what_is_not_a_number_and_leaves_it(make: Make<'_>) {
+fn increment_rejects_a_value_that_is_not_a_number_and_keeps_it(make: Make<'_>) {
     let bed = make(Limits::default());
     for text in ["", "one", "1.5", " 1", "9223372036854775808"] {
         put(&bed, "p", "n", text);

@@ -17,11 +17,11 @@ else
     redis.call('SET', key, string.format('%.0f:', ends) .. new, 'PX', string.format('%.0f', ends - now))
 end
 if push then
-    local said = #key .. ':' .. key .. new
-    -- Servers before 7 cannot tell a slot alone, and tell all.
-    local told = in_slot and redis.pcall('SPUBLISH', key, said)
-    if type(told) ~= 'number' then
-        redis.call('PUBLISH', channel, said)
+    local message = #key .. ':' .. key .. new
+    -- Servers before version 7 have no SPUBLISH, so the record is published to all.
+    local receivers = in_slot and redis.pcall('SPUBLISH', key, message)
+    if type(receivers) ~= 'number' then
+        redis.call('PUBLISH', channel, message)
     end
 end
 return {'record', shown, new}

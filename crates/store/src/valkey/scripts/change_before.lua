@@ -1,9 +1,10 @@
--- Changes one record. What the change does stands between this and the script that follows.
+-- Changes one record. The body of the change function is inserted between this script and
+-- change_after.lua.
 --
--- KEYS: 1 the record, kept as the time at which it ends, a colon, and its bytes. ARGV: 1 the time in
--- milliseconds, or '' for the server's own; 2 the channel on which all hear of it; 3 '1' to tell
--- only those who listen in the record's slot; 4 the most bytes of a record; from 5 on the change's
--- own. What no script of records wrote is an empty text to the change, which may write over it.
+-- KEYS: 1 the record, stored as its expiry time, a colon, and its bytes. ARGV: 1 the time in
+-- milliseconds, or '' for the server's own; 2 the channel of all records; 3 '1' to publish only on
+-- the record's sharded channel; 4 the most bytes in a record; from 5 on the change's own arguments.
+-- Data that was not written by a change is an empty text to the change, which may overwrite it.
 local key, given, channel, in_slot = KEYS[1], ARGV[1], ARGV[2], ARGV[3] == '1'
 
 local time = redis.call('TIME')

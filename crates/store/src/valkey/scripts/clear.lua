@@ -1,4 +1,4 @@
--- Clears what is torn, too: this is how a partition is mended.
+-- Clears a damaged partition, too, which repairs it.
 if torn then
     redis.call('UNLINK', values, types, written, ends, names, state)
     return {'cleared', 0}

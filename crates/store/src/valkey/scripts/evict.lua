@@ -1,5 +1,5 @@
--- Evicts what was written longest ago, once per sweep time, whoever of the clients comes first.
--- ARGV: 5 the most objects, 6 how many to remove at most.
+-- Evicts the objects with the oldest writes, once per sweep time for all clients together.
+-- ARGV: 5 the most objects in the partition, 6 the most to remove.
 if torn then
     return {'torn'}
 end

@@ -1,5 +1,5 @@
--- ARGV: 5 key, 6 what to add, 7 time to live in milliseconds or '', 8 the partition's or '', 9 the
--- most objects or ''.
+-- ARGV: 5 key, 6 the increment, 7 time to live in milliseconds or '', 8 the partition's or '', 9 the
+-- most objects or '' for no limit.
 if torn then
     return {'torn'}
 end
@@ -10,7 +10,7 @@ if not at then
     return given and {'sum', by, given, first} or {'full'}
 end
 
--- Lua counts exactly up to 2^53 only, so the server adds; and it reads no '+7' and no '007'.
+-- Lua's numbers are exact only up to 2^53, so the server adds; and it rejects '+7' and '007'.
 local before = redis.call('HGET', values, key)
 local sign, digits = string.match(before, '^([+-]?)0*(%d+)$')
 if not digits or #digits > 19 then

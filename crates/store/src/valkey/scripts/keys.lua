@@ -1,5 +1,5 @@
--- ARGV: 5 prefix, 6 limit, 7 the key after which to begin, or ''. The answer begins with 'more' where it was cut after a
--- megabyte.
+-- ARGV: 5 prefix, 6 limit, 7 the key to continue after, or ''. The reply begins with 'more' if it was cut off after
+-- a megabyte.
 if torn then
     return {'torn'}
 end
@@ -8,7 +8,7 @@ local found, from, bytes = {'keys'}, prefix == '' and '-' or '[' .. prefix, 0
 if ARGV[7] ~= '' then
     from = '(' .. ARGV[7]
 end
--- Mostly nothing is expired, and then no key needs a look.
+-- Usually nothing has expired, and then no key needs to be checked.
 local expired = redis.call('ZCOUNT', ends, '-inf', exact(cutoff)) > 0
 while #found <= limit do
     local some = redis.call('ZRANGEBYLEX', names, from, '+', 'LIMIT', 0, 1000)

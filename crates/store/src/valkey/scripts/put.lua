@@ -1,5 +1,5 @@
--- ARGV: 5 key, 6 value, 7 media type, 8 time to live in milliseconds or '', 9 '' or 'absent' or the
--- version wanted, 10 the most objects or ''.
+-- ARGV: 5 key, 6 value, 7 media type, 8 time to live in milliseconds or '', 9 '', 'absent' or the
+-- required version, 10 the most objects or '' for no limit.
 if torn then
     return {'torn'}
 end

@@ -1,6 +1,6 @@
--- Reads records. KEYS: the records. ARGV: 1 the time in milliseconds, or '' for the server's own; 2 the most bytes of
--- one. It answers the first of them, as many as make a short answer: at least one, where there is one. What no script
--- of records wrote is answered as an empty text.
+-- Reads records. KEYS: the records. ARGV: 1 the time in milliseconds, or '' for the server's own; 2 the most bytes in
+-- one. Returns the first records, as many as fit a short reply but at least one. Data that was not written by a change
+-- is returned as an empty text.
 local time = redis.call('TIME')
 local now = tonumber(ARGV[1]) or time[1] * 1000 + math.floor(time[2] / 1000)
 local most = tonumber(ARGV[2])

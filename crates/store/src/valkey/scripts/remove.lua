@@ -1,4 +1,4 @@
--- ARGV: 5 key, 6 '' or 'absent' or the version wanted.
+-- ARGV: 5 key, 6 '', 'absent' or the required version.
 if torn then
     return {'torn'}
 end

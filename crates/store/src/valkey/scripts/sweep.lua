@@ -1,4 +1,4 @@
--- ARGV: 5 the longest life in milliseconds, 6 how many to remove at most.
+-- ARGV: 5 the longest life in milliseconds, 6 the most to remove.
 if torn then
     return {'torn'}
 end

@@ -1,4 +1,4 @@
-//! The listener of shared breakers: writes down what it hears, in the thread whose call brought it about.
+//! The listener of shared breakers: it queues events for the task, on the thread of the call that caused them.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use fusebox_breaker::{Breaker, Listener, Transition};
 use super::Fleet;
 use crate::share::Share;
 
-/// Hears for a fleet, and passes on.
-pub(super) struct Ear {
+/// A listener that forwards events to a fleet and to an optional second listener.
+pub(super) struct FleetListener {
     pub fleet: Fleet,
     pub share: Share,
     pub also: Option<Arc<dyn Listener>>,
 }
 
-impl Listener for Ear {
+impl Listener for FleetListener {
     fn transition(&self, breaker: &Breaker, transition: &Transition) {
         self.fleet.inbox.transition(breaker, transition);
         if let Some(also) = &self.also {
@@ -38,7 +38,7 @@ impl Listener for Ear {
 
     fn made(&self, breaker: &Breaker) {
         if let Err(error) = self.fleet.join(breaker, self.share) {
-            self.fleet.inbox.refused(breaker.name().clone(), error);
+            self.fleet.inbox.rejected(breaker.name().clone(), error);
         }
         if let Some(also) = &self.also {
             also.made(breaker);

@@ -1,4 +1,4 @@
-//! What is to happen in a run, all of it drawn from the seed before it begins.
+//! The plan of a run, drawn entirely from the seed before the run begins.
 
 use std::num::NonZeroU32;
 use std::ops::Range;
@@ -16,159 +16,159 @@ use fusebox_fleet::{
 
 use super::MS;
 
-/// A run.
+/// The plan of a run.
 #[derive(Debug)]
-pub(super) struct Plot {
+pub(super) struct RunPlan {
     pub nodes: usize,
-    pub breakers: Vec<Shared>,
+    pub breakers: Vec<SharedBreaker>,
     pub network: Network,
-    /// In the order in which they begin.
-    pub faults: Vec<Planned>,
-    /// From then on nothing goes wrong any more, and every upstream is well.
-    pub calm_at: u64,
+    /// The faults, in the order of their beginnings.
+    pub faults: Vec<PlannedFault>,
+    /// The time from which on there are no faults and every upstream is healthy.
+    pub faults_end_at: u64,
     /// The end of the run.
     pub ends_at: u64,
 }
 
-/// A breaker that all nodes share, with what is behind it.
+/// A breaker that all nodes share, with the upstream behind it.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct SharedBreaker {
     pub key: Key,
     pub share: Share,
     pub settings: Arc<Settings>,
     pub probes: usize,
     /// The mean time between two calls at one node.
     pub call_every: u64,
-    /// How the upstream is from when on.
-    pub moods: Vec<(u64, Mood)>,
-    /// The node to which it is never well before the calm.
-    pub bad_node: Option<usize>,
+    /// The states of the upstream, each with its start.
+    pub upstream_states: Vec<(u64, UpstreamState)>,
+    /// The node to which the upstream always fails until the faults end.
+    pub failing_node: Option<usize>,
 }
 
-/// How an upstream is.
+/// The state of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Mood {
-    Well,
-    /// So much of the calls fails.
-    Ill(f64),
-    /// No call is ever answered.
-    Hangs,
+pub(super) enum UpstreamState {
+    Healthy,
+    /// This fraction of the calls fails.
+    Failing(f64),
+    /// Calls are never answered.
+    Hanging,
 }
 
-/// How messages travel.
+/// The properties of the network.
 #[derive(Debug)]
 pub(super) struct Network {
-    /// How long most messages take at the least.
+    /// The least delay of most messages.
     pub delay: u64,
-    /// How long some take.
+    /// The longest delay of any message.
     pub longest: u64,
-    /// After so long without an answer a node is told of a failure.
+    /// The time without an answer after which a node is informed of a failure.
     pub timeout: u64,
-    /// So much of the commands, and of their answers, is lost.
+    /// The fraction of commands, and of their answers, that is lost.
     pub lost: f64,
-    /// So much of the pushes is lost without a word.
+    /// The fraction of pushes that is lost silently.
     pub lost_pushes: f64,
 }
 
-/// A fault with its time.
+/// A fault with its beginning and end.
 #[derive(Debug)]
-pub(super) struct Planned {
+pub(super) struct PlannedFault {
     pub at: u64,
     pub until: u64,
     pub fault: Fault,
 }
 
-/// What goes wrong.
+/// A kind of fault.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// These nodes do not reach the store, or do not hear it, or both.
+    /// These nodes cannot send to the store, or cannot receive from it, or both.
     Cut {
         nodes: Range<usize>,
         up: bool,
         down: bool,
-        /// What was sent meanwhile arrives when it is over.
-        kept: bool,
+        /// True if messages sent during the cut arrive after it.
+        delayed: bool,
     },
-    /// Every message takes so much longer.
+    /// Every message takes this much longer.
     Slow { extra: u64 },
-    /// The store refuses, or says nothing.
+    /// The store rejects connections, or does not answer.
     Down { silent: bool },
-    /// The store forgets everything.
+    /// The store loses all records.
     Flush,
-    /// Somebody else writes this in the place of all records.
+    /// A foreign client overwrites all records.
     Poison { kind: u8 },
-    /// The store goes away, and comes back as its copy, which lags behind and has a clock of its own.
+    /// The store fails and returns as its replica, which lags behind and has another clock.
     Failover { lag: u64, skew: i64 },
-    /// The store splits in two: these nodes stay with the half that will be lost.
+    /// The store splits in two; these nodes stay with the half that will be lost.
     Split { nodes: Range<usize>, skew: i64 },
-    /// A node is stopped, and goes on.
+    /// A node is suspended, and continues later.
     Pause { node: usize },
-    /// A node ends and begins anew.
+    /// A node ends, and is restarted later.
     Restart { node: usize },
 }
 
-impl Plot {
-    /// A run with everything that can go wrong.
-    pub fn of(nodes: usize, span: Duration, rng: &mut Rng) -> Plot {
+impl RunPlan {
+    /// Draws a run with all kinds of faults.
+    pub fn of(nodes: usize, span: Duration, rng: &mut Rng) -> RunPlan {
         let stormy = nanos(span);
-        let calm_at = stormy;
+        let faults_end_at = stormy;
         let many = nodes > 20;
         let breakers = (0..rng.usize(1..=if many { 1 } else { 3 }))
-            .map(|number| shared(number, nodes, calm_at, rng))
+            .map(|number| draw_breaker(number, nodes, faults_end_at, rng))
             .collect::<Vec<_>>();
         let faults = if rng.u8(..8) == 0 {
             Vec::new()
         } else {
-            faults(nodes, calm_at, rng)
+            draw_faults(nodes, faults_end_at, rng)
         };
-        let wait = breakers.iter().map(Shared::longest_recovery).max();
-        Plot {
+        let wait = breakers.iter().map(SharedBreaker::longest_recovery).max();
+        RunPlan {
             nodes,
-            ends_at: calm_at + wait.unwrap_or(0),
+            ends_at: faults_end_at + wait.unwrap_or(0),
             breakers,
-            network: network(rng),
+            network: draw_network(rng),
             faults,
-            calm_at,
+            faults_end_at,
         }
     }
 
-    /// A run in which nothing goes wrong, with so many calls in a second at each node.
-    pub fn calm(nodes: usize, calls: u64, span: Duration, rng: &mut Rng) -> Plot {
-        let mut plot = Plot::of(nodes, span, rng);
-        plot.faults.clear();
-        plot.network.lost = 0.0;
-        plot.network.lost_pushes = 0.0;
-        for breaker in &mut plot.breakers {
-            breaker.moods.clear();
-            breaker.bad_node = None;
+    /// Draws a run without faults, with this many calls per second at each node.
+    pub fn calm(nodes: usize, calls: u64, span: Duration, rng: &mut Rng) -> RunPlan {
+        let mut plan = RunPlan::of(nodes, span, rng);
+        plan.faults.clear();
+        plan.network.lost = 0.0;
+        plan.network.lost_pushes = 0.0;
+        for breaker in &mut plan.breakers {
+            breaker.upstream_states.clear();
+            breaker.failing_node = None;
             breaker.call_every = 1_000 * MS / calls;
         }
-        plot.calm_at = 0;
-        plot.ends_at = nanos(span);
-        plot
+        plan.faults_end_at = 0;
+        plan.ends_at = nanos(span);
+        plan
     }
 }
 
-impl Plot {
-    /// Whether the store splits in two at some time.
+impl RunPlan {
+    /// True if the store splits at some time.
     pub fn splits(&self) -> bool {
-        let splits = |planned: &Planned| matches!(planned.fault, Fault::Split { .. });
+        let splits = |planned: &PlannedFault| matches!(planned.fault, Fault::Split { .. });
         self.faults.iter().any(splits)
     }
 
-    /// The most that the clock of one store differs from another's.
+    /// The greatest difference between the clocks of two stores.
     pub fn largest_skew(&self) -> u64 {
         let skews = self.faults.iter().map(|planned| match planned.fault {
             Fault::Failover { skew, .. } | Fault::Split { skew, .. } => skew.unsigned_abs() * MS,
             _ => 0,
         });
-        // One store after the other: each may differ from the one before.
+        // The stores follow one another, and each may differ from the one before.
         skews.sum()
     }
 }
 
-impl Shared {
-    /// What is counted over the fleet.
+impl SharedBreaker {
+    /// The rules that are counted over the fleet.
     pub fn count_rules(&self) -> Vec<CountRule> {
         let ms = |time: Duration| nanos(time) / MS;
         let rules = self.settings.trip.iter().filter_map(|rule| match *rule {
@@ -191,20 +191,26 @@ impl Shared {
         rules.collect()
     }
 
-    /// How the upstream is to a node.
-    pub fn mood(&self, node: usize, now: u64, calm_at: u64) -> Mood {
-        if now >= calm_at {
-            return Mood::Well;
+    /// The state of the upstream as one node sees it.
+    pub fn upstream_state(&self, node: usize, now: u64, faults_end_at: u64) -> UpstreamState {
+        if now >= faults_end_at {
+            return UpstreamState::Healthy;
         }
-        if self.bad_node == Some(node) {
-            return Mood::Ill(1.0);
+        if self.failing_node == Some(node) {
+            return UpstreamState::Failing(1.0);
         }
-        let begun = self.moods.iter().rev().find(|(from, _)| *from <= now);
-        begun.map_or(Mood::Well, |(_, mood)| *mood)
+        let begun = self
+            .upstream_states
+            .iter()
+            .rev()
+            .find(|(from, _)| *from <= now);
+        begun.map_or(UpstreamState::Healthy, |(_, upstream_state)| {
+            *upstream_state
+        })
     }
 
-    /// After everything is well, how long until the last breaker has closed: a cooldown and some more for who was alone,
-    /// leases of nodes that have gone or whose callers are few, a failed probe of before, and slow callers.
+    /// The longest time from the end of all faults until the last breaker has closed: an extended cooldown, leases of
+    /// nodes that have gone or have few calls, an earlier failed probe, and rare calls.
     fn longest_recovery(&self) -> u64 {
         let cooldown = self.settings.cooldown.base.mul_f64(1.5);
         let lease = self.settings.half_open.probe_timeout + LEASE_MARGIN;
@@ -212,7 +218,7 @@ impl Shared {
     }
 }
 
-fn network(rng: &mut Rng) -> Network {
+fn draw_network(rng: &mut Rng) -> Network {
     let lossy = rng.u8(..4) == 0;
     Network {
         delay: rng.u64(MS / 10..3 * MS),
@@ -227,7 +233,7 @@ fn network(rng: &mut Rng) -> Network {
     }
 }
 
-fn shared(number: usize, nodes: usize, calm_at: u64, rng: &mut Rng) -> Shared {
+fn draw_breaker(number: usize, nodes: usize, faults_end_at: u64, rng: &mut Rng) -> SharedBreaker {
     let ms = |rng: &mut Rng, from: u64, to: u64| Duration::from_millis(rng.u64(from..to));
     let share = match rng.u8(..5) {
         0 | 1 => Share::Verdict,
@@ -273,48 +279,50 @@ fn shared(number: usize, nodes: usize, calm_at: u64, rng: &mut Rng) -> Shared {
         ..Settings::default()
     };
     let every = if nodes > 20 { 1_500 } else { rng.u64(40..400) };
-    Shared {
+    SharedBreaker {
         key: format!("upstream-{number}").into(),
         share,
         settings: Arc::new(settings),
         probes: probes as usize,
         call_every: every * MS,
-        moods: moods(calm_at, rng),
-        bad_node: (rng.u8(..4) == 0).then(|| rng.usize(..nodes)),
+        upstream_states: draw_upstream_states(faults_end_at, rng),
+        failing_node: (rng.u8(..4) == 0).then(|| rng.usize(..nodes)),
     }
 }
 
-/// Healthy, failing, hanging, flapping, in turns.
-fn moods(calm_at: u64, rng: &mut Rng) -> Vec<(u64, Mood)> {
+/// Draws the states of an upstream: healthy, failing, hanging or flapping, in turn.
+fn draw_upstream_states(faults_end_at: u64, rng: &mut Rng) -> Vec<(u64, UpstreamState)> {
     let flapping = rng.u8(..5) == 0;
-    let mut moods = Vec::new();
-    let mut at = rng.u64(0..(6_000 * MS).min(calm_at / 2));
-    while at < calm_at {
-        let mood = match rng.u8(..8) {
-            0 | 1 => Mood::Well,
-            2 => Mood::Ill(0.02),
-            3 => Mood::Ill(0.3),
-            4 => Mood::Hangs,
-            _ => Mood::Ill(1.0),
+    let mut upstream_states = Vec::new();
+    let mut at = rng.u64(0..(6_000 * MS).min(faults_end_at / 2));
+    while at < faults_end_at {
+        let upstream_state = match rng.u8(..8) {
+            0 | 1 => UpstreamState::Healthy,
+            2 => UpstreamState::Failing(0.02),
+            3 => UpstreamState::Failing(0.3),
+            4 => UpstreamState::Hanging,
+            _ => UpstreamState::Failing(1.0),
         };
-        moods.push((at, mood));
+        upstream_states.push((at, upstream_state));
         at += match flapping {
             true => rng.u64(200 * MS..1_500 * MS),
             false => rng.u64(1_000 * MS..8_000 * MS),
         };
     }
-    moods
+    upstream_states
 }
 
-fn faults(nodes: usize, calm_at: u64, rng: &mut Rng) -> Vec<Planned> {
+fn draw_faults(nodes: usize, faults_end_at: u64, rng: &mut Rng) -> Vec<PlannedFault> {
     let count = rng.usize(1..=7);
-    let mut planned: Vec<Planned> = (0..count).map(|_| planned(nodes, calm_at, rng)).collect();
+    let mut planned: Vec<PlannedFault> = (0..count)
+        .map(|_| draw_fault(nodes, faults_end_at, rng))
+        .collect();
     planned.sort_by_key(|planned| planned.at);
     planned
 }
 
-fn planned(nodes: usize, calm_at: u64, rng: &mut Rng) -> Planned {
-    let at = rng.u64(0..calm_at * 9 / 10);
+fn draw_fault(nodes: usize, faults_end_at: u64, rng: &mut Rng) -> PlannedFault {
+    let at = rng.u64(0..faults_end_at * 9 / 10);
     let skew = |rng: &mut Rng| match rng.u8(..4) {
         0 => rng.i64(-5_000..5_000),
         _ => rng.i64(-20..20),
@@ -330,7 +338,7 @@ fn planned(nodes: usize, calm_at: u64, rng: &mut Rng) -> Planned {
                 nodes: some(rng),
                 up: one_way != 1,
                 down: one_way != 2,
-                kept: rng.bool(),
+                delayed: rng.bool(),
             }
         }
         5..7 => Fault::Slow {
@@ -359,9 +367,9 @@ fn planned(nodes: usize, calm_at: u64, rng: &mut Rng) -> Planned {
         1 => rng.u64(1_000 * MS..5_000 * MS),
         _ => rng.u64(2_000 * MS..15_000 * MS),
     };
-    Planned {
+    PlannedFault {
         at,
-        until: (at + span).min(calm_at),
+        until: (at + span).min(faults_end_at),
         fault,
     }
 }
