@@ -50,23 +50,11 @@ where
             Some(leave) => Ok(Guarded::of(guard, Begun { leave, at: None })),
             None => {
                 let asked = ask(guard.borrow());
-                Guarded::answered_so(guard, asked)
+                match asked.refused {
+                    None => Ok(Guarded::of(guard, asked.begun)),
+                    Some(refused) => Err(refused),
+                }
             }
-        }
-    }
-
-    /// Begins a call at a time that is known already.
-    #[cfg(feature = "tower")]
-    pub fn begin_at(guard: G, now: Timestamp) -> Result<Self, Refused> {
-        let asked = guard.borrow().breaker().ask_at(now);
-        Guarded::answered_so(guard, asked)
-    }
-
-    #[inline]
-    fn answered_so(guard: G, asked: Asked) -> Result<Self, Refused> {
-        match asked.refused {
-            None => Ok(Guarded::of(guard, asked.begun)),
-            Some(refused) => Err(refused),
         }
     }
 

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use fusebox_breaker::{
-    Clock, ErrorsFail, Guard, OnAbandoned, Outcome, Over, Phase, Ratio, Rule, Settings, Timestamp,
-    machine::SettledAs,
+    Clock, ErrorsFail, Guard, Guards, OnAbandoned, Outcome, Over, Phase, Ratio, Registry, Rule,
+    Settings, Timestamp, machine::SettledAs,
 };
 
 use crate::kit::*;
 use crate::ways_in::{Hand, now_or_never};
 
-/// A clock that counts its readings.
+/// A clock that counts its readings, the coarse ones apart.
 #[derive(Default)]
 struct Counted {
     hand: Hand,
     reads: AtomicU32,
+    coarse_reads: AtomicU32,
 }
 
 impl Clock for Counted {
@@ -24,11 +25,20 @@ impl Clock for Counted {
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.hand.now()
     }
+
+    fn coarse(&self) -> Timestamp {
+        self.coarse_reads.fetch_add(1, Ordering::Relaxed);
+        self.hand.now()
+    }
 }
 
 impl Counted {
     fn reads(&self) -> u32 {
         self.reads.swap(0, Ordering::Relaxed)
+    }
+
+    fn coarse_reads(&self) -> u32 {
+        self.coarse_reads.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -74,6 +84,21 @@ fn a_call_of_a_closed_breaker_reads_no_clock_where_no_rule_asks_for_the_time() {
         );
         assert_eq!(clock.reads(), 0);
     }
+}
+
+#[test]
+fn a_call_by_a_known_key_reads_the_clock_only_coarsely() {
+    let clock = Arc::new(Counted::default());
+    let registry = Registry::new("tenants", in_a_row(3)).unwrap();
+    let guards = Guards::new(registry).clock(clock.clone());
+    let call = || guards.of("acme").call(|| Ok::<_, ()>(()));
+    assert_eq!(call(), Ok(()));
+    assert!(clock.reads() > 0, "the key is new, and so is its breaker");
+    clock.coarse_reads();
+    for _ in 0..10 {
+        assert_eq!(call(), Ok(()));
+    }
+    assert_eq!((clock.reads(), clock.coarse_reads()), (0, 10));
 }
 
 #[test]
