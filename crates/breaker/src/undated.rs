@@ -43,17 +43,28 @@ impl Breaker {
         }
     }
 
-    /// Tells how a call ended. Where nobody else says how long it took, that is the time since it began, if that is known.
+    /// Tells how a call ended, and spends its leave. Where nobody else says how long it took, that is the time since it
+    /// began, if that is known.
+    ///
+    /// The leave stays where it is until it is known that it must be moved, which few calls need.
     #[inline]
-    pub(crate) fn end(&self, begun: Begun, call: Call, clock: impl FnOnce() -> Timestamp) {
-        if let Some(plain) = begun.leave.plain()
+    pub(crate) fn end(
+        &self,
+        leave: &mut Leave,
+        at: Option<Timestamp>,
+        call: Call,
+        clock: impl FnOnce() -> Timestamp,
+    ) {
+        if let Some(plain) = leave.plain()
             && call.is_plain()
             && (self.0.core.ignores(plain.word, call.outcome)
                 || self.0.core.takes_undated(plain, call.outcome))
         {
+            leave.spend();
             return;
         }
-        self.end_at(begun, call, clock());
+        let leave = leave.take();
+        self.end_at(Begun { leave, at }, call, clock());
     }
 
     #[inline(never)]

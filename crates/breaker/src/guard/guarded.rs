@@ -29,13 +29,22 @@ where
     leave: Leave,
     /// When the call began, where somebody wanted to know.
     began: Option<Timestamp>,
-    /// Set while the call's own code runs. A drop finds it set only where a panic of that code unwinds; a thread that
-    /// panics for another reason drops calls that are not being run.
-    runs: bool,
+    /// A drop finds that the call's own code runs only where a panic of that code unwinds; a thread that panics for another
+    /// reason drops calls that are not being run.
+    now: Now,
     /// When the answer began, where somebody wanted to know. From then on `began` is since when its rest is waited for.
     #[cfg(feature = "http")]
     answered: Option<Timestamp>,
     parts: PhantomData<fn() -> (K, C)>,
+}
+
+/// The call's own code. As wide as a register: where a call moves, a byte is read back together with the padding beside it,
+/// which waits until the byte has left the processor's store buffer, and that takes longer than all else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+enum Now {
+    Waits,
+    Runs,
 }
 
 impl<G, K, C> Guarded<G, K, C>
@@ -64,7 +73,7 @@ where
             guard,
             leave: begun.leave,
             began: begun.at,
-            runs: false,
+            now: Now::Waits,
             #[cfg(feature = "http")]
             answered: None,
             parts: PhantomData,
@@ -74,9 +83,9 @@ where
     /// Runs the call's own code, or a part of it: a panic there is the call's.
     #[inline]
     pub fn within<R>(&mut self, part: impl FnOnce() -> R) -> R {
-        self.runs = true;
+        self.now = Now::Runs;
         let result = part();
-        self.runs = false;
+        self.now = Now::Waits;
         result
     }
 
@@ -84,12 +93,6 @@ where
     /// whoever catches the panic may keep what it was kept in.
     #[cfg(feature = "tower")]
     pub fn within_kept<R>(kept: &mut Option<Self>, part: impl FnOnce() -> R) -> R {
-        struct Ends<'a, T>(&'a mut Option<T>);
-        impl<T> Drop for Ends<'_, T> {
-            fn drop(&mut self) {
-                *self.0 = None;
-            }
-        }
         let ends = Ends(kept);
         let result = match ends.0 {
             Some(guarded) => guarded.within(part),
@@ -100,19 +103,27 @@ where
     }
 
     /// Records the outcome that the classifier finds. A panic of the classifier is not the call's, which is then ignored.
+    ///
+    /// It ends where it is, as to move what was just written piece by piece takes longer than all else.
     #[inline]
-    pub fn end(mut self, classify: impl FnOnce(&K) -> Call) {
+    pub fn end(&mut self, classify: impl FnOnce(&K) -> Call) {
         // Dropped without a beginning, it is ignored however long it lasted.
         let at = self.began.take();
         #[cfg(feature = "http")]
         let at = at.filter(|_| self.answered.is_none());
         let call = classify(&self.guard.borrow().classifier);
-        let begun = Begun {
-            leave: self.leave.take(),
-            at,
-        };
         let guard = self.guard.borrow();
-        guard.breaker().end(begun, call, || guard.now());
+        let breaker = guard.breaker();
+        breaker.end(&mut self.leave, at, call, || guard.now());
+    }
+
+    /// As [`end`](Guarded::end) for a call that is kept elsewhere, where nothing of it remains.
+    #[cfg(feature = "tower")]
+    #[inline]
+    pub fn end_kept(kept: &mut Option<Self>, classify: impl FnOnce(&K) -> Call) {
+        if let Some(guarded) = &mut Ends(kept).0 {
+            guarded.end(classify);
+        }
     }
 
     /// Judges a part of the answer, while the call goes on. A panic of the classifier is not the call's, which is then
@@ -171,7 +182,7 @@ where
             at: self.began,
         };
         let guard = self.guard.borrow();
-        if !self.runs {
+        if self.now == Now::Waits {
             guard.breaker().give_up(begun, || guard.now());
         } else if let Some(grant) = begun.leave.into_grant() {
             guard.breaker().panicked(grant, guard.now());
@@ -189,6 +200,18 @@ where
         if !self.leave.is_spent() {
             self.unsettled();
         }
+    }
+}
+
+/// Ends what is kept elsewhere, also where a panic unwinds.
+#[cfg(feature = "tower")]
+struct Ends<'a, T>(&'a mut Option<T>);
+
+#[cfg(feature = "tower")]
+impl<T> Drop for Ends<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        *self.0 = None;
     }
 }
 
