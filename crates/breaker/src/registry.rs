@@ -17,6 +17,7 @@ use crate::time::Timestamp;
 
 mod builder;
 mod counts;
+mod hash;
 mod limits;
 mod order;
 mod overflow;
@@ -29,6 +30,7 @@ pub use limits::{DEFAULT_MAX_KEYS, IDLE_AFTER_MIN};
 pub use overflow::{OVERFLOW_BREAKERS, OnOverflow};
 
 use counts::Counters;
+use hash::ByKey;
 use limits::Limits;
 use overflow::{Overflow, is_reserved};
 use room::{Now, Room};
@@ -66,7 +68,7 @@ pub struct Registry {
     max_keys: AtomicUsize,
     listeners: Option<Listeners>,
     chance: Option<Arc<dyn Chance>>,
-    entries: papaya::HashSet<Entry>,
+    entries: papaya::HashSet<Entry, ByKey>,
     clock: KeyClock,
     overflow: Overflow,
     counters: Counters,
