@@ -40,8 +40,9 @@ pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> Timestamp;
 
-    /// The time now for uses in which some milliseconds do not matter, such as the age of a key: at most [`now`](Clock::now),
-    /// and behind it by no more than some ten milliseconds. It counts from the same origin. Default: `now`.
+    /// The time now for uses in which some milliseconds do not matter, such as the age of a key, or a refusal by a breaker
+    /// that is open for long: at most [`now`](Clock::now), behind it by less than a second, usually by a few milliseconds,
+    /// and from the same origin. Default: `now`.
     ///
     /// A clock that can tell it for less than `now` should; so can [`MonotonicClock`] on Linux.
     fn coarse(&self) -> Timestamp {

@@ -218,5 +218,15 @@ impl<T> Drop for Ends<'_, T> {
 /// Out of the way of the calls that need no time.
 #[inline(never)]
 fn ask<K, C: Clock>(guard: &Guard<K, C>) -> Asked {
-    guard.breaker().ask_at(guard.now())
+    let breaker = guard.breaker();
+    match breaker.refused_by_far(|| guard.coarse()) {
+        Some(refused) => Asked {
+            begun: Begun {
+                leave: Leave::default(),
+                at: None,
+            },
+            refused: Some(refused),
+        },
+        None => breaker.ask_at(guard.now()),
+    }
 }
