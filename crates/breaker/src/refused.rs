@@ -41,7 +41,7 @@ pub struct Refused {
 pub(crate) struct Told {
     pub breaker: Arc<str>,
     pub generation: u64,
-    /// When the state began.
+    /// The time at which the state began.
     pub since: Timestamp,
     pub why: Option<Reason>,
 }

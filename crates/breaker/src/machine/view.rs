@@ -17,7 +17,7 @@ impl Machine {
         &self.settings
     }
 
-    /// When the state began.
+    /// The time at which the state began.
     pub(crate) fn since(&self) -> Timestamp {
         self.since
     }
