@@ -18,7 +18,7 @@ use crate::leave::{Leave, Plain};
 use crate::machine::{
     Checked, Explanation, ForcedTrip, Grant, Machine, Reconfigured, Settled, Worth,
 };
-use crate::outcome::{Hold, Outcome, Phase, RejectReason, Rejection};
+use crate::outcome::{Hold, Outcome, Phase, Rejection};
 use crate::permit::{OwnedPermit, Permit};
 use crate::refused::Refused;
 use crate::settings::{Settings, SettingsErrors};
@@ -438,12 +438,7 @@ impl Breaker {
             return Ok(leave);
         }
         if let Some(until) = self.0.core.open_until(now) {
-            return Err(Rejection {
-                reason: RejectReason::BreakerOpen,
-                phase: Phase::Open,
-                retry_at: Some(until),
-                retry_by: None,
-            });
+            return Err(Rejection::until(until));
         }
         let asked = self.ask(now);
         match asked.refused {

@@ -23,7 +23,8 @@ pub(crate) mod guarded;
 ///
 /// The clock is read only where a time matters: for a breaker that is not closed, for outcomes that may trip or go into a
 /// window of time, and where [`Settings`](crate::Settings) have a rule about slow or stalled calls or count abandoned
-/// ones. A call for which nothing asks for the time is not timed, so the [`Flown`](crate::snapshot::Flown) of it has no duration.
+/// ones. A breaker that stays open for more than a second refuses by [`Clock::coarse`]. A call for which nothing asks for
+/// the time is not timed, so the [`Flown`](crate::snapshot::Flown) of it has no duration.
 ///
 /// All guards tell the time from one origin, so one breaker may have many, made anywhere and at any time. Whoever gives one
 /// of them another [clock](Guard::clock) gives it to all that speak to its breaker.
@@ -133,6 +134,12 @@ impl<K, C: Clock> Guard<K, C> {
     /// methods take.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The time by the guard's clock, to some milliseconds.
+    #[inline]
+    pub(crate) fn coarse(&self) -> Timestamp {
+        self.clock.coarse()
     }
 
     /// Makes a call if the breaker lets it pass.

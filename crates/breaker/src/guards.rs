@@ -11,7 +11,8 @@ use crate::time::Timestamp;
 
 /// Guards calls by the breakers of a [`Registry`], one for each key: tenants, hosts, endpoints.
 ///
-/// All of them share the classifier and the clock. Clones share the registry too.
+/// All of them share the classifier and the clock. Clones share the registry too. The age of a key that is known already is
+/// told by [`Clock::coarse`], so to some milliseconds; the calls themselves are judged by exact times, where a time matters.
 ///
 /// ```
 /// use fusebox_breaker::{Guards, Registry, Settings};
@@ -89,18 +90,10 @@ impl<K, C: Clock> Guards<K, C> {
         K: Clone,
         C: Clone,
     {
-        self.at_hand(key).0
-    }
-
-    /// The guard of a key, and the time at which it was asked for: one reading of the clock for both.
-    pub(crate) fn at_hand(&self, key: &str) -> (Guard<K, C>, Timestamp)
-    where
-        K: Clone,
-        C: Clone,
-    {
-        let now = self.clock.now();
-        let breaker = self.registry.get_or_create(key, now);
-        let guard = Guard::assembled(breaker, self.classifier.clone(), self.clock.clone());
-        (guard, now)
+        let clock = &self.clock;
+        let breaker = self
+            .registry
+            .get_or_create_by(key, clock.coarse(), || clock.now());
+        Guard::assembled(breaker, self.classifier.clone(), self.clock.clone())
     }
 }

@@ -88,7 +88,7 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let (guard, now) = self.guards.at_hand((self.key)(&request).as_ref());
-        BreakerFuture::of(Guarded::begin_at(guard, now), &self.inner, request)
+        let guard = self.guards.of((self.key)(&request).as_ref());
+        BreakerFuture::of(Guarded::begin(guard), &self.inner, request)
     }
 }

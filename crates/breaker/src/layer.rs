@@ -160,9 +160,7 @@ where
             StateProjection::Passing { calling } => calling,
         };
         let result = ready!(Guarded::within_kept(this.guarded, || calling.poll(context)));
-        if let Some(guarded) = this.guarded.take() {
-            guarded.end(|classifier| classifier.classify(&result));
-        }
+        Guarded::end_kept(this.guarded, |classifier| classifier.classify(&result));
         Poll::Ready(result.map_err(|error| CallError::Failed(error).boxed()))
     }
 }

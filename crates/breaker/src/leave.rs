@@ -102,6 +102,12 @@ impl Leave {
         }
     }
 
+    /// Spends a leave that is [plain](Leave::plain).
+    #[inline]
+    pub fn spend(&mut self) {
+        self.ticket = 0;
+    }
+
     /// Counts the call from another time on, where its grant does not lie in the box.
     pub fn restart(&mut self, start: Timestamp) {
         self.time = start;

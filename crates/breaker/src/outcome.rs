@@ -81,6 +81,17 @@ pub struct Rejection {
 }
 
 impl Rejection {
+    /// The refusal of a breaker that is open until then.
+    #[inline]
+    pub(crate) const fn until(until: Timestamp) -> Self {
+        Rejection {
+            reason: RejectReason::BreakerOpen,
+            phase: Phase::Open,
+            retry_at: Some(until),
+            retry_by: None,
+        }
+    }
+
     /// A refusal for that reason in that phase, which knows no time to come back.
     pub fn new(reason: RejectReason, phase: Phase) -> Self {
         Rejection {

@@ -41,6 +41,8 @@ pub struct Refused {
 pub(crate) struct Told {
     pub breaker: Arc<str>,
     pub generation: u64,
+    /// The time at which the state began.
+    pub since: Timestamp,
     pub why: Option<Reason>,
 }
 
@@ -61,7 +63,8 @@ impl Refused {
         self.rejection
     }
 
-    /// The time of the refusal, by the guard's clock.
+    /// The time of the refusal, by the guard's clock; by its [coarse](crate::Clock::coarse) time, so some milliseconds early,
+    /// where the breaker stays open for more than a second.
     pub fn at(&self) -> Timestamp {
         self.at
     }

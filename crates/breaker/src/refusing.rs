@@ -15,10 +15,22 @@ impl Breaker {
     /// [`Totals`](crate::Totals) calls this. Threads hardly meet here: each counts at a place of its own.
     #[inline(never)]
     pub fn refused(&self, rejection: Rejection, now: Timestamp) -> Refused {
+        self.refused_with(rejection, now, self.told())
+    }
+
+    /// As [`refused`](Breaker::refused), at a coarse time: no earlier than the state began, so that nobody is told to wait for
+    /// longer than it lasts.
+    #[inline(never)]
+    pub(crate) fn refused_coarsely(&self, rejection: Rejection, coarse: Timestamp) -> Refused {
         let told = self.told();
+        self.refused_with(rejection, coarse.max(told.since), told)
+    }
+
+    #[inline(always)]
+    fn refused_with(&self, rejection: Rejection, at: Timestamp, told: Arc<Told>) -> Refused {
         let refused = Refused {
             rejection,
-            at: now,
+            at,
             told,
         };
         self.tell_refused(&refused);
@@ -37,6 +49,7 @@ impl Breaker {
                 let told = Arc::new(self.0.core.look(|machine| Told {
                     breaker: self.name().clone(),
                     generation: machine.generation(),
+                    since: machine.since(),
                     why: machine.why_closed_to_calls(),
                 }));
                 refusals.told = Some(told.clone());

@@ -17,6 +17,7 @@ use crate::time::Timestamp;
 
 mod builder;
 mod counts;
+mod hash;
 mod limits;
 mod order;
 mod overflow;
@@ -29,6 +30,7 @@ pub use limits::{DEFAULT_MAX_KEYS, IDLE_AFTER_MIN};
 pub use overflow::{OVERFLOW_BREAKERS, OnOverflow};
 
 use counts::Counters;
+use hash::ByKey;
 use limits::Limits;
 use overflow::{Overflow, is_reserved};
 use room::{Now, Room};
@@ -66,7 +68,7 @@ pub struct Registry {
     max_keys: AtomicUsize,
     listeners: Option<Listeners>,
     chance: Option<Arc<dyn Chance>>,
-    entries: papaya::HashSet<Entry>,
+    entries: papaya::HashSet<Entry, ByKey>,
     clock: KeyClock,
     overflow: Overflow,
     counters: Counters,
@@ -133,11 +135,28 @@ impl Registry {
     ///
     /// A key that is `*`, or `*` and a number, has no breaker of its own, as shared ones are named so.
     pub fn get_or_create(&self, key: &str, now: Timestamp) -> Breaker {
+        self.get_or_create_by(key, now, || now)
+    }
+
+    /// As [`Registry::get_or_create`], with a time for the age of a known key that may lag a little, and an exact one for a
+    /// new key.
+    #[inline]
+    pub(crate) fn get_or_create_by(
+        &self,
+        key: &str,
+        coarse: Timestamp,
+        now: impl FnOnce() -> Timestamp,
+    ) -> Breaker {
         if let Some(breaker) = self.find(key)
-            && breaker.asked().note(now, &self.clock)
+            && breaker.asked().note(coarse, &self.clock)
         {
             return breaker;
         }
+        self.get_or_create_exactly(key, now())
+    }
+
+    #[cold]
+    fn get_or_create_exactly(&self, key: &str, now: Timestamp) -> Breaker {
         let (breaker, made) = self.create(key, now);
         if made {
             breaker.tell(|listener| listener.made(&breaker));
@@ -291,7 +310,6 @@ impl Registry {
     }
 
     /// The breaker, and whether it was made by this.
-    #[cold]
     fn create(&self, key: &str, now: Timestamp) -> (Breaker, bool) {
         let mut making = self.making();
         if let Some(breaker) = self.find(key)

@@ -4,11 +4,17 @@
 //! noted without a time. Reading the clock would cost such a call several times what all else does. Everything that a
 //! time decides reads it: an open breaker, a probe, a slow or stalled call, a window of time, the outcome that may trip.
 
+use std::time::Duration;
+
 use crate::breaker::Breaker;
 use crate::call::Call;
 use crate::leave::Leave;
+use crate::outcome::Rejection;
 use crate::refused::Refused;
 use crate::time::Timestamp;
+
+/// Longer than a [coarse](crate::Clock::coarse) time may lag behind.
+const LAG: Duration = Duration::from_secs(1);
 
 /// Leave for a call, and when it began, where somebody wanted to know.
 pub(crate) struct Begun {
@@ -29,6 +35,17 @@ impl Breaker {
         self.0.core.undated_leave()
     }
 
+    /// The refusal of a breaker that is open at a coarse time and for far longer than that may lag.
+    #[inline]
+    pub(crate) fn refused_by_far(&self, coarse: impl FnOnce() -> Timestamp) -> Option<Refused> {
+        if !self.0.core.word().is_open() {
+            return None;
+        }
+        let now = coarse();
+        let until = self.0.core.open_until(now + LAG)?;
+        Some(self.refused_coarsely(Rejection::until(until), now))
+    }
+
     /// Asks whether a call may pass, at a known time.
     #[inline(never)]
     pub(crate) fn ask_at(&self, now: Timestamp) -> Asked {
@@ -43,17 +60,28 @@ impl Breaker {
         }
     }
 
-    /// Tells how a call ended. Where nobody else says how long it took, that is the time since it began, if that is known.
+    /// Tells how a call ended, and spends its leave. Where nobody else says how long it took, that is the time since it
+    /// began, if that is known.
+    ///
+    /// The leave stays where it is until it is known that it must be moved, which few calls need.
     #[inline]
-    pub(crate) fn end(&self, begun: Begun, call: Call, clock: impl FnOnce() -> Timestamp) {
-        if let Some(plain) = begun.leave.plain()
+    pub(crate) fn end(
+        &self,
+        leave: &mut Leave,
+        at: Option<Timestamp>,
+        call: Call,
+        clock: impl FnOnce() -> Timestamp,
+    ) {
+        if let Some(plain) = leave.plain()
             && call.is_plain()
             && (self.0.core.ignores(plain.word, call.outcome)
                 || self.0.core.takes_undated(plain, call.outcome))
         {
+            leave.spend();
             return;
         }
-        self.end_at(begun, call, clock());
+        let leave = leave.take();
+        self.end_at(Begun { leave, at }, call, clock());
     }
 
     #[inline(never)]

@@ -133,9 +133,10 @@ fn breaker_dataweave_plan_and_sim_bring_no_runtime_and_no_io_along() {
             "{name} reaches {wrong:?}; `cargo tree -p {name} -i NAME` says how"
         );
     }
-    // What stands before every call is read before it is used: itself and a handful of others.
+    // What stands before every call is read before it is used: itself and a handful of others, four of which are rustix and
+    // what it uses, for the kernel's coarse clock on Linux.
     let breaker = house.reached("fusebox-breaker");
-    assert!(breaker.len() <= 10, "{breaker:?}");
+    assert!(breaker.len() <= 13, "{breaker:?}");
 }
 
 #[test]

@@ -29,13 +29,22 @@ where
     leave: Leave,
     /// When the call began, where somebody wanted to know.
     began: Option<Timestamp>,
-    /// Set while the call's own code runs. A drop finds it set only where a panic of that code unwinds; a thread that
-    /// panics for another reason drops calls that are not being run.
-    runs: bool,
+    /// A drop finds that the call's own code runs only where a panic of that code unwinds; a thread that panics for another
+    /// reason drops calls that are not being run.
+    now: Now,
     /// When the answer began, where somebody wanted to know. From then on `began` is since when its rest is waited for.
     #[cfg(feature = "http")]
     answered: Option<Timestamp>,
     parts: PhantomData<fn() -> (K, C)>,
+}
+
+/// The call's own code. As wide as a register: where a call moves, a byte is read back together with the padding beside it,
+/// which waits until the byte has left the processor's store buffer, and that takes longer than all else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+enum Now {
+    Waits,
+    Runs,
 }
 
 impl<G, K, C> Guarded<G, K, C>
@@ -50,23 +59,11 @@ where
             Some(leave) => Ok(Guarded::of(guard, Begun { leave, at: None })),
             None => {
                 let asked = ask(guard.borrow());
-                Guarded::answered_so(guard, asked)
+                match asked.refused {
+                    None => Ok(Guarded::of(guard, asked.begun)),
+                    Some(refused) => Err(refused),
+                }
             }
-        }
-    }
-
-    /// Begins a call at a time that is known already.
-    #[cfg(feature = "tower")]
-    pub fn begin_at(guard: G, now: Timestamp) -> Result<Self, Refused> {
-        let asked = guard.borrow().breaker().ask_at(now);
-        Guarded::answered_so(guard, asked)
-    }
-
-    #[inline]
-    fn answered_so(guard: G, asked: Asked) -> Result<Self, Refused> {
-        match asked.refused {
-            None => Ok(Guarded::of(guard, asked.begun)),
-            Some(refused) => Err(refused),
         }
     }
 
@@ -76,7 +73,7 @@ where
             guard,
             leave: begun.leave,
             began: begun.at,
-            runs: false,
+            now: Now::Waits,
             #[cfg(feature = "http")]
             answered: None,
             parts: PhantomData,
@@ -86,9 +83,9 @@ where
     /// Runs the call's own code, or a part of it: a panic there is the call's.
     #[inline]
     pub fn within<R>(&mut self, part: impl FnOnce() -> R) -> R {
-        self.runs = true;
+        self.now = Now::Runs;
         let result = part();
-        self.runs = false;
+        self.now = Now::Waits;
         result
     }
 
@@ -96,12 +93,6 @@ where
     /// whoever catches the panic may keep what it was kept in.
     #[cfg(feature = "tower")]
     pub fn within_kept<R>(kept: &mut Option<Self>, part: impl FnOnce() -> R) -> R {
-        struct Ends<'a, T>(&'a mut Option<T>);
-        impl<T> Drop for Ends<'_, T> {
-            fn drop(&mut self) {
-                *self.0 = None;
-            }
-        }
         let ends = Ends(kept);
         let result = match ends.0 {
             Some(guarded) => guarded.within(part),
@@ -112,19 +103,27 @@ where
     }
 
     /// Records the outcome that the classifier finds. A panic of the classifier is not the call's, which is then ignored.
+    ///
+    /// It ends where it is, as to move what was just written piece by piece takes longer than all else.
     #[inline]
-    pub fn end(mut self, classify: impl FnOnce(&K) -> Call) {
+    pub fn end(&mut self, classify: impl FnOnce(&K) -> Call) {
         // Dropped without a beginning, it is ignored however long it lasted.
         let at = self.began.take();
         #[cfg(feature = "http")]
         let at = at.filter(|_| self.answered.is_none());
         let call = classify(&self.guard.borrow().classifier);
-        let begun = Begun {
-            leave: self.leave.take(),
-            at,
-        };
         let guard = self.guard.borrow();
-        guard.breaker().end(begun, call, || guard.now());
+        let breaker = guard.breaker();
+        breaker.end(&mut self.leave, at, call, || guard.now());
+    }
+
+    /// As [`end`](Guarded::end) for a call that is kept elsewhere, where nothing of it remains.
+    #[cfg(feature = "tower")]
+    #[inline]
+    pub fn end_kept(kept: &mut Option<Self>, classify: impl FnOnce(&K) -> Call) {
+        if let Some(guarded) = &mut Ends(kept).0 {
+            guarded.end(classify);
+        }
     }
 
     /// Judges a part of the answer, while the call goes on. A panic of the classifier is not the call's, which is then
@@ -183,7 +182,7 @@ where
             at: self.began,
         };
         let guard = self.guard.borrow();
-        if !self.runs {
+        if self.now == Now::Waits {
             guard.breaker().give_up(begun, || guard.now());
         } else if let Some(grant) = begun.leave.into_grant() {
             guard.breaker().panicked(grant, guard.now());
@@ -204,8 +203,30 @@ where
     }
 }
 
+/// Ends what is kept elsewhere, also where a panic unwinds.
+#[cfg(feature = "tower")]
+struct Ends<'a, T>(&'a mut Option<T>);
+
+#[cfg(feature = "tower")]
+impl<T> Drop for Ends<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        *self.0 = None;
+    }
+}
+
 /// Out of the way of the calls that need no time.
 #[inline(never)]
 fn ask<K, C: Clock>(guard: &Guard<K, C>) -> Asked {
-    guard.breaker().ask_at(guard.now())
+    let breaker = guard.breaker();
+    match breaker.refused_by_far(|| guard.coarse()) {
+        Some(refused) => Asked {
+            begun: Begun {
+                leave: Leave::default(),
+                at: None,
+            },
+            refused: Some(refused),
+        },
+        None => breaker.ask_at(guard.now()),
+    }
 }

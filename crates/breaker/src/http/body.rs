@@ -80,10 +80,8 @@ pin_project! {
             // An owner that panics has decided nothing.
             let is_unread = !*this.is_asked_for && !std::thread::panicking();
             let head = this.begun.map(|begun| begun.head);
-            if let Some(head) = head.filter(|head| is_unread || head.outcome == Outcome::Failure)
-                && let Some(guarded) = this.guarded.take()
-            {
-                guarded.end(|_| head);
+            if let Some(head) = head.filter(|head| is_unread || head.outcome == Outcome::Failure) {
+                Guarded::end_kept(this.guarded, |_| head);
             }
         }
     }
@@ -134,9 +132,7 @@ where
                 None => return polled,
             },
         };
-        if let Some(guarded) = this.guarded.take() {
-            guarded.end(|classifier| begun.end(classifier, ended));
-        }
+        Guarded::end_kept(this.guarded, |classifier| begun.end(classifier, ended));
         polled
     }
 

@@ -130,8 +130,8 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let (guard, now) = self.guards.at_hand((self.key)(&request).as_ref());
-        let asked = Guarded::begin_at(guard, now);
+        let guard = self.guards.of((self.key)(&request).as_ref());
+        let asked = Guarded::begin(guard);
         BreakerHttpFuture::of(asked, &self.inner, request, self.settle_after)
     }
 }

@@ -222,7 +222,7 @@ where
             Ok(response) => Ok(begun(response, guarded, *this.settle_after)),
             Err(error) => {
                 let error = error.into();
-                if let Some(guarded) = guarded {
+                if let Some(mut guarded) = guarded {
                     guarded.end(|classifier| classifier.error(&*error));
                 }
                 Err(CallError::Failed(error).boxed())

@@ -17,6 +17,11 @@ impl Machine {
         &self.settings
     }
 
+    /// The time at which the state began.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.since
+    }
+
     /// The generation: grows by one with every transition, hold, release and reset.
     pub fn generation(&self) -> u64 {
         self.generation

@@ -133,7 +133,7 @@ impl RegistryBuilder {
             max_keys: AtomicUsize::new(self.max_keys),
             listeners: shared(self.listeners),
             chance: self.chance,
-            entries: papaya::HashSet::new(),
+            entries: papaya::HashSet::default(),
             clock: Default::default(),
             overflow: Default::default(),
             counters: Default::default(),

@@ -5,18 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use fusebox_breaker::{
-    Clock, ErrorsFail, Guard, OnAbandoned, Outcome, Over, Phase, Ratio, Rule, Settings, Timestamp,
-    machine::SettledAs,
+    CallError, Clock, Cooldown, ErrorsFail, Guard, Guards, OnAbandoned, Outcome, Over, Phase,
+    Ratio, Registry, Rule, Settings, Timestamp, machine::SettledAs,
 };
 
 use crate::kit::*;
 use crate::ways_in::{Hand, now_or_never};
 
-/// A clock that counts its readings.
+/// How far the coarse time lags behind, in milliseconds.
+const LAG: u64 = 10;
+
+/// A clock that counts its readings, the coarse ones apart.
 #[derive(Default)]
 struct Counted {
     hand: Hand,
     reads: AtomicU32,
+    coarse_reads: AtomicU32,
 }
 
 impl Clock for Counted {
@@ -24,11 +28,21 @@ impl Clock for Counted {
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.hand.now()
     }
+
+    fn coarse(&self) -> Timestamp {
+        self.coarse_reads.fetch_add(1, Ordering::Relaxed);
+        let exact = self.hand.now().as_nanos() / 1_000_000;
+        at(exact.saturating_sub(LAG))
+    }
 }
 
 impl Counted {
     fn reads(&self) -> u32 {
         self.reads.swap(0, Ordering::Relaxed)
+    }
+
+    fn coarse_reads(&self) -> u32 {
+        self.coarse_reads.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -77,6 +91,21 @@ fn a_call_of_a_closed_breaker_reads_no_clock_where_no_rule_asks_for_the_time() {
 }
 
 #[test]
+fn a_call_by_a_known_key_reads_the_clock_only_coarsely() {
+    let clock = Arc::new(Counted::default());
+    let registry = Registry::new("tenants", in_a_row(3)).unwrap();
+    let guards = Guards::new(registry).clock(clock.clone());
+    let call = || guards.of("acme").call(|| Ok::<_, ()>(()));
+    assert_eq!(call(), Ok(()));
+    assert!(clock.reads() > 0, "the key is new, and so is its breaker");
+    clock.coarse_reads();
+    for _ in 0..10 {
+        assert_eq!(call(), Ok(()));
+    }
+    assert_eq!((clock.reads(), clock.coarse_reads()), (0, 10));
+}
+
+#[test]
 fn the_first_call_of_all_and_the_first_after_a_reset_tell_the_time() {
     let (guard, clock) = fresh(in_a_row(3));
     for _ in 0..2 {
@@ -114,6 +143,36 @@ fn an_open_breaker_and_its_probe_have_exact_times() {
     succeed(&guard);
     assert_eq!(clock.reads(), 2);
     assert_eq!(guard.breaker().snapshot(at(1_000)).since, at(1_000));
+}
+
+#[test]
+fn a_breaker_that_stays_open_for_long_refuses_by_the_coarse_time() {
+    const OPENED: u64 = 100;
+    const ENDS: u64 = OPENED + 3_600_000;
+    let (guard, clock) = guard(Settings {
+        cooldown: Cooldown::fixed(ms(3_600_000)),
+        ..in_a_row(1)
+    });
+    clock.hand.set(OPENED);
+    fail(&guard);
+    clock.reads();
+    let refused = |millis| {
+        clock.hand.set(millis);
+        match guard.call(|| Ok::<_, ()>(())) {
+            Err(CallError::Rejected(refused)) => refused,
+            other => panic!("at {millis} ms: {other:?}"),
+        }
+    };
+    let first = refused(OPENED + 1);
+    assert_eq!(first.at(), at(OPENED), "not before it opened");
+    let early = refused(1_000);
+    assert_eq!((early.at(), early.retry_at), (at(990), Some(at(ENDS))));
+    assert_eq!((clock.reads(), clock.coarse_reads()), (0, 2));
+    // Near the end only the exact time will do.
+    assert_eq!(refused(ENDS - 1).at(), at(ENDS - 1));
+    clock.hand.set(ENDS);
+    succeed(&guard);
+    assert_eq!(guard.breaker().snapshot(at(ENDS)).totals.refused, 3);
 }
 
 #[test]

@@ -31,6 +31,36 @@ fn clocks_made_at_different_times_tell_the_same_time() {
 }
 
 #[test]
+fn the_coarse_time_is_never_ahead_and_comes_after() {
+    for _ in 0..10_000 {
+        let coarse = MonotonicClock.coarse();
+        assert!(coarse <= MonotonicClock.now());
+    }
+    let now = MonotonicClock.now();
+    while MonotonicClock.coarse() < now {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_clock_behind_a_pointer_tells_its_own_coarse_time() {
+    struct Hourly;
+    impl Clock for Hourly {
+        fn now(&self) -> Timestamp {
+            at(3_600_001)
+        }
+        fn coarse(&self) -> Timestamp {
+            at(3_600_000)
+        }
+    }
+    let coarse = |clock: &dyn Clock| clock.coarse();
+    let shared: Arc<dyn Clock> = Arc::new(Hourly);
+    for told in [coarse(&Hourly), coarse(&&Hourly), coarse(&shared)] {
+        assert_eq!(told, at(3_600_000));
+    }
+}
+
+#[test]
 fn guards_made_one_after_the_other_on_one_breaker_agree_on_the_time() {
     let breaker = breaker(in_a_row(1));
     let first = Guard::of(breaker.clone());

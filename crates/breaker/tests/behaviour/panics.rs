@@ -190,6 +190,24 @@ mod in_a_layer {
     }
 
     #[test]
+    fn a_layers_classifier_that_panics_frees_its_probes_place_though_the_future_is_kept() {
+        let (guard, hand) = guard(in_a_row(1));
+        assert!(guard.call(|| Err::<(), _>("down")).is_err());
+        hand.set(1_000);
+        let panics = |_: &Result<(), &'static str>| -> fusebox_breaker::Outcome {
+            panic!("the classifier went wrong")
+        };
+        let layer = BreakerLayer::new(guard.clone().classifier(panics));
+        let inner = tower::service_fn(|()| std::future::ready(Ok::<_, &'static str>(())));
+        let mut call = Box::pin(layer.layer(inner).call(()));
+        assert!(guard.breaker().admit(at(1_000)).is_err(), "it is the probe");
+        let mut context = Context::from_waker(Waker::noop());
+        let polled = AssertUnwindSafe(|| call.as_mut().poll(&mut context));
+        assert!(catch_unwind(polled).is_err());
+        assert!(admit(guard.breaker(), 1_000).is_probe());
+    }
+
+    #[test]
     fn a_layers_calls_given_up_by_an_outer_timeout_trip_after_so_long() {
         let (guard, hand) = guard(Settings {
             on_abandoned: OnAbandoned::FailureAfter(ms(1_000)),
