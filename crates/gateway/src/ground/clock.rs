@@ -89,7 +89,7 @@ impl Wall {
         self.nanos_at(at) / NANOS
     }
 
-    /// The same rounded up: whoever waits until then does not come too early.
+    /// The same rounded up: a caller that waits until then does not come too early.
     pub fn millis_by(&self, at: Timestamp) -> u64 {
         self.nanos_at(at).div_ceil(NANOS)
     }

@@ -8,7 +8,7 @@
 //! gets its one permit. Redirects and free repeats happen within the call.
 //!
 //! ## Outcome
-//! The upstream's breaker hears one outcome, by its `failure` and `ignore` as for any call: that of the last request.
+//! The call has one outcome for the upstream's breaker, by its `failure` and `ignore` as for any call: that of the last request.
 //! A body that breaks off or stops is a failure; what is over our own limits, and an idle connection that had been
 //! closed, says nothing. A fetch that is dropped gives its permit back.
 
@@ -200,12 +200,12 @@ impl Fetching<'_> {
         };
         match admission::ask_complete(&guarded, &desk) {
             Ok(Asked::Admitted(permit)) => Ok(Call::new(permit, guarded, target, desk)),
-            // Nobody is known who could stand in a line: the application decides whether it comes again.
+            // A line is for clients; an application decides by itself whether it comes again.
             Ok(Asked::Waits(rejection)) | Err(rejection) => Err(self.refused(&guarded, rejection)),
         }
     }
 
-    /// Counts a refusal, and says it to whoever reads the log.
+    /// Counts a refusal, and writes it to the log.
     fn refused(&self, guarded: &Guarded, rejection: Rejection) -> Fault {
         guarded.meter(self.desk).refuse(&rejection);
         let breaker = guarded.breaker.name().clone();

@@ -132,7 +132,7 @@ impl Pool {
         Ok((0..workers.max(1)).map(pool).collect())
     }
 
-    /// A pool to another endpoint, reached in the same way, that keeps no connection: nobody else will want it.
+    /// A pool to another endpoint, reached in the same way, that keeps no connection.
     ///
     /// # Errors
     /// If the endpoint's host is no name that a certificate could bear.
@@ -141,7 +141,7 @@ impl Pool {
         Ok(Pool::new(connector, self.keeping.of_none()))
     }
 
-    /// Requests must name the whole URL: a proxy is asked for it, but within a tunnel nobody knows of it.
+    /// Requests must name the whole URL, as a proxy is asked for it where there is no tunnel.
     pub fn asks_for_urls(&self) -> bool {
         self.connector.asks_for_urls()
     }

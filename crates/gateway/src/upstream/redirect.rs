@@ -17,7 +17,7 @@ pub struct Redirects {
     pub becomes_get: fn(&Method, StatusCode) -> bool,
     /// Says whether credentials of a request to the first endpoint go to the second one too.
     pub keeps_secrets: fn(&Endpoint, &Endpoint) -> bool,
-    /// `Referer` tells whence a request comes, but never in the clear what was asked for over TLS.
+    /// `Referer` says whence a request comes, but never in the clear what was asked for over TLS.
     pub tells_referer: bool,
 }
 

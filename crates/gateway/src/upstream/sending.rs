@@ -124,8 +124,8 @@ impl Sending<'_> {
         Ok((response, connection))
     }
 
-    /// Sends a request whose framing is in its head and waits for the head of its answer, of which the call is not told
-    /// yet: more may be asked within it. Errors are counted and said.
+    /// Sends a request whose framing is in its head and waits for the head of its answer. The call has not ended then:
+    /// more may be asked within it. Errors are counted and said.
     ///
     /// # Errors
     /// The reason why there is no answer.

@@ -14,7 +14,7 @@ use crate::ground::clock::Desk;
 use crate::upstream::call::Holder;
 use crate::upstream::fetch::Fault;
 
-/// Reads a body to its end, of which `call` is told as it comes; at most `max` bytes.
+/// Reads a body to its end, and shows it to `call` as it comes; at most `max` bytes.
 ///
 /// # Errors
 /// If it breaks off, stops flowing or is larger.

@@ -8,7 +8,7 @@ use super::{Call, Flow, HELD_BACK};
 
 /// A call while its body flows: held by the body alone, or by the body and the timer of a probe.
 ///
-/// A probe must be judged in time even if its client stops reading and nobody polls the body, so
+/// A probe must be judged in time even if its client stops reading and the body is not polled, so
 /// its call is shared with a task that settles it.
 #[derive(Debug)]
 #[expect(

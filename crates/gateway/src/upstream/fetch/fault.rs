@@ -1,4 +1,4 @@
-//! Why a fetch has no answer: whose fault it is, and what of it a breaker hears.
+//! Reasons why a fetch has no answer, and the outcome that each is for a breaker.
 
 use std::fmt;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ pub enum Fault {
     /// The answer's head is over our own limits.
     #[error("head over our limit")]
     HeadTooLarge,
-    /// The answer leads to where nobody can follow.
+    /// The answer leads to where no request can go.
     #[error("bad `Location`: {}", .0.why)]
     Location(BadLocation),
     /// The answer is one redirect too many. The request is the one that it leads to.

@@ -435,7 +435,7 @@ async fn redirects_and_free_repeats_are_one_call() {
     assert_eq!(service.seen().0, 7);
     let got = caller.ask("/bad", &ONCE).await;
     assert!(matches!(got, Err(Fault::Location(_))), "{got:?}");
-    // The upstream has answered; that nobody can follow is no failure of it.
+    // The upstream has answered; a place to which no request can go is no failure of it.
     assert_eq!(caller.counts(), [3, 0, 0]);
 }
 
