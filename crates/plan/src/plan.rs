@@ -32,8 +32,8 @@ pub struct Plan {
     pub limits: Limits,
     /// The services behind the gateway, by the order of the file; names are unique.
     pub upstreams: Vec<Arc<Upstream>>,
-    /// What stands before the application's own requests, by the order of the file; names and targets are unique. Empty
-    /// where there is no application.
+    /// The breakers before the application's own requests, by the order of the file; names and targets are unique. Empty
+    /// without an application.
     pub guards: Vec<Arc<Guard>>,
     /// The routes, by the order of the file; routes of one path differ in their
     /// methods or listeners.

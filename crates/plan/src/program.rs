@@ -56,7 +56,7 @@ impl dyn Program {
 /// A target of an application's own requests, which a native file beside it may put a breaker before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Its full name, such as `Order_Service` or `Pets/PetStorePets`: that of its live upstream.
+    /// The full name, such as `Order_Service` or `Pets/PetStorePets`: that of its live upstream.
     pub name: Arc<str>,
     /// The name that it also goes by where no other target has it; `None`: the full one alone.
     pub short_name: Option<Arc<str>>,

@@ -195,7 +195,7 @@ impl Together {
     }
 }
 
-/// Whether the documents of a dialect are one application.
+/// True if the documents of a dialect are one application.
 fn one_application(dialect: &dyn Dialect, documents: &[Document<'_>]) -> bool {
     dialect.takes_many() || documents.iter().filter(|it| it.is_app()).count() == 1
 }
@@ -235,7 +235,7 @@ fn read_native(
     native::check(draft, START, notes)
 }
 
-/// What the native documents say.
+/// The draft of the native documents.
 fn drafted(documents: Vec<Document<'_>>, loader: &dyn Loader, notes: &mut Notes) -> Draft {
     let mut draft = Draft::default();
     for document in documents {

@@ -106,7 +106,7 @@ impl Changed {
             live.guarded.iter().filter_map(home).collect();
     }
 
-    /// Where the upstream is of a breaker's name, which may have a key behind a slash, and slashes of its own.
+    /// The URL of the upstream of a breaker's name, which may have a key behind a slash, and slashes of its own.
     fn home(&self, name: &str) -> Option<String> {
         let homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
         let mut upstreams = name.match_indices('/').map(|(at, _)| &name[..at]);

@@ -410,8 +410,8 @@ impl LiveBuilder {
         Arc::new(live)
     }
 
-    /// The breakers of a name that a plan wants before an upstream, those of the previous plan where they fit, with who
-    /// hears of them.
+    /// The breakers of a name that a plan wants before an upstream, with their listener; those of the previous plan
+    /// where they fit.
     fn guards(
         &self,
         name: &Arc<str>,

@@ -41,7 +41,7 @@ pub(crate) struct CallTimes {
 }
 
 impl CallTimes {
-    /// Those of calls that wait for at most so long, as a probe also may.
+    /// The times of calls that wait for at most `request`, as a probe also may.
     pub fn of(request: Duration) -> CallTimes {
         CallTimes {
             request,

@@ -75,7 +75,7 @@ pub(crate) struct DraftFleet {
 #[derive(Debug)]
 pub(crate) struct DraftUpstream {
     pub name: At<String>,
-    /// Where its address stands, whether or not it could be read.
+    /// The place of its address, also of one that could not be read.
     pub address: Option<Place>,
     pub endpoint: Option<Endpoint>,
     pub applies_to: Option<At<Name>>,

@@ -83,7 +83,7 @@ fn refuse_ways_in(draft: &Draft, notes: &mut Notes) {
     }
 }
 
-/// Where a target is, and how connections to it are kept, is the application's to say.
+/// Addresses and pools are the application's to say.
 fn refuse_connections(upstream: &DraftUpstream, notes: &mut Notes) {
     let pool = upstream.pool_idle.as_ref().map(|it| it.at);
     let pool = pool.or(upstream.pool_idle_timeout.as_ref().map(|it| it.at));
@@ -194,7 +194,7 @@ fn guard(upstream: &DraftUpstream, target: Option<&Target>, notes: &mut Notes) -
     })
 }
 
-/// Two breakers cannot have one name: what is kept of them goes by it.
+/// Two breakers cannot have one name: their records go by it.
 fn refuse_shared_names(guards: &[(Place, Arc<Guard>)], own: &[Arc<str>], notes: &mut Notes) {
     let others = guards.iter().map(|(_, guard)| &guard.name);
     let others: Vec<_> = own.iter().chain(others).collect();
