@@ -248,6 +248,42 @@ fn keys_are_made_of_the_request_that_the_application_makes() {
 }
 
 #[test]
+fn a_breaker_that_looks_into_bodies_sees_them_as_they_are() {
+    let upstream = Upstream::start(|call| {
+        let packed = call.seen.fields.has("accept-encoding");
+        call.respond(200, if packed { "packed" } else { "an error" });
+    });
+    let guards = "upstreams:\n  PetStorePets: { breaker: { trip: { consecutive_failures: 1 }, failure: 'error != \"\" || body.contains(\"error\")', failure_body: 1KiB } }\n";
+    let gateway = flogo(&upstream.url(), guards).start();
+    assert_eq!(gateway.get("/t").status, 200);
+    assert_eq!(gateway.outcomes("PetStorePets"), (0, 1, 0));
+    let gateway = flogo(&upstream.url(), PETS).start();
+    assert_eq!(gateway.get("/t").status, 200);
+    assert!(upstream.last().fields.has("accept-encoding"));
+}
+
+#[test]
+fn a_service_at_another_address_has_a_breaker_that_begins_anew() {
+    let (upstream, other) = (
+        Upstream::start(Call::reset),
+        Upstream::dialled(&Dial::at(200)),
+    );
+    let gateway = flogo(&upstream.url(), PETS).start();
+    for _ in 0..3 {
+        gateway.get("/t");
+    }
+    assert_eq!(gateway.state("PetStorePets"), "open");
+    gateway.rewrite(&pets(&other.url()).to_string());
+    gateway.sighup();
+    gateway.log_line(|line| {
+        line["message"]
+            == "breakers of PetStorePets: the upstream's url changed, so they begin anew"
+    });
+    eventually("the new one is asked", || gateway.get("/t").status == 200);
+    assert_eq!(gateway.state("PetStorePets"), "closed");
+}
+
+#[test]
 fn a_reload_changes_a_breaker_in_place_and_says_what_is_lost() {
     let upstream = Upstream::start(Call::reset);
     let gateway = mule(&upstream.url(), ORDERS).start();

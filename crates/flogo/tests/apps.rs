@@ -339,6 +339,44 @@ fn a_native_file_beside_an_application_stands_before_its_services() {
 }
 
 #[test]
+fn a_native_file_is_not_blamed_for_an_application_that_cannot_be_read() {
+    let app = calling(&[("Pets", &["Store"])]);
+    let guards = "upstreams:\n  s: { applies_to: Store, braker: {} }\n";
+    let reading = read_all(&[("g.yaml", guards), ("app.json", &app[..app.len() - 1])]);
+    let told = lines(&reading);
+    let told: Vec<_> = told.lines().collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(
+        told.iter()
+            .any(|it| it.starts_with("g.yaml:2:27: error: `braker` is not a key")),
+        "{told:?}"
+    );
+    assert!(
+        told.iter()
+            .any(|it| it.starts_with("g.yaml:2:3: warning: ")),
+        "{told:?}"
+    );
+    assert!(
+        told.iter()
+            .any(|it| it.contains("the application is not JSON")),
+        "{told:?}"
+    );
+    // One with a mistake may have more names than could be read.
+    let wrong = app.replace(
+        "\"method\": \"GET\", \"timeout\"",
+        "\"method\": \"GOT\", \"timeout\"",
+    );
+    let reading = read_all(&[
+        ("app.json", &wrong),
+        (
+            "g.yaml",
+            "upstreams:\n  s: { applies_to: Stor, breaker: {} }\n",
+        ),
+    ]);
+    assert!(!lines(&reading).contains("g.yaml"), "{}", lines(&reading));
+}
+
+#[test]
 fn what_a_native_file_beside_an_application_cannot_mean_is_told_at_its_place() {
     let app = calling(&[("Pets", &["Store", "Same"]), ("Dogs", &["Same"])]);
     let guards = "listen: 127.0.0.1:1

@@ -52,7 +52,7 @@ pub fn read_as(dialects: &[&dyn Dialect], sources: &[Source<'_>], loader: &dyn L
     }
     let takes_bindings = match &together {
         Together::App(dialect) => dialects[*dialect].takes_bindings(),
-        Together::Native | Together::Mixed => false,
+        Together::Native | Together::Mixed | Together::Broken => false,
     };
     if !takes_bindings {
         refuse_bindings(dialects, loader, &mut notes);
@@ -73,6 +73,11 @@ pub fn read_as(dialects: &[&dyn Dialect], sources: &[Source<'_>], loader: &dyn L
                 native::put_before(draft, plan.as_mut().filter(|_| sound), &mut notes);
             }
             plan
+        }
+        Together::Broken => {
+            let draft = drafted(documents, loader, &mut notes);
+            native::put_before(draft, None, &mut notes);
+            None
         }
         Together::App(_) | Together::Mixed => {
             refuse_company(dialects, &documents, &mut notes);
@@ -116,7 +121,7 @@ pub fn convert(
                     "name a Flogo or a Mule application",
                 );
             }
-            Together::App(_) | Together::Mixed => {
+            Together::App(_) | Together::Mixed | Together::Broken => {
                 let at = documents.get(1).map_or(START, Document::at);
                 notes.error(
                     at,
@@ -151,6 +156,8 @@ enum Form {
     Native(Node),
     /// That of the dialect with this number.
     App(usize),
+    /// That of an application that cannot be read.
+    Broken,
 }
 
 impl Document<'_> {
@@ -161,7 +168,7 @@ impl Document<'_> {
     fn at(&self) -> Place {
         match &self.form {
             Form::Native(root) => root.at,
-            Form::App(_) => Place {
+            Form::App(_) | Form::Broken => Place {
                 file: self.file,
                 ..START
             },
@@ -178,13 +185,18 @@ enum Together {
     App(usize),
     /// Documents of several dialects.
     Mixed,
+    /// An application that cannot be read, and perhaps native documents.
+    Broken,
 }
 
 impl Together {
     fn of(documents: &[Document<'_>]) -> Together {
         let forms = documents.iter().map(|document| &document.form);
+        if forms.clone().any(|form| matches!(form, Form::Broken)) {
+            return Together::Broken;
+        }
         let mut dialects = forms.filter_map(|form| match form {
-            Form::Native(_) => None,
+            Form::Native(_) | Form::Broken => None,
             Form::App(dialect) => Some(*dialect),
         });
         match dialects.next() {
@@ -331,7 +343,13 @@ fn document<'a>(
     for (number, dialect) in dialects.iter().enumerate() {
         match dialect.claim(text, file, notes) {
             Claim::None => {}
-            Claim::Refused => return None,
+            Claim::Refused => {
+                return Some(Document {
+                    file,
+                    text,
+                    form: Form::Broken,
+                });
+            }
             Claim::Application => {
                 return Some(Document {
                     file,
