@@ -6,7 +6,7 @@ use fusebox_store::testing::Server;
 use serde_json::{Value, json};
 use support::flogo::{REST, single};
 use support::mule::{flow, setup};
-use support::{Call, Dial, Gateway, Program, Refusing, Setup, Upstream, eventually};
+use support::{Backlogged, Call, Dial, Gateway, Program, Refusing, Setup, Upstream, eventually};
 
 /// A flow that answers 200 with what became of its request.
 fn orders(inner: &str) -> String {
@@ -210,6 +210,27 @@ fn a_closed_port_counts_too_and_a_guards_time_bounds_the_applications() {
     let gateway = flogo(&upstream.url(), &guards).start();
     assert_eq!(gateway.get("/t").status, 502);
     assert_eq!(gateway.state("p"), "open");
+}
+
+#[test]
+fn a_guards_time_to_connect_bounds_the_applications() {
+    let full = Backlogged::new();
+    let time = "timeout: { connect: 100ms }, breaker: { trip: { consecutive_failures: 1 }, cooldown: 60s }";
+    let gateway = mule(
+        &full.url(),
+        &format!("upstreams:\n  o: {{ applies_to: Order_Service, {time} }}\n"),
+    )
+    .start();
+    // A whole exchange may take 10 s, and ends as a timeout.
+    let told = gateway.get("/a").text();
+    assert!(told.ends_with("Connection timed out."), "{told}");
+    let gateway = flogo(
+        &full.url(),
+        &format!("upstreams:\n  p: {{ applies_to: PetStorePets, {time} }}\n"),
+    )
+    .start();
+    assert_eq!(gateway.get("/t").status, 502);
+    assert_eq!(gateway.outcomes("p"), (0, 1, 0));
 }
 
 #[test]

@@ -95,20 +95,20 @@ fn all_are_right(cases: &[Case], play: impl Fn(&Case) -> Result<(), String> + Sy
         for _ in 0..16 {
             scope.spawn(|| {
                 loop {
-                    let Some(case) = queue.lock().unwrap().next() else {
+                    let Some(case) = queue.lock().expect("a lock").next() else {
                         return;
                     };
                     if let Err(why) = play(case) {
                         wrong
                             .lock()
-                            .unwrap()
+                            .expect("a lock")
                             .push(format!("{}: {why}", case.name()));
                     }
                 }
             });
         }
     });
-    let mut wrong = wrong.into_inner().unwrap();
+    let mut wrong = wrong.into_inner().expect("a lock");
     wrong.sort();
     assert!(
         wrong.is_empty(),
