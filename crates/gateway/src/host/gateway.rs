@@ -26,7 +26,6 @@ use crate::live::changes::Reloaded;
 use crate::live::live_plan::{Live, LiveBuilder, Means};
 use crate::live::shared::Shared;
 use crate::request::worker::Worker;
-use crate::upstream::live_upstream::LiveUpstream;
 
 /// How often expired objects are swept from the store, and how many at once.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -424,7 +423,7 @@ impl Inner {
 
     /// Has every breaker written down that has no key, so that its generation never falls back.
     fn mark_all(&self) {
-        for upstream in &self.shared.live.load().upstreams {
+        for upstream in &self.shared.live.load().guarded {
             if upstream.plan.breaker.key.is_upstream() {
                 for guarded in upstream.guards.all() {
                     self.announcer.changed.mark(&guarded.breaker);
@@ -439,9 +438,9 @@ impl Inner {
     /// Has the records of a plan's breakers removed that the present plan has no more.
     fn forget(&self, previous: &Live) {
         let live = self.shared.live.load();
-        for old in &previous.upstreams {
+        for old in &previous.guarded {
             if live
-                .upstreams
+                .guarded
                 .iter()
                 .any(|new| Arc::ptr_eq(&new.guards, &old.guards))
             {
@@ -453,8 +452,8 @@ impl Inner {
                 self.announcer.changed.forget(guarded.breaker.name());
             }
             // Those that took their names may have changed already.
-            let same_name = |new: &&Arc<LiveUpstream>| new.plan.name == old.plan.name;
-            for new in live.upstreams.iter().filter(same_name) {
+            let new = old.guards.name().and_then(|name| live.guarded(name));
+            for new in new.iter() {
                 for guarded in new.guards.all() {
                     self.announcer.changed.mark(&guarded.breaker);
                 }
@@ -497,7 +496,7 @@ impl Inner {
                 interval.tick().await;
                 shared.sweep(beside);
                 let now = shared.clock.tick();
-                for upstream in &shared.live.load().upstreams {
+                for upstream in &shared.live.load().guarded {
                     upstream.guards.rest(now);
                 }
             }

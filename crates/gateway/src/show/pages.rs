@@ -86,8 +86,8 @@ impl Gateway {
         let (chosen, has_more) = smallest.take();
         let listed = chosen.into_iter().map(|(breaker, place)| match place {
             Place::Upstream(at) => Listed {
-                upstream: live.upstreams[at].plan.name.clone(),
-                guarded: live.upstreams[at].guards.guarded(breaker),
+                upstream: live.guarded[at].guards.name().cloned().unwrap_or_default(),
+                guarded: live.guarded[at].guards.guarded(breaker),
             },
             Place::Own(at) => {
                 let (of, guarded) = own[at].clone();
@@ -127,7 +127,7 @@ fn places<'a>(
     live: &'a Live,
     own: &'a [(Arc<str>, Guarded)],
 ) -> impl Iterator<Item = (Place, Vec<Breaker>)> {
-    let upstreams = live.upstreams.iter().enumerate();
+    let upstreams = live.guarded.iter().enumerate();
     let upstreams = upstreams.map(|(at, it)| (Place::Upstream(at), it.guards.breakers()));
     let own = own.iter().enumerate();
     upstreams.chain(own.map(|(at, (_, guarded))| (Place::Own(at), vec![guarded.breaker.clone()])))

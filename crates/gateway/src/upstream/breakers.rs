@@ -98,8 +98,10 @@ pub struct Keyed {
 }
 
 impl Guards {
-    /// The breakers that a plan wants before an upstream.
+    /// The breakers that a plan wants before an upstream. `name` is that of the one breaker, or what those of keys
+    /// begin with.
     pub fn new(
+        name: &Arc<str>,
         upstream: &Upstream,
         workers: usize,
         clock: &Arc<Clock>,
@@ -108,7 +110,7 @@ impl Guards {
         let plan = &upstream.breaker;
         let checked = "a plan's settings have been checked";
         if plan.key.is_upstream() {
-            let breaker = Breaker::builder(upstream.name.clone(), plan.settings.clone())
+            let breaker = Breaker::builder(name.clone(), plan.settings.clone())
                 .listener(listener)
                 .build()
                 .expect(checked);
@@ -117,7 +119,7 @@ impl Guards {
                 beside: Arc::new(Beside::new(workers)),
             });
         }
-        let mut registry = Registry::builder(upstream.name.clone(), plan.settings.clone())
+        let mut registry = Registry::builder(name.clone(), plan.settings.clone())
             .max_keys(plan.keys_max)
             .on_overflow(plan.on_overflow)
             .listener(listener);
@@ -126,7 +128,7 @@ impl Guards {
         }
         let registry = registry.build().expect(checked);
         Guards::Keyed(Box::new(Keyed {
-            upstream: upstream.name.clone(),
+            upstream: name.clone(),
             endpoint: upstream.endpoint.authority.clone(),
             key: plan.key.clone(),
             registry,
@@ -134,6 +136,15 @@ impl Guards {
             workers,
             clock: clock.clone(),
         }))
+    }
+
+    /// The name of the one breaker, or what those of keys begin with; `None`: there is none.
+    pub fn name(&self) -> Option<&Arc<str>> {
+        match self {
+            Guards::None => None,
+            Guards::One(guarded) => Some(guarded.breaker.name()),
+            Guards::Keyed(keyed) => Some(&keyed.upstream),
+        }
     }
 
     /// Whether these breakers can go on under another plan of the same upstream.

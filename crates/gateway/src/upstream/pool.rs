@@ -172,12 +172,12 @@ impl Pool {
         None
     }
 
-    /// A new connection.
+    /// A new connection, made within the connector's own time and within `bound`: upstreams that share a pool may differ.
     ///
     /// # Errors
     /// Which part of connecting failed, and why.
-    pub async fn open(self: &Arc<Pool>) -> Result<Connection, NoConnection> {
-        let mut sender = self.connector.connect().await?;
+    pub async fn open(self: &Arc<Pool>, bound: Duration) -> Result<Connection, NoConnection> {
+        let mut sender = self.connector.connect(bound).await?;
         if let Err(error) = sender.ready().await {
             return Err(NoConnection::closed(&sender, error));
         }

@@ -39,6 +39,7 @@ pub(super) fn of(app: App, elements: &[Element], notes: &mut Notes) -> Plan {
         fleet: None,
         limits: Limits::default(),
         upstreams: Vec::new(),
+        guards: Vec::new(),
         routes,
         app: Some(Arc::new(app)),
     }

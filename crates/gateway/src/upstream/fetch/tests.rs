@@ -159,7 +159,7 @@ impl Caller {
         let clock = Clock::start().unwrap();
         let plan = upstream(endpoint, more);
         let ears = Ears::new(Arc::new(Nobody), None);
-        let guards = Guards::new(&plan, 1, &clock, ears.clone());
+        let guards = Guards::new(&plan.name, &plan, 1, &clock, ears.clone());
         Caller::new(plan, Some((Arc::new(guards), ears)), clock)
     }
 
