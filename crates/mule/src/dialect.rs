@@ -1,4 +1,4 @@
-//! Mule as a dialect of configurations: XML in one or more files.
+//! Mule as a configuration dialect: XML in one or more files.
 
 use fusebox_plan::dialect::{self, Claim, Document, Loader, Notes};
 use fusebox_plan::{Conversion, Plan, Reading, Source};
@@ -7,16 +7,16 @@ use crate::app::App;
 use crate::lower::{Setting, lower};
 use crate::written;
 
-/// The dialect of Mule 4's applications.
+/// The dialect of Mule 4 applications.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Dialect;
 
-/// Reads sources as the native form or as an application of Mule, as their content tells.
+/// Reads sources as the native form or as a Mule application, depending on their content.
 pub fn read(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
     fusebox_plan::read_as(&[&Dialect], sources, loader)
 }
 
-/// Writes an application of Mule in the native form.
+/// Converts a Mule application to the native form.
 pub fn convert(sources: &[Source<'_>], loader: &dyn Loader) -> Conversion {
     fusebox_plan::convert(&[&Dialect], sources, loader)
 }

@@ -1,4 +1,4 @@
-//! The program of a Mule application, as a plan carries it.
+//! A Mule application as the program of a plan.
 
 use fusebox_plan::Program;
 use serde_json::{Map, Value, json};
