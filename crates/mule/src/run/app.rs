@@ -1,4 +1,4 @@
-//! A Mule application as the host sees it: who takes a request, who answers it, what it has of its own.
+//! A Mule application as the host sees it: finding a request's flow, serving it, listing circuits.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::router::Found;
 use super::scheduler::Tasks;
 use crate::app::{App as Plan, FlowId};
 
-/// Builds applications of Mule 4.
+/// Builds Mule 4 applications.
 #[derive(Debug, Default)]
 pub struct Apps;
 

@@ -1,7 +1,7 @@
-//! The circuits that flows build by hand: what their entries say, and how an operator steers them.
+//! The circuits that flows build by hand: reading their state, and steering them as an operator.
 //!
-//! A flow's circuit is what an entry of an object store says, so it is read when somebody asks, and
-//! steered by writing or removing that entry. Nothing of it is held: the flow goes on from there.
+//! The state of such a circuit is an entry of an object store, so it is read on request, and steered by writing
+//! or removing the entry. No state is held here: the flow continues from the changed entry.
 
 use fusebox_breaker::Phase;
 use fusebox_gateway::app::{Circuit as Status, CircuitFault, CircuitFlaw, Steer};
@@ -12,10 +12,10 @@ use super::world::wall_time;
 use crate::app::Site;
 use crate::{Circuit, Entry, MediaType, Opens, Said, Typed, Value};
 
-/// How many entries of one circuit are shown whose key depends on the request.
+/// The limit of entries shown for one circuit whose key depends on the request.
 const KEYS_MAX: usize = 1_000;
 
-/// One entry of a circuit: the circuit's place in the application, and the entry's key as it is.
+/// One entry of a circuit: the circuit's index in the application, and the entry's actual key.
 struct Found {
     index: usize,
     key: String,
@@ -27,10 +27,10 @@ impl From<ShelfFault> for CircuitFault {
     }
 }
 
-/// All circuits of an application, as their entries say now.
+/// All circuits of an application with their current state.
 ///
 /// # Errors
-/// Where an object store does not answer.
+/// If an object store fails.
 pub async fn all(app: &LiveApp) -> Result<Vec<Status>, CircuitFault> {
     let mut all = Vec::new();
     for (index, circuit) in app.engine.app().circuits.iter().enumerate() {
@@ -41,19 +41,19 @@ pub async fn all(app: &LiveApp) -> Result<Vec<Status>, CircuitFault> {
     Ok(all)
 }
 
-/// The circuit of a name; `None`: there is none.
+/// The circuit with a name; `None`: there is no such circuit.
 ///
 /// # Errors
-/// Where its object store does not answer.
+/// If its object store fails.
 pub async fn one(app: &LiveApp, name: &str) -> Result<Option<Status>, CircuitFault> {
     let found = app.find_circuit(name).await?;
     Ok(found.map(|(_, status)| status))
 }
 
-/// Does what an operator wants with a circuit; `None`: there is none of that name.
+/// Steers a circuit as an operator asks; `None`: there is no circuit of that name.
 ///
 /// # Errors
-/// Where its object store does not answer, or its entry is not one that can be written so.
+/// If its object store fails, or if its entry cannot be written from outside the flow.
 pub async fn steer(
     app: &LiveApp,
     name: &str,
@@ -85,7 +85,7 @@ pub async fn steer(
 }
 
 impl LiveApp {
-    /// A circuit's entry by its name, and what it says; `None`: there is none.
+    /// A circuit's entry by its name, with its status; `None`: there is none.
     async fn find_circuit(&self, name: &str) -> Result<Option<(Found, Status)>, ShelfFault> {
         for (index, circuit) in self.engine.app().circuits.iter().enumerate() {
             let Some(key) = key_in(name, circuit) else {
@@ -140,7 +140,7 @@ impl LiveApp {
     }
 }
 
-/// A circuit with one of its entries.
+/// The status of a circuit's entry.
 fn status(
     circuit: &Circuit,
     key: String,
@@ -178,7 +178,7 @@ fn status(
     }
 }
 
-/// A circuit's name with a key as it is.
+/// A circuit's name with the actual key.
 fn named(state: &Entry, key: &str) -> String {
     match &state.field {
         Some(field) => format!("{}/{key}.{field}", state.store_name()),
@@ -186,7 +186,7 @@ fn named(state: &Entry, key: &str) -> String {
     }
 }
 
-/// The key that a name says of a circuit.
+/// The key in a name, if the name belongs to the circuit.
 fn key_in(name: &str, circuit: &Circuit) -> Option<String> {
     let key = name
         .strip_prefix(circuit.state.store_name())?
@@ -198,7 +198,7 @@ fn key_in(name: &str, circuit: &Circuit) -> Option<String> {
     circuit.state.key.takes(key).then(|| key.to_owned())
 }
 
-/// The value that opens a circuit.
+/// The entry's value that opens a circuit.
 fn opened(circuit: &Circuit) -> Result<Typed, String> {
     if circuit.state.field.is_some() {
         return Err(format!(

@@ -1,9 +1,9 @@
-//! What becomes of errors.
+//! Error handling.
 //!
-//! The first handler that accepts an error runs, on the event as it was where the error came up, with
-//! `error` set. `on-error-continue` makes its event the scope's result; `on-error-propagate` raises the
-//! same error again, with its event; an error within a handler takes the former one's place. `error`
-//! is then what it was around the scope.
+//! The first handler that accepts an error runs, on the event as the failing processor left it, with `error` set.
+//! `on-error-continue` makes its event the scope's result; `on-error-propagate` raises the same error again, with
+//! its own event; an error inside a handler replaces the original one. Afterwards `error` is restored to its value
+//! outside the scope.
 //! ([Error handlers](https://docs.mulesoft.com/mule-runtime/latest/error-handling))
 
 use std::mem;
@@ -14,7 +14,7 @@ use crate::app::{Chain, Handler, Handlers, LogLevel};
 use crate::{Event, Value};
 
 impl Run {
-    /// A chain, and what its handlers make of its error.
+    /// Runs a chain, and the handler of its error.
     pub async fn guarded<'a>(
         &'a self,
         at: At<'a>,
@@ -67,7 +67,7 @@ impl Run {
         match self.chain(at, &handler.chain, event).await {
             Err(inner) => failed(inner.event, inner.error, inner.logged),
             Ok(mut event) if handler.continues => {
-                // Mule forgets the error of a handler around it, too.
+                // Mule also clears the error of an enclosing handler.
                 event.error = if self.is_intent() { outer } else { Value::Null };
                 Ok(event)
             }
@@ -106,7 +106,7 @@ impl Run {
         Ok(None)
     }
 
-    /// Logs an error, where it came up.
+    /// Logs an error at the position where it was raised.
     pub fn log_error(&self, at: At<'_>, failure: &Failure) {
         let error = &failure.error;
         let at = At {

@@ -19,15 +19,15 @@ impl From<ShelfFault> for Fault {
 }
 
 impl Run {
-    /// Does an operation. All that it is given is evaluated before anything is looked at.
+    /// Runs an operation. All arguments are evaluated before the store is accessed.
     pub async fn object(
         &self,
         at: At<'_>,
         it: &ObjectCall,
         event: &mut Event,
     ) -> Result<(), Fault> {
-        // Nothing spans two operations. A store in memory waits for nothing, and so whoever runs beside
-        // this has a turn here, as it would while a slower store works.
+        // No state spans two operations. A store in memory never waits, so we yield here to let concurrent runs
+        // interleave as they do with a slower store.
         tokio::task::yield_now().await;
         let shelf = self.engine.stores.shelf(it.store.as_deref());
         let now = self.outside.now();
@@ -121,7 +121,7 @@ impl Run {
     }
 }
 
-/// A key that is one: not null, and not blank.
+/// A key that is neither null nor blank.
 fn filled(key: Option<Arc<str>>) -> Result<Arc<str>, Fault> {
     key.filter(|key| !key.trim().is_empty()).ok_or_else(|| {
         let what = "the key is null or blank; give one";

@@ -1,9 +1,8 @@
-//! What an HTTP listener answers when its flow has ended.
+//! The response of an HTTP listener when its flow has ended.
 //!
-//! `http:response` and `http:error-response` say it where a listener has them. Where it has none, Mule
-//! answers 200 with the payload, and 500 with the error's description. Published flows set
-//! `vars.httpStatus` and `vars.outboundHeaders` all the same, as those do that Mule's own tools
-//! scaffold; [`Compat::Intent`] answers with them.
+//! `http:response` and `http:error-response` describe it if a listener has them. Otherwise Mule responds 200 with the
+//! payload, or 500 with the error's description. Published flows, and those that Mule's own tools scaffold, set
+//! `vars.httpStatus` and `vars.outboundHeaders` all the same; [`Compat::Intent`] responds with these.
 //!
 //! Source: [the HTTP listener's response](https://docs.mulesoft.com/http-connector/latest/http-listener-ref#http-response).
 
@@ -22,36 +21,36 @@ use crate::{Context, EvalFault, Event, MediaType, Typed, Value};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 
-/// An answer of a flow.
+/// The response of a flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// 200..=999.
+    /// The status, 200..=999.
     pub status: StatusCode,
-    /// `None`: the status's own.
+    /// The reason phrase; `None`: the standard one of the status.
     pub reason: Option<String>,
-    /// The fields, `Content-Type` among them.
+    /// The header fields, with `Content-Type`.
     pub headers: HeaderMap,
-    /// The body; empty where the status allows none.
+    /// The body; empty if the status forbids one.
     pub body: Bytes,
 }
 
-/// Answers for the listener of a flow.
+/// Makes the responses of a flow's listener.
 #[derive(Debug)]
 pub struct Responder<'a> {
-    /// The application.
+    /// The application with its properties.
     pub app: &'a App,
     /// The flow's name.
     pub flow: &'a str,
-    /// Its listener.
+    /// The flow's listener.
     pub source: &'a HttpSource,
-    /// What the run had around it.
+    /// The world of the run.
     pub outside: &'a dyn Outside,
 }
 
 impl Responder<'_> {
-    /// The answer to a request whose run has ended.
+    /// The response to a request whose run has ended.
     ///
-    /// A response that cannot be made is an error that the flow's handlers do not hear of.
+    /// If the response cannot be made, the error response follows; the flow's handlers do not see this error.
     pub fn reply(&self, ended: Ended) -> Reply {
         let failure = match ended {
             Ok(event) => match self.success(&event) {
@@ -123,7 +122,7 @@ impl Responder<'_> {
         })
     }
 
-    /// The status that a flow without a response of its own asks for.
+    /// The value of `vars.httpStatus`, for a flow without `http:response`.
     fn wanted<'e>(&self, event: &'e Event) -> Option<&'e Typed> {
         let intent = self.app.compat == Compat::Intent;
         let wanted = event.vars.get("httpStatus").filter(|_| intent);
@@ -188,7 +187,7 @@ impl Responder<'_> {
     }
 }
 
-/// A reply of a status with a body. What is no status of a final answer is a fault of the flow's: 500.
+/// Makes a reply of a status and a body. A value that is not a final status becomes 500.
 fn reply(status: i64, body: &Typed, compat: Compat) -> Result<Reply, EvalFault> {
     let status = u16::try_from(status).ok().filter(|status| *status >= 200);
     let status = status.and_then(|status| StatusCode::from_u16(status).ok());
@@ -209,7 +208,7 @@ fn reply(status: i64, body: &Typed, compat: Compat) -> Result<Reply, EvalFault> 
     })
 }
 
-/// Adds the fields that an object says; a list is as many lines, null none.
+/// Adds the fields of an object; a list adds a line for each item, null adds nothing.
 fn add_fields(headers: &mut HeaderMap, fields: &Typed) -> Result<(), EvalFault> {
     let fields = match fields.read()? {
         Value::Null => return Ok(()),
@@ -238,7 +237,7 @@ fn add_fields(headers: &mut HeaderMap, fields: &Typed) -> Result<(), EvalFault> 
             };
             let value = HeaderValue::from_str(text.trim());
             let value = value.map_err(|_| fault(format!("`{name}` cannot be {text:?}")))?;
-            // Two of one name in an object are two lines, but the flow's replace ours.
+            // Two equal names in the object are two lines, while the flow's fields replace ours.
             if added.contains(&field) {
                 headers.append(field.clone(), value);
             } else {
@@ -258,7 +257,7 @@ fn fault(description: String) -> EvalFault {
 }
 
 impl Reply {
-    /// The answer as it goes to the client.
+    /// The reply as an HTTP response.
     pub(crate) fn response(self) -> Response<Body> {
         let mut response = Response::new(Body::fixed(self.body));
         *response.status_mut() = self.status;

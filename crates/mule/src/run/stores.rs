@@ -1,8 +1,8 @@
-//! Where object stores keep their entries: a partition each, with Mule's expiry.
+//! Object stores: one partition for each, with Mule's expiry.
 //!
-//! An entry lives until the first sweep after its time to live; sweeps are counted from the
-//! application's start. The store knows that by the clock alone; only of the entries above
-//! `maxEntries` it has to be told, so a sweep that is due runs before the next operation.
+//! An entry lives until the first sweep after its time to live; sweeps are counted from the application's start. The
+//! store computes that expiry from the clock. Entries above `maxEntries` need a call, so a sweep that is due runs
+//! before the next operation.
 //! ([Object Store connector](https://docs.mulesoft.com/object-store-connector/latest/))
 
 use std::collections::HashMap;
@@ -18,19 +18,19 @@ use crate::app::{App, StoreDeclaration};
 use crate::jiff::Timestamp;
 use crate::{EvalFault, MediaType, STORED, Typed, Value};
 
-/// How long an operation may take.
+/// The time limit of an operation.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// Entries that one call of a sweep removes.
+/// The number of entries that one call of a sweep removes.
 const SWEEP_BUDGET: usize = 1024;
 
-/// The partition of the application's default store; those of others have its name before theirs.
+/// The partition of the application's default store, and the prefix of the other partitions.
 const PARTITION: &str = "os";
 
-/// The partition of caches that name no store.
+/// The partition of caches without a store.
 const CACHE: &str = "cache";
 
-/// How many entries they have together, and how long each lives, so that they do not fill the memory.
+/// The bounds of this partition, which protect the memory: entries in total, and time to live.
 const CACHE_ENTRIES_MAX: u64 = 4096;
 const CACHE_TTL: Duration = Duration::from_secs(600);
 
@@ -47,28 +47,28 @@ struct Sweeps {
     settings: PartitionSettings,
     start: i64,
     every: i64,
-    /// The last one that has run. A tokio lock: whoever comes while one runs waits for it.
+    /// The time of the last completed sweep. A tokio lock, since other operations wait while a sweep runs.
     last: Mutex<Option<i64>>,
 }
 
 impl Sweeps {
-    /// When the last one was, at a moment: in milliseconds since the Unix epoch.
+    /// The time of the latest due sweep at `now`, both in milliseconds since the Unix epoch.
     fn at(&self, now: i64) -> i64 {
         let since = now.saturating_sub(self.start);
         self.start + since.div_euclid(self.every) * self.every
     }
 }
 
-/// Why an operation was not done.
+/// The reason why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ShelfFault {
-    /// The key is not one for this store.
+    /// The key is invalid for the store.
     #[error("{0}")]
     Key(String),
     /// The value cannot be stored.
     #[error(transparent)]
     Value(#[from] EvalFault),
-    /// The store did not do it.
+    /// The store failed.
     #[error("{0}")]
     NotAvailable(String),
 }
@@ -77,7 +77,7 @@ impl From<StoreError> for ShelfFault {
     fn from(error: StoreError) -> ShelfFault {
         match error {
             StoreError::InvalidKey { .. } => ShelfFault::Key(error.to_string()),
-            // The description may reach a client, whom addresses and paths do not concern.
+            // The description may reach a client, which must not see addresses and paths.
             StoreError::NotAvailable { .. } | StoreError::Io { .. } => {
                 tracing::debug!(%error, "an object store's operation");
                 ShelfFault::NotAvailable("the object store is not available".to_owned())
@@ -88,15 +88,14 @@ impl From<StoreError> for ShelfFault {
 }
 
 impl Stores {
-    /// The stores of an application that starts now, or that takes over from one before: the sweeps of
-    /// stores that are as they were go on as they did. `durable` keeps what is `persistent`, `volatile`
-    /// the rest.
+    /// Opens the stores of an application. Stores that are unchanged since `previous` continue its sweeps. `durable`
+    /// holds the stores that are `persistent`, `volatile` the others.
     ///
-    /// A time to live that is longer than the store allows is cut to that, with a warning, as Object
-    /// Store v2 cuts it to 30 days.
+    /// A time to live above the store's limit is reduced to the limit, with a warning, as Object Store v2 reduces it to
+    /// 30 days.
     ///
     /// # Errors
-    /// Where a store's name is no name for a partition.
+    /// If a store's name is not a valid partition name.
     pub fn open(
         app: &App,
         durable: Arc<dyn ObjectStore>,
@@ -155,7 +154,7 @@ impl Stores {
         Ok(stores)
     }
 
-    /// A store, or the application's default one.
+    /// A handle of a store, or of the application's default store.
     pub fn shelf(&self, declaration: Option<&StoreDeclaration>) -> Shelf<'_> {
         let sweeps = declaration.and_then(|it| self.sweeps.get(&it.name));
         Shelf {
@@ -165,7 +164,7 @@ impl Stores {
         }
     }
 
-    /// The entries of those `ee:cache`s that name no store.
+    /// The entries of the `ee:cache` scopes without a store.
     pub fn cache(&self) -> Shelf<'_> {
         Shelf {
             store: &self.volatile,
@@ -174,7 +173,7 @@ impl Stores {
         }
     }
 
-    /// What keeps a store's entries.
+    /// The backend of a store: durable or volatile.
     pub fn backend(&self, declaration: Option<&StoreDeclaration>) -> &Arc<dyn ObjectStore> {
         match declaration {
             Some(declaration) if !declaration.persistent => &self.volatile,
@@ -189,7 +188,7 @@ impl std::fmt::Debug for Stores {
     }
 }
 
-/// The partition of a store, or of the application's default one.
+/// The partition of a store, or of the application's default store.
 pub fn partition(declaration: Option<&StoreDeclaration>) -> String {
     match declaration {
         Some(declaration) => format!("{PARTITION}/{}", declaration.name),
@@ -197,7 +196,7 @@ pub fn partition(declaration: Option<&StoreDeclaration>) -> String {
     }
 }
 
-/// A store that is never swept keeps everything.
+/// The settings of a store's partition. A store without sweeps never expires an entry.
 fn settings(declaration: &StoreDeclaration) -> PartitionSettings {
     let Some(every) = declaration.sweep_every else {
         return PartitionSettings::default();
@@ -211,7 +210,7 @@ fn settings(declaration: &StoreDeclaration) -> PartitionSettings {
     }
 }
 
-/// One object store.
+/// A handle of one object store.
 #[derive(Clone)]
 pub struct Shelf<'a> {
     store: &'a Arc<dyn ObjectStore>,
@@ -220,18 +219,18 @@ pub struct Shelf<'a> {
 }
 
 impl Shelf<'_> {
-    /// The value under a key.
+    /// The value of a key.
     ///
     /// # Errors
-    /// Where the store does not say.
+    /// If the store fails.
     pub async fn get(&self, key: &str, now: Timestamp) -> Result<Option<Typed>, ShelfFault> {
         Ok(self.look(key, now).await?.map(|(value, _)| value))
     }
 
-    /// The value under a key, and when its entry is due to go: in milliseconds since the Unix epoch.
+    /// The value of a key with its expiry, in milliseconds since the Unix epoch.
     ///
     /// # Errors
-    /// Where the store does not say.
+    /// If the store fails.
     pub async fn look(
         &self,
         key: &str,
@@ -242,7 +241,7 @@ impl Shelf<'_> {
             return Ok(None);
         };
         let due_at = object.expires_at.map(|at| at.0);
-        // What somebody else has put there.
+        // An object that another program has put there.
         if object.media_type != STORED {
             let typed = Typed {
                 value: Value::bytes(object.value),
@@ -257,10 +256,10 @@ impl Shelf<'_> {
         Ok(Some((typed, due_at)))
     }
 
-    /// Stores a value, unless there is one and none may be; whether it did.
+    /// Stores a value; with `only_absent`, only if the key has none. Returns true if the value was stored.
     ///
     /// # Errors
-    /// Where the key, the value or the store does not allow it.
+    /// If the key or the value is invalid, or if the store fails.
     pub async fn put(
         &self,
         key: &str,
@@ -279,10 +278,10 @@ impl Shelf<'_> {
         Ok(matches!(put, Put::Stored { .. }))
     }
 
-    /// Removes an entry; whether there was one.
+    /// Removes an entry. Returns true if there was one.
     ///
     /// # Errors
-    /// Where the store does not.
+    /// If the store fails.
     pub async fn remove(&self, key: &str, now: Timestamp) -> Result<bool, ShelfFault> {
         self.sweep(now).await?;
         let removed = within(self.store.remove(&self.partition, key, When::Always)).await?;
@@ -292,26 +291,26 @@ impl Shelf<'_> {
     /// Removes all entries.
     ///
     /// # Errors
-    /// Where the store does not.
+    /// If the store fails.
     pub async fn clear(&self, now: Timestamp) -> Result<(), ShelfFault> {
         self.sweep(now).await?;
         within(self.store.clear(&self.partition)).await?;
         Ok(())
     }
 
-    /// All keys, sorted.
+    /// All keys in ascending order.
     ///
     /// # Errors
-    /// Where the store does not say.
+    /// If the store fails.
     pub async fn keys(&self, now: Timestamp) -> Result<Vec<String>, ShelfFault> {
         self.sweep(now).await?;
         within(self.store.keys(&self.partition, "", usize::MAX)).await
     }
 
-    /// All entries, by their keys.
+    /// All entries in ascending order of their keys.
     ///
     /// # Errors
-    /// Where the store does not say.
+    /// If the store fails.
     pub async fn entries(&self, now: Timestamp) -> Result<Vec<(String, Typed)>, ShelfFault> {
         let mut entries = Vec::new();
         for key in self.keys(now).await? {
@@ -322,7 +321,7 @@ impl Shelf<'_> {
         Ok(entries)
     }
 
-    /// Runs the sweep that is due, if one is.
+    /// Runs a sweep if one is due.
     async fn sweep(&self, now: Timestamp) -> Result<(), ShelfFault> {
         let Some(sweeps) = self.sweeps else {
             return Ok(());
@@ -338,7 +337,7 @@ impl Shelf<'_> {
     }
 }
 
-/// An answer of the store, in time.
+/// Waits for the store, up to the time limit.
 async fn within<T>(pending: Pending<'_, T>) -> Result<T, ShelfFault> {
     match tokio::time::timeout(WAIT, pending).await {
         Ok(answer) => Ok(answer?),

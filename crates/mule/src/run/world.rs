@@ -1,4 +1,4 @@
-//! What is outside an application in a running gateway: its connections, its queues, its clock.
+//! The world of an application in a running gateway: its connections, queues, and clock.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use super::outside::{Answer, Call, Outside, Pending, PublishFault, SendFault};
 use crate::jiff::{Timestamp, tz::TimeZone};
 use crate::{Random, Typed};
 
-/// What time a clock shows, to the millisecond.
+/// The time of a clock, to the millisecond.
 pub fn wall_time(clock: &Clock) -> Timestamp {
     let millis = i64::try_from(clock.wall_millis()).unwrap_or(i64::MAX);
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
 }
 
-/// The world of one run: the worker that runs it, and the application as it was when it began.
+/// The world of one run: the run's worker, and the application at the start of the run.
 #[derive(Debug)]
 pub struct World {
     app: Arc<LiveApp>,
@@ -24,7 +24,7 @@ pub struct World {
 }
 
 impl World {
-    /// The world of a run on a worker.
+    /// Makes the world of a run on a worker.
     pub fn of(app: &Arc<LiveApp>, worker: &Arc<Worker>) -> Arc<dyn Outside> {
         Arc::new(World {
             app: app.clone(),

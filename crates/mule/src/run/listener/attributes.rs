@@ -1,4 +1,4 @@
-//! What a flow is told of the request that started it: the message's attributes.
+//! The attributes of a message that an HTTP request started.
 //!
 //! Source: [HttpRequestAttributes](https://docs.mulesoft.com/http-connector/latest/http-documentation#HttpRequestAttributes).
 
@@ -13,19 +13,19 @@ use crate::app::HttpSource;
 use crate::run::answer::headers_value;
 use crate::{Form, MediaType, Object, Typed, Value};
 
-/// The two ends of the connection that a request came on.
+/// The two ends of a request's connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Ends {
-    /// Ours.
+    /// The gateway's address.
     pub local: SocketAddr,
-    /// The client's.
+    /// The client's address.
     pub remote: SocketAddr,
-    /// `http` or `https`.
+    /// The scheme, `http` or `https`.
     pub scheme: &'static str,
 }
 
-/// The attributes of a request for the listener of a flow; `params` is what the names in its path
-/// stand for, decoded.
+/// The attributes of a request to a flow's listener. `params` are the names in the listener's path with their
+/// values, decoded.
 pub fn attributes(
     source: &HttpSource,
     parts: &Parts,
@@ -75,7 +75,7 @@ pub fn attributes(
     Value::object(entries.map(|(name, value)| (name.into(), value)).collect())
 }
 
-/// A query's pairs, decoded, each value of a name on its own.
+/// The pairs of a query, decoded; a name may occur several times.
 fn pairs(query: &str) -> Value {
     let query = Typed {
         value: query.into(),
@@ -88,7 +88,7 @@ fn pairs(query: &str) -> Value {
     Value::Object(Arc::new(Object::new(pairs, Form::Parameters)))
 }
 
-/// What a `*` at the end of a listener's path stands for; null where there is none.
+/// The part of a path that a final `*` of the listener's path matches; null without a final `*`.
 fn masked(listener: &str, path: &str) -> Value {
     let Some(before) = listener.strip_suffix("/*") else {
         return Value::Null;
@@ -102,7 +102,7 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// An address as Java writes one whose name nobody has asked for.
+/// An address as Java writes one without a host name.
 fn address(address: SocketAddr) -> Value {
     format!("/{address}").into()
 }
