@@ -1,8 +1,7 @@
-//! The circuits in what flows do.
+//! Finds circuits in the paths through flows.
 //!
-//! A call has a circuit if nothing leads to it any more once a failure of it has left something in an
-//! object store, and something did before. Whatever the flow calls its entries and variables, and
-//! however it is divided, is the same to this.
+//! A call has a circuit if there is a path to the call at first, and none after a failure of the call has left its
+//! traces in an object store. Names of entries and variables, and the division into flows, do not matter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use super::ways::{Act, Walk, Way};
 use super::{Circuit, trace};
 use crate::app::{App, Does, Flow, FlowName, Processor};
 
-/// An application's circuits, by the order of its flows.
+/// An application's circuits, in the order of its flows.
 pub(crate) fn circuits(app: &App) -> Vec<Circuit> {
     let failures = Failures::of(app);
     let mut walk = Walk::new(app, &failures);
@@ -49,7 +48,7 @@ pub(crate) fn circuits(app: &App) -> Vec<Circuit> {
     found
 }
 
-/// The flows that start by themselves; and those that nobody refers to.
+/// The flows that have a source, and those that no other flow refers to.
 fn roots(app: &App) -> Vec<&Flow> {
     let mut referred = BTreeSet::new();
     let mut look = |processor: &Processor| {
@@ -81,11 +80,11 @@ pub(super) fn called<'w>(way: &'w Way<'_>) -> impl Iterator<Item = usize> + use<
     })
 }
 
-/// The numbers that keys of objects in entries have whenever they are written.
+/// The keys of stored objects that are written with one constant number, with that number.
 fn constants<'w, 'a: 'w>(
     ways: impl Iterator<Item = &'w Way<'a>>,
 ) -> BTreeMap<(usize, Arc<str>), Symbol> {
-    // For each key of an entry: its number, or that it has no single one.
+    // The constant of each key; `None`: it is written with several values.
     let mut keys: BTreeMap<(usize, Arc<str>), Option<Number>> = BTreeMap::new();
     let mut opaque = BTreeSet::new();
     for act in ways.flat_map(|way| &way.acts) {
@@ -129,7 +128,7 @@ fn constants<'w, 'a: 'w>(
         .collect()
 }
 
-/// The keys of objects in entries that conditions look at.
+/// The keys of stored objects that conditions test.
 fn asked<'w, 'a: 'w>(ways: impl Iterator<Item = &'w Way<'a>>) -> BTreeSet<(usize, Arc<str>)> {
     let mut keys = BTreeSet::new();
     for act in ways.flat_map(|way| &way.acts) {
@@ -147,7 +146,7 @@ fn asked<'w, 'a: 'w>(ways: impl Iterator<Item = &'w Way<'a>>) -> BTreeSet<(usize
     keys
 }
 
-/// Two sightings of one circuit.
+/// Merges two descriptions of one circuit.
 fn join(known: &mut Circuit, other: Circuit) {
     for upstream in other.upstreams {
         if !known.upstreams.contains(&upstream) {

@@ -1,4 +1,4 @@
-//! What is wrong with a circuit that a flow builds by hand.
+//! The flaws of circuits that flows build by hand.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,73 +15,73 @@ use super::ways::Act;
 use super::{Circuit, Cooldown};
 use crate::app::Site;
 
-/// Something that is wrong with a circuit.
+/// A flaw of a circuit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Flaw {
-    /// What kind of thing.
+    /// The kind of flaw.
     pub kind: FlawKind,
-    /// Where.
+    /// The position to report.
     pub site: Site,
-    /// What is wrong, in a sentence.
+    /// The problem, as a sentence.
     pub what: String,
-    /// What to do about it.
+    /// The remedy, as a sentence.
     pub mend: String,
 }
 
-/// What can be wrong with a circuit.
+/// A kind of flaw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FlawKind {
-    /// Failures at the same time are counted as one.
+    /// Concurrent failures are counted as one.
     LostIncrements,
-    /// After the cooldown all calls are made at once.
+    /// All calls are made at once after the cooldown.
     NoHalfOpen,
-    /// While it is half-open all calls are made at once.
+    /// All calls are made at once while the circuit is half-open.
     HalfOpenTakesAll,
-    /// A call that was made before it opened closes it.
+    /// A late success, of a call made before the circuit opened, closes it.
     LateSuccess,
-    /// Answers that say the upstream is broken do not count.
+    /// Responses with server errors do not count as failures.
     ServerErrorsIgnored,
-    /// The cooldown ends at a sweep, not when it should.
+    /// The cooldown ends at a sweep instead of at its time.
     CooldownAtSweep,
-    /// Each failure keeps the others from being forgotten.
+    /// Each failure restarts the time to live of the count.
     CountRenewed,
-    /// Nothing ends the cooldown.
+    /// The cooldown never ends.
     NeverCloses,
-    /// The entry goes before the flow's own cooldown ends.
+    /// The entry expires before the flow's own cooldown ends.
     ExpiresFirst,
     /// Seconds are compared with milliseconds.
     UnitsMixed,
     /// Local time is written as if it were UTC.
     LocalTimeAsUtc,
-    /// What the client sent is lost when the state is read.
+    /// Reading the state replaces the client's message.
     MessageLost,
-    /// A number is stored with the state and decides nothing.
+    /// A number stored with the state has no effect.
     Unused,
 }
 
-/// What the flaws are seen by.
+/// The material from which flaws are recognised.
 pub(super) struct Evidence<'e, 'w, 'a> {
     pub sighting: &'e Sighting<'w, 'a>,
-    /// What leads to the call again when time has passed.
+    /// The path prefixes that lead to the call once time has passed.
     pub again: &'e [&'w [Act<'a>]],
-    /// All that leads to the call.
+    /// All path prefixes that lead to the call.
     pub leads: &'e [&'w [Act<'a>]],
-    /// The state's entry, and what of it is asked.
+    /// The entry with the state, and the part of it that is tested.
     pub state: usize,
     pub slot: Option<&'e Symbol>,
-    /// What opening leaves in the entries.
+    /// The entries after the circuit has opened.
     pub held: &'e Held,
-    /// What the way does that opens it, after the call.
+    /// The acts after the call on the path that opens the circuit.
     pub trip: &'w [Act<'a>],
-    /// Where a success closes it without asking.
+    /// The position where a success closes the circuit without reading the state again.
     pub closed_at: Option<&'a Site>,
-    /// The entry that counts.
+    /// The entry with the count.
     pub count: Option<usize>,
 }
 
 const CONVERT: &str = "`fusebox convert` writes a native breaker that does not have this flaw";
 
-/// The flaws of a circuit.
+/// Finds the flaws of a circuit.
 pub(super) fn of(circuit: &Circuit, evidence: &Evidence<'_, '_, '_>) -> Vec<Flaw> {
     let mut flaws = Flaws {
         circuit,
@@ -164,7 +164,7 @@ impl Flaws<'_, '_, '_> {
             }
             return;
         }
-        // Whether the next request passes, too.
+        // True if the next request passes as well.
         let passes = |held: &Held| {
             leads
                 .iter()
@@ -322,7 +322,7 @@ impl Flaws<'_, '_, '_> {
                 .collect();
             let reads_number =
                 asked.len() > 1 || (!stored.is_empty() && !asked.is_empty() && stored != asked);
-            // Nobody waits for hours where thousands are compared with seconds.
+            // A limit of thousands is unlikely to be seconds, which would be hours.
             let limit = match condition {
                 Symbol::Compare(left, _, right) if unit(left) == Unit::Seconds => {
                     right.number().and_then(|limit| limit.to_i64())
@@ -407,7 +407,7 @@ impl Flaws<'_, '_, '_> {
     }
 }
 
-/// From a time to live to the last sweep that may end it, in one unit.
+/// The range from a time to live to the last sweep that may end it, in one unit.
 pub(crate) fn range(ttl: Duration, sweep: Duration) -> String {
     let until = ttl + sweep;
     let whole =
@@ -418,7 +418,7 @@ pub(crate) fn range(ttl: Duration, sweep: Duration) -> String {
     format!("{}s to {}s", ttl.as_secs(), until.as_secs())
 }
 
-/// The units of the moments in a symbol that are numbers.
+/// The units of the numeric moments in a symbol.
 fn units(symbol: &Symbol) -> BTreeSet<Arc<str>> {
     let found = std::cell::RefCell::new(BTreeSet::new());
     symbol.has(&|part| {
@@ -440,7 +440,7 @@ fn is_entry(symbol: &Symbol) -> bool {
     matches!(symbol, Symbol::Entry(_))
 }
 
-/// A moment in the server's time zone, with the letter of UTC behind it.
+/// True for a moment in the server's time zone that is formatted with the letter of UTC.
 fn is_local_as_utc(symbol: &Symbol) -> bool {
     match symbol {
         Symbol::As(of, Form::Text(Some(format))) => {
@@ -451,7 +451,7 @@ fn is_local_as_utc(symbol: &Symbol) -> bool {
 }
 
 impl Flaw {
-    /// Whether a native breaker does not have it.
+    /// True if a native breaker does not have this flaw.
     pub fn is_mended(&self) -> bool {
         match self.kind {
             FlawKind::LostIncrements

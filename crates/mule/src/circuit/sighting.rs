@@ -1,4 +1,4 @@
-//! One call of a flow, and the circuit before it.
+//! The circuit before one call of a flow.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::ways::{Act, Call, Walk, Way};
 use super::{Circuit, Cooldown, Count, Entry, EntryKey, EntryKeyPart, Opens, Refusal, flaws};
 use crate::app::Site;
 
-/// One call of a flow, on all the ways of the flow.
+/// One call of a flow on all paths through the flow.
 pub(super) struct Sighting<'w, 'a> {
     pub walk: &'w Walk<'a>,
     pub ways: &'w [Way<'a>],
@@ -53,7 +53,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
                     .as_ref()
                     .is_some_and(|it| it.increment.slot == *slot)
             });
-        // One failure of one request, or a count of its attempts, is no state of an upstream.
+        // A single failure, or a count, kept per request says nothing about the upstream.
         if (counting.is_none() || by_count) && key.literal().is_none() {
             return None;
         }
@@ -141,7 +141,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
         Some(circuit)
     }
 
-    /// What happens on each way before the call.
+    /// The path prefixes before the call, without duplicates.
     fn leads(&self) -> Vec<&'w [Act<'a>]> {
         let mut leads: Vec<&[Act<'a>]> = Vec::new();
         for way in self.ways {
@@ -160,13 +160,13 @@ impl<'w, 'a> Sighting<'w, 'a> {
             .position(|act| matches!(act, Act::Called { call, .. } if *call == self.call))
     }
 
-    /// What a way does after the call.
+    /// The acts of a path after the call.
     pub(super) fn failed(&self, way: &'w Way<'a>) -> &'w [Act<'a>] {
         let at = self.at(way).map_or(way.acts.len(), |at| at + 1);
         &way.acts[at..]
     }
 
-    /// The ways on which the call ended in some manner, with what they do after it.
+    /// The acts after the call, on the paths where its outcome satisfies `ended`.
     pub fn after(
         &self,
         ended: impl Fn(Outcome) -> bool,
@@ -190,7 +190,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
         })
     }
 
-    /// The failures that count, or that open the circuit where nothing counts.
+    /// The failures that are counted, or else that open the circuit.
     fn failures(&self, counting: Option<&Counting<'a>>, state: usize) -> Vec<Failure> {
         let mut found: Vec<Failure> = Vec::new();
         for (outcome, after) in self.after(|outcome| outcome != Outcome::Good) {
@@ -223,7 +223,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
         }
     }
 
-    /// Where the flow asks for the circuit's state.
+    /// The position where the flow reads the circuit's state.
     fn site_of_gate(&self, entry: usize) -> &'a Site {
         let acts = self.ways.iter().flat_map(|way| &way.acts);
         let mut reads = acts.filter_map(|act| match act {
@@ -235,7 +235,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
         reads.next().unwrap_or(self.walk.calls[self.call].site)
     }
 
-    /// When calls pass again, by the ways on which enough time has passed.
+    /// The cooldown, from the conditions on time of the prefixes `again`.
     fn cooldown(&self, again: &[&[Act<'a>]], trip: &Trip<'w, 'a>) -> Cooldown {
         let conditions = again.iter().copied().flatten().filter_map(|act| match act {
             Act::Held { condition, .. } if condition.has(&is_now) => Some(condition),
@@ -259,7 +259,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
         }
     }
 
-    /// What a success writes so that calls pass, and where it does so without asking again.
+    /// The value that a success writes to allow calls, and the position if it does not read the state before.
     fn closes(
         &self,
         trip: &Trip<'w, 'a>,
@@ -297,7 +297,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
         .next()
     }
 
-    /// What becomes of a call that is not made.
+    /// The flow's result for a call that it does not make.
     fn refusal(&self, trip: &Trip<'w, 'a>) -> Refusal {
         let refused = self.ways.iter().find(|way| {
             super::find::called(way).next().is_none()

@@ -404,7 +404,7 @@ fn a_time_in_an_entry_of_its_own_is_the_cooldown() {
     );
 }
 
-/// The count alone tells, an entry tells by being there, a moment tells until when.
+/// The state is a count alone, the existence of an entry, or a moment until which the circuit is open.
 const FRAME: &str = r##"<flow name="f">
   <http:listener config-ref="L" path="/x"/>
   ASK

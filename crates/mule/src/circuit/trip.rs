@@ -1,4 +1,4 @@
-//! How the circuit before a call is opened, and what counts until then.
+//! How the circuit before a call opens, and how failures are counted until then.
 
 use std::collections::BTreeMap;
 
@@ -10,21 +10,21 @@ use super::trace::{self, Held, Increment};
 use super::ways::{Act, Way};
 use crate::app::Site;
 
-/// More failures than any circuit waits for.
+/// A count of failures above any threshold.
 const MANY: i64 = 1_000_000_000;
 
-/// How the circuit before a call is opened.
+/// The opening of a circuit.
 pub(super) struct Trip<'w, 'a> {
-    /// The way that opens it.
+    /// The path on which it opens.
     pub way: &'w Way<'a>,
-    /// What that leaves in the entries.
+    /// The entries after that path.
     pub held: Held,
-    /// The entry that stands against the call then, and what of it is asked.
+    /// The entry that blocks the call, and the part of it that is tested.
     pub slot: Option<Symbol>,
     pub entry: usize,
 }
 
-/// What counts the failures of a call.
+/// The count of a call's failures.
 #[derive(Clone)]
 pub(super) struct Counting<'a> {
     pub increment: Increment,
@@ -33,7 +33,7 @@ pub(super) struct Counting<'a> {
 }
 
 impl<'w, 'a> Sighting<'w, 'a> {
-    /// The ways on which a failure of the call leaves what stands against it.
+    /// The paths on which a failure of the call blocks further calls.
     pub(super) fn trips(&self, leads: &[&[Act<'a>]]) -> Vec<Trip<'w, 'a>> {
         self.bad_ways()
             .filter_map(|way| self.trip(way, trace::left(self.failed(way)), leads))
@@ -56,7 +56,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
                     slots.extend(against.slots);
                 }
                 for entry in against.entries {
-                    // What the flow finds when no time has passed decides, unless nothing else does.
+                    // The first weight goes to conditions that hold before any time has passed.
                     *votes.entry(entry).or_default() += if later { leads.len() + 1 } else { 1 };
                 }
             }
@@ -87,7 +87,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
         })
     }
 
-    /// The ways on which failures are counted, where the count itself stands against the call.
+    /// The paths on which failures are counted and the count itself blocks the call.
     pub(super) fn counted_trips(
         &self,
         leads: &[&[Act<'a>]],
@@ -97,7 +97,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
         for way in self.bad_ways() {
             let after = self.failed(way);
             for increment in counted(after) {
-                // What is counted whatever becomes of the call is no count of failures.
+                // A count that successes increase as well is not a count of failures.
                 let always = self
                     .after(|outcome| outcome == Outcome::Good)
                     .any(|(_, after)| counted(after).contains(&increment));
@@ -125,9 +125,9 @@ impl<'w, 'a> Sighting<'w, 'a> {
                     let Act::Held { condition, site } = act else {
                         continue;
                     };
-                    // The call is made below the limit, so what holds is that it is not reached.
+                    // The call is made below the limit, so the path's condition is the negation of reaching it.
                     let refused = condition.clone().negation();
-                    // A count is looked at before the next failure is added to it.
+                    // The count is tested before the next failure is added.
                     let before = Increment {
                         slot: increment.slot.clone(),
                         by: increment.by,
@@ -147,7 +147,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
         Some((trips, counting?))
     }
 
-    /// What counts the failures until the circuit opens.
+    /// The count that opens the circuit on one of the paths.
     pub(super) fn counting(&self, trips: &[Trip<'w, 'a>]) -> Option<Counting<'a>> {
         let mut increments: Vec<Increment> = Vec::new();
         for way in self.bad_ways() {
@@ -185,7 +185,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
             }
         }
         found.or_else(|| {
-            // A threshold of one is met by the first failure, whose count is known.
+            // A threshold of one is reached by the first failure, whose count is constant.
             let increment = increments.into_iter().next()?;
             let entry = increment.slot.of_entry()?;
             let trip = trips.first()?;
@@ -199,7 +199,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
     }
 }
 
-/// The increments that some acts write.
+/// The increments that acts write.
 pub(super) fn counted(acts: &[Act<'_>]) -> Vec<Increment> {
     let mut found = Vec::new();
     for act in acts {
@@ -210,7 +210,7 @@ pub(super) fn counted(acts: &[Act<'_>]) -> Vec<Increment> {
     found
 }
 
-/// Whether a value of an entry is a count and nothing else.
+/// True if a value counts in the entry itself, not in a key of it.
 pub(super) fn slots_counted(entry: usize, value: &Symbol) -> bool {
     let increments = trace::increments(entry, value);
     increments
@@ -218,7 +218,7 @@ pub(super) fn slots_counted(entry: usize, value: &Symbol) -> bool {
         .any(|increment| increment.slot == Symbol::Entry(entry))
 }
 
-/// Where an entry is written last.
+/// The position of the last write to an entry.
 pub(super) fn written_at<'a>(acts: &[Act<'a>], entry: usize) -> Option<&'a Site> {
     acts.iter().rev().find_map(|act| match act {
         Act::Wrote {

@@ -1,7 +1,7 @@
-//! The ways through a flow: what it asks, stores and calls on each, as far as that can be told.
+//! Symbolic execution: the paths through a flow, with the conditions, store operations and calls on each.
 //!
-//! - `processors`, `objects`: what each thing that a flow does makes of a way
-//! - `conditions`: where ways part
+//! - `processors`, `objects`: the effect of each kind of processor on a path
+//! - `conditions`: where a path splits
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,45 +21,45 @@ use conditions::asked;
 use fusebox_dataweave::symbol::{Symbol, View};
 use fusebox_dataweave::{MediaType, Script, Value};
 
-/// Processors that are gone through; a flow that needs more is not looked through.
+/// The limit of processors on the paths of one flow; a flow above it is not examined.
 const WORK_MAX: u32 = 10_000;
-/// The same for all flows together.
+/// The limit of processors in all flows together.
 const TOTAL_MAX: u32 = 60_000;
-/// Parts of scripts that are evaluated.
+/// The limit of evaluated script parts.
 const STEPS_MAX: u32 = 400_000;
-/// Ways at once.
+/// The limit of paths at a time.
 const WAYS_MAX: usize = 300;
-/// `flow-ref`s inside one another.
+/// The limit of nested `flow-ref`s.
 const DEPTH_MAX: usize = 24;
 
 /// An entry of an object store.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
-    /// The store; `None`: the application's default one.
+    /// The store; `None`: the application's default store.
     pub store: Option<Arc<StoreDeclaration>>,
-    /// Its key.
+    /// The key, as far as it is known.
     pub key: Symbol,
 }
 
-/// A call, by where it stands.
+/// A call, by its position.
 #[derive(Debug, Clone)]
 pub(crate) struct Call<'a> {
     pub site: &'a Site,
     pub request: &'a Request,
 }
 
-/// What a flow does on its way that matters for circuits.
+/// A step on a path that matters for circuits.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Act<'a> {
-    /// A condition held.
+    /// A condition was assumed to hold.
     Held { condition: Symbol, site: &'a Site },
-    /// An entry was there, or was not.
+    /// An entry was assumed to exist, or not to.
     Found { entry: usize, found: bool },
-    /// An entry was asked for.
+    /// An entry was read.
     Read {
         entry: usize,
         site: &'a Site,
-        /// Whether the message was lost over it.
+        /// True if the value replaced the message.
         over_message: bool,
     },
     /// An entry was written.
@@ -76,11 +76,11 @@ pub(crate) enum Act<'a> {
         outcome: Outcome,
         sent: Rc<Sent>,
     },
-    /// A handler took an error.
+    /// A handler accepted an error.
     Handled { site: &'a Site },
 }
 
-/// What a call sends.
+/// The contents of a call's request.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sent {
     pub method: Symbol,
@@ -89,27 +89,27 @@ pub(crate) struct Sent {
     pub uri_params: Option<Symbol>,
     pub query: Option<Symbol>,
     pub headers: Option<Symbol>,
-    /// The body; `None`: there is none.
+    /// The body; `None`: the request has none.
     pub body: Option<Symbol>,
 }
 
-/// A way through a flow, from its start to its end.
+/// A path through a flow, from its start to its end.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Way<'a> {
     pub acts: Vec<Act<'a>>,
     pub payload: Symbol,
-    /// The media type that the payload was given.
+    /// The media type declared for the payload.
     pub media_type: Option<MediaType>,
     pub vars: BTreeMap<Arc<str>, Symbol>,
-    /// The error that it ended with.
+    /// The error at the end, if any.
     pub raised: Option<Raised>,
     attributes: Symbol,
     error: Symbol,
-    /// What is known of entries: what they hold, or that they are not there.
+    /// The known values of entries; `None`: the entry does not exist.
     held: BTreeMap<usize, Option<Symbol>>,
 }
 
-/// An error, and that which it stands for.
+/// A raised error, with the underlying one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Raised {
     pub kind: ErrorType,
@@ -117,21 +117,21 @@ pub(crate) struct Raised {
     pub cause: Option<ErrorType>,
 }
 
-/// All that is known of an application's entries and calls, and the ways through one flow.
+/// The walk over an application's flows, with all entries and calls found so far.
 pub(crate) struct Walk<'a> {
     app: &'a App,
     pub failures: &'a Failures,
     pub entries: Vec<Entry>,
     pub calls: Vec<Call<'a>>,
-    /// What keys of entries hold, whenever they hold anything.
+    /// The keys of stored objects that always have the same value.
     pub constants: BTreeMap<(usize, Arc<str>), Symbol>,
-    /// Keys of what entries hold that conditions look at.
+    /// The keys of stored objects that conditions test.
     pub asked: BTreeSet<(usize, Arc<str>)>,
-    /// Processors that may be gone through yet: in this flow, and in all.
+    /// The remaining processors: for this flow, and for all flows.
     work: u32,
     total: u32,
     steps: Cell<u32>,
-    /// Whether there was too much to look through.
+    /// True if a limit was exceeded.
     spent: bool,
 }
 
@@ -153,7 +153,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// All ways through a flow; `None`: there are too many.
+    /// All paths through a flow; `None`: there are too many.
     pub fn through(&mut self, flow: &'a Flow) -> Option<Vec<Way<'a>>> {
         self.work = WORK_MAX.min(self.total);
         self.total -= self.work;
@@ -219,7 +219,7 @@ impl<'a> Walk<'a> {
         ends
     }
 
-    /// What becomes of errors.
+    /// Continues failed paths with the handlers of their errors.
     fn handled(
         &mut self,
         ends: Ends<'a>,
@@ -357,7 +357,7 @@ impl<'a> Walk<'a> {
         self.fixed(given.symbol(&self.view(way)))
     }
 
-    /// With the constants of entries in place.
+    /// A symbol with the constants of entries in place.
     fn fixed(&self, symbol: Symbol) -> Symbol {
         if self.constants.is_empty() {
             return symbol;
@@ -373,7 +373,7 @@ impl<'a> Walk<'a> {
 }
 
 impl<'a> Way<'a> {
-    /// This event, after what another way did beside it.
+    /// The event of this path with the acts of another one that ran beside it.
     fn beside(&self, other: Way<'a>) -> Way<'a> {
         Way {
             acts: other.acts,

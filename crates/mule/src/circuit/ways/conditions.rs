@@ -1,14 +1,14 @@
-//! Conditions, and the ways on which they hold.
+//! Conditions, and the paths on which they hold.
 
 use fusebox_dataweave::symbol::{Relation, Symbol};
 
 use super::{Act, Way};
 use crate::app::Site;
 
-/// Ways in which one condition may come to hold.
+/// The limit of cases in which one condition holds.
 const CASES_MAX: usize = 24;
 
-/// What becomes of a way at a condition: what can be, with what then holds.
+/// Splits a path at a condition: each possible result, with the assumptions that it needs.
 pub(super) fn asked<'a>(condition: Symbol, way: Way<'a>, site: &'a Site) -> Vec<(Way<'a>, bool)> {
     if let Some(holds) = condition.truth() {
         return vec![(way, holds)];
@@ -31,7 +31,7 @@ pub(super) fn asked<'a>(condition: Symbol, way: Way<'a>, site: &'a Site) -> Vec<
     ends
 }
 
-/// The conditions without `and` and `or` that make one hold, or not; any of the lists does.
+/// The conditions without `and` and `or` that make a condition hold, or not hold; each list is one case.
 fn cases(condition: &Symbol, holds: bool) -> Vec<Vec<Symbol>> {
     let all = |items: &[Symbol], holds: bool| {
         items
@@ -49,7 +49,7 @@ fn cases(condition: &Symbol, holds: bool) -> Vec<Vec<Symbol>> {
                 after
             })
     };
-    // The first that decides, and all before it that did not.
+    // One item decides, and all items before it have the opposite truth.
     let one = |items: &[Symbol], holds: bool| {
         let mut found = Vec::new();
         for at in 0..items.len() {
@@ -91,7 +91,7 @@ fn cases(condition: &Symbol, holds: bool) -> Vec<Vec<Symbol>> {
     }
 }
 
-/// A way on which conditions hold besides; `None`: they cannot.
+/// A path with additional conditions; `None`: they contradict the path.
 fn assumed<'a>(conditions: Vec<Symbol>, mut way: Way<'a>, site: &'a Site) -> Option<Way<'a>> {
     for condition in conditions {
         let mut known = condition.clone();

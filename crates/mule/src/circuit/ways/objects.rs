@@ -1,4 +1,4 @@
-//! What the operations on object stores do to a way.
+//! The effects of object store operations on a path.
 
 use std::sync::Arc;
 
@@ -123,7 +123,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The number of the entry of a key.
+    /// The index of an entry, which is added if it is new.
     fn entry(&mut self, call: &ObjectCall, key: &Given, way: &Way<'_>) -> usize {
         let key = self.given(key, way).bare();
         let store = call.store.clone();
@@ -139,7 +139,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Whether an entry is there: both, unless that is known.
+    /// Splits a path by an entry's existence, unless that is known.
     fn found(&self, entry: usize, way: Way<'a>) -> Vec<(Way<'a>, bool)> {
         if let Some(held) = way.held.get(&entry) {
             let there = held.is_some();

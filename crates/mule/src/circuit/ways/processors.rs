@@ -1,4 +1,4 @@
-//! What each processor does to a way.
+//! The effects of processors on a path.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -170,7 +170,7 @@ impl<'a> Walk<'a> {
         ends
     }
 
-    /// Routes that run beside one another, here one after the other.
+    /// Concurrent routes, walked one after another.
     fn routes(
         &mut self,
         routes: impl IntoIterator<Item = &'a Chain>,
