@@ -1,4 +1,4 @@
-//! Configurations: of the application, of listeners, of requests.
+//! The configurations of the application, of listeners, and of requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use crate::xml::Element;
 const LISTENER: &str = "http:listener-config";
 const REQUESTER: &str = "http:request-config";
 
-/// What holds for the whole application.
+/// The settings of the whole application.
 pub(super) struct Configuration {
     pub handlers: Option<Arc<Handlers>>,
     pub response_timeout: Duration,
 }
 
 impl<'a> Lowering<'a> {
-    /// Reads `configuration`, and checks what else stands outside flows and does nothing here.
+    /// Reads `configuration`, and checks the other elements outside flows that have no effect here.
     pub fn configuration(&mut self) -> Configuration {
         let mut found = Configuration {
             handlers: None,
@@ -56,7 +56,7 @@ impl<'a> Lowering<'a> {
         found
     }
 
-    /// Reads the configurations that the files have.
+    /// Reads the configurations of listeners and requests.
     pub fn declare_configs(&mut self) {
         for element in self.globals.each(&[LISTENER]) {
             if let Some(config) = self.listener_config(element) {
@@ -124,14 +124,14 @@ impl<'a> Lowering<'a> {
         addr
     }
 
-    /// The listener of a name: of a file, or of the command line.
+    /// The listener with a name, from a file or from the command line.
     pub fn listener_named(&mut self, open: &Open<'a>) -> Option<Arc<ListenerConfig>> {
         let name = self.text(open, "config-ref")?;
         if let Some(config) = self.listeners.get(name.text) {
             return Some(config.clone());
         }
         if self.globals.find(name.text, &[LISTENER]).is_some() {
-            // It is there, with a fault that is noted.
+            // The declaration has an error, which is reported.
             return None;
         }
         let (addr, base_path) = match self.bindings.get(name.text) {
@@ -237,7 +237,7 @@ impl<'a> Lowering<'a> {
             false => host.text.trim().to_owned(),
         };
         let port = port.unwrap_or(if tls { 443 } else { 80 });
-        // A slash would make the rest of a host's name a path.
+        // A slash would turn the rest of the host's name into a path.
         let read = match shown.contains('/') {
             true => Err((
                 format!("{} is no host", quote(&shown)),
@@ -254,7 +254,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Stores of keys and certificates say whom to trust and who one is: ignoring them is not harmless.
+    /// Refuses key stores and trust stores: ignoring them would change which servers are trusted.
     fn refuse_key_stores(&mut self, connection: &Open<'a>, bind: &str) {
         let own = self.open_part(connection, "tls:context");
         let named = self.text(connection, "tlsContext").and_then(|name| {
@@ -281,7 +281,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// The requester of a name: of a file, or of the command line.
+    /// The request configuration with a name, from a file or from the command line.
     pub fn requester_named(&mut self, open: &Open<'a>) -> Option<Arc<Requester>> {
         let name = self.text(open, "config-ref")?;
         if let Some(requester) = self.requesters.get(name.text) {
@@ -347,7 +347,7 @@ fn requester_of(name: &str, endpoint: &fusebox_plan::plan::Endpoint) -> Requeste
     }
 }
 
-/// A base path with a slash before it and none after it; empty for the root.
+/// A base path with a leading slash and no trailing one; empty for the root.
 fn rooted(path: &str) -> String {
     let path = path.trim().trim_matches('/');
     match path {

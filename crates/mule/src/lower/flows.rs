@@ -1,4 +1,4 @@
-//! Flows and sub-flows, and what starts them.
+//! Flows and sub-flows, with their sources.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::app::{Does, Flow, FlowName, Source, Target};
 use crate::xml::Element;
 
 impl<'a> Lowering<'a> {
-    /// All flows, by the order of the files.
+    /// Reads all flows, in the order of the files.
     pub fn flows(&mut self) -> Vec<Arc<Flow>> {
         let mut taken = Taken::default();
         self.globals
@@ -112,7 +112,7 @@ impl<'a> Lowering<'a> {
         })
     }
 
-    /// A time that two attributes tell: how many, and of what.
+    /// A time in two attributes: the amount and the unit.
     pub fn span(&mut self, open: &Open<'a>, amount: &str, unit: &str) -> Option<Duration> {
         let written = self.written(open, amount);
         let count = self.whole(open, amount);
@@ -135,7 +135,7 @@ impl<'a> Lowering<'a> {
         span
     }
 
-    /// `flow-ref`.
+    /// Reads a `flow-ref`.
     pub fn flow_ref(&mut self, open: &Open<'a>) -> Option<Does> {
         let target = self.target(open);
         let written = self.written(open, "name")?;
@@ -177,7 +177,7 @@ impl<'a> Lowering<'a> {
         FlowName::Nothing
     }
 
-    /// Where a result goes.
+    /// Reads the variable for a result.
     pub fn target(&mut self, open: &Open<'a>) -> Option<Target> {
         if !open.has("target") {
             if let Some(value) = open.attribute("targetValue") {

@@ -1,4 +1,4 @@
-//! What becomes of errors: `error-handler` and what stands in it.
+//! Error handling: `error-handler` and its handlers.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ use crate::xml::Element;
 const HANDLERS: &str = "error-handler";
 const ON_ERROR: &[&str] = &["on-error-continue", "on-error-propagate"];
 
-/// What is read once and referred to often, with the number of processors in it.
+/// An element that is read once and referred to repeatedly, with its number of processors.
 #[derive(Clone)]
 pub(super) struct Weighed<T> {
     what: T,
     weight: usize,
 }
 
-/// The processors of an application, each as often as it is referred to: whoever walks through an
-/// application walks this far.
+/// The limit of processors in an application, counted once for each reference, as a walk through the application
+/// visits them.
 const PROCESSORS_MAX: usize = 1_000_000;
 
 impl<'a> Lowering<'a> {
-    /// Reads the handlers that stand outside flows.
+    /// Reads the handlers outside flows.
     pub fn declare_handlers(&mut self) {
         for element in self.globals.each(&[HANDLERS]) {
             match name_of(element) {
@@ -60,7 +60,7 @@ impl<'a> Lowering<'a> {
         );
     }
 
-    /// The handlers of the `error-handler` in a flow or `try`, which stands last.
+    /// Reads the `error-handler` of a flow or `try`, which must be the last child.
     pub fn own_handlers(&mut self, open: &Open<'a>) -> Option<Arc<Handlers>> {
         let element = self.part(open, HANDLERS)?;
         let last = open.element.children.last();
@@ -120,7 +120,7 @@ impl<'a> Lowering<'a> {
         Some(Arc::new(Handlers(handlers)))
     }
 
-    /// The handlers of an `error-handler` that stands outside flows.
+    /// The handlers of an `error-handler` outside flows.
     pub fn named_handlers(&mut self, name: Written<'a>) -> Option<Arc<Handlers>> {
         let Some(element) = self.globals.find(name.text, &[HANDLERS]) else {
             let what = format!("there is no `error-handler` {}", quote(name.text));
@@ -151,7 +151,7 @@ impl<'a> Lowering<'a> {
         let open = self.open(element)?;
         let handlers = self.handlers(&open);
         let read = Weighed {
-            // Where it cannot be read it stays as one that is there: that is noted already.
+            // An unreadable one is kept as empty, since its error is already reported.
             what: handlers.clone().unwrap_or_default(),
             weight: self.weight - before,
         };
@@ -183,7 +183,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// A handler that stands outside flows.
+    /// Reads a handler outside flows.
     fn named_handler(&mut self, element: &'a Element) -> Option<Handler> {
         if let Some(read) = self.on_errors.get(&element.at) {
             return read.clone().and_then(|read| read.what);
@@ -200,7 +200,7 @@ impl<'a> Lowering<'a> {
         what
     }
 
-    /// Counts the processors that a reference brings along, of which there is a bound.
+    /// Adds the processors of a reference to the total, which is limited.
     fn weigh(&mut self, weight: usize, element: &'a Element) -> Option<()> {
         self.weight = self.weight.saturating_add(weight);
         if self.weight > PROCESSORS_MAX {
@@ -254,7 +254,7 @@ impl<'a> Lowering<'a> {
         matches
     }
 
-    /// Whether anything raises a type, and by its name can be told apart.
+    /// Reports a type that nothing raises, or that no name matches.
     fn check_known(&mut self, written: Written<'a>, kind: &ErrorType) {
         if kind.is_unknown() {
             let what =
@@ -285,7 +285,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// The type that was probably meant: one of the same identifier, or of a name that is near.
+    /// The type to suggest: one with the same identifier, or with a similar name.
     fn near_type(&self, kind: &ErrorType) -> Option<String> {
         let own = self.globals.raised.iter().map(ToString::to_string);
         let known = ErrorType::known().map(ToString::to_string);
@@ -296,7 +296,7 @@ impl<'a> Lowering<'a> {
         types.iter().find(same).cloned().or_else(near)
     }
 
-    /// What an operation's errors are called instead.
+    /// Reads the error mappings of an operation.
     pub fn mappings(&mut self, open: &Open<'a>) -> Vec<ErrorMapping> {
         if !open.shape.takes("error-mapping") {
             return Vec::new();
@@ -316,7 +316,7 @@ impl<'a> Lowering<'a> {
                 continue;
             };
             for part in sources.text.split(',').map(str::trim) {
-                // A type without namespace is the module's own, if it has one of that name.
+                // A type without namespace belongs to the module, if the module has it.
                 let own = ErrorType::new(&module, part);
                 let source = match !part.contains(':') && own.is_known() {
                     true => ErrorMatch::Type(own),
@@ -334,7 +334,7 @@ impl<'a> Lowering<'a> {
         mappings
     }
 
-    /// One type of error.
+    /// Reads a single error type.
     pub fn error_type(&mut self, written: Written<'a>) -> Option<ErrorType> {
         let text = written.text.trim();
         let part = |text: &str| {

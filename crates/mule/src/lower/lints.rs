@@ -1,4 +1,4 @@
-//! What is doubtful in the whole: calls in a circle, a status that nothing reads, a count that starts over.
+//! Checks of the whole application: circular calls, a status that has no effect, a count that starts over.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::app::{
 };
 use crate::xml::Element;
 
-/// Looks at an application whose flows stand in `elements`, in the same order.
+/// Checks an application. `elements` are the elements of its flows, in the same order.
 pub(super) fn check(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>) {
     refuse_circles(app, elements, lowering);
     let mut looks = Looks::new(app);
@@ -30,19 +30,19 @@ pub(super) fn check(app: &App, elements: &[&Element], lowering: &mut Lowering<'_
     refuse_what_never_starts(app, lowering);
 }
 
-/// How often one yet looks through flows that another refers to.
+/// The budget for examining flows that others refer to.
 ///
-/// Thousands of flows may refer to thousands of others, and what comes of looking is but a warning: an
-/// application that large has no more of them.
+/// Thousands of flows may refer to thousands of others, and the result is only a warning, so a very large
+/// application gets fewer of them.
 struct Looks {
-    /// How many processors each flow has.
+    /// The number of processors of each flow.
     sizes: Vec<usize>,
     left: usize,
 }
 
-/// Processors that are looked through.
+/// The limit of examined processors.
 const LOOKS_MAX: usize = 1 << 20;
-/// Flows that refer to one another, one behind the other, which are looked through.
+/// The limit of nested flows in an examination.
 const WAY_MAX: usize = 64;
 
 impl Looks {
@@ -58,7 +58,7 @@ impl Looks {
         }
     }
 
-    /// Whether one may look through a flow.
+    /// Takes a flow's size from the budget; false if too little is left.
     fn take(&mut self, id: FlowId) -> bool {
         let rest = self.left.checked_sub(self.sizes[id.0]);
         self.left = rest.unwrap_or(self.left);
@@ -66,9 +66,9 @@ impl Looks {
     }
 }
 
-/// A sub-flow stands for what is in it, so it cannot be in itself.
+/// Refuses circles: a sub-flow stands for its content, so it cannot contain itself.
 fn refuse_circles(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>) {
-    // Colours of a depth-first search: not seen, on the way, done.
+    // Colours of a depth-first search: new, on the path, done.
     let mut done = vec![false; app.flows.len()];
     for start in 0..app.flows.len() {
         if done[start] || !app.flows[start].is_sub {
@@ -102,7 +102,7 @@ fn refuse_circles(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>)
     }
 }
 
-/// The sub-flows that a flow refers to.
+/// The sub-flows that a flow refers to, as indices.
 fn subs_of(app: &App, flow: usize) -> Vec<usize> {
     let mut subs = BTreeSet::new();
     app.flows[flow].walk(&mut |processor| {
@@ -125,7 +125,7 @@ fn referred(processor: &Processor) -> Option<FlowId> {
     }
 }
 
-/// Variables that become status and headers where the listener does not say how it responds.
+/// Warns of variables that become status and headers of a response although the listener does not read them.
 fn warn_of_status(app: &App, flow: &Flow, looks: &mut Looks, lowering: &mut Lowering<'_>) {
     let Some(Source::Http(source)) = &flow.source else {
         return;
@@ -153,7 +153,7 @@ fn warn_of_status(app: &App, flow: &Flow, looks: &mut Looks, lowering: &mut Lowe
     }
 }
 
-/// Where a flow, or one it goes through, first sets a variable.
+/// The position where a flow, or one that it calls, first sets a variable.
 fn first_set(app: &App, flow: &Flow, variable: &str, looks: &mut Looks) -> Option<Site> {
     let mut found = None;
     let mut seen = BTreeSet::new();
@@ -187,7 +187,7 @@ fn first_set(app: &App, flow: &Flow, variable: &str, looks: &mut Looks) -> Optio
     None
 }
 
-/// Each attempt starts with the variables as they were, so what one attempt counts the next forgets.
+/// Warns of counting across attempts: each attempt starts with the original variables.
 fn warn_of_restoring(
     app: &App,
     scope: &UntilSuccessful,
@@ -217,14 +217,14 @@ fn warn_of_restoring(
     }
 }
 
-/// What an attempt has read before it set it.
+/// The variables that an attempt reads before it sets them.
 struct Attempt<'a> {
     app: &'a App,
     read: BTreeSet<Arc<str>>,
     set: BTreeSet<Arc<str>>,
     lost: Vec<(Arc<str>, Site)>,
     seen: BTreeSet<FlowId>,
-    /// Flows that one is within.
+    /// The depth of nested flows.
     way: usize,
     looks: &'a mut Looks,
 }
@@ -267,7 +267,7 @@ impl Attempt<'_> {
     }
 }
 
-/// An application of sub-flows alone, or of none, would wait for nothing.
+/// Refuses an application without any source, which would never run.
 fn refuse_what_never_starts(app: &App, lowering: &mut Lowering<'_>) {
     if app.flows.iter().any(|flow| flow.source.is_some()) || lowering.notes.errors() > 0 {
         return;

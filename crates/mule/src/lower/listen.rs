@@ -1,4 +1,4 @@
-//! The HTTP listener of a flow: its path, its methods, its responses.
+//! The HTTP listener of a flow: path, methods, responses.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,15 @@ use super::open::Open;
 use super::values::Written;
 use crate::app::{HttpSource, Respond};
 
-/// The paths that are taken, by configuration and shape: their methods, and where.
+/// The paths in use, by configuration and shape, with their methods and positions.
 #[derive(Default)]
 pub(super) struct Taken(BTreeMap<(String, String), Vec<Listening>>);
 
-/// The methods of a listener, and where it stands.
+/// The methods of a listener (`None`: all), and its position.
 type Listening = (Option<Vec<Method>>, Place);
 
 impl<'a> Lowering<'a> {
-    /// A flow's listener.
+    /// Reads a flow's listener.
     pub fn http_source(&mut self, open: &Open<'a>, taken: &mut Taken) -> Option<HttpSource> {
         let config = self.listener_named(open);
         let path = self.text(open, "path");
@@ -44,7 +44,7 @@ impl<'a> Lowering<'a> {
         })
     }
 
-    /// One path is one flow's, as far as their methods meet.
+    /// Refuses a path that another flow has for one of the same methods.
     fn take(
         &mut self,
         taken: &mut Taken,
@@ -104,7 +104,7 @@ impl<'a> Lowering<'a> {
     }
 }
 
-/// A listener's whole path.
+/// The whole path of a listener, base path included.
 fn path_of(base: &str, path: &str) -> Result<String, (String, String)> {
     let whole = format!("{base}/{}", path.trim().trim_start_matches('/'));
     let whole = whole.trim_end_matches('/');
@@ -160,7 +160,7 @@ fn check_segment<'p>(segment: &'p str, names: &mut Vec<&'p str>) -> Result<(), (
     check_literal(segment, 0).map_err(|fault| (fault.what, fault.mend))
 }
 
-/// A path without its parameters' names: two of one shape take the same requests.
+/// A path without the names of its parameters; paths of equal shape match the same requests.
 fn shape(path: &str) -> String {
     let segments = path
         .split('/')

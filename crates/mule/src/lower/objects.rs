@@ -1,4 +1,4 @@
-//! Object stores: those that are declared, those that are not, and what is done with them.
+//! Object stores, declared or implied, and their operations.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::xml::Element;
 
 pub(super) const STORE: &str = "os:object-store";
 
-/// The stores that there are, by name.
+/// The stores of the application, by name.
 #[derive(Default)]
 pub(super) struct Stores {
     by_name: BTreeMap<Arc<str>, Arc<StoreDeclaration>>,
-    /// The private ones, by where they stand.
+    /// The private stores, by position.
     private: BTreeMap<Place, Arc<StoreDeclaration>>,
-    /// How many private ones have an alias.
+    /// The number of private stores with the same alias.
     again: BTreeMap<String, u32>,
 }
 
@@ -30,7 +30,7 @@ impl Stores {
 }
 
 impl<'a> Lowering<'a> {
-    /// Reads the stores that the files declare.
+    /// Reads the declared stores.
     pub fn declare_stores(&mut self) {
         for element in self.globals.each(&[STORE]) {
             let Some(open) = self.open(element) else {
@@ -82,7 +82,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// The store that an attribute names; one that nothing declares is supplied.
+    /// The store that an attribute names; an undeclared one is added.
     pub fn store_named(
         &mut self,
         open: &Open<'a>,
@@ -119,7 +119,7 @@ impl<'a> Lowering<'a> {
         Some(store)
     }
 
-    /// The store that an operation works on; `None`: the application's default one.
+    /// The store of an operation; `None`: the application's default store.
     pub fn store_of(&mut self, open: &Open<'a>) -> Option<Arc<StoreDeclaration>> {
         let private = self.part(open, "os:private-object-store");
         match (private, open.has("objectStore")) {
@@ -140,7 +140,7 @@ impl<'a> Lowering<'a> {
         }
         let open = self.open(element)?;
         let alias = self.text(&open, "alias")?;
-        // It is its user's alone: where the name is taken, it gets another.
+        // A private store has a single user, so it gets another name if its alias is in use.
         let mut name = alias.text.to_owned();
         while self.stores.by_name.contains_key(&*name)
             || self.globals.find(&name, &[STORE]).is_some()
@@ -157,7 +157,7 @@ impl<'a> Lowering<'a> {
         Some(store)
     }
 
-    /// An operation on a store.
+    /// Reads an operation on a store.
     pub fn object_call(&mut self, open: &Open<'a>) -> Option<Does> {
         let store = self.store_of(open);
         let (operation, target) = match open.shape.name {

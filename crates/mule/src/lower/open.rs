@@ -1,4 +1,4 @@
-//! An element against its shape: what it may have, what it must have, what may stand in it.
+//! Checks an element against its shape: attributes, required attributes, children.
 
 use fusebox_plan::dialect::{Place, quote, suggest};
 
@@ -7,7 +7,7 @@ use super::outside;
 use super::shapes::{self, Absent, Attr, Body, Kind, Role, SHAPES, Shape};
 use crate::xml::{Attribute, Element};
 
-/// An element whose attributes and children are those that its shape allows; faults are noted.
+/// An element with its shape. Attributes and children outside the shape have been reported.
 #[derive(Clone, Copy)]
 pub(super) struct Open<'a> {
     pub element: &'a Element,
@@ -15,12 +15,12 @@ pub(super) struct Open<'a> {
 }
 
 impl<'a> Open<'a> {
-    /// Where it begins.
+    /// The position of the element.
     pub fn at(&self) -> Place {
         self.element.at
     }
 
-    /// Its attribute, as it is written.
+    /// An attribute of the element, as written.
     pub fn attribute(&self, name: &str) -> Option<&'a Attribute> {
         debug_assert!(
             self.shape.attribute(name).is_some(),
@@ -31,7 +31,7 @@ impl<'a> Open<'a> {
         attributes.find(|attribute| &*attribute.name == name)
     }
 
-    /// Whether an attribute is written.
+    /// True if the attribute is written.
     pub fn has(&self, name: &str) -> bool {
         self.attribute(name).is_some()
     }
@@ -43,7 +43,7 @@ impl<'a> Open<'a> {
             .expect("only names of the table are asked for")
     }
 
-    /// Its parts of a name.
+    /// The child elements with a name.
     pub fn parts(&self, name: &'static str) -> impl Iterator<Item = &'a Element> + use<'a> {
         debug_assert!(
             self.shape.takes(name),
@@ -54,7 +54,7 @@ impl<'a> Open<'a> {
         children.filter(move |child| child.title() == name)
     }
 
-    /// The processors that stand in it.
+    /// The child elements that are processors.
     pub fn processors(&self) -> impl Iterator<Item = &'a Element> + use<'a> {
         let shape = self.shape;
         let children = self.element.children.iter();
@@ -67,7 +67,7 @@ impl<'a> Open<'a> {
 }
 
 impl<'a> Lowering<'a> {
-    /// Checks an element against its shape. `None`: it has none, which is said.
+    /// Checks an element against its shape. `None`: it has no shape, which is reported.
     pub fn open(&mut self, element: &'a Element) -> Option<Open<'a>> {
         let title = element.title();
         let Some(shape) = shapes::find(&title) else {
@@ -161,7 +161,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// The one part of a name; that there are more is said.
+    /// The single child with a name; further ones are reported.
     pub fn part(&mut self, open: &Open<'a>, name: &'static str) -> Option<&'a Element> {
         let mut parts = open.parts(name);
         let first = parts.next();
@@ -175,14 +175,14 @@ impl<'a> Lowering<'a> {
         first
     }
 
-    /// The same, opened.
+    /// The single child with a name, checked.
     pub fn open_part(&mut self, open: &Open<'a>, name: &'static str) -> Option<Open<'a>> {
         let part = self.part(open, name)?;
         self.open(part)
     }
 }
 
-/// What is said of an element that stands where it may not: what, and where it may.
+/// The problem and the remedy for an element in a wrong place.
 pub(super) fn misplaced(shape: &Shape, within: Option<&Shape>) -> (String, String) {
     let name = quote(shape.name);
     let what = match within {

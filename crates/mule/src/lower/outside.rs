@@ -1,10 +1,10 @@
-//! What Mule has and this program has not: which of its own elements comes nearest.
+//! Elements of Mule that are not supported, with the nearest supported replacement.
 
 use fusebox_plan::dialect::quote;
 
 use super::shapes::{Role, SHAPES};
 
-/// Elements by their names, `*` for all others of a module; the first that fits holds.
+/// Replacements by element name, `*` for all other elements of a module; the first match applies.
 const NEAREST: &[(&str, &str)] = &[
     (
         "db:*",
@@ -164,10 +164,10 @@ const NEAREST: &[(&str, &str)] = &[
     ("sockets:*", "`http:request`"),
 ];
 
-/// After so many faults what was meant is not guessed any more: guessing takes time.
+/// The limit of suggestions; a search compares many names.
 pub(super) const GUESSES_MAX: usize = 200;
 
-/// The element that was meant where a letter or two are wrong.
+/// The known element whose name differs by at most two letters.
 fn slip_of(title: &str, known: &[&'static str]) -> Option<&'static str> {
     const EDITS_MAX: usize = 2;
     let edits = known
@@ -178,14 +178,14 @@ fn slip_of(title: &str, known: &[&'static str]) -> Option<&'static str> {
     (nearest.0 <= EDITS_MAX).then_some(nearest.1)
 }
 
-/// What a message says of an element that is not read: what, and what to do about it. `errors` is how
-/// many faults were found so far: where there are many, nobody wants a slip guessed for each.
+/// The problem and the remedy for an unknown element. `errors` is the number of errors so far; after many of them
+/// no similar name is searched for.
 pub(super) fn refusal(title: &str, errors: usize) -> (String, String) {
     let module = title.split_once(':').map_or("", |(module, _)| module);
     let fits = |pattern: &str| {
         pattern == title || (!module.is_empty() && pattern == format!("{module}:*"))
     };
-    // A slip of the pen is likelier than a part of a module that is known.
+    // A typing error is more likely than an unknown element of a known module.
     let same = |shape: &&'static str| {
         let (other, _) = shape.split_once(':').unwrap_or(("", shape));
         other == module

@@ -1,4 +1,4 @@
-//! Chains, and the processors that have no others within them.
+//! Chains, and processors without nested ones.
 
 use fusebox_plan::dialect::quote;
 
@@ -7,14 +7,14 @@ use super::open::Open;
 use crate::app::{Chain, Does, ErrorType, LogLevel, Logger, Processor, RaiseError, SetVariable};
 use crate::xml::Element;
 
-/// Namespaces of errors that only their modules raise.
+/// Error namespaces that are reserved for their modules.
 const MODULES: [&str; 6] = ["HTTP", "OS", "VM", "VALIDATION", "SCRIPTING", "EE"];
 
-/// Chains within one another; a file alone has fewer.
+/// The limit of nested chains; only references to handlers can reach it.
 const DEPTH_MAX: usize = 80;
 
 impl<'a> Lowering<'a> {
-    /// The processors that stand in an element.
+    /// Reads the processors inside an element.
     pub fn chain(&mut self, open: &Open<'a>) -> Chain {
         if self.depth == DEPTH_MAX {
             let what = format!(
@@ -89,7 +89,7 @@ impl<'a> Lowering<'a> {
         })
     }
 
-    /// `encoding`: there is one.
+    /// Checks `encoding`: only UTF-8 is supported.
     fn encoding(&mut self, open: &Open<'a>) {
         let Some(encoding) = self.text(open, "encoding") else {
             return;

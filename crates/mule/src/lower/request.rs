@@ -1,4 +1,4 @@
-//! Requests to others: `http:request`, and which answers are errors.
+//! Requests: `http:request`, and the rules for error statuses.
 
 use fusebox_plan::dialect::quote;
 use http::Method;
@@ -8,7 +8,7 @@ use super::open::Open;
 use crate::app::{Does, Given, Request, SendBody, StatusRange, Validator};
 
 impl<'a> Lowering<'a> {
-    /// A request.
+    /// Reads an `http:request`.
     pub fn request(&mut self, open: &Open<'a>) -> Option<Does> {
         let config = match open.has("config-ref") {
             true => self.requester_named(open),
@@ -53,7 +53,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// What `sendBodyMode` says.
+    /// Reads the attribute `sendBodyMode`.
     pub fn send_body(&mut self, open: &Open<'a>) -> Option<SendBody> {
         self.word(open, "sendBodyMode").map(|word| match word {
             "ALWAYS" => SendBody::Always,
@@ -62,7 +62,7 @@ impl<'a> Lowering<'a> {
         })
     }
 
-    /// Which answers are errors.
+    /// Reads the rule for error statuses.
     pub fn validator(&mut self, open: &Open<'a>) -> Option<Validator> {
         let validator = self.open_part(open, "http:response-validator")?;
         let success = self.open_part(&validator, "http:success-status-code-validator");

@@ -1,4 +1,4 @@
-//! Processors with others within them.
+//! Processors with nested ones.
 
 use super::Lowering;
 use super::open::Open;
@@ -101,7 +101,7 @@ impl<'a> Lowering<'a> {
         }))
     }
 
-    /// At least so many routes.
+    /// Reads the routes of a router, which are at least `least`.
     pub fn routes(&mut self, open: &Open<'a>, least: usize) -> Option<FirstSuccessful> {
         let mut routes: Vec<Chain> = Vec::new();
         for element in open.parts("route") {

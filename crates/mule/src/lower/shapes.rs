@@ -1,7 +1,7 @@
-//! The one table of elements: what each may have, and where it may stand.
+//! The table of elements: attributes, children, and allowed places of each.
 //!
-//! The reader refuses what is not here, suggests from here, takes its defaults from here, and asserts
-//! that it asks for nothing else. Names and defaults are those of the
+//! The reader refuses everything outside the table, takes suggestions and defaults from it, and asserts that it reads
+//! only attributes in it. Names and defaults are those of the
 //! [components](https://docs.mulesoft.com/mule-runtime/latest/about-components) and of the reference of
 //! the [HTTP](https://docs.mulesoft.com/http-connector/latest/http-documentation),
 //! [Object Store](https://docs.mulesoft.com/object-store-connector/latest/object-store-connector-reference)
@@ -13,52 +13,52 @@ use self::Kind::{
 };
 use self::Role::{Accepted, Global, Handler, Part, Processor, Source};
 
-/// An element.
+/// The shape of an element.
 pub(super) struct Shape {
-    /// With the conventional prefix of its module.
+    /// The element's name with the conventional prefix of its module.
     pub name: &'static str,
     pub role: Role,
     pub attributes: &'static [Attr],
-    /// The elements that may stand in it, besides the processors of its body.
+    /// The allowed child elements, besides the processors of the body.
     pub parts: &'static [&'static str],
     pub body: Body,
 }
 
-/// Where an element stands.
+/// The place of an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Outside flows.
+    /// Outside of flows.
     Global,
-    /// At the beginning of a flow.
+    /// First in a flow.
     Source,
     /// In a chain.
     Processor,
-    /// In an `error-handler`, or outside flows for others to refer to.
+    /// In an `error-handler`, or outside flows for reference.
     Handler,
-    /// In the elements that name it among their parts.
+    /// In the elements that list it as a part.
     Part,
-    /// The same; it changes nothing here, for this reason.
+    /// Like `Part`, but without effect here, for this reason; an empty reason gives no warning.
     Accepted(&'static str),
 }
 
-/// What stands in an element besides its parts.
+/// The content of an element besides its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Body {
     Nothing,
     Processors,
     Text,
-    /// Anything: nobody looks at it.
+    /// Any content, unchecked.
     Free,
 }
 
-/// An attribute.
+/// The shape of an attribute.
 pub(super) struct Attr {
     pub name: &'static str,
     pub kind: Kind,
     pub absent: Absent,
 }
 
-/// What an attribute is where it is not written.
+/// The meaning of a missing attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Absent {
     Wrong,
@@ -66,32 +66,32 @@ pub(super) enum Absent {
     Is(&'static str),
 }
 
-/// What an attribute's text may be.
+/// The allowed values of an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// As it stands, never empty.
+    /// A literal text that is not empty.
     Text,
-    /// As it stands, or what an expression gives.
+    /// A literal text, or an expression.
     Value,
-    /// The same, or a text with expressions in it.
+    /// A text that may contain expressions, or one expression.
     Message,
-    /// Always an expression.
+    /// An expression, with or without `#[ ]`.
     Script,
-    /// A whole number, from and to.
+    /// A whole number within a range, both ends included.
     Whole(i64, i64),
-    /// The same, or an expression.
+    /// A whole number within a range, or an expression.
     WholeValue(i64, i64),
-    /// `true` or `false`.
+    /// The words `true` or `false`.
     Flag,
-    /// The same, or an expression.
+    /// The words `true` or `false`, or an expression.
     FlagValue,
-    /// One of these.
+    /// One of these words.
     Word(&'static [&'static str]),
-    /// Anything: it changes nothing that could be seen here.
+    /// Any value; it has no visible effect here.
     Idle,
-    /// Anything: it changes nothing here, for this reason, which is worth a warning.
+    /// Any value; it has no effect here, for this reason, which is a warning.
     Unheeded(&'static str),
-    /// Known to Mule and not to us: why, and what to do instead.
+    /// An attribute of Mule that is not supported: the reason, and the remedy.
     Refused(&'static str, &'static str),
 }
 
@@ -117,7 +117,7 @@ const fn shape(
     Shape { name, role, attributes, parts, body }
 }
 
-/// 366 days.
+/// Milliseconds, up to 366 days.
 const MILLIS: Kind = Whole(0, 31_622_400_000);
 const MILLIS_VALUE: Kind = WholeValue(0, 31_622_400_000);
 const COUNT: Kind = Whole(1, 1_000_000);
@@ -166,9 +166,9 @@ const OF_EXPRESSION: &[Attr] =
     &[must("expression", Value), may("message", Message), may("config-ref", Idle)];
 const MAPPED: &[&str] = &["error-mapping"];
 
-/// All elements that are read, by module.
+/// All supported elements, by module.
 pub(super) const SHAPES: &[Shape] = &[
-    // What stands outside flows.
+    // Elements outside flows.
     shape("flow", Global, &[must("name", Text), may("maxConcurrency", COUNT), may("initialState", Word(&["started", "stopped"]))],
         &["http:listener", "vm:listener", "scheduler", "error-handler"], Processors),
     shape("sub-flow", Global, &[must("name", Text)], &[], Processors),
@@ -183,13 +183,13 @@ pub(super) const SHAPES: &[Shape] = &[
     ], &[], Nothing),
     shape("global-property", Global, &[must("name", Text), must("value", Idle)], &[], Nothing),
     shape("configuration-properties", Global, &[must("file", Idle), may("name", Idle), may("encoding", Idle)], &[], Nothing),
-    // What becomes of errors.
+    // Error handling.
     shape("error-handler", Handler, &[may("name", Text), may("ref", Text)], &["on-error-continue", "on-error-propagate", "on-error"], Nothing),
     shape("on-error-continue", Handler, HANDLER, &[], Processors),
     shape("on-error-propagate", Handler, HANDLER, &[], Processors),
     shape("on-error", Part, &[must("ref", Text)], &[], Nothing),
     shape("error-mapping", Part, &[or("sourceType", Text, "ANY"), must("targetType", Text)], &[], Nothing),
-    // The core's processors.
+    // Processors of the core.
     shape("flow-ref", Processor, &[must("name", Value), may("target", Text), or("targetValue", Script, "#[payload]")], &[], Nothing),
     shape("set-variable", Processor, &[must("variableName", Value), must("value", Value), may("mimeType", Text), may("encoding", Text)], &[], Nothing),
     shape("remove-variable", Processor, &[must("variableName", Value)], &[], Nothing),
@@ -397,7 +397,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("targetValue", Idle),
     ], &["scripting:code", "error-mapping"], Nothing),
     shape("scripting:code", Part, &[], &[], Words),
-    // What has no meaning here.
+    // Elements without effect here.
     shape("reconnection", Accepted("connections are made again whenever they are needed"), &[], &[], Free),
     shape("reconnect", Accepted("connections are made again whenever they are needed"), &[], &[], Free),
     shape("reconnect-forever", Accepted("connections are made again whenever they are needed"), &[], &[], Free),
@@ -412,29 +412,30 @@ const CORRELATION: Kind = Unheeded("`X-Correlation-ID` is always sent");
 const NO_RESOURCE: Kind =
     Refused("scripts in files of their own are not read", "write the script into the element");
 
-/// Names that published flows use for others: of elements, in [`Compat::Intent`](super::Compat::Intent).
+/// Element names in published flows that are not Mule's, each with the right name, which
+/// [`Compat::Intent`](super::Compat::Intent) accepts.
 pub(super) const ELEMENT_ALIASES: &[(&str, &str)] = &[
     ("parallel-for-each", "parallel-foreach"),
     ("validation:is-not-blank", "validation:is-not-blank-string"),
 ];
 
-/// The same of attributes: the element, its attribute, what it is called in Mule.
+/// Attribute names in published flows that are not Mule's: element, attribute, right name.
 pub(super) const ATTRIBUTE_ALIASES: &[(&str, &str, &str)] = &[
     ("http:listener", "method", "allowedMethods"),
 ];
 
-/// The shape of an element, by its name with prefix.
+/// Finds the shape of an element by its name with prefix.
 pub(super) fn find(name: &str) -> Option<&'static Shape> {
     SHAPES.iter().find(|shape| shape.name == name)
 }
 
 impl Shape {
-    /// The attribute of a name.
+    /// Finds the shape of an attribute by name.
     pub fn attribute(&self, name: &str) -> Option<&'static Attr> {
         self.attributes.iter().find(|attr| attr.name == name)
     }
 
-    /// Whether an element of this name may be a part of it.
+    /// True if an element with this name may be a child.
     pub fn takes(&self, name: &str) -> bool {
         self.parts.contains(&name)
     }

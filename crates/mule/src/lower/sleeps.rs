@@ -1,4 +1,4 @@
-//! The scripts that are known: Groovy that sleeps.
+//! The supported scripts: Groovy that only sleeps.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const FORMS: &str = "write `Thread.sleep(1000)`, `Thread.sleep(vars.x.toLong())`
 const MILLIS_MAX: u64 = 31_622_400_000;
 
 impl<'a> Lowering<'a> {
-    /// `scripting:execute`.
+    /// Reads a `scripting:execute`.
     pub fn sleep(&mut self, open: &Open<'a>) -> Option<Does> {
         let engine = self.text(open, "engine");
         if let Some(engine) = engine
@@ -43,7 +43,7 @@ impl<'a> Lowering<'a> {
     }
 }
 
-/// The sleep that a script is, if it is one of the three forms.
+/// Reads a script in one of the three supported forms.
 fn sleep_of(code: &str) -> Option<Sleep> {
     let code: String = code
         .trim()

@@ -14,7 +14,7 @@ use crate::xml::Element;
 const STRATEGY: &str = "ee:object-store-caching-strategy";
 
 impl<'a> Lowering<'a> {
-    /// `ee:transform`.
+    /// Reads an `ee:transform`.
     pub fn transform(&mut self, open: &Open<'a>) -> Option<Does> {
         let mut transform = Transform::default();
         if let Some(message) = self.open_part(open, "ee:message") {
@@ -54,7 +54,7 @@ impl<'a> Lowering<'a> {
         name.zip(script)
     }
 
-    /// `ee:cache`.
+    /// Reads an `ee:cache`.
     pub fn cache(&mut self, open: &Open<'a>) -> Option<Does> {
         let mut key = None;
         if let Some(attribute) = open.attribute("keyExpression") {
@@ -78,7 +78,7 @@ impl<'a> Lowering<'a> {
         }))
     }
 
-    /// What a strategy says of keys, and where it keeps entries.
+    /// The key expression and the store of a caching strategy.
     fn strategy(
         &mut self,
         cache: &Open<'a>,
