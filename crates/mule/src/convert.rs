@@ -1,11 +1,11 @@
-//! An application in the native form: what of it can be said there, and what cannot.
+//! Converts an application to the native form and lists everything that has no native form.
 //!
-//! A flow that passes a request on becomes a route, whom it calls an upstream, a circuit that it builds
-//! by hand that upstream's breaker. Whatever else it does is named, each with its place. What a flow
-//! does is told by all its ways, as with circuits.
+//! A flow that forwards a request becomes a route, the server that it calls becomes an upstream, and a circuit that it
+//! builds by hand becomes the upstream's breaker. Everything else is listed with its position. As with circuits, the
+//! behaviour of a flow is derived from all its paths.
 //!
-//! - `target`: what path a call has, told from the client's
-//! - `upstream`: whom a call goes to, with its breaker
+//! - `target`: the path of a call, in terms of the client's path
+//! - `upstream`: the server of a call, with its breaker
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -25,14 +25,14 @@ mod upstream;
 
 use upstream::Upstreams;
 
-/// What is said once of every conversion.
+/// The comment on losses that are common to all conversions.
 const EVERYWHERE: &str = "\
 # In every route the client's headers, query and body go to the upstream, and the upstream's status,
 # headers and body come back as they are. A refused call is answered 503 with `Retry-After`, one that
 # failed 502 or 504. Redirects are passed on, cookies are not kept.
 ";
 
-/// What begins the account of each loss.
+/// The prefix of a loss's description.
 const NOT_CARRIED: &str = "not carried: ";
 
 const START: Place = Place {
@@ -41,7 +41,7 @@ const START: Place = Place {
     col: 1,
 };
 
-/// The native form of an application, and what is not in it. No text: nothing of it can be said.
+/// Converts an application. Returns the native form with diagnostics for each loss; `None`: no flow has a native form.
 pub(crate) fn convert(
     app: &App,
     files: &[&str],
@@ -134,7 +134,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// A flow that always answers the same.
+    /// Converts a flow with a constant response.
     fn respond(&mut self, flow: &'a Flow, ways: &[Way<'a>]) {
         let name = quote(&flow.name);
         let Some(answer) = ways.first().map(|way| self.answer(flow, way)) else {
@@ -175,7 +175,7 @@ impl<'a> Draft<'a> {
         self.lose_the_rest(flow, None);
     }
 
-    /// A flow that makes a call and answers with its answer.
+    /// Converts a flow that makes a call and returns its response.
     fn forward(&mut self, flow: &'a Flow, ways: &[Way<'a>], call: usize) {
         let name = quote(&flow.name);
         let made = self.walk.calls[call].clone();
@@ -272,7 +272,7 @@ impl<'a> Draft<'a> {
         self.lose_the_rest(flow, circuit);
     }
 
-    /// A route's listener, path and methods; `None`: they cannot be said, or are taken.
+    /// The listener, path and methods of a flow's route; `None`: they have no native form.
     fn route(&mut self, flow: &'a Flow, method: Option<&str>) -> Option<JsonMap<String, Json>> {
         let Some(Source::Http(source)) = &flow.source else {
             return None;
@@ -325,7 +325,7 @@ impl<'a> Draft<'a> {
         Some(entries)
     }
 
-    /// The answers that the flow makes itself.
+    /// Lists the responses that the flow makes itself.
     fn lose_answers(
         &mut self,
         flow: &'a Flow,
@@ -390,7 +390,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// What a flow answers at the end of a way.
+    /// The response of a flow at the end of a path.
     fn answer(&self, flow: &Flow, way: &Way<'_>) -> Answer {
         let own = match &flow.source {
             Some(Source::Http(source)) => source.response.as_ref(),
@@ -423,7 +423,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// What a flow does besides, that has no native form.
+    /// Lists the other processors of a flow that have no native form.
     fn lose_the_rest(&mut self, flow: &'a Flow, circuit: Option<&Circuit>) {
         let mut seen = BTreeSet::new();
         let mut next = vec![flow];
@@ -494,7 +494,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// What a flow answers.
+/// The response of a flow, as far as it is constant.
 #[derive(Debug, PartialEq)]
 struct Answer {
     status: Option<u16>,
@@ -503,7 +503,7 @@ struct Answer {
     raised: Option<String>,
 }
 
-/// A text on one line, as a comment wants it.
+/// A text on one line, for a comment.
 fn plain(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
 }
@@ -512,7 +512,7 @@ fn made_site<'a>(walk: &Walk<'a>, call: usize) -> &'a Site {
     walk.calls[call].site
 }
 
-/// How a call ended on a way.
+/// The outcome of a call on a path.
 fn ended(way: &Way<'_>, call: usize) -> Option<Outcome> {
     way.acts.iter().find_map(|act| match act {
         Act::Called {
@@ -524,7 +524,7 @@ fn ended(way: &Way<'_>, call: usize) -> Option<Outcome> {
     })
 }
 
-/// What a processor does that has no native form, beside what a circuit is made of.
+/// A description of a processor that has no native form, unless it belongs to the circuit.
 fn left_out(does: &Does, circuit: Option<&Circuit>) -> Option<&'static str> {
     Some(match does {
         Does::Logger(_) => "the log line: the gateway logs and counts by itself",

@@ -1,4 +1,4 @@
-//! What path a call has, told from the client's.
+//! The path of a call, in terms of the client's path.
 
 use fusebox_dataweave::Value;
 use fusebox_dataweave::symbol::Symbol;
@@ -6,17 +6,17 @@ use fusebox_plan::dialect::quote;
 
 use crate::circuit::{Call, Sent};
 
-/// Where a call goes.
+/// The URL of a call, in parts.
 pub(super) struct Target {
-    /// The address before the path.
+    /// The URL before the path.
     pub base: String,
-    /// The path, with the route's parameters in it.
+    /// The path, with the parameters of the route in it.
     pub path: String,
-    /// What follows it after a `?`.
+    /// The query, without the `?`.
     pub query: Option<String>,
 }
 
-/// The target of a call; otherwise, why it cannot be said.
+/// The target of a call; the error says why it has no native form.
 pub(super) fn of(call: &Call<'_>, sent: &Sent) -> Result<Target, String> {
     let (base, path) = match (&sent.url, &call.request.config) {
         (Some(url), _) => {
@@ -57,7 +57,7 @@ pub(super) fn of(call: &Call<'_>, sent: &Sent) -> Result<Target, String> {
     Ok(Target { base, path, query })
 }
 
-/// A path as the native form writes it.
+/// A path in the native form's notation.
 fn written(path: &Symbol, sent: &Sent) -> Result<String, String> {
     let pieces = match path {
         Symbol::Text(pieces) => &pieces[..],
@@ -74,7 +74,7 @@ fn written(path: &Symbol, sent: &Sent) -> Result<String, String> {
     Ok(text)
 }
 
-/// A text whose `{name}`s are what the call's `uri-params` say.
+/// A text with each `{name}` replaced by the call's `uri-params`.
 fn filled(text: &str, sent: &Sent) -> Result<String, String> {
     let Some(params) = &sent.uri_params else {
         return match text.contains('{') {
@@ -106,7 +106,7 @@ fn filled(text: &str, sent: &Sent) -> Result<String, String> {
     Ok(out)
 }
 
-/// A parameter of the client's path.
+/// A parameter of the client's path, in the native form's notation.
 fn param(symbol: &Symbol) -> Result<String, String> {
     if let Symbol::Field(of, name) = symbol.bare()
         && *of == Symbol::input("attributes").field("uriParams")
@@ -116,7 +116,7 @@ fn param(symbol: &Symbol) -> Result<String, String> {
     Err("a part of its path is computed".to_owned())
 }
 
-/// A listener's path as a native route's; otherwise, why it cannot be one.
+/// A listener's path as that of a native route; the error says why there is no such path.
 pub(super) fn listener_path(path: &str) -> Result<String, String> {
     let mut written = String::new();
     let mut any = 0;

@@ -1,9 +1,9 @@
-//! Files of the form `.properties`.
+//! The format of `.properties` files.
 //!
-//! The form is that of Java's
+//! The format is that of Java's
 //! [Properties](https://docs.oracle.com/en/java/javase/17/docs/api/java.base/java/util/Properties.html#load(java.io.Reader)):
-//! a key, `=`, `:` or white space, a value; comments begin with `#` or `!`; a line whose last character
-//! is a single `\` goes on in the next.
+//! a key, `=`, `:` or white space, a value; comments begin with `#` or `!`; a line that ends with an odd number of `\`
+//! continues on the next line.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use fusebox_plan::dialect::{At, Notes, Place, quote};
 use super::Entry;
 use crate::xml::Places;
 
-/// Reads a file; of a key that is given twice the last holds.
+/// Reads a file. If a key occurs twice, the last value applies.
 pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Vec<(Arc<str>, Entry)> {
     let mut entries: Vec<(Arc<str>, Entry)> = Vec::new();
     let mut seen: HashMap<Arc<str>, usize> = HashMap::new();
@@ -33,7 +33,7 @@ pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Vec<(Arc<str>,
         let entry = Entry {
             value: At::new(value, at),
             places: {
-                // A value may be put together from several lines: its faults are told with the first.
+                // A value may span several lines; its errors are reported at the first.
                 let mut places = Places::default();
                 places.made(0, at);
                 places
@@ -57,7 +57,7 @@ pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Vec<(Arc<str>,
     entries
 }
 
-/// The lines that say something, those that go on put together, each with its number.
+/// The lines with content, each with its continuations and with the number of its first line.
 fn logical_lines(text: &str) -> Vec<(usize, String)> {
     let mut logical = Vec::new();
     let mut open: Option<(usize, String)> = None;
@@ -105,9 +105,9 @@ fn split(line: &str) -> (&str, &str) {
     (&line[..end], value.trim_start_matches(is_space))
 }
 
-/// A text with its escapes resolved; `None` if one of them is no character.
+/// A text with its escapes resolved; `None`: an escape is not a character.
 fn unescape(text: &str) -> Option<String> {
-    // Pairs of surrogates stand for one character.
+    // A pair of surrogates is one character.
     let mut units: Vec<u16> = Vec::new();
     let mut chars = text.chars();
     let mut buffer = [0; 2];

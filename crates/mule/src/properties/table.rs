@@ -1,4 +1,4 @@
-//! What is known of properties, and how a text is filled with it.
+//! The table of properties, and filling in of placeholders.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,46 +8,46 @@ use fusebox_plan::dialect::{At, Loader, Notes, Place, nearest, quote};
 
 use crate::xml::{Element, Places};
 
-/// The longest text that a value may become.
+/// The limit of a value after filling in, in bytes.
 const BYTES_MAX: usize = 1 << 20;
-/// All that placeholders may bring into an application.
+/// The limit of filled-in text in an application, in bytes.
 const BYTES_TOTAL_MAX: usize = 16 << 20;
-/// How many faults of one value are told.
+/// The limit of errors reported for one value.
 const FAULTS_MAX: usize = 20;
-/// Placeholders inside one another, and properties that are made of others.
+/// The limit of nested placeholders, and of properties that refer to others.
 const DEPTH_MAX: usize = 32;
 
-/// A property, as written.
+/// A property as written, placeholders included.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub value: At<String>,
     pub places: Places,
 }
 
-/// What is known of properties.
+/// The table of an application's properties.
 pub(crate) struct Table<'l> {
     loader: &'l dyn Loader,
     files: HashMap<Arc<str>, Property>,
     globals: HashMap<Arc<str>, Property>,
-    /// Whether a file of properties could not be read.
+    /// True if a property file could not be read.
     pub incomplete: bool,
     left: usize,
     depth: usize,
 }
 
-/// A property of a file, or a global one.
+/// A property of a file, or a global one, in its states of evaluation.
 enum Property {
-    /// Its own placeholders have not been filled yet.
+    /// Placeholders are not filled in yet.
     Written(Entry),
-    /// They are being filled.
+    /// Placeholders are being filled in.
     Busy,
-    /// Its value.
+    /// The final value.
     Done(Arc<str>),
-    /// It has none, which has been told.
+    /// The value has an error, which is reported.
     Broken,
 }
 
-/// Why a placeholder stands for nothing: what is wrong and how to mend it.
+/// An unusable placeholder: the problem and the remedy.
 type Fault = (String, String);
 
 impl<'l> Table<'l> {
@@ -62,13 +62,13 @@ impl<'l> Table<'l> {
         }
     }
 
-    /// Takes every `global-property` of an application.
+    /// Adds every `global-property` of an application.
     pub fn add_globals(&mut self, elements: &[Element], notes: &mut Notes) {
         let globals = elements
             .iter()
             .filter(|element| element.module.is_empty() && &*element.name == "global-property");
         for element in globals {
-            // That there have to be both is said where all elements are compared with what they may have.
+            // Missing attributes are reported when the element is checked against its shape.
             let (Some(name), Some(value)) = (element.attribute("name"), element.attribute("value"))
             else {
                 continue;
@@ -88,19 +88,19 @@ impl<'l> Table<'l> {
         }
     }
 
-    /// Takes a property of a file, unless a file before it has it.
+    /// Adds a property of a file, unless an earlier file has defined it.
     pub fn add_of_file(&mut self, key: Arc<str>, entry: Entry) {
         self.files.entry(key).or_insert(Property::Written(entry));
     }
 
-    /// All properties that have a value, as `p('key')` sees them.
+    /// All properties that have a value, as `p('key')` reads them.
     pub fn all(mut self) -> Properties {
         let mut all = Properties::new();
         let keys = |properties: &HashMap<Arc<str>, Property>| -> Vec<Arc<str>> {
             properties.keys().cloned().collect()
         };
         for key in keys(&self.globals).into_iter().chain(keys(&self.files)) {
-            // What nothing in the application asks for may be wrong.
+            // Errors in properties that nothing uses are ignored.
             if let Ok(Some(value)) = self.written(&key, &mut Notes::default()) {
                 all.insert(key, value);
             }
@@ -116,9 +116,9 @@ impl<'l> Table<'l> {
         all
     }
 
-    /// A value with its placeholders filled, and where its parts were written; `None` if it has none.
+    /// Fills in the placeholders of a value; returns it with the places of its parts. `None`: it has no placeholders.
     ///
-    /// What cannot be filled stays as it is, and is told.
+    /// A placeholder with an error stays as written, and the error is reported.
     pub fn fill(
         &mut self,
         value: &At<String>,
@@ -193,7 +193,7 @@ impl<'l> Table<'l> {
         Some((At::new(text, value.at), places))
     }
 
-    /// What stands for the inside of one `${…}`. An error of `None` has been told.
+    /// The value of a placeholder, from the text between its braces. An error of `None` has been reported.
     fn value_of(&mut self, inside: &str, notes: &mut Notes) -> Result<Arc<str>, Option<Fault>> {
         if self.depth >= DEPTH_MAX {
             let what = format!("placeholders are more than {DEPTH_MAX} inside one another");
@@ -206,7 +206,7 @@ impl<'l> Table<'l> {
     }
 
     fn value_within(&mut self, inside: &str, notes: &mut Notes) -> Result<Arc<str>, Option<Fault>> {
-        // `${${env}.host}`: the key itself is made of another property.
+        // `${${env}.host}`: the key itself contains a placeholder.
         let mut key = inside.to_owned();
         if key.contains("${") {
             let written = At::new(key.clone(), Place::default());
@@ -239,18 +239,18 @@ impl<'l> Table<'l> {
         }
         match self.written(&key, notes) {
             Ok(Some(value)) => Ok(value),
-            // It may be in the file that could not be read, which has been told.
+            // The key may be in the file that could not be read, which is reported.
             Ok(None) => Err((!self.incomplete).then(|| self.missing(&key))),
             Err(fault) => Err(fault),
         }
     }
 
-    /// What the command line or the environment says.
+    /// The value on the command line or in the environment.
     fn outside(&self, key: &str) -> Option<String> {
         self.loader.property(key).or_else(|| self.loader.env(key))
     }
 
-    /// What a file or a global property says, with its own placeholders filled.
+    /// The value in a file or a global property, with its own placeholders filled in.
     fn written(&mut self, key: &str, notes: &mut Notes) -> Result<Option<Arc<str>>, Option<Fault>> {
         let of_file = self.files.contains_key(key);
         let Some(property) = self.property(of_file, key) else {
@@ -300,7 +300,7 @@ impl<'l> Table<'l> {
         properties.get_mut(key)
     }
 
-    /// Why there is nothing for a key.
+    /// The error for an unknown key.
     fn missing(&self, key: &str) -> Fault {
         if key.is_empty() {
             return (
@@ -348,25 +348,25 @@ impl<'l> Table<'l> {
     }
 }
 
-/// A value that is being filled.
+/// A value while its placeholders are filled in.
 struct Filled<'a> {
     text: String,
     places: Places,
     whole: &'a At<String>,
     from: &'a Places,
-    /// How far the written value has been gone through, and the place there.
+    /// The offset reached in the written value, with its place.
     reached: (usize, Place),
 }
 
 impl Filled<'_> {
-    /// The place of a byte of the written value, which is not before those asked for so far.
+    /// The place of a byte of the written value; offsets must not decrease from call to call.
     fn go_to(&mut self, offset: usize) -> Place {
         let place = self.from.after(self.reached, self.whole, offset);
         self.reached = (offset, place);
         place
     }
 
-    /// Takes a part of the written value as it stands.
+    /// Copies a part of the written value unchanged.
     fn copy(&mut self, start: usize, end: usize) {
         if start < end {
             let at = self.go_to(start);
@@ -377,7 +377,7 @@ impl Filled<'_> {
     }
 }
 
-/// How long the placeholder is that a text begins with; others may stand within it.
+/// The length of the placeholder at the start of a text, with nested ones inside.
 fn closing(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     let mut at = 0;

@@ -5,7 +5,7 @@ use std::io;
 
 use super::*;
 
-/// A machine that exists in the test alone.
+/// A machine with its command line, environment, and files in memory.
 #[derive(Default)]
 struct Machine {
     set: BTreeMap<&'static str, &'static str>,
@@ -37,7 +37,7 @@ impl Loader for Machine {
     }
 }
 
-/// What loggers say, then the diagnostics.
+/// The messages of all loggers, then the diagnostics.
 fn shown(machine: &Machine, text: &str) -> String {
     let mut notes = Notes::default();
     let mut names = vec!["app/orders.xml".to_owned()];

@@ -12,12 +12,12 @@ use super::value::{Part, Value};
 use super::{Attribute, DEPTH_MAX, Element};
 use crate::app::Compat;
 
-/// How many faults of one file are told.
+/// The limit of errors reported for one file.
 const FAULTS_MAX: usize = 100;
 
-/// Reads a file: the elements of its root `<mule>`, or those that stand in it side by side.
+/// Reads a file: the children of its root `<mule>`, or its top-level elements.
 ///
-/// `None` if something is wrong, which is then in the notes.
+/// `None`: there are errors, which are in the notes.
 pub(crate) fn parse(
     text: &str,
     file: usize,
@@ -49,17 +49,17 @@ pub(crate) fn parse(
     (notes.errors() == errors).then_some(top)
 }
 
-/// Reading cannot go on; why has been told.
+/// An error that ends reading; it has been reported.
 pub(super) struct Stop;
 
-/// What has been read of a file.
+/// The state of reading a file.
 pub(super) struct Reader<'a, 'n> {
     pub cursor: Cursor<'a>,
     pub compat: Compat,
     pub notes: &'n mut Notes,
-    /// How far one may yet look ahead in vain.
+    /// The remaining bytes of fruitless look-ahead.
     pub lookahead: usize,
-    /// Where the file begins.
+    /// The place where the file begins.
     start: Place,
     faults_max: usize,
     bindings: Bindings,
@@ -68,18 +68,18 @@ pub(super) struct Reader<'a, 'n> {
     count: usize,
 }
 
-/// An element whose end has not come yet.
+/// An element whose end tag is still to come.
 struct Open<'a> {
     element: Element,
-    /// Its name, as written.
+    /// The name as written.
     name: &'a str,
     text: Value,
-    /// How many prefixes were bound before it.
+    /// The number of prefixes that were bound before it.
     bindings: usize,
 }
 
 impl<'a> Reader<'a, '_> {
-    /// Something that is not XML, and can be read all the same.
+    /// Reports a deviation from XML that can be read: a warning in `intent`, an error in `strict`.
     pub fn tolerate(&mut self, at: Place, what: &str, mend: &str) {
         match self.compat {
             Compat::Intent => self
@@ -140,7 +140,7 @@ impl<'a> Reader<'a, '_> {
         self.take_text(raw.len(), Part::Text);
     }
 
-    /// Takes a part of the text of the element that is open.
+    /// Adds a part to the text of the open element.
     fn take_text(&mut self, length: usize, part: Part) {
         let at = self.cursor.place();
         let raw = self.cursor.take(length);
@@ -150,7 +150,7 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// Text that belongs to no element.
+    /// Refuses text outside of all elements.
     fn refuse_text(&mut self, raw: &str, at: Place) {
         if raw.trim().is_empty() {
             return;
@@ -194,7 +194,7 @@ impl<'a> Reader<'a, '_> {
         Ok(())
     }
 
-    /// `<!DOCTYPE` and the like: what would make a small file large, or read other files.
+    /// Refuses `<!DOCTYPE` and the like, which could expand a small file to a large one, or read other files.
     fn refuse_declaration(&mut self) -> Result<(), Stop> {
         let at = self.cursor.place();
         self.cursor.take("<!".len());
@@ -216,7 +216,7 @@ impl<'a> Reader<'a, '_> {
         Err(Stop)
     }
 
-    /// A processing instruction, which means nothing here, or the XML declaration.
+    /// Skips a processing instruction, which has no meaning here, or checks the XML declaration.
     fn instruction(&mut self) -> Result<(), Stop> {
         let at = self.cursor.place();
         self.cursor.take("<?".len());
@@ -280,7 +280,7 @@ impl<'a> Reader<'a, '_> {
         Err(Stop)
     }
 
-    /// The element that a tag begins, with its names resolved.
+    /// Makes the element of a tag, with its names resolved.
     fn element(&mut self, tag: Tag<'a>) -> Element {
         for written in &tag.attributes {
             match split(written.name) {
@@ -320,7 +320,7 @@ impl<'a> Reader<'a, '_> {
         let mut seen: HashMap<String, Place> = HashMap::new();
         for written in tag.attributes {
             let (prefix, local) = split(written.name);
-            // An attribute without a prefix belongs to its element, whatever the default namespace is.
+            // An attribute without a prefix belongs to its element, not to the default namespace.
             let name = match prefix {
                 "" => written.name.to_owned(),
                 "xmlns" | "xml" => written.name.to_owned(),
@@ -381,7 +381,7 @@ impl<'a> Reader<'a, '_> {
         self.close();
     }
 
-    /// An end tag that none of the open elements fits.
+    /// Handles an end tag that matches none of the open elements.
     fn end_of_nothing(&mut self, name: &str, shown: &str, at: Place) {
         let Some(open) = self.open.last() else {
             let what = format!("{shown} closes nothing");
@@ -396,7 +396,7 @@ impl<'a> Reader<'a, '_> {
         let meant = nearest(name, [open.name]).is_some();
         self.notes
             .error(at, what, format!("write {expected}, or remove it"));
-        // A misspelt name closes what it means, so that the rest still fits.
+        // A misspelt end tag closes the element of similar name, so that the rest of the file still fits.
         if meant {
             self.close();
         }
@@ -414,7 +414,7 @@ impl<'a> Reader<'a, '_> {
         self.close();
     }
 
-    /// Ends the innermost element.
+    /// Closes the innermost element.
     fn close(&mut self) {
         let Some(open) = self.open.pop() else {
             return;
@@ -450,7 +450,7 @@ impl<'a> Reader<'a, '_> {
     }
 }
 
-/// The encoding that an XML declaration names.
+/// The encoding in an XML declaration.
 fn encoding(declaration: &str) -> Option<&str> {
     let (_, rest) = declaration.split_once("encoding")?;
     let rest = rest.trim_start_matches(is_space).strip_prefix('=')?;

@@ -1,4 +1,4 @@
-//! A start tag and its attributes.
+//! A start tag with its attributes.
 
 use fusebox_plan::dialect::{At, Place, quote};
 
@@ -12,18 +12,18 @@ use crate::app::Compat;
 
 /// A start tag, as written.
 pub(super) struct Tag<'a> {
-    /// Its name, with its prefix.
+    /// The name with its prefix.
     pub name: &'a str,
-    /// Where its `<` is.
+    /// The place of its `<`.
     pub at: Place,
     pub attributes: Vec<Written<'a>>,
-    /// Whether it ends with `/>`.
+    /// True if the tag ends with `/>`.
     pub is_empty: bool,
 }
 
 /// An attribute, as written.
 pub(super) struct Written<'a> {
-    /// Its name, with its prefix.
+    /// The name with its prefix.
     pub name: &'a str,
     pub at: Place,
     pub value: At<String>,
@@ -31,7 +31,7 @@ pub(super) struct Written<'a> {
 }
 
 impl<'a> Reader<'a, '_> {
-    /// Reads the tag that begins here.
+    /// Reads the tag at the current position.
     pub fn tag(&mut self) -> Result<Tag<'a>, Stop> {
         let at = self.cursor.place();
         self.cursor.take(1);
@@ -98,7 +98,7 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// Goes behind what is no attribute, and tells it once for each tag.
+    /// Skips text that is not an attribute; reports it once for each tag.
     fn skip_junk(&mut self, tag: &str, place: Place, told: &mut bool) {
         let rest = self.cursor.rest();
         let ends = |char: char| is_space(char) || matches!(char, '<' | '>' | '/');
@@ -117,7 +117,7 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// Reads what follows an attribute's name. `None`: it has no value, which has been told.
+    /// Reads the rest of an attribute after its name. `None`: it has no value, which is reported.
     fn attribute(&mut self, name: &'a str, at: Place) -> Result<Option<Written<'a>>, Stop> {
         self.cursor.space();
         if !self.cursor.eat("=") {
@@ -203,7 +203,7 @@ impl<'a> Reader<'a, '_> {
     }
 }
 
-/// The place of a byte of a text that begins at a place.
+/// The place of a byte of a text that begins at `start`.
 pub(super) fn within(text: &str, start: Place, byte: usize) -> Place {
     let mut cursor = Cursor::within(text, start);
     cursor.take(byte);

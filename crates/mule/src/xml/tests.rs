@@ -43,7 +43,7 @@ fn told(notes: Notes) -> String {
         .replace("a.xml:", "")
 }
 
-/// What a text becomes, and then what is said about it.
+/// The elements of a text, then the diagnostics.
 #[track_caller]
 fn check_as(compat: Compat, text: &str, expected: &str) {
     let mut notes = Notes::default();
@@ -248,8 +248,7 @@ fn a_fault_within_a_value_is_told_where_it_is_written() {
     assert_eq!(place(elements[0].text_place(3, 3)), (5, 3));
 }
 
-/// An element of names, attributes, a text and others within it, none of whose values has white space
-/// that XML makes less of.
+/// An element of names, attributes, a text and children. No value has white space that XML would normalise.
 fn element() -> impl Strategy<Value = Element> {
     let name = || "[a-z][a-z0-9.-]{0,5}";
     let value = || "[ -~é–😀]{0,12}";
@@ -282,13 +281,13 @@ fn element() -> impl Strategy<Value = Element> {
     })
 }
 
-/// An element as XML writes it.
+/// An element in XML notation.
 fn written(element: &Element, out: &mut String) {
     let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;");
     write!(out, "<{}", element.title()).unwrap();
     for attribute in &element.attributes {
         let value = &attribute.value.value;
-        // Either quote will do, if the value has none of it.
+        // Any quote that the value does not contain.
         if value.contains('\'') {
             let value = escaped(value).replace('"', "&quot;");
             write!(out, "\n {}=\"{value}\"", attribute.name).unwrap();
@@ -353,7 +352,7 @@ proptest! {
     fn every_character_of_a_value_is_told_where_it_is_written(
         lines in prop::collection::vec("[ -%\'-;=?-~é😀]{1,8}", 1..4),
     ) {
-        // Without markup and entities, a value in double quotes stands there character by character.
+        // Without markup and entities, a value in double quotes is in the source character by character.
         let value = lines.join("\n").replace('"', "'");
         let text = format!("<a>\n é <b c=\"{value}\"/></a>");
         let mut notes = Notes::default();
