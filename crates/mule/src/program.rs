@@ -1,4 +1,4 @@
-//! A Mule application as the program of a plan.
+//! The program of a Mule application, as a plan carries it.
 
 use fusebox_plan::Program;
 use serde_json::{Map, Value, json};
