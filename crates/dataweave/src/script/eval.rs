@@ -1,4 +1,4 @@
-//! How a script runs.
+//! Evaluates the tree of a script.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::{EvalFault, operators, parse, select};
 use crate::value::{Form, Function, Object, Value};
 
 impl Run<'_> {
-    /// The value of a part.
+    /// Evaluates a node.
     pub fn eval(&mut self, node: &Node, env: &Env) -> Coerced<Value> {
         self.step(1)?;
         match node {
@@ -121,7 +121,7 @@ impl Run<'_> {
         self.object(entries)
     }
 
-    /// Adds what an object, or each object of an array, has; null has nothing.
+    /// Adds the entries of an object, or of each object in an array; null adds nothing.
     pub fn spread(&mut self, value: &Value, into: &mut Vec<(Arc<str>, Value)>) -> Coerced<()> {
         match value {
             Value::Null => Ok(()),
@@ -271,7 +271,7 @@ impl Run<'_> {
 
     pub(super) fn path(&mut self, base: &Node, steps: &[Step], env: &Env) -> Coerced<Value> {
         let (mut found, mut steps) = (None, steps);
-        // A variable of the flow is read without reading all of them.
+        // Reads a single variable without reading all of them.
         if let (Node::Name(name), [Step::Key(Key::Fixed(key)), rest @ ..]) = (base, steps)
             && &*name.text == "vars"
             && self.local(&name.text, env)?.is_none()
@@ -298,7 +298,7 @@ impl Run<'_> {
                     value = self.call_with(&value, args, env)?;
                     continue;
                 }
-                // They follow no selector here.
+                // Without a selector before them.
                 Step::Present => {
                     value = (!value.is_null()).into();
                     continue;
@@ -326,7 +326,7 @@ impl Run<'_> {
         Ok(value)
     }
 
-    /// What `?` or `!` make of what a selector found, if one follows.
+    /// Applies a following `?` or `!` to the result of a selector.
     fn marked(
         &mut self,
         selected: &mut Option<Value>,
@@ -345,7 +345,8 @@ impl Run<'_> {
         }
     }
 
-    /// What a selector finds, and by what name; where only that is asked, what has no keys has none.
+    /// The result and the name of a selector. If a `?` follows, a value without keys gives no result instead of an
+    /// error.
     fn select(
         &mut self,
         value: &Value,
@@ -396,7 +397,7 @@ impl Run<'_> {
         }
     }
 
-    /// `[?(condition)]`: what fulfils it; None where nothing does.
+    /// Evaluates `[?(condition)]`; `None`: nothing satisfies the condition.
     fn filter(&mut self, value: &Value, lambda: &Arc<Lambda>, env: &Env) -> Coerced<Option<Value>> {
         let test = self.closure(lambda, env)?;
         match value {
@@ -438,7 +439,7 @@ impl Run<'_> {
         self.call(function, values)
     }
 
-    /// Calls a function. Arguments that it has no parameters for are left out.
+    /// Calls a function. Surplus arguments are dropped.
     pub fn call(&mut self, function: &Value, mut args: Vec<Value>) -> Coerced<Value> {
         let Value::Function(Function(closure)) = function else {
             return Err(EvalFault::new(format!(
@@ -474,7 +475,7 @@ impl Run<'_> {
                     let env = Frame::values(values.clone(), env);
                     self.eval(default, &env)?
                 }
-                // `$$` and `$$$` need not be given.
+                // `$$` and `$$$` are optional.
                 (None, None) if param.name.starts_with('$') => break,
                 (None, None) => {
                     return Err(EvalFault::new(format!(

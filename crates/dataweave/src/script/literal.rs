@@ -8,7 +8,7 @@ use crate::value::iso;
 use crate::value::number::Number;
 use crate::value::regex::Pattern;
 
-/// `12`, `1.5`, `2e3`
+/// Parses a number: `12`, `1.5`, `2e3`.
 pub(super) fn number(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     let start = cursor.at;
     let rest = cursor.rest();
@@ -43,7 +43,7 @@ pub(super) fn number(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     }
 }
 
-/// A text in quotes of any of three kinds.
+/// Parses a text in any of the three kinds of quotes.
 pub(super) fn string(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     let start = cursor.at;
     let Some(quote) = cursor.peek() else {
@@ -86,7 +86,7 @@ pub(super) fn string(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     Ok(Node::Text(pieces))
 }
 
-/// `$(…)` or `$name`; a `$` before anything else is a character, which it reads.
+/// Parses `$(…)` or `$name`; before anything else `$` is an ordinary character, and is skipped.
 fn interpolated(cursor: &mut Cursor<'_>) -> Parsed<Option<Node>> {
     cursor.at += 1;
     if cursor.eat("(") {
@@ -157,7 +157,7 @@ fn unit(cursor: &mut Cursor<'_>) -> Parsed<u32> {
     Ok(unit)
 }
 
-/// `|2026-01-01T00:00:00Z|`
+/// Parses a date, time, zone or period: `|2026-01-01T00:00:00Z|`.
 pub(super) fn date(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     let start = cursor.at;
     let text = &cursor.rest()[1..];
@@ -179,7 +179,7 @@ pub(super) fn date(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     Ok(Node::Literal(value))
 }
 
-/// `/a+b/`, within which `\/` is a slash.
+/// Parses a regular expression: `/a+b/`, with `\/` for a slash.
 pub(super) fn regex(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     let start = cursor.at;
     cursor.at += 1;

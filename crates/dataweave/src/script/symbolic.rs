@@ -1,4 +1,4 @@
-//! What a script gives when only some of what it sees is known.
+//! Partial evaluation of a script.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use super::types::{Setting, Target, Type};
 use crate::symbol::{self, Form, Relation, Symbol, Unit, View};
 use crate::value::{Kind, Value};
 
-/// Functions inside one another.
+/// The limit of nested functions.
 const CALLS_MAX: usize = 16;
 
 impl Script {
-    /// The value that it gives, as far as it follows from what is known.
+    /// The result as far as it is known.
     pub fn symbol(&self, view: &View<'_>) -> Symbol {
         let mut sight = Sight {
             view,
@@ -28,7 +28,7 @@ impl Script {
     }
 }
 
-/// What a name of a script stands for.
+/// The meaning of a name in a script.
 #[derive(Clone)]
 enum Named<'a> {
     Value(Symbol),
@@ -52,7 +52,7 @@ impl<'a> Sight<'a, '_> {
         }
     }
 
-    /// Evaluates a part with names that it alone has.
+    /// Evaluates a node with additional names.
     fn within(
         &mut self,
         names: impl IntoIterator<Item = (Arc<str>, Symbol)>,
@@ -207,13 +207,13 @@ impl<'a> Sight<'a, '_> {
     }
 
     fn path(&mut self, base: &'a Node, steps: &'a [Step]) -> Symbol {
-        // A function's name is no value.
+        // A function's name is not a value.
         if let (Node::Name(name), Some((Step::Call(args), rest))) = (base, steps.split_first()) {
             let args: Vec<&'a Node> = args.iter().collect();
             let called = self.call(&name.text, &args);
             return self.steps(called, rest);
         }
-        // Variables are many, and one is looked for.
+        // Reads one variable without making an object of all.
         if let (Node::Name(name), Some((first, rest))) = (base, steps.split_first())
             && &*name.text == "vars"
             && self.named("vars").is_none()
@@ -321,7 +321,7 @@ impl<'a> Sight<'a, '_> {
                     let right = self.node(node);
                     left.concat(right)
                 }
-                // A key that is taken away is one that is given anew, or that nobody reads.
+                // Flows remove a key only to set it again, or because it is never read.
                 Stage::Remove(node) => {
                     self.node(node);
                     left
@@ -442,7 +442,7 @@ fn operated(left: Symbol, operator: Operator, right: Symbol) -> Symbol {
         Operator::And => return Symbol::all(vec![left, right]),
         Operator::Add => return left.sum(symbol::Sign::Plus, right),
         Operator::Subtract => return left.sum(symbol::Sign::Minus, right),
-        // Another zone shows the same moment.
+        // The same moment, in another zone.
         Operator::Shift if left.has(&symbol::is_now) => return left.cast(Form::Zone),
         Operator::Shift | Operator::Append => return Symbol::Unknown,
         Operator::Multiply | Operator::Divide => return scaled(&left, operator, &right),
@@ -453,7 +453,7 @@ fn operated(left: Symbol, operator: Operator, right: Symbol) -> Symbol {
         Operator::Greater => Relation::Greater,
         Operator::GreaterEqual => Relation::GreaterEqual,
     };
-    // Texts of numbers are the numbers here: `"5" >= 5` is what Mule makes of it.
+    // Texts of numbers equal the numbers here, since Mule evaluates `"5" >= 5` that way.
     left.compare(relation, right)
 }
 
@@ -485,7 +485,7 @@ fn contains(within: &Symbol, wanted: &Symbol) -> Symbol {
             Some(Value::String(part)) => Symbol::flag(text.contains(&**part)),
             _ => Symbol::Unknown,
         },
-        // A state that is looked for in a text is that text.
+        // A text that is searched for a state is taken to be that state.
         _ => within.clone().compare(Relation::Equal, wanted.clone()),
     }
 }

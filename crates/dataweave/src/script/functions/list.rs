@@ -44,10 +44,10 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     higher("countBy", count_by),
 ];
 
-/// What has names, in order.
+/// Values with names, in order.
 type Named<T> = Vec<(Arc<str>, T)>;
 
-/// The items of an array; None of null.
+/// The items of an array; `None` for null.
 fn items<'a>(name: &str, value: &'a Value) -> Coerced<Option<&'a [Value]>> {
     match value {
         Value::Null => Ok(None),
@@ -134,7 +134,7 @@ fn unzip(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     run.array(columns)
 }
 
-/// The greatest or least item, by itself or by what a function makes of it; the first of equals.
+/// The greatest or least item, compared directly or by the result of a function; the first of equal ones.
 fn extreme(
     run: &mut Run<'_>,
     args: &[Value],
@@ -235,7 +235,7 @@ fn filter(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     run.array(kept)
 }
 
-/// The accumulator begins as its parameter's default, or else as the first item.
+/// Evaluates `reduce`. The accumulator starts with its parameter's default, or else with the first item.
 fn reduce(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     let Some(items) = items("reduce", &args[0])? else {
         return Ok(Value::Null);
@@ -265,7 +265,7 @@ fn reduce(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     Ok(reduced)
 }
 
-/// The text that groups are named by.
+/// The name of a group.
 fn group(value: &Value) -> Coerced<Arc<str>> {
     match value {
         Value::Null => Ok("null".into()),
@@ -316,7 +316,7 @@ fn group_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     }
 }
 
-/// Sorts by ranks; equals keep their order.
+/// Sorts by ranks; equal items keep their order.
 fn sorted<T>(run: &mut Run<'_>, mut ranked: Vec<(Value, T)>) -> Coerced<Vec<T>> {
     let length = ranked.len();
     run.step(length.saturating_mul(length.checked_ilog2().unwrap_or(0) as usize))?;
@@ -387,7 +387,8 @@ fn distinct_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     }
 }
 
-/// Whether one item fulfils a condition, or all do. Of null none does.
+/// Evaluates `some` (`wanted` is true) or `every` (false): gives `wanted` if the condition does so for an item. Null
+/// has no items.
 fn any(run: &mut Run<'_>, args: &[Value], name: &str, wanted: bool) -> Coerced<Value> {
     for item in items(name, &args[0])?.unwrap_or_default() {
         if coerce::boolean(&made(run, &args[1], vec![item.clone()])?)? == wanted {

@@ -20,7 +20,7 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
 /// Keys with their values, in order.
 type Entries = [(Arc<str>, Value)];
 
-/// The entries of an object; None of null.
+/// The entries of an object; `None` for null.
 fn entries<'a>(name: &str, value: &'a Value) -> Coerced<Option<&'a Entries>> {
     match value {
         Value::Null => Ok(None),
@@ -29,7 +29,7 @@ fn entries<'a>(name: &str, value: &'a Value) -> Coerced<Option<&'a Entries>> {
     }
 }
 
-/// What a function is given of an entry: its value, key and index.
+/// The arguments of a function for an entry: value, key and index.
 fn given(at: usize, (key, value): &(Arc<str>, Value)) -> Vec<Value> {
     vec![value.clone(), Value::String(key.clone()), count(at)]
 }
@@ -99,7 +99,7 @@ fn entries_of(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
         Value::record([
             ("key", Value::String(key.clone())),
             ("value", value.clone()),
-            // Only XML has attributes.
+            // Attributes exist in XML only.
             ("attributes", Value::object(Vec::new())),
         ])
     })
