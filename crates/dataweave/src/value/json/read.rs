@@ -1,4 +1,4 @@
-//! From text to value.
+//! Reads values from JSON.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -9,10 +9,10 @@ use crate::limits::{VALUE_DEPTH_MAX, VALUE_MEMORY_MAX};
 use crate::value::number::Number;
 use crate::value::{Array, Object, Value};
 
-/// The value of a JSON text (RFC 8259), without a byte order mark.
+/// Reads a JSON text (RFC 8259); a leading byte order mark is skipped.
 ///
 /// # Errors
-/// Where it is none, with the place.
+/// If the text is not valid JSON, with the position.
 pub(crate) fn read(text: &str) -> Result<Value, EvalFault> {
     let mut reader = Reader {
         text: text.strip_prefix('\u{feff}').unwrap_or(text),
@@ -31,13 +31,13 @@ pub(crate) fn read(text: &str) -> Result<Value, EvalFault> {
 struct Reader<'a> {
     text: &'a str,
     at: usize,
-    /// The keys so far: most come again and again, and are kept once.
+    /// The keys so far; equal keys share one text.
     keys: HashSet<Arc<str>>,
-    /// About how much memory the value takes so far, in bytes.
+    /// The approximate memory of the value so far, in bytes.
     memory: usize,
 }
 
-/// What a text, a list or an object takes besides its content: a count, a length, and what is lost to rounding.
+/// The memory of a text, list or object besides its content, in bytes: count, length, rounding of allocations.
 const AROUND: usize = 32;
 
 impl<'a> Reader<'a> {
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The text is no JSON.
+    /// The error for a text that is not valid JSON.
     fn fault(&self, at: usize, what: &str) -> EvalFault {
         self.at_place(at, &format!("the text is no JSON: {what}"))
     }
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
         self.fault(self.at, &format!("{wanted} is wanted, and {found}"))
     }
 
-    /// Counts what the value takes.
+    /// Adds to the memory of the value.
     fn take(&mut self, bytes: usize) -> Result<(), EvalFault> {
         self.memory += bytes;
         if self.memory <= VALUE_MEMORY_MAX {
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
             self.take(size_of::<Value>())?;
             self.skip_space();
             if self.eat(b']') {
-                // A list that has grown has room for as much again.
+                // A vector that grew has spare capacity.
                 items.shrink_to_fit();
                 self.take(size_of::<Array>() + AROUND)?;
                 return Ok(Value::array(items));
@@ -217,13 +217,13 @@ impl<'a> Reader<'a> {
             return Ok(key.clone());
         }
         let key: Arc<str> = key.into();
-        // Beside the key its place in the set.
+        // The key's text and its place in the set.
         self.take(key.len() + 2 * AROUND)?;
         self.keys.insert(key.clone());
         Ok(key)
     }
 
-    /// A text, borrowed where nothing in it is escaped.
+    /// Reads a text; it is borrowed if it has no escapes.
     fn string(&mut self) -> Result<Cow<'a, str>, EvalFault> {
         self.at += 1;
         let text = self.text;
@@ -267,7 +267,7 @@ impl<'a> Reader<'a> {
                 self.at += 1;
                 let high = self.unit()?;
                 if !(0xd800..0xdc00).contains(&high) || !self.text[self.at..].starts_with("\\u") {
-                    // A lone surrogate is no character.
+                    // A lone surrogate is not a character.
                     return Ok(char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER));
                 }
                 let here = self.at;
