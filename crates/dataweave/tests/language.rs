@@ -1,4 +1,4 @@
-//! DataWeave: what scripts are, what operators, selectors and functions give, what fails and when.
+//! DataWeave: the grammar, the results of operators, selectors and functions, and their errors.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use fusebox_dataweave::{
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-/// 2026-01-01T00:07:09.9Z
+/// The clock of all tests: 2026-01-01T00:07:09.9Z.
 const NOW: Timestamp = Timestamp::constant(1_767_226_029, 900_000_000);
 
 fn scope() -> Json {
@@ -42,7 +42,7 @@ fn eval_over(text: &str, scope: &Json) -> Result<String, String> {
     eval(text, scope, NOW, TimeZone::UTC, &random).map_err(|fault| fault.to_string())
 }
 
-/// Each expression gives a value with this JSON.
+/// Checks that each expression gives a value with this JSON.
 #[track_caller]
 fn give(cases: &[(&str, &str)]) {
     let scope = scope();
@@ -51,7 +51,7 @@ fn give(cases: &[(&str, &str)]) {
     }
 }
 
-/// Each expression is parsed, and fails when it runs, with these words.
+/// Checks that each expression parses, and that its evaluation fails with this text.
 #[track_caller]
 fn fail(cases: &[(&str, &str)]) {
     let scope = scope();
@@ -66,7 +66,7 @@ fn fail(cases: &[(&str, &str)]) {
     }
 }
 
-/// Each text is no script, with these words.
+/// Checks that each text is a syntax error with this text.
 #[track_caller]
 fn are_refused(cases: &[(&str, &str)]) {
     for (text, words) in cases {
@@ -1070,7 +1070,7 @@ fn texts_of_attributes_are_expressions_templates_or_literals() {
     ]);
 }
 
-/// What a script gives over an event whose payload is JSON, with its media type.
+/// The result of a script over an event with a JSON payload, with its media type.
 fn typed(text: &str) -> (Value, String) {
     let mut event = Event {
         payload: Typed {
@@ -1217,7 +1217,7 @@ fn no_script_runs_without_end() {
     assert_eq!(eval_over(&bangs, &json!({})).as_deref(), Ok("true"));
 }
 
-/// Scripts and pieces of them that mutations start from.
+/// Scripts and pieces of scripts from which mutations start.
 const SEEDS: [&str; 16] = [
     "%dw 2.0\noutput application/json\nvar a = 1\nfun f(x, y = 2) = x + y\n---\n{a: f(a), (b: 2) if true}",
     "if (vars.count > 1) (1000 * (2 pow (vars.count - 1)) + randomInt(500)) as Number else 0",
@@ -1237,7 +1237,7 @@ const SEEDS: [&str; 16] = [
     "error.errorType.identifier == 'TIMEOUT' and attributes.headers.'x-id' != null",
 ];
 
-/// A script that another has become by a few edits.
+/// A script after a few edits.
 fn mutated(random: &mut impl FnMut(usize) -> usize) -> String {
     const BITS: [&str; 40] = [
         "(", ")", "[", "]", "{", "}", "$", "$$", "\"", "'", "`", "|", "/", "\\", "#[", "]", "->",
@@ -1312,7 +1312,7 @@ fn ten_thousand_mutations_are_scripts_or_are_told_why_not() {
     );
 }
 
-/// A JSON value as DataWeave has them: numbers are exact, objects are in order.
+/// A JSON value as in DataWeave: numbers are exact, objects are in order.
 fn json_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -1340,7 +1340,7 @@ fn sum() -> impl Strategy<Value = (String, String)> {
     let leaf = (0..100_i64).prop_map(|number| (number.to_string(), number.to_string()));
     leaf.prop_recursive(5, 32, 2, |inner| {
         (inner.clone(), "[-+*]", inner).prop_map(|((a, a_full), operator, (b, b_full))| {
-            // Without parentheses it is the same where the left side binds as tightly.
+            // Without parentheses the result is the same if the left side binds at least as tightly.
             let plain = match operator.as_str() {
                 "*" => format!("({a}) {operator} ({b})"),
                 _ => format!("{a} {operator} ({b})"),

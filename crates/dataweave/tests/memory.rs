@@ -1,4 +1,4 @@
-//! What a JSON payload costs as a value: a few times its text, and never more than a named limit.
+//! The memory of a JSON payload as a value: a few times its text, and never above a fixed limit.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -8,7 +8,7 @@ use std::fs;
 
 use fusebox_dataweave::{Typed, Value};
 
-/// This process's memory, now and at its highest since it was last asked, in bytes.
+/// This process's memory in bytes: now, and at its highest since the last call.
 fn memory() -> (usize, usize) {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let field = |name: &str| {
@@ -21,7 +21,7 @@ fn memory() -> (usize, usize) {
     both
 }
 
-/// Reads a payload, and says how much memory that took at its highest, and what is wrong with it.
+/// Reads a payload; returns the peak memory that it took, and the error if there is one.
 fn cost(text: String) -> (usize, Option<String>) {
     let payload = Typed::received(text.into(), Some("application/json"));
     memory();

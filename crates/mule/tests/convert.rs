@@ -1,4 +1,4 @@
-//! Mule applications in the native form: what it says, what it names as lost, and that it is read.
+//! Conversion to the native form: the text, the list of losses, and reading the result.
 
 mod support;
 
@@ -15,7 +15,7 @@ const SEED: &str = include_str!(
     "../../../conformance/recipes/error-handling/retry/circuit-breaker-object-store.xml"
 );
 
-/// A machine with addresses for the names of the flows here.
+/// A machine with bindings for the names in these flows.
 struct Bound<'a>(&'a str);
 
 impl Loader for Bound<'_> {
@@ -59,7 +59,7 @@ fn told(conversion: &Conversion) -> String {
         .collect()
 }
 
-/// The plan of the native form, which is read without an error.
+/// The plan of the converted text, which has no errors.
 #[track_caller]
 fn native(conversion: &Conversion) -> Plan {
     let yaml = conversion

@@ -1,5 +1,4 @@
-//! Mule's engine where only applications made by hand go: what is too deep, what is given up, a store
-//! that fails.
+//! The engine beyond valid configurations: deep nesting, dropped runs, a store that fails.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::sync::{Arc, Mutex};
@@ -100,7 +99,7 @@ fn store(key: &str) -> Does {
     }))
 }
 
-/// An application of one flow, whose first handler continues.
+/// An application with one flow, whose first handler continues.
 fn app(chain: Chain, handler: Option<Chain>) -> Arc<App> {
     let handlers = handler.map(|chain| {
         Arc::new(Handlers(vec![Handler {
@@ -176,7 +175,7 @@ fn a_flow_that_refers_to_itself_ends_with_an_error_and_not_with_the_stack() {
         })]),
         handlers: None,
     });
-    // A worker's stack, and no more.
+    // The stack of a worker, not more.
     let ended = std::thread::Builder::new()
         .stack_size(2 << 20)
         .spawn(|| run(&engine(&app(chain([set("v", "1"), within]), None))))

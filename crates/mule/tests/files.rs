@@ -1,4 +1,4 @@
-//! Files that together are one Mule application, and what stands beside them.
+//! Applications of several files, with their properties and bindings.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -8,7 +8,7 @@ use fusebox_mule::app::Compat;
 use fusebox_mule::read;
 use fusebox_plan::{Loader, Plan, Source};
 
-/// A machine on which the command line says this much.
+/// A machine with the properties and bindings of a command line.
 #[derive(Default)]
 struct Machine {
     bindings: Vec<(&'static str, &'static str)>,
@@ -43,7 +43,7 @@ const ORDERS: &str = "<flow name='orders'><http:listener config-ref='Public' pat
 const STOCK: &str = "<sub-flow name='stock'><set-payload value='1'/></sub-flow>";
 const PUBLIC: (&str, &str) = ("Public", "http://127.0.0.1:8081");
 
-/// The plan, and what is told.
+/// The plan, and the diagnostics.
 fn reading(files: &[(&str, &str)], machine: &Machine) -> (Option<Plan>, String) {
     let sources: Vec<Source<'_>> = files
         .iter()

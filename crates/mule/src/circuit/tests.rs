@@ -1,4 +1,4 @@
-//! Flows in, the circuits in them out; and flows that look like circuits and are none.
+//! From flows to circuits, and flows that resemble circuits without being one.
 
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
@@ -166,8 +166,8 @@ fn an_entry_says_what_its_circuit_does() {
     assert_eq!(circuit.counted(Some(&typed("many"))), None);
 }
 
-/// The same in other words: other names, the count compared the other way round, errors that end
-/// here, a variable that the state makes, a default value.
+/// The same circuit in other words: other names, the comparison with swapped sides, errors that end here, a variable
+/// made of the state, a default value.
 const OTHER_WORDS: &str = r##"<os:object-store name="memory" persistent="false" entryTtl="2" entryTtlUnit="MINUTES"/>
 <flow name="go">
   <http:listener config-ref="L" path="/x"/>
@@ -244,7 +244,7 @@ fn one_more_than_a_count_that_is_exceeded_opens() {
     }
 }
 
-/// One object as text under a key of its own, with a half-open state; divided into sub-flows.
+/// One object as text under its own key, with a half-open state; divided into sub-flows.
 const IN_ONE_OBJECT: &str = r##"<os:object-store name="Guard" entryTtl="1" entryTtlUnit="DAYS"/>
 <sub-flow name="ask">
   <try>
@@ -344,7 +344,7 @@ fn a_key_that_the_request_chooses_is_shown_as_such() {
     assert!(!circuit.state.key.takes("bank"));
 }
 
-/// Entries of their own for state, time, count; an interval in milliseconds against seconds.
+/// Separate entries for state, time and count; an interval in milliseconds compared with seconds.
 const WITH_TIME: &str = r##"<os:object-store name="cb" entryTtl="1" entryTtlUnit="HOURS"/>
 <flow name="f">
   <http:listener config-ref="L" path="/x"/>
@@ -521,7 +521,7 @@ fn two_circuits_of_one_file_are_two() {
         names,
         ["circuit-breaker-store/circuit-state", "memory/door"]
     );
-    // Two in one flow, one after the other.
+    // Two calls in one flow, one after the other.
     let gate = |state: &str, config: &str| {
         let bad = format!(r##"<os:store key="{state}"><os:value>OPEN</os:value></os:store>"##);
         format!(

@@ -1,4 +1,4 @@
-//! Files in, filled elements and properties or diagnostics out.
+//! From files to elements with placeholders filled in, properties, and diagnostics.
 
 use std::collections::BTreeMap;
 use std::io;

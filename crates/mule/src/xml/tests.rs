@@ -1,4 +1,4 @@
-//! Texts in, elements or diagnostics out.
+//! From texts to elements or diagnostics.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::app::Compat;
 
-/// The elements, a line each: place, name, attributes with their places, text.
+/// The elements, one per line: place, name, attributes with their places, text.
 fn shown(elements: &[Element]) -> String {
     let mut out = String::new();
     for element in elements {

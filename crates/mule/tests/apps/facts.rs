@@ -1,4 +1,4 @@
-//! What becomes of elements that are right.
+//! Valid elements, and the model made of them.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn the_documents_flow_is_read_as_it_stands() {
     for compat in [Compat::Intent, Compat::Strict] {
         let Read { plan, said } = read_all(&[("orders.xml", SEED)], bindings, compat);
         let plan = plan.unwrap();
-        // What is told of the circuit has tests of its own, in `mule/circuit`.
+        // The warnings on the circuit are tested in `mule/circuit`.
         let (of_circuit, said): (Vec<String>, Vec<String>) = said
             .into_iter()
             .partition(|line| line.contains("the circuit circuit-breaker-store/circuit-state "));

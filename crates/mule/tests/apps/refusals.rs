@@ -1,10 +1,10 @@
-//! What is refused, and where.
+//! Errors, with their positions.
 
 use fusebox_mule::app::Compat;
 
 use super::{Read, check, flow, read_all, snippet};
 
-/// Checks all that is said of a flow `f` of these elements, which begin at 1:57.
+/// Checks all diagnostics of a flow `f` with these elements, which begin at 1:57.
 #[track_caller]
 fn refused(inner: &str, expected: &[&str]) {
     for compat in [Compat::Intent, Compat::Strict] {
@@ -332,7 +332,7 @@ fn a_large_application_is_read_in_time() {
             .len(),
         2_001
     );
-    // The same with nothing that is found: each is told, and what may be meant with it.
+    // The same with unknown names: each is an error with a suggestion.
     let wrong = text.replace("flow-ref name=\"f", "flow-ref name=\"g");
     let Read { plan, said } = snippet(&wrong, Compat::Strict);
     assert!(plan.is_none());

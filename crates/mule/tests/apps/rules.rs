@@ -1,10 +1,10 @@
-//! Where `intent` departs from Mule: each use is a warning, and in `strict` what Mule makes of it.
+//! The departures of `intent` from Mule: each use is a warning, and in `strict` an error as in Mule.
 
 use fusebox_mule::app::{Compat, Does, FlowName, Given, ObjectOperation};
 
 use super::{Read, app, check, first, flow, named, read_all, snippet};
 
-/// Checks what both profiles say of a flow `f` of these elements.
+/// Checks the diagnostics of both profiles for a flow `f` with these elements.
 #[track_caller]
 fn both(inner: &str, intent: &[&str], strict: &[&str]) {
     check(&flow(inner), Compat::Intent, intent);
