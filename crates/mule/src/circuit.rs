@@ -1,6 +1,6 @@
 //! Circuit breakers that flows build by hand from entries of an object store.
 //!
-//! - [`Circuit`], [`Entry`], [`Opens`], [`Count`], [`Cooldown`]: the description of such a circuit
+//! - [`Circuit`], [`Entry`], [`OpenWhen`], [`Count`], [`Cooldown`]: the description of such a circuit
 //! - [`Flaw`], [`FlawKind`]: its weaknesses, which become warnings
 //! - `ways`: symbolic execution of a flow along all its paths; `failures`: how calls end
 //! - `find`: from paths to circuits; `sighting`, `trip`, `time`: the circuit of one call; `trace`: parts of a path
@@ -46,7 +46,7 @@ pub struct Circuit {
     /// The entry that holds the state.
     pub state: Entry,
     /// The values of the entry that mean open.
-    pub opens: Opens,
+    pub open_when: OpenWhen,
     /// The position where the flow opens the circuit.
     pub trip_site: Site,
     /// The value while probes are allowed; `None`: the circuit has no half-open state.
@@ -97,7 +97,7 @@ pub enum EntryKeyPart {
 
 /// The values of an entry that mean open.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Opens {
+pub enum OpenWhen {
     /// One certain value.
     Is(Value),
     /// Any value: an entry that exists.
@@ -146,7 +146,7 @@ pub struct Refusal {
 
 /// The state of a circuit, as its entry says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Said {
+pub enum CircuitState {
     /// Calls are made.
     Closed,
     /// Calls are not made.
@@ -155,38 +155,38 @@ pub enum Said {
     HalfOpen,
 }
 
-impl Said {
+impl CircuitState {
     /// The state's name, as for breakers.
     pub fn as_str(self) -> &'static str {
         match self {
-            Said::Closed => "closed",
-            Said::Open => "open",
-            Said::HalfOpen => "half_open",
+            CircuitState::Closed => "closed",
+            CircuitState::Open => "open",
+            CircuitState::HalfOpen => "half_open",
         }
     }
 }
 
 impl Circuit {
     /// The state for a value of its entry; `None`: the entry does not exist.
-    pub fn says(&self, value: Option<&Typed>) -> Said {
+    pub fn state_for(&self, value: Option<&Typed>) -> CircuitState {
         let Some(value) = value.and_then(|value| self.state.value(value)) else {
-            return Said::Closed;
+            return CircuitState::Closed;
         };
-        let is_open = match &self.opens {
-            Opens::Is(open) => value == *open,
-            Opens::Present => true,
-            Opens::AtLeast(Some(least)) => count(&value).is_some_and(|count| count >= *least),
-            Opens::AtLeast(None) => false,
+        let is_open = match &self.open_when {
+            OpenWhen::Is(open) => value == *open,
+            OpenWhen::Present => true,
+            OpenWhen::AtLeast(Some(least)) => count(&value).is_some_and(|count| count >= *least),
+            OpenWhen::AtLeast(None) => false,
         };
         match is_open {
-            true => Said::Open,
-            false if self.half_open.as_ref() == Some(&value) => Said::HalfOpen,
-            false => Said::Closed,
+            true => CircuitState::Open,
+            false if self.half_open.as_ref() == Some(&value) => CircuitState::HalfOpen,
+            false => CircuitState::Closed,
         }
     }
 
     /// The number of failures in a value of the counter's entry; `None`: no counter, or not a number.
-    pub fn counted(&self, value: Option<&Typed>) -> Option<u64> {
+    pub fn count_in(&self, value: Option<&Typed>) -> Option<u64> {
         let counter = self.count.as_ref()?;
         match value {
             Some(value) => count(&counter.entry.value(value)?),

@@ -4,7 +4,7 @@ use fusebox_plan::dialect::{self, Claim, Document, Loader, Notes};
 use fusebox_plan::{Conversion, Plan, Reading, Source};
 
 use crate::app::App;
-use crate::lower::{Setting, lower};
+use crate::lower::{LowerInput, lower};
 use crate::written;
 
 /// The dialect of Mule 4 applications.
@@ -55,7 +55,7 @@ impl dialect::Dialect for Dialect {
         let texts: Vec<(usize, &str)> = documents.iter().map(|it| (it.file, it.text)).collect();
         let written = written::read(&texts, files, loader, notes)?;
         let names: Vec<&str> = files.iter().map(String::as_str).collect();
-        let setting = Setting {
+        let setting = LowerInput {
             files: &names,
             properties: written.properties,
             bindings: &loader.bindings(),

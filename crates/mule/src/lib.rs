@@ -29,5 +29,7 @@ pub use fusebox_dataweave::{
     Typed, Value, Vars, eval as eval_mule, jiff, read_scope,
 };
 
-pub use circuit::{Circuit, Cooldown, Count, Entry, Failure, Flaw, FlawKind, Opens, Refusal, Said};
+pub use circuit::{
+    Circuit, CircuitState, Cooldown, Count, Entry, Failure, Flaw, FlawKind, OpenWhen, Refusal,
+};
 pub use dialect::{Dialect, convert, read};

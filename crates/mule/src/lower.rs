@@ -1,6 +1,6 @@
 //! From elements to an application and its plan.
 //!
-//! - `shapes`: the table of elements with their attributes and children; `outside`: elements that are not in it
+//! - `shapes`: the table of elements with their attributes and children; `unsupported`: elements that are not in it
 //! - `open`, `values`: checks an element against the table and reads its attributes
 //! - `names`, `bind`: named elements, and the bindings of the command line
 //! - `flows`, `processors`, `scopes`, `handlers`: the core; `listen`, `request`, `configs`: HTTP;
@@ -20,12 +20,12 @@ mod listen;
 mod names;
 mod objects;
 mod open;
-mod outside;
 mod plan;
 mod processors;
 mod queues;
 mod request;
 mod scopes;
+mod unsupported;
 // One element a line where possible, so that the table reads as a table.
 #[rustfmt::skip]
 mod shapes;
@@ -41,7 +41,7 @@ use fusebox_plan::dialect::{Notes, Place};
 use fusebox_plan::plan::Plan;
 
 use self::bind::Bindings;
-use self::handlers::Weighed;
+use self::handlers::Counted;
 use self::names::Globals;
 use self::objects::Stores;
 use self::queues::Queues;
@@ -50,7 +50,7 @@ use super::circuit;
 use super::xml::Element;
 
 /// The input of [`lower`] besides the elements.
-pub(crate) struct Setting<'a> {
+pub(crate) struct LowerInput<'a> {
     /// The names of the files, by their index in places.
     pub files: &'a [&'a str],
     /// The properties that `p('key')` reads.
@@ -62,7 +62,11 @@ pub(crate) struct Setting<'a> {
 }
 
 /// Makes an application of its elements outside flows, which are in the order of the files.
-pub(crate) fn lower(mut elements: Vec<Element>, setting: Setting<'_>, notes: &mut Notes) -> Plan {
+pub(crate) fn lower(
+    mut elements: Vec<Element>,
+    setting: LowerInput<'_>,
+    notes: &mut Notes,
+) -> Plan {
     names::rename(&mut elements, setting.compat, notes);
     let globals = Globals::collect(&elements, setting.files, notes);
     let mut lowering = Lowering {
@@ -79,7 +83,7 @@ pub(crate) fn lower(mut elements: Vec<Element>, setting: Setting<'_>, notes: &mu
         on_errors: BTreeMap::new(),
         guesses: 0,
         depth: 0,
-        weight: 0,
+        processors: 0,
         notes,
     };
     let mut app = lowering.app(setting.properties);
@@ -104,15 +108,15 @@ struct Lowering<'a> {
     stores: Stores,
     queues: Queues,
     /// The handlers with a name; `None` while they are being read, and for unknown names.
-    handlers: BTreeMap<Arc<str>, Option<Weighed<Arc<Handlers>>>>,
+    handlers: BTreeMap<Arc<str>, Option<Counted<Arc<Handlers>>>>,
     /// Single handlers outside flows, by position; `None` while they are being read.
-    on_errors: BTreeMap<Place, Option<Weighed<Option<Handler>>>>,
+    on_errors: BTreeMap<Place, Option<Counted<Option<Handler>>>>,
     /// The number of suggestions made.
     guesses: usize,
     /// The depth of nested chains, with those of named handlers.
     depth: usize,
     /// The number of processors read, with those of named handlers once for each reference.
-    weight: usize,
+    processors: usize,
     notes: &'a mut Notes,
 }
 

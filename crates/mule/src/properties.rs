@@ -125,7 +125,7 @@ pub(super) fn file_of(
 }
 
 /// A file with its text.
-pub(super) struct Found {
+pub(super) struct FoundFile {
     /// The path, relative to the first file's directory.
     pub path: String,
     /// The file's text.
@@ -140,7 +140,7 @@ pub(super) fn find(
     path: &At<String>,
     places: &[&str],
     loader: &dyn Loader,
-) -> Result<Found, (String, String)> {
+) -> Result<FoundFile, (String, String)> {
     let path = &path.value;
     let places = if path.starts_with('/') {
         &places[..1]
@@ -152,7 +152,7 @@ pub(super) fn find(
         match loader.file(&candidate) {
             Ok(text) => {
                 let path = candidate;
-                return Ok(Found { path, text });
+                return Ok(FoundFile { path, text });
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -182,7 +182,7 @@ pub(super) fn find(
 }
 
 /// The text of a file; reports a file that is too long.
-pub(super) fn bounded(found: Found, at: Place, notes: &mut Notes) -> Option<String> {
+pub(super) fn bounded(found: FoundFile, at: Place, notes: &mut Notes) -> Option<String> {
     if found.text.len() > BYTES_MAX {
         let what = format!(
             "the file {} has {} bytes, and may have {BYTES_MAX}",

@@ -15,7 +15,7 @@ const IMPORTS_MAX: usize = 64;
 const PLACES: [&str; 2] = ["", "src/main/mule/"];
 
 /// An application as written.
-pub(crate) struct Written {
+pub(crate) struct WrittenApp {
     /// The elements of all files in order; imported elements replace their `import`.
     pub elements: Vec<Element>,
     /// The properties that `p('key')` reads.
@@ -40,7 +40,7 @@ pub(crate) fn read(
     names: &mut Vec<String>,
     loader: &dyn Loader,
     notes: &mut Notes,
-) -> Option<Written> {
+) -> Option<WrittenApp> {
     let errors = notes.errors();
     let compat = compat(loader);
     let mut elements = Vec::new();
@@ -60,7 +60,7 @@ pub(crate) fn read(
             fill(element, &mut table, notes);
         }
     }
-    (notes.errors() == errors).then(|| Written {
+    (notes.errors() == errors).then(|| WrittenApp {
         elements,
         properties: table.all(),
     })

@@ -10,7 +10,7 @@ use fusebox_mule::app::{
 };
 use fusebox_mule::jiff::{Timestamp, tz::TimeZone};
 use fusebox_mule::run::{
-    Answer, Call, Ended, Engine, Outside, Pending, PublishFault, SendFault, Stores,
+    Answer, Call, Ended, Engine, Pending, PublishFault, SendFault, Stores, World,
 };
 use fusebox_mule::{Event, Properties, Random, Script, Typed};
 use fusebox_store::{Fault, HostileStore, Limits, MemoryStore, SystemClock};
@@ -22,7 +22,7 @@ struct Nowhere {
     spawned: Mutex<usize>,
 }
 
-impl Outside for Nowhere {
+impl World for Nowhere {
     fn now(&self) -> Timestamp {
         Timestamp::UNIX_EPOCH
     }
@@ -53,7 +53,7 @@ impl Outside for Nowhere {
     }
 }
 
-fn nowhere() -> Arc<dyn Outside> {
+fn nowhere() -> Arc<dyn World> {
     Arc::new(Nowhere {
         zone: TimeZone::UTC,
         random: Random::seeded(1),
@@ -202,8 +202,8 @@ fn a_run_that_is_given_up_leaves_what_it_has_stored_and_holds_nothing() {
         let run = engine.run(&nowhere(), FlowId(0), Event::default());
         let ended = tokio::time::timeout(Duration::from_secs(1), run).await;
         assert!(ended.is_err(), "it sleeps longer than that");
-        let shelf = engine.stores().shelf(None);
-        assert_eq!(shelf.keys(Timestamp::UNIX_EPOCH).await.unwrap(), ["a"]);
+        let partition = engine.stores().partition(None);
+        assert_eq!(partition.keys(Timestamp::UNIX_EPOCH).await.unwrap(), ["a"]);
     });
 }
 

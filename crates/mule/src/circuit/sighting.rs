@@ -10,7 +10,7 @@ use super::time::{stored_times, time};
 use super::trace::{self, Held};
 use super::trip::{Counting, Trip, counted, written_at};
 use super::ways::{Act, Call, Walk, Way};
-use super::{Circuit, Cooldown, Count, Entry, EntryKey, EntryKeyPart, Opens, Refusal, flaws};
+use super::{Circuit, Cooldown, Count, Entry, EntryKey, EntryKeyPart, OpenWhen, Refusal, flaws};
 use crate::app::Site;
 
 /// One call of a flow on all paths through the flow.
@@ -66,14 +66,14 @@ impl<'w, 'a> Sighting<'w, 'a> {
         if !failures.iter().any(of_upstream) {
             return None;
         }
-        let opens = match (&trip.slot, by_count) {
-            (_, true) => Opens::AtLeast(counting.as_ref().and_then(|it| it.threshold)),
-            (None, _) => Opens::Present,
+        let open_when = match (&trip.slot, by_count) {
+            (_, true) => OpenWhen::AtLeast(counting.as_ref().and_then(|it| it.threshold)),
+            (None, _) => OpenWhen::Present,
             (Some(slot), _) => {
                 let value = trip.held.get(&trip.entry).cloned().flatten()?;
                 match trace::plain(&trace::at_slot(&value, slot)) {
-                    Some(value) => Opens::Is(value),
-                    None => Opens::Present,
+                    Some(value) => OpenWhen::Is(value),
+                    None => OpenWhen::Present,
                 }
             }
         };
@@ -101,7 +101,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
         let mut circuit = Circuit {
             name: state.to_string().into(),
             site: self.site_of_gate(trip.entry).clone(),
-            opens,
+            open_when,
             trip_site: written_at(self.failed(trip.way), trip.entry)
                 .unwrap_or(call.site)
                 .clone(),

@@ -8,9 +8,9 @@ use std::time::Duration;
 use fusebox_dataweave::{Typed, Value};
 use fusebox_plan::dialect::Notes;
 
-use super::{Circuit, Cooldown, FlawKind, Opens, Said};
+use super::{Circuit, CircuitState, Cooldown, FlawKind, OpenWhen};
 use crate::app::Compat;
-use crate::lower::{Setting, lower};
+use crate::lower::{LowerInput, lower};
 use crate::xml;
 
 const SEED: &str = include_str!(
@@ -35,7 +35,7 @@ fn read(text: &str, properties: &[(&str, &str)]) -> (Vec<Circuit>, Vec<String>) 
         .iter()
         .map(|(key, value)| (Arc::from(*key), Arc::from(*value)))
         .collect();
-    let setting = Setting {
+    let setting = LowerInput {
         files: &["app.xml"],
         properties,
         bindings: &bindings,
@@ -90,7 +90,7 @@ fn the_documents_flow_is_a_circuit() {
         panic!("{found:#?}")
     };
     assert_eq!(&*circuit.name, "circuit-breaker-store/circuit-state");
-    assert_eq!(circuit.opens, Opens::Is(Value::text("OPEN")));
+    assert_eq!(circuit.open_when, OpenWhen::Is(Value::text("OPEN")));
     let count = circuit.count.as_ref().unwrap();
     assert_eq!(
         count.entry.to_string(),
@@ -158,12 +158,15 @@ fn each_flaw_of_the_documents_flow_has_its_own_line() {
 fn an_entry_says_what_its_circuit_does() {
     let circuit = one(SEED);
     let typed = |text: &str| Typed::literal(Arc::from(text));
-    assert_eq!(circuit.says(None), Said::Closed);
-    assert_eq!(circuit.says(Some(&typed("OPEN"))), Said::Open);
-    assert_eq!(circuit.says(Some(&typed("CLOSED"))), Said::Closed);
-    assert_eq!(circuit.counted(None), Some(0));
-    assert_eq!(circuit.counted(Some(&typed("3"))), Some(3));
-    assert_eq!(circuit.counted(Some(&typed("many"))), None);
+    assert_eq!(circuit.state_for(None), CircuitState::Closed);
+    assert_eq!(circuit.state_for(Some(&typed("OPEN"))), CircuitState::Open);
+    assert_eq!(
+        circuit.state_for(Some(&typed("CLOSED"))),
+        CircuitState::Closed
+    );
+    assert_eq!(circuit.count_in(None), Some(0));
+    assert_eq!(circuit.count_in(Some(&typed("3"))), Some(3));
+    assert_eq!(circuit.count_in(Some(&typed("many"))), None);
 }
 
 /// The same circuit in other words: other names, the comparison with swapped sides, errors that end here, a variable
@@ -197,7 +200,7 @@ const OTHER_WORDS: &str = r##"<os:object-store name="memory" persistent="false" 
 fn other_names_other_directions_and_a_default_value_are_the_same() {
     let circuit = one(OTHER_WORDS);
     assert_eq!(&*circuit.name, "memory/door");
-    assert_eq!(circuit.opens, Opens::Is(Value::text("down")));
+    assert_eq!(circuit.open_when, OpenWhen::Is(Value::text("down")));
     assert_eq!(threshold(&circuit), Some(3));
     let failures = failures(&circuit);
     assert!(
@@ -302,7 +305,7 @@ const IN_ONE_OBJECT: &str = r##"<os:object-store name="Guard" entryTtl="1" entry
 fn a_state_machine_in_one_object_is_a_circuit() {
     let circuit = one(IN_ONE_OBJECT);
     assert_eq!(&*circuit.name, "Guard/guard-bank.mode");
-    assert_eq!(circuit.opens, Opens::Is(Value::text("OPEN")));
+    assert_eq!(circuit.open_when, OpenWhen::Is(Value::text("OPEN")));
     assert_eq!(circuit.half_open, Some(Value::text("HALF_OPEN")));
     assert_eq!(threshold(&circuit), Some(4));
     assert_eq!(
@@ -331,8 +334,8 @@ fn a_state_machine_in_one_object_is_a_circuit() {
         .find(|flaw| flaw.kind == FlawKind::Unused);
     assert!(unused.unwrap().what.contains("`span`, always 60"));
     let open = Typed::literal(Arc::from(r##"{"mode": "OPEN", "bad": 4}"##));
-    assert_eq!(circuit.says(Some(&open)), Said::Open);
-    assert_eq!(circuit.counted(Some(&open)), Some(4));
+    assert_eq!(circuit.state_for(Some(&open)), CircuitState::Open);
+    assert_eq!(circuit.count_in(Some(&open)), Some(4));
 }
 
 #[test]
@@ -443,7 +446,7 @@ fn a_count_may_be_the_state() {
     );
     let circuit = one(&text);
     assert_eq!(&*circuit.name, "_defaultPersistentObjectStore/bad");
-    assert_eq!(circuit.opens, Opens::AtLeast(Some(3)));
+    assert_eq!(circuit.open_when, OpenWhen::AtLeast(Some(3)));
     assert_eq!(threshold(&circuit), Some(3));
     assert_eq!(circuit.cooldown, Cooldown::Never);
     assert!(kinds(&circuit).contains(&FlawKind::NeverCloses));
@@ -454,7 +457,7 @@ fn an_entry_may_say_so_by_being_there() {
     let ask = r##"<os:contains key="down" target="down"/>"##;
     let bad = r##"<os:store key="down"><os:value>yes</os:value></os:store>"##;
     let circuit = one(&framed(ask, "vars.down", "", bad));
-    assert_eq!(circuit.opens, Opens::Present);
+    assert_eq!(circuit.open_when, OpenWhen::Present);
     assert_eq!(circuit.count, None);
     let counted = format!(
         r##"{COUNT}{MORE}<choice><when expression="#[(vars.n as Number) + 1 >= 2]">{bad}</when></choice>"##

@@ -13,7 +13,7 @@ use super::Lowering;
 pub(super) struct Bindings<'a>(BTreeMap<&'a str, (&'a str, Cell<bool>)>);
 
 /// An invalid binding: the problem and the remedy.
-pub(super) type Fault = (String, String);
+pub(super) type Problem = (String, String);
 
 impl<'a> Bindings<'a> {
     pub fn of(bindings: &'a [(String, String)]) -> Bindings<'a> {
@@ -34,7 +34,7 @@ impl<'a> Bindings<'a> {
 }
 
 /// Reads a URL to listen on, as address and base path.
-pub(super) fn listening(url: &str) -> Result<(SocketAddr, String), Fault> {
+pub(super) fn listening(url: &str) -> Result<(SocketAddr, String), Problem> {
     let example = "write it as `http://127.0.0.1:8081` or `http://0.0.0.0:8081/base`";
     let Some(rest) = url.strip_prefix("http://") else {
         return Err((
@@ -72,7 +72,7 @@ pub(super) fn address(host: &str, port: u16) -> Option<SocketAddr> {
 }
 
 /// Reads a URL to send requests to.
-pub(super) fn calling(url: &str) -> Result<Endpoint, Fault> {
+pub(super) fn calling(url: &str) -> Result<Endpoint, Problem> {
     read_url(url).map_err(|(what, mend)| (format!("{what}: {}", quote(url)), mend))
 }
 

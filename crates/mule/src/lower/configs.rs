@@ -6,7 +6,7 @@ use std::time::Duration;
 use fusebox_plan::dialect::{Place, quote, read_url};
 
 use super::Lowering;
-use super::bind::{self, Fault};
+use super::bind::{self, Problem};
 use super::open::Open;
 use crate::app::{Handlers, ListenerConfig, Requester, SendBody};
 use crate::xml::Element;
@@ -313,7 +313,7 @@ impl<'a> Lowering<'a> {
         Some(requester)
     }
 
-    fn bound<T>(&mut self, at: Place, name: &str, read: Result<T, Fault>) -> Option<T> {
+    fn bound<T>(&mut self, at: Place, name: &str, read: Result<T, Problem>) -> Option<T> {
         match read {
             Ok(bound) => Some(bound),
             Err((what, mend)) => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fusebox_plan::dialect::quote;
 
 use super::Lowering;
-use super::listen::Taken;
+use super::listen::TakenPaths;
 use super::names::FLOWS;
 use super::open::Open;
 use super::shapes::{self, Role};
@@ -17,7 +17,7 @@ use crate::xml::Element;
 impl<'a> Lowering<'a> {
     /// Reads all flows, in the order of the files.
     pub fn flows(&mut self) -> Vec<Arc<Flow>> {
-        let mut taken = Taken::default();
+        let mut taken = TakenPaths::default();
         self.globals
             .each(FLOWS)
             .into_iter()
@@ -25,7 +25,7 @@ impl<'a> Lowering<'a> {
             .collect()
     }
 
-    fn flow(&mut self, element: &'a Element, taken: &mut Taken) -> Flow {
+    fn flow(&mut self, element: &'a Element, taken: &mut TakenPaths) -> Flow {
         let mut flow = Flow {
             name: "".into(),
             site: self.site(element.at),
@@ -57,7 +57,7 @@ impl<'a> Lowering<'a> {
         flow
     }
 
-    fn source(&mut self, open: &Open<'a>, taken: &mut Taken) -> Option<Source> {
+    fn source(&mut self, open: &Open<'a>, taken: &mut TakenPaths) -> Option<Source> {
         let is_source = |child: &Element| {
             shapes::find(&child.title()).is_some_and(|shape| shape.role == Role::Source)
         };

@@ -16,9 +16,9 @@ const ON_ERROR: &[&str] = &["on-error-continue", "on-error-propagate"];
 
 /// An element that is read once and referred to repeatedly, with its number of processors.
 #[derive(Clone)]
-pub(super) struct Weighed<T> {
-    what: T,
-    weight: usize,
+pub(super) struct Counted<T> {
+    value: T,
+    processors: usize,
 }
 
 /// The limit of processors in an application, counted once for each reference, as a walk through the application
@@ -50,7 +50,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn refuse_nameless(&mut self, element: &'a Element) {
-        self.beyond(
+        self.deviation(
             element.at,
             format!(
                 "{} stands outside flows without a name, so it never runs",
@@ -109,7 +109,7 @@ impl<'a> Lowering<'a> {
             };
             let all = |handler: &Handler| handler.types.is_empty() && handler.when.is_none();
             if handlers.last().is_some_and(all) {
-                self.beyond(
+                self.deviation(
                     element.at,
                     "this handler never runs: the one before it takes every error",
                     "move the one without `type` and `when` to the end",
@@ -130,8 +130,8 @@ impl<'a> Lowering<'a> {
         };
         match self.handlers.get(name.text).cloned() {
             Some(Some(read)) => {
-                self.weigh(read.weight, element)?;
-                Some(read.what)
+                self.count_processors(read.processors, element)?;
+                Some(read.value)
             }
             Some(None) => {
                 let what = format!("the `error-handler` {} refers to itself", quote(name.text));
@@ -144,16 +144,16 @@ impl<'a> Lowering<'a> {
 
     fn handlers_of(&mut self, name: &str, element: &'a Element) -> Option<Arc<Handlers>> {
         if let Some(read) = self.handlers.get(name) {
-            return read.clone().map(|read| read.what);
+            return read.clone().map(|read| read.value);
         }
         self.handlers.insert(name.into(), None);
-        let before = self.weight;
+        let before = self.processors;
         let open = self.open(element)?;
         let handlers = self.handlers(&open);
-        let read = Weighed {
+        let read = Counted {
             // An unreadable one is kept as empty, since its error is already reported.
-            what: handlers.clone().unwrap_or_default(),
-            weight: self.weight - before,
+            value: handlers.clone().unwrap_or_default(),
+            processors: self.processors - before,
         };
         self.handlers.insert(name.into(), Some(read));
         handlers
@@ -171,8 +171,8 @@ impl<'a> Lowering<'a> {
         };
         match self.on_errors.get(&found.at).cloned() {
             Some(Some(read)) => {
-                self.weigh(read.weight, found)?;
-                read.what
+                self.count_processors(read.processors, found)?;
+                read.value
             }
             Some(None) => {
                 let what = format!("the handler {} refers to itself", quote(name.text));
@@ -186,24 +186,24 @@ impl<'a> Lowering<'a> {
     /// Reads a handler outside flows.
     fn named_handler(&mut self, element: &'a Element) -> Option<Handler> {
         if let Some(read) = self.on_errors.get(&element.at) {
-            return read.clone().and_then(|read| read.what);
+            return read.clone().and_then(|read| read.value);
         }
         self.on_errors.insert(element.at, None);
-        let before = self.weight;
-        let what = self.handler(element);
-        let weight = self.weight - before;
-        let read = Weighed {
-            what: what.clone(),
-            weight,
+        let before = self.processors;
+        let handler = self.handler(element);
+        let processors = self.processors - before;
+        let read = Counted {
+            value: handler.clone(),
+            processors,
         };
         self.on_errors.insert(element.at, Some(read));
-        what
+        handler
     }
 
     /// Adds the processors of a reference to the total, which is limited.
-    fn weigh(&mut self, weight: usize, element: &'a Element) -> Option<()> {
-        self.weight = self.weight.saturating_add(weight);
-        if self.weight > PROCESSORS_MAX {
+    fn count_processors(&mut self, more: usize, element: &'a Element) -> Option<()> {
+        self.processors = self.processors.saturating_add(more);
+        if self.processors > PROCESSORS_MAX {
             let what = format!(
                 "handlers refer to one another so often that there are more than {PROCESSORS_MAX} processors"
             );

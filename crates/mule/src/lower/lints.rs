@@ -14,16 +14,16 @@ use crate::xml::Element;
 /// Checks an application. `elements` are the elements of its flows, in the same order.
 pub(super) fn check(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>) {
     refuse_circles(app, elements, lowering);
-    let mut looks = Looks::new(app);
+    let mut budget = Budget::new(app);
     if app.compat == Compat::Intent {
         for flow in &app.flows {
-            warn_of_status(app, flow, &mut looks, lowering);
+            warn_of_status(app, flow, &mut budget, lowering);
         }
     }
     for flow in &app.flows {
         flow.walk(&mut |processor| {
             if let Does::UntilSuccessful(scope) = &processor.does {
-                warn_of_restoring(app, scope, &mut looks, lowering);
+                warn_of_restoring(app, scope, &mut budget, lowering);
             }
         });
     }
@@ -34,27 +34,27 @@ pub(super) fn check(app: &App, elements: &[&Element], lowering: &mut Lowering<'_
 ///
 /// Thousands of flows may refer to thousands of others, and the result is only a warning, so a very large
 /// application gets fewer of them.
-struct Looks {
+struct Budget {
     /// The number of processors of each flow.
     sizes: Vec<usize>,
     left: usize,
 }
 
 /// The limit of examined processors.
-const LOOKS_MAX: usize = 1 << 20;
+const BUDGET_MAX: usize = 1 << 20;
 /// The limit of nested flows in an examination.
-const WAY_MAX: usize = 64;
+const DEPTH_MAX: usize = 64;
 
-impl Looks {
-    fn new(app: &App) -> Looks {
+impl Budget {
+    fn new(app: &App) -> Budget {
         let size = |flow: &Arc<Flow>| {
             let mut count = 1;
             flow.walk(&mut |_| count += 1);
             count
         };
-        Looks {
+        Budget {
             sizes: app.flows.iter().map(size).collect(),
-            left: LOOKS_MAX,
+            left: BUDGET_MAX,
         }
     }
 
@@ -126,7 +126,7 @@ fn referred(processor: &Processor) -> Option<FlowId> {
 }
 
 /// Warns of variables that become status and headers of a response although the listener does not read them.
-fn warn_of_status(app: &App, flow: &Flow, looks: &mut Looks, lowering: &mut Lowering<'_>) {
+fn warn_of_status(app: &App, flow: &Flow, budget: &mut Budget, lowering: &mut Lowering<'_>) {
     let Some(Source::Http(source)) = &flow.source else {
         return;
     };
@@ -139,7 +139,7 @@ fn warn_of_status(app: &App, flow: &Flow, looks: &mut Looks, lowering: &mut Lowe
         _ => "`http:error-response`",
     };
     for (variable, becomes) in [("httpStatus", "status"), ("outboundHeaders", "headers")] {
-        let Some(site) = first_set(app, flow, variable, looks) else {
+        let Some(site) = first_set(app, flow, variable, budget) else {
             continue;
         };
         let at = lowering.place(&site);
@@ -154,7 +154,7 @@ fn warn_of_status(app: &App, flow: &Flow, looks: &mut Looks, lowering: &mut Lowe
 }
 
 /// The position where a flow, or one that it calls, first sets a variable.
-fn first_set(app: &App, flow: &Flow, variable: &str, looks: &mut Looks) -> Option<Site> {
+fn first_set(app: &App, flow: &Flow, variable: &str, budget: &mut Budget) -> Option<Site> {
     let mut found = None;
     let mut seen = BTreeSet::new();
     let mut next = vec![flow];
@@ -167,7 +167,7 @@ fn first_set(app: &App, flow: &Flow, variable: &str, looks: &mut Looks) -> Optio
             if let Some(id) = referred(processor)
                 && processor.does.target().is_none()
                 && seen.insert(id)
-                && looks.take(id)
+                && budget.take(id)
             {
                 inner.push(&**app.flow(id));
             }
@@ -191,7 +191,7 @@ fn first_set(app: &App, flow: &Flow, variable: &str, looks: &mut Looks) -> Optio
 fn warn_of_restoring(
     app: &App,
     scope: &UntilSuccessful,
-    looks: &mut Looks,
+    budget: &mut Budget,
     lowering: &mut Lowering<'_>,
 ) {
     let mut attempt = Attempt {
@@ -201,7 +201,7 @@ fn warn_of_restoring(
         lost: Vec::new(),
         seen: BTreeSet::new(),
         way: 0,
-        looks,
+        budget,
     };
     attempt.chain(&scope.chain);
     for (variable, site) in attempt.lost {
@@ -226,7 +226,7 @@ struct Attempt<'a> {
     seen: BTreeSet<FlowId>,
     /// The depth of nested flows.
     way: usize,
-    looks: &'a mut Looks,
+    budget: &'a mut Budget,
 }
 
 impl Attempt<'_> {
@@ -244,9 +244,9 @@ impl Attempt<'_> {
         self.read.extend(early);
         if let Some(id) = referred(processor)
             && processor.does.target().is_none()
-            && self.way < WAY_MAX
+            && self.way < DEPTH_MAX
             && self.seen.insert(id)
-            && self.looks.take(id)
+            && self.budget.take(id)
         {
             self.way += 1;
             let flow = self.app.flow(id).clone();

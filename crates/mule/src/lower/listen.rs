@@ -13,14 +13,14 @@ use crate::app::{HttpSource, Respond};
 
 /// The paths in use, by configuration and shape, with their methods and positions.
 #[derive(Default)]
-pub(super) struct Taken(BTreeMap<(String, String), Vec<Listening>>);
+pub(super) struct TakenPaths(BTreeMap<(String, String), Vec<Listening>>);
 
 /// The methods of a listener (`None`: all), and its position.
 type Listening = (Option<Vec<Method>>, Place);
 
 impl<'a> Lowering<'a> {
     /// Reads a flow's listener.
-    pub fn http_source(&mut self, open: &Open<'a>, taken: &mut Taken) -> Option<HttpSource> {
+    pub fn http_source(&mut self, open: &Open<'a>, taken: &mut TakenPaths) -> Option<HttpSource> {
         let config = self.listener_named(open);
         let path = self.text(open, "path");
         let methods = self.methods(open);
@@ -47,7 +47,7 @@ impl<'a> Lowering<'a> {
     /// Refuses a path that another flow has for one of the same methods.
     fn take(
         &mut self,
-        taken: &mut Taken,
+        taken: &mut TakenPaths,
         config: &str,
         path: &str,
         methods: &Option<Vec<Method>>,

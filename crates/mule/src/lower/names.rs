@@ -6,8 +6,8 @@ use fusebox_plan::dialect::{Notes, Place, nearest, quote};
 
 use super::Lowering;
 use super::open::misplaced;
-use super::outside;
 use super::shapes::{self, ATTRIBUTE_ALIASES, ELEMENT_ALIASES, Role};
+use super::unsupported;
 use crate::app::{Compat, ErrorType, FlowId};
 use crate::xml::Element;
 
@@ -57,7 +57,7 @@ impl<'a> Globals<'a> {
                     notes.error(element.at, what, mend);
                 }
                 None => {
-                    let (what, mend) = outside::refusal(&title, notes.errors());
+                    let (what, mend) = unsupported::refusal(&title, notes.errors());
                     notes.error(element.at, what, mend);
                 }
             }
@@ -140,7 +140,7 @@ impl Lowering<'_> {
     /// Counts a suggestion; false if there have been too many.
     pub fn may_guess(&mut self) -> bool {
         self.guesses += 1;
-        self.guesses <= outside::GUESSES_MAX
+        self.guesses <= unsupported::GUESSES_MAX
     }
 }
 

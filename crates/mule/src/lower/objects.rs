@@ -104,7 +104,7 @@ impl<'a> Lowering<'a> {
             }
             Compat::Strict => what,
         };
-        self.beyond(name.at(), what, mend);
+        self.deviation(name.at(), what, mend);
         let store = Arc::new(StoreDeclaration {
             name: name.text.into(),
             site: self.site(name.at()),

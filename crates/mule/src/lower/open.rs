@@ -3,8 +3,8 @@
 use fusebox_plan::dialect::{Place, quote, suggest};
 
 use super::Lowering;
-use super::outside;
 use super::shapes::{self, Absent, Attr, Body, Kind, Role, SHAPES, Shape};
+use super::unsupported;
 use crate::xml::{Attribute, Element};
 
 /// An element with its shape. Attributes and children outside the shape have been reported.
@@ -71,7 +71,7 @@ impl<'a> Lowering<'a> {
     pub fn open(&mut self, element: &'a Element) -> Option<Open<'a>> {
         let title = element.title();
         let Some(shape) = shapes::find(&title) else {
-            let (what, mend) = outside::refusal(&title, self.notes.errors());
+            let (what, mend) = unsupported::refusal(&title, self.notes.errors());
             self.notes.error(element.at, what, mend);
             return None;
         };
@@ -145,7 +145,7 @@ impl<'a> Lowering<'a> {
                     continue;
                 }
                 Some(other) => misplaced(other, Some(shape)),
-                None => outside::refusal(&title, self.notes.errors()),
+                None => unsupported::refusal(&title, self.notes.errors()),
             };
             self.notes.error(child.at, what, mend);
         }

@@ -33,7 +33,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn processor(&mut self, element: &'a Element) -> Option<Processor> {
-        self.weight += 1;
+        self.processors += 1;
         let open = self.open(element)?;
         let does = match open.shape.name {
             "flow-ref" => self.flow_ref(&open),

@@ -117,7 +117,7 @@ impl<'a> Lowering<'a> {
             Compat::Intent => format!("{what}, so {} is supplied, in memory", quote(name.text)),
             Compat::Strict => what,
         };
-        self.beyond(at.at(), what, mend);
+        self.deviation(at.at(), what, mend);
         Some(self.queues.add(config.text, name.text, false, None))
     }
 

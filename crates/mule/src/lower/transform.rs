@@ -31,7 +31,7 @@ impl<'a> Lowering<'a> {
             }
         }
         for element in open.parts("ee:set-variable") {
-            self.beyond(
+            self.deviation(
                 element.at,
                 "`ee:set-variable` stands in `ee:transform` itself, where Mule has none",
                 "put it into `<ee:variables>`",
@@ -58,7 +58,7 @@ impl<'a> Lowering<'a> {
     pub fn cache(&mut self, open: &Open<'a>) -> Option<Does> {
         let mut key = None;
         if let Some(attribute) = open.attribute("keyExpression") {
-            self.beyond(
+            self.deviation(
                 attribute.at,
                 "`keyExpression` is no attribute of `ee:cache` in Mule; it is taken for the strategy's `keyGenerationExpression`",
                 "write it there",
@@ -95,7 +95,7 @@ impl<'a> Lowering<'a> {
             return (key, self.store_of(&open));
         }
         if self.globals.find(name.text, &[STORE]).is_some() {
-            self.beyond(
+            self.deviation(
                 name.at(),
                 format!(
                     "{} is an object store, and in Mule a caching strategy is asked for",
@@ -111,7 +111,7 @@ impl<'a> Lowering<'a> {
         let what = format!("nothing defines the caching strategy {}", quote(name.text));
         let otherwise = format!("write `<{STRATEGY} name=\"{}\"/>`", name.text);
         let mend = self.mend(name.text, &[STRATEGY, STORE], &otherwise);
-        self.beyond(name.at(), what, mend);
+        self.deviation(name.at(), what, mend);
         (None, None)
     }
 }

@@ -16,11 +16,11 @@ use crate::xml::{Attribute, Element};
 #[derive(Clone, Copy)]
 pub(super) struct Written<'a> {
     pub text: &'a str,
-    from: From<'a>,
+    origin: Origin<'a>,
 }
 
 #[derive(Clone, Copy)]
-enum From<'a> {
+enum Origin<'a> {
     Attribute(&'a Attribute),
     Text(&'a Element),
     Default(&'a Element),
@@ -29,19 +29,19 @@ enum From<'a> {
 impl<'a> Written<'a> {
     /// The position of the value.
     pub fn at(&self) -> Place {
-        match self.from {
-            From::Attribute(attribute) => attribute.value.at,
-            From::Text(element) => element.text.as_ref().map_or(element.at, |text| text.at),
-            From::Default(element) => element.at,
+        match self.origin {
+            Origin::Attribute(attribute) => attribute.value.at,
+            Origin::Text(element) => element.text.as_ref().map_or(element.at, |text| text.at),
+            Origin::Default(element) => element.at,
         }
     }
 
     /// The position of a character in the value, from its line and column in the value, both from 1.
     pub fn place(&self, line: usize, col: usize) -> Place {
-        match self.from {
-            From::Attribute(attribute) => attribute.place(line, col),
-            From::Text(element) => element.text_place(line, col),
-            From::Default(element) => element.at,
+        match self.origin {
+            Origin::Attribute(attribute) => attribute.place(line, col),
+            Origin::Text(element) => element.text_place(line, col),
+            Origin::Default(element) => element.at,
         }
     }
 }
@@ -50,7 +50,7 @@ impl<'a> Written<'a> {
 pub(super) fn text_of(element: &Element) -> Written<'_> {
     Written {
         text: element.text.as_ref().map_or("", |text| &text.value),
-        from: From::Text(element),
+        origin: Origin::Text(element),
     }
 }
 
@@ -60,13 +60,13 @@ impl<'a> Lowering<'a> {
         if let Some(attribute) = open.attribute(name) {
             return Some(Written {
                 text: &attribute.value.value,
-                from: From::Attribute(attribute),
+                origin: Origin::Attribute(attribute),
             });
         }
         match open.attr(name).absent {
             Absent::Is(text) => Some(Written {
                 text,
-                from: From::Default(open.element),
+                origin: Origin::Default(open.element),
             }),
             Absent::Wrong | Absent::Fine => None,
         }
@@ -329,7 +329,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Reports usage of published flows that Mule refuses: a warning in `intent`, an error in `strict`.
-    pub fn beyond(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
+    pub fn deviation(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
         match self.compat {
             Compat::Intent => self.notes.warn(at, what, mend),
             Compat::Strict => self.notes.error(at, what, mend),

@@ -70,14 +70,14 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
             continue;
         }
         let backslashes = line.chars().rev().take_while(|char| *char == '\\').count();
-        let goes_on = backslashes % 2 == 1;
+        let continues = backslashes % 2 == 1;
         let (_, whole) = open.get_or_insert_with(|| (index + 1, String::new()));
-        whole.push_str(if goes_on {
+        whole.push_str(if continues {
             &line[..line.len() - 1]
         } else {
             line
         });
-        if !goes_on {
+        if !continues {
             logical.extend(open.take());
         }
     }

@@ -48,7 +48,7 @@ enum Property {
 }
 
 /// An unusable placeholder: the problem and the remedy.
-type Fault = (String, String);
+type Problem = (String, String);
 
 impl<'l> Table<'l> {
     pub fn new(loader: &'l dyn Loader) -> Table<'l> {
@@ -194,7 +194,7 @@ impl<'l> Table<'l> {
     }
 
     /// The value of a placeholder, from the text between its braces. An error of `None` has been reported.
-    fn value_of(&mut self, inside: &str, notes: &mut Notes) -> Result<Arc<str>, Option<Fault>> {
+    fn value_of(&mut self, inside: &str, notes: &mut Notes) -> Result<Arc<str>, Option<Problem>> {
         if self.depth >= DEPTH_MAX {
             let what = format!("placeholders are more than {DEPTH_MAX} inside one another");
             return Err(Some((what, "write the value out".to_owned())));
@@ -205,7 +205,11 @@ impl<'l> Table<'l> {
         value
     }
 
-    fn value_within(&mut self, inside: &str, notes: &mut Notes) -> Result<Arc<str>, Option<Fault>> {
+    fn value_within(
+        &mut self,
+        inside: &str,
+        notes: &mut Notes,
+    ) -> Result<Arc<str>, Option<Problem>> {
         // `${${env}.host}`: the key itself contains a placeholder.
         let mut key = inside.to_owned();
         if key.contains("${") {
@@ -234,7 +238,7 @@ impl<'l> Table<'l> {
                 ))
             });
         }
-        if let Some(value) = self.outside(&key) {
+        if let Some(value) = self.overriding(&key) {
             return Ok(value.into());
         }
         match self.written(&key, notes) {
@@ -246,12 +250,16 @@ impl<'l> Table<'l> {
     }
 
     /// The value on the command line or in the environment.
-    fn outside(&self, key: &str) -> Option<String> {
+    fn overriding(&self, key: &str) -> Option<String> {
         self.loader.property(key).or_else(|| self.loader.env(key))
     }
 
     /// The value in a file or a global property, with its own placeholders filled in.
-    fn written(&mut self, key: &str, notes: &mut Notes) -> Result<Option<Arc<str>>, Option<Fault>> {
+    fn written(
+        &mut self,
+        key: &str,
+        notes: &mut Notes,
+    ) -> Result<Option<Arc<str>>, Option<Problem>> {
         let of_file = self.files.contains_key(key);
         let Some(property) = self.property(of_file, key) else {
             return Ok(None);
@@ -301,7 +309,7 @@ impl<'l> Table<'l> {
     }
 
     /// The error for an unknown key.
-    fn missing(&self, key: &str) -> Fault {
+    fn missing(&self, key: &str) -> Problem {
         if key.is_empty() {
             return (
                 "`${}` names no property".to_owned(),

@@ -11,10 +11,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::client::Clients;
 use super::engine::Engine;
+use super::gateway_world::wall_time;
 use super::queues::Queues;
 use super::router::FlowRouter;
 use super::stores::Stores;
-use super::world::wall_time;
 use crate::Random;
 use crate::app::{App, FlowId};
 use crate::jiff::tz::TimeZone;

@@ -7,10 +7,10 @@ use fusebox_breaker::Phase;
 use fusebox_gateway::app::{Circuit as Status, CircuitFault, CircuitFlaw, Steer};
 
 use super::build::LiveApp;
-use super::stores::ShelfFault;
-use super::world::wall_time;
+use super::gateway_world::wall_time;
+use super::stores::EntryFault;
 use crate::app::Site;
-use crate::{Circuit, Entry, MediaType, Opens, Said, Typed, Value};
+use crate::{Circuit, CircuitState, Entry, MediaType, OpenWhen, Typed, Value};
 
 /// The limit of entries shown for one circuit whose key depends on the request.
 const KEYS_MAX: usize = 1_000;
@@ -21,8 +21,8 @@ struct Found {
     key: String,
 }
 
-impl From<ShelfFault> for CircuitFault {
-    fn from(fault: ShelfFault) -> CircuitFault {
+impl From<EntryFault> for CircuitFault {
+    fn from(fault: EntryFault) -> CircuitFault {
         CircuitFault::Store(fault.to_string())
     }
 }
@@ -64,29 +64,32 @@ pub async fn steer(
     };
     let circuit = &app.engine.app().circuits[found.index];
     let now = wall_time(&app.clock);
-    let shelf = app.engine.stores().shelf(circuit.state.store.as_deref());
+    let partition = app
+        .engine
+        .stores()
+        .partition(circuit.state.store.as_deref());
     match steer {
         Steer::Open => {
             let value = opened(circuit).map_err(CircuitFault::Conflict)?;
-            shelf.put(&found.key, &value, false, now).await?;
+            partition.put(&found.key, &value, false, now).await?;
         }
         Steer::Close | Steer::Reset => {
-            shelf.remove(&found.key, now).await?;
+            partition.remove(&found.key, now).await?;
         }
     }
     if steer == Steer::Reset
         && let Some(count) = &circuit.count
         && let Some(key) = count.entry.key.literal()
     {
-        let shelf = app.engine.stores().shelf(count.entry.store.as_deref());
-        shelf.remove(key, now).await?;
+        let partition = app.engine.stores().partition(count.entry.store.as_deref());
+        partition.remove(key, now).await?;
     }
     Ok(Some(app.status_of(&found).await?))
 }
 
 impl LiveApp {
     /// A circuit's entry by its name, with its status; `None`: there is none.
-    async fn find_circuit(&self, name: &str) -> Result<Option<(Found, Status)>, ShelfFault> {
+    async fn find_circuit(&self, name: &str) -> Result<Option<(Found, Status)>, EntryFault> {
         for (index, circuit) in self.engine.app().circuits.iter().enumerate() {
             let Some(key) = key_in(name, circuit) else {
                 continue;
@@ -100,32 +103,38 @@ impl LiveApp {
         Ok(None)
     }
 
-    async fn keys_of(&self, circuit: &Circuit) -> Result<Vec<String>, ShelfFault> {
+    async fn keys_of(&self, circuit: &Circuit) -> Result<Vec<String>, EntryFault> {
         if let Some(key) = circuit.state.key.literal() {
             return Ok(vec![key.to_string()]);
         }
-        let shelf = self.engine.stores().shelf(circuit.state.store.as_deref());
-        let keys = shelf.keys(wall_time(&self.clock)).await?;
+        let partition = self
+            .engine
+            .stores()
+            .partition(circuit.state.store.as_deref());
+        let keys = partition.keys(wall_time(&self.clock)).await?;
         let own = keys.into_iter().filter(|key| circuit.state.key.takes(key));
         Ok(own.take(KEYS_MAX).collect())
     }
 
-    async fn status_of(&self, found: &Found) -> Result<Status, ShelfFault> {
+    async fn status_of(&self, found: &Found) -> Result<Status, EntryFault> {
         let app = self.engine.app();
         let circuit = &app.circuits[found.index];
         let now = wall_time(&self.clock);
-        let shelf = self.engine.stores().shelf(circuit.state.store.as_deref());
-        let (value, due_at) = match shelf.look(&found.key, now).await? {
+        let partition = self
+            .engine
+            .stores()
+            .partition(circuit.state.store.as_deref());
+        let (value, due_at) = match partition.get_with_expiry(&found.key, now).await? {
             Some((value, due_at)) => (Some(value), due_at),
             None => (None, None),
         };
         let count = match &circuit.count {
             None => None,
-            Some(count) if count.entry.key == circuit.state.key => circuit.counted(value.as_ref()),
+            Some(count) if count.entry.key == circuit.state.key => circuit.count_in(value.as_ref()),
             Some(count) => match count.entry.key.literal() {
                 Some(key) => {
-                    let shelf = self.engine.stores().shelf(count.entry.store.as_deref());
-                    circuit.counted(shelf.get(key, now).await?.as_ref())
+                    let partition = self.engine.stores().partition(count.entry.store.as_deref());
+                    circuit.count_in(partition.get(key, now).await?.as_ref())
                 }
                 None => None,
             },
@@ -158,10 +167,10 @@ fn status(
     Status {
         name: named(&circuit.state, &key),
         upstreams: circuit.upstreams.clone(),
-        state: match circuit.says(value) {
-            Said::Closed => Phase::Closed,
-            Said::Open => Phase::Open,
-            Said::HalfOpen => Phase::HalfOpen,
+        state: match circuit.state_for(value) {
+            CircuitState::Closed => Phase::Closed,
+            CircuitState::Open => Phase::Open,
+            CircuitState::HalfOpen => Phase::HalfOpen,
         },
         at: at(&circuit.site),
         store: circuit.state.store_name().to_owned(),
@@ -207,11 +216,11 @@ fn opened(circuit: &Circuit) -> Result<Typed, String> {
         ));
     }
     let number = |number: u64| Value::Number(i64::try_from(number).unwrap_or(i64::MAX).into());
-    let value = match &circuit.opens {
-        Opens::Is(value) => value.clone(),
-        Opens::Present => Value::text("true"),
-        Opens::AtLeast(Some(least)) => number(*least),
-        Opens::AtLeast(None) => {
+    let value = match &circuit.open_when {
+        OpenWhen::Is(value) => value.clone(),
+        OpenWhen::Present => Value::text("true"),
+        OpenWhen::AtLeast(Some(least)) => number(*least),
+        OpenWhen::AtLeast(None) => {
             return Err(format!(
                 "{} opens at a count that is computed",
                 circuit.name

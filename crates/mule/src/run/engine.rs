@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::error::Ended;
-use super::outside::{Line, Outside, Pending};
+use super::outside::{Line, Pending, World};
 use super::stores::Stores;
 use crate::app::{App, Compat, Flow, FlowId, LogLevel, Site};
 use crate::{Context, Event};
@@ -48,13 +48,13 @@ impl Engine {
     /// The run may be dropped at any await point: earlier writes stay, and nothing remains locked.
     pub fn run(
         self: &Arc<Self>,
-        outside: &Arc<dyn Outside>,
+        world: &Arc<dyn World>,
         flow: FlowId,
         event: Event,
     ) -> Pending<'static, Ended> {
         let run = Run {
             engine: self.clone(),
-            outside: outside.clone(),
+            world: world.clone(),
         };
         Box::pin(async move {
             let flow = run.engine.app.flow(flow);
@@ -91,7 +91,7 @@ impl Engine {
 #[derive(Debug, Clone)]
 pub(super) struct Run {
     pub engine: Arc<Engine>,
-    pub outside: Arc<dyn Outside>,
+    pub world: Arc<dyn World>,
 }
 
 /// The position of a run.
@@ -136,14 +136,14 @@ impl Run {
             properties: &self.engine.app.properties,
             flow: at.flow,
             app: &self.engine.app.name,
-            now: self.outside.now(),
-            zone: self.outside.zone(),
-            random: self.outside.random(),
+            now: self.world.now(),
+            zone: self.world.zone(),
+            random: self.world.random(),
         }
     }
 
     pub fn log(&self, at: At<'_>, level: LogLevel, event: &Event, message: &str) {
-        self.outside.log(&Line {
+        self.world.log(&Line {
             level,
             message,
             site: at.site,

@@ -19,8 +19,8 @@ use crate::{Event, Typed};
 pub use attributes::{Ends, attributes};
 
 use super::build::LiveApp;
+use super::gateway_world::GatewayWorld;
 use super::respond::Responder;
-use super::world::World;
 use fusebox_gateway::parts::Body;
 use fusebox_gateway::parts::Outliving;
 use fusebox_gateway::parts::UpstreamError;
@@ -74,8 +74,8 @@ pub async fn serve(
         ..Event::default()
     };
     let worker = &exchange.client.worker;
-    let outside = World::of(&app, worker);
-    let run = app.engine.run(&outside, flow, event);
+    let world = GatewayWorld::of(&app, worker);
+    let run = app.engine.run(&world, flow, event);
     let replying = {
         let plan = plan.clone();
         async move {
@@ -86,7 +86,7 @@ pub async fn serve(
                         app: app.engine.app(),
                         flow: &plan.name,
                         source,
-                        outside: &*outside,
+                        world: &*world,
                     };
                     Some(responder.reply(ended))
                 }
@@ -125,7 +125,7 @@ pub fn new_id() -> Arc<str> {
 
 /// The response if no listener has the path.
 pub fn no_listener(path: &str) -> Response<Body> {
-    told(
+    text_response(
         StatusCode::NOT_FOUND,
         &format!("No listener for endpoint: {}", escaped(path)),
     )
@@ -134,7 +134,7 @@ pub fn no_listener(path: &str) -> Response<Body> {
 /// The response if listeners have the path, but only for the methods `takes`.
 pub fn wrong_method(path: &str, takes: &[Method]) -> Response<Body> {
     let message = format!("Method not allowed for endpoint: {}", escaped(path));
-    let mut response = told(StatusCode::METHOD_NOT_ALLOWED, &message);
+    let mut response = text_response(StatusCode::METHOD_NOT_ALLOWED, &message);
     let takes: Vec<_> = takes.iter().map(Method::as_str).collect();
     let takes = HeaderValue::from_str(&takes.join(", "));
     let takes = takes.expect("methods are field values");
@@ -149,7 +149,7 @@ fn too_many() -> Response<Body> {
     response
 }
 
-fn told(status: StatusCode, message: &str) -> Response<Body> {
+fn text_response(status: StatusCode, message: &str) -> Response<Body> {
     let mut response = Response::new(Body::fixed(message.to_owned()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, TEXT);

@@ -19,7 +19,7 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// The services that a run needs. There is one for each worker; a run uses that of its worker.
 ///
 /// Waits are tokio's, so `now` should follow tokio's clock where that is paused.
-pub trait Outside: Send + Sync + 'static {
+pub trait World: Send + Sync + 'static {
     /// The current time.
     fn now(&self) -> Timestamp;
 
@@ -49,9 +49,9 @@ pub trait Outside: Send + Sync + 'static {
     }
 }
 
-impl fmt::Debug for dyn Outside {
+impl fmt::Debug for dyn World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Outside")
+        f.write_str("World")
     }
 }
 

@@ -80,7 +80,7 @@ impl Run {
         let gate = gate.map(|width| self.engine.gate(at.site, width));
         let (flow, site, depth) = (at.flow.clone(), at.site.clone(), at.depth);
         let copy = event.clone();
-        self.outside.spawn(Box::pin(async move {
+        self.world.spawn(Box::pin(async move {
             let at = At {
                 flow: &flow,
                 site: &site,

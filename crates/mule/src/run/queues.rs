@@ -41,12 +41,12 @@ pub struct LiveQueue {
     room: Arc<Semaphore>,
     /// The room in total, in messages; a reload may change it.
     room_max: AtomicUsize,
-    kept: Option<Shelf>,
+    stored: Option<QueueStore>,
 }
 
-/// The partition with the messages of a persistent queue.
+/// The messages of a persistent queue in the store.
 #[derive(Debug)]
-struct Shelf {
+struct QueueStore {
     store: StoreHandle,
     partition: String,
     /// The number of the next message; set once the messages of an earlier process are listed.
@@ -56,15 +56,15 @@ struct Shelf {
 /// A waiting message with its permit for room.
 #[derive(Debug)]
 pub struct Waiting {
-    message: Where,
+    message: Content,
     _room: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
-enum Where {
-    Here(Typed),
+enum Content {
+    Memory(Typed),
     /// A key of the store.
-    Kept(String),
+    Stored(String),
 }
 
 impl Queues {
@@ -78,7 +78,7 @@ impl Queues {
     ) -> Queues {
         let queues = app.queues.iter().map(|queue| {
             let kept = previous.and_then(|previous| previous.find(&queue.name));
-            match kept.filter(|kept| kept.kept.is_some() == queue.persistent) {
+            match kept.filter(|kept| kept.stored.is_some() == queue.persistent) {
                 Some(kept) => {
                     kept.widen(room(queue));
                     kept.clone()
@@ -119,7 +119,7 @@ impl LiveQueue {
             arrived: Notify::new(),
             room: Arc::new(Semaphore::new(room(plan))),
             room_max: AtomicUsize::new(room(plan)),
-            kept: plan.persistent.then(|| Shelf {
+            stored: plan.persistent.then(|| QueueStore {
                 store: store.clone(),
                 partition: format!("vm/{}", plan.name),
                 next: OnceCell::new(),
@@ -140,7 +140,7 @@ impl LiveQueue {
     /// A sentence on the messages that dropping the queue would lose. Messages of a persistent queue stay in the store.
     fn lost(&self) -> Option<String> {
         let left = self.waiting().len();
-        (self.kept.is_none() && left > 0).then(|| {
+        (self.stored.is_none() && left > 0).then(|| {
             let name = &self.name;
             format!("queue {name}: it is gone, and messages with it: {left}")
         })
@@ -155,23 +155,23 @@ impl LiveQueue {
         let Ok(Ok(room)) = room else {
             return Err(PublishFault::Full(self.name.clone()));
         };
-        let message = match &self.kept {
-            None => Where::Here(message),
-            Some(shelf) => {
+        let message = match &self.stored {
+            None => Content::Memory(message),
+            Some(messages) => {
                 let failed = |error: String| PublishFault::NotAvailable(error);
                 let next = self
-                    .found(shelf)
+                    .recovered(messages)
                     .await
                     .map_err(|it| failed(it.to_string()))?;
                 let key = format!("{:020}", next.fetch_add(1, Ordering::Relaxed));
                 let bytes = message.to_stored().map_err(|it| failed(it.description))?;
                 let object = NewObject::new(bytes, STORED);
-                let put = shelf
+                let put = messages
                     .store
                     .0
-                    .put(&shelf.partition, &key, object, When::Always);
-                within(put).await.map_err(|it| failed(it.to_string()))?;
-                Where::Kept(key)
+                    .put(&messages.partition, &key, object, When::Always);
+                in_time(put).await.map_err(|it| failed(it.to_string()))?;
+                Content::Stored(key)
             }
         };
         self.waiting().push_back(Waiting {
@@ -184,8 +184,8 @@ impl LiveQueue {
 
     /// Waits for the next message. Dropping the future loses no message.
     pub async fn next(&self) -> Waiting {
-        if let Some(shelf) = &self.kept {
-            while let Err(error) = self.found(shelf).await {
+        if let Some(messages) = &self.stored {
+            while let Err(error) = self.recovered(messages).await {
                 tracing::error!(queue = %self.name, %error, "the queue's messages cannot be read yet");
                 tokio::time::sleep(STORE_WAIT).await;
             }
@@ -211,13 +211,16 @@ impl LiveQueue {
     /// # Errors
     /// If the store fails; the message becomes the next one again.
     pub async fn open(&self, waiting: Waiting) -> Result<Option<Typed>, StoreError> {
-        let (key, shelf) = match (&waiting.message, &self.kept) {
-            (Where::Kept(key), Some(shelf)) => (key, shelf),
-            (Where::Here(message), _) => return Ok(Some(message.clone())),
-            (Where::Kept(_), None) => return Ok(None),
+        let (key, messages) = match (&waiting.message, &self.stored) {
+            (Content::Stored(key), Some(messages)) => (key, messages),
+            (Content::Memory(message), _) => return Ok(Some(message.clone())),
+            (Content::Stored(_), None) => return Ok(None),
         };
-        let removed = shelf.store.0.remove(&shelf.partition, key, When::Always);
-        match within(removed).await {
+        let removed = messages
+            .store
+            .0
+            .remove(&messages.partition, key, When::Always);
+        match in_time(removed).await {
             Ok(None) => Ok(None),
             Ok(Some(object)) => match Typed::from_stored(&object.value) {
                 Ok(message) => Ok(Some(message)),
@@ -235,15 +238,15 @@ impl LiveQueue {
     }
 
     /// Lists the messages of an earlier process, once, and returns the number of the next message.
-    async fn found<'a>(&self, shelf: &'a Shelf) -> Result<&'a AtomicU64, StoreError> {
+    async fn recovered<'a>(&self, messages: &'a QueueStore) -> Result<&'a AtomicU64, StoreError> {
         let find = || async {
-            let keys = shelf.store.0.keys(&shelf.partition, "", MESSAGES_MAX);
-            let keys = within(keys).await?;
+            let keys = messages.store.0.keys(&messages.partition, "", MESSAGES_MAX);
+            let keys = in_time(keys).await?;
             let last = keys.iter().filter_map(|key| key.parse::<u64>().ok()).max();
             let mut waiting = self.waiting();
             for key in keys {
                 waiting.push_back(Waiting {
-                    message: Where::Kept(key),
+                    message: Content::Stored(key),
                     // Messages from before the limit was set are accepted even without room.
                     _room: self.room.clone().try_acquire_owned().ok(),
                 });
@@ -251,7 +254,7 @@ impl LiveQueue {
             self.arrived.notify_one();
             Ok(AtomicU64::new(last.map_or(0, |last| last + 1)))
         };
-        shelf.next.get_or_try_init(find).await
+        messages.next.get_or_try_init(find).await
     }
 
     fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
@@ -259,7 +262,7 @@ impl LiveQueue {
     }
 }
 
-async fn within<T>(pending: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+async fn in_time<T>(pending: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     match tokio::time::timeout(STORE_WAIT, pending).await {
         Ok(result) => result,
         Err(_) => Err(StoreError::NotAvailable {

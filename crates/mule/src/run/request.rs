@@ -53,7 +53,7 @@ impl Run {
         let resource = resource(&call);
         let sent = call.headers.get(CONTENT_TYPE);
         let sent = sent.map_or("*/*".to_owned(), |it| answer::field_text(it).into_owned());
-        let answer = self.outside.send(call).await;
+        let answer = self.world.send(call).await;
         let answer = answer.map_err(|fault| answer::unanswered(&resource, &fault))?;
         let message = answer::message(&answer);
         let config = it.config.as_ref();

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use hyper::ext::ReasonPhrase;
 
 use super::error::{Ended, Failure, MuleError};
-use super::outside::Outside;
+use super::outside::World;
 use crate::app::{App, Compat, Given, HttpSource, Respond};
 use crate::{Context, EvalFault, Event, MediaType, Typed, Value};
 
@@ -44,7 +44,7 @@ pub struct Responder<'a> {
     /// The flow's listener.
     pub source: &'a HttpSource,
     /// The world of the run.
-    pub outside: &'a dyn Outside,
+    pub world: &'a dyn World,
 }
 
 impl Responder<'_> {
@@ -180,9 +180,9 @@ impl Responder<'_> {
             properties: &self.app.properties,
             flow: self.flow,
             app: &self.app.name,
-            now: self.outside.now(),
-            zone: self.outside.zone(),
-            random: self.outside.random(),
+            now: self.world.now(),
+            zone: self.world.zone(),
+            random: self.world.random(),
         }
     }
 }
@@ -286,7 +286,7 @@ mod tests {
     #[derive(Default)]
     struct Nowhere(Random);
 
-    impl Outside for Nowhere {
+    impl World for Nowhere {
         fn now(&self) -> Timestamp {
             Timestamp::UNIX_EPOCH
         }
@@ -368,7 +368,7 @@ mod tests {
             app: &app,
             flow: "f",
             source,
-            outside: &Nowhere::default(),
+            world: &Nowhere::default(),
         };
         responder.reply(ended)
     }

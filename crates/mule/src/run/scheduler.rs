@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::build::LiveApp;
+use super::gateway_world::GatewayWorld;
 use super::listener;
 use super::queues::LiveQueue;
-use super::world::World;
 use crate::Event;
 use crate::app::{FlowId, Source};
 
@@ -115,12 +115,12 @@ impl Starter {
     /// Runs the flow to its end; the engine logs an error that no handler accepts.
     async fn run(&self, event: Event) {
         let stay = self.worker.stay();
-        let outside = World::of(&self.app, &self.worker);
+        let world = GatewayWorld::of(&self.app, &self.worker);
         let event = Event {
             correlation_id: listener::new_id(),
             ..event
         };
-        self.app.engine.run(&outside, self.flow, event).await.ok();
+        self.app.engine.run(&world, self.flow, event).await.ok();
         drop(stay);
     }
 }

@@ -204,8 +204,8 @@ impl Run {
             return self.chain(at, &it.chain, event).await;
         };
         let stores = &self.engine.stores;
-        let (shelf, key) = match &it.store {
-            Some(declaration) => (stores.shelf(Some(declaration)), key),
+        let (partition, key) = match &it.store {
+            Some(declaration) => (stores.partition(Some(declaration)), key),
             None => {
                 let Site { file, line, col } = at.site;
                 (
@@ -214,16 +214,16 @@ impl Run {
                 )
             }
         };
-        let now = self.outside.now();
-        match shelf.get(&key, now).await {
+        let now = self.world.now();
+        match partition.get(&key, now).await {
             Ok(Some(payload)) => return Ok(Event { payload, ..event }),
             Ok(None) => {}
             Err(error) => self.warn(at, &event, &format!("nothing is cached: {error}")),
         }
         let event = self.chain(at, &it.chain, event).await?;
         if !event.payload.value.is_null() {
-            let now = self.outside.now();
-            if let Err(error) = shelf.put(&key, &event.payload, false, now).await {
+            let now = self.world.now();
+            if let Err(error) = partition.put(&key, &event.payload, false, now).await {
                 self.warn(at, &event, &format!("nothing is cached: {error}"));
             }
         }

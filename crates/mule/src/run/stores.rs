@@ -61,7 +61,7 @@ impl Sweeps {
 
 /// The reason why an operation failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ShelfFault {
+pub enum EntryFault {
     /// The key is invalid for the store.
     #[error("{0}")]
     Key(String),
@@ -73,16 +73,16 @@ pub enum ShelfFault {
     NotAvailable(String),
 }
 
-impl From<StoreError> for ShelfFault {
-    fn from(error: StoreError) -> ShelfFault {
+impl From<StoreError> for EntryFault {
+    fn from(error: StoreError) -> EntryFault {
         match error {
-            StoreError::InvalidKey { .. } => ShelfFault::Key(error.to_string()),
+            StoreError::InvalidKey { .. } => EntryFault::Key(error.to_string()),
             // The description may reach a client, which must not see addresses and paths.
             StoreError::NotAvailable { .. } | StoreError::Io { .. } => {
                 tracing::debug!(%error, "an object store's operation");
-                ShelfFault::NotAvailable("the object store is not available".to_owned())
+                EntryFault::NotAvailable("the object store is not available".to_owned())
             }
-            _ => ShelfFault::NotAvailable(error.to_string()),
+            _ => EntryFault::NotAvailable(error.to_string()),
         }
     }
 }
@@ -118,7 +118,7 @@ impl Stores {
         stores.volatile.configure(CACHE, cache)?;
         for declaration in &app.stores {
             let mut settings = settings(declaration);
-            let partition = partition(Some(declaration));
+            let partition = partition_name(Some(declaration));
             let store = stores.backend(Some(declaration));
             match store.configure(&partition, settings.clone()) {
                 Err(StoreError::TtlTooLong { limit, asked }) => {
@@ -155,20 +155,20 @@ impl Stores {
     }
 
     /// A handle of a store, or of the application's default store.
-    pub fn shelf(&self, declaration: Option<&StoreDeclaration>) -> Shelf<'_> {
+    pub fn partition(&self, declaration: Option<&StoreDeclaration>) -> Partition<'_> {
         let sweeps = declaration.and_then(|it| self.sweeps.get(&it.name));
-        Shelf {
+        Partition {
             store: self.backend(declaration),
-            partition: partition(declaration),
+            name: partition_name(declaration),
             sweeps: sweeps.map(AsRef::as_ref),
         }
     }
 
     /// The entries of the `ee:cache` scopes without a store.
-    pub fn cache(&self) -> Shelf<'_> {
-        Shelf {
+    pub fn cache(&self) -> Partition<'_> {
+        Partition {
             store: &self.volatile,
-            partition: CACHE.to_owned(),
+            name: CACHE.to_owned(),
             sweeps: None,
         }
     }
@@ -189,7 +189,7 @@ impl std::fmt::Debug for Stores {
 }
 
 /// The partition of a store, or of the application's default store.
-pub fn partition(declaration: Option<&StoreDeclaration>) -> String {
+pub fn partition_name(declaration: Option<&StoreDeclaration>) -> String {
     match declaration {
         Some(declaration) => format!("{PARTITION}/{}", declaration.name),
         None => PARTITION.to_owned(),
@@ -212,32 +212,35 @@ fn settings(declaration: &StoreDeclaration) -> PartitionSettings {
 
 /// A handle of one object store.
 #[derive(Clone)]
-pub struct Shelf<'a> {
+pub struct Partition<'a> {
     store: &'a Arc<dyn ObjectStore>,
-    partition: String,
+    name: String,
     sweeps: Option<&'a Sweeps>,
 }
 
-impl Shelf<'_> {
+impl Partition<'_> {
     /// The value of a key.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn get(&self, key: &str, now: Timestamp) -> Result<Option<Typed>, ShelfFault> {
-        Ok(self.look(key, now).await?.map(|(value, _)| value))
+    pub async fn get(&self, key: &str, now: Timestamp) -> Result<Option<Typed>, EntryFault> {
+        Ok(self
+            .get_with_expiry(key, now)
+            .await?
+            .map(|(value, _)| value))
     }
 
     /// The value of a key with its expiry, in milliseconds since the Unix epoch.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn look(
+    pub async fn get_with_expiry(
         &self,
         key: &str,
         now: Timestamp,
-    ) -> Result<Option<(Typed, Option<u64>)>, ShelfFault> {
+    ) -> Result<Option<(Typed, Option<u64>)>, EntryFault> {
         self.sweep(now).await?;
-        let Some(object) = within(self.store.get(&self.partition, key)).await? else {
+        let Some(object) = in_time(self.store.get(&self.name, key)).await? else {
             return Ok(None);
         };
         let due_at = object.expires_at.map(|at| at.0);
@@ -251,7 +254,7 @@ impl Shelf<'_> {
         }
         let typed = Typed::from_stored(&object.value).map_err(|fault: EvalFault| {
             let what = format!("the entry '{key}' is damaged: {}", fault.description);
-            ShelfFault::NotAvailable(what)
+            EntryFault::NotAvailable(what)
         })?;
         Ok(Some((typed, due_at)))
     }
@@ -266,7 +269,7 @@ impl Shelf<'_> {
         value: &Typed,
         only_absent: bool,
         now: Timestamp,
-    ) -> Result<bool, ShelfFault> {
+    ) -> Result<bool, EntryFault> {
         self.sweep(now).await?;
         let object = NewObject::new(value.to_stored()?, STORED);
         let when = if only_absent {
@@ -274,7 +277,7 @@ impl Shelf<'_> {
         } else {
             When::Always
         };
-        let put = within(self.store.put(&self.partition, key, object, when)).await?;
+        let put = in_time(self.store.put(&self.name, key, object, when)).await?;
         Ok(matches!(put, Put::Stored { .. }))
     }
 
@@ -282,9 +285,9 @@ impl Shelf<'_> {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn remove(&self, key: &str, now: Timestamp) -> Result<bool, ShelfFault> {
+    pub async fn remove(&self, key: &str, now: Timestamp) -> Result<bool, EntryFault> {
         self.sweep(now).await?;
-        let removed = within(self.store.remove(&self.partition, key, When::Always)).await?;
+        let removed = in_time(self.store.remove(&self.name, key, When::Always)).await?;
         Ok(removed.is_some())
     }
 
@@ -292,9 +295,9 @@ impl Shelf<'_> {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn clear(&self, now: Timestamp) -> Result<(), ShelfFault> {
+    pub async fn clear(&self, now: Timestamp) -> Result<(), EntryFault> {
         self.sweep(now).await?;
-        within(self.store.clear(&self.partition)).await?;
+        in_time(self.store.clear(&self.name)).await?;
         Ok(())
     }
 
@@ -302,16 +305,16 @@ impl Shelf<'_> {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn keys(&self, now: Timestamp) -> Result<Vec<String>, ShelfFault> {
+    pub async fn keys(&self, now: Timestamp) -> Result<Vec<String>, EntryFault> {
         self.sweep(now).await?;
-        within(self.store.keys(&self.partition, "", usize::MAX)).await
+        in_time(self.store.keys(&self.name, "", usize::MAX)).await
     }
 
     /// All entries in ascending order of their keys.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn entries(&self, now: Timestamp) -> Result<Vec<(String, Typed)>, ShelfFault> {
+    pub async fn entries(&self, now: Timestamp) -> Result<Vec<(String, Typed)>, EntryFault> {
         let mut entries = Vec::new();
         for key in self.keys(now).await? {
             if let Some(value) = self.get(&key, now).await? {
@@ -322,7 +325,7 @@ impl Shelf<'_> {
     }
 
     /// Runs a sweep if one is due.
-    async fn sweep(&self, now: Timestamp) -> Result<(), ShelfFault> {
+    async fn sweep(&self, now: Timestamp) -> Result<(), EntryFault> {
         let Some(sweeps) = self.sweeps else {
             return Ok(());
         };
@@ -331,17 +334,17 @@ impl Shelf<'_> {
         if *last == due {
             return Ok(());
         }
-        while within(self.store.sweep(SWEEP_BUDGET)).await? == SWEEP_BUDGET as u64 {}
+        while in_time(self.store.sweep(SWEEP_BUDGET)).await? == SWEEP_BUDGET as u64 {}
         *last = due;
         Ok(())
     }
 }
 
 /// Waits for the store, up to the time limit.
-async fn within<T>(pending: Pending<'_, T>) -> Result<T, ShelfFault> {
+async fn in_time<T>(pending: Pending<'_, T>) -> Result<T, EntryFault> {
     match tokio::time::timeout(WAIT, pending).await {
         Ok(answer) => Ok(answer?),
-        Err(_) => Err(ShelfFault::NotAvailable(format!(
+        Err(_) => Err(EntryFault::NotAvailable(format!(
             "the store has not answered for {} s; check its disk, or the way to it",
             WAIT.as_secs()
         ))),

@@ -131,7 +131,7 @@ impl Run {
             Some(given) => self.given(at, given, event)?.shown()?,
             None => whole(event),
         };
-        self.outside.log(&Line {
+        self.world.log(&Line {
             level: it.level,
             message: &message,
             site: at.site,
@@ -177,7 +177,7 @@ impl Run {
             Some(given) => self.given(at, given, event)?,
             None => event.payload.clone(),
         };
-        let published = self.outside.publish(&it.queue, content).await;
+        let published = self.world.publish(&it.queue, content).await;
         published.map_err(|fault| {
             let kind = match &fault {
                 PublishFault::Full(_) => "VM:QUEUE_TIMEOUT",

@@ -35,13 +35,13 @@ pub(super) fn lenient_end(text: &str, quote: char, lookahead: &mut usize) -> End
     let inside = &text[..first];
     let mut scan = Scan::default();
     scan.read(inside, quote);
-    let whole = inside.trim_end().ends_with(']') && goes_on(&text[first + 1..]);
+    let whole = inside.trim_end().ends_with(']') && tag_continues(&text[first + 1..]);
     if scan.is_outside() || whole {
         return End::Quote(first);
     }
     let bound = floor(text, first + *lookahead);
     match scan.find_end(&text[..bound], first, quote) {
-        Some(end) if goes_on(&text[end + 1..]) => End::Later { first, end },
+        Some(end) if tag_continues(&text[end + 1..]) => End::Later { first, end },
         _ => {
             *lookahead -= (bound - first).min(*lookahead);
             End::Quote(first)
@@ -78,7 +78,7 @@ pub(super) fn bare_length(text: &str, lookahead: &mut usize) -> usize {
 }
 
 /// True if the rest of a tag follows a value.
-fn goes_on(rest: &str) -> bool {
+fn tag_continues(rest: &str) -> bool {
     let next = rest.trim_start_matches(is_space);
     if next.starts_with('>') || next.starts_with("/>") || next.starts_with("?>") {
         return true;

@@ -16,13 +16,13 @@ pub(super) struct Tag<'a> {
     pub name: &'a str,
     /// The place of its `<`.
     pub at: Place,
-    pub attributes: Vec<Written<'a>>,
+    pub attributes: Vec<WrittenAttribute<'a>>,
     /// True if the tag ends with `/>`.
     pub is_empty: bool,
 }
 
 /// An attribute, as written.
-pub(super) struct Written<'a> {
+pub(super) struct WrittenAttribute<'a> {
     /// The name with its prefix.
     pub name: &'a str,
     pub at: Place,
@@ -42,7 +42,7 @@ impl<'a> Reader<'a, '_> {
             attributes: Vec::new(),
             is_empty: false,
         };
-        let mut told = false;
+        let mut reported = false;
         let mut count = 0_usize;
         loop {
             let spaced = self.cursor.space();
@@ -74,11 +74,11 @@ impl<'a> Reader<'a, '_> {
             let glued = !spaced && !is_attribute(self.cursor.rest());
             let attribute = if glued { "" } else { self.cursor.name() };
             if attribute.is_empty() {
-                self.skip_junk(name, place, &mut told);
+                self.skip_junk(name, place, &mut reported);
                 continue;
             }
-            if !spaced && !told {
-                told = true;
+            if !spaced && !reported {
+                reported = true;
                 let what = format!("there is no space before {}", quote(attribute));
                 self.notes
                     .error(place, what, "put a space between two attributes");
@@ -99,14 +99,14 @@ impl<'a> Reader<'a, '_> {
     }
 
     /// Skips text that is not an attribute; reports it once for each tag.
-    fn skip_junk(&mut self, tag: &str, place: Place, told: &mut bool) {
+    fn skip_junk(&mut self, tag: &str, place: Place, reported: &mut bool) {
         let rest = self.cursor.rest();
         let ends = |char: char| is_space(char) || matches!(char, '<' | '>' | '/');
         let first = rest.chars().next().map_or(0, char::len_utf8);
         let length = first + rest[first..].find(ends).unwrap_or(rest.len() - first);
         let junk = self.cursor.take(length);
-        if !*told {
-            *told = true;
+        if !*reported {
+            *reported = true;
             let what = format!(
                 "{} in the tag {} is no attribute",
                 quote(junk),
@@ -118,7 +118,11 @@ impl<'a> Reader<'a, '_> {
     }
 
     /// Reads the rest of an attribute after its name. `None`: it has no value, which is reported.
-    fn attribute(&mut self, name: &'a str, at: Place) -> Result<Option<Written<'a>>, Stop> {
+    fn attribute(
+        &mut self,
+        name: &'a str,
+        at: Place,
+    ) -> Result<Option<WrittenAttribute<'a>>, Stop> {
         self.cursor.space();
         if !self.cursor.eat("=") {
             let what = format!("the attribute {} has no value", quote(name));
@@ -137,7 +141,7 @@ impl<'a> Reader<'a, '_> {
         let mut value = Value::default();
         value.add(raw.value, raw.at, Part::Attribute, self.notes);
         let (value, places) = value.finish(raw.at);
-        Ok(Some(Written {
+        Ok(Some(WrittenAttribute {
             name,
             at,
             value,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fusebox_gateway::parts::{Clock, Desk, Worker};
 
 use super::build::LiveApp;
-use super::outside::{Answer, Call, Outside, Pending, PublishFault, SendFault};
+use super::outside::{Answer, Call, Pending, PublishFault, SendFault, World};
 use crate::jiff::{Timestamp, tz::TimeZone};
 use crate::{Random, Typed};
 
@@ -17,16 +17,16 @@ pub fn wall_time(clock: &Clock) -> Timestamp {
 
 /// The world of one run: the run's worker, and the application at the start of the run.
 #[derive(Debug)]
-pub struct World {
+pub struct GatewayWorld {
     app: Arc<LiveApp>,
     worker: Arc<Worker>,
     desk: Desk,
 }
 
-impl World {
+impl GatewayWorld {
     /// Makes the world of a run on a worker.
-    pub fn of(app: &Arc<LiveApp>, worker: &Arc<Worker>) -> Arc<dyn Outside> {
-        Arc::new(World {
+    pub fn of(app: &Arc<LiveApp>, worker: &Arc<Worker>) -> Arc<dyn World> {
+        Arc::new(GatewayWorld {
             app: app.clone(),
             worker: worker.clone(),
             desk: worker.desk(),
@@ -34,7 +34,7 @@ impl World {
     }
 }
 
-impl Outside for World {
+impl World for GatewayWorld {
     fn now(&self) -> Timestamp {
         wall_time(&self.desk.clock)
     }
