@@ -2,8 +2,8 @@
 //!
 //! - [`Circuit`], [`Entry`], [`OpenWhen`], [`Count`], [`Cooldown`]: the description of such a circuit
 //! - [`Flaw`], [`FlawKind`]: its weaknesses, which become warnings
-//! - `ways`: symbolic execution of a flow along all its paths; `failures`: how calls end
-//! - `find`: from paths to circuits; `sighting`, `trip`, `time`: the circuit of one call; `trace`: parts of a path
+//! - `paths`: symbolic execution of a flow along all its paths; `failures`: how calls end
+//! - `find`: from paths to circuits; `call_paths`, `trip`, `time`: the circuit of one call; `trace`: parts of a path
 //! - `flaws`: from a circuit to its flaws
 
 use std::fmt;
@@ -12,20 +12,20 @@ use std::time::Duration;
 
 use fusebox_dataweave::{Number, Typed, Value};
 
+mod call_paths;
 mod failures;
 mod find;
 mod flaws;
-mod sighting;
+mod paths;
 mod time;
 mod trace;
 mod trip;
-mod ways;
 
 pub use failures::Failure;
 pub(crate) use failures::{Failures, Outcome};
 pub(crate) use flaws::range;
 pub use flaws::{Flaw, FlawKind};
-pub(crate) use ways::{Act, Call, Sent, Walk, Way};
+pub(crate) use paths::{Act, Call, Path, SentRequest, Walk};
 
 use super::app::{App, Site, StoreDeclaration};
 use fusebox_plan::dialect::{Notes, Place};

@@ -18,7 +18,7 @@ use fusebox_plan::dialect::{Notes, Place, quote, yaml};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 use super::app::{App, Does, Flow, FlowName, Processor, Site, Source};
-use super::circuit::{Act, Circuit, Failures, Outcome, Sent, Walk, Way, place};
+use super::circuit::{Act, Circuit, Failures, Outcome, Path, SentRequest, Walk, place};
 
 mod target;
 mod upstream;
@@ -105,16 +105,16 @@ impl<'a> Draft<'a> {
 
     fn flow(&mut self, flow: &'a Flow) {
         let name = quote(&flow.name);
-        let Some(ways) = self.walk.through(flow) else {
+        let Some(paths) = self.walk.through(flow) else {
             self.lose(
                 &flow.site,
                 format!("the flow {name}: it has too many branches"),
             );
             return;
         };
-        let calls: BTreeSet<usize> = ways
+        let calls: BTreeSet<usize> = paths
             .iter()
-            .flat_map(|way| &way.acts)
+            .flat_map(|path| &path.acts)
             .filter_map(|act| match act {
                 Act::Called { call, .. } => Some(*call),
                 _ => None,
@@ -125,8 +125,8 @@ impl<'a> Draft<'a> {
             self.lose(&flow.site, what);
         }
         match calls.iter().copied().collect::<Vec<_>>()[..] {
-            [] => self.respond(flow, &ways),
-            [call] => self.forward(flow, &ways, call),
+            [] => self.respond(flow, &paths),
+            [call] => self.forward(flow, &paths, call),
             _ => self.lose(
                 &flow.site,
                 format!("the flow {name}: it makes several calls, and a native route makes one"),
@@ -135,12 +135,12 @@ impl<'a> Draft<'a> {
     }
 
     /// Converts a flow with a constant response.
-    fn respond(&mut self, flow: &'a Flow, ways: &[Way<'a>]) {
+    fn respond(&mut self, flow: &'a Flow, paths: &[Path<'a>]) {
         let name = quote(&flow.name);
-        let Some(answer) = ways.first().map(|way| self.answer(flow, way)) else {
+        let Some(answer) = paths.first().map(|path| self.answer(flow, path)) else {
             return;
         };
-        let same = ways.iter().all(|way| self.answer(flow, way) == answer);
+        let same = paths.iter().all(|path| self.answer(flow, path) == answer);
         let (
             true,
             Answer {
@@ -176,12 +176,12 @@ impl<'a> Draft<'a> {
     }
 
     /// Converts a flow that makes a call and returns its response.
-    fn forward(&mut self, flow: &'a Flow, ways: &[Way<'a>], call: usize) {
+    fn forward(&mut self, flow: &'a Flow, paths: &[Path<'a>], call: usize) {
         let name = quote(&flow.name);
         let made = self.walk.calls[call].clone();
-        let mut sent: Option<&Sent> = None;
-        for way in ways {
-            for act in &way.acts {
+        let mut sent: Option<&SentRequest> = None;
+        for path in paths {
+            for act in &path.acts {
                 let Act::Called {
                     call: made,
                     sent: this,
@@ -200,11 +200,11 @@ impl<'a> Draft<'a> {
             }
         }
         let Some(sent) = sent else { return };
-        let good = ways
+        let good = paths
             .iter()
-            .filter(|way| ended(way, call) == Some(Outcome::Good));
+            .filter(|path| ended(path, call) == Some(Outcome::Good));
         let passes =
-            |way: &Way<'_>| way.payload == Symbol::input("response") && way.raised.is_none();
+            |path: &Path<'_>| path.payload == Symbol::input("response") && path.raised.is_none();
         if !good.clone().all(passes) {
             let what = format!("the flow {name}: its answer is not that of the call");
             self.lose(made.site, what);
@@ -268,7 +268,7 @@ impl<'a> Draft<'a> {
         if sent.body.as_ref().is_some_and(|body| !of_client(body)) {
             self.lose(made.site, format!("the body that {name} sends by itself"));
         }
-        self.lose_answers(flow, ways, call, circuit);
+        self.lose_answers(flow, paths, call, circuit);
         self.lose_the_rest(flow, circuit);
     }
 
@@ -329,7 +329,7 @@ impl<'a> Draft<'a> {
     fn lose_answers(
         &mut self,
         flow: &'a Flow,
-        ways: &[Way<'a>],
+        paths: &[Path<'a>],
         call: usize,
         circuit: Option<&Circuit>,
     ) {
@@ -350,12 +350,12 @@ impl<'a> Draft<'a> {
                 self.lose(&circuit.site, what);
             }
         }
-        let mut told = BTreeSet::new();
-        for way in ways {
-            let Some(outcome) = ended(way, call) else {
+        let mut reported = BTreeSet::new();
+        for path in paths {
+            let Some(outcome) = ended(path, call) else {
                 continue;
             };
-            let after = way
+            let after = path
                 .acts
                 .iter()
                 .skip_while(|act| !matches!(act, Act::Called { call: made, .. } if *made == call));
@@ -363,7 +363,7 @@ impl<'a> Draft<'a> {
                 Act::Handled { site } => Some(*site),
                 _ => None,
             });
-            let answer = self.answer(flow, way);
+            let answer = self.answer(flow, path);
             let says = answer.status.filter(|status| *status != 200);
             let what = match (outcome, says, handled) {
                 (Outcome::Good, Some(status), _) => {
@@ -384,21 +384,21 @@ impl<'a> Draft<'a> {
                 }
             };
             let site = handled.unwrap_or(self.walk.calls[call].site);
-            if told.insert((site.clone(), what.clone())) {
+            if reported.insert((site.clone(), what.clone())) {
                 self.lose(site, what);
             }
         }
     }
 
     /// The response of a flow at the end of a path.
-    fn answer(&self, flow: &Flow, way: &Way<'_>) -> Answer {
+    fn answer(&self, flow: &Flow, path: &Path<'_>) -> Answer {
         let own = match &flow.source {
             Some(Source::Http(source)) => source.response.as_ref(),
             _ => None,
         };
         let status = match own.and_then(|own| own.status.as_ref()) {
             Some(given) => given.literal().map(|text| Symbol::text(text.clone())),
-            None => way
+            None => path
                 .vars
                 .get("httpStatus")
                 .cloned()
@@ -407,7 +407,7 @@ impl<'a> Draft<'a> {
         let status = status.and_then(|status| status.number()?.to_i64());
         let body = match own.and_then(|own| own.body.as_ref()) {
             Some(given) => given.literal().cloned(),
-            None => match way.payload.known() {
+            None => match path.payload.known() {
                 Some(Value::String(text)) => Some(text.clone()),
                 _ => None,
             },
@@ -415,11 +415,11 @@ impl<'a> Draft<'a> {
         Answer {
             status: status.and_then(|status| u16::try_from(status).ok()),
             body,
-            media_type: way
+            media_type: path
                 .media_type
                 .as_ref()
                 .map(|media| media.as_str().to_owned()),
-            raised: way.raised.as_ref().map(|raised| raised.kind.to_string()),
+            raised: path.raised.as_ref().map(|raised| raised.kind.to_string()),
         }
     }
 
@@ -513,8 +513,8 @@ fn made_site<'a>(walk: &Walk<'a>, call: usize) -> &'a Site {
 }
 
 /// The outcome of a call on a path.
-fn ended(way: &Way<'_>, call: usize) -> Option<Outcome> {
-    way.acts.iter().find_map(|act| match act {
+fn ended(path: &Path<'_>, call: usize) -> Option<Outcome> {
+    path.acts.iter().find_map(|act| match act {
         Act::Called {
             call: made,
             outcome,

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use fusebox_dataweave::symbol::Symbol;
 use fusebox_dataweave::{Number, Value};
 
+use super::call_paths::CallPaths;
 use super::failures::Failures;
-use super::sighting::Sighting;
-use super::ways::{Act, Walk, Way};
+use super::paths::{Act, Path, Walk};
 use super::{Circuit, trace};
 use crate::app::{App, Does, Flow, FlowName, Processor};
 
@@ -24,16 +24,16 @@ pub(crate) fn circuits(app: &App) -> Vec<Circuit> {
     let mut all = first;
     walk.constants = constants(all.iter().flatten().flatten());
     if !walk.constants.is_empty() {
-        walk.asked = asked(all.iter().flatten().flatten());
+        walk.tested = tested_keys(all.iter().flatten().flatten());
         all = roots.iter().map(|flow| walk.through(flow)).collect();
     }
     let mut found: Vec<Circuit> = Vec::new();
-    for ways in all.iter().flatten() {
-        let calls: BTreeSet<usize> = ways.iter().flat_map(|way| called(way)).collect();
+    for paths in all.iter().flatten() {
+        let calls: BTreeSet<usize> = paths.iter().flat_map(|path| called(path)).collect();
         for call in calls {
-            let Some(circuit) = (Sighting {
+            let Some(circuit) = (CallPaths {
                 walk: &walk,
-                ways,
+                paths,
                 call,
             })
             .circuit() else {
@@ -73,8 +73,8 @@ fn roots(app: &App) -> Vec<&Flow> {
         .collect()
 }
 
-pub(super) fn called<'w>(way: &'w Way<'_>) -> impl Iterator<Item = usize> + use<'w> {
-    way.acts.iter().filter_map(|act| match act {
+pub(super) fn called<'w>(path: &'w Path<'_>) -> impl Iterator<Item = usize> + use<'w> {
+    path.acts.iter().filter_map(|act| match act {
         Act::Called { call, .. } => Some(*call),
         _ => None,
     })
@@ -82,12 +82,12 @@ pub(super) fn called<'w>(way: &'w Way<'_>) -> impl Iterator<Item = usize> + use<
 
 /// The keys of stored objects that are written with one constant number, with that number.
 fn constants<'w, 'a: 'w>(
-    ways: impl Iterator<Item = &'w Way<'a>>,
+    paths: impl Iterator<Item = &'w Path<'a>>,
 ) -> BTreeMap<(usize, Arc<str>), Symbol> {
     // The constant of each key; `None`: it is written with several values.
     let mut keys: BTreeMap<(usize, Arc<str>), Option<Number>> = BTreeMap::new();
     let mut opaque = BTreeSet::new();
-    for act in ways.flat_map(|way| &way.acts) {
+    for act in paths.flat_map(|path| &path.acts) {
         let Act::Wrote { entry, value, .. } = act else {
             continue;
         };
@@ -129,10 +129,12 @@ fn constants<'w, 'a: 'w>(
 }
 
 /// The keys of stored objects that conditions test.
-fn asked<'w, 'a: 'w>(ways: impl Iterator<Item = &'w Way<'a>>) -> BTreeSet<(usize, Arc<str>)> {
+fn tested_keys<'w, 'a: 'w>(
+    paths: impl Iterator<Item = &'w Path<'a>>,
+) -> BTreeSet<(usize, Arc<str>)> {
     let mut keys = BTreeSet::new();
-    for act in ways.flat_map(|way| &way.acts) {
-        let Act::Held { condition, .. } = act else {
+    for act in paths.flat_map(|path| &path.acts) {
+        let Act::Assumed { condition, .. } = act else {
             continue;
         };
         for slot in trace::slots(condition) {

@@ -7,11 +7,11 @@ use std::time::Duration;
 use fusebox_dataweave::symbol::{Form, Symbol, Unit, is_now};
 use fusebox_plan::dialect::show_duration;
 
+use super::call_paths::CallPaths;
 use super::failures::{Outcome, all};
-use super::sighting::Sighting;
+use super::paths::Act;
 use super::time::unit;
-use super::trace::{self, Held};
-use super::ways::Act;
+use super::trace::{self, StoreState};
 use super::{Circuit, Cooldown};
 use crate::app::Site;
 
@@ -61,16 +61,16 @@ pub enum FlawKind {
 
 /// The material from which flaws are recognised.
 pub(super) struct Evidence<'e, 'w, 'a> {
-    pub sighting: &'e Sighting<'w, 'a>,
+    pub call_paths: &'e CallPaths<'w, 'a>,
     /// The path prefixes that lead to the call once time has passed.
-    pub again: &'e [&'w [Act<'a>]],
+    pub after_wait: &'e [&'w [Act<'a>]],
     /// All path prefixes that lead to the call.
-    pub leads: &'e [&'w [Act<'a>]],
+    pub prefixes: &'e [&'w [Act<'a>]],
     /// The entry with the state, and the part of it that is tested.
     pub state: usize,
     pub slot: Option<&'e Symbol>,
     /// The entries after the circuit has opened.
-    pub held: &'e Held,
+    pub held: &'e StoreState,
     /// The acts after the call on the path that opens the circuit.
     pub trip: &'w [Act<'a>],
     /// The position where a success closes the circuit without reading the state again.
@@ -120,10 +120,10 @@ impl Flaws<'_, '_, '_> {
         let Some(count) = self.evidence.count else {
             return;
         };
-        let ways = self.evidence.sighting.ways;
-        let found = ways.iter().find_map(|way| {
+        let paths = self.evidence.call_paths.paths;
+        let found = paths.iter().find_map(|path| {
             let mut read = None;
-            for act in &way.acts {
+            for act in &path.acts {
                 match act {
                     Act::Read { entry, site, .. } if *entry == count => read = Some(*site),
                     Act::Wrote { entry, value, site }
@@ -147,13 +147,13 @@ impl Flaws<'_, '_, '_> {
 
     fn half_open(&mut self) {
         let Evidence {
-            again,
-            leads,
+            after_wait,
+            prefixes,
             state,
             ..
         } = *self.evidence;
         let site = self.circuit.site.clone();
-        if again.is_empty() {
+        if after_wait.is_empty() {
             if let Cooldown::Expiry { .. } = self.circuit.cooldown {
                 self.add(
                     FlawKind::NoHalfOpen,
@@ -165,14 +165,14 @@ impl Flaws<'_, '_, '_> {
             return;
         }
         // True if the next request passes as well.
-        let passes = |held: &Held| {
-            leads
+        let passes = |held: &StoreState| {
+            prefixes
                 .iter()
-                .any(|lead| trace::against(lead, held, true).entries.is_empty())
+                .any(|prefix| trace::blockers(prefix, held, true).entries.is_empty())
         };
-        let written = again.iter().find_map(|lead| {
-            let value = trace::left(lead).remove(&state)??;
-            let site = lead.iter().rev().find_map(|act| match act {
+        let written = after_wait.iter().find_map(|prefix| {
+            let value = trace::store_after(prefix).remove(&state)??;
+            let site = prefix.iter().rev().find_map(|act| match act {
                 Act::Wrote { entry, site, .. } if *entry == state => Some(*site),
                 _ => None,
             })?;
@@ -180,7 +180,7 @@ impl Flaws<'_, '_, '_> {
         });
         match written {
             Some((value, site)) => {
-                let held: Held = [(state, Some(value))].into();
+                let held: StoreState = [(state, Some(value))].into();
                 if passes(&held) {
                     let what =
                         "lets all requests through while it is half-open, not one that finds out"
@@ -276,7 +276,7 @@ impl Flaws<'_, '_, '_> {
         });
         let written = self
             .evidence
-            .sighting
+            .call_paths
             .after(|outcome| outcome != Outcome::Good);
         let written = written
             .flat_map(|(_, after)| after)
@@ -300,11 +300,14 @@ impl Flaws<'_, '_, '_> {
 
     fn times(&mut self) {
         let Evidence {
-            again, held, trip, ..
+            after_wait,
+            held,
+            trip,
+            ..
         } = *self.evidence;
         let mut mixed = None;
-        for act in again.iter().copied().flatten() {
-            let Act::Held { condition, site } = act else {
+        for act in after_wait.iter().copied().flatten() {
+            let Act::Assumed { condition, site } = act else {
                 continue;
             };
             if !condition.has(&is_now) {
@@ -315,7 +318,7 @@ impl Flaws<'_, '_, '_> {
                 .iter()
                 .filter_map(|slot| {
                     let value = held.get(&slot.of_entry()?)?.as_ref()?;
-                    let value = trace::at_slot(value, slot);
+                    let value = trace::slot_value(value, slot);
                     value.has(&is_now).then(|| units(&value))
                 })
                 .flatten()
@@ -348,7 +351,7 @@ impl Flaws<'_, '_, '_> {
             Act::Wrote { value, site, .. } if value.has(&is_local_as_utc) => Some(*site),
             _ => None,
         });
-        if let (Some(site), false) = (local, again.is_empty()) {
+        if let (Some(site), false) = (local, after_wait.is_empty()) {
             let what = "writes local time with the letter Z, as if it were UTC: away from UTC its cooldown is hours too long, or none".to_owned();
             let mend = "write `now() >> \"UTC\"`, or store `now() as Number`";
             self.add(FlawKind::LocalTimeAsUtc, site, what, mend);
@@ -356,10 +359,10 @@ impl Flaws<'_, '_, '_> {
     }
 
     fn message_lost(&mut self) {
-        let Sighting { ways, call, .. } = *self.evidence.sighting;
-        let found = ways.iter().find_map(|way| {
+        let CallPaths { paths, call, .. } = *self.evidence.call_paths;
+        let found = paths.iter().find_map(|path| {
             let mut read = None;
-            for act in &way.acts {
+            for act in &path.acts {
                 match act {
                     Act::Read {
                         site,
@@ -385,12 +388,12 @@ impl Flaws<'_, '_, '_> {
     }
 
     fn unused(&mut self) {
-        let walk = self.evidence.sighting.walk;
+        let walk = self.evidence.call_paths.walk;
         let state = self.evidence.state;
         let asked = self.evidence.slot;
         let site = self.circuit.trip_site.clone();
         for ((entry, key), value) in &walk.constants {
-            if *entry != state || walk.asked.contains(&(*entry, key.clone())) {
+            if *entry != state || walk.tested.contains(&(*entry, key.clone())) {
                 continue;
             }
             if asked == Some(&Symbol::Entry(*entry).field(key)) {

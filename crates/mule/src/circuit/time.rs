@@ -5,10 +5,10 @@ use std::time::Duration;
 use fusebox_dataweave::Value;
 use fusebox_dataweave::symbol::{Form, Relation, Sign, Symbol, Unit, is_now};
 
-use super::trace::Held;
+use super::trace::StoreState;
 
 /// A condition with the stored values in place of entries.
-pub(super) fn stored_times(condition: &Symbol, held: &Held) -> Symbol {
+pub(super) fn stored_times(condition: &Symbol, held: &StoreState) -> Symbol {
     // A stored `now` becomes an input of its own, to differ from the current one.
     condition.rewritten(&|part| match part {
         Symbol::Entry(entry) => {

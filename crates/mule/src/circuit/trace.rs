@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use fusebox_dataweave::Value;
 use fusebox_dataweave::symbol::{Relation, Sign, Symbol, is_now};
 
-use super::ways::Act;
+use super::paths::Act;
 
 /// The values of entries, by index; `None`: the entry does not exist.
-pub(super) type Held = BTreeMap<usize, Option<Symbol>>;
+pub(super) type StoreState = BTreeMap<usize, Option<Symbol>>;
 
 /// The entries that keep a path from being taken.
 #[derive(Debug, Default)]
-pub(super) struct Against {
+pub(super) struct Blockers {
     /// The entries that contradict the path.
     pub entries: BTreeSet<usize>,
     /// The entries or keys of entries in the contradicted conditions.
@@ -20,8 +20,8 @@ pub(super) struct Against {
 }
 
 /// Finds the entries in `held` that contradict acts. With `later`, conditions on time are ignored.
-pub(super) fn against(acts: &[Act<'_>], held: &Held, later: bool) -> Against {
-    let mut found = Against::default();
+pub(super) fn blockers(acts: &[Act<'_>], held: &StoreState, later: bool) -> Blockers {
+    let mut found = Blockers::default();
     for act in acts {
         match act {
             Act::Found {
@@ -34,7 +34,7 @@ pub(super) fn against(acts: &[Act<'_>], held: &Held, later: bool) -> Against {
                     found.entries.insert(*entry);
                 }
             }
-            Act::Held { condition, .. } => {
+            Act::Assumed { condition, .. } => {
                 if later && condition.has(&is_now) {
                     continue;
                 }
@@ -57,7 +57,7 @@ pub(super) fn against(acts: &[Act<'_>], held: &Held, later: bool) -> Against {
 }
 
 /// A condition with the values of entries in place.
-pub(super) fn substituted(condition: &Symbol, held: &Held) -> Symbol {
+pub(super) fn substituted(condition: &Symbol, held: &StoreState) -> Symbol {
     condition.rewritten(&|part| match part {
         Symbol::Entry(entry) => match held.get(entry)? {
             Some(value) => Some(value.clone()),
@@ -84,12 +84,12 @@ pub(super) fn slots(condition: &Symbol) -> Vec<Symbol> {
 }
 
 /// The entries after some acts. Values that depend on earlier ones become unknown.
-pub(super) fn left(acts: &[Act<'_>]) -> Held {
-    let mut held = Held::new();
+pub(super) fn store_after(acts: &[Act<'_>]) -> StoreState {
+    let mut held = StoreState::new();
     for act in acts {
         match act {
             Act::Wrote { entry, value, .. } => {
-                held.insert(*entry, Some(forgotten(value)));
+                held.insert(*entry, Some(without_entries(value)));
             }
             Act::Removed { entry, .. } => {
                 held.insert(*entry, None);
@@ -101,7 +101,7 @@ pub(super) fn left(acts: &[Act<'_>]) -> Held {
 }
 
 /// A value with everything unknown that depends on earlier values of entries.
-pub(super) fn forgotten(value: &Symbol) -> Symbol {
+pub(super) fn without_entries(value: &Symbol) -> Symbol {
     value
         .clone()
         .parsed()
@@ -203,15 +203,15 @@ pub(super) fn threshold(condition: &Symbol, increment: &Increment) -> Option<Opt
 }
 
 /// The part of an entry's value at a slot.
-pub(super) fn at_slot(value: &Symbol, slot: &Symbol) -> Symbol {
+pub(super) fn slot_value(value: &Symbol, slot: &Symbol) -> Symbol {
     match slot {
-        Symbol::Field(of, key) => at_slot(value, of).field(key),
+        Symbol::Field(of, key) => slot_value(value, of).field(key),
         _ => value.clone(),
     }
 }
 
 /// The value of a known scalar: text, number, or boolean.
-pub(super) fn plain(symbol: &Symbol) -> Option<Value> {
+pub(super) fn scalar(symbol: &Symbol) -> Option<Value> {
     match symbol.known()? {
         value @ (Value::String(_) | Value::Number(_) | Value::Bool(_)) => Some(value.clone()),
         _ => None,

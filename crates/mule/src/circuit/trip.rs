@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use fusebox_dataweave::symbol::Symbol;
 
+use super::call_paths::CallPaths;
 use super::failures::Outcome;
-use super::sighting::Sighting;
-use super::trace::{self, Held, Increment};
-use super::ways::{Act, Way};
+use super::paths::{Act, Path};
+use super::trace::{self, Increment, StoreState};
 use crate::app::Site;
 
 /// A count of failures above any threshold.
@@ -16,9 +16,9 @@ const MANY: i64 = 1_000_000_000;
 /// The opening of a circuit.
 pub(super) struct Trip<'w, 'a> {
     /// The path on which it opens.
-    pub way: &'w Way<'a>,
+    pub path: &'w Path<'a>,
     /// The entries after that path.
-    pub held: Held,
+    pub held: StoreState,
     /// The entry that blocks the call, and the part of it that is tested.
     pub slot: Option<Symbol>,
     pub entry: usize,
@@ -32,43 +32,48 @@ pub(super) struct Counting<'a> {
     pub site: &'a Site,
 }
 
-impl<'w, 'a> Sighting<'w, 'a> {
+impl<'w, 'a> CallPaths<'w, 'a> {
     /// The paths on which a failure of the call blocks further calls.
-    pub(super) fn trips(&self, leads: &[&[Act<'a>]]) -> Vec<Trip<'w, 'a>> {
-        self.bad_ways()
-            .filter_map(|way| self.trip(way, trace::left(self.failed(way)), leads))
+    pub(super) fn trips(&self, prefixes: &[&[Act<'a>]]) -> Vec<Trip<'w, 'a>> {
+        self.failed_paths()
+            .filter_map(|path| self.trip(path, trace::store_after(self.acts_after(path)), prefixes))
             .collect()
     }
 
-    fn trip(&self, way: &'w Way<'a>, held: Held, leads: &[&[Act<'a>]]) -> Option<Trip<'w, 'a>> {
+    fn trip(
+        &self,
+        path: &'w Path<'a>,
+        held: StoreState,
+        prefixes: &[&[Act<'a>]],
+    ) -> Option<Trip<'w, 'a>> {
         if held.is_empty() {
             return None;
         }
         let mut votes: BTreeMap<usize, usize> = BTreeMap::new();
         let mut slots: Vec<Symbol> = Vec::new();
         for later in [true, false] {
-            for lead in leads {
-                let against = trace::against(lead, &held, later);
-                if against.entries.is_empty() && !later {
+            for prefix in prefixes {
+                let blockers = trace::blockers(prefix, &held, later);
+                if blockers.entries.is_empty() && !later {
                     return None;
                 }
                 if later || votes.is_empty() {
-                    slots.extend(against.slots);
+                    slots.extend(blockers.slots);
                 }
-                for entry in against.entries {
+                for entry in blockers.entries {
                     // The first weight goes to conditions that hold before any time has passed.
-                    *votes.entry(entry).or_default() += if later { leads.len() + 1 } else { 1 };
+                    *votes.entry(entry).or_default() += if later { prefixes.len() + 1 } else { 1 };
                 }
             }
         }
         let counts = |entry: usize| {
-            let mut acts = self.failed(way).iter();
+            let mut acts = self.acts_after(path).iter();
             acts.any(|act| match act {
                 Act::Wrote {
                     entry: written,
                     value,
                     ..
-                } => *written == entry && slots_counted(entry, value),
+                } => *written == entry && is_counter(entry, value),
                 _ => false,
             })
         };
@@ -80,7 +85,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
             .into_iter()
             .find(|slot| slot.of_entry() == Some(entry));
         Some(Trip {
-            way,
+            path,
             held,
             slot,
             entry,
@@ -90,21 +95,21 @@ impl<'w, 'a> Sighting<'w, 'a> {
     /// The paths on which failures are counted and the count itself blocks the call.
     pub(super) fn counted_trips(
         &self,
-        leads: &[&[Act<'a>]],
+        prefixes: &[&[Act<'a>]],
     ) -> Option<(Vec<Trip<'w, 'a>>, Counting<'a>)> {
         let mut trips = Vec::new();
         let mut counting: Option<Counting<'a>> = None;
-        for way in self.bad_ways() {
-            let after = self.failed(way);
-            for increment in counted(after) {
+        for path in self.failed_paths() {
+            let after = self.acts_after(path);
+            for increment in increments_in(after) {
                 // A count that successes increase as well is not a count of failures.
                 let always = self
                     .after(|outcome| outcome == Outcome::Good)
-                    .any(|(_, after)| counted(after).contains(&increment));
+                    .any(|(_, after)| increments_in(after).contains(&increment));
                 if always {
                     continue;
                 }
-                let mut held = Held::new();
+                let mut held = StoreState::new();
                 for act in after {
                     if let Act::Wrote { entry, value, .. } = act {
                         let many = value.clone().parsed().rewritten(&|part| {
@@ -112,17 +117,17 @@ impl<'w, 'a> Sighting<'w, 'a> {
                             (slot == increment.slot && by == increment.by)
                                 .then(|| Symbol::Known(MANY.into()))
                         });
-                        held.insert(*entry, Some(trace::forgotten(&many)));
+                        held.insert(*entry, Some(trace::without_entries(&many)));
                     }
                 }
-                let Some(trip) = self.trip(way, held, leads) else {
+                let Some(trip) = self.trip(path, held, prefixes) else {
                     continue;
                 };
                 if trip.slot.as_ref() != Some(&increment.slot) {
                     continue;
                 }
-                for act in leads.iter().copied().flatten() {
-                    let Act::Held { condition, site } = act else {
+                for act in prefixes.iter().copied().flatten() {
+                    let Act::Assumed { condition, site } = act else {
                         continue;
                     };
                     // The call is made below the limit, so the path's condition is the negation of reaching it.
@@ -150,8 +155,8 @@ impl<'w, 'a> Sighting<'w, 'a> {
     /// The count that opens the circuit on one of the paths.
     pub(super) fn counting(&self, trips: &[Trip<'w, 'a>]) -> Option<Counting<'a>> {
         let mut increments: Vec<Increment> = Vec::new();
-        for way in self.bad_ways() {
-            for increment in counted(self.failed(way)) {
+        for path in self.failed_paths() {
+            for increment in increments_in(self.acts_after(path)) {
                 if !increments.contains(&increment) {
                     increments.push(increment);
                 }
@@ -159,8 +164,8 @@ impl<'w, 'a> Sighting<'w, 'a> {
         }
         let mut found: Option<Counting<'a>> = None;
         for trip in trips {
-            for act in self.failed(trip.way) {
-                let Act::Held { condition, site } = act else {
+            for act in self.acts_after(trip.path) {
+                let Act::Assumed { condition, site } = act else {
                     continue;
                 };
                 for increment in &increments {
@@ -189,7 +194,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
             let increment = increments.into_iter().next()?;
             let entry = increment.slot.of_entry()?;
             let trip = trips.first()?;
-            let site = written_at(self.failed(trip.way), entry)?;
+            let site = written_at(self.acts_after(trip.path), entry)?;
             Some(Counting {
                 increment,
                 threshold: Some(1),
@@ -200,7 +205,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
 }
 
 /// The increments that acts write.
-pub(super) fn counted(acts: &[Act<'_>]) -> Vec<Increment> {
+pub(super) fn increments_in(acts: &[Act<'_>]) -> Vec<Increment> {
     let mut found = Vec::new();
     for act in acts {
         if let Act::Wrote { entry, value, .. } = act {
@@ -211,7 +216,7 @@ pub(super) fn counted(acts: &[Act<'_>]) -> Vec<Increment> {
 }
 
 /// True if a value counts in the entry itself, not in a key of it.
-pub(super) fn slots_counted(entry: usize, value: &Symbol) -> bool {
+pub(super) fn is_counter(entry: usize, value: &Symbol) -> bool {
     let increments = trace::increments(entry, value);
     increments
         .iter()

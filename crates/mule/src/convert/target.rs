@@ -4,7 +4,7 @@ use fusebox_dataweave::Value;
 use fusebox_dataweave::symbol::Symbol;
 use fusebox_plan::dialect::quote;
 
-use crate::circuit::{Call, Sent};
+use crate::circuit::{Call, SentRequest};
 
 /// The URL of a call, in parts.
 pub(super) struct Target {
@@ -17,7 +17,7 @@ pub(super) struct Target {
 }
 
 /// The target of a call; the error says why it has no native form.
-pub(super) fn of(call: &Call<'_>, sent: &Sent) -> Result<Target, String> {
+pub(super) fn of(call: &Call<'_>, sent: &SentRequest) -> Result<Target, String> {
     let (base, path) = match (&sent.url, &call.request.config) {
         (Some(url), _) => {
             let url = written(url, sent)?;
@@ -58,7 +58,7 @@ pub(super) fn of(call: &Call<'_>, sent: &Sent) -> Result<Target, String> {
 }
 
 /// A path in the native form's notation.
-fn written(path: &Symbol, sent: &Sent) -> Result<String, String> {
+fn written(path: &Symbol, sent: &SentRequest) -> Result<String, String> {
     let pieces = match path {
         Symbol::Text(pieces) => &pieces[..],
         one => std::slice::from_ref(one),
@@ -75,7 +75,7 @@ fn written(path: &Symbol, sent: &Sent) -> Result<String, String> {
 }
 
 /// A text with each `{name}` replaced by the call's `uri-params`.
-fn filled(text: &str, sent: &Sent) -> Result<String, String> {
+fn filled(text: &str, sent: &SentRequest) -> Result<String, String> {
     let Some(params) = &sent.uri_params else {
         return match text.contains('{') {
             true => Err(format!(

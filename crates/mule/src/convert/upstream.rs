@@ -176,7 +176,7 @@ fn breaker(
         circuit.site.file, circuit.state
     ));
     for flaw in circuit.flaws.iter().filter(|flaw| flaw.is_mended()) {
-        comments.push(format!("mends: {}", told(flaw, circuit)));
+        comments.push(format!("mends: {}", described(flaw, circuit)));
     }
     match (circuit.success_resets, forgets) {
         (true, Some((ttl, sweep))) => comments.push(format!(
@@ -197,13 +197,13 @@ fn breaker(
     // How failures are forgotten differs from the flow, as the comments above say.
     let kept = |flaw: &&Flaw| !flaw.is_mended() && flaw.kind != FlawKind::CountRenewed;
     for flaw in circuit.flaws.iter().filter(kept) {
-        comments.push(format!("kept: {}", told(flaw, circuit)));
+        comments.push(format!("kept: {}", described(flaw, circuit)));
     }
     Json::Object(shown)
 }
 
 /// A flaw with its position, without the circuit's name in front.
-fn told(flaw: &Flaw, circuit: &Circuit) -> String {
+fn described(flaw: &Flaw, circuit: &Circuit) -> String {
     let before = format!("the circuit {} ", circuit.name);
     let what = flaw.what.strip_prefix(&before).unwrap_or(&flaw.what);
     format!("{what} ({}:{})", flaw.site.file, flaw.site.line)

@@ -2,26 +2,30 @@
 
 use fusebox_dataweave::symbol::{Relation, Symbol};
 
-use super::{Act, Way};
+use super::{Act, Path};
 use crate::app::Site;
 
 /// The limit of cases in which one condition holds.
 const CASES_MAX: usize = 24;
 
 /// Splits a path at a condition: each possible result, with the assumptions that it needs.
-pub(super) fn asked<'a>(condition: Symbol, way: Way<'a>, site: &'a Site) -> Vec<(Way<'a>, bool)> {
+pub(super) fn split<'a>(
+    condition: Symbol,
+    path: Path<'a>,
+    site: &'a Site,
+) -> Vec<(Path<'a>, bool)> {
     if let Some(holds) = condition.truth() {
-        return vec![(way, holds)];
+        return vec![(path, holds)];
     }
     let of_entry = condition.has(&|part| matches!(part, Symbol::Entry(_)));
     if !of_entry {
-        return vec![(way.clone(), true), (way, false)];
+        return vec![(path.clone(), true), (path, false)];
     }
-    let mut ends: Vec<(Way<'a>, bool)> = Vec::new();
+    let mut ends: Vec<(Path<'a>, bool)> = Vec::new();
     for holds in [true, false] {
         for case in cases(&condition, holds) {
-            if let Some(way) = assumed(case, way.clone(), site) {
-                let end = (way, holds);
+            if let Some(path) = assumed(case, path.clone(), site) {
+                let end = (path, holds);
                 if !ends.contains(&end) {
                     ends.push(end);
                 }
@@ -92,11 +96,11 @@ fn cases(condition: &Symbol, holds: bool) -> Vec<Vec<Symbol>> {
 }
 
 /// A path with additional conditions; `None`: they contradict the path.
-fn assumed<'a>(conditions: Vec<Symbol>, mut way: Way<'a>, site: &'a Site) -> Option<Way<'a>> {
+fn assumed<'a>(conditions: Vec<Symbol>, mut path: Path<'a>, site: &'a Site) -> Option<Path<'a>> {
     for condition in conditions {
         let mut known = condition.clone();
-        for act in &way.acts {
-            let Act::Held {
+        for act in &path.acts {
+            let Act::Assumed {
                 condition: before, ..
             } = act
             else {
@@ -115,8 +119,8 @@ fn assumed<'a>(conditions: Vec<Symbol>, mut way: Way<'a>, site: &'a Site) -> Opt
         match known.truth() {
             Some(true) => {}
             Some(false) => return None,
-            None => way.acts.push(Act::Held { condition, site }),
+            None => path.acts.push(Act::Assumed { condition, site }),
         }
     }
-    Some(way)
+    Some(path)
 }
