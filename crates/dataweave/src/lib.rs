@@ -43,6 +43,7 @@
 //! a value or an [`EvalFault`], and its steps, nesting, texts and memory are bounded. The crate reads no clock, file or
 //! network: the caller supplies the time and the random numbers.
 
+mod attribute;
 mod body;
 mod detect;
 mod event;
@@ -53,7 +54,6 @@ mod scope;
 mod script;
 mod stored;
 mod value;
-mod wanted;
 
 pub mod symbol;
 

@@ -33,7 +33,7 @@ impl Typed {
             ("mediaType", self.media_type.as_str().into()),
             ("value", tagged(&self.value)),
         ]);
-        if envelope.shape().depth > VALUE_DEPTH_MAX {
+        if envelope.nesting().depth > VALUE_DEPTH_MAX {
             return Err(EvalFault::new(format!(
                 "the value cannot be stored: its arrays and objects are more than {VALUE_DEPTH_MAX} \
                  deep in one another"

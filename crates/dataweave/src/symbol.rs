@@ -88,7 +88,7 @@ pub enum Symbol {
     /// A choice: condition, value if it holds, value otherwise.
     If(Rc<Symbol>, Rc<Symbol>, Rc<Symbol>),
     /// A moment or an elapsed time, converted to another form.
-    As(Rc<Symbol>, Form),
+    As(Rc<Symbol>, Cast),
 }
 
 /// The sign of a sum's second operand.
@@ -119,7 +119,7 @@ pub enum Relation {
 
 /// The target of a conversion of a moment or elapsed time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Form {
+pub enum Cast {
     /// A number of units: since 1970 for a moment, in total for a period.
     Number(Unit),
     /// A text, by a format if one is given.
@@ -506,17 +506,17 @@ impl Symbol {
     }
 
     /// Converts to another form; the form is kept for moments, stored values and elapsed times only.
-    pub fn cast(self, form: Form) -> Symbol {
+    pub fn cast(self, form: Cast) -> Symbol {
         match (&self, &form) {
-            (Symbol::Known(Value::String(_)), Form::Number(_)) => match self.number() {
+            (Symbol::Known(Value::String(_)), Cast::Number(_)) => match self.number() {
                 Some(number) => Symbol::Known(number.into()),
                 None => Symbol::Unknown,
             },
-            (Symbol::Known(Value::Number(number)), Form::Text(None)) => {
+            (Symbol::Known(Value::Number(number)), Cast::Text(None)) => {
                 Symbol::text(number.to_string())
             }
             (Symbol::Known(_) | Symbol::Unknown | Symbol::Text(_), _) => self,
-            (Symbol::Object { fields, .. }, Form::Text(_)) => {
+            (Symbol::Object { fields, .. }, Cast::Text(_)) => {
                 match (fields.get("namespace"), fields.get("identifier")) {
                     (Some(namespace), Some(identifier)) => Symbol::joined(vec![
                         namespace.clone(),
@@ -716,8 +716,8 @@ mod tests {
     #[test]
     fn no_time_has_passed_since_now_whatever_the_form() {
         let stored = Symbol::Now
-            .cast(Form::Text(None))
-            .cast(Form::Moment(Unit::Seconds));
+            .cast(Cast::Text(None))
+            .cast(Cast::Moment(Unit::Seconds));
         let since = Symbol::Now.sum(Sign::Minus, stored);
         let passed = since.compare(Relation::Greater, Symbol::input("limit"));
         assert_eq!(passed.truth(), Some(false));

@@ -160,24 +160,24 @@ impl fmt::Display for Kind {
 
 /// The nesting of a value, bounded so that recursion over a value cannot exhaust the stack.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Shape {
+pub(crate) struct Nesting {
     /// The depth of nested arrays, objects and functions.
     pub depth: u16,
     /// True if the value contains a function.
     pub functions: bool,
 }
 
-impl Shape {
+impl Nesting {
     /// The shape of a container of these values.
-    pub fn over<'a>(values: impl Iterator<Item = &'a Value>) -> Shape {
-        let mut shape = Shape::default();
+    pub fn over<'a>(values: impl Iterator<Item = &'a Value>) -> Nesting {
+        let mut nesting = Nesting::default();
         for inner in values {
-            let inner = inner.shape();
-            shape.depth = shape.depth.max(inner.depth);
-            shape.functions |= inner.functions;
+            let inner = inner.nesting();
+            nesting.depth = nesting.depth.max(inner.depth);
+            nesting.functions |= inner.functions;
         }
-        shape.depth = shape.depth.saturating_add(1);
-        shape
+        nesting.depth = nesting.depth.saturating_add(1);
+        nesting
     }
 }
 
@@ -185,7 +185,7 @@ impl Shape {
 #[derive(Debug)]
 pub struct Array {
     items: Vec<Value>,
-    shape: Shape,
+    nesting: Nesting,
 }
 
 impl Array {
@@ -200,7 +200,7 @@ impl Array {
 pub struct Object {
     entries: Vec<(Arc<str>, Value)>,
     form: Form,
-    shape: Shape,
+    nesting: Nesting,
     /// The payload of a message as received, with its media type.
     unread: Option<Box<Typed>>,
 }
@@ -224,11 +224,11 @@ pub enum Form {
 impl Object {
     /// Makes an object of a form.
     pub fn new(entries: Vec<(Arc<str>, Value)>, form: Form) -> Object {
-        let shape = Shape::over(entries.iter().map(|(_, value)| value));
+        let nesting = Nesting::over(entries.iter().map(|(_, value)| value));
         Object {
             entries,
             form,
-            shape,
+            nesting,
             unread: None,
         }
     }
@@ -325,8 +325,8 @@ impl Value {
 
     /// Makes a list.
     pub fn array(items: Vec<Value>) -> Value {
-        let shape = Shape::over(items.iter());
-        Value::Array(Arc::new(Array { items, shape }))
+        let nesting = Nesting::over(items.iter());
+        Value::Array(Arc::new(Array { items, nesting }))
     }
 
     /// Makes a plain object.
@@ -378,12 +378,12 @@ impl Value {
     }
 
     /// The nesting of the value.
-    pub(crate) fn shape(&self) -> Shape {
+    pub(crate) fn nesting(&self) -> Nesting {
         match self {
-            Value::Array(array) => array.shape,
-            Value::Object(object) => object.shape,
-            Value::Function(function) => function.0.shape(),
-            _ => Shape::default(),
+            Value::Array(array) => array.nesting,
+            Value::Object(object) => object.nesting,
+            Value::Function(function) => function.0.nesting(),
+            _ => Nesting::default(),
         }
     }
 

@@ -240,23 +240,23 @@ impl EntryKey {
     }
 
     /// True if the pattern matches a key.
-    pub fn takes(&self, key: &str) -> bool {
-        fn matches(parts: &[EntryKeyPart], key: &str) -> bool {
+    pub fn matches(&self, key: &str) -> bool {
+        fn matches_parts(parts: &[EntryKeyPart], key: &str) -> bool {
             match parts.split_first() {
                 None => key.is_empty(),
                 Some((EntryKeyPart::Literal(text), rest)) => key
                     .strip_prefix(&**text)
-                    .is_some_and(|key| matches(rest, key)),
+                    .is_some_and(|key| matches_parts(rest, key)),
                 Some((EntryKeyPart::Any, [])) => true,
-                Some((EntryKeyPart::Any, rest)) => {
-                    key.char_indices().any(|(at, _)| matches(rest, &key[at..]))
-                }
+                Some((EntryKeyPart::Any, rest)) => key
+                    .char_indices()
+                    .any(|(at, _)| matches_parts(rest, &key[at..])),
             }
         }
         // Adjacent variable parts match the same as one.
         let mut parts = self.0.clone();
         parts.dedup_by(|one, other| *one == EntryKeyPart::Any && one == other);
-        matches(&parts, key)
+        matches_parts(&parts, key)
     }
 }
 

@@ -209,7 +209,7 @@ fn by_format(value: &Value, kind: Kind, format: &str, zone: &TimeZone) -> Coerce
 }
 
 /// Makes a date or time of a kind from the fields of a text.
-fn dated(found: &date_format::Found, kind: Kind) -> Option<Value> {
+fn dated(found: &date_format::ParsedDate, kind: Kind) -> Option<Value> {
     let zone = || found.zone.clone();
     Some(match kind {
         Kind::DateTime => {

@@ -273,7 +273,7 @@ fn gmt(offset: Offset, long: bool) -> String {
 
 /// The parts of a date in a text.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct ParsedDate {
     year: Option<i64>,
     month: Option<i64>,
     day: Option<i64>,
@@ -288,7 +288,7 @@ pub(super) struct Found {
     pub zone: Option<TimeZone>,
 }
 
-impl Found {
+impl ParsedDate {
     /// The date, if the text has one; as in Java, a day past the end of its month becomes the last day.
     pub fn date(&self) -> Option<Date> {
         let year = i16::try_from(self.year?).ok()?;
@@ -331,9 +331,9 @@ impl Found {
 ///
 /// # Errors
 /// If the pattern is invalid, or has a letter that cannot be read.
-pub(super) fn parse(text: &str, pattern: &str) -> Result<Option<Found>, String> {
+pub(super) fn parse(text: &str, pattern: &str) -> Result<Option<ParsedDate>, String> {
     let parts = parts(pattern)?;
-    let mut found = Found::default();
+    let mut found = ParsedDate::default();
     let mut rest = text;
     for (at, part) in parts.iter().enumerate() {
         match part {
@@ -364,7 +364,7 @@ fn is_number(letter: char) -> bool {
 
 /// Reads a field and returns the rest of the text; an error is a letter that cannot be read.
 fn take<'a>(
-    found: &mut Found,
+    found: &mut ParsedDate,
     letter: char,
     count: usize,
     glued: bool,

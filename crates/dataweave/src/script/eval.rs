@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::coerce::{self, Coerced, shown};
-use super::run::{Called, Env, Frame, Run};
+use super::run::{Callee, Env, Frame, Run};
 use super::tree::{
     Case, CasePattern, Content, Item, Key, Lambda, Link, Node, Operator, Piece, Sign, Stage, Step,
 };
@@ -75,7 +75,7 @@ impl Run<'_> {
         Ok(text.into())
     }
 
-    fn wanted(&mut self, item: &Item, env: &Env) -> Coerced<bool> {
+    fn is_included(&mut self, item: &Item, env: &Env) -> Coerced<bool> {
         match &item.when {
             Some(when) => coerce::boolean(&self.eval(when, env)?),
             None => Ok(true),
@@ -85,7 +85,7 @@ impl Run<'_> {
     fn items(&mut self, items: &[Item], env: &Env) -> Coerced<Value> {
         let mut values = Vec::with_capacity(items.len());
         for item in items {
-            if !self.wanted(item, env)? {
+            if !self.is_included(item, env)? {
                 continue;
             }
             values.push(match &item.what {
@@ -107,7 +107,7 @@ impl Run<'_> {
     fn entries(&mut self, items: &[Item], env: &Env) -> Coerced<Value> {
         let mut entries = Vec::with_capacity(items.len());
         for item in items {
-            if !self.wanted(item, env)? {
+            if !self.is_included(item, env)? {
                 continue;
             }
             match &item.what {
@@ -449,7 +449,7 @@ impl Run<'_> {
         };
         self.step(1)?;
         match &closure.0 {
-            Called::Builtin(builtin) => {
+            Callee::Builtin(builtin) => {
                 args.truncate(builtin.most);
                 if args.len() < builtin.least {
                     return Err(EvalFault::new(format!(
@@ -461,7 +461,7 @@ impl Run<'_> {
                 }
                 self.nested(|run| (builtin.run)(run, &args))
             }
-            Called::Lambda(lambda, env) => self.nested(|run| run.apply(lambda, env, args)),
+            Callee::Lambda(lambda, env) => self.nested(|run| run.apply(lambda, env, args)),
         }
     }
 

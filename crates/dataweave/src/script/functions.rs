@@ -91,7 +91,7 @@ pub(super) fn check(cursor: &Cursor<'_>, name: &Name, args: &[Node], at: usize) 
 }
 
 /// The result of a function argument; a constant in place of a function is the result itself.
-fn made(run: &mut Run<'_>, function: &Value, args: Vec<Value>) -> Coerced<Value> {
+fn applied(run: &mut Run<'_>, function: &Value, args: Vec<Value>) -> Coerced<Value> {
     match function {
         Value::Function(_) => run.call(function, args),
         constant => {

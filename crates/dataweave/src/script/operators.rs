@@ -255,7 +255,7 @@ pub(super) fn remove(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> 
             let gone = run.set(b.items())?;
             let mut kept = Vec::new();
             for item in a.items() {
-                if !gone.contains(&run.mark(item)?) {
+                if !gone.contains(&run.set_key(item)?) {
                     kept.push(item.clone());
                 }
             }

@@ -17,7 +17,7 @@ pub(super) fn value(program: &Program, context: &Context<'_>) -> Coerced<Value> 
     let mut run = Run::new(context);
     let env = Frame::declared(&program.declarations, &None);
     let value = run.eval(&program.body, &env)?;
-    if value.shape().functions {
+    if value.nesting().functions {
         return Err(EvalFault::new(
             "a function cannot be the result of an expression: call it",
         ));

@@ -12,7 +12,7 @@ use super::{EvalFault, NESTING_MAX, STEPS_MAX, VALUE_DEPTH_MAX};
 use crate::event::Context;
 use crate::value::json;
 use crate::value::regex::Pattern;
-use crate::value::{Function, Object, Shape, Value};
+use crate::value::{Function, Nesting, Object, Value};
 
 /// A running evaluation.
 pub(super) struct Run<'a> {
@@ -43,7 +43,7 @@ impl Frame {
     /// Makes a frame of values.
     pub fn values(values: Vec<(Arc<str>, Value)>, parent: &Env) -> Env {
         let around = parent.as_ref().map_or(0, |parent| parent.depth);
-        let within = Shape::over(values.iter().map(|(_, value)| value)).depth;
+        let within = Nesting::over(values.iter().map(|(_, value)| value)).depth;
         Some(Arc::new(Frame {
             slots: Slots::Values(values),
             parent: parent.clone(),
@@ -68,22 +68,22 @@ impl Frame {
 
 /// A function with the names in its scope.
 #[derive(Clone)]
-pub(crate) struct Closure(pub(super) Called);
+pub(crate) struct Closure(pub(super) Callee);
 
 /// The target of a call.
 #[derive(Clone)]
-pub(super) enum Called {
+pub(super) enum Callee {
     Builtin(&'static Builtin),
     Lambda(Arc<Lambda>, Env),
 }
 
 impl Closure {
-    pub(crate) fn shape(&self) -> Shape {
+    pub(crate) fn nesting(&self) -> Nesting {
         let around = match &self.0 {
-            Called::Lambda(_, Some(frame)) => frame.depth,
+            Callee::Lambda(_, Some(frame)) => frame.depth,
             _ => 0,
         };
-        Shape {
+        Nesting {
             depth: around.saturating_add(1),
             functions: true,
         }
@@ -93,8 +93,8 @@ impl Closure {
 impl fmt::Debug for Closure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Called::Builtin(builtin) => f.write_str(builtin.name),
-            Called::Lambda(lambda, _) => {
+            Callee::Builtin(builtin) => f.write_str(builtin.name),
+            Callee::Lambda(lambda, _) => {
                 let names = lambda.params.iter().map(|param| &*param.name);
                 write!(f, "({}) -> …", names.collect::<Vec<_>>().join(", "))
             }
@@ -103,7 +103,7 @@ impl fmt::Debug for Closure {
 }
 
 /// A key that is equal for equal values, for sets of values.
-pub(super) type Mark = (crate::value::Kind, String);
+pub(super) type SetKey = (crate::value::Kind, String);
 
 impl<'a> Run<'a> {
     pub fn new(context: &'a Context<'a>) -> Run<'a> {
@@ -169,7 +169,7 @@ impl<'a> Run<'a> {
 
     /// Makes a function of a lambda.
     pub fn closure(&mut self, lambda: &Arc<Lambda>, env: &Env) -> Coerced<Value> {
-        let called = Called::Lambda(lambda.clone(), env.clone());
+        let called = Callee::Lambda(lambda.clone(), env.clone());
         shallow(Value::Function(Function(Closure(called))))
     }
 
@@ -182,7 +182,7 @@ impl<'a> Run<'a> {
     }
 
     /// The key of a value in a set.
-    pub fn mark(&mut self, value: &Value) -> Coerced<Mark> {
+    pub fn set_key(&mut self, value: &Value) -> Coerced<SetKey> {
         let layout = json::Layout {
             indent: false,
             ..json::Layout::default()
@@ -196,8 +196,8 @@ impl<'a> Run<'a> {
     }
 
     /// Makes a set of values.
-    pub fn set(&mut self, values: &[Value]) -> Coerced<HashSet<Mark>> {
-        values.iter().map(|value| self.mark(value)).collect()
+    pub fn set(&mut self, values: &[Value]) -> Coerced<HashSet<SetKey>> {
+        values.iter().map(|value| self.set_key(value)).collect()
     }
 
     /// The value of a name: of the script, of the event, a function, or a type.
@@ -209,7 +209,7 @@ impl<'a> Run<'a> {
             return Ok(value);
         }
         if let Some(builtin) = name.builtin {
-            let called = Called::Builtin(builtin);
+            let called = Callee::Builtin(builtin);
             return Ok(Value::Function(Function(Closure(called))));
         }
         if let Some(kind) = kind(&name.text) {
@@ -266,7 +266,7 @@ impl<'a> Run<'a> {
             value = coerce::to_type(&value, of, self.context.zone)?;
         }
         // A function holds its frame; stored in the frame, neither would ever be dropped.
-        if !value.shape().functions {
+        if !value.nesting().functions {
             // Already set if evaluating the variable has used the variable.
             let _ = cell.set(value.clone());
         }
@@ -341,7 +341,7 @@ fn in_part(part: &str, fault: EvalFault) -> EvalFault {
 }
 
 fn shallow(value: Value) -> Coerced<Value> {
-    if value.shape().depth > VALUE_DEPTH_MAX {
+    if value.nesting().depth > VALUE_DEPTH_MAX {
         return Err(EvalFault::new(format!(
             "more than {VALUE_DEPTH_MAX} arrays, objects and functions are inside one another"
         )));

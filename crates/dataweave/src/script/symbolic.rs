@@ -9,7 +9,7 @@ use super::tree::{
     Piece, Sign, Stage, Step,
 };
 use super::types::{Setting, Target, Type};
-use crate::symbol::{self, Form, Relation, Symbol, Unit, View};
+use crate::symbol::{self, Cast, Relation, Symbol, Unit, View};
 use crate::value::{Kind, Value};
 
 /// The limit of nested functions.
@@ -18,35 +18,36 @@ const CALLS_MAX: usize = 16;
 impl Script {
     /// The result as far as it is known.
     pub fn symbol(&self, view: &View<'_>) -> Symbol {
-        let mut sight = Sight {
+        let mut partial = Partial {
             view,
             names: Vec::new(),
             calls: 0,
         };
-        sight.declare(&self.program.declarations);
-        sight.node(&self.program.body)
+        partial.declare(&self.program.declarations);
+        partial.node(&self.program.body)
     }
 }
 
 /// The meaning of a name in a script.
 #[derive(Clone)]
-enum Named<'a> {
+enum Binding<'a> {
     Value(Symbol),
     Function(&'a Lambda),
 }
 
-struct Sight<'a, 'v> {
+/// A partial evaluation in progress.
+struct Partial<'a, 'v> {
     view: &'v View<'v>,
-    names: Vec<(Arc<str>, Named<'a>)>,
+    names: Vec<(Arc<str>, Binding<'a>)>,
     calls: usize,
 }
 
-impl<'a> Sight<'a, '_> {
+impl<'a> Partial<'a, '_> {
     fn declare(&mut self, declarations: &'a [Declaration]) {
         for Declaration { name, what } in declarations {
             let named = match what {
-                Declared::Var { value, .. } => Named::Value(self.node(value)),
-                Declared::Fun(lambda) => Named::Function(lambda),
+                Declared::Var { value, .. } => Binding::Value(self.node(value)),
+                Declared::Fun(lambda) => Binding::Function(lambda),
             };
             self.names.push((name.clone(), named));
         }
@@ -61,14 +62,14 @@ impl<'a> Sight<'a, '_> {
         let before = self.names.len();
         let names = names
             .into_iter()
-            .map(|(name, symbol)| (name, Named::Value(symbol)));
+            .map(|(name, symbol)| (name, Binding::Value(symbol)));
         self.names.extend(names);
         let value = self.node(node);
         self.names.truncate(before);
         value
     }
 
-    fn named(&self, name: &str) -> Option<&Named<'a>> {
+    fn named(&self, name: &str) -> Option<&Binding<'a>> {
         let mut names = self.names.iter().rev();
         names.find(|(known, _)| **known == *name).map(|(_, it)| it)
     }
@@ -143,8 +144,8 @@ impl<'a> Sight<'a, '_> {
 
     fn name(&self, name: &str) -> Symbol {
         match self.named(name) {
-            Some(Named::Value(value)) => return value.clone(),
-            Some(Named::Function(_)) => return Symbol::Unknown,
+            Some(Binding::Value(value)) => return value.clone(),
+            Some(Binding::Function(_)) => return Symbol::Unknown,
             None => {}
         }
         match name {
@@ -246,7 +247,7 @@ impl<'a> Sight<'a, '_> {
     }
 
     fn call(&mut self, name: &str, args: &[&'a Node]) -> Symbol {
-        if let Some(Named::Function(lambda)) = self.named(name) {
+        if let Some(Binding::Function(lambda)) = self.named(name) {
             let lambda = *lambda;
             return self.apply(lambda, args);
         }
@@ -327,7 +328,7 @@ impl<'a> Sight<'a, '_> {
                     left
                 }
                 Stage::Call(name, node) => match self.named(&name.text) {
-                    Some(Named::Function(lambda)) => {
+                    Some(Binding::Function(lambda)) => {
                         let (lambda, right) = (*lambda, self.node(node));
                         let mut values = [left, right].into_iter();
                         let names: Vec<_> = lambda
@@ -408,9 +409,9 @@ impl<'a> Sight<'a, '_> {
             }
         }
         match &target.of {
-            Type::Kind(Kind::Number) => of.cast(Form::Number(unit)),
-            Type::Kind(Kind::String) => of.cast(Form::Text(format)),
-            Type::Kind(Kind::DateTime | Kind::LocalDateTime) => of.cast(Form::Moment(unit)),
+            Type::Kind(Kind::Number) => of.cast(Cast::Number(unit)),
+            Type::Kind(Kind::String) => of.cast(Cast::Text(format)),
+            Type::Kind(Kind::DateTime | Kind::LocalDateTime) => of.cast(Cast::Moment(unit)),
             Type::Kind(Kind::Boolean) => match of.truth() {
                 Some(flag) => Symbol::flag(flag),
                 None => of,
@@ -443,7 +444,7 @@ fn operated(left: Symbol, operator: Operator, right: Symbol) -> Symbol {
         Operator::Add => return left.sum(symbol::Sign::Plus, right),
         Operator::Subtract => return left.sum(symbol::Sign::Minus, right),
         // The same moment, in another zone.
-        Operator::Shift if left.has(&symbol::is_now) => return left.cast(Form::Zone),
+        Operator::Shift if left.has(&symbol::is_now) => return left.cast(Cast::Zone),
         Operator::Shift | Operator::Append => return Symbol::Unknown,
         Operator::Multiply | Operator::Divide => return scaled(&left, operator, &right),
         Operator::Equal | Operator::Similar => Relation::Equal,

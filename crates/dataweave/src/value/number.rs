@@ -22,11 +22,11 @@ const QUOTIENT_DIGITS: NonZeroU64 = NonZeroU64::new(34).expect("34 is not zero")
 
 /// A decimal number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Number(Kept);
+pub struct Number(Repr);
 
 /// The representation of a number; equal numbers have equal representations.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Kept {
+enum Repr {
     /// Digits without trailing zeros, and the number of digits after the point; the usual case.
     Short { digits: i64, scale: i32 },
     /// Any other number, without trailing zeros.
@@ -63,7 +63,7 @@ impl Number {
             digits /= 10;
             scale -= 1;
         }
-        Number(Kept::Short { digits, scale })
+        Number(Repr::Short { digits, scale })
     }
 
     /// Makes a number of a decimal without trailing zeros.
@@ -71,16 +71,16 @@ impl Number {
         let (digits, scale) = number.as_bigint_and_exponent();
         match (digits.to_i64(), i32::try_from(scale)) {
             (Some(digits), Ok(scale)) => Number::short(digits, scale),
-            _ => Number(Kept::Long(Arc::new(number))),
+            _ => Number(Repr::Long(Arc::new(number))),
         }
     }
 
     fn big(&self) -> Cow<'_, BigDecimal> {
         match &self.0 {
-            Kept::Short { digits, scale } => {
+            Repr::Short { digits, scale } => {
                 Cow::Owned(BigDecimal::new((*digits).into(), (*scale).into()))
             }
-            Kept::Long(number) => Cow::Borrowed(number),
+            Repr::Long(number) => Cow::Borrowed(number),
         }
     }
 
@@ -166,8 +166,8 @@ impl Number {
     /// True if the number has no fraction.
     pub(crate) fn is_integer(&self) -> bool {
         match &self.0 {
-            Kept::Short { scale, .. } => *scale <= 0,
-            Kept::Long(number) => number.fractional_digit_count() <= 0,
+            Repr::Short { scale, .. } => *scale <= 0,
+            Repr::Long(number) => number.fractional_digit_count() <= 0,
         }
     }
 
@@ -178,7 +178,7 @@ impl Number {
 
     /// True for the number zero.
     pub fn is_zero(&self) -> bool {
-        matches!(self.0, Kept::Short { digits: 0, .. })
+        matches!(self.0, Repr::Short { digits: 0, .. })
     }
 
     /// The number of digits in plain notation, without point and sign.
@@ -284,8 +284,8 @@ impl Ord for Number {
     fn cmp(&self, other: &Number) -> Ordering {
         match (&self.0, &other.0) {
             (
-                Kept::Short { digits: a, scale },
-                Kept::Short {
+                Repr::Short { digits: a, scale },
+                Repr::Short {
                     digits: b,
                     scale: other,
                 },

@@ -186,7 +186,7 @@ impl ErrorMatch {
 
     /// True if the pattern matches a type. No name matches `MULE:UNKNOWN`, the type of errors that have none; a
     /// handler for `ANY` matches it.
-    pub fn takes(&self, error: &ErrorType) -> bool {
+    pub fn matches(&self, error: &ErrorType) -> bool {
         match self {
             ErrorMatch::Type(kind) => !kind.is_unknown() && error.is_a(kind),
             ErrorMatch::Namespace(namespace) => error.namespace == *namespace,
@@ -199,32 +199,32 @@ impl ErrorMatch {
 mod tests {
     use super::*;
 
-    fn takes(matcher: &str, error: &str) -> bool {
-        ErrorMatch::parse(matcher).takes(&ErrorType::parse(error))
+    fn matches(matcher: &str, error: &str) -> bool {
+        ErrorMatch::parse(matcher).matches(&ErrorType::parse(error))
     }
 
     #[test]
     fn a_handler_of_a_type_takes_its_kinds() {
-        assert!(takes("CONNECTIVITY", "HTTP:CONNECTIVITY"));
-        assert!(takes("MULE:CONNECTIVITY", "MULE:RETRY_EXHAUSTED"));
-        assert!(takes("http:bad_request", "HTTP:BAD_REQUEST"));
-        assert!(takes("ANY", "APP:WHATEVER"));
-        assert!(takes("SECURITY", "HTTP:UNAUTHORIZED"));
-        assert!(takes("HTTP:*", "HTTP:TIMEOUT"));
-        assert!(takes("*:TIMEOUT", "HTTP:TIMEOUT"));
+        assert!(matches("CONNECTIVITY", "HTTP:CONNECTIVITY"));
+        assert!(matches("MULE:CONNECTIVITY", "MULE:RETRY_EXHAUSTED"));
+        assert!(matches("http:bad_request", "HTTP:BAD_REQUEST"));
+        assert!(matches("ANY", "APP:WHATEVER"));
+        assert!(matches("SECURITY", "HTTP:UNAUTHORIZED"));
+        assert!(matches("HTTP:*", "HTTP:TIMEOUT"));
+        assert!(matches("*:TIMEOUT", "HTTP:TIMEOUT"));
     }
 
     #[test]
     fn an_error_without_a_type_is_nobodys_by_its_name() {
-        assert!(takes("ANY", "MULE:UNKNOWN"));
-        assert!(!takes("UNKNOWN", "MULE:UNKNOWN"));
-        assert!(!takes("MULE:UNKNOWN", "MULE:UNKNOWN"));
+        assert!(matches("ANY", "MULE:UNKNOWN"));
+        assert!(!matches("UNKNOWN", "MULE:UNKNOWN"));
+        assert!(!matches("MULE:UNKNOWN", "MULE:UNKNOWN"));
     }
 
     #[test]
     fn a_timeout_of_http_is_not_one_of_mule() {
-        assert!(!takes("TIMEOUT", "HTTP:TIMEOUT"));
-        assert!(!takes("CONNECTIVITY", "HTTP:TIMEOUT"));
-        assert!(!takes("ANY", "MULE:FLOW_BACK_PRESSURE"));
+        assert!(!matches("TIMEOUT", "HTTP:TIMEOUT"));
+        assert!(!matches("CONNECTIVITY", "HTTP:TIMEOUT"));
+        assert!(!matches("ANY", "MULE:FLOW_BACK_PRESSURE"));
     }
 }

@@ -61,7 +61,7 @@ impl Failures {
         for failure in all() {
             let taken: Vec<bool> = matches
                 .iter()
-                .map(|types| types.takes(&failure.kind))
+                .map(|types| types.matches(&failure.kind))
                 .collect();
             // Expressions may test the status.
             let class = failure.status.map(|status| match status {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox_dataweave::symbol::{Form, Symbol, Unit, is_now};
+use fusebox_dataweave::symbol::{Cast, Symbol, Unit, is_now};
 use fusebox_plan::dialect::show_duration;
 
 use super::call_paths::CallPaths;
@@ -425,7 +425,7 @@ pub(crate) fn range(ttl: Duration, sweep: Duration) -> String {
 fn units(symbol: &Symbol) -> BTreeSet<Arc<str>> {
     let found = std::cell::RefCell::new(BTreeSet::new());
     symbol.has(&|part| {
-        if let Symbol::As(of, Form::Number(unit) | Form::Moment(unit)) = part
+        if let Symbol::As(of, Cast::Number(unit) | Cast::Moment(unit)) = part
             && of.has(&is_now)
         {
             let name = match unit {
@@ -446,7 +446,7 @@ fn is_entry(symbol: &Symbol) -> bool {
 /// True for a moment in the server's time zone that is formatted with the letter of UTC.
 fn is_local_as_utc(symbol: &Symbol) -> bool {
     match symbol {
-        Symbol::As(of, Form::Text(Some(format))) => {
+        Symbol::As(of, Cast::Text(Some(format))) => {
             **of == Symbol::Now && format.trim_end().ends_with("'Z'")
         }
         _ => false,

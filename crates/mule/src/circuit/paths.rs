@@ -243,11 +243,11 @@ impl<'a> Walk<'a> {
             for handler in &handlers.0 {
                 let takes = handler.types.is_empty()
                     || handler.types.iter().any(|types| {
-                        types.takes(&raised.kind)
+                        types.matches(&raised.kind)
                             || raised
                                 .cause
                                 .as_ref()
-                                .is_some_and(|cause| types.takes(cause))
+                                .is_some_and(|cause| types.matches(cause))
                     });
                 if !takes {
                     continue;
@@ -307,7 +307,7 @@ impl<'a> Walk<'a> {
             let mapping = processor
                 .mappings
                 .iter()
-                .find(|mapping| mapping.source.takes(&raised.kind));
+                .find(|mapping| mapping.source.matches(&raised.kind));
             if let Some(mapping) = mapping {
                 raised.kind = mapping.target.clone();
             }
@@ -380,7 +380,7 @@ impl<'a> Walk<'a> {
 
 impl<'a> Path<'a> {
     /// The event of this path with the acts of another one that ran beside it.
-    fn beside(&self, other: Path<'a>) -> Path<'a> {
+    fn with_acts_of(&self, other: Path<'a>) -> Path<'a> {
         Path {
             acts: other.acts,
             held: other.held,

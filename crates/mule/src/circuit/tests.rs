@@ -343,8 +343,8 @@ fn a_key_that_the_request_chooses_is_shown_as_such() {
     let text = IN_ONE_OBJECT.replace("value=\"bank\"", "value=\"#[attributes.uriParams.who]\"");
     let circuit = one(&text);
     assert_eq!(&*circuit.name, "Guard/guard-{…}.mode");
-    assert!(circuit.state.key.takes("guard-bank"));
-    assert!(!circuit.state.key.takes("bank"));
+    assert!(circuit.state.key.matches("guard-bank"));
+    assert!(!circuit.state.key.matches("bank"));
 }
 
 /// Separate entries for state, time and count; an interval in milliseconds compared with seconds.

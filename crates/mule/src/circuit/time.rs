@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fusebox_dataweave::Value;
-use fusebox_dataweave::symbol::{Form, Relation, Sign, Symbol, Unit, is_now};
+use fusebox_dataweave::symbol::{Cast, Relation, Sign, Symbol, Unit, is_now};
 
 use super::trace::StoreState;
 
@@ -52,7 +52,7 @@ pub(super) fn time(condition: &Symbol) -> Option<Duration> {
 /// The unit of a numeric time: that of the outermost conversion.
 pub(super) fn unit(symbol: &Symbol) -> Unit {
     match symbol {
-        Symbol::As(_, Form::Number(unit)) => *unit,
+        Symbol::As(_, Cast::Number(unit)) => *unit,
         Symbol::Sum(left, _, right) => match unit(left) {
             Unit::Seconds => unit(right),
             found => found,

@@ -298,7 +298,7 @@ impl<'a> Lowering<'a> {
 
     /// Reads the error mappings of an operation.
     pub fn mappings(&mut self, open: &Open<'a>) -> Vec<ErrorMapping> {
-        if !open.shape.takes("error-mapping") {
+        if !open.shape.allows("error-mapping") {
             return Vec::new();
         }
         let module = open.element.module.to_ascii_uppercase();

@@ -74,15 +74,15 @@ fn refuse_circles(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>)
         if done[start] || !app.flows[start].is_sub {
             continue;
         }
-        let mut way = vec![(start, subs_of(app, start))];
-        while let Some((at, rest)) = way.last_mut() {
+        let mut path = vec![(start, subs_of(app, start))];
+        while let Some((at, rest)) = path.last_mut() {
             let Some(next) = rest.pop() else {
                 done[*at] = true;
-                way.pop();
+                path.pop();
                 continue;
             };
-            if let Some(from) = way.iter().position(|(at, _)| *at == next) {
-                let names = way[from..]
+            if let Some(from) = path.iter().position(|(at, _)| *at == next) {
+                let names = path[from..]
                     .iter()
                     .map(|(at, _)| quote(&app.flows[*at].name));
                 let circle = names.collect::<Vec<_>>().join(", ");
@@ -96,7 +96,7 @@ fn refuse_circles(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>)
                     "make one of them a `flow`, or repeat with `foreach`",
                 );
             } else if !done[next] {
-                way.push((next, subs_of(app, next)));
+                path.push((next, subs_of(app, next)));
             }
         }
     }
@@ -200,7 +200,7 @@ fn warn_of_restoring(
         set: BTreeSet::new(),
         lost: Vec::new(),
         seen: BTreeSet::new(),
-        way: 0,
+        path: 0,
         budget,
     };
     attempt.chain(&scope.chain);
@@ -225,7 +225,7 @@ struct Attempt<'a> {
     lost: Vec<(Arc<str>, Site)>,
     seen: BTreeSet<FlowId>,
     /// The depth of nested flows.
-    way: usize,
+    path: usize,
     budget: &'a mut Budget,
 }
 
@@ -244,17 +244,17 @@ impl Attempt<'_> {
         self.read.extend(early);
         if let Some(id) = referred(processor)
             && processor.does.target().is_none()
-            && self.way < DEPTH_MAX
+            && self.path < DEPTH_MAX
             && self.seen.insert(id)
             && self.budget.take(id)
         {
-            self.way += 1;
+            self.path += 1;
             let flow = self.app.flow(id).clone();
             self.chain(&flow.chain);
             for handler in flow.handlers.iter().flat_map(|handlers| &handlers.0) {
                 self.chain(&handler.chain);
             }
-            self.way -= 1;
+            self.path -= 1;
         }
         for chain in processor.does.chains() {
             self.chain(chain);

@@ -46,7 +46,7 @@ impl<'a> Open<'a> {
     /// The child elements with a name.
     pub fn parts(&self, name: &'static str) -> impl Iterator<Item = &'a Element> + use<'a> {
         debug_assert!(
-            self.shape.takes(name),
+            self.shape.allows(name),
             "{} takes no {name}",
             self.shape.name
         );
@@ -60,7 +60,7 @@ impl<'a> Open<'a> {
         let children = self.element.children.iter();
         children.filter(move |child| {
             let title = child.title();
-            !shape.takes(&title)
+            !shape.allows(&title)
                 && shapes::find(&title).is_some_and(|shape| shape.role == Role::Processor)
         })
     }
@@ -128,7 +128,7 @@ impl<'a> Lowering<'a> {
         for child in &element.children {
             let title = child.title();
             let other = shapes::find(&title);
-            if shape.takes(&title) {
+            if shape.allows(&title) {
                 if let Some(Role::Accepted(why)) = other.map(|other| other.role)
                     && !why.is_empty()
                 {
@@ -191,7 +191,7 @@ pub(super) fn misplaced(shape: &Shape, within: Option<&Shape>) -> (String, Strin
     };
     let homes: Vec<String> = SHAPES
         .iter()
-        .filter(|home| home.takes(shape.name))
+        .filter(|home| home.allows(shape.name))
         .map(|home| quote(home.name))
         .collect();
     let inner = within.into_iter().flat_map(|within| within.parts);

@@ -436,7 +436,7 @@ impl Shape {
     }
 
     /// True if an element with this name may be a child.
-    pub fn takes(&self, name: &str) -> bool {
+    pub fn allows(&self, name: &str) -> bool {
         self.parts.contains(&name)
     }
 }

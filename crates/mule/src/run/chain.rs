@@ -56,14 +56,14 @@ impl Run {
             Does::Choice(choice) => Box::pin(self.choice(at, choice, event)),
             Does::Try(scope) => {
                 let handlers = scope.handlers.as_deref();
-                Box::pin(self.guarded(at, &scope.chain, handlers, event))
+                Box::pin(self.with_handlers(at, &scope.chain, handlers, event))
             }
             Does::UntilSuccessful(scope) => Box::pin(self.until_successful(at, scope, event)),
             Does::Foreach(scope) => Box::pin(self.foreach(at, scope, event)),
             Does::ParallelForeach(scope) => Box::pin(self.parallel_foreach(at, scope, event)),
             Does::ScatterGather(scope) => Box::pin(self.scatter_gather(at, scope, event)),
             Does::Async(scope) => {
-                let event = self.beside(at, scope, event);
+                let event = self.run_async(at, scope, event);
                 Box::pin(async { Ok(event) })
             }
             Does::FirstSuccessful(scope) => Box::pin(self.first_successful(at, scope, event)),
@@ -114,7 +114,7 @@ impl Run {
 /// An operation's error, renamed by its mappings.
 fn renamed(mut error: Fault, mappings: &[ErrorMapping]) -> Fault {
     let mut mappings = mappings.iter();
-    if let Some(mapping) = mappings.find(|mapping| mapping.source.takes(&error.kind)) {
+    if let Some(mapping) = mappings.find(|mapping| mapping.source.matches(&error.kind)) {
         error.kind = mapping.target.clone();
     }
     error

@@ -16,7 +16,7 @@ use crate::{Circuit, CircuitState, Entry, MediaType, OpenWhen, Typed, Value};
 const KEYS_MAX: usize = 1_000;
 
 /// One entry of a circuit: the circuit's index in the application, and the entry's actual key.
-struct Found {
+struct FoundEntry {
     index: usize,
     key: String,
 }
@@ -35,7 +35,7 @@ pub async fn all(app: &LiveApp) -> Result<Vec<Status>, CircuitFault> {
     let mut all = Vec::new();
     for (index, circuit) in app.engine.app().circuits.iter().enumerate() {
         for key in app.keys_of(circuit).await? {
-            all.push(app.status_of(&Found { index, key }).await?);
+            all.push(app.status_of(&FoundEntry { index, key }).await?);
         }
     }
     Ok(all)
@@ -89,12 +89,12 @@ pub async fn steer(
 
 impl LiveApp {
     /// A circuit's entry by its name, with its status; `None`: there is none.
-    async fn find_circuit(&self, name: &str) -> Result<Option<(Found, Status)>, EntryFault> {
+    async fn find_circuit(&self, name: &str) -> Result<Option<(FoundEntry, Status)>, EntryFault> {
         for (index, circuit) in self.engine.app().circuits.iter().enumerate() {
             let Some(key) = key_in(name, circuit) else {
                 continue;
             };
-            let found = Found { index, key };
+            let found = FoundEntry { index, key };
             let status = self.status_of(&found).await?;
             if circuit.state.key.literal().is_some() || status.state != Phase::Closed {
                 return Ok(Some((found, status)));
@@ -112,11 +112,13 @@ impl LiveApp {
             .stores()
             .partition(circuit.state.store.as_deref());
         let keys = partition.keys(wall_time(&self.clock)).await?;
-        let own = keys.into_iter().filter(|key| circuit.state.key.takes(key));
+        let own = keys
+            .into_iter()
+            .filter(|key| circuit.state.key.matches(key));
         Ok(own.take(KEYS_MAX).collect())
     }
 
-    async fn status_of(&self, found: &Found) -> Result<Status, EntryFault> {
+    async fn status_of(&self, found: &FoundEntry) -> Result<Status, EntryFault> {
         let app = self.engine.app();
         let circuit = &app.circuits[found.index];
         let now = wall_time(&self.clock);
@@ -204,7 +206,7 @@ fn key_in(name: &str, circuit: &Circuit) -> Option<String> {
         Some(field) => key.strip_suffix(&**field)?.strip_suffix('.')?,
         None => key,
     };
-    circuit.state.key.takes(key).then(|| key.to_owned())
+    circuit.state.key.matches(key).then(|| key.to_owned())
 }
 
 /// The entry's value that opens a circuit.

@@ -122,7 +122,7 @@ impl Run {
         }
         let handlers = flow.handlers.as_ref();
         let handlers = handlers.or(self.engine.app.default_handlers.as_ref());
-        Box::pin(self.guarded(at, &flow.chain, handlers.map(AsRef::as_ref), event))
+        Box::pin(self.with_handlers(at, &flow.chain, handlers.map(AsRef::as_ref), event))
     }
 
     pub fn is_intent(&self) -> bool {

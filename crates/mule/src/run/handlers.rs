@@ -15,7 +15,7 @@ use crate::{Event, Value};
 
 impl Run {
     /// Runs a chain, and the handler of its error.
-    pub async fn guarded<'a>(
+    pub async fn with_handlers<'a>(
         &'a self,
         at: At<'a>,
         chain: &'a Chain,
@@ -84,7 +84,7 @@ impl Run {
     ) -> Result<Option<&'a Handler>, Fault> {
         for handler in &handlers.0 {
             let types = &handler.types;
-            if !types.is_empty() && !types.iter().any(|wanted| error.is_meant_by(wanted)) {
+            if !types.is_empty() && !types.iter().any(|wanted| error.is_matched_by(wanted)) {
                 continue;
             }
             let holds = match &handler.when {
@@ -94,7 +94,7 @@ impl Run {
             if !holds {
                 continue;
             }
-            if !types.is_empty() && !types.iter().any(|wanted| wanted.takes(&error.kind)) {
+            if !types.is_empty() && !types.iter().any(|wanted| wanted.matches(&error.kind)) {
                 let message = format!(
                     "{} is taken by the handler in line {}, which is for an error that it stands for",
                     error.kind, handler.site.line

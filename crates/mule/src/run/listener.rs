@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use crate::app::{FlowId, Source};
 use crate::{Event, Typed};
 
-pub use attributes::{Ends, attributes};
+pub use attributes::{ConnectionInfo, attributes};
 
 use super::build::LiveApp;
 use super::gateway_world::GatewayWorld;
@@ -60,7 +60,7 @@ pub async fn serve(
     let Some(Source::Http(source)) = &plan.source else {
         return done(finish, answer::our_fault());
     };
-    let ends = Ends {
+    let connection = ConnectionInfo {
         local: exchange.client.local,
         remote: exchange.client.peer,
         scheme: exchange.client.scheme,
@@ -69,7 +69,7 @@ pub async fn serve(
     let media_type = media_type.map(|it| String::from_utf8_lossy(it.as_bytes()));
     let event = Event {
         payload: Typed::received(body, media_type.as_deref()),
-        attributes: attributes(source, &parts, &exchange.params, ends),
+        attributes: attributes(source, &parts, &exchange.params, connection),
         correlation_id: correlation_id(&parts.headers),
         ..Event::default()
     };

@@ -73,7 +73,7 @@ impl Run {
     }
 
     /// Runs a copy of the event beside the flow and returns the event unchanged.
-    pub fn beside(&self, at: At<'_>, it: &Async, event: Event) -> Event {
+    pub fn run_async(&self, at: At<'_>, it: &Async, event: Event) -> Event {
         let run = self.clone();
         let chain = it.chain.clone();
         let gate = it.max_concurrency;

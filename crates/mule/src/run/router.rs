@@ -45,7 +45,7 @@ struct End {
 
 /// The result of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum RouteMatch {
     /// A flow, by the index of its route.
     Flow {
         /// The index of the route.
@@ -110,7 +110,7 @@ impl FlowRouter {
     }
 
     /// Finds the flow of a request's path, which is as the client wrote it.
-    pub fn find(&self, method: &Method, path: &str) -> Found {
+    pub fn find(&self, method: &Method, path: &str) -> RouteMatch {
         let segments: Vec<Cow<'_, str>> = segments(path).map(decoded).collect();
         let mut search = Search {
             method,
@@ -121,13 +121,13 @@ impl FlowRouter {
         match search.at(&self.root, &segments) {
             Some(end) => {
                 let names = end.names.iter().cloned();
-                Found::Flow {
+                RouteMatch::Flow {
                     route: end.route,
                     params: names.zip(search.values).collect(),
                 }
             }
-            None if search.known => Found::WrongMethod(search.takes),
-            None => Found::Nothing,
+            None if search.known => RouteMatch::WrongMethod(search.takes),
+            None => RouteMatch::Nothing,
         }
     }
 }
@@ -215,7 +215,7 @@ mod tests {
 
     fn found(router: &FlowRouter, path: &str) -> Option<usize> {
         match router.find(&Method::GET, path) {
-            Found::Flow { route, .. } => Some(route),
+            RouteMatch::Flow { route, .. } => Some(route),
             _ => None,
         }
     }
@@ -257,7 +257,7 @@ mod tests {
     fn names_stand_for_decoded_segments() {
         let router = any(&["/{x}/y/{z}", "/{other}/n"]);
         let params = |path: &str| match router.find(&Method::GET, path) {
-            Found::Flow { params, .. } => params,
+            RouteMatch::Flow { params, .. } => params,
             other => panic!("{other:?}"),
         };
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -278,8 +278,11 @@ mod tests {
         ]);
         assert_eq!(found(&router, "/a/b"), Some(1));
         let told = router.find(&Method::GET, "/c");
-        assert_eq!(told, Found::WrongMethod(vec![Method::PUT, Method::DELETE]));
-        assert_eq!(router.find(&Method::GET, "/d"), Found::Nothing);
+        assert_eq!(
+            told,
+            RouteMatch::WrongMethod(vec![Method::PUT, Method::DELETE])
+        );
+        assert_eq!(router.find(&Method::GET, "/d"), RouteMatch::Nothing);
     }
 
     #[test]

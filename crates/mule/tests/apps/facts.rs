@@ -230,7 +230,7 @@ fn handlers_have_types_conditions_and_names() {
     };
     assert!(one.continues && one.logs && one.when.is_some());
     assert_eq!(one.types.len(), 3);
-    assert!(one.types[0].takes(&ErrorType::parse("HTTP:TIMEOUT")));
+    assert!(one.types[0].matches(&ErrorType::parse("HTTP:TIMEOUT")));
     assert!(!rest.continues && !rest.logs && rest.types.is_empty());
 }
 

@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fusebox_mule::app::{App, Compat, FlowId, HttpSource, Source};
-use fusebox_mule::run::{Ends, Engine, FlowRouter, Found, Responder, Stores, World, attributes};
+use fusebox_mule::run::{
+    ConnectionInfo, Engine, FlowRouter, Responder, RouteMatch, Stores, World, attributes,
+};
 use fusebox_mule::{Event, Typed};
 use fusebox_plan::{Loader, Source as File};
 use fusebox_store::{Limits, MemoryStore, ObjectStore};
@@ -249,11 +251,11 @@ impl Running {
         let (parts, body) = parts(request)?;
         let path = parts.uri.path().to_owned();
         let (id, params) = match self.router.find(&parts.method, &path) {
-            Found::Flow { route, params } => (FlowId(route), params),
-            Found::WrongMethod(_) => {
+            RouteMatch::Flow { route, params } => (FlowId(route), params),
+            RouteMatch::WrongMethod(_) => {
                 return Ok(self.told(405, &format!("Method not allowed for endpoint: {path}")));
             }
-            Found::Nothing => {
+            RouteMatch::Nothing => {
                 return Ok(self.told(404, &format!("No listener for endpoint: {path}")));
             }
         };
@@ -270,7 +272,7 @@ impl Running {
             return Err("the router found a flow without a listener".to_owned());
         };
         let here = std::net::SocketAddr::from(([127, 0, 0, 1], 8081));
-        let ends = Ends {
+        let ends = ConnectionInfo {
             local: here,
             remote: here,
             scheme: "http",

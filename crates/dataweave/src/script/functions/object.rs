@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Builtin, count, higher, made, misfit, plain};
+use super::{Builtin, applied, count, higher, misfit, plain};
 use crate::script::coerce::{self, Coerced};
 use crate::script::run::Run;
 use crate::value::Value;
@@ -40,7 +40,7 @@ fn map_object(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     };
     let mut mapped = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
-        let object = made(run, &args[1], given(at, entry))?;
+        let object = applied(run, &args[1], given(at, entry))?;
         run.spread(&object, &mut mapped)?;
     }
     run.object(mapped)
@@ -52,7 +52,7 @@ fn filter_object(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     };
     let mut kept = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
-        if coerce::boolean(&made(run, &args[1], given(at, entry))?)? {
+        if coerce::boolean(&applied(run, &args[1], given(at, entry))?)? {
             kept.push(entry.clone());
         }
     }
@@ -65,7 +65,7 @@ fn pluck(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     };
     let mut plucked = Vec::with_capacity(entries.len());
     for (at, entry) in entries.iter().enumerate() {
-        plucked.push(made(run, &args[1], given(at, entry))?);
+        plucked.push(applied(run, &args[1], given(at, entry))?);
     }
     run.array(plucked)
 }

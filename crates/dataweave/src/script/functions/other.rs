@@ -1,6 +1,6 @@
 //! Functions of an evaluation's context: clock, random numbers, properties, formats.
 
-use super::{Builtin, higher, made, misfit, plain};
+use super::{Builtin, applied, higher, misfit, plain};
 use crate::script::coerce::{self, Coerced};
 use crate::script::run::Run;
 use crate::script::{EvalFault, header, output};
@@ -26,10 +26,10 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     plain("isLeapYear", 1, 1, is_leap_year),
     higher("then", |run, args| match &args[0] {
         Value::Null => Ok(Value::Null),
-        value => made(run, &args[1], vec![value.clone()]),
+        value => applied(run, &args[1], vec![value.clone()]),
     }),
     higher("onNull", |run, args| match &args[0] {
-        Value::Null => made(run, &args[1], Vec::new()),
+        Value::Null => applied(run, &args[1], Vec::new()),
         value => Ok(value.clone()),
     }),
 ];

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use regex::Captures;
 
-use super::{Builtin, count, made, misfit, plain};
+use super::{Builtin, applied, count, misfit, plain};
 use crate::fault::EvalFault;
 use crate::script::coerce::{self, Coerced};
 use crate::script::run::Run;
@@ -222,7 +222,7 @@ pub(in crate::script) fn replace(
         let Some(whole) = captures.get(0) else {
             continue;
         };
-        let by = made(run, by, vec![groups(&captures), count(at)])?;
+        let by = applied(run, by, vec![groups(&captures), count(at)])?;
         let by = coerce::text(&by)?;
         coerce::check_text(replaced.len() + text.len() + by.len())?;
         run.read(by.len())?;

@@ -104,7 +104,7 @@ impl<'a> Walk<'a> {
                 let ends = self.chain(&scope.chain, path, depth);
                 let back = ends
                     .into_iter()
-                    .map(|(path, _)| (before.beside(path), None));
+                    .map(|(path, _)| (before.with_acts_of(path), None));
                 return back.collect();
             }
             Does::FirstSuccessful(scope) => {
@@ -113,7 +113,7 @@ impl<'a> Walk<'a> {
                 for route in &scope.routes {
                     let mut failed = Vec::new();
                     for (from, _) in left {
-                        for (end, raised) in self.chain(route, path.beside(from), depth) {
+                        for (end, raised) in self.chain(route, path.with_acts_of(from), depth) {
                             match raised {
                                 Some(raised) => failed.push((end, Some(raised))),
                                 None => push(&mut done, (end, None)),
@@ -165,7 +165,7 @@ impl<'a> Walk<'a> {
         if let (Some(before), Some(target)) = (before, target) {
             for (path, _) in ends.iter_mut().filter(|(_, raised)| raised.is_none()) {
                 let (payload, attributes) = (path.payload.clone(), path.attributes.clone());
-                *path = before.beside(path.clone());
+                *path = before.with_acts_of(path.clone());
                 self.set_target(target, payload, attributes, path);
             }
         }
@@ -185,7 +185,7 @@ impl<'a> Walk<'a> {
         for route in routes {
             let mut next: Ends<'a> = Vec::new();
             for (from, before) in ends {
-                let mut start = path.beside(from);
+                let mut start = path.with_acts_of(from);
                 if items {
                     start.payload = Symbol::Unknown;
                 }
@@ -196,7 +196,7 @@ impl<'a> Walk<'a> {
                         description: Symbol::Unknown,
                         cause: Some(cause),
                     }));
-                    push(&mut next, (path.beside(end), raised));
+                    push(&mut next, (path.with_acts_of(end), raised));
                 }
             }
             ends = next;

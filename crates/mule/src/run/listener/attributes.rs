@@ -15,7 +15,7 @@ use crate::{Form, MediaType, Object, Typed, Value};
 
 /// The two ends of a request's connection.
 #[derive(Debug, Clone, Copy)]
-pub struct Ends {
+pub struct ConnectionInfo {
     /// The gateway's address.
     pub local: SocketAddr,
     /// The client's address.
@@ -30,7 +30,7 @@ pub fn attributes(
     source: &HttpSource,
     parts: &Parts,
     params: &[(String, String)],
-    ends: Ends,
+    connection: ConnectionInfo,
 ) -> Value {
     let raw_path = parts.uri.path();
     let path = decoded(raw_path);
@@ -57,15 +57,15 @@ pub fn attributes(
         ("relativePath", relative.into()),
         ("maskedRequestPath", masked(&source.path, &path)),
         ("version", version.into()),
-        ("scheme", ends.scheme.into()),
+        ("scheme", connection.scheme.into()),
         ("method", parts.method.as_str().into()),
         ("requestPath", path.into()),
         ("rawRequestPath", raw_path.into()),
         ("requestUri", decoded(&raw_uri).into()),
         ("rawRequestUri", raw_uri.into()),
         ("queryString", query.into()),
-        ("localAddress", address(ends.local)),
-        ("remoteAddress", address(ends.remote)),
+        ("localAddress", address(connection.local)),
+        ("remoteAddress", address(connection.remote)),
         ("clientCertificate", Value::Null),
         ("queryParams", pairs(query)),
         ("uriParams", Value::object(params.collect())),
@@ -139,12 +139,12 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let ends = Ends {
+        let connection = ConnectionInfo {
             local: addr,
             remote: SocketAddr::from(([127, 0, 0, 1], 50000)),
             scheme: "http",
         };
-        match attributes(&source, &parts, &params, ends) {
+        match attributes(&source, &parts, &params, connection) {
             Value::Object(object) => object,
             other => panic!("{other:?}"),
         }
