@@ -164,7 +164,7 @@ fn value(json: &serde_json::Value) -> Result<Value, ScopeFault> {
                 let number = inner.as_str().and_then(Number::parse);
                 number.map(Value::from).ok_or_else(wrong)
             }
-            _ => Err(fault(format!("{tag} is no tag of a scope's values"))),
+            _ => Err(fault(format!("unknown tag {tag} in the scope"))),
         };
     }
     Ok(match json {

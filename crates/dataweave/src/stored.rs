@@ -35,8 +35,8 @@ impl Typed {
         ]);
         if envelope.nesting().depth > VALUE_DEPTH_MAX {
             return Err(EvalFault::new(format!(
-                "the value cannot be stored: its arrays and objects are more than {VALUE_DEPTH_MAX} \
-                 deep in one another"
+                "the value cannot be stored: it has more than {VALUE_DEPTH_MAX} \
+                 nested arrays and objects"
             )));
         }
         let layout = Layout {
@@ -51,7 +51,7 @@ impl Typed {
     /// # Errors
     /// If the bytes are not a stored value.
     pub fn from_stored(bytes: &[u8]) -> Result<Typed, EvalFault> {
-        let fault = || EvalFault::new("the bytes are no stored value");
+        let fault = || EvalFault::new("the bytes are not a stored value");
         let text = std::str::from_utf8(bytes).map_err(|_| fault())?;
         let Value::Object(envelope) = json::read(text)? else {
             return Err(fault());

@@ -62,13 +62,16 @@ pub(crate) fn convert(
             Some(Source::Scheduler { .. }) => draft.lose(
                 &flow.site,
                 format!(
-                    "the flow {}: nothing native starts by the clock",
+                    "the flow {}: the native form has no schedules",
                     quote(&flow.name)
                 ),
             ),
             Some(Source::Queue { .. }) => draft.lose(
                 &flow.site,
-                format!("the flow {}: there are no queues", quote(&flow.name)),
+                format!(
+                    "the flow {}: the native form has no queues",
+                    quote(&flow.name)
+                ),
             ),
             None => {}
         }
@@ -76,7 +79,7 @@ pub(crate) fn convert(
     let text = if draft.routes.is_empty() {
         notes.error(
             START,
-            "nothing of this application can be said in the native form: no flow passes requests on, or answers with what is fixed",
+            "nothing in this application has a native form: no flow forwards a request or responds with a constant",
             "keep running it as it is",
         );
         None
@@ -100,7 +103,7 @@ impl<'a> Draft<'a> {
     fn lose(&mut self, at: &Site, what: impl Into<String>) {
         let what = format!("{NOT_CARRIED}{}", what.into());
         let at = place(at, self.files);
-        self.lost.warn(at, what, "see to it by hand, or let it go");
+        self.lost.warn(at, what, "port this by hand or drop it");
     }
 
     fn flow(&mut self, flow: &'a Flow) {
@@ -121,7 +124,7 @@ impl<'a> Draft<'a> {
             })
             .collect();
         if let Some(max) = flow.max_concurrency {
-            let what = format!("the bound of {name} to {max} requests at once");
+            let what = format!("the limit of {name} to {max} concurrent requests");
             self.lose(&flow.site, what);
         }
         match calls.iter().copied().collect::<Vec<_>>()[..] {
@@ -153,7 +156,7 @@ impl<'a> Draft<'a> {
         else {
             self.lose(
                 &flow.site,
-                format!("the flow {name}: its answer depends on the request"),
+                format!("the flow {name}: its response depends on the request"),
             );
             return;
         };
@@ -193,7 +196,7 @@ impl<'a> Draft<'a> {
                 if *made == call && sent.is_none_or(|sent| sent == &**this) {
                     sent = Some(this);
                 } else {
-                    let what = format!("the flow {name}: what it calls depends on the request");
+                    let what = format!("the flow {name}: its call depends on the request");
                     self.lose(made_site(&self.walk, call), what);
                     return;
                 }
@@ -206,7 +209,7 @@ impl<'a> Draft<'a> {
         let passes =
             |path: &Path<'_>| path.payload == Symbol::input("response") && path.raised.is_none();
         if !good.clone().all(passes) {
-            let what = format!("the flow {name}: its answer is not that of the call");
+            let what = format!("the flow {name}: its response is not that of the call");
             self.lose(made.site, what);
             return;
         }
@@ -251,22 +254,19 @@ impl<'a> Draft<'a> {
         let no_client_query =
             |query: &Symbol| *query != Symbol::input("attributes").field("queryParams");
         if sent.query.as_ref().is_some_and(no_client_query) {
-            self.lose(made.site, format!("the query that {name} sends by itself"));
+            self.lose(made.site, format!("the query that {name} adds"));
         }
         if let Some(query) = &target.query {
             self.lose(made.site, format!("the query {} of {name}", quote(query)));
         }
         if sent.headers.is_some() {
-            self.lose(
-                made.site,
-                format!("the headers that {name} sends by itself"),
-            );
+            self.lose(made.site, format!("the headers that {name} adds"));
         }
         let of_client = |body: &Symbol| {
             *body == Symbol::input("payload") || matches!(body, Symbol::Entry(_) | Symbol::If(..))
         };
         if sent.body.as_ref().is_some_and(|body| !of_client(body)) {
-            self.lose(made.site, format!("the body that {name} sends by itself"));
+            self.lose(made.site, format!("the body that {name} makes"));
         }
         self.lose_answers(flow, paths, call, circuit);
         self.lose_the_rest(flow, circuit);
@@ -293,7 +293,7 @@ impl<'a> Draft<'a> {
             (None, taken) => taken,
             (Some(method), None) => {
                 let what = format!(
-                    "{name} takes all methods and calls with {method}: here {method} alone passes"
+                    "{name} accepts all methods and calls with {method}: here only {method} is accepted"
                 );
                 self.lose(&flow.site, what);
                 Some(vec![method])
@@ -301,7 +301,7 @@ impl<'a> Draft<'a> {
             (Some(method), Some(taken)) if taken.contains(&method) => {
                 if taken.len() > 1 {
                     let what = format!(
-                        "{name} calls with {method} whatever the client's method: here {method} alone passes"
+                        "{name} calls with {method} whatever the client's method: here only {method} is accepted"
                     );
                     self.lose(&flow.site, what);
                 }
@@ -309,7 +309,7 @@ impl<'a> Draft<'a> {
             }
             (Some(method), Some(_)) => {
                 let what = format!(
-                    "the flow {name}: it calls with {method}, which no client may, and a native route passes the client's method on"
+                    "the flow {name}: it calls with {method}, which its listener does not allow; a native route keeps the client's method"
                 );
                 self.lose(&flow.site, what);
                 return None;
@@ -528,7 +528,7 @@ fn ended(path: &Path<'_>, call: usize) -> Option<Outcome> {
 fn left_out(does: &Does, circuit: Option<&Circuit>) -> Option<&'static str> {
     Some(match does {
         Does::Logger(_) => "the log line: the gateway logs and counts by itself",
-        Does::UntilSuccessful(_) => "the retries: native retries have no form yet",
+        Does::UntilSuccessful(_) => "the retries: the native form has none yet",
         Does::Object(call) => {
             let of_circuit = circuit.is_some_and(|circuit| {
                 let name = |store: &Option<Arc<super::app::StoreDeclaration>>| {
@@ -539,9 +539,9 @@ fn left_out(does: &Does, circuit: Option<&Circuit>) -> Option<&'static str> {
             if of_circuit {
                 return None;
             }
-            "what is kept in an object store"
+            "the data in an object store"
         }
-        Does::Async(_) => "what is done beside the flow",
+        Does::Async(_) => "the steps beside the flow",
         Does::Publish(_) => "the message to a queue",
         Does::Cache(_) => "the cache",
         Does::Sleep(_) => "the sleep",

@@ -72,7 +72,7 @@ fn file(
     let path = file_of(element, table, notes)?;
     let is_yaml = path.value.ends_with(".yaml") || path.value.ends_with(".yml");
     if !is_yaml && !path.value.ends_with(".properties") {
-        let what = format!("{} is no property file", quote(&path.value));
+        let what = format!("{} is not a property file", quote(&path.value));
         let mend = "name a file that ends with `.yaml` or `.properties`";
         notes.error(path.at, what, mend);
         return None;
@@ -105,11 +105,14 @@ pub(super) fn file_of(
     if let Some(encoding) = element.attribute("encoding")
         && !encoding.value.value.eq_ignore_ascii_case("utf-8")
     {
-        let what = format!("the encoding {} is not read", quote(&encoding.value.value));
+        let what = format!(
+            "the encoding {} is not supported",
+            quote(&encoding.value.value)
+        );
         notes.error(
             encoding.value.at,
             what,
-            "save the file as UTF-8, and leave `encoding` out",
+            "save the file as UTF-8 and remove `encoding`",
         );
     }
     // A missing attribute is reported when the element is checked against its shape.
@@ -175,7 +178,7 @@ pub(super) fn find(
     Err((
         format!("there is no file {}", quote(path)),
         format!(
-            "put it beside the application's first file; looked for was {}",
+            "put it beside the application's first file; searched: {}",
             tried.join(", ")
         ),
     ))
@@ -185,7 +188,7 @@ pub(super) fn find(
 pub(super) fn bounded(found: FoundFile, at: Place, notes: &mut Notes) -> Option<String> {
     if found.text.len() > BYTES_MAX {
         let what = format!(
-            "the file {} has {} bytes, and may have {BYTES_MAX}",
+            "the file {} has {} bytes, above the limit of {BYTES_MAX}",
             quote(&found.path),
             found.text.len()
         );

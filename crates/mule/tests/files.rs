@@ -167,7 +167,7 @@ fn strict_refuses_what_intent_reads_with_a_warning() {
     assert!(plan.is_some(), "{told}");
     assert_eq!(
         told,
-        "a.xml:1:12: warning: the value of `name` has no quotes, which is not XML; it is read as it stands; put it in quotes\n"
+        "a.xml:1:12: warning: the value of `name` has no quotes, which is not XML; it is read as written; put it in quotes\n"
     );
     check(
         &files,
@@ -185,6 +185,6 @@ fn an_application_is_told_by_its_content() {
             bindings: Vec::new(),
             compat: Compat::Intent,
         },
-        "a.xml:1:1: error: nothing starts: no flow has a source; add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or name the file that has one",
+        "a.xml:1:1: error: nothing starts: no flow has a source; add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or add the file that has one",
     );
 }

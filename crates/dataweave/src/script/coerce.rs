@@ -28,7 +28,7 @@ pub(crate) fn integer(value: &Value) -> Coerced<i64> {
     let number = number(value)?;
     number
         .to_i64()
-        .ok_or_else(|| EvalFault::new(format!("a whole number is wanted, and there is {number}")))
+        .ok_or_else(|| EvalFault::new(format!("expected a whole number, found {number}")))
 }
 
 /// The value as a boolean, also from `"true"` and `"false"`.
@@ -46,7 +46,10 @@ pub(crate) fn pattern(value: &Value) -> Coerced<Pattern> {
     match value {
         Value::Regex(pattern) => Ok(pattern.clone()),
         Value::String(text) => Pattern::new(text).map_err(|what| {
-            EvalFault::new(format!("{} is no regular expression: {what}", shown(value)))
+            EvalFault::new(format!(
+                "{} is not a regular expression: {what}",
+                shown(value)
+            ))
         }),
         _ => Err(cannot(value, Kind::Regex)),
     }
@@ -244,7 +247,7 @@ impl Unit {
             "hours" => Ok(Unit::Hours),
             "days" => Ok(Unit::Days),
             _ => Err(EvalFault::new(format!(
-                "{name:?} is no unit: use milliseconds or seconds"
+                "unknown unit {name:?}; use milliseconds or seconds"
             ))),
         }
     }

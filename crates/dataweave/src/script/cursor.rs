@@ -138,7 +138,7 @@ impl<'a> Cursor<'a> {
         if self.depth == DEPTH_MAX {
             return Err(self.fault(
                 self.at,
-                &format!("more than {DEPTH_MAX} parts are inside one another"),
+                &format!("more than {DEPTH_MAX} nested parts"),
                 "name the inner ones with `var` or `fun` in a header",
             ));
         }
@@ -179,13 +179,13 @@ impl<'a> Cursor<'a> {
             }
         };
         let found = match (rest.chars().next(), shown.as_str()) {
-            (None, _) => "the text ends".to_owned(),
-            (Some(first), "") => format!("here is `{first}`"),
-            _ => format!("here is `{shown}`"),
+            (None, _) => "the end of the text".to_owned(),
+            (Some(first), "") => format!("`{first}`"),
+            _ => format!("`{shown}`"),
         };
         self.fault(
             self.at,
-            &format!("{wanted} is wanted, and {found}"),
+            &format!("expected {wanted}, found {found}"),
             "complete the expression, or remove what does not belong to it",
         )
     }

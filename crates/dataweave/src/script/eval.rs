@@ -135,7 +135,7 @@ impl Run<'_> {
                 self.spread(item, into)
             }),
             _ => Err(EvalFault::new(format!(
-                "an object's pairs are wanted, and there is {}",
+                "expected an object's pairs, found {}",
                 shown(value)
             ))),
         }
@@ -305,7 +305,7 @@ impl Run<'_> {
                 }
                 Step::Required => {
                     if value.is_null() {
-                        return Err(EvalFault::new("a value is required, and there is Null"));
+                        return Err(EvalFault::new("a value is required, found Null"));
                     }
                     continue;
                 }
@@ -425,7 +425,7 @@ impl Run<'_> {
                     .map(|kept| Value::Object(Arc::new(Object::new(kept, Form::Plain)))))
             }
             _ => Err(EvalFault::new(format!(
-                "a condition selects from arrays and objects, and there is {}",
+                "`[?(…)]` expects an array or object, found {}",
                 shown(value)
             ))),
         }
@@ -443,7 +443,7 @@ impl Run<'_> {
     pub fn call(&mut self, function: &Value, mut args: Vec<Value>) -> Coerced<Value> {
         let Value::Function(Function(closure)) = function else {
             return Err(EvalFault::new(format!(
-                "a function is wanted, and there is {}",
+                "expected a function, found {}",
                 shown(function)
             )));
         };
@@ -453,7 +453,7 @@ impl Run<'_> {
                 args.truncate(builtin.most);
                 if args.len() < builtin.least {
                     return Err(EvalFault::new(format!(
-                        "`{}` wants {} arguments, and there are {}",
+                        "`{}` needs {} arguments, found {}",
                         builtin.name,
                         builtin.least,
                         args.len()

@@ -80,7 +80,7 @@ pub(super) fn check(cursor: &Cursor<'_>, name: &Name, args: &[Node], at: usize) 
     match args.get(1) {
         None if args.len() == 1 => Err(cursor.fault(
             at,
-            &format!("`{}` wants a format", name.text),
+            &format!("`{}` needs a format", name.text),
             "name one: 'application/json'",
         )),
         Some(Node::Literal(Value::String(format))) => {
@@ -109,7 +109,7 @@ fn count(count: usize) -> Value {
 /// The error for an argument of the wrong kind.
 fn misfit(function: &str, wanted: &str, value: &Value) -> EvalFault {
     EvalFault::new(format!(
-        "`{function}` wants {wanted}, and there is {}",
+        "`{function}` expects {wanted}, found {}",
         shown(value)
     ))
 }

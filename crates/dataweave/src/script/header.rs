@@ -165,7 +165,7 @@ fn import(cursor: &mut Cursor<'_>) -> Parsed<()> {
             if functions::find(name).is_none() {
                 return Err(cursor.fault(
                     start,
-                    &format!("there is no function `{name}`"),
+                    &format!("unknown function `{name}`"),
                     "use another, or define it with `fun`",
                 ));
             }

@@ -118,7 +118,11 @@ fn escape(cursor: &mut Cursor<'_>) -> Parsed<char> {
             let high = unit(cursor)?;
             if !(0xd800..0xdc00).contains(&high) {
                 return char::from_u32(high).ok_or_else(|| {
-                    cursor.fault(start, "this is no character", "write the character itself")
+                    cursor.fault(
+                        start,
+                        "this is not a character",
+                        "write the character itself",
+                    )
                 });
             }
             let low = if cursor.eat("\\u") { unit(cursor)? } else { 0 };
@@ -127,13 +131,17 @@ fn escape(cursor: &mut Cursor<'_>) -> Parsed<char> {
                 .filter(|_| (0xdc00..0xe000).contains(&low))
                 .and_then(char::from_u32)
                 .ok_or_else(|| {
-                    cursor.fault(start, "this is no character", "write the character itself")
+                    cursor.fault(
+                        start,
+                        "this is not a character",
+                        "write the character itself",
+                    )
                 });
         }
         _ => {
             return Err(cursor.fault(
                 start,
-                "there is no such escape",
+                "unknown escape",
                 r"write `\\` for a backslash, or one of \n \t \r \b \f \$ \' \u0041",
             ));
         }
@@ -171,7 +179,7 @@ pub(super) fn date(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     let Some(value) = iso::any(text.trim()) else {
         return Err(cursor.fault(
             start,
-            &format!("`{text}` is no date, time, zone or period"),
+            &format!("`{text}` is not a date, time, zone or period"),
             "write it by ISO 8601: |2026-01-31T10:00:00Z|, |2026-01-31|, |10:00:00|, |+01:00|, |PT5M|",
         ));
     };

@@ -56,7 +56,7 @@ fn arithmetic(
     let number = |value: &Value| {
         coerce::number(value).map_err(|fault| {
             let EvalFault { description, .. } = fault;
-            EvalFault::new(format!("`{operator}` wants numbers: {description}"))
+            EvalFault::new(format!("`{operator}` expects numbers: {description}"))
         })
     };
     let number = made(&number(a)?, &number(b)?);

@@ -109,7 +109,7 @@ fn write(value: Value, media_type: MediaType, layout: Layout) -> Coerced<Typed> 
         Format::Form => {
             let Value::Object(object) = &value else {
                 return Err(EvalFault::new(format!(
-                    "{media_type} is made of an object, and there is {}",
+                    "{media_type} needs an object, found {}",
                     coerce::shown(&value),
                     media_type = media_type.as_str()
                 )));

@@ -35,7 +35,7 @@ pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, P
                 "the script has {} bytes, and at most {BYTES_MAX} are allowed",
                 end - start
             ),
-            "divide it",
+            "split it",
         ));
     }
     let cursor = &mut cursor;
@@ -90,7 +90,7 @@ fn check_calls(cursor: &Cursor<'_>) -> Parsed<()> {
             Some((_, known)) => format!("did you mean `{known}`?"),
             None => "use another, or define it with `fun` in a header".to_owned(),
         };
-        return Err(cursor.fault(*at, &format!("there is no function `{name}`"), &mend));
+        return Err(cursor.fault(*at, &format!("unknown function `{name}`"), &mend));
     }
     Ok(())
 }

@@ -147,7 +147,7 @@ impl<'a> Run<'a> {
     pub fn nested<T>(&mut self, work: impl FnOnce(&mut Self) -> Coerced<T>) -> Coerced<T> {
         if self.nesting == NESTING_MAX {
             return Err(EvalFault::new(format!(
-                "more than {NESTING_MAX} parts run inside one another: a function may call itself \
+                "more than {NESTING_MAX} nested parts are evaluated: a function may call itself \
                  without end"
             )));
         }
@@ -216,7 +216,7 @@ impl<'a> Run<'a> {
             return Ok(Value::Type(kind));
         }
         Err(EvalFault::new(format!(
-            "there is no `{}`: variables of the flow are `vars.{}`, and texts stand in quotes",
+            "unknown name `{}`: variables of the flow are `vars.{}`, and texts need quotes",
             name.text, name.text
         )))
     }
@@ -343,7 +343,7 @@ fn in_part(part: &str, fault: EvalFault) -> EvalFault {
 fn shallow(value: Value) -> Coerced<Value> {
     if value.nesting().depth > VALUE_DEPTH_MAX {
         return Err(EvalFault::new(format!(
-            "more than {VALUE_DEPTH_MAX} arrays, objects and functions are inside one another"
+            "more than {VALUE_DEPTH_MAX} nested arrays, objects and functions"
         )));
     }
     Ok(value)

@@ -27,7 +27,7 @@ pub(super) fn key(run: &mut Run<'_>, value: &Value, key: &str) -> Coerced<Option
         _ => match part(value, key) {
             Some(part) => Ok(Some(part)),
             None => Err(EvalFault::new(format!(
-                "`.{key}` selects from objects, and there is {}",
+                "`.{key}` selects from objects, found {}",
                 shown(value)
             ))),
         },
@@ -54,7 +54,7 @@ pub(super) fn all(run: &mut Run<'_>, value: &Value, key: &str) -> Coerced<Option
         }
         _ => {
             return Err(EvalFault::new(format!(
-                "`.*{key}` selects from objects, and there is {}",
+                "`.*{key}` selects from objects, found {}",
                 shown(value)
             )));
         }
@@ -130,7 +130,7 @@ pub(super) fn index(run: &mut Run<'_>, value: &Value, index: &Value) -> Coerced<
         Value::Number(_) => {}
         _ => {
             return Err(EvalFault::new(format!(
-                "an index is a number or a key, and there is {}",
+                "expected a number or key as index, found {}",
                 shown(index)
             )));
         }
@@ -155,7 +155,7 @@ pub(super) fn index(run: &mut Run<'_>, value: &Value, index: &Value) -> Coerced<
         }
         _ => {
             return Err(EvalFault::new(format!(
-                "an index selects from arrays, objects and texts, and there is {}",
+                "an index selects from arrays, objects and texts, found {}",
                 shown(value)
             )));
         }
@@ -208,7 +208,7 @@ pub(super) fn slice(
             Ok(Some(part.into()))
         }
         _ => Err(EvalFault::new(format!(
-            "a range selects from arrays and texts, and there is {}",
+            "a range selects from arrays and texts, found {}",
             shown(value)
         ))),
     }

@@ -156,7 +156,7 @@ fn single(cursor: &mut Cursor<'_>) -> Parsed<Target> {
             Some(kind) => Ok(simple(Type::Kind(kind))),
             None => Err(cursor.fault(
                 start,
-                &format!("there is no type `{name}`"),
+                &format!("unknown type `{name}`"),
                 "use Number, String, Boolean, DateTime, Date, Array, Object or another of DataWeave",
             )),
         },
@@ -250,7 +250,7 @@ fn option(cursor: &mut Cursor<'_>) -> Parsed<(Setting, Node)> {
         _ => {
             return Err(cursor.fault(
                 start,
-                &format!("`{name}` is no option of `as` that is supported"),
+                &format!("unsupported option `{name}` of `as`"),
                 "use format, unit or locale",
             ));
         }

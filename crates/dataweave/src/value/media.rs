@@ -121,7 +121,7 @@ pub(crate) fn utf8(bytes: &[u8]) -> Result<Arc<str>, EvalFault> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(text.into()),
         Err(error) => Err(EvalFault::new(format!(
-            "the bytes are no UTF-8 from byte {} on",
+            "the bytes are not UTF-8 from byte {} on",
             error.valid_up_to()
         ))),
     }

@@ -138,7 +138,7 @@ impl Flaws<'_, '_, '_> {
         });
         if let Some((read, written)) = found {
             let what = format!(
-                "counts in two steps, a read in line {} and a write here: of failures at the same time some are lost",
+                "counts in two steps, a read in line {} and a write here: some of several concurrent failures are lost",
                 read.line
             );
             self.add(FlawKind::LostIncrements, written, what, CONVERT);
@@ -158,7 +158,7 @@ impl Flaws<'_, '_, '_> {
                 self.add(
                     FlawKind::NoHalfOpen,
                     &site,
-                    "has no half-open state: when its entry has gone all requests go to the upstream at once, and it takes as many failures as before to open it again".to_owned(),
+                    "has no half-open state: when its entry expires, all requests go to the upstream at once, and it opens again only after as many failures as before".to_owned(),
                     CONVERT,
                 );
             }
@@ -183,13 +183,13 @@ impl Flaws<'_, '_, '_> {
                 let held: StoreState = [(state, Some(value))].into();
                 if passes(&held) {
                     let what =
-                        "lets all requests through while it is half-open, not one that finds out"
+                        "lets all requests through while it is half-open, not a single probe"
                             .to_owned();
                     self.add(FlawKind::HalfOpenTakesAll, site, what, CONVERT);
                 }
             }
             None => {
-                let what = "lets all requests through at once when its cooldown is over, not one that finds out".to_owned();
+                let what = "lets all requests through at once when its cooldown is over, not a single probe".to_owned();
                 self.add(FlawKind::HalfOpenTakesAll, &site, what, CONVERT);
             }
         }
@@ -221,7 +221,7 @@ impl Flaws<'_, '_, '_> {
         });
         let site = handled.unwrap_or_else(|| self.circuit.trip_site.clone());
         let what = format!(
-            "does not count answers of status {}: an upstream that answers with nothing else stays closed",
+            "does not count answers of status {}: an upstream that only gives these never opens it",
             missing.join(", ")
         );
         self.add(
@@ -241,7 +241,7 @@ impl Flaws<'_, '_, '_> {
         match (self.circuit.cooldown, expiry) {
             (Cooldown::Expiry { ttl, sweep }, Some((store, ..))) => {
                 let what = format!(
-                    "stays open for {}: an entry goes at the first sweep after its time, not when its time is over",
+                    "stays open for {}: an entry expires at the first sweep after its time to live, not exactly then",
                     range(ttl, sweep)
                 );
                 let mend = "make `expirationInterval` smaller; or convert it: a native breaker's cooldown is exact";
@@ -257,7 +257,7 @@ impl Flaws<'_, '_, '_> {
             }
             (Cooldown::Timeout(Some(after)), Some((store, ttl, sweep))) if ttl < after => {
                 let what = format!(
-                    "would be half-open after {}, but its entry goes after {}",
+                    "would be half-open after {}, but its entry expires after {}",
                     show_duration(after),
                     range(ttl, sweep)
                 );
@@ -290,7 +290,7 @@ impl Flaws<'_, '_, '_> {
             });
         if let (Some((ttl, sweep)), Some(site)) = (store, written) {
             let what = format!(
-                "forgets its count {} after the last failure, since each failure begins the entry's time anew: failures with shorter gaps all add up",
+                "forgets its count {} after the last failure, since each failure restarts the entry's time to live: failures with shorter gaps all add up",
                 range(ttl, sweep)
             );
             let mend = "`fusebox convert` says what a native breaker counts instead";
@@ -344,7 +344,7 @@ impl Flaws<'_, '_, '_> {
             }
         }
         if let Some((site, what)) = mixed {
-            let mend = "use one unit in all of it: `now() as Number {unit: \"milliseconds\"}`";
+            let mend = "use one unit throughout: `now() as Number {unit: \"milliseconds\"}`";
             self.add(FlawKind::UnitsMixed, site, what, mend);
         }
         let local = trip.iter().find_map(|act| match act {
@@ -381,7 +381,7 @@ impl Flaws<'_, '_, '_> {
             None
         });
         if let Some(site) = found {
-            let what = "reads its state over the message, and the call sends that instead of what the client sent".to_owned();
+            let what = "reads its state into the payload, so the call sends the state instead of the client's message".to_owned();
             let mend = "give the `os:retrieve` a `target`";
             self.add(FlawKind::MessageLost, site, what, mend);
         }
@@ -403,8 +403,8 @@ impl Flaws<'_, '_, '_> {
                 continue;
             };
             let what =
-                format!("keeps `{key}`, always {number}, with its state, and nothing looks at it");
-            let mend = "if failures are to be forgotten after a time, no part of the flow does it";
+                format!("stores `{key}`, always {number}, with its state and never reads it");
+            let mend = "if failures should be forgotten after a time, the flow does not do that";
             self.add(FlawKind::Unused, &site, what, mend);
         }
     }

@@ -23,10 +23,10 @@ pub(super) fn of(call: &Call<'_>, sent: &SentRequest) -> Result<Target, String> 
             let url = written(url, sent)?;
             let (scheme, rest) = url
                 .split_once("://")
-                .ok_or_else(|| format!("its address {} is none", quote(&url)))?;
+                .ok_or_else(|| format!("its URL {} is invalid", quote(&url)))?;
             let at = rest.find('/').unwrap_or(rest.len());
             if rest[..at].contains('{') {
-                return Err("whom it calls depends on the request".to_owned());
+                return Err("the server that it calls depends on the request".to_owned());
             }
             (format!("{scheme}://{}", &rest[..at]), rest[at..].to_owned())
         }
@@ -43,7 +43,7 @@ pub(super) fn of(call: &Call<'_>, sent: &SentRequest) -> Result<Target, String> 
             );
             (base, written(&sent.path, sent)?)
         }
-        (None, None) => return Err("it has no address".to_owned()),
+        (None, None) => return Err("it has no URL".to_owned()),
     };
     let (path, query) = match path.split_once('?') {
         Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
@@ -79,7 +79,7 @@ fn filled(text: &str, sent: &SentRequest) -> Result<String, String> {
     let Some(params) = &sent.uri_params else {
         return match text.contains('{') {
             true => Err(format!(
-                "the path {} has parameters that nothing gives",
+                "the path {} has parameters without values",
                 quote(text)
             )),
             false => Ok(text.to_owned()),
@@ -89,10 +89,7 @@ fn filled(text: &str, sent: &SentRequest) -> Result<String, String> {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
         let Some((name, after)) = after.split_once('}') else {
-            return Err(format!(
-                "the path {} has a brace that nothing closes",
-                quote(text)
-            ));
+            return Err(format!("the path {} has an unclosed brace", quote(text)));
         };
         out.push_str(before);
         match params.field(name) {

@@ -43,7 +43,7 @@ impl Upstreams {
         let timeout = match own {
             Some(Some(millis)) => Duration::from_millis(millis),
             Some(None) => {
-                let what = "the time that the call may take, which is computed".to_owned();
+                let what = "the time limit of the call, which is computed".to_owned();
                 losses.push((call.site.clone(), what));
                 app.response_timeout
             }
@@ -64,7 +64,7 @@ impl Upstreams {
             entries.insert("breaker".into(), breaker(circuit, &mut comments, losses));
         }
         if config.and_then(|config| config.connections_max).is_some() {
-            let what = "the bound on connections to the upstream".to_owned();
+            let what = "the limit of connections to the upstream".to_owned();
             losses.push((call.site.clone(), what));
         }
         let named = match (circuit, config) {
@@ -90,7 +90,7 @@ impl Upstreams {
             && let Some(circuit) = circuit
         {
             let what = format!(
-                "{} is one circuit before several calls: here each upstream has its own",
+                "{} is one circuit for several calls: here each upstream has its own",
                 quote(&circuit.name)
             );
             losses.push((call.site.clone(), what));
@@ -159,7 +159,7 @@ fn breaker(
             Duration::from_secs(30)
         }
         Cooldown::Never => {
-            let what = format!("{name} stays open until somebody closes it: here for 30 s");
+            let what = format!("{name} stays open until an operator closes it: here for 30 s");
             losses.push((circuit.trip_site.clone(), what));
             Duration::from_secs(30)
         }
@@ -180,7 +180,7 @@ fn breaker(
     }
     match (circuit.success_resets, forgets) {
         (true, Some((ttl, sweep))) => comments.push(format!(
-            "differs: the flow forgets its failures {} after the last one; here a success alone does",
+            "differs: the flow forgets failures {} after the last one; here only a success resets the count",
             range(ttl, sweep)
         )),
         (false, Some((ttl, sweep))) => comments.push(format!(

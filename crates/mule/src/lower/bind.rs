@@ -38,7 +38,7 @@ pub(super) fn listening(url: &str) -> Result<(SocketAddr, String), Problem> {
     let example = "write it as `http://127.0.0.1:8081` or `http://0.0.0.0:8081/base`";
     let Some(rest) = url.strip_prefix("http://") else {
         return Err((
-            format!("{} is no address to listen on", quote(url)),
+            format!("{} is not an address to listen on", quote(url)),
             example.to_owned(),
         ));
     };
@@ -52,7 +52,7 @@ pub(super) fn listening(url: &str) -> Result<(SocketAddr, String), Problem> {
     match addr {
         Some(addr) => Ok((addr, path.trim_end_matches('/').to_owned())),
         None => Err((
-            format!("{} is no IP address with a port", quote(authority)),
+            format!("{} is not an IP address with a port", quote(authority)),
             example.to_owned(),
         )),
     }

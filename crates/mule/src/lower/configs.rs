@@ -111,15 +111,15 @@ impl<'a> Lowering<'a> {
         let host = self.text(&open, "host")?;
         let port = self.whole(&open, "port");
         if self.word(&open, "protocol") == Some("HTTPS") {
-            let what = "a listener's key store is not read here, so it cannot be HTTPS";
-            let mend = mend("let something before it end TLS, and listen plainly by ");
+            let what = "HTTPS listeners are not supported: key stores are not read";
+            let mend = mend("terminate TLS in front of it and listen without TLS: ");
             self.notes.error(open.at(), what, mend);
         }
         let port = u16::try_from(port?).ok()?;
         let addr = bind::address(host.text, port);
         if addr.is_none() {
-            let what = format!("{} is no IP address to listen on", quote(host.text));
-            self.wrong(host, what, mend("write `0.0.0.0` or another, or "));
+            let what = format!("{} is not an IP address to listen on", quote(host.text));
+            self.wrong(host, what, mend("write an address such as `0.0.0.0`, or "));
         }
         addr
     }
@@ -138,7 +138,7 @@ impl<'a> Lowering<'a> {
             Some(url) => self.bound(name.at(), name.text, bind::listening(url))?,
             None => {
                 let what = format!("nothing defines the listener {}", quote(name.text));
-                let otherwise = format!("give it by `--bind {}=http://127.0.0.1:8081`", name.text);
+                let otherwise = format!("bind it: `--bind {}=http://127.0.0.1:8081`", name.text);
                 let mend = self.mend(name.text, &[LISTENER], &otherwise);
                 self.wrong(name, what, mend);
                 (([127, 0, 0, 1], 0).into(), String::new())
@@ -195,8 +195,8 @@ impl<'a> Lowering<'a> {
         match self.whole(open, "maxConnections") {
             Some(0) => self.notes.error(
                 open.at(),
-                "`maxConnections` is 0, so there could be no request",
-                "write -1 for no bound, or a number of at least 1",
+                "`maxConnections` is 0, which allows no request",
+                "write -1 for no limit, or a number of at least 1",
             ),
             max => requester.connections_max = max.and_then(|max| usize::try_from(max).ok()),
         }
@@ -240,8 +240,8 @@ impl<'a> Lowering<'a> {
         // A slash would turn the rest of the host's name into a path.
         let read = match shown.contains('/') {
             true => Err((
-                format!("{} is no host", quote(&shown)),
-                "write its name alone".to_owned(),
+                format!("{} is not a host name", quote(&shown)),
+                "write only its name".to_owned(),
             )),
             false => read_url(&format!("{scheme}://{shown}:{port}")),
         };
@@ -260,7 +260,7 @@ impl<'a> Lowering<'a> {
         let named = self.text(connection, "tlsContext").and_then(|name| {
             let found = self.globals.find(name.text, &["tls:context"]);
             if found.is_none() {
-                let what = format!("there is no TLS context {}", quote(name.text));
+                let what = format!("unknown TLS context {}", quote(name.text));
                 let mend = self.mend(name.text, &["tls:context"], "remove it");
                 self.wrong(name, what, mend);
             }
@@ -269,13 +269,13 @@ impl<'a> Lowering<'a> {
         for context in own.map(|open| open.element).into_iter().chain(named) {
             for child in &context.children {
                 let what = format!(
-                    "{} is not read: certificates are checked by the system's roots, and none is shown",
+                    "{} is not supported: server certificates are checked against the system's roots, and no client certificate is sent",
                     quote(&child.title())
                 );
                 self.notes.error(
                     child.at,
                     what,
-                    format!("remove it, or go round it by {bind}"),
+                    format!("remove it, or replace the connection: {bind}"),
                 );
             }
         }
@@ -300,7 +300,7 @@ impl<'a> Lowering<'a> {
                     "nothing defines the requests' configuration {}",
                     quote(name.text)
                 );
-                let otherwise = format!("give it by `--bind {}=http://127.0.0.1:8082`", name.text);
+                let otherwise = format!("bind it: `--bind {}=http://127.0.0.1:8082`", name.text);
                 let mend = self.mend(name.text, &[REQUESTER], &otherwise);
                 self.wrong(name, what, mend);
                 let nowhere = read_url("http://127.0.0.1:1").expect("this is an address");

@@ -44,7 +44,7 @@ impl<'a> Lowering<'a> {
         if !flow.is_sub {
             flow.max_concurrency = self.count(&open, "maxConcurrency");
             if self.word(&open, "initialState") == Some("stopped") {
-                let what = "`initialState=\"stopped\"` changes nothing: every flow is started";
+                let what = "`initialState=\"stopped\"` has no effect: every flow is started";
                 self.notes
                     .warn(open.at(), what, "remove the flow, or leave it running");
             }
@@ -74,7 +74,7 @@ impl<'a> Lowering<'a> {
                 continue;
             }
             if index > 0 {
-                let what = format!("{} stands behind other elements of the flow", quote(&title));
+                let what = format!("{} comes after other elements of the flow", quote(&title));
                 self.notes
                     .error(child.at, what, "make it the flow's first element");
             }
@@ -98,7 +98,7 @@ impl<'a> Lowering<'a> {
         let Some(frequency) = frequency else {
             let inner = strategy.is_some_and(|open| !open.element.children.is_empty());
             if !inner {
-                let what = "the scheduler does not say when it runs";
+                let what = "the scheduler has no strategy";
                 let mend = "write `<scheduling-strategy><fixed-frequency frequency=\"60000\"/></scheduling-strategy>` into it";
                 self.notes.error(open.at(), what, mend);
             }
@@ -154,21 +154,21 @@ impl<'a> Lowering<'a> {
         match self.bindings.get(name) {
             Some("none") => {
                 let what = format!(
-                    "there is no flow {}, and what refers to it does nothing",
+                    "unknown flow {}, so references to it do nothing",
                     quote(name)
                 );
                 self.notes
-                    .warn(written.at(), what, "add the file that has it");
+                    .warn(written.at(), what, "add the file that defines it");
             }
             Some(_) => self.wrong(
                 written,
-                format!("{} is a flow, and is bound to an address", quote(name)),
-                format!("say `--bind {name}=none` where it may do nothing"),
+                format!("{} is a flow, but is bound to an address", quote(name)),
+                format!("write `--bind {name}=none` if calls to it may do nothing"),
             ),
             None => {
-                let what = format!("there is no flow {}", quote(name));
+                let what = format!("unknown flow {}", quote(name));
                 let otherwise = format!(
-                    "name the file that has it, or let it do nothing by `--bind {name}=none`"
+                    "add the file that defines it, or ignore its calls: `--bind {name}=none`"
                 );
                 let mend = self.mend(name, FLOWS, &otherwise);
                 self.wrong(written, what, mend);
@@ -181,7 +181,7 @@ impl<'a> Lowering<'a> {
     pub fn target(&mut self, open: &Open<'a>) -> Option<Target> {
         if !open.has("target") {
             if let Some(value) = open.attribute("targetValue") {
-                let what = "`targetValue` says what a variable takes, and `target` names none";
+                let what = "`targetValue` has no effect without `target`";
                 self.notes
                     .error(value.at, what, "add `target=\"…\"`, or remove it");
             }

@@ -53,7 +53,7 @@ impl<'a> Lowering<'a> {
         self.deviation(
             element.at,
             format!(
-                "{} stands outside flows without a name, so it never runs",
+                "{} outside flows has no name, so it never runs",
                 quote(&element.title())
             ),
             "move it into the `error-handler` of a flow, or name it and refer to it",
@@ -65,12 +65,13 @@ impl<'a> Lowering<'a> {
         let element = self.part(open, HANDLERS)?;
         let last = open.element.children.last();
         if last.is_some_and(|last| !std::ptr::eq(last, element) && last.title() != HANDLERS) {
-            let what = "there are elements behind the `error-handler`";
+            let what = "there are elements after the `error-handler`";
             self.notes.error(element.at, what, "make it the last one");
         }
         let open = self.open(element)?;
         if open.has("name") {
-            let what = "an `error-handler` in a flow has no name: nothing else can refer to it";
+            let what =
+                "the name of an `error-handler` in a flow has no effect: nothing can refer to it";
             self.notes.warn(
                 open.at(),
                 what,
@@ -84,7 +85,7 @@ impl<'a> Lowering<'a> {
         if open.has("ref") {
             if let Some(child) = open.element.children.first() {
                 let what = "this `error-handler` refers to another, and has handlers of its own";
-                self.notes.error(child.at, what, "keep one of both");
+                self.notes.error(child.at, what, "keep one of the two");
             }
             let name = self.text(open, "ref")?;
             return self.named_handlers(name);
@@ -111,7 +112,7 @@ impl<'a> Lowering<'a> {
             if handlers.last().is_some_and(all) {
                 self.deviation(
                     element.at,
-                    "this handler never runs: the one before it takes every error",
+                    "this handler never runs: the one before it accepts every error",
                     "move the one without `type` and `when` to the end",
                 );
             }
@@ -123,8 +124,8 @@ impl<'a> Lowering<'a> {
     /// The handlers of an `error-handler` outside flows.
     pub fn named_handlers(&mut self, name: Written<'a>) -> Option<Arc<Handlers>> {
         let Some(element) = self.globals.find(name.text, &[HANDLERS]) else {
-            let what = format!("there is no `error-handler` {}", quote(name.text));
-            let mend = self.mend(name.text, &[HANDLERS], "name the file that has it");
+            let what = format!("unknown `error-handler` {}", quote(name.text));
+            let mend = self.mend(name.text, &[HANDLERS], "add the file that defines it");
             self.wrong(name, what, mend);
             return None;
         };
@@ -135,7 +136,11 @@ impl<'a> Lowering<'a> {
             }
             Some(None) => {
                 let what = format!("the `error-handler` {} refers to itself", quote(name.text));
-                self.wrong(name, what, "write out what its inner scope shall do");
+                self.wrong(
+                    name,
+                    what,
+                    "write the handlers of its inner scope explicitly",
+                );
                 None
             }
             None => self.handlers_of(name.text, element),
@@ -164,8 +169,8 @@ impl<'a> Lowering<'a> {
         let open = self.open(element)?;
         let name = self.text(&open, "ref")?;
         let Some(found) = self.globals.find(name.text, ON_ERROR) else {
-            let what = format!("there is no handler {}", quote(name.text));
-            let mend = self.mend(name.text, ON_ERROR, "name the file that has it");
+            let what = format!("unknown handler {}", quote(name.text));
+            let mend = self.mend(name.text, ON_ERROR, "add the file that defines it");
             self.wrong(name, what, mend);
             return None;
         };
@@ -176,7 +181,11 @@ impl<'a> Lowering<'a> {
             }
             Some(None) => {
                 let what = format!("the handler {} refers to itself", quote(name.text));
-                self.wrong(name, what, "write out what its inner scope shall do");
+                self.wrong(
+                    name,
+                    what,
+                    "write the handlers of its inner scope explicitly",
+                );
                 None
             }
             None => self.named_handler(found),
@@ -237,11 +246,11 @@ impl<'a> Lowering<'a> {
         let mut matches = Vec::new();
         for part in written.text.split(',').map(str::trim) {
             if part.is_empty() || part.split(':').count() > 2 {
-                let what = format!("{} is no error type", quote(part));
+                let what = format!("{} is not an error type", quote(part));
                 self.wrong(
                     written,
                     what,
-                    "write types with commas between them, `HTTP:TIMEOUT, HTTP:CONNECTIVITY`",
+                    "separate types with commas, `HTTP:TIMEOUT, HTTP:CONNECTIVITY`",
                 );
                 continue;
             }
@@ -258,8 +267,8 @@ impl<'a> Lowering<'a> {
     fn check_known(&mut self, written: Written<'a>, kind: &ErrorType) {
         if kind.is_unknown() {
             let what =
-                "`MULE:UNKNOWN` is what errors without a type are called, and takes none of them";
-            let mend = "write `ANY`, which takes them";
+                "`MULE:UNKNOWN` is the type of errors that have none, and matches none of them";
+            let mend = "write `ANY`, which matches them";
             self.notes.warn(written.at(), what, mend);
             return;
         }
@@ -279,7 +288,7 @@ impl<'a> Lowering<'a> {
         match self.compat {
             Compat::Strict => self.wrong(written, what, mend),
             Compat::Intent => {
-                let what = format!("{what}, so nothing is taken for it here; Mule does not start");
+                let what = format!("{what}, so it matches no error here; Mule would not start");
                 self.notes.warn(written.at(), what, mend);
             }
         }
@@ -346,7 +355,7 @@ impl<'a> Lowering<'a> {
             None => part(text),
         };
         if !good {
-            let what = format!("{} is no error type", quote(text));
+            let what = format!("{} is not an error type", quote(text));
             self.wrong(written, what, "write one such as `APP:CIRCUIT_OPEN`");
             return None;
         }

@@ -144,7 +144,7 @@ fn warn_of_status(app: &App, flow: &Flow, budget: &mut Budget, lowering: &mut Lo
         };
         let at = lowering.place(&site);
         let what = format!(
-            "`vars.{variable}` becomes the {becomes} of the response, which Mule does only where the listener of {} says so",
+            "`vars.{variable}` becomes the {becomes} of the response, which Mule does only if the listener of {} says so",
             quote(&flow.name)
         );
         lowering
@@ -207,12 +207,12 @@ fn warn_of_restoring(
     for (variable, site) in attempt.lost {
         let at = lowering.place(&site);
         let what = format!(
-            "`vars.{variable}` is read and then set in an `until-successful`, whose every attempt starts with the variables as they were before it"
+            "`vars.{variable}` is read and then set in an `until-successful`, where every attempt starts with the variables from before it"
         );
         lowering.notes.warn(
             at,
             what,
-            "keep in an object store what shall outlast an attempt",
+            "use an object store for values that must survive an attempt",
         );
     }
 }
@@ -278,7 +278,7 @@ fn refuse_what_never_starts(app: &App, lowering: &mut Lowering<'_>) {
         col: 1,
     };
     let what = "nothing starts: no flow has a source";
-    let mend = "add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or name the file that has one";
+    let mend = "add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or add the file that has one";
     lowering.notes.error(start, what, mend);
 }
 

@@ -67,7 +67,7 @@ impl<'a> Lowering<'a> {
             self.notes.error(
                 written.at(),
                 what,
-                "change one path, or say by `allowedMethods` which takes what",
+                "change one path, or separate them by `allowedMethods`",
             );
         }
         others.push((methods.clone(), written.at()));
@@ -85,8 +85,8 @@ impl<'a> Lowering<'a> {
                 Ok(method) if name != "*" => methods.push(method),
                 _ => self.wrong(
                     written,
-                    format!("{} is no method", quote(name)),
-                    "write methods with commas between them, `GET, POST`; none at all means every one",
+                    format!("{} is not a method", quote(name)),
+                    "separate methods with commas, `GET, POST`; without `allowedMethods` all are accepted",
                 ),
             }
         }
@@ -131,8 +131,8 @@ fn check_segment<'p>(segment: &'p str, names: &mut Vec<&'p str>) -> Result<(), (
     }
     if segment.contains('*') {
         return fault(
-            format!("in {} `*` is glued to text", quote(segment)),
-            "let `*` be a whole segment between slashes, or name it: `{rest}`",
+            format!("in {} `*` is only a part of the segment", quote(segment)),
+            "make `*` a whole segment, or name it: `{rest}`",
         );
     }
     let inside = segment
@@ -153,7 +153,7 @@ fn check_segment<'p>(segment: &'p str, names: &mut Vec<&'p str>) -> Result<(), (
     }
     if segment.contains(['{', '}']) {
         return fault(
-            format!("in {} a parameter is no whole segment", quote(segment)),
+            format!("in {} a parameter is not a whole segment", quote(segment)),
             "write it alone between slashes, as in `/orders/{id}`",
         );
     }

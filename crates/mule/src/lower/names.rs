@@ -186,10 +186,10 @@ fn raised(element: &Element, types: &mut BTreeSet<ErrorType>) {
 /// Replaces names that published flows use by those of Mule, with a note for each.
 pub(super) fn rename(elements: &mut [Element], compat: Compat, notes: &mut Notes) {
     let mut say = |at: Place, wrong: &str, right: &str| {
-        let what = format!("there is no {} in Mule", quote(wrong));
+        let what = format!("Mule has no {}", quote(wrong));
         match compat {
             Compat::Intent => {
-                let what = format!("{what}; it is taken for {}", quote(right));
+                let what = format!("{what}; it is read as {}", quote(right));
                 notes.warn(at, what, format!("write {}", quote(right)));
             }
             Compat::Strict => notes.error(at, what, format!("write {}", quote(right))),

@@ -53,11 +53,11 @@ impl<'a> Lowering<'a> {
         };
         let entries_max = self.whole(open, "maxEntries");
         if entries_max.is_some_and(|max| max < 0) {
-            let what = "`maxEntries` is below 0, and so no bound";
+            let what = "`maxEntries` is negative, which means no limit";
             self.notes.warn(
                 open.at(),
                 what,
-                "remove it, or write how many entries may stay",
+                "remove it, or write the number of entries to keep",
             );
         }
         let interval = self.whole(open, "expirationInterval");
@@ -100,7 +100,7 @@ impl<'a> Lowering<'a> {
         let what = format!("nothing declares the object store {}", quote(name.text));
         let what = match self.compat {
             Compat::Intent => {
-                format!("{what}, so one is supplied: persistent, and nothing in it goes")
+                format!("{what}, so one is added: persistent, without expiry")
             }
             Compat::Strict => what,
         };
@@ -125,8 +125,8 @@ impl<'a> Lowering<'a> {
         match (private, open.has("objectStore")) {
             (Some(private), false) => self.private_store(private),
             (Some(private), true) => {
-                let what = "the operation names a store, and has one of its own";
-                self.notes.error(private.at, what, "keep one of both");
+                let what = "the operation names a store and has a private one";
+                self.notes.error(private.at, what, "keep one of the two");
                 None
             }
             (None, true) => self.store_named(open, "objectStore"),

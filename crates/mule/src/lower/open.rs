@@ -47,7 +47,7 @@ impl<'a> Open<'a> {
     pub fn parts(&self, name: &'static str) -> impl Iterator<Item = &'a Element> + use<'a> {
         debug_assert!(
             self.shape.allows(name),
-            "{} takes no {name}",
+            "{} does not allow {name}",
             self.shape.name
         );
         let children = self.element.children.iter();
@@ -103,8 +103,8 @@ impl<'a> Lowering<'a> {
                 ),
                 Some(Kind::Unheeded(why)) => self.notes.warn(
                     attribute.at,
-                    format!("{} changes nothing: {why}", quote(name)),
-                    "remove it, or leave it",
+                    format!("{} has no effect: {why}", quote(name)),
+                    "remove it, or ignore this",
                 ),
                 Some(_) => {}
             }
@@ -134,8 +134,8 @@ impl<'a> Lowering<'a> {
                 {
                     self.notes.warn(
                         child.at,
-                        format!("{} changes nothing: {why}", quote(&title)),
-                        "remove it, or leave it",
+                        format!("{} has no effect: {why}", quote(&title)),
+                        "remove it, or ignore this",
                     );
                 }
                 continue;
@@ -153,7 +153,7 @@ impl<'a> Lowering<'a> {
             && shape.body != Body::Text
         {
             let what = format!(
-                "{} has no text, and here is {}",
+                "{} must not contain text: {}",
                 quote(shape.name),
                 quote(&text.value)
             );
@@ -186,8 +186,8 @@ impl<'a> Lowering<'a> {
 pub(super) fn misplaced(shape: &Shape, within: Option<&Shape>) -> (String, String) {
     let name = quote(shape.name);
     let what = match within {
-        Some(within) => format!("{name} may not stand in {}", quote(within.name)),
-        None => format!("{name} may not stand outside flows"),
+        Some(within) => format!("{name} is not allowed in {}", quote(within.name)),
+        None => format!("{name} is not allowed outside flows"),
     };
     let homes: Vec<String> = SHAPES
         .iter()
@@ -205,10 +205,10 @@ pub(super) fn misplaced(shape: &Shape, within: Option<&Shape>) -> (String, Strin
         Role::Processor if within.is_none() => {
             "put it into a flow: `<flow name=\"main\">…</flow>`".to_owned()
         }
-        Role::Processor => "put it before or after".to_owned(),
+        Role::Processor => "move it before or after".to_owned(),
         Role::Source => "make it the first element of a `flow`".to_owned(),
         _ if homes.is_empty() => "move it out of the flow".to_owned(),
-        _ => format!("it stands in {}", homes.join(", ")),
+        _ => format!("it belongs in {}", homes.join(", ")),
     };
     (what, mend)
 }

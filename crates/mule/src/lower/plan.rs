@@ -86,7 +86,7 @@ fn refuse_shared_addresses(
         notes.error(
             at,
             what,
-            "give each an address of its own, or let flows share one of both",
+            "give each its own address, or let the flows share one",
         );
     }
 }

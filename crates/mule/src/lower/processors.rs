@@ -17,9 +17,8 @@ impl<'a> Lowering<'a> {
     /// Reads the processors inside an element.
     pub fn chain(&mut self, open: &Open<'a>) -> Chain {
         if self.depth == DEPTH_MAX {
-            let what = format!(
-                "more than {DEPTH_MAX} scopes are within one another here, through the handlers that are referred to"
-            );
+            let what =
+                format!("more than {DEPTH_MAX} nested scopes here, through references to handlers");
             self.notes
                 .error(open.at(), what, "let handlers refer to fewer others");
             return Chain::default();
@@ -127,14 +126,11 @@ impl<'a> Lowering<'a> {
         let critical = kind.is_a(&ErrorType::new("MULE", "CRITICAL"));
         let mule = &*kind.namespace == "MULE";
         if MODULES.contains(&&*kind.namespace) || critical {
-            let what = format!(
-                "{} may not be raised: only its module does that",
-                quote(&kind.to_string())
-            );
+            let what = format!("{} is reserved for its module", quote(&kind.to_string()));
             let mend = format!("write one of your own, such as `APP:{}`", kind.identifier);
             self.wrong(written, what, mend);
         } else if mule && !kind.is_known() {
-            let what = format!("there is no error type {}", quote(&kind.to_string()));
+            let what = format!("unknown error type {}", quote(&kind.to_string()));
             let mend = format!("name its namespace: `APP:{}`", kind.identifier);
             self.wrong(written, what, mend);
         }

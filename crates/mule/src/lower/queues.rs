@@ -114,7 +114,7 @@ impl<'a> Lowering<'a> {
             false => self.mend(config.text, &[CONFIG], &declare),
         };
         let what = match self.compat {
-            Compat::Intent => format!("{what}, so {} is supplied, in memory", quote(name.text)),
+            Compat::Intent => format!("{what}, so {} is added, in memory", quote(name.text)),
             Compat::Strict => what,
         };
         self.deviation(at.at(), what, mend);

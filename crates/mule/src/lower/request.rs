@@ -17,7 +17,7 @@ impl<'a> Lowering<'a> {
         if !open.has("config-ref") && !open.has("url") {
             self.notes.error(
                 open.at(),
-                "the request names neither a configuration nor an address",
+                "the request has neither a configuration nor a URL",
                 "add `config-ref=\"…\"` and bind it, or `url=\"http://…\"`",
             );
         }
@@ -48,7 +48,7 @@ impl<'a> Lowering<'a> {
         if Method::from_bytes(text.as_bytes()).is_err()
             && let Some(written) = self.written(open, "method")
         {
-            let what = format!("{} is no method", quote(text));
+            let what = format!("{} is not a method", quote(text));
             self.wrong(written, what, "write one such as `GET`");
         }
     }
@@ -72,7 +72,7 @@ impl<'a> Lowering<'a> {
             (None, Some(failure)) => self.statuses(&failure).map(Validator::Failure),
             _ => {
                 let what =
-                    "`http:response-validator` has one validator: what succeeds, or what fails";
+                    "`http:response-validator` needs one validator, of successes or of failures";
                 let mend = "write `<http:success-status-code-validator values=\"200..299\"/>`";
                 self.notes.error(validator.at(), what, mend);
                 None
@@ -98,7 +98,10 @@ impl<'a> Lowering<'a> {
             match range(part) {
                 Some(range) => ranges.push(range),
                 None => {
-                    let what = format!("{} is no status and no range of them", quote(part.trim()));
+                    let what = format!(
+                        "{} is not a status or a range of statuses",
+                        quote(part.trim())
+                    );
                     self.wrong(values, what, "write them as `200..299, 304`");
                     return None;
                 }

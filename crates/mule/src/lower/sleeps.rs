@@ -19,24 +19,24 @@ impl<'a> Lowering<'a> {
         if let Some(engine) = engine
             && !engine.text.trim().eq_ignore_ascii_case("groovy")
         {
-            let what = format!("scripts of {} are not run", quote(engine.text.trim()));
-            self.wrong(engine, what, "write what it does with `ee:transform`");
+            let what = format!("scripts in {} are not supported", quote(engine.text.trim()));
+            self.wrong(engine, what, "rewrite it with `ee:transform`");
             return None;
         }
         let Some(code) = self.part(open, "scripting:code") else {
             self.notes
-                .error(open.at(), "there is no script", "add `<scripting:code>`");
+                .error(open.at(), "the script is missing", "add `<scripting:code>`");
             return None;
         };
         self.open(code)?;
         let written = text_of(code);
         let Some(sleep) = sleep_of(written.text) else {
-            let what = "of scripts only those that do nothing but sleep are run";
+            let what = "the only supported scripts are those that sleep";
             self.wrong(written, what, FORMS);
             return None;
         };
         if self.compat == Compat::Intent {
-            let what = "this script is taken for a sleep; no Groovy is run";
+            let what = "this script is read as a sleep; Groovy is not run";
             self.notes.warn(written.at(), what, "leave it as it is");
         }
         Some(Does::Sleep(sleep))

@@ -33,13 +33,13 @@ impl<'a> Lowering<'a> {
         for element in open.parts("ee:set-variable") {
             self.deviation(
                 element.at,
-                "`ee:set-variable` stands in `ee:transform` itself, where Mule has none",
+                "`ee:set-variable` is directly in `ee:transform`, where Mule does not allow it",
                 "put it into `<ee:variables>`",
             );
             transform.variables.extend(self.transformed(element));
         }
         if open.element.children.is_empty() {
-            let what = "this `ee:transform` changes nothing";
+            let what = "this `ee:transform` is empty";
             let mend =
                 "write `<ee:message><ee:set-payload>…</ee:set-payload></ee:message>` into it";
             self.notes.error(open.at(), what, mend);
@@ -60,8 +60,8 @@ impl<'a> Lowering<'a> {
         if let Some(attribute) = open.attribute("keyExpression") {
             self.deviation(
                 attribute.at,
-                "`keyExpression` is no attribute of `ee:cache` in Mule; it is taken for the strategy's `keyGenerationExpression`",
-                "write it there",
+                "`ee:cache` has no attribute `keyExpression` in Mule; it is read as the strategy's `keyGenerationExpression`",
+                "move it there",
             );
             key = self.script(open, "keyExpression");
         }
@@ -98,7 +98,7 @@ impl<'a> Lowering<'a> {
             self.deviation(
                 name.at(),
                 format!(
-                    "{} is an object store, and in Mule a caching strategy is asked for",
+                    "{} is an object store, but Mule expects a caching strategy",
                     quote(name.text)
                 ),
                 format!(

@@ -196,19 +196,19 @@ pub(super) fn refusal(title: &str, errors: usize) -> (String, String) {
         && errors < GUESSES_MAX
         && let Some(near) = slip_of(title, &ours)
     {
-        let what = format!("there is no element {}", quote(title));
+        let what = format!("unknown element {}", quote(title));
         return (what, format!("did you mean {}?", quote(near)));
     }
     if let Some((_, instead)) = exact.or(NEAREST.iter().find(|(pattern, _)| fits(pattern))) {
         return (
             format!("{} is not supported", quote(title)),
-            format!("the nearest that is: {instead}"),
+            format!("the nearest replacement: {instead}"),
         );
     }
     if ours.is_empty() {
         return (
             format!(
-                "{} is not supported: nothing of the module {} is",
+                "{} is not supported: the module {} is not",
                 quote(title),
                 quote(module)
             ),
@@ -222,7 +222,7 @@ pub(super) fn refusal(title: &str, errors: usize) -> (String, String) {
         format!("{} is not supported", quote(title)),
         match &names[..] {
             [] => "remove it".to_owned(),
-            names => format!("what stands in flows is {}", names.join(", ")),
+            names => format!("supported in flows: {}", names.join(", ")),
         },
     )
 }
@@ -251,7 +251,7 @@ mod tests {
             ("http:listener-interceptors", "http:headers"),
             (
                 "http:request-builder",
-                "what stands in flows is http:listener, http:request",
+                "supported in flows: http:listener, http:request",
             ),
         ] {
             let (what, mend) = refusal(title, 0);

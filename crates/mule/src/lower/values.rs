@@ -86,8 +86,8 @@ impl<'a> Lowering<'a> {
         if written.text.contains("#[") {
             self.wrong(
                 written,
-                format!("{} takes no expression", quote(name)),
-                "write what it is, or a placeholder `${key}`",
+                format!("{} must not be an expression", quote(name)),
+                "write the text itself, or a placeholder `${key}`",
             );
             return None;
         }
@@ -104,7 +104,7 @@ impl<'a> Lowering<'a> {
     /// An attribute that is a number or an expression.
     pub fn number(&mut self, open: &Open<'a>, name: &str) -> Option<Given> {
         let Kind::WholeValue(from, to) = open.attr(name).kind else {
-            unreachable!("{name} of {} is no number", open.shape.name);
+            unreachable!("{name} of {} is not a number", open.shape.name);
         };
         let written = self.written(open, name)?;
         let given = self.given_of(written, false);
@@ -136,7 +136,7 @@ impl<'a> Lowering<'a> {
     /// A whole number.
     pub fn whole(&mut self, open: &Open<'a>, name: &str) -> Option<i64> {
         let Kind::Whole(from, to) = open.attr(name).kind else {
-            unreachable!("{name} of {} is no whole number", open.shape.name);
+            unreachable!("{name} of {} is not a whole number", open.shape.name);
         };
         let written = self.written(open, name)?;
         self.check_whole(written, name, written.text, from, to)
@@ -196,7 +196,7 @@ impl<'a> Lowering<'a> {
     /// An attribute with one of the words of its kind.
     pub fn word(&mut self, open: &Open<'a>, name: &str) -> Option<&'static str> {
         let Kind::Word(words) = open.attr(name).kind else {
-            unreachable!("{name} of {} is no word", open.shape.name);
+            unreachable!("{name} of {} is not a word", open.shape.name);
         };
         let written = self.written(open, name)?;
         let text = written.text.trim();
@@ -225,7 +225,7 @@ impl<'a> Lowering<'a> {
         if !is_one || text.chars().any(char::is_control) {
             self.wrong(
                 written,
-                format!("{} is no media type", quote(text)),
+                format!("{} is not a media type", quote(text)),
                 "write one such as `application/json`",
             );
             return None;
@@ -262,13 +262,13 @@ impl<'a> Lowering<'a> {
                 match self.compat {
                     Compat::Intent => {
                         let what = format!(
-                            "{what} is taken as it is meant; Mule reads it as one expression, and fails"
+                            "{what} is read as a template; Mule reads it as one expression and fails"
                         );
                         self.notes.warn(written.at(), what, mend);
                         Given::Template(template)
                     }
                     Compat::Strict => {
-                        let why = format!("{what} is read as one expression, and is none");
+                        let why = format!("{what} is read as one expression, which it is not");
                         self.notes.warn(written.at(), why.as_str(), mend);
                         Given::Broken(Arc::from(why))
                     }
@@ -300,7 +300,10 @@ impl<'a> Lowering<'a> {
         if given.literal().is_some() {
             self.wrong(
                 text_of(part),
-                format!("{} is a text, and must give an object", quote(name)),
+                format!(
+                    "{} is a text; expected an expression that gives an object",
+                    quote(name)
+                ),
                 "write an expression such as `#[{'name': 'value'}]`",
             );
         }

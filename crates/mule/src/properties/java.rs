@@ -25,7 +25,7 @@ pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Vec<(Arc<str>,
         };
         let (key, value) = split(&line);
         let (Some(key), Some(value)) = (unescape(key), unescape(value)) else {
-            let what = "`\\u` wants four hexadecimal digits";
+            let what = "expected four hexadecimal digits after `\\u`";
             notes.error(at, what, "write `\\u00e9`, or the character itself");
             continue;
         };
@@ -42,7 +42,7 @@ pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Vec<(Arc<str>,
         match seen.get(&key) {
             Some(first) => {
                 let what = format!(
-                    "the property {} is given twice, and the last one holds",
+                    "the property {} is defined twice; the last value applies",
                     quote(&key)
                 );
                 notes.warn(at, what, "keep one of the two");
@@ -184,8 +184,8 @@ mod tests {
         assert_eq!(
             told,
             [
-                "p:2:1: warning: the property `a` is given twice, and the last one holds; keep one of the two",
-                "p:3:1: error: `\\u` wants four hexadecimal digits; write `\\u00e9`, or the character itself",
+                "p:2:1: warning: the property `a` is defined twice; the last value applies; keep one of the two",
+                "p:3:1: error: expected four hexadecimal digits after `\\u`; write `\\u00e9`, or the character itself",
             ]
         );
     }

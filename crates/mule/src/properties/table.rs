@@ -80,7 +80,7 @@ impl<'l> Table<'l> {
             let key: Arc<str> = name.value.value.as_str().into();
             if self.globals.insert(key, Property::Written(entry)).is_some() {
                 let what = format!(
-                    "the global property {} is given twice",
+                    "the global property {} is defined twice",
                     quote(&name.value.value)
                 );
                 notes.error(name.value.at, what, "keep one of the two");
@@ -165,7 +165,7 @@ impl<'l> Table<'l> {
                 {
                     notes.error(
                         place,
-                        "this brings in more text than an application may hold (1 MiB a value)",
+                        "this exceeds the limits of filled-in text: 1 MiB for a value, 16 MiB in total",
                         "keep large content out of the properties",
                     );
                     return None;
@@ -196,8 +196,8 @@ impl<'l> Table<'l> {
     /// The value of a placeholder, from the text between its braces. An error of `None` has been reported.
     fn value_of(&mut self, inside: &str, notes: &mut Notes) -> Result<Arc<str>, Option<Problem>> {
         if self.depth >= DEPTH_MAX {
-            let what = format!("placeholders are more than {DEPTH_MAX} inside one another");
-            return Err(Some((what, "write the value out".to_owned())));
+            let what = format!("more than {DEPTH_MAX} nested placeholders");
+            return Err(Some((what, "write the value itself".to_owned())));
         }
         self.depth += 1;
         let value = self.value_within(inside, notes);
@@ -219,8 +219,8 @@ impl<'l> Table<'l> {
                 key = filled.value;
             }
             if inner.errors() > 0 {
-                let what = format!("the key {} cannot be made", quote(inside));
-                let mend = "give the property within it with `--set KEY=VALUE`";
+                let what = format!("the key {} has an undefined placeholder", quote(inside));
+                let mend = "set its property: `--set KEY=VALUE`";
                 return Err(Some((what, mend.to_owned())));
             }
         }
@@ -268,10 +268,10 @@ impl<'l> Table<'l> {
             Property::Done(value) => Ok(Some(value.clone())),
             Property::Broken => Err(None),
             Property::Busy => {
-                let what = format!("the property {} is made of itself", quote(key));
+                let what = format!("the property {} refers to itself", quote(key));
                 Err(Some((
                     what,
-                    "write one of the properties in the circle out".to_owned(),
+                    "replace one placeholder of the circle by its value".to_owned(),
                 )))
             }
             Property::Written(_) => {
@@ -312,14 +312,14 @@ impl<'l> Table<'l> {
     fn missing(&self, key: &str) -> Problem {
         if key.is_empty() {
             return (
-                "`${}` names no property".to_owned(),
+                "`${}` has no key".to_owned(),
                 "write `${key}`, or `\\${` for the two characters themselves".to_owned(),
             );
         }
         if let Some(plain) = key.strip_prefix("secure::") {
             return (
                 format!(
-                    "{} is an encrypted property, and those are not read",
+                    "{} is an encrypted property, which is not supported",
                     quote(key)
                 ),
                 format!(
@@ -330,11 +330,11 @@ impl<'l> Table<'l> {
         if let Some((name, default)) = key.split_once(':') {
             return (
                 format!(
-                    "the property {} has no value; Mule knows no defaults in placeholders",
+                    "the property {} has no value; Mule has no defaults in placeholders",
                     quote(key)
                 ),
                 format!(
-                    "write `${{{name}}}`, and beside it `<global-property name=\"{name}\" value=\"{}\"/>`, which everything else overrides",
+                    "write `${{{name}}}`, and a default `<global-property name=\"{name}\" value=\"{}\"/>`, which all other sources override",
                     default.trim_start_matches('-')
                 ),
             );
@@ -347,7 +347,7 @@ impl<'l> Table<'l> {
             .collect();
         known.sort_unstable();
         let near = nearest(key, known).map_or(String::new(), |near| {
-            format!("did you mean {}? else ", quote(near))
+            format!("did you mean {}? Otherwise ", quote(near))
         });
         (
             format!("the property {} has no value", quote(key)),

@@ -16,7 +16,7 @@ pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Option<Vec<(Ar
     }
     let root = parse_tree(text, file, notes)?;
     if !matches!(root.kind, Kind::Map(_)) {
-        let what = format!("a property file is a map: found {}", root.describe());
+        let what = format!("a property file must be a map: found {}", root.describe());
         notes.error(root.at, what, "write `key: value`");
         return None;
     }
@@ -50,7 +50,7 @@ fn flatten(node: &Node, key: &str, entries: &mut Vec<(Arc<str>, Entry)>, notes: 
     };
     let Some(value) = value else {
         let what = format!(
-            "the property {} is no text: found {}",
+            "the property {} must be a text: found {}",
             quote(key),
             node.describe()
         );

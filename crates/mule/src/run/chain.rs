@@ -21,7 +21,7 @@ impl Run {
                 let error = MuleError::new(
                     "MULE:UNKNOWN",
                     format!(
-                        "more than {NESTING_MAX} flows and scopes are within one another: does a \
+                        "more than {NESTING_MAX} nested flows and scopes: does a \
                          flow refer to itself?"
                     ),
                 );

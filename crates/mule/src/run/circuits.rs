@@ -213,7 +213,7 @@ fn key_in(name: &str, circuit: &Circuit) -> Option<String> {
 fn opened(circuit: &Circuit) -> Result<Typed, String> {
     if circuit.state.field.is_some() {
         return Err(format!(
-            "{} keeps its state with other things in one entry, which only the flow can write; close or reset it, which removes the entry",
+            "{} shares its entry with other data, so only the flow can open it; close or reset it, which removes the entry",
             circuit.name
         ));
     }

@@ -60,7 +60,7 @@ impl World for GatewayWorld {
             match self.app.queues.find(queue) {
                 Some(queue) => queue.publish(message).await,
                 None => {
-                    let why = format!("there is no queue '{queue}'");
+                    let why = format!("unknown queue '{queue}'");
                     Err(PublishFault::NotAvailable(why))
                 }
             }

@@ -96,7 +96,7 @@ impl Run {
             }
             if !types.is_empty() && !types.iter().any(|wanted| wanted.matches(&error.kind)) {
                 let message = format!(
-                    "{} is taken by the handler in line {}, which is for an error that it stands for",
+                    "{} is handled in line {} by a handler for its underlying error",
                     error.kind, handler.site.line
                 );
                 self.log(at, LogLevel::Warn, event, &message);

@@ -142,7 +142,7 @@ impl LiveQueue {
         let left = self.waiting().len();
         (self.stored.is_none() && left > 0).then(|| {
             let name = &self.name;
-            format!("queue {name}: it is gone, and messages with it: {left}")
+            format!("queue {name}: removed with its messages: {left}")
         })
     }
 
@@ -367,7 +367,7 @@ mod tests {
         }
         let app = app(&[("q", Some(2))]);
         let second = Queues::new(&app, &store, Some(&first), &mut lost);
-        assert_eq!(lost, ["queue r: it is gone, and messages with it: 1"]);
+        assert_eq!(lost, ["queue r: removed with its messages: 1"]);
         let queue = second.find("q").unwrap();
         queue.publish(Typed::java(2)).await.unwrap();
         assert!(queue.publish(Typed::java(3)).now_or_never().is_none());

@@ -136,7 +136,7 @@ impl Run {
     fn method(&self, at: At<'_>, given: &Given, event: &Event) -> Result<Method, Fault> {
         let text = self.text(at, given, event)?.unwrap_or_default();
         Method::from_bytes(text.trim().to_ascii_uppercase().as_bytes())
-            .map_err(|_| expression(format!("'{text}' is no method; GET and POST are some")))
+            .map_err(|_| expression(format!("'{text}' is not a method, such as GET or POST")))
     }
 
     /// The time limit of the exchange: from the request, else the configuration, else the application.
@@ -218,7 +218,7 @@ impl Run {
             Value::Null => return Ok(Vec::new()),
             Value::Object(object) => object,
             other => {
-                let what = format!("an object is wanted, and there is a {}", other.kind());
+                let what = format!("expected an object, found {}", other.kind());
                 return Err(expression(what));
             }
         };
@@ -245,7 +245,8 @@ fn expression(what: impl Into<Arc<str>>) -> Fault {
 }
 
 fn header(name: &str) -> Result<HeaderName, Fault> {
-    HeaderName::try_from(name.trim()).map_err(|_| expression(format!("'{name}' names no header")))
+    HeaderName::try_from(name.trim())
+        .map_err(|_| expression(format!("'{name}' is not a header name")))
 }
 
 fn value(name: &HeaderName, text: &str) -> Result<HeaderValue, Fault> {
@@ -273,11 +274,7 @@ fn joined(config: &Requester, path: &str) -> String {
 /// Reads a whole URL.
 fn parse(url: &str) -> Result<Address, Fault> {
     let encoded = utf8_percent_encode(url.trim(), ILLEGAL).to_string();
-    let wrong = || {
-        expression(format!(
-            "'{url}' is no address; write http://host:port/path"
-        ))
-    };
+    let wrong = || expression(format!("'{url}' is not a URL; write http://host:port/path"));
     let uri: Uri = encoded.parse().map_err(|_| wrong())?;
     let tls = match uri.scheme_str() {
         Some("http") => false,

@@ -196,7 +196,7 @@ fn reply(status: i64, body: &Typed, compat: Compat) -> Result<Reply, EvalFault> 
     let mut headers = HeaderMap::new();
     if let Some(media_type) = body.content_type {
         let value = HeaderValue::from_str(&media_type);
-        let value = value.map_err(|_| fault(format!("`{media_type}` is no media type")))?;
+        let value = value.map_err(|_| fault(format!("`{media_type}` is not a media type")))?;
         headers.insert(CONTENT_TYPE, value);
     }
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -216,14 +216,14 @@ fn add_fields(headers: &mut HeaderMap, fields: &Typed) -> Result<(), EvalFault> 
         other => {
             let kind = other.kind();
             return Err(fault(format!(
-                "fields are an Object, and there is a {kind}"
+                "expected an object of header fields, found {kind}"
             )));
         }
     };
     let mut added: Vec<HeaderName> = Vec::new();
     for (name, value) in fields.entries() {
         let field = HeaderName::from_bytes(name.as_bytes());
-        let field = field.map_err(|_| fault(format!("`{name}` is no name of a field")))?;
+        let field = field.map_err(|_| fault(format!("`{name}` is not a header name")))?;
         if is_framing(field.as_str()) || is_fusebox_word(field.as_str()) {
             continue;
         }

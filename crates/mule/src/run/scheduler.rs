@@ -50,7 +50,7 @@ impl Tasks {
                 }
                 Some(Source::Queue { queue, consumers }) => {
                     let Some(queue) = app.queues.find(queue) else {
-                        tracing::error!(%queue, flow = %flow.name, "there is no such queue");
+                        tracing::error!(%queue, flow = %flow.name, "unknown queue");
                         continue;
                     };
                     let at_once = flow.max_concurrency.unwrap_or(usize::MAX);

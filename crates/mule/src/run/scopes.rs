@@ -39,7 +39,7 @@ impl Run {
                 let found = name.as_ref().and_then(|name| app.find(name));
                 let missing = || {
                     let name = name.as_deref().unwrap_or("null");
-                    let what = format!("there is no flow '{name}'");
+                    let what = format!("unknown flow '{name}'");
                     Fault::from(MuleError::new("MULE:EXPRESSION", what))
                 };
                 attempt!(at, event, found.ok_or_else(missing))
@@ -105,7 +105,7 @@ impl Run {
             }
             retried += 1;
             let message = format!(
-                "attempt {retried} of {} failed with {}: {}; the next is in {} ms",
+                "attempt {retried} of {} failed with {}: {}; next attempt in {} ms",
                 retries.saturating_add(1),
                 error.kind,
                 error.description,
@@ -218,13 +218,13 @@ impl Run {
         match partition.get(&key, now).await {
             Ok(Some(payload)) => return Ok(Event { payload, ..event }),
             Ok(None) => {}
-            Err(error) => self.warn(at, &event, &format!("nothing is cached: {error}")),
+            Err(error) => self.warn(at, &event, &format!("caching skipped: {error}")),
         }
         let event = self.chain(at, &it.chain, event).await?;
         if !event.payload.value.is_null() {
             let now = self.world.now();
             if let Err(error) = partition.put(&key, &event.payload, false, now).await {
-                self.warn(at, &event, &format!("nothing is cached: {error}"));
+                self.warn(at, &event, &format!("caching skipped: {error}"));
             }
         }
         Ok(event)
@@ -250,7 +250,7 @@ pub(super) fn items(collection: &Typed) -> Result<Vec<Value>, Fault> {
         Value::Null => Ok(Vec::new()),
         Value::Array(array) => Ok(array.items().to_vec()),
         other => {
-            let what = format!("a list is wanted, and there is a {}", other.kind());
+            let what = format!("expected a list, found {}", other.kind());
             Err(MuleError::new("MULE:EXPRESSION", what).into())
         }
     }

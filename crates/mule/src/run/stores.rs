@@ -345,7 +345,7 @@ async fn in_time<T>(pending: Pending<'_, T>) -> Result<T, EntryFault> {
     match tokio::time::timeout(WAIT, pending).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(EntryFault::NotAvailable(format!(
-            "the store has not answered for {} s; check its disk, or the way to it",
+            "the store has not answered for {} s; check its disk or the connection to it",
             WAIT.as_secs()
         ))),
     }

@@ -160,7 +160,7 @@ impl Run {
                 let value = value.map_or(Ok(Value::Null), Typed::read)?;
                 Duration::from_millis(millis(&value, *times).ok_or_else(|| {
                     let shown = value.shown().unwrap_or_default();
-                    let what = format!("vars.{name} is no number of milliseconds: {shown}");
+                    let what = format!("vars.{name} is not a number of milliseconds: {shown}");
                     MuleError::new("SCRIPTING:EXECUTION", what)
                 })?)
             }

@@ -84,7 +84,7 @@ impl<'a> Reader<'a, '_> {
         match self.compat {
             Compat::Intent => self
                 .notes
-                .warn(at, format!("{what}; it is read as it stands"), mend),
+                .warn(at, format!("{what}; it is read as written"), mend),
             Compat::Strict => self.notes.error(at, what, mend),
         }
     }
@@ -97,8 +97,8 @@ impl<'a> Reader<'a, '_> {
                 return Ok(());
             }
             if self.notes.errors() >= self.faults_max {
-                let what = "there are too many faults; the rest of the file has not been read";
-                self.notes.error(at, what, "mend those above first");
+                let what = "too many errors; the rest of the file was not read";
+                self.notes.error(at, what, "fix those above first");
                 return Err(Stop);
             }
             let Some(markup) = rest.strip_prefix('<') else {
@@ -201,13 +201,12 @@ impl<'a> Reader<'a, '_> {
         let name = self.cursor.name();
         let (what, mend) = if name.eq_ignore_ascii_case("doctype") {
             (
-                "a document type is not read: entities that it would define are not expanded"
-                    .to_owned(),
-                "remove `<!DOCTYPE …>`, and write out what its entities stand for",
+                "document types are not supported: their entities are not expanded".to_owned(),
+                "remove `<!DOCTYPE …>` and replace its entities by their text",
             )
         } else {
             let what = format!(
-                "{} is no markup of an application",
+                "{} is not valid in an application",
                 quote(&format!("<!{name}"))
             );
             (what, "remove it; a comment is `<!-- … -->`")
@@ -239,11 +238,11 @@ impl<'a> Reader<'a, '_> {
                 "utf-8" | "utf8" | "us-ascii"
             )
         {
-            let what = format!("the file says that its encoding is {}", quote(encoding));
+            let what = format!("the file declares the encoding {}", quote(encoding));
             self.notes.error(
                 at,
                 what,
-                "save it as UTF-8, and say so: `encoding=\"UTF-8\"`",
+                "save it as UTF-8 and declare that: `encoding=\"UTF-8\"`",
             );
             return Err(Stop);
         }
@@ -253,7 +252,7 @@ impl<'a> Reader<'a, '_> {
     fn begin(&mut self, tag: Tag<'a>) -> Result<(), Stop> {
         self.count += 1;
         let what = if self.open.len() >= DEPTH_MAX {
-            format!("there are more than {DEPTH_MAX} elements inside one another")
+            format!("more than {DEPTH_MAX} nested elements")
         } else if self.count > NODES_MAX {
             format!("the file has more than {NODES_MAX} elements")
         } else {
@@ -291,7 +290,7 @@ impl<'a> Reader<'a, '_> {
         }
         let (prefix, local) = split(tag.name);
         if local.is_empty() || local.contains(':') {
-            let what = format!("{} is no name of an element", quote(tag.name));
+            let what = format!("{} is not an element name", quote(tag.name));
             self.notes
                 .error(tag.at, what, "write `name`, or `module:name`");
         }
@@ -304,7 +303,7 @@ impl<'a> Reader<'a, '_> {
                     format!("xmlns:{prefix}")
                 };
                 let what = format!(
-                    "{} is bound to {}, which is no namespace of Mule",
+                    "{} is bound to {}, which is not a namespace of Mule",
                     quote(&which),
                     quote(&foreign.address)
                 );
@@ -384,7 +383,7 @@ impl<'a> Reader<'a, '_> {
     /// Handles an end tag that matches none of the open elements.
     fn end_of_nothing(&mut self, name: &str, shown: &str, at: Place) {
         let Some(open) = self.open.last() else {
-            let what = format!("{shown} closes nothing");
+            let what = format!("{shown} closes no element");
             self.notes.error(at, what, "remove it");
             return;
         };
@@ -443,7 +442,7 @@ impl<'a> Reader<'a, '_> {
             self.close_unclosed("before the file ends");
         }
         if self.count == 0 {
-            let what = "there is no element in the file";
+            let what = "the file has no elements";
             let mend = "write the application's flows, `<flow name=\"…\">`, with or without `<mule>` around them";
             self.notes.error(self.start, what, mend);
         }

@@ -79,7 +79,7 @@ impl<'a> Reader<'a, '_> {
             }
             if !spaced && !reported {
                 reported = true;
-                let what = format!("there is no space before {}", quote(attribute));
+                let what = format!("missing space before {}", quote(attribute));
                 self.notes
                     .error(place, what, "put a space between two attributes");
             }
@@ -108,7 +108,7 @@ impl<'a> Reader<'a, '_> {
         if !*reported {
             *reported = true;
             let what = format!(
-                "{} in the tag {} is no attribute",
+                "{} in the tag {} is not an attribute",
                 quote(junk),
                 quote(&format!("<{tag}"))
             );

@@ -131,7 +131,7 @@ fn entity(cursor: &mut Cursor<'_>) -> Result<char, (String, String)> {
         .map(|(length, _)| length);
     let Some(length) = length else {
         return Err((
-            "this `&` begins no entity".to_owned(),
+            "this `&` does not begin an entity".to_owned(),
             "write `&amp;` for the character itself".to_owned(),
         ));
     };
@@ -144,7 +144,7 @@ fn entity(cursor: &mut Cursor<'_>) -> Result<char, (String, String)> {
         "apos" => '\'',
         _ => match name.strip_prefix('#') {
             Some(number) => character(number).ok_or_else(|| {
-                let what = format!("{} is no character of XML", quote(&format!("&{name};")));
+                let what = format!("{} is not a character of XML", quote(&format!("&{name};")));
                 (
                     what,
                     "write its code in decimal, `&#233;`, or in hexadecimal, `&#xE9;`".to_owned(),

@@ -28,7 +28,7 @@ fn the_documents_flow_is_read_as_it_stands() {
         assert_eq!(of_circuit.len(), 6, "{of_circuit:#?}");
         let warnings: &[&str] = match compat {
             Compat::Intent => &[
-                "orders.xml:21:13: warning: `vars.httpStatus` becomes the status of the response, which Mule does only where the listener of `circuit-breaker-flow` says so; add `http:response` and `http:error-response` to its `http:listener`",
+                "orders.xml:21:13: warning: `vars.httpStatus` becomes the status of the response, which Mule does only if the listener of `circuit-breaker-flow` says so; add `http:response` and `http:error-response` to its `http:listener`",
             ],
             Compat::Strict => &[],
         };

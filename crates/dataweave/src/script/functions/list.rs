@@ -197,7 +197,7 @@ fn average(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     };
     let average = total(run, items, None)?.divide(&Number::from(items.len()));
     let average =
-        average.map_err(|_| super::EvalFault::new("`avg` wants an array that is not empty"));
+        average.map_err(|_| super::EvalFault::new("`avg` expects an array that is not empty"));
     Ok(average?.into())
 }
 

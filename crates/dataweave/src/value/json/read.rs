@@ -53,7 +53,7 @@ impl<'a> Reader<'a> {
 
     /// The error for a text that is not valid JSON.
     fn fault(&self, at: usize, what: &str) -> EvalFault {
-        self.at_place(at, &format!("the text is no JSON: {what}"))
+        self.at_place(at, &format!("invalid JSON: {what}"))
     }
 
     fn at_place(&self, at: usize, what: &str) -> EvalFault {
@@ -70,10 +70,10 @@ impl<'a> Reader<'a> {
 
     fn unexpected(&self, wanted: &str) -> EvalFault {
         let found = match self.text[self.at..].chars().next() {
-            Some(char) => format!("{char:?} is there"),
-            None => "the text ends".to_owned(),
+            Some(char) => format!("{char:?}"),
+            None => "the end of the text".to_owned(),
         };
-        self.fault(self.at, &format!("{wanted} is wanted, and {found}"))
+        self.fault(self.at, &format!("expected {wanted}, found {found}"))
     }
 
     /// Adds to the memory of the value.
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
         }
         let most = VALUE_MEMORY_MAX >> 20;
         Err(EvalFault::new(format!(
-            "as a value the JSON takes more than {most} MiB, which is the most; send it in parts, or pass it on unread"
+            "as a value the JSON needs more than {most} MiB of memory, which is the limit; send it in parts, or pass it on unread"
         )))
     }
 
@@ -96,8 +96,7 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self, depth: u16) -> Result<Value, EvalFault> {
         if depth > VALUE_DEPTH_MAX {
-            let what =
-                format!("more than {VALUE_DEPTH_MAX} arrays and objects are inside one another");
+            let what = format!("more than {VALUE_DEPTH_MAX} nested arrays and objects");
             return Err(self.at_place(self.at, &what));
         }
         self.skip_space();
@@ -249,7 +248,7 @@ impl<'a> Reader<'a> {
                     let char = self.escape()?;
                     string.to_mut().push(char);
                 }
-                _ => return Err(self.unexpected("a character that is no control character")),
+                _ => return Err(self.unexpected("a character that is not a control character")),
             }
         }
     }
