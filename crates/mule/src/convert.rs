@@ -181,19 +181,19 @@ impl<'a> Draft<'a> {
     /// Converts a flow that makes a call and returns its response.
     fn forward(&mut self, flow: &'a Flow, paths: &[Path<'a>], call: usize) {
         let name = quote(&flow.name);
-        let made = self.walk.calls[call].clone();
+        let called = self.walk.calls[call].clone();
         let mut sent: Option<&SentRequest> = None;
         for path in paths {
             for act in &path.acts {
                 let Act::Called {
-                    call: made,
+                    call: called,
                     sent: this,
                     ..
                 } = act
                 else {
                     continue;
                 };
-                if *made == call && sent.is_none_or(|sent| sent == &**this) {
+                if *called == call && sent.is_none_or(|sent| sent == &**this) {
                     sent = Some(this);
                 } else {
                     let what = format!("the flow {name}: its call depends on the request");
@@ -210,7 +210,7 @@ impl<'a> Draft<'a> {
             |path: &Path<'_>| path.payload == Symbol::input("response") && path.raised.is_none();
         if !good.clone().all(passes) {
             let what = format!("the flow {name}: its response is not that of the call");
-            self.lose(made.site, what);
+            self.lose(called.site, what);
             return;
         }
         let Some(method) = sent.method.known().and_then(|method| match method {
@@ -218,7 +218,7 @@ impl<'a> Draft<'a> {
             _ => None,
         }) else {
             self.lose(
-                made.site,
+                called.site,
                 format!("the flow {name}: its method is computed"),
             );
             return;
@@ -226,10 +226,10 @@ impl<'a> Draft<'a> {
         let Some(mut route) = self.route(flow, Some(&method)) else {
             return;
         };
-        let target = match target::of(&made, sent) {
+        let target = match target::of(&called, sent) {
             Ok(target) => target,
             Err(what) => {
-                self.lose(made.site, format!("the flow {name}: {what}"));
+                self.lose(called.site, format!("the flow {name}: {what}"));
                 return;
             }
         };
@@ -237,11 +237,11 @@ impl<'a> Draft<'a> {
             .app
             .circuits
             .iter()
-            .find(|circuit| circuit.calls.contains(made.site));
+            .find(|circuit| circuit.calls.contains(called.site));
         let mut losses = Vec::new();
         let upstream = self
             .upstreams
-            .of(self.app, &made, &target.base, circuit, &mut losses);
+            .of(self.app, &called, &target.base, circuit, &mut losses);
         route.insert("upstream".into(), json!(upstream));
         let from = route["path"].as_str().unwrap_or_default().to_owned();
         if target.path != from {
@@ -254,19 +254,19 @@ impl<'a> Draft<'a> {
         let no_client_query =
             |query: &Symbol| *query != Symbol::input("attributes").field("queryParams");
         if sent.query.as_ref().is_some_and(no_client_query) {
-            self.lose(made.site, format!("the query that {name} adds"));
+            self.lose(called.site, format!("the query that {name} adds"));
         }
         if let Some(query) = &target.query {
-            self.lose(made.site, format!("the query {} of {name}", quote(query)));
+            self.lose(called.site, format!("the query {} of {name}", quote(query)));
         }
         if sent.headers.is_some() {
-            self.lose(made.site, format!("the headers that {name} adds"));
+            self.lose(called.site, format!("the headers that {name} adds"));
         }
         let of_client = |body: &Symbol| {
             *body == Symbol::input("payload") || matches!(body, Symbol::Entry(_) | Symbol::If(..))
         };
         if sent.body.as_ref().is_some_and(|body| !of_client(body)) {
-            self.lose(made.site, format!("the body that {name} makes"));
+            self.lose(called.site, format!("the body that {name} makes"));
         }
         self.lose_answers(flow, paths, call, circuit);
         self.lose_the_rest(flow, circuit);
@@ -355,10 +355,9 @@ impl<'a> Draft<'a> {
             let Some(outcome) = ended(path, call) else {
                 continue;
             };
-            let after = path
-                .acts
-                .iter()
-                .skip_while(|act| !matches!(act, Act::Called { call: made, .. } if *made == call));
+            let after = path.acts.iter().skip_while(
+                |act| !matches!(act, Act::Called { call: called, .. } if *called == call),
+            );
             let handled = after.into_iter().find_map(|act| match act {
                 Act::Handled { site } => Some(*site),
                 _ => None,
@@ -516,10 +515,10 @@ fn made_site<'a>(walk: &Walk<'a>, call: usize) -> &'a Site {
 fn ended(path: &Path<'_>, call: usize) -> Option<Outcome> {
     path.acts.iter().find_map(|act| match act {
         Act::Called {
-            call: made,
+            call: called,
             outcome,
             ..
-        } if *made == call => Some(*outcome),
+        } if *called == call => Some(*outcome),
         _ => None,
     })
 }

@@ -117,9 +117,9 @@ impl<'a> Cursor<'a> {
         there
     }
 
-    /// Takes any word; `wanted` describes it in the error.
-    pub fn take_word(&mut self, wanted: &str) -> Parsed<&'a str> {
-        let word = self.word().ok_or_else(|| self.unexpected(wanted))?;
+    /// Takes any word; `expected` describes it in the error.
+    pub fn take_word(&mut self, expected: &str) -> Parsed<&'a str> {
+        let word = self.word().ok_or_else(|| self.unexpected(expected))?;
         self.at += word.len();
         Ok(word)
     }
@@ -165,7 +165,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The error for a text that is not the expected one.
-    pub fn unexpected(&self, wanted: &str) -> ParseFault {
+    pub fn unexpected(&self, expected: &str) -> ParseFault {
         const SHOWN: usize = 20;
         let rest = self.rest();
         let shown: String = match self.word() {
@@ -185,7 +185,7 @@ impl<'a> Cursor<'a> {
         };
         self.fault(
             self.at,
-            &format!("expected {wanted}, found {found}"),
+            &format!("expected {expected}, found {found}"),
             "complete the expression, or remove what does not belong to it",
         )
     }

@@ -107,9 +107,9 @@ fn count(count: usize) -> Value {
 }
 
 /// The error for an argument of the wrong kind.
-fn misfit(function: &str, wanted: &str, value: &Value) -> EvalFault {
+fn misfit(function: &str, expected: &str, value: &Value) -> EvalFault {
     EvalFault::new(format!(
-        "`{function}` expects {wanted}, found {}",
+        "`{function}` expects {expected}, found {}",
         shown(value)
     ))
 }

@@ -51,7 +51,7 @@ fn arithmetic(
     a: &Value,
     b: &Value,
     operator: &str,
-    made: fn(&Number, &Number) -> Result<Number, NumberFault>,
+    operation: fn(&Number, &Number) -> Result<Number, NumberFault>,
 ) -> Coerced<Value> {
     let number = |value: &Value| {
         coerce::number(value).map_err(|fault| {
@@ -59,7 +59,7 @@ fn arithmetic(
             EvalFault::new(format!("`{operator}` expects numbers: {description}"))
         })
     };
-    let number = made(&number(a)?, &number(b)?);
+    let number = operation(&number(a)?, &number(b)?);
     Ok(number
         .map_err(|fault| EvalFault::new(fault.to_string()))?
         .into())
@@ -252,10 +252,10 @@ pub(super) fn remove(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> 
     match (a, b) {
         (Value::Null, _) => Ok(Value::Null),
         (Value::Array(a), Value::Array(b)) => {
-            let gone = run.set(b.items())?;
+            let removed = run.set(b.items())?;
             let mut kept = Vec::new();
             for item in a.items() {
-                if !gone.contains(&run.set_key(item)?) {
+                if !removed.contains(&run.set_key(item)?) {
                     kept.push(item.clone());
                 }
             }

@@ -180,7 +180,7 @@ impl<'a> Partial<'a, '_> {
     }
 
     fn object(&mut self, items: &'a [Item]) -> Symbol {
-        let mut made = Symbol::object(None, BTreeMap::new());
+        let mut result = Symbol::object(None, BTreeMap::new());
         for item in items {
             let part = match &item.what {
                 Content::Value(_) => return Symbol::Unknown,
@@ -197,14 +197,14 @@ impl<'a> Partial<'a, '_> {
                 Some(when) => self.node(when).truth(),
                 None => Some(true),
             };
-            made = match when {
-                Some(true) if is_empty_object(&made) => part,
-                Some(true) => made.concat(part),
-                Some(false) => made,
+            result = match when {
+                Some(true) if is_empty_object(&result) => part,
+                Some(true) => result.concat(part),
+                Some(false) => result,
                 None => return Symbol::Unknown,
             };
         }
-        made
+        result
     }
 
     fn path(&mut self, base: &'a Node, steps: &'a [Step]) -> Symbol {
@@ -462,11 +462,11 @@ fn scaled(left: &Symbol, operator: Operator, right: &Symbol) -> Symbol {
     let (Some(one), Some(other)) = (left.number(), right.number()) else {
         return Symbol::Unknown;
     };
-    let made = match operator {
+    let result = match operator {
         Operator::Multiply => one.multiply(&other),
         _ => one.divide(&other),
     };
-    made.map_or(Symbol::Unknown, |number| Symbol::Known(number.into()))
+    result.map_or(Symbol::Unknown, |number| Symbol::Known(number.into()))
 }
 
 fn contains(within: &Symbol, wanted: &Symbol) -> Symbol {

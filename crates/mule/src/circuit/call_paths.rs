@@ -271,10 +271,10 @@ impl<'w, 'a> CallPaths<'w, 'a> {
     ) -> Option<(Option<Value>, Option<&'a Site>)> {
         let good = self.after(|outcome| outcome == Outcome::Good);
         good.filter_map(|(_, after)| {
-            let mut asked = false;
+            let mut read_again = false;
             for act in after {
                 match act {
-                    Act::Read { entry, .. } if *entry == trip.entry => asked = true,
+                    Act::Read { entry, .. } if *entry == trip.entry => read_again = true,
                     Act::Wrote { entry, value, site } if *entry == trip.entry => {
                         let value = trace::without_entries(value);
                         let held: StoreState = [(*entry, Some(value.clone()))].into();
@@ -288,10 +288,10 @@ impl<'w, 'a> CallPaths<'w, 'a> {
                             .slot
                             .as_ref()
                             .and_then(|slot| trace::scalar(&trace::slot_value(&value, slot)));
-                        return Some((said, (!asked).then_some(*site)));
+                        return Some((said, (!read_again).then_some(*site)));
                     }
                     Act::Removed { entry, site } if *entry == trip.entry => {
-                        return Some((None, (!asked).then_some(*site)));
+                        return Some((None, (!read_again).then_some(*site)));
                     }
                     _ => {}
                 }

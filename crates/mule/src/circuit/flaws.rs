@@ -313,7 +313,7 @@ impl Flaws<'_, '_, '_> {
             if !condition.has(&is_now) {
                 continue;
             }
-            let asked = units(condition);
+            let tested = units(condition);
             let stored: BTreeSet<_> = trace::slots(condition)
                 .iter()
                 .filter_map(|slot| {
@@ -324,7 +324,7 @@ impl Flaws<'_, '_, '_> {
                 .flatten()
                 .collect();
             let reads_number =
-                asked.len() > 1 || (!stored.is_empty() && !asked.is_empty() && stored != asked);
+                tested.len() > 1 || (!stored.is_empty() && !tested.is_empty() && stored != tested);
             // A limit of thousands is unlikely to be seconds, which would be hours.
             let limit = match condition {
                 Symbol::Compare(left, _, right) if unit(left) == Unit::Seconds => {
@@ -337,9 +337,10 @@ impl Flaws<'_, '_, '_> {
                 mixed = Some((*site, "compares seconds with milliseconds".to_owned()));
             } else if let Some(limit) = thousands {
                 let meant = show_duration(Duration::from_millis(limit.unsigned_abs()));
-                let made = show_duration(Duration::from_secs(limit.unsigned_abs()));
-                let what =
-                    format!("compares {limit} with seconds, which is {made}; {meant} may be meant");
+                let literal = show_duration(Duration::from_secs(limit.unsigned_abs()));
+                let what = format!(
+                    "compares {limit} with seconds, which is {literal}; {meant} may be meant"
+                );
                 mixed = Some((*site, what));
             }
         }
@@ -370,8 +371,8 @@ impl Flaws<'_, '_, '_> {
                         ..
                     } => read = Some(*site),
                     Act::Called {
-                        call: made, sent, ..
-                    } if *made == call => {
+                        call: called, sent, ..
+                    } if *called == call => {
                         let sent = sent.body.as_ref();
                         return read.filter(|_| sent.is_some_and(|body| body.has(&is_entry)));
                     }
@@ -390,13 +391,13 @@ impl Flaws<'_, '_, '_> {
     fn unused(&mut self) {
         let walk = self.evidence.call_paths.walk;
         let state = self.evidence.state;
-        let asked = self.evidence.slot;
+        let tested = self.evidence.slot;
         let site = self.circuit.trip_site.clone();
         for ((entry, key), value) in &walk.constants {
             if *entry != state || walk.tested.contains(&(*entry, key.clone())) {
                 continue;
             }
-            if asked == Some(&Symbol::Entry(*entry).field(key)) {
+            if tested == Some(&Symbol::Entry(*entry).field(key)) {
                 continue;
             }
             let Some(number) = value.number().filter(|number| !number.is_zero()) else {

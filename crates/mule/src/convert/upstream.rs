@@ -195,8 +195,8 @@ fn breaker(
         (true, None) => {}
     }
     // How failures are forgotten differs from the flow, as the comments above say.
-    let kept = |flaw: &&Flaw| !flaw.is_mended() && flaw.kind != FlawKind::CountRenewed;
-    for flaw in circuit.flaws.iter().filter(kept) {
+    let remaining = |flaw: &&Flaw| !flaw.is_mended() && flaw.kind != FlawKind::CountRenewed;
+    for flaw in circuit.flaws.iter().filter(remaining) {
         comments.push(format!("kept: {}", described(flaw, circuit)));
     }
     Json::Object(shown)

@@ -254,11 +254,11 @@ impl<'a> Lowering<'a> {
                 );
                 continue;
             }
-            let wanted = ErrorMatch::parse(part);
-            if let ErrorMatch::Type(kind) = &wanted {
+            let pattern = ErrorMatch::parse(part);
+            if let ErrorMatch::Type(kind) = &pattern {
                 self.check_known(written, kind);
             }
-            matches.push(wanted);
+            matches.push(pattern);
         }
         matches
     }

@@ -170,13 +170,13 @@ pub(super) fn shown(at: Place, files: &[&str]) -> String {
 
 /// Collects the error types of `raise-error` and `error-mapping`.
 fn raised(element: &Element, types: &mut BTreeSet<ErrorType>) {
-    let wanted = match element.title().as_str() {
+    let attribute_name = match element.title().as_str() {
         "raise-error" => "type",
         "error-mapping" => "targetType",
         _ => "",
     };
     let attributes = element.attributes.iter();
-    let named = attributes.filter(|attribute| &*attribute.name == wanted);
+    let named = attributes.filter(|attribute| &*attribute.name == attribute_name);
     types.extend(named.map(|attribute| ErrorType::parse(&attribute.value.value)));
     for child in &element.children {
         raised(child, types);

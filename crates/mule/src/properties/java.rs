@@ -176,13 +176,13 @@ mod tests {
         let entries = read("a=1\na=2\nb=\\u12", 3, &mut notes);
         assert_eq!(entries.len(), 1);
         assert_eq!(entries[0].1.value.value, "2");
-        let told: Vec<String> = notes
+        let found: Vec<String> = notes
             .finish(&["", "", "", "p"])
             .iter()
             .map(ToString::to_string)
             .collect();
         assert_eq!(
-            told,
+            found,
             [
                 "p:2:1: warning: the property `a` is defined twice; the last value applies; keep one of the two",
                 "p:3:1: error: expected four hexadecimal digits after `\\u`; write `\\u00e9`, or the character itself",

@@ -73,9 +73,9 @@ pub fn build(
     let queues = previous.map(|previous| &previous.queues);
     let gates = app.flows.iter().map(|flow| {
         let max = flow.max_concurrency;
-        let kept = previous.and_then(|previous| previous.gate_of(&flow.name));
-        let kept = kept.filter(|gate| gate.max == max).cloned();
-        kept.unwrap_or_else(|| Arc::new(Gate::new(flow.name.clone(), max)))
+        let reused = previous.and_then(|previous| previous.gate_of(&flow.name));
+        let reused = reused.filter(|gate| gate.max == max).cloned();
+        reused.unwrap_or_else(|| Arc::new(Gate::new(flow.name.clone(), max)))
     });
     Ok(LiveApp {
         gates: gates.collect(),

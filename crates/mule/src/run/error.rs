@@ -108,9 +108,9 @@ impl MuleError {
     }
 
     /// True if a pattern matches the error or its underlying error.
-    pub fn is_matched_by(&self, wanted: &ErrorMatch) -> bool {
-        wanted.matches(&self.kind)
-            || (self.wrapped.as_ref()).is_some_and(|wrapped| wrapped.is_matched_by(wanted))
+    pub fn is_matched_by(&self, pattern: &ErrorMatch) -> bool {
+        pattern.matches(&self.kind)
+            || (self.wrapped.as_ref()).is_some_and(|wrapped| wrapped.is_matched_by(pattern))
     }
 
     /// The error as an expression sees it: `error`.

@@ -84,7 +84,7 @@ impl Run {
     ) -> Result<Option<&'a Handler>, Fault> {
         for handler in &handlers.0 {
             let types = &handler.types;
-            if !types.is_empty() && !types.iter().any(|wanted| error.is_matched_by(wanted)) {
+            if !types.is_empty() && !types.iter().any(|pattern| error.is_matched_by(pattern)) {
                 continue;
             }
             let holds = match &handler.when {
@@ -94,7 +94,7 @@ impl Run {
             if !holds {
                 continue;
             }
-            if !types.is_empty() && !types.iter().any(|wanted| wanted.matches(&error.kind)) {
+            if !types.is_empty() && !types.iter().any(|pattern| pattern.matches(&error.kind)) {
                 let message = format!(
                     "{} is handled in line {} by a handler for its underlying error",
                     error.kind, handler.site.line

@@ -77,11 +77,11 @@ impl Queues {
         lost: &mut Vec<String>,
     ) -> Queues {
         let queues = app.queues.iter().map(|queue| {
-            let kept = previous.and_then(|previous| previous.find(&queue.name));
-            match kept.filter(|kept| kept.stored.is_some() == queue.persistent) {
-                Some(kept) => {
-                    kept.widen(room(queue));
-                    kept.clone()
+            let reused = previous.and_then(|previous| previous.find(&queue.name));
+            match reused.filter(|reused| reused.stored.is_some() == queue.persistent) {
+                Some(reused) => {
+                    reused.widen(room(queue));
+                    reused.clone()
                 }
                 None => Arc::new(LiveQueue::new(queue, store)),
             }

@@ -72,7 +72,7 @@ impl Responder<'_> {
 
     fn success(&self, event: &Event) -> Result<Reply, EvalFault> {
         let Some(respond) = &self.source.response else {
-            let status = match self.wanted(event) {
+            let status = match self.custom_status(event) {
                 Some(status) => status.whole()?,
                 None => 200,
             };
@@ -83,7 +83,7 @@ impl Responder<'_> {
             Some(given) => given.eval(&context)?,
             None => event.payload.clone(),
         };
-        self.made(respond, &context, 200, &body)
+        self.build(respond, &context, 200, &body)
     }
 
     fn failure(&self, failure: Failure) -> Reply {
@@ -102,9 +102,9 @@ impl Responder<'_> {
                     Some(given) => given.eval(&context),
                     None => Ok(description()),
                 };
-                body.and_then(|body| self.made(respond, &context, 500, &body))
+                body.and_then(|body| self.build(respond, &context, 500, &body))
             }
-            None => match self.wanted(&event).map(|status| status.whole()) {
+            None => match self.custom_status(&event).map(|status| status.whole()) {
                 Some(Ok(status)) if status >= 400 => self.with_payload(&event, status),
                 _ => self.plain(&event, &description()),
             },
@@ -123,10 +123,10 @@ impl Responder<'_> {
     }
 
     /// The value of `vars.httpStatus`, for a flow without `http:response`.
-    fn wanted<'e>(&self, event: &'e Event) -> Option<&'e Typed> {
+    fn custom_status<'e>(&self, event: &'e Event) -> Option<&'e Typed> {
         let intent = self.app.compat == Compat::Intent;
-        let wanted = event.vars.get("httpStatus").filter(|_| intent);
-        wanted.filter(|status| !status.value.is_null())
+        let status = event.vars.get("httpStatus").filter(|_| intent);
+        status.filter(|status| !status.value.is_null())
     }
 
     fn with_payload(&self, event: &Event, status: i64) -> Result<Reply, EvalFault> {
@@ -149,7 +149,7 @@ impl Responder<'_> {
         }
     }
 
-    fn made(
+    fn build(
         &self,
         respond: &Respond,
         context: &Context<'_>,

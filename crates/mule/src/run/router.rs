@@ -277,9 +277,9 @@ mod tests {
             ("/c", &[Method::DELETE]),
         ]);
         assert_eq!(found(&router, "/a/b"), Some(1));
-        let told = router.find(&Method::GET, "/c");
+        let found = router.find(&Method::GET, "/c");
         assert_eq!(
-            told,
+            found,
             RouteMatch::WrongMethod(vec![Method::PUT, Method::DELETE])
         );
         assert_eq!(router.find(&Method::GET, "/d"), RouteMatch::Nothing);

@@ -38,10 +38,10 @@ fn rounded(args: &[Value], mode: RoundingMode) -> Coerced<Value> {
 
 fn binary(
     args: &[Value],
-    made: fn(&Number, &Number) -> Result<Number, NumberFault>,
+    operation: fn(&Number, &Number) -> Result<Number, NumberFault>,
 ) -> Coerced<Value> {
     let (a, b) = (coerce::number(&args[0])?, coerce::number(&args[1])?);
-    let number = made(&a, &b).map_err(|fault| EvalFault::new(fault.to_string()))?;
+    let number = operation(&a, &b).map_err(|fault| EvalFault::new(fault.to_string()))?;
     Ok(number.into())
 }
 

@@ -74,13 +74,13 @@ fn listed(
     run: &mut Run<'_>,
     name: &str,
     value: &Value,
-    made: impl Fn(&(Arc<str>, Value)) -> Value,
+    part: impl Fn(&(Arc<str>, Value)) -> Value,
 ) -> Coerced<Value> {
     let Some(entries) = entries(name, value)? else {
         return Ok(Value::Null);
     };
     run.copy(entries.len())?;
-    run.array(entries.iter().map(made).collect())
+    run.array(entries.iter().map(part).collect())
 }
 
 fn keys(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {

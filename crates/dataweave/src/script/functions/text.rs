@@ -27,10 +27,10 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     }),
     plain("contains", 2, 2, contains),
     plain("startsWith", 2, 2, |_, args| {
-        asked(args, |text, other| text.starts_with(other))
+        tested(args, |text, other| text.starts_with(other))
     }),
     plain("endsWith", 2, 2, |_, args| {
-        asked(args, |text, other| text.ends_with(other))
+        tested(args, |text, other| text.ends_with(other))
     }),
     plain("substringAfter", 2, 2, |_, args| {
         part(args, |text, by| text.split_once(by).map(|(_, after)| after))
@@ -84,11 +84,11 @@ fn changed(run: &mut Run<'_>, args: &[Value], change: fn(&str) -> String) -> Coe
     Ok(change(&text).into())
 }
 
-fn asked(args: &[Value], ask: fn(&str, &str) -> bool) -> Coerced<Value> {
+fn tested(args: &[Value], test: fn(&str, &str) -> bool) -> Coerced<Value> {
     if args[0].is_null() {
         return Ok(false.into());
     }
-    Ok(ask(&coerce::text(&args[0])?, &coerce::text(&args[1])?).into())
+    Ok(test(&coerce::text(&args[0])?, &coerce::text(&args[1])?).into())
 }
 
 /// The part of a text before or after another text; empty if that does not occur.

@@ -68,12 +68,12 @@ impl<'a> Reader<'a> {
         EvalFault::new(format!("{what}, at line {line}, column {col}"))
     }
 
-    fn unexpected(&self, wanted: &str) -> EvalFault {
+    fn unexpected(&self, expected: &str) -> EvalFault {
         let found = match self.text[self.at..].chars().next() {
             Some(char) => format!("{char:?}"),
             None => "the end of the text".to_owned(),
         };
-        self.fault(self.at, &format!("expected {wanted}, found {found}"))
+        self.fault(self.at, &format!("expected {expected}, found {found}"))
     }
 
     /// Adds to the memory of the value.

@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_request_is_told_decoded_and_as_it_came() {
-        let told = of(
+        let found = of(
             "/api/o/{id}",
             "/api/o/a%20b?q=%C3%A9+x&q=2",
             &[("id", "a b")],
@@ -178,20 +178,20 @@ mod tests {
             ("localAddress", "/127.0.0.1:8081"),
             ("remoteAddress", "/127.0.0.1:50000"),
         ] {
-            assert_eq!(told.get(name), Some(&value.into()), "{name}");
+            assert_eq!(found.get(name), Some(&value.into()), "{name}");
         }
-        assert_eq!(told.get("clientCertificate"), Some(&Value::Null));
-        assert_eq!(told.get("maskedRequestPath"), Some(&Value::Null));
-        assert_eq!(member(&told, "uriParams").get("id"), Some(&"a b".into()));
+        assert_eq!(found.get("clientCertificate"), Some(&Value::Null));
+        assert_eq!(found.get("maskedRequestPath"), Some(&Value::Null));
+        assert_eq!(member(&found, "uriParams").get("id"), Some(&"a b".into()));
     }
 
     #[test]
     fn a_name_may_have_more_than_one_value() {
-        let told = of("/api/o", "/api/o?q=1&Q=3&q=2", &[]);
-        let query = member(&told, "queryParams");
+        let found = of("/api/o", "/api/o?q=1&Q=3&q=2", &[]);
+        let query = member(&found, "queryParams");
         let values: Vec<_> = query.all("q").cloned().collect();
         assert_eq!(values, ["1".into(), "2".into()]);
-        let fields = member(&told, "headers");
+        let fields = member(&found, "headers");
         let values: Vec<_> = fields.all("X-TWO").cloned().collect();
         assert_eq!(values, ["a".into(), "b".into()]);
         assert_eq!(fields.entries()[0].0.as_ref(), "x-two");
@@ -205,9 +205,9 @@ mod tests {
             ("/*", "/api/a", "/api/a"),
             ("/api/{x}/*", "/api/1/a%20b/", "/a b/"),
         ] {
-            let told = of(path, uri, &[]);
+            let found = of(path, uri, &[]);
             assert_eq!(
-                told.get("maskedRequestPath"),
+                found.get("maskedRequestPath"),
                 Some(&masked.into()),
                 "{path} {uri}"
             );
