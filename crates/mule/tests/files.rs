@@ -1,4 +1,4 @@
-//! Files that together are one Mule application, and what stands beside them.
+//! Applications of several files, with their properties and bindings.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -8,7 +8,7 @@ use fusebox_mule::app::Compat;
 use fusebox_mule::read;
 use fusebox_plan::{Loader, Plan, Source};
 
-/// A machine on which the command line says this much.
+/// A machine with the properties and bindings of a command line.
 #[derive(Default)]
 struct Machine {
     bindings: Vec<(&'static str, &'static str)>,
@@ -43,7 +43,7 @@ const ORDERS: &str = "<flow name='orders'><http:listener config-ref='Public' pat
 const STOCK: &str = "<sub-flow name='stock'><set-payload value='1'/></sub-flow>";
 const PUBLIC: (&str, &str) = ("Public", "http://127.0.0.1:8081");
 
-/// The plan, and what is told.
+/// The plan, and the diagnostics.
 fn reading(files: &[(&str, &str)], machine: &Machine) -> (Option<Plan>, String) {
     let sources: Vec<Source<'_>> = files
         .iter()
@@ -226,7 +226,7 @@ fn strict_refuses_what_intent_reads_with_a_warning() {
     assert!(plan.is_some(), "{told}");
     assert_eq!(
         told,
-        "a.xml:1:12: warning: the value of `name` has no quotes, which is not XML; it is read as it stands; put it in quotes\n"
+        "a.xml:1:12: warning: the value of `name` has no quotes, which is not XML; it is read as written; put it in quotes\n"
     );
     check(
         &files,
@@ -244,6 +244,6 @@ fn an_application_is_told_by_its_content() {
             bindings: Vec::new(),
             compat: Compat::Intent,
         },
-        "a.xml:1:1: error: nothing starts: no flow has a source; add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or name the file that has one",
+        "a.xml:1:1: error: nothing starts: no flow has a source; add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or add the file that has one",
     );
 }
