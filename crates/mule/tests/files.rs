@@ -136,7 +136,7 @@ fn nothing_else_stands_beside_a_mule_application() {
     check(
         &[("a.xml", ORDERS), ("b.yaml", native)],
         &Machine::default(),
-        "b.yaml:1:1: error: this is no part of the Mule application that it stands beside; run each by itself, or `fusebox convert` the application and keep native files together",
+        "b.yaml:1:1: error: this is not part of the Mule application beside it; run each by itself, or `fusebox convert` the application and keep native files together",
     );
 }
 

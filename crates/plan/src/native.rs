@@ -10,15 +10,15 @@ mod cooldown;
 mod half_open;
 mod names;
 mod ramp;
+mod sample_calls;
 mod share;
-mod sight;
 mod trip;
 
 mod respond;
 mod routes;
 
 mod check;
-mod sharing;
+mod shared_paths;
 mod wiring;
 
 pub(crate) use check::check;

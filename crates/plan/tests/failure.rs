@@ -128,7 +128,7 @@ fn fields_are_found_by_lower_case_name_and_joined() {
     judges("has(headers.nope)", &call, false);
     judges("headers['x-raw'] == '\u{fffd}'", &call, true);
     let error = failure("headers['X-Mark'] == 'a, b'").judge(&call).error;
-    assert!(error.is_some_and(|error| error.what.contains("there is no key `X-Mark`")));
+    assert!(error.is_some_and(|error| error.what.contains("no such key `X-Mark`")));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn where_the_expression_fails_the_default_decides_and_the_error_is_told() {
         assert_eq!(verdict.failed, failed);
         assert_eq!(
             verdict.error.unwrap().to_string(),
-            "there is no key `x-nope` (at character 8)"
+            "no such key `x-nope` (at character 8)"
         );
     }
     let verdict = self::failure("dyn(status)").judge(&call(503, None));

@@ -88,7 +88,7 @@ fn who_shares_without_a_server_is_told_that_nobody_hears_it() {
     for store in ["", "store: { kind: memory }", "store: {}"] {
         check(
             &file(store, "{ share: verdict }"),
-            "6:23: warning: the breaker is shared through a Valkey server, and the file names none; \
+            "6:23: warning: the breaker is shared through a Valkey server, but the file configures none; \
              add `store: { kind: valkey, url: redis://127.0.0.1:6379 }`, or run with `--store redis://…`; else each process decides alone",
         );
     }
@@ -123,7 +123,7 @@ fn a_store_on_a_server_has_its_keys_and_the_others_have_not() {
     );
     check(
         &file("store: { kind: valkey, url: redis://a, prefix: \"{a}\", timeout: 2m }", "{}"),
-        "2:48: error: the prefix holds a brace, which would decide the slot of a cluster; leave it out
+        "2:48: error: the prefix has a brace, which would set its hash slot in a cluster; remove the brace
 2:64: error: the store's `timeout` must be above 0 and at most a minute; write `250ms`",
     );
 }
@@ -139,7 +139,7 @@ fn a_servers_url_that_names_none_is_refused_without_its_password() {
         let text = file(&format!("store: {{ kind: valkey, url: \"{url}\" }}"), "{}");
         check(
             &text,
-            "2:29: error: the store's URL names no Valkey server; write one such as `redis://127.0.0.1:6379`, or `rediss://` for TLS",
+            "2:29: error: the store's URL is not a Valkey server's; write one such as `redis://127.0.0.1:6379`, or `rediss://` for TLS",
         );
     }
     for url in [

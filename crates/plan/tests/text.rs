@@ -22,22 +22,22 @@ fn broken_yaml_is_told_with_its_line() {
     check(
         r#"listen: [
 "#,
-        r#"2:1: error: this is not valid YAML: while parsing a node, did not find expected node content; check indentation, quotes and brackets on this line and the one before it"#,
+        r#"2:1: error: invalid YAML: while parsing a node, did not find expected node content; check indentation, quotes and brackets on this line and the one before it"#,
     );
     check(
         r#"listen: "x
 "#,
-        r#"1:9: error: this is not valid YAML: while scanning a quoted scalar, found unexpected end of stream; check indentation, quotes and brackets on this line and the one before it"#,
+        r#"1:9: error: invalid YAML: while scanning a quoted scalar, found unexpected end of stream; check indentation, quotes and brackets on this line and the one before it"#,
     );
     check(
         r#"a: b: c
 "#,
-        r#"1:5: error: this is not valid YAML: mapping values are not allowed in this context; check indentation, quotes and brackets on this line and the one before it"#,
+        r#"1:5: error: invalid YAML: mapping values are not allowed in this context; check indentation, quotes and brackets on this line and the one before it"#,
     );
     check(
         r#"a: [1, }
 "#,
-        r#"1:8: error: this is not valid YAML: while parsing a node, did not find expected node content; check indentation, quotes and brackets on this line and the one before it"#,
+        r#"1:8: error: invalid YAML: while parsing a node, did not find expected node content; check indentation, quotes and brackets on this line and the one before it"#,
     );
 }
 
@@ -63,7 +63,7 @@ fn anchors_aliases_tags_and_merges_are_refused() {
     check(
         r#"a: *x
 "#,
-        r#"1:4: error: aliases (`*name`) are not supported; write the value out where it is used; a text that begins with `*` wants quotes"#,
+        r#"1:4: error: aliases (`*name`) are not supported; write the value out where it is used; a text that begins with `*` needs quotes"#,
     );
     check(
         r#"a: !!str 1

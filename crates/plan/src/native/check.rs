@@ -9,10 +9,10 @@ use super::wiring;
 use crate::diagnostic::{At, Notes, Place, quote};
 use crate::plan::{Admin, Breaker, Listener, Manner, Plan, Timeout, Upstream};
 
-/// The admin API's address where the file has the section and no address.
+/// The admin API's default address.
 const ADMIN_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
 
-/// The plan that the draft describes; only meant if `notes` then has no error.
+/// The plan of the draft, valid only if `notes` has no error.
 pub(crate) fn check(draft: Draft, start: Place, notes: &mut Notes) -> Plan {
     let listeners = listeners(&draft, start, notes);
     let admin = admin(&draft, notes);
@@ -79,12 +79,12 @@ fn listeners(draft: &Draft, start: Place, notes: &mut Notes) -> Vec<At<Listener>
         .listeners
         .as_ref()
         .map(|listeners| (listeners.at, drafted == 0)));
-    // A listener that could not be read has been reported already.
+    // An unreadable listener has been reported already.
     if listeners.is_empty() && said.is_none_or(|(_, empty)| empty) && notes.errors() == 0 {
         let at = said.map_or(start, |(at, _)| at);
         notes.error(
             at,
-            "there is no listener, so no client can connect",
+            "no listener is configured, so no client can connect",
             "add `listen: 127.0.0.1:8080`",
         );
     }
@@ -150,7 +150,7 @@ fn admin(draft: &Draft, notes: &mut Notes) -> Option<At<Admin>> {
     Some(At::new(Admin { addr, token }, at))
 }
 
-/// Two sockets on one port, as far as that can be told without opening them.
+/// Reports two sockets on one port, as far as their addresses show it.
 fn clashes(listeners: &[At<Listener>], admin: Option<&At<Admin>>, notes: &mut Notes) {
     let mut taken: Vec<(SocketAddr, String)> = Vec::new();
     let sockets = listeners
@@ -177,7 +177,7 @@ fn clashes(listeners: &[At<Listener>], admin: Option<&At<Admin>>, notes: &mut No
 
 fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let (x, y) = (a.ip().to_canonical(), b.ip().to_canonical());
-    // `[::]` takes IPv4 connections too on most systems; `0.0.0.0` takes IPv4 alone.
+    // `[::]` accepts IPv4 connections too on most systems; `0.0.0.0` accepts IPv4 alone.
     let covers = |x: IpAddr, y: IpAddr| x.is_unspecified() && (x.is_ipv6() || y.is_ipv4());
     a.port() != 0 && a.port() == b.port() && (x == y || covers(x, y) || covers(y, x))
 }

@@ -24,7 +24,7 @@ fn says_nothing(breaker: &str) {
     plan_of(&file(breaker));
 }
 
-const GONE: &str = "a call that ends without an answer is no failure here, so an upstream that is gone is never seen";
+const GONE: &str = "a call without an answer never counts as a failure here, so an unreachable upstream never trips the breaker";
 
 #[test]
 fn a_failure_that_looks_at_the_status_alone_never_sees_an_upstream_that_is_gone() {
@@ -57,15 +57,15 @@ fn an_ignore_that_takes_all_errors_or_all_failures_is_told() {
     );
     says(
         "{ ignore: 'status >= 500 || error != \"\"' }",
-        "6:24: warning: no call can ever count as a failure with these expressions, so the breaker never trips; look at `status` or `error` in `failure`, and ignore less",
+        "6:24: warning: no call can ever count as a failure with these expressions, so the breaker never trips; use `status` or `error` in `failure`, and ignore less",
     );
     says(
         "{ ignore: 'status < 500 && error == \"\"' }",
-        "6:24: warning: no answer can ever count as a success with these expressions, so a half-open breaker never closes; let `failure` and `ignore` leave out what is well, such as a status below 400",
+        "6:24: warning: no answer can ever count as a success with these expressions, so a half-open breaker never closes; exclude good answers from `failure` and `ignore`, such as a status below 400",
     );
     says(
         "{ ignore: 'true' }",
-        "6:24: warning: with this ignore expression every call is ignored, so the breaker never trips; look at `status` or `error`, or write `mode: disabled`",
+        "6:24: warning: with this ignore expression every call is ignored, so the breaker never trips; use `status` or `error`, or write `mode: disabled`",
     );
     // Of answers nothing can be told where their fields decide.
     says_nothing("{ ignore: '\"x-skip\" in headers' }");
@@ -116,7 +116,7 @@ fn rules_that_count_no_failures_beside_a_row_do_not_mend_it() {
 
 #[test]
 fn an_ignore_that_takes_every_timeout_is_told_unless_a_rule_sees_calls_that_hang() {
-    const HANGS: &str = "6:24: warning: every timeout is ignored here, so an upstream that hangs is never seen; leave timeouts to `failure`, or add a rule such as `{ stalled: 20, longer_than: 2s }` to `trip`";
+    const HANGS: &str = "6:24: warning: every timeout is ignored here, so a hanging upstream never trips the breaker; leave timeouts to `failure`, or add a rule such as `{ stalled: 20, longer_than: 2s }` to `trip`";
     for ignore in [
         "timeout",
         "error == \"timeout\"",
@@ -135,11 +135,11 @@ fn an_ignore_that_takes_every_timeout_is_told_unless_a_rule_sees_calls_that_hang
 fn a_fault_of_an_ignore_expression_is_told_at_its_place() {
     says(
         "{ ignore: 'status == 404 || statsu == 1' }",
-        "6:42: error: in the ignore expression: there is no variable `statsu`; did you mean `status`?",
+        "6:42: error: in the ignore expression: unknown variable `statsu`; did you mean `status`?",
     );
     says(
         "{ ignore: 'body == \"\"' }",
-        "6:24: error: the ignore expression looks into `body`, and no body is kept for it; add `failure_body: 64KiB` beside it",
+        "6:24: error: the ignore expression uses `body`, but `failure_body` is not set; add `failure_body: 64KiB` beside it",
     );
     says_nothing("{ ignore: 'body.contains(\"maintenance\")', failure_body: 1KiB }");
 }
