@@ -1,14 +1,14 @@
-//! The seats of the admin API's clients, and who gives one up when they are short.
+//! Slots for the admin API's connections, and the order in which connections are evicted when slots are short.
 //!
-//! | a connection | its seat |
+//! | connection | eviction |
 //! |---|---|
-//! | that has sent no head, or part of one | goes first, the longest wait before the others |
-//! | that has sent part of a body | goes next |
-//! | that does not read its answer | goes next |
-//! | whose request is complete | is its own until the answer is written; where all are so, the oldest goes then |
+//! | has sent no head, or part of one | first, the longest wait before the others |
+//! | has sent part of a body | next |
+//! | does not read its answer | next |
+//! | has sent a complete request | after its answer is written; if all are in this state, the oldest |
 //!
-//! So a crowd that says nothing, or half of something, only ever drives itself out, and one that asks without end is
-//! answered once each.
+//! So a crowd of idle or half-finished requests only ever evicts its own connections, and a crowd of complete requests
+//! is answered once each.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,12 +19,12 @@ use tokio::time::timeout;
 
 use crate::clock::{self, Instant};
 
-/// How long a newcomer waits before it looks again for a seat that can be freed.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// The interval at which a new connection retries to find a slot.
+const RETRY_EVERY: Duration = Duration::from_millis(10);
 
-/// All seats.
+/// All slots for connections, cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Seats(Arc<Inner>);
+pub struct Slots(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -33,97 +33,96 @@ struct Inner {
     freed: Notify,
 }
 
-/// The seats that are taken, by number. Locked before a seat's own state.
+/// The occupied slots, by number. Locked before a connection's own state.
 #[derive(Debug, Default)]
 struct Taken {
     next: u64,
-    seats: BTreeMap<u64, Entry>,
-    /// How many of them have been asked to leave.
-    asked: usize,
+    slots: BTreeMap<u64, Entry>,
+    /// Number of connections that are being evicted.
+    evicting: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
-    seat: Arc<Seat>,
-    asked: Asked,
+    activity: Arc<Activity>,
+    eviction: Eviction,
 }
 
-/// Whether a connection has been asked to leave.
+/// The progress of a connection's eviction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    No,
-    /// It has a last look at its socket.
+enum Eviction {
+    None,
+    /// The connection reads its socket a last time, then closes.
     Leaving,
-    /// It leaves once its request is answered.
+    /// The connection closes once its request is answered.
     Finishing,
 }
 
-/// A seat that is taken; free again when this is dropped.
+/// An occupied slot, freed on drop.
 #[derive(Debug)]
-pub struct Place {
-    seats: Seats,
+pub struct Slot {
+    slots: Slots,
     number: u64,
-    /// The seat.
-    pub seat: Arc<Seat>,
+    /// The connection's activity.
+    pub activity: Arc<Activity>,
 }
 
-impl Place {
-    /// Whether a connection that was asked leaves at once; else once its request is answered, for that has come
-    /// meanwhile.
-    pub fn leaves_at_once(&self) -> bool {
-        let mut taken = self.seats.taken();
-        let waits = self.seat.state().rank().is_some();
-        if let Some(entry) = taken.seats.get_mut(&self.number)
+impl Slot {
+    /// True if an evicted connection closes at once; false if a request has arrived meanwhile, which is answered first.
+    pub fn closes_at_once(&self) -> bool {
+        let mut taken = self.slots.taken();
+        let waits = self.activity.state().rank().is_some();
+        if let Some(entry) = taken.slots.get_mut(&self.number)
             && !waits
         {
-            entry.asked = Asked::Finishing;
+            entry.eviction = Eviction::Finishing;
         }
         waits
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        let mut taken = self.seats.taken();
-        if let Some(entry) = taken.seats.remove(&self.number)
-            && entry.asked != Asked::No
+        let mut taken = self.slots.taken();
+        if let Some(entry) = taken.slots.remove(&self.number)
+            && entry.eviction != Eviction::None
         {
-            taken.asked -= 1;
+            taken.evicting -= 1;
         }
         drop(taken);
-        self.seats.0.freed.notify_one();
+        self.slots.0.freed.notify_one();
     }
 }
 
-/// What one connection does with its seat.
+/// The activity of one connection: what it waits for, and since when.
 #[derive(Debug)]
-pub struct Seat {
+pub struct Activity {
     state: Mutex<State>,
-    asked: Notify,
+    evicted: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     phase: Phase,
-    /// Since when the client has taken nothing of what is written to it.
+    /// The time since when the client has read nothing of its answer.
     unread_since: Option<Instant>,
 }
 
-/// Where a connection is between two requests.
+/// The phase of a connection between two requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Nobody has looked yet whether the next request has come.
+    /// The socket has not been read yet for the next request.
     Fresh { since: Instant },
-    /// The next head has not come, or not all of it.
+    /// The next head is incomplete.
     Head { since: Instant },
-    /// A head has come, and as much of the body as was asked for; it is answered.
+    /// A head has arrived, with as much of the body as was read; the request is being answered.
     Serving { since: Instant },
-    /// The rest of the body has not come.
+    /// The rest of the body is missing.
     Body { since: Instant },
 }
 
 impl Phase {
-    /// There was nothing to read.
+    /// The socket had nothing to read.
     fn input_awaited(self) -> Phase {
         match self {
             Phase::Fresh { since } => Phase::Head { since },
@@ -131,7 +130,7 @@ impl Phase {
         }
     }
 
-    /// There was nothing to read of a body.
+    /// The body had nothing to read.
     fn body_awaited(self) -> Phase {
         match self {
             Phase::Serving { since } => Phase::Body { since },
@@ -139,7 +138,7 @@ impl Phase {
         }
     }
 
-    /// More of a body has come, or its end.
+    /// A part of the body, or its end, has arrived.
     fn body_came(self) -> Phase {
         match self {
             Phase::Body { since } => Phase::Serving { since },
@@ -148,18 +147,18 @@ impl Phase {
     }
 }
 
-/// Who gives way first: the least.
+/// The order of eviction: the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Head(Instant),
     Body(Instant),
     Unread(Instant),
-    /// By the seat's number: by its age.
+    /// A request being answered, by the slot's number, which is its age.
     Served(u64),
 }
 
 impl State {
-    /// `None`: the connection waits for us, not for its client.
+    /// The rank of a connection that waits for its client; `None` if it waits for the gateway.
     fn rank(&self) -> Option<Rank> {
         match (self.unread_since, self.phase) {
             (Some(since), _) => Some(Rank::Unread(since)),
@@ -170,57 +169,57 @@ impl State {
     }
 }
 
-impl Seats {
-    /// So many seats, all free.
-    pub fn new(max: usize) -> Seats {
-        Seats(Arc::new(Inner {
+impl Slots {
+    /// A set of `max` free slots.
+    pub fn new(max: usize) -> Slots {
+        Slots(Arc::new(Inner {
             max,
             taken: Mutex::default(),
             freed: Notify::new(),
         }))
     }
 
-    /// A seat; where all are taken, somebody is asked to leave.
-    pub async fn enter(&self) -> Place {
+    /// Waits for a slot; if all are occupied, evicts a connection.
+    pub async fn acquire(&self) -> Slot {
         loop {
-            if let Some(place) = self.try_enter() {
-                return place;
+            if let Some(slot) = self.try_acquire() {
+                return slot;
             }
-            // Sooner where a seat becomes free.
-            timeout(LOOK_AGAIN, self.0.freed.notified()).await.ok();
+            // Wakes earlier when a slot becomes free.
+            timeout(RETRY_EVERY, self.0.freed.notified()).await.ok();
         }
     }
 
-    fn try_enter(&self) -> Option<Place> {
+    fn try_acquire(&self) -> Option<Slot> {
         let max = self.0.max;
         let mut taken = self.taken();
-        let is_full = |taken: &Taken| taken.seats.len() - taken.asked >= max;
-        if is_full(&taken) || taken.seats.len() >= 2 * max {
-            taken.ask();
+        let is_full = |taken: &Taken| taken.slots.len() - taken.evicting >= max;
+        if is_full(&taken) || taken.slots.len() >= 2 * max {
+            taken.evict();
         }
-        // Who is asked goes on for a moment, beside those who stay.
-        if is_full(&taken) || taken.seats.len() >= 2 * max {
+        // An evicted connection lives on for a moment, beside the others.
+        if is_full(&taken) || taken.slots.len() >= 2 * max {
             return None;
         }
         let number = taken.next;
         taken.next += 1;
-        let seat = Arc::new(Seat::new(clock::now()));
+        let activity = Arc::new(Activity::new(clock::now()));
         let entry = Entry {
-            seat: seat.clone(),
-            asked: Asked::No,
+            activity: activity.clone(),
+            eviction: Eviction::None,
         };
-        taken.seats.insert(number, entry);
+        taken.slots.insert(number, entry);
         drop(taken);
-        Some(Place {
-            seats: self.clone(),
+        Some(Slot {
+            slots: self.clone(),
             number,
-            seat,
+            activity,
         })
     }
 
-    /// Asks whoever gives way first to leave.
-    pub fn ask_one_to_leave(&self) {
-        self.taken().ask();
+    /// Evicts the connection that is first in the order of eviction.
+    pub fn evict_one(&self) {
+        self.taken().evict();
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -229,84 +228,84 @@ impl Seats {
 }
 
 impl Taken {
-    fn ask(&mut self) {
-        let candidates = self.seats.iter_mut().filter_map(|(number, entry)| {
-            let waits = entry.seat.state().rank();
-            let rank = match (entry.asked, waits) {
-                (Asked::No, None) => Rank::Served(*number),
-                (Asked::No | Asked::Finishing, Some(rank)) => rank,
-                (Asked::Finishing, None) | (Asked::Leaving, _) => return None,
+    fn evict(&mut self) {
+        let candidates = self.slots.iter_mut().filter_map(|(number, entry)| {
+            let waits = entry.activity.state().rank();
+            let rank = match (entry.eviction, waits) {
+                (Eviction::None, None) => Rank::Served(*number),
+                (Eviction::None | Eviction::Finishing, Some(rank)) => rank,
+                (Eviction::Finishing, None) | (Eviction::Leaving, _) => return None,
             };
             Some((rank, entry))
         });
         let Some((_, entry)) = candidates.min_by_key(|(rank, _)| *rank) else {
             return;
         };
-        if entry.asked == Asked::No {
-            self.asked += 1;
+        if entry.eviction == Eviction::None {
+            self.evicting += 1;
         }
-        entry.asked = Asked::Leaving;
-        entry.seat.asked.notify_one();
+        entry.eviction = Eviction::Leaving;
+        entry.activity.evicted.notify_one();
     }
 }
 
-impl Seat {
-    fn new(now: Instant) -> Seat {
-        Seat {
+impl Activity {
+    fn new(now: Instant) -> Activity {
+        Activity {
             state: Mutex::new(State {
                 phase: Phase::Fresh { since: now },
                 unread_since: None,
             }),
-            asked: Notify::new(),
+            evicted: Notify::new(),
         }
     }
 
-    /// There was nothing to read on the connection.
+    /// Records that the connection had nothing to read.
     pub fn input_awaited(&self) {
         let mut state = self.state();
         state.phase = state.phase.input_awaited();
     }
 
-    /// A whole head has come.
-    pub fn begun(&self) {
+    /// Records that a complete head has arrived.
+    pub fn request_begun(&self) {
         let since = clock::now();
         self.state().phase = Phase::Serving { since };
     }
 
-    /// There was nothing to read of a body.
+    /// Records that a body had nothing to read.
     pub fn body_awaited(&self) {
         let mut state = self.state();
         state.phase = state.phase.body_awaited();
     }
 
-    /// More of a body has come, or its end.
+    /// Records that a part of a body, or its end, has arrived.
     pub fn body_came(&self) {
         let mut state = self.state();
         state.phase = state.phase.body_came();
     }
 
-    /// The answer is made; what of it is not written yet waits for the client.
+    /// Records that the answer is complete; unwritten bytes of it wait for the client.
     pub fn answered(&self) {
         let since = clock::now();
         self.state().phase = Phase::Fresh { since };
     }
 
-    /// The client has taken something of what is written to it.
+    /// Records that the client has read some of its answer.
     pub fn output_taken(&self) {
         self.state().unread_since = None;
     }
 
-    /// The client takes nothing more for now.
+    /// Records that the client reads no more of its answer for now.
     pub fn output_awaited(&self) {
         self.state().unread_since.get_or_insert_with(clock::now);
     }
 
-    /// Waits until the connection is asked to leave.
-    pub async fn asked(&self) {
-        self.asked.notified().await;
+    /// Waits until the connection is evicted.
+    pub async fn evicted(&self) {
+        self.evicted.notified().await;
     }
 
-    /// Whether the client has taken nothing for so long.
+    /// True if the client has read nothing for at least `limit`.
     pub fn is_unread_for(&self, limit: Duration) -> bool {
         let since = self.state().unread_since;
         since.is_some_and(|since| clock::now().duration_since(since) >= limit)
@@ -322,68 +321,68 @@ mod tests {
     use super::*;
     use tokio::time::advance;
 
-    fn asked(place: &Place) -> Asked {
-        place.seats.taken().seats[&place.number].asked
+    fn eviction(slot: &Slot) -> Eviction {
+        slot.slots.taken().slots[&slot.number].eviction
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_for_its_client_gives_way_the_longest_wait_first() {
-        let seats = Seats::new(6);
-        let mut places = Vec::new();
+        let slots = Slots::new(6);
+        let mut taken = Vec::new();
         for _ in 0..6 {
-            places.push(seats.enter().await);
+            taken.push(slots.acquire().await);
             advance(Duration::from_millis(1)).await;
         }
-        let seat = |at: usize| &places[at].seat;
-        seat(0).begun();
-        seat(1).begun();
-        seat(1).output_awaited();
-        seat(2).begun();
-        seat(2).body_awaited();
-        seat(3).input_awaited();
-        seat(4).input_awaited();
-        // Nobody has looked yet what the last one has sent.
+        let activity = |at: usize| &taken[at].activity;
+        activity(0).request_begun();
+        activity(1).request_begun();
+        activity(1).output_awaited();
+        activity(2).request_begun();
+        activity(2).body_awaited();
+        activity(3).input_awaited();
+        activity(4).input_awaited();
+        // The last one's socket has not been read yet.
         let mut newcomers = Vec::new();
-        for (asks, at_once) in [(3, true), (4, true), (2, true), (1, true), (0, false)] {
-            let newcomer = seats.enter().await;
-            newcomer.seat.begun();
+        for (evicted, at_once) in [(3, true), (4, true), (2, true), (1, true), (0, false)] {
+            let newcomer = slots.acquire().await;
+            newcomer.activity.request_begun();
             newcomers.push(newcomer);
-            assert_eq!(asked(&places[asks]), Asked::Leaving, "{asks}");
-            assert_eq!(places[asks].leaves_at_once(), at_once, "{asks}");
+            assert_eq!(eviction(&taken[evicted]), Eviction::Leaving, "{evicted}");
+            assert_eq!(taken[evicted].closes_at_once(), at_once, "{evicted}");
         }
-        assert_eq!(asked(&places[0]), Asked::Finishing);
-        assert_eq!(asked(&places[5]), Asked::No);
+        assert_eq!(eviction(&taken[0]), Eviction::Finishing);
+        assert_eq!(eviction(&taken[5]), Eviction::None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_comes_at_the_last_moment_is_answered() {
-        let seats = Seats::new(1);
-        let first = seats.enter().await;
-        first.seat.input_awaited();
-        let second = seats.enter().await;
-        first.seat.asked().await;
-        first.seat.begun();
-        assert!(!first.leaves_at_once());
-        second.seat.begun();
-        assert!(seats.try_enter().is_none(), "twice the seats at most");
-        // The first one does not read its answer, and is asked again.
-        first.seat.output_awaited();
-        assert!(seats.try_enter().is_none() && first.leaves_at_once());
+        let slots = Slots::new(1);
+        let first = slots.acquire().await;
+        first.activity.input_awaited();
+        let second = slots.acquire().await;
+        first.activity.evicted().await;
+        first.activity.request_begun();
+        assert!(!first.closes_at_once());
+        second.activity.request_begun();
+        assert!(slots.try_acquire().is_none(), "twice the slots at most");
+        // The first one does not read its answer, and is evicted again.
+        first.activity.output_awaited();
+        assert!(slots.try_acquire().is_none() && first.closes_at_once());
         drop(first);
-        assert!(seats.try_enter().is_some());
+        assert!(slots.try_acquire().is_some());
         drop(second);
-        assert_eq!(seats.taken().asked, 0);
+        assert_eq!(slots.taken().evicting, 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_reads_is_not_one_that_does_not() {
-        let seat = Seat::new(clock::now());
-        seat.begun();
-        seat.output_awaited();
+        let activity = Activity::new(clock::now());
+        activity.request_begun();
+        activity.output_awaited();
         advance(Duration::from_secs(9)).await;
-        seat.output_awaited();
-        assert!(seat.is_unread_for(Duration::from_secs(9)));
-        seat.output_taken();
-        assert!(!seat.is_unread_for(Duration::ZERO));
+        activity.output_awaited();
+        assert!(activity.is_unread_for(Duration::from_secs(9)));
+        activity.output_taken();
+        assert!(!activity.is_unread_for(Duration::ZERO));
     }
 }
