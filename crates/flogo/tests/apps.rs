@@ -197,7 +197,7 @@ fn all_start_up_errors_are_told_at_once_and_where() {
 { "name": "U", "ref": "github.com/project-flogo/microgateway/activity/circuitbreaker", "settings": { "mode": "x", "threshold": 0, "timeout": -1 } } ] }"##,
         ),
         "7:25: error: service not found: Nope; known are S, T, U
-7:46: error: condition parsing error: $.x ==: unable to compile expression '$.x ==': error parsing expression: a value is wanted, and the text ends; correct the expression
+7:46: error: condition parsing error: $.x ==: unable to compile expression '$.x ==': error parsing expression: expected a value, found the end; correct the expression
 8:37: error: can't find activity github.com/x/y; supported are activity/… of: circuitbreaker, rest, ratelimiter, jwt, log, counter, channel, actreturn, actreply
 9:11: error: duplicate service name: S; give each service a name of its own; line 8 has it too
 10:23: error: can't find activity github.com/project-flogo/microgateway/activity/sqld; the `sqld` activity is not supported: put a web application firewall before the gateway
@@ -246,11 +246,11 @@ fn an_application_needs_name_version_and_a_trigger_that_clients_reach() {
 fn what_is_not_json_is_told_where() {
     refused(
         "{ \"type\": \"flogo:app\",\n\t\"name\": \"a\" \"version\" }",
-        "2:14: error: the application is not JSON: expected `,` or `}`; correct it here or just before",
+        "2:14: error: the application is not valid JSON: expected `,` or `}`; correct it here or just before",
     );
     refused(
         "type: \"flogo:app\"",
-        "1:1: error: this is a Flogo application in YAML, and those are written in JSON; convert the file to JSON",
+        "1:1: error: a Flogo application must be JSON, found YAML; convert the file to JSON",
     );
     refused(
         r#"{ "name": "a", "name": "b", "version": "1", "triggers": [] }"#,
@@ -271,7 +271,7 @@ fn an_application_stands_alone() {
     assert!(reading.plan.is_none());
     assert_eq!(
         lines(&reading),
-        "app.json:1:1: error: this is a Flogo application, and it stands alone: there are other files beside it; run each application by itself, or `fusebox convert` it and keep native files together\n"
+        "app.json:1:1: error: this is a Flogo application, which cannot be combined with other files; run each application by itself, or `fusebox convert` it and keep native files together\n"
     );
 }
 
@@ -332,7 +332,7 @@ fn a_trigger_wants_a_port_and_a_handler_method_and_path() {
     refused(
         &good.replace("\"action\"", "\"actoin\""),
         "3:1: error: trigger 'rest' has a handler with no action; add `\"action\"`, or `\"actions\"` with one at least
-3:60: warning: the key `actoin` means nothing here and is ignored; did you mean `action`?",
+3:60: warning: unknown key `actoin`, which is ignored; did you mean `action`?",
     );
 }
 
@@ -401,7 +401,7 @@ fn what_nothing_uses_is_a_warning() {
     assert!(reading.plan.is_some());
     assert_eq!(
         lines(&reading),
-        "app.json:5:31: warning: no handler names the action `idle`; name it in a handler, or remove it
+        "app.json:5:31: warning: no handler uses the action `idle`; use it in a handler, or remove it
 app.json:5:135: warning: no action uses the resource `microgateway:Idle`; name it in an action's `uri`, or remove it\n"
     );
 }
@@ -435,7 +435,7 @@ fn an_action_that_names_no_definition_is_told() {
     );
     refuse(
         r#"{ "uri": "pattern://DefaultHttp" }"#,
-        "4:49: error: unexpected end of JSON input: there is no pattern `DefaultHttp`; did you mean `DefaultHttpPattern`?",
+        "4:49: error: unexpected end of JSON input: unknown pattern `DefaultHttp`; did you mean `DefaultHttpPattern`?",
     );
     refused(
         &with_action(
@@ -560,7 +560,7 @@ fn properties_are_typed_and_seen_by_triggers_and_handlers_alone() {
     };
     let told = lines(&read_on(&text, &set));
     assert!(
-        told.contains("property `port`: its value from --set is no int"),
+        told.contains("property `port`: invalid int from --set"),
         "{told}"
     );
     refused(
@@ -589,7 +589,8 @@ fn channels_have_a_size_and_subscriptions() {
     assert_eq!(&*app.subscriptions[0].channel, "a");
     assert_eq!(&*app.subscriptions[0].handler.name, "ch a");
     assert!(
-        lines(&reading).contains("warning: the size `x` of channel 'c' is no number, so it is 0")
+        lines(&reading)
+            .contains("warning: the size `x` of channel 'c' is not a number, so 0 is used")
     );
     let told = lines(&read_on(
         &text.replace("\"channel\": \"a\"", "\"channel\": \"z\""),
@@ -656,7 +657,7 @@ fn settings_are_evaluated_once_over_conf_env_and_async() {
         &text,
         &machine,
         "7:111: error: failed to resolve variable: 'payload' in scope; a setting is evaluated at the start: it sees `$.conf`, `$.env` and `$.async`, and no request
-7:135: error: 'a.b' cannot be set: 'a' is of the kind float, and no object; a name with dots goes into objects: rename it, or give the object as a whole",
+7:135: error: 'a.b' cannot be set: 'a' is of the kind float, not an object; a name with dots goes into objects: rename it, or give the object as a whole",
     );
 }
 
@@ -693,9 +694,7 @@ fn a_rest_activity_that_trusts_everybody_is_a_warning() {
             &with_services(&service("rest", &settings)),
             &Host::default(),
         );
-        assert!(
-            lines(&reading).contains("warning: the certificate of the other side is not verified")
-        );
+        assert!(lines(&reading).contains("warning: the server's certificate is not verified"));
         assert!(reading.plan.is_some());
     }
 }
@@ -857,7 +856,7 @@ fn names_with_dots_need_objects_on_their_way() {
     );
     refused(
         &text,
-        "7:38: error: `a.b` goes into `a`, which is no object; a name with dots goes into objects: rename it, or give the object as a whole",
+        "7:38: error: `a.b` cannot be set in `a`, which is not an object; a name with dots goes into objects: rename it, or give the object as a whole",
     );
     let plan = plan_of(&text.replace("\"a\": 1, ", ""));
     let input = &handler(&plan, 0).choices[0].action.steps[0].input;
@@ -899,7 +898,7 @@ fn two_triggers_with_one_path_have_routes_of_different_names() {
     assert_eq!(names, ["other GET /pets/:petId", "rest GET /pets/:petId"]);
     refused(
         &text.replace("9097", "9096"),
-        "2:95: error: the trigger `other` listens on port 9096, too; give each REST trigger a port of its own",
+        "2:95: error: the trigger `other` also listens on port 9096; give each REST trigger a port of its own",
     );
     refused(
         &text.replace("\"other\"", "\"rest\""),
@@ -922,7 +921,7 @@ fn a_small_file_does_not_become_a_large_plan() {
     .replace("\"handlers\": [", &format!("\"handlers\": [ {},", handlers.join(",")));
     let reading = read_on(&text, &Host::default());
     assert!(reading.plan.is_none());
-    assert!(lines(&reading).contains("the application's actions come to more than 1000000 parts"));
+    assert!(lines(&reading).contains("the application's actions have more than 1000000 parts"));
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn what_is_not_carried_is_named_with_its_line() {
             "app.json:{failed}:11: warning: not carried: the answer to a call that failed (code 502); "
         ),
         format!(
-            "app.json:{service}:11: warning: not carried: `OrderService` waits for its answer as long as it takes; here 30 s; "
+            "app.json:{service}:11: warning: not carried: `OrderService` waits for its answer without a limit; here 30 s; "
         ),
     ] {
         assert!(told.contains(&expected), "{expected}\n{told}");
@@ -136,7 +136,7 @@ fn a_breaker_that_is_not_told_of_failures_is_not_carried() {
     let told = told(&conversion);
     assert!(
         told.contains(
-            "the step of `CircuitBreaker`: the breaker is not asked before the call and told"
+            "the step of `CircuitBreaker`: the breaker is not checked before the call, or does not"
         ),
         "{told}"
     );
@@ -190,12 +190,12 @@ fn a_route_whose_call_the_native_form_cannot_make_is_left_out() {
         (
             "=$.payload.pathParams\"",
             "=$.payload.queryParams\"",
-            "its parameter `orderId` is no single segment of the client's path",
+            "its parameter `orderId` is not a single segment of the client's path",
         ),
         (
             "/orders/:orderId\" },",
             "/orders/*orderId\" },",
-            "its parameter `orderId` is no single segment of the client's path",
+            "its parameter `orderId` is not a single segment of the client's path",
         ),
     ] {
         let conversion = converted(&with(old, new));
@@ -203,7 +203,7 @@ fn a_route_whose_call_the_native_form_cannot_make_is_left_out() {
         let told = told(&conversion);
         assert!(told.contains(why), "{told}");
         assert!(
-            told.contains("error: nothing of this application can be said"),
+            told.contains("error: no part of this application has a native form"),
             "{told}"
         );
     }

@@ -188,19 +188,19 @@ fn branches_take_the_first_that_holds() {
 fn what_a_mapping_would_lose_is_refused() {
     refuses(
         r#"{ "o": { "mapping": { "@foreach($.items)": { "a": 1 }, "b": 2 } } }"#,
-        "3:65: error: `b` stands beside a loop and would be lost; move it into the loop, or beside the object that holds it",
+        "3:65: error: `b` beside a loop would be ignored; move it into the loop, or beside the object that holds it",
     );
     refuses(
         r#"{ "o": { "@if($.yes)": { "a": 1 }, "b": 2 } }"#,
-        "3:45: error: `b` stands beside branches and would be lost; move it into the branches",
+        "3:45: error: `b` beside branches would be ignored; move it into the branches",
     );
     refuses(
         r#"{ "o": { "@else": { "a": 1 } } }"#,
-        "3:17: error: there is no `@if` before these branches; add `@if(…)`",
+        "3:17: error: these branches have no `@if`; add `@if(…)`",
     );
     refuses(
         r#"{ "o": { "mapping": { "@foreach()": { "a": 1 } } } }"#,
-        "3:32: error: a loop names no list; write it as `@foreach($.payload.items, item)`",
+        "3:32: error: a loop has no list; write it as `@foreach($.payload.items, item)`",
     );
 }
 
@@ -246,7 +246,7 @@ fn inputs_go_where_their_names_say() {
     );
     assert_eq!(
         step(r#"{ "a": "=$.id", "a.b": 1 }"#, json!({})),
-        Err("'a.b' cannot be set: 'a' is of the kind string, and no object".into())
+        Err("'a.b' cannot be set: 'a' is of the kind string, not an object".into())
     );
     // Evaluation comes before the first value is stored.
     assert_eq!(

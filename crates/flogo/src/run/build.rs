@@ -1,5 +1,5 @@
-//! Makes a Flogo application live, keeping what an earlier plan has that still fits: breakers with
-//! their state, windows of limiters, connections.
+//! Builds a running application, and reuses the parts of the previous one that still match: breakers with their state,
+//! windows of limiters, connections.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use fusebox_gateway::app::Host;
 use fusebox_gateway::parts::{Beside, Guarded, LiveUpstream};
 use fusebox_plan::plan::{Limits, Plan};
 
-use super::action::{Count, Does, LiveAction, LiveService};
+use super::action::{Counter, LiveAction, LiveActivity, LiveService};
 use super::breaker::BreakerService;
 use super::channels::LiveChannel;
 use super::handler::LiveHandler;
@@ -19,14 +19,14 @@ use super::router::RestRouter;
 use super::scope::Names;
 use crate::{Action, Activity, App, Choice, Cors, Handler, Map, RestActivity, Service, Value};
 
-/// A Flogo application as it runs.
+/// A running Flogo application, built from a plan.
 #[derive(Debug)]
 pub struct LiveApp {
-    /// The handlers of its REST triggers, by the number of their routes' steps.
+    /// The handlers of the REST triggers, by the numbers of their routes' steps.
     pub handlers: Vec<Arc<LiveHandler>>,
-    /// The clients that its services call others through.
+    /// The clients of all REST services.
     clients: Vec<Arc<Client>>,
-    /// The answer to preflight requests.
+    /// The answers to preflight requests.
     pub cors: Cors,
     routers: HashMap<Arc<str>, RestRouter>,
     actions: Vec<Arc<LiveAction>>,
@@ -34,26 +34,26 @@ pub struct LiveApp {
 }
 
 impl LiveApp {
-    /// The router of a listener's requests.
+    /// The router of a listener.
     pub fn router(&self, listener: &str) -> Option<&RestRouter> {
         self.routers.get(listener)
     }
 
-    /// The breakers among the services, each with its action's name.
+    /// The breakers among the services, with the names of their actions.
     pub fn own_breakers(&self) -> impl Iterator<Item = (&Arc<str>, &Guarded)> {
         own_breakers(&self.actions)
     }
 
-    /// The channel of a name.
+    /// The channel with that name.
     pub fn channel(&self, name: &str) -> Option<&LiveChannel> {
         self.channels.iter().find(|channel| &*channel.name == name)
     }
 
-    /// The upstreams that services call.
+    /// The upstreams of all REST services.
     pub fn targets(&self) -> impl Iterator<Item = &Arc<LiveUpstream>> {
         let services = self.actions.iter().flat_map(|action| &action.services);
-        services.filter_map(|service| match &service.does {
-            Does::Rest(rest) => Some(rest.target()),
+        services.filter_map(|service| match &service.activity {
+            LiveActivity::Rest(rest) => Some(rest.target()),
             _ => None,
         })
     }
@@ -66,24 +66,24 @@ fn own_breakers(actions: &[Arc<LiveAction>]) -> impl Iterator<Item = (&Arc<str>,
     })
 }
 
-/// Counters by name: they belong to the process, whatever the plan.
+/// Counters by name, which belong to the process and outlive a plan.
 #[derive(Debug, Default)]
-pub struct Counters(Mutex<HashMap<Arc<str>, Count>>);
+pub struct Counters(Mutex<HashMap<Arc<str>, Counter>>);
 
 impl Counters {
-    fn of(&self, name: &Arc<str>) -> Count {
+    fn of(&self, name: &Arc<str>) -> Counter {
         let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counters.entry(name.clone()).or_default().clone()
     }
 }
 
-/// What is needed to make an application live.
+/// The inputs for building an application.
 pub struct Builder<'a> {
-    /// What the host gives.
+    /// The host's services, with the plan.
     pub host: &'a Host<'a>,
-    /// The process's counters.
+    /// The counters of the process.
     pub counters: &'a Counters,
-    /// What ran before.
+    /// The application that ran before, if any.
     pub previous: Option<&'a LiveApp>,
 }
 
@@ -95,7 +95,7 @@ fn find<'a>(
     clients.iter().find(|client| client.serves(wanted, limits))
 }
 
-/// The actions of an application, each once.
+/// The actions of an application, without duplicates.
 fn actions(app: &App) -> Vec<&Arc<Action>> {
     let mut actions: Vec<&Arc<Action>> = Vec::new();
     for handler in app.all_handlers() {
@@ -108,7 +108,7 @@ fn actions(app: &App) -> Vec<&Arc<Action>> {
     actions
 }
 
-/// The routers of an application's listeners, by their names.
+/// The routers of an application's listeners, by name.
 fn routers(plan: &Plan) -> Result<HashMap<Arc<str>, RestRouter>, String> {
     let mut routers = HashMap::new();
     for listener in &plan.listeners {
@@ -124,10 +124,10 @@ fn routers(plan: &Plan) -> Result<HashMap<Arc<str>, RestRouter>, String> {
 }
 
 impl Builder<'_> {
-    /// Makes an application live. Says in sentences what could not be kept.
+    /// Builds an application. `lost` receives a sentence for each state that could not be kept.
     ///
     /// # Errors
-    /// Which service wants what cannot be had.
+    /// The service with an unavailable resource, and the reason.
     pub fn build(&self, app: &App, lost: &mut Vec<String>) -> Result<LiveApp, String> {
         let routers = routers(self.host.plan)?;
         let clients = self.clients(app)?;
@@ -152,7 +152,7 @@ impl Builder<'_> {
         })
     }
 
-    /// The clients that the services call through; of the previous application those that still fit.
+    /// The clients of all REST services, reusing those of the previous application that still match.
     fn clients(&self, app: &App) -> Result<Vec<Arc<Client>>, String> {
         let limits = &self.host.plan.limits;
         let mut clients: Vec<Arc<Client>> = Vec::new();
@@ -179,8 +179,8 @@ impl Builder<'_> {
                 if !wanted.tls.verified && wanted.endpoint.tls {
                     tracing::warn!(
                         action = %action.name, service = %service.name, uri = %wanted.uri,
-                        "the certificate of this service is NOT verified, as the file says: whoever \
-                         is on the way can read and change what is sent"
+                        "the certificate of this service is NOT verified, as configured: anyone on the \
+                         network path can read and change all traffic"
                     );
                 }
                 clients.push(client);
@@ -202,12 +202,12 @@ impl Builder<'_> {
                 _ => Arc::default(),
             };
             let cleared = names.context(settings.clone(), Map::new().into(), Value::Null);
-            let does = self.service(action, service, &settings, clients, lost);
+            let activity = self.service(action, service, &settings, clients, lost);
             LiveService {
                 name: service.name.clone(),
                 settings,
                 cleared,
-                does,
+                activity,
             }
         });
         LiveAction {
@@ -224,7 +224,7 @@ impl Builder<'_> {
         settings: &Map,
         clients: &[Arc<Client>],
         lost: &mut Vec<String>,
-    ) -> Does {
+    ) -> LiveActivity {
         match &service.activity {
             Activity::Breaker(wanted) => {
                 let kept = self.previous.iter().flat_map(|app| app.own_breakers());
@@ -253,7 +253,7 @@ impl Builder<'_> {
                         beside: Arc::new(Beside::new(self.host.workers)),
                     },
                 };
-                Does::Breaker(BreakerService(guarded))
+                LiveActivity::Breaker(BreakerService(guarded))
             }
             Activity::Rest(wanted) => {
                 let client = find(clients, wanted, &self.host.plan.limits);
@@ -261,7 +261,7 @@ impl Builder<'_> {
                 let name = format!("{}/{}", action.name, service.name);
                 let upstream = rest::upstream(name.into(), wanted);
                 let target = (self.host.target)(upstream, client.pools().clone());
-                Does::Rest(Rest::new(wanted.clone(), settings, target))
+                LiveActivity::Rest(Rest::new(wanted.clone(), settings, target))
             }
             Activity::RateLimiter(wanted) => {
                 let limit = Limit {
@@ -272,21 +272,21 @@ impl Builder<'_> {
                 };
                 let kept = self.previous.and_then(|app| app.limiter(action, service));
                 let kept = kept.filter(|limiter| limiter.limit() == limit);
-                Does::Limit(kept.unwrap_or_else(|| Arc::new(Limiter::new(limit))))
+                LiveActivity::Limit(kept.unwrap_or_else(|| Arc::new(Limiter::new(limit))))
             }
-            Activity::Jwt => Does::Jwt,
-            Activity::Log => Does::Log,
+            Activity::Jwt => LiveActivity::Jwt,
+            Activity::Log => LiveActivity::Log,
             Activity::Counter(wanted) => {
-                Does::Count(self.counters.of(&wanted.counter), wanted.operation)
+                LiveActivity::Count(self.counters.of(&wanted.counter), wanted.operation)
             }
-            Activity::Channel => Does::Publish,
-            Activity::Return(mapping) => Does::Return(mapping.clone()),
-            Activity::Reply(mapping) => Does::Reply(mapping.clone()),
+            Activity::Channel => LiveActivity::Publish,
+            Activity::Return(mapping) => LiveActivity::Return(mapping.clone()),
+            Activity::Reply(mapping) => LiveActivity::Reply(mapping.clone()),
         }
     }
 }
 
-/// A handler with its actions.
+/// Combines a handler with its running actions.
 fn handler(plan: &Arc<Handler>, actions: &[Arc<LiveAction>]) -> LiveHandler {
     let of = |choice: &Choice| {
         let mut known = actions.iter();
@@ -308,8 +308,8 @@ impl LiveApp {
 
     fn limiter(&self, action: &Action, service: &Service) -> Option<Arc<Limiter>> {
         let service = self.action(&action.name)?.service(&service.name)?;
-        match &service.does {
-            Does::Limit(limiter) => Some(limiter.clone()),
+        match &service.activity {
+            LiveActivity::Limit(limiter) => Some(limiter.clone()),
             _ => None,
         }
     }

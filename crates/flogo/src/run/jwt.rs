@@ -1,5 +1,5 @@
-//! Whether a token is one: a JSON Web Token in the compact form (RFC 7519), signed with a shared
-//! key, checked in the order and told in the words of the microgateway's `jwt`.
+//! Verifies JSON Web Tokens in the compact form (RFC 7519), signed with a shared key, in the order and with the
+//! messages of the microgateway's `jwt`.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 
 use crate::{Fault, Map, Numbers, Value};
 
-/// What stands before a token in `Authorization`; so many bytes are dropped unseen.
+/// The scheme before a token in `Authorization`; its length is dropped from the field unseen.
 const SCHEME: &str = "Bearer ";
 
-/// As lenient as Go's: padding may be there or not, and bits that are left over count for nothing.
+/// Decoding as lenient as Go's: padding is optional, and superfluous bits are ignored.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new()
@@ -22,22 +22,22 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What a token is held against.
+/// The required properties of a token.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
-    /// The shared key's bytes.
+pub struct Requirements {
+    /// The shared key, as UTF-8.
     pub key: Arc<str>,
-    /// `hmac`, `rsa`, `rsapss` or `ecdsa` in any case; empty: any.
+    /// The required method, `hmac`, `rsa`, `rsapss` or `ecdsa` in any case; empty: any.
     pub signing_method: Arc<str>,
-    /// `iss`; empty: any.
+    /// The required issuer, `iss`; empty: any.
     pub issuer: Arc<str>,
-    /// `aud`; empty: any.
+    /// The required audience, `aud`; empty: any.
     pub audience: Arc<str>,
-    /// `sub`; empty: any.
+    /// The required subject, `sub`; empty: any.
     pub subject: Arc<str>,
 }
 
-/// A token that is one.
+/// A verified token, with its parts decoded.
 struct Token {
     header: Arc<Map>,
     claims: Arc<Map>,
@@ -45,13 +45,13 @@ struct Token {
     signature: String,
 }
 
-/// Checks what a client sent as its token at a time in seconds since the Unix epoch, and gives the
-/// activity's outputs. A token that is not valid is an output, not a fault.
+/// Checks the field that a client sent as its token. `now` is in seconds since the Unix epoch. Returns the activity's
+/// outputs; an invalid token is an output and not a fault.
 ///
 /// # Errors
-/// If there is no token to speak of, or its `id` is no text.
-pub fn check(sent: &str, wanted: &Wanted, now: i64) -> Result<Map, Fault> {
-    // Characters, and not bytes, so that any text can be cut.
+/// Fails if the field is too short for a token, or if the token's `id` is not a text.
+pub fn check(sent: &str, wanted: &Requirements, now: i64) -> Result<Map, Fault> {
+    // By characters and not bytes, so that any text can be cut.
     let text = match sent.char_indices().nth(SCHEME.len()) {
         Some((at, _)) => &sent[at..],
         None => return Err(Fault::plain("token should be longer")),
@@ -79,7 +79,7 @@ pub fn check(sent: &str, wanted: &Wanted, now: i64) -> Result<Map, Fault> {
                 Some(id) => {
                     let kind = id.kind();
                     return Err(Fault::plain(format!(
-                        "the token's claim `id` is a {kind}; it must be a string"
+                        "the token's claim `id` must be a string, found {kind}"
                     )));
                 }
             }
@@ -98,8 +98,8 @@ pub fn check(sent: &str, wanted: &Wanted, now: i64) -> Result<Map, Fault> {
     Ok(outputs)
 }
 
-/// A valid token, or why it is none.
-fn read(text: &str, wanted: &Wanted, now: i64) -> Result<Token, String> {
+/// Verifies a token, or returns the message for an invalid one.
+fn read(text: &str, wanted: &Requirements, now: i64) -> Result<Token, String> {
     let parts: Vec<&str> = text.split('.').collect();
     let [header, claims, signature] = parts[..] else {
         return Err("token contains an invalid number of segments".into());
@@ -168,7 +168,7 @@ fn expected(family: Family, algorithm: &str, wanted: &str) -> Result<(), String>
     }
 }
 
-/// A part of a token as the object that it encodes.
+/// Decodes a part of a token to an object.
 fn object(part: &str) -> Result<Arc<Map>, String> {
     let bytes = decoded(part)?;
     let text = String::from_utf8_lossy(&bytes);
@@ -194,7 +194,7 @@ fn decoded(part: &str) -> Result<Vec<u8>, String> {
     })
 }
 
-/// Only a shared key can be given, so only signatures that are made with one can be right.
+/// Verifies the signature. Only a shared key can be configured, so only signatures by a shared key can be valid.
 fn signed(
     family: Family,
     algorithm: &str,
@@ -213,7 +213,7 @@ fn signed(
         _ => return Err("key is of invalid type".into()),
     };
     let key = DecodingKey::from_secret(key.as_bytes());
-    // The library reads the strict form alone.
+    // The library reads only the strict form.
     let signature = URL_SAFE_NO_PAD.encode(signature);
     match jsonwebtoken::crypto::verify(&signature, message.as_bytes(), &key, algorithm) {
         Ok(true) => Ok(()),
@@ -221,10 +221,10 @@ fn signed(
     }
 }
 
-/// `exp`, `iat` and `nbf`, where they are numbers; of several wrongs the last is told.
+/// Checks `exp`, `iat` and `nbf`, if they are numbers; the last failed check gives the message.
 fn in_time(claims: &Map, now: i64) -> Result<(), String> {
     let time = |name| match claims.get(name) {
-        // Go cuts a claim's fraction off; what is beyond its range is beyond any time.
+        // Go truncates a claim's fraction; numbers beyond its range are beyond any time.
         Some(Value::Float(seconds)) => Some(*seconds as i64),
         _ => None,
     };
@@ -247,8 +247,8 @@ mod tests {
 
     const NOW: i64 = 1_600_000_000;
 
-    fn wanted() -> Wanted {
-        Wanted {
+    fn wanted() -> Requirements {
+        Requirements {
             key: "qwertyuiopasdfghjklzxcvbnm123456".into(),
             signing_method: "HMAC".into(),
             issuer: "Mashling".into(),
@@ -355,9 +355,9 @@ mod tests {
     fn a_method_that_needs_another_kind_of_key_never_passes() {
         let head = |alg: &str| URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{alg}"}}"#));
         let of = |alg: &str, method: &str| {
-            let any = Wanted {
+            let any = Requirements {
                 signing_method: method.into(),
-                ..Wanted::default()
+                ..Requirements::default()
             };
             let sent = format!("Bearer {}.e30.AAAA", head(alg));
             check(&sent, &any, NOW).unwrap()["validationMessage"].to_text()
