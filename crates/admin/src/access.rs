@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_asked_for_wherever_something_is_told() {
+    fn every_route_with_content_requires_the_token() {
         let access = Access::new(Some(Secret::new("s3cret")));
         let check = |target: &'static str, fields: &[(&'static str, &str)]| {
             let target = Uri::from_static(target);

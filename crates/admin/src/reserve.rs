@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_given_up_is_taken_back_from_what_ends() {
+    async fn released_descriptors_are_replaced_by_those_of_ended_connections() {
         let socket = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let reserve = Reserve::new(socket.clone());
         reserve.keep(|| panic!("nothing is missing"));

@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_for_its_client_gives_way_the_longest_wait_first() {
+    async fn connections_that_wait_for_their_client_are_evicted_longest_wait_first() {
         let slots = Slots::new(6);
         let mut taken = Vec::new();
         for _ in 0..6 {
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_reads_is_not_one_that_does_not() {
+    async fn a_client_that_reads_its_answer_is_not_unread() {
         let activity = Activity::new(clock::now());
         activity.request_begun();
         activity.output_awaited();

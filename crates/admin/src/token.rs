@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_its_network_and_only_so_many_are_counted() {
+    fn a_client_is_its_network_and_the_number_counted_is_limited() {
         let token = Token::new(&Secret::new("s3cret"));
         let guess = sends(&["Bearer guess"]);
         let host = |n: u128| IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8 << 96) + n));

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_as_long_as_it_is_shown_does_not_come_too_early() {
+    fn waiting_for_the_shown_time_is_never_too_short() {
         let orders = Breaker::new("orders", Settings::default()).unwrap();
         let trip = ForcedTrip::new("a drill", "a test").cooldown(Duration::from_secs(10));
         orders.trip(trip, Timestamp::ZERO);

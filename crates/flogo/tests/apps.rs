@@ -1,4 +1,4 @@
-//! Flogo applications: what is read, what is refused and where, what they come to.
+//! Reading Flogo applications: diagnostics with their places, and the resulting plans.
 
 mod support;
 
@@ -14,7 +14,7 @@ use fusebox_plan::plan::{Manner, Step};
 use fusebox_plan::{Loader, Plan, Reading, Source};
 use support::lines;
 
-/// A machine with files, addresses, an environment and what the command line sets.
+/// A machine with files, addresses, an environment and settings of the command line.
 #[derive(Default)]
 struct Host {
     env: HashMap<&'static str, String>,
@@ -78,8 +78,8 @@ fn plan_of(text: &str) -> Plan {
 #[track_caller]
 fn refused_on(text: &str, machine: &Host, expected: &str) {
     let reading = read_on(text, machine);
-    let told = lines(&reading).replace("app.json:", "");
-    assert_eq!(told.trim(), expected.trim(), "\n--- the text:\n{text}");
+    let report = lines(&reading).replace("app.json:", "");
+    assert_eq!(report.trim(), expected.trim(), "\n--- the text:\n{text}");
     assert!(reading.plan.is_none());
 }
 
@@ -186,7 +186,7 @@ fn the_keys_of_go_structures_may_be_in_any_case() {
 }
 
 #[test]
-fn all_start_up_errors_are_told_at_once_and_where() {
+fn all_start_up_errors_are_reported_at_once_with_their_places() {
     refused(
         &app(
             r##"{ "name": "Pets",
@@ -243,7 +243,7 @@ fn an_application_needs_name_version_and_a_trigger_that_clients_reach() {
 }
 
 #[test]
-fn what_is_not_json_is_told_where() {
+fn text_that_is_not_json_is_an_error_at_its_place() {
     refused(
         "{ \"type\": \"flogo:app\",\n\t\"name\": \"a\" \"version\" }",
         "2:14: error: the application is not valid JSON: expected `,` or `}`; correct it here or just before",
@@ -311,7 +311,7 @@ fn triggers_are_known_by_ref_alias_or_type() {
 }
 
 #[test]
-fn a_trigger_wants_a_port_and_a_handler_method_and_path() {
+fn a_trigger_needs_a_port_and_a_handler_method_and_path() {
     let good = with_services(&service("log", "{}"));
     refused(
         &good.replace("\"port\": \"9096\"", "\"port\": \"many\""),
@@ -345,7 +345,7 @@ fn with_second(text: &str, handler: &str) -> String {
 }
 
 #[test]
-fn paths_that_the_router_refuses_are_told() {
+fn paths_that_the_router_refuses_are_errors() {
     let good = with_services(&service("log", "{}"));
     let handler = |method: &str, path: &str| {
         format!(
@@ -391,7 +391,7 @@ fn a_shared_action_is_one_instance_and_an_inline_one_another() {
 }
 
 #[test]
-fn what_nothing_uses_is_a_warning() {
+fn unused_actions_and_resources_are_warnings() {
     let good = with_services(&service("log", "{}"));
     let text = good.replace(
         "\"resources\": [",
@@ -407,7 +407,7 @@ app.json:5:135: warning: no action uses the resource `microgateway:Idle`; name i
 }
 
 #[test]
-fn an_action_that_names_no_definition_is_told() {
+fn an_action_without_a_definition_is_an_error() {
     let definition = r#"{ "name": "Pets", "steps": [ { "service": "S" } ], "services": [ { "name": "S", "ref": "x/activity/log" } ] }"#;
     let refuse = |settings: &str, expected: &str| {
         let action = format!(r#"{{ "ref": "x/microgateway", "settings": {settings} }}"#);
@@ -471,9 +471,9 @@ fn a_definition_may_lie_in_a_file_or_behind_an_address() {
             &text,
             &machine(&ELSEWHERE.replace("circuitbreaker", "nope")),
         );
-        let told = lines(&reading);
+        let report = lines(&reading);
         let place = format!("{}:2:37: error: can't find", uri.replace("file://", ""));
-        assert!(told.contains(&place), "{told}");
+        assert!(report.contains(&place), "{report}");
         let reading = read_on(&text, &machine("{"));
         assert!(lines(&reading).contains(":1:1: error: error marshalling"));
     }
@@ -491,7 +491,7 @@ fn a_definition_may_lie_in_a_file_or_behind_an_address() {
 }
 
 #[test]
-fn the_patterns_are_there_and_want_their_settings() {
+fn the_built_in_patterns_need_their_settings() {
     let inline = r#"{ "name": "n", "steps": [ { "service": "x" } ] }"#;
     let with = |settings: &str| {
         let action = format!(r#"{{ "ref": "x/microgateway", "settings": {{ {settings} }} }}"#);
@@ -504,7 +504,7 @@ fn the_patterns_are_there_and_want_their_settings() {
     let action = &handler(&plan, 0).choices[0].action;
     assert_eq!(&*action.name, "DefaultHttpPattern");
     assert_eq!((action.steps.len(), action.responses.len()), (7, 6));
-    // A threshold that is missing is the default, not zero.
+    // A missing threshold is the default, not zero.
     let Activity::Breaker(breaker) = &action.services[2].activity else {
         panic!("a breaker");
     };
@@ -513,7 +513,7 @@ fn the_patterns_are_there_and_want_their_settings() {
         within: None,
     };
     assert_eq!(breaker.settings.trip, [rule]);
-    let told = lines(&with(r#""uri": "pattern://DefaultHttpPattern""#));
+    let report = lines(&with(r#""uri": "pattern://DefaultHttpPattern""#));
     for what in [
         "value '<nil>' is not valid for 'limit', which is `=$.conf.rateLimit`",
         "value '<nil>' is not valid for 'mode', which is `=$.conf.mode`",
@@ -521,11 +521,11 @@ fn the_patterns_are_there_and_want_their_settings() {
         "value '<nil>' is not valid for 'uri', which is `=$.conf.backendUrl`",
     ] {
         assert!(
-            told.contains(&format!("app.json:4:49: error: {what}")),
-            "{told}"
+            report.contains(&format!("app.json:4:49: error: {what}")),
+            "{report}"
         );
     }
-    assert_eq!(told.lines().count(), 4, "{told}");
+    assert_eq!(report.lines().count(), 4, "{report}");
     for named in [
         r#""uri": "pattern://DefaultChannelPattern""#,
         r#""pattern": "DefaultChannelPattern""#,
@@ -558,10 +558,10 @@ fn properties_are_typed_and_seen_by_triggers_and_handlers_alone() {
         set: [("port", "x")].into(),
         ..Host::default()
     };
-    let told = lines(&read_on(&text, &set));
+    let report = lines(&read_on(&text, &set));
     assert!(
-        told.contains("property `port`: invalid int from --set"),
-        "{told}"
+        report.contains("property `port`: invalid int from --set"),
+        "{report}"
     );
     refused(
         &with_services(&service("log", r#"{ "message": "=$property[port]" }"#)),
@@ -592,13 +592,19 @@ fn channels_have_a_size_and_subscriptions() {
         lines(&reading)
             .contains("warning: the size `x` of channel 'c' is not a number, so 0 is used")
     );
-    let told = lines(&read_on(
+    let report = lines(&read_on(
         &text.replace("\"channel\": \"a\"", "\"channel\": \"z\""),
         &Host::default(),
     ));
-    assert!(told.contains("error: unknown engine channel 'z'"), "{told}");
-    let told = lines(&read_on(&text.replace("\"b\"", "\"a\""), &Host::default()));
-    assert!(told.contains("error: channel 'a' already exists"), "{told}");
+    assert!(
+        report.contains("error: unknown engine channel 'z'"),
+        "{report}"
+    );
+    let report = lines(&read_on(&text.replace("\"b\"", "\"a\""), &Host::default()));
+    assert!(
+        report.contains("error: channel 'a' already exists"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -662,7 +668,7 @@ fn settings_are_evaluated_once_over_conf_env_and_async() {
 }
 
 #[test]
-fn a_rest_activity_knows_where_it_calls_and_whom_it_trusts() {
+fn a_rest_activity_has_a_target_and_a_trust() {
     let activity = rest(
         r#"{ "method": "get", "uri": "https://h/p/:id?q=1", "timeout": "5", "proxy": "http://proxy:3128", "headers": { "n": 1 } }"#,
     );
@@ -684,7 +690,7 @@ fn a_rest_activity_knows_where_it_calls_and_whom_it_trusts() {
 }
 
 #[test]
-fn a_rest_activity_that_trusts_everybody_is_a_warning() {
+fn a_rest_activity_without_verification_is_a_warning() {
     for setting in [
         r#""skipSSLVerify": true"#,
         r#""sslConfig": { "skipVerify": "true" }"#,
@@ -736,8 +742,11 @@ fn the_files_of_tls_are_read_from_where_the_program_was_started() {
         serde_json::json!({ "cert": "c.pem", "key": "k.pem" }),
         "the files, and nothing of what they hold"
     );
-    let told = lines(&read_on(&text, &Host::default()));
-    assert!(told.contains("the file `c.pem` cannot be read"), "{told}");
+    let report = lines(&read_on(&text, &Host::default()));
+    assert!(
+        report.contains("the file `c.pem` cannot be read"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -823,13 +832,13 @@ fn limits_and_counters_are_checked() {
     );
     for limit in ["100", "x-S", "0-S", "1-D", "-"] {
         let settings = format!(r#"{{ "limit": "{limit}" }}"#);
-        let told = lines(&read_on(
+        let report = lines(&read_on(
             &with_services(&service("ratelimiter", &settings)),
             &Host::default(),
         ));
         assert!(
-            told.contains(&format!("value '{limit}' is not valid for 'limit'")),
-            "{told}"
+            report.contains(&format!("value '{limit}' is not valid for 'limit'")),
+            "{report}"
         );
     }
     let Activity::Counter(counter) = activity(
@@ -925,10 +934,10 @@ fn a_small_file_does_not_become_a_large_plan() {
 }
 
 #[test]
-fn an_application_is_told_by_its_content() {
-    let told = |text: &str| lines(&support::read_text(text));
+fn an_application_is_recognised_by_its_content() {
+    let report = |text: &str| lines(&support::read_text(text));
     assert_eq!(
-        told(r#"{"name": "app", "type": "flogo:app", "triggers": [], "resources": []}"#),
+        report(r#"{"name": "app", "type": "flogo:app", "triggers": [], "resources": []}"#),
         "fb.yaml:1:1: error: no App version provided; add `\"version\"` to the application\n"
     );
 }

@@ -1,4 +1,4 @@
-//! Flogo's expressions: what a text is, what operators, paths and functions give, what fails and when.
+//! Flogo's expressions: forms of texts, results of operators, paths and functions, and errors.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use fusebox_flogo::{Expression, Functions, Map, Names, Params, Random, Value, read_scope};
@@ -438,7 +438,7 @@ fn threads_may_share_an_expression() {
 }
 
 #[test]
-fn what_is_absent_can_be_asked_for_and_replaced() {
+fn a_missing_value_can_be_detected_and_replaced() {
     gives("isdefined($.payload.content.a)", true);
     gives("isDefined($.payload.content.n)", false);
     gives("isdefined($.missing)", false);
@@ -802,7 +802,7 @@ fn functions_of_imported_packages() {
 }
 
 #[test]
-fn no_text_is_too_much() {
+fn no_text_is_too_large_to_be_refused() {
     let deep = |open: &str, close: &str, inner: &str| {
         format!("{}{inner}{}", open.repeat(5000), close.repeat(5000))
     };

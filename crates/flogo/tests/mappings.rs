@@ -1,4 +1,4 @@
-//! How mappings, data and names with dots become values.
+//! The evaluation of mappings, data and names with dots.
 
 mod support;
 
@@ -156,7 +156,7 @@ fn a_loop_makes_a_list_of_another() {
 }
 
 #[test]
-fn a_loop_over_what_is_no_list_is_an_error() {
+fn a_loop_over_a_value_that_is_not_a_list_is_an_error() {
     let failed = mapped(r#"{ "o": { "mapping": { "@foreach($.nope)": { "n": 1 } } } }"#);
     let message = failed.expect_err("there is no such name").message;
     assert!(
@@ -185,7 +185,7 @@ fn branches_take_the_first_that_holds() {
 }
 
 #[test]
-fn what_a_mapping_would_lose_is_refused() {
+fn a_mapping_with_ignored_parts_is_refused() {
     refuses(
         r#"{ "o": { "mapping": { "@foreach($.items)": { "a": 1 }, "b": 2 } } }"#,
         "3:65: error: `b` beside a loop would be ignored; move it into the loop, or beside the object that holds it",
@@ -205,7 +205,7 @@ fn what_a_mapping_would_lose_is_refused() {
 }
 
 #[test]
-fn an_expression_in_a_key_is_told_where_it_stands() {
+fn a_fault_in_a_keys_expression_is_an_error_at_its_place() {
     let told = handler(
         r#"{ "o": { "mapping": { "@foreach($.items, it, $.x ==)": { "a": 1 } } } }"#,
         "{}",
@@ -256,7 +256,7 @@ fn inputs_go_where_their_names_say() {
 }
 
 #[test]
-fn what_others_hold_of_an_object_stays_as_it_was() {
+fn shared_objects_are_not_changed_by_assignments() {
     let shared = read_scope(&json!({ "headers": { "A": "1" } })).expect("an object");
     let mut mine = shared.clone();
     let path = ["headers".into(), "B".into()];
@@ -301,7 +301,7 @@ fn data_is_evaluated_at_its_top_alone() {
 
 proptest! {
     #[test]
-    fn what_is_assigned_is_found_again(
+    fn assigned_values_are_found_again(
         path in prop::collection::vec("[a-c]", 1..4),
         other in prop::collection::vec("[a-c]", 1..4),
         number in any::<i32>(),

@@ -128,11 +128,11 @@ impl Failure {
 
     fn judge_in(&self, scope: &CallScope<'_>) -> Verdict {
         let by_default = scope.call.status >= 500 || scope.call.error.is_some();
-        let asked = match self {
+        let verdict = match self {
             Failure::Default => Ok(by_default),
             Failure::Expression(expression) => holds(expression, "failure", scope),
         };
-        match asked {
+        match verdict {
             Ok(failed) => Verdict {
                 failed,
                 error: None,

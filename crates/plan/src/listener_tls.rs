@@ -35,11 +35,11 @@ impl PemFile {
                 text,
             }),
             Err(error) => {
-                let told = error.to_string();
+                let message = error.to_string();
                 // The loader's error may bring its own mend.
-                let (why, known) = match told.rsplit_once("; ") {
+                let (why, known) = match message.rsplit_once("; ") {
                     Some((why, mend)) => (why, Some(mend)),
-                    None => (&*told, None),
+                    None => (&*message, None),
                 };
                 let mend = match error.kind() {
                     io::ErrorKind::NotFound => {
@@ -78,7 +78,7 @@ impl PemFile {
     }
 
     /// Reports a file that is empty or not PEM.
-    fn is_pem(&self, wanted: &str, notes: &mut Notes) -> bool {
+    fn is_pem(&self, label: &str, notes: &mut Notes) -> bool {
         let shown = &self.shown;
         let what = if self.text.trim().is_empty() {
             format!("the file {shown} is empty")
@@ -87,7 +87,7 @@ impl PemFile {
         } else {
             format!("the file {shown} is not PEM")
         };
-        let mend = format!("name a file with `-----BEGIN {wanted}-----`");
+        let mend = format!("name a file with `-----BEGIN {label}-----`");
         notes.error(self.at, what, mend);
         false
     }

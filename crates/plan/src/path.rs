@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_no_request_can_have_is_refused_where_it_goes_wrong() {
+    fn a_path_that_no_request_can_have_is_refused_at_its_fault() {
         for (text, offset) in [
             ("orders", 0),
             ("/{*rest}/x", 1),

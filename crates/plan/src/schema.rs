@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_schema_refers_only_to_what_it_defines() {
+    fn the_schema_refers_only_to_its_own_definitions() {
         let schema = schema();
         let text = schema.to_string();
         for (at, _) in text.match_indices("#/$defs/") {

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_is_no_base_address_is_refused() {
+    fn a_url_that_is_not_a_base_address_is_refused() {
         for bad in [
             "127.0.0.1:8081",
             "ftp://a",

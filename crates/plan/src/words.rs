@@ -294,7 +294,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(
+        fn written_values_are_read_back(
             nanos in 1u64..=31_622_400_000_000_000,
             bytes in 1u64..=1 << 50,
             millionths in 1u64..=1_000_000,

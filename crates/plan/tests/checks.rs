@@ -1,4 +1,4 @@
-//! What is said of parts that do not fit together.
+//! Diagnostics about parts of a file that do not fit together.
 
 mod support;
 
@@ -64,7 +64,7 @@ routes:
 }
 
 #[test]
-fn an_upstream_nobody_routes_to_is_a_warning() {
+fn an_upstream_without_a_route_is_a_warning() {
     check(
         r#"listen: 127.0.0.1:8080
 upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
@@ -140,7 +140,7 @@ routes:
 }
 
 #[test]
-fn a_key_by_path_wants_the_parameter_in_every_route() {
+fn a_key_by_path_needs_the_parameter_in_every_route() {
     check(
         r#"listen: 127.0.0.1:8080
 upstreams:
@@ -156,7 +156,7 @@ routes:
 }
 
 #[test]
-fn a_key_that_clients_choose_wants_a_bound() {
+fn a_key_that_clients_choose_needs_a_limit() {
     check(
         r#"listen: 127.0.0.1:8080
 upstreams:
@@ -578,7 +578,7 @@ routes: [{ path: /orders, upstream: orders }]
 }
 
 #[test]
-fn a_word_that_can_only_shorten_the_cooldown_is_told() {
+fn a_retry_after_that_can_only_shorten_the_cooldown_is_a_warning() {
     check(
         r#"listen: 127.0.0.1:8080
 upstreams:
@@ -743,7 +743,7 @@ routes: [{ path: /orders, upstream: orders }]
     );
 }
 
-/// Compares what is said of a breaker, which stands in the fifth line from column 14 on.
+/// Compares the diagnostics of a breaker, which stands in the fifth line from column 14 on.
 #[track_caller]
 fn check_breaker(breaker: &str, expected: &str) {
     let text = format!(
@@ -777,9 +777,9 @@ fn a_kept_history_is_judged_at_failures() {
     check_breaker("{ trip: { failure_rate: 50% } }", "");
 }
 
-/// What the notation does not rule out, the breaker itself does; each with the place that its setting has in the file.
+/// The breaker's own validation covers what the notation allows; each fault is reported at its setting's place.
 #[test]
-fn all_that_the_breaker_refuses_is_told_where_it_stands() {
+fn settings_that_the_breaker_refuses_are_errors_at_their_keys() {
     let faults = [
         (
             "trip: { consecutive_failures: 10001, within: 1m }",
@@ -828,21 +828,21 @@ fn all_that_the_breaker_refuses_is_told_where_it_stands() {
             "listen: 127.0.0.1:8080\nupstreams: {{ orders: {{ url: http://a, breaker:\n  {{ {breaker} }} }} }}\nroutes: [{{ path: /orders, upstream: orders }}]\n"
         );
         let reading = support::read_text(&text);
-        let [told] = &reading.diagnostics[..] else {
+        let [diagnostic] = &reading.diagnostics[..] else {
             panic!("one fault of {breaker}: {}", support::lines(&reading));
         };
-        let line = text.lines().nth(told.line as usize - 1).unwrap();
+        let line = text.lines().nth(diagnostic.line as usize - 1).unwrap();
         let (section, key) = setting.split_once('.').unwrap();
         let section_at = line.find(&format!("{section}: ")).unwrap();
         let at = section_at + line[section_at..].find(&format!("{key}: ")).unwrap();
         // At the key, or at its value.
         let places = [at + 1, at + key.len() + 3];
-        assert!(places.contains(&(told.col as usize)), "{told}");
-        assert_eq!(told.line, 3, "{told}");
+        assert!(places.contains(&(diagnostic.col as usize)), "{diagnostic}");
+        assert_eq!(diagnostic.line, 3, "{diagnostic}");
     }
 }
 
-/// Compares what is said of a `half_open`, which stands in the fifth line from column 27 on.
+/// Compares the diagnostics of a `half_open`, which stands in the fifth line from column 27 on.
 #[track_caller]
 fn check_half_open(half_open: &str, expected: &str) {
     check_breaker(&format!("{{ half_open: {half_open} }}"), expected);
@@ -901,7 +901,7 @@ fn slow_probes_are_a_share_of_those_that_answer() {
 }
 
 #[test]
-fn what_ends_a_half_open_period_says_when() {
+fn an_action_after_a_half_open_period_needs_its_timeout() {
     check_half_open("{ period_timeout: 60s, on_period_timeout: close }", "");
     check_half_open(
         "{ on_period_timeout: close }",
@@ -1042,7 +1042,7 @@ routes: [{ path: /, upstream: orders }]
 }
 
 #[test]
-fn an_expression_over_the_body_wants_failure_body() {
+fn an_expression_over_the_body_needs_failure_body() {
     check(
         r#"listen: 127.0.0.1:8080
 upstreams:
@@ -1109,7 +1109,7 @@ routes: [{ path: /, respond: {} }]
 }
 
 #[test]
-fn admin_away_from_loopback_wants_a_token() {
+fn admin_away_from_loopback_needs_a_token() {
     check(
         r#"listen: 127.0.0.1:8080
 admin: { addr: 0.0.0.0:9900 }

@@ -1,4 +1,4 @@
-//! Which calls a failure expression counts, and what it sees of them.
+//! The calls that a failure expression counts, and the facts that it sees.
 
 mod support;
 
@@ -17,7 +17,7 @@ fn failure(expression: &str) -> Failure {
             ""
         },
     );
-    // What `check` warns of is looked at elsewhere.
+    // The warnings of `check` are tested elsewhere.
     let plan = read_text(&text).plan.expect("warnings at the most");
     plan.upstreams[0].breaker.failure.clone()
 }
@@ -158,7 +158,7 @@ fn the_duration_and_the_body_are_seen() {
 }
 
 #[test]
-fn where_the_expression_fails_the_default_decides_and_the_error_is_told() {
+fn a_failed_expression_leaves_the_call_to_the_default_and_reports_its_error() {
     let failure = failure("headers['x-nope'] == '1'");
     for (status, failed) in [(200, false), (503, true)] {
         let verdict = failure.judge(&call(status, None));
@@ -173,7 +173,7 @@ fn where_the_expression_fails_the_default_decides_and_the_error_is_told() {
 }
 
 #[test]
-fn a_body_that_is_too_long_to_match_is_an_error_and_no_more() {
+fn a_body_that_is_too_long_to_match_is_only_an_error() {
     let failure = failure("body.matches('x')");
     let body = vec![b'y'; 100_000];
     let verdict = failure.judge(&Call {

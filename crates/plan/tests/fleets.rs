@@ -1,4 +1,4 @@
-//! What a file says of a fleet: its store, who this process is, what is shared.
+//! The fleet's sections of a file: the store, this process's name, and the sharing of breakers.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -84,7 +84,7 @@ fn only_failures_in_a_row_and_within_a_time_are_counted_over_a_fleet() {
 }
 
 #[test]
-fn who_shares_without_a_server_is_told_that_nobody_hears_it() {
+fn sharing_without_a_server_is_a_warning() {
     for store in ["", "store: { kind: memory }", "store: {}"] {
         check(
             &file(store, "{ share: verdict }"),
@@ -129,7 +129,7 @@ fn a_store_on_a_server_has_its_keys_and_the_others_have_not() {
 }
 
 #[test]
-fn a_servers_url_that_names_none_is_refused_without_its_password() {
+fn an_invalid_server_url_is_refused_without_showing_its_password() {
     for url in [
         "localhost:6379",
         "http://h",

@@ -1,4 +1,4 @@
-//! Whatever the text is: a plan or errors, in bounded time, and never a panic.
+//! Hostile texts: each gives a plan or errors, in bounded time, and never a panic.
 
 mod support;
 

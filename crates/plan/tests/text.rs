@@ -1,4 +1,4 @@
-//! What is said of a text before its keys are looked at.
+//! Diagnostics about a text before its keys are read.
 
 mod support;
 
@@ -18,7 +18,7 @@ fn an_empty_file_says_how_to_begin() {
 }
 
 #[test]
-fn broken_yaml_is_told_with_its_line() {
+fn broken_yaml_is_an_error_at_its_line() {
     check(
         r#"listen: [
 "#,
@@ -112,7 +112,7 @@ fn a_list_as_a_key_is_refused() {
 }
 
 #[test]
-fn a_root_that_is_no_map_is_refused() {
+fn a_root_that_is_not_a_map_is_refused() {
     check(
         r#"- a
 "#,

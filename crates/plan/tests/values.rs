@@ -1,4 +1,4 @@
-//! What is said of a single value.
+//! Diagnostics about single values.
 
 mod support;
 

@@ -327,7 +327,7 @@ impl Filter {
             "=~" => Some(pattern::compile(self.pattern()?)?),
             _ => None,
         };
-        let mut kept = Vec::new();
+        let mut matching = Vec::new();
         for candidate in candidates {
             let holds = match &regex {
                 Some(regex) => match side(&self.left, &candidate, value, context)? {
@@ -340,10 +340,10 @@ impl Filter {
                 None => self.holds(&candidate, value, context)?,
             };
             if holds {
-                kept.push(candidate);
+                matching.push(candidate);
             }
         }
-        Ok(kept.into())
+        Ok(matching.into())
     }
 
     fn pattern(&self) -> Result<&str, EvalError> {

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_router_would_refuse_is_refused_where_it_stands() {
+    fn paths_that_the_router_refuses_are_errors_at_their_fault() {
         for (text, offset) in [
             ("pets", 0),
             ("/a/:", 3),

@@ -240,7 +240,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn every_part_knows_its_line_and_column() {
+    fn every_part_has_its_line_and_column() {
         let root = parse("{\n\t\"é\": [1,\r\n  \"a\\u00e9\\ud83d\\ude00\\/\" ] }", 3).unwrap();
         let entry = root.entry("é").unwrap();
         assert_eq!((entry.at.file, entry.at.line, entry.at.col), (3, 2, 2));
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_says_where() {
+    fn text_that_is_not_json_is_an_error_with_its_place() {
         for (text, line, col) in [
             ("{\"a\": 1,}", 1, 9),
             ("{\n\"é\": tru }", 2, 9),
@@ -281,9 +281,9 @@ mod tests {
     fn a_key_that_is_given_twice_is_reported() {
         let mut notes = Notes::default();
         refuse_duplicates(&parse(r#"{"a":{"b":1,"b":2}}"#, 0).unwrap(), &mut notes);
-        let said = notes.finish(&["x.json"]);
+        let diagnostics = notes.finish(&["x.json"]);
         assert_eq!(
-            said[0].to_string(),
+            diagnostics[0].to_string(),
             "x.json:1:13: error: the key `b` is already given in line 1; keep one of the two"
         );
     }

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uri_that_leads_nowhere_says_why() {
+    fn an_invalid_uri_is_an_error() {
         for uri in [
             "/pets",
             "ftp://a/b",

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_decrypted_says_why() {
+    fn failed_decryption_gives_its_reason() {
         assert_eq!(reveal_text("SECRET:abc", "k"), Err("it is not base64"));
         assert_eq!(
             reveal_text("SECRET:abcd", "k"),

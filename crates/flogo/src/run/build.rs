@@ -89,10 +89,12 @@ pub struct Builder<'a> {
 
 fn find<'a>(
     clients: &'a [Arc<Client>],
-    wanted: &RestActivity,
+    activity: &RestActivity,
     limits: &Limits,
 ) -> Option<&'a Arc<Client>> {
-    clients.iter().find(|client| client.serves(wanted, limits))
+    clients
+        .iter()
+        .find(|client| client.serves(activity, limits))
 }
 
 /// The actions of an application, without duplicates.
@@ -124,7 +126,7 @@ fn routers(plan: &Plan) -> Result<HashMap<Arc<str>, RestRouter>, String> {
 }
 
 impl Builder<'_> {
-    /// Builds an application. `lost` receives a sentence for each state that could not be kept.
+    /// Builds an application. `lost` receives a sentence for each state that could not be reused.
     ///
     /// # Errors
     /// The service with an unavailable resource, and the reason.
@@ -158,27 +160,28 @@ impl Builder<'_> {
         let mut clients: Vec<Arc<Client>> = Vec::new();
         for action in actions(app) {
             for service in &action.services {
-                let Activity::Rest(wanted) = &service.activity else {
+                let Activity::Rest(activity) = &service.activity else {
                     continue;
                 };
-                if find(&clients, wanted, limits).is_some() {
+                if find(&clients, activity, limits).is_some() {
                     continue;
                 }
                 let previous = self.previous;
-                let kept = previous.and_then(|previous| find(&previous.clients, wanted, limits));
-                let client = match kept {
-                    Some(kept) => kept.clone(),
+                let reused =
+                    previous.and_then(|previous| find(&previous.clients, activity, limits));
+                let client = match reused {
+                    Some(reused) => reused.clone(),
                     None => {
                         let (workers, trust) = (self.host.workers, self.host.trust);
-                        let made = Client::new(wanted, limits, workers, trust);
+                        let made = Client::new(activity, limits, workers, trust);
                         let named =
                             |error| format!("service `{}/{}`: {error}", action.name, service.name);
                         Arc::new(made.map_err(named)?)
                     }
                 };
-                if !wanted.tls.verified && wanted.endpoint.tls {
+                if !activity.tls.verified && activity.endpoint.tls {
                     tracing::warn!(
-                        action = %action.name, service = %service.name, uri = %wanted.uri,
+                        action = %action.name, service = %service.name, uri = %activity.uri,
                         "the certificate of this service is NOT verified, as configured: anyone on the \
                          network path can read and change all traffic"
                     );
@@ -226,27 +229,27 @@ impl Builder<'_> {
         lost: &mut Vec<String>,
     ) -> LiveActivity {
         match &service.activity {
-            Activity::Breaker(wanted) => {
-                let kept = self.previous.iter().flat_map(|app| app.own_breakers());
-                let kept = kept
+            Activity::Breaker(activity) => {
+                let reused = self.previous.iter().flat_map(|app| app.own_breakers());
+                let reused = reused
                     .map(|(_, guarded)| guarded)
-                    .find(|guarded| *guarded.breaker.name() == wanted.name);
+                    .find(|guarded| *guarded.breaker.name() == activity.name);
                 let checked = "a plan's settings have been checked";
-                let guarded = match kept {
+                let guarded = match reused {
                     Some(guarded) => {
-                        if *guarded.breaker.settings() != wanted.settings {
+                        if *guarded.breaker.settings() != activity.settings {
                             let now = self.host.clock.exact();
-                            let settings = wanted.settings.clone();
+                            let settings = activity.settings.clone();
                             let done = guarded.breaker.reconfigure(settings, now).expect(checked);
                             let cleared = |fate: &WindowFate| *fate == WindowFate::Cleared;
                             if !done.state_kept || done.windows.iter().any(|(_, it)| cleared(it)) {
-                                lost.push(format!("breaker {}: {done}", wanted.name));
+                                lost.push(format!("breaker {}: {done}", activity.name));
                             }
                         }
                         guarded.clone()
                     }
                     None => Guarded {
-                        breaker: Breaker::builder(wanted.name.clone(), wanted.settings.clone())
+                        breaker: Breaker::builder(activity.name.clone(), activity.settings.clone())
                             .listener(self.host.listener.clone())
                             .build()
                             .expect(checked),
@@ -255,29 +258,29 @@ impl Builder<'_> {
                 };
                 LiveActivity::Breaker(BreakerService(guarded))
             }
-            Activity::Rest(wanted) => {
-                let client = find(clients, wanted, &self.host.plan.limits);
+            Activity::Rest(activity) => {
+                let client = find(clients, activity, &self.host.plan.limits);
                 let client = client.expect("every caller of the plan has a client");
                 let name = format!("{}/{}", action.name, service.name);
-                let upstream = rest::upstream(name.into(), wanted);
+                let upstream = rest::upstream(name.into(), activity);
                 let target = (self.host.target)(upstream, client.pools().clone());
-                LiveActivity::Rest(Rest::new(wanted.clone(), settings, target))
+                LiveActivity::Rest(Rest::new(activity.clone(), settings, target))
             }
-            Activity::RateLimiter(wanted) => {
+            Activity::RateLimiter(activity) => {
                 let limit = Limit {
-                    calls: wanted.limit,
-                    window: wanted.window,
-                    spike_threshold: wanted.spike_threshold,
-                    decay_rate: wanted.decay_rate,
+                    calls: activity.limit,
+                    window: activity.window,
+                    spike_threshold: activity.spike_threshold,
+                    decay_rate: activity.decay_rate,
                 };
-                let kept = self.previous.and_then(|app| app.limiter(action, service));
-                let kept = kept.filter(|limiter| limiter.limit() == limit);
-                LiveActivity::Limit(kept.unwrap_or_else(|| Arc::new(Limiter::new(limit))))
+                let reused = self.previous.and_then(|app| app.limiter(action, service));
+                let reused = reused.filter(|limiter| limiter.limit() == limit);
+                LiveActivity::Limit(reused.unwrap_or_else(|| Arc::new(Limiter::new(limit))))
             }
             Activity::Jwt => LiveActivity::Jwt,
             Activity::Log => LiveActivity::Log,
-            Activity::Counter(wanted) => {
-                LiveActivity::Count(self.counters.of(&wanted.counter), wanted.operation)
+            Activity::Counter(activity) => {
+                LiveActivity::Count(self.counters.of(&activity.counter), activity.operation)
             }
             Activity::Channel => LiveActivity::Publish,
             Activity::Return(mapping) => LiveActivity::Return(mapping.clone()),

@@ -28,10 +28,10 @@ pub fn set_cookie_value(cookie: &Value) -> Result<Option<HeaderValue>, String> {
 }
 
 fn of_members(members: &Map) -> Result<String, String> {
-    let member = |wanted: &str| {
+    let member = |key: &str| {
         let found = members
             .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            .find(|(name, _)| name.eq_ignore_ascii_case(key));
         found.map(|(_, value)| value)
     };
     let text = |name: &str| match member(name) {

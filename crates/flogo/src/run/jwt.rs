@@ -50,13 +50,13 @@ struct Token {
 ///
 /// # Errors
 /// Fails if the field is too short for a token, or if the token's `id` is not a text.
-pub fn check(sent: &str, wanted: &Requirements, now: i64) -> Result<Map, Fault> {
+pub fn check(sent: &str, required: &Requirements, now: i64) -> Result<Map, Fault> {
     // By characters and not bytes, so that any text can be cut.
     let text = match sent.char_indices().nth(SCHEME.len()) {
         Some((at, _)) => &sent[at..],
         None => return Err(Fault::plain("token should be longer")),
     };
-    let (token, message) = match read(text, wanted, now) {
+    let (token, message) = match read(text, required, now) {
         Ok(token) => (Some(token), String::new()),
         Err(message) => (None, message),
     };
@@ -99,7 +99,7 @@ pub fn check(sent: &str, wanted: &Requirements, now: i64) -> Result<Map, Fault> 
 }
 
 /// Verifies a token, or returns the message for an invalid one.
-fn read(text: &str, wanted: &Requirements, now: i64) -> Result<Token, String> {
+fn read(text: &str, required: &Requirements, now: i64) -> Result<Token, String> {
     let parts: Vec<&str> = text.split('.').collect();
     let [header, claims, signature] = parts[..] else {
         return Err("token contains an invalid number of segments".into());
@@ -123,17 +123,17 @@ fn read(text: &str, wanted: &Requirements, now: i64) -> Result<Token, String> {
         Some(("ES", "256" | "384" | "512")) => Family::Ecdsa,
         _ => return Err("signing method (alg) is unavailable.".into()),
     };
-    expected(family, algorithm, &wanted.signing_method)?;
+    expected(family, algorithm, &required.signing_method)?;
     for (name, value) in [
-        ("iss", &wanted.issuer),
-        ("aud", &wanted.audience),
-        ("sub", &wanted.subject),
+        ("iss", &required.issuer),
+        ("aud", &required.audience),
+        ("sub", &required.subject),
     ] {
         if !value.is_empty() && !matches!(claims.get(name), Some(Value::Str(has)) if has == value) {
             return Err(format!("{name} claims do not match"));
         }
     }
-    signed(family, algorithm, message, signature, &wanted.key)?;
+    signed(family, algorithm, message, signature, &required.key)?;
     in_time(&claims, now)?;
     Ok(Token {
         algorithm: algorithm.clone(),
@@ -152,16 +152,16 @@ enum Family {
     Ecdsa,
 }
 
-fn expected(family: Family, algorithm: &str, wanted: &str) -> Result<(), String> {
-    let wanted_family = match &*wanted.to_lowercase() {
+fn expected(family: Family, algorithm: &str, required: &str) -> Result<(), String> {
+    let required_family = match &*required.to_lowercase() {
         "" => return Ok(()),
         "hmac" => Family::Hmac,
         "rsa" => Family::Rsa,
         "rsapss" => Family::RsaPss,
         "ecdsa" => Family::Ecdsa,
-        _ => return Err(format!("Unknown signing method expected: {wanted}")),
+        _ => return Err(format!("Unknown signing method expected: {required}")),
     };
-    if family == wanted_family {
+    if family == required_family {
         Ok(())
     } else {
         Err(format!("Unexpected signing method: {algorithm}"))
@@ -247,7 +247,7 @@ mod tests {
 
     const NOW: i64 = 1_600_000_000;
 
-    fn wanted() -> Requirements {
+    fn required() -> Requirements {
         Requirements {
             key: "qwertyuiopasdfghjklzxcvbnm123456".into(),
             signing_method: "HMAC".into(),
@@ -272,8 +272,8 @@ mod tests {
         format!("Bearer {token}")
     }
 
-    fn told(sent: &str) -> (bool, String) {
-        let outputs = check(sent, &wanted(), NOW).unwrap();
+    fn validated(sent: &str) -> (bool, String) {
+        let outputs = check(sent, &required(), NOW).unwrap();
         let Value::Bool(valid) = outputs["valid"] else {
             panic!("{outputs:?}")
         };
@@ -281,7 +281,8 @@ mod tests {
     }
 
     fn message_of(change: impl FnOnce(&mut serde_json::Value)) -> String {
-        let (valid, message) = told(&bearer(&claims(change), Algorithm::HS256, &wanted().key));
+        let (valid, message) =
+            validated(&bearer(&claims(change), Algorithm::HS256, &required().key));
         assert_eq!(valid, message.is_empty());
         message
     }
@@ -289,8 +290,8 @@ mod tests {
     #[test]
     fn a_good_token_shows_its_id_and_no_other_claim() {
         for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
-            let sent = bearer(&claims(|_| ()), algorithm, &wanted().key);
-            let outputs = check(&sent, &wanted(), NOW).unwrap();
+            let sent = bearer(&claims(|_| ()), algorithm, &required().key);
+            let outputs = check(&sent, &required(), NOW).unwrap();
             let shown = Value::from(outputs).to_json_text().unwrap();
             assert!(shown.contains(r#""claims":{"id":"7"}"#), "{shown}");
             assert!(shown.contains(r#""valid":true"#), "{shown}");
@@ -302,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_token_is_said_in_the_originals_words() {
+    fn a_tokens_fault_is_reported_in_the_originals_words() {
         assert_eq!(message_of(|_| ()), "");
         assert_eq!(
             message_of(|c| c["iss"] = "x".into()),
@@ -330,23 +331,23 @@ mod tests {
             "Token is not valid yet"
         );
         let forged = bearer(&claims(|_| ()), Algorithm::HS256, "another key");
-        assert_eq!(told(&forged).1, "signature is invalid");
-        let good = bearer(&claims(|_| ()), Algorithm::HS256, &wanted().key);
-        assert_eq!(told(&format!("{good}=")), (true, String::new()));
+        assert_eq!(validated(&forged).1, "signature is invalid");
+        let good = bearer(&claims(|_| ()), Algorithm::HS256, &required().key);
+        assert_eq!(validated(&format!("{good}=")), (true, String::new()));
         for shorter in 1..4 {
             let cut = &good[..good.len() - shorter];
-            assert!(!told(cut).0, "{cut}");
+            assert!(!validated(cut).0, "{cut}");
         }
         assert_eq!(
-            told("Bearer <Access_Token>").1,
+            validated("Bearer <Access_Token>").1,
             "token contains an invalid number of segments"
         );
         assert_eq!(
-            told("Bearer !!.e30.x").1,
+            validated("Bearer !!.e30.x").1,
             "illegal base64 data at input byte 0"
         );
         assert_eq!(
-            told("Bearer e30.e30.x").1,
+            validated("Bearer e30.e30.x").1,
             "signing method (alg) is unspecified."
         );
     }
@@ -371,18 +372,18 @@ mod tests {
     }
 
     #[test]
-    fn no_token_to_speak_of_is_a_fault() {
+    fn a_field_without_a_token_is_a_fault() {
         for sent in ["", "Bearer ", "ééééééé"] {
-            let fault = check(sent, &wanted(), NOW).unwrap_err();
+            let fault = check(sent, &required(), NOW).unwrap_err();
             assert_eq!(&*fault.message, "token should be longer");
         }
         let sent = bearer(
             &claims(|c| c["id"] = 7.into()),
             Algorithm::HS256,
-            &wanted().key,
+            &required().key,
         );
         assert!(
-            check(&sent, &wanted(), NOW)
+            check(&sent, &required(), NOW)
                 .unwrap_err()
                 .message
                 .contains("`id`")

@@ -161,7 +161,7 @@ impl Tokens {
 struct Spikes {
     times: [Timestamp; REMEMBERED],
     next: usize,
-    seen: usize,
+    count: usize,
     usual: f64,
     last: Timestamp,
     ratio: f64,
@@ -172,7 +172,7 @@ impl Default for Spikes {
         Spikes {
             times: [Timestamp::ZERO; REMEMBERED],
             next: 0,
-            seen: 0,
+            count: 0,
             usual: 0.0,
             last: Timestamp::ZERO,
             ratio: 0.0,
@@ -193,8 +193,8 @@ impl Spikes {
         let previous = self.times[(self.next + REMEMBERED - 1) % REMEMBERED];
         self.times[self.next] = now;
         self.next = (self.next + 1) % REMEMBERED;
-        if self.seen < REMEMBERED {
-            self.seen += 1;
+        if self.count < REMEMBERED {
+            self.count += 1;
             return false;
         }
         let span = nanos(now, self.times[self.next]);
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_that_have_ended_are_let_go() {
+    fn ended_windows_are_removed() {
         let limiter = limiter(1, Duration::from_secs(1));
         for call in 0..1000u64 {
             limiter.count(&call.to_string(), at(call), never);

@@ -77,17 +77,17 @@ pub fn preflight(request: &HeaderMap, cors: &Cors) -> Response<Body> {
     let mut response = response(StatusCode::OK, "");
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let asked = |name: HeaderName| match request.get(name).map(HeaderValue::to_str) {
+    let requested = |name: HeaderName| match request.get(name).map(HeaderValue::to_str) {
         Some(Ok(value)) => value,
         _ => "",
     };
-    let lists = |list: &str, wanted: &str| {
+    let lists = |list: &str, value: &str| {
         let mut listed = list.split(',').map(str::trim);
-        listed.any(|item| item.eq_ignore_ascii_case(wanted.trim()))
+        listed.any(|item| item.eq_ignore_ascii_case(value.trim()))
     };
-    let method = asked(ACCESS_CONTROL_REQUEST_METHOD);
-    let fields = asked(ACCESS_CONTROL_REQUEST_HEADERS);
-    let allowed = !asked(ORIGIN).is_empty()
+    let method = requested(ACCESS_CONTROL_REQUEST_METHOD);
+    let fields = requested(ACCESS_CONTROL_REQUEST_HEADERS);
+    let allowed = !requested(ORIGIN).is_empty()
         && !method.is_empty()
         && lists(&cors.allow_methods, method)
         && (fields.is_empty()
@@ -249,13 +249,13 @@ mod tests {
     #[test]
     fn data_that_would_be_too_long_is_refused() {
         let part = Value::from("x".repeat(1 << 20));
-        let (status, _, told) = of(200, vec![part; 100].into());
+        let (status, _, body) = of(200, vec![part; 100].into());
         assert_eq!(status, 400);
-        assert!(told.contains("is longer than"), "{told}");
+        assert!(body.contains("is longer than"), "{body}");
     }
 
     #[test]
-    fn a_code_that_is_no_status_is_our_fault_and_one_that_is_no_number_the_requests() {
+    fn an_invalid_status_is_a_500_and_a_code_that_is_not_a_number_a_400() {
         for code in [-1, 1, 99, 100, 199, 1000, i64::MAX] {
             assert_eq!(of(code, Value::Null).0, 500, "{code}");
         }
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preflight_is_told_what_is_allowed_only_if_it_asks_for_no_more() {
+    fn a_preflight_gets_permissions_only_if_it_requests_no_more() {
         let cors = Cors {
             allow_origin: "*".into(),
             allow_methods: "GET, PUT".into(),
@@ -309,11 +309,11 @@ mod tests {
             preflight(&headers, &cors).headers().clone()
         };
         let method = ("access-control-request-method", "put");
-        let told = ask(&[("origin", "http://a"), method]);
-        assert_eq!(told[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
-        assert_eq!(told[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
-        assert_eq!(told[ACCESS_CONTROL_MAX_AGE], "60");
-        assert_eq!(told[CONTENT_TYPE], "application/json");
+        let answer = ask(&[("origin", "http://a"), method]);
+        assert_eq!(answer[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        assert_eq!(answer[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
+        assert_eq!(answer[ACCESS_CONTROL_MAX_AGE], "60");
+        assert_eq!(answer[CONTENT_TYPE], "application/json");
         let fields = ("access-control-request-headers", "x-a, accept");
         assert!(ask(&[("origin", "a"), method, fields]).contains_key(ACCESS_CONTROL_ALLOW_METHODS));
         let more = ("access-control-request-headers", "x-b");
@@ -322,9 +322,9 @@ mod tests {
             &[("origin", "a"), ("access-control-request-method", "POST")],
             &[("origin", "a"), method, more],
         ] {
-            let told = ask(refused);
+            let answer = ask(refused);
             assert!(
-                !told.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN),
+                !answer.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN),
                 "{refused:?}"
             );
         }

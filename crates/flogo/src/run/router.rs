@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn another_method_is_told_which_ones_there_are() {
+    fn another_method_gets_the_list_of_methods() {
         let router = router(&[("/t", Method::PUT), ("/t", Method::GET)]);
         assert_eq!(
             router.find(&Method::POST, "/t"),

@@ -33,14 +33,14 @@ pub async fn run(
     let mut scope = RunScope::new(action.clone(), payload);
     if action.plan.asynchronous {
         // The responses see no service, since it would be a matter of chance which steps have finished.
-        let seen = RunScope::new(action.clone(), scope.get("payload").unwrap_or_default());
+        let initial = RunScope::new(action.clone(), scope.get("payload").unwrap_or_default());
         let task_context = context.clone();
         let stay = context.worker.stay();
         tokio::spawn(async move {
             run_steps(&mut scope, &task_context).await;
             drop(stay);
         });
-        return respond(&seen, action, None);
+        return respond(&initial, action, None);
     }
     let ended = run_steps(&mut scope, context).await;
     respond(&scope, action, ended)
@@ -178,7 +178,7 @@ async fn run_service(
             Ok(super::limiter::outputs(limiter, &token, now)).into()
         }
         LiveActivity::Jwt => {
-            let wanted = jwt::Requirements {
+            let required = jwt::Requirements {
                 key: text(inputs, "key"),
                 signing_method: text(inputs, "signingMethod"),
                 issuer: text(inputs, "iss"),
@@ -187,7 +187,7 @@ async fn run_service(
             };
             let now = desk.clock.wall_millis() / 1000;
             let now = i64::try_from(now).unwrap_or(i64::MAX);
-            jwt::check(&text(inputs, "token"), &wanted, now).into()
+            jwt::check(&text(inputs, "token"), &required, now).into()
         }
         LiveActivity::Log => {
             log(inputs, action, service);

@@ -160,7 +160,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_again(written in prop::collection::vec((any::<String>(), any::<String>()), 0..5)) {
+        fn written_pairs_are_read_again(written in prop::collection::vec((any::<String>(), any::<String>()), 0..5)) {
             let text = query(written.iter().map(|(name, value)| (&**name, &**value)));
             let read: Vec<_> = pairs(&text).map(Result::unwrap).collect();
             // A pair of two empty texts is `=`, which is read as one pair.

@@ -179,8 +179,8 @@ impl SampleCalls<'_> {
     }
 
     /// True if some answer has this outcome.
-    fn any_answer(&self, wanted: Outcome) -> bool {
+    fn any_answer(&self, outcome: Outcome) -> bool {
         let mut statuses = LIKELY.into_iter().chain(200..=599);
-        statuses.any(|status| self.over_time(status, None).any(|found| found == wanted))
+        statuses.any(|status| self.over_time(status, None).any(|found| found == outcome))
     }
 }

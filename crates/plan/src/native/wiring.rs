@@ -226,7 +226,7 @@ pub(super) fn usage(draft: &Draft, notes: &mut Notes) {
         else {
             continue;
         };
-        let wanted: Vec<&str> = key
+        let params: Vec<&str> = key
             .value
             .0
             .iter()
@@ -239,7 +239,7 @@ pub(super) fn usage(draft: &Draft, notes: &mut Notes) {
             let DraftPath {
                 shown, template, ..
             } = &path.value;
-            for name in wanted
+            for name in params
                 .iter()
                 .filter(|name| !template.params().any(|param| param == **name))
             {

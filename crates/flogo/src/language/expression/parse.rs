@@ -90,24 +90,24 @@ impl<'a> Parser<'a> {
             .map_or(self.text.len(), |(_, at)| *at)
     }
 
-    fn next_if(&mut self, wanted: Token<'_>) -> bool {
-        let there = self.peek() == Some(wanted);
+    fn next_if(&mut self, expected: Token<'_>) -> bool {
+        let there = self.peek() == Some(expected);
         self.at += usize::from(there);
         there
     }
 
-    fn unexpected(&self, wanted: &str) -> Fault {
+    fn unexpected(&self, expected: &str) -> Fault {
         const SHOWN: usize = 20;
         let rest = &self.text[self.place()..];
         let found = match rest.split(is_blank).next().filter(|word| !word.is_empty()) {
             None => "the end".to_owned(),
             Some(word) => format!("`{}`", word.chars().take(SHOWN).collect::<String>()),
         };
-        Fault::syntax(self.place(), &format!("expected {wanted}, found {found}"))
+        Fault::syntax(self.place(), &format!("expected {expected}, found {found}"))
     }
 
-    fn expect(&mut self, wanted: Token<'_>, name: &str) -> Parsed<()> {
-        if self.next_if(wanted) {
+    fn expect(&mut self, expected: Token<'_>, name: &str) -> Parsed<()> {
+        if self.next_if(expected) {
             Ok(())
         } else {
             Err(self.unexpected(name))

@@ -71,13 +71,13 @@ fn from_params(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> 
 fn rewrite(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     let mut cookies = args[0].to_array()?.to_vec();
     let (name, domain, path) = (text(&args[1]), text(&args[2]), text(&args[3]));
-    let wanted = format!("{name}=");
+    let prefix = format!("{name}=");
     for cookie in &mut cookies {
         let Value::Str(whole) = &cookie else {
             return Err(EvalError::new("Error in cookies array input"));
         };
         context.read_text(whole.len())?;
-        if !starts_with_fold(whole, &wanted) {
+        if !starts_with_fold(whole, &prefix) {
             continue;
         }
         let parts: Vec<String> = whole
