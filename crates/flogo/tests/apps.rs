@@ -196,9 +196,9 @@ fn all_start_up_errors_are_reported_at_once_with_their_places() {
 { "name": "T", "ref": "github.com/project-flogo/microgateway/activity/sqld" },
 { "name": "U", "ref": "github.com/project-flogo/microgateway/activity/circuitbreaker", "settings": { "mode": "x", "threshold": 0, "timeout": -1 } } ] }"##,
         ),
-        "7:25: error: service not found: Nope; known are S, T, U
+        "7:25: error: service not found: Nope; expected one of S, T, U
 7:46: error: condition parsing error: $.x ==: unable to compile expression '$.x ==': error parsing expression: expected a value, found the end; correct the expression
-8:37: error: can't find activity github.com/x/y; supported are activity/… of: circuitbreaker, rest, ratelimiter, jwt, log, counter, channel, actreturn, actreply
+8:37: error: can't find activity github.com/x/y; use one of the supported activities: circuitbreaker, rest, ratelimiter, jwt, log, counter, channel, actreturn, actreply
 9:11: error: duplicate service name: S; give each service a name of its own; line 8 has it too
 10:23: error: can't find activity github.com/project-flogo/microgateway/activity/sqld; the `sqld` activity is not supported: put a web application firewall before the gateway
 11:110: error: value 'x' is not valid for 'mode'; use one of a, b, c, d
@@ -219,7 +219,7 @@ fn a_definition_is_compared_with_the_schema() {
 { "error": false, "output": { } } ] }"#,
         ),
         "6:1: error: error validating schema: The JSON is not valid. See errors: - (root): name is required; add `\"name\"`
-6:3: error: error validating schema: The JSON is not valid. See errors: - (root): Additional property zzz is not allowed; known are name, steps, responses, services
+6:3: error: error validating schema: The JSON is not valid. See errors: - (root): Additional property zzz is not allowed; expected one of name, steps, responses, services
 7:10: error: error validating schema: The JSON is not valid. See errors: - steps: Array must have at least 1 items; add one
 9:1: error: error validating schema: The JSON is not valid. See errors: - services: array items[0,1] must be unique; remove one of the two
 9:30: error: error validating schema: The JSON is not valid. See errors: - services.2: Invalid type. Expected: object, given: integer; write an object
@@ -306,7 +306,7 @@ fn triggers_are_known_by_ref_alias_or_type() {
     );
     refused(
         &good.replace("trigger/rest", "trigger/kafka"),
-        "2:24: error: trigger 'github.com/project-flogo/contrib/trigger/kafka' not registered; supported are the REST trigger (`…/trigger/rest`) and the channel trigger (`…/trigger/channel`); run the others where they ran, and let them call over HTTP",
+        "2:24: error: trigger 'github.com/project-flogo/contrib/trigger/kafka' not registered; use the REST trigger (`…/trigger/rest`) or the channel trigger (`…/trigger/channel`); run other triggers where they ran, and let them call over HTTP",
     );
 }
 
@@ -356,7 +356,7 @@ fn paths_that_the_router_refuses_are_errors() {
     assert_eq!(&*plan.routes[0].name, "PUT /pets/:id");
     refused(
         &with_second(&good, &handler("GET", "/pets/new")),
-        "4:1: error: the path `/pets/:petId` conflicts with `/pets/new` in line 3; change one of the paths, or the method; beside a parameter nothing else may stand",
+        "4:1: error: the path `/pets/:petId` conflicts with `/pets/new` in line 3; change one of the paths, or the method; a parameter excludes other segments at its place",
     );
 }
 

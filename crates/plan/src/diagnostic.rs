@@ -187,8 +187,9 @@ pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + C
     let all: Vec<&str> = candidates.into_iter().take(SHOWN_MAX + 1).collect();
     match all.len() {
         0 => "remove it".to_owned(),
-        n if n > SHOWN_MAX => format!("known are {}, …", all[..SHOWN_MAX].join(", ")),
-        _ => format!("known are {}", all.join(", ")),
+        1 => format!("expected {}", all[0]),
+        n if n > SHOWN_MAX => format!("expected one of {}, …", all[..SHOWN_MAX].join(", ")),
+        _ => format!("expected one of {}", all.join(", ")),
     }
 }
 

@@ -415,7 +415,7 @@ fn unknown(entry: &Entry, table: &'static Table, notes: &mut Notes) {
     let known = table.supported().map(|key| key.name);
     notes.error(
         entry.at,
-        format!("{} is not a key of {}", quote(&entry.key), noun(table)),
+        format!("unknown key {} in {}", quote(&entry.key), noun(table)),
         suggest(&entry.key, known),
     );
 }

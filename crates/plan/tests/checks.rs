@@ -151,7 +151,7 @@ routes:
   - { path: '/{tenant}/orders', upstream: orders }
   - { path: /orders, upstream: orders }
 "#,
-        r#"5:21: warning: the path `/orders` in line 8 has no parameter `tenant`, so its calls share the key `-`; name the parameter in the path, or take it out of the key"#,
+        r#"5:21: warning: the path `/orders` in line 8 has no parameter `tenant`, so its calls share the key `-`; name the parameter in the path, or remove it from the key"#,
     );
 }
 
@@ -209,7 +209,7 @@ upstreams:
     breaker: { trip: { failures: 20, over: 10s } }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:44: error: `over` gives `failures` no window: over a time it belongs to rate rules; write `within: 10s`"#,
+        r#"5:44: error: `over` with a time applies to rate rules, not to `failures`; write `within: 10s`"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -487,7 +487,7 @@ routes: [{ path: /orders, upstream: orders }]
         r#"6:45: error: `memory` must be a whole number from 1 to 1000, found `0`; write a whole number from 1 to 1000
 6:74: error: `memory` must be a whole number from 1 to 1000, found `1001`; write a whole number from 1 to 1000
 6:96: error: expected a map, found `5`; write a map with any of memory
-6:115: error: `size` is not a key of `adaptive`; known are memory"#,
+6:115: error: unknown key `size` in `adaptive`; expected memory"#,
     );
     check(
         r#"listen: 127.0.0.1:8080

@@ -78,7 +78,7 @@ fn anchors_aliases_tags_and_merges_are_refused() {
     check(
         r#"<<: {a: 1}
 "#,
-        r#"1:1: error: `<<` is not a key of the configuration; known are version, listen, listeners, admin, store, fleet, limits, upstreams, routes"#,
+        r#"1:1: error: unknown key `<<` in the configuration; expected one of version, listen, listeners, admin, store, fleet, limits, upstreams, routes"#,
     );
 }
 
@@ -132,9 +132,9 @@ fn an_unknown_key_gets_a_suggestion() {
 zzz: 1
 routes: [{ path: /a, respnd: { text: x } }]
 "#,
-        r#"1:1: error: `lisen` is not a key of the configuration; did you mean `listen`?
-2:1: error: `zzz` is not a key of the configuration; known are version, listen, listeners, admin, store, fleet, limits, upstreams, routes
-3:22: error: `respnd` is not a key of a route; did you mean `respond`?"#,
+        r#"1:1: error: unknown key `lisen` in the configuration; did you mean `listen`?
+2:1: error: unknown key `zzz` in the configuration; expected one of version, listen, listeners, admin, store, fleet, limits, upstreams, routes
+3:22: error: unknown key `respnd` in a route; did you mean `respond`?"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -144,9 +144,9 @@ upstreams:
     breaker: { cooldwon: 5s, half_open: { probe_timout: 1s }, trip: { consecutive: 5 } }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:16: error: `cooldwon` is not a key of a breaker; did you mean `cooldown`?
-5:43: error: `probe_timout` is not a key of `half_open`; did you mean `probe_timeout`?
-5:71: error: `consecutive` is not a key of `trip`; did you mean `consecutive_failures`?"#,
+        r#"5:16: error: unknown key `cooldwon` in a breaker; did you mean `cooldown`?
+5:43: error: unknown key `probe_timout` in `half_open`; did you mean `probe_timeout`?
+5:71: error: unknown key `consecutive` in `trip`; did you mean `consecutive_failures`?"#,
     );
 }
 

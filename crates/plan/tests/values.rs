@@ -373,7 +373,7 @@ upstreams:
     breaker: { key: "{tenant}", max_keys: 5 }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:21: error: `{tenant}` is not a part of a key; known are upstream, endpoint, route, method, header.NAME, path.NAME"#,
+        r#"5:21: error: unknown key part `{tenant}`; expected one of upstream, endpoint, route, method, header.NAME, path.NAME"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -403,7 +403,7 @@ upstreams:
     breaker: { key: "{headers.x}" }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:21: error: `{headers.x}` is not a part of a key; known are upstream, endpoint, route, method, header.NAME, path.NAME"#,
+        r#"5:21: error: unknown key part `{headers.x}`; expected one of upstream, endpoint, route, method, header.NAME, path.NAME"#,
     );
     check(
         r#"listen: 127.0.0.1:8080

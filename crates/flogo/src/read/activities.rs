@@ -19,7 +19,7 @@ use crate::read::settings::Settings;
 /// Known activities that are not supported, each with an alternative.
 const WITHOUT: [(&str, &str); 16] = [
     ("sqld", "put a web application firewall before the gateway"),
-    ("anomaly", "watch the metrics for what is unusual"),
+    ("anomaly", "watch the metrics for anomalies"),
     (
         "graphql",
         "let the GraphQL server bound depth and cost of queries",
@@ -108,7 +108,7 @@ pub(crate) fn activity(
                 Some((_, instead)) if sort == ContributionKind::Activity => {
                     format!("the `{last}` activity is not supported: {instead}")
                 }
-                _ => format!("supported are activity/… of: {WITH}"),
+                _ => format!("use one of the supported activities: {WITH}"),
             };
             notes.error(reference.at, what, mend);
             return None;

@@ -328,7 +328,7 @@ fn for_each(node: &Node, each: &Entry, owner: Owner, reader: &mut Reader<'_>) ->
         reader.notes.error(
             each.value.at,
             "the body of a loop must be an object",
-            "write what becomes of an item: `{ \"id\": \"=$loop.id\" }`, or `{ \"=\": \"$loop\" }` for the item itself",
+            "write the new item: `{ \"id\": \"=$loop.id\" }`, or `{ \"=\": \"$loop\" }` for the item itself",
         );
         return None;
     };

@@ -291,7 +291,7 @@ impl Triggers {
                         quote(&other.written),
                         other.at.line
                     ),
-                    "change one of the paths, or the method; beside a parameter nothing else may stand",
+                    "change one of the paths, or the method; a parameter excludes other segments at its place",
                 );
             }
         }
@@ -379,7 +379,7 @@ fn kind(
             reader.notes.error(
                 text.at,
                 format!("trigger '{path}' not registered"),
-                "supported are the REST trigger (`…/trigger/rest`) and the channel trigger (`…/trigger/channel`); run the others where they ran, and let them call over HTTP",
+                "use the REST trigger (`…/trigger/rest`) or the channel trigger (`…/trigger/channel`); run other triggers where they ran, and let them call over HTTP",
             );
             None
         }

@@ -60,7 +60,7 @@ pub(crate) fn read_key(text: &str) -> Result<Key, (String, String)> {
                 "method" => KeyPart::Method,
                 _ => {
                     return Err((
-                        format!("{} is not a part of a key", quote(&format!("{{{inside}}}"))),
+                        format!("unknown key part {}", quote(&format!("{{{inside}}}"))),
                         suggest(inside, KNOWN),
                     ));
                 }

@@ -269,7 +269,7 @@ impl DraftTrip {
             (None, Some(At { value: over, at })) => {
                 notes.error(
                     *at,
-                    "`over` gives `failures` no window: over a time it belongs to rate rules",
+                    "`over` with a time applies to rate rules, not to `failures`",
                     format!("write `within: {}`", show_over(*over)),
                 );
                 (None, true)

@@ -246,7 +246,7 @@ pub(super) fn usage(draft: &Draft, notes: &mut Notes) {
                 notes.warn(
                     key.at,
                     format!("the path {shown} in line {} has no parameter {}, so its calls share the key `-`", path.at.line, quote(name)),
-                    "name the parameter in the path, or take it out of the key",
+                    "name the parameter in the path, or remove it from the key",
                 );
             }
         }
