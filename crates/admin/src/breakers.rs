@@ -1,4 +1,4 @@
-//! The breakers one by one: seen, and held, released or reset by an operator.
+//! Single breakers: shown, and held, released or reset by an operator.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ use crate::fleet::Fleet;
 use crate::problem::Problem;
 use crate::view;
 
-/// The largest body of a command.
+/// The largest body of a command, in bytes.
 const BODY_MAX: usize = 16 * 1024;
-/// The longest reason and name of an operator, in characters.
+/// The longest reason, and the longest name of an operator, in characters.
 const TEXT_MAX: usize = 256;
-/// The longest hold.
+/// The longest duration of a hold.
 const HOLD_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// `GET /api/v1/breakers/{name}`.
+/// Answers `GET /api/v1/breakers/{name}`.
 pub async fn show(
     State(gateway): State<Gateway>,
     name: Result<Path<String>, PathRejection>,
@@ -39,7 +39,7 @@ pub async fn show(
         return Ok(Json(view::circuit(&circuit, gateway.clock().wall_millis())));
     };
     let fleet = gateway.fleet(Some(&breaker.name)).await.map(Fleet::of);
-    // One reading for all its times: two may be a millisecond apart.
+    // A single reading for all its times: two readings may differ by a millisecond.
     let wall = gateway.clock().wall();
     let mut shown = view::breaker(&breaker, fleet.as_ref(), wall);
     if let Some(explanation) = gateway.explain(&name) {
@@ -48,22 +48,22 @@ pub async fn show(
     Ok(Json(shown))
 }
 
-/// What an operator says with a command.
+/// The body of an operator's command.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Order {
-    /// How long a hold lasts: `10m`.
+struct Command {
+    /// The duration of a hold, such as `10m`; without it the hold has no end.
     #[serde(rename = "for")]
     duration: Option<String>,
-    /// Why.
+    /// The operator's reason, for the log and the hold.
     reason: Option<String>,
-    /// Who; `admin` where nobody says.
+    /// The operator's name; `admin` by default.
     by: Option<String>,
-    /// `node`, this gateway, unless it says `fleet`.
+    /// The scope: `node`, which is this gateway and the default, or `fleet`.
     scope: Option<String>,
 }
 
-/// `POST /api/v1/breakers/{name}/{open|close|reset|release}`.
+/// Answers `POST /api/v1/breakers/{name}/{open|close|reset|release}`.
 pub async fn act(
     State(gateway): State<Gateway>,
     path: Result<Path<(String, String)>, PathRejection>,
@@ -77,7 +77,7 @@ pub async fn act(
         Some("fleet") => true,
         Some(other) => {
             return Err(Problem::bad_request(format!(
-                "`{other}` is no scope; say node or fleet"
+                "unknown scope `{other}`; expected node or fleet"
             )));
         }
     };
@@ -98,21 +98,21 @@ pub async fn act(
         "release" => (Action::Release { by: by.clone() }, false),
         other => {
             return Err(Problem::not_found(format!(
-                "`{other}` is no command; say open, close, reset or release"
+                "unknown command `{other}`; expected open, close, reset or release"
             )));
         }
     };
     if duration.is_some() && !takes_duration {
         return Err(Problem::bad_request(
-            "`for` goes with open and close, which hold",
+            "`for` is valid only with open and close; remove it",
         ));
     }
     if gateway.breaker(&name).is_none() {
-        // A flow's entry is where all gateways of its store see it, whatever the scope.
+        // A flow's entry lies where all gateways of its store see it, whatever the scope.
         let steer = match command.as_str() {
             _ if duration.is_some() => {
                 return Err(Problem::conflict(format!(
-                    "`{name}` is built by a flow, whose entry lives as long as its store says; leave `for` out"
+                    "`{name}` is built by a flow, and its entry lives as long as its store keeps it; remove `for`"
                 )));
             }
             "open" => Steer::Open,
@@ -123,7 +123,7 @@ pub async fn act(
             }
             _ => {
                 return Err(Problem::conflict(format!(
-                    "`{name}` is built by a flow, and nothing holds it; close or reset it"
+                    "`{name}` is built by a flow and cannot be held or released; close or reset it"
                 )));
             }
         };
@@ -152,18 +152,18 @@ pub async fn act(
     Ok(Json(view_of(&gateway, &breaker).await))
 }
 
-/// A breaker with what the fleet knows of it.
+/// The JSON of a breaker, with its part in the fleet.
 async fn view_of(gateway: &Gateway, breaker: &BreakerStatus) -> Value {
     let fleet = gateway.fleet(Some(&breaker.name)).await.map(Fleet::of);
     view::breaker(breaker, fleet.as_ref(), gateway.clock().wall())
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Order, Problem> {
+async fn read(headers: &HeaderMap, body: Body) -> Result<Command, Problem> {
     let bytes = axum::body::to_bytes(body, BODY_MAX)
         .await
         .map_err(|_| Problem::too_large(format!("a command has at most {BODY_MAX} bytes")))?;
     if bytes.is_empty() {
-        return Ok(Order::default());
+        return Ok(Command::default());
     }
     let json = headers
         .get(CONTENT_TYPE)
@@ -191,19 +191,19 @@ fn duration(text: &str) -> Result<Duration, Problem> {
     match fusebox_plan::read_duration(text) {
         Some(duration) if !duration.is_zero() && duration <= HOLD_MAX => Ok(duration),
         _ => Err(Problem::bad_request(format!(
-            "`for` is a duration such as 90s, 10m or 2h, not `{text}`"
+            "invalid `for` `{text}`; expected a duration such as 90s, 10m or 2h"
         ))),
     }
 }
 
 fn unreadable(error: PathRejection) -> Problem {
     Problem::bad_request(format!(
-        "a breaker's name is percent-encoded UTF-8: {}",
+        "a breaker's name must be percent-encoded UTF-8: {}",
         error.body_text()
     ))
 }
 
-/// Why a flow's circuit was not read or steered.
+/// The answer to a fault in reading or steering a flow's circuit.
 fn fault(fault: CircuitFault) -> Problem {
     match fault {
         CircuitFault::Conflict(why) => Problem::conflict(why),
@@ -220,7 +220,7 @@ async fn unknown(gateway: &Gateway, name: &str) -> Problem {
     let names: Vec<_> = some.breakers.iter().map(|it| &**it.name()).collect();
     let more = if some.has_more { ", …" } else { "" };
     Problem::not_found(format!(
-        "there is no breaker `{name}`; there are: {}{more}",
+        "unknown breaker `{name}`; known breakers: {}{more}",
         names.join(", ")
     ))
 }

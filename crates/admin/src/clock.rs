@@ -1,4 +1,4 @@
-//! The one place that reads the time, so that tests may set it.
+//! The only reader of the time, so that tests may set it.
 
 pub use tokio::time::Instant;
 

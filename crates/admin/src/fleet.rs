@@ -1,4 +1,4 @@
-//! How a shared breaker is shown as JSON: this node's view, and the record that is the fleet's truth.
+//! The JSON of a shared breaker: this node's view of it, and the fleet's record.
 
 use std::collections::HashMap;
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::view;
 
-/// This gateway in its fleet, its breakers by name.
+/// This gateway's part in its fleet, with its shared breakers by name.
 pub struct Fleet {
     node: String,
     store: &'static str,
@@ -19,7 +19,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// What the gateway shows.
+    /// Indexes the gateway's fleet status by breaker.
     pub fn of(shown: FleetShown) -> Fleet {
         let views = shown.breakers.into_iter();
         Fleet {
@@ -31,7 +31,7 @@ impl Fleet {
     }
 }
 
-/// The `fleet` of a breaker: `null` where it is not shared, or there is no fleet.
+/// The `fleet` member of a breaker: `null` without a fleet, or if the breaker is not shared.
 pub fn fleet(fleet: Option<&Fleet>, breaker: &BreakerStatus, wall: Wall) -> Value {
     let (Some(fleet), true) = (fleet, breaker.share != Share::None) else {
         return Value::Null;
@@ -49,7 +49,7 @@ pub fn fleet(fleet: Option<&Fleet>, breaker: &BreakerStatus, wall: Wall) -> Valu
     })
 }
 
-/// The record. Its times are the server's.
+/// The JSON of a record. Its times are the server's.
 fn record(record: &Record, counted: &[FleetCount]) -> Value {
     let votes = record.votes.iter();
     let counts = counted.iter();
@@ -83,10 +83,10 @@ fn record(record: &Record, counted: &[FleetCount]) -> Value {
     })
 }
 
-/// A moment on the server's clock, in milliseconds since the Unix epoch, as RFC 3339 in UTC.
+/// Formats a time on the server's clock, in milliseconds since the Unix epoch, as RFC 3339 in UTC.
 fn time(millis: u64) -> Option<String> {
     let at = UNIX_EPOCH.checked_add(Duration::from_millis(millis));
-    // A record may hold anything; a time that nobody can write is none.
+    // A record may hold any number; a time beyond the year 9999 has no form.
     let shown = at.filter(|_| millis < 253_402_300_800_000);
     shown.map(|at| humantime::format_rfc3339_millis(at).to_string())
 }

@@ -1,4 +1,4 @@
-//! Whether the gateway lives and is ready, and what it has counted.
+//! Liveness, readiness and metrics of the gateway.
 
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::problem::Problem;
 
-/// `GET /healthz`: 200 while every worker runs, 503 where one does not answer.
+/// Answers `GET /healthz`: 200 while every worker responds, 503 otherwise.
 pub async fn live(State(gateway): State<Gateway>) -> Response {
     let silent = gateway.silent_workers().await;
     if silent.is_empty() {
@@ -21,7 +21,7 @@ pub async fn live(State(gateway): State<Gateway>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
-/// `GET /readyz`: 200 while requests are taken, 503 while the gateway drains.
+/// Answers `GET /readyz`: 200 while requests are accepted, 503 while the gateway drains.
 pub async fn ready(State(gateway): State<Gateway>, RawQuery(query): RawQuery) -> Response {
     let parts = gateway.parts();
     let ready = parts.iter().all(|part| part.ready);
@@ -42,14 +42,13 @@ pub async fn ready(State(gateway): State<Gateway>, RawQuery(query): RawQuery) ->
     (status, text).into_response()
 }
 
-/// Whether a query asks for each part's state. That names addresses and the fleet's server, so the door asks for a token
-/// first.
+/// True if a query requests each part's state. That reveals addresses and the fleet's server, so it requires the token.
 pub fn is_verbose(query: Option<&str>) -> bool {
     let mut parts = query.unwrap_or_default().split('&');
     parts.any(|part| part.split('=').next() == Some("verbose"))
 }
 
-/// `GET /metrics`.
+/// Answers `GET /metrics`, in the format of the `Accept` field.
 pub async fn metrics(State(gateway): State<Gateway>, headers: HeaderMap) -> Response {
     let open = headers.get_all(ACCEPT).iter().any(|accept| {
         accept

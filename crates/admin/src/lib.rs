@@ -1,28 +1,28 @@
-//! Shows and steers a running gateway, on an address of its own.
+//! The admin API of a running gateway, on an address of its own.
 //!
-//! Everything goes through one [`Gateway`] handle: this crate sees no request and changes nothing
-//! that the handle does not offer. The routes, which are all there is:
+//! All requests go through one [`Gateway`] handle: this crate sees no client's request and changes only what the handle
+//! allows. The complete list of routes:
 //!
 //! | | |
 //! |---|---|
-//! | `GET /healthz` | every worker runs; 503 where one does not |
-//! | `GET /readyz[?verbose]` | it takes requests; 503 while it drains |
+//! | `GET /healthz` | 200 if every worker responds, otherwise 503 |
+//! | `GET /readyz[?verbose]` | 200 while requests are accepted, 503 while draining |
 //! | `GET /metrics` | Prometheus or OpenMetrics, by `Accept` |
-//! | `GET /api/v1/breakers[?prefix=&state=&limit=&after=]` | the breakers, a page at a time |
+//! | `GET /api/v1/breakers[?prefix=&state=&limit=&after=]` | the breakers, in pages |
 //! | `GET /api/v1/breakers/{name}` | one breaker; a `/` in its name is `%2F` |
-//! | `POST /api/v1/breakers/{name}/{open\|close\|reset\|release}` | an operator's word |
-//! | `GET /api/v1/plan` | the plan as it runs, defaults filled in, secrets hidden |
+//! | `POST /api/v1/breakers/{name}/{open\|close\|reset\|release}` | an operator's command |
+//! | `GET /api/v1/plan` | the running plan, with defaults and without secrets |
 
+mod access;
 mod breakers;
 mod clock;
-mod door;
 mod fleet;
 mod health;
 mod list;
 mod listen;
 mod problem;
 mod reserve;
-mod seats;
+mod slots;
 mod stream;
 mod token;
 mod view;
@@ -43,7 +43,7 @@ use crate::problem::Problem;
 /// Serves the admin API on a bound socket until `stopped` is done.
 ///
 /// # Errors
-/// If the socket fails.
+/// Fails if the socket cannot listen.
 pub async fn serve(
     gateway: Gateway,
     token: Option<Secret>,
@@ -53,7 +53,7 @@ pub async fn serve(
     listen::serve(router(gateway, token), socket, stopped).await
 }
 
-/// The whole API, behind its door.
+/// All routes of the API, behind the access checks.
 fn router(gateway: Gateway, token: Option<Secret>) -> Router {
     Router::new()
         .route("/healthz", get(health::live))
@@ -67,8 +67,8 @@ fn router(gateway: Gateway, token: Option<Secret>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .with_state(gateway)
         .layer(axum::middleware::from_fn_with_state(
-            door::Door::new(token),
-            door::guard,
+            access::Access::new(token),
+            access::check,
         ))
 }
 
@@ -77,9 +77,9 @@ async fn plan(State(gateway): State<Gateway>) -> Response {
 }
 
 async fn not_found(uri: http::Uri) -> Problem {
-    Problem::not_found(format!("there is nothing at {}", uri.path()))
+    Problem::not_found(format!("unknown path {}", uri.path()))
 }
 
 async fn wrong_method(method: Method, uri: http::Uri) -> Problem {
-    Problem::wrong_method(format!("{} does not take {method}", uri.path()))
+    Problem::wrong_method(format!("{} does not support {method}", uri.path()))
 }

@@ -1,8 +1,8 @@
-//! The breakers all together: a page at a time, by name, written as it is read.
+//! The list of breakers: in pages, by name, written while it is read.
 //!
-//! A page has at most [`LIMIT_MAX`] breakers and says in `next` where the one behind it begins. It is made of handles
-//! first; each breaker is read and written only when the client takes it, so a list costs a few of them at a time
-//! however many there are.
+//! A page has at most [`LIMIT_MAX`] breakers, and `next` names the one after which the next page begins. The page is
+//! built of handles; each breaker is read and written only as the client reads the answer, so that a list of any length
+//! costs only a few breakers' memory at a time.
 
 use std::convert::Infallible;
 use std::vec::IntoIter;
@@ -26,12 +26,12 @@ use crate::fleet::Fleet;
 use crate::problem::Problem;
 use crate::view;
 
-/// The most breakers of a page, and how many it has unless fewer are asked for.
+/// The most breakers in a page, which is also the default.
 const LIMIT_MAX: usize = 1_000;
-/// How many breakers are read and written at once.
+/// Number of breakers that are read and written at once.
 const AT_ONCE: usize = 16;
 
-/// The query of a list.
+/// The query parameters of a list.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
@@ -54,7 +54,7 @@ impl Filter {
                 )));
             }
         };
-        // A page of none would have no name to go on from.
+        // An empty page would have no name from which to continue.
         if self.limit == Some(0) {
             return Err(Problem::bad_request(
                 "`limit` is 0; expected 1 to 1,000".to_owned(),
@@ -69,7 +69,7 @@ impl Filter {
     }
 }
 
-/// A line of the list: a breaker of the gateway's, or one that a flow builds.
+/// An entry of the list: a breaker of the gateway, or a circuit that a flow builds.
 enum Entry {
     Breaker(Listed),
     Circuit(Box<Circuit>),
@@ -84,7 +84,7 @@ impl Entry {
     }
 }
 
-/// `GET /api/v1/breakers`.
+/// Answers `GET /api/v1/breakers`.
 pub async fn list(
     State(gateway): State<Gateway>,
     filter: Result<Query<Filter>, QueryRejection>,
@@ -95,7 +95,7 @@ pub async fn list(
     let mut total = page.total;
     let mut has_more = page.has_more;
     let mut entries: Vec<_> = page.breakers.into_iter().map(Entry::Breaker).collect();
-    // A store that does not answer hides its circuits, and nothing else: the list is wanted most then.
+    // An unreachable store hides its circuits and no breakers: the list matters most at such a time.
     let (circuits, incomplete) = match gateway.circuits().await {
         Ok(circuits) => (circuits, None),
         Err(error) => (Vec::new(), Some(format!("circuits of flows: {error}"))),
@@ -123,7 +123,7 @@ pub async fn list(
     let rows = Rows {
         gateway,
         head: Some(head),
-        left: entries.into_iter(),
+        rest: entries.into_iter(),
         written: 0,
     };
     let body = Body::from_stream(stream::unfold(rows, async |mut rows| {
@@ -134,24 +134,24 @@ pub async fn list(
     Ok(([(CONTENT_TYPE, media_type)], body).into_response())
 }
 
-/// What is still to be written of a list.
+/// The unwritten rest of a list.
 struct Rows {
     gateway: Gateway,
-    /// `None`: the list's beginning has been written.
+    /// The beginning of the list; `None` once it is written.
     head: Option<String>,
-    left: IntoIter<Entry>,
+    rest: IntoIter<Entry>,
     written: usize,
 }
 
 impl Rows {
-    /// The next bytes; `None`: the list is complete.
+    /// The next bytes; `None` once the list is complete.
     async fn more(&mut self) -> Option<Bytes> {
         let mut text = match self.head.take() {
             Some(head) => head,
-            None if self.left.len() == 0 => return None,
+            None if self.rest.len() == 0 => return None,
             None => String::new(),
         };
-        let entries: Vec<_> = self.left.by_ref().take(AT_ONCE).collect();
+        let entries: Vec<_> = self.rest.by_ref().take(AT_ONCE).collect();
         let gateway = &self.gateway;
         for shown in join_all(entries.iter().map(|entry| show(gateway, entry))).await {
             if self.written > 0 {
@@ -160,7 +160,7 @@ impl Rows {
             text.push_str(&shown.to_string());
             self.written += 1;
         }
-        if self.left.len() == 0 {
+        if self.rest.len() == 0 {
             text.push_str("]}");
         }
         Some(text.into())

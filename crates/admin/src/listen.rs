@@ -1,8 +1,8 @@
-//! Accepts the admin API's clients: how many at once, and how long each may take.
+//! Accepts the admin API's connections, with limits on their number and their times.
 //!
-//! The admin API shares no limit with the data path. A crowd that knocks here costs the gateway a bounded number of
-//! descriptors and gives way to whoever has something to say ([`seats`](crate::seats)); a crowd that takes every
-//! descriptor elsewhere leaves those that are kept for this ([`reserve`](crate::reserve)).
+//! The admin API shares no limit with the data path. A crowd of connections here costs the gateway a bounded number of
+//! descriptors, and idle connections give way to active ones ([`slots`](crate::slots)). A crowd that takes all
+//! descriptors elsewhere leaves those that are reserved for the admin API ([`reserve`](crate::reserve)).
 
 use std::convert::Infallible;
 use std::io;
@@ -26,36 +26,36 @@ use tokio::time::{sleep, timeout};
 
 use crate::problem::Problem;
 use crate::reserve::Reserve;
-use crate::seats::{Place, Seat, Seats};
+use crate::slots::{Activity, Slot, Slots};
 use crate::stream::{Answering, Incoming, Outgoing, Stream};
 
-/// Clients at once, where the process may have descriptors enough.
-const SEATS_MAX: usize = 256;
-/// The part of the process's descriptors that clients here may take: one in so many.
+/// The most connections at once, if the process has enough descriptors.
+const CONNECTIONS_MAX: usize = 256;
+/// The divisor of the process's descriptors that gives the number of connections here.
 const DESCRIPTORS_SHARE: u64 = 8;
-/// Clients at once, however few descriptors there are.
-const SEATS_MIN: usize = 8;
-/// How long a client may be silent before its request's head has come.
+/// The least number of slots, however few descriptors there are.
+const CONNECTIONS_MIN: usize = 8;
+/// The longest wait for a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a request may take, its body included.
+/// The longest duration of a request, including its body.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a client may take nothing of its answer.
+/// The longest time in which a client may read nothing of its answer.
 const UNREAD_MAX: Duration = Duration::from_secs(30);
-/// How often that is looked at.
-const UNREAD_LOOK: Duration = Duration::from_secs(5);
-/// How long a connection that was asked to leave reads on: its request may have come already.
-const LAST_LOOK: Duration = Duration::from_millis(5);
-/// The largest head of a request.
+/// The interval between checks of unread answers.
+const UNREAD_CHECK_EVERY: Duration = Duration::from_secs(5);
+/// The time for which an evicted connection still reads: its request may have arrived already.
+const LAST_READ: Duration = Duration::from_millis(5);
+/// The largest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// Connections that the system may accept before we do.
+/// The most connections in the system's queue, before they are accepted.
 const BACKLOG: i32 = 4_096;
-/// How long accepting pauses when neither the process nor the reserve has a descriptor.
+/// The pause in accepting when neither the process nor the reserve has a descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Serves `app` until `stopped` is done.
 ///
 /// # Errors
-/// If the socket does not listen.
+/// Fails if the socket does not listen.
 pub async fn serve(
     app: Router,
     socket: TcpListener,
@@ -63,9 +63,9 @@ pub async fn serve(
 ) -> io::Result<()> {
     let socket = Arc::new(socket);
     let reserve = Reserve::new(socket.clone());
-    // A burst that finds no place in the queue waits for a second in the client's system.
+    // A burst that finds the queue full is delayed by a second in the client's system.
     SockRef::from(&*socket).listen(BACKLOG)?;
-    let accepting = accept(app, socket, Seats::new(seats_max()), reserve);
+    let accepting = accept(app, socket, Slots::new(connections_max()), reserve);
     tokio::select! {
         () = accepting => {}
         () = stopped => {}
@@ -73,34 +73,34 @@ pub async fn serve(
     Ok(())
 }
 
-fn seats_max() -> usize {
+fn connections_max() -> usize {
     let descriptors = getrlimit(Resource::Nofile).current;
-    let share = descriptors.map_or(SEATS_MAX, |all| {
-        usize::try_from(all / DESCRIPTORS_SHARE).unwrap_or(SEATS_MAX)
+    let share = descriptors.map_or(CONNECTIONS_MAX, |all| {
+        usize::try_from(all / DESCRIPTORS_SHARE).unwrap_or(CONNECTIONS_MAX)
     });
-    share.clamp(SEATS_MIN, SEATS_MAX)
+    share.clamp(CONNECTIONS_MIN, CONNECTIONS_MAX)
 }
 
-async fn accept(app: Router, socket: Arc<TcpListener>, seats: Seats, reserve: Reserve) {
+async fn accept(app: Router, socket: Arc<TcpListener>, slots: Slots, reserve: Reserve) {
     let app = TowerToHyperService::new(app);
     loop {
         match socket.accept().await {
             Ok((stream, peer)) => {
                 reserve.fill();
-                let place = seats.enter().await;
-                let stream = Stream::new(stream, place.seat.clone(), reserve.clone());
-                tokio::spawn(talk(app.clone(), stream, peer, place));
+                let slot = slots.acquire().await;
+                let stream = Stream::new(stream, slot.activity.clone(), reserve.clone());
+                tokio::spawn(serve_connection(app.clone(), stream, peer, slot));
             }
-            Err(error) if Reserve::is_wanted_by(&error) => {
-                tracing::debug!(%error, "the admin API turns to its reserve of descriptors");
-                // Taken at once, before another thread finds what is given up.
-                if !reserve.give_up() {
-                    seats.ask_one_to_leave();
+            Err(error) if Reserve::is_exhausted(&error) => {
+                tracing::debug!(%error, "the admin API is out of descriptors, using its reserve");
+                // Accepts at once, before another thread takes the released descriptor.
+                if !reserve.release() {
+                    slots.evict_one();
                     sleep(ACCEPT_PAUSE).await;
                     reserve.fill();
                 }
             }
-            // One that left before it was accepted.
+            // A connection that was closed before it was accepted.
             Err(error) => {
                 tracing::debug!(%error, "the admin API could not accept a connection");
             }
@@ -108,10 +108,15 @@ async fn accept(app: Router, socket: Arc<TcpListener>, seats: Seats, reserve: Re
     }
 }
 
-/// Serves one connection until it ends, or gives way to another.
-async fn talk(app: TowerToHyperService<Router>, stream: Stream, peer: SocketAddr, place: Place) {
-    let seat = &place.seat;
-    let service = service_fn(|request| answer(&app, request, peer, seat));
+/// Serves one connection until it ends or is evicted.
+async fn serve_connection(
+    app: TowerToHyperService<Router>,
+    stream: Stream,
+    peer: SocketAddr,
+    slot: Slot,
+) {
+    let activity = &slot.activity;
+    let service = service_fn(|request| answer(&app, request, peer, activity));
     let connection = http1::Builder::new()
         .half_close(true)
         .timer(TokioTimer::new())
@@ -122,17 +127,17 @@ async fn talk(app: TowerToHyperService<Router>, stream: Stream, peer: SocketAddr
     loop {
         tokio::select! {
             biased;
-            // What goes wrong on a client's connection is the client's to know.
+            // A fault on a client's connection matters only to the client.
             _ = &mut connection => return,
-            () = seat.asked() => {
-                let ended = timeout(LAST_LOOK, &mut connection).await.is_ok();
-                if ended || place.leaves_at_once() {
+            () = activity.evicted() => {
+                let ended = timeout(LAST_READ, &mut connection).await.is_ok();
+                if ended || slot.closes_at_once() {
                     return;
                 }
                 connection.as_mut().graceful_shutdown();
             }
-            () = sleep(UNREAD_LOOK) => {
-                if seat.is_unread_for(UNREAD_MAX) {
+            () = sleep(UNREAD_CHECK_EVERY) => {
+                if activity.is_unread_for(UNREAD_MAX) {
                     return;
                 }
             }
@@ -144,10 +149,10 @@ fn answer(
     app: &TowerToHyperService<Router>,
     request: Request<hyper::body::Incoming>,
     peer: SocketAddr,
-    seat: &Arc<Seat>,
+    activity: &Arc<Activity>,
 ) -> impl Future<Output = Result<Response<Outgoing>, Infallible>> + use<> {
-    let answering = Answering::begin(seat);
-    let mut request = request.map(|body| Incoming::new(body, seat.clone()));
+    let answering = Answering::begin(activity);
+    let mut request = request.map(|body| Incoming::new(body, activity.clone()));
     request.extensions_mut().insert(ConnectInfo(peer));
     let answer = app.call(request);
     async {

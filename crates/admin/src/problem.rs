@@ -1,10 +1,10 @@
-//! What went wrong with a call of the API, as `application/problem+json` (RFC 9457).
+//! Errors of the API, as `application/problem+json` (RFC 9457).
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
-/// An error answer.
+/// An error answer: its status and its detail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     status: StatusCode,
@@ -19,7 +19,7 @@ impl Problem {
         }
     }
 
-    /// 400: the request cannot be read.
+    /// 400: the request is malformed.
     pub fn bad_request(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, detail)
     }
@@ -32,40 +32,40 @@ impl Problem {
         )
     }
 
-    /// 403: from where it comes, it is not answered.
+    /// 403: requests from this host or origin are refused.
     pub fn forbidden(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::FORBIDDEN, detail)
     }
 
-    /// 404: there is no such thing.
+    /// 404: the path or name is unknown.
     pub fn not_found(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::NOT_FOUND, detail)
     }
 
-    /// 405: not with this method.
+    /// 405: the path does not support this method.
     pub fn wrong_method(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
     }
 
-    /// 409: not in the state that things are in.
+    /// 409: the command conflicts with the present state.
     pub fn conflict(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::CONFLICT, detail)
     }
 
-    /// 408: the request took too long to come.
+    /// 408: the request took too long to arrive.
     pub fn too_slow() -> Problem {
         Problem::new(
             StatusCode::REQUEST_TIMEOUT,
-            "the request took too long to come",
+            "the request took too long to arrive",
         )
     }
 
-    /// 413: too much.
+    /// 413: the body is too large.
     pub fn too_large(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
-    /// 415: not JSON.
+    /// 415: the body is not JSON.
     pub fn not_json() -> Problem {
         Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -77,22 +77,22 @@ impl Problem {
     pub fn too_many() -> Problem {
         Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
-            "too many wrong tokens; come back in a second",
+            "too many wrong tokens; try again in a second",
         )
     }
 
-    /// 503: something that this rests on does not answer.
+    /// 503: a store or server that the answer needs does not respond.
     pub fn unavailable(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 
-    /// 500: our own fault.
+    /// 500: a fault of the admin API itself.
     pub fn internal(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
     }
 }
 
-/// A problem's detail beside its response, for the log.
+/// A problem's detail, as a response extension for the log.
 #[derive(Debug, Clone)]
 pub struct Detail(pub String);
 

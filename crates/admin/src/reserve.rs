@@ -1,8 +1,8 @@
-//! Descriptors kept for the admin API, for the time when the process has none left.
+//! Descriptors reserved for the admin API, for times when the process has no others left.
 //!
-//! A flood of clients may take every descriptor, and an operator must reach the gateway then more than ever. A few are
-//! held from the start; one is given up to accept a connection, and when that ends its own takes the place, so that none
-//! goes back to the flood.
+//! A flood of clients may take all descriptors, and that is when an operator needs the gateway most. A few are held
+//! from the start; one is released to accept a connection, and when the connection ends its own descriptor is held in
+//! its place, so that none goes to the flood.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,22 +11,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::io::Errno;
 use tokio::net::TcpListener;
 
-/// Descriptors held, and so the connections that can be open when the process has none left.
+/// Number of held descriptors, and so of connections that can be open when the process has none left.
 const HELD: usize = 8;
 
-/// The descriptors.
+/// The held descriptors, cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Reserve(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// The socket that is duplicated to have a descriptor.
+    /// The socket that is duplicated to obtain a descriptor.
     socket: Arc<TcpListener>,
     held: Mutex<Vec<OwnedFd>>,
 }
 
 impl Reserve {
-    /// A reserve of duplicates of the listening socket, as full as can be.
+    /// A reserve of duplicates of the listening socket, as many as the process can get.
     pub fn new(socket: Arc<TcpListener>) -> Reserve {
         let reserve = Reserve(Arc::new(Inner {
             socket,
@@ -36,13 +36,13 @@ impl Reserve {
         reserve
     }
 
-    /// Whether an error says that there is no descriptor left, or no memory for a connection.
-    pub fn is_wanted_by(error: &io::Error) -> bool {
+    /// True if an error means that descriptors, or memory for a connection, are exhausted.
+    pub fn is_exhausted(error: &io::Error) -> bool {
         let errors = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
         Errno::from_io_error(error).is_some_and(|error| errors.contains(&error))
     }
 
-    /// Takes what is missing, as far as the process has descriptors.
+    /// Refills the reserve, as far as the process has descriptors.
     pub fn fill(&self) {
         let mut held = self.held();
         while held.len() < HELD {
@@ -53,12 +53,12 @@ impl Reserve {
         }
     }
 
-    /// Gives one up, for a connection; says whether there was one.
-    pub fn give_up(&self) -> bool {
+    /// Releases one descriptor, for a connection. False if there was none.
+    pub fn release(&self) -> bool {
         self.held().pop().is_some()
     }
 
-    /// Keeps the descriptor of something that has ended, if one is missing.
+    /// Keeps the descriptor of an ended connection, if the reserve is not full.
     pub fn keep(&self, make: impl FnOnce() -> Option<OwnedFd>) {
         let mut held = self.held();
         if held.len() < HELD {
@@ -76,16 +76,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_given_up_is_taken_back_from_what_ends() {
+    async fn released_descriptors_are_replaced_by_those_of_ended_connections() {
         let socket = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let reserve = Reserve::new(socket.clone());
         reserve.keep(|| panic!("nothing is missing"));
         for _ in 0..HELD {
-            assert!(reserve.give_up());
+            assert!(reserve.release());
         }
-        assert!(!reserve.give_up());
+        assert!(!reserve.release());
         reserve.keep(|| socket.as_fd().try_clone_to_owned().ok());
-        assert!(reserve.give_up() && !reserve.give_up());
+        assert!(reserve.release() && !reserve.release());
         reserve.fill();
         assert_eq!(reserve.held().len(), HELD);
     }

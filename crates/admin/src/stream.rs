@@ -1,4 +1,4 @@
-//! A client's socket, and the bodies on it: they note on the client's seat for whom the connection waits.
+//! A client's socket, and the bodies on it: they record on its slot what the connection waits for.
 
 use std::io;
 use std::net::Shutdown;
@@ -12,35 +12,39 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::reserve::Reserve;
-use crate::seats::Seat;
+use crate::slots::Activity;
 
-/// A client's socket. When it ends its descriptor goes to the reserve, if one is missing there.
+/// A client's socket. On drop its descriptor goes to the reserve, if one is missing there.
 #[derive(Debug)]
 pub struct Stream {
-    /// `None`: only while it is dropped.
+    /// The socket; `None` only during the drop.
     socket: Option<TcpStream>,
-    seat: Arc<Seat>,
+    activity: Arc<Activity>,
     reserve: Reserve,
 }
 
 impl Stream {
-    /// A socket whose waits are noted on a seat.
-    pub fn new(socket: TcpStream, seat: Arc<Seat>, reserve: Reserve) -> Stream {
+    /// A socket whose waits are recorded in `activity`.
+    pub fn new(socket: TcpStream, activity: Arc<Activity>, reserve: Reserve) -> Stream {
         Stream {
             socket: Some(socket),
-            seat,
+            activity,
             reserve,
         }
     }
 
     fn socket(&mut self) -> Pin<&mut TcpStream> {
-        Pin::new(self.socket.as_mut().expect("it is there until the drop"))
+        Pin::new(
+            self.socket
+                .as_mut()
+                .expect("the socket is present until the drop"),
+        )
     }
 
     fn note_written<T>(&self, written: Poll<T>) -> Poll<T> {
         match written {
-            Poll::Ready(_) => self.seat.output_taken(),
-            Poll::Pending => self.seat.output_awaited(),
+            Poll::Ready(_) => self.activity.output_taken(),
+            Poll::Pending => self.activity.output_awaited(),
         }
         written
     }
@@ -53,7 +57,7 @@ impl Drop for Stream {
         };
         self.reserve.keep(|| {
             let socket = socket.into_std().ok()?;
-            // The client sees the end; it need not know that the descriptor lives on.
+            // The client sees the end of the connection; the descriptor lives on.
             socket.shutdown(Shutdown::Both).ok();
             Some(socket.into())
         });
@@ -68,7 +72,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         let read = self.socket().poll_read(context, buffer);
         if read.is_pending() {
-            self.seat.input_awaited();
+            self.activity.input_awaited();
         }
         read
     }
@@ -108,17 +112,17 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// A request's body: while it does not come, its client is waited for.
+/// A request's body. While it is incomplete, the connection waits for its client.
 #[derive(Debug)]
 pub struct Incoming {
     body: hyper::body::Incoming,
-    seat: Arc<Seat>,
+    activity: Arc<Activity>,
 }
 
 impl Incoming {
-    /// A body whose waits are noted on a seat.
-    pub fn new(body: hyper::body::Incoming, seat: Arc<Seat>) -> Incoming {
-        Incoming { body, seat }
+    /// A body whose waits are recorded in `activity`.
+    pub fn new(body: hyper::body::Incoming, activity: Arc<Activity>) -> Incoming {
+        Incoming { body, activity }
     }
 }
 
@@ -132,9 +136,9 @@ impl HttpBody for Incoming {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
         if frame.is_pending() {
-            self.seat.body_awaited();
+            self.activity.body_awaited();
         } else {
-            self.seat.body_came();
+            self.activity.body_came();
         }
         frame
     }
@@ -148,15 +152,15 @@ impl HttpBody for Incoming {
     }
 }
 
-/// A request that is being answered; dropped when the answer is made, or nobody waits for it.
+/// A request that is being answered; dropped when the answer is complete, or its client is gone.
 #[derive(Debug)]
-pub struct Answering(Arc<Seat>);
+pub struct Answering(Arc<Activity>);
 
 impl Answering {
-    /// A request whose head has come.
-    pub fn begin(seat: &Arc<Seat>) -> Answering {
-        seat.begun();
-        Answering(seat.clone())
+    /// A request whose head has arrived.
+    pub fn begin(activity: &Arc<Activity>) -> Answering {
+        activity.request_begun();
+        Answering(activity.clone())
     }
 }
 
@@ -166,7 +170,7 @@ impl Drop for Answering {
     }
 }
 
-/// An answer's body, which is made when it is dropped.
+/// An answer's body; the answer is complete when the body is dropped.
 #[derive(Debug)]
 pub struct Outgoing {
     body: axum::body::Body,

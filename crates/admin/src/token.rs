@@ -1,7 +1,7 @@
-//! The admin token: how a request shows it, and how wrong ones are counted.
+//! The admin token: reading it from a request, and counting wrong ones.
 //!
-//! Only wrong tokens are slowed down. A request with the right one is never asked how many wrong ones came before it, so
-//! nobody behind the same address can lock an operator out.
+//! Only wrong tokens are slowed down. A request with the right token never depends on the number of wrong ones before
+//! it, so that no client behind the same address can lock an operator out.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,16 +18,16 @@ use http::header::AUTHORIZATION;
 use crate::clock::{self, Instant};
 use crate::problem::Problem;
 
-/// Wrong tokens of one address that are answered 401 within a second; more are answered 429.
+/// The most wrong tokens of one address within a second that are answered 401; further ones are answered 429.
 const WRONG_MAX: u32 = 10;
 const WRONG_WITHIN: Duration = Duration::from_secs(1);
-/// Addresses whose wrong tokens are counted at once. Those of any others are answered 401.
+/// The most addresses whose wrong tokens are counted at once. Wrong tokens of other addresses are answered 401.
 const ADDRESSES_MAX: usize = 1_024;
 
-/// The token that every request must show.
+/// The token that requests must carry, with the counts of wrong ones.
 pub struct Token {
-    /// Digests have one length, so that comparing them tells not even the token's.
-    wanted: Digest,
+    /// The token's digest. Digests have one length, so that comparing them does not even reveal the token's.
+    expected: Digest,
     wrong: Mutex<HashMap<IpAddr, Wrong>>,
 }
 
@@ -37,7 +37,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Wrong tokens of one address.
+/// The wrong tokens of one address.
 #[derive(Debug, Clone, Copy)]
 struct Wrong {
     since: Instant,
@@ -45,24 +45,24 @@ struct Wrong {
 }
 
 impl Token {
-    /// A door's token.
+    /// A check for this token, with no wrong ones counted.
     pub fn new(token: &Secret) -> Token {
         Token {
-            wanted: digest(&SHA256, token.reveal().as_bytes()),
+            expected: digest(&SHA256, token.reveal().as_bytes()),
             wrong: Mutex::default(),
         }
     }
 
-    /// Whether a request shows the token.
+    /// Checks that a request carries the token.
     ///
     /// # Errors
-    /// 401 without a token and with a wrong one; 429 with a wrong one after too many.
+    /// 401 without a token or with a wrong one; 429 for a wrong one above the limit.
     pub fn check(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), Problem> {
         let Some(sent) = bearer(headers) else {
             return Err(Problem::unauthorized());
         };
         let sent = digest(&SHA256, sent);
-        verify_slices_are_equal(sent.as_ref(), self.wanted.as_ref()).map_err(|_| {
+        verify_slices_are_equal(sent.as_ref(), self.expected.as_ref()).map_err(|_| {
             if self.is_one_too_many(peer) {
                 Problem::too_many()
             } else {
@@ -71,7 +71,7 @@ impl Token {
         })
     }
 
-    /// Counts a wrong token.
+    /// Counts a wrong token. True if it is above the limit.
     fn is_one_too_many(&self, peer: IpAddr) -> bool {
         let now = clock::now();
         let counts = |wrong: &Wrong| now.duration_since(wrong.since) < WRONG_WITHIN;
@@ -112,7 +112,7 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
         .then(|| &rest[token..])
 }
 
-/// What one client has to choose addresses from: of IPv6, its network of 64 bits.
+/// The range of addresses that one client controls: for IPv6, its network of 64 bits.
 fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V4(peer) => IpAddr::V4(peer),
@@ -183,12 +183,12 @@ mod tests {
         assert_eq!(
             token.check(PEER, &HeaderMap::new()),
             Err(Problem::unauthorized()),
-            "no token is no wrong one"
+            "a missing token does not count as a wrong one"
         );
     }
 
     #[test]
-    fn a_client_is_its_network_and_only_so_many_are_counted() {
+    fn a_client_is_its_network_and_the_number_counted_is_limited() {
         let token = Token::new(&Secret::new("s3cret"));
         let guess = sends(&["Bearer guess"]);
         let host = |n: u128| IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8 << 96) + n));

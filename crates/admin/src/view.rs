@@ -1,4 +1,4 @@
-//! How a breaker is shown as JSON: the same words as in the configuration, metrics and library.
+//! The JSON of a breaker, in the words of the configuration, metrics and library.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::fleet::{self, Fleet};
 
-/// A breaker in full, with its place in a fleet.
+/// The JSON of a breaker, with its part in a fleet.
 pub fn breaker(status: &BreakerStatus, fleet: Option<&Fleet>, wall: Wall) -> Value {
     let snapshot = &status.snapshot;
     let hold = snapshot.hold.as_ref().map(|hold| {
@@ -86,10 +86,10 @@ pub fn breaker(status: &BreakerStatus, fleet: Option<&Fleet>, wall: Wall) -> Val
     })
 }
 
-/// A circuit that a flow builds by hand. What no flow knows of is null.
+/// The JSON of a circuit that a flow builds by hand. Facts that a flow does not have are null.
 pub fn circuit(circuit: &Circuit, now: u64) -> Value {
     let open = circuit.state == Phase::Open;
-    // The flow's own timeout is in the flow; the entry's end is what is known.
+    // The flow's own timeout is inside the flow; only the end of its entry is known here.
     let retry = circuit.gone_by().filter(|_| open);
     let left = retry.map(|at| Duration::from_millis(at.saturating_sub(now)));
     let flaws: Vec<_> = circuit
@@ -106,8 +106,8 @@ pub fn circuit(circuit: &Circuit, now: u64) -> Value {
         "mode": "enforce",
         "hold": null,
         "reason": open.then(|| match circuit.threshold {
-            Some(threshold) => format!("the flow has written so, after {threshold} failures"),
-            None => "the flow has written so".to_owned(),
+            Some(threshold) => format!("opened by the flow after {threshold} failures"),
+            None => "opened by the flow".to_owned(),
         }),
         "retry_at": retry.map(millis),
         "retry_after": left.map(Rejection::whole_seconds),
@@ -128,13 +128,13 @@ pub fn circuit(circuit: &Circuit, now: u64) -> Value {
     })
 }
 
-/// Milliseconds since the Unix epoch as RFC 3339 in UTC.
+/// Formats milliseconds since the Unix epoch as RFC 3339 in UTC.
 fn millis(at: u64) -> String {
     let at = UNIX_EPOCH + Duration::from_millis(at);
     humantime::format_rfc3339_millis(at).to_string()
 }
 
-/// Why a breaker is as it is, and what comes next: in a sentence, and piece by piece.
+/// The JSON of an explanation: a breaker's state, with its reason and the next event, as a sentence and in parts.
 pub fn explanation(explanation: &Explanation, wall: Wall) -> Value {
     let (event, at) = match explanation.next {
         Next::RuleMet => ("rule_met", None),
@@ -165,12 +165,12 @@ fn gap(rule: &RuleGap) -> Value {
     json!({ "rule": rule.rule.as_str(), "gap": why, "missing_calls": missing })
 }
 
-/// How far back a rule looks, as the configuration says it.
+/// A rule's window, in the configuration's notation.
 fn over(over: Over) -> String {
     match over {
         Over::Time(time) => humantime::format_duration(time).to_string(),
         Over::Calls(calls) => format!("{calls} calls"),
-        // No window that can be configured is of another kind.
+        // Every window that can be configured is of a kind above.
         _ => format!("{over:?}"),
     }
 }
@@ -188,12 +188,12 @@ fn transition(transition: &Transition, wall: Wall) -> Value {
     })
 }
 
-/// A moment as RFC 3339 in UTC, to the millisecond.
+/// Formats a timestamp as RFC 3339 in UTC, to the millisecond.
 pub fn time(at: Timestamp, wall: Wall) -> String {
     millis(wall.millis_at(at))
 }
 
-/// The same of a moment until which somebody waits: rounded up, so that nobody comes too early.
+/// Formats the time at which a caller may return: rounded up, so that no caller comes too early.
 fn due(at: Timestamp, wall: Wall) -> String {
     millis(wall.millis_by(at))
 }
@@ -206,7 +206,7 @@ mod tests {
 
     use super::*;
 
-    /// A breaker's `retry_after` at a time.
+    /// The `retry_after` of a breaker at a time.
     fn retry_after(of: &Breaker, now: Timestamp) -> Value {
         let status = BreakerStatus {
             name: of.name().clone(),
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_as_long_as_it_is_shown_does_not_come_too_early() {
+    fn waiting_for_the_shown_time_is_never_too_short() {
         let orders = Breaker::new("orders", Settings::default()).unwrap();
         let trip = ForcedTrip::new("a drill", "a test").cooldown(Duration::from_secs(10));
         orders.trip(trip, Timestamp::ZERO);

@@ -334,7 +334,7 @@ routes: [{{ path: /a, upstream: orders }}]
     problem(
         &gateway.admin_get("/api/v1/breakers/none"),
         404,
-        "there are: orders/00000",
+        "known breakers: orders/00000",
     );
     let admin = format!("http://{}", gateway.admin_addr());
     let listed = Program::new().run(["breakers", "ls", "--admin", &admin]);
@@ -561,7 +561,7 @@ fn a_command_that_cannot_be_read_changes_nothing_and_says_why() {
     problem(&open(r#"{"for":"10m","for":"20m"}"#), 400, "duplicate");
     for duration in ["10", "ten minutes", "-5s", "0s", "", "9999999h"] {
         let body = json!({ "for": duration }).to_string();
-        problem(&open(&body), 400, "`for` is a duration");
+        problem(&open(&body), 400, "expected a duration");
     }
     problem(&open(r#"{"for":600}"#), 400, "");
     problem(

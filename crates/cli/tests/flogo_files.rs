@@ -118,7 +118,7 @@ fn a_property_is_set_on_the_command_line() {
     assert_eq!(ended.code, Some(1));
     assert_eq!(
         ended.stdout,
-        "app.json:1:146: error: property `port`: its value from --set is no int: strconv.Atoi: parsing \"many\": invalid syntax; correct the value, or the type\n"
+        "app.json:1:146: error: property `port`: invalid int from --set: strconv.Atoi: parsing \"many\": invalid syntax; correct the value, or the type\n"
     );
     let ended = program.run(["check", "app.json", "--set", "port=8090"]);
     assert_eq!(ended.code, Some(0), "{}", ended.stdout);
@@ -135,7 +135,7 @@ fn what_cannot_be_converted_gives_no_yaml() {
     assert!(
         ended
             .stderr
-            .contains("error: nothing of this application can be said in the native form"),
+            .contains("error: no part of this application has a native form"),
         "{}",
         ended.stderr
     );

@@ -98,7 +98,7 @@ fn a_refusal_of_the_admin_api_is_in_the_log_at_debug() {
     admin.host = "evil.example".into();
     assert_eq!(admin.get("/metrics").status, 403);
     for (path, reason) in [
-        ("/nowhere", "there is nothing at /nowhere"),
+        ("/nowhere", "unknown path /nowhere"),
         (
             "/metrics",
             "call the admin API by its address or as localhost, not by another name",

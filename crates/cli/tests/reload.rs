@@ -610,7 +610,7 @@ fn a_bad_file_keeps_the_old_plan_and_says_where_it_is_wrong() {
         assert!(log.contains(&format!("{file}:{place}")), "{place} in {log}");
     }
     assert_eq!(log.matches("\"level\":\"ERROR\"").count(), 3, "{log}");
-    assert!(log.contains("there is no upstream `order`") && log.contains("did you mean `orders`"));
+    assert!(log.contains("unknown upstream `order`") && log.contains("did you mean `orders`"));
     assert_eq!(client.get("/a").status, 200);
     let mut after = gateway.breaker("orders");
     after["counts"] = before["counts"].clone();

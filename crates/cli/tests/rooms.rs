@@ -50,7 +50,7 @@ const FLOORS: [(&str, &str); 11] = [
     ),
     (
         "admin",
-        "breakers door health list listen fleet view token stream seats reserve problem clock",
+        "breakers access health list listen fleet view token stream slots reserve problem clock",
     ),
     ("sim", "suite replay mapping subject scenario fleet"),
     (

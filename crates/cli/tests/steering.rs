@@ -195,10 +195,10 @@ fn what_is_wrong_is_said_in_one_line() {
     };
     wrong(
         &["show", "order"],
-        "there is no breaker `order`; there are: orders",
+        "unknown breaker `order`; known breakers: orders",
     );
-    wrong(&["open", "order"], "there is no breaker");
-    wrong(&["open", "orders", "--for", "soon"], "`for` is a duration");
+    wrong(&["open", "order"], "unknown breaker");
+    wrong(&["open", "orders", "--for", "soon"], "expected a duration");
     wrong(&["release", "orders", "--for", "1m"], "open and close");
     wrong(
         &["open", "orders", "--fleet"],

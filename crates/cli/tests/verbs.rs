@@ -427,7 +427,9 @@ fn an_address_for_a_mule_application_is_refused_where_there_is_none() {
         assert_eq!(ended.code, Some(1));
         let told = ended.stdout + &ended.stderr;
         assert!(
-            told.contains("`--bind A` gives an address to a Mule application, and this is none"),
+            told.contains(
+                "`--bind A` sets an address of a Mule application, and this is another form"
+            ),
             "{told}"
         );
     }
@@ -488,7 +490,7 @@ fn run_refuses_a_wrong_file_with_its_diagnostics() {
     assert!(
         ended
             .stderr
-            .contains("orders.yaml:3:41: error: there is no upstream `order`; "),
+            .contains("orders.yaml:3:41: error: unknown upstream `order`; "),
         "{}",
         ended.stderr
     );

@@ -1,7 +1,7 @@
-//! An application as a native configuration: what of it can be said there, and what cannot.
+//! Converts an application to a native configuration, and lists the parts that have no native form.
 //!
-//! A breaker around a call becomes an upstream with its breaker, a handler becomes a route. Whatever
-//! else the application does is named, each with its line.
+//! A breaker around a call becomes an upstream with its breaker, a handler becomes a route. Everything else in the
+//! application is reported, with its line.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -17,9 +17,9 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 
 use crate::Value;
 use crate::flow::{Action, Data, FlowResponse, Given, TargetPart};
-use crate::read::actions::{ActionPlaces, Built};
+use crate::read::actions::{ActionPlaces, BuiltAction};
 use crate::read::app::Application;
-use crate::read::triggers::Routed;
+use crate::read::triggers::RouteDraft;
 
 mod recipe;
 
@@ -31,7 +31,7 @@ const START: Place = Place {
     col: 1,
 };
 
-/// What is said once of every conversion.
+/// The differences of every conversion.
 const EVERYWHERE: &str = "\
 # In every route the client's headers, query and body go to the upstream, and the upstream's status,
 # headers and body come back as they are; a refused call is answered 503 with `Retry-After`, one that
@@ -39,7 +39,7 @@ const EVERYWHERE: &str = "\
 # and a path that differs in its last slash or in case is not redirected to.
 ";
 
-/// The native form of an application, and what is not in it. No text: nothing of it can be said.
+/// Converts an application. The text is `None` if nothing has a native form.
 pub(crate) fn convert(app: &Application, mut notes: Notes) -> (Option<String>, Vec<Diagnostic>) {
     let names: Vec<&str> = app.files.iter().map(String::as_str).collect();
     let mut draft = Draft::default();
@@ -48,9 +48,9 @@ pub(crate) fn convert(app: &Application, mut notes: Notes) -> (Option<String>, V
     }
     for (place, subscription) in app.triggers.subscriptions_by_place() {
         let channel = quote(&subscription.channel);
-        draft.lose(
+        draft.report_lost(
             place,
-            format!("what is done with the messages of channel {channel}"),
+            format!("the handling of messages of channel {channel}"),
         );
     }
     for listener in &app.plan.listeners {
@@ -59,7 +59,7 @@ pub(crate) fn convert(app: &Application, mut notes: Notes) -> (Option<String>, V
     let text = if draft.routes.is_empty() {
         notes.error(
             START,
-            "nothing of this application can be said in the native form: no handler makes one call",
+            "no part of this application has a native form: no handler makes exactly one call",
             "keep running it as it is",
         );
         None
@@ -70,7 +70,7 @@ pub(crate) fn convert(app: &Application, mut notes: Notes) -> (Option<String>, V
     (text, notes.finish(&names))
 }
 
-/// What begins the account of each loss.
+/// The beginning of each warning about a lost part.
 const NOT_CARRIED: &str = "not carried: ";
 
 #[derive(Default)]
@@ -85,12 +85,12 @@ struct Draft {
 }
 
 impl Draft {
-    fn lose(&mut self, at: Place, what: impl Into<String>) {
+    fn report_lost(&mut self, at: Place, what: impl Into<String>) {
         let what = format!("{NOT_CARRIED}{}", what.into());
-        self.lost.warn(at, what, "see to it by hand, or let it go");
+        self.lost.warn(at, what, "port this by hand or drop it");
     }
 
-    /// Names the files of TLS that the native form would look for elsewhere.
+    /// Reports the TLS files that the native form would look for in another directory.
     fn tls(&mut self, listener: &Listener) {
         let Some(tls) = &listener.tls else { return };
         for path in [&tls.certificate_path, &tls.key_path] {
@@ -99,20 +99,20 @@ impl Draft {
                 let what = format!(
                     "the directory of {path} (trigger {name}): the program's there, the configuration file's here"
                 );
-                self.lose(START, what);
+                self.report_lost(START, what);
             }
         }
     }
 
-    fn route(&mut self, route: &Routed) {
+    fn route(&mut self, route: &RouteDraft) {
         let choices = route.handler.choices.iter().zip(&route.choices);
         let mut taken = None;
         for (choice, places) in choices {
             if choice.when.is_some() {
-                self.lose(
+                self.report_lost(
                     places.at,
                     format!(
-                        "{} runs {} on a condition; native routes have none",
+                        "{} runs {} on a condition, which native routes do not have",
                         quote(&route.handler.name),
                         quote(&choice.action.name)
                     ),
@@ -120,10 +120,10 @@ impl Draft {
                 continue;
             }
             if choice.input.is_some() {
-                self.lose(places.at, "the handler's `input`");
+                self.report_lost(places.at, "the handler's `input`");
             }
             if choice.output.is_some() {
-                self.lose(places.at, "the handler's `output`");
+                self.report_lost(places.at, "the handler's `output`");
             }
             taken = Some(&places.built);
             break;
@@ -133,17 +133,17 @@ impl Draft {
         }
     }
 
-    fn action(&mut self, route: &Routed, built: &Built) {
-        let Built { action, places } = built;
+    fn action(&mut self, route: &RouteDraft, built: &BuiltAction) {
+        let BuiltAction { action, places } = built;
         let recipe = Recipe::of(action);
         for (step, what) in &recipe.left {
-            self.lose(places.steps[*step], what.clone());
+            self.report_lost(places.steps[*step], what.clone());
         }
         let Some(call) = &recipe.call else {
-            self.lose(
+            self.report_lost(
                 route.at,
                 format!(
-                    "the route {}: its action makes no single call",
+                    "the route {}: its action does not make exactly one call",
                     quote(&route.handler.name)
                 ),
             );
@@ -151,10 +151,10 @@ impl Draft {
         };
         let at = places.services[call.service];
         if call.rest.method != route.method {
-            self.lose(
+            self.report_lost(
                 at,
                 format!(
-                    "the route {}: it calls with {}, and a native route passes the client's method on",
+                    "the route {}: it calls with {}, but a native route forwards the client's method",
                     quote(&route.handler.name),
                     call.rest.method
                 ),
@@ -168,7 +168,7 @@ impl Draft {
             Ok(target) => target,
             Err(what) => {
                 let route = quote(&route.handler.name);
-                self.lose(at, format!("the route {route}: {what}"));
+                self.report_lost(at, format!("the route {route}: {what}"));
                 return;
             }
         };
@@ -186,14 +186,14 @@ impl Draft {
             entries.insert("rewrite".into(), json!(target.path));
         }
         if let Some(query) = target.query {
-            self.lose(at, format!("the query {} of the uri", quote(&query)));
+            self.report_lost(at, format!("the query {} of the uri", quote(&query)));
         }
         self.routes.push(entries);
         self.responses(action, places, &recipe);
     }
 
-    /// The route's path, and what its parameters are called in it.
-    fn path(&mut self, route: &Routed) -> Option<(String, Vec<(String, String)>)> {
+    /// The route's native path, and the native names of its parameters.
+    fn path(&mut self, route: &RouteDraft) -> Option<(String, Vec<(String, String)>)> {
         let mut renamed: Vec<(String, String)> = Vec::new();
         let template = route.path.renamed(|name| {
             let mut plain: String = name
@@ -218,14 +218,14 @@ impl Draft {
         let read = match Template::read(&template) {
             Ok(read) => read,
             Err(fault) => {
-                self.lose(
+                self.report_lost(
                     route.at,
                     format!("the path {}: {}", quote(&route.written), fault.what),
                 );
                 return None;
             }
         };
-        // Routes of one shape name their parameters alike.
+        // Routes with the same shape have the same parameter names.
         let first = self
             .names
             .entry(read.shape())
@@ -247,7 +247,7 @@ impl Draft {
         if let Some(known) = self.known.get(&key) {
             return known.clone();
         }
-        // Under the breaker's old name, so that dashboards find it again.
+        // The breaker keeps its name, so that dashboards find it again.
         let base = match recipe.breaker {
             Some(breaker) => breaker.name.to_string(),
             None => format!("{}/{}", action.name, service.name),
@@ -266,19 +266,19 @@ impl Draft {
                 let written = fusebox_plan::dialect::show_duration(timeout);
                 entries.insert("timeout".into(), json!({ "request": written }));
             }
-            None => self.lose(
+            None => self.report_lost(
                 at,
                 format!(
-                    "{} waits for its answer as long as it takes; here 30 s",
+                    "{} waits for its answer without a limit; here 30 s",
                     quote(&service.name)
                 ),
             ),
         }
         if rest.proxy.is_some() {
-            self.lose(at, format!("the proxy of {}", quote(&service.name)));
+            self.report_lost(at, format!("the proxy of {}", quote(&service.name)));
         }
         if !rest.tls.verified || rest.tls.identity.is_some() || rest.tls.authorities.is_some() {
-            self.lose(
+            self.report_lost(
                 at,
                 format!(
                     "the TLS settings of {}: the certificate is verified by the system's authorities",
@@ -287,11 +287,11 @@ impl Draft {
             );
         }
         for (input, what) in [
-            ("headers", "the headers that it sends by itself"),
-            ("content", "the content that it sends by itself"),
+            ("headers", "the headers that it sets itself"),
+            ("content", "the content that it sets itself"),
         ] {
             if own_input(action, call, input) {
-                self.lose(at, format!("{what} ({})", quote(&service.name)));
+                self.report_lost(at, format!("{what} ({})", quote(&service.name)));
             }
         }
         let breaker = self.breaker(recipe, at);
@@ -308,7 +308,7 @@ impl Draft {
         };
         let settings = show_settings(&breaker.settings);
         if settings["mode"] == "disabled" {
-            self.lose(
+            self.report_lost(
                 at,
                 format!("the breaker {} never rejects", quote(&breaker.name)),
             );
@@ -317,7 +317,7 @@ impl Draft {
         let adaptive = settings["trip"][0].get("adaptive").is_some();
         let mut shown = JsonMap::new();
         shown.insert("trip".into(), settings["trip"][0].clone());
-        // Any answer is a success, whatever its status.
+        // Every answer is a success, whatever its status.
         shown.insert("failure".into(), json!("error != \"\""));
         if !adaptive {
             shown.insert("history".into(), settings["history"].clone());
@@ -337,7 +337,7 @@ impl Draft {
                 quote(&action.name)
             );
             let at = places.steps.first().copied().unwrap_or_default();
-            self.lose(at, what);
+            self.report_lost(at, what);
         }
         let refused = recipe
             .breaker
@@ -358,7 +358,7 @@ impl Draft {
                 Some(Given::Expression(expression)) => format!("={}", expression.source()),
                 None => "200".to_owned(),
             };
-            self.lose(places.responses[index], format!("{what} (code {code})"));
+            self.report_lost(places.responses[index], format!("{what} (code {code})"));
         }
     }
 
@@ -398,7 +398,7 @@ impl Draft {
     }
 }
 
-/// Whether the call sends something of its own in this part, not the client's.
+/// True if the call sets this part of the request itself, instead of forwarding the client's.
 fn own_input(action: &Action, call: &recipe::Call<'_>, input: &str) -> bool {
     let set = match &action.services[call.service].settings {
         Value::Object(settings) => settings.contains_key(input),
@@ -412,7 +412,7 @@ fn own_input(action: &Action, call: &recipe::Call<'_>, input: &str) -> bool {
     set || mapped
 }
 
-/// Whether a response gives what the upstream answered.
+/// True if a response forwards the upstream's answer.
 fn passes_through(response: &FlowResponse, action: &Action, recipe: &Recipe<'_>) -> bool {
     let Some(call) = &recipe.call else {
         return false;
@@ -434,11 +434,11 @@ struct Target {
     query: Option<String>,
 }
 
-/// The path that the upstream sees, with the route's parameters in it.
+/// The path that the upstream receives, with the route's parameters.
 fn target(
     call: &recipe::Call<'_>,
     action: &Action,
-    route: &Routed,
+    route: &RouteDraft,
     renamed: &[(String, String)],
 ) -> Result<Target, String> {
     let mut text = String::new();
@@ -453,7 +453,7 @@ fn target(
                 });
                 let Some((_, plain)) = plain else {
                     return Err(format!(
-                        "its parameter {} is no single segment of the client's path",
+                        "its parameter {} is not a single segment of the client's path",
                         quote(name)
                     ));
                 };
@@ -476,7 +476,7 @@ fn target(
     Ok(Target { path, query })
 }
 
-/// The parameter of the client's path that fills a parameter of the call.
+/// The parameter of the client's path whose value fills a parameter of the call.
 fn source_of(name: &str, step: &crate::flow::FlowStep) -> Option<String> {
     step.input.iter().rev().find_map(|assignment| {
         let Given::Expression(expression) = &assignment.value else {

@@ -1,4 +1,4 @@
-//! Flogo as a dialect of configurations: one JSON document.
+//! Flogo as a dialect: applications in one JSON document.
 
 use fusebox_plan::dialect::{self, Claim, Document, Loader, Node, Notes, parse_tree};
 use fusebox_plan::{Conversion, Plan, Reading, Source};
@@ -10,12 +10,12 @@ use crate::read::located::{self, NotJson};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Dialect;
 
-/// Reads sources as the native form or as an application of Project Flogo, as their content tells.
+/// Reads sources in the native form or as an application of Project Flogo, depending on their content.
 pub fn read(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
     fusebox_plan::read_as(&[&Dialect], sources, loader)
 }
 
-/// Writes an application of Project Flogo in the native form.
+/// Converts an application of Project Flogo to the native form.
 pub fn convert(sources: &[Source<'_>], loader: &dyn Loader) -> Conversion {
     fusebox_plan::convert(&[&Dialect], sources, loader)
 }
@@ -38,7 +38,7 @@ impl dialect::Dialect for Dialect {
 
     fn mistaken(&self, root: &Node) -> Option<(&'static str, &'static str)> {
         is_application(root).then_some((
-            "this is a Flogo application in YAML, and those are written in JSON",
+            "a Flogo application must be JSON, found YAML",
             "convert the file to JSON",
         ))
     }
@@ -96,7 +96,7 @@ fn application(
     }
 }
 
-/// What a text in braces is that is not JSON: native YAML, unless it is an application with a fault.
+/// Decides about a text in braces that is not JSON: native YAML, unless it looks like an application with a fault.
 fn broken(text: &str, file: usize, fault: &NotJson, notes: &mut Notes) -> Claim {
     let root = parse_tree(text, file, &mut Notes::default());
     let looks_so = ["\"flogo:", "\"triggers\"", "\"resources\""]
@@ -116,7 +116,7 @@ fn broken(text: &str, file: usize, fault: &NotJson, notes: &mut Notes) -> Claim 
 fn refuse(fault: &NotJson, notes: &mut Notes) {
     notes.error(
         fault.at,
-        format!("the application is not JSON: {}", fault.what),
+        format!("the application is not valid JSON: {}", fault.what),
         "correct it here or just before",
     );
 }

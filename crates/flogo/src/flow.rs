@@ -1,8 +1,7 @@
-//! What a Flogo handler does, checked: its actions, their services, steps and responses.
+//! The checked model of a Flogo handler: its actions, with their services, steps and responses.
 //!
-//! A trigger's handler is a route of the plan whose step is [`Step::Run`](fusebox_plan::plan::Step::Run);
-//! everything that the dialect can say is in the types below, with every expression compiled, every
-//! service found and every setting known.
+//! A trigger's handler is a route of the plan whose step is [`Step::App`](fusebox_plan::plan::Step::App). The types
+//! below hold the complete dialect, with every expression compiled, every service resolved and every setting known.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,125 +12,125 @@ use fusebox_plan::plan::Endpoint;
 use crate::Expression;
 use crate::Value;
 
-/// What is done with one kind of request, or with the messages of one channel.
+/// The handling of one kind of request, or of the messages of one channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Handler {
-    /// Its name in logs and metrics: the trigger's id, the method and the path, or the channel.
+    /// The handler's name in logs and metrics: the trigger's id, the method and the path, or the channel.
     pub name: Arc<str>,
-    /// Tried in order; the first whose condition holds is run. Never empty.
+    /// The actions, never empty. They are tried in order, and the first whose condition holds is run.
     pub choices: Vec<Choice>,
 }
 
-/// One of a handler's actions, and when it is taken.
+/// An action of a handler, with its condition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
-    /// `if`, over the trigger's output; an action without one is always taken.
+    /// `if`: the condition, over the trigger's output; `None` always holds.
     pub when: Option<Expression>,
-    /// The action. Handlers that name the same shared action hold the same one.
+    /// The action. Handlers that name the same shared action share one instance.
     pub action: Arc<Action>,
-    /// `input`: what replaces the payload; `None`: the payload is the trigger's output.
+    /// `input`: the mapping that replaces the payload; `None`: the payload is the trigger's output.
     pub input: Option<Mapping>,
-    /// `output`: what is made of the action's `code` and `data`; `None`: they are the reply.
+    /// `output`: the mapping of the action's `code` and `data` to the reply; `None`: they are the reply.
     pub output: Option<Mapping>,
 }
 
-/// One instance of the microgateway: its services live as long as it does.
+/// An instance of the microgateway, with the state of its services.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Action {
-    /// Unique within the plan, and the same over a reload as long as the file names the same things:
-    /// the resource's name, with `#2` and so on behind that of a second instance.
+    /// The action's name, unique in the plan, and the same over a reload as long as the file has the same resources:
+    /// the resource's name, with `#2` and so on for further instances.
     pub name: Arc<str>,
-    /// The raw settings, `uri` and `async` among them: `$.conf`.
+    /// The raw settings, including `uri` and `async`: `$.conf`.
     pub conf: Value,
-    /// The environment as it was when the plan was made: `$.env`.
+    /// The environment at the time of reading: `$.env`.
     pub env: Value,
-    /// `async`: the responses do not wait for the steps.
+    /// `async`: true if the responses do not wait for the steps.
     pub asynchronous: bool,
     /// The services, in the order of the definition.
     pub services: Vec<Service>,
-    /// The steps; never empty.
+    /// The steps, never empty.
     pub steps: Vec<FlowStep>,
-    /// The responses; the first that matches is the answer.
+    /// The responses; the first whose condition holds is the answer.
     pub responses: Vec<FlowResponse>,
 }
 
-/// A named use of an activity.
+/// An activity with a name and settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Service {
-    /// Its name in the scope; unique within the action.
+    /// The service's name in the scope, unique in the action.
     pub name: Arc<str>,
-    /// The evaluated settings, an object: what its inputs begin with at each step.
+    /// The evaluated settings, an object: the initial inputs of each step.
     pub settings: Value,
-    /// What it does.
+    /// The activity with its checked settings.
     pub activity: Activity,
 }
 
-/// What a service does.
+/// The activity of a service.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Activity {
-    /// `activity/circuitbreaker`.
+    /// `activity/circuitbreaker`, see [`BreakerActivity`].
     Breaker(BreakerActivity),
-    /// `activity/rest`.
+    /// `activity/rest`, see [`RestActivity`].
     Rest(Box<RestActivity>),
-    /// `activity/ratelimiter`.
+    /// `activity/ratelimiter`, see [`RateLimiterActivity`].
     RateLimiter(RateLimiterActivity),
-    /// `activity/jwt`; everything it needs comes in its inputs.
+    /// `activity/jwt`, which has only inputs and no settings.
     Jwt,
-    /// `activity/log`: inputs `message`, `addDetails`.
+    /// `activity/log`, with the inputs `message` and `addDetails`.
     Log,
-    /// `activity/counter`.
+    /// `activity/counter`, see [`CounterActivity`].
     Counter(CounterActivity),
-    /// `activity/channel`: inputs `channel`, `data`.
+    /// `activity/channel`, with the inputs `channel` and `data`.
     Channel,
-    /// `activity/actreturn`: ends the steps; its mapped values are the action's results.
+    /// `activity/actreturn`: ends the steps with the mapped values as the action's results.
     Return(Mapping),
-    /// `activity/actreply`: its mapped values become names of the scope, and the steps go on.
+    /// `activity/actreply`: adds the mapped values to the scope and continues with the next step.
     Reply(Mapping),
 }
 
-/// A breaker of the `breaker` crate, driven by check and report.
+/// A breaker of the `breaker` crate, operated by explicit checks and reports.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BreakerActivity {
     /// The breaker's name: the action's name, `/`, the service's name.
     pub name: Arc<str>,
-    /// Modes a, b, c and d as settings of the machine.
+    /// The settings of the machine for mode a, b, c or d.
     pub settings: Settings,
 }
 
-/// A call to another service.
+/// A call to another HTTP service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RestActivity {
-    /// GET, POST, PUT, PATCH or DELETE.
+    /// The method: GET, POST, PUT, PATCH or DELETE.
     pub method: http::Method,
-    /// The URI as written, with its `/:name` parts: what error messages show.
+    /// The URI as written, with its `/:name` parameters, for error messages.
     pub uri: String,
-    /// Where it is: the URI's scheme and authority; `base_path` is empty.
+    /// The URI's scheme and authority; `base_path` is empty.
     pub endpoint: Endpoint,
-    /// What follows the authority, up to a `#`: literal text and path parameters.
+    /// The rest of the URI after the authority, up to a `#`: literal text and path parameters.
     pub target: Vec<TargetPart>,
-    /// `proxy`: an HTTP proxy that the request goes through.
+    /// `proxy`: the HTTP proxy of the request.
     pub proxy: Option<Endpoint>,
-    /// `timeout`: how long to wait for the head once the request is written; `None`: for ever.
+    /// `timeout`: the longest wait for the response's head after the request is sent; `None`: unlimited.
     pub timeout: Option<Duration>,
-    /// How an `https` endpoint is verified.
+    /// The verification of an `https` endpoint.
     pub tls: RestTls,
 }
 
-/// One part of what follows a URI's authority.
+/// A part of a URI after its authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetPart {
-    /// Text as it stands, escaped as a URL wants it.
+    /// A literal text, escaped as in a URL.
     Literal(String),
-    /// A path parameter by its name; its value is percent-encoded when it is filled in.
+    /// The name of a path parameter; its value is percent-encoded when it is inserted.
     Param(String),
 }
 
-/// How the other side of a TLS connection is verified, and what we show of ourselves.
+/// The verification of a TLS server, and our own certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestTls {
-    /// Whether its certificate is verified. True unless the file says otherwise in so many words.
+    /// True to verify the server's certificate; false only if the file disables it explicitly.
     pub verified: bool,
-    /// `useSystemCert`: trust the system's authorities. Default true.
+    /// `useSystemCert`: true to trust the system's authorities. Default true.
     pub system_roots: bool,
     /// Further authorities, in PEM.
     pub authorities: Option<String>,
@@ -142,9 +141,9 @@ pub struct RestTls {
 /// A certificate chain and its private key, in PEM.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The chain, the own certificate first.
+    /// The certificate chain, the own certificate first.
     pub certificates: String,
-    /// The key.
+    /// The private key.
     pub key: String,
 }
 
@@ -159,133 +158,133 @@ impl std::fmt::Debug for Identity {
 pub struct RateLimiterActivity {
     /// Calls in a window, at least 1.
     pub limit: u64,
-    /// A second, a minute or an hour.
+    /// The length of the window: a second, a minute or an hour.
     pub window: Duration,
-    /// `spikeThreshold`: the ratio of the present rate to the usual one past which calls are refused; `None`: off.
+    /// `spikeThreshold`: the ratio of the present rate to the usual one above which calls are refused; `None`: off.
     pub spike_threshold: Option<f64>,
-    /// `decayRate`. Default 0.01.
+    /// `decayRate`: the weight of the present rate in the usual one. Default 0.01.
     pub decay_rate: f64,
 }
 
-/// What is done with a process-wide counter.
+/// An operation on a process-wide counter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CounterActivity {
-    /// `counterName`: services that name the same counter share it.
+    /// `counterName`: the counter's name; services with the same name share it.
     pub counter: Arc<str>,
-    /// `op`.
+    /// `op`: the operation of this service.
     pub operation: CounterOperation,
 }
 
-/// `op` of a counter. Each gives the value after it.
+/// The operation on a counter (`op`). Each returns the counter's new value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CounterOperation {
-    /// Leaves it as it is; the default.
+    /// Reads the counter; the default.
     Get,
-    /// Adds one.
+    /// Adds one to the counter.
     Increment,
-    /// Sets it to zero.
+    /// Sets the counter to zero.
     Reset,
 }
 
 /// One step of an action.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FlowStep {
-    /// `if`; a step without one is always taken.
+    /// `if`: the condition of the step; `None` always holds.
     pub when: Option<Expression>,
-    /// Which service, by its place in [`Action::services`].
+    /// The service, by its index in [`Action::services`].
     pub service: usize,
-    /// `input`, in the order in which it is evaluated: sorted by name.
+    /// `input`: the assignments, in the order of evaluation: sorted by name.
     pub input: Vec<Assignment>,
-    /// `halt`; with one, an error of the activity does not end the steps by itself.
+    /// `halt`: the condition that ends the steps; with one, an activity's error alone does not.
     pub halt: Option<Halt>,
 }
 
 /// The condition on which the steps end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Halt {
-    /// Its text, for the message.
+    /// The condition's text, for the message.
     pub text: Arc<str>,
-    /// What it says.
+    /// The compiled condition.
     pub condition: Expression,
 }
 
-/// A value and the place that takes it: `a.b` sets `b` in the object `a`.
+/// A value and its destination: `a.b` sets `b` in the object `a`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
-    /// The name's parts; never empty.
+    /// The parts of the name, never empty.
     pub path: Vec<Arc<str>>,
-    /// The value.
+    /// The assigned value.
     pub value: Given,
 }
 
-/// A value as the file gives it.
+/// A value in the file: a literal or an expression.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Given {
-    /// As it stands.
+    /// A literal value.
     Literal(Value),
-    /// A text that began with `=`.
+    /// A text that begins with `=`, compiled.
     Expression(Expression),
 }
 
 /// One response of an action.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FlowResponse {
-    /// `if`; a response without one matches.
+    /// `if`: the condition of the response; `None` always holds.
     pub when: Option<Expression>,
-    /// `output.code`; without one the code is 200.
+    /// `output.code`: the status; `None`: 200.
     pub code: Option<Given>,
-    /// `output.data`; without an `output` there is none.
+    /// `output.data`: the body; `None` without an `output`.
     pub data: Option<Data>,
 }
 
-/// What a response answers with.
+/// The data of a response.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Data {
-    /// One value.
+    /// A single value.
     One(Given),
     /// An object, entry by entry, sorted by name.
     Object(Vec<Assignment>),
 }
 
-/// A handler's `input` or `output`: an object made of expressions, entry by entry.
+/// A handler's `input` or `output`: an object of expressions, entry by entry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mapping(pub Vec<(Arc<str>, MapNode)>);
 
-/// One value of a mapping.
+/// A value of a mapping.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MapNode {
-    /// One value.
+    /// A single value.
     Given(Given),
-    /// An object whose values are mapped.
+    /// An object with mapped values.
     Object(Vec<(Arc<str>, MapNode)>),
-    /// A list whose items are mapped.
+    /// A list with mapped items.
     Array(Vec<MapNode>),
-    /// `@foreach(source, name, filter)`: a list made of another, item by item; `$loop` is the item.
+    /// `@foreach(source, name, filter)`: a list made from another, item by item; `$loop` is the item.
     ForEach(Box<ForEach>),
-    /// `@if`, `@elseif`, `@else`: the first branch whose condition holds; none gives nothing.
+    /// `@if`, `@elseif`, `@else`: the first branch whose condition holds; without one, null.
     Branches(Vec<(Option<Expression>, MapNode)>),
 }
 
-/// A list made of another one.
+/// A list made from another one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ForEach {
-    /// The list.
+    /// The source list.
     pub source: Expression,
-    /// By which name inner loops reach its item; `None`: by `$loop` alone.
+    /// The name by which inner loops refer to this item; `None`: only as `$loop`.
     pub name: Option<Arc<str>>,
-    /// Which items are taken; all without one.
+    /// The condition of the items to include; `None`: all.
     pub filter: Option<Expression>,
-    /// What a new item begins as (`=`); `None`: an empty object.
+    /// `=`: the initial value of a new item; `None`: an empty object.
     pub base: Option<Base>,
-    /// What is put into the new item, which is an object then; empty: it stays as it began.
+    /// The fields to set in the new item, which must then be an object; empty: the item keeps its initial value.
     pub fields: Vec<(Arc<str>, MapNode)>,
 }
 
-/// What an item of a new list begins as.
+/// The initial value of an item in the new list.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Base {
-    /// The item of the old list (`$loop`).
+    /// The item of the source list (`$loop`).
     Item,
-    /// A value made of it.
+    /// A value computed from the item.
     Given(Given),
 }

@@ -1,4 +1,4 @@
-//! The language of expressions and mappings: values, from text to value, functions, JSON as Go has it.
+//! The language of expressions and mappings: values, parsing, functions, and JSON in Go's form.
 
 pub mod coerce;
 pub mod expression;

@@ -1,18 +1,18 @@
-//! Applications of [Project Flogo](https://www.flogo.io), whose microgateway they run in.
+//! Applications of [Project Flogo](https://www.flogo.io), in its microgateway dialect.
 //!
-//! - [`Value`], [`Fault`]: what expressions work on; `coerce`, `number`, `json`: how one kind becomes
-//!   another, and text
-//! - [`Names`]: what a text may name; [`Expression`]: from text to value; `functions`, by package
-//! - [`Scope`]: what an expression sees; `path`: how it goes on from there
-//! - `located`, `object`, `schema`: an application's text, and what its parts may be; `app`, `triggers`,
-//!   `actions`, `library`, `activities`: what they mean
+//! - [`Value`], [`Fault`]: the values of expressions; `coerce`, `number`, `json`: conversions between kinds, and to
+//!   text
+//! - [`Names`]: the names that a text may use; [`Expression`]: compiled texts; `functions`, by package
+//! - [`Scope`]: the variables of an expression; `path`: access to their members
+//! - `located`, `object`, `schema`: an application's text, and the shapes of its parts; `app`, `triggers`, `actions`,
+//!   `library`, `activities`: their meanings
 //! - `convert`: an application in the native form
-//! - [`Handler`], [`Action`] and what they hold: an application as it is run; `mapping`: how its inputs
-//!   and data become values
+//! - [`Handler`], [`Action`] and their parts: an application, checked and ready to run; `mapping`: the evaluation of
+//!   inputs and data
 //!
-//! The semantics are those of Flogo's core 1.6 and of its contributions of 2025, read from their
-//! sources, [core](https://github.com/project-flogo/core) and
-//! [contrib](https://github.com/project-flogo/contrib). Where those crash, this gives an error.
+//! The semantics are those of Flogo's core 1.6 and of its contributions of 2025, read from their sources,
+//! [core](https://github.com/project-flogo/core) and [contrib](https://github.com/project-flogo/contrib). Inputs on
+//! which those crash give an error here.
 
 mod convert;
 mod dialect;

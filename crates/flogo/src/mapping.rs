@@ -1,4 +1,4 @@
-//! Mappings: how a handler's `input` and `output`, a step's inputs and a response's data become values.
+//! The evaluation of mappings: a handler's `input` and `output`, a step's inputs and a response's data.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::flow::{Assignment, Base, Data, ForEach, Given, MapNode, Mapping};
 use crate::language::expression::Cost;
 
 impl Given {
-    /// The value: the literal, or what the expression gives.
+    /// Evaluates to the literal, or to the expression's value.
     ///
     /// # Errors
-    /// What the expression says.
+    /// The error of the expression.
     pub fn eval(&self, scope: &dyn Scope) -> Result<Value, EvalError> {
         match self {
             Given::Literal(value) => Ok(value.clone()),
@@ -23,10 +23,10 @@ impl Given {
 }
 
 impl Data {
-    /// The value that a response answers with.
+    /// Evaluates the data of a response.
     ///
     /// # Errors
-    /// What the first expression that fails says, or why a name finds no object to be put into.
+    /// The error of the first expression that fails, or of a name that leads to a value that is not an object.
     pub fn eval(&self, scope: &dyn Scope) -> Result<Value, EvalError> {
         match self {
             Data::One(given) => given.eval(scope),
@@ -39,13 +39,13 @@ impl Data {
     }
 }
 
-/// Evaluates assignments in their order and puts each value where its name says.
+/// Evaluates assignments in order, and stores each value at its destination.
 ///
-/// All are evaluated before the first is stored, so none sees another's value.
+/// All are evaluated before the first is stored, so that no assignment sees another's value.
 ///
 /// # Errors
-/// What the first expression that fails says, or why a name finds no object to be put into; the
-/// object is then as it was, or holds some of the values.
+/// The error of the first expression that fails, or of a name that leads to a value that is not an object. The object
+/// is then unchanged, or has some of the values.
 pub fn assign_all(
     assignments: &[Assignment],
     scope: &dyn Scope,
@@ -61,11 +61,11 @@ pub fn assign_all(
     Ok(())
 }
 
-/// Puts a value where the parts of a name lead: `["a", "b"]` sets `b` in the object `a`, which is
-/// made where there is none. Objects that others hold too are copied, not changed.
+/// Stores a value at a path of names: `["a", "b"]` sets `b` in the object `a`, which is created if missing. Shared
+/// objects are copied, not changed.
 ///
 /// # Errors
-/// Where the way leads through something that is no object.
+/// Fails if the path leads through a value that is not an object.
 pub fn assign(object: &mut Map, path: &[Arc<str>], value: Value) -> Result<(), EvalError> {
     let Some((first, rest)) = path.split_first() else {
         return Ok(());
@@ -90,7 +90,7 @@ pub fn assign(object: &mut Map, path: &[Arc<str>], value: Value) -> Result<(), E
         }
         other => Err(EvalError {
             message: format!(
-                "'{}' cannot be set: '{first}' is of the kind {}, and no object",
+                "'{}' cannot be set: '{first}' is of the kind {}, not an object",
                 path.join("."),
                 other.kind()
             ),
@@ -99,11 +99,11 @@ pub fn assign(object: &mut Map, path: &[Arc<str>], value: Value) -> Result<(), E
 }
 
 impl Mapping {
-    /// The object that the mapping makes.
+    /// Evaluates the mapping to an object.
     ///
     /// # Errors
-    /// What the first expression that fails says, what a loop finds instead of a list, or that it all
-    /// costs more than one expression may: loops within loops are as long as clients make them.
+    /// The error of the first expression that fails, of a loop over a value that is not a list, or of a cost above the
+    /// limit of an expression: clients can make nested loops long.
     pub fn eval(&self, scope: &dyn Scope) -> Result<Map, EvalError> {
         eval_entries(&self.0, scope, &Cost::default())
     }
@@ -137,7 +137,7 @@ impl MapNode {
                 for (condition, node) in branches {
                     let holds = match condition {
                         None => true,
-                        // What is no truth value does not hold.
+                        // A value that cannot be a truth value does not hold.
                         Some(condition) => {
                             let value = condition.eval_within(scope, cost)?;
                             value.to_bool().unwrap_or(false)
@@ -205,10 +205,10 @@ impl ForEach {
     }
 }
 
-/// The name under which a loop's item is found: `$loop` is short for it.
+/// The variable of a loop's item, for which `$loop` is short.
 const LOOP_ITEM: &str = "_loop";
 
-/// The scope within a loop.
+/// The scope inside a loop.
 struct LoopScope<'a> {
     outer: &'a dyn Scope,
     item: &'a Value,

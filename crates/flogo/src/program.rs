@@ -1,4 +1,4 @@
-//! The program of a Flogo application: its handlers, its channels, and what it tells browsers.
+//! The program of a Flogo application: its handlers, its channels, and its CORS answers.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use serde_json::{Map, Value};
 use crate::flow::{Action, Activity, Handler, Service};
 use crate::show::show_handler;
 
-/// The program of a Flogo application.
+/// The checked parts of a Flogo application beside the plan's listeners and routes.
 ///
-/// The plan's listeners are its REST triggers. Each method has a tree of paths of its own, so routes of different
-/// methods may name the parameters of one path differently. Methods are compared letter by letter, paths after decoding;
-/// a rest parameter holds its leading slash. A path that differs only in its last slash or in case is redirected to.
+/// The plan's listeners are its REST triggers. Each method has its own tree of paths, so that routes of different
+/// methods may name the parameters of a path differently. Methods are compared letter by letter, paths after decoding;
+/// a rest parameter includes its leading slash. A path that differs only in its last slash or in case is redirected.
 #[derive(Debug, Clone, PartialEq)]
 pub struct App {
-    /// The handlers of REST triggers; a route's step names one by its place here.
+    /// The handlers of REST triggers; a route's step refers to one by its index.
     pub handlers: Vec<Arc<Handler>>,
-    /// The channels on which handlers leave messages for others; names are unique.
+    /// The channels through which handlers send messages to one another; names are unique.
     pub channels: Vec<Channel>,
-    /// What is done with the messages of channels, by the order of the file.
+    /// The handlers of the channels' messages, in the order of the file.
     pub subscriptions: Vec<Subscription>,
     /// The answer to a preflight request of any trigger.
     pub cors: Cors,
@@ -28,40 +28,40 @@ pub struct App {
 /// A queue of messages between handlers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channel {
-    /// Unique among the channels.
+    /// The channel's name, unique in the application.
     pub name: Arc<str>,
-    /// How many messages wait in it before whoever publishes has to wait; 0: each message is handed over.
+    /// The most messages waiting in the channel before publishers block; 0: each message is handed over directly.
     pub capacity: usize,
 }
 
-/// What is done with each message of a channel.
+/// A handler of the messages of a channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subscription {
-    /// One of the application's channels.
+    /// The name of one of the application's channels.
     pub channel: Arc<str>,
-    /// Takes `{"data": MESSAGE}` as the trigger's output; its results go nowhere.
+    /// The handler, with `{"data": MESSAGE}` as the trigger's output; its results are discarded.
     pub handler: Arc<Handler>,
 }
 
-/// The answer to a preflight request (`OPTIONS`), field by field, as the environment gives it.
+/// The answer to a preflight request (`OPTIONS`), field by field, from the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cors {
     /// `REST_TRIGGERCORS_ALLOW_ORIGIN`. Default `*`.
     pub allow_origin: String,
-    /// `REST_TRIGGERCORS_ALLOW_METHODS`. Default: all that a handler may have, and OPTIONS.
+    /// `REST_TRIGGERCORS_ALLOW_METHODS`. Default: all methods of handlers, and OPTIONS.
     pub allow_methods: String,
-    /// `REST_TRIGGERCORS_ALLOW_HEADERS`.
+    /// `REST_TRIGGERCORS_ALLOW_HEADERS`: the request fields that a page may send.
     pub allow_headers: String,
     /// `REST_TRIGGERCORS_EXPOSE_HEADERS`. Default empty.
     pub expose_headers: String,
     /// `REST_TRIGGERCORS_ALLOW_CREDENTIALS`. Default false.
     pub allow_credentials: bool,
-    /// `REST_TRIGGERCORS_MAX_AGE`; empty, the default: the field is left out.
+    /// `REST_TRIGGERCORS_MAX_AGE`. Default empty, which omits the field.
     pub max_age: String,
 }
 
 impl App {
-    /// Every handler, of REST triggers and of channels.
+    /// All handlers, of REST triggers and of channels.
     pub fn all_handlers(&self) -> impl Iterator<Item = &Arc<Handler>> {
         let subscribed = self.subscriptions.iter().map(|it| &it.handler);
         self.handlers.iter().chain(subscribed)

@@ -1,4 +1,4 @@
-//! Reading: from an application's text to a plan, or to diagnostics.
+//! Reading: from an application's text to a plan or diagnostics.
 
 pub mod actions;
 pub mod activities;

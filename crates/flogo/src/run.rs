@@ -1,9 +1,9 @@
-//! Runs Flogo's handlers.
+//! Runs Flogo's handlers on the gateway.
 //!
-//! A request that comes through a REST trigger's listener finds its handler in `router`; `trigger`
-//! turns it into the handler's input, and `reply` the results into a response. `handler` chooses an
-//! action, `steps` runs it over a `scope`. What services do is in `breaker`, `rest`, `limiter`,
-//! `jwt`, `channels` and `action`. `build` makes an application live, `app` shows it to the host.
+//! A request through a REST trigger's listener finds its handler in `router`; `trigger` converts it to the handler's
+//! input, and `reply` converts the results to a response. `handler` chooses an action, and `steps` runs it in a
+//! `scope`. The services are in `breaker`, `rest`, `limiter`, `jwt`, `channels` and `action`. `build` builds a running
+//! application, which `app` adapts to the host.
 
 mod action;
 mod app;

@@ -1,4 +1,4 @@
-//! A handler as the plan's JSON shows it: what is called when, and no value that may be secret.
+//! The JSON of a handler in the plan: its calls and conditions, without values that may be secret.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -9,7 +9,7 @@ use crate::flow::{
     Handler, Service,
 };
 
-/// A handler: its actions in the order in which they are tried.
+/// The JSON of a handler: its actions in the order in which they are tried.
 pub(crate) fn show_handler(handler: &Handler) -> Json {
     json!({
         "handler": &*handler.name,
@@ -56,7 +56,7 @@ fn show_service(service: &Service) -> Json {
             let mut shown = json!({
                 "activity": "rest",
                 "method": rest.method.as_str(),
-                // A query may hold a key.
+                // A query may contain a key.
                 "uri": rest.uri.split('?').next(),
                 "verified": rest.tls.verified,
             });
@@ -129,7 +129,7 @@ fn show_assignments(assignments: &[Assignment]) -> Json {
         .into()
 }
 
-/// Expressions as written; of literals, only those that can hide nothing.
+/// Shows expressions as written, and only those literals that cannot be secret.
 fn show_given(given: &Given) -> Json {
     match given {
         Given::Expression(expression) => show_expression(expression),

@@ -1,4 +1,4 @@
-//! Flogo applications: what is read, what is refused and where, what they come to.
+//! Reading Flogo applications: diagnostics with their places, and the resulting plans.
 
 mod support;
 
@@ -14,7 +14,7 @@ use fusebox_plan::plan::{Manner, Step};
 use fusebox_plan::{Loader, Plan, Reading, Source};
 use support::lines;
 
-/// A machine with files, addresses, an environment and what the command line sets.
+/// A machine with files, addresses, an environment and settings of the command line.
 #[derive(Default)]
 struct Host {
     env: HashMap<&'static str, String>,
@@ -78,8 +78,8 @@ fn plan_of(text: &str) -> Plan {
 #[track_caller]
 fn refused_on(text: &str, machine: &Host, expected: &str) {
     let reading = read_on(text, machine);
-    let told = lines(&reading).replace("app.json:", "");
-    assert_eq!(told.trim(), expected.trim(), "\n--- the text:\n{text}");
+    let report = lines(&reading).replace("app.json:", "");
+    assert_eq!(report.trim(), expected.trim(), "\n--- the text:\n{text}");
     assert!(reading.plan.is_none());
 }
 
@@ -186,7 +186,7 @@ fn the_keys_of_go_structures_may_be_in_any_case() {
 }
 
 #[test]
-fn all_start_up_errors_are_told_at_once_and_where() {
+fn all_start_up_errors_are_reported_at_once_with_their_places() {
     refused(
         &app(
             r##"{ "name": "Pets",
@@ -196,9 +196,9 @@ fn all_start_up_errors_are_told_at_once_and_where() {
 { "name": "T", "ref": "github.com/project-flogo/microgateway/activity/sqld" },
 { "name": "U", "ref": "github.com/project-flogo/microgateway/activity/circuitbreaker", "settings": { "mode": "x", "threshold": 0, "timeout": -1 } } ] }"##,
         ),
-        "7:25: error: service not found: Nope; known are S, T, U
-7:46: error: condition parsing error: $.x ==: unable to compile expression '$.x ==': error parsing expression: a value is wanted, and the text ends; correct the expression
-8:37: error: can't find activity github.com/x/y; supported are activity/… of: circuitbreaker, rest, ratelimiter, jwt, log, counter, channel, actreturn, actreply
+        "7:25: error: service not found: Nope; expected one of S, T, U
+7:46: error: condition parsing error: $.x ==: unable to compile expression '$.x ==': error parsing expression: expected a value, found the end; correct the expression
+8:37: error: can't find activity github.com/x/y; use one of the supported activities: circuitbreaker, rest, ratelimiter, jwt, log, counter, channel, actreturn, actreply
 9:11: error: duplicate service name: S; give each service a name of its own; line 8 has it too
 10:23: error: can't find activity github.com/project-flogo/microgateway/activity/sqld; the `sqld` activity is not supported: put a web application firewall before the gateway
 11:110: error: value 'x' is not valid for 'mode'; use one of a, b, c, d
@@ -219,7 +219,7 @@ fn a_definition_is_compared_with_the_schema() {
 { "error": false, "output": { } } ] }"#,
         ),
         "6:1: error: error validating schema: The JSON is not valid. See errors: - (root): name is required; add `\"name\"`
-6:3: error: error validating schema: The JSON is not valid. See errors: - (root): Additional property zzz is not allowed; known are name, steps, responses, services
+6:3: error: error validating schema: The JSON is not valid. See errors: - (root): Additional property zzz is not allowed; expected one of name, steps, responses, services
 7:10: error: error validating schema: The JSON is not valid. See errors: - steps: Array must have at least 1 items; add one
 9:1: error: error validating schema: The JSON is not valid. See errors: - services: array items[0,1] must be unique; remove one of the two
 9:30: error: error validating schema: The JSON is not valid. See errors: - services.2: Invalid type. Expected: object, given: integer; write an object
@@ -243,14 +243,14 @@ fn an_application_needs_name_version_and_a_trigger_that_clients_reach() {
 }
 
 #[test]
-fn what_is_not_json_is_told_where() {
+fn text_that_is_not_json_is_an_error_at_its_place() {
     refused(
         "{ \"type\": \"flogo:app\",\n\t\"name\": \"a\" \"version\" }",
-        "2:14: error: the application is not JSON: expected `,` or `}`; correct it here or just before",
+        "2:14: error: the application is not valid JSON: expected `,` or `}`; correct it here or just before",
     );
     refused(
         "type: \"flogo:app\"",
-        "1:1: error: this is a Flogo application in YAML, and those are written in JSON; convert the file to JSON",
+        "1:1: error: a Flogo application must be JSON, found YAML; convert the file to JSON",
     );
     refused(
         r#"{ "name": "a", "name": "b", "version": "1", "triggers": [] }"#,
@@ -348,7 +348,7 @@ fn a_native_file_is_not_blamed_for_an_application_that_cannot_be_read() {
     assert_eq!(told.len(), 3, "{told:?}");
     assert!(
         told.iter()
-            .any(|it| it.starts_with("g.yaml:2:27: error: `braker` is not a key")),
+            .any(|it| it.starts_with("g.yaml:2:27: error: unknown key `braker`")),
         "{told:?}"
     );
     assert!(
@@ -437,12 +437,12 @@ fn triggers_are_known_by_ref_alias_or_type() {
     );
     refused(
         &good.replace("trigger/rest", "trigger/kafka"),
-        "2:24: error: trigger 'github.com/project-flogo/contrib/trigger/kafka' not registered; supported are the REST trigger (`…/trigger/rest`) and the channel trigger (`…/trigger/channel`); run the others where they ran, and let them call over HTTP",
+        "2:24: error: trigger 'github.com/project-flogo/contrib/trigger/kafka' not registered; use the REST trigger (`…/trigger/rest`) or the channel trigger (`…/trigger/channel`); run other triggers where they ran, and let them call over HTTP",
     );
 }
 
 #[test]
-fn a_trigger_wants_a_port_and_a_handler_method_and_path() {
+fn a_trigger_needs_a_port_and_a_handler_method_and_path() {
     let good = with_services(&service("log", "{}"));
     refused(
         &good.replace("\"port\": \"9096\"", "\"port\": \"many\""),
@@ -463,7 +463,7 @@ fn a_trigger_wants_a_port_and_a_handler_method_and_path() {
     refused(
         &good.replace("\"action\"", "\"actoin\""),
         "3:1: error: trigger 'rest' has a handler with no action; add `\"action\"`, or `\"actions\"` with one at least
-3:60: warning: the key `actoin` means nothing here and is ignored; did you mean `action`?",
+3:60: warning: unknown key `actoin`, which is ignored; did you mean `action`?",
     );
 }
 
@@ -476,7 +476,7 @@ fn with_second(text: &str, handler: &str) -> String {
 }
 
 #[test]
-fn paths_that_the_router_refuses_are_told() {
+fn paths_that_the_router_refuses_are_errors() {
     let good = with_services(&service("log", "{}"));
     let handler = |method: &str, path: &str| {
         format!(
@@ -487,7 +487,7 @@ fn paths_that_the_router_refuses_are_told() {
     assert_eq!(&*plan.routes[0].name, "PUT /pets/:id");
     refused(
         &with_second(&good, &handler("GET", "/pets/new")),
-        "4:1: error: the path `/pets/:petId` conflicts with `/pets/new` in line 3; change one of the paths, or the method; beside a parameter nothing else may stand",
+        "4:1: error: the path `/pets/:petId` conflicts with `/pets/new` in line 3; change one of the paths, or the method; a parameter excludes other segments at its place",
     );
 }
 
@@ -522,7 +522,7 @@ fn a_shared_action_is_one_instance_and_an_inline_one_another() {
 }
 
 #[test]
-fn what_nothing_uses_is_a_warning() {
+fn unused_actions_and_resources_are_warnings() {
     let good = with_services(&service("log", "{}"));
     let text = good.replace(
         "\"resources\": [",
@@ -532,13 +532,13 @@ fn what_nothing_uses_is_a_warning() {
     assert!(reading.plan.is_some());
     assert_eq!(
         lines(&reading),
-        "app.json:5:31: warning: no handler names the action `idle`; name it in a handler, or remove it
+        "app.json:5:31: warning: no handler uses the action `idle`; use it in a handler, or remove it
 app.json:5:135: warning: no action uses the resource `microgateway:Idle`; name it in an action's `uri`, or remove it\n"
     );
 }
 
 #[test]
-fn an_action_that_names_no_definition_is_told() {
+fn an_action_without_a_definition_is_an_error() {
     let definition = r#"{ "name": "Pets", "steps": [ { "service": "S" } ], "services": [ { "name": "S", "ref": "x/activity/log" } ] }"#;
     let refuse = |settings: &str, expected: &str| {
         let action = format!(r#"{{ "ref": "x/microgateway", "settings": {settings} }}"#);
@@ -566,7 +566,7 @@ fn an_action_that_names_no_definition_is_told() {
     );
     refuse(
         r#"{ "uri": "pattern://DefaultHttp" }"#,
-        "4:49: error: unexpected end of JSON input: there is no pattern `DefaultHttp`; did you mean `DefaultHttpPattern`?",
+        "4:49: error: unexpected end of JSON input: unknown pattern `DefaultHttp`; did you mean `DefaultHttpPattern`?",
     );
     refused(
         &with_action(
@@ -602,9 +602,9 @@ fn a_definition_may_lie_in_a_file_or_behind_an_address() {
             &text,
             &machine(&ELSEWHERE.replace("circuitbreaker", "nope")),
         );
-        let told = lines(&reading);
+        let report = lines(&reading);
         let place = format!("{}:2:37: error: can't find", uri.replace("file://", ""));
-        assert!(told.contains(&place), "{told}");
+        assert!(report.contains(&place), "{report}");
         let reading = read_on(&text, &machine("{"));
         assert!(lines(&reading).contains(":1:1: error: error marshalling"));
     }
@@ -622,7 +622,7 @@ fn a_definition_may_lie_in_a_file_or_behind_an_address() {
 }
 
 #[test]
-fn the_patterns_are_there_and_want_their_settings() {
+fn the_built_in_patterns_need_their_settings() {
     let inline = r#"{ "name": "n", "steps": [ { "service": "x" } ] }"#;
     let with = |settings: &str| {
         let action = format!(r#"{{ "ref": "x/microgateway", "settings": {{ {settings} }} }}"#);
@@ -635,7 +635,7 @@ fn the_patterns_are_there_and_want_their_settings() {
     let action = &handler(&plan, 0).choices[0].action;
     assert_eq!(&*action.name, "DefaultHttpPattern");
     assert_eq!((action.steps.len(), action.responses.len()), (7, 6));
-    // A threshold that is missing is the default, not zero.
+    // A missing threshold is the default, not zero.
     let Activity::Breaker(breaker) = &action.services[2].activity else {
         panic!("a breaker");
     };
@@ -644,7 +644,7 @@ fn the_patterns_are_there_and_want_their_settings() {
         within: None,
     };
     assert_eq!(breaker.settings.trip, [rule]);
-    let told = lines(&with(r#""uri": "pattern://DefaultHttpPattern""#));
+    let report = lines(&with(r#""uri": "pattern://DefaultHttpPattern""#));
     for what in [
         "value '<nil>' is not valid for 'limit', which is `=$.conf.rateLimit`",
         "value '<nil>' is not valid for 'mode', which is `=$.conf.mode`",
@@ -652,11 +652,11 @@ fn the_patterns_are_there_and_want_their_settings() {
         "value '<nil>' is not valid for 'uri', which is `=$.conf.backendUrl`",
     ] {
         assert!(
-            told.contains(&format!("app.json:4:49: error: {what}")),
-            "{told}"
+            report.contains(&format!("app.json:4:49: error: {what}")),
+            "{report}"
         );
     }
-    assert_eq!(told.lines().count(), 4, "{told}");
+    assert_eq!(report.lines().count(), 4, "{report}");
     for named in [
         r#""uri": "pattern://DefaultChannelPattern""#,
         r#""pattern": "DefaultChannelPattern""#,
@@ -689,10 +689,10 @@ fn properties_are_typed_and_seen_by_triggers_and_handlers_alone() {
         set: [("port", "x")].into(),
         ..Host::default()
     };
-    let told = lines(&read_on(&text, &set));
+    let report = lines(&read_on(&text, &set));
     assert!(
-        told.contains("property `port`: its value from --set is no int"),
-        "{told}"
+        report.contains("property `port`: invalid int from --set"),
+        "{report}"
     );
     refused(
         &with_services(&service("log", r#"{ "message": "=$property[port]" }"#)),
@@ -720,15 +720,22 @@ fn channels_have_a_size_and_subscriptions() {
     assert_eq!(&*app.subscriptions[0].channel, "a");
     assert_eq!(&*app.subscriptions[0].handler.name, "ch a");
     assert!(
-        lines(&reading).contains("warning: the size `x` of channel 'c' is no number, so it is 0")
+        lines(&reading)
+            .contains("warning: the size `x` of channel 'c' is not a number, so 0 is used")
     );
-    let told = lines(&read_on(
+    let report = lines(&read_on(
         &text.replace("\"channel\": \"a\"", "\"channel\": \"z\""),
         &Host::default(),
     ));
-    assert!(told.contains("error: unknown engine channel 'z'"), "{told}");
-    let told = lines(&read_on(&text.replace("\"b\"", "\"a\""), &Host::default()));
-    assert!(told.contains("error: channel 'a' already exists"), "{told}");
+    assert!(
+        report.contains("error: unknown engine channel 'z'"),
+        "{report}"
+    );
+    let report = lines(&read_on(&text.replace("\"b\"", "\"a\""), &Host::default()));
+    assert!(
+        report.contains("error: channel 'a' already exists"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -787,12 +794,12 @@ fn settings_are_evaluated_once_over_conf_env_and_async() {
         &text,
         &machine,
         "7:111: error: failed to resolve variable: 'payload' in scope; a setting is evaluated at the start: it sees `$.conf`, `$.env` and `$.async`, and no request
-7:135: error: 'a.b' cannot be set: 'a' is of the kind float, and no object; a name with dots goes into objects: rename it, or give the object as a whole",
+7:135: error: 'a.b' cannot be set: 'a' is of the kind float, not an object; a name with dots goes into objects: rename it, or give the object as a whole",
     );
 }
 
 #[test]
-fn a_rest_activity_knows_where_it_calls_and_whom_it_trusts() {
+fn a_rest_activity_has_a_target_and_a_trust() {
     let activity = rest(
         r#"{ "method": "get", "uri": "https://h/p/:id?q=1", "timeout": "5", "proxy": "http://proxy:3128", "headers": { "n": 1 } }"#,
     );
@@ -814,7 +821,7 @@ fn a_rest_activity_knows_where_it_calls_and_whom_it_trusts() {
 }
 
 #[test]
-fn a_rest_activity_that_trusts_everybody_is_a_warning() {
+fn a_rest_activity_without_verification_is_a_warning() {
     for setting in [
         r#""skipSSLVerify": true"#,
         r#""sslConfig": { "skipVerify": "true" }"#,
@@ -824,9 +831,7 @@ fn a_rest_activity_that_trusts_everybody_is_a_warning() {
             &with_services(&service("rest", &settings)),
             &Host::default(),
         );
-        assert!(
-            lines(&reading).contains("warning: the certificate of the other side is not verified")
-        );
+        assert!(lines(&reading).contains("warning: the server's certificate is not verified"));
         assert!(reading.plan.is_some());
     }
 }
@@ -868,8 +873,11 @@ fn the_files_of_tls_are_read_from_where_the_program_was_started() {
         serde_json::json!({ "cert": "c.pem", "key": "k.pem" }),
         "the files, and nothing of what they hold"
     );
-    let told = lines(&read_on(&text, &Host::default()));
-    assert!(told.contains("the file `c.pem` cannot be read"), "{told}");
+    let report = lines(&read_on(&text, &Host::default()));
+    assert!(
+        report.contains("the file `c.pem` cannot be read"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -955,13 +963,13 @@ fn limits_and_counters_are_checked() {
     );
     for limit in ["100", "x-S", "0-S", "1-D", "-"] {
         let settings = format!(r#"{{ "limit": "{limit}" }}"#);
-        let told = lines(&read_on(
+        let report = lines(&read_on(
             &with_services(&service("ratelimiter", &settings)),
             &Host::default(),
         ));
         assert!(
-            told.contains(&format!("value '{limit}' is not valid for 'limit'")),
-            "{told}"
+            report.contains(&format!("value '{limit}' is not valid for 'limit'")),
+            "{report}"
         );
     }
     let Activity::Counter(counter) = activity(
@@ -988,7 +996,7 @@ fn names_with_dots_need_objects_on_their_way() {
     );
     refused(
         &text,
-        "7:38: error: `a.b` goes into `a`, which is no object; a name with dots goes into objects: rename it, or give the object as a whole",
+        "7:38: error: `a.b` cannot be set in `a`, which is not an object; a name with dots goes into objects: rename it, or give the object as a whole",
     );
     let plan = plan_of(&text.replace("\"a\": 1, ", ""));
     let input = &handler(&plan, 0).choices[0].action.steps[0].input;
@@ -1030,7 +1038,7 @@ fn two_triggers_with_one_path_have_routes_of_different_names() {
     assert_eq!(names, ["other GET /pets/:petId", "rest GET /pets/:petId"]);
     refused(
         &text.replace("9097", "9096"),
-        "2:95: error: the trigger `other` listens on port 9096, too; give each REST trigger a port of its own",
+        "2:95: error: the trigger `other` also listens on port 9096; give each REST trigger a port of its own",
     );
     refused(
         &text.replace("\"other\"", "\"rest\""),
@@ -1053,14 +1061,14 @@ fn a_small_file_does_not_become_a_large_plan() {
     .replace("\"handlers\": [", &format!("\"handlers\": [ {},", handlers.join(",")));
     let reading = read_on(&text, &Host::default());
     assert!(reading.plan.is_none());
-    assert!(lines(&reading).contains("the application's actions come to more than 1000000 parts"));
+    assert!(lines(&reading).contains("the application's actions have more than 1000000 parts"));
 }
 
 #[test]
-fn an_application_is_told_by_its_content() {
-    let told = |text: &str| lines(&support::read_text(text));
+fn an_application_is_recognised_by_its_content() {
+    let report = |text: &str| lines(&support::read_text(text));
     assert_eq!(
-        told(r#"{"name": "app", "type": "flogo:app", "triggers": [], "resources": []}"#),
+        report(r#"{"name": "app", "type": "flogo:app", "triggers": [], "resources": []}"#),
         "fb.yaml:1:1: error: no App version provided; add `\"version\"` to the application\n"
     );
 }

@@ -1,4 +1,4 @@
-//! Flogo applications in the native form: what it says, what it names as lost, and that it is read.
+//! Flogo applications in the native form: its content, the reported losses, and that it can be read.
 
 mod support;
 
@@ -20,7 +20,7 @@ fn converted(text: &str) -> Conversion {
     convert(&[source], &Machine::default())
 }
 
-fn told(conversion: &Conversion) -> String {
+fn report(conversion: &Conversion) -> String {
     conversion
         .diagnostics
         .iter()
@@ -34,7 +34,7 @@ fn native(conversion: &Conversion) -> Plan {
     let yaml = conversion
         .yaml
         .as_deref()
-        .unwrap_or_else(|| panic!("{}", told(conversion)));
+        .unwrap_or_else(|| panic!("{}", report(conversion)));
     let reading = read_text(yaml);
     let errors = reading
         .diagnostics
@@ -72,7 +72,7 @@ fn the_examples_breaker_call_and_route_are_carried() {
 }
 
 #[test]
-fn what_is_not_carried_is_named_with_its_line() {
+fn parts_without_a_native_form_are_reported_with_their_lines() {
     let conversion = converted(EXAMPLE);
     let line = |what: &str| {
         let line = EXAMPLE.lines().position(|line| line.contains(what));
@@ -81,7 +81,7 @@ fn what_is_not_carried_is_named_with_its_line() {
     let response = line("outputs.tripped == true") - 1;
     let failed = line("connection failure") - 2;
     let service = line("\"name\": \"OrderService\"") - 1;
-    let told = told(&conversion);
+    let report = report(&conversion);
     for expected in [
         format!(
             "app.json:{response}:11: warning: not carried: the answer of an open breaker (code 403); "
@@ -90,12 +90,12 @@ fn what_is_not_carried_is_named_with_its_line() {
             "app.json:{failed}:11: warning: not carried: the answer to a call that failed (code 502); "
         ),
         format!(
-            "app.json:{service}:11: warning: not carried: `OrderService` waits for its answer as long as it takes; here 30 s; "
+            "app.json:{service}:11: warning: not carried: `OrderService` waits for its answer without a limit; here 30 s; "
         ),
     ] {
-        assert!(told.contains(&expected), "{expected}\n{told}");
+        assert!(report.contains(&expected), "{expected}\n{report}");
     }
-    assert_eq!(told.lines().count(), 3, "{told}");
+    assert_eq!(report.lines().count(), 3, "{report}");
     let yaml = conversion.yaml.expect("YAML");
     assert!(
         yaml.contains(&format!(
@@ -127,18 +127,18 @@ fn a_recipe_is_known_by_what_it_does() {
 }
 
 #[test]
-fn a_breaker_that_is_not_told_of_failures_is_not_carried() {
+fn a_breaker_without_reports_of_failures_is_not_carried() {
     let text = with("\"operation\": \"counter\"", "\"operation\": \"nothing\"");
     let conversion = converted(&text);
     let plan = native(&conversion);
     assert_eq!(&*plan.upstreams[0].name, "Orders/OrderService");
     assert_eq!(plan.upstreams[0].breaker.settings.mode, Mode::Disabled);
-    let told = told(&conversion);
+    let report = report(&conversion);
     assert!(
-        told.contains(
-            "the step of `CircuitBreaker`: the breaker is not asked before the call and told"
+        report.contains(
+            "the step of `CircuitBreaker`: the breaker is not checked before the call, or does not"
         ),
-        "{told}"
+        "{report}"
     );
 }
 
@@ -176,11 +176,11 @@ fn path_parameters_are_rewritten() {
             RewritePart::Literal("/x".into())
         ]
     );
-    assert!(told(&conversion).contains("the query `key=1` of the uri"));
+    assert!(report(&conversion).contains("the query `key=1` of the uri"));
 }
 
 #[test]
-fn a_route_whose_call_the_native_form_cannot_make_is_left_out() {
+fn a_route_with_a_call_that_has_no_native_form_is_dropped() {
     for (old, new, why) in [
         (
             "\"method\": \"GET\" }\n          }\n        ]",
@@ -190,21 +190,21 @@ fn a_route_whose_call_the_native_form_cannot_make_is_left_out() {
         (
             "=$.payload.pathParams\"",
             "=$.payload.queryParams\"",
-            "its parameter `orderId` is no single segment of the client's path",
+            "its parameter `orderId` is not a single segment of the client's path",
         ),
         (
             "/orders/:orderId\" },",
             "/orders/*orderId\" },",
-            "its parameter `orderId` is no single segment of the client's path",
+            "its parameter `orderId` is not a single segment of the client's path",
         ),
     ] {
         let conversion = converted(&with(old, new));
         assert!(conversion.yaml.is_none());
-        let told = told(&conversion);
-        assert!(told.contains(why), "{told}");
+        let report = report(&conversion);
+        assert!(report.contains(why), "{report}");
         assert!(
-            told.contains("error: nothing of this application can be said"),
-            "{told}"
+            report.contains("error: no part of this application has a native form"),
+            "{report}"
         );
     }
 }
@@ -221,17 +221,17 @@ fn steps_without_a_native_form_are_named() {
     );
     let conversion = converted(&text);
     native(&conversion);
-    let told = told(&conversion);
+    let report = report(&conversion);
     assert!(
-        told.contains("the step of `Limit`: the rate limiter"),
-        "{told}"
+        report.contains("the step of `Limit`: the rate limiter"),
+        "{report}"
     );
     assert!(
-        told.contains("the step of `Jwt`: the check of the token"),
-        "{told}"
+        report.contains("the step of `Jwt`: the check of the token"),
+        "{report}"
     );
-    // A step that is never taken is no loss.
-    assert!(!told.contains("`Log`"), "{told}");
+    // A step that never runs is not reported.
+    assert!(!report.contains("`Log`"), "{report}");
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn own_settings(text: &str) -> fusebox_breaker::Settings {
 }
 
 #[test]
-fn names_that_yaml_or_variables_would_take_amiss_come_through() {
+fn names_with_a_meaning_in_yaml_or_as_variables_are_quoted() {
     let text = EXAMPLE
         .replace("\"microgateway:Orders\"", "\"microgateway:a: ${X} #\\\"b\"")
         .replace("/orders/:orderId\" },", "/yes/:order-id\" },")
@@ -298,17 +298,17 @@ fn names_that_yaml_or_variables_would_take_amiss_come_through() {
 }
 
 #[test]
-fn what_is_no_single_application_is_refused() {
+fn anything_but_a_single_application_is_refused() {
     let native = "listen: 127.0.0.1:1\nroutes: [{ path: /, respond: {} }]\n";
     let conversion = converted(native);
     assert!(conversion.yaml.is_none());
-    assert!(told(&conversion).contains("this is the native form already"));
+    assert!(report(&conversion).contains("this is the native form already"));
     let source = |text: &'static str| Source {
         name: "x",
         text: text.as_bytes(),
     };
     let conversion = convert(&[source(EXAMPLE), source(EXAMPLE)], &Machine::default());
-    assert!(told(&conversion).contains("one application is converted at a time"));
+    assert!(report(&conversion).contains("one application is converted at a time"));
 }
 
 const CERT: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";

@@ -1,4 +1,4 @@
-//! Flogo's expressions: what a text is, what operators, paths and functions give, what fails and when.
+//! Flogo's expressions: forms of texts, results of operators, paths and functions, and errors.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use fusebox_flogo::{Expression, Functions, Map, Names, Params, Random, Value, read_scope};
@@ -118,7 +118,7 @@ fn a_literal_as_a_whole_has_its_own_rules() {
     gives(r#""q\"q""#, "q\"q");
     gives_json(r#"{"b":[1,"$.x"],"a":null}"#, r#"{"a":null,"b":[1,"$.x"]}"#);
     for quote in ["\"", "'", "`"] {
-        is_refused(quote, "has no end");
+        is_refused(quote, "no closing");
     }
     is_refused("1e999", "value out of range");
     is_refused("1__0 + 1", "");
@@ -131,7 +131,7 @@ fn strings_in_scripts_expand_few_escapes() {
     gives(r#""it\'s" + """#, r"it\'s");
     gives(r"`raw\n` + ''", r"raw\n");
     gives("'two\nlines' + ''", "two\nlines");
-    is_refused("'open + 1", "has no end");
+    is_refused("'open + 1", "unclosed text");
 }
 
 #[test]
@@ -163,10 +163,10 @@ fn operators_bind_as_in_go_and_chain_to_the_right() {
     gives("3 < 2 == false", true);
     gives("-(1 + 2) * 2", -6_i64);
     is_refused("01 + 1", "");
-    is_refused("1 + ", "a value is wanted");
+    is_refused("1 + ", "expected a value");
     is_refused("(1 + 2", "`)`");
     is_refused("1 2", "an operator or the end");
-    is_refused("1 & 2", "no meaning");
+    is_refused("1 & 2", "unexpected character");
 }
 
 #[test]
@@ -438,7 +438,7 @@ fn threads_may_share_an_expression() {
 }
 
 #[test]
-fn what_is_absent_can_be_asked_for_and_replaced() {
+fn a_missing_value_can_be_detected_and_replaced() {
     gives("isdefined($.payload.content.a)", true);
     gives("isDefined($.payload.content.n)", false);
     gives("isdefined($.missing)", false);
@@ -614,8 +614,8 @@ fn functions_of_texts() {
     gives("string.trimPrefix('xxa', 'x')", "xa");
     gives("string.trimSuffix('axx', 'x')", "ax");
     fails("string.substring('hello', 1, 9)", "string length exceeded");
-    fails("string.substring('hello', 6, -1)", "none from 6 to 5");
-    fails("string.substring('hello', -1, 2)", "none from -1");
+    fails("string.substring('hello', 6, -1)", "the range 6 to 5");
+    fails("string.substring('hello', -1, 2)", "the range -1");
     fails("string.integer('0x1')", "invalid syntax");
     fails("string.float('x')", "invalid syntax");
     fails("string.float('x', 2)", "Invalid float type");
@@ -802,14 +802,14 @@ fn functions_of_imported_packages() {
 }
 
 #[test]
-fn no_text_is_too_much() {
+fn no_text_is_too_large_to_be_refused() {
     let deep = |open: &str, close: &str, inner: &str| {
         format!("{}{inner}{}", open.repeat(5000), close.repeat(5000))
     };
-    is_refused(&deep("(", ")", "1"), "inside one another");
-    is_refused(&deep("$.a[", "]", "1"), "inside one another");
-    is_refused(&deep("string.len(", ")", "'a'"), "inside one another");
-    is_refused(&deep("true?", ":1", "1"), "inside one another");
+    is_refused(&deep("(", ")", "1"), "nested parts");
+    is_refused(&deep("$.a[", "]", "1"), "nested parts");
+    is_refused(&deep("string.len(", ")", "'a'"), "nested parts");
+    is_refused(&deep("true?", ":1", "1"), "nested parts");
     is_refused(&"1+".repeat(40_000), "65536");
     is_refused(&deep("[", "]", ""), "");
     gives(&format!("0{}", "+1".repeat(30_000)), 30_000_i64);

@@ -1,4 +1,4 @@
-//! Whatever an application holds: a plan or errors, in bounded time, and never a panic.
+//! Hostile applications: each gives a plan or errors, in bounded time, and never a panic.
 
 mod support;
 
@@ -56,7 +56,7 @@ fn soon(what: &str, work: impl FnOnce()) {
     assert!(took < Duration::from_secs(20), "{what} took {took:?}");
 }
 
-/// As many of a part as a file may hold.
+/// The most repetitions of a part that fit into a file.
 fn many(part: impl Fn(usize) -> String) -> String {
     let mut parts = Vec::new();
     let mut bytes = 0;

@@ -1,4 +1,4 @@
-//! How mappings, data and names with dots become values.
+//! The evaluation of mappings, data and names with dots.
 
 mod support;
 
@@ -156,7 +156,7 @@ fn a_loop_makes_a_list_of_another() {
 }
 
 #[test]
-fn a_loop_over_what_is_no_list_is_an_error() {
+fn a_loop_over_a_value_that_is_not_a_list_is_an_error() {
     let failed = mapped(r#"{ "o": { "mapping": { "@foreach($.nope)": { "n": 1 } } } }"#);
     let message = failed.expect_err("there is no such name").message;
     assert!(
@@ -185,27 +185,27 @@ fn branches_take_the_first_that_holds() {
 }
 
 #[test]
-fn what_a_mapping_would_lose_is_refused() {
+fn a_mapping_with_ignored_parts_is_refused() {
     refuses(
         r#"{ "o": { "mapping": { "@foreach($.items)": { "a": 1 }, "b": 2 } } }"#,
-        "3:65: error: `b` stands beside a loop and would be lost; move it into the loop, or beside the object that holds it",
+        "3:65: error: `b` beside a loop would be ignored; move it into the loop, or beside the object that holds it",
     );
     refuses(
         r#"{ "o": { "@if($.yes)": { "a": 1 }, "b": 2 } }"#,
-        "3:45: error: `b` stands beside branches and would be lost; move it into the branches",
+        "3:45: error: `b` beside branches would be ignored; move it into the branches",
     );
     refuses(
         r#"{ "o": { "@else": { "a": 1 } } }"#,
-        "3:17: error: there is no `@if` before these branches; add `@if(…)`",
+        "3:17: error: these branches have no `@if`; add `@if(…)`",
     );
     refuses(
         r#"{ "o": { "mapping": { "@foreach()": { "a": 1 } } } }"#,
-        "3:32: error: a loop names no list; write it as `@foreach($.payload.items, item)`",
+        "3:32: error: a loop has no list; write it as `@foreach($.payload.items, item)`",
     );
 }
 
 #[test]
-fn an_expression_in_a_key_is_told_where_it_stands() {
+fn a_fault_in_a_keys_expression_is_an_error_at_its_place() {
     let told = handler(
         r#"{ "o": { "mapping": { "@foreach($.items, it, $.x ==)": { "a": 1 } } } }"#,
         "{}",
@@ -246,7 +246,7 @@ fn inputs_go_where_their_names_say() {
     );
     assert_eq!(
         step(r#"{ "a": "=$.id", "a.b": 1 }"#, json!({})),
-        Err("'a.b' cannot be set: 'a' is of the kind string, and no object".into())
+        Err("'a.b' cannot be set: 'a' is of the kind string, not an object".into())
     );
     // Evaluation comes before the first value is stored.
     assert_eq!(
@@ -256,7 +256,7 @@ fn inputs_go_where_their_names_say() {
 }
 
 #[test]
-fn what_others_hold_of_an_object_stays_as_it_was() {
+fn shared_objects_are_not_changed_by_assignments() {
     let shared = read_scope(&json!({ "headers": { "A": "1" } })).expect("an object");
     let mut mine = shared.clone();
     let path = ["headers".into(), "B".into()];
@@ -301,7 +301,7 @@ fn data_is_evaluated_at_its_top_alone() {
 
 proptest! {
     #[test]
-    fn what_is_assigned_is_found_again(
+    fn assigned_values_are_found_again(
         path in prop::collection::vec("[a-c]", 1..4),
         other in prop::collection::vec("[a-c]", 1..4),
         number in any::<i32>(),

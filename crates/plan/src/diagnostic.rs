@@ -1,10 +1,10 @@
-//! What is wrong with a file: where, what, and how to mend it.
+//! Diagnostics of a file: place, fault, and mend.
 
 use std::fmt;
 
-/// One thing that is wrong, or doubtful, in a configuration file.
+/// An error or a warning about a configuration file.
 ///
-/// Its `Display` is one line: `FILE:LINE:COL: error: what; mend`.
+/// `Display` writes one line: `FILE:LINE:COL: error: what; mend`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     /// The name of the source, as the caller gave it.
@@ -13,20 +13,20 @@ pub struct Diagnostic {
     pub line: u32,
     /// The column in characters, from 1.
     pub col: u32,
-    /// Whether a plan can still be made.
+    /// The weight of the diagnostic: only an error prevents a plan.
     pub severity: Severity,
-    /// What is wrong.
+    /// The fault, such as `unknown key`, without an end mark.
     pub what: String,
-    /// What to do about it.
+    /// The mend: a remedy that the author of the file can apply.
     pub mend: String,
 }
 
-/// How much a diagnostic weighs.
+/// The weight of a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// There is no plan.
+    /// The file gives no plan.
     Error,
-    /// There is a plan, and it may not be what its author meant.
+    /// The file gives a plan, which its author may not have meant.
     Warning,
 }
 
@@ -56,30 +56,30 @@ impl fmt::Display for Diagnostic {
 /// A place in one of the sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Place {
-    /// Which source, by its order.
+    /// The number of the source, from 0, in the order in which sources were read.
     pub file: usize,
-    /// From 1.
+    /// The line, from 1.
     pub line: u32,
-    /// In characters, from 1.
+    /// The column in characters, from 1.
     pub col: u32,
 }
 
-/// A value and where it was written.
+/// A value and its place in a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct At<T> {
-    /// The thing itself.
+    /// The value that was read.
     pub value: T,
-    /// Its place.
+    /// The place of its text.
     pub at: Place,
 }
 
 impl<T> At<T> {
-    /// Puts a thing and its place together.
+    /// Joins a value and its place.
     pub fn new(value: T, at: Place) -> At<T> {
         At { value, at }
     }
 
-    /// Makes another thing of it, at the same place.
+    /// Converts the value and keeps the place.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> At<U> {
         At {
             value: f(self.value),
@@ -88,7 +88,7 @@ impl<T> At<T> {
     }
 }
 
-/// Collects diagnostics while a plan is read and checked, so that one fault hides no other.
+/// Collects diagnostics while a plan is read and checked, so that all faults are reported at once.
 #[derive(Debug, Clone, Default)]
 pub struct Notes {
     list: Vec<(Place, Severity, String, String)>,
@@ -96,20 +96,20 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// Notes an error at a place: what is wrong, and how to mend it.
+    /// Adds an error at a place: the fault, and its mend.
     pub fn error(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
         self.errors += 1;
         self.list
             .push((at, Severity::Error, what.into(), mend.into()));
     }
 
-    /// Notes a warning at a place: what is doubtful, and how to mend it.
+    /// Adds a warning at a place: the doubt, and its mend.
     pub fn warn(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
         self.list
             .push((at, Severity::Warning, what.into(), mend.into()));
     }
 
-    /// Takes what other notes say, too.
+    /// Adds all diagnostics of other notes.
     pub fn append(&mut self, other: Notes) {
         self.errors += other.errors;
         self.list.extend(other.list);
@@ -120,7 +120,7 @@ impl Notes {
         self.errors
     }
 
-    /// All of them, by position; what is said twice of one place is told once.
+    /// All diagnostics in the order of their places, without repetitions. `names` are the names of the sources.
     pub fn finish(mut self, names: &[&str]) -> Vec<Diagnostic> {
         self.list.sort();
         self.list.dedup();
@@ -138,7 +138,7 @@ impl Notes {
     }
 }
 
-/// A text for a message: in quotes, on one line, cut where it is long.
+/// Quotes a text for a message: in backquotes, on one line, at most 60 characters.
 pub fn quote(text: &str) -> String {
     const CHARS_MAX: usize = 60;
     let mut shown: String = text
@@ -152,10 +152,11 @@ pub fn quote(text: &str) -> String {
     format!("`{}`", shown.replace("\\\"", "\"").replace("\\'", "'"))
 }
 
-/// The candidate that `word` was probably meant to be.
+/// The candidate nearest to `word`, if one is near enough for a "did you mean".
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const CHARS_MAX: usize = 64;
-    // A file with thousands of names and mistakes is still read in time.
+    // Only the first candidates are compared, so that files with thousands of names and mistakes are still read in
+    // time.
     const CANDIDATES_MAX: usize = 256;
     let length = word.chars().count();
     if length == 0 || length > CHARS_MAX {
@@ -177,7 +178,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// "did you mean" where there is a near candidate, the list of all where there is none.
+/// A mend for an unknown word: "did you mean" with a near candidate, otherwise the list of candidates.
 pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
     if let Some(near) = nearest(word, candidates.clone()) {
         return format!("did you mean {}?", quote(near));
@@ -186,8 +187,9 @@ pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + C
     let all: Vec<&str> = candidates.into_iter().take(SHOWN_MAX + 1).collect();
     match all.len() {
         0 => "remove it".to_owned(),
-        n if n > SHOWN_MAX => format!("known are {}, …", all[..SHOWN_MAX].join(", ")),
-        _ => format!("known are {}", all.join(", ")),
+        1 => format!("expected {}", all[0]),
+        n if n > SHOWN_MAX => format!("expected one of {}, …", all[..SHOWN_MAX].join(", ")),
+        _ => format!("expected one of {}", all.join(", ")),
     }
 }
 

@@ -1,7 +1,7 @@
-//! The port for dialects: what reads, checks and converts the applications of another form.
+//! The port for dialects: readers of other forms of configuration.
 //!
-//! A [`Dialect`] tells its documents by their content, and makes a plan of them whose program it alone knows
-//! ([`Program`]). What it needs of this crate to speak of places and mends as the native form does is re-exported here.
+//! A [`Dialect`] recognises its documents by their content and makes a plan of them, with a [`Program`] that only the
+//! dialect understands. Tools for places, messages and mends like the native form's are re-exported here.
 
 use crate::diagnostic::Diagnostic;
 use crate::plan::Plan;
@@ -21,28 +21,29 @@ pub use crate::yaml;
 
 /// A form of configuration beside the native one.
 pub trait Dialect: Sync {
-    /// The name of the dialect, as messages say it: `Flogo`.
+    /// The dialect's name in messages: `Flogo`.
     fn name(&self) -> &'static str;
 
-    /// Tells from a document's text whether it is an application of this dialect. A text that is one and cannot be
-    /// read at all is refused with a note.
+    /// Recognises an application of this dialect by its text. An application that cannot be parsed is refused with a
+    /// note.
     fn claim(&self, text: &str, file: usize, notes: &mut Notes) -> Claim;
 
-    /// What is wrong with a document that reads as the native form and is meant as an application, and how to mend it.
+    /// The fault, and its mend, of a native document that was meant as an application of this dialect; `None` by
+    /// default.
     fn mistaken(&self, _root: &Node) -> Option<(&'static str, &'static str)> {
         None
     }
 
-    /// Whether an application may have several documents.
+    /// True if an application may have several documents.
     fn takes_many(&self) -> bool;
 
-    /// Whether the command line may give addresses to an application ([`Loader::bindings`]).
+    /// True if the command line may set addresses of an application ([`Loader::bindings`]). By default false.
     fn takes_bindings(&self) -> bool {
         false
     }
 
-    /// Makes a plan of an application's documents; it is meant only if the notes have no error. The names of all
-    /// files that are read beside them are added to `files`, by whose order places number them.
+    /// Makes a plan of an application's documents. The plan is valid only if the notes have no error. The names of all
+    /// other files that are read are appended to `files`; places refer to them by index.
     fn read(
         &self,
         documents: &[Document<'_>],
@@ -51,7 +52,7 @@ pub trait Dialect: Sync {
         notes: &mut Notes,
     ) -> Option<Plan>;
 
-    /// Writes an application in the native form. `files` are the names of the documents.
+    /// Converts an application to the native form. `files` are the names of the documents.
     fn convert(
         &self,
         documents: &[Document<'_>],
@@ -61,33 +62,33 @@ pub trait Dialect: Sync {
     ) -> Conversion;
 }
 
-/// What a dialect says of a document.
+/// A dialect's verdict on a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// It is no application of this dialect.
+    /// The document belongs to another form.
     None,
-    /// It is one.
+    /// The document is an application of this dialect.
     Application,
-    /// It is meant as one and cannot be read, which has been noted.
+    /// The document is an application of this dialect with a fault that prevents reading; the fault has been noted.
     Refused,
 }
 
-/// A document of an application.
+/// A document of an application, not yet parsed.
 #[derive(Debug, Clone, Copy)]
 pub struct Document<'a> {
-    /// The number of its file in places.
+    /// The number of its file in [`Place`]s.
     pub file: usize,
     /// The name of its file.
     pub name: &'a str,
-    /// Its text, without a byte order mark.
+    /// The document's text, without a byte order mark.
     pub text: &'a str,
 }
 
-/// What came of converting.
+/// The result of a conversion.
 #[derive(Debug)]
 pub struct Conversion {
-    /// Native YAML; `None` where nothing could be said in it, or a diagnostic is an error.
+    /// Native YAML; `None` if nothing could be converted, or a diagnostic is an error.
     pub yaml: Option<String>,
-    /// What was found in the sources, and everything that the YAML does not carry.
+    /// The faults of the sources, and one warning for everything that the YAML does not carry.
     pub diagnostics: Vec<Diagnostic>,
 }

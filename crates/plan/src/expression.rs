@@ -1,11 +1,10 @@
-//! Expressions of the native form: a bounded part of CEL, the Common Expression Language.
+//! Expressions of the native form: a bounded subset of CEL, the Common Expression Language.
 //!
-//! The `cel` crate parses; evaluation is our own, over a small tree made at load. The reason is
-//! what an expression may cost. It runs for every call, and the crate's evaluator can neither be
-//! interrupted nor bounded, and compiles a regular expression anew at each use. Here every step is
-//! counted and every text measured while it runs, so an expression ends within [`STEPS_MAX`] steps
-//! whatever a client or an upstream sends. What CEL has and this has not (timestamps, messages,
-//! optional values) is refused at load.
+//! The `cel` crate parses; evaluation is our own, over a small tree made at load, for the sake of its cost: an
+//! expression runs for every call, and the crate's evaluator can neither be interrupted nor bounded, and compiles a
+//! regular expression anew at each use. Here every step is counted and every text measured, so that an expression ends
+//! within [`STEPS_MAX`] steps whatever a client or an upstream sends. The rest of CEL (timestamps, messages, optional
+//! values) is refused at load.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,24 +22,24 @@ pub(crate) use value::{Kind, MapKey, Value};
 
 use term::Term;
 
-/// Bytes in an expression.
+/// The most bytes in an expression.
 pub(crate) const BYTES_MAX: usize = 4096;
-/// Operators, values and calls in an expression, macros unfolded.
+/// The most operators, values and calls in an expression, after its macros are expanded.
 pub(crate) const NODES_MAX: usize = 1000;
-/// Brackets inside one another.
+/// The most brackets inside one another.
 pub(crate) const BRACKETS_MAX: usize = 32;
-/// Parts inside one another: an operator chain `a + b + …` is as deep as it is long.
+/// The most nested operators: a chain `a + b + …` is as deep as it is long.
 pub(crate) const DEPTH_MAX: usize = 128;
-/// Loops (`all`, `exists`, `map`, …) inside one another.
+/// The most loops (`all`, `exists`, `map`, …) inside one another.
 pub(crate) const LOOPS_MAX: usize = 2;
-/// Steps of one evaluation; a step is one part evaluated, or 1 KiB of text looked at.
+/// The most steps of one evaluation; a step evaluates one operator, or looks at 1 KiB of text.
 pub(crate) const STEPS_MAX: u32 = 10_000;
-/// Bytes in a text that an expression makes, or matches against a pattern.
+/// The most bytes in a text that an expression makes, or matches against a pattern.
 pub(crate) const TEXT_MAX: usize = 64 * 1024;
-/// Bytes in a compiled regular expression.
+/// The most bytes in a compiled regular expression.
 pub(crate) const REGEX_MAX: usize = 1 << 20;
 
-/// A compiled expression.
+/// A compiled expression, cheap to clone.
 #[derive(Clone)]
 pub struct Expression {
     source: Arc<str>,
@@ -48,7 +47,7 @@ pub struct Expression {
     variables: Arc<[String]>,
 }
 
-/// Two expressions are equal if their texts are.
+/// Equality of expressions is equality of their texts.
 impl PartialEq for Expression {
     fn eq(&self, other: &Expression) -> bool {
         self.source == other.source
@@ -61,12 +60,12 @@ impl fmt::Debug for Expression {
     }
 }
 
-/// Why an expression has no value.
+/// An evaluation's failure.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct EvalError {
-    /// What went wrong, and where it helps, what to do about it.
+    /// The fault, with its mend where one helps.
     pub what: String,
-    /// The character of the expression at which it went wrong, from 1.
+    /// The character of the expression at which evaluation failed, from 1.
     pub character: Option<usize>,
 }
 
@@ -79,10 +78,10 @@ impl fmt::Display for EvalError {
     }
 }
 
-/// Why a text is not an expression.
+/// A fault that keeps a text from compiling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// The character, from 0.
+    /// The character of the fault, from 0.
     pub at: Option<usize>,
     pub what: String,
     pub mend: String,
@@ -102,7 +101,7 @@ impl Fault {
     }
 }
 
-/// Which names an expression may use, and what is known of their values.
+/// The variables that an expression may use, with the types of their values where known.
 pub(crate) type Variables<'a> = &'a [(&'a str, Option<Kind>)];
 
 impl Expression {
@@ -112,8 +111,8 @@ impl Expression {
         variables: Variables<'_>,
     ) -> Result<Expression, Vec<Fault>> {
         scan::check(source).map_err(|fault| vec![fault])?;
-        // The parser recurses per level of nesting and per operator of a chain. `scan` bounds both;
-        // the stack makes the bound safe wherever the caller's own thread stands.
+        // The parser recurses per level of nesting and per operator of a chain. `scan` bounds both, and a thread with a
+        // large stack makes the bound safe, whatever stack the caller has.
         const STACK_BYTES: usize = 64 << 20;
         let lowered = std::thread::scope(|scope| {
             std::thread::Builder::new()
@@ -125,15 +124,12 @@ impl Expression {
         let lowered = match lowered {
             Ok(Ok(lowered)) => lowered?,
             Ok(Err(_panic)) => {
-                return Err(vec![Fault::new(
-                    None,
-                    "the parser gave up on it",
-                    "simplify it",
-                )]);
+                return Err(vec![Fault::new(None, "the parser failed", "simplify it")]);
             }
             Err(error) => {
-                let what =
-                    format!("it could not be compiled: no thread could be started ({error})");
+                let what = format!(
+                    "the expression could not be compiled: no thread could be started ({error})"
+                );
                 return Err(vec![Fault::new(
                     None,
                     what,
@@ -148,17 +144,17 @@ impl Expression {
         })
     }
 
-    /// The text that it was compiled from.
+    /// The expression's source text.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// Whether it looks at the variable.
+    /// True if the expression refers to the variable.
     pub(crate) fn uses(&self, variable: &str) -> bool {
         self.variables.iter().any(|name| name == variable)
     }
 
-    /// What it is known to be before any call: only an expression without variables is.
+    /// The value that an expression without variables always has; `None` for any other expression.
     pub(crate) fn constant(&self) -> Option<bool> {
         if !self.variables.is_empty() {
             return None;
@@ -169,12 +165,12 @@ impl Expression {
         }
     }
 
-    /// What kind of value it gives, as far as its parts tell.
+    /// The type of the expression's value, if its operators determine one.
     pub(crate) fn kind(&self) -> Option<Kind> {
         self.tree.kind()
     }
 
-    /// Evaluates it; ends within [`STEPS_MAX`] steps.
+    /// Evaluates the expression, within [`STEPS_MAX`] steps.
     pub(crate) fn eval(&self, scope: &dyn Scope) -> Result<Value, EvalError> {
         eval::run(&self.tree, scope)
     }
@@ -189,7 +185,7 @@ impl Expression {
 /// ```
 ///
 /// # Errors
-/// Where the text is not an expression, uses a name that the scope has not, or fails while it runs.
+/// Fails if the text does not compile, uses a name that the scope lacks, or fails to evaluate.
 pub fn eval_native(
     expression: &str,
     scope: &serde_json::Value,

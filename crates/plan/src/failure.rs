@@ -1,4 +1,4 @@
-//! How a call counts: which are ignored, and which of the others failed, by the default or by the file's own expressions.
+//! The outcome of a call: ignored, failure or success, by the default or by the file's own expressions.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -10,40 +10,40 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::expression::{EvalError, Expression, Fault, Kind, MapKey, Scope, Value};
 
-/// What is known of a call when it is judged.
+/// The facts about a call from which its outcome is decided.
 #[derive(Debug, Clone)]
 pub struct Call<'a> {
-    /// The response's status; 0: there was none.
+    /// The response's status; 0 without a response.
     pub status: u16,
-    /// The response's fields; `None`: there was no response.
+    /// The response's fields; `None` without a response.
     pub headers: Option<&'a HeaderMap>,
-    /// From the request fully sent to the response's head, or to where it failed without one.
+    /// The time from the request fully sent to the response's head, or to the error.
     pub duration: Duration,
-    /// What went wrong on the way, if anything did.
+    /// The error between gateway and upstream, if one occurred.
     pub error: Option<CallError>,
-    /// The body's beginning, where `failure_body` asks for it.
+    /// The beginning of the body, if `failure_body` keeps one.
     pub body: Option<&'a [u8]>,
 }
 
-/// What can go wrong between the gateway and an upstream.
+/// An error between the gateway and an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CallError {
-    /// No connection could be made.
+    /// No connection could be opened.
     Connect,
     /// The TLS handshake failed.
     Tls,
-    /// No answer within the time.
+    /// No answer came within the time limit.
     Timeout,
-    /// The connection was cut before the response's head.
+    /// The connection was cut before the response's head arrived.
     Reset,
-    /// The connection was cut, or went silent, within the response's body.
+    /// The connection was cut, or fell silent, within the response's body.
     Truncated,
-    /// What came was not HTTP.
+    /// The answer was not HTTP.
     Protocol,
 }
 
 impl CallError {
-    /// The word that expressions, logs and metrics use.
+    /// The error's name in expressions, logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             CallError::Connect => "connect",
@@ -56,42 +56,42 @@ impl CallError {
     }
 }
 
-/// Which calls failed (`failure:`).
+/// The rule for failed calls (`failure:`).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Failure {
-    /// A status of 500 or above, or any error.
+    /// Fails calls with a status of 500 or above, or with any error.
     Default,
-    /// What an expression says. If it fails for a call, the default decides that call.
+    /// Fails calls for which the expression is true. If its evaluation fails, the default decides that call.
     Expression(Expression),
 }
 
-/// Which calls count as nothing (`ignore:`): they neither fail, nor break a row of failures, nor close a half-open
-/// breaker. If the expression fails for a call, that call is not ignored.
+/// The rule for ignored calls (`ignore:`): they neither fail, nor interrupt consecutive failures, nor close a half-open
+/// breaker. If the expression's evaluation fails, the call is not ignored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ignore(Expression);
 
-/// How a call counts, with what went wrong as that was found out.
+/// The outcome of a call, with the errors of the expressions that decided it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ruling {
-    /// How it counts.
+    /// The call's outcome for the breaker.
     pub outcome: Outcome,
-    /// The expressions that had nothing to say of it.
+    /// The evaluation errors, one for each expression that failed.
     pub errors: Vec<EvalError>,
 }
 
-/// What was found of a call.
+/// The failure rule's verdict on a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether the call counts as a failure.
+    /// True if the call counts as a failure.
     pub failed: bool,
-    /// Why the expression had nothing to say, so that the default decided.
+    /// The error of the expression, if the default decided in its place.
     pub error: Option<EvalError>,
 }
 
-/// The default as an expression.
+/// The default's source text, as an expression.
 const DEFAULT: &str = "status >= 500 || error != \"\"";
 
-/// The variables of an expression about a call.
+/// The variables of an expression about a call, with their types.
 const VARIABLES: [(&str, Option<Kind>); 8] = [
     ("status", Some(Kind::Int)),
     ("headers", Some(Kind::Map)),
@@ -104,7 +104,7 @@ const VARIABLES: [(&str, Option<Kind>); 8] = [
 ];
 
 impl Failure {
-    /// Reads an expression; the default's own text gives the default.
+    /// Compiles an expression; the default's own text gives the default.
     pub(crate) fn read(text: &str) -> Result<Failure, Vec<Fault>> {
         if text.trim() == DEFAULT {
             return Ok(Failure::Default);
@@ -112,7 +112,7 @@ impl Failure {
         condition(text).map(Failure::Expression)
     }
 
-    /// The text that a file would have.
+    /// The expression's source text, as a file would have it.
     pub fn source(&self) -> &str {
         match self {
             Failure::Default => DEFAULT,
@@ -120,19 +120,19 @@ impl Failure {
         }
     }
 
-    /// Whether the call failed. Runs once per call, makes only the values that the expression
-    /// looks at, and ends within a bounded number of steps.
+    /// Decides whether the call failed. Runs once per call, builds only the values that the expression uses, and ends
+    /// within a bounded number of steps.
     pub fn judge(&self, call: &Call<'_>) -> Verdict {
         self.judge_in(&CallScope::of(call))
     }
 
     fn judge_in(&self, scope: &CallScope<'_>) -> Verdict {
         let by_default = scope.call.status >= 500 || scope.call.error.is_some();
-        let asked = match self {
+        let verdict = match self {
             Failure::Default => Ok(by_default),
             Failure::Expression(expression) => holds(expression, "failure", scope),
         };
-        match asked {
+        match verdict {
             Ok(failed) => Verdict {
                 failed,
                 error: None,
@@ -153,7 +153,7 @@ impl Failure {
 }
 
 impl Ignore {
-    /// Whether the expression looks at a variable.
+    /// True if the expression refers to a variable.
     pub(crate) fn uses(&self, variable: &str) -> bool {
         self.0.uses(variable)
     }
@@ -162,7 +162,7 @@ impl Ignore {
         condition(text).map(Ignore)
     }
 
-    /// The text that a file would have.
+    /// The expression's source text, as a file would have it.
     pub fn source(&self) -> &str {
         self.0.source()
     }
@@ -194,26 +194,26 @@ pub(crate) fn judge(ignore: Option<&Ignore>, failure: &Failure, call: &Call<'_>)
     Ruling { outcome, errors }
 }
 
-/// Reads an expression about a call that is true or false.
+/// Compiles a boolean expression about a call.
 fn condition(text: &str) -> Result<Expression, Vec<Fault>> {
     let expression = Expression::compile(text, &VARIABLES)?;
     match expression.kind() {
         Some(kind) if kind != Kind::Bool => Err(vec![Fault::new(
             0,
-            format!("it gives {}, not true or false", kind.article()),
+            format!("expected a bool, found {}", kind.article()),
             "compare it with something, as in `status >= 500`",
         )]),
         _ => Ok(expression),
     }
 }
 
-/// Whether an expression of that key holds for a call.
+/// Evaluates a boolean expression; `key` is its name in messages.
 fn holds(expression: &Expression, key: &str, scope: &CallScope<'_>) -> Result<bool, EvalError> {
     match expression.eval(scope)? {
         Value::Bool(holds) => Ok(holds),
         value => Err(EvalError {
             what: format!(
-                "the {key} expression gave {}, not true or false",
+                "the {key} expression gave {}, expected a bool",
                 value.kind().article()
             ),
             character: None,
@@ -221,7 +221,7 @@ fn holds(expression: &Expression, key: &str, scope: &CallScope<'_>) -> Result<bo
     }
 }
 
-/// A call as an expression sees it.
+/// The scope of an expression about a call.
 struct CallScope<'a> {
     call: &'a Call<'a>,
     headers: OnceCell<Value>,
@@ -275,7 +275,7 @@ impl Scope for CallScope<'_> {
     }
 }
 
-/// All fields by name; those that appear several times are joined (RFC 9110, section 5.3).
+/// All fields by name; repeated fields are joined (RFC 9110, section 5.3).
 fn headers(fields: Option<&HeaderMap>) -> Value {
     let mut map = BTreeMap::new();
     for name in fields.into_iter().flat_map(HeaderMap::keys) {

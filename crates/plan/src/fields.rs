@@ -1,4 +1,4 @@
-//! Reads values as their keys ask for them, and says what was expected where they are not.
+//! Reads values by the shapes of their keys, and reports the expected shape where a value has another.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::keys::{Key, Shape, Table};
 use crate::tree::{Entry, Kind, Node, Scalar, Style};
 use crate::words;
 
-/// The keys of one map, read by name and by the shape that their table gives them.
+/// The entries of one map, read by name and by the shape that the table gives their keys.
 pub(crate) struct Fields<'n> {
     table: &'static Table,
     pub at: Place,
@@ -18,7 +18,7 @@ pub(crate) struct Fields<'n> {
 }
 
 impl<'n> Fields<'n> {
-    /// Opens a map; reports what its table does not know, and what is not supported yet.
+    /// Opens a map; reports unknown keys, keys that are not supported yet, and missing required keys.
     pub fn open(node: &'n Node, table: &'static Table, notes: &mut Notes) -> Option<Fields<'n>> {
         let Kind::Map(entries) = &node.kind else {
             let mut mend = format!("write a map with any of {}", names(table));
@@ -64,7 +64,7 @@ impl<'n> Fields<'n> {
         })
     }
 
-    /// The value of a key of this table, if the file has it.
+    /// The value of a key of this table, if the file has the key.
     pub fn get(&self, name: &'static str) -> Option<(&'static Key, &'n Node)> {
         let key = self.table.key(name);
         debug_assert!(
@@ -83,7 +83,7 @@ impl<'n> Fields<'n> {
             .map(|entry| entry.at)
     }
 
-    /// Where each key of this table stands that the file has.
+    /// The places of all keys of this table that the file has.
     pub fn places(&self) -> Vec<(&'static str, Place)> {
         let place = |key: &'static Key| Some((key.name, self.place(key.name)?));
         self.table.supported().filter_map(place).collect()
@@ -110,7 +110,7 @@ impl<'n> Fields<'n> {
         self.parsed(name, "a duration such as `5s`", words::duration, notes)
     }
 
-    /// A duration that may be zero.
+    /// A duration, possibly zero.
     pub fn delay(&self, name: &'static str, notes: &mut Notes) -> Option<At<Duration>> {
         self.parsed(name, "a duration such as `5s`", words::delay, notes)
     }
@@ -145,7 +145,7 @@ impl<'n> Fields<'n> {
         address(node, name, notes)
     }
 
-    /// A whole number in the range that the table gives.
+    /// A whole number within the range in the table.
     pub fn whole(&self, name: &'static str, notes: &mut Notes) -> Option<At<u64>> {
         let (key, node) = self.get(name)?;
         match key.shape {
@@ -157,7 +157,7 @@ impl<'n> Fields<'n> {
         }
     }
 
-    /// A whole number of calls, probes or failures.
+    /// A whole number of calls, probes or failures, from 1.
     pub fn count(&self, name: &'static str, notes: &mut Notes) -> Option<At<u32>> {
         // The tables bound these numbers by u32::MAX.
         Some(
@@ -197,7 +197,7 @@ impl<'n> Fields<'n> {
         )
     }
 
-    /// One of the words that the table gives, as its index.
+    /// The index of the value among the words in the table.
     pub fn word(&self, name: &'static str, notes: &mut Notes) -> Option<At<usize>> {
         let (key, node) = self.get(name)?;
         let Shape::Word(choices) = key.shape else {
@@ -239,7 +239,7 @@ impl<'n> Fields<'n> {
     }
 }
 
-/// The items of a list.
+/// The items of a list; reports any other value.
 pub(crate) fn items<'n>(node: &'n Node, name: &str, notes: &mut Notes) -> Option<&'n [Node]> {
     match &node.kind {
         Kind::List(items) => Some(items),
@@ -255,7 +255,7 @@ pub(crate) fn items<'n>(node: &'n Node, name: &str, notes: &mut Notes) -> Option
     }
 }
 
-/// The text of a scalar that is there and is not broken; else what is wrong has been said.
+/// The text of a scalar that is neither null nor broken; reports any other value.
 pub(crate) fn scalar<'n>(
     node: &'n Node,
     name: &str,
@@ -280,7 +280,7 @@ pub(crate) fn scalar<'n>(
     }
 }
 
-/// A whole number within bounds, inclusive; `word` is what may also stand there, for the message.
+/// A whole number from `min` to `max`. `word` is the alternative that the message offers.
 fn whole(
     node: &Node,
     name: &str,
@@ -333,7 +333,7 @@ fn whole(
     }
 }
 
-/// An address with its port.
+/// An address with its port, such as `127.0.0.1:8080`.
 pub(crate) fn address(node: &Node, name: &str, notes: &mut Notes) -> Option<At<SocketAddr>> {
     let expected = "an address with its port, such as `127.0.0.1:8080`";
     let scalar = scalar(node, name, expected, notes)?;
@@ -368,30 +368,26 @@ pub(crate) fn address(node: &Node, name: &str, notes: &mut Notes) -> Option<At<S
     None
 }
 
-/// The mend where a variable or a file gave the value: a hint made from the value would show it.
+/// The mend for a value from a variable or a file, which shows nothing of the value.
 fn hidden(scalar: &Scalar) -> Option<String> {
     scalar.written.as_ref().map(|_| CORRECT_FILLING.to_owned())
 }
 
-const CORRECT_FILLING: &str = "correct what the variable or the file holds";
+const CORRECT_FILLING: &str = "correct the content of the variable or file";
 
-/// Reports what is wrong with a scalar's content, without a word of it where a variable or a file
-/// gave it.
+/// Reports a fault in a scalar's content, without quoting the content if it came from a variable or a file.
 pub(crate) fn refuse(at: Place, scalar: &Scalar, what: String, mend: String, notes: &mut Notes) {
     match &scalar.written {
         Some(_) => notes.error(
             at,
-            format!(
-                "{} is filled in with what does not fit here",
-                scalar.shown()
-            ),
+            format!("{} expands to an invalid value", scalar.shown()),
             CORRECT_FILLING,
         ),
         None => notes.error(at, what, mend),
     }
 }
 
-/// `a`, `b` or `c`.
+/// Joins words as `a`, `b` or `c`.
 fn alternatives(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     match quoted.as_slice() {
@@ -401,7 +397,7 @@ fn alternatives(words: &[&str]) -> String {
     }
 }
 
-/// What was expected, and the mend: an example or a hint, where the expectation holds one.
+/// The expectation and its mend: an example or a hint, if the expectation contains one.
 fn mend_of(expected: &str) -> (&str, String) {
     if let Some((expected, hint)) = expected.split_once(": write ") {
         return (expected, format!("write {hint}"));
@@ -419,7 +415,7 @@ fn unknown(entry: &Entry, table: &'static Table, notes: &mut Notes) {
     let known = table.supported().map(|key| key.name);
     notes.error(
         entry.at,
-        format!("{} is not a key of {}", quote(&entry.key), noun(table)),
+        format!("unknown key {} in {}", quote(&entry.key), noun(table)),
         suggest(&entry.key, known),
     );
 }
@@ -452,7 +448,7 @@ fn mismatch(node: &Node, expected: &str, mend: String, notes: &mut Notes) {
     );
 }
 
-/// Reports a value that is not what its key asks for.
+/// Reports a value of another shape than its key has.
 pub(crate) fn wrong(
     at: Place,
     name: &str,

@@ -1,45 +1,43 @@
-//! Puts variables and files into scalars: `${VAR}`, `${VAR:-default}`, `${file:PATH}`.
+//! Substitutes variables and files in scalars: `${VAR}`, `${VAR:-default}`, `${file:PATH}`.
 //!
-//! It happens after parsing, inside one scalar at a time, so whatever a variable holds stays a text
-//! and never becomes a key, a list or a second value. `$${` stands for `${` itself.
+//! Substitution happens after parsing, inside one scalar at a time, so that a variable's value stays a text and never
+//! becomes a key, a list or a second value. `$${` stands for `${` itself.
 
 use std::io;
 
 use crate::diagnostic::{Notes, Place, quote};
 use crate::tree::{Kind, Node, Scalar, place_within};
 
-/// What a configuration may ask of the machine it is read on.
+/// Access to the machine on which a configuration is read: files, variables, network.
 ///
-/// The caller decides what the environment is and where relative paths begin; this crate itself
-/// reads neither.
+/// The caller decides what the environment is and where relative paths begin; this crate itself reads neither.
 pub trait Loader {
-    /// The variable's value; `None` where it is not set.
+    /// The value of an environment variable; `None` if it is not set.
     fn env(&self, name: &str) -> Option<String>;
 
     /// The text of the file at `path`, relative to the first configuration file.
     ///
     /// # Errors
-    /// Whatever kept the file from being read.
+    /// The error that kept the file from being read.
     fn file(&self, path: &str) -> io::Result<String>;
 
-    /// The text of the file at `path`, relative to the directory that the program was started in: so
-    /// Flogo's `file://` addresses are meant. By default as [`file`](Loader::file).
+    /// The text of the file at `path`, relative to the process's working directory, as Flogo's `file://` addresses are.
+    /// By default the same as [`file`](Loader::file).
     ///
     /// # Errors
-    /// Whatever kept the file from being read.
+    /// The error that kept the file from being read.
     fn local(&self, path: &str) -> io::Result<String> {
         self.file(path)
     }
 
-    /// The text at an `http://` address, which a Flogo application may be made of. By default there is
-    /// no network.
+    /// The text at an `http://` address, where Flogo allows one for a resource. By default there is no network.
     ///
     /// # Errors
-    /// Whatever kept it from being fetched, a status other than 200 among it.
+    /// The error that kept the text from being fetched, such as a status other than 200.
     fn fetch(&self, url: &str) -> io::Result<String> {
         Err(io::Error::new(
             io::ErrorKind::Unsupported,
-            format!("nothing is fetched here, and so not {url}"),
+            format!("no network access to fetch {url}"),
         ))
     }
 
@@ -52,30 +50,29 @@ pub trait Loader {
         Ok(())
     }
 
-    /// What the command line sets the property `name` to. By default nothing.
+    /// The value that the command line gives to the property `name`. By default `None`.
     fn property(&self, _name: &str) -> Option<String> {
         None
     }
 
-    /// The whole environment, what the command line sets being part of it. By default it is empty.
+    /// All environment variables, including those that the command line sets. By default empty.
     fn environment(&self) -> Vec<(String, String)> {
         Vec::new()
     }
 
-    /// The addresses that the command line gives to names of a Mule application, by name (`--bind`). By
-    /// default none.
+    /// The addresses that the command line gives to names of a Mule application, by name (`--bind`). By default empty.
     fn bindings(&self) -> Vec<(String, String)> {
         Vec::new()
     }
 
-    /// Whether an application is understood to the letter of what its product does (`--compat strict`), and not by what
-    /// its author evidently meant. By default it is not.
+    /// True if an application follows its product to the letter (`--compat strict`), false if it follows its author's
+    /// evident intention. By default false.
     fn is_strict(&self) -> bool {
         false
     }
 }
 
-/// Fault of a certificate and its private key. The texts show nothing of a key.
+/// A fault of a certificate and its private key. The texts show nothing of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PairFault {
     /// The certificates cannot be decoded: the reason, without an end mark.
@@ -86,12 +83,12 @@ pub enum PairFault {
     Mismatch,
 }
 
-/// The longest text that a scalar may become.
+/// The most bytes in a scalar after substitution.
 const BYTES_MAX: usize = 1 << 20;
-/// All that variables and files may bring into one source.
+/// The most bytes that variables and files add to one source.
 const BYTES_TOTAL_MAX: usize = 16 << 20;
 
-/// Replaces every `${…}` in the tree; what cannot be replaced is reported and marked.
+/// Replaces every `${…}` in the tree. A scalar with a fault is reported and marked as broken.
 pub(crate) fn fill(node: &mut Node, lines: &[&str], loader: &dyn Loader, notes: &mut Notes) {
     let mut left = BYTES_TOTAL_MAX;
     fill_within(node, lines, loader, notes, &mut left);
@@ -129,7 +126,7 @@ fn fill_within(
     }
 }
 
-/// A `${…}` that cannot be replaced: its byte offset, what is wrong, how to mend it.
+/// A `${…}` that cannot be replaced: its byte offset, the fault, and the mend.
 struct Fault(usize, String, String);
 
 fn report(faults: Vec<Fault>, at: Place, scalar: &Scalar, lines: &[&str], notes: &mut Notes) {
@@ -188,7 +185,7 @@ fn fill_text(text: &str, loader: &dyn Loader, left: &mut usize) -> Result<String
     }
 }
 
-/// What stands for the inside of one `${…}`.
+/// The replacement of one `${…}`, given the text inside.
 fn replacement(inside: &str, loader: &dyn Loader) -> Result<String, (String, String)> {
     if let Some(path) = inside.strip_prefix("file:") {
         return match loader.file(path) {
@@ -221,7 +218,7 @@ fn replacement(inside: &str, loader: &dyn Loader) -> Result<String, (String, Str
         ));
     }
     match (loader.env(name), default) {
-        // As in a shell, `:-` also stands in for a variable that is set and empty.
+        // As in a shell, `:-` also replaces a variable that is set to an empty text.
         (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
         (Some(value), _) => Ok(value),
         (None, Some(default)) => Ok(default.to_owned()),

@@ -1,11 +1,11 @@
-//! The one table of keys of the native form.
+//! The table of all keys of the native form.
 //!
-//! The reader refuses what is not here, suggests from here, and asserts that it asks for nothing
-//! else; the published schema is made from here. So the three cannot drift apart.
+//! The reader refuses keys that are not in the table, suggests keys from it, and asserts that it reads no others; the
+//! published schema is made from it. So the three cannot diverge.
 
 /// A map with known keys.
 pub(crate) struct Table {
-    /// What it is called in messages and in the schema's `$defs`.
+    /// The table's name in messages and in the schema's `$defs`.
     pub name: &'static str,
     pub about: &'static str,
     /// The keys that a map must have, with an example of each.
@@ -18,11 +18,11 @@ pub(crate) struct Key {
     pub name: &'static str,
     pub shape: Shape,
     pub about: &'static str,
-    /// As it would be written; empty where there is none, or where words say it better.
+    /// The default in the file's notation; empty if there is none, or if `about` describes it.
     pub default: &'static str,
 }
 
-/// What a value looks like.
+/// The form of a value.
 pub(crate) enum Shape {
     Text,
     Flag,
@@ -47,13 +47,13 @@ pub(crate) enum Shape {
     /// A map from texts to texts.
     Texts,
     List(&'static Shape),
-    /// One of several, told apart by their form.
+    /// One of several, distinguished by their form.
     Either(&'static [Shape]),
-    /// Any value.
+    /// Any JSON value.
     Json,
-    /// Known, and not supported yet: what to do instead.
+    /// A key that is not supported yet, with a mend.
     Later(&'static str),
-    /// Known elsewhere, and without a meaning here: why, and what to do instead.
+    /// A key of the library or of another form without a meaning here, with the reason and a mend.
     Foreign {
         why: &'static str,
         mend: &'static str,
@@ -65,7 +65,7 @@ impl Table {
         self.keys.iter().find(|key| key.name == name)
     }
 
-    /// The keys that work today.
+    /// The keys that are supported today.
     pub fn supported(&self) -> impl Iterator<Item = &'static Key> + Clone + use<> {
         self.keys
             .iter()
@@ -110,7 +110,7 @@ const POSITIVE: Shape = Whole {
     max: u32::MAX as u64,
 };
 
-/// A record keeps the votes of no more processes.
+/// A record stores the votes of at most this many processes.
 const QUORUM_MAX: u64 = 256;
 
 pub(crate) static FILE: Table = Table {
@@ -245,7 +245,7 @@ pub(crate) static UPSTREAM: Table = Table {
         key("applies_to", Text, "", "Beside an application, and instead of an address: the `http:request-config` or the rest service that it stands before. By default its own name."),
         key("timeout", Shape::Table(&TIMEOUT), "", "How long a call may take."),
         key("pool", Shape::Table(&POOL), "", "The idle connections that are kept."),
-        key("breaker", Shape::Table(&BREAKER), "", "The breaker; `{}` is one with all defaults. Without the key there is none."),
+        key("breaker", Shape::Table(&BREAKER), "", "The breaker; `{}` is one with all defaults. Without the key the upstream has none."),
         later("balance", "remove the key; there is one endpoint for now"),
         later("health", "remove the key; the breaker's probes find out whether the upstream is back"),
         later("resolve", "remove the key; names are looked up at each connection"),
@@ -295,7 +295,7 @@ pub(crate) static BREAKER: Table = Table {
         key("key", Text, "{upstream}", "Which calls share a breaker: any of {upstream} {endpoint} {route} {method} {header.NAME} {path.NAME}."),
         key("max_keys", Whole { min: 1, max: 10_000_000, }, "10000", "How many keys at most have a breaker of their own; past it one that is not needed gives way."),
         key("idle_after", Duration, "", "A key not asked for so long gives way to a new one, whatever its windows hold; by default ten times the longest of window, cooldown and `probe_timeout`, and at least 10 minutes."),
-        key("on_overflow", Word(&["share", "pass"]), "share", "What becomes of the calls of a key for which there is no room: it shares one of 64 breakers by a hash, or they pass unjudged."),
+        key("on_overflow", Word(&["share", "pass"]), "share", "The calls of a key that finds no room: they share one of 64 breakers by a hash, or pass unjudged."),
         key("mode", Word(&["enforce", "monitor", "disabled"]), "enforce", "`monitor` decides everything and refuses nothing; `disabled` admits and records nothing."),
         key("trip", Either(&[Shape::Table(&TRIP), List(&Shape::Table(&TRIP))]), "", "When it opens: a map of rules, or a list of such maps; any rule that is met trips. By default five consecutive failures, or half of at least 20 calls in 10 s; beside `share: counts` the former alone."),
         key("judge_on", Word(&["outcomes", "failures"]), "outcomes", "Whether rate rules are judged at every outcome or at failures only."),

@@ -1,20 +1,18 @@
 //! Turns configuration files into one checked [`Plan`], or into all their [`Diagnostic`]s at once.
 //!
-//! In reading order: [`read`] takes the [`Source`]s and a [`Loader`]; each text becomes a small tree
-//! that knows its lines; `${…}` is filled in; the native form's reader turns trees into a draft, part
-//! by part, and `check` compares the parts and makes the plan.
+//! In reading order: [`read`] takes the [`Source`]s and a [`Loader`]; each text becomes a small tree whose nodes carry
+//! their lines; `${…}` is replaced; the native form's reader turns the trees into a draft, section by section, and
+//! `check` compares the sections and makes the plan.
 //!
 //! - `tree`, `interpolate`: the text, its lines, its variables
-//! - `keys`, `fields`, `words`, `path`, `url`: what a key may hold, in one table, and how it is read
+//! - `keys`, `fields`, `words`, `path`, `url`: the table of all keys, and readers for their values
 //! - `native`: draft and check; `listener_tls`: a listener's certificate and key
-//! - [`flogo`]: values and expressions of Project Flogo's applications
-//! - [`mule`]: Mule's applications; their expressions are the crate `fusebox-dataweave`'s
-//! - `yaml`: writes the native form, for applications that move to it
-//! - [`plan`]: the result; [`failure`] and `expression`: which calls failed
-//! - [`schema()`], [`Plan::to_json`]: the form, and a plan, for others to read
+//! - [`dialect`]: the port for the readers of other forms, which are crates of their own
+//! - [`yaml`]: writes the native form, for applications that move to it
+//! - [`plan`]: the result; [`failure`] and `expression`: the calls that count as failures
+//! - [`schema()`], [`Plan::to_json`]: the form, and a plan, for other programs
 //!
-//! This crate reads no file, no environment and no clock: what it needs of them comes through the
-//! [`Loader`].
+//! This crate reads no file, no environment and no clock: the [`Loader`] provides files and variables.
 
 mod diagnostic;
 pub mod dialect;

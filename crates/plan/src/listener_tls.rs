@@ -1,5 +1,5 @@
-//! A listener's certificate and key: two PEM files that are read and compared while the plan is made,
-//! so that a pair that would fail at the first handshake is an error in its line instead.
+//! A listener's certificate and key: two PEM files that are read and compared while the plan is made, so that a pair
+//! that would fail at the first handshake is reported at its line instead.
 
 use std::io;
 
@@ -7,18 +7,18 @@ use crate::diagnostic::{Notes, Place};
 use crate::interpolate::{Loader, PairFault};
 use crate::plan::{ListenerTls, Secret};
 
-/// A file named by a listener, read.
+/// A file of a listener's certificate or key.
 pub struct PemFile {
-    /// Its name in the configuration.
+    /// The place of its path in the configuration.
     at: Place,
     path: String,
-    /// Its name for a message.
+    /// The path as messages show it.
     shown: String,
     text: String,
 }
 
 impl PemFile {
-    /// Takes what the loader read; `relative_to` says where relative paths begin.
+    /// Takes the loader's result; `relative_to` names the base of relative paths in a message.
     pub fn read(
         at: Place,
         path: String,
@@ -35,11 +35,11 @@ impl PemFile {
                 text,
             }),
             Err(error) => {
-                let told = error.to_string();
-                // The reader of files may know the mend itself.
-                let (why, known) = match told.rsplit_once("; ") {
+                let message = error.to_string();
+                // The loader's error may bring its own mend.
+                let (why, known) = match message.rsplit_once("; ") {
                     Some((why, mend)) => (why, Some(mend)),
-                    None => (&*told, None),
+                    None => (&*message, None),
                 };
                 let mend = match error.kind() {
                     io::ErrorKind::NotFound => {
@@ -72,13 +72,13 @@ impl PemFile {
     }
 
     fn has_encrypted_key(&self) -> bool {
-        // The second is how OpenSSL wrote it before PKCS #8.
+        // The second form is OpenSSL's from before PKCS #8.
         self.has("ENCRYPTED PRIVATE KEY")
             || (self.has_private_key() && self.text.contains("Proc-Type: 4,ENCRYPTED"))
     }
 
-    /// Reports a file that is empty or not PEM at all.
-    fn is_pem(&self, wanted: &str, notes: &mut Notes) -> bool {
+    /// Reports a file that is empty or not PEM.
+    fn is_pem(&self, label: &str, notes: &mut Notes) -> bool {
         let shown = &self.shown;
         let what = if self.text.trim().is_empty() {
             format!("the file {shown} is empty")
@@ -87,7 +87,7 @@ impl PemFile {
         } else {
             format!("the file {shown} is not PEM")
         };
-        let mend = format!("name a file with `-----BEGIN {wanted}-----`");
+        let mend = format!("name a file with `-----BEGIN {label}-----`");
         notes.error(self.at, what, mend);
         false
     }
@@ -139,7 +139,7 @@ impl PemFile {
     }
 }
 
-/// A listener's TLS, if both files are there and fit together; otherwise what is wrong has been said.
+/// A listener's TLS, if both files are valid and belong together; otherwise the fault has been reported.
 pub fn pair(
     certificate: PemFile,
     key: PemFile,

@@ -10,8 +10,8 @@ mod cooldown;
 mod half_open;
 mod names;
 mod ramp;
+mod sample_calls;
 mod share;
-mod sight;
 mod trip;
 
 mod respond;
@@ -19,7 +19,7 @@ mod routes;
 
 mod check;
 mod guards;
-mod sharing;
+mod shared_paths;
 mod wiring;
 
 pub(crate) use check::check;

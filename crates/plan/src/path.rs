@@ -1,16 +1,16 @@
-//! Paths: the template that a route matches, and the text that a rewrite makes.
+//! Paths: the template that a route matches, and the result of a rewrite.
 //!
-//! A template is `/` and segments between slashes: literal text, `{name}` for one whole segment,
-//! or `{*name}` at the end for everything that is left.
+//! A template is `/` and segments between slashes: literal text, `{name}` for one whole segment, or `{*name}` at the
+//! end for the rest of the path.
 
 use std::borrow::Cow;
 
 use crate::diagnostic::quote;
 use crate::plan::{Rewrite, RewritePart};
 
-/// A path in its one form (RFC 3986, section 6.2.2): letters, digits, `-`, `.`, `_` and `~` stand for
-/// themselves, the hex digits of everything else that is percent-encoded are capitals. It is decoded
-/// once and no more: `%2561` stays what it is. A `%` without two hex digits stays as it stands.
+/// The normal form of a path (RFC 3986, section 6.2.2): letters, digits, `-`, `.`, `_` and `~` are decoded, and the hex
+/// digits of all other percent-encoded bytes are capitals. Decoding happens only once: `%2561` stays the same. A `%`
+/// without two hex digits is kept.
 pub fn normal(path: &str) -> Cow<'_, str> {
     if !path.contains('%') {
         return Cow::Borrowed(path);
@@ -37,14 +37,14 @@ pub fn normal(path: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// What is wrong with a path: the character it stands at, what, and how to mend it.
+/// A fault of a path, with its offset and its mend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathFault {
-    /// The byte of the text at which it is wrong.
+    /// The offset of the fault in the text, in characters.
     pub offset: usize,
-    /// What is wrong.
+    /// The fault, for a diagnostic.
     pub what: String,
-    /// How to mend it.
+    /// The mend, for a diagnostic.
     pub mend: String,
 }
 
@@ -56,7 +56,7 @@ fn fault(offset: usize, what: impl Into<String>, mend: impl Into<String>) -> Pat
     }
 }
 
-/// A route's path.
+/// The template of a route's path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     segments: Vec<Segment>,
@@ -70,7 +70,7 @@ enum Segment {
 }
 
 impl Template {
-    /// Reads a template, or says what is wrong with it.
+    /// Parses a template.
     pub fn read(text: &str) -> Result<Template, PathFault> {
         if !text.starts_with('/') {
             return Err(fault(
@@ -101,7 +101,7 @@ impl Template {
         Ok(template)
     }
 
-    /// The names of its parameters, in order.
+    /// The names of the parameters, in order.
     pub fn params(&self) -> impl Iterator<Item = &str> + Clone {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Literal(_) => None,
@@ -109,7 +109,7 @@ impl Template {
         })
     }
 
-    /// The template without its parameters' names: two routes of one shape match the same paths.
+    /// The template without its parameters' names: routes of the same shape match the same paths.
     pub fn shape(&self) -> String {
         self.segments
             .iter()
@@ -169,7 +169,7 @@ fn segment(part: &str, offset: usize, last: bool) -> Result<Segment, PathFault> 
     Ok(Segment::Literal(normal(part).into_owned()))
 }
 
-/// Checks that a text may stand in a path as it is (RFC 3986, `pchar` and `/`).
+/// Checks that a text consists of characters allowed in a path (RFC 3986, `pchar` and `/`), without dot segments.
 pub fn check_literal(text: &str, offset: usize) -> Result<(), PathFault> {
     let mut chars = text.chars().enumerate();
     while let Some((index, c)) = chars.next() {
@@ -178,11 +178,17 @@ pub fn check_literal(text: &str, offset: usize) -> Result<(), PathFault> {
             '?' => {
                 return Err(fault(
                     at,
-                    "a path ends before `?`",
+                    "a path cannot have a query (`?`)",
                     "remove the query; it is passed on as the client sent it",
                 ));
             }
-            '#' => return Err(fault(at, "a path has no fragment (`#`)", "remove it")),
+            '#' => {
+                return Err(fault(
+                    at,
+                    "a path cannot have a fragment (`#`)",
+                    "remove it",
+                ));
+            }
             '%' => {
                 let two = chars.next().zip(chars.next());
                 if !two
@@ -205,13 +211,13 @@ pub fn check_literal(text: &str, offset: usize) -> Result<(), PathFault> {
                     .collect();
                 return Err(fault(
                     at,
-                    format!("{} may not stand in a path", quote(&c.to_string())),
+                    format!("{} is not allowed in a path", quote(&c.to_string())),
                     format!("write `{encoded}`"),
                 ));
             }
         }
     }
-    // Dots that a client may also write as `%2e`.
+    // Dot segments, which a client may also write as `%2e`.
     let plain = text.to_ascii_lowercase().replace("%2e", ".");
     if plain
         .split('/')
@@ -220,7 +226,7 @@ pub fn check_literal(text: &str, offset: usize) -> Result<(), PathFault> {
         return Err(fault(
             offset,
             "`.` and `..` may not be segments of a path",
-            "write the path that is meant",
+            "write the path without them",
         ));
     }
     Ok(())
@@ -231,7 +237,8 @@ fn is_name(name: &str) -> bool {
     starts_well && name.len() <= 64 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Reads a rewrite: a path in which `{name}` stands for a parameter of the route.
+/// Parses a rewrite: a path in which `{name}` stands for a parameter of the route. Also gives the offset of each part,
+/// in characters.
 pub fn read_rewrite(text: &str) -> Result<(Rewrite, Vec<usize>), PathFault> {
     if !text.starts_with('/') {
         return Err(fault(
@@ -244,7 +251,7 @@ pub fn read_rewrite(text: &str) -> Result<(Rewrite, Vec<usize>), PathFault> {
     let mut places = Vec::new();
     let mut offset = 0;
     let mut rest = text;
-    // What a parameter brings is not known here; `x` stands for it where dots are looked for.
+    // A parameter's value is unknown here; `x` takes its place in the search for dot segments.
     let mut outline = String::new();
     while let Some(open) = rest.find(['{', '}']) {
         let (literal, braced) = rest.split_at(open);
@@ -284,7 +291,7 @@ pub fn read_rewrite(text: &str) -> Result<(Rewrite, Vec<usize>), PathFault> {
     Ok((Rewrite(parts), places))
 }
 
-/// The characters alone: dots are looked for in the whole path.
+/// Checks the characters alone; dot segments are searched in the whole path.
 fn check_chars(text: &str, offset: usize) -> Result<(), PathFault> {
     check_literal(&text.replace('.', "x"), offset)
 }
@@ -323,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_no_request_can_have_is_refused_where_it_goes_wrong() {
+    fn a_path_that_no_request_can_have_is_refused_at_its_fault() {
         for (text, offset) in [
             ("orders", 0),
             ("/{*rest}/x", 1),

@@ -1,7 +1,6 @@
-//! The plan: a configuration after checking, with every name resolved and every limit known.
+//! The plan: a checked configuration, with every name resolved and every limit known.
 //!
-//! Nothing here can be wrong any more: a [`Plan`] exists only if `check` found no error, so the
-//! gateway that carries requests along it checks nothing again.
+//! A [`Plan`] exists only if `check` found no error, so the gateway that runs it checks nothing again.
 
 use std::any::Any;
 use std::net::SocketAddr;
@@ -17,20 +16,21 @@ use ipnet::IpNet;
 use crate::failure::{Call, Failure, Ignore, Ruling, judge};
 use crate::program::Program;
 
-/// Everything that a gateway does, read from one or more configuration files.
+/// The complete behaviour of a gateway, read from one or more configuration files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Where clients connect; empty only where time or queues alone start a Mule application's flows.
+    /// The addresses on which clients connect; empty only if a Mule application's flows are all started by schedulers
+    /// or queues.
     pub listeners: Vec<Arc<Listener>>,
-    /// The admin API's own address, as the file says it; `None` where the file is silent.
+    /// The admin API's own address; `None` if the file has no section.
     pub admin: Option<Admin>,
-    /// Where state is kept, as the file says it; `None` where the file is silent.
+    /// The store of state; `None` if the file has no section.
     pub store: Option<Store>,
-    /// Who this process is in a fleet, as the file says it; `None` where the file is silent.
+    /// This process's identity in a fleet; `None` if the file has no section.
     pub fleet: Option<Fleet>,
-    /// Bounds on what a client or an upstream may cost.
+    /// Limits on the cost of a client or an upstream.
     pub limits: Limits,
-    /// The services behind the gateway, by the order of the file; names are unique.
+    /// The services behind the gateway, in the order of the file; names are unique.
     pub upstreams: Vec<Arc<Upstream>>,
     /// The breakers before the application's own requests, by the order of the file; names and targets are unique. Empty
     /// without an application.
@@ -38,12 +38,12 @@ pub struct Plan {
     /// The routes, by the order of the file; routes of one path differ in their
     /// methods or listeners.
     pub routes: Vec<Arc<Route>>,
-    /// The application of another dialect that answers the routes' [`Step::App`]; `None` in the native form.
+    /// The application of another dialect that runs the routes' [`Step::App`]; `None` for the native form.
     pub app: Option<Arc<dyn Program>>,
 }
 
 impl Plan {
-    /// The plan's program as its dialect's own type; `None`: it has none, or one of another dialect.
+    /// The plan's program as its dialect's own type; `None` without a program, or with another dialect's.
     pub fn program<T: Program>(&self) -> Option<Arc<T>> {
         let program: Arc<dyn Any + Send + Sync> = self.app.clone()?;
         program.downcast().ok()
@@ -53,49 +53,49 @@ impl Plan {
 /// An address on which clients connect.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
-    /// Unique among the listeners; `default` for the short form `listen:`.
+    /// The listener's name, unique among the listeners; `default` for the short form `listen:`.
     pub name: Arc<str>,
-    /// Where it listens; port 0 lets the system choose.
+    /// The address and port to bind; port 0 lets the system choose.
     pub addr: SocketAddr,
-    /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed; none by default.
+    /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed; empty by default.
     pub trusted_proxies: Vec<IpNet>,
-    /// `paths.encoded_slash`: pass a path with `%2F` on; refused (400) by default.
+    /// `paths.encoded_slash`: true to forward paths with `%2F`; by default they are refused (400).
     pub encoded_slash_allowed: bool,
-    /// `paths.double_slash`: pass a path with `//` on; refused (400) by default.
+    /// `paths.double_slash`: true to forward paths with `//`; by default they are refused (400).
     pub double_slash_allowed: bool,
-    /// Who routes its requests, and answers where no route's own step does.
+    /// The rules that route its requests, and that answer a request without a route.
     pub manner: Manner,
-    /// What it shows of itself over TLS; `None`: connections are plain.
+    /// The certificate and key for TLS; `None` for plain connections.
     pub tls: Option<ListenerTls>,
 }
 
 impl Listener {
-    /// Tells whether a route is served on this listener.
+    /// True if a route is served on this listener.
     pub fn serves(&self, route: &Route) -> bool {
         let listeners = route.listeners.as_ref();
         listeners.is_none_or(|names| names.contains(&self.name))
     }
 }
 
-/// Who finds the routes of a listener's requests, and says so where there is none.
+/// The rules by which a listener's requests find their route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
-    /// Fusebox itself: the most specific path wins, whatever the method.
+    /// Fusebox's own: the most specific path wins, whatever the method.
     Native,
-    /// The plan's application, by its dialect's own rules for paths and methods.
+    /// The application's: its dialect's rules for paths and methods.
     App,
 }
 
-/// What a listener shows of itself over TLS.
+/// A listener's certificate chain and private key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ListenerTls {
     /// The file of the certificate chain, as the configuration names it.
     pub certificate_path: String,
     /// The file of the private key, as the configuration names it.
     pub key_path: String,
-    /// The certificate chain in PEM, the own certificate first.
+    /// The certificate chain in PEM, the server's own certificate first.
     pub certificates: String,
-    /// The private key in PEM.
+    /// The private key in PEM, not encrypted.
     pub key: Secret,
 }
 
@@ -105,12 +105,12 @@ impl std::fmt::Debug for ListenerTls {
     }
 }
 
-/// The admin API's address.
+/// The admin API's address and token.
 #[derive(Clone, PartialEq)]
 pub struct Admin {
-    /// Where it listens.
+    /// The address and port to bind.
     pub addr: SocketAddr,
-    /// The bearer token it asks for; required by `check` away from loopback.
+    /// The bearer token that requests must carry; required away from loopback.
     pub token: Option<Secret>,
 }
 
@@ -122,7 +122,7 @@ impl std::fmt::Debug for Admin {
     }
 }
 
-/// A text that no log, error or dump may show: it has no `Display`, and its `Debug` hides it.
+/// A text that no log, error or dump may show: it implements no `Display`, and its `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -132,7 +132,7 @@ impl Secret {
         Secret(text.into())
     }
 
-    /// The text itself, for the one comparison that needs it.
+    /// The secret text itself, for the one use that needs it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -144,10 +144,10 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Where objects and breaker records are kept.
+/// The place of objects and breaker records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Store {
-    /// In the process; gone with it.
+    /// In the process's memory; lost when it ends.
     Memory,
     /// In a directory of this machine.
     Embedded {
@@ -161,49 +161,50 @@ pub enum Store {
 /// A store on a Valkey or Redis server (`kind: valkey`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Valkey {
-    /// Where the server is; it may hold a password.
+    /// The server's URL, which may contain a password.
     pub url: Secret,
-    /// `prefix`: what all keys begin with; `None`: as the URL says, `fusebox:` where it says nothing.
+    /// `prefix`: the beginning of all keys; `None`: the URL's, or `fusebox:` if the URL has none.
     pub prefix: Option<String>,
-    /// `timeout`: how long an operation may take; `None`: as the URL says, 250 ms where it says nothing.
+    /// `timeout`: the longest duration of an operation; `None`: the URL's, or 250 ms if the URL has none.
     pub timeout: Option<Duration>,
-    /// `path`: the data directory of the breaker records; `None`: the one that an embedded store would have.
+    /// `path`: the data directory of the breaker records; `None`: an embedded store's default.
     pub path: Option<PathBuf>,
 }
 
-/// Who this process is among those that share breakers (`fleet:`).
+/// The identity of this process among those that share breakers (`fleet:`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fleet {
-    /// `node`: its name, which no other process of the fleet has; `None`: the machine's name with a suffix that is
-    /// drawn once and kept in the data directory.
+    /// `node`: the process's name, unique in the fleet; `None`: the machine's name with a random suffix, which is drawn
+    /// once and stored in the data directory.
     pub node: Option<String>,
 }
 
-/// Bounds, each with a default, on what one client or upstream may cost (`limits:`).
+/// Limits, each with a default, on the cost of one client or upstream (`limits:`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// `connections`: open client connections per listener; over it a client gets 503. Default 10,000.
+    /// `connections`: open client connections per listener; above it a client gets 503. Default 10,000.
     pub connections_max: usize,
-    /// `head`: bytes of a request or response head; over it 431 (a client) or 502 (an upstream). Default 64 KiB.
+    /// `head`: bytes of a request or response head; above it 431 (a client) or 502 (an upstream). Default 64 KiB.
     pub head_bytes_max: usize,
-    /// `fields`: header fields in a head; over it 431 or 502. Default 100.
+    /// `fields`: header fields in a head; above it 431 or 502. Default 100.
     pub head_fields_max: usize,
-    /// `first_byte`: from the connection to its first byte. Default 10 s.
+    /// `first_byte`: the time from the connection to its first byte. Default 10 s.
     pub first_byte_timeout: Duration,
-    /// `head_timeout`: from a request's first byte to the end of its head; over it 408. Default 10 s.
+    /// `head_timeout`: the time from a request's first byte to the end of its head; after it 408. Default 10 s.
     pub head_timeout: Duration,
-    /// `keep_alive`: how long an idle client connection is kept. Default 75 s.
+    /// `keep_alive`: the time after which an idle client connection is closed. Default 75 s.
     pub keep_alive_timeout: Duration,
-    /// `body_rate`: the slowest a client may send a body, in bytes per second, measured after the
-    /// first 10 s; slower is 408. Default 1 KiB/s.
+    /// `body_rate`: the slowest rate at which a client may send a body, in bytes per second, measured after the first
+    /// 10 s; a slower client gets 408. Default 1 KiB/s.
     pub body_rate_min: u64,
-    /// `request_body`: the largest request body; over it 413. Default: none.
+    /// `request_body`: the largest request body, in bytes; above it 413. Default: unlimited.
     pub request_body_max: Option<u64>,
-    /// `upgrade_idle`: how long an upgraded connection may be silent both ways. Default 10 min.
+    /// `upgrade_idle`: the time after which an upgraded connection without traffic is closed. Default 10 min.
     pub upgrade_idle_timeout: Duration,
-    /// `drain`: how long requests in flight may take to finish at the end. Default 30 s.
+    /// `drain`: the time for requests in flight to finish at shutdown. Default 30 s.
     pub drain_timeout: Duration,
-    /// `drain_delay`: how long requests are still taken at the end, while `/readyz` says 503. Default 0.
+    /// `drain_delay`: the time at shutdown in which requests are still accepted, while `/readyz` answers 503. Default
+    /// 0.
     pub drain_delay: Duration,
 }
 
@@ -228,17 +229,18 @@ impl Default for Limits {
 /// A service behind the gateway, with the breaker before it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Upstream {
-    /// Unique among the upstreams; the breaker's name rests on it.
+    /// The upstream's name, unique among the upstreams; the breaker's name begins with it.
     pub name: Arc<str>,
-    /// Where it is.
+    /// The address of the service.
     pub endpoint: Endpoint,
-    /// How long a call may take.
+    /// The limits on a call's duration.
     pub timeout: Timeout,
     /// `pool.idle`: idle connections kept per worker thread. Default 64.
     pub pool_idle_max: usize,
-    /// `pool.idle_timeout`: how long an idle connection is kept; below the upstream's own. Default 30 s.
+    /// `pool.idle_timeout`: the time after which an idle connection is closed; choose less than the upstream's own.
+    /// Default 30 s.
     pub pool_idle_timeout: Duration,
-    /// `pool.max_age`: how old a connection may become before it is not used again. Default 5 min.
+    /// `pool.max_age`: the age after which a connection is not used again. Default 5 min.
     pub pool_max_age: Duration,
     /// The breaker; without a `breaker:` key its mode is `disabled`.
     pub breaker: Breaker,
@@ -295,24 +297,25 @@ impl TimeoutBounds {
 /// One address of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Whether the connection is TLS (`https`).
+    /// True for a TLS connection (`https`).
     pub tls: bool,
     /// A host name or an IP literal, without brackets.
     pub host: String,
-    /// 1..=65535; 80 or 443 where the URL names none.
+    /// The port, 1..=65535; by default 80 or 443.
     pub port: u16,
-    /// What the `Host` field says: the host, with the port where it is not the scheme's own.
+    /// The value of the `Host` field: the host, with the port unless it is the scheme's own.
     pub authority: String,
-    /// The URL's path without a trailing slash; prepended to every request's path. May be empty.
+    /// The URL's path without a trailing slash, prepended to every request's path. May be empty.
     pub base_path: String,
 }
 
-/// How long a call may take (`timeout:`).
+/// The limits on a call's duration (`timeout:`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeout {
-    /// To connect, TLS included. Default 5 s.
+    /// The time to connect, TLS included. Default 5 s.
     pub connect: Duration,
-    /// From the later of "request fully sent" and "last wait for the client" to the response's head. Default 30 s.
+    /// The time from the later of "request fully sent" and "last wait for the client" to the response's head. Default
+    /// 30 s.
     pub request: Duration,
     /// The longest gap in the upstream's body. Default 60 s.
     pub idle: Duration,
@@ -328,35 +331,35 @@ impl Default for Timeout {
     }
 }
 
-/// What the breaker before an upstream does (`breaker:`).
+/// The breaker before an upstream (`breaker:`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Breaker {
-    /// The machine's settings.
+    /// The settings of the breaker's state machine.
     pub settings: Settings,
-    /// Which calls share a breaker (`key:`); one for the upstream by default.
+    /// The template that assigns calls to breakers (`key:`); by default one breaker for the upstream.
     pub key: Key,
-    /// `max_keys`: how many keys at most have a breaker of their own. Default 10,000.
+    /// `max_keys`: the most keys with a breaker of their own. Default 10,000.
     pub keys_max: usize,
-    /// `idle_after`: a key not asked for so long gives way to a new one, though there are failures in its windows.
-    /// `None`: as the registry's default has it.
+    /// `idle_after`: the time without calls after which a key may be evicted for a new one, even with failures in its
+    /// windows. `None`: the registry's default.
     pub idle_after: Option<Duration>,
-    /// `on_overflow`: how the calls of a key fare for which there is no room. Default: it shares a breaker.
+    /// `on_overflow`: the handling of calls whose key finds no room. Default: they share a breaker.
     pub on_overflow: OnOverflow,
-    /// Which calls count as nothing (`ignore:`); none by default. Asked before `failure`.
+    /// The rule for ignored calls (`ignore:`), evaluated before `failure`; by default none is ignored.
     pub ignore: Option<Ignore>,
-    /// Which calls failed (`failure:`).
+    /// The rule for failed calls (`failure:`).
     pub failure: Failure,
-    /// `failure_body`: how many bytes of the body the failure expression sees; `None`: it sees none.
+    /// `failure_body`: the most bytes of the body that the failure expression sees; `None`: no body.
     pub failure_body_max: Option<usize>,
-    /// `settle`: a good body that has flowed this long is a success. Default 5 s.
+    /// `settle`: the time after which a good body that still flows counts as a success. Default 5 s.
     pub settle: Duration,
-    /// `share`: what the processes of a fleet decide together. Default: nothing.
+    /// `share`: the sharing of decisions over a fleet. Default: none.
     pub share: Share,
 }
 
 impl Breaker {
-    /// A breaker that counts nothing and refuses nothing (`mode: disabled`), before an upstream whose answers may take
-    /// `request` to come.
+    /// A breaker that counts nothing and refuses nothing (`mode: disabled`). `request` is the upstream's
+    /// `timeout.request`.
     pub fn disabled(request: Duration) -> Breaker {
         let mut settings = Settings {
             mode: Mode::Disabled,
@@ -378,45 +381,45 @@ impl Breaker {
         }
     }
 
-    /// How a call counts: ignored, where `ignore` matches it; else as `failure` says. Both run at most once, as
-    /// [`Failure::judge`] does.
+    /// Decides the outcome of a call: ignored if `ignore` matches it, otherwise by `failure`. Each expression is
+    /// evaluated at most once, as in [`Failure::judge`].
     pub fn judge(&self, call: &Call<'_>) -> Ruling {
         judge(self.ignore.as_ref(), &self.failure, call)
     }
 
-    /// Whether an expression looks at the response's fields.
+    /// True if an expression uses the response's fields.
     pub fn sees_headers(&self) -> bool {
         let ignore = self.ignore.as_ref();
         self.failure.uses("headers") || ignore.is_some_and(|ignore| ignore.uses("headers"))
     }
 }
 
-/// What the processes of a fleet decide together about the breakers of one name (`share:`).
+/// The sharing of decisions about the breakers of one name over a fleet (`share:`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Share {
-    /// Each process decides alone.
+    /// Every process decides alone.
     #[default]
     None,
-    /// The trip of one process opens all.
+    /// A trip of one process opens all.
     Verdict,
-    /// The trips of so many processes open all; each one's own trip opens itself.
+    /// Trips of this many processes open all; a process's own trip opens its own breaker at once.
     Quorum(u32),
-    /// Failures are counted over all processes; the trip of one opens all. For rules over failures in a row and over
-    /// failures within a time alone.
+    /// Failures are counted over all processes, and a trip of one opens all. Only for rules over consecutive failures
+    /// and over failures within a time.
     Counts,
 }
 
-/// A breaker's key: its parts are rendered per request and joined by `,`.
+/// A breaker's key: its parts are rendered for each request and joined by `,`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key(pub Vec<KeyPart>);
 
 impl Key {
-    /// Whether every call of the upstream shares one breaker.
+    /// True if all calls of the upstream share one breaker.
     pub fn is_upstream(&self) -> bool {
         self.0 == [KeyPart::Upstream]
     }
 
-    /// Whether a client can choose the key, so that `max_keys` matters.
+    /// True if a client can choose the key, so that `max_keys` matters.
     pub fn chosen_by_clients(&self) -> bool {
         self.0
             .iter()
@@ -435,9 +438,9 @@ pub enum KeyPart {
     Route,
     /// `{method}`: the request's method.
     Method,
-    /// `{header.NAME}`: a request field's value; `-` where it is missing.
+    /// `{header.NAME}`: a request field's value; `-` if it is missing.
     Header(http::HeaderName),
-    /// `{path.NAME}`: a path parameter's value; `-` where it is missing.
+    /// `{path.NAME}`: a path parameter's value; `-` if it is missing.
     Path(String),
 }
 
@@ -452,50 +455,50 @@ impl std::fmt::Display for Share {
     }
 }
 
-/// What is done with the requests of one path.
+/// The handling of requests with one path.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
-    /// Unique among the routes; its path where the file gives no name.
+    /// The route's name, unique among the routes; by default its path.
     pub name: Arc<str>,
-    /// A path template: literal segments, `{name}` for one segment, `{*name}` for the rest. That of an application's
-    /// listener is as its dialect has it.
+    /// A path template: literal segments, `{name}` for one segment, `{*name}` for the rest. On an application's
+    /// listener the template follows its dialect.
     pub path: String,
-    /// The methods it takes; `None`: all but CONNECT and TRACE.
+    /// The methods that it matches; `None`: all but CONNECT and TRACE.
     pub methods: Option<Vec<Method>>,
-    /// The listeners it is served on; `None`: all.
+    /// The listeners that serve it; `None`: all.
     pub listeners: Option<Vec<Arc<str>>>,
-    /// What is done, in order. The last step answers.
+    /// The steps, in order. The last step answers.
     pub steps: Vec<Step>,
 }
 
-/// One thing that a route does.
+/// An action of a route.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Answers with what the file says.
+    /// Answers with a fixed response.
     Respond(Respond),
-    /// Passes the request to an upstream, past its breaker.
+    /// Forwards the request to an upstream, through its breaker.
     Forward(Forward),
-    /// Has the plan's application answer; the number says with what, and only its dialect knows how.
+    /// Runs the plan's application, which answers; the number has a meaning to its dialect alone.
     App(usize),
 }
 
 /// A fixed answer (`respond:`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Respond {
-    /// 200..=599. Default 200.
+    /// The status, 200..=599. Default 200.
     pub status: StatusCode,
-    /// The fields of the answer, `Content-Type` among them.
+    /// The fields of the answer, including `Content-Type`.
     pub headers: HeaderMap,
     /// The body; empty by default.
     pub body: Bytes,
 }
 
-/// A call to an upstream, streamed through.
+/// A call to an upstream, streamed in both directions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forward {
-    /// Which upstream.
+    /// The upstream that is called.
     pub upstream: Arc<Upstream>,
-    /// The path that the upstream sees; `None`: the request's own.
+    /// The path that the upstream receives; `None`: the request's own.
     pub rewrite: Option<Rewrite>,
 }
 
@@ -506,8 +509,8 @@ pub struct Rewrite(pub Vec<RewritePart>);
 /// One part of a rewritten path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RewritePart {
-    /// Text as it stands.
+    /// A literal text, not changed.
     Literal(String),
-    /// A path parameter, as the client wrote it (percent-encoding kept).
+    /// A path parameter's value as the client wrote it, with its percent-encoding.
     Param(String),
 }

@@ -1,4 +1,4 @@
-//! The program of an application: what a dialect made of its files, which a plan carries and does not look into.
+//! The program of an application: a dialect's own result of reading, which a plan carries without looking inside.
 
 use std::any::Any;
 use std::fmt;
@@ -9,22 +9,23 @@ use serde_json::{Map, Value};
 
 /// The program of an application of another dialect, as that dialect has read it.
 ///
-/// A plan carries at most one. Its listeners and routes are the plan's; what a route's [`Step::App`] does is the
-/// program's alone, by the step's number. The dialect's own crate finds its program again with [`Plan::program`](crate::plan::Plan::program).
+/// A plan carries at most one. Its listeners and routes belong to the plan; the behaviour of a route's [`Step::App`]
+/// belongs to the program, by the step's number. The dialect's own crate gets its program back from
+/// [`Plan::program`](crate::plan::Plan::program).
 ///
 /// [`Step::App`]: crate::plan::Step::App
 pub trait Program: Any + fmt::Debug + Send + Sync {
     /// The name of the dialect, such as `flogo`.
     fn dialect(&self) -> &'static str;
 
-    /// Compares two programs as a whole; programs of different dialects differ.
+    /// Compares two whole programs; programs of different dialects differ.
     fn equals(&self, other: &dyn Program) -> bool;
 
-    /// Compares what a step does with what another program's step does.
+    /// Compares the behaviour of a step with that of another program's step.
     fn same_step(&self, step: usize, other: &dyn Program, other_step: usize) -> bool;
 
-    /// The names of the program's parts beyond its routes that are not those of the program before it (`None`: there
-    /// was none), as a reload says them.
+    /// The parts beside the routes that differ from those of the program before (`None`: no program), as a reload
+    /// reports them.
     fn changed_parts(&self, before: Option<&dyn Program>) -> Vec<&'static str>;
 
     /// The targets of the requests that the program makes itself. Names are unique.
@@ -47,7 +48,7 @@ impl PartialEq for dyn Program {
 }
 
 impl dyn Program {
-    /// The program as its dialect's own type; `None`: it is another dialect's.
+    /// The program as its dialect's own type; `None` if it belongs to another dialect.
     pub fn of<T: Program>(&self) -> Option<&T> {
         (self as &dyn Any).downcast_ref()
     }

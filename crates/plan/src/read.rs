@@ -1,4 +1,4 @@
-//! The way in: sources to a plan, or to diagnostics.
+//! The entry point: from sources to a plan, or to diagnostics.
 
 use crate::diagnostic::{Diagnostic, Notes, Place, quote};
 use crate::dialect::{Claim, Conversion, Dialect, Document as AppDocument};
@@ -10,23 +10,23 @@ use crate::tree::{self, Node};
 /// One configuration file.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
-    /// What diagnostics call it: the path as the user gave it.
+    /// The source's name in diagnostics: the path as the user gave it.
     pub name: &'a str,
-    /// Its content, as it was read; at most 1 MiB.
+    /// The content of the file, at most 1 MiB.
     pub text: &'a [u8],
 }
 
-/// What came of reading.
+/// The result of reading.
 #[derive(Debug)]
 pub struct Reading {
     /// The plan; `None` exactly if a diagnostic is an error.
     pub plan: Option<Plan>,
-    /// Everything that was found, by source, line and column.
+    /// All diagnostics, by source, line and column.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads native sources that together form one configuration: upstreams and routes add up, and each of the other keys
-/// may be in one of them.
+/// Reads native sources that together form one configuration: upstreams and routes add up, and each other key may occur
+/// in one of the sources.
 pub fn read(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
     read_as(&[], sources, loader)
 }
@@ -91,10 +91,10 @@ pub fn read_as(dialects: &[&dyn Dialect], sources: &[Source<'_>], loader: &dyn L
     }
 }
 
-/// Writes an application of one of the `dialects` in the native form.
+/// Converts an application of one of the `dialects` to the native form.
 ///
-/// The YAML does what the application does as far as the native form can say it; whatever it cannot is
-/// named at its top, and in the diagnostics with its place.
+/// The YAML does what the application does, as far as the native form can express it. Everything else is named at the
+/// top of the YAML, and in the diagnostics with its place.
 pub fn convert(
     dialects: &[&dyn Dialect],
     sources: &[Source<'_>],
@@ -137,24 +137,24 @@ pub fn convert(
     }
 }
 
-/// Where the first source begins.
+/// The beginning of the first source.
 const START: Place = Place {
     file: 0,
     line: 1,
     col: 1,
 };
 
-/// A source, parsed as far as its form asks for.
+/// A source, parsed as far as its form requires.
 struct Document<'a> {
     file: usize,
     text: &'a str,
     form: Form,
 }
 
-/// Whose form a document has.
+/// The form of a document.
 enum Form {
     Native(Node),
-    /// That of the dialect with this number.
+    /// The form of the dialect with this index.
     App(usize),
     /// That of an application that cannot be read.
     Broken,
@@ -176,7 +176,7 @@ impl Document<'_> {
     }
 }
 
-/// Which forms stand beside one another.
+/// The form of all documents together.
 #[derive(Clone, Copy)]
 enum Together {
     /// Native documents alone.
@@ -261,7 +261,7 @@ fn drafted(documents: Vec<Document<'_>>, loader: &dyn Loader, notes: &mut Notes)
     draft
 }
 
-/// Addresses are left open by applications of some dialects alone.
+/// Refuses `--bind` for applications without open addresses.
 fn refuse_bindings(dialects: &[&dyn Dialect], loader: &dyn Loader, notes: &mut Notes) {
     let takers = dialects.iter().filter(|dialect| dialect.takes_bindings());
     let takers: Vec<_> = takers.map(|dialect| dialect.name()).collect();
@@ -274,10 +274,10 @@ fn refuse_bindings(dialects: &[&dyn Dialect], loader: &dyn Loader, notes: &mut N
         notes.error(
             START,
             format!(
-                "{} gives an address to a {takers} application, and this is none",
+                "{} sets an address of a {takers} application, and this is another form",
                 quote(&format!("--bind {name}"))
             ),
-            "leave it out",
+            "remove it",
         );
     }
 }
@@ -300,7 +300,7 @@ fn refuse_company(dialects: &[&dyn Dialect], documents: &[Document<'_>], notes: 
     }
 }
 
-/// Parses a source; `None` if it cannot be, which is then in the notes.
+/// Parses a source; `None` after an error, which is in the notes.
 fn document<'a>(
     dialects: &[&dyn Dialect],
     file: usize,
@@ -314,7 +314,7 @@ fn document<'a>(
     };
     if source.text.len() > tree::BYTES_MAX {
         let what = format!(
-            "the file has {} bytes, and may have {}",
+            "the file has {} bytes, more than {}",
             source.text.len(),
             tree::BYTES_MAX
         );

@@ -4,8 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::keys::{FILE, Key, Shape, Table};
 
-/// The schema of the native form. It knows every key, and as much of the values as a schema can
-/// say; `read` checks more.
+/// The schema of the native form: all keys, and their values as far as a schema can describe them; `read` checks more.
 pub fn schema() -> Value {
     let mut definitions = Map::new();
     let mut schema = table(&FILE, &mut definitions);
@@ -78,7 +77,7 @@ fn shape(shape_of: &'static Shape, definitions: &mut Map<String, Value>) -> Valu
             json!({ "type": "object", "additionalProperties": reference(of, definitions) })
         }
         Shape::Table(of) => reference(of, definitions),
-        // Never asked for: `Table::supported` leaves these keys out.
+        // Unreachable: `Table::supported` excludes these keys.
         Shape::Later(_) | Shape::Foreign { .. } => json!(false),
     }
 }
@@ -92,12 +91,12 @@ fn reference(of: &'static Table, definitions: &mut Map<String, Value>) -> Value 
     json!({ "$ref": format!("#/$defs/{}", of.name) })
 }
 
-/// A text of that form, or one that a variable completes.
+/// The schema of a text of that form, or of one with a variable.
 fn pattern(form: &str) -> Value {
     json!({ "type": "string", "pattern": format!(r"^ *({form}) *$|\$\{{") })
 }
 
-/// A value that a variable may stand for.
+/// Extends a schema by texts with a variable.
 fn or_variable(schema: Value) -> Value {
     json!({ "anyOf": [schema, { "type": "string", "pattern": r"\$\{" }] })
 }
@@ -107,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_schema_refers_only_to_what_it_defines() {
+    fn the_schema_refers_only_to_its_own_definitions() {
         let schema = schema();
         let text = schema.to_string();
         for (at, _) in text.match_indices("#/$defs/") {

@@ -1,4 +1,4 @@
-//! The plan as the native form, with all defaults written out and no secret.
+//! The plan in the native form, with all defaults written out and without secrets.
 
 use fusebox_breaker::{
     CloseRule, Cooldown, HalfOpen, OnAbandoned, OnOverflow, OnProbeTimeout, Over, Probes, Ramp,
@@ -16,9 +16,9 @@ use crate::program::Program;
 use crate::words::{show_duration, show_over, show_rate, show_share, show_size};
 
 impl Plan {
-    /// The effective plan in the native form: every default written out, durations and sizes in
-    /// their notation, secrets as `***`. Read again, it gives the same plan, secrets aside. What other
-    /// forms have and the native one has not is shown in brief.
+    /// The effective plan in the native form: every default written out, durations and sizes in their notation, secrets
+    /// as `***`. Read again, it gives the same plan, except for secrets. Features that only other forms have are shown
+    /// in brief.
     pub fn to_json(&self) -> Value {
         let mut plan = json!({
             "version": 1,
@@ -59,7 +59,7 @@ impl Plan {
     }
 }
 
-/// Marks every `${` as no variable: what stands in a plan has been filled in already.
+/// Escapes every `${`, since a plan's texts have been interpolated already.
 fn keep_as_text(value: &mut Value) {
     match value {
         Value::String(text) if text.contains("${") => *text = text.replace("${", "$${"),
@@ -86,7 +86,7 @@ fn show_listener(listener: &Listener) -> Value {
     shown
 }
 
-/// The files of a listener's TLS; nothing of what they hold.
+/// The paths of a listener's certificate and key, without their contents.
 pub fn show_listener_tls(tls: &ListenerTls) -> Value {
     json!({ "cert": tls.certificate_path, "key": tls.key_path })
 }
@@ -99,7 +99,7 @@ fn show_admin(admin: &Admin) -> Value {
     shown
 }
 
-/// The URL may hold a password, wherever in it, so nothing of it is shown.
+/// Shows a server without its URL, any part of which may contain a password.
 fn show_server(server: &Valkey) -> Value {
     let mut shown = json!({ "kind": "valkey", "url": "redis://***" });
     if let Some(prefix) = &server.prefix {
@@ -178,7 +178,7 @@ fn show_breaker(breaker: &Breaker) -> Value {
         Share::Quorum(quorum) => json!({ "quorum": quorum }),
         Share::Counts => json!("counts"),
     };
-    // With one key there is nothing to bound, and `check` would say so.
+    // A single key needs no bound, and `check` would warn about one.
     if !breaker.key.is_upstream() {
         shown["max_keys"] = json!(breaker.keys_max);
         shown["on_overflow"] = match breaker.on_overflow {
@@ -198,7 +198,7 @@ fn show_breaker(breaker: &Breaker) -> Value {
     shown
 }
 
-/// The machine's settings, as a `breaker:` section says them.
+/// The machine's settings, in the form of a `breaker:` section.
 pub fn show_settings(settings: &Settings) -> Value {
     let mut shown = json!({
         "mode": settings.mode.as_str(),
@@ -294,7 +294,7 @@ fn show_rule(rule: &Rule) -> Value {
             json!({ "stalled": calls, "longer_than": show_duration(longer_than) })
         }
         Rule::Adaptive { memory } => json!({ "adaptive": { "memory": memory } }),
-        // No rule that can be written is of another kind.
+        // Every rule that can be written is of a kind above.
         _ => json!(format!("{rule:?}")),
     }
 }

@@ -1,39 +1,39 @@
-//! A YAML or JSON text as a small tree that knows where each of its parts was written.
+//! A YAML or JSON text as a small tree whose nodes carry their places.
 //!
-//! Only what a configuration needs is read: one document of maps, lists and scalars. Anchors,
-//! aliases, tags and merge keys are refused, so a small file cannot unfold into a large one, and a
-//! scalar is a text until the key that holds it says what it should be.
+//! Only the YAML of a configuration is read: one document of maps, lists and scalars. Anchors, aliases, tags and merge
+//! keys are refused, so that a small file cannot expand into a large one. A scalar is a text until its key determines
+//! its type.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
 use crate::diagnostic::{Notes, Place, quote};
 
-/// Bytes in one source.
+/// The most bytes in one source.
 pub const BYTES_MAX: usize = 1 << 20;
-/// Nodes in one source.
+/// The most nodes in one source.
 pub const NODES_MAX: usize = 250_000;
-/// Lists and maps inside one another.
+/// The deepest nesting of lists and maps.
 const DEPTH_MAX: usize = 64;
 
 const ALIASES: &str = "aliases (`*name`) are not supported";
 const WRITE_OUT: &str =
-    "write the value out where it is used; a text that begins with `*` wants quotes";
+    "write the value out where it is used; a text that begins with `*` needs quotes";
 
-/// A part of the text.
+/// A value in the text, with its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// The place of its first character.
     pub at: Place,
-    /// Its kind, with what it holds.
+    /// The node's kind, with its content.
     pub kind: Kind,
 }
 
-/// What a part of the text is.
+/// The kinds of nodes, with their contents.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
     /// A single value.
     Scalar(Scalar),
-    /// A list.
+    /// A list of values.
     List(Vec<Node>),
     /// A map; its keys are in the order of the text.
     Map(Vec<Entry>),
@@ -42,49 +42,49 @@ pub enum Kind {
 /// A key and its value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// The key, decoded.
+    /// The key, with quotes and escapes resolved.
     pub key: String,
-    /// The key's place.
+    /// The place of the key.
     pub at: Place,
-    /// The value.
+    /// The value of the key.
     pub value: Node,
 }
 
-/// A text in the file, and how it was written.
+/// A text in the file, and its style.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scalar {
-    /// The decoded text.
+    /// The text, with quotes and escapes resolved.
     pub text: String,
-    /// The way it is written.
+    /// The notation in the file.
     pub style: Style,
-    /// The text before interpolation, where that changed it: what a message may show.
+    /// The text before interpolation, if that changed it. Messages show this one.
     pub written: Option<String>,
-    /// Interpolation failed, and has been reported; nothing more is to be said about it.
+    /// True if interpolation failed; the fault has been reported, and no other is.
     pub broken: bool,
 }
 
-/// How a scalar was written.
+/// The notation of a scalar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// Without quotes.
+    /// Written without quotes.
     Plain,
     /// Within single quotes.
     SingleQuoted,
     /// Within double quotes.
     DoubleQuoted,
-    /// A block whose lines stay (`|`).
+    /// A block with its line breaks (`|`).
     Literal,
-    /// A block whose lines are joined (`>`).
+    /// A block with its lines joined (`>`).
     Folded,
 }
 
 impl Scalar {
-    /// The text for a message: never the content of a variable or a file.
+    /// The text for a message, without the content of any variable or file.
     pub fn shown(&self) -> String {
         quote(self.written.as_deref().unwrap_or(&self.text))
     }
 
-    /// Whether it stands for "nothing" (`key:` alone, `~`, `null`).
+    /// True for a null value (`key:` alone, `~`, `null`).
     pub fn is_null(&self) -> bool {
         self.style == Style::Plain
             && self.written.is_none()
@@ -93,7 +93,7 @@ impl Scalar {
 }
 
 impl Node {
-    /// What it is, for "found …".
+    /// A description of the node, to follow "found".
     pub fn describe(&self) -> String {
         match &self.kind {
             Kind::Scalar(scalar) if scalar.is_null() => "nothing".to_owned(),
@@ -103,7 +103,7 @@ impl Node {
         }
     }
 
-    /// The entry of a key; `None` also where this is no map.
+    /// The entry of a key; `None` if the node has no such key, or is not a map.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.kind {
             Kind::Map(entries) => entries.iter().find(|entry| entry.key == key),
@@ -112,7 +112,7 @@ impl Node {
     }
 }
 
-/// Reads one document. `None` if there is none to speak of; the reason is then in `notes`.
+/// Parses one document. `None` after an error, which is in `notes`.
 pub fn parse(text: &str, file: usize, notes: &mut Notes) -> Option<Node> {
     let mut builder = Builder {
         file,
@@ -134,7 +134,7 @@ pub fn parse(text: &str, file: usize, notes: &mut Notes) -> Option<Node> {
                 } else {
                     notes.error(
                         at,
-                        format!("this is not valid YAML: {}", error.info()),
+                        format!("invalid YAML: {}", error.info()),
                         "check indentation, quotes and brackets on this line and the one before it",
                     );
                 }
@@ -184,7 +184,7 @@ fn place(file: usize, line: usize, col: usize) -> Place {
     }
 }
 
-/// Why reading stopped: where, what, and how to mend it.
+/// The error that stopped parsing: place, fault, mend.
 type Refusal = (Place, String, &'static str);
 
 struct Builder {
@@ -194,7 +194,7 @@ struct Builder {
     root: Option<Node>,
 }
 
-/// A list or map whose end has not come yet.
+/// A list or map whose end has not been reached yet.
 enum Open {
     List {
         at: Place,
@@ -353,7 +353,7 @@ fn refuse_extras(anchor: usize, tagged: bool, at: Place) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// Reports keys that a map has twice, and keeps the first of each.
+/// Reports keys that occur twice in a map, and keeps the first of each.
 fn refuse_duplicates(node: &mut Node, notes: &mut Notes) {
     match &mut node.kind {
         Kind::Scalar(_) => {}
@@ -386,8 +386,8 @@ fn refuse_duplicates(node: &mut Node, notes: &mut Notes) {
     }
 }
 
-/// Where the character at `offset` of a scalar's text stands in the file; the scalar's own place
-/// where that cannot be told (folded over lines, or interpolated before it).
+/// The place in the file of the character at `offset` of a scalar's text; the scalar's own place if that is unknown
+/// (folded lines, interpolated texts).
 pub fn place_within(lines: &[&str], at: Place, scalar: &Scalar, offset: usize) -> Place {
     let text = scalar.written.as_deref().unwrap_or(&scalar.text);
     let line = |number: u32| {
@@ -437,7 +437,7 @@ pub fn place_within(lines: &[&str], at: Place, scalar: &Scalar, offset: usize) -
                     };
                     let number: String = written.by_ref().take(digits).collect();
                     columns += 1 + digits;
-                    // JSON writes what is beyond 16 bits in two halves: `\ud83d\ude00`.
+                    // JSON escapes characters beyond 16 bits as two halves: `\ud83d\ude00`.
                     let code = u32::from_str_radix(&number, 16).unwrap_or_default();
                     if (0xd800..0xdc00).contains(&code) {
                         columns += written.by_ref().take(6).count();

@@ -1,10 +1,10 @@
-//! The address of an upstream: `http://HOST:PORT/BASE`, and nothing that a base address cannot mean.
+//! The address of an upstream, `http://HOST:PORT/BASE`, without parts that a base address cannot have.
 
 use crate::diagnostic::quote;
 use crate::path::check_literal;
 use crate::plan::Endpoint;
 
-/// Reads an upstream's URL (RFC 3986), or says what is wrong and how to mend it.
+/// Parses an upstream's URL (RFC 3986). On failure, the fault and its mend.
 pub fn read(text: &str) -> Result<Endpoint, (String, String)> {
     let example = "write it as `http://127.0.0.1:8081` or `https://orders.example/base`";
     let err = |what: &str, mend: &str| Err((what.to_owned(), mend.to_owned()));
@@ -50,7 +50,7 @@ pub fn read(text: &str) -> Result<Endpoint, (String, String)> {
             };
             if host.parse::<std::net::Ipv6Addr>().is_err() {
                 return err(
-                    "what stands in brackets is not an IPv6 address",
+                    "the text in brackets is not an IPv6 address",
                     "write it as `http://[::1]:8081`",
                 );
             }
@@ -106,7 +106,7 @@ pub fn read(text: &str) -> Result<Endpoint, (String, String)> {
     })
 }
 
-/// An IPv4 address, or labels of at most 63 characters, 253 in all (RFC 1123; `_` as in service names).
+/// True for an IPv4 address, or for labels of at most 63 characters, 253 in all (RFC 1123; `_` as in service names).
 fn is_host(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host);
     let label = |label: &str| {
@@ -127,7 +127,7 @@ fn is_host(host: &str) -> bool {
 }
 
 impl Endpoint {
-    /// The endpoint of a host, a name or an IP literal without brackets, at a port; its `base_path` is empty.
+    /// An endpoint with an empty `base_path`. `host` is a name or an IP literal without brackets.
     pub fn new(tls: bool, host: &str, port: u16) -> Endpoint {
         let mut authority = match host.contains(':') {
             true => format!("[{host}]"),
@@ -145,12 +145,12 @@ impl Endpoint {
         }
     }
 
-    /// The port of a scheme, which a URL need not name: 443 for `https`, else 80.
+    /// The default port of a scheme: 443 for `https`, otherwise 80.
     pub const fn own_port(tls: bool) -> u16 {
         if tls { 443 } else { 80 }
     }
 
-    /// The URL that it was read from, in its shortest form.
+    /// The endpoint's URL, without a default port.
     pub fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         format!("{scheme}://{}{}", self.authority, self.base_path)
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_is_no_base_address_is_refused() {
+    fn a_url_that_is_not_a_base_address_is_refused() {
         for bad in [
             "127.0.0.1:8081",
             "ftp://a",

@@ -1,13 +1,13 @@
-//! The notation of values: durations `250ms`, sizes `64KiB`, ratios `50%`, spans `100 calls`.
+//! The notation of values: durations `250ms`, sizes `64KiB`, ratios `50%`, windows `100 calls`.
 //!
-//! Each has a reader, which says what it expected where it cannot read, and a writer, whose result
-//! the reader reads back as the same value.
+//! Each has a reader, whose error describes the expected notation, and a writer, whose result the reader reads back as
+//! the same value.
 
 use std::time::Duration;
 
 use fusebox_breaker::{Over, Ratio};
 
-/// Why a text is not what its key asks for: what was expected, with an example.
+/// The error of a reader: the expected notation, with an example.
 pub type Expected = String;
 
 const NANOS: [(&str, u128); 6] = [
@@ -27,7 +27,7 @@ const BYTES: [(&str, u128); 7] = [
     ("MB", 1_000_000),
     ("GB", 1_000_000_000),
 ];
-/// The longest duration a file may name: far beyond use, far below overflow.
+/// The longest duration in a file: far beyond use, far below overflow.
 const DURATION_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// A duration above zero: a number and one of `ns us ms s m h`.
@@ -38,7 +38,7 @@ pub fn duration(text: &str) -> Result<Duration, Expected> {
     }
 }
 
-/// A duration that may be zero.
+/// A duration of zero or more, otherwise like [`duration`].
 pub fn delay(text: &str) -> Result<Duration, Expected> {
     let example = "a duration such as `250ms`, `5s` or `1m`";
     let (number, unit) = split(text).ok_or(example)?;
@@ -58,8 +58,8 @@ pub fn delay(text: &str) -> Result<Duration, Expected> {
     }
 }
 
-/// Reads a duration in the native notation, such as `250ms`, `5s` or `10m`: a number and one of
-/// `ns us ms s m h`, above zero, at most 366 days. `None` for anything else.
+/// Reads a duration in the native notation, such as `250ms`, `5s` or `10m`: a number and one of `ns us ms s m h`, above
+/// zero, at most 366 days. `None` for any other text.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -108,7 +108,7 @@ pub fn rate(text: &str) -> Result<u64, Expected> {
     size(number.trim_end()).map_err(|_| example.to_owned())
 }
 
-/// Writes a rate of bytes.
+/// Writes a rate of bytes, such as `1KiB/s`.
 pub fn show_rate(bytes: u64) -> String {
     format!("{}/s", show_size(bytes))
 }
@@ -146,7 +146,7 @@ pub fn share(text: &str) -> Result<f64, Expected> {
     Ok(millionths(text)? as f64 / 1e6)
 }
 
-/// Writes a share in percent.
+/// Writes a share in percent, such as `12.5%`.
 pub fn show_share(share: f64) -> String {
     // A share has at most six decimals (`millionths`), so the rounding is exact.
     let millionths = (share * 1e6).round() as u64;
@@ -181,20 +181,20 @@ pub fn over(text: &str) -> Result<Over, Expected> {
         .map_err(|_| example.to_owned())
 }
 
-/// The most calls that a window may span.
+/// The most calls in a window.
 pub const CALLS_MAX: u32 = 1_000_000;
 
-/// Writes a window.
+/// Writes a window, such as `10s` or `100 calls`.
 pub fn show_over(over: Over) -> String {
     match over {
         Over::Time(time) => show_duration(time),
         Over::Calls(calls) => format!("{calls} calls"),
-        // No window that can be written is of another kind.
+        // Every window that can be written is of a kind above.
         _ => format!("{over:?}"),
     }
 }
 
-/// A number and what follows it: `1.5s` is (`1.5`, `s`).
+/// Splits a number from its unit: `1.5s` is (`1.5`, `s`).
 fn split(text: &str) -> Option<(&str, &str)> {
     let text = text.trim();
     let end = text
@@ -210,7 +210,7 @@ fn unit_of(unit: &str, units: &[(&str, u128)]) -> Option<u128> {
         .map(|(_, factor)| *factor)
 }
 
-/// A decimal number times `factor`, exactly; `None` if the result is not whole or the text no number.
+/// A decimal number times `factor`, exactly; `None` if the result is not whole or the text is not a number.
 fn decimal(text: &str, factor: u128) -> Option<u128> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
@@ -294,7 +294,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(
+        fn written_values_are_read_back(
             nanos in 1u64..=31_622_400_000_000_000,
             bytes in 1u64..=1 << 50,
             millionths in 1u64..=1_000_000,

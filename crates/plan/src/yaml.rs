@@ -1,20 +1,20 @@
-//! Writes native YAML: a few keys with their values, one below the other.
+//! Writes native YAML: keys with their values, one a line.
 
 use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
-/// A text in quotes that the native reader takes as it is.
+/// A quoted text, in which the native reader replaces no variable.
 fn quoted(text: &str) -> String {
     key(text).replace("${", "$${")
 }
 
-/// A key in quotes: variables are filled into values alone.
+/// A quoted key, in which variables have no meaning.
 pub fn key(text: &str) -> String {
     Json::from(text).to_string()
 }
 
-/// A value on one line.
+/// A value in one line of YAML.
 pub fn inline(value: &Json) -> String {
     match value {
         Json::String(text) if is_word(text) => text.clone(),
@@ -35,7 +35,7 @@ pub fn inline(value: &Json) -> String {
     }
 }
 
-/// Writes the entries of a map, each on its own line.
+/// Writes the entries of a map, one a line.
 pub fn entries(out: &mut String, indent: usize, entries: &serde_json::Map<String, Json>) {
     for (key, value) in entries {
         let _ = writeln!(out, "{:indent$}{}: {}", "", key_of(key), inline(value));
@@ -50,7 +50,7 @@ fn key_of(text: &str) -> String {
     }
 }
 
-/// A text that needs no quotes: a word, a duration, an address without a scheme.
+/// True for a text that needs no quotes: a word that YAML does not reserve.
 fn is_word(text: &str) -> bool {
     let reserved = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
     text.starts_with(|c: char| c.is_ascii_alphabetic())

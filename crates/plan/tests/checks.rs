@@ -1,4 +1,4 @@
-//! What is said of parts that do not fit together.
+//! Diagnostics about parts of a file that do not fit together.
 
 mod support;
 
@@ -10,24 +10,24 @@ fn a_file_without_listener_or_route_does_nothing() {
         r#"upstreams: { orders: { url: http://a, breaker: {} } }
 routes: [{ path: /, upstream: orders }]
 "#,
-        r#"1:1: error: there is no listener, so no client can connect; add `listen: 127.0.0.1:8080`"#,
+        r#"1:1: error: no listener is configured, so no client can connect; add `listen: 127.0.0.1:8080`"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
 "#,
-        r#"1:1: error: there is no route, so every request is answered 404; add `routes: [{ path: "/{*rest}", upstream: orders }]`"#,
+        r#"1:1: error: no route is configured, so every request is answered 404; add `routes: [{ path: "/{*rest}", upstream: orders }]`"#,
     );
     check(
         r#"listen: []
 routes: [{ path: /, respond: {} }]
 "#,
-        r#"1:9: error: there is no listener, so no client can connect; add `listen: 127.0.0.1:8080`"#,
+        r#"1:9: error: no listener is configured, so no client can connect; add `listen: 127.0.0.1:8080`"#,
     );
     check(
         r#"listeners: []
 routes: [{ path: /, respond: {} }]
 "#,
-        r#"1:12: error: there is no listener, so no client can connect; add `listen: 127.0.0.1:8080`"#,
+        r#"1:12: error: no listener is configured, so no client can connect; add `listen: 127.0.0.1:8080`"#,
     );
 }
 
@@ -58,13 +58,13 @@ routes:
   - { path: /a, upstream: order }
   - { path: /b, upstream: orders, listeners: [defualt] }
 "#,
-        r#"4:27: error: there is no upstream `order`; did you mean `orders`?
-5:47: error: there is no listener `defualt`; did you mean `default`?"#,
+        r#"4:27: error: unknown upstream `order`; did you mean `orders`?
+5:47: error: unknown listener `defualt`; did you mean `default`?"#,
     );
 }
 
 #[test]
-fn an_upstream_nobody_routes_to_is_a_warning() {
+fn an_upstream_without_a_route_is_a_warning() {
     check(
         r#"listen: 127.0.0.1:8080
 upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
@@ -85,7 +85,7 @@ routes:
   - { path: "/a/{y}", upstream: orders }
   - { path: "/a/{*z}", upstream: orders }
 "#,
-        r#"5:13: error: the path `/a/{y}` matches what `/a/{x}` in line 4 matches; make one route of the two, give each its own `methods`, or change one of the paths"#,
+        r#"5:13: error: the path `/a/{y}` matches the same requests as `/a/{x}` in line 4; make one route of the two, give each its own `methods`, or change one of the paths"#,
     );
 }
 
@@ -102,9 +102,9 @@ routes:
   - { name: b-out, path: /b, listeners: [out], respond: {} }
   - { name: b-all, path: /b, respond: {} }
 "#,
-        r#"5:13: error: the path `/a/{x}` matches what `/a/{x}` in line 4 matches; make one route of the two, give each its own `methods`, or change one of the paths
-6:13: error: the path `/a/{y}` names its parameters otherwise than `/a/{x}` in line 3; use the same names in both
-9:26: error: the path `/b` matches what `/b` in line 7 matches; make one route of the two, give each its own `methods`, or change one of the paths"#,
+        r#"5:13: error: the path `/a/{x}` matches the same requests as `/a/{x}` in line 4; make one route of the two, give each its own `methods`, or change one of the paths
+6:13: error: the path `/a/{y}` names its parameters differently from `/a/{x}` in line 3; use the same names in both
+9:26: error: the path `/b` matches the same requests as `/b` in line 7; make one route of the two, give each its own `methods`, or change one of the paths"#,
     );
 }
 
@@ -119,7 +119,7 @@ routes:
   - { path: /c, respond: {}, rewrite: /d }
 "#,
         r#"4:44: error: a route has both `upstream` and `respond`; keep one of them
-5:5: error: a route does nothing; add `upstream: NAME` or `respond: { status: 200 }`
+5:5: error: a route has neither `upstream` nor `respond`; add `upstream: NAME` or `respond: { status: 200 }`
 6:39: error: `rewrite` belongs to `upstream`, and this route answers itself; remove it"#,
     );
 }
@@ -140,7 +140,7 @@ routes:
 }
 
 #[test]
-fn a_key_by_path_wants_the_parameter_in_every_route() {
+fn a_key_by_path_needs_the_parameter_in_every_route() {
     check(
         r#"listen: 127.0.0.1:8080
 upstreams:
@@ -151,12 +151,12 @@ routes:
   - { path: '/{tenant}/orders', upstream: orders }
   - { path: /orders, upstream: orders }
 "#,
-        r#"5:21: warning: the path `/orders` in line 8 has no parameter `tenant`, so its calls share the key `-`; name the parameter in the path, or take it out of the key"#,
+        r#"5:21: warning: the path `/orders` in line 8 has no parameter `tenant`, so its calls share the key `-`; name the parameter in the path, or remove it from the key"#,
     );
 }
 
 #[test]
-fn a_key_that_clients_choose_wants_a_bound() {
+fn a_key_that_clients_choose_needs_a_limit() {
     check(
         r#"listen: 127.0.0.1:8080
 upstreams:
@@ -165,7 +165,7 @@ upstreams:
     breaker: { key: "{header.x-tenant}" }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:21: warning: clients choose this key, and nothing bounds how many breakers they make but the default of 10,000; add `max_keys: 10000`, or the number of keys that you expect"#,
+        r#"5:21: warning: clients choose this key, and only the default of 10,000 limits the number of breakers; add `max_keys: 10000`, or the number of keys that you expect"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -209,7 +209,7 @@ upstreams:
     breaker: { trip: { failures: 20, over: 10s } }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:44: error: `over` gives `failures` no window: over a time it belongs to rate rules; write `within: 10s`"#,
+        r#"5:44: error: `over` with a time applies to rate rules, not to `failures`; write `within: 10s`"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -239,7 +239,7 @@ upstreams:
     breaker: { trip: { failure_rate: 50%, within: 5s } }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:51: error: `within` belongs to `failures` and `consecutive_failures`, and there is neither; write `over: 5s`"#,
+        r#"5:51: error: `within` belongs to `failures` and `consecutive_failures`, and neither is given; write `over: 5s`"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -250,8 +250,8 @@ upstreams:
 routes: [{ path: /orders, upstream: orders }]
 "#,
         r#"5:55: error: `over` belongs to `failure_rate`, `slow_rate` and `failures`, and none of them uses it; write `within: 10s`
-5:71: error: `min_calls` belongs to `failure_rate` and `slow_rate`, and there is neither; remove it
-5:80: error: `full` belongs to `failures` over a number of calls, and there is none; remove it"#,
+5:71: error: `min_calls` belongs to `failure_rate` and `slow_rate`, and neither is given; remove it
+5:80: error: `full` belongs to `failures` over a number of calls, which is missing; remove it"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -261,7 +261,7 @@ upstreams:
     breaker: { trip: [] }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:22: error: there is no rule, so the breaker can never trip; add `- consecutive_failures: 5`, or remove the key"#,
+        r#"5:22: error: `trip` is empty, so the breaker can never trip; add `- consecutive_failures: 5`, or remove the key"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -351,8 +351,8 @@ upstreams:
     breaker: { trip: [{ slow_rate: 80% }, { stalled: 20 }] }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"6:36: error: `slow_rate` does not say how long is too long; add `slower_than: 2s`
-6:54: error: `stalled` does not say how long is too long; add `longer_than: 5s`"#,
+        r#"6:36: error: `slow_rate` has no `slower_than`; add `slower_than: 2s`
+6:54: error: `stalled` has no `longer_than`; add `longer_than: 5s`"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -363,8 +363,8 @@ upstreams:
     breaker: { trip: [{ slower_than: 2s }, { longer_than: 2s, consecutive_failures: 5 }] }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"6:38: error: `slower_than` belongs to `slow_rate`, and there is none; add `slow_rate: 80%`, or remove it
-6:59: error: `longer_than` belongs to `stalled`, and there is none; add `stalled: 20`, or remove it"#,
+        r#"6:38: error: `slower_than` belongs to `slow_rate`, which is missing; add `slow_rate: 80%`, or remove it
+6:59: error: `longer_than` belongs to `stalled`, which is missing; add `stalled: 20`, or remove it"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -375,8 +375,8 @@ upstreams:
     breaker: { trip: { slow_rate: 80%, slower_than: 2s, within: 5s, full: true } }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"6:65: error: `within` belongs to `failures` and `consecutive_failures`, and there is neither; write `over: 5s`
-6:75: error: `full` belongs to `failures` over a number of calls, and there is none; remove it"#,
+        r#"6:65: error: `within` belongs to `failures` and `consecutive_failures`, and neither is given; write `over: 5s`
+6:75: error: `full` belongs to `failures` over a number of calls, which is missing; remove it"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -388,7 +388,7 @@ upstreams:
 routes: [{ path: /orders, upstream: orders }]
 "#,
         r#"6:60: error: `over` belongs to `failure_rate`, `slow_rate` and `failures`, and none of them uses it; remove it
-6:76: error: `min_calls` belongs to `failure_rate` and `slow_rate`, and there is neither; remove it"#,
+6:76: error: `min_calls` belongs to `failure_rate` and `slow_rate`, and neither is given; remove it"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -487,7 +487,7 @@ routes: [{ path: /orders, upstream: orders }]
         r#"6:45: error: `memory` must be a whole number from 1 to 1000, found `0`; write a whole number from 1 to 1000
 6:74: error: `memory` must be a whole number from 1 to 1000, found `1001`; write a whole number from 1 to 1000
 6:96: error: expected a map, found `5`; write a map with any of memory
-6:115: error: `size` is not a key of `adaptive`; known are memory"#,
+6:115: error: unknown key `size` in `adaptive`; expected memory"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -578,7 +578,7 @@ routes: [{ path: /orders, upstream: orders }]
 }
 
 #[test]
-fn a_word_that_can_only_shorten_the_cooldown_is_told() {
+fn a_retry_after_that_can_only_shorten_the_cooldown_is_a_warning() {
     check(
         r#"listen: 127.0.0.1:8080
 upstreams:
@@ -699,7 +699,7 @@ upstreams:
     breaker: { half_open: { failure_rate: 50% } }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:43: error: `failure_rate` does not say how many answers decide; add `over: 10 calls`"#,
+        r#"5:43: error: `failure_rate` has no `over`; add `over: 10 calls`"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -729,7 +729,7 @@ upstreams:
     breaker: { half_open: { over: 10 calls } }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:35: error: `over` belongs to `failure_rate`, and there is none; add `failure_rate: 50%`, or use `successes`"#,
+        r#"5:35: error: `over` belongs to `failure_rate`, which is missing; add `failure_rate: 50%`, or use `successes`"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -743,7 +743,7 @@ routes: [{ path: /orders, upstream: orders }]
     );
 }
 
-/// Compares what is said of a breaker, which stands in the fifth line from column 14 on.
+/// Compares the diagnostics of a breaker, which stands in the fifth line from column 14 on.
 #[track_caller]
 fn check_breaker(breaker: &str, expected: &str) {
     let text = format!(
@@ -777,9 +777,9 @@ fn a_kept_history_is_judged_at_failures() {
     check_breaker("{ trip: { failure_rate: 50% } }", "");
 }
 
-/// What the notation does not rule out, the breaker itself does; each with the place that its setting has in the file.
+/// The breaker's own validation covers what the notation allows; each fault is reported at its setting's place.
 #[test]
-fn all_that_the_breaker_refuses_is_told_where_it_stands() {
+fn settings_that_the_breaker_refuses_are_errors_at_their_keys() {
     let faults = [
         (
             "trip: { consecutive_failures: 10001, within: 1m }",
@@ -828,21 +828,21 @@ fn all_that_the_breaker_refuses_is_told_where_it_stands() {
             "listen: 127.0.0.1:8080\nupstreams: {{ orders: {{ url: http://a, breaker:\n  {{ {breaker} }} }} }}\nroutes: [{{ path: /orders, upstream: orders }}]\n"
         );
         let reading = support::read_text(&text);
-        let [told] = &reading.diagnostics[..] else {
+        let [diagnostic] = &reading.diagnostics[..] else {
             panic!("one fault of {breaker}: {}", support::lines(&reading));
         };
-        let line = text.lines().nth(told.line as usize - 1).unwrap();
+        let line = text.lines().nth(diagnostic.line as usize - 1).unwrap();
         let (section, key) = setting.split_once('.').unwrap();
         let section_at = line.find(&format!("{section}: ")).unwrap();
         let at = section_at + line[section_at..].find(&format!("{key}: ")).unwrap();
         // At the key, or at its value.
         let places = [at + 1, at + key.len() + 3];
-        assert!(places.contains(&(told.col as usize)), "{told}");
-        assert_eq!(told.line, 3, "{told}");
+        assert!(places.contains(&(diagnostic.col as usize)), "{diagnostic}");
+        assert_eq!(diagnostic.line, 3, "{diagnostic}");
     }
 }
 
-/// Compares what is said of a `half_open`, which stands in the fifth line from column 27 on.
+/// Compares the diagnostics of a `half_open`, which stands in the fifth line from column 27 on.
 #[track_caller]
 fn check_half_open(half_open: &str, expected: &str) {
     check_breaker(&format!("{{ half_open: {half_open} }}"), expected);
@@ -888,11 +888,11 @@ fn slow_probes_are_a_share_of_those_that_answer() {
     );
     check_half_open(
         "{ failure_rate: 50%, over: 4 calls, slow_rate: 80% }",
-        "5:74: error: `slow_rate` does not say how long is too long; add `slower_than: 2s`",
+        "5:74: error: `slow_rate` has no `slower_than`; add `slower_than: 2s`",
     );
     check_half_open(
         "{ failure_rate: 50%, over: 4 calls, slower_than: 2s }",
-        "5:76: error: `slower_than` belongs to `slow_rate`, and there is none; add `slow_rate: 80%`, or remove it",
+        "5:76: error: `slower_than` belongs to `slow_rate`, which is missing; add `slow_rate: 80%`, or remove it",
     );
     check_half_open(
         "{ failure_rate: 50%, over: 4 calls, slow_rate: 80%, slower_than: 2s, probe_timeout: 2s }",
@@ -901,11 +901,11 @@ fn slow_probes_are_a_share_of_those_that_answer() {
 }
 
 #[test]
-fn what_ends_a_half_open_period_says_when() {
+fn an_action_after_a_half_open_period_needs_its_timeout() {
     check_half_open("{ period_timeout: 60s, on_period_timeout: close }", "");
     check_half_open(
         "{ on_period_timeout: close }",
-        "5:48: error: `on_period_timeout` belongs to `period_timeout`, and there is none; add `period_timeout: 60s`, or remove it",
+        "5:48: error: `on_period_timeout` belongs to `period_timeout`, which is missing; add `period_timeout: 60s`, or remove it",
     );
 }
 
@@ -929,7 +929,7 @@ upstreams:
     breaker: { failure: 'statsu >= 500' }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:26: error: in the failure expression: there is no variable `statsu`; did you mean `status`?"#,
+        r#"5:26: error: in the failure expression: unknown variable `statsu`; did you mean `status`?"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -939,7 +939,7 @@ upstreams:
     breaker: { failure: 'status' }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:26: error: in the failure expression: it gives an int, not true or false; compare it with something, as in `status >= 500`"#,
+        r#"5:26: error: in the failure expression: expected a bool, found an int; compare it with something, as in `status >= 500`"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -949,7 +949,7 @@ upstreams:
     breaker: { failure: '"yes"' }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:26: error: in the failure expression: it gives a string, not true or false; compare it with something, as in `status >= 500`"#,
+        r#"5:26: error: in the failure expression: expected a bool, found a string; compare it with something, as in `status >= 500`"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -959,7 +959,7 @@ upstreams:
     breaker: { failure: 'true' }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:25: warning: with this failure expression every call is a failure; look at `status` or `error`"#,
+        r#"5:25: warning: with this failure expression every call is a failure; use `status` or `error`"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -989,7 +989,7 @@ upstreams:
     breaker: { failure: 'headers["x"].mathces("y")' }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:46: error: in the failure expression: there is no function `mathces`; did you mean `matches`?"#,
+        r#"5:46: error: in the failure expression: unknown function `mathces`; did you mean `matches`?"#,
     );
 }
 
@@ -1006,7 +1006,7 @@ upstreams:
           errr != ""
 routes: [{ path: /, upstream: orders }]
 "#,
-        r#"7:9: error: in the failure expression: there is no variable `errr`; did you mean `error`?"#,
+        r#"7:9: error: in the failure expression: unknown variable `errr`; did you mean `error`?"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -1016,7 +1016,7 @@ upstreams:
     breaker: { failure: "error != \"\" || statsu == 1" }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:43: error: in the failure expression: there is no variable `statsu`; did you mean `status`?"#,
+        r#"5:43: error: in the failure expression: unknown variable `statsu`; did you mean `status`?"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -1026,7 +1026,7 @@ upstreams:
     breaker: { failure: 'error != ''x'' || statsu == 1' }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:44: error: in the failure expression: there is no variable `statsu`; did you mean `status`?"#,
+        r#"5:44: error: in the failure expression: unknown variable `statsu`; did you mean `status`?"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -1037,12 +1037,12 @@ upstreams:
       failure: status >= 500 || errr
 routes: [{ path: /, upstream: orders }]
 "#,
-        r#"6:33: error: in the failure expression: there is no variable `errr`; did you mean `error`?"#,
+        r#"6:33: error: in the failure expression: unknown variable `errr`; did you mean `error`?"#,
     );
 }
 
 #[test]
-fn an_expression_over_the_body_wants_failure_body() {
+fn an_expression_over_the_body_needs_failure_body() {
     check(
         r#"listen: 127.0.0.1:8080
 upstreams:
@@ -1051,7 +1051,7 @@ upstreams:
     breaker: { failure: 'body.contains("error")' }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:25: error: the failure expression looks into `body`, and no body is kept for it; add `failure_body: 64KiB` beside it"#,
+        r#"5:25: error: the failure expression uses `body`, but `failure_body` is not set; add `failure_body: 64KiB` beside it"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -1061,7 +1061,7 @@ upstreams:
     breaker: { failure_body: 64KiB }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:30: warning: `failure_body` is given, and no failure expression looks into `body`; remove it, or use `body` in `failure`"#,
+        r#"5:30: warning: `failure_body` is set, but no expression uses `body`; remove it, or use `body` in `failure`"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -1109,7 +1109,7 @@ routes: [{ path: /, respond: {} }]
 }
 
 #[test]
-fn admin_away_from_loopback_wants_a_token() {
+fn admin_away_from_loopback_needs_a_token() {
     check(
         r#"listen: 127.0.0.1:8080
 admin: { addr: 0.0.0.0:9900 }
@@ -1124,7 +1124,7 @@ admin: { addr: 0.0.0.0:9900, token: "" }
 upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"2:37: error: the admin token is empty or holds what a bearer token cannot; use visible ASCII characters, such as the output of `openssl rand -hex 32`"#,
+        r#"2:37: error: the admin token is empty or has characters that a bearer token cannot have; use visible ASCII characters, such as the output of `openssl rand -hex 32`"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -1132,7 +1132,7 @@ admin: { addr: 0.0.0.0:9900, token: a b }
 upstreams: { orders: { url: http://127.0.0.1:8081, breaker: {} } }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"2:37: error: the admin token is empty or holds what a bearer token cannot; use visible ASCII characters, such as the output of `openssl rand -hex 32`"#,
+        r#"2:37: error: the admin token is empty or has characters that a bearer token cannot have; use visible ASCII characters, such as the output of `openssl rand -hex 32`"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -1188,7 +1188,7 @@ upstreams:
   orders: { endpoints: [], breaker: {} }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"3:24: error: there is no endpoint; add `- url: http://127.0.0.1:8081`"#,
+        r#"3:24: error: `endpoints` is empty; add `- url: http://127.0.0.1:8081`"#,
     );
     check(
         r#"listen: 127.0.0.1:8080

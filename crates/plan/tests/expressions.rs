@@ -1,4 +1,4 @@
-//! What expressions give, and what they may cost.
+//! The values of expressions, and the limits of their cost.
 
 use fusebox_plan::eval_native;
 use serde_json::{Value, json};
@@ -102,7 +102,7 @@ fn loops_work_as_in_cel() {
         "items.map(x, items.filter(x, x > 2))",
         json!([[3], [3], [3]]),
     );
-    // An error in one turn does not hide what another decides.
+    // An error in one turn does not hide the decision of another.
     gives("['a', 'b', '3'].exists(x, int(x) == 3)", json!(true));
     gives("['a', 'b', '3'].all(x, int(x) == 4)", json!(false));
     fails("['a', '4'].all(x, int(x) == 4)", "cannot convert");
@@ -112,15 +112,12 @@ fn loops_work_as_in_cel() {
 fn the_other_side_of_and_and_or_may_absorb_an_error() {
     gives("headers.nope == 'x' || status == 503", json!(true));
     gives("headers.nope == 'x' && status == 200", json!(false));
-    fails(
-        "headers.nope == 'x' || status == 200",
-        "there is no key `nope`",
-    );
+    fails("headers.nope == 'x' || status == 200", "no such key `nope`");
     fails("headers.nope == 'x'", "(at character 8)");
 }
 
 #[test]
-fn what_goes_wrong_is_an_error_with_its_character() {
+fn a_failed_evaluation_is_an_error_with_its_character() {
     fails("1 / 0", "division by zero (at character 3)");
     fails("1 % 0", "division by zero");
     fails("9223372036854775807 + 1", "out of range");
@@ -129,11 +126,11 @@ fn what_goes_wrong_is_an_error_with_its_character() {
     fails("0u - 1u", "out of range");
     fails("items[3]", "outside the list of 3");
     fails("items[-1]", "outside the list");
-    fails("headers['nope']", "there is no key `nope`");
-    fails("nope == 1", "there is no variable `nope`");
+    fails("headers['nope']", "no such key `nope`");
+    fails("nope == 1", "unknown variable `nope`");
     fails("statsu == 1", "did you mean `status`?");
     fails("body.contain('x')", "did you mean `contains`?");
-    fails("timestamp('2020-01-01T00:00:00Z')", "there is no function");
+    fails("timestamp('2020-01-01T00:00:00Z')", "unknown function");
     fails("items.all(x)", "not used this way");
     fails("size(1)", "`size` does not take (int)");
     fails("'x'.matches(body)", "must be written out");
@@ -143,7 +140,7 @@ fn what_goes_wrong_is_an_error_with_its_character() {
     fails("'é€𝄞' + nope", "(at character 9)");
     fails("'é' + headers.nope", "(at character 14)");
     fails("status ==", "(at character");
-    fails("true && 1", "`&&` needs a bool");
+    fails("true && 1", "`&&` expects a bool");
     fails("1 == '1'", "an int is compared with a string");
     fails("{1: 2, 1: 3}", "given twice");
     fails("", "empty");
@@ -187,7 +184,7 @@ fn a_long_chain_is_refused_and_neither_overflows_nor_aborts() {
 }
 
 #[test]
-fn what_the_bounds_allow_compiles_and_runs_on_a_small_stack() {
+fn an_expression_at_the_limits_compiles_and_runs_on_a_small_stack() {
     let deepest = [
         vec!["1"; 90].join("+"),
         format!("{}1{}", "(".repeat(31), ")".repeat(31)),
@@ -233,7 +230,7 @@ fn an_evaluation_ends_within_its_steps() {
         &format!("{hundred}.all(a, {hundred}.all(b, a + b >= 0))"),
         "steps",
     );
-    // Steps that ran out are not absorbed by the other side.
+    // An exceeded step limit is not absorbed by the other side.
     fails(
         &format!("{hundred}.all(a, {hundred}.all(b, a + b >= 0)) || true"),
         "steps",
@@ -308,9 +305,9 @@ fn a_pattern_that_is_a_bomb_is_refused_or_harmless() {
 }
 
 #[test]
-fn what_json_cannot_say_is_an_error() {
-    fails("0.0 / 0.0", "JSON cannot say");
-    fails("b'\\xff'", "JSON cannot say");
+fn values_without_a_json_form_are_errors() {
+    fails("0.0 / 0.0", "JSON cannot express");
+    fails("b'\\xff'", "JSON cannot express");
     assert!(
         eval_native("1", &json!([]))
             .unwrap_err()

@@ -1,4 +1,4 @@
-//! Which calls a failure expression counts, and what it sees of them.
+//! The calls that a failure expression counts, and the facts that it sees.
 
 mod support;
 
@@ -17,7 +17,7 @@ fn failure(expression: &str) -> Failure {
             ""
         },
     );
-    // What `check` warns of is looked at elsewhere.
+    // The warnings of `check` are tested elsewhere.
     let plan = read_text(&text).plan.expect("warnings at the most");
     plan.upstreams[0].breaker.failure.clone()
 }
@@ -128,7 +128,7 @@ fn fields_are_found_by_lower_case_name_and_joined() {
     judges("has(headers.nope)", &call, false);
     judges("headers['x-raw'] == '\u{fffd}'", &call, true);
     let error = failure("headers['X-Mark'] == 'a, b'").judge(&call).error;
-    assert!(error.is_some_and(|error| error.what.contains("there is no key `X-Mark`")));
+    assert!(error.is_some_and(|error| error.what.contains("no such key `X-Mark`")));
 }
 
 #[test]
@@ -158,14 +158,14 @@ fn the_duration_and_the_body_are_seen() {
 }
 
 #[test]
-fn where_the_expression_fails_the_default_decides_and_the_error_is_told() {
+fn a_failed_expression_leaves_the_call_to_the_default_and_reports_its_error() {
     let failure = failure("headers['x-nope'] == '1'");
     for (status, failed) in [(200, false), (503, true)] {
         let verdict = failure.judge(&call(status, None));
         assert_eq!(verdict.failed, failed);
         assert_eq!(
             verdict.error.unwrap().to_string(),
-            "there is no key `x-nope` (at character 8)"
+            "no such key `x-nope` (at character 8)"
         );
     }
     let verdict = self::failure("dyn(status)").judge(&call(503, None));
@@ -173,7 +173,7 @@ fn where_the_expression_fails_the_default_decides_and_the_error_is_told() {
 }
 
 #[test]
-fn a_body_that_is_too_long_to_match_is_an_error_and_no_more() {
+fn a_body_that_is_too_long_to_match_is_only_an_error() {
     let failure = failure("body.matches('x')");
     let body = vec![b'y'; 100_000];
     let verdict = failure.judge(&Call {

@@ -1,4 +1,4 @@
-//! What a file says of a fleet: its store, who this process is, what is shared.
+//! The fleet's sections of a file: the store, this process's name, and the sharing of breakers.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -84,11 +84,11 @@ fn only_failures_in_a_row_and_within_a_time_are_counted_over_a_fleet() {
 }
 
 #[test]
-fn who_shares_without_a_server_is_told_that_nobody_hears_it() {
+fn sharing_without_a_server_is_a_warning() {
     for store in ["", "store: { kind: memory }", "store: {}"] {
         check(
             &file(store, "{ share: verdict }"),
-            "6:23: warning: the breaker is shared through a Valkey server, and the file names none; \
+            "6:23: warning: the breaker is shared through a Valkey server, but the file configures none; \
              add `store: { kind: valkey, url: redis://127.0.0.1:6379 }`, or run with `--store redis://…`; else each process decides alone",
         );
     }
@@ -123,13 +123,13 @@ fn a_store_on_a_server_has_its_keys_and_the_others_have_not() {
     );
     check(
         &file("store: { kind: valkey, url: redis://a, prefix: \"{a}\", timeout: 2m }", "{}"),
-        "2:48: error: the prefix holds a brace, which would decide the slot of a cluster; leave it out
+        "2:48: error: the prefix has a brace, which would set its hash slot in a cluster; remove the brace
 2:64: error: the store's `timeout` must be above 0 and at most a minute; write `250ms`",
     );
 }
 
 #[test]
-fn a_servers_url_that_names_none_is_refused_without_its_password() {
+fn an_invalid_server_url_is_refused_without_showing_its_password() {
     for url in [
         "localhost:6379",
         "http://h",
@@ -139,7 +139,7 @@ fn a_servers_url_that_names_none_is_refused_without_its_password() {
         let text = file(&format!("store: {{ kind: valkey, url: \"{url}\" }}"), "{}");
         check(
             &text,
-            "2:29: error: the store's URL names no Valkey server; write one such as `redis://127.0.0.1:6379`, or `rediss://` for TLS",
+            "2:29: error: the store's URL is not a Valkey server's; write one such as `redis://127.0.0.1:6379`, or `rediss://` for TLS",
         );
     }
     for url in [

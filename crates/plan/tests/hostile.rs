@@ -1,4 +1,4 @@
-//! Whatever the text is: a plan or errors, in bounded time, and never a panic.
+//! Hostile texts: each gives a plan or errors, in bounded time, and never a panic.
 
 mod support;
 
@@ -129,7 +129,7 @@ fn a_bomb_of_aliases_is_refused_at_its_first_anchor() {
 #[test]
 fn a_file_over_its_size_is_refused() {
     let text = " ".repeat((1 << 20) + 1);
-    assert!(lines(&read_text(&text)).contains("may have 1048576"));
+    assert!(lines(&read_text(&text)).contains("more than 1048576"));
 }
 
 /// Pieces of a valid file, put together wrongly.

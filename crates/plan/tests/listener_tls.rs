@@ -1,4 +1,4 @@
-//! A listener's certificate and key: which files are taken, and what is said of those that are not.
+//! A listener's certificate and key: accepted files, and the diagnostics of others.
 
 mod support;
 
@@ -15,7 +15,7 @@ const ENCRYPTED: &str =
     "-----BEGIN ENCRYPTED PRIVATE KEY-----\nSECRET\n-----END ENCRYPTED PRIVATE KEY-----\n";
 const LONG_ENCRYPTED: &str = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nSECRET\n-----END RSA PRIVATE KEY-----\n";
 
-/// A directory with two files, and a judgement of the pair.
+/// A directory with two files, and the result of checking the pair.
 struct Directory {
     cert: Result<&'static str, ErrorKind>,
     key: Result<&'static str, ErrorKind>,
@@ -59,10 +59,10 @@ fn with_tls(tls: &str) -> String {
 const BOTH: &str = "{ cert: cert.pem, key: key.pem }";
 
 #[track_caller]
-fn told(tls: &str, directory: &Directory) -> String {
-    let told = lines(&read_with(&with_tls(tls), directory)).replace("fb.yaml:", "");
-    assert!(!told.contains("SECRET"), "{told}");
-    told.trim().to_owned()
+fn report(tls: &str, directory: &Directory) -> String {
+    let report = lines(&read_with(&with_tls(tls), directory)).replace("fb.yaml:", "");
+    assert!(!report.contains("SECRET"), "{report}");
+    report.trim().to_owned()
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn both_keys_are_needed_and_name_files() {
             "3:33: error: `key` must be the path of a PEM file, found its content; write the path itself, such as `key: key.pem`",
         ),
     ] {
-        assert_eq!(told(tls, &good()), expected, "{tls}");
+        assert_eq!(report(tls, &good()), expected, "{tls}");
     }
 }
 
@@ -134,7 +134,7 @@ fn a_file_that_cannot_be_read_is_an_error_at_its_path() {
         key: Err(kind),
         ..good()
     };
-    let missing = told(BOTH, &not_read(ErrorKind::NotFound));
+    let missing = report(BOTH, &not_read(ErrorKind::NotFound));
     assert_eq!(
         missing,
         "3:18: error: the file `cert.pem` cannot be read: entity not found; check the path: it is relative to the first configuration file\n\
@@ -151,8 +151,8 @@ fn a_file_that_cannot_be_read_is_an_error_at_its_path() {
         ),
         (ErrorKind::IsADirectory, "name a PEM file"),
     ] {
-        let told = told(BOTH, &not_read(kind));
-        assert!(told.contains(mend), "{told}");
+        let report = report(BOTH, &not_read(kind));
+        assert!(report.contains(mend), "{report}");
     }
 }
 
@@ -199,12 +199,12 @@ fn a_file_that_holds_something_else_is_an_error_at_its_path() {
             key: Ok(key),
             ..good()
         };
-        assert_eq!(told(BOTH, &directory), expected);
+        assert_eq!(report(BOTH, &directory), expected);
     }
 }
 
 #[test]
-fn a_pair_that_no_handshake_could_use_is_an_error_at_the_file_to_blame() {
+fn an_unusable_pair_is_an_error_at_the_faulty_file() {
     for (fault, expected) in [
         (
             PairFault::Mismatch,
@@ -223,19 +223,19 @@ fn a_pair_that_no_handshake_could_use_is_an_error_at_the_file_to_blame() {
             pair: Err(fault),
             ..good()
         };
-        let told = told(BOTH, &directory);
-        assert!(told.starts_with(expected), "{told}");
+        let report = report(BOTH, &directory);
+        assert!(report.starts_with(expected), "{report}");
     }
 }
 
 #[test]
 fn a_variable_may_name_a_file_and_is_shown_by_its_own_name() {
     let tls = "{ cert: \"${CERT}\", key: key.pem }";
-    assert_eq!(told(tls, &good()), "");
+    assert_eq!(report(tls, &good()), "");
     let directory = Directory {
         cert: Ok(""),
         ..good()
     };
-    let told = told(tls, &directory);
-    assert!(told.contains("the file `${CERT}` is empty"), "{told}");
+    let report = report(tls, &directory);
+    assert!(report.contains("the file `${CERT}` is empty"), "{report}");
 }

@@ -1,4 +1,4 @@
-//! Keys that have a meaning and no effect yet are refused, never ignored.
+//! Keys with a meaning and without an effect yet are refused, never ignored.
 
 mod support;
 
@@ -32,14 +32,14 @@ fn keys_of_a_listeners_tls() {
     tls: { cert: "${A:-}", key: "${A:-}", also: [], client_ca: ca.pem, client_auth: required, min: "1.2" }
 routes: [{ path: /, respond: {} }]
 "#;
-    let told = lines(&read_text(text)).replace("fb.yaml:", "");
+    let report = lines(&read_text(text)).replace("fb.yaml:", "");
     for expected in [
         "3:43: error: `also` is not supported yet; remove the key; a listener shows one certificate for now\n",
         "3:53: error: `client_ca` is not supported yet; remove the key; clients are asked for no certificate for now\n",
         "3:72: error: `client_auth` is not supported yet; remove the key; clients are asked for no certificate for now\n",
         "3:95: error: `min` is not supported yet; remove the key; TLS 1.2 and 1.3 are spoken for now\n",
     ] {
-        assert!(told.contains(expected), "{expected}\n{told}");
+        assert!(report.contains(expected), "{expected}\n{report}");
     }
 }
 

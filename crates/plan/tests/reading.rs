@@ -1,4 +1,4 @@
-//! What is read, and what of the machine goes into it.
+//! Reading whole files, with variables and files of the machine.
 
 mod support;
 
@@ -211,9 +211,9 @@ fn the_full_example_says_every_supported_key_and_each_arrives() {
     assert_eq!(respond.headers["cache-control"], "no-store");
 }
 
-/// The small files for one idea each.
+/// The small example files, one idea each.
 #[test]
-fn every_example_is_read_without_a_word() {
+fn every_example_is_read_without_diagnostics() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
     let mut read = 0;
     for file in std::fs::read_dir(root).unwrap() {
@@ -325,7 +325,7 @@ fn variables_and_files_fill_scalars_and_never_structure() {
 }
 
 #[test]
-fn what_cannot_be_filled_in_is_told_with_its_own_place() {
+fn a_failed_substitution_is_an_error_at_its_own_place() {
     check(
         "listen: 127.0.0.1:${PORT}\nadmin: { token: \"ab ${TOKEN} ${file:/run/x}\" }\nroutes: [{ path: /, respond: { text: '${' , status: '${1X}' } }]\n",
         "1:19: error: the variable `PORT` is not set; set it, or give it a default: `${PORT:-default}`
@@ -336,7 +336,7 @@ fn what_cannot_be_filled_in_is_told_with_its_own_place() {
     );
 }
 
-/// A loader that gives what no sane machine would.
+/// A loader with values that no sane machine has.
 struct Hostile;
 
 impl Loader for Hostile {
@@ -409,7 +409,7 @@ fn json_is_read_as_yaml_is() {
 }
 
 #[test]
-fn text_that_is_not_utf8_is_told_with_its_line() {
+fn text_that_is_not_utf8_is_an_error_at_its_line() {
     let reading = read(
         &[Source {
             name: "fb.yaml",
@@ -429,9 +429,9 @@ fn a_byte_order_mark_and_carriage_returns_do_no_harm() {
     assert_eq!(plan_of(&text), plan_of(SHORTEST));
 }
 
-/// The configuration as it will one day be supported in full; what is not, is named where it stands.
+/// The complete planned configuration; unsupported keys are reported at their places.
 #[test]
-fn the_whole_form_is_told_what_is_not_supported_yet() {
+fn the_planned_form_gets_an_error_for_each_unsupported_key() {
     let mut machine = Machine::default();
     machine.files.insert(
         "cert.pem",
@@ -448,7 +448,7 @@ fn the_whole_form_is_told_what_is_not_supported_yet() {
 
 /// Every file on the page about the native form.
 #[test]
-fn the_files_in_the_documentation_are_read_without_a_word() {
+fn the_files_in_the_documentation_are_read_without_diagnostics() {
     let page = include_str!("../../../docs/configuration.md");
     let files: Vec<&str> = page
         .split("```yaml\n")
@@ -461,7 +461,7 @@ fn the_files_in_the_documentation_are_read_without_a_word() {
     }
 }
 
-/// And every key, so that the page cannot fall behind the schema.
+/// The page names every key, so that it cannot fall behind the schema.
 #[test]
 fn the_documentation_names_every_key() {
     let page = include_str!("../../../docs/configuration.md");

@@ -1,4 +1,4 @@
-//! What is said of a text before its keys are looked at.
+//! Diagnostics about a text before its keys are read.
 
 mod support;
 
@@ -18,26 +18,26 @@ fn an_empty_file_says_how_to_begin() {
 }
 
 #[test]
-fn broken_yaml_is_told_with_its_line() {
+fn broken_yaml_is_an_error_at_its_line() {
     check(
         r#"listen: [
 "#,
-        r#"2:1: error: this is not valid YAML: while parsing a node, did not find expected node content; check indentation, quotes and brackets on this line and the one before it"#,
+        r#"2:1: error: invalid YAML: while parsing a node, did not find expected node content; check indentation, quotes and brackets on this line and the one before it"#,
     );
     check(
         r#"listen: "x
 "#,
-        r#"1:9: error: this is not valid YAML: while scanning a quoted scalar, found unexpected end of stream; check indentation, quotes and brackets on this line and the one before it"#,
+        r#"1:9: error: invalid YAML: while scanning a quoted scalar, found unexpected end of stream; check indentation, quotes and brackets on this line and the one before it"#,
     );
     check(
         r#"a: b: c
 "#,
-        r#"1:5: error: this is not valid YAML: mapping values are not allowed in this context; check indentation, quotes and brackets on this line and the one before it"#,
+        r#"1:5: error: invalid YAML: mapping values are not allowed in this context; check indentation, quotes and brackets on this line and the one before it"#,
     );
     check(
         r#"a: [1, }
 "#,
-        r#"1:8: error: this is not valid YAML: while parsing a node, did not find expected node content; check indentation, quotes and brackets on this line and the one before it"#,
+        r#"1:8: error: invalid YAML: while parsing a node, did not find expected node content; check indentation, quotes and brackets on this line and the one before it"#,
     );
 }
 
@@ -63,7 +63,7 @@ fn anchors_aliases_tags_and_merges_are_refused() {
     check(
         r#"a: *x
 "#,
-        r#"1:4: error: aliases (`*name`) are not supported; write the value out where it is used; a text that begins with `*` wants quotes"#,
+        r#"1:4: error: aliases (`*name`) are not supported; write the value out where it is used; a text that begins with `*` needs quotes"#,
     );
     check(
         r#"a: !!str 1
@@ -78,7 +78,7 @@ fn anchors_aliases_tags_and_merges_are_refused() {
     check(
         r#"<<: {a: 1}
 "#,
-        r#"1:1: error: `<<` is not a key of the configuration; known are version, listen, listeners, admin, store, fleet, limits, upstreams, routes"#,
+        r#"1:1: error: unknown key `<<` in the configuration; expected one of version, listen, listeners, admin, store, fleet, limits, upstreams, routes"#,
     );
 }
 
@@ -112,7 +112,7 @@ fn a_list_as_a_key_is_refused() {
 }
 
 #[test]
-fn a_root_that_is_no_map_is_refused() {
+fn a_root_that_is_not_a_map_is_refused() {
     check(
         r#"- a
 "#,
@@ -132,9 +132,9 @@ fn an_unknown_key_gets_a_suggestion() {
 zzz: 1
 routes: [{ path: /a, respnd: { text: x } }]
 "#,
-        r#"1:1: error: `lisen` is not a key of the configuration; did you mean `listen`?
-2:1: error: `zzz` is not a key of the configuration; known are version, listen, listeners, admin, store, fleet, limits, upstreams, routes
-3:22: error: `respnd` is not a key of a route; did you mean `respond`?"#,
+        r#"1:1: error: unknown key `lisen` in the configuration; did you mean `listen`?
+2:1: error: unknown key `zzz` in the configuration; expected one of version, listen, listeners, admin, store, fleet, limits, upstreams, routes
+3:22: error: unknown key `respnd` in a route; did you mean `respond`?"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -144,9 +144,9 @@ upstreams:
     breaker: { cooldwon: 5s, half_open: { probe_timout: 1s }, trip: { consecutive: 5 } }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:16: error: `cooldwon` is not a key of a breaker; did you mean `cooldown`?
-5:43: error: `probe_timout` is not a key of `half_open`; did you mean `probe_timeout`?
-5:71: error: `consecutive` is not a key of `trip`; did you mean `consecutive_failures`?"#,
+        r#"5:16: error: unknown key `cooldwon` in a breaker; did you mean `cooldown`?
+5:43: error: unknown key `probe_timout` in `half_open`; did you mean `probe_timeout`?
+5:71: error: unknown key `consecutive` in `trip`; did you mean `consecutive_failures`?"#,
     );
 }
 
@@ -167,7 +167,7 @@ upstreams:
   orders: http://127.0.0.1:8081
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"3:11: error: expected a map, found `http://127.0.0.1:8081`; write a map with any of url, endpoints, timeout, pool, breaker"#,
+        r#"3:11: error: expected a map, found `http://127.0.0.1:8081`; write a map with any of url, endpoints, applies_to, timeout, pool, breaker"#,
     );
     check(
         r#"listen: 127.0.0.1:8080

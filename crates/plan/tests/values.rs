@@ -1,4 +1,4 @@
-//! What is said of a single value.
+//! Diagnostics about single values.
 
 mod support;
 
@@ -305,11 +305,11 @@ routes:
   - { path: /b, methods: [], upstream: orders }
 "#,
         r#"4:27: error: the method `get` is not in capitals, and methods are compared letter by letter; write `GET`
-4:32: error: the method `CONNECT` is never passed on; remove it
-4:41: error: the method `trace` is never passed on; remove it
+4:32: error: the method `CONNECT` is never forwarded; remove it
+4:41: error: the method `trace` is never forwarded; remove it
 4:53: error: the method `GET` is listed twice; remove one of them
 4:58: error: `G T` is not a method; write one such as `GET` or `POST`
-5:26: error: a route with no methods takes no request; name the methods, as in `[GET, POST]`, or remove the key to take all"#,
+5:26: error: a route without methods matches no request; name the methods, as in `[GET, POST]`, or remove the key to take all"#,
     );
 }
 
@@ -331,8 +331,8 @@ routes:
         r#"4:13: error: a path must start with `/`; write `/orders`
 5:17: error: `{*rest}` must be the last segment; end the path with it, or use `{rest}` for one segment
 6:17: error: a parameter must be a whole segment between slashes; write it alone, as in `/orders/{id}`
-7:16: error: a path ends before `?`; remove the query; it is passed on as the client sent it
-8:16: error: `.` and `..` may not be segments of a path; write the path that is meant
+7:16: error: a path cannot have a query (`?`); remove the query; it is passed on as the client sent it
+8:16: error: `.` and `..` may not be segments of a path; write the path without them
 9:16: error: `%` is not followed by two hexadecimal digits; write `%25` for a percent sign
 10:17: error: a parameter must be a whole segment between slashes; write it alone, as in `/orders/{id}`
 11:5: error: a route needs the key `path`; add `path: /orders`"#,
@@ -358,7 +358,7 @@ routes:
 7:37: error: an answer has one body; keep one of `text`, `json` and `body`
 8:39: error: `a b` is not a field's name; use letters, digits and `-`
 8:49: error: the field `transfer-encoding` belongs to the connection, and the gateway sets it; remove it
-8:82: error: the value of `x-a` holds what a field's value cannot; use visible ASCII characters and spaces, on one line
+8:82: error: the value of `x-a` has characters that a field's value cannot have; use visible ASCII characters and spaces, on one line
 8:98: error: the field `x-b` is given twice; remove one of the two"#,
     );
 }
@@ -373,7 +373,7 @@ upstreams:
     breaker: { key: "{tenant}", max_keys: 5 }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:21: error: `{tenant}` is not a part of a key; known are upstream, endpoint, route, method, header.NAME, path.NAME"#,
+        r#"5:21: error: unknown key part `{tenant}`; expected one of upstream, endpoint, route, method, header.NAME, path.NAME"#,
     );
     check(
         r#"listen: 127.0.0.1:8080
@@ -403,7 +403,7 @@ upstreams:
     breaker: { key: "{headers.x}" }
 routes: [{ path: /orders, upstream: orders }]
 "#,
-        r#"5:21: error: `{headers.x}` is not a part of a key; known are upstream, endpoint, route, method, header.NAME, path.NAME"#,
+        r#"5:21: error: unknown key part `{headers.x}`; expected one of upstream, endpoint, route, method, header.NAME, path.NAME"#,
     );
     check(
         r#"listen: 127.0.0.1:8080

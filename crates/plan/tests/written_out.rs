@@ -328,7 +328,7 @@ fn limits() -> impl Strategy<Value = Limits> {
 }
 
 #[test]
-fn what_looks_like_a_variable_is_written_out_as_text() {
+fn text_in_the_form_of_a_variable_is_written_out_as_text() {
     let plan = plan_of(
         r#"listen: 127.0.0.1:8080
 routes:

@@ -1,7 +1,7 @@
-//! Recognises in an action's steps what the native form can say: a breaker around a call.
+//! Recognises the native form of an action's steps: a breaker around a call.
 //!
-//! Not by names or texts but by what the steps do: conditions are evaluated as they would be after a
-//! call that failed, one that succeeded, and one that the breaker refused.
+//! Recognition depends on the effect of the steps and not on names: conditions are evaluated as after a call that
+//! failed, one that succeeded, and one that the breaker refused.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::Map;
 use crate::Value;
 use crate::flow::{Action, Activity, BreakerActivity, FlowResponse, FlowStep, Given, RestActivity};
 
-/// How a call went, as far as conditions can see it.
+/// The outcome of a call, as conditions see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Failed,
@@ -19,17 +19,17 @@ pub(crate) enum Outcome {
     Refused,
 }
 
-/// What an action comes to.
+/// The native reading of an action.
 pub(crate) struct Recipe<'a> {
-    /// The call; `None`: there is none, or more than one.
+    /// The action's only call; `None` if it makes none, or several.
     pub call: Option<Call<'a>>,
-    /// The breaker before it, fed with all that it needs.
+    /// The breaker before the call, if it receives all reports that it needs.
     pub breaker: Option<&'a BreakerActivity>,
-    /// Steps that are left out, by their place among the action's steps, and why.
+    /// The steps without a native form, by index, each with the reason.
     pub left: Vec<(usize, String)>,
 }
 
-/// The call of an action.
+/// The only call of an action.
 pub(crate) struct Call<'a> {
     pub service: usize,
     pub step: &'a FlowStep,
@@ -38,12 +38,12 @@ pub(crate) struct Call<'a> {
 
 impl<'a> Recipe<'a> {
     pub fn of(action: &'a Action) -> Recipe<'a> {
-        let world = World { action };
+        let conditions = Conditions { action };
         let live: Vec<(usize, &FlowStep)> = action
             .steps
             .iter()
             .enumerate()
-            .filter(|(_, step)| world.settled(step.when.as_ref()) != Some(false))
+            .filter(|(_, step)| conditions.constant(step.when.as_ref()) != Some(false))
             .collect();
         let mut recipe = Recipe {
             call: None,
@@ -61,10 +61,10 @@ impl<'a> Recipe<'a> {
             .collect();
         match calls[..] {
             [(index, step, rest)] => {
-                if world.settled(step.when.as_ref()) != Some(true) {
+                if conditions.constant(step.when.as_ref()) != Some(true) {
                     recipe.left.push((
                         index,
-                        "the call is made on a condition, and here always".to_owned(),
+                        "the call is conditional there and unconditional here".to_owned(),
                     ));
                 }
                 recipe.call = Some(Call {
@@ -80,7 +80,7 @@ impl<'a> Recipe<'a> {
                 }
             }
         }
-        recipe.find_breaker(&world, &live);
+        recipe.find_breaker(&conditions, &live);
         for (index, step) in live {
             let service = &action.services[step.service];
             let what = match &service.activity {
@@ -93,7 +93,7 @@ impl<'a> Recipe<'a> {
                     continue;
                 }
                 Activity::Breaker(_) => {
-                    "the breaker is not asked before the call and told of its failures and successes after it"
+                    "the breaker is not checked before the call, or does not receive its failures and successes"
                 }
                 Activity::RateLimiter(_) => "the rate limiter has no native form yet",
                 Activity::Jwt => {
@@ -114,9 +114,9 @@ impl<'a> Recipe<'a> {
         recipe
     }
 
-    /// The breaker that is asked before the call, told of a failure after a failed one, and of a
-    /// success after one that succeeded.
-    fn find_breaker(&mut self, world: &World<'a>, live: &[(usize, &'a FlowStep)]) {
+    /// Finds the breaker that is checked before the call, and that counts a failure after a failed call and is reset
+    /// after a successful one.
+    fn find_breaker(&mut self, conditions: &Conditions<'a>, live: &[(usize, &'a FlowStep)]) {
         let Some(call) = &self.call else { return };
         let at = live
             .iter()
@@ -124,17 +124,18 @@ impl<'a> Recipe<'a> {
             .unwrap_or(0);
         let (before, after) = live.split_at(at);
         let breakers = before.iter().filter_map(|(_, step)| {
-            let Activity::Breaker(breaker) = &world.action.services[step.service].activity else {
+            let Activity::Breaker(breaker) = &conditions.action.services[step.service].activity
+            else {
                 return None;
             };
-            let asks = world.operation(step) == Some("")
-                && world.settled(step.when.as_ref()) == Some(true);
-            asks.then_some((step.service, breaker))
+            let checks = conditions.operation(step) == Some("")
+                && conditions.constant(step.when.as_ref()) == Some(true);
+            checks.then_some((step.service, breaker))
         });
         let found: Vec<_> = breakers.collect();
-        let told = |service: usize, operation: &str, outcome: Outcome, other: Outcome| {
+        let reports_once = |service: usize, operation: &str, outcome: Outcome, other: Outcome| {
             let holds = |step: &FlowStep, outcome| {
-                let scope = world.after(call.service, service, outcome);
+                let scope = conditions.scope_after(call.service, service, outcome);
                 match &step.when {
                     None => true,
                     Some(when) => when.eval(&scope) == Ok(Value::Bool(true)),
@@ -143,7 +144,7 @@ impl<'a> Recipe<'a> {
             let reports: Vec<_> = after
                 .iter()
                 .filter(|(_, step)| {
-                    step.service == service && world.operation(step) == Some(operation)
+                    step.service == service && conditions.operation(step) == Some(operation)
                 })
                 .collect();
             reports.len() == 1
@@ -153,8 +154,8 @@ impl<'a> Recipe<'a> {
         };
         self.breaker = match found[..] {
             [(service, breaker)]
-                if told(service, "counter", Outcome::Failed, Outcome::Succeeded)
-                    && told(service, "reset", Outcome::Succeeded, Outcome::Failed) =>
+                if reports_once(service, "counter", Outcome::Failed, Outcome::Succeeded)
+                    && reports_once(service, "reset", Outcome::Succeeded, Outcome::Failed) =>
             {
                 Some(breaker)
             }
@@ -163,10 +164,9 @@ impl<'a> Recipe<'a> {
     }
 }
 
-/// The response that answers after an outcome, by its place; `None` where none matches, or where it
-/// cannot be told.
+/// The response to an outcome, by index; `None` if no response matches, or if that depends on the request.
 pub(crate) fn answer(action: &Action, recipe: &Recipe<'_>, outcome: Outcome) -> Option<usize> {
-    let world = World { action };
+    let conditions = Conditions { action };
     let call = recipe.call.as_ref()?;
     let breaker = action
         .services
@@ -177,7 +177,7 @@ pub(crate) fn answer(action: &Action, recipe: &Recipe<'_>, outcome: Outcome) -> 
                 .is_some_and(|found| found.name == breaker.name),
             _ => false,
         });
-    let scope = world.after(call.service, breaker.unwrap_or(usize::MAX), outcome);
+    let scope = conditions.scope_after(call.service, breaker.unwrap_or(usize::MAX), outcome);
     let matches = |response: &FlowResponse| match &response.when {
         None => true,
         Some(when) => when.eval(&scope) == Ok(Value::Bool(true)),
@@ -185,23 +185,23 @@ pub(crate) fn answer(action: &Action, recipe: &Recipe<'_>, outcome: Outcome) -> 
     action.responses.iter().position(matches)
 }
 
-/// What an action's conditions can see.
-struct World<'a> {
+/// Evaluates an action's conditions without a request.
+struct Conditions<'a> {
     action: &'a Action,
 }
 
-impl World<'_> {
-    /// What a condition says whatever the request: `None` where that depends.
-    fn settled(&self, when: Option<&Expression>) -> Option<bool> {
+impl Conditions<'_> {
+    /// The value of a condition for all requests; `None` if it depends on the request.
+    fn constant(&self, when: Option<&Expression>) -> Option<bool> {
         let Some(when) = when else { return Some(true) };
-        match when.eval(&self.still()) {
+        match when.eval(&self.static_scope()) {
             Ok(Value::Bool(holds)) => Some(holds),
             _ => None,
         }
     }
 
     /// The scope without a request and without services.
-    fn still(&self) -> Map {
+    fn static_scope(&self) -> Map {
         [
             (Arc::from("async"), Value::Bool(self.action.asynchronous)),
             ("env".into(), self.action.env.clone()),
@@ -210,16 +210,16 @@ impl World<'_> {
         .into()
     }
 
-    /// The scope after a call, with the contexts that its steps leave.
-    fn after(&self, call: usize, breaker: usize, outcome: Outcome) -> Map {
-        let mut scope = self.still();
+    /// The scope after a call, with the outputs and errors of the services.
+    fn scope_after(&self, call: usize, breaker: usize, outcome: Outcome) -> Map {
+        let mut scope = self.static_scope();
         for (index, service) in self.action.services.iter().enumerate() {
             let (outputs, error) = match outcome {
                 Outcome::Refused if index == breaker => (
                     Map::from([(Arc::from("tripped"), Value::Bool(true))]),
                     Value::from(Fault::plain("circuit breaker tripped")),
                 ),
-                // The steps end where the breaker refuses, before the call.
+                // A refusal by the breaker ends the steps before the call.
                 Outcome::Refused if index == call => continue,
                 Outcome::Failed if index == call => (
                     Map::new(),
@@ -244,8 +244,7 @@ impl World<'_> {
         scope
     }
 
-    /// What a step asks of a breaker; empty for the question whether it is open. `None` where that
-    /// depends on the request.
+    /// The operation of a step on a breaker; empty for a check. `None` if it depends on the request.
     fn operation(&self, step: &FlowStep) -> Option<&'static str> {
         let given = step
             .input
@@ -254,7 +253,7 @@ impl World<'_> {
             .map(|assignment| &assignment.value);
         let value = match given {
             Some(Given::Literal(value)) => value.clone(),
-            Some(Given::Expression(expression)) => expression.eval(&self.still()).ok()?,
+            Some(Given::Expression(expression)) => expression.eval(&self.static_scope()).ok()?,
             None => match &self.action.services[step.service].settings {
                 Value::Object(settings) => {
                     settings.get("operation").cloned().unwrap_or(Value::Null)

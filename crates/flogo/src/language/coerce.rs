@@ -1,4 +1,4 @@
-//! How a value of one kind becomes one of another, by Flogo's `coerce` rules.
+//! Conversions between kinds of values, by Flogo's `coerce` rules.
 
 use std::sync::Arc;
 
@@ -6,20 +6,20 @@ use crate::language::expression::EvalError;
 use crate::language::number::{self, truncate};
 use crate::language::value::{Map, Params, Value};
 
-/// Characters of a value that a complaint shows.
+/// The most characters of a value in an error message.
 const SHOWN_MAX: usize = 200;
 
 impl Value {
-    /// The value as text: a float without exponent, nothing for null, JSON for arrays and objects.
-    /// What JSON cannot say (an array that holds `NaN`) is the empty text.
+    /// Converts to text: a float without exponent, nothing for null, JSON for arrays and objects. Values that JSON
+    /// cannot express (an array with `NaN`) become the empty text.
     pub fn to_text(&self) -> String {
         self.text().map(|text| text.to_string()).unwrap_or_default()
     }
 
-    /// The value as text.
+    /// Converts to text, like [`to_text`](Value::to_text).
     ///
     /// # Errors
-    /// Where JSON cannot say it.
+    /// Fails if JSON cannot express the value.
     pub(crate) fn text(&self) -> Result<Arc<str>, EvalError> {
         Ok(match self {
             Value::Str(text) | Value::Num(text) => text.clone(),
@@ -35,11 +35,11 @@ impl Value {
         })
     }
 
-    /// The value as a truth value: numbers unless 0, `1 t T TRUE true True` and
-    /// `0 f F FALSE false False`; null is false.
+    /// Converts to a truth value: numbers are true unless 0; texts are `1 t T TRUE true True` or `0 f F FALSE false
+    /// False`; null is false.
     ///
     /// # Errors
-    /// For other texts and kinds.
+    /// Fails for other texts and kinds.
     pub fn to_bool(&self) -> Result<bool, EvalError> {
         match self {
             Value::Bool(bool) => Ok(*bool),
@@ -64,11 +64,11 @@ impl Value {
         }
     }
 
-    /// The value as a whole number: floats towards zero, decimal texts, 1 and 0 for truth values, 0 for
-    /// null.
+    /// Converts to a whole number: floats are rounded towards zero, texts are decimal, truth values are 1 and 0, null
+    /// is 0.
     ///
     /// # Errors
-    /// For texts that are no whole number, and other kinds.
+    /// Fails for other texts and kinds.
     pub fn to_int(&self) -> Result<i64, EvalError> {
         match self {
             Value::Str(text) => {
@@ -78,7 +78,7 @@ impl Value {
         }
     }
 
-    /// [`to_int`](Value::to_int) as Go's `ToInt64` does it: the complaint differs.
+    /// Like [`to_int`](Value::to_int), with the error messages of Go's `ToInt64`.
     pub(crate) fn to_long(&self) -> Result<i64, EvalError> {
         match self {
             Value::Int(int) | Value::Long(int) => Ok(*int),
@@ -92,10 +92,10 @@ impl Value {
         }
     }
 
-    /// The value as a float: texts that Go reads as one, 1 and 0 for truth values, 0 for null.
+    /// Converts to a float: texts in Go's syntax, 1 and 0 for truth values, 0 for null.
     ///
     /// # Errors
-    /// For texts that are no number, and other kinds.
+    /// Fails for other texts and kinds.
     pub fn to_float(&self) -> Result<f64, EvalError> {
         match self {
             Value::Float(float) => Ok(*float),
@@ -109,7 +109,7 @@ impl Value {
         }
     }
 
-    /// The whole number that arithmetic goes on with where the value may be none: then 0.
+    /// The whole number with which arithmetic continues, 0 if the value is not a number.
     pub(crate) fn nearest_int(&self) -> i64 {
         match self {
             Value::Num(text) | Value::Str(text) => number::num_int(text),
@@ -117,7 +117,7 @@ impl Value {
         }
     }
 
-    /// The float that arithmetic goes on with where the value may be none: then 0.
+    /// The float with which arithmetic continues, 0 if the value is not a number.
     pub(crate) fn nearest_float(&self) -> f64 {
         match self {
             Value::Num(text) | Value::Str(text) => number::num_float(text),
@@ -125,11 +125,11 @@ impl Value {
         }
     }
 
-    /// The value as a map of texts: an object with each member as text; a text that is a JSON object of
-    /// texts, or `k=v,k2=v2`. Null has none.
+    /// Converts to a map of texts: an object with each member as text; a text that is a JSON object of texts, or
+    /// `k=v,k2=v2`. Null becomes an empty map.
     ///
     /// # Errors
-    /// For other texts and kinds.
+    /// Fails for other texts and kinds.
     pub fn to_params(&self) -> Result<Arc<Params>, EvalError> {
         match self {
             Value::Params(params) => Ok(params.clone()),
@@ -154,11 +154,10 @@ impl Value {
         }
     }
 
-    /// The value as an object; a text must be one in JSON, and an empty text is an empty one. Null has no
-    /// members.
+    /// Converts to an object: a text must be a JSON object, or empty for an empty one. Null becomes an empty object.
     ///
     /// # Errors
-    /// For other texts and kinds.
+    /// Fails for other texts and kinds.
     pub fn to_object(&self) -> Result<Arc<Map>, EvalError> {
         match self {
             Value::Object(members) => Ok(members.clone()),
@@ -183,11 +182,11 @@ impl Value {
         }
     }
 
-    /// The value as an array: a text that is one in JSON; any other value is an array of one, null of
-    /// none.
+    /// Converts to an array: a text that is a JSON array; null becomes an empty array, any other value an array of one
+    /// item.
     ///
     /// # Errors
-    /// None today: every kind can be an array.
+    /// Never fails today, since every kind can become an array.
     pub fn to_array(&self) -> Result<Arc<Vec<Value>>, EvalError> {
         Ok(match self {
             Value::Array(items) => items.clone(),
@@ -205,13 +204,13 @@ impl Value {
         })
     }
 
-    /// The complaint that the value cannot be of a type.
+    /// The error that the value cannot be coerced to a type, in Flogo's words.
     pub(crate) fn cannot_be(&self, of: &str) -> EvalError {
         let shown = shown(&self.go_syntax());
         EvalError::new(format!("unable to coerce {shown} to {of}"))
     }
 
-    /// The value as a complaint shows it.
+    /// The value in an error message.
     pub(crate) fn shown(&self) -> String {
         match self {
             Value::Null => "<nil>".to_owned(),
@@ -219,7 +218,7 @@ impl Value {
         }
     }
 
-    /// The value as Go would write it in a program.
+    /// The value in Go's syntax (`%#v`).
     fn go_syntax(&self) -> String {
         let list = |open: &str, items: Vec<String>| format!("{open}{{{}}}", items.join(", "));
         match self {
@@ -254,7 +253,7 @@ impl Value {
     }
 }
 
-/// `text`, cut where it is too long for a complaint.
+/// Shortens a text for an error message.
 fn shown(text: &str) -> String {
     match text.char_indices().nth(SHOWN_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -262,7 +261,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// A JSON object whose members are texts, or null for the empty text.
+/// Reads a JSON object whose members are texts, with null for the empty text.
 fn json_params(text: &str) -> Option<Params> {
     match Value::from_whole_json(text) {
         Ok(Value::Object(members)) => members
@@ -278,7 +277,7 @@ fn json_params(text: &str) -> Option<Params> {
     }
 }
 
-/// `k=v,k2=v2`.
+/// Reads pairs in the form `k=v,k2=v2`.
 fn pairs(text: &str) -> Option<Params> {
     text.split(',')
         .map(|pair| match pair.split_once('=') {

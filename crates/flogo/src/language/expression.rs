@@ -1,12 +1,12 @@
-//! Flogo's expressions: what a text is, and what it gives.
+//! Flogo's expressions: compilation and evaluation.
 //!
-//! A text is the first that applies of: a pure reference (`$.payload.content.id`), a template
-//! (`Hello {{$.name}}`), a literal as a whole (`5`, `'text'`, `{"a": 1}`), a script
-//! (`$.status >= 500 && $.retry`). Compiling settles all that needs no scope: syntax, functions,
-//! `$env`. All else is an error of the evaluation, even a wrong number of arguments.
+//! A text is the first of these that applies: a pure reference (`$.payload.content.id`), a template (`Hello
+//! {{$.name}}`), a literal as a whole (`5`, `'text'`, `{"a": 1}`), a script (`$.status >= 500 && $.retry`). Compilation
+//! resolves everything that needs no scope: syntax, functions, `$env`. All other errors occur at evaluation, even a
+//! wrong number of arguments.
 //!
-//! Texts come from configuration, but values from clients and upstreams, so what an evaluation may
-//! cost is bounded: [`STEPS_MAX`].
+//! Texts come from configuration, but values from clients and upstreams, so the cost of an evaluation is bounded:
+//! [`STEPS_MAX`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,32 +28,32 @@ use crate::language::value::Value;
 use node::Node;
 use reference::Reference;
 
-/// Bytes in an expression.
+/// The most bytes in an expression.
 pub(crate) const BYTES_MAX: usize = 64 * 1024;
-/// Parentheses, indices, arguments and branches inside one another.
+/// The most nested parentheses, indices, arguments and branches.
 pub(crate) const DEPTH_MAX: usize = 64;
-/// Steps of one evaluation; a step is one part evaluated, or 1 KiB of text read or made.
+/// The most steps of one evaluation; a step evaluates one node, or reads or makes 1 KiB of text.
 pub(crate) const STEPS_MAX: u32 = 1 << 20;
-/// Bytes in a text that a function makes.
+/// The most bytes in a text that a function makes.
 pub(crate) const TEXT_MAX: usize = 16 << 20;
-/// Bytes in all texts that one evaluation makes.
+/// The most bytes in all texts that one evaluation makes.
 pub(crate) const TEXTS_MAX: usize = 64 << 20;
 
-/// Why a text is no expression.
+/// A fault that keeps a text from compiling.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct CompileError {
-    /// What is wrong, beginning with Flogo's own words.
+    /// The fault, beginning with Flogo's own words.
     pub message: String,
-    /// Where in the text, in bytes.
+    /// The offset of the fault in the text, in bytes.
     pub at: usize,
 }
 
-/// Why an expression has no value.
+/// An evaluation's failure.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct EvalError {
-    /// What went wrong, in Flogo's words where it has some.
+    /// The fault, in Flogo's words where it has some.
     pub message: String,
 }
 
@@ -65,7 +65,7 @@ impl EvalError {
     }
 }
 
-/// A compiled expression. Cloning one is cheap.
+/// A compiled expression, cheap to clone.
 #[derive(Clone)]
 pub struct Expression {
     form: Arc<Form>,
@@ -74,7 +74,7 @@ pub struct Expression {
     random: crate::language::random::Random,
 }
 
-/// What a text turned out to be.
+/// The compiled form of a text.
 enum Form {
     Constant(Value),
     Reference(Reference),
@@ -88,7 +88,7 @@ impl fmt::Debug for Expression {
     }
 }
 
-/// Two expressions are equal if their texts are.
+/// Equality of expressions is equality of their texts.
 impl PartialEq for Expression {
     fn eq(&self, other: &Expression) -> bool {
         self.source == other.source
@@ -99,13 +99,13 @@ impl Expression {
     /// Compiles a text, without the `=` that marks it as an expression in a definition.
     ///
     /// # Errors
-    /// Where it is empty or too long, its syntax is wrong, or it names a function, a resolver or an
-    /// environment variable that there is not.
+    /// Fails if the text is empty or too long, its syntax is wrong, or it uses an unknown function, resolver or
+    /// environment variable.
     pub fn compile(text: &str, names: &Names) -> Result<Expression, CompileError> {
         if text.len() > BYTES_MAX {
             return Err(CompileError {
                 message: format!(
-                    "the expression has {} bytes, and at most {BYTES_MAX} are allowed: divide it",
+                    "the expression has {} bytes, more than {BYTES_MAX}: split it",
                     text.len()
                 ),
                 at: BYTES_MAX,
@@ -119,27 +119,27 @@ impl Expression {
         })
     }
 
-    /// Evaluates it.
+    /// Evaluates the expression in a scope.
     ///
     /// # Errors
-    /// Where a name is not in the scope, a path leads nowhere, an operator or function does not fit its
-    /// operands, or it costs too much.
+    /// Fails if a name is not in the scope, a path leads nowhere, an operator or function does not accept its operands,
+    /// or the cost exceeds the limit.
     pub fn eval(&self, scope: &dyn Scope) -> Result<Value, EvalError> {
         self.eval_within(scope, &Cost::default())
     }
 
-    /// Evaluates it as a part of something that may cost no more in all.
+    /// Evaluates the expression as a part of a larger evaluation, whose cost it adds to.
     pub(crate) fn eval_within(&self, scope: &dyn Scope, cost: &Cost) -> Result<Value, EvalError> {
         let mut context = Context::new(scope, self.skip_missing, &self.random, cost);
         self.form.eval(&mut context)
     }
 
-    /// The text that it was compiled from.
+    /// The expression's source text.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// Its value where no scope can change it: a literal, an environment variable.
+    /// The value, if no scope can change it: a literal, an environment variable.
     pub fn constant(&self) -> Option<&Value> {
         match &*self.form {
             Form::Constant(value) => Some(value),
@@ -183,7 +183,7 @@ impl Form {
     }
 }
 
-/// Whether a character only separates: the blanks of a script.
+/// True for the blanks of a script, which only separate tokens.
 fn is_blank(char: char) -> bool {
     matches!(char, ' ' | '\t' | '\n' | '\r' | '\u{b}' | '\u{c}')
 }

@@ -1,40 +1,40 @@
-//! Why a service failed, as `$.SERVICE.error` shows it.
+//! The failure of a service, as `$.SERVICE.error` shows it.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Why a service failed.
+/// The failure of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Which of Go's error types it stands for.
+    /// The corresponding Go error type.
     pub kind: FaultKind,
-    /// What went wrong, in one line: what `error.string` gives.
+    /// The fault in one line, which `error.string` returns.
     pub message: Arc<str>,
 }
 
-/// Which of Go's error types a fault stands for.
+/// The Go error type of a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FaultKind {
-    /// The network failed, Go's `*url.Error`: no connection, no answer, a bad URL.
+    /// A network failure, Go's `*url.Error`: no connection, no answer, a bad URL.
     Network {
-        /// The request's method in title case, `Get`.
+        /// The request's method in title case, such as `Get`.
         op: Arc<str>,
         /// The request's URL.
         url: Arc<str>,
     },
-    /// A message alone, Go's `*errors.errorString`: an open breaker, a truncated body.
+    /// A plain message, Go's `*errors.errorString`: an open breaker, a truncated body.
     Plain,
-    /// An activity's own complaint, Flogo's `*activity.Error`: missing path parameters.
+    /// An activity's own error, Flogo's `*activity.Error`: missing path parameters.
     Activity,
     /// A text that is not JSON, Go's `*json.SyntaxError`.
     Syntax {
-        /// How many bytes had been read.
+        /// The number of bytes read before the fault.
         offset: u64,
     },
 }
 
 impl FaultKind {
-    /// The name of its type in Go: what `error.type` gives.
+    /// The name of the Go type, which `error.type` returns.
     pub fn go_type(&self) -> &'static str {
         match self {
             FaultKind::Network { .. } => "*url.Error",
@@ -46,7 +46,7 @@ impl FaultKind {
 }
 
 impl Fault {
-    /// A fault that is a message alone.
+    /// A fault with only a message.
     pub fn plain(message: impl Into<Arc<str>>) -> Fault {
         Fault {
             kind: FaultKind::Plain,
@@ -54,7 +54,7 @@ impl Fault {
         }
     }
 
-    /// A fault of the network: `METHOD "URL": CAUSE`, as Go words it.
+    /// A network fault, in Go's words: `METHOD "URL": CAUSE`.
     pub fn network(op: &str, url: &str, cause: &str) -> Fault {
         Fault {
             kind: FaultKind::Network {
@@ -65,7 +65,7 @@ impl Fault {
         }
     }
 
-    /// Whether `error.isneterror` holds.
+    /// True if `error.isneterror` holds.
     pub fn is_network(&self) -> bool {
         matches!(self.kind, FaultKind::Network { .. })
     }

@@ -1,4 +1,4 @@
-//! The functions that an expression may call, by package.
+//! The functions of expressions, by package.
 
 use crate::language::expression::{Context, EvalError};
 use crate::language::value::Value;
@@ -22,7 +22,7 @@ pub(crate) enum Package {
     Array,
     Builtin,
     Coerce,
-    /// Known by name alone: none of its functions is supported.
+    /// Known only by name: none of its functions is supported.
     DateTime,
     Error,
     Http,
@@ -35,7 +35,7 @@ pub(crate) enum Package {
 }
 
 impl Package {
-    /// All packages.
+    /// All packages, in the order of their names.
     pub const ALL: [Package; 12] = [
         Package::Array,
         Package::Builtin,
@@ -51,7 +51,7 @@ impl Package {
         Package::Utils,
     ];
 
-    /// The packages that every microgateway has.
+    /// The packages of every microgateway, without an import.
     pub const BUILT_IN: [Package; 6] = [
         Package::Builtin,
         Package::Coerce,
@@ -61,7 +61,7 @@ impl Package {
         Package::String,
     ];
 
-    /// Its name where no import gives another.
+    /// The package's default name, without an import's alias.
     pub fn name(self) -> &'static str {
         match self {
             Package::Array => "array",
@@ -79,7 +79,7 @@ impl Package {
         }
     }
 
-    /// Whether Flogo has functions in it that are not supported.
+    /// True if some of Flogo's functions in the package are not supported.
     pub fn is_partial(self) -> bool {
         matches!(self, Package::DateTime | Package::Http)
     }
@@ -102,37 +102,37 @@ impl Package {
     }
 }
 
-/// The function of a package; names are case-sensitive.
+/// Finds a function of a package; names are case-sensitive.
 pub(crate) fn find(package: Package, name: &str) -> Option<Function> {
     let mut functions = package.functions().iter();
     functions.find(|function| function.name == name).copied()
 }
 
-/// A function.
+/// A function of a package.
 #[derive(Clone, Copy)]
 pub(crate) struct Function {
-    /// Without its package.
+    /// The name without the package.
     pub name: &'static str,
     pub takes: Takes,
     pub run: Run,
 }
 
-/// What a function does with its arguments.
+/// The implementation of a function.
 pub(crate) type Run = fn(&[Value], &mut Context<'_>) -> Result<Value, EvalError>;
 
-/// Which arguments a function takes.
+/// The parameters of a function.
 #[derive(Clone, Copy)]
 pub(crate) enum Takes {
-    /// One of each type.
+    /// One argument of each type.
     Each(&'static [Type]),
-    /// Any number, all of one type.
+    /// Any number of arguments, all of one type.
     Many(Type),
 }
 
-/// What an argument becomes before its function sees it.
+/// The type to which an argument is coerced before the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Type {
-    /// Anything; number texts become numbers.
+    /// Any value; number texts become numbers.
     Any,
     Text,
     Int,
@@ -145,10 +145,10 @@ pub(crate) enum Type {
 }
 
 impl Function {
-    /// Calls it.
+    /// Coerces the arguments and calls the function.
     ///
     /// # Errors
-    /// Where the arguments are too few or too many, or of the wrong type, or the function fails.
+    /// Fails for too few or too many arguments, for arguments of the wrong type, and if the function fails.
     pub fn call(
         &self,
         mut args: Vec<Value>,
@@ -169,7 +169,7 @@ impl Function {
                 Takes::Many(of) => of,
             };
             *arg = of.coerce(arg)?;
-            // Whatever it does, it reads its texts.
+            // Every function reads its texts.
             if let (Type::Text, Value::Str(text)) = (of, &*arg) {
                 context.read_text(text.len())?;
             }
@@ -183,7 +183,7 @@ impl Function {
 }
 
 impl Type {
-    /// The value as this type.
+    /// Coerces a value to this type.
     pub fn coerce(self, value: &Value) -> Result<Value, EvalError> {
         Ok(match (self, value) {
             (Type::Any, Value::Num(text)) if text.contains('.') => value.to_float()?.into(),
@@ -200,7 +200,7 @@ impl Type {
             (Type::Object, _) => Value::Object(value.to_object()?),
             (Type::Array, Value::Array(_) | Value::Bytes(_)) => value.clone(),
             (Type::Array, Value::Str(text)) if text.is_empty() => Value::from(Vec::new()),
-            // A text that is no array stays one.
+            // A text that is not an array stays a text.
             (Type::Array, Value::Str(text)) => match Value::from_whole_json(text) {
                 Ok(array @ Value::Array(_)) => array,
                 Ok(Value::Null) => Value::Null,
@@ -211,7 +211,7 @@ impl Type {
     }
 }
 
-/// An argument of type [`Type::Text`].
+/// The text of an argument of type [`Type::Text`].
 fn text(arg: &Value) -> &str {
     match arg {
         Value::Str(text) => text,
@@ -219,7 +219,7 @@ fn text(arg: &Value) -> &str {
     }
 }
 
-/// A count as a value.
+/// A count as a whole number.
 fn count(count: usize) -> Value {
     Value::Int(i64::try_from(count).unwrap_or(i64::MAX))
 }

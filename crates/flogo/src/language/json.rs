@@ -1,45 +1,45 @@
-//! JSON as Go's `encoding/json` reads and writes it, down to its messages.
+//! JSON as Go's `encoding/json` reads and writes it, including its messages.
 //!
-//! `read` and `write` are its two directions; here is what is wrong with a text.
+//! `read` and `write` are its two directions; here are the faults of a text.
 
 use crate::language::fault::{Fault, FaultKind};
 
 mod read;
 mod write;
 
-/// What a number becomes when it is read.
+/// The value that a number becomes when it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Numbers {
-    /// A float: in definitions, requests, and texts that a path leads into.
+    /// A float: in definitions, requests, and texts that a path enters.
     Float,
-    /// Its own text: in answers of upstreams.
+    /// The number's own text: in upstreams' answers.
     Text,
 }
 
-/// Why a text is not JSON, in Go's words.
+/// A fault of a JSON text, in Go's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct JsonFault {
-    /// What is wrong.
+    /// The fault, in Go's words.
     pub message: String,
-    /// How many bytes had been read.
+    /// The number of bytes read before the fault.
     pub offset: u64,
-    /// How it is wrong.
+    /// The kind of the fault.
     pub kind: JsonFaultKind,
 }
 
-/// How a text is not JSON.
+/// The kind of a JSON text's fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonFaultKind {
-    /// There is nothing but blanks.
+    /// The text has only blanks.
     Empty,
-    /// It ends within a value.
+    /// The text ends inside a value.
     Truncated,
-    /// A byte is where it may not be.
+    /// A byte is invalid at its place.
     Syntax,
-    /// A number that no float holds.
+    /// A number is outside the range of floats.
     Range,
-    /// It would be longer than any text may be.
+    /// The text would exceed the limit of all texts.
     TooLong,
 }
 

@@ -1,9 +1,8 @@
-//! JSON paths as `json.path` takes them, in the dialect of
-//! [oliveagle/jsonpath](https://github.com/oliveagle/jsonpath).
+//! JSON paths for `json.path`, in the dialect of [oliveagle/jsonpath](https://github.com/oliveagle/jsonpath).
 //!
-//! `$`, `.key`, `[n]` from the end if negative, `[a,b]`, `[a:b]` with both ends, `[*]`, and filters
-//! `[?(@.key)]`, `[?(@.key == value)]`, `[?(@.key =~ /pattern/)]`, whose parts blanks separate. A key of
-//! an array is that key of each of its elements that has it.
+//! The steps are `$`, `.key`, `[n]` from the end if negative, `[a,b]`, `[a:b]` with both ends, `[*]`, and filters
+//! `[?(@.key)]`, `[?(@.key == value)]`, `[?(@.key =~ /pattern/)]`, whose parts are separated by blanks. A key of an
+//! array selects that key of all elements that have it.
 
 use std::cmp::Ordering;
 
@@ -12,23 +11,23 @@ use crate::language::functions::pattern;
 use crate::language::number::{read_float, read_int};
 use crate::language::value::Value;
 
-/// A path, read.
+/// A parsed JSON path.
 pub(crate) struct JsonPath {
     steps: Vec<Step>,
 }
 
-/// A step: a key, then what the brackets after it say.
+/// A step: a key, then the selector in brackets after it.
 struct Step {
     key: String,
-    then: Then,
+    selector: Selector,
 }
 
-enum Then {
+enum Selector {
     Nothing,
     Indices(Vec<i64>),
     Range(Option<i64>, Option<i64>),
     Filter(String),
-    /// `*` and `..`, which nothing takes.
+    /// The wildcards `*` and `..`, which no value supports.
     Scan,
 }
 
@@ -37,10 +36,10 @@ fn fault<T>(message: impl Into<String>) -> Result<T, EvalError> {
 }
 
 impl JsonPath {
-    /// Reads a path.
+    /// Parses a path.
     ///
     /// # Errors
-    /// Where it does not begin with `$`, or brackets hold what nobody knows.
+    /// Fails if the path does not begin with `$`, or has an invalid selector in brackets.
     pub fn read(path: &str) -> Result<JsonPath, EvalError> {
         let steps = tokens(path)?;
         Ok(JsonPath {
@@ -51,20 +50,22 @@ impl JsonPath {
         })
     }
 
-    /// What is at the path.
+    /// Selects the value at the path.
     ///
     /// # Errors
-    /// Where nothing is.
+    /// Fails if the path selects nothing.
     pub fn look_up(&self, value: &Value, context: &mut Context<'_>) -> Result<Value, EvalError> {
         let mut value = value.clone();
         for step in &self.steps {
-            // An unnamed key is none before brackets, but for filters.
-            if !step.key.is_empty() || matches!(step.then, Then::Nothing | Then::Filter(_)) {
+            // An empty key before brackets selects nothing, except before filters.
+            if !step.key.is_empty()
+                || matches!(step.selector, Selector::Nothing | Selector::Filter(_))
+            {
                 value = key(&value, &step.key, context)?;
             }
-            value = match &step.then {
-                Then::Nothing => value,
-                Then::Indices(indices) => match indices[..] {
+            value = match &step.selector {
+                Selector::Nothing => value,
+                Selector::Indices(indices) => match indices[..] {
                     [index] => at(&value, index)?,
                     _ => indices
                         .iter()
@@ -72,16 +73,16 @@ impl JsonPath {
                         .collect::<Result<Vec<_>, _>>()?
                         .into(),
                 },
-                Then::Range(from, to) => range(&value, *from, *to)?,
-                Then::Filter(filter) => Filter::read(filter)?.run(&value, context)?,
-                Then::Scan => return fault("expression don't support in filter"),
+                Selector::Range(from, to) => range(&value, *from, *to)?,
+                Selector::Filter(filter) => Filter::read(filter)?.run(&value, context)?,
+                Selector::Scan => return fault("expression don't support in filter"),
             };
         }
         Ok(value)
     }
 }
 
-/// The steps' texts, without the `$` or `@`.
+/// Splits a path into the texts of its steps, without the `$` or `@`.
 fn tokens(path: &str) -> Result<Vec<String>, EvalError> {
     let Some(rest) = path.strip_prefix(['$', '@']) else {
         return fault("should start with '$'");
@@ -126,10 +127,10 @@ impl Step {
         let Some(bracket) = token.find('[') else {
             return Ok(Step {
                 key: token.to_owned(),
-                then: if token == "*" {
-                    Then::Scan
+                selector: if token == "*" {
+                    Selector::Scan
                 } else {
-                    Then::Nothing
+                    Selector::Nothing
                 },
             });
         };
@@ -140,16 +141,16 @@ impl Step {
         let mut inner = tail[1..].chars();
         inner.next_back();
         let inner = inner.as_str();
-        let then = if inner.contains('?') {
+        let selector = if inner.contains('?') {
             match inner
                 .strip_prefix("?(")
                 .and_then(|filter| filter.strip_suffix(')'))
             {
-                Some(filter) => Then::Filter(filter.trim_matches(' ').to_owned()),
+                Some(filter) => Selector::Filter(filter.trim_matches(' ').to_owned()),
                 None => return fault(format!("a filter is written [?(…)], not {tail}")),
             }
         } else if inner == "*" {
-            Then::Range(None, None)
+            Selector::Range(None, None)
         } else if let Some((from, to)) = inner.split_once(':') {
             let to = to.trim_matches(' ');
             if to.contains(':') {
@@ -159,14 +160,14 @@ impl Step {
                 "" => None,
                 to => Some(index(to)?),
             };
-            // Flogo forgets a beginning that is no number.
-            Then::Range(index(from).ok(), to)
+            // Flogo ignores a beginning that is not a number.
+            Selector::Range(index(from).ok(), to)
         } else {
-            Then::Indices(inner.split(',').map(index).collect::<Result<_, _>>()?)
+            Selector::Indices(inner.split(',').map(index).collect::<Result<_, _>>()?)
         };
         Ok(Step {
             key: key.to_owned(),
-            then,
+            selector,
         })
     }
 }
@@ -189,7 +190,7 @@ fn key(value: &Value, name: &str, context: &mut Context<'_>) -> Result<Value, Ev
         Value::Array(items) => {
             let mut found = Vec::new();
             for item in items.iter() {
-                // An array of arrays may be deep; its elements are counted like steps.
+                // An array of arrays may be deep, so its elements are charged like steps.
                 context.step(1)?;
                 if let Ok(member) = key(item, name, context) {
                     found.push(member);
@@ -208,7 +209,7 @@ fn items(value: &Value) -> Result<&[Value], EvalError> {
     }
 }
 
-/// How many items there are, as what indices are.
+/// Number of items, in the type of indices.
 fn length(items: &[Value]) -> i64 {
     i64::try_from(items.len()).unwrap_or(i64::MAX)
 }
@@ -231,7 +232,7 @@ fn at(value: &Value, index: i64) -> Result<Value, EvalError> {
         )
 }
 
-/// `[from:to]`, both ends included.
+/// The items `[from:to]`, both ends included.
 fn range(value: &Value, from: Option<i64>, to: Option<i64>) -> Result<Value, EvalError> {
     let items = items(value)?;
     let length = length(items);
@@ -266,7 +267,7 @@ fn range(value: &Value, from: Option<i64>, to: Option<i64>) -> Result<Value, Eva
         )
 }
 
-/// What stands in `[?(…)]`: `left`, or `left operator right`.
+/// The filter in `[?(…)]`: `left`, or `left operator right`.
 #[derive(Default)]
 struct Filter {
     left: String,
@@ -275,7 +276,7 @@ struct Filter {
 }
 
 impl Filter {
-    /// Blanks separate the parts, but for those after a `'`.
+    /// Parses a filter. Blanks separate its parts, except after a `'`.
     fn read(text: &str) -> Result<Filter, EvalError> {
         let mut parts: [String; 3] = Default::default();
         let mut part = String::new();
@@ -312,7 +313,7 @@ impl Filter {
         })
     }
 
-    /// The elements or members that it holds for.
+    /// Selects the elements or members for which the filter holds.
     fn run(&self, value: &Value, context: &mut Context<'_>) -> Result<Value, EvalError> {
         let candidates: Vec<Value> = match value {
             Value::Array(items) => items.to_vec(),
@@ -326,7 +327,7 @@ impl Filter {
             "=~" => Some(pattern::compile(self.pattern()?)?),
             _ => None,
         };
-        let mut kept = Vec::new();
+        let mut matching = Vec::new();
         for candidate in candidates {
             let holds = match &regex {
                 Some(regex) => match side(&self.left, &candidate, value, context)? {
@@ -339,10 +340,10 @@ impl Filter {
                 None => self.holds(&candidate, value, context)?,
             };
             if holds {
-                kept.push(candidate);
+                matching.push(candidate);
             }
         }
-        Ok(kept.into())
+        Ok(matching.into())
     }
 
     fn pattern(&self) -> Result<&str, EvalError> {
@@ -364,7 +365,7 @@ impl Filter {
         root: &Value,
         context: &mut Context<'_>,
     ) -> Result<bool, EvalError> {
-        // What is not there counts as null.
+        // A missing value counts as null.
         let left = side(&self.left, candidate, root, context).unwrap_or_default();
         let orders: &[Ordering] = match self.operator.as_str() {
             "exists" => return Ok(!left.is_null()),
@@ -380,7 +381,7 @@ impl Filter {
             (Some(left), Some(right)) => left.partial_cmp(&right),
             _ => {
                 let (left, right) = (left.shown(), right.shown());
-                // There they would be parts of a Go program.
+                // Flogo inserts the texts into a Go program here.
                 if [&left, &right]
                     .iter()
                     .any(|text| text.contains(['"', '\\', '\n']))
@@ -394,7 +395,7 @@ impl Filter {
     }
 }
 
-/// A side of a comparison: a path from the candidate or from what is filtered, or a text.
+/// A side of a comparison: a path from the candidate or from the filtered value, or a text.
 fn side(
     text: &str,
     candidate: &Value,
@@ -411,9 +412,9 @@ fn side(
     let mut value = from.clone();
     for token in tokens(text)? {
         let step = Step::read(&token)?;
-        value = match &step.then {
-            Then::Nothing => key(&value, &step.key, context)?,
-            Then::Indices(indices) => match indices[..] {
+        value = match &step.selector {
+            Selector::Nothing => key(&value, &step.key, context)?,
+            Selector::Indices(indices) => match indices[..] {
                 [index] => at(&key(&value, &step.key, context)?, index)?,
                 _ => return fault("don't support multiple index in filter"),
             },
@@ -423,7 +424,7 @@ fn side(
     Ok(value)
 }
 
-/// Numbers, and texts that are one. Number texts are texts here.
+/// The number of a value, if it is a number or a text of one. Number texts count as texts here.
 fn as_number(value: &Value) -> Option<f64> {
     match value {
         Value::Int(_) | Value::Long(_) | Value::Float(_) => value.to_float().ok(),

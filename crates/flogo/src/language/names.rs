@@ -1,33 +1,32 @@
-//! What an expression's text may name, which is settled when it is compiled.
+//! The names that an expression's text may use, resolved at compilation.
 
 use crate::language::functions::Package;
 use crate::language::random::Random;
 use crate::language::value::{Map, Params};
 
-/// What an expression's text may name.
+/// The names that an expression's text may use.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
-    /// The environment, behind `$env[NAME]`.
+    /// The environment, available as `$env[NAME]`.
     pub env: Params,
-    /// The application's properties, behind `$property[NAME]`; None where there are none to name, as
-    /// within a microgateway's resource.
+    /// The application's properties, available as `$property[NAME]`; `None` if properties are not available, as in a
+    /// microgateway's resource.
     pub properties: Option<Map>,
-    /// Whether `$loop` may be named, as within the mapping of a list: `$loop.key` is of the scope's
-    /// `_loop`, `$loop[name].key` of its `name`. Default: false.
+    /// True if `$loop` is available, as in the mapping of a list: `$loop.key` refers to `_loop` in the scope,
+    /// `$loop[name].key` to its `name`. Default: false.
     pub loops: bool,
-    /// The functions.
+    /// The functions, by package.
     pub functions: Functions,
-    /// Whether a path that leads nowhere is null instead of an error. Default: false. Flogo reads it
+    /// True to evaluate a path that leads nowhere to null instead of an error. Default: false. Flogo reads the setting
     /// from `FLOGO_MAPPING_SKIP_MISSING`.
     pub skip_missing: bool,
-    /// Where `number.random` and `utils.uuid` draw from.
+    /// The random numbers for `number.random` and `utils.uuid`.
     pub random: Random,
 }
 
-/// The packages of functions, and the names before their functions' dots.
+/// The packages of functions, with the names before their functions' dots.
 ///
-/// By default they are those that every microgateway has: `builtin`, `coerce`, `error`, `json`,
-/// `number` and `string`.
+/// By default the packages of every microgateway: `builtin`, `coerce`, `error`, `json`, `number` and `string`.
 #[derive(Debug, Clone)]
 pub struct Functions {
     packages: Vec<(String, Package)>,
@@ -44,8 +43,8 @@ impl Default for Functions {
 }
 
 impl Functions {
-    /// Adds the package of an application's import, or gives it another name. Returns whether the path
-    /// names packages of functions that are known: `…/function/NAME`, or `…/function` for all of them.
+    /// Adds the package of an application's import, or gives it another name. True if the path refers to known packages
+    /// of functions: `…/function/NAME`, or `…/function` for all of them.
     pub fn import(&mut self, path: &str, alias: Option<&str>) -> bool {
         let path = path.trim_end_matches('/');
         if path.ends_with("/function") {
@@ -69,7 +68,7 @@ impl Functions {
         true
     }
 
-    /// The packages under a name; two may share one.
+    /// The packages with a name, which two may share.
     pub(crate) fn under(&self, name: &str) -> impl Iterator<Item = Package> {
         self.packages
             .iter()

@@ -2,22 +2,21 @@
 
 use std::sync::Arc;
 
-/// Why a text is no number.
+/// The fault of a text that is not a number.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct NumberFault<T> {
-    /// What Go goes on with where the caller ignores the fault: the nearest number for a text out of
-    /// range, else 0.
+    /// The result in Go code that ignores the fault: the nearest number for a text out of range, otherwise 0.
     pub nearest: T,
-    /// Go's function, the text, and what is wrong with it.
+    /// Go's function, the text, and the fault.
     pub message: String,
 }
 
-/// A decimal integer with an optional sign, as `strconv.Atoi` reads it.
+/// Parses a decimal integer with an optional sign, like `strconv.Atoi`.
 pub(crate) fn read_int(text: &str) -> Result<i64, NumberFault<i64>> {
     int("Atoi", text)
 }
 
-/// The same as `strconv.ParseInt` reads it: only the message differs.
+/// Parses the same like `strconv.ParseInt`, with its message.
 pub(crate) fn read_long(text: &str) -> Result<i64, NumberFault<i64>> {
     int("ParseInt", text)
 }
@@ -50,8 +49,8 @@ fn int(function: &str, text: &str) -> Result<i64, NumberFault<i64>> {
         .ok_or_else(|| fault(nearest, "value out of range"))
 }
 
-/// A number as `strconv.ParseFloat` reads it: decimal or hexadecimal, `_` between digits, infinities
-/// and `NaN` in any case.
+/// Parses a number like `strconv.ParseFloat`: decimal or hexadecimal, `_` between digits, infinities and `NaN` in any
+/// case.
 pub(crate) fn read_float(text: &str) -> Result<f64, NumberFault<f64>> {
     let fault = |nearest, what| NumberFault {
         nearest,
@@ -90,7 +89,7 @@ fn decimal(text: &str) -> Option<f64> {
     plain.parse().ok()
 }
 
-/// `text` without its underscores, each of which must stand between digits.
+/// Removes underscores, each of which must stand between digits.
 fn without_underscores(text: &str, after_prefix: bool) -> Option<String> {
     if !text.contains('_') {
         return Some(text.to_owned());
@@ -113,7 +112,7 @@ fn without_underscores(text: &str, after_prefix: bool) -> Option<String> {
     Some(text.replace('_', ""))
 }
 
-/// The part after `0x` of a hexadecimal number, whose exponent is a power of two and required.
+/// Parses the part after `0x` of a hexadecimal number, whose exponent is a power of two and required.
 fn hexadecimal(text: &str) -> Option<f64> {
     let plain = without_underscores(text, true)?;
     let at = plain.find(['p', 'P'])?;
@@ -141,15 +140,15 @@ fn hexadecimal(text: &str) -> Option<f64> {
     if mantissa == 0 {
         return Some(0.0);
     }
-    // A bit below the last one decides a tie, as the dropped digits would.
+    // A bit below the last one decides ties, as the dropped digits would.
     let exact = (mantissa | u64::from(sticky)) as f64;
     let power = exponent.saturating_add(scale).clamp(-2000, 2000) as i32;
-    // In two halves, as the power alone may be beyond a float's range.
+    // In two halves, since the whole power may exceed a float's range.
     let half = power / 2;
     Some(exact * 2_f64.powi(half) * 2_f64.powi(power - half))
 }
 
-/// A float in plain decimals, never with an exponent: `strconv.FormatFloat(…, 'f', -1, 64)`.
+/// Formats a float in decimals, never with an exponent, like `strconv.FormatFloat(…, 'f', -1, 64)`.
 pub(crate) fn plain(float: f64) -> String {
     if float.is_nan() {
         "NaN".to_owned()
@@ -161,8 +160,8 @@ pub(crate) fn plain(float: f64) -> String {
     }
 }
 
-/// A float as Go's `encoding/json` writes it: the shortest text, with an exponent only below 1e-6 and
-/// from 1e21 on. None for what JSON cannot hold.
+/// Formats a float like Go's `encoding/json`: the shortest text, with an exponent only below 1e-6 and from 1e21. `None`
+/// for values that JSON does not have.
 pub(crate) fn for_json(float: f64) -> Option<String> {
     if !float.is_finite() {
         return None;
@@ -170,7 +169,7 @@ pub(crate) fn for_json(float: f64) -> Option<String> {
     let size = float.abs();
     if size != 0.0 && !(1e-6..1e21).contains(&size) {
         let text = format!("{float:e}");
-        // Go writes a sign, and two digits for a large exponent.
+        // Go writes a sign, and at least two digits, for a large exponent.
         return Some(match text.split_once('e') {
             Some((digits, exponent)) if !exponent.starts_with('-') => {
                 format!("{digits}e+{exponent:0>2}")
@@ -181,7 +180,7 @@ pub(crate) fn for_json(float: f64) -> Option<String> {
     Some(plain(float))
 }
 
-/// A float as a whole number: towards zero. Out of range it is the smallest, as on Go's amd64.
+/// Rounds a float to a whole number, towards zero. Out of range the result is the smallest number, as on Go's amd64.
 pub(crate) fn truncate(float: f64) -> i64 {
     const BOUND: f64 = 9_223_372_036_854_775_808.0;
     if (-BOUND..BOUND).contains(&float) {
@@ -191,12 +190,12 @@ pub(crate) fn truncate(float: f64) -> i64 {
     }
 }
 
-/// The whole number of a number text, as `json.Number.Int64` gives it.
+/// The whole number of a number text, like `json.Number.Int64`.
 pub(crate) fn num_int(text: &Arc<str>) -> i64 {
     read_long(text).unwrap_or_else(|fault| fault.nearest)
 }
 
-/// The float of a number text, as `json.Number.Float64` gives it.
+/// The float of a number text, like `json.Number.Float64`.
 pub(crate) fn num_float(text: &Arc<str>) -> f64 {
     read_float(text).unwrap_or_else(|fault| fault.nearest)
 }

@@ -1,16 +1,15 @@
-//! Paths into values: `.key`, `["key"]`, `['key']`, `[0]`, one after another.
+//! Paths into values: `.key`, `["key"]`, `['key']`, `[0]`, in sequence.
 //!
-//! A path is a text even when it runs, since a computed index is put into it as text: the rest of it
-//! is what a complaint shows.
+//! A path stays a text during evaluation, since computed indices are inserted as text; error messages show its rest.
 
 use crate::language::expression::EvalError;
 use crate::language::fault::{Fault, FaultKind};
 use crate::language::value::Value;
 
-/// Walks `path` from `value`. With `skip_missing`, what is not there is null.
+/// Follows `path` from `value`. With `skip_missing`, missing values are null.
 ///
 /// # Errors
-/// Where the path leads nowhere; `isdefined` knows such an error by its words.
+/// Fails if the path leads nowhere; `isdefined` recognises such an error by its words.
 pub(crate) fn walk(value: &Value, path: &str, skip_missing: bool) -> Result<Value, EvalError> {
     let mut value = value.clone();
     let mut path = path;
@@ -50,7 +49,7 @@ fn not_found(path: &str) -> EvalError {
 
 type Step<'a> = Result<(Value, &'a str), EvalError>;
 
-/// `.key`: absent at the end of the path is null.
+/// Selects `.key`: a missing key at the end of the path is null.
 fn member<'a>(value: &Value, key: &str, path: &str, rest: &'a str, skip_missing: bool) -> Step<'a> {
     match value {
         Value::Object(members) => match members.get(key) {
@@ -62,7 +61,7 @@ fn member<'a>(value: &Value, key: &str, path: &str, rest: &'a str, skip_missing:
     }
 }
 
-/// `["key"]`: absent is an error.
+/// Selects `["key"]`: a missing key is an error.
 fn keyed<'a>(value: &Value, key: &str, path: &str, rest: &'a str, skip_missing: bool) -> Step<'a> {
     match value {
         Value::Object(members) => match members.get(key) {
@@ -74,10 +73,10 @@ fn keyed<'a>(value: &Value, key: &str, path: &str, rest: &'a str, skip_missing: 
     }
 }
 
-/// A key into what is no object.
+/// Selects a key in a value that is not an object.
 fn other<'a>(value: &Value, key: &str, rest: &'a str, skip_missing: bool) -> Step<'a> {
     match value {
-        // A text ends the path, whatever it says further.
+        // A text ends the path, whatever the rest of the path is.
         Value::Params(texts) => {
             let text = texts.get(key).cloned().unwrap_or_default();
             Ok((Value::Str(text), ""))
@@ -90,7 +89,7 @@ fn other<'a>(value: &Value, key: &str, rest: &'a str, skip_missing: bool) -> Ste
     }
 }
 
-/// A field of the Go struct that a fault stands for. Its name may begin with a small letter.
+/// A field of the Go struct of a fault. The name may begin with a small letter.
 fn field(fault: &Fault, name: &str) -> Option<Value> {
     let mut chars = name.chars();
     let name: String = chars
@@ -117,7 +116,7 @@ fn field(fault: &Fault, name: &str) -> Option<Value> {
     }
 }
 
-/// `[0]`.
+/// Selects an item, `[0]`.
 fn item<'a>(value: &Value, path: &'a str) -> Step<'a> {
     let not_an_array = || EvalError::new(format!("'{path}' not an array"));
     let items = match value {

@@ -1,9 +1,9 @@
-//! The patterns that Flogo's microgateway brings along, under their names.
+//! The patterns that are part of Flogo's microgateway, by name.
 
-/// Their names.
+/// The names of all patterns.
 pub(crate) const NAMES: [&str; 2] = ["DefaultHttpPattern", "DefaultChannelPattern"];
 
-/// The definition of a pattern.
+/// The definition of a pattern, as JSON.
 pub(crate) fn find(name: &str) -> Option<&'static str> {
     match name {
         "DefaultHttpPattern" => Some(include_str!("patterns/http.json")),

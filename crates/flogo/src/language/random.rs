@@ -1,9 +1,9 @@
-//! Where Flogo's functions draw random numbers from.
+//! The random numbers of Flogo's functions.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A source of random numbers.
+/// A source of random numbers, cheap to clone.
 #[derive(Clone)]
 pub struct Random(Arc<dyn Fn() -> u64 + Send + Sync>);
 
@@ -13,7 +13,7 @@ impl Random {
         Random(Arc::new(draw))
     }
 
-    /// A source that starts the same for the same seed.
+    /// A reproducible source: equal seeds give equal numbers.
     pub fn seeded(seed: u64) -> Random {
         let generator = Mutex::new(fastrand::Rng::with_seed(seed));
         Random::new(move || {
@@ -22,13 +22,13 @@ impl Random {
         })
     }
 
-    /// 64 random bits.
+    /// Draws 64 random bits.
     pub(crate) fn draw(&self) -> u64 {
         (self.0)()
     }
 }
 
-/// A source that starts differently each time.
+/// A source with a random seed.
 impl Default for Random {
     fn default() -> Random {
         Random::seeded(fastrand::Rng::new().u64(..))

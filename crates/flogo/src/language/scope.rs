@@ -1,4 +1,4 @@
-//! What an expression sees behind `$.`, and how a file gives it.
+//! The variables of an expression, `$.name`, and their form in a file.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use crate::language::fault::Fault;
 use crate::language::names::Names;
 use crate::language::value::{Map, Params, Value};
 
-/// The values behind `$.name`.
+/// The variables of an expression.
 pub trait Scope {
-    /// The value of that name; None is an error where it is used, other than null.
+    /// The value of `$.name`; `None`, unlike null, is an error where the name is used.
     fn get(&self, name: &str) -> Option<Value>;
 }
 
@@ -19,12 +19,12 @@ impl Scope for Map {
     }
 }
 
-/// Reads a scope from JSON, whose numbers are floats. An object with one member says what JSON cannot:
-/// `{"$params": {…}}` a map of texts, `{"$int": 3}` a whole number, `{"$number": "1.50"}` a number's
-/// text, `{"$error": "message"}` a fault, `{"$neterror": "http://host/"}` a fault of the network.
+/// Reads a scope from JSON, whose numbers are floats. An object with a single tagged member stands for a value that
+/// JSON does not have: `{"$params": {…}}` a map of texts, `{"$int": 3}` a whole number, `{"$number": "1.50"}` a
+/// number's text, `{"$error": "message"}` a fault, `{"$neterror": "http://host/"}` a network fault.
 ///
 /// # Errors
-/// Where it is no object, or such an object holds something else.
+/// Fails if the scope is not an object, or if a tagged member has an invalid value.
 pub fn read_scope(scope: &serde_json::Value) -> Result<Map, EvalError> {
     let members = scope
         .as_object()
@@ -72,15 +72,13 @@ fn read_tagged(tag: &str, inner: &serde_json::Value) -> Result<Value, EvalError>
             Fault::network("Get", url, cause).into()
         }),
         _ => {
-            return Err(EvalError::new(format!(
-                "{tag} is no tag of a scope's values"
-            )));
+            return Err(EvalError::new(format!("unknown tag {tag} in the scope")));
         }
     };
     value.ok_or_else(|| EvalError::new(format!("{tag} cannot hold {inner}")))
 }
 
-/// Evaluates an expression over a scope that [`read_scope`] reads; `$env` is empty.
+/// Evaluates an expression over a scope in the form of [`read_scope`]; `$env` is empty.
 ///
 /// ```
 /// let scope = serde_json::json!({ "Rest": { "outputs": { "status": { "$int": 503 } } } });
@@ -89,7 +87,7 @@ fn read_tagged(tag: &str, inner: &serde_json::Value) -> Result<Value, EvalError>
 /// ```
 ///
 /// # Errors
-/// Where the text does not compile, fails while it runs, or gives what JSON cannot say.
+/// Fails if the text does not compile, the evaluation fails, or the result has no form in JSON.
 pub fn eval_flogo(
     expression: &str,
     scope: &serde_json::Value,

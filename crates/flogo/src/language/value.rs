@@ -1,4 +1,4 @@
-//! The values that expressions work on: Go's dynamic types, as far as a definition can meet them.
+//! The values of expressions: Go's dynamic types, as far as definitions produce them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,48 +12,48 @@ pub type Map = BTreeMap<Arc<str>, Value>;
 
 /// A map of texts, Go's `map[string]string`: path parameters, queries, headers, the environment.
 ///
-/// In a path it differs from an object: a name that it has not gives the empty text.
+/// In a path a missing name gives the empty text, unlike in an object.
 pub type Params = BTreeMap<Arc<str>, Arc<str>>;
 
-/// A value. Cloning one copies no text, array or object.
+/// A value of an expression. A clone copies no text, array or object.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Value {
-    /// JSON's null, an absent member, `nil`.
+    /// Null: JSON's null, an absent member, or `nil`.
     #[default]
     Null,
     /// A truth value.
     Bool(bool),
     /// A whole number, Go's `int`: literals, an answer's status, lengths. Arithmetic wraps.
     Int(i64),
-    /// Go's `int64`, the result of whole arithmetic with a number text and of `coerce.toInt64`:
-    /// an [`Int`](Value::Int) everywhere, except that Flogo does not take one as an answer's code.
+    /// Go's `int64`, the result of whole arithmetic with a number text and of `coerce.toInt64`. It behaves like an
+    /// [`Int`](Value::Int), except that Flogo does not accept it as an answer's code.
     Long(i64),
-    /// A floating-point number: what JSON's numbers become in definitions and requests.
+    /// A floating-point number, which every JSON number becomes in definitions and requests.
     Float(f64),
-    /// A number's text, kept as an upstream wrote it: Go's `json.Number`.
+    /// A number's text as an upstream wrote it: Go's `json.Number`.
     Num(Arc<str>),
-    /// A text.
+    /// A text in UTF-8.
     Str(Arc<str>),
-    /// Bytes, which are base64 in JSON.
+    /// Bytes, written as base64 in JSON.
     Bytes(Bytes),
-    /// A list.
+    /// A list of values.
     Array(Arc<Vec<Value>>),
-    /// Named members.
+    /// An object with named members.
     Object(Arc<Map>),
-    /// Named texts.
+    /// A map of named texts.
     Params(Arc<Params>),
-    /// Why a service failed.
+    /// The failure of a service.
     Error(Arc<Fault>),
 }
 
 impl Value {
-    /// A JSON value with Flogo's reading of a definition: every number is a float.
+    /// Converts a JSON value as Flogo reads a definition: every number is a float.
     pub fn from_json(value: &serde_json::Value) -> Value {
         use serde_json::Value as Json;
         match value {
             Json::Null => Value::Null,
             Json::Bool(bool) => Value::Bool(*bool),
-            // Without arbitrary precision, which nobody here turns on, each number has a float.
+            // Every number has a float without arbitrary precision, a feature that is off here.
             Json::Number(number) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
             Json::String(text) => Value::from(text.as_str()),
             Json::Array(items) => {
@@ -68,7 +68,7 @@ impl Value {
         }
     }
 
-    /// What kind of value it is, in the words of Flogo's data types.
+    /// The kind of the value, in the words of Flogo's data types.
     pub fn kind(&self) -> &'static str {
         match self {
             Value::Null => "null",
@@ -85,7 +85,7 @@ impl Value {
         }
     }
 
-    /// The name of its type in Go, as Flogo's messages and `error.type` give it.
+    /// The name of the value's Go type, as in Flogo's messages and `error.type`.
     pub fn go_type(&self) -> &'static str {
         match self {
             Value::Null => "<nil>",
@@ -103,7 +103,7 @@ impl Value {
         }
     }
 
-    /// Whether it is null.
+    /// True if the value is null.
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)
     }

@@ -1,4 +1,4 @@
-//! Actions: instances of the microgateway, each with its settings, definition, services.
+//! Actions: instances of the microgateway, with their settings, definitions and services.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -10,15 +10,15 @@ use crate::Map;
 use crate::Value;
 use crate::flow::{Action, Service};
 use crate::read::activities;
-use crate::read::library::{Library, Loaded, is_microgateway};
+use crate::read::library::{Definition, Library, is_microgateway};
 use crate::read::located;
 use crate::read::lowering;
 use crate::read::lowering::IndexMap;
 use crate::read::object::{Object, Text};
-use crate::read::reader::{Reader, Whose};
-use crate::read::refs::{Imports, Sort, import_mend};
+use crate::read::reader::{Owner, Reader};
+use crate::read::refs::{ContributionKind, Imports, import_mend};
 
-/// Where the parts of an action stand in their files.
+/// The places of an action's parts in their files.
 #[derive(Debug, Clone)]
 pub(crate) struct ActionPlaces {
     pub services: Vec<Place>,
@@ -26,34 +26,34 @@ pub(crate) struct ActionPlaces {
     pub responses: Vec<Place>,
 }
 
-/// An action that has been read, and where.
+/// An action that has been read, with its places.
 #[derive(Debug, Clone)]
-pub(crate) struct Built {
+pub(crate) struct BuiltAction {
     pub action: Arc<Action>,
     pub places: Rc<ActionPlaces>,
 }
 
-/// Makes actions, and gives each instance a name of its own.
+/// Builds actions, and gives each instance a unique name.
 pub(crate) struct Actions<'i> {
     pub imports: &'i Imports,
     pub library: Library,
     instances: HashMap<String, u32>,
     shared: Vec<Shared>,
-    /// Where each shared action is among them, by its id.
+    /// The index of each shared action, by its id.
     by_id: HashMap<String, usize>,
-    /// What all instances so far are made of, in keys and values of their definitions.
+    /// The size of all instances so far, in keys and values of their definitions.
     parts: usize,
 }
 
-/// Keys and values of all definitions, each as often as it is instantiated: so that a small file that
-/// names one long definition a thousand times does not become a large plan.
+/// The most keys and values of all definitions, each counted for every instance, so that a small file with a thousand
+/// instances of one long definition does not become a large plan.
 const PARTS_MAX: usize = 1_000_000;
 
 struct Shared {
     id: String,
     at: Place,
-    /// `None`: it is wrong, which has been said.
-    built: Option<Built>,
+    /// The built action; `None` after an error, which has been reported.
+    built: Option<BuiltAction>,
     used: bool,
 }
 
@@ -69,13 +69,13 @@ impl<'i> Actions<'i> {
         }
     }
 
-    /// Counts one more instance of a definition; false past the bound.
-    fn affords(&mut self, loaded: &Loaded) -> bool {
+    /// Counts one more instance of a definition; false above the limit.
+    fn affords(&mut self, loaded: &Definition) -> bool {
         self.parts = self.parts.saturating_add(loaded.parts);
         self.parts <= PARTS_MAX
     }
 
-    /// Reads the application's `actions`, which handlers share by their ids.
+    /// Reads the application's `actions`, which handlers refer to by their ids.
     pub fn read_shared(&mut self, items: &[Node], reader: &mut Reader<'_>) {
         for item in items {
             let Some(object) = Object::open(item, "an action", reader.notes) else {
@@ -84,7 +84,7 @@ impl<'i> Actions<'i> {
             let Some(id) = object.word("id", reader.notes) else {
                 reader.notes.error(
                     item.at,
-                    "a shared action has no id, so no handler can name it",
+                    "a shared action has no id, so no handler can use it",
                     "add `\"id\"`",
                 );
                 continue;
@@ -108,8 +108,12 @@ impl<'i> Actions<'i> {
         }
     }
 
-    /// The action that an entry of a handler names or describes.
-    pub fn of_handler(&mut self, entry: Object<'_>, reader: &mut Reader<'_>) -> Option<Built> {
+    /// The action that a handler's entry refers to or describes.
+    pub fn of_handler(
+        &mut self,
+        entry: Object<'_>,
+        reader: &mut Reader<'_>,
+    ) -> Option<BuiltAction> {
         let Some(id) = entry.word("id", reader.notes) else {
             return self.build(entry, "", reader);
         };
@@ -129,22 +133,27 @@ impl<'i> Actions<'i> {
         }
     }
 
-    /// Warns of shared actions and resources that nothing uses.
+    /// Warns about shared actions and resources that are never used.
     pub fn warn_of_unused(&self, reader: &mut Reader<'_>) {
         for shared in self.shared.iter().filter(|shared| !shared.used) {
             reader.notes.warn(
                 shared.at,
-                format!("no handler names the action {}", quote(&shared.id)),
-                "name it in a handler, or remove it",
+                format!("no handler uses the action {}", quote(&shared.id)),
+                "use it in a handler, or remove it",
             );
         }
         self.library.warn_of_unused(reader);
     }
 
-    fn build(&mut self, object: Object<'_>, id: &str, reader: &mut Reader<'_>) -> Option<Built> {
+    fn build(
+        &mut self,
+        object: Object<'_>,
+        id: &str,
+        reader: &mut Reader<'_>,
+    ) -> Option<BuiltAction> {
         let reference = self.reference(object, reader)?;
         let settings = object.object("settings", reader.notes);
-        // An older spelling of the same.
+        // An older spelling of `settings`.
         let data = object.object("data", reader.notes);
         let entries: Vec<Entry> = settings
             .into_iter()
@@ -154,13 +163,13 @@ impl<'i> Actions<'i> {
         let settings = ActionSettings::read(&entries, object.at, reader)?;
         let label = if id.is_empty() { reference } else { id };
         let loaded = match settings.source {
-            Named::Uri(uri) => self.library.get(uri, label, reader)?,
-            Named::Pattern(name) => self.library.pattern(name, reader)?,
+            DefinitionSource::Uri(uri) => self.library.get(uri, label, reader)?,
+            DefinitionSource::Pattern(name) => self.library.pattern(name, reader)?,
         };
         if !self.affords(&loaded) {
             reader.notes.error(
                 object.at,
-                format!("the application's actions come to more than {PARTS_MAX} parts in all"),
+                format!("the application's actions have more than {PARTS_MAX} parts in all"),
                 "let handlers share actions by their ids, or split the application",
             );
             return None;
@@ -179,7 +188,10 @@ impl<'i> Actions<'i> {
             );
             return None;
         };
-        match self.imports.resolve(reference.get(), Sort::Action) {
+        match self
+            .imports
+            .resolve(reference.get(), ContributionKind::Action)
+        {
             Ok(path) if is_microgateway(path) => Some(reference.get()),
             Ok(path) => {
                 reader.notes.error(
@@ -190,14 +202,14 @@ impl<'i> Actions<'i> {
                 None
             }
             Err(what) => {
-                let mend = import_mend(reference.get(), Sort::Action);
+                let mend = import_mend(reference.get(), ContributionKind::Action);
                 reader.notes.error(reference.at, what, mend);
                 None
             }
         }
     }
 
-    /// A name that no other instance has: the resource's, with a number from the second on.
+    /// A unique name for an instance: the resource's, with a number from the second on.
     fn name(&mut self, resource: &str) -> Arc<str> {
         let count = self.instances.entry(resource.to_owned()).or_default();
         *count += 1;
@@ -211,9 +223,9 @@ impl<'i> Actions<'i> {
         &self,
         name: &Arc<str>,
         settings: &ActionSettings<'_>,
-        loaded: &Rc<Loaded>,
+        loaded: &Rc<Definition>,
         reader: &mut Reader<'_>,
-    ) -> Option<Built> {
+    ) -> Option<BuiltAction> {
         let before = reader.notes.errors();
         let definition = Object::open(&loaded.root, "a definition", reader.notes)?;
         let scope: Map = [
@@ -230,7 +242,7 @@ impl<'i> Actions<'i> {
             let entries = draft
                 .settings
                 .map_or(&[][..], |settings| settings.entries());
-            let Some(settings) = reader.settings(at, entries, &scope, Whose::Definitions) else {
+            let Some(settings) = reader.settings(at, entries, &scope, Owner::Definitions) else {
                 continue;
             };
             let breaker = format!("{name}/{}", draft.name.get()).into();
@@ -242,7 +254,7 @@ impl<'i> Actions<'i> {
             }));
             places.push(draft.at);
         }
-        // Also the names of services that are wrong: a step that uses one is right.
+        // The names of faulty services are included: a step that uses one is valid.
         let names: IndexMap<'_> = drafts
             .iter()
             .enumerate()
@@ -252,7 +264,7 @@ impl<'i> Actions<'i> {
         let (steps, step_places) = lowering::steps(items, &names, reader).into_iter().unzip();
         let items = definition.list("responses", reader.notes);
         let (responses, response_places) = lowering::responses(items, reader).into_iter().unzip();
-        (before == reader.notes.errors()).then(|| Built {
+        (before == reader.notes.errors()).then(|| BuiltAction {
             action: Arc::new(Action {
                 name: name.clone(),
                 conf: settings.conf.clone(),
@@ -271,16 +283,16 @@ impl<'i> Actions<'i> {
     }
 }
 
-/// How an action names its definition.
-enum Named<'n> {
+/// The setting that identifies an action's definition.
+enum DefinitionSource<'n> {
     Uri(Text<'n>),
-    /// An older spelling of `pattern://NAME`: a setting `pattern`.
+    /// A setting `pattern`, an older spelling of `pattern://NAME`.
     Pattern(Text<'n>),
 }
 
-/// An action's own settings; all of them are `$.conf`.
+/// An action's own settings, all of which are in `$.conf`.
 struct ActionSettings<'n> {
-    source: Named<'n>,
+    source: DefinitionSource<'n>,
     asynchronous: bool,
     conf: Value,
 }
@@ -298,8 +310,8 @@ impl<'n> ActionSettings<'n> {
             text.filter(|text| !text.get().is_empty())
         };
         let source = match (value("uri"), text("uri"), text("pattern")) {
-            (_, Some(uri), _) => Named::Uri(uri),
-            (None, None, Some(pattern)) => Named::Pattern(pattern),
+            (_, Some(uri), _) => DefinitionSource::Uri(uri),
+            (None, None, Some(pattern)) => DefinitionSource::Pattern(pattern),
             (None, None, None) => {
                 reader.notes.error(at, "field 'uri' is required", mend);
                 return None;
@@ -319,7 +331,7 @@ impl<'n> ActionSettings<'n> {
             Some(node) => match located::value(node).to_bool() {
                 Ok(flag) => flag,
                 Err(_) => {
-                    let what = format!("`async` is neither true nor false: {}", node.describe());
+                    let what = format!("`async` must be true or false, found {}", node.describe());
                     reader.notes.error(node.at, what, "write true or false");
                     return None;
                 }
@@ -337,7 +349,7 @@ impl<'n> ActionSettings<'n> {
     }
 }
 
-/// A service as written.
+/// A service as written, before its settings are evaluated.
 struct ServiceDraft<'n> {
     at: Place,
     name: Text<'n>,
@@ -375,7 +387,7 @@ fn services<'n>(definition: Object<'n>, reader: &mut Reader<'_>) -> Vec<ServiceD
     drafts
 }
 
-/// A text that only a definition without a schema can lack.
+/// A required text, which is missing only in a definition without a schema.
 fn needed<'n>(object: Object<'n>, key: &str, notes: &mut Notes) -> Option<Text<'n>> {
     let text = object.text(key, notes);
     if text.is_none() && object.get(key).is_none() {

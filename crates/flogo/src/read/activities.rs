@@ -1,4 +1,4 @@
-//! What a service does: its activity, known by the tail of its `ref`, with its settings checked.
+//! The activity of a service, identified by the tail of its `ref`, with its checked settings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use crate::flow::{
 use crate::read::breaker;
 use crate::read::lowering;
 use crate::read::object::Text;
-use crate::read::reader::{Reader, Whose};
-use crate::read::refs::{Sort, tail};
+use crate::read::reader::{Owner, Reader};
+use crate::read::refs::{ContributionKind, tail};
 use crate::read::rest;
 use crate::read::settings::Settings;
 
-/// Activities that are known and not run, and what to do without them.
+/// Known activities that are not supported, each with an alternative.
 const WITHOUT: [(&str, &str); 16] = [
     ("sqld", "put a web application firewall before the gateway"),
-    ("anomaly", "watch the metrics for what is unusual"),
+    ("anomaly", "watch the metrics for anomalies"),
     (
         "graphql",
         "let the GraphQL server bound depth and cost of queries",
@@ -30,11 +30,11 @@ const WITHOUT: [(&str, &str); 16] = [
     ),
     (
         "js",
-        "say it with expressions, or in a service behind a `rest` activity",
+        "use expressions, or a service behind a `rest` activity",
     ),
     (
         "jsexec",
-        "say it with expressions, or in a service behind a `rest` activity",
+        "use expressions, or a service behind a `rest` activity",
     ),
     (
         "ws",
@@ -65,18 +65,15 @@ const WITHOUT: [(&str, &str); 16] = [
         "map values where they are used, in `input` and `data`",
     ),
     ("runaction", "name the action in a handler of its own"),
-    ("obfuscate", "leave the fields out in the response's `data`"),
-    (
-        "obfuscatejson",
-        "leave the fields out in the response's `data`",
-    ),
+    ("obfuscate", "omit the fields in the response's `data`"),
+    ("obfuscatejson", "omit the fields in the response's `data`"),
 ];
 
-/// The activities that are run.
+/// The supported activities, for messages.
 const WITH: &str =
     "circuitbreaker, rest, ratelimiter, jwt, log, counter, channel, actreturn, actreply";
 
-/// The activity of a service; `None` where it is wrong, which is then in the notes.
+/// The activity of a service; `None` after an error, which is then in the notes.
 pub(crate) fn activity(
     reference: Text<'_>,
     settings: &Settings<'_>,
@@ -85,18 +82,22 @@ pub(crate) fn activity(
 ) -> Option<Activity> {
     let notes = &mut *reader.notes;
     Some(match tail(reference.get()) {
-        (Sort::Activity, "circuitbreaker") => Activity::Breaker(BreakerActivity {
+        (ContributionKind::Activity, "circuitbreaker") => Activity::Breaker(BreakerActivity {
             name: breaker_name,
             settings: breaker::lower(settings, notes)?,
         }),
-        (Sort::Activity, "rest") => Activity::Rest(Box::new(rest::lower(settings, reader)?)),
-        (Sort::Activity, "ratelimiter") => Activity::RateLimiter(rate_limiter(settings, notes)?),
-        (Sort::Activity, "jwt") => Activity::Jwt,
-        (Sort::Activity, "log") => Activity::Log,
-        (Sort::Activity, "counter") => Activity::Counter(counter(settings, notes)?),
-        (Sort::Activity, "channel") => Activity::Channel,
-        (Sort::Activity, "actreturn") => Activity::Return(mappings(settings, reader)?),
-        (Sort::Activity, "actreply") => Activity::Reply(mappings(settings, reader)?),
+        (ContributionKind::Activity, "rest") => {
+            Activity::Rest(Box::new(rest::lower(settings, reader)?))
+        }
+        (ContributionKind::Activity, "ratelimiter") => {
+            Activity::RateLimiter(rate_limiter(settings, notes)?)
+        }
+        (ContributionKind::Activity, "jwt") => Activity::Jwt,
+        (ContributionKind::Activity, "log") => Activity::Log,
+        (ContributionKind::Activity, "counter") => Activity::Counter(counter(settings, notes)?),
+        (ContributionKind::Activity, "channel") => Activity::Channel,
+        (ContributionKind::Activity, "actreturn") => Activity::Return(mappings(settings, reader)?),
+        (ContributionKind::Activity, "actreply") => Activity::Reply(mappings(settings, reader)?),
         (sort, last) => {
             let what = format!("can't find activity {}", reference.get());
             let known = WITHOUT.iter().find(|(name, _)| *name == last);
@@ -104,10 +105,10 @@ pub(crate) fn activity(
                 _ if reference.get().starts_with('#') => {
                     "write the whole path: a service's `ref` knows no aliases".to_owned()
                 }
-                Some((_, instead)) if sort == Sort::Activity => {
+                Some((_, instead)) if sort == ContributionKind::Activity => {
                     format!("the `{last}` activity is not supported: {instead}")
                 }
-                _ => format!("supported are activity/… of: {WITH}"),
+                _ => format!("use one of the supported activities: {WITH}"),
             };
             notes.error(reference.at, what, mend);
             return None;
@@ -155,7 +156,7 @@ fn rate_limiter(settings: &Settings<'_>, notes: &mut Notes) -> Option<RateLimite
 fn counter(settings: &Settings<'_>, notes: &mut Notes) -> Option<CounterActivity> {
     let counter = settings.required("counterName", notes);
     let operations = ["get", "increment", "reset"];
-    // An empty operation is an absent one.
+    // An empty operation counts as absent.
     let operation = match settings.get("op") {
         Some(value) if value.to_text().is_empty() => Some("get"),
         _ => settings.word("op", &operations, Some("get"), notes),
@@ -176,7 +177,7 @@ fn mappings(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<crate::f
         .iter()
         .find(|entry| entry.key == "mappings");
     match entry.map(|entry| &entry.value.kind) {
-        Some(Kind::Map(entries)) => lowering::mapping(entries, Whose::Definitions, reader),
+        Some(Kind::Map(entries)) => lowering::mapping(entries, Owner::Definitions, reader),
         Some(_) => {
             settings.not_valid("mappings", "give an object of mappings", reader.notes);
             None

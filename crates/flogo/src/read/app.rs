@@ -1,4 +1,4 @@
-//! A whole application: from its tree to the plan.
+//! Reading a whole application: from its tree to the plan.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::read::located;
 use crate::read::object::Object;
 use crate::read::properties;
 use crate::read::reader::{Reader, SourceText};
-use crate::read::refs::{Imports, Sort, tail};
+use crate::read::refs::{ContributionKind, Imports, tail};
 use crate::read::secret;
 use crate::read::triggers::Triggers;
 
@@ -40,14 +40,14 @@ const KEYS: [&str; 14] = [
 
 /// An application that has been read.
 pub(crate) struct Application {
-    /// Only meant if the notes have no error.
+    /// The plan, valid only if the notes have no error.
     pub plan: Plan,
     pub(crate) triggers: Triggers,
-    /// The names of all files that were read, by their numbers in places.
+    /// The names of all files that were read; places refer to them by index.
     pub files: Vec<String>,
 }
 
-/// Whether a document is a Flogo application: by its type, or by its triggers and resources.
+/// True if a document is a Flogo application, by its type or by its triggers and resources.
 pub(crate) fn is_application(root: &Node) -> bool {
     let Kind::Map(_) = &root.kind else {
         return false;
@@ -80,8 +80,8 @@ pub(crate) fn read(
         notes,
         loader,
         texts: texts(files, text),
-        around: Names::default(),
-        inside: Names::default(),
+        handler_names: Names::default(),
+        definition_names: Names::default(),
         env: Value::Params(Arc::new(env.clone())),
     };
     let mut plan = Plan {
@@ -102,7 +102,7 @@ pub(crate) fn read(
             files: names(reader.texts),
         };
     };
-    app.warn_of_slips(&KEYS, reader.notes);
+    app.warn_of_typos(&KEYS, reader.notes);
     for (key, what) in [
         ("name", "no App name provided"),
         ("version", "no App version provided"),
@@ -119,16 +119,16 @@ pub(crate) fn read(
     let skip_missing = env
         .get("FLOGO_MAPPING_SKIP_MISSING")
         .is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    reader.inside = Names {
+    reader.definition_names = Names {
         env,
         functions: functions(&imports),
         skip_missing,
         ..Names::default()
     };
-    reader.around = Names {
+    reader.handler_names = Names {
         properties: Some(properties),
         loops: true,
-        ..reader.inside.clone()
+        ..reader.definition_names.clone()
     };
     let channels = properties::channels(app.list("channels", reader.notes), reader.notes);
     let library = Library::read(app.list("resources", reader.notes), &mut reader);
@@ -159,7 +159,7 @@ pub(crate) fn read(
     }
 }
 
-/// A value of another kind has been reported already.
+/// True unless the value is of another kind, which has been reported already.
 fn text_or_nothing(app: &Object<'_>, key: &str) -> bool {
     app.get(key)
         .is_none_or(|entry| crate::read::object::text(&entry.value).is_some())
@@ -181,8 +181,8 @@ fn names(texts: Vec<SourceText>) -> Vec<String> {
 fn functions(imports: &Imports) -> Functions {
     let mut functions = Functions::default();
     for import in &imports.list {
-        let is_function =
-            tail(&import.path).0 == Sort::Function || import.path.ends_with("/function");
+        let is_function = tail(&import.path).0 == ContributionKind::Function
+            || import.path.ends_with("/function");
         if is_function {
             let alias = import.renamed.then_some(import.alias.as_str());
             functions.import(&import.path, alias);

@@ -7,8 +7,8 @@
 //! | `c` | contiguous failures within a period | `consecutive_failures: threshold, within: period` |
 //! | `d` | never; refuses by chance | `adaptive: { memory: threshold }` |
 //!
-//! Each of a, b and c stays open for exactly `timeout`; then every call is a probe until one reports.
-//! Windows and counts live on through an open period.
+//! Each of a, b and c stays open for exactly `timeout`; then every call is a probe until one reports. Windows and
+//! counts survive an open period.
 
 use std::time::Duration;
 
@@ -23,10 +23,10 @@ use crate::read::settings::Settings;
 const THRESHOLD: i64 = 5;
 const PERIOD_SECONDS: i64 = 60;
 const TIMEOUT_SECONDS: i64 = 60;
-/// Beyond any use, and far from where adding it to a time overflows.
+/// The longest duration: beyond any use, and far below an overflow of times.
 const SECONDS_MAX: u64 = 100 * 365 * 24 * 3600;
 
-/// The machine's settings; `None` where the activity's are wrong, which is then in the notes.
+/// The settings of the machine; `None` after an error, which is then in the notes.
 pub(crate) fn lower(settings: &Settings<'_>, notes: &mut Notes) -> Option<Machine> {
     let mode = settings.word("mode", &["a", "b", "c", "d"], Some("a"), notes);
     let threshold = threshold(settings, mode, notes);
@@ -36,12 +36,12 @@ pub(crate) fn lower(settings: &Settings<'_>, notes: &mut Notes) -> Option<Machin
     let rule = match mode {
         "b" => Rule::Failures {
             threshold,
-            over: Over::Time(some(period)),
+            over: Over::Time(nonzero(period)),
             full: false,
         },
         "c" => Rule::ConsecutiveFailures {
             threshold,
-            within: Some(some(period)),
+            within: Some(nonzero(period)),
         },
         "d" => Rule::Adaptive { memory: threshold },
         _ => Rule::ConsecutiveFailures {
@@ -65,7 +65,7 @@ pub(crate) fn lower(settings: &Settings<'_>, notes: &mut Notes) -> Option<Machin
     Some(Machine {
         trip: vec![rule],
         history: History::Keep,
-        cooldown: Cooldown::fixed(some(timeout)),
+        cooldown: Cooldown::fixed(nonzero(timeout)),
         half_open: HalfOpen {
             probes: Probes::Unlimited,
             close: CloseRule::Successes(1),
@@ -80,8 +80,8 @@ pub(crate) fn lower(settings: &Settings<'_>, notes: &mut Notes) -> Option<Machin
     })
 }
 
-/// A time that the machine takes; what it stands for is settled by the mode.
-fn some(time: Duration) -> Duration {
+/// A duration above zero, as the machine requires; whether zero was meant is handled by the mode.
+fn nonzero(time: Duration) -> Duration {
     if time.is_zero() {
         Duration::from_secs(1)
     } else {
@@ -107,9 +107,7 @@ fn threshold(settings: &Settings<'_>, mode: Option<&str>, notes: &mut Notes) -> 
         Ok(threshold) if threshold > max => {
             notes.error(
                 place,
-                format!(
-                    "invalid threshold: {threshold} is more than the {max} that this mode keeps"
-                ),
+                format!("invalid threshold: {threshold} is above this mode's limit of {max}"),
                 "lower it",
             );
             None

@@ -1,4 +1,4 @@
-//! What preflight requests are answered with, from the variables that Flogo's REST trigger reads.
+//! The answers to preflight requests, from the variables of Flogo's REST trigger.
 
 use fusebox_plan::dialect::Loader;
 

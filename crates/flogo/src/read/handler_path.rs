@@ -1,13 +1,12 @@
-//! Paths of REST handlers: `/pets/:petId`, `/files/*rest`, in the plan's own notation.
+//! Paths of REST handlers, `/pets/:petId` and `/files/*rest`, and their form in the plan.
 //!
-//! The rules are those of the router that Flogo's REST trigger uses (julienschmidt/httprouter):
-//! within one method nothing may stand beside a parameter, and nothing but a literal that is left
-//! before it beside a rest.
+//! The rules are those of the router in Flogo's REST trigger (julienschmidt/httprouter): within one method no other
+//! segment may stand beside a parameter, and beside a rest only a literal that is shorter.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-/// A handler's path.
+/// The path of a REST handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HandlerPath {
     segments: Vec<Segment>,
@@ -20,7 +19,7 @@ enum Segment {
     Rest(String),
 }
 
-/// What is wrong with a path: at which character, what, and how to mend it.
+/// A fault of a path: its offset in characters, and its mend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PathFault {
     pub offset: usize,
@@ -113,12 +112,12 @@ impl HandlerPath {
         Ok(HandlerPath { segments })
     }
 
-    /// In the plan's notation: `/pets/{petId}`, `/files/{*rest}`; literals as a client sends them.
+    /// The path in the plan's notation: `/pets/{petId}`, `/files/{*rest}`; literals are percent-encoded.
     pub fn template(&self) -> String {
         self.renamed(str::to_owned)
     }
 
-    /// As [`template`](HandlerPath::template), with other names for the parameters.
+    /// The path like [`template`](HandlerPath::template), with other names for the parameters.
     pub fn renamed(&self, mut name_of: impl FnMut(&str) -> String) -> String {
         let mut out = String::new();
         for segment in &self.segments {
@@ -131,19 +130,19 @@ impl HandlerPath {
         out
     }
 
-    /// Whether a parameter takes all that is left of a path, its first slash included.
+    /// True if the parameter takes the rest of a path, including its first slash.
     pub fn is_rest(&self, name: &str) -> bool {
         let last = self.segments.last();
         matches!(last, Some(Segment::Rest(rest)) if rest == name)
     }
 }
 
-/// The paths of one method, as the router keeps them.
+/// The paths of one method, as the router stores them.
 #[derive(Debug, Default)]
 pub(crate) struct PathTree {
-    /// The first path that came by.
+    /// The first path that was added here.
     first: usize,
-    /// The path that ends here.
+    /// The path that ends here, if any.
     end: Option<usize>,
     literals: HashMap<String, PathTree>,
     param: Option<(String, Box<PathTree>)>,
@@ -151,10 +150,10 @@ pub(crate) struct PathTree {
 }
 
 impl PathTree {
-    /// Adds a path under a number.
+    /// Adds a path with its number.
     ///
     /// # Errors
-    /// The number of a path that the router would refuse it beside; then it is not added.
+    /// The number of a path with which the router reports a conflict; the new path is then not added.
     pub fn add(&mut self, path: &HandlerPath, number: usize) -> Result<(), usize> {
         self.add_from(&path.segments, number)
     }
@@ -190,7 +189,7 @@ impl PathTree {
         next.add_from(rest, number)
     }
 
-    /// A path beside which a segment may not stand.
+    /// A path that conflicts with a segment here.
     fn refuses(&self, segment: &Segment) -> Option<usize> {
         let literal = |empty: bool| {
             let other = |text: &&String| empty || !text.is_empty();
@@ -217,8 +216,8 @@ fn names(segments: &[Segment]) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Escapes what may not stand in a URL's path (RFC 3986, `pchar`). The router compares decoded paths,
-/// so a percent sign of the file is one.
+/// Percent-encodes characters that a URL's path does not allow (RFC 3986, `pchar`). The router compares decoded paths,
+/// so a percent sign in the file is a literal one.
 fn encode(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
@@ -256,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_router_would_refuse_is_refused_where_it_stands() {
+    fn paths_that_the_router_refuses_are_errors_at_their_fault() {
         for (text, offset) in [
             ("pets", 0),
             ("/a/:", 3),

@@ -1,4 +1,4 @@
-//! Where definitions come from: the application's resources, files, HTTP, built-in patterns.
+//! The sources of definitions: the application's resources, files, HTTP, built-in patterns.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -9,25 +9,25 @@ use crate::language::patterns;
 use crate::read::located;
 use crate::read::object::{Object, Text};
 use crate::read::reader::{Reader, SourceText};
-use crate::read::refs::{Sort, tail};
-use crate::read::schema::{self, Rigour};
+use crate::read::refs::{ContributionKind, tail};
+use crate::read::schema::{self, Strictness};
 use crate::read::secret;
 
-/// A definition, as written.
+/// A definition as written.
 #[derive(Debug)]
-pub(crate) struct Loaded {
-    /// What its breakers are named after.
+pub(crate) struct Definition {
+    /// The name on which its breakers' names are based.
     pub name: String,
-    /// Its tree.
+    /// The root of its tree.
     pub root: Node,
-    /// The keys and values in it.
+    /// Number of keys and values in it.
     pub parts: usize,
 }
 
-impl Loaded {
-    fn new(name: String, root: Node) -> Rc<Loaded> {
+impl Definition {
+    fn new(name: String, root: Node) -> Rc<Definition> {
         let parts = parts(&root);
-        Rc::new(Loaded { name, root, parts })
+        Rc::new(Definition { name, root, parts })
     }
 }
 
@@ -39,26 +39,26 @@ fn parts(node: &Node) -> usize {
     }
 }
 
-/// Every definition that the application has or has asked for.
+/// All definitions that the application contains or has requested.
 #[derive(Default)]
 pub(crate) struct Library {
     embedded: Vec<Embedded>,
-    /// Where each resource is among them, by its id.
+    /// The index of each resource, by its id.
     by_id: HashMap<String, usize>,
-    /// By their URI; `None`: it could not be had, which has been said.
-    fetched: HashMap<String, Option<Rc<Loaded>>>,
+    /// The requested definitions, by URI; `None` after an error, which has been reported.
+    fetched: HashMap<String, Option<Rc<Definition>>>,
 }
 
 struct Embedded {
     id: String,
     at: Place,
-    /// `None`: the schema does not hold.
-    loaded: Option<Rc<Loaded>>,
+    /// The definition; `None` if it violates the schema.
+    loaded: Option<Rc<Definition>>,
     used: bool,
 }
 
 impl Library {
-    /// Reads `resources`. All are compared with the schema, used or not.
+    /// Reads `resources`. All are checked against the schema, even unused ones.
     pub fn read(items: &[Node], reader: &mut Reader<'_>) -> Library {
         let mut library = Library::default();
         for item in items {
@@ -114,8 +114,8 @@ impl Library {
                 );
                 None
             }
-            Some(data) => schema::check(&data.value, Rigour::Full, reader.notes)
-                .then(|| Loaded::new(name.to_owned(), data.value.clone())),
+            Some(data) => schema::check(&data.value, Strictness::Full, reader.notes)
+                .then(|| Definition::new(name.to_owned(), data.value.clone())),
         };
         self.by_id.insert(id.get().to_owned(), self.embedded.len());
         self.embedded.push(Embedded {
@@ -126,13 +126,13 @@ impl Library {
         });
     }
 
-    /// The definition that a URI names. `label` is what messages call the action.
+    /// The definition at a URI. `label` is the action's name in messages.
     pub fn get(
         &mut self,
         uri: Text<'_>,
         label: &str,
         reader: &mut Reader<'_>,
-    ) -> Option<Rc<Loaded>> {
+    ) -> Option<Rc<Definition>> {
         let scheme = uri.get().split_once("://").map(|(scheme, _)| scheme);
         match scheme {
             Some("http" | "file" | "pattern") => {
@@ -151,8 +151,8 @@ impl Library {
         }
     }
 
-    /// The pattern of that name.
-    pub fn pattern(&mut self, name: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Loaded>> {
+    /// The built-in pattern of that name.
+    pub fn pattern(&mut self, name: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
         pattern(name, name.get(), reader)
     }
 
@@ -161,7 +161,7 @@ impl Library {
         uri: Text<'_>,
         label: &str,
         reader: &mut Reader<'_>,
-    ) -> Option<Rc<Loaded>> {
+    ) -> Option<Rc<Definition>> {
         let Some(index) = self.by_id.get(uri.get()) else {
             let mend = match uri.get().split_once("://") {
                 Some(("https", _)) => {
@@ -191,7 +191,7 @@ impl Library {
         found.loaded.clone()
     }
 
-    /// Warns of resources that no action uses: nothing in them beyond their form has been checked.
+    /// Warns about resources that no action uses: only their form has been checked.
     pub fn warn_of_unused(&self, reader: &mut Reader<'_>) {
         for known in self.embedded.iter().filter(|known| !known.used) {
             reader.notes.warn(
@@ -203,9 +203,9 @@ impl Library {
     }
 }
 
-fn over_http(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Loaded>> {
+fn over_http(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
     match reader.loader.fetch(uri.get()) {
-        Ok(text) => parse(uri, text, Rigour::Kinds, reader),
+        Ok(text) => parse(uri, text, Strictness::Kinds, reader),
         Err(error) => {
             reader.notes.error(
                 uri.at,
@@ -220,10 +220,10 @@ fn over_http(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Loaded>> {
     }
 }
 
-fn from_file(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Loaded>> {
+fn from_file(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
     let path = &uri.get()["file://".len()..];
     match reader.loader.local(path) {
-        Ok(text) => parse(uri, text, Rigour::Full, reader),
+        Ok(text) => parse(uri, text, Strictness::Full, reader),
         Err(error) => {
             reader.notes.error(
                 uri.at,
@@ -238,12 +238,12 @@ fn from_file(uri: Text<'_>, reader: &mut Reader<'_>) -> Option<Rc<Loaded>> {
 fn parse(
     uri: Text<'_>,
     text: String,
-    rigour: Rigour,
+    strictness: Strictness,
     reader: &mut Reader<'_>,
-) -> Option<Rc<Loaded>> {
+) -> Option<Rc<Definition>> {
     if text.len() > BYTES_MAX {
         let what = format!(
-            "{} has {} bytes, and may have {BYTES_MAX}",
+            "{} has {} bytes, more than {BYTES_MAX}",
             uri.shown(),
             text.len()
         );
@@ -259,7 +259,7 @@ fn parse(
             reader.notes.error(
                 fault.at,
                 format!(
-                    "error marshalling microgateway definition resource: it is not JSON: {}",
+                    "error marshalling microgateway definition resource: invalid JSON: {}",
                     fault.what
                 ),
                 "correct the definition",
@@ -269,13 +269,13 @@ fn parse(
     };
     secret::reveal(&mut root, reader.loader, reader.notes);
     located::refuse_duplicates(&root, reader.notes);
-    if !schema::check(&root, rigour, reader.notes) {
+    if !schema::check(&root, strictness, reader.notes) {
         return None;
     }
     if !matches!(root.kind, Kind::Map(_)) {
         reader.notes.error(
             root.at,
-            "a definition is an object",
+            "a definition must be an object",
             "write `{ \"name\": …, \"steps\": […] }`",
         );
         return None;
@@ -283,7 +283,7 @@ fn parse(
     let name = Object::open(&root, "a definition", reader.notes)
         .and_then(|root| root.word("name", reader.notes))
         .map_or_else(|| stem(named), |name| name.get().to_owned());
-    Some(Loaded::new(name, root))
+    Some(Definition::new(name, root))
 }
 
 /// The last segment of a path or URL, without its extension.
@@ -296,12 +296,12 @@ fn stem(path: &str) -> String {
     last.split('.').next().unwrap_or(last).to_owned()
 }
 
-fn pattern(text: Text<'_>, name: &str, reader: &mut Reader<'_>) -> Option<Rc<Loaded>> {
+fn pattern(text: Text<'_>, name: &str, reader: &mut Reader<'_>) -> Option<Rc<Definition>> {
     let Some(definition) = patterns::find(name) else {
         reader.notes.error(
             text.at,
             format!(
-                "unexpected end of JSON input: there is no pattern {}",
+                "unexpected end of JSON input: unknown pattern {}",
                 quote(name)
             ),
             suggest(name, patterns::NAMES),
@@ -309,9 +309,9 @@ fn pattern(text: Text<'_>, name: &str, reader: &mut Reader<'_>) -> Option<Rc<Loa
         return None;
     };
     let mut root = located::parse(definition, 0).expect("the built-in patterns are JSON");
-    // What is wrong with a pattern's values is wrong with the action that uses it.
+    // Faults in a pattern's values are reported at the action that uses it.
     place_all(&mut root, text.at);
-    Some(Loaded::new(name.to_owned(), root))
+    Some(Definition::new(name.to_owned(), root))
 }
 
 fn place_all(node: &mut Node, at: Place) {
@@ -326,7 +326,7 @@ fn place_all(node: &mut Node, at: Place) {
     }
 }
 
-/// Whether a reference names the microgateway.
+/// True if a reference names the microgateway.
 pub(crate) fn is_microgateway(path: &str) -> bool {
-    tail(path) == (Sort::Action, "microgateway")
+    tail(path) == (ContributionKind::Action, "microgateway")
 }

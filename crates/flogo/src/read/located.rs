@@ -1,27 +1,26 @@
-//! A JSON text as the house's tree: every key and value with its line and column.
+//! A JSON text as the tree of the native form: every key and value with its line and column.
 //!
-//! The YAML reader does not do: it takes `\ud83d\ude00` for two broken characters and stumbles over
-//! tabs. So serde_json says whether the text is JSON, and decodes each text in it; what is left is a
-//! walk that finds where each part stands.
+//! The YAML reader is unsuitable: it reads `\ud83d\ude00` as two broken characters and rejects tabs. So serde_json
+//! validates the text and decodes its strings, and a walk over the text finds the place of each part.
 
 use fusebox_plan::dialect::{Entry, Kind, NODES_MAX, Node, Notes, Place, Scalar, Style, quote};
 
 use crate::Value;
 
-/// Why a text is not JSON: where, and what the parser says.
+/// The error of a text that is not JSON: its place, and the parser's message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NotJson {
     pub at: Place,
     pub what: String,
 }
 
-/// Reads a JSON document.
+/// Parses a JSON document.
 ///
 /// # Errors
-/// Where and why it is none. Objects and lists may be nested up to 127 deep.
+/// The place and the message of the fault. Objects and lists may be nested up to 127 deep.
 pub(crate) fn parse(text: &str, file: usize) -> Result<Node, NotJson> {
     if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
-        // serde_json counts bytes.
+        // serde_json counts columns in bytes.
         let line = text.split('\n').nth(error.line().saturating_sub(1));
         let before = line.and_then(|line| line.get(..error.column().saturating_sub(1)));
         let col = before.map_or(error.column(), |before| before.chars().count() + 1);
@@ -52,15 +51,15 @@ fn clamp(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-/// A walk over a text that is known to be JSON.
+/// A walk over a text that is valid JSON.
 struct Walk<'t> {
     text: &'t str,
-    /// The byte that comes next.
+    /// The offset of the next byte.
     at: usize,
     line: usize,
     line_start: usize,
-    /// A byte of the present line, and how many characters stand before it: so that a file of one
-    /// long line is counted once, not once a value.
+    /// A byte of the current line, and the number of characters before it, so that a file of one long line is counted
+    /// once and not for every value.
     counted: (usize, usize),
     file: usize,
     nodes: usize,
@@ -109,7 +108,7 @@ impl Walk<'_> {
         Ok(Kind::List(items))
     }
 
-    /// Passes blanks and a comma; false once the closing bracket is passed too.
+    /// Skips blanks and a comma; false once the closing bracket is skipped too.
     fn more(&mut self, close: u8) -> bool {
         self.blanks();
         if self.peek() == Some(b',') {
@@ -181,12 +180,12 @@ fn scalar(text: String, style: Style) -> Scalar {
     }
 }
 
-/// A text in quotes, such as a key is.
+/// A quoted text, as of a key.
 pub(crate) fn quoted(text: &str) -> Scalar {
     scalar(text.to_owned(), Style::DoubleQuoted)
 }
 
-/// Reports keys that an object has twice. Flogo takes the last of them without a word.
+/// Reports keys that occur twice in an object. Flogo silently takes the last.
 pub(crate) fn refuse_duplicates(node: &Node, notes: &mut Notes) {
     match &node.kind {
         Kind::Scalar(_) => {}
@@ -211,7 +210,7 @@ pub(crate) fn refuse_duplicates(node: &Node, notes: &mut Notes) {
     }
 }
 
-/// The value that a part of the tree stands for; numbers are what Go makes of them, 64-bit floats.
+/// Converts a tree to a value; numbers become 64-bit floats, as in Go.
 pub(crate) fn value(node: &Node) -> Value {
     match &node.kind {
         Kind::Scalar(scalar) if scalar.style == Style::DoubleQuoted => {
@@ -241,7 +240,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn every_part_knows_its_line_and_column() {
+    fn every_part_has_its_line_and_column() {
         let root = parse("{\n\t\"é\": [1,\r\n  \"a\\u00e9\\ud83d\\ude00\\/\" ] }", 3).unwrap();
         let entry = root.entry("é").unwrap();
         assert_eq!((entry.at.file, entry.at.line, entry.at.col), (3, 2, 2));
@@ -255,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_says_where() {
+    fn text_that_is_not_json_is_an_error_with_its_place() {
         for (text, line, col) in [
             ("{\"a\": 1,}", 1, 9),
             ("{\n\"é\": tru }", 2, 9),
@@ -282,9 +281,9 @@ mod tests {
     fn a_key_that_is_given_twice_is_reported() {
         let mut notes = Notes::default();
         refuse_duplicates(&parse(r#"{"a":{"b":1,"b":2}}"#, 0).unwrap(), &mut notes);
-        let said = notes.finish(&["x.json"]);
+        let diagnostics = notes.finish(&["x.json"]);
         assert_eq!(
-            said[0].to_string(),
+            diagnostics[0].to_string(),
             "x.json:1:13: error: the key `b` is already given in line 1; keep one of the two"
         );
     }
@@ -295,7 +294,7 @@ mod tests {
             any::<bool>().prop_map(serde_json::Value::from),
             any::<i64>().prop_map(serde_json::Value::from),
             any::<u64>().prop_map(serde_json::Value::from),
-            // serde_json rounds longer ones otherwise than Go and we do.
+            // serde_json rounds longer ones differently from Go and from us.
             any::<i32>().prop_map(|eighths| (f64::from(eighths) / 8.0).into()),
             any::<String>().prop_map(serde_json::Value::from),
         ];
@@ -308,7 +307,7 @@ mod tests {
         })
     }
 
-    /// A document as text, with every kind of blank and every escape that JSON knows.
+    /// A document as text, with every kind of blank and every escape of JSON.
     fn written(document: &serde_json::Value, pretty: bool, escaped: bool) -> String {
         let text = if pretty {
             serde_json::to_string_pretty(document)

@@ -1,4 +1,4 @@
-//! From the parts of a definition as written to what is run: steps, responses, mappings.
+//! Lowers the parts of a definition: steps, responses, mappings.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use crate::flow::{
 };
 use crate::read::located;
 use crate::read::object::{Object, Text, is_null, text};
-use crate::read::reader::{NESTED, Reader, Whose, dotted};
+use crate::read::reader::{NESTED, Owner, Reader, dotted};
 
-/// The places of services among an action's services, by name.
+/// The indices of an action's services, by name.
 pub(crate) type IndexMap<'n> = BTreeMap<&'n str, usize>;
 
-/// The steps of a definition; `names` are those of its services. A step that is wrong is left out.
+/// Lowers the steps of a definition; `names` are those of its services. Faulty steps are omitted.
 pub(crate) fn steps(
     items: &[Node],
     names: &IndexMap<'_>,
@@ -56,7 +56,7 @@ fn service(object: Object<'_>, names: &IndexMap<'_>, reader: &mut Reader<'_>) ->
     let Some(name) = object.text("service", reader.notes) else {
         reader.notes.error(
             object.at,
-            "service not found: the step names none",
+            "service not found: the step has no `service`",
             "add `\"service\"`",
         );
         return None;
@@ -72,7 +72,7 @@ fn service(object: Object<'_>, names: &IndexMap<'_>, reader: &mut Reader<'_>) ->
     found
 }
 
-/// A condition, and its text; one that is empty is absent.
+/// A condition with its text; an empty one counts as absent.
 fn condition<'n>(
     object: Object<'n>,
     key: &str,
@@ -83,16 +83,16 @@ fn condition<'n>(
         "halt" => "halt condition parsing error",
         _ => "condition parsing error",
     };
-    Some((text, reader.condition(text, what, Whose::Definitions)?))
+    Some((text, reader.condition(text, what, Owner::Definitions)?))
 }
 
-/// Values and the places that take them, sorted by name.
+/// Lowers values with their destinations, sorted by name.
 fn assignments(entries: &[Entry], reader: &mut Reader<'_>) -> Vec<Assignment> {
     let mut sorted: Vec<&Entry> = entries.iter().collect();
     sorted.sort_by(|one, two| one.key.cmp(&two.key));
     let mut assignments: Vec<Assignment> = Vec::new();
     for entry in sorted {
-        let Some(value) = reader.given(&entry.value, Whose::Definitions) else {
+        let Some(value) = reader.given(&entry.value, Owner::Definitions) else {
             continue;
         };
         let path = dotted(&entry.key);
@@ -108,7 +108,7 @@ fn assignments(entries: &[Entry], reader: &mut Reader<'_>) -> Vec<Assignment> {
             reader.notes.error(
                 entry.at,
                 format!(
-                    "{} goes into {}, which is no object",
+                    "{} cannot be set in {}, which is not an object",
                     quote(&entry.key),
                     quote(&earlier.path.join("."))
                 ),
@@ -121,7 +121,7 @@ fn assignments(entries: &[Entry], reader: &mut Reader<'_>) -> Vec<Assignment> {
     assignments
 }
 
-/// The responses of a definition. One that is wrong is left out.
+/// Lowers the responses of a definition. Faulty ones are omitted.
 pub(crate) fn responses(items: &[Node], reader: &mut Reader<'_>) -> Vec<(FlowResponse, Place)> {
     let objects = items
         .iter()
@@ -150,7 +150,7 @@ fn response(object: Object<'_>, reader: &mut Reader<'_>) -> Option<FlowResponse>
             .map(|entry| &entry.value)
     };
     let code = match value("code") {
-        Some(node) => reader.given(node, Whose::Definitions),
+        Some(node) => reader.given(node, Owner::Definitions),
         None => None,
     };
     let data = match value("data") {
@@ -158,24 +158,24 @@ fn response(object: Object<'_>, reader: &mut Reader<'_>) -> Option<FlowResponse>
             kind: Kind::Map(entries),
             ..
         }) => Some(Data::Object(assignments(entries, reader))),
-        Some(node) => reader.given(node, Whose::Definitions).map(Data::One),
+        Some(node) => reader.given(node, Owner::Definitions).map(Data::One),
         None => None,
     };
     (before == reader.notes.errors()).then_some(FlowResponse { when, code, data })
 }
 
-/// A handler's `input` or `output`. `None` where an expression is wrong.
-pub(crate) fn mapping(entries: &[Entry], whose: Whose, reader: &mut Reader<'_>) -> Option<Mapping> {
+/// Lowers a handler's `input` or `output`. `None` after an error in an expression.
+pub(crate) fn mapping(entries: &[Entry], owner: Owner, reader: &mut Reader<'_>) -> Option<Mapping> {
     let before = reader.notes.errors();
     let mut nodes: Vec<(Arc<str>, MapNode)> = Vec::new();
     for entry in entries.iter().filter(|entry| !is_null(&entry.value)) {
         let node = match &entry.value.kind {
             Kind::Map(inner) => match (branch_keys(inner), entry.value.entry("mapping")) {
-                (true, _) => branches(&entry.value, inner, whose, reader),
-                (false, Some(mapped)) => map_node(&mapped.value, whose, reader),
+                (true, _) => branches(&entry.value, inner, owner, reader),
+                (false, Some(mapped)) => map_node(&mapped.value, owner, reader),
                 (false, None) => Some(MapNode::Given(Given::Literal(located::value(&entry.value)))),
             },
-            _ => reader.given(&entry.value, whose).map(MapNode::Given),
+            _ => reader.given(&entry.value, owner).map(MapNode::Given),
         };
         nodes.extend(node.map(|node| (entry.key.as_str().into(), node)));
     }
@@ -183,26 +183,26 @@ pub(crate) fn mapping(entries: &[Entry], whose: Whose, reader: &mut Reader<'_>) 
     (before == reader.notes.errors()).then_some(Mapping(nodes))
 }
 
-/// A value below `mapping`: expressions at any depth.
-fn map_node(node: &Node, whose: Whose, reader: &mut Reader<'_>) -> Option<MapNode> {
+/// Lowers a value below `mapping`, with expressions at any depth.
+fn map_node(node: &Node, owner: Owner, reader: &mut Reader<'_>) -> Option<MapNode> {
     match &node.kind {
-        Kind::Scalar(_) => reader.given(node, whose).map(MapNode::Given),
+        Kind::Scalar(_) => reader.given(node, owner).map(MapNode::Given),
         Kind::List(items) => items
             .iter()
-            .map(|item| map_node(item, whose, reader))
+            .map(|item| map_node(item, owner, reader))
             .collect::<Option<_>>()
             .map(MapNode::Array),
-        Kind::Map(entries) if branch_keys(entries) => branches(node, entries, whose, reader),
+        Kind::Map(entries) if branch_keys(entries) => branches(node, entries, owner, reader),
         Kind::Map(entries) => match entries.iter().find(|entry| directive(entry) == "@foreach") {
-            Some(each) => for_each(node, each, whose, reader),
-            None => map_entries(entries, whose, reader).map(MapNode::Object),
+            Some(each) => for_each(node, each, owner, reader),
+            None => map_entries(entries, owner, reader).map(MapNode::Object),
         },
     }
 }
 
 fn map_entries(
     entries: &[Entry],
-    whose: Whose,
+    owner: Owner,
     reader: &mut Reader<'_>,
 ) -> Option<Vec<(Arc<str>, MapNode)>> {
     entries
@@ -210,13 +210,13 @@ fn map_entries(
         .map(|entry| {
             Some((
                 Arc::from(entry.key.as_str()),
-                map_node(&entry.value, whose, reader)?,
+                map_node(&entry.value, owner, reader)?,
             ))
         })
         .collect()
 }
 
-/// The directive that a key begins with: `@foreach`, `@if`, `@elseif`, `@else`; empty for other keys.
+/// The directive at the beginning of a key: `@foreach`, `@if`, `@elseif`, `@else`; empty for other keys.
 fn directive(entry: &Entry) -> &str {
     let key = entry.key.trim_start();
     let end = key
@@ -236,7 +236,7 @@ fn branch_keys(entries: &[Entry]) -> bool {
         .any(|entry| matches!(directive(entry), "@if" | "@elseif" | "@else"))
 }
 
-/// What stands in the parentheses of a directive, and at which byte of the key.
+/// The text in the parentheses of a directive, with its offset in the key in bytes.
 fn argument(entry: &Entry) -> Option<(usize, &str)> {
     let open = entry.key.find('(')? + 1;
     let close = entry.key.rfind(')').filter(|close| *close >= open)?;
@@ -246,7 +246,7 @@ fn argument(entry: &Entry) -> Option<(usize, &str)> {
 fn branches(
     node: &Node,
     entries: &[Entry],
-    whose: Whose,
+    owner: Owner,
     reader: &mut Reader<'_>,
 ) -> Option<MapNode> {
     let before = reader.notes.errors();
@@ -255,13 +255,13 @@ fn branches(
         let of_this = entries.iter().filter(|entry| directive(entry) == word);
         for (index, entry) in of_this.enumerate() {
             if index > 0 && word != "@elseif" {
-                let what = format!("there are two `{word}` here");
+                let what = format!("duplicate `{word}`");
                 reader.notes.error(entry.at, what, "keep one");
                 continue;
             }
             let condition = match (conditional, argument(entry)) {
                 (false, _) => None,
-                (true, Some((open, source))) => key_expression(entry, open, source, whose, reader),
+                (true, Some((open, source))) => key_expression(entry, open, source, owner, reader),
                 (true, None) => {
                     let what = format!("{} must have condition expression", &word[1..]);
                     let mend = format!("write it as `{word}(…)`");
@@ -269,7 +269,7 @@ fn branches(
                     continue;
                 }
             };
-            if let Some(value) = map_node(&entry.value, whose, reader) {
+            if let Some(value) = map_node(&entry.value, owner, reader) {
                 branches.push((condition, value));
             }
         }
@@ -278,25 +278,20 @@ fn branches(
         if !matches!(directive(entry), "@if" | "@elseif" | "@else") {
             reader.notes.error(
                 entry.at,
-                format!(
-                    "{} stands beside branches and would be lost",
-                    quote(&entry.key)
-                ),
+                format!("{} beside branches would be ignored", quote(&entry.key)),
                 "move it into the branches",
             );
         }
     }
     if !entries.iter().any(|entry| directive(entry) == "@if") {
-        reader.notes.error(
-            node.at,
-            "there is no `@if` before these branches",
-            "add `@if(…)`",
-        );
+        reader
+            .notes
+            .error(node.at, "these branches have no `@if`", "add `@if(…)`");
     }
     (before == reader.notes.errors()).then_some(MapNode::Branches(branches))
 }
 
-fn for_each(node: &Node, each: &Entry, whose: Whose, reader: &mut Reader<'_>) -> Option<MapNode> {
+fn for_each(node: &Node, each: &Entry, owner: Owner, reader: &mut Reader<'_>) -> Option<MapNode> {
     let before = reader.notes.errors();
     let Kind::Map(entries) = &node.kind else {
         return None;
@@ -304,17 +299,14 @@ fn for_each(node: &Node, each: &Entry, whose: Whose, reader: &mut Reader<'_>) ->
     for other in entries.iter().filter(|other| other.key != each.key) {
         reader.notes.error(
             other.at,
-            format!(
-                "{} stands beside a loop and would be lost",
-                quote(&other.key)
-            ),
+            format!("{} beside a loop would be ignored", quote(&other.key)),
             "move it into the loop, or beside the object that holds it",
         );
     }
     let Some((open, argument)) = argument(each).filter(|(_, text)| !text.trim().is_empty()) else {
         reader.notes.error(
             each.at,
-            "a loop names no list",
+            "a loop has no list",
             "write it as `@foreach($.payload.items, item)`",
         );
         return None;
@@ -327,16 +319,16 @@ fn for_each(node: &Node, each: &Entry, whose: Whose, reader: &mut Reader<'_>) ->
         .filter(|name| !name.is_empty())
         .map(Arc::from);
     let filter_text = parts.next().filter(|filter| !filter.trim().is_empty());
-    let source = key_expression(each, open, source_text, whose, reader);
+    let source = key_expression(each, open, source_text, owner, reader);
     let filter = filter_text.and_then(|filter| {
         let at = open + (argument.len() - filter.len());
-        key_expression(each, at, filter, whose, reader)
+        key_expression(each, at, filter, owner, reader)
     });
     let Kind::Map(body) = &each.value.kind else {
         reader.notes.error(
             each.value.at,
-            "the body of a loop is an object",
-            "write what becomes of an item: `{ \"id\": \"=$loop.id\" }`, or `{ \"=\": \"$loop\" }` for the item itself",
+            "the body of a loop must be an object",
+            "write the new item: `{ \"id\": \"=$loop.id\" }`, or `{ \"=\": \"$loop\" }` for the item itself",
         );
         return None;
     };
@@ -345,14 +337,14 @@ fn for_each(node: &Node, each: &Entry, whose: Whose, reader: &mut Reader<'_>) ->
         Some(entry) if text(&entry.value).is_some_and(|text| text.get() == "$loop") => {
             Some(Base::Item)
         }
-        Some(entry) => reader.given(&entry.value, whose).map(Base::Given),
+        Some(entry) => reader.given(&entry.value, owner).map(Base::Given),
     };
     let fields: Vec<Entry> = body
         .iter()
         .filter(|entry| entry.key != "=")
         .cloned()
         .collect();
-    let fields = map_entries(&fields, whose, reader);
+    let fields = map_entries(&fields, owner, reader);
     let (source, fields) = (source?, fields?);
     (before == reader.notes.errors()).then(|| {
         MapNode::ForEach(Box::new(ForEach {
@@ -365,12 +357,12 @@ fn for_each(node: &Node, each: &Entry, whose: Whose, reader: &mut Reader<'_>) ->
     })
 }
 
-/// Compiles what stands in a key, from byte `at` of it.
+/// Compiles an expression in a key, at byte `at`.
 fn key_expression(
     entry: &Entry,
     at: usize,
     source: &str,
-    whose: Whose,
+    owner: Owner,
     reader: &mut Reader<'_>,
 ) -> Option<crate::Expression> {
     let scalar = located::quoted(&entry.key);
@@ -379,5 +371,5 @@ fn key_expression(
         scalar: &scalar,
     };
     let blanks = source.len() - source.trim_start().len();
-    reader.compile(key, at + blanks, source.trim(), whose)
+    reader.compile(key, at + blanks, source.trim(), owner)
 }

@@ -1,15 +1,15 @@
-//! A JSON object read by Go's rules: keys in any letter case, null as absent, strangers ignored.
+//! A JSON object, read by Go's rules: keys in any letter case, null as absent, unknown keys ignored.
 
 use fusebox_plan::dialect::{Entry, Kind, Node, Notes, Place, Scalar, Style, nearest, quote};
 
-/// An object, and what it is called in messages.
+/// An object of the file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Object<'n> {
     pub at: Place,
     entries: &'n [Entry],
 }
 
-/// A text, and where it stands.
+/// A text of the file, with its place.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Text<'n> {
     pub at: Place,
@@ -21,14 +21,14 @@ impl<'n> Text<'n> {
         &self.scalar.text
     }
 
-    /// What a message may show of it.
+    /// The text for a message, without any secret.
     pub fn shown(self) -> String {
         self.scalar.shown()
     }
 }
 
 impl<'n> Object<'n> {
-    /// Opens what should be an object; null is an absent one.
+    /// Opens an object. Null counts as absent; reports any other kind.
     pub fn open(node: &'n Node, what: &str, notes: &mut Notes) -> Option<Object<'n>> {
         match &node.kind {
             Kind::Map(entries) => Some(Object {
@@ -43,8 +43,7 @@ impl<'n> Object<'n> {
         }
     }
 
-    /// The entry of a key, unless its value is null. Go compares the keys of its own structures
-    /// without regard to case.
+    /// The entry of a key, unless its value is null. Go ignores the case of the keys of its own structures.
     pub fn get(&self, key: &str) -> Option<&'n Entry> {
         let exact = self.entries.iter().find(|entry| entry.key == key);
         let folded = || {
@@ -59,7 +58,7 @@ impl<'n> Object<'n> {
         self.entries
     }
 
-    /// A text; one that is empty is there, too.
+    /// A text, possibly empty.
     pub fn text(&self, key: &str, notes: &mut Notes) -> Option<Text<'n>> {
         let entry = self.get(key)?;
         let text = text(&entry.value);
@@ -69,12 +68,12 @@ impl<'n> Object<'n> {
         text
     }
 
-    /// A text that says something.
+    /// A text that is not empty.
     pub fn word(&self, key: &str, notes: &mut Notes) -> Option<Text<'n>> {
         self.text(key, notes).filter(|text| !text.get().is_empty())
     }
 
-    /// The items of a list; none where there is no list.
+    /// The items of a list; empty without one.
     pub fn list(&self, key: &str, notes: &mut Notes) -> &'n [Node] {
         let Some(entry) = self.get(key) else {
             return &[];
@@ -92,8 +91,8 @@ impl<'n> Object<'n> {
         Object::open(&self.get(key)?.value, &quote(key), notes)
     }
 
-    /// Warns of keys that have no meaning and are nearly one that has.
-    pub fn warn_of_slips(&self, known: &[&str], notes: &mut Notes) {
+    /// Warns about keys without a meaning that resemble a known one.
+    pub fn warn_of_typos(&self, known: &[&str], notes: &mut Notes) {
         for entry in self.entries {
             if known.iter().any(|key| key.eq_ignore_ascii_case(&entry.key)) {
                 continue;
@@ -101,10 +100,7 @@ impl<'n> Object<'n> {
             if let Some(near) = nearest(&entry.key, known.iter().copied()) {
                 notes.warn(
                     entry.at,
-                    format!(
-                        "the key {} means nothing here and is ignored",
-                        quote(&entry.key)
-                    ),
+                    format!("unknown key {}, which is ignored", quote(&entry.key)),
                     format!("did you mean {}?", quote(near)),
                 );
             }
@@ -129,7 +125,7 @@ pub(crate) fn is_null(node: &Node) -> bool {
 fn mismatch(node: &Node, what: &str, expected: &str, notes: &mut Notes) {
     notes.error(
         node.at,
-        format!("{what} is not {expected}: found {}", node.describe()),
+        format!("{what} must be {expected}, found {}", node.describe()),
         format!("write {expected}"),
     );
 }

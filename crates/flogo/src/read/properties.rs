@@ -12,7 +12,7 @@ use crate::program::Channel;
 use crate::read::located;
 use crate::read::object::{Object, is_null, text};
 
-/// Reads `properties`; what is set from outside takes the place of a property's own value.
+/// Reads `properties`; a value from the command line replaces a property's own.
 pub(crate) fn properties(items: &[Node], loader: &dyn Loader, notes: &mut Notes) -> Map {
     let mut properties = Map::new();
     for item in items {
@@ -34,12 +34,12 @@ pub(crate) fn properties(items: &[Node], loader: &dyn Loader, notes: &mut Notes)
         let place = property
             .get("value")
             .map_or(item.at, |entry| entry.value.at);
-        // A property that is wrong keeps the file's value, so that what names it is not wrong too.
+        // A faulty property keeps the file's value, so that its users are not reported as well.
         let value = match typed(&given, kind_name) {
             Some(Ok(value)) => value,
             Some(Err(error)) => {
                 let what = format!(
-                    "property {}: its value from {from} is no {kind_name}: {}",
+                    "property {}: invalid {kind_name} from {from}: {}",
                     quote(name.get()),
                     error.message
                 );
@@ -68,7 +68,7 @@ pub(crate) fn properties(items: &[Node], loader: &dyn Loader, notes: &mut Notes)
     properties
 }
 
-/// The value as a type asks for it; `None`: there is no such type.
+/// Coerces a value to a type; `None` for an unknown type.
 fn typed(value: &Value, kind: &str) -> Option<Result<Value, EvalError>> {
     if value.is_null() {
         return Some(Ok(Value::Null));
@@ -86,13 +86,13 @@ fn typed(value: &Value, kind: &str) -> Option<Result<Value, EvalError>> {
     })
 }
 
-/// Reads `channels`: `NAME`, or `NAME:CAPACITY`.
+/// Reads `channels`, each `NAME` or `NAME:CAPACITY`.
 pub(crate) fn channels(items: &[Node], notes: &mut Notes) -> Vec<Channel> {
     let mut channels: Vec<Channel> = Vec::new();
     let mut names: HashSet<Arc<str>> = HashSet::new();
     for item in items.iter().filter(|item| !is_null(item)) {
         let Some(text) = text(item).filter(|text| !text.get().is_empty()) else {
-            let what = format!("a channel is not a text: found {}", item.describe());
+            let what = format!("a channel must be a text, found {}", item.describe());
             notes.error(item.at, what, "write `\"NAME\"` or `\"NAME:CAPACITY\"`");
             continue;
         };
@@ -103,7 +103,7 @@ pub(crate) fn channels(items: &[Node], notes: &mut Notes) -> Vec<Channel> {
                 notes.warn(
                     item.at,
                     format!(
-                        "the size {} of channel '{name}' is no number, so it is 0",
+                        "the size {} of channel '{name}' is not a number, so 0 is used",
                         quote(size)
                     ),
                     "write it as in `\"orders:5\"`",
@@ -115,7 +115,7 @@ pub(crate) fn channels(items: &[Node], notes: &mut Notes) -> Vec<Channel> {
             notes.error(
                 item.at,
                 format!(
-                    "channel '{name}' would hold {capacity} messages, and may hold {CAPACITY_MAX}"
+                    "channel '{name}' has a capacity of {capacity} messages, more than {CAPACITY_MAX}"
                 ),
                 "lower the number",
             );
@@ -135,5 +135,5 @@ pub(crate) fn channels(items: &[Node], notes: &mut Notes) -> Vec<Channel> {
     channels
 }
 
-/// Messages that a channel may hold.
+/// The most messages in a channel.
 const CAPACITY_MAX: usize = 1 << 20;

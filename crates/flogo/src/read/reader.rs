@@ -1,4 +1,4 @@
-//! What the parts of an application's reader share: notes, the machine, names, places.
+//! The shared context of an application's readers: notes, loader, names, places.
 
 use std::sync::Arc;
 
@@ -16,28 +16,28 @@ use crate::read::settings::Settings;
 /// The mark of an expression at the start of a text.
 const MARK: char = '=';
 
-/// Bytes in a line within which a character is looked for: a line is read anew for each fault in it.
+/// The longest line, in bytes, in which characters are counted: the line is scanned again for each fault in it.
 const LINE_MAX: usize = 64 * 1024;
 
-/// What the reader carries along.
+/// The context of reading an application.
 pub(crate) struct Reader<'a> {
     pub notes: &'a mut Notes,
     pub loader: &'a dyn Loader,
-    /// Every text that has been read, by the number of its file.
+    /// The texts of all files that have been read, by the files' indices.
     pub texts: Vec<SourceText>,
-    /// What expressions in triggers and handlers may name.
-    pub around: Names,
-    /// What expressions within a microgateway's definition may name.
-    pub inside: Names,
-    /// The environment, as `$.env` shows it.
+    /// The names available to expressions in triggers and handlers.
+    pub handler_names: Names,
+    /// The names available to expressions in a microgateway's definition.
+    pub definition_names: Names,
+    /// The environment, as the value of `$.env`.
     pub env: Value,
 }
 
-/// A file's name and text.
+/// The name and the text of a file.
 pub(crate) struct SourceText {
     pub name: String,
     pub text: Arc<str>,
-    /// The byte at which each line begins.
+    /// The offset of the beginning of each line, in bytes.
     lines: Vec<usize>,
 }
 
@@ -51,7 +51,7 @@ impl SourceText {
         }
     }
 
-    /// A line by its number, from 1.
+    /// A line by its number, from 1, without its end.
     fn line(&self, number: u32) -> &str {
         let index = number.saturating_sub(1) as usize;
         let start = self.lines.get(index).copied().unwrap_or(self.text.len());
@@ -60,41 +60,40 @@ impl SourceText {
     }
 }
 
-/// Whose names an expression may use.
+/// The owner of an expression, which determines the available names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Whose {
+pub(crate) enum Owner {
     Handlers,
     Definitions,
 }
 
 impl Reader<'_> {
-    /// Compiles a whole text: a condition. Of one that is wrong Flogo tells first that it is one, which
-    /// is `what`, with its text.
-    pub fn condition(&mut self, text: Text<'_>, what: &str, whose: Whose) -> Option<Expression> {
+    /// Compiles a whole text as a condition. Flogo's message for a fault begins with `what` and the text.
+    pub fn condition(&mut self, text: Text<'_>, what: &str, owner: Owner) -> Option<Expression> {
         let what = format!("{what}: {}: ", text.shown().trim_matches('`'));
-        self.compile_as(text, 0, text.get(), &what, whose)
+        self.compile_as(text, 0, text.get(), &what, owner)
     }
 
-    /// A value as the file gives it: an expression if it is a text that begins with `=`, else literal.
-    /// `None` where the expression is wrong.
-    pub fn given(&mut self, node: &Node, whose: Whose) -> Option<Given> {
+    /// A value in the file: an expression if it is a text that begins with `=`, otherwise a literal. `None` after an
+    /// error in the expression.
+    pub fn given(&mut self, node: &Node, owner: Owner) -> Option<Given> {
         match expression_of(node) {
             Some((text, source)) => self
-                .compile(text, MARK.len_utf8(), source, whose)
+                .compile(text, MARK.len_utf8(), source, owner)
                 .map(Given::Expression),
             None => Some(Given::Literal(located::value(node))),
         }
     }
 
-    /// Compiles `source`, which begins at byte `skip` of a text of the file.
+    /// Compiles `source`, which begins at byte `skip` of a text in the file.
     pub fn compile(
         &mut self,
         text: Text<'_>,
         skip: usize,
         source: &str,
-        whose: Whose,
+        owner: Owner,
     ) -> Option<Expression> {
-        self.compile_as(text, skip, source, "", whose)
+        self.compile_as(text, skip, source, "", owner)
     }
 
     fn compile_as(
@@ -103,11 +102,11 @@ impl Reader<'_> {
         skip: usize,
         source: &str,
         what: &str,
-        whose: Whose,
+        owner: Owner,
     ) -> Option<Expression> {
-        let names = match whose {
-            Whose::Handlers => &self.around,
-            Whose::Definitions => &self.inside,
+        let names = match owner {
+            Owner::Handlers => &self.handler_names,
+            Owner::Definitions => &self.definition_names,
         };
         match Expression::compile(source, names) {
             Ok(expression) => Some(expression),
@@ -123,10 +122,10 @@ impl Reader<'_> {
         }
     }
 
-    /// Where a byte of a text stands in its file.
+    /// The place in the file of a byte of a text.
     pub fn place_in(&self, text: Text<'_>, offset: usize) -> Place {
         let Text { at, scalar } = text;
-        // A decrypted text stands elsewhere than it reads.
+        // A decrypted text has other offsets than its text in the file.
         let (None, Some(source)) = (&scalar.written, self.texts.get(at.file)) else {
             return at;
         };
@@ -139,7 +138,7 @@ impl Reader<'_> {
             .char_indices()
             .take_while(|(byte, _)| *byte < offset)
             .count();
-        // A text of JSON stands on one line.
+        // A text in JSON is always on one line.
         let alone = Place { line: 1, ..at };
         let found = place_within(&[line], alone, scalar, chars);
         Place {
@@ -148,20 +147,20 @@ impl Reader<'_> {
         }
     }
 
-    /// Evaluates settings once, in a scope that stands still.
+    /// Evaluates settings once, in a constant scope.
     pub fn settings<'n>(
         &mut self,
         at: Place,
         entries: &'n [Entry],
         scope: &Map,
-        whose: Whose,
+        owner: Owner,
     ) -> Option<Settings<'n>> {
         let before = self.notes.errors();
         let mut sorted: Vec<&Entry> = entries.iter().collect();
         sorted.sort_by(|one, two| one.key.cmp(&two.key));
         let mut values = Map::new();
         for entry in sorted {
-            let Some(given) = self.given(&entry.value, whose) else {
+            let Some(given) = self.given(&entry.value, owner) else {
                 continue;
             };
             let value = match given.eval(scope) {
@@ -170,17 +169,17 @@ impl Reader<'_> {
                     self.notes.error(
                         entry.value.at,
                         error.message,
-                        match whose {
-                            Whose::Handlers => "a setting is evaluated at the start: it sees `$env[NAME]` and `$property[NAME]`",
-                            Whose::Definitions => "a setting is evaluated at the start: it sees `$.conf`, `$.env` and `$.async`, and no request",
+                        match owner {
+                            Owner::Handlers => "a setting is evaluated at the start: it sees `$env[NAME]` and `$property[NAME]`",
+                            Owner::Definitions => "a setting is evaluated at the start: it sees `$.conf`, `$.env` and `$.async`, and no request",
                         },
                     );
                     continue;
                 }
             };
-            let path: Vec<Arc<str>> = match whose {
-                Whose::Handlers => vec![entry.key.as_str().into()],
-                Whose::Definitions => dotted(&entry.key),
+            let path: Vec<Arc<str>> = match owner {
+                Owner::Handlers => vec![entry.key.as_str().into()],
+                Owner::Definitions => dotted(&entry.key),
             };
             if let Err(error) = crate::mapping::assign(&mut values, &path, value) {
                 self.notes.error(entry.at, error.message, NESTED);
@@ -194,16 +193,16 @@ impl Reader<'_> {
     }
 }
 
-/// The mend where a dotted name leads through something that is no object.
+/// The mend for a dotted name that leads through a value that is not an object.
 pub(crate) const NESTED: &str =
     "a name with dots goes into objects: rename it, or give the object as a whole";
 
-/// The parts of a name with dots.
+/// The parts of a dotted name.
 pub(crate) fn dotted(name: &str) -> Vec<Arc<str>> {
     name.split('.').map(Arc::from).collect()
 }
 
-/// The text of an expression, without its mark, where a value is one.
+/// The text of an expression, without its mark; `None` for other values.
 pub(crate) fn expression_of(node: &Node) -> Option<(Text<'_>, &str)> {
     let text = text(node)?;
     Some((text, text.get().strip_prefix(MARK)?))

@@ -1,7 +1,7 @@
-//! References to contributions: `github.com/…/activity/rest`, `#rest`, and the imports behind them.
+//! References to contributions: `github.com/…/activity/rest`, `#rest`, and the imports that they refer to.
 //!
-//! The same activity lives under several paths (the original's, its forks', older ones), so a path is
-//! known by its tail: its last segment, and a segment before it that says what kind of thing it is.
+//! The same activity is published under several paths (the original's, its forks', older ones), so a path is identified
+//! by its tail: its last segment, and an earlier segment that names its kind.
 
 use std::collections::HashMap;
 
@@ -9,9 +9,9 @@ use fusebox_plan::dialect::{Node, Notes, Place, quote};
 
 use crate::read::object::text;
 
-/// What a path contributes.
+/// The kind of a contribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Sort {
+pub(crate) enum ContributionKind {
     Trigger,
     Activity,
     Function,
@@ -19,39 +19,39 @@ pub(crate) enum Sort {
     Other,
 }
 
-impl Sort {
+impl ContributionKind {
     fn word(self) -> &'static str {
         match self {
-            Sort::Trigger => "trigger",
-            Sort::Activity => "activity",
-            Sort::Function => "function",
-            Sort::Action => "action",
-            Sort::Other => "other",
+            ContributionKind::Trigger => "trigger",
+            ContributionKind::Activity => "activity",
+            ContributionKind::Function => "function",
+            ContributionKind::Action => "action",
+            ContributionKind::Other => "other",
         }
     }
 }
 
-/// The sort and the last segment of a path.
-pub(crate) fn tail(path: &str) -> (Sort, &str) {
+/// The kind and the last segment of a path.
+pub(crate) fn tail(path: &str) -> (ContributionKind, &str) {
     let (before, last) = path.rsplit_once('/').unwrap_or(("", path));
     if last == "microgateway" {
-        return (Sort::Action, last);
+        return (ContributionKind::Action, last);
     }
     let sort = before.rsplit('/').find_map(|segment| match segment {
-        "trigger" => Some(Sort::Trigger),
-        "activity" => Some(Sort::Activity),
-        "function" => Some(Sort::Function),
+        "trigger" => Some(ContributionKind::Trigger),
+        "activity" => Some(ContributionKind::Activity),
+        "function" => Some(ContributionKind::Function),
         _ => None,
     });
-    (sort.unwrap_or(Sort::Other), last)
+    (sort.unwrap_or(ContributionKind::Other), last)
 }
 
-/// One import.
+/// An import of the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Import {
     pub alias: String,
     pub path: String,
-    /// The file gives the alias in so many words.
+    /// True if the file specifies the alias explicitly.
     pub renamed: bool,
 }
 
@@ -59,17 +59,17 @@ pub(crate) struct Import {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Imports {
     pub list: Vec<Import>,
-    /// Which import, and the line that it stands in.
-    by_alias: HashMap<(String, Sort), (usize, u32)>,
+    /// The index and the line of each import, by alias and kind.
+    by_alias: HashMap<(String, ContributionKind), (usize, u32)>,
 }
 
 impl Imports {
-    /// Reads a list of `path`, `alias path`, each with an optional `@version` and `:subpath`.
+    /// Reads a list of `path` and `alias path`, each with an optional `@version` and `:subpath`.
     pub fn read(items: &[Node], notes: &mut Notes) -> Imports {
         let mut imports = Imports::default();
         for item in items {
             let Some(text) = text(item) else {
-                let what = format!("an import is not a text: found {}", item.describe());
+                let what = format!("an import must be a text, found {}", item.describe());
                 notes.error(item.at, what, "write the path of a package in quotes");
                 continue;
             };
@@ -93,7 +93,7 @@ impl Imports {
                 self.by_alias.insert(key, (self.list.len(), at.line));
                 self.list.push(import);
             }
-            // The same import again changes nothing.
+            // A repeated import changes nothing.
             Some((other, _)) if self.list[*other].path == import.path => {}
             Some((_, line)) => notes.error(
                 at,
@@ -107,11 +107,15 @@ impl Imports {
         }
     }
 
-    /// The path that a reference stands for: itself, or what its `#alias` was imported as.
+    /// The path of a reference: the reference itself, or the import of its `#alias`.
     ///
     /// # Errors
-    /// What is said where the alias has not been imported.
-    pub fn resolve<'a>(&'a self, reference: &'a str, sort: Sort) -> Result<&'a str, String> {
+    /// The message for an alias that is not imported.
+    pub fn resolve<'a>(
+        &'a self,
+        reference: &'a str,
+        sort: ContributionKind,
+    ) -> Result<&'a str, String> {
         let Some(alias) = reference.strip_prefix('#') else {
             return Ok(reference);
         };
@@ -122,12 +126,12 @@ impl Imports {
     }
 }
 
-/// The mend for an alias that nothing imports.
-pub(crate) fn import_mend(reference: &str, sort: Sort) -> String {
+/// The mend for an alias that is not imported.
+pub(crate) fn import_mend(reference: &str, sort: ContributionKind) -> String {
     let example = match sort {
-        Sort::Trigger => "github.com/project-flogo/contrib/trigger/rest",
-        Sort::Action => "github.com/project-flogo/microgateway",
-        Sort::Activity | Sort::Function | Sort::Other => {
+        ContributionKind::Trigger => "github.com/project-flogo/contrib/trigger/rest",
+        ContributionKind::Action => "github.com/project-flogo/microgateway",
+        ContributionKind::Activity | ContributionKind::Function | ContributionKind::Other => {
             "github.com/project-flogo/contrib/activity/rest"
         }
     };
@@ -177,21 +181,25 @@ mod tests {
             "github.com/r2d2-ai/aiflow/microgateway/activity/circuitbreaker",
             "github.com/r2d2-ai/aiflow/action/microgateway/activity/circuitbreaker",
         ] {
-            assert_eq!(tail(path), (Sort::Activity, "circuitbreaker"), "{path}");
+            assert_eq!(
+                tail(path),
+                (ContributionKind::Activity, "circuitbreaker"),
+                "{path}"
+            );
         }
         assert_eq!(
             tail("github.com/r2d2-ai/aiflow/activity/net/rest"),
-            (Sort::Activity, "rest")
+            (ContributionKind::Activity, "rest")
         );
         assert_eq!(
             tail("github.com/project-flogo/contrib/trigger/rest"),
-            (Sort::Trigger, "rest")
+            (ContributionKind::Trigger, "rest")
         );
         assert_eq!(
             tail("github.com/r2d2-ai/aiflow/action/microgateway"),
-            (Sort::Action, "microgateway")
+            (ContributionKind::Action, "microgateway")
         );
-        assert_eq!(tail("github.com/x/y"), (Sort::Other, "y"));
+        assert_eq!(tail("github.com/x/y"), (ContributionKind::Other, "y"));
     }
 
     #[test]

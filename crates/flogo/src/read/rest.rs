@@ -1,4 +1,4 @@
-//! The REST activity: where it calls, how, and whom it trusts.
+//! The REST activity: its target, its method, and its TLS verification.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(crate) fn lower(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<
     let place = uri.as_deref().and_then(|uri| {
         let read = read_uri(uri);
         if let Err((what, mend)) = &read {
-            let what = format!("the uri is of no use: {what}");
+            let what = format!("invalid uri: {what}");
             reader.notes.error(settings.place("uri"), what, mend);
         }
         read.ok()
@@ -29,14 +29,14 @@ pub(crate) fn lower(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<
     if let Some(headers) = settings.get("headers")
         && let Err(error) = headers.to_params()
     {
-        let what = format!("the headers are no texts by name: {}", error.message);
+        let what = format!("invalid headers: {}", error.message);
         let mend = "write an object of texts: `{ \"X-Name\": \"value\" }`";
         reader.notes.error(settings.place("headers"), what, mend);
     }
     let proxy = settings.text("proxy").and_then(|proxy| {
         let read = read_url(&proxy);
         if let Err((what, mend)) = &read {
-            let what = format!("the proxy is of no use: {what}");
+            let what = format!("invalid proxy: {what}");
             reader.notes.error(settings.place("proxy"), what, mend);
         }
         read.ok()
@@ -59,7 +59,7 @@ pub(crate) fn lower(settings: &Settings<'_>, reader: &mut Reader<'_>) -> Option<
     })
 }
 
-/// An address, and what follows it up to a `#`.
+/// Parses an address, and the target after it, up to a `#`.
 fn read_uri(uri: &str) -> Result<(Endpoint, Vec<TargetPart>), (String, String)> {
     let start = uri.find("://").map_or(0, |at| at + 3);
     let end = uri[start..]
@@ -103,7 +103,8 @@ fn read_uri(uri: &str) -> Result<(Endpoint, Vec<TargetPart>), (String, String)> 
 struct Target(Vec<TargetPart>);
 
 impl Target {
-    /// Adds a text, escaped where a URL may not hold it (RFC 3986, 3.3 and 3.4); what is escaped stays so.
+    /// Appends a text, with characters escaped that a URL does not allow (RFC 3986, 3.3 and 3.4); existing escapes are
+    /// kept.
     fn literal(&mut self, text: &str) {
         let mut out = match self.0.pop() {
             Some(TargetPart::Literal(before)) => before,
@@ -134,7 +135,7 @@ impl Target {
     }
 }
 
-/// Who is trusted. Verified, unless the file says otherwise in so many words, in either spelling.
+/// The verification of TLS servers: on, unless the file disables it explicitly, in either spelling.
 fn tls(settings: &Settings<'_>, secure: bool, reader: &mut Reader<'_>) -> RestTls {
     let config = match settings.get("sslConfig").map(Value::to_object) {
         Some(Ok(config)) => config,
@@ -149,7 +150,7 @@ fn tls(settings: &Settings<'_>, secure: bool, reader: &mut Reader<'_>) -> RestTl
         Some(value) => {
             let flag = value.to_bool();
             if flag.is_err() {
-                let what = format!("`{key}` is neither true nor false");
+                let what = format!("`{key}` must be true or false");
                 notes.error(settings.place("sslConfig"), what, "write true or false");
             }
             flag.ok()
@@ -184,7 +185,7 @@ fn tls(settings: &Settings<'_>, secure: bool, reader: &mut Reader<'_>) -> RestTl
         };
         reader.notes.warn(
             at,
-            "the certificate of the other side is not verified: whoever stands between can read and change everything",
+            "the server's certificate is not verified, so anyone on the network path can read and change all traffic",
             "remove the setting; a private authority goes into `sslConfig.caFile`",
         );
     }
@@ -213,7 +214,7 @@ fn tls(settings: &Settings<'_>, secure: bool, reader: &mut Reader<'_>) -> RestTl
         (Some((_, at)), None) | (None, Some((_, at))) => {
             reader.notes.error(
                 at,
-                "a certificate of our own needs both `certFile` and `keyFile`",
+                "a client certificate needs both `certFile` and `keyFile`",
                 "add the other, or remove this one",
             );
             None
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uri_that_leads_nowhere_says_why() {
+    fn an_invalid_uri_is_an_error() {
         for uri in [
             "/pets",
             "ftp://a/b",

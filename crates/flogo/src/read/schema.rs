@@ -1,4 +1,4 @@
-//! What a microgateway definition may look like: the JSON Schema of the original, and its messages.
+//! The schema of a microgateway definition: the original's JSON Schema, with its messages.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::read::object::{is_null, text};
 
 const PREFIX: &str = "error validating schema: The JSON is not valid. See errors: ";
 
-/// What one place of a definition may hold.
+/// The shape of a part of a definition.
 enum Shape {
     Text,
     Flag,
@@ -96,25 +96,25 @@ static SERVICE: Shape = Shape::Object(&[
     optional("settings", Shape::Free),
 ]);
 
-/// How much of the schema is asked for.
+/// The part of the schema that is enforced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rigour {
-    /// All of it, as of a definition in the application or in a file.
+pub(crate) enum Strictness {
+    /// The whole schema, for definitions in the application or in a file.
     Full,
-    /// What is there must be of the right kind: all that is asked of a definition fetched over HTTP.
+    /// Only the kinds of values, for definitions fetched over HTTP.
     Kinds,
 }
 
-/// Compares a definition with the schema; whether it holds.
-pub(crate) fn check(node: &Node, rigour: Rigour, notes: &mut Notes) -> bool {
+/// Checks a definition against the schema. True if it conforms.
+pub(crate) fn check(node: &Node, strictness: Strictness, notes: &mut Notes) -> bool {
     let before = notes.errors();
-    let mut check = Check { rigour, notes };
+    let mut check = Check { strictness, notes };
     check.node(node, &DEFINITION, "(root)");
     before == check.notes.errors()
 }
 
 struct Check<'a> {
-    rigour: Rigour,
+    strictness: Strictness,
     notes: &'a mut Notes,
 }
 
@@ -126,7 +126,7 @@ impl Check<'_> {
             (Shape::Flag, _) if matches!(kind(node), "boolean") => {}
             (Shape::Object(keys), Kind::Map(_)) => self.object(node, keys, path),
             (Shape::List { of, least, unique }, Kind::List(items)) => {
-                if items.len() < *least && self.rigour == Rigour::Full {
+                if items.len() < *least && self.strictness == Strictness::Full {
                     self.say(
                         node.at,
                         path,
@@ -137,12 +137,12 @@ impl Check<'_> {
                 for (index, item) in items.iter().enumerate() {
                     self.node(item, of, &below(path, &index.to_string()));
                 }
-                if *unique && self.rigour == Rigour::Full {
+                if *unique && self.strictness == Strictness::Full {
                     self.unique(items, path);
                 }
             }
             // Go reads null as an absent value.
-            _ if is_null(node) && self.rigour == Rigour::Kinds => {}
+            _ if is_null(node) && self.strictness == Strictness::Kinds => {}
             _ => {
                 let expected = match shape {
                     Shape::Text => "string",
@@ -166,7 +166,7 @@ impl Check<'_> {
             return;
         };
         for key in keys.iter().filter(|key| key.required) {
-            if node.entry(key.name).is_none() && self.rigour == Rigour::Full {
+            if node.entry(key.name).is_none() && self.strictness == Strictness::Full {
                 self.say(
                     node.at,
                     path,
@@ -178,13 +178,13 @@ impl Check<'_> {
         for entry in entries {
             let exact = |key: &&Key| key.name == entry.key;
             let folded = |key: &&Key| key.name.eq_ignore_ascii_case(&entry.key);
-            let found = match self.rigour {
-                Rigour::Full => keys.iter().find(exact),
-                Rigour::Kinds => keys.iter().find(folded),
+            let found = match self.strictness {
+                Strictness::Full => keys.iter().find(exact),
+                Strictness::Kinds => keys.iter().find(folded),
             };
             match found {
                 Some(key) => self.node(&entry.value, &key.shape, &below(path, key.name)),
-                None if self.rigour == Rigour::Kinds => {}
+                None if self.strictness == Strictness::Kinds => {}
                 None => {
                     let what = format!("Additional property {} is not allowed", entry.key);
                     let mend =
@@ -198,7 +198,7 @@ impl Check<'_> {
     fn unique(&mut self, items: &[Node], path: &str) {
         let mut seen = HashMap::new();
         for (later, item) in items.iter().enumerate() {
-            // Its keys sorted, a value has one text.
+            // Sorted keys give each value a single text.
             let Ok(text) = crate::read::located::value(item).to_json_text() else {
                 continue;
             };
@@ -224,7 +224,7 @@ fn below(path: &str, name: &str) -> String {
     }
 }
 
-/// What JSON Schema calls a value.
+/// The kind of a value, in JSON Schema's words.
 fn kind(node: &Node) -> &'static str {
     match &node.kind {
         Kind::Map(_) => "object",

@@ -1,7 +1,7 @@
 //! Decrypts `SECRET:…` in the values of an application.
 //!
-//! As Flogo's tools write it: base64 of a 16-byte initialisation vector and the text, encrypted with
-//! AES-256 in CFB mode under the SHA-256 of `FLOGO_DATA_SECRET_KEY`, or of `flogo` where that is not set.
+//! The format is that of Flogo's tools: base64 of a 16-byte initialisation vector and the text, encrypted with AES-256
+//! in CFB mode under the SHA-256 of `FLOGO_DATA_SECRET_KEY`, or of `flogo` by default.
 
 use aes::Aes256;
 use base64::Engine as _;
@@ -16,7 +16,7 @@ const KEY_VARIABLE: &str = "FLOGO_DATA_SECRET_KEY";
 const KEY_DEFAULT: &str = "flogo";
 const IV_BYTES: usize = 16;
 
-/// Decrypts every secret of a tree; what cannot be decrypted is reported.
+/// Decrypts all secrets of a tree, and reports those that cannot be decrypted.
 pub(crate) fn reveal(node: &mut Node, loader: &dyn Loader, notes: &mut Notes) {
     match &mut node.kind {
         Kind::Scalar(scalar) if scalar.text.contains(MARK) => {
@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// Encrypts as Flogo's tools do.
+    /// Encrypts like Flogo's tools.
     pub fn encrypt(text: &str, key: &str) -> String {
         let iv = [7; IV_BYTES];
         let mut bytes = text.as_bytes().to_vec();
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_decrypted_says_why() {
+    fn failed_decryption_gives_its_reason() {
         assert_eq!(reveal_text("SECRET:abc", "k"), Err("it is not base64"));
         assert_eq!(
             reveal_text("SECRET:abcd", "k"),

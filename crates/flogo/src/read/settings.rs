@@ -1,6 +1,6 @@
-//! Settings of triggers, handlers and services: evaluated, then read as each key asks for it.
+//! Settings of triggers, handlers and services: evaluated, then read by key and type.
 //!
-//! The messages begin with the words of Flogo's own check, which scripts may look for.
+//! The messages begin with the words of Flogo's own check, which scripts may search for.
 
 use fusebox_plan::dialect::{Entry, Notes, Place, quote};
 
@@ -8,17 +8,17 @@ use crate::Map;
 use crate::Value;
 use crate::read::reader::expression_of;
 
-/// Evaluated settings, and where the file gives them.
+/// Evaluated settings, with their places in the file.
 #[derive(Debug)]
 pub(crate) struct Settings<'n> {
-    /// Where they are missing.
+    /// The place at which missing settings are reported.
     pub at: Place,
     pub values: Map,
     pub entries: &'n [Entry],
 }
 
 impl Settings<'_> {
-    /// Where a setting stands, or all of them where it does not.
+    /// The place of a setting, or of all settings if it is absent.
     pub fn place(&self, key: &str) -> Place {
         self.entries
             .iter()
@@ -26,17 +26,17 @@ impl Settings<'_> {
             .map_or(self.at, |entry| entry.value.at)
     }
 
-    /// A setting that is there; null is.
+    /// The value of a setting, including null.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.values.get(key)
     }
 
-    /// A setting that says something.
+    /// The value of a setting that is not null.
     fn given(&self, key: &str) -> Option<&Value> {
         self.get(key).filter(|value| !value.is_null())
     }
 
-    /// A text that must be there.
+    /// A required text; reports a missing or empty one.
     pub fn required(&self, key: &str, notes: &mut Notes) -> Option<String> {
         match self.get(key) {
             None => {
@@ -55,8 +55,7 @@ impl Settings<'_> {
         }
     }
 
-    /// One of some words, in any letter case; `default` where the setting is absent, and required
-    /// where there is no default.
+    /// One of some words, in any letter case. An absent setting gives `default`, and is an error without a default.
     pub fn word(
         &self,
         key: &str,
@@ -80,13 +79,13 @@ impl Settings<'_> {
         found.copied()
     }
 
-    /// A text; absent, null and empty are the same.
+    /// A text; null and empty texts count as absent.
     pub fn text(&self, key: &str) -> Option<String> {
         let text = self.given(key)?.to_text();
         (!text.is_empty()).then_some(text)
     }
 
-    /// A whole number; fractions are cut off, numbers may be written as texts.
+    /// A whole number; fractions are truncated, and numbers may be written as texts.
     pub fn whole(&self, key: &str, notes: &mut Notes) -> Option<i64> {
         let value = self.given(key)?;
         let number = value.to_int();
@@ -114,7 +113,7 @@ impl Settings<'_> {
         flag.ok()
     }
 
-    /// Says that a setting's value is of no use.
+    /// Reports an invalid value of a setting.
     pub fn not_valid(&self, key: &str, mend: &str, notes: &mut Notes) {
         let entry = self.entries.iter().find(|entry| entry.key == key);
         let shown = match self.get(key) {

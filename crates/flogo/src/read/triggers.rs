@@ -11,12 +11,12 @@ use http::Method;
 use crate::Map;
 use crate::flow::{Choice, Handler};
 use crate::program::{Channel, Subscription};
-use crate::read::actions::{Actions, Built};
+use crate::read::actions::{Actions, BuiltAction};
 use crate::read::handler_path::{HandlerPath, PathTree};
 use crate::read::lowering;
 use crate::read::object::{Object, Text};
-use crate::read::reader::{Reader, Whose};
-use crate::read::refs::{Sort, import_mend, tail};
+use crate::read::reader::{Owner, Reader};
+use crate::read::refs::{ContributionKind, import_mend, tail};
 use crate::read::settings::Settings;
 
 const TRIGGER_KEYS: [&str; 8] = [
@@ -42,36 +42,36 @@ const CHOICE_KEYS: [&str; 10] = [
     "id", "ref", "settings", "data", "if", "input", "output", "type", "metadata", "mappings",
 ];
 
-/// What the triggers come to.
+/// The results of reading all triggers.
 #[derive(Default)]
 pub(crate) struct Triggers {
     pub listeners: Vec<Arc<Listener>>,
-    pub routes: Vec<Routed>,
+    pub routes: Vec<RouteDraft>,
     pub subscriptions: Vec<Subscription>,
-    /// Where each subscription stands.
+    /// The place of each subscription's handler.
     subscribed: Vec<Place>,
-    /// Where each trigger's id stands.
+    /// The place of each trigger's id.
     ids: HashMap<String, Place>,
-    /// Who listens on each port.
+    /// The trigger that listens on each port.
     ports: HashMap<u16, String>,
 }
 
-/// A route, and where it comes from.
-pub(crate) struct Routed {
+/// A route with its origin in the file.
+pub(crate) struct RouteDraft {
     pub at: Place,
     pub trigger: Arc<str>,
     pub method: Method,
-    /// As the file writes it.
+    /// The path as written in the file.
     pub written: String,
     pub path: HandlerPath,
     pub handler: Arc<Handler>,
     pub choices: Vec<ChoicePlaces>,
 }
 
-/// Where one of a handler's actions comes from.
+/// The origin of one of a handler's actions.
 pub(crate) struct ChoicePlaces {
     pub at: Place,
-    pub built: Built,
+    pub built: BuiltAction,
 }
 
 impl Triggers {
@@ -98,7 +98,7 @@ impl Triggers {
         actions: &mut Actions<'_>,
         reader: &mut Reader<'_>,
     ) {
-        trigger.warn_of_slips(&TRIGGER_KEYS, reader.notes);
+        trigger.warn_of_typos(&TRIGGER_KEYS, reader.notes);
         let id = self.id(trigger, reader);
         let kind = kind(trigger, actions, reader);
         let entries = trigger
@@ -107,7 +107,7 @@ impl Triggers {
         let at = trigger
             .get("settings")
             .map_or(trigger.at, |entry| entry.value.at);
-        let settings = reader.settings(at, entries, &Map::new(), Whose::Handlers);
+        let settings = reader.settings(at, entries, &Map::new(), Owner::Handlers);
         let (Some(id), Some(kind), Some(settings)) = (id, kind, settings) else {
             return;
         };
@@ -168,7 +168,7 @@ impl Triggers {
         if port != 0
             && let Some(other) = self.ports.get(&port)
         {
-            let what = format!("the trigger {} listens on port {port}, too", quote(other));
+            let what = format!("the trigger {} also listens on port {port}", quote(other));
             reader.notes.error(
                 settings.place("port"),
                 what,
@@ -195,7 +195,7 @@ impl Triggers {
         actions: &mut Actions<'_>,
         reader: &mut Reader<'_>,
     ) {
-        handler.warn_of_slips(&HANDLER_KEYS, reader.notes);
+        handler.warn_of_typos(&HANDLER_KEYS, reader.notes);
         let choices = choices(id, handler, actions, reader);
         let Some(settings) = handler_settings(handler, reader) else {
             return;
@@ -207,7 +207,7 @@ impl Triggers {
             let read = HandlerPath::read(written);
             if let Err(fault) = &read {
                 let at = match entry_text(&settings, "path") {
-                    // An evaluated path stands nowhere in the file.
+                    // An evaluated path has no place in the file.
                     Some(text) if text.get() == written => {
                         let byte = written.char_indices().nth(fault.offset);
                         reader.place_in(text, byte.map_or(written.len(), |(byte, _)| byte))
@@ -225,7 +225,7 @@ impl Triggers {
         };
         let method =
             Method::from_bytes(method.as_bytes()).expect("the methods of the table are methods");
-        self.routes.push(Routed {
+        self.routes.push(RouteDraft {
             at: handler.at,
             trigger: id.clone(),
             handler: Arc::new(Handler {
@@ -247,7 +247,7 @@ impl Triggers {
         actions: &mut Actions<'_>,
         reader: &mut Reader<'_>,
     ) {
-        handler.warn_of_slips(&HANDLER_KEYS, reader.notes);
+        handler.warn_of_typos(&HANDLER_KEYS, reader.notes);
         let choices = choices(id, handler, actions, reader);
         let Some(settings) = handler_settings(handler, reader) else {
             return;
@@ -291,25 +291,25 @@ impl Triggers {
                         quote(&other.written),
                         other.at.line
                     ),
-                    "change one of the paths, or the method; beside a parameter nothing else may stand",
+                    "change one of the paths, or the method; a parameter excludes other segments at its place",
                 );
             }
         }
     }
 
-    /// The subscriptions, and where they stand.
+    /// The subscriptions, with their places.
     pub fn subscriptions_by_place(&self) -> impl Iterator<Item = (Place, &Subscription)> {
         self.subscribed.iter().copied().zip(&self.subscriptions)
     }
 
-    /// The handlers of the plan's routes, in the order of these.
+    /// The handlers of the plan's routes, in the order of the routes.
     pub fn handlers(&self) -> Vec<Arc<Handler>> {
         self.routes.iter().map(|it| it.handler.clone()).collect()
     }
 
-    /// The plan's routes. Their names tell the trigger where two share method and path.
+    /// The plan's routes. Their names include the trigger if two share method and path.
     pub fn plan_routes(&self) -> Vec<Arc<Route>> {
-        let short = |route: &Routed| format!("{} {}", route.method, route.written);
+        let short = |route: &RouteDraft| format!("{} {}", route.method, route.written);
         let mut twins: HashMap<String, usize> = HashMap::new();
         for route in &self.routes {
             *twins.entry(short(route)).or_default() += 1;
@@ -341,7 +341,7 @@ enum TriggerKind {
     Channel,
 }
 
-/// Which trigger it is: by `ref`, or by the older `type`, which is short for `#type`.
+/// The kind of a trigger: from `ref`, or from the older `type`, which is short for `#type`.
 fn kind(
     trigger: Object<'_>,
     actions: &Actions<'_>,
@@ -361,22 +361,25 @@ fn kind(
             }
         },
     };
-    let path = match actions.imports.resolve(&reference, Sort::Trigger) {
+    let path = match actions
+        .imports
+        .resolve(&reference, ContributionKind::Trigger)
+    {
         Ok(path) => path,
         Err(what) => {
-            let mend = import_mend(&reference, Sort::Trigger);
+            let mend = import_mend(&reference, ContributionKind::Trigger);
             reader.notes.error(text.at, what, mend);
             return None;
         }
     };
     match tail(path) {
-        (Sort::Trigger, "rest") => Some(TriggerKind::Rest),
-        (Sort::Trigger, "channel") => Some(TriggerKind::Channel),
+        (ContributionKind::Trigger, "rest") => Some(TriggerKind::Rest),
+        (ContributionKind::Trigger, "channel") => Some(TriggerKind::Channel),
         _ => {
             reader.notes.error(
                 text.at,
                 format!("trigger '{path}' not registered"),
-                "supported are the REST trigger (`…/trigger/rest`) and the channel trigger (`…/trigger/channel`); run the others where they ran, and let them call over HTTP",
+                "use the REST trigger (`…/trigger/rest`) or the channel trigger (`…/trigger/channel`); run other triggers where they ran, and let them call over HTTP",
             );
             None
         }
@@ -413,7 +416,7 @@ fn handler_settings<'n>(handler: Object<'n>, reader: &mut Reader<'_>) -> Option<
     let at = handler
         .get("settings")
         .map_or(handler.at, |entry| entry.value.at);
-    reader.settings(at, entries, &Map::new(), Whose::Handlers)
+    reader.settings(at, entries, &Map::new(), Owner::Handlers)
 }
 
 fn entry_text<'n>(settings: &Settings<'n>, key: &str) -> Option<Text<'n>> {
@@ -421,7 +424,7 @@ fn entry_text<'n>(settings: &Settings<'n>, key: &str) -> Option<Text<'n>> {
     crate::read::object::text(&entry.value)
 }
 
-/// A handler's actions; `None` where one is wrong.
+/// A handler's actions; `None` after an error.
 fn choices(
     id: &str,
     handler: Object<'_>,
@@ -441,14 +444,14 @@ fn choices(
         let Some(entry) = Object::open(item, "an action", reader.notes) else {
             continue;
         };
-        entry.warn_of_slips(&CHOICE_KEYS, reader.notes);
+        entry.warn_of_typos(&CHOICE_KEYS, reader.notes);
         let built = actions.of_handler(entry, reader);
         let when = entry
             .word("if", reader.notes)
-            .and_then(|text| reader.condition(text, "condition parsing error", Whose::Handlers));
+            .and_then(|text| reader.condition(text, "condition parsing error", Owner::Handlers));
         let mut mapping = |key: &str| {
             let mapped = entry.object(key, reader.notes)?;
-            lowering::mapping(mapped.entries(), Whose::Handlers, reader)
+            lowering::mapping(mapped.entries(), Owner::Handlers, reader)
                 .filter(|mapping| !mapping.0.is_empty())
         };
         let (input, output) = (mapping("input"), mapping("output"));

@@ -1,4 +1,4 @@
-//! An action as it runs: its services, made once and shared by all its runs.
+//! A running action, with its services, which all runs share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,59 +9,59 @@ use super::rest::Rest;
 use super::scope::Names;
 use crate::{Action, CounterOperation, Map, Mapping, Value};
 
-/// An action as it runs.
+/// A running action, built once per plan.
 #[derive(Debug)]
 pub struct LiveAction {
     /// The plan's action.
     pub plan: Arc<Action>,
-    /// Its services, in the plan's order.
+    /// The services, in the plan's order.
     pub services: Vec<LiveService>,
-    /// The names in its services' parts of the scope.
+    /// The names of the members of a service's context.
     pub names: Names,
 }
 
-/// A service as it runs.
+/// A running service, shared by all runs of its action.
 #[derive(Debug)]
 pub struct LiveService {
-    /// Its name in the scope.
+    /// The service's name in the scope.
     pub name: Arc<str>,
-    /// What its inputs begin with.
+    /// The initial inputs of each step.
     pub settings: Arc<Map>,
-    /// Its part of the scope before it has run.
+    /// The service's context before it has run.
     pub cleared: Value,
-    /// What it does.
-    pub does: Does,
+    /// The service's activity.
+    pub activity: LiveActivity,
 }
 
-/// What a service does.
+/// The activity of a running service.
 #[derive(Debug)]
-pub enum Does {
-    /// Asks a breaker, or tells it how a call went.
+pub enum LiveActivity {
+    /// Checks a breaker, or reports an outcome to it.
     Breaker(BreakerService),
-    /// Calls another service.
+    /// Calls another HTTP service.
     Rest(Rest),
-    /// Counts the calls of a token.
+    /// Counts and limits the calls of a token.
     Limit(Arc<Limiter>),
-    /// Checks a token.
+    /// Checks a JSON Web Token.
     Jwt,
-    /// Writes to the log.
+    /// Writes a line to the log.
     Log,
-    /// Counts.
-    Count(Count, CounterOperation),
-    /// Leaves a message for others.
+    /// Reads or changes a counter.
+    Count(Counter, CounterOperation),
+    /// Publishes a message on a channel.
     Publish,
-    /// Puts values into the scope and ends the steps.
+    /// Adds values to the scope and ends the steps.
     Return(Mapping),
-    /// Puts values into the scope.
+    /// Adds values to the scope and continues.
     Reply(Mapping),
 }
 
-/// A counter that all services share that name it.
+/// A counter, shared by all services with its name.
 #[derive(Debug, Clone, Default)]
-pub struct Count(Arc<AtomicU64>);
+pub struct Counter(Arc<AtomicU64>);
 
-impl Count {
-    /// Does what an operation says, and gives the value after it.
+impl Counter {
+    /// Applies an operation and returns the new value.
     pub fn apply(&self, operation: CounterOperation) -> u64 {
         match operation {
             CounterOperation::Get => self.0.load(Ordering::Acquire),
@@ -75,17 +75,17 @@ impl Count {
 }
 
 impl LiveAction {
-    /// The breakers among its services.
+    /// The breakers among the services.
     pub fn breakers(&self) -> impl Iterator<Item = &BreakerService> {
         self.services
             .iter()
-            .filter_map(|service| match &service.does {
-                Does::Breaker(breaker) => Some(breaker),
+            .filter_map(|service| match &service.activity {
+                LiveActivity::Breaker(breaker) => Some(breaker),
                 _ => None,
             })
     }
 
-    /// The service of a name.
+    /// The service with that name.
     pub fn service(&self, name: &str) -> Option<&LiveService> {
         self.services.iter().find(|service| &*service.name == name)
     }

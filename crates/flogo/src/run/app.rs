@@ -1,4 +1,4 @@
-//! A Flogo application as the host sees it: who takes a request, who answers it, what it has of its own.
+//! A Flogo application as an application of the host: routing, answers, breakers and targets.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::router::Found;
 use super::{reply, trigger};
 use crate::App as Plan;
 
-/// Builds applications of Project Flogo.
+/// Builds applications of Project Flogo, and owns the process's counters.
 #[derive(Debug, Default)]
 pub struct Apps {
     counters: Counters,

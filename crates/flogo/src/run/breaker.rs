@@ -1,28 +1,28 @@
-//! The `circuitbreaker` activity: asks a breaker whether a call may pass, and tells it how one went,
-//! by the word in its input.
+//! The `circuitbreaker` activity: checks a breaker before a call, or reports an outcome to it, depending on the
+//! `operation` in its input.
 
 use fusebox_breaker::Outcome;
 use fusebox_gateway::parts::{Desk, Guarded};
 
 use crate::{Fault, Map, Value};
 
-/// A breaker among an action's services.
+/// A breaker among the services of an action.
 #[derive(Debug, Clone)]
 pub struct BreakerService(pub Guarded);
 
 impl BreakerService {
-    /// Does what `operation` says: `counter` tells of a failure, `reset` of a success, everything
-    /// else asks. Gives the outputs, and the fault by which a refusal ends the steps.
+    /// Runs the operation: `counter` reports a failure, `reset` a success, any other value checks the breaker. Returns
+    /// the outputs, and for a refusal the fault that ends the steps.
     pub fn run(&self, inputs: &Map, desk: &Desk) -> (Map, Option<Fault>) {
         let guarded = &self.0;
         let operation = inputs.get("operation").map(Value::to_text);
         let now = desk.clock.exact();
-        let told = match operation.as_deref() {
+        let outcome = match operation.as_deref() {
             Some("counter") => Some(Outcome::Failure),
             Some("reset") => Some(Outcome::Success),
             _ => None,
         };
-        let refused = match told {
+        let refused = match outcome {
             Some(outcome) => {
                 let settled = guarded.breaker.report_settled(outcome, now);
                 guarded.meter(desk).count(settled.counted);

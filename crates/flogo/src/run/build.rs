@@ -1,5 +1,5 @@
-//! Makes a Flogo application live, keeping what an earlier plan has that still fits: breakers with
-//! their state, windows of limiters, connections.
+//! Builds a running application, and reuses the parts of the previous one that still match: breakers with their state,
+//! windows of limiters, connections.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use fusebox_gateway::app::Host;
 use fusebox_gateway::parts::{Beside, Guarded, LiveUpstream};
 use fusebox_plan::plan::{Limits, Plan};
 
-use super::action::{Count, Does, LiveAction, LiveService};
+use super::action::{Counter, LiveAction, LiveActivity, LiveService};
 use super::breaker::BreakerService;
 use super::channels::LiveChannel;
 use super::handler::LiveHandler;
@@ -20,14 +20,14 @@ use super::scope::Names;
 use crate::program::target_name;
 use crate::{Action, Activity, App, Choice, Cors, Handler, Map, RestActivity, Service, Value};
 
-/// A Flogo application as it runs.
+/// A running Flogo application, built from a plan.
 #[derive(Debug)]
 pub struct LiveApp {
-    /// The handlers of its REST triggers, by the number of their routes' steps.
+    /// The handlers of the REST triggers, by the numbers of their routes' steps.
     pub handlers: Vec<Arc<LiveHandler>>,
-    /// The clients that its services call others through.
+    /// The clients of all REST services.
     clients: Vec<Arc<Client>>,
-    /// The answer to preflight requests.
+    /// The answers to preflight requests.
     pub cors: Cors,
     routers: HashMap<Arc<str>, RestRouter>,
     actions: Vec<Arc<LiveAction>>,
@@ -35,26 +35,26 @@ pub struct LiveApp {
 }
 
 impl LiveApp {
-    /// The router of a listener's requests.
+    /// The router of a listener.
     pub fn router(&self, listener: &str) -> Option<&RestRouter> {
         self.routers.get(listener)
     }
 
-    /// The breakers among the services, each with its action's name.
+    /// The breakers among the services, with the names of their actions.
     pub fn own_breakers(&self) -> impl Iterator<Item = (&Arc<str>, &Guarded)> {
         own_breakers(&self.actions)
     }
 
-    /// The channel of a name.
+    /// The channel with that name.
     pub fn channel(&self, name: &str) -> Option<&LiveChannel> {
         self.channels.iter().find(|channel| &*channel.name == name)
     }
 
-    /// The upstreams that services call.
+    /// The upstreams of all REST services.
     pub fn targets(&self) -> impl Iterator<Item = &Arc<LiveUpstream>> {
         let services = self.actions.iter().flat_map(|action| &action.services);
-        services.filter_map(|service| match &service.does {
-            Does::Rest(rest) => Some(rest.target()),
+        services.filter_map(|service| match &service.activity {
+            LiveActivity::Rest(rest) => Some(rest.target()),
             _ => None,
         })
     }
@@ -67,33 +67,35 @@ fn own_breakers(actions: &[Arc<LiveAction>]) -> impl Iterator<Item = (&Arc<str>,
     })
 }
 
-/// Counters by name: they belong to the process, whatever the plan.
+/// Counters by name, which belong to the process and outlive a plan.
 #[derive(Debug, Default)]
-pub struct Counters(Mutex<HashMap<Arc<str>, Count>>);
+pub struct Counters(Mutex<HashMap<Arc<str>, Counter>>);
 
 impl Counters {
-    fn of(&self, name: &Arc<str>) -> Count {
+    fn of(&self, name: &Arc<str>) -> Counter {
         let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counters.entry(name.clone()).or_default().clone()
     }
 }
 
-/// What is needed to make an application live.
+/// The inputs for building an application.
 pub struct Builder<'a> {
-    /// What the host gives.
+    /// The host's services, with the plan.
     pub host: &'a Host<'a>,
-    /// The process's counters.
+    /// The counters of the process.
     pub counters: &'a Counters,
-    /// What ran before.
+    /// The application that ran before, if any.
     pub previous: Option<&'a LiveApp>,
 }
 
 fn find<'a>(
     clients: &'a [Arc<Client>],
-    wanted: &RestActivity,
+    activity: &RestActivity,
     limits: &Limits,
 ) -> Option<&'a Arc<Client>> {
-    clients.iter().find(|client| client.serves(wanted, limits))
+    clients
+        .iter()
+        .find(|client| client.serves(activity, limits))
 }
 
 /// The routers of an application's listeners, by their names.
@@ -112,10 +114,10 @@ fn routers(plan: &Plan) -> Result<HashMap<Arc<str>, RestRouter>, String> {
 }
 
 impl Builder<'_> {
-    /// Makes an application live. Says in sentences what could not be kept.
+    /// Builds an application. `lost` receives a sentence for each state that could not be reused.
     ///
     /// # Errors
-    /// Which service wants what cannot be had.
+    /// The service with an unavailable resource, and the reason.
     pub fn build(&self, app: &App, lost: &mut Vec<String>) -> Result<LiveApp, String> {
         let routers = routers(self.host.plan)?;
         let clients = self.clients(app)?;
@@ -141,35 +143,36 @@ impl Builder<'_> {
         })
     }
 
-    /// The clients that the services call through; of the previous application those that still fit.
+    /// The clients of all REST services, reusing those of the previous application that still match.
     fn clients(&self, app: &App) -> Result<Vec<Arc<Client>>, String> {
         let limits = &self.host.plan.limits;
         let mut clients: Vec<Arc<Client>> = Vec::new();
         for action in app.actions() {
             for service in &action.services {
-                let Activity::Rest(wanted) = &service.activity else {
+                let Activity::Rest(activity) = &service.activity else {
                     continue;
                 };
-                if find(&clients, wanted, limits).is_some() {
+                if find(&clients, activity, limits).is_some() {
                     continue;
                 }
                 let previous = self.previous;
-                let kept = previous.and_then(|previous| find(&previous.clients, wanted, limits));
-                let client = match kept {
-                    Some(kept) => kept.clone(),
+                let reused =
+                    previous.and_then(|previous| find(&previous.clients, activity, limits));
+                let client = match reused {
+                    Some(reused) => reused.clone(),
                     None => {
                         let (workers, trust) = (self.host.workers, self.host.trust);
-                        let made = Client::new(wanted, limits, workers, trust);
+                        let made = Client::new(activity, limits, workers, trust);
                         let named =
                             |error| format!("service `{}/{}`: {error}", action.name, service.name);
                         Arc::new(made.map_err(named)?)
                     }
                 };
-                if !wanted.tls.verified && wanted.endpoint.tls {
+                if !activity.tls.verified && activity.endpoint.tls {
                     tracing::warn!(
-                        action = %action.name, service = %service.name, uri = %wanted.uri,
-                        "the certificate of this service is NOT verified, as the file says: whoever \
-                         is on the way can read and change what is sent"
+                        action = %action.name, service = %service.name, uri = %activity.uri,
+                        "the certificate of this service is NOT verified, as configured: anyone on the \
+                         network path can read and change all traffic"
                     );
                 }
                 clients.push(client);
@@ -191,12 +194,12 @@ impl Builder<'_> {
                 _ => Arc::default(),
             };
             let cleared = names.context(settings.clone(), Map::new().into(), Value::Null);
-            let does = self.service(action, service, &settings, clients, lost);
+            let activity = self.service(action, service, &settings, clients, lost);
             LiveService {
                 name: service.name.clone(),
                 settings,
                 cleared,
-                does,
+                activity,
             }
         });
         LiveAction {
@@ -213,68 +216,68 @@ impl Builder<'_> {
         settings: &Map,
         clients: &[Arc<Client>],
         lost: &mut Vec<String>,
-    ) -> Does {
+    ) -> LiveActivity {
         match &service.activity {
-            Activity::Breaker(wanted) => {
-                let kept = self.previous.iter().flat_map(|app| app.own_breakers());
-                let kept = kept
+            Activity::Breaker(activity) => {
+                let reused = self.previous.iter().flat_map(|app| app.own_breakers());
+                let reused = reused
                     .map(|(_, guarded)| guarded)
-                    .find(|guarded| *guarded.breaker.name() == wanted.name);
+                    .find(|guarded| *guarded.breaker.name() == activity.name);
                 let checked = "a plan's settings have been checked";
-                let guarded = match kept {
+                let guarded = match reused {
                     Some(guarded) => {
-                        if *guarded.breaker.settings() != wanted.settings {
+                        if *guarded.breaker.settings() != activity.settings {
                             let now = self.host.clock.exact();
-                            let settings = wanted.settings.clone();
+                            let settings = activity.settings.clone();
                             let done = guarded.breaker.reconfigure(settings, now).expect(checked);
                             let cleared = |fate: &WindowFate| *fate == WindowFate::Cleared;
                             if !done.state_kept || done.windows.iter().any(|(_, it)| cleared(it)) {
-                                lost.push(format!("breaker {}: {done}", wanted.name));
+                                lost.push(format!("breaker {}: {done}", activity.name));
                             }
                         }
                         guarded.clone()
                     }
                     None => Guarded {
-                        breaker: Breaker::builder(wanted.name.clone(), wanted.settings.clone())
+                        breaker: Breaker::builder(activity.name.clone(), activity.settings.clone())
                             .listener(self.host.listener.clone())
                             .build()
                             .expect(checked),
                         beside: Arc::new(Beside::new(self.host.workers)),
                     },
                 };
-                Does::Breaker(BreakerService(guarded))
+                LiveActivity::Breaker(BreakerService(guarded))
             }
-            Activity::Rest(wanted) => {
-                let client = find(clients, wanted, &self.host.plan.limits);
+            Activity::Rest(activity) => {
+                let client = find(clients, activity, &self.host.plan.limits);
                 let client = client.expect("every caller of the plan has a client");
-                let upstream = rest::upstream(target_name(action, service), wanted);
+                let upstream = rest::upstream(target_name(action, service), activity);
                 let target = (self.host.target)(upstream, client.pools().clone());
-                Does::Rest(Rest::new(wanted.clone(), settings, target))
+                LiveActivity::Rest(Rest::new(activity.clone(), settings, target))
             }
-            Activity::RateLimiter(wanted) => {
+            Activity::RateLimiter(activity) => {
                 let limit = Limit {
-                    calls: wanted.limit,
-                    window: wanted.window,
-                    spike_threshold: wanted.spike_threshold,
-                    decay_rate: wanted.decay_rate,
+                    calls: activity.limit,
+                    window: activity.window,
+                    spike_threshold: activity.spike_threshold,
+                    decay_rate: activity.decay_rate,
                 };
-                let kept = self.previous.and_then(|app| app.limiter(action, service));
-                let kept = kept.filter(|limiter| limiter.limit() == limit);
-                Does::Limit(kept.unwrap_or_else(|| Arc::new(Limiter::new(limit))))
+                let reused = self.previous.and_then(|app| app.limiter(action, service));
+                let reused = reused.filter(|limiter| limiter.limit() == limit);
+                LiveActivity::Limit(reused.unwrap_or_else(|| Arc::new(Limiter::new(limit))))
             }
-            Activity::Jwt => Does::Jwt,
-            Activity::Log => Does::Log,
-            Activity::Counter(wanted) => {
-                Does::Count(self.counters.of(&wanted.counter), wanted.operation)
+            Activity::Jwt => LiveActivity::Jwt,
+            Activity::Log => LiveActivity::Log,
+            Activity::Counter(activity) => {
+                LiveActivity::Count(self.counters.of(&activity.counter), activity.operation)
             }
-            Activity::Channel => Does::Publish,
-            Activity::Return(mapping) => Does::Return(mapping.clone()),
-            Activity::Reply(mapping) => Does::Reply(mapping.clone()),
+            Activity::Channel => LiveActivity::Publish,
+            Activity::Return(mapping) => LiveActivity::Return(mapping.clone()),
+            Activity::Reply(mapping) => LiveActivity::Reply(mapping.clone()),
         }
     }
 }
 
-/// A handler with its actions.
+/// Combines a handler with its running actions.
 fn handler(plan: &Arc<Handler>, actions: &[Arc<LiveAction>]) -> LiveHandler {
     let of = |choice: &Choice| {
         let mut known = actions.iter();
@@ -296,8 +299,8 @@ impl LiveApp {
 
     fn limiter(&self, action: &Action, service: &Service) -> Option<Arc<Limiter>> {
         let service = self.action(&action.name)?.service(&service.name)?;
-        match &service.does {
-            Does::Limit(limiter) => Some(limiter.clone()),
+        match &service.activity {
+            LiveActivity::Limit(limiter) => Some(limiter.clone()),
             _ => None,
         }
     }

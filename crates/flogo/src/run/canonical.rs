@@ -1,10 +1,10 @@
-//! Field names as Go writes them: `x-two` is `X-Two`.
+//! Go's form of field names: `x-two` is `X-Two`.
 
 use std::sync::Arc;
 
 use http::HeaderName;
 
-/// A field's name with a capital at its begin and behind every `-`.
+/// A field's name with capitals at its beginning and after every `-`.
 pub fn canonical(name: &HeaderName) -> Arc<str> {
     let mut text = String::with_capacity(name.as_str().len());
     let mut begins = true;

@@ -1,4 +1,4 @@
-//! Channels: messages that one handler leaves for others, each of which takes every message.
+//! Channels: messages from one handler to others, each of which receives every message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,36 +10,36 @@ use super::build::LiveApp;
 use super::handler::{self, LiveHandler};
 use crate::{Fault, Map, Value};
 
-/// How many messages of a channel may be at work at once, beside those that it has room for: a
-/// handler that leaves messages for itself must not fill the memory.
+/// The most messages of a channel in progress at once, in addition to its capacity: a handler that publishes messages
+/// to itself must not exhaust memory.
 const AT_WORK_MAX: usize = 1024;
 
-/// How long a message waits for room.
+/// The longest wait of a message for room.
 const ROOM_WAIT: Duration = Duration::from_secs(30);
 
-/// What a run needs of its surroundings.
+/// The context of a run: worker, clock, application.
 #[derive(Debug, Clone)]
-pub struct Surroundings {
-    /// The worker that runs it.
+pub struct RunContext {
+    /// The worker of the run.
     pub worker: Arc<Worker>,
     /// The clock and the worker's number.
     pub desk: Desk,
-    /// The application as it was when the run began.
+    /// The application at the time when the run began.
     pub app: Arc<LiveApp>,
 }
 
-/// A channel as it runs.
+/// A running channel of an application.
 #[derive(Debug)]
 pub struct LiveChannel {
-    /// Its name.
+    /// The channel's name, unique in the application.
     pub name: Arc<str>,
-    /// Who takes its messages.
+    /// The handlers of its messages.
     pub handlers: Vec<Arc<LiveHandler>>,
     room: Arc<Semaphore>,
 }
 
 impl LiveChannel {
-    /// A channel with room for `capacity` messages that wait.
+    /// A channel with room for `capacity` waiting messages.
     pub fn new(name: Arc<str>, capacity: usize, handlers: Vec<Arc<LiveHandler>>) -> LiveChannel {
         let room = AT_WORK_MAX
             .saturating_add(capacity)
@@ -52,15 +52,15 @@ impl LiveChannel {
     }
 }
 
-/// Leaves a message on a channel. It is handled by the publisher's worker, which does not end before.
+/// Publishes a message on a channel. The publisher's worker handles it, and does not shut down before.
 ///
 /// # Errors
-/// If there is no such channel, or no room for the message.
-pub async fn publish(channel: &str, data: Value, around: &Surroundings) -> Result<(), Fault> {
+/// Fails if there is no such channel, or no room for the message in time.
+pub async fn publish(channel: &str, data: Value, context: &RunContext) -> Result<(), Fault> {
     if channel.is_empty() {
         return Err(Fault::plain("channel name must be specified"));
     }
-    let found = around
+    let found = context
         .app
         .channel(channel)
         .ok_or_else(|| Fault::plain(format!("channel '{channel}' not registered with engine")))?;
@@ -69,13 +69,13 @@ pub async fn publish(channel: &str, data: Value, around: &Surroundings) -> Resul
         let Ok(Ok(room)) = room else {
             return Err(Fault::plain(format!("channel '{channel}' is full")));
         };
-        let (handler, around) = (handler.clone(), around.clone());
-        let stay = around.worker.stay();
+        let (handler, context) = (handler.clone(), context.clone());
+        let stay = context.worker.stay();
         let mut output = Map::new();
         output.insert("data".into(), data.clone());
         tokio::spawn(async move {
             let name = handler.plan.name.clone();
-            if let Err(error) = handler::run(handler, output, around).await {
+            if let Err(error) = handler::run(handler, output, context).await {
                 tracing::error!(handler = %name, %error, "a message could not be handled");
             }
             drop((room, stay));

@@ -1,4 +1,4 @@
-//! A request's body as a REST trigger gives it on: decoded by the exact text of `Content-Type`.
+//! A request's body as the output of a REST trigger: decoded by the exact text of `Content-Type`.
 
 use std::convert::Infallible;
 
@@ -7,10 +7,10 @@ use bytes::Bytes;
 use super::urlencoded;
 use crate::{JsonFaultKind, Map, Numbers, Value};
 
-/// Decodes a body.
+/// Decodes a body by its media type.
 ///
 /// # Errors
-/// What is wrong with it, for the client.
+/// The fault of the body, for the client.
 pub async fn decode(media_type: &str, body: Bytes) -> Result<Value, String> {
     match media_type {
         "application/json" => match Value::from_json_text(&text(&body), Numbers::Float) {
@@ -28,7 +28,7 @@ fn text(body: &Bytes) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(body)
 }
 
-/// The first value of each name.
+/// Decodes a form to the first value of each name.
 fn form(text: &str) -> Result<Value, String> {
     let mut content = Map::new();
     for pair in urlencoded::pairs(text) {
@@ -40,7 +40,7 @@ fn form(text: &str) -> Result<Value, String> {
     Ok(content.into())
 }
 
-/// The files of a form; its plain fields are left out, as the original does.
+/// Decodes the files of a multipart form; plain fields are ignored, as in the original.
 async fn multipart(media_type: &str, body: Bytes) -> Result<Value, String> {
     let boundary = multer::parse_boundary(media_type)
         .map_err(|_| "no multipart boundary param in Content-Type".to_owned())?;
@@ -52,7 +52,7 @@ async fn multipart(media_type: &str, body: Bytes) -> Result<Value, String> {
         let Some(file_name) = part.file_name().filter(|name| !name.is_empty()) else {
             continue;
         };
-        // What a client says of folders is not believed.
+        // Folders in a client's file name are ignored.
         let file_name = file_name.rsplit('/').next().unwrap_or_default().to_owned();
         let key = part.name().unwrap_or_default().to_owned();
         let file_type = part

@@ -1,15 +1,15 @@
-//! A cookie of a reply as `Set-Cookie` says it (RFC 6265, section 4.1).
+//! Formats a reply's cookie as a `Set-Cookie` field (RFC 6265, section 4.1).
 
 use http::HeaderValue;
 
 use crate::{Map, Value};
 
-/// A cookie as its field's value: a text as it stands, an object by its members; `None`: it has no
-/// name, and is left out.
+/// The field's value for a cookie: a text unchanged, or an object by its members. `None` for a cookie without a valid
+/// name, which is omitted.
 ///
 /// # Errors
-/// What is wrong with it.
-pub fn written(cookie: &Value) -> Result<Option<HeaderValue>, String> {
+/// The fault of the cookie, for the log and the client.
+pub fn set_cookie_value(cookie: &Value) -> Result<Option<HeaderValue>, String> {
     let text = match cookie {
         Value::Str(text) => text.to_string(),
         Value::Object(_) | Value::Params(_) => {
@@ -28,10 +28,10 @@ pub fn written(cookie: &Value) -> Result<Option<HeaderValue>, String> {
 }
 
 fn of_members(members: &Map) -> Result<String, String> {
-    let member = |wanted: &str| {
+    let member = |key: &str| {
         let found = members
             .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            .find(|(name, _)| name.eq_ignore_ascii_case(key));
         found.map(|(_, value)| value)
     };
     let text = |name: &str| match member(name) {
@@ -73,7 +73,7 @@ fn of_members(members: &Map) -> Result<String, String> {
     if flag("secure").map_err(|error| error.message)? {
         cookie.push_str("; Secure");
     }
-    // A number is Go's own count of the modes: 2 lax, 3 strict, 4 none.
+    // A number is Go's constant of the mode: 2 lax, 3 strict, 4 none.
     let same_site = member("sameSite").map(Value::to_text).unwrap_or_default();
     match same_site.to_ascii_lowercase().as_str() {
         "lax" | "2" => cookie.push_str("; SameSite=Lax"),
@@ -84,18 +84,18 @@ fn of_members(members: &Map) -> Result<String, String> {
     Ok(cookie)
 }
 
-/// Whether a name may have a byte (RFC 9110, section 5.6.2).
+/// True if a name may contain the byte (RFC 9110, section 5.6.2).
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Whether an attribute may have a character: what would end it is left out, as the original does, so
-/// that no value becomes an attribute of its own.
+/// True if an attribute may contain the character. Other characters are dropped, as in the original, so that no value
+/// can add an attribute.
 fn in_attribute(char: char) -> bool {
     matches!(char, ' '..='~') && char != ';'
 }
 
-/// Whether a value may have a character; blanks and commas put it in quotes.
+/// True if a value may contain the character; blanks and commas put the value in quotes.
 fn in_value(char: char) -> bool {
     in_attribute(char) && !matches!(char, '"' | '\\')
 }
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     fn of(json: &serde_json::Value) -> Result<Option<String>, String> {
-        let cookie = written(&Value::from_json(json))?;
+        let cookie = set_cookie_value(&Value::from_json(json))?;
         Ok(cookie.map(|cookie| cookie.to_str().unwrap().to_owned()))
     }
 

@@ -1,15 +1,15 @@
-//! What becomes of a trigger's output: the first choice whose condition holds runs its action.
+//! Runs a handler on a trigger's output: the first choice whose condition holds runs its action.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use super::action::LiveAction;
-use super::channels::Surroundings;
-use super::steps::{self, Ended};
+use super::channels::RunContext;
+use super::steps::{self, RunError};
 use crate::{Handler, Map, Value};
 
-/// A handler, with its actions found.
+/// A handler with its running actions.
 #[derive(Debug)]
 pub struct LiveHandler {
     /// The plan's handler.
@@ -18,17 +18,16 @@ pub struct LiveHandler {
     pub actions: Vec<Arc<LiveAction>>,
 }
 
-/// A handler at work, in a box since what it does may have another one do something.
-pub type Running = Pin<Box<dyn Future<Output = Result<Map, Ended>> + Send>>;
+/// The future of a running handler, boxed since one handler can start another.
+pub type Running = Pin<Box<dyn Future<Output = Result<Map, RunError>> + Send>>;
 
-/// Has a handler run on a trigger's output and give what goes back to the trigger, empty where no
-/// choice is taken; or why it could not: what could not be evaluated, or why the action has no
-/// results.
-pub fn run(handler: Arc<LiveHandler>, output: Map, around: Surroundings) -> Running {
-    Box::pin(async move { answer(&handler, output, &around).await })
+/// Runs a handler on a trigger's output. Returns the reply to the trigger, empty if no choice was taken, or the message
+/// of the evaluation or the action that failed.
+pub fn run(handler: Arc<LiveHandler>, output: Map, context: RunContext) -> Running {
+    Box::pin(async move { answer(&handler, output, &context).await })
 }
 
-async fn answer(handler: &LiveHandler, output: Map, around: &Surroundings) -> Result<Map, Ended> {
+async fn answer(handler: &LiveHandler, output: Map, context: &RunContext) -> Result<Map, RunError> {
     for (choice, action) in handler.plan.choices.iter().zip(&handler.actions) {
         let taken = match &choice.when {
             None => true,
@@ -45,7 +44,7 @@ async fn answer(handler: &LiveHandler, output: Map, around: &Surroundings) -> Re
             Some(input) => input.eval(&output).map_err(|error| error.message)?,
             None => output,
         };
-        let results = steps::run(action, payload.into(), around).await?;
+        let results = steps::run(action, payload.into(), context).await?;
         let mut results = Map::from([
             (Arc::from("code"), results.code.into()),
             (Arc::from("data"), results.data),

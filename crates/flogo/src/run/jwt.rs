@@ -1,5 +1,5 @@
-//! Whether a token is one: a JSON Web Token in the compact form (RFC 7519), signed with a shared
-//! key, checked in the order and told in the words of the microgateway's `jwt`.
+//! Verifies JSON Web Tokens in the compact form (RFC 7519), signed with a shared key, in the order and with the
+//! messages of the microgateway's `jwt`.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 
 use crate::{Fault, Map, Numbers, Value};
 
-/// What stands before a token in `Authorization`; so many bytes are dropped unseen.
+/// The scheme before a token in `Authorization`; its length is dropped from the field unseen.
 const SCHEME: &str = "Bearer ";
 
-/// As lenient as Go's: padding may be there or not, and bits that are left over count for nothing.
+/// Decoding as lenient as Go's: padding is optional, and superfluous bits are ignored.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new()
@@ -22,22 +22,22 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What a token is held against.
+/// The required properties of a token.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
-    /// The shared key's bytes.
+pub struct Requirements {
+    /// The shared key, as UTF-8.
     pub key: Arc<str>,
-    /// `hmac`, `rsa`, `rsapss` or `ecdsa` in any case; empty: any.
+    /// The required method, `hmac`, `rsa`, `rsapss` or `ecdsa` in any case; empty: any.
     pub signing_method: Arc<str>,
-    /// `iss`; empty: any.
+    /// The required issuer, `iss`; empty: any.
     pub issuer: Arc<str>,
-    /// `aud`; empty: any.
+    /// The required audience, `aud`; empty: any.
     pub audience: Arc<str>,
-    /// `sub`; empty: any.
+    /// The required subject, `sub`; empty: any.
     pub subject: Arc<str>,
 }
 
-/// A token that is one.
+/// A verified token, with its parts decoded.
 struct Token {
     header: Arc<Map>,
     claims: Arc<Map>,
@@ -45,18 +45,18 @@ struct Token {
     signature: String,
 }
 
-/// Checks what a client sent as its token at a time in seconds since the Unix epoch, and gives the
-/// activity's outputs. A token that is not valid is an output, not a fault.
+/// Checks the field that a client sent as its token. `now` is in seconds since the Unix epoch. Returns the activity's
+/// outputs; an invalid token is an output and not a fault.
 ///
 /// # Errors
-/// If there is no token to speak of, or its `id` is no text.
-pub fn check(sent: &str, wanted: &Wanted, now: i64) -> Result<Map, Fault> {
-    // Characters, and not bytes, so that any text can be cut.
+/// Fails if the field is too short for a token, or if the token's `id` is not a text.
+pub fn check(sent: &str, required: &Requirements, now: i64) -> Result<Map, Fault> {
+    // By characters and not bytes, so that any text can be cut.
     let text = match sent.char_indices().nth(SCHEME.len()) {
         Some((at, _)) => &sent[at..],
         None => return Err(Fault::plain("token should be longer")),
     };
-    let (token, message) = match read(text, wanted, now) {
+    let (token, message) = match read(text, required, now) {
         Ok(token) => (Some(token), String::new()),
         Err(message) => (None, message),
     };
@@ -79,7 +79,7 @@ pub fn check(sent: &str, wanted: &Wanted, now: i64) -> Result<Map, Fault> {
                 Some(id) => {
                     let kind = id.kind();
                     return Err(Fault::plain(format!(
-                        "the token's claim `id` is a {kind}; it must be a string"
+                        "the token's claim `id` must be a string, found {kind}"
                     )));
                 }
             }
@@ -98,8 +98,8 @@ pub fn check(sent: &str, wanted: &Wanted, now: i64) -> Result<Map, Fault> {
     Ok(outputs)
 }
 
-/// A valid token, or why it is none.
-fn read(text: &str, wanted: &Wanted, now: i64) -> Result<Token, String> {
+/// Verifies a token, or returns the message for an invalid one.
+fn read(text: &str, required: &Requirements, now: i64) -> Result<Token, String> {
     let parts: Vec<&str> = text.split('.').collect();
     let [header, claims, signature] = parts[..] else {
         return Err("token contains an invalid number of segments".into());
@@ -123,17 +123,17 @@ fn read(text: &str, wanted: &Wanted, now: i64) -> Result<Token, String> {
         Some(("ES", "256" | "384" | "512")) => Family::Ecdsa,
         _ => return Err("signing method (alg) is unavailable.".into()),
     };
-    expected(family, algorithm, &wanted.signing_method)?;
+    expected(family, algorithm, &required.signing_method)?;
     for (name, value) in [
-        ("iss", &wanted.issuer),
-        ("aud", &wanted.audience),
-        ("sub", &wanted.subject),
+        ("iss", &required.issuer),
+        ("aud", &required.audience),
+        ("sub", &required.subject),
     ] {
         if !value.is_empty() && !matches!(claims.get(name), Some(Value::Str(has)) if has == value) {
             return Err(format!("{name} claims do not match"));
         }
     }
-    signed(family, algorithm, message, signature, &wanted.key)?;
+    signed(family, algorithm, message, signature, &required.key)?;
     in_time(&claims, now)?;
     Ok(Token {
         algorithm: algorithm.clone(),
@@ -152,23 +152,23 @@ enum Family {
     Ecdsa,
 }
 
-fn expected(family: Family, algorithm: &str, wanted: &str) -> Result<(), String> {
-    let wanted_family = match &*wanted.to_lowercase() {
+fn expected(family: Family, algorithm: &str, required: &str) -> Result<(), String> {
+    let required_family = match &*required.to_lowercase() {
         "" => return Ok(()),
         "hmac" => Family::Hmac,
         "rsa" => Family::Rsa,
         "rsapss" => Family::RsaPss,
         "ecdsa" => Family::Ecdsa,
-        _ => return Err(format!("Unknown signing method expected: {wanted}")),
+        _ => return Err(format!("Unknown signing method expected: {required}")),
     };
-    if family == wanted_family {
+    if family == required_family {
         Ok(())
     } else {
         Err(format!("Unexpected signing method: {algorithm}"))
     }
 }
 
-/// A part of a token as the object that it encodes.
+/// Decodes a part of a token to an object.
 fn object(part: &str) -> Result<Arc<Map>, String> {
     let bytes = decoded(part)?;
     let text = String::from_utf8_lossy(&bytes);
@@ -194,7 +194,7 @@ fn decoded(part: &str) -> Result<Vec<u8>, String> {
     })
 }
 
-/// Only a shared key can be given, so only signatures that are made with one can be right.
+/// Verifies the signature. Only a shared key can be configured, so only signatures by a shared key can be valid.
 fn signed(
     family: Family,
     algorithm: &str,
@@ -213,7 +213,7 @@ fn signed(
         _ => return Err("key is of invalid type".into()),
     };
     let key = DecodingKey::from_secret(key.as_bytes());
-    // The library reads the strict form alone.
+    // The library reads only the strict form.
     let signature = URL_SAFE_NO_PAD.encode(signature);
     match jsonwebtoken::crypto::verify(&signature, message.as_bytes(), &key, algorithm) {
         Ok(true) => Ok(()),
@@ -221,10 +221,10 @@ fn signed(
     }
 }
 
-/// `exp`, `iat` and `nbf`, where they are numbers; of several wrongs the last is told.
+/// Checks `exp`, `iat` and `nbf`, if they are numbers; the last failed check gives the message.
 fn in_time(claims: &Map, now: i64) -> Result<(), String> {
     let time = |name| match claims.get(name) {
-        // Go cuts a claim's fraction off; what is beyond its range is beyond any time.
+        // Go truncates a claim's fraction; numbers beyond its range are beyond any time.
         Some(Value::Float(seconds)) => Some(*seconds as i64),
         _ => None,
     };
@@ -247,8 +247,8 @@ mod tests {
 
     const NOW: i64 = 1_600_000_000;
 
-    fn wanted() -> Wanted {
-        Wanted {
+    fn required() -> Requirements {
+        Requirements {
             key: "qwertyuiopasdfghjklzxcvbnm123456".into(),
             signing_method: "HMAC".into(),
             issuer: "Mashling".into(),
@@ -272,8 +272,8 @@ mod tests {
         format!("Bearer {token}")
     }
 
-    fn told(sent: &str) -> (bool, String) {
-        let outputs = check(sent, &wanted(), NOW).unwrap();
+    fn validated(sent: &str) -> (bool, String) {
+        let outputs = check(sent, &required(), NOW).unwrap();
         let Value::Bool(valid) = outputs["valid"] else {
             panic!("{outputs:?}")
         };
@@ -281,7 +281,8 @@ mod tests {
     }
 
     fn message_of(change: impl FnOnce(&mut serde_json::Value)) -> String {
-        let (valid, message) = told(&bearer(&claims(change), Algorithm::HS256, &wanted().key));
+        let (valid, message) =
+            validated(&bearer(&claims(change), Algorithm::HS256, &required().key));
         assert_eq!(valid, message.is_empty());
         message
     }
@@ -289,8 +290,8 @@ mod tests {
     #[test]
     fn a_good_token_shows_its_id_and_no_other_claim() {
         for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
-            let sent = bearer(&claims(|_| ()), algorithm, &wanted().key);
-            let outputs = check(&sent, &wanted(), NOW).unwrap();
+            let sent = bearer(&claims(|_| ()), algorithm, &required().key);
+            let outputs = check(&sent, &required(), NOW).unwrap();
             let shown = Value::from(outputs).to_json_text().unwrap();
             assert!(shown.contains(r#""claims":{"id":"7"}"#), "{shown}");
             assert!(shown.contains(r#""valid":true"#), "{shown}");
@@ -302,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_token_is_said_in_the_originals_words() {
+    fn a_tokens_fault_is_reported_in_the_originals_words() {
         assert_eq!(message_of(|_| ()), "");
         assert_eq!(
             message_of(|c| c["iss"] = "x".into()),
@@ -330,23 +331,23 @@ mod tests {
             "Token is not valid yet"
         );
         let forged = bearer(&claims(|_| ()), Algorithm::HS256, "another key");
-        assert_eq!(told(&forged).1, "signature is invalid");
-        let good = bearer(&claims(|_| ()), Algorithm::HS256, &wanted().key);
-        assert_eq!(told(&format!("{good}=")), (true, String::new()));
+        assert_eq!(validated(&forged).1, "signature is invalid");
+        let good = bearer(&claims(|_| ()), Algorithm::HS256, &required().key);
+        assert_eq!(validated(&format!("{good}=")), (true, String::new()));
         for shorter in 1..4 {
             let cut = &good[..good.len() - shorter];
-            assert!(!told(cut).0, "{cut}");
+            assert!(!validated(cut).0, "{cut}");
         }
         assert_eq!(
-            told("Bearer <Access_Token>").1,
+            validated("Bearer <Access_Token>").1,
             "token contains an invalid number of segments"
         );
         assert_eq!(
-            told("Bearer !!.e30.x").1,
+            validated("Bearer !!.e30.x").1,
             "illegal base64 data at input byte 0"
         );
         assert_eq!(
-            told("Bearer e30.e30.x").1,
+            validated("Bearer e30.e30.x").1,
             "signing method (alg) is unspecified."
         );
     }
@@ -355,9 +356,9 @@ mod tests {
     fn a_method_that_needs_another_kind_of_key_never_passes() {
         let head = |alg: &str| URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{alg}"}}"#));
         let of = |alg: &str, method: &str| {
-            let any = Wanted {
+            let any = Requirements {
                 signing_method: method.into(),
-                ..Wanted::default()
+                ..Requirements::default()
             };
             let sent = format!("Bearer {}.e30.AAAA", head(alg));
             check(&sent, &any, NOW).unwrap()["validationMessage"].to_text()
@@ -371,18 +372,18 @@ mod tests {
     }
 
     #[test]
-    fn no_token_to_speak_of_is_a_fault() {
+    fn a_field_without_a_token_is_a_fault() {
         for sent in ["", "Bearer ", "ééééééé"] {
-            let fault = check(sent, &wanted(), NOW).unwrap_err();
+            let fault = check(sent, &required(), NOW).unwrap_err();
             assert_eq!(&*fault.message, "token should be longer");
         }
         let sent = bearer(
             &claims(|c| c["id"] = 7.into()),
             Algorithm::HS256,
-            &wanted().key,
+            &required().key,
         );
         assert!(
-            check(&sent, &wanted(), NOW)
+            check(&sent, &required(), NOW)
                 .unwrap_err()
                 .message
                 .contains("`id`")

@@ -1,9 +1,8 @@
-//! How many calls each token may make: a fixed window that begins with the token's first call, and
-//! a guard against sudden spikes (the microgateway's `ratelimiter`).
+//! Limits the calls of each token: a fixed window that begins with the token's first call, and a guard against sudden
+//! spikes (the microgateway's `ratelimiter`).
 //!
-//! The window is counted here and not by a library, since the limiters at hand keep another law:
-//! theirs is a bucket that leaks, which lets a call through as soon as one has leaked out, where
-//! this window lets none through until it ends (docs/decisions/0009).
+//! The window is implemented here, since the available libraries implement another rule: their leaking buckets admit a
+//! call as soon as one has leaked out, while this window admits none until it ends (docs/decisions/0009).
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,39 +12,39 @@ use fusebox_breaker::Timestamp;
 
 use crate::{Map, Value};
 
-/// How many tokens are kept at once. A client can make tokens up, so there is an end to it: past
-/// it the window that ends next gives way.
+/// The most tokens at once. Clients can invent tokens, so their number is bounded: beyond it the windows that end next
+/// are evicted.
 const TOKENS_MAX: usize = 100_000;
 
-/// How many calls of a token the spike guard remembers.
+/// Number of calls of a token that the spike guard remembers.
 const REMEMBERED: usize = 256;
 
-/// The most that a rate counts as over the usual one.
+/// The largest ratio of the present rate to the usual one.
 const RATIO_MAX: f64 = 1e9;
 
-/// What a limiter is told.
+/// The settings of a limiter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limit {
-    /// Calls in a window.
+    /// The most calls in a window.
     pub calls: u64,
-    /// How long a window lasts.
+    /// The duration of a window.
     pub window: Duration,
-    /// The ratio of the present rate to the usual one past which calls are refused; `None`: any.
+    /// The ratio of the present rate to the usual one above which calls are refused; `None`: unlimited.
     pub spike_threshold: Option<f64>,
-    /// How fast a spike is forgotten, per nanosecond.
+    /// The decay of a spike, per nanosecond.
     pub decay_rate: f64,
 }
 
-/// What a call is told.
+/// The verdict on a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether the call is over the limit.
+    /// True if the call exceeds the limit.
     pub reached: bool,
-    /// How many more calls the window takes.
+    /// Number of further calls that the window admits.
     pub available: u64,
 }
 
-/// Counts the calls of each token.
+/// A limiter, which counts the calls of each token.
 #[derive(Debug)]
 pub struct Limiter {
     limit: Limit,
@@ -55,7 +54,7 @@ pub struct Limiter {
 #[derive(Debug, Default)]
 struct Tokens {
     by_name: HashMap<Box<str>, Token>,
-    /// When the windows that have ended are next looked for.
+    /// The time of the next removal of ended windows.
     swept_at: Timestamp,
 }
 
@@ -67,7 +66,7 @@ struct Token {
 }
 
 impl Limiter {
-    /// A limiter that has seen no call.
+    /// A limiter without any calls.
     pub fn new(limit: Limit) -> Limiter {
         Limiter {
             limit,
@@ -75,13 +74,12 @@ impl Limiter {
         }
     }
 
-    /// What it was told.
+    /// The settings of the limiter.
     pub fn limit(&self) -> Limit {
         self.limit
     }
 
-    /// Counts a call of a token; `chance` gives a number from 0 to 1, drawn only where a spike is
-    /// looked for.
+    /// Counts a call of a token. `chance` draws a number from 0 to 1, only if a spike is possible.
     pub fn count(&self, token: &str, now: Timestamp, chance: impl FnOnce() -> f64) -> Verdict {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.make_room(token, now, self.limit.window);
@@ -100,7 +98,7 @@ impl Limiter {
         token.count = token.count.saturating_add(1);
         let spike = match (&mut token.spikes, self.limit.spike_threshold) {
             (Some(spikes), Some(threshold)) => {
-                spikes.see(now, threshold, self.limit.decay_rate, chance)
+                spikes.observe(now, threshold, self.limit.decay_rate, chance)
             }
             _ => false,
         };
@@ -111,7 +109,7 @@ impl Limiter {
     }
 }
 
-/// Counts a call and gives the activity's outputs; a call without a token is told so.
+/// Counts a call and returns the activity's outputs; a call without a token gets an error output.
 pub fn outputs(limiter: &Limiter, token: &str, now: Timestamp) -> Map {
     let verdict = if token.is_empty() {
         Verdict {
@@ -136,8 +134,8 @@ pub fn outputs(limiter: &Limiter, token: &str, now: Timestamp) -> Map {
 }
 
 impl Tokens {
-    /// Lets go of windows that have ended, once a window, and of the next to end where too many are
-    /// left. A token with a history of spikes is kept for a window more, for its usual rate.
+    /// Removes ended windows, once per window, and the windows that end next if too many remain. A token with a history
+    /// of spikes is kept for one window longer, for its usual rate.
     fn make_room(&mut self, token: &str, now: Timestamp, window: Duration) {
         if self.swept_at <= now {
             self.swept_at = now + window;
@@ -149,7 +147,7 @@ impl Tokens {
         if self.by_name.len() < TOKENS_MAX || self.by_name.contains_key(token) {
             return;
         }
-        // A sixteenth at once, so that a flood of tokens pays for one look in thousands of calls.
+        // A sixteenth at once, so that a flood of tokens scans all windows only once in thousands of calls.
         let mut ends: Vec<Timestamp> = self.by_name.values().map(|token| token.ends).collect();
         let at = ends.len() / 16;
         let (_, last, _) = ends.select_nth_unstable(at);
@@ -158,12 +156,12 @@ impl Tokens {
     }
 }
 
-/// The last calls of a token: how fast they come, and how fast they usually do.
+/// The last calls of a token: their present rate, and the usual one.
 #[derive(Debug)]
 struct Spikes {
     times: [Timestamp; REMEMBERED],
     next: usize,
-    seen: usize,
+    count: usize,
     usual: f64,
     last: Timestamp,
     ratio: f64,
@@ -174,7 +172,7 @@ impl Default for Spikes {
         Spikes {
             times: [Timestamp::ZERO; REMEMBERED],
             next: 0,
-            seen: 0,
+            count: 0,
             usual: 0.0,
             last: Timestamp::ZERO,
             ratio: 0.0,
@@ -183,9 +181,9 @@ impl Default for Spikes {
 }
 
 impl Spikes {
-    /// Notes a call, and says whether it belongs to a spike that is to be refused: with the
-    /// probability by which the present rate is over the usual one, once enough calls are known.
-    fn see(
+    /// Records a call. True if it belongs to a spike and is refused: with a probability that grows with the ratio of
+    /// the present rate to the usual one, once enough calls are known.
+    fn observe(
         &mut self,
         now: Timestamp,
         threshold: f64,
@@ -195,18 +193,18 @@ impl Spikes {
         let previous = self.times[(self.next + REMEMBERED - 1) % REMEMBERED];
         self.times[self.next] = now;
         self.next = (self.next + 1) % REMEMBERED;
-        if self.seen < REMEMBERED {
-            self.seen += 1;
+        if self.count < REMEMBERED {
+            self.count += 1;
             return false;
         }
         let span = nanos(now, self.times[self.next]);
         if span <= 0.0 {
-            // Calls too close to tell a rate by.
+            // The calls are too close together to determine a rate.
             return false;
         }
         let rate = REMEMBERED as f64 / span;
-        // The usual rate begins at none, so the first calls after those that are remembered count
-        // as a spike the more the faster they come, as they do in the original.
+        // The usual rate begins at 0, so the first calls after the remembered ones count as a spike, the more the
+        // faster they come, as in the original.
         let weight = nanos(now, previous) / span;
         self.usual = weight * rate + (1.0 - weight) * self.usual;
         let ratio = (rate / self.usual).min(RATIO_MAX);
@@ -282,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_that_have_ended_are_let_go() {
+    fn ended_windows_are_removed() {
         let limiter = limiter(1, Duration::from_secs(1));
         for call in 0..1000u64 {
             limiter.count(&call.to_string(), at(call), never);
@@ -299,7 +297,7 @@ mod tests {
             spike_threshold: Some(2.0),
             decay_rate: 0.01,
         });
-        // Enough of them for the usual rate to be known.
+        // Enough calls to determine the usual rate.
         for call in 1..=1500 {
             let verdict = limiter.count("a", at(call * 50), || 0.5);
             assert!(!verdict.reached || call > 256 && call < 600, "{call}");

@@ -1,4 +1,4 @@
-//! What a REST trigger answers: a handler's results as a response, and the answers that need none.
+//! The answers of a REST trigger: a handler's results as a response, and the answers without a handler.
 
 use bytes::Bytes;
 use fusebox_gateway::parts::{Body, is_fusebox_word};
@@ -18,14 +18,14 @@ const ERROR_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=ut
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
 
-/// A response of a status with a body.
+/// A response with a status and a body.
 fn response(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::fixed(body));
     *response.status_mut() = status;
     response
 }
 
-/// A message for the client, as a line of text that no browser takes for anything else.
+/// A message for the client, as a line of text that no browser interprets as another type.
 pub fn error(status: StatusCode, message: &str) -> Response<Body> {
     let mut response = response(status, format!("{message}\n"));
     let headers = response.headers_mut();
@@ -34,12 +34,12 @@ pub fn error(status: StatusCode, message: &str) -> Response<Body> {
     response
 }
 
-/// Nobody knows the path.
+/// The answer to an unknown path.
 pub fn no_handler() -> Response<Body> {
     error(StatusCode::NOT_FOUND, "404 page not found")
 }
 
-/// The path is known to other methods.
+/// The answer to a path that supports other methods. `allow` is the value of `Allow`.
 pub fn wrong_method(allow: &str) -> Response<Body> {
     let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
     let allow = HeaderValue::from_str(allow).expect("methods are field values");
@@ -47,7 +47,7 @@ pub fn wrong_method(allow: &str) -> Response<Body> {
     response
 }
 
-/// The same request to another path would be taken.
+/// Redirects a request to another path.
 pub fn moved(method: &Method, path: &str, query: Option<&str>) -> Response<Body> {
     let status = if *method == Method::GET {
         StatusCode::MOVED_PERMANENTLY
@@ -64,31 +64,30 @@ pub fn moved(method: &Method, path: &str, query: Option<&str>) -> Response<Body>
     response
 }
 
-/// What every answer of a handler says of other origins.
-pub fn mark(headers: &mut HeaderMap, cors: &Cors) {
+/// Adds the fields for other origins to a handler's answer.
+pub fn add_cors(headers: &mut HeaderMap, cors: &Cors) {
     set(headers, ACCESS_CONTROL_ALLOW_ORIGIN, &cors.allow_origin);
     if cors.allow_credentials {
         set(headers, ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
     }
 }
 
-/// The answer to a preflight request: what other origins may do, or nothing about it where they ask
-/// for more.
+/// The answer to a preflight request: the permissions of other origins, or none if the request exceeds them.
 pub fn preflight(request: &HeaderMap, cors: &Cors) -> Response<Body> {
     let mut response = response(StatusCode::OK, "");
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let asked = |name: HeaderName| match request.get(name).map(HeaderValue::to_str) {
+    let requested = |name: HeaderName| match request.get(name).map(HeaderValue::to_str) {
         Some(Ok(value)) => value,
         _ => "",
     };
-    let lists = |list: &str, wanted: &str| {
+    let lists = |list: &str, value: &str| {
         let mut listed = list.split(',').map(str::trim);
-        listed.any(|item| item.eq_ignore_ascii_case(wanted.trim()))
+        listed.any(|item| item.eq_ignore_ascii_case(value.trim()))
     };
-    let method = asked(ACCESS_CONTROL_REQUEST_METHOD);
-    let fields = asked(ACCESS_CONTROL_REQUEST_HEADERS);
-    let allowed = !asked(ORIGIN).is_empty()
+    let method = requested(ACCESS_CONTROL_REQUEST_METHOD);
+    let fields = requested(ACCESS_CONTROL_REQUEST_HEADERS);
+    let allowed = !requested(ORIGIN).is_empty()
         && !method.is_empty()
         && lists(&cors.allow_methods, method)
         && (fields.is_empty()
@@ -96,7 +95,7 @@ pub fn preflight(request: &HeaderMap, cors: &Cors) -> Response<Body> {
                 .split(',')
                 .all(|field| lists(&cors.allow_headers, field)));
     if allowed {
-        mark(headers, cors);
+        add_cors(headers, cors);
         set(headers, ACCESS_CONTROL_ALLOW_METHODS, &cors.allow_methods);
         set(headers, ACCESS_CONTROL_ALLOW_HEADERS, &cors.allow_headers);
         set(headers, ACCESS_CONTROL_EXPOSE_HEADERS, &cors.expose_headers);
@@ -107,17 +106,19 @@ pub fn preflight(request: &HeaderMap, cors: &Cors) -> Response<Body> {
     response
 }
 
-/// Sets a field to a text of the environment, which need not be one that a field can have.
+/// Sets a field to a text from the environment, if it is a valid value.
 fn set(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     match HeaderValue::from_str(text) {
         Ok(value) => {
             headers.insert(name, value);
         }
-        Err(_) => tracing::warn!(field = %name, "a text of the environment is no field value"),
+        Err(_) => {
+            tracing::warn!(field = %name, "a text of the environment is not a valid field value")
+        }
     }
 }
 
-/// A handler's results as a response.
+/// Converts a handler's results to a response.
 pub fn of_results(results: &Map) -> Response<Body> {
     let bad = |message: &str| error(StatusCode::BAD_REQUEST, message);
     let part = |name: &str| results.get(name).unwrap_or(&Value::Null);
@@ -126,13 +127,13 @@ pub fn of_results(results: &Map) -> Response<Body> {
         Ok(code) => code,
         Err(error) => return bad(&error.message),
     };
-    // A final answer has no informational status, and others do not fit a status line.
+    // A final answer has no informational status, and larger numbers do not fit a status line.
     let status = u16::try_from(code)
         .ok()
         .filter(|code| (200..=999).contains(code))
         .and_then(|code| StatusCode::from_u16(code).ok());
     let Some(status) = status else {
-        let message = format!("the handler's code {code} is no status");
+        let message = format!("the handler's code {code} is not a status");
         return error(StatusCode::INTERNAL_SERVER_ERROR, &message);
     };
     let (media_type, body) = match part("data") {
@@ -144,7 +145,7 @@ pub fn of_results(results: &Map) -> Response<Body> {
         data => match data.to_json_text() {
             Ok(text) => (Some(JSON), format!("{text}\n").into()),
             Err(fault) if fault.kind == JsonFaultKind::TooLong => return bad(&fault.message),
-            // What JSON cannot say leaves the body empty, as in the original.
+            // Values without a form in JSON leave the body empty, as in the original.
             Err(_) => (Some(JSON), Bytes::new()),
         },
     };
@@ -160,7 +161,7 @@ pub fn of_results(results: &Map) -> Response<Body> {
         let (Ok(name), Ok(value)) = (name, value) else {
             return bad("a field of the reply is none that HTTP has");
         };
-        // Neither is how the body is framed the handler's to say, nor what is said in our name.
+        // A handler controls neither the framing of the body nor the gateway's own fields.
         if ![CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(&name)
             && !is_fusebox_word(name.as_str())
         {
@@ -174,7 +175,7 @@ pub fn of_results(results: &Map) -> Response<Body> {
         Ok(cookies) if !cookies.is_empty() => {
             response.headers_mut().remove(SET_COOKIE);
             for cookie in cookies.iter() {
-                match cookie::written(cookie) {
+                match cookie::set_cookie_value(cookie) {
                     Ok(Some(cookie)) => {
                         response.headers_mut().append(SET_COOKIE, cookie);
                     }
@@ -189,9 +190,9 @@ pub fn of_results(results: &Map) -> Response<Body> {
     response
 }
 
-/// Whether a text as a whole is JSON.
+/// True if a whole text is JSON.
 fn is_json(text: &str) -> bool {
-    // Most texts that are none show it in their first character.
+    // Most other texts differ in their first character.
     let first = text.trim_start().chars().next();
     first.is_some_and(|first| "{[\"-0123456789tfn".contains(first))
         && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
@@ -248,13 +249,13 @@ mod tests {
     #[test]
     fn data_that_would_be_too_long_is_refused() {
         let part = Value::from("x".repeat(1 << 20));
-        let (status, _, told) = of(200, vec![part; 100].into());
+        let (status, _, body) = of(200, vec![part; 100].into());
         assert_eq!(status, 400);
-        assert!(told.contains("is longer than"), "{told}");
+        assert!(body.contains("is longer than"), "{body}");
     }
 
     #[test]
-    fn a_code_that_is_no_status_is_our_fault_and_one_that_is_no_number_the_requests() {
+    fn an_invalid_status_is_a_500_and_a_code_that_is_not_a_number_a_400() {
         for code in [-1, 1, 99, 100, 199, 1000, i64::MAX] {
             assert_eq!(of(code, Value::Null).0, 500, "{code}");
         }
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preflight_is_told_what_is_allowed_only_if_it_asks_for_no_more() {
+    fn a_preflight_gets_permissions_only_if_it_requests_no_more() {
         let cors = Cors {
             allow_origin: "*".into(),
             allow_methods: "GET, PUT".into(),
@@ -308,11 +309,11 @@ mod tests {
             preflight(&headers, &cors).headers().clone()
         };
         let method = ("access-control-request-method", "put");
-        let told = ask(&[("origin", "http://a"), method]);
-        assert_eq!(told[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
-        assert_eq!(told[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
-        assert_eq!(told[ACCESS_CONTROL_MAX_AGE], "60");
-        assert_eq!(told[CONTENT_TYPE], "application/json");
+        let answer = ask(&[("origin", "http://a"), method]);
+        assert_eq!(answer[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        assert_eq!(answer[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
+        assert_eq!(answer[ACCESS_CONTROL_MAX_AGE], "60");
+        assert_eq!(answer[CONTENT_TYPE], "application/json");
         let fields = ("access-control-request-headers", "x-a, accept");
         assert!(ask(&[("origin", "a"), method, fields]).contains_key(ACCESS_CONTROL_ALLOW_METHODS));
         let more = ("access-control-request-headers", "x-b");
@@ -321,9 +322,9 @@ mod tests {
             &[("origin", "a"), ("access-control-request-method", "POST")],
             &[("origin", "a"), method, more],
         ] {
-            let told = ask(refused);
+            let answer = ask(refused);
             assert!(
-                !told.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN),
+                !answer.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN),
                 "{refused:?}"
             );
         }

@@ -1,4 +1,4 @@
-//! The `rest` activity: a request to another service, made of its settings and a step's inputs.
+//! The `rest` activity: a request to another service, built from its settings and a step's inputs.
 
 mod tls;
 mod words;
@@ -26,7 +26,7 @@ const REQUESTS_MAX: usize = 10;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");
-/// The name of the original; services may tell programs by it.
+/// The name of the original, by which services may recognise clients.
 const AGENT: HeaderValue = HeaderValue::from_static("Go-http-client/1.1");
 
 /// The longest time to connect, TLS included.
@@ -38,7 +38,7 @@ const GAP_MAX: Duration = Duration::from_secs(60);
 /// The largest answer, also once it is decompressed.
 const ANSWER_MAX: usize = 32 * 1024 * 1024;
 
-/// Go's client follows what it must as a GET, and says whence it comes.
+/// Go's client turns redirected requests into GET where it must, and sends `Referer`.
 const REDIRECTS: Redirects = Redirects {
     most: REQUESTS_MAX - 1,
     becomes_get: |_, _| true,
@@ -46,7 +46,7 @@ const REDIRECTS: Redirects = Redirects {
     tells_referer: true,
 };
 
-/// An idle connection that was closed costs a GET nothing; whatever was not sent goes out again.
+/// A GET may be repeated after an idle connection was closed; a request that was not sent is always repeated.
 const POLICY: Policy<'_> = Policy {
     repeat: |method| Repeat {
         on_any_idle: is_idempotent(method),
@@ -61,16 +61,16 @@ const POLICY: Policy<'_> = Policy {
     body_max: ANSWER_MAX,
 };
 
-/// A service that calls others.
+/// A service that calls another one.
 #[derive(Debug)]
 pub struct Rest {
     plan: Box<RestActivity>,
     target: Arc<LiveUpstream>,
-    /// The settings' own fields: what a step's are laid over.
+    /// The fields in the settings, which a step's fields override.
     headers: Arc<Params>,
 }
 
-/// Connections to one endpoint, for all services that reach it in the same way.
+/// Connections to one endpoint, for all services that reach it with the same settings.
 #[derive(Debug)]
 pub struct Client {
     home: Endpoint,
@@ -81,11 +81,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for a service and others like it, each worker with connections of its own, which are made when they
-    /// are needed; `system` is for all that trust nobody else.
+    /// A client for a service and for others with the same settings. Each worker has connections of its own, opened on
+    /// demand. `system` is the trust in the system's authorities.
     ///
     /// # Errors
-    /// The thing that the plan asks for and that cannot be had.
+    /// The resource in the plan that is unavailable.
     pub fn new(
         plan: &RestActivity,
         limits: &Limits,
@@ -103,7 +103,7 @@ impl Client {
         })
     }
 
-    /// True where a service can use it.
+    /// True if a service can use this client.
     pub fn serves(&self, plan: &RestActivity, limits: &Limits) -> bool {
         self.home == plan.endpoint
             && self.proxy == plan.proxy
@@ -117,7 +117,7 @@ impl Client {
     }
 }
 
-/// The upstream that a service calls, under the service's name, with the times of Go's client and no breaker.
+/// The upstream of a service, with the service's name, the timeouts of Go's client, and no breaker.
 pub fn upstream(name: Arc<str>, plan: &RestActivity) -> Upstream {
     let request = plan.timeout.unwrap_or(NO_LIMIT);
     Upstream {
@@ -136,7 +136,7 @@ pub fn upstream(name: Arc<str>, plan: &RestActivity) -> Upstream {
 }
 
 impl Rest {
-    /// A service with its settings, calling its target.
+    /// A service with its settings and its target.
     pub fn new(plan: Box<RestActivity>, settings: &Map, target: Arc<LiveUpstream>) -> Rest {
         let headers = settings.get("headers").and_then(|it| it.to_params().ok());
         Rest {
@@ -146,15 +146,15 @@ impl Rest {
         }
     }
 
-    /// The upstream that it calls.
+    /// The upstream of the service.
     pub fn target(&self) -> &Arc<LiveUpstream> {
         &self.target
     }
 
-    /// Calls the service and gives the activity's outputs.
+    /// Calls the service and returns the activity's outputs.
     ///
     /// # Errors
-    /// The reason why there is no answer, or none that can be read. No status is an error.
+    /// The fault of a call without a readable answer. No status is an error.
     pub async fn call(&self, inputs: &Map, desk: &Desk) -> Result<Map, Fault> {
         let request = self.request(inputs)?;
         let answer = fetch(&self.target, request, &POLICY, desk).await;
@@ -197,7 +197,7 @@ impl Rest {
         })
     }
 
-    /// The URI's path and query with its parameters filled in.
+    /// The URI's path and query, with the parameters filled in.
     fn path(&self, params: &Params) -> Result<String, Fault> {
         let mut target = String::with_capacity(self.plan.uri.len());
         let mut asked = false;
@@ -231,14 +231,14 @@ impl Rest {
     }
 }
 
-/// Adds a field of a caller's. One that HTTP does not have is no fault of the network, as it is in the
-/// original: a client that can set a value must not be able to trip the service's breaker.
+/// Adds a field from a caller. Unlike in the original, an invalid one is not a network fault: a client that controls a
+/// value must not be able to trip the service's breaker.
 fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Fault> {
     let bad = |what: &str, shown: &str| {
         activity(&format!("net/http: invalid header field {what} {shown:?}"))
     };
     let field = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("name", name))?;
-    // What belongs to the connection, and what is ours to say.
+    // Fields of the connection, and fields that the gateway sets.
     if fields::is_framing(field.as_str()) || [HOST, PROXY_AUTHORIZATION].contains(&field) {
         return Ok(());
     }
@@ -259,16 +259,16 @@ fn coercion(error: EvalError) -> Fault {
     Fault::plain(error.to_string())
 }
 
-/// `Get` of GET, as Go's messages begin.
+/// The method in the form of Go's messages: `Get` for GET.
 fn title(method: &Method) -> String {
     let (first, rest) = method.as_str().split_at(1);
     format!("{first}{}", rest.to_lowercase())
 }
 
-/// The body that content is sent as, with its media type; null is none.
+/// The body of a content, with its media type; `None` for null.
 ///
 /// # Errors
-/// If JSON cannot say it.
+/// Fails if JSON cannot express the content.
 fn body_of(content: &Value) -> Result<Option<(Bytes, HeaderValue)>, Fault> {
     let json = || content.to_json_text();
     Ok(Some(match content {

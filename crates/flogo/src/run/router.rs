@@ -1,6 +1,5 @@
-//! Which handler a request of a REST trigger belongs to, by the rules of Go's `httprouter`: a tree
-//! for each method, values taken from the decoded path, a redirect where only a trailing slash or
-//! the case of letters is wrong.
+//! Routes the requests of a REST trigger by the rules of Go's `httprouter`: a tree for each method, values from the
+//! decoded path, and a redirect if only a trailing slash or the case of letters is wrong.
 
 use std::borrow::Cow;
 
@@ -9,55 +8,55 @@ use matchit::Router as Tree;
 
 use super::urlencoded;
 
-/// The handlers of one listener.
+/// The handlers of a listener, by method and path.
 #[derive(Debug)]
 pub struct RestRouter {
-    /// In the order of the handlers; a listener has a handful of methods.
+    /// The methods, in the order of the handlers; a listener has only a few.
     methods: Vec<(Method, Trees)>,
 }
 
-/// The paths of one method.
+/// The paths of a method, as trees.
 #[derive(Debug, Default)]
 struct Trees {
     exact: Tree<Leaf>,
-    /// The same with the templates' letters in lower case, for redirects.
+    /// The same paths with lower-case templates, for redirects.
     folded: Tree<Leaf>,
 }
 
-/// Where a path leads.
+/// The handler at a path.
 #[derive(Debug, Clone)]
 struct Leaf {
     route: usize,
     template: String,
-    /// The name of `{*name}` at the template's end.
+    /// The name of `{*name}` at the end of the template.
     rest: Option<String>,
 }
 
-/// What becomes of a request.
+/// The result of routing a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
-    /// A handler takes it.
+    /// A handler answers the request.
     Route {
-        /// Its place in the plan.
+        /// The index of the route in the plan.
         route: usize,
-        /// The path's parameters, decoded, in the template's order.
+        /// The path's parameters, decoded, in the order of the template.
         params: Vec<(String, String)>,
     },
-    /// The same request to this path would be taken.
+    /// Only this other path has a handler.
     Moved(String),
-    /// A preflight request for a path that is known.
+    /// A preflight request for a known path.
     Preflight,
-    /// The path is known to these methods only, in the form of `Allow`.
+    /// The path has handlers only for these methods, in the form of `Allow`.
     WrongMethod(String),
-    /// Nobody knows the path.
+    /// The path is unknown.
     Nothing,
 }
 
 impl RestRouter {
-    /// A router over handlers: path template, methods, and the number that a match returns.
+    /// A router for handlers, each with its path template, its methods, and the number that a match returns.
     ///
     /// # Errors
-    /// Which templates clash.
+    /// The templates that conflict.
     pub fn new<'a>(
         handlers: impl Iterator<Item = (&'a str, &'a [Method], usize)>,
     ) -> Result<RestRouter, String> {
@@ -77,10 +76,10 @@ impl RestRouter {
         Ok(RestRouter { methods })
     }
 
-    /// Finds what becomes of a request for a path as the client wrote it.
+    /// Routes a request by its method and its path as the client wrote it.
     pub fn find(&self, method: &Method, path: &str) -> Found {
         let path = if path.contains('%') {
-            // The guards have let pass only escapes that are ones.
+            // The gateway's guards admit only valid escapes.
             Cow::Owned(urlencoded::unescape(path, false).unwrap_or_else(|_| path.to_owned()))
         } else {
             Cow::Borrowed(path)
@@ -147,10 +146,10 @@ impl Trees {
             .insert(template, leaf.clone())
             .map_err(|error| clash(error.to_string()))?;
         let folded = fold(template);
-        // Two paths that differ in their letters' case alone: the first is what others are led to.
+        // Of two paths that differ only in case, redirects lead to the first.
         self.folded.insert(folded.as_str(), leaf.clone()).ok();
         if let Some(at) = template.rfind("{*") {
-            // The rest may be empty; a handler of its own for that path is the more specific one.
+            // The rest may be empty; a separate handler for that path is more specific.
             self.exact.insert(&template[..at], leaf.clone()).ok();
             self.folded.insert(&folded[..at], leaf).ok();
         }
@@ -166,7 +165,7 @@ impl Trees {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         if let Some(rest) = &leaf.rest {
-            // The rest is what follows its slash, and has it in front.
+            // The value of a rest includes the slash before it.
             match params.iter_mut().find(|(name, _)| name == rest) {
                 Some((_, value)) => value.insert(0, '/'),
                 None => params.push((rest.clone(), "/".into())),
@@ -178,8 +177,8 @@ impl Trees {
         })
     }
 
-    /// The path that would have been taken, as a URL writes it: first with a slash more or less at
-    /// the end, then also with other letters.
+    /// The path with a handler that resembles this one, escaped: first with a slash added or removed at the end, then
+    /// also ignoring case.
     fn corrected(&self, path: &str) -> Option<String> {
         let other = match path.strip_suffix('/') {
             Some(short) => short.to_owned(),
@@ -192,13 +191,13 @@ impl Trees {
         [path, &other].iter().find_map(|path| {
             let folded = path.to_ascii_lowercase();
             let found = self.folded.at(&folded).ok()?;
-            // Literal parts as the template has them, values as the client wrote them.
+            // Literal parts as in the template, values as the client wrote them.
             Some(written(&rebuilt(&found.value.template, path)))
         })
     }
 }
 
-/// A template with its literal letters in lower case; the names of its parameters stay.
+/// Converts a template's literals to lower case; the names of its parameters stay.
 fn fold(template: &str) -> String {
     let mut depth = 0;
     template
@@ -218,7 +217,7 @@ fn fold(template: &str) -> String {
         .collect()
 }
 
-/// The path with the template's own text in place of what matched it by other letters.
+/// The path with the template's own spelling of its literals.
 fn rebuilt(template: &str, path: &str) -> String {
     let mut segments = path.split('/');
     let mut corrected = Vec::new();
@@ -233,7 +232,7 @@ fn rebuilt(template: &str, path: &str) -> String {
     corrected.join("/")
 }
 
-/// A decoded path as a URL writes it.
+/// Escapes a decoded path for a URL.
 fn written(path: &str) -> String {
     let segments: Vec<_> = path.split('/').map(urlencoded::segment).collect();
     segments.join("/")
@@ -318,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn another_method_is_told_which_ones_there_are() {
+    fn another_method_gets_the_list_of_methods() {
         let router = router(&[("/t", Method::PUT), ("/t", Method::GET)]);
         assert_eq!(
             router.find(&Method::POST, "/t"),

@@ -1,5 +1,4 @@
-//! What the expressions of one run see: the payload, the action's own values, and what its services
-//! have left so far.
+//! The scope of one run: the payload, the action's own values, and the services' contexts so far.
 
 use std::sync::Arc;
 
@@ -11,15 +10,14 @@ use crate::{Fault, Map, Scope, Value};
 pub struct RunScope {
     action: Arc<LiveAction>,
     payload: Value,
-    /// What each service has left, by its place in the action; `None`: nothing yet.
+    /// The context of each service, by its index in the action; `None` before it runs.
     services: Vec<Option<Value>>,
-    /// What replies have put beside them, which hides all else of the same name until a service
-    /// writes its own.
+    /// The values of replies, which hide all other names until a service of that name runs.
     replies: Map,
 }
 
 impl RunScope {
-    /// A scope in which no service has run.
+    /// A scope before any service has run.
     pub fn new(action: Arc<LiveAction>, payload: Value) -> RunScope {
         RunScope {
             services: vec![None; action.services.len()],
@@ -29,25 +27,31 @@ impl RunScope {
         }
     }
 
-    /// The action that runs.
+    /// The action of the run.
     pub fn action(&self) -> &Arc<LiveAction> {
         &self.action
     }
 
-    /// Begins a service's part anew: its settings as inputs, no outputs, no error.
+    /// Resets a service's context: its settings as inputs, no outputs, no error.
     pub fn clear(&mut self, service: usize) {
         let cleared = self.action.services[service].cleared.clone();
         self.set(service, cleared);
     }
 
-    /// Notes how a service was called and what it left.
-    pub fn leave(&mut self, service: usize, inputs: Arc<Map>, outputs: Map, error: Option<&Fault>) {
+    /// Records a service's inputs, outputs and error in its context.
+    pub fn record(
+        &mut self,
+        service: usize,
+        inputs: Arc<Map>,
+        outputs: Map,
+        error: Option<&Fault>,
+    ) {
         let error = error.map_or(Value::Null, |fault| Value::Error(Arc::new(fault.clone())));
         let left = self.action.names.context(inputs, outputs.into(), error);
         self.set(service, left);
     }
 
-    /// Puts the values of a reply beside the services.
+    /// Adds the values of a reply to the scope.
     pub fn reply(&mut self, values: Map) {
         self.replies.extend(values);
     }
@@ -81,7 +85,7 @@ impl Scope for RunScope {
     }
 }
 
-/// The names in a service's part of the scope, made once.
+/// The names of the members of a context, allocated once.
 #[derive(Debug, Clone)]
 pub struct Names {
     inputs: Arc<str>,
@@ -100,7 +104,7 @@ impl Default for Names {
 }
 
 impl Names {
-    /// A service's part of the scope.
+    /// Builds the context of a service.
     pub fn context(&self, inputs: Arc<Map>, outputs: Value, error: Value) -> Value {
         let mut context = Map::new();
         context.insert(self.error.clone(), error);

@@ -1,57 +1,57 @@
-//! Runs an action: its steps in order, then the first response that matches.
+//! Runs an action: its steps in order, then the first response whose condition holds.
 
 use std::sync::Arc;
 
-use super::action::{Does, LiveAction, LiveService};
+use super::action::{LiveAction, LiveActivity, LiveService};
 use super::channels;
-use super::channels::Surroundings;
+use super::channels::RunContext;
 use super::jwt;
 use super::scope::RunScope;
 use crate::{Expression, Fault, FlowStep, Map, Scope, Value, assign_all};
 
-/// What an action gives: `code` and `data`.
+/// The results of an action: `code` and `data`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Results {
-    /// The answer's status; 404 where nothing matched.
+    /// The answer's status; 404 if no response matched.
     pub code: i64,
-    /// What is answered with.
+    /// The data of the answer.
     pub data: Value,
 }
 
-/// Why steps have ended before their end, or why an action has no results: a message.
-pub type Ended = String;
+/// The message of an error that ended the steps early or left the action without results.
+pub type RunError = String;
 
 /// Runs an action with a payload.
 ///
 /// # Errors
-/// Why it has no results, in the words of the original.
+/// The error that left the action without results, in the words of the original.
 pub async fn run(
     action: &Arc<LiveAction>,
     payload: Value,
-    around: &Surroundings,
-) -> Result<Results, Ended> {
+    context: &RunContext,
+) -> Result<Results, RunError> {
     let mut scope = RunScope::new(action.clone(), payload);
     if action.plan.asynchronous {
-        // The responses see no service: what of the steps would be done by then is chance.
-        let seen = RunScope::new(action.clone(), scope.get("payload").unwrap_or_default());
-        let task_around = around.clone();
-        let stay = around.worker.stay();
+        // The responses see no service, since it would be a matter of chance which steps have finished.
+        let initial = RunScope::new(action.clone(), scope.get("payload").unwrap_or_default());
+        let task_context = context.clone();
+        let stay = context.worker.stay();
         tokio::spawn(async move {
-            carry_out(&mut scope, &task_around).await;
+            run_steps(&mut scope, &task_context).await;
             drop(stay);
         });
-        return respond(&seen, action, None);
+        return respond(&initial, action, None);
     }
-    let ended = carry_out(&mut scope, around).await;
+    let ended = run_steps(&mut scope, context).await;
     respond(&scope, action, ended)
 }
 
-/// The steps, and why they ended if it was before their end.
-async fn carry_out(scope: &mut RunScope, around: &Surroundings) -> Option<Ended> {
+/// Runs the steps. Returns the error if they ended early.
+async fn run_steps(scope: &mut RunScope, context: &RunContext) -> Option<RunError> {
     let action = scope.action().clone();
     for step in &action.plan.steps {
-        match perform(step, &action, scope, around).await {
-            Ok(Next::GoOn) => {}
+        match run_step(step, &action, scope, context).await {
+            Ok(Next::Continue) => {}
             Ok(Next::End) => return None,
             Err(ended) => {
                 tracing::debug!(action = %action.plan.name, %ended, "the steps have ended early");
@@ -63,28 +63,28 @@ async fn carry_out(scope: &mut RunScope, around: &Surroundings) -> Option<Ended>
 }
 
 enum Next {
-    GoOn,
+    Continue,
     End,
 }
 
-async fn perform(
+async fn run_step(
     step: &FlowStep,
     action: &Arc<LiveAction>,
     scope: &mut RunScope,
-    around: &Surroundings,
-) -> Result<Next, Ended> {
+    context: &RunContext,
+) -> Result<Next, RunError> {
     let Ok(taken) = holds(step.when.as_ref(), scope) else {
-        // A condition that is neither true nor false leaves everything as it is.
-        return Ok(Next::GoOn);
+        // A condition that is neither true nor false skips the step without any change.
+        return Ok(Next::Continue);
     };
     scope.clear(step.service);
     if !taken {
-        return Ok(Next::GoOn);
+        return Ok(Next::Continue);
     }
     let service = &action.services[step.service];
     let inputs = inputs(step, service, scope)?;
-    let done = act(service, &inputs, action, scope, around).await;
-    let Done {
+    let done = run_service(service, &inputs, action, scope, context).await;
+    let ServiceResult {
         outputs,
         fault,
         reply,
@@ -93,20 +93,20 @@ async fn perform(
     if let Some(values) = reply {
         scope.reply(values);
     }
-    scope.leave(step.service, inputs, outputs, fault.as_ref());
+    scope.record(step.service, inputs, outputs, fault.as_ref());
     if let Some(halt) = &step.halt {
-        // A halt that is no truth value lets the steps go on, whatever the service's error.
+        // A halt condition that is not a truth value continues the steps, whatever the service's error.
         if holds(Some(&halt.condition), scope) == Ok(true) {
             return Err(format!("execution halted with expression: {}", halt.text));
         }
     } else if let Some(fault) = fault {
         return Err(fault.message.to_string());
     }
-    Ok(if ends { Next::End } else { Next::GoOn })
+    Ok(if ends { Next::End } else { Next::Continue })
 }
 
-/// Whether a condition holds; one that is missing does.
-fn holds(condition: Option<&Expression>, scope: &dyn Scope) -> Result<bool, Ended> {
+/// Evaluates a condition; a missing one holds.
+fn holds(condition: Option<&Expression>, scope: &dyn Scope) -> Result<bool, RunError> {
     let Some(condition) = condition else {
         return Ok(true);
     };
@@ -118,8 +118,8 @@ fn holds(condition: Option<&Expression>, scope: &dyn Scope) -> Result<bool, Ende
     }
 }
 
-/// What a service is called with: its settings, and the step's own values over them.
-fn inputs(step: &FlowStep, service: &LiveService, scope: &RunScope) -> Result<Arc<Map>, Ended> {
+/// The inputs of a service: its settings, overridden by the step's own values.
+fn inputs(step: &FlowStep, service: &LiveService, scope: &RunScope) -> Result<Arc<Map>, RunError> {
     if step.input.is_empty() {
         return Ok(service.settings.clone());
     }
@@ -128,57 +128,57 @@ fn inputs(step: &FlowStep, service: &LiveService, scope: &RunScope) -> Result<Ar
     Ok(Arc::new(inputs))
 }
 
-/// What a service has done.
+/// The result of a service's run.
 #[derive(Default)]
-struct Done {
+struct ServiceResult {
     outputs: Map,
     fault: Option<Fault>,
-    /// What it puts beside the services.
+    /// The values to add to the scope.
     reply: Option<Map>,
-    /// Whether the steps end here.
+    /// True if the steps end here.
     ends: bool,
 }
 
-impl From<Result<Map, Fault>> for Done {
-    fn from(result: Result<Map, Fault>) -> Done {
+impl From<Result<Map, Fault>> for ServiceResult {
+    fn from(result: Result<Map, Fault>) -> ServiceResult {
         match result {
-            Ok(outputs) => Done {
+            Ok(outputs) => ServiceResult {
                 outputs,
-                ..Done::default()
+                ..ServiceResult::default()
             },
-            Err(fault) => Done {
+            Err(fault) => ServiceResult {
                 fault: Some(fault),
-                ..Done::default()
+                ..ServiceResult::default()
             },
         }
     }
 }
 
-async fn act(
+async fn run_service(
     service: &LiveService,
     inputs: &Map,
     action: &LiveAction,
     scope: &RunScope,
-    around: &Surroundings,
-) -> Done {
-    let desk = &around.desk;
-    match &service.does {
-        Does::Breaker(breaker) => {
+    context: &RunContext,
+) -> ServiceResult {
+    let desk = &context.desk;
+    match &service.activity {
+        LiveActivity::Breaker(breaker) => {
             let (outputs, fault) = breaker.run(inputs, desk);
-            Done {
+            ServiceResult {
                 outputs,
                 fault,
-                ..Done::default()
+                ..ServiceResult::default()
             }
         }
-        Does::Rest(rest) => rest.call(inputs, desk).await.into(),
-        Does::Limit(limiter) => {
+        LiveActivity::Rest(rest) => rest.call(inputs, desk).await.into(),
+        LiveActivity::Limit(limiter) => {
             let token = text(inputs, "token");
             let now = desk.clock.exact();
             Ok(super::limiter::outputs(limiter, &token, now)).into()
         }
-        Does::Jwt => {
-            let wanted = jwt::Wanted {
+        LiveActivity::Jwt => {
+            let required = jwt::Requirements {
                 key: text(inputs, "key"),
                 signing_method: text(inputs, "signingMethod"),
                 issuer: text(inputs, "iss"),
@@ -187,28 +187,28 @@ async fn act(
             };
             let now = desk.clock.wall_millis() / 1000;
             let now = i64::try_from(now).unwrap_or(i64::MAX);
-            jwt::check(&text(inputs, "token"), &wanted, now).into()
+            jwt::check(&text(inputs, "token"), &required, now).into()
         }
-        Does::Log => {
+        LiveActivity::Log => {
             log(inputs, action, service);
-            Done::default()
+            ServiceResult::default()
         }
-        Does::Count(count, operation) => {
+        LiveActivity::Count(count, operation) => {
             let value = i64::try_from(count.apply(*operation)).unwrap_or(i64::MAX);
             let mut outputs = Map::new();
             outputs.insert("value".into(), value.into());
             Ok(outputs).into()
         }
-        Does::Publish => {
+        LiveActivity::Publish => {
             let data = inputs.get("data").cloned().unwrap_or_default();
-            let published = channels::publish(&text(inputs, "channel"), data, around).await;
+            let published = channels::publish(&text(inputs, "channel"), data, context).await;
             published.map(|()| Map::new()).into()
         }
-        Does::Return(mapping) | Does::Reply(mapping) => match mapping.eval(scope) {
-            Ok(values) => Done {
+        LiveActivity::Return(mapping) | LiveActivity::Reply(mapping) => match mapping.eval(scope) {
+            Ok(values) => ServiceResult {
                 reply: Some(values),
-                ends: matches!(service.does, Does::Return(_)),
-                ..Done::default()
+                ends: matches!(service.activity, LiveActivity::Return(_)),
+                ..ServiceResult::default()
             },
             Err(error) => Err(Fault {
                 kind: crate::FaultKind::Activity,
@@ -219,7 +219,7 @@ async fn act(
     }
 }
 
-/// An input as text; one that is missing is empty.
+/// An input as text; empty if it is missing.
 fn text(inputs: &Map, name: &str) -> Arc<str> {
     match inputs.get(name) {
         Some(Value::Str(text)) => text.clone(),
@@ -239,13 +239,13 @@ fn log(inputs: &Map, action: &LiveAction, service: &LiveService) {
     }
 }
 
-/// The first response that matches. Where none does, what the last condition left decides: a clean
-/// false gives 404, everything else its error; without any response, so does what ended the steps.
+/// Answers with the first response that matches. If none does, the last condition decides: a plain false gives 404,
+/// everything else its error; without any response, the error that ended the steps decides.
 fn respond(
     scope: &RunScope,
     action: &LiveAction,
-    mut left: Option<Ended>,
-) -> Result<Results, Ended> {
+    mut left: Option<RunError>,
+) -> Result<Results, RunError> {
     for response in &action.plan.responses {
         match holds(response.when.as_ref(), scope) {
             Err(error) => left = Some(error),
@@ -273,8 +273,8 @@ fn respond(
     }
 }
 
-/// The status that a response's `code` is: 200 for 0 and for every kind that cannot be one.
-fn status(code: &Value) -> Result<i64, Ended> {
+/// The status of a response's `code`: 200 for 0 and for every kind that cannot be a status.
+fn status(code: &Value) -> Result<i64, RunError> {
     let status = match code {
         Value::Float(_) | Value::Int(_) | Value::Str(_) => {
             code.to_int().map_err(|error| error.message)?

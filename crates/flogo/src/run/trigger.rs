@@ -1,4 +1,4 @@
-//! The REST trigger: a request becomes a handler's input, its results become the response.
+//! The REST trigger: converts a request to a handler's input, and the results to the response.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +14,15 @@ use hyper::body::Incoming;
 
 use super::build::LiveApp;
 use super::canonical::canonical;
-use super::channels::Surroundings;
+use super::channels::RunContext;
 use super::handler::{self, LiveHandler};
 use super::{content, reply, urlencoded};
 use crate::{Map, Params};
 
-/// How long a run goes on whose client has left.
+/// The longest time for which a run continues after its client has left.
 const WITHOUT_CLIENT: Duration = Duration::from_secs(300);
 
-/// Has a handler answer a request. The run goes on to its end also when the client leaves.
+/// Answers a request by a handler. The run continues to its end even if the client leaves.
 pub async fn serve(
     app: Arc<LiveApp>,
     handler: Arc<LiveHandler>,
@@ -40,12 +40,12 @@ pub async fn serve(
     };
     let mut response = match payload(&exchange.params, &parts, body).await {
         Ok(output) => {
-            let around = Surroundings {
+            let context = RunContext {
                 worker: exchange.client.worker.clone(),
                 desk: exchange.desk.clone(),
                 app: app.clone(),
             };
-            let run = handler::run(handler, output, around);
+            let run = handler::run(handler, output, context);
             match Outliving::new(&exchange.client.worker, run, WITHOUT_CLIENT).await {
                 Ok(results) => reply::of_results(&results),
                 Err(message) => reply::error(StatusCode::BAD_REQUEST, &message),
@@ -53,11 +53,11 @@ pub async fn serve(
         }
         Err(message) => reply::error(StatusCode::BAD_REQUEST, &message),
     };
-    reply::mark(response.headers_mut(), &app.cors);
+    reply::add_cors(response.headers_mut(), &app.cors);
     done(finish, response)
 }
 
-/// What the handler gets of a request.
+/// The handler's input from a request.
 async fn payload(params: &[(String, String)], parts: &Parts, body: Bytes) -> Result<Map, String> {
     let media_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let media_type = String::from_utf8_lossy(media_type.unwrap_or_default());
@@ -75,7 +75,7 @@ async fn payload(params: &[(String, String)], parts: &Parts, body: Bytes) -> Res
     ]))
 }
 
-/// The fields by their canonical names, the lines of one joined by `,`, without `Host`.
+/// The fields by their canonical names, repeated fields joined by `,`, without `Host`.
 fn headers(headers: &HeaderMap) -> Params {
     let mut params = Params::new();
     for name in headers.keys().filter(|name| **name != HOST) {
@@ -91,7 +91,7 @@ fn headers(headers: &HeaderMap) -> Params {
     params
 }
 
-/// The query's pairs, the values of one name joined by `,`; pairs that cannot be read are left out.
+/// The query's pairs, repeated names joined by `,`; malformed pairs are ignored.
 fn query(query: Option<&str>) -> Params {
     let mut params = Params::new();
     let pairs = urlencoded::pairs(query.unwrap_or_default());

@@ -1,21 +1,21 @@
-//! Texts in URLs: queries and forms in both directions, and path parameters on their way up.
+//! Percent-encoding in URLs: queries and forms in both directions, and path parameters of calls.
 //!
-//! Pairs are read and written as Go's `net/url` does, which differs from the form of browsers in
-//! small ways: `;` separates nothing, `~` stays as it is, an escape that is none is an error.
+//! Pairs are read and written as by Go's `net/url`, which differs from browsers in small ways: `;` is not a separator,
+//! `~` is not escaped, and an invalid escape is an error.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// All but what RFC 3986, section 2.3, calls unreserved.
+/// All characters except the unreserved ones of RFC 3986, section 2.3.
 const IN_A_QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
 
-/// All that is no `pchar` of RFC 3986, section 3.3: what would end a segment, or begin an escape.
+/// All characters except `pchar` of RFC 3986, section 3.3: those that end a segment, or begin an escape.
 const IN_A_SEGMENT: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -34,18 +34,18 @@ const IN_A_SEGMENT: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// A pair of a query or form that cannot be read, in Go's words.
+/// The fault of a query's or form's pair, in Go's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadPair {
-    /// A `%` without two hex digits behind it.
+    /// A `%` without two hex digits after it.
     #[error("invalid URL escape {0:?}")]
     Escape(String),
-    /// A `;`, which some programs take for a separator and others for text.
+    /// A `;`, which some programs read as a separator and others as text.
     #[error("invalid semicolon separator in query")]
     Semicolon,
 }
 
-/// The pairs of a query or form, in order, each read or not.
+/// The pairs of a query or form, in order, each decoded or faulty.
 pub fn pairs(text: &str) -> impl Iterator<Item = Result<(String, String), BadPair>> {
     let written = text.split('&').filter(|pair| !pair.is_empty());
     written.map(|pair| {
@@ -57,10 +57,10 @@ pub fn pairs(text: &str) -> impl Iterator<Item = Result<(String, String), BadPai
     })
 }
 
-/// Text with its escapes resolved; bytes that are no UTF-8 become U+FFFD.
+/// Decodes the escapes of a text; bytes that are not UTF-8 become U+FFFD.
 ///
 /// # Errors
-/// The first escape that is none.
+/// The first invalid escape.
 pub fn unescape(text: &str, plus_is_blank: bool) -> Result<String, BadPair> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -87,7 +87,7 @@ pub fn unescape(text: &str, plus_is_blank: bool) -> Result<String, BadPair> {
     })
 }
 
-/// Pairs as a query: `a=1&b=two+words`.
+/// Encodes pairs as a query: `a=1&b=two+words`.
 pub fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut text = String::new();
     for (name, value) in pairs {
@@ -110,7 +110,7 @@ pub fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String 
     text
 }
 
-/// A value as one segment of a path, or part of one: nothing in it can change the rest of the URL.
+/// Encodes a value as a segment of a path, or a part of one, so that it cannot change the rest of the URL.
 pub fn segment(value: &str) -> Cow<'_, str> {
     utf8_percent_encode(value, IN_A_SEGMENT).into()
 }
@@ -160,10 +160,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_again(written in prop::collection::vec((any::<String>(), any::<String>()), 0..5)) {
+        fn written_pairs_are_read_again(written in prop::collection::vec((any::<String>(), any::<String>()), 0..5)) {
             let text = query(written.iter().map(|(name, value)| (&**name, &**value)));
             let read: Vec<_> = pairs(&text).map(Result::unwrap).collect();
-            // A pair of two empty texts is `=`, which is read as one.
+            // A pair of two empty texts is `=`, which is read as one pair.
             prop_assert_eq!(read, written);
         }
 

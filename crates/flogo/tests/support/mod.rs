@@ -1,4 +1,4 @@
-//! What the tests of this crate share: a machine made of maps, and sources in, text out.
+//! Shared by the tests of this crate: a machine made of maps, and functions from sources to text.
 
 #![allow(dead_code, reason = "each test file uses a part of this")]
 

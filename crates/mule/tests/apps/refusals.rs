@@ -39,7 +39,7 @@ fn attributes_are_those_of_the_table() {
         r#"<set-variable value="1"/><logger level="LOUD"/><until-successful maxRetries="-1" millisBetweenRetries="soon"/>"#,
         &[
             "1:57: error: `set-variable` has no `variableName`; add `variableName=\"…\"`",
-            "1:97: error: `level` is `LOUD`; known are TRACE, DEBUG, INFO, WARN, ERROR",
+            "1:97: error: `level` is `LOUD`; expected one of TRACE, DEBUG, INFO, WARN, ERROR",
             "1:134: error: `maxRetries` is `-1`; write a whole number from 0 to 1000000",
             "1:160: error: `millisBetweenRetries` is `soon`; write a whole number from 0 to 31622400000",
         ],
@@ -95,7 +95,7 @@ fn what_nothing_defines_names_the_bind_that_mends_it() {
     assert_eq!(
         said,
         [
-            "a.xml:1:1: error: `--bind Orders=http://127.0.0.1:1` binds nothing: no listener, request or flow-ref names `Orders`; known are HTTP_Listener, Order_Service",
+            "a.xml:1:1: error: `--bind Orders=http://127.0.0.1:1` binds nothing: no listener, request or flow-ref names `Orders`; expected one of HTTP_Listener, Order_Service",
             "a.xml:1:43: error: `--bind HTTP_Listener=…`: `https://127.0.0.1:1` is not an address to listen on; write it as `http://127.0.0.1:8081` or `http://0.0.0.0:8081/base`",
             "a.xml:1:95: error: `--bind Order_Service=…`: the scheme `ftp` is not supported: `ftp://x`; use `http` or `https`",
         ]

@@ -8,19 +8,19 @@ use super::value::{Map, MapKey, Value};
 use super::{EvalError, STEPS_MAX, TEXT_MAX};
 use crate::diagnostic::quote;
 
-/// What an expression's variables stand for during one evaluation.
+/// The values of an expression's variables during one evaluation.
 pub(crate) trait Scope {
-    /// The variable's value, made only when it is asked for.
+    /// The variable's value, computed only when an expression uses it.
     fn variable(&self, name: &str) -> Option<Value>;
 
-    /// A member of a variable, where it can be had without making the whole: `Some(None)` says that
-    /// there is no such member, `None` that the whole must be made.
+    /// A member of a variable, if it can be read without building the whole value: `Some(None)` for a missing member,
+    /// `None` if the whole must be built.
     fn member(&self, _variable: &str, _key: &str) -> Option<Option<Value>> {
         None
     }
 }
 
-/// A scope without variables.
+/// A scope without any variable.
 pub(super) struct Nothing;
 
 impl Scope for Nothing {
@@ -29,7 +29,7 @@ impl Scope for Nothing {
     }
 }
 
-/// Items in a list that an expression makes.
+/// The most items in a list that an expression makes.
 const ITEMS_MAX: usize = 10_000;
 
 pub(super) fn run(tree: &Term, scope: &dyn Scope) -> Result<Value, EvalError> {
@@ -43,12 +43,12 @@ pub(super) fn run(tree: &Term, scope: &dyn Scope) -> Result<Value, EvalError> {
     })
 }
 
-/// Why an evaluation ended without a value.
+/// The reason why an evaluation ended without a value.
 #[derive(Debug, Clone)]
 enum Stop {
-    /// CEL's `&&` and `||` absorb it where the other side decides alone.
+    /// An ordinary failure, which CEL's `&&` and `||` absorb if the other side decides alone.
     Failed(EvalError),
-    /// A bound was reached: the evaluation is over.
+    /// A limit was reached, which ends the whole evaluation.
     Limit(EvalError),
 }
 
@@ -103,7 +103,7 @@ impl Run<'_> {
             },
             Op::Select { of, field } => match self.member(of, field)? {
                 Some(value) => Ok(value),
-                None => failed(at, format!("there is no key {}", quote(field))),
+                None => failed(at, format!("no such key {}", quote(field))),
             },
             Op::Has { of, field } => Ok(Value::Bool(self.member(of, field)?.is_some())),
             Op::Index(sides) => self.index(at, sides),
@@ -157,12 +157,12 @@ impl Run<'_> {
                 Value::Text(text) if text.len() > TEXT_MAX => failed(
                     at,
                     format!(
-                        "`matches` looks at texts of at most {TEXT_MAX} bytes, and this has {}",
+                        "`matches` accepts texts of at most {TEXT_MAX} bytes, found {}",
                         text.len()
                     ),
                 ),
                 Value::Text(text) => {
-                    // Matching costs more per byte than looking does.
+                    // Matching costs more per byte than comparing does.
                     self.pay(at, text.len() / 64)?;
                     Ok(Value::Bool(regex.is_match(&text)))
                 }
@@ -180,15 +180,12 @@ impl Run<'_> {
             Value::Bool(b) => Ok(b),
             value => failed(
                 term.at,
-                format!(
-                    "a bool is needed here, and this is {}",
-                    value.kind().article()
-                ),
+                format!("expected a bool, found {}", value.kind().article()),
             ),
         }
     }
 
-    /// `&&` (`decides` is false) and `||` (true): either side may decide alone, even if the other fails.
+    /// `&&` (`decides` is false) and `||` (`decides` is true): either side may decide alone, even if the other fails.
     fn logic(&mut self, sides: &[Term; 2], decides: bool) -> Outcome {
         let left = match self.bool(&sides[0]) {
             Ok(left) if left == decides => return Ok(Value::Bool(decides)),
@@ -202,7 +199,7 @@ impl Run<'_> {
         left.map(|_| Value::Bool(!decides))
     }
 
-    /// `of.field`: `None` where there is no such key.
+    /// Evaluates `of.field`; `None` if the key is missing.
     fn member(&mut self, of: &Term, field: &Arc<str>) -> Result<Option<Value>, Stop> {
         if let Op::Variable { name, .. } = &of.op
             && let Some(member) = self.scope.member(name, field)
@@ -223,7 +220,7 @@ impl Run<'_> {
         {
             return match member {
                 Some(value) => Ok(value),
-                None => failed(at, format!("there is no key {}", quote(key))),
+                None => failed(at, format!("no such key {}", quote(key))),
             };
         }
         match (self.eval(of)?, key) {
@@ -247,7 +244,7 @@ impl Run<'_> {
             }
             (Value::Map(map), key) => match key.key().and_then(|key| map.get(&key).cloned()) {
                 Some(value) => Ok(value),
-                None => failed(at, format!("there is no key {}", show_key(&key))),
+                None => failed(at, format!("no such key {}", show_key(&key))),
             },
             (value, _) => failed(at, format!("{} has no index", value.kind().article())),
         }
@@ -275,7 +272,7 @@ impl Run<'_> {
         let right = self.eval(&sides[1])?;
         let ordered = |left: &Value, right: &Value| match left.order(right) {
             Some(order) => Ok(Some(order)),
-            // A NaN has no order and is no error.
+            // NaN has no order, which is not an error.
             None if left.kind().is_number() && right.kind().is_number() => Ok(None),
             None => failed(
                 at,
@@ -317,7 +314,7 @@ impl Run<'_> {
             value => failed(
                 at,
                 format!(
-                    "`in` looks into a list or a map, and this is {}",
+                    "`in` expects a list or a map, found {}",
                     value.kind().article()
                 ),
             ),
@@ -390,7 +387,7 @@ impl Run<'_> {
             (a, b) => failed(
                 at,
                 format!(
-                    "no operator takes {} and {} here",
+                    "the operator cannot combine {} and {}",
                     a.kind().article(),
                     b.kind().article()
                 ),
@@ -398,12 +395,12 @@ impl Run<'_> {
         }
     }
 
-    /// Bounds a text before it is made.
+    /// Checks a text's length before the text is built.
     fn measure(&mut self, at: usize, bytes: usize) -> Result<(), Stop> {
         if bytes > TEXT_MAX {
             return limit(
                 at,
-                format!("the text would have {bytes} bytes, and may have {TEXT_MAX}"),
+                format!("the text would have {bytes} bytes, more than {TEXT_MAX}"),
             );
         }
         self.pay(at, bytes / 1024)
@@ -417,7 +414,7 @@ impl Run<'_> {
                 return failed(
                     loops.range.at,
                     format!(
-                        "a loop needs a list or a map, and this is {}",
+                        "a loop expects a list or a map, found {}",
                         value.kind().article()
                     ),
                 );
@@ -444,7 +441,7 @@ impl Run<'_> {
             if matches!(self.eval(&loops.condition)?, Value::Bool(false)) {
                 break;
             }
-            // A failed turn is gathered too: CEL's `&&` and `||` may absorb it in a later one.
+            // A failed turn is kept too, since CEL's `&&` and `||` may absorb it in a later one.
             let next = match self.eval(&loops.step) {
                 Err(stop @ Stop::Limit(_)) => return Err(stop),
                 next => next,
@@ -455,7 +452,7 @@ impl Run<'_> {
     }
 }
 
-/// The steps that looking at a value costs.
+/// The steps that reading a value costs.
 fn weight(value: &Value) -> usize {
     match value {
         Value::Text(text) => text.len() / 1024,

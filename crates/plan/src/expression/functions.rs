@@ -1,4 +1,4 @@
-//! The functions that expressions may call.
+//! The functions of expressions.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::TEXT_MAX;
 use super::value::{Kind, Value};
 use crate::diagnostic::{quote, suggest};
 
-/// A function; macros (`has`, `all`, `exists`, …) are unfolded before, and `matches` is a part of its own.
+/// A function. The macros (`has`, `all`, `exists`, …) are expanded before, and `matches` is an operator of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Function {
     Size,
@@ -31,11 +31,11 @@ pub(crate) enum Function {
 struct Entry {
     name: &'static str,
     function: Function,
-    /// `x.f(…)`.
+    /// Callable as `x.f(…)`.
     member: bool,
-    /// `f(x, …)`.
+    /// Callable as `f(x, …)`.
     global: bool,
-    /// The kinds of its arguments, the one before the dot first; `None`: several will do.
+    /// The types of the arguments, the receiver's first; `None` for an argument of several types.
     takes: &'static [Option<Kind>],
     gives: Option<Kind>,
 }
@@ -152,7 +152,7 @@ static FUNCTIONS: [Entry; 17] = [
     ),
 ];
 
-/// Known to the parser, or a part of its own.
+/// Names that the parser expands, or that are operators of their own.
 const OTHERS: [&str; 7] = [
     "has",
     "all",
@@ -163,7 +163,7 @@ const OTHERS: [&str; 7] = [
     "matches",
 ];
 
-/// The function of that name, called that way with so many arguments; else what is wrong and the mend.
+/// The function of that name, called as a member or not, with `count` arguments; on failure, the fault and its mend.
 pub(super) fn find(name: &str, member: bool, count: usize) -> Result<Function, (String, String)> {
     let Some(entry) = FUNCTIONS.iter().find(|entry| entry.name == name) else {
         if OTHERS.contains(&name) {
@@ -174,7 +174,7 @@ pub(super) fn find(name: &str, member: bool, count: usize) -> Result<Function, (
         }
         let known = FUNCTIONS.iter().map(|entry| entry.name).chain(OTHERS);
         return Err((
-            format!("there is no function {}", quote(name)),
+            format!("unknown function {}", quote(name)),
             suggest(name, known),
         ));
     };
@@ -199,12 +199,12 @@ impl Function {
         FUNCTIONS.iter().find(|entry| entry.function == self)
     }
 
-    /// The kinds of its arguments.
+    /// The types of the arguments; `None` for an argument of several types.
     pub fn takes(self) -> &'static [Option<Kind>] {
         self.entry().map_or(&[], |entry| entry.takes)
     }
 
-    /// The kind of its value.
+    /// The type of the result, if it is always the same.
     pub fn gives(self) -> Option<Kind> {
         self.entry().and_then(|entry| entry.gives)
     }
@@ -214,7 +214,7 @@ impl Function {
     }
 }
 
-/// Calls a function; `Err` says what was wrong with its arguments.
+/// Calls a function. `Err` describes the unsuitable argument.
 pub(super) fn call(function: Function, arguments: &[Value]) -> Result<Value, String> {
     let unsuitable = || {
         let kinds: Vec<_> = arguments
@@ -279,7 +279,7 @@ fn to_int(value: &Value) -> Option<Value> {
     let int = match value {
         Value::Int(int) => *int,
         Value::UInt(uint) => i64::try_from(*uint).ok()?,
-        // The bounds themselves are not exact as doubles; CEL leaves them out too.
+        // The bounds themselves are not exact as doubles; CEL excludes them too.
         Value::Double(double) if *double > i64::MIN as f64 && *double < i64::MAX as f64 => {
             *double as i64
         }
@@ -337,7 +337,7 @@ fn to_text(value: &Value) -> Option<Value> {
     Some(Value::Text(text))
 }
 
-/// A duration as CEL writes it: decimal seconds.
+/// A duration in CEL's output form: decimal seconds.
 pub(super) fn show_span(nanos: i64) -> String {
     let sign = if nanos < 0 { "-" } else { "" };
     let (seconds, rest) = (
@@ -351,7 +351,7 @@ pub(super) fn show_span(nanos: i64) -> String {
     format!("{sign}{seconds}.{}s", fraction.trim_end_matches('0'))
 }
 
-/// A duration as CEL reads it: `1h30m`, `1.5s`, `-250ms`.
+/// A duration in CEL's input form, in nanoseconds: `1h30m`, `1.5s`, `-250ms`.
 pub(super) fn parse_span(text: &str) -> Option<i64> {
     const UNITS: [(&str, i128); 7] = [
         ("ms", 1_000_000),

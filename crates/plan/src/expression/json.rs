@@ -1,4 +1,4 @@
-//! JSON in and out of expressions, for `eval_native`.
+//! Conversions between JSON and the values of expressions, for `eval_native`.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::eval::Scope;
 use super::functions::show_span;
 use super::value::{MapKey, Value};
 
-/// The members of a JSON object as variables.
+/// A JSON object's members as variables.
 pub(super) struct JsonScope<'a>(pub &'a serde_json::Map<String, Json>);
 
 impl Scope for JsonScope<'_> {
@@ -23,7 +23,7 @@ impl Scope for JsonScope<'_> {
     }
 }
 
-/// A whole number becomes an `int` (a `uint` beyond its range), any other a `double`.
+/// Converts from JSON: a whole number becomes an `int` (a `uint` beyond its range), any other a `double`.
 fn from_json(json: &Json) -> Value {
     match json {
         Json::Null => Value::Null,
@@ -44,11 +44,11 @@ fn from_json(json: &Json) -> Value {
     }
 }
 
-/// What JSON cannot say (NaN, bytes that are no text) is an error.
+/// Converts to JSON. Values that JSON cannot express (NaN, bytes that are not UTF-8) are errors.
 pub(super) fn to_json(value: &Value) -> Result<Json, EvalError> {
     let cannot = |what: &str| {
         Err(EvalError {
-            what: format!("the result is {what}, which JSON cannot say"),
+            what: format!("the result is {what}, which JSON cannot express"),
             character: None,
         })
     };
@@ -58,11 +58,11 @@ pub(super) fn to_json(value: &Value) -> Result<Json, EvalError> {
         Value::Int(int) => Json::from(*int),
         Value::UInt(uint) => Json::from(*uint),
         Value::Double(double) if double.is_finite() => Json::from(*double),
-        Value::Double(_) => return cannot("no finite number"),
+        Value::Double(_) => return cannot("not a finite number"),
         Value::Text(text) => Json::from(&**text),
         Value::Bytes(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => Json::from(text),
-            Err(_) => return cannot("bytes that are no text"),
+            Err(_) => return cannot("bytes that are not UTF-8"),
         },
         Value::List(items) => Json::Array(items.iter().map(to_json).collect::<Result<_, _>>()?),
         Value::Map(map) => {

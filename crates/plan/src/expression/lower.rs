@@ -1,4 +1,4 @@
-//! Parser's tree → our tree: names resolved, functions and patterns known, size and depth bounded.
+//! Lowers the parser's tree into ours: names resolved, functions and patterns known, size and depth bounded.
 
 use cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SourceInfo, operators,
@@ -17,7 +17,7 @@ pub(super) struct Lowered {
     pub variables: Vec<String>,
 }
 
-/// Parses and lowers; wants a large stack.
+/// Parses and lowers a text; needs a large stack.
 pub(super) fn parse(source: &str, variables: Variables<'_>) -> Result<Lowered, Vec<Fault>> {
     let (tree, info) = Parser::default()
         .parse_with_source_info(source)
@@ -57,7 +57,7 @@ pub(super) fn parse(source: &str, variables: Variables<'_>) -> Result<Lowered, V
     }
 }
 
-/// The parser's message on one short line.
+/// The first line of the parser's message, shortened.
 fn plain(message: &str) -> String {
     const CHARS_MAX: usize = 120;
     let line = message.lines().next().unwrap_or_default().trim();
@@ -67,14 +67,14 @@ fn plain(message: &str) -> String {
         .filter(|c| !c.is_control())
         .take(CHARS_MAX)
         .collect();
-    // A mismatch lists every token that would have fitted.
+    // A mismatch lists every token that would have been valid.
     if let Some(list) = plain.find(" expecting {") {
         plain.truncate(list);
     }
     plain
 }
 
-/// The character at the parser's line (from 1) and column (from 1).
+/// The character, from 0, at the parser's line and column (both from 1).
 fn offset_of(source: &str, line: isize, col: isize) -> Option<usize> {
     let line = usize::try_from(line).ok()?.checked_sub(1)?;
     let col = usize::try_from(col).ok()?.saturating_sub(1);
@@ -98,21 +98,21 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    /// `None` once a fault has been noted.
+    /// Lowers one node, or returns `None` after a fault was noted.
     fn term(&mut self, expr: &IdedExpr, depth: usize) -> Option<Term> {
         let at = self.place(expr.id);
         self.nodes += 1;
         if self.nodes > NODES_MAX {
             return self.fault(
                 at,
-                format!("it has more than {NODES_MAX} parts, macros unfolded"),
+                format!("the expression has more than {NODES_MAX} parts, macros expanded"),
                 "simplify it",
             );
         }
         if depth > DEPTH_MAX {
             return self.fault(
                 at,
-                format!("its parts are nested more than {DEPTH_MAX} deep"),
+                format!("operators are nested more than {DEPTH_MAX} deep"),
                 "simplify it",
             );
         }
@@ -170,7 +170,7 @@ impl Lowering<'_> {
         None
     }
 
-    /// The parser places parts by bytes.
+    /// The character, from 0, at which a node begins; the parser counts bytes.
     fn place(&self, id: u64) -> usize {
         let bytes = self
             .info
@@ -204,7 +204,7 @@ impl Lowering<'_> {
             .map(String::as_str)
             .filter(|name| !name.starts_with('@'));
         let mend = suggest(name, known.chain(locals));
-        self.fault(at, format!("there is no variable {}", quote(name)), mend)
+        self.fault(at, format!("unknown variable {}", quote(name)), mend)
     }
 
     fn call(&mut self, at: usize, call: &CallExpr, depth: usize) -> Option<Op> {
@@ -270,7 +270,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// The operator that a call stands for: `None` if it is a function's, `Some(None)` after a fault.
+    /// The operator of a call: `None` for a function's call, `Some(None)` after a fault.
     fn operator(
         &mut self,
         at: usize,
@@ -360,11 +360,7 @@ impl Lowering<'_> {
     fn expect(&mut self, term: &Term, kind: Kind, of: &str) -> Option<()> {
         match term.kind() {
             Some(found) if found != kind => {
-                let what = format!(
-                    "{of} needs {}, and this is {}",
-                    kind.article(),
-                    found.article()
-                );
+                let what = format!("{of} expects {}, found {}", kind.article(), found.article());
                 self.fault(
                     term.at,
                     what,
@@ -375,7 +371,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// Refuses what could only ever be false, or an error.
+    /// Refuses comparisons that could only be false or fail.
     fn check_sides(&mut self, binary: Binary, sides: &[Term; 2]) -> Option<()> {
         let [Some(left), Some(right)] = [sides[0].kind(), sides[1].kind()] else {
             return Some(());
@@ -450,10 +446,7 @@ impl Lowering<'_> {
         {
             return self.fault(
                 range.at,
-                format!(
-                    "a loop needs a list or a map, and this is {}",
-                    kind.article()
-                ),
+                format!("a loop expects a list or a map, found {}", kind.article()),
                 "loop over `headers`, or over a list",
             );
         }

@@ -1,24 +1,25 @@
-//! Looks at an expression's text before the parser does, and refuses what would cost too much.
+//! Bounds an expression's text before the parser sees it, and refuses texts that would cost too much.
 //!
-//! The parser recurses, and its time grows steeply with nesting, so length, nesting, runs of unary
-//! operators and the number of tokens are bounded first, by one pass that needs no stack.
+//! The parser recurses, and its time grows steeply with nesting. So length, nesting, runs of unary operators and the
+//! number of tokens are bounded first, in one pass without recursion.
 
 use super::{BRACKETS_MAX, BYTES_MAX, Fault};
 
-/// Words, numbers, texts and operators. A node of the tree needs at least one.
+/// The most words, numbers, texts and operators. A node of the tree needs at least one.
 const TOKENS_MAX: usize = 1000;
-/// `!!!!` and `----`.
+/// The longest run of unary operators: `!!!!` and `----`.
 const UNARY_MAX: usize = 8;
-/// `a ? b : a ? b : …`.
+/// The most conditionals: `a ? b : a ? b : …`.
 const CONDITIONALS_MAX: usize = 32;
-/// `a + b + …`: the operators of one bracket level, `&&` and `||` aside (the parser balances those).
+/// The most operators on one bracket level, as in `a + b + …`; `&&` and `||` do not count, since the parser balances
+/// those.
 const CHAIN_MAX: usize = 96;
 
 pub(super) fn check(source: &str) -> Result<(), Fault> {
     let simplify = "simplify it, or split it over several upstreams";
     if source.len() > BYTES_MAX {
         let what = format!(
-            "an expression may have {BYTES_MAX} bytes, and this has {}",
+            "an expression may have {BYTES_MAX} bytes, found {}",
             source.len()
         );
         return Err(Fault::new(None, what, simplify));
@@ -26,7 +27,7 @@ pub(super) fn check(source: &str) -> Result<(), Fault> {
     if source.trim().is_empty() {
         return Err(Fault::new(
             None,
-            "it is empty",
+            "the expression is empty",
             "write one such as `status >= 500`",
         ));
     }
@@ -52,7 +53,7 @@ pub(super) fn check(source: &str) -> Result<(), Fault> {
         if tokens > TOKENS_MAX {
             return Err(Fault::new(
                 at,
-                format!("it has more than {TOKENS_MAX} parts"),
+                format!("the expression has more than {TOKENS_MAX} parts"),
                 simplify,
             ));
         }
@@ -131,7 +132,9 @@ pub(super) fn check(source: &str) -> Result<(), Fault> {
                 if conditionals > CONDITIONALS_MAX {
                     return Err(Fault::new(
                         at,
-                        format!("it has more than {CONDITIONALS_MAX} conditions (`?:`)"),
+                        format!(
+                            "the expression has more than {CONDITIONALS_MAX} conditions (`?:`)"
+                        ),
                         simplify,
                     ));
                 }
@@ -181,7 +184,7 @@ fn unclosed(at: usize) -> Fault {
     Fault::new(at, "a text is not closed", "add the closing quote")
 }
 
-/// Adds one operator to the chain of the innermost bracket.
+/// Counts one operator in the chain of the innermost bracket.
 fn link(chains: &mut [usize], at: usize) -> Result<(), Fault> {
     let Some(chain) = chains.last_mut() else {
         return Ok(());
@@ -198,7 +201,7 @@ fn link(chains: &mut [usize], at: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-/// `f(…)(…)` and `a[0][0]`: a bracket also lengthens the chain that it stands in.
+/// Counts a bracket in its outer chain, which it lengthens: `f(…)(…)` and `a[0][0]`.
 fn link_postfix(chains: &mut [usize], at: usize) -> Result<(), Fault> {
     match chains {
         [outer @ .., _inner] => link(outer, at),
@@ -206,7 +209,7 @@ fn link_postfix(chains: &mut [usize], at: usize) -> Result<(), Fault> {
     }
 }
 
-/// Where the text that opens at `at` ends.
+/// The index after the text that opens at `at`; `None` if the text is not closed.
 fn text(chars: &[char], at: usize, raw: bool) -> Option<usize> {
     let quote = chars[at];
     let triple = chars.get(at + 1) == Some(&quote) && chars.get(at + 2) == Some(&quote);

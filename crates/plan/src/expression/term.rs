@@ -1,4 +1,4 @@
-//! The tree that is evaluated: names resolved, patterns compiled.
+//! The tree to evaluate, with names resolved and patterns compiled.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use regex::Regex;
 use super::functions::Function;
 use super::value::{Kind, Value};
 
-/// A part of an expression, and the character (from 0) at which it was written.
+/// An operation, and the character (from 0) at which it was written.
 #[derive(Debug)]
 pub(crate) struct Term {
     pub at: usize,
@@ -21,7 +21,7 @@ pub(crate) enum Op {
         name: Arc<str>,
         kind: Option<Kind>,
     },
-    /// A loop's variable, by its place among the loops around it.
+    /// A loop's variable, by its index among the surrounding loops' variables.
     Local(usize),
     Select {
         of: Box<Term>,
@@ -37,7 +37,7 @@ pub(crate) enum Op {
     And(Box<[Term; 2]>),
     Or(Box<[Term; 2]>),
     If(Box<[Term; 3]>),
-    /// Whether a loop goes on: an error does not end it, CEL may still absorb it.
+    /// The condition for another turn of a loop: an error does not end the loop, since CEL may still absorb it.
     NotStrictlyFalse(Box<Term>),
     Binary(Binary, Box<[Term; 2]>),
     List(Vec<Term>),
@@ -63,8 +63,8 @@ pub(crate) enum Binary {
     In,
 }
 
-/// What `all`, `exists`, `exists_one`, `map` and `filter` unfold to. Inside `condition` and `step`
-/// two more locals are known: what has been gathered, and the item; inside `result` the first.
+/// The expansion of `all`, `exists`, `exists_one`, `map` and `filter`. Inside `condition` and `step` two more locals
+/// exist: the accumulator and the item; inside `result` only the accumulator.
 #[derive(Debug)]
 pub(crate) struct Loop {
     pub range: Term,
@@ -75,7 +75,7 @@ pub(crate) struct Loop {
 }
 
 impl Term {
-    /// The kind of its value, where the tree alone tells.
+    /// The type of the value, if the tree alone determines it.
     pub fn kind(&self) -> Option<Kind> {
         match &self.op {
             Op::Literal(value) => Some(value.kind()),
@@ -110,7 +110,8 @@ impl Term {
 }
 
 impl Loop {
-    /// `exists_one` compares a count, `all` and `exists` gather a boolean, `map` and `filter` a list.
+    /// The type of the result: `exists_one` compares a count, `all` and `exists` accumulate a boolean, `map` and
+    /// `filter` a list.
     fn result_kind(&self) -> Option<Kind> {
         match &self.result.op {
             Op::Local(_) => self.start.kind(),

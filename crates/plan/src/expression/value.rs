@@ -1,10 +1,10 @@
-//! The values that expressions work on, with CEL's equality and order.
+//! The values of expressions, with CEL's equality and order.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A value. Cloning one copies no text, list or map.
+/// A value of an expression. A clone copies no text, list or map.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     Null,
@@ -23,8 +23,7 @@ pub(crate) enum Value {
 
 pub(crate) type Map = BTreeMap<MapKey, Value>;
 
-/// A map's key. An unsigned number that a signed one can hold is that signed number: CEL finds
-/// `{1: x}` by `1u` too.
+/// A map's key. An unsigned number within the signed range is stored as a signed one: CEL finds `{1: x}` by `1u` too.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum MapKey {
     Bool(bool),
@@ -33,7 +32,7 @@ pub(crate) enum MapKey {
     Text(Arc<str>),
 }
 
-/// The type of a value.
+/// The type of a value, in CEL's type system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Null,
@@ -64,7 +63,7 @@ impl Kind {
         Kind::Type,
     ];
 
-    /// CEL's name of the type.
+    /// CEL's name of the type, such as `null_type`.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Null => "null_type",
@@ -128,7 +127,7 @@ impl Value {
         }
     }
 
-    /// As a map's key; only booleans, whole numbers and texts can be one.
+    /// The value as a map's key; `None` unless it is a boolean, a whole number or a text.
     pub fn key(&self) -> Option<MapKey> {
         match self {
             Value::Bool(b) => Some(MapKey::Bool(*b)),
@@ -142,8 +141,8 @@ impl Value {
         }
     }
 
-    /// CEL's `==`: numbers by value whatever their type, other types never equal one another.
-    /// Each comparison of two parts is paid for with `pay`.
+    /// CEL's `==`: numbers compare by value whatever their type, other types never equal one another. `pay` is called
+    /// with the steps of each comparison, and may end it.
     pub fn equals<E>(
         &self,
         other: &Value,
@@ -191,7 +190,7 @@ impl Value {
         })
     }
 
-    /// CEL's order; `None` where the two have none.
+    /// CEL's order; `None` for values without an order.
     pub fn order(&self, other: &Value) -> Option<Ordering> {
         match (self, other) {
             (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
@@ -220,7 +219,7 @@ impl Value {
     }
 }
 
-/// A whole number against a floating one, without losing digits of the first.
+/// Compares a whole number with a floating one, without losing digits of the first.
 fn whole_order(whole: i128, double: f64) -> Option<Ordering> {
     if double.is_nan() {
         return None;

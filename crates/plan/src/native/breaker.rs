@@ -12,8 +12,8 @@ use super::draft::Reader;
 use super::half_open::{self, DraftHalfOpen, read_half_open};
 use super::names;
 use super::ramp::{DraftRamp, read_ramp};
+use super::sample_calls::{self, Findings};
 use super::share::{DraftShare, read_share};
-use super::sight::{self, Seen};
 use super::trip::{DraftTrip, read_trips};
 use crate::diagnostic::{At, Notes, Place};
 use crate::expression::Fault;
@@ -24,11 +24,11 @@ use crate::plan::{Breaker, Key, KeyPart, Share};
 use crate::tree::{Node, place_within};
 use crate::words::show_duration;
 
-/// The most of a body that a failure expression may see.
+/// The most bytes of a body that a failure expression may use.
 const FAILURE_BODY_MAX: u64 = 1 << 20;
-/// `max_keys` where the file names none.
+/// The default of `max_keys`.
 const KEYS_MAX: usize = 10_000;
-/// `settle` where the file names none.
+/// The default of `settle`.
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// The times of the calls that a breaker judges.
@@ -54,7 +54,7 @@ impl CallTimes {
 pub(crate) struct DraftBreaker {
     at: Place,
     key: Option<At<Key>>,
-    /// The file has a key, whether or not it could be read.
+    /// True if the file has a key, even an invalid one.
     keyed: bool,
     keys_max: Option<At<u64>>,
     mode: Mode,
@@ -126,12 +126,12 @@ impl DraftBreaker {
         })
     }
 
-    /// The key, where the file has one.
+    /// The breaker's key, if the file has a valid one.
     pub fn key(&self) -> Option<&At<Key>> {
         self.key.as_ref()
     }
 
-    /// What is shared of it, where the file says so.
+    /// The breaker's sharing over a fleet, if the file has any.
     pub fn share(&self) -> Option<&DraftShare> {
         self.share.as_ref()
     }
@@ -160,7 +160,7 @@ impl DraftBreaker {
             retry_after,
             half_open: HalfOpen::default(),
             ramp: self.ramp.as_ref().and_then(DraftRamp::check),
-            // A panic in the gateway is the gateway's own fault, never the upstream's.
+            // A panic in the gateway is the gateway's own fault, not the upstream's.
             on_panic: OnPanic::Ignored,
             on_abandoned: self
                 .abandoned
@@ -177,10 +177,11 @@ impl DraftBreaker {
             trip.check_reach(request, notes);
         }
         if before == notes.errors() {
-            let kept = self.history == History::Keep && self.judge_on == JudgeOn::EveryOutcome;
+            let keeps_history =
+                self.history == History::Keep && self.judge_on == JudgeOn::EveryOutcome;
             for trip in self.trip.iter().flatten() {
                 trip.check_sense(notes);
-                if kept {
+                if keeps_history {
                     trip.check_kept(notes);
                 }
             }
@@ -194,14 +195,14 @@ impl DraftBreaker {
                 .trip
                 .iter()
                 .any(|rule| matches!(rule, Rule::Stalled { .. }));
-            let seen = sight::check(
+            let findings = sample_calls::check(
                 self.failure.as_ref(),
                 self.ignore.as_ref(),
                 request,
                 sees_hangs,
                 notes,
             );
-            self.check_rows(&settings, seen, notes);
+            self.check_rows(&settings, findings, notes);
         }
         let share = self.share.as_ref();
         Breaker {
@@ -241,9 +242,9 @@ impl DraftBreaker {
         }
     }
 
-    /// Asks the breaker itself whether it can work, and puts its answers where they belong.
+    /// Validates the settings by the breaker's own rules, and reports each fault at the place of its key.
     fn check_settings(&self, settings: &Settings, notes: &mut Notes) {
-        // Rule by rule, so that each answer finds the map that its rule came from.
+        // Each rule is validated alone, so that a fault is reported at the rule's own map.
         let alone = |rules: Vec<Rule>| Settings {
             trip: rules,
             compare: self.compare,
@@ -279,7 +280,7 @@ impl DraftBreaker {
         }
     }
 
-    /// Says where an upstream's own word cannot do what is expected of it. A plain cooldown is exact, its own `max`.
+    /// Warns if `Retry-After` cannot lengthen the cooldown: a fixed cooldown is its own `max`.
     fn check_retry_after(&self, cooldown: &Cooldown, notes: &mut Notes) {
         if let Some(At { value, at }) = &self.retry_after
             && *value != RetryAfter::Ignore
@@ -295,7 +296,7 @@ impl DraftBreaker {
         }
     }
 
-    /// Says that no call can be given up so late.
+    /// Reports an `abandoned` that no call could reach.
     fn check_abandoned(&self, request: Duration, notes: &mut Notes) {
         if let Some(after) = &self.abandoned
             && after.value >= request
@@ -312,21 +313,21 @@ impl DraftBreaker {
         }
     }
 
-    /// Says that a success ends every row of failures, where no other rule counts failures until it trips.
-    fn check_rows(&self, settings: &Settings, seen: Seen, notes: &mut Notes) {
+    /// Warns that any success ends a row of failures, if no other rule counts failures and trips.
+    fn check_rows(&self, settings: &Settings, findings: Findings, notes: &mut Notes) {
         let counts_otherwise = |rule: &Rule| match rule {
-            // One failure is no row.
+            // A single failure needs no row.
             Rule::ConsecutiveFailures { threshold, .. } => *threshold <= 1,
             Rule::Failures { .. } | Rule::FailureRate { .. } => true,
-            // These look at how long calls take; adaptive counts, and never trips.
+            // These measure durations; adaptive rules count, and never trip.
             _ => false,
         };
         let Some(trip) = self.trip.iter().flatten().find(|trip| trip.has_row()) else {
             return;
         };
-        // Where failures are counted over a fleet, a row is what there is by default.
+        // Where failures are counted over a fleet, a row is the default.
         let counted = self.share.as_ref().is_some_and(DraftShare::is_counted);
-        if seen.missing_is_success
+        if findings.missing_is_success
             && settings.mode != Mode::Disabled
             && !counted
             && !settings.trip.iter().any(counts_otherwise)
@@ -355,7 +356,7 @@ impl DraftBreaker {
         match (user, &self.failure_body) {
             (Some((key, at)), None) => notes.error(
                 at,
-                format!("the {key} expression looks into `body`, and no body is kept for it"),
+                format!("the {key} expression uses `body`, but `failure_body` is not set"),
                 "add `failure_body: 64KiB` beside it",
             ),
             (_, Some(size)) if size.value > FAILURE_BODY_MAX => {
@@ -367,7 +368,7 @@ impl DraftBreaker {
             }
             (_, Some(size)) if !uses_body => notes.warn(
                 size.at,
-                "`failure_body` is given, and no failure expression looks into `body`",
+                "`failure_body` is set, but no expression uses `body`",
                 "remove it, or use `body` in `failure`",
             ),
             _ => {}
@@ -386,7 +387,7 @@ impl DraftBreaker {
         match (chosen, &self.keys_max) {
             (Some(key), None) => notes.warn(
                 key.at,
-                "clients choose this key, and nothing bounds how many breakers they make but the default of 10,000",
+                "clients choose this key, and only the default of 10,000 limits the number of breakers",
                 "add `max_keys: 10000`, or the number of keys that you expect",
             ),
             (None, Some(keys_max)) if shared => notes.warn(
@@ -418,7 +419,7 @@ fn refuse_setting(at: Place, fault: &SettingsError, notes: &mut Notes) {
     notes.error(at, fault.what(), fault.mend());
 }
 
-/// Reads an expression about a call. What is wrong with it is told at its place in the expression.
+/// Reads an expression about a call, and reports each fault at its place in the expression.
 fn read_condition<T>(
     breaker: &Fields<'_>,
     key: &'static str,

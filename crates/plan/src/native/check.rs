@@ -10,10 +10,10 @@ use super::wiring;
 use crate::diagnostic::{At, Notes, Place, quote};
 use crate::plan::{Admin, Breaker, Listener, Manner, Plan, Timeout, Upstream};
 
-/// The admin API's address where the file has the section and no address.
+/// The admin API's default address.
 const ADMIN_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9900);
 
-/// The plan that the draft describes; only meant if `notes` then has no error.
+/// The plan of the draft, valid only if `notes` has no error.
 pub(crate) fn check(draft: Draft, start: Place, notes: &mut Notes) -> Plan {
     addresses(&draft, notes);
     let listeners = listeners(&draft, start, notes);
@@ -104,12 +104,12 @@ fn listeners(draft: &Draft, start: Place, notes: &mut Notes) -> Vec<At<Listener>
         .listeners
         .as_ref()
         .map(|listeners| (listeners.at, drafted == 0)));
-    // A listener that could not be read has been reported already.
+    // An unreadable listener has been reported already.
     if listeners.is_empty() && said.is_none_or(|(_, empty)| empty) && notes.errors() == 0 {
         let at = said.map_or(start, |(at, _)| at);
         notes.error(
             at,
-            "there is no listener, so no client can connect",
+            "no listener is configured, so no client can connect",
             "add `listen: 127.0.0.1:8080`",
         );
     }
@@ -202,7 +202,7 @@ pub(super) fn clashes(listeners: &[At<Listener>], admin: Option<&At<Admin>>, not
 
 fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let (x, y) = (a.ip().to_canonical(), b.ip().to_canonical());
-    // `[::]` takes IPv4 connections too on most systems; `0.0.0.0` takes IPv4 alone.
+    // `[::]` accepts IPv4 connections too on most systems; `0.0.0.0` accepts IPv4 alone.
     let covers = |x: IpAddr, y: IpAddr| x.is_unspecified() && (x.is_ipv6() || y.is_ipv4());
     a.port() != 0 && a.port() == b.port() && (x == y || covers(x, y) || covers(y, x))
 }

@@ -1,4 +1,4 @@
-//! Reads `cooldown:`: one duration, or a map that grows.
+//! Reads `cooldown:`: a fixed duration, or a map of a growing one.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ impl DraftCooldown {
         at.unwrap_or(self.at)
     }
 
-    /// `retry_after` says whether an upstream's own word counts, which `max` bounds too.
+    /// Checks and resolves the cooldown. `retry_after` matters because `max` bounds an upstream's `Retry-After` too.
     pub(super) fn check(&self, retry_after: RetryAfter, notes: &mut Notes) -> Cooldown {
         let base = self
             .base

@@ -1,4 +1,4 @@
-//! What the files say, each part with its place, before any part is compared with another.
+//! The configuration as written, each part with its place, before any part is compared with another.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::path::Template;
 use crate::plan::{Endpoint, Limits, ListenerTls, Rewrite, Secret};
 use crate::tree::{Node, Scalar};
 
-/// All that the files say, one after the other.
+/// The contents of all files, merged.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
     pub listen: Option<At<Vec<At<SocketAddr>>>>,
@@ -50,11 +50,11 @@ pub(crate) struct DraftAdmin {
 #[derive(Debug)]
 pub(crate) struct DraftStore {
     pub at: Place,
-    /// `None`: it could not be read.
+    /// The kind; `None` if it could not be read.
     pub kind: Option<StoreKind>,
     pub path: Option<At<String>>,
     pub url: Option<At<Secret>>,
-    /// The file has a URL, whether or not it could be read.
+    /// True if the file has a URL, even an unreadable one.
     pub has_url: bool,
     pub prefix: Option<At<String>>,
     pub timeout: Option<At<Duration>>,
@@ -85,12 +85,12 @@ pub(crate) struct DraftUpstream {
     pub pool_idle: Option<At<u64>>,
     pub pool_idle_timeout: Option<At<Duration>>,
     pub pool_max_age: Option<At<Duration>>,
-    /// `Some(None)`: the key is there, and what it holds could not be read.
+    /// The breaker; `Some(None)` if the key exists and its value could not be read.
     pub breaker: Option<Option<DraftBreaker>>,
 }
 
 impl DraftUpstream {
-    /// One of which nothing but the name could be read.
+    /// An upstream of which only the name could be read.
     pub fn unread(name: At<String>) -> DraftUpstream {
         DraftUpstream {
             address: Some(name.at),
@@ -111,7 +111,7 @@ impl DraftUpstream {
 #[derive(Debug)]
 pub(crate) struct DraftRoute {
     pub at: Place,
-    /// It has a key that could not be read, so what it lacks may not be lacking.
+    /// True if a key could not be read, so that missing keys are not reported.
     pub doubtful: bool,
     pub name: Option<At<Name>>,
     pub path: Option<At<DraftPath>>,
@@ -129,7 +129,7 @@ pub(crate) struct DraftRespond {
     pub body: Bytes,
 }
 
-/// A name in the file, and what a message may show of it.
+/// A name in the file, and its form in messages.
 #[derive(Debug, Clone)]
 pub(crate) struct Name {
     pub text: String,
@@ -145,7 +145,7 @@ impl Name {
     }
 }
 
-/// A route's path.
+/// A route's path, with its template.
 #[derive(Debug)]
 pub(crate) struct DraftPath {
     pub text: String,
@@ -153,14 +153,14 @@ pub(crate) struct DraftPath {
     pub template: Template,
 }
 
-/// A rewrite, and where in the file each of its parts stands.
+/// A rewrite, and the place of each of its parts in the file.
 #[derive(Debug)]
 pub(crate) struct DraftRewrite {
     pub rewrite: Rewrite,
     pub places: Vec<Place>,
 }
 
-/// What reading a source needs beside its tree.
+/// The context of reading a source, beside its tree.
 pub(crate) struct Reader<'a> {
     pub lines: &'a [&'a str],
     pub loader: &'a dyn Loader,
@@ -168,7 +168,7 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Draft {
-    /// Adds what one source says.
+    /// Adds the contents of one source.
     pub fn add(&mut self, root: &Node, lines: &[&str], loader: &dyn Loader, notes: &mut Notes) {
         let mut reader = Reader {
             lines,
@@ -202,7 +202,7 @@ impl Draft {
     }
 }
 
-/// Takes what a key says, unless an earlier file has said it.
+/// Takes the value of a key, unless an earlier file has set it.
 fn once<T>(
     slot: &mut Option<T>,
     value: Option<T>,

@@ -1,4 +1,4 @@
-//! Reads `half_open:`: how a breaker finds out whether its upstream is back.
+//! Reads `half_open:`: the rules by which a breaker probes whether its upstream has recovered.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(super) struct DraftHalfOpen {
     places: Places,
     period_timeout: Option<At<Duration>>,
     on_period_timeout: Option<At<OnPeriodTimeout>>,
-    /// Where each key stands, whether or not its value could be read.
+    /// The places of all keys, even of those with invalid values.
     keys: Vec<(&'static str, Place)>,
 }
 
@@ -129,7 +129,7 @@ impl DraftHalfOpen {
             (Some(rate), None) if !self.given("over") => {
                 notes.error(
                     rate.at,
-                    "`failure_rate` does not say how many answers decide",
+                    "`failure_rate` has no `over`",
                     "add `over: 10 calls`",
                 );
                 None
@@ -137,7 +137,7 @@ impl DraftHalfOpen {
             (None, Some(over)) if !self.given("failure_rate") => {
                 notes.error(
                     over.at,
-                    "`over` belongs to `failure_rate`, and there is none",
+                    "`over` belongs to `failure_rate`, which is missing",
                     "add `failure_rate: 50%`, or use `successes`",
                 );
                 None
@@ -169,14 +169,14 @@ impl DraftHalfOpen {
         if !self.given("period_timeout") {
             notes.error(
                 word.at,
-                "`on_period_timeout` belongs to `period_timeout`, and there is none",
+                "`on_period_timeout` belongs to `period_timeout`, which is missing",
                 "add `period_timeout: 60s`, or remove it",
             );
         }
         word.value
     }
 
-    /// Says what could never happen.
+    /// Reports settings that could never take effect.
     fn check_sense(&self, half_open: &HalfOpen, notes: &mut Notes) {
         if let (Some(slow), Some(At { at, .. })) = (&half_open.slow, &self.slower_than)
             && slow.slower_than >= half_open.probe_timeout
@@ -255,14 +255,14 @@ pub(super) fn check(
             .map_or(probe, |timeout| timeout.value),
         on_probe_timeout: draft.on_probe_timeout,
         failures: match draft.failures {
-            // With a rate it has been told that both cannot be.
+            // Together with a rate it has been reported already.
             Some(At { value, .. }) if !draft.given("failure_rate") => value,
             _ => defaults.failures,
         },
         in_a_row: draft.in_a_row.as_ref().is_some_and(|row| row.value),
         places: draft.places,
         slow: draft.slow(notes).filter(|_| {
-            // A rate that could not be read has been told, and is not missing.
+            // An unreadable rate has been reported already, and is not missing.
             matches!(close, CloseRule::FailureRate { .. }) || !draft.given("failure_rate")
         }),
         period_timeout: draft.period_timeout.as_ref().map(|timeout| timeout.value),

@@ -1,4 +1,4 @@
-//! Reads the gateway's own side: listeners, the admin API, the limits.
+//! Reads the gateway's own sections: listeners, the admin API, the limits.
 
 use std::net::SocketAddr;
 
@@ -141,7 +141,7 @@ impl Reader<'_> {
             if token.value.is_empty() || !sendable {
                 self.notes.error(
                     token.at,
-                    "the admin token is empty or holds what a bearer token cannot",
+                    "the admin token is empty or has characters that a bearer token cannot have",
                     "use visible ASCII characters, such as the output of `openssl rand -hex 32`",
                 );
             }

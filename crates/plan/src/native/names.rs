@@ -1,11 +1,11 @@
-//! Names that a file gives to its own parts, and the templates of breaker keys made from them.
+//! Checks the names in a file, and reads the templates of breaker keys.
 
 use http::HeaderName;
 
 use crate::diagnostic::{Notes, Place, quote, suggest};
 use crate::plan::{Key, KeyPart};
 
-/// Checks a name: it appears in addresses, logs and metrics.
+/// Checks a name, which must suit addresses, logs and metrics. `shown` is the name as messages show it.
 pub(crate) fn check_name(text: &str, shown: &str, at: Place, notes: &mut Notes) {
     const CHARS_MAX: usize = 128;
     let complaint = if text.is_empty() {
@@ -20,7 +20,8 @@ pub(crate) fn check_name(text: &str, shown: &str, at: Place, notes: &mut Notes) 
     notes.error(at, complaint, "use a short name such as `orders`");
 }
 
-/// Reads a breaker's key: `{upstream}`, or parts such as `{route}{header.x-tenant}` joined by `:` or `,`.
+/// Reads a breaker's key: `{upstream}`, or parts such as `{route}{header.x-tenant}` joined by `:` or `,`. On failure,
+/// the fault and its mend.
 pub(crate) fn read_key(text: &str) -> Result<Key, (String, String)> {
     const KNOWN: [&str; 6] = [
         "upstream",
@@ -59,7 +60,7 @@ pub(crate) fn read_key(text: &str) -> Result<Key, (String, String)> {
                 "method" => KeyPart::Method,
                 _ => {
                     return Err((
-                        format!("{} is not a part of a key", quote(&format!("{{{inside}}}"))),
+                        format!("unknown key part {}", quote(&format!("{{{inside}}}"))),
                         suggest(inside, KNOWN),
                     ));
                 }
@@ -89,7 +90,7 @@ pub(crate) fn read_key(text: &str) -> Result<Key, (String, String)> {
     Ok(Key(parts))
 }
 
-/// Writes a key as a file would.
+/// Writes a key in the file's notation.
 pub(crate) fn show_key(key: &Key) -> String {
     let part = |part: &KeyPart| match part {
         KeyPart::Upstream => "{upstream}".to_owned(),

@@ -1,4 +1,4 @@
-//! Reads `ramp:`: how calls come back after a close.
+//! Reads `ramp:`: the return of calls after a close.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(super) struct DraftRamp {
 
 pub(super) fn read_ramp(breaker: &Fields<'_>, notes: &mut Notes) -> Option<DraftRamp> {
     let ramp = breaker.section("ramp", notes)?;
-    // There is one curve, and the word is checked all the same.
+    // The only curve so far is the default, but the word is checked.
     ramp.word("curve", notes);
     Some(DraftRamp {
         at: ramp.at,
@@ -35,7 +35,7 @@ impl DraftRamp {
         at.unwrap_or(self.at)
     }
 
-    /// The ramp; none where it does not say how long it takes, which has been told.
+    /// The ramp; `None` without a valid `over`, which has been reported.
     pub(super) fn check(&self) -> Option<Ramp> {
         let ramp = Ramp::linear(self.over.as_ref()?.value);
         Some(Ramp {

@@ -116,7 +116,9 @@ impl Reader<'_> {
                 }
                 Err(_) => self.notes.error(
                     entry.value.at,
-                    format!("the value of `{name}` holds what a field's value cannot"),
+                    format!(
+                        "the value of `{name}` has characters that a field's value cannot have"
+                    ),
                     "use visible ASCII characters and spaces, on one line",
                 ),
             }
@@ -125,7 +127,7 @@ impl Reader<'_> {
     }
 }
 
-/// Fields that frame a message or speak to the next hop alone (RFC 9110, section 7.6.1).
+/// True for fields that frame a message or apply to the next hop alone (RFC 9110, section 7.6.1).
 fn is_framing(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
@@ -140,7 +142,7 @@ fn is_framing(name: &HeaderName) -> bool {
     )
 }
 
-/// A tree as JSON; plain scalars by YAML's core schema, all others as texts.
+/// Converts a tree to JSON; plain scalars by YAML's core schema, all others as texts.
 fn json_of(node: &Node) -> Value {
     match &node.kind {
         Kind::List(items) => Value::Array(items.iter().map(json_of).collect()),

@@ -1,4 +1,4 @@
-//! Reads `routes:`.
+//! Reads `routes:`: paths, methods, listeners, and each route's upstream or answer.
 
 use http::Method;
 
@@ -86,7 +86,7 @@ impl Reader<'_> {
         offset: usize,
     ) -> Place {
         let at = fields.get(key).map_or(fields.at, |(_, node)| node.at);
-        // After interpolation an offset no longer says where in the file it is.
+        // After interpolation an offset no longer corresponds to a place in the file.
         if scalar.written.is_some() {
             at
         } else {
@@ -100,7 +100,7 @@ impl Reader<'_> {
         if items.is_empty() {
             self.notes.error(
                 node.at,
-                "a route with no methods takes no request",
+                "a route without methods matches no request",
                 "name the methods, as in `[GET, POST]`, or remove the key to take all",
             );
         }
@@ -115,7 +115,7 @@ impl Reader<'_> {
             if matches!(upper.as_str(), "CONNECT" | "TRACE") {
                 self.notes.error(
                     item.at,
-                    format!("the method {} is never passed on", scalar.shown()),
+                    format!("the method {} is never forwarded", scalar.shown()),
                     "remove it",
                 );
                 continue;

@@ -1,4 +1,4 @@
-//! Reads `share:`, what the processes of a fleet decide together, and compares it with the rules.
+//! Reads `share:`, the sharing of a breaker over a fleet, and compares it with the breaker's rules.
 
 use fusebox_breaker::{Over, Rule};
 
@@ -42,12 +42,12 @@ impl DraftShare {
         self.share != Share::None
     }
 
-    /// Whether failures are counted over the fleet.
+    /// True if failures are counted over the fleet.
     pub fn is_counted(&self) -> bool {
         self.share == Share::Counts
     }
 
-    /// Compares it with the breaker's rules.
+    /// Checks that the breaker's rules can be shared in this way.
     pub fn check(&self, rules: &[Rule], notes: &mut Notes) -> Share {
         if self.share == Share::Counts
             && let Some(rule) = rules.iter().find(|rule| !is_counted(rule))

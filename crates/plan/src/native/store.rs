@@ -1,4 +1,4 @@
-//! The `store:` and `fleet:` sections: where state is kept, and who this process is among those that share it.
+//! The `store:` and `fleet:` sections: the place of state, and this process's name in a fleet.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use crate::diagnostic::Notes;
 use crate::fields::Fields;
 use crate::plan::{Fleet, Secret, Store, Valkey};
 
-/// The directory of an embedded store where the file names none.
+/// The default directory of an embedded store.
 const STORE_PATH: &str = "./fusebox-data";
-/// The longest that an operation on a server may take.
+/// The longest time that an operation on a server may take.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 /// The longest name of a node, in bytes.
 const NODE_MAX: usize = 128;
-/// What a server's URL may begin with.
+/// The schemes of a server's URL.
 const SCHEMES: [&str; 2] = ["redis", "valkey"];
 
 impl Reader<'_> {
@@ -47,7 +47,7 @@ impl Reader<'_> {
     }
 }
 
-/// The store that the draft describes.
+/// The store of the draft; reports its faults.
 pub(super) fn check_store(draft: &Draft, notes: &mut Notes) -> Option<Store> {
     let store = draft.store.as_ref()?;
     let kind = store.kind?;
@@ -109,10 +109,10 @@ fn check_server(store: &DraftStore, notes: &mut Notes) {
             "a store on a Valkey server needs its `url`",
             "add `url: redis://127.0.0.1:6379`",
         ),
-        // The URL may hold a password, so that no message shows it.
+        // The URL may contain a password, so no message shows it.
         Some(url) if !names_a_server(url.value.reveal()) => notes.error(
             url.at,
-            "the store's URL names no Valkey server",
+            "the store's URL is not a Valkey server's",
             "write one such as `redis://127.0.0.1:6379`, or `rediss://` for TLS",
         ),
         _ => {}
@@ -122,8 +122,8 @@ fn check_server(store: &DraftStore, notes: &mut Notes) {
     {
         notes.error(
             prefix.at,
-            "the prefix holds a brace, which would decide the slot of a cluster",
-            "leave it out",
+            "the prefix has a brace, which would set its hash slot in a cluster",
+            "remove the brace",
         );
     }
     if let Some(timeout) = &store.timeout
@@ -149,7 +149,7 @@ fn names_a_server(url: &str) -> bool {
     plain && ["", "unix", "sentinel", "cluster"].contains(&kind) && !rest.is_empty()
 }
 
-/// The fleet that the draft describes.
+/// The fleet of the draft; reports its faults.
 pub(super) fn check_fleet(draft: &Draft, notes: &mut Notes) -> Option<Fleet> {
     let fleet = draft.fleet.as_ref()?;
     if let Some(node) = &fleet.node
@@ -170,11 +170,11 @@ pub(super) fn check_fleet(draft: &Draft, notes: &mut Notes) -> Option<Fleet> {
 
 fn has_server(draft: &Draft) -> bool {
     let store = draft.store.as_ref();
-    // One that could not be read has been reported already.
+    // An unreadable kind has been reported already.
     store.is_some_and(|store| store.kind.is_none_or(|kind| kind == StoreKind::Valkey))
 }
 
-/// Says of every breaker that is shared that there is nobody to share it with, where that is so.
+/// Warns about every shared breaker if no server is configured to share it through.
 pub(super) fn check_shares(draft: &Draft, notes: &mut Notes) {
     if has_server(draft) {
         return;
@@ -187,7 +187,7 @@ pub(super) fn check_shares(draft: &Draft, notes: &mut Notes) {
     for DraftShare { at, .. } in shares.filter(|share| share.is_shared()) {
         notes.warn(
             *at,
-            "the breaker is shared through a Valkey server, and the file names none",
+            "the breaker is shared through a Valkey server, but the file configures none",
             "add `store: { kind: valkey, url: redis://127.0.0.1:6379 }`, or run with `--store redis://…`; else each process decides alone",
         );
     }

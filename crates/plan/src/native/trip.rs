@@ -1,4 +1,4 @@
-//! Reads `trip:`: maps of rules, and what their windows belong to.
+//! Reads `trip:`: maps of rules, with the windows that their rules share.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::keys;
 use crate::tree::{Kind, Node};
 use crate::words::{show_duration, show_over};
 
-/// `min_calls` where a rate rule over a time names none (docs/machine.md).
+/// The default of `min_calls` for a rate rule over a time (docs/machine.md).
 const MIN_CALLS: u32 = 20;
-/// `over` where a rate rule names none (docs/machine.md).
+/// The default of `over` for a rate rule (docs/machine.md).
 const OVER: Over = Over::Time(Duration::from_secs(10));
-/// `memory` where an adaptive rule names none (docs/configuration.md).
+/// The default of `memory` for an adaptive rule (docs/configuration.md).
 const MEMORY: u32 = 5;
 
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(super) struct DraftTrip {
     over: Option<At<Over>>,
     min_calls: Option<At<u32>>,
     full: Option<At<bool>>,
-    /// Where each key stands, whether or not its value could be read.
+    /// The places of all keys, even of those with invalid values.
     places: Vec<(&'static str, Place)>,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn read_trips(breaker: &Fields<'_>, notes: &mut Notes) -> Option<Vec<
             if items.is_empty() {
                 notes.error(
                     node.at,
-                    "there is no rule, so the breaker can never trip",
+                    "`trip` is empty, so the breaker can never trip",
                     "add `- consecutive_failures: 5`, or remove the key",
                 );
             }
@@ -86,7 +86,7 @@ fn read_trip(node: &Node, notes: &mut Notes) -> Option<DraftTrip> {
         full: trip.flag("full", notes),
         places: trip.places(),
     };
-    // With a value missing, a comparison of the others would blame the wrong one.
+    // With one value missing, a comparison of the others would report the wrong one.
     (faults == notes.errors()).then_some(draft)
 }
 
@@ -96,8 +96,8 @@ impl DraftTrip {
         exact.map_or(self.at, |(_, at)| *at)
     }
 
-    /// The rules of this map (docs/machine.md: `within` belongs to count rules, `over` and
-    /// `min_calls` to rate rules; `failures` may look over calls instead of a time).
+    /// The rules of this map (docs/machine.md: `within` belongs to count rules, `over` and `min_calls` to rate rules;
+    /// `failures` may count over calls instead of a time).
     pub(super) fn rules(&self, notes: &mut Notes) -> Vec<Rule> {
         let mut rules = Vec::new();
         if let Some(threshold) = &self.consecutive_failures {
@@ -162,10 +162,10 @@ impl DraftTrip {
         rules
     }
 
-    /// Says which rules no call can ever meet; `request` is the upstream's `timeout.request`.
+    /// Reports rules that no call can ever meet. `request` is the upstream's `timeout.request`.
     pub(super) fn check_reach(&self, request: Duration, notes: &mut Notes) {
         let limits = [
-            // A call that ends at its timeout has taken as long as that.
+            // A call that ends at its timeout has lasted that long.
             (&self.slower_than, "slower_than", request),
             (
                 &self.longer_than,
@@ -190,8 +190,8 @@ impl DraftTrip {
         }
     }
 
-    /// Says which rules the first success after a close can meet: those that a full or large enough window is judged by
-    /// at any outcome, where windows are kept across an open period.
+    /// Warns about rules that the first success after a close can meet, if windows are kept across an open period: the
+    /// rules that are judged on every outcome, once their window is full or has enough calls.
     pub(super) fn check_kept(&self, notes: &mut Notes) {
         let full = self.full.as_ref().is_some_and(|full| full.value);
         let rules = [
@@ -210,7 +210,7 @@ impl DraftTrip {
         }
     }
 
-    /// Says what can work and is hardly meant.
+    /// Warns about settings that work and are hardly intended.
     pub(super) fn check_sense(&self, notes: &mut Notes) {
         let Some(At { value: 1, at }) = self.min_calls else {
             return;
@@ -227,7 +227,7 @@ impl DraftTrip {
         }
     }
 
-    /// Whether one of its rules counts failures in a row.
+    /// True if the map has a rule for consecutive failures.
     pub(super) fn has_row(&self) -> bool {
         self.consecutive_failures.is_some()
     }
@@ -236,7 +236,7 @@ impl DraftTrip {
         self.failure_rate.is_some() || self.slow_rate.is_some()
     }
 
-    /// The window of every rate rule, and how many calls one needs.
+    /// The window of every rate rule, and the least number of calls in it.
     fn window_of_rates(&self) -> (Over, u32) {
         let over = self.over.as_ref().map_or(OVER, |over| over.value);
         let min_calls = match (&self.min_calls, over) {
@@ -247,7 +247,7 @@ impl DraftTrip {
         (over, min_calls)
     }
 
-    /// The window of `failures`, and whether `over` speaks of it.
+    /// The window of `failures`, and whether `over` defines it.
     fn window_of_failures(&self, threshold: &At<u32>, notes: &mut Notes) -> (Option<Over>, bool) {
         match (&self.within, &self.over) {
             (Some(_), Some(over)) if !self.has_rate() => {
@@ -269,7 +269,7 @@ impl DraftTrip {
             (None, Some(At { value: over, at })) => {
                 notes.error(
                     *at,
-                    "`over` gives `failures` no window: over a time it belongs to rate rules",
+                    "`over` with a time applies to rate rules, not to `failures`",
                     format!("write `within: {}`", show_over(*over)),
                 );
                 (None, true)
@@ -285,11 +285,11 @@ impl DraftTrip {
         }
     }
 
-    /// Keys that no rule of this map uses would silently do nothing.
+    /// Reports keys that no rule of this map uses, since they would silently do nothing.
     fn refuse_idle(&self, over_used: bool, notes: &mut Notes) {
         let counts = self.consecutive_failures.is_some() || self.failures.is_some();
         let others = self.stalled.is_some() || self.adaptive.is_some();
-        // A limit without its rule has been told.
+        // A limit without its rule has been reported already.
         let lone = self.slower_than.is_some() || self.longer_than.is_some();
         if !counts && !self.has_rate() && !others {
             if !lone {
@@ -307,7 +307,7 @@ impl DraftTrip {
             let mend = format!("write `over: {}`", show_duration(within.value));
             notes.error(
                 within.at,
-                "`within` belongs to `failures` and `consecutive_failures`, and there is neither",
+                "`within` belongs to `failures` and `consecutive_failures`, and neither is given",
                 mend,
             );
         }
@@ -333,7 +333,7 @@ impl DraftTrip {
         {
             notes.error(
                 calls.at,
-                "`min_calls` belongs to `failure_rate` and `slow_rate`, and there is neither",
+                "`min_calls` belongs to `failure_rate` and `slow_rate`, and neither is given",
                 "remove it",
             );
         }
@@ -342,14 +342,14 @@ impl DraftTrip {
         {
             notes.error(
                 full.at,
-                "`full` belongs to `failures` over a number of calls, and there is none",
+                "`full` belongs to `failures` over a number of calls, which is missing",
                 "remove it",
             );
         }
     }
 }
 
-/// A rule and its limit, where both are there; each with its name and an example.
+/// A rule and its limit, if both exist; reports a missing one. Each comes with its name and an example.
 pub(super) fn pair<R: Copy>(
     rule: &Option<At<R>>,
     limit: &Option<At<Duration>>,
@@ -361,12 +361,12 @@ pub(super) fn pair<R: Copy>(
         (Some(rule), Some(limit)) => return Some((rule.value, limit.value)),
         (Some(rule), None) => notes.error(
             rule.at,
-            format!("`{rule_name}` does not say how long is too long"),
+            format!("`{rule_name}` has no `{limit_name}`"),
             format!("add `{limit_name}: {limit_example}`"),
         ),
         (None, Some(limit)) => notes.error(
             limit.at,
-            format!("`{limit_name}` belongs to `{rule_name}`, and there is none"),
+            format!("`{limit_name}` belongs to `{rule_name}`, which is missing"),
             format!("add `{rule_name}: {rule_example}`, or remove it"),
         ),
         (None, None) => {}

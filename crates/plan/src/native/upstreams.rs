@@ -1,4 +1,4 @@
-//! Reads `upstreams:`.
+//! Reads `upstreams:`: addresses, timeouts, pools and breakers.
 
 use super::breaker::DraftBreaker;
 use super::draft::{DraftUpstream, Name, Reader};
@@ -40,7 +40,7 @@ impl Reader<'_> {
                 continue;
             }
             let Some(upstream) = Fields::open(&entry.value, &keys::UPSTREAM, self.notes) else {
-                // Known by name, so that the routes that lead to it are not blamed.
+                // Recorded by name, so that routes to it are not reported.
                 upstreams.push(DraftUpstream::unread(name));
                 continue;
             };
@@ -95,7 +95,7 @@ impl Reader<'_> {
                     [] => {
                         self.notes.error(
                             list.at,
-                            "there is no endpoint",
+                            "`endpoints` is empty",
                             "add `- url: http://127.0.0.1:8081`",
                         );
                     }

@@ -1,10 +1,10 @@
-//! Compares routes with what they name: upstreams, listeners, parameters, one another.
+//! Compares routes with the names in them: upstreams, listeners, parameters; and with one another.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::draft::{Draft, DraftPath, DraftRoute, Name};
-use super::sharing::{Sharing, default_name};
+use super::shared_paths::{SharedPaths, default_name};
 use crate::diagnostic::{At, Notes, Place, quote, suggest};
 use crate::plan::{Forward, KeyPart, Listener, Respond, RewritePart, Route, Step, Upstream};
 
@@ -18,16 +18,16 @@ pub(super) fn routes(
     if draft.routes.is_empty() && notes.errors() == 0 {
         notes.error(
             start,
-            "there is no route, so every request is answered 404",
+            "no route is configured, so every request is answered 404",
             "add `routes: [{ path: \"/{*rest}\", upstream: orders }]`",
         );
     }
     let mut names: HashMap<String, Place> = HashMap::new();
-    let mut sharing = Sharing::default();
+    let mut shared_paths = SharedPaths::default();
     let mut routes = Vec::new();
     for route in &draft.routes {
         if let Some(path) = &route.path
-            && !sharing.admits(route, path, notes)
+            && !shared_paths.admits(route, path, notes)
         {
             continue;
         }
@@ -90,7 +90,7 @@ fn check_listeners(route: &DraftRoute, listeners: &[At<Listener>], notes: &mut N
         {
             notes.error(
                 name.at,
-                format!("there is no listener {}", name.value.shown),
+                format!("unknown listener {}", name.value.shown),
                 suggest(
                     &name.value.text,
                     listeners.iter().map(|listener| &*listener.value.name),
@@ -119,7 +119,7 @@ fn step(
         (None, None) => {
             notes.error(
                 route.at,
-                "a route does nothing",
+                "a route has neither `upstream` nor `respond`",
                 "add `upstream: NAME` or `respond: { status: 200 }`",
             );
             None
@@ -148,7 +148,7 @@ fn step(
             if !known {
                 notes.error(
                     upstream.at,
-                    format!("there is no upstream {}", upstream.value.shown),
+                    format!("unknown upstream {}", upstream.value.shown),
                     suggest(
                         &upstream.value.text,
                         draft
@@ -198,7 +198,7 @@ fn check_rewrite(route: &DraftRoute, notes: &mut Notes) {
     }
 }
 
-/// Upstreams that nothing reaches, and keys that some route cannot fill.
+/// Warns about upstreams that no route reaches, and about keys that some route cannot fill.
 pub(super) fn usage(draft: &Draft, notes: &mut Notes) {
     for upstream in &draft.upstreams {
         let name = &upstream.name;
@@ -226,7 +226,7 @@ pub(super) fn usage(draft: &Draft, notes: &mut Notes) {
         else {
             continue;
         };
-        let wanted: Vec<&str> = key
+        let params: Vec<&str> = key
             .value
             .0
             .iter()
@@ -239,14 +239,14 @@ pub(super) fn usage(draft: &Draft, notes: &mut Notes) {
             let DraftPath {
                 shown, template, ..
             } = &path.value;
-            for name in wanted
+            for name in params
                 .iter()
                 .filter(|name| !template.params().any(|param| param == **name))
             {
                 notes.warn(
                     key.at,
                     format!("the path {shown} in line {} has no parameter {}, so its calls share the key `-`", path.at.line, quote(name)),
-                    "name the parameter in the path, or take it out of the key",
+                    "name the parameter in the path, or remove it from the key",
                 );
             }
         }

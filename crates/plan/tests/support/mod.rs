@@ -1,4 +1,4 @@
-//! What the tests of this crate share: a machine made of maps, and sources in, text out.
+//! Shared by the tests of this crate: a machine made of maps, and functions from sources to text.
 
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
@@ -60,7 +60,7 @@ pub fn lines(reading: &Reading) -> String {
         .collect()
 }
 
-/// Reads a text and compares what is said about it.
+/// Reads a text and compares its diagnostics.
 #[track_caller]
 pub fn check(text: &str, expected: &str) {
     let found = lines(&read_text(text)).replace("fb.yaml:", "");
@@ -71,7 +71,7 @@ pub fn check(text: &str, expected: &str) {
     );
 }
 
-/// Reads a text about which there is nothing to say.
+/// Reads a text that has no diagnostics.
 #[track_caller]
 pub fn plan_of(text: &str) -> Plan {
     let reading = read_text(text);

@@ -1,4 +1,4 @@
-//! How a script runs, and what it may cost.
+//! The evaluation of scripts, with its limits.
 
 use std::cell::Cell;
 
@@ -9,7 +9,7 @@ use crate::language::random::Random;
 use crate::language::scope::Scope;
 use crate::language::value::Value;
 
-/// What a running expression sees, and what it may still cost.
+/// The context of an evaluation: its scope, and the rest of its budget.
 pub(crate) struct Context<'a> {
     scope: &'a dyn Scope,
     skip_missing: bool,
@@ -17,7 +17,7 @@ pub(crate) struct Context<'a> {
     cost: &'a Cost,
 }
 
-/// What may still be spent: by one expression, or by all of a mapping.
+/// The rest of the budget of one expression, or of a whole mapping.
 pub(crate) struct Cost {
     steps_left: Cell<u32>,
     bytes_left: Cell<usize>,
@@ -33,7 +33,7 @@ impl Default for Cost {
 }
 
 impl Cost {
-    /// Counts steps.
+    /// Charges a number of steps.
     pub fn step(&self, steps: u32) -> Result<(), EvalError> {
         let left = self.steps_left.get().checked_sub(steps).ok_or_else(|| {
             EvalError::new(format!(
@@ -44,7 +44,7 @@ impl Cost {
         Ok(())
     }
 
-    /// Counts a text that has been made.
+    /// Charges the bytes of a text that was made.
     fn made(&self, bytes: usize) -> Result<(), EvalError> {
         let left = self.bytes_left.get().checked_sub(bytes).ok_or_else(|| {
             EvalError::new(format!(
@@ -71,14 +71,14 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The scope's value of a name.
+    /// The value of a name in the scope.
     pub fn get(&self, name: &str) -> Result<Value, EvalError> {
         self.scope
             .get(name)
             .ok_or_else(|| EvalError::new(format!("failed to resolve variable: '{name}' in scope")))
     }
 
-    /// Walks a path, which may have to parse texts.
+    /// Follows a path from a value, which may have to parse texts.
     pub fn walk(&mut self, value: &Value, path: &str) -> Result<Value, EvalError> {
         if let (Value::Str(text), false) = (value, path.is_empty()) {
             self.read_text(text.len())?;
@@ -86,28 +86,28 @@ impl<'a> Context<'a> {
         path::walk(value, path, self.skip_missing)
     }
 
-    /// 64 random bits.
+    /// Draws 64 random bits.
     pub fn draw(&self) -> u64 {
         self.random.draw()
     }
 
-    /// Counts a text of that many bytes that is read or made.
+    /// Charges the reading or making of a text of that many bytes.
     pub fn read_text(&mut self, bytes: usize) -> Result<(), EvalError> {
         self.step(u32::try_from(bytes / 1024).unwrap_or(u32::MAX))
     }
 
-    /// Counts the making of a text of that many bytes, before it is made.
+    /// Charges a text of that many bytes before it is made.
     pub fn make_text(&mut self, bytes: usize) -> Result<(), EvalError> {
         self.check_text(bytes)?;
         self.read_text(bytes)
     }
 
-    /// Counts a text that has been made.
+    /// Charges a text that was made.
     pub fn made(&self, text: &str) -> Result<(), EvalError> {
         self.cost.made(text.len())
     }
 
-    /// Whether a text of that many bytes may be.
+    /// Checks the length of a text that will be made.
     pub fn check_text(&self, bytes: usize) -> Result<(), EvalError> {
         if bytes > TEXT_MAX {
             return Err(EvalError::new(format!(
@@ -117,7 +117,7 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
-    /// Counts steps.
+    /// Charges a number of steps.
     pub fn step(&mut self, steps: u32) -> Result<(), EvalError> {
         self.cost.step(steps)
     }
@@ -182,7 +182,7 @@ impl Node {
         }
     }
 
-    /// The text of an index: a quoted literal keeps quotes, so that it is a key.
+    /// The text of an index: a quoted literal keeps its quotes, which make it a key.
     fn index(&self, context: &mut Context<'_>) -> Result<String, EvalError> {
         if let Node::Literal(Value::Str(key)) = self {
             return Ok(format!("[\"{key}\"]"));
@@ -223,8 +223,7 @@ fn apply(
     operators::apply(operator, left, &right)
 }
 
-/// The value, if it is one. A path, a variable or an environment variable that is not there is none;
-/// other errors remain.
+/// The value, or `None` for null and for a missing path, variable or environment variable. Other errors remain.
 fn defined(value: Result<Value, EvalError>) -> Result<Option<Value>, EvalError> {
     const ABSENT: [&str; 5] = [
         "path not found",

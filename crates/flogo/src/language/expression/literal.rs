@@ -1,13 +1,13 @@
-//! Texts that are one literal as a whole, which has rules of its own: no escapes, more numbers.
+//! Texts that are a single literal, which has its own rules: no escapes, more numbers.
 
 use super::CompileError;
 use crate::language::number;
 use crate::language::value::Value;
 
-/// The value of a text that is one literal, blanks around it aside.
+/// The value of a text that is a single literal, apart from blanks around it.
 ///
 /// # Errors
-/// For a single quote character, which opens a text and closes none.
+/// Fails for a single quote character, which opens a text without closing it.
 pub(crate) fn read(text: &str) -> Result<Option<Value>, CompileError> {
     let trimmed = text.trim();
     if let Ok(int) = number::read_int(trimmed) {
@@ -20,9 +20,7 @@ pub(crate) fn read(text: &str) -> Result<Option<Value>, CompileError> {
         let rest = &trimmed[1..];
         if rest.is_empty() {
             return Err(CompileError {
-                message: format!(
-                    "unable to compile expression '{text}': the text that {quote} opens has no end"
-                ),
+                message: format!("unable to compile expression '{text}': no closing {quote}"),
                 at: text.len() - text.trim_start().len(),
             });
         }

@@ -1,10 +1,10 @@
-//! The tree of a script. Chains are flat, so that only nesting makes it deep.
+//! The tree of a script. Chains are flat, so that only nesting deepens it.
 
 use super::reference::{Reference, Resolver};
 use crate::language::functions::Function;
 use crate::language::value::Value;
 
-/// A part of a script.
+/// A node of a script.
 pub(crate) enum Node {
     Literal(Value),
     Reference(Reference),
@@ -13,7 +13,7 @@ pub(crate) enum Node {
         resolver: Resolver,
         rest: Vec<Segment>,
     },
-    /// `!a`, `-a`: the signs from left to right.
+    /// A value with signs, `!a` or `-a`, from left to right.
     Unary {
         signs: Vec<Sign>,
         of: Box<Node>,
@@ -23,7 +23,7 @@ pub(crate) enum Node {
         first: Box<Node>,
         rest: Vec<(Operator, Node)>,
     },
-    /// `c ? a : d ? b : e`: the first case whose condition holds.
+    /// A choice, `c ? a : d ? b : e`: the first case whose condition holds.
     Choice {
         cases: Vec<(Node, Node)>,
         otherwise: Box<Node>,
@@ -32,13 +32,13 @@ pub(crate) enum Node {
         function: Function,
         args: Vec<Node>,
     },
-    /// `isdefined(a)`.
+    /// The call `isdefined(a)`.
     IsDefined(Box<Node>),
-    /// `getValue(a, b)`.
+    /// The call `getValue(a, b)`.
     GetValue(Box<(Node, Node)>),
 }
 
-/// A part of a reference's text.
+/// A segment of a reference's text.
 pub(crate) enum Segment {
     Text(String),
     Index(Node),
@@ -50,7 +50,7 @@ pub(crate) enum Sign {
     Minus,
 }
 
-/// A binary operator.
+/// A binary operator of a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operator {
     Or,
@@ -69,7 +69,7 @@ pub(crate) enum Operator {
 }
 
 impl Operator {
-    /// How tightly it binds, loosest 0.
+    /// The precedence; 0 binds loosest.
     pub const fn precedence(self) -> usize {
         match self {
             Operator::Or => 0,
@@ -85,6 +85,6 @@ impl Operator {
         }
     }
 
-    /// The tightest precedence.
+    /// The precedence that binds tightest.
     pub const TIGHTEST: usize = 4;
 }

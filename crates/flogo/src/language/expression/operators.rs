@@ -1,4 +1,4 @@
-//! What operators do with each pair of kinds. The left kind decides.
+//! The operators on each pair of kinds. The left kind decides.
 
 use std::cmp::Ordering;
 
@@ -7,7 +7,7 @@ use super::node::Operator;
 use crate::language::number;
 use crate::language::value::Value;
 
-/// `!value`.
+/// Evaluates the operation `!value`.
 pub(crate) fn not(value: &Value) -> Result<Value, EvalError> {
     match value {
         Value::Bool(bool) => Ok((!bool).into()),
@@ -16,7 +16,7 @@ pub(crate) fn not(value: &Value) -> Result<Value, EvalError> {
     }
 }
 
-/// `-value`.
+/// Evaluates the operation `-value`.
 pub(crate) fn negate(value: &Value) -> Result<Value, EvalError> {
     match value {
         Value::Int(int) | Value::Long(int) => Ok(Value::Int(int.wrapping_neg())),
@@ -28,7 +28,7 @@ pub(crate) fn negate(value: &Value) -> Result<Value, EvalError> {
     }
 }
 
-/// `left operator right`, but for `&&`, `||`, and `+` with a text on its left.
+/// Evaluates `left operator right`, except for `&&`, `||`, and `+` with a text on its left.
 pub(crate) fn apply(operator: Operator, left: &Value, right: &Value) -> Result<Value, EvalError> {
     let holds: fn(Ordering) -> bool = match operator {
         Operator::Equal => return Ok(equal(left, right).into()),
@@ -42,16 +42,16 @@ pub(crate) fn apply(operator: Operator, left: &Value, right: &Value) -> Result<V
     ordered(left, right, holds).map(Value::Bool)
 }
 
-/// Two numbers made alike.
+/// Two numbers converted to the same kind.
 enum Pair {
     Ints(i64, i64),
-    /// Where one of them is a number text: what comes of them is Go's `int64`.
+    /// For pairs with a number text: the result is Go's `int64`.
     Longs(i64, i64),
     Floats(f64, f64),
 }
 
-/// Both as numbers, if the left one is a number and the right one fits it. A left number text takes
-/// anything, for 0 where it is no number.
+/// Converts both to numbers, if the left one is a number and the right one matches it. A left number text accepts any
+/// right value, as 0 if it is not a number.
 fn pair(left: &Value, right: &Value) -> Option<Pair> {
     use Value::{Float, Int, Long, Num};
     match (left, right) {
@@ -69,7 +69,7 @@ fn pair(left: &Value, right: &Value) -> Option<Pair> {
     }
 }
 
-/// `==`, which has no errors. Nothing but numbers, texts and truth values equals anything, and null
+/// Evaluates `==`, which never fails. Only numbers, texts and truth values can be equal to another value, and null to
 /// null.
 fn equal(left: &Value, right: &Value) -> bool {
     use Value::{Bool, Null, Num, Str};
@@ -86,7 +86,7 @@ fn equal(left: &Value, right: &Value) -> bool {
     }
 }
 
-/// `<`, `<=`, `>`, `>=`. Truth values and nulls have no order: they can only be equal.
+/// Evaluates `<`, `<=`, `>`, `>=`. Truth values and nulls have no order: they can only be equal.
 fn ordered(left: &Value, right: &Value, holds: fn(Ordering) -> bool) -> Result<bool, EvalError> {
     use Value::{Bool, Null, Num, Str};
     let incomparable = || {
@@ -102,7 +102,7 @@ fn ordered(left: &Value, right: &Value, holds: fn(Ordering) -> bool) -> Result<b
         (Null, Null) => Ok(reflexive),
         (Null, _) | (_, Null) => Ok(false),
         (Bool(a), Bool(b)) => Ok(reflexive && a == b),
-        // Flogo asks only `>` nothing of the right side.
+        // In Flogo only `>` ignores the type of the right side.
         (Bool(_), _) if greater && !reflexive => Ok(false),
         (Str(a), Str(b) | Num(b)) => Ok(holds(a.cmp(b))),
         _ => match pair(left, right) {
@@ -134,7 +134,7 @@ fn arithmetic(operator: Operator, left: &Value, right: &Value) -> Result<Value, 
             _ => a / b,
         })),
         None => match (operator, right) {
-            // Flogo doubles the right text here.
+            // Flogo duplicates the right text here.
             (Operator::Add, Value::Str(text) | Value::Num(text)) => {
                 Ok(format!("{}{text}", left.to_text()).into())
             }
@@ -145,7 +145,7 @@ fn arithmetic(operator: Operator, left: &Value, right: &Value) -> Result<Value, 
     }
 }
 
-/// Arithmetic of whole numbers, which wraps.
+/// Arithmetic of whole numbers, with wrapping.
 fn whole(operator: Operator, a: i64, b: i64) -> Result<i64, EvalError> {
     match operator {
         Operator::Add => Ok(a.wrapping_add(b)),
@@ -157,7 +157,7 @@ fn whole(operator: Operator, a: i64, b: i64) -> Result<i64, EvalError> {
     }
 }
 
-/// The complaint that an operator does not fit, in Flogo's words, which differ.
+/// The error of an operator with unsuitable operands, in Flogo's words, which differ.
 fn unfit(
     operator: Operator,
     left: &Value,

@@ -1,8 +1,8 @@
-//! The grammar of a script.
+//! The parser of scripts.
 //!
-//! Loosest first: `? :`, `||`, `&&`, the comparisons, `+ -`, `* / %`, the signs `! -`, then literals,
-//! references, calls and parentheses. A choice (`c ? a : b`) may be the whole script, an index, or,
-//! even in parentheses, a part of another choice; nowhere else.
+//! Loosest first: `? :`, `||`, `&&`, the comparisons, `+ -`, `* / %`, the signs `! -`, then literals, references, calls
+//! and parentheses. A choice (`c ? a : b`) may be the whole script, an index, or, even in parentheses, a part of
+//! another choice, and is refused everywhere else.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::language::names::Names;
 use crate::language::number;
 use crate::language::value::Value;
 
-/// The tree of a script.
+/// Parses a script into its tree.
 ///
 /// # Errors
-/// Where its syntax is wrong, it is too deep, or it names what there is not.
+/// Fails if the syntax is wrong, the nesting too deep, or a name unknown.
 pub(crate) fn script(text: &str, names: &Names) -> Result<Node, CompileError> {
     let complain = |fault: Fault| CompileError {
         message: format!("unable to compile expression '{text}': {}", fault.what),
@@ -26,9 +26,9 @@ pub(crate) fn script(text: &str, names: &Names) -> Result<Node, CompileError> {
     };
     let tokens = tokens(text).map_err(|at| {
         let what = match text[at..].chars().next() {
-            Some('"' | '\'' | '`') => "this text has no end".to_owned(),
-            Some(char) => format!("{char:?} has no meaning here"),
-            None => "it ends too early".to_owned(),
+            Some('"' | '\'' | '`') => "unclosed text".to_owned(),
+            Some(char) => format!("unexpected character {char:?}"),
+            None => "unexpected end".to_owned(),
         };
         complain(Fault::syntax(at, &what))
     })?;
@@ -42,7 +42,7 @@ pub(crate) fn script(text: &str, names: &Names) -> Result<Node, CompileError> {
     parser.whole().map_err(complain)
 }
 
-/// What is wrong with a script, and where.
+/// A fault of a script, with its offset.
 struct Fault {
     at: usize,
     what: String,
@@ -59,12 +59,12 @@ impl Fault {
 
 type Parsed<T> = Result<T, Fault>;
 
-/// Where the part may stand that was just parsed.
+/// The kind of the part just parsed, which limits its place.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shape {
-    /// Anywhere.
+    /// Any part but a choice, valid everywhere.
     Plain,
-    /// A choice.
+    /// A choice without parentheses.
     Choice,
     /// A choice in parentheses.
     Enclosed,
@@ -83,43 +83,43 @@ impl<'a> Parser<'a> {
         self.tokens.get(self.at).map(|(token, _)| *token)
     }
 
-    /// Where the token at hand begins.
+    /// The offset of the current token.
     fn place(&self) -> usize {
         self.tokens
             .get(self.at)
             .map_or(self.text.len(), |(_, at)| *at)
     }
 
-    fn next_if(&mut self, wanted: Token<'_>) -> bool {
-        let there = self.peek() == Some(wanted);
+    fn next_if(&mut self, expected: Token<'_>) -> bool {
+        let there = self.peek() == Some(expected);
         self.at += usize::from(there);
         there
     }
 
-    fn unexpected(&self, wanted: &str) -> Fault {
+    fn unexpected(&self, expected: &str) -> Fault {
         const SHOWN: usize = 20;
         let rest = &self.text[self.place()..];
         let found = match rest.split(is_blank).next().filter(|word| !word.is_empty()) {
-            None => "the text ends".to_owned(),
-            Some(word) => format!("here is `{}`", word.chars().take(SHOWN).collect::<String>()),
+            None => "the end".to_owned(),
+            Some(word) => format!("`{}`", word.chars().take(SHOWN).collect::<String>()),
         };
-        Fault::syntax(self.place(), &format!("{wanted} is wanted, and {found}"))
+        Fault::syntax(self.place(), &format!("expected {expected}, found {found}"))
     }
 
-    fn expect(&mut self, wanted: Token<'_>, name: &str) -> Parsed<()> {
-        if self.next_if(wanted) {
+    fn expect(&mut self, expected: Token<'_>, name: &str) -> Parsed<()> {
+        if self.next_if(expected) {
             Ok(())
         } else {
             Err(self.unexpected(name))
         }
     }
 
-    /// Parses what is within something else.
+    /// Parses a nested part.
     fn inner<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth == DEPTH_MAX {
             return Err(Fault::syntax(
                 self.place(),
-                &format!("more than {DEPTH_MAX} parts are inside one another: simplify it"),
+                &format!("more than {DEPTH_MAX} nested parts: simplify it"),
             ));
         }
         self.depth += 1;
@@ -136,7 +136,7 @@ impl<'a> Parser<'a> {
         Ok(node)
     }
 
-    /// A script or an index: a choice may stand here, unless in parentheses.
+    /// A script or an index, which may be a choice, unless in parentheses.
     fn statement(&mut self) -> Parsed<Node> {
         let start = self.place();
         match self.choice()? {
@@ -145,7 +145,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// An operand of an operator, an argument of a function: no choice.
+    /// An operand of an operator or an argument of a function, which may not be a choice.
     fn plain(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<(Node, Shape)>) -> Parsed<Node> {
         let start = self.place();
         match parse(self)? {
@@ -251,7 +251,7 @@ impl<'a> Parser<'a> {
     }
 
     fn call(&mut self, name: &str, start: usize) -> Parsed<Node> {
-        self.expect(Token::Open, "the `(` of a call: texts stand in quotes, and")?;
+        self.expect(Token::Open, "the `(` of a call (texts need quotes)")?;
         let mut args = Vec::new();
         if !self.next_if(Token::Close) {
             loop {
@@ -298,7 +298,7 @@ impl<'a> Parser<'a> {
             .find_map(|package| functions::find(package, name))
     }
 
-    /// Why there is no such function, where it helps.
+    /// The explanation of an unknown function, where one helps.
     fn missing(&self, name: &str) -> &'static str {
         let mut packages = match name.rsplit_once('.') {
             Some((package, _)) => self.names.functions.under(package),
@@ -311,7 +311,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// What follows `$` or `$resolver`.
+    /// The rest of a reference after `$` or `$resolver`.
     fn reference(&mut self, first: &str, start: usize) -> Parsed<Node> {
         let mut text = first.to_owned();
         let mut segments = Vec::new();
@@ -349,7 +349,7 @@ impl<'a> Parser<'a> {
                 .map_err(fault);
         }
         segments.push(Segment::Text(text));
-        // What begins with an index names no resolver, which the evaluation tells.
+        // A reference that begins with an index has no resolver, which its evaluation reports.
         let Some(Segment::Text(first)) = segments.first_mut() else {
             return Err(self.unexpected("a name after the `$`"));
         };
@@ -365,12 +365,11 @@ impl<'a> Parser<'a> {
 fn misplaced(at: usize) -> Fault {
     Fault::syntax(
         at,
-        "a choice (`c ? a : b`) may be a whole expression, an index or a part of another choice, \
-         and not stand here",
+        "a choice (`c ? a : b`) is allowed only as a whole expression, an index or a part of another choice",
     )
 }
 
-/// A number's literal.
+/// The literal of a number.
 fn literal<T: Into<Value>>(at: usize, number: Result<T, number::NumberFault<T>>) -> Parsed<Node> {
     match number {
         Ok(number) => Ok(Node::Literal(number.into())),
@@ -381,8 +380,8 @@ fn literal<T: Into<Value>>(at: usize, number: Result<T, number::NumberFault<T>>)
     }
 }
 
-/// What a text in quotes says. A backslash hides its own quote, and `\n`, `\r`, `\t` are what they are
-/// in Go; all others stay, even a pair of them.
+/// The content of a quoted text. A backslash protects its own quote, and `\n`, `\r`, `\t` have Go's meaning; all other
+/// backslashes stay, even pairs of them.
 fn unquoted(text: &str) -> Arc<str> {
     let inner = &text[1..text.len() - 1];
     let quoted = match text.as_bytes()[0] {

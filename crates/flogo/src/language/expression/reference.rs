@@ -1,4 +1,4 @@
-//! References: `$.name` and `$env[NAME]`, and the path that follows.
+//! References: `$.name` and `$env[NAME]`, with the path after them.
 
 use std::sync::Arc;
 
@@ -8,26 +8,26 @@ use crate::language::names::Names;
 use crate::language::path;
 use crate::language::value::{Map, Params, Value};
 
-/// A reference whose text is known.
+/// A reference whose text is known at compilation.
 pub(crate) enum Reference {
-    /// It needs no scope.
+    /// A value that needs no scope.
     Constant(Value),
-    /// A name of the scope, and a path from there.
+    /// A name of the scope, and a path from its value.
     Scope { name: Arc<str>, path: Arc<str> },
 }
 
-/// Who gives the value that a reference begins with: what stands between its `$` and its path.
+/// The source of a reference's first value, named between `$` and the path.
 pub(crate) enum Resolver {
     Scope,
     Loop,
     Env(Params),
     Property(Map),
-    /// None of that name, which only an evaluation finds where an index is computed.
+    /// An unknown name, which is reported only at evaluation if an index is computed.
     Unknown(String),
 }
 
-/// Whether a text is one reference and nothing else, so that it needs no parsing: within its indices
-/// neither blanks nor operators, unless they are quoted.
+/// True for a text that is one reference, which needs no parsing: its indices have neither blanks nor operators, unless
+/// they are quoted.
 pub(crate) fn is_pure(text: &str) -> bool {
     let bytes = text.as_bytes();
     if bytes.len() <= 2 || bytes[0] != b'$' {
@@ -69,7 +69,7 @@ fn is_operator(byte: &u8) -> bool {
 }
 
 impl Resolver {
-    /// The resolver that a reference names, `$` aside, and what follows its name.
+    /// The resolver of a reference (without its `$`), and the text after the resolver's name.
     pub fn of<'a>(reference: &'a str, names: &Names) -> (Resolver, &'a str) {
         if let Some(rest) = reference.strip_prefix('.') {
             return (Resolver::Scope, rest);
@@ -85,7 +85,7 @@ impl Resolver {
         (resolver, rest)
     }
 
-    /// The reference that the text after the resolver's name makes.
+    /// The reference for the text after the resolver's name.
     pub fn resolve(&self, rest: &str, skip_missing: bool) -> Result<Reference, String> {
         let (value, rest) = match self {
             Resolver::Scope => {
@@ -126,7 +126,7 @@ impl Resolver {
             }
             Resolver::Unknown(name) => return Err(format!("unable to find a '{name}' resolver")),
         };
-        // A field of an item is read and then not used.
+        // Flogo reads a field of an item and ignores it.
         let path = match rest.strip_prefix('.') {
             Some(field) => &field[field.find(['.', '[']).unwrap_or(field.len())..],
             None => rest,
@@ -137,7 +137,7 @@ impl Resolver {
     }
 }
 
-/// The name in the brackets that `rest` begins with, without its quotes, and what follows them.
+/// The name in the brackets at the beginning of `rest`, without quotes, and the text after them.
 fn item<'a>(resolver: &str, rest: &'a str) -> Result<(&'a str, &'a str), String> {
     let complaint = |why: &str| {
         format!("cannot resolve '{resolver}{rest}' : invalid resolve directive: '{rest}'{why}")
@@ -157,7 +157,7 @@ fn item<'a>(resolver: &str, rest: &'a str) -> Result<(&'a str, &'a str), String>
 }
 
 impl Reference {
-    /// The reference of a whole text, `$` included.
+    /// Parses a reference, with its `$`.
     pub fn of(text: &str, names: &Names) -> Result<Reference, String> {
         let (resolver, rest) = Resolver::of(&text[1..], names);
         resolver.resolve(rest, names.skip_missing)

@@ -5,16 +5,16 @@ use super::{CompileError, EvalError, Form};
 use crate::language::names::Names;
 use crate::language::value::Value;
 
-/// A part of a template.
+/// A literal or an expression of a template.
 pub(crate) enum Piece {
     Text(String),
     Expression(Form),
 }
 
-/// The pieces of a template. A `{{` that nothing closes is text.
+/// Splits a template into pieces. A `{{` without its `}}` is text.
 ///
 /// # Errors
-/// Where a piece does not compile, or the text ends right after a `{{`.
+/// Fails if a piece does not compile, or if the text ends right after a `{{`.
 pub(crate) fn parse(text: &str, names: &Names) -> Result<Vec<Piece>, CompileError> {
     let mut pieces = Vec::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! The tokens of a script: of several that fit, the longest.
+//! The tokens of a script; the longest match wins.
 
 use winnow::ascii::digit1;
 use winnow::combinator::{alt, opt, preceded, repeat};
@@ -9,22 +9,22 @@ use winnow::token::{any, one_of, take_till, take_while};
 use super::is_blank;
 use super::node::Operator;
 
-/// A token and what it says.
+/// A token, with its text where that varies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Token<'a> {
     Int(&'a str),
     Float(&'a str),
-    /// With its quotes.
+    /// A text with its quotes.
     Str(&'a str),
     True,
     False,
     Nil,
     Name(&'a str),
-    /// Names joined by dots.
+    /// A name of several parts, joined by dots.
     Function(&'a str),
-    /// `$`, or `$name`.
+    /// The beginning of a reference, `$` or `$name`.
     Dollar(&'a str),
-    /// `.name`.
+    /// The member access `.name`.
     Selector(&'a str),
     Operator(Operator),
     Not,
@@ -39,10 +39,10 @@ pub(crate) enum Token<'a> {
 
 type Lexed<T> = winnow::Result<T, EmptyError>;
 
-/// The tokens of a text, each with where it begins in bytes.
+/// Splits a text into tokens, each with its offset in bytes.
 ///
 /// # Errors
-/// Where no token begins.
+/// The offset at which no token begins.
 pub(crate) fn tokens(text: &str) -> Result<Vec<(Token<'_>, usize)>, usize> {
     let mut tokens = Vec::new();
     let mut rest = text.trim_start_matches(is_blank);
@@ -90,7 +90,7 @@ fn int<'a>(input: &mut &'a str) -> Lexed<&'a str> {
         .parse_next(input)
 }
 
-/// A text in quotes; in `"` and `'` a backslash protects the next character.
+/// A quoted text; in `"` and `'` a backslash protects the next character.
 fn string<'a>(input: &mut &'a str) -> Lexed<&'a str> {
     alt((
         quoted('"'),

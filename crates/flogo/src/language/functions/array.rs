@@ -1,4 +1,4 @@
-//! `array`. What Flogo does in place is done to a copy.
+//! The package `array`. Flogo's changes in place are made to a copy.
 
 use super::{Function, Run, Takes, Type, count};
 use crate::language::expression::{Context, EvalError};
@@ -52,12 +52,12 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     of("sum", &[Type::Any], sum),
 ];
 
-/// Counts the making of an array.
+/// Charges the making of an array.
 fn pay(items: usize, context: &mut Context<'_>) -> Result<(), EvalError> {
     context.step(u32::try_from(items / 16).unwrap_or(u32::MAX))
 }
 
-/// The array with an item more, or with the items of another.
+/// Appends an item, or the items of another array.
 fn append(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     match (&args[0], &args[1]) {
         (items, Value::Null) => Ok(items.clone()),
@@ -74,7 +74,7 @@ fn append(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError>
     }
 }
 
-/// Whether an item is among them, of the same type: 1 is not 1.0.
+/// True if the array has the item, with the same type: 1 is not 1.0.
 fn contains(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     let (Value::Array(items), item) = (&args[0], &args[1]) else {
         return Ok(false.into());
@@ -97,7 +97,7 @@ fn contains(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalErro
     Ok(false.into())
 }
 
-/// The array, and which of its items is meant.
+/// The array, and the index of the requested item.
 fn item<'a>(function: &str, args: &'a [Value]) -> Result<(&'a [Value], usize), EvalError> {
     let index = args[1].to_int()?;
     let items = match &args[0] {
@@ -125,7 +125,7 @@ fn item<'a>(function: &str, args: &'a [Value]) -> Result<(&'a [Value], usize), E
         })
 }
 
-/// `flatten(array, depth)`; a depth of 0 or less is all of it.
+/// `flatten(array, depth)`; a depth of 0 or less flattens completely.
 fn flatten(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     let depth = args[1].to_int()?;
     let depth = usize::try_from(depth).ok().filter(|depth| *depth > 0);
@@ -153,7 +153,7 @@ fn flatten_into(
     Ok(())
 }
 
-/// One array of several; what is none is left out.
+/// Concatenates arrays; arguments that are not arrays are ignored.
 fn merge(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     if args.len() < 2 {
         return Err(EvalError::new("array merge must have at least 2 array"));
@@ -166,18 +166,18 @@ fn merge(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> 
         })
         .collect();
     if arrays.is_empty() {
-        return Err(EvalError::new("array.merge wants arrays"));
+        return Err(EvalError::new("array.merge expects arrays"));
     }
     pay(arrays.iter().map(|items| items.len()).sum(), context)?;
     Ok(arrays.concat().into())
 }
 
-/// `slice(array, start)`, or `slice(array, start, end)` without the end; an end of 0 is the array's.
+/// `slice(array, start)`, or `slice(array, start, end)` without the item at the end; an end of 0 is the array's.
 fn slice(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     let (array, bounds) = match args {
         [Value::Null, ..] => return Ok(Value::Null),
         [array, bounds @ ..] if !bounds.is_empty() => (array, bounds),
-        _ => return Err(EvalError::new("array.slice wants an array and a start")),
+        _ => return Err(EvalError::new("array.slice expects an array and a start")),
     };
     let start = bounds[0]
         .to_int()

@@ -1,4 +1,4 @@
-//! `builtin`.
+//! The package `builtin`, with `len` alone.
 
 use super::{Function, Takes, Type};
 use crate::language::expression::{Context, EvalError};
@@ -10,7 +10,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[Function {
     run: len,
 }];
 
-/// The bytes of a text, the entries of an array or object; null has none.
+/// Counts the bytes of a text, or the entries of an array or object; null has length 0.
 fn len(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
     let len = match &args[0] {
         Value::Null => 0,

@@ -1,4 +1,4 @@
-//! `coerce`: values of other types.
+//! The package `coerce`: conversions between types.
 
 use super::{Function, Takes, Type, text};
 use crate::language::expression::{Context, EvalError};
@@ -34,7 +34,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     },
 ];
 
-/// The value as the type of a name, in any case.
+/// Converts to the type of that name, in any case.
 fn to_type(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
     let (value, name) = (&args[0], text(&args[1]));
     match name.to_ascii_lowercase().as_str() {
@@ -54,12 +54,12 @@ fn to_type(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
     }
 }
 
-/// The lower 32 bits of the whole number.
+/// Converts to the lower 32 bits of the whole number.
 fn int32(value: &Value) -> Result<Value, EvalError> {
     Ok(Value::Int(i64::from(value.to_int()? as i32)))
 }
 
-/// The nearest number of 32 bits.
+/// Converts to the nearest number of 32 bits.
 fn float32(value: &Value) -> Result<Value, EvalError> {
     let float = value.to_float()?;
     let nearest = float as f32;

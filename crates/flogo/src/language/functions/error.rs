@@ -1,4 +1,4 @@
-//! `error`: what went wrong with a service.
+//! The package `error`: properties of a service's failure.
 
 use super::{Function, Takes, Type};
 use crate::language::expression::{Context, EvalError};
@@ -22,13 +22,13 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     },
 ];
 
-/// Whether the value is a fault of the network.
+/// True if the value is a network fault.
 fn is_network(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
     let network = matches!(&args[0], Value::Error(fault) if fault.is_network());
     Ok(network.into())
 }
 
-/// A fault's message; nothing for what is no fault.
+/// The message of a fault; empty for other values.
 fn message(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
     Ok(match &args[0] {
         Value::Error(fault) => fault.message.clone().into(),

@@ -1,4 +1,4 @@
-//! `http`: cookies.
+//! The package `http`: cookies.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     ),
 ];
 
-/// The cookies of a request's `Cookie` header; of equal names the last one counts.
+/// The cookies of a request's `Cookie` header; the last of equal names wins.
 fn cookies(header: &str) -> Params {
     header
         .split(';')
@@ -43,7 +43,7 @@ fn cookies(header: &str) -> Params {
         .collect()
 }
 
-/// A `Cookie` header, its cookies by name.
+/// Formats a `Cookie` header, with cookies sorted by name.
 fn from_params(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
     let cookies: Vec<String> = args[0]
         .to_params()?
@@ -66,18 +66,18 @@ fn from_params(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> 
     Ok(cookies.join("; ").into())
 }
 
-/// `rewriteCookies(cookies, name, domain, path)`: the `Set-Cookie` texts, the first one of that name with
-/// its domain and path replaced where it has them.
+/// `rewriteCookies(cookies, name, domain, path)`: the `Set-Cookie` texts, with the domain and path of the first one of
+/// that name replaced, if it has them.
 fn rewrite(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     let mut cookies = args[0].to_array()?.to_vec();
     let (name, domain, path) = (text(&args[1]), text(&args[2]), text(&args[3]));
-    let wanted = format!("{name}=");
+    let prefix = format!("{name}=");
     for cookie in &mut cookies {
         let Value::Str(whole) = &cookie else {
             return Err(EvalError::new("Error in cookies array input"));
         };
         context.read_text(whole.len())?;
-        if !starts_with_fold(whole, &wanted) {
+        if !starts_with_fold(whole, &prefix) {
             continue;
         }
         let parts: Vec<String> = whole

@@ -1,4 +1,4 @@
-//! `json`: members, paths and forms of JSON values.
+//! The package `json`: members, paths and forms of JSON values.
 
 use super::{Function, Takes, Type, count, text};
 use crate::language::expression::{Context, EvalError};
@@ -39,7 +39,7 @@ fn look_up(path: &str, value: &Value, context: &mut Context<'_>) -> Result<Value
     JsonPath::read(path)?.look_up(value, context)
 }
 
-/// In a loop's mapping `$loop.` begins a path.
+/// Replaces `$loop.` at the beginning of a path, as in a loop's mapping.
 fn in_scope(path: &str) -> String {
     if path.trim().starts_with("$loop.") {
         path.replace("$loop", "$")
@@ -48,7 +48,7 @@ fn in_scope(path: &str) -> String {
     }
 }
 
-/// Whether a path leads to something; `$.` before it may be missing.
+/// True if a path leads to a value; `$.` before it may be omitted.
 fn exists(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     let mut path = in_scope(text(&args[1]));
     if !path.starts_with("$.") {
@@ -66,7 +66,7 @@ fn get(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
         .ok_or_else(|| EvalError::new(format!("Unable to get value for key [{name}]")))
 }
 
-/// The object with one more member, or another value of it.
+/// Copies the object with a member added or replaced.
 fn set(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     let mut members: Map = (*args[0].to_object()?).clone();
     context.step(u32::try_from(members.len()).unwrap_or(u32::MAX))?;
@@ -74,7 +74,7 @@ fn set(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     Ok(members.into())
 }
 
-/// The array or object with its numbers as texts, at any depth.
+/// Converts all numbers of an array or object to texts, at any depth.
 fn numbers_to_text(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     if !matches!(&args[0], Value::Array(_) | Value::Object(_)) {
         let of = args[0].go_type();

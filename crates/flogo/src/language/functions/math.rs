@@ -1,4 +1,4 @@
-//! `math`: of floats.
+//! The package `math`, on floats.
 
 use super::{Function, Run, Takes, Type};
 use crate::language::value::Value;

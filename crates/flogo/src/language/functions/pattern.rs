@@ -1,20 +1,20 @@
 //! Regular expressions: [Go's syntax](https://pkg.go.dev/regexp/syntax), run by the `regex` crate.
 //!
-//! They differ in few things, which are rewritten: Go's `\d`, `\s`, `\w` and `\b` mean ASCII alone, its
-//! classes know neither nesting nor `&&`, and it has `\Q…\E`.
+//! Their few differences are rewritten: Go's `\d`, `\s`, `\w` and `\b` mean ASCII alone, its classes have neither
+//! nesting nor `&&`, and it has `\Q…\E`.
 
 use regex::{Captures, Regex, RegexBuilder};
 
 use crate::language::expression::{Context, EvalError};
 use crate::language::value::Value;
 
-/// Bytes of a compiled pattern.
+/// The most bytes of a compiled pattern.
 const COMPILED_MAX: usize = 1 << 20;
 
-/// Compiles a pattern.
+/// Compiles a pattern in Go's syntax.
 ///
 /// # Errors
-/// Where it is none, or too large.
+/// Fails if the pattern is invalid or too large.
 pub(crate) fn compile(pattern: &str) -> Result<Regex, EvalError> {
     RegexBuilder::new(&translated(pattern))
         .size_limit(COMPILED_MAX)
@@ -23,7 +23,7 @@ pub(crate) fn compile(pattern: &str) -> Result<Regex, EvalError> {
         .map_err(|error| EvalError::new(format!("error parsing regexp: {error}")))
 }
 
-/// `text` with what matches replaced, where `$1` and `${name}` are what groups matched.
+/// Replaces all matches in `text`; `$1` and `${name}` in `by` are the groups' matches.
 pub(crate) fn replace(
     pattern: &str,
     text: &str,
@@ -89,7 +89,7 @@ fn translated(pattern: &str) -> String {
             '[' if !in_class => {
                 in_class = true;
                 made.push('[');
-                // Right after its beginning a `]` is a character.
+                // Right after the beginning of a class a `]` is a literal character.
                 for first in ['^', ']'] {
                     if let Some(left) = rest.strip_prefix(first) {
                         made.push_str(if first == ']' { r"\]" } else { "^" });

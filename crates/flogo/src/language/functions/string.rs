@@ -1,4 +1,4 @@
-//! `string`: texts, whose lengths and places count bytes.
+//! The package `string`: texts, whose lengths and indices count bytes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -72,7 +72,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     of("split", TWO, split),
     of("matchRegEx", TWO, |args, context| {
         context.read_text(one(args).len() + two(args).len())?;
-        // Flogo takes a pattern that does not compile for one that matches nothing.
+        // In Flogo an invalid pattern matches nothing.
         Ok(pattern::compile(one(args))
             .is_ok_and(|regex| regex.is_match(two(args)))
             .into())
@@ -136,7 +136,7 @@ fn three(args: &[Value]) -> &str {
     text(&args[2])
 }
 
-/// Where something is, -1 for nowhere.
+/// An index as a number, -1 for `None`.
 fn place(at: Option<usize>) -> Value {
     at.map_or(Value::Int(-1), count)
 }
@@ -159,12 +159,12 @@ fn concat(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError>
     Ok(args.iter().map(text).collect::<String>().into())
 }
 
-/// How often a part occurs. An empty one does around each character.
+/// Number of occurrences of a part. An empty part occurs around each character.
 fn occurrences(whole: &str, part: &str) -> usize {
     whole.matches(part).count()
 }
 
-/// Whether two texts are equal but for case, character by character.
+/// True if two texts are equal except for case, character by character.
 fn equal_fold(a: &str, b: &str) -> bool {
     a.chars().map(fold).eq(b.chars().map(fold))
 }
@@ -173,12 +173,12 @@ fn fold(char: char) -> char {
     lower(upper(char))
 }
 
-/// One character for one, as in Go: of several it is the first.
+/// Converts one character to one, as in Go: of several the first is taken.
 fn lower(char: char) -> char {
     char.to_lowercase().next().unwrap_or(char)
 }
 
-/// One character for one, as in Go: where it would be several it stays.
+/// Converts one character to one, as in Go: a character with several capitals stays.
 fn upper(char: char) -> char {
     let mut upper = char.to_uppercase();
     match (upper.next(), upper.next()) {
@@ -187,7 +187,7 @@ fn upper(char: char) -> char {
     }
 }
 
-/// With a capital at the beginning of each word.
+/// Capitalises the beginning of each word.
 fn title(text: &str) -> String {
     let mut before = ' ';
     text.chars()
@@ -203,7 +203,7 @@ fn title(text: &str) -> String {
         .collect()
 }
 
-/// `substring(text, start, length)`; a length of -1 goes to the end. A part of a character is U+FFFD.
+/// `substring(text, start, length)`; a length of -1 extends to the end. A partial character becomes U+FFFD.
 fn substring(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
     let whole = one(args);
     let (start, length) = (args[1].to_int()?, args[2].to_int()?);
@@ -223,12 +223,12 @@ fn substring(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
         .map(|part| String::from_utf8_lossy(part).as_ref().into())
         .ok_or_else(|| {
             EvalError::new(format!(
-                "the text has {size} bytes, and none from {start} to {end}"
+                "the range {start} to {end} is outside the text's {size} bytes"
             ))
         })
 }
 
-/// `float(text)`, or `float(text, places)` rounded to so many decimal places, at most 16.
+/// `float(text)`, or `float(text, places)` rounded to `places` decimal places, at most 16.
 fn float(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
     let (float, places) = match args {
         [only] => return Type::Float.coerce(only),
@@ -259,10 +259,10 @@ fn join(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     Ok(texts.join(between).into())
 }
 
-/// The parts between separators; without a separator, the characters.
+/// Splits at separators; with an empty separator, into characters.
 fn split(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError> {
     let (whole, separator) = (one(args), two(args));
-    // A part costs far more than its bytes.
+    // A part costs far more memory than its bytes.
     context.step(u32::try_from(occurrences(whole, separator)).unwrap_or(u32::MAX))?;
     let parts: Vec<Value> = if separator.is_empty() {
         whole.chars().map(|char| char.to_string().into()).collect()
@@ -280,7 +280,7 @@ fn repeat(args: &[Value], context: &mut Context<'_>) -> Result<Value, EvalError>
     Ok(one(args).repeat(times).into())
 }
 
-/// `replace(text, old, new)`, `times` times at most.
+/// Replaces in `replace(text, old, new)`, at most `times` times.
 fn replace(
     args: &[Value],
     times: Option<usize>,
@@ -295,7 +295,7 @@ fn replace(
 /// `trim(text)` of blanks, or `trim(text, characters)`.
 fn trim(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
     match args {
-        [] => Err(EvalError::new("string.trim wants a text")),
+        [] => Err(EvalError::new("string.trim expects a text")),
         [whole] => Ok(text(whole).trim().into()),
         [whole, chars, ..] => Ok(text(whole).trim_matches(among(text(chars))).into()),
     }

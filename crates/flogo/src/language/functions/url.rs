@@ -1,4 +1,4 @@
-//! `url`: the parts of URLs, as [Go's `net/url`](https://pkg.go.dev/net/url) takes them apart.
+//! The package `url`: the parts of URLs, split as by [Go's `net/url`](https://pkg.go.dev/net/url).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,17 +42,17 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     }),
 ];
 
-/// A URL in its parts, unescaped.
+/// The parts of a URL, unescaped unless noted.
 #[derive(Default)]
 struct Url {
     scheme: String,
-    /// With its password, as it is written.
+    /// The user with the password, still escaped.
     user: String,
     host: String,
     path: String,
-    /// As it is written.
+    /// The path, still escaped.
     raw_path: String,
-    /// As it is written.
+    /// The query, still escaped.
     query: String,
     fragment: String,
 }
@@ -104,7 +104,7 @@ impl Url {
         Ok(parsed)
     }
 
-    /// The path as it is written, if that is sound, else escaped anew.
+    /// The path as written if its escapes are valid, otherwise escaped anew.
     fn escaped_path(&self) -> String {
         let sound =
             |byte: u8| b"!$&'()*+,;=:@[]%".contains(&byte) || !must_escape(byte, Part::Path);
@@ -115,7 +115,7 @@ impl Url {
         }
     }
 
-    /// The host and its port.
+    /// The host, and the port or an empty text.
     fn host_and_port(&self) -> (&str, &str) {
         match self.host.rsplit_once(':') {
             Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port),
@@ -134,7 +134,7 @@ impl Url {
         self.host_and_port().1
     }
 
-    /// The query's values by name. What is not well-formed is left out.
+    /// The query's values by name. Malformed pairs are ignored.
     fn values(&self) -> BTreeMap<String, Vec<String>> {
         let mut values: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for pair in self.query.split('&') {
@@ -149,7 +149,7 @@ impl Url {
         values
     }
 
-    /// The query, its names sorted.
+    /// The query, sorted by names.
     fn encoded_query(&self) -> String {
         let values = self.values();
         let pairs = values.iter().flat_map(|(name, values)| {
@@ -162,7 +162,7 @@ impl Url {
     }
 }
 
-/// The scheme in small letters, if there is one, and what follows it.
+/// The scheme in lower case, if there is one, and the text after it.
 fn scheme(url: &str) -> Result<(String, &str), String> {
     for (at, byte) in url.bytes().enumerate() {
         match byte {
@@ -198,7 +198,7 @@ fn read_host(host: &str) -> Result<String, String> {
     unescape(host, false)
 }
 
-/// What is escaped: what is safe in one part may separate another.
+/// The part to escape: safe characters of one part may be separators in another.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     Path,
@@ -264,7 +264,7 @@ fn unescape(text: &str, plus_is_blank: bool) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The URL with its path, query and fragment escaped.
+/// Escapes the path, query and fragment of a URL.
 fn encode(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
     let url = Url::parse(text(&args[0]))?;
     let mut made = String::new();
@@ -272,7 +272,7 @@ fn encode(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
         made.push_str(&url.scheme);
         made.push(':');
     }
-    // Flogo drops the `@` after the user.
+    // Flogo omits the `@` after the user.
     let authority = format!("{}{}", url.user, url.host);
     if !authority.is_empty() || (!url.scheme.is_empty() && !url.path.is_empty()) {
         made.push_str("//");

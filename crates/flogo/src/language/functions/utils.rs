@@ -1,4 +1,4 @@
-//! `utils`: base64, and unique names.
+//! The package `utils`: base64, and unique names.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -25,7 +25,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     },
 ];
 
-/// What base64 stands for; line breaks are ignored.
+/// Decodes base64; line breaks are ignored.
 pub(crate) fn decode(encoded: &[u8]) -> Result<Vec<u8>, EvalError> {
     let encoded: Vec<u8> = encoded
         .iter()
@@ -37,7 +37,7 @@ pub(crate) fn decode(encoded: &[u8]) -> Result<Vec<u8>, EvalError> {
         .map_err(|error| EvalError::new(format!("illegal base64 data: {error}")))
 }
 
-/// The base64 of bytes, as bytes.
+/// Encodes bytes in base64, as bytes.
 fn encode(args: &[Value], _: &mut Context<'_>) -> Result<Value, EvalError> {
     let encoded = match &args[0] {
         Value::Bytes(bytes) => STANDARD.encode(bytes),

@@ -1,26 +1,25 @@
-//! From text to value.
+//! Parses JSON text to values.
 //!
-//! Numbers may be kept as their text, a lone surrogate becomes U+FFFD, of equal names the last one
-//! counts. Unlike Go, which nests 10,000 deep, this stops at [`DEPTH_MAX`], so that no value can
-//! overflow a stack.
+//! Numbers may be kept as text, a lone surrogate becomes U+FFFD, and the last of equal names wins. Unlike Go, which
+//! nests 10,000 deep, parsing stops at [`DEPTH_MAX`], so that no value can overflow a stack.
 
 use super::{JsonFault, JsonFaultKind, Numbers};
 use crate::language::number;
 use crate::language::value::{Map, Value};
 
-/// Arrays and objects inside one another.
+/// The most nested arrays and objects.
 const DEPTH_MAX: usize = 500;
 
 impl Value {
-    /// The first JSON value of a text, as a stream's decoder reads it: what follows it is ignored.
+    /// Parses the first JSON value of a text, as a stream's decoder does: the rest of the text is ignored.
     ///
     /// # Errors
-    /// Go's: `EOF` for a blank text, `unexpected EOF` for one that ends too early, else
-    /// `invalid character …`.
+    /// In Go's words: `EOF` for a blank text, `unexpected EOF` for one that ends too early, otherwise `invalid
+    /// character …`.
     pub fn from_json_text(text: &str, numbers: Numbers) -> Result<Value, JsonFault> {
         let mut reader = Reader::new(text, numbers);
         match reader.value(0) {
-            // A decoder that reads on meets the end before it can look at a missing byte.
+            // A stream's decoder reaches the end before it can look at a missing byte.
             Err(_) if reader.ended => {
                 let (message, kind) = if text.bytes().all(is_space) {
                     ("EOF", JsonFaultKind::Empty)
@@ -37,7 +36,7 @@ impl Value {
         }
     }
 
-    /// The JSON value that a text is as a whole; numbers are floats.
+    /// Parses a whole text as one JSON value; numbers are floats.
     pub(crate) fn from_whole_json(text: &str) -> Result<Value, JsonFault> {
         let mut reader = Reader::new(text, Numbers::Float);
         let value = reader.value(0)?;
@@ -53,7 +52,7 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     numbers: Numbers,
-    /// Whether the end was met where a byte was wanted.
+    /// True if the end came where a byte was required.
     ended: bool,
 }
 
@@ -77,7 +76,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The next byte that is no blank.
+    /// The next byte that is not a blank.
     fn token(&mut self) -> Result<u8, JsonFault> {
         self.skip_space();
         self.peek().ok_or_else(|| self.end())
@@ -99,7 +98,7 @@ impl<'a> Reader<'a> {
         )
     }
 
-    /// The complaint about the byte at hand.
+    /// The error about the current byte.
     fn unexpected(&mut self, byte: u8, place: &str) -> JsonFault {
         self.at += 1;
         self.fault(
@@ -108,8 +107,8 @@ impl<'a> Reader<'a> {
         )
     }
 
-    /// The complaint within a literal, a number or an escape: Go feeds such a state a blank to learn
-    /// whether the end may be there.
+    /// The error inside a literal, a number or an escape: Go feeds its state machine a blank to find out whether the
+    /// text may end there.
     fn unfinished(&mut self, place: &str) -> JsonFault {
         match self.peek() {
             Some(byte) => self.unexpected(byte, place),
@@ -247,7 +246,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A string, whose opening quote is at hand.
+    /// Reads a string, at its opening quote.
     fn string(&mut self) -> Result<String, JsonFault> {
         let mut string = String::new();
         self.at += 1;
@@ -288,7 +287,7 @@ impl<'a> Reader<'a> {
         Ok(escaped)
     }
 
-    /// `uXXXX`, and its other half where it is the first of a pair.
+    /// Reads `uXXXX`, with its other half if it is the first of a surrogate pair.
     fn unicode(&mut self) -> Result<char, JsonFault> {
         self.at += 1;
         let unit = self.unit()?;
@@ -326,7 +325,7 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// A byte as Go's complaints quote it: taken for a character, in single quotes.
+/// A byte in Go's error messages: as a character, in single quotes.
 fn quoted(byte: u8) -> String {
     match byte {
         b'\'' => r"'\''".to_owned(),

@@ -1,4 +1,4 @@
-//! From value to text.
+//! Writes values as JSON text.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -11,17 +11,16 @@ use crate::language::fault::FaultKind;
 use crate::language::number;
 use crate::language::value::Value;
 
-/// Bytes of a text that a value may come to, about: twice the largest body that is taken in, since a
-/// value can hold one part many times.
+/// The most bytes of a value's text, approximately: twice the largest body that is accepted, since a value can contain
+/// one part many times.
 const BYTES_MAX: usize = 64 << 20;
 
 impl Value {
-    /// The value as JSON text: names sorted, `<`, `>` and `&` escaped, floats in their shortest form,
-    /// number texts as they are, bytes in base64, errors as the Go struct they stand for.
+    /// Writes the value as JSON text: names sorted, `<`, `>` and `&` escaped, floats in their shortest form, number
+    /// texts unchanged, bytes in base64, errors as their Go struct.
     ///
     /// # Errors
-    /// Where a float is not a number or infinite, which JSON cannot say, or the text would be longer
-    /// than 64 MiB.
+    /// Fails if a float is infinite or not a number, which JSON cannot express, or if the text would exceed 64 MiB.
     pub fn to_json_text(&self) -> Result<String, JsonFault> {
         let mut text = String::new();
         write_value(self, &mut text)?;

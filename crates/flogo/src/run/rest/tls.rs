@@ -1,4 +1,4 @@
-//! TLS as a REST service has it: whom it trusts, and what it shows of itself.
+//! The TLS of a REST service: its trust in servers, and its own certificate.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use tokio_rustls::rustls::{
 
 use crate::RestTls;
 
-/// The trust of a service; `system` where it trusts the system's authorities alone and shows no certificate.
+/// The trust of a service; `system` if it uses only the system's authorities and has no certificate.
 ///
 /// # Errors
-/// The text that is not what it should be.
+/// The PEM text that is invalid.
 pub fn trust(tls: &RestTls, system: &Trust) -> Result<Trust, String> {
     if tls.verified && tls.system_roots && tls.authorities.is_none() && tls.identity.is_none() {
         return Ok(system.clone());
@@ -71,8 +71,8 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
         .map_err(|error| format!("a certificate cannot be read: {error}"))
 }
 
-/// Takes any certificate, as the file asks for in so many words. Signatures are checked all the
-/// same, so that the connection at least belongs to whoever shows the certificate.
+/// Accepts any certificate, as the file explicitly requires. Signatures are still verified, so that the server at least
+/// owns the certificate that it sends.
 #[derive(Debug)]
 struct Trusting(WebPkiSupportedAlgorithms);
 

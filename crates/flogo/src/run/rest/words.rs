@@ -1,4 +1,4 @@
-//! Faults of the way out in Go's words: flows compare and show them.
+//! Faults of calls in Go's words, which flows compare and show.
 
 use std::error::Error as _;
 use std::io;
@@ -10,8 +10,8 @@ use fusebox_plan::plan::Endpoint;
 use super::{ANSWER_MAX, REQUESTS_MAX};
 use crate::Fault;
 
-/// The fault of a service that got no answer; `op` is its method as Go's messages begin. It is one of the network until
-/// the answer has begun.
+/// The fault of a service without an answer. `op` is the method in the form of Go's messages. Until the answer has
+/// begun, the fault is a network fault.
 pub fn fault(op: &str, none: &NoAnswer) -> Fault {
     use fusebox_gateway::parts::Fault as Cause;
     let cause = match &none.fault {
@@ -81,7 +81,7 @@ fn unconnected(failed: &NoConnection, endpoint: &Endpoint) -> String {
     }
 }
 
-/// A system's message without its number, begun in lower case.
+/// A system's message without its number, in lower case at the beginning.
 fn words(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error ").next().unwrap_or(&text);

@@ -1,4 +1,4 @@
-//! What `check` says of calls that a breaker could never see, and how a call counts under both expressions.
+//! Warnings about failures that a breaker could never see, and the outcome of a call under both expressions.
 
 mod support;
 
@@ -24,10 +24,10 @@ fn says_nothing(breaker: &str) {
     plan_of(&file(breaker));
 }
 
-const GONE: &str = "a call that ends without an answer is no failure here, so an upstream that is gone is never seen";
+const GONE: &str = "a call without an answer never counts as a failure here, so an unreachable upstream never trips the breaker";
 
 #[test]
-fn a_failure_that_looks_at_the_status_alone_never_sees_an_upstream_that_is_gone() {
+fn a_failure_over_the_status_alone_misses_an_unreachable_upstream() {
     for failure in [
         "status >= 500",
         "status in [500, 503]",
@@ -50,30 +50,30 @@ fn a_failure_that_looks_at_the_status_alone_never_sees_an_upstream_that_is_gone(
 }
 
 #[test]
-fn an_ignore_that_takes_all_errors_or_all_failures_is_told() {
+fn ignoring_all_errors_or_all_failures_is_a_warning() {
     says(
         "{ ignore: 'status < 200' }",
         &format!("6:24: warning: {GONE}; leave errors to `failure`: add `&& error == \"\"` to it"),
     );
     says(
         "{ ignore: 'status >= 500 || error != \"\"' }",
-        "6:24: warning: no call can ever count as a failure with these expressions, so the breaker never trips; look at `status` or `error` in `failure`, and ignore less",
+        "6:24: warning: no call can ever count as a failure with these expressions, so the breaker never trips; use `status` or `error` in `failure`, and ignore less",
     );
     says(
         "{ ignore: 'status < 500 && error == \"\"' }",
-        "6:24: warning: no answer can ever count as a success with these expressions, so a half-open breaker never closes; let `failure` and `ignore` leave out what is well, such as a status below 400",
+        "6:24: warning: no answer can ever count as a success with these expressions, so a half-open breaker never closes; exclude good answers from `failure` and `ignore`, such as a status below 400",
     );
     says(
         "{ ignore: 'true' }",
-        "6:24: warning: with this ignore expression every call is ignored, so the breaker never trips; look at `status` or `error`, or write `mode: disabled`",
+        "6:24: warning: with this ignore expression every call is ignored, so the breaker never trips; use `status` or `error`, or write `mode: disabled`",
     );
-    // Of answers nothing can be told where their fields decide.
+    // Answers are unknown if an expression uses their fields.
     says_nothing("{ ignore: '\"x-skip\" in headers' }");
     says_nothing("{ ignore: 'status == 404' }");
 }
 
 #[test]
-fn rows_alone_can_be_hidden_by_a_clients_404s() {
+fn a_clients_404s_can_interrupt_every_row_of_failures() {
     says(
         "{ trip: { consecutive_failures: 5 } }",
         "6:24: warning: any success ends a row of failures: the 404s of a single client can keep this breaker closed while all else fails; add a rate, as in `[{ consecutive_failures: 5 }, { failure_rate: 50%, over: 10s, min_calls: 20 }]`, or `ignore: 'status == 404'`",
@@ -88,7 +88,7 @@ fn rows_alone_can_be_hidden_by_a_clients_404s() {
 }
 
 #[test]
-fn rules_that_count_no_failures_beside_a_row_do_not_mend_it() {
+fn rules_without_failures_do_not_help_beside_a_row() {
     for others in [
         "{ stalled: 5, longer_than: 2s }",
         "{ slow_rate: 50%, slower_than: 2s }",
@@ -100,11 +100,11 @@ fn rules_that_count_no_failures_beside_a_row_do_not_mend_it() {
             format!("[{others}, {{ consecutive_failures: 5 }}]"),
         ] {
             let reading = read_text(&file(&format!("{{ trip: {trip} }}")));
-            let said = lines(&reading);
-            assert_eq!(said.lines().count(), 1, "{trip}: {said}");
+            let report = lines(&reading);
+            assert_eq!(report.lines().count(), 1, "{trip}: {report}");
             assert!(
-                said.contains("warning: any success ends a row"),
-                "{trip}: {said}"
+                report.contains("warning: any success ends a row"),
+                "{trip}: {report}"
             );
         }
     }
@@ -115,8 +115,8 @@ fn rules_that_count_no_failures_beside_a_row_do_not_mend_it() {
 }
 
 #[test]
-fn an_ignore_that_takes_every_timeout_is_told_unless_a_rule_sees_calls_that_hang() {
-    const HANGS: &str = "6:24: warning: every timeout is ignored here, so an upstream that hangs is never seen; leave timeouts to `failure`, or add a rule such as `{ stalled: 20, longer_than: 2s }` to `trip`";
+fn ignoring_every_timeout_is_a_warning_unless_a_rule_counts_hanging_calls() {
+    const HANGS: &str = "6:24: warning: every timeout is ignored here, so a hanging upstream never trips the breaker; leave timeouts to `failure`, or add a rule such as `{ stalled: 20, longer_than: 2s }` to `trip`";
     for ignore in [
         "timeout",
         "error == \"timeout\"",
@@ -132,20 +132,20 @@ fn an_ignore_that_takes_every_timeout_is_told_unless_a_rule_sees_calls_that_hang
 }
 
 #[test]
-fn a_fault_of_an_ignore_expression_is_told_at_its_place() {
+fn a_fault_in_an_ignore_expression_is_an_error_at_its_place() {
     says(
         "{ ignore: 'status == 404 || statsu == 1' }",
-        "6:42: error: in the ignore expression: there is no variable `statsu`; did you mean `status`?",
+        "6:42: error: in the ignore expression: unknown variable `statsu`; did you mean `status`?",
     );
     says(
         "{ ignore: 'body == \"\"' }",
-        "6:24: error: the ignore expression looks into `body`, and no body is kept for it; add `failure_body: 64KiB` beside it",
+        "6:24: error: the ignore expression uses `body`, but `failure_body` is not set; add `failure_body: 64KiB` beside it",
     );
     says_nothing("{ ignore: 'body.contains(\"maintenance\")', failure_body: 1KiB }");
 }
 
 #[test]
-fn ignore_is_asked_before_failure_and_its_own_fault_ignores_nothing() {
+fn ignore_is_evaluated_before_failure_and_its_own_error_ignores_nothing() {
     let text = file(
         "{ ignore: 'status == 404 || int(headers[\"x-n\"]) > 1', failure: 'status >= 400 || error != \"\"' }",
     );
@@ -191,7 +191,7 @@ fn keys_and_abandoned_calls_are_as_the_file_says() {
 }
 
 #[test]
-fn settings_of_keys_without_a_key_and_an_abandoned_that_no_call_reaches_are_told() {
+fn key_settings_without_a_key_and_an_unreachable_abandoned_are_reported() {
     says(
         "{ idle_after: 1h, on_overflow: pass }",
         "6:28: warning: `idle_after` has no effect: all calls of the upstream share one breaker; remove it, or give a `key`

@@ -1,4 +1,4 @@
-//! Routes that share a path: allowed while no request belongs to two of them.
+//! Routes with the same path: allowed while no request matches two of them.
 
 use std::collections::HashMap;
 
@@ -7,21 +7,21 @@ use http::Method;
 use super::draft::{DraftPath, DraftRoute};
 use crate::diagnostic::{At, Notes, Place};
 
-/// The routes seen so far, by the shape of their path.
+/// The routes checked so far, by the shape of their path.
 #[derive(Default)]
-pub(super) struct Sharing<'a> {
-    by_shape: HashMap<String, Vec<Sharer<'a>>>,
+pub(super) struct SharedPaths<'a> {
+    by_shape: HashMap<String, Vec<EarlierRoute<'a>>>,
 }
 
-struct Sharer<'a> {
+struct EarlierRoute<'a> {
     route: &'a DraftRoute,
     shown: &'a str,
     params: Vec<&'a str>,
     place: Place,
 }
 
-impl<'a> Sharing<'a> {
-    /// Whether a route may stand beside those seen before; notes why not.
+impl<'a> SharedPaths<'a> {
+    /// True if no earlier route conflicts with this one; reports the conflict otherwise.
     pub fn admits(
         &mut self,
         route: &'a DraftRoute,
@@ -35,10 +35,10 @@ impl<'a> Sharing<'a> {
         let others = self.by_shape.entry(template.shape()).or_default();
         for other in others.iter() {
             let line = other.place.line;
-            if other.takes_what(route) {
+            if other.overlaps(route) {
                 notes.error(
                     path.at,
-                    format!("the path {shown} matches what {} in line {line} matches", other.shown),
+                    format!("the path {shown} matches the same requests as {} in line {line}", other.shown),
                     "make one route of the two, give each its own `methods`, or change one of the paths",
                 );
                 return false;
@@ -47,7 +47,7 @@ impl<'a> Sharing<'a> {
                 notes.error(
                     path.at,
                     format!(
-                        "the path {shown} names its parameters otherwise than {} in line {line}",
+                        "the path {shown} names its parameters differently from {} in line {line}",
                         other.shown
                     ),
                     "use the same names in both",
@@ -55,7 +55,7 @@ impl<'a> Sharing<'a> {
                 return false;
             }
         }
-        others.push(Sharer {
+        others.push(EarlierRoute {
             route,
             shown,
             params,
@@ -65,9 +65,9 @@ impl<'a> Sharing<'a> {
     }
 }
 
-impl Sharer<'_> {
-    /// Whether some request could belong to both routes.
-    fn takes_what(&self, other: &DraftRoute) -> bool {
+impl EarlierRoute<'_> {
+    /// True if some request could match both routes.
+    fn overlaps(&self, other: &DraftRoute) -> bool {
         let names = |route: &DraftRoute| -> Option<Vec<String>> {
             let names = route.listeners.as_ref()?;
             Some(names.iter().map(|name| name.value.text.clone()).collect())
@@ -76,7 +76,7 @@ impl Sharer<'_> {
     }
 }
 
-/// Whether two lists have something in common, where none means everything.
+/// True if two lists have a common item; `None` is the list of everything.
 fn meet<T: PartialEq>(one: &Option<Vec<T>>, other: &Option<Vec<T>>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => one.iter().any(|item| other.contains(item)),
@@ -84,8 +84,7 @@ fn meet<T: PartialEq>(one: &Option<Vec<T>>, other: &Option<Vec<T>>) -> bool {
     }
 }
 
-/// The name of a route that has none of its own: its path, with its methods before it where
-/// another route has the path too.
+/// The default name of a route: its path, after its methods if another route has the same path.
 pub(super) fn default_name(path: &str, methods: Option<&[Method]>, shared: bool) -> String {
     match methods {
         Some(methods) if shared => {

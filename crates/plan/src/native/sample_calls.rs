@@ -1,7 +1,7 @@
-//! What a breaker cannot see: `failure` and `ignore` are asked about calls made up for that, before there are any.
+//! Faults of `failure` and `ignore` that sample calls reveal: failures that the breaker would never see.
 //!
-//! Of a call that ended without an answer all facts are known but how long it took. Of an answer the fields and the body
-//! are not, so nothing is said of answers where an expression looks at those.
+//! A call that ended without an answer has known facts except its duration. An answer's fields and body are unknown, so
+//! nothing is concluded about answers if an expression uses those.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use fusebox_breaker::Outcome;
 use crate::diagnostic::{At, Notes, Place};
 use crate::failure::{self, Call, CallError, Failure, Ignore};
 
-/// What became of the calls that were made up.
+/// The conclusions from the sample calls.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
-    /// A 404 counts as a success.
+pub(super) struct Findings {
+    /// True if a 404 counts as a success.
     pub missing_is_success: bool,
 }
 
-/// The ends without an answer.
+/// The errors of calls without an answer.
 const ENDS: [CallError; 5] = [
     CallError::Connect,
     CallError::Tls,
@@ -26,25 +26,25 @@ const ENDS: [CallError; 5] = [
     CallError::Protocol,
 ];
 
-/// Statuses among which most expressions find what they look for, so that the others need not be tried.
+/// Statuses that decide most expressions, tried first so that the others need not be.
 const LIKELY: [u16; 5] = [200, 500, 503, 404, 429];
 
-struct Sight<'a> {
+struct SampleCalls<'a> {
     failure: &'a Failure,
     ignore: Option<&'a Ignore>,
     durations: [Duration; 4],
 }
 
-/// Says which calls can never count as they must for a breaker to work. `sees_hangs`: a rule looks at calls while they
-/// hang, so that nothing needs to come of those.
+/// Warns about calls that can never count in the way that a breaker needs. `sees_hangs` is true if a rule counts calls
+/// while they hang, so that their timeouts may be ignored.
 pub(super) fn check(
     failure: Option<&At<Failure>>,
     ignore: Option<&At<Ignore>>,
     request: Duration,
     sees_hangs: bool,
     notes: &mut Notes,
-) -> Seen {
-    let sight = Sight {
+) -> Findings {
+    let samples = SampleCalls {
         failure: failure.map_or(&Failure::Default, |failure| &failure.value),
         ignore: ignore.map(|ignore| &ignore.value),
         durations: [
@@ -54,40 +54,40 @@ pub(super) fn check(
             request,
         ],
     };
-    let missing = sight.of(404, None, Duration::from_millis(100));
-    let seen = Seen {
+    let missing = samples.of(404, None, Duration::from_millis(100));
+    let findings = Findings {
         missing_is_success: missing == Outcome::Success,
     };
     let failure_at = failure.map(|failure| failure.at);
     let ignore_at = ignore.map(|ignore| ignore.at);
     let Some(at) = failure_at.or(ignore_at) else {
-        return seen;
+        return findings;
     };
-    if sight.say_constants(failure_at, ignore_at, notes) {
-        return seen;
+    if samples.warn_of_constants(failure_at, ignore_at, notes) {
+        return findings;
     }
     let ends = ENDS
         .iter()
-        .flat_map(|error| sight.over_time(0, Some(*error)));
+        .flat_map(|error| samples.over_time(0, Some(*error)));
     let ends: Vec<Outcome> = ends.collect();
     let looks_inside = |key| {
         let ignores = |ignore: &Ignore| ignore.expression().uses(key);
-        sight.failure.uses(key) || sight.ignore.is_some_and(ignores)
+        samples.failure.uses(key) || samples.ignore.is_some_and(ignores)
     };
     let known = !looks_inside("headers") && !looks_inside("body");
-    if known && !sight.answers(Outcome::Failure) && !ends.contains(&Outcome::Failure) {
+    if known && !samples.any_answer(Outcome::Failure) && !ends.contains(&Outcome::Failure) {
         notes.warn(
             at,
             "no call can ever count as a failure with these expressions, so the breaker never trips",
-            "look at `status` or `error` in `failure`, and ignore less",
+            "use `status` or `error` in `failure`, and ignore less",
         );
-        return seen;
+        return findings;
     }
-    if known && !sight.answers(Outcome::Success) {
+    if known && !samples.any_answer(Outcome::Success) {
         notes.warn(
             at,
             "no answer can ever count as a success with these expressions, so a half-open breaker never closes",
-            "let `failure` and `ignore` leave out what is well, such as a status below 400",
+            "exclude good answers from `failure` and `ignore`, such as a status below 400",
         );
     }
     if !ends.contains(&Outcome::Failure) {
@@ -101,28 +101,28 @@ pub(super) fn check(
         };
         notes.warn(
             at,
-            "a call that ends without an answer is no failure here, so an upstream that is gone is never seen",
+            "a call without an answer never counts as a failure here, so an unreachable upstream never trips the breaker",
             mend,
         );
-        return seen;
+        return findings;
     }
-    let mut timeouts = sight.over_time(0, Some(CallError::Timeout));
+    let mut timeouts = samples.over_time(0, Some(CallError::Timeout));
     if let Some(at) = ignore_at
         && !sees_hangs
         && timeouts.all(|outcome| outcome == Outcome::Ignored)
     {
         notes.warn(
             at,
-            "every timeout is ignored here, so an upstream that hangs is never seen",
+            "every timeout is ignored here, so a hanging upstream never trips the breaker",
             "leave timeouts to `failure`, or add a rule such as `{ stalled: 20, longer_than: 2s }` to `trip`",
         );
     }
-    seen
+    findings
 }
 
-impl Sight<'_> {
-    /// Says of expressions without variables what they come to, and whether there was one.
-    fn say_constants(
+impl SampleCalls<'_> {
+    /// Warns about expressions without variables. True if there was one.
+    fn warn_of_constants(
         &self,
         failure_at: Option<Place>,
         ignore_at: Option<Place>,
@@ -140,7 +140,7 @@ impl Sight<'_> {
             notes.warn(
                 at,
                 format!("with this failure expression {every} a failure"),
-                "look at `status` or `error`",
+                "use `status` or `error`",
             );
         }
         let ignores = self
@@ -150,11 +150,11 @@ impl Sight<'_> {
             let (what, mend) = match always {
                 true => (
                     "with this ignore expression every call is ignored, so the breaker never trips",
-                    "look at `status` or `error`, or write `mode: disabled`",
+                    "use `status` or `error`, or write `mode: disabled`",
                 ),
                 false => (
                     "with this ignore expression no call is ever ignored",
-                    "remove it, or look at `status` or `error`",
+                    "remove it, or use `status` or `error`",
                 ),
             };
             notes.warn(at, what, mend);
@@ -178,9 +178,9 @@ impl Sight<'_> {
         durations.map(move |duration| self.of(status, error, *duration))
     }
 
-    /// Whether any answer counts so.
-    fn answers(&self, wanted: Outcome) -> bool {
+    /// True if some answer has this outcome.
+    fn any_answer(&self, outcome: Outcome) -> bool {
         let mut statuses = LIKELY.into_iter().chain(200..=599);
-        statuses.any(|status| self.over_time(status, None).any(|found| found == wanted))
+        statuses.any(|status| self.over_time(status, None).any(|found| found == outcome))
     }
 }

@@ -1,9 +1,8 @@
-//! Who may come in: the checks that stand before every route of the admin API.
+//! Access to the admin API: the checks before every route.
 //!
-//! A page in a browser on this machine can send requests here, also by a name that it points to
-//! loopback after the fact (DNS rebinding). So `Host` must be an address or `localhost`, and an
-//! `Origin` must be this very host, whatever the method. A token, where there is one, is asked for
-//! before any of the body is read.
+//! A page in a browser on this machine can send requests here, even by a name that is pointed to loopback later (DNS
+//! rebinding). So `Host` must be an address or `localhost`, and an `Origin` must be this very host, whatever the
+//! method. The token, if one is configured, is checked before any of the body is read.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -22,14 +21,14 @@ use crate::health;
 use crate::problem::{Detail, Problem};
 use crate::token::Token;
 
-/// The checks before every route.
+/// The checks before every route, with the token if one is configured.
 #[derive(Debug, Clone)]
-pub struct Door(Option<Arc<Token>>);
+pub struct Access(Option<Arc<Token>>);
 
-impl Door {
-    /// A door that asks for `token`, if there is one.
-    pub fn new(token: Option<Secret>) -> Door {
-        Door(token.map(|token| Arc::new(Token::new(&token))))
+impl Access {
+    /// Checks that require `token`, if there is one.
+    pub fn new(token: Option<Secret>) -> Access {
+        Access(token.map(|token| Arc::new(Token::new(&token))))
     }
 
     fn check(&self, peer: IpAddr, target: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
@@ -42,7 +41,7 @@ impl Door {
     }
 }
 
-/// Whether a target needs no token: load balancers ask for it, and it tells nothing but yes or no.
+/// True for targets that load balancers call without a token: they reveal only yes or no.
 fn is_open(target: &Uri) -> bool {
     match target.path() {
         "/healthz" => true,
@@ -51,7 +50,7 @@ fn is_open(target: &Uri) -> bool {
     }
 }
 
-/// The one `Host`, which must be an address or `localhost`.
+/// The only `Host` field, which must be an address or `localhost`.
 fn host(headers: &HeaderMap) -> Result<&str, Problem> {
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
@@ -102,15 +101,15 @@ fn origin(headers: &HeaderMap, host: &str) -> Result<(), Problem> {
     }
 }
 
-/// Lets a request in or not, and puts on every answer what keeps a browser from misusing it.
-pub async fn guard(
-    State(door): State<Door>,
+/// Admits or refuses a request, and adds fields to every answer that keep a browser from misusing it.
+pub async fn check(
+    State(access): State<Access>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
     next: Next,
 ) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let mut response = match door.check(peer.ip(), &uri, request.headers()) {
+    let mut response = match access.check(peer.ip(), &uri, request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
@@ -168,10 +167,10 @@ mod tests {
 
     #[test]
     fn foreign_and_null_origins_are_refused() {
-        let door = Door::new(None);
+        let access = Access::new(None);
         let check = |origin: &str| {
             let headers = headers(&[HOST_IS, ("origin", origin)]);
-            door.check(PEER, &Uri::from_static("/metrics"), &headers)
+            access.check(PEER, &Uri::from_static("/metrics"), &headers)
         };
         assert!(check("http://127.0.0.1:9900").is_ok());
         assert!(check("http://evil.example").is_err());
@@ -180,11 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_asked_for_wherever_something_is_told() {
-        let door = Door::new(Some(Secret::new("s3cret")));
+    fn every_route_with_content_requires_the_token() {
+        let access = Access::new(Some(Secret::new("s3cret")));
         let check = |target: &'static str, fields: &[(&'static str, &str)]| {
             let target = Uri::from_static(target);
-            door.check(PEER, &target, &headers(&[&[HOST_IS], fields].concat()))
+            access.check(PEER, &target, &headers(&[&[HOST_IS], fields].concat()))
         };
         for open in [
             "/healthz",
