@@ -43,7 +43,7 @@ pub use show::status::{BreakerStatus, Calls, Part};
 
 /// The parts of the host that an application of another dialect is built of.
 pub mod parts {
-    pub use crate::ground::clock::{Clock, Desk};
+    pub use crate::ground::clock::{Clock, WorkerRef};
     pub use crate::ground::stores::StoreHandle;
     pub use crate::message::body::Body;
     pub use crate::message::fields::{self, is_framing, is_fusebox_word};

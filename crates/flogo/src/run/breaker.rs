@@ -2,7 +2,7 @@
 //! by the word in its input.
 
 use fusebox_breaker::Outcome;
-use fusebox_gateway::parts::{Desk, Guarded};
+use fusebox_gateway::parts::{Guarded, WorkerRef};
 
 use crate::{Fault, Map, Value};
 
@@ -13,10 +13,10 @@ pub struct BreakerService(pub Guarded);
 impl BreakerService {
     /// Does what `operation` says: `counter` tells of a failure, `reset` of a success, everything
     /// else asks. Gives the outputs, and the fault by which a refusal ends the steps.
-    pub fn run(&self, inputs: &Map, desk: &Desk) -> (Map, Option<Fault>) {
+    pub fn run(&self, inputs: &Map, worker: &WorkerRef) -> (Map, Option<Fault>) {
         let guarded = &self.0;
         let operation = inputs.get("operation").map(Value::to_text);
-        let now = desk.clock.exact();
+        let now = worker.clock.exact();
         let told = match operation.as_deref() {
             Some("counter") => Some(Outcome::Failure),
             Some("reset") => Some(Outcome::Success),
@@ -25,13 +25,13 @@ impl BreakerService {
         let refused = match told {
             Some(outcome) => {
                 let settled = guarded.breaker.report_settled(outcome, now);
-                guarded.meter(desk).count(settled.counted);
+                guarded.meter(worker).count(settled.counted);
                 false
             }
             None => match guarded.breaker.check(now) {
                 Ok(()) => false,
                 Err(rejection) => {
-                    guarded.meter(desk).refuse(&rejection);
+                    guarded.meter(worker).refuse(&rejection);
                     let (breaker, reason) = (guarded.breaker.name(), rejection.reason.as_str());
                     tracing::debug!(%breaker, reason, "call refused");
                     true

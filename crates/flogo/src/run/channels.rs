@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox_gateway::parts::{Desk, Worker};
+use fusebox_gateway::parts::{Worker, WorkerRef};
 use tokio::sync::Semaphore;
 
 use super::build::LiveApp;
@@ -23,7 +23,7 @@ pub struct Surroundings {
     /// The worker that runs it.
     pub worker: Arc<Worker>,
     /// The clock and the worker's number.
-    pub desk: Desk,
+    pub worker_ref: WorkerRef,
     /// The application as it was when the run began.
     pub app: Arc<LiveApp>,
 }

@@ -161,20 +161,20 @@ async fn act(
     scope: &RunScope,
     around: &Surroundings,
 ) -> Done {
-    let desk = &around.desk;
+    let worker = &around.worker_ref;
     match &service.does {
         Does::Breaker(breaker) => {
-            let (outputs, fault) = breaker.run(inputs, desk);
+            let (outputs, fault) = breaker.run(inputs, worker);
             Done {
                 outputs,
                 fault,
                 ..Done::default()
             }
         }
-        Does::Rest(rest) => rest.call(inputs, desk).await.into(),
+        Does::Rest(rest) => rest.call(inputs, worker).await.into(),
         Does::Limit(limiter) => {
             let token = text(inputs, "token");
-            let now = desk.clock.exact();
+            let now = worker.clock.exact();
             Ok(super::limiter::outputs(limiter, &token, now)).into()
         }
         Does::Jwt => {
@@ -185,7 +185,7 @@ async fn act(
                 audience: text(inputs, "aud"),
                 subject: text(inputs, "sub"),
             };
-            let now = desk.clock.wall_millis() / 1000;
+            let now = worker.clock.wall_millis() / 1000;
             let now = i64::try_from(now).unwrap_or(i64::MAX);
             jwt::check(&text(inputs, "token"), &wanted, now).into()
         }

@@ -42,7 +42,7 @@ pub async fn serve(
         Ok(output) => {
             let around = Surroundings {
                 worker: exchange.client.worker.clone(),
-                desk: exchange.desk.clone(),
+                worker_ref: exchange.worker.clone(),
                 app: app.clone(),
             };
             let run = handler::run(handler, output, around);

@@ -6,7 +6,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::app::Found;
-use crate::ground::clock::Desk;
+use crate::ground::clock::WorkerRef;
 use crate::live::live_plan::{Live, LiveListener, LiveStep};
 use crate::live::shared::Shared;
 use crate::message::body::Body;
@@ -25,10 +25,10 @@ pub async fn serve(
     request: Request<Incoming>,
     finish: Finish,
 ) -> Response<Body> {
-    let desk = finish.desk.clone();
+    let worker = finish.worker.clone();
     let id =
         fields::request_id(request.headers()).unwrap_or_else(|| client.worker.ids.request_id());
-    let mut response = take(shared, client, desk, request, id.clone(), finish).await;
+    let mut response = take(shared, client, worker, request, id.clone(), finish).await;
     response.headers_mut().insert(fields::X_REQUEST_ID, id);
     response
 }
@@ -36,7 +36,7 @@ pub async fn serve(
 async fn take(
     shared: &Shared,
     client: Arc<Client>,
-    desk: Desk,
+    worker: WorkerRef,
     mut request: Request<Incoming>,
     id: HeaderValue,
     mut finish: Finish,
@@ -72,7 +72,7 @@ async fn take(
     finish.route = Some(route.facts.clone());
     let exchange = Exchange {
         client,
-        desk,
+        worker,
         listener: listener.rules.clone(),
         route: route.facts.clone(),
         params,

@@ -119,13 +119,13 @@ fn advance(clock: &Weak<Clock>) {
     }
 }
 
-/// What a worker needs to carry a call.
+/// The worker that carries a request, as code below it knows it: by its index, with the gateway's clock.
 #[derive(Debug, Clone)]
-pub struct Desk {
+pub struct WorkerRef {
     /// The gateway's clock.
     pub clock: Arc<Clock>,
-    /// Which worker this is.
-    pub worker: usize,
+    /// The worker's index, from 0: its place in meters and pools.
+    pub index: usize,
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use ipnet::IpNet;
 
-use crate::ground::clock::Desk;
+use crate::ground::clock::WorkerRef;
 use crate::ground::meter::RequestMeters;
 use crate::message::body::Body;
 use crate::message::guard::PathRules;
@@ -61,7 +61,7 @@ pub struct Exchange {
     /// The client's connection.
     pub client: Arc<Client>,
     /// The clock and the worker.
-    pub desk: Desk,
+    pub worker: WorkerRef,
     /// The rules of the listener that the request came through, as they were then: a reload does not change them under
     /// the request.
     pub listener: Arc<ListenerRules>,
@@ -86,7 +86,7 @@ impl Exchange {
 pub struct Finish {
     client: Arc<Client>,
     /// The clock and the worker.
-    pub desk: Desk,
+    pub worker: WorkerRef,
     started: Timestamp,
     method: Method,
     /// The route that took it; `None` until there is one.
@@ -97,15 +97,15 @@ pub struct Finish {
 impl Finish {
     /// Begins a request: the connection is busy until this is dropped.
     pub fn begin(client: &Arc<Client>, method: &Method) -> Finish {
-        let desk = client.worker.desk();
+        let worker = client.worker.to_ref();
         client.worker.meter().requests.add();
         client.phase.busy();
-        let started = desk.clock.exact();
+        let started = worker.clock.exact();
         // A client that leaves before there is an answer is counted under 499, as nginx does.
         let status = StatusCode::from_u16(499).expect("499 is within 100..=999");
         Finish {
             client: client.clone(),
-            desk,
+            worker,
             started,
             method: method.clone(),
             route: None,
@@ -126,14 +126,14 @@ impl Finish {
 
 impl Drop for Finish {
     fn drop(&mut self) {
-        let now = self.desk.clock.exact();
+        let now = self.worker.clock.exact();
         self.client.phase.idle(now);
         self.client.worker.meter().requests_ended.add();
         if let Some(route) = &self.route {
             let duration = now.saturating_since(self.started);
             route
                 .meter
-                .of(self.desk.worker)
+                .of(self.worker.index)
                 .observe(&self.method, self.status, duration);
         }
     }

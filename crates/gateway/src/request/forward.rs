@@ -65,15 +65,15 @@ pub async fn forward(
     let Some(guarded) = guarded else {
         return done(finish, answer::our_fault());
     };
-    let desk = &exchange.desk;
+    let worker = &exchange.worker;
     let is_complete = request.body().is_end_stream();
-    let permit = match admission::ask(&guarded, desk, is_complete) {
+    let permit = match admission::ask(&guarded, worker, is_complete) {
         Ok(Some(Asked::Admitted(permit))) => Ok(Some(permit)),
         Ok(None) => Ok(None),
         Ok(Some(Asked::Waits(refused))) => {
             let asker = asker(&exchange, &guarded, &request);
             let phase = &exchange.client.phase;
-            let turn = Box::pin(admission::turn(&guarded, desk, phase, asker, refused));
+            let turn = Box::pin(admission::turn(&guarded, worker, phase, asker, refused));
             turn.await.map(Some)
         }
         Err(rejection) => Err(rejection),
@@ -112,7 +112,7 @@ pub async fn forward(
         // Only a request with a body is not admitted at once.
         (None, Some(asker), Outgoing::Client(body)) => {
             let phase = &exchange.client.phase;
-            match admission::ask_with(&guarded, desk, phase, asker, body).await {
+            match admission::ask_with(&guarded, worker, phase, asker, body).await {
                 Ok(permit) => permit,
                 Err(Unadmitted::Client(fault)) => {
                     exchange.debug("request refused", UpstreamError::client(fault).word);
@@ -130,7 +130,7 @@ pub async fn forward(
         }
         (None, ..) => return done(finish, answer::our_fault()),
     };
-    let mut call = Call::new(permit, guarded, step.upstream.clone(), desk.clone());
+    let mut call = Call::new(permit, guarded, step.upstream.clone(), worker.clone());
     call.made_for(&parts.method, Some(&exchange.client.phase));
     if let Some(asker) = asker.filter(|_| call.is_probe()) {
         call.probes_for(asker);
@@ -163,8 +163,8 @@ fn asker(exchange: &Exchange, guarded: &Guarded, request: &Request<Incoming>) ->
 
 /// Counts a refusal, and says it to whoever reads the log and to the client.
 fn refuse(exchange: &Exchange, guarded: &Guarded, rejection: &Rejection) -> Response<Body> {
-    let desk = &exchange.desk;
-    guarded.meter(desk).refuse(rejection);
+    let worker = &exchange.worker;
+    guarded.meter(worker).refuse(rejection);
     let name = guarded.breaker.name();
     tracing::debug!(
         request_id = exchange.id.to_str().unwrap_or_default(),
@@ -173,7 +173,7 @@ fn refuse(exchange: &Exchange, guarded: &Guarded, rejection: &Rejection) -> Resp
         reason = rejection.reason.as_str(),
         "call refused"
     );
-    refused(guarded, rejection, desk.clock.exact())
+    refused(guarded, rejection, worker.clock.exact())
 }
 
 /// What a client gets that the breaker refuses.
@@ -209,12 +209,12 @@ async fn carry(carried: Carried) -> Response<Body> {
     let upstream = call.upstream().clone();
     let sending = Sending {
         upstream: &upstream,
-        pool: upstream.pool(exchange.desk.worker),
+        pool: upstream.pool(exchange.worker.index),
         call: &mut call,
         intake: intake.as_ref(),
         phase: Some(&exchange.client.phase),
         interim: &exchange.client.interim,
-        desk: &exchange.desk,
+        worker: &exchange.worker,
     };
     let (response, connection) = match sending.send(parts, body, has_length).await {
         Ok(sent) => sent,
@@ -229,7 +229,7 @@ async fn carry(carried: Carried) -> Response<Body> {
             exchange.debug(what, failed.word());
             let answer = match (failed, call.guarded()) {
                 (Failed::GaveWay, Some(guarded)) => {
-                    let now = exchange.desk.clock.exact();
+                    let now = exchange.worker.clock.exact();
                     refused(guarded, &admission::come_again(now), now)
                 }
                 _ => answer::not_sent(&upstream.plan.name, failed),
@@ -258,7 +258,7 @@ async fn carry(carried: Carried) -> Response<Body> {
         Holder::new(call),
         connection,
         intake,
-        exchange.desk.clock.clone(),
+        exchange.worker.clock.clone(),
         finish,
     );
     Response::from_parts(parts, Body::Streamed(Box::new(body)))
@@ -319,7 +319,7 @@ fn outgoing_body(
         size_max: limits.request_body_max,
     };
     let phase = exchange.client.phase.clone();
-    let clock = exchange.desk.clock.clone();
+    let clock = exchange.worker.clock.clone();
     let (body, intake) = RequestBody::new(body, is_offered, phase, clock, limits);
     (Outgoing::Client(body), Some(intake))
 }

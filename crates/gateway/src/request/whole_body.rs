@@ -29,7 +29,8 @@ pub async fn read(exchange: &Exchange, body: Incoming) -> Result<Bytes, ClientFa
         size_max: Some(size_max),
     };
     let phase = exchange.client.phase.clone();
-    let (body, intake) = RequestBody::new(body, false, phase, exchange.desk.clock.clone(), limits);
+    let (body, intake) =
+        RequestBody::new(body, false, phase, exchange.worker.clock.clone(), limits);
     let collected = body.collect().await;
     let collected = collected.map_err(|_| intake.fault().unwrap_or(ClientFault::Malformed))?;
     Ok(collected.to_bytes())

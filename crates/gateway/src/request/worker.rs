@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 
-use crate::ground::clock::{Clock, Desk};
+use crate::ground::clock::{Clock, WorkerRef};
 use crate::ground::ids::Ids;
 use crate::ground::meter::{PerWorker, WorkerMeter};
 use crate::request::linger::LingerRoom;
@@ -81,11 +81,11 @@ impl Worker {
         self.meters.of(self.index)
     }
 
-    /// The clock, and which worker this is.
-    pub fn desk(&self) -> Desk {
-        Desk {
+    /// The worker's index and the clock, for code that carries its requests.
+    pub fn to_ref(&self) -> WorkerRef {
+        WorkerRef {
             clock: self.clock.clone(),
-            worker: self.index,
+            index: self.index,
         }
     }
 

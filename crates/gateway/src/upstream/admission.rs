@@ -13,7 +13,7 @@ use std::time::Duration;
 use fusebox_breaker::{OwnedPermit, Phase as State, RejectReason, Rejection, Timestamp};
 
 use crate::ground::clock::Clock;
-use crate::ground::clock::Desk;
+use crate::ground::clock::WorkerRef;
 use crate::message::phase::Phase;
 use crate::message::request_body::{ClientFault, RequestBody};
 use crate::upstream::breakers::Guarded;
@@ -57,25 +57,29 @@ pub enum Asked {
 ///
 /// # Errors
 /// The breaker's refusal.
-pub fn ask(guarded: &Guarded, desk: &Desk, is_complete: bool) -> Result<Option<Asked>, Rejection> {
+pub fn ask(
+    guarded: &Guarded,
+    worker: &WorkerRef,
+    is_complete: bool,
+) -> Result<Option<Asked>, Rejection> {
     if is_complete {
-        return ask_complete(guarded, desk).map(Some);
+        return ask_complete(guarded, worker).map(Some);
     }
-    if guarded.breaker.may_probe(desk.clock.tick()) {
+    if guarded.breaker.may_probe(worker.clock.tick()) {
         // Not even for a moment does it take a place.
-        return match guarded.breaker.check(desk.clock.exact()) {
+        return match guarded.breaker.check(worker.clock.exact()) {
             Ok(()) => Ok(None),
             // Once its body is there, it waits as others do.
-            Err(rejection) if waits(guarded, desk, &rejection) => Ok(None),
+            Err(rejection) if waits(guarded, worker, &rejection) => Ok(None),
             Err(rejection) => Err(rejection),
         };
     }
-    let permit = admit(guarded, &desk.clock)?;
+    let permit = admit(guarded, &worker.clock)?;
     if !permit.is_probe() {
         return Ok(Some(Asked::Admitted(permit)));
     }
     // It has become a probe since; its place is free again at once.
-    give_back(guarded, desk, permit);
+    give_back(guarded, worker, permit);
     Ok(None)
 }
 
@@ -83,35 +87,35 @@ pub fn ask(guarded: &Guarded, desk: &Desk, is_complete: bool) -> Result<Option<A
 ///
 /// # Errors
 /// The breaker's refusal.
-pub fn ask_complete(guarded: &Guarded, desk: &Desk) -> Result<Asked, Rejection> {
+pub fn ask_complete(guarded: &Guarded, worker: &WorkerRef) -> Result<Asked, Rejection> {
     let place = &guarded.beside.place;
-    let permit = match admit(guarded, &desk.clock) {
+    let permit = match admit(guarded, &worker.clock) {
         Ok(permit) if !permit.is_probe() => return Ok(Asked::Admitted(permit)),
         Ok(permit) => permit,
         Err(rejection) => {
             if rejection.reason == RejectReason::BreakerProbing {
-                place.want(desk.clock.tick());
+                place.want(worker.clock.tick());
             }
-            return match waits(guarded, desk, &rejection) {
+            return match waits(guarded, worker, &rejection) {
                 true => Ok(Asked::Waits(rejection)),
                 false => Err(rejection),
             };
         }
     };
-    let now = desk.clock.tick();
+    let now = worker.clock.tick();
     place.want(now);
     if !place.has_line() {
         return Ok(Asked::Admitted(permit));
     }
     // Others came before.
-    give_back(guarded, desk, permit);
+    give_back(guarded, worker, permit);
     Ok(Asked::Waits(come_again(now)))
 }
 
 /// Whether a request that is refused so waits for a probe's place.
-fn waits(guarded: &Guarded, desk: &Desk, rejection: &Rejection) -> bool {
+fn waits(guarded: &Guarded, worker: &WorkerRef, rejection: &Rejection) -> bool {
     rejection.reason == RejectReason::BreakerProbing
-        && guarded.beside.place.is_contested(desk.clock.tick())
+        && guarded.beside.place.is_contested(worker.clock.tick())
 }
 
 /// The refusal of a request before which others stand for a probe's place.
@@ -132,7 +136,7 @@ fn probing_until(retry_at: Timestamp) -> Rejection {
 /// The breaker's refusal: the breaker has opened, or the turn did not come in time.
 pub async fn turn(
     guarded: &Guarded,
-    desk: &Desk,
+    worker: &WorkerRef,
     client: &Phase,
     asker: Asker,
     refused: Rejection,
@@ -143,16 +147,16 @@ pub async fn turn(
         false => Poll::Pending,
     });
     let ask = || {
-        place.want(desk.clock.tick());
-        admit(guarded, &desk.clock)
+        place.want(worker.clock.tick());
+        admit(guarded, &worker.clock)
     };
-    place.wait(asker, refused, left, &desk.clock, ask).await
+    place.wait(asker, refused, left, &worker.clock, ask).await
 }
 
 /// Gives a probe's place back, of which nobody made use.
-fn give_back(guarded: &Guarded, desk: &Desk, permit: OwnedPermit) {
+fn give_back(guarded: &Guarded, worker: &WorkerRef, permit: OwnedPermit) {
     drop(permit);
-    guarded.beside.place.freed(desk.clock.tick());
+    guarded.beside.place.freed(worker.clock.tick());
 }
 
 /// A permit for a request that has to probe and has a body: the body is read first.
@@ -161,7 +165,7 @@ fn give_back(guarded: &Guarded, desk: &Desk, permit: OwnedPermit) {
 /// The breaker's refusal, or the client's fault.
 pub async fn ask_with(
     guarded: &Guarded,
-    desk: &Desk,
+    worker: &WorkerRef,
     client: &Phase,
     asker: Asker,
     body: &mut RequestBody,
@@ -171,17 +175,17 @@ pub async fn ask_with(
         .await
         .map_err(Unadmitted::Client)?;
     if is_complete {
-        return match ask_complete(guarded, desk)? {
+        return match ask_complete(guarded, worker)? {
             Asked::Admitted(permit) => Ok(permit),
             Asked::Waits(refused) => {
-                Ok(Box::pin(turn(guarded, desk, client, asker, refused)).await?)
+                Ok(Box::pin(turn(guarded, worker, client, asker, refused)).await?)
             }
         };
     }
-    let permit = admit(guarded, &desk.clock)?;
-    let now = desk.clock.exact();
+    let permit = admit(guarded, &worker.clock)?;
+    let now = worker.clock.exact();
     if permit.is_probe() && is_wanted(guarded, now) {
-        give_back(guarded, desk, permit);
+        give_back(guarded, worker, permit);
         return Err(Unadmitted::Refused(probing_until(now + TURN)));
     }
     Ok(permit)

@@ -14,7 +14,7 @@ use fusebox_plan::plan::{self, Key, KeyPart, Upstream};
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::ground::clock::Clock;
-use crate::ground::clock::Desk;
+use crate::ground::clock::WorkerRef;
 use crate::ground::meter::{BreakerMeter, PerWorker};
 use crate::upstream::probe_place::ProbePlace;
 
@@ -50,9 +50,9 @@ impl Beside {
 }
 
 impl Guarded {
-    /// What the desk's worker counts.
-    pub fn meter(&self, desk: &Desk) -> &BreakerMeter {
-        self.beside.meters.of(desk.worker)
+    /// What the worker counts.
+    pub fn meter(&self, worker: &WorkerRef) -> &BreakerMeter {
+        self.beside.meters.of(worker.index)
     }
 
     /// The time to wait after a refusal that has no end of its own: the breaker's cooldown.

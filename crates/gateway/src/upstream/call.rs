@@ -14,7 +14,7 @@ use fusebox_breaker::{
 use fusebox_plan::{Call as Facts, CallError, Failure};
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::ground::clock::Desk;
+use crate::ground::clock::WorkerRef;
 use crate::ground::meter::BreakerMeter;
 use crate::message::phase::Phase;
 use crate::message::retry_after;
@@ -38,7 +38,7 @@ pub struct Call {
     /// `None`: no breaker is before the upstream, so that nothing is judged.
     guarded: Option<Guarded>,
     upstream: Arc<LiveUpstream>,
-    desk: Desk,
+    worker: WorkerRef,
     /// How long the upstream took to its response's head, or to where it failed without one.
     duration: Duration,
     head: Option<Head>,
@@ -85,24 +85,24 @@ impl Call {
         permit: OwnedPermit,
         guarded: Guarded,
         upstream: Arc<LiveUpstream>,
-        desk: Desk,
+        worker: WorkerRef,
     ) -> Call {
         if permit.would_reject().is_some() {
-            guarded.meter(&desk).would_reject.add();
+            guarded.meter(&worker).would_reject.add();
         }
-        let stall = StallWatch::new(&upstream.stall_limits, || desk.clock.exact());
-        let mut call = Call::unguarded(upstream, desk);
+        let stall = StallWatch::new(&upstream.stall_limits, || worker.clock.exact());
+        let mut call = Call::unguarded(upstream, worker);
         (call.permit, call.guarded, call.stall) = (Some(permit), Some(guarded), stall);
         call
     }
 
     /// A call to an upstream before which no breaker is.
-    pub fn unguarded(upstream: Arc<LiveUpstream>, desk: Desk) -> Call {
+    pub fn unguarded(upstream: Arc<LiveUpstream>, worker: WorkerRef) -> Call {
         Call {
             permit: None,
             guarded: None,
             upstream,
-            desk,
+            worker,
             duration: Duration::ZERO,
             head: None,
             back_at: None,
@@ -126,7 +126,7 @@ impl Call {
 
     /// The call is a probe of that asker.
     pub fn probes_for(&mut self, asker: Asker) {
-        let now = self.desk.clock.tick();
+        let now = self.worker.clock.tick();
         if let Some(guarded) = &self.guarded {
             guarded.beside.place.begins(asker, now);
         }
@@ -145,7 +145,7 @@ impl Call {
     }
 
     fn meter(&self) -> Option<&BreakerMeter> {
-        Some(self.guarded.as_ref()?.meter(&self.desk))
+        Some(self.guarded.as_ref()?.meter(&self.worker))
     }
 
     /// Whether it is a probe of a half-open breaker.
@@ -215,7 +215,7 @@ impl Call {
     /// The upstream failed, or the client did: that is counted and said, and the breaker's reason will tell it.
     pub fn note(&mut self, error: &UpstreamError) {
         self.cause = Some(error.cause());
-        self.upstream.errors.note(error, self.desk.clock.exact());
+        self.upstream.errors.note(error, self.worker.clock.exact());
     }
 
     /// From here on the call does not count as one that waits for its head.
@@ -237,10 +237,10 @@ impl Call {
         if self.guarded.is_none() {
             return;
         }
-        let at = self.desk.clock.tick();
+        let at = self.worker.clock.tick();
         let breaker = &self.upstream.plan.breaker;
         if breaker.settings.retry_after != RetryAfter::Ignore {
-            let clock = &self.desk.clock;
+            let clock = &self.worker.clock;
             let asked = retry_after::read(headers, clock.wall_millis());
             self.back_at = asked.map(|after| clock.exact() + after);
         }
@@ -348,7 +348,7 @@ impl Call {
         let ruling = self.upstream.plan.breaker.judge(&facts);
         for error in ruling.errors {
             let Some(guarded) = &self.guarded else { break };
-            guarded.meter(&self.desk).expression_errors.add();
+            guarded.meter(&self.worker).expression_errors.add();
             tracing::debug!(breaker = %guarded.breaker.name(), %error, "expression about a call failed");
         }
         let by_default = self.upstream.plan.breaker.failure == Failure::Default;
@@ -365,7 +365,7 @@ impl Call {
         };
         self.recorded = true;
         // A trip needs exact time, since its cooldown begins there; and a slow success trips as a failure does.
-        let now = self.desk.clock.exact();
+        let now = self.worker.clock.exact();
         let ended = Ended {
             outcome,
             duration: Some(self.duration),
@@ -380,7 +380,7 @@ impl Call {
     /// The call is counted, and its place free if it was a probe.
     fn ended(&self, is_probe: bool, counted: SettledAs, now: Timestamp) {
         let Some(guarded) = &self.guarded else { return };
-        guarded.meter(&self.desk).count(counted);
+        guarded.meter(&self.worker).count(counted);
         if is_probe {
             let is_ignored = counted == SettledAs::Ignored;
             let place = &guarded.beside.place;
@@ -417,7 +417,7 @@ impl Drop for Call {
         if self.permit.is_none() {
             return;
         }
-        let now = self.desk.clock.tick();
+        let now = self.worker.clock.tick();
         let overdue = self.settles_at().is_some_and(|at| now >= at);
         if overdue && self.judge(None) == Outcome::Failure {
             return self.record(Outcome::Failure);
@@ -426,7 +426,7 @@ impl Drop for Call {
         let left = self.phase.as_ref().is_some_and(|phase| phase.has_left());
         let watch = self.stall.as_ref().filter(|_| left);
         let waited = watch.map(|watch| watch.waited(now));
-        let now = self.desk.clock.exact();
+        let now = self.worker.clock.exact();
         if let Some(permit) = self.permit.take() {
             let is_probe = permit.is_probe();
             let settled = permit.abandoned(waited.unwrap_or_default(), now);
@@ -457,7 +457,7 @@ impl Holder {
         let Some(at) = call.settles_at().filter(|_| call.is_probe()) else {
             return Holder::Body(call);
         };
-        let clock = call.desk.clock.clone();
+        let clock = call.worker.clock.clone();
         let shared = Arc::new(Mutex::new(Some(call)));
         let weak = Arc::downgrade(&shared);
         tokio::spawn(async move {

@@ -31,7 +31,7 @@ use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::ground::clock::Desk;
+use crate::ground::clock::WorkerRef;
 use crate::message::interim::Interim;
 use crate::message::outgoing::Outgoing;
 use crate::upstream::admission::{self, Asked};
@@ -175,13 +175,13 @@ pub async fn fetch(
     target: &Arc<LiveUpstream>,
     request: Outbound,
     policy: &Policy<'_>,
-    desk: &Desk,
+    worker: &WorkerRef,
 ) -> Result<Response<Bytes>, Box<NoAnswer>> {
     let mut request = request;
     let answer = Fetching {
         target,
         policy,
-        desk,
+        worker,
     }
     .run(&mut request)
     .await;
@@ -192,7 +192,7 @@ pub async fn fetch(
 struct Fetching<'a> {
     target: &'a Arc<LiveUpstream>,
     policy: &'a Policy<'a>,
-    desk: &'a Desk,
+    worker: &'a WorkerRef,
 }
 
 /// An answer whose body is still to come.
@@ -217,9 +217,9 @@ impl Fetching<'_> {
         };
         let mut call = self.admitted(guarded)?;
         call.made_for(&request.method, None);
-        let began = self.desk.clock.exact();
+        let began = self.worker.clock.exact();
         let Some(answered) = within(deadline, self.follow(&mut call, request)).await else {
-            let now = self.desk.clock.exact();
+            let now = self.worker.clock.exact();
             call.lasted(now.saturating_since(began));
             call.note(&UpstreamError::no_head());
             call.end(Some(CallError::Timeout));
@@ -245,14 +245,14 @@ impl Fetching<'_> {
         deadline: Option<Instant>,
     ) -> Result<Option<tokio::sync::SemaphorePermit<'p>>, Fault> {
         if let Some(guarded) = guarded {
-            let looked = guarded.breaker.check(self.desk.clock.exact());
+            let looked = guarded.breaker.check(self.worker.clock.exact());
             looked.map_err(|rejection| self.refused(guarded, rejection))?;
         }
         // Never closed, so there is one in the end, or the time is over.
         match within(deadline, places.acquire()).await {
             Some(place) => Ok(place.ok()),
             None => {
-                let now = self.desk.clock.exact();
+                let now = self.worker.clock.exact();
                 self.target.errors.note(&UpstreamError::no_head(), now);
                 Err(Fault::Timeout)
             }
@@ -260,12 +260,12 @@ impl Fetching<'_> {
     }
 
     fn admitted(&self, guarded: Option<Guarded>) -> Result<Call, Fault> {
-        let (target, desk) = (self.target.clone(), self.desk.clone());
+        let (target, worker) = (self.target.clone(), self.worker.clone());
         let Some(guarded) = guarded else {
-            return Ok(Call::unguarded(target, desk));
+            return Ok(Call::unguarded(target, worker));
         };
-        match admission::ask_complete(&guarded, &desk) {
-            Ok(Asked::Admitted(permit)) => Ok(Call::new(permit, guarded, target, desk)),
+        match admission::ask_complete(&guarded, &worker) {
+            Ok(Asked::Admitted(permit)) => Ok(Call::new(permit, guarded, target, worker)),
             // Nobody is known who could stand in a line: the application decides whether it comes again.
             Ok(Asked::Waits(rejection)) | Err(rejection) => Err(self.refused(&guarded, rejection)),
         }
@@ -273,7 +273,7 @@ impl Fetching<'_> {
 
     /// Counts a refusal, and says it to whoever reads the log.
     fn refused(&self, guarded: &Guarded, rejection: Rejection) -> Fault {
-        guarded.meter(self.desk).refuse(&rejection);
+        guarded.meter(self.worker).refuse(&rejection);
         let breaker = guarded.breaker.name().clone();
         tracing::debug!(
             upstream = %self.target.plan.name,
@@ -284,15 +284,15 @@ impl Fetching<'_> {
         Fault::Refused(Refusal {
             breaker,
             rejection,
-            retry_after: rejection.retry_after(self.desk.clock.exact()),
+            retry_after: rejection.retry_after(self.worker.clock.exact()),
         })
     }
 
     /// Makes the request, and those that redirects lead to, up to the head of the last answer.
     async fn follow(&self, call: &mut Call, request: &mut Outbound) -> Result<Answered, Fault> {
-        let (target, desk, policy) = (self.target, self.desk, self.policy);
+        let (target, worker, policy) = (self.target, self.worker, self.policy);
         let interim = Interim::new(Waker::noop().clone());
-        let home = target.pool(desk.worker);
+        let home = target.pool(worker.index);
         let mut left = policy.redirects.map_or(0, |redirects| redirects.most);
         loop {
             let elsewhere;
@@ -311,13 +311,13 @@ impl Fetching<'_> {
                 intake: None,
                 phase: None,
                 interim: &interim,
-                desk,
+                worker,
             };
             let repeat = (policy.repeat)(&request.method);
             let (response, connection) = sending.exchange(head, repeat).await?;
             let (status, headers) = (response.status(), response.headers());
             if let Some(jar) = policy.jar {
-                jar.keep(request.asked(desk), headers);
+                jar.keep(request.asked(worker), headers);
             }
             let next = policy
                 .redirects
@@ -327,7 +327,7 @@ impl Fetching<'_> {
             {
                 left -= 1;
                 *request = next;
-                drain(response.into_body(), connection, desk).await;
+                drain(response.into_body(), connection, worker).await;
                 continue;
             }
             call.answered(status, headers);
@@ -372,7 +372,7 @@ impl Fetching<'_> {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
         let jar = self.policy.jar;
-        if let Some(cookies) = jar.and_then(|jar| jar.cookies(asked.asked(self.desk))) {
+        if let Some(cookies) = jar.and_then(|jar| jar.cookies(asked.asked(self.worker))) {
             headers.append(COOKIE, cookies);
         }
         if self.target.plan.pool_idle_max == 0 {
@@ -394,11 +394,11 @@ impl Fetching<'_> {
         answered: Answered,
         deadline: Option<Instant>,
     ) -> Result<Response<Bytes>, Fault> {
-        let desk = self.desk;
+        let worker = self.worker;
         let (mut parts, body) = answered.response.into_parts();
         let mut call = Holder::new(call);
         let max = self.policy.body_max;
-        let read = within(deadline, whole_answer::read(body, &mut call, max, desk)).await;
+        let read = within(deadline, whole_answer::read(body, &mut call, max, worker)).await;
         let bytes = match read.unwrap_or(Err(Fault::Timeout)) {
             Ok(bytes) => bytes,
             Err(fault) => {
@@ -412,7 +412,7 @@ impl Fetching<'_> {
             }
         };
         call.end(None);
-        answered.connection.give_back(desk.clock.tick());
+        answered.connection.give_back(worker.clock.tick());
         let bytes = if answered.is_compressed {
             parts.headers.remove(CONTENT_ENCODING);
             parts.headers.remove(CONTENT_LENGTH);
@@ -435,12 +435,12 @@ impl Outbound {
     }
 
     /// The facts by which cookies are chosen.
-    fn asked(&self, desk: &Desk) -> jar::Asked<'_> {
+    fn asked(&self, worker: &WorkerRef) -> jar::Asked<'_> {
         jar::Asked {
             tls: self.endpoint.tls,
             host: &self.endpoint.host,
             target: &self.target,
-            now: desk.clock.wall_millis(),
+            now: worker.clock.wall_millis(),
         }
     }
 }
@@ -500,10 +500,10 @@ async fn within<T>(deadline: Option<Instant>, rest: impl Future<Output = T>) -> 
 }
 
 /// Reads the body of a redirect, if it is short, so that its connection can be used again.
-async fn drain(body: Incoming, connection: Connection, desk: &Desk) {
+async fn drain(body: Incoming, connection: Connection, worker: &WorkerRef) {
     let rest = Limited::new(body, DRAINED_BYTES).collect();
     if let Ok(Ok(_)) = tokio::time::timeout(DRAINED_WITHIN, rest).await {
-        connection.give_back(desk.clock.tick());
+        connection.give_back(worker.clock.tick());
     }
 }
 

@@ -20,7 +20,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::ground::clock::Clock;
-use crate::ground::clock::Desk;
+use crate::ground::clock::WorkerRef;
 use crate::message::guard;
 use crate::message::interim::Interim;
 use crate::message::outgoing::Outgoing;
@@ -148,7 +148,7 @@ pub struct Sending<'a> {
     /// The place for interim answers.
     pub interim: &'a Arc<Interim>,
     /// The clock and the worker.
-    pub desk: &'a Desk,
+    pub worker: &'a WorkerRef,
 }
 
 impl Sending<'_> {
@@ -209,7 +209,7 @@ impl Sending<'_> {
         mut request: Request<Outgoing>,
         repeat: Repeat,
     ) -> Result<(Response<Incoming>, Connection), Unanswered> {
-        let now = self.desk.clock.tick();
+        let now = self.worker.clock.tick();
         let mut idle = self.pool.reuse(now, repeat.on_any_idle);
         let mut left = repeat.times;
         loop {
@@ -266,7 +266,7 @@ impl Sending<'_> {
         self.call.waits_since(Timestamp::MAX);
         let connected = if self.call.is_probe() {
             let timeout = self.call.timeout();
-            let now = self.desk.clock.exact();
+            let now = self.worker.clock.exact();
             self.call.extend(now, timeout + PROBE_GRACE);
             let limit = tokio::time::timeout(timeout, self.pool.open());
             limit.await.unwrap_or_else(|_| {
@@ -287,7 +287,7 @@ impl Sending<'_> {
     ) -> Result<Response<Incoming>, Attempt> {
         let interim = self.interim;
         interim.watch(&mut request, self.intake);
-        let clock = &self.desk.clock;
+        let clock = &self.worker.clock;
         let asked = request.headers().get(UPGRADE).cloned();
         let is_careful = self.intake.is_some() && expects_no_body(request.method());
         let timeout = self.call.timeout();
@@ -302,7 +302,7 @@ impl Sending<'_> {
         let mut given_up = pin!(given_up(
             self.call.abandoned_after(),
             self.phase,
-            self.desk,
+            self.worker,
             || has_it_since(intake, sent_at),
         ));
         let mut place_wanted = pin!(place_wanted(
@@ -373,7 +373,7 @@ impl Sending<'_> {
             Ok(response) => {
                 connection.sender.answered();
                 self.upstream
-                    .observe(self.desk.worker, response.status(), duration);
+                    .observe(self.worker.index, response.status(), duration);
                 Ok(response)
             }
             Err(mut failure) => {
@@ -392,7 +392,7 @@ impl Sending<'_> {
     }
 
     fn judge(&mut self, why: UpstreamError, error: hyper::Error, is_careful: bool) -> Attempt {
-        let now = self.desk.clock.tick();
+        let now = self.worker.clock.tick();
         let owed = self
             .intake
             .is_some_and(|intake| intake.is_owed() || intake.was_late(now));
@@ -474,7 +474,7 @@ async fn place_wanted(
 async fn given_up(
     limit: Option<Duration>,
     phase: Option<&Phase>,
-    desk: &Desk,
+    worker: &WorkerRef,
     since: impl Fn() -> Option<Timestamp>,
 ) {
     let (Some(limit), Some(phase)) = (limit, phase) else {
@@ -485,7 +485,7 @@ async fn given_up(
         false => Poll::Pending,
     })
     .await;
-    let now = desk.clock.exact();
+    let now = worker.clock.exact();
     if since().is_none_or(|since| now.saturating_since(since) < limit) {
         std::future::pending().await
     }

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-use crate::ground::clock::Desk;
+use crate::ground::clock::WorkerRef;
 use crate::upstream::call::Holder;
 use crate::upstream::fetch::Fault;
 
@@ -22,12 +22,12 @@ pub async fn read(
     body: Incoming,
     call: &mut Holder,
     max: usize,
-    desk: &Desk,
+    worker: &WorkerRef,
 ) -> Result<Bytes, Fault> {
     let seen = Seen {
         body,
         call,
-        desk,
+        worker,
         alarm: None,
     };
     match Limited::new(seen, max).collect().await {
@@ -43,7 +43,7 @@ pub async fn read(
 struct Seen<'a> {
     body: Incoming,
     call: &'a mut Holder,
-    desk: &'a Desk,
+    worker: &'a WorkerRef,
     /// Rings when the upstream has been silent for so long.
     alarm: Option<(Duration, Pin<Box<Sleep>>)>,
 }
@@ -73,7 +73,7 @@ impl Body for Seen<'_> {
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
-            let now = this.desk.clock.tick();
+            let now = this.worker.clock.tick();
             this.call.with(|call| call.see(data, now));
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Fault::Broken)))

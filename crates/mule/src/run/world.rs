@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fusebox_gateway::parts::{Clock, Desk, Worker};
+use fusebox_gateway::parts::{Clock, Worker, WorkerRef};
 
 use super::build::LiveApp;
 use super::outside::{Answer, Call, Outside, Pending, PublishFault, SendFault};
@@ -20,7 +20,7 @@ pub fn wall_time(clock: &Clock) -> Timestamp {
 pub struct World {
     app: Arc<LiveApp>,
     worker: Arc<Worker>,
-    desk: Desk,
+    worker_ref: WorkerRef,
 }
 
 impl World {
@@ -29,14 +29,14 @@ impl World {
         Arc::new(World {
             app: app.clone(),
             worker: worker.clone(),
-            desk: worker.desk(),
+            worker_ref: worker.to_ref(),
         })
     }
 }
 
 impl Outside for World {
     fn now(&self) -> Timestamp {
-        wall_time(&self.desk.clock)
+        wall_time(&self.worker_ref.clock)
     }
 
     fn zone(&self) -> &TimeZone {
@@ -48,7 +48,7 @@ impl Outside for World {
     }
 
     fn send(&self, call: Call) -> Pending<'_, Result<Answer, SendFault>> {
-        Box::pin(self.app.clients.send(call, &self.desk))
+        Box::pin(self.app.clients.send(call, &self.worker_ref))
     }
 
     fn publish<'a>(

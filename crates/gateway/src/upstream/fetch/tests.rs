@@ -150,7 +150,7 @@ impl Listener for Nobody {
 /// A target, and the worker that calls it.
 struct Caller {
     target: Arc<LiveUpstream>,
-    desk: Desk,
+    worker: WorkerRef,
 }
 
 impl Caller {
@@ -170,7 +170,7 @@ impl Caller {
         let target = LiveUpstream::new(Arc::new(plan), guards, pools, Arc::new(meter), errors);
         Caller {
             target: Arc::new(target),
-            desk: Desk { clock, worker: 0 },
+            worker: WorkerRef { clock, index: 0 },
         }
     }
 
@@ -185,7 +185,7 @@ impl Caller {
     }
 
     async fn ask(&self, path: &str, policy: &Policy<'_>) -> Result<u16, Fault> {
-        let answer = fetch(&self.target, self.request(path), policy, &self.desk).await;
+        let answer = fetch(&self.target, self.request(path), policy, &self.worker).await;
         match answer {
             Ok(answer) => Ok(answer.status().as_u16()),
             Err(none) => Err(none.fault),
@@ -201,7 +201,7 @@ impl Caller {
     }
 
     fn state(&self) -> State {
-        self.breaker().snapshot(self.desk.clock.exact()).phase
+        self.breaker().snapshot(self.worker.clock.exact()).phase
     }
 
     fn count(&self, counter: impl Fn(&BreakerMeter) -> &Counter) -> u64 {
@@ -220,8 +220,8 @@ impl Caller {
 
     /// Waits until the cooldown is over.
     async fn cool(&self) {
-        while let Some(at) = self.breaker().snapshot(self.desk.clock.exact()).retry_at
-            && at > self.desk.clock.exact()
+        while let Some(at) = self.breaker().snapshot(self.worker.clock.exact()).retry_at
+            && at > self.worker.clock.exact()
         {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -506,7 +506,7 @@ async fn a_call_that_is_refused_waits_for_no_place() {
 async fn a_hold_without_an_end_names_no_time() {
     let service = Service::start(|_, _| OK).await;
     let caller = Caller::guarded(&service.endpoint, ONE);
-    let now = caller.desk.clock.exact();
+    let now = caller.worker.clock.exact();
     caller.breaker().hold(Hold::open("a drill", "a test"), now);
     assert_eq!(
         refused(caller.get().await).to_string(),
