@@ -4,7 +4,7 @@ pub mod admission;
 pub mod breakers;
 pub mod call;
 pub mod connect;
-pub mod ears;
+pub mod event_switch;
 pub mod fetch;
 mod gzip;
 pub mod jar;

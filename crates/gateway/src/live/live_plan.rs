@@ -22,7 +22,7 @@ use crate::message::guard::PathRules;
 use crate::request::exchange::{ListenerRules, RouteFacts};
 use crate::request::forward::Forward;
 use crate::upstream::breakers::{Guarded, Guards};
-use crate::upstream::ears::Ears;
+use crate::upstream::event_switch::EventSwitch;
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::{Keeping, Pool, Pools};
 use crate::upstream::trust::Trust;
@@ -356,7 +356,7 @@ impl LiveBuilder {
     ) -> LiveUpstream {
         let old = previous.and_then(|live| find(live, &plan.name));
         let mut settings_changed = false;
-        let (guards, ears) = match old {
+        let (guards, events) = match old {
             // What was learnt at one place says nothing of another.
             Some(old) if old.plan.endpoint == plan.endpoint && old.guards.fit(plan) => {
                 let (was, is) = (&old.plan.breaker, &plan.breaker);
@@ -368,7 +368,7 @@ impl LiveBuilder {
                     reloaded.lost.extend(lost);
                     settings_changed = true;
                 }
-                (old.guards.clone(), old.ears.clone())
+                (old.guards.clone(), old.events.clone())
             }
             _ => {
                 if let Some(old) = old {
@@ -389,17 +389,17 @@ impl LiveBuilder {
                         plan.name
                     ));
                 }
-                let ears = Ears::new(self.announcer.0.clone(), self.fleet.clone());
-                let guards = Guards::new(plan, self.workers, &self.clock, ears.clone());
-                (Arc::new(guards), ears)
+                let events = EventSwitch::new(self.announcer.0.clone(), self.fleet.clone());
+                let guards = Guards::new(plan, self.workers, &self.clock, events.clone());
+                (Arc::new(guards), events)
             }
         };
-        let kept = old.filter(|old| Arc::ptr_eq(&old.ears, &ears));
+        let kept = old.filter(|old| Arc::ptr_eq(&old.events, &events));
         let was = old.map_or(Share::None, |old| old.plan.breaker.share);
         let is = plan.breaker.share;
         // The fleet takes what it must know of the settings when a breaker joins.
         if kept.is_none() || was != is || settings_changed {
-            ears.share(is, || guards.all());
+            events.share(is, || guards.all());
         }
         if was != is && previous.is_some() {
             let name = &plan.name;
@@ -414,7 +414,7 @@ impl LiveBuilder {
         }
         let meter = self.meter(Kind::Upstream, &plan.name);
         let errors = self.errors(&plan.name);
-        LiveUpstream::new(plan.clone(), Some((guards, ears)), pools, meter, errors)
+        LiveUpstream::new(plan.clone(), Some((guards, events)), pools, meter, errors)
     }
 
     /// A target of an application's own requests. No breaker is before it.

@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, StatusCode};
 
 use crate::ground::meter::RequestMeters;
 use crate::upstream::breakers::Guards;
-use crate::upstream::ears::Ears;
+use crate::upstream::event_switch::EventSwitch;
 use crate::upstream::pool::{Pool, Pools};
 use crate::upstream::stall;
 use crate::upstream::upstream_errors::UpstreamErrors;
@@ -21,7 +21,7 @@ pub struct LiveUpstream {
     /// Its breakers, or none; kept over reloads while they fit.
     pub guards: Arc<Guards>,
     /// Who hears of them; kept with them.
-    pub ears: Arc<Ears>,
+    pub events: Arc<EventSwitch>,
     /// Beyond which times a call to it has stalled, shortest first.
     pub stall_limits: Arc<[Duration]>,
     /// What `Host` says to it.
@@ -39,16 +39,17 @@ impl LiveUpstream {
     /// breaker is asked, counted or shown.
     pub fn new(
         plan: Arc<Upstream>,
-        guards: Option<(Arc<Guards>, Arc<Ears>)>,
+        guards: Option<(Arc<Guards>, Arc<EventSwitch>)>,
         pools: Pools,
         meter: RequestMeters,
         errors: Arc<UpstreamErrors>,
     ) -> LiveUpstream {
         let host = HeaderValue::from_str(&plan.endpoint.authority);
-        let (guards, ears) = guards.unwrap_or_else(|| (Arc::new(Guards::None), Ears::deaf()));
+        let (guards, events) =
+            guards.unwrap_or_else(|| (Arc::new(Guards::None), EventSwitch::off()));
         LiveUpstream {
             guards,
-            ears,
+            events,
             stall_limits: stall::limits(&plan.breaker.settings),
             host: host.expect("a checked authority is a field value"),
             pools,
@@ -83,6 +84,6 @@ impl LiveUpstream {
 
     /// Has nobody hear of its breakers any more: others of the same names have taken their place.
     pub fn silence(&self) {
-        self.ears.silence();
+        self.events.turn_off();
     }
 }

@@ -16,7 +16,7 @@ use super::*;
 use crate::ground::clock::Clock;
 use crate::ground::meter::{BreakerMeter, Counter, PerWorker};
 use crate::upstream::breakers::Guards;
-use crate::upstream::ears::Ears;
+use crate::upstream::event_switch::EventSwitch;
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::UpstreamErrors;
 
@@ -158,12 +158,16 @@ impl Caller {
     fn guarded(endpoint: &Endpoint, more: &str) -> Caller {
         let clock = Clock::start().unwrap();
         let plan = upstream(endpoint, more);
-        let ears = Ears::new(Arc::new(Nobody), None);
-        let guards = Guards::new(&plan, 1, &clock, ears.clone());
-        Caller::new(plan, Some((Arc::new(guards), ears)), clock)
+        let events = EventSwitch::new(Arc::new(Nobody), None);
+        let guards = Guards::new(&plan, 1, &clock, events.clone());
+        Caller::new(plan, Some((Arc::new(guards), events)), clock)
     }
 
-    fn new(plan: Upstream, guards: Option<(Arc<Guards>, Arc<Ears>)>, clock: Arc<Clock>) -> Caller {
+    fn new(
+        plan: Upstream,
+        guards: Option<(Arc<Guards>, Arc<EventSwitch>)>,
+        clock: Arc<Clock>,
+    ) -> Caller {
         let limits = Limits::default();
         let pools = Pool::for_workers(1, &plan, None, &limits, &Trust::default()).unwrap();
         let (meter, errors) = (PerWorker::new(1), UpstreamErrors::new("t".into()));

@@ -1,8 +1,8 @@
-//! Who hears of the breakers before an upstream: the gateway always, the fleet where they are shared.
+//! Forwards breaker events to the gateway and, for shared breakers, to the fleet.
 //!
-//! A breaker keeps the listener that it was made with, while a reload may share it or let it be its own. So the
-//! listener is the same one throughout, and passes on to whom the present plan says. It is called only when a breaker
-//! changes, wants to probe or counts its first failure.
+//! A breaker keeps the listener that it was built with, while a reload may share it or stop sharing it. So the listener
+//! stays the same, and switches its target as the present plan says. It is called only when a breaker changes state, asks
+//! to probe or counts its first failure.
 
 use std::sync::Arc;
 
@@ -13,50 +13,50 @@ use fusebox_plan::plan;
 
 use crate::upstream::breakers::Guarded;
 
-/// The listener of an upstream's breakers.
-pub struct Ears {
+/// The listener of an upstream's breakers, whose target a reload can switch.
+pub struct EventSwitch {
     gateway: Arc<dyn Listener>,
-    /// `None`: there is no store through which to share.
+    /// The fleet; `None` without a store to share breakers through.
     fleet: Option<Fleet>,
-    hears: ArcSwap<Hears>,
+    target: ArcSwap<Target>,
 }
 
-struct Hears {
+struct Target {
     share: Option<Share>,
     listener: Arc<dyn Listener>,
 }
 
-impl Ears {
-    /// Nothing is shared yet.
-    pub fn new(gateway: Arc<dyn Listener>, fleet: Option<Fleet>) -> Arc<Ears> {
-        let alone = Hears {
+impl EventSwitch {
+    /// Forwards to the gateway alone; no breaker is shared yet.
+    pub fn new(gateway: Arc<dyn Listener>, fleet: Option<Fleet>) -> Arc<EventSwitch> {
+        let alone = Target {
             share: None,
             listener: gateway.clone(),
         };
-        Arc::new(Ears {
+        Arc::new(EventSwitch {
             gateway,
             fleet,
-            hears: ArcSwap::from_pointee(alone),
+            target: ArcSwap::from_pointee(alone),
         })
     }
 
-    /// A listener beside no breaker.
-    pub fn deaf() -> Arc<Ears> {
-        Ears::new(Arc::new(Deaf), None)
+    /// A switch without a target, for an upstream without breakers.
+    pub fn off() -> Arc<EventSwitch> {
+        EventSwitch::new(Arc::new(NoListener), None)
     }
 
-    /// Passes nothing on any more.
-    pub fn silence(&self) {
-        self.hears.store(Arc::new(Hears {
+    /// Drops all further events.
+    pub fn turn_off(&self) {
+        self.target.store(Arc::new(Target {
             share: None,
-            listener: Arc::new(Deaf),
+            listener: Arc::new(NoListener),
         }));
     }
 
-    /// Shares the breakers that there are, and those that come, as a plan says from now on.
+    /// Shares the present breakers and all later ones as the plan `wanted` says, or stops sharing them.
     pub fn share(&self, wanted: plan::Share, breakers: impl FnOnce() -> Vec<Guarded>) {
         let Some(fleet) = &self.fleet else { return };
-        let was = self.hears.load().share;
+        let was = self.target.load().share;
         let share = share_of(wanted);
         if share.is_none() && was.is_none() {
             return;
@@ -65,8 +65,8 @@ impl Ears {
             Some(share) => fleet.listener(share, Some(self.gateway.clone())),
             None => self.gateway.clone(),
         };
-        // Before the breakers are asked for: one that is made in between joins by itself.
-        self.hears.store(Arc::new(Hears { share, listener }));
+        // Stored before `breakers` lists them: a breaker created in between joins by itself.
+        self.target.store(Arc::new(Target { share, listener }));
         for guarded in breakers() {
             let breaker = &guarded.breaker;
             match share {
@@ -82,14 +82,14 @@ impl Ears {
     }
 }
 
-/// Hears nothing.
-struct Deaf;
+/// A listener that drops all events.
+struct NoListener;
 
-impl Listener for Deaf {
+impl Listener for NoListener {
     fn transition(&self, _: &Breaker, _: &Transition) {}
 }
 
-/// What a plan wants of a fleet, in the fleet's words.
+/// The sharing that a plan asks for, as the fleet's type; `None`: not shared.
 fn share_of(plan: plan::Share) -> Option<Share> {
     match plan {
         plan::Share::None => None,
@@ -99,28 +99,28 @@ fn share_of(plan: plan::Share) -> Option<Share> {
     }
 }
 
-impl Listener for Ears {
+impl Listener for EventSwitch {
     fn transition(&self, breaker: &Breaker, transition: &Transition) {
-        self.hears.load().listener.transition(breaker, transition);
+        self.target.load().listener.transition(breaker, transition);
     }
 
     fn demanded(&self, breaker: &Breaker) {
-        self.hears.load().listener.demanded(breaker);
+        self.target.load().listener.demanded(breaker);
     }
 
     fn stirred(&self, breaker: &Breaker) {
-        self.hears.load().listener.stirred(breaker);
+        self.target.load().listener.stirred(breaker);
     }
 
     fn made(&self, breaker: &Breaker) {
-        self.hears.load().listener.made(breaker);
+        self.target.load().listener.made(breaker);
     }
 }
 
-impl std::fmt::Debug for Ears {
+impl std::fmt::Debug for EventSwitch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ears")
-            .field("share", &self.hears.load().share)
+        f.debug_struct("EventSwitch")
+            .field("share", &self.target.load().share)
             .finish_non_exhaustive()
     }
 }
