@@ -70,7 +70,7 @@ pub async fn publish(channel: &str, data: Value, around: &Surroundings) -> Resul
             return Err(Fault::plain(format!("channel '{channel}' is full")));
         };
         let (handler, around) = (handler.clone(), around.clone());
-        let stay = around.worker.stay();
+        let token = around.worker.task_token();
         let mut output = Map::new();
         output.insert("data".into(), data.clone());
         tokio::spawn(async move {
@@ -78,7 +78,7 @@ pub async fn publish(channel: &str, data: Value, around: &Surroundings) -> Resul
             if let Err(error) = handler::run(handler, output, around).await {
                 tracing::error!(handler = %name, %error, "a message could not be handled");
             }
-            drop((room, stay));
+            drop((room, token));
         });
     }
     Ok(())

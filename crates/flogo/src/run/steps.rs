@@ -35,10 +35,10 @@ pub async fn run(
         // The responses see no service: what of the steps would be done by then is chance.
         let seen = RunScope::new(action.clone(), scope.get("payload").unwrap_or_default());
         let task_around = around.clone();
-        let stay = around.worker.stay();
+        let token = around.worker.task_token();
         tokio::spawn(async move {
             carry_out(&mut scope, &task_around).await;
-            drop(stay);
+            drop(token);
         });
         return respond(&seen, action, None);
     }

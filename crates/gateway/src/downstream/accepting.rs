@@ -210,7 +210,7 @@ impl Entrance {
 
     fn take(&self, stream: TcpStream, peer: SocketAddr) {
         let worker = self.worker.clone();
-        let stay = worker.stay();
+        let token = worker.task_token();
         let limit = self.shared.live.load().plan.limits.connections_max;
         let Some(seat) = self.shared.seats.take(&self.place, limit) else {
             worker.meter().connections_refused.add();
@@ -229,7 +229,7 @@ impl Entrance {
                 Ok(place) => {
                     tokio::spawn(async move {
                         turn_away(stream).await;
-                        drop((place, stay));
+                        drop((place, token));
                     });
                 }
                 Err(_) => turn_away_at_once(stream),
@@ -247,7 +247,7 @@ impl Entrance {
             if let Some(stream) = secured.await {
                 connection::serve(shared, worker, place, stream, peer, seat, closing).await;
             }
-            drop(stay);
+            drop(token);
         });
     }
 }

@@ -18,7 +18,7 @@ use crate::ground::meter::RequestMeters;
 use crate::message::body::Body;
 use crate::message::guard::PathRules;
 use crate::request::client::Client;
-use crate::request::worker::Stay;
+use crate::request::worker::TaskToken;
 
 /// How much of a body that nobody wants is read, and for how long, before an answer that goes out
 /// without it.
@@ -114,8 +114,8 @@ impl Finish {
     }
 
     /// Keeps the worker from ending while something of the request goes on without its client.
-    pub fn stay(&self) -> Stay {
-        self.client.worker.stay()
+    pub fn task_token(&self) -> TaskToken {
+        self.client.worker.task_token()
     }
 
     /// The answer's status is known.

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::request::worker::{Stay, Worker};
+use crate::request::worker::{TaskToken, Worker};
 
 /// A run that goes on to its end when whoever waits for it lets go of it, so that a breaker hears
 /// how a call went also from those whose client has lost patience. The worker waits for it.
 pub struct Outliving<T: 'static> {
     run: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
     limit: Duration,
-    stay: Option<Stay>,
+    token: Option<TaskToken>,
 }
 
 impl<T: 'static> Outliving<T> {
@@ -26,7 +26,7 @@ impl<T: 'static> Outliving<T> {
         Outliving {
             run: Some(run),
             limit,
-            stay: Some(worker.stay()),
+            token: Some(worker.task_token()),
         }
     }
 }
@@ -49,7 +49,7 @@ impl<T: 'static> Future for Outliving<T> {
 impl<T: 'static> Drop for Outliving<T> {
     fn drop(&mut self) {
         let limit = self.limit;
-        let (Some(run), Some(stay)) = (self.run.take(), self.stay.take()) else {
+        let (Some(run), Some(token)) = (self.run.take(), self.token.take()) else {
             return;
         };
         // Without a runtime the worker itself has ended, and nothing can go on.
@@ -57,7 +57,7 @@ impl<T: 'static> Drop for Outliving<T> {
             runtime.spawn(async move {
                 // Nobody is left to hear of the result, or that it took too long.
                 tokio::time::timeout(limit, run).await.ok();
-                drop(stay);
+                drop(token);
             });
         }
     }

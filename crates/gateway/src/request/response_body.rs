@@ -112,13 +112,13 @@ impl Drop for ResponseBody {
         if let (true, Ok(runtime)) = (is_open, tokio::runtime::Handle::try_current())
             && let Some(mut flow) = self.flow.take()
         {
-            let stay = self.finish.stay();
+            let token = self.finish.task_token();
             runtime.spawn(async move {
                 while flow.is_unjudged_probe()
                     && let Some(Ok(_)) = std::future::poll_fn(|cx| flow.poll_frame(cx)).await
                 {
                 }
-                drop(stay);
+                drop(token);
             });
         }
     }

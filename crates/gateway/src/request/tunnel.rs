@@ -16,12 +16,12 @@ use crate::request::client::Client;
 /// Joins two connections once both have switched, in a task of the worker's own. The client's
 /// connection counts as open until the tunnel ends.
 pub fn open(guest: Arc<Client>, client: OnUpgrade, upstream: OnUpgrade, idle: Duration) {
-    let stay = guest.worker.stay();
+    let token = guest.worker.task_token();
     tokio::spawn(async move {
         if let Ok((client, upstream)) = tokio::try_join!(client, upstream) {
             join(client, upstream, idle).await;
         }
-        drop((guest, stay));
+        drop((guest, token));
     });
 }
 

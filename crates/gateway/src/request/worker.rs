@@ -41,9 +41,9 @@ pub struct Worker {
 
 /// Keeps a worker from ending; dropped when a connection or tunnel is done.
 #[derive(Debug)]
-pub struct Stay(Arc<Worker>);
+pub struct TaskToken(Arc<Worker>);
 
-impl Drop for Stay {
+impl Drop for TaskToken {
     fn drop(&mut self) {
         if self.0.open.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.left.notify_waiters();
@@ -90,9 +90,9 @@ impl Worker {
     }
 
     /// Notes something that must finish before the worker may end.
-    pub fn stay(self: &Arc<Worker>) -> Stay {
+    pub fn task_token(self: &Arc<Worker>) -> TaskToken {
         self.open.fetch_add(1, Ordering::AcqRel);
-        Stay(self.clone())
+        TaskToken(self.clone())
     }
 
     /// Waits until nothing is open any more, at most for `limit`.

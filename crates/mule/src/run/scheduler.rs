@@ -114,13 +114,13 @@ impl Starter {
 
     /// Runs the flow to its end; an error that none of its handlers takes is in the log then.
     async fn run(&self, event: Event) {
-        let stay = self.worker.stay();
+        let token = self.worker.task_token();
         let outside = World::of(&self.app, &self.worker);
         let event = Event {
             correlation_id: listener::new_id(),
             ..event
         };
         self.app.engine.run(&outside, self.flow, event).await.ok();
-        drop(stay);
+        drop(token);
     }
 }

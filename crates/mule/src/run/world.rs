@@ -68,10 +68,10 @@ impl Outside for World {
     }
 
     fn spawn(&self, run: Pending<'static, ()>) {
-        let stay = self.worker.stay();
+        let token = self.worker.task_token();
         tokio::spawn(async move {
             run.await;
-            drop(stay);
+            drop(token);
         });
     }
 }
