@@ -3,11 +3,11 @@
 pub mod action;
 pub mod clock;
 pub mod closing;
+pub mod connection_slots;
 pub mod ids;
 pub mod listen;
 pub mod measures;
 pub mod meter;
 pub mod pulse;
-pub mod seats;
 pub mod stores;
 pub mod transport;

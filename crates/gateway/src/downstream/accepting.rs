@@ -212,7 +212,7 @@ impl Entrance {
         let worker = self.worker.clone();
         let token = worker.task_token();
         let limit = self.shared.live.load().plan.limits.connections_max;
-        let Some(seat) = self.shared.seats.take(&self.place, limit) else {
+        let Some(slot) = self.shared.slots.take(&self.place, limit) else {
             worker.meter().connections_refused.add();
             tracing::debug!(%peer, limit, reason = "connections_full", "connection refused");
             let live = self.shared.plan_for(&self.place);
@@ -245,7 +245,7 @@ impl Entrance {
         tokio::spawn(async move {
             let secured = handshake::secured(&shared, &worker, &place, stream, peer, &closing);
             if let Some(stream) = secured.await {
-                connection::serve(shared, worker, place, stream, peer, seat, closing).await;
+                connection::serve(shared, worker, place, stream, peer, slot, closing).await;
             }
             drop(token);
         });

@@ -27,8 +27,8 @@ use crate::downstream::serving::Serving;
 use crate::downstream::socket::Socket;
 use crate::ground::clock::Clock;
 use crate::ground::closing::Closing;
+use crate::ground::connection_slots::ConnectionSlot;
 use crate::ground::listen::Place;
-use crate::ground::seats::Seat;
 use crate::ground::transport::Transport;
 use crate::live::shared::Shared;
 use crate::message::body::BUFFER;
@@ -63,7 +63,7 @@ pub async fn serve(
     listener: Place,
     stream: Transport,
     peer: SocketAddr,
-    seat: Seat,
+    slot: ConnectionSlot,
     closing: Arc<Closing>,
 ) {
     let clock = worker.clock().clone();
@@ -89,7 +89,7 @@ pub async fn serve(
             Transport::Tls(_) => "https",
         },
         interim: interim.clone(),
-        seat,
+        slot,
     });
     if stream.tcp().set_nodelay(true).is_err() {
         return;
@@ -133,7 +133,7 @@ pub async fn serve(
         return;
     };
     let (mut stream, own) = parts.io.into_inner().into_parts();
-    // The client keeps its seat while we read on.
+    // The client keeps its slot while we read on.
     let _client = parts.service;
     let answer = match end {
         End::TimedOut(false) | End::Waiting => return,

@@ -1,4 +1,4 @@
-//! What all workers share: the clock, the live plan, the counters, the seats of each listener.
+//! What all workers share: the clock, the live plan, the counters, the slots of each listener.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use fusebox_breaker::Timestamp;
 
 use crate::ground::clock::Clock;
+use crate::ground::connection_slots::ConnectionSlots;
 use crate::ground::listen::Place;
 use crate::ground::meter::{PerWorker, WorkerMeter};
 use crate::ground::pulse::Pulse;
-use crate::ground::seats::Seats;
 use crate::live::live_plan::Live;
 use crate::request::worker::Worker;
 
@@ -34,7 +34,7 @@ pub struct Shared {
     /// Whether each worker still runs.
     pub pulses: PerWorker<Pulse>,
     /// How many connections each listener has.
-    pub seats: Seats,
+    pub slots: ConnectionSlots,
 }
 
 impl Shared {
@@ -46,7 +46,7 @@ impl Shared {
             former: ArcSwapOption::empty(),
             meters: Arc::new(PerWorker::new(workers)),
             pulses: PerWorker::new(workers),
-            seats: Seats::new(connections_max),
+            slots: ConnectionSlots::new(connections_max),
         }
     }
 
@@ -76,7 +76,7 @@ impl Shared {
     pub fn worker(&self, index: usize) -> Arc<Worker> {
         // Where descriptors are few, few are spent on those that get no service.
         let workers = self.pulses.iter().count();
-        let turned_away = TURNED_AWAY_MAX.min(self.seats.all_max() / 8 / workers + 1);
+        let turned_away = TURNED_AWAY_MAX.min(self.slots.all_max() / 8 / workers + 1);
         Worker::new(index, self.clock.clone(), self.meters.clone(), turned_away)
     }
 

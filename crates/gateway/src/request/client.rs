@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use crate::ground::connection_slots::ConnectionSlot;
 use crate::ground::listen::Place;
-use crate::ground::seats::Seat;
 use crate::message::interim::Interim;
 use crate::message::phase::Phase;
 use crate::request::worker::Worker;
@@ -31,7 +31,7 @@ pub struct Client {
     /// The interim answers to the request that is being served.
     pub interim: Arc<Interim>,
     /// Its place among those that the listener may have.
-    pub seat: Seat,
+    pub slot: ConnectionSlot,
 }
 
 impl Drop for Client {

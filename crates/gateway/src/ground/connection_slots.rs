@@ -1,4 +1,4 @@
-//! Seats: how many connections are open, of each listener and of all, over all workers and reloads.
+//! ConnectionSlots: how many connections are open, of each listener and of all, over all workers and reloads.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use crate::ground::listen::Place;
 
 /// Counts the open connections, each listener's and all together, over all workers and reloads.
 #[derive(Debug)]
-pub struct Seats {
+pub struct ConnectionSlots {
     /// How many all listeners together may have, whatever the plan says: so many the process can carry.
     all_max: usize,
     all: Arc<AtomicUsize>,
@@ -17,9 +17,9 @@ pub struct Seats {
 
 /// One open connection: of its listener, and of all listeners.
 #[derive(Debug)]
-pub struct Seat([Arc<AtomicUsize>; 2]);
+pub struct ConnectionSlot([Arc<AtomicUsize>; 2]);
 
-impl Drop for Seat {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         for taken in &self.0 {
             taken.fetch_sub(1, Ordering::AcqRel);
@@ -27,10 +27,10 @@ impl Drop for Seat {
     }
 }
 
-impl Seats {
+impl ConnectionSlots {
     /// Nobody sits yet; at most `all_max` ever do.
-    pub fn new(all_max: usize) -> Seats {
-        Seats {
+    pub fn new(all_max: usize) -> ConnectionSlots {
+        ConnectionSlots {
             all_max,
             all: Arc::default(),
             listeners: Mutex::default(),
@@ -42,8 +42,8 @@ impl Seats {
         self.all_max
     }
 
-    /// A seat, if fewer than `limit` are taken at this listener and there is room in the process.
-    pub fn take(&self, listener: &Place, limit: usize) -> Option<Seat> {
+    /// A slot, if fewer than `limit` are taken at this listener and there is room in the process.
+    pub fn take(&self, listener: &Place, limit: usize) -> Option<ConnectionSlot> {
         // Taken once a connection, not once a request.
         let mut listeners = self
             .listeners
@@ -61,7 +61,7 @@ impl Seats {
             self.all.fetch_sub(1, Ordering::AcqRel);
             return None;
         }
-        Some(Seat([taken, self.all.clone()]))
+        Some(ConnectionSlot([taken, self.all.clone()]))
     }
 }
 
@@ -91,24 +91,24 @@ mod tests {
 
     #[test]
     fn a_seat_is_free_again_when_its_connection_ends() {
-        let seats = Seats::new(usize::MAX);
+        let slots = ConnectionSlots::new(usize::MAX);
         let place = place("127.0.0.1:8080");
-        let first = seats.take(&place, 1);
-        assert!(first.is_some() && seats.take(&place, 1).is_none());
+        let first = slots.take(&place, 1);
+        assert!(first.is_some() && slots.take(&place, 1).is_none());
         drop(first);
-        assert!(seats.take(&place, 1).is_some());
+        assert!(slots.take(&place, 1).is_some());
     }
 
     #[test]
     fn all_listeners_together_have_no_more_seats_than_the_process_can_carry() {
-        let seats = Seats::new(2);
+        let slots = ConnectionSlots::new(2);
         let (one, other) = (place("127.0.0.1:8080"), place("127.0.0.1:8081"));
-        let first = seats.take(&one, 10);
-        let _second = seats.take(&other, 10).unwrap();
-        assert!(seats.take(&one, 10).is_none() && seats.take(&other, 10).is_none());
-        assert!(seats.take(&other, 1).is_none(), "a refusal takes none");
+        let first = slots.take(&one, 10);
+        let _second = slots.take(&other, 10).unwrap();
+        assert!(slots.take(&one, 10).is_none() && slots.take(&other, 10).is_none());
+        assert!(slots.take(&other, 1).is_none(), "a refusal takes none");
         drop(first);
-        assert!(seats.take(&other, 1).is_none());
-        assert!(seats.take(&other, 10).is_some());
+        assert!(slots.take(&other, 1).is_none());
+        assert!(slots.take(&other, 10).is_some());
     }
 }
