@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::downstream::connection;
 use crate::downstream::handshake;
 use crate::ground::closing::Closing;
-use crate::ground::listen::{BACKLOG, Place};
+use crate::ground::listen::{BACKLOG, ListenerKey};
 use crate::live::shared::Shared;
 use crate::request::answer;
 use crate::request::linger;
@@ -33,10 +33,10 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// What the gateway tells a worker.
 #[derive(Debug)]
 pub enum Command {
-    /// Accept on a socket, as the listener that has this place.
-    Listen(Place, StdListener),
+    /// Accept on a socket, as the listener that has this key.
+    Listen(ListenerKey, StdListener),
     /// Stop accepting there, and let its connections finish what is in flight.
-    Close(Place),
+    Close(ListenerKey),
     /// Stop accepting, let what is in flight finish within the time, then say so and end.
     Drain(Duration, oneshot::Sender<Drained>),
 }
@@ -71,7 +71,7 @@ async fn obey(
     worker: Arc<Worker>,
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) {
-    let mut listening: HashMap<Place, Listening> = HashMap::new();
+    let mut listening: HashMap<ListenerKey, Listening> = HashMap::new();
     let mut sweep = tokio::time::interval(SWEEP);
     loop {
         let command = tokio::select! {
@@ -82,18 +82,18 @@ async fn obey(
             }
         };
         match command {
-            Some(Command::Listen(place, socket)) => {
-                match Listening::begin(&shared, &worker, place.clone(), socket) {
+            Some(Command::Listen(key, socket)) => {
+                match Listening::begin(&shared, &worker, key.clone(), socket) {
                     Ok(begun) => {
-                        listening.insert(place, begun);
+                        listening.insert(key, begun);
                     }
                     Err(error) => {
-                        tracing::error!(?place, %error, "a socket could not be used")
+                        tracing::error!(listener = ?key, %error, "a socket could not be used")
                     }
                 }
             }
-            Some(Command::Close(place)) => {
-                if let Some(listening) = listening.remove(&place) {
+            Some(Command::Close(key)) => {
+                if let Some(listening) = listening.remove(&key) {
                     listening.end().await;
                 }
             }
@@ -122,13 +122,13 @@ impl Listening {
     fn begin(
         shared: &Arc<Shared>,
         worker: &Arc<Worker>,
-        place: Place,
+        key: ListenerKey,
         socket: StdListener,
     ) -> io::Result<Listening> {
         let entrance = Entrance {
             shared: shared.clone(),
             worker: worker.clone(),
-            place,
+            key,
             closing: Arc::default(),
         };
         let closing = entrance.closing.clone();
@@ -155,7 +155,7 @@ impl Listening {
 struct Entrance {
     shared: Arc<Shared>,
     worker: Arc<Worker>,
-    place: Place,
+    key: ListenerKey,
     closing: Arc<Closing>,
 }
 
@@ -212,24 +212,21 @@ impl Entrance {
         let worker = self.worker.clone();
         let token = worker.task_token();
         let limit = self.shared.live.load().plan.limits.connections_max;
-        let Some(slot) = self.shared.slots.take(&self.place, limit) else {
+        let Some(slot) = self.shared.slots.take(&self.key, limit) else {
             worker.meter().connections_refused.add();
             tracing::debug!(%peer, limit, reason = "connections_full", "connection refused");
-            let live = self.shared.plan_for(&self.place);
-            if live
-                .listener(&self.place)
-                .is_some_and(|it| it.tls.is_some())
-            {
+            let live = self.shared.plan_for(&self.key);
+            if live.listener(&self.key).is_some_and(|it| it.tls.is_some()) {
                 // A plain answer would look like a fault of TLS, and a handshake costs more than the flood.
                 return;
             }
             // Beyond those that are waited for until they have read why, a connection is answered and closed at once, so
             // that a flood over the limit does not use up descriptors after all.
             match worker.turning_away.clone().try_acquire_owned() {
-                Ok(place) => {
+                Ok(permit) => {
                     tokio::spawn(async move {
                         turn_away(stream).await;
-                        drop((place, token));
+                        drop((permit, token));
                     });
                 }
                 Err(_) => turn_away_at_once(stream),
@@ -237,15 +234,11 @@ impl Entrance {
             return;
         };
         worker.meter().connections.add();
-        let (shared, place, closing) = (
-            self.shared.clone(),
-            self.place.clone(),
-            self.closing.clone(),
-        );
+        let (shared, key, closing) = (self.shared.clone(), self.key.clone(), self.closing.clone());
         tokio::spawn(async move {
-            let secured = handshake::secured(&shared, &worker, &place, stream, peer, &closing);
+            let secured = handshake::secured(&shared, &worker, &key, stream, peer, &closing);
             if let Some(stream) = secured.await {
-                connection::serve(shared, worker, place, stream, peer, slot, closing).await;
+                connection::serve(shared, worker, key, stream, peer, slot, closing).await;
             }
             drop(token);
         });

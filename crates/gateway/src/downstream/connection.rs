@@ -28,7 +28,7 @@ use crate::downstream::socket::Socket;
 use crate::ground::clock::Clock;
 use crate::ground::closing::Closing;
 use crate::ground::connection_slots::ConnectionSlot;
-use crate::ground::listen::Place;
+use crate::ground::listen::ListenerKey;
 use crate::ground::transport::Transport;
 use crate::live::shared::Shared;
 use crate::message::body::BUFFER;
@@ -60,7 +60,7 @@ enum End {
 pub async fn serve(
     shared: Arc<Shared>,
     worker: Arc<Worker>,
-    listener: Place,
+    listener: ListenerKey,
     stream: Transport,
     peer: SocketAddr,
     slot: ConnectionSlot,

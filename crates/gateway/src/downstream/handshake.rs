@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::downstream::connection::{FAREWELL, LAST_CALL};
 use crate::downstream::refusal;
 use crate::ground::closing::Closing;
-use crate::ground::listen::Place;
+use crate::ground::listen::ListenerKey;
 use crate::ground::transport::Transport;
 use crate::live::shared::Shared;
 use crate::request::worker::Worker;
@@ -25,13 +25,13 @@ use crate::request::worker::Worker;
 pub async fn secured(
     shared: &Shared,
     worker: &Worker,
-    place: &Place,
+    key: &ListenerKey,
     stream: TcpStream,
     peer: SocketAddr,
     closing: &Closing,
 ) -> Option<Transport> {
-    let live = shared.plan_for(place);
-    let tls = live.listener(place).and_then(|it| it.tls.clone());
+    let live = shared.plan_for(key);
+    let tls = live.listener(key).and_then(|it| it.tls.clone());
     let Some(acceptor) = tls else {
         return Some(Transport::Plain(stream));
     };

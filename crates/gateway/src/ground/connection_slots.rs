@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::ground::listen::Place;
+use crate::ground::listen::ListenerKey;
 
 /// Counts the open connections, each listener's and all together, over all workers and reloads.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub struct ConnectionSlots {
     /// How many all listeners together may have, whatever the plan says: so many the process can carry.
     all_max: usize,
     all: Arc<AtomicUsize>,
-    listeners: Mutex<HashMap<Place, Arc<AtomicUsize>>>,
+    listeners: Mutex<HashMap<ListenerKey, Arc<AtomicUsize>>>,
 }
 
 /// One open connection: of its listener, and of all listeners.
@@ -43,7 +43,7 @@ impl ConnectionSlots {
     }
 
     /// A slot, if fewer than `limit` are taken at this listener and there is room in the process.
-    pub fn take(&self, listener: &Place, limit: usize) -> Option<ConnectionSlot> {
+    pub fn take(&self, listener: &ListenerKey, limit: usize) -> Option<ConnectionSlot> {
         // Taken once a connection, not once a request.
         let mut listeners = self
             .listeners
@@ -76,7 +76,7 @@ fn take_one(taken: &AtomicUsize, limit: usize) -> bool {
 mod tests {
     use super::*;
 
-    fn place(addr: &str) -> Place {
+    fn key(addr: &str) -> ListenerKey {
         let plan = fusebox_plan::plan::Listener {
             name: "a".into(),
             addr: addr.parse().unwrap(),
@@ -86,23 +86,23 @@ mod tests {
             manner: fusebox_plan::plan::Manner::Native,
             tls: None,
         };
-        Place::of(&plan)
+        ListenerKey::of(&plan)
     }
 
     #[test]
     fn a_seat_is_free_again_when_its_connection_ends() {
         let slots = ConnectionSlots::new(usize::MAX);
-        let place = place("127.0.0.1:8080");
-        let first = slots.take(&place, 1);
-        assert!(first.is_some() && slots.take(&place, 1).is_none());
+        let key = key("127.0.0.1:8080");
+        let first = slots.take(&key, 1);
+        assert!(first.is_some() && slots.take(&key, 1).is_none());
         drop(first);
-        assert!(slots.take(&place, 1).is_some());
+        assert!(slots.take(&key, 1).is_some());
     }
 
     #[test]
     fn all_listeners_together_have_no_more_seats_than_the_process_can_carry() {
         let slots = ConnectionSlots::new(2);
-        let (one, other) = (place("127.0.0.1:8080"), place("127.0.0.1:8081"));
+        let (one, other) = (key("127.0.0.1:8080"), key("127.0.0.1:8081"));
         let first = slots.take(&one, 10);
         let _second = slots.take(&other, 10).unwrap();
         assert!(slots.take(&one, 10).is_none() && slots.take(&other, 10).is_none());

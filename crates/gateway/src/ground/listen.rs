@@ -14,15 +14,15 @@ pub const BACKLOG: u16 = 4096;
 /// Which sockets a listener has. They stay its own while its address does, whatever its name; only
 /// a port that the system chose belongs to the name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
+pub struct ListenerKey {
     addr: SocketAddr,
     name: Option<Arc<str>>,
 }
 
-impl Place {
+impl ListenerKey {
     /// The place of a plan's listener.
-    pub fn of(listener: &Listener) -> Place {
-        Place {
+    pub fn of(listener: &Listener) -> ListenerKey {
+        ListenerKey {
             addr: listener.addr,
             name: (listener.addr.port() == 0).then(|| listener.name.clone()),
         }

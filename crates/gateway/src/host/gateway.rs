@@ -17,7 +17,7 @@ use crate::app::AppBuilder;
 use crate::downstream::accepting;
 use crate::downstream::accepting::Command;
 use crate::ground::clock::Clock;
-use crate::ground::listen::{self, Place};
+use crate::ground::listen::{self, ListenerKey};
 use crate::ground::stores::{StoreHandle, Stores};
 use crate::host::announcer::Announcer;
 use crate::host::membership::Membership;
@@ -117,7 +117,7 @@ pub(crate) struct Inner {
     commands: Vec<mpsc::UnboundedSender<Command>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Where each listener really listens; taken by one reload at a time.
-    bound: Mutex<HashMap<Place, Bound>>,
+    bound: Mutex<HashMap<ListenerKey, Bound>>,
     tasks: Mutex<Vec<tokio::task::AbortHandle>>,
     pub draining: AtomicBool,
     reloading: Mutex<()>,
@@ -344,10 +344,10 @@ impl Inner {
         }
         let (new, ours) = self.missing(&plan.listeners);
         let sockets = bind_all(&new, self.workers, &ours)?;
-        let kept: HashMap<Place, Arc<str>> = plan
+        let kept: HashMap<ListenerKey, Arc<str>> = plan
             .listeners
             .iter()
-            .map(|listener| (Place::of(listener), listener.name.clone()))
+            .map(|listener| (ListenerKey::of(listener), listener.name.clone()))
             .collect();
         let previous = self.shared.live.load_full();
         let (live, reloaded) = self
@@ -358,18 +358,18 @@ impl Inner {
         self.shared.replace(live);
         self.start_flows();
         let mut gone = Vec::new();
-        self.bound().retain(|place, bound| match kept.get(place) {
+        self.bound().retain(|key, bound| match kept.get(key) {
             Some(name) => {
                 bound.name = name.clone();
                 true
             }
             None => {
-                gone.push(place.clone());
+                gone.push(key.clone());
                 false
             }
         });
-        for place in gone {
-            self.tell(|| Command::Close(place.clone()));
+        for key in gone {
+            self.tell(|| Command::Close(key.clone()));
         }
         self.open(sockets);
         self.announcer.changed.set_homes(&self.shared.live.load());
@@ -389,7 +389,7 @@ impl Inner {
         *self.started.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn bound(&self) -> MutexGuard<'_, HashMap<Place, Bound>> {
+    fn bound(&self) -> MutexGuard<'_, HashMap<ListenerKey, Bound>> {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -398,7 +398,7 @@ impl Inner {
         let bound = self.bound();
         let missing = listeners
             .iter()
-            .filter(|listener| !bound.contains_key(&Place::of(listener)))
+            .filter(|listener| !bound.contains_key(&ListenerKey::of(listener)))
             .cloned()
             .collect();
         (missing, bound.values().map(|bound| bound.addr).collect())
@@ -406,13 +406,13 @@ impl Inner {
 
     fn open(&self, sockets: Sockets) {
         for (listener, addr, sockets) in sockets {
-            let place = Place::of(&listener);
+            let key = ListenerKey::of(&listener);
             for (commands, socket) in self.commands.iter().zip(sockets) {
                 // A worker is gone only when the gateway drains, which then takes no connection.
-                commands.send(Command::Listen(place.clone(), socket)).ok();
+                commands.send(Command::Listen(key.clone(), socket)).ok();
             }
             let name = listener.name.clone();
-            self.bound().insert(place, Bound { name, addr });
+            self.bound().insert(key, Bound { name, addr });
         }
     }
 

@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::app::{App, AppBuilder, Host};
 use crate::ground::clock::Clock;
-use crate::ground::listen::Place;
+use crate::ground::listen::ListenerKey;
 use crate::ground::meter::{PerWorker, RequestMeters};
 use crate::ground::stores::StoreHandle;
 use crate::live::changes::Changes;
@@ -40,7 +40,7 @@ pub struct Live {
     /// Its application of another dialect; `None` in the native form.
     pub app: Option<Arc<dyn App>>,
     /// Few, and asked for with every request: comparing is cheaper than hashing.
-    listeners: BTreeMap<Place, LiveListener>,
+    listeners: BTreeMap<ListenerKey, LiveListener>,
 }
 
 /// A listener, with the routes that it serves.
@@ -163,8 +163,8 @@ impl Live {
     }
 
     /// The listener that has a place.
-    pub fn listener(&self, place: &Place) -> Option<&LiveListener> {
-        self.listeners.get(place)
+    pub fn listener(&self, key: &ListenerKey) -> Option<&LiveListener> {
+        self.listeners.get(key)
     }
 }
 
@@ -481,7 +481,7 @@ impl LiveBuilder {
 fn listeners(
     plan: &Plan,
     previous: Option<&Live>,
-) -> Result<BTreeMap<Place, LiveListener>, String> {
+) -> Result<BTreeMap<ListenerKey, LiveListener>, String> {
     let limits = Arc::new(plan.limits.clone());
     let mut listeners = BTreeMap::new();
     for listener in &plan.listeners {
@@ -495,10 +495,10 @@ fn listeners(
                 )?)
             }
         };
-        let place = Place::of(listener);
+        let key = ListenerKey::of(listener);
         // Clients can take their sessions up again while the certificate is the same.
         let kept = previous
-            .and_then(|previous| previous.listener(&place))
+            .and_then(|previous| previous.listener(&key))
             .filter(|kept| kept.plan.tls == listener.tls)
             .and_then(|kept| kept.tls.clone());
         let tls = match (&listener.tls, kept) {
@@ -519,7 +519,7 @@ fn listeners(
             trusted_proxies: listener.trusted_proxies.clone(),
         };
         listeners.insert(
-            place,
+            key,
             LiveListener {
                 rules: Arc::new(rules),
                 router,

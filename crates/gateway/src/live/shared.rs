@@ -8,7 +8,7 @@ use fusebox_breaker::Timestamp;
 
 use crate::ground::clock::Clock;
 use crate::ground::connection_slots::ConnectionSlots;
-use crate::ground::listen::Place;
+use crate::ground::listen::ListenerKey;
 use crate::ground::meter::{PerWorker, WorkerMeter};
 use crate::ground::pulse::Pulse;
 use crate::live::live_plan::Live;
@@ -58,15 +58,15 @@ impl Shared {
         self.live.store(Arc::new(live));
     }
 
-    /// The plan that a request runs under that came through the listener of a place: the one that
+    /// The plan that a request runs under that came through the listener of a key: the one that
     /// runs now, or the one before where a reload has just taken the listener away.
-    pub fn plan_for(&self, place: &Place) -> Arc<Live> {
+    pub fn plan_for(&self, key: &ListenerKey) -> Arc<Live> {
         let live = self.live.load_full();
-        if live.listener(place).is_some() {
+        if live.listener(key).is_some() {
             return live;
         }
         match &*self.former.load() {
-            Some(former) if former.0.listener(place).is_some() => former.0.clone(),
+            Some(former) if former.0.listener(key).is_some() => former.0.clone(),
             _ => live,
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use crate::ground::connection_slots::ConnectionSlot;
-use crate::ground::listen::Place;
+use crate::ground::listen::ListenerKey;
 use crate::message::interim::Interim;
 use crate::message::phase::Phase;
 use crate::request::worker::Worker;
@@ -17,7 +17,7 @@ pub struct Client {
     /// The worker that serves it.
     pub worker: Arc<Worker>,
     /// The place of the listener that it came through.
-    pub listener: Place,
+    pub listener: ListenerKey,
     /// Who it is.
     pub peer: SocketAddr,
     /// The address that it came to.

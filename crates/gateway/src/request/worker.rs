@@ -12,7 +12,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::ground::clock::{Clock, WorkerRef};
 use crate::ground::ids::Ids;
 use crate::ground::meter::{PerWorker, WorkerMeter};
-use crate::request::linger::LingerRoom;
+use crate::request::linger::LingeringConnections;
 
 /// How a worker's drain ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct Worker {
     /// Makes request ids.
     pub ids: Ids,
     /// Connections whose clients may still be sending behind their last answer.
-    pub lingering: LingerRoom,
+    pub lingering: LingeringConnections,
     /// Connections and tunnels that are open.
     open: AtomicUsize,
     left: Notify,
@@ -64,7 +64,7 @@ impl Worker {
             clock,
             meters,
             ids: Ids::new(fastrand::u64(..)),
-            lingering: LingerRoom::default(),
+            lingering: LingeringConnections::default(),
             open: AtomicUsize::new(0),
             left: Notify::new(),
             turning_away: Arc::new(Semaphore::new(turned_away)),

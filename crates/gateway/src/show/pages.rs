@@ -68,7 +68,7 @@ impl Gateway {
         let mut smallest = Smallest::new(query.limit);
         let mut total = 0;
         let mut looked_at = 0_usize;
-        for (place, breakers) in places(&live, &own) {
+        for (position, breakers) in positions(&live, &own) {
             for breaker in breakers {
                 looked_at += 1;
                 if looked_at.is_multiple_of(AT_A_TIME) {
@@ -79,24 +79,26 @@ impl Gateway {
                 }
                 total += 1;
                 if query.is_ahead(breaker.name()) {
-                    smallest.offer(breaker, place);
+                    smallest.offer(breaker, position);
                 }
             }
         }
         let (chosen, has_more) = smallest.take();
-        let listed = chosen.into_iter().map(|(breaker, place)| match place {
-            Place::Upstream(at) => Listed {
-                upstream: live.upstreams[at].plan.name.clone(),
-                guarded: live.upstreams[at].guards.guarded(breaker),
-            },
-            Place::Own(at) => {
-                let (of, guarded) = own[at].clone();
-                Listed {
-                    upstream: of,
-                    guarded,
+        let listed = chosen
+            .into_iter()
+            .map(|(breaker, position)| match position {
+                Position::Upstream(at) => Listed {
+                    upstream: live.upstreams[at].plan.name.clone(),
+                    guarded: live.upstreams[at].guards.guarded(breaker),
+                },
+                Position::Own(at) => {
+                    let (of, guarded) = own[at].clone();
+                    Listed {
+                        upstream: of,
+                        guarded,
+                    }
                 }
-            }
-        });
+            });
         Page {
             total,
             has_more,
@@ -116,21 +118,22 @@ impl Gateway {
 
 /// Where a breaker stands in a plan.
 #[derive(Debug, Clone, Copy)]
-enum Place {
+enum Position {
     Upstream(usize),
     /// Of the plan's application.
     Own(usize),
 }
 
-/// All breakers of a plan, place by place.
-fn places<'a>(
+/// All breakers of a plan, place by position.
+fn positions<'a>(
     live: &'a Live,
     own: &'a [(Arc<str>, Guarded)],
-) -> impl Iterator<Item = (Place, Vec<Breaker>)> {
+) -> impl Iterator<Item = (Position, Vec<Breaker>)> {
     let upstreams = live.upstreams.iter().enumerate();
-    let upstreams = upstreams.map(|(at, it)| (Place::Upstream(at), it.guards.breakers()));
+    let upstreams = upstreams.map(|(at, it)| (Position::Upstream(at), it.guards.breakers()));
     let own = own.iter().enumerate();
-    upstreams.chain(own.map(|(at, (_, guarded))| (Place::Own(at), vec![guarded.breaker.clone()])))
+    upstreams
+        .chain(own.map(|(at, (_, guarded))| (Position::Own(at), vec![guarded.breaker.clone()])))
 }
 
 /// The state that a snapshot would show, without making one.
@@ -145,7 +148,7 @@ fn phase(breaker: &Breaker, now: Timestamp) -> Phase {
 /// The breakers with the smallest names among all that are offered; never holds many more than it is to give.
 struct Smallest {
     limit: usize,
-    held: Vec<(Breaker, Place)>,
+    held: Vec<(Breaker, Position)>,
     /// A name that is one too many, as are all from it on.
     end: Option<Arc<str>>,
 }
@@ -159,11 +162,11 @@ impl Smallest {
         }
     }
 
-    fn offer(&mut self, breaker: Breaker, place: Place) {
+    fn offer(&mut self, breaker: Breaker, position: Position) {
         if self.end.as_ref().is_some_and(|end| breaker.name() >= end) {
             return;
         }
-        self.held.push((breaker, place));
+        self.held.push((breaker, position));
         if self.held.len() > 2 * self.limit + 64 {
             self.cut();
         }
@@ -174,14 +177,14 @@ impl Smallest {
         if self.held.len() <= self.limit + 1 {
             return;
         }
-        let by_name = |a: &(Breaker, Place), b: &(Breaker, Place)| a.0.name().cmp(b.0.name());
+        let by_name = |a: &(Breaker, Position), b: &(Breaker, Position)| a.0.name().cmp(b.0.name());
         self.held.select_nth_unstable_by(self.limit, by_name);
         self.held.truncate(self.limit + 1);
         self.end = Some(self.held[self.limit].0.name().clone());
     }
 
     /// The smallest in order, and whether there were more.
-    fn take(mut self) -> (Vec<(Breaker, Place)>, bool) {
+    fn take(mut self) -> (Vec<(Breaker, Position)>, bool) {
         self.cut();
         self.held.sort_by(|a, b| a.0.name().cmp(b.0.name()));
         let has_more = self.held.len() > self.limit;
@@ -203,7 +206,7 @@ mod tests {
             let mut smallest = Smallest::new(limit);
             for number in &numbers {
                 let breaker = Breaker::new(format!("{number:05}"), Settings::default());
-                smallest.offer(breaker.unwrap(), Place::Upstream(0));
+                smallest.offer(breaker.unwrap(), Position::Upstream(0));
                 assert!(smallest.held.len() <= 2 * limit + 64);
             }
             let (chosen, has_more) = smallest.take();
