@@ -26,7 +26,7 @@ use crate::upstream::admission::{self, Asked, Unadmitted};
 use crate::upstream::breakers::{Guarded, KeyFacts};
 use crate::upstream::call::{Call, Holder};
 use crate::upstream::live_upstream::LiveUpstream;
-use crate::upstream::probe_line::Asker;
+use crate::upstream::probe_queue::Prober;
 use crate::upstream::sending::{Failed, PROBE_PATIENCE, Sending, expects_no_body};
 use crate::upstream::upstream_errors::UpstreamError;
 
@@ -71,9 +71,9 @@ pub async fn forward(
         Ok(Some(Asked::Admitted(permit))) => Ok(Some(permit)),
         Ok(None) => Ok(None),
         Ok(Some(Asked::Waits(refused))) => {
-            let asker = asker(&exchange, &guarded, &request);
+            let prober = prober(&exchange, &guarded, &request);
             let phase = &exchange.client.phase;
-            let turn = Box::pin(admission::turn(&guarded, worker, phase, asker, refused));
+            let turn = Box::pin(admission::turn(&guarded, worker, phase, prober, refused));
             turn.await.map(Some)
         }
         Err(rejection) => Err(rejection),
@@ -86,7 +86,7 @@ pub async fn forward(
         }
     };
     let may_probe = permit.as_ref().is_none_or(OwnedPermit::is_probe);
-    let asker = may_probe.then(|| asker(&exchange, &guarded, &request));
+    let prober = may_probe.then(|| prober(&exchange, &guarded, &request));
     let is_offered = !is_complete
         && request.version() == Version::HTTP_11
         && request.headers().contains_key(EXPECT);
@@ -107,12 +107,12 @@ pub async fn forward(
         parts.headers.remove(EXPECT);
     }
     let (mut body, intake) = outgoing_body(&exchange, body, is_offered);
-    let permit = match (permit, asker, &mut body) {
+    let permit = match (permit, prober, &mut body) {
         (Some(permit), ..) => permit,
         // Only a request with a body is not admitted at once.
-        (None, Some(asker), Outgoing::Client(body)) => {
+        (None, Some(prober), Outgoing::Client(body)) => {
             let phase = &exchange.client.phase;
-            match admission::ask_with(&guarded, worker, phase, asker, body).await {
+            match admission::ask_with(&guarded, worker, phase, prober, body).await {
                 Ok(permit) => permit,
                 Err(Unadmitted::Client(fault)) => {
                     exchange.debug("request refused", UpstreamError::client(fault).word);
@@ -132,8 +132,8 @@ pub async fn forward(
     };
     let mut call = Call::new(permit, guarded, step.upstream.clone(), worker.clone());
     call.made_for(&parts.method, Some(&exchange.client.phase));
-    if let Some(asker) = asker.filter(|_| call.is_probe()) {
-        call.probes_for(asker);
+    if let Some(prober) = prober.filter(|_| call.is_probe()) {
+        call.probes_for(prober);
     }
     let carried = Carried {
         call,
@@ -155,10 +155,10 @@ pub async fn forward(
 }
 
 /// Who asks for a probe's place.
-fn asker(exchange: &Exchange, guarded: &Guarded, request: &Request<Incoming>) -> Asker {
+fn prober(exchange: &Exchange, guarded: &Guarded, request: &Request<Incoming>) -> Prober {
     let client = fields::client(request.headers(), &origin(exchange));
-    let place = &guarded.beside.place;
-    place.asker(client, request.method(), request.uri())
+    let probes = &guarded.beside.probes;
+    probes.prober(client, request.method(), request.uri())
 }
 
 /// Counts a refusal, and says it to whoever reads the log and to the client.

@@ -4,7 +4,7 @@
 //! would keep everybody else out for as long as the client likes. So a probe's place goes to complete
 //! requests only: a body is read to its end first, up to [`READ_AHEAD`]. A longer one probes as it
 //! comes, but only while no complete request wants the place (docs/gateway.md, "Whose fault it is").
-//! Where clients provoke answers that say nothing, complete requests take turns ([`crate::upstream::probe_place`]).
+//! Where clients provoke answers that say nothing, complete requests take turns ([`crate::upstream::probe_turns`]).
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -17,7 +17,7 @@ use crate::ground::clock::WorkerRef;
 use crate::message::phase::Phase;
 use crate::message::request_body::{ClientFault, RequestBody};
 use crate::upstream::breakers::Guarded;
-use crate::upstream::probe_line::Asker;
+use crate::upstream::probe_queue::Prober;
 
 /// How much of a body is read before a probe's place is taken, in bytes.
 const READ_AHEAD: u64 = 64 * 1024;
@@ -88,13 +88,13 @@ pub fn ask(
 /// # Errors
 /// The breaker's refusal.
 pub fn ask_complete(guarded: &Guarded, worker: &WorkerRef) -> Result<Asked, Rejection> {
-    let place = &guarded.beside.place;
+    let probes = &guarded.beside.probes;
     let permit = match admit(guarded, &worker.clock) {
         Ok(permit) if !permit.is_probe() => return Ok(Asked::Admitted(permit)),
         Ok(permit) => permit,
         Err(rejection) => {
             if rejection.reason == RejectReason::BreakerProbing {
-                place.want(worker.clock.tick());
+                probes.want(worker.clock.tick());
             }
             return match waits(guarded, worker, &rejection) {
                 true => Ok(Asked::Waits(rejection)),
@@ -103,8 +103,8 @@ pub fn ask_complete(guarded: &Guarded, worker: &WorkerRef) -> Result<Asked, Reje
         }
     };
     let now = worker.clock.tick();
-    place.want(now);
-    if !place.has_line() {
+    probes.want(now);
+    if !probes.has_queue() {
         return Ok(Asked::Admitted(permit));
     }
     // Others came before.
@@ -115,7 +115,7 @@ pub fn ask_complete(guarded: &Guarded, worker: &WorkerRef) -> Result<Asked, Reje
 /// Whether a request that is refused so waits for a probe's place.
 fn waits(guarded: &Guarded, worker: &WorkerRef, rejection: &Rejection) -> bool {
     rejection.reason == RejectReason::BreakerProbing
-        && guarded.beside.place.is_contested(worker.clock.tick())
+        && guarded.beside.probes.is_contested(worker.clock.tick())
 }
 
 /// The refusal of a request before which others stand for a probe's place.
@@ -138,25 +138,25 @@ pub async fn turn(
     guarded: &Guarded,
     worker: &WorkerRef,
     client: &Phase,
-    asker: Asker,
+    prober: Prober,
     refused: Rejection,
 ) -> Result<OwnedPermit, Rejection> {
-    let place = &guarded.beside.place;
+    let probes = &guarded.beside.probes;
     let left = poll_fn(|cx| match client.is_left_by_caller(cx) {
         true => Poll::Ready(()),
         false => Poll::Pending,
     });
     let ask = || {
-        place.want(worker.clock.tick());
+        probes.want(worker.clock.tick());
         admit(guarded, &worker.clock)
     };
-    place.wait(asker, refused, left, &worker.clock, ask).await
+    probes.wait(prober, refused, left, &worker.clock, ask).await
 }
 
 /// Gives a probe's place back, of which nobody made use.
 fn give_back(guarded: &Guarded, worker: &WorkerRef, permit: OwnedPermit) {
     drop(permit);
-    guarded.beside.place.freed(worker.clock.tick());
+    guarded.beside.probes.freed(worker.clock.tick());
 }
 
 /// A permit for a request that has to probe and has a body: the body is read first.
@@ -167,7 +167,7 @@ pub async fn ask_with(
     guarded: &Guarded,
     worker: &WorkerRef,
     client: &Phase,
-    asker: Asker,
+    prober: Prober,
     body: &mut RequestBody,
 ) -> Result<OwnedPermit, Unadmitted> {
     let is_complete = body
@@ -178,7 +178,7 @@ pub async fn ask_with(
         return match ask_complete(guarded, worker)? {
             Asked::Admitted(permit) => Ok(permit),
             Asked::Waits(refused) => {
-                Ok(Box::pin(turn(guarded, worker, client, asker, refused)).await?)
+                Ok(Box::pin(turn(guarded, worker, client, prober, refused)).await?)
             }
         };
     }
@@ -206,6 +206,6 @@ fn admit(guarded: &Guarded, clock: &Clock) -> Result<OwnedPermit, Rejection> {
 
 /// Whether a complete request has asked for a probe's place lately.
 fn is_wanted(guarded: &Guarded, now: Timestamp) -> bool {
-    let wanted = guarded.beside.place.wanted_at();
+    let wanted = guarded.beside.probes.wanted_at();
     wanted.is_some_and(|at| now < at + TURN)
 }

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use crate::ground::clock::Clock;
 use crate::ground::clock::WorkerRef;
 use crate::ground::meter::{BreakerMeter, PerWorker};
-use crate::upstream::probe_place::ProbePlace;
+use crate::upstream::probe_turns::ProbeTurns;
 
 /// A longer key is replaced by its digest.
 const KEY_BYTES_MAX: usize = 128;
@@ -36,7 +36,7 @@ pub struct Beside {
     /// What each worker counts.
     pub meters: PerWorker<BreakerMeter>,
     /// Who wants to probe.
-    pub place: ProbePlace,
+    pub probes: ProbeTurns,
 }
 
 impl Beside {
@@ -44,7 +44,7 @@ impl Beside {
     pub fn new(workers: usize) -> Beside {
         Beside {
             meters: PerWorker::new(workers),
-            place: ProbePlace::default(),
+            probes: ProbeTurns::default(),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::message::retry_after;
 use crate::upstream::breakers::{Beside, Guarded};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::is_idempotent;
-use crate::upstream::probe_line::Asker;
+use crate::upstream::probe_queue::Prober;
 use crate::upstream::stall::StallWatch;
 use crate::upstream::upstream_errors::UpstreamError;
 
@@ -58,7 +58,7 @@ pub struct Call {
     /// Where it is seen whether the client has left, where that may be a failure.
     phase: Option<Arc<Phase>>,
     /// Whose it is, where it is a probe.
-    asker: Option<Asker>,
+    prober: Option<Prober>,
 }
 
 /// What is known of how the response's body comes.
@@ -114,7 +114,7 @@ impl Call {
             cause: None,
             is_odd: false,
             phase: None,
-            asker: None,
+            prober: None,
         }
     }
 
@@ -124,19 +124,19 @@ impl Call {
         self.phase = phase.filter(|_| self.abandoned_after().is_some()).cloned();
     }
 
-    /// The call is a probe of that asker.
-    pub fn probes_for(&mut self, asker: Asker) {
+    /// The call is a probe of that prober.
+    pub fn probes_for(&mut self, prober: Prober) {
         let now = self.worker.clock.tick();
         if let Some(guarded) = &self.guarded {
-            guarded.beside.place.begins(asker, now);
+            guarded.beside.probes.begins(prober, now);
         }
-        self.asker = Some(asker);
+        self.prober = Some(prober);
     }
 
     /// What lies beside the breaker, and who asked, where the call is its probe.
-    pub fn beside_probe(&self) -> Option<(Arc<Beside>, Option<Asker>)> {
+    pub fn beside_probe(&self) -> Option<(Arc<Beside>, Option<Prober>)> {
         let guarded = self.guarded.as_ref().filter(|_| self.is_probe())?;
-        Some((guarded.beside.clone(), self.asker))
+        Some((guarded.beside.clone(), self.prober))
     }
 
     /// The breaker before the upstream, and what is kept beside it.
@@ -287,7 +287,7 @@ impl Call {
     /// stream that it asked for go on for [`FLOWN`].
     fn is_in_the_way(&self, now: Timestamp) -> bool {
         let guarded = self.guarded.as_ref();
-        let Some(wanted) = guarded.and_then(|guarded| guarded.beside.place.wanted_at()) else {
+        let Some(wanted) = guarded.and_then(|guarded| guarded.beside.probes.wanted_at()) else {
             return false;
         };
         let is_held = self
@@ -383,8 +383,8 @@ impl Call {
         guarded.meter(&self.worker).count(counted);
         if is_probe {
             let is_ignored = counted == SettledAs::Ignored;
-            let place = &guarded.beside.place;
-            place.ended(self.asker, is_ignored, now);
+            let probes = &guarded.beside.probes;
+            probes.ended(self.prober, is_ignored, now);
         }
     }
 

@@ -31,7 +31,7 @@ use crate::upstream::call::{Call, FLOWN};
 use crate::upstream::connect::{NoConnection, Unconnected};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::{Connection, Pool, is_idempotent};
-use crate::upstream::probe_line::Asker;
+use crate::upstream::probe_queue::Prober;
 use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 
 /// The machine's own deadline of a probe lies this much behind ours: it is the net, not the judge.
@@ -439,30 +439,30 @@ fn has_it_since(intake: Option<&Arc<Intake>>, sent_at: Timestamp) -> Option<Time
 enum WantedBy {
     /// A complete request, while the probe waits for its client.
     Complete,
-    /// Somebody who has not provoked an answer that says nothing, as the probe's asker has.
+    /// Somebody who has not provoked an answer that says nothing, as the probe's prober has.
     Better,
 }
 
 /// Ends when a probe must give up its place. A long body may probe, but not keep complete requests from it by
 /// stopping; whoever provoked an answer that says nothing may probe again, but not keep others from it for long.
 async fn place_wanted(
-    beside: Option<(Arc<Beside>, Option<Asker>)>,
+    beside: Option<(Arc<Beside>, Option<Prober>)>,
     intake: Option<&Arc<Intake>>,
     clock: &Clock,
     since: Timestamp,
 ) -> WantedBy {
-    let Some((beside, asker)) = beside else {
+    let Some((beside, prober)) = beside else {
         return std::future::pending().await;
     };
-    let place = &beside.place;
+    let probes = &beside.probes;
     loop {
         tokio::time::sleep(PLACE_LOOK).await;
         let waits = intake.is_some_and(|intake| intake.handed_over().is_none());
-        if waits && place.wanted_at().is_some_and(|at| at > since) {
+        if waits && probes.wanted_at().is_some_and(|at| at > since) {
             return WantedBy::Complete;
         }
         let now = clock.tick();
-        if now >= since + FLOWN && asker.is_some_and(|asker| place.has_better(asker, now)) {
+        if now >= since + FLOWN && prober.is_some_and(|prober| probes.has_better(prober, now)) {
             return WantedBy::Better;
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! While every probe says something of the upstream, nobody waits: a request that finds one in flight is refused at
 //! once. For a while after one has ended with an answer that says nothing (over our own limits, matched by
-//! `ignore`), complete requests stand in the line of [`crate::upstream::probe_line`] instead: whoever provokes such answers in a loop would take
+//! `ignore`), complete requests stand in the line of [`crate::upstream::probe_queue`] instead: whoever provokes such answers in a loop would take
 //! the place again each time that it is free, and an honest client that comes once a second never meet it so. Whoever
 //! closes its side leaves the line, since most such clients are gone.
 
@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::ground::clock::Clock;
 use crate::ground::meter::Moment;
-use crate::upstream::probe_line::{Asker, ProbeLine, Standing};
+use crate::upstream::probe_queue::{ProbeQueue, Prober, Standing};
 
 /// How long a request waits for its turn at most.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Who wants a breaker's probe places, and who may have the next one.
 #[derive(Debug, Default)]
-pub struct ProbePlace {
+pub struct ProbeTurns {
     /// When a complete request last asked for it.
     wanted: Moment,
     /// When a probe last ended that said nothing of the upstream.
@@ -43,13 +43,13 @@ pub struct ProbePlace {
     waiting: AtomicUsize,
     /// A probe is in flight of somebody who provoked such an answer.
     is_held_by_blamed: AtomicBool,
-    /// How askers are told apart; of its own, so that no client can pass for another.
+    /// How probers are told apart; of its own, so that no client can pass for another.
     hasher: RandomState,
     /// There is none until a probe has said nothing.
-    line: Mutex<Option<Box<ProbeLine>>>,
+    queue: Mutex<Option<Box<ProbeQueue>>>,
 }
 
-impl ProbePlace {
+impl ProbeTurns {
     /// A complete request has asked for the place.
     pub fn want(&self, now: Timestamp) {
         self.wanted.set(now);
@@ -62,53 +62,53 @@ impl ProbePlace {
 
     /// Who asks: an IPv6 client is known by the network of its site (48 bits, RFC 6177), since it may have all addresses of
     /// that, and a target by its method and path.
-    pub fn asker(&self, client: IpAddr, method: &Method, uri: &Uri) -> Asker {
+    pub fn prober(&self, client: IpAddr, method: &Method, uri: &Uri) -> Prober {
         let client = match client.to_canonical() {
             IpAddr::V4(v4) => u64::from(v4.to_bits()),
             IpAddr::V6(v6) => (v6.to_bits() >> 80) as u64,
         };
         let target = (method.as_str(), uri.path());
-        Asker::new(self.hasher.hash_one(client), self.hasher.hash_one(target))
+        Prober::new(self.hasher.hash_one(client), self.hasher.hash_one(target))
     }
 
-    /// A probe of that asker begins.
-    pub fn begins(&self, asker: Asker, now: Timestamp) {
-        let mut line = self.lock();
-        line.get_or_insert_default().hold(asker);
-        self.note_holders(&line, now);
+    /// A probe of that prober begins.
+    pub fn begins(&self, prober: Prober, now: Timestamp) {
+        let mut queue = self.lock();
+        queue.get_or_insert_default().hold(prober);
+        self.note_holders(&queue, now);
     }
 
-    fn note_holders(&self, line: &Option<Box<ProbeLine>>, now: Timestamp) {
-        let is = line
+    fn note_holders(&self, queue: &Option<Box<ProbeQueue>>, now: Timestamp) {
+        let is = queue
             .as_ref()
-            .is_some_and(|line| line.is_held_by_blamed(now));
+            .is_some_and(|queue| queue.is_held_by_blamed(now));
         self.is_held_by_blamed.store(is, Ordering::Relaxed);
     }
 
-    /// A probe of that asker has ended; `is_ignored`: it said nothing of the upstream.
-    pub fn ended(&self, asker: Option<Asker>, is_ignored: bool, now: Timestamp) {
-        let mut line = self.lock();
-        if let (Some(asker), Some(line)) = (asker, line.as_deref_mut()) {
-            line.let_go(asker);
+    /// A probe of that prober has ended; `is_ignored`: it said nothing of the upstream.
+    pub fn ended(&self, prober: Option<Prober>, is_ignored: bool, now: Timestamp) {
+        let mut queue = self.lock();
+        if let (Some(prober), Some(queue)) = (prober, queue.as_deref_mut()) {
+            queue.let_go(prober);
         }
         if is_ignored {
             self.idle_end.set(now);
-            if let Some(asker) = asker {
-                line.get_or_insert_default().blame(asker, now);
+            if let Some(prober) = prober {
+                queue.get_or_insert_default().blame(prober, now);
             }
         }
-        self.note_holders(&line, now);
-        match line.as_deref_mut() {
-            Some(idle) if idle.is_idle(now) => *line = None,
-            Some(line) => line.call(now),
+        self.note_holders(&queue, now);
+        match queue.as_deref_mut() {
+            Some(idle) if idle.is_idle(now) => *queue = None,
+            Some(queue) => queue.call(now),
             None => {}
         }
     }
 
     /// A place that was taken is free again, and nothing was learnt.
     pub fn freed(&self, now: Timestamp) {
-        if let Some(line) = self.lock().as_deref_mut() {
-            line.call(now);
+        if let Some(queue) = self.lock().as_deref_mut() {
+            queue.call(now);
         }
     }
 
@@ -119,16 +119,17 @@ impl ProbePlace {
     }
 
     /// Whether somebody waits for the place.
-    pub fn has_line(&self) -> bool {
+    pub fn has_queue(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether somebody waits for the place who stands before the asker that has it.
-    pub fn has_better(&self, asker: Asker, now: Timestamp) -> bool {
-        let line = self.has_line().then(|| self.lock());
-        line.is_some_and(|line| {
-            line.as_ref()
-                .is_some_and(|line| line.has_better(asker, now))
+    /// Whether somebody waits for the place who stands before the prober that has it.
+    pub fn has_better(&self, prober: Prober, now: Timestamp) -> bool {
+        let queue = self.has_queue().then(|| self.lock());
+        queue.is_some_and(|queue| {
+            queue
+                .as_ref()
+                .is_some_and(|queue| queue.has_better(prober, now))
         })
     }
 
@@ -140,13 +141,13 @@ impl ProbePlace {
     /// the line is full or the client has left.
     pub async fn wait(
         &self,
-        asker: Asker,
+        prober: Prober,
         refused: Rejection,
         left: impl Future<Output = ()>,
         clock: &Clock,
         ask: impl Fn() -> Result<OwnedPermit, Rejection>,
     ) -> Result<OwnedPermit, Rejection> {
-        let Some(ticket) = self.join(asker, clock) else {
+        let Some(ticket) = self.join(prober, clock) else {
             return Err(refused);
         };
         let until = Instant::now() + PATIENCE;
@@ -180,27 +181,27 @@ impl ProbePlace {
         }
     }
 
-    fn join<'a>(&'a self, asker: Asker, clock: &'a Clock) -> Option<Ticket<'a>> {
-        let mut line = self.lock();
-        let line = line.get_or_insert_default();
-        let (number, wake) = line.join(asker, clock.tick())?;
-        self.waiting.store(line.len(), Ordering::Relaxed);
+    fn join<'a>(&'a self, prober: Prober, clock: &'a Clock) -> Option<Ticket<'a>> {
+        let mut queue = self.lock();
+        let queue = queue.get_or_insert_default();
+        let (number, wake) = queue.join(prober, clock.tick())?;
+        self.waiting.store(queue.len(), Ordering::Relaxed);
         Some(Ticket {
-            place: self,
+            turns: self,
             clock,
             number,
             wake,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Box<ProbeLine>>> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Box<ProbeQueue>>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A request's stand in the line; dropped, it has left.
 struct Ticket<'a> {
-    place: &'a ProbePlace,
+    turns: &'a ProbeTurns,
     clock: &'a Clock,
     number: u64,
     wake: Arc<Notify>,
@@ -208,17 +209,18 @@ struct Ticket<'a> {
 
 impl Ticket<'_> {
     fn standing(&self) -> Standing {
-        let line = self.place.lock();
-        line.as_ref()
-            .map_or(Standing::Out, |line| line.standing(self.number))
+        let queue = self.turns.lock();
+        queue
+            .as_ref()
+            .map_or(Standing::Out, |queue| queue.standing(self.number))
     }
 }
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        if let Some(line) = self.place.lock().as_deref_mut() {
-            line.leave(self.number, self.clock.tick());
-            self.place.waiting.store(line.len(), Ordering::Relaxed);
+        if let Some(queue) = self.turns.lock().as_deref_mut() {
+            queue.leave(self.number, self.clock.tick());
+            self.turns.waiting.store(queue.len(), Ordering::Relaxed);
         }
     }
 }
