@@ -5,7 +5,7 @@
 //! [`app`] (the port for applications of other dialects), `request` (one exchange), `upstream` (the way out), `message`
 //! (parts of messages) and `ground` (what everything stands on).
 //!
-//! A request goes down and up again: `accepting` takes its connection, `connection` serves it, `dispatch` has `guard`
+//! A request goes down and up again: `accepting` takes its connection, `connection` serves it, `dispatch` has `validate`
 //! refuse what is ambiguous and `router` find its route, `forward` asks the breaker through `admission`, `sending` calls
 //! the upstream, `call` judges how that went, `response_body` passes the answer on.
 //!

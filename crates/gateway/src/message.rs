@@ -3,7 +3,6 @@
 pub mod body;
 pub mod chunks;
 pub mod fields;
-pub mod guard;
 pub mod heads;
 pub mod interim;
 pub mod location;
@@ -14,3 +13,4 @@ pub mod phase;
 pub mod proxy_words;
 pub mod request_body;
 pub mod retry_after;
+pub mod validate;

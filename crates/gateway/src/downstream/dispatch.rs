@@ -11,7 +11,7 @@ use crate::live::live_plan::{Live, LiveListener, LiveStep};
 use crate::live::shared::Shared;
 use crate::message::body::Body;
 use crate::message::fields;
-use crate::message::guard;
+use crate::message::validate;
 use crate::request::answer;
 use crate::request::client::Client;
 use crate::request::exchange::{Exchange, Finish, done, unread};
@@ -51,7 +51,7 @@ async fn take(
     // An application's router reads a path in its own way.
     let native = listener.router.is_some();
     let read = target::normalise(&mut request, native)
-        .and_then(|()| guard::inspect(&request, listener.rules.paths));
+        .and_then(|()| validate::inspect(&request, listener.rules.paths));
     if let Err(refused) = read {
         client.worker.meter().requests_refused.add();
         say_refused(&id, &request, refused.status, refused.why);

@@ -13,8 +13,8 @@ use crate::downstream::dispatch;
 use crate::ground::closing::Closing;
 use crate::live::shared::Shared;
 use crate::message::body::Body;
-use crate::message::guard;
 use crate::message::heads::BodyNote;
+use crate::message::validate;
 use crate::request::client::Client;
 use crate::request::exchange::Finish;
 use crate::request::target;
@@ -49,7 +49,7 @@ impl Serving {
     #[inline(never)]
     pub fn arrive(&self, request: &mut Request<Incoming>) -> Arrived {
         let length = request.body().size_hint().exact();
-        let asks_to_switch = guard::upgrade_asked(request);
+        let asks_to_switch = validate::upgrade_asked(request);
         if asks_to_switch {
             self.body_note.upgrade();
         } else {

@@ -18,7 +18,7 @@ use crate::live::changes::Changes;
 use crate::live::changes::Reloaded;
 use crate::live::router::Router;
 use crate::live::tls;
-use crate::message::guard::PathRules;
+use crate::message::validate::PathRules;
 use crate::request::exchange::{ListenerRules, RouteFacts};
 use crate::request::forward::Forward;
 use crate::upstream::breakers::{Guarded, Guards};

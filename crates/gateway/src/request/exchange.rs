@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use crate::ground::clock::WorkerRef;
 use crate::ground::meter::RequestMeters;
 use crate::message::body::Body;
-use crate::message::guard::PathRules;
+use crate::message::validate::PathRules;
 use crate::request::client::Client;
 use crate::request::worker::TaskToken;
 

@@ -13,9 +13,9 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::message::body::Body;
 use crate::message::fields::{self, Origin};
-use crate::message::guard;
 use crate::message::outgoing::Outgoing;
 use crate::message::request_body::{ClientFault, Intake, IntakeLimits, RequestBody};
+use crate::message::validate;
 use crate::request::answer;
 use crate::request::exchange::{Exchange, Finish, done, unread};
 use crate::request::outlive::Outliving;
@@ -93,7 +93,7 @@ pub async fn forward(
     // A body that an upstream may overlook and a connection that it may switch do not go together.
     let may_switch = is_complete || !expects_no_body(request.method());
     let upgrade =
-        (may_switch && guard::upgrade_asked(&request)).then(|| hyper::upgrade::on(&mut request));
+        (may_switch && validate::upgrade_asked(&request)).then(|| hyper::upgrade::on(&mut request));
     let protocol = upgrade
         .is_some()
         .then(|| request.headers().get(UPGRADE).cloned())
@@ -270,7 +270,7 @@ fn outgoing_head(
     step: &Forward,
     mut parts: Parts,
     protocol: Option<HeaderValue>,
-) -> Result<(Parts, bool), guard::Refused> {
+) -> Result<(Parts, bool), validate::Refused> {
     parts.uri = target::outgoing(exchange, step, &parts)?;
     parts.version = Version::HTTP_11;
     let host = parts.headers.get(HOST).cloned();

@@ -10,8 +10,8 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Request, StatusCode, Uri};
 
-use crate::message::guard::{self, PathRules, Refused};
 use crate::message::marks;
+use crate::message::validate::{self, PathRules, Refused};
 use crate::request::exchange::Exchange;
 use crate::request::forward::Forward;
 
@@ -108,7 +108,7 @@ fn written(
     rules: impl FnOnce() -> PathRules,
 ) -> Result<Uri, Refused> {
     if base.is_empty() && rewrite.is_none() && raw.is_none() {
-        // The guard has read these very bytes.
+        // `validate` has read these very bytes.
         return match uri.path_and_query() {
             Some(path) if path.as_str().starts_with('/') => Ok(Uri::from(path.clone())),
             _ => Err(NOT_A_TARGET),
@@ -125,7 +125,7 @@ fn written(
                     RewritePart::Param(name) => text.push_str(param(params, name)),
                 }
             }
-            guard::path(&text[base.len()..], ours(rewrite, rules()))?;
+            validate::path(&text[base.len()..], ours(rewrite, rules()))?;
         }
     }
     if !text.starts_with('/') {

@@ -21,11 +21,11 @@ use hyper::body::Incoming;
 
 use crate::ground::clock::Clock;
 use crate::ground::clock::WorkerRef;
-use crate::message::guard;
 use crate::message::interim::Interim;
 use crate::message::outgoing::Outgoing;
 use crate::message::phase::Phase;
 use crate::message::request_body::{ClientFault, Intake};
+use crate::message::validate;
 use crate::upstream::breakers::Beside;
 use crate::upstream::call::{Call, FLOWN};
 use crate::upstream::connect::{NoConnection, Unconnected};
@@ -364,10 +364,10 @@ impl Sending<'_> {
         let duration = now.saturating_since(base);
         self.call.lasted(duration);
         match result {
-            Ok(response) if !guard::response_is_sound(&response) => Err(Attempt::Failed(
+            Ok(response) if !validate::response_is_sound(&response) => Err(Attempt::Failed(
                 self.failed(&UpstreamError::ambiguous_head()),
             )),
-            Ok(response) if !guard::switches_as_asked(&response, asked.as_ref()) => {
+            Ok(response) if !validate::switches_as_asked(&response, asked.as_ref()) => {
                 Err(Attempt::Failed(self.failed(&UpstreamError::wrong_switch())))
             }
             Ok(response) => {
