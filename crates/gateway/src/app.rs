@@ -23,7 +23,7 @@ use crate::ground::stores::StoreHandle;
 use crate::message::body::Body;
 use crate::request::exchange::{Exchange, Finish, Params};
 use crate::request::worker::Worker;
-use crate::upstream::breakers::Guarded;
+use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::Pools;
 use crate::upstream::trust::Trust;
@@ -93,7 +93,7 @@ pub trait App: Any + fmt::Debug + Send + Sync {
     ) -> Pending<'static, Response<Body>>;
 
     /// Its own breakers that ask for no upstream, each with the name of what it belongs to.
-    fn breakers(&self) -> Vec<(Arc<str>, Guarded)>;
+    fn breakers(&self) -> Vec<(Arc<str>, LiveBreaker)>;
 
     /// The targets of its own requests, by name: `ACTION/SERVICE`, or that of a configuration. Some may share their pools.
     fn targets(&self) -> Vec<Arc<LiveUpstream>>;

@@ -4,7 +4,9 @@ use std::any::Any;
 use std::sync::Arc;
 
 use fusebox_gateway::app::{self, App, Circuit, CircuitFault, Host, Pending, Steer};
-use fusebox_gateway::parts::{Body, Exchange, Finish, Guarded, LiveUpstream, Worker, answer, done};
+use fusebox_gateway::parts::{
+    Body, Exchange, Finish, LiveBreaker, LiveUpstream, Worker, answer, done,
+};
 use http::{Request, Response};
 use hyper::body::Incoming;
 
@@ -65,9 +67,9 @@ impl App for LiveApp {
         }
     }
 
-    fn breakers(&self) -> Vec<(Arc<str>, Guarded)> {
+    fn breakers(&self) -> Vec<(Arc<str>, LiveBreaker)> {
         let own = self.own_breakers();
-        own.map(|(action, guarded)| (action.clone(), guarded.clone()))
+        own.map(|(action, live_breaker)| (action.clone(), live_breaker.clone()))
             .collect()
     }
 

@@ -2,19 +2,19 @@
 //! by the word in its input.
 
 use fusebox_breaker::Outcome;
-use fusebox_gateway::parts::{Guarded, WorkerRef};
+use fusebox_gateway::parts::{LiveBreaker, WorkerRef};
 
 use crate::{Fault, Map, Value};
 
 /// A breaker among an action's services.
 #[derive(Debug, Clone)]
-pub struct BreakerService(pub Guarded);
+pub struct BreakerService(pub LiveBreaker);
 
 impl BreakerService {
     /// Does what `operation` says: `counter` tells of a failure, `reset` of a success, everything
     /// else asks. Gives the outputs, and the fault by which a refusal ends the steps.
     pub fn run(&self, inputs: &Map, worker: &WorkerRef) -> (Map, Option<Fault>) {
-        let guarded = &self.0;
+        let live_breaker = &self.0;
         let operation = inputs.get("operation").map(Value::to_text);
         let now = worker.clock.exact();
         let told = match operation.as_deref() {
@@ -24,15 +24,16 @@ impl BreakerService {
         };
         let refused = match told {
             Some(outcome) => {
-                let settled = guarded.breaker.report_settled(outcome, now);
-                guarded.meter(worker).count(settled.counted);
+                let settled = live_breaker.breaker.report_settled(outcome, now);
+                live_breaker.meter(worker).count(settled.counted);
                 false
             }
-            None => match guarded.breaker.check(now) {
+            None => match live_breaker.breaker.check(now) {
                 Ok(()) => false,
                 Err(rejection) => {
-                    guarded.meter(worker).refuse(&rejection);
-                    let (breaker, reason) = (guarded.breaker.name(), rejection.reason.as_str());
+                    live_breaker.meter(worker).refuse(&rejection);
+                    let (breaker, reason) =
+                        (live_breaker.breaker.name(), rejection.reason.as_str());
                     tracing::debug!(%breaker, reason, "call refused");
                     true
                 }

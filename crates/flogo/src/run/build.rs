@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fusebox_breaker::{Breaker, machine::WindowFate};
 use fusebox_gateway::app::Host;
-use fusebox_gateway::parts::{Beside, Guarded, LiveUpstream};
+use fusebox_gateway::parts::{BreakerExtras, LiveBreaker, LiveUpstream};
 use fusebox_plan::plan::{Limits, Plan};
 
 use super::action::{Count, Does, LiveAction, LiveService};
@@ -40,7 +40,7 @@ impl LiveApp {
     }
 
     /// The breakers among the services, each with its action's name.
-    pub fn own_breakers(&self) -> impl Iterator<Item = (&Arc<str>, &Guarded)> {
+    pub fn own_breakers(&self) -> impl Iterator<Item = (&Arc<str>, &LiveBreaker)> {
         own_breakers(&self.actions)
     }
 
@@ -59,10 +59,10 @@ impl LiveApp {
     }
 }
 
-fn own_breakers(actions: &[Arc<LiveAction>]) -> impl Iterator<Item = (&Arc<str>, &Guarded)> {
+fn own_breakers(actions: &[Arc<LiveAction>]) -> impl Iterator<Item = (&Arc<str>, &LiveBreaker)> {
     actions.iter().flat_map(|action| {
         let breakers = action.breakers();
-        breakers.map(|BreakerService(guarded)| (&action.plan.name, guarded))
+        breakers.map(|BreakerService(live_breaker)| (&action.plan.name, live_breaker))
     })
 }
 
@@ -229,31 +229,34 @@ impl Builder<'_> {
             Activity::Breaker(wanted) => {
                 let kept = self.previous.iter().flat_map(|app| app.own_breakers());
                 let kept = kept
-                    .map(|(_, guarded)| guarded)
-                    .find(|guarded| *guarded.breaker.name() == wanted.name);
+                    .map(|(_, live_breaker)| live_breaker)
+                    .find(|live_breaker| *live_breaker.breaker.name() == wanted.name);
                 let checked = "a plan's settings have been checked";
-                let guarded = match kept {
-                    Some(guarded) => {
-                        if *guarded.breaker.settings() != wanted.settings {
+                let live_breaker = match kept {
+                    Some(live_breaker) => {
+                        if *live_breaker.breaker.settings() != wanted.settings {
                             let now = self.host.clock.exact();
                             let settings = wanted.settings.clone();
-                            let done = guarded.breaker.reconfigure(settings, now).expect(checked);
+                            let done = live_breaker
+                                .breaker
+                                .reconfigure(settings, now)
+                                .expect(checked);
                             let cleared = |fate: &WindowFate| *fate == WindowFate::Cleared;
                             if !done.state_kept || done.windows.iter().any(|(_, it)| cleared(it)) {
                                 lost.push(format!("breaker {}: {done}", wanted.name));
                             }
                         }
-                        guarded.clone()
+                        live_breaker.clone()
                     }
-                    None => Guarded {
+                    None => LiveBreaker {
                         breaker: Breaker::builder(wanted.name.clone(), wanted.settings.clone())
                             .listener(self.host.listener.clone())
                             .build()
                             .expect(checked),
-                        beside: Arc::new(Beside::new(self.host.workers)),
+                        extras: Arc::new(BreakerExtras::new(self.host.workers)),
                     },
                 };
-                Does::Breaker(BreakerService(guarded))
+                Does::Breaker(BreakerService(live_breaker))
             }
             Activity::Rest(wanted) => {
                 let client = find(clients, wanted, &self.host.plan.limits);

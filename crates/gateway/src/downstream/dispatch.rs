@@ -1,4 +1,4 @@
-//! The way of a request through the gateway: guards, route, steps, answer.
+//! The way of a request through the gateway: validation, route, steps, answer.
 
 use std::sync::Arc;
 

@@ -109,7 +109,7 @@ pub(crate) struct Inner {
     /// What is kept in memory alone.
     volatile: StoreHandle,
     /// What runs beside the workers.
-    beside: Arc<Worker>,
+    background: Arc<Worker>,
     /// What the present plan's application does by itself; dropped, it begins nothing more.
     started: Mutex<Option<Box<dyn Any + Send>>>,
     builder: LiveBuilder,
@@ -189,7 +189,7 @@ impl Gateway {
             stores,
             membership,
             volatile,
-            beside: shared.worker(workers),
+            background: shared.worker(workers),
             started: Mutex::default(),
             builder,
             workers,
@@ -295,8 +295,8 @@ impl Gateway {
             }
             cut
         };
-        let (cut, beside) = tokio::join!(workers, inner.beside.wait_until_empty(limit));
-        let cut = cut + beside.cut;
+        let (cut, background) = tokio::join!(workers, inner.background.wait_until_empty(limit));
+        let cut = cut + background.cut;
         if let Some(membership) = &inner.membership {
             membership.end().await;
         }
@@ -381,7 +381,7 @@ impl Inner {
     /// Starts what starts the flows of the present plan; those of the one before start no more.
     fn start_flows(&self) {
         let app = self.shared.live.load().app.clone();
-        let tasks = app.and_then(|app| app.begin(&self.beside));
+        let tasks = app.and_then(|app| app.begin(&self.background));
         *self.started.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
     }
 
@@ -426,13 +426,13 @@ impl Inner {
     fn mark_all(&self) {
         for upstream in &self.shared.live.load().upstreams {
             if upstream.plan.breaker.key.is_upstream() {
-                for guarded in upstream.guards.all() {
-                    self.announcer.changed.mark(&guarded.breaker);
+                for live_breaker in upstream.breakers.all() {
+                    self.announcer.changed.mark(&live_breaker.breaker);
                 }
             }
         }
-        for (_, guarded) in self.shared.live.load().own_breakers() {
-            self.announcer.changed.mark(&guarded.breaker);
+        for (_, live_breaker) in self.shared.live.load().own_breakers() {
+            self.announcer.changed.mark(&live_breaker.breaker);
         }
     }
 
@@ -443,25 +443,25 @@ impl Inner {
             if live
                 .upstreams
                 .iter()
-                .any(|new| Arc::ptr_eq(&new.guards, &old.guards))
+                .any(|new| Arc::ptr_eq(&new.breakers, &old.breakers))
             {
                 continue;
             }
             // Calls that are still on their way end under the old ones, and are no news of the new ones.
             old.silence();
-            for guarded in old.guards.all() {
-                self.announcer.changed.forget(guarded.breaker.name());
+            for live_breaker in old.breakers.all() {
+                self.announcer.changed.forget(live_breaker.breaker.name());
             }
             // Those that took their names may have changed already.
             let same_name = |new: &&Arc<LiveUpstream>| new.plan.name == old.plan.name;
             for new in live.upstreams.iter().filter(same_name) {
-                for guarded in new.guards.all() {
-                    self.announcer.changed.mark(&guarded.breaker);
+                for live_breaker in new.breakers.all() {
+                    self.announcer.changed.mark(&live_breaker.breaker);
                 }
             }
         }
-        for (_, guarded) in previous.own_breakers() {
-            let name = guarded.breaker.name();
+        for (_, live_breaker) in previous.own_breakers() {
+            let name = live_breaker.breaker.name();
             if live.breaker(name).is_none() {
                 self.announcer.changed.forget(name);
             }
@@ -484,21 +484,21 @@ impl Inner {
             loop {
                 interval.tick().await;
                 let Some(inner) = weak.upgrade() else { return };
-                for (_, guarded) in inner.shared.live.load().breakers() {
-                    inner.announcer.changed.renew(&guarded.breaker);
+                for (_, live_breaker) in inner.shared.live.load().breakers() {
+                    inner.announcer.changed.renew(&live_breaker.breaker);
                 }
             }
         });
         let shared = self.shared.clone();
-        let beside = self.beside.index;
+        let background = self.background.index;
         let rester = tokio::spawn(async move {
             let mut interval = tokio::time::interval(RESTED_EVERY);
             loop {
                 interval.tick().await;
-                shared.sweep(beside);
+                shared.sweep(background);
                 let now = shared.clock.tick();
                 for upstream in &shared.live.load().upstreams {
-                    upstream.guards.rest(now);
+                    upstream.breakers.rest(now);
                 }
             }
         });

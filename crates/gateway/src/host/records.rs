@@ -292,7 +292,7 @@ pub async fn restore(
         let mut moved = 0;
         for key in store.keys(PARTITION, name, READ_MAX).await? {
             // A key of another upstream, whose name only begins as this one's does.
-            if !upstream.guards.names(&key) {
+            if !upstream.breakers.names(&key) {
                 continue;
             }
             let Some(record) = read(&key, store).await? else {
@@ -303,7 +303,7 @@ pub async fn restore(
                 if let Err(error) = within(store.remove(PARTITION, &key, When::Always)).await {
                     tracing::warn!(breaker = %key, %error, "an old record cannot be removed");
                 }
-            } else if let Some(breaker) = upstream.guards.recall(&key, clock.exact()) {
+            } else if let Some(breaker) = upstream.breakers.recall(&key, clock.exact()) {
                 restored += 1;
                 take_up(&breaker, &record, clock);
             }
@@ -316,10 +316,10 @@ pub async fn restore(
             );
         }
     }
-    for (_, guarded) in live.own_breakers() {
-        if let Some(record) = read(guarded.breaker.name(), store).await? {
+    for (_, live_breaker) in live.own_breakers() {
+        if let Some(record) = read(live_breaker.breaker.name(), store).await? {
             restored += 1;
-            take_up(&guarded.breaker, &record, clock);
+            take_up(&live_breaker.breaker, &record, clock);
         }
     }
     Ok(restored)

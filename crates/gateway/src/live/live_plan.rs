@@ -21,7 +21,7 @@ use crate::live::tls;
 use crate::message::validate::PathRules;
 use crate::request::exchange::{ListenerRules, RouteFacts};
 use crate::request::forward::Forward;
-use crate::upstream::breakers::{Guarded, Guards};
+use crate::upstream::breakers::{LiveBreaker, UpstreamBreakers};
 use crate::upstream::event_switch::EventSwitch;
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::{Keeping, Pool, Pools};
@@ -132,26 +132,26 @@ impl Live {
     }
 
     /// Every breaker that exists now, with the upstream or the part of the application that it belongs to.
-    pub fn breakers(&self) -> impl Iterator<Item = (Arc<str>, Guarded)> {
+    pub fn breakers(&self) -> impl Iterator<Item = (Arc<str>, LiveBreaker)> {
         let upstreams = self.upstreams.iter().flat_map(|upstream| {
             let name = &upstream.plan.name;
-            let all = upstream.guards.all().into_iter();
-            all.map(|guarded| (name.clone(), guarded))
+            let all = upstream.breakers.all().into_iter();
+            all.map(|live_breaker| (name.clone(), live_breaker))
         });
         upstreams.chain(self.own_breakers())
     }
 
     /// The breaker of a name, with the upstream or the part of the application that it belongs to.
-    pub fn breaker(&self, name: &str) -> Option<(Arc<str>, Guarded)> {
+    pub fn breaker(&self, name: &str) -> Option<(Arc<str>, LiveBreaker)> {
         let mut upstreams = self.upstreams.iter();
         let before = upstreams
-            .find_map(|upstream| Some((upstream.plan.name.clone(), upstream.guards.find(name)?)));
+            .find_map(|upstream| Some((upstream.plan.name.clone(), upstream.breakers.find(name)?)));
         let mut own = self.own_breakers().into_iter();
-        before.or_else(|| own.find(|(_, guarded)| &**guarded.breaker.name() == name))
+        before.or_else(|| own.find(|(_, live_breaker)| &**live_breaker.breaker.name() == name))
     }
 
     /// The breakers of the plan's application that are before no upstream.
-    pub fn own_breakers(&self) -> Vec<(Arc<str>, Guarded)> {
+    pub fn own_breakers(&self) -> Vec<(Arc<str>, LiveBreaker)> {
         self.app
             .as_ref()
             .map_or_else(Vec::new, |app| app.breakers())
@@ -356,19 +356,19 @@ impl LiveBuilder {
     ) -> LiveUpstream {
         let old = previous.and_then(|live| find(live, &plan.name));
         let mut settings_changed = false;
-        let (guards, events) = match old {
+        let (breakers, events) = match old {
             // What was learnt at one place says nothing of another.
-            Some(old) if old.plan.endpoint == plan.endpoint && old.guards.fit(plan) => {
+            Some(old) if old.plan.endpoint == plan.endpoint && old.breakers.fit(plan) => {
                 let (was, is) = (&old.plan.breaker, &plan.breaker);
                 let keys = |plan: &fusebox_plan::plan::Breaker| {
                     (plan.keys_max, plan.idle_after, plan.on_overflow)
                 };
                 if was.settings != is.settings || keys(was) != keys(is) {
-                    let lost = old.guards.reconfigure(is, self.clock.exact());
+                    let lost = old.breakers.reconfigure(is, self.clock.exact());
                     reloaded.lost.extend(lost);
                     settings_changed = true;
                 }
-                (old.guards.clone(), old.events.clone())
+                (old.breakers.clone(), old.events.clone())
             }
             _ => {
                 if let Some(old) = old {
@@ -378,8 +378,10 @@ impl LiveBuilder {
                         "the upstream's url"
                     };
                     let now = self.clock.exact();
-                    let held = |guarded: &Guarded| guarded.breaker.snapshot(now).hold.is_some();
-                    let holds = old.guards.all().iter().filter(|it| held(it)).count();
+                    let held = |live_breaker: &LiveBreaker| {
+                        live_breaker.breaker.snapshot(now).hold.is_some()
+                    };
+                    let holds = old.breakers.all().iter().filter(|it| held(it)).count();
                     let holds = match holds {
                         0 => String::new(),
                         holds => format!("; {holds} held by an operator, no more"),
@@ -390,8 +392,9 @@ impl LiveBuilder {
                     ));
                 }
                 let events = EventSwitch::new(self.announcer.0.clone(), self.fleet.clone());
-                let guards = Guards::new(plan, self.workers, &self.clock, events.clone());
-                (Arc::new(guards), events)
+                let breakers =
+                    UpstreamBreakers::new(plan, self.workers, &self.clock, events.clone());
+                (Arc::new(breakers), events)
             }
         };
         let kept = old.filter(|old| Arc::ptr_eq(&old.events, &events));
@@ -399,7 +402,7 @@ impl LiveBuilder {
         let is = plan.breaker.share;
         // The fleet takes what it must know of the settings when a breaker joins.
         if kept.is_none() || was != is || settings_changed {
-            events.share(is, || guards.all());
+            events.share(is, || breakers.all());
         }
         if was != is && previous.is_some() {
             let name = &plan.name;
@@ -414,7 +417,7 @@ impl LiveBuilder {
         }
         let meter = self.meter(Kind::Upstream, &plan.name);
         let errors = self.errors(&plan.name);
-        LiveUpstream::new(plan.clone(), Some((guards, events)), pools, meter, errors)
+        LiveUpstream::new(plan.clone(), Some((breakers, events)), pools, meter, errors)
     }
 
     /// A target of an application's own requests. No breaker is before it.

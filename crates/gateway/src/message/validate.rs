@@ -1,6 +1,6 @@
 //! What a request must be before anything is done with it (I11).
 //!
-//! hyper parses; these guards refuse what parses but means different things to different
+//! hyper parses; these checks refuse what parses but means different things to different
 //! programs: ambiguous framing, doubtful hosts, paths that a route and an upstream could read
 //! differently. Every refusal closes the connection, since the next byte on it may not be the
 //! start of a request. Sources: RFC 9110 and 9112, and the public record of request smuggling.
@@ -272,7 +272,7 @@ fn expectation(headers: &HeaderMap) -> Result<(), Refused> {
 }
 
 /// The protocol that a request asks to switch to, if it may be passed on: never `h2c`, which would
-/// carry requests past these guards.
+/// carry requests past these checks.
 pub fn upgrade_asked<B>(request: &Request<B>) -> bool {
     let mut protocols = request.headers().get_all(UPGRADE).iter();
     match (protocols.next(), protocols.next()) {

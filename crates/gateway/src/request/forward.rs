@@ -23,7 +23,7 @@ use crate::request::response_body::ResponseBody;
 use crate::request::target;
 use crate::request::tunnel;
 use crate::upstream::admission::{self, Asked, Unadmitted};
-use crate::upstream::breakers::{Guarded, KeyFacts};
+use crate::upstream::breakers::{KeyFacts, LiveBreaker};
 use crate::upstream::call::{Call, Holder};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::probe_queue::Prober;
@@ -55,25 +55,31 @@ pub async fn forward(
         );
         return done(finish, answer::client_failed(ClientFault::TooLarge));
     }
-    let guarded = step.upstream.guards.select(&KeyFacts {
+    let live_breaker = step.upstream.breakers.select(&KeyFacts {
         route: &exchange.route.name,
         method: request.method(),
         headers: request.headers(),
         params: &exchange.params,
     });
     // Every upstream of a route has a breaker, be it one that is disabled.
-    let Some(guarded) = guarded else {
+    let Some(live_breaker) = live_breaker else {
         return done(finish, answer::our_fault());
     };
     let worker = &exchange.worker;
     let is_complete = request.body().is_end_stream();
-    let permit = match admission::ask(&guarded, worker, is_complete) {
+    let permit = match admission::ask(&live_breaker, worker, is_complete) {
         Ok(Some(Asked::Admitted(permit))) => Ok(Some(permit)),
         Ok(None) => Ok(None),
         Ok(Some(Asked::Waits(refused))) => {
-            let prober = prober(&exchange, &guarded, &request);
+            let prober = prober(&exchange, &live_breaker, &request);
             let phase = &exchange.client.phase;
-            let turn = Box::pin(admission::turn(&guarded, worker, phase, prober, refused));
+            let turn = Box::pin(admission::turn(
+                &live_breaker,
+                worker,
+                phase,
+                prober,
+                refused,
+            ));
             turn.await.map(Some)
         }
         Err(rejection) => Err(rejection),
@@ -81,12 +87,12 @@ pub async fn forward(
     let permit = match permit {
         Ok(permit) => permit,
         Err(rejection) => {
-            let refusal = refuse(&exchange, &guarded, &rejection);
+            let refusal = refuse(&exchange, &live_breaker, &rejection);
             return unread(finish, refusal, request).await;
         }
     };
     let may_probe = permit.as_ref().is_none_or(OwnedPermit::is_probe);
-    let prober = may_probe.then(|| prober(&exchange, &guarded, &request));
+    let prober = may_probe.then(|| prober(&exchange, &live_breaker, &request));
     let is_offered = !is_complete
         && request.version() == Version::HTTP_11
         && request.headers().contains_key(EXPECT);
@@ -112,14 +118,14 @@ pub async fn forward(
         // Only a request with a body is not admitted at once.
         (None, Some(prober), Outgoing::Client(body)) => {
             let phase = &exchange.client.phase;
-            match admission::ask_with(&guarded, worker, phase, prober, body).await {
+            match admission::ask_with(&live_breaker, worker, phase, prober, body).await {
                 Ok(permit) => permit,
                 Err(Unadmitted::Client(fault)) => {
                     exchange.debug("request refused", UpstreamError::client(fault).word);
                     return done(finish, answer::client_failed(fault));
                 }
                 Err(Unadmitted::Refused(rejection)) => {
-                    let mut refusal = refuse(&exchange, &guarded, &rejection);
+                    let mut refusal = refuse(&exchange, &live_breaker, &rejection);
                     if !body.is_end_stream() {
                         let close = HeaderValue::from_static("close");
                         refusal.headers_mut().insert(CONNECTION, close);
@@ -130,7 +136,7 @@ pub async fn forward(
         }
         (None, ..) => return done(finish, answer::our_fault()),
     };
-    let mut call = Call::new(permit, guarded, step.upstream.clone(), worker.clone());
+    let mut call = Call::new(permit, live_breaker, step.upstream.clone(), worker.clone());
     call.made_for(&parts.method, Some(&exchange.client.phase));
     if let Some(prober) = prober.filter(|_| call.is_probe()) {
         call.probes_for(prober);
@@ -155,17 +161,21 @@ pub async fn forward(
 }
 
 /// Who asks for a probe's place.
-fn prober(exchange: &Exchange, guarded: &Guarded, request: &Request<Incoming>) -> Prober {
+fn prober(exchange: &Exchange, live_breaker: &LiveBreaker, request: &Request<Incoming>) -> Prober {
     let client = fields::client(request.headers(), &origin(exchange));
-    let probes = &guarded.beside.probes;
+    let probes = &live_breaker.extras.probes;
     probes.prober(client, request.method(), request.uri())
 }
 
 /// Counts a refusal, and says it to whoever reads the log and to the client.
-fn refuse(exchange: &Exchange, guarded: &Guarded, rejection: &Rejection) -> Response<Body> {
+fn refuse(
+    exchange: &Exchange,
+    live_breaker: &LiveBreaker,
+    rejection: &Rejection,
+) -> Response<Body> {
     let worker = &exchange.worker;
-    guarded.meter(worker).refuse(rejection);
-    let name = guarded.breaker.name();
+    live_breaker.meter(worker).refuse(rejection);
+    let name = live_breaker.breaker.name();
     tracing::debug!(
         request_id = exchange.id.to_str().unwrap_or_default(),
         route = %exchange.route.name,
@@ -173,13 +183,13 @@ fn refuse(exchange: &Exchange, guarded: &Guarded, rejection: &Rejection) -> Resp
         reason = rejection.reason.as_str(),
         "call refused"
     );
-    refused(guarded, rejection, worker.clock.exact())
+    refused(live_breaker, rejection, worker.clock.exact())
 }
 
 /// What a client gets that the breaker refuses.
-fn refused(guarded: &Guarded, rejection: &Rejection, now: Timestamp) -> Response<Body> {
-    let name = guarded.breaker.name();
-    answer::breaker_refused(name, rejection, now, guarded.fallback())
+fn refused(live_breaker: &LiveBreaker, rejection: &Rejection, now: Timestamp) -> Response<Body> {
+    let name = live_breaker.breaker.name();
+    answer::breaker_refused(name, rejection, now, live_breaker.fallback())
 }
 
 /// A call that has been admitted, with all that carrying it needs.
@@ -227,10 +237,10 @@ async fn carry(carried: Carried) -> Response<Body> {
                 }
             };
             exchange.debug(what, failed.word());
-            let answer = match (failed, call.guarded()) {
-                (Failed::GaveWay, Some(guarded)) => {
+            let answer = match (failed, call.live_breaker()) {
+                (Failed::GaveWay, Some(live_breaker)) => {
                     let now = exchange.worker.clock.exact();
-                    refused(guarded, &admission::come_again(now), now)
+                    refused(live_breaker, &admission::come_again(now), now)
                 }
                 _ => answer::not_sent(&upstream.plan.name, failed),
             };

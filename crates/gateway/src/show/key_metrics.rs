@@ -12,7 +12,7 @@ pub fn encode(live: &Live, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let keyed: Vec<_> = live
         .upstreams
         .iter()
-        .filter_map(|upstream| Some((&*upstream.plan.name, upstream.guards.keys()?)))
+        .filter_map(|upstream| Some((&*upstream.plan.name, upstream.breakers.keys()?)))
         .collect();
     let mut metric = gauge(
         encoder,

@@ -153,26 +153,29 @@ impl Scrape {
         let now = self.0.clock().exact();
         let mut all: BTreeMap<String, Shown> = BTreeMap::new();
         let mut labelled: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-        for (upstream, guarded) in live.breakers() {
-            let snapshot = guarded.breaker.snapshot(now);
+        for (upstream, live_breaker) in live.breakers() {
+            let snapshot = live_breaker.breaker.snapshot(now);
             let of_its_own = labelled.entry(upstream.clone()).or_default();
             *of_its_own += 1;
             let name = if *of_its_own <= KEYS_LABELLED_MAX {
-                guarded.breaker.name().to_string()
+                live_breaker.breaker.name().to_string()
             } else {
                 format!("{upstream}/other")
             };
             let shown = all.entry(name).or_default();
-            let sum = |value: fn(&BreakerMeter) -> u64| guarded.beside.meters.sum(value);
+            let sum = |value: fn(&BreakerMeter) -> u64| live_breaker.extras.meters.sum(value);
             for (at, phase) in PHASES.iter().enumerate() {
                 shown.phases[at] += u64::from(snapshot.phase == *phase);
-                shown.rejected[at] += guarded
-                    .beside
+                shown.rejected[at] += live_breaker
+                    .extras
                     .meters
                     .sum(|meter| meter.rejected(*phase).get());
             }
             for (at, count) in shown.rejected_for.iter_mut().enumerate() {
-                *count += guarded.beside.meters.sum(|meter| meter.rejected_for(at));
+                *count += live_breaker
+                    .extras
+                    .meters
+                    .sum(|meter| meter.rejected_for(at));
             }
             for (shown, measure) in shown.measures.iter_mut().zip(&MEASURES) {
                 if let Some(value) = (measure.of)(&snapshot) {

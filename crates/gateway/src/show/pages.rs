@@ -10,7 +10,7 @@ use fusebox_breaker::{Breaker, Phase, SavedState, Timestamp};
 use crate::host::gateway::Gateway;
 use crate::live::live_plan::Live;
 use crate::show::status::BreakerStatus;
-use crate::upstream::breakers::Guarded;
+use crate::upstream::breakers::LiveBreaker;
 
 /// Breakers looked at before other tasks of the thread have their turn.
 const AT_A_TIME: usize = 1_000;
@@ -50,13 +50,13 @@ pub struct Page {
 #[derive(Debug)]
 pub struct Listed {
     upstream: Arc<str>,
-    guarded: Guarded,
+    live_breaker: LiveBreaker,
 }
 
 impl Listed {
     /// The breaker's name.
     pub fn name(&self) -> &Arc<str> {
-        self.guarded.breaker.name()
+        self.live_breaker.breaker.name()
     }
 }
 
@@ -89,13 +89,13 @@ impl Gateway {
             .map(|(breaker, position)| match position {
                 Position::Upstream(at) => Listed {
                     upstream: live.upstreams[at].plan.name.clone(),
-                    guarded: live.upstreams[at].guards.guarded(breaker),
+                    live_breaker: live.upstreams[at].breakers.live(breaker),
                 },
                 Position::Own(at) => {
-                    let (of, guarded) = own[at].clone();
+                    let (of, live_breaker) = own[at].clone();
                     Listed {
                         upstream: of,
-                        guarded,
+                        live_breaker,
                     }
                 }
             });
@@ -108,7 +108,7 @@ impl Gateway {
 
     /// A breaker of a page as it stands now.
     pub fn read(&self, listed: &Listed) -> BreakerStatus {
-        self.status(listed.upstream.clone(), &listed.guarded)
+        self.status(listed.upstream.clone(), &listed.live_breaker)
     }
 
     fn is_in(&self, breaker: &Breaker, state: Option<Phase>) -> bool {
@@ -127,13 +127,14 @@ enum Position {
 /// All breakers of a plan, place by position.
 fn positions<'a>(
     live: &'a Live,
-    own: &'a [(Arc<str>, Guarded)],
+    own: &'a [(Arc<str>, LiveBreaker)],
 ) -> impl Iterator<Item = (Position, Vec<Breaker>)> {
     let upstreams = live.upstreams.iter().enumerate();
-    let upstreams = upstreams.map(|(at, it)| (Position::Upstream(at), it.guards.breakers()));
+    let upstreams = upstreams.map(|(at, it)| (Position::Upstream(at), it.breakers.handles()));
     let own = own.iter().enumerate();
-    upstreams
-        .chain(own.map(|(at, (_, guarded))| (Position::Own(at), vec![guarded.breaker.clone()])))
+    upstreams.chain(
+        own.map(|(at, (_, live_breaker))| (Position::Own(at), vec![live_breaker.breaker.clone()])),
+    )
 }
 
 /// The state that a snapshot would show, without making one.

@@ -12,7 +12,7 @@ use crate::ground::clock::Clock;
 use crate::ground::meter::{BreakerMeter, REASONS};
 use crate::host::gateway::Gateway;
 use crate::host::membership::{FleetError, FleetShown};
-use crate::upstream::breakers::Guarded;
+use crate::upstream::breakers::LiveBreaker;
 
 /// A breaker as it stands now.
 #[derive(Debug, Clone)]
@@ -145,21 +145,21 @@ impl Gateway {
 
     /// The breaker of a name.
     pub fn breaker(&self, name: &str) -> Option<BreakerStatus> {
-        let (upstream, guarded) = self.find(name)?;
-        Some(self.status(upstream, &guarded))
+        let (upstream, live_breaker) = self.find(name)?;
+        Some(self.status(upstream, &live_breaker))
     }
 
     /// Why the breaker of a name is as it is, and what comes next.
     pub fn explain(&self, name: &str) -> Option<Explanation> {
-        let (_, guarded) = self.find(name)?;
-        Some(guarded.breaker.explain(self.clock().exact()))
+        let (_, live_breaker) = self.find(name)?;
+        Some(live_breaker.breaker.explain(self.clock().exact()))
     }
 
     /// Does something to a breaker and says how it stands then; `None`: there is no such breaker.
     pub fn act(&self, name: &str, action: Action) -> Option<BreakerStatus> {
-        let (upstream, guarded) = self.find(name)?;
+        let (upstream, live_breaker) = self.find(name)?;
         let now = self.clock().exact();
-        let breaker = &guarded.breaker;
+        let breaker = &live_breaker.breaker;
         match action {
             Action::Hold {
                 kind,
@@ -185,7 +185,7 @@ impl Gateway {
                 breaker.reset(now);
             }
         }
-        Some(self.status(upstream, &guarded))
+        Some(self.status(upstream, &live_breaker))
     }
 
     /// This gateway in its fleet, with what it knows of the shared breaker of a name, or of all; `None`: it belongs to
@@ -212,12 +212,12 @@ impl Gateway {
         let Some(membership) = &self.0.membership else {
             return Err(FleetError::NoFleet);
         };
-        let (upstream, guarded) = self.find(name).ok_or(FleetError::NoBreaker)?;
+        let (upstream, live_breaker) = self.find(name).ok_or(FleetError::NoBreaker)?;
         if self.share_of(&upstream) == Share::None {
             return Err(FleetError::NotShared);
         }
         membership.say(name, action).await?;
-        Ok(self.status(upstream, &guarded))
+        Ok(self.status(upstream, &live_breaker))
     }
 
     fn share_of(&self, upstream: &str) -> Share {
@@ -227,22 +227,22 @@ impl Gateway {
         found.map_or(Share::None, |upstream| upstream.breaker.share)
     }
 
-    fn find(&self, name: &str) -> Option<(Arc<str>, Guarded)> {
+    fn find(&self, name: &str) -> Option<(Arc<str>, LiveBreaker)> {
         self.0.shared.live.load().breaker(name)
     }
 
-    pub(crate) fn status(&self, upstream: Arc<str>, guarded: &Guarded) -> BreakerStatus {
+    pub(crate) fn status(&self, upstream: Arc<str>, live_breaker: &LiveBreaker) -> BreakerStatus {
         let now = self.clock().exact();
-        let snapshot = guarded.breaker.snapshot(now);
-        let name = guarded.breaker.name().clone();
-        let sum = |value: fn(&BreakerMeter) -> u64| guarded.beside.meters.sum(value);
+        let snapshot = live_breaker.breaker.snapshot(now);
+        let name = live_breaker.breaker.name().clone();
+        let sum = |value: fn(&BreakerMeter) -> u64| live_breaker.extras.meters.sum(value);
         BreakerStatus {
             persisted: self
                 .0
                 .announcer
                 .changed
                 .is_persisted(&name, snapshot.generation),
-            settings: guarded.breaker.settings(),
+            settings: live_breaker.breaker.settings(),
             share: self.share_of(&upstream),
             calls: Calls {
                 success: sum(|meter| meter.success.get()),
@@ -250,7 +250,10 @@ impl Gateway {
                 ignored: sum(|meter| meter.ignored.get()),
                 rejected: sum(BreakerMeter::rejected_total),
                 rejected_for: std::array::from_fn(|at| {
-                    let sum = guarded.beside.meters.sum(|meter| meter.rejected_for(at));
+                    let sum = live_breaker
+                        .extras
+                        .meters
+                        .sum(|meter| meter.rejected_for(at));
                     (REASONS[at], sum)
                 }),
                 would_reject: sum(|meter| meter.would_reject.get()),

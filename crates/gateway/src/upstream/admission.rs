@@ -16,7 +16,7 @@ use crate::ground::clock::Clock;
 use crate::ground::clock::WorkerRef;
 use crate::message::phase::Phase;
 use crate::message::request_body::{ClientFault, RequestBody};
-use crate::upstream::breakers::Guarded;
+use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::probe_queue::Prober;
 
 /// How much of a body is read before a probe's place is taken, in bytes.
@@ -58,28 +58,28 @@ pub enum Asked {
 /// # Errors
 /// The breaker's refusal.
 pub fn ask(
-    guarded: &Guarded,
+    live_breaker: &LiveBreaker,
     worker: &WorkerRef,
     is_complete: bool,
 ) -> Result<Option<Asked>, Rejection> {
     if is_complete {
-        return ask_complete(guarded, worker).map(Some);
+        return ask_complete(live_breaker, worker).map(Some);
     }
-    if guarded.breaker.may_probe(worker.clock.tick()) {
+    if live_breaker.breaker.may_probe(worker.clock.tick()) {
         // Not even for a moment does it take a place.
-        return match guarded.breaker.check(worker.clock.exact()) {
+        return match live_breaker.breaker.check(worker.clock.exact()) {
             Ok(()) => Ok(None),
             // Once its body is there, it waits as others do.
-            Err(rejection) if waits(guarded, worker, &rejection) => Ok(None),
+            Err(rejection) if waits(live_breaker, worker, &rejection) => Ok(None),
             Err(rejection) => Err(rejection),
         };
     }
-    let permit = admit(guarded, &worker.clock)?;
+    let permit = admit(live_breaker, &worker.clock)?;
     if !permit.is_probe() {
         return Ok(Some(Asked::Admitted(permit)));
     }
     // It has become a probe since; its place is free again at once.
-    give_back(guarded, worker, permit);
+    give_back(live_breaker, worker, permit);
     Ok(None)
 }
 
@@ -87,16 +87,16 @@ pub fn ask(
 ///
 /// # Errors
 /// The breaker's refusal.
-pub fn ask_complete(guarded: &Guarded, worker: &WorkerRef) -> Result<Asked, Rejection> {
-    let probes = &guarded.beside.probes;
-    let permit = match admit(guarded, &worker.clock) {
+pub fn ask_complete(live_breaker: &LiveBreaker, worker: &WorkerRef) -> Result<Asked, Rejection> {
+    let probes = &live_breaker.extras.probes;
+    let permit = match admit(live_breaker, &worker.clock) {
         Ok(permit) if !permit.is_probe() => return Ok(Asked::Admitted(permit)),
         Ok(permit) => permit,
         Err(rejection) => {
             if rejection.reason == RejectReason::BreakerProbing {
                 probes.want(worker.clock.tick());
             }
-            return match waits(guarded, worker, &rejection) {
+            return match waits(live_breaker, worker, &rejection) {
                 true => Ok(Asked::Waits(rejection)),
                 false => Err(rejection),
             };
@@ -108,14 +108,14 @@ pub fn ask_complete(guarded: &Guarded, worker: &WorkerRef) -> Result<Asked, Reje
         return Ok(Asked::Admitted(permit));
     }
     // Others came before.
-    give_back(guarded, worker, permit);
+    give_back(live_breaker, worker, permit);
     Ok(Asked::Waits(come_again(now)))
 }
 
 /// Whether a request that is refused so waits for a probe's place.
-fn waits(guarded: &Guarded, worker: &WorkerRef, rejection: &Rejection) -> bool {
+fn waits(live_breaker: &LiveBreaker, worker: &WorkerRef, rejection: &Rejection) -> bool {
     rejection.reason == RejectReason::BreakerProbing
-        && guarded.beside.probes.is_contested(worker.clock.tick())
+        && live_breaker.extras.probes.is_contested(worker.clock.tick())
 }
 
 /// The refusal of a request before which others stand for a probe's place.
@@ -135,28 +135,28 @@ fn probing_until(retry_at: Timestamp) -> Rejection {
 /// # Errors
 /// The breaker's refusal: the breaker has opened, or the turn did not come in time.
 pub async fn turn(
-    guarded: &Guarded,
+    live_breaker: &LiveBreaker,
     worker: &WorkerRef,
     client: &Phase,
     prober: Prober,
     refused: Rejection,
 ) -> Result<OwnedPermit, Rejection> {
-    let probes = &guarded.beside.probes;
+    let probes = &live_breaker.extras.probes;
     let left = poll_fn(|cx| match client.is_left_by_caller(cx) {
         true => Poll::Ready(()),
         false => Poll::Pending,
     });
     let ask = || {
         probes.want(worker.clock.tick());
-        admit(guarded, &worker.clock)
+        admit(live_breaker, &worker.clock)
     };
     probes.wait(prober, refused, left, &worker.clock, ask).await
 }
 
 /// Gives a probe's place back, of which nobody made use.
-fn give_back(guarded: &Guarded, worker: &WorkerRef, permit: OwnedPermit) {
+fn give_back(live_breaker: &LiveBreaker, worker: &WorkerRef, permit: OwnedPermit) {
     drop(permit);
-    guarded.beside.probes.freed(worker.clock.tick());
+    live_breaker.extras.probes.freed(worker.clock.tick());
 }
 
 /// A permit for a request that has to probe and has a body: the body is read first.
@@ -164,7 +164,7 @@ fn give_back(guarded: &Guarded, worker: &WorkerRef, permit: OwnedPermit) {
 /// # Errors
 /// The breaker's refusal, or the client's fault.
 pub async fn ask_with(
-    guarded: &Guarded,
+    live_breaker: &LiveBreaker,
     worker: &WorkerRef,
     client: &Phase,
     prober: Prober,
@@ -175,17 +175,17 @@ pub async fn ask_with(
         .await
         .map_err(Unadmitted::Client)?;
     if is_complete {
-        return match ask_complete(guarded, worker)? {
+        return match ask_complete(live_breaker, worker)? {
             Asked::Admitted(permit) => Ok(permit),
             Asked::Waits(refused) => {
-                Ok(Box::pin(turn(guarded, worker, client, prober, refused)).await?)
+                Ok(Box::pin(turn(live_breaker, worker, client, prober, refused)).await?)
             }
         };
     }
-    let permit = admit(guarded, &worker.clock)?;
+    let permit = admit(live_breaker, &worker.clock)?;
     let now = worker.clock.exact();
-    if permit.is_probe() && is_wanted(guarded, now) {
-        give_back(guarded, worker, permit);
+    if permit.is_probe() && is_wanted(live_breaker, now) {
+        give_back(live_breaker, worker, permit);
         return Err(Unadmitted::Refused(probing_until(now + TURN)));
     }
     Ok(permit)
@@ -193,8 +193,8 @@ pub async fn ask_with(
 
 /// Asks the breaker by the tick, which costs nothing. The tick lags a little, so a refusal whose
 /// time is over is asked for again by the clock: a caller that comes back when it was told to is let in.
-fn admit(guarded: &Guarded, clock: &Clock) -> Result<OwnedPermit, Rejection> {
-    let breaker = &guarded.breaker;
+fn admit(live_breaker: &LiveBreaker, clock: &Clock) -> Result<OwnedPermit, Rejection> {
+    let breaker = &live_breaker.breaker;
     breaker.admit_owned(clock.tick()).or_else(|rejection| {
         let now = clock.exact();
         match rejection.retry_at {
@@ -205,7 +205,7 @@ fn admit(guarded: &Guarded, clock: &Clock) -> Result<OwnedPermit, Rejection> {
 }
 
 /// Whether a complete request has asked for a probe's place lately.
-fn is_wanted(guarded: &Guarded, now: Timestamp) -> bool {
-    let wanted = guarded.beside.probes.wanted_at();
+fn is_wanted(live_breaker: &LiveBreaker, now: Timestamp) -> bool {
+    let wanted = live_breaker.extras.probes.wanted_at();
     wanted.is_some_and(|at| now < at + TURN)
 }

@@ -23,36 +23,36 @@ const KEY_BYTES_MAX: usize = 128;
 
 /// A breaker, and what is counted of it.
 #[derive(Debug, Clone)]
-pub struct Guarded {
+pub struct LiveBreaker {
     /// The breaker.
     pub breaker: Breaker,
     /// What the gateway keeps beside it.
-    pub beside: Arc<Beside>,
+    pub extras: Arc<BreakerExtras>,
 }
 
 /// What the gateway keeps beside a breaker.
 #[derive(Debug)]
-pub struct Beside {
+pub struct BreakerExtras {
     /// What each worker counts.
     pub meters: PerWorker<BreakerMeter>,
     /// Who wants to probe.
     pub probes: ProbeTurns,
 }
 
-impl Beside {
+impl BreakerExtras {
     /// Counters for that many workers, at zero.
-    pub fn new(workers: usize) -> Beside {
-        Beside {
+    pub fn new(workers: usize) -> BreakerExtras {
+        BreakerExtras {
             meters: PerWorker::new(workers),
             probes: ProbeTurns::default(),
         }
     }
 }
 
-impl Guarded {
+impl LiveBreaker {
     /// What the worker counts.
     pub fn meter(&self, worker: &WorkerRef) -> &BreakerMeter {
-        self.beside.meters.of(worker.index)
+        self.extras.meters.of(worker.index)
     }
 
     /// The time to wait after a refusal that has no end of its own: the breaker's cooldown.
@@ -76,11 +76,11 @@ pub struct KeyFacts<'a> {
 
 /// The breakers before one upstream.
 #[derive(Debug)]
-pub enum Guards {
+pub enum UpstreamBreakers {
     /// None: no call is refused, and nothing is counted or shown of a breaker.
     None,
     /// One for all calls.
-    One(Guarded),
+    One(LiveBreaker),
     /// One for each key.
     Keyed(Box<Keyed>),
 }
@@ -92,19 +92,19 @@ pub struct Keyed {
     endpoint: String,
     key: Key,
     registry: Registry,
-    beside: papaya::HashMap<Arc<str>, Arc<Beside>>,
+    extras: papaya::HashMap<Arc<str>, Arc<BreakerExtras>>,
     workers: usize,
     clock: Arc<Clock>,
 }
 
-impl Guards {
+impl UpstreamBreakers {
     /// The breakers that a plan wants before an upstream.
     pub fn new(
         upstream: &Upstream,
         workers: usize,
         clock: &Arc<Clock>,
         listener: Arc<dyn Listener>,
-    ) -> Guards {
+    ) -> UpstreamBreakers {
         let plan = &upstream.breaker;
         let checked = "a plan's settings have been checked";
         if plan.key.is_upstream() {
@@ -112,9 +112,9 @@ impl Guards {
                 .listener(listener)
                 .build()
                 .expect(checked);
-            return Guards::One(Guarded {
+            return UpstreamBreakers::One(LiveBreaker {
                 breaker,
-                beside: Arc::new(Beside::new(workers)),
+                extras: Arc::new(BreakerExtras::new(workers)),
             });
         }
         let mut registry = Registry::builder(upstream.name.clone(), plan.settings.clone())
@@ -125,12 +125,12 @@ impl Guards {
             registry = registry.idle_after(idle_after);
         }
         let registry = registry.build().expect(checked);
-        Guards::Keyed(Box::new(Keyed {
+        UpstreamBreakers::Keyed(Box::new(Keyed {
             upstream: upstream.name.clone(),
             endpoint: upstream.endpoint.authority.clone(),
             key: plan.key.clone(),
             registry,
-            beside: papaya::HashMap::new(),
+            extras: papaya::HashMap::new(),
             workers,
             clock: clock.clone(),
         }))
@@ -140,9 +140,9 @@ impl Guards {
     pub fn fit(&self, upstream: &Upstream) -> bool {
         let plan = &upstream.breaker;
         match self {
-            Guards::None => false,
-            Guards::One(_) => plan.key.is_upstream(),
-            Guards::Keyed(keyed) => {
+            UpstreamBreakers::None => false,
+            UpstreamBreakers::One(_) => plan.key.is_upstream(),
+            UpstreamBreakers::Keyed(keyed) => {
                 let by_endpoint = plan.key.0.contains(&KeyPart::Endpoint);
                 keyed.key == plan.key
                     && (!by_endpoint || keyed.endpoint == upstream.endpoint.authority)
@@ -153,7 +153,7 @@ impl Guards {
     /// Gives all breakers what another plan says of them, and says, in a sentence each, what that
     /// cleared.
     pub fn reconfigure(&self, plan: &plan::Breaker, now: Timestamp) -> Vec<String> {
-        if let Guards::Keyed(keyed) = self {
+        if let UpstreamBreakers::Keyed(keyed) = self {
             keyed.registry.resize(plan.keys_max);
             keyed.registry.set_idle_after(plan.idle_after);
             keyed.registry.set_on_overflow(plan.on_overflow);
@@ -161,15 +161,15 @@ impl Guards {
         let settings = &plan.settings;
         let checked = "a plan's settings have been checked";
         let done = match self {
-            Guards::None => Vec::new(),
-            Guards::One(guarded) => {
-                let done = guarded
+            UpstreamBreakers::None => Vec::new(),
+            UpstreamBreakers::One(live_breaker) => {
+                let done = live_breaker
                     .breaker
                     .reconfigure(settings.clone(), now)
                     .expect(checked);
-                vec![(guarded.breaker.clone(), done)]
+                vec![(live_breaker.breaker.clone(), done)]
             }
-            Guards::Keyed(keyed) => keyed
+            UpstreamBreakers::Keyed(keyed) => keyed
                 .registry
                 .reconfigure(settings.clone(), now)
                 .expect(checked),
@@ -189,73 +189,72 @@ impl Guards {
     /// How many keys have a breaker of their own, and how often one gave way or found no room; `None`: there are no keys.
     pub fn keys(&self) -> Option<(usize, KeyCounts)> {
         match self {
-            Guards::None | Guards::One(_) => None,
-            Guards::Keyed(keyed) => Some((keyed.registry.len(), keyed.registry.counts())),
+            UpstreamBreakers::None | UpstreamBreakers::One(_) => None,
+            UpstreamBreakers::Keyed(keyed) => Some((keyed.registry.len(), keyed.registry.counts())),
         }
     }
 
     /// Gives back the memory of keyed breakers in which there is nothing.
     pub fn rest(&self, now: Timestamp) {
-        if let Guards::Keyed(keyed) = self {
+        if let UpstreamBreakers::Keyed(keyed) = self {
             keyed.registry.rest(now);
         }
     }
 
     /// The breaker of a request; `None`: there is none before this upstream.
-    pub fn select(&self, facts: &KeyFacts<'_>) -> Option<Guarded> {
+    pub fn select(&self, facts: &KeyFacts<'_>) -> Option<LiveBreaker> {
         match self {
-            Guards::None => None,
-            Guards::One(guarded) => Some(guarded.clone()),
-            Guards::Keyed(keyed) => Some(keyed.select(facts)),
+            UpstreamBreakers::None => None,
+            UpstreamBreakers::One(live_breaker) => Some(live_breaker.clone()),
+            UpstreamBreakers::Keyed(keyed) => Some(keyed.select(facts)),
         }
     }
 
     /// All breakers that exist now.
-    pub fn all(&self) -> Vec<Guarded> {
+    pub fn all(&self) -> Vec<LiveBreaker> {
         match self {
-            Guards::None => Vec::new(),
-            Guards::One(guarded) => vec![guarded.clone()],
-            Guards::Keyed(keyed) => keyed
+            UpstreamBreakers::None => Vec::new(),
+            UpstreamBreakers::One(live_breaker) => vec![live_breaker.clone()],
+            UpstreamBreakers::Keyed(keyed) => keyed
                 .registry
                 .breakers()
                 .into_iter()
-                .map(|breaker| keyed.guarded(breaker))
+                .map(|breaker| keyed.live(breaker))
                 .collect(),
         }
     }
 
     /// All breakers that exist now, with nothing made for those that have not been asked for yet.
-    pub fn breakers(&self) -> Vec<Breaker> {
+    pub fn handles(&self) -> Vec<Breaker> {
         match self {
-            Guards::None => Vec::new(),
-            Guards::One(guarded) => vec![guarded.breaker.clone()],
-            Guards::Keyed(keyed) => keyed.registry.breakers(),
+            UpstreamBreakers::None => Vec::new(),
+            UpstreamBreakers::One(live_breaker) => vec![live_breaker.breaker.clone()],
+            UpstreamBreakers::Keyed(keyed) => keyed.registry.breakers(),
         }
     }
 
     /// One of these breakers, with what is counted of it.
-    pub fn guarded(&self, breaker: Breaker) -> Guarded {
+    pub fn live(&self, breaker: Breaker) -> LiveBreaker {
         match self {
-            Guards::None => Guarded {
+            UpstreamBreakers::None => LiveBreaker {
                 breaker,
-                beside: Arc::new(Beside::new(1)),
+                extras: Arc::new(BreakerExtras::new(1)),
             },
-            Guards::One(guarded) => guarded.clone(),
-            Guards::Keyed(keyed) => keyed.guarded(breaker),
+            UpstreamBreakers::One(live_breaker) => live_breaker.clone(),
+            UpstreamBreakers::Keyed(keyed) => keyed.live(breaker),
         }
     }
 
     /// The breaker of a name, if it exists now.
-    pub fn find(&self, name: &str) -> Option<Guarded> {
+    pub fn find(&self, name: &str) -> Option<LiveBreaker> {
         match self {
-            Guards::None => None,
-            Guards::One(guarded) => (&**guarded.breaker.name() == name).then(|| guarded.clone()),
-            Guards::Keyed(keyed) => {
+            UpstreamBreakers::None => None,
+            UpstreamBreakers::One(live_breaker) => {
+                (&**live_breaker.breaker.name() == name).then(|| live_breaker.clone())
+            }
+            UpstreamBreakers::Keyed(keyed) => {
                 let key = keyed.key_in(name)?;
-                keyed
-                    .registry
-                    .peek(key)
-                    .map(|breaker| keyed.guarded(breaker))
+                keyed.registry.peek(key).map(|breaker| keyed.live(breaker))
             }
         }
     }
@@ -263,20 +262,20 @@ impl Guards {
     /// Whether a name is one that a breaker here could have.
     pub fn names(&self, name: &str) -> bool {
         match self {
-            Guards::None => false,
-            Guards::One(guarded) => &**guarded.breaker.name() == name,
-            Guards::Keyed(keyed) => keyed.key_in(name).is_some(),
+            UpstreamBreakers::None => false,
+            UpstreamBreakers::One(live_breaker) => &**live_breaker.breaker.name() == name,
+            UpstreamBreakers::Keyed(keyed) => keyed.key_in(name).is_some(),
         }
     }
 
     /// The breaker of a name that was found in the store; made if a request could ask for it.
     pub fn recall(&self, name: &str, now: Timestamp) -> Option<Breaker> {
         match self {
-            Guards::None => None,
-            Guards::One(guarded) => {
-                (&**guarded.breaker.name() == name).then(|| guarded.breaker.clone())
+            UpstreamBreakers::None => None,
+            UpstreamBreakers::One(live_breaker) => {
+                (&**live_breaker.breaker.name() == name).then(|| live_breaker.breaker.clone())
             }
-            Guards::Keyed(keyed) => {
+            UpstreamBreakers::Keyed(keyed) => {
                 // Shared breakers belong to other keys in every process, so they begin anew.
                 let key = keyed.key_in(name).filter(|key| !key.starts_with('*'))?;
                 let breaker = keyed.registry.get_or_create(key, now);
@@ -292,31 +291,31 @@ impl Keyed {
         name.strip_prefix(&*self.upstream)?.strip_prefix('/')
     }
 
-    fn select(&self, facts: &KeyFacts<'_>) -> Guarded {
+    fn select(&self, facts: &KeyFacts<'_>) -> LiveBreaker {
         let key = self.render(facts);
-        self.guarded(self.registry.get_or_create(&key, self.clock.tick()))
+        self.live(self.registry.get_or_create(&key, self.clock.tick()))
     }
 
-    fn guarded(&self, breaker: Breaker) -> Guarded {
-        let beside = self.beside.pin();
-        if let Some(found) = beside.get(breaker.name()) {
-            return Guarded {
-                beside: found.clone(),
+    fn live(&self, breaker: Breaker) -> LiveBreaker {
+        let extras = self.extras.pin();
+        if let Some(found) = extras.get(breaker.name()) {
+            return LiveBreaker {
+                extras: found.clone(),
                 breaker,
             };
         }
         // Keys come and go, and what was counted of one that is gone goes with it. The shared breakers stay.
-        if beside.len() > 2 * (self.registry.len() + OVERFLOW_BREAKERS) {
-            beside.retain(|name, _| {
+        if extras.len() > 2 * (self.registry.len() + OVERFLOW_BREAKERS) {
+            extras.retain(|name, _| {
                 let key = self.key_in(name);
                 key.is_some_and(|key| key.starts_with('*') || self.registry.contains(key))
             });
         }
-        let made = beside.get_or_insert_with(breaker.name().clone(), || {
-            Arc::new(Beside::new(self.workers))
+        let made = extras.get_or_insert_with(breaker.name().clone(), || {
+            Arc::new(BreakerExtras::new(self.workers))
         });
-        Guarded {
-            beside: made.clone(),
+        LiveBreaker {
+            extras: made.clone(),
             breaker,
         }
     }

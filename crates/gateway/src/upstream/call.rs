@@ -18,7 +18,7 @@ use crate::ground::clock::WorkerRef;
 use crate::ground::meter::BreakerMeter;
 use crate::message::phase::Phase;
 use crate::message::retry_after;
-use crate::upstream::breakers::{Beside, Guarded};
+use crate::upstream::breakers::{BreakerExtras, LiveBreaker};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::is_idempotent;
 use crate::upstream::probe_queue::Prober;
@@ -36,7 +36,7 @@ pub const FLOWN: Duration = Duration::from_secs(1);
 pub struct Call {
     permit: Option<OwnedPermit>,
     /// `None`: no breaker is before the upstream, so that nothing is judged.
-    guarded: Option<Guarded>,
+    live_breaker: Option<LiveBreaker>,
     upstream: Arc<LiveUpstream>,
     worker: WorkerRef,
     /// How long the upstream took to its response's head, or to where it failed without one.
@@ -83,16 +83,16 @@ impl Call {
     /// A call that the breaker has admitted.
     pub fn new(
         permit: OwnedPermit,
-        guarded: Guarded,
+        live_breaker: LiveBreaker,
         upstream: Arc<LiveUpstream>,
         worker: WorkerRef,
     ) -> Call {
         if permit.would_reject().is_some() {
-            guarded.meter(&worker).would_reject.add();
+            live_breaker.meter(&worker).would_reject.add();
         }
         let stall = StallWatch::new(&upstream.stall_limits, || worker.clock.exact());
         let mut call = Call::unguarded(upstream, worker);
-        (call.permit, call.guarded, call.stall) = (Some(permit), Some(guarded), stall);
+        (call.permit, call.live_breaker, call.stall) = (Some(permit), Some(live_breaker), stall);
         call
     }
 
@@ -100,7 +100,7 @@ impl Call {
     pub fn unguarded(upstream: Arc<LiveUpstream>, worker: WorkerRef) -> Call {
         Call {
             permit: None,
-            guarded: None,
+            live_breaker: None,
             upstream,
             worker,
             duration: Duration::ZERO,
@@ -127,25 +127,25 @@ impl Call {
     /// The call is a probe of that prober.
     pub fn probes_for(&mut self, prober: Prober) {
         let now = self.worker.clock.tick();
-        if let Some(guarded) = &self.guarded {
-            guarded.beside.probes.begins(prober, now);
+        if let Some(live_breaker) = &self.live_breaker {
+            live_breaker.extras.probes.begins(prober, now);
         }
         self.prober = Some(prober);
     }
 
     /// What lies beside the breaker, and who asked, where the call is its probe.
-    pub fn beside_probe(&self) -> Option<(Arc<Beside>, Option<Prober>)> {
-        let guarded = self.guarded.as_ref().filter(|_| self.is_probe())?;
-        Some((guarded.beside.clone(), self.prober))
+    pub fn extras_of_probe(&self) -> Option<(Arc<BreakerExtras>, Option<Prober>)> {
+        let live_breaker = self.live_breaker.as_ref().filter(|_| self.is_probe())?;
+        Some((live_breaker.extras.clone(), self.prober))
     }
 
     /// The breaker before the upstream, and what is kept beside it.
-    pub fn guarded(&self) -> Option<&Guarded> {
-        self.guarded.as_ref()
+    pub fn live_breaker(&self) -> Option<&LiveBreaker> {
+        self.live_breaker.as_ref()
     }
 
     fn meter(&self) -> Option<&BreakerMeter> {
-        Some(self.guarded.as_ref()?.meter(&self.worker))
+        Some(self.live_breaker.as_ref()?.meter(&self.worker))
     }
 
     /// Whether it is a probe of a half-open breaker.
@@ -205,10 +205,10 @@ impl Call {
     /// Has the breaker judge the call, if it has stalled.
     pub fn look(&self, now: Timestamp) {
         let watch = self.stall.as_ref();
-        if let Some(guarded) = &self.guarded
+        if let Some(live_breaker) = &self.live_breaker
             && watch.is_some_and(|watch| watch.has_stalled(now))
         {
-            guarded.breaker.tick(now);
+            live_breaker.breaker.tick(now);
         }
     }
 
@@ -234,7 +234,7 @@ impl Call {
     /// The response's head has come.
     pub fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.land();
-        if self.guarded.is_none() {
+        if self.live_breaker.is_none() {
             return;
         }
         let at = self.worker.clock.tick();
@@ -286,8 +286,10 @@ impl Call {
     /// The call is a probe that a complete request waits for, while its client holds the answer back, or has had the
     /// stream that it asked for go on for [`FLOWN`].
     fn is_in_the_way(&self, now: Timestamp) -> bool {
-        let guarded = self.guarded.as_ref();
-        let Some(wanted) = guarded.and_then(|guarded| guarded.beside.probes.wanted_at()) else {
+        let live_breaker = self.live_breaker.as_ref();
+        let Some(wanted) =
+            live_breaker.and_then(|live_breaker| live_breaker.extras.probes.wanted_at())
+        else {
             return false;
         };
         let is_held = self
@@ -347,9 +349,11 @@ impl Call {
         };
         let ruling = self.upstream.plan.breaker.judge(&facts);
         for error in ruling.errors {
-            let Some(guarded) = &self.guarded else { break };
-            guarded.meter(&self.worker).expression_errors.add();
-            tracing::debug!(breaker = %guarded.breaker.name(), %error, "expression about a call failed");
+            let Some(live_breaker) = &self.live_breaker else {
+                break;
+            };
+            live_breaker.meter(&self.worker).expression_errors.add();
+            tracing::debug!(breaker = %live_breaker.breaker.name(), %error, "expression about a call failed");
         }
         let by_default = self.upstream.plan.breaker.failure == Failure::Default;
         if self.is_odd && by_default && facts.status == 501 {
@@ -379,11 +383,13 @@ impl Call {
 
     /// The call is counted, and its place free if it was a probe.
     fn ended(&self, is_probe: bool, counted: SettledAs, now: Timestamp) {
-        let Some(guarded) = &self.guarded else { return };
-        guarded.meter(&self.worker).count(counted);
+        let Some(live_breaker) = &self.live_breaker else {
+            return;
+        };
+        live_breaker.meter(&self.worker).count(counted);
         if is_probe {
             let is_ignored = counted == SettledAs::Ignored;
-            let probes = &guarded.beside.probes;
+            let probes = &live_breaker.extras.probes;
             probes.ended(self.prober, is_ignored, now);
         }
     }

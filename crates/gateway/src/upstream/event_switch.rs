@@ -11,7 +11,7 @@ use fusebox_breaker::{Breaker, Listener, Transition};
 use fusebox_fleet::{Fleet, Share};
 use fusebox_plan::plan;
 
-use crate::upstream::breakers::Guarded;
+use crate::upstream::breakers::LiveBreaker;
 
 /// The listener of an upstream's breakers, whose target a reload can switch.
 pub struct EventSwitch {
@@ -54,7 +54,7 @@ impl EventSwitch {
     }
 
     /// Shares the present breakers and all later ones as the plan `wanted` says, or stops sharing them.
-    pub fn share(&self, wanted: plan::Share, breakers: impl FnOnce() -> Vec<Guarded>) {
+    pub fn share(&self, wanted: plan::Share, breakers: impl FnOnce() -> Vec<LiveBreaker>) {
         let Some(fleet) = &self.fleet else { return };
         let was = self.target.load().share;
         let share = share_of(wanted);
@@ -67,8 +67,8 @@ impl EventSwitch {
         };
         // Stored before `breakers` lists them: a breaker created in between joins by itself.
         self.target.store(Arc::new(Target { share, listener }));
-        for guarded in breakers() {
-            let breaker = &guarded.breaker;
+        for live_breaker in breakers() {
+            let breaker = &live_breaker.breaker;
             match share {
                 None => fleet.leave(breaker),
                 Some(share) => {

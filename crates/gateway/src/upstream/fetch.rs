@@ -35,7 +35,7 @@ use crate::ground::clock::WorkerRef;
 use crate::message::interim::Interim;
 use crate::message::outgoing::Outgoing;
 use crate::upstream::admission::{self, Asked};
-use crate::upstream::breakers::{Guarded, KeyFacts};
+use crate::upstream::breakers::{KeyFacts, LiveBreaker};
 use crate::upstream::call::{Call, Holder};
 use crate::upstream::connect::{NoConnection, Unconnected};
 use crate::upstream::gzip;
@@ -204,7 +204,7 @@ struct Answered {
 
 impl Fetching<'_> {
     async fn run(&self, request: &mut Outbound) -> Result<Response<Bytes>, Fault> {
-        let guarded = self.target.guards.select(&KeyFacts {
+        let live_breaker = self.target.breakers.select(&KeyFacts {
             route: &self.target.plan.name,
             method: &request.method,
             headers: &request.headers,
@@ -212,10 +212,10 @@ impl Fetching<'_> {
         });
         let deadline = self.policy.total.map(|total| Instant::now() + total);
         let _place = match self.policy.places {
-            Some(places) => self.place(places, guarded.as_ref(), deadline).await?,
+            Some(places) => self.place(places, live_breaker.as_ref(), deadline).await?,
             None => None,
         };
-        let mut call = self.admitted(guarded)?;
+        let mut call = self.admitted(live_breaker)?;
         call.made_for(&request.method, None);
         let began = self.worker.clock.exact();
         let Some(answered) = within(deadline, self.follow(&mut call, request)).await else {
@@ -241,12 +241,12 @@ impl Fetching<'_> {
     async fn place<'p>(
         &self,
         places: &'p Semaphore,
-        guarded: Option<&Guarded>,
+        live_breaker: Option<&LiveBreaker>,
         deadline: Option<Instant>,
     ) -> Result<Option<tokio::sync::SemaphorePermit<'p>>, Fault> {
-        if let Some(guarded) = guarded {
-            let looked = guarded.breaker.check(self.worker.clock.exact());
-            looked.map_err(|rejection| self.refused(guarded, rejection))?;
+        if let Some(live_breaker) = live_breaker {
+            let looked = live_breaker.breaker.check(self.worker.clock.exact());
+            looked.map_err(|rejection| self.refused(live_breaker, rejection))?;
         }
         // Never closed, so there is one in the end, or the time is over.
         match within(deadline, places.acquire()).await {
@@ -259,22 +259,24 @@ impl Fetching<'_> {
         }
     }
 
-    fn admitted(&self, guarded: Option<Guarded>) -> Result<Call, Fault> {
+    fn admitted(&self, live_breaker: Option<LiveBreaker>) -> Result<Call, Fault> {
         let (target, worker) = (self.target.clone(), self.worker.clone());
-        let Some(guarded) = guarded else {
+        let Some(live_breaker) = live_breaker else {
             return Ok(Call::unguarded(target, worker));
         };
-        match admission::ask_complete(&guarded, &worker) {
-            Ok(Asked::Admitted(permit)) => Ok(Call::new(permit, guarded, target, worker)),
+        match admission::ask_complete(&live_breaker, &worker) {
+            Ok(Asked::Admitted(permit)) => Ok(Call::new(permit, live_breaker, target, worker)),
             // Nobody is known who could stand in a line: the application decides whether it comes again.
-            Ok(Asked::Waits(rejection)) | Err(rejection) => Err(self.refused(&guarded, rejection)),
+            Ok(Asked::Waits(rejection)) | Err(rejection) => {
+                Err(self.refused(&live_breaker, rejection))
+            }
         }
     }
 
     /// Counts a refusal, and says it to whoever reads the log.
-    fn refused(&self, guarded: &Guarded, rejection: Rejection) -> Fault {
-        guarded.meter(self.worker).refuse(&rejection);
-        let breaker = guarded.breaker.name().clone();
+    fn refused(&self, live_breaker: &LiveBreaker, rejection: Rejection) -> Fault {
+        live_breaker.meter(self.worker).refuse(&rejection);
+        let breaker = live_breaker.breaker.name().clone();
         tracing::debug!(
             upstream = %self.target.plan.name,
             breaker = %breaker,

@@ -7,7 +7,7 @@ use fusebox_plan::plan::Upstream;
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::ground::meter::RequestMeters;
-use crate::upstream::breakers::Guards;
+use crate::upstream::breakers::UpstreamBreakers;
 use crate::upstream::event_switch::EventSwitch;
 use crate::upstream::pool::{Pool, Pools};
 use crate::upstream::stall;
@@ -19,7 +19,7 @@ pub struct LiveUpstream {
     /// The plan's upstream.
     pub plan: Arc<Upstream>,
     /// Its breakers, or none; kept over reloads while they fit.
-    pub guards: Arc<Guards>,
+    pub breakers: Arc<UpstreamBreakers>,
     /// Who hears of them; kept with them.
     pub events: Arc<EventSwitch>,
     /// Beyond which times a call to it has stalled, shortest first.
@@ -39,16 +39,16 @@ impl LiveUpstream {
     /// breaker is asked, counted or shown.
     pub fn new(
         plan: Arc<Upstream>,
-        guards: Option<(Arc<Guards>, Arc<EventSwitch>)>,
+        breakers: Option<(Arc<UpstreamBreakers>, Arc<EventSwitch>)>,
         pools: Pools,
         meter: RequestMeters,
         errors: Arc<UpstreamErrors>,
     ) -> LiveUpstream {
         let host = HeaderValue::from_str(&plan.endpoint.authority);
-        let (guards, events) =
-            guards.unwrap_or_else(|| (Arc::new(Guards::None), EventSwitch::off()));
+        let (breakers, events) =
+            breakers.unwrap_or_else(|| (Arc::new(UpstreamBreakers::None), EventSwitch::off()));
         LiveUpstream {
-            guards,
+            breakers,
             events,
             stall_limits: stall::limits(&plan.breaker.settings),
             host: host.expect("a checked authority is a field value"),

@@ -26,7 +26,7 @@ use crate::message::outgoing::Outgoing;
 use crate::message::phase::Phase;
 use crate::message::request_body::{ClientFault, Intake};
 use crate::message::validate;
-use crate::upstream::breakers::Beside;
+use crate::upstream::breakers::BreakerExtras;
 use crate::upstream::call::{Call, FLOWN};
 use crate::upstream::connect::{NoConnection, Unconnected};
 use crate::upstream::live_upstream::LiveUpstream;
@@ -306,7 +306,7 @@ impl Sending<'_> {
             || has_it_since(intake, sent_at),
         ));
         let mut place_wanted = pin!(place_wanted(
-            self.call.beside_probe(),
+            self.call.extras_of_probe(),
             intake,
             clock,
             sent_at
@@ -446,15 +446,15 @@ enum WantedBy {
 /// Ends when a probe must give up its place. A long body may probe, but not keep complete requests from it by
 /// stopping; whoever provoked an answer that says nothing may probe again, but not keep others from it for long.
 async fn place_wanted(
-    beside: Option<(Arc<Beside>, Option<Prober>)>,
+    extras: Option<(Arc<BreakerExtras>, Option<Prober>)>,
     intake: Option<&Arc<Intake>>,
     clock: &Clock,
     since: Timestamp,
 ) -> WantedBy {
-    let Some((beside, prober)) = beside else {
+    let Some((extras, prober)) = extras else {
         return std::future::pending().await;
     };
-    let probes = &beside.probes;
+    let probes = &extras.probes;
     loop {
         tokio::time::sleep(PLACE_LOOK).await;
         let waits = intake.is_some_and(|intake| intake.handed_over().is_none());

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::ground::clock::Clock;
 use crate::ground::meter::{BreakerMeter, Counter, PerWorker};
-use crate::upstream::breakers::Guards;
+use crate::upstream::breakers::UpstreamBreakers;
 use crate::upstream::event_switch::EventSwitch;
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::UpstreamErrors;
@@ -155,23 +155,23 @@ struct Caller {
 
 impl Caller {
     /// A target with a breaker.
-    fn guarded(endpoint: &Endpoint, more: &str) -> Caller {
+    fn with_breaker(endpoint: &Endpoint, more: &str) -> Caller {
         let clock = Clock::start().unwrap();
         let plan = upstream(endpoint, more);
         let events = EventSwitch::new(Arc::new(Nobody), None);
-        let guards = Guards::new(&plan, 1, &clock, events.clone());
-        Caller::new(plan, Some((Arc::new(guards), events)), clock)
+        let breakers = UpstreamBreakers::new(&plan, 1, &clock, events.clone());
+        Caller::new(plan, Some((Arc::new(breakers), events)), clock)
     }
 
     fn new(
         plan: Upstream,
-        guards: Option<(Arc<Guards>, Arc<EventSwitch>)>,
+        breakers: Option<(Arc<UpstreamBreakers>, Arc<EventSwitch>)>,
         clock: Arc<Clock>,
     ) -> Caller {
         let limits = Limits::default();
         let pools = Pool::for_workers(1, &plan, None, &limits, &Trust::default()).unwrap();
         let (meter, errors) = (PerWorker::new(1), UpstreamErrors::new("t".into()));
-        let target = LiveUpstream::new(Arc::new(plan), guards, pools, Arc::new(meter), errors);
+        let target = LiveUpstream::new(Arc::new(plan), breakers, pools, Arc::new(meter), errors);
         Caller {
             target: Arc::new(target),
             worker: WorkerRef { clock, index: 0 },
@@ -201,7 +201,7 @@ impl Caller {
     }
 
     fn breaker(&self) -> Breaker {
-        self.target.guards.breakers()[0].clone()
+        self.target.breakers.handles()[0].clone()
     }
 
     fn state(&self) -> State {
@@ -209,8 +209,8 @@ impl Caller {
     }
 
     fn count(&self, counter: impl Fn(&BreakerMeter) -> &Counter) -> u64 {
-        let guarded = &self.target.guards.all()[0];
-        guarded.beside.meters.sum(|meter| counter(meter).get())
+        let live_breaker = &self.target.breakers.all()[0];
+        live_breaker.extras.meters.sum(|meter| counter(meter).get())
     }
 
     /// Successes, failures and ignored calls.
@@ -245,7 +245,7 @@ const ONE: &str = "breaker: { trip: [{ consecutive_failures: 1 }], cooldown: 40m
 #[tokio::test]
 async fn failures_trip_at_the_threshold_and_then_nothing_is_touched() {
     let service = Service::start(|_, _| BAD).await;
-    let caller = Caller::guarded(&service.endpoint, THREE);
+    let caller = Caller::with_breaker(&service.endpoint, THREE);
     for _ in 0..3 {
         assert_eq!(caller.get().await.unwrap(), 500);
     }
@@ -260,8 +260,8 @@ async fn failures_trip_at_the_threshold_and_then_nothing_is_touched() {
     }
     assert_eq!((service.seen(), seen.0), (seen, 3));
     assert_eq!(caller.counts(), [0, 3, 0]);
-    let rejected = caller.target.guards.all()[0]
-        .beside
+    let rejected = caller.target.breakers.all()[0]
+        .extras
         .meters
         .sum(BreakerMeter::rejected_total);
     assert_eq!(rejected, 5);
@@ -273,7 +273,7 @@ async fn a_closed_port_trips_and_a_service_that_is_back_closes() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let endpoint = Endpoint::new(false, "127.0.0.1", address.port());
-    let caller = Caller::guarded(&endpoint, ONE);
+    let caller = Caller::with_breaker(&endpoint, ONE);
     assert!(matches!(caller.get().await, Err(Fault::Unconnected(_))));
     assert_eq!(caller.state(), State::Open);
     caller.cool().await;
@@ -301,7 +301,7 @@ async fn without_a_breaker_nothing_is_asked_refused_or_shown() {
         assert_eq!(caller.get().await.unwrap(), 500);
     }
     assert_eq!(service.seen(), (20, 1));
-    assert!(caller.target.guards.all().is_empty());
+    assert!(caller.target.breakers.all().is_empty());
 }
 
 #[tokio::test]
@@ -315,7 +315,7 @@ async fn a_body_that_breaks_off_or_stops_is_a_failure() {
     })
     .await;
     let times = "timeout: { request: 50ms, idle: 50ms }, breaker: { trip: [{ failures: 9, over: 99 calls }] }";
-    let caller = Caller::guarded(&service.endpoint, times);
+    let caller = Caller::with_breaker(&service.endpoint, times);
     let got = caller.ask("/cut", &ONCE).await;
     assert!(matches!(got, Err(Fault::Broken(_))), "{got:?}");
     let got = caller.ask("/silent", &ONCE).await;
@@ -344,7 +344,7 @@ async fn a_fetch_that_takes_too_long_as_a_whole_is_a_failure() {
         _ => "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc…",
     })
     .await;
-    let caller = Caller::guarded(&service.endpoint, THREE);
+    let caller = Caller::with_breaker(&service.endpoint, THREE);
     let hasty = Policy {
         total: Some(Duration::from_millis(30)),
         ..ONCE
@@ -367,7 +367,7 @@ async fn the_files_own_rules_say_what_failed_and_what_says_nothing() {
     .await;
     let rules = "breaker: { trip: [{ consecutive_failures: 2 }], ignore: 'status == 404', \
                  failure: 'status == 200 && body.contains(\"error\")', failure_body: 1KiB }";
-    let caller = Caller::guarded(&service.endpoint, rules);
+    let caller = Caller::with_breaker(&service.endpoint, rules);
     for path in ["/404", "/500", "/200", "/404", "/200"] {
         caller.ask(path, &ONCE).await.unwrap();
     }
@@ -384,7 +384,7 @@ async fn our_own_limits_and_idle_connections_that_were_closed_say_nothing() {
         _ => "",
     })
     .await;
-    let caller = Caller::guarded(&service.endpoint, ONE);
+    let caller = Caller::with_breaker(&service.endpoint, ONE);
     assert_eq!(caller.get().await.unwrap(), 200);
     // The second request goes out on a connection that is closed over it.
     let got = caller.get().await;
@@ -397,7 +397,7 @@ async fn our_own_limits_and_idle_connections_that_were_closed_say_nothing() {
         ..ONCE
     };
     let service = Service::start(|_, _| OK).await;
-    let limited = Caller::guarded(&service.endpoint, ONE);
+    let limited = Caller::with_breaker(&service.endpoint, ONE);
     let got = limited.ask("/", &small).await;
     assert!(matches!(got, Err(Fault::TooLarge)), "{got:?}");
     assert_eq!((caller.counts(), limited.counts()), ([1, 0, 1], [0, 0, 1]));
@@ -417,7 +417,7 @@ async fn redirects_and_free_repeats_are_one_call() {
         _ => OK,
     })
     .await;
-    let caller = Caller::guarded(&service.endpoint, ONE);
+    let caller = Caller::with_breaker(&service.endpoint, ONE);
     let patient = Policy {
         repeat: |_| Repeat {
             on_any_idle: true,
@@ -447,7 +447,7 @@ async fn a_probe_is_given_back_when_it_is_dropped_and_keeps_others_out_until_the
         _ => OK,
     })
     .await;
-    let caller = Caller::guarded(&service.endpoint, ONE);
+    let caller = Caller::with_breaker(&service.endpoint, ONE);
     caller.ask("/bad", &ONCE).await.unwrap();
     caller.cool().await;
     {
@@ -465,7 +465,7 @@ async fn a_probe_is_given_back_when_it_is_dropped_and_keeps_others_out_until_the
 #[tokio::test]
 async fn a_probe_is_one_attempt() {
     let service = Service::start(|number, _| if number == 1 { BAD } else { "" }).await;
-    let caller = Caller::guarded(&service.endpoint, ONE);
+    let caller = Caller::with_breaker(&service.endpoint, ONE);
     let patient = Policy {
         repeat: |_| Repeat {
             on_any_idle: false,
@@ -486,7 +486,7 @@ async fn a_probe_is_one_attempt() {
 #[tokio::test]
 async fn a_call_that_is_refused_waits_for_no_place() {
     let service = Service::start(|_, _| BAD).await;
-    let caller = Caller::guarded(&service.endpoint, ONE);
+    let caller = Caller::with_breaker(&service.endpoint, ONE);
     let places = Semaphore::new(1);
     let narrow = Policy {
         places: Some(&places),
@@ -509,7 +509,7 @@ async fn a_call_that_is_refused_waits_for_no_place() {
 #[tokio::test]
 async fn a_hold_without_an_end_names_no_time() {
     let service = Service::start(|_, _| OK).await;
-    let caller = Caller::guarded(&service.endpoint, ONE);
+    let caller = Caller::with_breaker(&service.endpoint, ONE);
     let now = caller.worker.clock.exact();
     caller.breaker().hold(Hold::open("a drill", "a test"), now);
     assert_eq!(
@@ -525,7 +525,7 @@ async fn interim_answers_without_an_end_are_no_answer() {
         HTTP/1.1 103 A\r\n\r\nHTTP/1.1 103 A\r\n\r\nHTTP/1.1 103 A\r\n\r\nHTTP/1.1 103 A\r\n\r\nHTTP/1.1 103 A\r\n\r\n\
         HTTP/1.1 103 A\r\n\r\nHTTP/1.1 103 A\r\n\r\nHTTP/1.1 103 A\r\n\r\n…";
     let service = Service::start(|_, _| MANY).await;
-    let caller = Caller::guarded(&service.endpoint, ONE);
+    let caller = Caller::with_breaker(&service.endpoint, ONE);
     let got = caller.get().await;
     assert!(matches!(got, Err(Fault::Malformed)), "{got:?}");
     assert_eq!(caller.counts(), [0, 1, 0]);
