@@ -35,7 +35,7 @@ use crate::message::body::BUFFER;
 use crate::message::heads::BodyNote;
 use crate::message::interim::Interim;
 use crate::message::phase::Phase;
-use crate::request::client::Client;
+use crate::request::downstream::Downstream;
 use crate::request::worker::Worker;
 
 /// Limit on the time to write an answer to a request that was not taken.
@@ -77,7 +77,7 @@ pub async fn serve(
     let Ok(local) = stream.tcp().local_addr() else {
         return;
     };
-    let client = Arc::new(Client {
+    let downstream = Arc::new(Downstream {
         worker: worker.clone(),
         listener,
         peer,
@@ -104,7 +104,7 @@ pub async fn serve(
     );
     let serving = Arc::new(Serving {
         shared,
-        client,
+        downstream,
         closing: closing.clone(),
         body_note,
     });
@@ -134,7 +134,7 @@ pub async fn serve(
     };
     let (mut stream, own) = parts.io.into_inner().into_parts();
     // The client keeps its slot while we read on.
-    let _client = parts.service;
+    let _downstream = parts.service;
     let answer = match end {
         End::TimedOut(false) | End::Waiting => return,
         End::Served => None,

@@ -13,7 +13,7 @@ use crate::message::body::Body;
 use crate::message::fields;
 use crate::message::validate;
 use crate::request::answer;
-use crate::request::client::Client;
+use crate::request::downstream::Downstream;
 use crate::request::exchange::{Exchange, Finish, done, unread};
 use crate::request::forward;
 use crate::request::target;
@@ -21,28 +21,28 @@ use crate::request::target;
 /// Serves one request of a client's connection.
 pub async fn serve(
     shared: &Shared,
-    client: Arc<Client>,
+    downstream: Arc<Downstream>,
     request: Request<Incoming>,
     finish: Finish,
 ) -> Response<Body> {
     let worker = finish.worker.clone();
     let id =
-        fields::request_id(request.headers()).unwrap_or_else(|| client.worker.ids.request_id());
-    let mut response = take(shared, client, worker, request, id.clone(), finish).await;
+        fields::request_id(request.headers()).unwrap_or_else(|| downstream.worker.ids.request_id());
+    let mut response = take(shared, downstream, worker, request, id.clone(), finish).await;
     response.headers_mut().insert(fields::X_REQUEST_ID, id);
     response
 }
 
 async fn take(
     shared: &Shared,
-    client: Arc<Client>,
+    downstream: Arc<Downstream>,
     worker: WorkerRef,
     mut request: Request<Incoming>,
     id: HeaderValue,
     mut finish: Finish,
 ) -> Response<Body> {
-    let live = shared.plan_for(&client.listener);
-    let Some(listener) = live.listener(&client.listener) else {
+    let live = shared.plan_for(&downstream.listener);
+    let Some(listener) = live.listener(&downstream.listener) else {
         // The listener is gone for a while; its last connections have been told to go.
         let (status, why) = (StatusCode::SERVICE_UNAVAILABLE, "this listener is closing");
         say_refused(&id, &request, status, why);
@@ -53,7 +53,7 @@ async fn take(
     let read = target::normalise(&mut request, native)
         .and_then(|()| validate::inspect(&request, listener.rules.paths));
     if let Err(refused) = read {
-        client.worker.meter().requests_refused.add();
+        downstream.worker.meter().requests_refused.add();
         say_refused(&id, &request, refused.status, refused.why);
         return done(finish, answer::refused(refused.status, refused.why));
     }
@@ -63,7 +63,7 @@ async fn take(
     let (route, params) = match find(&live, listener, &request) {
         Ok(found) => found,
         Err(answer) => {
-            client.worker.meter().requests_unrouted.add();
+            downstream.worker.meter().requests_unrouted.add();
             say_unrouted(&id, &request, answer.status());
             return unread(finish, *answer, request).await;
         }
@@ -71,7 +71,7 @@ async fn take(
     let route = &live.routes[route];
     finish.route = Some(route.facts.clone());
     let exchange = Exchange {
-        client,
+        downstream,
         worker,
         listener: listener.rules.clone(),
         route: route.facts.clone(),

@@ -15,7 +15,7 @@ use crate::live::shared::Shared;
 use crate::message::body::Body;
 use crate::message::heads::BodyNote;
 use crate::message::validate;
-use crate::request::client::Client;
+use crate::request::downstream::Downstream;
 use crate::request::exchange::Finish;
 use crate::request::target;
 
@@ -27,7 +27,7 @@ pub struct Serving {
     /// What all workers share.
     pub shared: Arc<Shared>,
     /// The connection.
-    pub client: Arc<Client>,
+    pub downstream: Arc<Downstream>,
     /// Whether its listener closes.
     pub closing: Arc<Closing>,
     /// Where the socket is told what body follows.
@@ -57,9 +57,9 @@ impl Serving {
         }
         target::restore_raw(request);
         let has_interim = request.version() == Version::HTTP_11;
-        self.client.interim.begin(has_interim);
+        self.downstream.interim.begin(has_interim);
         Arrived {
-            finish: Finish::begin(&self.client, request.method()),
+            finish: Finish::begin(&self.downstream, request.method()),
             length,
             asks_to_switch,
         }
@@ -74,10 +74,10 @@ impl Serving {
         request: Request<Incoming>,
         arrived: Arrived,
     ) -> Result<Response<Body>, Infallible> {
-        let client = &self.client;
-        let response = dispatch::serve(&self.shared, client.clone(), request, arrived.finish);
+        let downstream = &self.downstream;
+        let response = dispatch::serve(&self.shared, downstream.clone(), request, arrived.finish);
         let mut response = response.await;
-        client.interim.end().await;
+        downstream.interim.end().await;
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if arrived.asks_to_switch && switches {
             self.body_note.tunnel();
@@ -85,7 +85,7 @@ impl Serving {
             self.body_note.no_upgrade(arrived.length);
         }
         // A client that is told so sends no further request into a connection that ends.
-        let ends = self.closing.has_begun() || client.phase.has_left();
+        let ends = self.closing.has_begun() || downstream.phase.has_left();
         if ends && !switches {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }

@@ -17,7 +17,7 @@ use crate::ground::clock::WorkerRef;
 use crate::ground::meter::RequestMeters;
 use crate::message::body::Body;
 use crate::message::validate::PathRules;
-use crate::request::client::Client;
+use crate::request::downstream::Downstream;
 use crate::request::worker::TaskToken;
 
 /// How much of a body that nobody wants is read, and for how long, before an answer that goes out
@@ -59,7 +59,7 @@ pub struct RouteFacts {
 #[derive(Debug)]
 pub struct Exchange {
     /// The client's connection.
-    pub client: Arc<Client>,
+    pub downstream: Arc<Downstream>,
     /// The clock and the worker.
     pub worker: WorkerRef,
     /// The rules of the listener that the request came through, as they were then: a reload does not change them under
@@ -84,7 +84,7 @@ impl Exchange {
 /// Counts a request when it is done with, however it ends.
 #[derive(Debug)]
 pub struct Finish {
-    client: Arc<Client>,
+    downstream: Arc<Downstream>,
     /// The clock and the worker.
     pub worker: WorkerRef,
     started: Timestamp,
@@ -96,15 +96,15 @@ pub struct Finish {
 
 impl Finish {
     /// Begins a request: the connection is busy until this is dropped.
-    pub fn begin(client: &Arc<Client>, method: &Method) -> Finish {
-        let worker = client.worker.to_ref();
-        client.worker.meter().requests.add();
-        client.phase.busy();
+    pub fn begin(downstream: &Arc<Downstream>, method: &Method) -> Finish {
+        let worker = downstream.worker.to_ref();
+        downstream.worker.meter().requests.add();
+        downstream.phase.busy();
         let started = worker.clock.exact();
         // A client that leaves before there is an answer is counted under 499, as nginx does.
         let status = StatusCode::from_u16(499).expect("499 is within 100..=999");
         Finish {
-            client: client.clone(),
+            downstream: downstream.clone(),
             worker,
             started,
             method: method.clone(),
@@ -115,7 +115,7 @@ impl Finish {
 
     /// Keeps the worker from ending while something of the request goes on without its client.
     pub fn task_token(&self) -> TaskToken {
-        self.client.worker.task_token()
+        self.downstream.worker.task_token()
     }
 
     /// The answer's status is known.
@@ -127,8 +127,8 @@ impl Finish {
 impl Drop for Finish {
     fn drop(&mut self) {
         let now = self.worker.clock.exact();
-        self.client.phase.idle(now);
-        self.client.worker.meter().requests_ended.add();
+        self.downstream.phase.idle(now);
+        self.downstream.worker.meter().requests_ended.add();
         if let Some(route) = &self.route {
             let duration = now.saturating_since(self.started);
             route

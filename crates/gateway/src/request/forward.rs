@@ -72,7 +72,7 @@ pub async fn forward(
         Ok(None) => Ok(None),
         Ok(Some(Asked::Waits(refused))) => {
             let prober = prober(&exchange, &live_breaker, &request);
-            let phase = &exchange.client.phase;
+            let phase = &exchange.downstream.phase;
             let turn = Box::pin(admission::turn(
                 &live_breaker,
                 worker,
@@ -117,7 +117,7 @@ pub async fn forward(
         (Some(permit), ..) => permit,
         // Only a request with a body is not admitted at once.
         (None, Some(prober), Outgoing::Client(body)) => {
-            let phase = &exchange.client.phase;
+            let phase = &exchange.downstream.phase;
             match admission::ask_with(&live_breaker, worker, phase, prober, body).await {
                 Ok(permit) => permit,
                 Err(Unadmitted::Client(fault)) => {
@@ -137,7 +137,7 @@ pub async fn forward(
         (None, ..) => return done(finish, answer::our_fault()),
     };
     let mut call = Call::new(permit, live_breaker, step.upstream.clone(), worker.clone());
-    call.made_for(&parts.method, Some(&exchange.client.phase));
+    call.made_for(&parts.method, Some(&exchange.downstream.phase));
     if let Some(prober) = prober.filter(|_| call.is_probe()) {
         call.probes_for(prober);
     }
@@ -155,7 +155,7 @@ pub async fn forward(
         return carry(carried).await;
     }
     // A client that leaves does not take the probe with it: the call goes on, and is judged.
-    let worker = carried.exchange.client.worker.clone();
+    let worker = carried.exchange.downstream.worker.clone();
     let limit = carried.call.timeout() + PROBE_PATIENCE;
     Outliving::new(&worker, Box::pin(carry(carried)), limit).await
 }
@@ -222,8 +222,8 @@ async fn carry(carried: Carried) -> Response<Body> {
         pool: upstream.pool(exchange.worker.index),
         call: &mut call,
         intake: intake.as_ref(),
-        phase: Some(&exchange.client.phase),
-        interim: &exchange.client.interim,
+        phase: Some(&exchange.downstream.phase),
+        interim: &exchange.downstream.interim,
         worker: &exchange.worker,
     };
     let (response, connection) = match sending.send(parts, body, has_length).await {
@@ -286,12 +286,12 @@ fn outgoing_head(
     let host = parts.headers.get(HOST).cloned();
     let headers = &mut parts.headers;
     let brought = fields::strip_request(headers);
-    let client = &exchange.client;
+    let downstream = &exchange.downstream;
     fields::set_forwarded(headers, brought, &origin(exchange), host.as_ref());
     headers.insert(HOST, step.upstream.host.clone());
     headers.insert(fields::X_REQUEST_ID, exchange.id.clone());
     if !fields::has_traceparent(headers) {
-        headers.insert(fields::TRACEPARENT, client.worker.ids.traceparent());
+        headers.insert(fields::TRACEPARENT, downstream.worker.ids.traceparent());
         // It speaks of the trace that was not one (W3C Trace Context, section 3.3).
         if brought.has_tracestate() {
             headers.remove(fields::TRACESTATE);
@@ -306,12 +306,12 @@ fn outgoing_head(
 
 /// What is known of the client's connection.
 fn origin(exchange: &Exchange) -> Origin<'_> {
-    let client = &exchange.client;
+    let downstream = &exchange.downstream;
     Origin {
-        peer: client.peer.ip().to_canonical(),
-        peer_text: &client.peer_text,
-        trusted: exchange.listener.trusts(client.peer.ip()),
-        scheme: client.scheme,
+        peer: downstream.peer.ip().to_canonical(),
+        peer_text: &downstream.peer_text,
+        trusted: exchange.listener.trusts(downstream.peer.ip()),
+        scheme: downstream.scheme,
     }
 }
 
@@ -328,7 +328,7 @@ fn outgoing_body(
         rate_min: limits.body_rate_min,
         size_max: limits.request_body_max,
     };
-    let phase = exchange.client.phase.clone();
+    let phase = exchange.downstream.phase.clone();
     let clock = exchange.worker.clock.clone();
     let (body, intake) = RequestBody::new(body, is_offered, phase, clock, limits);
     (Outgoing::Client(body), Some(intake))
@@ -358,6 +358,6 @@ fn switch(
         parts.headers.insert(UPGRADE, protocol);
     }
     let idle = exchange.listener.limits.upgrade_idle_timeout;
-    tunnel::open(exchange.client.clone(), client, upstream, idle);
+    tunnel::open(exchange.downstream.clone(), client, upstream, idle);
     Response::from_parts(parts, Body::empty())
 }

@@ -11,17 +11,17 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::request::client::Client;
+use crate::request::downstream::Downstream;
 
 /// Joins two connections once both have switched, in a task of the worker's own. The client's
 /// connection counts as open until the tunnel ends.
-pub fn open(guest: Arc<Client>, client: OnUpgrade, upstream: OnUpgrade, idle: Duration) {
-    let token = guest.worker.task_token();
+pub fn open(downstream: Arc<Downstream>, client: OnUpgrade, upstream: OnUpgrade, idle: Duration) {
+    let token = downstream.worker.task_token();
     tokio::spawn(async move {
         if let Ok((client, upstream)) = tokio::try_join!(client, upstream) {
             join(client, upstream, idle).await;
         }
-        drop((guest, token));
+        drop((downstream, token));
     });
 }
 

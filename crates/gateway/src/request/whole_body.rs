@@ -28,7 +28,7 @@ pub async fn read(exchange: &Exchange, body: Incoming) -> Result<Bytes, ClientFa
         rate_min: limits.body_rate_min,
         size_max: Some(size_max),
     };
-    let phase = exchange.client.phase.clone();
+    let phase = exchange.downstream.phase.clone();
     let (body, intake) =
         RequestBody::new(body, false, phase, exchange.worker.clock.clone(), limits);
     let collected = body.collect().await;

@@ -13,7 +13,7 @@ use crate::request::worker::Worker;
 
 /// A client's connection, as its requests see it; a tunnel holds it until it ends.
 #[derive(Debug)]
-pub struct Client {
+pub struct Downstream {
     /// The worker that serves it.
     pub worker: Arc<Worker>,
     /// The place of the listener that it came through.
@@ -34,7 +34,7 @@ pub struct Client {
     pub slot: ConnectionSlot,
 }
 
-impl Drop for Client {
+impl Drop for Downstream {
     fn drop(&mut self) {
         self.worker.meter().connections_ended.add();
     }
