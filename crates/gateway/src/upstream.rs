@@ -15,7 +15,7 @@ pub mod probe_turns;
 pub mod redirect;
 pub mod sender;
 pub mod sending;
-pub mod stall;
+pub mod stall_watch;
 pub mod trust;
 pub mod upstream_errors;
 pub mod upstream_socket;

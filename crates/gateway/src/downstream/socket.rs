@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::ground::clock::Clock;
 use crate::ground::transport::Transport;
-use crate::message::heads::{BodyNote, Heads, Seen};
+use crate::message::heads::{BodyNote, Heads, Verdict};
 use crate::message::interim::Interim;
 use crate::message::marks::MarkWriter;
 use crate::message::phase::Phase;
@@ -92,10 +92,10 @@ impl Socket {
             return false;
         }
         let (passed, count) = match self.heads.see(&self.kept, &self.body_note) {
-            Seen::More if !self.ended => return false,
-            Seen::More => (None, self.kept.len()),
-            Seen::Pass(count) => (None, count),
-            Seen::Instead(bytes, count) => (Some(bytes), count),
+            Verdict::More if !self.ended => return false,
+            Verdict::More => (None, self.kept.len()),
+            Verdict::Pass(count) => (None, count),
+            Verdict::Instead(bytes, count) => (Some(bytes), count),
         };
         let rest = self.kept.split_off(count);
         let seen = std::mem::replace(&mut self.kept, rest);
@@ -136,9 +136,9 @@ impl Socket {
                 continue;
             }
             let passed = match self.heads.see(bytes, &self.body_note) {
-                Seen::Pass(count) => count,
-                Seen::More => 0,
-                Seen::Instead(line, count) => {
+                Verdict::Pass(count) => count,
+                Verdict::More => 0,
+                Verdict::Instead(line, count) => {
                     self.ready = line;
                     self.kept.extend_from_slice(&bytes[count..]);
                     buf.set_filled(before);

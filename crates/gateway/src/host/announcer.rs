@@ -12,7 +12,7 @@ const COUNTED_MAX: usize = 20_000;
 
 /// What a transition is counted under.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Counted {
+pub struct TransitionKey {
     /// The breaker's name.
     pub breaker: Arc<str>,
     /// The state that was left.
@@ -26,14 +26,14 @@ pub struct Counted {
 /// The listener of all the gateway's breakers.
 #[derive(Debug, Default)]
 pub struct Announcer {
-    counts: Mutex<HashMap<Counted, u64>>,
+    counts: Mutex<HashMap<TransitionKey, u64>>,
     /// The breakers whose record must be written.
     pub changed: Arc<Changed>,
 }
 
 impl Announcer {
     /// How often each transition has happened, in order.
-    pub fn counts(&self) -> Vec<(Counted, u64)> {
+    pub fn counts(&self) -> Vec<(TransitionKey, u64)> {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> = counts
             .iter()
@@ -44,7 +44,7 @@ impl Announcer {
     }
 
     fn count(&self, breaker: &Breaker, transition: &Transition) {
-        let key = Counted {
+        let key = TransitionKey {
             breaker: breaker.name().clone(),
             from: transition.from.as_str(),
             to: transition.to.as_str(),
@@ -53,7 +53,7 @@ impl Announcer {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let full = counts.len() >= COUNTED_MAX && !counts.contains_key(&key);
         let key = if full {
-            Counted {
+            TransitionKey {
                 breaker: "other".into(),
                 ..key
             }

@@ -23,7 +23,7 @@ use crate::host::announcer::Announcer;
 use crate::host::membership::Membership;
 use crate::host::records::{self, RENEWED_EVERY};
 use crate::live::changes::Reloaded;
-use crate::live::live_plan::{Live, LiveBuilder, Means};
+use crate::live::live_plan::{BuildContext, Live, LiveBuilder};
 use crate::live::shared::Shared;
 use crate::request::worker::Worker;
 use crate::upstream::live_upstream::LiveUpstream;
@@ -117,7 +117,7 @@ pub(crate) struct Inner {
     commands: Vec<mpsc::UnboundedSender<Command>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Where each listener really listens; taken by one reload at a time.
-    bound: Mutex<HashMap<ListenerKey, Bound>>,
+    bound: Mutex<HashMap<ListenerKey, BoundListener>>,
     tasks: Mutex<Vec<tokio::task::AbortHandle>>,
     pub draining: AtomicBool,
     reloading: Mutex<()>,
@@ -128,7 +128,7 @@ pub(crate) struct Inner {
 }
 
 #[derive(Debug, Clone)]
-struct Bound {
+struct BoundListener {
     name: Arc<str>,
     addr: SocketAddr,
 }
@@ -153,7 +153,7 @@ impl Gateway {
             .await?
             .unzip();
         let fleet = membership.as_ref().map(|here| here.fleet.clone());
-        let builder = LiveBuilder::new(Means {
+        let builder = LiveBuilder::new(BuildContext {
             workers,
             clock: clock.clone(),
             listener: announcer.clone(),
@@ -389,7 +389,7 @@ impl Inner {
         *self.started.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn bound(&self) -> MutexGuard<'_, HashMap<ListenerKey, Bound>> {
+    fn bound(&self) -> MutexGuard<'_, HashMap<ListenerKey, BoundListener>> {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -412,7 +412,7 @@ impl Inner {
                 commands.send(Command::Listen(key.clone(), socket)).ok();
             }
             let name = listener.name.clone();
-            self.bound().insert(key, Bound { name, addr });
+            self.bound().insert(key, BoundListener { name, addr });
         }
     }
 

@@ -76,9 +76,9 @@ impl Changes {
 }
 
 /// A route, with the application of its plan.
-type Planned<'a> = (&'a Route, Option<&'a dyn Program>);
+type RouteInPlan<'a> = (&'a Route, Option<&'a dyn Program>);
 
-fn same_route((old, old_app): Planned<'_>, (new, new_app): Planned<'_>) -> bool {
+fn same_route((old, old_app): RouteInPlan<'_>, (new, new_app): RouteInPlan<'_>) -> bool {
     let same_step = |(old, new): (&Step, &Step)| match (old, new) {
         (Step::Forward(old), Step::Forward(new)) => {
             old.upstream.name == new.upstream.name && old.rewrite == new.rewrite

@@ -24,7 +24,7 @@ use crate::request::forward::Forward;
 use crate::upstream::breakers::{LiveBreaker, UpstreamBreakers};
 use crate::upstream::event_switch::EventSwitch;
 use crate::upstream::live_upstream::LiveUpstream;
-use crate::upstream::pool::{Keeping, Pool, Pools};
+use crate::upstream::pool::{Pool, PoolLimits, Pools};
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::UpstreamErrors;
 
@@ -201,7 +201,7 @@ enum Kind {
 }
 
 /// What a [`LiveBuilder`] builds with.
-pub struct Means {
+pub struct BuildContext {
     /// The number of workers.
     pub workers: usize,
     /// The gateway's clock.
@@ -220,15 +220,15 @@ pub struct Means {
 
 impl LiveBuilder {
     /// A builder that has built nothing yet.
-    pub fn new(means: Means) -> LiveBuilder {
+    pub fn new(context: BuildContext) -> LiveBuilder {
         LiveBuilder {
-            workers: means.workers,
-            clock: means.clock,
-            announcer: Announcer(means.listener),
-            fleet: means.fleet,
-            apps: means.apps,
-            durable: means.durable,
-            volatile: means.volatile,
+            workers: context.workers,
+            clock: context.clock,
+            announcer: Announcer(context.listener),
+            fleet: context.fleet,
+            apps: context.apps,
+            durable: context.durable,
+            volatile: context.volatile,
             trust: Trust::default(),
             meters: Mutex::default(),
             errors: Mutex::default(),
@@ -336,7 +336,7 @@ impl LiveBuilder {
             && let Some(old) = find(previous, &upstream.name)
             && old.plan.endpoint == upstream.endpoint
             && old.plan.timeout.connect == upstream.timeout.connect
-            && Keeping::of(&old.plan) == Keeping::of(upstream)
+            && PoolLimits::of(&old.plan) == PoolLimits::of(upstream)
             && previous.plan.limits == plan.limits
         {
             // A reload is also how an operator says that the name points elsewhere now.

@@ -147,9 +147,9 @@ fn is_plain_connection(headers: &HeaderMap) -> bool {
 
 /// Kinds of fields that a request brought. All its names are looked through once, since looking one up costs more.
 #[derive(Debug, Clone, Copy)]
-pub struct Brought(u16);
+pub struct FieldKinds(u16);
 
-impl Brought {
+impl FieldKinds {
     /// It had a `Content-Length`, which has been taken off to be written anew.
     pub fn has_length(self) -> bool {
         self.0 & HAS_CONTENT_LENGTH != 0
@@ -162,7 +162,7 @@ impl Brought {
 }
 
 /// Takes off a request what must not go on to an upstream, and says what else there was.
-pub fn strip_request(headers: &mut HeaderMap) -> Brought {
+pub fn strip_request(headers: &mut HeaderMap) -> FieldKinds {
     let bits = headers.keys().map(request_bit);
     let found = bits.fold(0, |found, bit| found | bit);
     // Asked first, since `Connection` names `TE` as it should, and so takes it off.
@@ -183,7 +183,7 @@ pub fn strip_request(headers: &mut HeaderMap) -> Brought {
     if found & HAS_OURS != 0 {
         remove_where(headers, is_ours);
     }
-    Brought(found)
+    FieldKinds(found)
 }
 
 /// Names that a client has no business to send: those with `_`, which some programs read as `-`,
@@ -282,7 +282,7 @@ pub fn client(headers: &HeaderMap, origin: &Origin<'_>) -> IpAddr {
 /// Says who the client is, in `Forwarded` (RFC 7239) and the `X-Forwarded-*` that most programs read.
 pub fn set_forwarded(
     headers: &mut HeaderMap,
-    brought: Brought,
+    brought: FieldKinds,
     origin: &Origin<'_>,
     host: Option<&HeaderValue>,
 ) {

@@ -99,7 +99,7 @@ enum LineEnd {
 
 /// Verdict on the bytes of one read.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum Verdict {
     /// This many pass as they are; the rest is shown again at the next read.
     Pass(usize),
     /// These bytes pass in the place of the first so many.
@@ -127,7 +127,7 @@ impl Default for Heads {
 
 impl Heads {
     /// Judges the next bytes, which are not empty.
-    pub fn see(&mut self, bytes: &[u8], note: &BodyNote) -> Seen {
+    pub fn see(&mut self, bytes: &[u8], note: &BodyNote) -> Verdict {
         if matches!(self.next, Next::Asked) {
             self.next = match note.take() {
                 CHUNKED => Next::Chunks(Chunks::default()),
@@ -137,7 +137,7 @@ impl Heads {
             };
         }
         match &mut self.next {
-            Next::Anything | Next::Asked => Seen::Pass(bytes.len()),
+            Next::Anything | Next::Asked => Verdict::Pass(bytes.len()),
             Next::Body(left) => {
                 let passed = usize::try_from(*left)
                     .unwrap_or(usize::MAX)
@@ -146,53 +146,53 @@ impl Heads {
                 if *left == 0 {
                     self.next = Next::Head;
                 }
-                Seen::Pass(passed)
+                Verdict::Pass(passed)
             }
             Next::Chunks(chunks) => match chunks.see(bytes) {
-                Ok(None) => Seen::Pass(bytes.len()),
+                Ok(None) => Verdict::Pass(bytes.len()),
                 Ok(Some(end)) => {
                     self.next = Next::Head;
-                    Seen::Pass(end)
+                    Verdict::Pass(end)
                 }
                 Err(_) => {
                     self.next = Next::Anything;
-                    Seen::Pass(bytes.len())
+                    Verdict::Pass(bytes.len())
                 }
             },
             Next::Fields(end) => {
                 let (passed, next) = fields(bytes, *end);
                 self.next = next;
-                Seen::Pass(passed)
+                Verdict::Pass(passed)
             }
             Next::Head => self.head(bytes),
         }
     }
 
-    fn head(&mut self, bytes: &[u8]) -> Seen {
+    fn head(&mut self, bytes: &[u8]) -> Verdict {
         // Empty lines before a head say nothing (RFC 9112, section 2.2).
         let Some(begin) = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')) else {
-            return Seen::Pass(bytes.len());
+            return Verdict::Pass(bytes.len());
         };
         let from = std::mem::take(&mut self.searched).max(begin);
         let Some(length) = memchr::memchr(b'\n', &bytes[from..]) else {
             let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | 0x80.. | b'\r');
             if bytes.len() <= LINE_MAX && bytes[from..].iter().all(is_text) {
                 self.searched = bytes.len();
-                return Seen::More;
+                return Verdict::More;
             }
             // No request line, such as a TLS handshake: hyper's to refuse.
             self.next = Next::Anything;
-            return Seen::Pass(bytes.len());
+            return Verdict::Pass(bytes.len());
         };
         let end = from + length + 1;
         let (passed, next) = fields(&bytes[end..], LineEnd::Lf);
         self.next = next;
         match rewritten(&bytes[begin..end]) {
-            None => Seen::Pass(end + passed),
+            None => Verdict::Pass(end + passed),
             Some(line) => {
                 // An empty line before it may have begun in the read before.
                 let instead = [&bytes[..begin], &line, &bytes[end..end + passed]].concat();
-                Seen::Instead(instead, end + passed)
+                Verdict::Instead(instead, end + passed)
             }
         }
     }
@@ -252,12 +252,12 @@ mod tests {
             kept.extend_from_slice(read);
             while !kept.is_empty() {
                 let count = match heads.see(&kept, &note) {
-                    Seen::More => break,
-                    Seen::Pass(count) => {
+                    Verdict::More => break,
+                    Verdict::Pass(count) => {
                         passed.extend_from_slice(&kept[..count]);
                         count
                     }
-                    Seen::Instead(bytes, count) => {
+                    Verdict::Instead(bytes, count) => {
                         passed.extend_from_slice(&bytes);
                         count
                     }
@@ -352,9 +352,9 @@ mod tests {
                 kept.extend_from_slice(read);
                 while !kept.is_empty() {
                     match heads.see(&kept, &note) {
-                        Seen::Pass(count) => passed.extend(kept.drain(..count)),
-                        Seen::Instead(..) => return Ok(()),
-                        Seen::More => break,
+                        Verdict::Pass(count) => passed.extend(kept.drain(..count)),
+                        Verdict::Instead(..) => return Ok(()),
+                        Verdict::More => break,
                     }
                 }
             }
@@ -383,15 +383,18 @@ mod tests {
     fn what_is_no_text_does_not_wait_for_the_end_of_a_line() {
         let hello = b"\x16\x03\x01\x02\x00\x01";
         let note = BodyNote::default();
-        assert_eq!(Heads::default().see(b"GET /", &note), Seen::More);
-        assert_eq!(Heads::default().see(hello, &note), Seen::Pass(hello.len()));
+        assert_eq!(Heads::default().see(b"GET /", &note), Verdict::More);
+        assert_eq!(
+            Heads::default().see(hello, &note),
+            Verdict::Pass(hello.len())
+        );
     }
 
     #[test]
     fn an_empty_line_before_a_head_may_come_in_two_reads() {
         let (mut heads, note) = (Heads::default(), BodyNote::default());
-        assert_eq!(heads.see(b"\r", &note), Seen::Pass(1));
-        let Seen::Instead(line, count) = heads.see(format!("\n{RAW}").as_bytes(), &note) else {
+        assert_eq!(heads.see(b"\r", &note), Verdict::Pass(1));
+        let Verdict::Instead(line, count) = heads.see(format!("\n{RAW}").as_bytes(), &note) else {
             panic!("it is not rewritten");
         };
         assert!(line.starts_with(b"\nGET /?"));
@@ -407,7 +410,7 @@ mod tests {
         note.no_upgrade(Some(0));
         assert!(matches!(
             heads.see(RAW.as_bytes(), &note),
-            Seen::Instead(..)
+            Verdict::Instead(..)
         ));
     }
 
@@ -416,11 +419,11 @@ mod tests {
         for upgrade in [true, false] {
             let (mut heads, note) = (Heads::default(), BodyNote::default());
             let head = b"GET / HTTP/1.1\r\nUpgrade: x\r\n\r\n";
-            assert_eq!(heads.see(head, &note), Seen::Pass(head.len()));
+            assert_eq!(heads.see(head, &note), Verdict::Pass(head.len()));
             if upgrade {
                 note.upgrade();
             }
-            assert_eq!(heads.see(RAW.as_bytes(), &note), Seen::Pass(RAW.len()));
+            assert_eq!(heads.see(RAW.as_bytes(), &note), Verdict::Pass(RAW.len()));
         }
     }
 }

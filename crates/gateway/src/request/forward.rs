@@ -22,9 +22,9 @@ use crate::request::outlive::Outliving;
 use crate::request::response_body::ResponseBody;
 use crate::request::target;
 use crate::request::tunnel;
-use crate::upstream::admission::{self, Asked, Unadmitted};
+use crate::upstream::admission::{self, Admission, Unadmitted};
 use crate::upstream::breakers::{KeyFacts, LiveBreaker};
-use crate::upstream::call::{Call, Holder};
+use crate::upstream::call::{Holder, UpstreamCall};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::probe_queue::Prober;
 use crate::upstream::sending::{Failed, PROBE_PATIENCE, Sending, expects_no_body};
@@ -68,9 +68,9 @@ pub async fn forward(
     let worker = &exchange.worker;
     let is_complete = request.body().is_end_stream();
     let permit = match admission::ask(&live_breaker, worker, is_complete) {
-        Ok(Some(Asked::Admitted(permit))) => Ok(Some(permit)),
+        Ok(Some(Admission::Admitted(permit))) => Ok(Some(permit)),
         Ok(None) => Ok(None),
-        Ok(Some(Asked::Waits(refused))) => {
+        Ok(Some(Admission::Waits(refused))) => {
             let prober = prober(&exchange, &live_breaker, &request);
             let phase = &exchange.downstream.phase;
             let turn = Box::pin(admission::turn(
@@ -136,12 +136,12 @@ pub async fn forward(
         }
         (None, ..) => return done(finish, answer::our_fault()),
     };
-    let mut call = Call::new(permit, live_breaker, step.upstream.clone(), worker.clone());
+    let mut call = UpstreamCall::new(permit, live_breaker, step.upstream.clone(), worker.clone());
     call.made_for(&parts.method, Some(&exchange.downstream.phase));
     if let Some(prober) = prober.filter(|_| call.is_probe()) {
         call.probes_for(prober);
     }
-    let carried = Carried {
+    let carried = AdmittedCall {
         call,
         parts,
         has_length,
@@ -193,8 +193,8 @@ fn refused(live_breaker: &LiveBreaker, rejection: &Rejection, now: Timestamp) ->
 }
 
 /// A call that has been admitted, with all that carrying it needs.
-struct Carried {
-    call: Call,
+struct AdmittedCall {
+    call: UpstreamCall,
     parts: Parts,
     has_length: bool,
     body: Outgoing,
@@ -205,8 +205,8 @@ struct Carried {
 }
 
 /// Sends an admitted call's request, and passes the answer on or says why there is none.
-async fn carry(carried: Carried) -> Response<Body> {
-    let Carried {
+async fn carry(carried: AdmittedCall) -> Response<Body> {
+    let AdmittedCall {
         mut call,
         parts,
         has_length,
@@ -338,7 +338,7 @@ fn outgoing_body(
 fn switch(
     exchange: Exchange,
     mut response: Response<Incoming>,
-    call: Call,
+    call: UpstreamCall,
     client: Option<OnUpgrade>,
     finish: Finish,
 ) -> Response<Body> {

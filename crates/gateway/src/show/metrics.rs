@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use crate::app::Circuit;
 use crate::ground::measures::MEASURES;
 use crate::ground::meter::{BreakerMeter, HistogramSum, PerWorker, REASONS, RequestMeter};
-use crate::host::announcer::Counted;
+use crate::host::announcer::TransitionKey;
 use crate::host::gateway::Gateway;
 use crate::show::families::{Labels, add, counter, gauge, histogram, observe, set};
 use crate::show::key_metrics;
@@ -134,7 +134,7 @@ impl Collector for Scrape {
 
 /// What is shown of one breaker, or of all those without a label of their own.
 #[derive(Default)]
-struct Shown {
+struct BreakerTotals {
     phases: [u64; 3],
     outcomes: [u64; 4],
     rejected: [u64; 3],
@@ -148,10 +148,10 @@ struct Shown {
 }
 
 impl Scrape {
-    fn shown(&self) -> BTreeMap<String, Shown> {
+    fn shown(&self) -> BTreeMap<String, BreakerTotals> {
         let live = self.0.0.shared.live.load();
         let now = self.0.clock().exact();
-        let mut all: BTreeMap<String, Shown> = BTreeMap::new();
+        let mut all: BTreeMap<String, BreakerTotals> = BTreeMap::new();
         let mut labelled: BTreeMap<Arc<str>, usize> = BTreeMap::new();
         for (upstream, live_breaker) in live.breakers() {
             let snapshot = live_breaker.breaker.snapshot(now);
@@ -199,7 +199,7 @@ impl Scrape {
 
     fn breakers(
         &self,
-        all: &BTreeMap<String, Shown>,
+        all: &BTreeMap<String, BreakerTotals>,
         encoder: &mut DescriptorEncoder<'_>,
     ) -> fmt::Result {
         let mut metric = gauge(
@@ -299,7 +299,7 @@ impl Scrape {
             (
                 "fusebox_breaker_would_reject",
                 "Calls that monitor mode let pass",
-                (|shown| shown.would_reject) as fn(&Shown) -> u64,
+                (|shown| shown.would_reject) as fn(&BreakerTotals) -> u64,
             ),
             (
                 "fusebox_breaker_expression_errors",
@@ -324,10 +324,10 @@ impl Scrape {
     /// label of their upstream's rest.
     fn transitions(
         &self,
-        all: &BTreeMap<String, Shown>,
+        all: &BTreeMap<String, BreakerTotals>,
         encoder: &mut DescriptorEncoder<'_>,
     ) -> fmt::Result {
-        let mut sums: BTreeMap<Counted, u64> = BTreeMap::new();
+        let mut sums: BTreeMap<TransitionKey, u64> = BTreeMap::new();
         for (mut key, count) in self.0.0.announcer.counts() {
             if !all.contains_key(&*key.breaker)
                 && let Some((upstream, _)) = key.breaker.split_once('/')

@@ -45,7 +45,7 @@ impl From<Rejection> for Unadmitted {
 
 /// What a breaker says to a request that it does not refuse.
 #[derive(Debug)]
-pub enum Asked {
+pub enum Admission {
     /// It may pass.
     Admitted(OwnedPermit),
     /// It may not pass now, but others would not let it pass later either: it waits for its [`turn`].
@@ -61,7 +61,7 @@ pub fn ask(
     live_breaker: &LiveBreaker,
     worker: &WorkerRef,
     is_complete: bool,
-) -> Result<Option<Asked>, Rejection> {
+) -> Result<Option<Admission>, Rejection> {
     if is_complete {
         return ask_complete(live_breaker, worker).map(Some);
     }
@@ -76,7 +76,7 @@ pub fn ask(
     }
     let permit = admit(live_breaker, &worker.clock)?;
     if !permit.is_probe() {
-        return Ok(Some(Asked::Admitted(permit)));
+        return Ok(Some(Admission::Admitted(permit)));
     }
     // It has become a probe since; its place is free again at once.
     give_back(live_breaker, worker, permit);
@@ -87,17 +87,20 @@ pub fn ask(
 ///
 /// # Errors
 /// The breaker's refusal.
-pub fn ask_complete(live_breaker: &LiveBreaker, worker: &WorkerRef) -> Result<Asked, Rejection> {
+pub fn ask_complete(
+    live_breaker: &LiveBreaker,
+    worker: &WorkerRef,
+) -> Result<Admission, Rejection> {
     let probes = &live_breaker.extras.probes;
     let permit = match admit(live_breaker, &worker.clock) {
-        Ok(permit) if !permit.is_probe() => return Ok(Asked::Admitted(permit)),
+        Ok(permit) if !permit.is_probe() => return Ok(Admission::Admitted(permit)),
         Ok(permit) => permit,
         Err(rejection) => {
             if rejection.reason == RejectReason::BreakerProbing {
                 probes.want(worker.clock.tick());
             }
             return match waits(live_breaker, worker, &rejection) {
-                true => Ok(Asked::Waits(rejection)),
+                true => Ok(Admission::Waits(rejection)),
                 false => Err(rejection),
             };
         }
@@ -105,11 +108,11 @@ pub fn ask_complete(live_breaker: &LiveBreaker, worker: &WorkerRef) -> Result<As
     let now = worker.clock.tick();
     probes.want(now);
     if !probes.has_queue() {
-        return Ok(Asked::Admitted(permit));
+        return Ok(Admission::Admitted(permit));
     }
     // Others came before.
     give_back(live_breaker, worker, permit);
-    Ok(Asked::Waits(come_again(now)))
+    Ok(Admission::Waits(come_again(now)))
 }
 
 /// Whether a request that is refused so waits for a probe's place.
@@ -176,8 +179,8 @@ pub async fn ask_with(
         .map_err(Unadmitted::Client)?;
     if is_complete {
         return match ask_complete(live_breaker, worker)? {
-            Asked::Admitted(permit) => Ok(permit),
-            Asked::Waits(refused) => {
+            Admission::Admitted(permit) => Ok(permit),
+            Admission::Waits(refused) => {
                 Ok(Box::pin(turn(live_breaker, worker, client, prober, refused)).await?)
             }
         };

@@ -22,7 +22,7 @@ use crate::upstream::breakers::{BreakerExtras, LiveBreaker};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::is_idempotent;
 use crate::upstream::probe_queue::Prober;
-use crate::upstream::stall::StallWatch;
+use crate::upstream::stall_watch::StallWatch;
 use crate::upstream::upstream_errors::UpstreamError;
 
 /// A client that takes the next frame of a probe's answer so much later holds it back; also how often that is looked at.
@@ -33,7 +33,7 @@ pub const FLOWN: Duration = Duration::from_secs(1);
 
 /// A call that has not been judged yet.
 #[derive(Debug)]
-pub struct Call {
+pub struct UpstreamCall {
     permit: Option<OwnedPermit>,
     /// `None`: no breaker is before the upstream, so that nothing is judged.
     live_breaker: Option<LiveBreaker>,
@@ -79,26 +79,26 @@ struct Head {
     at: Timestamp,
 }
 
-impl Call {
+impl UpstreamCall {
     /// A call that the breaker has admitted.
     pub fn new(
         permit: OwnedPermit,
         live_breaker: LiveBreaker,
         upstream: Arc<LiveUpstream>,
         worker: WorkerRef,
-    ) -> Call {
+    ) -> UpstreamCall {
         if permit.would_reject().is_some() {
             live_breaker.meter(&worker).would_reject.add();
         }
         let stall = StallWatch::new(&upstream.stall_limits, || worker.clock.exact());
-        let mut call = Call::unguarded(upstream, worker);
+        let mut call = UpstreamCall::unguarded(upstream, worker);
         (call.permit, call.live_breaker, call.stall) = (Some(permit), Some(live_breaker), stall);
         call
     }
 
     /// A call to an upstream before which no breaker is.
-    pub fn unguarded(upstream: Arc<LiveUpstream>, worker: WorkerRef) -> Call {
-        Call {
+    pub fn unguarded(upstream: Arc<LiveUpstream>, worker: WorkerRef) -> UpstreamCall {
+        UpstreamCall {
             permit: None,
             live_breaker: None,
             upstream,
@@ -188,7 +188,7 @@ impl Call {
         }
     }
 
-    /// How long to wait before [`Call::look`]; none where there is nothing to see.
+    /// How long to wait before [`UpstreamCall::look`]; none where there is nothing to see.
     pub fn next_look(&self, now: Timestamp, has_body: bool) -> Option<Duration> {
         self.stall.as_ref()?.next(now, has_body)
     }
@@ -416,7 +416,7 @@ impl Call {
     }
 }
 
-impl Drop for Call {
+impl Drop for UpstreamCall {
     /// A call dropped before its end says nothing about the upstream, unless it had answered with a failure and then kept
     /// its client waiting beyond `settle`; or kept it waiting for the head for so long that `abandoned` makes it one.
     fn drop(&mut self) {
@@ -452,14 +452,14 @@ impl Drop for Call {
 )]
 pub enum Holder {
     /// The body alone.
-    Body(Call),
+    Body(UpstreamCall),
     /// The body and the probe's timer.
-    Shared(Arc<Mutex<Option<Call>>>),
+    Shared(Arc<Mutex<Option<UpstreamCall>>>),
 }
 
 impl Holder {
     /// Holds a call whose head has come.
-    pub fn new(call: Call) -> Holder {
+    pub fn new(call: UpstreamCall) -> Holder {
         let Some(at) = call.settles_at().filter(|_| call.is_probe()) else {
             return Holder::Body(call);
         };
@@ -490,7 +490,7 @@ impl Holder {
     }
 
     /// Lets `see` look at the call, if it is still there.
-    pub fn with<T>(&mut self, see: impl FnOnce(&mut Call) -> T) -> Option<T> {
+    pub fn with<T>(&mut self, see: impl FnOnce(&mut UpstreamCall) -> T) -> Option<T> {
         match self {
             Holder::Body(call) => Some(see(call)),
             Holder::Shared(shared) => shared

@@ -24,7 +24,7 @@ use tokio_rustls::client::TlsStream;
 use crate::message::body::BUFFER;
 use crate::message::marks::MarkWriter;
 use crate::message::outgoing::Outgoing;
-use crate::upstream::sender::{Fate, Heard, Sender};
+use crate::upstream::sender::{ConnectionState, CountingStream, Sender};
 use crate::upstream::trust::Trust;
 use crate::upstream::upstream_errors::{CertificateWish, ErrorKind, UpstreamError, watching};
 use crate::upstream::upstream_socket::UpstreamSocket;
@@ -249,8 +249,8 @@ impl Connector {
             })?;
             stream = secured(stream, tls, address, step).await?;
         }
-        let fate = Fate::new(self.tls.as_ref().map(|tls| tls.wish.clone()));
-        let stream = Heard::new(stream, fate.clone());
+        let state = ConnectionState::new(self.tls.as_ref().map(|tls| tls.wish.clone()));
+        let stream = CountingStream::new(stream, state.clone());
         let (sender, connection) = http1::Builder::new()
             .max_header_size(self.head_bytes_max)
             .max_headers(self.head_fields_max)
@@ -258,7 +258,7 @@ impl Connector {
             .handshake(TokioIo::new(MarkWriter::new(stream)))
             .await
             .map_err(|error| broken(io::Error::other(error)))?;
-        let (told, unasked) = (fate.clone(), self.unasked.clone());
+        let (told, unasked) = (state.clone(), self.unasked.clone());
         let authority = self.endpoint.authority.clone();
         // Ends with the last use of `sender`, or when the upstream closes. The call sees the error, or where there was
         // none yet, the next one does.
@@ -272,7 +272,7 @@ impl Connector {
             }
             told.end(&error);
         });
-        Ok(Sender::new(sender, fate, task.abort_handle()))
+        Ok(Sender::new(sender, state, task.abort_handle()))
     }
 
     /// Asks a proxy for a tunnel to the endpoint.

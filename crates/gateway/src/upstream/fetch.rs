@@ -34,9 +34,9 @@ use tokio::time::Instant;
 use crate::ground::clock::WorkerRef;
 use crate::message::interim::Interim;
 use crate::message::outgoing::Outgoing;
-use crate::upstream::admission::{self, Asked};
+use crate::upstream::admission::{self, Admission};
 use crate::upstream::breakers::{KeyFacts, LiveBreaker};
-use crate::upstream::call::{Call, Holder};
+use crate::upstream::call::{Holder, UpstreamCall};
 use crate::upstream::connect::{NoConnection, Unconnected};
 use crate::upstream::gzip;
 use crate::upstream::jar::{self, Jar};
@@ -259,15 +259,17 @@ impl Fetching<'_> {
         }
     }
 
-    fn admitted(&self, live_breaker: Option<LiveBreaker>) -> Result<Call, Fault> {
+    fn admitted(&self, live_breaker: Option<LiveBreaker>) -> Result<UpstreamCall, Fault> {
         let (target, worker) = (self.target.clone(), self.worker.clone());
         let Some(live_breaker) = live_breaker else {
-            return Ok(Call::unguarded(target, worker));
+            return Ok(UpstreamCall::unguarded(target, worker));
         };
         match admission::ask_complete(&live_breaker, &worker) {
-            Ok(Asked::Admitted(permit)) => Ok(Call::new(permit, live_breaker, target, worker)),
+            Ok(Admission::Admitted(permit)) => {
+                Ok(UpstreamCall::new(permit, live_breaker, target, worker))
+            }
             // Nobody is known who could stand in a line: the application decides whether it comes again.
-            Ok(Asked::Waits(rejection)) | Err(rejection) => {
+            Ok(Admission::Waits(rejection)) | Err(rejection) => {
                 Err(self.refused(&live_breaker, rejection))
             }
         }
@@ -291,7 +293,11 @@ impl Fetching<'_> {
     }
 
     /// Makes the request, and those that redirects lead to, up to the head of the last answer.
-    async fn follow(&self, call: &mut Call, request: &mut Outbound) -> Result<Answered, Fault> {
+    async fn follow(
+        &self,
+        call: &mut UpstreamCall,
+        request: &mut Outbound,
+    ) -> Result<Answered, Fault> {
         let (target, worker, policy) = (self.target, self.worker, self.policy);
         let interim = Interim::new(Waker::noop().clone());
         let home = target.pool(worker.index);
@@ -392,7 +398,7 @@ impl Fetching<'_> {
     /// Reads an answer's body to its end, and has the call judged.
     async fn take_in(
         &self,
-        call: Call,
+        call: UpstreamCall,
         answered: Answered,
         deadline: Option<Instant>,
     ) -> Result<Response<Bytes>, Fault> {
@@ -437,8 +443,8 @@ impl Outbound {
     }
 
     /// The facts by which cookies are chosen.
-    fn asked(&self, worker: &WorkerRef) -> jar::Asked<'_> {
-        jar::Asked {
+    fn asked(&self, worker: &WorkerRef) -> jar::CookieRequest<'_> {
+        jar::CookieRequest {
             tls: self.endpoint.tls,
             host: &self.endpoint.host,
             target: &self.target,

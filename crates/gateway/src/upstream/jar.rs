@@ -19,12 +19,12 @@ const COOKIE_BYTES_MAX: usize = 4096;
 #[derive(Debug, Default)]
 pub struct Jar(
     // A std lock: held to look through what is kept, never across a wait.
-    Mutex<Vec<Kept>>,
+    Mutex<Vec<StoredCookie>>,
 );
 
 /// A request that may carry cookies.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct CookieRequest<'a> {
     /// It goes over TLS.
     pub tls: bool,
     /// The host that it goes to.
@@ -37,7 +37,7 @@ pub struct Asked<'a> {
 
 /// A cookie that is kept.
 #[derive(Debug)]
-struct Kept {
+struct StoredCookie {
     name: String,
     value: String,
     domain: String,
@@ -51,9 +51,9 @@ struct Kept {
 
 impl Jar {
     /// The value of `Cookie` in a request; `None`: there is none to send.
-    pub fn cookies(&self, asked: Asked<'_>) -> Option<HeaderValue> {
+    pub fn cookies(&self, asked: CookieRequest<'_>) -> Option<HeaderValue> {
         let kept = self.kept();
-        let mut found: Vec<&Kept> = kept.iter().filter(|it| it.belongs_to(asked)).collect();
+        let mut found: Vec<&StoredCookie> = kept.iter().filter(|it| it.belongs_to(asked)).collect();
         // The longer paths first; the sort is stable, so the older of two is.
         found.sort_by_key(|it| std::cmp::Reverse(it.path.len()));
         let pairs: Vec<String> = found
@@ -66,11 +66,11 @@ impl Jar {
     }
 
     /// Keeps what the answer to a request sets; what no client would keep is left.
-    pub fn keep(&self, asked: Asked<'_>, fields: &HeaderMap) {
+    pub fn keep(&self, asked: CookieRequest<'_>, fields: &HeaderMap) {
         for line in fields.get_all(SET_COOKIE) {
             let text = line.to_str().ok();
             let text = text.filter(|text| text.len() <= COOKIE_BYTES_MAX);
-            let Some(new) = text.and_then(|text| Kept::read(text, asked)) else {
+            let Some(new) = text.and_then(|text| StoredCookie::read(text, asked)) else {
                 continue;
             };
             let mut kept = self.kept();
@@ -85,14 +85,14 @@ impl Jar {
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
+    fn kept(&self) -> MutexGuard<'_, Vec<StoredCookie>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl StoredCookie {
     /// The cookie of a `Set-Cookie`; `None`: it is none, or not this server's to set.
-    fn read(text: &str, asked: Asked<'_>) -> Option<Kept> {
+    fn read(text: &str, asked: CookieRequest<'_>) -> Option<StoredCookie> {
         let cookie = Cookie::parse(text).ok()?;
         let host = asked.host.to_ascii_lowercase();
         let domain = cookie.domain().map(str::to_ascii_lowercase);
@@ -117,7 +117,7 @@ impl Kept {
             return None;
         }
         let path = cookie.path().filter(|path| path.starts_with('/'));
-        Some(Kept {
+        Some(StoredCookie {
             name: cookie.name().to_owned(),
             value: cookie.value().to_owned(),
             domain,
@@ -132,11 +132,11 @@ impl Kept {
         self.until.is_none_or(|until| until > now)
     }
 
-    fn is_replaced_by(&self, new: &Kept) -> bool {
+    fn is_replaced_by(&self, new: &StoredCookie) -> bool {
         self.name == new.name && self.domain == new.domain && self.path == new.path
     }
 
-    fn belongs_to(&self, asked: Asked<'_>) -> bool {
+    fn belongs_to(&self, asked: CookieRequest<'_>) -> bool {
         let host = asked.host.to_ascii_lowercase();
         let here = host == self.domain || (!self.host_only && is_within(&host, &self.domain));
         here && self.lives(asked.now)
@@ -171,8 +171,8 @@ fn folder(target: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn asked<'a>(host: &'a str, target: &'a str) -> Asked<'a> {
-        Asked {
+    fn asked<'a>(host: &'a str, target: &'a str) -> CookieRequest<'a> {
+        CookieRequest {
             tls: false,
             host,
             target,
@@ -180,13 +180,13 @@ mod tests {
         }
     }
 
-    fn set(jar: &Jar, at: Asked<'_>, cookie: &str) {
+    fn set(jar: &Jar, at: CookieRequest<'_>, cookie: &str) {
         let mut fields = HeaderMap::new();
         fields.insert(SET_COOKIE, cookie.parse().unwrap());
         jar.keep(at, &fields);
     }
 
-    fn sent(jar: &Jar, at: Asked<'_>) -> String {
+    fn sent(jar: &Jar, at: CookieRequest<'_>) -> String {
         let cookies = jar.cookies(at);
         cookies.map_or(String::new(), |it| it.to_str().unwrap().to_owned())
     }
@@ -220,7 +220,7 @@ mod tests {
         }
         set(&jar, asked("127.0.0.1", "/"), "s=1; Domain=0.0.1");
         assert_eq!(sent(&jar, here) + &sent(&jar, asked("127.0.0.1", "/")), "");
-        let secret = Asked { tls: true, ..here };
+        let secret = CookieRequest { tls: true, ..here };
         set(&jar, secret, "s=1; Secure");
         assert_eq!(
             (sent(&jar, here), sent(&jar, secret)),
@@ -238,7 +238,7 @@ mod tests {
             "s=1; Max-Age=2; Expires=Thu, 01 Jan 2100 00:00:00 GMT",
         );
         set(&jar, here, "t=1; Expires=Thu, 01 Jan 1970 00:00:05 GMT");
-        let at = |now| sent(&jar, Asked { now, ..here });
+        let at = |now| sent(&jar, CookieRequest { now, ..here });
         assert_eq!([at(2_999), at(3_000), at(5_000)], ["s=1; t=1", "t=1", ""]);
         set(&jar, here, "t=; Max-Age=0");
         assert_eq!(at(1_000), "s=1");

@@ -10,7 +10,7 @@ use crate::ground::meter::RequestMeters;
 use crate::upstream::breakers::UpstreamBreakers;
 use crate::upstream::event_switch::EventSwitch;
 use crate::upstream::pool::{Pool, Pools};
-use crate::upstream::stall;
+use crate::upstream::stall_watch;
 use crate::upstream::upstream_errors::UpstreamErrors;
 
 /// An upstream, with its breakers and connections.
@@ -50,7 +50,7 @@ impl LiveUpstream {
         LiveUpstream {
             breakers,
             events,
-            stall_limits: stall::limits(&plan.breaker.settings),
+            stall_limits: stall_watch::limits(&plan.breaker.settings),
             host: host.expect("a checked authority is a field value"),
             pools,
             meter,

@@ -31,7 +31,7 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// How long connections are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keeping {
+pub struct PoolLimits {
     /// How many idle ones, at most; 0: none is used twice.
     pub idle_max: usize,
     /// How long one may be idle.
@@ -40,10 +40,10 @@ pub struct Keeping {
     pub max_age: Duration,
 }
 
-impl Keeping {
+impl PoolLimits {
     /// The times that a plan gives an upstream's connections.
-    pub const fn of(upstream: &Upstream) -> Keeping {
-        Keeping {
+    pub const fn of(upstream: &Upstream) -> PoolLimits {
+        PoolLimits {
             idle_max: upstream.pool_idle_max,
             idle_timeout: upstream.pool_idle_timeout,
             max_age: upstream.pool_max_age,
@@ -51,8 +51,8 @@ impl Keeping {
     }
 
     /// The same, but no connection is used twice.
-    pub const fn of_none(self) -> Keeping {
-        Keeping {
+    pub const fn of_none(self) -> PoolLimits {
+        PoolLimits {
             idle_max: 0,
             ..self
         }
@@ -74,7 +74,7 @@ pub type Pools = Arc<[Arc<Pool>]>;
 #[derive(Debug)]
 pub struct Pool {
     connector: Connector,
-    keeping: Keeping,
+    limits: PoolLimits,
     idle: Mutex<Vec<Idle>>,
 }
 
@@ -103,10 +103,10 @@ pub struct Connection {
 
 impl Pool {
     /// A pool without connections.
-    pub fn new(connector: Connector, keeping: Keeping) -> Arc<Pool> {
+    pub fn new(connector: Connector, limits: PoolLimits) -> Arc<Pool> {
         Arc::new(Pool {
             connector,
-            keeping,
+            limits,
             idle: Mutex::default(),
         })
     }
@@ -128,7 +128,7 @@ impl Pool {
         if let Some(proxy) = proxy {
             connector = connector.through(proxy)?;
         }
-        let pool = |_| Pool::new(connector.clone(), Keeping::of(upstream));
+        let pool = |_| Pool::new(connector.clone(), PoolLimits::of(upstream));
         Ok((0..workers.max(1)).map(pool).collect())
     }
 
@@ -138,7 +138,7 @@ impl Pool {
     /// If the endpoint's host is no name that a certificate could bear.
     pub fn elsewhere(&self, endpoint: &Endpoint) -> Result<Arc<Pool>, String> {
         let connector = self.connector.elsewhere(endpoint)?;
-        Ok(Pool::new(connector, self.keeping.of_none()))
+        Ok(Pool::new(connector, self.limits.of_none()))
     }
 
     /// Requests must name the whole URL: a proxy is asked for it, but within a tunnel nobody knows of it.
@@ -263,21 +263,21 @@ impl Connection {
     /// Gives the connection back for the next request; it need not be ready yet.
     pub fn give_back(mut self, now: Timestamp) {
         self.cut.spare();
-        let keeping = self.pool.keeping;
+        let limits = self.pool.limits;
         // The age is counted from the first use on, which is when time is known here.
-        let old_at = self.old_at.unwrap_or(now + keeping.max_age);
+        let old_at = self.old_at.unwrap_or(now + limits.max_age);
         if self.is_last || self.sender.is_closed() || old_at <= now {
             return;
         }
         let kept = self
             .kept_for
-            .map_or(keeping.idle_timeout, |kept| kept.min(keeping.idle_timeout));
+            .map_or(limits.idle_timeout, |kept| kept.min(limits.idle_timeout));
         let mut idle = self
             .pool
             .idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < keeping.idle_max && !kept.is_zero() {
+        if idle.len() < limits.idle_max && !kept.is_zero() {
             idle.push(Idle {
                 sender: self.sender,
                 since: now,

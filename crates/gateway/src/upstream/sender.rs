@@ -23,9 +23,9 @@ use crate::upstream::upstream_errors::{CertificateWish, ErrorKind, UpstreamError
 #[derive(Debug)]
 pub struct Sender {
     inner: http1::SendRequest<Outgoing>,
-    fate: Arc<Fate>,
-    /// What had been heard when the last request was sent.
-    heard_before: u64,
+    state: Arc<ConnectionState>,
+    /// What had been reads when the last request was sent.
+    reads_before: u64,
     task: AbortHandle,
 }
 
@@ -51,20 +51,20 @@ impl Drop for CutOnDrop {
 
 /// What is known of a connection beside what its requests are told.
 #[derive(Debug)]
-pub struct Fate {
+pub struct ConnectionState {
     /// How often bytes have come. Written by the connection's task alone.
-    heard: AtomicU64,
+    reads: AtomicU64,
     /// The error with which the connection ended while no request waited for it.
     ended: OnceLock<UpstreamError>,
     /// Over TLS, whether the upstream wants a certificate that we do not have.
     wish: Option<Arc<CertificateWish>>,
 }
 
-impl Fate {
+impl ConnectionState {
     /// A new connection's; `wish`: over TLS, the upstream's.
-    pub fn new(wish: Option<Arc<CertificateWish>>) -> Arc<Fate> {
-        Arc::new(Fate {
-            heard: AtomicU64::new(0),
+    pub fn new(wish: Option<Arc<CertificateWish>>) -> Arc<ConnectionState> {
+        Arc::new(ConnectionState {
+            reads: AtomicU64::new(0),
             ended: OnceLock::new(),
             wish,
         })
@@ -82,12 +82,16 @@ impl Fate {
 }
 
 impl Sender {
-    /// A sender over a connection with that fate, which `task` drives.
-    pub fn new(inner: http1::SendRequest<Outgoing>, fate: Arc<Fate>, task: AbortHandle) -> Sender {
+    /// A sender over a connection with that state, which `task` drives.
+    pub fn new(
+        inner: http1::SendRequest<Outgoing>,
+        state: Arc<ConnectionState>,
+        task: AbortHandle,
+    ) -> Sender {
         Sender {
             inner,
-            fate,
-            heard_before: 0,
+            state,
+            reads_before: 0,
             task,
         }
     }
@@ -100,9 +104,9 @@ impl Sender {
     /// Why a request got no response's head. With TLS 1.3 an upstream's refusal of the handshake comes as such an error
     /// (RFC 8446, section 4.4.2.4).
     pub fn why(&self, error: &hyper::Error) -> UpstreamError {
-        let begun = self.fate.heard.load(Ordering::Relaxed) != self.heard_before;
-        let why = UpstreamError::head(error, self.fate.wanted(), begun);
-        match self.fate.ended.get() {
+        let begun = self.state.reads.load(Ordering::Relaxed) != self.reads_before;
+        let why = UpstreamError::head(error, self.state.wanted(), begun);
+        match self.state.ended.get() {
             Some(ended) if why.kind == ErrorKind::Reset => ended.clone(),
             _ => why,
         }
@@ -114,13 +118,13 @@ impl Sender {
         request: Request<Outgoing>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>> + use<>
     {
-        self.heard_before = self.fate.heard.load(Ordering::Relaxed);
+        self.reads_before = self.state.reads.load(Ordering::Relaxed);
         self.inner.try_send_request(request)
     }
 
     /// Takes note that the upstream has answered on the connection.
     pub fn answered(&self) {
-        if let Some(wish) = &self.fate.wish {
+        if let Some(wish) = &self.state.wish {
             wish.answered();
         }
     }
@@ -141,19 +145,19 @@ impl DerefMut for Sender {
 }
 
 /// A connection that counts how often bytes come, so that an end before a response's head differs from one within it.
-pub struct Heard<S> {
+pub struct CountingStream<S> {
     stream: S,
-    fate: Arc<Fate>,
+    state: Arc<ConnectionState>,
 }
 
-impl<S> Heard<S> {
-    /// Counts what comes over `stream` for `fate`.
-    pub fn new(stream: S, fate: Arc<Fate>) -> Heard<S> {
-        Heard { stream, fate }
+impl<S> CountingStream<S> {
+    /// Counts what comes over `stream` for `state`.
+    pub fn new(stream: S, state: Arc<ConnectionState>) -> CountingStream<S> {
+        CountingStream { stream, state }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CountingStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -164,14 +168,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
         let result = Pin::new(&mut this.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
             // One task writes, so it need not be an addition, which would cost more.
-            let heard = this.fate.heard.load(Ordering::Relaxed);
-            this.fate.heard.store(heard + 1, Ordering::Relaxed);
+            let reads = this.state.reads.load(Ordering::Relaxed);
+            this.state.reads.store(reads + 1, Ordering::Relaxed);
         }
         result
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CountingStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

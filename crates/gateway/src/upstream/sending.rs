@@ -27,7 +27,7 @@ use crate::message::phase::Phase;
 use crate::message::request_body::{ClientFault, Intake};
 use crate::message::validate;
 use crate::upstream::breakers::BreakerExtras;
-use crate::upstream::call::{Call, FLOWN};
+use crate::upstream::call::{FLOWN, UpstreamCall};
 use crate::upstream::connect::{NoConnection, Unconnected};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::{Connection, Pool, is_idempotent};
@@ -140,7 +140,7 @@ pub struct Sending<'a> {
     /// Its connections, or those to where it has led.
     pub pool: &'a Arc<Pool>,
     /// The call that it is.
-    pub call: &'a mut Call,
+    pub call: &'a mut UpstreamCall,
     /// The state of its body on its way; `None`: it is whole, or there is none.
     pub intake: Option<&'a Arc<Intake>>,
     /// The state of the client's connection; `None`: the call has no client that could give it up.
@@ -323,8 +323,8 @@ impl Sending<'_> {
                 () = &mut look => true,
                 by = &mut place_wanted => {
                     return Err(Attempt::Failed(match by {
-                        WantedBy::Complete => self.client_failed(ClientFault::TooSlow),
-                        WantedBy::Better => Failed::GaveWay,
+                        ClaimedBy::Complete => self.client_failed(ClientFault::TooSlow),
+                        ClaimedBy::Better => Failed::GaveWay,
                     }));
                 }
                 () = &mut given_up => return Err(Attempt::Failed(Failed::GivenUp)),
@@ -436,7 +436,7 @@ fn has_it_since(intake: Option<&Arc<Intake>>, sent_at: Timestamp) -> Option<Time
 
 /// Who wants the place of a probe that must give it up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum WantedBy {
+enum ClaimedBy {
     /// A complete request, while the probe waits for its client.
     Complete,
     /// Somebody who has not provoked an answer that says nothing, as the probe's prober has.
@@ -450,7 +450,7 @@ async fn place_wanted(
     intake: Option<&Arc<Intake>>,
     clock: &Clock,
     since: Timestamp,
-) -> WantedBy {
+) -> ClaimedBy {
     let Some((extras, prober)) = extras else {
         return std::future::pending().await;
     };
@@ -459,11 +459,11 @@ async fn place_wanted(
         tokio::time::sleep(PLACE_LOOK).await;
         let waits = intake.is_some_and(|intake| intake.handed_over().is_none());
         if waits && probes.wanted_at().is_some_and(|at| at > since) {
-            return WantedBy::Complete;
+            return ClaimedBy::Complete;
         }
         let now = clock.tick();
         if now >= since + FLOWN && prober.is_some_and(|prober| probes.has_better(prober, now)) {
-            return WantedBy::Better;
+            return ClaimedBy::Better;
         }
     }
 }

@@ -93,12 +93,12 @@ impl ErrorKind {
 #[derive(Debug)]
 pub struct UpstreamErrors {
     upstream: Arc<str>,
-    kinds: [OfKind; ErrorKind::ALL.len()],
+    kinds: [KindErrors; ErrorKind::ALL.len()],
 }
 
 /// The errors of one kind.
 #[derive(Debug, Default)]
-struct OfKind {
+struct KindErrors {
     count: Counter,
     /// The nanosecond from which the next error is warned of.
     next: AtomicU64,
@@ -106,7 +106,7 @@ struct OfKind {
     suppressed: AtomicU64,
 }
 
-impl OfKind {
+impl KindErrors {
     /// Counts an error. `Some`: it is to be warned of, with so many before it that were not.
     fn count(&self, now: Timestamp) -> Option<u64> {
         self.count.add();
@@ -161,7 +161,7 @@ impl UpstreamErrors {
         let Some(suppressed) = self.kinds[error.kind as usize].count(now) else {
             return;
         };
-        let more = More(suppressed);
+        let more = Suppressed(suppressed);
         if error.kind == ErrorKind::Client {
             tracing::info!(
                 upstream,
@@ -181,9 +181,9 @@ impl UpstreamErrors {
 }
 
 /// The errors that were not said since the last warning.
-struct More(u64);
+struct Suppressed(u64);
 
-impl fmt::Display for More {
+impl fmt::Display for Suppressed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             0 => Ok(()),
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_first_error_is_warned_of_at_once_and_then_one_in_ten_seconds() {
-        let kind = OfKind::default();
+        let kind = KindErrors::default();
         assert_eq!(kind.count(at(0)), Some(0));
         for second in 1..10 {
             assert_eq!(kind.count(at(second)), None);

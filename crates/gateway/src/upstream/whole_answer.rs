@@ -24,13 +24,13 @@ pub async fn read(
     max: usize,
     worker: &WorkerRef,
 ) -> Result<Bytes, Fault> {
-    let seen = Seen {
+    let observed = ObservedBody {
         body,
         call,
         worker,
         alarm: None,
     };
-    match Limited::new(seen, max).collect().await {
+    match Limited::new(observed, max).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Fault::TooLarge),
         Err(error) => Err(*error
@@ -40,7 +40,7 @@ pub async fn read(
 }
 
 /// A body that tells its call of each frame, and fails when there is none for too long.
-struct Seen<'a> {
+struct ObservedBody<'a> {
     body: Incoming,
     call: &'a mut Holder,
     worker: &'a WorkerRef,
@@ -48,7 +48,7 @@ struct Seen<'a> {
     alarm: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
-impl Body for Seen<'_> {
+impl Body for ObservedBody<'_> {
     type Data = Bytes;
     type Error = Fault;
 

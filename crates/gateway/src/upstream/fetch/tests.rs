@@ -141,9 +141,9 @@ fn upstream(endpoint: &Endpoint, more: &str) -> Upstream {
     (*plan.upstreams[0]).clone()
 }
 
-struct Nobody;
+struct NoListener;
 
-impl Listener for Nobody {
+impl Listener for NoListener {
     fn transition(&self, _: &Breaker, _: &Transition) {}
 }
 
@@ -158,7 +158,7 @@ impl Caller {
     fn with_breaker(endpoint: &Endpoint, more: &str) -> Caller {
         let clock = Clock::start().unwrap();
         let plan = upstream(endpoint, more);
-        let events = EventSwitch::new(Arc::new(Nobody), None);
+        let events = EventSwitch::new(Arc::new(NoListener), None);
         let breakers = UpstreamBreakers::new(&plan, 1, &clock, events.clone());
         Caller::new(plan, Some((Arc::new(breakers), events)), clock)
     }

@@ -51,7 +51,7 @@ impl CertificateWish {
 pub fn watching(config: &ClientConfig) -> (Arc<ClientConfig>, Arc<CertificateWish>) {
     let wish = Arc::new(CertificateWish::default());
     let mut config = config.clone();
-    config.client_auth_cert_resolver = Arc::new(Watching {
+    config.client_auth_cert_resolver = Arc::new(WatchedResolver {
         inner: config.client_auth_cert_resolver.clone(),
         wish: wish.clone(),
     });
@@ -59,12 +59,12 @@ pub fn watching(config: &ClientConfig) -> (Arc<ClientConfig>, Arc<CertificateWis
 }
 
 #[derive(Debug)]
-struct Watching {
+struct WatchedResolver {
     inner: Arc<dyn ResolvesClientCert>,
     wish: Arc<CertificateWish>,
 }
 
-impl ResolvesClientCert for Watching {
+impl ResolvesClientCert for WatchedResolver {
     fn resolve(
         &self,
         root_hint_subjects: &[&[u8]],
@@ -91,13 +91,13 @@ pub fn naming_verifier(roots: RootCertStore) -> Option<Arc<dyn ServerCertVerifie
     let inner = WebPkiServerVerifier::builder(Arc::new(roots))
         .build()
         .ok()?;
-    Some(Arc::new(Naming(inner)))
+    Some(Arc::new(NamedVerifier(inner)))
 }
 
 #[derive(Debug)]
-struct Naming(Arc<WebPkiServerVerifier>);
+struct NamedVerifier(Arc<WebPkiServerVerifier>);
 
-impl ServerCertVerifier for Naming {
+impl ServerCertVerifier for NamedVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

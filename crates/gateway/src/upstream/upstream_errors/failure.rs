@@ -123,7 +123,7 @@ impl UpstreamError {
             io::ErrorKind::ConnectionReset => "reset while connecting",
             _ => "could not connect",
         };
-        let error_at = At(address, Some(error));
+        let error_at = AddressError(address, Some(error));
         UpstreamError::new(ErrorKind::Connect, word).with(error_at)
     }
 
@@ -144,7 +144,7 @@ impl UpstreamError {
                 let detail = tls::detail(error);
                 UpstreamError::new(ErrorKind::Tls, word).with(format_args!("{address}: {detail}"))
             }
-            _ => UpstreamError::new(ErrorKind::Tls, word).with(At(address, Some(error))),
+            _ => UpstreamError::new(ErrorKind::Tls, word).with(AddressError(address, Some(error))),
         }
     }
 
@@ -152,7 +152,7 @@ impl UpstreamError {
     pub fn too_slow(kind: ErrorKind, word: &'static str, address: Option<SocketAddr>) -> Self {
         let error = UpstreamError::new(kind, word);
         match address {
-            Some(_) => error.with(At(address, None)),
+            Some(_) => error.with(AddressError(address, None)),
             None => error,
         }
     }
@@ -231,9 +231,9 @@ impl fmt::Display for UpstreamError {
 }
 
 /// An error with the address that it is about, as far as both are known.
-struct At<'a>(Option<SocketAddr>, Option<&'a io::Error>);
+struct AddressError<'a>(Option<SocketAddr>, Option<&'a io::Error>);
 
-impl fmt::Display for At<'_> {
+impl fmt::Display for AddressError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0, self.1) {
             (Some(address), Some(error)) => write!(f, "{address}: {error}"),
