@@ -1,4 +1,4 @@
-//! What everything stands on: the clock, counters, ids, stores, sockets that listen.
+//! The lowest floor: the clock, counters, ids, stores and listening sockets.
 
 pub mod action;
 pub mod clock;

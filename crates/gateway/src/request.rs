@@ -1,4 +1,4 @@
-//! One request and its answer: whose it is, how it is passed on, what goes back.
+//! One request and its answer: the exchange, forwarding, and the response.
 
 pub mod answer;
 pub mod downstream;

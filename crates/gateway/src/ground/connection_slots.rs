@@ -1,4 +1,4 @@
-//! ConnectionSlots: how many connections are open, of each listener and of all, over all workers and reloads.
+//! Limits on open connections, for each listener and for all, over all workers and reloads.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ground::listen::ListenerKey;
 
-/// Counts the open connections, each listener's and all together, over all workers and reloads.
+/// The number of open connections of each listener and of all together, over all workers and reloads.
 #[derive(Debug)]
 pub struct ConnectionSlots {
-    /// How many all listeners together may have, whatever the plan says: so many the process can carry.
+    /// The most connections of all listeners together, whatever the plan says: the number that the process can carry.
     all_max: usize,
     all: Arc<AtomicUsize>,
     listeners: Mutex<HashMap<ListenerKey, Arc<AtomicUsize>>>,
 }
 
-/// One open connection: of its listener, and of all listeners.
+/// The slot of one open connection, at its listener and among all; freed when dropped.
 #[derive(Debug)]
 pub struct ConnectionSlot([Arc<AtomicUsize>; 2]);
 
@@ -28,7 +28,7 @@ impl Drop for ConnectionSlot {
 }
 
 impl ConnectionSlots {
-    /// Nobody sits yet; at most `all_max` ever do.
+    /// A counter at zero, with `all_max` slots in all.
     pub fn new(all_max: usize) -> ConnectionSlots {
         ConnectionSlots {
             all_max,
@@ -37,14 +37,14 @@ impl ConnectionSlots {
         }
     }
 
-    /// How many all listeners together may have.
+    /// The most connections of all listeners together.
     pub fn all_max(&self) -> usize {
         self.all_max
     }
 
-    /// A slot, if fewer than `limit` are taken at this listener and there is room in the process.
+    /// A slot, if fewer than `limit` are taken at this listener and the process can carry one more.
     pub fn take(&self, listener: &ListenerKey, limit: usize) -> Option<ConnectionSlot> {
-        // Taken once a connection, not once a request.
+        // Taken once for each connection, not for each request.
         let mut listeners = self
             .listeners
             .lock()

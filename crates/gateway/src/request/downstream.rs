@@ -1,4 +1,4 @@
-//! One client's connection, as its requests see it.
+//! A client's connection as its requests see it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,26 +11,26 @@ use crate::message::interim::Interim;
 use crate::message::phase::Phase;
 use crate::request::worker::Worker;
 
-/// A client's connection, as its requests see it; a tunnel holds it until it ends.
+/// A client's connection. A tunnel holds it until it ends.
 #[derive(Debug)]
 pub struct Downstream {
-    /// The worker that serves it.
+    /// The worker that serves the connection.
     pub worker: Arc<Worker>,
-    /// The place of the listener that it came through.
+    /// The key of the listener that accepted it.
     pub listener: ListenerKey,
-    /// Who it is.
+    /// The client's address.
     pub peer: SocketAddr,
-    /// The address that it came to.
+    /// The local address that the client connected to.
     pub local: SocketAddr,
     /// The peer's IP address as text.
     pub peer_text: HeaderValue,
-    /// What the connection waits for.
+    /// The state of the connection, for its time limits.
     pub phase: Arc<Phase>,
-    /// `http`, or `https` where it came over TLS.
+    /// `http`, or `https` over TLS.
     pub scheme: &'static str,
-    /// The interim answers to the request that is being served.
+    /// The interim answers to the present request.
     pub interim: Arc<Interim>,
-    /// Its place among those that the listener may have.
+    /// The connection's slot, at the listener and among all.
     pub slot: ConnectionSlot,
 }
 

@@ -39,14 +39,14 @@ pub struct Forward {
     pub rewrite: Option<Rewrite>,
 }
 
-/// Passes a request to the step's upstream if its breaker lets it.
+/// Passes a request to the step's upstream if the upstream's breaker admits it.
 pub async fn forward(
     exchange: Exchange,
     step: &Forward,
     mut request: Request<Incoming>,
     finish: Finish,
 ) -> Response<Body> {
-    // What is too large by its own account is refused before a breaker is asked or a byte read.
+    // A body whose declared length is over the limit is refused before a breaker or a byte of it is looked at.
     let size_max = exchange.listener.limits.request_body_max;
     if size_max.is_some_and(|max| request.body().size_hint().lower() > max) {
         exchange.debug(
@@ -61,7 +61,7 @@ pub async fn forward(
         headers: request.headers(),
         params: &exchange.params,
     });
-    // Every upstream of a route has a breaker, be it one that is disabled.
+    // Every upstream of a route has a breaker, even if a disabled one.
     let Some(live_breaker) = live_breaker else {
         return done(finish, answer::our_fault());
     };
@@ -96,7 +96,7 @@ pub async fn forward(
     let is_offered = !is_complete
         && request.version() == Version::HTTP_11
         && request.headers().contains_key(EXPECT);
-    // A body that an upstream may overlook and a connection that it may switch do not go together.
+    // An upstream may overlook a body; on a connection that may switch protocols that would be unsafe.
     let may_switch = is_complete || !expects_no_body(request.method());
     let upgrade =
         (may_switch && validate::upgrade_asked(&request)).then(|| hyper::upgrade::on(&mut request));
@@ -154,20 +154,20 @@ pub async fn forward(
     if !carried.call.is_probe() {
         return carry(carried).await;
     }
-    // A client that leaves does not take the probe with it: the call goes on, and is judged.
+    // A client that leaves does not end the probe: the call continues, and is judged.
     let worker = carried.exchange.downstream.worker.clone();
     let limit = carried.call.timeout() + PROBE_PATIENCE;
     Outliving::new(&worker, Box::pin(carry(carried)), limit).await
 }
 
-/// Who asks for a probe's place.
+/// The client and target of a request that may probe.
 fn prober(exchange: &Exchange, live_breaker: &LiveBreaker, request: &Request<Incoming>) -> Prober {
     let client = fields::client(request.headers(), &origin(exchange));
     let probes = &live_breaker.extras.probes;
     probes.prober(client, request.method(), request.uri())
 }
 
-/// Counts a refusal, and says it to whoever reads the log and to the client.
+/// Counts a refusal, logs it, and makes the client's answer.
 fn refuse(
     exchange: &Exchange,
     live_breaker: &LiveBreaker,
@@ -186,13 +186,13 @@ fn refuse(
     refused(live_breaker, rejection, worker.clock.exact())
 }
 
-/// What a client gets that the breaker refuses.
+/// The answer to a rejection by the breaker.
 fn refused(live_breaker: &LiveBreaker, rejection: &Rejection, now: Timestamp) -> Response<Body> {
     let name = live_breaker.breaker.name();
     answer::breaker_refused(name, rejection, now, live_breaker.fallback())
 }
 
-/// A call that has been admitted, with all that carrying it needs.
+/// An admitted call with the request and the parts of the exchange that sending needs.
 struct AdmittedCall {
     call: UpstreamCall,
     parts: Parts,
@@ -204,7 +204,7 @@ struct AdmittedCall {
     finish: Finish,
 }
 
-/// Sends an admitted call's request, and passes the answer on or says why there is none.
+/// Sends an admitted call's request and passes the answer on, or answers with the reason of the failure.
 async fn carry(carried: AdmittedCall) -> Response<Body> {
     let AdmittedCall {
         mut call,
@@ -274,7 +274,7 @@ async fn carry(carried: AdmittedCall) -> Response<Body> {
     Response::from_parts(parts, Body::Streamed(Box::new(body)))
 }
 
-/// The head that the upstream sees, and whether the client said the body's length.
+/// The head for the upstream; true if the client declared the body's length.
 fn outgoing_head(
     exchange: &Exchange,
     step: &Forward,
@@ -292,7 +292,7 @@ fn outgoing_head(
     headers.insert(fields::X_REQUEST_ID, exchange.id.clone());
     if !fields::has_traceparent(headers) {
         headers.insert(fields::TRACEPARENT, downstream.worker.ids.traceparent());
-        // It speaks of the trace that was not one (W3C Trace Context, section 3.3).
+        // The state belongs to a trace that had no valid parent (W3C Trace Context, section 3.3).
         if brought.has_tracestate() {
             headers.remove(fields::TRACESTATE);
         }
@@ -304,7 +304,7 @@ fn outgoing_head(
     Ok((parts, brought.has_length()))
 }
 
-/// What is known of the client's connection.
+/// The facts about the client's connection that forwarded fields are made of.
 fn origin(exchange: &Exchange) -> Origin<'_> {
     let downstream = &exchange.downstream;
     Origin {
@@ -334,7 +334,7 @@ fn outgoing_body(
     (Outgoing::Client(body), Some(intake))
 }
 
-/// The upstream switches protocols: that is its success; from here on bytes are passed both ways.
+/// Joins both connections after the upstream has switched protocols, which is its success.
 fn switch(
     exchange: Exchange,
     mut response: Response<Incoming>,

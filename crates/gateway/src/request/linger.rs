@@ -1,8 +1,8 @@
 //! The end of a connection whose client may still be sending.
 //!
-//! A socket that is closed with bytes unread resets its peer, and the peer may lose the answer that
-//! it has not read yet. So we close our side only, and read on until the client has done so too
-//! (RFC 9112, section 9.6): bounded in time, in memory and in how many do so at once, not in bytes.
+//! A socket that is closed with bytes unread resets its peer, and the peer may lose the answer that it has not read
+//! yet. So we close our side only, and read on until the client has done so too (RFC 9112, section 9.6): bounded in
+//! time, in memory and in the number of connections, not in bytes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,10 +13,10 @@ use tokio::sync::oneshot;
 
 use crate::ground::closing::Closing;
 
-/// Limit on the time for which a client may go on sending after its last answer.
+/// Limit on the time for which a client may continue to send after its last answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Limit on its silence meanwhile.
+/// Limit on a client's silence in that time.
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// Limit on that time in a drain, and for connections over the limit.
@@ -25,7 +25,7 @@ pub const BRIEF: Duration = Duration::from_secs(2);
 /// Limit on the lingering connections of one worker; with one more the oldest is closed.
 const LINGERING_MAX: usize = 256;
 
-/// Size in bytes of the buffer that is read into and thrown away.
+/// Size in bytes of the buffer for bytes to discard.
 const SCRAP: usize = 8 * 1024;
 
 /// Lingering connections of a worker.
@@ -38,7 +38,7 @@ struct Lingering {
     all: VecDeque<(u64, oneshot::Sender<()>)>,
 }
 
-/// A slot among them, freed when dropped.
+/// The slot of one connection among the lingering ones, freed when dropped.
 struct LingerSlot {
     number: u64,
     lingering: Arc<Mutex<Lingering>>,
@@ -63,8 +63,8 @@ impl LingeringConnections {
         }
     }
 
-    /// Closes our side of a connection and reads on until the client has closed its own, its time is
-    /// over, or the listener has closed.
+    /// Closes our side of a connection and reads on until the client has closed its own, its time is over, or the
+    /// listener has closed.
     pub async fn linger(&self, stream: impl AsyncRead + AsyncWrite + Unpin, closing: &Closing) {
         let mut slot = self.enter();
         tokio::select! {
@@ -102,7 +102,7 @@ pub async fn drain(mut stream: impl AsyncRead + AsyncWrite + Unpin, patience: Du
             }
         }
     };
-    // Out of time: the client has had its chance.
+    // After that time the rest of the client's bytes may reset the connection.
     tokio::time::timeout(patience, drain).await.ok();
 }
 

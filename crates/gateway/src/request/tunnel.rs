@@ -13,8 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::request::downstream::Downstream;
 
-/// Joins two connections once both have switched, in a task of the worker's own. The client's
-/// connection counts as open until the tunnel ends.
+/// Joins two connections once both have switched, in a task of the worker's own. The client's connection counts as open
+/// until the tunnel ends.
 pub fn open(downstream: Arc<Downstream>, client: OnUpgrade, upstream: OnUpgrade, idle: Duration) {
     let token = downstream.worker.task_token();
     tokio::spawn(async move {
@@ -50,7 +50,7 @@ async fn join(client: Upgraded, upstream: Upgraded, idle: Duration) {
     }
 }
 
-/// Notes that bytes came.
+/// A connection that notes when bytes come.
 struct Watched<T> {
     inner: T,
     active: Arc<AtomicBool>,
