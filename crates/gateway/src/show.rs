@@ -1,4 +1,4 @@
-//! What a running gateway shows: metrics, the state of its breakers, pages of lists.
+//! The view of a running gateway: metrics, the state of its breakers, pages of lists.
 
 pub mod circuits;
 pub mod families;

@@ -1,4 +1,4 @@
-//! A worker's thread: it accepts connections on the sockets that it is told of, until it has drained.
+//! A worker's thread: accepts connections on its sockets until it is drained.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,26 +18,26 @@ use crate::request::answer;
 use crate::request::linger;
 use crate::request::worker::{Drained, Worker};
 
-/// How long accepting pauses when the process has no file descriptor left.
+/// The pause in accepting while the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How many such pauses in a row are said once: one line in 10 s.
+/// Number of such pauses in a row for one log line: a line every 10 s.
 const ACCEPT_SAID_EVERY: u32 = 200;
 
-/// How much is read of what a client has sent that is turned away at once.
+/// The most bytes read from a client that is turned away at once.
 const READ_AT_ONCE: u64 = 64 << 10;
 
-/// How often idle connections to upstreams are looked through.
+/// Time between two searches for idle connections to upstreams.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// What the gateway tells a worker.
+/// A command of the gateway to a worker.
 #[derive(Debug)]
 pub enum Command {
-    /// Accept on a socket, as the listener that has this key.
+    /// Accept on a socket, for the listener of this key.
     Listen(ListenerKey, StdListener),
-    /// Stop accepting there, and let its connections finish what is in flight.
+    /// Stop accepting for that listener, and let its connections finish the requests in flight.
     Close(ListenerKey),
-    /// Stop accepting, let what is in flight finish within the time, then say so and end.
+    /// Stop accepting, let the requests in flight finish within the time, then report and end.
     Drain(Duration, oneshot::Sender<Drained>),
 }
 
@@ -60,7 +60,7 @@ pub fn start(
             let pulse = shared.clone();
             runtime.spawn(async move { pulse.pulses.of(index).beat().await });
             runtime.block_on(obey(shared.clone(), worker, commands));
-            // What is still running is cut; its time was over.
+            // // Connections still open are cut; their time is over.
             runtime.shutdown_background();
             shared.pulses.of(index).end();
         })
@@ -111,7 +111,7 @@ async fn obey(
     }
 }
 
-/// A socket that is being accepted from.
+/// A socket on which connections are accepted.
 struct Listening {
     stop: oneshot::Sender<()>,
     task: tokio::task::JoinHandle<()>,
@@ -142,8 +142,8 @@ impl Listening {
         })
     }
 
-    /// Stops accepting once the connections that the kernel has queued are taken over, then tells
-    /// all of the listener's connections to finish.
+    /// Takes over the connections that the kernel has queued, stops accepting, and signals all of the listener's
+    /// connections to finish.
     async fn end(self) {
         self.stop.send(()).ok();
         self.task.await.ok();
@@ -151,7 +151,7 @@ impl Listening {
     }
 }
 
-/// Where a worker's connections of one listener come in.
+/// The listener's side of a socket: takes over each accepted connection.
 struct Entrance {
     shared: Arc<Shared>,
     worker: Arc<Worker>,
@@ -187,8 +187,8 @@ impl Entrance {
         self.take_queued(socket);
     }
 
-    /// Connections that the kernel accepted for us are not dropped with the socket. The kernel is
-    /// asked itself, for the runtime may not have heard of them yet.
+    /// Takes over the connections that the kernel accepted for us, which would be lost with the socket. The kernel is
+    /// asked directly, since the runtime may not know of them yet.
     fn take_queued(&self, socket: TcpListener) {
         let Ok(socket) = socket.into_std() else {
             return;
@@ -202,7 +202,7 @@ impl Entrance {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // One that died in the queue.
+                // // A connection that died in the queue.
                 Err(_) => {}
             }
         }
@@ -220,8 +220,8 @@ impl Entrance {
                 // A plain answer would look like a fault of TLS, and a handshake costs more than the flood.
                 return;
             }
-            // Beyond those that are waited for until they have read why, a connection is answered and closed at once, so
-            // that a flood over the limit does not use up descriptors after all.
+            // // Only a limited number of refusals is delivered in an orderly way. The other connections are answered
+            // and closed at once, so that a flood over the limit does not use up descriptors after all.
             match worker.turning_away.clone().try_acquire_owned() {
                 Ok(permit) => {
                     tokio::spawn(async move {
@@ -245,7 +245,7 @@ impl Entrance {
     }
 }
 
-/// Whether it is one connection's end, and no fault of the socket's.
+/// True if the error ended one queued connection, and does not concern the socket.
 fn died_in_the_queue(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(
@@ -254,7 +254,7 @@ fn died_in_the_queue(error: &io::Error) -> bool {
     )
 }
 
-/// Whether the answer arrives is the network's to say: a client that still sends may lose it to a reset.
+/// Answers and closes at once. The answer may be lost: a client that is still sending may get a reset instead.
 fn turn_away_at_once(stream: TcpStream) {
     use std::io::{Read as _, Write as _};
     let Ok(mut stream) = stream.into_std() else {
@@ -263,7 +263,7 @@ fn turn_away_at_once(stream: TcpStream) {
     // The socket does not block, and a new one has room for an answer.
     stream.write_all(&answer::too_many_connections()).ok();
     stream.shutdown(std::net::Shutdown::Write).ok();
-    // What has been sent and not read would turn the close into a reset.
+    // // Bytes that were sent and not read would turn the close into a reset.
     io::copy(&mut stream.take(READ_AT_ONCE), &mut io::sink()).ok();
 }
 

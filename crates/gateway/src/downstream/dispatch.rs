@@ -43,12 +43,12 @@ async fn take(
 ) -> Response<Body> {
     let live = shared.plan_for(&downstream.listener);
     let Some(listener) = live.listener(&downstream.listener) else {
-        // The listener is gone for a while; its last connections have been told to go.
+        // // The listener is gone for a while; its last connections have been signalled to end.
         let (status, why) = (StatusCode::SERVICE_UNAVAILABLE, "this listener is closing");
         say_refused(&id, &request, status, why);
         return done(finish, answer::refused(status, why));
     };
-    // An application's router reads a path in its own way.
+    // // An application's router reads a path by its own rules.
     let native = listener.router.is_some();
     let read = target::normalise(&mut request, native)
         .and_then(|()| validate::inspect(&request, listener.rules.paths));
@@ -90,7 +90,7 @@ async fn take(
     }
 }
 
-/// Says at debug why a request was refused before it had a route. Its query may hold secrets, so it is left out.
+/// Logs at debug level why a request was refused before it had a route. The query may hold secrets, so it is left out.
 fn say_refused(id: &HeaderValue, request: &Request<Incoming>, status: StatusCode, reason: &str) {
     let request_id = id.to_str().unwrap_or_default();
     let (method, path) = (request.method(), request.uri().path());
@@ -98,7 +98,7 @@ fn say_refused(id: &HeaderValue, request: &Request<Incoming>, status: StatusCode
     tracing::debug!(request_id, %method, path, status, reason, "request refused");
 }
 
-/// The same for one that no route takes; preflights and redirections are no refusals.
+/// The same for a request without a route; preflights and redirections are not refusals.
 fn say_unrouted(id: &HeaderValue, request: &Request<Incoming>, status: StatusCode) {
     let reason = match status {
         StatusCode::NOT_FOUND => "no route has this path",
@@ -109,8 +109,7 @@ fn say_unrouted(id: &HeaderValue, request: &Request<Incoming>, status: StatusCod
     say_refused(id, request, status, reason);
 }
 
-/// The route that takes a request, by its place in the plan, and the path's parameters; or the
-/// answer where none does.
+/// The route that takes a request, as its index in the plan, and the path's parameters; or the answer if none does.
 fn find(live: &Live, listener: &LiveListener, request: &Request<Incoming>) -> Found {
     let (method, path) = (request.method(), request.uri().path());
     let Some(router) = &listener.router else {

@@ -1,5 +1,5 @@
-//! One request of a client's connection, between hyper and the exchange: what must be noted before
-//! hyper reads on, and what the connection adds to the answer.
+//! One request of a client's connection, between hyper and the exchange: the notes to make before hyper reads on, and
+//! the connection's additions to the answer.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,20 +21,20 @@ use crate::request::target;
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-/// A client's connection as its requests are served on it.
+/// A client's connection as a service that hyper calls.
 #[derive(Debug)]
 pub struct Serving {
-    /// What all workers share.
+    /// The state shared by all workers.
     pub shared: Arc<Shared>,
     /// The connection.
     pub downstream: Arc<Downstream>,
-    /// Whether its listener closes.
+    /// The closing signal of its listener.
     pub closing: Arc<Closing>,
-    /// Where the socket is told what body follows.
+    /// The note to the socket about the body that follows.
     pub body_note: Arc<BodyNote>,
 }
 
-/// What was noted of a request when it came.
+/// The data noted when a request arrives.
 #[derive(Debug)]
 pub struct Arrived {
     finish: Finish,
@@ -43,9 +43,9 @@ pub struct Arrived {
 }
 
 impl Serving {
-    /// Notes a request that hyper has just read: the connection is busy from here on, and the socket knows
-    /// what body follows.
-    // Kept out of the caller, which hyper inlines: the future of a request is then made where it stays.
+    /// Notes a request that hyper has just read: the connection is busy from here on, and the socket knows which body
+    /// follows.
+    // // Kept out of the caller, which hyper inlines: the future of a request is then built in its final place.
     #[inline(never)]
     pub fn arrive(&self, request: &mut Request<Incoming>) -> Arrived {
         let length = request.body().size_hint().exact();
@@ -68,7 +68,7 @@ impl Serving {
     /// Answers a request that has arrived.
     ///
     /// # Errors
-    /// None: whatever happens has an answer.
+    /// None: every failure has an answer.
     pub async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
@@ -84,7 +84,7 @@ impl Serving {
         } else if arrived.asks_to_switch {
             self.body_note.no_upgrade(arrived.length);
         }
-        // A client that is told so sends no further request into a connection that ends.
+        // // A client that knows sends no further request into a connection that ends.
         let ends = self.closing.has_begun() || downstream.phase.has_left();
         if ends && !switches {
             response.headers_mut().insert(CONNECTION, CLOSE);

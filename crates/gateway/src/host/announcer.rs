@@ -1,4 +1,4 @@
-//! Hears of every transition of every breaker: says it in the log, counts it, has it written down.
+//! The listener of all breakers: logs each transition, counts it, and has its record written.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,10 +7,10 @@ use fusebox_breaker::{Breaker, Listener, Phase, Transition};
 
 use crate::host::records::Changed;
 
-/// How many different transitions are counted; a key that a client makes up is not worth more.
+/// The most different transitions that are counted, since clients can make up keys.
 const COUNTED_MAX: usize = 20_000;
 
-/// What a transition is counted under.
+/// The labels under which a transition is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TransitionKey {
     /// The breaker's name.
@@ -32,7 +32,7 @@ pub struct Announcer {
 }
 
 impl Announcer {
-    /// How often each transition has happened, in order.
+    /// The number of occurrences of each transition, in order.
     pub fn counts(&self) -> Vec<(TransitionKey, u64)> {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> = counts
@@ -73,7 +73,7 @@ impl Listener for Announcer {
         let token = transition.reason.token();
         let reason = &transition.reason;
         if transition.from == transition.to {
-            // A hold or a reset: the state beneath stays what it was.
+            // // A hold or a reset: the state beneath is unchanged.
             tracing::info!(breaker = %name, from, to, token, generation, "breaker {name}: {reason}");
         } else if transition.to == Phase::Open {
             tracing::warn!(breaker = %name, from, to, token, generation, "breaker {name} is open: {reason}");

@@ -1,4 +1,4 @@
-//! What is counted of keyed breakers: how many keys there are, which gave way, and which found no room.
+//! Metrics of keyed breakers: the number of keys, of evictions, and of keys without room.
 
 use std::fmt;
 

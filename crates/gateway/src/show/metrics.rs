@@ -1,8 +1,7 @@
-//! What the gateway counts, in the words of Prometheus and OpenMetrics.
+//! The gateway's metrics, in the formats of Prometheus and OpenMetrics.
 //!
-//! Nothing is summed until somebody asks. Labels are bounded: a route's name, an upstream's, a
-//! method of a short list, a status, and at most [`KEYS_LABELLED_MAX`] breakers of an upstream;
-//! the rest of those is `other`.
+//! Nothing is summed before a scrape. Labels are bounded: a route's name, an upstream's, a method of a short list, a
+//! status, and at most [`KEYS_LABELLED_MAX`] breakers of an upstream; the rest of those is `other`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,28 +27,28 @@ use crate::show::families::{Labels, add, counter, gauge, histogram, observe, set
 use crate::show::key_metrics;
 use crate::upstream::upstream_errors::ErrorKind;
 
-/// How many breakers of one upstream have labels of their own.
+/// The most breakers of one upstream with labels of their own.
 pub const KEYS_LABELLED_MAX: usize = 1_000;
 
 /// Scrapes are written one after the other, on one thread.
 static SCRAPES: Semaphore = Semaphore::const_new(1);
 
-/// How many circuits of flows have labels of their own.
+/// The most circuits of flows with labels of their own.
 const CIRCUITS_MAX: usize = 1_000;
 
 const PHASES: [Phase; 3] = [Phase::Closed, Phase::Open, Phase::HalfOpen];
 
-/// The form in which metrics are written.
+/// The format of the metrics' text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exposition {
-    /// Prometheus' text format, 0.0.4.
+    /// Prometheus' text format, version 0.0.4.
     Prometheus,
-    /// OpenMetrics 1.0.
+    /// OpenMetrics, version 1.0.
     OpenMetrics,
 }
 
 impl Exposition {
-    /// The media type that goes with it.
+    /// The media type of the format.
     pub fn media_type(self) -> &'static str {
         match self {
             Exposition::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
@@ -59,13 +58,13 @@ impl Exposition {
 }
 
 impl Gateway {
-    /// Everything that is counted, as text.
+    /// All metrics as text.
     ///
-    /// Many breakers take a while, so the text is written on a thread of its own, one at a time. Circuits whose object store does not answer are
-    /// left out.
+    /// Many breakers take a while, so the text is written on a thread of its own, one at a time. Circuits whose object
+    /// store does not answer are left out.
     ///
     /// # Errors
-    /// If there is no thread for it.
+    /// If the system refuses a thread.
     pub async fn metrics(&self, form: Exposition) -> io::Result<String> {
         let circuits = self.circuits().await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the circuits of flows are not in the metrics");
@@ -132,7 +131,7 @@ impl Collector for Scrape {
     }
 }
 
-/// What is shown of one breaker, or of all those without a label of their own.
+/// The values of one breaker, or the sums of all breakers without a label of their own.
 #[derive(Default)]
 struct BreakerTotals {
     phases: [u64; 3],
@@ -320,8 +319,8 @@ impl Scrape {
         Ok(())
     }
 
-    /// Transitions under the labels of their breakers; those of breakers without one, or that are gone, under the
-    /// label of their upstream's rest.
+    /// Transitions under the labels of their breakers; those of breakers without one, or that are gone, under the label
+    /// of their upstream's rest.
     fn transitions(
         &self,
         all: &BTreeMap<String, BreakerTotals>,
