@@ -1,4 +1,4 @@
-//! The way out: breakers, permits, pools and connections, and whose fault an end was.
+//! The way out: breakers, permits, pools, connections, and the party at fault when a call fails.
 
 pub mod admission;
 pub mod breakers;

@@ -1,10 +1,10 @@
 //! Asks a breaker for a permit, so that no client holds a probe's place.
 //!
-//! A half-open breaker has few places. A call that takes one and then waits for its client's body
-//! would keep everybody else out for as long as the client likes. So a probe's place goes to complete
-//! requests only: a body is read to its end first, up to [`READ_AHEAD`]. A longer one probes as it
-//! comes, but only while no complete request wants the place (docs/gateway.md, "Whose fault it is").
-//! Where clients provoke answers that say nothing, complete requests take turns ([`crate::upstream::probe_turns`]).
+//! A half-open breaker has few places. A call that takes one and then waits for its client's body would keep all others
+//! out for as long as the client likes. So a probe's place goes to complete requests only: a body is read to its end
+//! first, up to [`READ_AHEAD`]. A longer one probes as it comes, but only while no complete request wants the place
+//! (docs/gateway.md, "Whose fault it is"). While clients provoke answers that say nothing, complete requests take turns
+//! ([`crate::upstream::probe_turns`]).
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -19,21 +19,21 @@ use crate::message::request_body::{ClientFault, RequestBody};
 use crate::upstream::breakers::LiveBreaker;
 use crate::upstream::probe_queue::Prober;
 
-/// How much of a body is read before a probe's place is taken, in bytes.
+/// The most bytes of a body that are read before a probe's place is taken.
 const READ_AHEAD: u64 = 64 * 1024;
 
-/// How long a complete request that wanted a probe's place keeps longer ones from it.
+/// The time for which a complete request that wanted a probe's place keeps longer ones from it.
 const TURN: Duration = Duration::from_secs(2);
 
-/// After how long a request should come again that finds others waiting before it for a probe's place.
+/// The time after which a request should come again if others wait before it for a probe's place.
 const COME_AGAIN: Duration = Duration::from_secs(1);
 
-/// Why there is no permit.
+/// The reason why there is no permit.
 #[derive(Debug)]
 pub enum Unadmitted {
-    /// The breaker refuses.
+    /// The breaker rejected the call.
     Refused(Rejection),
-    /// The client did not send what it said.
+    /// The client's body was at fault.
     Client(ClientFault),
 }
 
@@ -43,12 +43,13 @@ impl From<Rejection> for Unadmitted {
     }
 }
 
-/// What a breaker says to a request that it does not refuse.
+/// A breaker's answer to a request that it does not reject.
 #[derive(Debug)]
 pub enum Admission {
-    /// It may pass.
+    /// The request may pass.
     Admitted(OwnedPermit),
-    /// It may not pass now, but others would not let it pass later either: it waits for its [`turn`].
+    /// The request may not pass now, and would not be admitted later either while others wait: it waits for its
+    /// [`turn`].
     Waits(Rejection),
 }
 
@@ -56,7 +57,7 @@ pub enum Admission {
 /// be read before the request may probe ([`ask_with`]).
 ///
 /// # Errors
-/// The breaker's refusal.
+/// The breaker's rejection.
 pub fn ask(
     live_breaker: &LiveBreaker,
     worker: &WorkerRef,
@@ -66,10 +67,10 @@ pub fn ask(
         return ask_complete(live_breaker, worker).map(Some);
     }
     if live_breaker.breaker.may_probe(worker.clock.tick()) {
-        // Not even for a moment does it take a place.
+        // A check only, since the request must not take a place even for a moment.
         return match live_breaker.breaker.check(worker.clock.exact()) {
             Ok(()) => Ok(None),
-            // Once its body is there, it waits as others do.
+            // Once its body is complete, it waits as others do.
             Err(rejection) if waits(live_breaker, worker, &rejection) => Ok(None),
             Err(rejection) => Err(rejection),
         };
@@ -78,15 +79,15 @@ pub fn ask(
     if !permit.is_probe() {
         return Ok(Some(Admission::Admitted(permit)));
     }
-    // It has become a probe since; its place is free again at once.
+    // The call has become a probe since the check; its place is freed at once.
     give_back(live_breaker, worker, permit);
     Ok(None)
 }
 
-/// Asks for a permit for a request of which nothing is to come.
+/// Asks for a permit for a request that has arrived completely.
 ///
 /// # Errors
-/// The breaker's refusal.
+/// The breaker's rejection.
 pub fn ask_complete(
     live_breaker: &LiveBreaker,
     worker: &WorkerRef,
@@ -110,23 +111,23 @@ pub fn ask_complete(
     if !probes.has_queue() {
         return Ok(Admission::Admitted(permit));
     }
-    // Others came before.
+    // Others have waited longer.
     give_back(live_breaker, worker, permit);
     Ok(Admission::Waits(come_again(now)))
 }
 
-/// Whether a request that is refused so waits for a probe's place.
+/// True if a request with this rejection should wait for a probe's place.
 fn waits(live_breaker: &LiveBreaker, worker: &WorkerRef, rejection: &Rejection) -> bool {
     rejection.reason == RejectReason::BreakerProbing
         && live_breaker.extras.probes.is_contested(worker.clock.tick())
 }
 
-/// The refusal of a request before which others stand for a probe's place.
+/// The rejection of a request while others wait before it for a probe's place.
 pub fn come_again(now: Timestamp) -> Rejection {
     probing_until(now + COME_AGAIN)
 }
 
-/// The refusal of a request that has to wait for a probe's place.
+/// The rejection of a request that has to wait for a probe's place.
 fn probing_until(retry_at: Timestamp) -> Rejection {
     let mut rejection = Rejection::new(RejectReason::BreakerProbing, State::HalfOpen);
     rejection.retry_at = Some(retry_at);
@@ -136,7 +137,7 @@ fn probing_until(retry_at: Timestamp) -> Rejection {
 /// Waits until it is a complete request's turn to probe.
 ///
 /// # Errors
-/// The breaker's refusal: the breaker has opened, or the turn did not come in time.
+/// The breaker's rejection: the breaker has opened, or the turn did not come in time.
 pub async fn turn(
     live_breaker: &LiveBreaker,
     worker: &WorkerRef,
@@ -156,7 +157,7 @@ pub async fn turn(
     probes.wait(prober, refused, left, &worker.clock, ask).await
 }
 
-/// Gives a probe's place back, of which nobody made use.
+/// Frees a probe's place that was not used.
 fn give_back(live_breaker: &LiveBreaker, worker: &WorkerRef, permit: OwnedPermit) {
     drop(permit);
     live_breaker.extras.probes.freed(worker.clock.tick());
@@ -165,7 +166,7 @@ fn give_back(live_breaker: &LiveBreaker, worker: &WorkerRef, permit: OwnedPermit
 /// A permit for a request that has to probe and has a body: the body is read first.
 ///
 /// # Errors
-/// The breaker's refusal, or the client's fault.
+/// The breaker's rejection, or the client's fault.
 pub async fn ask_with(
     live_breaker: &LiveBreaker,
     worker: &WorkerRef,
@@ -194,8 +195,8 @@ pub async fn ask_with(
     Ok(permit)
 }
 
-/// Asks the breaker by the tick, which costs nothing. The tick lags a little, so a refusal whose
-/// time is over is asked for again by the clock: a caller that comes back when it was told to is let in.
+/// Asks the breaker by the tick, which costs nothing. The tick lags a little, so a rejection whose time is over is
+/// checked again by the exact clock: a caller that returns at the announced time is admitted.
 fn admit(live_breaker: &LiveBreaker, clock: &Clock) -> Result<OwnedPermit, Rejection> {
     let breaker = &live_breaker.breaker;
     breaker.admit_owned(clock.tick()).or_else(|rejection| {
@@ -207,7 +208,7 @@ fn admit(live_breaker: &LiveBreaker, clock: &Clock) -> Result<OwnedPermit, Rejec
     })
 }
 
-/// Whether a complete request has asked for a probe's place lately.
+/// True if a complete request has asked for a probe's place lately.
 fn is_wanted(live_breaker: &LiveBreaker, now: Timestamp) -> bool {
     let wanted = live_breaker.extras.probes.wanted_at();
     wanted.is_some_and(|at| now < at + TURN)

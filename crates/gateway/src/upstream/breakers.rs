@@ -18,29 +18,29 @@ use crate::ground::clock::WorkerRef;
 use crate::ground::meter::{BreakerMeter, PerWorker};
 use crate::upstream::probe_turns::ProbeTurns;
 
-/// A longer key is replaced by its digest.
+/// The longest key in bytes; a longer one is replaced by its digest.
 const KEY_BYTES_MAX: usize = 128;
 
-/// A breaker, and what is counted of it.
+/// A breaker with its counters and its turns to probe.
 #[derive(Debug, Clone)]
 pub struct LiveBreaker {
-    /// The breaker.
+    /// The breaker itself.
     pub breaker: Breaker,
-    /// What the gateway keeps beside it.
+    /// The gateway's data for it.
     pub extras: Arc<BreakerExtras>,
 }
 
-/// What the gateway keeps beside a breaker.
+/// The gateway's data for one breaker.
 #[derive(Debug)]
 pub struct BreakerExtras {
-    /// What each worker counts.
+    /// Counts of each worker.
     pub meters: PerWorker<BreakerMeter>,
-    /// Who wants to probe.
+    /// The requests that want to probe.
     pub probes: ProbeTurns,
 }
 
 impl BreakerExtras {
-    /// Counters for that many workers, at zero.
+    /// Counters at zero for `workers` workers.
     pub fn new(workers: usize) -> BreakerExtras {
         BreakerExtras {
             meters: PerWorker::new(workers),
@@ -50,7 +50,7 @@ impl BreakerExtras {
 }
 
 impl LiveBreaker {
-    /// What the worker counts.
+    /// The counts of one worker.
     pub fn meter(&self, worker: &WorkerRef) -> &BreakerMeter {
         self.extras.meters.of(worker.index)
     }
@@ -61,7 +61,7 @@ impl LiveBreaker {
     }
 }
 
-/// What a request shows of itself to choose its breaker.
+/// The parts of a request that choose its breaker.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyFacts<'a> {
     /// The route's name.
@@ -77,15 +77,15 @@ pub struct KeyFacts<'a> {
 /// The breakers before one upstream.
 #[derive(Debug)]
 pub enum UpstreamBreakers {
-    /// None: no call is refused, and nothing is counted or shown of a breaker.
+    /// No breaker: no call is rejected, and nothing is counted or shown.
     None,
-    /// One for all calls.
+    /// One breaker for all calls.
     One(LiveBreaker),
-    /// One for each key.
+    /// One breaker for each key.
     Keyed(Box<Keyed>),
 }
 
-/// Breakers by key, and what is counted of each.
+/// Breakers by key, each with its counters.
 #[derive(Debug)]
 pub struct Keyed {
     upstream: Arc<str>,
@@ -98,7 +98,7 @@ pub struct Keyed {
 }
 
 impl UpstreamBreakers {
-    /// The breakers that a plan wants before an upstream.
+    /// The breakers of an upstream in a plan.
     pub fn new(
         upstream: &Upstream,
         workers: usize,
@@ -136,7 +136,7 @@ impl UpstreamBreakers {
         }))
     }
 
-    /// Whether these breakers can go on under another plan of the same upstream.
+    /// True if these breakers can continue under another plan of the same upstream.
     pub fn fit(&self, upstream: &Upstream) -> bool {
         let plan = &upstream.breaker;
         match self {
@@ -150,8 +150,7 @@ impl UpstreamBreakers {
         }
     }
 
-    /// Gives all breakers what another plan says of them, and says, in a sentence each, what that
-    /// cleared.
+    /// Gives all breakers the settings of another plan. Returns a sentence for each piece of state that was cleared.
     pub fn reconfigure(&self, plan: &plan::Breaker, now: Timestamp) -> Vec<String> {
         if let UpstreamBreakers::Keyed(keyed) = self {
             keyed.registry.resize(plan.keys_max);
@@ -186,7 +185,8 @@ impl UpstreamBreakers {
             .collect()
     }
 
-    /// How many keys have a breaker of their own, and how often one gave way or found no room; `None`: there are no keys.
+    /// The number of keys with a breaker of their own, with the counts of evictions and of keys without room; `None`:
+    /// no keys.
     pub fn keys(&self) -> Option<(usize, KeyCounts)> {
         match self {
             UpstreamBreakers::None | UpstreamBreakers::One(_) => None,
@@ -194,14 +194,14 @@ impl UpstreamBreakers {
         }
     }
 
-    /// Gives back the memory of keyed breakers in which there is nothing.
+    /// Frees the memory of keyed breakers without any state.
     pub fn rest(&self, now: Timestamp) {
         if let UpstreamBreakers::Keyed(keyed) = self {
             keyed.registry.rest(now);
         }
     }
 
-    /// The breaker of a request; `None`: there is none before this upstream.
+    /// The breaker of a request; `None`: the upstream has none.
     pub fn select(&self, facts: &KeyFacts<'_>) -> Option<LiveBreaker> {
         match self {
             UpstreamBreakers::None => None,
@@ -210,7 +210,7 @@ impl UpstreamBreakers {
         }
     }
 
-    /// All breakers that exist now.
+    /// All breakers that exist now, with their counters.
     pub fn all(&self) -> Vec<LiveBreaker> {
         match self {
             UpstreamBreakers::None => Vec::new(),
@@ -224,7 +224,7 @@ impl UpstreamBreakers {
         }
     }
 
-    /// All breakers that exist now, with nothing made for those that have not been asked for yet.
+    /// All breakers that exist now, without creating counters for unused ones.
     pub fn handles(&self) -> Vec<Breaker> {
         match self {
             UpstreamBreakers::None => Vec::new(),
@@ -233,7 +233,7 @@ impl UpstreamBreakers {
         }
     }
 
-    /// One of these breakers, with what is counted of it.
+    /// One of these breakers with its counters.
     pub fn live(&self, breaker: Breaker) -> LiveBreaker {
         match self {
             UpstreamBreakers::None => LiveBreaker {
@@ -259,7 +259,7 @@ impl UpstreamBreakers {
         }
     }
 
-    /// Whether a name is one that a breaker here could have.
+    /// True if a breaker of these could have the name.
     pub fn names(&self, name: &str) -> bool {
         match self {
             UpstreamBreakers::None => false,
@@ -268,7 +268,7 @@ impl UpstreamBreakers {
         }
     }
 
-    /// The breaker of a name that was found in the store; made if a request could ask for it.
+    /// The breaker of a name found in the store; it is created if a request could ask for it.
     pub fn recall(&self, name: &str, now: Timestamp) -> Option<Breaker> {
         match self {
             UpstreamBreakers::None => None,
@@ -276,10 +276,10 @@ impl UpstreamBreakers {
                 (&**live_breaker.breaker.name() == name).then(|| live_breaker.breaker.clone())
             }
             UpstreamBreakers::Keyed(keyed) => {
-                // Shared breakers belong to other keys in every process, so they begin anew.
+                // Shared breakers have other keys in every process, so they start again.
                 let key = keyed.key_in(name).filter(|key| !key.starts_with('*'))?;
                 let breaker = keyed.registry.get_or_create(key, now);
-                // Where there is no room, a key's own past is not laid on those that share.
+                // Without room, a key's own past is not restored into a breaker that several keys share.
                 (&**breaker.name() == name).then_some(breaker)
             }
         }
@@ -304,7 +304,7 @@ impl Keyed {
                 breaker,
             };
         }
-        // Keys come and go, and what was counted of one that is gone goes with it. The shared breakers stay.
+        // Keys come and go, and their counters go with them. The shared breakers stay.
         if extras.len() > 2 * (self.registry.len() + OVERFLOW_BREAKERS) {
             extras.retain(|name, _| {
                 let key = self.key_in(name);
@@ -320,8 +320,8 @@ impl Keyed {
         }
     }
 
-    /// The key's parts as [`KeyParts`] joins them. Too long a key is its SHA-256; one that looks like that is written
-    /// differently, so that the two are never the same.
+    /// The key's parts joined as [`KeyParts`] does. A key that is too long becomes its SHA-256; one that looks like a
+    /// digest is written differently, so that the two never clash.
     fn render(&self, facts: &KeyFacts<'_>) -> String {
         let mut key = KeyParts::default();
         for part in &self.key.0 {

@@ -1,8 +1,8 @@
 //! One attempt at an upstream, from its permit to its one outcome (docs/gateway.md, "Whose fault it is").
 //!
-//! A call is judged once: at the end of the response's body, at a 101, or when a good body has
-//! flowed for `settle`. Whoever lets go of a call before that has learnt nothing of the upstream:
-//! the client left, or we failed. Then the permit is dropped, which the machine ignores.
+//! A call is judged once: at the end of the response's body, at a 101, or when a good body has flowed for `settle`. A
+//! call dropped earlier says nothing about the upstream, since the client left or the gateway failed: its permit is
+//! dropped too, and the outcome is ignored.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -25,50 +25,51 @@ use crate::upstream::probe_queue::Prober;
 use crate::upstream::stall_watch::StallWatch;
 use crate::upstream::upstream_errors::UpstreamError;
 
-/// A client that takes the next frame of a probe's answer so much later holds it back; also how often that is looked at.
+/// The delay after which a client is said to hold a probe's answer back; also the time between two checks.
 const HELD_BACK: Duration = Duration::from_millis(100);
 
-/// A probe whose body has flowed for so long is judged when its place is wanted, though `settle` may be longer.
+/// The time after which a probe's flowing body is judged if another request wants the place, even if `settle` is
+/// longer.
 pub const FLOWN: Duration = Duration::from_secs(1);
 
-/// A call that has not been judged yet.
+/// A call without its outcome yet.
 #[derive(Debug)]
 pub struct UpstreamCall {
     permit: Option<OwnedPermit>,
-    /// `None`: no breaker is before the upstream, so that nothing is judged.
+    /// The upstream's breaker; `None`: it has none, so the call is not judged.
     live_breaker: Option<LiveBreaker>,
     upstream: Arc<LiveUpstream>,
     worker: WorkerRef,
-    /// How long the upstream took to its response's head, or to where it failed without one.
+    /// The upstream's time to its response's head, or to its failure without one.
     duration: Duration,
     head: Option<Head>,
-    /// When the upstream wants to be called again.
+    /// The time at which the upstream wants to be called again.
     back_at: Option<Timestamp>,
-    /// Until the head comes.
+    /// The watch for a stall, until the head comes.
     stall: Option<StallWatch>,
     body: Vec<u8>,
     flow: Flow,
-    /// When a frame of the body was last passed on, while nobody has asked for the next one.
+    /// The time at which a frame of the body was last passed on, while the next one has not been asked for.
     passed_at: Option<Timestamp>,
     recorded: bool,
-    /// Why it failed, for the breaker's reason; without it, its status tells.
+    /// The cause of the failure, for the breaker's reason; `None`: the status is the cause.
     cause: Option<Cause>,
-    /// The request's method is none that every server knows.
+    /// True if servers may not know the request's method.
     is_odd: bool,
-    /// Where it is seen whether the client has left, where that may be a failure.
+    /// The state of the client's connection, if a call given up by its client may be a failure.
     phase: Option<Arc<Phase>>,
-    /// Whose it is, where it is a probe.
+    /// The client and target that probe, if the call is a probe.
     prober: Option<Prober>,
 }
 
-/// What is known of how the response's body comes.
+/// The progress of the response's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
-    /// Nobody has asked for it yet.
+    /// The body has not been asked for yet.
     Unknown,
-    /// It was asked for, and nothing has come.
+    /// The body was asked for, and nothing has come.
     Silent,
-    /// Some of it has come.
+    /// A part of the body has come.
     Flowing,
 }
 
@@ -80,7 +81,7 @@ struct Head {
 }
 
 impl UpstreamCall {
-    /// A call that the breaker has admitted.
+    /// A call admitted by the breaker.
     pub fn new(
         permit: OwnedPermit,
         live_breaker: LiveBreaker,
@@ -96,7 +97,7 @@ impl UpstreamCall {
         call
     }
 
-    /// A call to an upstream before which no breaker is.
+    /// A call to an upstream without a breaker.
     pub fn unguarded(upstream: Arc<LiveUpstream>, worker: WorkerRef) -> UpstreamCall {
         UpstreamCall {
             permit: None,
@@ -118,13 +119,13 @@ impl UpstreamCall {
         }
     }
 
-    /// The call is made for a request of that method; `phase`: of a client on that connection.
+    /// Sets the request's method and, with `phase`, the state of the client's connection.
     pub fn made_for(&mut self, method: &Method, phase: Option<&Arc<Phase>>) {
         self.is_odd = !is_idempotent(method) && !matches!(*method, Method::POST | Method::PATCH);
         self.phase = phase.filter(|_| self.abandoned_after().is_some()).cloned();
     }
 
-    /// The call is a probe of that prober.
+    /// Marks the call as a probe of that prober.
     pub fn probes_for(&mut self, prober: Prober) {
         let now = self.worker.clock.tick();
         if let Some(live_breaker) = &self.live_breaker {
@@ -133,13 +134,13 @@ impl UpstreamCall {
         self.prober = Some(prober);
     }
 
-    /// What lies beside the breaker, and who asked, where the call is its probe.
+    /// The breaker's data and the prober, if the call is a probe.
     pub fn extras_of_probe(&self) -> Option<(Arc<BreakerExtras>, Option<Prober>)> {
         let live_breaker = self.live_breaker.as_ref().filter(|_| self.is_probe())?;
         Some((live_breaker.extras.clone(), self.prober))
     }
 
-    /// The breaker before the upstream, and what is kept beside it.
+    /// The upstream's breaker; `None` without one.
     pub fn live_breaker(&self) -> Option<&LiveBreaker> {
         self.live_breaker.as_ref()
     }
@@ -148,22 +149,22 @@ impl UpstreamCall {
         Some(self.live_breaker.as_ref()?.meter(&self.worker))
     }
 
-    /// Whether it is a probe of a half-open breaker.
+    /// True for a probe of a half-open breaker.
     pub fn is_probe(&self) -> bool {
         self.permit.as_ref().is_some_and(OwnedPermit::is_probe)
     }
 
-    /// The upstream that is called.
+    /// The upstream of the call.
     pub fn upstream(&self) -> &Arc<LiveUpstream> {
         &self.upstream
     }
 
-    /// Whether its outcome is told.
+    /// True once the outcome has been recorded.
     pub fn is_judged(&self) -> bool {
         self.recorded
     }
 
-    /// How long the upstream may take to its head: the call's timeout, for a probe the probe's.
+    /// The time limit for the response's head: the call's timeout, or the probe's for a probe.
     pub fn timeout(&self) -> Duration {
         let request = self.upstream.plan.timeout.request;
         if self.is_probe() {
@@ -180,7 +181,7 @@ impl UpstreamCall {
         }
     }
 
-    /// After how long a call that its client gave up is a failure; `None`: it is none.
+    /// The time after which a call given up by its client is a failure; `None`: it never is.
     pub fn abandoned_after(&self) -> Option<Duration> {
         match self.upstream.plan.breaker.settings.on_abandoned {
             OnAbandoned::FailureAfter(after) if !self.is_probe() => Some(after),
@@ -188,12 +189,12 @@ impl UpstreamCall {
         }
     }
 
-    /// How long to wait before [`UpstreamCall::look`]; none where there is nothing to see.
+    /// The time until the next [`UpstreamCall::look`]; `None` if there is nothing to check.
     pub fn next_look(&self, now: Timestamp, has_body: bool) -> Option<Duration> {
         self.stall.as_ref()?.next(now, has_body)
     }
 
-    /// The upstream has had all that it waits for since then; [`Timestamp::MAX`]: it has not yet.
+    /// Sets the time since which the upstream has had everything that it waits for; [`Timestamp::MAX`]: it has not yet.
     pub fn waits_since(&mut self, start: Timestamp) {
         if let (Some(watch), Some(permit)) = (&mut self.stall, &mut self.permit)
             && watch.waits_since(start)
@@ -202,7 +203,7 @@ impl UpstreamCall {
         }
     }
 
-    /// Has the breaker judge the call, if it has stalled.
+    /// Lets the breaker judge the call if it has stalled.
     pub fn look(&self, now: Timestamp) {
         let watch = self.stall.as_ref();
         if let Some(live_breaker) = &self.live_breaker
@@ -212,13 +213,13 @@ impl UpstreamCall {
         }
     }
 
-    /// The upstream failed, or the client did: that is counted and said, and the breaker's reason will tell it.
+    /// Counts and logs an error of the upstream or the client, and keeps it for the breaker's reason.
     pub fn note(&mut self, error: &UpstreamError) {
         self.cause = Some(error.cause());
         self.upstream.errors.note(error, self.worker.clock.exact());
     }
 
-    /// From here on the call does not count as one that waits for its head.
+    /// Ends the wait for the head, so that the call does not count as stalled from here on.
     fn land(&mut self) {
         self.stall = None;
         if let Some(permit) = &self.permit {
@@ -226,12 +227,12 @@ impl UpstreamCall {
         }
     }
 
-    /// The upstream took so long to its head, or to where it failed without one.
+    /// Sets the upstream's time to its head, or to its failure without one.
     pub fn lasted(&mut self, duration: Duration) {
         self.duration = duration;
     }
 
-    /// The response's head has come.
+    /// Notes the response's head.
     pub fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.land();
         if self.live_breaker.is_none() {
@@ -254,8 +255,8 @@ impl UpstreamCall {
         self.extend(at, settle + Duration::from_secs(1));
     }
 
-    /// A frame of the body has come. The first one at or after `settle` judges the call: a body
-    /// that has flowed so long is as good, or as bad, as its head.
+    /// Notes a frame of the body. The first one at or after `settle` judges the call: a body that has flowed for that
+    /// long is as good, or as bad, as its head.
     pub fn see(&mut self, data: &[u8], now: Timestamp) {
         self.flow = Flow::Flowing;
         self.passed_at = Some(now);
@@ -268,8 +269,8 @@ impl UpstreamCall {
         }
     }
 
-    /// The body has nothing to give just now: the upstream keeps us waiting. Says for how long it
-    /// may: a probe that has seen none of the body must be judged by `settle`.
+    /// Notes that the upstream keeps us waiting for the body. Returns the longest time that it may do so: a probe
+    /// without any of its body must be judged by `settle`.
     pub fn wait(&mut self) -> Duration {
         self.passed_at = None;
         if self.flow == Flow::Unknown {
@@ -283,8 +284,8 @@ impl UpstreamCall {
         }
     }
 
-    /// The call is a probe that a complete request waits for, while its client holds the answer back, or has had the
-    /// stream that it asked for go on for [`FLOWN`].
+    /// True for a probe that keeps a complete request waiting while its client holds the answer back, or while the
+    /// requested stream has continued for [`FLOWN`].
     fn is_in_the_way(&self, now: Timestamp) -> bool {
         let live_breaker = self.live_breaker.as_ref();
         let Some(wanted) =
@@ -311,7 +312,7 @@ impl UpstreamCall {
         }
     }
 
-    /// The call has ended: judges it, unless it is judged already.
+    /// Ends the call and judges it, unless it is judged already.
     pub fn end(mut self, error: Option<CallError>) {
         if self.recorded {
             if let Some(meter) = self.meter().filter(|_| error.is_some()) {
@@ -322,8 +323,7 @@ impl UpstreamCall {
         if self.permit.is_none() {
             return;
         }
-        // A probe that got no answer in time says nothing where the settings say so; what is
-        // dropped is ignored.
+        // A probe without an answer in time says nothing if the settings say so; a dropped permit is ignored.
         let half_open = &self.upstream.plan.breaker.settings.half_open;
         let replaced = half_open.on_probe_timeout == OnProbeTimeout::Replace;
         if error == Some(CallError::Timeout) && replaced && self.is_probe() {
@@ -357,7 +357,7 @@ impl UpstreamCall {
         }
         let by_default = self.upstream.plan.breaker.failure == Failure::Default;
         if self.is_odd && by_default && facts.status == 501 {
-            // The right answer to a method that a server does not know (RFC 9110, section 15.6.2).
+            // The right answer of a server that does not know the method (RFC 9110, section 15.6.2).
             return Outcome::Ignored;
         }
         ruling.outcome
@@ -381,7 +381,7 @@ impl UpstreamCall {
         self.ended(is_probe, counted, now);
     }
 
-    /// The call is counted, and its place free if it was a probe.
+    /// Counts the call, and frees the place of a probe.
     fn ended(&self, is_probe: bool, counted: SettledAs, now: Timestamp) {
         let Some(live_breaker) = &self.live_breaker else {
             return;
@@ -394,7 +394,7 @@ impl UpstreamCall {
         }
     }
 
-    /// Why the call failed, if it did.
+    /// The cause of the call's failure, if it failed.
     fn cause_of(&self, outcome: Outcome) -> Option<Cause> {
         if outcome != Outcome::Failure {
             return None;
@@ -403,8 +403,8 @@ impl UpstreamCall {
         self.cause.or(status.map(Cause::Status))
     }
 
-    /// After how long the upstream wants to be called again, if its word counts: it failed, or said that it has too
-    /// much to do (429, RFC 6585 section 4; 503, RFC 9110 section 15.6.4).
+    /// The time after which the upstream wants to be called again. It counts if the call failed, or if the upstream is
+    /// overloaded (429, RFC 6585 section 4; 503, RFC 9110 section 15.6.4).
     fn asked_to_return(&self, outcome: Outcome, now: Timestamp) -> Option<Duration> {
         let at = self.back_at?;
         let status = self.head.as_ref()?.status;
@@ -417,8 +417,9 @@ impl UpstreamCall {
 }
 
 impl Drop for UpstreamCall {
-    /// A call dropped before its end says nothing about the upstream, unless it had answered with a failure and then kept
-    /// its client waiting beyond `settle`; or kept it waiting for the head for so long that `abandoned` makes it one.
+    /// A call dropped before its end says nothing about the upstream. Exceptions: it had answered with a failure and
+    /// then kept its client waiting beyond `settle`, or it kept the client waiting for the head for so long that
+    /// `abandoned` makes it a failure.
     fn drop(&mut self) {
         if self.permit.is_none() {
             return;
@@ -441,24 +442,24 @@ impl Drop for UpstreamCall {
     }
 }
 
-/// Who holds a call while the body flows: the body alone, or the body and the timer of a probe.
+/// The owner of a call while the body flows: the body alone, or the body and the timer of a probe.
 ///
-/// A probe must be judged in time even if its client stops reading and nobody polls the body, so
-/// its call is shared with a task that settles it.
+/// A probe must be judged in time even if its client stops reading and the body is never polled, so its call is shared
+/// with a task that settles it.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
     reason = "a box would be an allocation for every call but a probe"
 )]
 pub enum Holder {
-    /// The body alone.
+    /// The body alone owns the call.
     Body(UpstreamCall),
-    /// The body and the probe's timer.
+    /// The body shares the call with the probe's timer.
     Shared(Arc<Mutex<Option<UpstreamCall>>>),
 }
 
 impl Holder {
-    /// Holds a call whose head has come.
+    /// Takes a call whose head has come.
     pub fn new(call: UpstreamCall) -> Holder {
         let Some(at) = call.settles_at().filter(|_| call.is_probe()) else {
             return Holder::Body(call);
@@ -476,8 +477,8 @@ impl Holder {
                     return;
                 };
                 let now = clock.tick();
-                // A client that does not read keeps the upstream's bytes back; an upstream that has
-                // sent none is left to the body's own alarm.
+                // A client that does not read keeps the upstream's bytes back; the body's own alarm watches an upstream
+                // that has sent none.
                 if now >= at && call.flow == Flow::Silent {
                     return;
                 }
@@ -489,7 +490,7 @@ impl Holder {
         Holder::Shared(shared)
     }
 
-    /// Lets `see` look at the call, if it is still there.
+    /// Runs `see` on the call, if it is still there.
     pub fn with<T>(&mut self, see: impl FnOnce(&mut UpstreamCall) -> T) -> Option<T> {
         match self {
             Holder::Body(call) => Some(see(call)),
@@ -501,7 +502,7 @@ impl Holder {
         }
     }
 
-    /// The body has ended.
+    /// Ends the call with its body.
     pub fn end(self, error: Option<CallError>) {
         match self {
             Holder::Body(call) => call.end(error),

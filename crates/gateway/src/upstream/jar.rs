@@ -1,7 +1,7 @@
-//! The cookies that upstreams set: kept, and sent again (RFC 6265, sections 5.3 and 5.4).
+//! Cookies that upstreams set: stored, and sent again (RFC 6265, sections 5.3 and 5.4).
 //!
-//! There is no list of public suffixes here: a cookie for all of `.example` is refused as one of a
-//! single name, and one for all of `.co.example` goes to nobody but the servers that a flow calls.
+//! There is no list of public suffixes here: a cookie for all of `.example` is refused as a single name, and one for
+//! all of `.co.example` goes only to servers that a flow calls.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,47 +10,47 @@ use cookie::Cookie;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-/// The most cookies that are kept, and the most bytes of one: more than RFC 6265, section 6.1, asks
-/// of a client, and no more than a hostile upstream should be able to have kept.
+/// The most cookies in a jar, and the most bytes of one: more than RFC 6265, section 6.1, asks of a client, and no more
+/// than a hostile upstream should be able to store.
 const COOKIES_MAX: usize = 200;
 const COOKIE_BYTES_MAX: usize = 4096;
 
-/// The cookies of one configuration, whatever the worker.
+/// The cookies of one configuration, shared by all workers.
 #[derive(Debug, Default)]
 pub struct Jar(
-    // A std lock: held to look through what is kept, never across a wait.
+    // A std lock: held for a search, never across a wait.
     Mutex<Vec<StoredCookie>>,
 );
 
 /// A request that may carry cookies.
 #[derive(Debug, Clone, Copy)]
 pub struct CookieRequest<'a> {
-    /// It goes over TLS.
+    /// True for a request over TLS.
     pub tls: bool,
-    /// The host that it goes to.
+    /// The request's host.
     pub host: &'a str,
-    /// Path and query.
+    /// The request's path and query.
     pub target: &'a str,
-    /// Milliseconds since the Unix epoch.
+    /// The present time, in milliseconds since the Unix epoch.
     pub now: u64,
 }
 
-/// A cookie that is kept.
+/// A stored cookie.
 #[derive(Debug)]
 struct StoredCookie {
     name: String,
     value: String,
     domain: String,
-    /// It goes to the host that set it alone.
+    /// True if the cookie goes only to the host that set it.
     host_only: bool,
     path: String,
     secure: bool,
-    /// Milliseconds since the Unix epoch; `None`: as long as the gateway runs.
+    /// The time of its expiry, in milliseconds since the Unix epoch; `None`: when the gateway ends.
     until: Option<u64>,
 }
 
 impl Jar {
-    /// The value of `Cookie` in a request; `None`: there is none to send.
+    /// The value of a request's `Cookie` field; `None` without a matching cookie.
     pub fn cookies(&self, asked: CookieRequest<'_>) -> Option<HeaderValue> {
         let kept = self.kept();
         let mut found: Vec<&StoredCookie> = kept.iter().filter(|it| it.belongs_to(asked)).collect();
@@ -60,12 +60,12 @@ impl Jar {
             .iter()
             .map(|it| format!("{}={}", it.name, it.value))
             .collect();
-        // What cannot be a field's value cannot have come in one.
+        // Bytes that a field cannot hold cannot have come in one.
         let text = HeaderValue::from_str(&pairs.join("; "));
         text.ok().filter(|text| !text.is_empty())
     }
 
-    /// Keeps what the answer to a request sets; what no client would keep is left.
+    /// Stores the cookies that the answer to a request sets, except those that every client would refuse.
     pub fn keep(&self, asked: CookieRequest<'_>, fields: &HeaderMap) {
         for line in fields.get_all(SET_COOKIE) {
             let text = line.to_str().ok();
@@ -91,7 +91,7 @@ impl Jar {
 }
 
 impl StoredCookie {
-    /// The cookie of a `Set-Cookie`; `None`: it is none, or not this server's to set.
+    /// The cookie of a `Set-Cookie` field; `None`: it is malformed, or the server may not set it.
     fn read(text: &str, asked: CookieRequest<'_>) -> Option<StoredCookie> {
         let cookie = Cookie::parse(text).ok()?;
         let host = asked.host.to_ascii_lowercase();
@@ -149,7 +149,7 @@ impl StoredCookie {
     }
 }
 
-/// Whether a host is one of a domain's (RFC 6265, section 5.1.3).
+/// True if a host belongs to a domain (RFC 6265, section 5.1.3).
 fn is_within(host: &str, domain: &str) -> bool {
     let before = host.strip_suffix(domain);
     before.is_some_and(|before| before.ends_with('.')) && host.parse::<IpAddr>().is_err()
@@ -159,7 +159,7 @@ fn path_of(target: &str) -> &str {
     target.split('?').next().unwrap_or_default()
 }
 
-/// The path of a cookie that names none (RFC 6265, section 5.1.4).
+/// The default path of a cookie without one (RFC 6265, section 5.1.4).
 fn folder(target: &str) -> &str {
     match path_of(target).rfind('/') {
         None | Some(0) => "/",

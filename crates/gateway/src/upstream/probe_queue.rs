@@ -1,10 +1,10 @@
-//! The queue before a half-open breaker's probe place, and who in it is next.
+//! The queue of requests that wait for a half-open breaker's probe place, and its order.
 //!
-//! Some answers say nothing of the upstream, and whoever provokes them in a loop would keep everybody else from
-//! probing. So those who provoked one lately stand behind those who did not: once for whom they come from, and every
-//! other time for what they ask for as well, since others may have brought that into bad repute. Among equals the first to
-//! come and the last to come are called in turn: the first, so that everybody's time comes; the last, so that no newcomer
-//! has to outlast a queue that was there before.
+//! Some answers say nothing about the upstream, and a client that provokes them in a loop would keep all others from
+//! probing. So clients that provoked one lately wait behind those that did not: by their own mark always, and every
+//! other time by their target's mark as well, since others may have caused that one. Among equals the first and the
+//! last in the queue are called in turn: the first, so that every request gets its turn; the last, so that a newcomer
+//! does not have to outlast a queue that was there before.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use std::time::Duration;
 use fusebox_breaker::Timestamp;
 use tokio::sync::Notify;
 
-/// How many requests stand in one queue at most.
+/// The most requests in one queue.
 const WAITING_MAX: usize = 1_024;
 
-/// How many clients, and how many targets, are remembered for an answer that said nothing.
+/// The most clients, and the most targets, that are marked for an answer that said nothing.
 const MARKS_MAX: usize = 1_024;
 
-/// How long they are remembered: longer than it takes many clients to have their turn once.
+/// The life of a mark: longer than many clients take to have one turn each.
 const MARK_AGE: Duration = Duration::from_secs(600);
 
-/// Whom a request comes from and what it asks for, as hashes.
+/// The client and the target of a request that may probe, as hashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prober {
     client: u64,
@@ -30,24 +30,24 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// An prober, by hashes that no client can foresee.
+    /// A prober, from hashes that no client can predict.
     pub fn new(client: u64, target: u64) -> Prober {
         Prober { client, target }
     }
 }
 
-/// Where somebody stands.
+/// The position of a request in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Others are before it.
+    /// Others are called first.
     Waits,
-    /// The next place is its own.
+    /// The next place is this request's.
     Called,
-    /// It has given way to somebody better in a full queue.
+    /// The request was dropped for a better one when the queue was full.
     Out,
 }
 
-/// Somebody in the line.
+/// A request in the queue.
 #[derive(Debug)]
 struct Waiting {
     number: u64,
@@ -55,14 +55,14 @@ struct Waiting {
     wake: Arc<Notify>,
 }
 
-/// The queue before one breaker's probe place. `now` never goes back by more than a tick.
+/// The queue for one breaker's probe places. `now` never goes back by more than a tick.
 #[derive(Debug, Default)]
 pub struct ProbeQueue {
-    /// In the order of their coming.
+    /// The waiting requests in order of arrival.
     waiting: Vec<Waiting>,
     next_number: u64,
     called: Option<u64>,
-    /// How many were called and have left, which says by what the next one is chosen.
+    /// Number of called requests that have left, which decides how the next one is chosen.
     turns: u32,
     /// The probers of the probes in flight.
     holders: Vec<Prober>,
@@ -71,8 +71,8 @@ pub struct ProbeQueue {
 }
 
 impl ProbeQueue {
-    /// Stands in the line; returns its number, and what wakes it when its standing changes. `None` where the line is full of
-    /// others that are as good.
+    /// Joins the queue. Returns a number, and the notifier that wakes when the request's standing changes. `None`: the
+    /// queue is full of requests that are as good.
     pub fn join(&mut self, prober: Prober, now: Timestamp) -> Option<(u64, Arc<Notify>)> {
         if self.waiting.len() >= WAITING_MAX {
             self.push_out(prober, now)?;
@@ -91,7 +91,7 @@ impl ProbeQueue {
         Some((number, wake))
     }
 
-    /// Makes room for an prober at the cost of the last of those that are worse; `None` where there is none.
+    /// Makes room for a prober by dropping the last of the worst ones; `None`: no request is worse.
     fn push_out(&mut self, prober: Prober, now: Timestamp) -> Option<()> {
         let rank = self.rank(prober, now);
         let ranks = self.waiting.iter().map(|it| self.rank(it.prober, now));
@@ -107,7 +107,7 @@ impl ProbeQueue {
         Some(())
     }
 
-    /// Leaves the line, served or not; somebody else is called if it had been.
+    /// Leaves the queue, served or not; if the request was called, another one is called next.
     pub fn leave(&mut self, number: u64, now: Timestamp) {
         self.waiting.retain(|it| it.number != number);
         if self.called == Some(number) {
@@ -116,7 +116,7 @@ impl ProbeQueue {
         }
     }
 
-    /// Calls whoever is next, by what is known now; whoever was called before is so no more.
+    /// Calls the next request by the present marks, in place of the one called before.
     pub fn call(&mut self, now: Timestamp) {
         let (by_target, first) = match self.turns % 4 {
             0 => (true, true),
@@ -140,7 +140,7 @@ impl ProbeQueue {
         self.called = next.map(|it| it.number);
     }
 
-    /// Where the one with that number stands.
+    /// The standing of the request with a number.
     pub fn standing(&self, number: u64) -> Standing {
         match self.waiting.iter().any(|it| it.number == number) {
             false => Standing::Out,
@@ -149,44 +149,44 @@ impl ProbeQueue {
         }
     }
 
-    /// An prober's probe has ended, and its answer said nothing of the upstream.
+    /// Marks a prober after its probe has ended with an answer that said nothing about the upstream.
     pub fn blame(&mut self, prober: Prober, now: Timestamp) {
         self.clients.set(prober.client, now);
         self.targets.set(prober.target, now);
     }
 
-    /// Whether somebody waits who stands before that prober.
+    /// True if a waiting request is better than that prober.
     pub fn has_better(&self, prober: Prober, now: Timestamp) -> bool {
         let rank = self.rank(prober, now);
         let mut others = self.waiting.iter();
         rank > 0 && others.any(|it| self.rank(it.prober, now) < rank)
     }
 
-    /// A probe of that prober begins.
+    /// Notes the beginning of a prober's probe.
     pub fn hold(&mut self, prober: Prober) {
         self.holders.push(prober);
     }
 
-    /// A probe of that prober has ended.
+    /// Notes the end of a prober's probe.
     pub fn let_go(&mut self, prober: Prober) {
         if let Some(at) = self.holders.iter().position(|holder| *holder == prober) {
             self.holders.swap_remove(at);
         }
     }
 
-    /// True while a probe of somebody who is blamed is in flight.
+    /// True while a probe of a marked prober is in flight.
     pub fn is_held_by_blamed(&self, now: Timestamp) -> bool {
         self.holders
             .iter()
             .any(|holder| self.rank(*holder, now) > 0)
     }
 
-    /// How many stand in the line.
+    /// Number of waiting requests.
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Whether nobody waits, probes or is blamed.
+    /// True if no request waits or probes, and no mark is left.
     pub fn is_idle(&self, now: Timestamp) -> bool {
         self.waiting.is_empty()
             && self.holders.is_empty()
@@ -194,7 +194,7 @@ impl ProbeQueue {
             && self.targets.is_empty(now)
     }
 
-    /// How much an prober is to blame, from 0 to 2; less is better.
+    /// The marks of a prober, from 0 to 2; fewer are better.
     fn rank(&self, prober: Prober, now: Timestamp) -> u8 {
         let client = self.clients.has(prober.client, now);
         let target = self.targets.has(prober.target, now);
@@ -202,7 +202,7 @@ impl ProbeQueue {
     }
 }
 
-/// What provoked an answer that said nothing, and when.
+/// The times of answers that said nothing, by the hash of their client or target.
 #[derive(Debug, Default)]
 struct Marks(HashMap<u64, Timestamp>);
 
@@ -241,7 +241,7 @@ mod tests {
         queue.join(prober(client, target), NOW).unwrap().0
     }
 
-    /// The numbers in the order in which they are called, each leaving as soon as it is.
+    /// The numbers in the order in which they are called, each leaving as soon as it is called.
     fn order(mut queue: ProbeQueue) -> Vec<u64> {
         let mut order = Vec::new();
         queue.call(NOW);
@@ -313,7 +313,7 @@ mod tests {
                 .prober;
             queue.blame(prober, NOW);
             queue.leave(called, NOW);
-            // It comes again at once, for something else.
+            // The client returns at once, for another target.
             target += 1;
             join(&mut queue, prober.client, target);
         }

@@ -1,10 +1,11 @@
-//! The place of a half-open breaker's probe: who wants it, and how a request waits for it.
+//! The turns to probe of a half-open breaker: the requests that want its place, and their wait.
 //!
-//! While every probe says something of the upstream, nobody waits: a request that finds one in flight is refused at
-//! once. For a while after one has ended with an answer that says nothing (over our own limits, matched by
-//! `ignore`), complete requests stand in the line of [`crate::upstream::probe_queue`] instead: whoever provokes such answers in a loop would take
-//! the place again each time that it is free, and an honest client that comes once a second never meet it so. Whoever
-//! closes its side leaves the line, since most such clients are gone.
+//! While every probe says something about the upstream, there is no wait: a request that finds one in flight is
+//! rejected at once. For a while after a probe has ended with an answer that says nothing (over our own limits, matched
+//! by `ignore`), complete requests wait in the queue of [`crate::upstream::probe_queue`] instead. Otherwise a client
+//! that provokes such answers in a loop would take the place each time that it is free, and an honest client that comes
+//! once a second would never find it so. A client that closes its side leaves the queue, since most such clients have
+//! gone.
 
 use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
@@ -23,45 +24,45 @@ use crate::ground::clock::Clock;
 use crate::ground::meter::Moment;
 use crate::upstream::probe_queue::{ProbeQueue, Prober, Standing};
 
-/// How long a request waits for its turn at most.
+/// The longest wait of a request for its turn.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// How long requests wait for the place after a probe has ended that said nothing.
+/// The time for which requests wait for the place after a probe that said nothing.
 const CONTESTED: Duration = Duration::from_secs(5);
 
-/// After how long the one that is called asks again though nobody said that the place is free.
+/// The time after which a called request asks the breaker again without a signal.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Who wants a breaker's probe places, and who may have the next one.
+/// The requests that want a breaker's probe places, and the choice of the next one.
 #[derive(Debug, Default)]
 pub struct ProbeTurns {
-    /// When a complete request last asked for it.
+    /// The last time that a complete request asked for a place.
     wanted: Moment,
-    /// When a probe last ended that said nothing of the upstream.
+    /// The last time that a probe ended without saying anything about the upstream.
     idle_end: Moment,
-    /// How many stand in the line.
+    /// Number of requests in the queue.
     waiting: AtomicUsize,
-    /// A probe is in flight of somebody who provoked such an answer.
+    /// True while a probe of a marked prober is in flight.
     is_held_by_blamed: AtomicBool,
-    /// How probers are told apart; of its own, so that no client can pass for another.
+    /// The hasher of clients and targets; of its own, so that no client can pass for another.
     hasher: RandomState,
-    /// There is none until a probe has said nothing.
+    /// The queue; `None` until a probe has said nothing.
     queue: Mutex<Option<Box<ProbeQueue>>>,
 }
 
 impl ProbeTurns {
-    /// A complete request has asked for the place.
+    /// Notes that a complete request asks for a place.
     pub fn want(&self, now: Timestamp) {
         self.wanted.set(now);
     }
 
-    /// When a complete request last asked for the place; none where none ever did.
+    /// The last time that a complete request asked for a place; `None`: never.
     pub fn wanted_at(&self) -> Option<Timestamp> {
         self.wanted.get()
     }
 
-    /// Who asks: an IPv6 client is known by the network of its site (48 bits, RFC 6177), since it may have all addresses of
-    /// that, and a target by its method and path.
+    /// The prober of a request. An IPv6 client is known by the network of its site (48 bits, RFC 6177), since it may
+    /// have all addresses of that, and a target by its method and path.
     pub fn prober(&self, client: IpAddr, method: &Method, uri: &Uri) -> Prober {
         let client = match client.to_canonical() {
             IpAddr::V4(v4) => u64::from(v4.to_bits()),
@@ -71,7 +72,7 @@ impl ProbeTurns {
         Prober::new(self.hasher.hash_one(client), self.hasher.hash_one(target))
     }
 
-    /// A probe of that prober begins.
+    /// Notes the beginning of a prober's probe.
     pub fn begins(&self, prober: Prober, now: Timestamp) {
         let mut queue = self.lock();
         queue.get_or_insert_default().hold(prober);
@@ -85,7 +86,7 @@ impl ProbeTurns {
         self.is_held_by_blamed.store(is, Ordering::Relaxed);
     }
 
-    /// A probe of that prober has ended; `is_ignored`: it said nothing of the upstream.
+    /// Notes the end of a prober's probe; `is_ignored`: it said nothing about the upstream.
     pub fn ended(&self, prober: Option<Prober>, is_ignored: bool, now: Timestamp) {
         let mut queue = self.lock();
         if let (Some(prober), Some(queue)) = (prober, queue.as_deref_mut()) {
@@ -105,25 +106,25 @@ impl ProbeTurns {
         }
     }
 
-    /// A place that was taken is free again, and nothing was learnt.
+    /// Notes that a place is free again without a result.
     pub fn freed(&self, now: Timestamp) {
         if let Some(queue) = self.lock().as_deref_mut() {
             queue.call(now);
         }
     }
 
-    /// Whether requests that find the place taken wait for it.
+    /// True if requests that find the place taken wait for it.
     pub fn is_contested(&self, now: Timestamp) -> bool {
         self.is_held_by_blamed.load(Ordering::Relaxed)
             || self.idle_end.get().is_some_and(|at| now < at + CONTESTED)
     }
 
-    /// Whether somebody waits for the place.
+    /// True if a request waits for the place.
     pub fn has_queue(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether somebody waits for the place who stands before the prober that has it.
+    /// True if a waiting request is better than the prober that has the place.
     pub fn has_better(&self, prober: Prober, now: Timestamp) -> bool {
         let queue = self.has_queue().then(|| self.lock());
         queue.is_some_and(|queue| {
@@ -133,12 +134,12 @@ impl ProbeTurns {
         })
     }
 
-    /// Waits in the line until `ask` gets a permit or another refusal than that a probe is in flight, but not once the
-    /// client has `left`.
+    /// Waits in the queue until `ask` gets a permit or a rejection for another reason than a probe in flight, but ends
+    /// when the client has `left`.
     ///
     /// # Errors
-    /// The breaker's refusal: the last one, or `refused` where it never asked, where the turn did not come in time,
-    /// the line is full or the client has left.
+    /// The breaker's rejection: the last one, or `refused` if it was never asked, if the turn did not come in time, the
+    /// queue is full or the client has left.
     pub async fn wait(
         &self,
         prober: Prober,
@@ -199,7 +200,7 @@ impl ProbeTurns {
     }
 }
 
-/// A request's stand in the line; dropped, it has left.
+/// A request's number in the queue; it leaves when this is dropped.
 struct Ticket<'a> {
     turns: &'a ProbeTurns,
     clock: &'a Clock,

@@ -1,10 +1,9 @@
-//! Sends a call's request, on an idle connection if there is one, and waits for the answer's head:
-//! how long that took, and whose fault it is when there is none.
+//! Sends a call's request, on an idle connection if there is one, and waits for the answer's head: measures the time,
+//! and decides the party at fault if there is none.
 //!
-//! Whoever owed the next byte is at fault. While the client has not sent all of its body, the end of
-//! the connection says nothing of the upstream: it may have lost its patience with the client, as it
-//! should. The end of an idle connection as a request goes out says nothing either (docs/gateway.md,
-//! "Whose fault it is").
+//! The party that owed the next byte is at fault. While the client has not sent all of its body, the end of the
+//! connection says nothing about the upstream: it may have lost its patience with the client, as it should. The end of
+//! an idle connection as a request goes out says nothing either (docs/gateway.md, "Whose fault it is").
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -34,13 +33,13 @@ use crate::upstream::pool::{Connection, Pool, is_idempotent};
 use crate::upstream::probe_queue::Prober;
 use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 
-/// The machine's own deadline of a probe lies this much behind ours: it is the net, not the judge.
+/// The machine's own deadline of a probe lies this much behind ours: it is a fallback, not the rule.
 const PROBE_GRACE: Duration = Duration::from_millis(250);
 
-/// How often a probe looks whether its place is wanted.
+/// Time between two checks whether a probe's place is wanted.
 const PLACE_LOOK: Duration = Duration::from_millis(100);
 
-/// How much longer than its upstream a probe's client may keep it waiting in all.
+/// The time that a probe's client may take in all beyond its upstream's limit.
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Reason why there is no answer.
@@ -57,16 +56,16 @@ pub enum Failed {
     Stale,
     /// The answer's head is over our own limits.
     Limit,
-    /// Ours: there was nothing left to connect with.
+    /// A shortage of our own: there was nothing left to connect with.
     Ours,
-    /// A probe has given its place to somebody who is more likely to learn something.
+    /// The probe gave its place to a request that is more likely to get a result.
     GaveWay,
     /// The client gave the call up after a time for which the upstream may be blamed.
     GivenUp,
 }
 
 impl Failed {
-    /// The word for it in the log and in what the client gets.
+    /// The reason in the log and in the client's answer.
     pub fn word(self) -> &'static str {
         match self {
             Failed::Upstream(error) => error.as_str(),
@@ -88,15 +87,15 @@ impl From<Unconnected> for Failed {
     }
 }
 
-/// Repeats of a request whose connection ended before a byte of its answer came. One of which nothing was
-/// written on an idle connection goes out again in any case.
+/// The rules for repeating a request whose connection ended before a byte of its answer came. A request of which
+/// nothing was written on an idle connection is sent again in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeat {
-    /// It may go out on a connection that was idle for longer than a moment.
+    /// True if it may go out on a connection that was idle for longer than a moment.
     pub on_any_idle: bool,
-    /// Times that it is sent again although it may have been executed; a body that comes from a client never is.
+    /// The most repeats of a request that may have been executed; a body that comes from a client is never repeated.
     pub times: u32,
-    /// It is sent again also where its connection was new, so that the end says something of the upstream.
+    /// True if it is repeated even after a new connection, whose end says something about the upstream.
     pub from_new: bool,
 }
 
@@ -105,20 +104,20 @@ pub struct Repeat {
 pub struct Cut {
     /// The error by kind and name.
     pub why: UpstreamError,
-    /// The same as hyper has it.
+    /// The error as hyper returned it.
     pub error: hyper::Error,
-    /// The upstream had closed an idle connection as the request went out, which says nothing of it.
+    /// True if the upstream had closed an idle connection as the request went out, which says nothing about it.
     pub is_stale: bool,
 }
 
-/// Reason why a request has no answer, with all that is known of it.
+/// Reason why a request has no answer, with its details.
 #[derive(Debug)]
 pub enum Unanswered {
     /// There is no connection.
     Unconnected(NoConnection),
     /// The connection ended before a byte of the answer came.
     Cut(Cut),
-    /// It failed in another way.
+    /// Another failure of the exchange.
     Failed(Failed),
 }
 
@@ -135,26 +134,26 @@ impl Unanswered {
 
 /// A request about to be sent.
 pub struct Sending<'a> {
-    /// The upstream that is called.
+    /// The upstream of the call.
     pub upstream: &'a Arc<LiveUpstream>,
-    /// Its connections, or those to where it has led.
+    /// The connections to use: the upstream's own, or those to a redirect's target.
     pub pool: &'a Arc<Pool>,
-    /// The call that it is.
+    /// The call that the request belongs to.
     pub call: &'a mut UpstreamCall,
-    /// The state of its body on its way; `None`: it is whole, or there is none.
+    /// The progress of its body; `None`: it is complete, or there is none.
     pub intake: Option<&'a Arc<Intake>>,
     /// The state of the client's connection; `None`: the call has no client that could give it up.
     pub phase: Option<&'a Phase>,
-    /// The place for interim answers.
+    /// The receiver of interim answers.
     pub interim: &'a Arc<Interim>,
-    /// The clock and the worker.
+    /// The worker and the clock.
     pub worker: &'a WorkerRef,
 }
 
 impl Sending<'_> {
-    /// Sends the request. An idle connection that the upstream had closed already says nothing about
-    /// the upstream: the request goes out once more on a new one, if none of it was sent or if sending
-    /// it twice does no harm (RFC 9110, section 9.2.2).
+    /// Sends the request. An idle connection that the upstream had closed already says nothing about the upstream: the
+    /// request goes out once more on a new one, if none of it was sent or if sending it twice does no harm (RFC 9110,
+    /// section 9.2.2).
     ///
     /// # Errors
     /// The reason why there is no answer.
@@ -171,14 +170,14 @@ impl Sending<'_> {
                 .headers
                 .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         } else if body.size_hint().exact().is_none() {
-            // Said outright, since hyper takes a GET for one without a body.
+            // Stated explicitly, since hyper assumes that a GET has no body.
             parts
                 .headers
                 .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         if is_careful {
-            // An upstream that overlooks such a body would read it as the next request (RFC 9110,
-            // section 9.3.1): there is none on this connection.
+            // An upstream that overlooks such a body would read it as the next request (RFC 9110, section 9.3.1), so
+            // this connection carries none.
             parts
                 .headers
                 .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -199,8 +198,8 @@ impl Sending<'_> {
         Ok((response, connection))
     }
 
-    /// Sends a request whose framing is in its head and waits for the head of its answer, of which the call is not told
-    /// yet: more may be asked within it. Errors are counted and said.
+    /// Sends a request whose framing is in its head and waits for the head of its answer. The call does not see the
+    /// head yet: more requests may follow within it. Errors are counted and logged.
     ///
     /// # Errors
     /// The reason why there is no answer.
@@ -218,7 +217,7 @@ impl Sending<'_> {
                 Some(connection) => connection,
                 None => self.connect().await.map_err(Unanswered::Unconnected)?,
             };
-            // A probe is one attempt, but for what costs nothing.
+            // A probe is one attempt, except for repeats that cost nothing.
             let from_new = repeat.from_new && !self.call.is_probe();
             let may_repeat = left > 0 && (reused || from_new);
             let again = may_repeat.then(|| copy_of(&request)).flatten();
@@ -248,20 +247,20 @@ impl Sending<'_> {
         }
     }
 
-    /// The upstream failed: that is counted and said.
+    /// Counts and logs a failure of the upstream.
     fn failed(&mut self, why: &UpstreamError) -> Failed {
         self.call.note(why);
         Failed::Upstream(why.kind.as_call_error())
     }
 
-    /// The client is at fault: that is counted and said.
+    /// Counts and logs a fault of the client.
     fn client_failed(&mut self, fault: ClientFault) -> Failed {
         self.call.note(&UpstreamError::client(fault));
         Failed::Client(fault)
     }
 
-    /// A new connection. A probe's time covers connecting too: no probe outlives its place (I2). But no call stalls
-    /// while it connects: that has a timeout of its own, and ends in an outcome.
+    /// Opens a new connection. A probe's time covers connecting too: no probe outlives its place (I2). But no call
+    /// stalls while it connects: that has a timeout of its own, and ends in an outcome.
     async fn connect(&mut self) -> Result<Connection, NoConnection> {
         self.call.waits_since(Timestamp::MAX);
         let connected = if self.call.is_probe() {
@@ -338,8 +337,8 @@ impl Sending<'_> {
                 continue;
             }
             match self.upstream_has_it_since(sent_at) {
-                // A probe keeps its place while its client sends, for no more calls than places may
-                // be in flight (I2); but a client must not keep a breaker from closing for ever.
+                // A probe keeps its place while its client sends, for no more calls than places may be in flight (I2);
+                // but a client must not keep a breaker from closing for ever.
                 _ if self.call.is_probe() && self.client_took(now) > timeout + PROBE_PATIENCE => {
                     let failed = self.client_failed(ClientFault::TooSlow);
                     return Err(Attempt::Failed(failed));
@@ -405,7 +404,7 @@ impl Sending<'_> {
                 self.call.note(&UpstreamError::unfinished());
                 Attempt::Failed(Failed::Unfinished)
             }
-            // An old connection's end says nothing, a new one's all that there is to say.
+            // The end of an old connection says nothing; that of a new one is the whole error.
             ErrorKind::Reset | ErrorKind::Tls => Attempt::Cut(why, error),
             ErrorKind::Limit => {
                 self.call.note(&why);
@@ -415,13 +414,13 @@ impl Sending<'_> {
         }
     }
 
-    /// How long we have waited for the client in all.
+    /// The total time for which we have waited for the client.
     fn client_took(&self, now: Timestamp) -> Duration {
         self.intake
             .map_or(Duration::ZERO, |intake| intake.waited(now))
     }
 
-    /// Since when the upstream has had everything that it waits for; `None`: the client keeps it waiting.
+    /// The time since which the upstream has had everything that it waits for; `None`: the client keeps it waiting.
     fn upstream_has_it_since(&self, sent_at: Timestamp) -> Option<Timestamp> {
         has_it_since(self.intake, sent_at)
     }
@@ -434,17 +433,17 @@ fn has_it_since(intake: Option<&Arc<Intake>>, sent_at: Timestamp) -> Option<Time
     }
 }
 
-/// Who wants the place of a probe that must give it up.
+/// The request that claims the place of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ClaimedBy {
     /// A complete request, while the probe waits for its client.
     Complete,
-    /// Somebody who has not provoked an answer that says nothing, as the probe's prober has.
+    /// A request whose prober is not marked, while the probe's prober is.
     Better,
 }
 
-/// Ends when a probe must give up its place. A long body may probe, but not keep complete requests from it by
-/// stopping; whoever provoked an answer that says nothing may probe again, but not keep others from it for long.
+/// Resolves when a probe must give up its place. A long body may probe, but must not keep complete requests waiting by
+/// stopping; a marked prober may probe again, but must not keep others waiting for long.
 async fn place_wanted(
     extras: Option<(Arc<BreakerExtras>, Option<Prober>)>,
     intake: Option<&Arc<Intake>>,
@@ -468,9 +467,9 @@ async fn place_wanted(
     }
 }
 
-/// Ends when the client closes its side after the upstream has kept the call waiting for `limit`, where
-/// such calls are failures. A client that does so may still read, but after so long it has most
-/// likely gone. One that closes earlier is served to the end.
+/// Resolves when the client closes its side after the upstream has kept the call waiting for `limit`, if such calls are
+/// failures. A client that does so may still read, but after that time it has most likely gone. A client that closes
+/// earlier is served to the end.
 async fn given_up(
     limit: Option<Duration>,
     phase: Option<&Phase>,
@@ -491,7 +490,7 @@ async fn given_up(
     }
 }
 
-/// Waits that long; for ever, where there is nothing to wait for.
+/// Waits for that time; `None`: for ever.
 async fn after(wait: Option<Duration>) {
     match wait {
         Some(wait) => tokio::time::sleep(wait).await,
@@ -499,13 +498,13 @@ async fn after(wait: Option<Duration>) {
     }
 }
 
-/// Reason why one try on one connection gave no response.
+/// Reason why one attempt on one connection gave no response.
 enum Attempt {
-    /// Nothing of the request was written, and why.
+    /// Nothing of the request was written; the error.
     NotSent(Box<Request<Outgoing>>, UpstreamError, hyper::Error),
-    /// The connection ended before any of the response came; how.
+    /// The connection ended before any of the response came; the error.
     Cut(UpstreamError, hyper::Error),
-    /// It failed for good.
+    /// A failure that no other attempt could avoid.
     Failed(Failed),
 }
 
@@ -517,7 +516,7 @@ pub fn expects_no_body(method: &Method) -> bool {
     )
 }
 
-/// The same request once more; `None`: its body is a client's, which comes once.
+/// A copy of the request; `None`: its body is a client's, which comes once.
 fn copy_of(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
     let mut again = Request::new(match request.body() {
         Outgoing::Empty => Outgoing::Empty,

@@ -1,4 +1,4 @@
-//! An answer's body as a whole, for programs that look into it; its call is judged at the end of it.
+//! An answer's body as a whole, for programs that read it; its end judges the call.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,7 +14,7 @@ use crate::ground::clock::WorkerRef;
 use crate::upstream::call::Holder;
 use crate::upstream::fetch::Fault;
 
-/// Reads a body to its end, of which `call` is told as it comes; at most `max` bytes.
+/// Reads a body to its end, at most `max` bytes, and reports its frames to `call`.
 ///
 /// # Errors
 /// If it breaks off, stops flowing or is larger.
@@ -39,12 +39,12 @@ pub async fn read(
     }
 }
 
-/// A body that tells its call of each frame, and fails when there is none for too long.
+/// A body that reports each frame to its call, and fails after too long a silence.
 struct ObservedBody<'a> {
     body: Incoming,
     call: &'a mut Holder,
     worker: &'a WorkerRef,
-    /// Rings when the upstream has been silent for so long.
+    /// The timer of the longest silence.
     alarm: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 

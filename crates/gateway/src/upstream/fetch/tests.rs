@@ -123,7 +123,7 @@ impl Loader for NoFiles {
     }
 }
 
-/// An upstream as the native form says, at that endpoint.
+/// An upstream read from the native form, at that endpoint.
 fn upstream(endpoint: &Endpoint, more: &str) -> Upstream {
     let yaml = format!(
         "version: 1\nlisten: 127.0.0.1:0\nupstreams: {{ t: {{ url: '{}', {more} }} }}\n\
@@ -222,7 +222,7 @@ impl Caller {
         ]
     }
 
-    /// Waits until the cooldown is over.
+    /// Waits until the cooldown has ended.
     async fn cool(&self) {
         while let Some(at) = self.breaker().snapshot(self.worker.clock.exact()).retry_at
             && at > self.worker.clock.exact()
@@ -435,7 +435,7 @@ async fn redirects_and_free_repeats_are_one_call() {
     assert_eq!(service.seen().0, 7);
     let got = caller.ask("/bad", &ONCE).await;
     assert!(matches!(got, Err(Fault::Location(_))), "{got:?}");
-    // The upstream has answered; that nobody can follow is no failure of it.
+    // The upstream has answered; an answer that cannot be followed is not its failure.
     assert_eq!(caller.counts(), [3, 0, 0]);
 }
 
@@ -498,7 +498,7 @@ async fn a_call_that_is_refused_waits_for_no_place() {
         caller.ask("/", &narrow).await,
         Err(Fault::Timeout)
     ));
-    // It was never admitted.
+    // The call was never admitted.
     assert_eq!((caller.counts(), service.seen()), ([0, 0, 0], (0, 0)));
     drop(taken);
     assert_eq!(caller.ask("/", &narrow).await.unwrap(), 500);
