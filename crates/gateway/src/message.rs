@@ -1,4 +1,4 @@
-//! Parts of messages: heads, fields, bodies, and what is checked of them.
+//! Parts of messages: heads, fields and bodies, with their validation.
 
 pub mod body;
 pub mod chunks;

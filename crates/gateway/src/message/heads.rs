@@ -1,17 +1,17 @@
-//! Where requests begin in the bytes that a client sends, to let raw bytes pass in a query.
+//! Finds the requests' heads in a client's bytes, to let raw bytes pass in a query.
 //!
-//! nginx and HAProxy take `"`, `<` and `>` in a query; the `http` crate does not, and hyper would
-//! refuse the request. So a request line with such a query is rewritten before hyper reads it, with the
-//! query as [`marks::marked_query`] writes it. That is done only where it is certain that a request
-//! line stands there: hyper is given one head at a time, is asked what body it found, and its end
-//! is counted. Where the count is lost, as in an upgrade, bytes pass as they are for good.
+//! nginx and HAProxy take `"`, `<` and `>` in a query; the `http` crate does not, and hyper would refuse the request.
+//! So a request line with such a query is rewritten before hyper reads it, with the query as [`marks::marked_query`]
+//! writes it. That is done only at a certain beginning of a request line: hyper gets one head at a time, reports the
+//! body that it found, and the body's end is counted. When the count is lost, as in an upgrade, bytes pass unchanged
+//! from then on.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::message::chunks::Chunks;
 use crate::message::marks;
 
-/// A longer request line is left as it is: no target that long is taken.
+/// The longest request line that is rewritten, in bytes: a longer target is refused anyway.
 const LINE_MAX: usize = 80 * 1024;
 
 /// Body of the request that hyper read last, noted by the service for the socket.
@@ -42,12 +42,12 @@ impl BodyNote {
             .store(length.unwrap_or(CHUNKED), Ordering::Relaxed);
     }
 
-    /// An upgrade was asked for, so what follows may be something else than HTTP.
+    /// An upgrade was requested, so the next bytes may be another protocol than HTTP.
     pub fn upgrade(&self) {
         self.body.store(UPGRADE, Ordering::Relaxed);
     }
 
-    /// The upgrade came to nothing: without bytes in between, the body is as it would have been.
+    /// The upgrade was not granted: without bytes in between, the body is as it would have been.
     pub fn no_upgrade(&self, length: Option<u64>) {
         if self.body.load(Ordering::Relaxed) == UPGRADE {
             self.body(length);
@@ -59,7 +59,7 @@ impl BodyNote {
         self.tunnel.store(true, Ordering::Relaxed);
     }
 
-    /// Says whether the connection is a tunnel, whose bytes are nobody's but its ends'.
+    /// True if the connection is a tunnel, whose bytes belong to its ends.
     pub fn is_tunnel(&self) -> bool {
         self.tunnel.load(Ordering::Relaxed)
     }
@@ -79,7 +79,7 @@ enum Next {
     Head,
     /// The rest of a head whose request line hyper has, with the state of its last line.
     Fields(LineEnd),
-    /// Unknown until hyper has read the head and the note says what body it has.
+    /// Unknown until hyper has read the head and the note says which body it has.
     Asked,
     /// A body with this many bytes left.
     Body(u64),
@@ -108,7 +108,7 @@ pub enum Verdict {
     More,
 }
 
-/// Tracker of where a client's requests begin.
+/// The position in a client's stream of requests.
 #[derive(Debug)]
 pub struct Heads {
     next: Next,
@@ -169,7 +169,7 @@ impl Heads {
     }
 
     fn head(&mut self, bytes: &[u8]) -> Verdict {
-        // Empty lines before a head say nothing (RFC 9112, section 2.2).
+        // Empty lines before a head mean nothing (RFC 9112, section 2.2).
         let Some(begin) = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')) else {
             return Verdict::Pass(bytes.len());
         };
@@ -180,7 +180,7 @@ impl Heads {
                 self.searched = bytes.len();
                 return Verdict::More;
             }
-            // No request line, such as a TLS handshake: hyper's to refuse.
+            // Not a request line, such as a TLS handshake: hyper refuses it.
             self.next = Next::Anything;
             return Verdict::Pass(bytes.len());
         };
@@ -198,7 +198,7 @@ impl Heads {
     }
 }
 
-/// Number of bytes that belong to the head, and what comes behind them.
+/// Number of bytes that belong to the head, and the part behind them.
 fn fields(bytes: &[u8], mut end: LineEnd) -> (usize, Next) {
     let mut at = 0;
     loop {
@@ -225,7 +225,7 @@ fn rewritten(line: &[u8]) -> Option<Vec<u8>> {
     let question = memchr::memchr(b'?', line)?;
     memchr::memchr3(b'"', b'<', b'>', &line[question..])?;
     let version = memchr::memrchr(b' ', line)?;
-    // A target has no space; one that has is hyper's to refuse.
+    // A target has no space; hyper refuses one with a space.
     let query = line.get(question + 1..version)?;
     if !line[version..].starts_with(b" HTTP/1.") || query.contains(&b' ') {
         return None;
@@ -243,7 +243,7 @@ mod tests {
 
     use super::*;
 
-    /// What hyper reads where a client sends `bytes`, so many at a time, with what hyper says of each head.
+    /// The bytes that hyper reads when a client sends `bytes`, `at_once` at a time, with hyper's report on each head.
     fn read(bytes: &[u8], at_once: usize, bodies: &[Option<u64>]) -> String {
         let (mut heads, note) = (Heads::default(), BodyNote::default());
         let (mut passed, mut kept) = (Vec::new(), Vec::new());

@@ -1,13 +1,13 @@
-//! Where a redirect leads: its `Location`, seen from the request that was answered with it
-//! (RFC 3986, section 5).
+//! The target of a redirect: its `Location`, resolved against the request that was answered with it (RFC 3986, section
+//! 5).
 
 use fusebox_plan::plan::Endpoint;
 use http::Uri;
 
-/// The endpoint and the target that `location` names, seen from a request to `endpoint` for `target`.
+/// The endpoint and the target of `location`, resolved against a request to `endpoint` for `target`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// If it cannot be followed; the text gives the reason.
 pub fn resolve(
     endpoint: &Endpoint,
     target: &str,
