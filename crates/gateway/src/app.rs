@@ -98,17 +98,21 @@ pub trait App: Any + fmt::Debug + Send + Sync {
     /// The targets of its own requests, by name: `ACTION/SERVICE`, or that of a configuration. Some may share their pools.
     fn targets(&self) -> Vec<Arc<LiveUpstream>>;
 
-    /// The circuits that it builds by hand, as their entries say now.
+    /// The circuits that it builds by hand, as their entries say now. By default it builds none.
     ///
     /// # Errors
     /// Where an object store does not answer.
-    fn circuits(&self) -> Pending<'_, Result<Vec<Circuit>, CircuitFault>>;
+    fn circuits(&self) -> Pending<'_, Result<Vec<Circuit>, CircuitFault>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
 
     /// The circuit of a name; `None`: there is none.
     ///
     /// # Errors
     /// Where its object store does not answer.
-    fn circuit<'a>(&'a self, name: &'a str) -> Pending<'a, Result<Option<Circuit>, CircuitFault>>;
+    fn circuit<'a>(&'a self, _name: &'a str) -> Pending<'a, Result<Option<Circuit>, CircuitFault>> {
+        Box::pin(async { Ok(None) })
+    }
 
     /// Does what an operator wants with a circuit; `None`: there is none of that name.
     ///
@@ -116,16 +120,22 @@ pub trait App: Any + fmt::Debug + Send + Sync {
     /// Where its object store does not answer, or its entry is not one that can be written so.
     fn steer<'a>(
         &'a self,
-        name: &'a str,
-        steer: Steer,
-    ) -> Pending<'a, Result<Option<Circuit>, CircuitFault>>;
+        _name: &'a str,
+        _steer: Steer,
+    ) -> Pending<'a, Result<Option<Circuit>, CircuitFault>> {
+        Box::pin(async { Ok(None) })
+    }
 
     /// Begins what the application does by itself, beside requests, on the runtime that this is called on; what is
     /// returned stops that when it is dropped. `worker` stands for that runtime and waits for what runs at the end.
-    fn begin(self: Arc<Self>, worker: &Arc<Worker>) -> Option<Box<dyn Any + Send>>;
+    fn begin(self: Arc<Self>, _worker: &Arc<Worker>) -> Option<Box<dyn Any + Send>> {
+        None
+    }
 
     /// What is lost with it when a plan without it takes its place, in sentences.
-    fn lost(&self) -> Vec<String>;
+    fn lost(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl dyn App {

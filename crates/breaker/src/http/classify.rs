@@ -15,7 +15,40 @@ use crate::refused::Refused;
 ///
 /// [`ByStatus`] is the default. A closure over the head is enough for most other wishes, see
 /// [`BreakerHttpLayer::classify`](super::BreakerHttpLayer::classify); the methods here but the first have defaults as
-/// `ByStatus` has them.
+/// `ByStatus` has them. What an implementation replaces, it should leave to `ByStatus` where it has no opinion:
+///
+/// ```
+/// use std::error::Error;
+///
+/// use fusebox_breaker::layers::ByStatus;
+/// use fusebox_breaker::{BreakerHttpLayer, Call, ClassifyHttp, Guard, Outcome, Settings};
+/// use http::{HeaderMap, StatusCode};
+/// # #[derive(Debug)] struct Overloaded;
+/// # impl std::fmt::Display for Overloaded { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("overloaded") } }
+/// # impl Error for Overloaded {}
+///
+/// /// Ignores what a limit of our own sheds, such as `tower`'s `Overloaded`.
+/// #[derive(Clone, Copy)]
+/// struct OwnLimits;
+///
+/// impl ClassifyHttp for OwnLimits {
+///     fn head(&self, status: StatusCode, headers: &HeaderMap) -> Call {
+///         ByStatus.head(status, headers)
+///     }
+///
+///     fn error(&self, error: &(dyn Error + 'static)) -> Call {
+///         if error.is::<Overloaded>() {
+///             return Outcome::Ignored.into();
+///         }
+///         ByStatus.error(error)
+///     }
+/// }
+///
+/// let guard = Guard::new("orders", Settings::default())?;
+/// let layer = BreakerHttpLayer::new(guard).classifier(OwnLimits);
+/// # assert_eq!(OwnLimits.error(&Overloaded).outcome, Outcome::Ignored);
+/// # Ok::<(), fusebox_breaker::SettingsErrors>(())
+/// ```
 pub trait ClassifyHttp {
     /// The outcome by the head, should the body end well.
     fn head(&self, status: StatusCode, headers: &HeaderMap) -> Call;
@@ -49,8 +82,7 @@ pub trait ClassifyHttp {
         if Refused::find_in(error).is_some() {
             return Outcome::Ignored.into();
         }
-        let failed = Call::from(Outcome::Failure);
-        cause_of(error).map_or(failed, |cause| failed.because(Cause::Word(cause)))
+        Call::from(Outcome::Failure).because(Cause::Word(cause_of(error)))
     }
 }
 
@@ -80,6 +112,9 @@ impl<'a> HttpEnd<'a> {
 /// - `grpc-status`, in the head or in trailers: 2, 4, 8, 13, 14 and 15 are failures, 1 (cancelled) is ignored, all others
 ///   are successes; a response of gRPC without one failed. `grpc-retry-pushback-ms` is told as `Retry-After` is.
 /// - A body that ends in an error is a failure, as is a call without a response.
+/// - The reason of a trip names the causes: a status (`503`), gRPC's code (`UNAVAILABLE`), `truncated` for a body that ended
+///   in an error; without a response `refused`, `reset`, `timeout` and `truncated` where the system says so, else
+///   `no response`.
 /// - A body that is dropped before its end is ignored: its caller left. After so long a wait for the other side it counts
 ///   as [`OnAbandoned`](crate::OnAbandoned) says.
 #[derive(Clone, Copy, Debug, Default)]
@@ -119,20 +154,23 @@ where
     }
 }
 
-/// A word for the reason of a trip, where the error or one of its sources is the system's own.
-fn cause_of(error: &(dyn Error + 'static)) -> Option<&'static str> {
+/// The cause of a call without a response of which nothing more is known, such as a timeout of `tower`'s.
+const NO_RESPONSE: &str = "no response";
+
+/// A word for the reason of a trip: by the error of the system among the error's sources, else `no response`.
+fn cause_of(error: &(dyn Error + 'static)) -> &'static str {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<io::Error>() {
-            return Some(match error.kind() {
+            return match error.kind() {
                 io::ErrorKind::ConnectionRefused => "refused",
                 io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "reset",
                 io::ErrorKind::TimedOut => "timeout",
                 io::ErrorKind::UnexpectedEof => "truncated",
-                _ => return None,
-            });
+                _ => NO_RESPONSE,
+            };
         }
         next = error.source();
     }
-    None
+    NO_RESPONSE
 }

@@ -13,6 +13,7 @@ use super::classify::{ByHead, ByStatus, ClassifyHttp};
 use super::layer::BreakerHttpFuture;
 use crate::call::Call;
 use crate::call_error::{BoxError, Boxed, CallError};
+use crate::classify::ErrorsFail;
 use crate::clock::{Clock, MonotonicClock};
 use crate::guard::guarded::Guarded;
 use crate::guards::Guards;
@@ -42,7 +43,7 @@ pub struct KeyedBreakerHttpLayer<F, K = ByStatus, C = MonotonicClock> {
 impl<F, C> KeyedBreakerHttpLayer<F, ByStatus, C> {
     /// A layer of those guards, which judges [by status](ByStatus); all services made by it share their breakers. `key`
     /// says whose a request is.
-    pub fn new<K, R, T>(guards: Guards<K, C>, key: F) -> Self
+    pub fn new<R, T>(guards: Guards<ErrorsFail, C>, key: F) -> Self
     where
         F: Fn(&R) -> T,
         T: AsRef<str>,

@@ -17,6 +17,7 @@ use super::grpc;
 use crate::call::Call;
 use crate::call_error::{BoxError, Boxed, CallError};
 use crate::calling::Calling;
+use crate::classify::ErrorsFail;
 use crate::clock::{Clock, MonotonicClock};
 use crate::guard::Guard;
 use crate::guard::guarded::{Guarded, OwnedGuarded};
@@ -27,8 +28,9 @@ use crate::refused::Refused;
 /// A call lasts until its response's body has ended, in its last frame, its trailers or an error, or is dropped; so a
 /// probe's place is held, and a body that is cut is a failure. A response without a body ends at once. What counts as
 /// what is told at [`ByStatus`], which [`classify`](BreakerHttpLayer::classify) and
-/// [`classifier`](BreakerHttpLayer::classifier) replace; the guard's own classifier is not used. A call's duration, for
-/// rules about slow calls, is the time to the head.
+/// [`classifier`](BreakerHttpLayer::classifier) replace. A guard that has a classifier of its own judges other calls, so
+/// it does not fit here: give the layer the guard without it. A call's duration, for rules about slow calls, is the time
+/// to the head.
 ///
 /// The body is wrapped in a [`GuardedBody`], neither boxed nor buffered, so the layer goes before `hyper`'s client,
 /// `tonic`'s channel, an `axum` route, or `reqwest` whose responses are mapped by `http::Response::from`. Its error is a
@@ -60,7 +62,7 @@ pub struct BreakerHttpLayer<K = ByStatus, C = MonotonicClock> {
 
 impl<C> BreakerHttpLayer<ByStatus, C> {
     /// A layer of that guard, which judges [by status](ByStatus); all services made by it share its breaker.
-    pub fn new<K>(guard: Guard<K, C>) -> Self {
+    pub fn new(guard: Guard<ErrorsFail, C>) -> Self {
         BreakerHttpLayer {
             guard: guard.classifier(ByStatus),
             settle_after: None,

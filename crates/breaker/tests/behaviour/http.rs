@@ -544,6 +544,21 @@ fn a_refusal_by_a_breaker_further_inside_says_nothing_about_the_other_side() {
 }
 
 /// What `tonic`'s clients and `axum`'s routes ask of a service.
+#[test]
+fn a_call_without_a_response_has_a_cause_whatever_its_error() {
+    use fusebox_breaker::ClassifyHttp as _;
+    let cause = |error: &(dyn std::error::Error + 'static)| {
+        let call = ByStatus.error(error);
+        (call.outcome, call.cause.unwrap().to_string())
+    };
+    let failed = |cause: &str| (Outcome::Failure, cause.to_owned());
+    assert_eq!(cause(&Cut), failed("no response"));
+    let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+    assert_eq!(cause(&refused), failed("refused"));
+    let other = std::io::Error::from(std::io::ErrorKind::AddrInUse);
+    assert_eq!(cause(&other), failed("no response"));
+}
+
 fn suits_tonic_and_axum<S, Q, B>(_: &S)
 where
     S: Service<Request<Q>, Response = Response<B>, Error: Into<BoxError>> + Clone + Send + 'static,

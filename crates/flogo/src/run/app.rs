@@ -1,12 +1,9 @@
 //! A Flogo application as the host sees it: who takes a request, who answers it, what it has of its own.
 
-use std::any::Any;
 use std::sync::Arc;
 
-use fusebox_gateway::app::{self, App, Circuit, CircuitFault, Host, Pending, Steer};
-use fusebox_gateway::parts::{
-    Body, Exchange, Finish, LiveBreaker, LiveUpstream, Worker, answer, done,
-};
+use fusebox_gateway::app::{self, App, Host, Pending};
+use fusebox_gateway::parts::{Body, Exchange, Finish, LiveBreaker, LiveUpstream, answer, done};
 use http::{Request, Response};
 use hyper::body::Incoming;
 
@@ -75,29 +72,5 @@ impl App for LiveApp {
 
     fn targets(&self) -> Vec<Arc<LiveUpstream>> {
         self.targets().cloned().collect()
-    }
-
-    fn circuits(&self) -> Pending<'_, Result<Vec<Circuit>, CircuitFault>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn circuit<'a>(&'a self, _: &'a str) -> Pending<'a, Result<Option<Circuit>, CircuitFault>> {
-        Box::pin(async { Ok(None) })
-    }
-
-    fn steer<'a>(
-        &'a self,
-        _: &'a str,
-        _: Steer,
-    ) -> Pending<'a, Result<Option<Circuit>, CircuitFault>> {
-        Box::pin(async { Ok(None) })
-    }
-
-    fn begin(self: Arc<Self>, _: &Arc<Worker>) -> Option<Box<dyn Any + Send>> {
-        None
-    }
-
-    fn lost(&self) -> Vec<String> {
-        Vec::new()
     }
 }

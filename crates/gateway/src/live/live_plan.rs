@@ -35,7 +35,7 @@ pub struct Live {
     pub plan: Arc<Plan>,
     /// Its routes, in the plan's order.
     pub routes: Vec<Arc<LiveRoute>>,
-    /// Its upstreams, in the plan's order.
+    /// Its upstreams in the plan's order, and behind them the targets of its application's own requests.
     pub upstreams: Vec<Arc<LiveUpstream>>,
     /// Its application of another dialect; `None` in the native form.
     pub app: Option<Arc<dyn App>>,
@@ -157,11 +157,6 @@ impl Live {
             .map_or_else(Vec::new, |app| app.breakers())
     }
 
-    /// The targets of the requests that the plan's application makes itself.
-    pub fn targets(&self) -> Vec<Arc<LiveUpstream>> {
-        self.app.as_ref().map_or_else(Vec::new, |app| app.targets())
-    }
-
     /// The listener that has a place.
     pub fn listener(&self, key: &ListenerKey) -> Option<&LiveListener> {
         self.listeners.get(key)
@@ -255,7 +250,7 @@ impl LiveBuilder {
         };
         let app = self.app(&plan, previous, &mut reloaded.lost)?;
         // From here on nothing fails, so that breakers are changed only by a plan that runs.
-        let upstreams: Vec<_> = plan
+        let mut upstreams: Vec<_> = plan
             .upstreams
             .iter()
             .zip(pools)
@@ -263,9 +258,11 @@ impl LiveBuilder {
                 Arc::new(self.upstream(upstream, pools, previous, &mut reloaded))
             })
             .collect();
+        upstreams.extend(app.iter().flat_map(|app| app.targets()));
         for old in previous.iter().flat_map(|live| &live.upstreams) {
             let name = &old.plan.name;
-            if !plan.upstreams.iter().any(|upstream| upstream.name == *name) {
+            let mut live_breaker = upstreams.iter().filter(|new| new.is_guarded());
+            if old.is_guarded() && !live_breaker.any(|new| new.plan.name == *name) {
                 reloaded.lost.push(format!(
                     "breakers of {name}: the upstream is gone, and their state with it"
                 ));
@@ -355,6 +352,7 @@ impl LiveBuilder {
         reloaded: &mut Reloaded,
     ) -> LiveUpstream {
         let old = previous.and_then(|live| find(live, &plan.name));
+        let old = old.filter(|old| old.is_guarded());
         let mut settings_changed = false;
         let (breakers, events) = match old {
             // What was learnt at one place says nothing of another.

@@ -91,7 +91,7 @@ impl Shared {
             self.former.store(None);
         }
         let live = self.live.load();
-        for upstream in live.upstreams.iter().chain(&live.targets()) {
+        for upstream in &live.upstreams {
             upstream.pool(worker).sweep(now);
         }
     }

@@ -374,9 +374,7 @@ impl Scrape {
             "http_client_request_duration",
             "From a request fully sent to an upstream to the head of its response",
         )?;
-        let targets = live.targets();
-        let all = || live.upstreams.iter().chain(&targets);
-        for upstream in all() {
+        for upstream in &live.upstreams {
             for ((_, status), sum) in summed(&upstream.meter) {
                 let labels = vec![
                     ("upstream", &*upstream.plan.name),
@@ -390,7 +388,7 @@ impl Scrape {
             "fusebox_upstream_errors",
             "Errors between the gateway and an upstream, by kind",
         )?;
-        for upstream in all() {
+        for upstream in &live.upstreams {
             let errors = &upstream.errors;
             for kind in ErrorKind::ALL {
                 let labels = vec![("upstream", &**errors.upstream()), ("kind", kind.as_str())];
@@ -402,7 +400,8 @@ impl Scrape {
             "fusebox_upstream_idle_connections",
             "Connections to the upstream that wait for a request",
         )?;
-        for upstream in &live.upstreams {
+        let (own, targets) = live.upstreams.split_at(live.plan.upstreams.len());
+        for upstream in own {
             set(
                 &mut metric,
                 vec![("upstream", &*upstream.plan.name)],
@@ -425,7 +424,7 @@ impl Scrape {
             "fusebox_upstream_unasked",
             "Connections closed for bytes that the upstream sent unasked",
         )?;
-        for upstream in &live.upstreams {
+        for upstream in own {
             let name = &*upstream.plan.name;
             add(&mut metric, vec![("upstream", name)], upstream.unasked())?;
         }

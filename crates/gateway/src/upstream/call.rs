@@ -4,7 +4,9 @@
 //! call dropped earlier says nothing about the upstream, since the client left or the gateway failed: its permit is
 //! dropped too, and the outcome is ignored.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod holder;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use fusebox_breaker::{
@@ -13,6 +15,8 @@ use fusebox_breaker::{
 };
 use fusebox_plan::{Call as Facts, CallError, Failure};
 use http::{HeaderMap, Method, StatusCode};
+
+pub use holder::Holder;
 
 use crate::ground::clock::WorkerRef;
 use crate::ground::meter::BreakerMeter;
@@ -438,80 +442,6 @@ impl Drop for UpstreamCall {
             let is_probe = permit.is_probe();
             let settled = permit.abandoned(waited.unwrap_or_default(), now);
             self.ended(is_probe, settled.counted, now);
-        }
-    }
-}
-
-/// The owner of a call while the body flows: the body alone, or the body and the timer of a probe.
-///
-/// A probe must be judged in time even if its client stops reading and the body is never polled, so its call is shared
-/// with a task that settles it.
-#[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box would be an allocation for every call but a probe"
-)]
-pub enum Holder {
-    /// The body alone owns the call.
-    Body(UpstreamCall),
-    /// The body shares the call with the probe's timer.
-    Shared(Arc<Mutex<Option<UpstreamCall>>>),
-}
-
-impl Holder {
-    /// Takes a call whose head has come.
-    pub fn new(call: UpstreamCall) -> Holder {
-        let Some(at) = call.settles_at().filter(|_| call.is_probe()) else {
-            return Holder::Body(call);
-        };
-        let clock = call.worker.clock.clone();
-        let shared = Arc::new(Mutex::new(Some(call)));
-        let weak = Arc::downgrade(&shared);
-        tokio::spawn(async move {
-            loop {
-                let rest = at.saturating_since(clock.tick());
-                tokio::time::sleep(rest.min(HELD_BACK)).await;
-                let Some(shared) = weak.upgrade() else { return };
-                let mut call = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                let Some(call) = call.as_mut().filter(|call| !call.is_judged()) else {
-                    return;
-                };
-                let now = clock.tick();
-                // A client that does not read keeps the upstream's bytes back; the body's own alarm watches an upstream
-                // that has sent none.
-                if now >= at && call.flow == Flow::Silent {
-                    return;
-                }
-                if now >= at || call.is_in_the_way(now) {
-                    return call.settle();
-                }
-            }
-        });
-        Holder::Shared(shared)
-    }
-
-    /// Runs `see` on the call, if it is still there.
-    pub fn with<T>(&mut self, see: impl FnOnce(&mut UpstreamCall) -> T) -> Option<T> {
-        match self {
-            Holder::Body(call) => Some(see(call)),
-            Holder::Shared(shared) => shared
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .as_mut()
-                .map(see),
-        }
-    }
-
-    /// Ends the call with its body.
-    pub fn end(self, error: Option<CallError>) {
-        match self {
-            Holder::Body(call) => call.end(error),
-            Holder::Shared(shared) => {
-                let call = shared.lock().unwrap_or_else(PoisonError::into_inner).take();
-                if let Some(call) = call {
-                    call.end(error);
-                }
-            }
         }
     }
 }

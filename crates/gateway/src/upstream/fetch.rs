@@ -8,9 +8,11 @@
 //! gets its one permit. Redirects and free repeats happen within the call.
 //!
 //! ## Outcome
-//! The upstream's breaker hears one outcome, by its `failure` and `ignore` as for any call: that of the last request.
+//! The call has one outcome for the upstream's breaker, by its `failure` and `ignore` as for any call: that of the last request.
 //! A body that breaks off or stops is a failure; what is over our own limits, and an idle connection that had been
 //! closed, says nothing. A fetch that is dropped gives its permit back.
+
+mod fault;
 
 use std::fmt;
 use std::future::Future;
@@ -31,19 +33,21 @@ use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use fault::Outcome;
+pub use fault::{Fault, Refusal};
+
 use crate::ground::clock::WorkerRef;
 use crate::message::interim::Interim;
 use crate::message::outgoing::Outgoing;
 use crate::upstream::admission::{self, Admission};
 use crate::upstream::breakers::{KeyFacts, LiveBreaker};
 use crate::upstream::call::{Holder, UpstreamCall};
-use crate::upstream::connect::{NoConnection, Unconnected};
 use crate::upstream::gzip;
 use crate::upstream::jar::{self, Jar};
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::{Connection, Pool};
-use crate::upstream::redirect::{BadLocation, Redirects};
-use crate::upstream::sending::{Cut, Failed, Repeat, Sending, Unanswered};
+use crate::upstream::redirect::Redirects;
+use crate::upstream::sending::{Repeat, Sending};
 use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 use crate::upstream::whole_answer;
 
@@ -86,76 +90,6 @@ pub struct Policy<'a> {
     pub gzip: bool,
     /// The largest body of an answer in bytes, also once it is decompressed.
     pub body_max: usize,
-}
-
-/// A refusal of the breaker before an upstream. Its text is a sentence without its full stop.
-#[derive(Debug)]
-pub struct Refusal {
-    /// The breaker's name.
-    pub breaker: Arc<str>,
-    /// The breaker's answer.
-    pub rejection: Rejection,
-    /// Whole seconds after which it may be tried again; `None`: only a person can tell.
-    pub retry_after: Option<u64>,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A key may come from a client.
-        let name = self.breaker.escape_debug();
-        write!(f, "breaker `{name}` refused the call: {}", self.rejection)?;
-        match self.retry_after {
-            Some(seconds) => write!(f, "; retry in {seconds} s"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Reason why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Fault {
-    /// The breaker refuses the call; nothing was touched.
-    #[error("{0}")]
-    Refused(Refusal),
-    /// The request cannot be written or its endpoint not be reached, whatever the upstream does.
-    #[error("{0}")]
-    Unsendable(String),
-    /// There is no connection, by the upstream's fault or for want of something of our own.
-    #[error("{}", .0.cause)]
-    Unconnected(NoConnection),
-    /// The connection ended before a byte of the answer came.
-    #[error("{}", .0.why)]
-    Cut(Cut),
-    /// The answer did not come, or not to its end, within the time.
-    #[error("timed out")]
-    Timeout,
-    /// The bytes that came are no answer of HTTP.
-    #[error("malformed answer")]
-    Malformed,
-    /// The answer's head is over our own limits.
-    #[error("head over our limit")]
-    HeadTooLarge,
-    /// The answer leads to where nobody can follow.
-    #[error("bad `Location`: {}", .0.why)]
-    Location(BadLocation),
-    /// The answer is one redirect too many. The request is the one that it leads to.
-    #[error("too many redirects")]
-    Redirects,
-    /// The body broke off or was malformed.
-    #[error("{0}")]
-    Broken(hyper::Error),
-    /// The body has not gone on for so long.
-    #[error("silent within the body")]
-    Silent(Duration),
-    /// The body is larger than the policy allows.
-    #[error("body over our limit")]
-    TooLarge,
-    /// The body's compressed form is cut.
-    #[error("cut gzip")]
-    CutGzip,
-    /// The body is not compressed, though it says so.
-    #[error("no gzip")]
-    NoGzip,
 }
 
 /// A request without an answer.
@@ -268,14 +202,14 @@ impl Fetching<'_> {
             Ok(Admission::Admitted(permit)) => {
                 Ok(UpstreamCall::new(permit, live_breaker, target, worker))
             }
-            // Nobody is known who could stand in a line: the application decides whether it comes again.
+            // A line is for clients; an application decides by itself whether it comes again.
             Ok(Admission::Waits(rejection)) | Err(rejection) => {
                 Err(self.refused(&live_breaker, rejection))
             }
         }
     }
 
-    /// Counts a refusal, and says it to whoever reads the log.
+    /// Counts a refusal, and writes it to the log.
     fn refused(&self, live_breaker: &LiveBreaker, rejection: Rejection) -> Fault {
         live_breaker.meter(self.worker).refuse(&rejection);
         let breaker = live_breaker.breaker.name().clone();
@@ -449,52 +383,6 @@ impl Outbound {
             host: &self.endpoint.host,
             target: &self.target,
             now: worker.clock.wall_millis(),
-        }
-    }
-}
-
-/// The word of a call without an answer to its breaker.
-enum Outcome {
-    /// It has ended, with an error or as its last answer's head has it.
-    Ended(Option<CallError>),
-    /// Nothing of the upstream.
-    SaysNothing,
-}
-
-impl Fault {
-    /// The error of a body that was not read to its end.
-    fn of_body(&self) -> UpstreamError {
-        match self {
-            Fault::Broken(error) => UpstreamError::body(error),
-            Fault::TooLarge => UpstreamError::new(ErrorKind::Limit, "body over our limit"),
-            _ => UpstreamError::silent_body(),
-        }
-    }
-
-    fn outcome(&self) -> Outcome {
-        match self {
-            Fault::Unconnected(failed) => match failed.why {
-                Unconnected::Upstream(error) => Outcome::Ended(Some(error)),
-                Unconnected::Exhausted => Outcome::SaysNothing,
-            },
-            Fault::Cut(cut) if cut.is_stale => Outcome::SaysNothing,
-            Fault::Cut(cut) => Outcome::Ended(Some(cut.why.kind.as_call_error())),
-            Fault::Timeout => Outcome::Ended(Some(CallError::Timeout)),
-            Fault::Malformed => Outcome::Ended(Some(CallError::Protocol)),
-            Fault::Location(_) | Fault::Redirects => Outcome::Ended(None),
-            _ => Outcome::SaysNothing,
-        }
-    }
-}
-
-impl From<Unanswered> for Fault {
-    fn from(why: Unanswered) -> Fault {
-        match why {
-            Unanswered::Unconnected(failed) => Fault::Unconnected(failed),
-            Unanswered::Cut(cut) => Fault::Cut(cut),
-            Unanswered::Failed(Failed::Upstream(CallError::Timeout)) => Fault::Timeout,
-            Unanswered::Failed(Failed::Limit) => Fault::HeadTooLarge,
-            Unanswered::Failed(_) => Fault::Malformed,
         }
     }
 }

@@ -58,6 +58,11 @@ impl LiveUpstream {
         }
     }
 
+    /// True if it has breakers, which may not exist before their first call.
+    pub fn is_guarded(&self) -> bool {
+        !matches!(*self.breakers, UpstreamBreakers::None)
+    }
+
     /// The connections of one worker.
     pub fn pool(&self, worker: usize) -> &Arc<Pool> {
         &self.pools[worker % self.pools.len()]

@@ -5,18 +5,21 @@
 //! connection says nothing about the upstream: it may have lost its patience with the client, as it should. The end of
 //! an idle connection as a request goes out says nothing either (docs/gateway.md, "Whose fault it is").
 
+mod no_answer;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use fusebox_breaker::{RejectReason, Timestamp};
-use fusebox_plan::CallError;
+use fusebox_breaker::Timestamp;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
+
+pub use no_answer::{Cut, Failed, Unanswered};
 
 use crate::ground::clock::Clock;
 use crate::ground::clock::WorkerRef;
@@ -27,7 +30,7 @@ use crate::message::request_body::{ClientFault, Intake};
 use crate::message::validate;
 use crate::upstream::breakers::BreakerExtras;
 use crate::upstream::call::{FLOWN, UpstreamCall};
-use crate::upstream::connect::{NoConnection, Unconnected};
+use crate::upstream::connect::NoConnection;
 use crate::upstream::live_upstream::LiveUpstream;
 use crate::upstream::pool::{Connection, Pool, is_idempotent};
 use crate::upstream::probe_queue::Prober;
@@ -42,51 +45,6 @@ const PLACE_LOOK: Duration = Duration::from_millis(100);
 /// The time that a probe's client may take in all beyond its upstream's limit.
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Reason why there is no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failed {
-    /// The upstream's fault.
-    Upstream(CallError),
-    /// The client's fault.
-    Client(ClientFault),
-    /// The upstream ended the connection before the client had sent all of its body.
-    Unfinished,
-    /// The upstream had closed an idle connection as the request went out, and the request may have
-    /// been executed.
-    Stale,
-    /// The answer's head is over our own limits.
-    Limit,
-    /// A shortage of our own: there was nothing left to connect with.
-    Ours,
-    /// The probe gave its place to a request that is more likely to get a result.
-    GaveWay,
-    /// The client gave the call up after a time for which the upstream may be blamed.
-    GivenUp,
-}
-
-impl Failed {
-    /// The reason in the log and in the client's answer.
-    pub fn word(self) -> &'static str {
-        match self {
-            Failed::Upstream(error) => error.as_str(),
-            Failed::Client(_) | Failed::Unfinished | Failed::GivenUp => ErrorKind::Client.as_str(),
-            Failed::Stale => ErrorKind::Reset.as_str(),
-            Failed::Limit => ErrorKind::Limit.as_str(),
-            Failed::Ours => "connections_full",
-            Failed::GaveWay => RejectReason::BreakerProbing.as_str(),
-        }
-    }
-}
-
-impl From<Unconnected> for Failed {
-    fn from(unconnected: Unconnected) -> Failed {
-        match unconnected {
-            Unconnected::Upstream(error) => Failed::Upstream(error),
-            Unconnected::Exhausted => Failed::Ours,
-        }
-    }
-}
-
 /// The rules for repeating a request whose connection ended before a byte of its answer came. A request of which
 /// nothing was written on an idle connection is sent again in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,39 +55,6 @@ pub struct Repeat {
     pub times: u32,
     /// True if it is repeated even after a new connection, whose end says something about the upstream.
     pub from_new: bool,
-}
-
-/// A connection that ended before a byte of the answer came.
-#[derive(Debug)]
-pub struct Cut {
-    /// The error by kind and name.
-    pub why: UpstreamError,
-    /// The error as hyper returned it.
-    pub error: hyper::Error,
-    /// True if the upstream had closed an idle connection as the request went out, which says nothing about it.
-    pub is_stale: bool,
-}
-
-/// Reason why a request has no answer, with its details.
-#[derive(Debug)]
-pub enum Unanswered {
-    /// There is no connection.
-    Unconnected(NoConnection),
-    /// The connection ended before a byte of the answer came.
-    Cut(Cut),
-    /// Another failure of the exchange.
-    Failed(Failed),
-}
-
-impl Unanswered {
-    fn failed(&self) -> Failed {
-        match self {
-            Unanswered::Unconnected(failed) => failed.why.into(),
-            Unanswered::Cut(cut) if cut.is_stale => Failed::Stale,
-            Unanswered::Cut(cut) => Failed::Upstream(cut.why.kind.as_call_error()),
-            Unanswered::Failed(failed) => *failed,
-        }
-    }
 }
 
 /// A request about to be sent.
