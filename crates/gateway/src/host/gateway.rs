@@ -28,35 +28,35 @@ use crate::live::shared::Shared;
 use crate::request::worker::Worker;
 use crate::upstream::live_upstream::LiveUpstream;
 
-/// How often expired objects are swept from the store, and how many at once.
+/// The time between two sweeps of expired objects from the store, and the most objects of one.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_BUDGET: usize = 1_000;
 
-/// How often idle breakers give their memory back.
+/// The time between two searches for idle breakers whose memory can be freed.
 const RESTED_EVERY: Duration = Duration::from_secs(60);
 
-/// How long the store may take to make its last writes durable.
+/// The time limit for the store's last writes to become durable.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
-/// How long a drain waits beyond its limit for workers to say that they are done.
+/// The time that a drain waits beyond its limit for the workers' reports.
 const DRAIN_MARGIN: Duration = Duration::from_secs(1);
 
-/// Why a gateway could not start or take a new plan.
+/// The reason why a gateway could not start or take a new plan.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// A listener's address cannot be had.
+    /// A listener's address is not available.
     #[error("listener \"{name}\" cannot listen on {addr}: {error}{mend}")]
     Listen {
-        /// The listener.
+        /// The listener's name.
         name: Arc<str>,
-        /// Its address.
+        /// The listener's address.
         addr: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
-        /// What to do about it.
+        /// The remedy, as a part of the message.
         mend: &'static str,
     },
-    /// The plan asks for what cannot be had.
+    /// The plan needs a resource that is not available.
     #[error("{0}")]
     Plan(String),
     /// The store cannot be read, so the breakers' state is not known.
@@ -70,17 +70,17 @@ pub enum GatewayError {
     Draining,
 }
 
-/// How a gateway is run, beyond what its plan says.
+/// The options of a gateway beyond its plan.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Worker threads; the number of cores by default.
     pub workers: usize,
-    /// Client connections of all listeners together, whatever the plan allows: so many as the process has descriptors
-    /// for. Over it a client gets 503. No bound by default.
+    /// The most client connections of all listeners together, whatever the plan allows: as many as the process has
+    /// descriptors for. Beyond it a client gets 503. No bound by default.
     pub connections_max: usize,
     /// The builders of applications, one for each dialect that it can run; none by default.
     pub apps: Vec<Arc<dyn AppBuilder>>,
-    /// Lines that the log of the process has lost, shown among the metrics.
+    /// Number of lines that the log of the process has lost, shown among the metrics.
     pub log_lines_dropped: Arc<AtomicU64>,
 }
 
@@ -95,7 +95,7 @@ impl Default for Options {
     }
 }
 
-/// A running gateway. Its handles are clones; the last one to go does not stop it: [`Gateway::drain`] does.
+/// A running gateway. Its handles are clones; dropping the last one does not stop it: [`Gateway::drain`] does.
 #[derive(Debug, Clone)]
 pub struct Gateway(pub(crate) Arc<Inner>);
 
@@ -104,19 +104,19 @@ pub(crate) struct Inner {
     pub shared: Arc<Shared>,
     pub announcer: Arc<Announcer>,
     pub stores: Stores,
-    /// Its place in a fleet, if it has one.
+    /// The membership in a fleet, if any.
     pub membership: Option<Membership>,
-    /// What is kept in memory alone.
+    /// The store of objects that are kept in memory alone.
     volatile: StoreHandle,
-    /// What runs beside the workers.
+    /// The worker of the tasks beside requests.
     background: Arc<Worker>,
-    /// What the present plan's application does by itself; dropped, it begins nothing more.
+    /// The own work of the present plan's application; dropping it stops new work.
     started: Mutex<Option<Box<dyn Any + Send>>>,
     builder: LiveBuilder,
     workers: usize,
     commands: Vec<mpsc::UnboundedSender<Command>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Where each listener really listens; taken by one reload at a time.
+    /// The bound address of each listener; one reload at a time changes it.
     bound: Mutex<HashMap<ListenerKey, BoundListener>>,
     tasks: Mutex<Vec<tokio::task::AbortHandle>>,
     pub draining: AtomicBool,
@@ -134,11 +134,12 @@ struct BoundListener {
 }
 
 impl Gateway {
-    /// Starts a gateway: breakers take up the state that the store has of them, the fleet is entered,
-    /// then the listeners open. Whether the fleet's store answers makes no difference. Must be called within a runtime, which then runs the gateway's tasks beside the data path.
+    /// Starts a gateway: breakers are restored from the store, the fleet is joined, then the listeners open. The
+    /// fleet's store need not answer. Must be called within a runtime, which then runs the gateway's tasks beside the
+    /// data path.
     ///
     /// # Errors
-    /// What could not be had; nothing is left running then.
+    /// The unavailable resource; nothing is left running then.
     pub async fn start(
         plan: Plan,
         stores: Stores,
@@ -217,11 +218,11 @@ impl Gateway {
         Ok(gateway)
     }
 
-    /// Runs another plan from now on. Requests in flight go on under the old one; breakers,
-    /// connections and listeners that still fit are kept (I10).
+    /// Runs another plan from now on. Requests in flight finish under the old one; breakers, connections and listeners
+    /// that still fit are kept (I10).
     ///
     /// # Errors
-    /// What could not be had; the old plan goes on then, unchanged.
+    /// The unavailable resource; the old plan continues unchanged then.
     pub fn reload(&self, plan: Plan) -> Result<Reloaded, GatewayError> {
         let result = self.0.reload(plan);
         match &result {
@@ -241,7 +242,7 @@ impl Gateway {
         self.0.reload_failures.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Where clients can connect, by listener.
+    /// The addresses for clients, by listener.
     pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
         let bound = self.0.bound();
         let mut all: Vec<_> = bound
@@ -252,7 +253,7 @@ impl Gateway {
         all
     }
 
-    /// The scheme of a listener's URLs: `https` where it speaks TLS, else `http`.
+    /// The scheme of a listener's URLs: `https` with TLS, otherwise `http`.
     pub fn scheme(&self, listener: &str) -> &'static str {
         let plan = self.plan();
         let found = plan.listeners.iter().find(|it| *it.name == *listener);
@@ -262,15 +263,15 @@ impl Gateway {
         }
     }
 
-    /// Calls itself not ready from now on, so that others send no more, while it still takes what comes. Returns how
-    /// long the plan wants that to last before the drain (`limits.drain_delay`).
+    /// Reports not ready from now on, so that load balancers send no more requests, while requests are still accepted.
+    /// Returns the time that the plan wants that to last before the drain (`limits.drain_delay`).
     pub fn leave(&self) -> Duration {
         self.0.draining.store(true, Ordering::Release);
         self.plan().limits.drain_delay
     }
 
-    /// Stops taking connections, lets what is in flight finish within the plan's `limits.drain`,
-    /// writes the breakers' state down and ends. Returns how many connections had to be cut.
+    /// Stops accepting connections, lets requests in flight finish within the plan's `limits.drain`, writes the
+    /// breakers' records and ends. Returns the number of connections that had to be cut.
     pub async fn drain(&self) -> usize {
         let inner = &self.0;
         inner.draining.store(true, Ordering::Release);
@@ -303,7 +304,7 @@ impl Gateway {
         for thread in
             std::mem::take(&mut *inner.threads.lock().unwrap_or_else(PoisonError::into_inner))
         {
-            // A worker that has said that it is done ends now; one that has not is left to the process's end.
+            // A worker that has reported ends now; another one ends with the process.
             if thread.is_finished() {
                 thread.join().ok();
             }
@@ -354,7 +355,7 @@ impl Inner {
             .builder
             .build(plan, Some(&previous))
             .map_err(GatewayError::Plan)?;
-        // The plan first, so that a new listener's first request finds its routes.
+        // The plan comes first, so that a new listener's first request finds its routes.
         self.shared.replace(live);
         self.start_flows();
         let mut gone = Vec::new();
@@ -378,7 +379,7 @@ impl Inner {
         Ok(reloaded)
     }
 
-    /// Starts what starts the flows of the present plan; those of the one before start no more.
+    /// Starts the own work of the present plan's application; that of the previous one has stopped.
     fn start_flows(&self) {
         let app = self.shared.live.load().app.clone();
         let tasks = app.and_then(|app| app.begin(&self.background));
@@ -393,7 +394,7 @@ impl Inner {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The listeners of a plan that are not open yet, and the addresses of all that are.
+    /// The listeners of a plan that are not open yet, and the addresses of all open ones.
     fn missing(&self, listeners: &[Arc<Listener>]) -> (Vec<Arc<Listener>>, Vec<SocketAddr>) {
         let bound = self.bound();
         let missing = listeners
@@ -422,7 +423,7 @@ impl Inner {
         }
     }
 
-    /// Has every breaker written down that has no key, so that its generation never falls back.
+    /// Marks every breaker without a key to be written, so that its generation never goes back.
     fn mark_all(&self) {
         for upstream in &self.shared.live.load().upstreams {
             if upstream.plan.breaker.key.is_upstream() {
@@ -436,7 +437,7 @@ impl Inner {
         }
     }
 
-    /// Has the records of a plan's breakers removed that the present plan has no more.
+    /// Removes the records of a plan's breakers that the present plan does not have.
     fn forget(&self, previous: &Live) {
         let live = self.shared.live.load();
         for old in &previous.upstreams {
@@ -447,7 +448,7 @@ impl Inner {
             {
                 continue;
             }
-            // Calls that are still on their way end under the old ones, and are no news of the new ones.
+            // Calls still on their way end under the old breakers, and must not affect the new ones.
             old.silence();
             for live_breaker in old.breakers.all() {
                 self.announcer.changed.forget(live_breaker.breaker.name());
@@ -507,14 +508,14 @@ impl Inner {
         }
     }
 
-    /// Has a task end with the gateway.
+    /// Lets a task end with the gateway.
     fn keep_task(&self, task: tokio::task::AbortHandle) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.push(task);
     }
 }
 
-/// Sweeps expired objects from stores, and says so once when one cannot be swept.
+/// Sweeps expired objects from stores, and logs it once when a store cannot be swept.
 async fn sweep(stores: Vec<Arc<dyn ObjectStore>>) {
     let mut failing = vec![false; stores.len()];
     let mut interval = tokio::time::interval(SWEEP_EVERY);

@@ -1,7 +1,7 @@
 //! The breakers in the order of their names, a page at a time.
 //!
 //! There may be as many breakers as clients can make up keys. A page walks over handles, keeps those that it will show,
-//! and reads each of these only when it is asked for: its cost is that of the page, not that of all breakers.
+//! and reads each of these only on request: its cost is that of the page, not that of all breakers.
 
 use std::sync::Arc;
 
@@ -12,24 +12,24 @@ use crate::live::live_plan::Live;
 use crate::show::status::BreakerStatus;
 use crate::upstream::breakers::LiveBreaker;
 
-/// Breakers looked at before other tasks of the thread have their turn.
+/// Number of breakers to look at before other tasks of the thread get their turn.
 const AT_A_TIME: usize = 1_000;
 
-/// The breakers that a page shows.
+/// The selection of a page.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PageQuery<'a> {
-    /// The beginning of their names.
+    /// The prefix of the breakers' names.
     pub prefix: &'a str,
-    /// Their state; `None`: any.
+    /// The breakers' state; `None`: any.
     pub state: Option<Phase>,
-    /// The name behind which the page begins, whether or not there is a breaker of that name; `None`: at the first.
+    /// The name behind which the page begins, even if no breaker has it; `None`: at the first.
     pub after: Option<&'a str>,
-    /// How many of them, at most.
+    /// The most breakers of the page.
     pub limit: usize,
 }
 
 impl PageQuery<'_> {
-    /// Whether a name lies behind the one where the page begins.
+    /// True if a name lies behind the one where the page begins.
     pub fn is_ahead(&self, name: &str) -> bool {
         self.after.is_none_or(|after| name > after)
     }
@@ -38,15 +38,15 @@ impl PageQuery<'_> {
 /// A page of breakers, by name.
 #[derive(Debug)]
 pub struct Page {
-    /// How many breakers have the prefix and the state, on any page.
+    /// Number of breakers with the prefix and the state, on all pages.
     pub total: usize,
-    /// Whether there are more behind this page.
+    /// True if there are more behind this page.
     pub has_more: bool,
     /// The breakers of this page.
     pub breakers: Vec<Listed>,
 }
 
-/// A breaker of a page, not read yet. While it is held the breaker does not give way to other keys.
+/// A breaker of a page, not read yet. While this exists, the breaker is not evicted for other keys.
 #[derive(Debug)]
 pub struct Listed {
     upstream: Arc<str>,
@@ -116,15 +116,15 @@ impl Gateway {
     }
 }
 
-/// Where a breaker stands in a plan.
+/// The position of a breaker in a plan.
 #[derive(Debug, Clone, Copy)]
 enum Position {
     Upstream(usize),
-    /// Of the plan's application.
+    /// A breaker of the plan's application, by its index.
     Own(usize),
 }
 
-/// All breakers of a plan, place by position.
+/// All breakers of a plan, position by position.
 fn positions<'a>(
     live: &'a Live,
     own: &'a [(Arc<str>, LiveBreaker)],
@@ -146,11 +146,11 @@ fn phase(breaker: &Breaker, now: Timestamp) -> Phase {
     }
 }
 
-/// The breakers with the smallest names among all that are offered; never holds many more than it is to give.
+/// The breakers with the smallest names of all offered; never holds many more than the page's.
 struct Smallest {
     limit: usize,
     held: Vec<(Breaker, Position)>,
-    /// A name that is one too many, as are all from it on.
+    /// A name beyond the page; all names from it on are beyond it too.
     end: Option<Arc<str>>,
 }
 
@@ -173,7 +173,7 @@ impl Smallest {
         }
     }
 
-    /// Lets go of all but the smallest, and of one more, so that it is known that there is more.
+    /// Drops all but the smallest, and one more that shows that there are more.
     fn cut(&mut self) {
         if self.held.len() <= self.limit + 1 {
             return;
@@ -184,7 +184,7 @@ impl Smallest {
         self.end = Some(self.held[self.limit].0.name().clone());
     }
 
-    /// The smallest in order, and whether there were more.
+    /// The smallest in order, and true if there were more.
     fn take(mut self) -> (Vec<(Breaker, Position)>, bool) {
         self.cut();
         self.held.sort_by(|a, b| a.0.name().cmp(b.0.name()));

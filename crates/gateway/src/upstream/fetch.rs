@@ -1,16 +1,16 @@
 //! A request of an application to another service: sent whole, answered whole.
 //!
-//! It takes the same way as a route's request, with the same pool, connections, breaker and accounts. What clients of
-//! other languages do each in their own way is in a [`Policy`]; they word a [`Fault`] themselves.
+//! It takes the same way as a route's request, with the same pool, connections, breaker and counters. The differences
+//! between clients of other languages are in a [`Policy`]; each dialect words a [`Fault`] itself.
 //!
 //! ## Order
-//! The breaker is looked at before anything is touched, then a place is waited for where there are few, then the call
-//! gets its one permit. Redirects and free repeats happen within the call.
+//! The breaker is checked before anything is touched, then the call waits for a place if they are limited, then it gets
+//! its one permit. Redirects and free repeats happen within the call.
 //!
 //! ## Outcome
-//! The call has one outcome for the upstream's breaker, by its `failure` and `ignore` as for any call: that of the last request.
-//! A body that breaks off or stops is a failure; what is over our own limits, and an idle connection that had been
-//! closed, says nothing. A fetch that is dropped gives its permit back.
+//! The call has one outcome for the upstream's breaker, by its `failure` and `ignore` as for any call: that of the last
+//! request. A body that breaks off or stops is a failure; an answer over our own limits, and an idle connection that
+//! had been closed, say nothing. A fetch that is dropped gives its permit back.
 
 mod fault;
 
@@ -51,42 +51,42 @@ use crate::upstream::sending::{Repeat, Sending};
 use crate::upstream::upstream_errors::{ErrorKind, UpstreamError};
 use crate::upstream::whole_answer;
 
-/// A time that no wait reaches, for upstreams whose clients set none.
+/// A time limit longer than any wait, for upstreams whose clients set none.
 pub const NO_LIMIT: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-/// The most of a redirect's body that is read so that its connection can be used again, and for how long.
+/// The size in bytes, and the time, up to which a redirect's body is read so that its connection can be used again.
 const DRAINED_BYTES: usize = 64 * 1024;
 const DRAINED_WITHIN: Duration = Duration::from_secs(1);
 
 /// A request with its whole body.
 #[derive(Debug, Clone)]
 pub struct Outbound {
-    /// The method.
+    /// The request's method.
     pub method: Method,
     /// The endpoint that it goes to: the target's own or another one, which gets a connection of its own.
     pub endpoint: Endpoint,
-    /// Path and query, encoded; it begins with `/`.
+    /// The encoded path and query, beginning with `/`.
     pub target: String,
     /// The fields, without those of the connection and the body's length; `Host` is the endpoint's unless it is here.
     pub headers: HeaderMap,
-    /// The body; `None`: there is none, which is not the same as an empty one.
+    /// The body; `None`: no body, which differs from an empty one.
     pub body: Option<Bytes>,
 }
 
-/// A client's own way of asking.
+/// The rules of a client.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy<'a> {
-    /// Repeats of a request of a method whose connection ended before its answer.
+    /// The repeats allowed for a method when the connection ended before the answer.
     pub repeat: fn(&Method) -> Repeat,
-    /// The way in which redirects are followed; `None`: they are answers like others.
+    /// The rules for redirects; `None`: a redirect is an answer like any other.
     pub redirects: Option<&'a Redirects>,
-    /// Cookies that are kept and sent again.
+    /// The jar of cookies to send and to store; `None`: no cookies.
     pub jar: Option<&'a Jar>,
-    /// Places for calls that run at the same time; `None`: there may be any number.
+    /// The places for calls that run at the same time; `None`: no limit.
     pub places: Option<&'a Semaphore>,
-    /// The longest that all of it may take, the wait for a place included; `None`: the upstream's own times alone count.
+    /// The longest total time, the wait for a place included; `None`: only the upstream's own times count.
     pub total: Option<Duration>,
-    /// Compression is asked for and undone, unless the request asks for a coding or a part.
+    /// True if compression is asked for and undone, unless the request asks for a coding or a part.
     pub gzip: bool,
     /// The largest body of an answer in bytes, also once it is decompressed.
     pub body_max: usize,
@@ -95,16 +95,16 @@ pub struct Policy<'a> {
 /// A request without an answer.
 #[derive(Debug)]
 pub struct NoAnswer {
-    /// The request that was made last: redirects may have led it elsewhere.
+    /// The last request made: redirects may have led it elsewhere.
     pub request: Outbound,
-    /// The reason.
+    /// The reason for the missing answer.
     pub fault: Fault,
 }
 
-/// Makes a request to a target and takes in the whole answer, whatever its status.
+/// Makes a request to a target and reads the whole answer, whatever its status.
 ///
 /// # Errors
-/// The reason why there is no answer. A breaker that refuses is one.
+/// The reason why there is no answer. A breaker's rejection is one.
 pub async fn fetch(
     target: &Arc<LiveUpstream>,
     request: Outbound,
@@ -129,7 +129,7 @@ struct Fetching<'a> {
     worker: &'a WorkerRef,
 }
 
-/// An answer whose body is still to come.
+/// An answer whose body has not been read.
 struct Answered {
     response: Response<Incoming>,
     connection: Connection,
@@ -171,7 +171,7 @@ impl Fetching<'_> {
         }
     }
 
-    /// Waits for a place, unless the breaker refuses anyway.
+    /// Waits for a place, unless the breaker rejects the call anyway.
     async fn place<'p>(
         &self,
         places: &'p Semaphore,
@@ -182,7 +182,7 @@ impl Fetching<'_> {
             let looked = live_breaker.breaker.check(self.worker.clock.exact());
             looked.map_err(|rejection| self.refused(live_breaker, rejection))?;
         }
-        // Never closed, so there is one in the end, or the time is over.
+        // The semaphore is never closed, so there is a place in the end, or the time is over.
         match within(deadline, places.acquire()).await {
             Some(place) => Ok(place.ok()),
             None => {
@@ -202,7 +202,7 @@ impl Fetching<'_> {
             Ok(Admission::Admitted(permit)) => {
                 Ok(UpstreamCall::new(permit, live_breaker, target, worker))
             }
-            // A line is for clients; an application decides by itself whether it comes again.
+            // The queue is for clients; an application decides by itself whether it comes again.
             Ok(Admission::Waits(rejection)) | Err(rejection) => {
                 Err(self.refused(&live_breaker, rejection))
             }
@@ -291,7 +291,7 @@ impl Fetching<'_> {
         }
     }
 
-    /// The request as it is written, and whether compression is asked for in it.
+    /// The request in its written form, and true if it asks for compression.
     fn head(&self, asked: &Outbound, pool: &Pool) -> Result<(Request<Outgoing>, bool), Fault> {
         let unsendable = |error: &dyn fmt::Display| Fault::Unsendable(error.to_string());
         let uri = match pool.asks_for_urls() {
@@ -329,7 +329,7 @@ impl Fetching<'_> {
         Ok((request, asks_gzip))
     }
 
-    /// Reads an answer's body to its end, and has the call judged.
+    /// Reads an answer's body to its end, and judges the call.
     async fn take_in(
         &self,
         call: UpstreamCall,
@@ -370,7 +370,7 @@ impl Fetching<'_> {
 }
 
 impl Outbound {
-    /// The URL that is asked for.
+    /// The request's URL.
     pub fn url(&self) -> String {
         let scheme = if self.endpoint.tls { "https" } else { "http" };
         format!("{scheme}://{}{}", self.endpoint.authority, self.target)
@@ -387,7 +387,7 @@ impl Outbound {
     }
 }
 
-/// The rest of something that must end by a deadline; `None`: the time is over.
+/// The result of a future that must end by a deadline; `None`: the time is over.
 async fn within<T>(deadline: Option<Instant>, rest: impl Future<Output = T>) -> Option<T> {
     match deadline {
         Some(deadline) => tokio::time::timeout_at(deadline, rest).await.ok(),
