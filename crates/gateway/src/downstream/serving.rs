@@ -26,7 +26,7 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 pub struct Serving {
     /// The state shared by all workers.
     pub shared: Arc<Shared>,
-    /// The connection.
+    /// The client's connection.
     pub downstream: Arc<Downstream>,
     /// The closing signal of its listener.
     pub closing: Arc<Closing>,

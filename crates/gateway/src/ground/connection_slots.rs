@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seat_is_free_again_when_its_connection_ends() {
+    fn a_slot_is_free_again_when_its_connection_ends() {
         let slots = ConnectionSlots::new(usize::MAX);
         let key = key("127.0.0.1:8080");
         let first = slots.take(&key, 1);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn all_listeners_together_have_no_more_seats_than_the_process_can_carry() {
+    fn all_listeners_together_have_no_more_slots_than_the_process_can_carry() {
         let slots = ConnectionSlots::new(2);
         let (one, other) = (key("127.0.0.1:8080"), key("127.0.0.1:8081"));
         let first = slots.take(&one, 10);

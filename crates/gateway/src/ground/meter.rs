@@ -16,7 +16,7 @@ use http::{Method, StatusCode};
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds one.
+    /// Adds one to it.
     pub fn add(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -241,13 +241,13 @@ impl RequestMeter {
 /// Counts of one worker that belong to no route or breaker.
 #[derive(Debug, Default)]
 pub struct WorkerMeter {
-    /// Connections accepted.
+    /// Connections accepted so far.
     pub connections: Counter,
     /// Connections that have ended.
     pub connections_ended: Counter,
     /// Connections refused because `limits.connections` were open.
     pub connections_refused: Counter,
-    /// Requests begun.
+    /// Requests begun so far.
     pub requests: Counter,
     /// Requests ended, their answers sent or given up.
     pub requests_ended: Counter,

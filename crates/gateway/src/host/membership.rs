@@ -43,19 +43,17 @@ pub struct Membership {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FleetError {
     /// The gateway runs without a store that others reach.
-    #[error("this gateway belongs to no fleet; leave the scope out, or run it with a Valkey store")]
+    #[error("this gateway belongs to no fleet; omit the scope, or run it with a Valkey store")]
     NoFleet,
     /// The breaker is not shared.
-    #[error(
-        "the breaker is not shared; leave the scope out, or give it a `share` in the configuration"
-    )]
+    #[error("the breaker is not shared; omit the scope, or give it a `share` in the configuration")]
     NotShared,
     /// No breaker has that name.
-    #[error("there is no such breaker")]
+    #[error("no breaker has this name")]
     NoBreaker,
     /// The store did not take the command in time.
     #[error(
-        "the fleet's store did not take it within a second, so nothing is done; leave the scope out to steer this gateway alone"
+        "the fleet's store did not accept it within a second, so nothing has changed; omit the scope to steer this gateway alone"
     )]
     NotTaken,
 }

@@ -103,7 +103,7 @@ impl Changed {
             .collect();
     }
 
-    /// Where the upstream is of a breaker's name, which may have a key behind a slash.
+    /// The URL of the upstream of a breaker's name, which may have a key behind a slash.
     fn home(&self, name: &str) -> Option<String> {
         let homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
         let upstream = || name.split_once('/').map(|(upstream, _)| upstream);

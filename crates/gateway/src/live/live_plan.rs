@@ -31,13 +31,13 @@ use crate::upstream::upstream_errors::UpstreamErrors;
 /// A plan as it runs.
 #[derive(Debug)]
 pub struct Live {
-    /// The plan.
+    /// The plan itself.
     pub plan: Arc<Plan>,
-    /// Its routes, in the plan's order.
+    /// The routes, in the plan's order.
     pub routes: Vec<Arc<LiveRoute>>,
-    /// Its upstreams in the plan's order, and behind them the targets of its application's own requests.
+    /// The upstreams in the plan's order, and behind them the targets of its application's own requests.
     pub upstreams: Vec<Arc<LiveUpstream>>,
-    /// Its application of another dialect; `None` in the native form.
+    /// The application of another dialect; `None` in the native form.
     pub app: Option<Arc<dyn App>>,
     /// Few, and asked for with every request: comparing is cheaper than hashing.
     listeners: BTreeMap<ListenerKey, LiveListener>,
@@ -45,11 +45,11 @@ pub struct Live {
 
 /// A listener, with the routes that it serves.
 pub struct LiveListener {
-    /// Its rules for requests.
+    /// The rules for its requests.
     pub rules: Arc<ListenerRules>,
-    /// The routes by path, as places in [`Live::routes`]; `None`: the plan's application finds them.
+    /// The routes by path, as indices into [`Live::routes`]; `None`: the plan's application finds them.
     pub router: Option<Router>,
-    /// Its TLS; `None`: its connections are plain.
+    /// The TLS of its connections; `None`: they are plain.
     pub tls: Option<TlsAcceptor>,
     plan: Arc<Listener>,
 }
@@ -67,27 +67,27 @@ impl std::fmt::Debug for LiveListener {
 pub struct LiveRoute {
     /// The plan's route.
     pub plan: Arc<Route>,
-    /// What is done, in order.
+    /// The steps, in order.
     pub steps: Vec<LiveStep>,
-    /// Its name, and what each worker counts of it; the counters are kept over reloads by the name.
+    /// The name, and counts of each worker; they are kept over reloads by the name.
     pub facts: Arc<RouteFacts>,
-    /// A step reads the path's parameters. To keep them for each request costs an allocation and two more for each.
+    /// True if a step reads the path's parameters: keeping them for a request costs an allocation, and two for each.
     pub reads_params: bool,
 }
 
-/// One thing that a route does.
+/// A step of a route.
 #[derive(Debug)]
 pub enum LiveStep {
-    /// Answers with what the file says.
+    /// Answers with the fixed response in the file.
     Respond(Respond),
     /// Passes the request to an upstream, past its breaker.
     Forward(Forward),
-    /// Has the plan's application answer, by the step's number there.
+    /// Lets the plan's application answer, by the step's number there.
     App(usize),
 }
 
 impl LiveStep {
-    /// Whether it reads the path's parameters: to rewrite the path, or for a breaker's key. An application finds its own.
+    /// True if it reads the path's parameters: to rewrite the path, or for a breaker's key. An application finds its own.
     fn reads_params(&self) -> bool {
         match self {
             LiveStep::Respond(_) | LiveStep::App(_) => false,
@@ -100,8 +100,8 @@ impl LiveStep {
 }
 
 impl LiveRoute {
-    /// Whether it takes requests of a method: one that it names, or any where it names none. Whoever
-    /// takes `GET` takes `HEAD` (RFC 9110, section 9.3.2).
+    /// True if it takes requests of a method: one that it lists, or any if it lists none. A route that takes `GET`
+    /// takes `HEAD` (RFC 9110, section 9.3.2).
     pub fn takes(&self, method: &Method) -> bool {
         let methods = self.plan.methods.as_ref();
         methods.is_none_or(|methods| {
@@ -109,7 +109,7 @@ impl LiveRoute {
         })
     }
 
-    /// Whether it names a method among those that it takes.
+    /// True if it lists the method.
     pub fn names(&self, method: &Method) -> bool {
         let methods = self.plan.methods.as_ref();
         methods.is_some_and(|methods| methods.contains(method))
@@ -117,7 +117,7 @@ impl LiveRoute {
 }
 
 impl Live {
-    /// The methods that the routes of one path take, as a 405 says them in `Allow`.
+    /// The methods that the routes of one path take, for the `Allow` field of a 405.
     pub fn allow(&self, routes: &[usize]) -> HeaderValue {
         let methods = routes
             .iter()
@@ -157,13 +157,13 @@ impl Live {
             .map_or_else(Vec::new, |app| app.breakers())
     }
 
-    /// The listener that has a place.
+    /// The listener of a key.
     pub fn listener(&self, key: &ListenerKey) -> Option<&LiveListener> {
         self.listeners.get(key)
     }
 }
 
-/// Makes plans live, and keeps what outlives one plan.
+/// Makes plans live, and keeps the state that outlives one plan.
 #[derive(Debug)]
 pub struct LiveBuilder {
     workers: usize,
@@ -195,7 +195,7 @@ enum Kind {
     Target,
 }
 
-/// What a [`LiveBuilder`] builds with.
+/// The resources of a [`LiveBuilder`].
 pub struct BuildContext {
     /// The number of workers.
     pub workers: usize,
@@ -209,12 +209,12 @@ pub struct BuildContext {
     pub apps: Vec<Arc<dyn AppBuilder>>,
     /// A store that outlives the process.
     pub durable: StoreHandle,
-    /// A store that is gone with the process.
+    /// A store that ends with the process.
     pub volatile: StoreHandle,
 }
 
 impl LiveBuilder {
-    /// A builder that has built nothing yet.
+    /// A builder without a previous plan.
     pub fn new(context: BuildContext) -> LiveBuilder {
         LiveBuilder {
             workers: context.workers,
@@ -230,11 +230,11 @@ impl LiveBuilder {
         }
     }
 
-    /// Makes a plan live. What of the previous one still fits goes on: breakers with their state,
-    /// connections, counters. Says what could not be kept, and what is shared otherwise than before.
+    /// Makes a plan live. Parts of the previous one that still fit are kept: breakers with their state, connections,
+    /// counters. The result lists the state that could not be kept, and breakers whose sharing changed.
     ///
     /// # Errors
-    /// What the plan asks for that cannot be had; nothing has changed then.
+    /// The unavailable resource that the plan needs; nothing has changed then.
     pub fn build(&self, plan: Plan, previous: Option<&Live>) -> Result<(Live, Reloaded), String> {
         let plan = Arc::new(plan);
         let listeners = listeners(&plan, previous)?;
@@ -336,7 +336,7 @@ impl LiveBuilder {
             && PoolLimits::of(&old.plan) == PoolLimits::of(upstream)
             && previous.plan.limits == plan.limits
         {
-            // A reload is also how an operator says that the name points elsewhere now.
+            // With a reload an operator may also announce that the name has a new address.
             old.pools.iter().for_each(|pool| pool.clear());
             return Ok(old.pools.clone());
         }
@@ -410,7 +410,7 @@ impl LiveBuilder {
         if is != Share::None && self.fleet.is_none() {
             tracing::warn!(
                 upstream = %plan.name,
-                "its breakers are to be shared, and the store is no Valkey server: each decides alone"
+                "its breakers are to be shared, but the store is not a Valkey server: each decides alone"
             );
         }
         let meter = self.meter(Kind::Upstream, &plan.name);
@@ -497,7 +497,7 @@ fn listeners(
             }
         };
         let key = ListenerKey::of(listener);
-        // Clients can take their sessions up again while the certificate is the same.
+        // Clients can resume their sessions while the certificate is the same.
         let kept = previous
             .and_then(|previous| previous.listener(&key))
             .filter(|kept| kept.plan.tls == listener.tls)

@@ -11,7 +11,7 @@ use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{Error, ServerConfig};
 
 /// Fault of a key that cannot sign a handshake.
-const KINDS: &str = "it is no RSA key of at least 2048 bits, no ECDSA key on P-256, P-384 or P-521, and no Ed25519 key";
+const KINDS: &str = "expected an RSA key of at least 2048 bits, an ECDSA key on P-256, P-384 or P-521, or an Ed25519 key";
 
 /// Checks that PEM texts decode to a certificate chain and a private key that belong together.
 ///
@@ -72,7 +72,7 @@ fn pem_fault(error: &pem::Error) -> &'static str {
         pem::Error::MissingSectionEnd { .. } => "its `-----END …-----` line is missing",
         pem::Error::IllegalSectionStart { .. } => "its `-----BEGIN …-----` line is malformed",
         pem::Error::Base64Decode(_) => "its base64 is damaged",
-        pem::Error::NoItemsFound => "there is none in the file",
+        pem::Error::NoItemsFound => "the file has no PEM section for it",
         _ => "its PEM is damaged",
     }
 }

@@ -75,7 +75,7 @@ impl BodyNote {
 /// Expected next part of the client's bytes.
 #[derive(Debug)]
 enum Next {
-    /// A head.
+    /// A request's head.
     Head,
     /// The rest of a head whose request line hyper has, with the state of its last line.
     Fields(LineEnd),
@@ -102,7 +102,7 @@ enum LineEnd {
 pub enum Verdict {
     /// This many pass as they are; the rest is shown again at the next read.
     Pass(usize),
-    /// These bytes pass in the place of the first so many.
+    /// These bytes pass in place of this many of the first ones.
     Instead(Vec<u8>, usize),
     /// More is needed: the same bytes are shown again with more behind them.
     More,

@@ -15,7 +15,7 @@ pub fn resolve(
 ) -> Result<(Endpoint, String), String> {
     let location = location.split('#').next().unwrap_or_default();
     if !location.is_ascii() || location.contains(|char: char| char <= ' ' || char == '\x7f') {
-        return Err("it is no URL".into());
+        return Err("it is not a URL".into());
     }
     let scheme = |text: &str| {
         text.bytes()
@@ -48,7 +48,7 @@ fn elsewhere(endpoint: &Endpoint, location: &str) -> Result<(Endpoint, String), 
     } else {
         location.to_owned()
     };
-    let uri: Uri = whole.parse().map_err(|_| "it is no URL".to_owned())?;
+    let uri: Uri = whole.parse().map_err(|_| "it is not a URL".to_owned())?;
     let tls = match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
         Some("http") => false,
         Some("https") => true,

@@ -13,7 +13,7 @@ use crate::message::request_body::RequestBody;
 /// The body behind a request's head.
 #[derive(Debug)]
 pub enum Outgoing {
-    /// No body.
+    /// No body at all.
     Empty,
     /// Bytes of our own; taken when they are sent.
     Fixed(Option<Bytes>),

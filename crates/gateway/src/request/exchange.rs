@@ -142,7 +142,7 @@ impl Drop for Finish {
 pub type Params = Vec<(String, String)>;
 
 /// Prepares an answer to a request whose body is unread. Bytes that have arrived are read, so that the connection can
-/// continue; otherwise the answer tells the client that the connection ends (RFC 9112, section 9.6).
+/// continue; otherwise the answer announces the end of the connection (RFC 9112, section 9.6).
 pub async fn unread(
     finish: Finish,
     mut response: Response<Body>,

@@ -592,7 +592,7 @@ impl Scrape {
             ),
             (
                 "fusebox_log_lines_dropped",
-                "Log lines lost because nobody read them in time",
+                "Log lines lost because they were not read in time",
                 inner.log_lines_dropped.load(Ordering::Relaxed),
             ),
         ] {

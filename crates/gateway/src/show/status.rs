@@ -59,7 +59,7 @@ pub struct Part {
     pub name: &'static str,
     /// True while it works.
     pub ready: bool,
-    /// Human-readable detail.
+    /// Details for people.
     pub detail: String,
 }
 

@@ -268,7 +268,7 @@ impl Connector {
             };
             if is_unasked(&error) {
                 unasked.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(upstream = %authority, "a connection was closed for bytes that nobody had asked for");
+                tracing::debug!(upstream = %authority, "a connection was closed because unrequested bytes came");
             }
             told.end(&error);
         });

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_blamed_stand_behind_the_others() {
+    fn marked_probers_wait_behind_the_others() {
         let mut queue = ProbeQueue::default();
         queue.blame(prober(1, 1), NOW);
         let both = join(&mut queue, 1, 1);
@@ -270,13 +270,13 @@ mod tests {
         assert!(queue.has_better(prober(1, 1), NOW));
         assert!(
             !queue.has_better(prober(3, 3), NOW),
-            "nobody stands before those who are not blamed"
+            "unmarked probers come first"
         );
         assert_eq!(order(queue), [neither, target, client, both]);
     }
 
     #[test]
-    fn whoever_is_blamed_while_it_waits_stands_back_from_then_on() {
+    fn a_prober_marked_while_it_waits_moves_back() {
         let mut queue = ProbeQueue::default();
         let (first, second) = (join(&mut queue, 1, 1), join(&mut queue, 2, 2));
         assert_eq!(queue.standing(first), Standing::Called);
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_in_bad_repute_does_not_keep_a_good_client_back() {
+    fn a_marked_target_does_not_keep_a_good_client_back() {
         let mut queue = ProbeQueue::default();
         queue.blame(prober(99, 1), NOW);
         let bots: Vec<u64> = (0..30).collect();
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_of_somebody_who_is_blamed_is_known_while_it_is_in_flight() {
+    fn a_probe_of_a_marked_prober_is_known_while_it_is_in_flight() {
         let mut queue = ProbeQueue::default();
         queue.hold(prober(1, 1));
         assert!(!queue.is_held_by_blamed(NOW));
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_line_takes_nobody_but_those_who_are_better_than_its_last() {
+    fn a_full_queue_takes_only_probers_that_are_better_than_its_last() {
         let mut queue = ProbeQueue::default();
         queue.blame(prober(1, 1), NOW);
         let all: Vec<u64> = (0..WAITING_MAX).map(|_| join(&mut queue, 1, 1)).collect();
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_is_called_as_long_as_anybody_waits() {
+    fn a_request_is_called_while_any_waits() {
         let mut seed = 7_u64;
         let mut random = || {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
