@@ -14,7 +14,6 @@ use crate::breaker::listener::{Listener, Listeners, OnRefused, shared, tell_all}
 use crate::call::Call;
 use crate::chance::Chance;
 use crate::clock;
-use crate::leave::{Leave, Plain};
 use crate::machine::{
     Checked, Explanation, ForcedTrip, Grant, Machine, Reconfigured, Settled, Worth,
 };
@@ -26,6 +25,7 @@ use crate::shared::Core;
 use crate::side::{Place, Side};
 use crate::snapshot::{Saved, Snapshot};
 use crate::time::Timestamp;
+use crate::token::{PlainToken, Token};
 use crate::transition::{Transition, Transitions};
 use crate::word::Signal;
 
@@ -74,8 +74,8 @@ pub(crate) struct Inner {
 
 /// The answer of who had to look closer. Not a `Result`, which the compiler would build where the quick answer's is,
 /// hence in memory.
-struct Asked {
-    leave: Leave,
+struct SlowAdmission {
+    token: Token,
     refused: Option<Rejection>,
 }
 
@@ -206,7 +206,7 @@ impl Breaker {
     #[must_use = "the permit must be kept for as long as the call lasts; dropped at once, the call is ignored"]
     #[inline]
     pub fn admit(&self, now: Timestamp) -> Result<Permit<'_>, Rejection> {
-        self.leave(now).map(|leave| Permit::new(self, leave))
+        self.admit_token(now).map(|token| Permit::new(self, token))
     }
 
     /// Asks whether a call may pass, for a permit that is moved elsewhere.
@@ -216,8 +216,8 @@ impl Breaker {
     #[must_use = "the permit must be kept for as long as the call lasts; dropped at once, the call is ignored"]
     #[inline]
     pub fn admit_owned(&self, now: Timestamp) -> Result<OwnedPermit, Rejection> {
-        self.leave(now)
-            .map(|leave| OwnedPermit::new(self.clone(), leave))
+        self.admit_token(now)
+            .map(|token| OwnedPermit::new(self.clone(), token))
     }
 
     /// Whether a call that asked at `now` might become a probe. No more than a glance, since the state may change before
@@ -433,34 +433,34 @@ impl Breaker {
 
     /// First and in registers alone what is true of almost every call, of a healthy system and of a sick one.
     #[inline]
-    pub(crate) fn leave(&self, now: Timestamp) -> Result<Leave, Rejection> {
-        if let Some(leave) = self.0.core.leave(now) {
-            return Ok(leave);
+    pub(crate) fn admit_token(&self, now: Timestamp) -> Result<Token, Rejection> {
+        if let Some(token) = self.0.core.admit_token(now) {
+            return Ok(token);
         }
         if let Some(until) = self.0.core.open_until(now) {
             return Err(Rejection::until(until));
         }
-        let asked = self.ask(now);
-        match asked.refused {
+        let admission = self.ask(now);
+        match admission.refused {
             Some(rejection) => Err(rejection),
-            None => Ok(asked.leave),
+            None => Ok(admission.token),
         }
     }
 
     #[inline(never)]
-    fn ask(&self, now: Timestamp) -> Asked {
+    fn ask(&self, now: Timestamp) -> SlowAdmission {
         let answer = self.0.core.first_answer(now).unwrap_or_else(|| {
             let admission = self.with_machine(|machine| machine.admit(now));
             self.announce(&admission.transitions);
-            admission.result.map(Leave::of)
+            admission.result.map(Token::of)
         });
         match answer {
-            Ok(leave) => Asked {
-                leave,
+            Ok(token) => SlowAdmission {
+                token,
                 refused: None,
             },
-            Err(rejection) => Asked {
-                leave: Leave::default(),
+            Err(rejection) => SlowAdmission {
+                token: Token::default(),
                 refused: Some(rejection),
             },
         }
@@ -469,11 +469,11 @@ impl Breaker {
     #[inline(always)]
     pub(crate) fn record(
         &self,
-        mut leave: Leave,
+        mut token: Token,
         call: Call,
         now: Timestamp,
     ) -> Option<Transition> {
-        match leave.plain() {
+        match token.plain() {
             Some(plain) if call.is_plain() => {
                 if self.0.core.ignores(plain.word, call.outcome) {
                     return None;
@@ -483,29 +483,29 @@ impl Breaker {
                     duration => self.record_plain(plain, call.outcome, duration, now),
                 }
             }
-            _ => self.record_any(leave.take(), call.again(), now),
+            _ => self.record_any(token.take(), call.again(), now),
         }
     }
 
     /// As [`record`](Breaker::record), for callers that do not ask what it brought about: without a transition to hand
     /// back there is none to drop.
     #[inline(always)]
-    pub(crate) fn conclude(&self, mut leave: Leave, call: Call, now: Timestamp) {
-        match leave.plain() {
+    pub(crate) fn conclude(&self, mut token: Token, call: Call, now: Timestamp) {
+        match token.plain() {
             Some(plain) if call.is_plain() => {
                 if self.0.core.ignores(plain.word, call.outcome) {
                     return;
                 }
                 self.conclude_plain(plain, call.outcome, call.duration, now);
             }
-            _ => self.conclude_any(leave.take(), call.again(), now),
+            _ => self.conclude_any(token.take(), call.again(), now),
         }
     }
 
     #[inline(never)]
     fn conclude_plain(
         &self,
-        plain: Plain,
+        plain: PlainToken,
         outcome: Outcome,
         duration: Option<Duration>,
         now: Timestamp,
@@ -516,26 +516,31 @@ impl Breaker {
     }
 
     #[inline(never)]
-    fn conclude_any(&self, leave: Leave, call: Call, now: Timestamp) {
-        self.settle_any(leave, call, now);
+    fn conclude_any(&self, token: Token, call: Call, now: Timestamp) {
+        self.settle_any(token, call, now);
     }
 
     #[inline(always)]
-    pub(crate) fn settle(&self, mut leave: Leave, call: Call, now: Timestamp) -> Settled {
-        match leave.plain() {
+    pub(crate) fn settle(&self, mut token: Token, call: Call, now: Timestamp) -> Settled {
+        match token.plain() {
             Some(plain) if call.is_plain() => {
                 if self.0.core.ignores(plain.word, call.outcome) {
                     return Settled::of(call.outcome);
                 }
                 self.settle_plain(plain, call.outcome, call.duration, now)
             }
-            _ => self.settle_any(leave.take(), call.again(), now),
+            _ => self.settle_any(token.take(), call.again(), now),
         }
     }
 
     /// The commonest outcome that is to be remembered: all of it passed in registers.
     #[inline(never)]
-    fn record_brief(&self, plain: Plain, outcome: Outcome, now: Timestamp) -> Option<Transition> {
+    fn record_brief(
+        &self,
+        plain: PlainToken,
+        outcome: Outcome,
+        now: Timestamp,
+    ) -> Option<Transition> {
         if self.0.core.takes(plain, outcome, None, now) {
             return None;
         }
@@ -545,7 +550,7 @@ impl Breaker {
     #[inline(never)]
     fn record_plain(
         &self,
-        plain: Plain,
+        plain: PlainToken,
         outcome: Outcome,
         duration: Option<Duration>,
         now: Timestamp,
@@ -560,7 +565,7 @@ impl Breaker {
     #[inline(never)]
     fn record_deciding(
         &self,
-        plain: Plain,
+        plain: PlainToken,
         outcome: Outcome,
         duration: Option<Duration>,
         now: Timestamp,
@@ -571,7 +576,7 @@ impl Breaker {
     #[inline(never)]
     fn settle_plain(
         &self,
-        plain: Plain,
+        plain: PlainToken,
         outcome: Outcome,
         duration: Option<Duration>,
         now: Timestamp,
@@ -584,14 +589,14 @@ impl Breaker {
     }
 
     #[inline(never)]
-    fn record_any(&self, leave: Leave, call: Call, now: Timestamp) -> Option<Transition> {
-        self.settle_any(leave, call, now).transitions.into_last()
+    fn record_any(&self, token: Token, call: Call, now: Timestamp) -> Option<Transition> {
+        self.settle_any(token, call, now).transitions.into_last()
     }
 
     /// The outcome of a call whose leave is not spent.
     #[inline(never)]
-    fn settle_any(&self, leave: Leave, call: Call, now: Timestamp) -> Settled {
-        let Some(grant) = leave.into_grant() else {
+    fn settle_any(&self, token: Token, call: Call, now: Timestamp) -> Settled {
+        let Some(grant) = token.into_grant() else {
             return Settled::of(Outcome::Ignored);
         };
         let probe = grant.is_probe();
@@ -630,8 +635,8 @@ impl Breaker {
     }
 
     #[inline(never)]
-    pub(crate) fn drop_leave(&self, leave: Leave) {
-        let Some(grant) = leave.into_grant() else {
+    pub(crate) fn drop_token(&self, token: Token) {
+        let Some(grant) = token.into_grant() else {
             return;
         };
         let probe = grant.is_probe();

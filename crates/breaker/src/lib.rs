@@ -65,7 +65,6 @@ mod breaker;
 mod inherited;
 mod key_template;
 mod key_text;
-mod leave;
 mod led;
 mod log;
 mod permit;
@@ -74,6 +73,7 @@ mod refusing;
 pub mod registry;
 mod shared;
 mod side;
+mod token;
 mod word;
 
 mod call_error;

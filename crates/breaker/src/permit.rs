@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::breaker::Breaker;
 use crate::call::Call;
-use crate::leave::Leave;
 use crate::machine::{Grant, Settled};
 use crate::outcome::{Outcome, Rejection};
 use crate::time::Timestamp;
+use crate::token::Token;
 use crate::transition::Transition;
 
 /// Leave for one call, borrowed from its breaker.
@@ -21,7 +21,7 @@ use crate::transition::Transition;
 #[derive(Debug)]
 pub struct Permit<'a> {
     breaker: &'a Breaker,
-    leave: Leave,
+    token: Token,
 }
 
 /// Leave for one call, like [`Permit`], holding its breaker itself, so it can be moved to another task.
@@ -30,13 +30,13 @@ pub struct Permit<'a> {
 pub struct OwnedPermit {
     /// There until the permit is settled.
     breaker: Option<Breaker>,
-    leave: Leave,
+    token: Token,
 }
 
 impl<'a> Permit<'a> {
     #[inline]
-    pub(crate) fn new(breaker: &'a Breaker, leave: Leave) -> Self {
-        Permit { breaker, leave }
+    pub(crate) fn new(breaker: &'a Breaker, token: Token) -> Self {
+        Permit { breaker, token }
     }
 
     /// The breaker that gave this permit.
@@ -47,8 +47,8 @@ impl<'a> Permit<'a> {
     /// What it is made of. Nothing is left of the permit that could be dropped: the mere chance of that, should
     /// something unwind, would make the compiler keep it in memory.
     #[inline(always)]
-    fn into_parts(mut self) -> (&'a Breaker, Leave) {
-        let parts = (self.breaker, self.leave.take());
+    fn into_parts(mut self) -> (&'a Breaker, Token) {
+        let parts = (self.breaker, self.token.take());
         std::mem::forget(self);
         parts
     }
@@ -56,10 +56,10 @@ impl<'a> Permit<'a> {
 
 impl OwnedPermit {
     #[inline]
-    pub(crate) fn new(breaker: Breaker, leave: Leave) -> Self {
+    pub(crate) fn new(breaker: Breaker, token: Token) -> Self {
         OwnedPermit {
             breaker: Some(breaker),
-            leave,
+            token,
         }
     }
 
@@ -70,8 +70,8 @@ impl OwnedPermit {
 
     /// As for a [`Permit`]; what is left of this one is empty.
     #[inline(always)]
-    fn into_parts(mut self) -> (Breaker, Leave) {
-        let parts = (self.breaker.take().expect(SETTLED), self.leave.take());
+    fn into_parts(mut self) -> (Breaker, Token) {
+        let parts = (self.breaker.take().expect(SETTLED), self.token.take());
         std::mem::forget(self);
         parts
     }
@@ -86,30 +86,30 @@ macro_rules! permit_methods {
             /// Tells how the call ended, and returns the last transition that this brought about.
             #[inline(always)]
             pub fn record(self, call: impl Into<Call>, now: Timestamp) -> Option<Transition> {
-                let (call, (breaker, leave)) = (call.into(), self.into_parts());
-                breaker.record(leave, call, now)
+                let (call, (breaker, token)) = (call.into(), self.into_parts());
+                breaker.record(token, call, now)
             }
 
             /// Tells how the call ended, as [`record`](Self::record) does, for callers that do not ask what it brought
             /// about: the quickest way.
             #[inline(always)]
             pub fn conclude(self, call: impl Into<Call>, now: Timestamp) {
-                let (call, (breaker, leave)) = (call.into(), self.into_parts());
-                breaker.conclude(leave, call, now);
+                let (call, (breaker, token)) = (call.into(), self.into_parts());
+                breaker.conclude(token, call, now);
             }
 
             /// Tells how the call ended, and returns as what it was counted and all that this brought about.
             #[inline(always)]
             pub fn settle(self, call: impl Into<Call>, now: Timestamp) -> Settled {
-                let (call, (breaker, leave)) = (call.into(), self.into_parts());
-                breaker.settle(leave, call, now)
+                let (call, (breaker, token)) = (call.into(), self.into_parts());
+                breaker.settle(token, call, now)
             }
 
             /// Tells that the call panicked: a failure or nothing, as [`OnPanic`](crate::OnPanic) says. For callers that
             /// catch the panic of the call itself; a [`Guard`](crate::Guard) does so by itself.
             pub fn panicked(self, now: Timestamp) -> Option<Transition> {
-                let (breaker, leave) = self.into_parts();
-                let settled = breaker.panicked(leave.into_grant()?, now);
+                let (breaker, token) = self.into_parts();
+                let settled = breaker.panicked(token.into_grant()?, now);
                 settled.transitions.into_last()
             }
 
@@ -117,8 +117,8 @@ macro_rules! permit_methods {
             /// [`OnAbandoned`](crate::OnAbandoned) says. Time in which the other side waited for the caller does not
             /// belong to it.
             pub fn abandoned(self, lasted: Duration, now: Timestamp) -> Settled {
-                let (breaker, leave) = self.into_parts();
-                match leave.into_grant() {
+                let (breaker, token) = self.into_parts();
+                match token.into_grant() {
                     Some(grant) => breaker.abandoned(grant, lasted, now),
                     None => Settled::of(Outcome::Ignored),
                 }
@@ -126,24 +126,24 @@ macro_rules! permit_methods {
 
             /// The generation in which the outcome counts; in any later one it is late.
             pub fn generation(&self) -> u64 {
-                self.leave.generation()
+                self.token.generation()
             }
 
             /// Whether the call is a probe, whose outcome decides whether the breaker closes.
             pub fn is_probe(&self) -> bool {
-                self.leave.boxed().is_some_and(Grant::is_probe)
+                self.token.boxed().is_some_and(Grant::is_probe)
             }
 
             /// When the probe's place is given to another; none for calls that are no probes.
             pub fn deadline(&self) -> Option<Timestamp> {
-                self.leave.boxed().and_then(Grant::deadline)
+                self.token.boxed().and_then(Grant::deadline)
             }
 
             /// Moves a probe's deadline later; never earlier, and not once it has passed.
             /// Does nothing for calls that are no probes.
             pub fn extend(&mut self, deadline: Timestamp) {
                 let breaker = self.breaker().clone();
-                if let Some(grant) = self.leave.boxed_mut()
+                if let Some(grant) = self.token.boxed_mut()
                     && grant.is_probe()
                 {
                     breaker.extend(grant, deadline);
@@ -159,16 +159,16 @@ macro_rules! permit_methods {
             /// [answered](Self::answered) stays so.
             pub fn waits_since(&mut self, start: Timestamp) {
                 let breaker = self.breaker().clone();
-                match self.leave.boxed_mut() {
+                match self.token.boxed_mut() {
                     Some(grant) => breaker.waits_since(grant, start),
-                    None => self.leave.restart(start),
+                    None => self.token.restart(start),
                 }
             }
 
             /// The other side has begun to answer: the call is not in flight any more for
             /// [`Rule::Stalled`](crate::Rule::Stalled). Its outcome is still to be recorded.
             pub fn answered(&self) {
-                if let Some(grant) = self.leave.boxed()
+                if let Some(grant) = self.token.boxed()
                     && grant.is_flight()
                 {
                     self.breaker().answered(grant);
@@ -177,16 +177,16 @@ macro_rules! permit_methods {
 
             /// The refusal that a monitor did not carry out.
             pub fn would_reject(&self) -> Option<&Rejection> {
-                self.leave.boxed().and_then(Grant::would_reject)
+                self.token.boxed().and_then(Grant::would_reject)
             }
         }
 
         impl Drop for $permit {
             #[inline(always)]
             fn drop(&mut self) {
-                if !self.leave.is_spent() {
-                    let leave = self.leave.take();
-                    self.breaker().drop_leave(leave);
+                if !self.token.is_spent() {
+                    let token = self.token.take();
+                    self.breaker().drop_token(token);
                 }
             }
         }

@@ -44,7 +44,7 @@ impl<K, C: Clock> Guard<K, C> {
     /// `sleep` is that of the caller's runtime, such as `tokio::time::sleep`; with the feature `tokio` there is
     /// `Guard::ready`. A breaker that nobody waits for pays nothing, and one that is closed is ready at once.
     pub async fn ready_by<S: Future>(&self, sleep: impl Fn(Duration) -> S) {
-        if self.breaker().undated_leave().is_some() {
+        if self.breaker().undated_token().is_some() {
             return;
         }
         let mut waiter = Waiter {

@@ -44,12 +44,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::leave::{Leave, Plain};
 use crate::log::{Log, Noted};
 use crate::machine::{Grant, GrantKind, Latest, Machine, Slack, Worth};
 use crate::outcome::{HoldKind, Outcome, Phase, RejectReason, Rejection};
 use crate::settings::{Mode, Settings, Watches};
 use crate::time::{Timestamp, nanos};
+use crate::token::{PlainToken, Token};
 use crate::word::{Signal, Word};
 
 #[cfg(test)]
@@ -165,23 +165,23 @@ impl<M: Memory> Core<M> {
 
     /// Leave for a call, where the word says that calls pass and that nothing more is to be known of them.
     #[inline]
-    pub fn leave(&self, now: Timestamp) -> Option<Leave> {
+    pub fn admit_token(&self, now: Timestamp) -> Option<Token> {
         let word = self.word();
-        word.is_closed().then(|| Leave::by(word, now))
+        word.is_closed().then(|| Token::by(word, now))
     }
 
-    /// Leave likewise, where besides nobody wants to know when the call begins: for callers that have not read a clock.
+    /// Token likewise, where besides nobody wants to know when the call begins: for callers that have not read a clock.
     #[inline]
-    pub fn undated_leave(&self) -> Option<Leave> {
+    pub fn undated_token(&self) -> Option<Token> {
         let word = self.word();
         let undated = word.is_closed() && !word.is_timed();
-        undated.then(|| Leave::by(word, Timestamp::ZERO))
+        undated.then(|| Token::by(word, Timestamp::ZERO))
     }
 
     /// Where calls pass likewise, one of which nobody knows when it began.
-    pub fn untimed(&self) -> Option<Plain> {
+    pub fn untimed(&self) -> Option<PlainToken> {
         let word = self.word();
-        word.is_closed().then(|| Plain {
+        word.is_closed().then(|| PlainToken {
             word: Word::new(Signal::Closed, word.generation()),
             time: Timestamp::ZERO,
         })
@@ -300,11 +300,11 @@ impl<M: Memory> Core<M> {
     }
 
     /// The machine's answer to a call as far as the word alone tells it.
-    pub fn answer(&self, now: Timestamp) -> Option<Result<Leave, Rejection>> {
+    pub fn answer(&self, now: Timestamp) -> Option<Result<Token, Rejection>> {
         let word = self.word();
         let grant = |kind| {
             let generation = word.generation();
-            Some(Ok(Leave::of(Grant { generation, kind })))
+            Some(Ok(Token::of(Grant { generation, kind })))
         };
         let refused = |reason, phase, retry_at| {
             Some(Err(Rejection {
@@ -315,7 +315,7 @@ impl<M: Memory> Core<M> {
             }))
         };
         match word.signal() {
-            Signal::Closed | Signal::Timed => Some(Ok(Leave::by(word, now))),
+            Signal::Closed | Signal::Timed => Some(Ok(Token::by(word, now))),
             Signal::Disabled => grant(GrantKind::Untracked),
             Signal::HeldClosed => self.until(word, now).and_then(|_| grant(GrantKind::Held)),
             Signal::Open => self
@@ -330,7 +330,7 @@ impl<M: Memory> Core<M> {
     }
 
     /// The same, where nothing but the first stamp may be missing.
-    pub fn first_answer(&self, now: Timestamp) -> Option<Result<Leave, Rejection>> {
+    pub fn first_answer(&self, now: Timestamp) -> Option<Result<Token, Rejection>> {
         if self.word().signal() == Signal::Ask && !self.folded_at().has_begun() {
             self.begin(now);
         }
@@ -347,7 +347,7 @@ impl<M: Memory> Core<M> {
     #[inline]
     pub fn takes(
         &self,
-        plain: Plain,
+        plain: PlainToken,
         outcome: Outcome,
         duration: Option<Duration>,
         now: Timestamp,
@@ -365,7 +365,7 @@ impl<M: Memory> Core<M> {
 
     /// As [`takes`](Core::takes), of a caller that has not read a clock: only where no time matters to what is noted.
     #[inline]
-    pub fn takes_undated(&self, plain: Plain, outcome: Outcome) -> bool {
+    pub fn takes_undated(&self, plain: PlainToken, outcome: Outcome) -> bool {
         let failed = match outcome {
             Outcome::Success => false,
             Outcome::Failure => true,
@@ -387,7 +387,7 @@ impl<M: Memory> Core<M> {
     #[inline(never)]
     fn takes_timed(
         &self,
-        plain: Plain,
+        plain: PlainToken,
         failed: bool,
         duration: Option<Duration>,
         now: Timestamp,
@@ -407,7 +407,7 @@ impl<M: Memory> Core<M> {
     }
 
     #[inline(always)]
-    fn notes(&self, plain: Plain, now: Timestamp, note: impl Fn(Log) -> Noted) -> bool {
+    fn notes(&self, plain: PlainToken, now: Timestamp, note: impl Fn(Log) -> Noted) -> bool {
         loop {
             let log = Log(self.log.load());
             match note(log) {

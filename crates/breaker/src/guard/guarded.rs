@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::call::Call;
 use crate::clock::Clock;
 use crate::guard::Guard;
-use crate::leave::Leave;
 use crate::refused::Refused;
 use crate::time::Timestamp;
-use crate::undated::{Asked, Begun};
+use crate::token::Token;
+use crate::undated::{TimedAdmission, TimedToken};
 
 /// A call that goes on where its guard may no longer be.
 #[cfg(feature = "tower")]
@@ -26,7 +26,7 @@ where
 {
     guard: G,
     /// Spent once the call has ended.
-    leave: Leave,
+    token: Token,
     /// When the call began, where somebody wanted to know.
     began: Option<Timestamp>,
     /// A drop finds that the call's own code runs only where a panic of that code unwinds; a thread that panics for another
@@ -55,12 +55,12 @@ where
     /// Asks the breaker, and reads the clock only where the answer depends on it.
     #[inline]
     pub fn begin(guard: G) -> Result<Self, Refused> {
-        match guard.borrow().breaker().undated_leave() {
-            Some(leave) => Ok(Guarded::of(guard, Begun { leave, at: None })),
+        match guard.borrow().breaker().undated_token() {
+            Some(token) => Ok(Guarded::of(guard, TimedToken { token, at: None })),
             None => {
-                let asked = ask(guard.borrow());
-                match asked.refused {
-                    None => Ok(Guarded::of(guard, asked.begun)),
+                let admission = ask(guard.borrow());
+                match admission.refused {
+                    None => Ok(Guarded::of(guard, admission.timed)),
                     Some(refused) => Err(refused),
                 }
             }
@@ -68,11 +68,11 @@ where
     }
 
     #[inline]
-    fn of(guard: G, begun: Begun) -> Self {
+    fn of(guard: G, timed: TimedToken) -> Self {
         Guarded {
             guard,
-            leave: begun.leave,
-            began: begun.at,
+            token: timed.token,
+            began: timed.at,
             now: Now::Waits,
             #[cfg(feature = "http")]
             answered: None,
@@ -114,7 +114,7 @@ where
         let call = classify(&self.guard.borrow().classifier);
         let guard = self.guard.borrow();
         let breaker = guard.breaker();
-        breaker.end(&mut self.leave, at, call, || guard.now());
+        breaker.end(&mut self.token, at, call, || guard.now());
     }
 
     /// As [`end`](Guarded::end) for a call that is kept elsewhere, where nothing of it remains.
@@ -147,7 +147,7 @@ where
         let guard = self.guard.borrow();
         let now = guard.now();
         self.answered = Some(now);
-        if let Some(grant) = self.leave.boxed()
+        if let Some(grant) = self.token.boxed()
             && grant.is_flight()
         {
             guard.breaker().answered(grant);
@@ -177,14 +177,14 @@ where
 
     #[cold]
     fn unsettled(&mut self) {
-        let begun = Begun {
-            leave: self.leave.take(),
+        let timed = TimedToken {
+            token: self.token.take(),
             at: self.began,
         };
         let guard = self.guard.borrow();
         if self.now == Now::Waits {
-            guard.breaker().give_up(begun, || guard.now());
-        } else if let Some(grant) = begun.leave.into_grant() {
+            guard.breaker().give_up(timed, || guard.now());
+        } else if let Some(grant) = timed.token.into_grant() {
             guard.breaker().panicked(grant, guard.now());
         }
     }
@@ -197,7 +197,7 @@ where
 {
     #[inline]
     fn drop(&mut self) {
-        if !self.leave.is_spent() {
+        if !self.token.is_spent() {
             self.unsettled();
         }
     }
@@ -217,12 +217,12 @@ impl<T> Drop for Ends<'_, T> {
 
 /// Out of the way of the calls that need no time.
 #[inline(never)]
-fn ask<K, C: Clock>(guard: &Guard<K, C>) -> Asked {
+fn ask<K, C: Clock>(guard: &Guard<K, C>) -> TimedAdmission {
     let breaker = guard.breaker();
     match breaker.refused_by_far(|| guard.coarse()) {
-        Some(refused) => Asked {
-            begun: Begun {
-                leave: Leave::default(),
+        Some(refused) => TimedAdmission {
+            timed: TimedToken {
+                token: Token::default(),
                 at: None,
             },
             refused: Some(refused),

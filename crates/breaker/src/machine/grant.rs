@@ -11,7 +11,7 @@ use crate::window::Flight;
 /// The answer to [`Machine::admit`](super::Machine::admit).
 #[derive(Debug)]
 pub struct Admission {
-    /// Leave to call, or the refusal.
+    /// Token to call, or the refusal.
     pub result: Result<Grant, Rejection>,
     /// What happened on the way.
     pub transitions: Transitions,

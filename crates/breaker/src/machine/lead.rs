@@ -13,7 +13,7 @@ use crate::transition::{Reason, Transitions};
 /// How often, at the most, one machine tells that a call would probe if only it might.
 const DEMAND_EVERY: Duration = Duration::from_millis(100);
 
-/// Leave to probe, from the fleet that leads a breaker.
+/// Token to probe, from the fleet that leads a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProbeLease {
     /// No probe begins at this time or later.

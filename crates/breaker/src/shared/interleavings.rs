@@ -15,7 +15,6 @@ use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
 
 use super::{Cell, Core, Kept, Lock, Memory};
-use crate::leave::Leave;
 use crate::machine::{Grant, Machine, Settled, SettledAs};
 use crate::outcome::{Hold, HoldKind, Outcome, Phase};
 use crate::ramp::Ramp;
@@ -23,6 +22,7 @@ use crate::ratio::Ratio;
 use crate::settings::{CloseRule, OnProbeTimeout, Over, Probes, Rule, Settings, WindowKind};
 use crate::snapshot::Totals;
 use crate::time::Timestamp;
+use crate::token::Token;
 
 struct Model;
 
@@ -160,30 +160,30 @@ impl Stage for Machine {
 }
 
 impl Stage for Arc<Core<Model>> {
-    type Grant = Leave;
+    type Grant = Token;
 
-    fn admit(&mut self, now: Timestamp) -> Option<Leave> {
+    fn admit(&mut self, now: Timestamp) -> Option<Token> {
         let answer = self.first_answer(now);
-        let asked = || self.with(|machine| machine.admit(now).result.map(Leave::of));
+        let asked = || self.with(|machine| machine.admit(now).result.map(Token::of));
         answer.unwrap_or_else(asked).ok()
     }
 
-    fn told(leave: &Leave) -> Told {
+    fn told(token: &Token) -> Told {
         Told::Admitted {
-            generation: leave.generation(),
-            probe: leave.boxed().is_some_and(Grant::is_probe),
+            generation: token.generation(),
+            probe: token.boxed().is_some_and(Grant::is_probe),
         }
     }
 
-    fn record(&mut self, leave: Leave, outcome: Outcome, now: Timestamp) -> Told {
-        if let Some(plain) = leave.plain()
+    fn record(&mut self, token: Token, outcome: Outcome, now: Timestamp) -> Told {
+        if let Some(plain) = token.plain()
             && (self.ignores(plain.word, outcome)
                 || self.takes_undated(plain, outcome)
                 || self.takes(plain, outcome, None, now))
         {
             return Told::Counted(outcome.into(), None);
         }
-        let grant = leave.into_grant().unwrap();
+        let grant = token.into_grant().unwrap();
         counted(self.with(|machine| machine.record(grant, outcome, now)))
     }
 

@@ -13,25 +13,25 @@ const BOXED: u64 = 16;
 
 /// What a permit holds until it is settled.
 #[derive(Debug, Default)]
-pub(crate) struct Leave {
+pub(crate) struct Token {
     /// What the call may, in the low byte; its generation above. For the most part the [`Word`] that admitted it; 0 for
     /// a leave that is spent.
     ticket: u64,
-    /// When the call was admitted, or [began to wait](Leave::restart), where it is [`Plain`].
+    /// When the call was admitted, or [began to wait](Token::restart), where it is [`PlainToken`].
     time: Timestamp,
     grant: Option<Box<Grant>>,
 }
 
 /// A leave that is no more than two numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Plain {
+pub(crate) struct PlainToken {
     /// The word that admitted the call.
     pub word: Word,
     /// When it did, or from when on the call is counted.
     pub time: Timestamp,
 }
 
-impl Plain {
+impl PlainToken {
     /// How many nanoseconds the call has lasted, where the breaker wanted to know when it began.
     pub fn lasted(self, now: Timestamp) -> Option<u64> {
         let lasted = now.as_nanos().saturating_sub(self.time.as_nanos());
@@ -39,17 +39,17 @@ impl Plain {
     }
 }
 
-impl From<Plain> for Leave {
-    fn from(plain: Plain) -> Self {
-        Leave::by(plain.word, plain.time)
+impl From<PlainToken> for Token {
+    fn from(plain: PlainToken) -> Self {
+        Token::by(plain.word, plain.time)
     }
 }
 
-impl Leave {
+impl Token {
     /// Leave given by a word that [lets calls pass](Word::is_closed).
     #[inline]
     pub fn by(word: Word, now: Timestamp) -> Self {
-        Leave {
+        Token {
             ticket: word.0,
             time: now,
             grant: None,
@@ -63,14 +63,14 @@ impl Leave {
             GrantKind::Held => (Signal::HeldClosed, Timestamp::ZERO),
             GrantKind::Untracked => (Signal::Disabled, Timestamp::ZERO),
             GrantKind::Flight(_) | GrantKind::Probe(_) | GrantKind::Shadow(_) => {
-                return Leave {
+                return Token {
                     ticket: grant.generation << 8 | BOXED,
                     time: Timestamp::ZERO,
                     grant: Some(Box::new(grant)),
                 };
             }
         };
-        Leave::by(Word::new(signal, grant.generation), time)
+        Token::by(Word::new(signal, grant.generation), time)
     }
 
     /// The grant; none of a leave that is spent.
@@ -94,15 +94,15 @@ impl Leave {
 
     /// The same leave in another place, and this one spent. Piece by piece, so that the pieces may stay in registers.
     #[inline]
-    pub fn take(&mut self) -> Leave {
-        Leave {
+    pub fn take(&mut self) -> Token {
+        Token {
             ticket: std::mem::take(&mut self.ticket),
             time: self.time,
             grant: self.grant.take(),
         }
     }
 
-    /// Spends a leave that is [plain](Leave::plain).
+    /// Spends a leave that is [plain](Token::plain).
     #[inline]
     pub fn spend(&mut self) {
         self.ticket = 0;
@@ -125,9 +125,9 @@ impl Leave {
 
     /// What there is to know of a call that was granted while closed, and for which nobody waits.
     #[inline]
-    pub fn plain(&self) -> Option<Plain> {
+    pub fn plain(&self) -> Option<PlainToken> {
         let plain = self.grant.is_none() && self.word().is_closed();
-        plain.then(|| Plain {
+        plain.then(|| PlainToken {
             word: self.word(),
             time: self.time,
         })
@@ -156,7 +156,7 @@ mod tests {
     use crate::window::Flight;
 
     #[test]
-    fn a_leave_gives_back_the_grant_that_it_was_made_of() {
+    fn a_token_round_trips_to_its_grant() {
         let time = Timestamp::from_nanos(u64::MAX - 1);
         let rejection = Rejection {
             reason: RejectReason::HeldOpen,
@@ -184,24 +184,24 @@ mod tests {
             .into_iter()
             .zip((0..7).map(|by| ((1 << 56) - 1) >> by))
         {
-            let mut leave = Leave::of(Grant { generation, kind });
-            assert_eq!(leave.generation(), generation);
-            let back = leave.take().into_grant().unwrap();
+            let mut token = Token::of(Grant { generation, kind });
+            assert_eq!(token.generation(), generation);
+            let back = token.take().into_grant().unwrap();
             assert_eq!((back.generation, back.kind), (generation, kind));
-            assert!(leave.is_spent() && leave.into_grant().is_none());
+            assert!(token.is_spent() && token.into_grant().is_none());
         }
     }
 
     #[test]
-    fn a_word_that_lets_calls_pass_is_a_leave_as_it_stands() {
+    fn a_word_that_admits_calls_is_a_token_itself() {
         let now = Timestamp::from_nanos(3);
-        let leave = |signal| {
-            Leave::by(Word::new(signal, 5), now)
+        let token = |signal| {
+            Token::by(Word::new(signal, 5), now)
                 .into_grant()
                 .unwrap()
                 .kind
         };
-        assert_eq!(leave(Signal::Closed), GrantKind::Call);
-        assert_eq!(leave(Signal::Timed), GrantKind::Timed(now));
+        assert_eq!(token(Signal::Closed), GrantKind::Call);
+        assert_eq!(token(Signal::Timed), GrantKind::Timed(now));
     }
 }
