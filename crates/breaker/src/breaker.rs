@@ -9,25 +9,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use crate::asked::LastAsked;
 use crate::breaker::listener::{Listener, Listeners, OnRefused, shared, tell_all};
 use crate::call::Call;
 use crate::chance::Chance;
 use crate::clock;
+use crate::last_use::LastUse;
 use crate::machine::{
-    Checked, Explanation, ForcedTrip, Grant, Machine, Reconfigured, Settled, Worth,
+    Checked, Explanation, ForcedTrip, Grant, Loss, Machine, Reconfigured, Settled,
 };
 use crate::outcome::{Hold, Outcome, Phase, Rejection};
 use crate::permit::{OwnedPermit, Permit};
+use crate::rare_state::{RareState, RareStateHandle};
 use crate::refused::Refused;
 use crate::settings::{Settings, SettingsErrors};
 use crate::shared::Core;
-use crate::side::{Place, Side};
 use crate::snapshot::{Saved, Snapshot};
+use crate::state_word::Signal;
 use crate::time::Timestamp;
 use crate::token::{PlainToken, Token};
 use crate::transition::{Transition, Transitions};
-use crate::word::Signal;
 
 pub(crate) mod listener;
 
@@ -65,11 +65,11 @@ pub(crate) struct Inner {
     name: Arc<str>,
     listeners: Option<Listeners>,
     /// When its key was last asked for, where it is one of a registry.
-    asked: LastAsked,
+    last_use: LastUse,
     announcing: AtomicU16,
     /// Where the key begins in its name, where it is one of a registry.
     key_at: u16,
-    pub(crate) side: Side,
+    pub(crate) rare: RareStateHandle,
 }
 
 /// The answer of who had to look closer. Not a `Result`, which the compiler would build where the quick answer's is,
@@ -162,10 +162,10 @@ impl Builder {
             core: Core::new(machine),
             name: self.name,
             listeners: self.shared_listeners.or_else(|| shared(self.listeners)),
-            asked: LastAsked::default(),
+            last_use: LastUse::default(),
             announcing: AtomicU16::new(0),
             key_at: self.key_at,
-            side: Side::default(),
+            rare: RareStateHandle::default(),
         })))
     }
 }
@@ -335,7 +335,7 @@ impl Breaker {
         now: Timestamp,
     ) -> Result<Reconfigured, SettingsErrors> {
         let reconfigured = self.with_machine(|machine| machine.reconfigure(settings, now))?;
-        self.0.side.wake();
+        self.0.rare.wake();
         self.announce(&reconfigured.transitions);
         Ok(reconfigured)
     }
@@ -364,7 +364,7 @@ impl Breaker {
     #[doc(alias = "metrics")]
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
         let mut snapshot = self.0.core.look(|machine| machine.snapshot(now));
-        snapshot.totals.refused = self.0.side.get().map_or(0, Place::refused);
+        snapshot.totals.refused = self.0.rare.get().map_or(0, RareState::refused);
         snapshot
     }
 
@@ -399,14 +399,14 @@ impl Breaker {
     }
 
     /// What would be lost with it.
-    pub(crate) fn worth(&self, now: Timestamp) -> Worth {
-        self.0.core.worth(now)
+    pub(crate) fn loss(&self, now: Timestamp) -> Loss {
+        self.0.core.loss(now)
     }
 
     /// When its key was last asked for.
     #[inline]
-    pub(crate) fn asked(&self) -> &LastAsked {
-        &self.0.asked
+    pub(crate) fn last_use(&self) -> &LastUse {
+        &self.0.last_use
     }
 
     /// Its key in a registry.
@@ -427,7 +427,7 @@ impl Breaker {
 
     /// How often the listener panicked or could not be called; counted up to 2^32 - 1.
     pub fn listener_faults(&self) -> u64 {
-        let faults = self.0.side.get().map(Place::listener_faults);
+        let faults = self.0.rare.get().map(RareState::listener_faults);
         faults.unwrap_or(0).into()
     }
 
@@ -665,14 +665,14 @@ impl Breaker {
         event: impl FnOnce(&mut Machine) -> Transitions,
     ) -> Option<Transition> {
         let transitions = self.with_machine(event);
-        self.0.side.wake();
+        self.0.rare.wake();
         self.announce(&transitions);
         transitions.into_last()
     }
 
     fn announce(&self, transitions: &Transitions) {
         if !transitions.is_empty() {
-            self.0.side.wake();
+            self.0.rare.wake();
         }
         for transition in transitions.iter() {
             self.tell(|listener| listener.transition(self, transition));
@@ -697,13 +697,13 @@ impl Breaker {
     }
 
     pub(crate) fn count_listener_faults(&self, faults: usize) {
-        (0..faults).for_each(|_| self.0.side.get_or_make().count_listener_fault());
+        (0..faults).for_each(|_| self.0.rare.get_or_make().count_listener_fault());
     }
 
     /// A probe's place may be free for one who waits.
     fn freed(&self, was_probe: bool) {
         if was_probe {
-            self.0.side.wake();
+            self.0.rare.wake();
         }
     }
 }

@@ -60,21 +60,21 @@ mod window;
 
 pub mod machine;
 
-mod asked;
 mod breaker;
+mod fleet_led;
 mod inherited;
 mod key_template;
 mod key_text;
-mod led;
+mod last_use;
 mod log;
 mod permit;
+mod rare_state;
 mod refused;
 mod refusing;
 pub mod registry;
 mod shared;
-mod side;
+mod state_word;
 mod token;
-mod word;
 
 mod call_error;
 #[cfg(feature = "tower")]
@@ -136,7 +136,7 @@ pub use transition::{Reason, Transition};
 
 /// Parts of a fleet's protocol, for whoever makes breakers of many processes agree.
 pub mod fleet {
-    pub use crate::led::WeakBreaker;
+    pub use crate::fleet_led::WeakBreaker;
     pub use crate::machine::{FleetOpening, FleetTally, ProbeLease};
 }
 

@@ -22,17 +22,17 @@ use crate::window::Window;
 mod explain;
 mod fold;
 mod grant;
+mod headroom;
 mod lead;
+mod loss;
 mod probing;
 mod reload;
-mod slack;
 mod stamps;
 mod steps;
+mod stop_reason;
 mod tally;
-mod usual;
+mod usual_duration;
 mod view;
-mod why;
-mod worth;
 
 pub use crate::chance::Chance;
 pub use crate::outcome::SettledAs;
@@ -43,16 +43,16 @@ pub(crate) use grant::GrantKind;
 #[cfg(test)]
 pub(crate) use grant::Slot;
 pub use grant::{Admission, Checked, Grant, Settled};
+pub(crate) use headroom::Headroom;
 use lead::Lead;
 pub use lead::{FleetOpening, ProbeLease};
+pub(crate) use loss::Loss;
 use probing::Probing;
 pub use reload::{Reconfigured, WindowFate};
-pub(crate) use slack::Slack;
 pub(crate) use stamps::{Latest, is_far};
 use tally::Counting;
 pub use tally::FleetTally;
-use usual::Usual;
-pub(crate) use worth::Worth;
+use usual_duration::UsualDuration;
 
 /// The highest generation that a restore takes over. Counting never gets there; a damaged record may claim more.
 const MAX_RESTORED_GENERATION: u64 = 1 << 55;
@@ -113,7 +113,7 @@ pub struct Machine {
     totals: Totals,
     recent: VecDeque<Transition>,
     outcomes: Recorder,
-    usual: Usual,
+    usual: UsualDuration,
     /// How many calls were ever counted as in flight: the number of the last.
     flown: u64,
     random: Source,

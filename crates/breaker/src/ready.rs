@@ -92,19 +92,19 @@ struct Waiter<'a> {
 impl Waiter<'_> {
     fn wait(&mut self, waker: &Waker) {
         self.leave();
-        let place = self.breaker.0.side.get_or_make();
-        self.number = Some(place.wait(waker));
+        let rare = self.breaker.0.rare.get_or_make();
+        self.number = Some(rare.wait(waker));
     }
 
     fn still_waits(&self, waker: &Waker) -> bool {
-        let place = self.breaker.0.side.get_or_make();
+        let rare = self.breaker.0.rare.get_or_make();
         self.number
-            .is_some_and(|number| place.still_waits(number, waker))
+            .is_some_and(|number| rare.still_waits(number, waker))
     }
 
     fn leave(&mut self) {
         if let Some(number) = self.number.take() {
-            self.breaker.0.side.get_or_make().forget(number);
+            self.breaker.0.rare.get_or_make().forget(number);
         }
     }
 }

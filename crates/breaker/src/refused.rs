@@ -34,11 +34,11 @@ use crate::transition::Reason;
 pub struct Refused {
     pub(crate) rejection: Rejection,
     pub(crate) at: Timestamp,
-    pub(crate) told: Arc<Told>,
+    pub(crate) context: Arc<RefusalContext>,
 }
 
 /// What all refusals of one generation are told alike.
-pub(crate) struct Told {
+pub(crate) struct RefusalContext {
     pub breaker: Arc<str>,
     pub generation: u64,
     /// The time at which the state began.
@@ -49,13 +49,13 @@ pub(crate) struct Told {
 impl Refused {
     /// The name of the breaker that refused.
     pub fn breaker(&self) -> &Arc<str> {
-        &self.told.breaker
+        &self.context.breaker
     }
 
     /// The reason for which the breaker opened, or is held open. None where it is closed and chance refused, or where it
     /// went through so many transitions since that the reason is forgotten.
     pub fn why(&self) -> Option<&Reason> {
-        self.told.why.as_ref()
+        self.context.why.as_ref()
     }
 
     /// The refusal alone.
@@ -93,7 +93,7 @@ impl From<Refused> for Rejection {
 impl PartialEq for Refused {
     fn eq(&self, other: &Self) -> bool {
         let facts = |refused: &Refused| (refused.rejection, refused.at);
-        facts(self) == facts(other) && self.told.breaker == other.told.breaker
+        facts(self) == facts(other) && self.context.breaker == other.context.breaker
     }
 }
 
@@ -102,10 +102,10 @@ impl Eq for Refused {}
 impl fmt::Debug for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Refused")
-            .field("breaker", &self.told.breaker)
+            .field("breaker", &self.context.breaker)
             .field("rejection", &self.rejection)
             .field("at", &self.at)
-            .field("why", &self.told.why)
+            .field("why", &self.context.why)
             .finish()
     }
 }
@@ -113,7 +113,7 @@ impl fmt::Debug for Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A key may come from a client.
-        write!(f, "breaker `{}` ", self.told.breaker.escape_debug())?;
+        write!(f, "breaker `{}` ", self.context.breaker.escape_debug())?;
         let opened = |f: &mut fmt::Formatter<'_>, before| match self.why() {
             Some(why) => write!(f, "{before}{why}"),
             None => Ok(()),

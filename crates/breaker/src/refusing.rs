@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::breaker::Breaker;
 use crate::outcome::Rejection;
-use crate::refused::{Refused, Told};
+use crate::refused::{RefusalContext, Refused};
 use crate::time::Timestamp;
 
 impl Breaker {
@@ -15,45 +15,50 @@ impl Breaker {
     /// [`Totals`](crate::Totals) calls this. Threads hardly meet here: each counts at a place of its own.
     #[inline(never)]
     pub fn refused(&self, rejection: Rejection, now: Timestamp) -> Refused {
-        self.refused_with(rejection, now, self.told())
+        self.refused_with(rejection, now, self.context())
     }
 
     /// As [`refused`](Breaker::refused), at a coarse time: no earlier than the state began, so that nobody is told to wait for
     /// longer than it lasts.
     #[inline(never)]
     pub(crate) fn refused_coarsely(&self, rejection: Rejection, coarse: Timestamp) -> Refused {
-        let told = self.told();
-        self.refused_with(rejection, coarse.max(told.since), told)
+        let context = self.context();
+        self.refused_with(rejection, coarse.max(context.since), context)
     }
 
     #[inline(always)]
-    fn refused_with(&self, rejection: Rejection, at: Timestamp, told: Arc<Told>) -> Refused {
+    fn refused_with(
+        &self,
+        rejection: Rejection,
+        at: Timestamp,
+        context: Arc<RefusalContext>,
+    ) -> Refused {
         let refused = Refused {
             rejection,
             at,
-            told,
+            context,
         };
         self.tell_refused(&refused);
         refused
     }
 
     /// Counts the refusal, and tells what those of the same generation were told.
-    fn told(&self) -> Arc<Told> {
+    fn context(&self) -> Arc<RefusalContext> {
         let generation = self.0.core.word().generation();
-        let place = self.0.side.get_or_make();
-        let mut refusals = place.stripe();
+        let rare = self.0.rare.get_or_make();
+        let mut refusals = rare.stripe();
         refusals.count += 1;
-        match &refusals.told {
-            Some(told) if told.generation == generation => told.clone(),
+        match &refusals.context {
+            Some(context) if context.generation == generation => context.clone(),
             _ => {
-                let told = Arc::new(self.0.core.look(|machine| Told {
+                let context = Arc::new(self.0.core.look(|machine| RefusalContext {
                     breaker: self.name().clone(),
                     generation: machine.generation(),
                     since: machine.since(),
-                    why: machine.why_closed_to_calls(),
+                    why: machine.stop_reason(),
                 }));
-                refusals.told = Some(told.clone());
-                told
+                refusals.context = Some(context.clone());
+                context
             }
         }
     }

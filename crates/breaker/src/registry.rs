@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::asked::{self, KeyClock};
 use crate::breaker::Breaker;
 use crate::breaker::listener::Listeners;
 use crate::chance::Chance;
 use crate::inherited::Inherited;
+use crate::last_use::{self, KeyClock};
 use crate::machine::Reconfigured;
 use crate::settings::{Mode, Settings, SettingsErrors};
 use crate::time::Timestamp;
@@ -148,7 +148,7 @@ impl Registry {
         now: impl FnOnce() -> Timestamp,
     ) -> Breaker {
         if let Some(breaker) = self.find(key)
-            && breaker.asked().note(coarse, &self.clock)
+            && breaker.last_use().note(coarse, &self.clock)
         {
             return breaker;
         }
@@ -168,7 +168,9 @@ impl Registry {
     pub fn get(&self, key: &str) -> Option<Breaker> {
         match is_reserved(key) {
             true => self.overflow.get(key),
-            false => self.find(key).filter(|found| found.asked().note_untimed()),
+            false => self
+                .find(key)
+                .filter(|found| found.last_use().note_untimed()),
         }
     }
 
@@ -176,7 +178,7 @@ impl Registry {
     pub fn peek(&self, key: &str) -> Option<Breaker> {
         match is_reserved(key) {
             true => self.overflow.get(key),
-            false => self.find(key).filter(|found| found.asked().is_here()),
+            false => self.find(key).filter(|found| found.last_use().is_here()),
         }
     }
 
@@ -229,7 +231,7 @@ impl Registry {
     }
 
     fn forget(&self, breaker: &Breaker, making: &mut Making) {
-        breaker.asked().leave(|| true);
+        breaker.last_use().leave(|| true);
         self.entries.pin().remove(breaker.key());
         making.room.remove(breaker);
     }
@@ -313,7 +315,7 @@ impl Registry {
     fn create(&self, key: &str, now: Timestamp) -> (Breaker, bool) {
         let mut making = self.making();
         if let Some(breaker) = self.find(key)
-            && breaker.asked().note(now, &self.clock)
+            && breaker.last_use().note(now, &self.clock)
         {
             return (breaker, false);
         }
@@ -323,14 +325,14 @@ impl Registry {
         }
         making.room.lay_to_rest(now);
         let breaker = self.make(key, &mut making, |settings| settings);
-        breaker.asked().touch(moment);
+        breaker.last_use().touch(moment);
         making.room.insert(breaker.clone(), moment);
         self.entries.pin().insert(Entry(breaker.clone()));
         (breaker, true)
     }
 
     /// Whether there is room for another key, if need be where one gives way.
-    fn has_room(&self, making: &mut Making, time: Timestamp, moment: asked::Moment) -> bool {
+    fn has_room(&self, making: &mut Making, time: Timestamp, moment: last_use::Moment) -> bool {
         let max_keys = self.max_keys.load(Ordering::Relaxed);
         let len = making.room.len();
         if len < max_keys {

@@ -45,18 +45,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::log::{Log, Noted};
-use crate::machine::{Grant, GrantKind, Latest, Machine, Slack, Worth};
+use crate::machine::{Grant, GrantKind, Headroom, Latest, Loss, Machine};
 use crate::outcome::{HoldKind, Outcome, Phase, RejectReason, Rejection};
 use crate::settings::{Mode, Settings, Watches};
+use crate::state_word::{Signal, StateWord};
 use crate::time::{Timestamp, nanos};
 use crate::token::{PlainToken, Token};
-use crate::word::{Signal, Word};
 
+mod foldable;
 #[cfg(test)]
 mod interleavings;
-mod kept;
 
-pub(crate) use kept::Kept;
+pub(crate) use foldable::Foldable;
 
 /// What the core is made of: the processor's own, or a model of it in which every interleaving can be tried.
 pub(crate) trait Memory {
@@ -75,8 +75,8 @@ pub(crate) trait Cell {
 
 /// A lock around the machine.
 pub(crate) trait Lock {
-    fn new(kept: Kept) -> Self;
-    fn with<R>(&self, event: impl FnOnce(&mut Kept) -> R) -> R;
+    fn new(foldable: Foldable) -> Self;
+    fn with<R>(&self, event: impl FnOnce(&mut Foldable) -> R) -> R;
 }
 
 /// The processor's own.
@@ -84,7 +84,7 @@ pub(crate) struct Real;
 
 impl Memory for Real {
     type Cell = AtomicU64;
-    type Lock = Mutex<Kept>;
+    type Lock = Mutex<Foldable>;
 }
 
 impl Cell for AtomicU64 {
@@ -115,12 +115,12 @@ impl Cell for AtomicU64 {
 }
 
 /// A `std` mutex is enough, as it is never held across a call, a wait or a listener.
-impl Lock for Mutex<Kept> {
-    fn new(kept: Kept) -> Self {
-        Mutex::new(kept)
+impl Lock for Mutex<Foldable> {
+    fn new(foldable: Foldable) -> Self {
+        Mutex::new(foldable)
     }
 
-    fn with<R>(&self, event: impl FnOnce(&mut Kept) -> R) -> R {
+    fn with<R>(&self, event: impl FnOnce(&mut Foldable) -> R) -> R {
         event(&mut self.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -148,19 +148,21 @@ impl<M: Memory> Core<M> {
     pub fn new(machine: Machine) -> Self {
         let latest = machine.latest();
         let core = Core {
-            word: M::Cell::new(Word::new(Signal::Ask, 0).0),
+            word: M::Cell::new(StateWord::new(Signal::Ask, 0).0),
             beside: M::Cell::new(0),
             log: M::Cell::new(Log::SHUT.0),
             edge: M::Cell::new(0),
-            machine: M::Lock::new(Kept::new(machine)),
+            machine: M::Lock::new(Foldable::new(machine)),
         };
-        M::Lock::with(&core.machine, |kept| core.publish_kept(kept, latest, 0));
+        M::Lock::with(&core.machine, |foldable| {
+            core.publish_foldable(foldable, latest, 0)
+        });
         core
     }
 
     #[inline]
-    pub fn word(&self) -> Word {
-        Word(self.word.load())
+    pub fn word(&self) -> StateWord {
+        StateWord(self.word.load())
     }
 
     /// Leave for a call, where the word says that calls pass and that nothing more is to be known of them.
@@ -182,7 +184,7 @@ impl<M: Memory> Core<M> {
     pub fn untimed(&self) -> Option<PlainToken> {
         let word = self.word();
         word.is_closed().then(|| PlainToken {
-            word: Word::new(Signal::Closed, word.generation()),
+            word: StateWord::new(Signal::Closed, word.generation()),
             time: Timestamp::ZERO,
         })
     }
@@ -196,7 +198,7 @@ impl<M: Memory> Core<M> {
 
     /// The time that goes with that word, where it is still ahead.
     #[inline]
-    fn until(&self, word: Word, now: Timestamp) -> Option<Timestamp> {
+    fn until(&self, word: StateWord, now: Timestamp) -> Option<Timestamp> {
         let until = Timestamp::from_nanos(self.beside.load());
         (self.word() == word && now < until).then_some(until)
     }
@@ -204,7 +206,7 @@ impl<M: Memory> Core<M> {
     /// One event, and what others may know of it, before anyone else can have another.
     pub fn with<R>(&self, event: impl FnOnce(&mut Machine) -> R) -> R {
         self.machine
-            .with(|kept| self.with_machine(kept.unfold(self.folded_at()), event))
+            .with(|foldable| self.with_machine(foldable.unfold(self.folded_at()), event))
     }
 
     /// The latest time that a folded machine was told, for whoever holds the lock; to others no more than a hint.
@@ -214,13 +216,13 @@ impl<M: Memory> Core<M> {
 
     /// Takes the first stamp, where that is all that a folded machine lacks to let calls pass: it stays folded then.
     pub fn begin(&self, now: Timestamp) {
-        self.machine.with(|kept| {
-            if let Kept::Folded(folded) = &*kept
+        self.machine.with(|foldable| {
+            if let Foldable::Folded(folded) = &*foldable
                 && !self.folded_at().has_begun()
             {
                 let mut machine = folded.unfold(Latest::default());
                 machine.see(now);
-                self.publish_kept(kept, machine.latest(), Log(self.log.load()).turn());
+                self.publish_foldable(foldable, machine.latest(), Log(self.log.load()).turn());
             }
         });
     }
@@ -238,9 +240,9 @@ impl<M: Memory> Core<M> {
 
     /// One look at the machine. A folded one stays so: it is unfolded elsewhere, with what is noted by now.
     pub fn look<R>(&self, event: impl FnOnce(&Machine) -> R) -> R {
-        self.machine.with(|kept| match kept {
-            Kept::Whole(machine) => self.with_machine(machine, |machine| event(machine)),
-            Kept::Folded(folded) => {
+        self.machine.with(|foldable| match foldable {
+            Foldable::Whole(machine) => self.with_machine(machine, |machine| event(machine)),
+            Foldable::Folded(folded) => {
                 let mut machine = folded.unfold(self.folded_at());
                 machine.catch_up_with(Log(self.log.load()));
                 event(&machine)
@@ -249,52 +251,52 @@ impl<M: Memory> Core<M> {
     }
 
     /// What would be lost with the machine at `now`. Of a folded one that is what is noted, if it is anything.
-    pub fn worth(&self, now: Timestamp) -> Worth {
-        self.machine.with(|kept| match kept {
-            Kept::Whole(machine) => self.with_machine(machine, |machine| machine.worth(now)),
-            Kept::Folded(folded) => {
+    pub fn loss(&self, now: Timestamp) -> Loss {
+        self.machine.with(|foldable| match foldable {
+            Foldable::Whole(machine) => self.with_machine(machine, |machine| machine.loss(now)),
+            Foldable::Folded(folded) => {
                 let log = Log(self.log.load());
                 let (failures, slows) = log.runs();
                 if failures.count() + slows.count() == 0 {
-                    return Worth::Nothing;
+                    return Loss::Nothing;
                 }
                 let mut machine = folded.unfold(self.folded_at());
                 machine.catch_up_with(log);
-                machine.worth(now)
+                machine.loss(now)
             }
         })
     }
 
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
-        self.machine.with(|kept| kept.settings().clone())
+        self.machine.with(|foldable| foldable.settings().clone())
     }
 
     /// Folds the machine away, where at `now` there is nothing in it.
     pub fn rest(&self, now: Timestamp) {
-        self.machine.with(|kept| {
-            if let Kept::Whole(machine) = kept {
+        self.machine.with(|foldable| {
+            if let Foldable::Whole(machine) = foldable {
                 let log = Log(self.log.swap(Log::SHUT.0));
                 machine.catch_up_with(log);
                 let latest = machine.latest();
-                kept.fold(now);
-                self.publish_kept(kept, latest, log.turn());
+                foldable.fold(now);
+                self.publish_foldable(foldable, latest, log.turn());
             }
         });
     }
 
     /// Of a folded machine, what the unfolded one allows, if no window needs the edge for itself: what is noted by then is
     /// booked in the time at which that begins.
-    fn publish_kept(&self, kept: &Kept, latest: Latest, turn: u64) {
-        match kept {
-            Kept::Whole(machine) => self.publish(machine, turn),
-            Kept::Folded(folded) => {
+    fn publish_foldable(&self, foldable: &Foldable, latest: Latest, turn: u64) {
+        match foldable {
+            Foldable::Whole(machine) => self.publish(machine, turn),
+            Foldable::Folded(folded) => {
                 let machine = folded.unfold(latest);
-                let slack = machine.slack().filter(|slack| slack.timeless);
-                let timeless = if slack.is_some() { TIMELESS } else { 0 };
+                let headroom = machine.headroom().filter(|headroom| headroom.timeless);
+                let timeless = if headroom.is_some() { TIMELESS } else { 0 };
                 self.publish_word(&machine);
                 self.edge.store(latest.horizon().as_nanos() | timeless);
-                self.publish_log(&machine, slack, turn);
+                self.publish_log(&machine, headroom, turn);
             }
         }
     }
@@ -339,7 +341,7 @@ impl<M: Memory> Core<M> {
 
     /// Whether an outcome of a call admitted by that word leaves everything as it is.
     #[inline]
-    pub fn ignores(&self, admitted: Word, outcome: Outcome) -> bool {
+    pub fn ignores(&self, admitted: StateWord, outcome: Outcome) -> bool {
         outcome == Outcome::Success && Log(self.log.load()).is_quiet() && self.word() == admitted
     }
 
@@ -426,31 +428,31 @@ impl<M: Memory> Core<M> {
     /// all else as it belongs to it, or newer.
     fn publish(&self, machine: &Machine, turn: u64) {
         self.publish_word(machine);
-        let slack = machine.slack();
-        let edge = match slack {
-            Some(slack) if slack.timeless => slack.edge.as_nanos() | TIMELESS,
-            Some(slack) => slack.edge.as_nanos() & !TIMELESS,
+        let headroom = machine.headroom();
+        let edge = match headroom {
+            Some(headroom) if headroom.timeless => headroom.edge.as_nanos() | TIMELESS,
+            Some(headroom) => headroom.edge.as_nanos() & !TIMELESS,
             None => machine.latest().horizon().as_nanos(),
         };
         if self.edge.load() != edge {
             self.edge.store(edge);
         }
-        self.publish_log(machine, slack, turn);
+        self.publish_log(machine, headroom, turn);
     }
 
-    fn publish_log(&self, machine: &Machine, slack: Option<Slack>, turn: u64) {
-        let allowed = slack.map(|slack| machine.allows(slack));
+    fn publish_log(&self, machine: &Machine, headroom: Option<Headroom>, turn: u64) {
+        let allowed = headroom.map(|headroom| machine.allows(headroom));
         self.log.store(Log::empty(turn, allowed).0);
     }
 
     fn publish_word(&self, machine: &Machine) {
         let (signal, beside) = signal_of(machine);
-        let word = Word::new(signal, machine.generation());
+        let word = StateWord::new(signal, machine.generation());
         if let Some(beside) = beside
             && self.beside.load() != beside
         {
             // A reader takes the time for the word's only if the word did not change meanwhile; so it must change.
-            let asks = Word::new(Signal::Ask, machine.generation());
+            let asks = StateWord::new(Signal::Ask, machine.generation());
             self.word.store(asks.0);
             self.beside.store(beside);
         }

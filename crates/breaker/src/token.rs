@@ -5,8 +5,8 @@
 //! say more lie in a box: those of probes, of calls that are watched in flight, and a monitor's.
 
 use crate::machine::{Grant, GrantKind};
+use crate::state_word::{Signal, StateWord};
 use crate::time::Timestamp;
-use crate::word::{Signal, Word};
 
 /// The code of a leave whose grant lies in the box.
 const BOXED: u64 = 16;
@@ -26,7 +26,7 @@ pub(crate) struct Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PlainToken {
     /// The word that admitted the call.
-    pub word: Word,
+    pub word: StateWord,
     /// When it did, or from when on the call is counted.
     pub time: Timestamp,
 }
@@ -48,7 +48,7 @@ impl From<PlainToken> for Token {
 impl Token {
     /// Leave given by a word that [lets calls pass](Word::is_closed).
     #[inline]
-    pub fn by(word: Word, now: Timestamp) -> Self {
+    pub fn by(word: StateWord, now: Timestamp) -> Self {
         Token {
             ticket: word.0,
             time: now,
@@ -70,7 +70,7 @@ impl Token {
                 };
             }
         };
-        Token::by(Word::new(signal, grant.generation), time)
+        Token::by(StateWord::new(signal, grant.generation), time)
     }
 
     /// The grant; none of a leave that is spent.
@@ -78,7 +78,7 @@ impl Token {
         if let Some(grant) = self.grant {
             return Some(*grant);
         }
-        let word = Word(self.ticket);
+        let word = StateWord(self.ticket);
         let kind = match word.signal() {
             Signal::Closed => GrantKind::Call,
             Signal::Timed => GrantKind::Timed(self.time),
@@ -134,8 +134,8 @@ impl Token {
     }
 
     #[inline]
-    fn word(&self) -> Word {
-        Word(self.ticket)
+    fn word(&self) -> StateWord {
+        StateWord(self.ticket)
     }
 
     /// The grant of a call of which more is to be known than that it was granted.
@@ -196,7 +196,7 @@ mod tests {
     fn a_word_that_admits_calls_is_a_token_itself() {
         let now = Timestamp::from_nanos(3);
         let token = |signal| {
-            Token::by(Word::new(signal, 5), now)
+            Token::by(StateWord::new(signal, 5), now)
                 .into_grant()
                 .unwrap()
                 .kind

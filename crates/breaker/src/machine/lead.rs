@@ -1,6 +1,6 @@
 //! A machine that many processes share: who decides when it probes, and how it takes over what the others found out.
 //!
-//! Led by a fleet, an open machine whose cooldown has ended goes on to refuse, until it is told that it may probe, from
+//! FleetLed by a fleet, an open machine whose cooldown has ended goes on to refuse, until it is told that it may probe, from
 //! when until when. Everything else it does as any other.
 
 use std::time::Duration;
@@ -44,11 +44,11 @@ pub(super) enum Lead {
     #[default]
     Own,
     /// The fleet does.
-    Fleet(Led),
+    Fleet(FleetLed),
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Led {
+pub(super) struct FleetLed {
     lease: Option<ProbeLease>,
     /// A call was refused for want of a lease, and nobody has been told.
     demanded: bool,
@@ -114,7 +114,7 @@ impl Machine {
     /// [lease](Machine::probe_by_lease).
     pub fn follow_fleet(&mut self) {
         if !self.lead.is_fleet() {
-            self.lead = Lead::Fleet(Led::default());
+            self.lead = Lead::Fleet(FleetLed::default());
         }
     }
 
@@ -153,7 +153,7 @@ impl Machine {
         if self.hold.is_some() {
             return transitions;
         }
-        self.lead = Lead::Fleet(Led::default());
+        self.lead = Lead::Fleet(FleetLed::default());
         let FleetOpening {
             until,
             attempts,

@@ -7,8 +7,8 @@
 
 use std::collections::VecDeque;
 
-use crate::asked::Moment;
 use crate::breaker::Breaker;
+use crate::last_use::Moment;
 
 /// How many keys a chunk has before the next is begun; with twice as many it is split.
 const FULL: usize = 32;
@@ -72,7 +72,7 @@ impl Order {
         let breakers = std::mem::take(&mut self.chunks[at].breakers);
         let mut dated: Vec<_> = breakers
             .into_iter()
-            .map(|breaker| (breaker.asked().last(now), breaker))
+            .map(|breaker| (breaker.last_use().last(now), breaker))
             .collect();
         dated.sort_by_key(|(last, _)| *last);
         let later = dated.split_off(dated.partition_point(|(last, _)| *last < next));
@@ -102,7 +102,7 @@ impl Order {
             let dates: Vec<_> = first
                 .breakers
                 .iter()
-                .map(|breaker| breaker.asked().last(now))
+                .map(|breaker| breaker.last_use().last(now))
                 .collect();
             for (at, last) in dates.iter().enumerate() {
                 let found = if *last < next {

@@ -11,9 +11,9 @@
 use std::time::Duration;
 
 use super::order::Order;
-use crate::asked::{FINE, Moment};
 use crate::breaker::Breaker;
-use crate::machine::Worth;
+use crate::last_use::{FINE, Moment};
+use crate::machine::Loss;
 use crate::time::{Timestamp, nanos};
 
 /// How many breakers a new key may have looked at, whatever came before.
@@ -131,20 +131,20 @@ impl Room {
         {
             self.budget -= 1;
             left -= 1;
-            let last = breaker.asked().last(now.moment);
-            match worth(&breaker, now.time) {
-                Some(Worth::Nothing) if leave(&breaker) => return Some(Gone::Spare(breaker)),
-                Some(Worth::Nothing) | None => {
-                    breaker.asked().touch(now.moment);
+            let last = breaker.last_use().last(now.moment);
+            match loss(&breaker, now.time) {
+                Some(Loss::Nothing) if leave(&breaker) => return Some(Gone::Spare(breaker)),
+                Some(Loss::Nothing) | None => {
+                    breaker.last_use().touch(now.moment);
                     self.order.insert(breaker, now.moment, now.moment);
                 }
-                Some(Worth::Evidence) => {
+                Some(Loss::Evidence) => {
                     if now.is_idle(last) && idlest.is_none_or(|(least, _)| last < least) {
                         idlest = Some((last, self.aside.len()));
                     }
                     self.aside.push(breaker);
                 }
-                Some(Worth::State) => self.aside.push(breaker),
+                Some(Loss::State) => self.aside.push(breaker),
             }
         }
         let (_, at) = idlest?;
@@ -169,9 +169,9 @@ impl Room {
             }
             let at = self.next;
             let breaker = &self.aside[at];
-            let last = breaker.asked().last(now.moment);
-            match worth(breaker, now.time) {
-                Some(Worth::Nothing) => {
+            let last = breaker.last_use().last(now.moment);
+            match loss(breaker, now.time) {
+                Some(Loss::Nothing) => {
                     let spare = self.aside.swap_remove(at);
                     // The last one has taken its place, and may have been looked at before.
                     if let Some((_, idle)) = &mut idlest
@@ -182,12 +182,12 @@ impl Room {
                     self.order.insert(spare, last, now.moment);
                     continue;
                 }
-                Some(Worth::Evidence)
+                Some(Loss::Evidence)
                     if now.is_idle(last) && idlest.is_none_or(|(least, _)| last < least) =>
                 {
                     idlest = Some((last, at));
                 }
-                Some(Worth::Evidence | Worth::State) | None => {}
+                Some(Loss::Evidence | Loss::State) | None => {}
             }
             self.next = at + 1;
         }
@@ -196,10 +196,10 @@ impl Room {
 }
 
 /// What would be lost with a breaker; `None`: somebody has it in hand.
-fn worth(breaker: &Breaker, now: Timestamp) -> Option<Worth> {
-    (breaker.hands() <= OWN_HANDS).then(|| breaker.worth(now))
+fn loss(breaker: &Breaker, now: Timestamp) -> Option<Loss> {
+    (breaker.hands() <= OWN_HANDS).then(|| breaker.loss(now))
 }
 
 fn leave(breaker: &Breaker) -> bool {
-    breaker.asked().leave(|| breaker.hands() <= OWN_HANDS)
+    breaker.last_use().leave(|| breaker.hands() <= OWN_HANDS)
 }

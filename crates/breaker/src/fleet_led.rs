@@ -38,7 +38,7 @@ impl Breaker {
     /// [`Listener::demanded`](crate::Listener::demanded), at most ten times a second.
     pub fn follow_fleet(&self) {
         self.with_machine(|machine| machine.follow_fleet());
-        self.0.side.wake();
+        self.0.rare.wake();
     }
 
     /// Decides alone from now on when to probe; an open breaker stays open for so much longer.

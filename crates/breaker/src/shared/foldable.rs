@@ -11,43 +11,43 @@ use crate::time::Timestamp;
 
 /// A machine, in as little memory as can be.
 #[derive(Clone, Debug)]
-pub(crate) enum Kept {
+pub(crate) enum Foldable {
     Whole(Box<Machine>),
     Folded(Folded),
 }
 
-impl Kept {
+impl Foldable {
     /// Folded at once, where it can be.
     pub fn new(machine: Machine) -> Self {
-        let mut kept = Kept::Whole(Box::new(machine));
-        kept.fold(Timestamp::ZERO);
-        kept
+        let mut foldable = Foldable::Whole(Box::new(machine));
+        foldable.fold(Timestamp::ZERO);
+        foldable
     }
 
     pub fn settings(&self) -> &Arc<Settings> {
         match self {
-            Kept::Whole(machine) => machine.settings(),
-            Kept::Folded(folded) => folded.settings(),
+            Foldable::Whole(machine) => machine.settings(),
+            Foldable::Folded(folded) => folded.settings(),
         }
     }
 
     /// The machine, unfolded for good, at the time at which it was folded away.
     pub fn unfold(&mut self, latest: Latest) -> &mut Machine {
-        if let Kept::Folded(folded) = self {
-            *self = Kept::Whole(Box::new(folded.unfold(latest)));
+        if let Foldable::Folded(folded) = self {
+            *self = Foldable::Whole(Box::new(folded.unfold(latest)));
         }
         match self {
-            Kept::Whole(machine) => machine,
-            Kept::Folded(_) => unreachable!("it has just been unfolded"),
+            Foldable::Whole(machine) => machine,
+            Foldable::Folded(_) => unreachable!("it has just been unfolded"),
         }
     }
 
     /// Folds the machine away, where at `now` there is nothing in it.
     pub fn fold(&mut self, now: Timestamp) {
-        if let Kept::Whole(machine) = self
+        if let Foldable::Whole(machine) = self
             && let Some(folded) = machine.fold(now)
         {
-            *self = Kept::Folded(folded);
+            *self = Foldable::Folded(folded);
         }
     }
 }

@@ -17,9 +17,9 @@ const PAST: u64 = 8;
 /// It is learnt wherever the machine takes a success whose duration is known, of a probe or of an ordinary call. A shared
 /// breaker passes most successes by the machine, so it learns from fewer of them than the machine alone would.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Usual(u64);
+pub(super) struct UsualDuration(u64);
 
-impl Usual {
+impl UsualDuration {
     pub fn learn(&mut self, duration: Option<Duration>) {
         if let Some(duration) = duration.map(nanos) {
             self.0 = match self.0 {
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     fn after(durations: impl IntoIterator<Item = Duration>) -> Duration {
-        let mut usual = Usual::default();
+        let mut usual = UsualDuration::default();
         let each = durations.into_iter();
         each.for_each(|duration| usual.learn(Some(duration)));
         Duration::from_nanos(usual.after(Timestamp::ZERO).as_nanos())

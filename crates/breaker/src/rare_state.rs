@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::task::Waker;
 
-use crate::refused::Told;
+use crate::refused::RefusalContext;
 
 /// How many threads may count refusals of one breaker without meeting.
 const STRIPES: usize = 8;
@@ -21,10 +21,10 @@ const PARTS: usize = 28;
 
 /// The number of a side, plus one; 0 for none. Dropped with its breaker, it gives the side back.
 #[derive(Debug, Default)]
-pub(crate) struct Side(AtomicU32);
+pub(crate) struct RareStateHandle(AtomicU32);
 
 #[derive(Default)]
-pub(crate) struct Place {
+pub(crate) struct RareState {
     stripes: [OnceLock<Box<Stripe>>; STRIPES],
     listener_faults: AtomicU32,
     waiting: AtomicU32,
@@ -41,7 +41,7 @@ struct Stripe(Mutex<Refusals>);
 pub(crate) struct Refusals {
     pub count: u64,
     /// What the last of them was told, which the next ones are told too in the same generation.
-    pub told: Option<Arc<Told>>,
+    pub context: Option<Arc<RefusalContext>>,
 }
 
 #[derive(Default)]
@@ -52,7 +52,7 @@ struct Waiters {
 }
 
 struct Table {
-    parts: [OnceLock<Box<[Place]>>; PARTS],
+    parts: [OnceLock<Box<[RareState]>>; PARTS],
     made: AtomicU32,
     free: Mutex<Vec<u32>>,
 }
@@ -64,13 +64,13 @@ static TABLE: Table = Table {
 };
 
 impl Table {
-    fn place(&self, number: u32) -> &Place {
+    fn state(&self, number: u32) -> &RareState {
         let number = number + FIRST;
         let part = number.ilog2() - FIRST.ilog2();
         let begins = FIRST << part;
-        let places = self.parts[part as usize]
-            .get_or_init(|| (0..begins).map(|_| Place::default()).collect());
-        &places[(number - begins) as usize]
+        let states = self.parts[part as usize]
+            .get_or_init(|| (0..begins).map(|_| RareState::default()).collect());
+        &states[(number - begins) as usize]
     }
 
     fn take(&self) -> u32 {
@@ -79,17 +79,17 @@ impl Table {
     }
 }
 
-impl Side {
+impl RareStateHandle {
     /// The side, where there is one.
-    pub fn get(&self) -> Option<&Place> {
+    pub fn get(&self) -> Option<&RareState> {
         let number = self.0.load(Ordering::Acquire).checked_sub(1)?;
-        Some(TABLE.place(number))
+        Some(TABLE.state(number))
     }
 
     /// The side, made if there is none yet.
-    pub fn get_or_make(&self) -> &Place {
-        if let Some(place) = self.get() {
-            return place;
+    pub fn get_or_make(&self) -> &RareState {
+        if let Some(state) = self.get() {
+            return state;
         }
         let number = TABLE.take();
         let made = (0, number + 1);
@@ -97,36 +97,36 @@ impl Side {
             .0
             .compare_exchange(made.0, made.1, Ordering::AcqRel, Ordering::Acquire);
         match was {
-            Ok(_) => TABLE.place(number),
+            Ok(_) => TABLE.state(number),
             Err(other) => {
                 lock(&TABLE.free).push(number);
-                TABLE.place(other - 1)
+                TABLE.state(other - 1)
             }
         }
     }
 
     /// Wakes all who wait, after something has happened for which they may wait.
     pub fn wake(&self) {
-        // Either this sees who waits, or who waits sees what has happened; see `Place::wait`.
+        // Either this sees who waits, or who waits sees what has happened; see `RareState::wait`.
         fence(Ordering::SeqCst);
-        if let Some(place) = self.get()
-            && place.waiting.load(Ordering::Relaxed) > 0
+        if let Some(state) = self.get()
+            && state.waiting.load(Ordering::Relaxed) > 0
         {
-            place.wake();
+            state.wake();
         }
     }
 }
 
-impl Drop for Side {
+impl Drop for RareStateHandle {
     fn drop(&mut self) {
-        if let Some(place) = self.get() {
-            place.clear();
+        if let Some(state) = self.get() {
+            state.clear();
             lock(&TABLE.free).push(*self.0.get_mut() - 1);
         }
     }
 }
 
-impl Place {
+impl RareState {
     /// This thread's stripe, or another one where it is in use.
     pub fn stripe(&self) -> MutexGuard<'_, Refusals> {
         let own = own_stripe();
@@ -238,29 +238,32 @@ mod tests {
 
     #[test]
     fn a_side_is_made_once_and_used_again_after_its_breaker() {
-        let sides: Vec<_> = (0..100).map(|_| Side::default()).collect();
-        for (count, side) in sides.iter().enumerate() {
-            assert!(side.get().is_none());
-            side.get_or_make().stripe().count = count as u64;
+        let handles: Vec<_> = (0..100).map(|_| RareStateHandle::default()).collect();
+        for (count, handle) in handles.iter().enumerate() {
+            assert!(handle.get().is_none());
+            handle.get_or_make().stripe().count = count as u64;
         }
-        let counts = sides.iter().map(|side| side.get_or_make().refused());
+        let counts = handles.iter().map(|handle| handle.get_or_make().refused());
         assert!(counts.eq(0..100));
-        drop(sides);
-        let anew: Vec<_> = (0..100).map(|_| Side::default()).collect();
-        assert!(anew.iter().all(|side| side.get_or_make().refused() == 0));
+        drop(handles);
+        let anew: Vec<_> = (0..100).map(|_| RareStateHandle::default()).collect();
+        assert!(
+            anew.iter()
+                .all(|handle| handle.get_or_make().refused() == 0)
+        );
     }
 
     #[test]
     fn threads_that_meet_at_a_stripe_take_others() {
-        let side = Side::default();
+        let handle = RareStateHandle::default();
         let held: Vec<_> = (0..STRIPES)
             .map(|_| {
-                let mut stripe = side.get_or_make().stripe();
+                let mut stripe = handle.get_or_make().stripe();
                 stripe.count += 1;
                 stripe
             })
             .collect();
         drop(held);
-        assert_eq!(side.get_or_make().refused(), STRIPES as u64);
+        assert_eq!(handle.get_or_make().refused(), STRIPES as u64);
     }
 }

@@ -8,7 +8,7 @@ use crate::window::Tally;
 
 /// What may be booked later than it came, in its order, with no difference to anyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slack {
+pub(crate) struct Headroom {
     /// So many outcomes that failed or were slow, and any number of others between them, meet no rule.
     misses: u64,
     /// Before this time, no window forgets anything, and outcomes of any time may be booked as of the machine's latest. At
@@ -20,7 +20,7 @@ pub(crate) struct Slack {
 
 impl Machine {
     /// The slack, where there is some: closed and neither held nor disabled, and all that the rules look at can be noted.
-    pub(crate) fn slack(&self) -> Option<Slack> {
+    pub(crate) fn headroom(&self) -> Option<Headroom> {
         let bare = matches!(self.state, State::Closed { ramp: None })
             && self.latest.has_begun()
             && self.hold.is_none()
@@ -35,7 +35,7 @@ impl Machine {
         }
         let latest = self.time();
         let rules = self.settings.trip.iter().zip(&self.windows);
-        let mut slacks = rules.map(|(rule, window)| {
+        let mut each = rules.map(|(rule, window)| {
             let (may_wait, edge) = window.waits(latest);
             let missing = missing(rule, &self.settings, window.tally(latest))?;
             // Who counts for a fleet wants to hear of the first failure.
@@ -43,11 +43,11 @@ impl Machine {
             let misses = if may_wait { window.room(missing) } else { 0 };
             Some((misses, edge))
         });
-        let (misses, edge) = slacks.try_fold((u64::MAX, Timestamp::MAX), |least, slack| {
-            let (misses, edge) = slack?;
+        let (misses, edge) = each.try_fold((u64::MAX, Timestamp::MAX), |least, headroom| {
+            let (misses, edge) = headroom?;
             Some((least.0.min(misses), least.1.min(edge)))
         })?;
-        Some(Slack {
+        Some(Headroom {
             misses,
             edge: edge.min(self.latest.horizon()),
             timeless: edge == Timestamp::MAX,
@@ -55,9 +55,9 @@ impl Machine {
     }
 
     /// What a log may take within the slack.
-    pub(crate) fn allows(&self, slack: Slack) -> Allowed {
+    pub(crate) fn allows(&self, headroom: Headroom) -> Allowed {
         Allowed {
-            misses: slack.misses,
+            misses: headroom.misses,
             quiet: self.success_changes_nothing(),
             wide: self.settings.watches() == Watches::Durations,
         }

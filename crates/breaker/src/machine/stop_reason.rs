@@ -7,7 +7,7 @@ use crate::transition::Reason;
 impl Machine {
     /// The reason for which calls are stopped: that of the hold, or of the last opening. None while closed, or where that
     /// opening is forgotten.
-    pub(crate) fn why_closed_to_calls(&self) -> Option<Reason> {
+    pub(crate) fn stop_reason(&self) -> Option<Reason> {
         match (&self.hold, &self.state) {
             // The hold itself tells it also after a restart, of which the last transition speaks then.
             (Some(hold), _) => (hold.kind == HoldKind::Open).then(|| Reason::HeldOpen {

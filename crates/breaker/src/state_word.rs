@@ -40,13 +40,13 @@ impl Signal {
 
 /// A [`Signal`] in the low byte, the generation above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Word(pub u64);
+pub(crate) struct StateWord(pub u64);
 
-impl Word {
+impl StateWord {
     /// Generations stay below 2^56: a restore takes over at most 2^55, and nothing counts through the rest.
     #[inline]
     pub fn new(signal: Signal, generation: u64) -> Self {
-        Word(generation << 8 | signal.code())
+        StateWord(generation << 8 | signal.code())
     }
 
     pub fn signal(self) -> Signal {
@@ -105,7 +105,7 @@ mod tests {
         let held = phases.map(Signal::HeldOpen);
         for signal in signals.into_iter().chain(held) {
             for generation in [0, 1, 1 << 55, (1 << 56) - 1] {
-                let word = Word::new(signal, generation);
+                let word = StateWord::new(signal, generation);
                 assert_eq!((word.signal(), word.generation()), (signal, generation));
                 let closed = matches!(signal, Signal::Closed | Signal::Timed);
                 assert_eq!(word.is_closed(), closed);

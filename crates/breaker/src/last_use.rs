@@ -61,7 +61,7 @@ fn moment(now: Timestamp) -> Moment {
 }
 
 /// The word, of the processor's own memory or of a model of it in which every interleaving can be tried.
-pub(crate) trait Word: Default {
+pub(crate) trait AtomicWord: Default {
     fn load(&self) -> u64;
     fn raise(&self, to: u64);
     fn set(&self, bits: u64);
@@ -70,7 +70,7 @@ pub(crate) trait Word: Default {
     fn fence();
 }
 
-impl Word for AtomicU64 {
+impl AtomicWord for AtomicU64 {
     #[inline]
     fn load(&self) -> u64 {
         self.load(Ordering::Relaxed)
@@ -98,9 +98,9 @@ impl Word for AtomicU64 {
 
 /// When a key was last asked for, and whether its breaker has left.
 #[derive(Debug, Default)]
-pub(crate) struct LastAsked<W = AtomicU64>(W);
+pub(crate) struct LastUse<W = AtomicU64>(W);
 
-impl<W: Word> LastAsked<W> {
+impl<W: AtomicWord> LastUse<W> {
     /// Notes that a caller, who has hold of the breaker, asked for its key. False: it has left the registry.
     #[inline]
     pub(crate) fn note(&self, now: Timestamp, clock: &KeyClock) -> bool {
@@ -123,7 +123,7 @@ impl<W: Word> LastAsked<W> {
         true
     }
 
-    /// As [`LastAsked::note`], by somebody who tells no time.
+    /// As [`LastUse::note`], by somebody who tells no time.
     #[inline]
     pub(crate) fn note_untimed(&self) -> bool {
         W::fence();
@@ -175,7 +175,7 @@ mod tests {
 
     use super::*;
 
-    impl Word for Modelled {
+    impl AtomicWord for Modelled {
         fn load(&self) -> u64 {
             self.load(Ordering::Relaxed)
         }
@@ -200,7 +200,7 @@ mod tests {
     /// A breaker as far as it matters: whether the registry's set has it, and who has hold of it.
     #[derive(Default)]
     struct Model {
-        asked: LastAsked<Modelled>,
+        asked: LastUse<Modelled>,
         is_gone: AtomicBool,
         hands: AtomicUsize,
     }
