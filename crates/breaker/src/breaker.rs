@@ -31,7 +31,7 @@ use crate::transition::{Transition, Transitions};
 
 pub(crate) mod listener;
 
-/// How many announcements of one breaker may run at once, those nested in a listener included.
+/// The most announcements of one breaker at once, those nested in a listener included.
 const ANNOUNCEMENTS: u16 = 64;
 
 /// A circuit breaker, shared by cloning.
@@ -54,7 +54,8 @@ const ANNOUNCEMENTS: u16 = 64;
 #[derive(Clone)]
 pub struct Breaker(pub(crate) Arc<Inner>);
 
-/// A panic leaves it as the last event left it: listeners are called without its lock, and theirs are caught.
+/// A panic leaves a breaker as the last event left it: listeners are called without its lock, and their panics are
+/// caught.
 impl UnwindSafe for Breaker {}
 
 /// See [`UnwindSafe`].
@@ -64,22 +65,22 @@ pub(crate) struct Inner {
     pub(crate) core: Core,
     name: Arc<str>,
     listeners: Option<Listeners>,
-    /// When its key was last asked for, where it is one of a registry.
+    /// The last use of its key, in a registry.
     last_use: LastUse,
     announcing: AtomicU16,
-    /// Where the key begins in its name, where it is one of a registry.
+    /// The position of the key in its name, in a registry.
     key_at: u16,
     pub(crate) rare: RareStateHandle,
 }
 
-/// The answer of who had to look closer. Not a `Result`, which the compiler would build where the quick answer's is,
+/// The answer of the slower path. Not a `Result`, which the compiler would build in the place of the quick answer's,
 /// hence in memory.
 struct SlowAdmission {
     token: Token,
     refused: Option<Rejection>,
 }
 
-/// Makes a [`Breaker`] with more than a name and settings.
+/// Builds a [`Breaker`] with more than a name and settings.
 pub struct Builder {
     name: Arc<str>,
     settings: Arc<Settings>,
@@ -103,14 +104,14 @@ impl Builder {
         self
     }
 
-    /// Adds a listener, called after those that were added before. Default: none.
+    /// Adds a listener, called after those added earlier. Default: none.
     #[doc(alias = "on_state_transition")]
     pub fn listener(mut self, listener: Arc<dyn Listener>) -> Self {
         self.listeners.push(listener);
         self
     }
 
-    /// Adds a closure that hears of every transition, see [`Listener::transition`].
+    /// Adds a closure that is called for every transition, see [`Listener::transition`].
     ///
     /// ```
     /// use fusebox_breaker::{Breaker, Settings};
@@ -128,24 +129,24 @@ impl Builder {
         self.listener(Arc::new(hears))
     }
 
-    /// Adds a closure that hears of every call that was refused, see [`Listener::refused`].
+    /// Adds a closure that is called for every refused call, see [`Listener::refused`].
     pub fn on_refused(self, hears: impl Fn(&Breaker, &Refused) + Send + Sync + 'static) -> Self {
         self.listener(Arc::new(OnRefused(hears)))
     }
 
-    /// The listeners of a registry, in place of its own ones.
+    /// Sets the listeners of a registry in place of its own.
     pub(crate) fn shared_listeners(mut self, listeners: Option<Listeners>) -> Self {
         self.shared_listeners = listeners;
         self
     }
 
-    /// The breaker is one of a registry, and its name from that byte on is its key.
+    /// Marks the breaker as one of a registry; its name from that byte on is its key.
     pub(crate) fn keyed_from(mut self, key_at: u16) -> Self {
         self.key_at = key_at;
         self
     }
 
-    /// The breaker, closed.
+    /// The finished breaker, closed.
     ///
     /// # Errors
     /// All faults of the settings, see [`Settings::validate`].
@@ -179,7 +180,7 @@ impl Breaker {
         Breaker::builder(name, settings).build()
     }
 
-    /// A breaker to be given a seed or a listener. Many breakers can share one `Arc<Settings>`.
+    /// A builder for a breaker with a seed or a listener. Many breakers can share one `Arc<Settings>`.
     pub fn builder(name: impl Into<Arc<str>>, settings: impl Into<Arc<Settings>>) -> Builder {
         Builder {
             name: name.into(),
@@ -192,15 +193,15 @@ impl Breaker {
         }
     }
 
-    /// The name given at its making.
+    /// The name given at creation.
     pub fn name(&self) -> &Arc<str> {
         &self.0.name
     }
 
-    /// Asks whether a call may pass. The permit is to be kept for as long as the call lasts.
+    /// Asks whether a call may pass. Keep the permit for as long as the call lasts.
     ///
     /// # Errors
-    /// The refusal, with its reason and the time to return. It is in no count, see [`refused`](Breaker::refused).
+    /// The refusal, with its reason and the time to return. It is not counted, see [`refused`](Breaker::refused).
     #[doc(alias = "try_acquire_permission")]
     #[doc(alias = "allow")]
     #[must_use = "the permit must be kept for as long as the call lasts; dropped at once, the call is ignored"]
@@ -212,7 +213,7 @@ impl Breaker {
     /// Asks whether a call may pass, for a permit that is moved elsewhere.
     ///
     /// # Errors
-    /// The refusal, with its reason and the time to return. It is in no count, see [`refused`](Breaker::refused).
+    /// The refusal, with its reason and the time to return. It is not counted, see [`refused`](Breaker::refused).
     #[must_use = "the permit must be kept for as long as the call lasts; dropped at once, the call is ignored"]
     #[inline]
     pub fn admit_owned(&self, now: Timestamp) -> Result<OwnedPermit, Rejection> {
@@ -220,8 +221,8 @@ impl Breaker {
             .map(|token| OwnedPermit::new(self.clone(), token))
     }
 
-    /// Whether a call that asked at `now` might become a probe. No more than a glance, since the state may change before
-    /// the call asks; a breaker that is closed and counts nothing but rows tells it by one load. For callers that must do
+    /// True if a call that asked at `now` might become a probe. This is only a hint, since the state may change before
+    /// the call asks; for a breaker that is closed and counts nothing but rows it is one load. For callers that must do
     /// something before they may probe.
     #[inline]
     pub fn may_probe(&self, now: Timestamp) -> bool {
@@ -246,7 +247,7 @@ impl Breaker {
         self.check_by(now, |machine| machine.check(now))
     }
 
-    /// As [`check`](Breaker::check), for callers of whom chance is to refuse only the call itself.
+    /// As [`check`](Breaker::check), for callers whose rejections by chance concern only the call itself.
     pub(crate) fn check_with_luck(&self, now: Timestamp) -> Result<(), Rejection> {
         self.check_by(now, |machine| machine.check_with_luck(now))
     }
@@ -265,13 +266,13 @@ impl Breaker {
         checked.result
     }
 
-    /// Takes an outcome from a caller without a permit, and returns the last transition that this brought about.
-    /// While open it changes nothing; after the cooldown it counts as a probe's answer.
+    /// Takes an outcome from a caller without a permit, and returns the last transition that it caused. While open it
+    /// changes nothing; after the cooldown it counts as a probe's answer.
     pub fn report(&self, call: impl Into<Call>, now: Timestamp) -> Option<Transition> {
         self.report_settled(call, now).transitions.into_last()
     }
 
-    /// As [`Breaker::report`], returning also as what the outcome was counted.
+    /// As [`Breaker::report`]; also returns how the outcome was counted.
     pub fn report_settled(&self, call: impl Into<Call>, now: Timestamp) -> Settled {
         let call = call.into();
         if call.is_plain()
@@ -285,7 +286,7 @@ impl Breaker {
         settled
     }
 
-    /// Holds the breaker open or closed by an operator's word, until it ends, is released, or is replaced by another.
+    /// Holds the breaker open or closed by an operator's command, until the hold ends, is released, or is replaced.
     #[doc(alias = "force_open")]
     #[doc(alias = "isolate")]
     #[doc(alias = "disable")]
@@ -294,14 +295,14 @@ impl Breaker {
             .expect("a hold is always a transition")
     }
 
-    /// Ends the hold: one held open goes on half-open, one held closed goes on closed with empty windows.
+    /// Ends the hold: a breaker held open continues half-open, one held closed continues closed with empty windows.
     /// Nothing happens without a hold.
     pub fn release(&self, now: Timestamp) -> Option<Transition> {
         self.change(|machine| machine.release(now))
     }
 
-    /// Begins anew: closed, windows empty, no hold, and the clock with it: the next stamp is the first one again, also where
-    /// it is earlier than all before.
+    /// Starts again: closed, windows empty, no hold. The clock starts again too: the next stamp is taken as the first
+    /// one, even if it is earlier than all before.
     pub fn reset(&self, now: Timestamp) -> Transition {
         self.change(|machine| machine.reset(now))
             .expect("a reset is always a transition")
@@ -313,19 +314,19 @@ impl Breaker {
         self.change(|machine| machine.trip(trip, now))
     }
 
-    /// Begins the ramp of the settings anew, see [`Machine::begin_ramp`].
+    /// Starts the ramp of the settings again, see [`Machine::begin_ramp`].
     pub fn begin_ramp(&self, now: Timestamp) {
         self.with_machine(|machine| machine.begin_ramp(now));
     }
 
-    /// Carries out what time alone has decided, for a caller that wants the listener to hear of it when no call comes.
+    /// Carries out decisions of time alone, for a caller that wants the listener's events even without calls.
     pub fn tick(&self, now: Timestamp) -> Option<Transition> {
         let transitions = self.with_machine(|machine| machine.tick(now));
         self.announce(&transitions);
         transitions.into_last()
     }
 
-    /// Takes new settings, and says what was kept and what was cleared.
+    /// Takes new settings, and reports which state was kept and which was cleared.
     ///
     /// # Errors
     /// All faults of the new settings; the old ones then stay in force.
@@ -340,7 +341,7 @@ impl Breaker {
         Ok(reconfigured)
     }
 
-    /// What [`Breaker::reconfigure`] would do, without doing it.
+    /// The result that [`Breaker::reconfigure`] would have, without a change.
     ///
     /// # Errors
     /// All faults of the new settings.
@@ -354,12 +355,13 @@ impl Breaker {
             .look(|machine| machine.would_reconfigure(settings, now))
     }
 
-    /// Why open, why still closed, when next: for a person, or as data. Nothing is changed by looking.
+    /// Explains why the breaker is open or still closed, and when that changes: for a person, or as data. Changes
+    /// nothing.
     pub fn explain(&self, now: Timestamp) -> Explanation {
         self.0.core.look(|machine| machine.explain(now))
     }
 
-    /// Everything at `now`. Nothing is changed by looking.
+    /// The whole state at `now`. Changes nothing.
     #[doc(alias = "state")]
     #[doc(alias = "metrics")]
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
@@ -373,65 +375,64 @@ impl Breaker {
         self.0.core.settings()
     }
 
-    /// What is to outlive the process.
+    /// The part of the state that outlives the process.
     pub fn saved(&self, now: Timestamp) -> Saved {
         self.0.core.look(|machine| machine.saved(now))
     }
 
-    /// Takes up what an earlier process left, see [`Machine::restore`].
+    /// Restores the state that an earlier process left, see [`Machine::restore`].
     pub fn restore(&self, saved: &Saved, now: Timestamp) -> Transition {
         self.change(|machine| machine.restore(saved, now))
             .expect("a restore is always a transition")
     }
 
-    /// Whether nothing would be lost with this breaker: closed, no hold, nothing in its windows.
+    /// True if nothing would be lost with this breaker: closed, no hold, nothing in its windows.
     pub fn is_idle(&self, now: Timestamp) -> bool {
         self.0.core.look(|machine| machine.is_idle(now))
     }
 
-    /// Gives back the memory of a breaker in which there is nothing: no transition since it was made, windows empty, no
-    /// call watched in flight, no chance of its own. Only the [last outcomes](crate::Snapshot::outcomes) and the
-    /// usual duration of a success are forgotten.
-    /// With any other, nothing changes; one that has tripped keeps the account of it. A [`Registry`](crate::Registry)
-    /// does so by itself when it grows.
+    /// Frees the memory of a breaker without any state: no transition since it was made, windows empty, no call watched
+    /// in flight, no source of chance of its own. Only the [last outcomes](crate::Snapshot::outcomes) and the usual
+    /// duration of a success are forgotten. Any other breaker stays as it is; one that has tripped keeps its history. A
+    /// [`Registry`](crate::Registry) calls this by itself when it grows.
     pub fn rest(&self, now: Timestamp) {
         self.0.core.rest(now);
     }
 
-    /// What would be lost with it.
+    /// The loss if the breaker were evicted at `now`.
     pub(crate) fn loss(&self, now: Timestamp) -> Loss {
         self.0.core.loss(now)
     }
 
-    /// When its key was last asked for.
+    /// The last use of its key.
     #[inline]
     pub(crate) fn last_use(&self) -> &LastUse {
         &self.0.last_use
     }
 
-    /// Its key in a registry.
+    /// The breaker's key in a registry.
     #[inline]
     pub(crate) fn key(&self) -> &str {
         &self.0.name[usize::from(self.0.key_at)..]
     }
 
-    /// Whether both are the same breaker.
+    /// True if both are the same breaker.
     pub(crate) fn is(&self, other: &Breaker) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// How many have it in hand.
+    /// Number of handles to this breaker.
     pub(crate) fn hands(&self) -> usize {
         Arc::strong_count(&self.0)
     }
 
-    /// How often the listener panicked or could not be called; counted up to 2^32 - 1.
+    /// Number of times that a listener panicked or could not be called; counted up to 2^32 - 1.
     pub fn listener_faults(&self) -> u64 {
         let faults = self.0.rare.get().map(RareState::listener_faults);
         faults.unwrap_or(0).into()
     }
 
-    /// First and in registers alone what is true of almost every call, of a healthy system and of a sick one.
+    /// Decides first, and in registers alone, the case of almost every call, of a healthy system and of a sick one.
     #[inline]
     pub(crate) fn admit_token(&self, now: Timestamp) -> Result<Token, Rejection> {
         if let Some(token) = self.0.core.admit_token(now) {
@@ -487,8 +488,8 @@ impl Breaker {
         }
     }
 
-    /// As [`record`](Breaker::record), for callers that do not ask what it brought about: without a transition to hand
-    /// back there is none to drop.
+    /// As [`record`](Breaker::record), for callers that do not need the transition: without one to return there is none
+    /// to drop.
     #[inline(always)]
     pub(crate) fn conclude(&self, mut token: Token, call: Call, now: Timestamp) {
         match token.plain() {
@@ -533,7 +534,7 @@ impl Breaker {
         }
     }
 
-    /// The commonest outcome that is to be remembered: all of it passed in registers.
+    /// Records the commonest outcome that must be remembered, with all arguments in registers.
     #[inline(never)]
     fn record_brief(
         &self,
@@ -561,7 +562,7 @@ impl Breaker {
         self.record_deciding(plain, outcome, duration, now)
     }
 
-    /// Out of the way, so that who calls it needs little room of its own.
+    /// Kept out of line, so that its caller needs little stack of its own.
     #[inline(never)]
     fn record_deciding(
         &self,
@@ -593,7 +594,7 @@ impl Breaker {
         self.settle_any(token, call, now).transitions.into_last()
     }
 
-    /// The outcome of a call whose leave is not spent.
+    /// Records the outcome of a call whose token is not spent.
     #[inline(never)]
     fn settle_any(&self, token: Token, call: Call, now: Timestamp) -> Settled {
         let Some(grant) = token.into_grant() else {
@@ -659,7 +660,7 @@ impl Breaker {
         result
     }
 
-    /// A command. Also one without a transition may let calls pass, so all who wait look again.
+    /// Runs a command. Even without a transition it may let calls pass, so all waiting calls check again.
     pub(crate) fn change(
         &self,
         event: impl FnOnce(&mut Machine) -> Transitions,
@@ -700,7 +701,7 @@ impl Breaker {
         (0..faults).for_each(|_| self.0.rare.get_or_make().count_listener_fault());
     }
 
-    /// A probe's place may be free for one who waits.
+    /// Wakes waiting calls, since a probe's place may be free.
     fn freed(&self, was_probe: bool) {
         if was_probe {
             self.0.rare.wake();

@@ -1,22 +1,22 @@
-//! What would be lost with a machine: how easily a registry may let it go.
+//! The loss of an eviction: the cost for a registry of dropping a machine.
 
 use super::Machine;
 use crate::outcome::Phase;
 use crate::time::Timestamp;
 
-/// What would be lost with a machine.
+/// The loss if a machine were dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// Nothing: it is closed and holds no failure.
+    /// Nothing: the machine is closed and holds no failure.
     Nothing,
     /// Evidence that grows old: failures or slow calls in its windows, a ramp, or a trip whose cooldown is over.
     Evidence,
-    /// Its state: it is open, or held.
+    /// The state: the machine is open, or held.
     State,
 }
 
 impl Machine {
-    /// What would be lost with this machine at `now`.
+    /// The loss if this machine were dropped at `now`.
     pub(crate) fn loss(&self, now: Timestamp) -> Loss {
         let now = self.moment(now);
         if self.held(now).is_some() {
