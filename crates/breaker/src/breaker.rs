@@ -58,7 +58,7 @@ pub struct Breaker(pub(crate) Arc<Inner>);
 /// caught.
 impl UnwindSafe for Breaker {}
 
-/// See [`UnwindSafe`].
+/// The same as for [`UnwindSafe`].
 impl RefUnwindSafe for Breaker {}
 
 pub(crate) struct Inner {

@@ -19,10 +19,12 @@ pub mod library {}
 pub mod machine {}
 
 /// [breaker.md]: crate::guide::library#usage
+///
 #[doc = include_str!("../docs/order.md")]
 pub mod order {}
 
 /// [order.md]: crate::guide::order
+///
 #[doc = include_str!("../docs/clients.md")]
 pub mod clients {}
 

@@ -57,7 +57,7 @@ use usual_duration::UsualDuration;
 /// The highest generation that a restore takes over. Counting never reaches it; a damaged record may claim more.
 const MAX_RESTORED_GENERATION: u64 = 1 << 55;
 
-/// How far a restored generation is moved ahead: the record may lag behind the process that wrote it, and no generation
+/// The advance of a restored generation: the record may lag behind the process that wrote it, and no generation
 /// that this process gave out after it may come again.
 const RESTORE_MARGIN: u64 = 1_000;
 

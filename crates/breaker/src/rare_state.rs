@@ -1,8 +1,8 @@
-//! The side of a breaker that few have: refusals counted for guards, callers that wait, faults of listeners.
+//! The state of a breaker that few have: refusals counted for guards, waiting callers, panics of listeners.
 //!
-//! An idle breaker among a hundred thousand must stay small, and a refusal must write nothing that other threads read. So
-//! a breaker holds but a number, 0 until it needs a side, and the sides lie apart, in a table that grows and whose places
-//! are used again. In a side each thread has a stripe of its own, as far as there are enough of them.
+//! An idle breaker among a hundred thousand must stay small, and a refusal must write nothing that other threads read.
+//! So a breaker holds only a number, 0 until it needs such a state, and the states lie apart, in a table that grows and
+//! reuses its entries. Within a state each thread has a stripe of its own, as far as there are enough of them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
@@ -11,15 +11,15 @@ use std::task::Waker;
 
 use crate::refused::RefusalContext;
 
-/// How many threads may count refusals of one breaker without meeting.
+/// Number of threads that can count refusals of one breaker without contention.
 const STRIPES: usize = 8;
 
-/// The sides in the first part of the table; each further part has twice as many.
+/// Number of states in the first part of the table; each further part has twice as many.
 const FIRST: u32 = 8;
 
 const PARTS: usize = 28;
 
-/// The number of a side, plus one; 0 for none. Dropped with its breaker, it gives the side back.
+/// The number of a state, plus one; 0 for none. It is freed with its breaker.
 #[derive(Debug, Default)]
 pub(crate) struct RareStateHandle(AtomicU32);
 
@@ -31,23 +31,23 @@ pub(crate) struct RareState {
     waiters: Mutex<Waiters>,
 }
 
-/// As large as what processors fetch at once, so that two stripes are never in one.
+/// As large as a processor's prefetch unit, so that two stripes never share one.
 #[derive(Default)]
 #[repr(align(128))]
 struct Stripe(Mutex<Refusals>);
 
-/// One thread's refusals.
+/// The refusals of one thread.
 #[derive(Default)]
 pub(crate) struct Refusals {
     pub count: u64,
-    /// What the last of them was told, which the next ones are told too in the same generation.
+    /// The context of the last refusal, shared by the next ones of the same generation.
     pub context: Option<Arc<RefusalContext>>,
 }
 
 #[derive(Default)]
 struct Waiters {
     last: u64,
-    /// By number, so that one among many is found at once.
+    /// Wakers by number, so that one among many is found at once.
     wakers: BTreeMap<u64, Waker>,
 }
 
@@ -80,13 +80,13 @@ impl Table {
 }
 
 impl RareStateHandle {
-    /// The side, where there is one.
+    /// The state, if there is one.
     pub fn get(&self) -> Option<&RareState> {
         let number = self.0.load(Ordering::Acquire).checked_sub(1)?;
         Some(TABLE.state(number))
     }
 
-    /// The side, made if there is none yet.
+    /// The state, created if there is none yet.
     pub fn get_or_make(&self) -> &RareState {
         if let Some(state) = self.get() {
             return state;
@@ -105,9 +105,9 @@ impl RareStateHandle {
         }
     }
 
-    /// Wakes all who wait, after something has happened for which they may wait.
+    /// Wakes all waiting callers, after an event that they may wait for.
     pub fn wake(&self) {
-        // Either this sees who waits, or who waits sees what has happened; see `RareState::wait`.
+        // Either this sees the waiter, or the waiter sees the event; see `RareState::wait`.
         fence(Ordering::SeqCst);
         if let Some(state) = self.get()
             && state.waiting.load(Ordering::Relaxed) > 0
@@ -127,7 +127,7 @@ impl Drop for RareStateHandle {
 }
 
 impl RareState {
-    /// This thread's stripe, or another one where it is in use.
+    /// This thread's stripe, or another one if it is in use.
     pub fn stripe(&self) -> MutexGuard<'_, Refusals> {
         let own = own_stripe();
         for next in 0..STRIPES {
@@ -145,7 +145,7 @@ impl RareState {
         &self.stripes[number].get_or_init(Box::default).0
     }
 
-    /// All refusals that were counted.
+    /// Number of all counted refusals.
     pub fn refused(&self) -> u64 {
         let stripes = self.stripes.iter().filter_map(OnceLock::get);
         stripes.map(|stripe| lock(&stripe.0).count).sum()
@@ -162,7 +162,7 @@ impl RareState {
         });
     }
 
-    /// Has `waker` woken once something happens, and returns by which number it is known.
+    /// Registers `waker` for the next event, and returns its number.
     pub fn wait(&self, waker: &Waker) -> u64 {
         let mut waiters = lock(&self.waiters);
         waiters.last += 1;
@@ -174,7 +174,7 @@ impl RareState {
         number
     }
 
-    /// Whether the waker of that number still waits; if so, it is replaced by `waker`.
+    /// True if the waker of that number still waits; it is then replaced by `waker`.
     pub fn still_waits(&self, number: u64, waker: &Waker) -> bool {
         let mut waiters = lock(&self.waiters);
         let Some(known) = waiters.wakers.get_mut(&number) else {
@@ -182,14 +182,14 @@ impl RareState {
         };
         if !known.will_wake(waker) {
             let replaced = std::mem::replace(known, waker.clone());
-            // What it drops may wait here, too.
+            // Dropping it may call this again.
             drop(waiters);
             drop(replaced);
         }
         true
     }
 
-    /// Forgets the waker of that number.
+    /// Removes the waker of that number.
     pub fn forget(&self, number: u64) {
         let mut waiters = lock(&self.waiters);
         let forgotten = waiters.wakers.remove(&number);
@@ -219,7 +219,7 @@ impl RareState {
     }
 }
 
-/// The stripe of this thread, given out in turn.
+/// The stripe of this thread, assigned in turn.
 fn own_stripe() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {

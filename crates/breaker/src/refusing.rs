@@ -1,4 +1,4 @@
-//! Refusals by guards and layers: counted, and told with the breaker's name and why it is open.
+//! Refusals by guards and layers: counted, and announced with the breaker's name and the reason why it is open.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use crate::refused::{RefusalContext, Refused};
 use crate::time::Timestamp;
 
 impl Breaker {
-    /// Counts a refusal of this breaker's [`admit`](Breaker::admit), tells it to the listeners, and returns it with the
-    /// breaker's name and its reason. Guards and layers do so for each of their refusals.
+    /// Counts a refusal of this breaker's [`admit`](Breaker::admit), announces it to the listeners, and returns it with
+    /// the breaker's name and its reason. Guards and layers do so for each of their refusals.
     ///
     /// `admit` itself writes nothing when it refuses, so a caller of it that wants its refusals in
-    /// [`Totals`](crate::Totals) calls this. Threads hardly meet here: each counts at a place of its own.
+    /// [`Totals`](crate::Totals) calls this. Threads hardly meet here: each counts in a stripe of its own.
     #[inline(never)]
     pub fn refused(&self, rejection: Rejection, now: Timestamp) -> Refused {
         self.refused_with(rejection, now, self.context())
     }
 
-    /// As [`refused`](Breaker::refused), at a coarse time: no earlier than the state began, so that nobody is told to wait for
+    /// As [`refused`](Breaker::refused), at a coarse time: no earlier than the state began, so that no caller waits for
     /// longer than it lasts.
     #[inline(never)]
     pub(crate) fn refused_coarsely(&self, rejection: Rejection, coarse: Timestamp) -> Refused {
@@ -42,7 +42,7 @@ impl Breaker {
         refused
     }
 
-    /// Counts the refusal, and tells what those of the same generation were told.
+    /// Counts the refusal, and returns the context of its generation.
     fn context(&self) -> Arc<RefusalContext> {
         let generation = self.0.core.word().generation();
         let rare = self.0.rare.get_or_make();

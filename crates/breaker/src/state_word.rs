@@ -1,13 +1,13 @@
-//! The one word that tells most callers all they need: the state in short and its generation, packed to be read at once.
+//! The word that is all that most callers need: the state in short with its generation, packed to be read at once.
 
 use crate::outcome::Phase;
 
-/// What a caller may do without asking the machine.
+/// The permission of a caller that does not ask the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// Calls pass.
+    /// Calls pass freely.
     Closed,
-    /// Calls pass, and each is told when it began.
+    /// Calls pass, and each gets its start time.
     Timed,
     /// Calls are refused until the time beside the word.
     Open,
@@ -17,12 +17,12 @@ pub(crate) enum Signal {
     HeldClosed,
     /// Calls pass, nothing counts.
     Disabled,
-    /// Only the machine knows.
+    /// The caller must ask the machine.
     Ask,
 }
 
 impl Signal {
-    /// Never 0, except of [`Signal::Ask`]. The two that let calls pass differ in the lowest bit alone.
+    /// The signal's code; 0 only for [`Signal::Ask`]. The two that let calls pass differ in the lowest bit alone.
     pub const fn code(self) -> u64 {
         match self {
             Signal::Ask => 0,
@@ -43,7 +43,8 @@ impl Signal {
 pub(crate) struct StateWord(pub u64);
 
 impl StateWord {
-    /// Generations stay below 2^56: a restore takes over at most 2^55, and nothing counts through the rest.
+    /// A word of both. Generations stay below 2^56: a restore takes over at most 2^55, and nothing counts through the
+    /// rest.
     #[inline]
     pub fn new(signal: Signal, generation: u64) -> Self {
         StateWord(generation << 8 | signal.code())
@@ -63,19 +64,19 @@ impl StateWord {
         }
     }
 
-    /// Whether calls pass and nothing more is to be known of them than, at most, when they began.
+    /// True if calls pass and at most their start time is needed.
     #[inline]
     pub fn is_closed(self) -> bool {
         self.0 & 0xfe == Signal::Closed.code()
     }
 
-    /// Whether the signal is [`Signal::Timed`].
+    /// True if the signal is [`Signal::Timed`].
     #[inline]
     pub fn is_timed(self) -> bool {
         self.0 & 0xff == Signal::Timed.code()
     }
 
-    /// Whether the signal is [`Signal::Open`]; quicker than taking it apart.
+    /// True if the signal is [`Signal::Open`]; quicker than taking it apart.
     #[inline]
     pub fn is_open(self) -> bool {
         self.0 & 0xff == Signal::Open.code()

@@ -8,31 +8,31 @@ use crate::machine::{Grant, GrantKind};
 use crate::state_word::{Signal, StateWord};
 use crate::time::Timestamp;
 
-/// The code of a leave whose grant lies in the box.
+/// The code of a token whose grant lies in the box.
 const BOXED: u64 = 16;
 
-/// What a permit holds until it is settled.
+/// The content of a permit until it is settled.
 #[derive(Debug, Default)]
 pub(crate) struct Token {
-    /// What the call may, in the low byte; its generation above. For the most part the [`Word`] that admitted it; 0 for
-    /// a leave that is spent.
+    /// The permission in the low byte, the generation above. For the most part the [`StateWord`] that admitted the
+    /// call; 0 for a token that is spent.
     ticket: u64,
-    /// When the call was admitted, or [began to wait](Token::restart), where it is [`PlainToken`].
+    /// The time at which the call was admitted, or [began to wait](Token::restart), if it is a [`PlainToken`].
     time: Timestamp,
     grant: Option<Box<Grant>>,
 }
 
-/// A leave that is no more than two numbers.
+/// A token of only two numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PlainToken {
     /// The word that admitted the call.
     pub word: StateWord,
-    /// When it did, or from when on the call is counted.
+    /// The time of the admission, or the later start from which the call is counted.
     pub time: Timestamp,
 }
 
 impl PlainToken {
-    /// How many nanoseconds the call has lasted, where the breaker wanted to know when it began.
+    /// The call's duration in nanoseconds, if the breaker needed its start.
     pub fn lasted(self, now: Timestamp) -> Option<u64> {
         let lasted = now.as_nanos().saturating_sub(self.time.as_nanos());
         self.word.is_timed().then_some(lasted)
@@ -46,7 +46,7 @@ impl From<PlainToken> for Token {
 }
 
 impl Token {
-    /// Leave given by a word that [lets calls pass](Word::is_closed).
+    /// A token from a word that [lets calls pass](StateWord::is_closed).
     #[inline]
     pub fn by(word: StateWord, now: Timestamp) -> Self {
         Token {
@@ -73,7 +73,7 @@ impl Token {
         Token::by(StateWord::new(signal, grant.generation), time)
     }
 
-    /// The grant; none of a leave that is spent.
+    /// The grant; `None` for a spent token.
     pub fn into_grant(self) -> Option<Grant> {
         if let Some(grant) = self.grant {
             return Some(*grant);
@@ -92,7 +92,8 @@ impl Token {
         })
     }
 
-    /// The same leave in another place, and this one spent. Piece by piece, so that the pieces may stay in registers.
+    /// Moves the token to another place, and leaves this one spent. Piece by piece, so that the pieces may stay in
+    /// registers.
     #[inline]
     pub fn take(&mut self) -> Token {
         Token {
@@ -102,13 +103,13 @@ impl Token {
         }
     }
 
-    /// Spends a leave that is [plain](Token::plain).
+    /// Spends a token that is [plain](Token::plain).
     #[inline]
     pub fn spend(&mut self) {
         self.ticket = 0;
     }
 
-    /// Counts the call from another time on, where its grant does not lie in the box.
+    /// Counts the call from another time on, if its grant does not lie in the box.
     pub fn restart(&mut self, start: Timestamp) {
         self.time = start;
     }
@@ -123,7 +124,7 @@ impl Token {
         self.word().generation()
     }
 
-    /// What there is to know of a call that was granted while closed, and for which nobody waits.
+    /// The plain form of a token whose call was granted while closed, without further facts.
     #[inline]
     pub fn plain(&self) -> Option<PlainToken> {
         let plain = self.grant.is_none() && self.word().is_closed();
@@ -138,7 +139,7 @@ impl Token {
         StateWord(self.ticket)
     }
 
-    /// The grant of a call of which more is to be known than that it was granted.
+    /// The grant in the box, with further facts about the call.
     pub fn boxed(&self) -> Option<&Grant> {
         self.grant.as_deref()
     }

@@ -1,8 +1,9 @@
-//! Asking and telling with a clock at hand that is read only where the time matters.
+//! Admission and outcomes with a clock at hand that is read only if the time matters.
 //!
 //! A closed breaker without a rule about durations admits by its word alone, and many an outcome changes nothing or is
-//! noted without a time. Reading the clock would cost such a call several times what all else does. Everything that a
-//! time decides reads it: an open breaker, a probe, a slow or stalled call, a window of time, the outcome that may trip.
+//! noted without a time. Reading the clock would cost such a call several times what all else does. Every decision that
+//! depends on a time reads it: an open breaker, a probe, a slow or stalled call, a window of time, the outcome that may
+//! trip.
 
 use std::time::Duration;
 
@@ -13,23 +14,24 @@ use crate::refused::Refused;
 use crate::time::Timestamp;
 use crate::token::Token;
 
-/// Longer than a [coarse](crate::Clock::coarse) time may lag behind.
+/// The most by which a [coarse](crate::Clock::coarse) time may lag behind.
 const LAG: Duration = Duration::from_secs(1);
 
-/// Leave for a call, and when it began, where somebody wanted to know.
+/// A token for a call, with the time at which it began, if that is needed.
 pub(crate) struct TimedToken {
     pub token: Token,
     pub at: Option<Timestamp>,
 }
 
-/// The answer at a known time. Not a `Result`, which the compiler would build where the quick answer's is, hence in memory.
+/// The answer at a known time. Not a `Result`, which the compiler would build in the place of the quick answer's, hence
+/// in memory.
 pub(crate) struct TimedAdmission {
     pub timed: TimedToken,
     pub refused: Option<Refused>,
 }
 
 impl Breaker {
-    /// Leave for a call that needs no time, where there is such.
+    /// A token for a call that needs no time, if the breaker is in such a state.
     #[inline]
     pub(crate) fn undated_token(&self) -> Option<Token> {
         self.0.core.undated_token()
@@ -60,10 +62,10 @@ impl Breaker {
         }
     }
 
-    /// Tells how a call ended, and spends its leave. Where nobody else says how long it took, that is the time since it
+    /// Records the outcome of a call, and spends its token. Without another duration the call's is the time since it
     /// began, if that is known.
     ///
-    /// The leave stays where it is until it is known that it must be moved, which few calls need.
+    /// The token stays in place until it is certain that it must be moved, which few calls need.
     #[inline]
     pub(crate) fn end(
         &self,
@@ -91,8 +93,7 @@ impl Breaker {
         self.conclude(timed.token, Call { duration, ..call }, now);
     }
 
-    /// Tells that a call's caller gave it up. Of one of which nobody knows when it began, nobody wants to know how long it
-    /// lasted either.
+    /// Records that a call's caller gave it up. A call without a start time does not need its duration either.
     pub(crate) fn give_up(&self, timed: TimedToken, clock: impl FnOnce() -> Timestamp) {
         let Some(began) = timed.at else {
             self.drop_token(timed.token);

@@ -43,7 +43,7 @@ pub(super) enum Lead {
     /// The machine itself.
     #[default]
     Own,
-    /// A fleet.
+    /// A fleet of processes.
     Fleet(FleetLed),
 }
 

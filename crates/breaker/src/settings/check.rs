@@ -22,7 +22,7 @@ impl Settings {
     /// Checks that every setting can work, and that every rule can trip.
     ///
     /// # Errors
-    /// All faults found, each naming its setting and the mend.
+    /// All faults found, each with its setting and the way to mend it.
     pub fn validate(&self) -> Result<(), SettingsErrors> {
         let mut errors = Vec::new();
         if self.trip.is_empty() {

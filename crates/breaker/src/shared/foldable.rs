@@ -1,7 +1,7 @@
-//! The machine under the lock: whole, or folded away while there is nothing in it.
+//! The machine under the lock: whole, or folded while there is no state in it.
 //!
-//! Of a breaker to which nothing has happened but calls that its windows have forgotten, the settings, the seed and a
-//! few counts say all. So a breaker among a hundred thousand idle ones is small.
+//! For a breaker to which nothing has happened but calls that its windows have forgotten, the settings, the seed and a
+//! few counts are the whole state. So a breaker among a hundred thousand idle ones is small.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::machine::{Folded, Latest, Machine};
 use crate::settings::Settings;
 use crate::time::Timestamp;
 
-/// A machine, in as little memory as can be.
+/// A machine in the least memory possible.
 #[derive(Clone, Debug)]
 pub(crate) enum Foldable {
     Whole(Box<Machine>),
@@ -17,7 +17,7 @@ pub(crate) enum Foldable {
 }
 
 impl Foldable {
-    /// Folded at once, where it can be.
+    /// Folds the machine at once, if possible.
     pub fn new(machine: Machine) -> Self {
         let mut foldable = Foldable::Whole(Box::new(machine));
         foldable.fold(Timestamp::ZERO);
@@ -31,7 +31,7 @@ impl Foldable {
         }
     }
 
-    /// The machine, unfolded for good, at the time at which it was folded away.
+    /// The machine, unfolded for good, at the time at which it was folded.
     pub fn unfold(&mut self, latest: Latest) -> &mut Machine {
         if let Foldable::Folded(folded) = self {
             *self = Foldable::Whole(Box::new(folded.unfold(latest)));
@@ -42,7 +42,7 @@ impl Foldable {
         }
     }
 
-    /// Folds the machine away, where at `now` there is nothing in it.
+    /// Folds the machine, if at `now` there is no state in it.
     pub fn fold(&mut self, now: Timestamp) {
         if let Foldable::Whole(machine) = self
             && let Some(folded) = machine.fold(now)

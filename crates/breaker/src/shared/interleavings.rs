@@ -1,8 +1,8 @@
 //! Every interleaving of a few calls on the shared machine, against the pure machine.
 //!
-//! Three threads make two events each, in a model of memory that tries all orders (up to a number of preemptions). What
-//! the threads were told and how the machine stands at the end must be what the pure machine tells in one of the orders
-//! in which the six events could have come one after another.
+//! Three threads make two events each, in a model of memory that tries all orders (up to a number of preemptions). The
+//! results of the threads and the machine's state at the end must be those of the pure machine in one of the orders in
+//! which the six events could have come one after another.
 //!
 //! `LOOM_MAX_PREEMPTIONS` widens the search; 2, or 1 where events take the lock, unless it is set.
 
@@ -64,24 +64,24 @@ impl Lock for Mutex<Foldable> {
     }
 }
 
-/// What a thread does in two steps.
+/// A thread's two events.
 #[derive(Clone)]
 enum Steps {
-    /// To ask, and to tell the outcome.
+    /// An admission, and its outcome.
     Call {
         outcome: Outcome,
         asks: Timestamp,
         tells: Timestamp,
     },
-    /// An operator's word and its end.
+    /// A hold and its release.
     HoldOpen,
-    /// To begin anew, twice.
+    /// A reset, twice.
     Reset,
     /// Other settings, and the old ones again.
     Reconfigure(Box<[Settings; 2]>),
 }
 
-/// What a thread was told by one event.
+/// A thread's result of one event.
 #[derive(Clone, Debug, PartialEq)]
 enum Observed {
     Admitted { generation: u64, probe: bool },
@@ -91,10 +91,10 @@ enum Observed {
     Nothing,
 }
 
-/// How the machine stands at the end: phase, generation, attempts, totals, and what each rule sees.
+/// The state of the machine at the end: phase, generation, attempts, totals, and the tally of each rule.
 type End = (Phase, u64, u32, Totals, Vec<(u64, u64)>);
 
-/// Something that events can happen to: the core, or the pure machine.
+/// A form that takes events: the core, or the pure machine.
 trait Stage {
     type Grant;
     fn admit(&mut self, now: Timestamp) -> Option<Self::Grant>;
@@ -204,7 +204,7 @@ impl Stage for Arc<Core<Model>> {
     }
 }
 
-/// One thread's deed in its two steps.
+/// The progress of a thread between its two events.
 enum Progress<G> {
     Begun(G),
     Refused,
@@ -260,7 +260,7 @@ fn end_of(machine: &Machine) -> End {
     )
 }
 
-/// All orders in which three times two steps can come.
+/// All orders of three times two events.
 fn orders() -> Vec<Vec<usize>> {
     fn extend(order: &mut Vec<usize>, left: [u8; 3], all: &mut Vec<Vec<usize>>) {
         if left == [0; 3] {
@@ -281,7 +281,7 @@ fn orders() -> Vec<Vec<usize>> {
     all
 }
 
-/// What the pure machine tells in that order.
+/// The pure machine's results in that order.
 fn in_order(
     mut machine: Machine,
     steps: &[Steps; 3],
@@ -303,7 +303,7 @@ fn in_order(
     (observed, end_of(&machine))
 }
 
-/// Tries all orders of three deeds on a machine of that rule, to which calls of these outcomes have happened.
+/// Tries all orders of three threads on a machine of that rule, after calls of these outcomes.
 fn explore(rule: Rule, before: &[Outcome], steps: [Steps; 3]) {
     explore_all(by(rule), before, steps);
 }
@@ -333,7 +333,7 @@ fn begun(settings: Settings, before: &[Outcome]) -> Machine {
     start
 }
 
-/// Tries all orders of three deeds on a machine that stands so, up to a number of preemptions.
+/// Tries all orders of three threads on a machine in that state, up to a number of preemptions.
 fn explore_from(start: Machine, steps: [Steps; 3], preemptions: usize) {
     let allowed: Vec<_> = orders()
         .iter()
@@ -367,7 +367,7 @@ fn call(outcome: Outcome) -> Steps {
     lasting(outcome, 0, 0)
 }
 
-/// A call that asks and tells at these times, in nanoseconds.
+/// A call that asks and reports at these times, in nanoseconds.
 fn lasting(outcome: Outcome, asks: u64, tells: u64) -> Steps {
     Steps::Call {
         outcome,
