@@ -3,32 +3,28 @@
 //! Transitions are announced after the decision, when the core's lock is free again.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use crate::breaker::listener::{Listener, Listeners, OnRefused, shared, tell_all};
+use crate::breaker::builder::Builder;
+use crate::breaker::listener::{Listener, Listeners, tell_all};
 use crate::call::Call;
-use crate::chance::Chance;
-use crate::clock;
 use crate::last_use::LastUse;
-use crate::machine::{
-    Checked, Explanation, ForcedTrip, Grant, Loss, Machine, Reconfigured, Settled,
-};
-use crate::outcome::{Hold, Outcome, Phase, Rejection};
+use crate::machine::{Checked, Grant, Loss, Machine, Settled};
+use crate::outcome::{Outcome, Phase, Rejection};
 use crate::permit::{OwnedPermit, Permit};
 use crate::rare_state::{RareState, RareStateHandle};
-use crate::refused::Refused;
 use crate::settings::{Settings, SettingsErrors};
 use crate::shared::Core;
-use crate::snapshot::{Saved, Snapshot};
 use crate::state_word::Signal;
 use crate::time::Timestamp;
 use crate::token::{PlainToken, Token};
 use crate::transition::{Transition, Transitions};
 
+pub(crate) mod builder;
+mod commands;
 pub(crate) mod listener;
 
 /// The most announcements of one breaker at once, those nested in a listener included.
@@ -80,97 +76,6 @@ struct SlowAdmission {
     refused: Option<Rejection>,
 }
 
-/// Builds a [`Breaker`] with more than a name and settings.
-pub struct Builder {
-    name: Arc<str>,
-    settings: Arc<Settings>,
-    seed: Option<u64>,
-    chance: Option<Arc<dyn Chance>>,
-    listeners: Vec<Arc<dyn Listener>>,
-    shared_listeners: Option<Listeners>,
-    key_at: u16,
-}
-
-impl Builder {
-    /// The seed of the jitter, for runs that must repeat. Default: from the operating system.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// Another source of random numbers than the seeded one. Default: none.
-    pub fn chance(mut self, chance: Arc<dyn Chance>) -> Self {
-        self.chance = Some(chance);
-        self
-    }
-
-    /// Adds a listener, called after those added earlier. Default: none.
-    #[doc(alias = "on_state_transition")]
-    pub fn listener(mut self, listener: Arc<dyn Listener>) -> Self {
-        self.listeners.push(listener);
-        self
-    }
-
-    /// Adds a closure that is called for every transition, see [`Listener::transition`].
-    ///
-    /// ```
-    /// use fusebox_breaker::{Breaker, Settings};
-    ///
-    /// let breaker = Breaker::builder("orders", Settings::default())
-    ///     .on_transition(|breaker, transition| println!("{}: {transition}", breaker.name()))
-    ///     .on_refused(|_, refused| println!("{refused}"))
-    ///     .build()?;
-    /// # Ok::<(), fusebox_breaker::SettingsErrors>(())
-    /// ```
-    pub fn on_transition(
-        self,
-        hears: impl Fn(&Breaker, &Transition) + Send + Sync + 'static,
-    ) -> Self {
-        self.listener(Arc::new(hears))
-    }
-
-    /// Adds a closure that is called for every refused call, see [`Listener::refused`].
-    pub fn on_refused(self, hears: impl Fn(&Breaker, &Refused) + Send + Sync + 'static) -> Self {
-        self.listener(Arc::new(OnRefused(hears)))
-    }
-
-    /// Sets the listeners of a registry in place of its own.
-    pub(crate) fn shared_listeners(mut self, listeners: Option<Listeners>) -> Self {
-        self.shared_listeners = listeners;
-        self
-    }
-
-    /// Marks the breaker as one of a registry; its name from that byte on is its key.
-    pub(crate) fn keyed_from(mut self, key_at: u16) -> Self {
-        self.key_at = key_at;
-        self
-    }
-
-    /// The finished breaker, closed.
-    ///
-    /// # Errors
-    /// All faults of the settings, see [`Settings::validate`].
-    pub fn build(self) -> Result<Breaker, SettingsErrors> {
-        clock::begin();
-        let seed = self
-            .seed
-            .unwrap_or_else(|| RandomState::new().hash_one(&self.name));
-        let mut machine = Machine::new(self.settings, seed)?;
-        if let Some(chance) = self.chance {
-            machine.draw_from(chance);
-        }
-        Ok(Breaker(Arc::new(Inner {
-            core: Core::new(machine),
-            name: self.name,
-            listeners: self.shared_listeners.or_else(|| shared(self.listeners)),
-            last_use: LastUse::default(),
-            announcing: AtomicU16::new(0),
-            key_at: self.key_at,
-            rare: RareStateHandle::default(),
-        })))
-    }
-}
-
 impl Breaker {
     /// A closed breaker of that name.
     ///
@@ -182,15 +87,7 @@ impl Breaker {
 
     /// A builder for a breaker with a seed or a listener. Many breakers can share one `Arc<Settings>`.
     pub fn builder(name: impl Into<Arc<str>>, settings: impl Into<Arc<Settings>>) -> Builder {
-        Builder {
-            name: name.into(),
-            settings: settings.into(),
-            seed: None,
-            chance: None,
-            listeners: Vec::new(),
-            shared_listeners: None,
-            key_at: 0,
-        }
+        Builder::new(name.into(), settings.into())
     }
 
     /// The name given at creation.
@@ -284,119 +181,6 @@ impl Breaker {
         let settled = self.with_machine(|machine| machine.report(call, now));
         self.announce(&settled.transitions);
         settled
-    }
-
-    /// Holds the breaker open or closed by an operator's command, until the hold ends, is released, or is replaced.
-    #[doc(alias = "force_open")]
-    #[doc(alias = "isolate")]
-    #[doc(alias = "disable")]
-    pub fn hold(&self, hold: Hold, now: Timestamp) -> Transition {
-        self.change(|machine| machine.hold(hold, now))
-            .expect("a hold is always a transition")
-    }
-
-    /// Ends the hold: a breaker held open continues half-open, one held closed continues closed with empty windows.
-    /// Nothing happens without a hold.
-    pub fn release(&self, now: Timestamp) -> Option<Transition> {
-        self.change(|machine| machine.release(now))
-    }
-
-    /// Starts again: closed, windows empty, no hold. The clock starts again too: the next stamp is taken as the first
-    /// one, even if it is earlier than all before.
-    pub fn reset(&self, now: Timestamp) -> Transition {
-        self.change(|machine| machine.reset(now))
-            .expect("a reset is always a transition")
-    }
-
-    /// Trips the breaker as a rule would: it opens for a cooldown and comes back by itself.
-    /// While it is open already, or held, nothing happens.
-    pub fn trip(&self, trip: ForcedTrip, now: Timestamp) -> Option<Transition> {
-        self.change(|machine| machine.trip(trip, now))
-    }
-
-    /// Starts the ramp of the settings again, see [`Machine::begin_ramp`].
-    pub fn begin_ramp(&self, now: Timestamp) {
-        self.with_machine(|machine| machine.begin_ramp(now));
-    }
-
-    /// Carries out decisions of time alone, for a caller that wants the listener's events even without calls.
-    pub fn tick(&self, now: Timestamp) -> Option<Transition> {
-        let transitions = self.with_machine(|machine| machine.tick(now));
-        self.announce(&transitions);
-        transitions.into_last()
-    }
-
-    /// Takes new settings, and reports which state was kept and which was cleared.
-    ///
-    /// # Errors
-    /// All faults of the new settings; the old ones then stay in force.
-    pub fn reconfigure(
-        &self,
-        settings: impl Into<Arc<Settings>>,
-        now: Timestamp,
-    ) -> Result<Reconfigured, SettingsErrors> {
-        let reconfigured = self.with_machine(|machine| machine.reconfigure(settings, now))?;
-        self.0.rare.wake();
-        self.announce(&reconfigured.transitions);
-        Ok(reconfigured)
-    }
-
-    /// The result that [`Breaker::reconfigure`] would have, without a change.
-    ///
-    /// # Errors
-    /// All faults of the new settings.
-    pub fn would_reconfigure(
-        &self,
-        settings: impl Into<Arc<Settings>>,
-        now: Timestamp,
-    ) -> Result<Reconfigured, SettingsErrors> {
-        self.0
-            .core
-            .look(|machine| machine.would_reconfigure(settings, now))
-    }
-
-    /// Explains why the breaker is open or still closed, and when that changes: for a person, or as data. Changes
-    /// nothing.
-    pub fn explain(&self, now: Timestamp) -> Explanation {
-        self.0.core.look(|machine| machine.explain(now))
-    }
-
-    /// The whole state at `now`. Changes nothing.
-    #[doc(alias = "state")]
-    #[doc(alias = "metrics")]
-    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
-        let mut snapshot = self.0.core.look(|machine| machine.snapshot(now));
-        snapshot.totals.refused = self.0.rare.get().map_or(0, RareState::refused);
-        snapshot
-    }
-
-    /// The settings in force.
-    pub fn settings(&self) -> Arc<Settings> {
-        self.0.core.settings()
-    }
-
-    /// The part of the state that outlives the process.
-    pub fn saved(&self, now: Timestamp) -> Saved {
-        self.0.core.look(|machine| machine.saved(now))
-    }
-
-    /// Restores the state that an earlier process left, see [`Machine::restore`].
-    pub fn restore(&self, saved: &Saved, now: Timestamp) -> Transition {
-        self.change(|machine| machine.restore(saved, now))
-            .expect("a restore is always a transition")
-    }
-
-    /// True if nothing would be lost with this breaker: closed, no hold, nothing in its windows.
-    pub fn is_idle(&self, now: Timestamp) -> bool {
-        self.0.core.look(|machine| machine.is_idle(now))
-    }
-
-    /// Frees the memory of a breaker without any state: no transition since it was made, windows empty, no call watched
-    /// in flight, no source of chance of its own. Only the [last outcomes](crate::Snapshot::outcomes) and the usual
-    /// duration of a success are forgotten. Any other breaker stays as it is; one that has tripped keeps its history. A
-    /// [`Registry`](crate::Registry) calls this by itself when it grows.
-    pub fn rest(&self, now: Timestamp) {
-        self.0.core.rest(now);
     }
 
     /// The loss if the breaker were evicted at `now`.

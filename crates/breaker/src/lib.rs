@@ -100,8 +100,9 @@ mod observe;
 #[cfg(feature = "serde")]
 mod serial;
 
+pub use breaker::Breaker;
+pub use breaker::builder::Builder;
 pub use breaker::listener::Listener;
-pub use breaker::{Breaker, Builder};
 pub use call::Call;
 pub use call_error::{BoxError, Boxed, CallError};
 pub use cause::Cause;

@@ -56,7 +56,7 @@ impl Error for SettingsError {}
 ///
 /// assert_eq!(
 ///     start().unwrap_err().to_string(),
-///     "trip: there is no rule, so the breaker could never trip; give at least one, such as consecutive_failures: 5"
+///     "trip: without a rule the breaker could never trip; give at least one, such as consecutive_failures: 5"
 /// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
