@@ -3,5 +3,6 @@
 pub mod announcer;
 pub mod gateway;
 pub mod membership;
+pub mod options;
 pub mod record;
 pub mod records;

@@ -2,7 +2,9 @@
 
 pub mod circuits;
 pub mod families;
+pub mod fleet_metrics;
 pub mod key_metrics;
 pub mod metrics;
 pub mod pages;
+pub mod process_metrics;
 pub mod status;

@@ -7,13 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use fusebox_breaker::Phase;
-use fusebox_fleet::Health;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
@@ -24,7 +21,7 @@ use crate::ground::meter::{BreakerMeter, HistogramSum, PerWorker, REASONS, Reque
 use crate::host::announcer::TransitionKey;
 use crate::host::gateway::Gateway;
 use crate::show::families::{Labels, add, counter, gauge, histogram, observe, set};
-use crate::show::key_metrics;
+use crate::show::{fleet_metrics, key_metrics, process_metrics};
 use crate::upstream::upstream_errors::ErrorKind;
 
 /// The most breakers of one upstream with labels of their own.
@@ -126,8 +123,8 @@ impl Collector for Scrape {
         key_metrics::encode(&self.0.0.shared.live.load(), &mut encoder)?;
         self.transitions(&all, &mut encoder)?;
         self.requests(&mut encoder)?;
-        self.fleet(&mut encoder)?;
-        self.process(&mut encoder)
+        fleet_metrics::encode(&self.0, &mut encoder)?;
+        process_metrics::encode(&self.0, &mut encoder)
     }
 }
 
@@ -429,192 +426,6 @@ impl Scrape {
             add(&mut metric, vec![("upstream", name)], upstream.unasked())?;
         }
         Ok(())
-    }
-
-    fn fleet(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let Some(membership) = &self.0.0.membership else {
-            return Ok(());
-        };
-        let status = membership.fleet.status();
-        let counters = status.counters;
-        for (name, help, value) in [
-            (
-                "fusebox_store_up",
-                "1 while the fleet's store answers",
-                u64::from(status.health == Health::Reachable),
-            ),
-            (
-                "fusebox_fleet_breakers",
-                "Breakers shared with the fleet",
-                status.breakers as u64,
-            ),
-        ] {
-            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
-                .encode(gauge(encoder, name, help)?)?;
-        }
-        let staleness = status.staleness(self.0.clock().exact()).as_secs_f64();
-        ConstGauge::new(staleness).encode(gauge(
-            encoder,
-            "fusebox_store_staleness_seconds",
-            "How long ago the fleet's store last answered",
-        )?)?;
-        let mut metric = counter(
-            encoder,
-            "fusebox_fleet_commands",
-            "Commands sent to the fleet's store, by kind; a trip is also a vote",
-        )?;
-        for (kind, count) in [
-            ("trip", counters.trips),
-            ("batch", counters.batches),
-            ("lease", counters.leases),
-            ("result", counters.results),
-            ("word", counters.words),
-            ("assert", counters.asserts),
-        ] {
-            add(&mut metric, vec![("kind", kind)], count)?;
-        }
-        for (name, help, value) in [
-            (
-                "fusebox_fleet_reads",
-                "Reads of the fleet's records",
-                counters.reads,
-            ),
-            (
-                "fusebox_fleet_pushes",
-                "Records pushed by the fleet's store",
-                counters.pushes,
-            ),
-            (
-                "fusebox_fleet_gaps",
-                "Times when pushes may have been missed",
-                counters.gaps,
-            ),
-            (
-                "fusebox_fleet_failures",
-                "Commands and reads that the fleet's store failed",
-                counters.failures,
-            ),
-            (
-                "fusebox_fleet_dropped",
-                "Commands that waited too long and were never sent",
-                counters.dropped,
-            ),
-            (
-                "fusebox_fleet_outrun",
-                "Commands that changed nothing, because the record had moved on",
-                counters.outrun,
-            ),
-            (
-                "fusebox_fleet_adopted",
-                "Openings and closings taken over from the fleet",
-                counters.adopted,
-            ),
-            (
-                "fusebox_fleet_unreadable",
-                "Records of the fleet that could not be read",
-                counters.unreadable,
-            ),
-            (
-                "fusebox_store_outages",
-                "Times when the fleet's store went away",
-                counters.outages,
-            ),
-        ] {
-            ConstCounter::new(value).encode(counter(encoder, name, help)?)?;
-        }
-        Ok(())
-    }
-
-    fn process(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let inner = &self.0.0;
-        let meters = &inner.shared.meters;
-        let begun = meters.sum(|meter| meter.requests.get());
-        let ended = meters.sum(|meter| meter.requests_ended.get());
-        let opened = meters.sum(|meter| meter.connections.get());
-        let closed = meters.sum(|meter| meter.connections_ended.get());
-        let (written, errors) = inner.announcer.changed.counts();
-        for (name, help, value) in [
-            (
-                "http_server_active_requests",
-                "Requests being served",
-                begun.saturating_sub(ended),
-            ),
-            (
-                "fusebox_connections",
-                "Client connections open",
-                opened.saturating_sub(closed),
-            ),
-            (
-                "fusebox_draining",
-                "1 while the gateway stops",
-                u64::from(self.0.is_draining()),
-            ),
-            (
-                "fusebox_config_last_reload_success_timestamp_seconds",
-                "When the plan that runs was taken",
-                inner.last_reload.load(Ordering::Relaxed) / 1000,
-            ),
-        ] {
-            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
-                .encode(gauge(encoder, name, help)?)?;
-        }
-        for (name, help, value) in [
-            ("fusebox_requests", "Requests begun", begun),
-            (
-                "fusebox_requests_refused",
-                "Requests refused before a route was looked for",
-                meters.sum(|meter| meter.requests_refused.get()),
-            ),
-            (
-                "fusebox_requests_unrouted",
-                "Requests without a route, or not with their method",
-                meters.sum(|meter| meter.requests_unrouted.get()),
-            ),
-            (
-                "fusebox_connections_accepted",
-                "Client connections accepted",
-                opened,
-            ),
-            (
-                "fusebox_connections_refused",
-                "Client connections refused because too many were open",
-                meters.sum(|meter| meter.connections_refused.get()),
-            ),
-            (
-                "fusebox_store_records_written",
-                "Breaker records written to the store",
-                written,
-            ),
-            (
-                "fusebox_store_errors",
-                "Breaker records that the store refused; they are tried again",
-                errors,
-            ),
-            (
-                "fusebox_log_lines_dropped",
-                "Log lines lost because they were not read in time",
-                inner.log_lines_dropped.load(Ordering::Relaxed),
-            ),
-        ] {
-            ConstCounter::new(value).encode(counter(encoder, name, help)?)?;
-        }
-        let mut metric = counter(encoder, "fusebox_config_reload", "Reloads, by result")?;
-        add(
-            &mut metric,
-            vec![("result", "success")],
-            inner.reloads.load(Ordering::Relaxed),
-        )?;
-        add(
-            &mut metric,
-            vec![("result", "failure")],
-            inner.reload_failures.load(Ordering::Relaxed),
-        )?;
-        let mut metric = gauge(
-            encoder,
-            "fusebox_build_info",
-            "1, with the program's version",
-        )?;
-        set(&mut metric, vec![("version", env!("CARGO_PKG_VERSION"))], 1)
     }
 }
 
