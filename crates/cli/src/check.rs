@@ -30,7 +30,7 @@ pub fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
                 "ok: {}, {}, {}\n",
                 count(plan.listeners.len(), "listener"),
                 count(plan.routes.len(), "route"),
-                count(plan.upstreams.len(), "upstream"),
+                count(plan.upstreams.len() + plan.guards.len(), "upstream"),
             ));
             crate::print(&text)
         }

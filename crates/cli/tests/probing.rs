@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use support::{Call, Client, Dial, Ending, Gate, Gateway, Response, Setup, Upstream, eventually};
+use support::{
+    Backlogged, Call, Client, Dial, Ending, Gate, Gateway, Response, Setup, Upstream, eventually,
+};
 
 /// What the upstream does with a call, chosen by a dial.
 const FAIL: u64 = 0;
@@ -515,37 +517,6 @@ fn one_worker_probes_as_many_do() {
     eventually("it recovers", || gateway.get("/a").status == 200);
     assert_eq!(gateway.get("/a").status, 200);
     assert_eq!(gateway.state("orders"), "closed");
-}
-
-/// A listener whose queue of connections is full and never emptied.
-struct Backlogged {
-    listener: socket2::Socket,
-    _queued: Vec<std::net::TcpStream>,
-}
-
-impl Backlogged {
-    fn new() -> Backlogged {
-        use socket2::{Domain, Socket, Type};
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
-        listener.bind(&any.into()).unwrap();
-        listener.listen(0).unwrap();
-        let addr = listener.local_addr().unwrap().as_socket().unwrap();
-        let wait = Duration::from_millis(300);
-        let mut queued = Vec::new();
-        while let Ok(stream) = std::net::TcpStream::connect_timeout(&addr, wait) {
-            queued.push(stream);
-        }
-        Backlogged {
-            listener,
-            _queued: queued,
-        }
-    }
-
-    fn url(&self) -> String {
-        let addr = self.listener.local_addr().unwrap().as_socket().unwrap();
-        format!("http://{addr}")
-    }
 }
 
 #[test]

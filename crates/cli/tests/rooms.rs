@@ -23,7 +23,7 @@ const FLOORS: [(&str, &str); 11] = [
     ),
     (
         "dataweave",
-        "scope detect body stored wanted script symbol event value random limits fault",
+        "scope detect body stored attribute script symbol event value random limits fault",
     ),
     (
         "flogo",

@@ -282,7 +282,7 @@ fn eval_knows_the_expressions_of_mule() {
         ("uper('a')", "did you mean `upper`?\n  uper('a')\n  ^"),
         (
             "{\n  a: foo()\n}",
-            "line 2, column 6: there is no function `foo`",
+            "line 2, column 6: unknown function `foo`",
         ),
     ] {
         let ended = run(&["eval", "--dialect", "mule", expression]);

@@ -1,15 +1,18 @@
 //! The matrix of verdicts: every way a message can end, by whose doing, at which moment, with the one
-//! outcome that its call has. Each case has a breaker of its own, by a key.
+//! outcome that its call has. Each case has a breaker of its own, by a key. What an upstream does is judged alike before
+//! a native route, a Mule flow's request and a Flogo service.
 
 mod support;
 
 mod verdicts {
+    pub mod apps;
     pub mod cases;
     pub mod client;
     pub mod upstream;
 }
 
 use support::{Gateway, Setup, Upstream};
+use verdicts::apps;
 use verdicts::cases::{Case, cases};
 use verdicts::client::{Seen, play};
 use verdicts::upstream::{Stage, script};
@@ -38,10 +41,53 @@ routes:
 #[test]
 fn every_way_a_message_can_end_has_the_one_right_verdict() {
     let stage = Stage::default();
-    let inner = stage.clone();
-    let upstream = Upstream::start(move |call| script(call, &inner));
+    let upstream = playing(&stage);
     let gateway = gateway(&upstream);
     let cases = cases();
+    all_are_right(&cases, |case| {
+        let seen = play(&gateway, case, &stage);
+        judged(&gateway, case)?;
+        answered(case, &seen)
+    });
+    assert!(cases.len() > 200, "only {} cases", cases.len());
+    println!("{} cases", cases.len());
+}
+
+#[test]
+fn the_requests_of_a_mule_flow_have_the_same_verdicts() {
+    let upstream = playing(&Stage::default());
+    let gateway = apps::mule(&upstream);
+    let cases: Vec<_> = cases().into_iter().filter(apps::is_for_mule).collect();
+    all_are_right(&cases, |case| {
+        apps::ask(&gateway, case);
+        judged(&gateway, case)
+    });
+    assert!(cases.len() > 60, "only {} cases", cases.len());
+    println!("{} cases", cases.len());
+}
+
+#[test]
+fn the_calls_of_a_flogo_service_have_the_same_verdicts() {
+    let upstream = playing(&Stage::default());
+    let gateway = apps::flogo(&upstream);
+    let cases: Vec<_> = cases().into_iter().filter(apps::is_for_flogo).collect();
+    all_are_right(&cases, |case| {
+        apps::ask(&gateway, case);
+        judged(&gateway, case)
+    });
+    assert!(cases.len() > 30, "only {} cases", cases.len());
+    println!("{} cases", cases.len());
+}
+
+/// A service that plays the upstream's part of each case.
+fn playing(stage: &Stage) -> Upstream {
+    let stage = stage.clone();
+    Upstream::start(move |call| script(call, &stage))
+}
+
+/// Plays the cases and fails with all whose verdict is wrong.
+#[track_caller]
+fn all_are_right(cases: &[Case], play: impl Fn(&Case) -> Result<(), String> + Sync) {
     // Cases wait for time-outs and for each other's peers, not for the machine: many at once.
     let queue = std::sync::Mutex::new(cases.iter());
     let wrong = std::sync::Mutex::new(Vec::new());
@@ -49,20 +95,20 @@ fn every_way_a_message_can_end_has_the_one_right_verdict() {
         for _ in 0..16 {
             scope.spawn(|| {
                 loop {
-                    let Some(case) = queue.lock().unwrap().next() else {
+                    let Some(case) = queue.lock().expect("a lock").next() else {
                         return;
                     };
-                    if let Err(why) = judge(&gateway, case, &stage) {
+                    if let Err(why) = play(case) {
                         wrong
                             .lock()
-                            .unwrap()
+                            .expect("a lock")
                             .push(format!("{}: {why}", case.name()));
                     }
                 }
             });
         }
     });
-    let mut wrong = wrong.into_inner().unwrap();
+    let mut wrong = wrong.into_inner().expect("a lock");
     wrong.sort();
     assert!(
         wrong.is_empty(),
@@ -71,16 +117,13 @@ fn every_way_a_message_can_end_has_the_one_right_verdict() {
         cases.len(),
         wrong.join("\n")
     );
-    assert!(cases.len() > 200, "only {} cases", cases.len());
-    println!("{} cases", cases.len());
 }
 
-/// Plays a case and compares what came of it with what is right.
-fn judge(gateway: &Gateway, case: &Case, stage: &Stage) -> Result<(), String> {
-    let Seen { status, whole } = play(gateway, case, stage);
+/// Compares what a case's breaker heard with what is right.
+fn judged(gateway: &Gateway, case: &Case) -> Result<(), String> {
     let want = case.right();
     let path = format!("/api/v1/breakers/orders%2F{}", case.name());
-    let counts = support::until("the call is judged", || {
+    let counts = support::until(&format!("the call of {} is judged", case.name()), || {
         let shown = gateway.admin_get(&path);
         let counts = (shown.status == 200).then(|| shown.json()["counts"].clone())?;
         let judged = ["success", "failure", "ignored"]
@@ -96,6 +139,13 @@ fn judge(gateway: &Gateway, case: &Case, stage: &Stage) -> Result<(), String> {
             want.outcome
         ));
     }
+    Ok(())
+}
+
+/// Compares what a client saw with what is right.
+fn answered(case: &Case, seen: &Seen) -> Result<(), String> {
+    let want = case.right();
+    let Seen { status, whole } = *seen;
     if let Some(right) = want.status
         && status != Some(right)
     {

@@ -1,4 +1,4 @@
-//! A value as the bytes of an HTTP message, and the bytes of one as a value.
+//! Conversion between values and the bodies of HTTP messages.
 
 use std::sync::Arc;
 
@@ -11,34 +11,34 @@ use crate::value::json::{self, Layout};
 use crate::value::media::{Format, MediaType, Typed};
 use crate::value::{Object, Value};
 
-/// Whether a file means what Mule makes of it, or what its author evidently meant (`--compat`).
+/// The rules by which a file is understood: Mule's, or those that its author evidently meant (`--compat`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compat {
-    /// What Mule 4.4 does with the file.
+    /// The rules of Mule 4.4.
     Strict,
-    /// The same, except where published flows rely on what Mule does not do. Each use is a warning.
+    /// Mule's rules, except where published flows rely on deviations. Each use is a warning.
     #[default]
     Intent,
 }
 
-/// The bytes of an HTTP message, and what they are called.
+/// The body of an HTTP message with its media type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body {
-    /// The bytes; none for null and the empty text.
+    /// The bytes; empty for null and the empty text.
     pub bytes: Bytes,
-    /// The `Content-Type`; `None`: none is sent, as for a literal text.
+    /// The `Content-Type`; `None`: the header is not sent, as for a literal text.
     pub content_type: Option<Arc<str>>,
 }
 
 impl Typed {
     /// The value as the body of a request or response.
     ///
-    /// An object that is called a form is written as one; other arrays and objects are written in JSON. Mule would serialise them as Java
-    /// does and call all that `application/java`; [`Compat::Intent`] calls it `application/json`, and
-    /// texts without a media type of their own `text/plain`.
+    /// An object with a form's media type is written as a form; other arrays and objects are written in JSON. Mule
+    /// would serialise the latter as Java does, with the media type `application/java`; [`Compat::Intent`] declares
+    /// `application/json`, and `text/plain` for texts without a media type of their own.
     ///
     /// # Errors
-    /// Where it has no text.
+    /// If the value has no text.
     pub fn body(&self, compat: Compat) -> Result<Body, EvalFault> {
         let java = self.media_type.format() == Format::Java;
         let (bytes, plain) = match &self.value {
@@ -67,8 +67,8 @@ impl Typed {
         })
     }
 
-    /// A body that came, under the `Content-Type` that it came with; without one nothing is known of
-    /// it (`*/*`). A body that is UTF-8 is a text, and any other stays bytes.
+    /// A received body with its `Content-Type`; without one its media type is `*/*`. A UTF-8 body becomes a text, any
+    /// other stays binary.
     pub fn received(body: Bytes, media_type: Option<&str>) -> Typed {
         let media_type = media_type.map_or_else(MediaType::any, MediaType::new);
         let value = match std::str::from_utf8(&body) {
@@ -87,7 +87,7 @@ fn pairs(object: &Object) -> Result<String, EvalFault> {
     Ok(form::write(&pairs))
 }
 
-/// Whether a media type's texts are UTF-8: one that names another charset goes on as it came.
+/// True if texts of a media type are UTF-8; a body in another charset is passed through as it is.
 fn is_utf8(media_type: &MediaType) -> bool {
     let mut parameters = media_type.as_str().split(';').skip(1);
     let charset = parameters.find_map(|parameter| {

@@ -1,19 +1,18 @@
-//! What the text of an attribute or element is: an expression, a text with expressions, or a text.
+//! Detects the form of an attribute or element text: an expression, a text with expressions, or a plain text.
 
 use crate::event::Context;
 use crate::fault::{EvalFault, ParseFault};
 use crate::script::{Script, coerce};
 use crate::symbol::{Symbol, View};
 
-/// What a text turned out to be.
+/// The form of a text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Detected {
-    /// `#[…]` as a whole: its value has the type that it has.
+    /// A single `#[…]`; the result keeps its type.
     Expression(Script),
-    /// A text with `#[…]` in it. A `logger` takes one; elsewhere Mule reads it as one expression and
-    /// fails.
+    /// A text with `#[…]` in it, which only a `logger` accepts: elsewhere Mule reads it as one expression and fails.
     Template(Template),
-    /// A text, as it stands.
+    /// A plain text.
     Literal(String),
 }
 
@@ -30,15 +29,15 @@ enum Piece {
 }
 
 impl Detected {
-    /// What a text is: `#[…]` and no second `#[` in it is an expression, one with `#[…]` somewhere a
-    /// template, and any other a literal.
+    /// Detects the form of a text: `#[…]` without a second `#[` inside is an expression, a text with `#[…]` somewhere
+    /// is a template, and any other text is a literal.
     ///
     /// # Errors
-    /// Where an expression of it is wrong, or has no end.
+    /// If an expression has a syntax error, or no end.
     pub fn of(text: &str) -> Result<Detected, ParseFault> {
         let trimmed = text.trim();
-        // Brackets that never close are a matter of quotes, perhaps of an apostrophe in a comment; the
-        // script tells better what is wrong, if anything is.
+        // Brackets that never close are due to quotes, perhaps an apostrophe in a comment; the script's parser
+        // explains an error better.
         if let Some(inner) = trimmed.strip_prefix("#[")
             && inner.ends_with(']')
             && !inner.contains("#[")
@@ -55,10 +54,10 @@ impl Detected {
         Ok(Detected::Literal(text.to_owned()))
     }
 
-    /// The expression of an attribute that always is one, with `#[ ]` or without.
+    /// Reads an attribute that is always an expression, with `#[ ]` or without.
     ///
     /// # Errors
-    /// Where it is wrong.
+    /// If the expression has a syntax error.
     pub fn expression(text: &str) -> Result<Script, ParseFault> {
         let trimmed = text.trim();
         match trimmed
@@ -71,13 +70,13 @@ impl Detected {
     }
 }
 
-/// The script between the `#[` and `]` that a text begins and ends with.
+/// The script between the leading `#[` and the trailing `]` of a text.
 fn inside(text: &str) -> Result<Script, ParseFault> {
     let start = text.len() - text.trim_start().len() + 2;
     Script::within(text, start, text.trim_end().len() - 1)
 }
 
-/// Where the bracket is closed that was opened just before; brackets in quotes do not count.
+/// The offset of the bracket that closes one opened before `text`; brackets in quotes do not count.
 fn closing(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     let mut quote = None;
@@ -104,7 +103,7 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 impl Template {
-    /// The expressions in it, in order.
+    /// The expressions in order.
     pub fn scripts(&self) -> impl Iterator<Item = &Script> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Value(script) => Some(script),
@@ -112,10 +111,10 @@ impl Template {
         })
     }
 
-    /// The template of a text, in which `\#` is a `#`.
+    /// Parses a text with expressions, in which `\#` stands for `#`.
     ///
     /// # Errors
-    /// Where an expression of it is wrong, or has no end.
+    /// If an expression has a syntax error, or no end.
     pub fn parse(text: &str) -> Result<Template, ParseFault> {
         let mut pieces = Vec::new();
         let mut plain = String::new();
@@ -153,10 +152,10 @@ impl Template {
         Ok(Template { pieces })
     }
 
-    /// The text, with the values of its expressions: null is `null`, objects and arrays are JSON.
+    /// The text with the values of its expressions in place: null becomes `null`, objects and arrays become JSON.
     ///
     /// # Errors
-    /// Where an expression has no value, or the text is too long.
+    /// If an expression fails, or if the text is too long.
     pub fn eval(&self, context: &Context<'_>) -> Result<String, EvalFault> {
         let mut text = String::new();
         for piece in &self.pieces {
@@ -169,7 +168,7 @@ impl Template {
         Ok(text)
     }
 
-    /// The text, as far as it is known.
+    /// The text as far as it is known.
     pub fn symbol(&self, view: &View<'_>) -> Symbol {
         let pieces = self.pieces.iter().map(|piece| match piece {
             Piece::Plain(plain) => Symbol::text(plain.as_str()),

@@ -1,4 +1,4 @@
-//! What an expression sees.
+//! The input of an expression: an event in its context.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,22 +16,22 @@ pub type Vars = BTreeMap<Arc<str>, Typed>;
 /// The properties of an application, by key.
 pub type Properties = BTreeMap<Arc<str>, Arc<str>>;
 
-/// What goes through a flow.
+/// A message with its variables on its way through a flow.
 #[derive(Debug, Clone)]
 pub struct Event {
     /// The message's payload.
     pub payload: Typed,
-    /// The message's attributes; null where it has none.
+    /// The message's attributes; null if it has none.
     pub attributes: Value,
-    /// The variables.
+    /// The variables by name.
     pub vars: Vars,
-    /// The error, while a handler runs; else null.
+    /// The error while a handler runs, otherwise null.
     pub error: Value,
-    /// The event's id.
+    /// The correlation id.
     pub correlation_id: Arc<str>,
 }
 
-/// An event of nothing.
+/// An empty event.
 impl Default for Event {
     fn default() -> Event {
         Event {
@@ -47,22 +47,22 @@ impl Default for Event {
     }
 }
 
-/// What an evaluation sees: an event, and what is around it.
+/// The input of an evaluation: an event, the names around it, the clock and random numbers.
 #[derive(Debug, Clone)]
 pub struct Context<'a> {
-    /// The event.
+    /// The event to read.
     pub event: &'a Event,
-    /// What `p(key)` reads.
+    /// The properties that `p(key)` reads.
     pub properties: &'a Properties,
-    /// The name of the flow, `flow.name`; empty where there is none.
+    /// The flow's name, `flow.name`; empty outside a flow.
     pub flow: &'a str,
-    /// The name of the application, `app.name`.
+    /// The application's name, `app.name`.
     pub app: &'a str,
-    /// The moment that `now()` gives, the same all through an evaluation.
+    /// The result of `now()`, constant during an evaluation.
     pub now: Timestamp,
-    /// The server's time zone, which `now()` is shown in.
+    /// The server's time zone, in which `now()` is shown.
     pub zone: &'a TimeZone,
-    /// Where `uuid()`, `random()` and `randomInt()` draw from.
+    /// The source for `uuid()`, `random()` and `randomInt()`.
     pub random: &'a Random,
 }
 
@@ -70,7 +70,7 @@ static NO_PROPERTIES: Properties = Properties::new();
 static UTC: TimeZone = TimeZone::UTC;
 
 impl<'a> Context<'a> {
-    /// An event with nothing around it: no properties, no names, and the time zone is UTC.
+    /// A context without properties and names, in the time zone UTC.
     pub fn new(event: &'a Event, now: Timestamp, random: &'a Random) -> Context<'a> {
         Context {
             event,

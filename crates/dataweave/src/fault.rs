@@ -1,31 +1,31 @@
-//! Why there is no script, or no value.
+//! Errors of parsing and of evaluation.
 
-/// Why a text is no script.
+/// A syntax error of a script.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}; {mend}")]
 pub struct ParseFault {
-    /// What is wrong.
+    /// The problem, as a sentence without a full stop.
     pub message: String,
     /// The line in the text, from 1.
     pub line: usize,
     /// The column in the line, in characters, from 1.
     pub col: usize,
-    /// How to mend it.
+    /// The remedy, as a sentence without a full stop.
     pub mend: String,
 }
 
-/// Why a script has no value.
+/// A failed evaluation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}: {description}")]
 pub struct EvalFault {
     /// The type of Mule's error: `MULE:EXPRESSION`.
     pub kind: &'static str,
-    /// What went wrong.
+    /// The description, as a sentence.
     pub description: String,
 }
 
 impl EvalFault {
-    /// A fault of type `MULE:EXPRESSION`.
+    /// Makes a fault of type `MULE:EXPRESSION`.
     pub fn new(description: impl Into<String>) -> EvalFault {
         EvalFault {
             kind: "MULE:EXPRESSION",

@@ -1,4 +1,4 @@
-//! DataWeave 2: values, scripts, and what a script gives when only some of what it sees is known.
+//! DataWeave 2: values, scripts, and partial evaluation.
 //!
 //! ```
 //! use fusebox_dataweave::{Context, Event, MediaType, Random, Script, Typed, jiff};
@@ -26,22 +26,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`eval()`] does that in one step, with what a script sees as one JSON object.
+//! [`eval()`] does that in one step, over a scope written as one JSON object.
 //!
-//! - [`Value`], [`Number`], [`Period`]: what expressions work on; [`Typed`]: a value with its [`MediaType`]
-//! - [`Script`]: from text to value; [`Event`], [`Context`]: what it sees
+//! - [`Value`], [`Number`], [`Period`]: the values of expressions; [`Typed`]: a value with its [`MediaType`]
+//! - [`Script`]: from text to value; [`Event`], [`Context`]: its input
 //! - [`Detected`], [`Template`]: the text of an attribute, `#[…]`
-//! - [`Typed::body`]: as the bytes of a message; [`Typed::to_stored`]: as a store keeps it; [`Typed::text`],
-//!   [`Typed::whole`], [`Typed::truth`]: as an attribute wants it
-//! - [`symbol`]: partial evaluation, for whoever asks what a script does whatever the request
+//! - [`Typed::body`]: conversion to the body of a message; [`Typed::to_stored`]: to the bytes in a store;
+//!   [`Typed::text`], [`Typed::whole`], [`Typed::truth`]: to the types of attributes
+//! - [`symbol`]: partial evaluation, to analyse a script without a request
 //!
 //! The semantics are those of [DataWeave 2](https://docs.mulesoft.com/dataweave/latest/), as far as its documentation
-//! tells them, within an event of Mule 4.4. What JSON and forms say is read and written; other formats are not.
+//! describes them, within an event of Mule 4.4. Values are read from and written to JSON and forms; there are no other
+//! formats.
 //!
-//! A script comes from a file, but values come from clients and upstreams: whatever they hold, an evaluation ends, with a
-//! value or an [`EvalFault`], and its steps, nesting, texts and memory are bounded. Nothing here reads a clock, a file or
-//! the network: the moment and the random numbers are the caller's.
+//! Scripts come from files, but values come from clients and upstreams: whatever their content, an evaluation ends with
+//! a value or an [`EvalFault`], and its steps, nesting, texts and memory are bounded. The crate reads no clock, file or
+//! network: the caller supplies the time and the random numbers.
 
+mod attribute;
 mod body;
 mod detect;
 mod event;
@@ -52,7 +54,6 @@ mod scope;
 mod script;
 mod stored;
 mod value;
-mod wanted;
 
 pub mod symbol;
 

@@ -1,4 +1,4 @@
-//! Where `uuid()`, `random()` and `randomInt()` draw from.
+//! The source of random numbers for `uuid()`, `random()` and `randomInt()`.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Random(Arc<dyn Fn() -> u64 + Send + Sync>);
 
 impl Random {
-    /// A source that calls `draw` for 64 random bits at a time.
+    /// Makes a source that calls `draw` for 64 random bits at a time.
     pub fn new(draw: impl Fn() -> u64 + Send + Sync + 'static) -> Random {
         Random(Arc::new(draw))
     }
 
-    /// A source that starts the same for the same seed.
+    /// Makes a source whose sequence depends on the seed alone.
     pub fn seeded(seed: u64) -> Random {
         let generator = Mutex::new(fastrand::Rng::with_seed(seed));
         Random::new(move || {
@@ -22,13 +22,13 @@ impl Random {
         })
     }
 
-    /// 64 random bits.
+    /// Draws 64 random bits.
     pub(crate) fn draw(&self) -> u64 {
         (self.0)()
     }
 }
 
-/// A source that starts differently each time.
+/// A source with a random seed.
 impl Default for Random {
     fn default() -> Random {
         Random::seeded(fastrand::Rng::new().u64(..))

@@ -1,4 +1,4 @@
-//! An expression over a scope in JSON, as the command line has it.
+//! Evaluates an expression over a scope in JSON, for the command line.
 
 use std::sync::Arc;
 
@@ -15,38 +15,38 @@ use crate::value::media::{MediaType, Typed};
 use crate::value::number::Number;
 use crate::value::{Form, Object, Value};
 
-/// What a scope says.
+/// The input of an evaluation, read from JSON.
 #[derive(Debug, Clone)]
 pub struct Scope {
     /// The event: `payload`, `attributes`, `vars`, `error`, `correlationId`.
     pub event: Event,
-    /// What `p(key)` reads: `properties`.
+    /// The properties that `p(key)` reads: `properties`.
     pub properties: Properties,
-    /// The clock and the server's time zone: `now`, where it is given.
+    /// The clock with the server's time zone: `now`, if given.
     pub now: Option<Zoned>,
 }
 
-/// Why there is no value.
+/// The reason why a text has no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScopeFault {
-    /// The scope cannot be read.
+    /// The scope is invalid.
     #[error("{0}")]
     Scope(String),
-    /// The text is no expression.
+    /// The text is not an expression.
     #[error(transparent)]
     Parse(#[from] ParseFault),
-    /// The expression has no value.
+    /// The evaluation failed.
     #[error(transparent)]
     Eval(#[from] EvalFault),
 }
 
-/// Reads a scope. An object with one member says what JSON cannot: `{"$headers": {…}}` names that
-/// match in any case, `{"$number": "1.50"}` a number by its digits, `{"$int": 3}` a number,
-/// `{"$params": {…}}` an object, `{"$typed": {"value": …, "mediaType": "…"}}` a payload or variable
-/// with its media type; without one that is `application/java`.
+/// Reads a scope. An object with one member expresses values that JSON lacks: `{"$headers": {…}}` an object whose names
+/// match in any case, `{"$number": "1.50"}` a number by its digits, `{"$int": 3}` a whole number, `{"$params": {…}}` a
+/// plain object, `{"$typed": {"value": …, "mediaType": "…"}}` a payload or variable with its media type. Without
+/// `$typed` the media type is `application/java`.
 ///
 /// # Errors
-/// Where it is no object, names what there is not, or such an object holds something else.
+/// If the scope is not an object, has an unknown member, or has such an object with invalid content.
 pub fn read_scope(scope: &serde_json::Value) -> Result<Scope, ScopeFault> {
     let members = scope
         .as_object()
@@ -110,7 +110,7 @@ fn text(name: &str, json: &serde_json::Value) -> Result<Arc<str>, ScopeFault> {
         .ok_or_else(|| fault(format!("{name} must be a text")))
 }
 
-/// The tag of an object with one member, and what it holds.
+/// The tag and the content of an object with one member that begins with `$`.
 fn tagged(json: &serde_json::Value) -> Option<(&str, &serde_json::Value)> {
     let mut members = json.as_object()?.iter();
     match (members.next(), members.next()) {
@@ -129,7 +129,7 @@ fn typed(json: &serde_json::Value) -> Result<Typed, ScopeFault> {
     Ok(Typed::java(value(json)?))
 }
 
-/// An error, whose type reads `NAMESPACE:IDENTIFIER` as a text.
+/// An error; the text of its type reads `NAMESPACE:IDENTIFIER`.
 fn error(json: &serde_json::Value) -> Result<Value, ScopeFault> {
     let Value::Object(error) = value(json)? else {
         return Ok(Value::Null);
@@ -164,7 +164,7 @@ fn value(json: &serde_json::Value) -> Result<Value, ScopeFault> {
                 let number = inner.as_str().and_then(Number::parse);
                 number.map(Value::from).ok_or_else(wrong)
             }
-            _ => Err(fault(format!("{tag} is no tag of a scope's values"))),
+            _ => Err(fault(format!("unknown tag {tag} in the scope"))),
         };
     }
     Ok(match json {
@@ -186,10 +186,10 @@ fn members(object: &Members) -> Result<Vec<(Arc<str>, Value)>, ScopeFault> {
         .collect()
 }
 
-/// Evaluates a text over a scope that [`read_scope`] reads, and gives its value in JSON, on one line.
-/// The text is an expression, with `#[ ]` or without, or a template with `#[…]` in it.
+/// Evaluates a text over a scope as [`read_scope`] reads it, and returns the value as JSON on one line. The text is an
+/// expression, with `#[ ]` or without, or a template with `#[…]` in it.
 ///
-/// Where the scope has no `now`, the clock is `now` and the server's time zone `zone`.
+/// If the scope has no `now`, the arguments `now` and `zone` apply.
 ///
 /// ```
 /// use fusebox_dataweave::{Random, eval, jiff};
@@ -202,7 +202,7 @@ fn members(object: &Members) -> Result<Vec<(Arc<str>, Value)>, ScopeFault> {
 /// ```
 ///
 /// # Errors
-/// Where the scope cannot be read, the text is no expression, or it has no value.
+/// If the scope is invalid, the text has a syntax error, or the evaluation fails.
 pub fn eval(
     text: &str,
     scope: &serde_json::Value,

@@ -1,11 +1,11 @@
-//! DataWeave 2: what a script is, and what it gives.
+//! Scripts of DataWeave 2: parsing and evaluation.
 //!
 //! - `cursor`, `literal`, `types`, `parse`, `body`, `header`: from text to `tree`
-//! - `run`: what an evaluation sees and may cost; `eval`: the tree's values
-//! - `operators`, `compare`, `select`, `functions`: what they do; `coerce`: how one kind becomes another
-//! - `date_format`, `number_format`: the texts of dates and numbers
-//! - `output`: a value with its media type
-//! - `symbolic`: what a script gives when only some of what it sees is known
+//! - `run`: the state and the budget of an evaluation; `eval`: from tree to value
+//! - `operators`, `compare`, `select`, `functions`: the operations; `coerce`: conversion between kinds
+//! - `date_format`, `number_format`: dates and numbers in patterns
+//! - `output`: from value to text, with its media type
+//! - `symbolic`: partial evaluation
 
 use std::fmt;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use crate::value::Value;
 use crate::value::media::Typed;
 use tree::Program;
 
-/// A parsed script. Cloning one is cheap.
+/// A parsed script. Clones share the tree.
 #[derive(Clone)]
 pub struct Script {
     program: Arc<Program>,
@@ -49,13 +49,12 @@ impl Script {
     /// Parses a script, `%dw 2.0 output application/json --- {a: 1}`, or an expression alone.
     ///
     /// # Errors
-    /// Where it is too long or too deep, its grammar is wrong, or it calls a function or asks for a
-    /// format that there is not.
+    /// If the text is too long or nested too deep, has a syntax error, or names an unknown function or format.
     pub fn parse(text: &str) -> Result<Script, ParseFault> {
         Script::within(text, 0, text.len())
     }
 
-    /// The same for a part of a text, whose places are those of the whole text.
+    /// Parses a part of a text; positions in errors are those of the whole text.
     pub(crate) fn within(text: &str, start: usize, end: usize) -> Result<Script, ParseFault> {
         Ok(Script {
             program: Arc::new(parse::program(text, start, end)?),
@@ -63,33 +62,33 @@ impl Script {
         })
     }
 
-    /// Evaluates it.
+    /// Evaluates the script.
     ///
-    /// What it gives has the media type of its `output` directive; without one that of the parts of
-    /// the event it reads, if they have one in common, else `application/java`. `payload` or `vars.x`
-    /// alone is that part, unread.
+    /// The result has the media type of the `output` directive. Without one, it has the media type of the parts of the
+    /// event that the script reads, if they have one in common, otherwise `application/java`. A script that is only
+    /// `payload` or `vars.x` returns that part unread.
     ///
     /// # Errors
-    /// Where a name is unknown, an operator or function does not fit its operands, a text is not of
-    /// its media type, or it costs too much.
+    /// If a name is unknown, an operator or function does not fit its operands, a text is not of its media type, or the
+    /// evaluation exceeds a limit.
     pub fn eval(&self, context: &Context<'_>) -> Result<Typed, EvalFault> {
         output::eval(&self.program, context)
     }
 
-    /// The value alone, as the script makes it.
+    /// Evaluates the script to a value alone, before any output is written.
     ///
     /// # Errors
-    /// As [`eval`](Script::eval).
+    /// Those of [`eval`](Script::eval).
     pub(crate) fn value(&self, context: &Context<'_>) -> Result<Value, EvalFault> {
         output::value(&self.program, context)
     }
 
-    /// The variables that it reads by their names, as `vars.x`.
+    /// The variables that the script reads by name, as `vars.x`.
     pub fn variables(&self) -> impl Iterator<Item = &Arc<str>> {
         self.program.reads.vars.iter()
     }
 
-    /// The text that it was parsed from.
+    /// The source text of the script.
     pub fn source(&self) -> &str {
         &self.source
     }
@@ -101,7 +100,7 @@ impl fmt::Debug for Script {
     }
 }
 
-/// Two scripts are equal if their texts are.
+/// Scripts are equal if their source texts are.
 impl PartialEq for Script {
     fn eq(&self, other: &Script) -> bool {
         self.source == other.source

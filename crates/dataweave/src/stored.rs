@@ -1,9 +1,8 @@
-//! A value with its media type as the bytes that an object store keeps.
+//! The stored form of a value with its media type.
 //!
-//! The bytes are a JSON text, `{"mediaType":"*/*","value":"OPEN"}`, so that a person can read what a
-//! store holds. Null, truth values, numbers, texts, arrays and objects stand for themselves; any other
-//! kind is an object of one member, `{"$DateTime":"…"}`, and so is an object whose first key begins
-//! with `$`.
+//! The form is a JSON text, `{"mediaType":"*/*","value":"OPEN"}`, so that a person can read a store. Null, booleans,
+//! numbers, texts, arrays and objects stand for themselves; any other kind is an object with one member,
+//! `{"$DateTime":"…"}`, and so is an object whose first key begins with `$`.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -21,23 +20,23 @@ use crate::value::period::Period;
 use crate::value::regex::Pattern;
 use crate::value::{Form, Kind, Object, Value};
 
-/// The media type of what [`Typed::to_stored`] makes.
+/// The media type of stored values.
 pub const STORED: &str = "application/vnd.fusebox.mule+json";
 
 impl Typed {
-    /// The bytes that [`Typed::from_stored`] makes the same value of.
+    /// The value in its stored form.
     ///
     /// # Errors
-    /// Where it nests too deep, or its text is too long.
+    /// If the value is nested too deep, or if its text is too long.
     pub fn to_stored(&self) -> Result<Vec<u8>, EvalFault> {
         let envelope = Value::record([
             ("mediaType", self.media_type.as_str().into()),
             ("value", tagged(&self.value)),
         ]);
-        if envelope.shape().depth > VALUE_DEPTH_MAX {
+        if envelope.nesting().depth > VALUE_DEPTH_MAX {
             return Err(EvalFault::new(format!(
-                "the value cannot be stored: its arrays and objects are more than {VALUE_DEPTH_MAX} \
-                 deep in one another"
+                "the value cannot be stored: it has more than {VALUE_DEPTH_MAX} \
+                 nested arrays and objects"
             )));
         }
         let layout = Layout {
@@ -47,12 +46,12 @@ impl Typed {
         json::write(&envelope, layout).map(String::into_bytes)
     }
 
-    /// The value of bytes that [`Typed::to_stored`] has made.
+    /// Reads a value from its stored form.
     ///
     /// # Errors
-    /// Where it has not made them.
+    /// If the bytes are not a stored value.
     pub fn from_stored(bytes: &[u8]) -> Result<Typed, EvalFault> {
-        let fault = || EvalFault::new("the bytes are no stored value");
+        let fault = || EvalFault::new("the bytes are not a stored value");
         let text = std::str::from_utf8(bytes).map_err(|_| fault())?;
         let Value::Object(envelope) = json::read(text)? else {
             return Err(fault());
@@ -73,7 +72,7 @@ fn tag(name: &str, value: Value) -> Value {
     Value::object(vec![(format!("${name}").into(), value)])
 }
 
-/// The value in the kinds that JSON has.
+/// The value with other kinds as tagged objects.
 fn tagged(value: &Value) -> Value {
     let text = |text: String| tag(value.kind().name(), text.into());
     match value {
@@ -107,12 +106,12 @@ fn tagged(value: &Value) -> Value {
                 Form::Plain => entries,
             }
         }
-        // It lives within one evaluation and never gets here.
+        // Functions live within one evaluation and are never stored.
         Value::Function(_) => Value::Null,
     }
 }
 
-/// The value of what [`tagged`] has made.
+/// The value of a form made by [`tagged`].
 fn untagged(value: &Value) -> Option<Value> {
     let object = match value {
         Value::Array(array) => {

@@ -1,4 +1,4 @@
-//! Partial evaluation: values of which only some is known, and so what a script gives whatever the request.
+//! Partial evaluation: values that are known in part, to find the results of a script for all requests.
 //!
 //! ```
 //! use std::{cell::Cell, collections::BTreeMap};
@@ -18,8 +18,7 @@
 //! # Ok::<(), fusebox_dataweave::ParseFault>(())
 //! ```
 //!
-//! Symbols are made by the functions here alone, which simplify them as far as what is known goes
-//! and bound how large they grow.
+//! Symbols are only made by functions of this module, which simplify them and bound their size.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -31,117 +30,117 @@ use crate::value::json;
 use crate::value::number::Number;
 use crate::value::{Object, Value};
 
-/// Parts of a symbol; one that would have more is [`Symbol::Unknown`].
+/// The limit of a symbol's parts; above it the symbol becomes [`Symbol::Unknown`].
 const PARTS_MAX: usize = 200;
-/// Bytes of a known text that is put together.
+/// The limit of a known text that is joined from pieces, in bytes.
 const TEXT_MAX: usize = 4096;
 
-/// The parts of an event that a script sees, as far as they are known.
+/// The input of a script, as far as it is known.
 pub struct View<'a> {
     /// The message's payload.
     pub payload: &'a Symbol,
     /// The message's attributes.
     pub attributes: &'a Symbol,
-    /// The variables; one that is not among them is null.
+    /// The variables; one that is missing is null.
     pub vars: &'a BTreeMap<Arc<str>, Symbol>,
     /// The error; null outside a handler.
     pub error: &'a Symbol,
     /// The texts that `p(key)` reads.
     pub properties: &'a Properties,
-    /// How many more parts may be evaluated; without any left, nothing is known.
+    /// The remaining steps; without any, results are unknown.
     pub steps: &'a Cell<u32>,
 }
 
-/// A value of which only some is known.
+/// A value that is known in part.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Symbol {
-    /// This value.
+    /// A known value.
     Known(Value),
-    /// Something that nothing is known of.
+    /// An unknown value.
     Unknown,
-    /// What an event brings with it, by its name: `payload`, `attributes`.
+    /// A part of the incoming event, by name: `payload`, `attributes`.
     Input(Arc<str>),
     /// The moment of the evaluation.
     Now,
-    /// What an entry of an object store holds, by the entry's number.
+    /// The value of an object store's entry, by the entry's number.
     Entry(usize),
-    /// A key of something.
+    /// The value of a key in an object.
     Field(Rc<Symbol>, Arc<str>),
-    /// An object: keys over those of another value.
+    /// An object that adds keys to another one.
     Object {
-        /// What has the other keys; `None`: there are no others.
+        /// The object with the other keys; `None`: there are none.
         base: Option<Rc<Symbol>>,
-        /// The keys.
+        /// The added keys.
         fields: BTreeMap<Arc<str>, Symbol>,
     },
-    /// A text in pieces.
+    /// A text joined from pieces.
     Text(Vec<Symbol>),
     /// A sum or difference.
     Sum(Rc<Symbol>, Sign, Rc<Symbol>),
-    /// A comparison; what is known stands on its right side.
+    /// A comparison; a known side is on the right.
     Compare(Rc<Symbol>, Relation, Rc<Symbol>),
-    /// Whether all of them hold.
+    /// A conjunction: true if all conditions hold.
     All(Vec<Symbol>),
-    /// Whether one of them holds.
+    /// A disjunction: true if one of the conditions holds.
     Any(Vec<Symbol>),
-    /// Whether it does not hold.
+    /// A negation: true if the condition does not hold.
     Not(Rc<Symbol>),
-    /// One value or another.
+    /// A choice: condition, value if it holds, value otherwise.
     If(Rc<Symbol>, Rc<Symbol>, Rc<Symbol>),
-    /// A moment, or an elapsed time, in another form.
-    As(Rc<Symbol>, Form),
+    /// A moment or an elapsed time, converted to another form.
+    As(Rc<Symbol>, Cast),
 }
 
-/// Plus or minus.
+/// The sign of a sum's second operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
-    /// `+`
+    /// The operator `+`.
     Plus,
-    /// `-`
+    /// The operator `-`.
     Minus,
 }
 
-/// How two values are compared.
+/// The operator of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
-    /// `==`
+    /// The operator `==`.
     Equal,
-    /// `!=`
+    /// The operator `!=`.
     Unequal,
-    /// `<`
+    /// The operator `<`.
     Less,
-    /// `<=`
+    /// The operator `<=`.
     LessEqual,
-    /// `>`
+    /// The operator `>`.
     Greater,
-    /// `>=`
+    /// The operator `>=`.
     GreaterEqual,
 }
 
-/// In what form a moment stands.
+/// The target of a conversion of a moment or elapsed time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Form {
-    /// A number of a unit since 1970, or of a period.
+pub enum Cast {
+    /// A number of units: since 1970 for a moment, in total for a period.
     Number(Unit),
-    /// A text; what a format says, if one is given.
+    /// A text, by a format if one is given.
     Text(Option<Arc<str>>),
-    /// A moment that is read from something.
+    /// A moment read from a number of units, or from a text.
     Moment(Unit),
     /// The same moment in another time zone.
     Zone,
 }
 
-/// What one of a number means.
+/// The unit of a numeric time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// A second.
+    /// The number counts seconds.
     Seconds,
-    /// A millisecond.
+    /// The number counts milliseconds.
     Milliseconds,
 }
 
 impl Relation {
-    /// The relation that holds exactly where this one does not.
+    /// The relation that holds exactly if this one does not.
     pub fn negated(self) -> Relation {
         match self {
             Relation::Equal => Relation::Unequal,
@@ -153,7 +152,7 @@ impl Relation {
         }
     }
 
-    /// The same with its sides exchanged.
+    /// The relation with its sides exchanged.
     fn flipped(self) -> Relation {
         match self {
             Relation::Equal | Relation::Unequal => self,
@@ -177,7 +176,7 @@ impl Relation {
 }
 
 impl Symbol {
-    /// Null.
+    /// The null value.
     pub const NULL: Symbol = Symbol::Known(Value::Null);
 
     /// A known text.
@@ -185,17 +184,17 @@ impl Symbol {
         Symbol::Known(Value::text(text))
     }
 
-    /// A known truth value.
+    /// A known boolean.
     pub fn flag(flag: bool) -> Symbol {
         Symbol::Known(flag.into())
     }
 
-    /// A part of the event that nothing is known of but its name.
+    /// A part of the incoming event.
     pub fn input(name: &str) -> Symbol {
         Symbol::Input(name.into())
     }
 
-    /// A value; objects become symbols of their keys.
+    /// Makes a symbol of a value; objects become symbols of their keys.
     pub fn of(value: Value) -> Symbol {
         match value {
             Value::Object(object) => Symbol::of_object(&object),
@@ -211,7 +210,7 @@ impl Symbol {
         Symbol::object(None, fields)
     }
 
-    /// What a JSON text holds; anything else is itself.
+    /// The content of a known JSON text; any other symbol unchanged.
     pub fn parsed(self) -> Symbol {
         match &self {
             Symbol::Known(Value::String(text)) if text.trim_start().starts_with(['{', '[']) => {
@@ -221,7 +220,7 @@ impl Symbol {
         }
     }
 
-    /// An object: keys over those of another value.
+    /// Makes an object that adds keys to another one.
     pub fn object(base: Option<Symbol>, fields: BTreeMap<Arc<str>, Symbol>) -> Symbol {
         Symbol::Object {
             base: base.map(Rc::new),
@@ -230,7 +229,7 @@ impl Symbol {
         .bounded()
     }
 
-    /// The value, if all of it is known.
+    /// The value, if it is known completely.
     pub fn known(&self) -> Option<&Value> {
         match self {
             Symbol::Known(value) => Some(value),
@@ -238,7 +237,7 @@ impl Symbol {
         }
     }
 
-    /// The number that it is; a text of one counts.
+    /// The known number, also of a text.
     pub fn number(&self) -> Option<Number> {
         match self.known()? {
             Value::Number(number) => Some(number.clone()),
@@ -247,7 +246,7 @@ impl Symbol {
         }
     }
 
-    /// Whether it holds, as a condition; `None`: that depends.
+    /// The truth of a condition, if it is known.
     pub fn truth(&self) -> Option<bool> {
         match self.known()? {
             Value::Bool(flag) => Some(*flag),
@@ -310,7 +309,7 @@ impl Symbol {
         }
     }
 
-    /// `a ++ b`
+    /// The concatenation `a ++ b`.
     pub fn concat(self, other: Symbol) -> Symbol {
         match (&self, &other) {
             (_, Symbol::Object { base: None, fields }) => {
@@ -329,7 +328,7 @@ impl Symbol {
         }
     }
 
-    /// A text of pieces.
+    /// Joins pieces to a text.
     pub fn joined(pieces: Vec<Symbol>) -> Symbol {
         let mut all: Vec<Symbol> = Vec::new();
         let flat = pieces.into_iter().flat_map(|piece| match piece {
@@ -364,7 +363,7 @@ impl Symbol {
         }
     }
 
-    /// `a + b`, `a - b`
+    /// The sum `a + b` or difference `a - b`.
     pub fn sum(self, sign: Sign, other: Symbol) -> Symbol {
         if let (Some(left), Some(right)) = (self.number(), other.number()) {
             let made = match sign {
@@ -376,7 +375,7 @@ impl Symbol {
         if sign == Sign::Plus && self.known().is_some() && other.known().is_none() {
             return other.sum(sign, self);
         }
-        // (x + 1) + 1
+        // Folds `(x + 1) + 1` into one sum.
         if let (Symbol::Sum(base, inner, by), Some(right)) = (&self, other.number())
             && let Some(by) = by.number()
         {
@@ -393,7 +392,7 @@ impl Symbol {
         Symbol::Sum(Rc::new(self), sign, Rc::new(other)).bounded()
     }
 
-    /// `-a`
+    /// The negative number `-a`.
     pub fn negated(self) -> Symbol {
         match self.number() {
             Some(number) => Symbol::Known(number.negated().into()),
@@ -401,7 +400,7 @@ impl Symbol {
         }
     }
 
-    /// One value where something holds, else another.
+    /// The choice between two values by a condition.
     pub fn either(when: Symbol, then: Symbol, otherwise: Symbol) -> Symbol {
         match when.truth() {
             Some(true) => return then,
@@ -420,7 +419,7 @@ impl Symbol {
         matches!(self, Symbol::Known(Value::Bool(_)))
     }
 
-    /// Whether it is true or false and nothing else.
+    /// True if the value can only be a boolean.
     fn is_condition(&self) -> bool {
         matches!(
             self,
@@ -428,7 +427,7 @@ impl Symbol {
         )
     }
 
-    /// `!a`
+    /// The negated condition `!a`.
     pub fn negation(self) -> Symbol {
         match self {
             Symbol::Not(of) => (*of).clone(),
@@ -442,7 +441,7 @@ impl Symbol {
         }
     }
 
-    /// `a and b`
+    /// The conjunction `a and b`.
     pub fn all(items: Vec<Symbol>) -> Symbol {
         let mut rest = Vec::new();
         for item in items {
@@ -460,7 +459,7 @@ impl Symbol {
         }
     }
 
-    /// `a or b`
+    /// The disjunction `a or b`.
     pub fn any(items: Vec<Symbol>) -> Symbol {
         let mut rest = Vec::new();
         for item in items {
@@ -478,7 +477,7 @@ impl Symbol {
         }
     }
 
-    /// `a == b`, `a < b` and their like.
+    /// The comparison `a == b`, `a < b` and so on.
     pub fn compare(self, relation: Relation, other: Symbol) -> Symbol {
         if let Symbol::If(when, then, otherwise) = &self {
             let then = (**then).clone().compare(relation, other.clone());
@@ -495,7 +494,7 @@ impl Symbol {
         if let Some(decided) = decided(&self, relation, &other) {
             return Symbol::flag(decided);
         }
-        // `(a == b) == true`
+        // Simplifies `(a == b) == true`.
         if let (true, Some(Value::Bool(flag))) = (self.is_condition(), other.known()) {
             return match (relation, flag) {
                 (Relation::Equal, true) | (Relation::Unequal, false) => self,
@@ -506,18 +505,18 @@ impl Symbol {
         Symbol::Compare(Rc::new(self), relation, Rc::new(other)).bounded()
     }
 
-    /// In another form; only of moments, of what is stored and of elapsed times that matters.
-    pub fn cast(self, form: Form) -> Symbol {
+    /// Converts to another form; the form is kept for moments, stored values and elapsed times only.
+    pub fn cast(self, form: Cast) -> Symbol {
         match (&self, &form) {
-            (Symbol::Known(Value::String(_)), Form::Number(_)) => match self.number() {
+            (Symbol::Known(Value::String(_)), Cast::Number(_)) => match self.number() {
                 Some(number) => Symbol::Known(number.into()),
                 None => Symbol::Unknown,
             },
-            (Symbol::Known(Value::Number(number)), Form::Text(None)) => {
+            (Symbol::Known(Value::Number(number)), Cast::Text(None)) => {
                 Symbol::text(number.to_string())
             }
             (Symbol::Known(_) | Symbol::Unknown | Symbol::Text(_), _) => self,
-            (Symbol::Object { fields, .. }, Form::Text(_)) => {
+            (Symbol::Object { fields, .. }, Cast::Text(_)) => {
                 match (fields.get("namespace"), fields.get("identifier")) {
                     (Some(namespace), Some(identifier)) => Symbol::joined(vec![
                         namespace.clone(),
@@ -537,7 +536,7 @@ impl Symbol {
         }
     }
 
-    /// Itself without changes of form, so that what is the same looks the same.
+    /// The symbol without conversions, so that equal values compare equal.
     pub fn bare(&self) -> Symbol {
         self.rewritten(&|symbol| match symbol {
             Symbol::As(of, _) => Some(of.bare()),
@@ -545,7 +544,7 @@ impl Symbol {
         })
     }
 
-    /// With other symbols for some of its parts, simplified anew.
+    /// Replaces parts of the symbol and simplifies it again.
     pub fn rewritten(&self, with: &dyn Fn(&Symbol) -> Option<Symbol>) -> Symbol {
         if let Some(other) = with(self) {
             return other;
@@ -582,7 +581,7 @@ impl Symbol {
         }
     }
 
-    /// Whether one of its parts is such.
+    /// True if the symbol or one of its parts satisfies `is`.
     pub fn has(&self, is: &dyn Fn(&Symbol) -> bool) -> bool {
         if is(self) {
             return true;
@@ -608,7 +607,7 @@ impl Symbol {
         }
     }
 
-    /// Whether it is of an entry: what the entry holds, or a key of that.
+    /// The entry that this is the value of, or a key in the value of.
     pub fn of_entry(&self) -> Option<usize> {
         match self {
             Symbol::Entry(entry) => Some(*entry),
@@ -618,7 +617,7 @@ impl Symbol {
     }
 }
 
-/// What a comparison comes to, if that can be told.
+/// The result of a comparison, if it is known.
 fn decided(left: &Symbol, relation: Relation, right: &Symbol) -> Option<bool> {
     let equality = matches!(relation, Relation::Equal | Relation::Unequal);
     if let (Some(one), Some(other)) = (left.known(), right.known()) {
@@ -630,7 +629,7 @@ fn decided(left: &Symbol, relation: Relation, right: &Symbol) -> Option<bool> {
             _ => None,
         };
     }
-    // What is stored is never null, and neither is what is made of something.
+    // Stored values are never null, and neither are values made of others.
     if let (Some(Value::Null), true) = (right.known(), equality) {
         return match left {
             Symbol::Entry(_)
@@ -649,20 +648,20 @@ fn decided(left: &Symbol, relation: Relation, right: &Symbol) -> Option<bool> {
     elapsed(&left, relation, &right)
 }
 
-/// A comparison of moments that lie a known way apart, or of the time since now.
+/// The comparison of a moment with now plus or minus something, or of the time elapsed since now.
 fn elapsed(left: &Symbol, relation: Relation, right: &Symbol) -> Option<bool> {
     let no_time = |symbol: &Symbol| match symbol {
         Symbol::Sum(one, Sign::Minus, other) => one == other && **one == Symbol::Now,
         _ => false,
     };
-    // However long something is to last, it has not lasted that long when it begins.
+    // Time elapsed since now is zero, which is less than any limit.
     if no_time(left) {
         return Some(relation.holds(std::cmp::Ordering::Less));
     }
     if no_time(right) {
         return Some(relation.holds(std::cmp::Ordering::Greater));
     }
-    // A moment after now, or before.
+    // The order of a moment relative to now.
     let from_now = |symbol: &Symbol| match symbol {
         Symbol::Now => Some(std::cmp::Ordering::Equal),
         Symbol::Sum(base, sign, by) if **base == Symbol::Now && !by.has(&is_now) => {
@@ -679,7 +678,7 @@ fn elapsed(left: &Symbol, relation: Relation, right: &Symbol) -> Option<bool> {
     }
 }
 
-/// Whether it is the moment of the evaluation.
+/// True for the moment of the evaluation.
 pub fn is_now(symbol: &Symbol) -> bool {
     *symbol == Symbol::Now
 }
@@ -717,8 +716,8 @@ mod tests {
     #[test]
     fn no_time_has_passed_since_now_whatever_the_form() {
         let stored = Symbol::Now
-            .cast(Form::Text(None))
-            .cast(Form::Moment(Unit::Seconds));
+            .cast(Cast::Text(None))
+            .cast(Cast::Moment(Unit::Seconds));
         let since = Symbol::Now.sum(Sign::Minus, stored);
         let passed = since.compare(Relation::Greater, Symbol::input("limit"));
         assert_eq!(passed.truth(), Some(false));

@@ -1,8 +1,8 @@
-//! The values that expressions work on.
+//! The values of expressions.
 //!
 //! - `number`, `period`, `regex`: kinds that Rust lacks
-//! - `media`: a value with its media type; `json`, `form`: the formats that are read and written
-//! - `text`, `iso`: the texts of values, those of dates among them
+//! - `media`: a value with its media type; `json`, `form`: the formats for reading and writing
+//! - `text`, `iso`: values as text, and dates by ISO 8601
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,87 +27,87 @@ use number::Number;
 use period::Period;
 use regex::Pattern;
 
-/// A value. Cloning one copies no text, array or object.
+/// A value of an expression. Clones share texts, arrays and objects.
 #[derive(Debug, Clone, Default)]
 pub enum Value {
-    /// Nothing: what a missing key selects.
+    /// Null, also the value of a missing key.
     #[default]
     Null,
-    /// A truth value.
+    /// A boolean value.
     Bool(bool),
-    /// A number.
+    /// A decimal number.
     Number(Number),
-    /// A text.
+    /// A Unicode text.
     String(Arc<str>),
-    /// Bytes.
+    /// Bytes without a text.
     Binary(Box<Bytes>),
-    /// A moment, and the time zone it is shown in.
+    /// A moment with the time zone in which it is shown.
     DateTime(Arc<Zoned>),
-    /// A date and a time of no zone.
+    /// A date and time without a zone.
     LocalDateTime(civil::DateTime),
-    /// A date of no zone.
+    /// A date without a zone.
     Date(civil::Date),
-    /// A time of day, at an offset from UTC.
+    /// A time of day with an offset from UTC.
     Time(civil::Time, Offset),
-    /// A time of day of no zone.
+    /// A time of day without a zone.
     LocalTime(civil::Time),
     /// A time zone.
     Zone(TimeZone),
-    /// A period.
+    /// A period of time.
     Period(Box<Period>),
     /// A regular expression.
     Regex(Pattern),
-    /// A list.
+    /// A list of values.
     Array(Arc<Array>),
-    /// Keys with their values, in order; a key may occur more than once.
+    /// Keys with values, in order; a key may occur several times.
     Object(Arc<Object>),
-    /// A type, `String`, as `typeOf` gives it.
+    /// A type, such as `String`, the result of `typeOf`.
     Type(Kind),
-    /// A function. It lives within one evaluation and is no result of one.
+    /// A function. It exists within one evaluation and cannot be its result.
     Function(Function),
 }
 
-/// What kind of value one is, in DataWeave's words.
+/// The kind of a value, in DataWeave's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// `Null`
+    /// The kind `Null`.
     Null,
-    /// `Boolean`
+    /// The kind `Boolean`.
     Boolean,
-    /// `Number`
+    /// The kind `Number`.
     Number,
-    /// `String`
+    /// The kind `String`.
     String,
-    /// `Binary`
+    /// The kind `Binary`.
     Binary,
-    /// `DateTime`
+    /// The kind `DateTime`.
     DateTime,
-    /// `LocalDateTime`
+    /// The kind `LocalDateTime`.
     LocalDateTime,
-    /// `Date`
+    /// The kind `Date`.
     Date,
-    /// `Time`
+    /// The kind `Time`.
     Time,
-    /// `LocalTime`
+    /// The kind `LocalTime`.
     LocalTime,
-    /// `TimeZone`
+    /// The kind `TimeZone`.
     TimeZone,
-    /// `Period`
+    /// The kind `Period`.
     Period,
-    /// `Regex`
+    /// The kind `Regex`.
     Regex,
-    /// `Array`
+    /// The kind `Array`.
     Array,
-    /// `Object`
+    /// The kind `Object`.
     Object,
-    /// `Type`
+    /// The kind `Type`.
     Type,
-    /// `Function`
+    /// The kind `Function`.
     Function,
 }
 
 impl Kind {
-    /// All kinds.
+    /// All kinds, in the order of [`Kind`].
     pub const ALL: [Kind; 17] = [
         Kind::Null,
         Kind::Boolean,
@@ -128,7 +128,7 @@ impl Kind {
         Kind::Function,
     ];
 
-    /// Its name in a script.
+    /// The kind's name in a script.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Null => "Null",
@@ -158,38 +158,38 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What nests in a value, so that nobody who walks one runs out of stack.
+/// The nesting of a value, bounded so that recursion over a value cannot exhaust the stack.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Shape {
-    /// Arrays, objects and functions inside one another.
+pub(crate) struct Nesting {
+    /// The depth of nested arrays, objects and functions.
     pub depth: u16,
-    /// Whether a function is within.
+    /// True if the value contains a function.
     pub functions: bool,
 }
 
-impl Shape {
-    /// The shape of what holds these values.
-    pub fn over<'a>(values: impl Iterator<Item = &'a Value>) -> Shape {
-        let mut shape = Shape::default();
+impl Nesting {
+    /// The shape of a container of these values.
+    pub fn over<'a>(values: impl Iterator<Item = &'a Value>) -> Nesting {
+        let mut nesting = Nesting::default();
         for inner in values {
-            let inner = inner.shape();
-            shape.depth = shape.depth.max(inner.depth);
-            shape.functions |= inner.functions;
+            let inner = inner.nesting();
+            nesting.depth = nesting.depth.max(inner.depth);
+            nesting.functions |= inner.functions;
         }
-        shape.depth = shape.depth.saturating_add(1);
-        shape
+        nesting.depth = nesting.depth.saturating_add(1);
+        nesting
     }
 }
 
-/// A list.
+/// A list of values.
 #[derive(Debug)]
 pub struct Array {
     items: Vec<Value>,
-    shape: Shape,
+    nesting: Nesting,
 }
 
 impl Array {
-    /// Its items.
+    /// The items in order.
     pub fn items(&self) -> &[Value] {
         &self.items
     }
@@ -200,41 +200,41 @@ impl Array {
 pub struct Object {
     entries: Vec<(Arc<str>, Value)>,
     form: Form,
-    shape: Shape,
-    /// A message's payload as it came, with its media type.
+    nesting: Nesting,
+    /// The payload of a message as received, with its media type.
     unread: Option<Box<Typed>>,
 }
 
-/// What an object stands for.
+/// The meaning of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// Itself.
+    /// An ordinary object.
     Plain,
-    /// The headers of a message, whose names match in any case, and may occur more than once.
+    /// The headers of a message; names match in any case and may occur several times.
     Headers,
-    /// The parameters of a query, whose names may occur more than once.
+    /// The parameters of a query; names may occur several times.
     Parameters,
     /// The type of an error, whose text is `NAMESPACE:IDENTIFIER`.
     ErrorType,
-    /// A message, `payload` and `attributes`: what a route has come to. Where it is written, that is
-    /// its payload.
+    /// A message with `payload` and `attributes`, such as the result of a route. Its written form is that of its
+    /// payload.
     Message,
 }
 
 impl Object {
-    /// An object of that form.
+    /// Makes an object of a form.
     pub fn new(entries: Vec<(Arc<str>, Value)>, form: Form) -> Object {
-        let shape = Shape::over(entries.iter().map(|(_, value)| value));
+        let nesting = Nesting::over(entries.iter().map(|(_, value)| value));
         Object {
             entries,
             form,
-            shape,
+            nesting,
             unread: None,
         }
     }
 
-    /// A message. An expression looks into its payload, and takes it unread where it is all that is
-    /// asked for; one that cannot be read stays its text.
+    /// Makes a message. Expressions look into the payload, but one that selects the payload alone gets it unread; a
+    /// payload that cannot be read stays a text.
     pub fn message(payload: Typed, attributes: Value) -> Object {
         let read = payload.read().unwrap_or_else(|_| payload.value.clone());
         let entries = vec![("payload".into(), read), ("attributes".into(), attributes)];
@@ -244,17 +244,17 @@ impl Object {
         }
     }
 
-    /// A message's payload as it came.
+    /// The payload of a message as received.
     pub(crate) fn unread(&self) -> Option<&Typed> {
         self.unread.as_deref()
     }
 
-    /// Its keys and values.
+    /// The keys with their values, in order.
     pub fn entries(&self) -> &[(Arc<str>, Value)] {
         &self.entries
     }
 
-    /// What it stands for.
+    /// The meaning of the object.
     pub fn form(&self) -> Form {
         self.form
     }
@@ -281,7 +281,7 @@ impl Object {
             .map(|(_, value)| value)
     }
 
-    /// What is written of it, if it is a message.
+    /// The payload, if the object is a message.
     pub(crate) fn message_payload(&self) -> Option<&Value> {
         match self.form {
             Form::Message => self.get("payload"),
@@ -289,7 +289,7 @@ impl Object {
         }
     }
 
-    /// Its text, if it is an error's type.
+    /// The text of an error type, if the object is one.
     pub(crate) fn error_type(&self) -> Option<String> {
         match (self.form, self.get("namespace"), self.get("identifier")) {
             (Form::ErrorType, Some(Value::String(namespace)), Some(Value::String(identifier))) => {
@@ -300,41 +300,41 @@ impl Object {
     }
 }
 
-/// A function.
+/// A function of an expression.
 #[derive(Debug, Clone)]
 pub struct Function(pub(crate) Closure);
 
-// A value of 10 MB of JSON is many of these.
+// A payload of 10 MB of JSON holds many values.
 const _: () = assert!(size_of::<Value>() <= 24);
 
 impl Value {
-    /// Bytes.
+    /// Makes a binary value.
     pub fn bytes(bytes: impl Into<Bytes>) -> Value {
         Value::Binary(Box::new(bytes.into()))
     }
 
-    /// A period.
+    /// Makes a period.
     pub(crate) fn period(period: Period) -> Value {
         Value::Period(Box::new(period))
     }
 
-    /// A text.
+    /// Makes a text.
     pub fn text(text: impl Into<Arc<str>>) -> Value {
         Value::String(text.into())
     }
 
-    /// A list.
+    /// Makes a list.
     pub fn array(items: Vec<Value>) -> Value {
-        let shape = Shape::over(items.iter());
-        Value::Array(Arc::new(Array { items, shape }))
+        let nesting = Nesting::over(items.iter());
+        Value::Array(Arc::new(Array { items, nesting }))
     }
 
-    /// A plain object.
+    /// Makes a plain object.
     pub fn object(entries: Vec<(Arc<str>, Value)>) -> Value {
         Value::Object(Arc::new(Object::new(entries, Form::Plain)))
     }
 
-    /// A plain object of a few keys.
+    /// Makes a plain object with a few keys.
     pub(crate) fn record<const N: usize>(entries: [(&str, Value); N]) -> Value {
         Value::object(
             entries
@@ -344,12 +344,12 @@ impl Value {
         )
     }
 
-    /// A moment, shown in UTC.
+    /// Makes a moment, shown in UTC.
     pub fn moment(moment: Timestamp) -> Value {
         Value::DateTime(Arc::new(moment.to_zoned(TimeZone::UTC)))
     }
 
-    /// What kind of value it is.
+    /// The kind of the value.
     pub fn kind(&self) -> Kind {
         match self {
             Value::Null => Kind::Null,
@@ -372,28 +372,28 @@ impl Value {
         }
     }
 
-    /// Whether it is null.
+    /// True for null.
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)
     }
 
-    /// What nests in it.
-    pub(crate) fn shape(&self) -> Shape {
+    /// The nesting of the value.
+    pub(crate) fn nesting(&self) -> Nesting {
         match self {
-            Value::Array(array) => array.shape,
-            Value::Object(object) => object.shape,
-            Value::Function(function) => function.0.shape(),
-            _ => Shape::default(),
+            Value::Array(array) => array.nesting,
+            Value::Object(object) => object.nesting,
+            Value::Function(function) => function.0.nesting(),
+            _ => Nesting::default(),
         }
     }
 
-    /// The value as Java's maps keep it: of equal keys the last value, at the first one's place.
+    /// The value as Java's maps hold it: the last value of equal keys, at the position of the first.
     pub(crate) fn collapsed(&self) -> Value {
         match self {
             Value::Array(array) => {
                 Value::array(array.items().iter().map(Value::collapsed).collect())
             }
-            // Headers and parameters have more than one value of a name; a message has two keys.
+            // Headers and parameters may have several values of a name; a message has two keys.
             Value::Object(object) if matches!(object.form, Form::Plain | Form::ErrorType) => {
                 let mut places = std::collections::HashMap::new();
                 let mut entries: Vec<(Arc<str>, Value)> = Vec::with_capacity(object.entries.len());
@@ -412,7 +412,7 @@ impl Value {
     }
 }
 
-/// DataWeave's `==`: of one kind, and the same; objects in order.
+/// DataWeave's `==`: equal kind and equal content; objects in order.
 impl PartialEq for Value {
     fn eq(&self, other: &Value) -> bool {
         match (self, other) {

@@ -1,4 +1,4 @@
-//! DataWeave: what scripts are, what operators, selectors and functions give, what fails and when.
+//! DataWeave: the grammar, the results of operators, selectors and functions, and their errors.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use fusebox_dataweave::{
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-/// 2026-01-01T00:07:09.9Z
+/// The clock of all tests: 2026-01-01T00:07:09.9Z.
 const NOW: Timestamp = Timestamp::constant(1_767_226_029, 900_000_000);
 
 fn scope() -> Json {
@@ -42,7 +42,7 @@ fn eval_over(text: &str, scope: &Json) -> Result<String, String> {
     eval(text, scope, NOW, TimeZone::UTC, &random).map_err(|fault| fault.to_string())
 }
 
-/// Each expression gives a value with this JSON.
+/// Checks that each expression gives a value with this JSON.
 #[track_caller]
 fn give(cases: &[(&str, &str)]) {
     let scope = scope();
@@ -51,7 +51,7 @@ fn give(cases: &[(&str, &str)]) {
     }
 }
 
-/// Each expression is parsed, and fails when it runs, with these words.
+/// Checks that each expression parses, and that its evaluation fails with this text.
 #[track_caller]
 fn fail(cases: &[(&str, &str)]) {
     let scope = scope();
@@ -66,7 +66,7 @@ fn fail(cases: &[(&str, &str)]) {
     }
 }
 
-/// Each text is no script, with these words.
+/// Checks that each text is a syntax error with this text.
 #[track_caller]
 fn are_refused(cases: &[(&str, &str)]) {
     for (text, words) in cases {
@@ -212,7 +212,7 @@ fn arithmetic_is_exact() {
         ("[1] << 2", "[1,2]"),
     ]);
     fail(&[
-        ("1 + null", "`+` wants numbers: Null cannot become Number"),
+        ("1 + null", "`+` expects numbers: Null cannot become Number"),
         ("null - 1", "Null cannot become Number"),
         ("null * 1", "Null"),
         ("1 / 0", "divided by zero"),
@@ -353,15 +353,15 @@ fn selectors_find_values() {
     fail(&[
         (
             "payload.s.x",
-            "`.x` selects from objects, and there is String (\"text\")",
+            "`.x` selects from objects, found String (\"text\")",
         ),
-        ("payload.a.x", "there is Number (1)"),
-        ("payload.t.*x", "there is Boolean"),
+        ("payload.a.x", "found Number (1)"),
+        ("payload.t.*x", "found Boolean"),
         ("payload.missing!", "`missing` is required"),
         ("vars.none!", "`none` is required"),
         ("payload.b[1.5]", "whole number"),
         ("payload.a[0]", "selects from arrays"),
-        ("payload.b[true]", "an index is a number or a key"),
+        ("payload.b[true]", "expected a number or key as index"),
     ]);
 }
 
@@ -385,7 +385,7 @@ fn the_event_is_seen_by_its_names() {
         ("p('none')", "null"),
     ]);
     fail(&[
-        ("unknownVar", "there is no `unknownVar`"),
+        ("unknownVar", "unknown name `unknownVar`"),
         ("count + 1", "`vars.count`"),
         ("p('host') ++ p('none')", "`++`"),
     ]);
@@ -483,7 +483,7 @@ fn coercions_follow_the_table() {
             "a Date has no text for `HH`",
         ),
         ("1 as String {format: 'x'}", "in the format `x`"),
-        ("'1' as DateTime {unit: 'weeks'}", "no unit"),
+        ("'1' as DateTime {unit: 'weeks'}", "unknown unit"),
         ("1 as String {locale: 'es'}", "the locale \"es\""),
     ]);
 }
@@ -558,13 +558,13 @@ fn objects_and_arrays_are_made_of_conditions_and_computed_keys() {
         ("{x: {b: 1, c: 2, b: 3}}", r#"{"x":{"b":3,"c":2}}"#),
     ]);
     fail(&[
-        ("{(1)}", "an object's pairs are wanted"),
+        ("{(1)}", "expected an object's pairs"),
         ("{(null): 1}", "Null cannot become String"),
     ]);
     are_refused(&[
         ("{(a + b: 1)}", "cannot be a key"),
-        ("{1: 2}", "a key is wanted"),
-        ("{a 1}", "a key is wanted"),
+        ("{1: 2}", "expected a key"),
+        ("{a 1}", "expected a key"),
         ("{a: 1", "`,` or `}`"),
         ("[1 2]", "`,` or `]`"),
         ("{a @(b: 1): 2}", "XML"),
@@ -618,7 +618,7 @@ fn dollars_are_the_parameters_of_the_nearest_function() {
     ]);
     fail(&[
         ("$ + 1", "`$` has no meaning here"),
-        ("1 map $", "`map` wants an array"),
+        ("1 map $", "`map` expects an array"),
     ]);
 }
 
@@ -696,9 +696,9 @@ fn lists_are_mapped_grouped_and_sorted() {
     fail(&[
         ("max([1, 'a'])", "have no order"),
         ("avg([])", "not empty"),
-        ("isEmpty(1)", "`isEmpty` wants"),
-        ("{a: 1} map $", "`map` wants an array"),
-        ("[1] mapObject {}", "`mapObject` wants an object"),
+        ("isEmpty(1)", "`isEmpty` expects"),
+        ("{a: 1} map $", "`map` expects an array"),
+        ("[1] mapObject {}", "`mapObject` expects an object"),
         ("[1, 'a'] orderBy $", "have no order"),
         ("1 to 1.5", "whole number"),
     ]);
@@ -756,7 +756,7 @@ fn texts_are_cut_joined_and_searched() {
     fail(&[
         ("'a' replace 'b'", "belong together"),
         ("[null] joinBy ','", "Null cannot become String"),
-        ("'a' matches '('", "no regular expression"),
+        ("'a' matches '('", "not a regular expression"),
     ]);
     are_refused(&[
         ("'a' with 'b'", "`with` follows no `replace`"),
@@ -851,14 +851,14 @@ fn json_is_read_and_written() {
     fail(&[
         (
             "read('{bad', 'application/json')",
-            "a key in quotes is wanted, and 'b' is there, at line 1, column 2",
+            "expected a key in quotes, found 'b', at line 1, column 2",
         ),
         (
             "read('', 'application/json')",
-            "a value is wanted, and the text ends",
+            "expected a value, found the end of the text",
         ),
-        ("read(null, 'application/json')", "`read` wants a text"),
-        ("read('[1,]', 'application/json')", "no JSON"),
+        ("read(null, 'application/json')", "`read` expects a text"),
+        ("read('[1,]', 'application/json')", "invalid JSON"),
         ("write({}, 'text/plain')", "cannot become String"),
         (
             "write({}, 'application/json', {tabs: 2})",
@@ -866,7 +866,7 @@ fn json_is_read_and_written() {
         ),
         (
             "output application/x-www-form-urlencoded --- 1",
-            "is made of an object",
+            "needs an object",
         ),
     ]);
     are_refused(&[
@@ -878,7 +878,7 @@ fn json_is_read_and_written() {
             "output application/csv --- 1",
             "the format `application/csv` is not supported",
         ),
-        ("write(1)", "`write` wants a format"),
+        ("write(1)", "`write` needs a format"),
         ("output application/json tabs=2 --- 1", "the option `tabs`"),
     ]);
 }
@@ -939,8 +939,8 @@ fn headers_declare_variables_functions_types_and_imports() {
     fail(&[
         ("fun f(a) = a --- f()", "the argument `a` is missing"),
         ("fun f(n: Number) = n --- f('x')", "cannot become Number"),
-        ("upper()", "`upper` wants 1 arguments"),
-        ("(1)(2)", "a function is wanted"),
+        ("upper()", "`upper` needs 1 arguments"),
+        ("(1)(2)", "expected a function"),
         ("(x) -> x", "a function cannot be the result"),
         ("[upper]", "a function cannot be the result"),
         ("fun f(n) = f(n) --- f(1)", "may call itself without end"),
@@ -948,14 +948,17 @@ fn headers_declare_variables_functions_types_and_imports() {
     ]);
     are_refused(&[
         ("%dw 1.0 --- 1", "version 1.0"),
-        ("foo(1)", "there is no function `foo`"),
+        ("foo(1)", "unknown function `foo`"),
         ("uper('a')", "did you mean `upper`?"),
-        ("1 foo 2", "there is no function `foo`"),
+        ("1 foo 2", "unknown function `foo`"),
         ("var a = 1 var a = 2 --- a", "declared twice"),
         ("import * from dw::Crypto --- 1", "the module `Crypto`"),
         ("import x::y::Z --- 1", "the module `Z`"),
-        ("1 as Foo", "there is no type `Foo`"),
-        ("1 as String {base: 64}", "no option of `as`"),
+        ("1 as Foo", "unknown type `Foo`"),
+        (
+            "1 as String {base: 64}",
+            "unsupported option `base` of `as`",
+        ),
         ("using (a = 1) a", "`using` is not supported"),
         (
             "payload update { case a at .a -> 1 }",
@@ -1070,7 +1073,7 @@ fn texts_of_attributes_are_expressions_templates_or_literals() {
     ]);
 }
 
-/// What a script gives over an event whose payload is JSON, with its media type.
+/// The result of a script over an event with a JSON payload, with its media type.
 fn typed(text: &str) -> (Value, String) {
     let mut event = Event {
         payload: Typed {
@@ -1144,7 +1147,7 @@ fn a_scope_that_cannot_be_read_says_why() {
         (json!({ "vars": 1 }), "vars must be"),
         (json!({ "variables": {} }), "the scope has no `variables`"),
         (json!({ "now": "soon" }), "now must be a moment"),
-        (json!({ "payload": { "$what": 1 } }), "$what is no tag"),
+        (json!({ "payload": { "$what": 1 } }), "unknown tag $what"),
         (
             json!({ "payload": { "$number": "x" } }),
             "$number cannot hold",
@@ -1160,13 +1163,10 @@ fn no_script_runs_without_end() {
     fail(&[
         ("1 to 99999999999", "steps"),
         ("(1 to 2000) map ((x) -> (1 to 2000) map $)", "steps"),
-        (
-            "(1 to 100000) reduce ((i, acc = []) -> [acc])",
-            "inside one another",
-        ),
+        ("(1 to 100000) reduce ((i, acc = []) -> [acc])", "nested"),
         (
             "(1 to 100000) reduce ((i, acc = (x) -> x) -> (y) -> acc(y))",
-            "inside one another",
+            "nested",
         ),
         (
             "(1 to 100000) reduce ((i, acc = 'ab') -> acc ++ acc)",
@@ -1180,27 +1180,21 @@ fn no_script_runs_without_end() {
         ("(1 to 100000) map ('x' matches ('a{100}' ++ $))", "steps"),
         (
             "fun f(n) = if (n == 0) 0 else 1 + f(n - 1) --- f(100000)",
-            "inside one another",
+            "nested",
         ),
-        ("fun f(n) = [f(n + 1)] --- f(0)", "inside one another"),
+        ("fun f(n) = [f(n + 1)] --- f(0)", "nested"),
     ]);
     give(&[("fun f(n) = if (n == 0) 0 else 1 + f(n - 1) --- f(60)", "60")]);
     are_refused(&[
         (
             &format!("{}1{}", "(".repeat(5000), ")".repeat(5000)),
-            "inside one another",
+            "nested",
         ),
-        (&format!("{}1", "not ".repeat(5000)), "inside one another"),
-        (
-            &format!("{}1", "if (true) ".repeat(5000)),
-            "inside one another",
-        ),
-        (
-            &format!("{}1", "(x) -> ".repeat(5000)),
-            "inside one another",
-        ),
-        (&format!("{}1", "{a: ".repeat(5000)), "inside one another"),
-        (&"\"$(".repeat(5000), "inside one another"),
+        (&format!("{}1", "not ".repeat(5000)), "nested"),
+        (&format!("{}1", "if (true) ".repeat(5000)), "nested"),
+        (&format!("{}1", "(x) -> ".repeat(5000)), "nested"),
+        (&format!("{}1", "{a: ".repeat(5000)), "nested"),
+        (&"\"$(".repeat(5000), "nested"),
         (&"x".repeat(70_000), "at most 65536"),
     ]);
     let deep = format!("{}1{}", "[".repeat(5000), "]".repeat(5000));
@@ -1208,7 +1202,7 @@ fn no_script_runs_without_end() {
         "read(payload, 'application/json')",
         &json!({ "payload": deep }),
     );
-    assert!(fault.unwrap_err().contains("inside one another"));
+    assert!(fault.unwrap_err().contains("nested"));
     let sum = vec!["1"; 20_000].join("+");
     assert_eq!(eval_over(&sum, &json!({})).as_deref(), Ok("20000"));
     let chain = format!("payload{}", ".a".repeat(20_000));
@@ -1217,7 +1211,7 @@ fn no_script_runs_without_end() {
     assert_eq!(eval_over(&bangs, &json!({})).as_deref(), Ok("true"));
 }
 
-/// Scripts and pieces of them that mutations start from.
+/// Scripts and pieces of scripts from which mutations start.
 const SEEDS: [&str; 16] = [
     "%dw 2.0\noutput application/json\nvar a = 1\nfun f(x, y = 2) = x + y\n---\n{a: f(a), (b: 2) if true}",
     "if (vars.count > 1) (1000 * (2 pow (vars.count - 1)) + randomInt(500)) as Number else 0",
@@ -1237,7 +1231,7 @@ const SEEDS: [&str; 16] = [
     "error.errorType.identifier == 'TIMEOUT' and attributes.headers.'x-id' != null",
 ];
 
-/// A script that another has become by a few edits.
+/// A script after a few edits.
 fn mutated(random: &mut impl FnMut(usize) -> usize) -> String {
     const BITS: [&str; 40] = [
         "(", ")", "[", "]", "{", "}", "$", "$$", "\"", "'", "`", "|", "/", "\\", "#[", "]", "->",
@@ -1312,7 +1306,7 @@ fn ten_thousand_mutations_are_scripts_or_are_told_why_not() {
     );
 }
 
-/// A JSON value as DataWeave has them: numbers are exact, objects are in order.
+/// A JSON value as in DataWeave: numbers are exact, objects are in order.
 fn json_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -1340,7 +1334,7 @@ fn sum() -> impl Strategy<Value = (String, String)> {
     let leaf = (0..100_i64).prop_map(|number| (number.to_string(), number.to_string()));
     leaf.prop_recursive(5, 32, 2, |inner| {
         (inner.clone(), "[-+*]", inner).prop_map(|((a, a_full), operator, (b, b_full))| {
-            // Without parentheses it is the same where the left side binds as tightly.
+            // Without parentheses the result is the same if the left side binds at least as tightly.
             let plain = match operator.as_str() {
                 "*" => format!("({a}) {operator} ({b})"),
                 _ => format!("{a} {operator} ({b})"),

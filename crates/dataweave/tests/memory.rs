@@ -1,4 +1,4 @@
-//! What a JSON payload costs as a value: a few times its text, and never more than a named limit.
+//! The memory of a JSON payload as a value: a few times its text, and never above a fixed limit.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -8,7 +8,7 @@ use std::fs;
 
 use fusebox_dataweave::{Typed, Value};
 
-/// This process's memory, now and at its highest since it was last asked, in bytes.
+/// This process's memory in bytes: now, and at its highest since the last call.
 fn memory() -> (usize, usize) {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let field = |name: &str| {
@@ -21,7 +21,7 @@ fn memory() -> (usize, usize) {
     both
 }
 
-/// Reads a payload, and says how much memory that took at its highest, and what is wrong with it.
+/// Reads a payload; returns the peak memory that it took, and the error if there is one.
 fn cost(text: String) -> (usize, Option<String>) {
     let payload = Typed::received(text.into(), Some("application/json"));
     memory();
@@ -83,14 +83,14 @@ fn ten_megabytes_of_json_take_a_few_times_as_much_or_are_refused_by_name() {
         let (took, wrong) = cost(text);
         assert!(took <= 160 << 20, "{took} bytes for {start}");
         if let Some(wrong) = wrong {
-            assert!(wrong.contains("takes more than 64 MiB"), "{wrong}");
-            assert!(!wrong.contains("no JSON"), "{wrong}");
+            assert!(wrong.contains("needs more than 64 MiB"), "{wrong}");
+            assert!(!wrong.contains("invalid JSON"), "{wrong}");
         } else {
             assert!(took <= 80 << 20, "{took} bytes for {start}");
         }
     }
     let (_, wrong) = cost("[".repeat(5 << 20));
     let wrong = wrong.unwrap();
-    assert!(wrong.contains("more than 200 arrays"), "{wrong}");
-    assert!(!wrong.contains("no JSON"), "{wrong}");
+    assert!(wrong.contains("more than 200 nested arrays"), "{wrong}");
+    assert!(!wrong.contains("invalid JSON"), "{wrong}");
 }

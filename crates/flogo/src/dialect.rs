@@ -54,7 +54,7 @@ impl dialect::Dialect for Dialect {
         loader: &dyn Loader,
         notes: &mut Notes,
     ) -> Option<Plan> {
-        let application = application(documents, loader, notes)?;
+        let application = application(documents, files, loader, notes)?;
         *files = application.files;
         Some(application.plan)
     }
@@ -66,7 +66,7 @@ impl dialect::Dialect for Dialect {
         loader: &dyn Loader,
         mut notes: Notes,
     ) -> Conversion {
-        let application = application(documents, loader, &mut notes);
+        let application = application(documents, &files, loader, &mut notes);
         let Some(application) = application.filter(|_| notes.errors() == 0) else {
             let names: Vec<&str> = files.iter().map(String::as_str).collect();
             return Conversion {
@@ -81,12 +81,13 @@ impl dialect::Dialect for Dialect {
 
 fn application(
     documents: &[Document<'_>],
+    files: &[String],
     loader: &dyn Loader,
     notes: &mut Notes,
 ) -> Option<Application> {
     let [document] = documents else { return None };
     match located::parse(document.text, document.file) {
-        Ok(root) => Some(app::read(root, document.name, document.text, loader, notes)),
+        Ok(root) => Some(app::read(root, files, document.text, loader, notes)),
         // A claimed document is JSON.
         Err(fault) => {
             refuse(&fault, notes);

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use fusebox_plan::Program;
+use fusebox_plan::{Program, Target};
 use serde_json::{Map, Value};
 
-use crate::flow::Handler;
+use crate::flow::{Action, Activity, Handler, Service};
 use crate::show::show_handler;
 
 /// The program of a Flogo application.
@@ -66,6 +66,30 @@ impl App {
         let subscribed = self.subscriptions.iter().map(|it| &it.handler);
         self.handlers.iter().chain(subscribed)
     }
+
+    /// The actions of its handlers, each once.
+    pub fn actions(&self) -> Vec<&Arc<Action>> {
+        let mut actions: Vec<&Arc<Action>> = Vec::new();
+        for handler in self.all_handlers() {
+            for choice in &handler.choices {
+                if !actions.iter().any(|known| known.name == choice.action.name) {
+                    actions.push(&choice.action);
+                }
+            }
+        }
+        actions
+    }
+
+    /// The services of its actions, each with its action.
+    fn services(&self) -> impl Iterator<Item = (&Arc<Action>, &Service)> {
+        let actions = self.actions().into_iter();
+        actions.flat_map(|action| action.services.iter().map(move |service| (action, service)))
+    }
+}
+
+/// The name of a service that calls others: its action's, `/` and its own.
+pub(crate) fn target_name(action: &Action, service: &Service) -> Arc<str> {
+    format!("{}/{}", action.name, service.name).into()
 }
 
 impl Program for App {
@@ -96,6 +120,30 @@ impl Program for App {
             changed.push("subscriptions");
         }
         changed
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        let targets = self.services().filter_map(|(action, service)| {
+            let Activity::Rest(rest) = &service.activity else {
+                return None;
+            };
+            Some(Target {
+                name: target_name(action, service),
+                short_name: Some(service.name.clone()),
+                request_timeout: rest.timeout,
+            })
+        });
+        targets.collect()
+    }
+
+    fn breakers(&self) -> Vec<Arc<str>> {
+        let names = self
+            .services()
+            .filter_map(|(_, service)| match &service.activity {
+                Activity::Breaker(breaker) => Some(breaker.name.clone()),
+                _ => None,
+            });
+        names.collect()
     }
 
     fn show_step(&self, step: usize) -> Map<String, Value> {

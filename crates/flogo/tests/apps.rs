@@ -259,20 +259,151 @@ fn what_is_not_json_is_told_where() {
 }
 
 #[test]
-fn an_application_stands_alone() {
+fn there_is_one_application_at_a_time() {
     let good = with_services(&service("log", "{}"));
-    let native = "listen: 127.0.0.1:8080\nroutes: [{ path: /, respond: {} }]\n";
-    let sources = [("app.json", good.as_str()), ("fb.yaml", native)];
-    let sources = sources.map(|(name, text)| Source {
+    let sources = [("app.json", good.as_str()), ("other.json", good.as_str())];
+    let reading = read_all(&sources);
+    assert!(reading.plan.is_none());
+    let told = "this is a Flogo application, and there is another application beside it; run each application by itself; native files may stand beside one";
+    assert_eq!(
+        lines(&reading),
+        format!("app.json:1:1: error: {told}\nother.json:1:1: error: {told}\n")
+    );
+}
+
+fn read_all(sources: &[(&str, &str)]) -> Reading {
+    let sources = sources.iter().map(|(name, text)| Source {
         name,
         text: text.as_bytes(),
     });
-    let reading = read(&sources, &Host::default());
-    assert!(reading.plan.is_none());
-    assert_eq!(
-        lines(&reading),
-        "app.json:1:1: error: this is a Flogo application, and it stands alone: there are other files beside it; run each application by itself, or `fusebox convert` it and keep native files together\n"
+    read(&sources.collect::<Vec<_>>(), &Host::default())
+}
+
+/// An application of several definitions, each with services of these names that call others.
+fn calling(definitions: &[(&str, &[&str])]) -> String {
+    let rest = |name: &&str| {
+        format!(
+            r#"{{ "name": "{name}", "ref": "github.com/project-flogo/contrib/activity/rest", "settings": {{ "uri": "http://127.0.0.1:1/{name}", "method": "GET", "timeout": 20 }} }}"#
+        )
+    };
+    let breaker = r#"{ "name": "CB", "ref": "github.com/project-flogo/microgateway/activity/circuitbreaker", "settings": {} }"#;
+    let resources = definitions.iter().map(|(name, services)| {
+        let all: Vec<_> = services.iter().map(rest).chain([breaker.to_owned()]).collect();
+        format!(
+            r#"{{ "id": "microgateway:{name}", "compressed": false, "data": {{ "name": "{name}", "steps": [ {{ "service": "CB" }} ], "services": [ {} ] }} }}"#,
+            all.join(", ")
+        )
+    });
+    let handlers = definitions.iter().map(|(name, _)| {
+        format!(
+            r#"{{ "settings": {{ "method": "GET", "path": "/{name}" }}, "actions": [ {{ "ref": "github.com/project-flogo/microgateway", "settings": {{ "uri": "microgateway:{name}" }} }} ] }}"#
+        )
+    });
+    format!(
+        r#"{{ "name": "A", "type": "flogo:app", "version": "1", "triggers": [ {{ "id": "t", "ref": "github.com/project-flogo/contrib/trigger/rest", "settings": {{ "port": "8080" }}, "handlers": [ {} ] }} ], "resources": [ {} ] }}"#,
+        handlers.collect::<Vec<_>>().join(", "),
+        resources.collect::<Vec<_>>().join(", ")
+    )
+}
+
+#[test]
+fn a_native_file_beside_an_application_stands_before_its_services() {
+    let app = calling(&[("Pets", &["Store", "Same"]), ("Dogs", &["Same"])]);
+    let guards = "upstreams:\n  Store: { timeout: { request: 2s }, breaker: { key: '{method}' } }\n  dogs: { applies_to: Dogs/Same, breaker: {} }\n\
+                  limits: { head: 1KiB }\nstore: { kind: memory }\nadmin: { addr: 127.0.0.1:1 }\n";
+    // By whichever order they are named.
+    let reading = read_all(&[("guards.yaml", guards), ("app.json", &app)]);
+    assert_eq!(lines(&reading), "");
+    let plan = reading.plan.expect("a plan");
+    let targets: Vec<_> = plan
+        .guards
+        .iter()
+        .map(|it| (&*it.name, &*it.target))
+        .collect();
+    assert_eq!(targets, [("Store", "Pets/Store"), ("dogs", "Dogs/Same")]);
+    let probe = |at: usize| {
+        plan.guards[at]
+            .breaker
+            .settings
+            .half_open
+            .probe_timeout
+            .as_secs()
+    };
+    // The shorter of the guard's time and the application's, which is 20 s.
+    assert_eq!((probe(0), probe(1)), (2, 20));
+    assert_eq!(plan.limits.head_bytes_max, 1024);
+    assert!(plan.store.is_some() && plan.admin.is_some() && plan.listeners.len() == 1);
+    let shown = plan.to_json();
+    assert_eq!(shown["upstreams"]["dogs"]["applies_to"], "Dogs/Same");
+    assert_eq!(shown["upstreams"]["Store"]["timeout"]["request"], "2s");
+}
+
+#[test]
+fn a_native_file_is_not_blamed_for_an_application_that_cannot_be_read() {
+    let app = calling(&[("Pets", &["Store"])]);
+    let guards = "upstreams:\n  s: { applies_to: Store, braker: {} }\n";
+    let reading = read_all(&[("g.yaml", guards), ("app.json", &app[..app.len() - 1])]);
+    let told = lines(&reading);
+    let told: Vec<_> = told.lines().collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(
+        told.iter()
+            .any(|it| it.starts_with("g.yaml:2:27: error: `braker` is not a key")),
+        "{told:?}"
     );
+    assert!(
+        told.iter()
+            .any(|it| it.starts_with("g.yaml:2:3: warning: ")),
+        "{told:?}"
+    );
+    assert!(
+        told.iter()
+            .any(|it| it.contains("the application is not JSON")),
+        "{told:?}"
+    );
+    // One with a mistake may have more names than could be read.
+    let wrong = app.replace(
+        "\"method\": \"GET\", \"timeout\"",
+        "\"method\": \"GOT\", \"timeout\"",
+    );
+    let reading = read_all(&[
+        ("app.json", &wrong),
+        (
+            "g.yaml",
+            "upstreams:\n  s: { applies_to: Stor, breaker: {} }\n",
+        ),
+    ]);
+    assert!(!lines(&reading).contains("g.yaml"), "{}", lines(&reading));
+}
+
+#[test]
+fn what_a_native_file_beside_an_application_cannot_mean_is_told_at_its_place() {
+    let app = calling(&[("Pets", &["Store", "Same"]), ("Dogs", &["Same"])]);
+    let guards = "listen: 127.0.0.1:1
+routes: [{ path: /, respond: {} }]
+upstreams:
+  Stor: { breaker: {} }
+  Same: { breaker: {} }
+  b: { applies_to: Pets/Store, url: 'http://a', pool: { idle: 1 }, breaker: { key: '{route}' } }
+  c: { applies_to: Store, breaker: { key: '{path.id}', max_keys: 9 } }
+  Pets: { applies_to: Dogs/Same, breaker: { key: '{method}' } }
+  Pets/CB: { applies_to: Pets/Same, breaker: {} }
+";
+    let reading = read_all(&[("app.json", &app), ("g.yaml", guards)]);
+    let expected = "
+g.yaml:1:9: error: `listen` has no place beside an application, which listens and routes by itself; remove it, and keep `upstreams`
+g.yaml:2:10: error: `routes` has no place beside an application, which listens and routes by itself; remove it, and keep `upstreams`
+g.yaml:4:3: error: the application makes no requests by the name `Stor`; did you mean `Store`?
+g.yaml:5:3: error: `Same` is the name of several: `Pets/Same`, `Dogs/Same`; write one of these with `applies_to`
+g.yaml:6:32: error: this upstream's address is the application's own, which its file says; remove it here
+g.yaml:6:63: error: this upstream's pool is the application's own, which its file says; remove it here
+g.yaml:6:84: error: `{route}` says nothing here: an application's own requests follow no route; use `{method}`, `{endpoint}` or `{header.NAME}`, or leave the key out
+g.yaml:7:3: error: the upstream in line 6 stands before `Pets/Store` already; keep one of the two
+g.yaml:7:43: error: `{path.id}` says nothing here: an application's own requests follow no route; use `{method}`, `{endpoint}` or `{header.NAME}`, or leave the key out
+g.yaml:8:3: error: a breaker of the upstream `Pets` could have the name of another breaker, `Pets/CB`; rename it, and add `applies_to: Dogs/Same`
+g.yaml:9:3: error: a breaker of the upstream `Pets/CB` could have the name of another breaker, `Pets/CB`; rename it, and add `applies_to: Pets/Same`
+";
+    assert_eq!(lines(&reading).trim(), expected.trim());
 }
 
 #[test]

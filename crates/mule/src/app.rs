@@ -1,11 +1,11 @@
-//! An application as it runs: every name found, every expression parsed.
+//! The resolved application: every reference is looked up, every expression is parsed.
 //!
-//! - [`App`], [`Flow`], [`Source`]: what there is, and what starts it
-//! - [`Chain`], [`Processor`], [`Does`]: what a flow does, in order
-//! - [`Handlers`], [`Handler`]: what becomes of errors; [`ErrorType`], [`ErrorMatch`]: their types
-//! - [`Given`]: what an attribute or an element's text gives
-//! - `http`, `objects`: the configurations and operations of the two connectors
-//! - `walk`: ways through all of it
+//! - [`App`], [`Flow`], [`Source`]: the application, its flows, and their triggers
+//! - [`Chain`], [`Processor`], [`Does`]: the steps of a flow, in order
+//! - [`Handlers`], [`Handler`]: error handlers; [`ErrorType`], [`ErrorMatch`]: their types and patterns
+//! - [`Given`]: the value of an attribute or of an element's text
+//! - `http`, `objects`: configurations and operations of the two connectors
+//! - `walk`: visitors of all processors and expressions
 
 mod error_type;
 mod given;
@@ -34,237 +34,237 @@ pub use scope::{
 
 use super::circuit::Circuit;
 
-/// An application, of one file or of several.
+/// An application, read from one file or from several.
 #[derive(Debug, Clone, PartialEq)]
 pub struct App {
-    /// Its name, `app.name`: the first file's, without its ending.
+    /// The application's name, `app.name`: the first file's name without extension.
     pub name: Arc<str>,
-    /// How it is understood.
+    /// The rules by which expressions and components are understood.
     pub compat: Compat,
-    /// What `p('key')` reads.
+    /// The properties that `p('key')` and `${key}` read.
     pub properties: Properties,
-    /// Its object stores, those declared and those that [`Compat::Intent`] supplies; the
-    /// application's default one, which always exists, is not among them. Names are unique.
+    /// The object stores: those declared, and those that [`Compat::Intent`] adds. The default store always
+    /// exists and is not listed. Names are unique.
     pub stores: Vec<Arc<StoreDeclaration>>,
-    /// Where its HTTP listeners listen. Names are unique.
+    /// The addresses on which HTTP listeners accept connections. Names are unique.
     pub listeners: Vec<Arc<ListenerConfig>>,
-    /// Whom its HTTP requests go to. Names are unique.
+    /// The servers that HTTP requests go to. Names are unique.
     pub requesters: Vec<Arc<Requester>>,
-    /// Its queues. Names are unique.
+    /// The queues between flows. Names are unique.
     pub queues: Vec<Queue>,
-    /// Its flows and sub-flows, by the order of the files. Names are unique.
+    /// Flows and sub-flows, in the order of the files. Names are unique.
     pub flows: Vec<Arc<Flow>>,
-    /// What flows without a handler of their own do with errors (`defaultErrorHandler-ref`).
+    /// The handlers of flows that have none of their own (`defaultErrorHandler-ref`).
     pub default_handlers: Option<Arc<Handlers>>,
-    /// How long a request may take that nothing else says (`defaultResponseTimeout`). Default 10 s.
+    /// The time limit of an HTTP exchange that sets no other (`defaultResponseTimeout`). Default 10 s.
     pub response_timeout: Duration,
-    /// The breakers that its flows build by hand.
+    /// The circuit breakers that the flows build by hand.
     pub circuits: Vec<Circuit>,
 }
 
 impl App {
-    /// The flow of an id.
+    /// Returns a flow by its id.
     pub fn flow(&self, id: FlowId) -> &Arc<Flow> {
         &self.flows[id.0]
     }
 
-    /// The flow or sub-flow of a name.
+    /// Finds a flow or sub-flow by its name.
     pub fn find(&self, name: &str) -> Option<FlowId> {
         let at = self.flows.iter().position(|flow| &*flow.name == name)?;
         Some(FlowId(at))
     }
 }
 
-/// Which flow: its place in [`App::flows`].
+/// The identity of a flow: its index in [`App::flows`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowId(pub usize);
 
 /// A flow or a sub-flow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Flow {
-    /// Its name; unique.
+    /// The flow's name; unique.
     pub name: Arc<str>,
-    /// Where it stands.
+    /// The position of its element.
     pub site: Site,
-    /// Whether it is a `sub-flow`: it then has neither source nor handlers, and errors go straight to
-    /// the handlers of whoever refers to it.
+    /// True for a `sub-flow`. A sub-flow has neither source nor handlers; its errors go to the handlers of the
+    /// caller.
     pub is_sub: bool,
-    /// What starts it; `None`: only a `flow-ref` does.
+    /// The trigger; `None`: the flow runs only when a `flow-ref` calls it.
     pub source: Option<Source>,
-    /// What it does.
+    /// The steps of the flow.
     pub chain: Chain,
-    /// What it does with errors.
+    /// The error handlers; `None`: those of the application.
     pub handlers: Option<Arc<Handlers>>,
-    /// How many events it takes at once; an HTTP request above it is answered 503. `None`: no bound.
+    /// The limit of concurrent events; an HTTP request above it gets 503. `None`: no limit.
     pub max_concurrency: Option<usize>,
 }
 
-/// What starts a flow.
+/// The trigger of a flow.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
-    /// A request.
+    /// An HTTP request.
     Http(Box<HttpSource>),
-    /// Time. The first run is after `delay`, the next `every` after that; runs do not overlap.
+    /// A timer. The first run starts after `delay`, further runs start `every` later; runs do not overlap.
     Scheduler {
-        /// From one start to the next.
+        /// The period between two starts.
         every: Duration,
-        /// From the application's start to the first run.
+        /// The delay between the application's start and the first run.
         delay: Duration,
     },
     /// A message in a queue.
     Queue {
-        /// One of the application's queues.
+        /// The name of one of the application's queues.
         queue: Arc<str>,
-        /// How many messages are worked on at once. Default 4.
+        /// The limit of messages in work at the same time. Default 4.
         consumers: usize,
     },
 }
 
-/// A queue of messages between flows (`vm:queue`). It carries payloads with their media type.
+/// A queue of messages between flows (`vm:queue`). A message is a payload with its media type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {
-    /// Its name; unique.
+    /// The queue's name; unique.
     pub name: Arc<str>,
-    /// Whether its messages outlive a restart (`queueType="PERSISTENT"`).
+    /// True if messages survive a restart (`queueType="PERSISTENT"`).
     pub persistent: bool,
-    /// How many messages wait in it at most (`maxOutstandingMessages`); `None`: no bound.
+    /// The limit of waiting messages (`maxOutstandingMessages`); `None`: no limit.
     pub max: Option<usize>,
 }
 
-/// Where something stands, for logs and reports.
+/// The position of an element, for logs and reports.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Site {
-    /// The file, as the user named it.
+    /// The file's name as the user wrote it.
     pub file: Arc<str>,
-    /// From 1.
+    /// The line number, from 1.
     pub line: u32,
-    /// In characters, from 1.
+    /// The column in characters, from 1.
     pub col: u32,
 }
 
-/// Processors, in order.
+/// A sequence of processors.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Chain(pub Vec<Processor>);
 
-/// One thing that is done with an event.
+/// One step of a flow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Processor {
-    /// Where it stands.
+    /// The position of its element.
     pub site: Site,
-    /// What it does.
+    /// The kind of step, with its settings.
     pub does: Does,
-    /// What its errors are called instead (`error-mapping`); the first that matches holds.
+    /// The new types of its errors (`error-mapping`); the first mapping that matches applies.
     pub mappings: Vec<ErrorMapping>,
 }
 
-/// Another name for an operation's error.
+/// A mapping of an operation's errors to another type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ErrorMapping {
-    /// The errors it is for.
+    /// The pattern of the original error.
     pub source: ErrorMatch,
-    /// What they become; description and message stay.
+    /// The new type; description and message stay the same.
     pub target: ErrorType,
 }
 
-/// What a processor does.
+/// The kind of a processor, with its settings.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Does {
-    /// `flow-ref`.
+    /// The `flow-ref` processor.
     FlowRef {
-        /// Which flow.
+        /// The flow to call.
         flow: FlowName,
-        /// Where its result goes; the event is untouched then.
+        /// The variable for the result; the message stays as it is then. `None`: the result replaces the event.
         target: Option<Target>,
     },
-    /// `set-variable`.
+    /// The `set-variable` processor.
     SetVariable(SetVariable),
-    /// `remove-variable`: its name.
+    /// The `remove-variable` processor, with the variable's name.
     RemoveVariable(Given),
-    /// `set-payload`.
+    /// The `set-payload` processor.
     SetPayload {
         /// The new payload.
         value: Given,
-        /// What it is called, whatever it is; `None`: what the value brings.
+        /// The media type to declare; `None`: that of the value.
         media_type: Option<MediaType>,
     },
-    /// `ee:transform`.
+    /// The `ee:transform` processor.
     Transform(Transform),
-    /// `logger`.
+    /// The `logger` processor.
     Logger(Logger),
-    /// `choice`.
+    /// The `choice` router.
     Choice(Choice),
-    /// `try`.
+    /// The `try` scope.
     Try(Try),
-    /// `raise-error`.
+    /// The `raise-error` processor.
     RaiseError(RaiseError),
-    /// `until-successful`.
+    /// The `until-successful` scope.
     UntilSuccessful(UntilSuccessful),
-    /// `foreach`.
+    /// The `foreach` scope.
     Foreach(Foreach),
-    /// `parallel-foreach`.
+    /// The `parallel-foreach` scope.
     ParallelForeach(ParallelForeach),
-    /// `scatter-gather`.
+    /// The `scatter-gather` router.
     ScatterGather(ScatterGather),
-    /// `async`.
+    /// The `async` scope.
     Async(Async),
-    /// `first-successful`.
+    /// The `first-successful` router.
     FirstSuccessful(FirstSuccessful),
-    /// `round-robin`: its routes, and which counter tells whose turn it is.
+    /// The `round-robin` router. The engine counts its turns by the position of the element.
     RoundRobin(FirstSuccessful),
-    /// `http:request`.
+    /// The `http:request` operation.
     Request(Box<Request>),
-    /// `os:*`.
+    /// An operation of the Object Store connector (`os:*`).
     Object(Box<ObjectCall>),
-    /// `ee:cache`.
+    /// The `ee:cache` scope.
     Cache(Cache),
-    /// `vm:publish`.
+    /// The `vm:publish` operation.
     Publish(Publish),
-    /// `validation:*`.
+    /// An operation of the validation module (`validation:*`).
     Validation(Validation),
-    /// `scripting:execute`, of which only sleeps are known.
+    /// The `scripting:execute` operation, of which only scripts that sleep are supported.
     Sleep(Sleep),
 }
 
-/// Which flow a `flow-ref` means.
+/// The target of a `flow-ref`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FlowName {
-    /// This one.
+    /// A flow of the application.
     Known(FlowId),
-    /// That whose name an expression gives.
+    /// The flow whose name an expression computes.
     Computed(Given),
-    /// None: it is not in the file, and whoever runs it has allowed that (`--bind NAME=none`). It does nothing.
+    /// No flow: the name is not defined, and the user has allowed that (`--bind NAME=none`). The call does nothing.
     Nothing,
 }
 
-/// A variable that takes a result, so that the message stays as it is.
+/// A variable that receives a result while the message stays as it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Target {
-    /// Its name.
+    /// The variable's name.
     pub variable: Arc<str>,
-    /// What of the result it takes, evaluated on the result itself (`targetValue`); `None`: the payload.
+    /// The expression over the result (`targetValue`); `None`: the result's payload.
     pub value: Option<Script>,
 }
 
-/// What becomes of errors: the first handler that accepts one runs, and at most one.
+/// Error handlers: the first that accepts an error runs, and no other.
 ///
-/// Where none accepts, the error goes on to the next scope.
+/// If no handler accepts the error, it propagates to the next scope.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Handlers(pub Vec<Handler>);
 
-/// What is done with some errors.
+/// An error handler.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Handler {
-    /// Where it stands.
+    /// The position of its element.
     pub site: Site,
-    /// Whether the error is over with it (`on-error-continue`), or raised again after it
+    /// True if the error ends here (`on-error-continue`), false if it is raised again after the handler
     /// (`on-error-propagate`).
     pub continues: bool,
-    /// The types it accepts; empty: all but critical ones.
+    /// The accepted types; empty: all but critical errors.
     pub types: Vec<ErrorMatch>,
-    /// What must hold besides.
+    /// An additional condition (`when`).
     pub when: Option<Script>,
-    /// Whether the error is logged before it runs (`logException`). Default true.
+    /// True if the error is logged before the handler runs (`logException`). Default true.
     pub logs: bool,
-    /// What it does.
+    /// The steps of the handler.
     pub chain: Chain,
 }

@@ -1,10 +1,10 @@
-//! A breaker that a flow builds by hand out of an object store.
+//! Circuit breakers that flows build by hand from entries of an object store.
 //!
-//! - [`Circuit`], [`Entry`], [`Opens`], [`Count`], [`Cooldown`]: what it is
-//! - [`Flaw`], [`FlawKind`]: what is wrong with it
-//! - `ways`: what a flow does on all its ways; `failures`: how its calls end
-//! - `find`: the circuits in what flows do; `sighting`, `trip`, `time`: one call's; `trace`: pieces of a way
-//! - `flaws`: what is told of them
+//! - [`Circuit`], [`Entry`], [`OpenWhen`], [`Count`], [`Cooldown`]: the description of such a circuit
+//! - [`Flaw`], [`FlawKind`]: its weaknesses, which become warnings
+//! - `paths`: symbolic execution of a flow along all its paths; `failures`: how calls end
+//! - `find`: from paths to circuits; `call_paths`, `trip`, `time`: the circuit of one call; `trace`: parts of a path
+//! - `flaws`: from a circuit to its flaws
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,181 +12,181 @@ use std::time::Duration;
 
 use fusebox_dataweave::{Number, Typed, Value};
 
+mod call_paths;
 mod failures;
 mod find;
 mod flaws;
-mod sighting;
+mod paths;
 mod time;
 mod trace;
 mod trip;
-mod ways;
 
 pub use failures::Failure;
 pub(crate) use failures::{Failures, Outcome};
 pub(crate) use flaws::range;
 pub use flaws::{Flaw, FlawKind};
-pub(crate) use ways::{Act, Call, Sent, Walk, Way};
+pub(crate) use paths::{Act, Call, Path, SentRequest, Walk};
 
 use super::app::{App, Site, StoreDeclaration};
 use fusebox_plan::dialect::{Notes, Place};
 
-/// What the application's default object store is called.
+/// The name of the application's default object store.
 const DEFAULT_STORE: &str = "_defaultPersistentObjectStore";
 
-/// A breaker that a flow builds by hand out of an object store.
+/// A circuit breaker that a flow builds by hand from an entry of an object store.
 ///
-/// It is known by what the flow does: as long as an entry of a store says so, a call is not made, and
-/// what becomes of that call's failures makes the entry say so.
+/// It is recognised by behaviour and not by names: while the entry has a certain value the flow does not make the
+/// call, and failures of the call lead to that value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Circuit {
-    /// `STORE/KEY` of the entry that holds its state; unique.
+    /// The name: `STORE/KEY` of the entry with the state; unique.
     pub name: Arc<str>,
-    /// Where the flow asks for its state.
+    /// The position where the flow reads the state.
     pub site: Site,
-    /// The entry that holds its state.
+    /// The entry that holds the state.
     pub state: Entry,
-    /// When that entry says that it is open.
-    pub opens: Opens,
-    /// Where it is made to say so.
+    /// The values of the entry that mean open.
+    pub open_when: OpenWhen,
+    /// The position where the flow opens the circuit.
     pub trip_site: Site,
-    /// What it says while calls are let through again to find out; `None`: nothing of its own.
+    /// The value while probes are allowed; `None`: the circuit has no half-open state.
     pub half_open: Option<Value>,
-    /// What counts failures; `None`: the first failure opens it.
+    /// The counter of failures; `None`: the first failure opens the circuit.
     pub count: Option<Count>,
     /// The failures that count.
     pub failures: Vec<Failure>,
-    /// Whom the calls go to: the names of request configurations, or addresses.
+    /// The upstreams of the calls: names of request configurations, or URLs.
     pub upstreams: Vec<Arc<str>>,
-    /// When calls pass again.
+    /// The condition under which calls are allowed again.
     pub cooldown: Cooldown,
-    /// What is written where a call succeeds, so that it is closed; `None`: nothing is.
+    /// The value that a successful call writes to close the circuit; `None`: it writes nothing.
     pub closes: Option<Value>,
-    /// Whether a success forgets the failures before it.
+    /// True if a success resets the count of failures.
     pub success_resets: bool,
-    /// What becomes of a call that is not made.
+    /// The flow's result for a call that it does not make.
     pub refusal: Refusal,
-    /// What is wrong with it.
+    /// The weaknesses of the circuit.
     pub flaws: Vec<Flaw>,
-    /// Where the calls stand that it is before.
+    /// The positions of the calls that the circuit guards.
     pub calls: Vec<Site>,
 }
 
-/// An entry of an object store, or a key of the object in one.
+/// An entry of an object store, or a key of an object in an entry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// The store; `None`: the application's default one.
+    /// The store; `None`: the application's default store.
     pub store: Option<Arc<StoreDeclaration>>,
-    /// The entry's key.
+    /// The key in the store.
     pub key: EntryKey,
-    /// Which key of the object in it; `None`: the entry's value itself.
+    /// The key inside the object that the entry holds; `None`: the entry's value itself.
     pub field: Option<Arc<str>>,
 }
 
-/// The key of an entry; some of it may depend on the request.
+/// The key of an entry; parts of it may depend on the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryKey(pub Vec<EntryKeyPart>);
 
 /// A part of an entry's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryKeyPart {
-    /// This text.
+    /// A constant text.
     Literal(Arc<str>),
-    /// Whatever a request makes of it.
+    /// A text that depends on the request.
     Any,
 }
 
-/// When an entry says that a circuit is open.
+/// The values of an entry that mean open.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Opens {
-    /// When it is this value.
+pub enum OpenWhen {
+    /// One certain value.
     Is(Value),
-    /// When it is there.
+    /// Any value: an entry that exists.
     Present,
-    /// When it is a number from this on; `None`: a number that is computed.
+    /// Any number of at least this; `None`: a limit that the flow computes.
     AtLeast(Option<u64>),
 }
 
-/// What counts failures.
+/// A counter of failures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Count {
-    /// The entry that does.
+    /// The entry that holds the count.
     pub entry: Entry,
-    /// How many open the circuit; `None`: that is computed.
+    /// The number of failures that opens the circuit; `None`: the flow computes it.
     pub threshold: Option<u64>,
-    /// Where it is compared with that.
+    /// The position where the flow compares the count with the threshold.
     pub site: Site,
 }
 
-/// When calls pass again.
+/// The condition under which calls are allowed again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cooldown {
-    /// When the entry has gone: at the first sweep after its time.
+    /// The entry has expired: at the first sweep after its time to live.
     Expiry {
-        /// The age at which it is due to go.
+        /// The entry's time to live.
         ttl: Duration,
-        /// From one sweep to the next.
+        /// The period of sweeps.
         sweep: Duration,
     },
-    /// When the flow finds that enough time has passed; `None`: how much is computed.
+    /// The flow finds that enough time has passed; `None`: it computes the time.
     Timeout(Option<Duration>),
-    /// When somebody closes it.
+    /// No condition: only an operator closes the circuit.
     Never,
 }
 
-/// What becomes of a call that is not made.
+/// The flow's result for a call that it does not make.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Refusal {
-    /// `httpStatus`, where it is set to a number.
+    /// The value of `httpStatus`, if it is a constant number.
     pub status: Option<u16>,
-    /// The answer's body, where it is known.
+    /// The response's body, if it is a constant text.
     pub body: Option<Arc<str>>,
-    /// The error that is raised.
+    /// The type of the raised error, if any.
     pub error: Option<Arc<str>>,
 }
 
-/// What an entry says of a circuit.
+/// The state of a circuit, as its entry says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Said {
+pub enum CircuitState {
     /// Calls are made.
     Closed,
     /// Calls are not made.
     Open,
-    /// Calls are made to find out.
+    /// Calls are made to probe the upstream.
     HalfOpen,
 }
 
-impl Said {
-    /// The word for it: as for breakers.
+impl CircuitState {
+    /// The state's name, as for breakers.
     pub fn as_str(self) -> &'static str {
         match self {
-            Said::Closed => "closed",
-            Said::Open => "open",
-            Said::HalfOpen => "half_open",
+            CircuitState::Closed => "closed",
+            CircuitState::Open => "open",
+            CircuitState::HalfOpen => "half_open",
         }
     }
 }
 
 impl Circuit {
-    /// What the value of its state's entry says; `None`: the entry is not there.
-    pub fn says(&self, value: Option<&Typed>) -> Said {
+    /// The state for a value of its entry; `None`: the entry does not exist.
+    pub fn state_for(&self, value: Option<&Typed>) -> CircuitState {
         let Some(value) = value.and_then(|value| self.state.value(value)) else {
-            return Said::Closed;
+            return CircuitState::Closed;
         };
-        let is_open = match &self.opens {
-            Opens::Is(open) => value == *open,
-            Opens::Present => true,
-            Opens::AtLeast(Some(least)) => count(&value).is_some_and(|count| count >= *least),
-            Opens::AtLeast(None) => false,
+        let is_open = match &self.open_when {
+            OpenWhen::Is(open) => value == *open,
+            OpenWhen::Present => true,
+            OpenWhen::AtLeast(Some(least)) => count(&value).is_some_and(|count| count >= *least),
+            OpenWhen::AtLeast(None) => false,
         };
         match is_open {
-            true => Said::Open,
-            false if self.half_open.as_ref() == Some(&value) => Said::HalfOpen,
-            false => Said::Closed,
+            true => CircuitState::Open,
+            false if self.half_open.as_ref() == Some(&value) => CircuitState::HalfOpen,
+            false => CircuitState::Closed,
         }
     }
 
-    /// How many failures its count says there have been; `None`: it has none, or it says nothing.
-    pub fn counted(&self, value: Option<&Typed>) -> Option<u64> {
+    /// The number of failures in a value of the counter's entry; `None`: no counter, or not a number.
+    pub fn count_in(&self, value: Option<&Typed>) -> Option<u64> {
         let counter = self.count.as_ref()?;
         match value {
             Some(value) => count(&counter.entry.value(value)?),
@@ -196,14 +196,14 @@ impl Circuit {
 }
 
 impl Entry {
-    /// `STORE`, by its name.
+    /// The store's name.
     pub fn store_name(&self) -> &str {
         self.store
             .as_ref()
             .map_or(DEFAULT_STORE, |store| &store.name)
     }
 
-    /// Its value in what a store holds.
+    /// The value of this entry in a stored object.
     pub fn value(&self, held: &Typed) -> Option<Value> {
         let Some(field) = &self.field else {
             return Some(held.value.clone());
@@ -231,7 +231,7 @@ impl fmt::Display for Entry {
 }
 
 impl EntryKey {
-    /// Whether all of it is known.
+    /// The whole key, if it is constant.
     pub fn literal(&self) -> Option<&Arc<str>> {
         match &self.0[..] {
             [EntryKeyPart::Literal(text)] => Some(text),
@@ -239,24 +239,24 @@ impl EntryKey {
         }
     }
 
-    /// Whether a key is such.
-    pub fn takes(&self, key: &str) -> bool {
-        fn matches(parts: &[EntryKeyPart], key: &str) -> bool {
+    /// True if the pattern matches a key.
+    pub fn matches(&self, key: &str) -> bool {
+        fn matches_parts(parts: &[EntryKeyPart], key: &str) -> bool {
             match parts.split_first() {
                 None => key.is_empty(),
                 Some((EntryKeyPart::Literal(text), rest)) => key
                     .strip_prefix(&**text)
-                    .is_some_and(|key| matches(rest, key)),
+                    .is_some_and(|key| matches_parts(rest, key)),
                 Some((EntryKeyPart::Any, [])) => true,
-                Some((EntryKeyPart::Any, rest)) => {
-                    key.char_indices().any(|(at, _)| matches(rest, &key[at..]))
-                }
+                Some((EntryKeyPart::Any, rest)) => key
+                    .char_indices()
+                    .any(|(at, _)| matches_parts(rest, &key[at..])),
             }
         }
-        // Two neighbours that may be anything are one.
+        // Adjacent variable parts match the same as one.
         let mut parts = self.0.clone();
         parts.dedup_by(|one, other| *one == EntryKeyPart::Any && one == other);
-        matches(&parts, key)
+        matches_parts(&parts, key)
     }
 }
 
@@ -272,7 +272,7 @@ impl fmt::Display for EntryKey {
     }
 }
 
-/// The whole number that a value is; a text of one counts.
+/// The whole number in a value, or in a text.
 fn count(value: &Value) -> Option<u64> {
     let number = match value {
         Value::Number(number) => number.clone(),
@@ -282,8 +282,8 @@ fn count(value: &Value) -> Option<u64> {
     u64::try_from(number.to_i64()?).ok()
 }
 
-/// Finds an application's circuits, and tells what is wrong with them; `files` are the names of its
-/// files, by their order.
+/// Finds an application's circuits and reports their flaws as warnings. `files` are the names of the
+/// application's files, in order.
 pub(crate) fn recognise(app: &mut App, files: &[&str], notes: &mut Notes) {
     app.circuits = find::circuits(app);
     for flaw in app.circuits.iter().flat_map(|circuit| &circuit.flaws) {
@@ -291,7 +291,7 @@ pub(crate) fn recognise(app: &mut App, files: &[&str], notes: &mut Notes) {
     }
 }
 
-/// Where a site is among the files.
+/// The place of a position, with the file's index in `files`.
 pub(crate) fn place(site: &Site, files: &[&str]) -> Place {
     let file = files.iter().position(|name| *name == &*site.file);
     Place {

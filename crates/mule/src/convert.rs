@@ -1,11 +1,11 @@
-//! An application in the native form: what of it can be said there, and what cannot.
+//! Converts an application to the native form and lists everything that has no native form.
 //!
-//! A flow that passes a request on becomes a route, whom it calls an upstream, a circuit that it builds
-//! by hand that upstream's breaker. Whatever else it does is named, each with its place. What a flow
-//! does is told by all its ways, as with circuits.
+//! A flow that forwards a request becomes a route, the server that it calls becomes an upstream, and a circuit that it
+//! builds by hand becomes the upstream's breaker. Everything else is listed with its position. As with circuits, the
+//! behaviour of a flow is derived from all its paths.
 //!
-//! - `target`: what path a call has, told from the client's
-//! - `upstream`: whom a call goes to, with its breaker
+//! - `target`: the path of a call, in terms of the client's path
+//! - `upstream`: the server of a call, with its breaker
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -18,21 +18,21 @@ use fusebox_plan::dialect::{Notes, Place, quote, yaml};
 use serde_json::{Map as JsonMap, Value as Json, json};
 
 use super::app::{App, Does, Flow, FlowName, Processor, Site, Source};
-use super::circuit::{Act, Circuit, Failures, Outcome, Sent, Walk, Way, place};
+use super::circuit::{Act, Circuit, Failures, Outcome, Path, SentRequest, Walk, place};
 
 mod target;
 mod upstream;
 
 use upstream::Upstreams;
 
-/// What is said once of every conversion.
+/// The comment on losses that are common to all conversions.
 const EVERYWHERE: &str = "\
 # In every route the client's headers, query and body go to the upstream, and the upstream's status,
 # headers and body come back as they are. A refused call is answered 503 with `Retry-After`, one that
 # failed 502 or 504. Redirects are passed on, cookies are not kept.
 ";
 
-/// What begins the account of each loss.
+/// The prefix of a loss's description.
 const NOT_CARRIED: &str = "not carried: ";
 
 const START: Place = Place {
@@ -41,7 +41,7 @@ const START: Place = Place {
     col: 1,
 };
 
-/// The native form of an application, and what is not in it. No text: nothing of it can be said.
+/// Converts an application. Returns the native form with diagnostics for each loss; `None`: no flow has a native form.
 pub(crate) fn convert(
     app: &App,
     files: &[&str],
@@ -62,13 +62,16 @@ pub(crate) fn convert(
             Some(Source::Scheduler { .. }) => draft.lose(
                 &flow.site,
                 format!(
-                    "the flow {}: nothing native starts by the clock",
+                    "the flow {}: the native form has no schedules",
                     quote(&flow.name)
                 ),
             ),
             Some(Source::Queue { .. }) => draft.lose(
                 &flow.site,
-                format!("the flow {}: there are no queues", quote(&flow.name)),
+                format!(
+                    "the flow {}: the native form has no queues",
+                    quote(&flow.name)
+                ),
             ),
             None => {}
         }
@@ -76,7 +79,7 @@ pub(crate) fn convert(
     let text = if draft.routes.is_empty() {
         notes.error(
             START,
-            "nothing of this application can be said in the native form: no flow passes requests on, or answers with what is fixed",
+            "nothing in this application has a native form: no flow forwards a request or responds with a constant",
             "keep running it as it is",
         );
         None
@@ -100,33 +103,33 @@ impl<'a> Draft<'a> {
     fn lose(&mut self, at: &Site, what: impl Into<String>) {
         let what = format!("{NOT_CARRIED}{}", what.into());
         let at = place(at, self.files);
-        self.lost.warn(at, what, "see to it by hand, or let it go");
+        self.lost.warn(at, what, "port this by hand or drop it");
     }
 
     fn flow(&mut self, flow: &'a Flow) {
         let name = quote(&flow.name);
-        let Some(ways) = self.walk.through(flow) else {
+        let Some(paths) = self.walk.through(flow) else {
             self.lose(
                 &flow.site,
                 format!("the flow {name}: it has too many branches"),
             );
             return;
         };
-        let calls: BTreeSet<usize> = ways
+        let calls: BTreeSet<usize> = paths
             .iter()
-            .flat_map(|way| &way.acts)
+            .flat_map(|path| &path.acts)
             .filter_map(|act| match act {
                 Act::Called { call, .. } => Some(*call),
                 _ => None,
             })
             .collect();
         if let Some(max) = flow.max_concurrency {
-            let what = format!("the bound of {name} to {max} requests at once");
+            let what = format!("the limit of {name} to {max} concurrent requests");
             self.lose(&flow.site, what);
         }
         match calls.iter().copied().collect::<Vec<_>>()[..] {
-            [] => self.respond(flow, &ways),
-            [call] => self.forward(flow, &ways, call),
+            [] => self.respond(flow, &paths),
+            [call] => self.forward(flow, &paths, call),
             _ => self.lose(
                 &flow.site,
                 format!("the flow {name}: it makes several calls, and a native route makes one"),
@@ -134,13 +137,13 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// A flow that always answers the same.
-    fn respond(&mut self, flow: &'a Flow, ways: &[Way<'a>]) {
+    /// Converts a flow with a constant response.
+    fn respond(&mut self, flow: &'a Flow, paths: &[Path<'a>]) {
         let name = quote(&flow.name);
-        let Some(answer) = ways.first().map(|way| self.answer(flow, way)) else {
+        let Some(answer) = paths.first().map(|path| self.answer(flow, path)) else {
             return;
         };
-        let same = ways.iter().all(|way| self.answer(flow, way) == answer);
+        let same = paths.iter().all(|path| self.answer(flow, path) == answer);
         let (
             true,
             Answer {
@@ -153,7 +156,7 @@ impl<'a> Draft<'a> {
         else {
             self.lose(
                 &flow.site,
-                format!("the flow {name}: its answer depends on the request"),
+                format!("the flow {name}: its response depends on the request"),
             );
             return;
         };
@@ -175,39 +178,39 @@ impl<'a> Draft<'a> {
         self.lose_the_rest(flow, None);
     }
 
-    /// A flow that makes a call and answers with its answer.
-    fn forward(&mut self, flow: &'a Flow, ways: &[Way<'a>], call: usize) {
+    /// Converts a flow that makes a call and returns its response.
+    fn forward(&mut self, flow: &'a Flow, paths: &[Path<'a>], call: usize) {
         let name = quote(&flow.name);
-        let made = self.walk.calls[call].clone();
-        let mut sent: Option<&Sent> = None;
-        for way in ways {
-            for act in &way.acts {
+        let called = self.walk.calls[call].clone();
+        let mut sent: Option<&SentRequest> = None;
+        for path in paths {
+            for act in &path.acts {
                 let Act::Called {
-                    call: made,
+                    call: called,
                     sent: this,
                     ..
                 } = act
                 else {
                     continue;
                 };
-                if *made == call && sent.is_none_or(|sent| sent == &**this) {
+                if *called == call && sent.is_none_or(|sent| sent == &**this) {
                     sent = Some(this);
                 } else {
-                    let what = format!("the flow {name}: what it calls depends on the request");
+                    let what = format!("the flow {name}: its call depends on the request");
                     self.lose(made_site(&self.walk, call), what);
                     return;
                 }
             }
         }
         let Some(sent) = sent else { return };
-        let good = ways
+        let good = paths
             .iter()
-            .filter(|way| ended(way, call) == Some(Outcome::Good));
+            .filter(|path| ended(path, call) == Some(Outcome::Good));
         let passes =
-            |way: &Way<'_>| way.payload == Symbol::input("response") && way.raised.is_none();
+            |path: &Path<'_>| path.payload == Symbol::input("response") && path.raised.is_none();
         if !good.clone().all(passes) {
-            let what = format!("the flow {name}: its answer is not that of the call");
-            self.lose(made.site, what);
+            let what = format!("the flow {name}: its response is not that of the call");
+            self.lose(called.site, what);
             return;
         }
         let Some(method) = sent.method.known().and_then(|method| match method {
@@ -215,7 +218,7 @@ impl<'a> Draft<'a> {
             _ => None,
         }) else {
             self.lose(
-                made.site,
+                called.site,
                 format!("the flow {name}: its method is computed"),
             );
             return;
@@ -223,10 +226,10 @@ impl<'a> Draft<'a> {
         let Some(mut route) = self.route(flow, Some(&method)) else {
             return;
         };
-        let target = match target::of(&made, sent) {
+        let target = match target::of(&called, sent) {
             Ok(target) => target,
             Err(what) => {
-                self.lose(made.site, format!("the flow {name}: {what}"));
+                self.lose(called.site, format!("the flow {name}: {what}"));
                 return;
             }
         };
@@ -234,11 +237,11 @@ impl<'a> Draft<'a> {
             .app
             .circuits
             .iter()
-            .find(|circuit| circuit.calls.contains(made.site));
+            .find(|circuit| circuit.calls.contains(called.site));
         let mut losses = Vec::new();
         let upstream = self
             .upstreams
-            .of(self.app, &made, &target.base, circuit, &mut losses);
+            .of(self.app, &called, &target.base, circuit, &mut losses);
         route.insert("upstream".into(), json!(upstream));
         let from = route["path"].as_str().unwrap_or_default().to_owned();
         if target.path != from {
@@ -251,28 +254,25 @@ impl<'a> Draft<'a> {
         let no_client_query =
             |query: &Symbol| *query != Symbol::input("attributes").field("queryParams");
         if sent.query.as_ref().is_some_and(no_client_query) {
-            self.lose(made.site, format!("the query that {name} sends by itself"));
+            self.lose(called.site, format!("the query that {name} adds"));
         }
         if let Some(query) = &target.query {
-            self.lose(made.site, format!("the query {} of {name}", quote(query)));
+            self.lose(called.site, format!("the query {} of {name}", quote(query)));
         }
         if sent.headers.is_some() {
-            self.lose(
-                made.site,
-                format!("the headers that {name} sends by itself"),
-            );
+            self.lose(called.site, format!("the headers that {name} adds"));
         }
         let of_client = |body: &Symbol| {
             *body == Symbol::input("payload") || matches!(body, Symbol::Entry(_) | Symbol::If(..))
         };
         if sent.body.as_ref().is_some_and(|body| !of_client(body)) {
-            self.lose(made.site, format!("the body that {name} sends by itself"));
+            self.lose(called.site, format!("the body that {name} makes"));
         }
-        self.lose_answers(flow, ways, call, circuit);
+        self.lose_answers(flow, paths, call, circuit);
         self.lose_the_rest(flow, circuit);
     }
 
-    /// A route's listener, path and methods; `None`: they cannot be said, or are taken.
+    /// The listener, path and methods of a flow's route; `None`: they have no native form.
     fn route(&mut self, flow: &'a Flow, method: Option<&str>) -> Option<JsonMap<String, Json>> {
         let Some(Source::Http(source)) = &flow.source else {
             return None;
@@ -293,7 +293,7 @@ impl<'a> Draft<'a> {
             (None, taken) => taken,
             (Some(method), None) => {
                 let what = format!(
-                    "{name} takes all methods and calls with {method}: here {method} alone passes"
+                    "{name} accepts all methods and calls with {method}: here only {method} is accepted"
                 );
                 self.lose(&flow.site, what);
                 Some(vec![method])
@@ -301,7 +301,7 @@ impl<'a> Draft<'a> {
             (Some(method), Some(taken)) if taken.contains(&method) => {
                 if taken.len() > 1 {
                     let what = format!(
-                        "{name} calls with {method} whatever the client's method: here {method} alone passes"
+                        "{name} calls with {method} whatever the client's method: here only {method} is accepted"
                     );
                     self.lose(&flow.site, what);
                 }
@@ -309,7 +309,7 @@ impl<'a> Draft<'a> {
             }
             (Some(method), Some(_)) => {
                 let what = format!(
-                    "the flow {name}: it calls with {method}, which no client may, and a native route passes the client's method on"
+                    "the flow {name}: it calls with {method}, which its listener does not allow; a native route keeps the client's method"
                 );
                 self.lose(&flow.site, what);
                 return None;
@@ -325,11 +325,11 @@ impl<'a> Draft<'a> {
         Some(entries)
     }
 
-    /// The answers that the flow makes itself.
+    /// Lists the responses that the flow makes itself.
     fn lose_answers(
         &mut self,
         flow: &'a Flow,
-        ways: &[Way<'a>],
+        paths: &[Path<'a>],
         call: usize,
         circuit: Option<&Circuit>,
     ) {
@@ -350,20 +350,19 @@ impl<'a> Draft<'a> {
                 self.lose(&circuit.site, what);
             }
         }
-        let mut told = BTreeSet::new();
-        for way in ways {
-            let Some(outcome) = ended(way, call) else {
+        let mut reported = BTreeSet::new();
+        for path in paths {
+            let Some(outcome) = ended(path, call) else {
                 continue;
             };
-            let after = way
-                .acts
-                .iter()
-                .skip_while(|act| !matches!(act, Act::Called { call: made, .. } if *made == call));
+            let after = path.acts.iter().skip_while(
+                |act| !matches!(act, Act::Called { call: called, .. } if *called == call),
+            );
             let handled = after.into_iter().find_map(|act| match act {
                 Act::Handled { site } => Some(*site),
                 _ => None,
             });
-            let answer = self.answer(flow, way);
+            let answer = self.answer(flow, path);
             let says = answer.status.filter(|status| *status != 200);
             let what = match (outcome, says, handled) {
                 (Outcome::Good, Some(status), _) => {
@@ -384,21 +383,21 @@ impl<'a> Draft<'a> {
                 }
             };
             let site = handled.unwrap_or(self.walk.calls[call].site);
-            if told.insert((site.clone(), what.clone())) {
+            if reported.insert((site.clone(), what.clone())) {
                 self.lose(site, what);
             }
         }
     }
 
-    /// What a flow answers at the end of a way.
-    fn answer(&self, flow: &Flow, way: &Way<'_>) -> Answer {
+    /// The response of a flow at the end of a path.
+    fn answer(&self, flow: &Flow, path: &Path<'_>) -> Answer {
         let own = match &flow.source {
             Some(Source::Http(source)) => source.response.as_ref(),
             _ => None,
         };
         let status = match own.and_then(|own| own.status.as_ref()) {
             Some(given) => given.literal().map(|text| Symbol::text(text.clone())),
-            None => way
+            None => path
                 .vars
                 .get("httpStatus")
                 .cloned()
@@ -407,7 +406,7 @@ impl<'a> Draft<'a> {
         let status = status.and_then(|status| status.number()?.to_i64());
         let body = match own.and_then(|own| own.body.as_ref()) {
             Some(given) => given.literal().cloned(),
-            None => match way.payload.known() {
+            None => match path.payload.known() {
                 Some(Value::String(text)) => Some(text.clone()),
                 _ => None,
             },
@@ -415,15 +414,15 @@ impl<'a> Draft<'a> {
         Answer {
             status: status.and_then(|status| u16::try_from(status).ok()),
             body,
-            media_type: way
+            media_type: path
                 .media_type
                 .as_ref()
                 .map(|media| media.as_str().to_owned()),
-            raised: way.raised.as_ref().map(|raised| raised.kind.to_string()),
+            raised: path.raised.as_ref().map(|raised| raised.kind.to_string()),
         }
     }
 
-    /// What a flow does besides, that has no native form.
+    /// Lists the other processors of a flow that have no native form.
     fn lose_the_rest(&mut self, flow: &'a Flow, circuit: Option<&Circuit>) {
         let mut seen = BTreeSet::new();
         let mut next = vec![flow];
@@ -494,7 +493,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// What a flow answers.
+/// The response of a flow, as far as it is constant.
 #[derive(Debug, PartialEq)]
 struct Answer {
     status: Option<u16>,
@@ -503,7 +502,7 @@ struct Answer {
     raised: Option<String>,
 }
 
-/// A text on one line, as a comment wants it.
+/// A text on one line, for a comment.
 fn plain(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
 }
@@ -512,23 +511,23 @@ fn made_site<'a>(walk: &Walk<'a>, call: usize) -> &'a Site {
     walk.calls[call].site
 }
 
-/// How a call ended on a way.
-fn ended(way: &Way<'_>, call: usize) -> Option<Outcome> {
-    way.acts.iter().find_map(|act| match act {
+/// The outcome of a call on a path.
+fn ended(path: &Path<'_>, call: usize) -> Option<Outcome> {
+    path.acts.iter().find_map(|act| match act {
         Act::Called {
-            call: made,
+            call: called,
             outcome,
             ..
-        } if *made == call => Some(*outcome),
+        } if *called == call => Some(*outcome),
         _ => None,
     })
 }
 
-/// What a processor does that has no native form, beside what a circuit is made of.
+/// A description of a processor that has no native form, unless it belongs to the circuit.
 fn left_out(does: &Does, circuit: Option<&Circuit>) -> Option<&'static str> {
     Some(match does {
         Does::Logger(_) => "the log line: the gateway logs and counts by itself",
-        Does::UntilSuccessful(_) => "the retries: native retries have no form yet",
+        Does::UntilSuccessful(_) => "the retries: the native form has none yet",
         Does::Object(call) => {
             let of_circuit = circuit.is_some_and(|circuit| {
                 let name = |store: &Option<Arc<super::app::StoreDeclaration>>| {
@@ -539,9 +538,9 @@ fn left_out(does: &Does, circuit: Option<&Circuit>) -> Option<&'static str> {
             if of_circuit {
                 return None;
             }
-            "what is kept in an object store"
+            "the data in an object store"
         }
-        Does::Async(_) => "what is done beside the flow",
+        Does::Async(_) => "the steps beside the flow",
         Does::Publish(_) => "the message to a queue",
         Does::Cache(_) => "the cache",
         Does::Sleep(_) => "the sleep",

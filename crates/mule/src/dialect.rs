@@ -1,22 +1,22 @@
-//! Mule as a dialect of configurations: XML in one or more files.
+//! Mule as a configuration dialect: XML in one or more files.
 
 use fusebox_plan::dialect::{self, Claim, Document, Loader, Notes};
 use fusebox_plan::{Conversion, Plan, Reading, Source};
 
 use crate::app::App;
-use crate::lower::{Setting, lower};
+use crate::lower::{LowerInput, lower};
 use crate::written;
 
-/// The dialect of Mule 4's applications.
+/// The dialect of Mule 4 applications.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Dialect;
 
-/// Reads sources as the native form or as an application of Mule, as their content tells.
+/// Reads sources as the native form or as a Mule application, depending on their content.
 pub fn read(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
     fusebox_plan::read_as(&[&Dialect], sources, loader)
 }
 
-/// Writes an application of Mule in the native form.
+/// Converts a Mule application to the native form.
 pub fn convert(sources: &[Source<'_>], loader: &dyn Loader) -> Conversion {
     fusebox_plan::convert(&[&Dialect], sources, loader)
 }
@@ -55,7 +55,7 @@ impl dialect::Dialect for Dialect {
         let texts: Vec<(usize, &str)> = documents.iter().map(|it| (it.file, it.text)).collect();
         let written = written::read(&texts, files, loader, notes)?;
         let names: Vec<&str> = files.iter().map(String::as_str).collect();
-        let setting = Setting {
+        let setting = LowerInput {
             files: &names,
             properties: written.properties,
             bindings: &loader.bindings(),

@@ -1,10 +1,11 @@
-//! Applications of [Mule 4](https://docs.mulesoft.com/mule-runtime/latest/).
+//! Reads and runs applications of [Mule 4](https://docs.mulesoft.com/mule-runtime/latest/).
 //!
-//! - [`Value`], [`Script`], [`Event`] and their like: DataWeave, which has a crate of its own
-//! - `xml`, `properties`, `written`: an application's files, as written; `lower`: what is made of them
-//! - [`app`]: an application as it runs; [`Circuit`]: a breaker that its flows build by hand
-//! - `convert`: an application in the native form
-//! - [`eval_mule`]: an expression over a scope in JSON
+//! - [`Value`], [`Script`], [`Event`] and more: DataWeave, re-exported from its own crate
+//! - `xml`, `properties`, `written`: the files of an application; `lower`: from the files to an [`App`](app::App)
+//! - [`app`]: the resolved application; [`Circuit`]: a circuit breaker that its flows build by hand
+//! - `convert`: from an application to the native form
+//! - `run`, with the feature of this name: the executor
+//! - [`eval_mule`]: evaluates an expression over a scope written in JSON
 //!
 //! The semantics are those of [DataWeave 2](https://docs.mulesoft.com/dataweave/latest/) and of the
 //! expressions of Mule 4.4.
@@ -28,5 +29,7 @@ pub use fusebox_dataweave::{
     Typed, Value, Vars, eval as eval_mule, jiff, read_scope,
 };
 
-pub use circuit::{Circuit, Cooldown, Count, Entry, Failure, Flaw, FlawKind, Opens, Refusal, Said};
+pub use circuit::{
+    Circuit, CircuitState, Cooldown, Count, Entry, Failure, Flaw, FlawKind, OpenWhen, Refusal,
+};
 pub use dialect::{Dialect, convert, read};

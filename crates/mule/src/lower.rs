@@ -1,14 +1,14 @@
 //! From elements to an application and its plan.
 //!
-//! - `shapes`: what each element may have, in one table; `outside`: what is not in it
-//! - `open`, `values`: an element against the table, and what its attributes say
-//! - `names`, `bind`: what has a name, and what the command line binds it to
+//! - `shapes`: the table of elements with their attributes and children; `unsupported`: elements that are not in it
+//! - `open`, `values`: checks an element against the table and reads its attributes
+//! - `names`, `bind`: named elements, and the bindings of the command line
 //! - `flows`, `processors`, `scopes`, `handlers`: the core; `listen`, `request`, `configs`: HTTP;
 //!   `objects`, `queues`, `transform`, `checks`, `sleeps`: the other modules
-//! - `lints`: what is doubtful in the whole; `plan`: the application as a plan
+//! - `lints`: checks of the whole application; `plan`: the application as a plan
 //!
-//! Whatever is wrong is noted, and something harmless stands in its place, so that one fault hides no
-//! other: what [`lower`] makes is only meant if the notes have no error.
+//! After an error a placeholder takes the value's place, so that all errors are reported at once: the result of
+//! [`lower`] is only valid if the notes have no error.
 
 mod bind;
 mod checks;
@@ -20,13 +20,13 @@ mod listen;
 mod names;
 mod objects;
 mod open;
-mod outside;
 mod plan;
 mod processors;
 mod queues;
 mod request;
 mod scopes;
-// One element a line, as far as it goes, so that the table reads as a table.
+mod unsupported;
+// One element a line where possible, so that the table reads as a table.
 #[rustfmt::skip]
 mod shapes;
 mod sleeps;
@@ -41,7 +41,7 @@ use fusebox_plan::dialect::{Notes, Place};
 use fusebox_plan::plan::Plan;
 
 use self::bind::Bindings;
-use self::handlers::Weighed;
+use self::handlers::Counted;
 use self::names::Globals;
 use self::objects::Stores;
 use self::queues::Queues;
@@ -49,20 +49,24 @@ use super::app::{App, Compat, Handler, Handlers, ListenerConfig, Requester, Site
 use super::circuit;
 use super::xml::Element;
 
-/// What an application is read with.
-pub(crate) struct Setting<'a> {
-    /// The names of the files, by their numbers in places.
+/// The input of [`lower`] besides the elements.
+pub(crate) struct LowerInput<'a> {
+    /// The names of the files, by their index in places.
     pub files: &'a [&'a str],
-    /// What `p('key')` is to read.
+    /// The properties that `p('key')` reads.
     pub properties: Properties,
-    /// Addresses of configurations, by name (`--bind NAME=URL`); `none` for a flow that is not there.
+    /// The bindings of the command line: URLs by name (`--bind NAME=URL`), or `none` for a missing flow.
     pub bindings: &'a [(String, String)],
-    /// How the files are understood.
+    /// The rules by which the files are understood.
     pub compat: Compat,
 }
 
-/// Makes an application of the elements of its files, which are those outside flows, file by file.
-pub(crate) fn lower(mut elements: Vec<Element>, setting: Setting<'_>, notes: &mut Notes) -> Plan {
+/// Makes an application of its elements outside flows, which are in the order of the files.
+pub(crate) fn lower(
+    mut elements: Vec<Element>,
+    setting: LowerInput<'_>,
+    notes: &mut Notes,
+) -> Plan {
     names::rename(&mut elements, setting.compat, notes);
     let globals = Globals::collect(&elements, setting.files, notes);
     let mut lowering = Lowering {
@@ -79,7 +83,7 @@ pub(crate) fn lower(mut elements: Vec<Element>, setting: Setting<'_>, notes: &mu
         on_errors: BTreeMap::new(),
         guesses: 0,
         depth: 0,
-        weight: 0,
+        processors: 0,
         notes,
     };
     let mut app = lowering.app(setting.properties);
@@ -92,7 +96,7 @@ pub(crate) fn lower(mut elements: Vec<Element>, setting: Setting<'_>, notes: &mu
     plan::of(app, &elements, notes)
 }
 
-/// An application in the making.
+/// The application under construction.
 struct Lowering<'a> {
     globals: Globals<'a>,
     files: Vec<Arc<str>>,
@@ -103,16 +107,16 @@ struct Lowering<'a> {
     requesters: BTreeMap<Arc<str>, Arc<Requester>>,
     stores: Stores,
     queues: Queues,
-    /// Those with a name; `None` while they are being read, and for names that nothing has.
-    handlers: BTreeMap<Arc<str>, Option<Weighed<Arc<Handlers>>>>,
-    /// The same of single handlers outside flows, by where they stand.
-    on_errors: BTreeMap<Place, Option<Weighed<Option<Handler>>>>,
-    /// How often a name was guessed.
+    /// The handlers with a name; `None` while they are being read, and for unknown names.
+    handlers: BTreeMap<Arc<str>, Option<Counted<Arc<Handlers>>>>,
+    /// Single handlers outside flows, by position; `None` while they are being read.
+    on_errors: BTreeMap<Place, Option<Counted<Option<Handler>>>>,
+    /// The number of suggestions made.
     guesses: usize,
-    /// How many chains are around, those that refer to handlers among them.
+    /// The depth of nested chains, with those of named handlers.
     depth: usize,
-    /// How many processors were read, those of named handlers as often as they are referred to.
-    weight: usize,
+    /// The number of processors read, with those of named handlers once for each reference.
+    processors: usize,
     notes: &'a mut Notes,
 }
 
@@ -148,7 +152,7 @@ impl Lowering<'_> {
     }
 }
 
-/// The first file's name, without its ending.
+/// The first file's name without extension.
 fn app_name(files: &[&str]) -> Arc<str> {
     let file = files.first().copied().unwrap_or_default();
     let name = file.rsplit(['/', '\\']).next().unwrap_or(file);

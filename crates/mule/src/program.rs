@@ -1,10 +1,42 @@
 //! The program of a Mule application, as a plan carries it.
 
-use fusebox_plan::Program;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fusebox_plan::{Program, Target};
 use serde_json::{Map, Value, json};
 
-use super::app::{App, FlowId};
+use super::app::{App, Does, FlowId, Processor, Requester};
 use super::show::show_flows;
+
+impl App {
+    /// The longest time that a request to a configuration is given for its answer; `None`: an expression says it.
+    fn longest_wait(&self, requester: &Requester) -> Option<Duration> {
+        let usual = requester.response_timeout.unwrap_or(self.response_timeout);
+        let mut longest = Some(usual);
+        let mut see = |processor: &Processor| {
+            if let Does::Request(request) = &processor.does
+                && request
+                    .config
+                    .as_ref()
+                    .is_some_and(|it| it.name == requester.name)
+                && let Some(given) = &request.response_timeout
+            {
+                let millis = given.literal().and_then(|it| it.trim().parse().ok());
+                let own = millis.map(Duration::from_millis);
+                longest = longest.zip(own).map(|(one, other)| one.max(other));
+            }
+        };
+        for flow in &self.flows {
+            flow.walk(&mut see);
+        }
+        let handlers = self.default_handlers.iter();
+        for handler in handlers.flat_map(|handlers| &handlers.0) {
+            handler.chain.walk(&mut see);
+        }
+        longest
+    }
+}
 
 impl Program for App {
     fn dialect(&self) -> &'static str {
@@ -24,6 +56,20 @@ impl Program for App {
             Some(before) if self.equals(before) => Vec::new(),
             _ => vec!["application"],
         }
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        let target = |requester: &Arc<Requester>| Target {
+            name: requester.name.clone(),
+            short_name: None,
+            request_timeout: self.longest_wait(requester),
+        };
+        self.requesters.iter().map(target).collect()
+    }
+
+    /// A flow's circuits are entries of an object store, and no breakers.
+    fn breakers(&self) -> Vec<Arc<str>> {
+        Vec::new()
     }
 
     fn show_step(&self, step: usize) -> Map<String, Value> {

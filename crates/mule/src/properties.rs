@@ -1,12 +1,12 @@
-//! The properties of an application: what `${key}` stands for.
+//! The properties of an application: the values of `${key}`.
 //!
-//! From strongest to weakest: the command line, the environment, property files by the order of their
+//! The sources in descending priority: the command line, the environment, property files in the order of their
 //! declaration, `global-property`
 //! ([configuring properties](https://docs.mulesoft.com/mule-runtime/latest/configuring-properties)).
 //!
-//! - [`Table`]: what is known, and how a text is filled with it
-//! - `java`: files of the form `.properties`; `yaml`: the same in YAML
-//! - [`find`]: where files are looked for
+//! - [`Table`]: the properties, and filling in of placeholders
+//! - `java`: `.properties` files; `yaml`: YAML files
+//! - [`find`]: the search for a file
 
 mod java;
 mod table;
@@ -21,10 +21,10 @@ use super::xml::Element;
 use fusebox_plan::dialect::Loader;
 use fusebox_plan::dialect::{At, BYTES_MAX, Notes, Place, quote};
 
-/// How many property files an application may have.
+/// The limit of property files in an application.
 const FILES_MAX: usize = 64;
 
-/// Whether an element does nothing but give properties.
+/// True for elements whose only effect is to define properties.
 pub(super) fn gives_properties(element: &Element) -> bool {
     element.module.is_empty()
         && matches!(
@@ -60,8 +60,7 @@ pub(super) fn add_files(
     }
 }
 
-/// What the property file of a `configuration-properties` says; `None` if it cannot be read, which is
-/// then in the notes.
+/// Reads the property file of a `configuration-properties`; `None`: it cannot be read, which is reported.
 fn file(
     element: &Element,
     table: &mut Table<'_>,
@@ -73,12 +72,12 @@ fn file(
     let path = file_of(element, table, notes)?;
     let is_yaml = path.value.ends_with(".yaml") || path.value.ends_with(".yml");
     if !is_yaml && !path.value.ends_with(".properties") {
-        let what = format!("{} is no property file", quote(&path.value));
+        let what = format!("{} is not a property file", quote(&path.value));
         let mend = "name a file that ends with `.yaml` or `.properties`";
         notes.error(path.at, what, mend);
         return None;
     }
-    // Beside the file, as when it is run alone; and where a Mule project keeps its resources.
+    // Beside the application's file, as when it runs alone; and the resource folder of a Mule project.
     let places = ["", "../resources/", "src/main/resources/"];
     let found = match find(&path, &places, loader) {
         Ok(found) => found,
@@ -97,7 +96,7 @@ fn file(
     }
 }
 
-/// The path that the `file` of an element names, if it names one.
+/// The path in the `file` attribute of an element, if there is one.
 pub(super) fn file_of(
     element: &Element,
     table: &mut Table<'_>,
@@ -106,14 +105,17 @@ pub(super) fn file_of(
     if let Some(encoding) = element.attribute("encoding")
         && !encoding.value.value.eq_ignore_ascii_case("utf-8")
     {
-        let what = format!("the encoding {} is not read", quote(&encoding.value.value));
+        let what = format!(
+            "the encoding {} is not supported",
+            quote(&encoding.value.value)
+        );
         notes.error(
             encoding.value.at,
             what,
-            "save the file as UTF-8, and leave `encoding` out",
+            "save the file as UTF-8 and remove `encoding`",
         );
     }
-    // That there has to be one is said where all elements are compared with what they may have.
+    // A missing attribute is reported when the element is checked against its shape.
     let file = element.attribute("file")?;
     let errors = notes.errors();
     let filled = table.fill(&file.value, &file.places, notes);
@@ -125,23 +127,23 @@ pub(super) fn file_of(
     (notes.errors() == errors).then_some(path)
 }
 
-/// A file that was found.
-pub(super) struct Found {
-    /// Its path, relative to the first file's directory.
+/// A file with its text.
+pub(super) struct FoundFile {
+    /// The path, relative to the first file's directory.
     pub path: String,
-    /// Its text.
+    /// The file's text.
     pub text: String,
 }
 
-/// Looks for a file in several places beside the first file; an absolute path is looked for alone.
+/// Searches several places relative to the first file; an absolute path has only one place.
 ///
 /// # Errors
-/// What is wrong, and how to mend it.
+/// The problem and the remedy.
 pub(super) fn find(
     path: &At<String>,
     places: &[&str],
     loader: &dyn Loader,
-) -> Result<Found, (String, String)> {
+) -> Result<FoundFile, (String, String)> {
     let path = &path.value;
     let places = if path.starts_with('/') {
         &places[..1]
@@ -153,7 +155,7 @@ pub(super) fn find(
         match loader.file(&candidate) {
             Ok(text) => {
                 let path = candidate;
-                return Ok(Found { path, text });
+                return Ok(FoundFile { path, text });
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -176,17 +178,17 @@ pub(super) fn find(
     Err((
         format!("there is no file {}", quote(path)),
         format!(
-            "put it beside the application's first file; looked for was {}",
+            "put it beside the application's first file; searched: {}",
             tried.join(", ")
         ),
     ))
 }
 
-/// The text of a file, if it is not too long.
-pub(super) fn bounded(found: Found, at: Place, notes: &mut Notes) -> Option<String> {
+/// The text of a file; reports a file that is too long.
+pub(super) fn bounded(found: FoundFile, at: Place, notes: &mut Notes) -> Option<String> {
     if found.text.len() > BYTES_MAX {
         let what = format!(
-            "the file {} has {} bytes, and may have {BYTES_MAX}",
+            "the file {} has {} bytes, above the limit of {BYTES_MAX}",
             quote(&found.path),
             found.text.len()
         );
@@ -196,7 +198,7 @@ pub(super) fn bounded(found: Found, at: Place, notes: &mut Notes) -> Option<Stri
     Some(found.text)
 }
 
-/// The directory of a path, with its last slash; empty where it has none.
+/// The directory of a path, with the trailing slash; empty if there is none.
 pub(super) fn directory(path: &str) -> &str {
     path.rfind('/').map_or("", |slash| &path[..=slash])
 }

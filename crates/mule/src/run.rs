@@ -1,17 +1,17 @@
-//! Runs Mule's flows: an [`Engine`] over an application, with what is [`Outside`] it.
+//! Runs Mule flows: an [`Engine`] over an application and its [`World`].
 //!
-//! An event goes through a flow's chain. `chain` runs the processors one by one, `handlers` decides
-//! what becomes of an error, and each kind of processor has a file: `values` sets and logs, `scopes`
-//! has the sequential ones with others within them, `parallel` those that run beside one another,
-//! `request` and `answer` speak HTTP, `objects` the Object Store connector. [`Stores`] is where entries are kept.
+//! An event passes through a flow's chain. `chain` runs the processors one by one and `handlers` picks the
+//! handler of an error. Each kind of processor has a file: `values` sets and logs, `scopes` has the sequential
+//! scopes and routers, `parallel` the concurrent ones, `request` and `answer` the HTTP connector, `objects` the
+//! Object Store connector. [`Stores`] holds the entries.
 //!
-//! None of that opens a socket or reads a clock: requests, queues, logs and the time are [`Outside`],
-//! waits are tokio's. So a flow runs the same on virtual time.
+//! The engine opens no socket and reads no clock: requests, queues, logs and the time come from [`World`],
+//! and waits are tokio's. A flow therefore runs the same way on virtual time.
 //!
-//! In a gateway a request finds its flow in `router`, `listener` makes an event of it and `respond` the
-//! answer; `scheduler` starts the other flows. What is outside is `world` then: `client` sends requests,
-//! `queues` carries messages. `build` makes an application live, `app` shows it to the host.
-//! `circuits` reads and steers the breakers that flows build by hand.
+//! In a gateway `router` finds the flow of a request, `listener` makes an event of the request, and `respond`
+//! makes the response; `scheduler` starts the other flows. `gateway_world` has the gateway's [`World`]: `client` sends
+//! requests, `queues` carries messages. `build` makes an application live, `app` presents it to the host.
+//! `circuits` shows and steers the breakers that flows build by hand.
 
 mod engine;
 mod error;
@@ -36,16 +36,16 @@ mod app;
 mod build;
 mod circuits;
 mod client;
+mod gateway_world;
 mod queues;
 mod scheduler;
-mod world;
 
 pub use answer::headers_value;
 pub use app::Apps;
 pub use engine::Engine;
 pub use error::{Ended, Failure, Message, MuleError};
-pub use listener::{Ends, attributes};
-pub use outside::{Answer, Call, Line, Outside, Pending, PublishFault, SendFault};
+pub use listener::{ConnectionInfo, attributes};
+pub use outside::{Answer, Call, Line, Pending, PublishFault, SendFault, World};
 pub use respond::{Reply, Responder};
-pub use router::{FlowRouter, Found};
-pub use stores::{Shelf, ShelfFault, Stores, partition};
+pub use router::{FlowRouter, RouteMatch};
+pub use stores::{EntryFault, Partition, Stores, partition_name};

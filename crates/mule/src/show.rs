@@ -1,14 +1,14 @@
-//! An application's flows in brief: what starts them, and whom they call.
+//! A summary of an application's flows: their triggers and their calls.
 
 use fusebox_plan::dialect::show_duration;
 use serde_json::{Value, json};
 
 use super::app::{App, Does, Flow, FlowName, ObjectCall, Source};
 
-/// What stands for the application's default object store.
+/// The name shown for the application's default object store.
 const DEFAULT_STORE: &str = "default";
 
-/// Each flow: its name, what starts it, and what it calls, each thing once.
+/// A list with each flow's name, trigger, and calls; equal calls appear once.
 pub(crate) fn show_flows(app: &App) -> Value {
     app.flows.iter().map(|flow| show_flow(app, flow)).collect()
 }

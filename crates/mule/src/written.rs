@@ -1,4 +1,4 @@
-//! An application as written: the elements of all its files, with placeholders filled.
+//! An application as written: the elements of all files, with placeholders filled in.
 
 use std::collections::HashSet;
 
@@ -8,21 +8,21 @@ use fusebox_plan::dialect::{Loader, Notes};
 use super::properties::{self, Table, bounded, directory};
 use super::xml::{self, Element};
 
-/// How many files an application may import.
+/// The limit of imported files in an application.
 const IMPORTS_MAX: usize = 64;
 
-/// Where imported files are looked for, from the first file on.
+/// The folders of imported files, relative to the first file.
 const PLACES: [&str; 2] = ["", "src/main/mule/"];
 
 /// An application as written.
-pub(crate) struct Written {
-    /// What stands in its files, one after the other; imported elements stand where their import did.
+pub(crate) struct WrittenApp {
+    /// The elements of all files in order; imported elements replace their `import`.
     pub elements: Vec<Element>,
-    /// What `p('key')` reads.
+    /// The properties that `p('key')` reads.
     pub properties: Properties,
 }
 
-/// How the files are understood.
+/// The rules by which the files are understood.
 pub(crate) fn compat(loader: &dyn Loader) -> Compat {
     if loader.is_strict() {
         Compat::Strict
@@ -31,16 +31,16 @@ pub(crate) fn compat(loader: &dyn Loader) -> Compat {
     }
 }
 
-/// Reads the files of an application. `names` are those of all files so far; the files that it imports
-/// and reads properties from are added.
+/// Reads the files of an application. `names` are the names of all files so far; imported files and property files
+/// are appended.
 ///
-/// `None` if something is wrong, which is then in the notes.
+/// `None`: there are errors, which are in the notes.
 pub(crate) fn read(
     texts: &[(usize, &str)],
     names: &mut Vec<String>,
     loader: &dyn Loader,
     notes: &mut Notes,
-) -> Option<Written> {
+) -> Option<WrittenApp> {
     let errors = notes.errors();
     let compat = compat(loader);
     let mut elements = Vec::new();
@@ -55,20 +55,20 @@ pub(crate) fn read(
     table.add_globals(&elements, notes);
     properties::add_files(&mut table, &elements, names, loader, notes);
     for element in &mut elements {
-        // Whoever reads a property says what is wrong with it; nobody may.
+        // Errors in properties are reported where a property is used, since unused ones may be wrong.
         if !properties::gives_properties(element) {
             fill(element, &mut table, notes);
         }
     }
-    (notes.errors() == errors).then(|| Written {
+    (notes.errors() == errors).then(|| WrittenApp {
         elements,
         properties: table.all(),
     })
 }
 
-/// The elements with those of imported files where the imports stand; a file is read once.
+/// Replaces each `import` by the elements of its file; a file is read once.
 ///
-/// What the path of an import is made of comes from outside, or from the files that were named.
+/// Placeholders in an import's path may use the command line, the environment, and the files named so far.
 fn import(
     elements: Vec<Element>,
     names: &mut Vec<String>,
@@ -81,7 +81,7 @@ fn import(
         .map(|name| plain(name.strip_prefix(base.as_str()).unwrap_or(name)))
         .collect();
     let mut table = Table::new(loader);
-    // What is wrong with them is told when all of them are known.
+    // Errors in global properties are reported later, when all of them are known.
     table.add_globals(&elements, &mut Notes::default());
     let mut all = Vec::with_capacity(elements.len());
     let mut imports = 0;
@@ -130,7 +130,7 @@ fn import(
     all
 }
 
-/// A path without what does not change it.
+/// A path without redundant parts: `.`, `..` and double slashes.
 fn plain(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/').filter(|part| *part != ".") {
@@ -145,7 +145,7 @@ fn plain(path: &str) -> String {
     parts.join("/")
 }
 
-/// Fills the placeholders of an element and of all within it.
+/// Fills in the placeholders of an element and its descendants.
 fn fill(element: &mut Element, table: &mut Table<'_>, notes: &mut Notes) {
     for attribute in &mut element.attributes {
         if let Some((value, places)) = table.fill(&attribute.value, &attribute.places, notes) {

@@ -1,13 +1,13 @@
-//! Elements, as they stand in an application's files.
+//! The elements of an application's files.
 //!
 //! - [`parse`]: from a file's text to its elements; `document` nests them
-//! - `tag`: a start tag and its attributes; `value`: how a value is written; `quoting`: where it ends
-//! - `cursor`: a text and the place one is at; `places`: where each part of a value was written
-//! - `modules`: which module a prefix means
+//! - `tag`: a start tag with attributes; `value`: the decoding of a value; `quoting`: the end of a value
+//! - `cursor`: a text with a position; `places`: the origin of each part of a value
+//! - `modules`: the module of a prefix
 //!
-//! The grammar is that of [XML 1.0](https://www.w3.org/TR/xml/) without document types, and with several
-//! elements side by side where XML has one. Published flows are not always XML:
-//! [`Compat::Intent`](super::app::Compat::Intent) reads some of what they write, each time with a warning.
+//! The grammar is that of [XML 1.0](https://www.w3.org/TR/xml/) without document types, and with several top-level
+//! elements where XML allows one. Published flows are not always valid XML:
+//! [`Compat::Intent`](super::app::Compat::Intent) accepts some deviations, each with a warning.
 
 mod cursor;
 mod document;
@@ -24,57 +24,57 @@ use fusebox_plan::dialect::{At, Place};
 pub(crate) use document::parse;
 pub(crate) use places::Places;
 
-/// Elements inside one another.
+/// The limit of nested elements.
 pub(crate) const DEPTH_MAX: usize = 64;
-/// Attributes of one element.
+/// The limit of an element's attributes.
 pub(crate) const ATTRIBUTES_MAX: usize = 128;
 
-/// An element.
+/// An element with its content.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Element {
     /// The module: the conventional prefix of its namespace (`http`, `os`, `ee`), empty for the core.
     pub module: Arc<str>,
-    /// Its name without prefix.
+    /// The name without prefix.
     pub name: Arc<str>,
-    /// Where its tag begins.
+    /// The position of its tag.
     pub at: Place,
-    /// Its attributes, by their order; those of `doc:` and `xsi:` and namespace declarations left out.
+    /// The attributes in order, without those of `doc:` and `xsi:` and without namespace declarations.
     pub attributes: Vec<Attribute>,
-    /// The elements within it.
+    /// The child elements.
     pub children: Vec<Element>,
-    /// Its text and CDATA, joined and trimmed; `None` where there is nothing but white space.
+    /// The text with CDATA, joined and trimmed; `None`: there is only white space.
     pub text: Option<At<String>>,
-    /// Where the parts of its text were written.
+    /// The places where the parts of the text were written.
     pub text_places: Places,
 }
 
-/// An attribute.
+/// An attribute of an element.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Attribute {
-    /// Its name, with its prefix if it has one.
+    /// The name, with its prefix if it has one.
     pub name: Arc<str>,
-    /// Where its name begins.
+    /// The position of its name.
     pub at: Place,
-    /// Its value, with entities decoded and placeholders replaced, and where it begins.
+    /// The value with its position; entities are decoded and placeholders filled in.
     pub value: At<String>,
-    /// Where the parts of its value were written.
+    /// The places where the parts of the value were written.
     pub places: Places,
 }
 
 impl Element {
-    /// Its name as it is conventionally written: `http:listener`, `flow`.
+    /// The conventional name: `http:listener`, `flow`.
     pub fn title(&self) -> String {
         modules::title(&self.module, &self.name)
     }
 
-    /// The attribute of a name, with its prefix if it has one.
+    /// Finds an attribute by its name, with its prefix if it has one.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
         self.attributes
             .iter()
             .find(|attribute| &*attribute.name == name)
     }
 
-    /// Where the character of its text stands that is in this line and column of it, both from 1.
+    /// The place where a character of the text was written, from its line and column in the text, both from 1.
     pub fn text_place(&self, line: usize, col: usize) -> Place {
         match &self.text {
             Some(text) => self.text_places.at(text, line, col),
@@ -84,7 +84,7 @@ impl Element {
 }
 
 impl Attribute {
-    /// Where the character of its value stands that is in this line and column of it, both from 1.
+    /// The place where a character of the value was written, from its line and column in the value, both from 1.
     pub fn place(&self, line: usize, col: usize) -> Place {
         self.places.at(&self.value, line, col)
     }

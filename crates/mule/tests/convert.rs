@@ -1,4 +1,4 @@
-//! Mule applications in the native form: what it says, what it names as lost, and that it is read.
+//! Conversion to the native form: the text, the list of losses, and reading the result.
 
 mod support;
 
@@ -15,7 +15,7 @@ const SEED: &str = include_str!(
     "../../../conformance/recipes/error-handling/retry/circuit-breaker-object-store.xml"
 );
 
-/// A machine with addresses for the names of the flows here.
+/// A machine with bindings for the names in these flows.
 struct Bound<'a>(&'a str);
 
 impl Loader for Bound<'_> {
@@ -59,7 +59,7 @@ fn told(conversion: &Conversion) -> String {
         .collect()
 }
 
-/// The plan of the native form, which is read without an error.
+/// The plan of the converted text, which has no errors.
 #[track_caller]
 fn native(conversion: &Conversion) -> Plan {
     let yaml = conversion
@@ -112,10 +112,10 @@ fn each_flaw_that_is_mended_is_named_with_its_line() {
     let yaml = conversion.yaml.as_deref().expect("a flow that can be said");
     let counted = line("<!-- Trip circuit") - 3;
     for mended in [
-        format!("of failures at the same time some are lost (orders.xml:{counted})"),
-        format!("has no half-open state: when its entry has gone all requests go to the upstream at once, and it takes as many failures as before to open it again (orders.xml:{})", line("<os:retrieve key=\"circuit-state\"")),
+        format!("some of several concurrent failures are lost (orders.xml:{counted})"),
+        format!("has no half-open state: when its entry expires, all requests go to the upstream at once, and it opens again only after as many failures as before (orders.xml:{})", line("<os:retrieve key=\"circuit-state\"")),
         format!("of a call that was made before it opened (orders.xml:{})", line("<os:value>CLOSED</os:value>") - 1),
-        "stays open for 60s to 70s: an entry goes at the first sweep after its time, not when its time is over (orders.xml:1)".to_owned(),
+        "stays open for 60s to 70s: an entry expires at the first sweep after its time to live, not exactly then (orders.xml:1)".to_owned(),
     ] {
         let found = yaml.lines().any(|line| line.contains("# mends: ") && line.contains(&mended));
         assert!(found, "{mended}\n{yaml}");
@@ -125,7 +125,7 @@ fn each_flaw_that_is_mended_is_named_with_its_line() {
         "{yaml}"
     );
     assert!(
-        yaml.contains("# differs: the flow forgets its failures 60s to 70s after the last one"),
+        yaml.contains("# differs: the flow forgets failures 60s to 70s after the last one"),
         "{yaml}"
     );
 }
@@ -136,7 +136,7 @@ fn what_is_not_carried_is_named_at_the_top_and_told() {
     let yaml = conversion.yaml.clone().unwrap_or_default();
     let told = told(&conversion);
     for lost in [
-        "takes all methods and calls with GET: here GET alone passes",
+        "accepts all methods and calls with GET: here only GET is accepted",
         "the answer of an open circuit, 503",
         "the answer to a call that failed, 503",
         "the log line",
@@ -215,12 +215,9 @@ fn flows_that_cannot_be_said_are_named_and_nothing_sayable_is_an_error() {
     assert_eq!(conversion.yaml, None);
     let told = told(&conversion);
     assert!(told.contains("it makes several calls"), "{told}");
+    assert!(told.contains("the native form has no schedules"), "{told}");
     assert!(
-        told.contains("nothing native starts by the clock"),
-        "{told}"
-    );
-    assert!(
-        told.contains("error: nothing of this application can be said"),
+        told.contains("error: nothing in this application has a native form"),
         "{told}"
     );
 }

@@ -1,5 +1,4 @@
-//! Mule's engine where only applications made by hand go: what is too deep, what is given up, a store
-//! that fails.
+//! The engine beyond valid configurations: deep nesting, dropped runs, a store that fails.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::sync::{Arc, Mutex};
@@ -11,7 +10,7 @@ use fusebox_mule::app::{
 };
 use fusebox_mule::jiff::{Timestamp, tz::TimeZone};
 use fusebox_mule::run::{
-    Answer, Call, Ended, Engine, Outside, Pending, PublishFault, SendFault, Stores,
+    Answer, Call, Ended, Engine, Pending, PublishFault, SendFault, Stores, World,
 };
 use fusebox_mule::{Event, Properties, Random, Script, Typed};
 use fusebox_store::{Fault, HostileStore, Limits, MemoryStore, SystemClock};
@@ -23,7 +22,7 @@ struct Nowhere {
     spawned: Mutex<usize>,
 }
 
-impl Outside for Nowhere {
+impl World for Nowhere {
     fn now(&self) -> Timestamp {
         Timestamp::UNIX_EPOCH
     }
@@ -54,7 +53,7 @@ impl Outside for Nowhere {
     }
 }
 
-fn nowhere() -> Arc<dyn Outside> {
+fn nowhere() -> Arc<dyn World> {
     Arc::new(Nowhere {
         zone: TimeZone::UTC,
         random: Random::seeded(1),
@@ -100,7 +99,7 @@ fn store(key: &str) -> Does {
     }))
 }
 
-/// An application of one flow, whose first handler continues.
+/// An application with one flow, whose first handler continues.
 fn app(chain: Chain, handler: Option<Chain>) -> Arc<App> {
     let handlers = handler.map(|chain| {
         Arc::new(Handlers(vec![Handler {
@@ -176,7 +175,7 @@ fn a_flow_that_refers_to_itself_ends_with_an_error_and_not_with_the_stack() {
         })]),
         handlers: None,
     });
-    // A worker's stack, and no more.
+    // The stack of a worker, not more.
     let ended = std::thread::Builder::new()
         .stack_size(2 << 20)
         .spawn(|| run(&engine(&app(chain([set("v", "1"), within]), None))))
@@ -203,8 +202,8 @@ fn a_run_that_is_given_up_leaves_what_it_has_stored_and_holds_nothing() {
         let run = engine.run(&nowhere(), FlowId(0), Event::default());
         let ended = tokio::time::timeout(Duration::from_secs(1), run).await;
         assert!(ended.is_err(), "it sleeps longer than that");
-        let shelf = engine.stores().shelf(None);
-        assert_eq!(shelf.keys(Timestamp::UNIX_EPOCH).await.unwrap(), ["a"]);
+        let partition = engine.stores().partition(None);
+        assert_eq!(partition.keys(Timestamp::UNIX_EPOCH).await.unwrap(), ["a"]);
     });
 }
 

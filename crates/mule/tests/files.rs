@@ -1,4 +1,4 @@
-//! Files that together are one Mule application, and what stands beside them.
+//! Applications of several files, with their properties and bindings.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -8,7 +8,7 @@ use fusebox_mule::app::Compat;
 use fusebox_mule::read;
 use fusebox_plan::{Loader, Plan, Source};
 
-/// A machine on which the command line says this much.
+/// A machine with the properties and bindings of a command line.
 #[derive(Default)]
 struct Machine {
     bindings: Vec<(&'static str, &'static str)>,
@@ -43,7 +43,7 @@ const ORDERS: &str = "<flow name='orders'><http:listener config-ref='Public' pat
 const STOCK: &str = "<sub-flow name='stock'><set-payload value='1'/></sub-flow>";
 const PUBLIC: (&str, &str) = ("Public", "http://127.0.0.1:8081");
 
-/// The plan, and what is told.
+/// The plan, and the diagnostics.
 fn reading(files: &[(&str, &str)], machine: &Machine) -> (Option<Plan>, String) {
     let sources: Vec<Source<'_>> = files
         .iter()
@@ -130,13 +130,72 @@ b.xml:1:16: error: `</flo>` does not close `<flow>` of line 1; write `</flow>`, 
     );
 }
 
+const CALLS: &str = "<http:request-config name='Stock'><http:request-connection host='a' port='1'/></http:request-config>
+<http:request-config name='Slow' responseTimeout='60000'><http:request-connection host='a' port='2'/></http:request-config>
+<flow name='f'><http:listener config-ref='Public' path='/f'/><http:request config-ref='Stock' path='/' responseTimeout='25000'/>
+<http:request config-ref='Slow' path='/' responseTimeout='#[vars.t]'/></flow>";
+
 #[test]
-fn nothing_else_stands_beside_a_mule_application() {
-    let native = "listen: 127.0.0.1:1\nroutes: [{ path: /, respond: {} }]\n";
+fn native_files_beside_an_application_stand_before_its_requests() {
+    let machine = Machine {
+        bindings: vec![PUBLIC],
+        ..Machine::default()
+    };
+    let files = [
+        ("one.yaml", "upstreams: { Stock: { breaker: {} } }\n"),
+        ("app.xml", CALLS),
+        (
+            "two.yaml",
+            "upstreams: { s: { applies_to: Slow, breaker: {} } }\n",
+        ),
+    ];
+    let (plan, told) = reading(&files, &machine);
+    assert_eq!(told, "");
+    let plan = plan.unwrap();
+    let of = |at: usize| {
+        let guard = &plan.guards[at];
+        let probe = guard.breaker.settings.half_open.probe_timeout.as_secs();
+        (&*guard.name, &*guard.target, probe)
+    };
+    // The longest that a request waits for; where an expression says it, the default.
+    assert_eq!((of(0), of(1)), (("Stock", "Stock", 25), ("s", "Slow", 30)));
+    let app: std::sync::Arc<fusebox_mule::app::App> = plan.program().unwrap();
+    assert_eq!(&*app.name, "app");
+}
+
+#[test]
+fn a_name_that_no_request_goes_by_is_told_with_the_one_that_was_meant() {
+    let machine = Machine {
+        bindings: vec![PUBLIC],
+        ..Machine::default()
+    };
     check(
-        &[("a.xml", ORDERS), ("b.yaml", native)],
+        &[
+            ("a.xml", CALLS),
+            (
+                "g.yaml",
+                "upstreams:\n  x: { applies_to: Stok, breaker: {} }\n",
+            ),
+        ],
+        &machine,
+        "g.yaml:2:20: error: the application makes no requests by the name `Stok`; did you mean `Stock`?",
+    );
+    check(
+        &[
+            ("a.xml", ORDERS),
+            ("b.xml", STOCK),
+            ("g.yaml", "upstreams:\n  x: { breaker: {} }\n"),
+        ],
+        &machine,
+        "g.yaml:2:3: error: the application makes no requests of its own, so there is nothing to stand before; remove the upstream",
+    );
+    check(
+        &[(
+            "g.yaml",
+            "listen: 127.0.0.1:1\nupstreams:\n  x: { applies_to: Stock, breaker: {} }\nroutes: [{ path: /, upstream: x }]\n",
+        )],
         &Machine::default(),
-        "b.yaml:1:1: error: this is no part of the Mule application that it stands beside; run each by itself, or `fusebox convert` the application and keep native files together",
+        "g.yaml:3:20: error: the upstream `x` applies to an application's requests, and there is no application; name the application's file beside this one, as in `fusebox run orders.xml guards.yaml`, or give a `url` instead",
     );
 }
 
@@ -167,7 +226,7 @@ fn strict_refuses_what_intent_reads_with_a_warning() {
     assert!(plan.is_some(), "{told}");
     assert_eq!(
         told,
-        "a.xml:1:12: warning: the value of `name` has no quotes, which is not XML; it is read as it stands; put it in quotes\n"
+        "a.xml:1:12: warning: the value of `name` has no quotes, which is not XML; it is read as written; put it in quotes\n"
     );
     check(
         &files,
@@ -185,6 +244,6 @@ fn an_application_is_told_by_its_content() {
             bindings: Vec::new(),
             compat: Compat::Intent,
         },
-        "a.xml:1:1: error: nothing starts: no flow has a source; add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or name the file that has one",
+        "a.xml:1:1: error: nothing starts: no flow has a source; add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or add the file that has one",
     );
 }

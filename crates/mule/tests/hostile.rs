@@ -1,4 +1,4 @@
-//! Whatever a Mule application or a script holds: a plan or errors, in bounded time, and never a panic.
+//! Hostile input: any application or script gives a plan or errors, in bounded time and without a panic.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -19,7 +19,7 @@ const BREAKER: &str = include_str!("fixtures/mule/breaker.xml");
 const WHOLE: &str = include_str!("fixtures/mule/whole.xml");
 const NEARLY: &str = include_str!("fixtures/mule/nearly.xml");
 
-/// A machine that gives whatever it is asked for.
+/// A machine that answers every request.
 struct Machine(Compat);
 
 impl Loader for Machine {
@@ -45,7 +45,7 @@ impl Loader for Machine {
     }
 }
 
-/// Reads it as the program would.
+/// Reads an application as the program does.
 fn survives(text: &[u8]) {
     let source = Source { name: "x", text };
     for compat in [Compat::Intent, Compat::Strict] {
@@ -67,8 +67,8 @@ fn survives(text: &[u8]) {
     }
 }
 
-/// Far above what any of these needs, far below what quadratic work on 1 MiB takes. The time is that of
-/// the processor, so that a busy machine fails nothing.
+/// Far above the time that any input needs, far below that of quadratic work on 1 MiB. Processor time is measured, so
+/// that a busy machine does not fail the test.
 fn soon(what: &str, work: impl FnOnce()) {
     let spent = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
     let start = spent();
@@ -77,7 +77,7 @@ fn soon(what: &str, work: impl FnOnce()) {
     assert!(took < Duration::from_secs(20), "{what} took {took:?}");
 }
 
-/// As many of a part as a file may hold.
+/// A part repeated up to the size limit of a file.
 fn many(part: &str) -> String {
     part.repeat(1_000_000 / part.len())
 }
@@ -147,7 +147,7 @@ fn a_bomb_is_refused_in_time() {
     }
 }
 
-/// How many inputs are made of the seeds: enough to find what is near, and as many as proving asks for.
+/// The number of mutated inputs: enough to find shallow errors, or as many as the environment asks for.
 fn mutations() -> usize {
     if std::env::var_os("FUSEBOX_PROVE").is_some() {
         20_000
@@ -156,7 +156,7 @@ fn mutations() -> usize {
     }
 }
 
-/// What mutations put in: what means something to one of the grammars.
+/// The tokens that mutations insert, taken from all grammars.
 const TOKENS: [&str; 40] = [
     "#[",
     "]",
@@ -276,7 +276,7 @@ fn exchange(text: &mut Vec<u8>, rng: &mut Rng) {
     }
 }
 
-/// All XML files below a directory of the project, if there is one.
+/// All XML files in a directory of the project, if it exists.
 fn applications(below: &Path, found: &mut Vec<String>) {
     let Ok(entries) = fs::read_dir(below) else {
         return;
@@ -333,7 +333,7 @@ fn a_mutated_script_has_a_value_or_a_fault() {
             values += usize::from(eval_mule(&text, scope, now, zone, &Random::default()).is_ok());
         });
     }
-    // Not all of them are nonsense, or the test would ask for little.
+    // Some mutations must stay valid, or the test would prove little.
     assert!(
         values > mutations() / 20,
         "{values} of {} have a value",

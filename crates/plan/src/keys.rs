@@ -237,11 +237,12 @@ pub(crate) static LIMITS: Table = Table {
 
 pub(crate) static UPSTREAM: Table = Table {
     name: "upstream",
-    about: "A service behind the gateway, with the breaker before it.",
+    about: "A service behind the gateway, or a target of an application's own requests, with the breaker before it.",
     required: &[],
     keys: &[
         key("url", Text, "", "Where it is: `http://HOST:PORT/BASE` or `https://…`."),
         key("endpoints", List(&Shape::Table(&ENDPOINT)), "", "Where it is, in full; one endpoint for now."),
+        key("applies_to", Text, "", "Beside an application, and instead of an address: the `http:request-config` or the rest service that it stands before. By default its own name."),
         key("timeout", Shape::Table(&TIMEOUT), "", "How long a call may take."),
         key("pool", Shape::Table(&POOL), "", "The idle connections that are kept."),
         key("breaker", Shape::Table(&BREAKER), "", "The breaker; `{}` is one with all defaults. Without the key there is none."),

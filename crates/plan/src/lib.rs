@@ -46,7 +46,7 @@ pub use failure::{Call, CallError, Failure, Ignore, Ruling, Verdict};
 pub use interpolate::{Loader, PairFault};
 pub use path::normal as normal_path;
 pub use plan::Plan;
-pub use program::Program;
+pub use program::{Program, Target};
 pub use read::{Reading, Source, convert, read, read_as};
 pub use schema::schema;
 pub use words::read_duration;

@@ -18,9 +18,11 @@ mod respond;
 mod routes;
 
 mod check;
+mod guards;
 mod sharing;
 mod wiring;
 
 pub(crate) use check::check;
 pub(crate) use draft::Draft;
+pub(crate) use guards::put_before;
 pub(crate) use names::show_key;

@@ -32,6 +32,9 @@ pub struct Plan {
     pub limits: Limits,
     /// The services behind the gateway, by the order of the file; names are unique.
     pub upstreams: Vec<Arc<Upstream>>,
+    /// The breakers before the application's own requests, by the order of the file; names and targets are unique. Empty
+    /// without an application.
+    pub guards: Vec<Arc<Guard>>,
     /// The routes, by the order of the file; routes of one path differ in their
     /// methods or listeners.
     pub routes: Vec<Arc<Route>>,
@@ -239,6 +242,54 @@ pub struct Upstream {
     pub pool_max_age: Duration,
     /// The breaker; without a `breaker:` key its mode is `disabled`.
     pub breaker: Breaker,
+}
+
+/// A breaker before the requests that an application makes to one target (`upstreams.NAME` beside an application).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Guard {
+    /// The upstream's key in the file: the name of its breaker, or what those of a keyed one begin with.
+    pub name: Arc<str>,
+    /// The full name of the application's target ([`Target`](crate::program::Target)).
+    pub target: Arc<str>,
+    /// Bounds on the times that the application gives its calls.
+    pub timeout: TimeoutBounds,
+    /// The breaker; without a `breaker:` key its mode is `disabled`.
+    pub breaker: Breaker,
+}
+
+impl Guard {
+    /// The target as the application has it, with this guard's breaker and within its times.
+    pub fn before(&self, target: Upstream) -> Upstream {
+        Upstream {
+            timeout: self.timeout.within(&target.timeout),
+            breaker: self.breaker.clone(),
+            ..target
+        }
+    }
+}
+
+/// Bounds on an application's own times (`timeout:` of a guard). Default: none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TimeoutBounds {
+    /// To connect, TLS included.
+    pub connect: Option<Duration>,
+    /// From the request fully sent to the response's head.
+    pub request: Option<Duration>,
+    /// The longest gap in the response's body.
+    pub idle: Option<Duration>,
+}
+
+impl TimeoutBounds {
+    /// The shorter of each time and its bound.
+    fn within(self, times: &Timeout) -> Timeout {
+        let shorter =
+            |time: Duration, bound: Option<Duration>| bound.map_or(time, |it| it.min(time));
+        Timeout {
+            connect: shorter(times.connect, self.connect),
+            request: shorter(times.request, self.request),
+            idle: shorter(times.idle, self.idle),
+        }
+    }
 }
 
 /// One address of an upstream.

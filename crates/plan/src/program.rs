@@ -2,6 +2,8 @@
 
 use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -25,6 +27,12 @@ pub trait Program: Any + fmt::Debug + Send + Sync {
     /// was none), as a reload says them.
     fn changed_parts(&self, before: Option<&dyn Program>) -> Vec<&'static str>;
 
+    /// The targets of the requests that the program makes itself. Names are unique.
+    fn targets(&self) -> Vec<Target>;
+
+    /// The names of the program's own breakers.
+    fn breakers(&self) -> Vec<Arc<str>>;
+
     /// The keys that a step has in the plan's JSON; no value in it is secret.
     fn show_step(&self, step: usize) -> Map<String, Value>;
 
@@ -43,4 +51,15 @@ impl dyn Program {
     pub fn of<T: Program>(&self) -> Option<&T> {
         (self as &dyn Any).downcast_ref()
     }
+}
+
+/// A target of an application's own requests, which a native file beside it may put a breaker before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The full name, such as `Order_Service` or `Pets/PetStorePets`: that of its live upstream.
+    pub name: Arc<str>,
+    /// The name that it also goes by where no other target has it; `None`: the full one alone.
+    pub short_name: Option<Arc<str>>,
+    /// The longest wait for an answer's head that the application allows; `None`: it is not known, or has no end.
+    pub request_timeout: Option<Duration>,
 }

@@ -32,7 +32,8 @@ pub fn read(sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
 }
 
 /// Reads sources that together form one configuration, of the native form or of one of the `dialects`. The form of each
-/// source is told by its content. An application stands alone; whether it may have several files is its dialect's to say.
+/// source is told by its content. There is one application at most, and whether it may have several files is its dialect's
+/// to say; native files beside it say what stands before its own requests.
 pub fn read_as(dialects: &[&dyn Dialect], sources: &[Source<'_>], loader: &dyn Loader) -> Reading {
     let mut notes = Notes::default();
     let documents = documents(dialects, sources, &mut notes);
@@ -41,9 +42,17 @@ pub fn read_as(dialects: &[&dyn Dialect], sources: &[Source<'_>], loader: &dyn L
         .map(|source| source.name.to_owned())
         .collect();
     let together = Together::of(&documents);
+    // An application's own files have the first numbers.
+    let is_app = |file| documents.iter().any(|it| it.file == file && it.is_app());
+    let mut order: Vec<usize> = (0..sources.len()).collect();
+    order.sort_by_key(|file| !is_app(*file));
+    if matches!(together, Together::App(_)) && !order.is_sorted() {
+        let sources: Vec<_> = order.into_iter().map(|file| sources[file]).collect();
+        return read_as(dialects, &sources, loader);
+    }
     let takes_bindings = match &together {
         Together::App(dialect) => dialects[*dialect].takes_bindings(),
-        Together::Native | Together::Mixed => false,
+        Together::Native | Together::Mixed | Together::Broken => false,
     };
     if !takes_bindings {
         refuse_bindings(dialects, loader, &mut notes);
@@ -53,9 +62,22 @@ pub fn read_as(dialects: &[&dyn Dialect], sources: &[Source<'_>], loader: &dyn L
             let nothing = sources.is_empty();
             Some(read_native(documents, nothing, loader, &mut notes))
         }
-        Together::App(dialect) if sources.len() == 1 || dialects[dialect].takes_many() => {
-            let documents = app_documents(&documents, sources);
-            dialects[dialect].read(&documents, &mut names, loader, &mut notes)
+        Together::App(dialect) if one_application(dialects[dialect], &documents) => {
+            let apps = app_documents(&documents, sources);
+            let faults = notes.errors();
+            let mut plan = dialects[dialect].read(&apps, &mut names, loader, &mut notes);
+            if documents.iter().any(|document| !document.is_app()) {
+                // The names in an application with a mistake may not be all of them.
+                let sound = notes.errors() == faults;
+                let draft = drafted(documents, loader, &mut notes);
+                native::put_before(draft, plan.as_mut().filter(|_| sound), &mut notes);
+            }
+            plan
+        }
+        Together::Broken => {
+            let draft = drafted(documents, loader, &mut notes);
+            native::put_before(draft, None, &mut notes);
+            None
         }
         Together::App(_) | Together::Mixed => {
             refuse_company(dialects, &documents, &mut notes);
@@ -83,7 +105,10 @@ pub fn convert(
     let documents = documents(dialects, sources, &mut notes);
     if notes.errors() == 0 {
         match Together::of(&documents) {
-            Together::App(dialect) if documents.len() == 1 || dialects[dialect].takes_many() => {
+            Together::App(dialect)
+                if documents.iter().all(Document::is_app)
+                    && one_application(dialects[dialect], &documents) =>
+            {
                 let documents = app_documents(&documents, sources);
                 let names = names.iter().map(|name| (*name).to_owned()).collect();
                 return dialects[dialect].convert(&documents, names, loader, notes);
@@ -96,7 +121,7 @@ pub fn convert(
                     "name a Flogo or a Mule application",
                 );
             }
-            Together::App(_) | Together::Mixed => {
+            Together::App(_) | Together::Mixed | Together::Broken => {
                 let at = documents.get(1).map_or(START, Document::at);
                 notes.error(
                     at,
@@ -131,13 +156,19 @@ enum Form {
     Native(Node),
     /// That of the dialect with this number.
     App(usize),
+    /// That of an application that cannot be read.
+    Broken,
 }
 
 impl Document<'_> {
+    fn is_app(&self) -> bool {
+        matches!(self.form, Form::App(_))
+    }
+
     fn at(&self) -> Place {
         match &self.form {
             Form::Native(root) => root.at,
-            Form::App(_) => Place {
+            Form::App(_) | Form::Broken => Place {
                 file: self.file,
                 ..START
             },
@@ -148,41 +179,47 @@ impl Document<'_> {
 /// Which forms stand beside one another.
 #[derive(Clone, Copy)]
 enum Together {
+    /// Native documents alone.
     Native,
-    /// Documents of the dialect with this number alone.
+    /// Documents of the dialect with this number, and perhaps native ones.
     App(usize),
+    /// Documents of several dialects.
     Mixed,
+    /// An application that cannot be read, and perhaps native documents.
+    Broken,
 }
 
 impl Together {
     fn of(documents: &[Document<'_>]) -> Together {
-        let mut forms = documents.iter().map(|document| match document.form {
-            Form::Native(_) => Together::Native,
-            Form::App(dialect) => Together::App(dialect),
+        let forms = documents.iter().map(|document| &document.form);
+        if forms.clone().any(|form| matches!(form, Form::Broken)) {
+            return Together::Broken;
+        }
+        let mut dialects = forms.filter_map(|form| match form {
+            Form::Native(_) | Form::Broken => None,
+            Form::App(dialect) => Some(*dialect),
         });
-        let first = forms.next().unwrap_or(Together::Native);
-        let same = |form| match (first, form) {
-            (Together::Native, Together::Native) => true,
-            (Together::App(one), Together::App(other)) => one == other,
-            _ => false,
-        };
-        if forms.all(same) {
-            first
-        } else {
-            Together::Mixed
+        match dialects.next() {
+            None => Together::Native,
+            Some(first) if dialects.all(|other| other == first) => Together::App(first),
+            Some(_) => Together::Mixed,
         }
     }
 }
 
+/// True if the documents of a dialect are one application.
+fn one_application(dialect: &dyn Dialect, documents: &[Document<'_>]) -> bool {
+    dialect.takes_many() || documents.iter().filter(|it| it.is_app()).count() == 1
+}
+
 fn app_documents<'a>(documents: &[Document<'a>], sources: &[Source<'a>]) -> Vec<AppDocument<'a>> {
-    documents
-        .iter()
-        .map(|document| AppDocument {
-            file: document.file,
-            name: sources[document.file].name,
-            text: document.text,
-        })
-        .collect()
+    let apps = documents.iter().filter(|document| document.is_app());
+    apps.map(|document| AppDocument {
+        file: document.file,
+        name: sources[document.file].name,
+        text: document.text,
+    })
+    .collect()
 }
 
 fn documents<'a>(
@@ -203,6 +240,15 @@ fn read_native(
     loader: &dyn Loader,
     notes: &mut Notes,
 ) -> Plan {
+    let draft = drafted(documents, loader, notes);
+    if nothing {
+        notes.error(START, "there is no configuration", "name a file");
+    }
+    native::check(draft, START, notes)
+}
+
+/// The draft of the native documents.
+fn drafted(documents: Vec<Document<'_>>, loader: &dyn Loader, notes: &mut Notes) -> Draft {
     let mut draft = Draft::default();
     for document in documents {
         let Form::Native(mut root) = document.form else {
@@ -212,10 +258,7 @@ fn read_native(
         interpolate::fill(&mut root, &lines, loader, notes);
         draft.add(&root, &lines, loader, notes);
     }
-    if nothing {
-        notes.error(START, "there is no configuration", "name a file");
-    }
-    native::check(draft, START, notes)
+    draft
 }
 
 /// Addresses are left open by applications of some dialects alone.
@@ -239,29 +282,20 @@ fn refuse_bindings(dialects: &[&dyn Dialect], loader: &dyn Loader, notes: &mut N
     }
 }
 
-/// An application is a whole; what stands beside it would change what its names mean.
+/// An application is a whole; another one beside it would change what its names mean.
 fn refuse_company(dialects: &[&dyn Dialect], documents: &[Document<'_>], notes: &mut Notes) {
-    let mut several = documents.iter().filter_map(|document| match document.form {
-        Form::App(dialect) if dialects[dialect].takes_many() => Some(dialects[dialect].name()),
-        _ => None,
-    });
-    let whole = several.next();
     for document in documents {
-        match (&document.form, whole) {
-            (Form::App(dialect), _) if !dialects[*dialect].takes_many() => notes.error(
+        if let Form::App(dialect) = document.form
+            && !dialects[dialect].takes_many()
+        {
+            notes.error(
                 document.at(),
                 format!(
-                    "this is a {} application, and it stands alone: there are other files beside it",
-                    dialects[*dialect].name()
+                    "this is a {} application, and there is another application beside it",
+                    dialects[dialect].name()
                 ),
-                "run each application by itself, or `fusebox convert` it and keep native files together",
-            ),
-            (Form::Native(_), Some(whole)) => notes.error(
-                document.at(),
-                format!("this is no part of the {whole} application that it stands beside"),
-                "run each by itself, or `fusebox convert` the application and keep native files together",
-            ),
-            _ => {}
+                "run each application by itself; native files may stand beside one",
+            );
         }
     }
 }
@@ -309,7 +343,13 @@ fn document<'a>(
     for (number, dialect) in dialects.iter().enumerate() {
         match dialect.claim(text, file, notes) {
             Claim::None => {}
-            Claim::Refused => return None,
+            Claim::Refused => {
+                return Some(Document {
+                    file,
+                    text,
+                    form: Form::Broken,
+                });
+            }
             Claim::Application => {
                 return Some(Document {
                     file,

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::native::show_key;
 use crate::plan::{
-    Admin, Breaker, Fleet, Forward, Limits, Listener, ListenerTls, Plan, Respond, Rewrite,
+    Admin, Breaker, Fleet, Forward, Guard, Limits, Listener, ListenerTls, Plan, Respond, Rewrite,
     RewritePart, Route, Share, Step, Store, Upstream, Valkey,
 };
 use crate::program::Program;
@@ -28,6 +28,7 @@ impl Plan {
                 .upstreams
                 .iter()
                 .map(|upstream| (upstream.name.to_string(), show_upstream(upstream)))
+                .chain(self.guards.iter().map(|guard| (guard.name.to_string(), show_guard(guard))))
                 .collect::<Map<_, _>>(),
             "routes": self.routes.iter().map(|route| show_route(route, self.app.as_deref())).collect::<Vec<_>>(),
         });
@@ -146,6 +147,23 @@ fn show_upstream(upstream: &Upstream) -> Value {
             "max_age": show_duration(upstream.pool_max_age),
         },
         "breaker": show_breaker(&upstream.breaker),
+    })
+}
+
+fn show_guard(guard: &Guard) -> Value {
+    let bounds = [
+        ("connect", guard.timeout.connect),
+        ("request", guard.timeout.request),
+        ("idle", guard.timeout.idle),
+    ];
+    let bounds = bounds.into_iter().filter_map(|(key, bound)| {
+        let bound = show_duration(bound?);
+        Some((key.to_owned(), json!(bound)))
+    });
+    json!({
+        "applies_to": &*guard.target,
+        "timeout": bounds.collect::<Map<_, _>>(),
+        "breaker": show_breaker(&guard.breaker),
     })
 }
 

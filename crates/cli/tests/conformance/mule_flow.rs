@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use crate::Report;
 use crate::mule::app::{Kept, Reply, Running, read};
 use crate::mule::value;
-use crate::mule::world::World;
+use crate::mule::world::CaseWorld;
 
 /// Runs the cases.
 ///
@@ -103,7 +103,7 @@ fn wanted<'a>(expected: &'a Json, profile: &str) -> &'a Json {
 }
 
 async fn play(case: &Json, profile: &str, app: Arc<fusebox_mule::app::App>) -> Result<(), String> {
-    let world = Arc::new(World::new(case)?);
+    let world = Arc::new(CaseWorld::new(case)?);
     let mut kept = Kept::new(&world);
     let mut running = Arc::new(Running::start(app.clone(), &world, &kept)?);
     let mut requests = Vec::new();
@@ -161,20 +161,25 @@ async fn play(case: &Json, profile: &str, app: Arc<fusebox_mule::app::App>) -> R
 }
 
 /// Whether a store holds these entries and no others, and of these types.
-async fn holds(running: &Running, name: &str, entries: &Json, world: &World) -> Result<(), String> {
+async fn holds(
+    running: &Running,
+    name: &str,
+    entries: &Json,
+    world: &CaseWorld,
+) -> Result<(), String> {
     let engine = &running.engine;
     let declared = engine
         .app()
         .stores
         .iter()
         .find(|store| &*store.name == name);
-    let shelf = match (declared, name) {
-        (None, "default" | "") => engine.stores().shelf(None),
+    let partition = match (declared, name) {
+        (None, "default" | "") => engine.stores().partition(None),
         (None, _) => return Err(format!("there is no store {name}")),
-        (Some(declaration), _) => engine.stores().shelf(Some(declaration)),
+        (Some(declaration), _) => engine.stores().partition(Some(declaration)),
     };
-    use fusebox_mule::run::Outside as _;
-    let found = shelf.entries(world.now()).await;
+    use fusebox_mule::run::World as _;
+    let found = partition.entries(world.now()).await;
     let found = found.map_err(|error| error.to_string())?;
     let mut members = Vec::new();
     for (key, typed) in found {
@@ -249,7 +254,7 @@ fn answers(reply: &Reply, expected: &Json) -> Result<(), String> {
 }
 
 /// Whether upstreams were called so often, at these times, or in this order.
-fn called(expected: &Json, world: &World) -> Result<(), String> {
+fn called(expected: &Json, world: &CaseWorld) -> Result<(), String> {
     let seen = world.seen();
     let wrong = || Err(format!("the calls were {seen:?}, not {expected}"));
     let Some(items) = expected.as_array() else {

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fusebox_mule::app::{App, Compat};
-use fusebox_mule::run::Outside;
+use fusebox_mule::run::World;
 use fusebox_mule::{Event, Typed};
 use serde_json::Value as Json;
 
 use crate::Report;
 use crate::mule::app::{Kept, Running, read};
 use crate::mule::value;
-use crate::mule::world::World;
+use crate::mule::world::CaseWorld;
 
 /// Runs the cases.
 ///
@@ -88,7 +88,7 @@ fn xml(case: &Json) -> Result<String, String> {
 }
 
 async fn play(case: &Json, app: Arc<App>) -> Result<(), String> {
-    let world = Arc::new(World::new(&Json::Null)?);
+    let world = Arc::new(CaseWorld::new(&Json::Null)?);
     let mut kept = Kept::new(&world);
     let mut running = Some(Running::start(app.clone(), &world, &kept)?);
     for step in case["steps"].as_array().ok_or("it has no steps")? {
@@ -119,7 +119,7 @@ async fn operate(
     op: &str,
     step: &Json,
     running: &Running,
-    world: &Arc<World>,
+    world: &Arc<CaseWorld>,
 ) -> Result<(), String> {
     let known = [
         "at_ms",
@@ -157,8 +157,8 @@ async fn operate(
         set(name, step.get(name).cloned().unwrap_or(usual.into()));
     }
     let id = running.engine.app().find(&op).ok_or("it is no operation")?;
-    let outside: Arc<dyn Outside> = world.clone();
-    let ended = running.engine.run(&outside, id, event).await;
+    let world: Arc<dyn World> = world.clone();
+    let ended = running.engine.run(&world, id, event).await;
     let result = match (ended, step["error"].as_str()) {
         (Err(failure), Some(wanted)) if failure.error.kind.to_string() == wanted => return Ok(()),
         (Err(failure), _) => {

@@ -16,6 +16,8 @@ use super::wire::{Client, Response};
 /// How the program is started.
 pub struct Setup {
     yaml: String,
+    /// Further files beside it, by name.
+    files: Vec<(String, String)>,
     args: Vec<String>,
     env: Vec<(String, String)>,
     /// Without the options that keep a test to itself.
@@ -31,6 +33,7 @@ impl Setup {
     pub fn new(yaml: impl Into<String>) -> Setup {
         Setup {
             yaml: yaml.into(),
+            files: Vec::new(),
             args: Vec::new(),
             env: Vec::new(),
             bare: false,
@@ -56,6 +59,12 @@ impl Setup {
     pub fn bare(mut self) -> Setup {
         self.bare = true;
         self
+    }
+
+    /// With one more file of the configuration.
+    pub fn beside(mut self, name: &str, text: &str) -> Setup {
+        self.files.push((name.into(), text.into()));
+        self.arg(name)
     }
 
     /// With one more argument.
@@ -84,6 +93,9 @@ impl Setup {
         let dir = TempDir::new().expect("a directory for the test");
         let config = dir.path().join("fusebox.yaml");
         std::fs::write(&config, &self.yaml).expect("the configuration can be written");
+        for (name, text) in &self.files {
+            std::fs::write(dir.path().join(name), text).expect("the file can be written");
+        }
         let running = launch(&self, dir.path(), &config);
         let gateway = Gateway {
             setup: self,
@@ -292,6 +304,14 @@ impl Gateway {
     /// If it cannot be written.
     pub fn rewrite(&self, yaml: &str) {
         std::fs::write(&self.config, yaml).expect("the configuration can be written");
+    }
+
+    /// Overwrites a file beside the configuration.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn rewrite_beside(&self, name: &str, text: &str) {
+        std::fs::write(self.dir.path().join(name), text).expect("the file can be written");
     }
 
     /// Where the configuration is.

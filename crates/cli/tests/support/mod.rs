@@ -18,7 +18,7 @@ mod wire;
 pub use exposition::Exposition;
 pub use gateway::{Gateway, Setup};
 pub use program::{Finished, Program};
-pub use upstream::{Call, Refusing, Seen, Upstream};
+pub use upstream::{Backlogged, Call, Refusing, Seen, Upstream};
 pub use waiting::{Dial, Gate, PATIENCE, eventually, until};
 pub use wire::{Client, Ending, Fields, Response, Wire};
 

@@ -6,6 +6,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -362,5 +363,47 @@ impl Refusing {
     pub fn url(&self) -> String {
         let addr = self.0.local_addr().ok().and_then(|addr| addr.as_socket());
         format!("http://{}", addr.expect("a bound socket has an address"))
+    }
+}
+
+/// A listener whose queue of connections is full and never emptied, so that connecting takes for ever.
+pub struct Backlogged {
+    listener: socket2::Socket,
+    _queued: Vec<TcpStream>,
+}
+
+impl Backlogged {
+    /// Listens on a free port and fills its queue.
+    pub fn new() -> Backlogged {
+        use socket2::{Domain, Socket, Type};
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        listener.bind(&any.into()).expect("a free port");
+        listener.listen(0).expect("it listens");
+        let backlogged = Backlogged {
+            listener,
+            _queued: Vec::new(),
+        };
+        let wait = Duration::from_millis(300);
+        let connect = || TcpStream::connect_timeout(&backlogged.addr(), wait).ok();
+        let queued = std::iter::from_fn(connect).collect();
+        Backlogged {
+            _queued: queued,
+            ..backlogged
+        }
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr())
+    }
+
+    fn addr(&self) -> SocketAddr {
+        let addr = self
+            .listener
+            .local_addr()
+            .ok()
+            .and_then(|addr| addr.as_socket());
+        addr.expect("a bound socket has an address")
     }
 }

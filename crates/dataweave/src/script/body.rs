@@ -1,4 +1,4 @@
-//! The grammar of what has an end of its own: objects, arrays, parentheses, `if`, `do`, `match`.
+//! The grammar of delimited parts: objects, arrays, parentheses, `if`, `do`, `match`.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use super::tree::{Case, CasePattern, Content, Item, Lambda, Node, Param};
 use super::{header, literal, types};
 use crate::value::Value;
 
-/// `{a: 1, (b): 2, (c: 3) if d, (e)}`
+/// Parses an object: `{a: 1, (b): 2, (c: 3) if d, (e)}`.
 pub(super) fn object(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     cursor.expect("{")?;
     list(cursor, "}", entry).map(Node::Object)
 }
 
-/// `[1, (2) if a, b: 3]`
+/// Parses an array: `[1, (2) if a, b: 3]`.
 pub(super) fn array(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     cursor.expect("[")?;
     list(cursor, "]", item).map(Node::Array)
@@ -42,7 +42,7 @@ fn list<T>(
     }
 }
 
-/// An entry of an object.
+/// Parses an entry of an object.
 fn entry(cursor: &mut Cursor<'_>) -> Parsed<Item> {
     if let Some(key) = plain_key(cursor)? {
         return pair(cursor, key, None);
@@ -89,7 +89,7 @@ fn entry(cursor: &mut Cursor<'_>) -> Parsed<Item> {
     }
 }
 
-/// The key of a pair in parentheses: a text, or an expression in parentheses of its own.
+/// The key of a pair in parentheses: a text, or an expression in its own parentheses.
 fn dynamic_key(cursor: &Cursor<'_>, key: Node, start: usize) -> Parsed<Node> {
     match key {
         Node::Literal(Value::String(_)) | Node::Text(_) => Ok(key),
@@ -117,7 +117,7 @@ fn pair(cursor: &mut Cursor<'_>, key: Node, when: Option<Node>) -> Parsed<Item> 
     Ok(Item { what, when })
 }
 
-/// A key without quotes, `id` or `Content-Type`, if a `:` follows it.
+/// Parses a key without quotes, `id` or `Content-Type`, if a `:` follows it.
 fn plain_key(cursor: &mut Cursor<'_>) -> Parsed<Option<Node>> {
     let start = cursor.at;
     let Some(word) = cursor.word() else {
@@ -148,7 +148,7 @@ fn plain_key(cursor: &mut Cursor<'_>) -> Parsed<Option<Node>> {
     Ok(Some(key))
 }
 
-/// `if a` behind an entry or an item.
+/// Parses the condition after an entry or item: `if a`.
 fn condition(cursor: &mut Cursor<'_>) -> Parsed<Option<Node>> {
     cursor.blank()?;
     if !cursor.eat_word("if") {
@@ -157,7 +157,7 @@ fn condition(cursor: &mut Cursor<'_>) -> Parsed<Option<Node>> {
     cursor.inner(operand).map(Some)
 }
 
-/// An item of an array.
+/// Parses an item of an array.
 fn item(cursor: &mut Cursor<'_>) -> Parsed<Item> {
     if let Some(key) = plain_key(cursor)? {
         return pair(cursor, key, None);
@@ -176,7 +176,7 @@ fn item(cursor: &mut Cursor<'_>) -> Parsed<Item> {
     Ok(Item { what, when })
 }
 
-/// An object of one pair, which needs no braces: `name: value`, `(key): value`.
+/// Parses an expression, or an object of one pair without braces: `name: value`, `(key): value`.
 pub(super) fn or_pair(
     cursor: &mut Cursor<'_>,
     parse: fn(&mut Cursor<'_>) -> Parsed<Node>,
@@ -198,7 +198,7 @@ pub(super) fn or_pair(
     Ok(Node::Object(vec![pair(cursor, key, None)?]))
 }
 
-/// `(a)`, or the parameters of a function and its body.
+/// Parses `(a)`, or a function's parameters with its body.
 pub(super) fn enclosed(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     if begins_function(cursor) {
         let lambda = function(cursor, "->")?;
@@ -210,7 +210,7 @@ pub(super) fn enclosed(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     Ok(Node::Group(Box::new(inside)))
 }
 
-/// Whether `(` opens parameters: `()`, `(a, `, `(a = `, `(a: `, `(a) ->`.
+/// True if `(` opens parameters: `()`, `(a, `, `(a = `, `(a: `, `(a) ->`.
 fn begins_function(cursor: &Cursor<'_>) -> bool {
     let inside = cursor.rest()[1..].trim_start();
     if let Some(after) = inside.strip_prefix(')') {
@@ -232,7 +232,7 @@ fn begins_function(cursor: &Cursor<'_>) -> bool {
     }
 }
 
-/// `(a, b: Number = 1): Number` and, behind `arrow`, a body.
+/// Parses a function: `(a, b: Number = 1): Number`, then `arrow` and a body.
 pub(super) fn function(cursor: &mut Cursor<'_>, arrow: &str) -> Parsed<Lambda> {
     cursor.expect("(")?;
     let params = list(cursor, ")", |cursor| {
@@ -260,7 +260,7 @@ pub(super) fn function(cursor: &mut Cursor<'_>, arrow: &str) -> Parsed<Lambda> {
     })
 }
 
-/// `: Type`, if it is there.
+/// Parses a type annotation, `: Type`, if there is one.
 pub(super) fn typed(cursor: &mut Cursor<'_>) -> Parsed<Option<types::Type>> {
     if !cursor.eat(":") {
         return Ok(None);
@@ -268,7 +268,7 @@ pub(super) fn typed(cursor: &mut Cursor<'_>) -> Parsed<Option<types::Type>> {
     types::plain(cursor).map(Some)
 }
 
-/// What follows `if`.
+/// Parses the rest of an `if`.
 pub(super) fn choice(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     let mut cases = Vec::new();
     loop {
@@ -294,7 +294,7 @@ pub(super) fn choice(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     })
 }
 
-/// What follows `do`: `{ header --- body }`
+/// Parses the rest of a `do`: `{ header --- body }`.
 pub(super) fn scope(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     cursor.expect("{")?;
     let declarations = header::inner(cursor)?;
@@ -306,7 +306,7 @@ pub(super) fn scope(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     })
 }
 
-/// What follows `match`: `{ case … -> … else -> … }`
+/// Parses the rest of a `match`: `{ case … -> … else -> … }`.
 pub(super) fn cases(cursor: &mut Cursor<'_>) -> Parsed<Vec<Case>> {
     cursor.inner(|cursor| {
         cursor.expect("{")?;
@@ -328,7 +328,7 @@ pub(super) fn cases(cursor: &mut Cursor<'_>) -> Parsed<Vec<Case>> {
             } else {
                 return Err(cursor.unexpected("`case`, `else` or `}`"));
             }
-            // Some separate cases by commas.
+            // Commas between cases are optional.
             cursor.blank()?;
             cursor.eat(",");
         }
@@ -345,7 +345,7 @@ fn case(cursor: &mut Cursor<'_>) -> Parsed<Case> {
     let named = cursor.word().is_some_and(|word| !words.contains(&word));
     let name = if named { name(cursor) } else { None };
     cursor.blank()?;
-    // Of the value as a name, or `$`.
+    // The pattern applies to the value, under a name or as `$`.
     let pattern = if cursor.eat_word("is") {
         Some(CasePattern::Is(types::plain(cursor)?))
     } else if cursor.eat_word("matches") {

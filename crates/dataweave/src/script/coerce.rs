@@ -1,4 +1,4 @@
-//! How a value of one kind becomes one of another.
+//! Conversion of values between kinds.
 //! ([Type coercion](https://docs.mulesoft.com/dataweave/latest/dataweave-types-coercion))
 
 use jiff::tz::TimeZone;
@@ -12,7 +12,7 @@ use crate::value::regex::Pattern;
 pub(crate) use crate::value::text::{Coerced, cannot, check_text, shown, text};
 use crate::value::{Kind, Value};
 
-/// The value as a number: a decimal text too.
+/// The value as a number, also from a decimal text.
 pub(super) fn number(value: &Value) -> Coerced<Number> {
     match value {
         Value::Number(number) => Ok(number.clone()),
@@ -23,15 +23,15 @@ pub(super) fn number(value: &Value) -> Coerced<Number> {
     }
 }
 
-/// The value as a whole number that counts something.
+/// The value as a whole number.
 pub(crate) fn integer(value: &Value) -> Coerced<i64> {
     let number = number(value)?;
     number
         .to_i64()
-        .ok_or_else(|| EvalFault::new(format!("a whole number is wanted, and there is {number}")))
+        .ok_or_else(|| EvalFault::new(format!("expected a whole number, found {number}")))
 }
 
-/// The value as a truth value: `"true"` and `"false"` too.
+/// The value as a boolean, also from `"true"` and `"false"`.
 pub(crate) fn boolean(value: &Value) -> Coerced<bool> {
     match value {
         Value::Bool(bool) => Ok(*bool),
@@ -41,18 +41,21 @@ pub(crate) fn boolean(value: &Value) -> Coerced<bool> {
     }
 }
 
-/// The value as a regular expression: a text too.
+/// The value as a regular expression, also from a text.
 pub(crate) fn pattern(value: &Value) -> Coerced<Pattern> {
     match value {
         Value::Regex(pattern) => Ok(pattern.clone()),
         Value::String(text) => Pattern::new(text).map_err(|what| {
-            EvalFault::new(format!("{} is no regular expression: {what}", shown(value)))
+            EvalFault::new(format!(
+                "{} is not a regular expression: {what}",
+                shown(value)
+            ))
         }),
         _ => Err(cannot(value, Kind::Regex)),
     }
 }
 
-/// The value as one of a kind, where no format is asked for.
+/// The value converted to a kind without a format.
 pub(super) fn to_kind(value: &Value, kind: Kind, zone: &TimeZone) -> Coerced<Value> {
     if value.kind() == kind {
         return Ok(value.clone());
@@ -93,7 +96,7 @@ pub(super) fn to_kind(value: &Value, kind: Kind, zone: &TimeZone) -> Coerced<Val
     })
 }
 
-/// A text as a date or the like.
+/// Reads a text as a date, time, zone or period.
 fn parsed(text: &str, kind: Kind) -> Option<Value> {
     match kind {
         Kind::DateTime => iso::date_time(text).map(|zoned| Value::DateTime(zoned.into())),
@@ -106,7 +109,7 @@ fn parsed(text: &str, kind: Kind) -> Option<Value> {
     }
 }
 
-/// The value as a type wants it.
+/// The value converted to a type.
 pub(super) fn to_type(value: &Value, of: &Type, zone: &TimeZone) -> Coerced<Value> {
     if of.holds(value) {
         return Ok(value.clone());
@@ -128,7 +131,7 @@ pub(super) fn to_type(value: &Value, of: &Type, zone: &TimeZone) -> Coerced<Valu
     }
 }
 
-/// `value as of {options}`.
+/// Evaluates `value as of {options}`.
 pub(super) fn cast(
     value: &Value,
     of: &Type,
@@ -208,8 +211,8 @@ fn by_format(value: &Value, kind: Kind, format: &str, zone: &TimeZone) -> Coerce
     }
 }
 
-/// What a text says, as a date or time of that kind.
-fn dated(found: &date_format::Found, kind: Kind) -> Option<Value> {
+/// Makes a date or time of a kind from the fields of a text.
+fn dated(found: &date_format::ParsedDate, kind: Kind) -> Option<Value> {
     let zone = || found.zone.clone();
     Some(match kind {
         Kind::DateTime => {
@@ -223,7 +226,7 @@ fn dated(found: &date_format::Found, kind: Kind) -> Option<Value> {
     })
 }
 
-/// What numbers count that stand for times.
+/// The unit of a number that stands for a time.
 #[derive(Clone, Copy)]
 enum Unit {
     Nanos,
@@ -244,7 +247,7 @@ impl Unit {
             "hours" => Ok(Unit::Hours),
             "days" => Ok(Unit::Days),
             _ => Err(EvalFault::new(format!(
-                "{name:?} is no unit: use milliseconds or seconds"
+                "unknown unit {name:?}; use milliseconds or seconds"
             ))),
         }
     }
@@ -260,7 +263,7 @@ impl Unit {
         }
     }
 
-    /// How many whole ones there are.
+    /// The number of whole units in a duration, rounded down.
     fn count(self, duration: SignedDuration) -> Value {
         Number::from(duration.as_nanos().div_euclid(self.nanos())).into()
     }
@@ -270,7 +273,7 @@ fn seconds(at: Timestamp) -> Value {
     Unit::Seconds.count(at.as_duration())
 }
 
-/// The moment so many units after 1970, in UTC.
+/// The moment `number` units after the start of 1970, in UTC.
 fn moment(number: &Number, unit: Unit) -> Option<Value> {
     let nanos = number.multiply(&Number::from(unit.nanos())).ok()?;
     let at = Timestamp::from_nanosecond(nanos.truncated()?).ok()?;

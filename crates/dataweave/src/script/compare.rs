@@ -1,4 +1,4 @@
-//! How values compare.
+//! Comparison of values.
 
 use std::cmp::Ordering;
 
@@ -8,11 +8,11 @@ use super::EvalFault;
 use super::coerce::{self, Coerced, shown};
 use crate::value::{Kind, Value};
 
-/// The order of two values of one kind; None where the kind has none.
+/// The order of two values of one kind; `None`: the kind has no order.
 fn order_alike(a: &Value, b: &Value) -> Option<Ordering> {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => Some(a.cmp(b)),
-        // As Java orders texts, by units of UTF-16.
+        // Java's order of texts, by UTF-16 units.
         (Value::String(a), Value::String(b)) => Some(a.encode_utf16().cmp(b.encode_utf16())),
         (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
         (Value::DateTime(a), Value::DateTime(b)) => Some(a.cmp(b)),
@@ -34,10 +34,10 @@ fn order_alike(a: &Value, b: &Value) -> Option<Ordering> {
     }
 }
 
-/// The order of two values; the right one becomes of the left one's kind.
+/// The order of two values, the right one converted to the kind of the left one.
 ///
 /// # Errors
-/// Where one is null, the right one cannot be of that kind, or the kind has no order.
+/// If one of them is null, the conversion fails, or the kind has no order.
 pub(super) fn order(a: &Value, b: &Value, zone: &TimeZone) -> Coerced<Ordering> {
     let fault = || EvalFault::new(format!("{} and {} have no order", shown(a), shown(b)));
     if a.is_null() || b.is_null() {
@@ -50,7 +50,7 @@ pub(super) fn order(a: &Value, b: &Value, zone: &TimeZone) -> Coerced<Ordering> 
 /// The order of two values of one kind, for sorting; null comes first.
 ///
 /// # Errors
-/// Where they are of two kinds, or of one without order.
+/// If their kinds differ, or have no order.
 pub(super) fn rank(a: &Value, b: &Value) -> Coerced<Ordering> {
     match (a, b) {
         (Value::Null, _) | (_, Value::Null) => Ok(b.is_null().cmp(&a.is_null())),
@@ -59,7 +59,7 @@ pub(super) fn rank(a: &Value, b: &Value) -> Coerced<Ordering> {
     }
 }
 
-/// DataWeave's `~=`: the same, or the same once one is of the other's kind.
+/// DataWeave's `~=`: equal, or equal after conversion of one value to the other's kind.
 pub(super) fn similar(a: &Value, b: &Value, zone: &TimeZone) -> bool {
     match (a, b) {
         (Value::Null, _) | (_, Value::Null) => a.is_null() && b.is_null(),

@@ -1,4 +1,4 @@
-//! A place in a script's text, and what stands there.
+//! A position in a script's text, with the basic steps of parsing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,29 +8,29 @@ use super::{DEPTH_MAX, ParseFault};
 
 pub(super) type Parsed<T> = Result<T, ParseFault>;
 
-/// Reads a script's text from left to right, without going back further than a word.
+/// A reader of a script's text from left to right, which never goes back further than a word.
 pub(super) struct Cursor<'a> {
     text: &'a str,
     pub at: usize,
     end: usize,
     depth: usize,
-    /// `$`s read so far that nothing around them has given a meaning to yet.
+    /// The number of `$` so far that have no meaning yet.
     pub dollars: usize,
-    /// Parts around that give `$` a meaning.
+    /// The number of enclosing parts that give `$` a meaning.
     pub binders: usize,
-    /// Every name that the script declares anywhere.
+    /// The names that the script declares anywhere.
     pub declared: BTreeSet<Arc<str>>,
-    /// Names that are called, and where.
+    /// The names that are called, with their offsets.
     pub called: Vec<(Arc<str>, usize)>,
-    /// Names that are read.
+    /// The names that are read.
     pub names: BTreeSet<Arc<str>>,
-    /// Variables that are read by name, `vars.x`.
+    /// The variables that are read by name, `vars.x`.
     pub vars: BTreeSet<Arc<str>>,
-    /// Whether `vars` is read otherwise.
+    /// True if `vars` is read in another way.
     pub all_vars: bool,
-    /// The header's `type`s.
+    /// The types that the header declares.
     pub types: BTreeMap<Arc<str>, Target>,
-    /// Other names of functions, given by imports.
+    /// The functions that imports rename, by their new names.
     pub renamed: BTreeMap<Arc<str>, Arc<str>>,
 }
 
@@ -53,7 +53,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// What is still to be read.
+    /// The remaining text.
     pub fn rest(&self) -> &'a str {
         &self.text[self.at..self.end]
     }
@@ -66,14 +66,14 @@ impl<'a> Cursor<'a> {
         self.rest().starts_with(with)
     }
 
-    /// Reads that text if it stands here.
+    /// Takes a text if it comes next.
     pub fn eat(&mut self, text: &str) -> bool {
         let there = self.starts(text);
         self.at += if there { text.len() } else { 0 };
         there
     }
 
-    /// Reads blanks and comments.
+    /// Skips white space and comments.
     pub fn blank(&mut self) -> Parsed<()> {
         loop {
             let rest = self.rest();
@@ -98,7 +98,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The word that stands here, if one does.
+    /// The word that comes next, if any.
     pub fn word(&self) -> Option<&'a str> {
         let rest = self.rest();
         if !rest.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_') {
@@ -110,21 +110,21 @@ impl<'a> Cursor<'a> {
         Some(&rest[..end])
     }
 
-    /// Reads that word if it stands here as a whole.
+    /// Takes a whole word if it comes next.
     pub fn eat_word(&mut self, word: &str) -> bool {
         let there = self.word() == Some(word);
         self.at += if there { word.len() } else { 0 };
         there
     }
 
-    /// Reads a word of any kind.
-    pub fn take_word(&mut self, wanted: &str) -> Parsed<&'a str> {
-        let word = self.word().ok_or_else(|| self.unexpected(wanted))?;
+    /// Takes any word; `expected` describes it in the error.
+    pub fn take_word(&mut self, expected: &str) -> Parsed<&'a str> {
+        let word = self.word().ok_or_else(|| self.unexpected(expected))?;
         self.at += word.len();
         Ok(word)
     }
 
-    /// Reads that text, after blanks, or complains that it is missing.
+    /// Skips white space and takes a text, which must come next.
     pub fn expect(&mut self, text: &str) -> Parsed<()> {
         self.blank()?;
         if self.eat(text) {
@@ -133,12 +133,12 @@ impl<'a> Cursor<'a> {
         Err(self.unexpected(&format!("`{text}`")))
     }
 
-    /// Parses what is within something else.
+    /// Parses a nested part, up to the limit of nesting.
     pub fn inner<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth == DEPTH_MAX {
             return Err(self.fault(
                 self.at,
-                &format!("more than {DEPTH_MAX} parts are inside one another"),
+                &format!("more than {DEPTH_MAX} nested parts"),
                 "name the inner ones with `var` or `fun` in a header",
             ));
         }
@@ -148,7 +148,7 @@ impl<'a> Cursor<'a> {
         parsed
     }
 
-    /// A fault at a place of the text, in bytes.
+    /// Makes an error at an offset in bytes.
     pub fn fault(&self, at: usize, message: &str, mend: &str) -> ParseFault {
         let before = &self.text[..at];
         ParseFault {
@@ -164,8 +164,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The fault that something else stands here than what is wanted.
-    pub fn unexpected(&self, wanted: &str) -> ParseFault {
+    /// The error for a text that is not the expected one.
+    pub fn unexpected(&self, expected: &str) -> ParseFault {
         const SHOWN: usize = 20;
         let rest = self.rest();
         let shown: String = match self.word() {
@@ -179,13 +179,13 @@ impl<'a> Cursor<'a> {
             }
         };
         let found = match (rest.chars().next(), shown.as_str()) {
-            (None, _) => "the text ends".to_owned(),
-            (Some(first), "") => format!("here is `{first}`"),
-            _ => format!("here is `{shown}`"),
+            (None, _) => "the end of the text".to_owned(),
+            (Some(first), "") => format!("`{first}`"),
+            _ => format!("`{shown}`"),
         };
         self.fault(
             self.at,
-            &format!("{wanted} is wanted, and {found}"),
+            &format!("expected {expected}, found {found}"),
             "complete the expression, or remove what does not belong to it",
         )
     }

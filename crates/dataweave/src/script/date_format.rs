@@ -1,4 +1,4 @@
-//! The texts of dates by patterns, as Java's [`DateTimeFormatter`] reads them, in English.
+//! Dates in patterns, with the rules of Java's [`DateTimeFormatter`], in English.
 //!
 //! [`DateTimeFormatter`]: https://docs.oracle.com/en/java/javase/17/docs/api/java.base/java/time/format/DateTimeFormatter.html
 
@@ -35,17 +35,17 @@ const DAYS: [&str; 7] = [
 /// A part of a pattern.
 enum Part {
     Plain(char),
-    /// A letter, and how often it stands there.
+    /// A letter with its number of repetitions.
     Field(char, usize),
 }
 
-/// The letters that are understood.
+/// The supported letters.
 const LETTERS: &str = "GyuMLdDEeQqaHkKhmsSAnNXxZOVz";
 
-/// The parts of a pattern.
+/// Splits a pattern into parts.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The problem of the pattern, as a sentence.
 fn parts(pattern: &str) -> Result<Vec<Part>, String> {
     let mut parts = Vec::new();
     let mut chars = pattern.chars().peekable();
@@ -84,7 +84,7 @@ fn parts(pattern: &str) -> Result<Vec<Part>, String> {
     Ok(parts)
 }
 
-/// What a value has of a date.
+/// The parts of a date that a value has.
 struct Fields {
     date: Option<Date>,
     time: Option<Time>,
@@ -125,10 +125,10 @@ impl Fields {
     }
 }
 
-/// The text of a date or time; None of another value.
+/// The text of a date or time; `None` for other values.
 ///
 /// # Errors
-/// Where the pattern is wrong, or asks for what the value has not.
+/// If the pattern is invalid, or has a letter for a part that the value lacks.
 pub(super) fn format(value: &Value, pattern: &str) -> Result<Option<String>, String> {
     let Some(fields) = Fields::of(value) else {
         return Ok(None);
@@ -228,7 +228,7 @@ fn field(fields: &Fields, letter: char, count: usize) -> Option<String> {
     }
 }
 
-/// Days since Monday.
+/// The number of days since Monday.
 fn weekday(day: Weekday) -> usize {
     usize::from(day.to_monday_zero_offset().unsigned_abs())
 }
@@ -238,7 +238,7 @@ fn nanos_of_day(time: Time) -> i64 {
     (seconds + i64::from(time.second())) * 1_000_000_000 + i64::from(time.subsec_nanosecond())
 }
 
-/// `+01`, `+0130`, `+01:30`, by how many letters ask for it.
+/// An offset as `+01`, `+0130` or `+01:30`, by the number of letters.
 fn offset_text(offset: Offset, count: usize) -> String {
     let seconds = offset.seconds();
     let sign = if seconds < 0 { '-' } else { '+' };
@@ -255,7 +255,7 @@ fn offset_text(offset: Offset, count: usize) -> String {
     text
 }
 
-/// `GMT+1`, `GMT+01:00`
+/// An offset as `GMT+1` or, in long form, `GMT+01:00`.
 fn gmt(offset: Offset, long: bool) -> String {
     let seconds = offset.seconds();
     if seconds == 0 {
@@ -271,9 +271,9 @@ fn gmt(offset: Offset, long: bool) -> String {
     }
 }
 
-/// What a text says of a date.
+/// The parts of a date in a text.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct ParsedDate {
     year: Option<i64>,
     month: Option<i64>,
     day: Option<i64>,
@@ -284,12 +284,12 @@ pub(super) struct Found {
     minute: i64,
     second: i64,
     nanos: i64,
-    /// Where the text says one.
+    /// The zone, if the text has one.
     pub zone: Option<TimeZone>,
 }
 
-impl Found {
-    /// The date, if the text says one; a day past its month's end is the last one, as in Java.
+impl ParsedDate {
+    /// The date, if the text has one; as in Java, a day past the end of its month becomes the last day.
     pub fn date(&self) -> Option<Date> {
         let year = i16::try_from(self.year?).ok()?;
         if let Some(day) = self.day_of_year {
@@ -310,7 +310,7 @@ impl Found {
         Date::new(year, month, day.min(first.days_in_month())).ok()
     }
 
-    /// The time of day, if the text says one.
+    /// The time of day, if the text has one.
     pub fn time(&self) -> Option<Time> {
         let hour = match (self.hour, self.half_hour, self.afternoon) {
             (Some(hour), ..) => hour,
@@ -327,13 +327,13 @@ impl Found {
     }
 }
 
-/// What a text says by a pattern; None where it does not fit it.
+/// Reads a text by a pattern; `None`: it does not match.
 ///
 /// # Errors
-/// Where the pattern is wrong, or cannot be read by.
-pub(super) fn parse(text: &str, pattern: &str) -> Result<Option<Found>, String> {
+/// If the pattern is invalid, or has a letter that cannot be read.
+pub(super) fn parse(text: &str, pattern: &str) -> Result<Option<ParsedDate>, String> {
     let parts = parts(pattern)?;
-    let mut found = Found::default();
+    let mut found = ParsedDate::default();
     let mut rest = text;
     for (at, part) in parts.iter().enumerate() {
         match part {
@@ -342,7 +342,7 @@ pub(super) fn parse(text: &str, pattern: &str) -> Result<Option<Found>, String> 
                 None => return Ok(None),
             },
             Part::Field(letter, count) => {
-                // Digits that follow one another are told apart by how many letters there are.
+                // Adjacent numbers are split by the number of letters.
                 let glued =
                     matches!(parts.get(at + 1), Some(Part::Field(next, _)) if is_number(*next));
                 let taken = take(&mut found, *letter, *count, glued, rest).map_err(|()| {
@@ -362,9 +362,9 @@ fn is_number(letter: char) -> bool {
     "yuMLdDHkKhmsSn".contains(letter)
 }
 
-/// Takes a field from a text, and gives what is left of it; an error is a letter that cannot be read.
+/// Reads a field and returns the rest of the text; an error is a letter that cannot be read.
 fn take<'a>(
-    found: &mut Found,
+    found: &mut ParsedDate,
     letter: char,
     count: usize,
     glued: bool,
@@ -442,7 +442,7 @@ fn take<'a>(
     Ok(Some(rest))
 }
 
-/// A name, in full or by its first three letters, in any case.
+/// Reads a name, in full or by its first three letters, in any case; returns its index.
 fn name<'a>(text: &'a str, names: &[&str], count: usize) -> Option<(usize, &'a str)> {
     let length = |name: &str| if count == 4 { name.len() } else { 3 };
     names.iter().enumerate().find_map(|(at, name)| {
@@ -454,7 +454,7 @@ fn name<'a>(text: &'a str, names: &[&str], count: usize) -> Option<(usize, &'a s
     })
 }
 
-/// `Z`, `+01`, `+0100`, `+01:00`
+/// Reads an offset: `Z`, `+01`, `+0100`, `+01:00`.
 fn offset(text: &str) -> Option<(Offset, &str)> {
     if let Some(rest) = text.strip_prefix('Z') {
         return Some((Offset::UTC, rest));

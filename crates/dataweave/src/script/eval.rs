@@ -1,9 +1,9 @@
-//! How a script runs.
+//! Evaluates the tree of a script.
 
 use std::sync::Arc;
 
 use super::coerce::{self, Coerced, shown};
-use super::run::{Called, Env, Frame, Run};
+use super::run::{Callee, Env, Frame, Run};
 use super::tree::{
     Case, CasePattern, Content, Item, Key, Lambda, Link, Node, Operator, Piece, Sign, Stage, Step,
 };
@@ -12,7 +12,7 @@ use super::{EvalFault, operators, parse, select};
 use crate::value::{Form, Function, Object, Value};
 
 impl Run<'_> {
-    /// The value of a part.
+    /// Evaluates a node.
     pub fn eval(&mut self, node: &Node, env: &Env) -> Coerced<Value> {
         self.step(1)?;
         match node {
@@ -75,7 +75,7 @@ impl Run<'_> {
         Ok(text.into())
     }
 
-    fn wanted(&mut self, item: &Item, env: &Env) -> Coerced<bool> {
+    fn is_included(&mut self, item: &Item, env: &Env) -> Coerced<bool> {
         match &item.when {
             Some(when) => coerce::boolean(&self.eval(when, env)?),
             None => Ok(true),
@@ -85,7 +85,7 @@ impl Run<'_> {
     fn items(&mut self, items: &[Item], env: &Env) -> Coerced<Value> {
         let mut values = Vec::with_capacity(items.len());
         for item in items {
-            if !self.wanted(item, env)? {
+            if !self.is_included(item, env)? {
                 continue;
             }
             values.push(match &item.what {
@@ -107,7 +107,7 @@ impl Run<'_> {
     fn entries(&mut self, items: &[Item], env: &Env) -> Coerced<Value> {
         let mut entries = Vec::with_capacity(items.len());
         for item in items {
-            if !self.wanted(item, env)? {
+            if !self.is_included(item, env)? {
                 continue;
             }
             match &item.what {
@@ -121,7 +121,7 @@ impl Run<'_> {
         self.object(entries)
     }
 
-    /// Adds what an object, or each object of an array, has; null has nothing.
+    /// Adds the entries of an object, or of each object in an array; null adds nothing.
     pub fn spread(&mut self, value: &Value, into: &mut Vec<(Arc<str>, Value)>) -> Coerced<()> {
         match value {
             Value::Null => Ok(()),
@@ -135,7 +135,7 @@ impl Run<'_> {
                 self.spread(item, into)
             }),
             _ => Err(EvalFault::new(format!(
-                "an object's pairs are wanted, and there is {}",
+                "expected an object's pairs, found {}",
                 shown(value)
             ))),
         }
@@ -271,7 +271,7 @@ impl Run<'_> {
 
     pub(super) fn path(&mut self, base: &Node, steps: &[Step], env: &Env) -> Coerced<Value> {
         let (mut found, mut steps) = (None, steps);
-        // A variable of the flow is read without reading all of them.
+        // Reads a single variable without reading all of them.
         if let (Node::Name(name), [Step::Key(Key::Fixed(key)), rest @ ..]) = (base, steps)
             && &*name.text == "vars"
             && self.local(&name.text, env)?.is_none()
@@ -298,14 +298,14 @@ impl Run<'_> {
                     value = self.call_with(&value, args, env)?;
                     continue;
                 }
-                // They follow no selector here.
+                // Without a selector before them.
                 Step::Present => {
                     value = (!value.is_null()).into();
                     continue;
                 }
                 Step::Required => {
                     if value.is_null() {
-                        return Err(EvalFault::new("a value is required, and there is Null"));
+                        return Err(EvalFault::new("a value is required, found Null"));
                     }
                     continue;
                 }
@@ -326,7 +326,7 @@ impl Run<'_> {
         Ok(value)
     }
 
-    /// What `?` or `!` make of what a selector found, if one follows.
+    /// Applies a following `?` or `!` to the result of a selector.
     fn marked(
         &mut self,
         selected: &mut Option<Value>,
@@ -345,7 +345,8 @@ impl Run<'_> {
         }
     }
 
-    /// What a selector finds, and by what name; where only that is asked, what has no keys has none.
+    /// The result and the name of a selector. If a `?` follows, a value without keys gives no result instead of an
+    /// error.
     fn select(
         &mut self,
         value: &Value,
@@ -396,7 +397,7 @@ impl Run<'_> {
         }
     }
 
-    /// `[?(condition)]`: what fulfils it; None where nothing does.
+    /// Evaluates `[?(condition)]`; `None`: nothing satisfies the condition.
     fn filter(&mut self, value: &Value, lambda: &Arc<Lambda>, env: &Env) -> Coerced<Option<Value>> {
         let test = self.closure(lambda, env)?;
         match value {
@@ -424,7 +425,7 @@ impl Run<'_> {
                     .map(|kept| Value::Object(Arc::new(Object::new(kept, Form::Plain)))))
             }
             _ => Err(EvalFault::new(format!(
-                "a condition selects from arrays and objects, and there is {}",
+                "`[?(…)]` expects an array or object, found {}",
                 shown(value)
             ))),
         }
@@ -438,21 +439,21 @@ impl Run<'_> {
         self.call(function, values)
     }
 
-    /// Calls a function. Arguments that it has no parameters for are left out.
+    /// Calls a function. Surplus arguments are dropped.
     pub fn call(&mut self, function: &Value, mut args: Vec<Value>) -> Coerced<Value> {
         let Value::Function(Function(closure)) = function else {
             return Err(EvalFault::new(format!(
-                "a function is wanted, and there is {}",
+                "expected a function, found {}",
                 shown(function)
             )));
         };
         self.step(1)?;
         match &closure.0 {
-            Called::Builtin(builtin) => {
+            Callee::Builtin(builtin) => {
                 args.truncate(builtin.most);
                 if args.len() < builtin.least {
                     return Err(EvalFault::new(format!(
-                        "`{}` wants {} arguments, and there are {}",
+                        "`{}` needs {} arguments, found {}",
                         builtin.name,
                         builtin.least,
                         args.len()
@@ -460,7 +461,7 @@ impl Run<'_> {
                 }
                 self.nested(|run| (builtin.run)(run, &args))
             }
-            Called::Lambda(lambda, env) => self.nested(|run| run.apply(lambda, env, args)),
+            Callee::Lambda(lambda, env) => self.nested(|run| run.apply(lambda, env, args)),
         }
     }
 
@@ -474,7 +475,7 @@ impl Run<'_> {
                     let env = Frame::values(values.clone(), env);
                     self.eval(default, &env)?
                 }
-                // `$$` and `$$$` need not be given.
+                // `$$` and `$$$` are optional.
                 (None, None) if param.name.starts_with('$') => break,
                 (None, None) => {
                     return Err(EvalFault::new(format!(

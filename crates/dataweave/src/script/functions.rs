@@ -1,4 +1,4 @@
-//! The functions that a script may call.
+//! The functions that scripts may call.
 //! ([Core](https://docs.mulesoft.com/dataweave/latest/dw-core), and some of its neighbours)
 
 use super::coerce::{Coerced, shown};
@@ -16,22 +16,22 @@ mod text;
 
 pub(super) use text::{groups, replace};
 
-/// A function.
+/// A built-in function.
 pub(super) struct Builtin {
     pub(super) name: &'static str,
-    /// How many arguments it wants.
+    /// The number of required arguments.
     pub(super) least: usize,
-    /// How many arguments it takes; more are left out.
+    /// The number of accepted arguments; further ones are dropped.
     pub(super) most: usize,
-    /// Whether its arguments but the first may be functions, written with `$`.
+    /// True if arguments after the first may be functions written with `$`.
     pub(super) takes_function: bool,
     pub(super) run: Body,
 }
 
-/// What a function does.
+/// The implementation of a function.
 type Body = fn(&mut Run<'_>, &[Value]) -> Coerced<Value>;
 
-/// A function of values.
+/// A function whose arguments are plain values.
 const fn plain(name: &'static str, least: usize, most: usize, run: Body) -> Builtin {
     Builtin {
         name,
@@ -42,7 +42,7 @@ const fn plain(name: &'static str, least: usize, most: usize, run: Body) -> Buil
     }
 }
 
-/// A function of a value and a function.
+/// A function with a value and a function as arguments.
 const fn higher(name: &'static str, run: Body) -> Builtin {
     Builtin {
         name,
@@ -61,18 +61,18 @@ const ALL: [&[Builtin]; 5] = [
     text::FUNCTIONS,
 ];
 
-/// The function of that name.
+/// Finds a function by name.
 pub(super) fn find(name: &str) -> Option<&'static Builtin> {
     let mut all = ALL.into_iter().flatten();
     all.find(|builtin| builtin.name == name)
 }
 
-/// The names of all.
+/// The names of all functions.
 pub(super) fn names<'a>() -> impl Iterator<Item = &'a str> {
     ALL.into_iter().flatten().map(|builtin| builtin.name)
 }
 
-/// Checks what can be checked of a call before it runs: that there is a reader or writer.
+/// Checks a call before evaluation: the format of `read` and `write` must be supported.
 pub(super) fn check(cursor: &Cursor<'_>, name: &Name, args: &[Node], at: usize) -> Parsed<()> {
     if cursor.declared.contains(&name.text) || !matches!(&*name.text, "read" | "write") {
         return Ok(());
@@ -80,7 +80,7 @@ pub(super) fn check(cursor: &Cursor<'_>, name: &Name, args: &[Node], at: usize) 
     match args.get(1) {
         None if args.len() == 1 => Err(cursor.fault(
             at,
-            &format!("`{}` wants a format", name.text),
+            &format!("`{}` needs a format", name.text),
             "name one: 'application/json'",
         )),
         Some(Node::Literal(Value::String(format))) => {
@@ -90,8 +90,8 @@ pub(super) fn check(cursor: &Cursor<'_>, name: &Name, args: &[Node], at: usize) 
     }
 }
 
-/// What a function makes of values; anything but a function is what it makes.
-fn made(run: &mut Run<'_>, function: &Value, args: Vec<Value>) -> Coerced<Value> {
+/// The result of a function argument; a constant in place of a function is the result itself.
+fn applied(run: &mut Run<'_>, function: &Value, args: Vec<Value>) -> Coerced<Value> {
     match function {
         Value::Function(_) => run.call(function, args),
         constant => {
@@ -101,15 +101,15 @@ fn made(run: &mut Run<'_>, function: &Value, args: Vec<Value>) -> Coerced<Value>
     }
 }
 
-/// An index as a value.
+/// An index as a number.
 fn count(count: usize) -> Value {
     crate::value::number::Number::from(count).into()
 }
 
-/// The complaint that a function has no meaning for a value.
-fn misfit(function: &str, wanted: &str, value: &Value) -> EvalFault {
+/// The error for an argument of the wrong kind.
+fn misfit(function: &str, expected: &str, value: &Value) -> EvalFault {
     EvalFault::new(format!(
-        "`{function}` wants {wanted}, and there is {}",
+        "`{function}` expects {expected}, found {}",
         shown(value)
     ))
 }

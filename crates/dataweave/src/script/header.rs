@@ -1,4 +1,4 @@
-//! The grammar of what stands before `---`.
+//! The grammar of a script's header, the part before `---`.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use crate::value::Value;
 use crate::value::json::{Layout, SkipNull};
 use crate::value::media::{Format, MediaType};
 
-/// The modules whose functions an import may name.
+/// The modules from which functions may be imported.
 const MODULES: [&str; 4] = ["Core", "Arrays", "Strings", "Objects"];
 
 type Header = (Option<Output>, Arc<[Declaration]>);
 
-/// The header of a script, if it has one.
+/// Parses the header of a script, if it has one.
 pub(super) fn script(cursor: &mut Cursor<'_>) -> Parsed<Header> {
     let mut output = None;
     let mut declarations = Vec::new();
@@ -34,7 +34,7 @@ pub(super) fn script(cursor: &mut Cursor<'_>) -> Parsed<Header> {
             cursor.at += "output".len();
             output = Some(format(cursor)?);
         } else if begins(cursor, "input") || begins(cursor, "ns") {
-            // The inputs' formats are known by their media types, and namespaces are of XML alone.
+            // Media types tell the formats of inputs, and namespaces only apply to XML.
             let rest = cursor.rest();
             let end = rest.find("---").unwrap_or(rest.len());
             cursor.at += rest[..end].find('\n').unwrap_or(end);
@@ -48,7 +48,7 @@ pub(super) fn script(cursor: &mut Cursor<'_>) -> Parsed<Header> {
     }
 }
 
-/// The header of a `do`; one without declarations needs no `---`.
+/// Parses the header of a `do`; without declarations it needs no `---`.
 pub(super) fn inner(cursor: &mut Cursor<'_>) -> Parsed<Arc<[Declaration]>> {
     let mut declarations = Vec::new();
     loop {
@@ -65,7 +65,7 @@ pub(super) fn inner(cursor: &mut Cursor<'_>) -> Parsed<Arc<[Declaration]>> {
     }
 }
 
-/// Whether that directive begins here, and not an expression that begins with the same name.
+/// True if a directive begins here, and not an expression that begins with the same name.
 fn begins(cursor: &Cursor<'_>, directive: &str) -> bool {
     cursor.word() == Some(directive) && {
         let after = &cursor.rest()[directive.len()..];
@@ -91,7 +91,7 @@ fn version(cursor: &mut Cursor<'_>, start: usize) -> Parsed<()> {
     Ok(())
 }
 
-/// Reads a declaration, if one begins here.
+/// Parses a declaration, if one begins here.
 fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<bool> {
     let start = cursor.at;
     if begins(cursor, "import") {
@@ -127,7 +127,7 @@ fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<b
         if cursor.starts("<")
             && let Some(end) = cursor.rest().find('>')
         {
-            // Parameters of the type bind nothing at run time.
+            // Type parameters bind nothing at run time.
             for word in cursor.rest()[1..end].split([',', ' ', '<', ':']) {
                 let any = types::Target {
                     of: types::Type::Any,
@@ -151,7 +151,7 @@ fn declaration(cursor: &mut Cursor<'_>, into: &mut Vec<Declaration>) -> Parsed<b
     Ok(true)
 }
 
-/// `* from dw::core::Strings`, `sumBy as total, some from dw::core::Arrays`, `dw::core::Strings`
+/// Parses an import: `* from dw::core::Strings`, `sumBy as total, some from dw::core::Arrays`, `dw::core::Strings`.
 fn import(cursor: &mut Cursor<'_>) -> Parsed<()> {
     cursor.blank()?;
     if !cursor.eat("*") {
@@ -165,7 +165,7 @@ fn import(cursor: &mut Cursor<'_>) -> Parsed<()> {
             if functions::find(name).is_none() {
                 return Err(cursor.fault(
                     start,
-                    &format!("there is no function `{name}`"),
+                    &format!("unknown function `{name}`"),
                     "use another, or define it with `fun`",
                 ));
             }
@@ -206,7 +206,7 @@ fn module(cursor: &mut Cursor<'_>, start: usize, first: &str) -> Parsed<()> {
     ))
 }
 
-/// What follows `output`: a format and its options.
+/// Parses the format and the options after `output`.
 fn format(cursor: &mut Cursor<'_>) -> Parsed<Output> {
     cursor.blank()?;
     let start = cursor.at;
@@ -265,7 +265,7 @@ fn format(cursor: &mut Cursor<'_>) -> Parsed<Output> {
     Ok(Output { media_type, layout })
 }
 
-/// The media type of that text, if there is a reader and writer for it.
+/// The media type of a text, if its format is supported.
 pub(super) fn supported(cursor: &Cursor<'_>, text: &str, at: usize) -> Parsed<MediaType> {
     let media_type = MediaType::new(text);
     if media_type.format() != Format::Opaque {
@@ -281,7 +281,7 @@ pub(super) fn supported(cursor: &Cursor<'_>, text: &str, at: usize) -> Parsed<Me
 /// Sets a writer's option.
 ///
 /// # Errors
-/// How to mend it, where it is not known or has no such value.
+/// The remedy for an unknown option or value.
 pub(super) fn set(layout: &mut Layout, name: &str, value: &Value) -> Result<(), String> {
     match (name, value) {
         ("indent", Value::Bool(indent)) => layout.indent = *indent,
@@ -297,7 +297,7 @@ pub(super) fn set(layout: &mut Layout, name: &str, value: &Value) -> Result<(), 
             };
         }
         ("encoding", Value::String(text)) if text.eq_ignore_ascii_case("utf-8") => {}
-        // These change how the text is made, and not the text.
+        // Options that affect how the text is written, but not the text.
         ("deferred", Value::Bool(_)) | ("bufferSize", Value::Number(_)) => {}
         _ => {
             return Err(

@@ -8,7 +8,7 @@ use crate::value::iso;
 use crate::value::number::Number;
 use crate::value::regex::Pattern;
 
-/// `12`, `1.5`, `2e3`
+/// Parses a number: `12`, `1.5`, `2e3`.
 pub(super) fn number(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     let start = cursor.at;
     let rest = cursor.rest();
@@ -43,7 +43,7 @@ pub(super) fn number(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     }
 }
 
-/// A text in quotes of any of three kinds.
+/// Parses a text in any of the three kinds of quotes.
 pub(super) fn string(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     let start = cursor.at;
     let Some(quote) = cursor.peek() else {
@@ -86,7 +86,7 @@ pub(super) fn string(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     Ok(Node::Text(pieces))
 }
 
-/// `$(…)` or `$name`; a `$` before anything else is a character, which it reads.
+/// Parses `$(…)` or `$name`; before anything else `$` is an ordinary character, and is skipped.
 fn interpolated(cursor: &mut Cursor<'_>) -> Parsed<Option<Node>> {
     cursor.at += 1;
     if cursor.eat("(") {
@@ -118,7 +118,11 @@ fn escape(cursor: &mut Cursor<'_>) -> Parsed<char> {
             let high = unit(cursor)?;
             if !(0xd800..0xdc00).contains(&high) {
                 return char::from_u32(high).ok_or_else(|| {
-                    cursor.fault(start, "this is no character", "write the character itself")
+                    cursor.fault(
+                        start,
+                        "this is not a character",
+                        "write the character itself",
+                    )
                 });
             }
             let low = if cursor.eat("\\u") { unit(cursor)? } else { 0 };
@@ -127,13 +131,17 @@ fn escape(cursor: &mut Cursor<'_>) -> Parsed<char> {
                 .filter(|_| (0xdc00..0xe000).contains(&low))
                 .and_then(char::from_u32)
                 .ok_or_else(|| {
-                    cursor.fault(start, "this is no character", "write the character itself")
+                    cursor.fault(
+                        start,
+                        "this is not a character",
+                        "write the character itself",
+                    )
                 });
         }
         _ => {
             return Err(cursor.fault(
                 start,
-                "there is no such escape",
+                "unknown escape",
                 r"write `\\` for a backslash, or one of \n \t \r \b \f \$ \' \u0041",
             ));
         }
@@ -157,7 +165,7 @@ fn unit(cursor: &mut Cursor<'_>) -> Parsed<u32> {
     Ok(unit)
 }
 
-/// `|2026-01-01T00:00:00Z|`
+/// Parses a date, time, zone or period: `|2026-01-01T00:00:00Z|`.
 pub(super) fn date(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     let start = cursor.at;
     let text = &cursor.rest()[1..];
@@ -171,7 +179,7 @@ pub(super) fn date(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     let Some(value) = iso::any(text.trim()) else {
         return Err(cursor.fault(
             start,
-            &format!("`{text}` is no date, time, zone or period"),
+            &format!("`{text}` is not a date, time, zone or period"),
             "write it by ISO 8601: |2026-01-31T10:00:00Z|, |2026-01-31|, |10:00:00|, |+01:00|, |PT5M|",
         ));
     };
@@ -179,7 +187,7 @@ pub(super) fn date(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     Ok(Node::Literal(value))
 }
 
-/// `/a+b/`, within which `\/` is a slash.
+/// Parses a regular expression: `/a+b/`, with `\/` for a slash.
 pub(super) fn regex(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     let start = cursor.at;
     cursor.at += 1;

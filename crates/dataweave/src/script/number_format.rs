@@ -1,4 +1,4 @@
-//! The texts of numbers by patterns, as Java's [`DecimalFormat`] reads them, in English.
+//! Numbers in patterns, with the rules of Java's [`DecimalFormat`], in English.
 //!
 //! [`DecimalFormat`]: https://docs.oracle.com/en/java/javase/17/docs/api/java.base/java/text/DecimalFormat.html
 
@@ -6,24 +6,24 @@ use bigdecimal::RoundingMode;
 
 use crate::value::number::Number;
 
-/// A pattern, `#,##0.00`.
+/// A parsed pattern, such as `#,##0.00`.
 struct Format {
     before: String,
     after: String,
-    /// What stands around negative numbers, where the pattern says so.
+    /// The texts around negative numbers, if the pattern has them.
     negative: Option<(String, String)>,
     percent: bool,
     whole_min: usize,
     fraction_min: u16,
     fraction_max: u16,
-    /// Digits between commas; 0 for no commas.
+    /// The number of digits between commas; 0 for no commas.
     group: usize,
 }
 
-/// The text of a number; rounded half to even.
+/// The text of a number, rounded half to even.
 ///
 /// # Errors
-/// Where the pattern is wrong.
+/// If the pattern is invalid.
 pub(super) fn format(number: &Number, pattern: &str) -> Result<String, String> {
     let format = read(pattern)?;
     let hundred = Number::from(100_i64);
@@ -65,10 +65,10 @@ pub(super) fn format(number: &Number, pattern: &str) -> Result<String, String> {
     })
 }
 
-/// The number of a text that was written by a pattern; None where it does not fit.
+/// Reads a number by a pattern; `None`: the text does not match.
 ///
 /// # Errors
-/// Where the pattern is wrong.
+/// If the pattern is invalid.
 pub(super) fn parse(text: &str, pattern: &str) -> Result<Option<Number>, String> {
     let format = read(pattern)?;
     let strip = |text: &str, before: &str, after: &str| {
@@ -155,7 +155,7 @@ fn read(pattern: &str) -> Result<Format, String> {
     let mut whole_min = count(&whole, '0');
     let mut fraction_min = count(fraction, '0');
     if whole_min == 0 && fraction_min == 0 && digits.contains('.') {
-        // Java then wants one digit: before the point, if there is room.
+        // Java requires one digit then: before the point, if there is room.
         if whole.is_empty() {
             fraction_min = 1;
         } else {

@@ -1,4 +1,4 @@
-//! What the operators give, by the kinds of their operands.
+//! The results of operators, by the kinds of their operands.
 //! ([Operators](https://docs.mulesoft.com/dataweave/latest/dw-operators))
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::value::number::{Number, NumberFault};
 use crate::value::period::Period;
 use crate::value::{Kind, Value};
 
-/// An operator of two values; `and` and `or` decide by themselves what to evaluate.
+/// Applies a binary operator; `and` and `or` are evaluated by their caller.
 pub(super) fn apply(run: &mut Run<'_>, operator: Operator, a: &Value, b: &Value) -> Coerced<Value> {
     let zone = run.context.zone;
     match operator {
@@ -38,7 +38,7 @@ pub(super) fn apply(run: &mut Run<'_>, operator: Operator, a: &Value, b: &Value)
     }
 }
 
-/// The complaint that an operator has no meaning for two values.
+/// The error for an operator that is not defined for two values.
 fn misfit(operator: &str, a: &Value, b: &Value) -> EvalFault {
     EvalFault::new(format!(
         "`{operator}` has no meaning between {} and {}",
@@ -51,15 +51,15 @@ fn arithmetic(
     a: &Value,
     b: &Value,
     operator: &str,
-    made: fn(&Number, &Number) -> Result<Number, NumberFault>,
+    operation: fn(&Number, &Number) -> Result<Number, NumberFault>,
 ) -> Coerced<Value> {
     let number = |value: &Value| {
         coerce::number(value).map_err(|fault| {
             let EvalFault { description, .. } = fault;
-            EvalFault::new(format!("`{operator}` wants numbers: {description}"))
+            EvalFault::new(format!("`{operator}` expects numbers: {description}"))
         })
     };
-    let number = made(&number(a)?, &number(b)?);
+    let number = operation(&number(a)?, &number(b)?);
     Ok(number
         .map_err(|fault| EvalFault::new(fault.to_string()))?
         .into())
@@ -119,7 +119,7 @@ fn out_of_range() -> EvalFault {
     EvalFault::new("the date or period is out of range")
 }
 
-/// The exact time from one date to another of its kind.
+/// The exact time between two dates of one kind.
 fn between(a: &Value, b: &Value) -> Option<SignedDuration> {
     Some(match (a, b) {
         (Value::DateTime(a), Value::DateTime(b)) => a.duration_since(b),
@@ -134,7 +134,7 @@ fn between(a: &Value, b: &Value) -> Option<SignedDuration> {
     })
 }
 
-/// A date or time, a period later; None of another value.
+/// A date or time moved by a period; `None` for other values.
 fn moved(value: &Value, period: &Period) -> Option<Coerced<Value>> {
     let time = period.time;
     let days = i64::from(period.days);
@@ -162,14 +162,14 @@ fn moved(value: &Value, period: &Period) -> Option<Coerced<Value>> {
     let exact = period.is_exact();
     match value {
         Value::DateTime(_) | Value::LocalDateTime(_) => Some(moved().ok_or_else(out_of_range)),
-        // A date has no hours, and a time no days.
+        // A date has no hours, and a time has no days.
         Value::Date(_) if time.is_zero() => Some(moved().ok_or_else(out_of_range)),
         Value::LocalTime(_) | Value::Time(..) if exact => Some(moved().ok_or_else(out_of_range)),
         _ => None,
     }
 }
 
-/// `>>`: a date shown in another zone, or an array with one more item at its start.
+/// Evaluates `>>`: a date in another zone, or an array with an item prepended.
 fn shift(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
     if let Value::Array(array) = b {
         run.copy(array.items().len())?;
@@ -197,7 +197,7 @@ fn shift(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
     Ok(Value::DateTime(at.into()))
 }
 
-/// `++`: arrays, objects and dates with times are joined, all else as texts.
+/// Evaluates `++`: joins arrays, objects, and dates with times; other values are joined as texts.
 pub(super) fn concat(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
     match (a, b) {
         (Value::Array(a), Value::Array(b)) => {
@@ -223,7 +223,7 @@ pub(super) fn concat(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> 
     }
 }
 
-/// A date and a time, or one of them and a zone, as one.
+/// Joins a date with a time, or one of them with a zone.
 fn dated(a: &Value, b: &Value) -> Option<Value> {
     let zoned = |at: DateTime, zone: &jiff::tz::TimeZone| {
         let zoned = at.to_zoned(zone.clone()).ok()?;
@@ -247,15 +247,15 @@ fn dated(a: &Value, b: &Value) -> Option<Value> {
     }
 }
 
-/// `--`: an array without another's items, an object without another's pairs or an array's keys.
+/// Evaluates `--`: removes the items of an array, or the pairs of an object or keys in an array.
 pub(super) fn remove(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> {
     match (a, b) {
         (Value::Null, _) => Ok(Value::Null),
         (Value::Array(a), Value::Array(b)) => {
-            let gone = run.set(b.items())?;
+            let removed = run.set(b.items())?;
             let mut kept = Vec::new();
             for item in a.items() {
-                if !gone.contains(&run.mark(item)?) {
+                if !removed.contains(&run.set_key(item)?) {
                     kept.push(item.clone());
                 }
             }
@@ -282,7 +282,7 @@ pub(super) fn remove(run: &mut Run<'_>, a: &Value, b: &Value) -> Coerced<Value> 
     }
 }
 
-/// `-a`
+/// Evaluates the negation `-a`.
 pub(super) fn negate(value: &Value) -> Coerced<Value> {
     match value {
         Value::Period(period) => period.negated().map(Value::period).ok_or_else(out_of_range),

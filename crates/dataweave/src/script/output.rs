@@ -1,4 +1,4 @@
-//! What a script gives, with its media type.
+//! The result of a script with its media type.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use crate::value::form;
 use crate::value::json::{self, Layout};
 use crate::value::media::{Format, MediaType, Typed};
 
-/// The value that a script makes, before anything is written.
+/// Evaluates a script to a value, before any output is written.
 pub(super) fn value(program: &Program, context: &Context<'_>) -> Coerced<Value> {
     let mut run = Run::new(context);
     let env = Frame::declared(&program.declarations, &None);
     let value = run.eval(&program.body, &env)?;
-    if value.shape().functions {
+    if value.nesting().functions {
         return Err(EvalFault::new(
             "a function cannot be the result of an expression: call it",
         ));
@@ -25,7 +25,7 @@ pub(super) fn value(program: &Program, context: &Context<'_>) -> Coerced<Value> 
     Ok(value)
 }
 
-/// What a script gives.
+/// Evaluates a script to its result.
 pub(super) fn eval(program: &Program, context: &Context<'_>) -> Coerced<Typed> {
     if let Some(output) = &program.output {
         let value = value(program, context)?;
@@ -51,7 +51,7 @@ pub(super) fn eval(program: &Program, context: &Context<'_>) -> Coerced<Typed> {
     write(value, media_type, Layout::default())
 }
 
-/// The part of the event that a script is, unread: `payload`, `vars.x`.
+/// The part of the event that a script consists of, unread: `payload`, `vars.x`.
 fn whole_part(body: &Node, event: &Event) -> Option<Typed> {
     let is = |node: &Node, part: &str| matches!(node, Node::Name(name) if &*name.text == part);
     match body {
@@ -68,8 +68,7 @@ fn whole_part(body: &Node, event: &Event) -> Option<Typed> {
     }
 }
 
-/// The payload of a message that is within a value, unread: `error.errorMessage.payload`, that of a
-/// route.
+/// The payload of a message inside a value, unread: `error.errorMessage.payload`, or that of a route.
 fn payload_of_message(body: &Node, context: &Context<'_>) -> Coerced<Option<Typed>> {
     let (base, steps) = match body {
         Node::Group(inner) => return payload_of_message(inner, context),
@@ -88,7 +87,7 @@ fn payload_of_message(body: &Node, context: &Context<'_>) -> Coerced<Option<Type
     }
 }
 
-/// The media type that all parts of the event have that a script reads.
+/// The media type that all parts of the event read by a script have in common.
 fn shared(program: &Program, event: &Event) -> MediaType {
     let reads = &program.reads;
     let payload = reads.payload.then(|| event.payload.media_type.clone());
@@ -110,7 +109,7 @@ fn write(value: Value, media_type: MediaType, layout: Layout) -> Coerced<Typed> 
         Format::Form => {
             let Value::Object(object) = &value else {
                 return Err(EvalFault::new(format!(
-                    "{media_type} is made of an object, and there is {}",
+                    "{media_type} needs an object, found {}",
                     coerce::shown(&value),
                     media_type = media_type.as_str()
                 )));

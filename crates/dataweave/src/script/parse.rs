@@ -1,8 +1,8 @@
 //! The grammar of expressions.
 //!
-//! Loosest first: one level of `default`, `++`, `--`, `match { }` and functions between their
-//! operands; `or`; `and`; `== != ~=`; `< > <= >= is`; `+ - >> <<`; `* /`; `as`; the signs `! -`;
-//! selectors and calls. `not` takes all up to `or`; `if` and a function's body take all there is.
+//! The levels, loosest first: `default`, `++`, `--`, `match { }` and functions between their operands, all on one
+//! level; `or`; `and`; `== != ~=`; `< > <= >= is`; `+ - >> <<`; `* /`; `as`; the signs `! -`; selectors and calls.
+//! `not` extends up to the next `or`; `if` and the body of a function extend as far as possible.
 //! ([Precedence](https://docs.mulesoft.com/dataweave/latest/dataweave-flow-control-precedence))
 
 use std::collections::BTreeSet;
@@ -16,16 +16,16 @@ use super::types::{self, Target};
 use super::{BYTES_MAX, ParseFault, body, functions, header, literal};
 use crate::value::Value;
 
-/// Words that are no names of functions between operands: they end an expression.
+/// Words that end an expression, since they cannot name a function between operands.
 const KEYWORDS: [&str; 20] = [
     "and", "as", "case", "default", "do", "else", "false", "fun", "if", "import", "input", "is",
     "not", "ns", "null", "or", "output", "true", "type", "var",
 ];
 
-/// The names of a function's parameters where it is written with `$`.
+/// The parameters of a function written with `$`.
 pub(super) const IMPLICIT: [&str; 3] = ["$", "$$", "$$$"];
 
-/// The tree of a script, which is a part of a text.
+/// Parses a script, which is a part of a text.
 pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, ParseFault> {
     let mut cursor = Cursor::new(text, start, end);
     if end - start > BYTES_MAX {
@@ -35,7 +35,7 @@ pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, P
                 "the script has {} bytes, and at most {BYTES_MAX} are allowed",
                 end - start
             ),
-            "divide it",
+            "split it",
         ));
     }
     let cursor = &mut cursor;
@@ -75,7 +75,7 @@ pub(super) fn program(text: &str, start: usize, end: usize) -> Result<Program, P
     })
 }
 
-/// Every function that is called is one that there is, or may be one at least.
+/// Checks that every called function is built in or declared.
 fn check_calls(cursor: &Cursor<'_>) -> Parsed<()> {
     for (name, at) in &cursor.called {
         if cursor.declared.contains(name) || functions::find(name).is_some() {
@@ -90,12 +90,12 @@ fn check_calls(cursor: &Cursor<'_>) -> Parsed<()> {
             Some((_, known)) => format!("did you mean `{known}`?"),
             None => "use another, or define it with `fun` in a header".to_owned(),
         };
-        return Err(cursor.fault(*at, &format!("there is no function `{name}`"), &mend));
+        return Err(cursor.fault(*at, &format!("unknown function `{name}`"), &mend));
     }
     Ok(())
 }
 
-/// An expression.
+/// Parses an expression.
 pub(super) fn expression(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     let first = operand(cursor)?;
     let mut rest = Vec::new();
@@ -161,7 +161,7 @@ pub(super) fn expression(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     })
 }
 
-/// What the `replace` before a `with` looks for; the text it looks in stays.
+/// Takes the matcher of the `replace` before a `with`; the text to search stays in place.
 fn replaced(first: &mut Option<Node>, rest: &mut Vec<Stage>) -> Option<Node> {
     if let Some(Stage::Call(name, _)) = rest.last() {
         if &*name.text != "replace" {
@@ -187,7 +187,7 @@ fn replaced(first: &mut Option<Node>, rest: &mut Vec<Stage>) -> Option<Node> {
     }
 }
 
-/// Parses a part in which `$` may stand for the parameters of a function that the part then is.
+/// Parses a part; if `$` occurs in it, the part is the body of a function.
 pub(super) fn bound(
     cursor: &mut Cursor<'_>,
     binds: bool,
@@ -204,7 +204,7 @@ pub(super) fn bound(
     Ok(Node::Lambda(Arc::new(implicit(node))))
 }
 
-/// The function whose body names its parameters `$`.
+/// Makes a function whose parameters are `$`, `$$` and `$$$`.
 pub(super) fn implicit(body: Node) -> Lambda {
     let params = IMPLICIT.map(|name| Param {
         name: name.into(),
@@ -218,12 +218,12 @@ pub(super) fn implicit(body: Node) -> Lambda {
     }
 }
 
-/// All that binds tighter than `default` and its like.
+/// Parses an operand of the loosest level.
 pub(super) fn operand(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     level(cursor, 0)
 }
 
-/// Operators by how tightly they bind; the longer of two that begin alike comes first.
+/// The binary operators by level; of two with the same beginning the longer comes first.
 const LEVELS: [&[(&str, Operator)]; 6] = [
     &[("or", Operator::Or)],
     &[("and", Operator::And)],
@@ -247,7 +247,7 @@ const LEVELS: [&[(&str, Operator)]; 6] = [
     &[("*", Operator::Multiply), ("/", Operator::Divide)],
 ];
 
-/// What begins like an operator and is none, or not that one.
+/// Tokens that begin like an operator but are longer.
 const OTHERS: [&str; 5] = ["++", "--", "->", "<<", ">>"];
 
 fn level(cursor: &mut Cursor<'_>, at: usize) -> Parsed<Node> {
@@ -328,7 +328,7 @@ fn signed(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     })
 }
 
-/// A value with its selectors and arguments.
+/// Parses a value with its selectors and arguments.
 fn path(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     let start = cursor.at;
     let base = primary(cursor)?;
@@ -400,7 +400,7 @@ fn step(
     Ok(None)
 }
 
-/// A selector's key: a word, even a keyword, or a text in quotes.
+/// Parses a selector's key: a word, even a keyword, or a text in quotes.
 fn key(cursor: &mut Cursor<'_>) -> Parsed<Key> {
     if matches!(cursor.peek(), Some('"' | '\'' | '`')) {
         return Ok(match literal::string(cursor)? {
@@ -418,7 +418,7 @@ fn key(cursor: &mut Cursor<'_>) -> Parsed<Key> {
     Ok(Key::Fixed(cursor.take_word("a key")?.into()))
 }
 
-/// What is between brackets.
+/// Parses the inside of brackets.
 fn index(cursor: &mut Cursor<'_>) -> Parsed<Step> {
     cursor.blank()?;
     if cursor.eat("?") {
@@ -447,7 +447,7 @@ fn index(cursor: &mut Cursor<'_>) -> Parsed<Step> {
     })
 }
 
-/// The arguments of a call.
+/// Parses the arguments of a call.
 fn call(cursor: &mut Cursor<'_>, base: &Node, before: &[Step], start: usize) -> Parsed<Step> {
     let name = match base {
         Node::Name(name) if before.is_empty() => Some(name),
@@ -465,7 +465,7 @@ fn call(cursor: &mut Cursor<'_>, base: &Node, before: &[Step], start: usize) -> 
             if cursor.eat(")") {
                 return Ok(args);
             }
-            // Who else takes a function is not known; a `$` that means nothing yet tells.
+            // For functions that are not built in, a `$` without meaning shows that the argument is a function.
             let takes_function = match builtin {
                 Some(builtin) => builtin.takes_function && !args.is_empty(),
                 None => cursor.binders == 0,
@@ -484,7 +484,7 @@ fn call(cursor: &mut Cursor<'_>, base: &Node, before: &[Step], start: usize) -> 
     Ok(Step::Call(args))
 }
 
-/// A value by itself.
+/// Parses a value without selectors and operators.
 fn primary(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     cursor.blank()?;
     match cursor.peek() {
@@ -550,7 +550,7 @@ fn word(cursor: &mut Cursor<'_>) -> Parsed<Node> {
     }
 }
 
-/// The name that a text names with `$name`.
+/// The name in an interpolated `$name`.
 pub(super) fn named(cursor: &mut Cursor<'_>, word: &str) -> Node {
     cursor.names.insert(word.into());
     cursor.all_vars |= word == "vars";
@@ -560,7 +560,7 @@ pub(super) fn named(cursor: &mut Cursor<'_>, word: &str) -> Node {
     })
 }
 
-/// A name, whose module is before it where it has one: `Strings::capitalize`.
+/// Parses a name with its module, if it has one: `Strings::capitalize`.
 fn qualified(cursor: &mut Cursor<'_>, first: &str) -> Parsed<Name> {
     let mut last = first;
     while cursor.eat("::") {

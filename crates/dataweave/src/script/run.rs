@@ -1,4 +1,4 @@
-//! What an evaluation sees, and what it may still cost.
+//! The state of an evaluation, and its budget.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -12,19 +12,19 @@ use super::{EvalFault, NESTING_MAX, STEPS_MAX, VALUE_DEPTH_MAX};
 use crate::event::Context;
 use crate::value::json;
 use crate::value::regex::Pattern;
-use crate::value::{Function, Object, Shape, Value};
+use crate::value::{Function, Nesting, Object, Value};
 
 /// A running evaluation.
 pub(super) struct Run<'a> {
     pub context: &'a Context<'a>,
     steps_left: u32,
     nesting: u16,
-    /// Parts of the event that have been read.
+    /// The parts of the event that have been read.
     payload: Option<Value>,
     vars: HashMap<Arc<str>, Value>,
 }
 
-/// Names and their values, and those around them.
+/// The names in scope with their values, innermost first.
 pub(super) type Env = Option<Arc<Frame>>;
 
 pub(super) struct Frame {
@@ -35,15 +35,15 @@ pub(super) struct Frame {
 
 enum Slots {
     Values(Vec<(Arc<str>, Value)>),
-    /// Declarations of a header, each evaluated when it is first needed.
+    /// The declarations of a header, each evaluated at its first use.
     Declared(Arc<[Declaration]>, Vec<OnceLock<Value>>),
 }
 
 impl Frame {
-    /// A frame of values.
+    /// Makes a frame of values.
     pub fn values(values: Vec<(Arc<str>, Value)>, parent: &Env) -> Env {
         let around = parent.as_ref().map_or(0, |parent| parent.depth);
-        let within = Shape::over(values.iter().map(|(_, value)| value)).depth;
+        let within = Nesting::over(values.iter().map(|(_, value)| value)).depth;
         Some(Arc::new(Frame {
             slots: Slots::Values(values),
             parent: parent.clone(),
@@ -51,7 +51,7 @@ impl Frame {
         }))
     }
 
-    /// A frame of a header's declarations.
+    /// Makes a frame of a header's declarations.
     pub fn declared(declarations: &Arc<[Declaration]>, parent: &Env) -> Env {
         if declarations.is_empty() {
             return parent.clone();
@@ -66,24 +66,24 @@ impl Frame {
     }
 }
 
-/// A function, and what is around it.
+/// A function with the names in its scope.
 #[derive(Clone)]
-pub(crate) struct Closure(pub(super) Called);
+pub(crate) struct Closure(pub(super) Callee);
 
-/// What a call runs.
+/// The target of a call.
 #[derive(Clone)]
-pub(super) enum Called {
+pub(super) enum Callee {
     Builtin(&'static Builtin),
     Lambda(Arc<Lambda>, Env),
 }
 
 impl Closure {
-    pub(crate) fn shape(&self) -> Shape {
+    pub(crate) fn nesting(&self) -> Nesting {
         let around = match &self.0 {
-            Called::Lambda(_, Some(frame)) => frame.depth,
+            Callee::Lambda(_, Some(frame)) => frame.depth,
             _ => 0,
         };
-        Shape {
+        Nesting {
             depth: around.saturating_add(1),
             functions: true,
         }
@@ -93,8 +93,8 @@ impl Closure {
 impl fmt::Debug for Closure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Called::Builtin(builtin) => f.write_str(builtin.name),
-            Called::Lambda(lambda, _) => {
+            Callee::Builtin(builtin) => f.write_str(builtin.name),
+            Callee::Lambda(lambda, _) => {
                 let names = lambda.params.iter().map(|param| &*param.name);
                 write!(f, "({}) -> …", names.collect::<Vec<_>>().join(", "))
             }
@@ -102,8 +102,8 @@ impl fmt::Debug for Closure {
     }
 }
 
-/// What of a value tells it from others of its kind, for sets of values.
-pub(super) type Mark = (crate::value::Kind, String);
+/// A key that is equal for equal values, for sets of values.
+pub(super) type SetKey = (crate::value::Kind, String);
 
 impl<'a> Run<'a> {
     pub fn new(context: &'a Context<'a>) -> Run<'a> {
@@ -116,7 +116,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Counts steps.
+    /// Takes steps from the budget.
     pub fn step(&mut self, steps: usize) -> Coerced<()> {
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
         self.steps_left = self.steps_left.checked_sub(steps).ok_or_else(|| {
@@ -127,27 +127,27 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Counts the copying of so many values.
+    /// Takes the steps for copying values.
     pub fn copy(&mut self, values: usize) -> Coerced<()> {
         self.step(values / 16)
     }
 
-    /// Counts a text of that many bytes that is read.
+    /// Takes the steps for reading a text of some bytes.
     pub fn read(&mut self, bytes: usize) -> Coerced<()> {
         self.step(bytes / 1024)
     }
 
-    /// Counts the making of a text of that many bytes, before it is made.
+    /// Takes the steps for making a text of some bytes, before it is made.
     pub fn text(&mut self, bytes: usize) -> Coerced<()> {
         coerce::check_text(bytes)?;
         self.read(bytes)
     }
 
-    /// Evaluates what is within something else.
+    /// Evaluates a nested part, up to the limit of nesting.
     pub fn nested<T>(&mut self, work: impl FnOnce(&mut Self) -> Coerced<T>) -> Coerced<T> {
         if self.nesting == NESTING_MAX {
             return Err(EvalFault::new(format!(
-                "more than {NESTING_MAX} parts run inside one another: a function may call itself \
+                "more than {NESTING_MAX} nested parts are evaluated: a function may call itself \
                  without end"
             )));
         }
@@ -157,23 +157,23 @@ impl<'a> Run<'a> {
         done
     }
 
-    /// An array, unless it nests too deep.
+    /// Makes an array, unless it is nested too deep.
     pub fn array(&mut self, items: Vec<Value>) -> Coerced<Value> {
         shallow(Value::array(items))
     }
 
-    /// An object, unless it nests too deep.
+    /// Makes an object, unless it is nested too deep.
     pub fn object(&mut self, entries: Vec<(Arc<str>, Value)>) -> Coerced<Value> {
         shallow(Value::object(entries))
     }
 
-    /// The function of a lambda.
+    /// Makes a function of a lambda.
     pub fn closure(&mut self, lambda: &Arc<Lambda>, env: &Env) -> Coerced<Value> {
-        let called = Called::Lambda(lambda.clone(), env.clone());
+        let called = Callee::Lambda(lambda.clone(), env.clone());
         shallow(Value::Function(Function(Closure(called))))
     }
 
-    /// A regular expression; one that is made while the script runs costs more than one that it has.
+    /// A regular expression; one that is compiled during the evaluation costs additional steps.
     pub fn pattern(&mut self, value: &Value) -> Coerced<Pattern> {
         if !matches!(value, Value::Regex(_)) {
             self.step(1000)?;
@@ -181,8 +181,8 @@ impl<'a> Run<'a> {
         coerce::pattern(value)
     }
 
-    /// What tells a value from others in a set.
-    pub fn mark(&mut self, value: &Value) -> Coerced<Mark> {
+    /// The key of a value in a set.
+    pub fn set_key(&mut self, value: &Value) -> Coerced<SetKey> {
         let layout = json::Layout {
             indent: false,
             ..json::Layout::default()
@@ -195,12 +195,12 @@ impl<'a> Run<'a> {
         Ok((value.kind(), text))
     }
 
-    /// A set of values.
-    pub fn set(&mut self, values: &[Value]) -> Coerced<HashSet<Mark>> {
-        values.iter().map(|value| self.mark(value)).collect()
+    /// Makes a set of values.
+    pub fn set(&mut self, values: &[Value]) -> Coerced<HashSet<SetKey>> {
+        values.iter().map(|value| self.set_key(value)).collect()
     }
 
-    /// The value of a name: of the script, of the event, a function, a type.
+    /// The value of a name: of the script, of the event, a function, or a type.
     pub fn name(&mut self, name: &Name, env: &Env) -> Coerced<Value> {
         if let Some(value) = self.local(&name.text, env)? {
             return Ok(value);
@@ -209,25 +209,25 @@ impl<'a> Run<'a> {
             return Ok(value);
         }
         if let Some(builtin) = name.builtin {
-            let called = Called::Builtin(builtin);
+            let called = Callee::Builtin(builtin);
             return Ok(Value::Function(Function(Closure(called))));
         }
         if let Some(kind) = kind(&name.text) {
             return Ok(Value::Type(kind));
         }
         Err(EvalFault::new(format!(
-            "there is no `{}`: variables of the flow are `vars.{}`, and texts stand in quotes",
+            "unknown name `{}`: variables of the flow are `vars.{}`, and texts need quotes",
             name.text, name.text
         )))
     }
 
-    /// The value that the script itself gives a name.
+    /// The value of a name that the script itself declares.
     pub fn local(&mut self, name: &Arc<str>, env: &Env) -> Coerced<Option<Value>> {
         let mut frame = env.as_ref();
         while let Some(here) = frame {
             match &here.slots {
                 Slots::Values(values) => {
-                    // Of two of one name the later one counts.
+                    // The last of equal names applies.
                     let mut values = values.iter().rev();
                     if let Some((_, value)) = values.find(|(known, _)| known == name) {
                         return Ok(Some(value.clone()));
@@ -265,15 +265,15 @@ impl<'a> Run<'a> {
         if let Some(of) = of {
             value = coerce::to_type(&value, of, self.context.zone)?;
         }
-        // A function holds its frame: kept there, neither would ever be dropped.
-        if !value.shape().functions {
-            // It is set already where the variable's value asked for itself in vain.
+        // A function holds its frame; stored in the frame, neither would ever be dropped.
+        if !value.nesting().functions {
+            // Already set if evaluating the variable has used the variable.
             let _ = cell.set(value.clone());
         }
         Ok(value)
     }
 
-    /// A part of the event, or of what is around it.
+    /// A part of the event or of its context.
     fn part(&mut self, name: &str) -> Coerced<Option<Value>> {
         let event = self.context.event;
         Ok(Some(match name {
@@ -302,7 +302,7 @@ impl<'a> Run<'a> {
                     ("timeZone", Value::Zone(zone)),
                 ])
             }
-            // The release whose documentation this follows.
+            // The release that the documentation describes.
             "mule" => Value::record([("version", "4.4.0".into())]),
             _ => return Ok(None),
         }))
@@ -320,7 +320,7 @@ impl<'a> Run<'a> {
         Ok(value)
     }
 
-    /// A variable of the flow; null where there is none.
+    /// A variable of the flow; null if it is not set.
     pub fn var(&mut self, name: &str) -> Coerced<Value> {
         if let Some(value) = self.vars.get(name) {
             return Ok(value.clone());
@@ -341,9 +341,9 @@ fn in_part(part: &str, fault: EvalFault) -> EvalFault {
 }
 
 fn shallow(value: Value) -> Coerced<Value> {
-    if value.shape().depth > VALUE_DEPTH_MAX {
+    if value.nesting().depth > VALUE_DEPTH_MAX {
         return Err(EvalFault::new(format!(
-            "more than {VALUE_DEPTH_MAX} arrays, objects and functions are inside one another"
+            "more than {VALUE_DEPTH_MAX} nested arrays, objects and functions"
         )));
     }
     Ok(value)

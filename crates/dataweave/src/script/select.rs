@@ -1,4 +1,4 @@
-//! What selectors find.
+//! Selectors.
 //! ([Selectors](https://docs.mulesoft.com/dataweave/latest/dataweave-selectors))
 
 use super::EvalFault;
@@ -8,7 +8,7 @@ use crate::value::Value;
 use crate::value::iso;
 use crate::value::number::Number;
 
-/// `.key`; None where there is none.
+/// Evaluates `.key`; `None`: there is no such key.
 pub(super) fn key(run: &mut Run<'_>, value: &Value, key: &str) -> Coerced<Option<Value>> {
     match value {
         Value::Null => Ok(None),
@@ -27,14 +27,14 @@ pub(super) fn key(run: &mut Run<'_>, value: &Value, key: &str) -> Coerced<Option
         _ => match part(value, key) {
             Some(part) => Ok(Some(part)),
             None => Err(EvalFault::new(format!(
-                "`.{key}` selects from objects, and there is {}",
+                "`.{key}` selects from objects, found {}",
                 shown(value)
             ))),
         },
     }
 }
 
-/// `.*key`; None where there is none.
+/// Evaluates `.*key`; `None`: there is no such key.
 pub(super) fn all(run: &mut Run<'_>, value: &Value, key: &str) -> Coerced<Option<Value>> {
     let found: Vec<Value> = match value {
         Value::Null => return Ok(None),
@@ -54,7 +54,7 @@ pub(super) fn all(run: &mut Run<'_>, value: &Value, key: &str) -> Coerced<Option
         }
         _ => {
             return Err(EvalFault::new(format!(
-                "`.*{key}` selects from objects, and there is {}",
+                "`.*{key}` selects from objects, found {}",
                 shown(value)
             )));
         }
@@ -69,7 +69,7 @@ fn some(run: &mut Run<'_>, found: Vec<Value>) -> Coerced<Option<Value>> {
     run.array(found).map(Some)
 }
 
-/// `..`: every value within, each before what is within it.
+/// Evaluates `..`: all descendants, each before its own descendants.
 pub(super) fn descendants(run: &mut Run<'_>, value: &Value) -> Coerced<Option<Value>> {
     fn walk(run: &mut Run<'_>, value: &Value, into: &mut Vec<Value>) -> Coerced<()> {
         let mut child = |run: &mut Run<'_>, child: &Value| {
@@ -94,7 +94,7 @@ pub(super) fn descendants(run: &mut Run<'_>, value: &Value) -> Coerced<Option<Va
     run.array(found).map(Some)
 }
 
-/// `..key` or `..*key`: what the key has in every object, from the outermost in; None where none has it.
+/// Evaluates `..key` or `..*key`: the key's values in all objects, outermost first; `None`: there are none.
 pub(super) fn deep(
     run: &mut Run<'_>,
     value: &Value,
@@ -115,7 +115,7 @@ pub(super) fn deep(
     some(run, found)
 }
 
-/// `[index]`, where a text is a key; None where there is nothing.
+/// Evaluates `[index]`, in which a text is a key; `None`: there is nothing at the index.
 pub(super) fn index(run: &mut Run<'_>, value: &Value, index: &Value) -> Coerced<Option<Value>> {
     match index {
         Value::String(name) => return key(run, value, name),
@@ -130,7 +130,7 @@ pub(super) fn index(run: &mut Run<'_>, value: &Value, index: &Value) -> Coerced<
         Value::Number(_) => {}
         _ => {
             return Err(EvalFault::new(format!(
-                "an index is a number or a key, and there is {}",
+                "expected a number or key as index, found {}",
                 shown(index)
             )));
         }
@@ -155,14 +155,14 @@ pub(super) fn index(run: &mut Run<'_>, value: &Value, index: &Value) -> Coerced<
         }
         _ => {
             return Err(EvalFault::new(format!(
-                "an index selects from arrays, objects and texts, and there is {}",
+                "an index selects from arrays, objects and texts, found {}",
                 shown(value)
             )));
         }
     })
 }
 
-/// An index from the start; a negative one counts from the end.
+/// An index counted from the start; a negative one counts from the end.
 fn place(at: i64, length: usize) -> Option<usize> {
     let at = if at < 0 {
         at.checked_add(i64::try_from(length).ok()?)?
@@ -172,7 +172,7 @@ fn place(at: i64, length: usize) -> Option<usize> {
     usize::try_from(at).ok().filter(|at| *at < length)
 }
 
-/// `[a to b]`: both ends included; a falling range turns the order round.
+/// Evaluates `[a to b]`, both ends included; a falling range reverses the order.
 pub(super) fn slice(
     run: &mut Run<'_>,
     value: &Value,
@@ -208,7 +208,7 @@ pub(super) fn slice(
             Ok(Some(part.into()))
         }
         _ => Err(EvalFault::new(format!(
-            "a range selects from arrays and texts, and there is {}",
+            "a range selects from arrays and texts, found {}",
             shown(value)
         ))),
     }

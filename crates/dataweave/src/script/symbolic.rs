@@ -1,4 +1,4 @@
-//! What a script gives when only some of what it sees is known.
+//! Partial evaluation of a script.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,50 +9,51 @@ use super::tree::{
     Piece, Sign, Stage, Step,
 };
 use super::types::{Setting, Target, Type};
-use crate::symbol::{self, Form, Relation, Symbol, Unit, View};
+use crate::symbol::{self, Cast, Relation, Symbol, Unit, View};
 use crate::value::{Kind, Value};
 
-/// Functions inside one another.
+/// The limit of nested functions.
 const CALLS_MAX: usize = 16;
 
 impl Script {
-    /// The value that it gives, as far as it follows from what is known.
+    /// The result as far as it is known.
     pub fn symbol(&self, view: &View<'_>) -> Symbol {
-        let mut sight = Sight {
+        let mut partial = Partial {
             view,
             names: Vec::new(),
             calls: 0,
         };
-        sight.declare(&self.program.declarations);
-        sight.node(&self.program.body)
+        partial.declare(&self.program.declarations);
+        partial.node(&self.program.body)
     }
 }
 
-/// What a name of a script stands for.
+/// The meaning of a name in a script.
 #[derive(Clone)]
-enum Named<'a> {
+enum Binding<'a> {
     Value(Symbol),
     Function(&'a Lambda),
 }
 
-struct Sight<'a, 'v> {
+/// A partial evaluation in progress.
+struct Partial<'a, 'v> {
     view: &'v View<'v>,
-    names: Vec<(Arc<str>, Named<'a>)>,
+    names: Vec<(Arc<str>, Binding<'a>)>,
     calls: usize,
 }
 
-impl<'a> Sight<'a, '_> {
+impl<'a> Partial<'a, '_> {
     fn declare(&mut self, declarations: &'a [Declaration]) {
         for Declaration { name, what } in declarations {
             let named = match what {
-                Declared::Var { value, .. } => Named::Value(self.node(value)),
-                Declared::Fun(lambda) => Named::Function(lambda),
+                Declared::Var { value, .. } => Binding::Value(self.node(value)),
+                Declared::Fun(lambda) => Binding::Function(lambda),
             };
             self.names.push((name.clone(), named));
         }
     }
 
-    /// Evaluates a part with names that it alone has.
+    /// Evaluates a node with additional names.
     fn within(
         &mut self,
         names: impl IntoIterator<Item = (Arc<str>, Symbol)>,
@@ -61,14 +62,14 @@ impl<'a> Sight<'a, '_> {
         let before = self.names.len();
         let names = names
             .into_iter()
-            .map(|(name, symbol)| (name, Named::Value(symbol)));
+            .map(|(name, symbol)| (name, Binding::Value(symbol)));
         self.names.extend(names);
         let value = self.node(node);
         self.names.truncate(before);
         value
     }
 
-    fn named(&self, name: &str) -> Option<&Named<'a>> {
+    fn named(&self, name: &str) -> Option<&Binding<'a>> {
         let mut names = self.names.iter().rev();
         names.find(|(known, _)| **known == *name).map(|(_, it)| it)
     }
@@ -143,8 +144,8 @@ impl<'a> Sight<'a, '_> {
 
     fn name(&self, name: &str) -> Symbol {
         match self.named(name) {
-            Some(Named::Value(value)) => return value.clone(),
-            Some(Named::Function(_)) => return Symbol::Unknown,
+            Some(Binding::Value(value)) => return value.clone(),
+            Some(Binding::Function(_)) => return Symbol::Unknown,
             None => {}
         }
         match name {
@@ -179,7 +180,7 @@ impl<'a> Sight<'a, '_> {
     }
 
     fn object(&mut self, items: &'a [Item]) -> Symbol {
-        let mut made = Symbol::object(None, BTreeMap::new());
+        let mut result = Symbol::object(None, BTreeMap::new());
         for item in items {
             let part = match &item.what {
                 Content::Value(_) => return Symbol::Unknown,
@@ -196,24 +197,24 @@ impl<'a> Sight<'a, '_> {
                 Some(when) => self.node(when).truth(),
                 None => Some(true),
             };
-            made = match when {
-                Some(true) if is_empty_object(&made) => part,
-                Some(true) => made.concat(part),
-                Some(false) => made,
+            result = match when {
+                Some(true) if is_empty_object(&result) => part,
+                Some(true) => result.concat(part),
+                Some(false) => result,
                 None => return Symbol::Unknown,
             };
         }
-        made
+        result
     }
 
     fn path(&mut self, base: &'a Node, steps: &'a [Step]) -> Symbol {
-        // A function's name is no value.
+        // A function's name is not a value.
         if let (Node::Name(name), Some((Step::Call(args), rest))) = (base, steps.split_first()) {
             let args: Vec<&'a Node> = args.iter().collect();
             let called = self.call(&name.text, &args);
             return self.steps(called, rest);
         }
-        // Variables are many, and one is looked for.
+        // Reads one variable without making an object of all.
         if let (Node::Name(name), Some((first, rest))) = (base, steps.split_first())
             && &*name.text == "vars"
             && self.named("vars").is_none()
@@ -246,7 +247,7 @@ impl<'a> Sight<'a, '_> {
     }
 
     fn call(&mut self, name: &str, args: &[&'a Node]) -> Symbol {
-        if let Some(Named::Function(lambda)) = self.named(name) {
+        if let Some(Binding::Function(lambda)) = self.named(name) {
             let lambda = *lambda;
             return self.apply(lambda, args);
         }
@@ -321,13 +322,13 @@ impl<'a> Sight<'a, '_> {
                     let right = self.node(node);
                     left.concat(right)
                 }
-                // A key that is taken away is one that is given anew, or that nobody reads.
+                // Flows remove a key only to set it again, or because it is never read.
                 Stage::Remove(node) => {
                     self.node(node);
                     left
                 }
                 Stage::Call(name, node) => match self.named(&name.text) {
-                    Some(Named::Function(lambda)) => {
+                    Some(Binding::Function(lambda)) => {
                         let (lambda, right) = (*lambda, self.node(node));
                         let mut values = [left, right].into_iter();
                         let names: Vec<_> = lambda
@@ -408,9 +409,9 @@ impl<'a> Sight<'a, '_> {
             }
         }
         match &target.of {
-            Type::Kind(Kind::Number) => of.cast(Form::Number(unit)),
-            Type::Kind(Kind::String) => of.cast(Form::Text(format)),
-            Type::Kind(Kind::DateTime | Kind::LocalDateTime) => of.cast(Form::Moment(unit)),
+            Type::Kind(Kind::Number) => of.cast(Cast::Number(unit)),
+            Type::Kind(Kind::String) => of.cast(Cast::Text(format)),
+            Type::Kind(Kind::DateTime | Kind::LocalDateTime) => of.cast(Cast::Moment(unit)),
             Type::Kind(Kind::Boolean) => match of.truth() {
                 Some(flag) => Symbol::flag(flag),
                 None => of,
@@ -442,8 +443,8 @@ fn operated(left: Symbol, operator: Operator, right: Symbol) -> Symbol {
         Operator::And => return Symbol::all(vec![left, right]),
         Operator::Add => return left.sum(symbol::Sign::Plus, right),
         Operator::Subtract => return left.sum(symbol::Sign::Minus, right),
-        // Another zone shows the same moment.
-        Operator::Shift if left.has(&symbol::is_now) => return left.cast(Form::Zone),
+        // The same moment, in another zone.
+        Operator::Shift if left.has(&symbol::is_now) => return left.cast(Cast::Zone),
         Operator::Shift | Operator::Append => return Symbol::Unknown,
         Operator::Multiply | Operator::Divide => return scaled(&left, operator, &right),
         Operator::Equal | Operator::Similar => Relation::Equal,
@@ -453,7 +454,7 @@ fn operated(left: Symbol, operator: Operator, right: Symbol) -> Symbol {
         Operator::Greater => Relation::Greater,
         Operator::GreaterEqual => Relation::GreaterEqual,
     };
-    // Texts of numbers are the numbers here: `"5" >= 5` is what Mule makes of it.
+    // Texts of numbers equal the numbers here, since Mule evaluates `"5" >= 5` that way.
     left.compare(relation, right)
 }
 
@@ -461,11 +462,11 @@ fn scaled(left: &Symbol, operator: Operator, right: &Symbol) -> Symbol {
     let (Some(one), Some(other)) = (left.number(), right.number()) else {
         return Symbol::Unknown;
     };
-    let made = match operator {
+    let result = match operator {
         Operator::Multiply => one.multiply(&other),
         _ => one.divide(&other),
     };
-    made.map_or(Symbol::Unknown, |number| Symbol::Known(number.into()))
+    result.map_or(Symbol::Unknown, |number| Symbol::Known(number.into()))
 }
 
 fn contains(within: &Symbol, wanted: &Symbol) -> Symbol {
@@ -485,7 +486,7 @@ fn contains(within: &Symbol, wanted: &Symbol) -> Symbol {
             Some(Value::String(part)) => Symbol::flag(text.contains(&**part)),
             _ => Symbol::Unknown,
         },
-        // A state that is looked for in a text is that text.
+        // A text that is searched for a state is taken to be that state.
         _ => within.clone().compare(Relation::Equal, wanted.clone()),
     }
 }

@@ -1,4 +1,4 @@
-//! The tree of a script. Chains are flat, so that only nesting makes it deep.
+//! The tree of a script. Chains are flat, so that only nested parts make it deep.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::value::Value;
 use crate::value::json::Layout;
 use crate::value::media::MediaType;
 
-/// A whole script.
+/// A parsed script.
 pub(super) struct Program {
     pub output: Option<Output>,
     pub declarations: Arc<[Declaration]>,
@@ -30,7 +30,7 @@ pub(super) struct Reads {
     /// Attributes or the error, which are always `application/java`.
     pub java: bool,
     pub vars: BTreeSet<Arc<str>>,
-    /// Whether variables may be read that are not named: `vars[key]`.
+    /// True if variables may be read that are not named: `vars[key]`.
     pub all_vars: bool,
 }
 
@@ -45,42 +45,42 @@ pub(super) enum Declared {
     Fun(Arc<Lambda>),
 }
 
-/// A part of a script.
+/// A node of the tree.
 pub(super) enum Node {
     Literal(Value),
     /// A text with `$(…)` in it.
     Text(Vec<Piece>),
     Name(Name),
-    /// `$`, `$$`, `$$$`: 1 to 3.
+    /// An implicit parameter: 1 to 3 for `$`, `$$`, `$$$`.
     Implicit(u8),
-    /// `(a)`
+    /// A part in parentheses: `(a)`.
     Group(Box<Node>),
     Array(Vec<Item>),
     Object(Vec<Item>),
-    /// `if (a) b else if (c) d else e`
+    /// A choice: `if (a) b else if (c) d else e`.
     If {
         cases: Vec<(Node, Node)>,
         otherwise: Option<Box<Node>>,
     },
-    /// `do { var a = 1 --- b }`
+    /// A scope: `do { var a = 1 --- b }`.
     Do {
         declarations: Arc<[Declaration]>,
         body: Box<Node>,
     },
     Lambda(Arc<Lambda>),
-    /// What follows a value without a blank: selectors and arguments.
+    /// A value with the selectors and arguments that follow it.
     Path {
         base: Box<Node>,
         steps: Vec<Step>,
     },
-    /// `!a`, `-a`: the signs from left to right.
+    /// A value with signs, from left to right: `!a`, `-a`.
     Signed {
         signs: Vec<Sign>,
         of: Box<Node>,
     },
-    /// `not a`
+    /// A negation: `not a`.
     Not(Box<Node>),
-    /// `a as Number as String`
+    /// Conversions in order: `a as Number as String`.
     Cast {
         of: Box<Node>,
         to: Vec<Target>,
@@ -90,7 +90,7 @@ pub(super) enum Node {
         first: Box<Node>,
         rest: Vec<Link>,
     },
-    /// The loosest level: `a default b ++ c map d match { … }`, from left to right.
+    /// Stages of the loosest level, from left to right: `a default b ++ c map d match { … }`.
     Flow {
         first: Box<Node>,
         rest: Vec<Stage>,
@@ -103,30 +103,30 @@ pub(super) enum Piece {
     Value(Node),
 }
 
-/// A name, and the function that it is where nothing else has it.
+/// A name, with the built-in function that it refers to unless the script declares it.
 #[derive(Clone)]
 pub(super) struct Name {
     pub text: Arc<str>,
     pub builtin: Option<&'static Builtin>,
 }
 
-/// What an array or object is made of.
+/// A part of an array or object.
 pub(super) struct Item {
     pub what: Content,
-    /// `(…) if condition`
+    /// The condition of `(…) if condition`.
     pub when: Option<Node>,
 }
 
 pub(super) enum Content {
-    /// A value of an array.
+    /// A value in an array.
     Value(Node),
-    /// A key and its value; in an array an object of its own.
+    /// A key with its value; in an array, an object of its own.
     Pair(Node, Node),
-    /// `(object)` in an object: all that it has.
+    /// All entries of an object: `(object)`.
     Spread(Node),
 }
 
-/// A function.
+/// A function of the script.
 pub(super) struct Lambda {
     pub params: Vec<Param>,
     pub returns: Option<Type>,
@@ -141,25 +141,25 @@ pub(super) struct Param {
 
 /// A selector, or the arguments of a call.
 pub(super) enum Step {
-    /// `.key`, `["key"]` with a text
+    /// One key: `.key`, `["key"]` with a text.
     Key(Key),
-    /// `.*key`
+    /// All values of a key: `.*key`.
     All(Key),
-    /// `..`
+    /// All descendants: `..`.
     Descendants,
-    /// `..key`
+    /// A key at any depth: `..key`.
     Deep(Key),
-    /// `..*key`
+    /// All values of a key at any depth: `..*key`.
     DeepAll(Key),
-    /// `[index]`, where the index may be a key
+    /// An index or a key: `[index]`.
     Index(Node),
-    /// `[a to b]`
+    /// A range: `[a to b]`.
     Slice(Node, Node),
-    /// `[?(condition)]`
+    /// A filter: `[?(condition)]`.
     Filter(Arc<Lambda>),
-    /// `?`
+    /// True if the selection exists: `?`.
     Present,
-    /// `!`
+    /// An error if the selection does not exist: `!`.
     Required,
     Call(Vec<Node>),
 }
@@ -195,9 +195,9 @@ pub(super) enum Operator {
     GreaterEqual,
     Add,
     Subtract,
-    /// `>>`
+    /// The operator `>>`.
     Shift,
-    /// `<<`
+    /// The operator `<<`.
     Append,
     Multiply,
     Divide,
@@ -206,27 +206,27 @@ pub(super) enum Operator {
 /// A step of the loosest level.
 pub(super) enum Stage {
     Default(Node),
-    /// `++`
+    /// Concatenation: `a ++ b`.
     Concat(Node),
-    /// `--`
+    /// Removal: `a -- b`.
     Remove(Node),
-    /// `a name b`
+    /// A function between its operands: `a name b`.
     Call(Name, Node),
-    /// `a replace b with c`
+    /// A replacement: `a replace b with c`.
     Replace(Node, Node),
     Match(Vec<Case>),
 }
 
-/// A case of a `match`; `else` is one without pattern and condition.
+/// A case of a `match`; an `else` has neither pattern nor condition.
 pub(super) struct Case {
-    /// The name that the value has in it; `$` where none is given.
+    /// The name of the value inside the case; `$` by default.
     pub name: Arc<str>,
     pub pattern: Option<CasePattern>,
     pub when: Option<Node>,
     pub then: Node,
 }
 
-/// A case's pattern.
+/// The pattern of a case.
 pub(super) enum CasePattern {
     Value(Node),
     Is(Type),

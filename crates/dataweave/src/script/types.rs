@@ -1,4 +1,4 @@
-//! Types, as `as`, `is`, `case is`, parameters and variables name them.
+//! Types, as in `as`, `is`, `case is`, parameters and variables.
 
 use std::sync::Arc;
 
@@ -7,19 +7,19 @@ use super::tree::Node;
 use super::{literal, parse};
 use crate::value::{Kind, Value};
 
-/// A type.
+/// A type of values.
 #[derive(Clone)]
 pub(super) enum Type {
-    /// Anything.
+    /// Any value at all.
     Any,
     Kind(Kind),
-    /// One value.
+    /// A single value.
     Literal(Value),
-    /// One of several.
+    /// One of several types.
     Union(Vec<Type>),
 }
 
-/// What `as` makes of a value.
+/// The target of an `as`, with its options.
 #[derive(Clone)]
 pub(super) struct Target {
     pub of: Type,
@@ -32,12 +32,12 @@ pub(super) enum Setting {
     Format,
     Unit,
     Locale,
-    /// The Java class of an object, which changes nothing here.
+    /// The Java class of an object; it has no effect here.
     Class,
 }
 
 impl Type {
-    /// Whether a value is of it.
+    /// True if a value is of the type.
     pub fn holds(&self, value: &Value) -> bool {
         match self {
             Type::Any => true,
@@ -48,7 +48,7 @@ impl Type {
     }
 }
 
-/// The kind of that name.
+/// Finds a kind by its name.
 pub(super) fn kind(name: &str) -> Option<Kind> {
     if name == "Key" {
         return Some(Kind::String);
@@ -56,7 +56,7 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
     Kind::ALL.into_iter().find(|kind| kind.name() == name)
 }
 
-/// A type without options.
+/// Parses a type without options.
 pub(super) fn plain(cursor: &mut Cursor<'_>) -> Parsed<Type> {
     let first = cursor.inner(single)?;
     let mut types = vec![first.of];
@@ -65,7 +65,7 @@ pub(super) fn plain(cursor: &mut Cursor<'_>) -> Parsed<Type> {
         if cursor.eat("|") {
             types.push(cursor.inner(single)?.of);
         } else if cursor.eat("&") {
-            // Both sides are objects, and structures are not compared.
+            // Both sides are objects, and structures are not checked.
             cursor.inner(single)?;
         } else {
             break;
@@ -77,8 +77,7 @@ pub(super) fn plain(cursor: &mut Cursor<'_>) -> Parsed<Type> {
     })
 }
 
-/// A type with options in braces, `String {format: "yyyy"}`; those of a `type` stand unless others
-/// are given.
+/// Parses a type with options in braces, `String {format: "yyyy"}`, which override the options of a declared type.
 pub(super) fn target(cursor: &mut Cursor<'_>) -> Parsed<Target> {
     let mut target = single(cursor)?;
     cursor.blank()?;
@@ -105,7 +104,7 @@ pub(super) fn target(cursor: &mut Cursor<'_>) -> Parsed<Target> {
     Ok(target)
 }
 
-/// One type of a union.
+/// Parses one member of a union.
 fn single(cursor: &mut Cursor<'_>) -> Parsed<Target> {
     let simple = |of| Target {
         of,
@@ -157,14 +156,14 @@ fn single(cursor: &mut Cursor<'_>) -> Parsed<Target> {
             Some(kind) => Ok(simple(Type::Kind(kind))),
             None => Err(cursor.fault(
                 start,
-                &format!("there is no type `{name}`"),
+                &format!("unknown type `{name}`"),
                 "use Number, String, Boolean, DateTime, Date, Array, Object or another of DataWeave",
             )),
         },
     }
 }
 
-/// `{name: String, age?: Number}`, which says no more here than that it is an object.
+/// Parses a structure, `{name: String, age?: Number}`, which here only means an object.
 fn structure(cursor: &mut Cursor<'_>) -> Parsed<()> {
     cursor.expect("{")?;
     cursor.inner(|cursor| {
@@ -189,7 +188,7 @@ fn structure(cursor: &mut Cursor<'_>) -> Parsed<()> {
     })
 }
 
-/// The type of a member, before whose end a `|` may belong to the object.
+/// Parses the type of a member; a `|` before its end may belong to the object.
 fn plain_member(cursor: &mut Cursor<'_>, closed: bool) -> Parsed<()> {
     single(cursor)?;
     loop {
@@ -204,7 +203,7 @@ fn plain_member(cursor: &mut Cursor<'_>, closed: bool) -> Parsed<()> {
     }
 }
 
-/// `(String, n: Number) -> Boolean`
+/// Parses the type of a function: `(String, n: Number) -> Boolean`.
 fn parameters(cursor: &mut Cursor<'_>) -> Parsed<()> {
     cursor.expect("(")?;
     cursor.inner(|cursor| {
@@ -232,7 +231,7 @@ fn parameters(cursor: &mut Cursor<'_>) -> Parsed<()> {
     })
 }
 
-/// `format: "yyyy"`
+/// Parses an option: `format: "yyyy"`.
 fn option(cursor: &mut Cursor<'_>) -> Parsed<(Setting, Node)> {
     let start = cursor.at;
     let name = if cursor.starts("\"") || cursor.starts("'") {
@@ -251,7 +250,7 @@ fn option(cursor: &mut Cursor<'_>) -> Parsed<(Setting, Node)> {
         _ => {
             return Err(cursor.fault(
                 start,
-                &format!("`{name}` is no option of `as` that is supported"),
+                &format!("unsupported option `{name}` of `as`"),
                 "use format, unit or locale",
             ));
         }

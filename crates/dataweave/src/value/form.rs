@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::value::Value;
 
-/// The pairs of a text, each a string; a key may occur more than once.
+/// Reads the pairs of a form, each value as a text; a key may occur several times.
 pub(crate) fn read(text: &str) -> Value {
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
     let entries = pairs.map(|pair| {
@@ -14,7 +14,7 @@ pub(crate) fn read(text: &str) -> Value {
     Value::object(entries.collect())
 }
 
-/// A pair's text.
+/// Writes pairs as a form.
 pub(crate) fn write(pairs: &[(Arc<str>, Arc<str>)]) -> String {
     let mut text = String::new();
     for (key, value) in pairs {

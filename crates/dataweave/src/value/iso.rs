@@ -7,7 +7,7 @@ use jiff::tz::{Offset, TimeZone};
 use crate::value::Value;
 use crate::value::period::Period;
 
-/// Any of them.
+/// Reads any of these texts.
 pub(crate) fn any(text: &str) -> Option<Value> {
     if let Some(period) = Period::parse(text) {
         return Some(Value::period(period));
@@ -23,7 +23,7 @@ pub(crate) fn any(text: &str) -> Option<Value> {
         .or_else(|| whole_time(text))
 }
 
-/// `2026-01-31T10:00:00Z`, `2026-01-31T10:00+01:00[Europe/Paris]`
+/// Reads a moment: `2026-01-31T10:00:00Z`, `2026-01-31T10:00+01:00[Europe/Paris]`.
 pub(crate) fn date_time(text: &str) -> Option<Zoned> {
     let (date, rest) = date(text)?;
     let (time, rest) = time(rest.strip_prefix(['T', 't'])?)?;
@@ -37,20 +37,20 @@ pub(crate) fn date_time(text: &str) -> Option<Zoned> {
     Some(at.to_zoned(zone))
 }
 
-/// `2026-01-31T10:00:00`
+/// Reads a date and time: `2026-01-31T10:00:00`.
 pub(crate) fn local_date_time(text: &str) -> Option<DateTime> {
     let (date, rest) = date(text)?;
     let (time, rest) = time(rest.strip_prefix(['T', 't'])?)?;
     rest.is_empty().then(|| date.to_datetime(time))
 }
 
-/// `2026-01-31`
+/// Reads a date: `2026-01-31`.
 pub(crate) fn local_date(text: &str) -> Option<Date> {
     let (date, rest) = date(text)?;
     rest.is_empty().then_some(date)
 }
 
-/// `10:00:00`, `10:00:00.5+01:00`
+/// Reads a time of day: `10:00:00`, `10:00:00.5+01:00`.
 pub(crate) fn whole_time(text: &str) -> Option<Value> {
     let (time, rest) = time(text)?;
     if rest.is_empty() {
@@ -60,7 +60,7 @@ pub(crate) fn whole_time(text: &str) -> Option<Value> {
     rest.is_empty().then_some(Value::Time(time, offset))
 }
 
-/// A zone's name, or its offset: `Europe/Paris`, `UTC`, `+01:00`.
+/// Reads a zone's name or offset: `Europe/Paris`, `UTC`, `+01:00`.
 pub(crate) fn zone(name: &str) -> Option<TimeZone> {
     if let Some((offset, "")) = offset(name) {
         return Some(offset.to_time_zone());
@@ -108,7 +108,7 @@ fn time(text: &str) -> Option<(Time, &str)> {
     Some((Time::new(hour, minute, second, nanos).ok()?, rest))
 }
 
-/// Nanoseconds of up to nine digits behind a point.
+/// Reads a fraction of up to nine digits, as nanoseconds.
 pub(crate) fn fraction(digits: &str) -> Option<i32> {
     if digits.is_empty() || digits.len() > 9 {
         return None;
@@ -136,7 +136,7 @@ fn offset(text: &str) -> Option<(Offset, &str)> {
     Some((offset, rest))
 }
 
-/// `Z`, `+01:00`, `-00:00:30`
+/// Writes an offset: `Z`, `+01:00`, `-00:00:30`.
 pub(crate) fn show_offset(offset: Offset) -> String {
     let seconds = offset.seconds();
     if seconds == 0 {
@@ -151,7 +151,7 @@ pub(crate) fn show_offset(offset: Offset) -> String {
     text
 }
 
-/// The text of a date, time, zone or period; None of another value.
+/// Writes a date, time, zone or period; `None` for other values.
 pub(crate) fn show(value: &Value) -> Option<String> {
     Some(match value {
         Value::DateTime(zoned) => {

@@ -1,4 +1,4 @@
-//! JSON as DataWeave reads and writes it: numbers exact, equal keys kept, in order.
+//! JSON as DataWeave reads and writes it: exact numbers, and all of several equal keys, in order.
 
 mod read;
 mod write;
@@ -10,10 +10,11 @@ use super::Value;
 use crate::fault::EvalFault;
 
 impl Value {
-    /// The value of a JSON text; a byte order mark before it is no part of it.
+    /// Reads a JSON text; a leading byte order mark is skipped.
     ///
     /// # Errors
-    /// Where it is no JSON, with the place; nests too deep; or takes too much memory as a value.
+    /// If the text is not valid JSON, with the position; if it is nested too deep; or if the value needs too much
+    /// memory.
     pub fn from_json(text: &str) -> Result<Value, EvalFault> {
         read(text)
     }

@@ -1,4 +1,4 @@
-//! Values with their media types.
+//! Media types, and values with media types.
 
 use std::sync::Arc;
 
@@ -10,48 +10,48 @@ use crate::value::Value;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaType(Arc<str>);
 
-/// How a media type's texts are read and written.
+/// The format of a media type's texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// JSON: `application/json`, `text/json`, `application/problem+json`.
     Json,
-    /// `application/x-www-form-urlencoded`
+    /// HTML forms: `application/x-www-form-urlencoded`.
     Form,
-    /// `text/plain`
+    /// Plain text: `text/plain`.
     Text,
-    /// `application/java`: values as they are, with no text.
+    /// Values without a text: `application/java`.
     Java,
-    /// Anything else: a text or bytes that nobody looks into.
+    /// Any other format; its texts and bytes are not interpreted.
     Opaque,
 }
 
 impl MediaType {
-    /// The media type of that text.
+    /// Makes a media type of its text.
     pub fn new(text: impl Into<Arc<str>>) -> MediaType {
         MediaType(text.into())
     }
 
-    /// `application/java`: that of a value without a text.
+    /// `application/java`, the media type of values without a text.
     pub fn java() -> MediaType {
         MediaType::new("application/java")
     }
 
-    /// `application/json`
+    /// `application/json`, the media type of JSON texts.
     pub fn json() -> MediaType {
         MediaType::new("application/json")
     }
 
-    /// `*/*`: that of a literal text in an attribute.
+    /// `*/*`, the media type of a literal text in an attribute.
     pub fn any() -> MediaType {
         MediaType::new("*/*")
     }
 
-    /// Its text.
+    /// The media type as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Without its parameters, in lower case.
+    /// The type without parameters, in lower case.
     pub fn essence(&self) -> String {
         let essence = self.0.split(';').next().unwrap_or_default();
         essence.trim().to_ascii_lowercase()
@@ -69,21 +69,20 @@ impl MediaType {
     }
 }
 
-/// A value and its media type.
+/// A value with its media type.
 ///
-/// A text or bytes of a media type that has a reader are the value's text, not the value: a
-/// `application/json` string `{"a":1}` is an object to an expression, and what goes over the wire is
-/// the string.
+/// A text or binary value of a media type with a reader is the written form of the value: an `application/json` text
+/// `{"a":1}` is an object to an expression, and the text is sent over the wire.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Typed {
-    /// The value, or its text.
+    /// The value, or its written form.
     pub value: Value,
-    /// What it is.
+    /// The media type of the value.
     pub media_type: MediaType,
 }
 
 impl Typed {
-    /// A value as it is, `application/java`.
+    /// Makes a value of media type `application/java`.
     pub fn java(value: impl Into<Value>) -> Typed {
         Typed {
             value: value.into(),
@@ -91,7 +90,7 @@ impl Typed {
         }
     }
 
-    /// A literal text, `*/*`.
+    /// Makes a literal text, of media type `*/*`.
     pub fn literal(text: impl Into<Arc<str>>) -> Typed {
         Typed {
             value: Value::text(text),
@@ -102,7 +101,7 @@ impl Typed {
     /// The value that an expression sees.
     ///
     /// # Errors
-    /// Where the text is not of its media type.
+    /// If the text is not of its media type.
     pub fn read(&self) -> Result<Value, EvalFault> {
         let text = match (&self.value, self.media_type.format()) {
             (Value::String(text), Format::Json | Format::Form) => text.clone(),
@@ -117,12 +116,12 @@ impl Typed {
     }
 }
 
-/// Bytes as text.
+/// Reads bytes as UTF-8 text.
 pub(crate) fn utf8(bytes: &[u8]) -> Result<Arc<str>, EvalFault> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(text.into()),
         Err(error) => Err(EvalFault::new(format!(
-            "the bytes are no UTF-8 from byte {} on",
+            "the bytes are not UTF-8 from byte {} on",
             error.valid_up_to()
         ))),
     }

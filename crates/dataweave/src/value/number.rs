@@ -1,7 +1,7 @@
-//! Numbers: exact decimals, as Java's `BigDecimal` has them.
+//! Numbers: exact decimals, like Java's `BigDecimal`.
 //!
-//! Sums and products are exact. A quotient is exact where it ends within 100 digits; otherwise it is
-//! rounded to 34 digits, half to even, as [`MathContext.DECIMAL128`] rounds it.
+//! Sums and products are exact. A quotient is exact if it ends within 100 digits; otherwise it is rounded to 34
+//! digits, half to even, as [`MathContext.DECIMAL128`] rounds it.
 //!
 //! [`MathContext.DECIMAL128`]: https://docs.oracle.com/en/java/javase/17/docs/api/java.base/java/math/MathContext.html
 
@@ -14,31 +14,31 @@ use std::sync::Arc;
 use bigdecimal::num_bigint::{BigInt, Sign};
 use bigdecimal::{BigDecimal, RoundingMode, Signed as _, ToPrimitive as _, Zero as _};
 
-/// Digits of a number, before or after its point, so that none grows without end.
+/// The limit of a number's digits before the point, and of those after it.
 pub(crate) const DIGITS_MAX: u64 = 1000;
 
-/// Digits of a quotient that does not end.
+/// The digits of a quotient that does not end.
 const QUOTIENT_DIGITS: NonZeroU64 = NonZeroU64::new(34).expect("34 is not zero");
 
-/// A number.
+/// A decimal number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Number(Kept);
+pub struct Number(Repr);
 
-/// How a number is kept: there is one way for each.
+/// The representation of a number; equal numbers have equal representations.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Kept {
-    /// Digits that end in no zero, and how many of them are behind the point: mostly all of it.
+enum Repr {
+    /// Digits without trailing zeros, and the number of digits after the point; the usual case.
     Short { digits: i64, scale: i32 },
-    /// Any other, without trailing zeros.
+    /// Any other number, without trailing zeros.
     Long(Arc<BigDecimal>),
 }
 
-/// Why there is no such number.
+/// The reason why a number does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NumberFault {
-    /// It has more than [`DIGITS_MAX`] digits.
+    /// The number has more than [`DIGITS_MAX`] digits.
     Large,
-    /// Something is divided by zero.
+    /// The divisor is zero.
     Zero,
 }
 
@@ -54,7 +54,7 @@ impl fmt::Display for NumberFault {
 type Made = Result<Number, NumberFault>;
 
 impl Number {
-    /// So many digits, of which so many are behind the point.
+    /// Makes a number of its digits and the number of digits after the point.
     fn short(mut digits: i64, mut scale: i32) -> Number {
         if digits == 0 {
             scale = 0;
@@ -63,31 +63,31 @@ impl Number {
             digits /= 10;
             scale -= 1;
         }
-        Number(Kept::Short { digits, scale })
+        Number(Repr::Short { digits, scale })
     }
 
-    /// A number that has no trailing zeros.
+    /// Makes a number of a decimal without trailing zeros.
     fn normal(number: BigDecimal) -> Number {
         let (digits, scale) = number.as_bigint_and_exponent();
         match (digits.to_i64(), i32::try_from(scale)) {
             (Some(digits), Ok(scale)) => Number::short(digits, scale),
-            _ => Number(Kept::Long(Arc::new(number))),
+            _ => Number(Repr::Long(Arc::new(number))),
         }
     }
 
     fn big(&self) -> Cow<'_, BigDecimal> {
         match &self.0 {
-            Kept::Short { digits, scale } => {
+            Repr::Short { digits, scale } => {
                 Cow::Owned(BigDecimal::new((*digits).into(), (*scale).into()))
             }
-            Kept::Long(number) => Cow::Borrowed(number),
+            Repr::Long(number) => Cow::Borrowed(number),
         }
     }
 
-    /// The number of a decimal text: digits, a point among them or before or after them, a sign
-    /// before, an exponent behind. None for any other text and for more than a thousand digits.
+    /// Reads a decimal text: digits, with an optional sign in front, a point anywhere and an exponent at the end.
+    /// `None` for other texts and for more than a thousand digits.
     pub fn parse(text: &str) -> Option<Number> {
-        // Most are short and whole.
+        // Most numbers are short and whole.
         if text.len() <= 18
             && text.bytes().all(|byte| byte.is_ascii_digit())
             && let Ok(digits) = text.parse()
@@ -121,9 +121,9 @@ impl Number {
         Number::checked(BigDecimal::new(digits, scale)).ok()
     }
 
-    /// The number, unless it is too large; every number is kept without trailing zeros.
+    /// Removes trailing zeros and checks the limit of digits.
     fn checked(number: BigDecimal) -> Made {
-        // A scale alone can be far out, and normalising would write its zeros out.
+        // A scale alone can be huge, and normalising would write out its zeros.
         if number.is_zero() {
             return Ok(Number::short(0, 0));
         }
@@ -140,48 +140,48 @@ impl Number {
         Ok(Number::normal(number))
     }
 
-    /// The nearest number of a float; None if it is not finite.
+    /// The decimal nearest to a float; `None` if the float is not finite.
     pub(crate) fn from_f64(float: f64) -> Option<Number> {
-        // Its shortest text, as Java reads a double into a decimal.
+        // The shortest text of the float, as Java converts a double to a decimal.
         float
             .is_finite()
             .then(|| Number::parse(&float.to_string()))?
     }
 
-    /// The nearest float.
+    /// The float nearest to the number.
     pub(crate) fn to_f64(&self) -> f64 {
         self.big().to_f64().unwrap_or(f64::NAN)
     }
 
-    /// The whole number that it is; None if it has a fraction or is out of range.
+    /// The number as `i64`; `None` if it has a fraction or is out of range.
     pub fn to_i64(&self) -> Option<i64> {
         self.is_integer().then(|| self.big().to_i64())?
     }
 
-    /// The whole number that it is without its fraction; None out of range.
+    /// The number as `i128` without its fraction; `None` if it is out of range.
     pub fn truncated(&self) -> Option<i128> {
         self.big().to_i128()
     }
 
-    /// Whether it has no fraction.
+    /// True if the number has no fraction.
     pub(crate) fn is_integer(&self) -> bool {
         match &self.0 {
-            Kept::Short { scale, .. } => *scale <= 0,
-            Kept::Long(number) => number.fractional_digit_count() <= 0,
+            Repr::Short { scale, .. } => *scale <= 0,
+            Repr::Long(number) => number.fractional_digit_count() <= 0,
         }
     }
 
-    /// Whether it is less than zero.
+    /// True if the number is less than zero.
     pub(crate) fn is_negative(&self) -> bool {
         self.big().is_negative()
     }
 
-    /// Whether it is zero.
+    /// True for the number zero.
     pub fn is_zero(&self) -> bool {
-        matches!(self.0, Kept::Short { digits: 0, .. })
+        matches!(self.0, Repr::Short { digits: 0, .. })
     }
 
-    /// How many decimal digits it has, leading and trailing zeros aside, but those before the point.
+    /// The number of digits in plain notation, without point and sign.
     pub(crate) fn digits(&self) -> usize {
         let text = self.to_string();
         text.bytes().filter(u8::is_ascii_digit).count()
@@ -210,7 +210,7 @@ impl Number {
         Number::checked(quotient.with_precision_round(QUOTIENT_DIGITS, RoundingMode::HalfEven))
     }
 
-    /// The remainder, which has the dividend's sign.
+    /// The remainder, with the sign of the dividend.
     pub(crate) fn remainder(&self, other: &Number) -> Made {
         if other.is_zero() {
             return Err(NumberFault::Zero);
@@ -218,7 +218,7 @@ impl Number {
         Number::checked(&*self.big() % &*other.big())
     }
 
-    /// The number raised to a power: exact for whole ones, from floats for others.
+    /// The number raised to a power: exact for whole powers, computed with floats for others.
     pub(crate) fn power(&self, power: &Number) -> Made {
         let Some(whole) = power.to_i64() else {
             let float = self.to_f64().powf(power.to_f64());
@@ -227,7 +227,7 @@ impl Number {
         let (digits, scale) = self.big().as_bigint_and_exponent();
         let size = whole.unsigned_abs();
         let one = digits.magnitude() == &1_u8.into() && scale == 0;
-        // Powers of 0, 1 and -1 do not grow: only whether they are odd matters.
+        // Powers of 0, 1 and -1 do not grow; only parity matters.
         let power = if self.is_zero() || one {
             if size == 0 { 0 } else { 2 - size % 2 }
         } else {
@@ -249,28 +249,28 @@ impl Number {
         }
     }
 
-    /// The number rounded to so many digits after the point.
+    /// The number rounded to `fraction` digits after the point.
     pub(crate) fn rounded(&self, fraction: u16, mode: RoundingMode) -> Number {
         let rounded = self.big().with_scale_round(i64::from(fraction), mode);
         Number::normal(rounded.normalized())
     }
 
-    /// The same number with the other sign.
+    /// The number with the opposite sign.
     pub(crate) fn negated(&self) -> Number {
         Number::normal(-self.big().into_owned())
     }
 
-    /// The number without its sign.
+    /// The absolute value.
     pub(crate) fn magnitude(&self) -> Number {
         Number::normal(self.big().abs())
     }
 
-    /// The square root; None of a negative number.
+    /// The square root; `None` for negative numbers.
     pub(crate) fn root(&self) -> Option<Number> {
         (self.big().sign() != Sign::Minus).then(|| Number::from_f64(self.to_f64().sqrt()))?
     }
 
-    /// Its digits with exactly so many after the point, without a sign: `12.50`.
+    /// The digits with exactly `fraction` of them after the point, without a sign: `12.50`.
     pub(crate) fn padded(&self, fraction: u16) -> String {
         let scaled = self
             .big()
@@ -284,8 +284,8 @@ impl Ord for Number {
     fn cmp(&self, other: &Number) -> Ordering {
         match (&self.0, &other.0) {
             (
-                Kept::Short { digits: a, scale },
-                Kept::Short {
+                Repr::Short { digits: a, scale },
+                Repr::Short {
                     digits: b,
                     scale: other,
                 },

@@ -1,4 +1,4 @@
-//! Periods: years, months and days of a calendar, and an exact time.
+//! Periods: calendar years, months and days, and an exact time.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ pub struct Period {
     pub years: i32,
     /// Months of the calendar.
     pub months: i32,
-    /// Days of the calendar, which need not have 24 hours.
+    /// Calendar days, which may have other than 24 hours.
     pub days: i32,
-    /// An exact time besides.
+    /// The exact time in addition.
     pub time: SignedDuration,
 }
 
 impl Period {
-    /// An exact time.
+    /// Makes a period of an exact time.
     pub fn of(time: SignedDuration) -> Period {
         Period {
             time,
@@ -26,13 +26,12 @@ impl Period {
         }
     }
 
-    /// Whether it is an exact time alone.
+    /// True if the period is only an exact time.
     pub fn is_exact(&self) -> bool {
         self.years == 0 && self.months == 0 && self.days == 0
     }
 
-    /// The period of an ISO 8601 text: `P1Y2M3W4DT5H6M7.5S`, some of its parts at least. None for
-    /// others, and out of range.
+    /// Reads an ISO 8601 period: `P1Y2M3W4DT5H6M7.5S`, with at least one part. `None` for other texts and out of range.
     pub fn parse(text: &str) -> Option<Period> {
         let (sign, text) = match text.strip_prefix('-') {
             Some(text) => (-1, text),
@@ -70,7 +69,7 @@ impl Period {
         Some(period)
     }
 
-    /// The sum of two periods; None out of range.
+    /// The sum of two periods; `None` if it is out of range.
     pub fn plus(&self, other: &Period) -> Option<Period> {
         Some(Period {
             years: self.years.checked_add(other.years)?,
@@ -80,7 +79,7 @@ impl Period {
         })
     }
 
-    /// The period the other way; None out of range.
+    /// The negated period; `None` if it is out of range.
     pub fn negated(&self) -> Option<Period> {
         Some(Period {
             years: self.years.checked_neg()?,
@@ -90,15 +89,15 @@ impl Period {
         })
     }
 
-    /// Its calendar part; None out of a calendar's range.
+    /// The years and months as a span; `None` if they are out of a calendar's range.
     pub(crate) fn calendar(&self) -> Option<Span> {
-        // Years and months are added as one, as Java does it, before the days.
+        // Java adds years and months as one, before the days.
         let months = i64::from(self.years) * 12 + i64::from(self.months);
         Span::new().try_months(months).ok()
     }
 }
 
-/// The counts and units of one half of a period, whose units come in order.
+/// The counts and units of the date or time part; units must be in order.
 fn parts<'a>(mut text: &'a str, units: &str) -> Option<Vec<(&'a str, char)>> {
     let mut parts = Vec::new();
     let mut left = units;
@@ -113,7 +112,7 @@ fn parts<'a>(mut text: &'a str, units: &str) -> Option<Vec<(&'a str, char)>> {
     Some(parts)
 }
 
-/// Seconds with up to nine digits of fraction.
+/// Reads seconds with up to nine digits of fraction.
 fn seconds(text: &str) -> Option<SignedDuration> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
@@ -133,7 +132,7 @@ fn seconds(text: &str) -> Option<SignedDuration> {
     SignedDuration::from_secs(whole).checked_add(SignedDuration::from_nanos(nanos.into()))
 }
 
-/// As Java writes `Period` and `Duration`: `P1Y2M3D`, `PT8952H`, `PT0S`.
+/// The form of Java's `Period` and `Duration`: `P1Y2M3D`, `PT8952H`, `PT0S`.
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("P")?;

@@ -1,13 +1,13 @@
-//! Regular expressions: Java's, as far as they take linear time.
+//! Regular expressions of Java, as far as they match in linear time.
 
 use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 
-/// Bytes that a compiled expression may take.
+/// The limit of a compiled expression, in bytes.
 const SIZE_MAX: usize = 1 << 17;
 
-/// A regular expression.
+/// A compiled regular expression.
 #[derive(Debug, Clone)]
 pub struct Pattern(Arc<Inner>);
 
@@ -19,11 +19,11 @@ struct Inner {
 }
 
 impl Pattern {
-    /// The expression of that text.
+    /// Compiles an expression.
     ///
     /// # Errors
-    /// What is wrong with it, in a line: its syntax, or what needs more than linear time (looking
-    /// around, back references).
+    /// One line about the problem: the syntax, or a construct that needs more than linear time (look-around, back
+    /// references).
     pub(crate) fn new(source: &str) -> Result<Pattern, String> {
         let translated = translate(source);
         let build = |text: &str| {
@@ -44,23 +44,23 @@ impl Pattern {
         })))
     }
 
-    /// Its text.
+    /// The expression's source text.
     pub(crate) fn source(&self) -> &str {
         &self.0.source
     }
 
-    /// What finds it in a text.
+    /// The expression for a search in a text.
     pub(crate) fn anywhere(&self) -> &Regex {
         &self.0.anywhere
     }
 
-    /// What matches a whole text.
+    /// The expression for a match of a whole text.
     pub(crate) fn whole(&self) -> &Regex {
         &self.0.whole
     }
 }
 
-/// The text with Java's classes spelled out, which know ASCII alone.
+/// The source text with Java's character classes spelled out, which are ASCII only.
 fn translate(source: &str) -> String {
     let mut text = String::with_capacity(source.len());
     let mut chars = source.chars();
@@ -77,7 +77,7 @@ fn translate(source: &str) -> String {
             Some('s') => text.push_str("[ \\t\\n\\x0B\\f\\r]"),
             Some('S') => text.push_str("[^ \\t\\n\\x0B\\f\\r]"),
             Some('Z') => text.push_str("\\z"),
-            // Java takes a needless backslash before any character that is no letter.
+            // Java accepts a redundant backslash before any character that is not a letter.
             Some(other) if !other.is_ascii_alphanumeric() && !other.is_ascii_punctuation() => {
                 text.push(other);
             }

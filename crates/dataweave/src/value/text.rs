@@ -1,4 +1,4 @@
-//! The text of a value, and how a complaint shows one.
+//! Values as text, and values in error messages.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use super::{Kind, Value, iso, media};
 use crate::fault::EvalFault;
 use crate::limits::TEXT_MAX;
 
-/// Characters of a value that a complaint shows.
+/// The number of characters of a value that an error message shows.
 const SHOWN_MAX: usize = 100;
 
 pub(crate) type Coerced<T> = Result<T, EvalFault>;
 
-/// The value as text: numbers without trailing zeros, dates by ISO 8601.
+/// The value as a text: numbers without trailing zeros, dates by ISO 8601.
 pub(crate) fn text(value: &Value) -> Coerced<Arc<str>> {
     Ok(match value {
         Value::String(text) => text.clone(),
@@ -32,7 +32,7 @@ pub(crate) fn text(value: &Value) -> Coerced<Arc<str>> {
     })
 }
 
-/// Whether a text of that many bytes may be made.
+/// Checks the length of a text, in bytes, against the limit.
 pub(crate) fn check_text(bytes: usize) -> Coerced<()> {
     if bytes > TEXT_MAX {
         return Err(EvalFault::new(format!(
@@ -42,12 +42,12 @@ pub(crate) fn check_text(bytes: usize) -> Coerced<()> {
     Ok(())
 }
 
-/// The complaint that a value cannot be of a kind.
+/// The error for a value that cannot be converted to a kind.
 pub(crate) fn cannot(value: &Value, kind: Kind) -> EvalFault {
     EvalFault::new(format!("{} cannot become {kind}", shown(value)))
 }
 
-/// A value as a complaint shows it: `String ("abc")`.
+/// A value as error messages show it: `String ("abc")`.
 pub(crate) fn shown(value: &Value) -> String {
     let text = match value {
         Value::Array(array) => return format!("Array of {}", array.items().len()),

@@ -60,10 +60,10 @@ pub(crate) fn is_application(root: &Node) -> bool {
     typed || (!native && parts.iter().any(|key| root.entry(key).is_some()))
 }
 
-/// Reads an application, whose own file has the number 0.
+/// Reads an application. `files` are those that are read with it, its own file first; those that it names are added.
 pub(crate) fn read(
     mut root: Node,
-    name: &str,
+    files: &[String],
     text: &str,
     loader: &dyn Loader,
     notes: &mut Notes,
@@ -79,7 +79,7 @@ pub(crate) fn read(
     let mut reader = Reader {
         notes,
         loader,
-        texts: vec![SourceText::new(name, text)],
+        texts: texts(files, text),
         around: Names::default(),
         inside: Names::default(),
         env: Value::Params(Arc::new(env.clone())),
@@ -91,6 +91,7 @@ pub(crate) fn read(
         fleet: None,
         limits: Limits::default(),
         upstreams: Vec::new(),
+        guards: Vec::new(),
         routes: Vec::new(),
         app: None,
     };
@@ -162,6 +163,15 @@ pub(crate) fn read(
 fn text_or_nothing(app: &Object<'_>, key: &str) -> bool {
     app.get(key)
         .is_none_or(|entry| crate::read::object::text(&entry.value).is_some())
+}
+
+/// The texts of the files so far, of which all but the first are no part of the application.
+fn texts(files: &[String], text: &str) -> Vec<SourceText> {
+    let texts = std::iter::once(text).chain(std::iter::repeat(""));
+    let named = files.iter().zip(texts);
+    named
+        .map(|(name, text)| SourceText::new(name, text))
+        .collect()
 }
 
 fn names(texts: Vec<SourceText>) -> Vec<String> {

@@ -17,6 +17,7 @@ use super::limiter::{Limit, Limiter};
 use super::rest::{self, Client, Rest};
 use super::router::RestRouter;
 use super::scope::Names;
+use crate::program::target_name;
 use crate::{Action, Activity, App, Choice, Cors, Handler, Map, RestActivity, Service, Value};
 
 /// A Flogo application as it runs.
@@ -95,19 +96,6 @@ fn find<'a>(
     clients.iter().find(|client| client.serves(wanted, limits))
 }
 
-/// The actions of an application, each once.
-fn actions(app: &App) -> Vec<&Arc<Action>> {
-    let mut actions: Vec<&Arc<Action>> = Vec::new();
-    for handler in app.all_handlers() {
-        for choice in &handler.choices {
-            if !actions.iter().any(|known| known.name == choice.action.name) {
-                actions.push(&choice.action);
-            }
-        }
-    }
-    actions
-}
-
 /// The routers of an application's listeners, by their names.
 fn routers(plan: &Plan) -> Result<HashMap<Arc<str>, RestRouter>, String> {
     let mut routers = HashMap::new();
@@ -131,7 +119,8 @@ impl Builder<'_> {
     pub fn build(&self, app: &App, lost: &mut Vec<String>) -> Result<LiveApp, String> {
         let routers = routers(self.host.plan)?;
         let clients = self.clients(app)?;
-        let actions: Vec<_> = actions(app)
+        let actions: Vec<_> = app
+            .actions()
             .into_iter()
             .map(|action| Arc::new(self.action(action, &clients, lost)))
             .collect();
@@ -156,7 +145,7 @@ impl Builder<'_> {
     fn clients(&self, app: &App) -> Result<Vec<Arc<Client>>, String> {
         let limits = &self.host.plan.limits;
         let mut clients: Vec<Arc<Client>> = Vec::new();
-        for action in actions(app) {
+        for action in app.actions() {
             for service in &action.services {
                 let Activity::Rest(wanted) = &service.activity else {
                     continue;
@@ -261,8 +250,7 @@ impl Builder<'_> {
             Activity::Rest(wanted) => {
                 let client = find(clients, wanted, &self.host.plan.limits);
                 let client = client.expect("every caller of the plan has a client");
-                let name = format!("{}/{}", action.name, service.name);
-                let upstream = rest::upstream(name.into(), wanted);
+                let upstream = rest::upstream(target_name(action, service), wanted);
                 let target = (self.host.target)(upstream, client.pools().clone());
                 Does::Rest(Rest::new(wanted.clone(), settings, target))
             }

@@ -26,7 +26,6 @@ use crate::live::changes::Reloaded;
 use crate::live::live_plan::{BuildContext, Live, LiveBuilder};
 use crate::live::shared::Shared;
 use crate::request::worker::Worker;
-use crate::upstream::live_upstream::LiveUpstream;
 
 /// The time between two sweeps of expired objects from the store, and the most objects of one.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -371,7 +370,7 @@ impl Inner {
 
     /// Marks every breaker without a key to be written, so that its generation never goes back.
     fn mark_all(&self) {
-        for upstream in &self.shared.live.load().upstreams {
+        for upstream in &self.shared.live.load().guarded {
             if upstream.plan.breaker.key.is_upstream() {
                 for live_breaker in upstream.breakers.all() {
                     self.announcer.changed.mark(&live_breaker.breaker);
@@ -386,9 +385,9 @@ impl Inner {
     /// Removes the records of a plan's breakers that the present plan does not have.
     fn forget(&self, previous: &Live) {
         let live = self.shared.live.load();
-        for old in &previous.upstreams {
+        for old in &previous.guarded {
             if live
-                .upstreams
+                .guarded
                 .iter()
                 .any(|new| Arc::ptr_eq(&new.breakers, &old.breakers))
             {
@@ -400,8 +399,8 @@ impl Inner {
                 self.announcer.changed.forget(live_breaker.breaker.name());
             }
             // Those that took their names may have changed already.
-            let same_name = |new: &&Arc<LiveUpstream>| new.plan.name == old.plan.name;
-            for new in live.upstreams.iter().filter(same_name) {
+            let new = old.breakers.name().and_then(|name| live.guarded(name));
+            for new in new.iter() {
                 for live_breaker in new.breakers.all() {
                     self.announcer.changed.mark(&live_breaker.breaker);
                 }
@@ -444,7 +443,7 @@ impl Inner {
                 interval.tick().await;
                 shared.sweep(background);
                 let now = shared.clock.tick();
-                for upstream in &shared.live.load().upstreams {
+                for upstream in &shared.live.load().guarded {
                     upstream.breakers.rest(now);
                 }
             }

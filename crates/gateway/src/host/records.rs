@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use crate::ground::clock::Clock;
 use crate::host::record::Record;
 use crate::live::live_plan::Live;
+use crate::upstream::live_upstream::LiveUpstream;
 
 /// The store's partition of the records.
 pub const PARTITION: &str = "breakers";
@@ -97,17 +98,21 @@ impl Changed {
 
     /// Notes where a plan's upstreams are, which their breakers' records say from now on.
     pub fn set_homes(&self, live: &Live) {
-        let upstreams = live.upstreams.iter().map(|upstream| &upstream.plan);
-        *self.homes.lock().unwrap_or_else(PoisonError::into_inner) = upstreams
-            .map(|upstream| (upstream.name.clone(), upstream.endpoint.url()))
-            .collect();
+        let home = |upstream: &Arc<LiveUpstream>| {
+            let name = upstream.breakers.name()?.clone();
+            Some((name, upstream.plan.endpoint.url()))
+        };
+        *self.homes.lock().unwrap_or_else(PoisonError::into_inner) =
+            live.guarded.iter().filter_map(home).collect();
     }
 
-    /// The URL of the upstream of a breaker's name, which may have a key behind a slash.
+    /// The URL of the upstream of a breaker's name, which may have a key behind a slash, and slashes of its own.
     fn home(&self, name: &str) -> Option<String> {
         let homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
-        let upstream = || name.split_once('/').map(|(upstream, _)| upstream);
-        homes.get(name).or_else(|| homes.get(upstream()?)).cloned()
+        let mut upstreams = name.match_indices('/').map(|(at, _)| &name[..at]);
+        let home = homes.get(name);
+        home.or_else(|| upstreams.find_map(|it| homes.get(it)))
+            .cloned()
     }
 
     /// True if the store has a breaker's present generation.
@@ -287,8 +292,9 @@ pub async fn restore(
     clock: &Clock,
 ) -> Result<usize, StoreError> {
     let mut restored = 0;
-    for upstream in &live.upstreams {
-        let (name, url) = (&upstream.plan.name, upstream.plan.endpoint.url());
+    for upstream in &live.guarded {
+        let (name, url) = (upstream.breakers.name(), upstream.plan.endpoint.url());
+        let Some(name) = name else { continue };
         let mut moved = 0;
         for key in store.keys(PARTITION, name, READ_MAX).await? {
             // A key of another upstream, whose name merely has this one's as its prefix.

@@ -15,7 +15,7 @@ const NAMES_SHOWN: usize = 10;
 pub struct Changes {
     /// Listeners, by name.
     pub listeners: Names,
-    /// Upstreams, with their breakers.
+    /// Upstreams with their breakers, also those before an application's requests.
     pub upstreams: Names,
     /// Routes. A route of which only the upstream changed is not among them.
     pub routes: Names,
@@ -53,7 +53,13 @@ impl Changes {
         }
         Changes {
             listeners: Names::between(&old.listeners, &new.listeners, |it| &it.name, PartialEq::eq),
-            upstreams: Names::between(&old.upstreams, &new.upstreams, |it| &it.name, PartialEq::eq),
+            upstreams: Names::between(&old.upstreams, &new.upstreams, |it| &it.name, PartialEq::eq)
+                .and(Names::between(
+                    &old.guards,
+                    &new.guards,
+                    |it| &it.name,
+                    PartialEq::eq,
+                )),
             routes: Names::between(
                 &old.routes,
                 &new.routes,
@@ -97,6 +103,14 @@ fn same_route((old, old_app): RouteInPlan<'_>, (new, new_app): RouteInPlan<'_>) 
 }
 
 impl Names {
+    /// These and others of the same kind.
+    fn and(mut self, others: Names) -> Names {
+        self.added.extend(others.added);
+        self.changed.extend(others.changed);
+        self.removed.extend(others.removed);
+        self
+    }
+
     fn between<T>(
         old: &[Arc<T>],
         new: &[Arc<T>],

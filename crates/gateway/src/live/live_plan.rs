@@ -1,5 +1,6 @@
 //! A plan as it runs: with its routers built, its breakers made or kept, its connections pooled.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,6 +38,9 @@ pub struct Live {
     pub routes: Vec<Arc<LiveRoute>>,
     /// The upstreams in the plan's order, and behind them the targets of its application's own requests.
     pub upstreams: Vec<Arc<LiveUpstream>>,
+    /// All upstreams with breakers: the plan's own, and the guarded targets of its application's requests. The breakers'
+    /// names begin with [`UpstreamBreakers::name`].
+    pub guarded: Vec<Arc<LiveUpstream>>,
     /// The application of another dialect; `None` in the native form.
     pub app: Option<Arc<dyn App>>,
     /// Few, and asked for with every request: comparing is cheaper than hashing.
@@ -131,23 +135,32 @@ impl Live {
         HeaderValue::from_str(&methods.join(", ")).expect("methods are field values")
     }
 
-    /// Every breaker that exists now, with the upstream or the part of the application that it belongs to.
+    /// Every breaker that exists now, with the upstream or the part of the application that it belongs to. A guard's
+    /// upstream is the guard.
     pub fn breakers(&self) -> impl Iterator<Item = (Arc<str>, LiveBreaker)> {
-        let upstreams = self.upstreams.iter().flat_map(|upstream| {
-            let name = &upstream.plan.name;
+        let upstreams = self.guarded.iter().flat_map(|upstream| {
+            let name = upstream.breakers.name().cloned().unwrap_or_default();
             let all = upstream.breakers.all().into_iter();
-            all.map(|live_breaker| (name.clone(), live_breaker))
+            all.map(move |live_breaker| (name.clone(), live_breaker))
         });
         upstreams.chain(self.own_breakers())
     }
 
     /// The breaker of a name, with the upstream or the part of the application that it belongs to.
     pub fn breaker(&self, name: &str) -> Option<(Arc<str>, LiveBreaker)> {
-        let mut upstreams = self.upstreams.iter();
-        let before = upstreams
-            .find_map(|upstream| Some((upstream.plan.name.clone(), upstream.breakers.find(name)?)));
+        let mut upstreams = self.guarded.iter();
+        let before = upstreams.find_map(|upstream| {
+            let found = upstream.breakers.find(name)?;
+            Some((upstream.breakers.name()?.clone(), found))
+        });
         let mut own = self.own_breakers().into_iter();
         before.or_else(|| own.find(|(_, live_breaker)| &**live_breaker.breaker.name() == name))
+    }
+
+    /// The upstream whose breakers have a name.
+    pub fn guarded(&self, name: &str) -> Option<&Arc<LiveUpstream>> {
+        let mut guarded = self.guarded.iter();
+        guarded.find(|it| it.breakers.name().is_some_and(|it| **it == *name))
     }
 
     /// The breakers of the plan's application that are before no upstream.
@@ -248,7 +261,7 @@ impl LiveBuilder {
             }),
             ..Reloaded::default()
         };
-        let app = self.app(&plan, previous, &mut reloaded.lost)?;
+        let app = self.app(&plan, previous, &mut reloaded)?;
         // From here on nothing fails, so that breakers are changed only by a plan that runs.
         let mut upstreams: Vec<_> = plan
             .upstreams
@@ -259,15 +272,8 @@ impl LiveBuilder {
             })
             .collect();
         upstreams.extend(app.iter().flat_map(|app| app.targets()));
-        for old in previous.iter().flat_map(|live| &live.upstreams) {
-            let name = &old.plan.name;
-            let mut live_breaker = upstreams.iter().filter(|new| new.is_guarded());
-            if old.is_guarded() && !live_breaker.any(|new| new.plan.name == *name) {
-                reloaded.lost.push(format!(
-                    "breakers of {name}: the upstream is gone, and their state with it"
-                ));
-            }
-        }
+        let guarded = upstreams.iter().cloned();
+        let guarded = guarded.filter(|upstream| upstream.is_guarded());
         let routes = plan
             .routes
             .iter()
@@ -276,10 +282,19 @@ impl LiveBuilder {
         let live = Live {
             plan,
             routes,
+            guarded: guarded.collect(),
             upstreams,
             app,
             listeners,
         };
+        let before = previous.iter().flat_map(|previous| &previous.guarded);
+        for name in before.filter_map(|old| old.breakers.name()) {
+            if live.guarded(name).is_none() {
+                reloaded.lost.push(format!(
+                    "breakers of {name}: the upstream is gone, and their state with it"
+                ));
+            }
+        }
         for (_, old) in previous.iter().flat_map(|previous| previous.own_breakers()) {
             let name = old.breaker.name();
             if live.breaker(name).is_none() {
@@ -295,13 +310,16 @@ impl LiveBuilder {
         &self,
         plan: &Arc<Plan>,
         previous: Option<&Live>,
-        lost: &mut Vec<String>,
+        reloaded: &mut Reloaded,
     ) -> Result<Option<Arc<dyn App>>, String> {
-        let previous = previous.and_then(|live| live.app.as_ref());
+        let before = previous.and_then(|live| live.app.as_ref());
         let Some(program) = &plan.app else {
-            lost.extend(previous.iter().flat_map(|app| app.lost()));
+            let lost = before.iter().flat_map(|app| app.lost());
+            reloaded.lost.extend(lost);
             return Ok(None);
         };
+        // Both the application and its targets may have something to say.
+        let of_targets = RefCell::new(Reloaded::default());
         let host = Host {
             plan,
             workers: self.workers,
@@ -310,10 +328,16 @@ impl LiveBuilder {
             durable: &self.durable,
             volatile: &self.volatile,
             trust: &self.trust,
-            target: &|upstream, pools| self.target(upstream, pools),
+            target: &|upstream, pools| {
+                let reloaded = &mut of_targets.borrow_mut();
+                self.target(plan, upstream, pools, previous, reloaded)
+            },
         };
         let mut builders = self.apps.iter();
-        let built = builders.find_map(|it| it.build(&host, previous, lost));
+        let built = builders.find_map(|it| it.build(&host, before, &mut reloaded.lost));
+        let of_targets = of_targets.into_inner();
+        reloaded.lost.extend(of_targets.lost);
+        reloaded.shared.extend(of_targets.shared);
         let built = built.unwrap_or_else(|| {
             let dialect = program.dialect();
             Err(format!(
@@ -351,8 +375,46 @@ impl LiveBuilder {
         previous: Option<&Live>,
         reloaded: &mut Reloaded,
     ) -> LiveUpstream {
-        let old = previous.and_then(|live| find(live, &plan.name));
-        let old = old.filter(|old| old.is_guarded());
+        let breakers = self.breakers(&plan.name, plan, previous, reloaded);
+        let meter = self.meter(Kind::Upstream, &plan.name);
+        let errors = self.errors(&plan.name);
+        LiveUpstream::new(plan.clone(), Some(breakers), pools, meter, errors)
+    }
+
+    /// A target of an application's own requests, with the breakers of the plan's guard before it, if there is one.
+    fn target(
+        &self,
+        plan: &Plan,
+        target: Upstream,
+        pools: Pools,
+        previous: Option<&Live>,
+        reloaded: &mut Reloaded,
+    ) -> Arc<LiveUpstream> {
+        let guard = plan.guards.iter().find(|it| it.target == target.name);
+        let (target, breakers) = match guard {
+            None => (target, None),
+            Some(guard) => {
+                let target = guard.before(target);
+                let breakers = self.breakers(&guard.name, &target, previous, reloaded);
+                (target, Some(breakers))
+            }
+        };
+        let meter = self.meter(Kind::Target, &target.name);
+        let errors = self.errors(&target.name);
+        let live = LiveUpstream::new(Arc::new(target), breakers, pools, meter, errors);
+        Arc::new(live)
+    }
+
+    /// The breakers of a name that a plan wants before an upstream, with their listener; those of the previous plan
+    /// where they fit.
+    fn breakers(
+        &self,
+        name: &Arc<str>,
+        plan: &Upstream,
+        previous: Option<&Live>,
+        reloaded: &mut Reloaded,
+    ) -> (Arc<UpstreamBreakers>, Arc<EventSwitch>) {
+        let old = previous.and_then(|live| live.guarded(name));
         let mut settings_changed = false;
         let (breakers, events) = match old {
             // What was learnt at one place says nothing of another.
@@ -385,13 +447,12 @@ impl LiveBuilder {
                         holds => format!("; {holds} held by an operator, no more"),
                     };
                     reloaded.lost.push(format!(
-                        "breakers of {}: {what} changed, so they begin anew{holds}",
-                        plan.name
+                        "breakers of {name}: {what} changed, so they begin anew{holds}"
                     ));
                 }
                 let events = EventSwitch::new(self.announcer.0.clone(), self.fleet.clone());
                 let breakers =
-                    UpstreamBreakers::new(plan, self.workers, &self.clock, events.clone());
+                    UpstreamBreakers::new(name, plan, self.workers, &self.clock, events.clone());
                 (Arc::new(breakers), events)
             }
         };
@@ -403,32 +464,16 @@ impl LiveBuilder {
             events.share(is, || breakers.all());
         }
         if was != is && previous.is_some() {
-            let name = &plan.name;
             let said = format!("breakers of {name}: shared as `{is}`, were `{was}`");
             reloaded.shared.push(said);
         }
         if is != Share::None && self.fleet.is_none() {
             tracing::warn!(
-                upstream = %plan.name,
+                upstream = %name,
                 "its breakers are to be shared, but the store is not a Valkey server: each decides alone"
             );
         }
-        let meter = self.meter(Kind::Upstream, &plan.name);
-        let errors = self.errors(&plan.name);
-        LiveUpstream::new(plan.clone(), Some((breakers, events)), pools, meter, errors)
-    }
-
-    /// A target of an application's own requests. No breaker is before it.
-    fn target(&self, plan: Upstream, pools: Pools) -> Arc<LiveUpstream> {
-        let meter = self.meter(Kind::Target, &plan.name);
-        let errors = self.errors(&plan.name);
-        Arc::new(LiveUpstream::new(
-            Arc::new(plan),
-            None,
-            pools,
-            meter,
-            errors,
-        ))
+        (breakers, events)
     }
 
     fn route(&self, plan: &Arc<Route>, upstreams: &[Arc<LiveUpstream>]) -> LiveRoute {

@@ -10,9 +10,10 @@ use crate::show::families::{add, counter, gauge, set};
 /// Writes the metrics of all upstreams whose breaker has a key.
 pub fn encode(live: &Live, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let keyed: Vec<_> = live
-        .upstreams
+        .guarded
         .iter()
-        .filter_map(|upstream| Some((&*upstream.plan.name, upstream.breakers.keys()?)))
+        .map(|upstream| &upstream.breakers)
+        .filter_map(|breakers| Some((&**breakers.name()?, breakers.keys()?)))
         .collect();
     let mut metric = gauge(
         encoder,

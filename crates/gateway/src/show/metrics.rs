@@ -324,11 +324,16 @@ impl Scrape {
         encoder: &mut DescriptorEncoder<'_>,
     ) -> fmt::Result {
         let mut sums: BTreeMap<TransitionKey, u64> = BTreeMap::new();
+        let live = self.0.0.shared.live.load();
         for (mut key, count) in self.0.0.announcer.counts() {
-            if !all.contains_key(&*key.breaker)
-                && let Some((upstream, _)) = key.breaker.split_once('/')
-            {
-                key.breaker = format!("{upstream}/other").into();
+            if !all.contains_key(&*key.breaker) {
+                let mut breakers = live.guarded.iter().map(|upstream| &upstream.breakers);
+                let of = breakers.find(|breakers| breakers.names(&key.breaker));
+                let of = of.and_then(|breakers| Some(&**breakers.name()?));
+                let first = || Some(key.breaker.split_once('/')?.0);
+                if let Some(upstream) = of.or_else(first) {
+                    key.breaker = format!("{upstream}/other").into();
+                }
             }
             *sums.entry(key).or_default() += count;
         }

@@ -87,14 +87,17 @@ impl Gateway {
         let listed = chosen
             .into_iter()
             .map(|(breaker, position)| match position {
-                Position::Upstream(at) => Listed {
-                    upstream: live.upstreams[at].plan.name.clone(),
-                    live_breaker: live.upstreams[at].breakers.live(breaker),
-                },
-                Position::Own(at) => {
-                    let (of, live_breaker) = own[at].clone();
+                Position::Upstream(at) => {
+                    let breakers = &live.guarded[at].breakers;
                     Listed {
-                        upstream: of,
+                        upstream: breakers.name().cloned().unwrap_or_default(),
+                        live_breaker: breakers.live(breaker),
+                    }
+                }
+                Position::Own(at) => {
+                    let (upstream, live_breaker) = own[at].clone();
+                    Listed {
+                        upstream,
                         live_breaker,
                     }
                 }
@@ -129,7 +132,7 @@ fn positions<'a>(
     live: &'a Live,
     own: &'a [(Arc<str>, LiveBreaker)],
 ) -> impl Iterator<Item = (Position, Vec<Breaker>)> {
-    let upstreams = live.upstreams.iter().enumerate();
+    let upstreams = live.guarded.iter().enumerate();
     let upstreams = upstreams.map(|(at, it)| (Position::Upstream(at), it.breakers.handles()));
     let own = own.iter().enumerate();
     upstreams.chain(

@@ -19,7 +19,7 @@ use crate::upstream::breakers::LiveBreaker;
 pub struct BreakerStatus {
     /// The breaker's name.
     pub name: Arc<str>,
-    /// The upstream that it is before; of a Flogo service, its action.
+    /// The upstream that it is before, by the name in the file; of a Flogo service, its action.
     pub upstream: Arc<str>,
     /// The machine's snapshot.
     pub snapshot: Snapshot,
@@ -221,10 +221,9 @@ impl Gateway {
     }
 
     fn share_of(&self, upstream: &str) -> Share {
-        let plan = self.plan();
-        let mut upstreams = plan.upstreams.iter();
-        let found = upstreams.find(|one| &*one.name == upstream);
-        found.map_or(Share::None, |upstream| upstream.breaker.share)
+        let live = self.0.shared.live.load();
+        let found = live.guarded(upstream);
+        found.map_or(Share::None, |upstream| upstream.plan.breaker.share)
     }
 
     fn find(&self, name: &str) -> Option<(Arc<str>, LiveBreaker)> {

@@ -98,8 +98,9 @@ pub struct Keyed {
 }
 
 impl UpstreamBreakers {
-    /// The breakers of an upstream in a plan.
+    /// The breakers of an upstream in a plan. `name` is that of the one breaker, or the prefix of those of keys.
     pub fn new(
+        name: &Arc<str>,
         upstream: &Upstream,
         workers: usize,
         clock: &Arc<Clock>,
@@ -108,7 +109,7 @@ impl UpstreamBreakers {
         let plan = &upstream.breaker;
         let checked = "a plan's settings have been checked";
         if plan.key.is_upstream() {
-            let breaker = Breaker::builder(upstream.name.clone(), plan.settings.clone())
+            let breaker = Breaker::builder(name.clone(), plan.settings.clone())
                 .listener(listener)
                 .build()
                 .expect(checked);
@@ -117,7 +118,7 @@ impl UpstreamBreakers {
                 extras: Arc::new(BreakerExtras::new(workers)),
             });
         }
-        let mut registry = Registry::builder(upstream.name.clone(), plan.settings.clone())
+        let mut registry = Registry::builder(name.clone(), plan.settings.clone())
             .max_keys(plan.keys_max)
             .on_overflow(plan.on_overflow)
             .listener(listener);
@@ -126,7 +127,7 @@ impl UpstreamBreakers {
         }
         let registry = registry.build().expect(checked);
         UpstreamBreakers::Keyed(Box::new(Keyed {
-            upstream: upstream.name.clone(),
+            upstream: name.clone(),
             endpoint: upstream.endpoint.authority.clone(),
             key: plan.key.clone(),
             registry,
@@ -134,6 +135,15 @@ impl UpstreamBreakers {
             workers,
             clock: clock.clone(),
         }))
+    }
+
+    /// The name of the one breaker, or the prefix of those of keys; `None`: no breaker.
+    pub fn name(&self) -> Option<&Arc<str>> {
+        match self {
+            UpstreamBreakers::None => None,
+            UpstreamBreakers::One(live_breaker) => Some(live_breaker.breaker.name()),
+            UpstreamBreakers::Keyed(keyed) => Some(&keyed.upstream),
+        }
     }
 
     /// True if these breakers can continue under another plan of the same upstream.

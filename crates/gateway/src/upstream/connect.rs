@@ -209,17 +209,17 @@ impl Connector {
         self.proxy.is_some() && self.tls.is_none()
     }
 
-    /// Makes a connection and drives it in a task of its own, within the connect timeout.
+    /// Makes a connection and drives it in a task of its own, within the connect timeout and `bound`.
     ///
     /// # Errors
     /// The failed step with its error; running out of time is a failure to connect.
-    pub async fn connect(&self) -> Result<Sender, NoConnection> {
+    pub async fn connect(&self, bound: Duration) -> Result<Sender, NoConnection> {
         let mut step = Step {
             kind: ErrorKind::Dns,
             word: "name lookup timed out",
             address: None,
         };
-        match tokio::time::timeout(self.timeout, self.open(&mut step)).await {
+        match tokio::time::timeout(self.timeout.min(bound), self.open(&mut step)).await {
             Ok(result) => result,
             Err(_) => {
                 let cause = UpstreamError::too_slow(step.kind, step.word, step.address);

@@ -86,7 +86,8 @@ pub struct Policy<'a> {
     pub places: Option<&'a Semaphore>,
     /// The longest total time, the wait for a place included; `None`: only the upstream's own times count.
     pub total: Option<Duration>,
-    /// True if compression is asked for and undone, unless the request asks for a coding or a part.
+    /// True if compression is asked for and undone, unless the request asks for a coding or a part, or the breaker
+    /// examines the body.
     pub gzip: bool,
     /// The largest body of an answer in bytes, also once it is decompressed.
     pub body_max: usize,
@@ -321,6 +322,7 @@ impl Fetching<'_> {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let asks_gzip = self.policy.gzip
+            && self.target.plan.breaker.failure_body_max.is_none()
             && !headers.contains_key(ACCEPT_ENCODING)
             && !headers.contains_key(RANGE);
         if asks_gzip {

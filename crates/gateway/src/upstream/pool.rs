@@ -170,12 +170,13 @@ impl Pool {
         None
     }
 
-    /// Opens a new connection.
+    /// Opens a new connection, within the connector's own time limit and within `bound`: upstreams that share a pool may
+    /// differ.
     ///
     /// # Errors
     /// The failed step of connecting, with its error.
-    pub async fn open(self: &Arc<Pool>) -> Result<Connection, NoConnection> {
-        let mut sender = self.connector.connect().await?;
+    pub async fn open(self: &Arc<Pool>, bound: Duration) -> Result<Connection, NoConnection> {
+        let mut sender = self.connector.connect(bound).await?;
         if let Err(error) = sender.ready().await {
             return Err(NoConnection::closed(&sender, error));
         }

@@ -188,17 +188,18 @@ impl Sending<'_> {
     /// stalls while it connects: that has a timeout of its own, and ends in an outcome.
     async fn connect(&mut self) -> Result<Connection, NoConnection> {
         self.call.waits_since(Timestamp::MAX);
+        let bound = self.upstream.plan.timeout.connect;
         let connected = if self.call.is_probe() {
             let timeout = self.call.timeout();
             let now = self.worker.clock.exact();
             self.call.extend(now, timeout + PROBE_GRACE);
-            let limit = tokio::time::timeout(timeout, self.pool.open());
+            let limit = tokio::time::timeout(timeout, self.pool.open(bound));
             limit.await.unwrap_or_else(|_| {
                 let why = UpstreamError::new(ErrorKind::Connect, "connect timed out");
                 Err(NoConnection::too_slow(why.with("within a probe's time")))
             })
         } else {
-            self.pool.open().await
+            self.pool.open(bound).await
         };
         connected.inspect_err(|failed| self.call.note(&failed.cause))
     }

@@ -1,4 +1,4 @@
-//! The types of errors, and which is a kind of which.
+//! Error types and their hierarchy.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use std::sync::Arc;
 pub struct ErrorType {
     /// `MULE`, `HTTP`, `OS`, or an application's own; in capitals.
     pub namespace: Arc<str>,
-    /// In capitals.
+    /// The name within the namespace; in capitals.
     pub identifier: Arc<str>,
 }
 
-/// The types that have another parent than `MULE:ANY`, with that parent.
+/// The types whose parent is not `MULE:ANY`, each with its parent.
 ///
 /// Source: [the error hierarchy](https://docs.mulesoft.com/mule-runtime/latest/mule-error-concept), and
 /// that of the [HTTP connector](https://docs.mulesoft.com/http-connector/latest/http-documentation).
@@ -42,7 +42,7 @@ const PARENTS: &[(&str, &str)] = &[
     ("VALIDATION:BLANK_STRING", "VALIDATION:VALIDATION"),
 ];
 
-/// The types right below `MULE:ANY` that something raises.
+/// The types that are direct children of `MULE:ANY`.
 const ROOTS: &[&str] = &[
     "MULE:ANY",
     "MULE:CRITICAL",
@@ -96,24 +96,24 @@ const ROOTS: &[&str] = &[
 ];
 
 impl ErrorType {
-    /// All types that Mule's core and the modules that are read may raise.
+    /// All types that Mule's core and the supported modules raise.
     pub fn known() -> impl Iterator<Item = &'static str> {
         let children = PARENTS.iter().map(|(child, _)| *child);
         ROOTS.iter().copied().chain(children)
     }
 
-    /// Whether it is one of [`known`](ErrorType::known).
+    /// True if the type is one of [`known`](ErrorType::known).
     pub fn is_known(&self) -> bool {
         let name = self.to_string();
         ErrorType::known().any(|known| known == name)
     }
 
-    /// Whether it is `MULE:UNKNOWN`, what errors without a type are called.
+    /// True for `MULE:UNKNOWN`, the type of errors that have none.
     pub fn is_unknown(&self) -> bool {
         &*self.namespace == "MULE" && &*self.identifier == "UNKNOWN"
     }
 
-    /// A type; letters become capitals.
+    /// Makes a type; letters become capitals.
     pub fn new(namespace: &str, identifier: &str) -> ErrorType {
         ErrorType {
             namespace: namespace.to_ascii_uppercase().into(),
@@ -130,8 +130,7 @@ impl ErrorType {
         }
     }
 
-    /// Of what it is a kind. Only `MULE:ANY` and `MULE:CRITICAL` have no parent; a type that nobody
-    /// has heard of is a kind of `MULE:ANY`.
+    /// The parent type. `MULE:ANY` and `MULE:CRITICAL` have no parent; the parent of an unknown type is `MULE:ANY`.
     pub fn parent(&self) -> Option<ErrorType> {
         let name = self.to_string();
         if name == "MULE:ANY" || name == "MULE:CRITICAL" {
@@ -143,7 +142,7 @@ impl ErrorType {
         ))
     }
 
-    /// Whether it is `other` or a kind of it.
+    /// True if the type is `other` or one of its descendants.
     pub fn is_a(&self, other: &ErrorType) -> bool {
         let mut at = Some(self.clone());
         while let Some(this) = at {
@@ -162,14 +161,14 @@ impl fmt::Display for ErrorType {
     }
 }
 
-/// Which errors a handler or a mapping is for.
+/// A pattern of error types, for a handler or a mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ErrorMatch {
-    /// A type and its kinds.
+    /// A type with all its descendants.
     Type(ErrorType),
-    /// `NS:*`: all of a namespace.
+    /// `NS:*`: every type of a namespace.
     Namespace(Arc<str>),
-    /// `*:ID`: this identifier in any namespace.
+    /// `*:ID`: an identifier in any namespace.
     Identifier(Arc<str>),
 }
 
@@ -185,9 +184,9 @@ impl ErrorMatch {
         }
     }
 
-    /// Whether an error of a type is meant. `MULE:UNKNOWN` is nobody's by its name: it is what Mule
-    /// calls an error that has no type, and a handler for `ANY` takes it.
-    pub fn takes(&self, error: &ErrorType) -> bool {
+    /// True if the pattern matches a type. No name matches `MULE:UNKNOWN`, the type of errors that have none; a
+    /// handler for `ANY` matches it.
+    pub fn matches(&self, error: &ErrorType) -> bool {
         match self {
             ErrorMatch::Type(kind) => !kind.is_unknown() && error.is_a(kind),
             ErrorMatch::Namespace(namespace) => error.namespace == *namespace,
@@ -200,32 +199,32 @@ impl ErrorMatch {
 mod tests {
     use super::*;
 
-    fn takes(matcher: &str, error: &str) -> bool {
-        ErrorMatch::parse(matcher).takes(&ErrorType::parse(error))
+    fn matches(matcher: &str, error: &str) -> bool {
+        ErrorMatch::parse(matcher).matches(&ErrorType::parse(error))
     }
 
     #[test]
     fn a_handler_of_a_type_takes_its_kinds() {
-        assert!(takes("CONNECTIVITY", "HTTP:CONNECTIVITY"));
-        assert!(takes("MULE:CONNECTIVITY", "MULE:RETRY_EXHAUSTED"));
-        assert!(takes("http:bad_request", "HTTP:BAD_REQUEST"));
-        assert!(takes("ANY", "APP:WHATEVER"));
-        assert!(takes("SECURITY", "HTTP:UNAUTHORIZED"));
-        assert!(takes("HTTP:*", "HTTP:TIMEOUT"));
-        assert!(takes("*:TIMEOUT", "HTTP:TIMEOUT"));
+        assert!(matches("CONNECTIVITY", "HTTP:CONNECTIVITY"));
+        assert!(matches("MULE:CONNECTIVITY", "MULE:RETRY_EXHAUSTED"));
+        assert!(matches("http:bad_request", "HTTP:BAD_REQUEST"));
+        assert!(matches("ANY", "APP:WHATEVER"));
+        assert!(matches("SECURITY", "HTTP:UNAUTHORIZED"));
+        assert!(matches("HTTP:*", "HTTP:TIMEOUT"));
+        assert!(matches("*:TIMEOUT", "HTTP:TIMEOUT"));
     }
 
     #[test]
     fn an_error_without_a_type_is_nobodys_by_its_name() {
-        assert!(takes("ANY", "MULE:UNKNOWN"));
-        assert!(!takes("UNKNOWN", "MULE:UNKNOWN"));
-        assert!(!takes("MULE:UNKNOWN", "MULE:UNKNOWN"));
+        assert!(matches("ANY", "MULE:UNKNOWN"));
+        assert!(!matches("UNKNOWN", "MULE:UNKNOWN"));
+        assert!(!matches("MULE:UNKNOWN", "MULE:UNKNOWN"));
     }
 
     #[test]
     fn a_timeout_of_http_is_not_one_of_mule() {
-        assert!(!takes("TIMEOUT", "HTTP:TIMEOUT"));
-        assert!(!takes("CONNECTIVITY", "HTTP:TIMEOUT"));
-        assert!(!takes("ANY", "MULE:FLOW_BACK_PRESSURE"));
+        assert!(!matches("TIMEOUT", "HTTP:TIMEOUT"));
+        assert!(!matches("CONNECTIVITY", "HTTP:TIMEOUT"));
+        assert!(!matches("ANY", "MULE:FLOW_BACK_PRESSURE"));
     }
 }

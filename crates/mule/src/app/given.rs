@@ -1,28 +1,28 @@
-//! What an attribute or an element's text gives.
+//! The value of an attribute or of an element's text.
 
 use std::sync::Arc;
 
 use fusebox_dataweave::symbol::{Symbol, View};
 use fusebox_dataweave::{Context, EvalFault, Script, Template, Typed};
 
-/// What an attribute or an element's text gives.
+/// The value of an attribute or of an element's text, before evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Given {
-    /// A text as it stands, of media type `*/*`.
+    /// A literal text, of media type `*/*`.
     Literal(Arc<str>),
-    /// What an expression gives, with its type.
+    /// A single expression; its result carries the type.
     Expression(Script),
     /// A text with expressions in it.
     Template(Template),
-    /// Nothing: it cannot be evaluated, and fails with this when it should be.
+    /// A value with a syntax error, which is the text; evaluation fails with it.
     Broken(Arc<str>),
 }
 
 impl Given {
-    /// What it gives for an event.
+    /// Evaluates the value for an event.
     ///
     /// # Errors
-    /// `MULE:EXPRESSION`.
+    /// `MULE:EXPRESSION` if the expression fails.
     pub fn eval(&self, context: &Context<'_>) -> Result<Typed, EvalFault> {
         match self {
             Given::Literal(text) => Ok(Typed::literal(text.clone())),
@@ -32,7 +32,7 @@ impl Given {
         }
     }
 
-    /// What it gives, as far as that is known.
+    /// The result as far as it is known without an event.
     pub(crate) fn symbol(&self, view: &View<'_>) -> Symbol {
         match self {
             Given::Literal(text) => Symbol::text(text.clone()),
@@ -42,7 +42,7 @@ impl Given {
         }
     }
 
-    /// The text, if it is one as it stands.
+    /// The text, if the value is a literal.
     pub fn literal(&self) -> Option<&Arc<str>> {
         match self {
             Given::Literal(text) => Some(text),

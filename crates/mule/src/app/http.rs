@@ -9,16 +9,16 @@ use http::Method;
 
 use super::{Given, Target};
 
-/// Where requests come in (`http:listener-config`).
+/// The address of HTTP listeners (`http:listener-config`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerConfig {
-    /// Its name; unique.
+    /// The configuration's name; unique.
     pub name: Arc<str>,
-    /// Where it listens.
+    /// The address to listen on.
     pub addr: SocketAddr,
-    /// Before the path of each of its listeners; with a leading `/`, without a trailing one; may be empty.
+    /// The prefix of every listener's path, with a leading `/` and without a trailing one; may be empty.
     pub base_path: String,
-    /// How long an idle connection is kept. Default 40 s.
+    /// The time after which an idle connection is closed. Default 40 s.
     pub idle_timeout: Duration,
 }
 
@@ -29,119 +29,119 @@ pub struct HttpSource {
     pub config: Arc<ListenerConfig>,
     /// The whole path, base path included: literal segments, `{name}`, `*`. It begins with `/`.
     pub path: String,
-    /// The methods it takes; `None`: all.
+    /// The accepted methods; `None`: all.
     pub methods: Option<Vec<Method>>,
-    /// How an event becomes a response; `None`: as the dialect's default has it.
+    /// The rules that make a response of an event; `None`: the dialect's default.
     pub response: Option<Respond>,
-    /// How an error becomes one.
+    /// The rules that make a response of an error; `None`: the dialect's default.
     pub error_response: Option<Respond>,
 }
 
-/// How a response is made (`http:response`, `http:error-response`).
+/// The parts of a response (`http:response`, `http:error-response`).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Respond {
-    /// `statusCode`.
+    /// The status code (`statusCode`).
     pub status: Option<Given>,
-    /// `reasonPhrase`.
+    /// The reason phrase (`reasonPhrase`).
     pub reason: Option<Given>,
-    /// `http:body`.
+    /// The body (`http:body`).
     pub body: Option<Given>,
-    /// `http:headers`.
+    /// The header fields (`http:headers`).
     pub headers: Option<Given>,
 }
 
-/// Whom requests go to (`http:request-config`).
+/// A server that requests go to (`http:request-config`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Requester {
-    /// Its name; unique.
+    /// The configuration's name; unique.
     pub name: Arc<str>,
-    /// Whether connections are TLS.
+    /// True if connections use TLS.
     pub tls: bool,
-    /// A host name or an IP literal, without brackets.
+    /// The host name or IP literal, without brackets.
     pub host: Arc<str>,
-    /// 1..=65535.
+    /// The port, 1..=65535.
     pub port: u16,
-    /// Before the path of each request; may be empty.
+    /// The prefix of every request's path; may be empty.
     pub base_path: String,
-    /// How long an exchange may take; `None`: the application's.
+    /// The time limit of an exchange; `None`: the application's.
     pub response_timeout: Option<Duration>,
-    /// Whether redirects are followed. Default true.
+    /// True if redirects are followed. Default true.
     pub follow_redirects: bool,
-    /// Whether cookies are kept and sent again. Default true.
+    /// True if cookies of responses are sent with later requests. Default true.
     pub cookies: bool,
-    /// Whether requests have a body. Default `Auto`.
+    /// The rule for request bodies. Default `Auto`.
     pub send_body: SendBody,
-    /// Fields of each request, unless it sets them itself.
+    /// Header fields of every request that does not set them itself.
     pub default_headers: Vec<(Given, Given)>,
-    /// Which answers are errors; `None`: 400 and above.
+    /// The statuses that are errors; `None`: 400 and above.
     pub validator: Option<Validator>,
-    /// How long connecting may take. Default 30 s.
+    /// The time limit of connecting. Default 30 s.
     pub connect_timeout: Duration,
-    /// How long an idle connection is kept. Default 30 s.
+    /// The time after which an idle connection is closed. Default 30 s.
     pub idle_timeout: Duration,
-    /// How many connections there are at most; `None`: no bound.
+    /// The limit of connections; `None`: no limit.
     pub connections_max: Option<usize>,
-    /// Whether connections are used again. Default true.
+    /// True if connections are reused. Default true.
     pub persistent: bool,
 }
 
-/// Whether a request has a body (`sendBodyMode`).
+/// The rule for request bodies (`sendBodyMode`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SendBody {
-    /// Unless the method is GET, HEAD or OPTIONS.
+    /// A body unless the method is GET, HEAD or OPTIONS.
     #[default]
     Auto,
-    /// Always.
+    /// Always a body.
     Always,
-    /// Never.
+    /// Never a body.
     Never,
 }
 
-/// A request (`http:request`).
+/// An HTTP request (`http:request`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// One of [`App::requesters`](super::App::requesters); `None` where there is a `url`.
+    /// One of [`App::requesters`](super::App::requesters); `None`: the request has a `url`.
     pub config: Option<Arc<Requester>>,
-    /// The method. Default GET.
+    /// The request's method. Default GET.
     pub method: Given,
     /// The path below the base path.
     pub path: Given,
-    /// The whole address; it stands before configuration and path.
+    /// The whole URL; it replaces the configuration's address and the path.
     pub url: Option<Given>,
-    /// `http:body`; `None`: the payload.
+    /// The body (`http:body`); `None`: the payload.
     pub body: Option<Given>,
-    /// `http:headers`.
+    /// The header fields (`http:headers`).
     pub headers: Option<Given>,
-    /// `http:uri-params`: what stands for `{name}` in the path.
+    /// The values of `{name}` in the path (`http:uri-params`).
     pub uri_params: Option<Given>,
-    /// `http:query-params`.
+    /// The query parameters (`http:query-params`).
     pub query_params: Option<Given>,
-    /// How long the exchange may take, in milliseconds; `None`: as the configuration has it.
+    /// The time limit of the exchange in milliseconds; `None`: the configuration's.
     pub response_timeout: Option<Given>,
-    /// Whether redirects are followed; `None`: as the configuration has it.
+    /// True if redirects are followed; `None`: the configuration's setting.
     pub follow_redirects: Option<bool>,
-    /// Whether it has a body; `None`: as the configuration has it.
+    /// The rule for the body; `None`: the configuration's.
     pub send_body: Option<SendBody>,
-    /// Which answers are errors; `None`: as the configuration has it.
+    /// The statuses that are errors; `None`: those of the configuration.
     pub validator: Option<Validator>,
-    /// Where the answer goes; `None`: into the message.
+    /// The variable for the response; `None`: the response becomes the message.
     pub target: Option<Target>,
 }
 
-/// Statuses from one to another.
+/// An inclusive range of statuses.
 pub type StatusRange = RangeInclusive<u16>;
 
-/// Which answers are errors.
+/// A rule that decides which statuses are errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Validator {
-    /// All but these (`success-status-code-validator`).
+    /// All statuses except these (`success-status-code-validator`).
     Success(Vec<StatusRange>),
-    /// These (`failure-status-code-validator`).
+    /// Only these statuses (`failure-status-code-validator`).
     Failure(Vec<StatusRange>),
 }
 
 impl Validator {
-    /// Whether an answer of this status is no error.
+    /// True if a response with this status is not an error.
     pub fn accepts(&self, status: u16) -> bool {
         let within = |ranges: &[StatusRange]| ranges.iter().any(|range| range.contains(&status));
         match self {

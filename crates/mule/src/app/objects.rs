@@ -8,50 +8,50 @@ use super::{Given, Site, Target};
 /// An object store (`os:object-store`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreDeclaration {
-    /// Its name, and its partition's; unique.
+    /// The name of the store and of its partition; unique.
     pub name: Arc<str>,
-    /// Where it is declared; or first used, where [`Compat::Intent`](super::Compat::Intent) supplies it.
+    /// The position of the declaration; of the first use if [`Compat::Intent`](super::Compat::Intent) adds the store.
     pub site: Site,
-    /// Whether its entries outlive the process. Default true.
+    /// True if entries survive a restart. Default true.
     pub persistent: bool,
-    /// The age at which an entry is due to go; `None`: never.
+    /// The age at which an entry expires; `None`: never.
     pub ttl: Option<Duration>,
-    /// How many entries a sweep leaves; `None`: all.
+    /// The number of entries that a sweep leaves; `None`: all.
     pub entries_max: Option<u64>,
-    /// From one sweep to the next; `None`: nothing is ever swept. Default 1 min.
+    /// The period of sweeps; `None`: no sweeps. Default 1 min.
     pub sweep_every: Option<Duration>,
 }
 
 /// An operation on an object store (`os:*`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObjectCall {
-    /// One of [`App::stores`](super::App::stores); `None`: the application's default one.
+    /// One of [`App::stores`](super::App::stores); `None`: the application's default store.
     pub store: Option<Arc<StoreDeclaration>>,
-    /// What is done.
+    /// The operation with its arguments.
     pub operation: ObjectOperation,
-    /// Where the result goes; `None`: into the message.
+    /// The variable for the result; `None`: the result becomes the message.
     pub target: Option<Target>,
 }
 
-/// What is done with an object store.
+/// An operation on an object store, with its arguments.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ObjectOperation {
-    /// `os:store`: payload, attributes and variables stay.
+    /// `os:store`: leaves payload, attributes and variables as they are.
     Store {
         /// The entry's key.
         key: Given,
-        /// Its value; `None`: the payload.
+        /// The entry's value; `None`: the payload.
         value: Option<Given>,
-        /// Whether an entry that is there is an error. Default false.
+        /// True if an existing entry is an error. Default false.
         fail_if_present: Given,
-        /// Whether null is an error, or else left alone. Default true.
+        /// True if a null value is an error, false if it is ignored. Default true.
         fail_on_null: Given,
     },
-    /// `os:retrieve`.
+    /// `os:retrieve`: the entry's value.
     Retrieve {
         /// The entry's key.
         key: Given,
-        /// What is given where there is none.
+        /// The result if there is no entry; `None`: a missing entry is an error.
         default: Option<Given>,
     },
     /// `os:contains`: true or false.
@@ -59,15 +59,15 @@ pub enum ObjectOperation {
         /// The entry's key.
         key: Given,
     },
-    /// `os:remove`.
+    /// `os:remove`: removes an entry.
     Remove {
         /// The entry's key.
         key: Given,
     },
-    /// `os:clear`.
+    /// `os:clear`: removes all entries.
     Clear,
-    /// `os:retrieve-all-keys`: an array.
+    /// `os:retrieve-all-keys`: an array of the keys.
     RetrieveAllKeys,
-    /// `os:retrieve-all`: an object.
+    /// `os:retrieve-all`: an object of all entries.
     RetrieveAll,
 }

@@ -1,4 +1,4 @@
-//! Processors that need more than a line, and those that have others within them.
+//! The settings of processors: scopes, routers, and operations with several attributes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,40 +7,40 @@ use fusebox_dataweave::{MediaType, Script};
 
 use super::{Chain, ErrorType, Given, Handlers, StoreDeclaration, Target};
 
-/// `set-variable`.
+/// Settings of `set-variable`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SetVariable {
-    /// Its name.
+    /// The variable's name.
     pub name: Given,
-    /// Its value.
+    /// The new value.
     pub value: Given,
-    /// What the value is called, whatever it is; `None`: what it brings.
+    /// The media type to declare; `None`: that of the value.
     pub media_type: Option<MediaType>,
 }
 
-/// `ee:transform`: its parts are evaluated on the event as it comes, then applied together.
+/// Settings of `ee:transform`. All parts are evaluated on the incoming event, then applied together.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Transform {
-    /// The new payload.
+    /// The new payload; `None`: unchanged.
     pub payload: Option<Script>,
-    /// The new attributes.
+    /// The new attributes; `None`: unchanged.
     pub attributes: Option<Script>,
-    /// New values of variables.
+    /// Variables to set, each with the expression of its value.
     pub variables: Vec<(Given, Script)>,
 }
 
-/// `logger`.
+/// Settings of `logger`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Logger {
-    /// What is logged; `None`: the whole message.
+    /// The message to log; `None`: the whole Mule message.
     pub message: Option<Given>,
-    /// How loud. Default `Info`.
+    /// The level of the line. Default `Info`.
     pub level: LogLevel,
-    /// Under which name.
+    /// The category of the line; `None`: the logger's default.
     pub category: Option<Arc<str>>,
 }
 
-/// How loud a line is.
+/// The level of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the levels' names say them")]
 pub enum LogLevel {
@@ -52,133 +52,133 @@ pub enum LogLevel {
     Error,
 }
 
-/// `choice`.
+/// Settings of `choice`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
-    /// The first whose expression is true runs.
+    /// Conditions with their routes; the first route whose condition is true runs.
     pub whens: Vec<(Script, Chain)>,
-    /// Where none is; `None`: the event goes on as it is.
+    /// The route if no condition is true; `None`: the event passes unchanged.
     pub otherwise: Option<Chain>,
 }
 
-/// `try`.
+/// Settings of `try`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Try {
-    /// What is tried.
+    /// The guarded steps.
     pub chain: Chain,
-    /// What is done with its errors.
+    /// The handlers of their errors.
     pub handlers: Option<Arc<Handlers>>,
 }
 
-/// `raise-error`.
+/// Settings of `raise-error`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RaiseError {
     /// The error's type.
     pub kind: ErrorType,
-    /// Its description. Default "An error occurred."
+    /// The error's description. Default "An error occurred."
     pub description: Option<Given>,
 }
 
-/// `until-successful`.
+/// Settings of `until-successful`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UntilSuccessful {
-    /// How often it is tried again. Default 5.
+    /// The number of retries after the first attempt. Default 5.
     pub retries: Given,
-    /// Milliseconds from the end of one attempt to the next. Default 60,000.
+    /// The pause between the end of one attempt and the next, in milliseconds. Default 60,000.
     pub between: Given,
-    /// What is tried.
+    /// The steps to repeat.
     pub chain: Chain,
 }
 
-/// `foreach`.
+/// Settings of `foreach`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Foreach {
-    /// What it goes through; `None`: the payload.
+    /// The collection; `None`: the payload.
     pub collection: Option<Script>,
-    /// The variable that counts, from 1. Default `counter`.
+    /// The variable that counts iterations, from 1. Default `counter`.
     pub counter: Arc<str>,
-    /// The variable that holds the message before it. Default `rootMessage`.
+    /// The variable with the message from before the loop. Default `rootMessage`.
     pub root: Arc<str>,
-    /// How many items are taken at a time. Default 1: the item itself, else an array of them.
+    /// The number of items per iteration. Default 1: the item itself; above 1, an array of items.
     pub batch: Given,
-    /// What is done with each.
+    /// The steps of an iteration.
     pub chain: Chain,
 }
 
-/// `parallel-foreach`.
+/// Settings of `parallel-foreach`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParallelForeach {
-    /// What it goes through; `None`: the payload.
+    /// The collection; `None`: the payload.
     pub collection: Option<Script>,
-    /// What is done with each.
+    /// The steps of an iteration.
     pub chain: Chain,
-    /// How many at once; `None`: all.
+    /// The limit of concurrent iterations; `None`: no limit.
     pub max_concurrency: Option<usize>,
-    /// How long each may take; `None`: as long as it likes.
+    /// The time limit of an iteration; `None`: no limit.
     pub timeout: Option<Duration>,
-    /// Where the results go; `None`: into the message.
+    /// The variable for the results; `None`: the results become the message.
     pub target: Option<Target>,
 }
 
-/// `scatter-gather`.
+/// Settings of `scatter-gather`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScatterGather {
-    /// At least two.
+    /// The routes; at least two.
     pub routes: Vec<Chain>,
-    /// How many at once; `None`: all.
+    /// The limit of concurrent routes; `None`: no limit.
     pub max_concurrency: Option<usize>,
-    /// How long each may take; `None`: as long as it likes.
+    /// The time limit of a route; `None`: no limit.
     pub timeout: Option<Duration>,
-    /// Where the results go; `None`: into the message.
+    /// The variable for the results; `None`: the results become the message.
     pub target: Option<Target>,
 }
 
-/// `async`.
+/// Settings of `async`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Async {
-    /// What is done beside the flow.
+    /// The steps that run beside the flow.
     pub chain: Chain,
-    /// How many events it works on at once; `None`: no bound.
+    /// The limit of concurrent events; `None`: no limit.
     pub max_concurrency: Option<usize>,
 }
 
-/// `first-successful` and `round-robin`.
+/// Settings of `first-successful` and `round-robin`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FirstSuccessful {
-    /// At least one.
+    /// The routes; at least one.
     pub routes: Vec<Chain>,
 }
 
-/// `ee:cache`.
+/// Settings of `ee:cache`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cache {
-    /// What tells entries apart; `None`: a digest of the payload.
+    /// The entry's key; `None`: a digest of the payload.
     pub key: Option<Given>,
-    /// Where entries are kept; `None`: a store of its own, in memory.
+    /// The store of the entries; `None`: a private store in memory.
     pub store: Option<Arc<StoreDeclaration>>,
-    /// What is cached.
+    /// The steps whose result is cached.
     pub chain: Chain,
 }
 
-/// `vm:publish`.
+/// Settings of `vm:publish`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publish {
-    /// One of the application's queues.
+    /// The name of one of the application's queues.
     pub queue: Arc<str>,
-    /// What is left there; `None`: the payload.
+    /// The content of the message; `None`: the payload.
     pub content: Option<Given>,
 }
 
-/// `validation:*`.
+/// Settings of `validation:*`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Validation {
-    /// What must hold.
+    /// The condition to check.
     pub rule: ValidationRule,
-    /// The error's description; `None`: one of its own.
+    /// The error's description; `None`: the rule's default text.
     pub message: Option<Given>,
 }
 
-/// What a validation asks.
+/// The condition of a validation, with the error that it raises.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ValidationRule {
     /// `is-not-null`, else `VALIDATION:NULL`.
@@ -193,34 +193,34 @@ pub enum ValidationRule {
     NotBlank(Given),
     /// `matches-regex`, else `VALIDATION:MISMATCH`.
     Matches {
-        /// What is looked at.
+        /// The text to match.
         value: Given,
-        /// A regular expression for all of it.
+        /// A regular expression that must match the whole text.
         regex: Given,
-        /// Default true.
+        /// True if case matters. Default true.
         case_sensitive: bool,
     },
     /// `validate-size`, else `VALIDATION:INVALID_SIZE`.
     Size {
-        /// What is measured.
+        /// The value to measure.
         value: Given,
-        /// Default 0.
+        /// The minimal size. Default 0.
         min: Given,
-        /// `None`: no bound.
+        /// The maximal size; `None`: no limit.
         max: Option<Given>,
     },
 }
 
-/// A sleep, as a script asks for it. Payload and attributes are null after it.
+/// A sleep written as a script. Payload and attributes are null after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sleep {
-    /// `Thread.sleep(n)`.
+    /// A constant: `Thread.sleep(n)`.
     Fixed(Duration),
-    /// `Thread.sleep(vars.x.toLong())`, `Thread.sleep((vars.x as Long) * n)`.
+    /// A variable: `Thread.sleep(vars.x.toLong())`, `Thread.sleep((vars.x as Long) * n)`.
     Variable {
-        /// The variable.
+        /// The variable's name.
         name: Arc<str>,
-        /// How many milliseconds one of it is.
+        /// The number of milliseconds in one unit of the variable.
         times: u64,
     },
 }

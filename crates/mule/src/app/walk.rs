@@ -1,4 +1,4 @@
-//! Ways through an application: what is within a processor, what it reads, what it writes.
+//! Visitors of an application: nested processors, expressions, variables that are set.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::{
 };
 
 impl Chain {
-    /// Visits its processors and all within them, by the order of the file.
+    /// Visits its processors and all nested ones, in the order of the file.
     pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Processor)) {
         for processor in &self.0 {
             visit(processor);
@@ -22,7 +22,7 @@ impl Chain {
 }
 
 impl Flow {
-    /// Visits its processors, those of its handlers last, and all within them.
+    /// Visits its processors, those of its handlers last, and all nested ones.
     pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Processor)) {
         self.chain.walk(visit);
         for handler in self.handlers.iter().flat_map(|handlers| &handlers.0) {
@@ -32,7 +32,7 @@ impl Flow {
 }
 
 impl Does {
-    /// The chains within it, by the order of the file; those of its handlers last.
+    /// The nested chains, in the order of the file; those of handlers last.
     pub fn chains(&self) -> Vec<&Chain> {
         match self {
             Does::Choice(choice) => {
@@ -55,7 +55,7 @@ impl Does {
         }
     }
 
-    /// The handlers within it: those of a `try`.
+    /// The nested handlers: those of a `try`.
     pub fn handlers(&self) -> &[Handler] {
         match self {
             Does::Try(scope) => scope.handlers.as_deref().map_or(&[], |Handlers(all)| all),
@@ -63,7 +63,7 @@ impl Does {
         }
     }
 
-    /// The expressions of its own, those within its chains left out.
+    /// The processor's own expressions, without those in nested chains.
     pub fn scripts(&self) -> Vec<&Script> {
         let mut given: Vec<&Given> = Vec::new();
         let mut scripts: Vec<&Script> = Vec::new();
@@ -153,7 +153,7 @@ impl Does {
         scripts
     }
 
-    /// The variables that it sets or removes by a name that is known, those within its chains left out.
+    /// The variables that it sets or removes under a literal name, without those in nested chains.
     pub fn sets(&self) -> Vec<&Arc<str>> {
         match self {
             Does::SetVariable(set) => set.name.literal().into_iter().collect(),
@@ -184,7 +184,7 @@ impl Does {
 }
 
 impl Given {
-    /// The expressions in it.
+    /// The expressions in the value.
     pub fn scripts(&self) -> Vec<&Script> {
         match self {
             Given::Expression(script) => vec![script],
@@ -195,7 +195,7 @@ impl Given {
 }
 
 impl Respond {
-    /// The expressions in it.
+    /// The expressions in the response.
     pub fn scripts(&self) -> Vec<&Script> {
         let given = [&self.status, &self.reason, &self.body, &self.headers];
         given

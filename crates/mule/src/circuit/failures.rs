@@ -1,33 +1,33 @@
-//! How calls end, as far as handlers and validators tell one end from another.
+//! How calls end, in classes that the handlers and validators of an application treat alike.
 
 use crate::app::{App, ErrorMatch, ErrorType, Handler, Processor, Request};
 
-/// How a call ended: one of a kind that an application treats alike.
+/// The end of a call: one class of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
-    /// With an answer that is none of the failures.
+    /// A response that is not a failure.
     Good,
-    /// With a failure, by its number, that is an error.
+    /// A failure that raises an error, by the index of its class.
     Failed(usize),
-    /// With a failure, by its number, that the validator lets pass.
+    /// A failure that the validator accepts, by the index of its class.
     Passed(usize),
 }
 
-/// An end of a call that may be a failure.
+/// A result of a call that may count as a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The error that it is.
+    /// The error's type.
     pub kind: ErrorType,
-    /// The answer's status; `None`: there was none.
+    /// The response's status; `None`: there was no response.
     pub status: Option<u16>,
 }
 
-/// The failures, in kinds that an application treats alike.
+/// The failures, in classes that an application treats alike.
 pub(crate) struct Failures {
     kinds: Vec<Vec<Failure>>,
 }
 
-/// The failures that are told apart, with the status of their answer.
+/// The failures in consideration, with the status of their response.
 /// ([Errors of the connector](https://docs.mulesoft.com/http-connector/latest/http-documentation))
 const ALL: [(&str, Option<u16>); 12] = [
     ("HTTP:CONNECTIVITY", None),
@@ -44,7 +44,7 @@ const ALL: [(&str, Option<u16>); 12] = [
     ("MULE:UNKNOWN", Some(409)),
 ];
 
-/// The failures that are told apart.
+/// The failures in consideration.
 pub(crate) fn all() -> Vec<Failure> {
     let failure = |(kind, status): &(&str, Option<u16>)| Failure {
         kind: ErrorType::parse(kind),
@@ -54,16 +54,16 @@ pub(crate) fn all() -> Vec<Failure> {
 }
 
 impl Failures {
-    /// Failures that the handlers and mappings of an application tell apart.
+    /// Groups the failures by the handlers and mappings of an application.
     pub fn of(app: &App) -> Failures {
         let matches = matches(app);
         let mut kinds: Vec<(Vec<bool>, Option<u16>, Vec<Failure>)> = Vec::new();
         for failure in all() {
             let taken: Vec<bool> = matches
                 .iter()
-                .map(|types| types.takes(&failure.kind))
+                .map(|types| types.matches(&failure.kind))
                 .collect();
-            // Expressions may look at the status.
+            // Expressions may test the status.
             let class = failure.status.map(|status| match status {
                 429 => 429,
                 other => other / 100,
@@ -81,7 +81,7 @@ impl Failures {
         }
     }
 
-    /// How a call can end.
+    /// The possible ends of a request.
     pub fn outcomes(&self, request: &Request) -> Vec<Outcome> {
         let validator = request.validator.as_ref().or_else(|| {
             let config = request.config.as_ref()?;
@@ -98,7 +98,7 @@ impl Failures {
         outcomes
     }
 
-    /// The error of an outcome, if it is one.
+    /// The error of an outcome that raises one.
     pub fn error(&self, outcome: Outcome) -> Option<&ErrorType> {
         match outcome {
             Outcome::Failed(number) => Some(&self.kinds[number][0].kind),
@@ -106,12 +106,12 @@ impl Failures {
         }
     }
 
-    /// The status of an outcome that has one.
+    /// The response's status, if the outcome has one.
     pub fn status(&self, outcome: Outcome) -> Option<u16> {
         self.alike(outcome).first()?.status
     }
 
-    /// The failures that an outcome stands for; none for a good one.
+    /// The failures of an outcome's class; empty for a good one.
     pub fn alike(&self, outcome: Outcome) -> &[Failure] {
         match outcome {
             Outcome::Good => &[],
@@ -120,7 +120,7 @@ impl Failures {
     }
 }
 
-/// What handlers and mappings tell errors apart by.
+/// The error patterns of all handlers and mappings.
 fn matches<'a>(app: &'a App) -> Vec<&'a ErrorMatch> {
     let mut found = Vec::new();
     let mut handlers: Vec<&Handler> = Vec::new();

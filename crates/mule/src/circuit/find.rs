@@ -1,8 +1,7 @@
-//! The circuits in what flows do.
+//! Finds circuits in the paths through flows.
 //!
-//! A call has a circuit if nothing leads to it any more once a failure of it has left something in an
-//! object store, and something did before. Whatever the flow calls its entries and variables, and
-//! however it is divided, is the same to this.
+//! A call has a circuit if there is a path to the call at first, and none after a failure of the call has left its
+//! traces in an object store. Names of entries and variables, and the division into flows, do not matter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,13 +9,13 @@ use std::sync::Arc;
 use fusebox_dataweave::symbol::Symbol;
 use fusebox_dataweave::{Number, Value};
 
+use super::call_paths::CallPaths;
 use super::failures::Failures;
-use super::sighting::Sighting;
-use super::ways::{Act, Walk, Way};
+use super::paths::{Act, Path, Walk};
 use super::{Circuit, trace};
 use crate::app::{App, Does, Flow, FlowName, Processor};
 
-/// An application's circuits, by the order of its flows.
+/// An application's circuits, in the order of its flows.
 pub(crate) fn circuits(app: &App) -> Vec<Circuit> {
     let failures = Failures::of(app);
     let mut walk = Walk::new(app, &failures);
@@ -25,16 +24,16 @@ pub(crate) fn circuits(app: &App) -> Vec<Circuit> {
     let mut all = first;
     walk.constants = constants(all.iter().flatten().flatten());
     if !walk.constants.is_empty() {
-        walk.asked = asked(all.iter().flatten().flatten());
+        walk.tested = tested_keys(all.iter().flatten().flatten());
         all = roots.iter().map(|flow| walk.through(flow)).collect();
     }
     let mut found: Vec<Circuit> = Vec::new();
-    for ways in all.iter().flatten() {
-        let calls: BTreeSet<usize> = ways.iter().flat_map(|way| called(way)).collect();
+    for paths in all.iter().flatten() {
+        let calls: BTreeSet<usize> = paths.iter().flat_map(|path| called(path)).collect();
         for call in calls {
-            let Some(circuit) = (Sighting {
+            let Some(circuit) = (CallPaths {
                 walk: &walk,
-                ways,
+                paths,
                 call,
             })
             .circuit() else {
@@ -49,7 +48,7 @@ pub(crate) fn circuits(app: &App) -> Vec<Circuit> {
     found
 }
 
-/// The flows that start by themselves; and those that nobody refers to.
+/// The flows that have a source, and those that no other flow refers to.
 fn roots(app: &App) -> Vec<&Flow> {
     let mut referred = BTreeSet::new();
     let mut look = |processor: &Processor| {
@@ -74,21 +73,21 @@ fn roots(app: &App) -> Vec<&Flow> {
         .collect()
 }
 
-pub(super) fn called<'w>(way: &'w Way<'_>) -> impl Iterator<Item = usize> + use<'w> {
-    way.acts.iter().filter_map(|act| match act {
+pub(super) fn called<'w>(path: &'w Path<'_>) -> impl Iterator<Item = usize> + use<'w> {
+    path.acts.iter().filter_map(|act| match act {
         Act::Called { call, .. } => Some(*call),
         _ => None,
     })
 }
 
-/// The numbers that keys of objects in entries have whenever they are written.
+/// The keys of stored objects that are written with one constant number, with that number.
 fn constants<'w, 'a: 'w>(
-    ways: impl Iterator<Item = &'w Way<'a>>,
+    paths: impl Iterator<Item = &'w Path<'a>>,
 ) -> BTreeMap<(usize, Arc<str>), Symbol> {
-    // For each key of an entry: its number, or that it has no single one.
+    // The constant of each key; `None`: it is written with several values.
     let mut keys: BTreeMap<(usize, Arc<str>), Option<Number>> = BTreeMap::new();
     let mut opaque = BTreeSet::new();
-    for act in ways.flat_map(|way| &way.acts) {
+    for act in paths.flat_map(|path| &path.acts) {
         let Act::Wrote { entry, value, .. } = act else {
             continue;
         };
@@ -129,11 +128,13 @@ fn constants<'w, 'a: 'w>(
         .collect()
 }
 
-/// The keys of objects in entries that conditions look at.
-fn asked<'w, 'a: 'w>(ways: impl Iterator<Item = &'w Way<'a>>) -> BTreeSet<(usize, Arc<str>)> {
+/// The keys of stored objects that conditions test.
+fn tested_keys<'w, 'a: 'w>(
+    paths: impl Iterator<Item = &'w Path<'a>>,
+) -> BTreeSet<(usize, Arc<str>)> {
     let mut keys = BTreeSet::new();
-    for act in ways.flat_map(|way| &way.acts) {
-        let Act::Held { condition, .. } = act else {
+    for act in paths.flat_map(|path| &path.acts) {
+        let Act::Assumed { condition, .. } = act else {
             continue;
         };
         for slot in trace::slots(condition) {
@@ -147,7 +148,7 @@ fn asked<'w, 'a: 'w>(ways: impl Iterator<Item = &'w Way<'a>>) -> BTreeSet<(usize
     keys
 }
 
-/// Two sightings of one circuit.
+/// Merges two descriptions of one circuit.
 fn join(known: &mut Circuit, other: Circuit) {
     for upstream in other.upstreams {
         if !known.upstreams.contains(&upstream) {

@@ -1,87 +1,87 @@
-//! What is wrong with a circuit that a flow builds by hand.
+//! The flaws of circuits that flows build by hand.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fusebox_dataweave::symbol::{Form, Symbol, Unit, is_now};
+use fusebox_dataweave::symbol::{Cast, Symbol, Unit, is_now};
 use fusebox_plan::dialect::show_duration;
 
+use super::call_paths::CallPaths;
 use super::failures::{Outcome, all};
-use super::sighting::Sighting;
+use super::paths::Act;
 use super::time::unit;
-use super::trace::{self, Held};
-use super::ways::Act;
+use super::trace::{self, StoreState};
 use super::{Circuit, Cooldown};
 use crate::app::Site;
 
-/// Something that is wrong with a circuit.
+/// A flaw of a circuit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Flaw {
-    /// What kind of thing.
+    /// The kind of flaw.
     pub kind: FlawKind,
-    /// Where.
+    /// The position to report.
     pub site: Site,
-    /// What is wrong, in a sentence.
+    /// The problem, as a sentence.
     pub what: String,
-    /// What to do about it.
+    /// The remedy, as a sentence.
     pub mend: String,
 }
 
-/// What can be wrong with a circuit.
+/// A kind of flaw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FlawKind {
-    /// Failures at the same time are counted as one.
+    /// Concurrent failures are counted as one.
     LostIncrements,
-    /// After the cooldown all calls are made at once.
+    /// All calls are made at once after the cooldown.
     NoHalfOpen,
-    /// While it is half-open all calls are made at once.
+    /// All calls are made at once while the circuit is half-open.
     HalfOpenTakesAll,
-    /// A call that was made before it opened closes it.
+    /// A late success, of a call made before the circuit opened, closes it.
     LateSuccess,
-    /// Answers that say the upstream is broken do not count.
+    /// Responses with server errors do not count as failures.
     ServerErrorsIgnored,
-    /// The cooldown ends at a sweep, not when it should.
+    /// The cooldown ends at a sweep instead of at its time.
     CooldownAtSweep,
-    /// Each failure keeps the others from being forgotten.
+    /// Each failure restarts the time to live of the count.
     CountRenewed,
-    /// Nothing ends the cooldown.
+    /// The cooldown never ends.
     NeverCloses,
-    /// The entry goes before the flow's own cooldown ends.
+    /// The entry expires before the flow's own cooldown ends.
     ExpiresFirst,
     /// Seconds are compared with milliseconds.
     UnitsMixed,
     /// Local time is written as if it were UTC.
     LocalTimeAsUtc,
-    /// What the client sent is lost when the state is read.
+    /// Reading the state replaces the client's message.
     MessageLost,
-    /// A number is stored with the state and decides nothing.
+    /// A number stored with the state has no effect.
     Unused,
 }
 
-/// What the flaws are seen by.
+/// The material from which flaws are recognised.
 pub(super) struct Evidence<'e, 'w, 'a> {
-    pub sighting: &'e Sighting<'w, 'a>,
-    /// What leads to the call again when time has passed.
-    pub again: &'e [&'w [Act<'a>]],
-    /// All that leads to the call.
-    pub leads: &'e [&'w [Act<'a>]],
-    /// The state's entry, and what of it is asked.
+    pub call_paths: &'e CallPaths<'w, 'a>,
+    /// The path prefixes that lead to the call once time has passed.
+    pub after_wait: &'e [&'w [Act<'a>]],
+    /// All path prefixes that lead to the call.
+    pub prefixes: &'e [&'w [Act<'a>]],
+    /// The entry with the state, and the part of it that is tested.
     pub state: usize,
     pub slot: Option<&'e Symbol>,
-    /// What opening leaves in the entries.
-    pub held: &'e Held,
-    /// What the way does that opens it, after the call.
+    /// The entries after the circuit has opened.
+    pub held: &'e StoreState,
+    /// The acts after the call on the path that opens the circuit.
     pub trip: &'w [Act<'a>],
-    /// Where a success closes it without asking.
+    /// The position where a success closes the circuit without reading the state again.
     pub closed_at: Option<&'a Site>,
-    /// The entry that counts.
+    /// The entry with the count.
     pub count: Option<usize>,
 }
 
 const CONVERT: &str = "`fusebox convert` writes a native breaker that does not have this flaw";
 
-/// The flaws of a circuit.
+/// Finds the flaws of a circuit.
 pub(super) fn of(circuit: &Circuit, evidence: &Evidence<'_, '_, '_>) -> Vec<Flaw> {
     let mut flaws = Flaws {
         circuit,
@@ -120,10 +120,10 @@ impl Flaws<'_, '_, '_> {
         let Some(count) = self.evidence.count else {
             return;
         };
-        let ways = self.evidence.sighting.ways;
-        let found = ways.iter().find_map(|way| {
+        let paths = self.evidence.call_paths.paths;
+        let found = paths.iter().find_map(|path| {
             let mut read = None;
-            for act in &way.acts {
+            for act in &path.acts {
                 match act {
                     Act::Read { entry, site, .. } if *entry == count => read = Some(*site),
                     Act::Wrote { entry, value, site }
@@ -138,7 +138,7 @@ impl Flaws<'_, '_, '_> {
         });
         if let Some((read, written)) = found {
             let what = format!(
-                "counts in two steps, a read in line {} and a write here: of failures at the same time some are lost",
+                "counts in two steps, a read in line {} and a write here: some of several concurrent failures are lost",
                 read.line
             );
             self.add(FlawKind::LostIncrements, written, what, CONVERT);
@@ -147,32 +147,32 @@ impl Flaws<'_, '_, '_> {
 
     fn half_open(&mut self) {
         let Evidence {
-            again,
-            leads,
+            after_wait,
+            prefixes,
             state,
             ..
         } = *self.evidence;
         let site = self.circuit.site.clone();
-        if again.is_empty() {
+        if after_wait.is_empty() {
             if let Cooldown::Expiry { .. } = self.circuit.cooldown {
                 self.add(
                     FlawKind::NoHalfOpen,
                     &site,
-                    "has no half-open state: when its entry has gone all requests go to the upstream at once, and it takes as many failures as before to open it again".to_owned(),
+                    "has no half-open state: when its entry expires, all requests go to the upstream at once, and it opens again only after as many failures as before".to_owned(),
                     CONVERT,
                 );
             }
             return;
         }
-        // Whether the next request passes, too.
-        let passes = |held: &Held| {
-            leads
+        // True if the next request passes as well.
+        let passes = |held: &StoreState| {
+            prefixes
                 .iter()
-                .any(|lead| trace::against(lead, held, true).entries.is_empty())
+                .any(|prefix| trace::blockers(prefix, held, true).entries.is_empty())
         };
-        let written = again.iter().find_map(|lead| {
-            let value = trace::left(lead).remove(&state)??;
-            let site = lead.iter().rev().find_map(|act| match act {
+        let written = after_wait.iter().find_map(|prefix| {
+            let value = trace::store_after(prefix).remove(&state)??;
+            let site = prefix.iter().rev().find_map(|act| match act {
                 Act::Wrote { entry, site, .. } if *entry == state => Some(*site),
                 _ => None,
             })?;
@@ -180,16 +180,16 @@ impl Flaws<'_, '_, '_> {
         });
         match written {
             Some((value, site)) => {
-                let held: Held = [(state, Some(value))].into();
+                let held: StoreState = [(state, Some(value))].into();
                 if passes(&held) {
                     let what =
-                        "lets all requests through while it is half-open, not one that finds out"
+                        "lets all requests through while it is half-open, not a single probe"
                             .to_owned();
                     self.add(FlawKind::HalfOpenTakesAll, site, what, CONVERT);
                 }
             }
             None => {
-                let what = "lets all requests through at once when its cooldown is over, not one that finds out".to_owned();
+                let what = "lets all requests through at once when its cooldown is over, not a single probe".to_owned();
                 self.add(FlawKind::HalfOpenTakesAll, &site, what, CONVERT);
             }
         }
@@ -221,7 +221,7 @@ impl Flaws<'_, '_, '_> {
         });
         let site = handled.unwrap_or_else(|| self.circuit.trip_site.clone());
         let what = format!(
-            "does not count answers of status {}: an upstream that answers with nothing else stays closed",
+            "does not count answers of status {}: an upstream that only gives these never opens it",
             missing.join(", ")
         );
         self.add(
@@ -241,7 +241,7 @@ impl Flaws<'_, '_, '_> {
         match (self.circuit.cooldown, expiry) {
             (Cooldown::Expiry { ttl, sweep }, Some((store, ..))) => {
                 let what = format!(
-                    "stays open for {}: an entry goes at the first sweep after its time, not when its time is over",
+                    "stays open for {}: an entry expires at the first sweep after its time to live, not exactly then",
                     range(ttl, sweep)
                 );
                 let mend = "make `expirationInterval` smaller; or convert it: a native breaker's cooldown is exact";
@@ -257,7 +257,7 @@ impl Flaws<'_, '_, '_> {
             }
             (Cooldown::Timeout(Some(after)), Some((store, ttl, sweep))) if ttl < after => {
                 let what = format!(
-                    "would be half-open after {}, but its entry goes after {}",
+                    "would be half-open after {}, but its entry expires after {}",
                     show_duration(after),
                     range(ttl, sweep)
                 );
@@ -276,7 +276,7 @@ impl Flaws<'_, '_, '_> {
         });
         let written = self
             .evidence
-            .sighting
+            .call_paths
             .after(|outcome| outcome != Outcome::Good);
         let written = written
             .flat_map(|(_, after)| after)
@@ -290,7 +290,7 @@ impl Flaws<'_, '_, '_> {
             });
         if let (Some((ttl, sweep)), Some(site)) = (store, written) {
             let what = format!(
-                "forgets its count {} after the last failure, since each failure begins the entry's time anew: failures with shorter gaps all add up",
+                "forgets its count {} after the last failure, since each failure restarts the entry's time to live: failures with shorter gaps all add up",
                 range(ttl, sweep)
             );
             let mend = "`fusebox convert` says what a native breaker counts instead";
@@ -300,29 +300,32 @@ impl Flaws<'_, '_, '_> {
 
     fn times(&mut self) {
         let Evidence {
-            again, held, trip, ..
+            after_wait,
+            held,
+            trip,
+            ..
         } = *self.evidence;
         let mut mixed = None;
-        for act in again.iter().copied().flatten() {
-            let Act::Held { condition, site } = act else {
+        for act in after_wait.iter().copied().flatten() {
+            let Act::Assumed { condition, site } = act else {
                 continue;
             };
             if !condition.has(&is_now) {
                 continue;
             }
-            let asked = units(condition);
+            let tested = units(condition);
             let stored: BTreeSet<_> = trace::slots(condition)
                 .iter()
                 .filter_map(|slot| {
                     let value = held.get(&slot.of_entry()?)?.as_ref()?;
-                    let value = trace::at_slot(value, slot);
+                    let value = trace::slot_value(value, slot);
                     value.has(&is_now).then(|| units(&value))
                 })
                 .flatten()
                 .collect();
             let reads_number =
-                asked.len() > 1 || (!stored.is_empty() && !asked.is_empty() && stored != asked);
-            // Nobody waits for hours where thousands are compared with seconds.
+                tested.len() > 1 || (!stored.is_empty() && !tested.is_empty() && stored != tested);
+            // A limit of thousands is unlikely to be seconds, which would be hours.
             let limit = match condition {
                 Symbol::Compare(left, _, right) if unit(left) == Unit::Seconds => {
                     right.number().and_then(|limit| limit.to_i64())
@@ -334,21 +337,22 @@ impl Flaws<'_, '_, '_> {
                 mixed = Some((*site, "compares seconds with milliseconds".to_owned()));
             } else if let Some(limit) = thousands {
                 let meant = show_duration(Duration::from_millis(limit.unsigned_abs()));
-                let made = show_duration(Duration::from_secs(limit.unsigned_abs()));
-                let what =
-                    format!("compares {limit} with seconds, which is {made}; {meant} may be meant");
+                let literal = show_duration(Duration::from_secs(limit.unsigned_abs()));
+                let what = format!(
+                    "compares {limit} with seconds, which is {literal}; {meant} may be meant"
+                );
                 mixed = Some((*site, what));
             }
         }
         if let Some((site, what)) = mixed {
-            let mend = "use one unit in all of it: `now() as Number {unit: \"milliseconds\"}`";
+            let mend = "use one unit throughout: `now() as Number {unit: \"milliseconds\"}`";
             self.add(FlawKind::UnitsMixed, site, what, mend);
         }
         let local = trip.iter().find_map(|act| match act {
             Act::Wrote { value, site, .. } if value.has(&is_local_as_utc) => Some(*site),
             _ => None,
         });
-        if let (Some(site), false) = (local, again.is_empty()) {
+        if let (Some(site), false) = (local, after_wait.is_empty()) {
             let what = "writes local time with the letter Z, as if it were UTC: away from UTC its cooldown is hours too long, or none".to_owned();
             let mend = "write `now() >> \"UTC\"`, or store `now() as Number`";
             self.add(FlawKind::LocalTimeAsUtc, site, what, mend);
@@ -356,10 +360,10 @@ impl Flaws<'_, '_, '_> {
     }
 
     fn message_lost(&mut self) {
-        let Sighting { ways, call, .. } = *self.evidence.sighting;
-        let found = ways.iter().find_map(|way| {
+        let CallPaths { paths, call, .. } = *self.evidence.call_paths;
+        let found = paths.iter().find_map(|path| {
             let mut read = None;
-            for act in &way.acts {
+            for act in &path.acts {
                 match act {
                     Act::Read {
                         site,
@@ -367,8 +371,8 @@ impl Flaws<'_, '_, '_> {
                         ..
                     } => read = Some(*site),
                     Act::Called {
-                        call: made, sent, ..
-                    } if *made == call => {
+                        call: called, sent, ..
+                    } if *called == call => {
                         let sent = sent.body.as_ref();
                         return read.filter(|_| sent.is_some_and(|body| body.has(&is_entry)));
                     }
@@ -378,36 +382,36 @@ impl Flaws<'_, '_, '_> {
             None
         });
         if let Some(site) = found {
-            let what = "reads its state over the message, and the call sends that instead of what the client sent".to_owned();
+            let what = "reads its state into the payload, so the call sends the state instead of the client's message".to_owned();
             let mend = "give the `os:retrieve` a `target`";
             self.add(FlawKind::MessageLost, site, what, mend);
         }
     }
 
     fn unused(&mut self) {
-        let walk = self.evidence.sighting.walk;
+        let walk = self.evidence.call_paths.walk;
         let state = self.evidence.state;
-        let asked = self.evidence.slot;
+        let tested = self.evidence.slot;
         let site = self.circuit.trip_site.clone();
         for ((entry, key), value) in &walk.constants {
-            if *entry != state || walk.asked.contains(&(*entry, key.clone())) {
+            if *entry != state || walk.tested.contains(&(*entry, key.clone())) {
                 continue;
             }
-            if asked == Some(&Symbol::Entry(*entry).field(key)) {
+            if tested == Some(&Symbol::Entry(*entry).field(key)) {
                 continue;
             }
             let Some(number) = value.number().filter(|number| !number.is_zero()) else {
                 continue;
             };
             let what =
-                format!("keeps `{key}`, always {number}, with its state, and nothing looks at it");
-            let mend = "if failures are to be forgotten after a time, no part of the flow does it";
+                format!("stores `{key}`, always {number}, with its state and never reads it");
+            let mend = "if failures should be forgotten after a time, the flow does not do that";
             self.add(FlawKind::Unused, &site, what, mend);
         }
     }
 }
 
-/// From a time to live to the last sweep that may end it, in one unit.
+/// The range from a time to live to the last sweep that may end it, in one unit.
 pub(crate) fn range(ttl: Duration, sweep: Duration) -> String {
     let until = ttl + sweep;
     let whole =
@@ -418,11 +422,11 @@ pub(crate) fn range(ttl: Duration, sweep: Duration) -> String {
     format!("{}s to {}s", ttl.as_secs(), until.as_secs())
 }
 
-/// The units of the moments in a symbol that are numbers.
+/// The units of the numeric moments in a symbol.
 fn units(symbol: &Symbol) -> BTreeSet<Arc<str>> {
     let found = std::cell::RefCell::new(BTreeSet::new());
     symbol.has(&|part| {
-        if let Symbol::As(of, Form::Number(unit) | Form::Moment(unit)) = part
+        if let Symbol::As(of, Cast::Number(unit) | Cast::Moment(unit)) = part
             && of.has(&is_now)
         {
             let name = match unit {
@@ -440,10 +444,10 @@ fn is_entry(symbol: &Symbol) -> bool {
     matches!(symbol, Symbol::Entry(_))
 }
 
-/// A moment in the server's time zone, with the letter of UTC behind it.
+/// True for a moment in the server's time zone that is formatted with the letter of UTC.
 fn is_local_as_utc(symbol: &Symbol) -> bool {
     match symbol {
-        Symbol::As(of, Form::Text(Some(format))) => {
+        Symbol::As(of, Cast::Text(Some(format))) => {
             **of == Symbol::Now && format.trim_end().ends_with("'Z'")
         }
         _ => false,
@@ -451,7 +455,7 @@ fn is_local_as_utc(symbol: &Symbol) -> bool {
 }
 
 impl Flaw {
-    /// Whether a native breaker does not have it.
+    /// True if a native breaker does not have this flaw.
     pub fn is_mended(&self) -> bool {
         match self.kind {
             FlawKind::LostIncrements

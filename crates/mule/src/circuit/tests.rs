@@ -1,4 +1,4 @@
-//! Flows in, the circuits in them out; and flows that look like circuits and are none.
+//! From flows to circuits, and flows that resemble circuits without being one.
 
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
@@ -8,9 +8,9 @@ use std::time::Duration;
 use fusebox_dataweave::{Typed, Value};
 use fusebox_plan::dialect::Notes;
 
-use super::{Circuit, Cooldown, FlawKind, Opens, Said};
+use super::{Circuit, CircuitState, Cooldown, FlawKind, OpenWhen};
 use crate::app::Compat;
-use crate::lower::{Setting, lower};
+use crate::lower::{LowerInput, lower};
 use crate::xml;
 
 const SEED: &str = include_str!(
@@ -35,7 +35,7 @@ fn read(text: &str, properties: &[(&str, &str)]) -> (Vec<Circuit>, Vec<String>) 
         .iter()
         .map(|(key, value)| (Arc::from(*key), Arc::from(*value)))
         .collect();
-    let setting = Setting {
+    let setting = LowerInput {
         files: &["app.xml"],
         properties,
         bindings: &bindings,
@@ -90,7 +90,7 @@ fn the_documents_flow_is_a_circuit() {
         panic!("{found:#?}")
     };
     assert_eq!(&*circuit.name, "circuit-breaker-store/circuit-state");
-    assert_eq!(circuit.opens, Opens::Is(Value::text("OPEN")));
+    assert_eq!(circuit.open_when, OpenWhen::Is(Value::text("OPEN")));
     let count = circuit.count.as_ref().unwrap();
     assert_eq!(
         count.entry.to_string(),
@@ -158,16 +158,19 @@ fn each_flaw_of_the_documents_flow_has_its_own_line() {
 fn an_entry_says_what_its_circuit_does() {
     let circuit = one(SEED);
     let typed = |text: &str| Typed::literal(Arc::from(text));
-    assert_eq!(circuit.says(None), Said::Closed);
-    assert_eq!(circuit.says(Some(&typed("OPEN"))), Said::Open);
-    assert_eq!(circuit.says(Some(&typed("CLOSED"))), Said::Closed);
-    assert_eq!(circuit.counted(None), Some(0));
-    assert_eq!(circuit.counted(Some(&typed("3"))), Some(3));
-    assert_eq!(circuit.counted(Some(&typed("many"))), None);
+    assert_eq!(circuit.state_for(None), CircuitState::Closed);
+    assert_eq!(circuit.state_for(Some(&typed("OPEN"))), CircuitState::Open);
+    assert_eq!(
+        circuit.state_for(Some(&typed("CLOSED"))),
+        CircuitState::Closed
+    );
+    assert_eq!(circuit.count_in(None), Some(0));
+    assert_eq!(circuit.count_in(Some(&typed("3"))), Some(3));
+    assert_eq!(circuit.count_in(Some(&typed("many"))), None);
 }
 
-/// The same in other words: other names, the count compared the other way round, errors that end
-/// here, a variable that the state makes, a default value.
+/// The same circuit in other words: other names, the comparison with swapped sides, errors that end here, a variable
+/// made of the state, a default value.
 const OTHER_WORDS: &str = r##"<os:object-store name="memory" persistent="false" entryTtl="2" entryTtlUnit="MINUTES"/>
 <flow name="go">
   <http:listener config-ref="L" path="/x"/>
@@ -197,7 +200,7 @@ const OTHER_WORDS: &str = r##"<os:object-store name="memory" persistent="false" 
 fn other_names_other_directions_and_a_default_value_are_the_same() {
     let circuit = one(OTHER_WORDS);
     assert_eq!(&*circuit.name, "memory/door");
-    assert_eq!(circuit.opens, Opens::Is(Value::text("down")));
+    assert_eq!(circuit.open_when, OpenWhen::Is(Value::text("down")));
     assert_eq!(threshold(&circuit), Some(3));
     let failures = failures(&circuit);
     assert!(
@@ -244,7 +247,7 @@ fn one_more_than_a_count_that_is_exceeded_opens() {
     }
 }
 
-/// One object as text under a key of its own, with a half-open state; divided into sub-flows.
+/// One object as text under its own key, with a half-open state; divided into sub-flows.
 const IN_ONE_OBJECT: &str = r##"<os:object-store name="Guard" entryTtl="1" entryTtlUnit="DAYS"/>
 <sub-flow name="ask">
   <try>
@@ -302,7 +305,7 @@ const IN_ONE_OBJECT: &str = r##"<os:object-store name="Guard" entryTtl="1" entry
 fn a_state_machine_in_one_object_is_a_circuit() {
     let circuit = one(IN_ONE_OBJECT);
     assert_eq!(&*circuit.name, "Guard/guard-bank.mode");
-    assert_eq!(circuit.opens, Opens::Is(Value::text("OPEN")));
+    assert_eq!(circuit.open_when, OpenWhen::Is(Value::text("OPEN")));
     assert_eq!(circuit.half_open, Some(Value::text("HALF_OPEN")));
     assert_eq!(threshold(&circuit), Some(4));
     assert_eq!(
@@ -331,8 +334,8 @@ fn a_state_machine_in_one_object_is_a_circuit() {
         .find(|flaw| flaw.kind == FlawKind::Unused);
     assert!(unused.unwrap().what.contains("`span`, always 60"));
     let open = Typed::literal(Arc::from(r##"{"mode": "OPEN", "bad": 4}"##));
-    assert_eq!(circuit.says(Some(&open)), Said::Open);
-    assert_eq!(circuit.counted(Some(&open)), Some(4));
+    assert_eq!(circuit.state_for(Some(&open)), CircuitState::Open);
+    assert_eq!(circuit.count_in(Some(&open)), Some(4));
 }
 
 #[test]
@@ -340,11 +343,11 @@ fn a_key_that_the_request_chooses_is_shown_as_such() {
     let text = IN_ONE_OBJECT.replace("value=\"bank\"", "value=\"#[attributes.uriParams.who]\"");
     let circuit = one(&text);
     assert_eq!(&*circuit.name, "Guard/guard-{…}.mode");
-    assert!(circuit.state.key.takes("guard-bank"));
-    assert!(!circuit.state.key.takes("bank"));
+    assert!(circuit.state.key.matches("guard-bank"));
+    assert!(!circuit.state.key.matches("bank"));
 }
 
-/// Entries of their own for state, time, count; an interval in milliseconds against seconds.
+/// Separate entries for state, time and count; an interval in milliseconds compared with seconds.
 const WITH_TIME: &str = r##"<os:object-store name="cb" entryTtl="1" entryTtlUnit="HOURS"/>
 <flow name="f">
   <http:listener config-ref="L" path="/x"/>
@@ -404,7 +407,7 @@ fn a_time_in_an_entry_of_its_own_is_the_cooldown() {
     );
 }
 
-/// The count alone tells, an entry tells by being there, a moment tells until when.
+/// The state is a count alone, the existence of an entry, or a moment until which the circuit is open.
 const FRAME: &str = r##"<flow name="f">
   <http:listener config-ref="L" path="/x"/>
   ASK
@@ -443,7 +446,7 @@ fn a_count_may_be_the_state() {
     );
     let circuit = one(&text);
     assert_eq!(&*circuit.name, "_defaultPersistentObjectStore/bad");
-    assert_eq!(circuit.opens, Opens::AtLeast(Some(3)));
+    assert_eq!(circuit.open_when, OpenWhen::AtLeast(Some(3)));
     assert_eq!(threshold(&circuit), Some(3));
     assert_eq!(circuit.cooldown, Cooldown::Never);
     assert!(kinds(&circuit).contains(&FlawKind::NeverCloses));
@@ -454,7 +457,7 @@ fn an_entry_may_say_so_by_being_there() {
     let ask = r##"<os:contains key="down" target="down"/>"##;
     let bad = r##"<os:store key="down"><os:value>yes</os:value></os:store>"##;
     let circuit = one(&framed(ask, "vars.down", "", bad));
-    assert_eq!(circuit.opens, Opens::Present);
+    assert_eq!(circuit.open_when, OpenWhen::Present);
     assert_eq!(circuit.count, None);
     let counted = format!(
         r##"{COUNT}{MORE}<choice><when expression="#[(vars.n as Number) + 1 >= 2]">{bad}</when></choice>"##
@@ -521,7 +524,7 @@ fn two_circuits_of_one_file_are_two() {
         names,
         ["circuit-breaker-store/circuit-state", "memory/door"]
     );
-    // Two in one flow, one after the other.
+    // Two calls in one flow, one after the other.
     let gate = |state: &str, config: &str| {
         let bad = format!(r##"<os:store key="{state}"><os:value>OPEN</os:value></os:store>"##);
         format!(

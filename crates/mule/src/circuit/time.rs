@@ -1,15 +1,15 @@
-//! How much time must pass for a condition to hold.
+//! The time that a condition waits for.
 
 use std::time::Duration;
 
 use fusebox_dataweave::Value;
-use fusebox_dataweave::symbol::{Form, Relation, Sign, Symbol, Unit, is_now};
+use fusebox_dataweave::symbol::{Cast, Relation, Sign, Symbol, Unit, is_now};
 
-use super::trace::Held;
+use super::trace::StoreState;
 
-/// A condition on time with what is stored in place of what entries hold.
-pub(super) fn stored_times(condition: &Symbol, held: &Held) -> Symbol {
-    // Stored moments are told from now by standing for themselves.
+/// A condition with the stored values in place of entries.
+pub(super) fn stored_times(condition: &Symbol, held: &StoreState) -> Symbol {
+    // A stored `now` becomes an input of its own, to differ from the current one.
     condition.rewritten(&|part| match part {
         Symbol::Entry(entry) => {
             let value = held.get(entry)?.clone()?;
@@ -19,7 +19,7 @@ pub(super) fn stored_times(condition: &Symbol, held: &Held) -> Symbol {
     })
 }
 
-/// How much time must have passed for a condition to hold.
+/// The time that must pass until a condition holds.
 pub(super) fn time(condition: &Symbol) -> Option<Duration> {
     let Symbol::Compare(left, relation, right) = condition else {
         return None;
@@ -49,10 +49,10 @@ pub(super) fn time(condition: &Symbol) -> Option<Duration> {
     }
 }
 
-/// What one of a time is: that of the outermost form.
+/// The unit of a numeric time: that of the outermost conversion.
 pub(super) fn unit(symbol: &Symbol) -> Unit {
     match symbol {
-        Symbol::As(_, Form::Number(unit)) => *unit,
+        Symbol::As(_, Cast::Number(unit)) => *unit,
         Symbol::Sum(left, _, right) => match unit(left) {
             Unit::Seconds => unit(right),
             found => found,

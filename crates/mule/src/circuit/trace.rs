@@ -1,27 +1,27 @@
-//! Pieces of a way: what must hold until a call is made, and what a store makes of that.
+//! Parts of a path: the conditions before a call, and the entries after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use fusebox_dataweave::Value;
 use fusebox_dataweave::symbol::{Relation, Sign, Symbol, is_now};
 
-use super::ways::Act;
+use super::paths::Act;
 
-/// What entries hold; `None`: they are not there.
-pub(super) type Held = BTreeMap<usize, Option<Symbol>>;
+/// The values of entries, by index; `None`: the entry does not exist.
+pub(super) type StoreState = BTreeMap<usize, Option<Symbol>>;
 
-/// What stands against some acts.
+/// The entries that keep a path from being taken.
 #[derive(Debug, Default)]
-pub(super) struct Against {
-    /// The entries that do, and what of them is asked.
+pub(super) struct Blockers {
+    /// The entries that contradict the path.
     pub entries: BTreeSet<usize>,
-    /// Keys of entries that are asked for.
+    /// The entries or keys of entries in the contradicted conditions.
     pub slots: Vec<Symbol>,
 }
 
-/// What stands against acts where entries hold something. Conditions on time are left out `later`.
-pub(super) fn against(acts: &[Act<'_>], held: &Held, later: bool) -> Against {
-    let mut found = Against::default();
+/// Finds the entries in `held` that contradict acts. With `later`, conditions on time are ignored.
+pub(super) fn blockers(acts: &[Act<'_>], held: &StoreState, later: bool) -> Blockers {
+    let mut found = Blockers::default();
     for act in acts {
         match act {
             Act::Found {
@@ -34,7 +34,7 @@ pub(super) fn against(acts: &[Act<'_>], held: &Held, later: bool) -> Against {
                     found.entries.insert(*entry);
                 }
             }
-            Act::Held { condition, .. } => {
+            Act::Assumed { condition, .. } => {
                 if later && condition.has(&is_now) {
                     continue;
                 }
@@ -56,8 +56,8 @@ pub(super) fn against(acts: &[Act<'_>], held: &Held, later: bool) -> Against {
     found
 }
 
-/// A condition where entries hold something.
-pub(super) fn substituted(condition: &Symbol, held: &Held) -> Symbol {
+/// A condition with the values of entries in place.
+pub(super) fn substituted(condition: &Symbol, held: &StoreState) -> Symbol {
     condition.rewritten(&|part| match part {
         Symbol::Entry(entry) => match held.get(entry)? {
             Some(value) => Some(value.clone()),
@@ -67,7 +67,7 @@ pub(super) fn substituted(condition: &Symbol, held: &Held) -> Symbol {
     })
 }
 
-/// What of entries a condition looks at: `Entry`, or a key of one.
+/// The entries, or keys of entries, that a condition tests.
 pub(super) fn slots(condition: &Symbol) -> Vec<Symbol> {
     let found = std::cell::RefCell::new(Vec::new());
     condition.has(&|part| {
@@ -83,13 +83,13 @@ pub(super) fn slots(condition: &Symbol) -> Vec<Symbol> {
     found.into_inner()
 }
 
-/// What is left in entries by acts. What they held before is not known any more.
-pub(super) fn left(acts: &[Act<'_>]) -> Held {
-    let mut held = Held::new();
+/// The entries after some acts. Values that depend on earlier ones become unknown.
+pub(super) fn store_after(acts: &[Act<'_>]) -> StoreState {
+    let mut held = StoreState::new();
     for act in acts {
         match act {
             Act::Wrote { entry, value, .. } => {
-                held.insert(*entry, Some(forgotten(value)));
+                held.insert(*entry, Some(without_entries(value)));
             }
             Act::Removed { entry, .. } => {
                 held.insert(*entry, None);
@@ -100,24 +100,24 @@ pub(super) fn left(acts: &[Act<'_>]) -> Held {
     held
 }
 
-/// A value in which nothing is known of what entries held.
-pub(super) fn forgotten(value: &Symbol) -> Symbol {
+/// A value with everything unknown that depends on earlier values of entries.
+pub(super) fn without_entries(value: &Symbol) -> Symbol {
     value
         .clone()
         .parsed()
         .rewritten(&|part| matches!(part, Symbol::Entry(_)).then_some(Symbol::Unknown))
 }
 
-/// One more than what an entry holds.
+/// An addition to the value of an entry.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Increment {
-    /// What is counted in: `Entry`, or a key of one.
+    /// The counter: an entry, or a key of an entry.
     pub slot: Symbol,
-    /// How much is added.
+    /// The amount that is added.
     pub by: i64,
 }
 
-/// The increments that a value for an entry has in it.
+/// The increments of an entry inside a value that is written to it.
 pub(super) fn increments(entry: usize, value: &Symbol) -> Vec<Increment> {
     let found = std::cell::RefCell::new(Vec::new());
     value.bare().has(&|part| {
@@ -136,7 +136,7 @@ pub(super) fn increments(entry: usize, value: &Symbol) -> Vec<Increment> {
     found.into_inner()
 }
 
-/// A sum as what it is of, and how much is added to that.
+/// Splits a sum into its base and the number added.
 pub(super) fn offset(symbol: &Symbol) -> Option<(Symbol, i64)> {
     match symbol {
         Symbol::Sum(base, sign, by) => {
@@ -151,8 +151,8 @@ pub(super) fn offset(symbol: &Symbol) -> Option<(Symbol, i64)> {
     }
 }
 
-/// From which count on a condition holds, where it is one on a count; the count is what the
-/// increment leaves. The inner `None`: that depends.
+/// The count from which a condition holds, if it is a condition on the count after an increment. The inner `None`:
+/// the limit is not constant.
 pub(super) fn threshold(condition: &Symbol, increment: &Increment) -> Option<Option<u64>> {
     let Symbol::Compare(left, relation, right) = condition.bare() else {
         return None;
@@ -202,16 +202,16 @@ pub(super) fn threshold(condition: &Symbol, increment: &Increment) -> Option<Opt
     Some(least)
 }
 
-/// A value of an entry, at one of its keys.
-pub(super) fn at_slot(value: &Symbol, slot: &Symbol) -> Symbol {
+/// The part of an entry's value at a slot.
+pub(super) fn slot_value(value: &Symbol, slot: &Symbol) -> Symbol {
     match slot {
-        Symbol::Field(of, key) => at_slot(value, of).field(key),
+        Symbol::Field(of, key) => slot_value(value, of).field(key),
         _ => value.clone(),
     }
 }
 
-/// A value that is no text of an object but a plain one.
-pub(super) fn plain(symbol: &Symbol) -> Option<Value> {
+/// The value of a known scalar: text, number, or boolean.
+pub(super) fn scalar(symbol: &Symbol) -> Option<Value> {
     match symbol.known()? {
         value @ (Value::String(_) | Value::Number(_) | Value::Bool(_)) => Some(value.clone()),
         _ => None,

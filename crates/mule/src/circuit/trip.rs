@@ -1,30 +1,30 @@
-//! How the circuit before a call is opened, and what counts until then.
+//! How the circuit before a call opens, and how failures are counted until then.
 
 use std::collections::BTreeMap;
 
 use fusebox_dataweave::symbol::Symbol;
 
+use super::call_paths::CallPaths;
 use super::failures::Outcome;
-use super::sighting::Sighting;
-use super::trace::{self, Held, Increment};
-use super::ways::{Act, Way};
+use super::paths::{Act, Path};
+use super::trace::{self, Increment, StoreState};
 use crate::app::Site;
 
-/// More failures than any circuit waits for.
+/// A count of failures above any threshold.
 const MANY: i64 = 1_000_000_000;
 
-/// How the circuit before a call is opened.
+/// The opening of a circuit.
 pub(super) struct Trip<'w, 'a> {
-    /// The way that opens it.
-    pub way: &'w Way<'a>,
-    /// What that leaves in the entries.
-    pub held: Held,
-    /// The entry that stands against the call then, and what of it is asked.
+    /// The path on which it opens.
+    pub path: &'w Path<'a>,
+    /// The entries after that path.
+    pub held: StoreState,
+    /// The entry that blocks the call, and the part of it that is tested.
     pub slot: Option<Symbol>,
     pub entry: usize,
 }
 
-/// What counts the failures of a call.
+/// The count of a call's failures.
 #[derive(Clone)]
 pub(super) struct Counting<'a> {
     pub increment: Increment,
@@ -32,43 +32,48 @@ pub(super) struct Counting<'a> {
     pub site: &'a Site,
 }
 
-impl<'w, 'a> Sighting<'w, 'a> {
-    /// The ways on which a failure of the call leaves what stands against it.
-    pub(super) fn trips(&self, leads: &[&[Act<'a>]]) -> Vec<Trip<'w, 'a>> {
-        self.bad_ways()
-            .filter_map(|way| self.trip(way, trace::left(self.failed(way)), leads))
+impl<'w, 'a> CallPaths<'w, 'a> {
+    /// The paths on which a failure of the call blocks further calls.
+    pub(super) fn trips(&self, prefixes: &[&[Act<'a>]]) -> Vec<Trip<'w, 'a>> {
+        self.failed_paths()
+            .filter_map(|path| self.trip(path, trace::store_after(self.acts_after(path)), prefixes))
             .collect()
     }
 
-    fn trip(&self, way: &'w Way<'a>, held: Held, leads: &[&[Act<'a>]]) -> Option<Trip<'w, 'a>> {
+    fn trip(
+        &self,
+        path: &'w Path<'a>,
+        held: StoreState,
+        prefixes: &[&[Act<'a>]],
+    ) -> Option<Trip<'w, 'a>> {
         if held.is_empty() {
             return None;
         }
         let mut votes: BTreeMap<usize, usize> = BTreeMap::new();
         let mut slots: Vec<Symbol> = Vec::new();
         for later in [true, false] {
-            for lead in leads {
-                let against = trace::against(lead, &held, later);
-                if against.entries.is_empty() && !later {
+            for prefix in prefixes {
+                let blockers = trace::blockers(prefix, &held, later);
+                if blockers.entries.is_empty() && !later {
                     return None;
                 }
                 if later || votes.is_empty() {
-                    slots.extend(against.slots);
+                    slots.extend(blockers.slots);
                 }
-                for entry in against.entries {
-                    // What the flow finds when no time has passed decides, unless nothing else does.
-                    *votes.entry(entry).or_default() += if later { leads.len() + 1 } else { 1 };
+                for entry in blockers.entries {
+                    // The first weight goes to conditions that hold before any time has passed.
+                    *votes.entry(entry).or_default() += if later { prefixes.len() + 1 } else { 1 };
                 }
             }
         }
         let counts = |entry: usize| {
-            let mut acts = self.failed(way).iter();
+            let mut acts = self.acts_after(path).iter();
             acts.any(|act| match act {
                 Act::Wrote {
                     entry: written,
                     value,
                     ..
-                } => *written == entry && slots_counted(entry, value),
+                } => *written == entry && is_counter(entry, value),
                 _ => false,
             })
         };
@@ -80,31 +85,31 @@ impl<'w, 'a> Sighting<'w, 'a> {
             .into_iter()
             .find(|slot| slot.of_entry() == Some(entry));
         Some(Trip {
-            way,
+            path,
             held,
             slot,
             entry,
         })
     }
 
-    /// The ways on which failures are counted, where the count itself stands against the call.
+    /// The paths on which failures are counted and the count itself blocks the call.
     pub(super) fn counted_trips(
         &self,
-        leads: &[&[Act<'a>]],
+        prefixes: &[&[Act<'a>]],
     ) -> Option<(Vec<Trip<'w, 'a>>, Counting<'a>)> {
         let mut trips = Vec::new();
         let mut counting: Option<Counting<'a>> = None;
-        for way in self.bad_ways() {
-            let after = self.failed(way);
-            for increment in counted(after) {
-                // What is counted whatever becomes of the call is no count of failures.
+        for path in self.failed_paths() {
+            let after = self.acts_after(path);
+            for increment in increments_in(after) {
+                // A count that successes increase as well is not a count of failures.
                 let always = self
                     .after(|outcome| outcome == Outcome::Good)
-                    .any(|(_, after)| counted(after).contains(&increment));
+                    .any(|(_, after)| increments_in(after).contains(&increment));
                 if always {
                     continue;
                 }
-                let mut held = Held::new();
+                let mut held = StoreState::new();
                 for act in after {
                     if let Act::Wrote { entry, value, .. } = act {
                         let many = value.clone().parsed().rewritten(&|part| {
@@ -112,22 +117,22 @@ impl<'w, 'a> Sighting<'w, 'a> {
                             (slot == increment.slot && by == increment.by)
                                 .then(|| Symbol::Known(MANY.into()))
                         });
-                        held.insert(*entry, Some(trace::forgotten(&many)));
+                        held.insert(*entry, Some(trace::without_entries(&many)));
                     }
                 }
-                let Some(trip) = self.trip(way, held, leads) else {
+                let Some(trip) = self.trip(path, held, prefixes) else {
                     continue;
                 };
                 if trip.slot.as_ref() != Some(&increment.slot) {
                     continue;
                 }
-                for act in leads.iter().copied().flatten() {
-                    let Act::Held { condition, site } = act else {
+                for act in prefixes.iter().copied().flatten() {
+                    let Act::Assumed { condition, site } = act else {
                         continue;
                     };
-                    // The call is made below the limit, so what holds is that it is not reached.
+                    // The call is made below the limit, so the path's condition is the negation of reaching it.
                     let refused = condition.clone().negation();
-                    // A count is looked at before the next failure is added to it.
+                    // The count is tested before the next failure is added.
                     let before = Increment {
                         slot: increment.slot.clone(),
                         by: increment.by,
@@ -147,11 +152,11 @@ impl<'w, 'a> Sighting<'w, 'a> {
         Some((trips, counting?))
     }
 
-    /// What counts the failures until the circuit opens.
+    /// The count that opens the circuit on one of the paths.
     pub(super) fn counting(&self, trips: &[Trip<'w, 'a>]) -> Option<Counting<'a>> {
         let mut increments: Vec<Increment> = Vec::new();
-        for way in self.bad_ways() {
-            for increment in counted(self.failed(way)) {
+        for path in self.failed_paths() {
+            for increment in increments_in(self.acts_after(path)) {
                 if !increments.contains(&increment) {
                     increments.push(increment);
                 }
@@ -159,8 +164,8 @@ impl<'w, 'a> Sighting<'w, 'a> {
         }
         let mut found: Option<Counting<'a>> = None;
         for trip in trips {
-            for act in self.failed(trip.way) {
-                let Act::Held { condition, site } = act else {
+            for act in self.acts_after(trip.path) {
+                let Act::Assumed { condition, site } = act else {
                     continue;
                 };
                 for increment in &increments {
@@ -185,11 +190,11 @@ impl<'w, 'a> Sighting<'w, 'a> {
             }
         }
         found.or_else(|| {
-            // A threshold of one is met by the first failure, whose count is known.
+            // A threshold of one is reached by the first failure, whose count is constant.
             let increment = increments.into_iter().next()?;
             let entry = increment.slot.of_entry()?;
             let trip = trips.first()?;
-            let site = written_at(self.failed(trip.way), entry)?;
+            let site = written_at(self.acts_after(trip.path), entry)?;
             Some(Counting {
                 increment,
                 threshold: Some(1),
@@ -199,8 +204,8 @@ impl<'w, 'a> Sighting<'w, 'a> {
     }
 }
 
-/// The increments that some acts write.
-pub(super) fn counted(acts: &[Act<'_>]) -> Vec<Increment> {
+/// The increments that acts write.
+pub(super) fn increments_in(acts: &[Act<'_>]) -> Vec<Increment> {
     let mut found = Vec::new();
     for act in acts {
         if let Act::Wrote { entry, value, .. } = act {
@@ -210,15 +215,15 @@ pub(super) fn counted(acts: &[Act<'_>]) -> Vec<Increment> {
     found
 }
 
-/// Whether a value of an entry is a count and nothing else.
-pub(super) fn slots_counted(entry: usize, value: &Symbol) -> bool {
+/// True if a value counts in the entry itself, not in a key of it.
+pub(super) fn is_counter(entry: usize, value: &Symbol) -> bool {
     let increments = trace::increments(entry, value);
     increments
         .iter()
         .any(|increment| increment.slot == Symbol::Entry(entry))
 }
 
-/// Where an entry is written last.
+/// The position of the last write to an entry.
 pub(super) fn written_at<'a>(acts: &[Act<'a>], entry: usize) -> Option<&'a Site> {
     acts.iter().rev().find_map(|act| match act {
         Act::Wrote {

@@ -1,32 +1,32 @@
-//! What path a call has, told from the client's.
+//! The path of a call, in terms of the client's path.
 
 use fusebox_dataweave::Value;
 use fusebox_dataweave::symbol::Symbol;
 use fusebox_plan::dialect::quote;
 
-use crate::circuit::{Call, Sent};
+use crate::circuit::{Call, SentRequest};
 
-/// Where a call goes.
+/// The URL of a call, in parts.
 pub(super) struct Target {
-    /// The address before the path.
+    /// The URL before the path.
     pub base: String,
-    /// The path, with the route's parameters in it.
+    /// The path, with the parameters of the route in it.
     pub path: String,
-    /// What follows it after a `?`.
+    /// The query, without the `?`.
     pub query: Option<String>,
 }
 
-/// The target of a call; otherwise, why it cannot be said.
-pub(super) fn of(call: &Call<'_>, sent: &Sent) -> Result<Target, String> {
+/// The target of a call; the error says why it has no native form.
+pub(super) fn of(call: &Call<'_>, sent: &SentRequest) -> Result<Target, String> {
     let (base, path) = match (&sent.url, &call.request.config) {
         (Some(url), _) => {
             let url = written(url, sent)?;
             let (scheme, rest) = url
                 .split_once("://")
-                .ok_or_else(|| format!("its address {} is none", quote(&url)))?;
+                .ok_or_else(|| format!("its URL {} is invalid", quote(&url)))?;
             let at = rest.find('/').unwrap_or(rest.len());
             if rest[..at].contains('{') {
-                return Err("whom it calls depends on the request".to_owned());
+                return Err("the server that it calls depends on the request".to_owned());
             }
             (format!("{scheme}://{}", &rest[..at]), rest[at..].to_owned())
         }
@@ -43,7 +43,7 @@ pub(super) fn of(call: &Call<'_>, sent: &Sent) -> Result<Target, String> {
             );
             (base, written(&sent.path, sent)?)
         }
-        (None, None) => return Err("it has no address".to_owned()),
+        (None, None) => return Err("it has no URL".to_owned()),
     };
     let (path, query) = match path.split_once('?') {
         Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
@@ -57,8 +57,8 @@ pub(super) fn of(call: &Call<'_>, sent: &Sent) -> Result<Target, String> {
     Ok(Target { base, path, query })
 }
 
-/// A path as the native form writes it.
-fn written(path: &Symbol, sent: &Sent) -> Result<String, String> {
+/// A path in the native form's notation.
+fn written(path: &Symbol, sent: &SentRequest) -> Result<String, String> {
     let pieces = match path {
         Symbol::Text(pieces) => &pieces[..],
         one => std::slice::from_ref(one),
@@ -74,12 +74,12 @@ fn written(path: &Symbol, sent: &Sent) -> Result<String, String> {
     Ok(text)
 }
 
-/// A text whose `{name}`s are what the call's `uri-params` say.
-fn filled(text: &str, sent: &Sent) -> Result<String, String> {
+/// A text with each `{name}` replaced by the call's `uri-params`.
+fn filled(text: &str, sent: &SentRequest) -> Result<String, String> {
     let Some(params) = &sent.uri_params else {
         return match text.contains('{') {
             true => Err(format!(
-                "the path {} has parameters that nothing gives",
+                "the path {} has parameters without values",
                 quote(text)
             )),
             false => Ok(text.to_owned()),
@@ -89,10 +89,7 @@ fn filled(text: &str, sent: &Sent) -> Result<String, String> {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
         let Some((name, after)) = after.split_once('}') else {
-            return Err(format!(
-                "the path {} has a brace that nothing closes",
-                quote(text)
-            ));
+            return Err(format!("the path {} has an unclosed brace", quote(text)));
         };
         out.push_str(before);
         match params.field(name) {
@@ -106,7 +103,7 @@ fn filled(text: &str, sent: &Sent) -> Result<String, String> {
     Ok(out)
 }
 
-/// A parameter of the client's path.
+/// A parameter of the client's path, in the native form's notation.
 fn param(symbol: &Symbol) -> Result<String, String> {
     if let Symbol::Field(of, name) = symbol.bare()
         && *of == Symbol::input("attributes").field("uriParams")
@@ -116,7 +113,7 @@ fn param(symbol: &Symbol) -> Result<String, String> {
     Err("a part of its path is computed".to_owned())
 }
 
-/// A listener's path as a native route's; otherwise, why it cannot be one.
+/// A listener's path as that of a native route; the error says why there is no such path.
 pub(super) fn listener_path(path: &str) -> Result<String, String> {
     let mut written = String::new();
     let mut any = 0;

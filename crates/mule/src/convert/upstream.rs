@@ -1,4 +1,4 @@
-//! Whom a call goes to, with the breaker that its circuit becomes.
+//! The upstream of a call, with the breaker that replaces its circuit.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 use crate::app::{App, Site};
 use crate::circuit::{Call, Circuit, Cooldown, Failure, Flaw, FlawKind, range};
 
-/// The time in which failures must fall where the flow never forgets them.
+/// The period in which failures count if the flow never forgets them.
 const LONG: Duration = Duration::from_secs(24 * 3600);
 
 /// The upstreams of a conversion.
@@ -23,7 +23,7 @@ struct Upstream {
 }
 
 impl Upstreams {
-    /// The name of a call's upstream, which is there then; what of it is lost goes to `losses`.
+    /// Adds the upstream of a call, unless it is there already, and returns its name. Adds losses to `losses`.
     pub fn of(
         &mut self,
         app: &App,
@@ -43,7 +43,7 @@ impl Upstreams {
         let timeout = match own {
             Some(Some(millis)) => Duration::from_millis(millis),
             Some(None) => {
-                let what = "the time that the call may take, which is computed".to_owned();
+                let what = "the time limit of the call, which is computed".to_owned();
                 losses.push((call.site.clone(), what));
                 app.response_timeout
             }
@@ -64,11 +64,11 @@ impl Upstreams {
             entries.insert("breaker".into(), breaker(circuit, &mut comments, losses));
         }
         if config.and_then(|config| config.connections_max).is_some() {
-            let what = "the bound on connections to the upstream".to_owned();
+            let what = "the limit of connections to the upstream".to_owned();
             losses.push((call.site.clone(), what));
         }
         let named = match (circuit, config) {
-            // Under the circuit's own name, so that dashboards find it again.
+            // The circuit's own name, so that dashboards continue to find it.
             (Some(circuit), _) => circuit.name.to_string(),
             (None, Some(config)) => config.name.to_string(),
             (None, None) => base.to_owned(),
@@ -90,7 +90,7 @@ impl Upstreams {
             && let Some(circuit) = circuit
         {
             let what = format!(
-                "{} is one circuit before several calls: here each upstream has its own",
+                "{} is one circuit for several calls: here each upstream has its own",
                 quote(&circuit.name)
             );
             losses.push((call.site.clone(), what));
@@ -118,7 +118,7 @@ impl Upstreams {
     }
 }
 
-/// The breaker that means what a circuit does.
+/// The native breaker for a circuit.
 fn breaker(
     circuit: &Circuit,
     comments: &mut Vec<String>,
@@ -159,7 +159,7 @@ fn breaker(
             Duration::from_secs(30)
         }
         Cooldown::Never => {
-            let what = format!("{name} stays open until somebody closes it: here for 30 s");
+            let what = format!("{name} stays open until an operator closes it: here for 30 s");
             losses.push((circuit.trip_site.clone(), what));
             Duration::from_secs(30)
         }
@@ -176,11 +176,11 @@ fn breaker(
         circuit.site.file, circuit.state
     ));
     for flaw in circuit.flaws.iter().filter(|flaw| flaw.is_mended()) {
-        comments.push(format!("mends: {}", told(flaw, circuit)));
+        comments.push(format!("mends: {}", described(flaw, circuit)));
     }
     match (circuit.success_resets, forgets) {
         (true, Some((ttl, sweep))) => comments.push(format!(
-            "differs: the flow forgets its failures {} after the last one; here a success alone does",
+            "differs: the flow forgets failures {} after the last one; here only a success resets the count",
             range(ttl, sweep)
         )),
         (false, Some((ttl, sweep))) => comments.push(format!(
@@ -194,22 +194,22 @@ fn breaker(
         )),
         (true, None) => {}
     }
-    // What differs in how failures are forgotten has been said.
-    let kept = |flaw: &&Flaw| !flaw.is_mended() && flaw.kind != FlawKind::CountRenewed;
-    for flaw in circuit.flaws.iter().filter(kept) {
-        comments.push(format!("kept: {}", told(flaw, circuit)));
+    // How failures are forgotten differs from the flow, as the comments above say.
+    let remaining = |flaw: &&Flaw| !flaw.is_mended() && flaw.kind != FlawKind::CountRenewed;
+    for flaw in circuit.flaws.iter().filter(remaining) {
+        comments.push(format!("kept: {}", described(flaw, circuit)));
     }
     Json::Object(shown)
 }
 
-/// A flaw with its place, without the circuit's name before it.
-fn told(flaw: &Flaw, circuit: &Circuit) -> String {
+/// A flaw with its position, without the circuit's name in front.
+fn described(flaw: &Flaw, circuit: &Circuit) -> String {
     let before = format!("the circuit {} ", circuit.name);
     let what = flaw.what.strip_prefix(&before).unwrap_or(&flaw.what);
     format!("{what} ({}:{})", flaw.site.file, flaw.site.line)
 }
 
-/// Which calls failed, as a native expression.
+/// The native expression for the calls that count as failures.
 fn failure(failures: &[Failure]) -> String {
     let has = |name: &str| {
         failures
@@ -230,7 +230,7 @@ fn failure(failures: &[Failure]) -> String {
     statuses.sort_unstable();
     let all = |of: &[u16]| of.iter().all(|status| statuses.contains(status));
     let server = all(&[500, 502, 503, 504]);
-    // Those that have no error type of their own count where all the others do.
+    // Statuses without an error type of their own count if all others do.
     if server && all(&[400, 401, 403, 404, 409, 429]) {
         terms.insert(0, "status >= 400".to_owned());
         statuses.clear();

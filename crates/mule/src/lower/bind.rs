@@ -1,4 +1,4 @@
-//! What the command line says that no file does: `--bind NAME=URL`.
+//! The bindings of the command line: `--bind NAME=URL`.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -9,11 +9,11 @@ use fusebox_plan::plan::Endpoint;
 
 use super::Lowering;
 
-/// The addresses of configurations, and which of them were asked for.
+/// The URLs by name, each with a mark that is set once it is used.
 pub(super) struct Bindings<'a>(BTreeMap<&'a str, (&'a str, Cell<bool>)>);
 
-/// Why a binding is of no use: what is wrong with it, and how to mend it.
-pub(super) type Fault = (String, String);
+/// An invalid binding: the problem and the remedy.
+pub(super) type Problem = (String, String);
 
 impl<'a> Bindings<'a> {
     pub fn of(bindings: &'a [(String, String)]) -> Bindings<'a> {
@@ -25,7 +25,7 @@ impl<'a> Bindings<'a> {
         )
     }
 
-    /// What a name is bound to.
+    /// Returns the URL of a name and marks it as used.
     pub fn get(&self, name: &str) -> Option<&'a str> {
         let (url, used) = self.0.get(name)?;
         used.set(true);
@@ -33,12 +33,12 @@ impl<'a> Bindings<'a> {
     }
 }
 
-/// Where to listen, and below which path.
-pub(super) fn listening(url: &str) -> Result<(SocketAddr, String), Fault> {
+/// Reads a URL to listen on, as address and base path.
+pub(super) fn listening(url: &str) -> Result<(SocketAddr, String), Problem> {
     let example = "write it as `http://127.0.0.1:8081` or `http://0.0.0.0:8081/base`";
     let Some(rest) = url.strip_prefix("http://") else {
         return Err((
-            format!("{} is no address to listen on", quote(url)),
+            format!("{} is not an address to listen on", quote(url)),
             example.to_owned(),
         ));
     };
@@ -52,13 +52,13 @@ pub(super) fn listening(url: &str) -> Result<(SocketAddr, String), Fault> {
     match addr {
         Some(addr) => Ok((addr, path.trim_end_matches('/').to_owned())),
         None => Err((
-            format!("{} is no IP address with a port", quote(authority)),
+            format!("{} is not an IP address with a port", quote(authority)),
             example.to_owned(),
         )),
     }
 }
 
-/// The address of a host and a port, where the host is an IP address or this machine itself.
+/// The address of a host and a port. The host is an IP address or `localhost`.
 pub(super) fn address(host: &str, port: u16) -> Option<SocketAddr> {
     let host = host.trim();
     if host.eq_ignore_ascii_case("localhost") {
@@ -71,13 +71,13 @@ pub(super) fn address(host: &str, port: u16) -> Option<SocketAddr> {
     Some(SocketAddr::new(bare.parse().ok()?, port))
 }
 
-/// Whom to send requests to.
-pub(super) fn calling(url: &str) -> Result<Endpoint, Fault> {
+/// Reads a URL to send requests to.
+pub(super) fn calling(url: &str) -> Result<Endpoint, Problem> {
     read_url(url).map_err(|(what, mend)| (format!("{what}: {}", quote(url)), mend))
 }
 
 impl Lowering<'_> {
-    /// Notes bindings that nothing asked for.
+    /// Reports bindings that are not used.
     pub fn refuse_idle_bindings(&mut self) {
         let start = Place {
             file: 0,

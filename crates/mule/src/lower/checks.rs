@@ -5,7 +5,7 @@ use super::open::Open;
 use crate::app::{Does, Validation, ValidationRule};
 
 impl<'a> Lowering<'a> {
-    /// `validation:*`.
+    /// Reads a processor of `validation:*`.
     pub fn validation(&mut self, open: &Open<'a>) -> Option<Does> {
         let rule = match open.shape.name {
             "validation:is-not-null" => ValidationRule::NotNull(self.given(open, "value")?),

@@ -1,4 +1,4 @@
-//! Configurations: of the application, of listeners, of requests.
+//! The configurations of the application, of listeners, and of requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use fusebox_plan::dialect::{Place, quote, read_url};
 
 use super::Lowering;
-use super::bind::{self, Fault};
+use super::bind::{self, Problem};
 use super::open::Open;
 use crate::app::{Handlers, ListenerConfig, Requester, SendBody};
 use crate::xml::Element;
@@ -14,14 +14,14 @@ use crate::xml::Element;
 const LISTENER: &str = "http:listener-config";
 const REQUESTER: &str = "http:request-config";
 
-/// What holds for the whole application.
+/// The settings of the whole application.
 pub(super) struct Configuration {
     pub handlers: Option<Arc<Handlers>>,
     pub response_timeout: Duration,
 }
 
 impl<'a> Lowering<'a> {
-    /// Reads `configuration`, and checks what else stands outside flows and does nothing here.
+    /// Reads `configuration`, and checks the other elements outside flows that have no effect here.
     pub fn configuration(&mut self) -> Configuration {
         let mut found = Configuration {
             handlers: None,
@@ -56,7 +56,7 @@ impl<'a> Lowering<'a> {
         found
     }
 
-    /// Reads the configurations that the files have.
+    /// Reads the configurations of listeners and requests.
     pub fn declare_configs(&mut self) {
         for element in self.globals.each(&[LISTENER]) {
             if let Some(config) = self.listener_config(element) {
@@ -111,34 +111,34 @@ impl<'a> Lowering<'a> {
         let host = self.text(&open, "host")?;
         let port = self.whole(&open, "port");
         if self.word(&open, "protocol") == Some("HTTPS") {
-            let what = "a listener's key store is not read here, so it cannot be HTTPS";
-            let mend = mend("let something before it end TLS, and listen plainly by ");
+            let what = "HTTPS listeners are not supported: key stores are not read";
+            let mend = mend("terminate TLS in front of it and listen without TLS: ");
             self.notes.error(open.at(), what, mend);
         }
         let port = u16::try_from(port?).ok()?;
         let addr = bind::address(host.text, port);
         if addr.is_none() {
-            let what = format!("{} is no IP address to listen on", quote(host.text));
-            self.wrong(host, what, mend("write `0.0.0.0` or another, or "));
+            let what = format!("{} is not an IP address to listen on", quote(host.text));
+            self.wrong(host, what, mend("write an address such as `0.0.0.0`, or "));
         }
         addr
     }
 
-    /// The listener of a name: of a file, or of the command line.
+    /// The listener with a name, from a file or from the command line.
     pub fn listener_named(&mut self, open: &Open<'a>) -> Option<Arc<ListenerConfig>> {
         let name = self.text(open, "config-ref")?;
         if let Some(config) = self.listeners.get(name.text) {
             return Some(config.clone());
         }
         if self.globals.find(name.text, &[LISTENER]).is_some() {
-            // It is there, with a fault that is noted.
+            // The declaration has an error, which is reported.
             return None;
         }
         let (addr, base_path) = match self.bindings.get(name.text) {
             Some(url) => self.bound(name.at(), name.text, bind::listening(url))?,
             None => {
                 let what = format!("nothing defines the listener {}", quote(name.text));
-                let otherwise = format!("give it by `--bind {}=http://127.0.0.1:8081`", name.text);
+                let otherwise = format!("bind it: `--bind {}=http://127.0.0.1:8081`", name.text);
                 let mend = self.mend(name.text, &[LISTENER], &otherwise);
                 self.wrong(name, what, mend);
                 (([127, 0, 0, 1], 0).into(), String::new())
@@ -195,8 +195,8 @@ impl<'a> Lowering<'a> {
         match self.whole(open, "maxConnections") {
             Some(0) => self.notes.error(
                 open.at(),
-                "`maxConnections` is 0, so there could be no request",
-                "write -1 for no bound, or a number of at least 1",
+                "`maxConnections` is 0, which allows no request",
+                "write -1 for no limit, or a number of at least 1",
             ),
             max => requester.connections_max = max.and_then(|max| usize::try_from(max).ok()),
         }
@@ -237,11 +237,11 @@ impl<'a> Lowering<'a> {
             false => host.text.trim().to_owned(),
         };
         let port = port.unwrap_or(if tls { 443 } else { 80 });
-        // A slash would make the rest of a host's name a path.
+        // A slash would turn the rest of the host's name into a path.
         let read = match shown.contains('/') {
             true => Err((
-                format!("{} is no host", quote(&shown)),
-                "write its name alone".to_owned(),
+                format!("{} is not a host name", quote(&shown)),
+                "write only its name".to_owned(),
             )),
             false => read_url(&format!("{scheme}://{shown}:{port}")),
         };
@@ -254,13 +254,13 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Stores of keys and certificates say whom to trust and who one is: ignoring them is not harmless.
+    /// Refuses key stores and trust stores: ignoring them would change which servers are trusted.
     fn refuse_key_stores(&mut self, connection: &Open<'a>, bind: &str) {
         let own = self.open_part(connection, "tls:context");
         let named = self.text(connection, "tlsContext").and_then(|name| {
             let found = self.globals.find(name.text, &["tls:context"]);
             if found.is_none() {
-                let what = format!("there is no TLS context {}", quote(name.text));
+                let what = format!("unknown TLS context {}", quote(name.text));
                 let mend = self.mend(name.text, &["tls:context"], "remove it");
                 self.wrong(name, what, mend);
             }
@@ -269,19 +269,19 @@ impl<'a> Lowering<'a> {
         for context in own.map(|open| open.element).into_iter().chain(named) {
             for child in &context.children {
                 let what = format!(
-                    "{} is not read: certificates are checked by the system's roots, and none is shown",
+                    "{} is not supported: server certificates are checked against the system's roots, and no client certificate is sent",
                     quote(&child.title())
                 );
                 self.notes.error(
                     child.at,
                     what,
-                    format!("remove it, or go round it by {bind}"),
+                    format!("remove it, or replace the connection: {bind}"),
                 );
             }
         }
     }
 
-    /// The requester of a name: of a file, or of the command line.
+    /// The request configuration with a name, from a file or from the command line.
     pub fn requester_named(&mut self, open: &Open<'a>) -> Option<Arc<Requester>> {
         let name = self.text(open, "config-ref")?;
         if let Some(requester) = self.requesters.get(name.text) {
@@ -300,7 +300,7 @@ impl<'a> Lowering<'a> {
                     "nothing defines the requests' configuration {}",
                     quote(name.text)
                 );
-                let otherwise = format!("give it by `--bind {}=http://127.0.0.1:8082`", name.text);
+                let otherwise = format!("bind it: `--bind {}=http://127.0.0.1:8082`", name.text);
                 let mend = self.mend(name.text, &[REQUESTER], &otherwise);
                 self.wrong(name, what, mend);
                 let nowhere = read_url("http://127.0.0.1:1").expect("this is an address");
@@ -313,7 +313,7 @@ impl<'a> Lowering<'a> {
         Some(requester)
     }
 
-    fn bound<T>(&mut self, at: Place, name: &str, read: Result<T, Fault>) -> Option<T> {
+    fn bound<T>(&mut self, at: Place, name: &str, read: Result<T, Problem>) -> Option<T> {
         match read {
             Ok(bound) => Some(bound),
             Err((what, mend)) => {
@@ -347,7 +347,7 @@ fn requester_of(name: &str, endpoint: &fusebox_plan::plan::Endpoint) -> Requeste
     }
 }
 
-/// A base path with a slash before it and none after it; empty for the root.
+/// A base path with a leading slash and no trailing one; empty for the root.
 fn rooted(path: &str) -> String {
     let path = path.trim().trim_matches('/');
     match path {

@@ -1,4 +1,4 @@
-//! Flows and sub-flows, and what starts them.
+//! Flows and sub-flows, with their sources.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use fusebox_plan::dialect::quote;
 
 use super::Lowering;
-use super::listen::Taken;
+use super::listen::TakenPaths;
 use super::names::FLOWS;
 use super::open::Open;
 use super::shapes::{self, Role};
@@ -15,9 +15,9 @@ use crate::app::{Does, Flow, FlowName, Source, Target};
 use crate::xml::Element;
 
 impl<'a> Lowering<'a> {
-    /// All flows, by the order of the files.
+    /// Reads all flows, in the order of the files.
     pub fn flows(&mut self) -> Vec<Arc<Flow>> {
-        let mut taken = Taken::default();
+        let mut taken = TakenPaths::default();
         self.globals
             .each(FLOWS)
             .into_iter()
@@ -25,7 +25,7 @@ impl<'a> Lowering<'a> {
             .collect()
     }
 
-    fn flow(&mut self, element: &'a Element, taken: &mut Taken) -> Flow {
+    fn flow(&mut self, element: &'a Element, taken: &mut TakenPaths) -> Flow {
         let mut flow = Flow {
             name: "".into(),
             site: self.site(element.at),
@@ -44,7 +44,7 @@ impl<'a> Lowering<'a> {
         if !flow.is_sub {
             flow.max_concurrency = self.count(&open, "maxConcurrency");
             if self.word(&open, "initialState") == Some("stopped") {
-                let what = "`initialState=\"stopped\"` changes nothing: every flow is started";
+                let what = "`initialState=\"stopped\"` has no effect: every flow is started";
                 self.notes
                     .warn(open.at(), what, "remove the flow, or leave it running");
             }
@@ -57,7 +57,7 @@ impl<'a> Lowering<'a> {
         flow
     }
 
-    fn source(&mut self, open: &Open<'a>, taken: &mut Taken) -> Option<Source> {
+    fn source(&mut self, open: &Open<'a>, taken: &mut TakenPaths) -> Option<Source> {
         let is_source = |child: &Element| {
             shapes::find(&child.title()).is_some_and(|shape| shape.role == Role::Source)
         };
@@ -74,7 +74,7 @@ impl<'a> Lowering<'a> {
                 continue;
             }
             if index > 0 {
-                let what = format!("{} stands behind other elements of the flow", quote(&title));
+                let what = format!("{} comes after other elements of the flow", quote(&title));
                 self.notes
                     .error(child.at, what, "make it the flow's first element");
             }
@@ -98,7 +98,7 @@ impl<'a> Lowering<'a> {
         let Some(frequency) = frequency else {
             let inner = strategy.is_some_and(|open| !open.element.children.is_empty());
             if !inner {
-                let what = "the scheduler does not say when it runs";
+                let what = "the scheduler has no strategy";
                 let mend = "write `<scheduling-strategy><fixed-frequency frequency=\"60000\"/></scheduling-strategy>` into it";
                 self.notes.error(open.at(), what, mend);
             }
@@ -112,7 +112,7 @@ impl<'a> Lowering<'a> {
         })
     }
 
-    /// A time that two attributes tell: how many, and of what.
+    /// A time in two attributes: the amount and the unit.
     pub fn span(&mut self, open: &Open<'a>, amount: &str, unit: &str) -> Option<Duration> {
         let written = self.written(open, amount);
         let count = self.whole(open, amount);
@@ -135,7 +135,7 @@ impl<'a> Lowering<'a> {
         span
     }
 
-    /// `flow-ref`.
+    /// Reads a `flow-ref`.
     pub fn flow_ref(&mut self, open: &Open<'a>) -> Option<Does> {
         let target = self.target(open);
         let written = self.written(open, "name")?;
@@ -154,21 +154,21 @@ impl<'a> Lowering<'a> {
         match self.bindings.get(name) {
             Some("none") => {
                 let what = format!(
-                    "there is no flow {}, and what refers to it does nothing",
+                    "unknown flow {}, so references to it do nothing",
                     quote(name)
                 );
                 self.notes
-                    .warn(written.at(), what, "add the file that has it");
+                    .warn(written.at(), what, "add the file that defines it");
             }
             Some(_) => self.wrong(
                 written,
-                format!("{} is a flow, and is bound to an address", quote(name)),
-                format!("say `--bind {name}=none` where it may do nothing"),
+                format!("{} is a flow, but is bound to an address", quote(name)),
+                format!("write `--bind {name}=none` if calls to it may do nothing"),
             ),
             None => {
-                let what = format!("there is no flow {}", quote(name));
+                let what = format!("unknown flow {}", quote(name));
                 let otherwise = format!(
-                    "name the file that has it, or let it do nothing by `--bind {name}=none`"
+                    "add the file that defines it, or ignore its calls: `--bind {name}=none`"
                 );
                 let mend = self.mend(name, FLOWS, &otherwise);
                 self.wrong(written, what, mend);
@@ -177,11 +177,11 @@ impl<'a> Lowering<'a> {
         FlowName::Nothing
     }
 
-    /// Where a result goes.
+    /// Reads the variable for a result.
     pub fn target(&mut self, open: &Open<'a>) -> Option<Target> {
         if !open.has("target") {
             if let Some(value) = open.attribute("targetValue") {
-                let what = "`targetValue` says what a variable takes, and `target` names none";
+                let what = "`targetValue` has no effect without `target`";
                 self.notes
                     .error(value.at, what, "add `target=\"…\"`, or remove it");
             }

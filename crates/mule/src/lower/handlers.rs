@@ -1,4 +1,4 @@
-//! What becomes of errors: `error-handler` and what stands in it.
+//! Error handling: `error-handler` and its handlers.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ use crate::xml::Element;
 const HANDLERS: &str = "error-handler";
 const ON_ERROR: &[&str] = &["on-error-continue", "on-error-propagate"];
 
-/// What is read once and referred to often, with the number of processors in it.
+/// An element that is read once and referred to repeatedly, with its number of processors.
 #[derive(Clone)]
-pub(super) struct Weighed<T> {
-    what: T,
-    weight: usize,
+pub(super) struct Counted<T> {
+    value: T,
+    processors: usize,
 }
 
-/// The processors of an application, each as often as it is referred to: whoever walks through an
-/// application walks this far.
+/// The limit of processors in an application, counted once for each reference, as a walk through the application
+/// visits them.
 const PROCESSORS_MAX: usize = 1_000_000;
 
 impl<'a> Lowering<'a> {
-    /// Reads the handlers that stand outside flows.
+    /// Reads the handlers outside flows.
     pub fn declare_handlers(&mut self) {
         for element in self.globals.each(&[HANDLERS]) {
             match name_of(element) {
@@ -50,27 +50,28 @@ impl<'a> Lowering<'a> {
     }
 
     fn refuse_nameless(&mut self, element: &'a Element) {
-        self.beyond(
+        self.deviation(
             element.at,
             format!(
-                "{} stands outside flows without a name, so it never runs",
+                "{} outside flows has no name, so it never runs",
                 quote(&element.title())
             ),
             "move it into the `error-handler` of a flow, or name it and refer to it",
         );
     }
 
-    /// The handlers of the `error-handler` in a flow or `try`, which stands last.
+    /// Reads the `error-handler` of a flow or `try`, which must be the last child.
     pub fn own_handlers(&mut self, open: &Open<'a>) -> Option<Arc<Handlers>> {
         let element = self.part(open, HANDLERS)?;
         let last = open.element.children.last();
         if last.is_some_and(|last| !std::ptr::eq(last, element) && last.title() != HANDLERS) {
-            let what = "there are elements behind the `error-handler`";
+            let what = "there are elements after the `error-handler`";
             self.notes.error(element.at, what, "make it the last one");
         }
         let open = self.open(element)?;
         if open.has("name") {
-            let what = "an `error-handler` in a flow has no name: nothing else can refer to it";
+            let what =
+                "the name of an `error-handler` in a flow has no effect: nothing can refer to it";
             self.notes.warn(
                 open.at(),
                 what,
@@ -84,7 +85,7 @@ impl<'a> Lowering<'a> {
         if open.has("ref") {
             if let Some(child) = open.element.children.first() {
                 let what = "this `error-handler` refers to another, and has handlers of its own";
-                self.notes.error(child.at, what, "keep one of both");
+                self.notes.error(child.at, what, "keep one of the two");
             }
             let name = self.text(open, "ref")?;
             return self.named_handlers(name);
@@ -109,9 +110,9 @@ impl<'a> Lowering<'a> {
             };
             let all = |handler: &Handler| handler.types.is_empty() && handler.when.is_none();
             if handlers.last().is_some_and(all) {
-                self.beyond(
+                self.deviation(
                     element.at,
-                    "this handler never runs: the one before it takes every error",
+                    "this handler never runs: the one before it accepts every error",
                     "move the one without `type` and `when` to the end",
                 );
             }
@@ -120,22 +121,26 @@ impl<'a> Lowering<'a> {
         Some(Arc::new(Handlers(handlers)))
     }
 
-    /// The handlers of an `error-handler` that stands outside flows.
+    /// The handlers of an `error-handler` outside flows.
     pub fn named_handlers(&mut self, name: Written<'a>) -> Option<Arc<Handlers>> {
         let Some(element) = self.globals.find(name.text, &[HANDLERS]) else {
-            let what = format!("there is no `error-handler` {}", quote(name.text));
-            let mend = self.mend(name.text, &[HANDLERS], "name the file that has it");
+            let what = format!("unknown `error-handler` {}", quote(name.text));
+            let mend = self.mend(name.text, &[HANDLERS], "add the file that defines it");
             self.wrong(name, what, mend);
             return None;
         };
         match self.handlers.get(name.text).cloned() {
             Some(Some(read)) => {
-                self.weigh(read.weight, element)?;
-                Some(read.what)
+                self.count_processors(read.processors, element)?;
+                Some(read.value)
             }
             Some(None) => {
                 let what = format!("the `error-handler` {} refers to itself", quote(name.text));
-                self.wrong(name, what, "write out what its inner scope shall do");
+                self.wrong(
+                    name,
+                    what,
+                    "write the handlers of its inner scope explicitly",
+                );
                 None
             }
             None => self.handlers_of(name.text, element),
@@ -144,16 +149,16 @@ impl<'a> Lowering<'a> {
 
     fn handlers_of(&mut self, name: &str, element: &'a Element) -> Option<Arc<Handlers>> {
         if let Some(read) = self.handlers.get(name) {
-            return read.clone().map(|read| read.what);
+            return read.clone().map(|read| read.value);
         }
         self.handlers.insert(name.into(), None);
-        let before = self.weight;
+        let before = self.processors;
         let open = self.open(element)?;
         let handlers = self.handlers(&open);
-        let read = Weighed {
-            // Where it cannot be read it stays as one that is there: that is noted already.
-            what: handlers.clone().unwrap_or_default(),
-            weight: self.weight - before,
+        let read = Counted {
+            // An unreadable one is kept as empty, since its error is already reported.
+            value: handlers.clone().unwrap_or_default(),
+            processors: self.processors - before,
         };
         self.handlers.insert(name.into(), Some(read));
         handlers
@@ -164,46 +169,50 @@ impl<'a> Lowering<'a> {
         let open = self.open(element)?;
         let name = self.text(&open, "ref")?;
         let Some(found) = self.globals.find(name.text, ON_ERROR) else {
-            let what = format!("there is no handler {}", quote(name.text));
-            let mend = self.mend(name.text, ON_ERROR, "name the file that has it");
+            let what = format!("unknown handler {}", quote(name.text));
+            let mend = self.mend(name.text, ON_ERROR, "add the file that defines it");
             self.wrong(name, what, mend);
             return None;
         };
         match self.on_errors.get(&found.at).cloned() {
             Some(Some(read)) => {
-                self.weigh(read.weight, found)?;
-                read.what
+                self.count_processors(read.processors, found)?;
+                read.value
             }
             Some(None) => {
                 let what = format!("the handler {} refers to itself", quote(name.text));
-                self.wrong(name, what, "write out what its inner scope shall do");
+                self.wrong(
+                    name,
+                    what,
+                    "write the handlers of its inner scope explicitly",
+                );
                 None
             }
             None => self.named_handler(found),
         }
     }
 
-    /// A handler that stands outside flows.
+    /// Reads a handler outside flows.
     fn named_handler(&mut self, element: &'a Element) -> Option<Handler> {
         if let Some(read) = self.on_errors.get(&element.at) {
-            return read.clone().and_then(|read| read.what);
+            return read.clone().and_then(|read| read.value);
         }
         self.on_errors.insert(element.at, None);
-        let before = self.weight;
-        let what = self.handler(element);
-        let weight = self.weight - before;
-        let read = Weighed {
-            what: what.clone(),
-            weight,
+        let before = self.processors;
+        let handler = self.handler(element);
+        let processors = self.processors - before;
+        let read = Counted {
+            value: handler.clone(),
+            processors,
         };
         self.on_errors.insert(element.at, Some(read));
-        what
+        handler
     }
 
-    /// Counts the processors that a reference brings along, of which there is a bound.
-    fn weigh(&mut self, weight: usize, element: &'a Element) -> Option<()> {
-        self.weight = self.weight.saturating_add(weight);
-        if self.weight > PROCESSORS_MAX {
+    /// Adds the processors of a reference to the total, which is limited.
+    fn count_processors(&mut self, more: usize, element: &'a Element) -> Option<()> {
+        self.processors = self.processors.saturating_add(more);
+        if self.processors > PROCESSORS_MAX {
             let what = format!(
                 "handlers refer to one another so often that there are more than {PROCESSORS_MAX} processors"
             );
@@ -237,29 +246,29 @@ impl<'a> Lowering<'a> {
         let mut matches = Vec::new();
         for part in written.text.split(',').map(str::trim) {
             if part.is_empty() || part.split(':').count() > 2 {
-                let what = format!("{} is no error type", quote(part));
+                let what = format!("{} is not an error type", quote(part));
                 self.wrong(
                     written,
                     what,
-                    "write types with commas between them, `HTTP:TIMEOUT, HTTP:CONNECTIVITY`",
+                    "separate types with commas, `HTTP:TIMEOUT, HTTP:CONNECTIVITY`",
                 );
                 continue;
             }
-            let wanted = ErrorMatch::parse(part);
-            if let ErrorMatch::Type(kind) = &wanted {
+            let pattern = ErrorMatch::parse(part);
+            if let ErrorMatch::Type(kind) = &pattern {
                 self.check_known(written, kind);
             }
-            matches.push(wanted);
+            matches.push(pattern);
         }
         matches
     }
 
-    /// Whether anything raises a type, and by its name can be told apart.
+    /// Reports a type that nothing raises, or that no name matches.
     fn check_known(&mut self, written: Written<'a>, kind: &ErrorType) {
         if kind.is_unknown() {
             let what =
-                "`MULE:UNKNOWN` is what errors without a type are called, and takes none of them";
-            let mend = "write `ANY`, which takes them";
+                "`MULE:UNKNOWN` is the type of errors that have none, and matches none of them";
+            let mend = "write `ANY`, which matches them";
             self.notes.warn(written.at(), what, mend);
             return;
         }
@@ -279,13 +288,13 @@ impl<'a> Lowering<'a> {
         match self.compat {
             Compat::Strict => self.wrong(written, what, mend),
             Compat::Intent => {
-                let what = format!("{what}, so nothing is taken for it here; Mule does not start");
+                let what = format!("{what}, so it matches no error here; Mule would not start");
                 self.notes.warn(written.at(), what, mend);
             }
         }
     }
 
-    /// The type that was probably meant: one of the same identifier, or of a name that is near.
+    /// The type to suggest: one with the same identifier, or with a similar name.
     fn near_type(&self, kind: &ErrorType) -> Option<String> {
         let own = self.globals.raised.iter().map(ToString::to_string);
         let known = ErrorType::known().map(ToString::to_string);
@@ -296,9 +305,9 @@ impl<'a> Lowering<'a> {
         types.iter().find(same).cloned().or_else(near)
     }
 
-    /// What an operation's errors are called instead.
+    /// Reads the error mappings of an operation.
     pub fn mappings(&mut self, open: &Open<'a>) -> Vec<ErrorMapping> {
-        if !open.shape.takes("error-mapping") {
+        if !open.shape.allows("error-mapping") {
             return Vec::new();
         }
         let module = open.element.module.to_ascii_uppercase();
@@ -316,7 +325,7 @@ impl<'a> Lowering<'a> {
                 continue;
             };
             for part in sources.text.split(',').map(str::trim) {
-                // A type without namespace is the module's own, if it has one of that name.
+                // A type without namespace belongs to the module, if the module has it.
                 let own = ErrorType::new(&module, part);
                 let source = match !part.contains(':') && own.is_known() {
                     true => ErrorMatch::Type(own),
@@ -334,7 +343,7 @@ impl<'a> Lowering<'a> {
         mappings
     }
 
-    /// One type of error.
+    /// Reads a single error type.
     pub fn error_type(&mut self, written: Written<'a>) -> Option<ErrorType> {
         let text = written.text.trim();
         let part = |text: &str| {
@@ -346,7 +355,7 @@ impl<'a> Lowering<'a> {
             None => part(text),
         };
         if !good {
-            let what = format!("{} is no error type", quote(text));
+            let what = format!("{} is not an error type", quote(text));
             self.wrong(written, what, "write one such as `APP:CIRCUIT_OPEN`");
             return None;
         }

@@ -1,4 +1,4 @@
-//! What is doubtful in the whole: calls in a circle, a status that nothing reads, a count that starts over.
+//! Checks of the whole application: circular calls, a status that has no effect, a count that starts over.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,54 +11,54 @@ use crate::app::{
 };
 use crate::xml::Element;
 
-/// Looks at an application whose flows stand in `elements`, in the same order.
+/// Checks an application. `elements` are the elements of its flows, in the same order.
 pub(super) fn check(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>) {
     refuse_circles(app, elements, lowering);
-    let mut looks = Looks::new(app);
+    let mut budget = Budget::new(app);
     if app.compat == Compat::Intent {
         for flow in &app.flows {
-            warn_of_status(app, flow, &mut looks, lowering);
+            warn_of_status(app, flow, &mut budget, lowering);
         }
     }
     for flow in &app.flows {
         flow.walk(&mut |processor| {
             if let Does::UntilSuccessful(scope) = &processor.does {
-                warn_of_restoring(app, scope, &mut looks, lowering);
+                warn_of_restoring(app, scope, &mut budget, lowering);
             }
         });
     }
     refuse_what_never_starts(app, lowering);
 }
 
-/// How often one yet looks through flows that another refers to.
+/// The budget for examining flows that others refer to.
 ///
-/// Thousands of flows may refer to thousands of others, and what comes of looking is but a warning: an
-/// application that large has no more of them.
-struct Looks {
-    /// How many processors each flow has.
+/// Thousands of flows may refer to thousands of others, and the result is only a warning, so a very large
+/// application gets fewer of them.
+struct Budget {
+    /// The number of processors of each flow.
     sizes: Vec<usize>,
     left: usize,
 }
 
-/// Processors that are looked through.
-const LOOKS_MAX: usize = 1 << 20;
-/// Flows that refer to one another, one behind the other, which are looked through.
-const WAY_MAX: usize = 64;
+/// The limit of examined processors.
+const BUDGET_MAX: usize = 1 << 20;
+/// The limit of nested flows in an examination.
+const DEPTH_MAX: usize = 64;
 
-impl Looks {
-    fn new(app: &App) -> Looks {
+impl Budget {
+    fn new(app: &App) -> Budget {
         let size = |flow: &Arc<Flow>| {
             let mut count = 1;
             flow.walk(&mut |_| count += 1);
             count
         };
-        Looks {
+        Budget {
             sizes: app.flows.iter().map(size).collect(),
-            left: LOOKS_MAX,
+            left: BUDGET_MAX,
         }
     }
 
-    /// Whether one may look through a flow.
+    /// Takes a flow's size from the budget; false if too little is left.
     fn take(&mut self, id: FlowId) -> bool {
         let rest = self.left.checked_sub(self.sizes[id.0]);
         self.left = rest.unwrap_or(self.left);
@@ -66,23 +66,23 @@ impl Looks {
     }
 }
 
-/// A sub-flow stands for what is in it, so it cannot be in itself.
+/// Refuses circles: a sub-flow stands for its content, so it cannot contain itself.
 fn refuse_circles(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>) {
-    // Colours of a depth-first search: not seen, on the way, done.
+    // Colours of a depth-first search: new, on the path, done.
     let mut done = vec![false; app.flows.len()];
     for start in 0..app.flows.len() {
         if done[start] || !app.flows[start].is_sub {
             continue;
         }
-        let mut way = vec![(start, subs_of(app, start))];
-        while let Some((at, rest)) = way.last_mut() {
+        let mut path = vec![(start, subs_of(app, start))];
+        while let Some((at, rest)) = path.last_mut() {
             let Some(next) = rest.pop() else {
                 done[*at] = true;
-                way.pop();
+                path.pop();
                 continue;
             };
-            if let Some(from) = way.iter().position(|(at, _)| *at == next) {
-                let names = way[from..]
+            if let Some(from) = path.iter().position(|(at, _)| *at == next) {
+                let names = path[from..]
                     .iter()
                     .map(|(at, _)| quote(&app.flows[*at].name));
                 let circle = names.collect::<Vec<_>>().join(", ");
@@ -96,13 +96,13 @@ fn refuse_circles(app: &App, elements: &[&Element], lowering: &mut Lowering<'_>)
                     "make one of them a `flow`, or repeat with `foreach`",
                 );
             } else if !done[next] {
-                way.push((next, subs_of(app, next)));
+                path.push((next, subs_of(app, next)));
             }
         }
     }
 }
 
-/// The sub-flows that a flow refers to.
+/// The sub-flows that a flow refers to, as indices.
 fn subs_of(app: &App, flow: usize) -> Vec<usize> {
     let mut subs = BTreeSet::new();
     app.flows[flow].walk(&mut |processor| {
@@ -125,8 +125,8 @@ fn referred(processor: &Processor) -> Option<FlowId> {
     }
 }
 
-/// Variables that become status and headers where the listener does not say how it responds.
-fn warn_of_status(app: &App, flow: &Flow, looks: &mut Looks, lowering: &mut Lowering<'_>) {
+/// Warns of variables that become status and headers of a response although the listener does not read them.
+fn warn_of_status(app: &App, flow: &Flow, budget: &mut Budget, lowering: &mut Lowering<'_>) {
     let Some(Source::Http(source)) = &flow.source else {
         return;
     };
@@ -139,12 +139,12 @@ fn warn_of_status(app: &App, flow: &Flow, looks: &mut Looks, lowering: &mut Lowe
         _ => "`http:error-response`",
     };
     for (variable, becomes) in [("httpStatus", "status"), ("outboundHeaders", "headers")] {
-        let Some(site) = first_set(app, flow, variable, looks) else {
+        let Some(site) = first_set(app, flow, variable, budget) else {
             continue;
         };
         let at = lowering.place(&site);
         let what = format!(
-            "`vars.{variable}` becomes the {becomes} of the response, which Mule does only where the listener of {} says so",
+            "`vars.{variable}` becomes the {becomes} of the response, which Mule does only if the listener of {} says so",
             quote(&flow.name)
         );
         lowering
@@ -153,8 +153,8 @@ fn warn_of_status(app: &App, flow: &Flow, looks: &mut Looks, lowering: &mut Lowe
     }
 }
 
-/// Where a flow, or one it goes through, first sets a variable.
-fn first_set(app: &App, flow: &Flow, variable: &str, looks: &mut Looks) -> Option<Site> {
+/// The position where a flow, or one that it calls, first sets a variable.
+fn first_set(app: &App, flow: &Flow, variable: &str, budget: &mut Budget) -> Option<Site> {
     let mut found = None;
     let mut seen = BTreeSet::new();
     let mut next = vec![flow];
@@ -167,7 +167,7 @@ fn first_set(app: &App, flow: &Flow, variable: &str, looks: &mut Looks) -> Optio
             if let Some(id) = referred(processor)
                 && processor.does.target().is_none()
                 && seen.insert(id)
-                && looks.take(id)
+                && budget.take(id)
             {
                 inner.push(&**app.flow(id));
             }
@@ -187,11 +187,11 @@ fn first_set(app: &App, flow: &Flow, variable: &str, looks: &mut Looks) -> Optio
     None
 }
 
-/// Each attempt starts with the variables as they were, so what one attempt counts the next forgets.
+/// Warns of counting across attempts: each attempt starts with the original variables.
 fn warn_of_restoring(
     app: &App,
     scope: &UntilSuccessful,
-    looks: &mut Looks,
+    budget: &mut Budget,
     lowering: &mut Lowering<'_>,
 ) {
     let mut attempt = Attempt {
@@ -200,33 +200,33 @@ fn warn_of_restoring(
         set: BTreeSet::new(),
         lost: Vec::new(),
         seen: BTreeSet::new(),
-        way: 0,
-        looks,
+        path: 0,
+        budget,
     };
     attempt.chain(&scope.chain);
     for (variable, site) in attempt.lost {
         let at = lowering.place(&site);
         let what = format!(
-            "`vars.{variable}` is read and then set in an `until-successful`, whose every attempt starts with the variables as they were before it"
+            "`vars.{variable}` is read and then set in an `until-successful`, where every attempt starts with the variables from before it"
         );
         lowering.notes.warn(
             at,
             what,
-            "keep in an object store what shall outlast an attempt",
+            "use an object store for values that must survive an attempt",
         );
     }
 }
 
-/// What an attempt has read before it set it.
+/// The variables that an attempt reads before it sets them.
 struct Attempt<'a> {
     app: &'a App,
     read: BTreeSet<Arc<str>>,
     set: BTreeSet<Arc<str>>,
     lost: Vec<(Arc<str>, Site)>,
     seen: BTreeSet<FlowId>,
-    /// Flows that one is within.
-    way: usize,
-    looks: &'a mut Looks,
+    /// The depth of nested flows.
+    path: usize,
+    budget: &'a mut Budget,
 }
 
 impl Attempt<'_> {
@@ -244,17 +244,17 @@ impl Attempt<'_> {
         self.read.extend(early);
         if let Some(id) = referred(processor)
             && processor.does.target().is_none()
-            && self.way < WAY_MAX
+            && self.path < DEPTH_MAX
             && self.seen.insert(id)
-            && self.looks.take(id)
+            && self.budget.take(id)
         {
-            self.way += 1;
+            self.path += 1;
             let flow = self.app.flow(id).clone();
             self.chain(&flow.chain);
             for handler in flow.handlers.iter().flat_map(|handlers| &handlers.0) {
                 self.chain(&handler.chain);
             }
-            self.way -= 1;
+            self.path -= 1;
         }
         for chain in processor.does.chains() {
             self.chain(chain);
@@ -267,7 +267,7 @@ impl Attempt<'_> {
     }
 }
 
-/// An application of sub-flows alone, or of none, would wait for nothing.
+/// Refuses an application without any source, which would never run.
 fn refuse_what_never_starts(app: &App, lowering: &mut Lowering<'_>) {
     if app.flows.iter().any(|flow| flow.source.is_some()) || lowering.notes.errors() > 0 {
         return;
@@ -278,7 +278,7 @@ fn refuse_what_never_starts(app: &App, lowering: &mut Lowering<'_>) {
         col: 1,
     };
     let what = "nothing starts: no flow has a source";
-    let mend = "add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or name the file that has one";
+    let mend = "add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or add the file that has one";
     lowering.notes.error(start, what, mend);
 }
 

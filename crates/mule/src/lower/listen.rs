@@ -1,4 +1,4 @@
-//! The HTTP listener of a flow: its path, its methods, its responses.
+//! The HTTP listener of a flow: path, methods, responses.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use super::open::Open;
 use super::values::Written;
 use crate::app::{HttpSource, Respond};
 
-/// The paths that are taken, by configuration and shape: their methods, and where.
+/// The paths in use, by configuration and shape, with their methods and positions.
 #[derive(Default)]
-pub(super) struct Taken(BTreeMap<(String, String), Vec<Listening>>);
+pub(super) struct TakenPaths(BTreeMap<(String, String), Vec<Listening>>);
 
-/// The methods of a listener, and where it stands.
+/// The methods of a listener (`None`: all), and its position.
 type Listening = (Option<Vec<Method>>, Place);
 
 impl<'a> Lowering<'a> {
-    /// A flow's listener.
-    pub fn http_source(&mut self, open: &Open<'a>, taken: &mut Taken) -> Option<HttpSource> {
+    /// Reads a flow's listener.
+    pub fn http_source(&mut self, open: &Open<'a>, taken: &mut TakenPaths) -> Option<HttpSource> {
         let config = self.listener_named(open);
         let path = self.text(open, "path");
         let methods = self.methods(open);
@@ -44,10 +44,10 @@ impl<'a> Lowering<'a> {
         })
     }
 
-    /// One path is one flow's, as far as their methods meet.
+    /// Refuses a path that another flow has for one of the same methods.
     fn take(
         &mut self,
-        taken: &mut Taken,
+        taken: &mut TakenPaths,
         config: &str,
         path: &str,
         methods: &Option<Vec<Method>>,
@@ -67,7 +67,7 @@ impl<'a> Lowering<'a> {
             self.notes.error(
                 written.at(),
                 what,
-                "change one path, or say by `allowedMethods` which takes what",
+                "change one path, or separate them by `allowedMethods`",
             );
         }
         others.push((methods.clone(), written.at()));
@@ -85,8 +85,8 @@ impl<'a> Lowering<'a> {
                 Ok(method) if name != "*" => methods.push(method),
                 _ => self.wrong(
                     written,
-                    format!("{} is no method", quote(name)),
-                    "write methods with commas between them, `GET, POST`; none at all means every one",
+                    format!("{} is not a method", quote(name)),
+                    "separate methods with commas, `GET, POST`; without `allowedMethods` all are accepted",
                 ),
             }
         }
@@ -104,7 +104,7 @@ impl<'a> Lowering<'a> {
     }
 }
 
-/// A listener's whole path.
+/// The whole path of a listener, base path included.
 fn path_of(base: &str, path: &str) -> Result<String, (String, String)> {
     let whole = format!("{base}/{}", path.trim().trim_start_matches('/'));
     let whole = whole.trim_end_matches('/');
@@ -131,8 +131,8 @@ fn check_segment<'p>(segment: &'p str, names: &mut Vec<&'p str>) -> Result<(), (
     }
     if segment.contains('*') {
         return fault(
-            format!("in {} `*` is glued to text", quote(segment)),
-            "let `*` be a whole segment between slashes, or name it: `{rest}`",
+            format!("in {} `*` is only a part of the segment", quote(segment)),
+            "make `*` a whole segment, or name it: `{rest}`",
         );
     }
     let inside = segment
@@ -153,14 +153,14 @@ fn check_segment<'p>(segment: &'p str, names: &mut Vec<&'p str>) -> Result<(), (
     }
     if segment.contains(['{', '}']) {
         return fault(
-            format!("in {} a parameter is no whole segment", quote(segment)),
+            format!("in {} a parameter is not a whole segment", quote(segment)),
             "write it alone between slashes, as in `/orders/{id}`",
         );
     }
     check_literal(segment, 0).map_err(|fault| (fault.what, fault.mend))
 }
 
-/// A path without its parameters' names: two of one shape take the same requests.
+/// A path without the names of its parameters; paths of equal shape match the same requests.
 fn shape(path: &str) -> String {
     let segments = path
         .split('/')

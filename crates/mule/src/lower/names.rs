@@ -1,4 +1,4 @@
-//! The names of an application: what stands outside flows, once each, and what refers to it.
+//! The named elements of an application, and references to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,38 +6,38 @@ use fusebox_plan::dialect::{Notes, Place, nearest, quote};
 
 use super::Lowering;
 use super::open::misplaced;
-use super::outside;
 use super::shapes::{self, ATTRIBUTE_ALIASES, ELEMENT_ALIASES, Role};
+use super::unsupported;
 use crate::app::{Compat, ErrorType, FlowId};
 use crate::xml::Element;
 
-/// What stands outside flows.
+/// The elements outside flows.
 pub(super) struct Globals<'a> {
-    /// Each with its name of the table.
+    /// The elements, each with its name in the table.
     elements: Vec<(&'static str, &'a Element)>,
     named: BTreeMap<&'a str, (&'static str, &'a Element)>,
     flows: BTreeMap<&'a str, FlowId>,
-    /// Flows without a name of their own among them.
+    /// The number of flows, with those that have no unique name.
     flow_count: usize,
-    /// The types that the application's own elements raise.
+    /// The error types that the application itself raises.
     pub raised: BTreeSet<ErrorType>,
 }
 
 /// The elements that are flows.
 pub(super) const FLOWS: &[&str] = &["flow", "sub-flow"];
 
-/// Elements whose `name`, if they have one, is nobody else's.
+/// Elements whose `name` is not a global name.
 const UNNAMED: &[&str] = &[
     "global-property",
     "configuration",
     "configuration-properties",
 ];
 
-/// How many names are looked through for one that was meant.
+/// The limit of names that are compared for a suggestion.
 const NAMES_MAX: usize = 2_000;
 
 impl<'a> Globals<'a> {
-    /// Finds all that may stand there; the rest, and a name that is given twice, is noted.
+    /// Collects the allowed elements; reports the others, and duplicate names.
     pub fn collect(elements: &'a [Element], files: &[&str], notes: &mut Notes) -> Globals<'a> {
         let mut globals = Globals {
             elements: Vec::new(),
@@ -57,7 +57,7 @@ impl<'a> Globals<'a> {
                     notes.error(element.at, what, mend);
                 }
                 None => {
-                    let (what, mend) = outside::refusal(&title, notes.errors());
+                    let (what, mend) = unsupported::refusal(&title, notes.errors());
                     notes.error(element.at, what, mend);
                 }
             }
@@ -89,7 +89,7 @@ impl<'a> Globals<'a> {
         }
     }
 
-    /// All that are of one of these kinds, in order.
+    /// All elements of some kinds, in order.
     pub fn each(&self, kinds: &[&str]) -> Vec<&'a Element> {
         let elements = self.elements.iter();
         elements
@@ -98,18 +98,18 @@ impl<'a> Globals<'a> {
             .collect()
     }
 
-    /// That of a name, if it is of one of these kinds.
+    /// The element with a name, if it is of one of these kinds.
     pub fn find(&self, name: &str, kinds: &[&str]) -> Option<&'a Element> {
         let (kind, element) = *self.named.get(name)?;
         kinds.contains(&kind).then_some(element)
     }
 
-    /// The flow of a name.
+    /// The flow with a name.
     pub fn flow(&self, name: &str) -> Option<FlowId> {
         self.flows.get(name).copied()
     }
 
-    /// What to do about a name that nothing of these kinds has, `otherwise` where none is near.
+    /// The remedy for an unknown name: a similar name, or else `otherwise`.
     fn mend(&self, name: &str, kinds: &[&str], otherwise: &str) -> String {
         if let Some((other, _)) = self.named.get(name) {
             return format!("{} is a {}", quote(name), quote(other));
@@ -129,7 +129,7 @@ impl<'a> Globals<'a> {
 }
 
 impl Lowering<'_> {
-    /// What to do about a name that nothing of these kinds has, `otherwise` where none is near.
+    /// The remedy for an unknown name: a similar name, or else `otherwise`.
     pub fn mend(&mut self, name: &str, kinds: &[&str], otherwise: &str) -> String {
         match self.may_guess() {
             true => self.globals.mend(name, kinds, otherwise),
@@ -137,20 +137,20 @@ impl Lowering<'_> {
         }
     }
 
-    /// Whether what was meant is guessed once more.
+    /// Counts a suggestion; false if there have been too many.
     pub fn may_guess(&mut self) -> bool {
         self.guesses += 1;
-        self.guesses <= outside::GUESSES_MAX
+        self.guesses <= unsupported::GUESSES_MAX
     }
 }
 
-/// A name and where it is written.
+/// A name with its position.
 pub(super) struct Name<'a> {
     pub value: &'a str,
     pub at: Place,
 }
 
-/// The name that an element has.
+/// The name of an element.
 pub(super) fn name_of(element: &Element) -> Option<Name<'_>> {
     let attribute = element
         .attributes
@@ -168,28 +168,28 @@ pub(super) fn shown(at: Place, files: &[&str]) -> String {
     format!("{file}:{}", at.line)
 }
 
-/// The error types that come to be by `raise-error` and `error-mapping`.
+/// Collects the error types of `raise-error` and `error-mapping`.
 fn raised(element: &Element, types: &mut BTreeSet<ErrorType>) {
-    let wanted = match element.title().as_str() {
+    let attribute_name = match element.title().as_str() {
         "raise-error" => "type",
         "error-mapping" => "targetType",
         _ => "",
     };
     let attributes = element.attributes.iter();
-    let named = attributes.filter(|attribute| &*attribute.name == wanted);
+    let named = attributes.filter(|attribute| &*attribute.name == attribute_name);
     types.extend(named.map(|attribute| ErrorType::parse(&attribute.value.value)));
     for child in &element.children {
         raised(child, types);
     }
 }
 
-/// Gives elements and attributes the names that Mule has for them, where published flows use others.
+/// Replaces names that published flows use by those of Mule, with a note for each.
 pub(super) fn rename(elements: &mut [Element], compat: Compat, notes: &mut Notes) {
     let mut say = |at: Place, wrong: &str, right: &str| {
-        let what = format!("there is no {} in Mule", quote(wrong));
+        let what = format!("Mule has no {}", quote(wrong));
         match compat {
             Compat::Intent => {
-                let what = format!("{what}; it is taken for {}", quote(right));
+                let what = format!("{what}; it is read as {}", quote(right));
                 notes.warn(at, what, format!("write {}", quote(right)));
             }
             Compat::Strict => notes.error(at, what, format!("write {}", quote(right))),

@@ -1,4 +1,4 @@
-//! Object stores: those that are declared, those that are not, and what is done with them.
+//! Object stores, declared or implied, and their operations.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::xml::Element;
 
 pub(super) const STORE: &str = "os:object-store";
 
-/// The stores that there are, by name.
+/// The stores of the application, by name.
 #[derive(Default)]
 pub(super) struct Stores {
     by_name: BTreeMap<Arc<str>, Arc<StoreDeclaration>>,
-    /// The private ones, by where they stand.
+    /// The private stores, by position.
     private: BTreeMap<Place, Arc<StoreDeclaration>>,
-    /// How many private ones have an alias.
+    /// The number of private stores with the same alias.
     again: BTreeMap<String, u32>,
 }
 
@@ -30,7 +30,7 @@ impl Stores {
 }
 
 impl<'a> Lowering<'a> {
-    /// Reads the stores that the files declare.
+    /// Reads the declared stores.
     pub fn declare_stores(&mut self) {
         for element in self.globals.each(&[STORE]) {
             let Some(open) = self.open(element) else {
@@ -53,11 +53,11 @@ impl<'a> Lowering<'a> {
         };
         let entries_max = self.whole(open, "maxEntries");
         if entries_max.is_some_and(|max| max < 0) {
-            let what = "`maxEntries` is below 0, and so no bound";
+            let what = "`maxEntries` is negative, which means no limit";
             self.notes.warn(
                 open.at(),
                 what,
-                "remove it, or write how many entries may stay",
+                "remove it, or write the number of entries to keep",
             );
         }
         let interval = self.whole(open, "expirationInterval");
@@ -82,7 +82,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// The store that an attribute names; one that nothing declares is supplied.
+    /// The store that an attribute names; an undeclared one is added.
     pub fn store_named(
         &mut self,
         open: &Open<'a>,
@@ -100,11 +100,11 @@ impl<'a> Lowering<'a> {
         let what = format!("nothing declares the object store {}", quote(name.text));
         let what = match self.compat {
             Compat::Intent => {
-                format!("{what}, so one is supplied: persistent, and nothing in it goes")
+                format!("{what}, so one is added: persistent, without expiry")
             }
             Compat::Strict => what,
         };
-        self.beyond(name.at(), what, mend);
+        self.deviation(name.at(), what, mend);
         let store = Arc::new(StoreDeclaration {
             name: name.text.into(),
             site: self.site(name.at()),
@@ -119,14 +119,14 @@ impl<'a> Lowering<'a> {
         Some(store)
     }
 
-    /// The store that an operation works on; `None`: the application's default one.
+    /// The store of an operation; `None`: the application's default store.
     pub fn store_of(&mut self, open: &Open<'a>) -> Option<Arc<StoreDeclaration>> {
         let private = self.part(open, "os:private-object-store");
         match (private, open.has("objectStore")) {
             (Some(private), false) => self.private_store(private),
             (Some(private), true) => {
-                let what = "the operation names a store, and has one of its own";
-                self.notes.error(private.at, what, "keep one of both");
+                let what = "the operation names a store and has a private one";
+                self.notes.error(private.at, what, "keep one of the two");
                 None
             }
             (None, true) => self.store_named(open, "objectStore"),
@@ -140,7 +140,7 @@ impl<'a> Lowering<'a> {
         }
         let open = self.open(element)?;
         let alias = self.text(&open, "alias")?;
-        // It is its user's alone: where the name is taken, it gets another.
+        // A private store has a single user, so it gets another name if its alias is in use.
         let mut name = alias.text.to_owned();
         while self.stores.by_name.contains_key(&*name)
             || self.globals.find(&name, &[STORE]).is_some()
@@ -157,7 +157,7 @@ impl<'a> Lowering<'a> {
         Some(store)
     }
 
-    /// An operation on a store.
+    /// Reads an operation on a store.
     pub fn object_call(&mut self, open: &Open<'a>) -> Option<Does> {
         let store = self.store_of(open);
         let (operation, target) = match open.shape.name {

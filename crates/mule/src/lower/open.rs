@@ -1,13 +1,13 @@
-//! An element against its shape: what it may have, what it must have, what may stand in it.
+//! Checks an element against its shape: attributes, required attributes, children.
 
 use fusebox_plan::dialect::{Place, quote, suggest};
 
 use super::Lowering;
-use super::outside;
 use super::shapes::{self, Absent, Attr, Body, Kind, Role, SHAPES, Shape};
+use super::unsupported;
 use crate::xml::{Attribute, Element};
 
-/// An element whose attributes and children are those that its shape allows; faults are noted.
+/// An element with its shape. Attributes and children outside the shape have been reported.
 #[derive(Clone, Copy)]
 pub(super) struct Open<'a> {
     pub element: &'a Element,
@@ -15,12 +15,12 @@ pub(super) struct Open<'a> {
 }
 
 impl<'a> Open<'a> {
-    /// Where it begins.
+    /// The position of the element.
     pub fn at(&self) -> Place {
         self.element.at
     }
 
-    /// Its attribute, as it is written.
+    /// An attribute of the element, as written.
     pub fn attribute(&self, name: &str) -> Option<&'a Attribute> {
         debug_assert!(
             self.shape.attribute(name).is_some(),
@@ -31,7 +31,7 @@ impl<'a> Open<'a> {
         attributes.find(|attribute| &*attribute.name == name)
     }
 
-    /// Whether an attribute is written.
+    /// True if the attribute is written.
     pub fn has(&self, name: &str) -> bool {
         self.attribute(name).is_some()
     }
@@ -43,35 +43,35 @@ impl<'a> Open<'a> {
             .expect("only names of the table are asked for")
     }
 
-    /// Its parts of a name.
+    /// The child elements with a name.
     pub fn parts(&self, name: &'static str) -> impl Iterator<Item = &'a Element> + use<'a> {
         debug_assert!(
-            self.shape.takes(name),
-            "{} takes no {name}",
+            self.shape.allows(name),
+            "{} does not allow {name}",
             self.shape.name
         );
         let children = self.element.children.iter();
         children.filter(move |child| child.title() == name)
     }
 
-    /// The processors that stand in it.
+    /// The child elements that are processors.
     pub fn processors(&self) -> impl Iterator<Item = &'a Element> + use<'a> {
         let shape = self.shape;
         let children = self.element.children.iter();
         children.filter(move |child| {
             let title = child.title();
-            !shape.takes(&title)
+            !shape.allows(&title)
                 && shapes::find(&title).is_some_and(|shape| shape.role == Role::Processor)
         })
     }
 }
 
 impl<'a> Lowering<'a> {
-    /// Checks an element against its shape. `None`: it has none, which is said.
+    /// Checks an element against its shape. `None`: it has no shape, which is reported.
     pub fn open(&mut self, element: &'a Element) -> Option<Open<'a>> {
         let title = element.title();
         let Some(shape) = shapes::find(&title) else {
-            let (what, mend) = outside::refusal(&title, self.notes.errors());
+            let (what, mend) = unsupported::refusal(&title, self.notes.errors());
             self.notes.error(element.at, what, mend);
             return None;
         };
@@ -103,8 +103,8 @@ impl<'a> Lowering<'a> {
                 ),
                 Some(Kind::Unheeded(why)) => self.notes.warn(
                     attribute.at,
-                    format!("{} changes nothing: {why}", quote(name)),
-                    "remove it, or leave it",
+                    format!("{} has no effect: {why}", quote(name)),
+                    "remove it, or ignore this",
                 ),
                 Some(_) => {}
             }
@@ -128,14 +128,14 @@ impl<'a> Lowering<'a> {
         for child in &element.children {
             let title = child.title();
             let other = shapes::find(&title);
-            if shape.takes(&title) {
+            if shape.allows(&title) {
                 if let Some(Role::Accepted(why)) = other.map(|other| other.role)
                     && !why.is_empty()
                 {
                     self.notes.warn(
                         child.at,
-                        format!("{} changes nothing: {why}", quote(&title)),
-                        "remove it, or leave it",
+                        format!("{} has no effect: {why}", quote(&title)),
+                        "remove it, or ignore this",
                     );
                 }
                 continue;
@@ -145,7 +145,7 @@ impl<'a> Lowering<'a> {
                     continue;
                 }
                 Some(other) => misplaced(other, Some(shape)),
-                None => outside::refusal(&title, self.notes.errors()),
+                None => unsupported::refusal(&title, self.notes.errors()),
             };
             self.notes.error(child.at, what, mend);
         }
@@ -153,7 +153,7 @@ impl<'a> Lowering<'a> {
             && shape.body != Body::Text
         {
             let what = format!(
-                "{} has no text, and here is {}",
+                "{} must not contain text: {}",
                 quote(shape.name),
                 quote(&text.value)
             );
@@ -161,7 +161,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// The one part of a name; that there are more is said.
+    /// The single child with a name; further ones are reported.
     pub fn part(&mut self, open: &Open<'a>, name: &'static str) -> Option<&'a Element> {
         let mut parts = open.parts(name);
         let first = parts.next();
@@ -175,23 +175,23 @@ impl<'a> Lowering<'a> {
         first
     }
 
-    /// The same, opened.
+    /// The single child with a name, checked.
     pub fn open_part(&mut self, open: &Open<'a>, name: &'static str) -> Option<Open<'a>> {
         let part = self.part(open, name)?;
         self.open(part)
     }
 }
 
-/// What is said of an element that stands where it may not: what, and where it may.
+/// The problem and the remedy for an element in a wrong place.
 pub(super) fn misplaced(shape: &Shape, within: Option<&Shape>) -> (String, String) {
     let name = quote(shape.name);
     let what = match within {
-        Some(within) => format!("{name} may not stand in {}", quote(within.name)),
-        None => format!("{name} may not stand outside flows"),
+        Some(within) => format!("{name} is not allowed in {}", quote(within.name)),
+        None => format!("{name} is not allowed outside flows"),
     };
     let homes: Vec<String> = SHAPES
         .iter()
-        .filter(|home| home.takes(shape.name))
+        .filter(|home| home.allows(shape.name))
         .map(|home| quote(home.name))
         .collect();
     let inner = within.into_iter().flat_map(|within| within.parts);
@@ -205,10 +205,10 @@ pub(super) fn misplaced(shape: &Shape, within: Option<&Shape>) -> (String, Strin
         Role::Processor if within.is_none() => {
             "put it into a flow: `<flow name=\"main\">…</flow>`".to_owned()
         }
-        Role::Processor => "put it before or after".to_owned(),
+        Role::Processor => "move it before or after".to_owned(),
         Role::Source => "make it the first element of a `flow`".to_owned(),
         _ if homes.is_empty() => "move it out of the flow".to_owned(),
-        _ => format!("it stands in {}", homes.join(", ")),
+        _ => format!("it belongs in {}", homes.join(", ")),
     };
     (what, mend)
 }

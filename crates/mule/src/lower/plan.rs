@@ -1,4 +1,4 @@
-//! The application as a plan: its listeners, and a route for each flow that one starts.
+//! The application as a plan: its listeners, and a route for each flow with an HTTP listener.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::names::name_of;
 use crate::app::{App, ListenerConfig, Source};
 use crate::xml::Element;
 
-/// The plan of an application.
+/// Makes the plan of an application.
 pub(super) fn of(app: App, elements: &[Element], notes: &mut Notes) -> Plan {
     let mut listeners: BTreeMap<Arc<str>, Arc<ListenerConfig>> = BTreeMap::new();
     let mut routes = Vec::new();
@@ -39,6 +39,7 @@ pub(super) fn of(app: App, elements: &[Element], notes: &mut Notes) -> Plan {
         fleet: None,
         limits: Limits::default(),
         upstreams: Vec::new(),
+        guards: Vec::new(),
         routes,
         app: Some(Arc::new(app)),
     }
@@ -56,7 +57,7 @@ fn listener(config: &ListenerConfig) -> Listener {
     }
 }
 
-/// Two listeners cannot share an address.
+/// Refuses two listeners on the same address.
 fn refuse_shared_addresses(
     listeners: &BTreeMap<Arc<str>, Arc<ListenerConfig>>,
     elements: &[Element],
@@ -86,7 +87,7 @@ fn refuse_shared_addresses(
         notes.error(
             at,
             what,
-            "give each an address of its own, or let flows share one of both",
+            "give each its own address, or let the flows share one",
         );
     }
 }

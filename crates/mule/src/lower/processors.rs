@@ -1,4 +1,4 @@
-//! Chains, and the processors that have no others within them.
+//! Chains, and processors without nested ones.
 
 use fusebox_plan::dialect::quote;
 
@@ -7,19 +7,18 @@ use super::open::Open;
 use crate::app::{Chain, Does, ErrorType, LogLevel, Logger, Processor, RaiseError, SetVariable};
 use crate::xml::Element;
 
-/// Namespaces of errors that only their modules raise.
+/// Error namespaces that are reserved for their modules.
 const MODULES: [&str; 6] = ["HTTP", "OS", "VM", "VALIDATION", "SCRIPTING", "EE"];
 
-/// Chains within one another; a file alone has fewer.
+/// The limit of nested chains; only references to handlers can reach it.
 const DEPTH_MAX: usize = 80;
 
 impl<'a> Lowering<'a> {
-    /// The processors that stand in an element.
+    /// Reads the processors inside an element.
     pub fn chain(&mut self, open: &Open<'a>) -> Chain {
         if self.depth == DEPTH_MAX {
-            let what = format!(
-                "more than {DEPTH_MAX} scopes are within one another here, through the handlers that are referred to"
-            );
+            let what =
+                format!("more than {DEPTH_MAX} nested scopes here, through references to handlers");
             self.notes
                 .error(open.at(), what, "let handlers refer to fewer others");
             return Chain::default();
@@ -33,7 +32,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn processor(&mut self, element: &'a Element) -> Option<Processor> {
-        self.weight += 1;
+        self.processors += 1;
         let open = self.open(element)?;
         let does = match open.shape.name {
             "flow-ref" => self.flow_ref(&open),
@@ -89,7 +88,7 @@ impl<'a> Lowering<'a> {
         })
     }
 
-    /// `encoding`: there is one.
+    /// Checks `encoding`: only UTF-8 is supported.
     fn encoding(&mut self, open: &Open<'a>) {
         let Some(encoding) = self.text(open, "encoding") else {
             return;
@@ -127,14 +126,11 @@ impl<'a> Lowering<'a> {
         let critical = kind.is_a(&ErrorType::new("MULE", "CRITICAL"));
         let mule = &*kind.namespace == "MULE";
         if MODULES.contains(&&*kind.namespace) || critical {
-            let what = format!(
-                "{} may not be raised: only its module does that",
-                quote(&kind.to_string())
-            );
+            let what = format!("{} is reserved for its module", quote(&kind.to_string()));
             let mend = format!("write one of your own, such as `APP:{}`", kind.identifier);
             self.wrong(written, what, mend);
         } else if mule && !kind.is_known() {
-            let what = format!("there is no error type {}", quote(&kind.to_string()));
+            let what = format!("unknown error type {}", quote(&kind.to_string()));
             let mend = format!("name its namespace: `APP:{}`", kind.identifier);
             self.wrong(written, what, mend);
         }

@@ -11,7 +11,7 @@ use crate::app::{Compat, Does, Publish, Queue, Source};
 
 const CONFIG: &str = "vm:config";
 
-/// The queues that there are, by configuration and name.
+/// The queues of the application, by configuration and name.
 #[derive(Default)]
 pub(super) struct Queues {
     declared: BTreeMap<(String, String), Queue>,
@@ -23,7 +23,7 @@ impl Queues {
         self.declared.values().cloned().collect()
     }
 
-    /// Adds a queue. Two of one name, of two configurations, are two queues.
+    /// Adds a queue. Equal names in different configurations are different queues.
     fn add(&mut self, config: &str, name: &str, persistent: bool, max: Option<usize>) -> Arc<str> {
         let mut unique: Arc<str> = name.into();
         while !self.names.insert(unique.clone()) {
@@ -41,7 +41,7 @@ impl Queues {
 }
 
 impl<'a> Lowering<'a> {
-    /// Reads the queues that the files declare.
+    /// Reads the declared queues.
     pub fn declare_queues(&mut self) {
         for element in self.globals.each(&[CONFIG]) {
             let Some(open) = self.open(element) else {
@@ -77,7 +77,7 @@ impl<'a> Lowering<'a> {
         self.queues.add(config, name.text, persistent, max);
     }
 
-    /// The queue that a listener or publisher names; one that nothing declares is supplied.
+    /// The queue that a listener or publisher names; an undeclared one is added.
     fn queue_named(&mut self, open: &Open<'a>) -> Option<Arc<str>> {
         let config = self.text(open, "config-ref");
         let name = self.text(open, "queueName");
@@ -114,10 +114,10 @@ impl<'a> Lowering<'a> {
             false => self.mend(config.text, &[CONFIG], &declare),
         };
         let what = match self.compat {
-            Compat::Intent => format!("{what}, so {} is supplied, in memory", quote(name.text)),
+            Compat::Intent => format!("{what}, so {} is added, in memory", quote(name.text)),
             Compat::Strict => what,
         };
-        self.beyond(at.at(), what, mend);
+        self.deviation(at.at(), what, mend);
         Some(self.queues.add(config.text, name.text, false, None))
     }
 
@@ -135,7 +135,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// A queue that starts a flow.
+    /// Reads a `vm:listener`.
     pub fn queue_source(&mut self, open: &Open<'a>) -> Option<Source> {
         let consumers = self.count(open, "numberOfConsumers");
         Some(Source::Queue {
@@ -144,7 +144,7 @@ impl<'a> Lowering<'a> {
         })
     }
 
-    /// `vm:publish`.
+    /// Reads a `vm:publish`.
     pub fn publish(&mut self, open: &Open<'a>) -> Option<Does> {
         let content = self.given_part(open, "vm:content");
         Some(Does::Publish(Publish {

@@ -1,4 +1,4 @@
-//! Requests to others: `http:request`, and which answers are errors.
+//! Requests: `http:request`, and the rules for error statuses.
 
 use fusebox_plan::dialect::quote;
 use http::Method;
@@ -8,7 +8,7 @@ use super::open::Open;
 use crate::app::{Does, Given, Request, SendBody, StatusRange, Validator};
 
 impl<'a> Lowering<'a> {
-    /// A request.
+    /// Reads an `http:request`.
     pub fn request(&mut self, open: &Open<'a>) -> Option<Does> {
         let config = match open.has("config-ref") {
             true => self.requester_named(open),
@@ -17,7 +17,7 @@ impl<'a> Lowering<'a> {
         if !open.has("config-ref") && !open.has("url") {
             self.notes.error(
                 open.at(),
-                "the request names neither a configuration nor an address",
+                "the request has neither a configuration nor a URL",
                 "add `config-ref=\"…\"` and bind it, or `url=\"http://…\"`",
             );
         }
@@ -48,12 +48,12 @@ impl<'a> Lowering<'a> {
         if Method::from_bytes(text.as_bytes()).is_err()
             && let Some(written) = self.written(open, "method")
         {
-            let what = format!("{} is no method", quote(text));
+            let what = format!("{} is not a method", quote(text));
             self.wrong(written, what, "write one such as `GET`");
         }
     }
 
-    /// What `sendBodyMode` says.
+    /// Reads the attribute `sendBodyMode`.
     pub fn send_body(&mut self, open: &Open<'a>) -> Option<SendBody> {
         self.word(open, "sendBodyMode").map(|word| match word {
             "ALWAYS" => SendBody::Always,
@@ -62,7 +62,7 @@ impl<'a> Lowering<'a> {
         })
     }
 
-    /// Which answers are errors.
+    /// Reads the rule for error statuses.
     pub fn validator(&mut self, open: &Open<'a>) -> Option<Validator> {
         let validator = self.open_part(open, "http:response-validator")?;
         let success = self.open_part(&validator, "http:success-status-code-validator");
@@ -72,7 +72,7 @@ impl<'a> Lowering<'a> {
             (None, Some(failure)) => self.statuses(&failure).map(Validator::Failure),
             _ => {
                 let what =
-                    "`http:response-validator` has one validator: what succeeds, or what fails";
+                    "`http:response-validator` needs one validator, of successes or of failures";
                 let mend = "write `<http:success-status-code-validator values=\"200..299\"/>`";
                 self.notes.error(validator.at(), what, mend);
                 None
@@ -98,7 +98,10 @@ impl<'a> Lowering<'a> {
             match range(part) {
                 Some(range) => ranges.push(range),
                 None => {
-                    let what = format!("{} is no status and no range of them", quote(part.trim()));
+                    let what = format!(
+                        "{} is not a status or a range of statuses",
+                        quote(part.trim())
+                    );
                     self.wrong(values, what, "write them as `200..299, 304`");
                     return None;
                 }

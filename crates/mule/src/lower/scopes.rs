@@ -1,4 +1,4 @@
-//! Processors with others within them.
+//! Processors with nested ones.
 
 use super::Lowering;
 use super::open::Open;
@@ -18,7 +18,7 @@ impl<'a> Lowering<'a> {
             }
         }
         if open.parts("when").next().is_none() {
-            let what = "this `choice` has nothing to choose by";
+            let what = "this `choice` has no `when`";
             self.notes
                 .error(open.at(), what, "add `<when expression=\"#[…]\">…</when>`");
         }
@@ -31,12 +31,9 @@ impl<'a> Lowering<'a> {
         let action = self.word(open, "transactionalAction");
         self.word(open, "transactionType");
         if action.is_some_and(|action| action != "INDIFFERENT") {
-            let what = "`transactionalAction` changes nothing: there are no transactions here";
-            self.notes.warn(
-                open.at(),
-                what,
-                "undo in an error handler what has to be undone",
-            );
+            let what = "`transactionalAction` has no effect: transactions are not supported";
+            self.notes
+                .warn(open.at(), what, "undo changes in an error handler");
         }
         Some(Does::Try(Try {
             chain: self.chain(open),
@@ -101,7 +98,7 @@ impl<'a> Lowering<'a> {
         }))
     }
 
-    /// At least so many routes.
+    /// Reads the routes of a router, which are at least `least`.
     pub fn routes(&mut self, open: &Open<'a>, least: usize) -> Option<FirstSuccessful> {
         let mut routes: Vec<Chain> = Vec::new();
         for element in open.parts("route") {

@@ -1,7 +1,7 @@
-//! The one table of elements: what each may have, and where it may stand.
+//! The table of elements: attributes, children, and allowed places of each.
 //!
-//! The reader refuses what is not here, suggests from here, takes its defaults from here, and asserts
-//! that it asks for nothing else. Names and defaults are those of the
+//! The reader refuses everything outside the table, takes suggestions and defaults from it, and asserts that it reads
+//! only attributes in it. Names and defaults are those of the
 //! [components](https://docs.mulesoft.com/mule-runtime/latest/about-components) and of the reference of
 //! the [HTTP](https://docs.mulesoft.com/http-connector/latest/http-documentation),
 //! [Object Store](https://docs.mulesoft.com/object-store-connector/latest/object-store-connector-reference)
@@ -13,52 +13,52 @@ use self::Kind::{
 };
 use self::Role::{Accepted, Global, Handler, Part, Processor, Source};
 
-/// An element.
+/// The shape of an element.
 pub(super) struct Shape {
-    /// With the conventional prefix of its module.
+    /// The element's name with the conventional prefix of its module.
     pub name: &'static str,
     pub role: Role,
     pub attributes: &'static [Attr],
-    /// The elements that may stand in it, besides the processors of its body.
+    /// The allowed child elements, besides the processors of the body.
     pub parts: &'static [&'static str],
     pub body: Body,
 }
 
-/// Where an element stands.
+/// The place of an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Outside flows.
+    /// Outside of flows.
     Global,
-    /// At the beginning of a flow.
+    /// First in a flow.
     Source,
     /// In a chain.
     Processor,
-    /// In an `error-handler`, or outside flows for others to refer to.
+    /// In an `error-handler`, or outside flows for reference.
     Handler,
-    /// In the elements that name it among their parts.
+    /// In the elements that list it as a part.
     Part,
-    /// The same; it changes nothing here, for this reason.
+    /// Like `Part`, but without effect here, for this reason; an empty reason gives no warning.
     Accepted(&'static str),
 }
 
-/// What stands in an element besides its parts.
+/// The content of an element besides its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Body {
     Nothing,
     Processors,
     Text,
-    /// Anything: nobody looks at it.
+    /// Any content, unchecked.
     Free,
 }
 
-/// An attribute.
+/// The shape of an attribute.
 pub(super) struct Attr {
     pub name: &'static str,
     pub kind: Kind,
     pub absent: Absent,
 }
 
-/// What an attribute is where it is not written.
+/// The meaning of a missing attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Absent {
     Wrong,
@@ -66,32 +66,32 @@ pub(super) enum Absent {
     Is(&'static str),
 }
 
-/// What an attribute's text may be.
+/// The allowed values of an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// As it stands, never empty.
+    /// A literal text that is not empty.
     Text,
-    /// As it stands, or what an expression gives.
+    /// A literal text, or an expression.
     Value,
-    /// The same, or a text with expressions in it.
+    /// A text that may contain expressions, or one expression.
     Message,
-    /// Always an expression.
+    /// An expression, with or without `#[ ]`.
     Script,
-    /// A whole number, from and to.
+    /// A whole number within a range, both ends included.
     Whole(i64, i64),
-    /// The same, or an expression.
+    /// A whole number within a range, or an expression.
     WholeValue(i64, i64),
-    /// `true` or `false`.
+    /// The words `true` or `false`.
     Flag,
-    /// The same, or an expression.
+    /// The words `true` or `false`, or an expression.
     FlagValue,
-    /// One of these.
+    /// One of these words.
     Word(&'static [&'static str]),
-    /// Anything: it changes nothing that could be seen here.
+    /// Any value; it has no visible effect here.
     Idle,
-    /// Anything: it changes nothing here, for this reason, which is worth a warning.
+    /// Any value; it has no effect here, for this reason, which is a warning.
     Unheeded(&'static str),
-    /// Known to Mule and not to us: why, and what to do instead.
+    /// An attribute of Mule that is not supported: the reason, and the remedy.
     Refused(&'static str, &'static str),
 }
 
@@ -117,7 +117,7 @@ const fn shape(
     Shape { name, role, attributes, parts, body }
 }
 
-/// 366 days.
+/// Milliseconds, up to 366 days.
 const MILLIS: Kind = Whole(0, 31_622_400_000);
 const MILLIS_VALUE: Kind = WholeValue(0, 31_622_400_000);
 const COUNT: Kind = Whole(1, 1_000_000);
@@ -125,10 +125,10 @@ pub(super) const TIME_UNITS: &[&str] =
     &["NANOSECONDS", "MICROSECONDS", "MILLISECONDS", "SECONDS", "MINUTES", "HOURS", "DAYS"];
 const UTF8: Kind = Unheeded("texts are UTF-8 here");
 const NO_RETYPE: Kind = Refused(
-    "the media type of a body is the one that it comes with",
-    "name another one by `<set-payload value=\"#[payload]\" mimeType=\"…\"/>`",
+    "the media type of a body comes with the body",
+    "declare another one by `<set-payload value=\"#[payload]\" mimeType=\"…\"/>`",
 );
-const NO_TRANSACTION: Kind = Unheeded("there are no transactions here");
+const NO_TRANSACTION: Kind = Unheeded("transactions are not supported");
 const LOOK_AHEAD: &str = "bodies are kept in memory here";
 const STORE_ATTRIBUTES: &[Attr] = &[
     must("name", Text),
@@ -166,9 +166,9 @@ const OF_EXPRESSION: &[Attr] =
     &[must("expression", Value), may("message", Message), may("config-ref", Idle)];
 const MAPPED: &[&str] = &["error-mapping"];
 
-/// All elements that are read, by module.
+/// All supported elements, by module.
 pub(super) const SHAPES: &[Shape] = &[
-    // What stands outside flows.
+    // Elements outside flows.
     shape("flow", Global, &[must("name", Text), may("maxConcurrency", COUNT), may("initialState", Word(&["started", "stopped"]))],
         &["http:listener", "vm:listener", "scheduler", "error-handler"], Processors),
     shape("sub-flow", Global, &[must("name", Text)], &[], Processors),
@@ -176,20 +176,20 @@ pub(super) const SHAPES: &[Shape] = &[
         may("name", Text),
         may("defaultErrorHandler-ref", Text),
         or("defaultResponseTimeout", MILLIS, "10000"),
-        may("shutdownTimeout", Unheeded("`limits: { drain: … }` is what says it here")),
-        may("correlationIdGeneratorExpression", Refused("ids of events are made by one rule here", "remove it; a client names an id in `X-Correlation-ID`")),
+        may("shutdownTimeout", Unheeded("use `limits: { drain: … }` instead")),
+        may("correlationIdGeneratorExpression", Refused("correlation ids are generated by a fixed rule", "remove it; clients may send an id in `X-Correlation-ID`")),
         may("inheritIterableRepeatability", Idle),
         may("maxQueueTransactionFilesSize", Idle),
     ], &[], Nothing),
     shape("global-property", Global, &[must("name", Text), must("value", Idle)], &[], Nothing),
     shape("configuration-properties", Global, &[must("file", Idle), may("name", Idle), may("encoding", Idle)], &[], Nothing),
-    // What becomes of errors.
+    // Error handling.
     shape("error-handler", Handler, &[may("name", Text), may("ref", Text)], &["on-error-continue", "on-error-propagate", "on-error"], Nothing),
     shape("on-error-continue", Handler, HANDLER, &[], Processors),
     shape("on-error-propagate", Handler, HANDLER, &[], Processors),
     shape("on-error", Part, &[must("ref", Text)], &[], Nothing),
     shape("error-mapping", Part, &[or("sourceType", Text, "ANY"), must("targetType", Text)], &[], Nothing),
-    // The core's processors.
+    // Processors of the core.
     shape("flow-ref", Processor, &[must("name", Value), may("target", Text), or("targetValue", Script, "#[payload]")], &[], Nothing),
     shape("set-variable", Processor, &[must("variableName", Value), must("value", Value), may("mimeType", Text), may("encoding", Text)], &[], Nothing),
     shape("remove-variable", Processor, &[must("variableName", Value)], &[], Nothing),
@@ -234,13 +234,13 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("ee:cache", Processor, &[
         may("cachingStrategy-ref", Text),
         may("keyExpression", Script),
-        may("filterExpression", Refused("every result is kept here", "put what need not be kept before or after the cache, in a `choice`")),
+        may("filterExpression", Refused("every result is cached", "put steps that must not be cached before or after it, in a `choice`")),
     ], &[], Processors),
     shape("ee:object-store-caching-strategy", Global, &[
         must("name", Text),
         may("objectStore", Text),
         may("keyGenerationExpression", Script),
-        may("synchronized", Unheeded("two misses of one key at once both run")),
+        may("synchronized", Unheeded("concurrent misses of a key all run")),
     ], &["os:private-object-store"], Nothing),
     // HTTP.
     shape("http:listener-config", Global, &[must("name", Text), or("basePath", Text, "/"), may("listenerInterceptors", Idle), may("rejectInvalidTransferEncoding", Idle)],
@@ -250,7 +250,7 @@ pub(super) const SHAPES: &[Shape] = &[
         must("port", Whole(0, 65_535)),
         or("protocol", Word(&["HTTP", "HTTPS"]), "HTTP"),
         or("connectionIdleTimeout", MILLIS, "40000"),
-        may("readTimeout", Unheeded("`limits: { head_timeout: … }` and `body_rate` are what says it here")),
+        may("readTimeout", Unheeded("use `limits: { head_timeout: … }` and `body_rate` instead")),
         may("usePersistentConnections", Unheeded("connections are kept as long as clients wish")),
         may("tlsContext", Idle),
     ], &["tls:context", "reconnection"], Nothing),
@@ -294,7 +294,7 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("http:client-socket-properties", Part, &[], &["sockets:tcp-client-socket-properties"], Nothing),
     shape("sockets:tcp-client-socket-properties", Part, &[
         or("connectionTimeout", MILLIS, "30000"),
-        may("clientTimeout", Unheeded("`responseTimeout` is what says how long an exchange may take")),
+        may("clientTimeout", Unheeded("`responseTimeout` limits the exchange")),
         may("keepAlive", Idle),
         may("sendTcpNoDelay", Idle),
         may("linger", Idle),
@@ -342,7 +342,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("config-ref", Idle),
     ], &[], Nothing),
     shape("os:config", Global, &[must("name", Text)], &["reconnection", "os:connection"], Nothing),
-    shape("os:connection", Accepted("`--store` says where objects are kept"), &[], &[], Free),
+    shape("os:connection", Accepted("`--store` sets the place of objects"), &[], &[], Free),
     shape("os:store", Processor, &[must("key", Value), may("objectStore", Text), or("failIfPresent", FlagValue, "false"), or("failOnNullValue", FlagValue, "true")],
         &["os:value", "os:private-object-store", "error-mapping"], Nothing),
     shape("os:retrieve", Processor, OF_KEY_WITH_TARGET, &["os:default-value", "os:private-object-store", "error-mapping"], Nothing),
@@ -355,7 +355,7 @@ pub(super) const SHAPES: &[Shape] = &[
     shape("os:default-value", Part, &[], &[], Words),
     // Queues.
     shape("vm:config", Global, &[must("name", Text)], &["vm:queues", "vm:connection", "reconnection"], Nothing),
-    shape("vm:connection", Accepted("queues are kept by this program"), &[], &[], Free),
+    shape("vm:connection", Accepted("queues are part of this program"), &[], &[], Free),
     shape("vm:queues", Part, &[], &["vm:queue"], Nothing),
     shape("vm:queue", Part, &[must("queueName", Text), or("queueType", Word(&["TRANSIENT", "PERSISTENT"]), "TRANSIENT"), or("maxOutstandingMessages", Whole(0, 1_000_000_000), "0")], &[], Nothing),
     shape("vm:listener", Source, &[
@@ -369,7 +369,7 @@ pub(super) const SHAPES: &[Shape] = &[
         may("primaryNodeOnly", Idle),
         may("outputMimeType", NO_RETYPE),
     ], &["vm:response", "reconnection"], Nothing),
-    shape("vm:response", Accepted("nobody waits for an answer to a message: `vm:publish-consume` is not there"), &[], &[], Free),
+    shape("vm:response", Accepted("messages get no reply: `vm:publish-consume` is not supported"), &[], &[], Free),
     shape("vm:publish", Processor, &[
         must("config-ref", Text),
         must("queueName", Text),
@@ -379,10 +379,10 @@ pub(super) const SHAPES: &[Shape] = &[
         may("transactionalAction", NO_TRANSACTION),
     ], &["vm:content", "vm:properties", "error-mapping"], Nothing),
     shape("vm:content", Part, &[], &[], Words),
-    shape("vm:properties", Accepted("a queue carries payloads alone"), &[], &[], Free),
+    shape("vm:properties", Accepted("a queue carries payloads only"), &[], &[], Free),
     // Validations.
     shape("validation:config", Global, &[may("name", Text)], &["validation:i18n"], Nothing),
-    shape("validation:i18n", Accepted("messages are as they are written"), &[], &[], Free),
+    shape("validation:i18n", Accepted("messages are not translated"), &[], &[], Free),
     shape("validation:is-not-null", Processor, OF_VALUE, MAPPED, Nothing),
     shape("validation:is-null", Processor, OF_VALUE, MAPPED, Nothing),
     shape("validation:is-true", Processor, OF_EXPRESSION, MAPPED, Nothing),
@@ -393,14 +393,14 @@ pub(super) const SHAPES: &[Shape] = &[
     // Scripts.
     shape("scripting:execute", Processor, &[
         must("engine", Text),
-        may("target", Refused("a sleep gives nothing", "remove it")),
+        may("target", Refused("a sleep has no result", "remove it")),
         may("targetValue", Idle),
     ], &["scripting:code", "error-mapping"], Nothing),
     shape("scripting:code", Part, &[], &[], Words),
-    // What has no meaning here.
-    shape("reconnection", Accepted("connections are made again whenever they are needed"), &[], &[], Free),
-    shape("reconnect", Accepted("connections are made again whenever they are needed"), &[], &[], Free),
-    shape("reconnect-forever", Accepted("connections are made again whenever they are needed"), &[], &[], Free),
+    // Elements without effect here.
+    shape("reconnection", Accepted("connections are reopened when needed"), &[], &[], Free),
+    shape("reconnect", Accepted("connections are reopened when needed"), &[], &[], Free),
+    shape("reconnect-forever", Accepted("connections are reopened when needed"), &[], &[], Free),
     shape("expiration-policy", Accepted("configurations live as long as the application"), &[], &[], Free),
     shape("repeatable-in-memory-stream", Accepted(LOOK_AHEAD), &[], &[], Free),
     shape("repeatable-file-store-stream", Accepted(LOOK_AHEAD), &[], &[], Free),
@@ -410,32 +410,33 @@ pub(super) const SHAPES: &[Shape] = &[
 const SEND_BODY: &[&str] = &["AUTO", "ALWAYS", "NEVER"];
 const CORRELATION: Kind = Unheeded("`X-Correlation-ID` is always sent");
 const NO_RESOURCE: Kind =
-    Refused("scripts in files of their own are not read", "write the script into the element");
+    Refused("scripts in separate files are not supported", "write the script into the element");
 
-/// Names that published flows use for others: of elements, in [`Compat::Intent`](super::Compat::Intent).
+/// Element names in published flows that are not Mule's, each with the right name, which
+/// [`Compat::Intent`](super::Compat::Intent) accepts.
 pub(super) const ELEMENT_ALIASES: &[(&str, &str)] = &[
     ("parallel-for-each", "parallel-foreach"),
     ("validation:is-not-blank", "validation:is-not-blank-string"),
 ];
 
-/// The same of attributes: the element, its attribute, what it is called in Mule.
+/// Attribute names in published flows that are not Mule's: element, attribute, right name.
 pub(super) const ATTRIBUTE_ALIASES: &[(&str, &str, &str)] = &[
     ("http:listener", "method", "allowedMethods"),
 ];
 
-/// The shape of an element, by its name with prefix.
+/// Finds the shape of an element by its name with prefix.
 pub(super) fn find(name: &str) -> Option<&'static Shape> {
     SHAPES.iter().find(|shape| shape.name == name)
 }
 
 impl Shape {
-    /// The attribute of a name.
+    /// Finds the shape of an attribute by name.
     pub fn attribute(&self, name: &str) -> Option<&'static Attr> {
         self.attributes.iter().find(|attr| attr.name == name)
     }
 
-    /// Whether an element of this name may be a part of it.
-    pub fn takes(&self, name: &str) -> bool {
+    /// True if an element with this name may be a child.
+    pub fn allows(&self, name: &str) -> bool {
         self.parts.contains(&name)
     }
 }

@@ -1,4 +1,4 @@
-//! The scripts that are known: Groovy that sleeps.
+//! The supported scripts: Groovy that only sleeps.
 
 use std::time::Duration;
 
@@ -13,37 +13,37 @@ const FORMS: &str = "write `Thread.sleep(1000)`, `Thread.sleep(vars.x.toLong())`
 const MILLIS_MAX: u64 = 31_622_400_000;
 
 impl<'a> Lowering<'a> {
-    /// `scripting:execute`.
+    /// Reads a `scripting:execute`.
     pub fn sleep(&mut self, open: &Open<'a>) -> Option<Does> {
         let engine = self.text(open, "engine");
         if let Some(engine) = engine
             && !engine.text.trim().eq_ignore_ascii_case("groovy")
         {
-            let what = format!("scripts of {} are not run", quote(engine.text.trim()));
-            self.wrong(engine, what, "write what it does with `ee:transform`");
+            let what = format!("scripts in {} are not supported", quote(engine.text.trim()));
+            self.wrong(engine, what, "rewrite it with `ee:transform`");
             return None;
         }
         let Some(code) = self.part(open, "scripting:code") else {
             self.notes
-                .error(open.at(), "there is no script", "add `<scripting:code>`");
+                .error(open.at(), "the script is missing", "add `<scripting:code>`");
             return None;
         };
         self.open(code)?;
         let written = text_of(code);
         let Some(sleep) = sleep_of(written.text) else {
-            let what = "of scripts only those that do nothing but sleep are run";
+            let what = "the only supported scripts are those that sleep";
             self.wrong(written, what, FORMS);
             return None;
         };
         if self.compat == Compat::Intent {
-            let what = "this script is taken for a sleep; no Groovy is run";
+            let what = "this script is read as a sleep; Groovy is not run";
             self.notes.warn(written.at(), what, "leave it as it is");
         }
         Some(Does::Sleep(sleep))
     }
 }
 
-/// The sleep that a script is, if it is one of the three forms.
+/// Reads a script in one of the three supported forms.
 fn sleep_of(code: &str) -> Option<Sleep> {
     let code: String = code
         .trim()

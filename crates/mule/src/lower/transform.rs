@@ -14,7 +14,7 @@ use crate::xml::Element;
 const STRATEGY: &str = "ee:object-store-caching-strategy";
 
 impl<'a> Lowering<'a> {
-    /// `ee:transform`.
+    /// Reads an `ee:transform`.
     pub fn transform(&mut self, open: &Open<'a>) -> Option<Does> {
         let mut transform = Transform::default();
         if let Some(message) = self.open_part(open, "ee:message") {
@@ -31,15 +31,15 @@ impl<'a> Lowering<'a> {
             }
         }
         for element in open.parts("ee:set-variable") {
-            self.beyond(
+            self.deviation(
                 element.at,
-                "`ee:set-variable` stands in `ee:transform` itself, where Mule has none",
+                "`ee:set-variable` is directly in `ee:transform`, where Mule does not allow it",
                 "put it into `<ee:variables>`",
             );
             transform.variables.extend(self.transformed(element));
         }
         if open.element.children.is_empty() {
-            let what = "this `ee:transform` changes nothing";
+            let what = "this `ee:transform` is empty";
             let mend =
                 "write `<ee:message><ee:set-payload>…</ee:set-payload></ee:message>` into it";
             self.notes.error(open.at(), what, mend);
@@ -54,14 +54,14 @@ impl<'a> Lowering<'a> {
         name.zip(script)
     }
 
-    /// `ee:cache`.
+    /// Reads an `ee:cache`.
     pub fn cache(&mut self, open: &Open<'a>) -> Option<Does> {
         let mut key = None;
         if let Some(attribute) = open.attribute("keyExpression") {
-            self.beyond(
+            self.deviation(
                 attribute.at,
-                "`keyExpression` is no attribute of `ee:cache` in Mule; it is taken for the strategy's `keyGenerationExpression`",
-                "write it there",
+                "`ee:cache` has no attribute `keyExpression` in Mule; it is read as the strategy's `keyGenerationExpression`",
+                "move it there",
             );
             key = self.script(open, "keyExpression");
         }
@@ -78,7 +78,7 @@ impl<'a> Lowering<'a> {
         }))
     }
 
-    /// What a strategy says of keys, and where it keeps entries.
+    /// The key expression and the store of a caching strategy.
     fn strategy(
         &mut self,
         cache: &Open<'a>,
@@ -95,10 +95,10 @@ impl<'a> Lowering<'a> {
             return (key, self.store_of(&open));
         }
         if self.globals.find(name.text, &[STORE]).is_some() {
-            self.beyond(
+            self.deviation(
                 name.at(),
                 format!(
-                    "{} is an object store, and in Mule a caching strategy is asked for",
+                    "{} is an object store, but Mule expects a caching strategy",
                     quote(name.text)
                 ),
                 format!(
@@ -111,7 +111,7 @@ impl<'a> Lowering<'a> {
         let what = format!("nothing defines the caching strategy {}", quote(name.text));
         let otherwise = format!("write `<{STRATEGY} name=\"{}\"/>`", name.text);
         let mend = self.mend(name.text, &[STRATEGY, STORE], &otherwise);
-        self.beyond(name.at(), what, mend);
+        self.deviation(name.at(), what, mend);
         (None, None)
     }
 }

@@ -1,4 +1,4 @@
-//! What attributes and texts say: texts, numbers, words, expressions.
+//! Values of attributes and texts: texts, numbers, words, expressions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,67 +12,67 @@ use super::shapes::{Absent, Kind};
 use crate::app::{Compat, Given};
 use crate::xml::{Attribute, Element};
 
-/// A value as it is written, or its default.
+/// A value as written, or its default.
 #[derive(Clone, Copy)]
 pub(super) struct Written<'a> {
     pub text: &'a str,
-    from: From<'a>,
+    origin: Origin<'a>,
 }
 
 #[derive(Clone, Copy)]
-enum From<'a> {
+enum Origin<'a> {
     Attribute(&'a Attribute),
     Text(&'a Element),
     Default(&'a Element),
 }
 
 impl<'a> Written<'a> {
-    /// Where it begins.
+    /// The position of the value.
     pub fn at(&self) -> Place {
-        match self.from {
-            From::Attribute(attribute) => attribute.value.at,
-            From::Text(element) => element.text.as_ref().map_or(element.at, |text| text.at),
-            From::Default(element) => element.at,
+        match self.origin {
+            Origin::Attribute(attribute) => attribute.value.at,
+            Origin::Text(element) => element.text.as_ref().map_or(element.at, |text| text.at),
+            Origin::Default(element) => element.at,
         }
     }
 
-    /// Where the character in this line and column of it stands, both from 1.
+    /// The position of a character in the value, from its line and column in the value, both from 1.
     pub fn place(&self, line: usize, col: usize) -> Place {
-        match self.from {
-            From::Attribute(attribute) => attribute.place(line, col),
-            From::Text(element) => element.text_place(line, col),
-            From::Default(element) => element.at,
+        match self.origin {
+            Origin::Attribute(attribute) => attribute.place(line, col),
+            Origin::Text(element) => element.text_place(line, col),
+            Origin::Default(element) => element.at,
         }
     }
 }
 
-/// Where the text of an element is written; empty where it has none.
+/// The text of an element; empty if the element has none.
 pub(super) fn text_of(element: &Element) -> Written<'_> {
     Written {
         text: element.text.as_ref().map_or("", |text| &text.value),
-        from: From::Text(element),
+        origin: Origin::Text(element),
     }
 }
 
 impl<'a> Lowering<'a> {
-    /// An attribute, or its default.
+    /// An attribute's value, or its default.
     pub fn written(&self, open: &Open<'a>, name: &str) -> Option<Written<'a>> {
         if let Some(attribute) = open.attribute(name) {
             return Some(Written {
                 text: &attribute.value.value,
-                from: From::Attribute(attribute),
+                origin: Origin::Attribute(attribute),
             });
         }
         match open.attr(name).absent {
             Absent::Is(text) => Some(Written {
                 text,
-                from: From::Default(open.element),
+                origin: Origin::Default(open.element),
             }),
             Absent::Wrong | Absent::Fine => None,
         }
     }
 
-    /// An attribute that is a text as it stands.
+    /// An attribute that is a literal text.
     pub fn text(&mut self, open: &Open<'a>, name: &str) -> Option<Written<'a>> {
         let written = self.written(open, name)?;
         if written.text.trim().is_empty() {
@@ -86,25 +86,25 @@ impl<'a> Lowering<'a> {
         if written.text.contains("#[") {
             self.wrong(
                 written,
-                format!("{} takes no expression", quote(name)),
-                "write what it is, or a placeholder `${key}`",
+                format!("{} must not be an expression", quote(name)),
+                "write the text itself, or a placeholder `${key}`",
             );
             return None;
         }
         Some(written)
     }
 
-    /// An attribute's value, which an expression may give.
+    /// An attribute that is a literal or an expression.
     pub fn given(&mut self, open: &Open<'a>, name: &str) -> Option<Given> {
         let written = self.written(open, name)?;
         let mixed = open.attr(name).kind == Kind::Message;
         Some(self.given_of(written, mixed))
     }
 
-    /// An attribute that is a number, or an expression.
+    /// An attribute that is a number or an expression.
     pub fn number(&mut self, open: &Open<'a>, name: &str) -> Option<Given> {
         let Kind::WholeValue(from, to) = open.attr(name).kind else {
-            unreachable!("{name} of {} is no number", open.shape.name);
+            unreachable!("{name} of {} is not a number", open.shape.name);
         };
         let written = self.written(open, name)?;
         let given = self.given_of(written, false);
@@ -115,7 +115,7 @@ impl<'a> Lowering<'a> {
         Some(given)
     }
 
-    /// An attribute that is true or false, or an expression.
+    /// An attribute that is a boolean or an expression.
     pub fn truth(&mut self, open: &Open<'a>, name: &str) -> Given {
         let Some(written) = self.written(open, name) else {
             unreachable!("{name} of {} has a default", open.shape.name);
@@ -133,22 +133,22 @@ impl<'a> Lowering<'a> {
         given
     }
 
-    /// An attribute that is a whole number.
+    /// A whole number.
     pub fn whole(&mut self, open: &Open<'a>, name: &str) -> Option<i64> {
         let Kind::Whole(from, to) = open.attr(name).kind else {
-            unreachable!("{name} of {} is no whole number", open.shape.name);
+            unreachable!("{name} of {} is not a whole number", open.shape.name);
         };
         let written = self.written(open, name)?;
         self.check_whole(written, name, written.text, from, to)
     }
 
-    /// An attribute that counts something.
+    /// A whole number that is not negative.
     pub fn count(&mut self, open: &Open<'a>, name: &str) -> Option<usize> {
         let count = self.whole(open, name)?;
         usize::try_from(count).ok()
     }
 
-    /// An attribute in milliseconds.
+    /// A time in milliseconds.
     pub fn millis(&mut self, open: &Open<'a>, name: &str) -> Option<Duration> {
         let millis = self.whole(open, name)?;
         u64::try_from(millis).ok().map(Duration::from_millis)
@@ -179,7 +179,7 @@ impl<'a> Lowering<'a> {
         None
     }
 
-    /// An attribute that is true or false.
+    /// A boolean attribute.
     pub fn flag(&mut self, open: &Open<'a>, name: &str) -> Option<bool> {
         let written = self.written(open, name)?;
         let truth = truth_of(written.text);
@@ -193,10 +193,10 @@ impl<'a> Lowering<'a> {
         truth
     }
 
-    /// An attribute that is one of the words of its kind.
+    /// An attribute with one of the words of its kind.
     pub fn word(&mut self, open: &Open<'a>, name: &str) -> Option<&'static str> {
         let Kind::Word(words) = open.attr(name).kind else {
-            unreachable!("{name} of {} is no word", open.shape.name);
+            unreachable!("{name} of {} is not a word", open.shape.name);
         };
         let written = self.written(open, name)?;
         let text = written.text.trim();
@@ -208,7 +208,7 @@ impl<'a> Lowering<'a> {
         found.copied()
     }
 
-    /// An attribute that names a media type.
+    /// An attribute that is a media type.
     pub fn media_type(&mut self, open: &Open<'a>, name: &str) -> Option<MediaType> {
         let written = self.text(open, name)?;
         let text = written.text.trim();
@@ -225,7 +225,7 @@ impl<'a> Lowering<'a> {
         if !is_one || text.chars().any(char::is_control) {
             self.wrong(
                 written,
-                format!("{} is no media type", quote(text)),
+                format!("{} is not a media type", quote(text)),
                 "write one such as `application/json`",
             );
             return None;
@@ -233,7 +233,7 @@ impl<'a> Lowering<'a> {
         Some(MediaType::new(text))
     }
 
-    /// An attribute that is always an expression.
+    /// An attribute that is an expression.
     pub fn script(&mut self, open: &Open<'a>, name: &str) -> Option<Script> {
         let written = self.written(open, name)?;
         self.script_of(written)
@@ -250,7 +250,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// What a text gives. In a message expressions may stand within a text; elsewhere that is no Mule.
+    /// Reads a text. Expressions inside a text are valid only in messages.
     pub fn given_of(&mut self, written: Written<'a>, in_message: bool) -> Given {
         match Detected::of(written.text) {
             Ok(Detected::Literal(text)) => Given::Literal(text.into()),
@@ -262,13 +262,13 @@ impl<'a> Lowering<'a> {
                 match self.compat {
                     Compat::Intent => {
                         let what = format!(
-                            "{what} is taken as it is meant; Mule reads it as one expression, and fails"
+                            "{what} is read as a template; Mule reads it as one expression and fails"
                         );
                         self.notes.warn(written.at(), what, mend);
                         Given::Template(template)
                     }
                     Compat::Strict => {
-                        let why = format!("{what} is read as one expression, and is none");
+                        let why = format!("{what} is read as one expression, which it is not");
                         self.notes.warn(written.at(), why.as_str(), mend);
                         Given::Broken(Arc::from(why))
                     }
@@ -281,33 +281,36 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// What the text of a part gives.
+    /// Reads the text of a child element.
     pub fn given_text(&mut self, element: &'a Element) -> Option<Given> {
         let open = self.open(element)?;
         Some(self.given_of(text_of(open.element), false))
     }
 
-    /// What the text of a part gives, if there is such a part.
+    /// Reads the text of the child element with a name, if there is one.
     pub fn given_part(&mut self, open: &Open<'a>, name: &'static str) -> Option<Given> {
         let part = self.part(open, name)?;
         self.given_text(part)
     }
 
-    /// The same, where only an expression can give it.
+    /// Reads the child element with a name, which must be an expression.
     pub fn object_part(&mut self, open: &Open<'a>, name: &'static str) -> Option<Given> {
         let part = self.part(open, name)?;
         let given = self.given_text(part)?;
         if given.literal().is_some() {
             self.wrong(
                 text_of(part),
-                format!("{} is a text, and must give an object", quote(name)),
+                format!(
+                    "{} is a text; expected an expression that gives an object",
+                    quote(name)
+                ),
                 "write an expression such as `#[{'name': 'value'}]`",
             );
         }
         Some(given)
     }
 
-    /// The script that a part's text is.
+    /// Reads the text of a child element as a script.
     pub fn script_text(&mut self, element: &'a Element) -> Option<Script> {
         let open = self.open(element)?;
         self.script_of(text_of(open.element))
@@ -318,7 +321,7 @@ impl<'a> Lowering<'a> {
         self.notes.error(at, fault.message, fault.mend);
     }
 
-    /// Notes that a value is wrong.
+    /// Reports a wrong value as an error.
     pub fn wrong(
         &mut self,
         written: Written<'a>,
@@ -328,8 +331,8 @@ impl<'a> Lowering<'a> {
         self.notes.error(written.at(), what, mend);
     }
 
-    /// What published flows do and Mule does not: a warning in `intent`, an error in `strict`.
-    pub fn beyond(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
+    /// Reports usage of published flows that Mule refuses: a warning in `intent`, an error in `strict`.
+    pub fn deviation(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
         match self.compat {
             Compat::Intent => self.notes.warn(at, what, mend),
             Compat::Strict => self.notes.error(at, what, mend),

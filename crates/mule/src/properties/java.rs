@@ -1,9 +1,9 @@
-//! Files of the form `.properties`.
+//! The format of `.properties` files.
 //!
-//! The form is that of Java's
+//! The format is that of Java's
 //! [Properties](https://docs.oracle.com/en/java/javase/17/docs/api/java.base/java/util/Properties.html#load(java.io.Reader)):
-//! a key, `=`, `:` or white space, a value; comments begin with `#` or `!`; a line whose last character
-//! is a single `\` goes on in the next.
+//! a key, `=`, `:` or white space, a value; comments begin with `#` or `!`; a line that ends with an odd number of `\`
+//! continues on the next line.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use fusebox_plan::dialect::{At, Notes, Place, quote};
 use super::Entry;
 use crate::xml::Places;
 
-/// Reads a file; of a key that is given twice the last holds.
+/// Reads a file. If a key occurs twice, the last value applies.
 pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Vec<(Arc<str>, Entry)> {
     let mut entries: Vec<(Arc<str>, Entry)> = Vec::new();
     let mut seen: HashMap<Arc<str>, usize> = HashMap::new();
@@ -25,7 +25,7 @@ pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Vec<(Arc<str>,
         };
         let (key, value) = split(&line);
         let (Some(key), Some(value)) = (unescape(key), unescape(value)) else {
-            let what = "`\\u` wants four hexadecimal digits";
+            let what = "expected four hexadecimal digits after `\\u`";
             notes.error(at, what, "write `\\u00e9`, or the character itself");
             continue;
         };
@@ -33,7 +33,7 @@ pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Vec<(Arc<str>,
         let entry = Entry {
             value: At::new(value, at),
             places: {
-                // A value may be put together from several lines: its faults are told with the first.
+                // A value may span several lines; its errors are reported at the first.
                 let mut places = Places::default();
                 places.made(0, at);
                 places
@@ -42,7 +42,7 @@ pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Vec<(Arc<str>,
         match seen.get(&key) {
             Some(first) => {
                 let what = format!(
-                    "the property {} is given twice, and the last one holds",
+                    "the property {} is defined twice; the last value applies",
                     quote(&key)
                 );
                 notes.warn(at, what, "keep one of the two");
@@ -57,7 +57,7 @@ pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Vec<(Arc<str>,
     entries
 }
 
-/// The lines that say something, those that go on put together, each with its number.
+/// The lines with content, each with its continuations and with the number of its first line.
 fn logical_lines(text: &str) -> Vec<(usize, String)> {
     let mut logical = Vec::new();
     let mut open: Option<(usize, String)> = None;
@@ -70,14 +70,14 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
             continue;
         }
         let backslashes = line.chars().rev().take_while(|char| *char == '\\').count();
-        let goes_on = backslashes % 2 == 1;
+        let continues = backslashes % 2 == 1;
         let (_, whole) = open.get_or_insert_with(|| (index + 1, String::new()));
-        whole.push_str(if goes_on {
+        whole.push_str(if continues {
             &line[..line.len() - 1]
         } else {
             line
         });
-        if !goes_on {
+        if !continues {
             logical.extend(open.take());
         }
     }
@@ -105,9 +105,9 @@ fn split(line: &str) -> (&str, &str) {
     (&line[..end], value.trim_start_matches(is_space))
 }
 
-/// A text with its escapes resolved; `None` if one of them is no character.
+/// A text with its escapes resolved; `None`: an escape is not a character.
 fn unescape(text: &str) -> Option<String> {
-    // Pairs of surrogates stand for one character.
+    // A pair of surrogates is one character.
     let mut units: Vec<u16> = Vec::new();
     let mut chars = text.chars();
     let mut buffer = [0; 2];
@@ -176,16 +176,16 @@ mod tests {
         let entries = read("a=1\na=2\nb=\\u12", 3, &mut notes);
         assert_eq!(entries.len(), 1);
         assert_eq!(entries[0].1.value.value, "2");
-        let told: Vec<String> = notes
+        let found: Vec<String> = notes
             .finish(&["", "", "", "p"])
             .iter()
             .map(ToString::to_string)
             .collect();
         assert_eq!(
-            told,
+            found,
             [
-                "p:2:1: warning: the property `a` is given twice, and the last one holds; keep one of the two",
-                "p:3:1: error: `\\u` wants four hexadecimal digits; write `\\u00e9`, or the character itself",
+                "p:2:1: warning: the property `a` is defined twice; the last value applies; keep one of the two",
+                "p:3:1: error: expected four hexadecimal digits after `\\u`; write `\\u00e9`, or the character itself",
             ]
         );
     }

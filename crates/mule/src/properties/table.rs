@@ -1,4 +1,4 @@
-//! What is known of properties, and how a text is filled with it.
+//! The table of properties, and filling in of placeholders.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,47 +8,47 @@ use fusebox_plan::dialect::{At, Loader, Notes, Place, nearest, quote};
 
 use crate::xml::{Element, Places};
 
-/// The longest text that a value may become.
+/// The limit of a value after filling in, in bytes.
 const BYTES_MAX: usize = 1 << 20;
-/// All that placeholders may bring into an application.
+/// The limit of filled-in text in an application, in bytes.
 const BYTES_TOTAL_MAX: usize = 16 << 20;
-/// How many faults of one value are told.
+/// The limit of errors reported for one value.
 const FAULTS_MAX: usize = 20;
-/// Placeholders inside one another, and properties that are made of others.
+/// The limit of nested placeholders, and of properties that refer to others.
 const DEPTH_MAX: usize = 32;
 
-/// A property, as written.
+/// A property as written, placeholders included.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub value: At<String>,
     pub places: Places,
 }
 
-/// What is known of properties.
+/// The table of an application's properties.
 pub(crate) struct Table<'l> {
     loader: &'l dyn Loader,
     files: HashMap<Arc<str>, Property>,
     globals: HashMap<Arc<str>, Property>,
-    /// Whether a file of properties could not be read.
+    /// True if a property file could not be read.
     pub incomplete: bool,
     left: usize,
     depth: usize,
 }
 
-/// A property of a file, or a global one.
+/// A property of a file, or a global one, in its states of evaluation.
 enum Property {
-    /// Its own placeholders have not been filled yet.
+    /// Placeholders are not filled in yet.
     Written(Entry),
-    /// They are being filled.
+    /// Placeholders are being filled in.
     Busy,
-    /// Its value.
+    /// The final value.
     Done(Arc<str>),
-    /// It has none, which has been told.
+    /// The value has an error, which is reported.
     Broken,
 }
 
-/// Why a placeholder stands for nothing: what is wrong and how to mend it.
-type Fault = (String, String);
+/// An unusable placeholder: the problem and the remedy.
+type Problem = (String, String);
 
 impl<'l> Table<'l> {
     pub fn new(loader: &'l dyn Loader) -> Table<'l> {
@@ -62,13 +62,13 @@ impl<'l> Table<'l> {
         }
     }
 
-    /// Takes every `global-property` of an application.
+    /// Adds every `global-property` of an application.
     pub fn add_globals(&mut self, elements: &[Element], notes: &mut Notes) {
         let globals = elements
             .iter()
             .filter(|element| element.module.is_empty() && &*element.name == "global-property");
         for element in globals {
-            // That there have to be both is said where all elements are compared with what they may have.
+            // Missing attributes are reported when the element is checked against its shape.
             let (Some(name), Some(value)) = (element.attribute("name"), element.attribute("value"))
             else {
                 continue;
@@ -80,7 +80,7 @@ impl<'l> Table<'l> {
             let key: Arc<str> = name.value.value.as_str().into();
             if self.globals.insert(key, Property::Written(entry)).is_some() {
                 let what = format!(
-                    "the global property {} is given twice",
+                    "the global property {} is defined twice",
                     quote(&name.value.value)
                 );
                 notes.error(name.value.at, what, "keep one of the two");
@@ -88,19 +88,19 @@ impl<'l> Table<'l> {
         }
     }
 
-    /// Takes a property of a file, unless a file before it has it.
+    /// Adds a property of a file, unless an earlier file has defined it.
     pub fn add_of_file(&mut self, key: Arc<str>, entry: Entry) {
         self.files.entry(key).or_insert(Property::Written(entry));
     }
 
-    /// All properties that have a value, as `p('key')` sees them.
+    /// All properties that have a value, as `p('key')` reads them.
     pub fn all(mut self) -> Properties {
         let mut all = Properties::new();
         let keys = |properties: &HashMap<Arc<str>, Property>| -> Vec<Arc<str>> {
             properties.keys().cloned().collect()
         };
         for key in keys(&self.globals).into_iter().chain(keys(&self.files)) {
-            // What nothing in the application asks for may be wrong.
+            // Errors in properties that nothing uses are ignored.
             if let Ok(Some(value)) = self.written(&key, &mut Notes::default()) {
                 all.insert(key, value);
             }
@@ -116,9 +116,9 @@ impl<'l> Table<'l> {
         all
     }
 
-    /// A value with its placeholders filled, and where its parts were written; `None` if it has none.
+    /// Fills in the placeholders of a value; returns it with the places of its parts. `None`: it has no placeholders.
     ///
-    /// What cannot be filled stays as it is, and is told.
+    /// A placeholder with an error stays as written, and the error is reported.
     pub fn fill(
         &mut self,
         value: &At<String>,
@@ -165,7 +165,7 @@ impl<'l> Table<'l> {
                 {
                     notes.error(
                         place,
-                        "this brings in more text than an application may hold (1 MiB a value)",
+                        "this exceeds the limits of filled-in text: 1 MiB for a value, 16 MiB in total",
                         "keep large content out of the properties",
                     );
                     return None;
@@ -193,11 +193,11 @@ impl<'l> Table<'l> {
         Some((At::new(text, value.at), places))
     }
 
-    /// What stands for the inside of one `${…}`. An error of `None` has been told.
-    fn value_of(&mut self, inside: &str, notes: &mut Notes) -> Result<Arc<str>, Option<Fault>> {
+    /// The value of a placeholder, from the text between its braces. An error of `None` has been reported.
+    fn value_of(&mut self, inside: &str, notes: &mut Notes) -> Result<Arc<str>, Option<Problem>> {
         if self.depth >= DEPTH_MAX {
-            let what = format!("placeholders are more than {DEPTH_MAX} inside one another");
-            return Err(Some((what, "write the value out".to_owned())));
+            let what = format!("more than {DEPTH_MAX} nested placeholders");
+            return Err(Some((what, "write the value itself".to_owned())));
         }
         self.depth += 1;
         let value = self.value_within(inside, notes);
@@ -205,8 +205,12 @@ impl<'l> Table<'l> {
         value
     }
 
-    fn value_within(&mut self, inside: &str, notes: &mut Notes) -> Result<Arc<str>, Option<Fault>> {
-        // `${${env}.host}`: the key itself is made of another property.
+    fn value_within(
+        &mut self,
+        inside: &str,
+        notes: &mut Notes,
+    ) -> Result<Arc<str>, Option<Problem>> {
+        // `${${env}.host}`: the key itself contains a placeholder.
         let mut key = inside.to_owned();
         if key.contains("${") {
             let written = At::new(key.clone(), Place::default());
@@ -215,8 +219,8 @@ impl<'l> Table<'l> {
                 key = filled.value;
             }
             if inner.errors() > 0 {
-                let what = format!("the key {} cannot be made", quote(inside));
-                let mend = "give the property within it with `--set KEY=VALUE`";
+                let what = format!("the key {} has an undefined placeholder", quote(inside));
+                let mend = "set its property: `--set KEY=VALUE`";
                 return Err(Some((what, mend.to_owned())));
             }
         }
@@ -234,24 +238,28 @@ impl<'l> Table<'l> {
                 ))
             });
         }
-        if let Some(value) = self.outside(&key) {
+        if let Some(value) = self.overriding(&key) {
             return Ok(value.into());
         }
         match self.written(&key, notes) {
             Ok(Some(value)) => Ok(value),
-            // It may be in the file that could not be read, which has been told.
+            // The key may be in the file that could not be read, which is reported.
             Ok(None) => Err((!self.incomplete).then(|| self.missing(&key))),
             Err(fault) => Err(fault),
         }
     }
 
-    /// What the command line or the environment says.
-    fn outside(&self, key: &str) -> Option<String> {
+    /// The value on the command line or in the environment.
+    fn overriding(&self, key: &str) -> Option<String> {
         self.loader.property(key).or_else(|| self.loader.env(key))
     }
 
-    /// What a file or a global property says, with its own placeholders filled.
-    fn written(&mut self, key: &str, notes: &mut Notes) -> Result<Option<Arc<str>>, Option<Fault>> {
+    /// The value in a file or a global property, with its own placeholders filled in.
+    fn written(
+        &mut self,
+        key: &str,
+        notes: &mut Notes,
+    ) -> Result<Option<Arc<str>>, Option<Problem>> {
         let of_file = self.files.contains_key(key);
         let Some(property) = self.property(of_file, key) else {
             return Ok(None);
@@ -260,10 +268,10 @@ impl<'l> Table<'l> {
             Property::Done(value) => Ok(Some(value.clone())),
             Property::Broken => Err(None),
             Property::Busy => {
-                let what = format!("the property {} is made of itself", quote(key));
+                let what = format!("the property {} refers to itself", quote(key));
                 Err(Some((
                     what,
-                    "write one of the properties in the circle out".to_owned(),
+                    "replace one placeholder of the circle by its value".to_owned(),
                 )))
             }
             Property::Written(_) => {
@@ -300,18 +308,18 @@ impl<'l> Table<'l> {
         properties.get_mut(key)
     }
 
-    /// Why there is nothing for a key.
-    fn missing(&self, key: &str) -> Fault {
+    /// The error for an unknown key.
+    fn missing(&self, key: &str) -> Problem {
         if key.is_empty() {
             return (
-                "`${}` names no property".to_owned(),
+                "`${}` has no key".to_owned(),
                 "write `${key}`, or `\\${` for the two characters themselves".to_owned(),
             );
         }
         if let Some(plain) = key.strip_prefix("secure::") {
             return (
                 format!(
-                    "{} is an encrypted property, and those are not read",
+                    "{} is an encrypted property, which is not supported",
                     quote(key)
                 ),
                 format!(
@@ -322,11 +330,11 @@ impl<'l> Table<'l> {
         if let Some((name, default)) = key.split_once(':') {
             return (
                 format!(
-                    "the property {} has no value; Mule knows no defaults in placeholders",
+                    "the property {} has no value; Mule has no defaults in placeholders",
                     quote(key)
                 ),
                 format!(
-                    "write `${{{name}}}`, and beside it `<global-property name=\"{name}\" value=\"{}\"/>`, which everything else overrides",
+                    "write `${{{name}}}`, and a default `<global-property name=\"{name}\" value=\"{}\"/>`, which all other sources override",
                     default.trim_start_matches('-')
                 ),
             );
@@ -339,7 +347,7 @@ impl<'l> Table<'l> {
             .collect();
         known.sort_unstable();
         let near = nearest(key, known).map_or(String::new(), |near| {
-            format!("did you mean {}? else ", quote(near))
+            format!("did you mean {}? Otherwise ", quote(near))
         });
         (
             format!("the property {} has no value", quote(key)),
@@ -348,25 +356,25 @@ impl<'l> Table<'l> {
     }
 }
 
-/// A value that is being filled.
+/// A value while its placeholders are filled in.
 struct Filled<'a> {
     text: String,
     places: Places,
     whole: &'a At<String>,
     from: &'a Places,
-    /// How far the written value has been gone through, and the place there.
+    /// The offset reached in the written value, with its place.
     reached: (usize, Place),
 }
 
 impl Filled<'_> {
-    /// The place of a byte of the written value, which is not before those asked for so far.
+    /// The place of a byte of the written value; offsets must not decrease from call to call.
     fn go_to(&mut self, offset: usize) -> Place {
         let place = self.from.after(self.reached, self.whole, offset);
         self.reached = (offset, place);
         place
     }
 
-    /// Takes a part of the written value as it stands.
+    /// Copies a part of the written value unchanged.
     fn copy(&mut self, start: usize, end: usize) {
         if start < end {
             let at = self.go_to(start);
@@ -377,7 +385,7 @@ impl Filled<'_> {
     }
 }
 
-/// How long the placeholder is that a text begins with; others may stand within it.
+/// The length of the placeholder at the start of a text, with nested ones inside.
 fn closing(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     let mut at = 0;

@@ -1,4 +1,4 @@
-//! Property files in YAML: keys inside one another are joined by dots, and every value is a text.
+//! Property files in YAML: nested keys are joined with dots, and every value is a text.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use fusebox_plan::dialect::{At, Kind, Node, Notes, parse_tree, quote};
 use super::Entry;
 use crate::xml::Places;
 
-/// Reads a file; `None` if it is no YAML, which is then in the notes.
+/// Reads a file; `None`: it is not valid YAML, which is reported.
 pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Option<Vec<(Arc<str>, Entry)>> {
     let says_nothing = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
     let mut entries = Vec::new();
@@ -16,7 +16,7 @@ pub(super) fn read(text: &str, file: usize, notes: &mut Notes) -> Option<Vec<(Ar
     }
     let root = parse_tree(text, file, notes)?;
     if !matches!(root.kind, Kind::Map(_)) {
-        let what = format!("a property file is a map: found {}", root.describe());
+        let what = format!("a property file must be a map: found {}", root.describe());
         notes.error(root.at, what, "write `key: value`");
         return None;
     }
@@ -38,7 +38,7 @@ fn flatten(node: &Node, key: &str, entries: &mut Vec<(Arc<str>, Entry)>, notes: 
         }
         Kind::Scalar(scalar) if scalar.is_null() => None,
         Kind::Scalar(scalar) => Some(scalar.text.clone()),
-        // As Mule does: a list of texts is one text, with commas.
+        // As in Mule, a list of texts is a single text with commas.
         Kind::List(items) => items
             .iter()
             .map(|item| match &item.kind {
@@ -50,7 +50,7 @@ fn flatten(node: &Node, key: &str, entries: &mut Vec<(Arc<str>, Entry)>, notes: 
     };
     let Some(value) = value else {
         let what = format!(
-            "the property {} is no text: found {}",
+            "the property {} must be a text: found {}",
             quote(key),
             node.describe()
         );

@@ -1,4 +1,4 @@
-//! What `http:request` makes of an answer, or of none: a message, or an error.
+//! The result of `http:request`: a message for an accepted response, otherwise an error.
 //! ([HTTP connector](https://docs.mulesoft.com/http-connector/latest/http-documentation))
 
 use std::borrow::Cow;
@@ -11,7 +11,7 @@ use super::error::{Fault, Message, MuleError, record};
 use super::outside::{Answer, SendFault};
 use crate::{Form, Object, Typed, Value};
 
-/// The text of a field; its bytes are Latin-1 where they are no UTF-8.
+/// The text of a header field: UTF-8, or Latin-1 if the bytes are not valid UTF-8.
 pub(super) fn field_text(value: &HeaderValue) -> Cow<'_, str> {
     match std::str::from_utf8(value.as_bytes()) {
         Ok(text) => text.into(),
@@ -23,7 +23,7 @@ pub(super) fn field_text(value: &HeaderValue) -> Cow<'_, str> {
     }
 }
 
-/// Fields as an expression sees them: by their names in any case, each with all of its values.
+/// Header fields as an expression sees them: names in any case, each with all its values.
 pub fn headers_value(headers: &HeaderMap) -> Value {
     let entries = headers.iter().map(|(name, value)| {
         let text: Arc<str> = field_text(value).into();
@@ -32,7 +32,7 @@ pub fn headers_value(headers: &HeaderMap) -> Value {
     Value::Object(Arc::new(Object::new(entries.collect(), Form::Headers)))
 }
 
-/// The message that an answer is.
+/// The message of a response.
 pub(super) fn message(answer: &Answer) -> Message {
     let media_type = answer.headers.get(CONTENT_TYPE).map(field_text);
     let unknown = (!answer.body.is_empty()).then_some("application/octet-stream");
@@ -46,7 +46,7 @@ pub(super) fn message(answer: &Answer) -> Message {
     }
 }
 
-/// The error of a call without an answer.
+/// The error of a request without a response.
 pub(super) fn unanswered(resource: &str, fault: &SendFault) -> Fault {
     let kind = match fault {
         SendFault::Connectivity(_) => "HTTP:CONNECTIVITY",
@@ -56,7 +56,7 @@ pub(super) fn unanswered(resource: &str, fault: &SendFault) -> Fault {
     MuleError::new(kind, format!("{resource}: {fault}.")).into()
 }
 
-/// The error of an answer whose status is one. `sent` is the request's media type.
+/// The error of a response whose status is an error. `sent` is the request's media type.
 pub(super) fn rejected(resource: &str, status: u16, sent: &str, message: Message) -> MuleError {
     let name = match status {
         300 => "MULTIPLE_CHOICES",

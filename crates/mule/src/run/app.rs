@@ -1,4 +1,4 @@
-//! A Mule application as the host sees it: who takes a request, who answers it, what it has of its own.
+//! A Mule application as the host sees it: finding a request's flow, serving it, listing circuits.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use hyper::body::Incoming;
 use super::build::{LiveApp, build};
 use super::circuits;
 use super::listener;
-use super::router::Found;
+use super::router::RouteMatch;
 use super::scheduler::Tasks;
 use crate::app::{App as Plan, FlowId};
 
-/// Builds applications of Mule 4.
+/// Builds Mule 4 applications.
 #[derive(Debug, Default)]
 pub struct Apps;
 
@@ -40,9 +40,9 @@ impl App for LiveApp {
             return Err(Box::new(answer::our_fault()));
         };
         Err(Box::new(match router.find(request.method(), path) {
-            Found::Flow { route, params } => return Ok((route, params)),
-            Found::WrongMethod(takes) => listener::wrong_method(path, &takes),
-            Found::Nothing => listener::no_listener(path),
+            RouteMatch::Flow { route, params } => return Ok((route, params)),
+            RouteMatch::WrongMethod(takes) => listener::wrong_method(path, &takes),
+            RouteMatch::Nothing => listener::no_listener(path),
         }))
     }
 

@@ -1,5 +1,5 @@
-//! Makes a Mule application live, keeping what an earlier plan has that still fits: connections
-//! and cookies, messages in queues, what is at work in flows.
+//! Makes a Mule application live and takes over what still fits of the previous one: connections and cookies,
+//! messages in queues, events in work.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,26 +11,26 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::client::Clients;
 use super::engine::Engine;
+use super::gateway_world::wall_time;
 use super::queues::Queues;
 use super::router::FlowRouter;
 use super::stores::Stores;
-use super::world::wall_time;
 use crate::Random;
 use crate::app::{App, FlowId};
 use crate::jiff::tz::TimeZone;
 
-/// An application as it runs in a gateway.
+/// An application that runs in a gateway.
 #[derive(Debug)]
 pub struct LiveApp {
-    /// Runs its flows.
+    /// The engine of its flows.
     pub engine: Arc<Engine>,
-    /// Sends their requests.
+    /// The HTTP clients of its requests.
     pub clients: Clients,
-    /// Carries what they leave for one another.
+    /// The queues between its flows.
     pub queues: Queues,
     /// The server's time zone.
     pub zone: TimeZone,
-    /// Where random numbers come from.
+    /// The source of random numbers.
     pub random: Random,
     /// The gateway's clock.
     pub clock: Arc<Clock>,
@@ -38,26 +38,26 @@ pub struct LiveApp {
     gates: Vec<Arc<Gate>>,
 }
 
-/// How many events a flow works on, and may at most.
+/// The limit of concurrent events of a flow, and of concurrent runs of its schedule.
 #[derive(Debug)]
 pub struct Gate {
     flow: Arc<str>,
     max: Option<usize>,
-    /// `None`: as many as come.
+    /// One permit for each event; `None`: no limit.
     places: Option<Arc<Semaphore>>,
-    /// The one run that a schedule may have.
+    /// One permit, for the single run that a schedule may have.
     turn: Arc<Semaphore>,
 }
 
-/// An event's place in a flow, until it is dropped.
+/// An event's place in a flow; dropping it frees the place.
 #[derive(Debug)]
 pub struct Place(#[allow(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>);
 
-/// Makes an application live. Its stores' sweeps are counted from now, or go on as they were. Says in sentences what
-/// could not be kept.
+/// Makes an application live. The sweeps of its stores start now, or continue if the store is unchanged. Adds a
+/// sentence to `lost` for everything of the previous application that could not be taken over.
 ///
 /// # Errors
-/// What it asks for that cannot be had.
+/// Names a resource that is not available.
 pub fn build(
     app: &Arc<App>,
     host: &Host<'_>,
@@ -73,9 +73,9 @@ pub fn build(
     let queues = previous.map(|previous| &previous.queues);
     let gates = app.flows.iter().map(|flow| {
         let max = flow.max_concurrency;
-        let kept = previous.and_then(|previous| previous.gate_of(&flow.name));
-        let kept = kept.filter(|gate| gate.max == max).cloned();
-        kept.unwrap_or_else(|| Arc::new(Gate::new(flow.name.clone(), max)))
+        let reused = previous.and_then(|previous| previous.gate_of(&flow.name));
+        let reused = reused.filter(|gate| gate.max == max).cloned();
+        reused.unwrap_or_else(|| Arc::new(Gate::new(flow.name.clone(), max)))
     });
     Ok(LiveApp {
         gates: gates.collect(),
@@ -89,7 +89,7 @@ pub fn build(
     })
 }
 
-/// The routers of an application's listeners, by their names.
+/// The routers of an application's listeners, by listener name.
 fn routers(plan: &Plan) -> Result<HashMap<Arc<str>, FlowRouter>, String> {
     let mut routers = HashMap::new();
     for listener in &plan.listeners {
@@ -105,12 +105,12 @@ fn routers(plan: &Plan) -> Result<HashMap<Arc<str>, FlowRouter>, String> {
 }
 
 impl LiveApp {
-    /// The router of a listener's requests.
+    /// The router of a listener, by the listener's name.
     pub fn router(&self, listener: &str) -> Option<&FlowRouter> {
         self.routers.get(listener)
     }
 
-    /// What a flow works on.
+    /// The gate of a flow.
     pub fn gate(&self, flow: FlowId) -> &Arc<Gate> {
         &self.gates[flow.0]
     }
@@ -131,7 +131,7 @@ impl Gate {
         }
     }
 
-    /// A place for an event; `None`: the flow has as many as it takes.
+    /// Takes a place for an event; `None`: the flow is full.
     pub fn enter(&self) -> Option<Place> {
         match &self.places {
             None => Some(Place(None)),
@@ -142,7 +142,7 @@ impl Gate {
         }
     }
 
-    /// The turn of a schedule; `None`: the run before has not ended.
+    /// Takes the turn of a schedule; `None`: the previous run has not ended.
     pub fn turn(&self) -> Option<Place> {
         let turn = self.turn.clone().try_acquire_owned().ok()?;
         Some(Place(Some(turn)))

@@ -6,7 +6,7 @@ use super::outside::Pending;
 use crate::Event;
 use crate::app::{Chain, Does, ErrorMapping, Processor};
 
-/// How many chains may be within one another: scopes, and flows that refer to flows.
+/// The maximal nesting of chains: scopes, and flows that refer to flows.
 pub(super) const NESTING_MAX: u16 = 128;
 
 impl Run {
@@ -21,7 +21,7 @@ impl Run {
                 let error = MuleError::new(
                     "MULE:UNKNOWN",
                     format!(
-                        "more than {NESTING_MAX} flows and scopes are within one another: does a \
+                        "more than {NESTING_MAX} nested flows and scopes: does a \
                          flow refer to itself?"
                     ),
                 );
@@ -29,7 +29,7 @@ impl Run {
             }
             let mut event = event;
             for processor in &chain.0 {
-                // A long loop over processors that wait for nothing must not keep others waiting.
+                // A long loop over processors that never wait must not starve other tasks.
                 tokio::task::coop::consume_budget().await;
                 event = self.step(at, processor, event).await?;
             }
@@ -37,8 +37,8 @@ impl Run {
         })
     }
 
-    /// What a processor does. Each kind is a future of its own on the heap: what is polled through many
-    /// levels of chains must not add up the sizes of all kinds on the stack.
+    /// Runs one processor. Each kind is a separate future on the heap, since a future that is polled through many
+    /// levels of chains must not hold the sizes of all kinds on the stack.
     fn step<'a>(
         &'a self,
         at: At<'a>,
@@ -56,14 +56,14 @@ impl Run {
             Does::Choice(choice) => Box::pin(self.choice(at, choice, event)),
             Does::Try(scope) => {
                 let handlers = scope.handlers.as_deref();
-                Box::pin(self.guarded(at, &scope.chain, handlers, event))
+                Box::pin(self.with_handlers(at, &scope.chain, handlers, event))
             }
             Does::UntilSuccessful(scope) => Box::pin(self.until_successful(at, scope, event)),
             Does::Foreach(scope) => Box::pin(self.foreach(at, scope, event)),
             Does::ParallelForeach(scope) => Box::pin(self.parallel_foreach(at, scope, event)),
             Does::ScatterGather(scope) => Box::pin(self.scatter_gather(at, scope, event)),
             Does::Async(scope) => {
-                let event = self.beside(at, scope, event);
+                let event = self.run_async(at, scope, event);
                 Box::pin(async { Ok(event) })
             }
             Does::FirstSuccessful(scope) => Box::pin(self.first_successful(at, scope, event)),
@@ -89,7 +89,7 @@ impl Run {
         }
     }
 
-    /// A processor without others within it. Where it fails, the event is as it was.
+    /// Runs a processor without nested chains. If it fails, the event is unchanged.
     async fn operation(&self, at: At<'_>, does: &Does, event: &mut Event) -> Result<(), Fault> {
         match does {
             Does::SetVariable(it) => self.set_variable(at, it, event),
@@ -103,7 +103,7 @@ impl Run {
             Does::Validation(it) => self.validate(at, it, event),
             Does::Sleep(it) => self.sleep(it, event).await,
             Does::Publish(it) => self.publish(at, it, event).await,
-            // The two that are largest while they wait.
+            // The two largest futures.
             Does::Request(it) => Box::pin(self.request(at, it, event)).await,
             Does::Object(it) => Box::pin(self.object(at, it, event)).await,
             _ => Ok(()),
@@ -111,10 +111,10 @@ impl Run {
     }
 }
 
-/// An operation's error by the name that its mappings give it.
+/// An operation's error, renamed by its mappings.
 fn renamed(mut error: Fault, mappings: &[ErrorMapping]) -> Fault {
     let mut mappings = mappings.iter();
-    if let Some(mapping) = mappings.find(|mapping| mapping.source.takes(&error.kind)) {
+    if let Some(mapping) = mappings.find(|mapping| mapping.source.matches(&error.kind)) {
         error.kind = mapping.target.clone();
     }
     error

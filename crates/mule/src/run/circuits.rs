@@ -1,59 +1,59 @@
-//! The circuits that flows build by hand: what their entries say, and how an operator steers them.
+//! The circuits that flows build by hand: reading their state, and steering them as an operator.
 //!
-//! A flow's circuit is what an entry of an object store says, so it is read when somebody asks, and
-//! steered by writing or removing that entry. Nothing of it is held: the flow goes on from there.
+//! The state of such a circuit is an entry of an object store, so it is read on request, and steered by writing
+//! or removing the entry. No state is held here: the flow continues from the changed entry.
 
 use fusebox_breaker::Phase;
 use fusebox_gateway::app::{Circuit as Status, CircuitFault, CircuitFlaw, Steer};
 
 use super::build::LiveApp;
-use super::stores::ShelfFault;
-use super::world::wall_time;
+use super::gateway_world::wall_time;
+use super::stores::EntryFault;
 use crate::app::Site;
-use crate::{Circuit, Entry, MediaType, Opens, Said, Typed, Value};
+use crate::{Circuit, CircuitState, Entry, MediaType, OpenWhen, Typed, Value};
 
-/// How many entries of one circuit are shown whose key depends on the request.
+/// The limit of entries shown for one circuit whose key depends on the request.
 const KEYS_MAX: usize = 1_000;
 
-/// One entry of a circuit: the circuit's place in the application, and the entry's key as it is.
-struct Found {
+/// One entry of a circuit: the circuit's index in the application, and the entry's actual key.
+struct FoundEntry {
     index: usize,
     key: String,
 }
 
-impl From<ShelfFault> for CircuitFault {
-    fn from(fault: ShelfFault) -> CircuitFault {
+impl From<EntryFault> for CircuitFault {
+    fn from(fault: EntryFault) -> CircuitFault {
         CircuitFault::Store(fault.to_string())
     }
 }
 
-/// All circuits of an application, as their entries say now.
+/// All circuits of an application with their current state.
 ///
 /// # Errors
-/// Where an object store does not answer.
+/// If an object store fails.
 pub async fn all(app: &LiveApp) -> Result<Vec<Status>, CircuitFault> {
     let mut all = Vec::new();
     for (index, circuit) in app.engine.app().circuits.iter().enumerate() {
         for key in app.keys_of(circuit).await? {
-            all.push(app.status_of(&Found { index, key }).await?);
+            all.push(app.status_of(&FoundEntry { index, key }).await?);
         }
     }
     Ok(all)
 }
 
-/// The circuit of a name; `None`: there is none.
+/// The circuit with a name; `None`: there is no such circuit.
 ///
 /// # Errors
-/// Where its object store does not answer.
+/// If its object store fails.
 pub async fn one(app: &LiveApp, name: &str) -> Result<Option<Status>, CircuitFault> {
     let found = app.find_circuit(name).await?;
     Ok(found.map(|(_, status)| status))
 }
 
-/// Does what an operator wants with a circuit; `None`: there is none of that name.
+/// Steers a circuit as an operator asks; `None`: there is no circuit of that name.
 ///
 /// # Errors
-/// Where its object store does not answer, or its entry is not one that can be written so.
+/// If its object store fails, or if its entry cannot be written from outside the flow.
 pub async fn steer(
     app: &LiveApp,
     name: &str,
@@ -64,34 +64,37 @@ pub async fn steer(
     };
     let circuit = &app.engine.app().circuits[found.index];
     let now = wall_time(&app.clock);
-    let shelf = app.engine.stores().shelf(circuit.state.store.as_deref());
+    let partition = app
+        .engine
+        .stores()
+        .partition(circuit.state.store.as_deref());
     match steer {
         Steer::Open => {
             let value = opened(circuit).map_err(CircuitFault::Conflict)?;
-            shelf.put(&found.key, &value, false, now).await?;
+            partition.put(&found.key, &value, false, now).await?;
         }
         Steer::Close | Steer::Reset => {
-            shelf.remove(&found.key, now).await?;
+            partition.remove(&found.key, now).await?;
         }
     }
     if steer == Steer::Reset
         && let Some(count) = &circuit.count
         && let Some(key) = count.entry.key.literal()
     {
-        let shelf = app.engine.stores().shelf(count.entry.store.as_deref());
-        shelf.remove(key, now).await?;
+        let partition = app.engine.stores().partition(count.entry.store.as_deref());
+        partition.remove(key, now).await?;
     }
     Ok(Some(app.status_of(&found).await?))
 }
 
 impl LiveApp {
-    /// A circuit's entry by its name, and what it says; `None`: there is none.
-    async fn find_circuit(&self, name: &str) -> Result<Option<(Found, Status)>, ShelfFault> {
+    /// A circuit's entry by its name, with its status; `None`: there is none.
+    async fn find_circuit(&self, name: &str) -> Result<Option<(FoundEntry, Status)>, EntryFault> {
         for (index, circuit) in self.engine.app().circuits.iter().enumerate() {
             let Some(key) = key_in(name, circuit) else {
                 continue;
             };
-            let found = Found { index, key };
+            let found = FoundEntry { index, key };
             let status = self.status_of(&found).await?;
             if circuit.state.key.literal().is_some() || status.state != Phase::Closed {
                 return Ok(Some((found, status)));
@@ -100,32 +103,40 @@ impl LiveApp {
         Ok(None)
     }
 
-    async fn keys_of(&self, circuit: &Circuit) -> Result<Vec<String>, ShelfFault> {
+    async fn keys_of(&self, circuit: &Circuit) -> Result<Vec<String>, EntryFault> {
         if let Some(key) = circuit.state.key.literal() {
             return Ok(vec![key.to_string()]);
         }
-        let shelf = self.engine.stores().shelf(circuit.state.store.as_deref());
-        let keys = shelf.keys(wall_time(&self.clock)).await?;
-        let own = keys.into_iter().filter(|key| circuit.state.key.takes(key));
+        let partition = self
+            .engine
+            .stores()
+            .partition(circuit.state.store.as_deref());
+        let keys = partition.keys(wall_time(&self.clock)).await?;
+        let own = keys
+            .into_iter()
+            .filter(|key| circuit.state.key.matches(key));
         Ok(own.take(KEYS_MAX).collect())
     }
 
-    async fn status_of(&self, found: &Found) -> Result<Status, ShelfFault> {
+    async fn status_of(&self, found: &FoundEntry) -> Result<Status, EntryFault> {
         let app = self.engine.app();
         let circuit = &app.circuits[found.index];
         let now = wall_time(&self.clock);
-        let shelf = self.engine.stores().shelf(circuit.state.store.as_deref());
-        let (value, due_at) = match shelf.look(&found.key, now).await? {
+        let partition = self
+            .engine
+            .stores()
+            .partition(circuit.state.store.as_deref());
+        let (value, due_at) = match partition.get_with_expiry(&found.key, now).await? {
             Some((value, due_at)) => (Some(value), due_at),
             None => (None, None),
         };
         let count = match &circuit.count {
             None => None,
-            Some(count) if count.entry.key == circuit.state.key => circuit.counted(value.as_ref()),
+            Some(count) if count.entry.key == circuit.state.key => circuit.count_in(value.as_ref()),
             Some(count) => match count.entry.key.literal() {
                 Some(key) => {
-                    let shelf = self.engine.stores().shelf(count.entry.store.as_deref());
-                    circuit.counted(shelf.get(key, now).await?.as_ref())
+                    let partition = self.engine.stores().partition(count.entry.store.as_deref());
+                    circuit.count_in(partition.get(key, now).await?.as_ref())
                 }
                 None => None,
             },
@@ -140,7 +151,7 @@ impl LiveApp {
     }
 }
 
-/// A circuit with one of its entries.
+/// The status of a circuit's entry.
 fn status(
     circuit: &Circuit,
     key: String,
@@ -158,10 +169,10 @@ fn status(
     Status {
         name: named(&circuit.state, &key),
         upstreams: circuit.upstreams.clone(),
-        state: match circuit.says(value) {
-            Said::Closed => Phase::Closed,
-            Said::Open => Phase::Open,
-            Said::HalfOpen => Phase::HalfOpen,
+        state: match circuit.state_for(value) {
+            CircuitState::Closed => Phase::Closed,
+            CircuitState::Open => Phase::Open,
+            CircuitState::HalfOpen => Phase::HalfOpen,
         },
         at: at(&circuit.site),
         store: circuit.state.store_name().to_owned(),
@@ -178,7 +189,7 @@ fn status(
     }
 }
 
-/// A circuit's name with a key as it is.
+/// A circuit's name with the actual key.
 fn named(state: &Entry, key: &str) -> String {
     match &state.field {
         Some(field) => format!("{}/{key}.{field}", state.store_name()),
@@ -186,7 +197,7 @@ fn named(state: &Entry, key: &str) -> String {
     }
 }
 
-/// The key that a name says of a circuit.
+/// The key in a name, if the name belongs to the circuit.
 fn key_in(name: &str, circuit: &Circuit) -> Option<String> {
     let key = name
         .strip_prefix(circuit.state.store_name())?
@@ -195,23 +206,23 @@ fn key_in(name: &str, circuit: &Circuit) -> Option<String> {
         Some(field) => key.strip_suffix(&**field)?.strip_suffix('.')?,
         None => key,
     };
-    circuit.state.key.takes(key).then(|| key.to_owned())
+    circuit.state.key.matches(key).then(|| key.to_owned())
 }
 
-/// The value that opens a circuit.
+/// The entry's value that opens a circuit.
 fn opened(circuit: &Circuit) -> Result<Typed, String> {
     if circuit.state.field.is_some() {
         return Err(format!(
-            "{} keeps its state with other things in one entry, which only the flow can write; close or reset it, which removes the entry",
+            "{} shares its entry with other data, so only the flow can open it; close or reset it, which removes the entry",
             circuit.name
         ));
     }
     let number = |number: u64| Value::Number(i64::try_from(number).unwrap_or(i64::MAX).into());
-    let value = match &circuit.opens {
-        Opens::Is(value) => value.clone(),
-        Opens::Present => Value::text("true"),
-        Opens::AtLeast(Some(least)) => number(*least),
-        Opens::AtLeast(None) => {
+    let value = match &circuit.open_when {
+        OpenWhen::Is(value) => value.clone(),
+        OpenWhen::Present => Value::text("true"),
+        OpenWhen::AtLeast(Some(least)) => number(*least),
+        OpenWhen::AtLeast(None) => {
             return Err(format!(
                 "{} opens at a count that is computed",
                 circuit.name

@@ -6,24 +6,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 use super::error::Ended;
-use super::outside::{Line, Outside, Pending};
+use super::outside::{Line, Pending, World};
 use super::stores::Stores;
 use crate::app::{App, Compat, Flow, FlowId, LogLevel, Site};
 use crate::{Context, Event};
 
-/// An application that runs. What it remembers besides its stores, whose turn it is in a
-/// `round-robin` and how many runs an `async` has, is that of the process, whatever the worker.
+/// A running application. Besides its stores it holds the turns of each `round-robin` and the permits of each
+/// `async`, shared by all workers of the process.
 #[derive(Debug)]
 pub struct Engine {
     pub(super) app: Arc<App>,
     pub(super) stores: Stores,
-    // Std locks: each is held for one look-up.
+    // Std locks, each held for one look-up.
     turns: Mutex<HashMap<Site, usize>>,
     gates: Mutex<HashMap<Site, Arc<Semaphore>>>,
 }
 
 impl Engine {
-    /// An application over its stores.
+    /// Makes an engine of an application and its stores.
     pub fn new(app: Arc<App>, stores: Stores) -> Arc<Engine> {
         Arc::new(Engine {
             app,
@@ -33,29 +33,28 @@ impl Engine {
         })
     }
 
-    /// The application.
+    /// The engine's application.
     pub fn app(&self) -> &Arc<App> {
         &self.app
     }
 
-    /// Its stores.
+    /// The application's stores.
     pub fn stores(&self) -> &Stores {
         &self.stores
     }
 
-    /// Runs a flow on an event, with its handlers. An error that none of them takes is logged.
+    /// Runs a flow with its handlers on an event. An error that no handler accepts is logged.
     ///
-    /// The run may be dropped at any of its waits: what it has written by then stays, and nothing is
-    /// held.
+    /// The run may be dropped at any await point: earlier writes stay, and nothing remains locked.
     pub fn run(
         self: &Arc<Self>,
-        outside: &Arc<dyn Outside>,
+        world: &Arc<dyn World>,
         flow: FlowId,
         event: Event,
     ) -> Pending<'static, Ended> {
         let run = Run {
             engine: self.clone(),
-            outside: outside.clone(),
+            world: world.clone(),
         };
         Box::pin(async move {
             let flow = run.engine.app.flow(flow);
@@ -69,7 +68,7 @@ impl Engine {
         })
     }
 
-    /// Whose turn it is among so many.
+    /// Takes the next turn of the router at a position, as an index below `of`.
     pub(super) fn turn(&self, site: &Site, of: usize) -> usize {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let next = turns.entry(site.clone()).or_default();
@@ -78,7 +77,7 @@ impl Engine {
         turn
     }
 
-    /// What lets so many through at once.
+    /// The semaphore of the scope at a position, with `width` permits.
     pub(super) fn gate(&self, site: &Site, width: usize) -> Arc<Semaphore> {
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         let width = width.clamp(1, Semaphore::MAX_PERMITS);
@@ -88,21 +87,21 @@ impl Engine {
     }
 }
 
-/// One run, or a part of one that goes on by itself.
+/// One run, or a part of one that continues on its own.
 #[derive(Debug, Clone)]
 pub(super) struct Run {
     pub engine: Arc<Engine>,
-    pub outside: Arc<dyn Outside>,
+    pub world: Arc<dyn World>,
 }
 
-/// Where a run is.
+/// The position of a run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct At<'a> {
-    /// The flow.
+    /// The flow's name.
     pub flow: &'a Arc<str>,
-    /// The processor, or else the flow.
+    /// The position of the processor, or else of the flow.
     pub site: &'a Site,
-    /// How many chains are within one another.
+    /// The nesting of chains, from 0.
     pub depth: u16,
 }
 
@@ -115,7 +114,7 @@ impl Run {
         }
     }
 
-    /// A flow with its handlers, or else those of the application; a sub-flow alone.
+    /// Runs a flow with its handlers, or else with the application's; a sub-flow without handlers.
     pub fn flow<'a>(&'a self, depth: u16, flow: &'a Flow, event: Event) -> Pending<'a, Ended> {
         let at = self.at(depth, flow);
         if flow.is_sub {
@@ -123,28 +122,28 @@ impl Run {
         }
         let handlers = flow.handlers.as_ref();
         let handlers = handlers.or(self.engine.app.default_handlers.as_ref());
-        Box::pin(self.guarded(at, &flow.chain, handlers.map(AsRef::as_ref), event))
+        Box::pin(self.with_handlers(at, &flow.chain, handlers.map(AsRef::as_ref), event))
     }
 
     pub fn is_intent(&self) -> bool {
         self.engine.app.compat == Compat::Intent
     }
 
-    /// What an expression sees there.
+    /// The context of an expression at a position.
     pub fn context<'a>(&'a self, at: At<'a>, event: &'a Event) -> Context<'a> {
         Context {
             event,
             properties: &self.engine.app.properties,
             flow: at.flow,
             app: &self.engine.app.name,
-            now: self.outside.now(),
-            zone: self.outside.zone(),
-            random: self.outside.random(),
+            now: self.world.now(),
+            zone: self.world.zone(),
+            random: self.world.random(),
         }
     }
 
     pub fn log(&self, at: At<'_>, level: LogLevel, event: &Event, message: &str) {
-        self.outside.log(&Line {
+        self.world.log(&Line {
             level,
             message,
             site: at.site,

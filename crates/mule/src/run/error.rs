@@ -1,4 +1,4 @@
-//! Errors: what one says, and how an expression sees it.
+//! Errors of flows, and their form in expressions.
 
 use std::sync::Arc;
 
@@ -6,43 +6,43 @@ use super::engine::At;
 use crate::app::{ErrorMatch, ErrorType, Site};
 use crate::{EvalFault, Event, Form, Object, Typed, Value};
 
-/// How a run ended: with the event that came out, or with an error.
+/// The result of a run: the resulting event, or an error.
 pub type Ended = Result<Event, Box<Failure>>;
 
-/// An error on its way; most ways have none.
+/// An error before it meets a handler; boxed since most results are not errors.
 pub(super) type Fault = Box<MuleError>;
 
-/// An error that no handler continued after.
+/// An error that no handler has ended.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// The error.
+    /// The error itself.
     pub error: Arc<MuleError>,
-    /// The event as the last handler, or the failing processor, left it. Its `error` is that of the
-    /// handler around the failing scope, if there is one, and not this one.
+    /// The event as the failing processor or the last handler left it. Its `error` is that of the handler around
+    /// the failing scope, if any, and not this one.
     pub event: Event,
-    /// Whether a handler has logged it.
+    /// True if a handler has logged the error.
     pub logged: bool,
 }
 
 /// An error. ([Mule errors](https://docs.mulesoft.com/mule-runtime/latest/mule-error-concept))
 #[derive(Debug, Clone)]
 pub struct MuleError {
-    /// Its type.
+    /// The error's type.
     pub kind: ErrorType,
-    /// What went wrong.
+    /// A sentence for the reader.
     pub description: Arc<str>,
-    /// The message that tells more: of a rejected response, that.
+    /// The message with details: for a rejected response, the response.
     pub message: Option<Message>,
-    /// The errors of the routes of which it is made.
+    /// The errors of the routes that failed.
     pub children: Vec<Arc<MuleError>>,
-    /// The error that it stands for; a handler for that one's type takes this one as well.
+    /// The underlying error; a handler for its type accepts this error as well.
     pub wrapped: Option<Arc<MuleError>>,
-    /// The processor that failed, once it is known.
+    /// The position of the failing processor, once it is known.
     pub site: Option<Site>,
 }
 
 impl Failure {
-    /// An error that comes up somewhere.
+    /// Makes a failure of an error at a position.
     pub(super) fn at(at: At<'_>, mut error: Fault, event: Event) -> Box<Failure> {
         error.site.get_or_insert_with(|| at.site.clone());
         Box::new(Failure {
@@ -53,17 +53,17 @@ impl Failure {
     }
 }
 
-/// A payload with its attributes.
+/// A payload with attributes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
-    /// The payload.
+    /// The message's payload.
     pub payload: Typed,
-    /// The attributes.
+    /// The message's attributes.
     pub attributes: Value,
 }
 
 impl Message {
-    /// The message of an event.
+    /// Copies the message of an event.
     pub fn of(event: &Event) -> Message {
         Message {
             payload: event.payload.clone(),
@@ -71,26 +71,26 @@ impl Message {
         }
     }
 
-    /// As an expression sees it within a value.
+    /// The message as an expression sees it inside a value.
     pub fn value(&self) -> Value {
         let message = Object::message(self.payload.clone(), self.attributes.clone());
         Value::Object(Arc::new(message))
     }
 }
 
-/// An object of a few keys.
+/// An object with a few keys.
 pub fn record<const N: usize>(entries: [(&str, Value); N]) -> Value {
     let entries = entries.into_iter();
     Value::object(entries.map(|(key, value)| (key.into(), value)).collect())
 }
 
 impl MuleError {
-    /// An error of a type, `NAMESPACE:IDENTIFIER`.
+    /// Makes an error from the text of its type, `NAMESPACE:IDENTIFIER`.
     pub fn new(kind: &str, description: impl Into<Arc<str>>) -> MuleError {
         MuleError::of(ErrorType::parse(kind), description)
     }
 
-    /// An error of a type.
+    /// Makes an error of a type.
     pub fn of(kind: ErrorType, description: impl Into<Arc<str>>) -> MuleError {
         MuleError {
             kind,
@@ -102,18 +102,18 @@ impl MuleError {
         }
     }
 
-    /// Whether no handler may take it.
+    /// True if no handler may accept the error.
     pub fn is_critical(&self) -> bool {
         self.kind.is_a(&ErrorType::new("MULE", "CRITICAL"))
     }
 
-    /// Whether a handler of a type is for it, or else for one that it stands for.
-    pub fn is_meant_by(&self, wanted: &ErrorMatch) -> bool {
-        wanted.takes(&self.kind)
-            || (self.wrapped.as_ref()).is_some_and(|wrapped| wrapped.is_meant_by(wanted))
+    /// True if a pattern matches the error or its underlying error.
+    pub fn is_matched_by(&self, pattern: &ErrorMatch) -> bool {
+        pattern.matches(&self.kind)
+            || (self.wrapped.as_ref()).is_some_and(|wrapped| wrapped.is_matched_by(pattern))
     }
 
-    /// As an expression sees it: `error`.
+    /// The error as an expression sees it: `error`.
     pub fn value(&self) -> Value {
         let description = || Value::String(self.description.clone());
         let message = self.message.as_ref().map_or(Value::Null, Message::value);
@@ -139,7 +139,7 @@ impl MuleError {
     }
 }
 
-/// A type of error, whose text is `NAMESPACE:IDENTIFIER`, with its parents.
+/// An error type with its parents as a value whose text is `NAMESPACE:IDENTIFIER`.
 fn type_value(kind: &ErrorType) -> Value {
     let text = |text: &Arc<str>| Value::String(text.clone());
     let parent = kind.parent();
@@ -154,7 +154,7 @@ fn type_value(kind: &ErrorType) -> Value {
     Value::Object(Arc::new(Object::new(entries, Form::ErrorType)))
 }
 
-/// A failed evaluation is an error of the type that it says.
+/// Makes an error of a failed evaluation, with the evaluation's type.
 impl From<EvalFault> for Box<MuleError> {
     fn from(fault: EvalFault) -> Box<MuleError> {
         MuleError::new(fault.kind, fault.description).into()

@@ -1,9 +1,9 @@
-//! What becomes of errors.
+//! Error handling.
 //!
-//! The first handler that accepts an error runs, on the event as it was where the error came up, with
-//! `error` set. `on-error-continue` makes its event the scope's result; `on-error-propagate` raises the
-//! same error again, with its event; an error within a handler takes the former one's place. `error`
-//! is then what it was around the scope.
+//! The first handler that accepts an error runs, on the event as the failing processor left it, with `error` set.
+//! `on-error-continue` makes its event the scope's result; `on-error-propagate` raises the same error again, with
+//! its own event; an error inside a handler replaces the original one. Afterwards `error` is restored to its value
+//! outside the scope.
 //! ([Error handlers](https://docs.mulesoft.com/mule-runtime/latest/error-handling))
 
 use std::mem;
@@ -14,8 +14,8 @@ use crate::app::{Chain, Handler, Handlers, LogLevel};
 use crate::{Event, Value};
 
 impl Run {
-    /// A chain, and what its handlers make of its error.
-    pub async fn guarded<'a>(
+    /// Runs a chain, and the handler of its error.
+    pub async fn with_handlers<'a>(
         &'a self,
         at: At<'a>,
         chain: &'a Chain,
@@ -67,7 +67,7 @@ impl Run {
         match self.chain(at, &handler.chain, event).await {
             Err(inner) => failed(inner.event, inner.error, inner.logged),
             Ok(mut event) if handler.continues => {
-                // Mule forgets the error of a handler around it, too.
+                // Mule also clears the error of an enclosing handler.
                 event.error = if self.is_intent() { outer } else { Value::Null };
                 Ok(event)
             }
@@ -84,7 +84,7 @@ impl Run {
     ) -> Result<Option<&'a Handler>, Fault> {
         for handler in &handlers.0 {
             let types = &handler.types;
-            if !types.is_empty() && !types.iter().any(|wanted| error.is_meant_by(wanted)) {
+            if !types.is_empty() && !types.iter().any(|pattern| error.is_matched_by(pattern)) {
                 continue;
             }
             let holds = match &handler.when {
@@ -94,9 +94,9 @@ impl Run {
             if !holds {
                 continue;
             }
-            if !types.is_empty() && !types.iter().any(|wanted| wanted.takes(&error.kind)) {
+            if !types.is_empty() && !types.iter().any(|pattern| pattern.matches(&error.kind)) {
                 let message = format!(
-                    "{} is taken by the handler in line {}, which is for an error that it stands for",
+                    "{} is handled in line {} by a handler for its underlying error",
                     error.kind, handler.site.line
                 );
                 self.log(at, LogLevel::Warn, event, &message);
@@ -106,7 +106,7 @@ impl Run {
         Ok(None)
     }
 
-    /// Logs an error, where it came up.
+    /// Logs an error at the position where it was raised.
     pub fn log_error(&self, at: At<'_>, failure: &Failure) {
         let error = &failure.error;
         let at = At {

@@ -1,8 +1,7 @@
-//! The HTTP listener: a request becomes an event, what comes of it the response.
+//! The HTTP listener: makes an event of a request, runs the flow, and sends the response.
 //!
-//! A flow with `maxConcurrency` takes so many requests, counted from when they are accepted until
-//! their response is made; who comes then is told at once that it is too many. A run goes on, and keeps
-//! its place, when its client leaves.
+//! A flow with `maxConcurrency` holds at most that number of requests between acceptance and response; further
+//! requests get 503 at once. A run whose client disconnects continues and keeps its place.
 
 mod attributes;
 
@@ -17,11 +16,11 @@ use hyper::body::Incoming;
 use crate::app::{FlowId, Source};
 use crate::{Event, Typed};
 
-pub use attributes::{Ends, attributes};
+pub use attributes::{ConnectionInfo, attributes};
 
 use super::build::LiveApp;
+use super::gateway_world::GatewayWorld;
 use super::respond::Responder;
-use super::world::World;
 use fusebox_gateway::parts::Body;
 use fusebox_gateway::parts::Outliving;
 use fusebox_gateway::parts::UpstreamError;
@@ -29,15 +28,15 @@ use fusebox_gateway::parts::answer;
 use fusebox_gateway::parts::whole_body;
 use fusebox_gateway::parts::{Exchange, Finish, done, unread};
 
-/// How long a run goes on whose client has left.
+/// The time limit of a run whose client has disconnected.
 const WITHOUT_CLIENT: Duration = Duration::from_secs(3600);
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 
-/// The fields that name an event, the first that is there.
+/// The header fields that set an event's id; the first field present applies.
 const CORRELATION: [&str; 2] = ["x-correlation-id", "mule_correlation_id"];
 
-/// Has a flow answer a request.
+/// Runs a flow on a request and returns its response.
 pub async fn serve(
     app: Arc<LiveApp>,
     flow: FlowId,
@@ -61,7 +60,7 @@ pub async fn serve(
     let Some(Source::Http(source)) = &plan.source else {
         return done(finish, answer::our_fault());
     };
-    let ends = Ends {
+    let connection = ConnectionInfo {
         local: exchange.downstream.local,
         remote: exchange.downstream.peer,
         scheme: exchange.downstream.scheme,
@@ -70,13 +69,13 @@ pub async fn serve(
     let media_type = media_type.map(|it| String::from_utf8_lossy(it.as_bytes()));
     let event = Event {
         payload: Typed::received(body, media_type.as_deref()),
-        attributes: attributes(source, &parts, &exchange.params, ends),
+        attributes: attributes(source, &parts, &exchange.params, connection),
         correlation_id: correlation_id(&parts.headers),
         ..Event::default()
     };
     let worker = &exchange.downstream.worker;
-    let outside = World::of(&app, worker);
-    let run = app.engine.run(&outside, flow, event);
+    let world = GatewayWorld::of(&app, worker);
+    let run = app.engine.run(&world, flow, event);
     let replying = {
         let plan = plan.clone();
         async move {
@@ -87,7 +86,7 @@ pub async fn serve(
                         app: app.engine.app(),
                         flow: &plan.name,
                         source,
-                        outside: &*outside,
+                        world: &*world,
                     };
                     Some(responder.reply(ended))
                 }
@@ -104,7 +103,7 @@ pub async fn serve(
     }
 }
 
-/// The id that a request brings, or one of its own.
+/// The id in a request's header fields, or a new one.
 fn correlation_id(headers: &HeaderMap) -> Arc<str> {
     let named = CORRELATION.iter().find_map(|name| headers.get(*name));
     let named = named.and_then(|id| id.to_str().ok());
@@ -114,7 +113,7 @@ fn correlation_id(headers: &HeaderMap) -> Arc<str> {
     }
 }
 
-/// An id that no other event has: a random UUID (RFC 9562, section 5.4).
+/// A new unique id: a random UUID (RFC 9562, section 5.4).
 pub fn new_id() -> Arc<str> {
     let bits = fastrand::u128(..);
     let bits = bits & !(0xf << 76) | (4 << 76);
@@ -124,18 +123,18 @@ pub fn new_id() -> Arc<str> {
     parts.join("-").into()
 }
 
-/// No listener has the path.
+/// The response if no listener has the path.
 pub fn no_listener(path: &str) -> Response<Body> {
-    told(
+    text_response(
         StatusCode::NOT_FOUND,
         &format!("No listener for endpoint: {}", escaped(path)),
     )
 }
 
-/// Listeners have the path, but for these methods.
+/// The response if listeners have the path, but only for the methods `takes`.
 pub fn wrong_method(path: &str, takes: &[Method]) -> Response<Body> {
     let message = format!("Method not allowed for endpoint: {}", escaped(path));
-    let mut response = told(StatusCode::METHOD_NOT_ALLOWED, &message);
+    let mut response = text_response(StatusCode::METHOD_NOT_ALLOWED, &message);
     let takes: Vec<_> = takes.iter().map(Method::as_str).collect();
     let takes = HeaderValue::from_str(&takes.join(", "));
     let takes = takes.expect("methods are field values");
@@ -143,21 +142,21 @@ pub fn wrong_method(path: &str, takes: &[Method]) -> Response<Body> {
     response
 }
 
-/// The flow has as many events as it takes.
+/// The response if the flow has reached its limit of events.
 fn too_many() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response
 }
 
-fn told(status: StatusCode, message: &str) -> Response<Body> {
+fn text_response(status: StatusCode, message: &str) -> Response<Body> {
     let mut response = Response::new(Body::fixed(message.to_owned()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, TEXT);
     response
 }
 
-/// A text that no browser takes for markup.
+/// A text with the characters escaped that HTML gives a meaning.
 fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for char in text.chars() {

@@ -4,33 +4,33 @@ use std::sync::Arc;
 
 use super::engine::{At, Run};
 use super::error::{Fault, Message, MuleError};
-use super::stores::ShelfFault;
+use super::stores::EntryFault;
 use crate::app::{Given, ObjectCall, ObjectOperation};
 use crate::{Event, Typed, Value};
 
-impl From<ShelfFault> for Fault {
-    fn from(fault: ShelfFault) -> Fault {
+impl From<EntryFault> for Fault {
+    fn from(fault: EntryFault) -> Fault {
         let kind = match &fault {
-            ShelfFault::Key(_) => "OS:INVALID_KEY",
-            ShelfFault::Value(_) | ShelfFault::NotAvailable(_) => "OS:STORE_NOT_AVAILABLE",
+            EntryFault::Key(_) => "OS:INVALID_KEY",
+            EntryFault::Value(_) | EntryFault::NotAvailable(_) => "OS:STORE_NOT_AVAILABLE",
         };
         MuleError::new(kind, fault.to_string()).into()
     }
 }
 
 impl Run {
-    /// Does an operation. All that it is given is evaluated before anything is looked at.
+    /// Runs an operation. All arguments are evaluated before the store is accessed.
     pub async fn object(
         &self,
         at: At<'_>,
         it: &ObjectCall,
         event: &mut Event,
     ) -> Result<(), Fault> {
-        // Nothing spans two operations. A store in memory waits for nothing, and so whoever runs beside
-        // this has a turn here, as it would while a slower store works.
+        // No state spans two operations. A store in memory never waits, so we yield here to let concurrent runs
+        // interleave as they do with a slower store.
         tokio::task::yield_now().await;
-        let shelf = self.engine.stores.shelf(it.store.as_deref());
-        let now = self.outside.now();
+        let partition = self.engine.stores.partition(it.store.as_deref());
+        let now = self.world.now();
         let result = match &it.operation {
             ObjectOperation::Store {
                 key,
@@ -53,7 +53,7 @@ impl Run {
                     return Err(MuleError::new("OS:NULL_VALUE", what).into());
                 }
                 let key = filled(key)?;
-                if !shelf.put(&key, &value, only_absent, now).await? {
+                if !partition.put(&key, &value, only_absent, now).await? {
                     let what = format!("ObjectStore already contains an object for key '{key}'");
                     return Err(MuleError::new("OS:KEY_ALREADY_EXISTS", what).into());
                 }
@@ -67,7 +67,7 @@ impl Run {
                 };
                 let key = filled(key)?;
                 let default = default.filter(|default| !default.value.is_null());
-                match shelf.get(&key, now).await?.or(default) {
+                match partition.get(&key, now).await?.or(default) {
                     Some(value) => value,
                     None => {
                         let name = it.store.as_ref().map(|store| &*store.name);
@@ -82,26 +82,26 @@ impl Run {
             }
             ObjectOperation::Contains { key } => {
                 let key = self.key(at, key, event)?;
-                Typed::java(shelf.get(&key, now).await?.is_some())
+                Typed::java(partition.get(&key, now).await?.is_some())
             }
             ObjectOperation::Remove { key } => {
                 let key = self.key(at, key, event)?;
-                if !shelf.remove(&key, now).await? {
+                if !partition.remove(&key, now).await? {
                     let what = format!("ObjectStore doesn't contain any value for key '{key}'");
                     return Err(MuleError::new("OS:KEY_NOT_FOUND", what).into());
                 }
                 return Ok(());
             }
             ObjectOperation::Clear => {
-                shelf.clear(now).await?;
+                partition.clear(now).await?;
                 return Ok(());
             }
             ObjectOperation::RetrieveAllKeys => {
-                let keys = shelf.keys(now).await?;
+                let keys = partition.keys(now).await?;
                 Typed::java(Value::array(keys.into_iter().map(Value::from).collect()))
             }
             ObjectOperation::RetrieveAll => {
-                let entries = shelf.entries(now).await?.into_iter();
+                let entries = partition.entries(now).await?.into_iter();
                 let entries = entries.map(|(key, typed)| {
                     let value = typed.read().unwrap_or(typed.value);
                     (key.into(), value)
@@ -121,7 +121,7 @@ impl Run {
     }
 }
 
-/// A key that is one: not null, and not blank.
+/// A key that is neither null nor blank.
 fn filled(key: Option<Arc<str>>) -> Result<Arc<str>, Fault> {
     key.filter(|key| !key.trim().is_empty()).ok_or_else(|| {
         let what = "the key is null or blank; give one";

@@ -1,4 +1,4 @@
-//! What is outside an application: time, chance, other servers, queues, the log.
+//! The world of an application as a trait: time, random numbers, other servers, queues, the log.
 
 use std::fmt;
 use std::future::Future;
@@ -13,109 +13,108 @@ use crate::app::{LogLevel, Requester, Site};
 use crate::jiff::{Timestamp, tz::TimeZone};
 use crate::{Random, Typed};
 
-/// Something that will be done.
+/// A boxed future.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// What a run needs of the world. One is made for each worker; a run uses that of its own.
+/// The services that a run needs. There is one for each worker; a run uses that of its worker.
 ///
 /// Waits are tokio's, so `now` should follow tokio's clock where that is paused.
-pub trait Outside: Send + Sync + 'static {
-    /// What time it is.
+pub trait World: Send + Sync + 'static {
+    /// The current time.
     fn now(&self) -> Timestamp;
 
     /// The server's time zone.
     fn zone(&self) -> &TimeZone;
 
-    /// Where random numbers come from.
+    /// The source of random numbers.
     fn random(&self) -> &Random;
 
-    /// Sends a request and waits for the whole answer, at most [`Call::timeout`]. Any status is an
-    /// answer. Dropping it gives the call up.
+    /// Sends a request and waits for the whole response, at most [`Call::timeout`]. Any status is a response.
+    /// Dropping the future cancels the call.
     fn send(&self, call: Call) -> Pending<'_, Result<Answer, SendFault>>;
 
-    /// Leaves a message in one of the application's queues.
+    /// Puts a message into one of the application's queues.
     fn publish<'a>(
         &'a self,
         queue: &'a Arc<str>,
         message: Typed,
     ) -> Pending<'a, Result<(), PublishFault>>;
 
-    /// Does something beside the flow that asks for it (`async`), to its end.
+    /// Runs a future to its end beside the calling flow (`async`).
     fn spawn(&self, run: Pending<'static, ()>);
 
-    /// Takes a line for the log.
+    /// Writes a line to the log.
     fn log(&self, line: &Line<'_>) {
         line.trace();
     }
 }
 
-impl fmt::Debug for dyn Outside {
+impl fmt::Debug for dyn World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Outside")
+        f.write_str("World")
     }
 }
 
 /// A request to another server.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// Whose connections, cookies and limits it uses; `None`: those of no configuration (`url`
-    /// without a `config-ref`).
+    /// The configuration whose connections, cookies and limits apply; `None`: a `url` without a `config-ref`.
     pub requester: Option<Arc<Requester>>,
-    /// Whether the connection is TLS.
+    /// True if the connection uses TLS.
     pub tls: bool,
-    /// A host name or an IP literal, without brackets.
+    /// The host name or IP literal, without brackets.
     pub host: Arc<str>,
-    /// 1..=65535.
+    /// The port, 1..=65535.
     pub port: u16,
-    /// The method.
+    /// The request's method.
     pub method: Method,
-    /// Path and query, encoded; it begins with `/`.
+    /// Path and query, encoded; begins with `/`.
     pub target: String,
-    /// The fields that the flow asks for, `Content-Type` and `X-Correlation-ID` among them; not
-    /// `Host`, `Content-Length` and cookies, unless the flow sets them.
+    /// The header fields, with `Content-Type` and `X-Correlation-ID`; `Host`, `Content-Length` and cookies only if
+    /// the flow sets them.
     pub headers: HeaderMap,
-    /// The body; empty: none is sent.
+    /// The body; if empty, the request has none.
     pub body: Bytes,
-    /// How long the exchange may take as a whole.
+    /// The time limit of the whole exchange.
     pub timeout: Duration,
-    /// Whether redirects are followed.
+    /// True if redirects are followed.
     pub follow_redirects: bool,
 }
 
-/// What a server answered.
+/// A server's response.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// Its status.
+    /// The status code.
     pub status: u16,
-    /// Its reason phrase, as it came or as the status has it.
+    /// The reason phrase of the response, or the standard one of the status.
     pub reason: String,
-    /// Its fields; a name may have more than one.
+    /// The header fields; a name may occur several times.
     pub headers: HeaderMap,
-    /// Its body, decoded from what it was transferred in.
+    /// The body after transfer decoding.
     pub body: Bytes,
 }
 
-/// Why there is no answer.
+/// The reason why a call has no response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendFault {
-    /// There was no connection, or it ended before the answer did.
+    /// No connection, or a connection that ended before the response did.
     #[error("{0}")]
     Connectivity(String),
-    /// The time was over.
+    /// The time limit passed.
     #[error("Timeout exceeded")]
     Timeout,
-    /// What came was no answer (`HTTP:PARSING`).
+    /// The received bytes are not a valid response (`HTTP:PARSING`).
     #[error("{0}")]
     Parsing(String),
 }
 
-/// Why a message was not left in a queue.
+/// The reason why a message was not put into a queue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishFault {
-    /// It is full (`VM:QUEUE_TIMEOUT`).
+    /// The queue is full (`VM:QUEUE_TIMEOUT`).
     #[error("queue '{0}' is full")]
     Full(Arc<str>),
-    /// What keeps its messages cannot be reached (`VM:CONNECTIVITY`).
+    /// The store of the queue's messages is not available (`VM:CONNECTIVITY`).
     #[error("{0}")]
     NotAvailable(String),
 }
@@ -123,22 +122,22 @@ pub enum PublishFault {
 /// A line for the log.
 #[derive(Debug, Clone)]
 pub struct Line<'a> {
-    /// How loud.
+    /// The line's level.
     pub level: LogLevel,
-    /// What it says.
+    /// The text of the line.
     pub message: &'a str,
-    /// What says it.
+    /// The position of the processor that logs.
     pub site: &'a Site,
     /// The name of the flow.
     pub flow: &'a str,
-    /// Under which name; `None`: none was given.
+    /// The category; `None`: the default one.
     pub category: Option<&'a str>,
     /// The event's id.
     pub correlation_id: &'a str,
 }
 
 impl Line<'_> {
-    /// Writes it where the process logs.
+    /// Writes the line to the process's log.
     pub fn trace(&self) {
         let Line {
             message,

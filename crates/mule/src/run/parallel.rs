@@ -1,4 +1,4 @@
-//! Processors with others within them that run beside one another.
+//! Scopes and routers whose parts run concurrently.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use super::scopes::{attempt, items};
 use crate::app::{Async, Chain, ErrorType, ParallelForeach, ScatterGather, Target};
 use crate::{Event, Typed, Value, Vars};
 
-/// How many items a `parallel-foreach` works on at once that says nothing of it.
+/// The limit of concurrent items of a `parallel-foreach` that sets none.
 const ITEMS_AT_ONCE: usize = 256;
 
-/// A chain and the event that it begins with.
+/// A chain with the event that it starts from.
 type Route<'a> = (&'a Chain, Event);
 
 impl Run {
-    /// Runs its chain on every item, from the same event. The payload becomes the list of the
+    /// Runs the chain on every item concurrently, each from the same event. The payload becomes the list of the
     /// resulting messages, in the order of the items.
     pub async fn parallel_foreach<'a>(
         &'a self,
@@ -51,8 +51,8 @@ impl Run {
         self.gathered(at, it.target.as_ref(), event, payload, Vars::new())
     }
 
-    /// Runs its routes on the same event. The payload becomes an object of their messages, and
-    /// variables that they have changed are kept: those that several have changed as a list.
+    /// Runs all routes concurrently on the same event. The payload becomes an object of their messages. A variable
+    /// changed by one route keeps that value; one changed by several becomes the list of the values.
     pub async fn scatter_gather<'a>(
         &'a self,
         at: At<'a>,
@@ -72,15 +72,15 @@ impl Run {
         self.gathered(at, it.target.as_ref(), event, payload, vars)
     }
 
-    /// Runs a copy of the event beside the flow; nothing comes back.
-    pub fn beside(&self, at: At<'_>, it: &Async, event: Event) -> Event {
+    /// Runs a copy of the event beside the flow and returns the event unchanged.
+    pub fn run_async(&self, at: At<'_>, it: &Async, event: Event) -> Event {
         let run = self.clone();
         let chain = it.chain.clone();
         let gate = it.max_concurrency;
         let gate = gate.map(|width| self.engine.gate(at.site, width));
         let (flow, site, depth) = (at.flow.clone(), at.site.clone(), at.depth);
         let copy = event.clone();
-        self.outside.spawn(Box::pin(async move {
+        self.world.spawn(Box::pin(async move {
             let at = At {
                 flow: &flow,
                 site: &site,
@@ -100,7 +100,7 @@ impl Run {
         event
     }
 
-    /// Runs routes beside one another, so many at once, each for so long at most.
+    /// Runs routes concurrently, at most `width` at a time, each for at most `limit`.
     async fn all<'a>(
         &'a self,
         at: At<'a>,
@@ -169,7 +169,7 @@ impl Run {
     }
 }
 
-/// The events of routes, or the one error that stands for those that failed.
+/// The events of all routes, or one error that combines those of the failed routes.
 fn together(ended: Vec<Ended>) -> Result<Vec<Event>, Fault> {
     let mut done = Vec::with_capacity(ended.len());
     let mut results: Vec<(Arc<str>, Value)> = Vec::new();

@@ -1,8 +1,7 @@
-//! The queues of an application: payloads that a flow leaves for others, each taken by one of them.
+//! The queues of an application: payloads that flows put in, each taken out by one consumer.
 //!
-//! Messages of a persistent queue are kept in the gateway's store, one object each, and are removed
-//! when they are taken: as in Mule without a transaction, one whose flow then fails is not delivered
-//! again.
+//! A message of a persistent queue is an object in the gateway's store and is removed when a consumer takes it. As
+//! in Mule without a transaction, a message whose flow fails afterwards is not delivered again.
 //!
 //! Source: [the VM connector](https://docs.mulesoft.com/vm-connector/latest/vm-reference).
 
@@ -19,58 +18,58 @@ use super::outside::PublishFault;
 use crate::app::{App, Queue};
 use crate::{STORED, Typed};
 
-/// How long a message waits for room, as a publisher does by default.
+/// The time that a publisher waits for room; Mule's default.
 const ROOM_WAIT: Duration = Duration::from_secs(5);
 
-/// How many messages a queue without a bound of its own has room for.
+/// The room of a queue without `maxOutstandingMessages`.
 const MESSAGES_MAX: usize = 100_000;
 
-/// How long the store may take.
+/// The time limit of a store operation.
 const STORE_WAIT: Duration = Duration::from_secs(5);
 
 /// The queues of an application.
 #[derive(Debug, Default)]
 pub struct Queues(Vec<Arc<LiveQueue>>);
 
-/// A queue as it runs.
+/// A queue at run time.
 #[derive(Debug)]
 pub struct LiveQueue {
     name: Arc<str>,
-    // A std lock: held to put one message in or take one out.
+    // A std lock, held while one message is put in or taken out.
     waiting: Mutex<VecDeque<Waiting>>,
     arrived: Notify,
     room: Arc<Semaphore>,
-    /// How many messages it has room for in all; a reload may change it.
+    /// The room in total, in messages; a reload may change it.
     room_max: AtomicUsize,
-    kept: Option<Shelf>,
+    stored: Option<QueueStore>,
 }
 
-/// Where the messages of a persistent queue are.
+/// The messages of a persistent queue in the store.
 #[derive(Debug)]
-struct Shelf {
+struct QueueStore {
     store: StoreHandle,
     partition: String,
-    /// The number of the next message. Set when the messages are found that a past process left.
+    /// The number of the next message; set once the messages of an earlier process are listed.
     next: OnceCell<AtomicU64>,
 }
 
-/// A message that waits, with the room that it takes.
+/// A waiting message with its permit for room.
 #[derive(Debug)]
 pub struct Waiting {
-    message: Where,
+    message: Content,
     _room: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
-enum Where {
-    Here(Typed),
-    /// In the store, under a key.
-    Kept(String),
+enum Content {
+    Memory(Typed),
+    /// A key of the store.
+    Stored(String),
 }
 
 impl Queues {
-    /// An application's queues; those of an earlier one go on with what is in them. Says in sentences
-    /// what is lost.
+    /// Makes the queues of an application. A queue of `previous` that still fits is reused with its messages. Adds a
+    /// sentence to `lost` for every queue whose messages are dropped.
     pub fn new(
         app: &App,
         store: &StoreHandle,
@@ -78,11 +77,11 @@ impl Queues {
         lost: &mut Vec<String>,
     ) -> Queues {
         let queues = app.queues.iter().map(|queue| {
-            let kept = previous.and_then(|previous| previous.find(&queue.name));
-            match kept.filter(|kept| kept.kept.is_some() == queue.persistent) {
-                Some(kept) => {
-                    kept.widen(room(queue));
-                    kept.clone()
+            let reused = previous.and_then(|previous| previous.find(&queue.name));
+            match reused.filter(|reused| reused.stored.is_some() == queue.persistent) {
+                Some(reused) => {
+                    reused.widen(room(queue));
+                    reused.clone()
                 }
                 None => Arc::new(LiveQueue::new(queue, store)),
             }
@@ -96,18 +95,18 @@ impl Queues {
         queues
     }
 
-    /// What is lost with all of them, in sentences.
+    /// A sentence for each queue that would lose messages if it were dropped.
     pub fn lost(&self) -> impl Iterator<Item = String> {
         self.0.iter().filter_map(|queue| queue.lost())
     }
 
-    /// The queue of a name.
+    /// Finds a queue by its name.
     pub fn find(&self, name: &str) -> Option<&Arc<LiveQueue>> {
         self.0.iter().find(|queue| &*queue.name == name)
     }
 }
 
-/// How many messages a queue has room for.
+/// The room of a queue, in messages.
 fn room(plan: &Queue) -> usize {
     plan.max.unwrap_or(MESSAGES_MAX).min(Semaphore::MAX_PERMITS)
 }
@@ -120,7 +119,7 @@ impl LiveQueue {
             arrived: Notify::new(),
             room: Arc::new(Semaphore::new(room(plan))),
             room_max: AtomicUsize::new(room(plan)),
-            kept: plan.persistent.then(|| Shelf {
+            stored: plan.persistent.then(|| QueueStore {
                 store: store.clone(),
                 partition: format!("vm/{}", plan.name),
                 next: OnceCell::new(),
@@ -128,7 +127,7 @@ impl LiveQueue {
         }
     }
 
-    /// Has room for so many messages from now on; those above that stay all the same.
+    /// Changes the room; messages above a smaller room stay.
     fn widen(&self, room: usize) {
         let before = self.room_max.swap(room, Ordering::AcqRel);
         if room > before {
@@ -138,41 +137,41 @@ impl LiveQueue {
         }
     }
 
-    /// What is lost with it. Messages of a persistent queue stay in the store, until it is there again.
+    /// A sentence on the messages that dropping the queue would lose. Messages of a persistent queue stay in the store.
     fn lost(&self) -> Option<String> {
         let left = self.waiting().len();
-        (self.kept.is_none() && left > 0).then(|| {
+        (self.stored.is_none() && left > 0).then(|| {
             let name = &self.name;
-            format!("queue {name}: it is gone, and messages with it: {left}")
+            format!("queue {name}: removed with its messages: {left}")
         })
     }
 
-    /// Leaves a message, once there is room for it.
+    /// Puts a message in, once there is room for it.
     ///
     /// # Errors
-    /// If there is none for 5 s, or the store does not take it.
+    /// If there is no room for 5 s, or if the store fails.
     pub async fn publish(&self, message: Typed) -> Result<(), PublishFault> {
         let room = tokio::time::timeout(ROOM_WAIT, self.room.clone().acquire_owned()).await;
         let Ok(Ok(room)) = room else {
             return Err(PublishFault::Full(self.name.clone()));
         };
-        let message = match &self.kept {
-            None => Where::Here(message),
-            Some(shelf) => {
+        let message = match &self.stored {
+            None => Content::Memory(message),
+            Some(messages) => {
                 let failed = |error: String| PublishFault::NotAvailable(error);
                 let next = self
-                    .found(shelf)
+                    .recovered(messages)
                     .await
                     .map_err(|it| failed(it.to_string()))?;
                 let key = format!("{:020}", next.fetch_add(1, Ordering::Relaxed));
                 let bytes = message.to_stored().map_err(|it| failed(it.description))?;
                 let object = NewObject::new(bytes, STORED);
-                let put = shelf
+                let put = messages
                     .store
                     .0
-                    .put(&shelf.partition, &key, object, When::Always);
-                within(put).await.map_err(|it| failed(it.to_string()))?;
-                Where::Kept(key)
+                    .put(&messages.partition, &key, object, When::Always);
+                in_time(put).await.map_err(|it| failed(it.to_string()))?;
+                Content::Stored(key)
             }
         };
         self.waiting().push_back(Waiting {
@@ -183,10 +182,10 @@ impl LiveQueue {
         Ok(())
     }
 
-    /// The next message, once there is one. It may be dropped before; nothing is lost then.
+    /// Waits for the next message. Dropping the future loses no message.
     pub async fn next(&self) -> Waiting {
-        if let Some(shelf) = &self.kept {
-            while let Err(error) = self.found(shelf).await {
+        if let Some(messages) = &self.stored {
+            while let Err(error) = self.recovered(messages).await {
                 tracing::error!(queue = %self.name, %error, "the queue's messages cannot be read yet");
                 tokio::time::sleep(STORE_WAIT).await;
             }
@@ -196,7 +195,7 @@ impl LiveQueue {
             {
                 let mut waiting = self.waiting();
                 if let Some(message) = waiting.pop_front() {
-                    // Several may have come while nobody waited, which is told but once.
+                    // Several messages may have come while no consumer waited, with a single notification.
                     if !waiting.is_empty() {
                         self.arrived.notify_one();
                     }
@@ -207,18 +206,21 @@ impl LiveQueue {
         }
     }
 
-    /// The payload of a message, which then is nobody else's; `None`: another process has it.
+    /// Takes a message's payload for this process alone; `None`: another process has taken it.
     ///
     /// # Errors
-    /// If the store cannot tell; the message is the next one again.
+    /// If the store fails; the message becomes the next one again.
     pub async fn open(&self, waiting: Waiting) -> Result<Option<Typed>, StoreError> {
-        let (key, shelf) = match (&waiting.message, &self.kept) {
-            (Where::Kept(key), Some(shelf)) => (key, shelf),
-            (Where::Here(message), _) => return Ok(Some(message.clone())),
-            (Where::Kept(_), None) => return Ok(None),
+        let (key, messages) = match (&waiting.message, &self.stored) {
+            (Content::Stored(key), Some(messages)) => (key, messages),
+            (Content::Memory(message), _) => return Ok(Some(message.clone())),
+            (Content::Stored(_), None) => return Ok(None),
         };
-        let removed = shelf.store.0.remove(&shelf.partition, key, When::Always);
-        match within(removed).await {
+        let removed = messages
+            .store
+            .0
+            .remove(&messages.partition, key, When::Always);
+        match in_time(removed).await {
             Ok(None) => Ok(None),
             Ok(Some(object)) => match Typed::from_stored(&object.value) {
                 Ok(message) => Ok(Some(message)),
@@ -235,24 +237,24 @@ impl LiveQueue {
         }
     }
 
-    /// Takes over, once, what a past process has left, and gives the number of the next message.
-    async fn found<'a>(&self, shelf: &'a Shelf) -> Result<&'a AtomicU64, StoreError> {
+    /// Lists the messages of an earlier process, once, and returns the number of the next message.
+    async fn recovered<'a>(&self, messages: &'a QueueStore) -> Result<&'a AtomicU64, StoreError> {
         let find = || async {
-            let keys = shelf.store.0.keys(&shelf.partition, "", MESSAGES_MAX);
-            let keys = within(keys).await?;
+            let keys = messages.store.0.keys(&messages.partition, "", MESSAGES_MAX);
+            let keys = in_time(keys).await?;
             let last = keys.iter().filter_map(|key| key.parse::<u64>().ok()).max();
             let mut waiting = self.waiting();
             for key in keys {
                 waiting.push_back(Waiting {
-                    message: Where::Kept(key),
-                    // What was there before the bound was is taken all the same.
+                    message: Content::Stored(key),
+                    // Messages from before the limit was set are accepted even without room.
                     _room: self.room.clone().try_acquire_owned().ok(),
                 });
             }
             self.arrived.notify_one();
             Ok(AtomicU64::new(last.map_or(0, |last| last + 1)))
         };
-        shelf.next.get_or_try_init(find).await
+        messages.next.get_or_try_init(find).await
     }
 
     fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
@@ -260,7 +262,7 @@ impl LiveQueue {
     }
 }
 
-async fn within<T>(pending: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+async fn in_time<T>(pending: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     match tokio::time::timeout(STORE_WAIT, pending).await {
         Ok(result) => result,
         Err(_) => Err(StoreError::NotAvailable {
@@ -365,7 +367,7 @@ mod tests {
         }
         let app = app(&[("q", Some(2))]);
         let second = Queues::new(&app, &store, Some(&first), &mut lost);
-        assert_eq!(lost, ["queue r: it is gone, and messages with it: 1"]);
+        assert_eq!(lost, ["queue r: removed with its messages: 1"]);
         let queue = second.find("q").unwrap();
         queue.publish(Typed::java(2)).await.unwrap();
         assert!(queue.publish(Typed::java(3)).now_or_never().is_none());

@@ -1,4 +1,4 @@
-//! `http:request`: the call that an event makes.
+//! `http:request`: from an event to a call, and from the response to the event.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::{Event, Typed, Value};
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
-/// What may not stand in a target as it is. `%` may: what is encoded already stays so.
+/// Characters that are encoded in a target. `%` is left alone, so that encoded text stays as it is.
 const ILLEGAL: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -30,30 +30,30 @@ const ILLEGAL: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// What may not stand in a part of a target that has a value in it.
+/// Characters that are encoded in a value that becomes part of a target.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// Whom a request goes to, and for what.
+/// The server and the target of a request.
 struct Address {
     tls: bool,
     host: Arc<str>,
     port: u16,
-    /// With its query, if it has one.
+    /// Path and query.
     target: String,
 }
 
 impl Run {
-    /// Makes a request and takes its answer. An answer that is an error leaves the event alone.
+    /// Sends a request and delivers its response. A response that is an error leaves the event unchanged.
     pub async fn request(&self, at: At<'_>, it: &Request, event: &mut Event) -> Result<(), Fault> {
         let call = self.call(at, it, event)?;
         let resource = resource(&call);
         let sent = call.headers.get(CONTENT_TYPE);
         let sent = sent.map_or("*/*".to_owned(), |it| answer::field_text(it).into_owned());
-        let answer = self.outside.send(call).await;
+        let answer = self.world.send(call).await;
         let answer = answer.map_err(|fault| answer::unanswered(&resource, &fault))?;
         let message = answer::message(&answer);
         let config = it.config.as_ref();
@@ -136,10 +136,10 @@ impl Run {
     fn method(&self, at: At<'_>, given: &Given, event: &Event) -> Result<Method, Fault> {
         let text = self.text(at, given, event)?.unwrap_or_default();
         Method::from_bytes(text.trim().to_ascii_uppercase().as_bytes())
-            .map_err(|_| expression(format!("'{text}' is no method; GET and POST are some")))
+            .map_err(|_| expression(format!("'{text}' is not a method, such as GET or POST")))
     }
 
-    /// How long the exchange may take: as the request, its configuration or the application says.
+    /// The time limit of the exchange: from the request, else the configuration, else the application.
     fn timeout(&self, at: At<'_>, it: &Request, event: &Event) -> Result<Duration, Fault> {
         let own = match &it.response_timeout {
             Some(given) => Some(self.given(at, given, event)?.whole()?),
@@ -170,7 +170,7 @@ impl Run {
         })
     }
 
-    /// A path whose `{name}`s stand for what `http:uri-params` says.
+    /// A path whose `{name}`s are replaced by the values of `http:uri-params`.
     fn filled(&self, at: At<'_>, it: &Request, path: &str, event: &Event) -> Result<String, Fault> {
         let Some(given) = &it.uri_params else {
             return Ok(path.to_owned());
@@ -211,14 +211,14 @@ impl Run {
         Ok(headers)
     }
 
-    /// The names and texts of an object; a list has each of its items, null none.
+    /// The names and texts of an object. A list gives one field for each item, null a field without text.
     fn fields(&self, at: At<'_>, given: &Given, event: &Event) -> Result<Fields, Fault> {
         let typed = self.given(at, given, event)?;
         let object = match typed.read()? {
             Value::Null => return Ok(Vec::new()),
             Value::Object(object) => object,
             other => {
-                let what = format!("an object is wanted, and there is a {}", other.kind());
+                let what = format!("expected an object, found {}", other.kind());
                 return Err(expression(what));
             }
         };
@@ -237,7 +237,7 @@ impl Run {
     }
 }
 
-/// Names with their texts; `None` is null.
+/// Names with their texts; `None` stands for null.
 type Fields = Vec<(Arc<str>, Option<Arc<str>>)>;
 
 fn expression(what: impl Into<Arc<str>>) -> Fault {
@@ -245,7 +245,8 @@ fn expression(what: impl Into<Arc<str>>) -> Fault {
 }
 
 fn header(name: &str) -> Result<HeaderName, Fault> {
-    HeaderName::try_from(name.trim()).map_err(|_| expression(format!("'{name}' names no header")))
+    HeaderName::try_from(name.trim())
+        .map_err(|_| expression(format!("'{name}' is not a header name")))
 }
 
 fn value(name: &HeaderName, text: &str) -> Result<HeaderValue, Fault> {
@@ -256,7 +257,7 @@ fn value(name: &HeaderName, text: &str) -> Result<HeaderValue, Fault> {
     })
 }
 
-/// The path of a request below its configuration's.
+/// A request's path below its configuration's base path.
 fn joined(config: &Requester, path: &str) -> String {
     let base = config.base_path.trim_matches('/');
     let base = if base.is_empty() {
@@ -270,14 +271,10 @@ fn joined(config: &Requester, path: &str) -> String {
     }
 }
 
-/// A whole address.
+/// Reads a whole URL.
 fn parse(url: &str) -> Result<Address, Fault> {
     let encoded = utf8_percent_encode(url.trim(), ILLEGAL).to_string();
-    let wrong = || {
-        expression(format!(
-            "'{url}' is no address; write http://host:port/path"
-        ))
-    };
+    let wrong = || expression(format!("'{url}' is not a URL; write http://host:port/path"));
     let uri: Uri = encoded.parse().map_err(|_| wrong())?;
     let tls = match uri.scheme_str() {
         Some("http") => false,
@@ -299,7 +296,7 @@ fn parse(url: &str) -> Result<Address, Fault> {
     })
 }
 
-/// How descriptions name what a request is for.
+/// A request's name in error descriptions.
 fn resource(call: &Call) -> String {
     let scheme = if call.tls { "https" } else { "http" };
     let path = call.target.split('?').next().unwrap_or_default();

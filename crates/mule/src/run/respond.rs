@@ -1,9 +1,8 @@
-//! What an HTTP listener answers when its flow has ended.
+//! The response of an HTTP listener when its flow has ended.
 //!
-//! `http:response` and `http:error-response` say it where a listener has them. Where it has none, Mule
-//! answers 200 with the payload, and 500 with the error's description. Published flows set
-//! `vars.httpStatus` and `vars.outboundHeaders` all the same, as those do that Mule's own tools
-//! scaffold; [`Compat::Intent`] answers with them.
+//! `http:response` and `http:error-response` describe it if a listener has them. Otherwise Mule responds 200 with the
+//! payload, or 500 with the error's description. Published flows, and those that Mule's own tools scaffold, set
+//! `vars.httpStatus` and `vars.outboundHeaders` all the same; [`Compat::Intent`] responds with these.
 //!
 //! Source: [the HTTP listener's response](https://docs.mulesoft.com/http-connector/latest/http-listener-ref#http-response).
 
@@ -16,42 +15,42 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use hyper::ext::ReasonPhrase;
 
 use super::error::{Ended, Failure, MuleError};
-use super::outside::Outside;
+use super::outside::World;
 use crate::app::{App, Compat, Given, HttpSource, Respond};
 use crate::{Context, EvalFault, Event, MediaType, Typed, Value};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 
-/// An answer of a flow.
+/// The response of a flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// 200..=999.
+    /// The status, 200..=999.
     pub status: StatusCode,
-    /// `None`: the status's own.
+    /// The reason phrase; `None`: the standard one of the status.
     pub reason: Option<String>,
-    /// The fields, `Content-Type` among them.
+    /// The header fields, with `Content-Type`.
     pub headers: HeaderMap,
-    /// The body; empty where the status allows none.
+    /// The body; empty if the status forbids one.
     pub body: Bytes,
 }
 
-/// Answers for the listener of a flow.
+/// Makes the responses of a flow's listener.
 #[derive(Debug)]
 pub struct Responder<'a> {
-    /// The application.
+    /// The application with its properties.
     pub app: &'a App,
     /// The flow's name.
     pub flow: &'a str,
-    /// Its listener.
+    /// The flow's listener.
     pub source: &'a HttpSource,
-    /// What the run had around it.
-    pub outside: &'a dyn Outside,
+    /// The world of the run.
+    pub world: &'a dyn World,
 }
 
 impl Responder<'_> {
-    /// The answer to a request whose run has ended.
+    /// The response to a request whose run has ended.
     ///
-    /// A response that cannot be made is an error that the flow's handlers do not hear of.
+    /// If the response cannot be made, the error response follows; the flow's handlers do not see this error.
     pub fn reply(&self, ended: Ended) -> Reply {
         let failure = match ended {
             Ok(event) => match self.success(&event) {
@@ -73,7 +72,7 @@ impl Responder<'_> {
 
     fn success(&self, event: &Event) -> Result<Reply, EvalFault> {
         let Some(respond) = &self.source.response else {
-            let status = match self.wanted(event) {
+            let status = match self.custom_status(event) {
                 Some(status) => status.whole()?,
                 None => 200,
             };
@@ -84,7 +83,7 @@ impl Responder<'_> {
             Some(given) => given.eval(&context)?,
             None => event.payload.clone(),
         };
-        self.made(respond, &context, 200, &body)
+        self.build(respond, &context, 200, &body)
     }
 
     fn failure(&self, failure: Failure) -> Reply {
@@ -103,9 +102,9 @@ impl Responder<'_> {
                     Some(given) => given.eval(&context),
                     None => Ok(description()),
                 };
-                body.and_then(|body| self.made(respond, &context, 500, &body))
+                body.and_then(|body| self.build(respond, &context, 500, &body))
             }
-            None => match self.wanted(&event).map(|status| status.whole()) {
+            None => match self.custom_status(&event).map(|status| status.whole()) {
                 Some(Ok(status)) if status >= 400 => self.with_payload(&event, status),
                 _ => self.plain(&event, &description()),
             },
@@ -123,11 +122,11 @@ impl Responder<'_> {
         })
     }
 
-    /// The status that a flow without a response of its own asks for.
-    fn wanted<'e>(&self, event: &'e Event) -> Option<&'e Typed> {
+    /// The value of `vars.httpStatus`, for a flow without `http:response`.
+    fn custom_status<'e>(&self, event: &'e Event) -> Option<&'e Typed> {
         let intent = self.app.compat == Compat::Intent;
-        let wanted = event.vars.get("httpStatus").filter(|_| intent);
-        wanted.filter(|status| !status.value.is_null())
+        let status = event.vars.get("httpStatus").filter(|_| intent);
+        status.filter(|status| !status.value.is_null())
     }
 
     fn with_payload(&self, event: &Event, status: i64) -> Result<Reply, EvalFault> {
@@ -150,7 +149,7 @@ impl Responder<'_> {
         }
     }
 
-    fn made(
+    fn build(
         &self,
         respond: &Respond,
         context: &Context<'_>,
@@ -181,14 +180,14 @@ impl Responder<'_> {
             properties: &self.app.properties,
             flow: self.flow,
             app: &self.app.name,
-            now: self.outside.now(),
-            zone: self.outside.zone(),
-            random: self.outside.random(),
+            now: self.world.now(),
+            zone: self.world.zone(),
+            random: self.world.random(),
         }
     }
 }
 
-/// A reply of a status with a body. What is no status of a final answer is a fault of the flow's: 500.
+/// Makes a reply of a status and a body. A value that is not a final status becomes 500.
 fn reply(status: i64, body: &Typed, compat: Compat) -> Result<Reply, EvalFault> {
     let status = u16::try_from(status).ok().filter(|status| *status >= 200);
     let status = status.and_then(|status| StatusCode::from_u16(status).ok());
@@ -197,7 +196,7 @@ fn reply(status: i64, body: &Typed, compat: Compat) -> Result<Reply, EvalFault> 
     let mut headers = HeaderMap::new();
     if let Some(media_type) = body.content_type {
         let value = HeaderValue::from_str(&media_type);
-        let value = value.map_err(|_| fault(format!("`{media_type}` is no media type")))?;
+        let value = value.map_err(|_| fault(format!("`{media_type}` is not a media type")))?;
         headers.insert(CONTENT_TYPE, value);
     }
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -209,7 +208,7 @@ fn reply(status: i64, body: &Typed, compat: Compat) -> Result<Reply, EvalFault> 
     })
 }
 
-/// Adds the fields that an object says; a list is as many lines, null none.
+/// Adds the fields of an object; a list adds a line for each item, null adds nothing.
 fn add_fields(headers: &mut HeaderMap, fields: &Typed) -> Result<(), EvalFault> {
     let fields = match fields.read()? {
         Value::Null => return Ok(()),
@@ -217,14 +216,14 @@ fn add_fields(headers: &mut HeaderMap, fields: &Typed) -> Result<(), EvalFault> 
         other => {
             let kind = other.kind();
             return Err(fault(format!(
-                "fields are an Object, and there is a {kind}"
+                "expected an object of header fields, found {kind}"
             )));
         }
     };
     let mut added: Vec<HeaderName> = Vec::new();
     for (name, value) in fields.entries() {
         let field = HeaderName::from_bytes(name.as_bytes());
-        let field = field.map_err(|_| fault(format!("`{name}` is no name of a field")))?;
+        let field = field.map_err(|_| fault(format!("`{name}` is not a header name")))?;
         if is_framing(field.as_str()) || is_fusebox_word(field.as_str()) {
             continue;
         }
@@ -238,7 +237,7 @@ fn add_fields(headers: &mut HeaderMap, fields: &Typed) -> Result<(), EvalFault> 
             };
             let value = HeaderValue::from_str(text.trim());
             let value = value.map_err(|_| fault(format!("`{name}` cannot be {text:?}")))?;
-            // Two of one name in an object are two lines, but the flow's replace ours.
+            // Two equal names in the object are two lines, while the flow's fields replace ours.
             if added.contains(&field) {
                 headers.append(field.clone(), value);
             } else {
@@ -258,7 +257,7 @@ fn fault(description: String) -> EvalFault {
 }
 
 impl Reply {
-    /// The answer as it goes to the client.
+    /// The reply as an HTTP response.
     pub(crate) fn response(self) -> Response<Body> {
         let mut response = Response::new(Body::fixed(self.body));
         *response.status_mut() = self.status;
@@ -287,7 +286,7 @@ mod tests {
     #[derive(Default)]
     struct Nowhere(Random);
 
-    impl Outside for Nowhere {
+    impl World for Nowhere {
         fn now(&self) -> Timestamp {
             Timestamp::UNIX_EPOCH
         }
@@ -369,7 +368,7 @@ mod tests {
             app: &app,
             flow: "f",
             source,
-            outside: &Nowhere::default(),
+            world: &Nowhere::default(),
         };
         responder.reply(ended)
     }

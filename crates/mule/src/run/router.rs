@@ -1,9 +1,9 @@
-//! Which flow a request belongs to, as Mule's HTTP listener finds it.
+//! Finds the flow of a request by Mule's rules for HTTP listeners.
 //!
-//! A path has literal segments, `{name}` for one segment, and `*` for one segment in the middle or for
-//! all that is left at the end. Segment by segment a literal one is tried before `{name}`, and that
-//! before `*`; a slash at the end of a request's path means nothing. Of the listeners that have a path,
-//! the first that takes the method answers.
+//! A path has literal segments, `{name}` for one segment, and `*` for one segment in the middle or for all
+//! remaining segments at the end. In each segment a literal is tried before `{name}`, and `{name}` before `*`; a
+//! trailing slash in a request's path is ignored. Of several listeners with the same path, the first one that accepts
+//! the method answers.
 //!
 //! Source: [the HTTP listener](https://docs.mulesoft.com/http-connector/latest/http-listener-ref).
 
@@ -19,51 +19,51 @@ pub struct FlowRouter {
     root: Node,
 }
 
-/// A place in the tree of paths.
+/// A node in the tree of paths.
 #[derive(Debug, Clone, Default)]
 struct Node {
     literal: HashMap<String, Node>,
-    /// `{name}`; what it is called, each flow says for itself.
+    /// The branch of `{name}`; each flow has its own name for it.
     named: Option<Box<Node>>,
-    /// `*` in the middle.
+    /// The branch of `*` in the middle of a path.
     any: Option<Box<Node>>,
     /// The flows whose path ends here.
     ends: Vec<End>,
-    /// The flows whose path goes on here with a last `*`.
+    /// The flows whose path continues here with a final `*`.
     rests: Vec<End>,
 }
 
-/// A flow's path at its end.
+/// The end of a flow's path.
 #[derive(Debug, Clone)]
 struct End {
-    /// `None`: all.
+    /// The accepted methods; `None`: all.
     methods: Option<Vec<Method>>,
     route: usize,
     /// The names in its path, in order.
     names: Vec<String>,
 }
 
-/// Who takes a request.
+/// The result of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// A flow, by the number of its route, with what its path's names stand for.
+pub enum RouteMatch {
+    /// A flow, by the index of its route.
     Flow {
-        /// The route's number.
+        /// The index of the route.
         route: usize,
-        /// The names in order, with their values decoded.
+        /// The names in the path, in order, with their decoded values.
         params: Vec<(String, String)>,
     },
-    /// Flows have the path but not the method; these they take.
+    /// The path has flows, but only for these methods.
     WrongMethod(Vec<Method>),
     /// No flow has the path.
     Nothing,
 }
 
 impl FlowRouter {
-    /// A router over paths, each with the methods that it takes (`None`: all) and its route's number.
+    /// Makes a router of paths, each with its accepted methods (`None`: all) and the index of its route.
     ///
     /// # Errors
-    /// Which path is none; a checked plan has no such path.
+    /// Names an invalid path; a checked plan has no such path.
     pub fn new<'a>(
         paths: impl Iterator<Item = (&'a str, Option<&'a [Method]>, usize)>,
     ) -> Result<FlowRouter, String> {
@@ -109,8 +109,8 @@ impl FlowRouter {
         Ok(router)
     }
 
-    /// Who takes a request for a path, as the client wrote it.
-    pub fn find(&self, method: &Method, path: &str) -> Found {
+    /// Finds the flow of a request's path, which is as the client wrote it.
+    pub fn find(&self, method: &Method, path: &str) -> RouteMatch {
         let segments: Vec<Cow<'_, str>> = segments(path).map(decoded).collect();
         let mut search = Search {
             method,
@@ -121,21 +121,21 @@ impl FlowRouter {
         match search.at(&self.root, &segments) {
             Some(end) => {
                 let names = end.names.iter().cloned();
-                Found::Flow {
+                RouteMatch::Flow {
                     route: end.route,
                     params: names.zip(search.values).collect(),
                 }
             }
-            None if search.known => Found::WrongMethod(search.takes),
-            None => Found::Nothing,
+            None if search.known => RouteMatch::WrongMethod(search.takes),
+            None => RouteMatch::Nothing,
         }
     }
 }
 
-/// A walk through the tree. Each of its places is visited at most once.
+/// A search through the tree. Every node is visited at most once.
 struct Search<'a> {
     method: &'a Method,
-    /// What the names on the way stand for.
+    /// The values of `{name}` on the way.
     values: Vec<String>,
     /// The methods of flows that have the path.
     takes: Vec<Method>,
@@ -215,7 +215,7 @@ mod tests {
 
     fn found(router: &FlowRouter, path: &str) -> Option<usize> {
         match router.find(&Method::GET, path) {
-            Found::Flow { route, .. } => Some(route),
+            RouteMatch::Flow { route, .. } => Some(route),
             _ => None,
         }
     }
@@ -257,7 +257,7 @@ mod tests {
     fn names_stand_for_decoded_segments() {
         let router = any(&["/{x}/y/{z}", "/{other}/n"]);
         let params = |path: &str| match router.find(&Method::GET, path) {
-            Found::Flow { params, .. } => params,
+            RouteMatch::Flow { params, .. } => params,
             other => panic!("{other:?}"),
         };
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -277,9 +277,12 @@ mod tests {
             ("/c", &[Method::DELETE]),
         ]);
         assert_eq!(found(&router, "/a/b"), Some(1));
-        let told = router.find(&Method::GET, "/c");
-        assert_eq!(told, Found::WrongMethod(vec![Method::PUT, Method::DELETE]));
-        assert_eq!(router.find(&Method::GET, "/d"), Found::Nothing);
+        let found = router.find(&Method::GET, "/c");
+        assert_eq!(
+            found,
+            RouteMatch::WrongMethod(vec![Method::PUT, Method::DELETE])
+        );
+        assert_eq!(router.find(&Method::GET, "/d"), RouteMatch::Nothing);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! What starts flows beside requests: time, and messages in queues.
+//! Starts flows on a schedule and on messages in queues.
 //!
-//! All of it runs on the gateway's own runtime, once for the gateway and not once for each worker.
-//! When a plan is replaced its tasks start nothing more; what they have started goes on to its end.
+//! The tasks run on the gateway's own runtime, once for the gateway and not once for each worker. When a plan is
+//! replaced, its tasks stop starting flows; runs that are in progress continue to their end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,22 +11,22 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::build::LiveApp;
+use super::gateway_world::GatewayWorld;
 use super::listener;
 use super::queues::LiveQueue;
-use super::world::World;
 use crate::Event;
 use crate::app::{FlowId, Source};
 
-/// How long a consumer waits when the store cannot tell it of a message.
+/// The pause of a consumer after the store has failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
-/// The tasks that start an application's flows; when it is dropped, they start no more.
+/// The tasks that start an application's flows; dropping it stops them.
 #[derive(Debug)]
 pub struct Tasks {
     _stop: watch::Sender<()>,
 }
 
-/// What one task starts.
+/// The flow that one task starts.
 struct Starter {
     app: Arc<LiveApp>,
     worker: Arc<Worker>,
@@ -34,8 +34,8 @@ struct Starter {
 }
 
 impl Tasks {
-    /// Begins to start an application's flows, on the runtime that this is called on. `worker` stands
-    /// for the gateway's own runtime, and waits for what runs at the end.
+    /// Spawns the tasks on the current runtime. `worker` is that of the gateway's own runtime and waits for the runs at
+    /// shutdown.
     pub fn begin(app: &Arc<LiveApp>, worker: &Arc<Worker>) -> Tasks {
         let (stop, stopped) = watch::channel(());
         for (at, flow) in app.engine.app().flows.iter().enumerate() {
@@ -50,7 +50,7 @@ impl Tasks {
                 }
                 Some(Source::Queue { queue, consumers }) => {
                     let Some(queue) = app.queues.find(queue) else {
-                        tracing::error!(%queue, flow = %flow.name, "there is no such queue");
+                        tracing::error!(%queue, flow = %flow.name, "unknown queue");
                         continue;
                     };
                     let at_once = flow.max_concurrency.unwrap_or(usize::MAX);
@@ -66,8 +66,8 @@ impl Tasks {
 }
 
 impl Starter {
-    /// A run begins after `delay`, and `every` after that, but never two at once: not even where the
-    /// first is that of a plan that has been replaced.
+    /// Starts a run after `delay` and then at every `every`. Runs never overlap, not even with one that an earlier plan
+    /// has started.
     async fn on_time(self, delay: Duration, every: Duration, mut stopped: watch::Receiver<()>) {
         tokio::select! {
             _ = stopped.changed() => return,
@@ -112,15 +112,15 @@ impl Starter {
         }
     }
 
-    /// Runs the flow to its end; an error that none of its handlers takes is in the log then.
+    /// Runs the flow to its end; the engine logs an error that no handler accepts.
     async fn run(&self, event: Event) {
         let token = self.worker.task_token();
-        let outside = World::of(&self.app, &self.worker);
+        let world = GatewayWorld::of(&self.app, &self.worker);
         let event = Event {
             correlation_id: listener::new_id(),
             ..event
         };
-        self.app.engine.run(&outside, self.flow, event).await.ok();
+        self.app.engine.run(&world, self.flow, event).await.ok();
         drop(token);
     }
 }

@@ -1,4 +1,4 @@
-//! Processors with others within them that run one after another.
+//! Scopes and routers whose parts run one after another.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::app::{
 };
 use crate::{Event, Typed, Value};
 
-/// An event, or the error that comes up with it.
+/// Unwraps a result; an error returns from the function as a failure with the event.
 macro_rules! attempt {
     ($at:expr, $event:expr, $result:expr) => {
         match $result {
@@ -22,8 +22,7 @@ macro_rules! attempt {
 pub(super) use attempt;
 
 impl Run {
-    /// Runs another flow on the event. With a target all that it changes is undone, and only its
-    /// result kept.
+    /// Runs another flow on the event. With a target, the event is restored and only the result is kept.
     pub async fn flow_ref<'a>(
         &'a self,
         at: At<'a>,
@@ -40,7 +39,7 @@ impl Run {
                 let found = name.as_ref().and_then(|name| app.find(name));
                 let missing = || {
                     let name = name.as_deref().unwrap_or("null");
-                    let what = format!("there is no flow '{name}'");
+                    let what = format!("unknown flow '{name}'");
                     Fault::from(MuleError::new("MULE:EXPRESSION", what))
                 };
                 attempt!(at, event, found.ok_or_else(missing))
@@ -59,7 +58,7 @@ impl Run {
         Ok(before)
     }
 
-    /// Runs the first way whose condition is true.
+    /// Runs the first route whose condition is true.
     pub async fn choice<'a>(&'a self, at: At<'a>, it: &'a Choice, event: Event) -> Ended {
         for (when, chain) in &it.whens {
             let truth = when.eval(&self.context(at, &event));
@@ -73,7 +72,7 @@ impl Run {
         }
     }
 
-    /// Tries until it succeeds, each time from the event as it was on entry.
+    /// Repeats the chain until it succeeds, each time from the original event.
     pub async fn until_successful<'a>(
         &'a self,
         at: At<'a>,
@@ -106,7 +105,7 @@ impl Run {
             }
             retried += 1;
             let message = format!(
-                "attempt {retried} of {} failed with {}: {}; the next is in {} ms",
+                "attempt {retried} of {} failed with {}: {}; next attempt in {} ms",
                 retries.saturating_add(1),
                 error.kind,
                 error.description,
@@ -118,7 +117,7 @@ impl Run {
         }
     }
 
-    /// Goes through a collection. What happens to variables stays, and the message comes back.
+    /// Runs the chain for each item. Changes of variables stay; the message is restored at the end.
     pub async fn foreach<'a>(&'a self, at: At<'a>, it: &'a Foreach, event: Event) -> Ended {
         let whole = attempt!(
             at,
@@ -141,7 +140,7 @@ impl Run {
                 items => Value::array(items.to_vec()),
             };
             event.payload = attempt!(at, event, whole.part(item));
-            // The attributes are those of the message as a whole.
+            // The attributes belong to the message as a whole.
             event.attributes = Value::Null;
             let count = i64::try_from(number + 1).unwrap_or(i64::MAX);
             event.vars.insert(it.counter.clone(), Typed::java(count));
@@ -159,7 +158,7 @@ impl Run {
         Ok(event)
     }
 
-    /// Tries its routes in order, each from the same event.
+    /// Tries the routes in order, each from the same event.
     pub async fn first_successful<'a>(
         &'a self,
         at: At<'a>,
@@ -177,7 +176,7 @@ impl Run {
         self.chain(at, last, event).await
     }
 
-    /// Takes the route whose turn it is.
+    /// Runs the route whose turn it is.
     pub async fn round_robin<'a>(
         &'a self,
         at: At<'a>,
@@ -191,8 +190,7 @@ impl Run {
         }
     }
 
-    /// Takes the payload from the store, or else runs the scope and leaves its payload there. A store
-    /// that fails is as good as an empty one.
+    /// Takes the payload from the store, or runs the scope and stores its payload. A store that fails counts as empty.
     pub async fn cache<'a>(&'a self, at: At<'a>, it: &'a Cache, event: Event) -> Ended {
         let key = match &it.key {
             Some(given) => self.text(at, given, &event),
@@ -206,8 +204,8 @@ impl Run {
             return self.chain(at, &it.chain, event).await;
         };
         let stores = &self.engine.stores;
-        let (shelf, key) = match &it.store {
-            Some(declaration) => (stores.shelf(Some(declaration)), key),
+        let (partition, key) = match &it.store {
+            Some(declaration) => (stores.partition(Some(declaration)), key),
             None => {
                 let Site { file, line, col } = at.site;
                 (
@@ -216,23 +214,23 @@ impl Run {
                 )
             }
         };
-        let now = self.outside.now();
-        match shelf.get(&key, now).await {
+        let now = self.world.now();
+        match partition.get(&key, now).await {
             Ok(Some(payload)) => return Ok(Event { payload, ..event }),
             Ok(None) => {}
-            Err(error) => self.warn(at, &event, &format!("nothing is cached: {error}")),
+            Err(error) => self.warn(at, &event, &format!("caching skipped: {error}")),
         }
         let event = self.chain(at, &it.chain, event).await?;
         if !event.payload.value.is_null() {
-            let now = self.outside.now();
-            if let Err(error) = shelf.put(&key, &event.payload, false, now).await {
-                self.warn(at, &event, &format!("nothing is cached: {error}"));
+            let now = self.world.now();
+            if let Err(error) = partition.put(&key, &event.payload, false, now).await {
+                self.warn(at, &event, &format!("caching skipped: {error}"));
             }
         }
         Ok(event)
     }
 
-    /// What a scope goes through: what its script gives, or the payload.
+    /// The collection of a scope: the result of its script, or the payload.
     pub fn collection(
         &self,
         at: At<'_>,
@@ -246,19 +244,19 @@ impl Run {
     }
 }
 
-/// The items of a collection; null has none.
+/// The items of a collection; null is empty.
 pub(super) fn items(collection: &Typed) -> Result<Vec<Value>, Fault> {
     match collection.read()? {
         Value::Null => Ok(Vec::new()),
         Value::Array(array) => Ok(array.items().to_vec()),
         other => {
-            let what = format!("a list is wanted, and there is a {}", other.kind());
+            let what = format!("expected a list, found {}", other.kind());
             Err(MuleError::new("MULE:EXPRESSION", what).into())
         }
     }
 }
 
-/// What tells bytes apart, and is short.
+/// The SHA-256 of some bytes in hexadecimal digits.
 fn digest(bytes: &[u8]) -> Arc<str> {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));

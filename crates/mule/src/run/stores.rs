@@ -1,8 +1,8 @@
-//! Where object stores keep their entries: a partition each, with Mule's expiry.
+//! Object stores: one partition for each, with Mule's expiry.
 //!
-//! An entry lives until the first sweep after its time to live; sweeps are counted from the
-//! application's start. The store knows that by the clock alone; only of the entries above
-//! `maxEntries` it has to be told, so a sweep that is due runs before the next operation.
+//! An entry lives until the first sweep after its time to live; sweeps are counted from the application's start. The
+//! store computes that expiry from the clock. Entries above `maxEntries` need a call, so a sweep that is due runs
+//! before the next operation.
 //! ([Object Store connector](https://docs.mulesoft.com/object-store-connector/latest/))
 
 use std::collections::HashMap;
@@ -18,19 +18,19 @@ use crate::app::{App, StoreDeclaration};
 use crate::jiff::Timestamp;
 use crate::{EvalFault, MediaType, STORED, Typed, Value};
 
-/// How long an operation may take.
+/// The time limit of an operation.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// Entries that one call of a sweep removes.
+/// The number of entries that one call of a sweep removes.
 const SWEEP_BUDGET: usize = 1024;
 
-/// The partition of the application's default store; those of others have its name before theirs.
+/// The partition of the application's default store, and the prefix of the other partitions.
 const PARTITION: &str = "os";
 
-/// The partition of caches that name no store.
+/// The partition of caches without a store.
 const CACHE: &str = "cache";
 
-/// How many entries they have together, and how long each lives, so that they do not fill the memory.
+/// The bounds of this partition, which protect the memory: entries in total, and time to live.
 const CACHE_ENTRIES_MAX: u64 = 4096;
 const CACHE_TTL: Duration = Duration::from_secs(600);
 
@@ -47,56 +47,55 @@ struct Sweeps {
     settings: PartitionSettings,
     start: i64,
     every: i64,
-    /// The last one that has run. A tokio lock: whoever comes while one runs waits for it.
+    /// The time of the last completed sweep. A tokio lock, since other operations wait while a sweep runs.
     last: Mutex<Option<i64>>,
 }
 
 impl Sweeps {
-    /// When the last one was, at a moment: in milliseconds since the Unix epoch.
+    /// The time of the latest due sweep at `now`, both in milliseconds since the Unix epoch.
     fn at(&self, now: i64) -> i64 {
         let since = now.saturating_sub(self.start);
         self.start + since.div_euclid(self.every) * self.every
     }
 }
 
-/// Why an operation was not done.
+/// The reason why an operation failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ShelfFault {
-    /// The key is not one for this store.
+pub enum EntryFault {
+    /// The key is invalid for the store.
     #[error("{0}")]
     Key(String),
     /// The value cannot be stored.
     #[error(transparent)]
     Value(#[from] EvalFault),
-    /// The store did not do it.
+    /// The store failed.
     #[error("{0}")]
     NotAvailable(String),
 }
 
-impl From<StoreError> for ShelfFault {
-    fn from(error: StoreError) -> ShelfFault {
+impl From<StoreError> for EntryFault {
+    fn from(error: StoreError) -> EntryFault {
         match error {
-            StoreError::InvalidKey { .. } => ShelfFault::Key(error.to_string()),
-            // The description may reach a client, whom addresses and paths do not concern.
+            StoreError::InvalidKey { .. } => EntryFault::Key(error.to_string()),
+            // The description may reach a client, which must not see addresses and paths.
             StoreError::NotAvailable { .. } | StoreError::Io { .. } => {
                 tracing::debug!(%error, "an object store's operation");
-                ShelfFault::NotAvailable("the object store is not available".to_owned())
+                EntryFault::NotAvailable("the object store is not available".to_owned())
             }
-            _ => ShelfFault::NotAvailable(error.to_string()),
+            _ => EntryFault::NotAvailable(error.to_string()),
         }
     }
 }
 
 impl Stores {
-    /// The stores of an application that starts now, or that takes over from one before: the sweeps of
-    /// stores that are as they were go on as they did. `durable` keeps what is `persistent`, `volatile`
-    /// the rest.
+    /// Opens the stores of an application. Stores that are unchanged since `previous` continue its sweeps. `durable`
+    /// holds the stores that are `persistent`, `volatile` the others.
     ///
-    /// A time to live that is longer than the store allows is cut to that, with a warning, as Object
-    /// Store v2 cuts it to 30 days.
+    /// A time to live above the store's limit is reduced to the limit, with a warning, as Object Store v2 reduces it to
+    /// 30 days.
     ///
     /// # Errors
-    /// Where a store's name is no name for a partition.
+    /// If a store's name is not a valid partition name.
     pub fn open(
         app: &App,
         durable: Arc<dyn ObjectStore>,
@@ -119,7 +118,7 @@ impl Stores {
         stores.volatile.configure(CACHE, cache)?;
         for declaration in &app.stores {
             let mut settings = settings(declaration);
-            let partition = partition(Some(declaration));
+            let partition = partition_name(Some(declaration));
             let store = stores.backend(Some(declaration));
             match store.configure(&partition, settings.clone()) {
                 Err(StoreError::TtlTooLong { limit, asked }) => {
@@ -155,26 +154,26 @@ impl Stores {
         Ok(stores)
     }
 
-    /// A store, or the application's default one.
-    pub fn shelf(&self, declaration: Option<&StoreDeclaration>) -> Shelf<'_> {
+    /// A handle of a store, or of the application's default store.
+    pub fn partition(&self, declaration: Option<&StoreDeclaration>) -> Partition<'_> {
         let sweeps = declaration.and_then(|it| self.sweeps.get(&it.name));
-        Shelf {
+        Partition {
             store: self.backend(declaration),
-            partition: partition(declaration),
+            name: partition_name(declaration),
             sweeps: sweeps.map(AsRef::as_ref),
         }
     }
 
-    /// The entries of those `ee:cache`s that name no store.
-    pub fn cache(&self) -> Shelf<'_> {
-        Shelf {
+    /// The entries of the `ee:cache` scopes without a store.
+    pub fn cache(&self) -> Partition<'_> {
+        Partition {
             store: &self.volatile,
-            partition: CACHE.to_owned(),
+            name: CACHE.to_owned(),
             sweeps: None,
         }
     }
 
-    /// What keeps a store's entries.
+    /// The backend of a store: durable or volatile.
     pub fn backend(&self, declaration: Option<&StoreDeclaration>) -> &Arc<dyn ObjectStore> {
         match declaration {
             Some(declaration) if !declaration.persistent => &self.volatile,
@@ -189,15 +188,15 @@ impl std::fmt::Debug for Stores {
     }
 }
 
-/// The partition of a store, or of the application's default one.
-pub fn partition(declaration: Option<&StoreDeclaration>) -> String {
+/// The partition of a store, or of the application's default store.
+pub fn partition_name(declaration: Option<&StoreDeclaration>) -> String {
     match declaration {
         Some(declaration) => format!("{PARTITION}/{}", declaration.name),
         None => PARTITION.to_owned(),
     }
 }
 
-/// A store that is never swept keeps everything.
+/// The settings of a store's partition. A store without sweeps never expires an entry.
 fn settings(declaration: &StoreDeclaration) -> PartitionSettings {
     let Some(every) = declaration.sweep_every else {
         return PartitionSettings::default();
@@ -211,38 +210,41 @@ fn settings(declaration: &StoreDeclaration) -> PartitionSettings {
     }
 }
 
-/// One object store.
+/// A handle of one object store.
 #[derive(Clone)]
-pub struct Shelf<'a> {
+pub struct Partition<'a> {
     store: &'a Arc<dyn ObjectStore>,
-    partition: String,
+    name: String,
     sweeps: Option<&'a Sweeps>,
 }
 
-impl Shelf<'_> {
-    /// The value under a key.
+impl Partition<'_> {
+    /// The value of a key.
     ///
     /// # Errors
-    /// Where the store does not say.
-    pub async fn get(&self, key: &str, now: Timestamp) -> Result<Option<Typed>, ShelfFault> {
-        Ok(self.look(key, now).await?.map(|(value, _)| value))
+    /// If the store fails.
+    pub async fn get(&self, key: &str, now: Timestamp) -> Result<Option<Typed>, EntryFault> {
+        Ok(self
+            .get_with_expiry(key, now)
+            .await?
+            .map(|(value, _)| value))
     }
 
-    /// The value under a key, and when its entry is due to go: in milliseconds since the Unix epoch.
+    /// The value of a key with its expiry, in milliseconds since the Unix epoch.
     ///
     /// # Errors
-    /// Where the store does not say.
-    pub async fn look(
+    /// If the store fails.
+    pub async fn get_with_expiry(
         &self,
         key: &str,
         now: Timestamp,
-    ) -> Result<Option<(Typed, Option<u64>)>, ShelfFault> {
+    ) -> Result<Option<(Typed, Option<u64>)>, EntryFault> {
         self.sweep(now).await?;
-        let Some(object) = within(self.store.get(&self.partition, key)).await? else {
+        let Some(object) = in_time(self.store.get(&self.name, key)).await? else {
             return Ok(None);
         };
         let due_at = object.expires_at.map(|at| at.0);
-        // What somebody else has put there.
+        // An object that another program has put there.
         if object.media_type != STORED {
             let typed = Typed {
                 value: Value::bytes(object.value),
@@ -252,22 +254,22 @@ impl Shelf<'_> {
         }
         let typed = Typed::from_stored(&object.value).map_err(|fault: EvalFault| {
             let what = format!("the entry '{key}' is damaged: {}", fault.description);
-            ShelfFault::NotAvailable(what)
+            EntryFault::NotAvailable(what)
         })?;
         Ok(Some((typed, due_at)))
     }
 
-    /// Stores a value, unless there is one and none may be; whether it did.
+    /// Stores a value; with `only_absent`, only if the key has none. Returns true if the value was stored.
     ///
     /// # Errors
-    /// Where the key, the value or the store does not allow it.
+    /// If the key or the value is invalid, or if the store fails.
     pub async fn put(
         &self,
         key: &str,
         value: &Typed,
         only_absent: bool,
         now: Timestamp,
-    ) -> Result<bool, ShelfFault> {
+    ) -> Result<bool, EntryFault> {
         self.sweep(now).await?;
         let object = NewObject::new(value.to_stored()?, STORED);
         let when = if only_absent {
@@ -275,44 +277,44 @@ impl Shelf<'_> {
         } else {
             When::Always
         };
-        let put = within(self.store.put(&self.partition, key, object, when)).await?;
+        let put = in_time(self.store.put(&self.name, key, object, when)).await?;
         Ok(matches!(put, Put::Stored { .. }))
     }
 
-    /// Removes an entry; whether there was one.
+    /// Removes an entry. Returns true if there was one.
     ///
     /// # Errors
-    /// Where the store does not.
-    pub async fn remove(&self, key: &str, now: Timestamp) -> Result<bool, ShelfFault> {
+    /// If the store fails.
+    pub async fn remove(&self, key: &str, now: Timestamp) -> Result<bool, EntryFault> {
         self.sweep(now).await?;
-        let removed = within(self.store.remove(&self.partition, key, When::Always)).await?;
+        let removed = in_time(self.store.remove(&self.name, key, When::Always)).await?;
         Ok(removed.is_some())
     }
 
     /// Removes all entries.
     ///
     /// # Errors
-    /// Where the store does not.
-    pub async fn clear(&self, now: Timestamp) -> Result<(), ShelfFault> {
+    /// If the store fails.
+    pub async fn clear(&self, now: Timestamp) -> Result<(), EntryFault> {
         self.sweep(now).await?;
-        within(self.store.clear(&self.partition)).await?;
+        in_time(self.store.clear(&self.name)).await?;
         Ok(())
     }
 
-    /// All keys, sorted.
+    /// All keys in ascending order.
     ///
     /// # Errors
-    /// Where the store does not say.
-    pub async fn keys(&self, now: Timestamp) -> Result<Vec<String>, ShelfFault> {
+    /// If the store fails.
+    pub async fn keys(&self, now: Timestamp) -> Result<Vec<String>, EntryFault> {
         self.sweep(now).await?;
-        within(self.store.keys(&self.partition, "", usize::MAX)).await
+        in_time(self.store.keys(&self.name, "", usize::MAX)).await
     }
 
-    /// All entries, by their keys.
+    /// All entries in ascending order of their keys.
     ///
     /// # Errors
-    /// Where the store does not say.
-    pub async fn entries(&self, now: Timestamp) -> Result<Vec<(String, Typed)>, ShelfFault> {
+    /// If the store fails.
+    pub async fn entries(&self, now: Timestamp) -> Result<Vec<(String, Typed)>, EntryFault> {
         let mut entries = Vec::new();
         for key in self.keys(now).await? {
             if let Some(value) = self.get(&key, now).await? {
@@ -322,8 +324,8 @@ impl Shelf<'_> {
         Ok(entries)
     }
 
-    /// Runs the sweep that is due, if one is.
-    async fn sweep(&self, now: Timestamp) -> Result<(), ShelfFault> {
+    /// Runs a sweep if one is due.
+    async fn sweep(&self, now: Timestamp) -> Result<(), EntryFault> {
         let Some(sweeps) = self.sweeps else {
             return Ok(());
         };
@@ -332,18 +334,18 @@ impl Shelf<'_> {
         if *last == due {
             return Ok(());
         }
-        while within(self.store.sweep(SWEEP_BUDGET)).await? == SWEEP_BUDGET as u64 {}
+        while in_time(self.store.sweep(SWEEP_BUDGET)).await? == SWEEP_BUDGET as u64 {}
         *last = due;
         Ok(())
     }
 }
 
-/// An answer of the store, in time.
-async fn within<T>(pending: Pending<'_, T>) -> Result<T, ShelfFault> {
+/// Waits for the store, up to the time limit.
+async fn in_time<T>(pending: Pending<'_, T>) -> Result<T, EntryFault> {
     match tokio::time::timeout(WAIT, pending).await {
         Ok(answer) => Ok(answer?),
-        Err(_) => Err(ShelfFault::NotAvailable(format!(
-            "the store has not answered for {} s; check its disk, or the way to it",
+        Err(_) => Err(EntryFault::NotAvailable(format!(
+            "the store has not answered for {} s; check its disk or the connection to it",
             WAIT.as_secs()
         ))),
     }

@@ -1,4 +1,4 @@
-//! Processors that set values, look at them, log them or wait.
+//! Processors that set, check or log values, publish them, or sleep.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::app::{
 use crate::{Event, MediaType, Typed, Value};
 
 impl Run {
-    /// What an attribute gives.
+    /// Evaluates an attribute.
     pub fn given(&self, at: At<'_>, given: &Given, event: &Event) -> Result<Typed, Fault> {
         Ok(given.eval(&self.context(at, event))?)
     }
 
-    /// The text that an attribute gives; `None` is null.
+    /// Evaluates an attribute to a text; `None` stands for null.
     pub fn text(
         &self,
         at: At<'_>,
@@ -28,7 +28,7 @@ impl Run {
         Ok(self.given(at, given, event)?.text()?)
     }
 
-    /// Puts a result where it belongs: into the message, or into a variable alone.
+    /// Delivers a result: into the message, or else into the target variable.
     pub fn deliver(
         &self,
         at: At<'_>,
@@ -100,7 +100,7 @@ impl Run {
         Ok(())
     }
 
-    /// All parts see the event as it comes.
+    /// Runs `ee:transform`; all parts see the incoming event.
     pub fn transform(&self, at: At<'_>, it: &Transform, event: &mut Event) -> Result<(), Fault> {
         let context = self.context(at, event);
         let payload = it
@@ -131,7 +131,7 @@ impl Run {
             Some(given) => self.given(at, given, event)?.shown()?,
             None => whole(event),
         };
-        self.outside.log(&Line {
+        self.world.log(&Line {
             level: it.level,
             message: &message,
             site: at.site,
@@ -160,13 +160,13 @@ impl Run {
                 let value = value.map_or(Ok(Value::Null), Typed::read)?;
                 Duration::from_millis(millis(&value, *times).ok_or_else(|| {
                     let shown = value.shown().unwrap_or_default();
-                    let what = format!("vars.{name} is no number of milliseconds: {shown}");
+                    let what = format!("vars.{name} is not a number of milliseconds: {shown}");
                     MuleError::new("SCRIPTING:EXECUTION", what)
                 })?)
             }
         };
         tokio::time::sleep(wait).await;
-        // The script's value takes the message's place.
+        // The script's value, null, becomes the message.
         event.payload = Typed::java(Value::Null);
         event.attributes = Value::Null;
         Ok(())
@@ -177,7 +177,7 @@ impl Run {
             Some(given) => self.given(at, given, event)?,
             None => event.payload.clone(),
         };
-        let published = self.outside.publish(&it.queue, content).await;
+        let published = self.world.publish(&it.queue, content).await;
         published.map_err(|fault| {
             let kind = match &fault {
                 PublishFault::Full(_) => "VM:QUEUE_TIMEOUT",
@@ -254,13 +254,13 @@ impl Run {
         Err(MuleError::new(kind, what).into())
     }
 
-    /// Logs a warning of the gateway's own.
+    /// Logs a warning of the gateway itself.
     pub fn warn(&self, at: At<'_>, event: &Event, message: &str) {
         self.log(at, LogLevel::Warn, event, message);
     }
 }
 
-/// A message as a log shows it, bytes that are no text by their number.
+/// A message as a log shows it; binary data is shown as its number of bytes.
 fn whole(event: &Event) -> String {
     let payload = event
         .payload
@@ -273,7 +273,7 @@ fn whole(event: &Event) -> String {
     format!("payload: {payload}, attributes: {attributes}")
 }
 
-/// A value under the name that it is to have.
+/// A value with another media type, if one is given.
 fn called(value: Typed, media_type: Option<&MediaType>) -> Typed {
     Typed {
         media_type: media_type.cloned().unwrap_or(value.media_type),
@@ -281,7 +281,7 @@ fn called(value: Typed, media_type: Option<&MediaType>) -> Typed {
     }
 }
 
-/// How many milliseconds a script sleeps, as Groovy makes a whole number of a value.
+/// The milliseconds that a script sleeps, with the value converted to a whole number as Groovy does.
 fn millis(value: &Value, times: u64) -> Option<u64> {
     let whole = match value {
         Value::Number(number) => match number.to_i64() {

@@ -1,11 +1,11 @@
-//! Files in, filled elements and properties or diagnostics out.
+//! From files to elements with placeholders filled in, properties, and diagnostics.
 
 use std::collections::BTreeMap;
 use std::io;
 
 use super::*;
 
-/// A machine that exists in the test alone.
+/// A machine with its command line, environment, and files in memory.
 #[derive(Default)]
 struct Machine {
     set: BTreeMap<&'static str, &'static str>,
@@ -37,7 +37,7 @@ impl Loader for Machine {
     }
 }
 
-/// What loggers say, then the diagnostics.
+/// The messages of all loggers, then the diagnostics.
 fn shown(machine: &Machine, text: &str) -> String {
     let mut notes = Notes::default();
     let mut names = vec!["app/orders.xml".to_owned()];
@@ -130,7 +130,7 @@ fn properties_are_made_of_properties() {
     check(
         &machine,
         "<global-property name='a' value='${b}'/><global-property name='b' value='x${a}'/>\n<logger message='${a}'/>",
-        "app/orders.xml:1:75: error: the property `a` is made of itself; write one of the properties in the circle out",
+        "app/orders.xml:1:75: error: the property `a` refers to itself; replace one placeholder of the circle by its value",
     );
 }
 
@@ -141,10 +141,10 @@ fn a_placeholder_that_nothing_fills_names_what_mends_it() {
         "<global-property name='http.port' value='1'/>\n<logger message='é &lt; ${http.prt}'/><logger message='
    ${host:localhost} ${secure::pw} ${} ${open'/>",
         "
-app/orders.xml:2:25: error: the property `http.prt` has no value; did you mean `http.port`? else set it: `--set http.prt=VALUE`
-app/orders.xml:3:4: error: the property `host:localhost` has no value; Mule knows no defaults in placeholders; write `${host}`, and beside it `<global-property name=\"host\" value=\"localhost\"/>`, which everything else overrides
-app/orders.xml:3:22: error: `secure::pw` is an encrypted property, and those are not read; write `${pw}`, and give its value with `--set pw=VALUE` or in the environment
-app/orders.xml:3:36: error: `${}` names no property; write `${key}`, or `\\${` for the two characters themselves
+app/orders.xml:2:25: error: the property `http.prt` has no value; did you mean `http.port`? Otherwise set it: `--set http.prt=VALUE`
+app/orders.xml:3:4: error: the property `host:localhost` has no value; Mule has no defaults in placeholders; write `${host}`, and a default `<global-property name=\"host\" value=\"localhost\"/>`, which all other sources override
+app/orders.xml:3:22: error: `secure::pw` is an encrypted property, which is not supported; write `${pw}`, and give its value with `--set pw=VALUE` or in the environment
+app/orders.xml:3:36: error: `${}` has no key; write `${key}`, or `\\${` for the two characters themselves
 app/orders.xml:3:40: error: `${` has no closing `}`; close it, as in `${key}`, or write `\\${` for the two characters themselves",
     );
 }
@@ -173,8 +173,8 @@ fn a_property_file_is_looked_for_where_mule_keeps_it() {
         &machine,
         "<configuration-properties file='b.yaml'/><configuration-properties file='c.json'/><logger message='${b}'/>",
         "
-app/orders.xml:1:33: error: there is no file `b.yaml`; put it beside the application's first file; looked for was `b.yaml`, `../resources/b.yaml`, `src/main/resources/b.yaml`
-app/orders.xml:1:74: error: `c.json` is no property file; name a file that ends with `.yaml` or `.properties`",
+app/orders.xml:1:33: error: there is no file `b.yaml`; put it beside the application's first file; searched: `b.yaml`, `../resources/b.yaml`, `src/main/resources/b.yaml`
+app/orders.xml:1:74: error: `c.json` is not a property file; name a file that ends with `.yaml` or `.properties`",
     );
 }
 
@@ -188,7 +188,7 @@ fn what_is_wrong_in_a_property_file_is_told_there() {
         &machine,
         "<configuration-properties file='a.yaml'/><logger message='${c}'/>",
         "
-app/a.yaml:2:4: error: the property `a.b` is no text: found nothing; write a text, `\"\"` for an empty one
+app/a.yaml:2:4: error: the property `a.b` must be a text: found nothing; write a text, `\"\"` for an empty one
 app/a.yaml:3:4: error: the property `dear` has no value; set it: `--set dear=VALUE`",
     );
 }
@@ -217,7 +217,7 @@ fn imported_files_stand_where_their_import_does_and_are_read_once() {
     check(
         &machine,
         "<import file='d.xml'/>",
-        "app/orders.xml:1:15: error: there is no file `d.xml`; put it beside the application's first file; looked for was `d.xml`, `src/main/mule/d.xml`",
+        "app/orders.xml:1:15: error: there is no file `d.xml`; put it beside the application's first file; searched: `d.xml`, `src/main/mule/d.xml`",
     );
 }
 
@@ -236,7 +236,7 @@ fn properties_that_grow_are_bounded() {
         &format!("{text}<logger message='${{a39}}'/>"),
     );
     assert!(
-        found.contains("error: placeholders are more than 32 inside one another"),
+        found.contains("error: more than 32 nested placeholders"),
         "{found}"
     );
     let found = shown(
@@ -244,7 +244,7 @@ fn properties_that_grow_are_bounded() {
         &format!("{text}<logger message='${{a9}}'/>"),
     );
     assert!(
-        found.contains("error: this brings in more text than an application may hold"),
+        found.contains("error: this exceeds the limits of filled-in text"),
         "{found}"
     );
     let empty = text.replace("0123456789", "");

@@ -1,10 +1,10 @@
-//! A text, and the place in it that one is at.
+//! A text with a position in it.
 
 use fusebox_plan::dialect::Place;
 
-/// A text, and the place in it that one is at.
+/// A text with a position in it.
 ///
-/// It only goes forward, so that telling the places of all parts costs no more than reading once.
+/// The position only moves forward, so that computing all places costs no more than one pass over the text.
 #[derive(Clone)]
 pub(super) struct Cursor<'a> {
     text: &'a str,
@@ -22,7 +22,7 @@ impl<'a> Cursor<'a> {
         Cursor { text, at: 0, place }
     }
 
-    /// A cursor in a part of a text that begins at a place.
+    /// A cursor in a part of a text; `place` is where the part begins.
     pub fn within(text: &'a str, place: Place) -> Cursor<'a> {
         Cursor { text, at: 0, place }
     }
@@ -39,7 +39,7 @@ impl<'a> Cursor<'a> {
         self.rest().chars().next()
     }
 
-    /// Goes on by some bytes, and gives them.
+    /// Advances by some bytes and returns them.
     pub fn take(&mut self, bytes: usize) -> &'a str {
         let taken = &self.text[self.at..self.at + bytes];
         for char in taken.chars() {
@@ -54,13 +54,13 @@ impl<'a> Cursor<'a> {
         taken
     }
 
-    /// Goes on while characters are such.
+    /// Advances while characters satisfy `such`.
     pub fn take_while(&mut self, such: impl Fn(char) -> bool) -> &'a str {
         let rest = self.rest();
         self.take(rest.find(|char| !such(char)).unwrap_or(rest.len()))
     }
 
-    /// Goes on behind a mark, and gives what is before it; to the end and `None` if there is none.
+    /// Advances past a mark and returns the text before it. Without the mark, advances to the end and returns `None`.
     pub fn take_through(&mut self, mark: &str) -> Option<&'a str> {
         let rest = self.rest();
         match rest.find(mark) {
@@ -75,7 +75,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Goes on behind this text if it comes next.
+    /// Advances past a text if it comes next.
     pub fn eat(&mut self, text: &str) -> bool {
         let next = self.rest().starts_with(text);
         if next {
@@ -88,7 +88,7 @@ impl<'a> Cursor<'a> {
         !self.take_while(is_space).is_empty()
     }
 
-    /// The name that comes next, with its prefix; empty if none does.
+    /// Takes the name that comes next, with its prefix; empty if there is none.
     pub fn name(&mut self) -> &'a str {
         match self.peek() {
             Some(first) if is_name_start(first) => self.take_while(is_name),
@@ -101,7 +101,7 @@ pub(super) fn is_space(char: char) -> bool {
     matches!(char, ' ' | '\t' | '\n' | '\r')
 }
 
-/// Whether a name can begin so. Wider than the table of XML beyond ASCII, which names nothing here.
+/// True if a name can begin with the character. Beyond ASCII this is wider than XML's table, without harm here.
 pub(super) fn is_name_start(char: char) -> bool {
     char.is_ascii_alphabetic() || char == '_' || (!char.is_ascii() && char.is_alphabetic())
 }

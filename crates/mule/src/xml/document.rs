@@ -12,12 +12,12 @@ use super::value::{Part, Value};
 use super::{Attribute, DEPTH_MAX, Element};
 use crate::app::Compat;
 
-/// How many faults of one file are told.
+/// The limit of errors reported for one file.
 const FAULTS_MAX: usize = 100;
 
-/// Reads a file: the elements of its root `<mule>`, or those that stand in it side by side.
+/// Reads a file: the children of its root `<mule>`, or its top-level elements.
 ///
-/// `None` if something is wrong, which is then in the notes.
+/// `None`: there are errors, which are in the notes.
 pub(crate) fn parse(
     text: &str,
     file: usize,
@@ -49,17 +49,17 @@ pub(crate) fn parse(
     (notes.errors() == errors).then_some(top)
 }
 
-/// Reading cannot go on; why has been told.
+/// An error that ends reading; it has been reported.
 pub(super) struct Stop;
 
-/// What has been read of a file.
+/// The state of reading a file.
 pub(super) struct Reader<'a, 'n> {
     pub cursor: Cursor<'a>,
     pub compat: Compat,
     pub notes: &'n mut Notes,
-    /// How far one may yet look ahead in vain.
+    /// The remaining bytes of fruitless look-ahead.
     pub lookahead: usize,
-    /// Where the file begins.
+    /// The place where the file begins.
     start: Place,
     faults_max: usize,
     bindings: Bindings,
@@ -68,23 +68,23 @@ pub(super) struct Reader<'a, 'n> {
     count: usize,
 }
 
-/// An element whose end has not come yet.
+/// An element whose end tag is still to come.
 struct Open<'a> {
     element: Element,
-    /// Its name, as written.
+    /// The name as written.
     name: &'a str,
     text: Value,
-    /// How many prefixes were bound before it.
+    /// The number of prefixes that were bound before it.
     bindings: usize,
 }
 
 impl<'a> Reader<'a, '_> {
-    /// Something that is not XML, and can be read all the same.
+    /// Reports a deviation from XML that can be read: a warning in `intent`, an error in `strict`.
     pub fn tolerate(&mut self, at: Place, what: &str, mend: &str) {
         match self.compat {
             Compat::Intent => self
                 .notes
-                .warn(at, format!("{what}; it is read as it stands"), mend),
+                .warn(at, format!("{what}; it is read as written"), mend),
             Compat::Strict => self.notes.error(at, what, mend),
         }
     }
@@ -97,8 +97,8 @@ impl<'a> Reader<'a, '_> {
                 return Ok(());
             }
             if self.notes.errors() >= self.faults_max {
-                let what = "there are too many faults; the rest of the file has not been read";
-                self.notes.error(at, what, "mend those above first");
+                let what = "too many errors; the rest of the file was not read";
+                self.notes.error(at, what, "fix those above first");
                 return Err(Stop);
             }
             let Some(markup) = rest.strip_prefix('<') else {
@@ -140,7 +140,7 @@ impl<'a> Reader<'a, '_> {
         self.take_text(raw.len(), Part::Text);
     }
 
-    /// Takes a part of the text of the element that is open.
+    /// Adds a part to the text of the open element.
     fn take_text(&mut self, length: usize, part: Part) {
         let at = self.cursor.place();
         let raw = self.cursor.take(length);
@@ -150,7 +150,7 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// Text that belongs to no element.
+    /// Refuses text outside of all elements.
     fn refuse_text(&mut self, raw: &str, at: Place) {
         if raw.trim().is_empty() {
             return;
@@ -194,20 +194,19 @@ impl<'a> Reader<'a, '_> {
         Ok(())
     }
 
-    /// `<!DOCTYPE` and the like: what would make a small file large, or read other files.
+    /// Refuses `<!DOCTYPE` and the like, which could expand a small file to a large one, or read other files.
     fn refuse_declaration(&mut self) -> Result<(), Stop> {
         let at = self.cursor.place();
         self.cursor.take("<!".len());
         let name = self.cursor.name();
         let (what, mend) = if name.eq_ignore_ascii_case("doctype") {
             (
-                "a document type is not read: entities that it would define are not expanded"
-                    .to_owned(),
-                "remove `<!DOCTYPE …>`, and write out what its entities stand for",
+                "document types are not supported: their entities are not expanded".to_owned(),
+                "remove `<!DOCTYPE …>` and replace its entities by their text",
             )
         } else {
             let what = format!(
-                "{} is no markup of an application",
+                "{} is not valid in an application",
                 quote(&format!("<!{name}"))
             );
             (what, "remove it; a comment is `<!-- … -->`")
@@ -216,7 +215,7 @@ impl<'a> Reader<'a, '_> {
         Err(Stop)
     }
 
-    /// A processing instruction, which means nothing here, or the XML declaration.
+    /// Skips a processing instruction, which has no meaning here, or checks the XML declaration.
     fn instruction(&mut self) -> Result<(), Stop> {
         let at = self.cursor.place();
         self.cursor.take("<?".len());
@@ -239,11 +238,11 @@ impl<'a> Reader<'a, '_> {
                 "utf-8" | "utf8" | "us-ascii"
             )
         {
-            let what = format!("the file says that its encoding is {}", quote(encoding));
+            let what = format!("the file declares the encoding {}", quote(encoding));
             self.notes.error(
                 at,
                 what,
-                "save it as UTF-8, and say so: `encoding=\"UTF-8\"`",
+                "save it as UTF-8 and declare that: `encoding=\"UTF-8\"`",
             );
             return Err(Stop);
         }
@@ -253,7 +252,7 @@ impl<'a> Reader<'a, '_> {
     fn begin(&mut self, tag: Tag<'a>) -> Result<(), Stop> {
         self.count += 1;
         let what = if self.open.len() >= DEPTH_MAX {
-            format!("there are more than {DEPTH_MAX} elements inside one another")
+            format!("more than {DEPTH_MAX} nested elements")
         } else if self.count > NODES_MAX {
             format!("the file has more than {NODES_MAX} elements")
         } else {
@@ -280,7 +279,7 @@ impl<'a> Reader<'a, '_> {
         Err(Stop)
     }
 
-    /// The element that a tag begins, with its names resolved.
+    /// Makes the element of a tag, with its names resolved.
     fn element(&mut self, tag: Tag<'a>) -> Element {
         for written in &tag.attributes {
             match split(written.name) {
@@ -291,7 +290,7 @@ impl<'a> Reader<'a, '_> {
         }
         let (prefix, local) = split(tag.name);
         if local.is_empty() || local.contains(':') {
-            let what = format!("{} is no name of an element", quote(tag.name));
+            let what = format!("{} is not an element name", quote(tag.name));
             self.notes
                 .error(tag.at, what, "write `name`, or `module:name`");
         }
@@ -304,7 +303,7 @@ impl<'a> Reader<'a, '_> {
                     format!("xmlns:{prefix}")
                 };
                 let what = format!(
-                    "{} is bound to {}, which is no namespace of Mule",
+                    "{} is bound to {}, which is not a namespace of Mule",
                     quote(&which),
                     quote(&foreign.address)
                 );
@@ -320,7 +319,7 @@ impl<'a> Reader<'a, '_> {
         let mut seen: HashMap<String, Place> = HashMap::new();
         for written in tag.attributes {
             let (prefix, local) = split(written.name);
-            // An attribute without a prefix belongs to its element, whatever the default namespace is.
+            // An attribute without a prefix belongs to its element, not to the default namespace.
             let name = match prefix {
                 "" => written.name.to_owned(),
                 "xmlns" | "xml" => written.name.to_owned(),
@@ -381,10 +380,10 @@ impl<'a> Reader<'a, '_> {
         self.close();
     }
 
-    /// An end tag that none of the open elements fits.
+    /// Handles an end tag that matches none of the open elements.
     fn end_of_nothing(&mut self, name: &str, shown: &str, at: Place) {
         let Some(open) = self.open.last() else {
-            let what = format!("{shown} closes nothing");
+            let what = format!("{shown} closes no element");
             self.notes.error(at, what, "remove it");
             return;
         };
@@ -396,7 +395,7 @@ impl<'a> Reader<'a, '_> {
         let meant = nearest(name, [open.name]).is_some();
         self.notes
             .error(at, what, format!("write {expected}, or remove it"));
-        // A misspelt name closes what it means, so that the rest still fits.
+        // A misspelt end tag closes the element of similar name, so that the rest of the file still fits.
         if meant {
             self.close();
         }
@@ -414,7 +413,7 @@ impl<'a> Reader<'a, '_> {
         self.close();
     }
 
-    /// Ends the innermost element.
+    /// Closes the innermost element.
     fn close(&mut self) {
         let Some(open) = self.open.pop() else {
             return;
@@ -443,14 +442,14 @@ impl<'a> Reader<'a, '_> {
             self.close_unclosed("before the file ends");
         }
         if self.count == 0 {
-            let what = "there is no element in the file";
+            let what = "the file has no elements";
             let mend = "write the application's flows, `<flow name=\"…\">`, with or without `<mule>` around them";
             self.notes.error(self.start, what, mend);
         }
     }
 }
 
-/// The encoding that an XML declaration names.
+/// The encoding in an XML declaration.
 fn encoding(declaration: &str) -> Option<&str> {
     let (_, rest) = declaration.split_once("encoding")?;
     let rest = rest.trim_start_matches(is_space).strip_prefix('=')?;

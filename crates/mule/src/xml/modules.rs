@@ -1,10 +1,10 @@
-//! Which module a prefix means.
+//! The module of a prefix.
 
 use std::sync::Arc;
 
-/// What the namespaces of Mule's modules begin with.
+/// The common prefix of the namespaces of Mule's modules.
 const MULE: &str = "http://www.mulesoft.org/schema/mule/";
-/// The modules that are known here by a prefix of their own, so that the prefix cannot mean another.
+/// The modules with a fixed conventional prefix, which must not be bound to another module.
 const CONVENTIONAL: [&str; 11] = [
     "",
     "doc",
@@ -19,7 +19,7 @@ const CONVENTIONAL: [&str; 11] = [
     "xsi",
 ];
 
-/// A name as it is conventionally written.
+/// The conventional form of a name.
 pub(super) fn title(module: &str, name: &str) -> String {
     if module.is_empty() {
         name.to_owned()
@@ -28,20 +28,20 @@ pub(super) fn title(module: &str, name: &str) -> String {
     }
 }
 
-/// A name and its prefix, which may be empty.
+/// Splits a name into its prefix, which may be empty, and the rest.
 pub(super) fn split(name: &str) -> (&str, &str) {
     name.split_once(':').unwrap_or(("", name))
 }
 
-/// Which prefixes are bound to which addresses, from the outermost element inwards.
+/// The namespaces of prefixes, from the outermost element inwards.
 #[derive(Default)]
 pub(super) struct Bindings(Vec<(Arc<str>, Arc<str>)>);
 
-/// The address that a prefix is bound to, though the prefix is a module's and the address is not.
+/// An error: a module's prefix that is bound to a foreign namespace.
 #[derive(Debug, PartialEq)]
 pub(super) struct Foreign {
     pub address: Arc<str>,
-    /// What the prefix should be bound to.
+    /// The namespace that the prefix should be bound to.
     pub expected: String,
 }
 
@@ -50,7 +50,7 @@ impl Bindings {
         self.0.push((prefix.into(), address.into()));
     }
 
-    /// How many bindings there are; [`leave`](Bindings::leave) goes back to as many.
+    /// The number of bindings, for [`leave`](Bindings::leave).
     pub fn depth(&self) -> usize {
         self.0.len()
     }
@@ -59,8 +59,7 @@ impl Bindings {
         self.0.truncate(depth);
     }
 
-    /// The module that a prefix means: by its address where it is bound, else by its own name, as in a
-    /// snippet.
+    /// The module of a prefix: from its namespace if it is bound, otherwise the prefix itself, as in a snippet.
     pub fn module(&self, prefix: &str) -> Result<Arc<str>, Foreign> {
         let bound = self.0.iter().rev().find(|(bound, _)| &**bound == prefix);
         let Some((_, address)) = bound else {
@@ -72,7 +71,7 @@ impl Bindings {
             Some("documentation") => Ok("doc".into()),
             Some(module) if !module.is_empty() => Ok(module.into()),
             _ if &**address == "http://www.w3.org/2001/XMLSchema-instance" => Ok("xsi".into()),
-            // `xmlns=""` takes the default namespace back.
+            // `xmlns=""` resets the default namespace.
             _ if address.is_empty() => Ok("".into()),
             _ if CONVENTIONAL.contains(&prefix) => Err(Foreign {
                 address: address.clone(),

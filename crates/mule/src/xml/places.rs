@@ -1,31 +1,31 @@
-//! Where the parts of a value were written.
+//! The places where the parts of a value were written.
 
 use fusebox_plan::dialect::{At, Place};
 
-/// Where the parts of a value were written, so that a fault within it can be told where it is.
+/// The places where the parts of a value were written, to report errors inside it.
 ///
-/// A value differs from what is written: entities are decoded, placeholders replaced, line ends made
-/// one character.
+/// A value differs from its source: entities are decoded, placeholders filled in, line ends reduced to one
+/// character.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Places(Vec<Mark>);
 
-/// From which byte of the value on a new count begins.
+/// A byte of the value from which places are counted anew.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Mark {
     offset: usize,
     place: Place,
-    /// Whether what follows stands there character by character, on one line; else all of it came
-    /// out of what is written at the place.
+    /// True if the text that follows is in the source character by character, on one line; false if all of it
+    /// results from the source at the place.
     spelled: bool,
 }
 
 impl Places {
-    /// What follows in the value from this byte on is written from this place on, on one line.
+    /// Marks that from this byte on the value is in the source unchanged, on one line, from this place on.
     pub fn spelled(&mut self, offset: usize, place: Place) {
         self.mark(offset, place, true);
     }
 
-    /// What follows came out of what is written at this place.
+    /// Marks that from this byte on the value results from the source at this place.
     pub fn made(&mut self, offset: usize, place: Place) {
         self.mark(offset, place, false);
     }
@@ -38,13 +38,13 @@ impl Places {
         });
     }
 
-    /// Where a byte of the value was written.
+    /// The place where a byte of the value was written.
     pub fn of(&self, value: &At<String>, offset: usize) -> Place {
         self.after((0, value.at), value, offset)
     }
 
-    /// The same, where it is known where a byte before it was written: so one that goes through a value
-    /// counts each character once.
+    /// The place where a byte was written, given the place of an earlier byte: a pass over the value thus counts each
+    /// character once.
     pub fn after(&self, known: (usize, Place), value: &At<String>, offset: usize) -> Place {
         let before = self.0.partition_point(|mark| mark.offset <= offset);
         let last = before.checked_sub(1).map(|last| self.0[last]);
@@ -59,7 +59,7 @@ impl Places {
         place
     }
 
-    /// Where the character was written that is in this line and column of the value, both from 1.
+    /// The place where a character was written, from its line and column in the value, both from 1.
     pub fn at(&self, value: &At<String>, line: usize, col: usize) -> Place {
         let before: usize = value
             .value
@@ -75,7 +75,7 @@ impl Places {
         self.of(value, before + within)
     }
 
-    /// The places of a part of a value, counted from its beginning, which is at a place.
+    /// The places of a part of the value. `at` is the place where the part begins.
     pub fn part(&self, at: Place, start: usize, end: usize) -> Places {
         let before = self.0.partition_point(|mark| mark.offset <= start);
         let spelled = before
@@ -94,7 +94,7 @@ impl Places {
         part
     }
 
-    /// What follows from this byte on has these places.
+    /// Appends places for the part of the value that begins at this byte.
     pub fn extend(&mut self, offset: usize, part: Places) {
         self.0.extend(part.0.into_iter().map(|mark| Mark {
             offset: mark.offset + offset,

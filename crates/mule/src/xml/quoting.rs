@@ -1,33 +1,33 @@
-//! Where an attribute's value ends, in XML and in what published flows write instead.
+//! The end of an attribute's value, in XML and in the deviations of published flows.
 //!
-//! A quoted value ends at its quote. Some flows write that quote within an expression,
-//! `"#[payload["id"]]"`: there a bracket is open yet. And some write no quotes at all.
+//! A quoted value ends at its quote. Some flows have the same quote inside an expression, `"#[payload["id"]]"`, where a
+//! bracket is still open; others have no quotes at all.
 
 use super::cursor::{is_name, is_name_start, is_space};
 
-/// How far all attempts of one file may look ahead in vain, so that no file is read again and again.
+/// The limit of fruitless look-ahead in a file, in bytes, so that no file is read over and over.
 pub(super) const LOOKAHEAD_MAX: usize = 4 << 20;
 
-/// Where a value ends.
+/// The end of a value.
 #[derive(Debug, PartialEq)]
 pub(super) enum End {
-    /// At its quote, this many bytes on.
+    /// The next quote, at this offset in bytes.
     Quote(usize),
-    /// At its quote, this many bytes on; the first quote, at `first`, is within an expression.
+    /// A later quote, at offset `end`; the next quote, at `first`, is inside an expression.
     Later { first: usize, end: usize },
-    /// Nowhere.
+    /// No quote follows.
     Open,
 }
 
-/// Where a value in quotes ends, by XML's rule alone.
+/// The end of a quoted value by XML's rule alone.
 pub(super) fn plain_end(text: &str, quote: char) -> End {
     text.find(quote).map_or(End::Open, End::Quote)
 }
 
-/// Where a value in quotes ends, if quotes may stand within expressions.
+/// The end of a quoted value whose expressions may contain the quote.
 ///
-/// XML's rule comes first wherever it leaves a whole value and a whole tag: a regular expression may
-/// hold any brackets and quotes.
+/// XML's rule applies first if it leaves a complete value and a complete tag, since a regular expression may contain
+/// any brackets and quotes.
 pub(super) fn lenient_end(text: &str, quote: char, lookahead: &mut usize) -> End {
     let Some(first) = text.find(quote) else {
         return End::Open;
@@ -35,13 +35,13 @@ pub(super) fn lenient_end(text: &str, quote: char, lookahead: &mut usize) -> End
     let inside = &text[..first];
     let mut scan = Scan::default();
     scan.read(inside, quote);
-    let whole = inside.trim_end().ends_with(']') && goes_on(&text[first + 1..]);
+    let whole = inside.trim_end().ends_with(']') && tag_continues(&text[first + 1..]);
     if scan.is_outside() || whole {
         return End::Quote(first);
     }
     let bound = floor(text, first + *lookahead);
     match scan.find_end(&text[..bound], first, quote) {
-        Some(end) if goes_on(&text[end + 1..]) => End::Later { first, end },
+        Some(end) if tag_continues(&text[end + 1..]) => End::Later { first, end },
         _ => {
             *lookahead -= (bound - first).min(*lookahead);
             End::Quote(first)
@@ -49,8 +49,8 @@ pub(super) fn lenient_end(text: &str, quote: char, lookahead: &mut usize) -> End
     }
 }
 
-/// How long a value without quotes is: to the next ` name=`, to `>` or to `/>`, but no bracket of an
-/// expression is left open if it closes at all.
+/// The length of a value without quotes: up to the next ` name=`, `>` or `/>`, but past the closing bracket of an
+/// expression, if it has one.
 pub(super) fn bare_length(text: &str, lookahead: &mut usize) -> usize {
     let mut from = 0;
     if text.starts_with("#[") {
@@ -65,7 +65,7 @@ pub(super) fn bare_length(text: &str, lookahead: &mut usize) -> usize {
     for (offset, char) in text[from..].char_indices() {
         let at = from + offset;
         let rest = &text[at..];
-        // A run of spaces is looked behind once, however long it is.
+        // A run of spaces is examined once, at its first space.
         let ends = char == '>'
             || rest.starts_with("/>")
             || (is_space(char) && !after_space && begins_attribute(rest));
@@ -77,8 +77,8 @@ pub(super) fn bare_length(text: &str, lookahead: &mut usize) -> usize {
     text.trim_end_matches(is_space).len()
 }
 
-/// Whether what comes behind a value is the rest of a tag.
-fn goes_on(rest: &str) -> bool {
+/// True if the rest of a tag follows a value.
+fn tag_continues(rest: &str) -> bool {
     let next = rest.trim_start_matches(is_space);
     if next.starts_with('>') || next.starts_with("/>") || next.starts_with("?>") {
         return true;
@@ -86,7 +86,7 @@ fn goes_on(rest: &str) -> bool {
     begins_attribute(rest)
 }
 
-/// Whether white space and `name=` follow.
+/// True if white space and `name=` follow.
 fn begins_attribute(rest: &str) -> bool {
     let next = rest.trim_start_matches(is_space);
     if next.len() == rest.len() || !next.starts_with(is_name_start) {
@@ -98,13 +98,13 @@ fn begins_attribute(rest: &str) -> bool {
     behind.starts_with('=') && !behind.starts_with("==")
 }
 
-/// Whether `name=` follows.
+/// True if `name=` follows.
 pub(super) fn is_attribute(rest: &str) -> bool {
     let behind = rest.trim_start_matches(is_name);
     behind.len() < rest.len() && behind.trim_start_matches(is_space).starts_with('=')
 }
 
-/// The last boundary between characters that is not behind `bytes`.
+/// The last character boundary up to `bytes`.
 fn floor(text: &str, bytes: usize) -> usize {
     if bytes >= text.len() {
         return text.len();
@@ -115,13 +115,13 @@ fn floor(text: &str, bytes: usize) -> usize {
         .unwrap_or(0)
 }
 
-/// What is open in an expression: brackets, and the quotes of a text.
+/// The open brackets and quotes of an expression.
 #[derive(Default)]
 struct Scan {
     depth: usize,
     quote: Option<char>,
     escaped: bool,
-    /// Bytes that belong to what was read before.
+    /// The number of bytes that belong to the previous character.
     skip: usize,
 }
 
@@ -136,7 +136,7 @@ impl Scan {
         }
     }
 
-    /// The first delimiter from `from` on at which no expression is open. `self` has read what is before.
+    /// The first delimiter from `from` on outside of all expressions. `self` has read the text before it.
     fn find_end(&mut self, text: &str, from: usize, delimiter: char) -> Option<usize> {
         for (offset, char) in text[from..].char_indices() {
             let at = from + offset;
@@ -148,7 +148,7 @@ impl Scan {
         None
     }
 
-    /// Behind the bracket that closes the first expression.
+    /// The offset after the bracket that closes the first expression.
     fn find_close(&mut self, text: &str) -> Option<usize> {
         for (at, char) in text.char_indices() {
             self.step(&text[at..], '"');
@@ -159,7 +159,7 @@ impl Scan {
         None
     }
 
-    /// Reads one character: the first of what is left.
+    /// Reads one character, the first of the rest.
     fn step(&mut self, rest: &str, delimiter: char) {
         if self.skip > 0 {
             self.skip -= 1;

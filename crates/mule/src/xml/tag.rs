@@ -1,4 +1,4 @@
-//! A start tag and its attributes.
+//! A start tag with its attributes.
 
 use fusebox_plan::dialect::{At, Place, quote};
 
@@ -12,18 +12,18 @@ use crate::app::Compat;
 
 /// A start tag, as written.
 pub(super) struct Tag<'a> {
-    /// Its name, with its prefix.
+    /// The name with its prefix.
     pub name: &'a str,
-    /// Where its `<` is.
+    /// The place of its `<`.
     pub at: Place,
-    pub attributes: Vec<Written<'a>>,
-    /// Whether it ends with `/>`.
+    pub attributes: Vec<WrittenAttribute<'a>>,
+    /// True if the tag ends with `/>`.
     pub is_empty: bool,
 }
 
 /// An attribute, as written.
-pub(super) struct Written<'a> {
-    /// Its name, with its prefix.
+pub(super) struct WrittenAttribute<'a> {
+    /// The name with its prefix.
     pub name: &'a str,
     pub at: Place,
     pub value: At<String>,
@@ -31,7 +31,7 @@ pub(super) struct Written<'a> {
 }
 
 impl<'a> Reader<'a, '_> {
-    /// Reads the tag that begins here.
+    /// Reads the tag at the current position.
     pub fn tag(&mut self) -> Result<Tag<'a>, Stop> {
         let at = self.cursor.place();
         self.cursor.take(1);
@@ -42,7 +42,7 @@ impl<'a> Reader<'a, '_> {
             attributes: Vec::new(),
             is_empty: false,
         };
-        let mut told = false;
+        let mut reported = false;
         let mut count = 0_usize;
         loop {
             let spaced = self.cursor.space();
@@ -74,12 +74,12 @@ impl<'a> Reader<'a, '_> {
             let glued = !spaced && !is_attribute(self.cursor.rest());
             let attribute = if glued { "" } else { self.cursor.name() };
             if attribute.is_empty() {
-                self.skip_junk(name, place, &mut told);
+                self.skip_junk(name, place, &mut reported);
                 continue;
             }
-            if !spaced && !told {
-                told = true;
-                let what = format!("there is no space before {}", quote(attribute));
+            if !spaced && !reported {
+                reported = true;
+                let what = format!("missing space before {}", quote(attribute));
                 self.notes
                     .error(place, what, "put a space between two attributes");
             }
@@ -98,17 +98,17 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// Goes behind what is no attribute, and tells it once for each tag.
-    fn skip_junk(&mut self, tag: &str, place: Place, told: &mut bool) {
+    /// Skips text that is not an attribute; reports it once for each tag.
+    fn skip_junk(&mut self, tag: &str, place: Place, reported: &mut bool) {
         let rest = self.cursor.rest();
         let ends = |char: char| is_space(char) || matches!(char, '<' | '>' | '/');
         let first = rest.chars().next().map_or(0, char::len_utf8);
         let length = first + rest[first..].find(ends).unwrap_or(rest.len() - first);
         let junk = self.cursor.take(length);
-        if !*told {
-            *told = true;
+        if !*reported {
+            *reported = true;
             let what = format!(
-                "{} in the tag {} is no attribute",
+                "{} in the tag {} is not an attribute",
                 quote(junk),
                 quote(&format!("<{tag}"))
             );
@@ -117,8 +117,12 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// Reads what follows an attribute's name. `None`: it has no value, which has been told.
-    fn attribute(&mut self, name: &'a str, at: Place) -> Result<Option<Written<'a>>, Stop> {
+    /// Reads the rest of an attribute after its name. `None`: it has no value, which is reported.
+    fn attribute(
+        &mut self,
+        name: &'a str,
+        at: Place,
+    ) -> Result<Option<WrittenAttribute<'a>>, Stop> {
         self.cursor.space();
         if !self.cursor.eat("=") {
             let what = format!("the attribute {} has no value", quote(name));
@@ -137,7 +141,7 @@ impl<'a> Reader<'a, '_> {
         let mut value = Value::default();
         value.add(raw.value, raw.at, Part::Attribute, self.notes);
         let (value, places) = value.finish(raw.at);
-        Ok(Some(Written {
+        Ok(Some(WrittenAttribute {
             name,
             at,
             value,
@@ -203,7 +207,7 @@ impl<'a> Reader<'a, '_> {
     }
 }
 
-/// The place of a byte of a text that begins at a place.
+/// The place of a byte of a text that begins at `start`.
 pub(super) fn within(text: &str, start: Place, byte: usize) -> Place {
     let mut cursor = Cursor::within(text, start);
     cursor.take(byte);

@@ -1,4 +1,4 @@
-//! Texts in, elements or diagnostics out.
+//! From texts to elements or diagnostics.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::app::Compat;
 
-/// The elements, a line each: place, name, attributes with their places, text.
+/// The elements, one per line: place, name, attributes with their places, text.
 fn shown(elements: &[Element]) -> String {
     let mut out = String::new();
     for element in elements {
@@ -43,7 +43,7 @@ fn told(notes: Notes) -> String {
         .replace("a.xml:", "")
 }
 
-/// What a text becomes, and then what is said about it.
+/// The elements of a text, then the diagnostics.
 #[track_caller]
 fn check_as(compat: Compat, text: &str, expected: &str) {
     let mut notes = Notes::default();
@@ -101,7 +101,7 @@ fn a_prefix_means_the_module_whose_address_it_is_bound_to() {
     );
     check_both(
         "<http:request xmlns:http='https://www.mulesoft.org/schema/mule/http'/>",
-        "1:1: error: `xmlns:http` is bound to `https://www.mulesoft.org/schema/mule/http`, which is no namespace of Mule; write `xmlns:http=\"http://www.mulesoft.org/schema/mule/http\"`",
+        "1:1: error: `xmlns:http` is bound to `https://www.mulesoft.org/schema/mule/http`, which is not a namespace of Mule; write `xmlns:http=\"http://www.mulesoft.org/schema/mule/http\"`",
     );
 }
 
@@ -130,11 +130,11 @@ fn what_is_nearly_xml_is_read_with_a_warning_or_refused() {
 1:1 a b@1:7="#[p[\"x\"] < 1]" c@1:24="5" d@1:28="#[e > 1]"
 2:1 e @2:4 "1 < 2"
 1:11: warning: a quote within the expression of `b` is not XML; it is read as part of the expression; write `&quot;`, or quote the text with `'`
-1:16: warning: a bare `<` in the value of `b` is not XML; it is read as it stands; write `&lt;`
-1:24: warning: the value of `c` has no quotes, which is not XML; it is read as it stands; put it in quotes
-1:28: warning: the value of `d` has no quotes, which is not XML; it is read as it stands; put it in quotes
-2:6: warning: a bare `<` in a text is not XML; it is read as it stands; write `&lt;`, or put the text into `<![CDATA[ ]]>`
-2:20: warning: `--` within a comment is not XML; it is read as it stands; write a single `-`
+1:16: warning: a bare `<` in the value of `b` is not XML; it is read as written; write `&lt;`
+1:24: warning: the value of `c` has no quotes, which is not XML; it is read as written; put it in quotes
+1:28: warning: the value of `d` has no quotes, which is not XML; it is read as written; put it in quotes
+2:6: warning: a bare `<` in a text is not XML; it is read as written; write `&lt;`, or put the text into `<![CDATA[ ]]>`
+2:20: warning: `--` within a comment is not XML; it is read as written; write a single `-`
 "##,
     );
     check_as(
@@ -150,7 +150,7 @@ fn what_is_nearly_xml_is_read_with_a_warning_or_refused() {
     check_as(
         Compat::Strict,
         "<a b=\"#[p[\"x\"]]\"/>",
-        "1:12: error: `x\"]]\"` in the tag `<a` is no attribute; write attributes as `name=\"value\"`; a quote within a value is `&quot;`",
+        "1:12: error: `x\"]]\"` in the tag `<a` is not an attribute; write attributes as `name=\"value\"`; a quote within a value is `&quot;`",
     );
 }
 
@@ -159,7 +159,7 @@ fn tags_that_do_not_fit_are_told_with_both_lines() {
     check_both(
         "<a>\n<b>\n</a>\n</c>\n<d>\n<flow>\n</flwo>\n",
         "2:1: error: `<b>` is not closed before `</a>` in line 3; add `</b>`, or end the tag with `/>`
-4:1: error: `</c>` closes nothing; remove it
+4:1: error: `</c>` closes no element; remove it
 5:1: error: `<d>` is not closed before the file ends; add `</d>`, or end the tag with `/>`
 7:1: error: `</flwo>` does not close `<flow>` of line 6; write `</flow>`, or remove it",
     );
@@ -174,9 +174,9 @@ fn what_a_tag_may_not_hold_is_told() {
     check_both(
         "<a b='1' b='2'/><a b='1'c='2' d/><a x='1' =5/>",
         "1:10: error: the attribute `b` is given twice; keep one; the first is in line 1
-1:25: error: there is no space before `c`; put a space between two attributes
+1:25: error: missing space before `c`; put a space between two attributes
 1:31: error: the attribute `d` has no value; write `d=\"…\"`, or remove it
-1:43: error: `=5` in the tag `<a` is no attribute; write attributes as `name=\"value\"`; a quote within a value is `&quot;`",
+1:43: error: `=5` in the tag `<a` is not an attribute; write attributes as `name=\"value\"`; a quote within a value is `&quot;`",
     );
     check_both(
         "<a b='1",
@@ -190,9 +190,9 @@ fn an_entity_that_nobody_defines_is_named() {
         "<a b='&nbsp; &x; a&b&#0;'>&#xZ;</a>",
         "1:7: error: the entity `&nbsp;` is not defined; write the character itself; there are `&lt;`, `&gt;`, `&amp;`, `&quot;`, `&apos;` and `&#…;`
 1:14: error: the entity `&x;` is not defined; write the character itself; there are `&lt;`, `&gt;`, `&amp;`, `&quot;`, `&apos;` and `&#…;`
-1:19: error: this `&` begins no entity; write `&amp;` for the character itself
-1:21: error: `&#0;` is no character of XML; write its code in decimal, `&#233;`, or in hexadecimal, `&#xE9;`
-1:27: error: `&#xZ;` is no character of XML; write its code in decimal, `&#233;`, or in hexadecimal, `&#xE9;`",
+1:19: error: this `&` does not begin an entity; write `&amp;` for the character itself
+1:21: error: `&#0;` is not a character of XML; write its code in decimal, `&#233;`, or in hexadecimal, `&#xE9;`
+1:27: error: `&#xZ;` is not a character of XML; write its code in decimal, `&#233;`, or in hexadecimal, `&#xE9;`",
     );
 }
 
@@ -200,11 +200,11 @@ fn an_entity_that_nobody_defines_is_named() {
 fn document_types_other_encodings_and_stray_texts_are_refused() {
     check_both(
         "<!DOCTYPE a [<!ENTITY x 'y'>]><a/>",
-        "1:1: error: a document type is not read: entities that it would define are not expanded; remove `<!DOCTYPE …>`, and write out what its entities stand for",
+        "1:1: error: document types are not supported: their entities are not expanded; remove `<!DOCTYPE …>` and replace its entities by their text",
     );
     check_both(
         "<?xml version='1.0' encoding='ISO-8859-1'?><a/>",
-        "1:1: error: the file says that its encoding is `ISO-8859-1`; save it as UTF-8, and say so: `encoding=\"UTF-8\"`",
+        "1:1: error: the file declares the encoding `ISO-8859-1`; save it as UTF-8 and declare that: `encoding=\"UTF-8\"`",
     );
     check_both(
         "<a/>\n  ... <mule>x<b/></mule>",
@@ -213,7 +213,7 @@ fn document_types_other_encodings_and_stray_texts_are_refused() {
     );
     check_both(
         "<!-- nothing -->",
-        "1:1: error: there is no element in the file; write the application's flows, `<flow name=\"…\">`, with or without `<mule>` around them",
+        "1:1: error: the file has no elements; write the application's flows, `<flow name=\"…\">`, with or without `<mule>` around them",
     );
 }
 
@@ -222,9 +222,7 @@ fn depth_and_attributes_are_bounded() {
     let mut notes = Notes::default();
     let deep = "<a>".repeat(65) + &"</a>".repeat(65);
     assert!(parse(&deep, 0, Compat::Intent, &mut notes).is_none());
-    assert!(
-        told(notes).contains("1:193: error: there are more than 64 elements inside one another")
-    );
+    assert!(told(notes).contains("1:193: error: more than 64 nested elements"));
     let mut notes = Notes::default();
     let wide: String = (0..129).map(|n| format!(" a{n}=''")).collect();
     assert!(parse(&format!("<a{wide}/>"), 0, Compat::Intent, &mut notes).is_none());
@@ -248,8 +246,7 @@ fn a_fault_within_a_value_is_told_where_it_is_written() {
     assert_eq!(place(elements[0].text_place(3, 3)), (5, 3));
 }
 
-/// An element of names, attributes, a text and others within it, none of whose values has white space
-/// that XML makes less of.
+/// An element of names, attributes, a text and children. No value has white space that XML would normalise.
 fn element() -> impl Strategy<Value = Element> {
     let name = || "[a-z][a-z0-9.-]{0,5}";
     let value = || "[ -~é–😀]{0,12}";
@@ -282,13 +279,13 @@ fn element() -> impl Strategy<Value = Element> {
     })
 }
 
-/// An element as XML writes it.
+/// An element in XML notation.
 fn written(element: &Element, out: &mut String) {
     let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;");
     write!(out, "<{}", element.title()).unwrap();
     for attribute in &element.attributes {
         let value = &attribute.value.value;
-        // Either quote will do, if the value has none of it.
+        // Any quote that the value does not contain.
         if value.contains('\'') {
             let value = escaped(value).replace('"', "&quot;");
             write!(out, "\n {}=\"{value}\"", attribute.name).unwrap();
@@ -353,7 +350,7 @@ proptest! {
     fn every_character_of_a_value_is_told_where_it_is_written(
         lines in prop::collection::vec("[ -%\'-;=?-~é😀]{1,8}", 1..4),
     ) {
-        // Without markup and entities, a value in double quotes stands there character by character.
+        // Without markup and entities, a value in double quotes is in the source character by character.
         let value = lines.join("\n").replace('"', "'");
         let text = format!("<a>\n é <b c=\"{value}\"/></a>");
         let mut notes = Notes::default();

@@ -1,36 +1,36 @@
-//! A value as it is written: entities, line ends, and characters that XML does not have.
+//! A value as written: entities, line ends, and characters outside XML.
 
 use fusebox_plan::dialect::{At, Notes, Place, quote};
 
 use super::cursor::Cursor;
 use super::places::Places;
 
-/// What a written value is part of.
+/// The kind of source text that a value is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     /// An attribute: line ends and tabs are spaces ([XML 1.0, 3.3.3](https://www.w3.org/TR/xml/#AVNormalize)).
     Attribute,
     /// Text between tags.
     Text,
-    /// CDATA, in which nothing is an entity.
+    /// CDATA, without entities.
     Cdata,
 }
 
-/// A value that is put together from what is written.
+/// A value under construction from pieces of source text.
 #[derive(Default)]
 pub(super) struct Value {
     pub text: String,
     pub places: Places,
-    /// Where its first part begins.
+    /// The place of its first piece.
     pub start: Option<Place>,
     faults: usize,
 }
 
-/// How many faults of one value are told.
+/// The limit of errors reported for one value.
 const FAULTS_MAX: usize = 20;
 
 impl Value {
-    /// Appends what is written in `raw`, which begins at a place.
+    /// Appends a piece of source text. `at` is the place where it begins.
     pub fn add(&mut self, raw: &str, at: Place, part: Part, notes: &mut Notes) {
         if raw.is_empty() {
             return;
@@ -75,7 +75,7 @@ impl Value {
                         !matches!(char, '&' | '\n' | '\r' | '\t') && !is_forbidden(char)
                     });
                     if plain.is_empty() {
-                        // An `&` of CDATA.
+                        // An `&` in CDATA.
                         self.text.push_str(cursor.take(char.len_utf8()));
                     } else {
                         self.text.push_str(plain);
@@ -92,12 +92,12 @@ impl Value {
         }
     }
 
-    /// The value of an attribute whose value begins at a place.
+    /// The value of an attribute; `at` is the place of an empty value.
     pub fn finish(self, at: Place) -> (At<String>, Places) {
         (At::new(self.text, self.start.unwrap_or(at)), self.places)
     }
 
-    /// The value without white space around it; `None` if there is nothing else.
+    /// The value without surrounding white space; `None`: there is nothing else.
     pub fn trimmed(self) -> Option<(At<String>, Places)> {
         let cut = self.text.len() - self.text.trim_start().len();
         let trimmed = self.text.trim();
@@ -112,14 +112,14 @@ impl Value {
     }
 }
 
-/// The characters that [XML 1.0, 2.2](https://www.w3.org/TR/xml/#charsets) leaves out.
+/// True for characters outside of [XML 1.0, 2.2](https://www.w3.org/TR/xml/#charsets).
 fn is_forbidden(char: char) -> bool {
     matches!(char, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }
 
-/// Goes behind the entity that is next, and gives its character; behind the `&` alone if it is none.
+/// Reads an entity at the cursor and returns its character. After an error the cursor is past the `&`.
 fn entity(cursor: &mut Cursor<'_>) -> Result<char, (String, String)> {
-    /// The longest name that is looked for.
+    /// The longest entity name.
     const NAME_MAX: usize = 32;
     cursor.take(1);
     let rest = cursor.rest();
@@ -131,7 +131,7 @@ fn entity(cursor: &mut Cursor<'_>) -> Result<char, (String, String)> {
         .map(|(length, _)| length);
     let Some(length) = length else {
         return Err((
-            "this `&` begins no entity".to_owned(),
+            "this `&` does not begin an entity".to_owned(),
             "write `&amp;` for the character itself".to_owned(),
         ));
     };
@@ -144,7 +144,7 @@ fn entity(cursor: &mut Cursor<'_>) -> Result<char, (String, String)> {
         "apos" => '\'',
         _ => match name.strip_prefix('#') {
             Some(number) => character(number).ok_or_else(|| {
-                let what = format!("{} is no character of XML", quote(&format!("&{name};")));
+                let what = format!("{} is not a character of XML", quote(&format!("&{name};")));
                 (
                     what,
                     "write its code in decimal, `&#233;`, or in hexadecimal, `&#xE9;`".to_owned(),

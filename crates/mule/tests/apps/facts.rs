@@ -1,4 +1,4 @@
-//! What becomes of elements that are right.
+//! Valid elements, and the model made of them.
 
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ fn the_documents_flow_is_read_as_it_stands() {
     for compat in [Compat::Intent, Compat::Strict] {
         let Read { plan, said } = read_all(&[("orders.xml", SEED)], bindings, compat);
         let plan = plan.unwrap();
-        // What is told of the circuit has tests of its own, in `mule/circuit`.
+        // The warnings on the circuit are tested in `mule/circuit`.
         let (of_circuit, said): (Vec<String>, Vec<String>) = said
             .into_iter()
             .partition(|line| line.contains("the circuit circuit-breaker-store/circuit-state "));
         assert_eq!(of_circuit.len(), 6, "{of_circuit:#?}");
         let warnings: &[&str] = match compat {
             Compat::Intent => &[
-                "orders.xml:21:13: warning: `vars.httpStatus` becomes the status of the response, which Mule does only where the listener of `circuit-breaker-flow` says so; add `http:response` and `http:error-response` to its `http:listener`",
+                "orders.xml:21:13: warning: `vars.httpStatus` becomes the status of the response, which Mule does only if the listener of `circuit-breaker-flow` says so; add `http:response` and `http:error-response` to its `http:listener`",
             ],
             Compat::Strict => &[],
         };
@@ -230,7 +230,7 @@ fn handlers_have_types_conditions_and_names() {
     };
     assert!(one.continues && one.logs && one.when.is_some());
     assert_eq!(one.types.len(), 3);
-    assert!(one.types[0].takes(&ErrorType::parse("HTTP:TIMEOUT")));
+    assert!(one.types[0].matches(&ErrorType::parse("HTTP:TIMEOUT")));
     assert!(!rest.continues && !rest.logs && rest.types.is_empty());
 }
 

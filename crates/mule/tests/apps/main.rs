@@ -1,4 +1,4 @@
-//! Mule applications: what is read, what is refused and where, what is taken otherwise than Mule takes it.
+//! Mule applications: accepted elements, errors with positions, and departures from Mule.
 
 #![allow(clippy::unwrap_used, reason = "a test fails loudly")]
 
@@ -15,7 +15,7 @@ use fusebox_mule::app::{App, Compat, Does, Flow, Processor};
 use fusebox_mule::read;
 use fusebox_plan::{Loader, Plan, Source};
 
-/// What the command line says.
+/// The bindings of the command line.
 struct Line {
     bindings: Vec<(String, String)>,
     compat: Compat,
@@ -44,13 +44,13 @@ impl Loader for Line {
     }
 }
 
-/// What came of an application.
+/// The result of reading an application.
 struct Read {
     plan: Option<Plan>,
     said: Vec<String>,
 }
 
-/// Reads files, in a profile, with what is bound (`NAME=URL`, by blanks).
+/// Reads files in a profile, with bindings (`NAME=URL`, separated by spaces).
 fn read_all(files: &[(&str, &str)], bindings: &str, compat: Compat) -> Read {
     let bindings = bindings.split_whitespace().map(|bind| {
         let (name, url) = bind.split_once('=').unwrap();
@@ -79,7 +79,7 @@ fn read_all(files: &[(&str, &str)], bindings: &str, compat: Compat) -> Read {
     }
 }
 
-/// Reads a snippet whose listeners are of `L` and whose requests go to `S`, as far as it has them.
+/// Reads a snippet; binds `L` for listeners and `S` for requests if the snippet has them.
 fn snippet(text: &str, compat: Compat) -> Read {
     let mut bindings = String::new();
     if text.contains("\"L\"") && !text.contains("http:listener-config") {
@@ -91,12 +91,12 @@ fn snippet(text: &str, compat: Compat) -> Read {
     read_all(&[("a.xml", text)], &bindings, compat)
 }
 
-/// A flow `f` of these elements, at `/x`; they begin at 1:57.
+/// A flow `f` at `/x` with these elements, which begin at 1:57.
 fn flow(inner: &str) -> String {
     format!(r#"<flow name="f"><http:listener config-ref="L" path="/x"/>{inner}</flow>"#)
 }
 
-/// The application of a snippet that has no error.
+/// The application of a snippet without errors.
 fn app(text: &str) -> Arc<App> {
     let Read { plan, said } = snippet(text, Compat::Intent);
     let Some(plan) = plan else {
@@ -105,19 +105,19 @@ fn app(text: &str) -> Arc<App> {
     plan.program::<fusebox_mule::app::App>().unwrap()
 }
 
-/// The flow of a name.
+/// Finds a flow by name.
 fn named<'a>(app: &'a App, name: &str) -> &'a Flow {
     app.flow(app.find(name).unwrap())
 }
 
-/// What the first processor of the flow `f` does, which is made of these elements.
+/// The first processor of the flow `f` with these elements.
 fn first(inner: &str) -> Does {
     let app = app(&flow(inner));
     let Processor { does, .. } = named(&app, "f").chain.0[0].clone();
     does
 }
 
-/// Checks all that is said of a snippet, without the file's name.
+/// Checks all diagnostics of a snippet, without the file's name.
 #[track_caller]
 fn check(text: &str, compat: Compat, expected: &[&str]) {
     let Read { said, .. } = snippet(text, compat);

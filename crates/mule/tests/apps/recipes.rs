@@ -1,4 +1,4 @@
-//! Published patterns, in words of our own: every one of them loads, with the warnings it earns.
+//! Published patterns, rewritten: every one of them loads, with the expected warnings.
 
 use std::fs;
 use std::path::Path;
@@ -7,13 +7,13 @@ use fusebox_mule::app::Compat;
 
 use super::{Read, read_all};
 
-/// Its file, the names to bind, and a part of each warning with how often it comes.
+/// A recipe: its file, the names to bind, and a part of each warning with its count.
 type Recipe = (&'static str, &'static str, &'static [(&'static str, usize)]);
 
-/// What each recipe is bound to, and how often each rule of `intent` is used in it.
+/// The recipes, with their use of each rule of `intent`.
 #[rustfmt::skip]
 const RECIPES: &[Recipe] = &[
-    ("backoff-with-jitter", "HTTP_Listener Inventory", &[("no `method`", 1), ("taken for a sleep", 1), ("vars.httpStatus", 1), ("vars.attempt", 1)]),
+    ("backoff-with-jitter", "HTTP_Listener Inventory", &[("no `method`", 1), ("read as a sleep", 1), ("vars.httpStatus", 1), ("vars.attempt", 1)]),
     ("bulkhead", "HTTP_Listener Payments Reports Notices", &[("no `method`", 2)]),
     ("cache-aside", "HTTP_Listener Reference", &[("no `method`", 2), ("vars.httpStatus", 1)]),
     ("cached-fallback", "HTTP_Listener Catalogue", &[("no `method`", 1), ("vars.httpStatus", 1), ("vars.outboundHeaders", 1)]),
@@ -27,7 +27,7 @@ const RECIPES: &[Recipe] = &[
     ("state-in-json", "HTTP_Listener Backend", &[("a quote within", 9), ("the circuit breakers/breaker-backend.state ", 6)]),
     ("statuses", "HTTP_Listener Backend", &[("vars.httpStatus", 1)]),
     ("timeout-fallback", "HTTP_Listener Rates", &[("nothing declares the object store", 1)]),
-    ("too-many-requests", "HTTP_Listener Partner", &[("taken for a sleep", 1), ("vars.attempt", 1)]),
+    ("too-many-requests", "HTTP_Listener Partner", &[("read as a sleep", 1), ("vars.attempt", 1)]),
 ];
 
 #[test]

@@ -1,10 +1,10 @@
-//! What is refused, and where.
+//! Errors, with their positions.
 
 use fusebox_mule::app::Compat;
 
 use super::{Read, check, flow, read_all, snippet};
 
-/// Checks all that is said of a flow `f` of these elements, which begin at 1:57.
+/// Checks all diagnostics of a flow `f` with these elements, which begin at 1:57.
 #[track_caller]
 fn refused(inner: &str, expected: &[&str]) {
     for compat in [Compat::Intent, Compat::Strict] {
@@ -17,11 +17,11 @@ fn all_that_is_outside_is_named_at_once_with_what_is_nearest() {
     refused(
         "<db:select config-ref=\"D\"><db:sql>x</db:sql></db:select>\n<anypoint-mq:publish/>\n<batch:job/>\n<set-paylod value=\"x\"/>\n<foo:bar/>",
         &[
-            "1:57: error: `db:select` is not supported; the nearest that is: `http:request` to a service that owns the database, or `os:store` and `os:retrieve` for small state",
-            "2:1: error: `anypoint-mq:publish` is not supported; the nearest that is: `vm:publish`",
-            "3:1: error: `batch:job` is not supported; the nearest that is: `foreach` or `parallel-foreach` over the records",
-            "4:1: error: there is no element `set-paylod`; did you mean `set-payload`?",
-            "5:1: error: `foo:bar` is not supported: nothing of the module `foo` is; call a service that does it by `http:request`",
+            "1:57: error: `db:select` is not supported; the nearest replacement: `http:request` to a service that owns the database, or `os:store` and `os:retrieve` for small state",
+            "2:1: error: `anypoint-mq:publish` is not supported; the nearest replacement: `vm:publish`",
+            "3:1: error: `batch:job` is not supported; the nearest replacement: `foreach` or `parallel-foreach` over the records",
+            "4:1: error: unknown element `set-paylod`; did you mean `set-payload`?",
+            "5:1: error: `foo:bar` is not supported: the module `foo` is not; call a service that does it by `http:request`",
         ],
     );
 }
@@ -51,29 +51,29 @@ fn what_stands_in_the_wrong_place_is_told_its_own() {
     refused(
         r#"<choice><logger/></choice><when expression="true"/><on-error-continue/>"#,
         &[
-            "1:57: error: this `choice` has nothing to choose by; add `<when expression=\"#[…]\">…</when>`",
-            "1:65: error: `logger` may not stand in `choice`; put it into `when` or `otherwise`",
-            "1:83: error: `when` may not stand in `flow`; it stands in `choice`",
-            "1:108: error: `on-error-continue` may not stand in `flow`; it stands in `error-handler`",
+            "1:57: error: this `choice` has no `when`; add `<when expression=\"#[…]\">…</when>`",
+            "1:65: error: `logger` is not allowed in `choice`; put it into `when` or `otherwise`",
+            "1:83: error: `when` is not allowed in `flow`; it belongs in `choice`",
+            "1:108: error: `on-error-continue` is not allowed in `flow`; it belongs in `error-handler`",
         ],
     );
     check(
         r#"<logger/>"#,
         Compat::Intent,
         &[
-            "1:1: error: `logger` may not stand outside flows; put it into a flow: `<flow name=\"main\">…</flow>`",
+            "1:1: error: `logger` is not allowed outside flows; put it into a flow: `<flow name=\"main\">…</flow>`",
         ],
     );
     refused(
         r#"<error-handler><on-error-continue/></error-handler><logger/><scheduler/>"#,
         &[
-            "1:57: error: there are elements behind the `error-handler`; make it the last one",
+            "1:57: error: there are elements after the `error-handler`; make it the last one",
             "1:117: error: `scheduler` is a second source of the flow; make a flow of its own for it, and let both refer to a third",
         ],
     );
     refused(
         "stray",
-        &["1:57: error: `flow` has no text, and here is `stray`; remove it"],
+        &["1:57: error: `flow` must not contain text: `stray`; remove it"],
     );
 }
 
@@ -85,8 +85,8 @@ fn what_nothing_defines_names_the_bind_that_mends_it() {
     assert_eq!(
         said,
         [
-            "a.xml:1:43: error: nothing defines the listener `HTTP_Listener`; give it by `--bind HTTP_Listener=http://127.0.0.1:8081`",
-            "a.xml:1:95: error: nothing defines the requests' configuration `Order_Service`; give it by `--bind Order_Service=http://127.0.0.1:8082`",
+            "a.xml:1:43: error: nothing defines the listener `HTTP_Listener`; bind it: `--bind HTTP_Listener=http://127.0.0.1:8081`",
+            "a.xml:1:95: error: nothing defines the requests' configuration `Order_Service`; bind it: `--bind Order_Service=http://127.0.0.1:8082`",
         ]
     );
     let bindings =
@@ -96,7 +96,7 @@ fn what_nothing_defines_names_the_bind_that_mends_it() {
         said,
         [
             "a.xml:1:1: error: `--bind Orders=http://127.0.0.1:1` binds nothing: no listener, request or flow-ref names `Orders`; known are HTTP_Listener, Order_Service",
-            "a.xml:1:43: error: `--bind HTTP_Listener=…`: `https://127.0.0.1:1` is no address to listen on; write it as `http://127.0.0.1:8081` or `http://0.0.0.0:8081/base`",
+            "a.xml:1:43: error: `--bind HTTP_Listener=…`: `https://127.0.0.1:1` is not an address to listen on; write it as `http://127.0.0.1:8081` or `http://0.0.0.0:8081/base`",
             "a.xml:1:95: error: `--bind Order_Service=…`: the scheme `ftp` is not supported: `ftp://x`; use `http` or `https`",
         ]
     );
@@ -115,9 +115,9 @@ fn names_are_given_once_and_found() {
         Compat::Strict,
         &[
             "1:40: error: the name `f` is taken: a `os:object-store` has it at a.xml:1; give each its own name",
-            "1:100: error: there is no flow `gg`; did you mean `g`? Or name the file that has it, or let it do nothing by `--bind gg=none`",
+            "1:100: error: unknown flow `gg`; did you mean `g`? Or add the file that defines it, or ignore its calls: `--bind gg=none`",
             "1:128: error: nothing declares the object store `g`; `g` is a `sub-flow`",
-            "1:157: error: there is no `error-handler` `none`; name the file that has it",
+            "1:157: error: unknown `error-handler` `none`; add the file that defines it",
             "1:213: error: the name `g` is taken: a `sub-flow` has it at a.xml:1; give each its own name",
         ],
     );
@@ -128,8 +128,8 @@ fn faults_of_expressions_stand_where_they_are() {
     refused(
         r##"<set-payload value="#[payload +]"/><choice><when expression="vars.a =="><logger/></when></choice>"##,
         &[
-            "1:88: error: a value is wanted, and the text ends; complete the expression, or remove what does not belong to it",
-            "1:127: error: a value is wanted, and the text ends; complete the expression, or remove what does not belong to it",
+            "1:88: error: expected a value, found the end of the text; complete the expression, or remove what does not belong to it",
+            "1:127: error: expected a value, found the end of the text; complete the expression, or remove what does not belong to it",
         ],
     );
 }
@@ -146,10 +146,10 @@ fn paths_are_those_that_mule_takes() {
         listeners,
         Compat::Strict,
         &[
-            "1:52: error: in `a*` `*` is glued to text; let `*` be a whole segment between slashes, or name it: `{rest}`",
+            "1:52: error: in `a*` `*` is only a part of the segment; make `*` a whole segment, or name it: `{rest}`",
             "2:52: error: the path has `{x}` twice; give each its own name",
-            "4:52: error: `/c/{y}` has the path and a method of the listener at a.xml:3; change one path, or say by `allowedMethods` which takes what",
-            "6:52: error: `/c/{y}` has the path and a method of the listener at a.xml:3; change one path, or say by `allowedMethods` which takes what",
+            "4:52: error: `/c/{y}` has the path and a method of the listener at a.xml:3; change one path, or separate them by `allowedMethods`",
+            "6:52: error: `/c/{y}` has the path and a method of the listener at a.xml:3; change one path, or separate them by `allowedMethods`",
         ],
     );
 }
@@ -184,8 +184,8 @@ fn handlers_in_a_circle_are_refused() {
         &text,
         Compat::Strict,
         &[
-            "1:69: error: the `error-handler` `h` refers to itself; write out what its inner scope shall do",
-            "2:64: error: the handler `e` refers to itself; write out what its inner scope shall do",
+            "1:69: error: the `error-handler` `h` refers to itself; write the handlers of its inner scope explicitly",
+            "2:64: error: the handler `e` refers to itself; write the handlers of its inner scope explicitly",
         ],
     );
 }
@@ -215,10 +215,10 @@ fn errors_of_modules_are_raised_by_modules() {
     refused(
         r#"<raise-error type="HTTP:TIMEOUT"/><raise-error type="NOPE"/><raise-error type="CRITICAL"/><raise-error type="A:B:C"/>"#,
         &[
-            "1:76: error: `HTTP:TIMEOUT` may not be raised: only its module does that; write one of your own, such as `APP:TIMEOUT`",
-            "1:110: error: there is no error type `MULE:NOPE`; name its namespace: `APP:NOPE`",
-            "1:136: error: `MULE:CRITICAL` may not be raised: only its module does that; write one of your own, such as `APP:CRITICAL`",
-            "1:166: error: `A:B:C` is no error type; write one such as `APP:CIRCUIT_OPEN`",
+            "1:76: error: `HTTP:TIMEOUT` is reserved for its module; write one of your own, such as `APP:TIMEOUT`",
+            "1:110: error: unknown error type `MULE:NOPE`; name its namespace: `APP:NOPE`",
+            "1:136: error: `MULE:CRITICAL` is reserved for its module; write one of your own, such as `APP:CRITICAL`",
+            "1:166: error: `A:B:C` is not an error type; write one such as `APP:CIRCUIT_OPEN`",
         ],
     );
 }
@@ -228,8 +228,8 @@ fn scripts_that_do_more_than_sleep_are_refused() {
     refused(
         r#"<scripting:execute engine="groovy"><scripting:code>payload.size()</scripting:code></scripting:execute><scripting:execute engine="python"/>"#,
         &[
-            "1:108: error: of scripts only those that do nothing but sleep are run; write `Thread.sleep(1000)`, `Thread.sleep(vars.x.toLong())` or `Thread.sleep((vars.x as Long) * 1000)`, or use `ee:transform`",
-            "1:186: error: scripts of `python` are not run; write what it does with `ee:transform`",
+            "1:108: error: the only supported scripts are those that sleep; write `Thread.sleep(1000)`, `Thread.sleep(vars.x.toLong())` or `Thread.sleep((vars.x as Long) * 1000)`, or use `ee:transform`",
+            "1:186: error: scripts in `python` are not supported; rewrite it with `ee:transform`",
         ],
     );
 }
@@ -239,10 +239,10 @@ fn requests_say_whom_they_call_and_what_fails() {
     refused(
         r#"<http:request path="/x"/><http:request config-ref="S" method="G T"><http:headers>x</http:headers><http:response-validator><http:success-status-code-validator values="200..100"/></http:response-validator></http:request>"#,
         &[
-            "1:57: error: the request names neither a configuration nor an address; add `config-ref=\"…\"` and bind it, or `url=\"http://…\"`",
-            "1:119: error: `G T` is no method; write one such as `GET`",
-            "1:138: error: `http:headers` is a text, and must give an object; write an expression such as `#[{'name': 'value'}]`",
-            "1:223: error: `200..100` is no status and no range of them; write them as `200..299, 304`",
+            "1:57: error: the request has neither a configuration nor a URL; add `config-ref=\"…\"` and bind it, or `url=\"http://…\"`",
+            "1:119: error: `G T` is not a method; write one such as `GET`",
+            "1:138: error: `http:headers` is a text; expected an expression that gives an object; write an expression such as `#[{'name': 'value'}]`",
+            "1:223: error: `200..100` is not a status or a range of statuses; write them as `200..299, 304`",
         ],
     );
 }
@@ -257,8 +257,8 @@ fn keys_and_certificates_are_not_passed_over() {
         text,
         Compat::Intent,
         &[
-            "1:32: error: a listener's key store is not read here, so it cannot be HTTPS; let something before it end TLS, and listen plainly by `--bind L=http://127.0.0.1:8081`",
-            "2:23: error: `tls:trust-store` is not read: certificates are checked by the system's roots, and none is shown; remove it, or go round it by `--bind S=http://127.0.0.1:8082`",
+            "1:32: error: HTTPS listeners are not supported: key stores are not read; terminate TLS in front of it and listen without TLS: `--bind L=http://127.0.0.1:8081`",
+            "2:23: error: `tls:trust-store` is not supported: server certificates are checked against the system's roots, and no client certificate is sent; remove it, or replace the connection: `--bind S=http://127.0.0.1:8082`",
         ],
     );
     let bindings = "L=http://127.0.0.1:0 S=https://orders.example";
@@ -273,7 +273,7 @@ fn an_application_that_nothing_starts_is_refused() {
         r#"<flow name="f"><logger/></flow>"#,
         Compat::Intent,
         &[
-            "1:1: error: nothing starts: no flow has a source; add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or name the file that has one",
+            "1:1: error: nothing starts: no flow has a source; add an `http:listener`, a `scheduler` or a `vm:listener` to a flow, or add the file that has one",
         ],
     );
 }
@@ -286,7 +286,7 @@ fn two_listeners_cannot_share_an_address() {
     assert_eq!(
         said,
         [
-            "a.xml:1:1: error: `B` listens on 127.0.0.1:8081, and so does `A`; give each an address of its own, or let flows share one of both"
+            "a.xml:1:1: error: `B` listens on 127.0.0.1:8081, and so does `A`; give each its own address, or let the flows share one"
         ]
     );
 }
@@ -305,8 +305,7 @@ fn handlers_that_nest_without_end_are_refused() {
     let Read { plan, said } = snippet(&text, Compat::Intent);
     assert!(plan.is_none());
     assert!(
-        said.iter()
-            .any(|line| line.contains("scopes are within one another")),
+        said.iter().any(|line| line.contains("nested scopes here")),
         "{said:#?}"
     );
 }
@@ -332,7 +331,7 @@ fn a_large_application_is_read_in_time() {
             .len(),
         2_001
     );
-    // The same with nothing that is found: each is told, and what may be meant with it.
+    // The same with unknown names: each is an error with a suggestion.
     let wrong = text.replace("flow-ref name=\"f", "flow-ref name=\"g");
     let Read { plan, said } = snippet(&wrong, Compat::Strict);
     assert!(plan.is_none());

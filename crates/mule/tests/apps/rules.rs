@@ -1,10 +1,10 @@
-//! Where `intent` departs from Mule: each use is a warning, and in `strict` what Mule makes of it.
+//! The departures of `intent` from Mule: each use is a warning, and in `strict` an error as in Mule.
 
 use fusebox_mule::app::{Compat, Does, FlowName, Given, ObjectOperation};
 
 use super::{Read, app, check, first, flow, named, read_all, snippet};
 
-/// Checks what both profiles say of a flow `f` of these elements.
+/// Checks the diagnostics of both profiles for a flow `f` with these elements.
 #[track_caller]
 fn both(inner: &str, intent: &[&str], strict: &[&str]) {
     check(&flow(inner), Compat::Intent, intent);
@@ -16,7 +16,7 @@ fn a_status_in_a_variable_is_honoured_with_a_warning_at_its_first_place() {
     both(
         r#"<set-variable variableName="httpStatus" value="202"/><set-variable variableName="httpStatus" value="203"/>"#,
         &[
-            "1:57: warning: `vars.httpStatus` becomes the status of the response, which Mule does only where the listener of `f` says so; add `http:response` and `http:error-response` to its `http:listener`",
+            "1:57: warning: `vars.httpStatus` becomes the status of the response, which Mule does only if the listener of `f` says so; add `http:response` and `http:error-response` to its `http:listener`",
         ],
         &[],
     );
@@ -32,7 +32,7 @@ fn a_status_set_in_a_sub_flow_or_a_transform_is_found_too() {
         &text,
         Compat::Intent,
         &[
-            "1:103: warning: `vars.outboundHeaders` becomes the headers of the response, which Mule does only where the listener of `f` says so; add `http:response` and `http:error-response` to its `http:listener`",
+            "1:103: warning: `vars.outboundHeaders` becomes the headers of the response, which Mule does only if the listener of `f` says so; add `http:response` and `http:error-response` to its `http:listener`",
         ],
     );
 }
@@ -67,13 +67,13 @@ fn a_listener_may_say_method() {
         text,
         Compat::Intent,
         &[
-            "1:56: warning: there is no `method` in Mule; it is taken for `allowedMethods`; write `allowedMethods`",
+            "1:56: warning: Mule has no `method`; it is read as `allowedMethods`; write `allowedMethods`",
         ],
     );
     check(
         text,
         Compat::Strict,
-        &["1:56: error: there is no `method` in Mule; write `allowedMethods`"],
+        &["1:56: error: Mule has no `method`; write `allowedMethods`"],
     );
     let Read { plan, .. } = snippet(text, Compat::Intent);
     assert_eq!(plan.unwrap().routes[0].methods.as_ref().unwrap()[0], "POST");
@@ -85,10 +85,10 @@ fn a_text_with_expressions_in_it_is_a_template() {
     both(
         inner,
         &[
-            "1:92: warning: a text with `#[…]` in it is taken as it is meant; Mule reads it as one expression, and fails; write one expression: `#[\"…\" ++ …]`",
+            "1:92: warning: a text with `#[…]` in it is read as a template; Mule reads it as one expression and fails; write one expression: `#[\"…\" ++ …]`",
         ],
         &[
-            "1:92: warning: a text with `#[…]` in it is read as one expression, and is none; write one expression: `#[\"…\" ++ …]`",
+            "1:92: warning: a text with `#[…]` in it is read as one expression, which it is not; write one expression: `#[\"…\" ++ …]`",
         ],
     );
     let Does::Request(request) = first(inner) else {
@@ -114,7 +114,7 @@ fn a_store_that_nothing_declares_is_supplied() {
     both(
         inner,
         &[
-            "1:91: warning: nothing declares the object store `cache-store`, so one is supplied: persistent, and nothing in it goes; declare it: `<os:object-store name=\"cache-store\"/>`",
+            "1:91: warning: nothing declares the object store `cache-store`, so one is added: persistent, without expiry; declare it: `<os:object-store name=\"cache-store\"/>`",
         ],
         &[
             "1:91: error: nothing declares the object store `cache-store`; declare it: `<os:object-store name=\"cache-store\"/>`",
@@ -140,7 +140,7 @@ fn queues_that_nothing_declares_are_supplied() {
     both(
         r#"<vm:publish config-ref="VM" queueName="q"/>"#,
         &[
-            "1:81: warning: nothing defines the queues' configuration `VM`, so `q` is supplied, in memory; declare it: `<vm:config name=\"VM\"><vm:queues><vm:queue queueName=\"q\"/></vm:queues></vm:config>`",
+            "1:81: warning: nothing defines the queues' configuration `VM`, so `q` is added, in memory; declare it: `<vm:config name=\"VM\"><vm:queues><vm:queue queueName=\"q\"/></vm:queues></vm:config>`",
         ],
         &[
             "1:81: error: nothing defines the queues' configuration `VM`; declare it: `<vm:config name=\"VM\"><vm:queues><vm:queue queueName=\"q\"/></vm:queues></vm:config>`",
@@ -153,26 +153,26 @@ fn published_names_of_elements_are_known() {
     both(
         r#"<parallel-for-each><logger/></parallel-for-each>"#,
         &[
-            "1:57: warning: there is no `parallel-for-each` in Mule; it is taken for `parallel-foreach`; write `parallel-foreach`",
+            "1:57: warning: Mule has no `parallel-for-each`; it is read as `parallel-foreach`; write `parallel-foreach`",
         ],
-        &["1:57: error: there is no `parallel-for-each` in Mule; write `parallel-foreach`"],
+        &["1:57: error: Mule has no `parallel-for-each`; write `parallel-foreach`"],
     );
     both(
         r#"<ee:transform><ee:set-variable variableName="v">1</ee:set-variable></ee:transform>"#,
         &[
-            "1:71: warning: `ee:set-variable` stands in `ee:transform` itself, where Mule has none; put it into `<ee:variables>`",
+            "1:71: warning: `ee:set-variable` is directly in `ee:transform`, where Mule does not allow it; put it into `<ee:variables>`",
         ],
         &[
-            "1:71: error: `ee:set-variable` stands in `ee:transform` itself, where Mule has none; put it into `<ee:variables>`",
+            "1:71: error: `ee:set-variable` is directly in `ee:transform`, where Mule does not allow it; put it into `<ee:variables>`",
         ],
     );
     both(
         r#"<validation:is-not-blank value="x"/>"#,
         &[
-            "1:57: warning: there is no `validation:is-not-blank` in Mule; it is taken for `validation:is-not-blank-string`; write `validation:is-not-blank-string`",
+            "1:57: warning: Mule has no `validation:is-not-blank`; it is read as `validation:is-not-blank-string`; write `validation:is-not-blank-string`",
         ],
         &[
-            "1:57: error: there is no `validation:is-not-blank` in Mule; write `validation:is-not-blank-string`",
+            "1:57: error: Mule has no `validation:is-not-blank`; write `validation:is-not-blank-string`",
         ],
     );
 }
@@ -214,10 +214,10 @@ fn a_catch_all_before_others_is_doubtful() {
     both(
         r#"<logger/><error-handler><on-error-continue/><on-error-propagate type="ANY"/></error-handler>"#,
         &[
-            "1:101: warning: this handler never runs: the one before it takes every error; move the one without `type` and `when` to the end",
+            "1:101: warning: this handler never runs: the one before it accepts every error; move the one without `type` and `when` to the end",
         ],
         &[
-            "1:101: error: this handler never runs: the one before it takes every error; move the one without `type` and `when` to the end",
+            "1:101: error: this handler never runs: the one before it accepts every error; move the one without `type` and `when` to the end",
         ],
     );
 }
@@ -227,7 +227,7 @@ fn a_type_that_nothing_raises_is_doubtful() {
     both(
         r#"<try><error-handler><on-error-continue type="OS:KEY_NOT_FOUNT"/></error-handler></try>"#,
         &[
-            "1:102: warning: nothing raises `OS:KEY_NOT_FOUNT`, so nothing is taken for it here; Mule does not start; did you mean `OS:KEY_NOT_FOUND`?",
+            "1:102: warning: nothing raises `OS:KEY_NOT_FOUNT`, so it matches no error here; Mule would not start; did you mean `OS:KEY_NOT_FOUND`?",
         ],
         &["1:102: error: nothing raises `OS:KEY_NOT_FOUNT`; did you mean `OS:KEY_NOT_FOUND`?"],
     );
@@ -241,7 +241,7 @@ fn a_type_that_nothing_raises_is_doubtful() {
 #[test]
 fn a_handler_for_errors_without_a_type_takes_none() {
     let expected = &[
-        "1:102: warning: `MULE:UNKNOWN` is what errors without a type are called, and takes none of them; write `ANY`, which takes them",
+        "1:102: warning: `MULE:UNKNOWN` is the type of errors that have none, and matches none of them; write `ANY`, which matches them",
     ];
     both(
         r#"<try><error-handler><on-error-continue type="UNKNOWN"/></error-handler></try>"#,
@@ -260,7 +260,7 @@ fn a_handler_outside_flows_without_a_name_never_runs() {
         &text,
         Compat::Intent,
         &[
-            "1:1: warning: `on-error-propagate` stands outside flows without a name, so it never runs; move it into the `error-handler` of a flow, or name it and refer to it",
+            "1:1: warning: `on-error-propagate` outside flows has no name, so it never runs; move it into the `error-handler` of a flow, or name it and refer to it",
         ],
     );
 }
@@ -269,7 +269,7 @@ fn a_handler_outside_flows_without_a_name_never_runs() {
 fn a_variable_that_counts_attempts_is_told_to_start_over() {
     let read_first = r##"<until-successful><try><http:request config-ref="S"/><error-handler><on-error-propagate><set-variable variableName="n" value="#[(vars.n default 0) + 1]"/></on-error-propagate></error-handler></try></until-successful>"##;
     let expected = &[
-        "1:145: warning: `vars.n` is read and then set in an `until-successful`, whose every attempt starts with the variables as they were before it; keep in an object store what shall outlast an attempt",
+        "1:145: warning: `vars.n` is read and then set in an `until-successful`, where every attempt starts with the variables from before it; use an object store for values that must survive an attempt",
     ];
     both(read_first, expected, expected);
     both(
@@ -284,7 +284,7 @@ fn a_sleep_is_known_and_said() {
     let inner = r#"<scripting:execute engine="groovy"><scripting:code>Thread.sleep(vars.x.toLong())</scripting:code></scripting:execute>"#;
     both(
         inner,
-        &["1:108: warning: this script is taken for a sleep; no Groovy is run; leave it as it is"],
+        &["1:108: warning: this script is read as a sleep; Groovy is not run; leave it as it is"],
         &[],
     );
 }
@@ -297,7 +297,7 @@ fn a_flow_that_is_not_there_may_be_allowed_to_do_nothing() {
     assert_eq!(
         said,
         [
-            "a.xml:1:73: warning: there is no flow `audit`, and what refers to it does nothing; add the file that has it"
+            "a.xml:1:73: warning: unknown flow `audit`, so references to it do nothing; add the file that defines it"
         ]
     );
     let app = plan.unwrap().program::<fusebox_mule::app::App>().unwrap();
@@ -316,16 +316,16 @@ fn what_changes_nothing_is_said() {
         ),
         Compat::Strict,
         &[
-            "1:21: warning: `reconnection` changes nothing: connections are made again whenever they are needed; remove it, or leave it",
+            "1:21: warning: `reconnection` has no effect: connections are reopened when needed; remove it, or ignore this",
         ],
     );
     both(
         r#"<try transactionalAction="ALWAYS_BEGIN"><logger/></try>"#,
         &[
-            "1:57: warning: `transactionalAction` changes nothing: there are no transactions here; undo in an error handler what has to be undone",
+            "1:57: warning: `transactionalAction` has no effect: transactions are not supported; undo changes in an error handler",
         ],
         &[
-            "1:57: warning: `transactionalAction` changes nothing: there are no transactions here; undo in an error handler what has to be undone",
+            "1:57: warning: `transactionalAction` has no effect: transactions are not supported; undo changes in an error handler",
         ],
     );
 }
@@ -337,7 +337,7 @@ fn a_negative_bound_of_entries_is_none() {
         &text,
         Compat::Strict,
         &[
-            "1:1: warning: `maxEntries` is below 0, and so no bound; remove it, or write how many entries may stay",
+            "1:1: warning: `maxEntries` is negative, which means no limit; remove it, or write the number of entries to keep",
         ],
     );
 }

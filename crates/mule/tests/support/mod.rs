@@ -1,4 +1,4 @@
-//! What the tests of this crate share: a machine made of maps, and sources in, text out.
+//! Shared by the tests of this crate: a machine made of maps, and diagnostics as text.
 
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
@@ -8,7 +8,7 @@ use std::io;
 use fusebox_mule::read;
 use fusebox_plan::{Loader, Reading, Source};
 
-/// An environment and files that exist in the test alone.
+/// An environment and files in memory.
 #[derive(Default)]
 pub struct Machine {
     pub env: HashMap<&'static str, &'static str>,
@@ -52,7 +52,7 @@ pub fn read_with(text: &str, loader: &dyn Loader) -> Reading {
     reading
 }
 
-/// The diagnostics, a line each.
+/// The diagnostics, one per line.
 pub fn lines(reading: &Reading) -> String {
     reading
         .diagnostics

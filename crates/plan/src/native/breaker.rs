@@ -31,6 +31,25 @@ const KEYS_MAX: usize = 10_000;
 /// `settle` where the file names none.
 const SETTLE: Duration = Duration::from_secs(5);
 
+/// The times of the calls that a breaker judges.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CallTimes {
+    /// `timeout.request`, past which no call waits for its answer.
+    pub request: Duration,
+    /// The time of a probe where the file names none; at most `request`.
+    pub probe: Duration,
+}
+
+impl CallTimes {
+    /// The times of calls that wait for at most `request`, as a probe also may.
+    pub fn of(request: Duration) -> CallTimes {
+        CallTimes {
+            request,
+            probe: request,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct DraftBreaker {
     at: Place,
@@ -117,8 +136,9 @@ impl DraftBreaker {
         self.share.as_ref()
     }
 
-    /// Compares the parts with one another. `request` is the upstream's `timeout.request`.
-    pub fn check(&self, request: Duration, notes: &mut Notes) -> Breaker {
+    /// Compares the parts with one another, and with the times of the upstream's calls.
+    pub fn check(&self, times: CallTimes, notes: &mut Notes) -> Breaker {
+        let request = times.request;
         let faults = notes.errors();
         let retry_after = self
             .retry_after
@@ -150,7 +170,7 @@ impl DraftBreaker {
                 }),
             mode: self.mode,
         };
-        settings.half_open = half_open::check(self.half_open.as_ref(), request, notes);
+        settings.half_open = half_open::check(self.half_open.as_ref(), times, notes);
         let before = notes.errors();
         self.check_settings(&settings, notes);
         for trip in self.trip.iter().flatten() {

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::breaker::CallTimes;
 use super::draft::{Draft, DraftListener, DraftUpstream};
 use super::store::{check_fleet, check_shares, check_store};
 use super::wiring;
@@ -14,6 +15,7 @@ const ADMIN_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LO
 
 /// The plan that the draft describes; only meant if `notes` then has no error.
 pub(crate) fn check(draft: Draft, start: Place, notes: &mut Notes) -> Plan {
+    addresses(&draft, notes);
     let listeners = listeners(&draft, start, notes);
     let admin = admin(&draft, notes);
     clashes(&listeners, admin.as_ref(), notes);
@@ -36,8 +38,31 @@ pub(crate) fn check(draft: Draft, start: Place, notes: &mut Notes) -> Plan {
         fleet: check_fleet(&draft, notes),
         limits: draft.limits.map(|limits| limits.value).unwrap_or_default(),
         upstreams,
+        guards: Vec::new(),
         routes,
         app: None,
+    }
+}
+
+/// Upstreams without an address, and those that stand before an application that there is not.
+fn addresses(draft: &Draft, notes: &mut Notes) {
+    for upstream in &draft.upstreams {
+        let name = quote(&upstream.name.value);
+        match &upstream.applies_to {
+            Some(target) => notes.error(
+                target.at,
+                format!(
+                    "the upstream {name} applies to an application's requests, and there is no application"
+                ),
+                "name the application's file beside this one, as in `fusebox run orders.xml guards.yaml`, or give a `url` instead",
+            ),
+            None if upstream.address.is_none() => notes.error(
+                upstream.name.at,
+                format!("the upstream {name} has no address"),
+                "add `url: http://127.0.0.1:8081`",
+            ),
+            None => {}
+        }
     }
 }
 
@@ -133,7 +158,7 @@ fn check_listener(
     Some(At::new(listener, addr.at))
 }
 
-fn admin(draft: &Draft, notes: &mut Notes) -> Option<At<Admin>> {
+pub(super) fn admin(draft: &Draft, notes: &mut Notes) -> Option<At<Admin>> {
     let admin = draft.admin.as_ref()?;
     let (addr, at) = admin
         .addr
@@ -151,7 +176,7 @@ fn admin(draft: &Draft, notes: &mut Notes) -> Option<At<Admin>> {
 }
 
 /// Two sockets on one port, as far as that can be told without opening them.
-fn clashes(listeners: &[At<Listener>], admin: Option<&At<Admin>>, notes: &mut Notes) {
+pub(super) fn clashes(listeners: &[At<Listener>], admin: Option<&At<Admin>>, notes: &mut Notes) {
     let mut taken: Vec<(SocketAddr, String)> = Vec::new();
     let sockets = listeners
         .iter()
@@ -195,18 +220,7 @@ fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> 
             .map_or(defaults.request, |time| time.value),
         idle: draft.idle.as_ref().map_or(defaults.idle, |time| time.value),
     };
-    let breaker = match &draft.breaker {
-        Some(Some(breaker)) => breaker.check(timeout.request, notes),
-        Some(None) => Breaker::disabled(timeout.request),
-        None => {
-            notes.warn(
-                draft.name.at,
-                format!("the upstream {} has no breaker: its failures will not be contained", quote(&draft.name.value)),
-                "add `breaker: {}` for one with all defaults, or `breaker: { mode: disabled }` if that is meant",
-            );
-            Breaker::disabled(timeout.request)
-        }
-    };
+    let breaker = breaker(draft, CallTimes::of(timeout.request), notes);
     Some(Upstream {
         name: draft.name.value.as_str().into(),
         endpoint: draft.endpoint.clone()?,
@@ -225,4 +239,20 @@ fn check_upstream(draft: &DraftUpstream, notes: &mut Notes) -> Option<Upstream> 
             .map_or(std::time::Duration::from_secs(300), |age| age.value),
         breaker,
     })
+}
+
+/// The breaker before an upstream whose calls take so long; a disabled one where there is none.
+pub(super) fn breaker(draft: &DraftUpstream, times: CallTimes, notes: &mut Notes) -> Breaker {
+    match &draft.breaker {
+        Some(Some(breaker)) => breaker.check(times, notes),
+        Some(None) => Breaker::disabled(times.request),
+        None => {
+            notes.warn(
+                draft.name.at,
+                format!("the upstream {} has no breaker: its failures will not be contained", quote(&draft.name.value)),
+                "add `breaker: {}` for one with all defaults, or `breaker: { mode: disabled }` if that is meant",
+            );
+            Breaker::disabled(times.request)
+        }
+    }
 }

@@ -75,7 +75,10 @@ pub(crate) struct DraftFleet {
 #[derive(Debug)]
 pub(crate) struct DraftUpstream {
     pub name: At<String>,
+    /// The place of its address, also of one that could not be read.
+    pub address: Option<Place>,
     pub endpoint: Option<Endpoint>,
+    pub applies_to: Option<At<Name>>,
     pub connect: Option<At<Duration>>,
     pub request: Option<At<Duration>>,
     pub idle: Option<At<Duration>>,
@@ -90,8 +93,10 @@ impl DraftUpstream {
     /// One of which nothing but the name could be read.
     pub fn unread(name: At<String>) -> DraftUpstream {
         DraftUpstream {
+            address: Some(name.at),
             name,
             endpoint: None,
+            applies_to: None,
             connect: None,
             request: None,
             idle: None,

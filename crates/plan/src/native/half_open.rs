@@ -8,6 +8,7 @@ use fusebox_breaker::{
     settings::{OnPeriodTimeout, Places, SlowProbes},
 };
 
+use super::breaker::CallTimes;
 use super::trip::pair;
 use crate::diagnostic::{At, Notes, Place};
 use crate::fields::Fields;
@@ -203,14 +204,14 @@ impl DraftHalfOpen {
     }
 }
 
-/// Half-open as the gateway has it; `request` is the upstream's `timeout.request`, past which no call goes on.
+/// Half-open as the gateway has it, before an upstream whose calls take so long.
 pub(super) fn check(
     draft: Option<&DraftHalfOpen>,
-    request: Duration,
+    CallTimes { request, probe }: CallTimes,
     notes: &mut Notes,
 ) -> HalfOpen {
     let defaults = HalfOpen {
-        probe_timeout: request,
+        probe_timeout: probe,
         on_probe_timeout: OnProbeTimeout::Fail,
         ..HalfOpen::default()
     };
@@ -251,7 +252,7 @@ pub(super) fn check(
         probe_timeout: draft
             .probe_timeout
             .as_ref()
-            .map_or(request, |timeout| timeout.value),
+            .map_or(probe, |timeout| timeout.value),
         on_probe_timeout: draft.on_probe_timeout,
         failures: match draft.failures {
             // With a rate it has been told that both cannot be.

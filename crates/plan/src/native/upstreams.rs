@@ -1,7 +1,7 @@
 //! Reads `upstreams:`.
 
 use super::breaker::DraftBreaker;
-use super::draft::{DraftUpstream, Reader};
+use super::draft::{DraftUpstream, Name, Reader};
 use crate::diagnostic::{At, quote};
 use crate::fields::{self, Fields};
 use crate::keys;
@@ -44,14 +44,20 @@ impl Reader<'_> {
                 upstreams.push(DraftUpstream::unread(name));
                 continue;
             };
-            let endpoint = self.endpoint(&upstream, &name);
+            let address = upstream
+                .place("url")
+                .or_else(|| upstream.place("endpoints"));
+            let endpoint = self.endpoint(&upstream);
+            let applies_to = upstream.scalar("applies_to", self.notes);
             let timeout = upstream.section("timeout", self.notes);
             let mut time = |key| timeout.as_ref()?.duration(key, self.notes);
             let (connect, request, idle) = (time("connect"), time("request"), time("idle"));
             let pool = upstream.section("pool", self.notes);
             upstreams.push(DraftUpstream {
                 name,
+                address,
                 endpoint,
+                applies_to: applies_to.map(|scalar| scalar.map(Name::of)),
                 connect,
                 request,
                 idle,
@@ -71,7 +77,7 @@ impl Reader<'_> {
         }
     }
 
-    fn endpoint(&mut self, upstream: &Fields<'_>, name: &At<String>) -> Option<Endpoint> {
+    fn endpoint(&mut self, upstream: &Fields<'_>) -> Option<Endpoint> {
         match (upstream.get("url"), upstream.get("endpoints")) {
             (Some((_, url)), None) => self.url(url),
             (None, Some((_, list))) => {
@@ -110,14 +116,7 @@ impl Reader<'_> {
                 );
                 None
             }
-            (None, None) => {
-                self.notes.error(
-                    name.at,
-                    format!("the upstream {} has no address", quote(&name.value)),
-                    "add `url: http://127.0.0.1:8081`",
-                );
-                None
-            }
+            (None, None) => None,
         }
     }
 

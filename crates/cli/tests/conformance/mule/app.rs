@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fusebox_mule::app::{App, Compat, FlowId, HttpSource, Source};
-use fusebox_mule::run::{Ends, Engine, FlowRouter, Found, Outside, Responder, Stores, attributes};
+use fusebox_mule::run::{
+    ConnectionInfo, Engine, FlowRouter, Responder, RouteMatch, Stores, World, attributes,
+};
 use fusebox_mule::{Event, Typed};
 use fusebox_plan::{Loader, Source as File};
 use fusebox_store::{Limits, MemoryStore, ObjectStore};
@@ -13,7 +15,7 @@ use serde_json::Value as Json;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::world::World;
+use super::world::CaseWorld;
 
 /// What an application asks of its surroundings when it is read.
 struct Surroundings {
@@ -121,7 +123,7 @@ pub struct Kept {
 
 impl Kept {
     /// An empty store that follows the world's time.
-    pub fn new(world: &Arc<World>) -> Kept {
+    pub fn new(world: &Arc<CaseWorld>) -> Kept {
         Kept {
             durable: Arc::new(MemoryStore::new(Limits::default(), world.clone())),
         }
@@ -149,7 +151,7 @@ pub struct Reply {
 /// An application that runs. Its schedulers and queues stop when it is dropped; requests go on.
 pub struct Running {
     pub engine: Arc<Engine>,
-    world: Arc<World>,
+    world: Arc<CaseWorld>,
     router: FlowRouter,
     places: HashMap<FlowId, Arc<Semaphore>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -169,7 +171,7 @@ impl Running {
     ///
     /// # Errors
     /// Why it cannot be.
-    pub fn start(app: Arc<App>, world: &Arc<World>, kept: &Kept) -> Result<Running, String> {
+    pub fn start(app: Arc<App>, world: &Arc<CaseWorld>, kept: &Kept) -> Result<Running, String> {
         let volatile = Arc::new(MemoryStore::new(Limits::default(), world.clone()));
         let durable: Arc<dyn ObjectStore> = kept.durable.clone();
         let stores = Stores::open(&app, durable, volatile, world.now(), None);
@@ -236,7 +238,7 @@ impl Running {
     ) -> JoinHandle<()> {
         tokio::spawn(work(Runner {
             engine: self.engine.clone(),
-            outside: self.world.clone(),
+            world: self.world.clone(),
         }))
     }
 
@@ -249,11 +251,11 @@ impl Running {
         let (parts, body) = parts(request)?;
         let path = parts.uri.path().to_owned();
         let (id, params) = match self.router.find(&parts.method, &path) {
-            Found::Flow { route, params } => (FlowId(route), params),
-            Found::WrongMethod(_) => {
+            RouteMatch::Flow { route, params } => (FlowId(route), params),
+            RouteMatch::WrongMethod(_) => {
                 return Ok(self.told(405, &format!("Method not allowed for endpoint: {path}")));
             }
-            Found::Nothing => {
+            RouteMatch::Nothing => {
                 return Ok(self.told(404, &format!("No listener for endpoint: {path}")));
             }
         };
@@ -270,7 +272,7 @@ impl Running {
             return Err("the router found a flow without a listener".to_owned());
         };
         let here = std::net::SocketAddr::from(([127, 0, 0, 1], 8081));
-        let ends = Ends {
+        let ends = ConnectionInfo {
             local: here,
             remote: here,
             scheme: "http",
@@ -282,13 +284,13 @@ impl Running {
             correlation_id: field("x-correlation-id").unwrap_or("a-case").into(),
             ..Event::default()
         };
-        let outside: Arc<dyn Outside> = self.world.clone();
-        let ended = self.engine.run(&outside, id, event).await;
+        let world: Arc<dyn World> = self.world.clone();
+        let ended = self.engine.run(&world, id, event).await;
         let responder = Responder {
             app,
             flow: &flow.name,
             source,
-            outside: &*outside,
+            world: &*world,
         };
         let reply = responder.reply(ended);
         let mime = reply.headers.get("content-type");
@@ -316,14 +318,14 @@ impl Running {
 /// Runs flows in the background.
 struct Runner {
     engine: Arc<Engine>,
-    outside: Arc<World>,
+    world: Arc<CaseWorld>,
 }
 
 impl Runner {
     async fn flow(&self, id: FlowId, event: Event) {
-        let outside: Arc<dyn Outside> = self.outside.clone();
+        let world: Arc<dyn World> = self.world.clone();
         // What is wrong is in the log.
-        self.engine.run(&outside, id, event).await.ok();
+        self.engine.run(&world, id, event).await.ok();
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fusebox_mule::app::LogLevel;
 use fusebox_mule::jiff::fmt::temporal::DateTimeParser;
 use fusebox_mule::jiff::{Timestamp, tz::TimeZone};
-use fusebox_mule::run::{Answer, Call, Line, Outside, Pending, PublishFault, SendFault};
+use fusebox_mule::run::{Answer, Call, Line, Pending, PublishFault, SendFault, World};
 use fusebox_mule::{Random, Typed};
 use fusebox_store::{Clock, WallTime};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -34,7 +34,7 @@ pub struct Seen {
 pub type Taker = tokio::sync::mpsc::UnboundedSender<Typed>;
 
 /// The world of a case. Make it within the runtime that runs the case: its time begins then.
-pub struct World {
+pub struct CaseWorld {
     start: Instant,
     zone: TimeZone,
     random: Random,
@@ -48,12 +48,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl World {
+impl CaseWorld {
     /// A world with upstreams as a case's `bindings` say, in its `zone`, a name or an offset, else in UTC.
     ///
     /// # Errors
     /// What of them is not known.
-    pub fn new(case: &Json) -> Result<World, String> {
+    pub fn new(case: &Json) -> Result<CaseWorld, String> {
         let named = ["zone", "timezone", "timeZone", "tz"].map(|key| case[key].as_str());
         let zone = match named.into_iter().flatten().next() {
             Some(name) => {
@@ -69,7 +69,7 @@ impl World {
             }
             upstreams.insert(name.clone(), behaviour.into());
         }
-        Ok(World {
+        Ok(CaseWorld {
             start: Instant::now(),
             zone,
             random: Random::seeded(1),
@@ -190,13 +190,13 @@ fn known(behaviour: &Json) -> Result<(), String> {
     }
 }
 
-impl Clock for World {
+impl Clock for CaseWorld {
     fn now(&self) -> WallTime {
         WallTime(START_MS + self.now_ms())
     }
 }
 
-impl Outside for World {
+impl World for CaseWorld {
     fn now(&self) -> Timestamp {
         let ms = START_MS + self.now_ms();
         i64::try_from(ms)

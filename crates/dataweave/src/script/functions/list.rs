@@ -4,10 +4,10 @@ use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Builtin, count, higher, made, misfit, plain};
+use super::{Builtin, applied, count, higher, misfit, plain};
 use crate::script::coerce::{self, Coerced};
 use crate::script::compare;
-use crate::script::run::{Called, Run};
+use crate::script::run::{Callee, Run};
 use crate::value::number::Number;
 use crate::value::{Function, Value};
 
@@ -44,10 +44,10 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     higher("countBy", count_by),
 ];
 
-/// What has names, in order.
+/// Values with names, in order.
 type Named<T> = Vec<(Arc<str>, T)>;
 
-/// The items of an array; None of null.
+/// The items of an array; `None` for null.
 fn items<'a>(name: &str, value: &'a Value) -> Coerced<Option<&'a [Value]>> {
     match value {
         Value::Null => Ok(None),
@@ -134,7 +134,7 @@ fn unzip(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     run.array(columns)
 }
 
-/// The greatest or least item, by itself or by what a function makes of it; the first of equals.
+/// The greatest or least item, compared directly or by the result of a function; the first of equal ones.
 fn extreme(
     run: &mut Run<'_>,
     args: &[Value],
@@ -149,7 +149,7 @@ fn extreme(
     for item in items {
         run.step(1)?;
         let rank = match by {
-            Some(by) => made(run, by, vec![item.clone()])?,
+            Some(by) => applied(run, by, vec![item.clone()])?,
             None => item.clone(),
         };
         let better = match &best {
@@ -168,7 +168,7 @@ fn total(run: &mut Run<'_>, items: &[Value], by: Option<&Value>) -> Coerced<Numb
     for item in items {
         run.step(1)?;
         let item = match by {
-            Some(by) => made(run, by, vec![item.clone()])?,
+            Some(by) => applied(run, by, vec![item.clone()])?,
             None => item.clone(),
         };
         let next = sum.add(&coerce::number(&item)?);
@@ -197,7 +197,7 @@ fn average(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     };
     let average = total(run, items, None)?.divide(&Number::from(items.len()));
     let average =
-        average.map_err(|_| super::EvalFault::new("`avg` wants an array that is not empty"));
+        average.map_err(|_| super::EvalFault::new("`avg` expects an array that is not empty"));
     Ok(average?.into())
 }
 
@@ -207,7 +207,7 @@ fn map(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     };
     let mut mapped = Vec::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
-        mapped.push(made(run, &args[1], vec![item.clone(), count(at)])?);
+        mapped.push(applied(run, &args[1], vec![item.clone(), count(at)])?);
     }
     run.array(mapped)
 }
@@ -228,26 +228,26 @@ fn filter(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     };
     let mut kept = Vec::new();
     for (at, item) in items.iter().enumerate() {
-        if coerce::boolean(&made(run, &args[1], vec![item.clone(), count(at)])?)? {
+        if coerce::boolean(&applied(run, &args[1], vec![item.clone(), count(at)])?)? {
             kept.push(item.clone());
         }
     }
     run.array(kept)
 }
 
-/// The accumulator begins as its parameter's default, or else as the first item.
+/// Evaluates `reduce`. The accumulator starts with its parameter's default, or else with the first item.
 fn reduce(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     let Some(items) = items("reduce", &args[0])? else {
         return Ok(Value::Null);
     };
     let initial = match &args[1] {
         Value::Function(Function(closure)) => match &closure.0 {
-            Called::Lambda(lambda, env) => {
+            Callee::Lambda(lambda, env) => {
                 let accumulator = lambda.params.get(1);
                 let default = accumulator.and_then(|param| param.default.as_ref());
                 default.map(|default| run.eval(default, env)).transpose()?
             }
-            Called::Builtin(_) => None,
+            Callee::Builtin(_) => None,
         },
         _ => None,
     };
@@ -260,12 +260,12 @@ fn reduce(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
         return Ok(Value::Null);
     };
     for item in items {
-        reduced = made(run, &args[1], vec![item.clone(), reduced])?;
+        reduced = applied(run, &args[1], vec![item.clone(), reduced])?;
     }
     Ok(reduced)
 }
 
-/// The text that groups are named by.
+/// The name of a group.
 fn group(value: &Value) -> Coerced<Arc<str>> {
     match value {
         Value::Null => Ok("null".into()),
@@ -284,7 +284,7 @@ fn group_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
         Value::Array(array) => {
             let mut groups: Named<Vec<Value>> = Vec::new();
             for (at, item) in array.items().iter().enumerate() {
-                let key = group(&made(run, &args[1], vec![item.clone(), count(at)])?)?;
+                let key = group(&applied(run, &args[1], vec![item.clone(), count(at)])?)?;
                 let place = place(&mut places, &key);
                 if place == groups.len() {
                     groups.push((key, Vec::new()));
@@ -300,7 +300,7 @@ fn group_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
             let mut groups: Named<Named<Value>> = Vec::new();
             for (name, value) in object.entries() {
                 let given = vec![value.clone(), Value::String(name.clone())];
-                let key = group(&made(run, &args[1], given)?)?;
+                let key = group(&applied(run, &args[1], given)?)?;
                 let place = place(&mut places, &key);
                 if place == groups.len() {
                     groups.push((key, Vec::new()));
@@ -316,7 +316,7 @@ fn group_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     }
 }
 
-/// Sorts by ranks; equals keep their order.
+/// Sorts by ranks; equal items keep their order.
 fn sorted<T>(run: &mut Run<'_>, mut ranked: Vec<(Value, T)>) -> Coerced<Vec<T>> {
     let length = ranked.len();
     run.step(length.saturating_mul(length.checked_ilog2().unwrap_or(0) as usize))?;
@@ -339,7 +339,7 @@ fn order_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
         Value::Array(array) => {
             let mut ranked = Vec::new();
             for (at, item) in array.items().iter().enumerate() {
-                let rank = made(run, &args[1], vec![item.clone(), count(at)])?;
+                let rank = applied(run, &args[1], vec![item.clone(), count(at)])?;
                 ranked.push((rank, item.clone()));
             }
             let items = sorted(run, ranked)?;
@@ -349,7 +349,7 @@ fn order_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
             let mut ranked = Vec::new();
             for entry in object.entries() {
                 let given = vec![entry.1.clone(), Value::String(entry.0.clone())];
-                ranked.push((made(run, &args[1], given)?, entry.clone()));
+                ranked.push((applied(run, &args[1], given)?, entry.clone()));
             }
             let entries = sorted(run, ranked)?;
             run.object(entries)
@@ -365,8 +365,8 @@ fn distinct_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
         Value::Array(array) => {
             let mut kept = Vec::new();
             for (at, item) in array.items().iter().enumerate() {
-                let by = made(run, &args[1], vec![item.clone(), count(at)])?;
-                if seen.insert(run.mark(&by)?) {
+                let by = applied(run, &args[1], vec![item.clone(), count(at)])?;
+                if seen.insert(run.set_key(&by)?) {
                     kept.push(item.clone());
                 }
             }
@@ -376,8 +376,8 @@ fn distinct_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
             let mut kept = Vec::new();
             for entry in object.entries() {
                 let given = vec![entry.1.clone(), Value::String(entry.0.clone())];
-                let by = made(run, &args[1], given)?;
-                if seen.insert(run.mark(&by)?) {
+                let by = applied(run, &args[1], given)?;
+                if seen.insert(run.set_key(&by)?) {
                     kept.push(entry.clone());
                 }
             }
@@ -387,10 +387,11 @@ fn distinct_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     }
 }
 
-/// Whether one item fulfils a condition, or all do. Of null none does.
+/// Evaluates `some` (`wanted` is true) or `every` (false): gives `wanted` if the condition does so for an item. Null
+/// has no items.
 fn any(run: &mut Run<'_>, args: &[Value], name: &str, wanted: bool) -> Coerced<Value> {
     for item in items(name, &args[0])?.unwrap_or_default() {
-        if coerce::boolean(&made(run, &args[1], vec![item.clone()])?)? == wanted {
+        if coerce::boolean(&applied(run, &args[1], vec![item.clone()])?)? == wanted {
             return Ok(wanted.into());
         }
     }
@@ -403,7 +404,11 @@ fn count_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     };
     let mut found = 0;
     for item in items {
-        found += usize::from(coerce::boolean(&made(run, &args[1], vec![item.clone()])?)?);
+        found += usize::from(coerce::boolean(&applied(
+            run,
+            &args[1],
+            vec![item.clone()],
+        )?)?);
     }
     Ok(count(found))
 }

@@ -38,10 +38,10 @@ fn rounded(args: &[Value], mode: RoundingMode) -> Coerced<Value> {
 
 fn binary(
     args: &[Value],
-    made: fn(&Number, &Number) -> Result<Number, NumberFault>,
+    operation: fn(&Number, &Number) -> Result<Number, NumberFault>,
 ) -> Coerced<Value> {
     let (a, b) = (coerce::number(&args[0])?, coerce::number(&args[1])?);
-    let number = made(&a, &b).map_err(|fault| EvalFault::new(fault.to_string()))?;
+    let number = operation(&a, &b).map_err(|fault| EvalFault::new(fault.to_string()))?;
     Ok(number.into())
 }
 
@@ -57,7 +57,7 @@ fn parity(args: &[Value], even: bool) -> Coerced<Value> {
     Ok((remainder.is_zero() == even && remainder.is_integer()).into())
 }
 
-/// Both ends are included, and the first may be the greater one.
+/// Evaluates `to`: both ends included, in falling order if the first end is the greater one.
 fn to(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     let (from, to) = (coerce::integer(&args[0])?, coerce::integer(&args[1])?);
     let length = usize::try_from(from.abs_diff(to)).unwrap_or(usize::MAX);
@@ -71,13 +71,13 @@ fn to(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
 }
 
 fn random(run: &mut Run<'_>, _: &[Value]) -> Coerced<Value> {
-    // 53 bits are what a float between 0 and 1 holds.
+    // A float between 0 and 1 has 53 bits.
     let drawn = run.context.random.draw() >> 11;
     let float = drawn as f64 / (1_u64 << 53) as f64;
     Ok(Number::from_f64(float).map(Value::from).unwrap_or_default())
 }
 
-/// From 0 up to the number, without it.
+/// A random whole number from 0 up to the argument, exclusive.
 fn random_int(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     let bound = coerce::integer(&args[0])?;
     let Some(bound) = u64::try_from(bound).ok().filter(|bound| *bound > 0) else {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Builtin, count, higher, made, misfit, plain};
+use super::{Builtin, applied, count, higher, misfit, plain};
 use crate::script::coerce::{self, Coerced};
 use crate::script::run::Run;
 use crate::value::Value;
@@ -20,7 +20,7 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
 /// Keys with their values, in order.
 type Entries = [(Arc<str>, Value)];
 
-/// The entries of an object; None of null.
+/// The entries of an object; `None` for null.
 fn entries<'a>(name: &str, value: &'a Value) -> Coerced<Option<&'a Entries>> {
     match value {
         Value::Null => Ok(None),
@@ -29,7 +29,7 @@ fn entries<'a>(name: &str, value: &'a Value) -> Coerced<Option<&'a Entries>> {
     }
 }
 
-/// What a function is given of an entry: its value, key and index.
+/// The arguments of a function for an entry: value, key and index.
 fn given(at: usize, (key, value): &(Arc<str>, Value)) -> Vec<Value> {
     vec![value.clone(), Value::String(key.clone()), count(at)]
 }
@@ -40,7 +40,7 @@ fn map_object(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     };
     let mut mapped = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
-        let object = made(run, &args[1], given(at, entry))?;
+        let object = applied(run, &args[1], given(at, entry))?;
         run.spread(&object, &mut mapped)?;
     }
     run.object(mapped)
@@ -52,7 +52,7 @@ fn filter_object(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     };
     let mut kept = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
-        if coerce::boolean(&made(run, &args[1], given(at, entry))?)? {
+        if coerce::boolean(&applied(run, &args[1], given(at, entry))?)? {
             kept.push(entry.clone());
         }
     }
@@ -65,7 +65,7 @@ fn pluck(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     };
     let mut plucked = Vec::with_capacity(entries.len());
     for (at, entry) in entries.iter().enumerate() {
-        plucked.push(made(run, &args[1], given(at, entry))?);
+        plucked.push(applied(run, &args[1], given(at, entry))?);
     }
     run.array(plucked)
 }
@@ -74,13 +74,13 @@ fn listed(
     run: &mut Run<'_>,
     name: &str,
     value: &Value,
-    made: impl Fn(&(Arc<str>, Value)) -> Value,
+    part: impl Fn(&(Arc<str>, Value)) -> Value,
 ) -> Coerced<Value> {
     let Some(entries) = entries(name, value)? else {
         return Ok(Value::Null);
     };
     run.copy(entries.len())?;
-    run.array(entries.iter().map(made).collect())
+    run.array(entries.iter().map(part).collect())
 }
 
 fn keys(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
@@ -99,7 +99,7 @@ fn entries_of(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
         Value::record([
             ("key", Value::String(key.clone())),
             ("value", value.clone()),
-            // Only XML has attributes.
+            // Attributes exist in XML only.
             ("attributes", Value::object(Vec::new())),
         ])
     })

@@ -1,6 +1,6 @@
-//! Functions of what is around: clock, random numbers, properties, formats.
+//! Functions of an evaluation's context: clock, random numbers, properties, formats.
 
-use super::{Builtin, higher, made, misfit, plain};
+use super::{Builtin, applied, higher, misfit, plain};
 use crate::script::coerce::{self, Coerced};
 use crate::script::run::Run;
 use crate::script::{EvalFault, header, output};
@@ -16,7 +16,7 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     plain("uuid", 0, 0, uuid),
     plain("typeOf", 1, 1, |_, args| Ok(Value::Type(args[0].kind()))),
     plain("p", 1, 1, property),
-    // An expression has no log of its own: the value is what it is for.
+    // An expression has no log of its own, so `log` only returns the value.
     plain("log", 1, 2, |_, args| {
         Ok(args.last().cloned().unwrap_or_default())
     }),
@@ -26,10 +26,10 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     plain("isLeapYear", 1, 1, is_leap_year),
     higher("then", |run, args| match &args[0] {
         Value::Null => Ok(Value::Null),
-        value => made(run, &args[1], vec![value.clone()]),
+        value => applied(run, &args[1], vec![value.clone()]),
     }),
     higher("onNull", |run, args| match &args[0] {
-        Value::Null => made(run, &args[1], Vec::new()),
+        Value::Null => applied(run, &args[1], Vec::new()),
         value => Ok(value.clone()),
     }),
 ];
@@ -51,7 +51,7 @@ fn uuid(run: &mut Run<'_>, _: &[Value]) -> Coerced<Value> {
     Ok(parts.join("-").into())
 }
 
-/// A property; null where there is none.
+/// A property by its key; null if it is not set.
 fn property(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     let key = coerce::text(&args[0])?;
     let value = run.context.properties.get(&key).cloned();

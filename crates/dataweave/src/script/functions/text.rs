@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use regex::Captures;
 
-use super::{Builtin, count, made, misfit, plain};
+use super::{Builtin, applied, count, misfit, plain};
 use crate::fault::EvalFault;
 use crate::script::coerce::{self, Coerced};
 use crate::script::run::Run;
@@ -27,10 +27,10 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     }),
     plain("contains", 2, 2, contains),
     plain("startsWith", 2, 2, |_, args| {
-        asked(args, |text, other| text.starts_with(other))
+        tested(args, |text, other| text.starts_with(other))
     }),
     plain("endsWith", 2, 2, |_, args| {
-        asked(args, |text, other| text.ends_with(other))
+        tested(args, |text, other| text.ends_with(other))
     }),
     plain("substringAfter", 2, 2, |_, args| {
         part(args, |text, by| text.split_once(by).map(|(_, after)| after))
@@ -84,14 +84,14 @@ fn changed(run: &mut Run<'_>, args: &[Value], change: fn(&str) -> String) -> Coe
     Ok(change(&text).into())
 }
 
-fn asked(args: &[Value], ask: fn(&str, &str) -> bool) -> Coerced<Value> {
+fn tested(args: &[Value], test: fn(&str, &str) -> bool) -> Coerced<Value> {
     if args[0].is_null() {
         return Ok(false.into());
     }
-    Ok(ask(&coerce::text(&args[0])?, &coerce::text(&args[1])?).into())
+    Ok(test(&coerce::text(&args[0])?, &coerce::text(&args[1])?).into())
 }
 
-/// The part of a text on one side of another; empty where that is not in it.
+/// The part of a text before or after another text; empty if that does not occur.
 fn part(args: &[Value], part: for<'a> fn(&'a str, &str) -> Option<&'a str>) -> Coerced<Value> {
     if args[0].is_null() {
         return Ok(Value::Null);
@@ -100,7 +100,7 @@ fn part(args: &[Value], part: for<'a> fn(&'a str, &str) -> Option<&'a str>) -> C
     Ok(part(&text, &by).unwrap_or_default().into())
 }
 
-/// A text, and the expression that is looked for in it.
+/// The text to search, with the regular expression to search for.
 fn searched(run: &mut Run<'_>, args: &[Value]) -> Coerced<(Arc<str>, Pattern)> {
     let text = coerce::text(&args[0])?;
     run.read(text.len().saturating_mul(8))?;
@@ -127,7 +127,7 @@ fn contains(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     .into())
 }
 
-/// As Java splits: empty texts at the end are left out.
+/// Splits as Java does: trailing empty texts are dropped.
 fn split_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     if args[0].is_null() {
         return Ok(Value::Null);
@@ -139,7 +139,7 @@ fn split_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
             let mut parts = Vec::new();
             let mut start = 0;
             for found in pattern.anywhere().find_iter(&text) {
-                // Nothing found at the very start parts nothing off.
+                // An empty match at the very start splits nothing off.
                 if found.end() > 0 {
                     parts.push(&text[start..found.start()]);
                     start = found.end();
@@ -187,7 +187,7 @@ fn join_by(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     Ok(joined.into())
 }
 
-/// What a match's groups have, the whole match first; null where a group took no part.
+/// The groups of a match, the whole match first; null for a group that did not take part.
 pub(in crate::script) fn groups(captures: &Captures<'_>) -> Value {
     let texts = captures.iter().map(|group| match group {
         Some(group) => Value::from(group.as_str()),
@@ -196,7 +196,7 @@ pub(in crate::script) fn groups(captures: &Captures<'_>) -> Value {
     Value::array(texts.collect())
 }
 
-/// `text replace matcher with by`
+/// Evaluates `text replace matcher with by`.
 pub(in crate::script) fn replace(
     run: &mut Run<'_>,
     text: &Value,
@@ -222,7 +222,7 @@ pub(in crate::script) fn replace(
         let Some(whole) = captures.get(0) else {
             continue;
         };
-        let by = made(run, by, vec![groups(&captures), count(at)])?;
+        let by = applied(run, by, vec![groups(&captures), count(at)])?;
         let by = coerce::text(&by)?;
         coerce::check_text(replaced.len() + text.len() + by.len())?;
         run.read(by.len())?;
@@ -259,7 +259,7 @@ fn scan(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     run.array(found)
 }
 
-/// Bytes of a text as characters, where the bytes asked for go up.
+/// Converts offsets in bytes to characters; cheap while offsets increase.
 struct Places<'a> {
     text: &'a str,
     bytes: usize,
@@ -277,7 +277,7 @@ impl Places<'_> {
     }
 }
 
-/// Where an item is in an array, a text in a text, or a match and its groups.
+/// Finds the indices of an item in an array, the offsets of a text in a text, or the matches with their groups.
 fn find(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     let places = |text| Places {
         text,
@@ -320,7 +320,7 @@ fn find(run: &mut Run<'_>, args: &[Value]) -> Coerced<Value> {
     run.array(found)
 }
 
-/// Where something is first or last; -1 where it is not.
+/// The index of the first or last occurrence; -1 if there is none.
 fn index_of(run: &mut Run<'_>, args: &[Value], last: bool) -> Coerced<Value> {
     let place = match &args[0] {
         Value::Null => None,

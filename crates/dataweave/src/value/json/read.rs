@@ -1,4 +1,4 @@
-//! From text to value.
+//! Reads values from JSON.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -9,10 +9,10 @@ use crate::limits::{VALUE_DEPTH_MAX, VALUE_MEMORY_MAX};
 use crate::value::number::Number;
 use crate::value::{Array, Object, Value};
 
-/// The value of a JSON text (RFC 8259), without a byte order mark.
+/// Reads a JSON text (RFC 8259); a leading byte order mark is skipped.
 ///
 /// # Errors
-/// Where it is none, with the place.
+/// If the text is not valid JSON, with the position.
 pub(crate) fn read(text: &str) -> Result<Value, EvalFault> {
     let mut reader = Reader {
         text: text.strip_prefix('\u{feff}').unwrap_or(text),
@@ -31,13 +31,13 @@ pub(crate) fn read(text: &str) -> Result<Value, EvalFault> {
 struct Reader<'a> {
     text: &'a str,
     at: usize,
-    /// The keys so far: most come again and again, and are kept once.
+    /// The keys so far; equal keys share one text.
     keys: HashSet<Arc<str>>,
-    /// About how much memory the value takes so far, in bytes.
+    /// The approximate memory of the value so far, in bytes.
     memory: usize,
 }
 
-/// What a text, a list or an object takes besides its content: a count, a length, and what is lost to rounding.
+/// The memory of a text, list or object besides its content, in bytes: count, length, rounding of allocations.
 const AROUND: usize = 32;
 
 impl<'a> Reader<'a> {
@@ -51,9 +51,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The text is no JSON.
+    /// The error for a text that is not valid JSON.
     fn fault(&self, at: usize, what: &str) -> EvalFault {
-        self.at_place(at, &format!("the text is no JSON: {what}"))
+        self.at_place(at, &format!("invalid JSON: {what}"))
     }
 
     fn at_place(&self, at: usize, what: &str) -> EvalFault {
@@ -68,15 +68,15 @@ impl<'a> Reader<'a> {
         EvalFault::new(format!("{what}, at line {line}, column {col}"))
     }
 
-    fn unexpected(&self, wanted: &str) -> EvalFault {
+    fn unexpected(&self, expected: &str) -> EvalFault {
         let found = match self.text[self.at..].chars().next() {
-            Some(char) => format!("{char:?} is there"),
-            None => "the text ends".to_owned(),
+            Some(char) => format!("{char:?}"),
+            None => "the end of the text".to_owned(),
         };
-        self.fault(self.at, &format!("{wanted} is wanted, and {found}"))
+        self.fault(self.at, &format!("expected {expected}, found {found}"))
     }
 
-    /// Counts what the value takes.
+    /// Adds to the memory of the value.
     fn take(&mut self, bytes: usize) -> Result<(), EvalFault> {
         self.memory += bytes;
         if self.memory <= VALUE_MEMORY_MAX {
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
         }
         let most = VALUE_MEMORY_MAX >> 20;
         Err(EvalFault::new(format!(
-            "as a value the JSON takes more than {most} MiB, which is the most; send it in parts, or pass it on unread"
+            "as a value the JSON needs more than {most} MiB of memory, which is the limit; send it in parts, or pass it on unread"
         )))
     }
 
@@ -96,8 +96,7 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self, depth: u16) -> Result<Value, EvalFault> {
         if depth > VALUE_DEPTH_MAX {
-            let what =
-                format!("more than {VALUE_DEPTH_MAX} arrays and objects are inside one another");
+            let what = format!("more than {VALUE_DEPTH_MAX} nested arrays and objects");
             return Err(self.at_place(self.at, &what));
         }
         self.skip_space();
@@ -139,7 +138,7 @@ impl<'a> Reader<'a> {
             self.take(size_of::<Value>())?;
             self.skip_space();
             if self.eat(b']') {
-                // A list that has grown has room for as much again.
+                // A vector that grew has spare capacity.
                 items.shrink_to_fit();
                 self.take(size_of::<Array>() + AROUND)?;
                 return Ok(Value::array(items));
@@ -217,13 +216,13 @@ impl<'a> Reader<'a> {
             return Ok(key.clone());
         }
         let key: Arc<str> = key.into();
-        // Beside the key its place in the set.
+        // The key's text and its place in the set.
         self.take(key.len() + 2 * AROUND)?;
         self.keys.insert(key.clone());
         Ok(key)
     }
 
-    /// A text, borrowed where nothing in it is escaped.
+    /// Reads a text; it is borrowed if it has no escapes.
     fn string(&mut self) -> Result<Cow<'a, str>, EvalFault> {
         self.at += 1;
         let text = self.text;
@@ -249,7 +248,7 @@ impl<'a> Reader<'a> {
                     let char = self.escape()?;
                     string.to_mut().push(char);
                 }
-                _ => return Err(self.unexpected("a character that is no control character")),
+                _ => return Err(self.unexpected("a character that is not a control character")),
             }
         }
     }
@@ -267,7 +266,7 @@ impl<'a> Reader<'a> {
                 self.at += 1;
                 let high = self.unit()?;
                 if !(0xd800..0xdc00).contains(&high) || !self.text[self.at..].starts_with("\\u") {
-                    // A lone surrogate is no character.
+                    // A lone surrogate is not a character.
                     return Ok(char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER));
                 }
                 let here = self.at;

@@ -1,18 +1,18 @@
-//! From value to text.
+//! Writes values as JSON.
 
 use crate::fault::EvalFault;
 use crate::value::{Array, Object, Value, media, text};
 
-/// How a text is laid out.
+/// The layout of a JSON text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// Whether each value has its own line, two blanks further in. Default: true.
+    /// True for one value per line, indented by two spaces for each level. Default true.
     pub indent: bool,
-    /// Which nulls are left out. Default: none.
+    /// The nulls to skip. Default: none of them.
     pub skip_null: SkipNull,
 }
 
-/// Where nulls are left out.
+/// The places where nulls are skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SkipNull {
     Nowhere,
@@ -30,10 +30,10 @@ impl Default for Layout {
     }
 }
 
-/// The JSON text of a value; dates and the like are strings.
+/// Writes a value as JSON; dates and the like become strings.
 ///
 /// # Errors
-/// Where a function is within, bytes that are no UTF-8, or more text than may be.
+/// If the value contains a function or binary data that is not UTF-8, or if the text is too long.
 pub(crate) fn write(value: &Value, layout: Layout) -> Result<String, EvalFault> {
     let mut writer = Writer {
         text: String::new(),

@@ -159,7 +159,7 @@ impl Caller {
         let clock = Clock::start().unwrap();
         let plan = upstream(endpoint, more);
         let events = EventSwitch::new(Arc::new(NoListener), None);
-        let breakers = UpstreamBreakers::new(&plan, 1, &clock, events.clone());
+        let breakers = UpstreamBreakers::new(&plan.name, &plan, 1, &clock, events.clone());
         Caller::new(plan, Some((Arc::new(breakers), events)), clock)
     }
 

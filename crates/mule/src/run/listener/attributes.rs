@@ -1,4 +1,4 @@
-//! What a flow is told of the request that started it: the message's attributes.
+//! The attributes of a message that an HTTP request started.
 //!
 //! Source: [HttpRequestAttributes](https://docs.mulesoft.com/http-connector/latest/http-documentation#HttpRequestAttributes).
 
@@ -13,24 +13,24 @@ use crate::app::HttpSource;
 use crate::run::answer::headers_value;
 use crate::{Form, MediaType, Object, Typed, Value};
 
-/// The two ends of the connection that a request came on.
+/// The two ends of a request's connection.
 #[derive(Debug, Clone, Copy)]
-pub struct Ends {
-    /// Ours.
+pub struct ConnectionInfo {
+    /// The gateway's address.
     pub local: SocketAddr,
-    /// The client's.
+    /// The client's address.
     pub remote: SocketAddr,
-    /// `http` or `https`.
+    /// The scheme, `http` or `https`.
     pub scheme: &'static str,
 }
 
-/// The attributes of a request for the listener of a flow; `params` is what the names in its path
-/// stand for, decoded.
+/// The attributes of a request to a flow's listener. `params` are the names in the listener's path with their
+/// values, decoded.
 pub fn attributes(
     source: &HttpSource,
     parts: &Parts,
     params: &[(String, String)],
-    ends: Ends,
+    connection: ConnectionInfo,
 ) -> Value {
     let raw_path = parts.uri.path();
     let path = decoded(raw_path);
@@ -57,15 +57,15 @@ pub fn attributes(
         ("relativePath", relative.into()),
         ("maskedRequestPath", masked(&source.path, &path)),
         ("version", version.into()),
-        ("scheme", ends.scheme.into()),
+        ("scheme", connection.scheme.into()),
         ("method", parts.method.as_str().into()),
         ("requestPath", path.into()),
         ("rawRequestPath", raw_path.into()),
         ("requestUri", decoded(&raw_uri).into()),
         ("rawRequestUri", raw_uri.into()),
         ("queryString", query.into()),
-        ("localAddress", address(ends.local)),
-        ("remoteAddress", address(ends.remote)),
+        ("localAddress", address(connection.local)),
+        ("remoteAddress", address(connection.remote)),
         ("clientCertificate", Value::Null),
         ("queryParams", pairs(query)),
         ("uriParams", Value::object(params.collect())),
@@ -75,7 +75,7 @@ pub fn attributes(
     Value::object(entries.map(|(name, value)| (name.into(), value)).collect())
 }
 
-/// A query's pairs, decoded, each value of a name on its own.
+/// The pairs of a query, decoded; a name may occur several times.
 fn pairs(query: &str) -> Value {
     let query = Typed {
         value: query.into(),
@@ -88,7 +88,7 @@ fn pairs(query: &str) -> Value {
     Value::Object(Arc::new(Object::new(pairs, Form::Parameters)))
 }
 
-/// What a `*` at the end of a listener's path stands for; null where there is none.
+/// The part of a path that a final `*` of the listener's path matches; null without a final `*`.
 fn masked(listener: &str, path: &str) -> Value {
     let Some(before) = listener.strip_suffix("/*") else {
         return Value::Null;
@@ -102,7 +102,7 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// An address as Java writes one whose name nobody has asked for.
+/// An address as Java writes one without a host name.
 fn address(address: SocketAddr) -> Value {
     format!("/{address}").into()
 }
@@ -139,12 +139,12 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let ends = Ends {
+        let connection = ConnectionInfo {
             local: addr,
             remote: SocketAddr::from(([127, 0, 0, 1], 50000)),
             scheme: "http",
         };
-        match attributes(&source, &parts, &params, ends) {
+        match attributes(&source, &parts, &params, connection) {
             Value::Object(object) => object,
             other => panic!("{other:?}"),
         }
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_request_is_told_decoded_and_as_it_came() {
-        let told = of(
+        let found = of(
             "/api/o/{id}",
             "/api/o/a%20b?q=%C3%A9+x&q=2",
             &[("id", "a b")],
@@ -178,20 +178,20 @@ mod tests {
             ("localAddress", "/127.0.0.1:8081"),
             ("remoteAddress", "/127.0.0.1:50000"),
         ] {
-            assert_eq!(told.get(name), Some(&value.into()), "{name}");
+            assert_eq!(found.get(name), Some(&value.into()), "{name}");
         }
-        assert_eq!(told.get("clientCertificate"), Some(&Value::Null));
-        assert_eq!(told.get("maskedRequestPath"), Some(&Value::Null));
-        assert_eq!(member(&told, "uriParams").get("id"), Some(&"a b".into()));
+        assert_eq!(found.get("clientCertificate"), Some(&Value::Null));
+        assert_eq!(found.get("maskedRequestPath"), Some(&Value::Null));
+        assert_eq!(member(&found, "uriParams").get("id"), Some(&"a b".into()));
     }
 
     #[test]
     fn a_name_may_have_more_than_one_value() {
-        let told = of("/api/o", "/api/o?q=1&Q=3&q=2", &[]);
-        let query = member(&told, "queryParams");
+        let found = of("/api/o", "/api/o?q=1&Q=3&q=2", &[]);
+        let query = member(&found, "queryParams");
         let values: Vec<_> = query.all("q").cloned().collect();
         assert_eq!(values, ["1".into(), "2".into()]);
-        let fields = member(&told, "headers");
+        let fields = member(&found, "headers");
         let values: Vec<_> = fields.all("X-TWO").cloned().collect();
         assert_eq!(values, ["a".into(), "b".into()]);
         assert_eq!(fields.entries()[0].0.as_ref(), "x-two");
@@ -205,9 +205,9 @@ mod tests {
             ("/*", "/api/a", "/api/a"),
             ("/api/{x}/*", "/api/1/a%20b/", "/a b/"),
         ] {
-            let told = of(path, uri, &[]);
+            let found = of(path, uri, &[]);
             assert_eq!(
-                told.get("maskedRequestPath"),
+                found.get("maskedRequestPath"),
                 Some(&masked.into()),
                 "{path} {uri}"
             );

@@ -1,4 +1,4 @@
-//! What an attribute wants of a value: a text, a count, a truth value; and the text of one in a log.
+//! Conversion of values to the types of attributes (text, whole number, boolean), and to text for logs.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use crate::value::json::{self, Layout};
 use crate::value::media::{Format, Typed};
 
 impl Typed {
-    /// The text that the value is or becomes; `None` if it is null.
+    /// The value as a text; `None` for null.
     ///
     /// # Errors
-    /// Where it is an array or an object, or cannot be read.
+    /// If the value is an array or an object, or cannot be read.
     pub fn text(&self) -> Result<Option<Arc<str>>, EvalFault> {
         match self.read()? {
             Value::Null => Ok(None),
@@ -20,18 +20,18 @@ impl Typed {
         }
     }
 
-    /// The whole number that the value is, also by its text: `"3"` is 3.
+    /// The value as a whole number, also from a text: `"3"` is 3.
     ///
     /// # Errors
-    /// Where it is none.
+    /// If it is not a whole number.
     pub fn whole(&self) -> Result<i64, EvalFault> {
         coerce::integer(&self.read()?)
     }
 
-    /// The truth value, also by its text. Null is false.
+    /// The value as a boolean, also from a text. Null is false.
     ///
     /// # Errors
-    /// Where it is none.
+    /// If it is not a boolean.
     pub fn truth(&self) -> Result<bool, EvalFault> {
         match self.read()? {
             Value::Null => Ok(false),
@@ -42,16 +42,15 @@ impl Typed {
     /// The value as a log shows it: null is `null`, objects and arrays are JSON.
     ///
     /// # Errors
-    /// Where it cannot be read, or its text is too long.
+    /// If it cannot be read, or if its text is too long.
     pub fn shown(&self) -> Result<String, EvalFault> {
         self.read()?.shown()
     }
 
-    /// A part of this value, an item of its list, with this value's media type: a part of a JSON text
-    /// is one as well.
+    /// An item of this value's list, with this value's media type: an item of a JSON text is a JSON text as well.
     ///
     /// # Errors
-    /// Where its text is too long.
+    /// If the text is too long.
     pub fn part(&self, part: Value) -> Result<Typed, EvalFault> {
         match (&self.value, self.media_type.format()) {
             (Value::String(_) | Value::Binary(_), Format::Json) => Ok(Typed {
@@ -67,7 +66,7 @@ impl Value {
     /// The value as a log shows it: null is `null`, objects and arrays are JSON.
     ///
     /// # Errors
-    /// Where its text is too long.
+    /// If the text is too long.
     pub fn shown(&self) -> Result<String, EvalFault> {
         match self {
             Value::Null => Ok("null".to_owned()),
@@ -81,10 +80,10 @@ impl Value {
         }
     }
 
-    /// Whether a text matches a regular expression as a whole.
+    /// True if a regular expression matches a whole text.
     ///
     /// # Errors
-    /// Where the expression is none, or needs more than linear time.
+    /// If the expression is invalid, or needs more than linear time.
     pub fn matches(text: &str, regex: &str, case_sensitive: bool) -> Result<bool, EvalFault> {
         let flag = if case_sensitive { "" } else { "(?i)" };
         let pattern = coerce::pattern(&Value::from(format!("{flag}{regex}")))?;

@@ -1,10 +1,10 @@
-//! What Mule has and this program has not: which of its own elements comes nearest.
+//! Elements of Mule that are not supported, with the nearest supported replacement.
 
 use fusebox_plan::dialect::quote;
 
 use super::shapes::{Role, SHAPES};
 
-/// Elements by their names, `*` for all others of a module; the first that fits holds.
+/// Replacements by element name, `*` for all other elements of a module; the first match applies.
 const NEAREST: &[(&str, &str)] = &[
     (
         "db:*",
@@ -164,10 +164,10 @@ const NEAREST: &[(&str, &str)] = &[
     ("sockets:*", "`http:request`"),
 ];
 
-/// After so many faults what was meant is not guessed any more: guessing takes time.
+/// The limit of suggestions; a search compares many names.
 pub(super) const GUESSES_MAX: usize = 200;
 
-/// The element that was meant where a letter or two are wrong.
+/// The known element whose name differs by at most two letters.
 fn slip_of(title: &str, known: &[&'static str]) -> Option<&'static str> {
     const EDITS_MAX: usize = 2;
     let edits = known
@@ -178,14 +178,14 @@ fn slip_of(title: &str, known: &[&'static str]) -> Option<&'static str> {
     (nearest.0 <= EDITS_MAX).then_some(nearest.1)
 }
 
-/// What a message says of an element that is not read: what, and what to do about it. `errors` is how
-/// many faults were found so far: where there are many, nobody wants a slip guessed for each.
+/// The problem and the remedy for an unknown element. `errors` is the number of errors so far; after many of them
+/// no similar name is searched for.
 pub(super) fn refusal(title: &str, errors: usize) -> (String, String) {
     let module = title.split_once(':').map_or("", |(module, _)| module);
     let fits = |pattern: &str| {
         pattern == title || (!module.is_empty() && pattern == format!("{module}:*"))
     };
-    // A slip of the pen is likelier than a part of a module that is known.
+    // A typing error is more likely than an unknown element of a known module.
     let same = |shape: &&'static str| {
         let (other, _) = shape.split_once(':').unwrap_or(("", shape));
         other == module
@@ -196,19 +196,19 @@ pub(super) fn refusal(title: &str, errors: usize) -> (String, String) {
         && errors < GUESSES_MAX
         && let Some(near) = slip_of(title, &ours)
     {
-        let what = format!("there is no element {}", quote(title));
+        let what = format!("unknown element {}", quote(title));
         return (what, format!("did you mean {}?", quote(near)));
     }
     if let Some((_, instead)) = exact.or(NEAREST.iter().find(|(pattern, _)| fits(pattern))) {
         return (
             format!("{} is not supported", quote(title)),
-            format!("the nearest that is: {instead}"),
+            format!("the nearest replacement: {instead}"),
         );
     }
     if ours.is_empty() {
         return (
             format!(
-                "{} is not supported: nothing of the module {} is",
+                "{} is not supported: the module {} is not",
                 quote(title),
                 quote(module)
             ),
@@ -222,7 +222,7 @@ pub(super) fn refusal(title: &str, errors: usize) -> (String, String) {
         format!("{} is not supported", quote(title)),
         match &names[..] {
             [] => "remove it".to_owned(),
-            names => format!("what stands in flows is {}", names.join(", ")),
+            names => format!("supported in flows: {}", names.join(", ")),
         },
     )
 }
@@ -251,7 +251,7 @@ mod tests {
             ("http:listener-interceptors", "http:headers"),
             (
                 "http:request-builder",
-                "what stands in flows is http:listener, http:request",
+                "supported in flows: http:listener, http:request",
             ),
         ] {
             let (what, mend) = refusal(title, 0);

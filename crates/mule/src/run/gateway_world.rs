@@ -1,32 +1,32 @@
-//! What is outside an application in a running gateway: its connections, its queues, its clock.
+//! The world of an application in a running gateway: its connections, queues, and clock.
 
 use std::sync::Arc;
 
 use fusebox_gateway::parts::{Clock, Worker, WorkerRef};
 
 use super::build::LiveApp;
-use super::outside::{Answer, Call, Outside, Pending, PublishFault, SendFault};
+use super::outside::{Answer, Call, Pending, PublishFault, SendFault, World};
 use crate::jiff::{Timestamp, tz::TimeZone};
 use crate::{Random, Typed};
 
-/// What time a clock shows, to the millisecond.
+/// The time of a clock, to the millisecond.
 pub fn wall_time(clock: &Clock) -> Timestamp {
     let millis = i64::try_from(clock.wall_millis()).unwrap_or(i64::MAX);
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
 }
 
-/// The world of one run: the worker that runs it, and the application as it was when it began.
+/// The world of one run: the run's worker, and the application at the start of the run.
 #[derive(Debug)]
-pub struct World {
+pub struct GatewayWorld {
     app: Arc<LiveApp>,
     worker: Arc<Worker>,
     worker_ref: WorkerRef,
 }
 
-impl World {
-    /// The world of a run on a worker.
-    pub fn of(app: &Arc<LiveApp>, worker: &Arc<Worker>) -> Arc<dyn Outside> {
-        Arc::new(World {
+impl GatewayWorld {
+    /// Makes the world of a run on a worker.
+    pub fn of(app: &Arc<LiveApp>, worker: &Arc<Worker>) -> Arc<dyn World> {
+        Arc::new(GatewayWorld {
             app: app.clone(),
             worker: worker.clone(),
             worker_ref: worker.to_ref(),
@@ -34,7 +34,7 @@ impl World {
     }
 }
 
-impl Outside for World {
+impl World for GatewayWorld {
     fn now(&self) -> Timestamp {
         wall_time(&self.worker_ref.clock)
     }
@@ -60,7 +60,7 @@ impl Outside for World {
             match self.app.queues.find(queue) {
                 Some(queue) => queue.publish(message).await,
                 None => {
-                    let why = format!("there is no queue '{queue}'");
+                    let why = format!("unknown queue '{queue}'");
                     Err(PublishFault::NotAvailable(why))
                 }
             }

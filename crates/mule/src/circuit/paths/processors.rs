@@ -1,12 +1,12 @@
-//! What each processor does to a way.
+//! The effects of processors on a path.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use fusebox_dataweave::symbol::{Relation, Symbol};
 
-use super::conditions::asked;
-use super::{Act, Call, DEPTH_MAX, Ends, Raised, Sent, WAYS_MAX, Walk, Way, push, text};
+use super::conditions::split;
+use super::{Act, Call, DEPTH_MAX, Ends, PATHS_MAX, Path, Raised, SentRequest, Walk, push, text};
 use crate::app::{
     Chain, Choice, Does, ErrorType, FlowName, Given, Request, SendBody, Site, Target,
     ValidationRule,
@@ -17,50 +17,50 @@ impl<'a> Walk<'a> {
         &mut self,
         does: &'a Does,
         site: &'a Site,
-        mut way: Way<'a>,
+        mut path: Path<'a>,
         depth: usize,
     ) -> Ends<'a> {
         match does {
-            Does::FlowRef { flow, target } => return self.flow_ref(flow, target, way, depth),
+            Does::FlowRef { flow, target } => return self.flow_ref(flow, target, path, depth),
             Does::SetVariable(set) => {
-                let value = self.given(&set.value, &way);
-                if let Some(name) = text(&self.given(&set.name, &way)) {
-                    way.vars.insert(name, value);
+                let value = self.given(&set.value, &path);
+                if let Some(name) = text(&self.given(&set.name, &path)) {
+                    path.vars.insert(name, value);
                 }
             }
             Does::RemoveVariable(name) => {
-                if let Some(name) = text(&self.given(name, &way)) {
-                    way.vars.remove(&name);
+                if let Some(name) = text(&self.given(name, &path)) {
+                    path.vars.remove(&name);
                 }
             }
             Does::SetPayload { value, media_type } => {
-                way.payload = self.given(value, &way);
-                way.media_type = media_type.clone();
+                path.payload = self.given(value, &path);
+                path.media_type = media_type.clone();
             }
             Does::Transform(transform) => {
                 let payload = transform.payload.as_ref();
-                let payload = payload.map(|script| self.value(script, &way));
+                let payload = payload.map(|script| self.value(script, &path));
                 let attributes = transform.attributes.as_ref();
-                let attributes = attributes.map(|script| self.value(script, &way));
+                let attributes = attributes.map(|script| self.value(script, &path));
                 let mut vars = Vec::new();
                 for (name, script) in &transform.variables {
-                    if let Some(name) = text(&self.given(name, &way)) {
-                        vars.push((name, self.value(script, &way)));
+                    if let Some(name) = text(&self.given(name, &path)) {
+                        vars.push((name, self.value(script, &path)));
                     }
                 }
-                way.vars.extend(vars);
-                way.payload = payload.unwrap_or(way.payload);
-                way.attributes = attributes.unwrap_or(way.attributes);
+                path.vars.extend(vars);
+                path.payload = payload.unwrap_or(path.payload);
+                path.attributes = attributes.unwrap_or(path.attributes);
             }
             Does::Logger(_) | Does::Publish(_) => {}
-            Does::Choice(choice) => return self.choice(choice, site, way, depth),
+            Does::Choice(choice) => return self.choice(choice, site, path, depth),
             Does::Try(scope) => {
-                let ends = self.chain(&scope.chain, way, depth);
+                let ends = self.chain(&scope.chain, path, depth);
                 return self.handled(ends, scope.handlers.as_deref(), depth);
             }
             Does::RaiseError(raise) => {
                 let description = match &raise.description {
-                    Some(description) => self.given(description, &way),
+                    Some(description) => self.given(description, &path),
                     None => Symbol::text("An error occurred."),
                 };
                 let raised = Raised {
@@ -68,10 +68,10 @@ impl<'a> Walk<'a> {
                     description,
                     cause: None,
                 };
-                return vec![(way, Some(raised))];
+                return vec![(path, Some(raised))];
             }
             Does::UntilSuccessful(scope) => {
-                let mut ends = self.chain(&scope.chain, way, depth);
+                let mut ends = self.chain(&scope.chain, path, depth);
                 for raised in ends.iter_mut().filter_map(|(_, raised)| raised.as_mut()) {
                     let cause = raised.cause.take().unwrap_or_else(|| raised.kind.clone());
                     *raised = Raised {
@@ -83,35 +83,37 @@ impl<'a> Walk<'a> {
                 return ends;
             }
             Does::Foreach(scope) => {
-                let (payload, attributes) = (way.payload.clone(), way.attributes.clone());
-                way.payload = Symbol::Unknown;
-                let mut ends = self.chain(&scope.chain, way, depth);
-                for (way, _) in ends.iter_mut().filter(|(_, raised)| raised.is_none()) {
-                    way.payload = payload.clone();
-                    way.attributes = attributes.clone();
+                let (payload, attributes) = (path.payload.clone(), path.attributes.clone());
+                path.payload = Symbol::Unknown;
+                let mut ends = self.chain(&scope.chain, path, depth);
+                for (path, _) in ends.iter_mut().filter(|(_, raised)| raised.is_none()) {
+                    path.payload = payload.clone();
+                    path.attributes = attributes.clone();
                 }
                 return ends;
             }
             Does::ParallelForeach(scope) => {
                 let routes = [&scope.chain];
-                return self.routes(routes, scope.target.as_ref(), true, way, depth);
+                return self.routes(routes, scope.target.as_ref(), true, path, depth);
             }
             Does::ScatterGather(scope) => {
-                return self.routes(&scope.routes, scope.target.as_ref(), false, way, depth);
+                return self.routes(&scope.routes, scope.target.as_ref(), false, path, depth);
             }
             Does::Async(scope) => {
-                let before = way.clone();
-                let ends = self.chain(&scope.chain, way, depth);
-                let back = ends.into_iter().map(|(way, _)| (before.beside(way), None));
+                let before = path.clone();
+                let ends = self.chain(&scope.chain, path, depth);
+                let back = ends
+                    .into_iter()
+                    .map(|(path, _)| (before.with_acts_of(path), None));
                 return back.collect();
             }
             Does::FirstSuccessful(scope) => {
                 let mut done: Ends<'a> = Vec::new();
-                let mut left = vec![(way.clone(), None)];
+                let mut left = vec![(path.clone(), None)];
                 for route in &scope.routes {
                     let mut failed = Vec::new();
                     for (from, _) in left {
-                        for (end, raised) in self.chain(route, way.beside(from), depth) {
+                        for (end, raised) in self.chain(route, path.with_acts_of(from), depth) {
                             match raised {
                                 Some(raised) => failed.push((end, Some(raised))),
                                 None => push(&mut done, (end, None)),
@@ -125,65 +127,65 @@ impl<'a> Walk<'a> {
             }
             Does::RoundRobin(scope) => {
                 let routes = scope.routes.iter();
-                let ends = routes.flat_map(|route| self.chain(route, way.clone(), depth));
+                let ends = routes.flat_map(|route| self.chain(route, path.clone(), depth));
                 return ends.collect();
             }
-            Does::Request(request) => return self.request(request, site, way),
-            Does::Object(call) => return self.object(call, site, way),
-            Does::Cache(scope) => return self.chain(&scope.chain, way, depth),
-            Does::Validation(validation) => return self.validation(&validation.rule, site, way),
+            Does::Request(request) => return self.request(request, site, path),
+            Does::Object(call) => return self.object(call, site, path),
+            Does::Cache(scope) => return self.chain(&scope.chain, path, depth),
+            Does::Validation(validation) => return self.validation(&validation.rule, site, path),
             Does::Sleep(_) => {
-                way.payload = Symbol::NULL;
-                way.attributes = Symbol::NULL;
+                path.payload = Symbol::NULL;
+                path.attributes = Symbol::NULL;
             }
         }
-        vec![(way, None)]
+        vec![(path, None)]
     }
 
     fn flow_ref(
         &mut self,
         flow: &'a FlowName,
         target: &'a Option<Target>,
-        mut way: Way<'a>,
+        mut path: Path<'a>,
         depth: usize,
     ) -> Ends<'a> {
         let FlowName::Known(id) = flow else {
             if matches!(flow, FlowName::Computed(_)) {
-                way.payload = Symbol::Unknown;
+                path.payload = Symbol::Unknown;
             }
-            return vec![(way, None)];
+            return vec![(path, None)];
         };
         if depth >= DEPTH_MAX {
-            self.spent = true;
-            return vec![(way, None)];
+            self.exhausted = true;
+            return vec![(path, None)];
         }
         let app = self.app;
-        let before = target.as_ref().map(|_| way.clone());
-        let mut ends = self.flow(app.flow(*id), way, depth + 1);
+        let before = target.as_ref().map(|_| path.clone());
+        let mut ends = self.flow(app.flow(*id), path, depth + 1);
         if let (Some(before), Some(target)) = (before, target) {
-            for (way, _) in ends.iter_mut().filter(|(_, raised)| raised.is_none()) {
-                let (payload, attributes) = (way.payload.clone(), way.attributes.clone());
-                *way = before.beside(way.clone());
-                self.set_target(target, payload, attributes, way);
+            for (path, _) in ends.iter_mut().filter(|(_, raised)| raised.is_none()) {
+                let (payload, attributes) = (path.payload.clone(), path.attributes.clone());
+                *path = before.with_acts_of(path.clone());
+                self.set_target(target, payload, attributes, path);
             }
         }
         ends
     }
 
-    /// Routes that run beside one another, here one after the other.
+    /// Concurrent routes, walked one after another.
     fn routes(
         &mut self,
         routes: impl IntoIterator<Item = &'a Chain>,
         target: Option<&'a Target>,
         items: bool,
-        way: Way<'a>,
+        path: Path<'a>,
         depth: usize,
     ) -> Ends<'a> {
-        let mut ends: Ends<'a> = vec![(way.clone(), None)];
+        let mut ends: Ends<'a> = vec![(path.clone(), None)];
         for route in routes {
             let mut next: Ends<'a> = Vec::new();
             for (from, before) in ends {
-                let mut start = way.beside(from);
+                let mut start = path.with_acts_of(from);
                 if items {
                     start.payload = Symbol::Unknown;
                 }
@@ -194,21 +196,21 @@ impl<'a> Walk<'a> {
                         description: Symbol::Unknown,
                         cause: Some(cause),
                     }));
-                    push(&mut next, (way.beside(end), raised));
+                    push(&mut next, (path.with_acts_of(end), raised));
                 }
             }
             ends = next;
-            if ends.len() > WAYS_MAX {
-                self.spent = true;
+            if ends.len() > PATHS_MAX {
+                self.exhausted = true;
                 break;
             }
         }
-        for (way, _) in ends.iter_mut().filter(|(_, raised)| raised.is_none()) {
+        for (path, _) in ends.iter_mut().filter(|(_, raised)| raised.is_none()) {
             match target {
                 Some(target) => {
-                    way.vars.insert(target.variable.clone(), Symbol::Unknown);
+                    path.vars.insert(target.variable.clone(), Symbol::Unknown);
                 }
-                None => way.payload = Symbol::Unknown,
+                None => path.payload = Symbol::Unknown,
             }
         }
         ends
@@ -218,34 +220,34 @@ impl<'a> Walk<'a> {
         &mut self,
         choice: &'a Choice,
         site: &'a Site,
-        way: Way<'a>,
+        path: Path<'a>,
         depth: usize,
     ) -> Ends<'a> {
         let mut ends = Vec::new();
-        let mut left = vec![way];
+        let mut left = vec![path];
         for (when, chain) in &choice.whens {
             let mut next = Vec::new();
-            for way in left {
-                for (way, holds) in self.script(when, way, site) {
+            for path in left {
+                for (path, holds) in self.script(when, path, site) {
                     if holds {
-                        ends.extend(self.chain(chain, way, depth));
-                    } else if !next.contains(&way) {
-                        next.push(way);
+                        ends.extend(self.chain(chain, path, depth));
+                    } else if !next.contains(&path) {
+                        next.push(path);
                     }
                 }
             }
             left = next;
         }
-        for way in left {
+        for path in left {
             match &choice.otherwise {
-                Some(chain) => ends.extend(self.chain(chain, way, depth)),
-                None => ends.push((way, None)),
+                Some(chain) => ends.extend(self.chain(chain, path, depth)),
+                None => ends.push((path, None)),
             }
         }
         ends
     }
 
-    fn request(&mut self, request: &'a Request, site: &'a Site, way: Way<'a>) -> Ends<'a> {
+    fn request(&mut self, request: &'a Request, site: &'a Site, path: Path<'a>) -> Ends<'a> {
         let call = match self.calls.iter().position(|call| call.site == site) {
             Some(call) => call,
             None => {
@@ -254,10 +256,10 @@ impl<'a> Walk<'a> {
             }
         };
         let body = match &request.body {
-            Some(body) => self.given(body, &way),
-            None => way.payload.clone(),
+            Some(body) => self.given(body, &path),
+            None => path.payload.clone(),
         };
-        let method = self.given(&request.method, &way);
+        let method = self.given(&request.method, &path);
         let bodiless = text(&method).is_some_and(|method| {
             ["GET", "HEAD", "OPTIONS"]
                 .iter()
@@ -272,11 +274,11 @@ impl<'a> Walk<'a> {
             SendBody::Always => true,
             SendBody::Never => false,
         };
-        let optional = |given: &Option<Given>| given.as_ref().map(|given| self.given(given, &way));
-        let sent = Rc::new(Sent {
+        let optional = |given: &Option<Given>| given.as_ref().map(|given| self.given(given, &path));
+        let sent = Rc::new(SentRequest {
             method,
             url: optional(&request.url),
-            path: self.given(&request.path, &way),
+            path: self.given(&request.path, &path),
             uri_params: optional(&request.uri_params),
             query: optional(&request.query_params),
             headers: optional(&request.headers),
@@ -284,13 +286,13 @@ impl<'a> Walk<'a> {
         });
         let mut ends = Vec::new();
         for outcome in self.failures.outcomes(request) {
-            let mut way = way.clone();
+            let mut path = path.clone();
             let raised = self.failures.error(outcome).map(|kind| Raised {
                 kind: kind.clone(),
                 description: Symbol::Unknown,
                 cause: None,
             });
-            way.acts.push(Act::Called {
+            path.acts.push(Act::Called {
                 call,
                 outcome,
                 sent: sent.clone(),
@@ -304,44 +306,46 @@ impl<'a> Walk<'a> {
                 let attributes =
                     Symbol::input("attributes").concat(Symbol::object(None, fields.into()));
                 let payload = Symbol::input("response");
-                way.media_type = None;
+                path.media_type = None;
                 match &request.target {
-                    Some(target) => self.set_target(target, payload, attributes, &mut way),
+                    Some(target) => self.set_target(target, payload, attributes, &mut path),
                     None => {
-                        way.payload = payload;
-                        way.attributes = attributes;
+                        path.payload = payload;
+                        path.attributes = attributes;
                     }
                 }
             }
-            ends.push((way, raised));
+            ends.push((path, raised));
         }
         ends
     }
 
-    fn validation(&mut self, rule: &'a ValidationRule, site: &'a Site, way: Way<'a>) -> Ends<'a> {
+    fn validation(&mut self, rule: &'a ValidationRule, site: &'a Site, path: Path<'a>) -> Ends<'a> {
         let (condition, error) = match rule {
-            ValidationRule::True(given) => (self.given(given, &way), "INVALID_BOOLEAN"),
-            ValidationRule::False(given) => (self.given(given, &way).negation(), "INVALID_BOOLEAN"),
+            ValidationRule::True(given) => (self.given(given, &path), "INVALID_BOOLEAN"),
+            ValidationRule::False(given) => {
+                (self.given(given, &path).negation(), "INVALID_BOOLEAN")
+            }
             ValidationRule::NotNull(given) => {
-                let value = self.given(given, &way);
+                let value = self.given(given, &path);
                 (value.compare(Relation::Unequal, Symbol::NULL), "NULL")
             }
             ValidationRule::Null(given) => {
-                let value = self.given(given, &way);
+                let value = self.given(given, &path);
                 (value.compare(Relation::Equal, Symbol::NULL), "NOT_NULL")
             }
             ValidationRule::NotBlank(_)
             | ValidationRule::Matches { .. }
-            | ValidationRule::Size { .. } => return vec![(way, None)],
+            | ValidationRule::Size { .. } => return vec![(path, None)],
         };
-        let asked = asked(condition, way, site);
-        let ends = asked.into_iter().map(|(way, holds)| {
+        let split = split(condition, path, site);
+        let ends = split.into_iter().map(|(path, holds)| {
             let raised = (!holds).then(|| Raised {
                 kind: ErrorType::new("VALIDATION", error),
                 description: Symbol::Unknown,
                 cause: None,
             });
-            (way, raised)
+            (path, raised)
         });
         ends.collect()
     }

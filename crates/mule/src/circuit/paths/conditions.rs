@@ -1,27 +1,31 @@
-//! Conditions, and the ways on which they hold.
+//! Conditions, and the paths on which they hold.
 
 use fusebox_dataweave::symbol::{Relation, Symbol};
 
-use super::{Act, Way};
+use super::{Act, Path};
 use crate::app::Site;
 
-/// Ways in which one condition may come to hold.
+/// The limit of cases in which one condition holds.
 const CASES_MAX: usize = 24;
 
-/// What becomes of a way at a condition: what can be, with what then holds.
-pub(super) fn asked<'a>(condition: Symbol, way: Way<'a>, site: &'a Site) -> Vec<(Way<'a>, bool)> {
+/// Splits a path at a condition: each possible result, with the assumptions that it needs.
+pub(super) fn split<'a>(
+    condition: Symbol,
+    path: Path<'a>,
+    site: &'a Site,
+) -> Vec<(Path<'a>, bool)> {
     if let Some(holds) = condition.truth() {
-        return vec![(way, holds)];
+        return vec![(path, holds)];
     }
     let of_entry = condition.has(&|part| matches!(part, Symbol::Entry(_)));
     if !of_entry {
-        return vec![(way.clone(), true), (way, false)];
+        return vec![(path.clone(), true), (path, false)];
     }
-    let mut ends: Vec<(Way<'a>, bool)> = Vec::new();
+    let mut ends: Vec<(Path<'a>, bool)> = Vec::new();
     for holds in [true, false] {
         for case in cases(&condition, holds) {
-            if let Some(way) = assumed(case, way.clone(), site) {
-                let end = (way, holds);
+            if let Some(path) = assumed(case, path.clone(), site) {
+                let end = (path, holds);
                 if !ends.contains(&end) {
                     ends.push(end);
                 }
@@ -31,7 +35,7 @@ pub(super) fn asked<'a>(condition: Symbol, way: Way<'a>, site: &'a Site) -> Vec<
     ends
 }
 
-/// The conditions without `and` and `or` that make one hold, or not; any of the lists does.
+/// The conditions without `and` and `or` that make a condition hold, or not hold; each list is one case.
 fn cases(condition: &Symbol, holds: bool) -> Vec<Vec<Symbol>> {
     let all = |items: &[Symbol], holds: bool| {
         items
@@ -49,7 +53,7 @@ fn cases(condition: &Symbol, holds: bool) -> Vec<Vec<Symbol>> {
                 after
             })
     };
-    // The first that decides, and all before it that did not.
+    // One item decides, and all items before it have the opposite truth.
     let one = |items: &[Symbol], holds: bool| {
         let mut found = Vec::new();
         for at in 0..items.len() {
@@ -91,12 +95,12 @@ fn cases(condition: &Symbol, holds: bool) -> Vec<Vec<Symbol>> {
     }
 }
 
-/// A way on which conditions hold besides; `None`: they cannot.
-fn assumed<'a>(conditions: Vec<Symbol>, mut way: Way<'a>, site: &'a Site) -> Option<Way<'a>> {
+/// A path with additional conditions; `None`: they contradict the path.
+fn assumed<'a>(conditions: Vec<Symbol>, mut path: Path<'a>, site: &'a Site) -> Option<Path<'a>> {
     for condition in conditions {
         let mut known = condition.clone();
-        for act in &way.acts {
-            let Act::Held {
+        for act in &path.acts {
+            let Act::Assumed {
                 condition: before, ..
             } = act
             else {
@@ -115,8 +119,8 @@ fn assumed<'a>(conditions: Vec<Symbol>, mut way: Way<'a>, site: &'a Site) -> Opt
         match known.truth() {
             Some(true) => {}
             Some(false) => return None,
-            None => way.acts.push(Act::Held { condition, site }),
+            None => path.acts.push(Act::Assumed { condition, site }),
         }
     }
-    Some(way)
+    Some(path)
 }

@@ -1,4 +1,4 @@
-//! One call of a flow, and the circuit before it.
+//! The circuit before one call of a flow.
 
 use std::sync::Arc;
 
@@ -6,37 +6,37 @@ use fusebox_dataweave::Value;
 use fusebox_dataweave::symbol::{Symbol, is_now};
 
 use super::failures::{Failure, Outcome};
+use super::paths::{Act, Call, Path, Walk};
 use super::time::{stored_times, time};
-use super::trace::{self, Held};
-use super::trip::{Counting, Trip, counted, written_at};
-use super::ways::{Act, Call, Walk, Way};
-use super::{Circuit, Cooldown, Count, Entry, EntryKey, EntryKeyPart, Opens, Refusal, flaws};
+use super::trace::{self, StoreState};
+use super::trip::{Counting, Trip, increments_in, written_at};
+use super::{Circuit, Cooldown, Count, Entry, EntryKey, EntryKeyPart, OpenWhen, Refusal, flaws};
 use crate::app::Site;
 
-/// One call of a flow, on all the ways of the flow.
-pub(super) struct Sighting<'w, 'a> {
+/// One call of a flow on all paths through the flow.
+pub(super) struct CallPaths<'w, 'a> {
     pub walk: &'w Walk<'a>,
-    pub ways: &'w [Way<'a>],
+    pub paths: &'w [Path<'a>],
     pub call: usize,
 }
 
-impl<'w, 'a> Sighting<'w, 'a> {
+impl<'w, 'a> CallPaths<'w, 'a> {
     pub(super) fn circuit(&self) -> Option<Circuit> {
-        let leads = self.leads();
-        let empty: Held = (0..self.walk.entries.len())
+        let prefixes = self.prefixes();
+        let empty: StoreState = (0..self.walk.entries.len())
             .map(|entry| (entry, None))
             .collect();
-        let passes = |held: &Held, later| {
-            leads
+        let passes = |held: &StoreState, later| {
+            prefixes
                 .iter()
-                .any(|lead| trace::against(lead, held, later).entries.is_empty())
+                .any(|prefix| trace::blockers(prefix, held, later).entries.is_empty())
         };
         if !passes(&empty, false) {
             return None;
         }
-        let trips = self.trips(&leads);
+        let trips = self.trips(&prefixes);
         let (trips, counting) = if trips.is_empty() {
-            let (trips, counting) = self.counted_trips(&leads)?;
+            let (trips, counting) = self.counted_trips(&prefixes)?;
             (trips, Some(counting))
         } else {
             let counting = self.counting(&trips);
@@ -53,7 +53,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
                     .as_ref()
                     .is_some_and(|it| it.increment.slot == *slot)
             });
-        // One failure of one request, or a count of its attempts, is no state of an upstream.
+        // A single failure, or a count, kept per request says nothing about the upstream.
         if (counting.is_none() || by_count) && key.literal().is_none() {
             return None;
         }
@@ -66,43 +66,43 @@ impl<'w, 'a> Sighting<'w, 'a> {
         if !failures.iter().any(of_upstream) {
             return None;
         }
-        let opens = match (&trip.slot, by_count) {
-            (_, true) => Opens::AtLeast(counting.as_ref().and_then(|it| it.threshold)),
-            (None, _) => Opens::Present,
+        let open_when = match (&trip.slot, by_count) {
+            (_, true) => OpenWhen::AtLeast(counting.as_ref().and_then(|it| it.threshold)),
+            (None, _) => OpenWhen::Present,
             (Some(slot), _) => {
                 let value = trip.held.get(&trip.entry).cloned().flatten()?;
-                match trace::plain(&trace::at_slot(&value, slot)) {
-                    Some(value) => Opens::Is(value),
-                    None => Opens::Present,
+                match trace::scalar(&trace::slot_value(&value, slot)) {
+                    Some(value) => OpenWhen::Is(value),
+                    None => OpenWhen::Present,
                 }
             }
         };
         let state = self.entry(trip.entry, trip.slot.as_ref());
-        let again: Vec<&[Act<'a>]> = leads
+        let after_wait: Vec<&[Act<'a>]> = prefixes
             .iter()
-            .filter(|lead| trace::against(lead, &trip.held, true).entries.is_empty())
+            .filter(|prefix| trace::blockers(prefix, &trip.held, true).entries.is_empty())
             .copied()
             .collect();
-        let half_open = again.iter().find_map(|lead| {
-            let written = trace::left(lead).remove(&trip.entry)??;
+        let half_open = after_wait.iter().find_map(|prefix| {
+            let written = trace::store_after(prefix).remove(&trip.entry)??;
             let slot = trip.slot.as_ref()?;
-            trace::plain(&trace::at_slot(&written, slot))
+            trace::scalar(&trace::slot_value(&written, slot))
         });
-        let cooldown = self.cooldown(&again, trip);
-        let closes = self.closes(trip, &leads);
+        let cooldown = self.cooldown(&after_wait, trip);
+        let closes = self.closes(trip, &prefixes);
         let success_resets = counting.as_ref().is_some_and(|counting| {
             let entry = counting.increment.slot.of_entry();
             self.after(|outcome| outcome == Outcome::Good)
                 .any(|(_, after)| {
-                    entry.is_some_and(|entry| trace::left(after).contains_key(&entry))
+                    entry.is_some_and(|entry| trace::store_after(after).contains_key(&entry))
                 })
         }) || counting.is_none();
         let call = &self.walk.calls[self.call];
         let mut circuit = Circuit {
             name: state.to_string().into(),
             site: self.site_of_gate(trip.entry).clone(),
-            opens,
-            trip_site: written_at(self.failed(trip.way), trip.entry)
+            open_when,
+            trip_site: written_at(self.acts_after(trip.path), trip.entry)
                 .unwrap_or(call.site)
                 .clone(),
             half_open,
@@ -125,13 +125,13 @@ impl<'w, 'a> Sighting<'w, 'a> {
             state,
         };
         let evidence = flaws::Evidence {
-            sighting: self,
-            again: &again,
-            leads: &leads,
+            call_paths: self,
+            after_wait: &after_wait,
+            prefixes: &prefixes,
             state: trip.entry,
             slot: trip.slot.as_ref(),
             held: &trip.held,
-            trip: self.failed(trip.way),
+            trip: self.acts_after(trip.path),
             closed_at: closes.and_then(|(_, site)| site),
             count: counting
                 .as_ref()
@@ -141,61 +141,61 @@ impl<'w, 'a> Sighting<'w, 'a> {
         Some(circuit)
     }
 
-    /// What happens on each way before the call.
-    fn leads(&self) -> Vec<&'w [Act<'a>]> {
-        let mut leads: Vec<&[Act<'a>]> = Vec::new();
-        for way in self.ways {
-            if let Some(at) = self.at(way)
-                && !leads.contains(&&way.acts[..at])
+    /// The path prefixes before the call, without duplicates.
+    fn prefixes(&self) -> Vec<&'w [Act<'a>]> {
+        let mut prefixes: Vec<&[Act<'a>]> = Vec::new();
+        for path in self.paths {
+            if let Some(at) = self.at(path)
+                && !prefixes.contains(&&path.acts[..at])
             {
-                leads.push(&way.acts[..at]);
+                prefixes.push(&path.acts[..at]);
             }
         }
-        leads
+        prefixes
     }
 
-    fn at(&self, way: &Way<'a>) -> Option<usize> {
-        way.acts
+    fn at(&self, path: &Path<'a>) -> Option<usize> {
+        path.acts
             .iter()
             .position(|act| matches!(act, Act::Called { call, .. } if *call == self.call))
     }
 
-    /// What a way does after the call.
-    pub(super) fn failed(&self, way: &'w Way<'a>) -> &'w [Act<'a>] {
-        let at = self.at(way).map_or(way.acts.len(), |at| at + 1);
-        &way.acts[at..]
+    /// The acts of a path after the call.
+    pub(super) fn acts_after(&self, path: &'w Path<'a>) -> &'w [Act<'a>] {
+        let at = self.at(path).map_or(path.acts.len(), |at| at + 1);
+        &path.acts[at..]
     }
 
-    /// The ways on which the call ended in some manner, with what they do after it.
+    /// The acts after the call, on the paths where its outcome satisfies `ended`.
     pub fn after(
         &self,
         ended: impl Fn(Outcome) -> bool,
     ) -> impl Iterator<Item = (Outcome, &'w [Act<'a>])> {
-        self.ways.iter().filter_map(move |way| {
-            let at = self.at(way)?;
-            match &way.acts[at] {
+        self.paths.iter().filter_map(move |path| {
+            let at = self.at(path)?;
+            match &path.acts[at] {
                 Act::Called { outcome, .. } if ended(*outcome) => {
-                    Some((*outcome, &way.acts[at + 1..]))
+                    Some((*outcome, &path.acts[at + 1..]))
                 }
                 _ => None,
             }
         })
     }
 
-    pub(super) fn bad_ways(&self) -> impl Iterator<Item = &'w Way<'a>> {
-        self.ways.iter().filter(|way| {
-            self.at(way).is_some_and(|at| {
-                matches!(&way.acts[at], Act::Called { outcome, .. } if *outcome != Outcome::Good)
+    pub(super) fn failed_paths(&self) -> impl Iterator<Item = &'w Path<'a>> {
+        self.paths.iter().filter(|path| {
+            self.at(path).is_some_and(|at| {
+                matches!(&path.acts[at], Act::Called { outcome, .. } if *outcome != Outcome::Good)
             })
         })
     }
 
-    /// The failures that count, or that open the circuit where nothing counts.
+    /// The failures that are counted, or else that open the circuit.
     fn failures(&self, counting: Option<&Counting<'a>>, state: usize) -> Vec<Failure> {
         let mut found: Vec<Failure> = Vec::new();
         for (outcome, after) in self.after(|outcome| outcome != Outcome::Good) {
             let counts = match counting {
-                Some(counting) => counted(after).contains(&counting.increment),
+                Some(counting) => increments_in(after).contains(&counting.increment),
                 None => written_at(after, state).is_some(),
             };
             if !counts {
@@ -223,9 +223,9 @@ impl<'w, 'a> Sighting<'w, 'a> {
         }
     }
 
-    /// Where the flow asks for the circuit's state.
+    /// The position where the flow reads the circuit's state.
     fn site_of_gate(&self, entry: usize) -> &'a Site {
-        let acts = self.ways.iter().flat_map(|way| &way.acts);
+        let acts = self.paths.iter().flat_map(|path| &path.acts);
         let mut reads = acts.filter_map(|act| match act {
             Act::Read {
                 entry: read, site, ..
@@ -235,12 +235,16 @@ impl<'w, 'a> Sighting<'w, 'a> {
         reads.next().unwrap_or(self.walk.calls[self.call].site)
     }
 
-    /// When calls pass again, by the ways on which enough time has passed.
-    fn cooldown(&self, again: &[&[Act<'a>]], trip: &Trip<'w, 'a>) -> Cooldown {
-        let conditions = again.iter().copied().flatten().filter_map(|act| match act {
-            Act::Held { condition, .. } if condition.has(&is_now) => Some(condition),
-            _ => None,
-        });
+    /// The cooldown, from the conditions on time of the prefixes `after_wait`.
+    fn cooldown(&self, after_wait: &[&[Act<'a>]], trip: &Trip<'w, 'a>) -> Cooldown {
+        let conditions = after_wait
+            .iter()
+            .copied()
+            .flatten()
+            .filter_map(|act| match act {
+                Act::Assumed { condition, .. } if condition.has(&is_now) => Some(condition),
+                _ => None,
+            });
         let mut times = conditions.map(|condition| {
             let held = trip.held.clone();
             time(condition).or_else(|| time(&stored_times(condition, &held)))
@@ -249,7 +253,7 @@ impl<'w, 'a> Sighting<'w, 'a> {
             let found = first.or_else(|| times.flatten().next());
             return Cooldown::Timeout(found);
         }
-        if !again.is_empty() {
+        if !after_wait.is_empty() {
             return Cooldown::Timeout(None);
         }
         let store = self.walk.entries[trip.entry].store.as_ref();
@@ -259,35 +263,35 @@ impl<'w, 'a> Sighting<'w, 'a> {
         }
     }
 
-    /// What a success writes so that calls pass, and where it does so without asking again.
+    /// The value that a success writes to allow calls, and the position if it does not read the state before.
     fn closes(
         &self,
         trip: &Trip<'w, 'a>,
-        leads: &[&[Act<'a>]],
+        prefixes: &[&[Act<'a>]],
     ) -> Option<(Option<Value>, Option<&'a Site>)> {
         let good = self.after(|outcome| outcome == Outcome::Good);
         good.filter_map(|(_, after)| {
-            let mut asked = false;
+            let mut read_again = false;
             for act in after {
                 match act {
-                    Act::Read { entry, .. } if *entry == trip.entry => asked = true,
+                    Act::Read { entry, .. } if *entry == trip.entry => read_again = true,
                     Act::Wrote { entry, value, site } if *entry == trip.entry => {
-                        let value = trace::forgotten(value);
-                        let held: Held = [(*entry, Some(value.clone()))].into();
-                        let passes = leads
+                        let value = trace::without_entries(value);
+                        let held: StoreState = [(*entry, Some(value.clone()))].into();
+                        let passes = prefixes
                             .iter()
-                            .any(|lead| trace::against(lead, &held, false).entries.is_empty());
+                            .any(|prefix| trace::blockers(prefix, &held, false).entries.is_empty());
                         if !passes {
                             continue;
                         }
                         let said = trip
                             .slot
                             .as_ref()
-                            .and_then(|slot| trace::plain(&trace::at_slot(&value, slot)));
-                        return Some((said, (!asked).then_some(*site)));
+                            .and_then(|slot| trace::scalar(&trace::slot_value(&value, slot)));
+                        return Some((said, (!read_again).then_some(*site)));
                     }
                     Act::Removed { entry, site } if *entry == trip.entry => {
-                        return Some((None, (!asked).then_some(*site)));
+                        return Some((None, (!read_again).then_some(*site)));
                     }
                     _ => {}
                 }
@@ -297,33 +301,33 @@ impl<'w, 'a> Sighting<'w, 'a> {
         .next()
     }
 
-    /// What becomes of a call that is not made.
+    /// The flow's result for a call that it does not make.
     fn refusal(&self, trip: &Trip<'w, 'a>) -> Refusal {
-        let refused = self.ways.iter().find(|way| {
-            super::find::called(way).next().is_none()
-                && trace::against(&way.acts, &trip.held, false)
+        let refused = self.paths.iter().find(|path| {
+            super::find::called(path).next().is_none()
+                && trace::blockers(&path.acts, &trip.held, false)
                     .entries
                     .is_empty()
-                && way.acts.iter().any(|act| match act {
-                    Act::Held { condition, .. } => {
+                && path.acts.iter().any(|act| match act {
+                    Act::Assumed { condition, .. } => {
                         trace::substituted(condition, &trip.held).truth() == Some(true)
                     }
                     Act::Found { entry, found } => *found && trip.held.contains_key(entry),
                     _ => false,
                 })
         });
-        let Some(way) = refused else {
+        let Some(path) = refused else {
             return Refusal::default();
         };
-        let status = way.vars.get("httpStatus").and_then(Symbol::number);
-        let body = match way.payload.known() {
+        let status = path.vars.get("httpStatus").and_then(Symbol::number);
+        let body = match path.payload.known() {
             Some(Value::String(text)) => Some(text.clone()),
             _ => None,
         };
         Refusal {
             status: status.and_then(|status| u16::try_from(status.to_i64()?).ok()),
             body,
-            error: way
+            error: path
                 .raised
                 .as_ref()
                 .map(|raised| raised.kind.to_string().into()),

@@ -1,7 +1,7 @@
-//! The ways through a flow: what it asks, stores and calls on each, as far as that can be told.
+//! Symbolic execution: the paths through a flow, with the conditions, store operations and calls on each.
 //!
-//! - `processors`, `objects`: what each thing that a flow does makes of a way
-//! - `conditions`: where ways part
+//! - `processors`, `objects`: the effect of each kind of processor on a path
+//! - `conditions`: where a path splits
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,49 +17,49 @@ use crate::app::{
     App, Chain, ErrorType, Flow, Given, Handlers, Processor, Request, Site, StoreDeclaration,
     Target,
 };
-use conditions::asked;
+use conditions::split;
 use fusebox_dataweave::symbol::{Symbol, View};
 use fusebox_dataweave::{MediaType, Script, Value};
 
-/// Processors that are gone through; a flow that needs more is not looked through.
+/// The limit of processors on the paths of one flow; a flow above it is not examined.
 const WORK_MAX: u32 = 10_000;
-/// The same for all flows together.
+/// The limit of processors in all flows together.
 const TOTAL_MAX: u32 = 60_000;
-/// Parts of scripts that are evaluated.
+/// The limit of evaluated script parts.
 const STEPS_MAX: u32 = 400_000;
-/// Ways at once.
-const WAYS_MAX: usize = 300;
-/// `flow-ref`s inside one another.
+/// The limit of paths at a time.
+const PATHS_MAX: usize = 300;
+/// The limit of nested `flow-ref`s.
 const DEPTH_MAX: usize = 24;
 
 /// An entry of an object store.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
-    /// The store; `None`: the application's default one.
+    /// The store; `None`: the application's default store.
     pub store: Option<Arc<StoreDeclaration>>,
-    /// Its key.
+    /// The key, as far as it is known.
     pub key: Symbol,
 }
 
-/// A call, by where it stands.
+/// A call, by its position.
 #[derive(Debug, Clone)]
 pub(crate) struct Call<'a> {
     pub site: &'a Site,
     pub request: &'a Request,
 }
 
-/// What a flow does on its way that matters for circuits.
+/// A step on a path that matters for circuits.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Act<'a> {
-    /// A condition held.
-    Held { condition: Symbol, site: &'a Site },
-    /// An entry was there, or was not.
+    /// A condition was assumed to hold.
+    Assumed { condition: Symbol, site: &'a Site },
+    /// An entry was assumed to exist, or not to.
     Found { entry: usize, found: bool },
-    /// An entry was asked for.
+    /// An entry was read.
     Read {
         entry: usize,
         site: &'a Site,
-        /// Whether the message was lost over it.
+        /// True if the value replaced the message.
         over_message: bool,
     },
     /// An entry was written.
@@ -74,42 +74,42 @@ pub(crate) enum Act<'a> {
     Called {
         call: usize,
         outcome: Outcome,
-        sent: Rc<Sent>,
+        sent: Rc<SentRequest>,
     },
-    /// A handler took an error.
+    /// A handler accepted an error.
     Handled { site: &'a Site },
 }
 
-/// What a call sends.
+/// The contents of a call's request.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Sent {
+pub(crate) struct SentRequest {
     pub method: Symbol,
     pub url: Option<Symbol>,
     pub path: Symbol,
     pub uri_params: Option<Symbol>,
     pub query: Option<Symbol>,
     pub headers: Option<Symbol>,
-    /// The body; `None`: there is none.
+    /// The body; `None`: the request has none.
     pub body: Option<Symbol>,
 }
 
-/// A way through a flow, from its start to its end.
+/// A path through a flow, from its start to its end.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Way<'a> {
+pub(crate) struct Path<'a> {
     pub acts: Vec<Act<'a>>,
     pub payload: Symbol,
-    /// The media type that the payload was given.
+    /// The media type declared for the payload.
     pub media_type: Option<MediaType>,
     pub vars: BTreeMap<Arc<str>, Symbol>,
-    /// The error that it ended with.
+    /// The error at the end, if any.
     pub raised: Option<Raised>,
     attributes: Symbol,
     error: Symbol,
-    /// What is known of entries: what they hold, or that they are not there.
+    /// The known values of entries; `None`: the entry does not exist.
     held: BTreeMap<usize, Option<Symbol>>,
 }
 
-/// An error, and that which it stands for.
+/// A raised error, with the underlying one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Raised {
     pub kind: ErrorType,
@@ -117,25 +117,25 @@ pub(crate) struct Raised {
     pub cause: Option<ErrorType>,
 }
 
-/// All that is known of an application's entries and calls, and the ways through one flow.
+/// The walk over an application's flows, with all entries and calls found so far.
 pub(crate) struct Walk<'a> {
     app: &'a App,
     pub failures: &'a Failures,
     pub entries: Vec<Entry>,
     pub calls: Vec<Call<'a>>,
-    /// What keys of entries hold, whenever they hold anything.
+    /// The keys of stored objects that always have the same value.
     pub constants: BTreeMap<(usize, Arc<str>), Symbol>,
-    /// Keys of what entries hold that conditions look at.
-    pub asked: BTreeSet<(usize, Arc<str>)>,
-    /// Processors that may be gone through yet: in this flow, and in all.
+    /// The keys of stored objects that conditions test.
+    pub tested: BTreeSet<(usize, Arc<str>)>,
+    /// The remaining processors: for this flow, and for all flows.
     work: u32,
     total: u32,
     steps: Cell<u32>,
-    /// Whether there was too much to look through.
-    spent: bool,
+    /// True if a limit was exceeded.
+    exhausted: bool,
 }
 
-type Ends<'a> = Vec<(Way<'a>, Option<Raised>)>;
+type Ends<'a> = Vec<(Path<'a>, Option<Raised>)>;
 
 impl<'a> Walk<'a> {
     pub fn new(app: &'a App, failures: &'a Failures) -> Walk<'a> {
@@ -145,21 +145,21 @@ impl<'a> Walk<'a> {
             entries: Vec::new(),
             calls: Vec::new(),
             constants: BTreeMap::new(),
-            asked: BTreeSet::new(),
+            tested: BTreeSet::new(),
             work: WORK_MAX,
             total: TOTAL_MAX,
             steps: Cell::new(STEPS_MAX),
-            spent: false,
+            exhausted: false,
         }
     }
 
-    /// All ways through a flow; `None`: there are too many.
-    pub fn through(&mut self, flow: &'a Flow) -> Option<Vec<Way<'a>>> {
+    /// All paths through a flow; `None`: there are too many.
+    pub fn through(&mut self, flow: &'a Flow) -> Option<Vec<Path<'a>>> {
         self.work = WORK_MAX.min(self.total);
         self.total -= self.work;
         self.steps.set(STEPS_MAX);
-        self.spent = false;
-        let start = Way {
+        self.exhausted = false;
+        let start = Path {
             acts: Vec::new(),
             payload: Symbol::input("payload"),
             media_type: None,
@@ -171,18 +171,18 @@ impl<'a> Walk<'a> {
         };
         let ends = self.flow(flow, start, 0);
         self.total += self.work;
-        if self.spent || self.steps.get() == 0 {
+        if self.exhausted || self.steps.get() == 0 {
             return None;
         }
-        let ways = ends.into_iter().map(|(mut way, raised)| {
-            way.raised = raised;
-            way
+        let paths = ends.into_iter().map(|(mut path, raised)| {
+            path.raised = raised;
+            path
         });
-        Some(ways.collect())
+        Some(paths.collect())
     }
 
-    fn flow(&mut self, flow: &'a Flow, way: Way<'a>, depth: usize) -> Ends<'a> {
-        let ends = self.chain(&flow.chain, way, depth);
+    fn flow(&mut self, flow: &'a Flow, path: Path<'a>, depth: usize) -> Ends<'a> {
+        let ends = self.chain(&flow.chain, path, depth);
         if flow.is_sub {
             return ends;
         }
@@ -193,33 +193,33 @@ impl<'a> Walk<'a> {
         self.handled(ends, handlers.map(|handlers| &**handlers), depth)
     }
 
-    fn chain(&mut self, chain: &'a Chain, way: Way<'a>, depth: usize) -> Ends<'a> {
+    fn chain(&mut self, chain: &'a Chain, path: Path<'a>, depth: usize) -> Ends<'a> {
         let mut ends = Vec::new();
-        let mut ways = vec![way];
+        let mut paths = vec![path];
         for processor in &chain.0 {
-            let mut next: Vec<Way<'a>> = Vec::new();
-            for way in ways {
-                for (way, raised) in self.processor(processor, way, depth) {
+            let mut next: Vec<Path<'a>> = Vec::new();
+            for path in paths {
+                for (path, raised) in self.processor(processor, path, depth) {
                     match raised {
-                        Some(raised) => ends.push((way, Some(raised))),
-                        None if next.contains(&way) => {}
-                        None => next.push(way),
+                        Some(raised) => ends.push((path, Some(raised))),
+                        None if next.contains(&path) => {}
+                        None => next.push(path),
                     }
                 }
             }
-            ways = next;
-            if ways.len() + ends.len() > WAYS_MAX {
-                self.spent = true;
+            paths = next;
+            if paths.len() + ends.len() > PATHS_MAX {
+                self.exhausted = true;
             }
-            if self.spent {
+            if self.exhausted {
                 break;
             }
         }
-        ends.extend(ways.into_iter().map(|way| (way, None)));
+        ends.extend(paths.into_iter().map(|path| (path, None)));
         ends
     }
 
-    /// What becomes of errors.
+    /// Continues failed paths with the handlers of their errors.
     fn handled(
         &mut self,
         ends: Ends<'a>,
@@ -230,84 +230,84 @@ impl<'a> Walk<'a> {
             return ends;
         };
         let mut after: Ends<'a> = Vec::new();
-        for (way, raised) in ends {
+        for (path, raised) in ends {
             let Some(raised) = raised else {
-                push(&mut after, (way, None));
+                push(&mut after, (path, None));
                 continue;
             };
-            let outer = way.error.clone();
-            let mut left = vec![Way {
+            let outer = path.error.clone();
+            let mut left = vec![Path {
                 error: error(&raised),
-                ..way
+                ..path
             }];
             for handler in &handlers.0 {
                 let takes = handler.types.is_empty()
                     || handler.types.iter().any(|types| {
-                        types.takes(&raised.kind)
+                        types.matches(&raised.kind)
                             || raised
                                 .cause
                                 .as_ref()
-                                .is_some_and(|cause| types.takes(cause))
+                                .is_some_and(|cause| types.matches(cause))
                     });
                 if !takes {
                     continue;
                 }
                 let mut refused = Vec::new();
-                for way in left {
-                    let asked = match &handler.when {
-                        Some(when) => self.script(when, way, &handler.site),
-                        None => vec![(way, true)],
+                for path in left {
+                    let split = match &handler.when {
+                        Some(when) => self.script(when, path, &handler.site),
+                        None => vec![(path, true)],
                     };
-                    for (mut way, accepted) in asked {
+                    for (mut path, accepted) in split {
                         if !accepted {
-                            refused.push(way);
+                            refused.push(path);
                             continue;
                         }
-                        way.acts.push(Act::Handled {
+                        path.acts.push(Act::Handled {
                             site: &handler.site,
                         });
-                        for (mut way, new) in self.chain(&handler.chain, way, depth) {
-                            way.error = outer.clone();
+                        for (mut path, new) in self.chain(&handler.chain, path, depth) {
+                            path.error = outer.clone();
                             let end = match new {
                                 Some(new) => Some(new),
                                 None if handler.continues => None,
                                 None => Some(raised.clone()),
                             };
-                            push(&mut after, (way, end));
+                            push(&mut after, (path, end));
                         }
                     }
                 }
                 left = refused;
-                if left.is_empty() || self.spent {
+                if left.is_empty() || self.exhausted {
                     break;
                 }
             }
-            for way in left {
-                let way = Way {
+            for path in left {
+                let path = Path {
                     error: outer.clone(),
-                    ..way
+                    ..path
                 };
-                push(&mut after, (way, Some(raised.clone())));
+                push(&mut after, (path, Some(raised.clone())));
             }
         }
         after
     }
 
-    fn processor(&mut self, processor: &'a Processor, way: Way<'a>, depth: usize) -> Ends<'a> {
+    fn processor(&mut self, processor: &'a Processor, path: Path<'a>, depth: usize) -> Ends<'a> {
         match self.work.checked_sub(1) {
             Some(left) => self.work = left,
-            None => self.spent = true,
+            None => self.exhausted = true,
         }
-        if self.spent {
-            return vec![(way, None)];
+        if self.exhausted {
+            return vec![(path, None)];
         }
         let site = &processor.site;
-        let mut ends = self.does(&processor.does, site, way, depth);
+        let mut ends = self.does(&processor.does, site, path, depth);
         for raised in ends.iter_mut().filter_map(|(_, raised)| raised.as_mut()) {
             let mapping = processor
                 .mappings
                 .iter()
-                .find(|mapping| mapping.source.takes(&raised.kind));
+                .find(|mapping| mapping.source.matches(&raised.kind));
             if let Some(mapping) = mapping {
                 raised.kind = mapping.target.clone();
             }
@@ -315,50 +315,56 @@ impl<'a> Walk<'a> {
         ends
     }
 
-    fn set_target(&self, target: &Target, payload: Symbol, attributes: Symbol, way: &mut Way<'a>) {
+    fn set_target(
+        &self,
+        target: &Target,
+        payload: Symbol,
+        attributes: Symbol,
+        path: &mut Path<'a>,
+    ) {
         let value = match &target.value {
             None => payload,
             Some(script) => {
                 let view = View {
                     payload: &payload,
                     attributes: &attributes,
-                    vars: &way.vars,
-                    error: &way.error,
+                    vars: &path.vars,
+                    error: &path.error,
                     properties: &self.app.properties,
                     steps: &self.steps,
                 };
-                self.fixed(script.symbol(&view))
+                self.with_constants(script.symbol(&view))
             }
         };
-        way.vars.insert(target.variable.clone(), value);
+        path.vars.insert(target.variable.clone(), value);
     }
 
-    fn script(&self, script: &Script, way: Way<'a>, site: &'a Site) -> Vec<(Way<'a>, bool)> {
-        let condition = self.value(script, &way);
-        asked(condition, way, site)
+    fn script(&self, script: &Script, path: Path<'a>, site: &'a Site) -> Vec<(Path<'a>, bool)> {
+        let condition = self.value(script, &path);
+        split(condition, path, site)
     }
 
-    fn view<'v>(&'v self, way: &'v Way<'_>) -> View<'v> {
+    fn view<'v>(&'v self, path: &'v Path<'_>) -> View<'v> {
         View {
-            payload: &way.payload,
-            attributes: &way.attributes,
-            vars: &way.vars,
-            error: &way.error,
+            payload: &path.payload,
+            attributes: &path.attributes,
+            vars: &path.vars,
+            error: &path.error,
             properties: &self.app.properties,
             steps: &self.steps,
         }
     }
 
-    fn value(&self, script: &Script, way: &Way<'_>) -> Symbol {
-        self.fixed(script.symbol(&self.view(way)))
+    fn value(&self, script: &Script, path: &Path<'_>) -> Symbol {
+        self.with_constants(script.symbol(&self.view(path)))
     }
 
-    fn given(&self, given: &Given, way: &Way<'_>) -> Symbol {
-        self.fixed(given.symbol(&self.view(way)))
+    fn given(&self, given: &Given, path: &Path<'_>) -> Symbol {
+        self.with_constants(given.symbol(&self.view(path)))
     }
 
-    /// With the constants of entries in place.
-    fn fixed(&self, symbol: Symbol) -> Symbol {
+    /// A symbol with the constants of entries in place.
+    fn with_constants(&self, symbol: Symbol) -> Symbol {
         if self.constants.is_empty() {
             return symbol;
         }
@@ -372,10 +378,10 @@ impl<'a> Walk<'a> {
     }
 }
 
-impl<'a> Way<'a> {
-    /// This event, after what another way did beside it.
-    fn beside(&self, other: Way<'a>) -> Way<'a> {
-        Way {
+impl<'a> Path<'a> {
+    /// The event of this path with the acts of another one that ran beside it.
+    fn with_acts_of(&self, other: Path<'a>) -> Path<'a> {
+        Path {
             acts: other.acts,
             held: other.held,
             ..self.clone()
@@ -383,7 +389,7 @@ impl<'a> Way<'a> {
     }
 }
 
-fn push<'a>(ends: &mut Ends<'a>, end: (Way<'a>, Option<Raised>)) {
+fn push<'a>(ends: &mut Ends<'a>, end: (Path<'a>, Option<Raised>)) {
     if !ends.contains(&end) {
         ends.push(end);
     }

@@ -1,10 +1,10 @@
-//! What the operations on object stores do to a way.
+//! The effects of object store operations on a path.
 
 use std::sync::Arc;
 
 use fusebox_dataweave::symbol::Symbol;
 
-use super::{Act, Ends, Entry, Raised, Walk, Way};
+use super::{Act, Ends, Entry, Path, Raised, Walk};
 use crate::app::{ErrorType, Given, ObjectCall, ObjectOperation, Site, StoreDeclaration};
 
 impl<'a> Walk<'a> {
@@ -12,7 +12,7 @@ impl<'a> Walk<'a> {
         &mut self,
         call: &'a ObjectCall,
         site: &'a Site,
-        mut way: Way<'a>,
+        mut path: Path<'a>,
     ) -> Ends<'a> {
         let missing = |name: &str| Raised {
             kind: ErrorType::new("OS", name),
@@ -26,83 +26,83 @@ impl<'a> Walk<'a> {
                 fail_if_present,
                 ..
             } => {
-                let entry = self.entry(call, key, &way);
+                let entry = self.entry(call, key, &path);
                 let value = match value {
-                    Some(value) => self.given(value, &way),
-                    None => way.payload.clone(),
+                    Some(value) => self.given(value, &path),
+                    None => path.payload.clone(),
                 };
-                let once = self.given(fail_if_present, &way).truth() == Some(true);
+                let once = self.given(fail_if_present, &path).truth() == Some(true);
                 let mut ends = Vec::new();
-                let ways = match once {
-                    true => self.found(entry, way),
-                    false => vec![(way, false)],
+                let paths = match once {
+                    true => self.found(entry, path),
+                    false => vec![(path, false)],
                 };
-                for (mut way, there) in ways {
+                for (mut path, there) in paths {
                     if there {
-                        ends.push((way, Some(missing("KEY_ALREADY_EXISTS"))));
+                        ends.push((path, Some(missing("KEY_ALREADY_EXISTS"))));
                         continue;
                     }
-                    way.held.insert(entry, Some(value.clone()));
-                    way.acts.push(Act::Wrote {
+                    path.held.insert(entry, Some(value.clone()));
+                    path.acts.push(Act::Wrote {
                         entry,
                         value: value.clone(),
                         site,
                     });
-                    ends.push((way, None));
+                    ends.push((path, None));
                 }
                 ends
             }
             ObjectOperation::Retrieve { key, default } => {
-                let entry = self.entry(call, key, &way);
-                way.acts.push(Act::Read {
+                let entry = self.entry(call, key, &path);
+                path.acts.push(Act::Read {
                     entry,
                     site,
                     over_message: call.target.is_none(),
                 });
                 let mut ends = Vec::new();
-                for (mut way, there) in self.found(entry, way) {
+                for (mut path, there) in self.found(entry, path) {
                     let value = if there {
-                        let held = way.held.get(&entry).cloned().flatten();
+                        let held = path.held.get(&entry).cloned().flatten();
                         held.unwrap_or(Symbol::Entry(entry))
                     } else {
                         match default {
-                            Some(default) => self.given(default, &way),
+                            Some(default) => self.given(default, &path),
                             None => {
-                                ends.push((way, Some(missing("KEY_NOT_FOUND"))));
+                                ends.push((path, Some(missing("KEY_NOT_FOUND"))));
                                 continue;
                             }
                         }
                     };
-                    self.result(call, value, &mut way);
-                    ends.push((way, None));
+                    self.result(call, value, &mut path);
+                    ends.push((path, None));
                 }
                 ends
             }
             ObjectOperation::Contains { key } => {
-                let entry = self.entry(call, key, &way);
-                way.acts.push(Act::Read {
+                let entry = self.entry(call, key, &path);
+                path.acts.push(Act::Read {
                     entry,
                     site,
                     over_message: false,
                 });
                 let mut ends = Vec::new();
-                for (mut way, there) in self.found(entry, way) {
-                    self.result(call, Symbol::flag(there), &mut way);
-                    ends.push((way, None));
+                for (mut path, there) in self.found(entry, path) {
+                    self.result(call, Symbol::flag(there), &mut path);
+                    ends.push((path, None));
                 }
                 ends
             }
             ObjectOperation::Remove { key } => {
-                let entry = self.entry(call, key, &way);
+                let entry = self.entry(call, key, &path);
                 let mut ends = Vec::new();
-                for (mut way, there) in self.found(entry, way) {
+                for (mut path, there) in self.found(entry, path) {
                     if !there {
-                        ends.push((way, Some(missing("KEY_NOT_FOUND"))));
+                        ends.push((path, Some(missing("KEY_NOT_FOUND"))));
                         continue;
                     }
-                    way.held.insert(entry, None);
-                    way.acts.push(Act::Removed { entry, site });
-                    ends.push((way, None));
+                    path.held.insert(entry, None);
+                    path.acts.push(Act::Removed { entry, site });
+                    ends.push((path, None));
                 }
                 ends
             }
@@ -110,22 +110,22 @@ impl<'a> Walk<'a> {
                 let store = call.store.as_ref().map(|store| &store.name);
                 for (entry, known) in self.entries.iter().enumerate() {
                     if known.store.as_ref().map(|store| &store.name) == store {
-                        way.held.insert(entry, None);
-                        way.acts.push(Act::Removed { entry, site });
+                        path.held.insert(entry, None);
+                        path.acts.push(Act::Removed { entry, site });
                     }
                 }
-                vec![(way, None)]
+                vec![(path, None)]
             }
             ObjectOperation::RetrieveAllKeys | ObjectOperation::RetrieveAll => {
-                self.result(call, Symbol::Unknown, &mut way);
-                vec![(way, None)]
+                self.result(call, Symbol::Unknown, &mut path);
+                vec![(path, None)]
             }
         }
     }
 
-    /// The number of the entry of a key.
-    fn entry(&mut self, call: &ObjectCall, key: &Given, way: &Way<'_>) -> usize {
-        let key = self.given(key, way).bare();
+    /// The index of an entry, which is added if it is new.
+    fn entry(&mut self, call: &ObjectCall, key: &Given, path: &Path<'_>) -> usize {
+        let key = self.given(key, path).bare();
         let store = call.store.clone();
         let name =
             |store: &Option<Arc<StoreDeclaration>>| store.as_ref().map(|store| store.name.clone());
@@ -139,28 +139,28 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Whether an entry is there: both, unless that is known.
-    fn found(&self, entry: usize, way: Way<'a>) -> Vec<(Way<'a>, bool)> {
-        if let Some(held) = way.held.get(&entry) {
+    /// Splits a path by an entry's existence, unless that is known.
+    fn found(&self, entry: usize, path: Path<'a>) -> Vec<(Path<'a>, bool)> {
+        if let Some(held) = path.held.get(&entry) {
             let there = held.is_some();
-            return vec![(way, there)];
+            return vec![(path, there)];
         }
         let as_if = |found: bool| {
-            let mut way = way.clone();
+            let mut path = path.clone();
             let held = found.then_some(Symbol::Entry(entry));
-            way.held.insert(entry, held);
-            way.acts.push(Act::Found { entry, found });
-            (way, found)
+            path.held.insert(entry, held);
+            path.acts.push(Act::Found { entry, found });
+            (path, found)
         };
         vec![as_if(true), as_if(false)]
     }
 
-    fn result(&self, call: &ObjectCall, value: Symbol, way: &mut Way<'a>) {
+    fn result(&self, call: &ObjectCall, value: Symbol, path: &mut Path<'a>) {
         match &call.target {
-            Some(target) => self.set_target(target, value, Symbol::NULL, way),
+            Some(target) => self.set_target(target, value, Symbol::NULL, path),
             None => {
-                way.payload = value;
-                way.attributes = Symbol::NULL;
+                path.payload = value;
+                path.attributes = Symbol::NULL;
             }
         }
     }

@@ -1,0 +1,451 @@
+//! A native file beside an application: breakers before the requests that the application makes itself.
+
+mod support;
+
+use fusebox_store::testing::Server;
+use serde_json::{Value, json};
+use support::flogo::{REST, single};
+use support::mule::{flow, setup};
+use support::{Backlogged, Call, Dial, Gateway, Program, Refusing, Setup, Upstream, eventually};
+
+/// A flow that answers 200 with what became of its request.
+fn orders(inner: &str) -> String {
+    let request = format!(
+        "<http:request config-ref='Order_Service' path='/x' method='POST'>{inner}</http:request><set-payload value='fine'/>"
+    );
+    let handler = "<error-handler>\
+        <on-error-continue type='HTTP:CONNECTIVITY'><set-payload value=\"#['away: ' ++ error.description]\"/></on-error-continue>\
+        <on-error-continue type='HTTP:TIMEOUT'><set-payload value='slow'/></on-error-continue>\
+        <on-error-continue type='ANY'><set-payload value=\"#['rejected: ' ++ error.description]\"/></on-error-continue>\
+        </error-handler>";
+    flow("orders", "/a", &(request + handler))
+}
+
+/// The flow, whose requests go to `url`, with a breaker of that form before them.
+fn mule(url: &str, guards: &str) -> Setup {
+    setup(orders(""), &[("Order_Service", url)])
+        .workers(1)
+        .beside("guards.yaml", guards)
+}
+
+/// An application whose one service is `PetStorePets`, and which answers 502 where that has an error.
+fn pets(url: &str) -> Value {
+    single(json!({
+        "name": "Pets",
+        "steps": [{
+            "service": "PetStorePets",
+            "halt": "($.PetStorePets.error != nil) && !error.isneterror($.PetStorePets.error)",
+        }],
+        "responses": [
+            {
+                "if": "$.PetStorePets.error == nil", "error": false,
+                "output": { "code": "=$.PetStorePets.outputs.status", "data": "pets" },
+            },
+            { "error": true, "output": { "code": 502, "data": "away" } },
+        ],
+        "services": [{
+            "name": "PetStorePets", "ref": REST,
+            "settings": { "uri": format!("{url}/pets"), "method": "GET" },
+        }],
+    }))
+}
+
+fn flogo(url: &str, guards: &str) -> Setup {
+    Setup::new(pets(url).to_string())
+        .workers(1)
+        .beside("guards.yaml", guards)
+}
+
+/// Three failures in a row open it for a minute.
+const ORDERS: &str = "upstreams:
+  orders:
+    applies_to: Order_Service
+    breaker: { trip: { consecutive_failures: 3 }, cooldown: 60s }
+";
+const PETS: &str = "upstreams:
+  PetStorePets:
+    breaker: { trip: { consecutive_failures: 3 }, cooldown: 60s }
+";
+
+#[track_caller]
+fn await_written(gateway: &Gateway, breaker: &str) {
+    eventually("the breaker's record is written", || {
+        gateway.breaker(breaker)["persisted"] == true
+    });
+}
+
+#[test]
+fn a_mule_request_trips_its_breaker_and_is_refused_as_one_without_a_connection() {
+    let upstream = Upstream::start(Call::reset);
+    let mut gateway = mule(&upstream.url(), ORDERS).start();
+    for _ in 0..3 {
+        let told = gateway.get("/a").text();
+        assert!(told.starts_with("away: "), "{told}");
+        assert!(!told.contains("breaker"), "{told}");
+    }
+    assert_eq!((upstream.calls(), upstream.connections()), (3, 3));
+    let refused = |gateway: &Gateway| {
+        let told = gateway.get("/a").text();
+        let why = "breaker `orders` refused the call: the breaker is open and its cooldown has not ended; retry in ";
+        assert!(told.starts_with("away: HTTP POST on resource"), "{told}");
+        assert!(told.contains(why), "{told}");
+    };
+    refused(&gateway);
+    let breaker = gateway.breaker("orders");
+    assert_eq!(
+        (&breaker["state"], &breaker["upstream"]),
+        (&json!("open"), &json!("orders"))
+    );
+    assert_eq!(breaker["counts"]["rejected"], 1);
+    assert_eq!(gateway.breakers(), ["orders"]);
+    let metrics = [
+        (
+            "fusebox_breaker_state{breaker=\"orders\",state=\"open\"}",
+            1.0,
+        ),
+        (
+            "fusebox_upstream_errors_total{upstream=\"Order_Service\",kind=\"reset\"}",
+            3.0,
+        ),
+    ];
+    for (series, value) in metrics {
+        assert_eq!(gateway.metric(series), Some(value), "{series}");
+    }
+    let plan = gateway.admin_get("/api/v1/plan").json();
+    assert_eq!(plan["upstreams"]["orders"]["applies_to"], "Order_Service");
+
+    await_written(&gateway, "orders");
+    gateway.restart();
+    assert_eq!(gateway.state("orders"), "open");
+    refused(&gateway);
+    assert_eq!(upstream.connections(), 3);
+    let reset = gateway.admin_post("/api/v1/breakers/orders/reset", &json!({}));
+    assert_eq!(reset.status, 200, "{}", reset.text());
+    assert!(!gateway.get("/a").text().contains("breaker"));
+    assert_eq!(upstream.connections(), 4);
+}
+
+#[test]
+fn a_flogo_service_trips_its_breaker_and_its_own_answer_is_given() {
+    let upstream = Upstream::start(Call::reset);
+    let mut gateway = flogo(&upstream.url(), PETS).start();
+    for _ in 0..3 {
+        assert_eq!(gateway.get("/t").status, 502);
+    }
+    assert_eq!(upstream.connections(), 3);
+    let refused = gateway.get("/t");
+    assert_eq!((refused.status, refused.text()), (502, "away".into()));
+    assert_eq!(gateway.count("PetStorePets", "rejected"), 1);
+    assert_eq!(gateway.outcomes("PetStorePets"), (0, 3, 0));
+    await_written(&gateway, "PetStorePets");
+    gateway.restart();
+    assert_eq!(gateway.get("/t").status, 502);
+    assert_eq!(gateway.state("PetStorePets"), "open");
+    assert_eq!(upstream.connections(), 3);
+    let series = "fusebox_upstream_errors_total{upstream=\"G/PetStorePets\",kind=\"reset\"}";
+    assert_eq!(gateway.metric(series), Some(0.0));
+}
+
+#[test]
+fn a_breaker_is_judged_by_statuses_and_closes_again() {
+    let guard = |target: &str| {
+        format!(
+            "upstreams:\n  it: {{ applies_to: {target}, breaker: {{ trip: {{ consecutive_failures: 1 }}, cooldown: 50ms, half_open: {{ successes: 1 }} }} }}\n"
+        )
+    };
+    let status = Dial::at(500);
+    let upstream = Upstream::dialled(&status);
+    for (gateway, path, bad, good) in [
+        (
+            mule(&upstream.url(), &guard("Order_Service")).start(),
+            "/a",
+            200,
+            200,
+        ),
+        (
+            flogo(&upstream.url(), &guard("G/PetStorePets")).start(),
+            "/t",
+            500,
+            200,
+        ),
+    ] {
+        status.set(500);
+        assert_eq!(gateway.get(path).status, bad);
+        assert_eq!(gateway.outcomes("it"), (0, 1, 0));
+        status.set(200);
+        eventually("a probe has closed it", || {
+            let answer = gateway.get(path);
+            answer.status == good && gateway.state("it") == "closed"
+        });
+        // A breaker has no opinion on what the application's own validator rejects.
+        status.set(404);
+        gateway.get(path);
+        assert_eq!(gateway.state("it"), "closed");
+    }
+}
+
+#[test]
+fn a_closed_port_counts_too_and_a_guards_time_bounds_the_applications() {
+    let refusing = Refusing::new();
+    let gateway = mule(&refusing.url(), ORDERS).start();
+    for _ in 0..3 {
+        assert!(gateway.get("/a").text().ends_with("Connection refused."));
+    }
+    assert!(
+        gateway
+            .get("/a")
+            .text()
+            .contains("breaker `orders` refused")
+    );
+
+    let upstream = Upstream::start(|call| {
+        call.hang();
+    });
+    let time = "timeout: { request: 100ms }, breaker: { trip: { consecutive_failures: 1 }, cooldown: 60s }";
+    let guards = format!("upstreams:\n  o: {{ applies_to: Order_Service, {time} }}\n");
+    let gateway = mule(&upstream.url(), &guards).start();
+    assert_eq!(gateway.get("/a").text(), "slow");
+    assert_eq!(gateway.state("o"), "open");
+    let guards = format!("upstreams:\n  p: {{ applies_to: PetStorePets, {time} }}\n");
+    let gateway = flogo(&upstream.url(), &guards).start();
+    assert_eq!(gateway.get("/t").status, 502);
+    assert_eq!(gateway.state("p"), "open");
+}
+
+#[test]
+fn a_guards_time_to_connect_bounds_the_applications() {
+    let full = Backlogged::new();
+    let time = "timeout: { connect: 100ms }, breaker: { trip: { consecutive_failures: 1 }, cooldown: 60s }";
+    let gateway = mule(
+        &full.url(),
+        &format!("upstreams:\n  o: {{ applies_to: Order_Service, {time} }}\n"),
+    )
+    .start();
+    // A whole exchange may take 10 s, and ends as a timeout.
+    let told = gateway.get("/a").text();
+    assert!(told.ends_with("Connection timed out."), "{told}");
+    let gateway = flogo(
+        &full.url(),
+        &format!("upstreams:\n  p: {{ applies_to: PetStorePets, {time} }}\n"),
+    )
+    .start();
+    assert_eq!(gateway.get("/t").status, 502);
+    assert_eq!(gateway.outcomes("p"), (0, 1, 0));
+}
+
+#[test]
+fn keys_are_made_of_the_request_that_the_application_makes() {
+    let upstream = Upstream::start(|call| {
+        let bad = call.seen.fields.get("x-tenant") == Some("bad");
+        call.respond(if bad { 500 } else { 200 }, "");
+    });
+    let guards = "upstreams:\n  a/b: { applies_to: Order_Service, breaker: { key: '{method}{header.x-tenant}', max_keys: 9, trip: { consecutive_failures: 1 }, cooldown: 60s } }\n";
+    let app = orders("<http:headers>#[{'X-Tenant': attributes.queryParams.t}]</http:headers>");
+    let mut gateway = setup(app, &[("Order_Service", &upstream.url())])
+        .beside("guards.yaml", guards)
+        .start();
+    assert!(gateway.get("/a?t=bad").text().starts_with("rejected: "));
+    assert_eq!(gateway.get("/a?t=good").text(), "fine");
+    assert_eq!(gateway.breakers(), ["a/b/POST,bad", "a/b/POST,good"]);
+    assert!(
+        gateway
+            .get("/a?t=bad")
+            .text()
+            .contains("breaker `a/b/POST,bad` refused")
+    );
+    assert_eq!(
+        gateway.metric("fusebox_breaker_keys{upstream=\"a/b\"}"),
+        Some(2.0)
+    );
+    await_written(&gateway, "a/b/POST,bad");
+    gateway.restart();
+    assert!(
+        gateway
+            .get("/a?t=bad")
+            .text()
+            .contains("breaker `a/b/POST,bad` refused")
+    );
+    assert_eq!(upstream.calls(), 2);
+}
+
+#[test]
+fn a_breaker_that_looks_into_bodies_sees_them_as_they_are() {
+    let upstream = Upstream::start(|call| {
+        let packed = call.seen.fields.has("accept-encoding");
+        call.respond(200, if packed { "packed" } else { "an error" });
+    });
+    let guards = "upstreams:\n  PetStorePets: { breaker: { trip: { consecutive_failures: 1 }, failure: 'error != \"\" || body.contains(\"error\")', failure_body: 1KiB } }\n";
+    let gateway = flogo(&upstream.url(), guards).start();
+    assert_eq!(gateway.get("/t").status, 200);
+    assert_eq!(gateway.outcomes("PetStorePets"), (0, 1, 0));
+    let gateway = flogo(&upstream.url(), PETS).start();
+    assert_eq!(gateway.get("/t").status, 200);
+    assert!(upstream.last().fields.has("accept-encoding"));
+}
+
+#[test]
+fn a_service_at_another_address_has_a_breaker_that_begins_anew() {
+    let (upstream, other) = (
+        Upstream::start(Call::reset),
+        Upstream::dialled(&Dial::at(200)),
+    );
+    let gateway = flogo(&upstream.url(), PETS).start();
+    for _ in 0..3 {
+        gateway.get("/t");
+    }
+    assert_eq!(gateway.state("PetStorePets"), "open");
+    gateway.rewrite(&pets(&other.url()).to_string());
+    gateway.sighup();
+    gateway.log_line(|line| {
+        line["message"]
+            == "breakers of PetStorePets: the upstream's url changed, so they begin anew"
+    });
+    eventually("the new one is asked", || gateway.get("/t").status == 200);
+    assert_eq!(gateway.state("PetStorePets"), "closed");
+}
+
+#[test]
+fn a_reload_changes_a_breaker_in_place_and_says_what_is_lost() {
+    let upstream = Upstream::start(Call::reset);
+    let gateway = mule(&upstream.url(), ORDERS).start();
+    for _ in 0..3 {
+        gateway.get("/a");
+    }
+    gateway.rewrite_beside("guards.yaml", &ORDERS.replace("60s", "3m"));
+    gateway.sighup();
+    gateway.log_line(|line| {
+        line["message"] == "reloaded" && line["changed"] == "upstreams changed (1): orders"
+    });
+    let plan = gateway.admin_get("/api/v1/plan").json();
+    assert_eq!(plan["upstreams"]["orders"]["breaker"]["cooldown"], "3m");
+    assert_eq!(gateway.state("orders"), "open");
+    assert!(
+        gateway
+            .get("/a")
+            .text()
+            .contains("breaker `orders` refused")
+    );
+
+    gateway.rewrite_beside("guards.yaml", &ORDERS.replace("Order_Service", "Nobody"));
+    gateway.sighup();
+    gateway.log_line(|line| line["message"] == "reload failed; the old plan stays in use");
+    assert_eq!(gateway.state("orders"), "open");
+
+    gateway.rewrite_beside("guards.yaml", "version: 1\n");
+    gateway.sighup();
+    gateway.log_line(|line| {
+        line["message"] == "breakers of orders: the upstream is gone, and their state with it"
+    });
+    eventually("nothing is before it", || {
+        !gateway.get("/a").text().contains("breaker")
+    });
+    assert!(gateway.breakers().is_empty());
+    assert_eq!(upstream.connections(), 4);
+}
+
+#[test]
+fn gateways_share_a_breaker_before_an_applications_requests() {
+    let server = Server::start();
+    let upstream = Upstream::start(Call::reset);
+    let guards = "upstreams:\n  orders: { applies_to: Order_Service, breaker: { trip: { consecutive_failures: 1 }, cooldown: 60s, share: verdict } }\n";
+    let start = |node: usize| {
+        let guards = format!("{guards}fleet: {{ node: n{node} }}\n");
+        let setup = mule(&upstream.url(), &guards);
+        setup.arg("--store").arg(server.url()).start()
+    };
+    let nodes = [start(0), start(1)];
+    for node in &nodes {
+        eventually("the node reads the fleet's records", || {
+            node.metric("fusebox_fleet_breakers") == Some(1.0)
+                && node.metric("fusebox_fleet_reads_total") > Some(0.0)
+        });
+    }
+    nodes[0].get("/a");
+    eventually("the other is open", || nodes[1].state("orders") == "open");
+    assert!(
+        nodes[1]
+            .get("/a")
+            .text()
+            .contains("breaker `orders` refused")
+    );
+    assert_eq!(nodes[1].breaker("orders")["fleet"]["share"], "verdict");
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[test]
+fn check_counts_what_stands_before_an_application_and_tells_names_that_nothing_has() {
+    let binds = [
+        "--bind",
+        "HTTP_Listener=http://127.0.0.1:0",
+        "--bind",
+        "Order_Service=http://127.0.0.1:1",
+    ];
+    let check = |files: &[(&str, &str)]| {
+        let program = files
+            .iter()
+            .fold(Program::new(), |it, (name, text)| it.file(name, text));
+        let names = files.iter().map(|(name, _)| *name);
+        let ended = program.run(std::iter::once("check").chain(names).chain(binds));
+        (ended.code, ended.stdout)
+    };
+    let app = orders("");
+    let (code, told) = check(&[
+        ("orders.xml", &app),
+        (
+            "guards.yaml",
+            "upstreams:\n  Order_Service: { breaker: {} }\n",
+        ),
+    ]);
+    assert_eq!(
+        (code, &*told),
+        (Some(0), "ok: 1 listener, 1 route, 1 upstream\n")
+    );
+    let (code, told) = check(&[
+        ("orders.xml", &app),
+        (
+            "guards.yaml",
+            "upstreams:\n  Order_Servis: { breaker: {} }\n",
+        ),
+    ]);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        told,
+        "guards.yaml:2:3: error: the application makes no requests by the name `Order_Servis`; did you mean `Order_Service`?\n"
+    );
+}
+
+/// The first file on a page.
+fn sample(page: &str) -> &str {
+    let after = page.split("```yaml\n").nth(1);
+    after
+        .and_then(|rest| rest.split("```").next())
+        .expect("a file")
+}
+
+#[test]
+fn the_files_on_the_pages_are_the_examples_and_are_taken() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let text = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).expect("a file");
+    for (dialect, app, binds) in [
+        (
+            "mule",
+            "orders.xml",
+            &[
+                "--bind",
+                "HTTP_Listener=http://127.0.0.1:0",
+                "--bind",
+                "Order_Service=http://127.0.0.1:1",
+            ][..],
+        ),
+        ("flogo", "app.json", &[]),
+    ] {
+        let guards = text(&format!("examples/{dialect}/guards.yaml"));
+        assert_eq!(sample(&text(&format!("docs/{dialect}.md"))), guards);
+        let app = format!("{root}/examples/{dialect}/{app}");
+        let program = Program::new().file("guards.yaml", &guards);
+        let ended = program.run(["check", &*app, "guards.yaml"].iter().chain(binds));
+        assert_eq!(ended.code, Some(0), "{}", ended.stdout);
+        assert!(ended.stdout.ends_with("1 upstream\n"), "{}", ended.stdout);
+        assert!(!ended.stdout.contains("guards.yaml"), "{}", ended.stdout);
+    }
+}
